@@ -1,0 +1,108 @@
+//! Opening a connection to a node.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::Endpoint;
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// TCP failed (refused, unreachable, name not found).
+    #[error("cannot connect: {0}")]
+    Tcp(#[source] io::Error),
+    /// The TLS handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    /// It took longer than allowed.
+    #[error("no connection within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+}
+
+/// A connection to a node.
+#[derive(Debug)]
+pub enum NodeStream {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects to `endpoint`, TLS included, within `deadline`.
+///
+/// # Errors
+/// [`DialError`], naming the step that failed.
+pub async fn dial(endpoint: &Endpoint, deadline: Duration) -> Result<NodeStream, DialError> {
+    tokio::time::timeout(deadline, connect(endpoint)).await.map_err(|_| DialError::TimedOut(deadline))?
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<NodeStream, DialError> {
+    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port)).await.map_err(DialError::Tcp)?;
+    tcp.set_nodelay(true).map_err(DialError::Tcp)?;
+    let Some(tls) = &endpoint.tls else {
+        return Ok(NodeStream::Plain(tcp));
+    };
+    let connector = TlsConnector::from(tls.config.clone());
+    let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(DialError::Tls)?;
+    Ok(NodeStream::Tls(Box::new(stream)))
+}
+
+impl AsyncRead for NodeStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for NodeStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Self::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(s) => s.is_write_vectored(),
+            Self::Tls(s) => s.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_flush(cx),
+            Self::Tls(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}

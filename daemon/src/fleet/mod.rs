@@ -1,0 +1,16 @@
+//! The fleet: nodes, health, model catalogue, scheduler, jobs.
+//!
+//! The data path sees one immutable [`Snapshot`] behind an atomic pointer and each node's [`Live`] atomics;
+//! everything that changes them runs on the control plane.
+
+pub mod dial;
+pub mod endpoint;
+pub mod model_name;
+pub mod node;
+pub mod scheduler;
+pub mod snapshot;
+
+pub use endpoint::Endpoint;
+pub use node::{Lease, Live, Node, Seen};
+pub use scheduler::{NoNode, Want};
+pub use snapshot::{Hot, Snapshot};

@@ -1,0 +1,15 @@
+//! aivonxd, the gateway daemon.
+//!
+//! Imports point one way:
+//! `main -> app -> { control, proxy } -> fleet -> { store, secrets } -> { config, telemetry }`,
+//! with `api` (the dialects: routes, body peek, errors, usage) beside `fleet`, used by `proxy` alone.
+
+pub mod api;
+pub mod app;
+pub mod config;
+pub mod control;
+pub mod fleet;
+pub mod proxy;
+pub mod secrets;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,86 @@
+//! The access record: what one request was, handed from a data-plane thread to the control plane, which
+//! alone formats it into an event and counts it into the metrics.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered to the end.
+    Complete,
+    /// Refused by the gateway before a node was chosen.
+    Refused,
+    /// No node could serve it.
+    NoNode,
+    /// The node failed before the first byte.
+    NodeFailed,
+    /// The answer broke off after its first byte.
+    Broken,
+    /// The client went away.
+    ClientGone,
+    /// A deadline passed.
+    TimedOut,
+    /// Ended by shutdown or an administrator.
+    Ended,
+}
+
+impl Outcome {
+    /// The word used in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::NoNode => "no_node",
+            Self::NodeFailed => "node_failed",
+            Self::Broken => "broken",
+            Self::ClientGone => "client_gone",
+            Self::TimedOut => "timed_out",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// One finished request.
+#[derive(Debug, Clone)]
+pub struct AccessRecord {
+    /// Our id, on the answer as `X-Request-Id`.
+    pub request_id: Uuid,
+    /// The client's own `X-Request-Id`, if it was well formed.
+    pub client_request_id: Option<Box<str>>,
+    /// Address of the client.
+    pub client: IpAddr,
+    /// Method as received.
+    pub method: Box<str>,
+    /// Route pattern (`/api/chat`, `/v1/models/:model`); `unknown` where none matched. Never the client's path.
+    pub route: &'static str,
+    /// Model as the catalogue names it; None when there is none or the fleet does not know it (so that a
+    /// client cannot make labels).
+    pub model: Option<Arc<str>>,
+    /// Node that answered, or that failed last.
+    pub node: Option<Arc<str>>,
+    /// Status of the answer.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, if not complete. Untrusted text.
+    pub error: Option<Box<str>>,
+    /// Attempts after the first.
+    pub retries: u8,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// Chunks of the answer's body.
+    pub chunks: u64,
+    /// Tokens of the prompt, as counted by the node.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the output, as counted by the node.
+    pub output_tokens: Option<u64>,
+    /// From the request's head to the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// From the request's head to the end.
+    pub duration: Duration,
+}

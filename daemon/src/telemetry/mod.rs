@@ -1,0 +1,3 @@
+//! Tracing set-up, journald, redaction, the log hub (live tail) and metrics.
+
+pub mod access;

@@ -1,0 +1,57 @@
+//! The daemon itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{UnixMillis, strategy::Strategy};
+
+/// What the daemon is and does now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Daemon version.
+    pub version: String,
+    /// Random id of this installation, kept in the store.
+    pub daemon_id: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it started.
+    pub started: UnixMillis,
+    /// `dev` or `run`.
+    pub mode: String,
+    /// Who may use the gateway: `open` for now.
+    pub access: String,
+    /// Whether it is shutting down.
+    pub draining: bool,
+    /// Addresses it listens on.
+    pub listen: Vec<String>,
+    /// Where the store is.
+    pub data_dir: String,
+    /// Where the log goes.
+    pub log_sink: String,
+    /// Scheduling strategy.
+    pub strategy: Strategy,
+    /// Nodes in the active pool.
+    pub nodes_active: u32,
+    /// Nodes in the standby pool.
+    pub nodes_standby: u32,
+    /// Nodes being drained.
+    pub nodes_draining: u32,
+    /// Nodes disabled.
+    pub nodes_disabled: u32,
+    /// Distinct models in the catalogue.
+    pub models: u32,
+    /// Requests at work now.
+    pub active_requests: u32,
+    /// Requests answered since start.
+    pub requests_total: u64,
+    /// Resident memory in bytes.
+    pub resident_bytes: u64,
+    /// What needs attention, one sentence each, with the command that helps.
+    pub warnings: Vec<String>,
+}
+
+/// Requests about the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DaemonRequest {
+    /// Answered with `Reply::Status`.
+    Status,
+}

@@ -1,0 +1,89 @@
+//! Jobs: long operations that go on when the one who began them leaves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Pulls a model to one or more nodes.
+    Pull,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// At work.
+    Running,
+    /// Done on every target.
+    Done,
+    /// Failed on at least one target.
+    Failed,
+    /// Ended by an administrator or by shutdown.
+    Cancelled,
+}
+
+/// A job and its progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Id, unique while the daemon runs and never reused.
+    pub id: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// What it does it to: the model's name for a pull.
+    pub subject: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When it ended.
+    pub ended: Option<UnixMillis>,
+    /// Progress per node.
+    pub targets: Vec<JobTarget>,
+    /// Bytes done, summed over digests, the slowest node counting for each digest.
+    pub completed: u64,
+    /// Bytes in all, as far as known.
+    pub total: u64,
+}
+
+/// A job's progress on one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobTarget {
+    /// Node name.
+    pub node: String,
+    /// Where it stands there.
+    pub state: JobState,
+    /// The node's own last status line.
+    pub status: String,
+    /// Bytes done there.
+    pub completed: u64,
+    /// Bytes in all there, as far as known.
+    pub total: u64,
+    /// Why it failed there.
+    pub error: Option<String>,
+}
+
+/// Requests about jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobRequest {
+    /// Running and recent jobs, newest first. Answered with `Reply::Jobs`.
+    List,
+    /// One job. Answered with `Reply::Job`.
+    Show {
+        /// Job id.
+        job: String,
+    },
+    /// Every step of one job as `Event::Job`, beginning with how it stands; ends with the job.
+    Follow {
+        /// Job id.
+        job: String,
+    },
+    /// End it. Answered with `Reply::Job`.
+    Cancel {
+        /// Job id.
+        job: String,
+    },
+}

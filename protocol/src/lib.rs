@@ -1,0 +1,28 @@
+//! Wire types, framing, handshake and typed client of the aivonx control socket.
+//!
+//! A noun (node, model, job, ...) has one file here, and one of the same name in the daemon's store and
+//! control handlers and in the terminal program. Enums that cross the wire are only ever appended to.
+
+pub mod config;
+pub mod daemon;
+pub mod fault;
+pub mod job;
+pub mod log;
+pub mod model;
+pub mod node;
+pub mod request;
+pub mod secret;
+pub mod strategy;
+pub mod untrusted;
+
+pub use fault::{Fault, FaultKind};
+pub use request::{ClientFrame, Event, Reply, Request, ServerFrame};
+pub use secret::WireSecret;
+pub use untrusted::Untrusted;
+
+/// Version of the control protocol spoken by this crate. Raised when a peer of the older version could
+/// misread a frame; appending a request does not raise it.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Milliseconds since the Unix epoch, UTC. The only form in which a time crosses the wire.
+pub type UnixMillis = u64;

@@ -1,0 +1,81 @@
+//! The daemon's log, as kept in memory and as it happens.
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// Severity, most severe first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something failed and needs someone.
+    Error,
+    /// Something is off and may need someone.
+    Warn,
+    /// What an operator wants to see.
+    Info,
+    /// What a developer wants to see.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// One event. Every string has been stripped of secrets; none has been escaped for a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEvent {
+    /// Sequence number, rising by one per event since the daemon's start.
+    pub seq: u64,
+    /// When.
+    pub time: UnixMillis,
+    /// Severity.
+    pub level: Level,
+    /// Which part of the daemon (`access`, `fleet::health`).
+    pub target: String,
+    /// The sentence.
+    pub message: String,
+    /// Fields in the order written: `node`, `model`, `request_id`, `status`, `event`, ...
+    pub fields: Vec<(String, String)>,
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFilter {
+    /// Least severity; None is `info`.
+    pub level: Option<Level>,
+    /// Regular expression on the message and the field values.
+    pub grep: Option<String>,
+    /// Only events whose `node` field is this name.
+    pub node: Option<String>,
+    /// Only events at or after this time.
+    pub since: Option<UnixMillis>,
+}
+
+/// Requests about the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogRequest {
+    /// The newest `lines` events in memory that pass the filter, oldest first. Answered with `Reply::Logs`.
+    Recent {
+        /// The filter.
+        filter: LogFilter,
+        /// How many at most.
+        lines: u32,
+    },
+    /// The same as `Event::Log`, then every new event; `Event::LogMissed` counts what a slow reader lost.
+    Follow {
+        /// The filter.
+        filter: LogFilter,
+        /// How many of the past to begin with.
+        lines: u32,
+    },
+}
+
+/// An answer to `LogRequest::Recent`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The events, oldest first.
+    pub events: Vec<LogEvent>,
+    /// Time of the oldest event still in memory: what lies before it is only in the journal or the file.
+    pub oldest: Option<UnixMillis>,
+    /// Where events go beside memory: `journald`, `stderr` or `file PATH`.
+    pub sink: String,
+}

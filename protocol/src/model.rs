@@ -1,0 +1,80 @@
+//! Models of the fleet, as the catalogue knows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// One model, over all nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name with tag, as the nodes report it.
+    pub name: String,
+    /// Size on disk in bytes, where a node reports it.
+    pub size: Option<u64>,
+    /// Content digest, where a node reports it.
+    pub digest: Option<String>,
+    /// Family (`llama`, `qwen3`), where a node reports it.
+    pub family: Option<String>,
+    /// Parameter size (`8.0B`), where a node reports it.
+    pub parameters: Option<String>,
+    /// Quantization (`Q4_K_M`), where a node reports it.
+    pub quantization: Option<String>,
+    /// Newest modification among the nodes, RFC 3339.
+    pub modified_at: Option<String>,
+    /// Whether the node hands prompts on to a third party.
+    pub cloud: bool,
+    /// Where it is.
+    pub nodes: Vec<ModelOnNode>,
+}
+
+/// One model on one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelOnNode {
+    /// Node name.
+    pub node: String,
+    /// Whether it is in memory.
+    pub loaded: bool,
+    /// Bytes of GPU memory it takes while loaded.
+    pub size_vram: Option<u64>,
+    /// When the node will unload it.
+    pub expires_at: Option<UnixMillis>,
+    /// Context length it is loaded with.
+    pub context_length: Option<u64>,
+}
+
+/// Requests about models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelRequest {
+    /// All models, by name. Answered with `Reply::Models`.
+    List,
+    /// One model. Answered with `Reply::Model`.
+    Show {
+        /// Model name; `:latest` is implied.
+        model: String,
+    },
+    /// Pull as a job. Answered with `Reply::Job`.
+    Pull {
+        /// Model name.
+        model: String,
+        /// Node name or id; empty is every active node.
+        nodes: Vec<String>,
+        /// Allow a registry without TLS (Ollama's `insecure`).
+        insecure: bool,
+    },
+    /// Remove a model from one node, or from every node that has it. Answered with `Reply::ModelRemoved`.
+    Remove {
+        /// Model name.
+        model: String,
+        /// Node name or id; None is every node that has it.
+        node: Option<String>,
+    },
+}
+
+/// What a removal did on each node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRemoved {
+    /// Nodes it was removed from.
+    pub removed: Vec<String>,
+    /// Nodes that refused, with their reason.
+    pub failed: Vec<(String, String)>,
+}

@@ -1,0 +1,211 @@
+//! Nodes: one upstream server each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{UnixMillis, WireSecret};
+
+/// What API a node speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeKind {
+    /// Ollama: `/api/*` and `/v1/*`.
+    Ollama,
+    /// A server with the OpenAI API only: `/v1/*`.
+    Openai,
+}
+
+/// What the administrator wants of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminState {
+    /// Takes part as its health allows.
+    Enabled,
+    /// Finishes what it has and takes nothing new.
+    Draining,
+    /// Takes nothing and is not checked.
+    Disabled,
+}
+
+/// What the health checks found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pool {
+    /// Healthy: may be chosen.
+    Active,
+    /// Not (yet) healthy: never chosen.
+    Standby,
+}
+
+/// One node as administrators see it. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Unique name, `[a-z0-9][a-z0-9._-]{0,62}`.
+    pub name: String,
+    /// Base URL with its path prefix, without credentials.
+    pub url: String,
+    /// What it speaks.
+    pub kind: NodeKind,
+    /// Version it reported last.
+    pub version: Option<String>,
+    /// Active or standby.
+    pub pool: Pool,
+    /// Enabled, draining or disabled.
+    pub admin_state: AdminState,
+    /// Names of the models it has.
+    pub models: Vec<String>,
+    /// Names of the models it holds in memory.
+    pub loaded: Vec<String>,
+    /// Moving average of the health check's round trip, milliseconds. None before the first answer.
+    pub latency_ms: Option<f64>,
+    /// Requests it is working on for this gateway now.
+    pub active_requests: u32,
+    /// Most requests at once; 0 is no limit.
+    pub max_parallel: u32,
+    /// Why the last check or attempt failed; cleared by the next success.
+    pub last_error: Option<String>,
+    /// When it was last checked.
+    pub last_check: Option<UnixMillis>,
+    /// How it is authenticated to, without the secret: `none`, `bearer`, `basic` or `header NAME`.
+    pub credential: String,
+    /// Administrator's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Server name expected in the certificate, if not the URL's host.
+    pub server_name: Option<String>,
+    /// Whether a CA certificate of its own is set.
+    pub custom_ca: bool,
+    /// Revision of the record; a change must name it.
+    pub revision: u64,
+    /// Whether the address is simulated by the daemon itself.
+    pub simulated: bool,
+}
+
+/// How the gateway proves itself to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Credential {
+    /// Nothing is sent.
+    None,
+    /// `Authorization: Bearer TOKEN`.
+    Bearer(WireSecret),
+    /// `Authorization: Basic base64(user:password)`.
+    Basic {
+        /// User name.
+        user: String,
+        /// Password.
+        password: WireSecret,
+    },
+    /// A header of the administrator's choice.
+    Header {
+        /// Header name.
+        name: String,
+        /// Header value.
+        value: WireSecret,
+    },
+}
+
+/// A node to add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewNode {
+    /// Unique name.
+    pub name: String,
+    /// `http://` or `https://` URL, optionally with a path prefix.
+    pub url: String,
+    /// None: found out by probing.
+    pub kind: Option<NodeKind>,
+    /// How to authenticate.
+    pub credential: Credential,
+    /// PEM certificates to trust instead of the system's roots.
+    pub ca_pem: Option<String>,
+    /// Server name expected in the certificate.
+    pub server_name: Option<String>,
+    /// Most requests at once; 0 is no limit.
+    pub max_parallel: u32,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Accept link-local and metadata addresses, and a node that does not answer without a known kind.
+    pub force: bool,
+}
+
+/// What to change in a node; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeChange {
+    /// New name.
+    pub name: Option<String>,
+    /// New URL.
+    pub url: Option<String>,
+    /// New kind.
+    pub kind: Option<NodeKind>,
+    /// New credential.
+    pub credential: Option<Credential>,
+    /// New CA; `Some(None)` returns to the system's roots.
+    pub ca_pem: Option<Option<String>>,
+    /// New server name; `Some(None)` returns to the URL's host.
+    pub server_name: Option<Option<String>>,
+    /// New bound.
+    pub max_parallel: Option<u32>,
+    /// Labels to set (`Some`) or remove (`None`).
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Accept link-local and metadata addresses.
+    pub force: bool,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The node after the probe.
+    pub node: Node,
+    /// One line for people: what was found, or what is wrong.
+    pub finding: String,
+    /// Whether the node answered properly.
+    pub healthy: bool,
+}
+
+/// Requests about nodes. A node is named by its name or its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeRequest {
+    /// All nodes, by name. Answered with `Reply::Nodes`.
+    List,
+    /// One node. Answered with `Reply::Node`.
+    Show {
+        /// Name or id.
+        node: String,
+    },
+    /// Probe and add. Answered with `Reply::Probe`.
+    Add(Box<NewNode>),
+    /// Change fields. Answered with `Reply::Node`.
+    Set {
+        /// Name or id.
+        node: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The change.
+        change: Box<NodeChange>,
+    },
+    /// Enable, drain or disable. Answered with `Reply::Node`.
+    SetState {
+        /// Name or id.
+        node: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The new state.
+        state: AdminState,
+    },
+    /// Forget a node; its running requests end. Answered with `Reply::Done`.
+    Remove {
+        /// Name or id.
+        node: String,
+        /// Revision the caller saw; None removes whatever is there.
+        revision: Option<u64>,
+    },
+    /// Check now. Answered with `Reply::Probe`.
+    Check {
+        /// Name or id.
+        node: String,
+    },
+    /// Every change of any node as `Event::Node` or `Event::NodeRemoved`, beginning with all nodes. Ends
+    /// when cancelled.
+    Watch,
+}

@@ -1,0 +1,119 @@
+//! The frames, and the one enum of requests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fault, config, daemon, job, job::Job, log, log::LogEvent, model, node, node::Node, strategy,
+    strategy::Strategy,
+};
+
+/// Everything the control socket can be asked, grouped by noun. Append only, never reorder: the position
+/// of a variant is its number on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The daemon itself.
+    Daemon(daemon::DaemonRequest),
+    /// Nodes.
+    Node(node::NodeRequest),
+    /// Models.
+    Model(model::ModelRequest),
+    /// The scheduling strategy.
+    Strategy(strategy::StrategyRequest),
+    /// Jobs.
+    Job(job::JobRequest),
+    /// The log.
+    Log(log::LogRequest),
+    /// The file configuration.
+    Config(config::ConfigRequest),
+}
+
+/// The answer to a request that was carried out. Append only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Carried out; nothing to tell.
+    Done,
+    /// Status of the daemon.
+    Status(Box<daemon::Status>),
+    /// All nodes.
+    Nodes(Vec<Node>),
+    /// One node.
+    Node(Box<Node>),
+    /// A node and what probing it found.
+    Probe(Box<node::Probe>),
+    /// All models.
+    Models(Vec<model::Model>),
+    /// One model.
+    Model(Box<model::Model>),
+    /// Result of removing a model.
+    ModelRemoved(model::ModelRemoved),
+    /// The strategy.
+    Strategy(Strategy),
+    /// Jobs.
+    Jobs(Vec<Job>),
+    /// One job.
+    Job(Box<Job>),
+    /// Log events.
+    Logs(log::LogPage),
+    /// Effective configuration.
+    Config(Vec<config::Setting>),
+    /// Result of a reload.
+    Reloaded(config::Reloaded),
+}
+
+/// One step of a stream. Append only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A node as it is now.
+    Node(Box<Node>),
+    /// A node was removed; its id.
+    NodeRemoved(String),
+    /// A job as it is now.
+    Job(Box<Job>),
+    /// A log event.
+    Log(LogEvent),
+    /// So many log events were dropped because the reader was slow.
+    LogMissed(u64),
+}
+
+/// What a client sends after the handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientFrame {
+    /// Ask. `id` is chosen by the client, unique among its requests in flight.
+    Call {
+        /// Request id.
+        id: u64,
+        /// The request.
+        request: Request,
+    },
+    /// Stop a request or an event stream; answered with `ServerFrame::End`.
+    Cancel {
+        /// Request id.
+        id: u64,
+    },
+}
+
+/// What the daemon sends after the handshake.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ServerFrame {
+    /// The one answer to a plain request.
+    Reply {
+        /// Request id.
+        id: u64,
+        /// The answer.
+        result: Result<Reply, Fault>,
+    },
+    /// One step of a stream.
+    Event {
+        /// Request id.
+        id: u64,
+        /// The step.
+        event: Event,
+    },
+    /// The stream is over, or the request was cancelled.
+    End {
+        /// Request id.
+        id: u64,
+        /// Why, if not in order.
+        result: Result<(), Fault>,
+    },
+}
