@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub tls: Option<EndpointTls>,
     /// The header that carries the credential, marked sensitive.
     pub credential: Option<(HeaderName, HeaderValue)>,
+    /// Whether link-local and metadata addresses are dialled too, because the administrator insisted.
+    pub forced: bool,
 }
 
 /// TLS towards a node.

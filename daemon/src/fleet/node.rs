@@ -4,11 +4,12 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use tokio::sync::Notify;
 
 use super::Endpoint;
 
@@ -58,6 +59,10 @@ pub struct Live {
     latency_us: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
+    /// Failed attempts of real traffic since the last good one.
+    streak: AtomicU32,
+    retired: AtomicBool,
+    ended: Notify,
 }
 
 impl Live {
@@ -95,6 +100,38 @@ impl Live {
     /// Counts a failed attempt.
     pub fn count_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the node was removed: what still runs on it has to end. Cheap; fit for polling.
+    #[must_use]
+    pub fn retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Returns once the node was removed.
+    pub async fn until_retired(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !self.retired() {
+            ended.await;
+        }
+    }
+
+    /// Marks the node as removed, for ever.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+    }
+
+    /// Counts a failed attempt of real traffic into the streak; returns its length.
+    pub(super) fn lengthen_streak(&self) -> u32 {
+        self.streak.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Ends the streak; returns how long it was.
+    pub(super) fn end_streak(&self) -> u32 {
+        if self.streak.load(Ordering::Relaxed) == 0 { 0 } else { self.streak.swap(0, Ordering::Relaxed) }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct NodeRecord {
     pub server_name: Option<String>,
     /// How to authenticate; the secret part is sealed.
     pub credential: StoredCredential,
+    /// The administrator insisted on a link-local or metadata address.
+    pub forced: bool,
     /// When it was added.
     pub created: UnixMillis,
     /// Starts at 1, rises by one with every change.
