@@ -1,1 +1,13 @@
-//! api
+//! The dialects: routes, what is read of a body, error shapes, usage. Pure: no I/O, no clock.
+
+pub mod dialect;
+pub mod json;
+pub mod meter;
+pub mod peek;
+pub mod route;
+pub mod usage;
+
+pub use dialect::Dialect;
+pub use meter::Meter;
+pub use peek::Peek;
+pub use route::Route;

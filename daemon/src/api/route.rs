@@ -1,0 +1,305 @@
+//! The one table of routes. The path sent to a node comes from here, never from the client's bytes.
+
+use http::Method;
+
+use super::Dialect;
+
+/// A version of Ollama.
+pub type Version = (u32, u32, u32);
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// Pattern, as shown in logs and metrics.
+    pub pattern: &'static str,
+    /// Methods it answers; `HEAD` is implied by `GET`.
+    pub methods: &'static [Method],
+    /// Whose API it is; paths under `/v1` may be switched to Anthropic's by the request.
+    pub dialect: Dialect,
+    /// Who answers.
+    pub action: Action,
+}
+
+/// Who answers a route.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// A node.
+    Forward(Forward),
+    /// The gateway itself.
+    Local(Local),
+    /// A pull job.
+    Pull,
+    /// Removal of a model from the fleet.
+    Delete,
+    /// Known, but not served by this version: 501.
+    NotYet,
+}
+
+/// What forwarding needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward {
+    /// Path on the node, under its prefix.
+    pub path: &'static str,
+    /// Lowest Ollama version that serves it; None if Ollama does not.
+    pub ollama: Option<Version>,
+    /// Whether `openai` nodes serve it.
+    pub openai: bool,
+    /// What an absent `stream` means; None if the route never streams.
+    pub stream_default: Option<bool>,
+    /// How its stream is framed and ends.
+    pub stream: Stream,
+    /// Whether usage must be asked for with `stream_options.include_usage`.
+    pub ask_usage: bool,
+    /// Key that may name the model when `model` is absent or empty: the older `name` of some Ollama routes.
+    pub legacy_name: bool,
+}
+
+/// How a route's stream is framed, and what its end looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// One JSON object a line, the last with `"done":true`.
+    Ndjson,
+    /// Server-sent events ending with `data: [DONE]`.
+    Done,
+    /// Server-sent events ending with `response.completed`, `.failed` or `.incomplete`.
+    Responses,
+    /// Server-sent events ending with `message_stop`.
+    Messages,
+    /// Never streams.
+    Never,
+}
+
+/// What the gateway answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    /// "Ollama is running", whatever the fleet's state: clients ask it before anything else.
+    Root,
+    /// Lowest version of the fleet.
+    Version,
+    /// Models of the fleet, Ollama's shape.
+    Tags,
+    /// Models in memory, Ollama's shape.
+    Ps,
+    /// Models of the fleet, OpenAI's or Anthropic's shape.
+    Models,
+    /// One model, OpenAI's or Anthropic's shape.
+    Model,
+    /// The process lives.
+    Health,
+    /// The gateway can serve.
+    Ready,
+    /// "Ollama is running" if a node is active.
+    Proxy,
+    /// The older system's view of the fleet.
+    ProxyState,
+    /// The older system's view of running requests.
+    ActiveRequests,
+    /// Prometheus metrics.
+    Metrics,
+}
+
+impl Local {
+    /// Whether it tells about the fleet's inside and so needs a diagnostics listener.
+    #[must_use]
+    pub fn diagnostic(self) -> bool {
+        matches!(self, Self::ProxyState | Self::ActiveRequests | Self::Metrics)
+    }
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
+
+/// Any Ollama version.
+const ANY: Option<Version> = Some((0, 0, 0));
+
+const fn ollama(pattern: &'static str, path: &'static str, stream_default: Option<bool>) -> Route {
+    let stream = if stream_default.is_some() { Stream::Ndjson } else { Stream::Never };
+    Route {
+        pattern,
+        methods: POST,
+        dialect: Dialect::Ollama,
+        action: Action::Forward(Forward {
+            path,
+            ollama: ANY,
+            openai: false,
+            stream_default,
+            stream,
+            ask_usage: false,
+            legacy_name: false,
+        }),
+    }
+}
+
+const fn v1(path: &'static str, lowest: Version, stream: Stream, ask_usage: bool, dialect: Dialect) -> Route {
+    let stream_default = match stream {
+        Stream::Never => None,
+        _ => Some(false),
+    };
+    Route {
+        pattern: path,
+        methods: POST,
+        dialect,
+        action: Action::Forward(Forward {
+            path,
+            ollama: Some(lowest),
+            openai: true,
+            stream_default,
+            stream,
+            ask_usage,
+            legacy_name: false,
+        }),
+    }
+}
+
+const fn local(pattern: &'static str, dialect: Dialect, what: Local) -> Route {
+    Route { pattern, methods: GET, dialect, action: Action::Local(what) }
+}
+
+const fn not_yet(pattern: &'static str, methods: &'static [Method], dialect: Dialect) -> Route {
+    Route { pattern, methods, dialect, action: Action::NotYet }
+}
+
+use Dialect::{Anthropic as A, Ollama as O, Openai as I};
+
+/// Every route, those of the data path first.
+pub static ROUTES: &[Route] = &[
+    ollama("/api/chat", "/api/chat", Some(true)),
+    ollama("/api/generate", "/api/generate", Some(true)),
+    ollama("/api/embed", "/api/embed", None),
+    ollama("/api/embeddings", "/api/embeddings", None),
+    Route {
+        pattern: "/api/show",
+        methods: POST,
+        dialect: O,
+        action: Action::Forward(Forward {
+            path: "/api/show",
+            ollama: ANY,
+            openai: false,
+            stream_default: None,
+            stream: Stream::Never,
+            ask_usage: false,
+            legacy_name: true,
+        }),
+    },
+    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, true, I),
+    v1("/v1/completions", (0, 0, 0), Stream::Done, true, I),
+    v1("/v1/embeddings", (0, 0, 0), Stream::Never, false, I),
+    v1("/v1/responses", (0, 13, 3), Stream::Responses, false, I),
+    v1("/v1/messages", (0, 14, 0), Stream::Messages, false, A),
+    local("/", O, Local::Root),
+    local("/api/version", O, Local::Version),
+    local("/api/tags", O, Local::Tags),
+    local("/api/ps", O, Local::Ps),
+    local("/v1/models", I, Local::Models),
+    local(MODEL_PATTERN, I, Local::Model),
+    Route { pattern: "/api/pull", methods: POST, dialect: O, action: Action::Pull },
+    Route { pattern: "/api/delete", methods: DELETE, dialect: O, action: Action::Delete },
+    local("/health", O, Local::Health),
+    local("/api/health", O, Local::Health),
+    local("/ready", O, Local::Ready),
+    local("/api/proxy", O, Local::Proxy),
+    local("/api/proxy/state", O, Local::ProxyState),
+    local("/api/proxy/active-requests", O, Local::ActiveRequests),
+    local("/metrics", O, Local::Metrics),
+    ollama("/api/proxy/generate", "/api/generate", Some(true)),
+    ollama("/api/proxy/chat", "/api/chat", Some(true)),
+    ollama("/api/proxy/embed", "/api/embed", None),
+    ollama("/api/proxy/embeddings", "/api/embeddings", None),
+    not_yet("/api/push", POST, O),
+    not_yet("/api/create", POST, O),
+    not_yet("/api/copy", POST, O),
+    not_yet("/api/status", GET, O),
+    not_yet(BLOB_PATTERN, POST_HEAD, O),
+    not_yet("/v1/audio/transcriptions", POST, I),
+];
+
+const MODEL_PATTERN: &str = "/v1/models/:model";
+const BLOB_PATTERN: &str = "/api/blobs/:digest";
+
+/// The route of `path`, and what stands in its parameter.
+///
+/// A path with `%`, `//`, a dot segment or a control byte matches nothing: no model, digest or route needs
+/// them, and two readers may disagree about what they mean.
+#[must_use]
+pub fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
+    if let Some(route) = ROUTES.iter().find(|r| r.pattern == path) {
+        return (!path.contains(':')).then_some((route, None));
+    }
+    let (pattern, parameter) = path
+        .strip_prefix("/v1/models/")
+        .map(|p| (MODEL_PATTERN, p))
+        .or_else(|| path.strip_prefix("/api/blobs/").map(|p| (BLOB_PATTERN, p)))?;
+    let odd = parameter.is_empty()
+        || parameter.contains('%')
+        || parameter.split('/').any(|s| s.is_empty() || s == "." || s == "..")
+        || !parameter.bytes().all(|b| b.is_ascii_graphic());
+    if odd {
+        return None;
+    }
+    ROUTES.iter().find(|r| r.pattern == pattern).map(|r| (r, Some(parameter)))
+}
+
+impl Route {
+    /// Whether `method` is served; `HEAD` is where `GET` is.
+    #[must_use]
+    pub fn allows(&self, method: &Method) -> bool {
+        self.methods.contains(method) || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+    }
+
+    /// Value of `Allow` for a 405.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let mut names: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        if self.methods.contains(&Method::GET) {
+            names.push("HEAD");
+        }
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, ROUTES, find};
+
+    #[test]
+    fn every_pattern_is_found_once() {
+        for route in ROUTES {
+            assert_eq!(ROUTES.iter().filter(|r| r.pattern == route.pattern).count(), 1, "{}", route.pattern);
+            if !route.pattern.contains(':') {
+                assert!(find(route.pattern).is_some(), "{}", route.pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn odd_paths_match_nothing() {
+        for path in [
+            "/api/chat/",
+            "//api/chat",
+            "/api//chat",
+            "/api/%63hat",
+            "/api/../api/chat",
+            "/api/./chat",
+            "/v1/models/",
+            "/v1/models/:model/..",
+            "/v1/models/a%2fb",
+            "/v1/models/../x",
+            "/v1/models/a//b",
+            "/V1/models",
+            "",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+        let (route, model) = find("/v1/models/hf.co/org/repo:q4").unwrap();
+        assert_eq!((route.pattern, model), ("/v1/models/:model", Some("hf.co/org/repo:q4")));
+    }
+
+    #[test]
+    fn aliases_reach_the_same_path_on_the_node() {
+        let (alias, _) = find("/api/proxy/chat").unwrap();
+        let Action::Forward(forward) = alias.action else { panic!("not forwarded") };
+        assert_eq!(forward.path, "/api/chat");
+    }
+}

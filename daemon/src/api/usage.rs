@@ -1,0 +1,136 @@
+//! Reading token counts out of a node's answer.
+
+use serde::Deserialize;
+
+/// Tokens as a node counted them; None where it did not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt: Option<u64>,
+    /// Tokens of the output.
+    pub output: Option<u64>,
+}
+
+impl Usage {
+    /// Takes over what `other` knows: later counts are the better ones.
+    pub fn absorb(&mut self, other: Self) {
+        self.prompt = other.prompt.or(self.prompt);
+        self.output = other.output.or(self.output);
+    }
+}
+
+/// The counts of the three dialects, by their various names.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Counts {
+    #[serde(alias = "input_tokens")]
+    prompt_tokens: Option<u64>,
+    #[serde(alias = "output_tokens")]
+    completion_tokens: Option<u64>,
+}
+
+impl From<Counts> for Usage {
+    fn from(c: Counts) -> Self {
+        Self { prompt: c.prompt_tokens, output: c.completion_tokens }
+    }
+}
+
+/// The last line of an Ollama stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OllamaLine {
+    pub(super) done: bool,
+    prompt_eval_count: Option<u64>,
+    eval_count: Option<u64>,
+}
+
+impl OllamaLine {
+    /// Reads one line; None if it is not an object of that kind.
+    pub(super) fn read(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage { prompt: self.prompt_eval_count, output: self.eval_count }
+    }
+}
+
+/// The data of one server-sent event, as far as usage goes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EventData {
+    usage: Option<Counts>,
+    choices: Option<Vec<serde::de::IgnoredAny>>,
+    message: Option<Holder>,
+    response: Option<Holder>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Holder {
+    usage: Option<Counts>,
+}
+
+impl EventData {
+    /// Reads the JSON after `data:`; None if it is not an object.
+    pub(super) fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let held = |h: &Option<Holder>| h.as_ref().and_then(|h| h.usage);
+        self.usage.or_else(|| held(&self.response)).or_else(|| held(&self.message)).map(Into::into)
+    }
+
+    /// Whether this is the chunk that OpenAI's servers add for `include_usage`: usage and no choices.
+    pub(super) fn usage_only(&self) -> bool {
+        self.usage.is_some() && self.choices.as_ref().is_some_and(Vec::is_empty)
+    }
+}
+
+/// Counts in the end of an answer that is one JSON object. Its keys cannot be confused with text, whose
+/// quotes are escaped.
+#[must_use]
+pub fn of_tail(tail: &[u8]) -> Usage {
+    let find = |keys: &[&str]| keys.iter().find_map(|key| number_after(tail, key));
+    Usage {
+        prompt: find(&["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""]),
+        output: find(&["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""]),
+    }
+}
+
+fn number_after(tail: &[u8], key: &str) -> Option<u64> {
+    let at = memchr::memmem::rfind(tail, key.as_bytes())?;
+    let rest = tail[at + key.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EventData, Usage, of_tail};
+
+    #[test]
+    fn tails_of_each_dialect() {
+        let want = Usage { prompt: Some(26), output: Some(298) };
+        assert_eq!(
+            of_tail(br#","done":true,"prompt_eval_count":26,"prompt_eval_duration":1,"eval_count":298}"#),
+            want
+        );
+        assert_eq!(of_tail(br#""usage": {"prompt_tokens": 26, "completion_tokens": 298}}"#), want);
+        assert_eq!(of_tail(br#""usage":{"input_tokens":26,"output_tokens":298}}"#), want);
+        assert_eq!(of_tail(br#"{"content":"\"eval_count\":7"}"#), Usage::default());
+    }
+
+    #[test]
+    fn events_of_each_dialect() {
+        let extra =
+            EventData::read(br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#).unwrap();
+        assert!(extra.usage_only());
+        let last = EventData::read(br#"{"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#)
+            .unwrap();
+        assert!(!last.usage_only());
+        let start =
+            EventData::read(br#"{"type":"message_start","message":{"usage":{"input_tokens":5}}}"#).unwrap();
+        assert_eq!(start.usage().unwrap().prompt, Some(5));
+    }
+}
