@@ -3,18 +3,24 @@
 //! A noun (node, model, job, ...) has one file here, and one of the same name in the daemon's store and
 //! control handlers and in the terminal program. Enums that cross the wire are only ever appended to.
 
+pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod fault;
+pub mod frame;
+pub mod handshake;
 pub mod job;
 pub mod log;
 pub mod model;
 pub mod node;
 pub mod request;
+pub mod samples;
 pub mod secret;
 pub mod strategy;
 pub mod untrusted;
+pub mod wire;
 
+pub use client::{Client, ClientError, EventStream};
 pub use fault::{Fault, FaultKind};
 pub use request::{ClientFrame, Event, Reply, Request, ServerFrame};
 pub use secret::WireSecret;

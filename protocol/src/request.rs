@@ -75,7 +75,14 @@ pub enum Event {
     LogMissed(u64),
 }
 
-/// What a client sends after the handshake.
+/// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on
+/// either side. Part of the protocol's version 1.
+pub const STREAM_WINDOW: u32 = 256;
+
+/// Requests and streams one connection may have in flight.
+pub const MAX_IN_FLIGHT: usize = 64;
+
+/// What a client sends after the handshake. Append only; every variant begins with its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientFrame {
     /// Ask. `id` is chosen by the client, unique among its requests in flight.
@@ -85,14 +92,24 @@ pub enum ClientFrame {
         /// The request.
         request: Request,
     },
-    /// Stop a request or an event stream; answered with `ServerFrame::End`.
+    /// Stop a request or an event stream; answered with `ServerFrame::End`, unless the answer is under way
+    /// already. A change that has begun is carried out all the same.
     Cancel {
         /// Request id.
         id: u64,
     },
+    /// The reader of a stream took `events` events: as many more may be sent. A stream begins with
+    /// [`STREAM_WINDOW`]; at none left it waits, and no other stream or request with it.
+    Grant {
+        /// Request id.
+        id: u64,
+        /// Events taken since the last grant.
+        events: u32,
+    },
 }
 
-/// What the daemon sends after the handshake.
+/// What the daemon sends after the handshake. Append only; every variant begins with its id. Each
+/// `ClientFrame::Call` is answered with exactly one `Reply` or `End`, after which its id is free again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ServerFrame {
     /// The one answer to a plain request.
