@@ -23,6 +23,12 @@ impl<'a> Untrusted<'a> {
         self.max = max;
         self
     }
+
+    /// Whether `c` is one of the characters that are escaped: for writers with an escape of their own (JSON).
+    #[must_use]
+    pub fn is_hostile(c: char) -> bool {
+        hostile(c)
+    }
 }
 
 /// Whether `c` could change what a reader of the surrounding text sees.

@@ -1,0 +1,180 @@
+//! The two forms of a line: for people and JSON. Both are safe to print: what could move a cursor or hide
+//! text is escaped.
+
+use std::fmt::Write as _;
+
+use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
+
+use super::record::{FieldRef, Record};
+use crate::config::LogFormat;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    pub(crate) format: LogFormat,
+    /// Colours, for a terminal.
+    pub(crate) colour: bool,
+}
+
+/// Writes lines and remembers the second it wrote last: most share it.
+#[derive(Debug)]
+pub(crate) struct Formatter {
+    style: Style,
+    second: u64,
+    /// `2026-11-22T03:04:05`
+    stamp: String,
+}
+
+impl Formatter {
+    pub(crate) fn new(style: Style) -> Self {
+        Self { style, second: u64::MAX, stamp: String::new() }
+    }
+
+    /// Appends `record` as one line.
+    pub(crate) fn line(&mut self, record: &Record, out: &mut String) {
+        match self.style.format {
+            LogFormat::Human => self.human(record, out),
+            LogFormat::Json => self.json(record, out),
+        }
+        out.push('\n');
+    }
+
+    fn human(&mut self, record: &Record, out: &mut String) {
+        self.time(record.time, out);
+        let (colour, word) = match record.level {
+            Level::Error => ("\u{1b}[31m", "ERROR"),
+            Level::Warn => ("\u{1b}[33m", "WARN "),
+            Level::Info => ("\u{1b}[32m", "INFO "),
+            Level::Debug => ("\u{1b}[34m", "DEBUG"),
+            Level::Trace => ("\u{1b}[35m", "TRACE"),
+        };
+        out.push(' ');
+        if self.style.colour {
+            let _ = write!(out, "{colour}{word}\u{1b}[0m");
+        } else {
+            out.push_str(word);
+        }
+        out.push(' ');
+        out.push_str(record.target);
+        out.push_str(": ");
+        escape(record.message(), out);
+        for field in record.fields().filter(|f| !said_already(record, f)) {
+            out.push(' ');
+            out.push_str(field.name);
+            out.push('=');
+            if field.bare || plain(field.value) {
+                escape(field.value, out);
+            } else {
+                out.push('"');
+                for (i, piece) in field.value.split('"').enumerate() {
+                    if i > 0 {
+                        out.push_str("\\\"");
+                    }
+                    escape(piece, out);
+                }
+                out.push('"');
+            }
+        }
+    }
+
+    fn json(&mut self, record: &Record, out: &mut String) {
+        out.push_str("{\"time\":\"");
+        self.time(record.time, out);
+        let level = match record.level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        };
+        let _ = write!(out, "\",\"seq\":{},\"level\":\"{level}\",\"target\":", record.seq);
+        json_string(record.target, out);
+        out.push_str(",\"message\":");
+        json_string(record.message(), out);
+        for field in record.fields() {
+            out.push(',');
+            if matches!(field.name, "time" | "seq" | "level" | "target" | "message") {
+                let _ = write!(out, "\"field_{}\"", field.name);
+            } else {
+                json_string(field.name, out);
+            }
+            out.push(':');
+            if field.bare {
+                out.push_str(field.value);
+            } else {
+                json_string(field.value, out);
+            }
+        }
+        out.push('}');
+    }
+
+    /// UTC, RFC 3339, milliseconds.
+    fn time(&mut self, time: UnixMillis, out: &mut String) {
+        let second = time / 1000;
+        if second != self.second {
+            self.second = second;
+            self.stamp.clear();
+            match i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()) {
+                Some(at) => {
+                    let _ = write!(self.stamp, "{at}");
+                    self.stamp.truncate(self.stamp.trim_end_matches('Z').len());
+                }
+                None => {
+                    let _ = write!(self.stamp, "@{second}");
+                }
+            }
+        }
+        let _ = write!(out, "{}.{:03}Z", self.stamp, time % 1000);
+    }
+}
+
+/// Fields that an access event's message has said, or that say that nothing special happened.
+fn said_already(record: &Record, field: &FieldRef<'_>) -> bool {
+    record.target == "access"
+        && match field.name {
+            "method" | "route" | "model" | "node" | "status" | "duration_ms" => true,
+            "retries" => field.value == "0",
+            "outcome" => field.value == "complete",
+            _ => false,
+        }
+}
+
+/// Whether a value needs no quotes.
+fn plain(value: &str) -> bool {
+    !value.is_empty() && !value.bytes().any(|b| matches!(b, b' ' | b'"' | b'='))
+}
+
+/// Appends untrusted text for a terminal. It has been cut before.
+pub(crate) fn escape(text: &str, out: &mut String) {
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        out.push_str(text);
+    } else {
+        let _ = write!(out, "{}", Untrusted::new(text).max(usize::MAX));
+    }
+}
+
+/// Appends a JSON string in which also those characters are escaped that JSON would allow and a terminal
+/// would obey. Nothing is lost.
+fn json_string(text: &str, out: &mut String) {
+    out.push('"');
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+        out.push_str(text);
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c if Untrusted::is_hostile(c) => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(out, "\\u{unit:04x}");
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+    }
+    out.push('"');
+}

@@ -1,0 +1,199 @@
+//! Which events are kept: a level, and levels per part (`info,fleet=debug,access=warn,hyper=debug`).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
+use tracing_subscriber::filter::Targets;
+
+/// Parts of the daemon that can be named; `access` is the one event per request.
+const PARTS: [&str; 11] = [
+    "access",
+    "api",
+    "app",
+    "config",
+    "control",
+    "fleet",
+    "lifecycle",
+    "proxy",
+    "secrets",
+    "store",
+    "telemetry",
+];
+
+/// Why a level was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// Nothing given.
+    #[error("log.level is empty: give a level such as `info`, or `info,fleet=debug`")]
+    Empty,
+    /// Not a level.
+    #[error("log.level: `{0}` is not a level: use off, error, warn, info, debug or trace")]
+    UnknownLevel(String),
+    /// More than one level without a part.
+    #[error(
+        "log.level: `{0}` is a second level for everything: give one, and name a part for others (`fleet={0}`)"
+    )]
+    SecondLevel(String),
+    /// Not a part's or a library's name.
+    #[error("log.level: `{0}` is not a part of the daemon: use one of {known}, or a library's name", known = PARTS.join(", "))]
+    UnknownPart(String),
+    /// Libraries print what they transport when traced.
+    #[error(
+        "log.level: `{0}=trace` is refused, because libraries then print what they carry: use `{0}=debug`"
+    )]
+    LibraryTrace(String),
+}
+
+/// Parses directives.
+///
+/// # Errors
+/// The first directive that cannot be obeyed, with what would be accepted in its place.
+pub fn parse(directives: &str) -> Result<Targets, LevelError> {
+    let mut base = None;
+    let mut named = Vec::new();
+    for directive in directives.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+        match directive.split_once('=') {
+            None => {
+                let level = level(directive)?;
+                if base.replace(level).is_some() {
+                    return Err(LevelError::SecondLevel(directive.to_owned()));
+                }
+            }
+            Some((part, word)) => named.push((target(part.trim())?, level(word.trim())?)),
+        }
+    }
+    if base.is_none() && named.is_empty() {
+        return Err(LevelError::Empty);
+    }
+    let base = base.unwrap_or(LevelFilter::INFO);
+    // Libraries have their own idea of what is worth saying: they are heard from `warn` on unless named.
+    let mut targets = Targets::new()
+        .with_default(base.min(LevelFilter::WARN))
+        .with_target("aivonx", base)
+        .with_target("access", base);
+    for (name, level) in named {
+        if level == LevelFilter::TRACE && !name.starts_with("aivonx") && name != "access" {
+            return Err(LevelError::LibraryTrace(name));
+        }
+        targets = targets.with_target(name, level);
+    }
+    Ok(targets)
+}
+
+fn level(word: &str) -> Result<LevelFilter, LevelError> {
+    Ok(match word.to_ascii_lowercase().as_str() {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" | "warning" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err(LevelError::UnknownLevel(word.to_owned())),
+    })
+}
+
+/// The tracing target of a part as people name it.
+fn target(part: &str) -> Result<String, LevelError> {
+    let first = part.split("::").next().unwrap_or_default();
+    let well_formed =
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-".contains(&b));
+    if !well_formed {
+        return Err(LevelError::UnknownPart(part.to_owned()));
+    }
+    if part == "access" || first.starts_with("aivonx_") {
+        return Ok(part.to_owned());
+    }
+    if PARTS.contains(&first) {
+        return Ok(format!("{OURS}{part}"));
+    }
+    // One letter off a part's name is a slip, not a library.
+    if PARTS.iter().any(|p| strsim::damerau_levenshtein(p, first) == 1) {
+        return Err(LevelError::UnknownPart(part.to_owned()));
+    }
+    Ok(part.replace('-', "_"))
+}
+
+const OURS: &str = "aivonx_daemon::";
+
+/// How a target is shown: our own crate goes without saying.
+pub(crate) fn shown(target: &'static str) -> &'static str {
+    target.strip_prefix(OURS).unwrap_or(target)
+}
+
+/// The filter in force, changed while running.
+#[derive(Debug, Clone)]
+pub(crate) struct LevelHandle(Arc<ArcSwap<Targets>>);
+
+impl LevelHandle {
+    pub(crate) fn new(targets: Targets) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(targets)))
+    }
+
+    /// Puts another filter in force.
+    pub(crate) fn set(&self, targets: Targets) {
+        self.0.store(Arc::new(targets));
+        // Call sites remember whether anyone listens.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    pub(crate) fn enabled(&self, meta: &Metadata<'_>) -> bool {
+        self.0.load().would_enable(meta.target(), meta.level())
+    }
+
+    pub(crate) fn interest(&self, meta: &Metadata<'_>) -> Interest {
+        if self.enabled(meta) { Interest::always() } else { Interest::never() }
+    }
+
+    pub(crate) fn most(&self) -> LevelFilter {
+        let targets = self.0.load();
+        targets
+            .iter()
+            .map(|(_, level)| level)
+            .chain(targets.default_level())
+            .max()
+            .unwrap_or(LevelFilter::OFF)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn parts_libraries_and_the_rest() {
+        let t = parse("info, fleet=debug ,access=warn,hyper=debug").unwrap();
+        assert!(t.would_enable("aivonx_daemon::fleet::health", &Level::DEBUG));
+        assert!(!t.would_enable("aivonx_daemon::proxy", &Level::DEBUG));
+        assert!(t.would_enable("aivonx_daemon::proxy", &Level::INFO));
+        assert!(!t.would_enable("access", &Level::INFO));
+        assert!(t.would_enable("hyper::proto", &Level::DEBUG));
+        assert!(!t.would_enable("h2", &Level::INFO));
+        assert!(t.would_enable("h2", &Level::WARN));
+        assert!(!parse("off").unwrap().would_enable("h2", &Level::ERROR));
+        assert!(parse("fleet=trace").unwrap().would_enable("aivonx_daemon::fleet", &Level::TRACE));
+    }
+
+    #[test]
+    fn mistakes_say_what_to_write() {
+        let cases = [
+            ("", "log.level is empty: give a level such as `info`, or `info,fleet=debug`"),
+            ("loud", "log.level: `loud` is not a level: use off, error, warn, info, debug or trace"),
+            (
+                "info,debug",
+                "log.level: `debug` is a second level for everything: give one, and name a part for others (`fleet=debug`)",
+            ),
+            (
+                "h2=trace",
+                "log.level: `h2=trace` is refused, because libraries then print what they carry: use `h2=debug`",
+            ),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse(text).unwrap_err().to_string(), want);
+        }
+        assert!(parse("feet=debug").unwrap_err().to_string().contains("`feet` is not a part of the daemon"));
+        assert!(matches!(parse("fleet[x]=debug"), Err(LevelError::UnknownPart(_))));
+    }
+}

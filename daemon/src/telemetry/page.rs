@@ -1,0 +1,204 @@
+//! The page a scrape gets: every family in one place, in the order it is printed.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::UNIX_EPOCH,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet},
+    metrics::MetricType,
+    registry::Unit,
+};
+
+use super::{
+    histogram::Histogram,
+    metrics::{State, lock},
+    pipe::Losses,
+    process,
+    sink::AccessSink,
+};
+
+/// See the module.
+pub(crate) struct Page {
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) losses: Arc<Losses>,
+    pub(crate) access: AccessSink,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Writer(encoder);
+        self.requests(&mut out)?;
+        self.nodes(&mut out)?;
+        self.daemon(&mut out)
+    }
+}
+
+impl Page {
+    fn requests(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        let sets = sorted(&state.requests).into_iter().map(|(set, n)| {
+            let labels = [
+                ("route", set.route.to_owned()),
+                ("model", text(&set.model)),
+                ("node", text(&set.node)),
+                ("status", set.status.to_string()),
+            ];
+            (labels, *n)
+        });
+        out.counters("aivonx_requests", "Requests answered", sets)?;
+        let sets = sorted(&state.outcomes).into_iter().map(|(outcome, n)| ([("outcome", *outcome)], *n));
+        out.counters("aivonx_outcomes", "How requests ended", sets)?;
+        out.counter("aivonx_retries", "Attempts after the first", state.retries)?;
+        let sets = sorted(&state.tokens).into_iter().map(|(set, n)| {
+            let labels = [
+                ("model", text(&set.model)),
+                ("node", text(&set.node)),
+                ("direction", set.direction.to_owned()),
+            ];
+            (labels, *n)
+        });
+        out.counters("aivonx_tokens", "Tokens as counted by the nodes", sets)?;
+        let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
+        out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
+        let help = "Time from a request's head to the first byte of its answer";
+        out.histograms("aivonx_request_first_byte", help, &state.first_byte)?;
+        out.histograms("aivonx_request_duration", "Time from a request's head to its end", &state.duration)?;
+        out.gauge("aivonx_active_streams", "Answers being sent now", state.gauges.active_streams)?;
+        out.gauge("aivonx_connections", "Client connections open now", state.gauges.connections)
+    }
+
+    fn nodes(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        let mut nodes: Vec<_> = state.gauges.nodes.iter().collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        let nodes = || nodes.iter().map(|n| (*n, [("node", &*n.name)]));
+        let up = nodes().map(|(n, labels)| (labels, u32::from(n.state() == "active")));
+        out.gauges("aivonx_node_up", "Whether the node may be chosen", None, up)?;
+        let states = nodes().flat_map(|(n, _)| {
+            ["active", "standby", "draining", "disabled"]
+                .map(|state| ([("node", &*n.name), ("state", state)], u32::from(n.state() == state)))
+        });
+        out.gauges("aivonx_node_state", "1 for the state the node is in", None, states)?;
+        let active = nodes().map(|(n, labels)| (labels, n.active));
+        out.gauges("aivonx_node_active_requests", "Requests the node works on now", None, active)?;
+        let latency = nodes().filter_map(|(n, labels)| Some((labels, n.latency?.as_secs_f64())));
+        let help = "Moving average of the health check's round trip";
+        out.gauges("aivonx_node_latency", help, Some(Unit::Seconds), latency)
+    }
+
+    fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let (store_errors, store_flush) = {
+            let state = lock(&self.state);
+            (state.gauges.store_errors, state.gauges.store_flush)
+        };
+        out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
+        let flush = store_flush.map(|d| (NONE, d.as_secs_f64()));
+        let help = "Time the store's last flush to disk took";
+        out.gauges("aivonx_store_flush", help, Some(Unit::Seconds), flush)?;
+        let dropped = [
+            ([("reason", "slow")], self.losses.queue.load(Ordering::Relaxed)),
+            ([("reason", "failed")], self.losses.write.load(Ordering::Relaxed)),
+        ];
+        out.counters(
+            "aivonx_log_events_dropped",
+            "Log events that reached memory but not the log's sink",
+            dropped,
+        )?;
+        let help = "Requests that were neither logged nor counted";
+        out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        out.0
+            .encode_descriptor("aivonx_build", "The daemon", None, MetricType::Info)?
+            .encode_info(&labels)?;
+        let resident = [(NONE, process::resident_bytes())];
+        out.gauges("process_resident_memory", "Resident memory", Some(Unit::Bytes), resident)?;
+        let started = process::started().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let help = "When the process started, since the epoch";
+        out.gauges("process_start_time", help, Some(Unit::Seconds), [(NONE, started)])
+    }
+}
+
+/// No labels at all.
+const NONE: [(&str, &str); 0] = [];
+
+/// Families written one after the other.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn counters<L, V>(
+        &mut self,
+        name: &str,
+        help: &str,
+        sets: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result
+    where
+        L: EncodeLabelSet,
+        V: EncodeCounterValue,
+    {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in sets {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.counters(name, help, [(NONE, value)])
+    }
+
+    fn gauges<L, V>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        sets: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result
+    where
+        L: EncodeLabelSet,
+        V: EncodeGaugeValue,
+    {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        for (labels, value) in sets {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.gauges(name, help, None, [(NONE, value)])
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, sets: &HashMap<&'static str, Histogram>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for (route, h) in sorted(sets) {
+            family.encode_family(&[("route", *route)])?.encode_histogram::<NoLabelSet>(
+                h.sum(),
+                h.count(),
+                &h.buckets(),
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn sorted<K: Ord, V>(sets: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut sets: Vec<_> = sets.iter().collect();
+    sets.sort_by(|a, b| a.0.cmp(b.0));
+    sets
+}
+
+fn text(name: &Option<Arc<str>>) -> String {
+    name.as_deref().unwrap_or_default().to_owned()
+}

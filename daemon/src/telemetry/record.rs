@@ -1,0 +1,262 @@
+//! One event as the daemon holds it: two allocations, whatever the number of fields.
+
+use std::{
+    cell::Cell,
+    fmt::{self, Write as _},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use aivonx_protocol::{
+    UnixMillis,
+    log::{Level, LogEvent},
+};
+use tracing::field::{Field, Visit};
+
+use super::redact::{self, Verdict};
+
+/// Longest message, bytes; what is longer is cut and ends with `…`.
+pub(crate) const MESSAGE_MAX: usize = 8 << 10;
+/// Longest value of a field, bytes.
+pub(crate) const VALUE_MAX: usize = 2 << 10;
+/// Most bytes of message and values together; fields that no longer fit are cut to nothing.
+const TEXT_MAX: usize = 16 << 10;
+
+/// One event. Redacted, cut, not escaped.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Rising by one per event; set by the hub.
+    pub(crate) seq: u64,
+    pub(crate) time: UnixMillis,
+    pub(crate) level: Level,
+    /// Without our crate's name: `fleet::health`, `access`.
+    pub(crate) target: &'static str,
+    text: Box<str>,
+    message: (u32, u32),
+    fields: Box<[Slot]>,
+}
+
+/// Where a field's value lies in the text.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    name: &'static str,
+    start: u32,
+    len: u16,
+    /// Whether the value is a number or a boolean, for JSON.
+    bare: bool,
+}
+
+/// One field of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldRef<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) value: &'a str,
+    /// Whether the value is a number or a boolean.
+    pub(crate) bare: bool,
+}
+
+impl Record {
+    /// A record of telemetry's own, outside tracing: for what the writer thread must say without feeding
+    /// itself.
+    pub(crate) fn own(level: Level, event: &'static str, message: &str) -> Self {
+        let mut draft = Draft::default();
+        draft.put("message", false, |w| w.write_str(message));
+        draft.put("event", false, |w| w.write_str(event));
+        draft.finish(level, "telemetry")
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.text.get(self.message.0 as usize..self.message.1 as usize).unwrap_or_default()
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = FieldRef<'_>> {
+        self.fields.iter().map(|slot| FieldRef {
+            name: slot.name,
+            value: self
+                .text
+                .get(slot.start as usize..slot.start as usize + slot.len as usize)
+                .unwrap_or_default(),
+            bare: slot.bare,
+        })
+    }
+
+    /// The value of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields().find(|f| f.name == name).map(|f| f.value)
+    }
+
+    /// Bytes held, allocations included.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + 16 + self.text.len() + self.fields.len() * size_of::<Slot>()
+    }
+
+    pub(crate) fn to_event(&self) -> LogEvent {
+        LogEvent {
+            seq: self.seq,
+            time: self.time,
+            level: self.level,
+            target: self.target.to_owned(),
+            message: self.message().to_owned(),
+            fields: self.fields().map(|f| (f.name.to_owned(), f.value.to_owned())).collect(),
+        }
+    }
+}
+
+/// Now, as it crosses the wire.
+pub(crate) fn now() -> UnixMillis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// A record being written, or the fields of a span.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Draft {
+    text: String,
+    message: (u32, u32),
+    fields: Vec<Slot>,
+}
+
+thread_local! {
+    /// Taken while in use, so that a value that logs while it is printed finds none and makes its own.
+    static SCRATCH: Cell<Option<Box<Draft>>> = const { Cell::new(None) };
+}
+
+impl Draft {
+    /// Runs `write` on this thread's reused draft and makes the record.
+    pub(crate) fn record(level: Level, target: &'static str, write: impl FnOnce(&mut Self)) -> Record {
+        let mut draft = SCRATCH.take().unwrap_or_default();
+        draft.text.clear();
+        draft.fields.clear();
+        draft.message = (0, 0);
+        write(&mut draft);
+        let record = draft.finish(level, target);
+        SCRATCH.set(Some(draft));
+        record
+    }
+
+    fn finish(&self, level: Level, target: &'static str) -> Record {
+        Record {
+            seq: 0,
+            time: now(),
+            level,
+            target,
+            text: self.text.as_str().into(),
+            message: self.message,
+            fields: self.fields.as_slice().into(),
+        }
+    }
+
+    /// Takes over the fields of a span that lies around the event.
+    pub(crate) fn take_over(&mut self, span: &Self) {
+        for slot in &span.fields {
+            let start = slot.start as usize;
+            let value = span.text.get(start..start + slot.len as usize).unwrap_or_default();
+            self.set(slot.name, slot.bare, |w| w.write_str(value), false);
+        }
+    }
+
+    fn put(&mut self, name: &'static str, bare: bool, write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result) {
+        self.set(name, bare, write, true);
+    }
+
+    fn set(
+        &mut self,
+        name: &'static str,
+        bare: bool,
+        write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result,
+        judged: bool,
+    ) {
+        let is_message = name == "message";
+        let start = self.text.len();
+        let verdict = match judged {
+            _ if is_message => Verdict::Scrub,
+            true => redact::judge(name),
+            false => Verdict::Plain,
+        };
+        if verdict == Verdict::Hide {
+            self.text.push_str(redact::REDACTED);
+        } else {
+            let max = if is_message { MESSAGE_MAX } else { VALUE_MAX };
+            let left = max.min(TEXT_MAX.saturating_sub(start));
+            // An error here is the bound, which has left its mark, or a value that refuses to print.
+            let _ = write(&mut Bounded { text: &mut self.text, left });
+            if verdict == Verdict::Scrub && !bare {
+                redact::scrub(&mut self.text, start);
+            }
+        }
+        let end = self.text.len();
+        if is_message {
+            self.message = (start as u32, end as u32);
+            return;
+        }
+        // A mask is at most ten times as long as what it hides, so that a value stays below 64 KiB.
+        let len = u16::try_from(end - start).unwrap_or(0);
+        let bare = bare && verdict != Verdict::Hide;
+        let slot = Slot { name: name.strip_prefix("r#").unwrap_or(name), start: start as u32, len, bare };
+        // The innermost word counts: an event's own field replaces its span's.
+        match self.fields.iter_mut().find(|f| std::ptr::eq(f.name, slot.name) || f.name == slot.name) {
+            Some(old) => *old = slot,
+            None => self.fields.push(slot),
+        }
+    }
+}
+
+/// Writes up to `left` bytes, then `…`, then fails, which ends the formatting of whatever is so long.
+struct Bounded<'a> {
+    text: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        if s.len() <= self.left {
+            self.text.push_str(s);
+            self.left -= s.len();
+            return Ok(());
+        }
+        let mut cut = self.left;
+        while !s.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        self.text.push_str(&s[..cut]);
+        self.text.push('…');
+        self.left = 0;
+        Err(fmt::Error)
+    }
+}
+
+impl Visit for Draft {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field.name(), false, |w| w.write_str(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field.name(), false, |w| write!(w, "{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.put(field.name(), false, |w| {
+            write!(w, "{value}")?;
+            let mut source = value.source();
+            while let Some(cause) = source {
+                write!(w, ": {cause}")?;
+                source = cause.source();
+            }
+            Ok(())
+        });
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field.name(), true, |w| write!(w, "{value}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field.name(), true, |w| write!(w, "{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field.name(), true, |w| write!(w, "{value}"));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field.name(), value.is_finite(), |w| write!(w, "{value}"));
+    }
+}

@@ -1,0 +1,191 @@
+//! The last guard before text enters the log: fields named like secrets lose their value, whatever wrote
+//! them, and credentials inside other text are masked.
+//!
+//! It is a net under the rules, not a licence: secrets are types that do not print, and prompts are never
+//! given to an event in the first place.
+
+use memchr::memmem;
+
+/// What stands in place of a hidden value.
+pub const REDACTED: &str = "[REDACTED]";
+
+/// A field whose name contains one of these (in any case) is hidden.
+const HIDDEN: [&str; 8] = ["password", "secret", "token", "key", "authorization", "cookie", "prompt", "body"];
+
+/// Names that contain one of [`HIDDEN`] and yet only count, name or measure.
+const EXEMPT: [&str; 20] = [
+    "prompt_tokens",
+    "output_tokens",
+    "input_tokens",
+    "cached_tokens",
+    "total_tokens",
+    "max_tokens",
+    "tokens",
+    "token_count",
+    "prompt_chars",
+    "prompt_limit",
+    "prompt_eval_count",
+    "body_bytes",
+    "body_limit",
+    "body_idle",
+    "body_budget",
+    "key_id",
+    "key_name",
+    "key_count",
+    "model_key",
+    "keys",
+];
+
+/// What a field's name says about its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A name of ours whose values cannot carry a credential: taken as it is.
+    Plain,
+    /// Unknown: credentials inside it are masked.
+    Scrub,
+    /// Hidden whole.
+    Hide,
+}
+
+/// Judges a field by its name. The common names are decided without a search: every event passes here.
+pub(crate) fn judge(name: &str) -> Verdict {
+    match name {
+        "node" | "model" | "request_id" | "client" | "client_request_id" | "status" | "event" | "method"
+        | "route" | "outcome" | "retries" | "bytes_in" | "bytes_out" | "chunks" | "first_byte_ms"
+        | "duration_ms" | "prompt_tokens" | "output_tokens" | "uid" | "pid" | "job" | "listen" => {
+            Verdict::Plain
+        }
+        name if EXEMPT.iter().any(|e| name.eq_ignore_ascii_case(e)) => Verdict::Scrub,
+        name if HIDDEN.iter().any(|h| contains_ignoring_case(name, h)) => Verdict::Hide,
+        _ => Verdict::Scrub,
+    }
+}
+
+fn contains_ignoring_case(name: &str, word: &str) -> bool {
+    name.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Masks credentials in `text` from byte `start` on: what follows `Bearer ` or `Basic `, and the user
+/// information of URLs. Text without any is left untouched and unallocated.
+pub(crate) fn scrub(text: &mut String, start: usize) {
+    // Without their first letter, which is written either way; capitals throughout are rare, and cheap.
+    for tails in [["earer ", "EARER "], ["asic ", "ASIC "]] {
+        mask_after(text, start, tails);
+    }
+    mask_userinfo(text, start);
+}
+
+/// Shortest run of credential characters after a scheme that is taken for a credential: `basic check` is
+/// English.
+const CREDENTIAL_MIN: usize = 8;
+
+/// Masks what follows either tail; both are equally long.
+fn mask_after(text: &mut String, start: usize, tails: [&str; 2]) {
+    let mut from = start;
+    while let Some(at) =
+        tails.iter().filter_map(|t| memmem::find(&text.as_bytes()[from..], t.as_bytes())).min()
+    {
+        let begin = from + at + tails[0].len();
+        let end = begin + text[begin..].find(|c| !credential_char(c)).unwrap_or(text.len() - begin);
+        from = begin;
+        if end - begin >= CREDENTIAL_MIN {
+            text.replace_range(begin..end, REDACTED);
+            from += REDACTED.len();
+        }
+    }
+}
+
+fn credential_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '+' | '/' | '=' | ':')
+}
+
+fn mask_userinfo(text: &mut String, start: usize) {
+    let mut from = start;
+    while let Some(i) = memmem::find(&text.as_bytes()[from..], b"://") {
+        let begin = from + i + 3;
+        let authority_end = begin
+            + text[begin..]
+                .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace())
+                .unwrap_or(text.len() - begin);
+        from = match text[begin..authority_end].rfind('@') {
+            Some(at) if at > 0 && &text[begin..begin + at] != REDACTED => {
+                text.replace_range(begin..begin + at, REDACTED);
+                begin + REDACTED.len()
+            }
+            _ => begin,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide() {
+        let hidden = [
+            "password",
+            "Password",
+            "api_key",
+            "x-api-key",
+            "AUTHORIZATION",
+            "proxy_authorization",
+            "set_cookie",
+            "prompt",
+            "system_prompt",
+            "body",
+            "request_body",
+            "access_token",
+            "refreshToken",
+            "client_secret",
+            "master_key",
+            "token",
+            "SECRET",
+        ];
+        for name in hidden {
+            assert_eq!(judge(name), Verdict::Hide, "{name}");
+        }
+        let shown = [
+            "prompt_tokens",
+            "output_tokens",
+            "Total_Tokens",
+            "model_key",
+            "key_id",
+            "body_bytes",
+            "node",
+            "model",
+            "request_id",
+            "status",
+            "error",
+            "url",
+            "path",
+            "count",
+        ];
+        for name in shown {
+            assert_ne!(judge(name), Verdict::Hide, "{name}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_text_are_masked() {
+        let cases = [
+            (
+                "sent Authorization: Bearer abc.def-ghi_123 to gpu1",
+                "sent Authorization: Bearer [REDACTED] to gpu1",
+            ),
+            ("bearer sk-0123456789", "bearer [REDACTED]"),
+            ("BASIC dXNlcjpwYXNz==, then", "BASIC [REDACTED], then"),
+            ("a basic check of the bearer of news", "a basic check of the bearer of news"),
+            ("GET http://user:pw@10.0.0.1:11434/x failed", "GET http://[REDACTED]@10.0.0.1:11434/x failed"),
+            ("https://tok@h and https://h/@x", "https://[REDACTED]@h and https://h/@x"),
+            ("Bearer aaaaaaaaaa Bearer bbbbbbbbbb", "Bearer [REDACTED] Bearer [REDACTED]"),
+            ("Bearer ü, Bearer ", "Bearer ü, Bearer "),
+            ("nothing here", "nothing here"),
+        ];
+        for (text, want) in cases {
+            let mut got = format!("pre://a@b {text}");
+            scrub(&mut got, "pre://a@b ".len());
+            assert_eq!(got, format!("pre://a@b {want}"));
+        }
+    }
+}
