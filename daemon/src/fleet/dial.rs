@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -9,11 +10,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Endpoint;
+use super::{Endpoint, address::special};
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum DialError {
     /// The TLS handshake failed.
     #[error("TLS handshake failed: {0}")]
     Tls(#[source] io::Error),
+    /// The name resolves to nothing but addresses that are refused unless forced.
+    #[error("the host resolves to {0}, {1}, which is refused unless the node is added with --force")]
+    Special(IpAddr, &'static str),
     /// It took longer than allowed.
     #[error("no connection within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -47,7 +51,7 @@ pub async fn dial(endpoint: &Endpoint, deadline: Duration) -> Result<NodeStream,
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<NodeStream, DialError> {
-    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port)).await.map_err(DialError::Tcp)?;
+    let tcp = reach(endpoint).await?;
     tcp.set_nodelay(true).map_err(DialError::Tcp)?;
     let Some(tls) = &endpoint.tls else {
         return Ok(NodeStream::Plain(tcp));
@@ -55,6 +59,26 @@ async fn connect(endpoint: &Endpoint) -> Result<NodeStream, DialError> {
     let connector = TlsConnector::from(tls.config.clone());
     let stream = connector.connect(tls.server_name.clone(), tcp).await.map_err(DialError::Tls)?;
     Ok(NodeStream::Tls(Box::new(stream)))
+}
+
+/// Tries the host's addresses in turn. What a name resolves to is judged at every connection: a name that
+/// was harmless when the node was added may point at a metadata service today.
+async fn reach(endpoint: &Endpoint) -> Result<TcpStream, DialError> {
+    let addresses = lookup_host((&*endpoint.host, endpoint.port)).await.map_err(DialError::Tcp)?;
+    let mut last = None;
+    for address in addresses {
+        if !endpoint.forced
+            && let Some(what) = special(address.ip())
+        {
+            last = Some(DialError::Special(address.ip(), what));
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => last = Some(DialError::Tcp(error)),
+        }
+    }
+    Err(last.unwrap_or_else(|| DialError::Tcp(io::Error::other("the name has no address"))))
 }
 
 impl AsyncRead for NodeStream {

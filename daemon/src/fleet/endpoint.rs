@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use aivonx_protocol::{WireSecret, node::Credential};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use rustls_pki_types::ServerName;
+use zeroize::Zeroizing;
+
+use super::address::NodeUrl;
 
 /// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that
 /// a pool can tell by pointer whether its connections are still the right ones.
@@ -34,9 +39,148 @@ pub struct EndpointTls {
     pub server_name: ServerName<'static>,
 }
 
+/// A credential that no header can carry. Never shows the secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// The secret is empty or holds characters that a header must not.
+    #[error("credential holds a line break or another character that a header cannot carry, or is empty")]
+    Value,
+    /// The user name of basic authentication has a colon or a control character.
+    #[error("credential user name '{0}' is empty or holds a colon or a control character")]
+    User(String),
+    /// Not a header name, or one that the gateway sets itself.
+    #[error("credential header '{0}' is not a header name or is one that the gateway sets itself")]
+    Header(String),
+}
+
+impl Endpoint {
+    /// Puts an endpoint together.
+    #[must_use]
+    pub fn new(
+        url: &NodeUrl,
+        tls: Option<EndpointTls>,
+        credential: Option<(HeaderName, HeaderValue)>,
+        forced: bool,
+    ) -> Self {
+        Self {
+            host: url.host.clone(),
+            port: url.port,
+            authority: url.authority.clone(),
+            prefix: url.prefix.clone(),
+            tls,
+            credential,
+            forced,
+        }
+    }
+
+    /// Whether a connection made for `other` is as good as one made for `self`. TLS set-ups of their own are
+    /// told apart by pointer: whoever rebuilds one keeps the old where its inputs are the same.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let tls = match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.config, &b.config) && a.server_name == b.server_name,
+            _ => false,
+        };
+        tls && self.host == other.host
+            && self.port == other.port
+            && self.authority == other.authority
+            && self.prefix == other.prefix
+            && self.credential == other.credential
+            && self.forced == other.forced
+    }
+}
+
+/// Headers whose meaning is the gateway's: a credential must not replace them.
+const RESERVED: [&str; 13] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+    "accept",
+];
+
+/// The header that carries `credential`, marked sensitive.
+///
+/// # Errors
+/// [`CredentialError`] if no header can carry it.
+pub fn credential_header(
+    credential: &Credential,
+) -> Result<Option<(HeaderName, HeaderValue)>, CredentialError> {
+    let (name, text) = match credential {
+        Credential::None => return Ok(None),
+        Credential::Bearer(token) => (AUTHORIZATION, Zeroizing::new(format!("Bearer {}", trimmed(token)?))),
+        Credential::Basic { user, password } => {
+            if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+                return Err(CredentialError::User(user.clone()));
+            }
+            let pair = Zeroizing::new(format!("{user}:{}", trimmed(password)?));
+            (AUTHORIZATION, Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
+        }
+        Credential::Header { name, value } => {
+            let parsed = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .filter(|parsed| !RESERVED.contains(&parsed.as_str()))
+                .ok_or_else(|| CredentialError::Header(name.clone()))?;
+            (parsed, Zeroizing::new(trimmed(value)?.to_owned()))
+        }
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| CredentialError::Value)?;
+    value.set_sensitive(true);
+    Ok(Some((name, value)))
+}
+
+/// The secret without the line break that a file ends with.
+fn trimmed(secret: &WireSecret) -> Result<&str, CredentialError> {
+    Some(secret.expose().trim_end_matches(['\r', '\n']))
+        .filter(|s| !s.is_empty())
+        .ok_or(CredentialError::Value)
+}
+
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::{WireSecret, node::Credential};
+
+    use super::{CredentialError, credential_header};
+
+    fn secret(text: &str) -> WireSecret {
+        WireSecret::new(text.into())
+    }
+
+    #[test]
+    fn builds_sensitive_headers() {
+        let (name, value) = credential_header(&Credential::Bearer(secret("tok\n"))).unwrap().unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Bearer tok"));
+        assert_eq!(format!("{value:?}"), "Sensitive");
+        let basic = Credential::Basic { user: "u".into(), password: secret("p") };
+        assert_eq!(credential_header(&basic).unwrap().unwrap().1, "Basic dTpw");
+        let own = Credential::Header { name: "X-Key".into(), value: secret("k") };
+        assert_eq!(credential_header(&own).unwrap().unwrap().0, "x-key");
+    }
+
+    #[test]
+    fn refuses_what_no_header_can_carry() {
+        let header = |name: &str| Credential::Header { name: name.into(), value: secret("v") };
+        assert_eq!(credential_header(&Credential::Bearer(secret("a\nb"))), Err(CredentialError::Value));
+        assert_eq!(credential_header(&Credential::Bearer(secret("\n"))), Err(CredentialError::Value));
+        assert!(matches!(credential_header(&header("Host")), Err(CredentialError::Header(_))));
+        assert!(matches!(credential_header(&header("a b")), Err(CredentialError::Header(_))));
+        let user = Credential::Basic { user: "a:b".into(), password: secret("p") };
+        assert!(matches!(credential_header(&user), Err(CredentialError::User(_))));
     }
 }

@@ -3,12 +3,14 @@
 //! The data path sees one immutable [`Snapshot`] behind an atomic pointer and each node's [`Live`] atomics;
 //! everything that changes them runs on the control plane.
 
+pub mod address;
 pub mod dial;
 pub mod endpoint;
 pub mod model_name;
 pub mod node;
 pub mod scheduler;
 pub mod snapshot;
+pub mod tls;
 
 pub use endpoint::Endpoint;
 pub use node::{Lease, Live, Node, Seen};

@@ -9,17 +9,43 @@ use std::borrow::Cow;
 /// compared exactly and never pass through here.
 #[must_use]
 pub fn normalize(name: &str) -> Cow<'_, str> {
-    let tail = name.rfind('/').map_or(0, |at| at + 1);
-    let tagged = name[tail..].contains(':');
-    let stripped = strip_defaults(name);
+    let (stripped, tagged) = take_apart(name);
     if tagged && stripped.len() == name.len() && !name.bytes().any(|b| b.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
     }
     let mut owned = stripped.to_ascii_lowercase();
     if !tagged {
-        owned.push_str(":latest");
+        owned.push_str(LATEST);
     }
     Cow::Owned(owned)
+}
+
+/// Hands the normal form of `name` to `use_it`, built on the stack where it fits: the scheduler asks for it
+/// on every request.
+pub(super) fn with_normal<T>(name: &str, use_it: impl FnOnce(&str) -> T) -> T {
+    let (stripped, tagged) = take_apart(name);
+    let suffix = if tagged { "" } else { LATEST };
+    let mut room = [0_u8; 128];
+    let len = stripped.len() + suffix.len();
+    if let Some(room) = room.get_mut(..len) {
+        let (head, tail) = room.split_at_mut(stripped.len());
+        head.copy_from_slice(stripped.as_bytes());
+        head.make_ascii_lowercase();
+        tail.copy_from_slice(suffix.as_bytes());
+        // Lower-casing ASCII letters leaves UTF-8 what it was, so the other branch is never taken.
+        if let Ok(normal) = std::str::from_utf8(room) {
+            return use_it(normal);
+        }
+    }
+    use_it(&normalize(name))
+}
+
+const LATEST: &str = ":latest";
+
+/// The name without the default registry and namespace, and whether it has a tag.
+fn take_apart(name: &str) -> (&str, bool) {
+    let tail = name.rfind('/').map_or(0, |at| at + 1);
+    (strip_defaults(name), name[tail..].contains(':'))
 }
 
 /// Whether the name alone says that the node hands prompts on to a third party.
@@ -43,7 +69,7 @@ fn strip_prefix_ignore_case<'a>(name: &'a str, prefix: &str) -> Option<&'a str> 
 
 #[cfg(test)]
 mod tests {
-    use super::{names_cloud, normalize};
+    use super::{names_cloud, normalize, with_normal};
 
     #[test]
     fn spellings_of_one_model_compare_equal() {
@@ -51,9 +77,18 @@ mod tests {
             ["llama3.2", "Llama3.2:latest", "library/llama3.2", "registry.ollama.ai/library/llama3.2:LATEST"]
         {
             assert_eq!(normalize(name), "llama3.2:latest", "{name}");
+            with_normal(name, |normal| assert_eq!(normal, "llama3.2:latest", "{name}"));
         }
         assert_eq!(normalize("hf.co/Org/Repo-GGUF:Q4_K_M"), "hf.co/org/repo-gguf:q4_k_m");
         assert_eq!(normalize("localhost:5000/team/m"), "localhost:5000/team/m:latest");
+    }
+
+    #[test]
+    fn long_names_have_a_normal_form_too() {
+        for len in 115..135 {
+            let name = "Ä".to_owned() + &"X".repeat(len);
+            with_normal(&name, |normal| assert_eq!(normal, normalize(&name)));
+        }
     }
 
     #[test]

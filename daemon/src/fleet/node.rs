@@ -42,8 +42,16 @@ pub struct Node {
     pub revision: u64,
 }
 
+impl Node {
+    /// Whether it is below its bound now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.max_parallel == 0 || self.live.active() < self.max_parallel
+    }
+}
+
 /// What the last good check of a node saw.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Version as reported, and parsed for comparison (`0.14.0` is `(0, 14, 0)`).
     pub version: Option<(Box<str>, (u32, u32, u32))>,

@@ -1,11 +1,8 @@
 //! Which node gets a request.
 
-use std::{
-    cmp::Reverse,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use aivonx_protocol::{
@@ -13,7 +10,7 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
-use super::{Lease, Node, Snapshot, model_name, snapshot::ModelEntry};
+use super::{Lease, Node, Snapshot, model_name};
 
 /// What a request needs of a node.
 #[derive(Debug, Clone, Copy)]
@@ -55,63 +52,93 @@ fn nearest_text(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
 }
 
+/// How often a place lost to another request is looked for again.
+const ROUNDS: usize = 8;
+
 /// Turns among equals. Process-wide: exactness does not matter, only that it moves.
 static TURN: AtomicUsize = AtomicUsize::new(0);
 
 impl Snapshot {
     /// Chooses a node for `want` that is not among `tried` and takes a place on it.
     ///
-    /// Order: the strategy's measure, then nodes that hold the model in memory, then rotation.
+    /// Order: the strategy's measure, then nodes that hold the model in memory, then rotation. Runs once per
+    /// request and allocates nothing unless it fails.
     ///
     /// # Errors
     /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
     pub fn choose(&self, want: Want<'_>, tried: &[Arc<Node>]) -> Result<Lease, NoNode> {
+        match want.model {
+            Some(model) => {
+                model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
+            }
+            None => self.choose_among(want, "", 0..self.nodes.len(), tried),
+        }
+    }
+
+    fn choose_model(
+        &self,
+        want: Want<'_>,
+        model: &str,
+        normal: &str,
+        tried: &[Arc<Node>],
+    ) -> Result<Lease, NoNode> {
+        let ollama = self.ollama.get(normal).map_or(&[][..], |entry| &entry.nodes);
+        let openai = self.openai.get(model).map_or(&[][..], |entry| &entry.nodes);
+        if ollama.is_empty() && openai.is_empty() {
+            return Err(self.unknown(model));
+        }
+        let having = ollama.iter().chain(openai).map(|at| usize::from(*at));
+        self.choose_among(want, normal, having, tried)
+    }
+
+    fn choose_among(
+        &self,
+        want: Want<'_>,
+        normal: &str,
+        having: impl Iterator<Item = usize> + Clone,
+        tried: &[Arc<Node>],
+    ) -> Result<Lease, NoNode> {
         if self.nodes.is_empty() {
             return Err(NoNode::Empty);
         }
-        let normal = want.model.map(model_name::normalize);
-        let ollama = normal.as_deref().and_then(|n| self.ollama.get(n));
-        let openai = want.model.and_then(|n| self.openai.get(n));
-        if let Some(model) = want.model
-            && ollama.is_none()
-            && openai.is_none()
-        {
-            return Err(self.unknown(model));
-        }
-        let indexes = |entry: Option<&ModelEntry>| entry.map_or_else(Vec::new, |e| e.nodes.clone());
-        let having: Vec<u16> = if want.model.is_some() {
-            let mut all = indexes(ollama);
-            all.extend(indexes(openai));
-            all
-        } else {
-            (0..u16::try_from(self.nodes.len()).unwrap_or(u16::MAX)).collect()
+        let serving = || having.clone().filter_map(|at| self.nodes.get(at)).filter(|n| serves(n, want));
+        let candidates = || {
+            serving()
+                .filter(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
+                .filter(|n| !tried.iter().any(|t| t.id == n.id))
         };
-
-        let serving: Vec<&Arc<Node>> =
-            having.iter().map(|i| &self.nodes[usize::from(*i)]).filter(|n| serves(n, want)).collect();
-        if serving.is_empty() {
-            return Err(NoNode::Unserved(self.why_unserved(&having, want)));
+        let rank = |node: &Node| (self.measure(node), !node.seen.loaded.contains(normal));
+        // Counts move while they are compared, so a place found free may be gone when it is asked for. Each
+        // round that loses saw another request win one; a handful of rounds is as good as waiting.
+        for _ in 0..ROUNDS {
+            let mut best: Option<(_, &Arc<Node>)> = None;
+            let mut equals = 0_usize;
+            for node in candidates().filter(|n| n.has_room()) {
+                let rank = rank(node);
+                match &best {
+                    Some((lowest, _)) if rank > *lowest => {}
+                    Some((lowest, _)) if rank == *lowest => equals += 1,
+                    _ => (best, equals) = (Some((rank, node)), 1),
+                }
+            }
+            let Some((lowest, first)) = best else { break };
+            let node = if equals == 1 {
+                first
+            } else {
+                let turn = TURN.fetch_add(1, Ordering::Relaxed) % equals;
+                candidates().filter(|n| n.has_room() && rank(n) == lowest).nth(turn).unwrap_or(first)
+            };
+            if let Some(lease) = Lease::take(node) {
+                return Ok(lease);
+            }
         }
-        let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let count = serving.len();
-        let mut candidates: Vec<(u64, Reverse<bool>, usize, &Arc<Node>)> = serving
-            .into_iter()
-            .enumerate()
-            .filter(|(_, n)| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
-            .filter(|(_, n)| !tried.iter().any(|t| t.id == n.id))
-            .map(|(at, n)| {
-                let loaded = match (n.kind, normal.as_deref()) {
-                    (NodeKind::Ollama, Some(model)) => n.seen.loaded.contains(model),
-                    _ => want.model.is_some_and(|m| n.seen.loaded.contains(m)),
-                };
-                (self.measure(n), Reverse(loaded), (at + turn) % count, n)
-            })
-            .collect();
-        if candidates.is_empty() {
+        if candidates().next().is_some() {
+            return Err(NoNode::Busy);
+        }
+        if serving().next().is_some() {
             return Err(NoNode::Down);
         }
-        candidates.sort_unstable_by_key(|(measure, loaded, turn, _)| (*measure, *loaded, *turn));
-        candidates.iter().find_map(|(.., node)| Lease::take(node)).ok_or(NoNode::Busy)
+        Err(NoNode::Unserved(self.why_unserved(having, want)))
     }
 
     fn measure(&self, node: &Node) -> u64 {
@@ -122,6 +149,17 @@ impl Snapshot {
     }
 
     fn unknown(&self, model: &str) -> NoNode {
+        if self.nodes.is_empty() {
+            return NoNode::Empty;
+        }
+        // With nothing in the catalogue and nodes still to be heard of, nobody can say that the model is not
+        // there: the client should come back, not give up.
+        if self.ollama.is_empty()
+            && self.openai.is_empty()
+            && self.nodes.iter().all(|n| n.pool == Pool::Standby)
+        {
+            return NoNode::Down;
+        }
         let wanted = model_name::normalize(model);
         let mut scored: Vec<(f64, &str)> = self
             .ollama
@@ -138,8 +176,8 @@ impl Snapshot {
         }
     }
 
-    fn why_unserved(&self, having: &[u16], want: Want<'_>) -> String {
-        let names: Vec<&str> = having.iter().map(|i| &*self.nodes[usize::from(*i)].name).collect();
+    fn why_unserved(&self, having: impl Iterator<Item = usize>, want: Want<'_>) -> String {
+        let names: Vec<&str> = having.filter_map(|at| self.nodes.get(at)).map(|n| &*n.name).collect();
         match want.ollama {
             Some((major, minor, patch)) if (major, minor, patch) > (0, 0, 0) => {
                 format!("{} would need Ollama {major}.{minor}.{patch} or newer", names.join(", "))
@@ -158,3 +196,7 @@ fn serves(node: &Node, want: Want<'_>) -> bool {
         }),
     }
 }
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;
