@@ -1,0 +1,408 @@
+//! The real `aivonxd`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use regex::Regex;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+use super::{Aivonx, Answer, Client, Request, binary};
+use crate::{fake::FakeNode, within};
+
+/// What a process wrote, line by line as it came.
+#[derive(Debug, Clone)]
+pub struct Log {
+    text: Arc<Mutex<String>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { text: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+    }
+
+    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(from);
+            let mut line = Vec::new();
+            while matches!(reader.read_until(b'\n', &mut line).await, Ok(n) if n > 0) {
+                log.text.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&line));
+                log.changed.send_modify(|n| *n += 1);
+                line.clear();
+            }
+        });
+    }
+
+    /// Everything so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.text.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for a match and returns its first group, or all of it.
+    pub async fn until(&self, pattern: &str) -> String {
+        let regex = Regex::new(pattern).expect("a regular expression");
+        let mut changed = self.changed.subscribe();
+        within(&format!("output matching {pattern:?}"), async {
+            loop {
+                changed.borrow_and_update();
+                if let Some(found) = regex.captures(&self.text()) {
+                    return found.get(1).or(found.get(0)).map(|m| m.as_str().to_owned()).unwrap_or_default();
+                }
+                changed.changed().await.expect("the sender is ours");
+            }
+        })
+        .await
+    }
+}
+
+/// How to start a daemon.
+#[derive(Debug, Default)]
+pub struct Builder {
+    arguments: Vec<String>,
+    nodes: Vec<String>,
+    environment: Vec<(String, String)>,
+    config: Option<String>,
+    folder: Option<PathBuf>,
+}
+
+impl Builder {
+    /// With this node.
+    #[must_use]
+    pub fn node(mut self, node: &FakeNode) -> Self {
+        self.nodes.push(node.url());
+        self
+    }
+
+    /// With a node at this URL.
+    #[must_use]
+    pub fn node_url(mut self, url: &str) -> Self {
+        self.nodes.push(url.to_owned());
+        self
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// With an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// `run` with a configuration file instead of `dev`. `extra` goes after the keys every test needs:
+    /// it may open tables, and must not repeat `data_dir`, `listen`, `[control]` or `[access]`.
+    #[must_use]
+    pub fn config(mut self, extra: &str) -> Self {
+        self.config = Some(extra.to_owned());
+        self
+    }
+
+    /// In this directory, which stays, instead of one of its own.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it listens and its nodes are active.
+    pub async fn start(self) -> Daemon {
+        let expected = self.nodes.len();
+        let daemon = self.start_any().await;
+        if expected > 0 {
+            daemon.until_active(expected).await;
+        }
+        daemon
+    }
+
+    /// Starts it and waits until it listens, whatever its nodes are.
+    pub async fn start_any(self) -> Daemon {
+        let (own, folder) = match &self.folder {
+            Some(folder) => (None, folder.clone()),
+            None => {
+                let own = tempfile::Builder::new().prefix("aivonx-").tempdir().expect("a private directory");
+                let folder = own.path().to_owned();
+                (Some(own), folder)
+            }
+        };
+        let mut command = Command::new(binary("aivonxd"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &folder)
+            .env("XDG_STATE_HOME", folder.join("state"))
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(n, v)| (n, v)));
+        let data = folder.join("data");
+        let socket = if let Some(extra) = &self.config {
+            let socket = folder.join("control.sock");
+            let file = folder.join("aivonxd.toml");
+            std::fs::write(&file, configuration(&data, &socket, extra)).expect("writing a file of our own");
+            command.arg("run").arg("--config").arg(file);
+            socket
+        } else {
+            command.arg("dev").arg("--dir").arg(&data).arg("--listen").arg("127.0.0.1:0");
+            for node in &self.nodes {
+                command.arg("--node").arg(node);
+            }
+            data.join("control.sock")
+        };
+        command.args(&self.arguments);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("aivonxd starts");
+        let (stdout, stderr) = (Log::new(), Log::new());
+        stdout.follow(child.stdout.take().expect("piped"));
+        stderr.follow(child.stderr.take().expect("piped"));
+        let mut daemon = Daemon {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child,
+            stdout,
+            stderr,
+            folder,
+            data,
+            socket,
+            _own: own,
+        };
+        daemon.find_address().await;
+        if self.config.is_some() {
+            for (n, url) in self.nodes.iter().enumerate() {
+                daemon.aivonx().ok(&["node", "add", &format!("n{n}"), url]).await;
+            }
+        }
+        daemon
+    }
+}
+
+fn configuration(data: &Path, socket: &Path, extra: &str) -> String {
+    let (data, socket) = (data.display(), socket.display());
+    format!(
+        r#"data_dir = "{data}"
+
+[[listen]]
+address = "127.0.0.1:0"
+diagnostics = true
+
+[control]
+socket = "{socket}"
+group = ""
+
+[access]
+mode = "open"
+allow_model_management = true
+
+{extra}
+"#
+    )
+}
+
+/// A running daemon. Killed when dropped; what it wrote is shown if the test fails.
+#[derive(Debug)]
+pub struct Daemon {
+    address: SocketAddr,
+    child: Child,
+    stdout: Log,
+    stderr: Log,
+    folder: PathBuf,
+    data: PathBuf,
+    socket: PathBuf,
+    _own: Option<TempDir>,
+}
+
+impl Daemon {
+    /// How to start one.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// `aivonxd dev` in front of `nodes`, all active.
+    pub async fn dev(nodes: &[&FakeNode]) -> Self {
+        nodes.iter().fold(Self::builder(), |b, n| b.node(n)).start().await
+    }
+
+    /// `aivonxd run` with quick health checks and `extra` in its file, in front of `nodes`.
+    pub async fn run(nodes: &[&FakeNode], extra: &str) -> Self {
+        nodes.iter().fold(Self::builder().config(extra), |b, n| b.node(n)).start().await
+    }
+
+    async fn find_address(&mut self) {
+        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        let pattern = r"(?:listen\w*|http://)[^\n]*?(127\.0\.0\.1:[1-9]\d*)";
+        let found = tokio::select! {
+            address = stdout.until(pattern) => Ok(address),
+            address = stderr.until(pattern) => Ok(address),
+            status = self.child.wait() => Err(status),
+        };
+        match found {
+            Ok(address) => self.address = address.parse().expect("an address"),
+            Err(status) => {
+                // The readers may still be behind the process.
+                tokio::task::yield_now().await;
+                panic!("aivonxd ended ({status:?}) before it listened:\n{}{}", stdout.text(), stderr.text());
+            }
+        }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The directory the daemon lives in: data, and in `run` the configuration file.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its configuration file (`run` only).
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.join("aivonxd.toml")
+    }
+
+    /// The command line pointed at it.
+    #[must_use]
+    pub fn aivonx(&self) -> Aivonx {
+        Aivonx::new(&self.socket)
+    }
+
+    /// What it wrote on standard error.
+    #[must_use]
+    pub fn stderr(&self) -> &Log {
+        &self.stderr
+    }
+
+    /// What it wrote on standard output.
+    #[must_use]
+    pub fn stdout(&self) -> &Log {
+        &self.stdout
+    }
+
+    /// A connection to it.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// One request on a connection of its own.
+    pub async fn ask(&self, request: &Request) -> Answer {
+        self.client().await.ask(request).await
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(&Request::get(path)).await
+    }
+
+    /// `POST path` with a JSON body.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.ask(&Request::json(path, body)).await
+    }
+
+    /// All nodes, as `node list --output json` prints them.
+    pub async fn nodes(&self) -> Vec<serde_json::Value> {
+        let list = self.aivonx().json(&["node", "list"]).await;
+        list.as_array().expect("an array").clone()
+    }
+
+    /// Waits until `condition` holds of the nodes.
+    pub async fn until_nodes(&self, what: &str, mut condition: impl FnMut(&[serde_json::Value]) -> bool) {
+        within(what, async {
+            while !condition(&self.nodes().await) {
+                tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until so many nodes are active.
+    pub async fn until_active(&self, count: usize) {
+        self.until_nodes(&format!("{count} active nodes"), |nodes| {
+            nodes.iter().filter(|n| n["pool"] == "active").count() == count
+        })
+        .await;
+    }
+
+    /// Waits until no request is at work.
+    pub async fn until_idle(&self) {
+        self.until_nodes("active counts back at zero", |nodes| {
+            nodes.iter().all(|n| n["active_requests"] == 0)
+        })
+        .await;
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// Kills it without notice and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("the process is ours");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        within("the daemon's end", self.child.wait()).await.expect("the process is ours")
+    }
+
+    /// Asks it to end and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended().await
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- aivonxd wrote:\n{}{}---", self.stdout.text(), self.stderr.text());
+        }
+        self.child.start_kill().ok();
+    }
+}
