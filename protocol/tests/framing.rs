@@ -74,8 +74,6 @@ proptest! {
         let _ = handshake::read_answer(&bytes, "test");
     }
 
-    /// A frame that decodes at all is one the sender could have sent: bytes and values are one to one,
-    /// but for integers in a longer form than needed.
     #[test]
     fn damaged_samples_never_panic(
         which in 0_usize..64, at in any::<prop::sample::Index>(), with in any::<u8>(),
@@ -131,7 +129,7 @@ async fn an_oversized_frame_takes_no_memory() {
     assert_eq!(reader.reserved(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_announced_frame_takes_memory_only_as_it_arrives() {
     let (mut peer, ours) = tokio::io::duplex(1 << 20);
     peer.write_all(&u32::try_from(MAX_OUT).unwrap().to_le_bytes()).await.unwrap();
@@ -141,7 +139,7 @@ async fn an_announced_frame_takes_memory_only_as_it_arrives() {
     assert!(tokio::time::timeout(Duration::from_millis(1), reader.next()).await.is_err());
     assert!(reader.reserved() <= 64 << 10, "{}", reader.reserved());
     peer.write_all(&vec![1; 200_000]).await.unwrap();
-    assert!(tokio::time::timeout(Duration::from_millis(50), reader.next()).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(1), reader.next()).await.is_err());
     assert!(reader.reserved() <= 512 << 10, "{}", reader.reserved());
 }
 

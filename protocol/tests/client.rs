@@ -1,0 +1,454 @@
+//! The typed client against a fake daemon: every method, and everything that can go wrong on the way.
+
+use std::{collections::BTreeSet, path::Path};
+
+use aivonx_protocol::{
+    Client, ClientError, ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame,
+    frame::{self, FrameReader, MAX_IN, MAX_OUT},
+    handshake::{self, Answer, Login, MAGIC, MAX_HANDSHAKE},
+    job::JobRequest,
+    log::LogFilter,
+    node::{AdminState, NodeChange, NodeRequest},
+    request::{MAX_IN_FLIGHT, STREAM_WINDOW},
+    strategy::Strategy,
+    wire,
+};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+
+const DAEMON: &str = "aivonxd 0.1.0";
+
+/// The daemon's end of a connection, driven by the test frame by frame.
+struct Fake {
+    reader: FrameReader<ReadHalf<DuplexStream>>,
+    writer: WriteHalf<DuplexStream>,
+}
+
+impl Fake {
+    async fn next(&mut self) -> Option<ClientFrame> {
+        let payload = self.reader.next().await.unwrap()?;
+        Some(wire::decode::<ClientFrame, MAX_IN>(&payload).unwrap())
+    }
+
+    async fn call(&mut self) -> (u64, Request) {
+        match self.next().await {
+            Some(ClientFrame::Call { id, request }) => (id, request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn send(&mut self, frame: &ServerFrame) {
+        frame::write(&mut self.writer, &frame::seal(frame, MAX_OUT).unwrap()).await.unwrap();
+    }
+
+    async fn send_raw(&mut self, payload: &[u8]) {
+        frame::write(&mut self.writer, &frame::seal_bytes(payload).unwrap()).await.unwrap();
+    }
+
+    async fn event(&mut self, id: u64, n: u64) {
+        self.send(&ServerFrame::Event { id, event: Event::LogMissed(n) }).await;
+    }
+}
+
+async fn pair() -> (Client, Fake) {
+    let (ours, theirs) = duplex(64 << 10);
+    let (r, w) = split(ours);
+    let (r2, w2) = split(theirs);
+    let mut fake = Fake { reader: FrameReader::new(r2, MAX_IN, None), writer: w2 };
+    let server = async {
+        let hello = handshake::receive(&mut fake.reader, DAEMON).await.unwrap();
+        assert_eq!(hello.client, "test 1");
+        let ready = Answer::Ready { daemon_id: "d".into(), login: Login::NotNeeded };
+        handshake::answer(&mut fake.writer, DAEMON, &ready).await.unwrap();
+    };
+    let (client, ()) = tokio::join!(Client::over(r, w, "test 1"), server);
+    let client = client.unwrap();
+    assert_eq!(client.daemon().version, DAEMON);
+    assert_eq!(client.daemon().id, "d");
+    (client, fake)
+}
+
+/// The reply a request is documented to be answered with. Exhaustive: a new request says so here.
+fn reply_to(request: &Request) -> Option<&'static str> {
+    Some(match request.name() {
+        "daemon.status" => "status",
+        "node.list" => "nodes",
+        "node.show" | "node.set" | "node.set_state" => "node",
+        "node.add" | "node.check" => "probe",
+        "node.remove" => "done",
+        "model.list" => "models",
+        "model.show" => "model",
+        "model.pull" | "job.show" | "job.cancel" => "job",
+        "model.remove" => "model_removed",
+        "strategy.show" | "strategy.set" => "strategy",
+        "job.list" => "jobs",
+        "log.recent" => "logs",
+        "config.show" => "config",
+        "config.reload" => "reloaded",
+        "node.watch" | "job.follow" | "log.follow" => return None,
+        other => panic!("say here what {other} is answered with"),
+    })
+}
+
+#[tokio::test]
+async fn every_method_sends_its_request_and_takes_its_reply() {
+    let (client, mut fake) = pair().await;
+    let server = tokio::spawn(async move {
+        let mut seen = BTreeSet::new();
+        while let Some(frame) = fake.next().await {
+            let ClientFrame::Call { id, request } = frame else { continue };
+            seen.insert(request.name());
+            let frame = match reply_to(&request) {
+                Some(name) => {
+                    let reply = Reply::samples().into_iter().find(|r| r.name() == name).unwrap();
+                    ServerFrame::Reply { id, result: Ok(reply) }
+                }
+                None => {
+                    fake.event(id, 5).await;
+                    ServerFrame::End { id, result: Ok(()) }
+                }
+            };
+            fake.send(&frame).await;
+        }
+        seen
+    });
+
+    let change = NodeChange { max_parallel: Some(2), ..NodeChange::default() };
+    let new_node = Request::samples().into_iter().find_map(|r| match r {
+        Request::Node(NodeRequest::Add(node)) => Some(*node),
+        _ => None,
+    });
+    assert_eq!(client.status().await.unwrap().pid, 4711);
+    assert_eq!(client.node_list().await.unwrap().len(), 1);
+    assert_eq!(client.node_show("gpu1").await.unwrap().name, "gpu1");
+    assert!(client.node_add(new_node.unwrap()).await.unwrap().healthy);
+    assert_eq!(client.node_set("gpu1", Some(1), change).await.unwrap().revision, 3);
+    assert_eq!(client.node_set_state("gpu1", None, AdminState::Enabled).await.unwrap().revision, 3);
+    client.node_remove("gpu1", None).await.unwrap();
+    assert!(client.node_check("gpu1").await.unwrap().healthy);
+    assert_eq!(client.model_list().await.unwrap().len(), 1);
+    assert_eq!(client.model_show("llama3:8b").await.unwrap().name, "llama3:8b");
+    assert_eq!(client.model_pull("llama3:8b", vec![], false).await.unwrap().id, "j1");
+    assert_eq!(client.model_remove("llama3:8b", None).await.unwrap().removed, ["gpu1"]);
+    assert_eq!(client.strategy_show().await.unwrap(), Strategy::LeastActive);
+    assert_eq!(client.strategy_set(Strategy::LeastActive).await.unwrap(), Strategy::LeastActive);
+    assert_eq!(client.job_list().await.unwrap().len(), 1);
+    assert_eq!(client.job_show("j1").await.unwrap().id, "j1");
+    assert_eq!(client.job_cancel("j1").await.unwrap().id, "j1");
+    assert_eq!(client.log_recent(LogFilter::default(), 5).await.unwrap().sink, "journald");
+    assert_eq!(client.config_show().await.unwrap().len(), 1);
+    assert_eq!(client.config_reload().await.unwrap().applied, ["log.level"]);
+    let streams = [
+        client.node_watch().await.unwrap(),
+        client.job_follow("j1").await.unwrap(),
+        client.log_follow(LogFilter::default(), 5).await.unwrap(),
+    ];
+    for mut stream in streams {
+        assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(5));
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
+    }
+    drop(client);
+
+    let all: BTreeSet<_> = Request::samples().iter().map(Request::name).collect();
+    assert_eq!(server.await.unwrap(), all, "a request without a client method, or one without a test");
+}
+
+#[tokio::test]
+async fn answers_may_come_in_any_order() {
+    let (client, mut fake) = pair().await;
+    let server = async {
+        let (first, _) = fake.call().await;
+        let (second, _) = fake.call().await;
+        let fault = Fault::new(FaultKind::NotFound, "no node b");
+        fake.send(&ServerFrame::Reply { id: second, result: Err(fault) }).await;
+        fake.send(&ServerFrame::Reply { id: first, result: Ok(Reply::Done) }).await;
+    };
+    let (a, b, ()) = tokio::join!(client.node_remove("a", None), client.node_remove("b", None), server);
+    a.unwrap();
+    assert!(matches!(b, Err(ClientError::Fault(Fault { kind: FaultKind::NotFound, .. }))));
+}
+
+#[tokio::test]
+async fn a_dropped_call_and_a_dropped_stream_are_cancelled() {
+    let (client, mut fake) = pair().await;
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { client.status().await }
+    });
+    let (id, _) = fake.call().await;
+    call.abort();
+    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
+
+    let stream = client.node_watch().await.unwrap();
+    let (id, _) = fake.call().await;
+    drop(stream);
+    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
+
+    // What still comes for it disturbs nobody.
+    fake.event(id, 1).await;
+    fake.send(&ServerFrame::End { id, result: Ok(()) }).await;
+    let server = async {
+        let (id, _) = fake.call().await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    };
+    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
+    done.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_a_stream_holds_up_nobody_else() {
+    let (client, mut fake) = pair().await;
+    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let (follow, _) = fake.call().await;
+    for n in 0..u64::from(STREAM_WINDOW) {
+        fake.event(follow, n).await;
+    }
+    // The window is used up, and nobody has read: other requests go on.
+    let server = async {
+        let (id, _) = fake.call().await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    };
+    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
+    done.unwrap();
+    for n in 0..u64::from(STREAM_WINDOW) {
+        assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(n));
+    }
+    let half = ClientFrame::Grant { id: follow, events: STREAM_WINDOW / 2 };
+    assert_eq!(fake.next().await, Some(half.clone()));
+    assert_eq!(fake.next().await, Some(half));
+}
+
+#[tokio::test]
+async fn a_daemon_that_overruns_the_window_loses_that_stream() {
+    let (client, mut fake) = pair().await;
+    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let (id, _) = fake.call().await;
+    for n in 0..=u64::from(STREAM_WINDOW) {
+        fake.event(id, n).await;
+    }
+    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
+    for _ in 0..STREAM_WINDOW {
+        assert!(stream.next().await.unwrap().is_ok());
+    }
+    assert!(matches!(stream.next().await, Some(Err(ClientError::Protocol(_)))));
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_says_why_even_when_it_is_full() {
+    let (client, mut fake) = pair().await;
+    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let (id, _) = fake.call().await;
+    for n in 0..u64::from(STREAM_WINDOW) {
+        fake.event(id, n).await;
+    }
+    let fault = Fault::new(FaultKind::Unavailable, "shutting down");
+    fake.send(&ServerFrame::End { id, result: Err(fault.clone()) }).await;
+    drop(fake);
+    for _ in 0..STREAM_WINDOW {
+        assert!(stream.next().await.unwrap().is_ok());
+    }
+    match stream.next().await {
+        Some(Err(ClientError::Fault(seen))) => assert_eq!(seen, fault),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_ends_everything_and_says_so() {
+    let (client, mut fake) = pair().await;
+    let mut stream = client.node_watch().await.unwrap();
+    fake.call().await;
+    let (answer, ()) = tokio::join!(client.status(), async {
+        fake.call().await;
+        drop(fake);
+    });
+    assert!(matches!(answer, Err(ClientError::Closed(_))), "{answer:?}");
+    assert!(matches!(stream.next().await, Some(Err(ClientError::Closed(_)))));
+    assert!(matches!(client.status().await, Err(ClientError::Closed(_))));
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_closes_the_connection() {
+    let (client, mut fake) = pair().await;
+    let clone = client.clone();
+    drop(client);
+    let mut stream = clone.node_watch().await.unwrap();
+    let (id, _) = fake.call().await;
+    drop(clone);
+    // The stream alone keeps the connection.
+    fake.event(id, 1).await;
+    assert!(stream.next().await.unwrap().is_ok());
+    drop(stream);
+    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
+    assert!(fake.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_frame_of_a_later_version_costs_one_request_only() {
+    let (client, mut fake) = pair().await;
+    let server = async {
+        let (id, _) = fake.call().await;
+        let mut bytes =
+            wire::encode(&ServerFrame::Reply { id, result: Ok(Reply::Done) }, 0, MAX_OUT).unwrap().to_vec();
+        *bytes.last_mut().unwrap() = 200;
+        fake.send_raw(&bytes).await;
+        let (id, _) = fake.call().await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    };
+    let client = async {
+        assert!(matches!(client.node_remove("a", None).await, Err(ClientError::Protocol(_))));
+        client.node_remove("a", None).await.unwrap();
+    };
+    tokio::join!(client, server);
+}
+
+#[tokio::test]
+async fn a_reply_of_the_wrong_kind_is_an_error() {
+    let (client, mut fake) = pair().await;
+    let (answer, ()) = tokio::join!(client.status(), async {
+        let (id, _) = fake.call().await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    });
+    let text = answer.unwrap_err().to_string();
+    assert!(text.contains("daemon.status was answered with done"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_bounded() {
+    let (client, mut fake) = pair().await;
+    let calls: Vec<_> = (0..=MAX_IN_FLIGHT)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.node_remove("a", None).await })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for _ in 0..MAX_IN_FLIGHT {
+        ids.push(fake.call().await.0);
+    }
+    // The one beyond the bound is sent only when another is done.
+    fake.send(&ServerFrame::Reply { id: ids[0], result: Ok(Reply::Done) }).await;
+    let (last, _) = fake.call().await;
+    for id in ids.into_iter().skip(1).chain([last]) {
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_cap_is_not_sent() {
+    let (client, _fake) = pair().await;
+    let node = "x".repeat(MAX_IN + 1);
+    assert!(matches!(client.node_show(&node).await, Err(ClientError::Protocol(_))));
+}
+
+/// What the client makes of a daemon that answers the handshake with `payload`.
+async fn greeted_with(payload: Vec<u8>) -> ClientError {
+    let (ours, theirs) = duplex(64 << 10);
+    let (r, w) = split(ours);
+    let (_keep, mut w2) = split(theirs);
+    frame::write(&mut w2, &frame::seal_bytes(&payload).unwrap()).await.unwrap();
+    Client::over(r, w, "aivonx 0.1.0").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn another_version_is_named_on_both_sides() {
+    let mut later = MAGIC.to_vec();
+    later.extend_from_slice(&[9, 0, 13]);
+    later.extend_from_slice(b"aivonxd 3.0.0");
+    later.extend_from_slice(b"whatever comes in version 9");
+    let error = greeted_with(later).await;
+    assert!(matches!(error, ClientError::Version(_)));
+    let text = error.to_string();
+    assert!(text.contains("aivonxd 3.0.0 speaks version 9"), "{text}");
+    assert!(text.contains("aivonx 0.1.0 speaks version 1"), "{text}");
+
+    let mut hello = MAGIC.to_vec();
+    hello.extend_from_slice(&[9, 0, 12]);
+    hello.extend_from_slice(b"aivonx 3.0.0");
+    let framed = frame::seal_bytes(&hello).unwrap();
+    let mut reader = FrameReader::new(&framed[..], MAX_HANDSHAKE, None);
+    let error = handshake::receive(&mut reader, DAEMON).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("aivonx 3.0.0 speaks version 9"), "{text}");
+    assert!(text.contains("aivonxd 0.1.0 speaks version 1"), "{text}");
+    assert!(matches!(handshake::refusal_for(&error), Some(Answer::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_taken_for_the_daemon() {
+    let error = greeted_with(b"HTTP/1.1 400 Bad Request\r\n".to_vec()).await;
+    assert!(matches!(error, ClientError::Version(_)));
+    assert!(error.to_string().contains("is not aivonxd"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_why() {
+    let refused = Answer::Refused(Fault::new(FaultKind::Unavailable, "64 connections are open already"));
+    let error = greeted_with(handshake::answer_bytes(DAEMON, &refused).unwrap()).await;
+    assert!(matches!(error, ClientError::Fault(Fault { kind: FaultKind::Unavailable, .. })), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_keeps_silent_is_unreachable() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (r, w) = split(ours);
+    assert!(matches!(Client::over(r, w, "t").await, Err(ClientError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn connecting_tells_the_reasons_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = Client::connect(&dir.path().join("none.sock"), "t").await.unwrap_err();
+    assert!(matches!(nowhere, ClientError::Unreachable(_)));
+    assert!(nowhere.to_string().contains("--socket"), "{nowhere}");
+
+    let stale = dir.path().join("stale.sock");
+    drop(tokio::net::UnixListener::bind(&stale).unwrap());
+    let stale = Client::connect(&stale, "t").await.unwrap_err();
+    assert!(stale.to_string().contains("not running"), "{stale}");
+
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let denied = ClientError::connecting(Path::new("/run/a\u{1b}.sock"), &denied);
+    assert!(matches!(denied, ClientError::Denied(_)));
+    assert!(denied.to_string().contains("/run/a\\u{1b}.sock"), "{denied}");
+}
+
+#[test]
+fn faults_reach_a_terminal_escaped_line_by_line() {
+    let fault = Fault::new(FaultKind::Invalid, "line 1\nline \u{1b}[2J").hint("fix it");
+    assert_eq!(ClientError::Fault(fault).to_string(), "line 1\nline \\u{1b}[2J\nfix it");
+}
+
+/// Both ends of the connection could be written to at once without either being read: no deadlock.
+#[tokio::test]
+async fn writing_and_reading_do_not_wait_for_each_other() {
+    let (client, mut fake) = pair().await;
+    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let (id, _) = fake.call().await;
+    let big = "x".repeat(60 << 10);
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, big) = (client.clone(), big.clone());
+            tokio::spawn(async move { client.call(Request::Job(JobRequest::Show { job: big })).await })
+        })
+        .collect();
+    let text = "y".repeat(60 << 10);
+    for _ in 0..8 {
+        fake.send(&ServerFrame::Event { id, event: Event::NodeRemoved(text.clone()) }).await;
+    }
+    for _ in 0..8 {
+        let (id, _) = fake.call().await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    for _ in 0..8 {
+        stream.next().await.unwrap().unwrap();
+    }
+    fake.writer.shutdown().await.unwrap();
+}
