@@ -4,12 +4,18 @@
 //! everything that changes them runs on the control plane.
 
 pub mod address;
+pub mod catalogue;
+pub mod client;
 pub mod dial;
 pub mod endpoint;
 pub mod model_name;
 pub mod node;
+pub mod probe;
 pub mod scheduler;
+pub mod sight;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 
 pub use endpoint::Endpoint;

@@ -1,0 +1,192 @@
+//! Asking a node what it is and what it has. Only a proper answer counts: a server that says 404, or serves
+//! a web page, is not a healthy node.
+
+use std::time::Duration;
+
+use aivonx_protocol::node::NodeKind;
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{
+    Endpoint,
+    client::{CallError, Session},
+    sight::{self, Sight},
+};
+
+/// Time limits of one probe.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeLimits {
+    /// Connecting, TLS included.
+    pub connect: Duration,
+    /// The probe as a whole.
+    pub whole: Duration,
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub struct Found {
+    /// What it speaks.
+    pub kind: NodeKind,
+    /// What it has.
+    pub sight: Sight,
+    /// The first exchange's round trip, without connecting.
+    pub round_trip: Duration,
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Nothing that can be called an answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// An answer with a status that says no.
+    #[error("GET {path} answered {status}{}", status_hint(*.status, .path))]
+    Status {
+        /// What was asked.
+        path: &'static str,
+        /// What was answered.
+        status: StatusCode,
+    },
+    /// An answer that is not what the API says.
+    #[error("GET {path} answered something else: {why}")]
+    Wrong {
+        /// What was asked.
+        path: &'static str,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// Neither API is there. Carries what each said.
+    #[error("neither an Ollama nor an OpenAI API: {ollama}; {openai}")]
+    Neither {
+        /// What asking for the one gave.
+        ollama: Box<ProbeError>,
+        /// What asking for the other gave.
+        openai: Box<ProbeError>,
+    },
+}
+
+impl ProbeError {
+    /// Whether the node could not be reached at all, so that nothing is known about what it is.
+    #[must_use]
+    pub fn unreachable(&self) -> bool {
+        match self {
+            Self::Call(_) => true,
+            Self::Status { .. } | Self::Wrong { .. } => false,
+            Self::Neither { ollama, openai } => ollama.unreachable() && openai.unreachable(),
+        }
+    }
+
+    /// Whether the node wants a credential, or another one.
+    #[must_use]
+    pub fn wants_credential(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            }
+            Self::Neither { ollama, openai } => ollama.wants_credential() || openai.wants_credential(),
+            Self::Call(_) | Self::Wrong { .. } => false,
+        }
+    }
+}
+
+fn status_hint(status: StatusCode, path: &str) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; check the node's credential, or that it allows this host"
+        }
+        StatusCode::NOT_FOUND if path.starts_with("/api/") => {
+            "; there is no Ollama API here (for a server with the OpenAI API alone, set the kind to openai)"
+        }
+        StatusCode::NOT_FOUND => "; there is no OpenAI API here",
+        status if status.is_redirection() => "; redirects are not followed, give the final URL",
+        _ => "",
+    }
+}
+
+const VERSION: &str = "/api/version";
+const TAGS: &str = "/api/tags";
+const PS: &str = "/api/ps";
+const MODELS: &str = "/v1/models";
+
+/// Probes the node as `kind`, or finds out its kind if None.
+///
+/// # Errors
+/// [`ProbeError`] if there is no proper answer within the limits.
+pub async fn probe(
+    endpoint: &Endpoint,
+    kind: Option<NodeKind>,
+    limits: ProbeLimits,
+) -> Result<Found, ProbeError> {
+    let all = async {
+        let mut session = Session::new(endpoint, limits.connect);
+        match kind {
+            Some(NodeKind::Ollama) => ollama(&mut session).await,
+            Some(NodeKind::Openai) => openai(&mut session).await,
+            None => detect(&mut session).await,
+        }
+    };
+    match tokio::time::timeout(limits.whole, all).await {
+        Ok(found) => found,
+        Err(_) => Err(CallError::TimedOut(limits.whole).into()),
+    }
+}
+
+async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
+    match ask_version(session).await {
+        Ok((version, round_trip)) => rest_of_ollama(session, version, round_trip).await,
+        Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => Err(no_connection),
+        Err(ollama) => openai(session)
+            .await
+            .map_err(|openai| ProbeError::Neither { ollama: ollama.into(), openai: openai.into() }),
+    }
+}
+
+async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {
+    let (version, round_trip) = ask_version(session).await?;
+    rest_of_ollama(session, version, round_trip).await
+}
+
+async fn ask_version(session: &mut Session<'_>) -> Result<(Box<str>, Duration), ProbeError> {
+    let (body, round_trip) = get(session, VERSION).await?;
+    let version = sight::read_version(&body).map_err(|why| ProbeError::Wrong { path: VERSION, why })?;
+    Ok((version, round_trip))
+}
+
+async fn rest_of_ollama(
+    session: &mut Session<'_>,
+    version: Box<str>,
+    round_trip: Duration,
+) -> Result<Found, ProbeError> {
+    let (tags, _) = get(session, TAGS).await?;
+    let models = sight::read_tags(&tags).map_err(|why| ProbeError::Wrong { path: TAGS, why })?;
+    let loaded = match get(session, PS).await {
+        Ok((ps, _)) => sight::read_ps(&ps).map_err(|why| ProbeError::Wrong { path: PS, why })?,
+        // Ollama before 0.1.33 does not tell.
+        Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let sight = Sight { version: Some(version), models, loaded };
+    Ok(Found { kind: NodeKind::Ollama, sight, round_trip })
+}
+
+async fn openai(session: &mut Session<'_>) -> Result<Found, ProbeError> {
+    let (body, round_trip) = get(session, MODELS).await?;
+    let models = sight::read_openai(&body).map_err(|why| ProbeError::Wrong { path: MODELS, why })?;
+    Ok(Found {
+        kind: NodeKind::Openai,
+        sight: Sight { version: None, models, loaded: Vec::new() },
+        round_trip,
+    })
+}
+
+async fn get(session: &mut Session<'_>, path: &'static str) -> Result<(Bytes, Duration), ProbeError> {
+    let (status, body, took) = session.get(path).await?;
+    if status != StatusCode::OK {
+        return Err(ProbeError::Status { path, status });
+    }
+    Ok((body, took))
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -1,0 +1,238 @@
+//! What a node said of itself at one check: its models and what it holds in memory, as it wrote them.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Seen, model_name, node::parse_version};
+
+/// One good check's findings.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// Version as reported.
+    pub version: Option<Box<str>>,
+    /// Models it has, in its own order.
+    pub models: Vec<SeenModel>,
+    /// Models in memory, in its own order.
+    pub loaded: Vec<SeenLoaded>,
+}
+
+/// A model as a node lists it.
+#[derive(Debug)]
+pub struct SeenModel {
+    /// Name as reported.
+    pub name: Box<str>,
+    /// What the node wrote about it.
+    pub raw: Box<RawValue>,
+    /// The parts of it that matter here.
+    pub facts: ModelFacts,
+}
+
+/// The parts of a listed model that the gateway reads. Anything may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ModelFacts {
+    name: Option<String>,
+    model: Option<String>,
+    id: Option<String>,
+    /// RFC 3339.
+    pub modified_at: Option<String>,
+    /// Bytes on disk.
+    pub size: Option<u64>,
+    /// Content digest.
+    pub digest: Option<String>,
+    remote_host: Option<String>,
+    remote_model: Option<String>,
+    /// Family and the like.
+    pub details: Option<ModelDetails>,
+}
+
+/// `details` of a listed model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ModelDetails {
+    /// `llama`, `qwen3`.
+    pub family: Option<String>,
+    /// `8.0B`.
+    pub parameter_size: Option<String>,
+    /// `Q4_K_M`.
+    pub quantization_level: Option<String>,
+}
+
+/// A model in a node's memory.
+#[derive(Debug)]
+pub struct SeenLoaded {
+    /// Name as reported.
+    pub name: Box<str>,
+    /// What the node wrote about it.
+    pub raw: Box<RawValue>,
+    /// The parts of it that matter here.
+    pub facts: LoadedFacts,
+}
+
+/// The parts of a loaded model that the gateway reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoadedFacts {
+    name: Option<String>,
+    model: Option<String>,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
+    /// Bytes of GPU memory.
+    pub size_vram: Option<u64>,
+    /// Tokens.
+    pub context_length: Option<u64>,
+    node: Option<serde::de::IgnoredAny>,
+}
+
+impl ModelFacts {
+    /// Whether the node hands this model's prompts on to a third party.
+    #[must_use]
+    pub fn remote(&self) -> bool {
+        [&self.remote_host, &self.remote_model].into_iter().flatten().any(|text| !text.is_empty())
+    }
+}
+
+impl LoadedFacts {
+    /// Whether the node itself writes a field `node`.
+    pub(super) fn has_node(&self) -> bool {
+        self.node.is_some()
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    models: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+struct OpenaiListed {
+    data: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// Reads `GET /api/version`.
+pub(super) fn read_version(body: &[u8]) -> Result<Box<str>, String> {
+    let version: Version = read(body, r#"{"version":"..."}"#)?;
+    match version.version.trim() {
+        "" => Err("the version is empty".into()),
+        text if text.len() > 64 => Err("the version is longer than 64 bytes".into()),
+        text => Ok(text.into()),
+    }
+}
+
+/// Reads `GET /api/tags`. Go writes an empty list as `null` in places.
+pub(super) fn read_tags(body: &[u8]) -> Result<Vec<SeenModel>, String> {
+    let listed: Listed = read(body, r#"{"models":[...]}"#)?;
+    listed.models.unwrap_or_default().into_iter().map(seen_model).collect()
+}
+
+/// Reads `GET /v1/models`.
+pub(super) fn read_openai(body: &[u8]) -> Result<Vec<SeenModel>, String> {
+    let listed: OpenaiListed = read(body, r#"{"data":[...]}"#)?;
+    listed.data.into_iter().map(seen_model).collect()
+}
+
+/// Reads `GET /api/ps`.
+pub(super) fn read_ps(body: &[u8]) -> Result<Vec<SeenLoaded>, String> {
+    let listed: Listed = read(body, r#"{"models":[...]}"#)?;
+    let loaded = |raw: Box<RawValue>| {
+        let mut facts: LoadedFacts = entry(&raw)?;
+        let name = facts.name.take().or_else(|| facts.model.take());
+        Ok(SeenLoaded { name: named(name)?, facts, raw })
+    };
+    listed.models.unwrap_or_default().into_iter().map(loaded).collect()
+}
+
+fn seen_model(raw: Box<RawValue>) -> Result<SeenModel, String> {
+    let mut facts: ModelFacts = entry(&raw)?;
+    let name = facts.name.take().or_else(|| facts.model.take()).or_else(|| facts.id.take());
+    Ok(SeenModel { name: named(name)?, facts, raw })
+}
+
+fn named(name: Option<String>) -> Result<Box<str>, String> {
+    name.filter(|name| !name.is_empty() && name.len() <= 1024)
+        .map(String::into_boxed_str)
+        .ok_or_else(|| "a model in the list has no name".into())
+}
+
+fn entry<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
+    if !raw.get().starts_with('{') {
+        return Err("a model in the list is no object".into());
+    }
+    serde_json::from_str(raw.get()).map_err(|e| format!("a model in the list cannot be read: {e}"))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| {
+        if body.trim_ascii_start().starts_with(b"<") {
+            format!("it is HTML, not {expected}")
+        } else {
+            format!("it is not {expected}: {e}")
+        }
+    })
+}
+
+impl Sight {
+    /// The part of it that the data path needs.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen {
+            version: self.version.as_ref().and_then(|text| Some((text.clone(), parse_version(text)?))),
+            loaded: self.loaded.iter().map(|m| model_name::normalize(&m.name).into()).collect(),
+        }
+    }
+
+    /// The loaded models by normal name.
+    #[must_use]
+    pub fn loaded_by_name(&self) -> HashMap<Box<str>, &SeenLoaded> {
+        self.loaded.iter().map(|m| (model_name::normalize(&m.name).into(), m)).collect()
+    }
+}
+
+impl PartialEq for Sight {
+    /// Equal if the node wrote the same: everything else follows from that.
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+            && self.models.iter().map(|m| m.raw.get()).eq(other.models.iter().map(|m| m.raw.get()))
+            && self.loaded.iter().map(|m| m.raw.get()).eq(other.loaded.iter().map(|m| m.raw.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read_openai, read_ps, read_tags, read_version};
+
+    #[test]
+    fn reads_proper_answers_whatever_else_they_carry() {
+        assert_eq!(&*read_version(br#"{"version":"0.14.0","x":1}"#).unwrap(), "0.14.0");
+        let tags =
+            br#"{"models":[{"name":"m:latest","size":5,"details":null,"new":{"a":[1]}},{"model":"n:8b"}]}"#;
+        let models = read_tags(tags).unwrap();
+        assert_eq!((&*models[0].name, models[0].facts.size, &*models[1].name), ("m:latest", Some(5), "n:8b"));
+        assert!(read_tags(br#"{"models":null}"#).unwrap().is_empty());
+        let llama_cpp =
+            br#"{"models":[{"name":"x"}],"object":"list","data":[{"id":"/srv/x.gguf","meta":{"n":1}}]}"#;
+        assert_eq!(&*read_openai(llama_cpp).unwrap()[0].name, "/srv/x.gguf");
+        assert_eq!(
+            read_ps(br#"{"models":[{"name":"m","size_vram":7}]}"#).unwrap()[0].facts.size_vram,
+            Some(7)
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_others() {
+        assert!(read_version(b"<!doctype html>").unwrap_err().contains("HTML"));
+        assert!(read_version(br#"{"version":7}"#).is_err());
+        assert!(read_version(br#"{"version":""}"#).is_err());
+        assert!(read_tags(br#"{"models":[{"size":1}]}"#).unwrap_err().contains("no name"));
+        assert!(read_tags(br#"{"models":["m"]}"#).unwrap_err().contains("no object"));
+        assert!(read_tags(br#"[]"#).is_err());
+        assert!(read_openai(br#"{"models":[]}"#).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! A small node to test against: canned answers, scripted pulls, on a port of the kernel's choice.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
+
+/// What a fake node was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) line: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Default)]
+struct State {
+    answers: Mutex<HashMap<String, (u16, String)>>,
+    asked: Mutex<Vec<Asked>>,
+    pulls: Mutex<Vec<UnboundedReceiver<String>>>,
+}
+
+/// A node that answers as told. Stops when dropped.
+pub(crate) struct FakeNode {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl FakeNode {
+    /// A server that answers 404 to everything.
+    pub(crate) async fn bare() -> Self {
+        Self::at("127.0.0.1:0").await
+    }
+
+    /// The same at a given address.
+    pub(crate) async fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let task = tokio::spawn(serve(listener, state.clone()));
+        Self { address, state, task }
+    }
+
+    /// An Ollama 0.14.0 that has `models`.
+    pub(crate) async fn ollama(models: &[&str]) -> Self {
+        let node = Self::bare().await;
+        node.become_ollama(models);
+        node
+    }
+
+    pub(crate) fn become_ollama(&self, models: &[&str]) {
+        self.answer("GET /api/version", 200, r#"{"version":"0.14.0"}"#);
+        let models: Vec<String> = models
+            .iter()
+            .map(|m| {
+                format!(r#"{{"name":"{m}","model":"{m}","modified_at":"2026-01-01T00:00:00Z","size":1}}"#)
+            })
+            .collect();
+        self.answer("GET /api/tags", 200, &format!(r#"{{"models":[{}]}}"#, models.join(",")));
+        self.answer("GET /api/ps", 200, r#"{"models":[]}"#);
+    }
+
+    /// An OpenAI server that has `models`.
+    pub(crate) async fn openai(models: &[&str]) -> Self {
+        let node = Self::bare().await;
+        let models: Vec<String> =
+            models.iter().map(|m| format!(r#"{{"id":"{m}","object":"model","owned_by":"vllm"}}"#)).collect();
+        node.answer("GET /v1/models", 200, &format!(r#"{{"object":"list","data":[{}]}}"#, models.join(",")));
+        node
+    }
+
+    /// From now on answers `line` (method and path) so.
+    pub(crate) fn answer(&self, line: &str, status: u16, body: &str) {
+        self.state.answers.lock().unwrap().insert(line.into(), (status, body.into()));
+    }
+
+    /// The next pull streams what is sent here and ends when the sender is dropped.
+    pub(crate) fn next_pull(&self) -> UnboundedSender<String> {
+        let (lines, stream) = unbounded_channel();
+        self.state.pulls.lock().unwrap().insert(0, stream);
+        lines
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn asked(&self, line: &str) -> Vec<Asked> {
+        self.state.asked.lock().unwrap().iter().filter(|asked| asked.line == line).cloned().collect()
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<State>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { return };
+        let state = state.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(state.clone(), request));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+type Answer = Either<
+    Full<Bytes>,
+    StreamBody<futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>>,
+>;
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Answer>, hyper::Error> {
+    let line = format!("{} {}", request.method(), request.uri());
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    state.asked.lock().unwrap().push(Asked { line: line.clone(), headers: head.headers, body });
+    if line == "POST /api/pull"
+        && let Some(stream) = state.pulls.lock().unwrap().pop()
+    {
+        let frames = futures_util::stream::unfold(stream, |mut stream| async move {
+            let line = stream.recv().await?;
+            Some((Ok(Frame::data(Bytes::from(line + "\n"))), stream))
+        });
+        return Ok(Response::new(Either::Right(StreamBody::new(Box::pin(frames)))));
+    }
+    let canned = state.answers.lock().unwrap().get(&line).cloned();
+    let (status, body) = canned.unwrap_or((404, "404 page not found".into()));
+    let mut response = Response::new(Either::Left(Full::from(body)));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+    Ok(response)
+}
