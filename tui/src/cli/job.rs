@@ -1,0 +1,199 @@
+//! `aivonx job ...`
+
+use aivonx_protocol::job::{Job, JobKind, JobState};
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+
+use super::{Context, follow, node::footers};
+use crate::{
+    exit::Failure,
+    render::{
+        Cell, Column, Out, Table, Tone, progress,
+        text::{self, safe},
+    },
+};
+
+/// What can be done with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobVerb {
+    /// Running and recent jobs, newest first
+    #[command(visible_alias = "ls")]
+    List,
+    /// One job and its progress on every node
+    Show(ShowArgs),
+    /// End a job
+    Cancel(Id),
+}
+
+/// `job show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Id of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Show its progress until it ends
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+}
+
+/// A job.
+#[derive(Debug, Args)]
+pub struct Id {
+    /// Id of the job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
+    let client = context.client().await?;
+    match verb {
+        JobVerb::List => {
+            let jobs = client.job_list().await?;
+            context.out.show(&jobs, |out| {
+                if jobs.is_empty() {
+                    return out.line("No job runs or ran lately. Begin one: aivonx model pull MODEL");
+                }
+                let table = overview(&jobs, text::now());
+                out.table(&table)
+            })
+        }
+        JobVerb::Show(ShowArgs { job, follow: true }) => {
+            let job = client.job_show(&job).await?;
+            let end = follow::follow(&client, &mut context.out, job, follow::Steps::All).await?;
+            follow::verdict(&end)
+        }
+        JobVerb::Show(ShowArgs { job, follow: false }) => {
+            let job = client.job_show(&job).await?;
+            context.out.show(&job, |out| show(out, &job))
+        }
+        JobVerb::Cancel(Id { job }) => {
+            let job = client.job_cancel(&job).await?;
+            context.out.show(&job, |out| {
+                let (id, subject) = (safe(&job.id), safe(&job.subject));
+                match job.state {
+                    JobState::Running => out.line(format_args!("Job {id} ({subject}) is being cancelled.")),
+                    state => out.line(format_args!("Job {id} ({subject}) is {}.", progress::state(state))),
+                }
+            })
+        }
+    }
+}
+
+fn kind(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Pull => "pull",
+    }
+}
+
+fn state_cell(state: JobState) -> Cell {
+    Cell::new(progress::state(state)).tone(match state {
+        JobState::Running => Tone::Plain,
+        JobState::Done => Tone::Good,
+        JobState::Failed => Tone::Bad,
+        JobState::Cancelled => Tone::Warn,
+    })
+}
+
+/// `job list` as a table.
+#[must_use]
+pub fn overview(jobs: &[Job], now: u64) -> Table {
+    let mut table = Table::new([
+        Column::text("ID"),
+        Column::text("KIND").optional(2),
+        Column::text("SUBJECT").cut(12),
+        Column::text("STATE"),
+        Column::number("DONE"),
+        Column::number("STARTED"),
+        Column::number("TOOK").optional(1),
+        Column::text("NODES").cut(8).optional(3),
+    ]);
+    for job in jobs {
+        let nodes: Vec<&str> = job.targets.iter().map(|target| &*target.node).collect();
+        table.row([
+            (&job.id).into(),
+            kind(job.kind).into(),
+            (&job.subject).into(),
+            state_cell(job.state),
+            progress::percent(job.completed, job.total).into(),
+            text::ago(job.started, now).into(),
+            text::span(job.ended.unwrap_or(now).saturating_sub(job.started)).into(),
+            nodes.join(", ").into(),
+        ]);
+    }
+    table
+}
+
+fn show(out: &mut Out, job: &Job) -> Result<(), Failure> {
+    let zone = out.zone.clone();
+    out.table(&details(job, &zone))?;
+    out.line("")?;
+    out.table(&targets(job))?;
+    let errors = job.targets.iter().filter_map(|target| Some((&*target.node, target.error.as_deref()?)));
+    footers(out, errors)?;
+    if job.state == JobState::Running {
+        out.line("")?;
+        out.line(follow::ways(&job.id))?;
+    }
+    Ok(())
+}
+
+fn details(job: &Job, zone: &TimeZone) -> Table {
+    let mut table = Table::pairs();
+    table.pair("id", &job.id);
+    table.pair(kind(job.kind), &job.subject);
+    table.pair("state", state_cell(job.state));
+    table.pair("done", progress::amount(job.completed, job.total));
+    table.pair("started", text::time(job.started, zone));
+    if let Some(ended) = job.ended {
+        table.pair("ended", text::time(ended, zone));
+    }
+    table
+}
+
+fn targets(job: &Job) -> Table {
+    let mut table = Table::new([
+        Column::text("NODE").cut(12),
+        Column::text("STATE"),
+        Column::number("DONE"),
+        Column::text("STATUS").cut(12),
+    ]);
+    for target in &job.targets {
+        table.row([
+            (&target.node).into(),
+            state_cell(target.state),
+            progress::amount(target.completed, target.total).into(),
+            (&target.status).into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn all_jobs() {
+        insta::assert_snapshot!(overview(&samples::jobs(), samples::NOW).render(Some(80), false));
+    }
+
+    #[test]
+    fn one_job() {
+        let shown: Vec<String> = samples::jobs()
+            .iter()
+            .map(|job| {
+                format!(
+                    "{}\n\n{}",
+                    details(job, &TimeZone::UTC).render(Some(80), false),
+                    targets(job).render(Some(80), false)
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(shown.join("\n\n"));
+    }
+}

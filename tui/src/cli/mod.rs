@@ -1,0 +1,199 @@
+//! The command line: one file per noun.
+
+pub mod config;
+pub mod credential;
+pub mod drain;
+pub mod follow;
+pub mod job;
+pub mod logs;
+pub mod model;
+pub mod node;
+pub mod status;
+pub mod strategy;
+
+use std::path::PathBuf;
+
+use aivonx_protocol::client::Client;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::{
+    connect,
+    exit::{Exit, Failure},
+    render::{Format, Out},
+};
+
+/// Administers an aivonx gateway over its control socket.
+///
+/// Without a verb it shows how the gateway does and what to type next.
+#[derive(Debug, Parser)]
+#[command(name = "aivonx", version, about, long_about, after_help = after_help())]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Control socket of the daemon [default: /run/aivonx/control.sock, else the one of `aivonxd dev`]
+    #[arg(long, global = true, value_name = "PATH", env = "AIVONX_SOCKET", hide_env_values = true)]
+    #[arg(help_heading = "Global options")]
+    pub socket: Option<PathBuf>,
+    /// Tables for people, or JSON with stable field names for scripts
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(hide_possible_values = true, help_heading = "Global options")]
+    #[arg(help = "table for people, json (stable field names) for scripts")]
+    pub output: Format,
+    /// No colours (also: the environment variable NO_COLOR)
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_color: bool,
+}
+
+/// Nouns, and the verbs that have none.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// How the gateway does, and what needs attention
+    Status,
+    /// Nodes: the servers that run the models
+    #[command(subcommand, visible_alias = "nodes")]
+    Node(node::NodeVerb),
+    /// Models on the nodes
+    #[command(subcommand, visible_alias = "models")]
+    Model(model::ModelVerb),
+    /// How a node is chosen for a request
+    #[command(subcommand)]
+    Strategy(strategy::StrategyVerb),
+    /// Long operations, such as pulling a model
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(job::JobVerb),
+    /// The daemon's log, as it was and as it happens
+    Logs(logs::LogsArgs),
+    /// The daemon's configuration file, as it is in effect
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+}
+
+/// For verbs that cannot be undone.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Confirm {
+    /// Do it without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// What every verb works with.
+pub struct Context {
+    /// The socket asked for.
+    pub socket: Option<PathBuf>,
+    /// Where output goes.
+    pub out: Out,
+}
+
+impl Context {
+    /// A connection to the daemon.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`], [`Failure::NotPermitted`], or what the daemon said in the handshake.
+    pub async fn client(&self) -> Result<Client, Failure> {
+        connect::connect(self.socket.as_deref()).await
+    }
+}
+
+/// Carries out the command line.
+///
+/// # Errors
+/// Why not.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let mut context =
+        Context { socket: cli.global.socket, out: Out::stdout(cli.global.output, cli.global.no_color) };
+    let context = &mut context;
+    match cli.verb {
+        None => status::overview(context).await,
+        Some(Verb::Status) => status::status(context).await,
+        Some(Verb::Node(verb)) => node::run(context, verb).await,
+        Some(Verb::Model(verb)) => model::run(context, verb).await,
+        Some(Verb::Strategy(verb)) => strategy::run(context, verb).await,
+        Some(Verb::Job(verb)) => job::run(context, verb).await,
+        Some(Verb::Logs(args)) => logs::run(context, args).await,
+        Some(Verb::Config(verb)) => config::run(context, verb).await,
+    }
+}
+
+/// How the verb in `words` (the command line without the program) spells a field that the daemon named.
+#[must_use]
+pub fn option_name(words: &[String], field: &str) -> String {
+    let field = field.replace('_', "-");
+    let mut command = Cli::command();
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word) {
+            command = inner.clone();
+        }
+    }
+    let found = command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(&*field) || arg.get_id().as_str().replace('_', "-") == field);
+    match found {
+        Some(arg) => match arg.get_long() {
+            Some(long) => format!("--{long}"),
+            None => field.to_uppercase(),
+        },
+        None => field,
+    }
+}
+
+fn after_help() -> String {
+    let codes: Vec<String> = Exit::TABLE.iter().map(|(_, code, words)| format!("{code} {words}")).collect();
+    format!(
+        "Exit codes: {}\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
+         aivonx model pull qwen3:8b --node gpu1\n  aivonx logs -f --level warn\n  aivonx node list --output json",
+        codes.join(" · ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        let help = Cli::command().render_help().to_string();
+        for (_, code, words) in Exit::TABLE {
+            assert!(help.contains(&format!("{code} {words}")), "{help}");
+        }
+    }
+
+    #[test]
+    fn fields_are_named_as_typed() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (line, field, shown) in [
+            ("node add gpu1 x://", "url", "URL"),
+            ("node add gpu1 x://", "name", "NAME"),
+            ("--output json node set gpu1", "url", "--url"),
+            ("node set gpu1", "max_parallel", "--max-parallel"),
+            ("node set gpu1", "max-parallel", "--max-parallel"),
+            ("logs", "grep", "--grep"),
+            ("node add gpu1 x", "something", "something"),
+        ] {
+            assert_eq!(option_name(&words(line), field), shown, "{line}: {field}");
+        }
+    }
+
+    #[test]
+    fn globals_go_anywhere() {
+        for line in ["aivonx --output json node list", "aivonx node list --output json"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.output, Format::Json);
+        }
+        assert!(Cli::try_parse_from(["aivonx"]).unwrap().verb.is_none());
+    }
+}

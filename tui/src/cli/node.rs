@@ -1,0 +1,487 @@
+//! `aivonx node ...`
+
+use std::collections::BTreeMap;
+
+use aivonx_protocol::node::{AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe};
+use clap::{Args, Subcommand};
+
+use super::{
+    Confirm, Context,
+    credential::{Kind, NodeOptions},
+    drain,
+};
+use crate::{
+    exit::{Exit, Failure},
+    input,
+    render::{
+        Cell, Column, Out, Table, Tone,
+        out::note,
+        text::{self, plural, safe},
+    },
+};
+
+/// What can be done with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeVerb {
+    /// All nodes and how they do
+    #[command(visible_alias = "ls")]
+    List,
+    /// Everything about one node
+    Show(Name),
+    /// Ask a server what it is and add it
+    Add(Box<AddArgs>),
+    /// Change a node
+    Set(Box<SetArgs>),
+    /// Let a node take requests (again)
+    Enable(Name),
+    /// Take a node out: no requests, no checks
+    Disable(Name),
+    /// Let a node finish what it has and take nothing new
+    Drain(drain::DrainArgs),
+    /// Forget a node; its running requests end
+    #[command(visible_alias = "rm")]
+    Remove(RemoveArgs),
+    /// Check a node now, or all of them
+    Check(CheckArgs),
+}
+
+/// A node.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// Name or id of the node
+    #[arg(value_name = "NODE")]
+    pub node: String,
+}
+
+/// `node add`
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Name for it: lower case letters, digits, . _ -
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where it is: http://HOST:PORT or https://HOST[:PORT][/PREFIX]
+    #[arg(value_name = "URL")]
+    pub url: String,
+    #[command(flatten)]
+    options: NodeOptions,
+}
+
+/// `node set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Name or id of the node
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// New name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// New URL
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    #[command(flatten)]
+    options: NodeOptions,
+    /// Trust the system's certificates again
+    #[arg(long, conflicts_with = "ca_file")]
+    pub no_ca: bool,
+    /// Expect the URL's host in the certificate again
+    #[arg(long, conflicts_with = "server_name")]
+    pub no_server_name: bool,
+    /// Send no credential any more
+    #[arg(long, conflicts_with_all = ["bearer_file", "basic_user", "header"])]
+    pub no_credential: bool,
+    /// Remove a label; repeatable
+    #[arg(long, value_name = "KEY")]
+    pub unlabel: Vec<String>,
+    /// Only if the record still has this revision (see node show)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `node remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// Name or id of the node
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// `node check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Names or ids [default: all nodes that are not disabled]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
+    match verb {
+        NodeVerb::List => {
+            let nodes = context.client().await?.node_list().await?;
+            context.out.show(&nodes, |out| list(out, &nodes))
+        }
+        NodeVerb::Show(Name { node }) => {
+            let node = context.client().await?.node_show(&node).await?;
+            context.out.show(&node, |out| {
+                let table = details(&node, text::now());
+                out.table(&table)
+            })
+        }
+        NodeVerb::Add(args) => add(context, *args).await,
+        NodeVerb::Set(args) => set(context, *args).await,
+        NodeVerb::Enable(Name { node }) => state(context, node, AdminState::Enabled).await,
+        NodeVerb::Disable(Name { node }) => state(context, node, AdminState::Disabled).await,
+        NodeVerb::Drain(args) => drain::run(context, args).await,
+        NodeVerb::Remove(args) => remove(context, args).await,
+        NodeVerb::Check(args) => check(context, args).await,
+    }
+}
+
+async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
+    let ca_pem = args.options.ca_pem()?;
+    let new = NewNode {
+        name: args.name,
+        url: args.url,
+        kind: args.options.kind.map(Into::into),
+        credential: args.options.credential()?.unwrap_or(Credential::None),
+        ca_pem,
+        labels: args.options.labels(),
+        server_name: args.options.server_name,
+        max_parallel: args.options.max_parallel.unwrap_or(0),
+        force: args.options.force,
+    };
+    let probe = context.client().await?.node_add(new).await?;
+    context.out.show(&probe, |out| {
+        out.line(format_args!("Added {}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
+        if !probe.healthy {
+            out.line("It stays in standby and is taken in as soon as it answers.")?;
+            out.line(format_args!("Check it now: aivonx node check {}", safe(&probe.node.name)))?;
+        }
+        Ok(())
+    })
+}
+
+/// The change that the options ask for.
+fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
+    let mut labels: BTreeMap<String, Option<String>> = BTreeMap::new();
+    labels.extend(args.unlabel.iter().map(|key| (key.clone(), None)));
+    labels.extend(args.options.labels().into_iter().map(|(key, value)| (key, Some(value))));
+    let ca_pem = args.options.ca_pem()?;
+    let change = NodeChange {
+        name: args.name.clone(),
+        url: args.url.clone(),
+        kind: args.options.kind.map(Into::into),
+        credential: if args.no_credential { Some(Credential::None) } else { args.options.credential()? },
+        ca_pem: if args.no_ca { Some(None) } else { ca_pem.map(Some) },
+        server_name: if args.no_server_name {
+            Some(None)
+        } else {
+            args.options.server_name.clone().map(Some)
+        },
+        max_parallel: args.options.max_parallel,
+        labels,
+        force: args.options.force,
+    };
+    let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
+    if change == nothing {
+        return Err(Failure::usage("nothing to change").with_hint(
+            "Name what to change, for example --max-parallel 4; all options: aivonx node set --help",
+        ));
+    }
+    Ok(change)
+}
+
+async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
+    let change = change(&args)?;
+    let node = context.client().await?.node_set(&args.node, args.revision, change).await?;
+    context.out.show(&node, |out| {
+        let table = details(&node, text::now());
+        out.table(&table)
+    })
+}
+
+async fn state(context: &mut Context, node: String, state: AdminState) -> Result<(), Failure> {
+    let node = context.client().await?.node_set_state(&node, None, state).await?;
+    context.out.show(&node, |out| out.line(state_line(&node)))
+}
+
+/// One sentence about what a node does after its state was set.
+pub(super) fn state_line(node: &Node) -> String {
+    let name = safe(&node.name);
+    match (node.admin_state, node.pool) {
+        (AdminState::Enabled, Pool::Active) => format!("{name} is enabled and takes requests."),
+        (AdminState::Enabled, Pool::Standby) => {
+            format!("{name} is enabled and takes requests as soon as it is healthy: aivonx node check {name}")
+        }
+        (AdminState::Draining, _) if node.active_requests == 0 => {
+            format!("{name} takes nothing new; nothing is at work on it.")
+        }
+        (AdminState::Draining, _) => format!(
+            "{name} takes nothing new; {} still at work. Follow it: aivonx node drain {name} --wait",
+            plural(node.active_requests.into(), "request")
+        ),
+        (AdminState::Disabled, _) => {
+            format!("{name} is disabled: no requests, no checks. Undo: aivonx node enable {name}")
+        }
+    }
+}
+
+async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> {
+    let client = context.client().await?;
+    // Read first, so that the question names what goes, and what goes is what the question named.
+    let node = client.node_show(&args.node).await?;
+    let running = match node.active_requests {
+        0 => String::new(),
+        running => format!("; {} at work on it will break off", plural(running.into(), "request")),
+    };
+    input::confirm(args.confirm.yes, &format!("Remove node {} ({}){running}?", node.name, node.url))?;
+    let revision = (!args.confirm.yes).then_some(node.revision);
+    client.node_remove(&node.id, revision).await?;
+    context
+        .out
+        .show(&node, |out| out.line(format_args!("Removed {} ({}).", safe(&node.name), safe(&node.url))))
+}
+
+async fn check(context: &mut Context, args: CheckArgs) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let nodes = if args.nodes.is_empty() {
+        let all = client.node_list().await?;
+        all.into_iter()
+            .filter(|node| node.admin_state != AdminState::Disabled)
+            .map(|node| node.name)
+            .collect()
+    } else {
+        args.nodes
+    };
+    // All at once: a dead node takes its whole timeout.
+    let mut running = tokio::task::JoinSet::new();
+    for (place, node) in nodes.iter().cloned().enumerate() {
+        let client = client.clone();
+        running.spawn(async move { (place, client.node_check(&node).await) });
+    }
+    let mut probes: Vec<(usize, Probe)> = Vec::new();
+    let mut failures = Vec::new();
+    while let Some(done) = running.join_next().await {
+        match done {
+            Ok((place, Ok(probe))) => probes.push((place, probe)),
+            Ok((_, Err(error))) => failures.push(Failure::from(error)),
+            Err(_) => {}
+        }
+    }
+    probes.sort_by_key(|(place, _)| *place);
+    let probes: Vec<Probe> = probes.into_iter().map(|(_, probe)| probe).collect();
+    context.out.show(&probes, |out| match &*probes {
+        [] if nodes.is_empty() => out.line("There is no node to check. Add one: aivonx node add NAME URL"),
+        [] => Ok(()),
+        probes => {
+            for probe in probes {
+                let word = if probe.healthy { "ok" } else { "FAILED" };
+                out.line(format_args!("{}: {word}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
+            }
+            Ok(())
+        }
+    })?;
+    let last = failures.pop();
+    for failure in failures {
+        note(format_args!("aivonx: {failure}"));
+    }
+    match last {
+        Some(failure) => Err(failure),
+        None if probes.iter().any(|probe| !probe.healthy) => Err(Failure::Silent(Exit::Failed)),
+        None => Ok(()),
+    }
+}
+
+fn list(out: &mut Out, nodes: &[Node]) -> Result<(), Failure> {
+    if nodes.is_empty() {
+        return out.line("There are no nodes yet. Add one: aivonx node add NAME URL");
+    }
+    out.table(&overview(nodes))?;
+    footers(out, nodes.iter().filter_map(|node| Some((&*node.name, node.last_error.as_deref()?))))
+}
+
+/// Says under a table what is wrong, whole: a column would have to cut it.
+pub(super) fn footers<'a>(
+    out: &mut Out,
+    notes: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Failure> {
+    for (place, (name, why)) in notes.enumerate() {
+        if place == 0 {
+            out.line("")?;
+        }
+        let text = text::wrap(&safe(why), &format!("{}: ", safe(name)), "  ", out.width);
+        out.line(text)?;
+    }
+    Ok(())
+}
+
+/// The word for what a node does now, and its tone.
+#[must_use]
+pub fn state_cell(node: &Node) -> Cell {
+    match (node.admin_state, node.pool) {
+        (AdminState::Enabled, Pool::Active) => Cell::new("active").tone(Tone::Good),
+        (AdminState::Enabled, Pool::Standby) => Cell::new("standby").tone(Tone::Bad),
+        (AdminState::Draining, _) => Cell::new("draining").tone(Tone::Warn),
+        (AdminState::Disabled, _) => Cell::new("disabled").tone(Tone::Dim),
+    }
+}
+
+/// `node list` as a table.
+#[must_use]
+pub fn overview(nodes: &[Node]) -> Table {
+    let mut table = Table::new([
+        Column::text("NAME").cut(24),
+        Column::text("STATE"),
+        Column::number("ACTIVE"),
+        Column::number("MODELS"),
+        Column::number("LOADED").optional(1),
+        Column::number("LATENCY").optional(2),
+        Column::text("KIND").optional(4),
+        Column::text("URL").cut(16).optional(3),
+    ]);
+    for node in nodes {
+        table.row([
+            (&node.name).into(),
+            state_cell(node),
+            active(node).into(),
+            node.models.len().to_string().into(),
+            node.loaded.len().to_string().into(),
+            Cell::optional(node.latency_ms.map(text::latency)),
+            kind(node).into(),
+            (&node.url).into(),
+        ]);
+    }
+    table
+}
+
+/// Requests at work, with the bound if there is one: `3/8`.
+fn active(node: &Node) -> String {
+    match node.max_parallel {
+        0 => node.active_requests.to_string(),
+        most => format!("{}/{most}", node.active_requests),
+    }
+}
+
+fn kind(node: &Node) -> &'static str {
+    match Kind::of(node.kind) {
+        Kind::Ollama => "ollama",
+        Kind::Openai => "openai",
+    }
+}
+
+/// `node show` as a table.
+#[must_use]
+pub fn details(node: &Node, now: u64) -> Table {
+    let mut table = Table::pairs();
+    table.pair("name", &node.name);
+    table.pair("id", &node.id);
+    table.pair("url", &node.url);
+    table.pair(
+        "kind",
+        node.version.as_ref().map_or_else(|| kind(node).to_owned(), |v| format!("{} {v}", kind(node))),
+    );
+    table.pair("state", state_cell(node));
+    if node.admin_state != AdminState::Enabled {
+        table.pair(
+            "health",
+            match node.pool {
+                Pool::Active => "healthy",
+                Pool::Standby => "not healthy",
+            },
+        );
+    }
+    if let Some(why) = &node.last_error {
+        table.pair("last error", Cell::new(why).tone(Tone::Bad));
+    }
+    table.pair("last check", node.last_check.map_or_else(|| "never".to_owned(), |at| text::ago(at, now)));
+    table.pair("latency", Cell::optional(node.latency_ms.map(text::latency)));
+    table.pair("active requests", active(node));
+    table.pair(
+        "max parallel",
+        match node.max_parallel {
+            0 => "no limit".to_owned(),
+            most => most.to_string(),
+        },
+    );
+    table.pair("credential", &node.credential);
+    if node.url.starts_with("https:") {
+        table.pair("certificates", if node.custom_ca { "own CA" } else { "the system's" });
+        table.pair("server name", node.server_name.as_deref().unwrap_or("as in the URL"));
+    }
+    for (key, value) in &node.labels {
+        table.pair("label", format!("{key}={value}"));
+    }
+    if node.simulated {
+        table.pair("simulated", "yes");
+    }
+    table.pair("revision", node.revision.to_string());
+    let models = node
+        .models
+        .iter()
+        .map(|model| if node.loaded.contains(model) { format!("{model} (loaded)") } else { model.clone() });
+    table.list("models", models);
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn a_fleet_at_eighty_columns() {
+        insta::assert_snapshot!(overview(&samples::nodes()).render(Some(80), false));
+    }
+
+    #[test]
+    fn a_fleet_in_a_pipe() {
+        insta::assert_snapshot!(overview(&samples::nodes()).render(None, false));
+    }
+
+    #[test]
+    fn one_node() {
+        let shown: Vec<String> =
+            samples::nodes().iter().map(|node| details(node, samples::NOW).render(Some(80), false)).collect();
+        insta::assert_snapshot!(shown.join("\n\n"));
+    }
+
+    #[test]
+    fn sentences_about_states() {
+        let mut node = samples::nodes().remove(0);
+        let mut lines = Vec::new();
+        for state in [AdminState::Enabled, AdminState::Draining, AdminState::Disabled] {
+            for (pool, running) in [(Pool::Active, 1), (Pool::Standby, 0)] {
+                (node.admin_state, node.pool, node.active_requests) = (state, pool, running);
+                lines.push(state_line(&node));
+            }
+        }
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn set_needs_something_to_change() {
+        use clap::Parser as _;
+        let parse = |line: &str| {
+            let cli = super::super::Cli::try_parse_from(line.split(' ')).unwrap();
+            match cli.verb {
+                Some(super::super::Verb::Node(NodeVerb::Set(args))) => change(&args),
+                other => panic!("{other:?}"),
+            }
+        };
+        for line in ["aivonx node set a", "aivonx node set a --force", "aivonx node set a --revision 3"] {
+            assert!(matches!(parse(line), Err(Failure::Usage { .. })), "{line}");
+        }
+        let all = parse("aivonx node set a --no-ca --no-server-name --no-credential --label x=1 --unlabel y")
+            .unwrap();
+        assert_eq!(
+            (all.ca_pem, all.server_name, all.credential),
+            (Some(None), Some(None), Some(Credential::None))
+        );
+        assert_eq!(all.labels, [("x".into(), Some("1".into())), ("y".into(), None)].into());
+    }
+}

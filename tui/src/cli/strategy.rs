@@ -1,0 +1,96 @@
+//! `aivonx strategy ...`
+
+use aivonx_protocol::strategy::Strategy;
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
+
+use super::Context;
+use crate::{
+    exit::Failure,
+    render::{Column, Table},
+};
+
+/// What can be done with the strategy.
+#[derive(Debug, Subcommand)]
+pub enum StrategyVerb {
+    /// The strategy in use, and the others
+    Show,
+    /// Choose another; it applies to the next request
+    Set(SetArgs),
+}
+
+/// `strategy set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The strategy
+    #[arg(value_name = "STRATEGY", value_enum)]
+    pub strategy: Choice,
+}
+
+/// [`Strategy`] as clap sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice(Strategy);
+
+impl ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(Strategy::LeastActive), Self(Strategy::LowestLatency)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        // The spelling of options is forgiven.
+        Some(PossibleValue::new(self.0.name()).alias(match self.0 {
+            Strategy::LeastActive => "least-active",
+            Strategy::LowestLatency => "lowest-latency",
+        }))
+    }
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failure> {
+    let client = context.client().await?;
+    match verb {
+        StrategyVerb::Show => {
+            let strategy = client.strategy_show().await?;
+            context.out.show(&strategy, |out| out.table(&table(strategy)))
+        }
+        StrategyVerb::Set(SetArgs { strategy: Choice(strategy) }) => {
+            let strategy = client.strategy_set(strategy).await?;
+            context.out.show(&strategy, |out| out.line(format_args!("Strategy is {}.", strategy.name())))
+        }
+    }
+}
+
+fn table(now: Strategy) -> Table {
+    let mut table = Table::new([Column::text("IN USE"), Column::text("STRATEGY"), Column::text("CHOOSES")]);
+    for strategy in Strategy::ALL {
+        let about = match strategy {
+            Strategy::LeastActive => "the node with the fewest requests at work",
+            Strategy::LowestLatency => "the node with the lowest average latency",
+        };
+        table.row([if strategy == now { "*" } else { "" }.into(), strategy.name().into(), about.into()]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_in_use_is_marked() {
+        insta::assert_snapshot!(table(Strategy::LowestLatency).render(Some(80), false), @r"
+        IN USE  STRATEGY        CHOOSES
+                least_active    the node with the fewest requests at work
+        *       lowest_latency  the node with the lowest average latency
+        ");
+    }
+
+    #[test]
+    fn every_strategy_can_be_chosen() {
+        let names: Vec<&str> = Choice::value_variants().iter().map(|choice| choice.0.name()).collect();
+        assert_eq!(names, Strategy::ALL.map(Strategy::name));
+        assert!(Choice::from_str("least-active", false).is_ok());
+    }
+}

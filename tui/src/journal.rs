@@ -1,0 +1,264 @@
+//! The part of the log that only the journal still has, read by `journalctl` with the caller's own rights.
+
+use std::process::Stdio;
+
+use aivonx_protocol::{
+    UnixMillis,
+    log::{Level, LogEvent, LogFilter},
+};
+use regex::Regex;
+use serde_json::{Map, Value};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::Command,
+};
+
+use crate::exit::Failure;
+
+/// The daemon's `SYSLOG_IDENTIFIER`.
+const IDENTIFIER: &str = "aivonxd";
+/// What the daemon puts before the names of its fields.
+const PREFIX: &str = "AIVONX_";
+/// Longest line of journalctl that is read; a longer one is skipped.
+const LINE_MAX: usize = 1 << 20;
+
+/// Reads events at or after `since` and before `until` that pass `filter`, oldest first, and hands each to
+/// `take`.
+///
+/// # Errors
+/// journalctl is missing, failed, or may not read the journal; and whatever `take` answers.
+pub async fn read(
+    filter: &LogFilter,
+    since: UnixMillis,
+    until: UnixMillis,
+    mut take: impl FnMut(LogEvent) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let grep = grep(filter)?;
+    let mut command = Command::new("journalctl");
+    command
+        .args(["--output=json", "--no-pager", "--all"])
+        .arg(format!("--identifier={IDENTIFIER}"))
+        .arg(format!("--since=@{}", since / 1000))
+        .arg(format!("--until=@{}", until.div_ceil(1000)));
+    if let Some(node) = &filter.node {
+        command.arg(format!("{PREFIX}NODE={node}"));
+    }
+    let mut child = command
+        // Its notices are recognised by their words.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            Failure::failed(format!(
+                "older events are in the journal, but journalctl does not start: {error}"
+            ))
+        })?;
+    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Failure::failed("journalctl has no output"));
+    };
+    // Drained aside, so that a talkative journalctl cannot block itself.
+    let notices = tokio::spawn(async move {
+        let mut text = Vec::new();
+        let _ = (&mut stderr).take(64 << 10).read_to_end(&mut text).await;
+        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let mut lines = BufReader::new(stdout);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = lines.read_until(b'\n', &mut line).await;
+        match read {
+            Ok(0) => break,
+            Ok(_) if line.len() > LINE_MAX => continue,
+            Ok(_) => {}
+            Err(error) => return Err(Failure::failed(format!("journalctl cannot be read: {error}"))),
+        }
+        let wanted = parse(&line)
+            .filter(|event| (since..until).contains(&event.time) && passes(event, filter, grep.as_ref()));
+        if let Some(event) = wanted {
+            take(event)?;
+        }
+    }
+    let status = child.wait().await;
+    let notices = notices.await.unwrap_or_default();
+    match refusal(&notices) {
+        Some(failure) => Err(failure),
+        None if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(()),
+        // An empty journal is no failure, though journalctl says 1.
+        None if notices.trim().is_empty() || notices.contains("No journal files were found") => Ok(()),
+        None => Err(Failure::failed(format!("journalctl failed: {}", notices.trim()))),
+    }
+}
+
+/// Whether journalctl said that it may not see the system's journal.
+fn refusal(notices: &str) -> Option<Failure> {
+    let closed = ["insufficient permissions", "not seeing messages from other users", "Permission denied"];
+    closed.iter().any(|words| notices.contains(words)).then(|| Failure::NotPermitted {
+        message: "older events are in the journal, which you may not read: you are in neither of the groups \
+                      systemd-journal and adm"
+            .to_owned(),
+        hint: Some(
+            "Join one and log in again: sudo usermod -aG systemd-journal \"$USER\"; or run this with sudo."
+                .to_owned(),
+        ),
+    })
+}
+
+/// The filter's expression, compiled.
+///
+/// # Errors
+/// A usage failure with what is wrong in it.
+pub fn grep(filter: &LogFilter) -> Result<Option<Regex>, Failure> {
+    filter
+        .grep
+        .as_deref()
+        .map(|text| Regex::new(text).map_err(|error| Failure::usage(format!("--grep: {error}"))))
+        .transpose()
+}
+
+/// Whether an event passes, by the daemon's own rules for events in memory.
+fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Regex>) -> bool {
+    event.level <= filter.level.unwrap_or(Level::Info)
+        && filter
+            .node
+            .as_ref()
+            .is_none_or(|node| event.fields.iter().any(|(key, value)| key == "node" && value == node))
+        && grep.is_none_or(|grep| {
+            grep.is_match(&event.message) || event.fields.iter().any(|(_, value)| grep.is_match(value))
+        })
+}
+
+/// One line of `journalctl -o json` as an event; None if it is not one. The sequence number is 0: the
+/// journal does not keep it.
+#[must_use]
+pub fn parse(line: &[u8]) -> Option<LogEvent> {
+    let entry: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    let micros: u64 = text(entry.get("__REALTIME_TIMESTAMP")?)?.parse().ok()?;
+    let level = match entry.get("PRIORITY").and_then(text).and_then(|digit| digit.parse::<u8>().ok()) {
+        Some(0..=3) => Level::Error,
+        Some(4) => Level::Warn,
+        Some(7..) => Level::Debug,
+        Some(5 | 6) | None => Level::Info,
+    };
+    let fields = entry
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_lowercase(), text(value)?)))
+        .collect();
+    Some(LogEvent {
+        seq: 0,
+        time: micros / 1000,
+        level,
+        target: entry.get("TARGET").and_then(text).unwrap_or_else(|| "daemon".to_owned()),
+        message: entry.get("MESSAGE").and_then(text).unwrap_or_default(),
+        fields,
+    })
+}
+
+/// A field's text. journald writes fields with control characters as lists of bytes, and a field that occurs
+/// several times as a list of texts, of which the first counts.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) if items.first().is_some_and(Value::is_number) => {
+            let bytes: Option<Vec<u8>> = items.iter().map(|item| item.as_u64()?.try_into().ok()).collect();
+            Some(String::from_utf8_lossy(&bytes?).into_owned())
+        }
+        Value::Array(items) => items.first().and_then(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"__REALTIME_TIMESTAMP":"1795307494123456","PRIORITY":"4","SYSLOG_IDENTIFIER":"aivonxd",
+        "MESSAGE":"node went to standby","TARGET":"fleet::health","AIVONX_NODE":"gpu1","AIVONX_STATUS":"503",
+        "_PID":"7","AIVONX_EVENT":["node_down","second"]}"#;
+
+    #[test]
+    fn an_entry_becomes_an_event() {
+        let event = parse(LINE.as_bytes()).unwrap();
+        assert_eq!((event.seq, event.time, event.level), (0, 1_795_307_494_123, Level::Warn));
+        assert_eq!(
+            (event.target.as_str(), event.message.as_str()),
+            ("fleet::health", "node went to standby")
+        );
+        let mut fields = event.fields;
+        fields.sort();
+        let expected = [("event", "node_down"), ("node", "gpu1"), ("status", "503")];
+        assert_eq!(fields, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn bytes_are_text_again() {
+        let line = br#"{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":[97,27,91,50,74,255]}"#;
+        let event = parse(line).unwrap();
+        assert_eq!(event.message, "a\u{1b}[2J\u{fffd}");
+        assert_eq!(event.level, Level::Info);
+    }
+
+    #[test]
+    fn every_priority_has_its_level() {
+        for (priority, level) in [
+            (0, Level::Error),
+            (3, Level::Error),
+            (4, Level::Warn),
+            (5, Level::Info),
+            (6, Level::Info),
+            (7, Level::Debug),
+        ] {
+            let line = format!(r#"{{"__REALTIME_TIMESTAMP":"1","PRIORITY":"{priority}"}}"#);
+            assert_eq!(parse(line.as_bytes()).unwrap().level, level);
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_skipped() {
+        for line in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "{\"__REALTIME_TIMESTAMP\":\"x\"}",
+            "{\"__REALTIME_TIMESTAMP\":null}",
+            "-- No entries --",
+        ] {
+            assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_filter_is_the_daemons() {
+        let event = parse(LINE.as_bytes()).unwrap();
+        let check = |filter: LogFilter| {
+            let expression = grep(&filter).unwrap();
+            passes(&event, &filter, expression.as_ref())
+        };
+        assert!(check(LogFilter::default()));
+        assert!(check(LogFilter { level: Some(Level::Warn), ..LogFilter::default() }));
+        assert!(!check(LogFilter { level: Some(Level::Error), ..LogFilter::default() }));
+        assert!(check(LogFilter { node: Some("gpu1".into()), ..LogFilter::default() }));
+        assert!(!check(LogFilter { node: Some("gpu".into()), ..LogFilter::default() }));
+        assert!(check(LogFilter { grep: Some("^50[0-9]$".into()), ..LogFilter::default() }));
+        assert!(!check(LogFilter { grep: Some("fleet".into()), ..LogFilter::default() }));
+        assert!(matches!(
+            grep(&LogFilter { grep: Some("(".into()), ..LogFilter::default() }),
+            Err(Failure::Usage { .. })
+        ));
+    }
+
+    #[test]
+    fn a_closed_journal_names_the_groups() {
+        let hint = "Hint: You are currently not seeing messages from other users and the system.\n      Users in groups 'adm', 'systemd-journal' can see all messages.";
+        let failure = refusal(hint).unwrap();
+        assert_eq!(failure.exit(), crate::exit::Exit::NotPermitted);
+        assert!(failure.to_string().contains("systemd-journal"), "{failure}");
+        assert!(refusal("No journal files were opened due to insufficient permissions.").is_some());
+        assert!(refusal("").is_none());
+    }
+}

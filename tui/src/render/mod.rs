@@ -1,0 +1,10 @@
+//! What reaches the terminal: tables for people, JSON for scripts, escaped text for both.
+
+pub mod json;
+pub mod out;
+pub mod progress;
+pub mod table;
+pub mod text;
+
+pub use out::{Format, Out};
+pub use table::{Cell, Column, Table, Tone};

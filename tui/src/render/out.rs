@@ -1,0 +1,141 @@
+//! Standard output, as the command line asked for it.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _, Write},
+};
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Table, Tone, json};
+use crate::exit::Failure;
+
+/// What standard output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For scripts.
+    Json,
+}
+
+/// Standard output. A reader that went away ends the command quietly: see [`Failure::exit`].
+pub struct Out {
+    writer: Box<dyn Write>,
+    /// Tables or JSON.
+    pub format: Format,
+    /// Columns of the terminal; None where lines may be as long as they like.
+    pub width: Option<usize>,
+    /// Whether lines can be drawn again.
+    pub terminal: bool,
+    /// Whether colours are shown.
+    pub colour: bool,
+    /// The zone times are shown in.
+    pub zone: TimeZone,
+}
+
+impl Out {
+    /// Standard output in `format`. `COLUMNS` counts even in a pipe, so that `watch aivonx ...` fits.
+    #[must_use]
+    pub fn stdout(format: Format, no_colour: bool) -> Self {
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&n| n >= 20);
+        let found = || terminal.then(|| comfy_table::Table::new().width().map(usize::from)).flatten();
+        let quiet = no_colour || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            writer: Box::new(stdout),
+            format,
+            width: asked.or_else(found),
+            terminal: terminal && !dumb,
+            colour: terminal && !quiet && !dumb,
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// Whether scripts read it.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Writes a line. What is foreign in it must have been escaped.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        writeln!(self.writer, "{text}")?;
+        Ok(())
+    }
+
+    /// Writes without a line break and at once.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn raw(&mut self, text: impl Display) -> Result<(), Failure> {
+        write!(self.writer, "{text}")?;
+        self.writer.flush()?;
+        Ok(())
+    }
+
+    /// `text` in the colour of its meaning, where colours are shown.
+    #[must_use]
+    pub fn paint(&self, text: &str, tone: Tone) -> String {
+        let code = match tone {
+            _ if !self.colour => return text.to_owned(),
+            Tone::Plain => return text.to_owned(),
+            Tone::Good => 32,
+            Tone::Warn => 33,
+            Tone::Bad => 31,
+            Tone::Dim => 2,
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Writes a table.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn table(&mut self, table: &Table) -> Result<(), Failure> {
+        let text = table.render(self.width, self.colour);
+        self.line(text)
+    }
+
+    /// Writes `value` as JSON on several lines.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn json<T: Serialize>(&mut self, value: &T) -> Result<(), Failure> {
+        let text = json::pretty(value).map_err(io::Error::other)?;
+        self.line(text)
+    }
+
+    /// Writes `value` as JSON on one line.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn json_line<T: Serialize>(&mut self, value: &T) -> Result<(), Failure> {
+        let text = json::line(value).map_err(io::Error::other)?;
+        self.line(text)
+    }
+
+    /// Writes `value` as JSON, or what `people` makes of it.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn show<T: Serialize>(
+        &mut self,
+        value: &T,
+        people: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if self.is_json() { self.json(value) } else { people(self) }
+    }
+}
+
+/// Says something beside the output, on standard error. Nobody to hear it is no failure.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,0 +1,209 @@
+//! Numbers, times and foreign text in the form people read.
+
+use std::fmt;
+
+use aivonx_protocol::{UnixMillis, Untrusted};
+use jiff::{Timestamp, tz::TimeZone};
+use unicode_width::UnicodeWidthStr as _;
+
+/// What stands where there is nothing to show.
+pub const NONE: &str = "-";
+
+/// Text of several lines from the daemon: every line escaped, line breaks kept.
+pub struct Lines<'a>(pub &'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, line) in self.0.trim_end_matches('\n').split('\n').enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}", Untrusted::new(line).max(2000))?;
+        }
+        Ok(())
+    }
+}
+
+/// Foreign text of one line, escaped.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    Untrusted::new(text).to_string()
+}
+
+/// Bytes in the decimal units the nodes' own tools use: `4.7 GB`.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    // 999.5 would round to a fourth digit.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 99.95 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// A whole number with a space between thousands.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Milliseconds: `0.4 ms`, `12 ms`, `3.1 s`.
+#[must_use]
+pub fn latency(millis: f64) -> String {
+    if !millis.is_finite() || millis < 0.0 {
+        NONE.to_owned()
+    } else if millis < 9.95 {
+        format!("{millis:.1} ms")
+    } else if millis < 999.5 {
+        format!("{millis:.0} ms")
+    } else {
+        format!("{:.1} s", millis / 1000.0)
+    }
+}
+
+/// A span of time in its two largest units: `42s`, `3m 10s`, `2h 5m`, `12d 4h`.
+#[must_use]
+pub fn span(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// How long ago `time` was; clocks that disagree give `0s ago`.
+#[must_use]
+pub fn ago(time: UnixMillis, now: UnixMillis) -> String {
+    format!("{} ago", span(now.saturating_sub(time)))
+}
+
+/// A time of day with its date, to the second: `2026-11-22 00:31:34`.
+#[must_use]
+pub fn time(at: UnixMillis, zone: &TimeZone) -> String {
+    i64::try_from(at).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).map_or_else(
+        || NONE.to_owned(),
+        |stamp| stamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// Now, as times cross the wire.
+#[must_use]
+pub fn now() -> UnixMillis {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// `1 node`, `2 nodes`.
+#[must_use]
+pub fn plural(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// `text` broken at blanks to fit `width`, with `first` before the first line and `rest` before the others.
+#[must_use]
+pub fn wrap(text: &str, first: &str, rest: &str, width: Option<usize>) -> String {
+    let width = width.unwrap_or(usize::MAX);
+    let mut wrapped = first.to_owned();
+    let mut used = first.width();
+    let mut fresh = true;
+    for word in text.split(' ') {
+        if !fresh && used + 1 + word.width() > width {
+            wrapped.push('\n');
+            wrapped.push_str(rest);
+            used = rest.width();
+            fresh = true;
+        }
+        if !fresh {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(word);
+        used += word.width();
+        fresh = false;
+    }
+    wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (number, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (4_661_224_676, "4.7 GB"),
+            (u64::MAX, "18447 PB"),
+        ] {
+            assert_eq!(bytes(number), shown);
+        }
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!([0, 12, 999, 1000, 1_234_567].map(count), ["0", "12", "999", "1 000", "1 234 567"]);
+        assert_eq!(plural(1, "node"), "1 node");
+        assert_eq!(plural(0, "node"), "0 nodes");
+    }
+
+    #[test]
+    fn spans() {
+        for (millis, shown) in
+            [(0, "0s"), (59_999, "59s"), (190_000, "3m 10s"), (7_500_000, "2h 5m"), (1_051_200_000, "12d 4h")]
+        {
+            assert_eq!(span(millis), shown);
+        }
+        assert_eq!(ago(5000, 1000), "0s ago");
+    }
+
+    #[test]
+    fn latencies() {
+        for (millis, shown) in
+            [(0.42, "0.4 ms"), (12.4, "12 ms"), (999.6, "1.0 s"), (3100.0, "3.1 s"), (f64::NAN, "-")]
+        {
+            assert_eq!(latency(millis), shown);
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time(1_795_307_494_123, &TimeZone::UTC), "2026-11-22 00:31:34");
+        assert_eq!(time(u64::MAX, &TimeZone::UTC), "-");
+    }
+
+    #[test]
+    fn lines_keep_breaks_and_nothing_else() {
+        assert_eq!(Lines("a\n  ^ here\u{7}\n").to_string(), "a\n  ^ here\\u{7}");
+    }
+
+    #[test]
+    fn long_sentences_break_at_blanks() {
+        assert_eq!(wrap("one two three", "! ", "  ", Some(9)), "! one two\n  three");
+        assert_eq!(wrap("one two three", "! ", "  ", None), "! one two three");
+        assert_eq!(wrap("extraordinarily long", "", "", Some(4)), "extraordinarily\nlong");
+    }
+}

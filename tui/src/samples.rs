@@ -1,0 +1,238 @@
+//! Records for the tests of tables: healthy, failing and hostile ones.
+
+use std::collections::BTreeMap;
+
+use aivonx_protocol::{
+    config::Setting,
+    daemon::Status,
+    job::{Job, JobKind, JobState, JobTarget},
+    log::{Level, LogEvent},
+    model::{Model, ModelOnNode},
+    node::{AdminState, Node, NodeKind, Pool},
+    strategy::Strategy,
+};
+
+/// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
+pub(crate) const NOW: u64 = 1_795_307_494_000;
+
+/// Text that would take over a terminal.
+pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\u{202e}\u{9b}31m\nx";
+
+pub(crate) fn nodes() -> Vec<Node> {
+    let gpu1 = Node {
+        id: "0195f2a0-0000-7000-8000-000000000001".into(),
+        name: "gpu1".into(),
+        url: "http://10.0.0.5:11434".into(),
+        kind: NodeKind::Ollama,
+        version: Some("0.13.2".into()),
+        pool: Pool::Active,
+        admin_state: AdminState::Enabled,
+        models: vec!["llama3.3:70b".into(), "qwen3:8b".into()],
+        loaded: vec!["qwen3:8b".into()],
+        latency_ms: Some(1.84),
+        active_requests: 3,
+        max_parallel: 8,
+        last_error: None,
+        last_check: Some(NOW - 4000),
+        credential: "none".into(),
+        labels: BTreeMap::from([("rack".into(), "b2".into())]),
+        server_name: None,
+        custom_ca: false,
+        revision: 3,
+        simulated: false,
+    };
+    let cloud = Node {
+        id: "0195f2a0-0000-7000-8000-000000000002".into(),
+        name: "llm-frankfurt-2".into(),
+        url: "https://llm-frankfurt-2.example.org:8443/team/models".into(),
+        kind: NodeKind::Openai,
+        version: None,
+        admin_state: AdminState::Draining,
+        latency_ms: Some(48.2),
+        active_requests: 12,
+        max_parallel: 0,
+        credential: "bearer".into(),
+        labels: BTreeMap::new(),
+        server_name: Some("llm.internal".into()),
+        custom_ca: true,
+        ..gpu1.clone()
+    };
+    let down = Node {
+        id: "0195f2a0-0000-7000-8000-000000000003".into(),
+        name: "gpu2".into(),
+        url: "http://10.0.0.6:11434".into(),
+        version: None,
+        pool: Pool::Standby,
+        models: Vec::new(),
+        loaded: Vec::new(),
+        latency_ms: None,
+        active_requests: 0,
+        max_parallel: 0,
+        last_error: Some("connection refused by 10.0.0.6:11434; is Ollama running there?".into()),
+        last_check: None,
+        ..gpu1.clone()
+    };
+    let hostile = Node {
+        id: "0195f2a0-0000-7000-8000-000000000004".into(),
+        name: HOSTILE.into(),
+        url: format!("http://{HOSTILE}/"),
+        version: Some(HOSTILE.into()),
+        admin_state: AdminState::Disabled,
+        models: vec![HOSTILE.into()],
+        loaded: vec![HOSTILE.into()],
+        last_error: Some(HOSTILE.into()),
+        credential: format!("header {HOSTILE}"),
+        labels: BTreeMap::from([(HOSTILE.into(), HOSTILE.into())]),
+        simulated: true,
+        ..gpu1.clone()
+    };
+    vec![gpu1, cloud, down, hostile]
+}
+
+pub(crate) fn models() -> Vec<Model> {
+    let place = |node: &str, loaded: bool| ModelOnNode {
+        node: node.into(),
+        loaded,
+        size_vram: loaded.then_some(6_100_000_000),
+        expires_at: loaded.then_some(NOW + 290_000),
+        context_length: loaded.then_some(40_960),
+    };
+    let qwen = Model {
+        name: "qwen3:8b".into(),
+        size: Some(5_225_388_164),
+        digest: Some("sha256:500a1f067a9f".into()),
+        family: Some("qwen3".into()),
+        parameters: Some("8.2B".into()),
+        quantization: Some("Q4_K_M".into()),
+        modified_at: Some("2026-11-02T10:00:00Z".into()),
+        cloud: false,
+        nodes: vec![place("gpu1", true), place("gpu2", false), place("llm-frankfurt-2", false)],
+    };
+    let bare = Model {
+        name: "hf.co/bartowski/Llama-3.3-70B-Instruct-GGUF:Q4_K_M".into(),
+        size: None,
+        digest: None,
+        family: None,
+        parameters: None,
+        quantization: None,
+        modified_at: None,
+        cloud: true,
+        nodes: vec![place("llm-frankfurt-2", false)],
+    };
+    let hostile = Model {
+        name: HOSTILE.into(),
+        family: Some(HOSTILE.into()),
+        parameters: Some(HOSTILE.into()),
+        quantization: Some(HOSTILE.into()),
+        modified_at: Some(HOSTILE.into()),
+        digest: Some(HOSTILE.into()),
+        nodes: vec![place(HOSTILE, true)],
+        ..qwen.clone()
+    };
+    vec![qwen, bare, hostile]
+}
+
+pub(crate) fn jobs() -> Vec<Job> {
+    let target = |node: &str, state, completed, error: Option<&str>| JobTarget {
+        node: node.into(),
+        state,
+        status: "pulling 500a1f067a9f".into(),
+        completed,
+        total: 4_661_224_676,
+        error: error.map(Into::into),
+    };
+    let running = Job {
+        id: "j12".into(),
+        kind: JobKind::Pull,
+        subject: "qwen3:8b".into(),
+        state: JobState::Running,
+        started: NOW - 190_000,
+        ended: None,
+        targets: vec![
+            target("gpu1", JobState::Running, 1_234_567_890, None),
+            target("gpu2", JobState::Done, 4_661_224_676, None),
+        ],
+        completed: 1_234_567_890,
+        total: 4_661_224_676,
+    };
+    let failed = Job {
+        id: "j11".into(),
+        subject: HOSTILE.into(),
+        state: JobState::Failed,
+        ended: Some(NOW - 3000),
+        targets: vec![
+            target(HOSTILE, JobState::Failed, 0, Some("pull model manifest: file does not exist\u{1b}[2J")),
+            target("gpu2", JobState::Cancelled, 17, None),
+        ],
+        completed: 0,
+        total: 0,
+        ..running.clone()
+    };
+    vec![running, failed]
+}
+
+pub(crate) fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        daemon_id: "0195f2a0-0000-7000-8000-0000000000ff".into(),
+        pid: 4711,
+        started: NOW - 7_500_000,
+        mode: "run".into(),
+        access: "open".into(),
+        draining: false,
+        listen: vec!["127.0.0.1:11435".into(), "[::1]:11435".into()],
+        data_dir: "/var/lib/aivonx".into(),
+        log_sink: "journald".into(),
+        strategy: Strategy::LeastActive,
+        nodes_active: 2,
+        nodes_standby: 1,
+        nodes_draining: 0,
+        nodes_disabled: 1,
+        models: 14,
+        active_requests: 15,
+        requests_total: 1_234_567,
+        resident_bytes: 27_400_000,
+        warnings: vec!["Node gpu2 does not answer. See: aivonx node show gpu2".into()],
+    }
+}
+
+pub(crate) fn settings() -> Vec<Setting> {
+    let setting = |key: &str, value: &str, origin: &str| Setting {
+        key: key.into(),
+        value: value.into(),
+        origin: origin.into(),
+    };
+    vec![
+        setting("data_dir", "\"/var/lib/aivonx\"", "default"),
+        setting(
+            "listen",
+            "[{ address = \"0.0.0.0:11435\", diagnostics = false }]",
+            "/etc/aivonx/aivonxd.toml:4",
+        ),
+        setting("timeouts.header_wait", "\"10min\"", "default"),
+        setting("log.level", &format!("\"{HOSTILE}\""), "command line"),
+    ]
+}
+
+pub(crate) fn events() -> Vec<LogEvent> {
+    let event = |seq, level, target: &str, message: &str, fields: &[(&str, &str)]| LogEvent {
+        seq,
+        time: NOW + seq,
+        level,
+        target: target.into(),
+        message: message.into(),
+        fields: fields.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+    };
+    vec![
+        event(1, Level::Info, "access", "POST /api/chat 200", &[("node", "gpu1"), ("model", "qwen3:8b")]),
+        event(
+            2,
+            Level::Warn,
+            "fleet::health",
+            "node is in standby",
+            &[("node", "gpu2"), ("why", "no route")],
+        ),
+        event(3, Level::Error, "store", HOSTILE, &[(HOSTILE, HOSTILE), ("empty", ""), ("quote", "a\"b")]),
+        event(4, Level::Trace, "proxy", "x", &[]),
+    ]
+}
