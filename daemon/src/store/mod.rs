@@ -1,3 +1,303 @@
-//! The only place that names sled.
+//! What the gateway must remember. The only place that names sled.
+//!
+//! One repository per noun ([`Nodes`], [`Settings`], [`DataKeys`]), async and typed. Writes that belong
+//! together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
+//! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
+//! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
+//!
+//! In the data directory: `store/` (the engine's files), `snapshots/`, `STORE` (schema and daemon id),
+//! `COMMIT` (number of the last acknowledged change), `lock`. The master key (`master.key`) lies beside them.
 
+mod change;
+mod codec;
+pub mod data_key;
+mod engine;
+mod error;
+mod files;
+mod layout;
+mod marker;
+mod migrate;
 pub mod node;
+mod open;
+pub mod recover;
+mod settings;
+mod snapshot;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aivonx_protocol::UnixMillis;
+use tokio::{sync::broadcast, task::JoinHandle};
+
+use crate::config::StoreOptions;
+
+pub use change::{Change, Noun};
+pub use codec::CodecError;
+pub use data_key::{DataKeyRecord, DataKeys};
+pub use error::StoreError;
+pub use node::{NodeRecord, Nodes, StoredCredential};
+pub use settings::Settings;
+
+use change::Feed;
+use engine::Engine;
+use layout::{Layout, Lock};
+use migrate::{SCHEMAS, Schemas};
+use snapshot::Occasion;
+
+/// The open store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// None once closed. Held for reading while an operation runs, so that closing waits for all of them.
+    open: RwLock<Option<Open>>,
+    layout: Layout,
+    daemon: String,
+    feed: Feed,
+    counters: Counters,
+    options: StoreOptions,
+    snapshots: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Open {
+    engine: Engine,
+    _lock: Lock,
+}
+
+#[derive(Default)]
+struct Counters {
+    errors: AtomicU64,
+    /// Kept when the engine is gone.
+    last_flush: AtomicU64,
+    last_snapshot: AtomicU64,
+    /// Number of the change that the newest snapshot has.
+    snapshot_seq: AtomicU64,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// Operations that failed through no fault of the caller, since the open.
+    pub errors: u64,
+    /// When something was last made durable, since the open.
+    pub last_flush: Option<UnixMillis>,
+    /// When a snapshot was last taken, since the open.
+    pub last_snapshot: Option<UnixMillis>,
+}
+
+/// How soon after the first change a store without any snapshot gets its first.
+const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Opens the store in the data directory `dir`, which is made if it is not there. Verifies every record.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: in use, foreign directory, damaged, newer schema, deadline passed. After
+    /// [`StoreError::OpenTimedOut`] a thread may hang on the damage for ever: the process should exit.
+    pub async fn open(dir: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        Self::open_as(dir, options, SCHEMAS).await
+    }
+
+    async fn open_as(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Self, StoreError> {
+        let opened = open::open(dir, options, schemas).await?;
+        let newest = snapshot::paths(&opened.layout.snapshots())?.into_iter().next();
+        let snapshot_seq = newest.and_then(|path| snapshot::read(&path).ok()).map_or(0, |found| found.seq);
+        let store = Self {
+            inner: Arc::new(Inner {
+                layout: opened.layout,
+                daemon: opened.daemon,
+                feed: Feed::new(),
+                counters: Counters { snapshot_seq: snapshot_seq.into(), ..Counters::default() },
+                options: options.clone(),
+                snapshots: Mutex::new(None),
+                open: RwLock::new(Some(Open { engine: opened.engine, _lock: opened.lock })),
+            }),
+        };
+        let task = tokio::spawn(take_snapshots(Arc::downgrade(&store.inner)));
+        *store.inner.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Ok(store)
+    }
+
+    /// The nodes.
+    #[must_use]
+    pub fn nodes(&self) -> Nodes {
+        Nodes { store: self.clone() }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { store: self.clone() }
+    }
+
+    /// The data keys.
+    #[must_use]
+    pub fn data_keys(&self) -> DataKeys {
+        DataKeys { store: self.clone() }
+    }
+
+    /// Every change from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.inner.feed.subscribe()
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.inner.layout.dir
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        let counters = &self.inner.counters;
+        let time = |at: &AtomicU64| Some(at.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        StoreHealth {
+            errors: counters.errors.load(Ordering::Relaxed),
+            last_flush: time(&counters.last_flush),
+            last_snapshot: time(&counters.last_snapshot),
+        }
+    }
+
+    /// Takes a snapshot now, whether or not something changed.
+    ///
+    /// # Errors
+    /// If the store does not check out, or the file cannot be written.
+    pub async fn snapshot(&self) -> Result<PathBuf, StoreError> {
+        let inner = self.inner.clone();
+        self.run(move |engine, _| inner.snapshot(engine)).await
+    }
+
+    /// Reads and checks every record against the checksums, counts and digests.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what differs.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        let dir = self.inner.layout.dir.clone();
+        self.run(move |engine, _| match engine.quiet(Engine::verify) {
+            Ok(_) => Ok(()),
+            Err(what) => Err(StoreError::Damaged { dir, what }),
+        })
+        .await
+    }
+
+    /// Takes a snapshot if something changed since the last, and closes; every later operation of any clone
+    /// fails with [`StoreError::Closed`]. The directory is free for another daemon when it returns.
+    ///
+    /// # Errors
+    /// If the snapshot fails; the store is closed all the same.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        if let Some(task) = self.inner.snapshots.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+        let inner = self.inner.clone();
+        let last = self
+            .run(
+                move |engine, _| {
+                    if inner.is_behind(engine) { inner.snapshot(engine).map(drop) } else { Ok(()) }
+                },
+            )
+            .await;
+        let inner = self.inner.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        closed.await.map_err(|e| StoreError::Panicked(e.to_string()))?;
+        match last {
+            Err(StoreError::Closed) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn daemon(&self) -> &str {
+        &self.inner.daemon
+    }
+
+    /// Runs `work` on a blocking thread. It is carried to its end even if the caller stops waiting.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = self.inner.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let open = inner.open.read().unwrap_or_else(PoisonError::into_inner);
+            let open = open.as_ref().ok_or(StoreError::Closed)?;
+            let done = work(&open.engine, &inner.feed);
+            inner.counters.last_flush.fetch_max(open.engine.last_flush().unwrap_or(0), Ordering::Relaxed);
+            done
+        })
+        .await
+        .unwrap_or_else(|e| {
+            Err(match e.try_into_panic() {
+                Ok(panic) => StoreError::Panicked(open::panic_text(&*panic)),
+                Err(e) => StoreError::Panicked(e.to_string()),
+            })
+        });
+        if let Err(e) = &done
+            && !e.is_refusal()
+            && !matches!(e, StoreError::Closed)
+        {
+            self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(error = %e, "the store failed");
+        }
+        done
+    }
+}
+
+impl Inner {
+    fn is_behind(&self, engine: &Engine) -> bool {
+        engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire)
+    }
+
+    fn snapshot(&self, engine: &Engine) -> Result<PathBuf, StoreError> {
+        let seq = engine.seq();
+        let path =
+            snapshot::take(engine, &self.layout, &self.daemon, Occasion::Routine, self.options.snapshots)?;
+        self.counters.snapshot_seq.fetch_max(seq, Ordering::AcqRel);
+        self.counters.last_snapshot.store(engine::now(), Ordering::Relaxed);
+        tracing::debug!(file = %path.display(), "took a snapshot of the store");
+        Ok(path)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.inner.layout.dir).finish_non_exhaustive()
+    }
+}
+
+/// Takes a snapshot at every interval in which something changed, the first soon. Ends with the last clone.
+async fn take_snapshots(inner: std::sync::Weak<Inner>) {
+    loop {
+        let Some(store) = inner.upgrade() else { return };
+        let none_yet = store.counters.snapshot_seq.load(Ordering::Acquire) == 0;
+        let wait = store.options.snapshot_interval;
+        let wait = if none_yet { FIRST_SNAPSHOT.min(wait) } else { wait };
+        drop(store);
+        tokio::time::sleep(wait).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let store = Store { inner: inner.clone() };
+        // A failure is counted and logged by `run`, and tried again after the next interval.
+        let _ = store
+            .run(
+                move |engine, _| {
+                    if inner.is_behind(engine) { inner.snapshot(engine).map(drop) } else { Ok(()) }
+                },
+            )
+            .await;
+    }
+}

@@ -1,0 +1,49 @@
+//! The feed of changes: nothing else tells the rest of the daemon that something in the store changed.
+
+use tokio::sync::broadcast;
+
+/// What kind of record changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Noun {
+    /// A node.
+    Node,
+    /// The scheduling strategy; its id is empty.
+    Strategy,
+}
+
+/// One change, told after it is durable. Two changes made at the same time may be told in either order: read
+/// the record, do not reckon from the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What kind of record.
+    pub noun: Noun,
+    /// Which one.
+    pub id: String,
+    /// Its revision now; 0 if it was removed.
+    pub revision: u64,
+}
+
+/// The sending side.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    sender: broadcast::Sender<Change>,
+}
+
+/// Changes kept for a slow subscriber, who is then told how many it missed.
+const KEPT: usize = 1024;
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        Self { sender: broadcast::channel(KEPT).0 }
+    }
+
+    pub(super) fn tell(&self, change: Change) {
+        // Without a subscriber there is nobody to tell.
+        let _ = self.sender.send(change);
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.sender.subscribe()
+    }
+}

@@ -1,0 +1,420 @@
+//! The engine: sled, with what it does not promise by itself added (durable acknowledgement, counts and
+//! digests, one writer at a time).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsString,
+    fs::{self, File},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use aivonx_protocol::UnixMillis;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    StoreError, codec, files,
+    layout::Layout,
+    marker::Commit,
+    tree::{Sums, Tree},
+};
+
+const META: &str = "meta";
+const META_VERSION: u8 = 1;
+const SCHEMA: &[u8] = b"schema";
+const SEQ: &[u8] = b"seq";
+
+/// The open engine. All its functions block.
+pub(super) struct Engine {
+    trees: Vec<sled::Tree>,
+    meta: sled::Tree,
+    writer: Mutex<Writer>,
+    durable: Mutex<Durable>,
+    /// Number of the last change applied; what is durable may be behind.
+    latest: AtomicU64,
+    failed: AtomicBool,
+    last_flush: AtomicU64,
+    // Dropped last: the trees hold on to it.
+    db: sled::Db,
+}
+
+/// State of the one writer.
+struct Writer {
+    sums: Sums,
+    seq: u64,
+    /// Set while a transaction runs: found set, it panicked, and what is stored is unknown.
+    unsure: bool,
+}
+
+struct Durable {
+    seq: u64,
+    db: File,
+    blobs: PathBuf,
+    synced_blobs: HashSet<OsString>,
+    commit: Option<Commit>,
+}
+
+/// What the meta tree says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) schema: u32,
+    pub(super) seq: u64,
+    pub(super) sums: Sums,
+}
+
+impl Engine {
+    /// Opens sled in `store`. It may panic or never return on damaged files: see [`super::open`].
+    pub(super) fn open(store: &Path, cache_bytes: u64) -> Result<Self, sled::Error> {
+        let db = sled::Config::default()
+            .path(store)
+            .cache_capacity(cache_bytes.clamp(16 << 20, 64 << 20))
+            // Every change is flushed by its writer: no thread that does so in between.
+            .flush_every_ms(None)
+            .open()?;
+        let trees = Tree::ALL.iter().map(|t| db.open_tree(t.name())).collect::<Result<_, _>>()?;
+        let meta = db.open_tree(META)?;
+        Ok(Self {
+            trees,
+            meta,
+            writer: Mutex::new(Writer { sums: Sums::default(), seq: 0, unsure: false }),
+            durable: Mutex::new(Durable {
+                seq: 0,
+                db: File::open(store.join("db"))?,
+                blobs: store.join("blobs"),
+                synced_blobs: HashSet::new(),
+                commit: None,
+            }),
+            latest: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            last_flush: AtomicU64::new(0),
+            db,
+        })
+    }
+
+    /// Reads the meta tree; `Err` names what is missing or wrong.
+    pub(super) fn meta(&self) -> Result<Meta, String> {
+        let mut sums = Sums::default();
+        for tree in Tree::ALL {
+            sums[tree.index()] = self.meta_value(tree.name().as_bytes())?;
+        }
+        Ok(Meta { schema: self.meta_value(SCHEMA)?, seq: self.meta_value(SEQ)?, sums })
+    }
+
+    fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<T, String> {
+        let name = String::from_utf8_lossy(key);
+        let bytes = self.meta.get(key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;
+        let bytes = bytes.ok_or_else(|| format!("meta/{name} is missing"))?;
+        codec::decode(META, key, META_VERSION, &bytes).map_err(|e| format!("meta/{name} is wrong: {e}"))
+    }
+
+    /// Reads every record, checks its checksum and sums up. `Err` names the first wrong record.
+    pub(super) fn sum_up(&self) -> Result<Sums, String> {
+        let mut sums = Sums::default();
+        self.each(|tree, key, value| {
+            codec::check(tree.name(), key, value)
+                .map_err(|e| format!("the record {}/{} is wrong: {e}", tree.name(), hex::encode(key)))?;
+            sums[tree.index()].add(key, value);
+            Ok(())
+        })?;
+        Ok(sums)
+    }
+
+    /// Checks everything against what the meta tree says; `Err` says what differs.
+    pub(super) fn verify(&self) -> Result<Meta, String> {
+        let meta = self.meta()?;
+        let found = self.sum_up()?;
+        for tree in Tree::ALL {
+            let (want, have) = (&meta.sums[tree.index()], &found[tree.index()]);
+            if want.count != have.count {
+                return Err(format!(
+                    "the tree \"{}\" should have {} records and has {}",
+                    tree.name(),
+                    want.count,
+                    have.count
+                ));
+            }
+            if want != have {
+                return Err(format!("the digest of the tree \"{}\" does not match its records", tree.name()));
+            }
+        }
+        Ok(meta)
+    }
+
+    /// Calls `see` with every stored record of every tree, in order.
+    pub(super) fn each(
+        &self,
+        mut see: impl FnMut(Tree, &[u8], &[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for tree in Tree::ALL {
+            for entry in &self.trees[tree.index()] {
+                let (key, value) =
+                    entry.map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))?;
+                see(tree, &key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to take writes, on top of what `meta` says. `commit` is told of every acknowledged change.
+    pub(super) fn start(&self, meta: &Meta, commit: Option<Commit>) {
+        let mut writer = self.writer();
+        (writer.sums, writer.seq) = (meta.sums, meta.seq);
+        self.latest.store(meta.seq, Ordering::Release);
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        (durable.seq, durable.commit) = (meta.seq, commit);
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A caller's closure that panicked changed nothing yet; a transaction that did left `unsure`.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads one record.
+    pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.trees[tree.index()].get(key)?.map(|bytes| decode(tree, key, &bytes)).transpose()
+    }
+
+    /// Reads every record of a tree, in the order of the keys.
+    pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        self.trees[tree.index()]
+            .iter()
+            .map(|entry| {
+                let (key, value) = entry?;
+                Ok((key.to_vec(), decode(tree, &key, &value)?))
+            })
+            .collect()
+    }
+
+    /// Runs `change`, the only writer meanwhile, and stores what it collected as one transaction. Returns
+    /// only when that is durable. An error of `change` stores nothing.
+    pub(super) fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_schema(None, change)
+    }
+
+    /// As [`Self::write`], and sets the schema in the same transaction.
+    pub(super) fn write_schema<T>(
+        &self,
+        schema: Option<u32>,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (value, seq) = {
+            let mut writer = self.writer();
+            if writer.unsure || self.failed.load(Ordering::Acquire) {
+                return Err(StoreError::Failed);
+            }
+            let mut batch = Batch { engine: self, changes: BTreeMap::new() };
+            let value = change(&mut batch)?;
+            let changes = batch.changes;
+            if !changes.is_empty() || schema.is_some() {
+                self.apply(&mut writer, changes, schema)?;
+            }
+            (value, writer.seq)
+        };
+        // Outside the writer's lock: those who wait here together share one flush.
+        self.make_durable(seq)?;
+        Ok(value)
+    }
+
+    fn apply(
+        &self,
+        writer: &mut Writer,
+        changes: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
+        schema: Option<u32>,
+    ) -> Result<(), StoreError> {
+        let mut sums = writer.sums;
+        for ((tree, key), new) in &changes {
+            let sum = &mut sums[tree.index()];
+            if let Some(old) = self.trees[tree.index()].get(key)? {
+                sum.take(key, &old);
+            }
+            if let Some(new) = new {
+                sum.add(key, new);
+            }
+        }
+        let seq = writer.seq + 1;
+        let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
+        for tree in Tree::ALL {
+            let key = tree.name().as_bytes();
+            meta.push((key, encode_meta(key, &sums[tree.index()])?));
+        }
+        if let Some(schema) = schema {
+            meta.push((SCHEMA, encode_meta(SCHEMA, &schema)?));
+        }
+        let mut all: Vec<&sled::Tree> = self.trees.iter().collect();
+        all.push(&self.meta);
+        writer.unsure = true;
+        let done = sled::Transactional::<()>::transaction(&all[..], |views| {
+            for ((tree, key), new) in &changes {
+                let view = &views[tree.index()];
+                match new {
+                    Some(new) => view.insert(key.as_slice(), new.as_slice())?,
+                    None => view.remove(key.as_slice())?,
+                };
+            }
+            let view = &views[Tree::ALL.len()];
+            for (key, value) in &meta {
+                view.insert(*key, value.as_slice())?;
+            }
+            Ok(())
+        });
+        match done {
+            Ok(()) => {}
+            // sled keeps its own error from here on; `unsure` stays set.
+            Err(sled::transaction::TransactionError::Storage(e)) => return Err(e.into()),
+            Err(sled::transaction::TransactionError::Abort(())) => {
+                return Err(StoreError::Engine("the transaction was given up".into()));
+            }
+        }
+        writer.unsure = false;
+        (writer.sums, writer.seq) = (sums, seq);
+        self.latest.store(seq, Ordering::Release);
+        Ok(())
+    }
+
+    /// Returns when change number `seq` and all before it survive a loss of power.
+    fn make_durable(&self, seq: u64) -> Result<(), StoreError> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        // After a failed sync the kernel may report success for pages it has dropped: never try again.
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Failed);
+        }
+        if durable.seq >= seq {
+            return Ok(());
+        }
+        let target = self.latest.load(Ordering::Acquire);
+        if let Err(e) = self.sync(&mut durable, target) {
+            self.failed.store(true, Ordering::Release);
+            return Err(e);
+        }
+        durable.seq = target;
+        self.last_flush.store(now(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync(&self, durable: &mut Durable, target: u64) -> Result<(), StoreError> {
+        self.db.flush()?;
+        // sled moves large pages into files of their own and does not sync them.
+        if sync_new_blobs(&durable.blobs, &mut durable.synced_blobs)? == ControlFlow::Break(()) {
+            files::sync_dir(&durable.blobs)?;
+        }
+        durable.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
+        if let Some(commit) = &mut durable.commit {
+            commit
+                .advance(target)
+                .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Number of the last change.
+    pub(super) fn seq(&self) -> u64 {
+        self.latest.load(Ordering::Acquire)
+    }
+
+    /// When something was last made durable since the open.
+    pub(super) fn last_flush(&self) -> Option<UnixMillis> {
+        Some(self.last_flush.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Runs `look` while nothing is written.
+    pub(super) fn quiet<T>(&self, look: impl FnOnce(&Self) -> T) -> T {
+        let _writer = self.writer();
+        look(self)
+    }
+}
+
+/// Syncs the files of `dir` not in `synced`; breaks if there was one.
+fn sync_new_blobs(dir: &Path, synced: &mut HashSet<OsString>) -> Result<ControlFlow<()>, StoreError> {
+    let mut flow = ControlFlow::Continue(());
+    let mut present = HashSet::new();
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
+        let entry = entry.map_err(StoreError::io("list", dir))?;
+        let name = entry.file_name();
+        if !synced.contains(&name) {
+            match File::open(entry.path()).and_then(|f| f.sync_data()) {
+                Ok(()) => flow = ControlFlow::Break(()),
+                // Collected by sled in the meantime.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(StoreError::io("sync", &entry.path())(e)),
+            }
+        }
+        present.insert(name);
+    }
+    *synced = present;
+    Ok(flow)
+}
+
+fn encode_meta<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {
+    codec::encode(META, key, META_VERSION, value).map_err(|source| StoreError::Record { tree: META, source })
+}
+
+fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    codec::decode(tree.name(), key, tree.version(), bytes)
+        .map_err(|source| StoreError::Record { tree: tree.name(), source })
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn now() -> UnixMillis {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// What one writer collects. Reads see the changes made before them.
+pub(super) struct Batch<'e> {
+    engine: &'e Engine,
+    changes: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
+}
+
+impl Batch<'_> {
+    /// Reads one record.
+    pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+        match self.changes.get(&(tree, key.to_vec())) {
+            Some(changed) => changed.as_deref().map(|bytes| decode(tree, key, bytes)).transpose(),
+            None => self.engine.get(tree, key),
+        }
+    }
+
+    /// Reads every record of a tree as it was before this batch. For migrations.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no schema but the first yet"))]
+    pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        self.engine.all(tree)
+    }
+
+    /// Stores one record.
+    pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
+        let bytes = codec::encode(tree.name(), key, tree.version(), value).map_err(|e| match e {
+            codec::CodecError::TooLarge(bytes) => {
+                StoreError::TooLarge { noun: tree.name(), bytes, limit: codec::MAX_RECORD }
+            }
+            source => StoreError::Record { tree: tree.name(), source },
+        })?;
+        self.put_raw(tree, key, bytes);
+        Ok(())
+    }
+
+    /// Stores bytes that are already in the form of a record.
+    pub(super) fn put_raw(&mut self, tree: Tree, key: &[u8], bytes: Vec<u8>) {
+        self.changes.insert((tree, key.to_vec()), Some(bytes));
+    }
+
+    /// Forgets one record.
+    pub(super) fn remove(&mut self, tree: Tree, key: &[u8]) {
+        self.changes.insert((tree, key.to_vec()), None);
+    }
+}
+
+/// The engine's directory and its parent, synced: for a store that was just made.
+pub(super) fn sync_new_store(layout: &Layout) -> Result<(), StoreError> {
+    for file in ["db", "conf"] {
+        let path = layout.store().join(file);
+        File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", &path))?;
+    }
+    files::sync_dir(&layout.store())?;
+    files::sync_dir(&layout.dir)
+}

@@ -1,0 +1,231 @@
+//! What can go wrong in the store, each with what to do about it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use aivonx_protocol::{Fault, FaultKind, Untrusted};
+
+use super::codec::CodecError;
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another record has this name.
+    #[error("the {noun} name \"{}\" is taken", Untrusted::new(.name))]
+    NameTaken {
+        /// Kind of record (`node`).
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Another record has, or had, this id.
+    #[error("the {noun} id \"{}\" is taken", Untrusted::new(.id))]
+    IdTaken {
+        /// Kind of record.
+        noun: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// No such record.
+    #[error("there is no {noun} \"{}\"", Untrusted::new(.id))]
+    NotFound {
+        /// Kind of record.
+        noun: &'static str,
+        /// The id asked for.
+        id: String,
+    },
+    /// The record changed since the caller read it.
+    #[error(
+        "{noun} \"{}\" has changed: revision {expected} was expected, it is at {found}", Untrusted::new(.id)
+    )]
+    Conflict {
+        /// Kind of record.
+        noun: &'static str,
+        /// Its id.
+        id: String,
+        /// The revision the caller saw.
+        expected: u64,
+        /// The revision it has now.
+        found: u64,
+    },
+    /// A record is larger than the store takes.
+    #[error("the {noun} record is {bytes} bytes, more than the {limit} bytes a record may have")]
+    TooLarge {
+        /// Kind of record.
+        noun: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A second daemon (or `recover`) on the same directory.
+    #[error(
+        "the data directory {} is in use by {}; stop that process first, or give this one another directory",
+        .dir.display(),
+        .pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// Who holds the lock, if it said so.
+        pid: Option<u32>,
+    },
+    /// The directory holds something that is not ours.
+    #[error(
+        "{} is not an aivonx data directory: it is not empty (it holds \"{}\") and has no STORE file; \
+         give an empty or new directory",
+        .dir.display(), Untrusted::new(.entry)
+    )]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// One of the things in it.
+        entry: String,
+    },
+    /// The path is not a directory, or the like.
+    #[error("{}: {what}", .path.display())]
+    BadPath {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        what: String,
+    },
+    /// Written by a later version.
+    #[error(
+        "the store in {} has schema {found}, this aivonxd knows schemas up to {known}; \
+         install the version that wrote it, or restore a snapshot of schema {known} or lower with \
+         `aivonxd recover`", .dir.display()
+    )]
+    NewerSchema {
+        /// The data directory.
+        dir: PathBuf,
+        /// Schema found.
+        found: u32,
+        /// Newest schema this build knows.
+        known: u32,
+    },
+    /// Something in the directory does not check out.
+    #[error(
+        "the store in {} is damaged: {what}. See what can be restored with \
+         `aivonxd recover --list`, then run `aivonxd recover --snapshot FILE`; the damaged store is kept",
+        .dir.display()
+    )]
+    Damaged {
+        /// The data directory.
+        dir: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A snapshot file does not check out, or is not one.
+    #[error("the snapshot {} cannot be used: {what}", .path.display())]
+    BadSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// Opening did not come to an end.
+    #[error(
+        "opening the store in {} did not finish within {} s, which is what damage looks like. \
+         See what can be restored with `aivonxd recover --list`; if the disk is only slow, raise \
+         store.open_deadline", .dir.display(), .deadline.as_secs_f32()
+    )]
+    OpenTimedOut {
+        /// The data directory.
+        dir: PathBuf,
+        /// The deadline that passed.
+        deadline: Duration,
+    },
+    /// A stored record does not decode. Found at run time; the open would have refused.
+    #[error("a record of the store's tree {tree} cannot be read: {source}")]
+    Record {
+        /// The tree.
+        tree: &'static str,
+        /// Why.
+        source: CodecError,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The storage engine failed.
+    #[error("the storage engine failed: {0}")]
+    Engine(String),
+    /// An earlier write could not be made durable; what is on the disk is no longer known.
+    #[error(
+        "an earlier write failed, the store takes no more until aivonxd is restarted; check the disk \
+         (space, health) first"
+    )]
+    Failed,
+    /// The store was closed.
+    #[error("the store is closed: aivonxd is shutting down")]
+    Closed,
+    /// A worker panicked.
+    #[error("an operation of the store panicked: {0}")]
+    Panicked(String),
+    /// A step of the migration failed.
+    #[error("migrating the store to schema {to} failed: {reason}; the snapshot {} was taken before", .backup.display())]
+    Migration {
+        /// The schema that was to be reached.
+        to: u32,
+        /// Why.
+        reason: String,
+        /// The snapshot taken before.
+        backup: PathBuf,
+    },
+}
+
+impl StoreError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether the caller's request is at fault, not the store.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NameTaken { .. }
+                | Self::IdTaken { .. }
+                | Self::NotFound { .. }
+                | Self::Conflict { .. }
+                | Self::TooLarge { .. }
+        )
+    }
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match error {
+            StoreError::NameTaken { .. } => {
+                Self::new(FaultKind::Conflict, text).field("name").hint("choose another name")
+            }
+            StoreError::Conflict { noun, .. } => Self::new(FaultKind::Conflict, text)
+                .field("revision")
+                .hint(format!("look at the {noun} again, then repeat the change")),
+            StoreError::IdTaken { .. } => Self::new(FaultKind::Conflict, text),
+            StoreError::NotFound { .. } => Self::new(FaultKind::NotFound, text),
+            StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),
+            StoreError::Closed => Self::new(FaultKind::Unavailable, text),
+            _ => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
+        }
+    }
+}

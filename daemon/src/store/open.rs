@@ -1,0 +1,278 @@
+//! Opening a store that may be damaged.
+//!
+//! sled panics on some damage, spins for ever on other, and silently loses records on a third. So the open
+//! and the verification run in a thread of their own under a deadline, panics are caught, and nothing is
+//! believed that the checksums, sums and markers do not confirm.
+
+use std::{
+    any::Any,
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::config::StoreOptions;
+
+use super::{
+    StoreError,
+    engine::{Engine, Meta, sync_new_store},
+    files,
+    layout::{Layout, Lock},
+    marker::{Commit, Found, Marker, State},
+    migrate::Schemas,
+    settings, snapshot,
+    snapshot::Occasion,
+    tree::{Sums, Tree},
+};
+
+/// A store that is open and verified.
+pub(super) struct Opened {
+    pub(super) engine: Engine,
+    pub(super) layout: Layout,
+    pub(super) lock: Lock,
+    pub(super) daemon: String,
+}
+
+/// Opens, verifies and migrates, under the deadline of `options`.
+pub(super) async fn open(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Opened, StoreError> {
+    let (deadline, cache) = (options.open_deadline, options.cache_bytes);
+    let (send, receive) = oneshot::channel();
+    let path = dir.to_owned();
+    // Not a worker of the runtime: the runtime waits for its workers at exit, and this one may never end.
+    thread::Builder::new()
+        .name("store-open".into())
+        .spawn(move || {
+            let opened = catch_unwind(AssertUnwindSafe(|| open_verified(&path, cache, schemas)))
+                .unwrap_or_else(|panic| {
+                    Err(StoreError::Damaged { dir: path.clone(), what: panic_text(&*panic) })
+                });
+            // If nobody waits any more, the process is on its way out.
+            let _ = send.send(opened);
+        })
+        .map_err(StoreError::io("start a thread to open", dir))?;
+    let opened = match tokio::time::timeout(deadline, receive).await {
+        Ok(Ok(opened)) => opened?,
+        Ok(Err(_)) => return Err(StoreError::Panicked("the opening thread ended without an answer".into())),
+        Err(_) => return Err(StoreError::OpenTimedOut { dir: dir.to_owned(), deadline }),
+    };
+    tokio::task::spawn_blocking(move || opened.migrate(schemas))
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?
+}
+
+/// A store that is verified, whose schema may be older.
+struct Verified {
+    opened: Opened,
+    meta: Meta,
+}
+
+fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verified, StoreError> {
+    let layout = Layout::new(dir);
+    layout.prepare()?;
+    let lock = Lock::take(&layout)?;
+    let damaged = |what: String| StoreError::Damaged { dir: dir.to_owned(), what };
+    match Marker::read(&layout.marker())? {
+        Found::Absent if layout.is_ours() => Err(damaged("its file STORE is missing".into())),
+        Found::Absent => create(layout, lock, uuid::Uuid::new_v4().to_string(), cache_bytes, schemas),
+        Found::Damaged(why) => Err(damaged(format!("its file STORE cannot be read: {why}"))),
+        Found::Marker(marker) if marker.schema > schemas.current => {
+            Err(StoreError::NewerSchema { dir: dir.to_owned(), found: marker.schema, known: schemas.current })
+        }
+        Found::Marker(Marker { state: State::Creating, daemon, .. }) => {
+            tracing::warn!(dir = %dir.display(), "the store was never finished, it is made anew");
+            create(layout, lock, daemon, cache_bytes, schemas)
+        }
+        Found::Marker(marker) => open_existing(layout, lock, &marker, cache_bytes, schemas),
+    }
+}
+
+fn create(
+    layout: Layout,
+    lock: Lock,
+    daemon: String,
+    cache_bytes: u64,
+    schemas: Schemas,
+) -> Result<Verified, StoreError> {
+    let marker = Marker { schema: schemas.current, daemon, state: State::Creating };
+    marker.write(&layout.marker())?;
+    let store = layout.store();
+    // Left by an attempt that did not come to its end: nothing in it was ever acknowledged.
+    match fs::remove_dir_all(&store) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &store)(e)),
+        _ => {}
+    }
+    files::make_dir(&store)?;
+    files::make_dir(&layout.snapshots())?;
+    let engine = Engine::open(&store, cache_bytes)?;
+    engine.start(&Meta { schema: schemas.current, seq: 0, sums: Sums::default() }, None);
+    engine.write_schema(Some(schemas.current), |batch| {
+        batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
+    })?;
+    sync_new_store(&layout)?;
+    let meta = engine.meta().map_err(StoreError::Engine)?;
+    engine.start(&meta, Some(Commit::create(&layout.commit(), meta.seq)?));
+    let marker = Marker { state: State::Ready, ..marker };
+    marker.write(&layout.marker())?;
+    Ok(Verified { opened: Opened { engine, layout, lock, daemon: marker.daemon }, meta })
+}
+
+fn open_existing(
+    layout: Layout,
+    lock: Lock,
+    marker: &Marker,
+    cache_bytes: u64,
+    schemas: Schemas,
+) -> Result<Verified, StoreError> {
+    let dir = layout.dir.clone();
+    let damaged = |what: String| StoreError::Damaged { dir: dir.clone(), what };
+    // sled would make a new, empty one.
+    match fs::metadata(layout.db()) {
+        Ok(meta) if meta.len() == 0 => return Err(damaged("its file store/db is empty".into())),
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged("its file store/db is missing".into()));
+        }
+        Err(e) => return Err(StoreError::io("look at", &layout.db())(e)),
+    }
+    let engine = open_engine(&layout, cache_bytes)?;
+    let meta = engine.verify().map_err(damaged)?;
+    if meta.schema > schemas.current {
+        return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
+    }
+    if meta.schema < marker.schema {
+        return Err(damaged(format!(
+            "it is at schema {}, but has been at schema {} before: it is an older state",
+            meta.schema, marker.schema
+        )));
+    }
+    let daemon: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
+    if daemon.as_deref() != Some(&marker.daemon) {
+        return Err(damaged("its file STORE belongs to another store".into()));
+    }
+    match Commit::read(&layout.commit())? {
+        Some(acknowledged) if acknowledged > meta.seq => {
+            return Err(damaged(format!(
+                "its last {} changes are missing: {acknowledged} were acknowledged, {} are there",
+                acknowledged - meta.seq,
+                meta.seq
+            )));
+        }
+        Some(_) => {}
+        None => tracing::warn!(
+            dir = %dir.display(),
+            "the file COMMIT was missing or damaged and is written anew; changes lost at the same time would not be noticed"
+        ),
+    }
+    engine.start(&meta, Some(Commit::create(&layout.commit(), meta.seq)?));
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon.clone() };
+    if meta.schema > marker.schema {
+        // A migration was interrupted after its last transaction.
+        opened.write_marker(meta.schema)?;
+    }
+    Ok(Verified { opened, meta })
+}
+
+/// Opens sled; a damaged page table snapshot of sled's is set aside once, the log has everything.
+fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, StoreError> {
+    let store = layout.store();
+    for path in sled_files(&store, |name| name.starts_with("snap.") && name.ends_with(".generating"))? {
+        tracing::warn!(file = %path.display(), "removed a file of the storage engine that was never finished");
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+    }
+    let mut set_aside = false;
+    let mut locked_since = None;
+    loop {
+        let tried = catch_unwind(AssertUnwindSafe(|| Engine::open(&store, cache_bytes)));
+        let what = match tried {
+            Ok(Ok(engine)) => return Ok(engine),
+            Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => {
+                // We hold the directory's lock: it is an engine of this process on its way out.
+                let since: &Instant = locked_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < Duration::from_secs(5) {
+                    thread::sleep(Duration::from_millis(20));
+                    continue;
+                }
+                return Err(StoreError::InUse { dir: layout.dir.clone(), pid: None });
+            }
+            Ok(Err(sled::Error::Io(e)))
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::StorageFull
+                        | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                return Err(StoreError::io("open the store in", &store)(e));
+            }
+            Ok(Err(e)) => e.to_string(),
+            Err(panic) => panic_text(&*panic),
+        };
+        let snaps = sled_files(&store, |name| name.starts_with("snap."))?;
+        if set_aside || snaps.is_empty() {
+            return Err(StoreError::Damaged { dir: layout.dir.clone(), what });
+        }
+        set_aside = true;
+        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        for path in snaps {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let aside = store.join(format!("aside-{stamp}.{name}"));
+            tracing::warn!(
+                file = %path.display(), aside = %aside.display(), reason = %what,
+                "the store did not open; its page table is set aside and rebuilt from the log"
+            );
+            fs::rename(&path, &aside).map_err(StoreError::io("set aside", &path))?;
+        }
+    }
+}
+
+fn sled_files(store: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(store).map_err(StoreError::io("list", store))? {
+        let entry = entry.map_err(StoreError::io("list", store))?;
+        if entry.file_name().to_str().is_some_and(&wanted) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+impl Verified {
+    fn migrate(self, schemas: Schemas) -> Result<Opened, StoreError> {
+        let Self { opened, meta } = self;
+        if meta.schema == schemas.current {
+            return Ok(opened);
+        }
+        let Opened { engine, layout, daemon, .. } = &opened;
+        let backup = snapshot::take(engine, layout, daemon, Occasion::Migration(schemas.current), 0)?;
+        tracing::warn!(from = meta.schema, to = schemas.current, backup = %backup.display(), "migrating the store");
+        for step in schemas.from(meta.schema) {
+            engine.write_schema(Some(step.to), step.run).map_err(|e| StoreError::Migration {
+                to: step.to,
+                reason: e.to_string(),
+                backup: backup.clone(),
+            })?;
+            opened.write_marker(step.to)?;
+        }
+        Ok(opened)
+    }
+}
+
+impl Opened {
+    fn write_marker(&self, schema: u32) -> Result<(), StoreError> {
+        Marker { schema, daemon: self.daemon.clone(), state: State::Ready }.write(&self.layout.marker())
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason given");
+    format!("the storage engine panicked: {text}")
+}

@@ -1,0 +1,59 @@
+mod child;
+mod damage;
+mod kill;
+mod layout;
+mod migration;
+mod records;
+mod snapshots;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use aivonx_protocol::node::{AdminState, NodeKind};
+
+use super::*;
+
+pub(super) fn options() -> StoreOptions {
+    StoreOptions {
+        cache_bytes: 16 << 20,
+        snapshots: 3,
+        // Snapshots are taken by hand in tests.
+        snapshot_interval: Duration::from_secs(86_400),
+        open_deadline: Duration::from_secs(10),
+    }
+}
+
+pub(super) fn node(name: &str) -> NodeRecord {
+    NodeRecord {
+        id: String::new(),
+        name: name.into(),
+        url: format!("http://{name}.example:11434"),
+        kind: NodeKind::Ollama,
+        admin_state: AdminState::Enabled,
+        max_parallel: 4,
+        labels: BTreeMap::from([("site".into(), "west".into())]),
+        forced: false,
+        ca_pem: None,
+        server_name: None,
+        credential: StoredCredential::None,
+        created: 0,
+        revision: 0,
+    }
+}
+
+pub(super) async fn open(dir: &Path) -> Store {
+    Store::open(dir, &options()).await.unwrap()
+}
+
+/// Copies a directory tree.
+pub(super) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

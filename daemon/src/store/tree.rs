@@ -1,0 +1,112 @@
+//! The trees, and the sums by which lost or changed records are found.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Every tree. To add one, append it here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tree {
+    /// id -> `NodeRecord`
+    Node,
+    /// name -> id of the node
+    NodeName,
+    /// name of the setting -> its value
+    Setting,
+    /// number (big-endian) -> wrapped data key
+    DataKey,
+}
+
+impl Tree {
+    pub(super) const ALL: [Self; 4] = [Self::Node, Self::NodeName, Self::Setting, Self::DataKey];
+
+    /// The name in the engine, in checksums and in snapshots: never changed.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::NodeName => "node_name",
+            Self::Setting => "setting",
+            Self::DataKey => "data_key",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tree| tree.name() == name)
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Version of the records in this tree. Raised only together with a migration step that rewrites them.
+    pub(super) const fn version(self) -> u8 {
+        match self {
+            Self::Node | Self::NodeName | Self::Setting | Self::DataKey => 1,
+        }
+    }
+}
+
+/// Count and digest of a tree: the digest is the exclusive or of SHA-256 over every key and stored value, so
+/// that it does not depend on order and one change costs two hashes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sum {
+    pub(super) count: u64,
+    digest: [u8; 32],
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.count += 1;
+        self.mix(key, value);
+    }
+
+    pub(super) fn take(&mut self, key: &[u8], value: &[u8]) {
+        self.count = self.count.wrapping_sub(1);
+        self.mix(key, value);
+    }
+
+    fn mix(&mut self, key: &[u8], value: &[u8]) {
+        let mut hash = Sha256::new();
+        hash.update((key.len() as u64).to_le_bytes());
+        hash.update(key);
+        hash.update(value);
+        for (byte, other) in self.digest.iter_mut().zip(hash.finalize()) {
+            *byte ^= other;
+        }
+    }
+}
+
+/// The sums of all trees, by [`Tree::index`].
+pub(super) type Sums = [Sum; Tree::ALL.len()];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_found_by_name_and_index() {
+        for (at, tree) in Tree::ALL.into_iter().enumerate() {
+            assert_eq!(tree.index(), at);
+            assert_eq!(Tree::named(tree.name()), Some(tree));
+        }
+    }
+
+    #[test]
+    fn a_sum_does_not_depend_on_order_and_forgets_what_is_taken() {
+        let (mut a, mut b) = (Sum::default(), Sum::default());
+        a.add(b"1", b"x");
+        a.add(b"2", b"y");
+        b.add(b"2", b"y");
+        b.add(b"1", b"x");
+        assert_eq!(a, b);
+        b.take(b"2", b"y");
+        a.take(b"2", b"y");
+        assert_eq!(a, b);
+        a.take(b"1", b"x");
+        assert_eq!(a, Sum::default());
+        // Key and value cannot run into each other.
+        let (mut c, mut d) = (Sum::default(), Sum::default());
+        c.add(b"ab", b"c");
+        d.add(b"a", b"bc");
+        assert_ne!(c, d);
+    }
+}
