@@ -9,6 +9,7 @@ pub mod app;
 pub mod config;
 pub mod control;
 pub mod fleet;
+pub mod lifecycle;
 pub mod proxy;
 pub mod secrets;
 pub mod store;

@@ -1,6 +1,6 @@
 //! Which events are kept: a level, and levels per part (`info,fleet=debug,access=warn,hyper=debug`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
@@ -132,8 +132,10 @@ impl LevelHandle {
 
     /// Puts another filter in force.
     pub(crate) fn set(&self, targets: Targets) {
+        // Call sites remember whether anyone listens. Two rebuilds at a time could leave the older answer.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.store(Arc::new(targets));
-        // Call sites remember whether anyone listens.
         tracing::callsite::rebuild_interest_cache();
     }
 

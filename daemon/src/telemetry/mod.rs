@@ -50,6 +50,8 @@ pub mod redact;
 pub mod sink;
 mod stream;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 pub use access::{AccessRecord, Outcome};
 pub use filter::FilterError;

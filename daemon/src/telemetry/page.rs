@@ -74,8 +74,13 @@ impl Page {
         let help = "Time from a request's head to the first byte of its answer";
         out.histograms("aivonx_request_first_byte", help, &state.first_byte)?;
         out.histograms("aivonx_request_duration", "Time from a request's head to its end", &state.duration)?;
-        out.gauge("aivonx_active_streams", "Answers being sent now", state.gauges.active_streams)?;
-        out.gauge("aivonx_connections", "Client connections open now", state.gauges.connections)
+        out.gauge(
+            "aivonx_active_streams",
+            "Answers being sent now",
+            None,
+            Some(state.gauges.active_streams),
+        )?;
+        out.gauge("aivonx_connections", "Client connections open now", None, Some(state.gauges.connections))
     }
 
     fn nodes(&self, out: &mut Writer<'_>) -> fmt::Result {
@@ -103,9 +108,9 @@ impl Page {
             (state.gauges.store_errors, state.gauges.store_flush)
         };
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
-        let flush = store_flush.map(|d| (NONE, d.as_secs_f64()));
+        let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";
-        out.gauges("aivonx_store_flush", help, Some(Unit::Seconds), flush)?;
+        out.gauge("aivonx_store_flush", help, Some(Unit::Seconds), flush)?;
         let dropped = [
             ([("reason", "slow")], self.losses.queue.load(Ordering::Relaxed)),
             ([("reason", "failed")], self.losses.write.load(Ordering::Relaxed)),
@@ -121,16 +126,13 @@ impl Page {
         out.0
             .encode_descriptor("aivonx_build", "The daemon", None, MetricType::Info)?
             .encode_info(&labels)?;
-        let resident = [(NONE, process::resident_bytes())];
-        out.gauges("process_resident_memory", "Resident memory", Some(Unit::Bytes), resident)?;
+        let resident = Some(process::resident_bytes());
+        out.gauge("process_resident_memory", "Resident memory", Some(Unit::Bytes), resident)?;
         let started = process::started().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
         let help = "When the process started, since the epoch";
-        out.gauges("process_start_time", help, Some(Unit::Seconds), [(NONE, started)])
+        out.gauge("process_start_time", help, Some(Unit::Seconds), Some(started))
     }
 }
-
-/// No labels at all.
-const NONE: [(&str, &str); 0] = [];
 
 /// Families written one after the other.
 struct Writer<'a>(DescriptorEncoder<'a>);
@@ -154,7 +156,8 @@ impl Writer<'_> {
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.counters(name, help, [(NONE, value)])
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn gauges<L, V>(
@@ -175,8 +178,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.gauges(name, help, None, [(NONE, value)])
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        value: Option<impl EncodeGaugeValue>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        value.map_or(Ok(()), |value| family.encode_gauge(&value))
     }
 
     fn histograms(&mut self, name: &str, help: &str, sets: &HashMap<&'static str, Histogram>) -> fmt::Result {

@@ -194,8 +194,8 @@ impl std::fmt::Display for Sentence<'_> {
         }
         let us = r.duration.as_micros();
         match us {
-            ..10_000 => write!(f, " {}.{}ms", us / 1000, us % 1000 / 100)?,
-            ..10_000_000 => write!(f, " {}ms", us / 1000)?,
+            0..10_000 => write!(f, " {}.{}ms", us / 1000, us % 1000 / 100)?,
+            10_000..10_000_000 => write!(f, " {}ms", us / 1000)?,
             _ => write!(f, " {}.{}s", us / 1_000_000, us % 1_000_000 / 100_000)?,
         }
         match r.outcome {

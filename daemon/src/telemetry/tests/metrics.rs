@@ -1,0 +1,96 @@
+use std::{sync::Arc, time::Duration};
+
+use aivonx_protocol::node::{AdminState, Pool};
+
+use super::{
+    super::{
+        access::{AccessRecord, Outcome},
+        metrics::{Gauges, Metrics, NodeGauge},
+        pipe::Losses,
+        sink,
+    },
+    access::record,
+};
+
+fn metrics() -> Metrics {
+    Metrics::new(Arc::new(Losses::default()), sink::channel().0)
+}
+
+fn node(name: &str, pool: Pool, admin_state: AdminState) -> NodeGauge {
+    NodeGauge { name: name.into(), pool, admin_state, active: 2, latency: Some(Duration::from_millis(4)) }
+}
+
+/// The page without what differs from run to run.
+fn page(metrics: &Metrics, gauges: &Gauges) -> String {
+    let stable = |line: &&str| !line.starts_with("process_") && !line.contains("_bucket{");
+    metrics.render(gauges).lines().filter(stable).map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn the_page_is_as_documented() {
+    let metrics = metrics();
+    let none = AccessRecord {
+        model: None,
+        node: None,
+        status: 404,
+        outcome: Outcome::Refused,
+        prompt_tokens: None,
+        output_tokens: None,
+        first_byte: None,
+        ..record()
+    };
+    let odd = AccessRecord { model: Some("a\"b\\c\nd".into()), retries: 2, ..record() };
+    metrics.count(&[record(), record(), none, odd]);
+    let gauges = Gauges {
+        nodes: vec![
+            node("gpu2", Pool::Active, AdminState::Draining),
+            NodeGauge { latency: None, ..node("gpu1", Pool::Active, AdminState::Enabled) },
+        ],
+        active_streams: 3,
+        connections: 5,
+        store_errors: 1,
+        store_flush: Some(Duration::from_micros(150)),
+    };
+    let got = page(&metrics, &gauges);
+    let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(got, want, "\n{got}");
+}
+
+#[test]
+fn buckets_are_cumulative_and_end_in_infinity() {
+    let metrics = metrics();
+    metrics.count(&[record(), AccessRecord { duration: Duration::from_secs(1000), ..record() }]);
+    let text = metrics.render(&Gauges::default());
+    let bucket =
+        |le: &str| format!("aivonx_request_duration_seconds_bucket{{le=\"{le}\",route=\"/api/chat\"}}");
+    for (le, count) in [("0.01", 0), ("0.025", 1), ("600.0", 1), ("+Inf", 2)] {
+        assert!(text.contains(&format!("{} {count}\n", bucket(le))), "{le}: {text}");
+    }
+}
+
+#[test]
+fn a_removed_node_takes_its_counts_along() {
+    let metrics = metrics();
+    let gauges = Gauges { nodes: vec![node("gpu1", Pool::Active, AdminState::Enabled)], ..Gauges::default() };
+    let other = AccessRecord { node: None, ..record() };
+    metrics.count(&[record(), other]);
+    assert!(metrics.render(&gauges).contains("node=\"gpu1\""));
+    let text = metrics.render(&Gauges::default());
+    assert!(!text.contains("gpu1"), "{text}");
+    assert!(text.contains(
+        "aivonx_requests_total{route=\"/api/chat\",model=\"llama3.2:latest\",node=\"\",status=\"200\"} 1\n"
+    ));
+    assert_eq!(metrics.requests_total(), 2);
+}
+
+#[test]
+fn label_sets_are_bounded() {
+    let metrics = metrics();
+    for i in 0..6000 {
+        metrics.count(&[AccessRecord { model: Some(format!("m{i}").into()), ..record() }]);
+    }
+    let text = metrics.render(&Gauges::default());
+    let sets = text.lines().filter(|l| l.starts_with("aivonx_requests_total{")).count();
+    assert_eq!(sets, 5001);
+    assert!(text.contains("model=\"\",node=\"gpu1\",status=\"200\"} 1000\n"));
+}
