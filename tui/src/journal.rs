@@ -19,6 +19,8 @@ use crate::exit::Failure;
 const IDENTIFIER: &str = "aivonxd";
 /// What the daemon puts before the names of its fields.
 const PREFIX: &str = "AIVONX_";
+/// Which part of the daemon an entry is from.
+const TARGET: &str = "AIVONX_TARGET";
 /// Longest line of journalctl that is read; a longer one is skipped.
 const LINE_MAX: usize = 1 << 20;
 
@@ -146,13 +148,14 @@ pub fn parse(line: &[u8]) -> Option<LogEvent> {
     };
     let fields = entry
         .iter()
+        .filter(|(key, _)| *key != TARGET)
         .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_lowercase(), text(value)?)))
         .collect();
     Some(LogEvent {
         seq: 0,
         time: micros / 1000,
         level,
-        target: entry.get("TARGET").and_then(text).unwrap_or_else(|| "daemon".to_owned()),
+        target: entry.get(TARGET).and_then(text).unwrap_or_else(|| "daemon".to_owned()),
         message: entry.get("MESSAGE").and_then(text).unwrap_or_default(),
         fields,
     })
@@ -177,7 +180,7 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"__REALTIME_TIMESTAMP":"1795307494123456","PRIORITY":"4","SYSLOG_IDENTIFIER":"aivonxd",
-        "MESSAGE":"node went to standby","TARGET":"fleet::health","AIVONX_NODE":"gpu1","AIVONX_STATUS":"503",
+        "MESSAGE":"node went to standby","AIVONX_TARGET":"fleet::health","AIVONX_NODE":"gpu1","AIVONX_STATUS":"503",
         "_PID":"7","AIVONX_EVENT":["node_down","second"]}"#;
 
     #[test]

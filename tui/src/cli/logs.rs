@@ -136,17 +136,19 @@ async fn older(out: &mut Out, filter: &LogFilter, page: &LogPage, lines: Option<
     if since >= oldest {
         return Ok(());
     }
+    // The page may begin later than the memory, if not all of it fits into one answer.
+    let until = page.events.first().map_or(oldest, |event| event.time);
     if page.sink != "journald" {
         note(elsewhere(&page.sink, oldest, &out.zone));
         return Ok(());
     }
     let Some(lines) = lines else {
-        return journal::read(filter, since, oldest, |event| write(out, &event)).await;
+        return journal::read(filter, since, until, |event| write(out, &event)).await;
     };
     // Only the newest of them are wanted, and how many there are is known at the end.
     let room = (lines as usize).saturating_sub(page.events.len());
     let mut kept = VecDeque::new();
-    let read = journal::read(filter, since, oldest, |event| {
+    let read = journal::read(filter, since, until, |event| {
         kept.push_back(event);
         if kept.len() > room {
             kept.pop_front();
@@ -164,7 +166,8 @@ async fn older(out: &mut Out, filter: &LogFilter, page: &LogPage, lines: Option<
 fn elsewhere(sink: &str, oldest: UnixMillis, zone: &TimeZone) -> String {
     let place = match sink.strip_prefix("file ") {
         Some(path) => format!("older ones are in {}", safe(path)),
-        None => "older ones went to its standard error".to_owned(),
+        None if sink == "stderr" => "older ones went to its standard error".to_owned(),
+        None => "older ones are kept nowhere".to_owned(),
     };
     format!("(the daemon holds events since {}; {place})", text::time(oldest, zone))
 }
@@ -259,6 +262,7 @@ mod tests {
         insta::assert_snapshot!(
             [
                 elsewhere("stderr", samples::NOW, &TimeZone::UTC),
+                elsewhere("none", samples::NOW, &TimeZone::UTC),
                 elsewhere("file /var/log/aivonxd.log", samples::NOW, &TimeZone::UTC)
             ]
             .join("\n")

@@ -1,0 +1,300 @@
+//! Every verb against a server that answers as it is told.
+
+use std::{fs, path::Path};
+
+use super::server::{Does, Fake, run, sample};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply, Request,
+    model::{ModelRemoved, ModelRequest},
+    node::{AdminState, Credential, Node, NodeRequest},
+};
+
+/// Line, and the requests it makes.
+const VERBS: &[(&str, &[&str])] = &[
+    ("", &["daemon.status"]),
+    ("status", &["daemon.status"]),
+    ("node list", &["node.list"]),
+    ("node show gpu1", &["node.show"]),
+    ("node add gpu1 http://10.0.0.5:11434", &["node.add"]),
+    ("node set gpu1 --max-parallel 3", &["node.set"]),
+    ("node enable gpu1", &["node.set_state"]),
+    ("node disable gpu1", &["node.set_state"]),
+    ("node drain gpu1", &["node.set_state"]),
+    ("node remove gpu1 --yes", &["node.show", "node.remove"]),
+    ("node check gpu1", &["node.check"]),
+    ("node check", &["node.list", "node.check"]),
+    ("model list", &["model.list"]),
+    ("model show m", &["model.show"]),
+    ("model pull m --detach", &["model.pull"]),
+    ("model remove m --yes", &["model.remove"]),
+    ("strategy show", &["strategy.show"]),
+    ("strategy set lowest_latency", &["strategy.set"]),
+    ("job list", &["job.list"]),
+    ("job show j1", &["job.show"]),
+    ("job cancel j1", &["job.cancel"]),
+    ("logs", &["log.recent"]),
+    ("config show", &["config.show"]),
+    ("config reload", &["config.reload"]),
+];
+
+/// What the samples answer is good news, so that every verb ends well.
+fn good(request: &Request) -> Does {
+    match sample(request) {
+        Does::Replies(Reply::Probe(mut probe)) => {
+            probe.healthy = true;
+            Does::Replies(Reply::Probe(probe))
+        }
+        Does::Replies(Reply::Nodes(mut nodes)) => {
+            nodes[0].admin_state = AdminState::Enabled;
+            Does::Replies(Reply::Nodes(nodes))
+        }
+        Does::Replies(Reply::ModelRemoved(_)) => Does::Replies(Reply::ModelRemoved(ModelRemoved {
+            removed: vec!["gpu1".into()],
+            failed: Vec::new(),
+        })),
+        other => other,
+    }
+}
+
+#[test]
+fn every_verb_makes_its_request_and_shows_the_answer() {
+    for (line, requests) in VERBS {
+        let fake = Fake::start(good);
+        let people = fake.run(line);
+        let names: Vec<&str> = fake.asked().iter().map(Request::name).collect();
+        assert_eq!(&names, requests, "{line}");
+        assert_eq!((people.code, people.err.as_str()), (Some(0), ""), "{line}: {people:?}");
+        assert!(!people.out.trim().is_empty(), "{line}");
+        assert!(!people.out.contains('\u{1b}'), "{line}: no terminal, no escapes: {}", people.out);
+
+        let scripts = fake.run(&format!("{line} --output json"));
+        assert_eq!((scripts.code, scripts.err.as_str()), (Some(0), ""), "{line}: {scripts:?}");
+        serde_json::from_str::<serde_json::Value>(&scripts.out).unwrap_or_else(|why| panic!("{line}: {why}"));
+    }
+}
+
+#[test]
+fn every_plain_request_is_made_by_some_verb() {
+    let made: Vec<&str> = VERBS.iter().flat_map(|(_, requests)| *requests).copied().collect();
+    // Made by `job show --follow` and `logs -f`, tested with the streams; nothing watches nodes yet.
+    let streams = ["job.follow", "log.follow", "node.watch"];
+    for request in Request::samples() {
+        assert!(made.contains(&request.name()) || streams.contains(&request.name()), "{}", request.name());
+    }
+}
+
+#[test]
+fn node_list_is_an_array_with_the_promised_fields() {
+    let ran = Fake::samples().run("node list --output json");
+    let nodes: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(&ran.out).unwrap();
+    let promised = "id name url kind pool admin_state models loaded latency_ms active_requests last_error";
+    for field in promised.split(' ') {
+        assert!(nodes[0].contains_key(field), "{field}");
+    }
+}
+
+#[test]
+fn a_refusal_is_shown_with_its_option_and_hint() {
+    let fake = Fake::start(|_| {
+        let fault = Fault::new(FaultKind::Invalid, "9999999 is too many").field("max_parallel");
+        Does::Refuses(fault.hint("Give a number from 0 to 65535."))
+    });
+    let ran = fake.run("node set gpu1 --max-parallel 9999999");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert_eq!(ran.err, "aivonx: --max-parallel: 9999999 is too many\nGive a number from 0 to 65535.\n");
+}
+
+#[test]
+fn faults_lead_to_their_exit_codes() {
+    for (kind, code) in [
+        (FaultKind::NotPermitted, 4),
+        (FaultKind::NotFound, 1),
+        (FaultKind::Conflict, 1),
+        (FaultKind::Unavailable, 1),
+        (FaultKind::Internal, 1),
+    ] {
+        let fake = Fake::start(move |_| Does::Refuses(Fault::new(kind, "no\u{1b}[2J")));
+        let ran = fake.run("node show gpu1");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{kind:?}: {ran:?}");
+        assert!(ran.err.starts_with("aivonx: no\\u{1b}[2J"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_daemon_that_leaves_is_not_reachable() {
+    let ran = Fake::start(|_| Does::Leaves).run("node list");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{ran:?}");
+    assert!(ran.err.contains("aivonx status"), "{}", ran.err);
+}
+
+#[test]
+fn what_cannot_be_undone_needs_a_yes() {
+    for line in ["node remove gpu1", "model remove m", "model remove m --node gpu1"] {
+        let fake = Fake::samples();
+        let ran = fake.run(line);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}: {ran:?}");
+        assert!(ran.err.contains("--yes"), "{}", ran.err);
+        let changed = |request: &Request| {
+            matches!(request, Request::Node(NodeRequest::Remove { .. }))
+                || matches!(request, Request::Model(ModelRequest::Remove { .. }))
+        };
+        assert!(!fake.asked().iter().any(changed), "{line}");
+    }
+}
+
+#[test]
+fn a_removal_that_a_node_refuses_fails_with_its_reason() {
+    let fake = Fake::start(|_| {
+        Does::Replies(Reply::ModelRemoved(ModelRemoved {
+            removed: vec!["gpu1".into()],
+            failed: vec![("gpu2".into(), "disk is read-only".into())],
+        }))
+    });
+    let ran = fake.run("model remove m --yes");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.out, "Removed m from gpu1.\n");
+    assert_eq!(ran.err, "aivonx: gpu2 did not remove m: disk is read-only\n");
+}
+
+fn added(fake: &Fake) -> Credential {
+    match fake.asked().pop() {
+        Some(Request::Node(NodeRequest::Add(new))) => new.credential,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn secrets_are_read_by_the_caller_and_never_shown() {
+    const SECRET: &str = "s3cr3t-t0ken";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let file = file.display();
+    for (options, stdin) in [
+        ("--bearer-file -".to_owned(), "s3cr3t-t0ken\n"),
+        (format!("--bearer-file {file}"), ""),
+        (format!("--basic-user ann --basic-password-file {file}"), ""),
+        (format!("--header X-Api-Key --header-value-file {file}"), ""),
+    ] {
+        let fake = Fake::samples();
+        let ran = run(fake.command(&format!("node add gpu1 http://x {options}")), stdin);
+        assert_eq!(ran.code, Some(0), "{options}: {ran:?}");
+        assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "{options}: {ran:?}");
+        let secret = match added(&fake) {
+            Credential::Bearer(secret)
+            | Credential::Basic { password: secret, .. }
+            | Credential::Header { value: secret, .. } => secret,
+            Credential::None => panic!("{options}: no credential"),
+        };
+        assert_eq!(secret.expose(), SECRET, "{options}");
+    }
+    let ran = run(Fake::samples().command("node add gpu1 http://x --bearer-file -"), "\n");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("--bearer-file standard input: is empty"), "{}", ran.err);
+}
+
+fn node(running: u32, state: AdminState) -> Node {
+    let sample = Reply::samples().into_iter().find_map(|reply| match reply {
+        Reply::Node(node) => Some(*node),
+        _ => None,
+    });
+    Node { active_requests: running, admin_state: state, name: "gpu1".into(), ..sample.unwrap() }
+}
+
+#[test]
+fn drain_waits_for_the_last_request() {
+    let mut left = 3;
+    let fake = Fake::start(move |_| {
+        left -= 1;
+        Does::Replies(Reply::Node(Box::new(node(left, AdminState::Draining))))
+    });
+    let ran = fake.run("node drain gpu1 --wait");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        ran.out,
+        "gpu1: 2 requests at work\ngpu1: 1 request at work\ngpu1 takes nothing new; nothing is at work on it.\n"
+    );
+}
+
+#[test]
+fn drain_gives_up_when_told_or_when_others_interfere() {
+    let fake = Fake::start(|_| Does::Replies(Reply::Node(Box::new(node(2, AdminState::Draining)))));
+    let ran = fake.run("node drain gpu1 --wait --timeout 0s");
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("2 requests still at work") && ran.err.contains("goes on draining"),
+        "{}",
+        ran.err
+    );
+
+    let mut state = AdminState::Draining;
+    let fake = Fake::start(move |_| {
+        let now = std::mem::replace(&mut state, AdminState::Enabled);
+        Does::Replies(Reply::Node(Box::new(node(2, now))))
+    });
+    let ran = fake.run("node drain gpu1 --wait");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("by someone else"), "{}", ran.err);
+}
+
+#[test]
+fn a_sick_node_makes_check_fail() {
+    let fake = Fake::start(|request| match sample(request) {
+        Does::Replies(Reply::Probe(mut probe)) => {
+            probe.healthy = false;
+            probe.finding = "connection refused".into();
+            probe.node.name = "gpu1".into();
+            Does::Replies(Reply::Probe(probe))
+        }
+        other => other,
+    });
+    let ran = fake.run("node check gpu1");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "gpu1: FAILED: connection refused\n"));
+    // Added all the same: that is what was asked for.
+    let ran = fake.run("node add gpu1 http://x --kind ollama --force");
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.contains("standby"), "{}", ran.out);
+}
+
+#[test]
+fn tables_fit_eighty_columns() {
+    let fake = Fake::start(|request| match sample(request) {
+        Does::Replies(Reply::Nodes(_)) => {
+            let long = |at: u32| Node {
+                name: format!("gpu-in-a-far-away-rack-{at}"),
+                url: format!("https://gpu{at}.machines.example.org:8443/some/team/prefix"),
+                last_error: Some(
+                    "certificate verify failed: unable to get local issuer certificate (20)".into(),
+                ),
+                ..node(at, AdminState::Enabled)
+            };
+            Does::Replies(Reply::Nodes(vec![long(1), long(20)]))
+        }
+        other => other,
+    });
+    for line in ["node list", "model list", "job list", "config show", "status"] {
+        let ran = fake.run(line);
+        for row in ran.out.lines() {
+            assert!(row.chars().count() <= 80, "{line}: {row}");
+        }
+    }
+    insta::assert_snapshot!(fake.run("node list").out);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let fake = Fake::samples();
+    let mut command = fake.command("node list");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    let ran = run(command, "");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    if Path::new("/dev/full").exists() {
+        let mut command = fake.command("node list");
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let ran = run(command, "");
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.err.contains("standard output"), "{ran:?}");
+    }
+}
