@@ -181,17 +181,51 @@ async fn build(dir: &Path) -> (Vec<String>, Vec<String>) {
 async fn every_kind_of_damage_opens_whole_or_refuses_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, in_snapshot) = build(dir.path()).await;
+    each(DAMAGES.len(), |i| {
+        let (name, damage, may) = DAMAGES[i];
+        let at = dir.path().join(name.replace(' ', "-"));
+        copy(&dir.path().join("master"), &at);
+        damage(&at);
+        judge(&at, may, &whole, &in_snapshot).map_err(|e| format!("{name}: {e}"))
+    });
+}
+
+/// Damage at places nobody chose. `AIVONX_TEST_DAMAGES` asks for more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_anywhere_in_the_log_loses_nothing_silently() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, in_snapshot) = build(dir.path()).await;
+    let count = std::env::var("AIVONX_TEST_DAMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(16);
+    each(count, |i| {
+        let at = dir.path().join(i.to_string());
+        copy(&dir.path().join("master"), &at);
+        let db = at.join("store/db");
+        // The golden ratio's multiples spread evenly over the file.
+        let place = (i as f64 * 0.618_033_988_75).fract();
+        match i % 4 {
+            0 | 1 => flip(&db, place),
+            2 => zero(&db, place, (place + 0.01).min(1.0)),
+            _ => truncate(&db, place),
+        }
+        judge(&at, Either, &whole, &in_snapshot).map_err(|e| format!("kind {} at {place}: {e}", i % 4))?;
+        fs::remove_dir_all(&at).map_err(|e| e.to_string())
+    });
+}
+
+/// Runs `case` for every number below `count`, three at a time, and fails with all that failed.
+fn each(count: usize, case: impl Fn(usize) -> Result<(), String> + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some((name, damage, may)) = DAMAGES.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let at = dir.path().join(name.replace(' ', "-"));
-                    copy(&dir.path().join("master"), &at);
-                    damage(&at);
-                    if let Err(e) = judge(&at, *may, &whole, &in_snapshot) {
-                        failures.lock().unwrap().push(format!("{name}: {e}"));
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        return;
+                    }
+                    if let Err(e) = case(i) {
+                        failures.lock().unwrap().push(e);
                     }
                 }
             });
