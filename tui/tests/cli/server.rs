@@ -66,7 +66,7 @@ impl Fake {
 
     /// One that gives every request a sample of its answer, or hangs.
     pub(crate) fn samples() -> Self {
-        Self::start(|request| sample(request))
+        Self::start(sample)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
