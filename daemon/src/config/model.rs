@@ -1,67 +1,101 @@
-//! Every key of `aivonxd.toml`, with its default.
+//! Every key of `aivonxd.toml`: what it means, its default, what it accepts, when a change takes effect.
+//!
+//! The doc comments here are the comments of the printed default file.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// The whole configuration, validated.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// Directory of the store, its snapshots and the generated key. Default `/var/lib/aivonx`.
-    pub data_dir: PathBuf,
-    /// `[[listen]]`: where clients connect. Default one: 127.0.0.1:11435.
-    pub listen: Vec<Listen>,
-    /// `[control]`
-    pub control: Control,
-    /// `[access]`
-    pub access: Access,
-    /// `[limits]`
-    pub limits: Limits,
-    /// `[timeouts]`
-    pub timeouts: Timeouts,
-    /// `[proxy]`
-    pub proxy: Proxy,
-    /// `[health]`
-    pub health: Health,
-    /// `[log]`
-    pub log: Log,
-    /// `[store]`
-    pub store: StoreOptions,
-    /// `[secrets]`
-    pub secrets: Secrets,
+use super::{
+    form::{GROUP, HOST, LEVEL, ORIGIN},
+    kind::{Address, Count, Flag, OneOf, Size, Time, Word},
+    table::table,
+    text::{AbsolutePath, FILE_PATH, ListOf, SOCKET_PATH},
+    units::{GIB, KIB, MIB},
+};
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
 }
 
-/// One client listener.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listen {
-    /// Address and port; port 0 lets the kernel choose.
-    pub address: SocketAddr,
-    /// Serve `/metrics`, `/api/status`, `/api/proxy/state` and `/api/proxy/active-requests` here. Default false.
-    pub diagnostics: bool,
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
 }
 
-/// The control socket.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Control {
-    /// Default `/run/aivonx/control.sock`.
-    pub socket: PathBuf,
-    /// Group that may connect; empty leaves the daemon's own group. Default `aivonx`, skipped with a
-    /// warning if there is no such group.
-    pub group: String,
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
 }
 
-/// Who may use the gateway.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Access {
-    /// Only `open` until keys exist.
-    pub mode: AccessMode,
-    /// Needed for `open` on an address that is not loopback. Default false.
-    pub i_understand: bool,
-    /// Allow pull and delete over HTTP. Default false.
-    pub allow_model_management: bool,
-    /// Host names accepted in `Host` beside the listener's own address. Empty: any on listeners that are
-    /// not loopback; loopback listeners always demand a loopback host or one of these.
-    pub allowed_hosts: Vec<String>,
-    /// Values of `Origin` accepted from browsers. Default none: a request with a foreign Origin is refused.
-    pub allowed_origins: Vec<String>,
+const fn hours(n: u64) -> Duration {
+    Duration::from_secs(n * 3600)
+}
+
+table! {
+    /// The whole configuration, validated.
+    Config, TOP_DOC, TOP_KEYS of Config {
+        /// Directory of the store, its snapshots and the generated master key.
+        data_dir: PathBuf = "/var/lib/aivonx".into(), AbsolutePath(FILE_PATH), Restart;
+    }
+    and {
+        /// `[[listen]]`; the default stands only if the file has none.
+        listen: Vec<Listen> = vec![Listen::default()];
+        /// `[control]`
+        control: Control = Control::default();
+        /// `[access]`
+        access: Access = Access::default();
+        /// `[limits]`
+        limits: Limits = Limits::default();
+        /// `[timeouts]`
+        timeouts: Timeouts = Timeouts::default();
+        /// `[proxy]`
+        proxy: Proxy = Proxy::default();
+        /// `[health]`
+        health: Health = Health::default();
+        /// `[log]`
+        log: Log = Log::default();
+        /// `[store]`
+        store: StoreOptions = StoreOptions::default();
+        /// `[secrets]`
+        secrets: Secrets = Secrets::default();
+    }
+}
+
+table! {
+    /// Where clients connect. Repeat the block for more listeners.
+    Listen, LISTEN_DOC, LISTEN_KEYS of Listen {
+        /// Address and port; port 0 lets the kernel choose.
+        address: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 11435)), Address, Restart;
+        /// Serve `/metrics`, `/api/status`, `/api/proxy/state` and `/api/proxy/active-requests` here, to everyone who
+        /// can connect.
+        diagnostics: bool = false, Flag, Restart;
+    }
+}
+
+table! {
+    /// The socket through which `aivonx` administers the daemon.
+    Control, CONTROL_DOC, CONTROL_KEYS of Config.control {
+        /// Path of the socket.
+        socket: PathBuf = "/run/aivonx/control.sock".into(), AbsolutePath(SOCKET_PATH), Restart;
+        /// Group that may connect; empty leaves the daemon's own group. Skipped with a warning if there is no such
+        /// group.
+        group: String = "aivonx".into(), GROUP, Restart;
+    }
+}
+
+table! {
+    /// Who may use the gateway.
+    Access, ACCESS_DOC, ACCESS_KEYS of Config.access {
+        /// `open`: everyone who can connect may use it.
+        mode: AccessMode = AccessMode::Open, OneOf, Restart;
+        /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model.
+        i_understand: bool = false, Flag, Restart;
+        /// Allow pull and delete over HTTP.
+        allow_model_management: bool = false, Flag, Reload;
+        /// Hosts accepted in `Host` beside the loopback names. Empty: any on listeners that are not loopback;
+        /// loopback listeners always demand a loopback host or one of these.
+        allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
+        /// Values of `Origin` accepted from browsers beside loopback ones. Empty: a request with a foreign Origin is
+        /// refused.
+        allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;
+    }
 }
 
 /// Access modes.
@@ -71,83 +105,93 @@ pub enum AccessMode {
     Open,
 }
 
-/// Sizes and counts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// Largest JSON request body, after decoding. Default 64 MiB.
-    pub body_bytes: u64,
-    /// Most bytes of request bodies held at once by the process. Default 1 GiB.
-    pub body_budget_bytes: u64,
-    /// Largest request head. Default 64 KiB.
-    pub head_bytes: usize,
-    /// Most client connections at once. Default 10 000.
-    pub connections: usize,
+impl Word for AccessMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("open", Self::Open)];
 }
 
-/// Deadlines. Zero means none where stated.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timeouts {
-    /// A new connection's first request head must be complete in this time. Default 10 s.
-    pub head: Duration,
-    /// An idle keep-alive connection is closed after this time. Default 75 s.
-    pub keep_alive: Duration,
-    /// A request body must arrive at least in steps not further apart than this. Default 60 s.
-    pub body_idle: Duration,
-    /// Connecting to a node, TLS included. Default 5 s.
-    pub connect: Duration,
-    /// From sending a request until the node's answer begins; covers loading a model. Default 10 min.
-    pub header_wait: Duration,
-    /// Longest silence within an answer. Default 5 min.
-    pub idle: Duration,
-    /// Longest answer in all; zero is none. Default none.
-    pub total: Duration,
-    /// How long running streams may finish at shutdown. Default 30 s.
-    pub shutdown_grace: Duration,
+table! {
+    /// Sizes and counts.
+    Limits, LIMITS_DOC, LIMITS_KEYS of Config.limits {
+        /// Largest JSON request body, after decoding.
+        body_bytes: u64 = 64 * MIB, Size(KIB, 4 * GIB), Reload;
+        /// Most bytes of request bodies held at once by the process; beyond it requests get 503. At least
+        /// `body_bytes`.
+        body_budget_bytes: u64 = GIB, Size(KIB, 1024 * GIB), Restart;
+        /// Largest request head.
+        head_bytes: usize = 64 << 10, Size(8 * KIB, MIB), Reload;
+        /// Most client connections at once.
+        connections: usize = 10_000, Count(1, 1_000_000), Restart;
+    }
 }
 
-/// The data path.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Proxy {
-    /// Data-plane threads; 0 is one per core. Default 0.
-    pub threads: usize,
-    /// Further attempts after the first, before the first byte of the answer, 0 to 2. Default 2.
-    pub retries: u8,
-    /// Idle connections kept per node and thread. Default 64.
-    pub idle_per_node: usize,
-    /// Idle connections to a node are closed after this time. Default 60 s.
-    pub idle_close: Duration,
-    /// Send `X-Aivonx-Node`. Default true.
-    pub node_header: bool,
+table! {
+    /// Deadlines.
+    Timeouts, TIMEOUTS_DOC, TIMEOUTS_KEYS of Config.timeouts {
+        /// A new connection's first request head must be complete in this time.
+        head: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
+        /// An idle keep-alive connection is closed after this time.
+        keep_alive: Duration = seconds(75), Time::from(ms(10), hours(24)), Reload;
+        /// A request body must arrive at least in steps not further apart than this.
+        body_idle: Duration = seconds(60), Time::from(ms(10), hours(24)), Reload;
+        /// Connecting to a node, TLS included.
+        connect: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
+        /// From sending a request until the node's answer begins; covers loading a model.
+        header_wait: Duration = minutes(10), Time::from(ms(10), hours(24)), Reload;
+        /// Longest silence within an answer.
+        idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
+        /// Longest answer in all; "0" is none.
+        total: Duration = Duration::ZERO, Time::from(ms(10), hours(24 * 7)).or_none(), Reload;
+        /// How long running streams may finish at shutdown; "0" ends them at once.
+        shutdown_grace: Duration = seconds(30), Time::from(Duration::ZERO, hours(24)), Reload;
+    }
 }
 
-/// Health checks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Health {
-    /// Time between checks of one node, give or take a tenth. Default 10 s.
-    pub interval: Duration,
-    /// Time one check may take. Default 5 s.
-    pub timeout: Duration,
-    /// Failures in a row that move a node to standby. Default 3.
-    pub failures: u32,
-    /// Successes in a row that move it back. Default 2.
-    pub successes: u32,
+table! {
+    /// The data path.
+    Proxy, PROXY_DOC, PROXY_KEYS of Config.proxy {
+        /// Data-plane threads; 0 is one per core.
+        threads: usize = 0, Count(0, 1024), Restart;
+        /// Further attempts after the first, before the first byte of the answer.
+        retries: u8 = 2, Count(0, 2), Reload;
+        /// Idle connections kept per node and thread.
+        idle_per_node: usize = 64, Count(0, 10_000), Reload;
+        /// Idle connections to a node are closed after this time.
+        idle_close: Duration = seconds(60), Time::from(ms(10), hours(24)), Reload;
+        /// Send `X-Aivonx-Node` with the name of the node that answered.
+        node_header: bool = true, Flag, Reload;
+    }
 }
 
-/// Where the log goes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Log {
-    /// Default `auto`: journald if started by systemd, else stderr.
-    pub target: LogTarget,
-    /// Least severity, optionally per part (`info,fleet=debug`). Default `info`.
-    pub level: String,
-    /// Form of lines on stderr and in the file. Default `human`.
-    pub format: LogFormat,
-    /// The file, if the target is `file`. Default `aivonxd.log` in the data directory.
-    pub file: Option<PathBuf>,
-    /// The file is rotated at this size. Default 10 MiB.
-    pub rotate_bytes: u64,
-    /// Rotated files kept. Default 3.
-    pub rotate_keep: u32,
+table! {
+    /// Health checks.
+    Health, HEALTH_DOC, HEALTH_KEYS of Config.health {
+        /// Time between checks of one node, give or take a tenth.
+        interval: Duration = seconds(10), Time::from(ms(10), hours(24)), Reload;
+        /// Time one check may take.
+        timeout: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
+        /// Failures in a row that move a node to standby.
+        failures: u32 = 3, Count(1, 1000), Reload;
+        /// Successes in a row that move it back.
+        successes: u32 = 2, Count(1, 1000), Reload;
+    }
+}
+
+table! {
+    /// Where the log goes.
+    Log, LOG_DOC, LOG_KEYS of Config.log {
+        /// `auto` is journald if started by systemd, else stderr.
+        target: LogTarget = LogTarget::Auto, OneOf, Restart;
+        /// Least severity, optionally per part: `info,fleet=debug`.
+        level: String = "info".into(), LEVEL, Reload;
+        /// Form of lines on stderr and in the file.
+        format: LogFormat = LogFormat::Human, OneOf, Restart;
+        /// The file, if the target is `file`; empty is `aivonxd.log` in the data directory.
+        file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// The file is rotated at this size.
+        rotate_bytes: u64 = 10 * MIB, Size(64 * KIB, 64 * GIB), Restart;
+        /// Rotated files kept.
+        rotate_keep: u32 = 3, Count(0, 1000), Restart;
+    }
 }
 
 /// Log targets.
@@ -163,6 +207,11 @@ pub enum LogTarget {
     File,
 }
 
+impl Word for LogTarget {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("journald", Self::Journald), ("stderr", Self::Stderr), ("file", Self::File)];
+}
+
 /// Log line forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -172,83 +221,29 @@ pub enum LogFormat {
     Json,
 }
 
-/// The store.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoreOptions {
-    /// sled's page cache. Default 32 MiB, 16 to 64 MiB.
-    pub cache_bytes: u64,
-    /// Verified snapshots kept. Default 5.
-    pub snapshots: u32,
-    /// Time between snapshots while something changed. Default 1 h.
-    pub snapshot_interval: Duration,
-    /// Opening must finish in this time. Default 10 s.
-    pub open_deadline: Duration,
+impl Word for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("human", Self::Human), ("json", Self::Json)];
 }
 
-/// Key material.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Secrets {
-    /// The master key file; generated if absent. Default `master.key` in the data directory.
-    pub master_key: Option<PathBuf>,
+table! {
+    /// The embedded store.
+    StoreOptions, STORE_DOC, STORE_KEYS of Config.store {
+        /// Its page cache.
+        cache_bytes: u64 = 32 * MIB, Size(16 * MIB, 64 * MIB), Restart;
+        /// Verified snapshots kept.
+        snapshots: u32 = 5, Count(1, 1000), Restart;
+        /// Time between snapshots while something changed.
+        snapshot_interval: Duration = hours(1), Time::from(seconds(1), hours(24 * 7)), Restart;
+        /// Opening must finish in this time.
+        open_deadline: Duration = seconds(10), Time::from(seconds(1), hours(1)), Restart;
+    }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data_dir: "/var/lib/aivonx".into(),
-            listen: vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 11435)), diagnostics: false }],
-            control: Control { socket: "/run/aivonx/control.sock".into(), group: "aivonx".into() },
-            access: Access {
-                mode: AccessMode::Open,
-                i_understand: false,
-                allow_model_management: false,
-                allowed_hosts: Vec::new(),
-                allowed_origins: Vec::new(),
-            },
-            limits: Limits {
-                body_bytes: 64 << 20,
-                body_budget_bytes: 1 << 30,
-                head_bytes: 64 << 10,
-                connections: 10_000,
-            },
-            timeouts: Timeouts {
-                head: Duration::from_secs(10),
-                keep_alive: Duration::from_secs(75),
-                body_idle: Duration::from_secs(60),
-                connect: Duration::from_secs(5),
-                header_wait: Duration::from_secs(600),
-                idle: Duration::from_secs(300),
-                total: Duration::ZERO,
-                shutdown_grace: Duration::from_secs(30),
-            },
-            proxy: Proxy {
-                threads: 0,
-                retries: 2,
-                idle_per_node: 64,
-                idle_close: Duration::from_secs(60),
-                node_header: true,
-            },
-            health: Health {
-                interval: Duration::from_secs(10),
-                timeout: Duration::from_secs(5),
-                failures: 3,
-                successes: 2,
-            },
-            log: Log {
-                target: LogTarget::Auto,
-                level: "info".into(),
-                format: LogFormat::Human,
-                file: None,
-                rotate_bytes: 10 << 20,
-                rotate_keep: 3,
-            },
-            store: StoreOptions {
-                cache_bytes: 32 << 20,
-                snapshots: 5,
-                snapshot_interval: Duration::from_secs(3600),
-                open_deadline: Duration::from_secs(10),
-            },
-            secrets: Secrets { master_key: None },
-        }
+table! {
+    /// Key material.
+    Secrets, SECRETS_DOC, SECRETS_KEYS of Config.secrets {
+        /// The master key file, generated if absent; empty is `master.key` in the data directory. A key beside the
+        /// store protects copies of the store, no more.
+        master_key: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
     }
 }

@@ -1,0 +1,127 @@
+//! What no key shows alone: rules about several.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use super::{
+    load::{Find, Places},
+    model::{AccessMode, Config, LogTarget},
+    table::LISTEN,
+    units::show_size,
+};
+
+/// Breaches of those rules. Keys in `bad` have mistakes already and are left out of it.
+pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>) -> Vec<Find> {
+    let rules = Rules { config, places, bad };
+    let mut finds = Vec::new();
+    if !bad.contains(LISTEN) {
+        rules.open_to_a_network(&mut finds);
+        rules.twice_the_same_listener(&mut finds);
+    }
+    rules.budget_below_one_body(&mut finds);
+    rules.log_file_unused(&mut finds);
+    finds
+}
+
+struct Rules<'a> {
+    config: &'a Config,
+    places: &'a Places,
+    bad: &'a BTreeSet<String>,
+}
+
+impl Rules<'_> {
+    fn usable(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|key| self.bad.contains(*key))
+    }
+
+    /// The place of the first of `keys` that is given.
+    fn place(&self, keys: &[&str]) -> Range<usize> {
+        keys.iter().find_map(|key| self.places.get(*key)).cloned().unwrap_or(0..0)
+    }
+
+    fn listen_place(&self, at: usize) -> Range<usize> {
+        self.place(&[&format!("{LISTEN}[{at}].address"), &format!("{LISTEN}[{at}]")])
+    }
+
+    fn open_to_a_network(&self, finds: &mut Vec<Find>) {
+        let access = &self.config.access;
+        if access.mode != AccessMode::Open
+            || access.i_understand
+            || !self.usable(&["access.mode", "access.i_understand"])
+        {
+            return;
+        }
+        for (at, listen) in self.config.listen.iter().enumerate() {
+            let key = format!("{LISTEN}[{at}].address");
+            if listen.address.ip().to_canonical().is_loopback() || !self.usable(&[&key]) {
+                continue;
+            }
+            finds.push(Find {
+                span: self.listen_place(at),
+                what: format!(
+                    "{key} is {}, not loopback, and access.mode is \"open\": everyone who can reach it may use every model",
+                    listen.address
+                ),
+                accepted: Some("a loopback address, or any with access.i_understand = true".into()),
+                fix: Some(format!(
+                    "listen on \"127.0.0.1:{}\", or write i_understand = true under [access] if the network is trusted",
+                    listen.address.port()
+                )),
+            });
+        }
+    }
+
+    fn twice_the_same_listener(&self, finds: &mut Vec<Find>) {
+        let mut seen = BTreeMap::new();
+        for (at, listen) in self.config.listen.iter().enumerate() {
+            // Port 0 is another one every time.
+            if listen.address.port() == 0 || !self.usable(&[&format!("{LISTEN}[{at}].address")]) {
+                continue;
+            }
+            let Some(first) = seen.insert(listen.address, at) else { continue };
+            seen.insert(listen.address, first);
+            finds.push(Find {
+                span: self.listen_place(at),
+                what: format!(
+                    "{LISTEN}[{at}].address is {}, as {LISTEN}[{first}].address is",
+                    listen.address
+                ),
+                accepted: None,
+                fix: Some("keep one of the two, or give this one another port".into()),
+            });
+        }
+    }
+
+    fn budget_below_one_body(&self, finds: &mut Vec<Find>) {
+        let (budget, body) = ("limits.body_budget_bytes", "limits.body_bytes");
+        let limits = &self.config.limits;
+        if limits.body_budget_bytes >= limits.body_bytes || !self.usable(&[budget, body]) {
+            return;
+        }
+        let (most, one) = (show_size(limits.body_budget_bytes), show_size(limits.body_bytes));
+        finds.push(Find {
+            span: self.place(&[budget, body]),
+            what: format!("{budget} is {most}, which is less than one body of {body}, {one}"),
+            accepted: Some(format!("at least {one}")),
+            fix: Some(format!(
+                "raise body_budget_bytes to \"{one}\" or more, or lower body_bytes to \"{most}\""
+            )),
+        });
+    }
+
+    fn log_file_unused(&self, finds: &mut Vec<Find>) {
+        let log = &self.config.log;
+        if log.file.is_none() || log.target == LogTarget::File || !self.usable(&["log.file", "log.target"]) {
+            return;
+        }
+        finds.push(Find {
+            span: self.place(&["log.file"]),
+            what: "log.file is given, but log.target is not \"file\", so that nothing would be written to it"
+                .into(),
+            accepted: None,
+            fix: Some("write target = \"file\" under [log], or remove file".into()),
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! The configuration in effect: read once, read again on request, watched by those who follow it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aivonx_protocol::config::{Reloaded, Setting};
+use tokio::sync::watch;
+
+use super::{
+    load::{Loaded, load},
+    mistake::Mistakes,
+    model::{Config, Listen},
+    origin::{Origin, Origins},
+    table::{Applies, LISTEN, LISTEN_KEYS, SECTIONS, dotted},
+};
+
+/// The configuration in effect, with where each value comes from. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// None in dev, which has no file.
+    file: Option<PathBuf>,
+    current: watch::Sender<Arc<Config>>,
+    /// Held while both this and `current` are read or changed.
+    origins: Mutex<Origins>,
+}
+
+impl Live {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_file(path: &Path) -> Result<Self, Mistakes> {
+        let Loaded { config, origins } = load(path)?;
+        Ok(Self::new(Some(path.to_owned()), config, origins))
+    }
+
+    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed.
+    #[must_use]
+    pub fn dev(dir: &Path, listen: SocketAddr) -> Self {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let mut config = Config::default();
+        config.control.socket = dir.join("control.sock");
+        config.control.group = String::new();
+        config.data_dir = dir;
+        config.access.allow_model_management = true;
+        config.listen = vec![Listen { address: listen, diagnostics: true }];
+        let mut origins = Origins::default();
+        for key in [
+            "data_dir",
+            "listen[0].address",
+            "listen[0].diagnostics",
+            "control.socket",
+            "control.group",
+            "access.allow_model_management",
+        ] {
+            origins.set(key, Origin::CommandLine);
+        }
+        Self::new(None, config, origins)
+    }
+
+    fn new(file: Option<PathBuf>, config: Config, origins: Origins) -> Self {
+        let current = watch::Sender::new(Arc::new(config));
+        Self { inner: Arc::new(Inner { file, current, origins: Mutex::new(origins) }) }
+    }
+
+    /// The values in effect. Data-plane threads follow [`Live::subscribe`] instead of asking per request.
+    #[must_use]
+    pub fn get(&self) -> Arc<Config> {
+        self.inner.current.borrow().clone()
+    }
+
+    /// The values in effect, now and whenever a reload changes some.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.current.subscribe()
+    }
+
+    /// Every key with its value and origin, in the order of the default file. No value is secret: key material is
+    /// named by path.
+    #[must_use]
+    pub fn show(&self) -> Vec<Setting> {
+        let origins = self.origins();
+        let config = self.get();
+        let setting = |key: String, value| {
+            let origin = origins.get(&key).to_string();
+            Setting { key, value, origin }
+        };
+        let mut settings = Vec::new();
+        for section in &SECTIONS {
+            for key in section.keys {
+                settings.push(setting(dotted(section.name, key.name), (key.show)(&config)));
+            }
+            if section.name.is_empty() {
+                for (at, listen) in config.listen.iter().enumerate() {
+                    let prefix = format!("{LISTEN}[{at}]");
+                    settings.extend(
+                        LISTEN_KEYS.iter().map(|key| setting(dotted(&prefix, key.name), (key.show)(listen))),
+                    );
+                }
+            }
+        }
+        settings
+    }
+
+    /// Reads the file again, puts into effect what may change in a running daemon, and says what did and what
+    /// waits for a restart. Without a file there is nothing to do.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file; then nothing changes.
+    pub fn reload(&self) -> Result<Reloaded, Mistakes> {
+        let mut origins = self.origins();
+        let mut done = Reloaded { applied: Vec::new(), needs_restart: Vec::new() };
+        let Some(file) = &self.inner.file else { return Ok(done) };
+        let Loaded { config: mut next, origins: mut next_origins } = load(file)?;
+        let running = self.get();
+        let mut keep_body_bytes = false;
+        if next.listen != running.listen {
+            next.listen.clone_from(&running.listen);
+            next_origins.keep(LISTEN, &origins);
+            done.needs_restart.push(LISTEN.into());
+        }
+        // A larger body than the running budget could never be let in: the two wait together.
+        if next.limits.body_bytes > running.limits.body_budget_bytes {
+            keep_body_bytes = true;
+        }
+        for section in &SECTIONS {
+            for key in section.keys {
+                if (key.show)(&running) == (key.show)(&next) {
+                    continue;
+                }
+                let name = dotted(section.name, key.name);
+                if key.applies == Applies::Reload && !(keep_body_bytes && name == "limits.body_bytes") {
+                    done.applied.push(name);
+                } else {
+                    (key.copy)(&running, &mut next);
+                    next_origins.keep(&name, &origins);
+                    done.needs_restart.push(name);
+                }
+            }
+        }
+        *origins = next_origins;
+        if !done.applied.is_empty() {
+            self.inner.current.send_replace(Arc::new(next));
+        }
+        Ok(done)
+    }
+
+    fn origins(&self) -> MutexGuard<'_, Origins> {
+        // Replaced as a whole, so a panic elsewhere cannot have left half of it.
+        self.inner.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

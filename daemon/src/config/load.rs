@@ -1,0 +1,135 @@
+//! Reads a file and finds everything that is wrong with it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, ErrorKind, Read as _},
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
+
+use toml::de::DeTable;
+
+use super::{
+    check, document,
+    mistake::{Mistake, Mistakes, Spot, line_of},
+    model::Config,
+    origin::{Origin, Origins},
+    syntax,
+};
+
+/// Largest file that is read, bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// A configuration without mistakes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Where they come from.
+    pub origins: Origins,
+}
+
+/// Reads and validates a file.
+///
+/// # Errors
+/// Everything that is wrong with it, not only the first mistake.
+pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
+    let bytes = read(path).map_err(|e| Mistakes::new(path, vec![unreadable(path, &e)]))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(path, text),
+        Err(e) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let at = e.valid_up_to();
+            let mistake = Mistake {
+                spot: Some(Spot::new(&text, at..at + 1)),
+                what: "the file is not UTF-8 from here on".into(),
+                accepted: None,
+                fix: Some("save it as UTF-8".into()),
+            };
+            Err(Mistakes::new(path, vec![mistake]))
+        }
+    }
+}
+
+/// Validates the text of a file.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut finds = syntax::mistakes(text, &errors);
+    let broken: Vec<usize> = finds.iter().map(|find| line_of(text, find.span.start)).collect();
+    let read = document::read(root.get_ref());
+    // What the parser made of a broken line says nothing about what was meant.
+    finds.extend(read.finds.into_iter().filter(|find| !broken.contains(&line_of(text, find.span.start))));
+    if broken.is_empty() {
+        finds.extend(check::mistakes(&read.config, &read.places, &read.bad));
+    }
+    if finds.is_empty() {
+        return Ok(Loaded { config: read.config, origins: origins(path, text, &read.places) });
+    }
+    finds.sort_by_key(|find| find.span.start);
+    let found = finds.into_iter().map(|find| find.mistake(text)).collect();
+    Err(Mistakes::new(path, found))
+}
+
+/// Places of values by dotted key, in bytes.
+pub(super) type Places = BTreeMap<String, Range<usize>>;
+
+fn origins(path: &Path, text: &str, places: &Places) -> Origins {
+    let file: Arc<str> = path.display().to_string().into();
+    let mut origins = Origins::default();
+    for (key, span) in places {
+        origins.set(key, Origin::File { file: file.clone(), line: line_of(text, span.start) });
+    }
+    origins
+}
+
+/// A mistake with its place in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Find {
+    pub(super) span: Range<usize>,
+    pub(super) what: String,
+    pub(super) accepted: Option<String>,
+    pub(super) fix: Option<String>,
+}
+
+impl Find {
+    fn mistake(self, text: &str) -> Mistake {
+        let Self { span, what, accepted, fix } = self;
+        Mistake { spot: Some(Spot::new(text, span)), what, accepted, fix }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Mistake {
+    let shown = aivonx_protocol::Untrusted::new(&path.display().to_string()).to_string();
+    let (what, fix) = match error.kind() {
+        ErrorKind::NotFound => (
+            "there is no such file".into(),
+            format!("make one with every default in it: aivonxd check --print-default > {shown}"),
+        ),
+        ErrorKind::PermissionDenied => (
+            "this user may not read it".into(),
+            format!("run as its owner, or let the group read it: chgrp aivonx {shown}; chmod 640 {shown}"),
+        ),
+        ErrorKind::IsADirectory => (
+            "is a directory".into(),
+            format!("name a file, and make it with: aivonxd check --print-default > {shown}/aivonxd.toml"),
+        ),
+        ErrorKind::FileTooLarge => (
+            format!("is larger than {LARGEST} bytes"),
+            "a configuration is a few KiB: is it the right file?".into(),
+        ),
+        _ => (format!("cannot be read: {error}"), "name a readable file".into()),
+    };
+    Mistake { spot: None, what, accepted: None, fix: Some(fix) }
+}
