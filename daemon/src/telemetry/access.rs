@@ -27,6 +27,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every way, in the order of the enum: `ALL[o as usize] == o`.
+    pub const ALL: [Self; 8] = [
+        Self::Complete,
+        Self::Refused,
+        Self::NoNode,
+        Self::NodeFailed,
+        Self::Broken,
+        Self::ClientGone,
+        Self::TimedOut,
+        Self::Ended,
+    ];
+
     /// The word used in logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -65,9 +65,10 @@ impl Filter {
     pub(crate) fn passes(&self, record: &Record) -> bool {
         record.level <= self.level
             && self.since.is_none_or(|since| record.time >= since)
-            && self.node.as_deref().is_none_or(|node| record.field("node") == Some(node))
+            && self.node.as_deref().is_none_or(|node| record.is_about(node))
             && self.grep.as_ref().is_none_or(|re| {
-                re.is_match(record.message()) || record.fields().any(|f| re.is_match(f.value))
+                let text = record.text();
+                re.is_match(text.message()) || text.fields().any(|f| re.is_match(f.value))
             })
     }
 }

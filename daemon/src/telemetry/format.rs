@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
 
-use super::record::{FieldRef, Record};
+use super::{
+    record::{Body, Record},
+    wording::{Sentence, each_field},
+};
 use crate::config::LogFormat;
 
 /// How lines look.
@@ -23,11 +26,13 @@ pub(crate) struct Formatter {
     second: u64,
     /// `2026-11-22T03:04:05`
     stamp: String,
+    /// Reused.
+    words: String,
 }
 
 impl Formatter {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, second: u64::MAX, stamp: String::new() }
+        Self { style, second: u64::MAX, stamp: String::new(), words: String::new() }
     }
 
     /// Appends `record` as one line.
@@ -57,22 +62,22 @@ impl Formatter {
         out.push(' ');
         out.push_str(record.target);
         out.push_str(": ");
-        escape(record.message(), out);
-        for field in record.fields().filter(|f| !said_already(record, f)) {
-            out.push(' ');
-            out.push_str(field.name);
-            out.push('=');
-            if field.bare || plain(field.value) {
-                escape(field.value, out);
-            } else {
-                out.push('"');
-                for (i, piece) in field.value.split('"').enumerate() {
-                    if i > 0 {
-                        out.push_str("\\\"");
-                    }
-                    escape(piece, out);
+        match &record.body {
+            Body::Text(text) => {
+                escape(text.message(), out);
+                for field in text.fields() {
+                    human_field(field.name, field.value, field.bare, out);
                 }
-                out.push('"');
+            }
+            Body::Access(request) => {
+                self.words.clear();
+                let _ = write!(self.words, "{}", Sentence(request));
+                escape(&self.words, out);
+                each_field(request, |name, value, bare| {
+                    if !said_already(name, value) {
+                        human_field(name, value, bare, out);
+                    }
+                });
             }
         }
     }
@@ -90,8 +95,9 @@ impl Formatter {
         let _ = write!(out, "\",\"seq\":{},\"level\":\"{level}\",\"target\":", record.seq);
         json_string(record.target, out);
         out.push_str(",\"message\":");
-        json_string(record.message(), out);
-        for field in record.fields() {
+        let text = record.text();
+        json_string(text.message(), out);
+        for field in text.fields() {
             out.push(',');
             if matches!(field.name, "time" | "seq" | "level" | "target" | "message") {
                 let _ = write!(out, "\"field_{}\"", field.name);
@@ -128,15 +134,32 @@ impl Formatter {
     }
 }
 
-/// Fields that an access event's message has said, or that say that nothing special happened.
-fn said_already(record: &Record, field: &FieldRef<'_>) -> bool {
-    record.target == "access"
-        && match field.name {
-            "method" | "route" | "model" | "node" | "status" | "duration_ms" => true,
-            "retries" => field.value == "0",
-            "outcome" => field.value == "complete",
-            _ => false,
+fn human_field(name: &str, value: &str, bare: bool, out: &mut String) {
+    out.push(' ');
+    out.push_str(name);
+    out.push('=');
+    if bare || plain(value) {
+        escape(value, out);
+        return;
+    }
+    out.push('"');
+    for (i, piece) in value.split('"').enumerate() {
+        if i > 0 {
+            out.push_str("\\\"");
         }
+        escape(piece, out);
+    }
+    out.push('"');
+}
+
+/// Fields of a request that its sentence has said, or that say that nothing special happened.
+fn said_already(name: &str, value: &str) -> bool {
+    match name {
+        "method" | "route" | "model" | "node" | "status" | "duration_ms" => true,
+        "retries" => value == "0",
+        "outcome" => value == "complete",
+        _ => false,
+    }
 }
 
 /// Whether a value needs no quotes.

@@ -23,7 +23,7 @@ use super::{
     panic,
     pipe::{Pipe, Sink},
     process,
-    sink::{self, AccessQueue, AccessSink},
+    sink::{self, AccessQueue, AccessSink, Outlet},
     stream::{Lines, Stderr},
     tap::Tap,
 };
@@ -157,7 +157,13 @@ impl Telemetry {
     /// runtime; until then up to [`sink::WAITING_MAX`] records wait.
     pub fn spawn(&self) {
         let Some(queue) = take(&self.queue) else { return };
-        let task = sink::drain(self.access(), queue, self.metrics(), self.stop.subscribe());
+        let outlet = Outlet {
+            level: self.level.clone(),
+            hub: self.hub(),
+            pipe: self.pipe.clone(),
+            metrics: self.metrics(),
+        };
+        let task = sink::drain(self.access(), queue, outlet, self.stop.subscribe());
         *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(task));
     }
 
@@ -188,13 +194,20 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-struct Chosen {
-    sink: Box<dyn Sink>,
-    name: String,
-    warning: Option<String>,
+/// The sink, and what to say of it.
+pub(crate) struct Chosen {
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) name: String,
+    pub(crate) warning: Option<String>,
 }
 
-fn choose(log: &Log, data_dir: &Path, for_people: bool, socket: &Path) -> Result<Chosen, InitError> {
+/// Finds where the log goes. `socket` is where journald listens.
+pub(crate) fn choose(
+    log: &Log,
+    data_dir: &Path,
+    for_people: bool,
+    socket: &Path,
+) -> Result<Chosen, InitError> {
     let terminal = io::stderr().is_terminal();
     let target = match log.target {
         // Terminals started by a desktop's session manager inherit the variable.

@@ -75,8 +75,9 @@ impl Journald {
         self.put("PRIORITY", priority);
         self.put("SYSLOG_IDENTIFIER", IDENTIFIER);
         self.put("AIVONX_TARGET", record.target);
-        self.put("MESSAGE", record.message());
-        for field in record.fields() {
+        let text = record.text();
+        self.put("MESSAGE", text.message());
+        for field in text.fields() {
             if let Some(name) = name(field.name) {
                 self.put(&name, field.value);
             }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aivonx_protocol::log::Level;
 use arc_swap::ArcSwap;
 use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::filter::Targets;
@@ -143,6 +144,18 @@ impl LevelHandle {
         self.0.load().would_enable(meta.target(), meta.level())
     }
 
+    /// Least severity of access events that is wanted; None: none at all.
+    pub(crate) fn access(&self) -> Option<Level> {
+        let targets = self.0.load();
+        let wants = |level| targets.would_enable("access", &level);
+        match () {
+            () if wants(tracing::Level::INFO) => Some(Level::Info),
+            () if wants(tracing::Level::WARN) => Some(Level::Warn),
+            () if wants(tracing::Level::ERROR) => Some(Level::Error),
+            () => None,
+        }
+    }
+
     pub(crate) fn interest(&self, meta: &Metadata<'_>) -> Interest {
         if self.enabled(meta) { Interest::always() } else { Interest::never() }
     }
@@ -162,7 +175,8 @@ impl LevelHandle {
 mod tests {
     use tracing::Level;
 
-    use super::*;
+    use super::LevelError;
+    use super::parse;
 
     #[test]
     fn parts_libraries_and_the_rest() {

@@ -80,25 +80,34 @@ pub(crate) struct RequestSet {
     pub(crate) status: u16,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TokenSet {
-    pub(crate) model: Name,
-    pub(crate) node: Name,
-    pub(crate) direction: &'static str,
+/// What was counted under one set of labels. One look-up a request finds them all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) requests: u64,
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+}
+
+/// Durations of one route.
+#[derive(Debug)]
+pub(crate) struct RouteTimes {
+    pub(crate) route: &'static str,
+    pub(crate) first_byte: Histogram,
+    pub(crate) duration: Histogram,
 }
 
 /// Everything counted so far.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) total: u64,
-    pub(crate) requests: HashMap<RequestSet, u64>,
-    pub(crate) outcomes: HashMap<&'static str, u64>,
+    pub(crate) requests: HashMap<RequestSet, Counts>,
+    /// By the outcome's number.
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) retries: u64,
-    pub(crate) tokens: HashMap<TokenSet, u64>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    pub(crate) first_byte: HashMap<&'static str, Histogram>,
-    pub(crate) duration: HashMap<&'static str, Histogram>,
+    /// One per route of the route table that was asked for.
+    pub(crate) times: Vec<RouteTimes>,
     pub(crate) gauges: Gauges,
     /// Names of the nodes seen at the last scrape.
     known: HashSet<Arc<str>>,
@@ -107,23 +116,40 @@ pub(crate) struct State {
 impl State {
     fn add(&mut self, r: &AccessRecord) {
         self.total += 1;
-        *self.outcomes.entry(r.outcome.name()).or_default() += 1;
+        self.outcomes[r.outcome as usize] += 1;
         self.retries += u64::from(r.retries);
         self.bytes_in += r.bytes_in;
         self.bytes_out += r.bytes_out;
-        self.duration.entry(r.route).or_default().observe(r.duration);
+        let times = self.times(r.route);
+        times.duration.observe(r.duration);
         if let Some(first_byte) = r.first_byte {
-            self.first_byte.entry(r.route).or_default().observe(first_byte);
+            times.first_byte.observe(first_byte);
         }
-        let set =
+        let counts = self.counts(r);
+        counts.requests += 1;
+        counts.input += r.prompt_tokens.unwrap_or(0);
+        counts.output += r.output_tokens.unwrap_or(0);
+    }
+
+    fn times(&mut self, route: &'static str) -> &mut RouteTimes {
+        let at = self.times.iter().position(|t| t.route == route).unwrap_or_else(|| {
+            self.times.push(RouteTimes {
+                route,
+                first_byte: Histogram::default(),
+                duration: Histogram::default(),
+            });
+            self.times.len() - 1
+        });
+        &mut self.times[at]
+    }
+
+    fn counts(&mut self, r: &AccessRecord) -> &mut Counts {
+        let mut set =
             RequestSet { route: r.route, model: r.model.clone(), node: r.node.clone(), status: r.status };
-        bump(&mut self.requests, set, 1, |set| set.model = None);
-        for (direction, count) in [("input", r.prompt_tokens), ("output", r.output_tokens)] {
-            if let Some(count) = count {
-                let set = TokenSet { model: r.model.clone(), node: r.node.clone(), direction };
-                bump(&mut self.tokens, set, count, |set| set.model = None);
-            }
+        if self.requests.len() >= SETS_MAX && !self.requests.contains_key(&set) {
+            set.model = None;
         }
+        self.requests.entry(set).or_default()
     }
 
     /// Takes over the gauges and forgets nodes that are gone.
@@ -134,27 +160,10 @@ impl State {
                 node.as_ref().is_some_and(|name| self.known.contains(name) && !now.contains(name))
             };
             self.requests.retain(|set, _| !gone(&set.node));
-            self.tokens.retain(|set, _| !gone(&set.node));
         }
         self.known = now;
         self.gauges = gauges.clone();
     }
-}
-
-fn bump<K: Eq + std::hash::Hash>(
-    sets: &mut HashMap<K, u64>,
-    mut key: K,
-    by: u64,
-    coarsen: impl FnOnce(&mut K),
-) {
-    if let Some(count) = sets.get_mut(&key) {
-        *count += by;
-        return;
-    }
-    if sets.len() >= SETS_MAX {
-        coarsen(&mut key);
-    }
-    *sets.entry(key).or_default() += by;
 }
 
 /// The daemon's metrics.
@@ -173,10 +182,6 @@ impl Metrics {
     /// Metrics of a daemon that has just started.
     pub(crate) fn new(losses: Arc<Losses>, access: AccessSink) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        for outcome in [Outcome::Complete, Outcome::NodeFailed, Outcome::Broken] {
-            // Rates of what has not happened yet are zero, not absent.
-            lock(&state).outcomes.insert(outcome.name(), 0);
-        }
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Page { state: state.clone(), losses, access }));
         Self { state, registry }

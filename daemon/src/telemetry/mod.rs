@@ -52,6 +52,7 @@ mod stream;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use access::{AccessRecord, Outcome};
 pub use filter::FilterError;

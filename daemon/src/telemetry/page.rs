@@ -1,7 +1,7 @@
 //! The page a scrape gets: every family in one place, in the order it is printed.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, atomic::Ordering},
     time::UNIX_EPOCH,
@@ -15,6 +15,7 @@ use prometheus_client::{
 };
 
 use super::{
+    access::Outcome,
     histogram::Histogram,
     metrics::{State, lock},
     pipe::Losses,
@@ -47,33 +48,41 @@ impl Collector for Page {
 impl Page {
     fn requests(&self, out: &mut Writer<'_>) -> fmt::Result {
         let state = lock(&self.state);
-        let sets = sorted(&state.requests).into_iter().map(|(set, n)| {
+        let mut requests: Vec<_> = state.requests.iter().collect();
+        requests.sort_unstable_by_key(|(set, _)| *set);
+        let sets = requests.iter().map(|(set, counts)| {
             let labels = [
                 ("route", set.route.to_owned()),
                 ("model", text(&set.model)),
                 ("node", text(&set.node)),
                 ("status", set.status.to_string()),
             ];
-            (labels, *n)
+            (labels, counts.requests)
         });
         out.counters("aivonx_requests", "Requests answered", sets)?;
-        let sets = sorted(&state.outcomes).into_iter().map(|(outcome, n)| ([("outcome", *outcome)], *n));
+        let sets = Outcome::ALL.map(|o| ([("outcome", o.name())], state.outcomes[o as usize]));
         out.counters("aivonx_outcomes", "How requests ended", sets)?;
         out.counter("aivonx_retries", "Attempts after the first", state.retries)?;
-        let sets = sorted(&state.tokens).into_iter().map(|(set, n)| {
-            let labels = [
-                ("model", text(&set.model)),
-                ("node", text(&set.node)),
-                ("direction", set.direction.to_owned()),
-            ];
-            (labels, *n)
+        let mut tokens = BTreeMap::<_, u64>::new();
+        for (set, counts) in &requests {
+            for (direction, n) in [("input", counts.input), ("output", counts.output)] {
+                if n > 0 {
+                    *tokens.entry((text(&set.model), text(&set.node), direction)).or_default() += n;
+                }
+            }
+        }
+        let sets = tokens.into_iter().map(|((model, node, direction), n)| {
+            ([("model", model), ("node", node), ("direction", direction.to_owned())], n)
         });
         out.counters("aivonx_tokens", "Tokens as counted by the nodes", sets)?;
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
-        out.histograms("aivonx_request_first_byte", help, &state.first_byte)?;
-        out.histograms("aivonx_request_duration", "Time from a request's head to its end", &state.duration)?;
+        let mut times: Vec<_> = state.times.iter().collect();
+        times.sort_unstable_by_key(|t| t.route);
+        out.histograms("aivonx_request_first_byte", help, times.iter().map(|t| (t.route, &t.first_byte)))?;
+        let help = "Time from a request's head to its end";
+        out.histograms("aivonx_request_duration", help, times.iter().map(|t| (t.route, &t.duration)))?;
         out.gauge(
             "aivonx_active_streams",
             "Answers being sent now",
@@ -189,10 +198,15 @@ impl Writer<'_> {
         value.map_or(Ok(()), |value| family.encode_gauge(&value))
     }
 
-    fn histograms(&mut self, name: &str, help: &str, sets: &HashMap<&'static str, Histogram>) -> fmt::Result {
+    fn histograms<'h>(
+        &mut self,
+        name: &str,
+        help: &str,
+        sets: impl Iterator<Item = (&'static str, &'h Histogram)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (route, h) in sorted(sets) {
-            family.encode_family(&[("route", *route)])?.encode_histogram::<NoLabelSet>(
+        for (route, h) in sets.filter(|(_, h)| h.count() > 0) {
+            family.encode_family(&[("route", route)])?.encode_histogram::<NoLabelSet>(
                 h.sum(),
                 h.count(),
                 &h.buckets(),
@@ -201,12 +215,6 @@ impl Writer<'_> {
         }
         Ok(())
     }
-}
-
-fn sorted<K: Ord, V>(sets: &HashMap<K, V>) -> Vec<(&K, &V)> {
-    let mut sets: Vec<_> = sets.iter().collect();
-    sets.sort_by(|a, b| a.0.cmp(b.0));
-    sets
 }
 
 fn text(name: &Option<Arc<str>>) -> String {

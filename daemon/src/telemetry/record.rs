@@ -1,6 +1,7 @@
-//! One event as the daemon holds it: two allocations, whatever the number of fields.
+//! One event as the daemon holds it.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     fmt::{self, Write as _},
     time::{SystemTime, UNIX_EPOCH},
@@ -12,7 +13,11 @@ use aivonx_protocol::{
 };
 use tracing::field::{Field, Visit};
 
-use super::redact::{self, Verdict};
+use super::{
+    access::AccessRecord,
+    redact::{self, Verdict},
+    wording,
+};
 
 /// Longest message, bytes; what is longer is cut and ends with `…`.
 pub(crate) const MESSAGE_MAX: usize = 8 << 10;
@@ -30,6 +35,22 @@ pub(crate) struct Record {
     pub(crate) level: Level,
     /// Without our crate's name: `fleet::health`, `access`.
     pub(crate) target: &'static str,
+    pub(crate) body: Body,
+}
+
+/// What an event says.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is by far the most frequent")]
+pub(crate) enum Body {
+    /// Words, written down when it happened.
+    Text(Text),
+    /// A finished request, put into words only where someone reads it.
+    Access(AccessRecord),
+}
+
+/// Message and fields in two allocations, whatever their number.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
     text: Box<str>,
     message: (u32, u32),
     fields: Box<[Slot]>,
@@ -58,12 +79,66 @@ impl Record {
     /// A record of telemetry's own, outside tracing: for what the writer thread must say without feeding
     /// itself.
     pub(crate) fn own(level: Level, event: &'static str, message: &str) -> Self {
-        let mut draft = Draft::default();
-        draft.put("message", false, |w| w.write_str(message));
-        draft.put("event", false, |w| w.write_str(event));
-        draft.finish(level, "telemetry")
+        Draft::record(level, "telemetry", |draft| {
+            draft.put("message", false, |w| w.write_str(message));
+            draft.put("event", false, |w| w.write_str(event));
+        })
     }
 
+    /// A finished request.
+    pub(crate) fn access(level: Level, time: UnixMillis, request: AccessRecord) -> Self {
+        Self { seq: 0, time, level, target: "access", body: Body::Access(request) }
+    }
+
+    /// The event in words.
+    pub(crate) fn text(&self) -> Cow<'_, Text> {
+        match &self.body {
+            Body::Text(text) => Cow::Borrowed(text),
+            Body::Access(request) => Cow::Owned(Draft::with(|draft| {
+                draft.add("message", false, |w| write!(w, "{}", wording::Sentence(request)));
+                wording::each_field(request, |name, value, bare| {
+                    draft.add(name, bare, |w| w.write_str(value));
+                });
+                draft.finish()
+            })),
+        }
+    }
+
+    /// Whether the event is about the node of this name.
+    pub(crate) fn is_about(&self, node: &str) -> bool {
+        match &self.body {
+            Body::Text(text) => text.fields().any(|f| f.name == "node" && f.value == node),
+            Body::Access(request) => request.node.as_deref() == Some(node),
+        }
+    }
+
+    /// Bytes held, allocations included.
+    pub(crate) fn size(&self) -> usize {
+        let body = match &self.body {
+            Body::Text(text) => text.text.len() + text.fields.len() * size_of::<Slot>(),
+            // The names are shared with the snapshot.
+            Body::Access(request) => {
+                let texts = [&request.client_request_id, &request.error];
+                request.method.len() + texts.into_iter().flatten().map(|t| t.len()).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + 16 + body
+    }
+
+    pub(crate) fn to_event(&self) -> LogEvent {
+        let text = self.text();
+        LogEvent {
+            seq: self.seq,
+            time: self.time,
+            level: self.level,
+            target: self.target.to_owned(),
+            message: text.message().to_owned(),
+            fields: text.fields().map(|f| (f.name.to_owned(), f.value.to_owned())).collect(),
+        }
+    }
+}
+
+impl Text {
     pub(crate) fn message(&self) -> &str {
         self.text.get(self.message.0 as usize..self.message.1 as usize).unwrap_or_default()
     }
@@ -77,27 +152,6 @@ impl Record {
                 .unwrap_or_default(),
             bare: slot.bare,
         })
-    }
-
-    /// The value of a field.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.fields().find(|f| f.name == name).map(|f| f.value)
-    }
-
-    /// Bytes held, allocations included.
-    pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + 16 + self.text.len() + self.fields.len() * size_of::<Slot>()
-    }
-
-    pub(crate) fn to_event(&self) -> LogEvent {
-        LogEvent {
-            seq: self.seq,
-            time: self.time,
-            level: self.level,
-            target: self.target.to_owned(),
-            message: self.message().to_owned(),
-            fields: self.fields().map(|f| (f.name.to_owned(), f.value.to_owned())).collect(),
-        }
     }
 }
 
@@ -122,26 +176,25 @@ thread_local! {
 impl Draft {
     /// Runs `write` on this thread's reused draft and makes the record.
     pub(crate) fn record(level: Level, target: &'static str, write: impl FnOnce(&mut Self)) -> Record {
+        let text = Self::with(|draft| {
+            write(draft);
+            draft.finish()
+        });
+        Record { seq: 0, time: now(), level, target, body: Body::Text(text) }
+    }
+
+    fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut draft = SCRATCH.take().unwrap_or_default();
         draft.text.clear();
         draft.fields.clear();
         draft.message = (0, 0);
-        write(&mut draft);
-        let record = draft.finish(level, target);
+        let result = work(&mut draft);
         SCRATCH.set(Some(draft));
-        record
+        result
     }
 
-    fn finish(&self, level: Level, target: &'static str) -> Record {
-        Record {
-            seq: 0,
-            time: now(),
-            level,
-            target,
-            text: self.text.as_str().into(),
-            message: self.message,
-            fields: self.fields.as_slice().into(),
-        }
+    fn finish(&self) -> Text {
+        Text { text: self.text.as_str().into(), message: self.message, fields: self.fields.as_slice().into() }
     }
 
     /// Takes over the fields of a span that lies around the event.
@@ -149,32 +202,49 @@ impl Draft {
         for slot in &span.fields {
             let start = slot.start as usize;
             let value = span.text.get(start..start + slot.len as usize).unwrap_or_default();
-            self.set(slot.name, slot.bare, |w| w.write_str(value), false);
+            let new = self.write(slot.name, slot.bare, Verdict::Plain, |w| w.write_str(value));
+            self.set(new);
         }
     }
 
+    /// Writes a value under the rules for anything that comes from anywhere.
     fn put(&mut self, name: &'static str, bare: bool, write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result) {
-        self.set(name, bare, write, true);
+        let verdict = if name == MESSAGE { Verdict::Scrub } else { redact::judge(name) };
+        let slot = self.write(name, bare, verdict, write);
+        self.set(slot);
     }
 
-    fn set(
+    /// Writes a value of ours, which is safe and whose name is new in this draft.
+    fn add(&mut self, name: &'static str, bare: bool, write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result) {
+        match self.write(name, bare, Verdict::Plain, write) {
+            Written::Message(at) => self.message = at,
+            Written::Field(slot) => self.fields.push(slot),
+        }
+    }
+
+    fn set(&mut self, written: Written) {
+        match written {
+            Written::Message(at) => self.message = at,
+            // The innermost word counts: an event's own field replaces its span's.
+            Written::Field(slot) => match self.fields.iter_mut().find(|f| f.name == slot.name) {
+                Some(old) => *old = slot,
+                None => self.fields.push(slot),
+            },
+        }
+    }
+
+    fn write(
         &mut self,
         name: &'static str,
         bare: bool,
+        verdict: Verdict,
         write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result,
-        judged: bool,
-    ) {
-        let is_message = name == "message";
+    ) -> Written {
         let start = self.text.len();
-        let verdict = match judged {
-            _ if is_message => Verdict::Scrub,
-            true => redact::judge(name),
-            false => Verdict::Plain,
-        };
         if verdict == Verdict::Hide {
             self.text.push_str(redact::REDACTED);
         } else {
-            let max = if is_message { MESSAGE_MAX } else { VALUE_MAX };
+            let max = if name == MESSAGE { MESSAGE_MAX } else { VALUE_MAX };
             let left = max.min(TEXT_MAX.saturating_sub(start));
             // An error here is the bound, which has left its mark, or a value that refuses to print.
             let _ = write(&mut Bounded { text: &mut self.text, left });
@@ -183,20 +253,23 @@ impl Draft {
             }
         }
         let end = self.text.len();
-        if is_message {
-            self.message = (start as u32, end as u32);
-            return;
+        if name == MESSAGE {
+            return Written::Message((start as u32, end as u32));
         }
         // A mask is at most ten times as long as what it hides, so that a value stays below 64 KiB.
         let len = u16::try_from(end - start).unwrap_or(0);
         let bare = bare && verdict != Verdict::Hide;
-        let slot = Slot { name: name.strip_prefix("r#").unwrap_or(name), start: start as u32, len, bare };
-        // The innermost word counts: an event's own field replaces its span's.
-        match self.fields.iter_mut().find(|f| std::ptr::eq(f.name, slot.name) || f.name == slot.name) {
-            Some(old) => *old = slot,
-            None => self.fields.push(slot),
-        }
+        Written::Field(Slot { name: name.strip_prefix("r#").unwrap_or(name), start: start as u32, len, bare })
     }
+}
+
+/// The field that is the sentence, as tracing names it.
+const MESSAGE: &str = "message";
+
+/// What [`Draft::write`] has written, and where.
+enum Written {
+    Message((u32, u32)),
+    Field(Slot),
 }
 
 /// Writes up to `left` bytes, then `…`, then fails, which ends the formatting of whatever is so long.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use aivonx_protocol::log::Level;
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     watch,
@@ -18,7 +19,11 @@ use tokio::sync::{
 
 use super::{
     access::{AccessRecord, Outcome},
+    hub::Hub,
+    level::LevelHandle,
     metrics::Metrics,
+    pipe::Pipe,
+    record::{self, Record},
 };
 
 /// Records that may wait; more are dropped and counted.
@@ -30,8 +35,6 @@ const GATHER: Duration = Duration::from_millis(20);
 const STRIDE: usize = 512;
 /// How often losses are said.
 const NOTICE_EVERY: Duration = Duration::from_secs(60);
-/// Most characters of an error that are kept.
-const ERROR_MAX: usize = 512;
 
 /// The entrance for finished requests. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ pub(crate) fn channel() -> (AccessSink, AccessQueue) {
 pub(crate) async fn drain(
     sink: AccessSink,
     mut queue: AccessQueue,
-    metrics: Arc<Metrics>,
+    outlet: Outlet,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut notice = tokio::time::interval(NOTICE_EVERY);
@@ -86,11 +89,11 @@ pub(crate) async fn drain(
         tokio::select! {
             biased;
             Some(records) = queue.recv() => {
-                take(&sink, &records, &metrics);
                 let mut done = records.len();
+                outlet.take(&sink, records);
                 while let Ok(records) = queue.try_recv() {
-                    take(&sink, &records, &metrics);
                     done += records.len();
+                    outlet.take(&sink, records);
                     if done >= STRIDE {
                         done = 0;
                         tokio::task::yield_now().await;
@@ -126,81 +129,31 @@ fn tell(sink: &AccessSink, told: &mut u64) {
     }
 }
 
-fn take(sink: &AccessSink, records: &[AccessRecord], metrics: &Metrics) {
-    sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
-    metrics.count(records);
-    for record in records {
-        write(record);
-    }
+/// Where records go.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    pub(crate) level: LevelHandle,
+    pub(crate) hub: Hub,
+    pub(crate) pipe: Pipe,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
-/// One event, the fields in the order of interest.
-macro_rules! access_event {
-    ($level:ident, $r:ident) => {
-        tracing::event!(
-            target: "access",
-            tracing::Level::$level,
-            request_id = %$r.request_id.as_hyphenated(),
-            client_request_id = $r.client_request_id.as_deref(),
-            client = %$r.client,
-            method = &*$r.method,
-            route = $r.route,
-            model = $r.model.as_deref(),
-            node = $r.node.as_deref(),
-            status = $r.status,
-            outcome = $r.outcome.name(),
-            retries = $r.retries,
-            bytes_in = $r.bytes_in,
-            bytes_out = $r.bytes_out,
-            prompt_tokens = $r.prompt_tokens,
-            output_tokens = $r.output_tokens,
-            first_byte_ms = $r.first_byte.map(milliseconds),
-            duration_ms = milliseconds($r.duration),
-            error = $r.error.as_deref().map(cut),
-            "{}",
-            Sentence($r)
-        )
-    };
-}
-
-fn write(record: &AccessRecord) {
-    match record.outcome {
-        Outcome::NodeFailed | Outcome::Broken => access_event!(WARN, record),
-        _ => access_event!(INFO, record),
-    }
-}
-
-fn milliseconds(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(ERROR_MAX).map_or(text, |(end, _)| &text[..end])
-}
-
-/// `POST /api/chat 200 llama3.2:latest gpu1 12ms`
-struct Sentence<'a>(&'a AccessRecord);
-
-impl std::fmt::Display for Sentence<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let r = self.0;
-        f.write_str(&r.method)?;
-        f.write_str(" ")?;
-        f.write_str(r.route)?;
-        write!(f, " {}", r.status)?;
-        for name in [&r.model, &r.node].into_iter().flatten() {
-            f.write_str(" ")?;
-            f.write_str(name)?;
-        }
-        let us = r.duration.as_micros();
-        match us {
-            0..10_000 => write!(f, " {}.{}ms", us / 1000, us % 1000 / 100)?,
-            10_000..10_000_000 => write!(f, " {}ms", us / 1000)?,
-            _ => write!(f, " {}.{}s", us / 1_000_000, us % 1_000_000 / 100_000)?,
-        }
-        match r.outcome {
-            Outcome::Complete | Outcome::Refused => Ok(()),
-            other => write!(f, " {}", other.name()),
+impl Outlet {
+    /// Counts and logs. Records do not take the way through tracing: eighteen fields would be written down
+    /// one by one for every request, whether anyone reads them or not.
+    fn take(&self, sink: &AccessSink, records: Vec<AccessRecord>) {
+        sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
+        self.metrics.count(&records);
+        let wanted = self.level.access();
+        let time = record::now();
+        for request in records {
+            let level = match request.outcome {
+                Outcome::NodeFailed | Outcome::Broken => Level::Warn,
+                _ => Level::Info,
+            };
+            if wanted.is_some_and(|wanted| level <= wanted) {
+                self.pipe.send(self.hub.put(Record::access(level, time, request)));
+            }
         }
     }
 }

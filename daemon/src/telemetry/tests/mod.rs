@@ -13,8 +13,10 @@ use super::{
     format::{Formatter, Style},
     hub::Hub,
     level::{self, LevelHandle},
+    metrics::Metrics,
     pipe::{Lost, Pipe, Sink},
     record::Record,
+    sink::{AccessSink, Outlet},
     tap::Tap,
 };
 use crate::config::LogFormat;
@@ -22,6 +24,7 @@ use crate::config::LogFormat;
 mod access;
 mod file;
 mod hub;
+mod init;
 mod journald;
 mod metrics;
 mod pipe;
@@ -52,6 +55,11 @@ impl Rig {
         let tap = Tap { level: level.clone(), hub: hub.clone(), pipe: pipe.clone() };
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(tap));
         Self { hub, pipe, level, dispatch, lines }
+    }
+
+    fn outlet(&self, access: &AccessSink) -> Outlet {
+        let metrics = Arc::new(Metrics::new(self.pipe.losses().clone(), access.clone()));
+        Outlet { level: self.level.clone(), hub: self.hub.clone(), pipe: self.pipe.clone(), metrics }
     }
 
     /// What `log` wrote, lines without their time.
@@ -87,7 +95,7 @@ struct Stuck {
 
 impl Sink for Stuck {
     fn take(&mut self, record: &Record) {
-        self.taken.lock().unwrap().push(record.message().to_owned());
+        self.taken.lock().unwrap().push(record.text().message().to_owned());
     }
 
     fn flush(&mut self) -> Result<(), Lost> {
