@@ -17,6 +17,8 @@ use crate::exit::Failure;
 
 /// The daemon's `SYSLOG_IDENTIFIER`.
 const IDENTIFIER: &str = "aivonxd";
+/// The daemon's unit.
+const UNIT: &str = "aivonxd.service";
 /// What the daemon puts before the names of its fields.
 const PREFIX: &str = "AIVONX_";
 /// Which part of the daemon an entry is from.
@@ -25,7 +27,8 @@ const TARGET: &str = "AIVONX_TARGET";
 const LINE_MAX: usize = 1 << 20;
 
 /// Reads events at or after `since` and before `until` that pass `filter`, oldest first, and hands each to
-/// `take`.
+/// `take`. Whoever may write to the journal may call himself aivonxd: only entries of the daemon's own unit, of
+/// root or of `daemon` (the uid it runs as now) count.
 ///
 /// # Errors
 /// journalctl is missing, failed, or may not read the journal; and whatever `take` answers.
@@ -33,6 +36,7 @@ pub async fn read(
     filter: &LogFilter,
     since: UnixMillis,
     until: UnixMillis,
+    daemon: Option<u32>,
     mut take: impl FnMut(LogEvent) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let grep = grep(filter)?;
@@ -79,7 +83,7 @@ pub async fn read(
             Ok(_) => {}
             Err(error) => return Err(Failure::failed(format!("journalctl cannot be read: {error}"))),
         }
-        let wanted = parse(&line)
+        let wanted = parse(&line, daemon)
             .filter(|event| (since..until).contains(&event.time) && passes(event, filter, grep.as_ref()));
         if let Some(event) = wanted {
             take(event)?;
@@ -134,11 +138,17 @@ fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Regex>) -> bool {
         })
 }
 
-/// One line of `journalctl -o json` as an event; None if it is not one. The sequence number is 0: the
-/// journal does not keep it.
+/// One line of `journalctl -o json` as an event; None if it is not one, or not the daemon's. The sequence
+/// number is 0: the journal does not keep it.
 #[must_use]
-pub fn parse(line: &[u8]) -> Option<LogEvent> {
+pub fn parse(line: &[u8], daemon: Option<u32>) -> Option<LogEvent> {
     let entry: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    // journald itself sets the fields that begin with an underscore.
+    let uid = entry.get("_UID").and_then(text).and_then(|uid| uid.parse::<u32>().ok());
+    let unit = entry.get("_SYSTEMD_UNIT").and_then(text);
+    if unit.as_deref() != Some(UNIT) && uid != Some(0) && (uid.is_none() || uid != daemon) {
+        return None;
+    }
     let micros: u64 = text(entry.get("__REALTIME_TIMESTAMP")?)?.parse().ok()?;
     let level = match entry.get("PRIORITY").and_then(text).and_then(|digit| digit.parse::<u8>().ok()) {
         Some(0..=3) => Level::Error,
@@ -181,11 +191,11 @@ mod tests {
 
     const LINE: &str = r#"{"__REALTIME_TIMESTAMP":"1795307494123456","PRIORITY":"4","SYSLOG_IDENTIFIER":"aivonxd",
         "MESSAGE":"node went to standby","AIVONX_TARGET":"fleet::health","AIVONX_NODE":"gpu1","AIVONX_STATUS":"503",
-        "_PID":"7","AIVONX_EVENT":["node_down","second"]}"#;
+        "_UID":"0","_PID":"7","AIVONX_EVENT":["node_down","second"]}"#;
 
     #[test]
     fn an_entry_becomes_an_event() {
-        let event = parse(LINE.as_bytes()).unwrap();
+        let event = parse(LINE.as_bytes(), None).unwrap();
         assert_eq!((event.seq, event.time, event.level), (0, 1_795_307_494_123, Level::Warn));
         assert_eq!(
             (event.target.as_str(), event.message.as_str()),
@@ -198,9 +208,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_else_speaks_for_the_daemon() {
+        for (field, daemon, counts) in [
+            (r#""_UID":"0""#, None, true),
+            (r#""_UID":"990""#, Some(990), true),
+            (r#""_UID":"1000","_SYSTEMD_UNIT":"aivonxd.service""#, None, true),
+            (r#""_UID":"1000""#, Some(990), false),
+            (r#""_UID":"1000","_SYSTEMD_UNIT":"cron.service""#, None, false),
+            (r#""MESSAGE":"no uid at all""#, None, false),
+            (r#""UID":"0","SYSTEMD_UNIT":"aivonxd.service""#, Some(990), false),
+        ] {
+            let line = format!(r#"{{"__REALTIME_TIMESTAMP":"1",{field}}}"#);
+            assert_eq!(parse(line.as_bytes(), daemon).is_some(), counts, "{field} {daemon:?}");
+        }
+    }
+
+    #[test]
     fn bytes_are_text_again() {
-        let line = br#"{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":[97,27,91,50,74,255]}"#;
-        let event = parse(line).unwrap();
+        let line = br#"{"__REALTIME_TIMESTAMP":"1000000","_UID":"0","MESSAGE":[97,27,91,50,74,255]}"#;
+        let event = parse(line, None).unwrap();
         assert_eq!(event.message, "a\u{1b}[2J\u{fffd}");
         assert_eq!(event.level, Level::Info);
     }
@@ -215,8 +241,8 @@ mod tests {
             (6, Level::Info),
             (7, Level::Debug),
         ] {
-            let line = format!(r#"{{"__REALTIME_TIMESTAMP":"1","PRIORITY":"{priority}"}}"#);
-            assert_eq!(parse(line.as_bytes()).unwrap().level, level);
+            let line = format!(r#"{{"__REALTIME_TIMESTAMP":"1","_UID":"0","PRIORITY":"{priority}"}}"#);
+            assert_eq!(parse(line.as_bytes(), None).unwrap().level, level);
         }
     }
 
@@ -231,13 +257,13 @@ mod tests {
             "{\"__REALTIME_TIMESTAMP\":null}",
             "-- No entries --",
         ] {
-            assert_eq!(parse(line.as_bytes()), None, "{line}");
+            assert_eq!(parse(line.as_bytes(), None), None, "{line}");
         }
     }
 
     #[test]
     fn the_filter_is_the_daemons() {
-        let event = parse(LINE.as_bytes()).unwrap();
+        let event = parse(LINE.as_bytes(), None).unwrap();
         let check = |filter: LogFilter| {
             let expression = grep(&filter).unwrap();
             passes(&event, &filter, expression.as_ref())

@@ -43,8 +43,8 @@ impl From<Kind> for NodeKind {
 /// Options about a node. A file named `-` is standard input.
 #[derive(Debug, Default, Args)]
 pub struct NodeOptions {
-    /// What it speaks [default: found out by asking it]
-    #[arg(long, value_enum)]
+    /// What it speaks: ollama or openai; without it add asks the server
+    #[arg(long, value_enum, hide_possible_values = true)]
     pub kind: Option<Kind>,
     /// Most requests at once; 0 is no limit
     #[arg(long, value_name = "N")]

@@ -1,6 +1,6 @@
 //! `aivonx logs`
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _};
 
 use aivonx_protocol::{
     Event, UnixMillis, Untrusted,
@@ -112,7 +112,7 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
         Some(client.log_recent(filter.clone(), wanted).await?)
     };
     let older = match &page {
-        Some(page) => older(out, &filter, page, args.lines).await,
+        Some(page) => older(&client, out, &filter, page, args.lines).await,
         None => Ok(()),
     };
     match older {
@@ -130,7 +130,13 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
 }
 
 /// Shows what lies before the daemon's memory, or says where it is.
-async fn older(out: &mut Out, filter: &LogFilter, page: &LogPage, lines: Option<u32>) -> Result<(), Failure> {
+async fn older(
+    client: &Client,
+    out: &mut Out,
+    filter: &LogFilter,
+    page: &LogPage,
+    lines: Option<u32>,
+) -> Result<(), Failure> {
     let Some(since) = filter.since else { return Ok(()) };
     let oldest = page.oldest.unwrap_or_else(text::now);
     if since >= oldest {
@@ -142,13 +148,15 @@ async fn older(out: &mut Out, filter: &LogFilter, page: &LogPage, lines: Option<
         note(elsewhere(&page.sink, oldest, &out.zone));
         return Ok(());
     }
+    let daemon =
+        fs::metadata(format!("/proc/{}", client.status().await?.pid)).ok().map(|process| process.uid());
     let Some(lines) = lines else {
-        return journal::read(filter, since, until, |event| write(out, &event)).await;
+        return journal::read(filter, since, until, daemon, |event| write(out, &event)).await;
     };
     // Only the newest of them are wanted, and how many there are is known at the end.
     let room = (lines as usize).saturating_sub(page.events.len());
     let mut kept = VecDeque::new();
-    let read = journal::read(filter, since, until, |event| {
+    let read = journal::read(filter, since, until, daemon, |event| {
         kept.push_back(event);
         if kept.len() > room {
             kept.pop_front();

@@ -23,10 +23,8 @@ use crate::{
 };
 
 /// Administers an aivonx gateway over its control socket.
-///
-/// Without a verb it shows how the gateway does and what to type next.
 #[derive(Debug, Parser)]
-#[command(name = "aivonx", version, about, long_about, after_help = after_help())]
+#[command(name = "aivonx", version, after_help = after_help())]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// Options of every verb.
@@ -40,7 +38,7 @@ pub struct Cli {
 /// Options of every verb.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Control socket of the daemon [default: /run/aivonx/control.sock, else the one of `aivonxd dev`]
+    /// Control socket [default: /run/aivonx/control.sock, else the one of aivonxd dev]
     #[arg(long, global = true, value_name = "PATH", env = "AIVONX_SOCKET", hide_env_values = true)]
     #[arg(help_heading = "Global options")]
     pub socket: Option<PathBuf>,
@@ -149,9 +147,9 @@ pub fn option_name(words: &[String], field: &str) -> String {
 fn after_help() -> String {
     let codes: Vec<String> = Exit::TABLE.iter().map(|(_, code, words)| format!("{code} {words}")).collect();
     format!(
-        "Exit codes: {}\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
+        "Without a command it shows the status and what to type next.\n\nExit codes: {}\n\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
          aivonx model pull qwen3:8b --node gpu1\n  aivonx logs -f --level warn\n  aivonx node list --output json",
-        codes.join(" · ")
+        codes.join(", ")
     )
 }
 

@@ -120,7 +120,8 @@ fn with_log(sink: &'static str, follow: Vec<Event>) -> Fake {
             let events = events.into_iter().skip(skip).collect();
             Does::Replies(Reply::Logs(LogPage { events, oldest: Some(NOW), sink: sink.into() }))
         }
-        _ => Does::Streams(follow.clone()),
+        Request::Log(LogRequest::Follow { .. }) => Does::Streams(follow.clone()),
+        other => sample(other),
     })
 }
 
@@ -190,9 +191,9 @@ fn journalctl(dir: &Path, script: &str) {
     assert_eq!(run(write, &format!("#!/bin/sh\n{script}\n")).code, Some(0));
 }
 
-fn entry(time: u64, node: &str, message: &str) -> String {
+fn entry(time: u64, uid: u32, node: &str, message: &str) -> String {
     format!(
-        r#"{{"__REALTIME_TIMESTAMP":"{time}000","PRIORITY":"6","SYSLOG_IDENTIFIER":"aivonxd","AIVONX_TARGET":"access","AIVONX_NODE":"{node}","MESSAGE":"{message}"}}"#
+        r#"{{"__REALTIME_TIMESTAMP":"{time}000","PRIORITY":"6","_UID":"{uid}","AIVONX_TARGET":"access","AIVONX_NODE":"{node}","MESSAGE":"{message}"}}"#
     )
 }
 
@@ -207,11 +208,12 @@ fn older_lines_come_from_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let arguments = dir.path().join("arguments");
     let lines = [
-        entry(NOW - 86_400_000 * 30, "gpu1", "too old"),
-        entry(NOW - 5000, "gpu1", "older one"),
+        entry(NOW - 86_400_000 * 30, 0, "gpu1", "too old"),
+        entry(NOW - 5000, 0, "gpu1", "older one"),
         "no entry".to_owned(),
-        entry(NOW - 4000, "gpu2", "older two"),
-        entry(NOW, "gpu1", "first, which the daemon holds"),
+        entry(NOW - 4500, u32::MAX, "gpu1", "forged"),
+        entry(NOW - 4000, 0, "gpu2", "older two"),
+        entry(NOW, 0, "gpu1", "first, which the daemon holds"),
     ];
     let script = format!("echo \"$@\" > {}\ncat <<'END'\n{}\nEND", arguments.display(), lines.join("\n"));
     journalctl(dir.path(), &script);
