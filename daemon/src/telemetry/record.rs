@@ -40,7 +40,6 @@ pub(crate) struct Record {
 
 /// What an event says.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is by far the most frequent")]
 pub(crate) enum Body {
     /// Words, written down when it happened.
     Text(Text),
