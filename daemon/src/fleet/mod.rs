@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod client;
 pub mod dial;
 pub mod endpoint;
+mod merge;
 pub mod model_name;
 pub mod node;
 pub mod probe;
