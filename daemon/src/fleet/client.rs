@@ -23,7 +23,7 @@ pub(super) const ANSWER_CAP: usize = 16 << 20;
 
 /// Why an exchange with a node failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub(super) enum CallError {
     /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),

@@ -3,23 +3,38 @@
 //! The data path sees one immutable [`Snapshot`] behind an atomic pointer and each node's [`Live`] atomics;
 //! everything that changes them runs on the control plane.
 
+mod add;
 pub mod address;
-pub mod catalogue;
-pub mod client;
+mod catalogue;
+mod client;
 pub mod dial;
 pub mod endpoint;
+mod entry;
+mod error;
+mod health;
+mod jobs;
 mod merge;
 pub mod model_name;
+mod models;
 pub mod node;
-pub mod probe;
+mod probe;
+mod pull;
+mod pulling;
+mod record;
+mod registry;
 pub mod scheduler;
-pub mod sight;
+mod service;
+mod set;
+mod sight;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod tls;
+mod tls;
 
 pub use endpoint::Endpoint;
+pub use error::FleetError;
+pub use jobs::Jobs;
 pub use node::{Lease, Live, Node, Seen};
 pub use scheduler::{NoNode, Want};
+pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};

@@ -67,8 +67,6 @@ pub struct Live {
     latency_us: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
-    /// Failed attempts of real traffic since the last good one.
-    streak: AtomicU32,
     retired: AtomicBool,
     ended: Notify,
 }
@@ -130,16 +128,6 @@ impl Live {
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         self.ended.notify_waiters();
-    }
-
-    /// Counts a failed attempt of real traffic into the streak; returns its length.
-    pub(super) fn lengthen_streak(&self) -> u32 {
-        self.streak.fetch_add(1, Ordering::Relaxed).saturating_add(1)
-    }
-
-    /// Ends the streak; returns how long it was.
-    pub(super) fn end_streak(&self) -> u32 {
-        if self.streak.load(Ordering::Relaxed) == 0 { 0 } else { self.streak.swap(0, Ordering::Relaxed) }
     }
 }
 

@@ -15,27 +15,27 @@ use super::{
 
 /// Time limits of one probe.
 #[derive(Debug, Clone, Copy)]
-pub struct ProbeLimits {
+pub(super) struct ProbeLimits {
     /// Connecting, TLS included.
-    pub connect: Duration,
+    pub(super) connect: Duration,
     /// The probe as a whole.
-    pub whole: Duration,
+    pub(super) whole: Duration,
 }
 
 /// A good answer.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// What it speaks.
-    pub kind: NodeKind,
+    pub(super) kind: NodeKind,
     /// What it has.
-    pub sight: Sight,
+    pub(super) sight: Sight,
     /// The first exchange's round trip, without connecting.
-    pub round_trip: Duration,
+    pub(super) round_trip: Duration,
 }
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
+pub(super) enum ProbeError {
     /// Nothing that can be called an answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -55,6 +55,9 @@ pub enum ProbeError {
         /// What is wrong with the answer.
         why: String,
     },
+    /// The node cannot be asked at all, for a reason on this side.
+    #[error("{0}")]
+    Unusable(String),
     /// Neither API is there. Carries what each said.
     #[error("neither an Ollama nor an OpenAI API: {ollama}; {openai}")]
     Neither {
@@ -68,23 +71,23 @@ pub enum ProbeError {
 impl ProbeError {
     /// Whether the node could not be reached at all, so that nothing is known about what it is.
     #[must_use]
-    pub fn unreachable(&self) -> bool {
+    pub(super) fn unreachable(&self) -> bool {
         match self {
             Self::Call(_) => true,
-            Self::Status { .. } | Self::Wrong { .. } => false,
+            Self::Status { .. } | Self::Wrong { .. } | Self::Unusable(_) => false,
             Self::Neither { ollama, openai } => ollama.unreachable() && openai.unreachable(),
         }
     }
 
     /// Whether the node wants a credential, or another one.
     #[must_use]
-    pub fn wants_credential(&self) -> bool {
+    pub(super) fn wants_credential(&self) -> bool {
         match self {
             Self::Status { status, .. } => {
                 matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             }
             Self::Neither { ollama, openai } => ollama.wants_credential() || openai.wants_credential(),
-            Self::Call(_) | Self::Wrong { .. } => false,
+            Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
         }
     }
 }
@@ -112,7 +115,7 @@ const MODELS: &str = "/v1/models";
 ///
 /// # Errors
 /// [`ProbeError`] if there is no proper answer within the limits.
-pub async fn probe(
+pub(super) async fn probe(
     endpoint: &Endpoint,
     kind: Option<NodeKind>,
     limits: ProbeLimits,

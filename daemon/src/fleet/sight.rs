@@ -9,87 +9,87 @@ use super::{Seen, model_name, node::parse_version};
 
 /// One good check's findings.
 #[derive(Debug, Default)]
-pub struct Sight {
+pub(super) struct Sight {
     /// Version as reported.
-    pub version: Option<Box<str>>,
+    pub(super) version: Option<Box<str>>,
     /// Models it has, in its own order.
-    pub models: Vec<SeenModel>,
+    pub(super) models: Vec<SeenModel>,
     /// Models in memory, in its own order.
-    pub loaded: Vec<SeenLoaded>,
+    pub(super) loaded: Vec<SeenLoaded>,
 }
 
 /// A model as a node lists it.
 #[derive(Debug)]
-pub struct SeenModel {
+pub(super) struct SeenModel {
     /// Name as reported.
-    pub name: Box<str>,
+    pub(super) name: Box<str>,
     /// What the node wrote about it.
-    pub raw: Box<RawValue>,
+    pub(super) raw: Box<RawValue>,
     /// The parts of it that matter here.
-    pub facts: ModelFacts,
+    pub(super) facts: ModelFacts,
 }
 
 /// The parts of a listed model that the gateway reads. Anything may be absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ModelFacts {
+pub(super) struct ModelFacts {
     name: Option<String>,
     model: Option<String>,
     id: Option<String>,
     /// RFC 3339.
-    pub modified_at: Option<String>,
+    pub(super) modified_at: Option<String>,
     /// Bytes on disk.
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
     /// Content digest.
-    pub digest: Option<String>,
+    pub(super) digest: Option<String>,
     remote_host: Option<String>,
     remote_model: Option<String>,
     /// Family and the like.
-    pub details: Option<ModelDetails>,
+    pub(super) details: Option<ModelDetails>,
 }
 
 /// `details` of a listed model.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ModelDetails {
+pub(super) struct ModelDetails {
     /// `llama`, `qwen3`.
-    pub family: Option<String>,
+    pub(super) family: Option<String>,
     /// `8.0B`.
-    pub parameter_size: Option<String>,
+    pub(super) parameter_size: Option<String>,
     /// `Q4_K_M`.
-    pub quantization_level: Option<String>,
+    pub(super) quantization_level: Option<String>,
 }
 
 /// A model in a node's memory.
 #[derive(Debug)]
-pub struct SeenLoaded {
+pub(super) struct SeenLoaded {
     /// Name as reported.
-    pub name: Box<str>,
+    pub(super) name: Box<str>,
     /// What the node wrote about it.
-    pub raw: Box<RawValue>,
+    pub(super) raw: Box<RawValue>,
     /// The parts of it that matter here.
-    pub facts: LoadedFacts,
+    pub(super) facts: LoadedFacts,
 }
 
 /// The parts of a loaded model that the gateway reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct LoadedFacts {
+pub(super) struct LoadedFacts {
     name: Option<String>,
     model: Option<String>,
     /// RFC 3339.
-    pub expires_at: Option<String>,
+    pub(super) expires_at: Option<String>,
     /// Bytes of GPU memory.
-    pub size_vram: Option<u64>,
+    pub(super) size_vram: Option<u64>,
     /// Tokens.
-    pub context_length: Option<u64>,
+    pub(super) context_length: Option<u64>,
     node: Option<serde::de::IgnoredAny>,
 }
 
 impl ModelFacts {
     /// Whether the node hands this model's prompts on to a third party.
     #[must_use]
-    pub fn remote(&self) -> bool {
+    pub(super) fn remote(&self) -> bool {
         [&self.remote_host, &self.remote_model].into_iter().flatten().any(|text| !text.is_empty())
     }
 }
@@ -181,7 +181,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
 impl Sight {
     /// The part of it that the data path needs.
     #[must_use]
-    pub fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> Seen {
         Seen {
             version: self.version.as_ref().and_then(|text| Some((text.clone(), parse_version(text)?))),
             loaded: self.loaded.iter().map(|m| model_name::normalize(&m.name).into()).collect(),
@@ -190,7 +190,7 @@ impl Sight {
 
     /// The loaded models by normal name.
     #[must_use]
-    pub fn loaded_by_name(&self) -> HashMap<Box<str>, &SeenLoaded> {
+    pub(super) fn loaded_by_name(&self) -> HashMap<Box<str>, &SeenLoaded> {
         self.loaded.iter().map(|m| (model_name::normalize(&m.name).into(), m)).collect()
     }
 }

@@ -27,7 +27,7 @@ pub enum TlsError {
 impl TlsError {
     /// The field at fault, as the command line spells it.
     #[must_use]
-    pub fn field(&self) -> &'static str {
+    pub(super) fn field(&self) -> &'static str {
         match self {
             Self::Ca(_) => "ca",
             Self::ServerName(_) => "server-name",
@@ -37,7 +37,7 @@ impl TlsError {
 
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::Ca(_) => "give a file that holds the CA's certificate as PEM (-----BEGIN CERTIFICATE-----)",
             Self::ServerName(_) => "give the name that stands in the node's certificate",
@@ -51,7 +51,7 @@ impl TlsError {
 ///
 /// # Errors
 /// [`TlsError`], naming the field.
-pub fn set_up(
+pub(super) fn set_up(
     url: &NodeUrl,
     ca_pem: Option<&str>,
     server_name: Option<&str>,

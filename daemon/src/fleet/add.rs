@@ -1,0 +1,87 @@
+//! Adding a node.
+
+use aivonx_protocol::node::{AdminState, NewNode, NodeKind, Pool, Probe};
+use uuid::Uuid;
+
+use super::{
+    Fleet,
+    address::NodeUrl,
+    client::CallError,
+    dial::DialError,
+    error::FleetError,
+    health::Finding,
+    probe::{Found, ProbeError},
+    record,
+    registry::now,
+};
+use crate::store::node::NodeRecord;
+
+pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError> {
+    record::check_name(&new.name)?;
+    record::check_labels(&new.labels)?;
+    let url = NodeUrl::parse(&new.url)?;
+    record::check_address(&url, new.force)?;
+    let ca = new.ca_pem.as_deref();
+    let at = record::prepare(&url, ca, new.server_name.as_deref(), &new.credential, new.force)?;
+    let outcome = fleet.checker.ask(&at, new.kind).await;
+    let kind = kind_of(&new, &url, &outcome)?;
+    let mut finding = Finding::of(&outcome);
+
+    let id = Uuid::now_v7().to_string();
+    let record = NodeRecord {
+        credential: record::seal(&fleet.vault, &id, &new.credential)?,
+        id: id.clone(),
+        name: new.name,
+        url: url.text.clone(),
+        kind,
+        admin_state: AdminState::Enabled,
+        max_parallel: new.max_parallel,
+        labels: new.labels,
+        ca_pem: new.ca_pem,
+        server_name: new.server_name,
+        forced: new.force,
+        created: now(),
+        revision: 1,
+    };
+    {
+        let _turn = fleet.edit().await;
+        let record = fleet.store.nodes().insert(record).await?;
+        tracing::info!(event = "node_added", node = %record.name, url = %record.url, "node added");
+        fleet.checker.registry.apply(record, at, Some(outcome.map_err(|e| e.to_string())));
+        fleet.keep_checking(&id);
+    }
+    let node = fleet.view(&id)?;
+    if node.pool == Pool::Standby {
+        finding.text = standby(&finding.text, new.kind.is_none(), &url);
+    }
+    Ok(Probe { node, finding: finding.text, healthy: finding.healthy })
+}
+
+/// What the node is: as found, as given, or, for one that does not answer at all, Ollama until told otherwise.
+fn kind_of(
+    new: &NewNode,
+    url: &NodeUrl,
+    outcome: &Result<Found, ProbeError>,
+) -> Result<NodeKind, FleetError> {
+    match outcome {
+        Ok(found) => Ok(found.kind),
+        Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) => {
+            Err(FleetError::Special { url: url.text.clone(), what })
+        }
+        Err(error) => match new.kind {
+            Some(kind) => Ok(kind),
+            None if error.unreachable() || new.force => Ok(NodeKind::Ollama),
+            None => Err(FleetError::NotANode {
+                url: url.text.clone(),
+                why: error.to_string(),
+                credential: error.wants_credential(),
+            }),
+        },
+    }
+}
+
+fn standby(why: &str, assumed: bool, url: &NodeUrl) -> String {
+    let assumed = if assumed { ", as an Ollama node" } else { "" };
+    let port = if url.port == 80 { " (Ollama listens on port 11434 unless told otherwise)" } else { "" };
+    format!("{why}{port}; added as standby{assumed}, and taken in as soon as it answers")
+}

@@ -1,0 +1,238 @@
+//! One node as the control plane keeps it: the record, and what checks and traffic said of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aivonx_protocol::{
+    UnixMillis, Untrusted,
+    node::{self, AdminState, Pool},
+};
+
+use super::{Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight};
+use crate::{
+    config::Health,
+    store::node::{NodeRecord, StoredCredential},
+};
+
+/// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) unusable: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: NodeRecord,
+    pub(super) at: Prepared,
+    pub(super) live: Arc<Live>,
+    pub(super) pool: Pool,
+    pub(super) sight: Option<Arc<Sight>>,
+    pub(super) seen: Arc<Seen>,
+    pub(super) last_error: Option<String>,
+    pub(super) last_check: Option<UnixMillis>,
+    /// Held by whoever checks it, so that results come in the order of checks.
+    pub(super) checking: Arc<tokio::sync::Mutex<()>>,
+    /// Failed checks in a row.
+    failures: u32,
+    /// Good checks in a row.
+    successes: u32,
+    /// Not yet in since it was added, enabled or moved: enters after one good check.
+    fresh: bool,
+    /// Failed attempts of real traffic in a row, and when the last was.
+    traffic: (u32, Option<Instant>),
+}
+
+/// A change of pool, to be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Active,
+    Standby,
+}
+
+/// Failed attempts of real traffic further apart than this many checks are not one row.
+const ROW: u32 = 6;
+
+impl Entry {
+    pub(super) fn new(record: NodeRecord, at: Prepared) -> Self {
+        let last_error = at.unusable.clone();
+        Self {
+            record,
+            at,
+            live: Arc::default(),
+            pool: Pool::Standby,
+            sight: None,
+            seen: Arc::default(),
+            last_error,
+            last_check: None,
+            checking: Arc::default(),
+            failures: 0,
+            successes: 0,
+            fresh: true,
+            traffic: (0, None),
+        }
+    }
+
+    /// Takes a newer record. Whatever a connection depends on decides whether what is known still holds.
+    pub(super) fn change(&mut self, record: NodeRecord, mut at: Prepared) {
+        if self.record.ca_pem == record.ca_pem
+            && let (Some(old), Some(new)) = (&self.at.endpoint.tls, &at.endpoint.tls)
+            && !Arc::ptr_eq(&old.config, &new.config)
+        {
+            let mut endpoint = (*at.endpoint).clone();
+            if let Some(tls) = &mut endpoint.tls {
+                tls.config = old.config.clone();
+            }
+            at.endpoint = Arc::new(endpoint);
+        }
+        let moved = !self.at.endpoint.same_as(&at.endpoint)
+            || self.at.unusable != at.unusable
+            || self.record.kind != record.kind;
+        if moved {
+            self.at = at;
+            (self.sight, self.seen) = (None, Arc::default());
+            self.last_error = self.at.unusable.clone();
+        }
+        let left = record.admin_state == AdminState::Disabled;
+        if moved || left {
+            self.pool = Pool::Standby;
+            self.fresh = true;
+            (self.failures, self.successes, self.traffic) = (0, 0, (0, None));
+        }
+        if left {
+            self.last_error = None;
+        }
+        self.record = record;
+    }
+
+    /// Takes in what a check found; the reason goes with a move.
+    pub(super) fn checked(
+        &mut self,
+        result: Result<Found, String>,
+        health: &Health,
+    ) -> Option<(Moved, String)> {
+        self.last_check = Some(now());
+        match result {
+            Ok(found) => self.good(found.sight, found.round_trip, health).map(|m| (m, String::new())),
+            Err(why) => self.bad(why.clone(), health).map(|m| (m, why)),
+        }
+    }
+
+    /// Takes in a good check.
+    fn good(&mut self, sight: Sight, round_trip: Duration, health: &Health) -> Option<Moved> {
+        self.live.observe_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
+        self.last_error = None;
+        self.failures = 0;
+        self.successes = self.successes.saturating_add(1);
+        if self.sight.as_deref() != Some(&sight) {
+            self.seen = Arc::new(sight.seen());
+            self.sight = Some(Arc::new(sight));
+        }
+        if self.record.admin_state == AdminState::Disabled {
+            return None;
+        }
+        let enters = self.pool == Pool::Standby && (self.fresh || self.successes >= health.successes);
+        enters.then(|| {
+            self.pool = Pool::Active;
+            self.fresh = false;
+            self.traffic = (0, None);
+            Moved::Active
+        })
+    }
+
+    /// Takes in a failed check.
+    fn bad(&mut self, why: String, health: &Health) -> Option<Moved> {
+        self.last_error = Some(why);
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        (self.pool == Pool::Active && self.failures >= health.failures).then(|| self.leave())
+    }
+
+    /// Takes in a failed attempt of real traffic.
+    pub(super) fn traffic_failed(&mut self, why: String, now: Instant, health: &Health) -> Option<Moved> {
+        let row = (health.interval * ROW).max(Duration::from_secs(60));
+        let fits = self.traffic.1.is_some_and(|last| now.saturating_duration_since(last) <= row);
+        self.traffic = (if fits { self.traffic.0.saturating_add(1) } else { 1 }, Some(now));
+        self.last_error = Some(why);
+        (self.pool == Pool::Active && self.traffic.0 >= health.failures).then(|| self.leave())
+    }
+
+    /// Takes in a good attempt of real traffic.
+    pub(super) fn traffic_passed(&mut self) {
+        self.traffic = (0, None);
+        if self.pool == Pool::Active && self.failures == 0 {
+            self.last_error = None;
+        }
+    }
+
+    fn leave(&mut self) -> Moved {
+        self.pool = Pool::Standby;
+        (self.successes, self.traffic) = (0, (0, None));
+        Moved::Standby
+    }
+
+    /// As the data path sees it.
+    pub(super) fn node(&self) -> Node {
+        let record = &self.record;
+        Node {
+            id: record.id.as_str().into(),
+            name: record.name.as_str().into(),
+            url: record.url.as_str().into(),
+            kind: record.kind,
+            admin_state: record.admin_state,
+            pool: self.pool,
+            max_parallel: record.max_parallel,
+            labels: Arc::new(record.labels.clone()),
+            endpoint: self.at.endpoint.clone(),
+            seen: self.seen.clone(),
+            live: self.live.clone(),
+            revision: record.revision,
+        }
+    }
+
+    /// As administrators see it.
+    pub(super) fn view(&self) -> node::Node {
+        let record = &self.record;
+        let sight = self.sight.as_deref();
+        let mut models: Vec<String> =
+            sight.map(|s| s.models.iter().map(|m| m.name.to_string()).collect()).unwrap_or_default();
+        models.sort_unstable();
+        let here = self.pool == Pool::Active;
+        let mut loaded: Vec<String> = sight
+            .filter(|_| here)
+            .map(|s| s.loaded.iter().map(|m| m.name.to_string()).collect())
+            .unwrap_or_default();
+        loaded.sort_unstable();
+        #[expect(clippy::cast_precision_loss, reason = "a latency of 285 years is out of reach")]
+        let latency_ms = self.live.latency_us().map(|us| us as f64 / 1000.0);
+        node::Node {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            url: record.url.clone(),
+            kind: record.kind,
+            version: sight.and_then(|s| s.version.as_deref().map(str::to_owned)),
+            pool: self.pool,
+            admin_state: record.admin_state,
+            models,
+            loaded,
+            latency_ms,
+            active_requests: self.live.active(),
+            max_parallel: record.max_parallel,
+            last_error: self.last_error.clone(),
+            last_check: self.last_check,
+            credential: match &record.credential {
+                StoredCredential::None => "none".into(),
+                StoredCredential::Bearer(_) => "bearer".into(),
+                StoredCredential::Basic { .. } => "basic".into(),
+                StoredCredential::Header { name, .. } => format!("header {}", Untrusted::new(name).max(100)),
+            },
+            labels: record.labels.clone(),
+            server_name: record.server_name.clone(),
+            custom_ca: record.ca_pem.is_some(),
+            revision: record.revision,
+            simulated: false,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What can go wrong with the fleet, each with what to do about it.
+
+use aivonx_protocol::{Fault, FaultKind, Untrusted};
+
+use super::{address::UrlError, endpoint::CredentialError, tls::TlsError};
+use crate::store::StoreError;
+
+/// A refused or failed operation on the fleet. Converts to the [`Fault`] that administrators see.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// The field as the command line spells it.
+        field: &'static str,
+        /// What is wrong, with the value.
+        message: String,
+        /// What to write instead.
+        fix: String,
+    },
+    /// The URL is wrong.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The URL points where no node should be.
+    #[error("url '{url}' is {what}")]
+    Special {
+        /// The URL.
+        url: String,
+        /// What is special about it.
+        what: &'static str,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The credential cannot be sent.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// A server is there, but none that the gateway can use.
+    #[error("{url} answers, but not as a node: {why}")]
+    NotANode {
+        /// The URL.
+        url: String,
+        /// What it answered.
+        why: String,
+        /// Whether a credential would help.
+        credential: bool,
+    },
+    /// No node has this name or id.
+    #[error("there is no node '{}'", Untrusted::new(.wanted).max(100))]
+    UnknownNode {
+        /// As asked for.
+        wanted: String,
+        /// Names like it.
+        nearest: Vec<String>,
+    },
+    /// No node has this model.
+    #[error("no node has the model '{}'", Untrusted::new(.wanted).max(200))]
+    UnknownModel {
+        /// As asked for.
+        wanted: String,
+        /// Names like it.
+        nearest: Vec<String>,
+    },
+    /// No job has this id.
+    #[error("there is no job '{}'", Untrusted::new(.0).max(100))]
+    UnknownJob(String),
+    /// The node cannot do this.
+    #[error("node {node} {why}")]
+    Unfit {
+        /// Its name.
+        node: String,
+        /// Why it cannot.
+        why: &'static str,
+        /// What helps.
+        fix: String,
+    },
+    /// There is nowhere to pull to.
+    #[error("no Ollama node is active, so there is nowhere to pull to")]
+    NowhereToPull,
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// A secret could not be sealed or opened.
+    #[error("the credential cannot be encrypted or decrypted ({0}); set it again")]
+    Secret(String),
+    /// The store failed or refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl FleetError {
+    pub(super) fn field(field: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Field { field, message: message.into(), fix: fix.into() }
+    }
+}
+
+fn nearest_hint(nearest: &[String], command: &str) -> String {
+    if nearest.is_empty() {
+        format!("see `{command}`")
+    } else {
+        let names: Vec<String> = nearest.iter().map(|n| Untrusted::new(n).max(200).to_string()).collect();
+        format!("did you mean {}?", names.join(" or "))
+    }
+}
+
+impl From<FleetError> for Fault {
+    fn from(error: FleetError) -> Self {
+        let invalid = |text: String, field: &str, fix: String| {
+            Self::new(FaultKind::Invalid, text).field(field).hint(fix)
+        };
+        let text = error.to_string();
+        match error {
+            FleetError::Field { field, fix, .. } => invalid(text, field, fix),
+            FleetError::Url(e) => invalid(text, "url", e.fix),
+            FleetError::Special { .. } => {
+                invalid(text, "url", "if a node really is there, add it with --force".into())
+            }
+            FleetError::Tls(e) => invalid(text, e.field(), e.hint().into()),
+            FleetError::Credential(_) => invalid(
+                text,
+                "credential",
+                "give a bearer token, USER:PASSWORD or NAME:VALUE on one line".into(),
+            ),
+            FleetError::NotANode { credential: true, .. } => invalid(
+                text,
+                "credential",
+                "give the node's credential, or say what it is with --kind ollama or --kind openai".into(),
+            ),
+            FleetError::NotANode { .. } => invalid(
+                text,
+                "url",
+                "check the URL (the path prefix too), or say what it is with --kind ollama or --kind openai"
+                    .into(),
+            ),
+            FleetError::UnknownNode { nearest, .. } => Self::new(FaultKind::NotFound, text)
+                .field("node")
+                .hint(nearest_hint(&nearest, "aivonx node list")),
+            FleetError::UnknownModel { nearest, .. } => Self::new(FaultKind::NotFound, text)
+                .field("model")
+                .hint(nearest_hint(&nearest, "aivonx model list")),
+            FleetError::UnknownJob(_) => {
+                Self::new(FaultKind::NotFound, text).field("job").hint("see `aivonx job list`")
+            }
+            FleetError::Unfit { fix, .. } => Self::new(FaultKind::Invalid, text).field("node").hint(fix),
+            FleetError::NowhereToPull => {
+                Self::new(FaultKind::Unavailable, text).hint("see `aivonx node list` for the reasons")
+            }
+            FleetError::Stopping => Self::new(FaultKind::Unavailable, text),
+            FleetError::Secret(_) => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
+            FleetError::Store(e) => e.into(),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Jobs: pulls that go on when the one who began them leaves.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aivonx_protocol::{
+    Fault, Untrusted,
+    job::{Job, JobState},
+    node::{AdminState, NodeKind},
+};
+use bytes::Bytes;
+use tokio::{
+    runtime::Handle,
+    sync::{broadcast::error::RecvError, mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    error::FleetError,
+    health::Checker,
+    merge::Line,
+    model_name,
+    pull::pull,
+    pulling::{Feed, Pulling},
+    registry::{Contact, now},
+};
+
+/// Finished jobs kept.
+const KEPT: usize = 100;
+
+/// Pulls at work at once.
+const AT_ONCE: usize = 64;
+
+/// Lines a reader may be behind before it waits in its own task.
+const READER: usize = 64;
+
+/// The jobs of this daemon's life.
+#[derive(Debug)]
+pub struct Jobs {
+    checker: Arc<Checker>,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Oldest first.
+    jobs: VecDeque<Arc<Pulling>>,
+    last_id: u64,
+    stopping: bool,
+}
+
+impl Jobs {
+    pub(super) fn new(checker: Arc<Checker>, runtime: Handle) -> Self {
+        Self { checker, runtime, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pulls `model` on `nodes` (names or ids; empty is every active Ollama node). If the same is being pulled
+    /// on the same nodes already, that job is answered. Returns as soon as the job has begun.
+    ///
+    /// # Errors
+    /// `Invalid` for a model or a node that cannot be, `NotFound` for an unknown node, `Unavailable` if there
+    /// is nowhere to pull to or too much is being pulled.
+    pub async fn pull(&self, model: &str, nodes: &[String], insecure: bool) -> Result<Job, Fault> {
+        check_name(model)?;
+        let targets = self.targets(nodes)?;
+        let key = model_name::normalize(model).into_owned();
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(FleetError::Stopping.into());
+        }
+        let same = |job: &Pulling| job.is_same(&key, insecure, &targets);
+        if let Some(job) = state.jobs.iter().find(|job| job.running() && same(job)) {
+            return Ok(job.view());
+        }
+        if state.jobs.iter().filter(|job| job.running()).count() >= AT_ONCE {
+            let message = format!("{AT_ONCE} pulls are at work already");
+            return Err(Fault::new(aivonx_protocol::FaultKind::Unavailable, message)
+                .hint("wait for one to end, or end one with `aivonx job cancel`"));
+        }
+        // Time makes ids that no earlier life of the daemon gave out; the step keeps them apart within one.
+        state.last_id = now().max(state.last_id + 1);
+        let job = Arc::new(Pulling::new(base36(state.last_id), model, key, insecure, targets));
+        state.jobs.push_back(job.clone());
+        let ended = state.jobs.iter().filter(|job| !job.running()).count();
+        for _ in KEPT..ended {
+            if let Some(at) = state.jobs.iter().position(|job| !job.running()) {
+                state.jobs.remove(at);
+            }
+        }
+        drop(state);
+        let view = job.view();
+        tracing::info!(event = "job_started", job = %view.id, model = %Untrusted::new(model),
+            nodes = job.targets().len(), "pull started");
+        self.runtime.spawn(run(job, self.checker.clone()));
+        Ok(view)
+    }
+
+    /// Running and recent jobs, newest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Job> {
+        self.lock().jobs.iter().rev().map(|job| job.view()).collect()
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn show(&self, id: &str) -> Result<Job, Fault> {
+        Ok(self.find(id)?.view())
+    }
+
+    /// A job as it goes on: the value is how it stands, and the last one has a state other than running. A
+    /// slow reader misses steps, never the end.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn follow(&self, id: &str) -> Result<watch::Receiver<Job>, Fault> {
+        Ok(self.find(id)?.follow())
+    }
+
+    /// Ends a job: its connections are closed. Answers with how it ended; one that had ended already stays
+    /// as it was.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn cancel(&self, id: &str) -> Result<Job, Fault> {
+        let job = self.find(id)?;
+        job.cancel();
+        let mut steps = job.follow();
+        let ended = steps.wait_for(|job| job.state != JobState::Running).await;
+        Ok(ended.map_or_else(|_| job.view(), |job| job.clone()))
+    }
+
+    /// A job's progress in the form of Ollama's own `/api/pull`, lines of NDJSON each with its line feed,
+    /// beginning with how it stands and ending with the job. A reader that is slow gets fewer steps and holds
+    /// up nobody; one that leaves changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn lines(&self, id: &str) -> Result<mpsc::Receiver<Bytes>, Fault> {
+        let job = self.find(id)?;
+        let (lines, reader) = mpsc::channel(READER);
+        self.runtime.spawn(async move {
+            // The reader's leaving is the only way this fails.
+            let _ = tell(&job, &lines).await;
+        });
+        Ok(reader)
+    }
+
+    /// Ends every job, and takes no new ones.
+    pub(super) async fn stop(&self) {
+        let jobs: Vec<_> = {
+            let mut state = self.lock();
+            state.stopping = true;
+            state.jobs.iter().filter(|job| job.running()).cloned().collect()
+        };
+        jobs.iter().for_each(|job| job.cancel());
+        for job in jobs {
+            // The sender lives in `job`, so waiting cannot fail.
+            let _ = job.follow().wait_for(|job| job.state != JobState::Running).await;
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Pulling>, FleetError> {
+        let found = self.lock().jobs.iter().find(|job| job.id() == id).cloned();
+        found.ok_or_else(|| FleetError::UnknownJob(id.to_owned()))
+    }
+
+    fn targets(&self, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
+        let registry = &self.checker.registry;
+        if nodes.is_empty() {
+            let mut targets = registry.contacts();
+            targets.retain(|node| node.kind == NodeKind::Ollama && node.active);
+            return if targets.is_empty() { Err(FleetError::NowhereToPull) } else { Ok(targets) };
+        }
+        let mut targets = Vec::new();
+        let mut seen = HashSet::new();
+        for wanted in nodes {
+            let id = registry.resolve(wanted)?;
+            let Some(node) = registry.contact(&id).filter(|_| seen.insert(id)) else { continue };
+            fit_for_models(&node)?;
+            targets.push(node);
+        }
+        Ok(targets)
+    }
+}
+
+/// Whether models can be put on and taken off `node`.
+pub(super) fn fit_for_models(node: &Contact) -> Result<(), FleetError> {
+    let unfit = |why, fix: String| Err(FleetError::Unfit { node: node.name.clone(), why, fix });
+    if node.kind == NodeKind::Openai {
+        return unfit(
+            "speaks the OpenAI API alone, which has no way to manage models",
+            "manage its models on the machine itself".into(),
+        );
+    }
+    if node.admin_state == AdminState::Disabled {
+        return unfit("is disabled", format!("enable it first: aivonx node enable {}", node.name));
+    }
+    Ok(())
+}
+
+/// Whether `model` can be the name of a model at all.
+pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
+    let wrong = |c: char| c.is_control() || c.is_whitespace();
+    if model.is_empty() || model.len() > 512 || model.contains(wrong) {
+        let shown = Untrusted::new(model).max(100);
+        return Err(FleetError::field(
+            "model",
+            format!("model '{shown}' is not a model name: empty, too long, or with spaces"),
+            "write it as NAME or NAME:TAG, such as llama3.2:3b",
+        ));
+    }
+    Ok(())
+}
+
+async fn run(job: Arc<Pulling>, checker: Arc<Checker>) {
+    let mut all = JoinSet::new();
+    for (at, node) in job.targets().iter().enumerate() {
+        all.spawn(run_on(job.clone(), checker.clone(), at, node.clone()));
+    }
+    while all.join_next().await.is_some() {}
+    let view = job.view();
+    let model = Untrusted::new(&view.subject);
+    match view.state {
+        JobState::Done => tracing::info!(event = "job_done", job = %view.id, model = %model, "pull done"),
+        state => {
+            let error = job.error();
+            tracing::warn!(event = "job_ended", job = %view.id, model = %model, state = ?state,
+                error = %Untrusted::new(&error), "pull ended before it was complete");
+        }
+    }
+}
+
+async fn run_on(job: Arc<Pulling>, checker: Arc<Checker>, at: usize, node: Contact) {
+    let work = async {
+        if let Some(why) = &node.at.unusable {
+            return Err(why.clone());
+        }
+        let each = |line: Line| job.take(at, line);
+        pull(&node.at.endpoint, checker.connect, job.model(), job.insecure(), each).await?;
+        // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
+        checker.check(&node.id).await;
+        Ok(())
+    };
+    let (state, error) = tokio::select! {
+        () = job.until_cancelled() => (JobState::Cancelled, None),
+        () = node.live.until_retired() => (JobState::Failed, Some("the node was removed".to_owned())),
+        result = work => match result {
+            Ok(()) => (JobState::Done, None),
+            Err(error) => (JobState::Failed, Some(error)),
+        },
+    };
+    job.end(at, state, error);
+}
+
+/// Tells `reader` how the job stands and then what is new, until the job ends.
+async fn tell(job: &Pulling, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
+    'stand: loop {
+        let Feed { so_far, news } = job.feed();
+        for line in so_far {
+            reader.send(line).await?;
+        }
+        let Some(mut news) = news else { return Ok(()) };
+        loop {
+            match news.recv().await {
+                Ok(line) => reader.send(line).await?,
+                Err(RecvError::Lagged(_)) => continue 'stand,
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+}
+
+fn base36(mut n: u64) -> String {
+    let mut digits = Vec::new();
+    while n > 0 || digits.is_empty() {
+        digits.push(char::from_digit(u32::try_from(n % 36).unwrap_or(0), 36).unwrap_or('0'));
+        n /= 36;
+    }
+    digits.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! Models of the fleet, as administrators manage them.
+
+use std::time::Duration;
+
+use aivonx_protocol::{
+    Fault,
+    model::{Model, ModelRemoved},
+    node::AdminState,
+};
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{
+    Fleet,
+    client::Session,
+    error::FleetError,
+    jobs::{check_name, fit_for_models},
+    model_name,
+    pull::refusal,
+    registry::{Contact, nearest},
+};
+
+/// How long a node may take to delete a model.
+const DELETE: Duration = Duration::from_secs(60);
+
+impl Fleet {
+    /// All models on all nodes, whatever the nodes' state, by name.
+    #[must_use]
+    pub fn models(&self) -> Vec<Model> {
+        self.checker.registry.models()
+    }
+
+    /// One model; `:latest` is implied.
+    ///
+    /// # Errors
+    /// `NotFound`, with names like it.
+    pub fn model(&self, name: &str) -> Result<Model, Fault> {
+        let mut models = self.models();
+        let normal = model_name::normalize(name);
+        let found = models.iter().position(|m| m.name == name);
+        let found = found.or_else(|| models.iter().position(|m| model_name::normalize(&m.name) == normal));
+        match found {
+            Some(at) => Ok(models.swap_remove(at)),
+            None => Err(self.unknown_model(name).into()),
+        }
+    }
+
+    /// Removes a model from one node, or from every node that has it, and says what came of it on each.
+    ///
+    /// # Errors
+    /// `NotFound` if no node has the model or there is no such node, `Invalid` if the node named cannot.
+    pub async fn remove_model(&self, name: &str, node: Option<&str>) -> Result<ModelRemoved, Fault> {
+        check_name(name)?;
+        let mut having = self.checker.registry.having(&model_name::normalize(name));
+        if let Some(wanted) = node {
+            let id = self.checker.registry.resolve(wanted)?;
+            having.retain(|(node, _)| node.id == id);
+            if let Some(node) = self.checker.registry.contact(&id) {
+                fit_for_models(&node)?;
+                // The catalogue may be older than the model: the node itself knows.
+                if having.is_empty() {
+                    having.push((node, name.to_owned()));
+                }
+            }
+        }
+        if having.is_empty() {
+            return Err(self.unknown_model(name).into());
+        }
+        let mut removals = JoinSet::new();
+        let mut done = ModelRemoved { removed: Vec::new(), failed: Vec::new() };
+        for (node, model) in having {
+            if node.admin_state == AdminState::Disabled {
+                done.failed.push((node.name, "the node is disabled".into()));
+                continue;
+            }
+            let checker = self.checker.clone();
+            removals.spawn(async move {
+                let result = delete(&node, checker.connect, &model).await;
+                // Also after a failure: the catalogue may have been wrong.
+                checker.check(&node.id).await;
+                (node.name, model, result)
+            });
+        }
+        while let Some(removal) = removals.join_next().await {
+            let Ok((node, model, result)) = removal else { continue };
+            match result {
+                Ok(()) => {
+                    let model = aivonx_protocol::Untrusted::new(&model);
+                    tracing::info!(event = "model_removed", node = %node, model = %model, "model removed");
+                    done.removed.push(node);
+                }
+                Err(why) => done.failed.push((node, why)),
+            }
+        }
+        done.removed.sort_unstable();
+        done.failed.sort_unstable();
+        Ok(done)
+    }
+
+    fn unknown_model(&self, name: &str) -> FleetError {
+        let models = self.models();
+        let nearest = nearest(name, models.iter().map(|m| m.name.as_str()));
+        FleetError::UnknownModel { wanted: name.to_owned(), nearest }
+    }
+}
+
+async fn delete(node: &Contact, connect: Duration, model: &str) -> Result<(), String> {
+    if let Some(why) = &node.at.unusable {
+        return Err(why.clone());
+    }
+    let mut session = Session::new(&node.at.endpoint, connect);
+    // Older versions know the field as `name`.
+    let body = json!({"model": model, "name": model}).to_string();
+    let sent = session.whole(Method::DELETE, "/api/delete", Some(body.into()));
+    let answer = tokio::time::timeout(DELETE, sent)
+        .await
+        .map_err(|_| format!("no answer within {} s", DELETE.as_secs()))?;
+    match answer {
+        Ok((StatusCode::OK, ..)) => Ok(()),
+        Ok((status, body, _)) => Err(refusal(status, &body)),
+        Err(error) => Err(error.to_string()),
+    }
+}

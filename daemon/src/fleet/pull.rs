@@ -1,0 +1,117 @@
+//! One pull on one node.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::{
+    Endpoint,
+    client::{Session, collect},
+    merge::Line,
+};
+
+/// Longest silence of a node that pulls: a registry may take its time, and so may checking a digest.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// Longest line of progress.
+const LINE: usize = 1 << 20;
+
+/// Largest refusal read.
+const REFUSAL: usize = 64 << 10;
+
+/// Pulls `model` on the node at `endpoint`; `each` gets its progress. Dropping the future closes the
+/// connection, and with it ends the pull on the node.
+///
+/// # Errors
+/// The node's own words, or what broke.
+pub(super) async fn pull(
+    endpoint: &Endpoint,
+    connect: Duration,
+    model: &str,
+    insecure: bool,
+    mut each: impl FnMut(Line),
+) -> Result<(), String> {
+    let mut session = Session::new(endpoint, connect);
+    // Older versions know the field as `name`.
+    let body = json!({"model": model, "name": model, "insecure": insecure, "stream": true}).to_string();
+    let sent = session.send(Method::POST, "/api/pull", Some(body.into()));
+    let answer = within(sent).await?.map_err(|e| e.to_string())?;
+    let status = answer.status();
+    if status != StatusCode::OK {
+        let body = within(collect(answer.into_body(), REFUSAL)).await?.unwrap_or_default();
+        return Err(refusal(status, &body));
+    }
+    let mut lines = Lines { body: answer.into_body(), buffer: BytesMut::new(), searched: 0 };
+    while let Some(text) = within(lines.next()).await?? {
+        let line: Line = serde_json::from_slice(&text)
+            .map_err(|e| format!("the node's answer is not the progress of a pull: {e}"))?;
+        if let Some(error) = line.error {
+            return Err(error);
+        }
+        if line.status == "success" {
+            return Ok(());
+        }
+        each(line);
+    }
+    Err("the node's answer ended before the pull was complete".into())
+}
+
+/// What a node that refused said.
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> String {
+    match serde_json::from_slice::<Line>(body) {
+        Ok(Line { error: Some(error), .. }) => error,
+        _ => format!("the node answered {status}"),
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    tokio::time::timeout(SILENCE, work)
+        .await
+        .map_err(|_| format!("the node was silent for {} s", SILENCE.as_secs()))
+}
+
+/// The lines of a body.
+struct Lines {
+    body: Incoming,
+    buffer: BytesMut,
+    /// Bytes of the buffer known to hold no line feed.
+    searched: usize,
+}
+
+impl Lines {
+    /// The next line that is not empty; None at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
+                let line = self.buffer.split_to(self.searched + at).freeze();
+                self.buffer.advance(1);
+                self.searched = 0;
+                if !line.trim_ascii().is_empty() {
+                    return Ok(Some(line));
+                }
+                continue;
+            }
+            self.searched = self.buffer.len();
+            if self.searched > LINE {
+                return Err(format!("the node sent a line longer than {} KiB", LINE >> 10));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.buffer.extend_from_slice(data);
+                    }
+                }
+                Some(Err(e)) => return Err(format!("the connection to the node broke: {e}")),
+                None if self.buffer.trim_ascii().is_empty() => return Ok(None),
+                None => {
+                    self.searched = 0;
+                    return Ok(Some(self.buffer.split().freeze()));
+                }
+            }
+        }
+    }
+}

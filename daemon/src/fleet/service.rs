@@ -1,0 +1,322 @@
+//! The fleet service: what administrators and the data path ask of the fleet.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use aivonx_protocol::{
+    Event, Fault,
+    node::{AdminState, NewNode, Node, NodeChange, Probe},
+    strategy::Strategy,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc,
+    },
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    Hot, Jobs, add,
+    error::FleetError,
+    health::{Checker, Tasks},
+    record,
+    registry::Registry,
+    set,
+};
+use crate::{
+    config::Health,
+    secrets::Vault,
+    store::{Change, Noun, Store, StoreError},
+};
+
+/// Reports of the data path that may wait; further ones are dropped, since a storm of them says no more.
+const REPORTS: usize = 1024;
+
+/// How long the start waits for first answers, so that a daemon that serves already has a catalogue.
+const FIRST_CHECKS: Duration = Duration::from_secs(1);
+
+/// The nodes and everything about them. Lives on the control plane; the data path has [`Hot`] and
+/// [`Fleet::report`].
+#[derive(Debug)]
+pub struct Fleet {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) checker: Arc<Checker>,
+    tasks: Tasks,
+    jobs: Jobs,
+    reports: mpsc::Sender<Report>,
+    /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
+    edits: tokio::sync::Mutex<()>,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Report {
+    node: String,
+    ok: bool,
+    why: Option<String>,
+}
+
+impl Fleet {
+    /// Reads the nodes from `store` and begins to check them. Waits for the first answers, a second at most.
+    /// `connect_timeout` bounds connecting to a node, TLS included. To be called on the control plane's
+    /// runtime, which carries everything the fleet does.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn start(
+        store: Store,
+        vault: Vault,
+        health: Health,
+        connect_timeout: Duration,
+    ) -> Result<Arc<Self>, FleetError> {
+        let runtime = Handle::current();
+        let changes = store.subscribe();
+        let strategy = store.settings().strategy().await?;
+        let checker = Arc::new(Checker::new(Registry::new(strategy, health), connect_timeout));
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        let fleet = Arc::new(Self {
+            tasks: Tasks::new(checker.clone(), runtime.clone()),
+            jobs: Jobs::new(checker.clone(), runtime),
+            store,
+            vault,
+            checker: checker.clone(),
+            reports,
+            edits: tokio::sync::Mutex::default(),
+            background: Mutex::default(),
+        });
+        let background = [
+            tokio::spawn(take_reports(checker.clone(), inbox)),
+            tokio::spawn(follow_store(Arc::downgrade(&fleet), changes)),
+        ];
+        fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
+
+        let mut first = JoinSet::new();
+        for node in fleet.store.nodes().list().await? {
+            let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);
+            let at = record::restore(&fleet.vault, &node);
+            checker.registry.apply(node, at, None);
+            if enabled {
+                let (checker, id) = (checker.clone(), id.clone());
+                first.spawn(async move { checker.check(&id).await });
+            }
+            fleet.tasks.watch(&id, true);
+        }
+        let all = async { while first.join_next().await.is_some() {} };
+        if tokio::time::timeout(FIRST_CHECKS, all).await.is_err() {
+            first.detach_all();
+        }
+        Ok(fleet)
+    }
+
+    /// The pointer to the snapshots.
+    #[must_use]
+    pub fn hot(&self) -> Arc<Hot> {
+        self.checker.registry.hot()
+    }
+
+    /// Every change of any node from now on, as `Event::Node` and `Event::NodeRemoved`. Latency and the count
+    /// of requests change all the time and are told only with something else.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.checker.registry.watch()
+    }
+
+    /// All nodes, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Node> {
+        self.checker.registry.views()
+    }
+
+    /// One node, by its name or id.
+    ///
+    /// # Errors
+    /// `NotFound`, with names like it.
+    pub fn show(&self, node: &str) -> Result<Node, Fault> {
+        let id = self.checker.registry.resolve(node)?;
+        Ok(self.view(&id)?)
+    }
+
+    /// Probes a node and adds it. A node that does not answer at all is added too, as standby, and taken in
+    /// when it answers; a server that answers but is no node is refused unless its kind is given or forced.
+    ///
+    /// # Errors
+    /// `Invalid` with the field, `Conflict` if the name is taken.
+    pub async fn add(&self, new: NewNode) -> Result<Probe, Fault> {
+        Ok(add::add(self, new).await?)
+    }
+
+    /// Changes fields of a node. `revision` is the one the caller saw; None changes whatever is there. A node
+    /// that is moved is probed first, so that it goes on serving if it can.
+    ///
+    /// # Errors
+    /// `Invalid` with the field, `NotFound`, `Conflict`.
+    pub async fn set(&self, node: &str, revision: Option<u64>, change: NodeChange) -> Result<Node, Fault> {
+        Ok(set::set(self, node, revision, change).await?)
+    }
+
+    /// Enables, drains or disables a node. One that is enabled again is checked at once.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`.
+    pub async fn set_state(
+        &self,
+        node: &str,
+        revision: Option<u64>,
+        state: AdminState,
+    ) -> Result<Node, Fault> {
+        Ok(set::set_state(self, node, revision, state).await?)
+    }
+
+    /// Forgets a node; the requests it is working on end.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`.
+    pub async fn remove(&self, node: &str, revision: Option<u64>) -> Result<(), Fault> {
+        let id = self.checker.registry.resolve(node)?;
+        let _turn = self.edits.lock().await;
+        self.store.nodes().remove(&id, revision).await?;
+        self.forget(&id);
+        Ok(())
+    }
+
+    /// Checks a node now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn check(&self, node: &str) -> Result<Probe, Fault> {
+        let id = self.checker.registry.resolve(node)?;
+        let gone = || FleetError::UnknownNode { wanted: node.to_owned(), nearest: Vec::new() };
+        let finding = self.checker.check(&id).await.ok_or_else(gone)?;
+        Ok(Probe { node: self.view(&id)?, finding: finding.text, healthy: finding.healthy })
+    }
+
+    /// How the scheduler chooses.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.hot().load().strategy
+    }
+
+    /// Sets how the scheduler chooses.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn set_strategy(&self, strategy: Strategy) -> Result<Strategy, Fault> {
+        let _turn = self.edits.lock().await;
+        self.store.settings().set_strategy(strategy).await?;
+        self.checker.registry.set_strategy(strategy);
+        tracing::info!(event = "strategy_set", strategy = strategy.name(), "scheduling strategy set");
+        Ok(strategy)
+    }
+
+    /// From now on checks nodes so.
+    pub fn set_health(&self, health: Health) {
+        self.checker.set_health(health);
+    }
+
+    /// The jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Takes a report of real traffic: a good attempt, or one that failed in a way that says something about
+    /// the node (transport, 502, 503). Never blocks; for any thread.
+    pub fn report(&self, node_id: &str, ok: bool, why: Option<String>) {
+        // Full means that the control plane has a thousand of them to draw the same conclusion from.
+        let _ = self.reports.try_send(Report { node: node_id.to_owned(), ok, why });
+    }
+
+    /// Ends checks and jobs.
+    pub async fn stop(&self) {
+        self.jobs.stop().await;
+        self.tasks.stop();
+        let background = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
+        background.into_iter().for_each(|task| task.abort());
+    }
+
+    pub(super) async fn edit(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.edits.lock().await
+    }
+
+    pub(super) fn view(&self, id: &str) -> Result<Node, FleetError> {
+        let gone = || FleetError::UnknownNode { wanted: id.to_owned(), nearest: Vec::new() };
+        self.checker.registry.view(id).ok_or_else(gone)
+    }
+
+    pub(super) fn keep_checking(&self, id: &str) {
+        self.tasks.watch(id, true);
+    }
+
+    fn forget(&self, id: &str) {
+        self.tasks.forget(id);
+        self.checker.registry.remove(id);
+    }
+
+    /// Brings one node in line with the store, whoever changed it there.
+    async fn sync(&self, id: &str) -> Result<(), StoreError> {
+        let _turn = self.edits.lock().await;
+        let Some(node) = self.store.nodes().get(id).await? else {
+            self.forget(id);
+            return Ok(());
+        };
+        let known = self.checker.registry.record(id).map(|record| record.revision);
+        if known < Some(node.revision) {
+            let at = record::restore(&self.vault, &node);
+            if self.checker.registry.apply(node, at, None) {
+                self.tasks.watch(id, false);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync_all(&self) -> Result<(), StoreError> {
+        let mut ids = self.checker.registry.ids();
+        ids.extend(self.store.nodes().list().await?.into_iter().map(|node| node.id));
+        for id in ids {
+            self.sync(&id).await?;
+        }
+        self.checker.registry.set_strategy(self.store.settings().strategy().await?);
+        Ok(())
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let background = self.background.get_mut().unwrap_or_else(PoisonError::into_inner);
+        background.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn take_reports(checker: Arc<Checker>, mut inbox: mpsc::Receiver<Report>) {
+    while let Some(report) = inbox.recv().await {
+        checker.registry.traffic(&report.node, report.ok, report.why);
+    }
+}
+
+async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Change>) {
+    loop {
+        let change = changes.recv().await;
+        let Some(fleet) = fleet.upgrade() else { return };
+        let synced = match change {
+            Ok(Change { noun: Noun::Node, id, .. }) => fleet.sync(&id).await,
+            Ok(Change { noun: Noun::Strategy, .. }) => {
+                let _turn = fleet.edits.lock().await;
+                fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
+            }
+            Err(RecvError::Lagged(_)) => fleet.sync_all().await,
+            Err(RecvError::Closed) => return,
+        };
+        match synced {
+            Ok(()) => {}
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::error!(event = "fleet_sync", %error, "a change of the store was not taken in")
+            }
+        }
+    }
+}

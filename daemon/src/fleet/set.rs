@@ -1,0 +1,141 @@
+//! Changing a node.
+
+use aivonx_protocol::{
+    Untrusted,
+    node::{AdminState, Credential, Node, NodeChange},
+};
+
+use super::{
+    Fleet, address::NodeUrl, client::CallError, dial::DialError, error::FleetError, probe::ProbeError, record,
+};
+use crate::store::{StoreError, node::NodeRecord};
+
+/// How often a change that named no revision is tried again when another came first.
+const TRIES: usize = 3;
+
+pub(super) async fn set(
+    fleet: &Fleet,
+    node: &str,
+    revision: Option<u64>,
+    change: NodeChange,
+) -> Result<Node, FleetError> {
+    let id = fleet.checker.registry.resolve(node)?;
+    for _ in 1..TRIES {
+        match try_set(fleet, &id, revision, &change).await {
+            Err(FleetError::Store(StoreError::Conflict { .. })) if revision.is_none() => {}
+            done => return done,
+        }
+    }
+    try_set(fleet, &id, revision, &change).await
+}
+
+async fn try_set(
+    fleet: &Fleet,
+    id: &str,
+    revision: Option<u64>,
+    change: &NodeChange,
+) -> Result<Node, FleetError> {
+    let gone = || FleetError::UnknownNode { wanted: id.to_owned(), nearest: Vec::new() };
+    let old = fleet.store.nodes().get(id).await?.ok_or_else(gone)?;
+    if let Some(expected) = revision
+        && expected != old.revision
+    {
+        let (id, found) = (old.id, old.revision);
+        return Err(StoreError::Conflict { noun: "node", id, expected, found }.into());
+    }
+    let (new, credential) = changed(fleet, &old, change)?;
+    let url = NodeUrl::parse(&new.url)?;
+    if change.url.is_some() {
+        record::check_address(&url, new.forced)?;
+    }
+    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
+    let at = record::prepare(&url, ca, server_name, &credential, new.forced)?;
+
+    // Asked before anything changes, so that a node that moves and answers does not miss a request.
+    let moves = new.url != old.url
+        || new.kind != old.kind
+        || new.ca_pem != old.ca_pem
+        || new.server_name != old.server_name
+        || new.forced != old.forced
+        || change.credential.is_some();
+    let outcome = if moves && new.admin_state != AdminState::Disabled {
+        let asked = fleet.checker.ask(&at, Some(new.kind)).await;
+        if let Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) = asked {
+            return Err(FleetError::Special { url: url.text, what });
+        }
+        Some(asked.map_err(|e| e.to_string()))
+    } else {
+        None
+    };
+
+    let _turn = fleet.edit().await;
+    let expected = Some(old.revision);
+    let record = fleet.store.nodes().update(id, expected, move |record| *record = new).await?;
+    tracing::info!(event = "node_changed", node = %record.name, revision = record.revision, "node changed");
+    fleet.checker.registry.apply(record, at, outcome);
+    fleet.view(id)
+}
+
+/// The record with the change made, and the credential in clear.
+fn changed(
+    fleet: &Fleet,
+    old: &NodeRecord,
+    change: &NodeChange,
+) -> Result<(NodeRecord, Credential), FleetError> {
+    let mut new = old.clone();
+    if let Some(name) = &change.name {
+        record::check_name(name)?;
+        new.name.clone_from(name);
+    }
+    if let Some(url) = &change.url {
+        new.url = NodeUrl::parse(url)?.text;
+        new.forced = change.force;
+    }
+    new.forced |= change.force;
+    new.kind = change.kind.unwrap_or(old.kind);
+    if let Some(ca) = &change.ca_pem {
+        new.ca_pem.clone_from(ca);
+    }
+    if let Some(server_name) = &change.server_name {
+        new.server_name.clone_from(server_name);
+    }
+    new.max_parallel = change.max_parallel.unwrap_or(old.max_parallel);
+    for (key, value) in &change.labels {
+        match value {
+            Some(value) => new.labels.insert(key.clone(), value.clone()),
+            None => new.labels.remove(key),
+        };
+    }
+    record::check_labels(&new.labels)?;
+    let credential = match &change.credential {
+        Some(credential) => {
+            new.credential = record::seal(&fleet.vault, &old.id, credential)?;
+            credential.clone()
+        }
+        None => record::unseal(&fleet.vault, old)?,
+    };
+    Ok((new, credential))
+}
+
+pub(super) async fn set_state(
+    fleet: &Fleet,
+    node: &str,
+    revision: Option<u64>,
+    state: AdminState,
+) -> Result<Node, FleetError> {
+    let id = fleet.checker.registry.resolve(node)?;
+    let was = fleet.view(&id)?.admin_state;
+    {
+        let _turn = fleet.edit().await;
+        let record = fleet.store.nodes().update(&id, revision, move |r| r.admin_state = state).await?;
+        let active = fleet.checker.registry.contact(&id).map_or(0, |node| node.live.active());
+        tracing::info!(event = "node_state", node = %Untrusted::new(&record.name), state = ?state,
+            active_requests = active, "node state set");
+        let at = record::restore(&fleet.vault, &record);
+        fleet.checker.registry.apply(record, at, None);
+    }
+    if was == AdminState::Disabled && state != AdminState::Disabled {
+        fleet.checker.check(&id).await;
+    }
+    fleet.view(&id)
+}
