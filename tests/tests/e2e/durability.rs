@@ -1,0 +1,90 @@
+//! What has been acknowledged stays.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, atomic::{AtomicUsize, Ordering}},
+};
+
+use aivonx_protocol::{client::Client, node::NodeChange};
+use aivonx_tests::{fake::FakeNode, harness::Daemon};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_500_edits_loses_nothing_acknowledged() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    for n in 2..=5 {
+        // Same server under other names: only the records matter here.
+        daemon.aivonx().ok(&["node", "add", &format!("node{n}"), &format!("http://localhost:{}/{n}", node.address().port()), "--kind", "ollama", "--force"]).await;
+    }
+    let acknowledged: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut writers = Vec::new();
+    for n in 1..=5 {
+        let name = format!("node{n}");
+        let client = Client::connect(daemon.socket()).await.expect("the control socket answers");
+        let (acknowledged, count) = (acknowledged.clone(), count.clone());
+        writers.push(tokio::spawn(async move {
+            for edit in 1..=100_u64 {
+                let change = NodeChange {
+                    labels: BTreeMap::from([("edit".to_owned(), Some(edit.to_string()))]),
+                    ..NodeChange::default()
+                };
+                if client.node_set(&name, None, change).await.is_err() {
+                    return;
+                }
+                acknowledged.lock().unwrap().insert(name.clone(), edit);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    aivonx_tests::within("half of the edits", async {
+        while count.load(Ordering::Relaxed) < 250 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    daemon.kill().await;
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let daemon = Daemon::builder().folder(folder.path()).start_any().await;
+    let nodes = daemon.nodes().await;
+    assert_eq!(nodes.len(), 5);
+    for (name, edit) in acknowledged.lock().unwrap().iter() {
+        let node = nodes.iter().find(|n| n["name"] == **name).unwrap();
+        let kept: u64 = node["labels"]["edit"].as_str().unwrap().parse().unwrap();
+        assert!(kept >= *edit && kept <= edit + 1, "{name}: acknowledged {edit}, kept {kept}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_refused_clearly_and_recovered() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    let data = daemon.data().to_owned();
+    assert!(daemon.stop().await.success());
+    let db = data.join("store").join("db");
+    let bytes = std::fs::read(&db).unwrap();
+    std::fs::write(&db, &bytes[..bytes.len() / 2]).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(aivonx_tests::harness::binary("aivonxd"));
+        command.args(arguments).kill_on_drop(true);
+        command
+    };
+    let dir = data.to_str().unwrap().to_owned();
+    let output = aivonx_tests::within("a refusal", run(&["dev", "--dir", &dir, "--listen", "127.0.0.1:0"]).output()).await.unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("recover"), "{said}");
+    let listed = run(&["recover", "--dir", &dir, "--list"]).output().await.unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let mut snapshots: Vec<_> = std::fs::read_dir(data.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
+    snapshots.sort();
+    let newest = snapshots.last().expect("a snapshot from the orderly end");
+    let restored = run(&["recover", "--dir", &dir, "--snapshot", newest.to_str().unwrap()]).output().await.unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let daemon = Daemon::builder().folder(folder.path()).start_any().await;
+    assert_eq!(daemon.nodes().await.len(), 1);
+}

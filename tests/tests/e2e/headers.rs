@@ -1,0 +1,157 @@
+//! What of the head goes through, and what ends at the gateway.
+
+use aivonx_tests::{
+    fake::{FakeNode, Fault},
+    harness::{Daemon, H2Client, Request},
+};
+use serde_json::json;
+
+fn generate() -> String {
+    json!({"model": "m", "prompt": "x"}).to_string()
+}
+
+#[tokio::test]
+async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let request = Request::post("/api/generate", generate())
+        .field("Connection", "keep-alive, X-Named")
+        .field("X-Named", "hop")
+        .field("Keep-Alive", "timeout=5")
+        .field("Proxy-Connection", "keep-alive")
+        .field("Proxy-Authorization", "Basic c2VjcmV0")
+        .field("TE", "trailers")
+        .field("Trailer", "X-T")
+        .field("Accept-Encoding", "gzip, br")
+        .field("Authorization", "Bearer client-secret")
+        .field("X-Api-Key", "client-secret")
+        .field("Api-Key", "client-secret")
+        .field("Cookie", "session=client-secret")
+        .field("Cookie2", "client-secret")
+        .field("Origin", &format!("http://{}", daemon.address()))
+        .field("X-Request-Id", "mine-1")
+        .field("User-Agent", "tester/1")
+        .field("Anthropic-Version", "2023-06-01");
+    daemon.ask(&request).await.expect(200);
+    let head = node.only_request().head;
+    for name in [
+        "x-named", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer", "authorization",
+        "x-api-key", "api-key", "cookie", "cookie2", "origin", "expect", "upgrade", "transfer-encoding",
+    ] {
+        assert_eq!(head.get(name), None, "{name} reached the node");
+    }
+    let text = String::from_utf8_lossy(&head.raw).into_owned();
+    assert!(!text.contains("secret"), "{text}");
+    assert_eq!(head.all("host"), [node.address().to_string()]);
+    assert_eq!(head.all("accept-encoding"), ["identity"]);
+    assert_eq!(head.all("content-length").len(), 1);
+    assert_eq!(head.get("anthropic-version"), Some("2023-06-01"));
+    // The same over HTTP/2, where cookies may come in pieces.
+    let mut client = H2Client::connect(daemon.address()).await;
+    let fields = [("cookie", "a=client-secret"), ("cookie", "b=client-secret"), ("te", "trailers"), ("authorization", "client-secret")];
+    assert_eq!(client.ask("POST", "/api/generate", &fields, generate()).await.status.as_u16(), 200);
+    let text = String::from_utf8_lossy(&node.requests()[1].head.raw).into_owned();
+    assert!(!text.contains("secret") && !text.to_lowercase().contains("\nte:"), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_of_the_node_that_is_not_the_clients_business_reaches_it() {
+    let node = FakeNode::ollama().await;
+    let fields = [
+        ("Set-Cookie", "node=1"), ("Server", "node/1"), ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Credentials", "true"), ("Access-Control-Expose-Headers", "*"),
+        ("Strict-Transport-Security", "max-age=1"), ("Alt-Svc", "h3=\":443\""), ("WWW-Authenticate", "Basic"),
+        ("Proxy-Authenticate", "Basic"), ("Connection", "X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=5"),
+        ("Trailer", "X-T"), ("Upgrade", "h2c"), ("X-Request-Id", "the-nodes"), ("X-Aivonx-Node", "a-lie"),
+        ("Authorization", "Bearer node"), ("Proxy-Connection", "keep-alive"),
+    ];
+    node.with(|s| s.extra_fields = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec());
+    let daemon = Daemon::dev(&[&node]).await;
+    let name = daemon.nodes().await[0]["name"].as_str().unwrap().to_owned();
+    for body in [generate(), json!({"model": "m", "prompt": "x", "stream": false}).to_string()] {
+        let answer = daemon.ask(&Request::post("/api/generate", body)).await.expect(200);
+        for (field, value) in fields {
+            assert!(!answer.head.all(field).contains(&value), "{field}: {value} reached the client");
+        }
+        assert_eq!(answer.field("x-aivonx-node"), Some(name.as_str()));
+        assert_eq!(answer.head.all("x-request-id").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_and_security_fields() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let mut seen = std::collections::HashSet::new();
+    for request in [
+        Request::get("/"), Request::get("/nowhere"), Request::get("/api/chat"), Request::get("/api/tags"),
+        Request::post("/api/generate", generate()), Request::post("/api/generate", "{"),
+        Request::get("/api/tags").field("Host", "evil.example"),
+        Request::get("/").field("X-Request-Id", "client-id-1"),
+        Request::get("/").field("X-Request-Id", "not fine\u{7f}"),
+        Request::get("/").field("X-Request-Id", &"x".repeat(65)),
+    ] {
+        let answer = daemon.ask(&request).await;
+        let id = answer.field("x-request-id").unwrap_or_else(|| panic!("{request:?}: {:?}", answer.head)).to_owned();
+        assert!(id.len() >= 16 && id.is_ascii() && id != "client-id-1", "{id}");
+        assert!(seen.insert(id), "ids are unique");
+        assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_clients_own_id_is_kept_beside_ours_in_the_log() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let request = Request::post("/api/generate", generate());
+    let answer = daemon.ask(&request.clone().field("X-Request-Id", "fine.id_1-A")).await.expect(200);
+    let ours = answer.field("x-request-id").unwrap().to_owned();
+    let line = daemon.stderr().until(&format!(r"\n?([^\n]*{ours}[^\n]*)\n")).await;
+    assert!(line.contains("fine.id_1-A"), "{line}");
+    let odd = daemon.ask(&request.field("X-Request-Id", "evil id\u{1b}[31m")).await;
+    if odd.status == 200 {
+        let ours = odd.field("x-request-id").unwrap().to_owned();
+        let line = daemon.stderr().until(&format!(r"\n?([^\n]*{ours}[^\n]*)\n")).await;
+        assert!(!line.contains("evil"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_are_skipped_and_redirects_not_followed() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    node.fail_next(Fault::Interim);
+    let mut client = daemon.client().await;
+    client.send(&Request::post("/api/generate", generate())).await;
+    let head = client.head().await;
+    assert_eq!(head.status(), 200, "the final answer comes first");
+    assert_eq!(client.rest(head).await.lines().last().unwrap()["done"], true);
+    node.fail_next(Fault::Redirect("http://169.254.169.254/latest"));
+    let answer = daemon.ask(&Request::post("/api/generate", generate())).await;
+    assert!(answer.status == 502 || (300..400).contains(&answer.status), "{}", answer.status);
+    assert_eq!(node.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn the_node_field_can_be_switched_off() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "[proxy]\nnode_header = false\n").await;
+    let answer = daemon.ask(&Request::post("/api/generate", generate())).await.expect(200);
+    assert_eq!(answer.field("x-aivonx-node"), None);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_or_too_slow_is_refused() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "[timeouts]\nhead = \"1s\"\n").await;
+    let mut client = daemon.client().await;
+    client.send(&Request::get("/api/tags").field("X-Large", &"x".repeat(200_000))).await;
+    if let Some(head) = client.try_head().await {
+        assert!(matches!(head.status(), 400 | 431), "{}", head.start);
+    }
+    for half in ["", "GET /api/tags HTT", "GET /api/tags HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n"] {
+        let mut client = daemon.client().await;
+        client.send_raw("GET", half.as_bytes()).await;
+        client.closed().await;
+    }
+}

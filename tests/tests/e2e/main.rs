@@ -1,0 +1,21 @@
+//! End to end: the real daemon and the real command line in front of fake nodes. One binary, because each
+//! would link everything anew; one module per theme.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod admin;
+mod bodies;
+mod chaos;
+mod durability;
+mod errors;
+mod fleet;
+mod headers;
+mod jobs;
+mod lifecycle;
+mod logs;
+mod paths;
+mod retry;
+mod secrets;
+mod streams;
+mod tls;
+mod usage;
+mod wire;

@@ -1,0 +1,237 @@
+//! Wire conformance: what a client gets through the gateway is what it gets from the node, byte for byte.
+
+use aivonx_tests::{
+    fake::{FakeNode, Kind},
+    harness::{Answer, Client, Daemon, Request},
+};
+use serde_json::{Value, json};
+
+/// Fields that may differ, and why.
+const DIFFERENT: &[&str] = &[
+    "date",              // each server's own
+    "connection",        // of one hop
+    "keep-alive",        // of one hop
+    "transfer-encoding", // the framing is compared as bodies
+    "x-request-id",      // the gateway's
+    "x-aivonx-node",     // the gateway's
+    // Security fields, on every answer of the gateway.
+    "x-content-type-options",
+    "x-frame-options",
+    "referrer-policy",
+    "content-security-policy",
+    "cache-control",
+    "permissions-policy",
+    "cross-origin-resource-policy",
+    "cross-origin-opener-policy",
+];
+
+fn fields(answer: &Answer) -> Vec<(String, String)> {
+    let mut fields: Vec<_> = answer
+        .head
+        .fields
+        .iter()
+        .map(|(n, v)| (n.to_ascii_lowercase(), v.clone()))
+        .filter(|(n, _)| !DIFFERENT.contains(&n.as_str()))
+        .collect();
+    fields.sort();
+    fields
+}
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]})
+}
+
+fn tool() -> Value {
+    json!({"type": "function", "function": {"name": "weather", "description": "", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}}}})
+}
+
+/// One request of each kind a client makes.
+fn requests() -> Vec<(&'static str, Value)> {
+    let messages = json!([{"role": "user", "content": "Why is the sky blue?"}]);
+    vec![
+        ("/api/generate", json!({"model": "m", "prompt": "Why?"})),
+        ("/api/generate", json!({"model": "m:latest", "prompt": "Why?", "stream": false})),
+        ("/api/generate", json!({"model": "M", "prompt": "Why?", "stream": true, "options": {"num_predict": 2}})),
+        ("/api/generate", json!({"model": "m"})),
+        ("/api/generate", json!({"model": "m", "keep_alive": 0})),
+        ("/api/chat", json!({"model": "m", "messages": messages})),
+        ("/api/chat", json!({"model": "m", "messages": messages, "stream": false})),
+        ("/api/chat", json!({"model": "m", "messages": messages, "tools": [tool()]})),
+        ("/api/chat", json!({"model": "m", "messages": messages, "tools": [tool()], "stream": false})),
+        ("/api/chat", json!({"model": "m", "messages": messages, "think": true})),
+        ("/api/chat", json!({"model": "m", "messages": messages, "format": schema(), "stream": false})),
+        ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]})),
+        ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["!"]}]})),
+        ("/api/chat", json!({"model": "m", "messages": []})),
+        ("/api/chat", json!({"model": "m", "messages": [], "keep_alive": "0s"})),
+        ("/api/embed", json!({"model": "m", "input": ["a b", "c"]})),
+        ("/api/embeddings", json!({"model": "m", "prompt": "a"})),
+        ("/api/show", json!({"model": "m"})),
+        ("/api/show", json!({"name": "m", "verbose": true})),
+        ("/v1/chat/completions", json!({"model": "m", "messages": messages})),
+        ("/v1/chat/completions", json!({"model": "m", "messages": messages, "stream": true})),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "stream": true, "stream_options": {"include_usage": true}}),
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "stream": true, "stream_options": {"include_usage": false}}),
+        ),
+        ("/v1/chat/completions", json!({"model": "m", "messages": messages, "tools": [tool()], "stream": true})),
+        ("/v1/completions", json!({"model": "m", "prompt": "Why?"})),
+        (
+            "/v1/completions",
+            json!({"model": "m", "prompt": "Why?", "stream": true, "stream_options": {"include_usage": true}}),
+        ),
+        ("/v1/embeddings", json!({"model": "m", "input": ["a b", "c"]})),
+        ("/v1/embeddings", json!({"model": "m", "input": "a", "encoding_format": "base64"})),
+        ("/v1/embeddings", json!({"model": "m"})),
+        ("/v1/responses", json!({"model": "m", "input": "Why?"})),
+        ("/v1/responses", json!({"model": "m", "input": "Why?", "stream": true})),
+        ("/v1/messages", json!({"model": "m", "max_tokens": 100, "messages": messages})),
+        ("/v1/messages", json!({"model": "m", "max_tokens": 3, "messages": messages, "stream": true})),
+        ("/v1/messages", json!({"model": "m", "max_tokens": 100, "messages": messages, "tools": [{"name": "w"}]})),
+    ]
+}
+
+async fn compare(daemon: &Daemon, node: &FakeNode, path: &str, body: &Value) {
+    let request = Request::json(path, body);
+    let direct = Client::connect(node.address()).await.ask(&request).await;
+    let through = daemon.ask(&request).await;
+    let what = format!("{path} {body}");
+    assert_eq!(through.status, direct.status, "{what}: {}", through.text());
+    assert_eq!(fields(&through), fields(&direct), "{what}");
+    assert_eq!(through.text(), direct.text(), "{what}");
+    assert_eq!(through.cut, None, "{what}");
+    let sent = node.requests();
+    let (asked, forwarded) = (&sent[sent.len() - 2], &sent[sent.len() - 1]);
+    let streams_usage = path.ends_with("completions") && body["stream"] == true;
+    if !streams_usage {
+        assert_eq!(forwarded.body, asked.body, "{what}: the node must get what the client sent");
+    }
+    assert_eq!(forwarded.head.target(), path, "{what}");
+    assert_eq!(forwarded.head.get("content-type"), Some("application/json"), "{what}");
+    assert_eq!(forwarded.head.get("content-length"), Some(forwarded.body.len().to_string().as_str()), "{what}");
+}
+
+#[tokio::test]
+async fn every_route_answers_as_the_node_does() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for (path, body) in requests() {
+        compare(&daemon, &node, path, &body).await;
+    }
+    assert_eq!(daemon.nodes().await[0]["active_requests"], 0);
+}
+
+#[tokio::test]
+async fn an_openai_server_answers_as_it_does() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for (path, body) in requests().into_iter().filter(|(p, _)| p.starts_with("/v1/")) {
+        compare(&daemon, &node, path, &body).await;
+    }
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+    let refused = daemon.post("/api/chat", &body).await;
+    assert!(matches!(refused.status, 404 | 503), "an openai node has no /api: {}", refused.text());
+    assert!(refused.json()["error"].is_string());
+}
+
+#[tokio::test]
+async fn chunks_go_out_as_they_come() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let body = json!({"model": "m", "stream": true, "max_tokens": 100, "messages": messages, "prompt": "x", "input": "x"});
+    for path in
+        ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"]
+    {
+        node.gate();
+        let mut client = daemon.client().await;
+        client.send(&Request::json(path, &body)).await;
+        // The node makes a step only after the client has seen the one before: nothing can be held back.
+        node.release(1);
+        client.head().await;
+        for step in 0..4 {
+            let piece = client.piece().await.unwrap().unwrap_or_else(|| panic!("{path} ended at step {step}"));
+            let text = String::from_utf8_lossy(&piece);
+            assert!(text.ends_with('\n'), "{path}: {text:?}");
+            node.release(1);
+        }
+        client.reset();
+        node.until("the client's departure", |s| {
+            s.recorded.last().is_some_and(|r| r.end == Some(aivonx_tests::fake::End::ClientGone))
+        })
+        .await;
+        node.open_gate();
+        daemon.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_forwarded_byte_for_byte() {
+    let node = FakeNode::start(Kind::Ollama, &["m:latest"]).await;
+    let daemon = Daemon::dev(&[&node]).await;
+    // Nothing here is governed at the top level: odd spacing, numbers, escapes, nested copies of governed keys.
+    let body = "\u{20}\n{ \"prompt\" : \"a\\u0062\\/ \u{1f600}\" ,\r\n\t\"model\":\"m\" , \"options\": {\"model\":1,\"model\":2, \
+                \"seed\": 1e3, \"x\": -0.00 }, \"extra\": [1,2,{\"stream\":\"no\"}],\"Temperature\":1 }\n ";
+    daemon.ask(&Request::post("/api/generate", body)).await.expect(200);
+    assert_eq!(node.only_request().body, body);
+    let large = format!("{{\"model\":\"m\",\"prompt\":\"{}\"}}", "0123456789abcdef".repeat(1 << 18));
+    daemon.ask(&Request::post("/api/generate", large.clone())).await.expect(200);
+    assert!(node.requests()[1].body == large, "4 MiB arrive unchanged");
+}
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_streams_too() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let mut client = aivonx_tests::harness::H2Client::connect(daemon.address()).await;
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let direct = Client::connect(node.address()).await.ask(&Request::json("/api/chat", &body)).await;
+    let json_type = [("content-type", "application/json")];
+    let answer = client.ask("POST", "/api/chat", &json_type, body.to_string()).await;
+    assert_eq!((answer.status.as_u16(), answer.cut), (200, None));
+    assert_eq!(answer.body, direct.body);
+    let mut tasks = Vec::new();
+    for _ in 0..20 {
+        let (mut client, body) = (client.clone(), body.to_string());
+        tasks.push(tokio::spawn(async move { client.ask("POST", "/api/chat", &[], body).await }));
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap().body, direct.body);
+    }
+    // Leaving one stream cancels that request at the node.
+    node.gate();
+    let (mut other, text) = (client.clone(), body.to_string());
+    let begun = tokio::spawn(async move { other.begin("POST", "/api/chat", &[], text).await });
+    node.release(1);
+    let response = begun.await.unwrap().unwrap();
+    drop(response);
+    node.until_gone(1).await;
+}
+
+#[tokio::test]
+async fn a_connection_carries_many_requests() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let mut client = daemon.client().await;
+    let stream = Request::json("/api/generate", &json!({"model": "m", "prompt": "x"}));
+    let whole = Request::json("/api/generate", &json!({"model": "m", "prompt": "x", "stream": false}));
+    let refused = Request::json("/api/generate", &json!({"model": "nowhere", "prompt": "x"}));
+    for _ in 0..3 {
+        let first = client.ask(&stream).await.expect(200);
+        assert_eq!(first.lines().last().unwrap()["done"], true);
+        client.ask(&whole).await.expect(200);
+        client.ask(&refused).await.expect(404);
+        client.ask(&Request::get("/api/tags")).await.expect(200);
+    }
+    // Pipelined requests are answered in order.
+    let mut both = stream.bytes(daemon.address()).to_vec();
+    both.extend_from_slice(&Request::get("/api/version").bytes(daemon.address()));
+    client.send_raw("POST", &both).await;
+    assert_eq!(client.answer().await.lines().last().unwrap()["done"], true);
+    assert!(client.answer().await.json()["version"].is_string());
+}
