@@ -73,6 +73,8 @@ pub struct Builder {
     nodes: Vec<String>,
     environment: Vec<(String, String)>,
     config: Option<String>,
+    plain_listener: bool,
+    access: Option<String>,
     folder: Option<PathBuf>,
 }
 
@@ -110,6 +112,20 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, extra: &str) -> Self {
         self.config = Some(extra.to_owned());
+        self
+    }
+
+    /// `run` with a listener that is not marked for diagnostics.
+    #[must_use]
+    pub fn plain_listener(mut self) -> Self {
+        self.plain_listener = true;
+        self
+    }
+
+    /// `run` with these keys under `[access]` beside its mode, instead of the permission to manage models.
+    #[must_use]
+    pub fn access(mut self, keys: &str) -> Self {
+        self.access = Some(keys.to_owned());
         self
     }
 
@@ -152,7 +168,7 @@ impl Builder {
         let socket = if let Some(extra) = &self.config {
             let socket = folder.join("control.sock");
             let file = folder.join("aivonxd.toml");
-            std::fs::write(&file, configuration(&data, &socket, extra)).expect("writing a file of our own");
+            std::fs::write(&file, self.configuration(&data, &socket, extra)).expect("a file of our own");
             command.arg("run").arg("--config").arg(file);
             socket
         } else {
@@ -191,16 +207,17 @@ impl Builder {
         }
         daemon
     }
-}
 
-fn configuration(data: &Path, socket: &Path, extra: &str) -> String {
-    let (data, socket) = (data.display(), socket.display());
-    format!(
-        r#"data_dir = "{data}"
+    fn configuration(&self, data: &Path, socket: &Path, extra: &str) -> String {
+        let (data, socket) = (data.display(), socket.display());
+        let diagnostics = !self.plain_listener;
+        let access = self.access.as_deref().unwrap_or("allow_model_management = true");
+        format!(
+            r#"data_dir = "{data}"
 
 [[listen]]
 address = "127.0.0.1:0"
-diagnostics = true
+diagnostics = {diagnostics}
 
 [control]
 socket = "{socket}"
@@ -208,11 +225,12 @@ group = ""
 
 [access]
 mode = "open"
-allow_model_management = true
+{access}
 
 {extra}
 "#
-    )
+        )
+    }
 }
 
 /// A running daemon. Killed when dropped; what it wrote is shown if the test fails.

@@ -18,12 +18,24 @@ async fn nodes_are_listed_with_the_documented_fields() {
     let nodes = daemon.nodes().await;
     let row = &nodes[0];
     for field in [
-        "id", "name", "url", "kind", "pool", "admin_state", "models", "loaded", "latency_ms", "active_requests",
+        "id",
+        "name",
+        "url",
+        "kind",
+        "pool",
+        "admin_state",
+        "models",
+        "loaded",
+        "latency_ms",
+        "active_requests",
         "last_error",
     ] {
         assert!(row.get(field).is_some(), "{field} is missing in {row}");
     }
-    assert_eq!((&row["url"], &row["kind"], &row["pool"]), (&json!(node.url()), &json!("ollama"), &json!("active")));
+    assert_eq!(
+        (&row["url"], &row["kind"], &row["pool"]),
+        (&json!(node.url()), &json!("ollama"), &json!("active"))
+    );
     assert_eq!((&row["models"], &row["loaded"]), (&json!(["m:latest"]), &json!(["m:latest"])));
     assert_eq!((&row["admin_state"], &row["last_error"]), (&json!("enabled"), &json!(null)));
     let table = daemon.aivonx().ok(&["node", "list"]).await;
@@ -111,7 +123,10 @@ async fn removing_asks_first() {
 
 #[tokio::test]
 async fn models_and_the_strategy() {
-    let (a, b) = (FakeNode::start(Kind::Ollama, &["both:latest"]).await, FakeNode::start(Kind::Ollama, &["both:latest", "b:1b"]).await);
+    let (a, b) = (
+        FakeNode::start(Kind::Ollama, &["both:latest"]).await,
+        FakeNode::start(Kind::Ollama, &["both:latest", "b:1b"]).await,
+    );
     let daemon = Daemon::dev(&[&a, &b]).await;
     let aivonx = daemon.aivonx();
     let models = aivonx.json(&["model", "list"]).await;
@@ -157,7 +172,9 @@ async fn hostile_names_do_not_reach_the_terminal() {
     let evil = "e\u{1b}]0;owned\u{7}\u{202e}\u{200b}vil:latest";
     let node = FakeNode::start(Kind::Ollama, &[evil]).await;
     let daemon = Daemon::dev(&[&node]).await;
-    for arguments in [&["model", "list"][..], &["node", "list"], &["node", "show", "node1"], &["status"], &["logs"]] {
+    for arguments in
+        [&["model", "list"][..], &["node", "list"], &["node", "show", "node1"], &["status"], &["logs"]]
+    {
         let ran = daemon.aivonx().run(arguments).await;
         let text = ran.stdout + &ran.stderr + &daemon.stderr().text() + &daemon.stdout().text();
         for c in ['\u{1b}', '\u{7}', '\u{202e}', '\u{200b}'] {

@@ -8,11 +8,16 @@ use aivonx_tests::{
 };
 use serde_json::json;
 
-const GOVERNED: &[&str] = &[
-    "model", "name", "stream", "stream_options", "messages", "prompt", "options", "keep_alive",
-];
+const GOVERNED: &[&str] =
+    &["model", "name", "stream", "stream_options", "messages", "prompt", "options", "keep_alive"];
 
-async fn refused(daemon: &Daemon, node: &FakeNode, request: &Request, statuses: &[u16], what: &str) -> String {
+async fn refused(
+    daemon: &Daemon,
+    node: &FakeNode,
+    request: &Request,
+    statuses: &[u16],
+    what: &str,
+) -> String {
     let before = node.requests().len();
     let answer = daemon.ask(request).await;
     assert!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
@@ -75,16 +80,37 @@ async fn what_is_not_a_proper_object_is_refused() {
     let deep = format!("{{\"model\":\"m\",\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"model\":\"{}\"}}", "x".repeat(100_000));
     for body in [
-        "", " ", "[]", "null", "1", "\"model\"", "{", "{\"model\":\"m\"", "{\"model\":\"m\",}", "{'model':'m'}",
-        "{\"model\":\"m\"} {}", "{\"model\":\"m\"}x", "{\"model\":1}", "{\"model\":[\"m\"]}",
-        "{\"model\":\"m\",\"stream\":\"false\"}", "{\"model\":\"m\",\"stream\":0}", "{}",
-        "{\"prompt\":\"no model\"}", "{\"model\":\"\"}", "{\"model\":null}", "{\"model\":\"m\",\"x\":\"\n\"}",
-        "{\"model\":\"m\",\"x\":NaN}", "{\"model\":\"m\",\"x\":\"\\q\"}", &deep, &long,
+        "",
+        " ",
+        "[]",
+        "null",
+        "1",
+        "\"model\"",
+        "{",
+        "{\"model\":\"m\"",
+        "{\"model\":\"m\",}",
+        "{'model':'m'}",
+        "{\"model\":\"m\"} {}",
+        "{\"model\":\"m\"}x",
+        "{\"model\":1}",
+        "{\"model\":[\"m\"]}",
+        "{\"model\":\"m\",\"stream\":\"false\"}",
+        "{\"model\":\"m\",\"stream\":0}",
+        "{}",
+        "{\"prompt\":\"no model\"}",
+        "{\"model\":\"\"}",
+        "{\"model\":null}",
+        "{\"model\":\"m\",\"x\":\"\n\"}",
+        "{\"model\":\"m\",\"x\":NaN}",
+        "{\"model\":\"m\",\"x\":\"\\q\"}",
+        &deep,
+        &long,
     ] {
         let what = &body[..body.len().min(60)];
         refused(&daemon, &node, &Request::post("/api/chat", body.to_owned()), &[400], what).await;
     }
-    let text = refused(&daemon, &node, &Request::post("/api/chat", "{\"prompt\":\"x\"}"), &[400], "no model").await;
+    let text =
+        refused(&daemon, &node, &Request::post("/api/chat", "{\"prompt\":\"x\"}"), &[400], "no model").await;
     assert!(text.contains("model"), "{text}");
 }
 
@@ -97,8 +123,14 @@ async fn framing_that_two_readers_may_read_differently_is_refused() {
     let length = body.len();
     let head = |fields: &str| format!("POST /api/generate HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n");
     for (what, bytes) in [
-        ("length and chunks", head(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked")) + &chunked),
-        ("chunks and length", head(&format!("Transfer-Encoding: chunked\r\nContent-Length: {length}")) + &chunked),
+        (
+            "length and chunks",
+            head(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked")) + &chunked,
+        ),
+        (
+            "chunks and length",
+            head(&format!("Transfer-Encoding: chunked\r\nContent-Length: {length}")) + &chunked,
+        ),
         ("two lengths", head(&format!("Content-Length: {length}\r\nContent-Length: 3")) + body),
         ("signed length", head(&format!("Content-Length: +{length}")) + body),
         ("a list of lengths", head(&format!("Content-Length: {length}, 3")) + body),
@@ -111,7 +143,12 @@ async fn framing_that_two_readers_may_read_differently_is_refused() {
         ("space before colon", head(&format!("Content-Length : {length}")) + body),
         ("folded field", head(&format!("X-A: b\r\n c\r\nContent-Length: {length}")) + body),
         ("bare line feed", format!("POST /api/generate HTTP/1.1\nHost: localhost\nX: \u{0}\n\n")),
-        ("HTTP/1.0 with chunks", format!("POST /api/generate HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}")),
+        (
+            "HTTP/1.0 with chunks",
+            format!(
+                "POST /api/generate HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}"
+            ),
+        ),
     ] {
         let mut client = daemon.client().await;
         client.send_raw("POST", bytes.as_bytes()).await;

@@ -8,8 +8,14 @@ use aivonx_tests::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-const PATHS: &[&str] =
-    &["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"];
+const PATHS: &[&str] = &[
+    "/api/chat",
+    "/api/generate",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+];
 
 fn fault(rng: &mut StdRng) -> Option<Fault> {
     let at = rng.random_range(0..9);
@@ -59,7 +65,11 @@ fn endings(path: &str, stream: bool, answer: &Answer) -> (usize, usize) {
     let values: Vec<Value> = if path.starts_with("/api/") {
         text.lines().filter_map(|line| parse(line.trim_start_matches('x'))).collect()
     } else {
-        answer.events().iter().filter_map(|e| if e == "[DONE]" { Some(json!("[DONE]")) } else { parse(e) }).collect()
+        answer
+            .events()
+            .iter()
+            .filter_map(|e| if e == "[DONE]" { Some(json!("[DONE]")) } else { parse(e) })
+            .collect()
     };
     let complete = |v: &Value| {
         v["done"] == true || v == "[DONE]" || v["type"] == "message_stop" || v["type"] == "response.completed"
@@ -71,7 +81,8 @@ fn endings(path: &str, stream: bool, answer: &Answer) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_random_interleavings() {
-    let seed: u64 = std::env::var("AIVONX_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
+    let seed: u64 =
+        std::env::var("AIVONX_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
     println!("AIVONX_TEST_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await, FakeNode::ollama().await];
@@ -111,7 +122,13 @@ async fn two_hundred_random_interleavings() {
                 }
                 let answer = client.answer().await;
                 let (complete, errors) = endings(path, stream, &answer);
-                assert_eq!(complete + errors, 1, "{path} stream={stream}: {} {}", answer.status, answer.text());
+                assert_eq!(
+                    complete + errors,
+                    1,
+                    "{path} stream={stream}: {} {}",
+                    answer.status,
+                    answer.text()
+                );
                 Some(complete == 1)
             }));
         }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aivonx_protocol::{client::Client, node::NodeChange};
@@ -15,14 +18,25 @@ async fn kill_9_in_the_middle_of_500_edits_loses_nothing_acknowledged() {
     let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
     for n in 2..=5 {
         // Same server under other names: only the records matter here.
-        daemon.aivonx().ok(&["node", "add", &format!("node{n}"), &format!("http://localhost:{}/{n}", node.address().port()), "--kind", "ollama", "--force"]).await;
+        daemon
+            .aivonx()
+            .ok(&[
+                "node",
+                "add",
+                &format!("node{n}"),
+                &format!("http://localhost:{}/{n}", node.address().port()),
+                "--kind",
+                "ollama",
+                "--force",
+            ])
+            .await;
     }
     let acknowledged: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
     let count = Arc::new(AtomicUsize::new(0));
     let mut writers = Vec::new();
     for n in 1..=5 {
         let name = format!("node{n}");
-        let client = Client::connect(daemon.socket()).await.expect("the control socket answers");
+        let client = Client::connect(daemon.socket(), "tests").await.expect("the control socket answers");
         let (acknowledged, count) = (acknowledged.clone(), count.clone());
         writers.push(tokio::spawn(async move {
             for edit in 1..=100_u64 {
@@ -74,16 +88,21 @@ async fn a_damaged_store_is_refused_clearly_and_recovered() {
         command
     };
     let dir = data.to_str().unwrap().to_owned();
-    let output = aivonx_tests::within("a refusal", run(&["dev", "--dir", &dir, "--listen", "127.0.0.1:0"]).output()).await.unwrap();
+    let output =
+        aivonx_tests::within("a refusal", run(&["dev", "--dir", &dir, "--listen", "127.0.0.1:0"]).output())
+            .await
+            .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("recover"), "{said}");
     let listed = run(&["recover", "--dir", &dir, "--list"]).output().await.unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-    let mut snapshots: Vec<_> = std::fs::read_dir(data.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut snapshots: Vec<_> =
+        std::fs::read_dir(data.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
     snapshots.sort();
     let newest = snapshots.last().expect("a snapshot from the orderly end");
-    let restored = run(&["recover", "--dir", &dir, "--snapshot", newest.to_str().unwrap()]).output().await.unwrap();
+    let restored =
+        run(&["recover", "--dir", &dir, "--snapshot", newest.to_str().unwrap()]).output().await.unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     let daemon = Daemon::builder().folder(folder.path()).start_any().await;
     assert_eq!(daemon.nodes().await.len(), 1);

@@ -2,7 +2,7 @@
 
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon},
 };
 use serde_json::{Value, json};
 
@@ -21,7 +21,10 @@ fn ends_with_error(path: &str, what: &Fault, answer: &Answer) {
         let lines = answer.lines();
         let (last, before) = lines.split_last().unwrap();
         assert!(last["error"].is_string() && last.get("done").is_none(), "{path} {what:?}: {text}");
-        assert!(before.iter().all(|l| l["done"] == false && l.get("error").is_none()), "{path} {what:?}: {text}");
+        assert!(
+            before.iter().all(|l| l["done"] == false && l.get("error").is_none()),
+            "{path} {what:?}: {text}"
+        );
         return;
     }
     let events = answer.events();
@@ -34,13 +37,15 @@ fn ends_with_error(path: &str, what: &Fault, answer: &Answer) {
             assert!(text.contains("event: error\n"), "{text}");
         }
         "/v1/responses" => {
-            let failed = last["type"] == "error" || last["type"] == "response.failed" || last["error"].is_object();
+            let failed =
+                last["type"] == "error" || last["type"] == "response.failed" || last["error"].is_object();
             assert!(failed, "{path} {what:?}: {text}");
         }
         _ => assert!(last["error"]["message"].is_string(), "{path} {what:?}: {text}"),
     }
     for event in before {
-        let event: Value = serde_json::from_str(event).unwrap_or_else(|e| panic!("{path} {what:?}: {e}: {text}"));
+        let event: Value =
+            serde_json::from_str(event).unwrap_or_else(|e| panic!("{path} {what:?}: {e}: {text}"));
         let kind = event["type"].as_str().unwrap_or_default();
         assert!(!matches!(kind, "message_stop" | "response.completed" | "error"), "{path} {what:?}: {text}");
     }
@@ -50,7 +55,14 @@ fn ends_with_error(path: &str, what: &Fault, answer: &Answer) {
 async fn a_broken_stream_ends_with_the_dialects_error() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::run(&[&node], "[health]\nfailures = 100\n").await;
-    for path in ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"] {
+    for path in [
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    ] {
         for fault in [
             Fault::ResetAfter(2),
             Fault::CloseAfter(2),
@@ -111,12 +123,7 @@ async fn an_answer_that_is_not_http_is_a_502() {
     let node = FakeNode::start(Kind::Ollama, &["m:latest"]).await;
     let daemon = Daemon::run(&[&node], "[health]\nfailures = 100\n[proxy]\nretries = 0\n").await;
     let whole = json!({"model": "m", "prompt": "x", "stream": false});
-    for fault in [
-        Fault::Garbage,
-        Fault::HugeHead(4 << 20),
-        Fault::ResetBeforeHead,
-        Fault::CloseBeforeHead,
-    ] {
+    for fault in [Fault::Garbage, Fault::HugeHead(4 << 20), Fault::ResetBeforeHead, Fault::CloseBeforeHead] {
         for path in ["/api/generate", "/v1/completions", "/v1/messages"] {
             node.fail_next(fault.clone());
             let answer = daemon.post(path, &whole).await;
@@ -126,7 +133,9 @@ async fn an_answer_that_is_not_http_is_a_502() {
         }
     }
     // The node's own errors before the first byte keep their status and body.
-    for (status, body) in [(500, r#"{"error":"model runner has unexpectedly stopped"}"#), (400, r#"{"error":"bad"}"#)] {
+    for (status, body) in
+        [(500, r#"{"error":"model runner has unexpectedly stopped"}"#), (400, r#"{"error":"bad"}"#)]
+    {
         node.fail_next(Fault::Status(status, body));
         let answer = daemon.post("/api/generate", &whole).await.expect(status);
         assert_eq!(answer.text(), body);

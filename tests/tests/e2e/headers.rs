@@ -35,8 +35,21 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
     daemon.ask(&request).await.expect(200);
     let head = node.only_request().head;
     for name in [
-        "x-named", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer", "authorization",
-        "x-api-key", "api-key", "cookie", "cookie2", "origin", "expect", "upgrade", "transfer-encoding",
+        "x-named",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "cookie",
+        "cookie2",
+        "origin",
+        "expect",
+        "upgrade",
+        "transfer-encoding",
     ] {
         assert_eq!(head.get(name), None, "{name} reached the node");
     }
@@ -48,7 +61,12 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
     assert_eq!(head.get("anthropic-version"), Some("2023-06-01"));
     // The same over HTTP/2, where cookies may come in pieces.
     let mut client = H2Client::connect(daemon.address()).await;
-    let fields = [("cookie", "a=client-secret"), ("cookie", "b=client-secret"), ("te", "trailers"), ("authorization", "client-secret")];
+    let fields = [
+        ("cookie", "a=client-secret"),
+        ("cookie", "b=client-secret"),
+        ("te", "trailers"),
+        ("authorization", "client-secret"),
+    ];
     assert_eq!(client.ask("POST", "/api/generate", &fields, generate()).await.status.as_u16(), 200);
     let text = String::from_utf8_lossy(&node.requests()[1].head.raw).into_owned();
     assert!(!text.contains("secret") && !text.to_lowercase().contains("\nte:"), "{text}");
@@ -58,12 +76,24 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
 async fn nothing_of_the_node_that_is_not_the_clients_business_reaches_it() {
     let node = FakeNode::ollama().await;
     let fields = [
-        ("Set-Cookie", "node=1"), ("Server", "node/1"), ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Allow-Credentials", "true"), ("Access-Control-Expose-Headers", "*"),
-        ("Strict-Transport-Security", "max-age=1"), ("Alt-Svc", "h3=\":443\""), ("WWW-Authenticate", "Basic"),
-        ("Proxy-Authenticate", "Basic"), ("Connection", "X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=5"),
-        ("Trailer", "X-T"), ("Upgrade", "h2c"), ("X-Request-Id", "the-nodes"), ("X-Aivonx-Node", "a-lie"),
-        ("Authorization", "Bearer node"), ("Proxy-Connection", "keep-alive"),
+        ("Set-Cookie", "node=1"),
+        ("Server", "node/1"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Expose-Headers", "*"),
+        ("Strict-Transport-Security", "max-age=1"),
+        ("Alt-Svc", "h3=\":443\""),
+        ("WWW-Authenticate", "Basic"),
+        ("Proxy-Authenticate", "Basic"),
+        ("Connection", "X-Hop"),
+        ("X-Hop", "1"),
+        ("Keep-Alive", "timeout=5"),
+        ("Trailer", "X-T"),
+        ("Upgrade", "h2c"),
+        ("X-Request-Id", "the-nodes"),
+        ("X-Aivonx-Node", "a-lie"),
+        ("Authorization", "Bearer node"),
+        ("Proxy-Connection", "keep-alive"),
     ];
     node.with(|s| s.extra_fields = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec());
     let daemon = Daemon::dev(&[&node]).await;
@@ -84,15 +114,22 @@ async fn every_answer_has_an_id_and_security_fields() {
     let daemon = Daemon::dev(&[&node]).await;
     let mut seen = std::collections::HashSet::new();
     for request in [
-        Request::get("/"), Request::get("/nowhere"), Request::get("/api/chat"), Request::get("/api/tags"),
-        Request::post("/api/generate", generate()), Request::post("/api/generate", "{"),
+        Request::get("/"),
+        Request::get("/nowhere"),
+        Request::get("/api/chat"),
+        Request::get("/api/tags"),
+        Request::post("/api/generate", generate()),
+        Request::post("/api/generate", "{"),
         Request::get("/api/tags").field("Host", "evil.example"),
         Request::get("/").field("X-Request-Id", "client-id-1"),
         Request::get("/").field("X-Request-Id", "not fine\u{7f}"),
         Request::get("/").field("X-Request-Id", &"x".repeat(65)),
     ] {
         let answer = daemon.ask(&request).await;
-        let id = answer.field("x-request-id").unwrap_or_else(|| panic!("{request:?}: {:?}", answer.head)).to_owned();
+        let id = answer
+            .field("x-request-id")
+            .unwrap_or_else(|| panic!("{request:?}: {:?}", answer.head))
+            .to_owned();
         assert!(id.len() >= 16 && id.is_ascii() && id != "client-id-1", "{id}");
         assert!(seen.insert(id), "ids are unique");
         assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{request:?}");
@@ -149,7 +186,9 @@ async fn a_head_that_is_too_large_or_too_slow_is_refused() {
     if let Some(head) = client.try_head().await {
         assert!(matches!(head.status(), 400 | 431), "{}", head.start);
     }
-    for half in ["", "GET /api/tags HTT", "GET /api/tags HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n"] {
+    for half in
+        ["", "GET /api/tags HTT", "GET /api/tags HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n"]
+    {
         let mut client = daemon.client().await;
         client.send_raw("GET", half.as_bytes()).await;
         client.closed().await;

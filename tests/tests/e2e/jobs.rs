@@ -72,7 +72,10 @@ async fn a_pull_goes_on_without_the_client_and_ends_when_cancelled() {
     let jobs = daemon.aivonx().json(&["job", "list"]).await;
     assert_eq!((&jobs[0]["state"], &jobs[0]["subject"]), (&json!("running"), &json!("one")), "{jobs}");
     node.open_gate();
-    node.until("the pull's end", |s| s.recorded.iter().any(|r| !r.is_health() && r.end == Some(End::Complete))).await;
+    node.until("the pull's end", |s| {
+        s.recorded.iter().any(|r| !r.is_health() && r.end == Some(End::Complete))
+    })
+    .await;
     let id = jobs[0]["id"].as_str().unwrap().to_owned();
     let steps = daemon.aivonx().ok(&["job", "show", &id, "--follow", "--output", "json"]).await;
     let last: Value = serde_json::from_str(steps.lines().last().unwrap()).unwrap();

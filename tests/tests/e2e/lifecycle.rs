@@ -108,7 +108,10 @@ async fn nodes_and_strategy_survive_a_restart() {
     assert_eq!((&nodes[1]["labels"], &nodes[1]["max_parallel"]), (&json!({"k": "v"}), &json!(2)));
     let after = daemon.aivonx().json(&["status"]).await;
     assert_eq!((&after["daemon_id"], &after["strategy"]), (&status["daemon_id"], &json!("lowest_latency")));
-    daemon.post("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]})).await.expect(200);
+    daemon
+        .post("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -128,7 +131,11 @@ async fn a_reload_takes_what_is_safe_and_refuses_mistakes() {
     std::fs::write(&file, old.replace("node_header = true", "node_hedder = true\nretries = 9")).unwrap();
     let ran = daemon.aivonx().run(&["config", "reload"]).await;
     assert_eq!(ran.code, 1, "{}", ran.stdout);
-    assert!(ran.stderr.contains("node_hedder") && ran.stderr.contains("node_header"), "did you mean: {}", ran.stderr);
+    assert!(
+        ran.stderr.contains("node_hedder") && ran.stderr.contains("node_header"),
+        "did you mean: {}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("retries"), "every mistake is listed: {}", ran.stderr);
     assert!(daemon.ask(&ask()).await.field("x-aivonx-node").is_none(), "nothing changed");
     std::fs::write(&file, old.replace("[proxy]", "[store]\nsnapshots = 3\n[proxy]")).unwrap();
@@ -152,7 +159,8 @@ async fn a_configuration_is_checked_with_every_mistake_in_its_place() {
     };
     let output = check(&["--config", file.to_str().unwrap()]).output().await.unwrap();
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     for part in ["bad.toml:2:", "bad.toml:3:", "bad.toml:5:", "bad.toml:7:", "connect", "^"] {
         assert!(said.contains(part), "{part}: {said}");
     }

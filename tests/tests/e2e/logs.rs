@@ -2,7 +2,11 @@
 
 use std::process::Stdio;
 
-use aivonx_tests::{fake::{FakeNode, Fault}, harness::{Daemon, Request}, within};
+use aivonx_tests::{
+    fake::{FakeNode, Fault},
+    harness::{Daemon, Request},
+    within,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -10,14 +14,18 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 async fn each_request_is_one_event_with_its_fields() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
-    let mut tail = daemon.aivonx().start(&["logs", "-f", "-n", "0", "--grep", "/api/generate", "--output", "json"], Stdio::null());
+    let mut tail = daemon
+        .aivonx()
+        .start(&["logs", "-f", "-n", "0", "--grep", "/api/generate", "--output", "json"], Stdio::null());
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     let request = Request::json("/api/generate", &json!({"model": "M", "prompt": "one two"}));
     // Following may begin a moment after the command has started: ask until an event comes.
     let event = within("a followed event", async {
         loop {
             daemon.ask(&request).await.expect(200);
-            if let Ok(line) = tokio::time::timeout(std::time::Duration::from_millis(300), lines.next_line()).await {
+            if let Ok(line) =
+                tokio::time::timeout(std::time::Duration::from_millis(300), lines.next_line()).await
+            {
                 let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
                 return event;
             }
@@ -26,7 +34,10 @@ async fn each_request_is_one_event_with_its_fields() {
     .await;
     assert_eq!((&event["target"], &event["level"]), (&json!("access"), &json!("info")), "{event}");
     let fields: std::collections::HashMap<String, String> =
-        serde_json::from_value::<Vec<(String, String)>>(event["fields"].clone()).unwrap().into_iter().collect();
+        serde_json::from_value::<Vec<(String, String)>>(event["fields"].clone())
+            .unwrap()
+            .into_iter()
+            .collect();
     for (field, value) in [("node", "node1"), ("model", "m:latest"), ("status", "200")] {
         assert_eq!(fields.get(field).map(String::as_str), Some(value), "{fields:?}");
     }

@@ -13,6 +13,7 @@ mod jobs;
 mod lifecycle;
 mod logs;
 mod paths;
+mod readme;
 mod retry;
 mod secrets;
 mod streams;

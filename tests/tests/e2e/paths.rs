@@ -15,12 +15,39 @@ async fn odd_paths_are_404_and_reach_no_node() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
     for target in [
-        "/nowhere", "/api", "/api/", "/api/chat/", "//api/chat", "/api//chat", "/api/./chat", "/api/../api/chat",
-        "/x/../api/chat", "/api/%63hat", "/api/chat%2f", "/api/chat%00", "/API/chat", "/api/chat;x=1",
-        "/api/chat/..", "/v1/../api/chat", "/v1", "/v1/", "/v1/chat", "/v1/models/..", "/v1/models/a%2Fb",
-        "/v1/models/../../api/tags", "/api/generate/x", "/api/proxy/show", "/.well-known/x", "/api\\chat",
-        "http://example.com/api/chat", "http://example.com:80/api/chat", "https://localhost/../api/chat",
-        "/api/blobs/..", "/v1/models/", "/:11434/api/chat", "/@evil/api/chat",
+        "/nowhere",
+        "/api",
+        "/api/",
+        "/api/chat/",
+        "//api/chat",
+        "/api//chat",
+        "/api/./chat",
+        "/api/../api/chat",
+        "/x/../api/chat",
+        "/api/%63hat",
+        "/api/chat%2f",
+        "/api/chat%00",
+        "/API/chat",
+        "/api/chat;x=1",
+        "/api/chat/..",
+        "/v1/../api/chat",
+        "/v1",
+        "/v1/",
+        "/v1/chat",
+        "/v1/models/..",
+        "/v1/models/a%2Fb",
+        "/v1/models/../../api/tags",
+        "/api/generate/x",
+        "/api/proxy/show",
+        "/.well-known/x",
+        "/api\\chat",
+        "http://example.com/api/chat",
+        "http://example.com:80/api/chat",
+        "https://localhost/../api/chat",
+        "/api/blobs/..",
+        "/v1/models/",
+        "/:11434/api/chat",
+        "/@evil/api/chat",
     ] {
         let answer = daemon.ask(&Request::post(target, chat())).await;
         assert!(matches!(answer.status, 400 | 404), "{target}: {}", answer.status);
@@ -38,17 +65,32 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
     let daemon = Daemon::dev(&[&node]).await;
     let anthropic = [("anthropic-version", "2023-06-01")];
     for (path, method, status) in [
-        ("/api/nowhere", "POST", 404), ("/v1/nowhere", "POST", 404), ("/api/chat", "GET", 405),
-        ("/api/tags", "POST", 405), ("/api/delete", "POST", 405), ("/v1/chat/completions", "GET", 405),
-        ("/v1/messages", "GET", 405), ("/v1/models", "DELETE", 405), ("/api/push", "POST", 501),
-        ("/api/create", "POST", 501), ("/api/copy", "POST", 501), ("/v1/audio/transcriptions", "POST", 501),
-        ("/api/blobs/sha256:00", "POST", 501), ("/", "POST", 405), ("/health", "PUT", 405),
+        ("/api/nowhere", "POST", 404),
+        ("/v1/nowhere", "POST", 404),
+        ("/api/chat", "GET", 405),
+        ("/api/tags", "POST", 405),
+        ("/api/delete", "POST", 405),
+        ("/v1/chat/completions", "GET", 405),
+        ("/v1/messages", "GET", 405),
+        ("/v1/models", "DELETE", 405),
+        ("/api/push", "POST", 501),
+        ("/api/create", "POST", 501),
+        ("/api/copy", "POST", 501),
+        ("/v1/audio/transcriptions", "POST", 501),
+        ("/api/blobs/sha256:00", "POST", 501),
+        ("/", "POST", 405),
+        ("/health", "PUT", 405),
     ] {
-        let mut request = Request::new(method, path).body(if method == "POST" { chat() } else { String::new() });
+        let mut request =
+            Request::new(method, path).body(if method == "POST" { chat() } else { String::new() });
         let answer = daemon.ask(&request).await.expect(status);
         let error = answer.json();
         if path.starts_with("/v1/messages") {
-            assert_eq!((&error["type"], error["error"]["message"].is_string()), (&json!("error"), true), "{path}");
+            assert_eq!(
+                (&error["type"], error["error"]["message"].is_string()),
+                (&json!("error"), true),
+                "{path}"
+            );
             assert_eq!(error["request_id"].as_str(), answer.field("x-request-id"), "{path}");
         } else if path.starts_with("/v1") {
             let error = &error["error"];
@@ -101,8 +143,15 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
         }
     }
     for host in [
-        "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost@evil.example",
-        "evil.example:11435", "0.0.0.0", "169.254.169.254", "",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "localhost@evil.example",
+        "evil.example:11435",
+        "0.0.0.0",
+        "169.254.169.254",
+        "",
     ] {
         for path in ["/api/tags", "/", "/api/version", "/health", "/nowhere"] {
             let answer = daemon.ask(&Request::get(path).field("Host", host)).await;
@@ -115,8 +164,14 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
     assert!((400..500).contains(&daemon.ask(&twice).await.status));
     let own = format!("http://127.0.0.1:{port}");
     daemon.ask(&Request::get("/api/tags").field("Origin", &own)).await.expect(200);
-    for origin in ["https://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1.x.y"] {
-        for request in [Request::get("/api/tags"), Request::post("/api/chat", chat()), Request::new("OPTIONS", "/api/chat")] {
+    for origin in
+        ["https://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1.x.y"]
+    {
+        for request in [
+            Request::get("/api/tags"),
+            Request::post("/api/chat", chat()),
+            Request::new("OPTIONS", "/api/chat"),
+        ] {
             let answer = daemon.ask(&request.field("Origin", origin)).await;
             assert!((400..500).contains(&answer.status), "{origin}: {}", answer.status);
             assert_eq!(answer.field("access-control-allow-origin"), None, "{origin}");

@@ -103,7 +103,11 @@ async fn all_candidates_at_their_bound_are_503_with_retry_after() {
     node.until_requests(1).await;
     for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
         let busy = daemon.post(path, &body()).await.expect(503);
-        assert!(busy.field("retry-after").is_some_and(|v| v.parse::<u32>().is_ok_and(|s| s > 0)), "{:?}", busy.head);
+        assert!(
+            busy.field("retry-after").is_some_and(|v| v.parse::<u32>().is_ok_and(|s| s > 0)),
+            "{:?}",
+            busy.head
+        );
         let error = busy.json();
         if path == "/v1/messages" {
             assert_eq!(error["error"]["type"], "overloaded_error", "{error}");
@@ -136,8 +140,15 @@ async fn a_model_no_node_has_is_404_with_the_nearest_names() {
 
 #[tokio::test]
 async fn a_model_whose_nodes_are_down_or_draining_is_503() {
-    let (a, b) = (FakeNode::start(Kind::Ollama, &["m:latest"]).await, FakeNode::start(Kind::Ollama, &["n:latest"]).await);
-    let daemon = Daemon::run(&[&a, &b], "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\nfailures = 1\nsuccesses = 1\n").await;
+    let (a, b) = (
+        FakeNode::start(Kind::Ollama, &["m:latest"]).await,
+        FakeNode::start(Kind::Ollama, &["n:latest"]).await,
+    );
+    let daemon = Daemon::run(
+        &[&a, &b],
+        "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\nfailures = 1\nsuccesses = 1\n",
+    )
+    .await;
     daemon.aivonx().ok(&["node", "drain", "n0"]).await;
     let answer = daemon.post("/api/chat", &body()).await.expect(503);
     assert!(answer.field("retry-after").is_some());
@@ -157,7 +168,9 @@ async fn a_model_whose_nodes_are_down_or_draining_is_503() {
 #[tokio::test]
 async fn only_a_proper_answer_is_healthy() {
     let node = FakeNode::ollama().await;
-    let daemon = Daemon::run(&[&node], "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\nfailures = 1\nsuccesses = 1\n").await;
+    let daemon =
+        Daemon::run(&[&node], "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\nfailures = 1\nsuccesses = 1\n")
+            .await;
     for fault in [
         Fault::Status(404, "404 page not found"),
         Fault::Status(500, "{}"),

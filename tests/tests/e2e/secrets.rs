@@ -18,7 +18,11 @@ fn search(folder: &Path, found: &mut Vec<String>) {
         } else if let Ok(bytes) = std::fs::read(&path) {
             let text = String::from_utf8_lossy(&bytes);
             for at in text.match_indices(MARK).map(|(at, _)| at) {
-                found.push(format!("{}: {}", path.display(), text[at..].chars().take(40).collect::<String>()));
+                found.push(format!(
+                    "{}: {}",
+                    path.display(),
+                    text[at..].chars().take(40).collect::<String>()
+                ));
             }
         }
     }
@@ -38,12 +42,23 @@ async fn prompts_and_credentials_are_written_nowhere() {
     let config = "[log]\nlevel = \"trace\"\n[timeouts]\nheader_wait = \"1s\"\nidle = \"1s\"\n[health]\nfailures = 100\n";
     let mut daemon = Daemon::run(&[&a], config).await;
     let aivonx = daemon.aivonx();
-    let added = aivonx.run_with_input(&["node", "add", "locked", &b.url(), "--bearer-file", "-"], &bearer).await;
+    let added =
+        aivonx.run_with_input(&["node", "add", "locked", &b.url(), "--bearer-file", "-"], &bearer).await;
     assert_eq!(added.code, 0, "{}", added.stderr);
-    let wrong = aivonx.run_with_input(&["node", "set", "locked", "--basic-user", "u", "--basic-password-file", "-"], &secret("basic")).await;
+    let wrong = aivonx
+        .run_with_input(
+            &["node", "set", "locked", "--basic-user", "u", "--basic-password-file", "-"],
+            &secret("basic"),
+        )
+        .await;
     assert_eq!(wrong.code, 0, "{}", wrong.stderr);
     aivonx.run(&["node", "check", "locked"]).await;
-    let own = aivonx.run_with_input(&["node", "set", "locked", "--header", "X-Key", "--header-value-file", "-"], &secret("header")).await;
+    let own = aivonx
+        .run_with_input(
+            &["node", "set", "locked", "--header", "X-Key", "--header-value-file", "-"],
+            &secret("header"),
+        )
+        .await;
     assert_eq!(own.code, 0, "{}", own.stderr);
     aivonx.run(&["node", "check", "locked"]).await;
     let back = aivonx.run_with_input(&["node", "set", "locked", "--bearer-file", "-"], &bearer).await;
@@ -62,9 +77,20 @@ async fn prompts_and_credentials_are_written_nowhere() {
             .field("Proxy-Authorization", &secret("proxy"))
     };
     let paths = [
-        "/api/chat", "/api/generate", "/api/embed", "/api/embeddings", "/api/show", "/v1/chat/completions",
-        "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages", "/api/proxy/chat", "/api/create",
-        "/api/push", "/nowhere",
+        "/api/chat",
+        "/api/generate",
+        "/api/embed",
+        "/api/embeddings",
+        "/api/show",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+        "/api/proxy/chat",
+        "/api/create",
+        "/api/push",
+        "/nowhere",
     ];
     for path in paths {
         for fault in [
@@ -84,7 +110,12 @@ async fn prompts_and_credentials_are_written_nowhere() {
             daemon.ask(&client_fields(Request::json(path, &body))).await;
         }
         // Broken bodies, with the secret right where the mistake is.
-        for bad in [format!("{{\"prompt\":\"{prompt}\""), format!("{{\"{prompt}\" 1}}"), format!("{{\"Prompt\":\"{prompt}\"}}"), format!("{{\"stream\":\"{prompt}\"}}")] {
+        for bad in [
+            format!("{{\"prompt\":\"{prompt}\""),
+            format!("{{\"{prompt}\" 1}}"),
+            format!("{{\"Prompt\":\"{prompt}\"}}"),
+            format!("{{\"stream\":\"{prompt}\"}}"),
+        ] {
             daemon.ask(&client_fields(Request::post(path, bad))).await;
         }
         let query = format!("{path}?key={}", secret("query"));
@@ -97,10 +128,22 @@ async fn prompts_and_credentials_are_written_nowhere() {
     daemon.ask(&client_fields(Request::json("/api/chat", &body))).await;
     let mut client = H2Client::connect(daemon.address()).await;
     client.ask("POST", "/api/chat", &[("cookie", &secret("cookie"))], body.to_string()).await;
-    for arguments in [&["node", "list"][..], &["node", "show", "locked"], &["logs", "-n", "100000", "--level", "trace"], &["config", "show"], &["status"], &["job", "list"]] {
+    for arguments in [
+        &["node", "list"][..],
+        &["node", "show", "locked"],
+        &["logs", "-n", "100000", "--level", "trace"],
+        &["config", "show"],
+        &["status"],
+        &["job", "list"],
+    ] {
         for output in ["table", "json"] {
             let ran = aivonx.run(&[arguments, &["--output", output]].concat()).await;
-            assert!(!(ran.stdout.clone() + &ran.stderr).contains(MARK), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+            assert!(
+                !(ran.stdout.clone() + &ran.stderr).contains(MARK),
+                "{arguments:?}: {}{}",
+                ran.stdout,
+                ran.stderr
+            );
         }
     }
     let metrics = daemon.get("/metrics").await.text();

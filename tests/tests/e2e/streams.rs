@@ -7,7 +7,12 @@ use aivonx_tests::{
 use serde_json::json;
 
 const STREAMING: &[&str] = &[
-    "/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages",
+    "/api/chat",
+    "/api/generate",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
 ];
 
 fn body(stream: bool) -> serde_json::Value {

@@ -15,7 +15,8 @@ async fn front(node: SocketAddr, name: &str) -> (SocketAddr, String) {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate =
+        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -33,7 +34,8 @@ async fn front(node: SocketAddr, name: &str) -> (SocketAddr, String) {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let (Ok(mut outer), Ok(mut inner)) = (acceptor.accept(stream).await, TcpStream::connect(node).await)
+                let (Ok(mut outer), Ok(mut inner)) =
+                    (acceptor.accept(stream).await, TcpStream::connect(node).await)
                 else {
                     return;
                 };
@@ -48,7 +50,9 @@ async fn front(node: SocketAddr, name: &str) -> (SocketAddr, String) {
 async fn a_node_with_its_own_authority_is_trusted_by_name_only() {
     let node = FakeNode::ollama().await;
     let (address, pem) = front(node.address(), "node.internal").await;
-    let daemon = Daemon::run(&[], "[health]\ninterval = \"1s\"\ntimeout = \"2s\"\nfailures = 1\nsuccesses = 1\n").await;
+    let daemon =
+        Daemon::run(&[], "[health]\ninterval = \"1s\"\ntimeout = \"2s\"\nfailures = 1\nsuccesses = 1\n")
+            .await;
     let ca = daemon.folder().join("ca.pem");
     std::fs::write(&ca, pem).unwrap();
     let (ca, url) = (ca.to_str().unwrap().to_owned(), format!("https://{address}"));
@@ -56,11 +60,14 @@ async fn a_node_with_its_own_authority_is_trusted_by_name_only() {
     // Neither an unknown authority nor another name will do.
     let unknown = aivonx.run(&["node", "add", "a", &url, "--kind", "ollama", "--force"]).await;
     assert_eq!(unknown.code, 0, "{}", unknown.stderr);
-    let wrong = aivonx.run(&["node", "add", "b", &url, "--kind", "ollama", "--force", "--ca-file", &ca]).await;
+    let wrong =
+        aivonx.run(&["node", "add", "b", &url, "--kind", "ollama", "--force", "--ca-file", &ca]).await;
     assert_eq!(wrong.code, 0, "{}", wrong.stderr);
     daemon
         .until_nodes("both to be refused", |nodes| {
-            nodes.iter().all(|n| n["pool"] == "standby" && n["last_error"].as_str().is_some_and(|e| !e.is_empty()))
+            nodes
+                .iter()
+                .all(|n| n["pool"] == "standby" && n["last_error"].as_str().is_some_and(|e| !e.is_empty()))
         })
         .await;
     aivonx.ok(&["node", "set", "b", "--server-name", "node.internal"]).await;

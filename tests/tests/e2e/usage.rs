@@ -56,7 +56,14 @@ async fn tokens_are_counted_in_every_dialect() {
     let daemon = Daemon::run(&[&node], "").await;
     let messages = json!([{"role": "user", "content": "a b c"}]);
     let mut expected = 0;
-    for path in ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"] {
+    for path in [
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    ] {
         for stream in [true, false] {
             let body = json!({"model": "m", "stream": stream, "messages": messages, "prompt": "a b c",
                 "input": "a b c", "max_tokens": 6, "max_output_tokens": 6, "options": {"num_predict": 6}});
@@ -64,7 +71,8 @@ async fn tokens_are_counted_in_every_dialect() {
             expected += 6;
         }
     }
-    let pattern = regex::Regex::new(r#"(?m)^aivonx\w*tokens\w*\{[^}]*(?:output|completion)[^}]*\} (\d+)$"#).unwrap();
+    let pattern =
+        regex::Regex::new(r#"(?m)^aivonx\w*tokens\w*\{[^}]*(?:output|completion)[^}]*\} (\d+)$"#).unwrap();
     let mut last = String::new();
     for _ in 0..200 {
         last = daemon.get("/metrics").await.expect(200).text();

@@ -52,7 +52,10 @@ fn requests() -> Vec<(&'static str, Value)> {
     vec![
         ("/api/generate", json!({"model": "m", "prompt": "Why?"})),
         ("/api/generate", json!({"model": "m:latest", "prompt": "Why?", "stream": false})),
-        ("/api/generate", json!({"model": "M", "prompt": "Why?", "stream": true, "options": {"num_predict": 2}})),
+        (
+            "/api/generate",
+            json!({"model": "M", "prompt": "Why?", "stream": true, "options": {"num_predict": 2}}),
+        ),
         ("/api/generate", json!({"model": "m"})),
         ("/api/generate", json!({"model": "m", "keep_alive": 0})),
         ("/api/chat", json!({"model": "m", "messages": messages})),
@@ -61,7 +64,10 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("/api/chat", json!({"model": "m", "messages": messages, "tools": [tool()], "stream": false})),
         ("/api/chat", json!({"model": "m", "messages": messages, "think": true})),
         ("/api/chat", json!({"model": "m", "messages": messages, "format": schema(), "stream": false})),
-        ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]})),
+        (
+            "/api/chat",
+            json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}),
+        ),
         ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["!"]}]})),
         ("/api/chat", json!({"model": "m", "messages": []})),
         ("/api/chat", json!({"model": "m", "messages": [], "keep_alive": "0s"})),
@@ -79,7 +85,10 @@ fn requests() -> Vec<(&'static str, Value)> {
             "/v1/chat/completions",
             json!({"model": "m", "messages": messages, "stream": true, "stream_options": {"include_usage": false}}),
         ),
-        ("/v1/chat/completions", json!({"model": "m", "messages": messages, "tools": [tool()], "stream": true})),
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "messages": messages, "tools": [tool()], "stream": true}),
+        ),
         ("/v1/completions", json!({"model": "m", "prompt": "Why?"})),
         (
             "/v1/completions",
@@ -92,7 +101,10 @@ fn requests() -> Vec<(&'static str, Value)> {
         ("/v1/responses", json!({"model": "m", "input": "Why?", "stream": true})),
         ("/v1/messages", json!({"model": "m", "max_tokens": 100, "messages": messages})),
         ("/v1/messages", json!({"model": "m", "max_tokens": 3, "messages": messages, "stream": true})),
-        ("/v1/messages", json!({"model": "m", "max_tokens": 100, "messages": messages, "tools": [{"name": "w"}]})),
+        (
+            "/v1/messages",
+            json!({"model": "m", "max_tokens": 100, "messages": messages, "tools": [{"name": "w"}]}),
+        ),
     ]
 }
 
@@ -113,7 +125,11 @@ async fn compare(daemon: &Daemon, node: &FakeNode, path: &str, body: &Value) {
     }
     assert_eq!(forwarded.head.target(), path, "{what}");
     assert_eq!(forwarded.head.get("content-type"), Some("application/json"), "{what}");
-    assert_eq!(forwarded.head.get("content-length"), Some(forwarded.body.len().to_string().as_str()), "{what}");
+    assert_eq!(
+        forwarded.head.get("content-length"),
+        Some(forwarded.body.len().to_string().as_str()),
+        "{what}"
+    );
 }
 
 #[tokio::test]
@@ -145,9 +161,14 @@ async fn chunks_go_out_as_they_come() {
     let daemon = Daemon::dev(&[&node]).await;
     let messages = json!([{"role": "user", "content": "hi"}]);
     let body = json!({"model": "m", "stream": true, "max_tokens": 100, "messages": messages, "prompt": "x", "input": "x"});
-    for path in
-        ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"]
-    {
+    for path in [
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    ] {
         node.gate();
         let mut client = daemon.client().await;
         client.send(&Request::json(path, &body)).await;
@@ -155,7 +176,8 @@ async fn chunks_go_out_as_they_come() {
         node.release(1);
         client.head().await;
         for step in 0..4 {
-            let piece = client.piece().await.unwrap().unwrap_or_else(|| panic!("{path} ended at step {step}"));
+            let piece =
+                client.piece().await.unwrap().unwrap_or_else(|| panic!("{path} ended at step {step}"));
             let text = String::from_utf8_lossy(&piece);
             assert!(text.ends_with('\n'), "{path}: {text:?}");
             node.release(1);
