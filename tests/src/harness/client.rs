@@ -124,8 +124,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
-    #[must_use]
+    /// The body as JSON, which it must be.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|e| panic!("{e} in the {} answer {:?}", self.status, self.text()))
