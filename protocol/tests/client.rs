@@ -1,5 +1,7 @@
 //! The typed client against a fake daemon: every method, and everything that can go wrong on the way.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{collections::BTreeSet, path::Path};
 
 use aivonx_protocol::{

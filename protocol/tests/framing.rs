@@ -1,5 +1,7 @@
 //! Framing under arbitrary bytes: no panic, no memory beyond the cap, what goes in comes out.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     io,
     pin::Pin,

@@ -1,1 +1,205 @@
-//! control
+//! The control socket: where administrators reach the daemon.
+//!
+//! `socket` makes it, [`serve`] accepts on it within bounds, `session` talks to one peer, `access` decides
+//! what it may do, and `handlers` (one file per noun) carry it out.
+
+pub mod access;
+mod flight;
+mod handlers;
+mod session;
+pub mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc, time::Duration};
+
+use aivonx_protocol::{
+    Event, Fault, FaultKind, Reply, Request, Untrusted,
+    daemon::Status,
+    frame,
+    handshake::{self, Answer as Greeting},
+};
+use futures_util::stream::BoxStream;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use self::{
+    access::Peer,
+    session::{Common, SOFTWARE, SessionError},
+};
+pub use self::{
+    access::{AccessRule, Mode, Permission, Permitted},
+    socket::{BindError, Bound},
+};
+use crate::{config, fleet::Fleet, telemetry::Hub};
+
+/// Most connections at once.
+const CONNECTIONS: usize = 64;
+/// Most connections at once of peers that may only ask for the status: they must not keep root out.
+const STRANGERS: usize = 16;
+/// Pause after a failed accept, which is nearly always a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the handlers work with.
+pub struct Services {
+    /// Nodes, models, jobs, strategy.
+    pub fleet: Arc<Fleet>,
+    /// The log in memory.
+    pub hub: Hub,
+    /// The file configuration in effect.
+    pub config: config::Live,
+    /// What the daemon is and does now. Called for every `status`: cheap, and never blocking.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// Who may do what.
+    pub rule: AccessRule,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+/// What a request is answered with.
+pub(crate) enum Answer {
+    /// Once.
+    Reply(Result<Reply, Fault>),
+    /// With events, until it ends or is cancelled. Polled only as far as the reader takes them.
+    Stream(BoxStream<'static, Result<Event, Fault>>),
+}
+
+/// What carries out requests: [`Services`], and stand-ins in the tests of the session.
+pub(crate) trait Serve: Send + Sync + 'static {
+    /// Carries out one request.
+    fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> impl Future<Output = Answer> + Send;
+}
+
+/// Accepts connections until `stop` becomes true (or its sender goes), then ends the streams, waits a moment
+/// for running requests, and removes the socket.
+///
+/// # Errors
+/// If the listening socket cannot be handed to the runtime. A failed accept is logged and retried.
+pub async fn serve(bound: Bound, services: Arc<Services>, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let rule = services.rule;
+    let daemon_id = (services.status)().daemon_id;
+    accept(bound, Common { serve: services, rule, daemon_id, stop }).await
+}
+
+async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
+    let listener = UnixListener::from_std(bound.listener()?)?;
+    let permits = Permits::default();
+    let mut sessions = JoinSet::new();
+    let mut stop = common.stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // What the sessions came to they have logged themselves.
+            Some(_) = sessions.join_next() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if let Some(admitted) = permits.admit(&common.rule, stream) {
+                    sessions.spawn(run(common.clone(), admitted));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, event = "control_accept_failed", "the control socket cannot accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // No new daemon may find the old one's socket answering, and no client wait on it.
+    drop(bound);
+    while sessions.join_next().await.is_some() {}
+    Ok(())
+}
+
+struct Permits {
+    all: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(CONNECTIONS)), strangers: Arc::new(Semaphore::new(STRANGERS)) }
+    }
+}
+
+/// A connection with its places, which it gives back at its end.
+struct Admitted {
+    stream: UnixStream,
+    peer: Peer,
+    _places: Places,
+}
+
+/// A place among all, and one among the strangers for a stranger.
+type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+impl Permits {
+    /// Admits a connection, or tells it why not and closes it.
+    fn admit(&self, rule: &AccessRule, stream: UnixStream) -> Option<Admitted> {
+        let peer = match Peer::of(&stream) {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::warn!(%error, event = "control_refused", "a peer without readable credentials is refused");
+                let fault = Fault::new(FaultKind::NotPermitted, "your credentials cannot be read");
+                refuse(&stream, fault.hint("Connect from the same machine and user namespace."));
+                return None;
+            }
+        };
+        if let Some(places) = self.places(rule.trusts(&peer)) {
+            return Some(Admitted { stream, peer, _places: places });
+        }
+        tracing::warn!(
+            uid = peer.uid,
+            pid = peer.pid,
+            event = "control_full",
+            "{peer} found no room on the control socket"
+        );
+        let fault = Fault::new(FaultKind::Unavailable, "too many connections to the control socket are open");
+        refuse(
+            &stream,
+            fault.hint("End some of the others (aivonx consoles, `aivonx logs -f`) and try again."),
+        );
+        None
+    }
+
+    fn places(&self, trusted: bool) -> Option<Places> {
+        let strange = if trusted { None } else { Some(self.strangers.clone().try_acquire_owned().ok()?) };
+        Some((self.all.clone().try_acquire_owned().ok()?, strange))
+    }
+}
+
+/// Tells a peer why it is not admitted. The answer is smaller than an empty socket's buffer, so it needs no
+/// waiting; a peer that does not get it sees the connection closed.
+fn refuse(stream: &UnixStream, fault: Fault) {
+    if let Ok(payload) = handshake::answer_bytes(SOFTWARE, &Greeting::Refused(fault))
+        && let Ok(frame) = frame::seal_bytes(&payload)
+    {
+        let _ = stream.try_write(&frame);
+    }
+}
+
+async fn run<S: Serve>(common: Common<S>, admitted: Admitted) {
+    let Admitted { stream, peer, _places } = admitted;
+    let (reader, writer) = stream.into_split();
+    match session::run(common, peer, reader, writer).await {
+        Ok(()) => tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left"),
+        Err(error) => report(&peer, &error),
+    }
+}
+
+fn report(peer: &Peer, error: &SessionError) {
+    let text = error.to_string();
+    tracing::warn!(
+        uid = peer.uid, pid = peer.pid, event = "control_dropped", error = %Untrusted::new(&text),
+        "the connection of {peer} was dropped"
+    );
+}

@@ -1,0 +1,257 @@
+//! Requests and streams in flight on one connection.
+//!
+//! Each runs in a task of its own and ends with exactly one last frame, sent by whoever takes its entry out
+//! of the table: the task itself when it is done, or the reader when it is cancelled. Reads and streams die
+//! with their connection; a change that has begun is carried out.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aivonx_protocol::{
+    Event, Fault, FaultKind, Request, ServerFrame, Untrusted,
+    frame::{self, MAX_OUT},
+    request::{MAX_IN_FLIGHT, STREAM_WINDOW},
+    wire::Payload,
+};
+use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    Answer, Serve,
+    access::{Peer, Permitted},
+    session::{WIND_UP, too_many},
+};
+
+/// Most events a peer may have granted ahead; what it grants beyond is not counted.
+const CREDIT_MAX: usize = 1 << 16;
+
+/// Everything in flight on one connection.
+pub(super) struct Flight {
+    outbox: mpsc::Sender<Payload>,
+    slots: Arc<Semaphore>,
+    table: Arc<Table>,
+    peer: Peer,
+    stop: watch::Receiver<bool>,
+}
+
+#[derive(Default)]
+struct Table(Mutex<HashMap<u64, Running>>);
+
+struct Running {
+    task: JoinHandle<()>,
+    change: bool,
+    credit: Arc<Semaphore>,
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        // No code panics while it holds the lock; the table is whole even if one did.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    pub(super) fn new(outbox: mpsc::Sender<Payload>, peer: Peer, stop: watch::Receiver<bool>) -> Self {
+        let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Self { outbox, slots, table: Arc::default(), peer, stop }
+    }
+
+    /// Whether `id` is taken.
+    pub(super) fn holds(&self, id: u64) -> bool {
+        self.table.lock().contains_key(&id)
+    }
+
+    /// Begins to carry out `permitted`, or answers that there is too much in flight.
+    pub(super) async fn begin<S: Serve>(&self, serve: &Arc<S>, id: u64, permitted: Permitted<Request>) {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            return self.reply(ServerFrame::Reply { id, result: Err(too_many()) }).await;
+        };
+        let change = permitted.permission().changes();
+        let credit = Arc::new(Semaphore::new(STREAM_WINDOW as usize));
+        let task = Task {
+            id,
+            peer: self.peer,
+            name: permitted.name(),
+            change,
+            outbox: self.outbox.clone(),
+            table: self.table.clone(),
+            credit: credit.clone(),
+            stop: self.stop.clone(),
+        };
+        let serve = serve.clone();
+        // The lock is held until the entry is there: the task may be done before this line is.
+        let mut table = self.table.lock();
+        let task = tokio::spawn(task.run(serve, permitted, slot));
+        table.insert(id, Running { task, change, credit });
+    }
+
+    /// Stops what runs under `id`, unless its last frame is under way already.
+    pub(super) async fn cancel(&self, id: u64) {
+        let Some(running) = self.table.lock().remove(&id) else { return };
+        let message = if running.change {
+            "cancelled; the change had begun and is carried out"
+        } else {
+            running.task.abort();
+            // No event of it may follow the end. It was aborted, so its result says nothing.
+            let _ = running.task.await;
+            "cancelled"
+        };
+        let result = Err(Fault::new(FaultKind::Cancelled, message));
+        self.reply(ServerFrame::End { id, result }).await;
+    }
+
+    /// Lets the stream `id` send more.
+    pub(super) fn grant(&self, id: u64, events: u32) {
+        if let Some(running) = self.table.lock().get(&id) {
+            let room = CREDIT_MAX.saturating_sub(running.credit.available_permits());
+            running.credit.add_permits(room.min(events as usize));
+        }
+    }
+
+    /// Sends a frame, waiting for room.
+    pub(super) async fn reply(&self, frame: ServerFrame) {
+        if let Some(frame) = seal(frame) {
+            // A peer that has gone needs no answer.
+            let _ = self.outbox.send(frame).await;
+        }
+    }
+
+    /// Ends the reads and streams, and waits for the changes; when the daemon stops, for the reads too (the
+    /// streams see that themselves). False if something still ran after [`WIND_UP`].
+    pub(super) async fn close(self, stopping: bool) -> bool {
+        if !stopping {
+            self.abort();
+        }
+        let all = u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX);
+        timeout(WIND_UP, self.slots.acquire_many(all)).await.is_ok()
+    }
+
+    fn abort(&self) {
+        let mut table = self.table.lock();
+        table.values().filter(|running| !running.change).for_each(|running| running.task.abort());
+        table.clear();
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// One request at work.
+struct Task {
+    id: u64,
+    peer: Peer,
+    name: &'static str,
+    change: bool,
+    outbox: mpsc::Sender<Payload>,
+    table: Arc<Table>,
+    credit: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Task {
+    async fn run<S: Serve>(
+        mut self,
+        serve: Arc<S>,
+        permitted: Permitted<Request>,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let answer = AssertUnwindSafe(serve.handle(permitted)).catch_unwind().await;
+        let id = self.id;
+        let last = match answer.unwrap_or_else(|_| Answer::Reply(Err(self.panicked()))) {
+            Answer::Reply(result) => {
+                self.note(result.as_ref().err());
+                ServerFrame::Reply { id, result }
+            }
+            Answer::Stream(events) => {
+                let result = AssertUnwindSafe(self.stream(events)).catch_unwind().await;
+                let result = result.unwrap_or_else(|_| Err(self.panicked()));
+                ServerFrame::End { id, result }
+            }
+        };
+        // The place in flight is kept until there is room to answer: what waits to be written is in flight
+        // too, or a peer that asks and does not read would make it grow without end.
+        let Ok(room) = self.outbox.reserve().await else { return };
+        if self.table.lock().remove(&id).is_some() {
+            // Free before the peer can know that it is.
+            drop(slot);
+            if let Some(frame) = seal(last) {
+                room.send(frame);
+            }
+        }
+    }
+
+    /// Sends events as far as they are granted. A reader that grants none lets the source wait, or lose.
+    async fn stream(&mut self, mut events: BoxStream<'static, Result<Event, Fault>>) -> Result<(), Fault> {
+        loop {
+            let next = async {
+                // The semaphore is never closed.
+                if let Ok(granted) = self.credit.acquire().await {
+                    granted.forget();
+                }
+                events.next().await
+            };
+            let step = tokio::select! {
+                step = next => step,
+                _ = self.stop.wait_for(|stop| *stop) => {
+                    let fault = Fault::new(FaultKind::Unavailable, "aivonxd is stopping");
+                    return Err(fault.hint("Ask again when it is back."));
+                }
+            };
+            let Some(event) = step.transpose()? else { return Ok(()) };
+            let event = ServerFrame::Event { id: self.id, event };
+            let frame = frame::seal(&event, MAX_OUT).map_err(|e| too_large(&e.to_string()))?;
+            // A peer that has gone: the session is about to end this task.
+            let _ = self.outbox.send(frame).await;
+        }
+    }
+
+    /// Changes are worth a line each, with who made them.
+    fn note(&self, fault: Option<&Fault>) {
+        let (Peer { uid, pid, .. }, name) = (self.peer, self.name);
+        match fault {
+            Some(fault) if fault.kind == FaultKind::Internal => tracing::error!(
+                uid, pid, event = "control_failed", error = %Untrusted::new(&fault.message), "{name} failed"
+            ),
+            Some(fault) if self.change => tracing::info!(
+                uid, pid, event = "control_change_failed", error = %Untrusted::new(&fault.message),
+                "{name} was not carried out"
+            ),
+            None if self.change => {
+                tracing::info!(uid, pid, event = "control_change", "{name} was carried out");
+            }
+            _ => {}
+        }
+    }
+
+    fn panicked(&self) -> Fault {
+        let message = format!("{} failed by a mistake in aivonxd", self.name);
+        Fault::new(FaultKind::Internal, message).hint("Its log says where: aivonx logs --level error")
+    }
+}
+
+fn too_large(why: &str) -> Fault {
+    Fault::new(FaultKind::Unavailable, format!("the answer does not fit: {why}"))
+        .hint("Ask for less at once.")
+}
+
+/// Makes a frame of an answer; one that does not fit is replaced by a fault that says so.
+fn seal(frame: ServerFrame) -> Option<Payload> {
+    let sealed = frame::seal(&frame, MAX_OUT).or_else(|error| {
+        let (ServerFrame::Reply { id, .. } | ServerFrame::End { id, .. } | ServerFrame::Event { id, .. }) =
+            frame;
+        let last = ServerFrame::End { id, result: Err(too_large(&error.to_string())) };
+        frame::seal(&last, MAX_OUT)
+    });
+    // The fault is a few hundred bytes.
+    sealed.ok()
+}

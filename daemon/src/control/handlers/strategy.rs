@@ -1,0 +1,12 @@
+//! Requests about the scheduling strategy.
+
+use aivonx_protocol::{Reply, strategy::StrategyRequest};
+
+use crate::control::{Answer, Services, access::Permitted};
+
+pub(super) async fn handle(services: &Services, permitted: Permitted<StrategyRequest>) -> Answer {
+    Answer::Reply(match permitted.into_request() {
+        StrategyRequest::Show => Ok(Reply::Strategy(services.fleet.strategy())),
+        StrategyRequest::Set(strategy) => services.fleet.set_strategy(strategy).await.map(Reply::Strategy),
+    })
+}
