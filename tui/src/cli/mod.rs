@@ -98,7 +98,9 @@ impl Context {
     /// # Errors
     /// [`Failure::Unreachable`], [`Failure::NotPermitted`], or what the daemon said in the handshake.
     pub async fn client(&self) -> Result<Client, Failure> {
-        connect::connect(self.socket.as_deref()).await
+        // An empty variable is as good as none.
+        let socket = self.socket.as_deref().filter(|path| !path.as_os_str().is_empty());
+        connect::connect(socket).await
     }
 }
 

@@ -237,9 +237,9 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
     let node = client.node_show(&args.node).await?;
     let running = match node.active_requests {
         0 => String::new(),
-        running => format!("; {} at work on it will break off", plural(running.into(), "request")),
+        running => format!(" {} at work on it will break off.", plural(running.into(), "request")),
     };
-    input::confirm(args.confirm.yes, &format!("Remove node {} ({}){running}?", node.name, node.url))?;
+    input::confirm(args.confirm.yes, &format!("Remove node {} ({})?{running}", node.name, node.url))?;
     let revision = (!args.confirm.yes).then_some(node.revision);
     client.node_remove(&node.id, revision).await?;
     context
