@@ -1,1 +1,266 @@
-//! The only place that builds things and wires them.
+//! The only place that builds things and wires them; start and stop order.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    args::{Args, Command, Dev},
+    commands,
+    config::{self, Mistakes},
+    dev, facts,
+    fleet::{Fleet, FleetError},
+    lifecycle,
+    proxy::{self, Phase, Settings, Shared, shared::Budget},
+    secrets::{MasterKey, SecretsError, Vault},
+    store::{Store, StoreError},
+    telemetry::{self, Telemetry},
+};
+
+/// Why the daemon did not start, or a command failed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant is named for the part that failed, and says it in full")]
+pub enum AppError {
+    #[error("{0}")]
+    Config(#[from] Mistakes),
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot prepare {}: {source}", .path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::InitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
+    Bind(#[from] proxy::BindError),
+    #[error("{what}: {source}")]
+    System { what: &'static str, source: io::Error },
+}
+
+impl AppError {
+    /// 2 for wrong usage, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
+    }
+
+    /// For `map_err` on a system call.
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// [`AppError`], whose text is for the terminal.
+pub fn run(args: Args) -> Result<(), AppError> {
+    match args.command {
+        Command::Dev(args) => {
+            let dir = dev::directory(args.dir.as_deref())?;
+            let live = dev::configuration(&dir, args.listen)?;
+            serve(live, crate::facts::Mode::Dev, Some(args))
+        }
+        Command::Run { config } => serve(config::Live::from_file(&config)?, crate::facts::Mode::Run, None),
+        Command::Check { print_default: true, .. } => commands::print_default(),
+        Command::Check { config, .. } => commands::check(&config),
+        Command::Recover(args) => commands::recover(&args),
+    }
+}
+
+/// Starts the control plane's runtime and serves until told to stop.
+fn serve(live: config::Live, mode: crate::facts::Mode, dev: Option<Dev>) -> Result<(), AppError> {
+    let config = live.get();
+    let mut notes = Vec::new();
+    if let Err(e) = lifecycle::no_core_dumps() {
+        notes.push(e.to_string());
+    }
+    match lifecycle::raise_fd_limit(lifecycle::descriptors_needed(config.limits.connections)) {
+        Ok((_, warnings)) => notes.extend(warnings),
+        Err(e) => notes.push(e.to_string()),
+    }
+    make_private(&config.data_dir)?;
+    let telemetry = telemetry::init(&config.log, &config.data_dir, mode == crate::facts::Mode::Dev)?;
+    for note in notes {
+        tracing::warn!(event = "start", "{note}");
+    }
+    // Once per process; a second call could only come from a second `serve`.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(AppError::system("cannot start the control plane's threads"))?;
+    let result = runtime.block_on(live_and_die(live, mode, dev, &telemetry));
+    if let Err(e) = &result {
+        tracing::error!(event = "stop", error = %e, "the gateway stops");
+    }
+    // A worker of the store that hangs must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// The data directory: made if absent, for the daemon's eyes only.
+fn make_private(dir: &Path) -> Result<(), AppError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| AppError::Directory { path: dir.to_owned(), source })
+}
+
+async fn live_and_die(
+    live: config::Live,
+    mode: crate::facts::Mode,
+    dev: Option<Dev>,
+    telemetry: &Telemetry,
+) -> Result<(), AppError> {
+    let began = Instant::now();
+    let config = live.get();
+    telemetry.spawn();
+
+    // What the fleet stands on, bottom up.
+    let store = Store::open(&config.data_dir, &config.store).await?;
+    let key_file = config.secrets.master_key.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
+    let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
+
+    // Listeners before anything is promised: a taken port is the commonest mistake.
+    let threads = match config.proxy.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        n => n,
+    };
+    let bound = config.listen.iter().map(|l| proxy::bind(l, threads)).collect::<Result<Vec<_>, _>>()?;
+    let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
+    let (phase, phase_rx) = watch::channel(Phase::Running);
+    let shared = Arc::new_cyclic(|weak| Shared {
+        hot: fleet.hot(),
+        fleet: fleet.clone(),
+        settings: ArcSwap::from_pointee(Settings::new(&config)),
+        access: telemetry.access(),
+        metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone()),
+        control: tokio::runtime::Handle::current(),
+        phase: phase_rx,
+        budget: Budget::new(config.limits.body_budget_bytes),
+        connections: AtomicUsize::new(0),
+        requests: AtomicU64::new(0),
+        streams: AtomicUsize::new(0),
+        started: began,
+    });
+    let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
+
+    let watchdog = tokio::spawn(lifecycle::watchdog(|| true));
+    follow_config(&live, &shared, &fleet);
+
+    if let Some(dev) = &dev {
+        dev::first_nodes(&fleet, &dev.nodes, &addresses).await?;
+        dev::greet(&live, &fleet, &addresses).await;
+    }
+    let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    tracing::info!(event = "start", listen = %listening.join(" "), "the gateway serves");
+    lifecycle::ready(&format!("serving on {}", listening.join(" ")));
+
+    signals(&live, telemetry).await?;
+
+    // Top down: no new requests, then no requests, then nothing that could want the store.
+    let grace = live.get().timeouts.shutdown_grace;
+    lifecycle::stopping("finishing what runs");
+    tracing::info!(event = "stop", grace_s = grace.as_secs(), "the gateway stops; what runs may finish");
+    let _ = phase.send(Phase::Draining);
+    let mut gone = tokio::task::spawn_blocking(move || plane.join());
+    let ended = tokio::select! {
+        _ = &mut gone => true,
+        () = tokio::time::sleep(grace) => false,
+        () = another_signal() => false,
+    };
+    let _ = phase.send(Phase::Ending);
+    if !ended {
+        let _ = gone.await;
+    }
+    watchdog.abort();
+    fleet.stop().await;
+    store.close().await?;
+    tracing::info!(event = "stop", "the gateway has stopped");
+    telemetry.stop().await;
+    Ok(())
+}
+
+/// Puts a reloaded configuration into effect where that is safe.
+fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) {
+    let (mut changes, shared, fleet) = (live.subscribe(), shared.clone(), fleet.clone());
+    tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            let config = changes.borrow_and_update().clone();
+            shared.settings.store(Arc::new(Settings::new(&config)));
+            fleet.set_health(config.health.clone());
+        }
+    });
+}
+
+/// Serves signals until one says to stop.
+async fn signals(live: &config::Live, telemetry: &Telemetry) -> Result<(), AppError> {
+    let listen = |kind| signal(kind).map_err(AppError::system("cannot listen for signals"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut changes = live.subscribe();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => reload(live),
+            changed = changes.changed() => {
+                let level = changes.borrow_and_update().log.level.clone();
+                if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
+                    tracing::error!(event = "config_reload", error = %e, "the log level stays");
+                }
+            }
+        }
+    }
+}
+
+fn reload(live: &config::Live) {
+    lifecycle::reloading();
+    let line = match live.reload() {
+        Ok(done) => {
+            tracing::info!(
+                event = "config_reload",
+                applied = %done.applied.join(" "),
+                needs_restart = %done.needs_restart.join(" "),
+                "configuration reloaded"
+            );
+            "serving; configuration reloaded".to_owned()
+        }
+        Err(mistakes) => {
+            tracing::error!(event = "config_reload", error = %mistakes, "configuration not reloaded; the old one stays");
+            "serving; the changed configuration has mistakes and was not loaded".to_owned()
+        }
+    };
+    lifecycle::ready(&line);
+}
+
+/// A second signal ends the grace.
+async fn another_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+}

@@ -6,8 +6,12 @@
 
 pub mod api;
 pub mod app;
+pub mod args;
+mod commands;
 pub mod config;
 pub mod control;
+mod dev;
+mod facts;
 pub mod fleet;
 pub mod lifecycle;
 pub mod proxy;

@@ -147,7 +147,7 @@ impl Meter {
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
-        } else if memmem::find(lines, b"\"done\":true").is_some() {
+        } else if has_member(lines, b"\"done\"", b't') {
             for line in body.split(|b| *b == b'\n') {
                 if let Some(line) = OllamaLine::read(line).filter(|l| l.done) {
                     self.ended = true;
@@ -246,9 +246,15 @@ pub enum End {
 
 /// Whether these lines have a `usage` that is not null.
 fn has_usage(lines: &[u8]) -> bool {
-    memmem::find_iter(lines, b"\"usage\"").any(|at| {
-        let rest = lines[at + 7..].trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|r| r.trim_ascii_start().starts_with(b"{"))
+    has_member(lines, b"\"usage\"", b'{')
+}
+
+/// Whether a member of some object in these lines has a value that begins with `first`. Text cannot be
+/// mistaken for it: its quotes are escaped.
+fn has_member(lines: &[u8], key: &[u8], first: u8) -> bool {
+    memmem::find_iter(lines, key).any(|at| {
+        let value = lines[at + key.len()..].trim_ascii_start().strip_prefix(b":");
+        value.is_some_and(|v| v.trim_ascii_start().first() == Some(&first))
     })
 }
 

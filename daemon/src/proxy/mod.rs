@@ -1,1 +1,26 @@
-//! proxy
+//! The data plane: threads of their own, one per core, each with a single-threaded runtime, listeners that
+//! share the port, and pools of connections to the nodes. `stack.rs` is the data path in one function.
+//!
+//! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
+
+mod answer;
+mod body;
+mod clock;
+mod conn;
+mod exchange;
+mod forward;
+mod headers;
+mod host;
+mod listener;
+mod local;
+mod manage;
+mod rescue;
+pub mod shared;
+mod stack;
+mod stream;
+mod upstream;
+mod worker;
+
+pub use listener::{BindError, Bound, bind};
+pub use shared::{Phase, Settings, Shared};
+pub use worker::{Plane, start};

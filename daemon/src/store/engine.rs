@@ -38,6 +38,8 @@ pub(super) struct Engine {
     latest: AtomicU64,
     failed: AtomicBool,
     last_flush: AtomicU64,
+    /// Microseconds it took.
+    flush_us: AtomicU64,
     // Dropped last: the trees hold on to it.
     db: sled::Db,
 }
@@ -91,6 +93,7 @@ impl Engine {
             latest: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
+            flush_us: AtomicU64::new(0),
             db,
         })
     }
@@ -289,12 +292,15 @@ impl Engine {
             return Ok(());
         }
         let target = self.latest.load(Ordering::Acquire);
+        let began = std::time::Instant::now();
         if let Err(e) = self.sync(&mut durable, target) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
         durable.seq = target;
         self.last_flush.store(now(), Ordering::Relaxed);
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.flush_us.store(took, Ordering::Relaxed);
         Ok(())
     }
 
@@ -321,6 +327,11 @@ impl Engine {
     /// When something was last made durable since the open.
     pub(super) fn last_flush(&self) -> Option<UnixMillis> {
         Some(self.last_flush.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Microseconds that the last flush took.
+    pub(super) fn flush_us(&self) -> u64 {
+        self.flush_us.load(Ordering::Relaxed)
     }
 
     /// Runs `look` while nothing is written.

@@ -82,6 +82,7 @@ struct Counters {
     errors: AtomicU64,
     /// Kept when the engine is gone.
     last_flush: AtomicU64,
+    flush_us: AtomicU64,
     last_snapshot: AtomicU64,
     /// Number of the change that the newest snapshot has.
     snapshot_seq: AtomicU64,
@@ -94,6 +95,8 @@ pub struct StoreHealth {
     pub errors: u64,
     /// When something was last made durable, since the open.
     pub last_flush: Option<UnixMillis>,
+    /// How long that took.
+    pub flush_took: Option<Duration>,
     /// When a snapshot was last taken, since the open.
     pub last_snapshot: Option<UnixMillis>,
 }
@@ -169,6 +172,7 @@ impl Store {
         StoreHealth {
             errors: counters.errors.load(Ordering::Relaxed),
             last_flush: time(&counters.last_flush),
+            flush_took: time(&counters.flush_us).map(Duration::from_micros),
             last_snapshot: time(&counters.last_snapshot),
         }
     }
@@ -238,6 +242,7 @@ impl Store {
             let open = open.as_ref().ok_or(StoreError::Closed)?;
             let done = work(&open.engine, &inner.feed);
             inner.counters.last_flush.fetch_max(open.engine.last_flush().unwrap_or(0), Ordering::Relaxed);
+            inner.counters.flush_us.store(open.engine.flush_us(), Ordering::Relaxed);
             done
         })
         .await

@@ -1,0 +1,79 @@
+//! Arguments of `aivonxd`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// The gateway daemon for fleets of self-hosted LLM nodes.
+#[derive(Debug, Parser)]
+#[command(name = "aivonxd", version, about, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve this machine only, without root or configuration file; for trying and developing
+    Dev(Dev),
+    /// Serve as configured; what the service unit starts
+    Run {
+        /// Configuration file
+        #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+        config: PathBuf,
+    },
+    /// Check a configuration file, naming every mistake
+    Check {
+        /// Configuration file
+        #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+        config: PathBuf,
+        /// Print the default file, every key explained, instead
+        #[arg(long)]
+        print_default: bool,
+    },
+    /// List a store's snapshots, or put one back (the daemon must not run)
+    Recover(Recover),
+}
+
+/// Arguments of `aivonxd dev`.
+#[derive(Debug, ClapArgs)]
+pub struct Dev {
+    /// Directory of everything the daemon keeps [default: $XDG_STATE_HOME/aivonx]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Loopback address for clients; port 0 lets the kernel choose
+    #[arg(long, default_value = "127.0.0.1:11435")]
+    pub listen: SocketAddr,
+    /// Node to begin with, as a URL; may be repeated [default, if there is no node yet: $OLLAMA_HOST or http://127.0.0.1:11434]
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+}
+
+/// Arguments of `aivonxd recover`.
+#[derive(Debug, ClapArgs)]
+pub struct Recover {
+    /// Directory of the store [default: data_dir of the configuration file]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
+    /// List the snapshots (what is done without --snapshot)
+    #[arg(long, conflicts_with = "snapshot")]
+    pub list: bool,
+    /// Put this snapshot back; the present store is set aside, not deleted
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,178 @@
+//! `aivonxd dev`: the gateway for this machine alone, set up from nothing.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aivonx_protocol::{
+    Untrusted,
+    node::{Credential, NewNode, Node, Pool},
+};
+
+use crate::{app::AppError, config, fleet::Fleet};
+
+/// Where Ollama listens unless told otherwise.
+const OLLAMA: &str = "http://127.0.0.1:11434";
+
+/// The directory of everything: the one given, else `$XDG_STATE_HOME/aivonx`, else `~/.local/state/aivonx`.
+pub(crate) fn directory(given: Option<&Path>) -> Result<PathBuf, AppError> {
+    let absolute = |p: &Path| std::path::absolute(p).map_err(AppError::system("cannot resolve --dir"));
+    if let Some(dir) = given {
+        return absolute(dir);
+    }
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    from("XDG_STATE_HOME")
+        .filter(|p| p.is_absolute())
+        .or_else(|| from("HOME").map(|h| h.join(".local/state")))
+        .map(|state| state.join("aivonx"))
+        .ok_or_else(|| {
+            AppError::Usage("neither XDG_STATE_HOME nor HOME is set: name a directory with --dir".into())
+        })
+}
+
+/// The configuration of `dev`, which is open and therefore for loopback only.
+pub(crate) fn configuration(dir: &Path, listen: SocketAddr) -> Result<config::Live, AppError> {
+    if !listen.ip().is_loopback() {
+        return Err(AppError::Usage(format!(
+            "--listen {listen}: dev serves everyone who can connect, so it listens on loopback only; use \
+             127.0.0.1:{0} or [::1]:{0}, or 'aivonxd run' with a configuration file",
+            listen.port()
+        )));
+    }
+    Ok(config::Live::dev(dir, listen))
+}
+
+/// Adds the nodes given, or, if there is none yet, the Ollama of this machine.
+pub(crate) async fn first_nodes(
+    fleet: &Arc<Fleet>,
+    given: &[String],
+    own: &[SocketAddr],
+) -> Result<(), AppError> {
+    let known = fleet.list();
+    let wanted: Vec<String> = match given {
+        [] if known.is_empty() => vec![local_ollama(own)],
+        given => given.to_vec(),
+    };
+    for url in wanted {
+        let url = url.trim_end_matches('/').to_owned();
+        let present = fleet.list();
+        if present.iter().any(|n| n.url == url) {
+            continue;
+        }
+        let node = NewNode {
+            name: free_name(&present),
+            url,
+            kind: None,
+            credential: Credential::None,
+            ca_pem: None,
+            server_name: None,
+            max_parallel: 0,
+            labels: BTreeMap::new(),
+            force: false,
+        };
+        fleet.add(node).await.map_err(|e| AppError::Usage(format!("--node: {e}")))?;
+    }
+    Ok(())
+}
+
+fn free_name(present: &[Node]) -> String {
+    (1..).map(|n| format!("node{n}")).find(|name| present.iter().all(|p| p.name != *name)).unwrap_or_default()
+}
+
+/// What `OLLAMA_HOST` names, unless that is this gateway, as it is for a client of ours.
+fn local_ollama(own: &[SocketAddr]) -> String {
+    let from_env = std::env::var("OLLAMA_HOST").ok().filter(|v| !v.trim().is_empty());
+    let url = from_env.map_or_else(|| OLLAMA.to_owned(), |value| ollama_host(&value));
+    let is_own = url.strip_prefix("http://").is_some_and(|rest| own.iter().any(|a| rest == a.to_string()));
+    if is_own { OLLAMA.to_owned() } else { url }
+}
+
+/// `OLLAMA_HOST` as a URL, read as Ollama reads it: scheme and port are optional, and a server's address of
+/// all interfaces means this machine.
+fn ollama_host(value: &str) -> String {
+    let value = value.trim().trim_end_matches('/');
+    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(a, p)| (a, p));
+    let default_port = match (value.contains("://"), scheme) {
+        (true, "http") => ":80",
+        (true, "https") => ":443",
+        _ => ":11434",
+    };
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(host, _)| !host.ends_with(':') && (!host.contains(':') || host.ends_with(']')));
+    let bracketed = authority.contains(':') && !authority.contains('[') && !has_port;
+    let authority = if bracketed { format!("[{authority}]") } else { authority.to_owned() };
+    let authority = if has_port { authority } else { format!("{authority}{default_port}") };
+    let authority = authority.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+    let path = if path.is_empty() { String::new() } else { format!("/{path}") };
+    format!("{scheme}://{authority}{path}")
+}
+
+/// A few lines for whoever started it: where it listens, what it found, what to type next.
+pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[SocketAddr]) {
+    let config = live.get();
+    let address = own.first().map_or_else(String::new, ToString::to_string);
+    let mut text = format!("aivonxd {} serves this machine, without keys (dev)\n", env!("CARGO_PKG_VERSION"));
+    text +=
+        &format!("  listening on http://{address}\n  control socket {}\n", config.control.socket.display());
+    let nodes = fleet.list();
+    for node in &nodes {
+        text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
+    }
+    let model = nodes.iter().flat_map(|n| &n.models).next();
+    text += "try\n";
+    text += &format!("  export AIVONX_SOCKET={}\n  aivonx node list\n", config.control.socket.display());
+    match model {
+        Some(model) => {
+            text += &format!(
+                "  curl -N http://{address}/api/chat -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+                Untrusted::new(model)
+            );
+        }
+        None => text += &format!("  OLLAMA_HOST={address} ollama list\n"),
+    }
+    // Nobody may be reading: that is no reason to stop.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn describe(node: &Node) -> String {
+    let url = Untrusted::new(&node.url);
+    match node.pool {
+        Pool::Active => {
+            let version = node.version.as_deref().unwrap_or("of unknown version");
+            let models = node.models.len();
+            let s = if models == 1 { "" } else { "s" };
+            format!("{url}: active, {models} model{s}, version {}", Untrusted::new(version))
+        }
+        Pool::Standby => {
+            let why = node.last_error.as_deref().unwrap_or("not checked yet");
+            format!("{url}: standby, {} (taken in as soon as it answers)", Untrusted::new(why))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ollama_host;
+
+    #[test]
+    fn ollama_host_is_read_as_ollama_reads_it() {
+        for (value, url) in [
+            ("127.0.0.1:11434", "http://127.0.0.1:11434"),
+            ("gpu1", "http://gpu1:11434"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("http://gpu1", "http://gpu1:80"),
+            ("https://gpu1/ollama/", "https://gpu1:443/ollama"),
+            ("[::1]:11434", "http://[::1]:11434"),
+            ("::1", "http://[::1]:11434"),
+        ] {
+            assert_eq!(ollama_host(value), url, "{value}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the daemon tells about itself: `aivonx status` and the gauges of `/metrics`.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aivonx_protocol::{
+    daemon::Status,
+    node::{AdminState, Pool},
+};
+
+use crate::{
+    config,
+    fleet::Snapshot,
+    proxy::{Phase, Shared},
+    store::Store,
+    telemetry::{Gauges, Metrics, NodeGauge, process},
+};
+
+/// Renders the metrics with the gauges of this moment.
+pub(crate) fn metrics(
+    shared: Weak<Shared>,
+    metrics: Arc<Metrics>,
+    store: Store,
+) -> Arc<dyn Fn() -> String + Send + Sync> {
+    Arc::new(move || {
+        let Some(shared) = shared.upgrade() else { return String::new() };
+        let health = store.health();
+        let snapshot = shared.hot.load();
+        let nodes = snapshot.nodes.iter().map(|n| NodeGauge {
+            name: n.name.clone(),
+            pool: n.pool,
+            admin_state: n.admin_state,
+            active: n.live.active(),
+            latency: n.live.latency_us().map(Duration::from_micros),
+        });
+        metrics.render(&Gauges {
+            nodes: nodes.collect(),
+            active_streams: shared.streams.load(Ordering::Relaxed) as u64,
+            connections: shared.connections.load(Ordering::Relaxed) as u64,
+            store_errors: health.errors,
+            store_flush: health.flush_took,
+        })
+    })
+}
+
+/// Answers `status`.
+pub(crate) fn status(
+    shared: &Arc<Shared>,
+    live: &config::Live,
+    mode: Mode,
+    addresses: &[SocketAddr],
+    daemon_id: &str,
+    log_sink: &str,
+) -> Arc<dyn Fn() -> Status + Send + Sync> {
+    let (shared, live) = (shared.clone(), live.clone());
+    let listen: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let (daemon_id, log_sink) = (daemon_id.to_owned(), log_sink.to_owned());
+    Arc::new(move || {
+        let config = live.get();
+        let snapshot = shared.hot.load();
+        let count = |wanted: fn(&crate::fleet::Node) -> bool| {
+            u32::try_from(snapshot.nodes.iter().filter(|n| wanted(n)).count()).unwrap_or(u32::MAX)
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            daemon_id: daemon_id.clone(),
+            pid: std::process::id(),
+            started: millis(SystemTime::now() - shared.started.elapsed()),
+            mode: mode.name().to_owned(),
+            access: "open".to_owned(),
+            draining: *shared.phase.borrow() != Phase::Running,
+            listen: listen.clone(),
+            data_dir: config.data_dir.display().to_string(),
+            log_sink: log_sink.clone(),
+            strategy: snapshot.strategy,
+            nodes_active: count(|n| n.admin_state == AdminState::Enabled && n.pool == Pool::Active),
+            nodes_standby: count(|n| n.admin_state == AdminState::Enabled && n.pool == Pool::Standby),
+            nodes_draining: count(|n| n.admin_state == AdminState::Draining),
+            nodes_disabled: count(|n| n.admin_state == AdminState::Disabled),
+            models: u32::try_from(snapshot.ollama.len() + snapshot.openai.len()).unwrap_or(u32::MAX),
+            active_requests: snapshot.nodes.iter().map(|n| n.live.active()).sum(),
+            requests_total: shared.requests.load(Ordering::Relaxed),
+            resident_bytes: process::resident_bytes(),
+            warnings: warnings(&snapshot, &config),
+        }
+    })
+}
+
+fn warnings(snapshot: &Snapshot, config: &config::Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if snapshot.nodes.is_empty() {
+        warnings.push("there is no node yet: add one with 'aivonx node add NAME URL'".to_owned());
+    } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
+        warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
+    }
+    if config.listen.iter().any(|l| !l.address.ip().is_loopback()) {
+        warnings.push(
+            "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),
+        );
+    }
+    warnings
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Mode {
+    Dev,
+    Run,
+}
+impl Mode {
+    fn name(self) -> &'static str {
+        if self == Mode::Dev { "dev" } else { "run" }
+    }
+}

@@ -1,0 +1,125 @@
+//! The body of an answer to a client.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use super::stream::Relay;
+
+/// What the server sends. Not boxed as a trait object: this is the hot path.
+pub(super) enum AnswerBody {
+    /// Made by the gateway.
+    Full(Bytes),
+    /// Sent.
+    Sent,
+    /// A node's answer.
+    Relay(Box<Relay>),
+    /// A job's progress.
+    Lines(mpsc::Receiver<Bytes>),
+}
+
+pub(super) type Answer = Response<AnswerBody>;
+
+/// An answer with a JSON body.
+pub(super) fn json(status: StatusCode, body: Bytes) -> Answer {
+    typed(status, HeaderValue::from_static("application/json; charset=utf-8"), body)
+}
+
+/// An answer with a body of the given type.
+pub(super) fn typed(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
+    let mut answer = Response::new(AnswerBody::Full(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
+
+/// An answer with a text body.
+pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
+    typed(status, HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(body.as_bytes()))
+}
+
+impl From<Infallible> for AnswerBody {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Sent;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Sent => Poll::Ready(None),
+            Self::Relay(relay) => relay.poll_frame(cx),
+            Self::Lines(lines) => lines.poll_recv(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Sent => true,
+            Self::Relay(relay) => relay.is_over(),
+            Self::Lines(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Sent => SizeHint::with_exact(0),
+            Self::Relay(relay) => relay.size_hint(),
+            Self::Lines(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A body that counts as a request in flight of its connection until it is sent or dropped.
+pub(super) struct Tracked {
+    body: AnswerBody,
+    _in_flight: super::conn::InFlight,
+}
+
+impl Tracked {
+    pub(super) fn new(body: AnswerBody, in_flight: super::conn::InFlight) -> Self {
+        Self { body, _in_flight: in_flight }
+    }
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

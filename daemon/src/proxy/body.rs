@@ -1,0 +1,179 @@
+//! Collecting a request body: as the segments it came in, uncopied, under the cap and the process's budget,
+//! decoded if it is compressed.
+
+use std::{io::Read, sync::Arc};
+
+use bytes::Bytes;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+
+use super::{
+    clock::{Flight, Verdict, Waiting},
+    shared::{Held, Shared},
+    worker::Worker,
+};
+
+/// Why a body was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("the request body is larger than the limit of {0} bytes")]
+    TooLarge(u64),
+    #[error("the gateway holds as many request bodies as it may; try again")]
+    Budget,
+    #[error("Content-Encoding '{0}' is not supported; send gzip, deflate or none")]
+    Encoding(String),
+    #[error("the request body is not valid {0}")]
+    Corrupt(&'static str),
+    #[error("the request body broke off: {0}")]
+    Broken(hyper::Error),
+    #[error(transparent)]
+    Verdict(#[from] VerdictError),
+}
+
+/// A verdict as an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", verdict_text(*.0))]
+pub(super) struct VerdictError(pub(super) Verdict);
+
+pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::TimedOut(Waiting::Body) => "the request body did not arrive in time",
+        Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time",
+        Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
+        Verdict::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
+        Verdict::Stopping => "the gateway is shutting down",
+        Verdict::Retired => "the node was removed from the gateway",
+    }
+}
+
+/// A collected body.
+pub(super) struct Collected {
+    pub(super) segments: Vec<Bytes>,
+    pub(super) bytes: u64,
+    /// Gives the budget back when the body is no longer needed.
+    _held: Held,
+}
+
+/// Takes the whole body.
+pub(super) async fn collect(
+    worker: &Worker,
+    flight: &Flight,
+    headers: &HeaderMap,
+    mut incoming: Incoming,
+) -> Result<Collected, BodyError> {
+    let (cap, idle) = {
+        let settings = worker.shared.settings.load();
+        (settings.body_bytes, settings.body_idle)
+    };
+    let encoding = encoding(headers)?;
+    if incoming.size_hint().lower() > cap {
+        return Err(BodyError::TooLarge(cap));
+    }
+    let mut held = Held::none(&worker.shared);
+    let mut segments = Vec::new();
+    let mut bytes = 0u64;
+    while !incoming.is_end_stream() {
+        flight.allow(Waiting::Body, worker.now(), idle);
+        let frame = flight.watch(incoming.frame()).await.map_err(VerdictError)?;
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
+        bytes += data.len() as u64;
+        if bytes > cap {
+            return Err(BodyError::TooLarge(cap));
+        }
+        if !held.grow(data.len() as u64) {
+            return Err(BodyError::Budget);
+        }
+        if !data.is_empty() {
+            segments.push(data);
+        }
+    }
+    let collected = Collected { segments, bytes, _held: held };
+    match encoding {
+        None => Ok(collected),
+        Some(encoding) => {
+            let shared = worker.shared.clone();
+            // Decompressing megabytes would stall every stream of this thread.
+            let decoded = tokio::task::spawn_blocking(move || decode(&shared, collected, encoding, cap));
+            decoded.await.unwrap_or(Err(BodyError::Corrupt("data")))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Gzip,
+    Deflate,
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, BodyError> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let name = first.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
+    match (name.as_str(), values.next()) {
+        ("identity" | "", None) => Ok(None),
+        ("gzip" | "x-gzip", None) => Ok(Some(Encoding::Gzip)),
+        ("deflate", None) => Ok(Some(Encoding::Deflate)),
+        (_, None) => Err(BodyError::Encoding(name)),
+        (_, Some(_)) => Err(BodyError::Encoding(format!("{name}, ..."))),
+    }
+}
+
+fn decode(
+    shared: &Arc<Shared>,
+    body: Collected,
+    encoding: Encoding,
+    cap: u64,
+) -> Result<Collected, BodyError> {
+    let source = SegmentReader { segments: body.segments.into_iter(), current: Bytes::new() };
+    let (mut reader, name): (Box<dyn Read>, _) = match encoding {
+        Encoding::Gzip => (Box::new(MultiGzDecoder::new(source)), "gzip"),
+        Encoding::Deflate => (Box::new(ZlibDecoder::new(source)), "deflate (zlib)"),
+    };
+    let mut held = Held::none(shared);
+    let mut segments = Vec::new();
+    let mut bytes = 0u64;
+    loop {
+        let mut segment = vec![0; 64 << 10];
+        let mut filled = 0;
+        while filled < segment.len() {
+            match reader.read(&mut segment[filled..]).map_err(|_| BodyError::Corrupt(name))? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        if filled == 0 {
+            return Ok(Collected { segments, bytes, _held: held });
+        }
+        segment.truncate(filled);
+        bytes += filled as u64;
+        if bytes > cap {
+            return Err(BodyError::TooLarge(cap));
+        }
+        if !held.grow(filled as u64) {
+            return Err(BodyError::Budget);
+        }
+        segments.push(Bytes::from(segment));
+    }
+}
+
+struct SegmentReader {
+    segments: std::vec::IntoIter<Bytes>,
+    current: Bytes,
+}
+
+impl Read for SegmentReader {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        while self.current.is_empty() {
+            match self.segments.next() {
+                Some(next) => self.current = next,
+                None => return Ok(0),
+            }
+        }
+        let n = buf.len().min(self.current.len());
+        buf[..n].copy_from_slice(&self.current.split_to(n));
+        Ok(n)
+    }
+}

@@ -1,0 +1,151 @@
+//! Deadlines of the data path. One ticker per thread looks over everything that runs instead of one timer
+//! per request: a timer costs a request some percent of its instructions, a look every quarter of a second
+//! costs nothing that can be measured. A deadline is therefore late by up to one tick.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::conn::ConnState;
+use crate::fleet::Node;
+
+/// Length of a tick.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// `time` in ticks, rounded up; zero stays zero.
+pub(super) fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX / 2)
+}
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// For the next bytes of the request body.
+    Body,
+    /// For the head of a node's answer.
+    Head,
+    /// For the next bytes of a node's answer.
+    Chunk,
+    /// For the end of the answer.
+    Total,
+}
+
+/// Why something that runs has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A deadline passed.
+    TimedOut(Waiting),
+    /// The daemon stops.
+    Stopping,
+    /// The node was removed.
+    Retired,
+}
+
+/// One request under way, as the ticker sees it.
+pub(super) struct Flight {
+    deadline: Cell<u32>,
+    waiting: Cell<Waiting>,
+    total: Cell<u32>,
+    verdict: Cell<Option<Verdict>>,
+    /// Ticks since the verdict.
+    since_verdict: Cell<u32>,
+    waker: RefCell<Option<Waker>>,
+    node: RefCell<Option<Arc<Node>>>,
+    conn: Rc<ConnState>,
+}
+
+/// Ticks after which a connection whose client does not even take the verdict is broken off.
+const PATIENCE: u32 = 20;
+
+impl Flight {
+    pub(super) fn new(conn: Rc<ConnState>) -> Rc<Self> {
+        Rc::new(Self {
+            deadline: Cell::new(u32::MAX),
+            waiting: Cell::new(Waiting::Body),
+            total: Cell::new(u32::MAX),
+            verdict: Cell::new(None),
+            since_verdict: Cell::new(0),
+            waker: RefCell::new(None),
+            node: RefCell::new(None),
+            conn,
+        })
+    }
+
+    /// From `now` on, `waiting` may take `limit` ticks.
+    pub(super) fn allow(&self, waiting: Waiting, now: u32, limit: u32) {
+        self.waiting.set(waiting);
+        self.deadline.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
+    }
+
+    /// The whole answer may take `limit` ticks from `now` on; 0 is no limit.
+    pub(super) fn allow_total(&self, now: u32, limit: u32) {
+        self.total.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
+    }
+
+    /// The node at work; its removal ends the request.
+    pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
+        *self.node.borrow_mut() = node;
+    }
+
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.verdict.get()
+    }
+
+    /// Remembers whom to wake with a verdict.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Runs `work` until it is done or a verdict falls.
+    pub(super) async fn watch<F: Future>(&self, work: F) -> Result<F::Output, Verdict> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Some(verdict) = self.verdict.get() {
+                return Poll::Ready(Err(verdict));
+            }
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.register(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// One look of the ticker.
+    pub(super) fn tick(&self, now: u32, ending: bool) {
+        if self.verdict.get().is_some() {
+            self.since_verdict.set(self.since_verdict.get() + 1);
+            if self.since_verdict.get() == PATIENCE {
+                self.conn.abort();
+            }
+            return;
+        }
+        let retired = || self.node.borrow().as_ref().is_some_and(|n| n.live.retired());
+        let verdict = if now >= self.deadline.get() {
+            Verdict::TimedOut(self.waiting.get())
+        } else if now >= self.total.get() {
+            Verdict::TimedOut(Waiting::Total)
+        } else if ending {
+            Verdict::Stopping
+        } else if retired() {
+            Verdict::Retired
+        } else {
+            return;
+        };
+        self.verdict.set(Some(verdict));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}

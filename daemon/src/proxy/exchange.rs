@@ -1,0 +1,114 @@
+//! One request from its head to its end: its id, its clock, and the record that is told when it is over.
+//! Dropped anywhere (the client went away), it tells that too: exactly one record per request.
+
+use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
+
+use http::{HeaderMap, HeaderName, Method};
+use uuid::Uuid;
+
+use super::worker::Worker;
+use crate::{
+    api::usage::Usage,
+    telemetry::access::{AccessRecord, Outcome},
+};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(super) struct Exchange {
+    pub(super) worker: Rc<Worker>,
+    pub(super) record: Box<AccessRecord>,
+    began: Instant,
+    told: bool,
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        worker: Rc<Worker>,
+        client: std::net::IpAddr,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Self {
+        let record = AccessRecord {
+            request_id: Uuid::now_v7(),
+            client_request_id: client_request_id(headers),
+            client,
+            method: method.as_str().into(),
+            route: "unknown",
+            model: None,
+            node: None,
+            status: 0,
+            outcome: Outcome::ClientGone,
+            error: None,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            chunks: 0,
+            prompt_tokens: None,
+            output_tokens: None,
+            first_byte: None,
+            duration: std::time::Duration::ZERO,
+        };
+        Self { worker, record: Box::new(record), began: Instant::now(), told: false }
+    }
+
+    /// The first byte of the answer is on its way.
+    pub(super) fn first_byte(&mut self) {
+        if self.record.first_byte.is_none() {
+            self.record.first_byte = Some(self.began.elapsed());
+        }
+    }
+
+    pub(super) fn usage(&mut self, usage: Usage) {
+        self.record.prompt_tokens = usage.prompt;
+        self.record.output_tokens = usage.output;
+    }
+
+    /// Ends the exchange and tells it.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.record.outcome = outcome;
+        self.record.duration = self.began.elapsed();
+        self.worker.shared.requests.fetch_add(1, Ordering::Relaxed);
+        self.worker.tell((*self.record).clone());
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.record.status == 0 {
+            // The convention of nginx's log for a client that left before the answer.
+            self.record.status = 499;
+        }
+        self.end(Outcome::ClientGone);
+    }
+}
+
+/// The client's own id, if it is one: `[A-Za-z0-9._-]{1,64}`.
+fn client_request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let good = (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    good.then(|| id.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::{X_REQUEST_ID, client_request_id};
+
+    #[test]
+    fn a_client_id_is_kept_only_if_well_formed() {
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_str(value).unwrap());
+            client_request_id(&headers)
+        };
+        assert_eq!(with("req_01.a-B").as_deref(), Some("req_01.a-B"));
+        assert!(with("a b").is_none());
+        assert!(with("").is_none());
+        assert!(with(&"x".repeat(65)).is_none());
+    }
+}

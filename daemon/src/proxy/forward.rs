@@ -1,0 +1,163 @@
+//! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
+
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{
+    answer::{Answer, AnswerBody},
+    body::{Collected, VerdictError},
+    clock::{Flight, Waiting},
+    exchange::Exchange,
+    headers,
+    rescue::Refusal,
+    stream::{Relay, Setup},
+    upstream::{Incoming, Outgoing},
+};
+use crate::{
+    api::{
+        Dialect, Meter, Peek,
+        route::{Forward, Stream},
+    },
+    fleet::{Node, Want},
+};
+
+/// Everything an attempt needs.
+pub(super) struct Call<'a> {
+    pub(super) route: Forward,
+    pub(super) dialect: Dialect,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peek: &'a Peek,
+    pub(super) body: Collected,
+}
+
+/// Gets an answer for `call` from the fleet.
+pub(super) async fn forward(
+    exchange: &mut Exchange,
+    flight: &Rc<Flight>,
+    call: Call<'_>,
+) -> Result<Answer, Refusal> {
+    let worker = exchange.worker.clone();
+    let settings = worker.shared.settings.load_full();
+    let model = call.peek.model(call.route.legacy_name);
+    let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
+    let spliced =
+        if call.route.ask_usage && streaming { call.peek.with_usage(&call.body.segments) } else { None };
+    let strip = spliced.is_some();
+    let body = spliced.as_deref().unwrap_or(&call.body.segments);
+    let request_id = header_value(&exchange.record.request_id.hyphenated().to_string());
+    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai };
+
+    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
+    flight.allow_total(worker.now(), settings.total);
+    let mut tried: Vec<Arc<Node>> = Vec::new();
+    let mut fresh = false;
+    let mut lease = worker.shared.hot.load().choose(want, &tried)?;
+    let incoming = loop {
+        let node = lease.node().clone();
+        exchange.record.node = Some(node.name.clone());
+        flight.on_node(Some(node.clone()));
+        let headers = headers::to_node(call.headers, &node.endpoint, &request_id);
+        let request = Outgoing {
+            prefix: &node.endpoint.prefix,
+            path: call.route.path,
+            headers: &headers,
+            body,
+            connect_within: settings.connect,
+        };
+        let sent = flight.watch(worker.upstream.send(&node, request, fresh)).await.map_err(|verdict| {
+            worker.failed_by(&node, verdict);
+            VerdictError(verdict)
+        })?;
+        let more = exchange.record.retries < settings.retries;
+        match sent {
+            Ok(incoming) => {
+                if !matches!(incoming.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {
+                    worker.succeeded(&node);
+                    break incoming;
+                }
+                worker.failed(&node, &format!("answered {}", incoming.status.as_u16()));
+                tried.push(node);
+                // A node that is merely busy says so best itself, if no other can take the request.
+                let next = if more { worker.shared.hot.load().choose(want, &tried).ok() } else { None };
+                let Some(next) = next else { break incoming };
+                lease = next;
+                exchange.record.retries += 1;
+                fresh = false;
+            }
+            Err(e) if e.stale() && !fresh => {
+                // The kept connection died before any byte: not the node's failure, and not an attempt.
+                fresh = true;
+            }
+            Err(e) => {
+                let (node_name, why) = (node.name.to_string(), e.to_string());
+                worker.failed(&node, &why);
+                tried.push(node);
+                let next = if more { worker.shared.hot.load().choose(want, &tried).ok() } else { None };
+                let Some(next) = next else { return Err(Refusal::NodeFailed { node: node_name, why }) };
+                lease = next;
+                exchange.record.retries += 1;
+                fresh = false;
+            }
+        }
+    };
+    drop(spliced);
+    drop(call.body);
+    let stream = if streaming { call.route.stream } else { Stream::Never };
+    let node_header = settings.node_header;
+    if incoming.status == StatusCode::UNAUTHORIZED {
+        return Err(Refusal::NodeRejectsUs(lease.node().name.to_string()));
+    }
+    flight.allow(Waiting::Chunk, worker.now(), settings.idle);
+    let setup = Setup {
+        meter: Meter::whole(),
+        dialect: call.dialect,
+        flight: flight.clone(),
+        lease,
+        sized: true,
+        idle: settings.idle,
+        idle_per_node: settings.idle_per_node,
+    };
+    Ok(answer(incoming, stream, strip, node_header, setup))
+}
+
+/// A header value of a text made here (ids, names checked at the door).
+pub(super) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
+fn answer(
+    mut incoming: Incoming,
+    stream: Stream,
+    strip: bool,
+    node_header: bool,
+    mut setup: Setup,
+) -> Answer {
+    headers::from_node(&mut incoming.headers);
+    if node_header {
+        incoming.headers.insert("x-aivonx-node", header_value(&setup.lease.node().name));
+    }
+    // A streaming route answers with one object when it only loads or unloads a model, or refuses.
+    let framed = match stream {
+        Stream::Never => false,
+        Stream::Ndjson => is_type(&incoming.headers, "application/x-ndjson"),
+        _ => is_type(&incoming.headers, "text/event-stream"),
+    };
+    if framed && incoming.status == StatusCode::OK {
+        setup.meter = Meter::stream(stream, strip);
+        setup.sized = false;
+        // The dialect's error may have to be appended, so the length cannot be promised.
+        incoming.headers.remove(header::CONTENT_LENGTH);
+    }
+    let mut answer = Answer::new(AnswerBody::Relay(Box::new(Relay::new(incoming.body, setup))));
+    *answer.status_mut() = incoming.status;
+    *answer.headers_mut() = incoming.headers;
+    answer
+}
+
+fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+}

@@ -1,0 +1,94 @@
+//! Client listeners: one socket per thread and address, all bound to the same port (SO_REUSEPORT), so that
+//! the kernel spreads connections over the threads.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Listen;
+
+/// Length of the queue of connections not yet accepted.
+const BACKLOG: i32 = 4096;
+
+/// A listener could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{}", advice(.source))]
+pub struct BindError {
+    /// The address wanted.
+    pub address: SocketAddr,
+    source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has it: stop that one, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
+}
+
+/// One configured address with a socket for each thread.
+#[derive(Debug)]
+pub struct Bound {
+    /// The address, with the port the kernel chose if it was 0.
+    pub address: SocketAddr,
+    /// Whether diagnostics are told here.
+    pub diagnostics: bool,
+    pub(super) sockets: Vec<std::net::TcpListener>,
+}
+
+/// Binds `listen` once per thread.
+///
+/// # Errors
+/// [`BindError`] with what to do.
+pub fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
+    let fail = |source| BindError { address: listen.address, source };
+    if listen.address.port() != 0 {
+        // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: an ordinary
+        // socket tells whether anybody is there.
+        drop(socket(listen.address, false).map_err(fail)?);
+    }
+    let first = socket(listen.address, true).map_err(fail)?;
+    let address = first.local_addr().map_err(fail)?;
+    let mut sockets = vec![first];
+    for _ in 1..threads {
+        sockets.push(socket(address, true).map_err(fail)?);
+    }
+    Ok(Bound { address, diagnostics: listen.diagnostics, sockets })
+}
+
+fn socket(address: SocketAddr, share: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if share {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if share {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// How long to wait after an accept that failed for want of descriptors or memory.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::bind;
+    use crate::config::Listen;
+
+    #[test]
+    fn threads_share_a_port_but_gateways_do_not() {
+        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), diagnostics: false };
+        let bound = bind(&any, 3).unwrap();
+        assert_eq!(bound.sockets.len(), 3);
+        let again = bind(&Listen { address: bound.address, diagnostics: false }, 1).unwrap_err();
+        assert!(again.to_string().contains("another program has it"), "{again}");
+    }
+}

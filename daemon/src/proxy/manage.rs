@@ -1,0 +1,80 @@
+//! Pull and delete over HTTP: jobs and changes of the fleet, done on the control plane.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use super::{
+    answer::{self, Answer, AnswerBody},
+    exchange::Exchange,
+    rescue::Refusal,
+};
+use crate::api::{
+    Peek,
+    route::{Action, Route},
+};
+use aivonx_protocol::{Fault, FaultKind};
+
+/// Answers a pull or delete whose body has been read.
+pub(super) async fn answer(exchange: &Exchange, route: &Route, peek: &Peek) -> Result<Answer, Refusal> {
+    let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+    match route.action {
+        Action::Pull => pull(exchange, model, peek.insecure, peek.stream.unwrap_or(true)).await,
+        _ => delete(exchange, model).await,
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let status = match fault.kind {
+            FaultKind::Invalid => StatusCode::BAD_REQUEST,
+            FaultKind::NotFound => StatusCode::NOT_FOUND,
+            FaultKind::Conflict => StatusCode::CONFLICT,
+            FaultKind::NotPermitted => StatusCode::FORBIDDEN,
+            FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FaultKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            FaultKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::Manage { status, message: fault.message }
+    }
+}
+
+const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
+
+/// Pulls on every active node; the job goes on when the client leaves.
+async fn pull(exchange: &Exchange, model: String, insecure: bool, stream: bool) -> Result<Answer, Refusal> {
+    let fleet = exchange.worker.shared.fleet.clone();
+    let begun = exchange.worker.shared.control.spawn(async move {
+        let job = fleet.jobs().pull(&model, &[], insecure).await?;
+        fleet.jobs().lines(&job.id).await
+    });
+    let mut lines = begun.await.map_err(|_| STOPPED)??;
+    if stream {
+        let mut answer = Answer::new(AnswerBody::Lines(lines));
+        let ndjson = HeaderValue::from_static("application/x-ndjson");
+        answer.headers_mut().insert(http::header::CONTENT_TYPE, ndjson);
+        return Ok(answer);
+    }
+    let mut last = Bytes::new();
+    while let Some(line) = lines.recv().await {
+        last = line;
+    }
+    let failed = last.starts_with(b"{\"error\"");
+    let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    Ok(answer::json(status, last))
+}
+
+/// Deletes from every node that has the model.
+async fn delete(exchange: &Exchange, model: String) -> Result<Answer, Refusal> {
+    let fleet = exchange.worker.shared.fleet.clone();
+    let removed = exchange.worker.shared.control.spawn(async move { fleet.remove_model(&model, None).await });
+    let removed = removed.await.map_err(|_| STOPPED)??;
+    if removed.failed.is_empty() {
+        return Ok(answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()));
+    }
+    let reasons: Vec<String> = removed.failed.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    Err(Refusal::Manage {
+        status: StatusCode::BAD_GATEWAY,
+        message: format!("not deleted on {}", reasons.join("; ")),
+    })
+}

@@ -1,0 +1,104 @@
+//! The one table: cause -> status and body, in the caller's dialect.
+
+use http::{HeaderValue, StatusCode, header};
+
+use super::{
+    answer::{self, Answer},
+    body::{BodyError, VerdictError},
+    clock::{Verdict, Waiting},
+    host::HostError,
+};
+use crate::{
+    api::{Dialect, peek::PeekError},
+    fleet::NoNode,
+    telemetry::access::Outcome,
+};
+
+/// Everything that ends a request before a node's answer begins.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("no such path: see the API of Ollama, OpenAI or Anthropic")]
+    NoRoute,
+    #[error("method {method} is not served here; use {allow}")]
+    Method { method: String, allow: String },
+    #[error("{0} is not served by this version of the gateway")]
+    NotYet(&'static str),
+    #[error("protocol upgrades are not served")]
+    Upgrade,
+    #[error("this is told only on a listener with diagnostics = true")]
+    Diagnostics,
+    #[error(
+        "models are not managed over HTTP here; set access.allow_model_management = true, or use 'aivonx model'"
+    )]
+    Management,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Peek(#[from] PeekError),
+    #[error("model is required")]
+    ModelMissing,
+    #[error(transparent)]
+    NoNode(#[from] NoNode),
+    #[error("node {node}: {why}")]
+    NodeFailed { node: String, why: String },
+    #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
+    NodeRejectsUs(String),
+    #[error(transparent)]
+    Verdict(#[from] VerdictError),
+    #[error("{message}")]
+    Manage { status: StatusCode, message: String },
+    #[error("the gateway failed: {0}")]
+    Internal(&'static str),
+}
+
+/// Seconds a client should wait before it tries again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl Refusal {
+    /// Status, and how the request counts.
+    fn verdict(&self) -> (StatusCode, Outcome) {
+        use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
+        match self {
+            Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
+            Self::Host(HostError::Absolute) | Self::NoRoute => (StatusCode::NOT_FOUND, Refused),
+            Self::Host(_) | Self::Peek(_) | Self::ModelMissing | Self::Upgrade => {
+                (StatusCode::BAD_REQUEST, Refused)
+            }
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
+            Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
+            Self::Diagnostics | Self::Management => (StatusCode::FORBIDDEN, Refused),
+            Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
+            Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::Body(BodyError::Encoding(_)) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused),
+            Self::Body(BodyError::Corrupt(_) | BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, Refused),
+            Self::Body(BodyError::Verdict(v)) | Self::Verdict(v) => match v.0 {
+                Verdict::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
+                Verdict::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
+                Verdict::Stopping | Verdict::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
+            },
+            Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
+            Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
+            Self::NoNode(_) => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
+            Self::NodeFailed { .. } | Self::NodeRejectsUs(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
+            Self::Manage { status, .. } => (*status, Refused),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
+        }
+    }
+}
+
+/// The answer to a refused request, and how it counts.
+pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
+    let (status, outcome) = refusal.verdict();
+    let mut answer = answer::json(status, dialect.error_body(status, &refusal.to_string(), request_id));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if let Refusal::Method { allow, .. } = refusal
+        && let Ok(allow) = HeaderValue::from_str(allow)
+    {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    (answer, outcome)
+}

@@ -1,0 +1,177 @@
+//! What the data-plane threads share with each other and with the control plane.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{runtime::Handle, sync::watch};
+
+use super::clock::ticks;
+use crate::{
+    config::Config,
+    fleet::{Fleet, Hot},
+    telemetry::AccessSink,
+};
+
+/// How far the process is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Serving.
+    Running,
+    /// Takes no new connections; what runs may finish.
+    Draining,
+    /// What still runs is ended with its dialect's error.
+    Ending,
+}
+
+/// Settings the data path reads; a reload puts new ones in place. Times are in ticks.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest request body, after decoding.
+    pub body_bytes: u64,
+    /// Largest request head.
+    pub head_bytes: usize,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Time for the first head of a connection.
+    pub head: u32,
+    /// Time a kept-alive connection may idle.
+    pub keep_alive: u32,
+    /// Longest pause within a request body.
+    pub body_idle: u32,
+    /// Time to connect to a node.
+    pub connect: std::time::Duration,
+    /// Time until an answer's head.
+    pub header_wait: u32,
+    /// Longest pause within an answer.
+    pub idle: u32,
+    /// Longest answer; 0 is no limit.
+    pub total: u32,
+    /// Attempts after the first.
+    pub retries: u8,
+    /// Idle connections kept per node and thread.
+    pub idle_per_node: usize,
+    /// Time a connection to a node may idle.
+    pub idle_close: u32,
+    /// Send `X-Aivonx-Node`.
+    pub node_header: bool,
+    /// Pull and delete over HTTP.
+    pub allow_model_management: bool,
+    /// Hosts accepted beside the listener's own, lower case.
+    pub allowed_hosts: Vec<String>,
+    /// Origins accepted, lower case.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Settings {
+    /// The part of `config` that the data path reads.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let lower = |all: &[String]| all.iter().map(|s| s.to_ascii_lowercase()).collect();
+        Self {
+            body_bytes: config.limits.body_bytes,
+            head_bytes: config.limits.head_bytes.max(8192),
+            connections: config.limits.connections,
+            head: ticks(config.timeouts.head),
+            keep_alive: ticks(config.timeouts.keep_alive),
+            body_idle: ticks(config.timeouts.body_idle),
+            connect: config.timeouts.connect,
+            header_wait: ticks(config.timeouts.header_wait),
+            idle: ticks(config.timeouts.idle),
+            total: ticks(config.timeouts.total),
+            retries: config.proxy.retries,
+            idle_per_node: config.proxy.idle_per_node,
+            idle_close: ticks(config.proxy.idle_close),
+            node_header: config.proxy.node_header,
+            allow_model_management: config.access.allow_model_management,
+            allowed_hosts: lower(&config.access.allowed_hosts),
+            allowed_origins: lower(&config.access.allowed_origins),
+        }
+    }
+}
+
+/// Shared by all data-plane threads.
+pub struct Shared {
+    /// Snapshots of the fleet.
+    pub hot: Arc<Hot>,
+    /// For reports about nodes, and for pull and delete; only ever called on the control plane's runtime or
+    /// through calls that do not block.
+    pub fleet: Arc<Fleet>,
+    /// Settings now.
+    pub settings: ArcSwap<Settings>,
+    /// Where finished requests are told.
+    pub access: AccessSink,
+    /// Renders `/metrics`; run on the control plane.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The control plane's runtime.
+    pub control: Handle,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// Bytes of request bodies held now.
+    pub budget: Budget,
+    /// Client connections open now.
+    pub connections: AtomicUsize,
+    /// Requests answered since start.
+    pub requests: AtomicU64,
+    /// Answers being streamed now.
+    pub streams: AtomicUsize,
+    /// When the process started.
+    pub started: Instant,
+}
+
+/// The process-wide budget of request bodies.
+#[derive(Debug)]
+pub struct Budget {
+    held: AtomicU64,
+    most: u64,
+}
+
+impl Budget {
+    /// A budget of `most` bytes.
+    #[must_use]
+    pub fn new(most: u64) -> Self {
+        Self { held: AtomicU64::new(0), most }
+    }
+
+    /// Takes `bytes`, or says no.
+    fn take(&self, bytes: u64) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > self.most {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
+/// Bytes of the budget held by one request; given back on drop.
+pub(super) struct Held {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Held {
+    pub(super) fn none(shared: &Arc<Shared>) -> Self {
+        Self { shared: shared.clone(), bytes: 0 }
+    }
+
+    /// Takes `bytes` more; false if the process holds too much already.
+    pub(super) fn grow(&mut self, bytes: u64) -> bool {
+        let granted = self.shared.budget.take(bytes);
+        if granted {
+            self.bytes += bytes;
+        }
+        granted
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

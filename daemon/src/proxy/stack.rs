@@ -1,0 +1,135 @@
+//! The data path, top to bottom, in one function.
+
+use std::rc::Rc;
+
+use http::{HeaderMap, Method, Request, header};
+use hyper::body::Incoming;
+
+use super::{
+    answer::{Answer, AnswerBody},
+    body,
+    clock::Flight,
+    conn::ConnContext,
+    exchange::Exchange,
+    forward::{Call, forward, header_value},
+    headers, host, local, manage,
+    rescue::{Refusal, rescue},
+};
+use crate::{
+    api::{
+        Dialect, Peek,
+        route::{self, Action, Route},
+    },
+    telemetry::access::Outcome,
+};
+
+/// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
+pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
+    // First of all the id and the clock: whatever happens below is recorded under them.
+    let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, request.method(), request.headers());
+    let dialect = Dialect::of_path(request.uri().path(), request.headers().contains_key("anthropic-version"));
+    let id = exchange.record.request_id.hyphenated().to_string();
+    let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
+        Ok(answer) => (answer, Outcome::Complete),
+        Err(refusal) => {
+            exchange.record.error = Some(refusal.to_string().into());
+            rescue(&refusal, dialect, &id)
+        }
+    };
+    // Last, so that it stands on refusals too.
+    headers::on_every_answer(answer.headers_mut(), header_value(&id));
+    exchange.record.status = answer.status().as_u16();
+    match answer.body_mut() {
+        AnswerBody::Relay(relay) => relay.begin(exchange),
+        AnswerBody::Full(bytes) => {
+            exchange.record.bytes_out = bytes.len() as u64;
+            exchange.first_byte();
+            exchange.end(outcome);
+        }
+        _ => exchange.end(outcome),
+    }
+    answer
+}
+
+async fn layers(
+    cx: &ConnContext,
+    exchange: &mut Exchange,
+    dialect: Dialect,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let (head, incoming) = request.into_parts();
+
+    // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
+
+    // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
+    host::check(&cx.worker.shared.settings.load(), cx.loopback, head.version, &head.uri, &head.headers)?;
+
+    // The route decides everything below, and its own path is what a node will be asked.
+    let (route, parameter) = find(&head.method, head.uri.path(), &head.headers)?;
+    exchange.record.route = route.pattern;
+
+    // Authenticate and throttle come here: before the body, so that a stranger costs no memory.
+
+    authorize(cx, route)?;
+    if !route.allows(&head.method) {
+        return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
+    }
+    let forwarded = match route.action {
+        Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
+        Action::Local(what) => return local::answer(cx, what, dialect, parameter, head.uri.query()).await,
+        Action::Forward(forward) => Some(forward),
+        Action::Pull | Action::Delete => None,
+    };
+
+    // The body is whole before a node is chosen: that makes a second attempt possible.
+    let flight = Flight::new(cx.state.clone());
+    cx.worker.watch(flight.clone());
+    let body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
+    exchange.record.bytes_in = body.bytes;
+    let peek = Peek::read(&body.segments)?;
+    let Some(forwarded) = forwarded else {
+        name_model(exchange, &peek, true)?;
+        return Box::pin(manage::answer(exchange, route, &peek)).await;
+    };
+    name_model(exchange, &peek, forwarded.legacy_name)?;
+
+    // Model policy, privacy, and the reservation of quota and spend come here, in this order: they need the
+    // body, and nothing may be reserved for a request that is refused.
+
+    forward(exchange, &flight, Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body })
+        .await
+}
+
+/// The route of a path; refuses what is no plain request first.
+fn find<'p>(
+    method: &Method,
+    path: &'p str,
+    headers: &HeaderMap,
+) -> Result<(&'static Route, Option<&'p str>), Refusal> {
+    if *method == Method::CONNECT || *method == Method::TRACE {
+        return Err(Refusal::Method { method: method.to_string(), allow: "GET, POST, DELETE".to_owned() });
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return Err(Refusal::Upgrade);
+    }
+    route::find(path).ok_or(Refusal::NoRoute)
+}
+
+/// What this listener and configuration allow; roles join when there are users.
+fn authorize(cx: &ConnContext, route: &Route) -> Result<(), Refusal> {
+    match route.action {
+        Action::Local(what) if what.diagnostic() && !cx.diagnostics => Err(Refusal::Diagnostics),
+        Action::Pull | Action::Delete if !cx.worker.shared.settings.load().allow_model_management => {
+            Err(Refusal::Management)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts the model into the record, under the catalogue's name and only if the fleet knows it.
+fn name_model(exchange: &mut Exchange, peek: &Peek, legacy: bool) -> Result<(), Refusal> {
+    let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
+    let known = exchange.worker.shared.hot.load().known(model).map(|entry| entry.name.clone());
+    exchange.record.model = known;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Heads on the wire: writing a request's, reading an answer's.
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::{Outgoing, framing::Framing};
+
+/// Largest head of an answer.
+pub(super) const LARGEST: usize = 64 << 10;
+
+/// Most fields in the head of an answer.
+const FIELDS: usize = 100;
+
+/// The request's head as bytes. Values come from checked `HeaderValue`s and the path from the route table,
+/// so nothing can break out of its line.
+pub(super) fn write(request: &Outgoing<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(b"POST ");
+    out.extend_from_slice(request.prefix.as_bytes());
+    out.extend_from_slice(request.path.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in request.headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
+    out.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes());
+    out
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// The connection can serve another request after this answer.
+    pub(super) keep: bool,
+}
+
+/// Takes a head off the beginning of `buffer`, passing over interim (1xx) answers. None if it is not
+/// complete yet.
+///
+/// # Errors
+/// What is not HTTP about it.
+pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        let length = match parsed.parse(buffer) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if buffer.len() > LARGEST => return Err("its head is too large"),
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err("its head has too many fields"),
+            Err(_) => return Err("its head cannot be parsed"),
+        };
+        let code = parsed.code.unwrap_or_default();
+        if (100..200).contains(&code) {
+            if code == 101 {
+                return Err("it switches protocols unasked");
+            }
+            buffer.advance(length);
+            continue;
+        }
+        let status = StatusCode::from_u16(code).map_err(|_| "its status is no status")?;
+        let mut headers = HeaderMap::with_capacity(parsed.headers.len() + 6);
+        for field in parsed.headers.iter() {
+            let name =
+                HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field name is malformed")?;
+            let value = HeaderValue::from_bytes(field.value).map_err(|_| "a field value is malformed")?;
+            headers.append(name, value);
+        }
+        let framing = framing(status, &headers)?;
+        let keep = keeps(&headers, parsed.version == Some(1)) && framing != Framing::UntilClose;
+        buffer.advance(length);
+        return Ok(Some(Head { status, headers, framing, keep }));
+    }
+}
+
+/// How the body is framed (RFC 9112, 6.3). Anything two readers could disagree about is refused.
+fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, &'static str> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if let Some(coding) = codings.next() {
+        if length.is_some() {
+            return Err("it has both Transfer-Encoding and Content-Length");
+        }
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+        return if chunked { Ok(Framing::chunked()) } else { Err("its Transfer-Encoding is not chunked") };
+    }
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(Framing::Length(0));
+    }
+    let Some(length) = length else { return Ok(Framing::UntilClose) };
+    if lengths.any(|other| other != length) {
+        return Err("it has different Content-Length fields");
+    }
+    let digits = length.as_bytes();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err("its Content-Length is not a number");
+    }
+    let text = length.to_str().unwrap_or_default();
+    text.parse().map(Framing::Length).map_err(|_| "its Content-Length is too large")
+}
+
+fn keeps(headers: &HeaderMap, one_one: bool) -> bool {
+    let mut options = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(str::trim);
+    if one_one {
+        !options.any(|o| o.eq_ignore_ascii_case("close"))
+    } else {
+        options.any(|o| o.eq_ignore_ascii_case("keep-alive"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::{Framing, read};
+
+    fn head(text: &str) -> Result<Option<super::Head>, &'static str> {
+        read(&mut BytesMut::from(text.as_bytes()))
+    }
+
+    #[test]
+    fn reads_heads_and_passes_over_interim_ones() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n\
+                    HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX: y\r\n\r\nrest";
+        let mut buffer = BytesMut::from(text.as_bytes());
+        let head = read(&mut buffer).unwrap().unwrap();
+        assert_eq!((head.status, head.framing, head.keep), (StatusCode::OK, Framing::Length(12), true));
+        assert_eq!(&buffer[..], b"rest");
+        assert!(super::read(&mut BytesMut::from(&b"HTTP/1.1 200 OK\r\nCon"[..])).unwrap().is_none());
+    }
+
+    #[test]
+    fn framing_that_could_be_read_two_ways_is_refused() {
+        for fields in [
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Content-Length: 5\r\nContent-Length: 6",
+            "Content-Length: +5",
+            "Content-Length: 5, 5",
+            "Content-Length: 99999999999999999999999",
+        ] {
+            assert!(head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).is_err(), "{fields}");
+        }
+        for bad in
+            ["HTTP/2 200 OK\r\n\r\n", "hello\r\n\r\n", "HTTP/1.1 99 x\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n"]
+        {
+            assert!(head(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn connections_are_kept_as_the_node_says() {
+        let kept = |text: &str| head(text).unwrap().unwrap().keep;
+        assert!(kept("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+        assert!(!kept("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: x, Close\r\n\r\n"));
+        assert!(!kept("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"));
+        assert!(kept("HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: Keep-Alive\r\n\r\n"));
+        assert!(!kept("HTTP/1.1 200 OK\r\n\r\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+            text.extend(bytes);
+            let _ = read(&mut BytesMut::from(&text[..]));
+        }
+    }
+}

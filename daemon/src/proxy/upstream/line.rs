@@ -1,0 +1,252 @@
+//! One connection to a node and the answer that comes over it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    Outgoing, SendError, Upstream,
+    framing::Framing,
+    head::{self, Head},
+};
+use crate::fleet::{Endpoint, dial::NodeStream};
+
+/// Bytes asked of the socket at once.
+const READ: usize = 16 << 10;
+
+/// Segments handed to the kernel at once.
+const SLICES: usize = 16;
+
+/// A connection. Between answers it owns no buffer; dropping it closes it.
+pub(super) struct Line {
+    stream: NodeStream,
+    buffer: BytesMut,
+    pub(super) reused: bool,
+}
+
+impl Line {
+    pub(super) fn new(stream: NodeStream) -> Self {
+        Self { stream, buffer: BytesMut::new(), reused: false }
+    }
+
+    /// Whether nothing has come over the idle connection: neither its end nor an answer nobody asked for.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut probe = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        self.buffer.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut probe).is_pending()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn exchange(&mut self, request: &Outgoing<'_>) -> Result<Head, SendError> {
+        let mut sending = Sending { head: head::write(request).into(), body: request.body, next: 0, sent: 0 };
+        std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
+    }
+
+    /// Writes and reads at once: a node may answer, or refuse, before it has read the whole body.
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Poll<Result<Head, SendError>> {
+        let mut failed = None;
+        while !sending.is_over() {
+            match sending.poll_some(cx, &mut self.stream) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => {
+                    // The answer may have come before the connection broke.
+                    failed = Some(e);
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if sending.is_over() && failed.is_none() {
+            if let Poll::Ready(Err(e)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                failed = Some(e);
+            }
+        }
+        loop {
+            let early = !sending.is_over();
+            match head::read(&mut self.buffer) {
+                Ok(Some(mut head)) => {
+                    head.keep &= !early && failed.is_none();
+                    return Poll::Ready(Ok(head));
+                }
+                Ok(None) => {}
+                Err(what) => return Poll::Ready(Err(SendError::Garbage(what))),
+            }
+            let reused = self.reused && self.buffer.is_empty();
+            match (self.poll_read(cx), failed.take()) {
+                (Poll::Ready(Ok(0)), None) => return Poll::Ready(Err(SendError::Closed { reused })),
+                (Poll::Ready(Ok(0)) | Poll::Pending, Some(source)) | (Poll::Ready(Err(source)), _) => {
+                    return Poll::Ready(Err(SendError::Died { reused, source }));
+                }
+                (Poll::Ready(Ok(_)), again) => failed = again,
+                (Poll::Pending, None) => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads what there is into the buffer, which is only allocated when there is something.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let NodeStream::Plain(tcp) = &self.stream {
+            loop {
+                ready!(tcp.poll_read_ready(cx))?;
+                self.buffer.reserve(READ);
+                match tcp.try_read_buf(&mut self.buffer) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => release(&mut self.buffer),
+                    result => return Poll::Ready(result),
+                }
+            }
+        }
+        // TLS decrypts into its own buffers first, so this copy is the only one on our side.
+        let mut room = [0; READ];
+        let mut read = ReadBuf::new(&mut room);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        self.buffer.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+}
+
+/// Gives an empty buffer back: an idle stream holds no memory for what has not come.
+fn release(buffer: &mut BytesMut) {
+    if buffer.is_empty() {
+        *buffer = BytesMut::new();
+    }
+}
+
+/// How far a request has been written.
+struct Sending<'a> {
+    head: Bytes,
+    body: &'a [Bytes],
+    /// First segment not wholly written.
+    next: usize,
+    /// Bytes of that segment written.
+    sent: usize,
+}
+
+impl Sending<'_> {
+    fn is_over(&self) -> bool {
+        self.head.is_empty() && self.next == self.body.len()
+    }
+
+    /// Writes once.
+    fn poll_some(&mut self, cx: &mut Context<'_>, stream: &mut NodeStream) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        if !self.head.is_empty() {
+            slices[0] = IoSlice::new(&self.head);
+            count = 1;
+        }
+        for (at, segment) in self.body.iter().enumerate().skip(self.next).take(SLICES - count) {
+            let from = if at == self.next { self.sent } else { 0 };
+            slices[count] = IoSlice::new(&segment[from..]);
+            count += 1;
+        }
+        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count]))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        let of_head = written.min(self.head.len());
+        self.head.advance(of_head);
+        written -= of_head;
+        while let Some(segment) = self.body.get(self.next) {
+            let left = segment.len() - self.sent;
+            if written < left {
+                self.sent += written;
+                return;
+            }
+            written -= left;
+            self.next += 1;
+            self.sent = 0;
+        }
+    }
+}
+
+/// A node's answer, piece by piece. Dropped before its end, it closes the connection.
+pub(in crate::proxy) struct NodeBody {
+    line: Option<Line>,
+    framing: Framing,
+    keep: bool,
+    /// The whole length, if the node gave it.
+    length: Option<u64>,
+    node: Arc<str>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl NodeBody {
+    pub(super) fn new(
+        line: Line,
+        framing: Framing,
+        keep: bool,
+        node: Arc<str>,
+        endpoint: Arc<Endpoint>,
+    ) -> Self {
+        let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+        Self { line: Some(line), framing, keep, length, node, endpoint }
+    }
+
+    /// The next piece, or None at the end.
+    pub(in crate::proxy) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let Some(line) = &mut self.line else { return Poll::Ready(None) };
+        loop {
+            if self.framing.is_over() {
+                return Poll::Ready(None);
+            }
+            match self.framing.take(&mut line.buffer) {
+                Ok(Some(data)) => {
+                    release(&mut line.buffer);
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                Ok(None) => {}
+                Err(what) => return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, what)))),
+            }
+            if self.framing.is_over() {
+                return Poll::Ready(None);
+            }
+            match ready!(line.poll_read(cx)) {
+                Ok(0) if self.framing == Framing::UntilClose => {
+                    self.framing = Framing::Length(0);
+                    return Poll::Ready(None);
+                }
+                Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                Ok(_) => {}
+                Err(e) => return Poll::Ready(Some(Err(e))),
+            }
+        }
+    }
+
+    /// Whether everything has been read.
+    pub(in crate::proxy) fn is_over(&self) -> bool {
+        self.framing.is_over()
+    }
+
+    /// The whole length, if the node gave it.
+    pub(in crate::proxy) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Hands the connection back after the last piece.
+    pub(in crate::proxy) fn recycle(&mut self, upstream: &Upstream, now: u32, most: usize) {
+        if let Some(mut line) = self.line.take()
+            && self.keep
+            && self.framing.is_over()
+            && line.buffer.is_empty()
+        {
+            release(&mut line.buffer);
+            upstream.give(line, &self.node, &self.endpoint, now, most);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The seam to a node: send a head and a body, get a head and a stream of chunks. Behind it are an HTTP/1.1
+//! client of our own, without a task or a buffer per connection, and a pool per thread and node, last in
+//! first out. hyper's client costs a task switch per chunk and 16 KiB per idle stream (`tests/benches`).
+
+mod framing;
+mod head;
+mod line;
+mod pool;
+
+use std::{io, time::Duration};
+
+pub(super) use line::NodeBody;
+pub(super) use pool::{Incoming, Upstream};
+
+use crate::fleet::dial::DialError;
+
+/// Why a node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("the node closed the connection before it answered")]
+    Closed {
+        /// The connection had served a request before.
+        reused: bool,
+    },
+    #[error("the connection to the node failed: {source}")]
+    Died {
+        /// The connection had served a request before, and no byte of an answer had come.
+        reused: bool,
+        source: io::Error,
+    },
+    #[error("the node's answer is not HTTP: {0}")]
+    Garbage(&'static str),
+}
+
+impl SendError {
+    /// Whether the same node deserves another try on a fresh connection: a kept connection may have been
+    /// closed by the node while the request was on its way.
+    pub(super) fn stale(&self) -> bool {
+        matches!(self, Self::Died { reused: true, .. } | Self::Closed { reused: true })
+    }
+}
+
+/// A request to a node: everything but the body's bytes.
+pub(super) struct Outgoing<'a> {
+    /// Path prefix of the node.
+    pub(super) prefix: &'a str,
+    /// The route's own path.
+    pub(super) path: &'static str,
+    /// Head fields but for `Content-Length`.
+    pub(super) headers: &'a http::HeaderMap,
+    /// The body's segments.
+    pub(super) body: &'a [bytes::Bytes],
+    /// Time to connect, TLS included.
+    pub(super) connect_within: Duration,
+}

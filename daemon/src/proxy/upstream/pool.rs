@@ -1,0 +1,90 @@
+//! Connections kept between requests: per thread and node, last in first out.
+
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    Outgoing, SendError,
+    line::{Line, NodeBody},
+};
+use crate::fleet::{Endpoint, Node, dial::dial};
+
+/// Connections of one thread.
+#[derive(Default)]
+pub(in crate::proxy) struct Upstream {
+    pools: RefCell<HashMap<Arc<str>, Pool>>,
+}
+
+struct Pool {
+    endpoint: Arc<Endpoint>,
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    line: Line,
+    since: u32,
+}
+
+/// The beginning of a node's answer.
+pub(in crate::proxy) struct Incoming {
+    pub(in crate::proxy) status: StatusCode,
+    pub(in crate::proxy) headers: HeaderMap,
+    pub(in crate::proxy) body: NodeBody,
+}
+
+impl Upstream {
+    /// Sends one request to `node` and waits for the head of its answer. `fresh` demands a new connection.
+    /// Dropping the future closes the connection.
+    pub(in crate::proxy) async fn send(
+        &self,
+        node: &Node,
+        request: Outgoing<'_>,
+        fresh: bool,
+    ) -> Result<Incoming, SendError> {
+        let kept = if fresh { None } else { self.take(node) };
+        let mut line = match kept {
+            Some(line) => line,
+            None => Line::new(dial(&node.endpoint, request.connect_within).await?),
+        };
+        let head = line.exchange(&request).await?;
+        let body = NodeBody::new(line, head.framing, head.keep, node.id.clone(), node.endpoint.clone());
+        Ok(Incoming { status: head.status, headers: head.headers, body })
+    }
+
+    /// The connection used last that is still good.
+    fn take(&self, node: &Node) -> Option<Line> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(&node.id)?;
+        if !Arc::ptr_eq(&pool.endpoint, &node.endpoint) {
+            pools.remove(&node.id);
+            return None;
+        }
+        while let Some(mut idle) = pool.idle.pop() {
+            if idle.line.is_quiet() {
+                idle.line.reused = true;
+                return Some(idle.line);
+            }
+        }
+        None
+    }
+
+    pub(super) fn give(&self, line: Line, node: &Arc<str>, endpoint: &Arc<Endpoint>, now: u32, most: usize) {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools
+            .entry(node.clone())
+            .or_insert_with(|| Pool { endpoint: endpoint.clone(), idle: Vec::new() });
+        // If the node changed meanwhile, the pool or this connection is out of date: either way it is not kept.
+        if Arc::ptr_eq(&pool.endpoint, endpoint) && pool.idle.len() < most {
+            pool.idle.push(Idle { line, since: now });
+        }
+    }
+
+    /// Closes what idled too long or was closed by the node, and forgets nodes that are gone.
+    pub(in crate::proxy) fn sweep(&self, now: u32, idle_close: u32, exists: impl Fn(&str) -> bool) {
+        self.pools.borrow_mut().retain(|id, pool| {
+            pool.idle.retain_mut(|i| now.saturating_sub(i.since) < idle_close.max(1) && i.line.is_quiet());
+            exists(id)
+        });
+    }
+}

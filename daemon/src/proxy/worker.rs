@@ -1,0 +1,255 @@
+//! The data-plane threads.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
+
+use super::{
+    clock::{Flight, TICK, Verdict, ticks},
+    conn::{self, ConnContext, ConnState, Counted},
+    listener::{ACCEPT_PAUSE, Bound},
+    shared::{Phase, Shared},
+    upstream::Upstream,
+};
+use crate::{fleet::Node, telemetry::access::AccessRecord};
+
+/// Records kept before they are handed over without waiting for the next tick.
+const RECORDS: usize = 256;
+
+/// Time that ended requests are given to send their last words.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// One data-plane thread.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) upstream: Upstream,
+    now: Cell<u32>,
+    flights: RefCell<Vec<Rc<Flight>>>,
+    connections: RefCell<Vec<Rc<ConnState>>>,
+    records: RefCell<Vec<AccessRecord>>,
+    /// Nodes that failed here and have not succeeded since: only those are reported as well again.
+    suspects: RefCell<Vec<Arc<str>>>,
+}
+
+impl Worker {
+    /// The present tick.
+    pub(super) fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    /// Puts a request under the ticker's eyes until it is dropped.
+    pub(super) fn watch(&self, flight: Rc<Flight>) {
+        self.flights.borrow_mut().push(flight);
+    }
+
+    /// Takes the record of a finished request; it is handed to the control plane with the next tick.
+    pub(super) fn tell(&self, record: AccessRecord) {
+        let mut records = self.records.borrow_mut();
+        records.push(record);
+        if records.len() >= RECORDS {
+            let full = std::mem::replace(&mut *records, Vec::with_capacity(RECORDS));
+            self.shared.access.push(full);
+        }
+    }
+
+    /// Reports a failed attempt to the fleet.
+    pub(super) fn failed(&self, node: &Node, why: &str) {
+        node.live.count_failure();
+        let mut suspects = self.suspects.borrow_mut();
+        if !suspects.contains(&node.id) {
+            suspects.push(node.id.clone());
+        }
+        self.shared.fleet.report(&node.id, false, Some(why.to_owned()));
+    }
+
+    /// Reports an attempt that ended by a verdict, if that is the node's failure.
+    pub(super) fn failed_by(&self, node: &Node, verdict: Verdict) {
+        if matches!(verdict, Verdict::TimedOut(_)) {
+            self.failed(node, super::body::verdict_text(verdict));
+        }
+    }
+
+    /// Reports a success, if the node had failed before.
+    pub(super) fn succeeded(&self, node: &Node) {
+        let mut suspects = self.suspects.borrow_mut();
+        if suspects.is_empty() {
+            return;
+        }
+        if let Some(at) = suspects.iter().position(|id| *id == node.id) {
+            suspects.swap_remove(at);
+            self.shared.fleet.report(&node.id, true, None);
+        }
+    }
+
+    fn tick(&self) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        let phase = *self.shared.phase.borrow();
+        let settings = self.shared.settings.load();
+        self.flights.borrow_mut().retain(|flight| {
+            flight.tick(now, phase == Phase::Ending);
+            Rc::strong_count(flight) > 1
+        });
+        self.connections.borrow_mut().retain(|connection| {
+            connection.tick(now, settings.head, settings.keep_alive);
+            if phase != Phase::Running {
+                connection.drain();
+            }
+            Rc::strong_count(connection) > 1
+        });
+        let snapshot = self.shared.hot.load();
+        self.upstream.sweep(now, settings.idle_close, |id| snapshot.nodes.iter().any(|n| &*n.id == id));
+        let records = std::mem::take(&mut *self.records.borrow_mut());
+        if !records.is_empty() {
+            self.shared.access.push(records);
+        }
+    }
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Plane {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Plane {
+    /// Waits until every thread has ended, which they do once the phase says so. Blocks.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A panic of the thread has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts one thread per socket of the listeners, which all have the same number.
+///
+/// # Errors
+/// If a thread cannot be started.
+pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
+    let threads = listeners.first().map_or(0, |l| l.sockets.len());
+    let mut per_thread: Vec<Vec<Door>> = (0..threads).map(|_| Vec::new()).collect();
+    for bound in listeners {
+        for (doors, socket) in per_thread.iter_mut().zip(bound.sockets) {
+            doors.push(Door {
+                socket,
+                loopback: bound.address.ip().is_loopback(),
+                diagnostics: bound.diagnostics,
+            });
+        }
+    }
+    let threads = per_thread
+        .into_iter()
+        .enumerate()
+        .map(|(at, doors)| {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, doors))
+        })
+        .collect::<io::Result<_>>()?;
+    Ok(Plane { threads })
+}
+
+/// One thread's socket of one listener.
+struct Door {
+    socket: std::net::TcpListener,
+    loopback: bool,
+    diagnostics: bool,
+}
+
+fn run(shared: Arc<Shared>, doors: Vec<Door>) {
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+        {
+            Ok(runtime) => runtime,
+            Err(e) => {
+                tracing::error!(error = %e, "a data-plane thread could not start");
+                return;
+            }
+        };
+    runtime.block_on(work(shared, doors));
+}
+
+async fn work(shared: Arc<Shared>, doors: Vec<Door>) {
+    let worker = Rc::new(Worker {
+        shared,
+        upstream: Upstream::default(),
+        now: Cell::new(1),
+        flights: RefCell::default(),
+        connections: RefCell::default(),
+        records: RefCell::default(),
+        suspects: RefCell::default(),
+    });
+    for door in doors {
+        tokio::task::spawn_local(accept(worker.clone(), door));
+    }
+    let mut ticker = tokio::time::interval(TICK);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ending = 0;
+    loop {
+        ticker.tick().await;
+        worker.tick();
+        let phase = *worker.shared.phase.borrow();
+        let idle = worker.connections.borrow().is_empty();
+        if phase == Phase::Ending {
+            ending += 1;
+        }
+        if phase != Phase::Running && (idle || ending > ticks(LAST_WORDS)) {
+            // What the last look ended must still be told.
+            worker.tick();
+            return;
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, door: Door) {
+    let listener = match TcpListener::from_std(door.socket) {
+        Ok(listener) => listener,
+        Err(e) => {
+            tracing::error!(error = %e, "a listener could not be registered");
+            return;
+        }
+    };
+    let mut phase = worker.shared.phase.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = phase.wait_for(|p| *p != Phase::Running) => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors or memory: the queue waits, a spinning loop would make it worse.
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(counted) = Counted::new(&worker) else {
+            // Best effort: the queue of the socket takes this little without waiting.
+            let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            continue;
+        };
+        // Chunks of a few bytes must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let state = ConnState::new(worker.now());
+        worker.connections.borrow_mut().push(state.clone());
+        let cx = Rc::new(ConnContext {
+            worker: worker.clone(),
+            state: state.clone(),
+            client: peer.ip().to_canonical(),
+            loopback: door.loopback,
+            diagnostics: door.diagnostics,
+        });
+        let task = tokio::task::spawn_local(async move {
+            let _counted = counted;
+            conn::serve(cx, stream).await;
+        });
+        state.abort_by(task.abort_handle());
+    }
+}
