@@ -181,13 +181,13 @@ fn list<T: AsRef<[u8]>>(head: &str, items: impl Iterator<Item = T>) -> Bytes {
 }
 
 /// The models as administrators see them, on every node whatever its state, by name.
-pub(super) fn models(known: &[Known]) -> Vec<Model> {
+pub(super) fn models(known: &[Known]) -> Vec<(NodeKind, Model)> {
     let mut all = Vec::new();
     for kind in [NodeKind::Ollama, NodeKind::Openai] {
         for (key, gathered) in gather(known, kind) {
             let facts = &gathered.newest.facts;
             let details = facts.details.as_ref();
-            all.push(Model {
+            let model = Model {
                 name: gathered.newest.name.to_string(),
                 size: facts.size,
                 digest: facts.digest.clone(),
@@ -197,10 +197,11 @@ pub(super) fn models(known: &[Known]) -> Vec<Model> {
                 modified_at: facts.modified_at.clone(),
                 cloud: gathered.cloud,
                 nodes: gathered.nodes.iter().map(|at| on_node(&known[usize::from(*at)], &key)).collect(),
-            });
+            };
+            all.push((kind, model));
         }
     }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
     all
 }
 

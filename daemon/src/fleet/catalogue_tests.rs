@@ -140,7 +140,7 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
 
 #[test]
 fn shows_administrators_every_model_on_every_node() {
-    let all = models(&fleet());
+    let all: Vec<_> = models(&fleet()).into_iter().map(|(_, model)| model).collect();
     let names: Vec<&str> = all.iter().map(|m| &*m.name).collect();
     assert_eq!(names, ["gpt-oss:120b-cloud", "m:latest", "only-a:8b"]);
     let m = &all[1];

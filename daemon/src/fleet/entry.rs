@@ -50,6 +50,8 @@ pub(super) struct Entry {
 pub(super) enum Moved {
     Active,
     Standby,
+    /// Not moved, but worth the same line: a new node's first check failed.
+    Absent,
 }
 
 /// Failed attempts of real traffic further apart than this many checks are not one row.
@@ -147,7 +149,11 @@ impl Entry {
         self.last_error = Some(why);
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        (self.pool == Pool::Active && self.failures >= health.failures).then(|| self.leave())
+        match self.pool {
+            Pool::Active if self.failures >= health.failures => Some(self.leave()),
+            Pool::Standby if self.fresh && self.failures == 1 => Some(Moved::Absent),
+            _ => None,
+        }
     }
 
     /// Takes in a failed attempt of real traffic.

@@ -1,1 +1,212 @@
+//! Tests of pull jobs.
 
+use aivonx_protocol::{
+    FaultKind,
+    job::{Job, JobState},
+};
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::Jobs;
+use crate::fleet::{
+    service::tests::{Rig, new},
+    testing::FakeNode,
+};
+
+async fn line(lines: &mut mpsc::Receiver<Bytes>) -> String {
+    String::from_utf8(lines.recv().await.expect("the job goes on").to_vec()).unwrap().trim_end().to_owned()
+}
+
+async fn rest(mut lines: mpsc::Receiver<Bytes>) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Some(line) = lines.recv().await {
+        all.push(String::from_utf8(line.to_vec()).unwrap().trim_end().to_owned());
+    }
+    all
+}
+
+async fn ended(jobs: &Jobs, id: &str) -> Job {
+    jobs.follow(id).unwrap().wait_for(|job| job.state != JobState::Running).await.unwrap().clone()
+}
+
+async fn until(steps: &mut watch::Receiver<Job>, what: impl FnMut(&Job) -> bool) {
+    steps.wait_for(what).await.unwrap();
+}
+
+const LAYER: &str = r#"{"status":"pulling abc","digest":"sha256:abc","total":100"#;
+
+#[tokio::test]
+async fn progress_of_two_nodes_is_told_as_one() {
+    let rig = Rig::new().await;
+    let (a, b) = (FakeNode::ollama(&[]).await, FakeNode::ollama(&[]).await);
+    rig.add("a", &a).await;
+    rig.add("b", &b).await;
+    let (to_a, to_b) = (a.next_pull(), b.next_pull());
+    let jobs = rig.fleet.jobs();
+    let job = jobs.pull("m", &[], false).await.unwrap();
+    assert_eq!((job.state, &*job.subject, job.targets.len()), (JobState::Running, "m", 2));
+    let mut lines = jobs.lines(&job.id).await.unwrap();
+    let mut steps = jobs.follow(&job.id).unwrap();
+
+    to_a.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
+    assert_eq!(line(&mut lines).await, r#"{"status":"pulling manifest"}"#);
+    to_a.send(format!("{LAYER},\"completed\":70}}")).unwrap();
+    assert_eq!(line(&mut lines).await, format!("{LAYER}}}"));
+    to_b.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
+    to_b.send(format!("{LAYER},\"completed\":30}}")).unwrap();
+    assert_eq!(line(&mut lines).await, format!("{LAYER},\"completed\":30}}"));
+    until(&mut steps, |job| job.completed == 30 && job.total == 100).await;
+    assert_eq!(jobs.show(&job.id).unwrap().targets[0].completed, 70);
+
+    let late = jobs.lines(&job.id).await.unwrap();
+    a.become_ollama(&["m:latest"]);
+    to_a.send(r#"{"status":"success"}"#.into()).unwrap();
+    until(&mut steps, |job| job.targets[0].state == JobState::Done).await;
+    assert_eq!(rig.fleet.show("a").unwrap().models, ["m:latest"], "in the catalogue before it is told");
+    b.become_ollama(&["m:latest"]);
+    to_b.send(r#"{"status":"success"}"#.into()).unwrap();
+
+    let told = rest(lines).await;
+    assert_eq!(told.last().unwrap(), r#"{"status":"success"}"#);
+    assert!(told.contains(&format!("{LAYER},\"completed\":100}}")), "{told:?}");
+    let late = rest(late).await;
+    assert_eq!(
+        late[..2],
+        [r#"{"status":"pulling manifest"}"#.to_owned(), format!("{LAYER},\"completed\":30}}")]
+    );
+    assert_eq!(late.last().unwrap(), r#"{"status":"success"}"#);
+    let job = ended(jobs, &job.id).await;
+    assert_eq!((job.state, job.completed, job.total), (JobState::Done, 100, 100));
+    assert!(job.ended.is_some());
+    assert_eq!(rest(jobs.lines(&job.id).await.unwrap()).await.last().unwrap(), r#"{"status":"success"}"#);
+    let body = a.asked("POST /api/pull")[0].body.clone();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, serde_json::json!({"model": "m", "name": "m", "insecure": false, "stream": true}));
+}
+
+#[tokio::test]
+async fn the_same_pull_is_joined_and_another_is_not() {
+    let rig = Rig::new().await;
+    let (a, b) = (FakeNode::ollama(&[]).await, FakeNode::ollama(&[]).await);
+    rig.add("a", &a).await;
+    rig.add("b", &b).await;
+    let _held = [a.next_pull(), b.next_pull(), a.next_pull(), a.next_pull()];
+    let jobs = rig.fleet.jobs();
+    let first = jobs.pull("m", &[], false).await.unwrap();
+    let nodes = ["b".to_owned(), "a".to_owned(), "a".to_owned()];
+    assert_eq!(jobs.pull("library/M:latest", &nodes, false).await.unwrap().id, first.id);
+    let other = jobs.pull("m", &["a".to_owned()], false).await.unwrap();
+    assert_ne!(other.id, first.id);
+    assert_ne!(jobs.pull("n", &["a".to_owned()], false).await.unwrap().id, other.id);
+    assert_eq!(jobs.list().len(), 3);
+    assert_eq!(jobs.list()[2].id, first.id, "newest first");
+    rig.fleet.stop().await;
+    assert!(jobs.list().iter().all(|job| job.state == JobState::Cancelled));
+    assert_eq!(jobs.pull("m", &[], false).await.unwrap_err().kind, FaultKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_job_outlives_its_readers_and_ends_by_cancel_with_its_connections() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&[]).await;
+    rig.add("a", &node).await;
+    let to_node = node.next_pull();
+    let jobs = rig.fleet.jobs();
+    let job = jobs.pull("m", &[], false).await.unwrap();
+    let mut lines = jobs.lines(&job.id).await.unwrap();
+    to_node.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
+    line(&mut lines).await;
+    drop(lines);
+    to_node.send(format!("{LAYER},\"completed\":50}}")).unwrap();
+    let mut steps = jobs.follow(&job.id).unwrap();
+    until(&mut steps, |job| job.completed == 50).await;
+
+    let lines = jobs.lines(&job.id).await.unwrap();
+    let cancelled = jobs.cancel(&job.id).await.unwrap();
+    assert_eq!(cancelled.state, JobState::Cancelled);
+    assert_eq!(rest(lines).await.last().unwrap(), r#"{"error":"cancelled"}"#);
+    // The node notices that its client has gone.
+    to_node.closed().await;
+    assert_eq!(jobs.cancel(&job.id).await.unwrap().ended, cancelled.ended, "once ended it stays as it is");
+    assert_eq!(jobs.cancel("nope").await.unwrap_err().kind, FaultKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_up_nobody_and_still_hears_the_end() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&[]).await;
+    rig.add("a", &node).await;
+    let to_node = node.next_pull();
+    let jobs = rig.fleet.jobs();
+    let job = jobs.pull("m", &[], false).await.unwrap();
+    let slow = jobs.lines(&job.id).await.unwrap();
+    for completed in 1..=5000 {
+        to_node
+            .send(format!(r#"{{"status":"pulling x","digest":"x","total":5000,"completed":{completed}}}"#))
+            .unwrap();
+    }
+    to_node.send(r#"{"status":"success"}"#.into()).unwrap();
+    assert_eq!(ended(jobs, &job.id).await.state, JobState::Done);
+    let told = rest(slow).await;
+    assert!(told.len() < 5000);
+    let full = r#"{"status":"pulling x","digest":"x","total":5000,"completed":5000}"#;
+    assert_eq!(told[told.len() - 2..], [full, r#"{"status":"success"}"#]);
+}
+
+#[tokio::test]
+async fn failures_are_told_in_the_nodes_own_words() {
+    let rig = Rig::new().await;
+    let (a, b) = (FakeNode::ollama(&[]).await, FakeNode::ollama(&[]).await);
+    rig.add("a", &a).await;
+    let jobs = rig.fleet.jobs();
+    let failed = async |nodes: &[String]| {
+        let job = jobs.pull("m", nodes, false).await.unwrap();
+        let lines = rest(jobs.lines(&job.id).await.unwrap()).await;
+        assert_eq!(ended(jobs, &job.id).await.state, JobState::Failed);
+        lines.last().unwrap().clone()
+    };
+    let to_a = a.next_pull();
+    to_a.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
+    to_a.send(r#"{"error":"pull model manifest: file does not exist"}"#.into()).unwrap();
+    assert_eq!(failed(&[]).await, r#"{"error":"pull model manifest: file does not exist"}"#);
+    a.answer("POST /api/pull", 400, r#"{"error":"invalid model name"}"#);
+    assert_eq!(failed(&[]).await, r#"{"error":"invalid model name"}"#);
+    a.answer("POST /api/pull", 500, "oops");
+    assert!(failed(&[]).await.contains("answered 500"));
+    a.answer("POST /api/pull", 200, "garbage");
+    assert!(failed(&[]).await.contains("not the progress of a pull"));
+    a.answer("POST /api/pull", 200, "");
+    assert!(failed(&[]).await.contains("ended before the pull was complete"));
+
+    rig.add("b", &b).await;
+    b.answer("POST /api/pull", 200, r#"{"status":"success"}"#);
+    assert!(failed(&[]).await.starts_with(r#"{"error":"a: the node's answer"#));
+
+    let removed = b.next_pull();
+    let job = jobs.pull("m", &["b".to_owned()], false).await.unwrap();
+    removed.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
+    let mut steps = jobs.follow(&job.id).unwrap();
+    until(&mut steps, |job| job.targets[0].status == "pulling manifest").await;
+    rig.fleet.remove("b", None).await.unwrap();
+    assert_eq!(ended(jobs, &job.id).await.targets[0].error.as_deref(), Some("the node was removed"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_pulled_is_refused() {
+    let rig = Rig::new().await;
+    let jobs = rig.fleet.jobs();
+    let fault = jobs.pull("m", &[], false).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unavailable, "{fault}");
+    rig.add("vllm", &FakeNode::openai(&["M"]).await).await;
+    assert_eq!(jobs.pull("m", &[], false).await.unwrap_err().kind, FaultKind::Unavailable);
+    let fault = jobs.pull("m", &["vllm".to_owned()], false).await.unwrap_err();
+    assert!(fault.kind == FaultKind::Invalid && fault.to_string().contains("OpenAI"), "{fault}");
+    assert_eq!(jobs.pull("m", &["x".to_owned()], false).await.unwrap_err().kind, FaultKind::NotFound);
+    for model in ["", "a b", "a\nb"] {
+        assert_eq!(jobs.pull(model, &[], false).await.unwrap_err().field.as_deref(), Some("model"));
+    }
+    rig.fleet.add(new("off", "http://127.0.0.1:9")).await.unwrap();
+    rig.fleet.set_state("off", None, aivonx_protocol::node::AdminState::Disabled).await.unwrap();
+    let fault = jobs.pull("m", &["off".to_owned()], false).await.unwrap_err();
+    assert!(fault.to_string().contains("aivonx node enable off"), "{fault}");
+}

@@ -16,6 +16,7 @@ mod jobs;
 mod merge;
 pub mod model_name;
 mod models;
+mod nearest;
 pub mod node;
 mod probe;
 mod pull;

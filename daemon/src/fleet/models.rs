@@ -5,7 +5,7 @@ use std::time::Duration;
 use aivonx_protocol::{
     Fault,
     model::{Model, ModelRemoved},
-    node::AdminState,
+    node::{AdminState, NodeKind},
 };
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -17,8 +17,9 @@ use super::{
     error::FleetError,
     jobs::{check_name, fit_for_models},
     model_name,
+    nearest::nearest_models,
     pull::refusal,
-    registry::{Contact, nearest},
+    registry::Contact,
 };
 
 /// How long a node may take to delete a model.
@@ -28,7 +29,7 @@ impl Fleet {
     /// All models on all nodes, whatever the nodes' state, by name.
     #[must_use]
     pub fn models(&self) -> Vec<Model> {
-        self.checker.registry.models()
+        self.checker.registry.models().into_iter().map(|(_, model)| model).collect()
     }
 
     /// One model; `:latest` is implied.
@@ -36,12 +37,15 @@ impl Fleet {
     /// # Errors
     /// `NotFound`, with names like it.
     pub fn model(&self, name: &str) -> Result<Model, Fault> {
-        let mut models = self.models();
+        let mut models = self.checker.registry.models();
         let normal = model_name::normalize(name);
-        let found = models.iter().position(|m| m.name == name);
-        let found = found.or_else(|| models.iter().position(|m| model_name::normalize(&m.name) == normal));
-        match found {
-            Some(at) => Ok(models.swap_remove(at)),
+        // Names of `openai` nodes are exact; an exact name wins over one that is only spelled otherwise.
+        let same = |(kind, model): &(NodeKind, Model)| {
+            *kind == NodeKind::Ollama && model_name::normalize(&model.name) == normal
+        };
+        let exact = models.iter().position(|(_, model)| model.name == name);
+        match exact.or_else(|| models.iter().position(same)) {
+            Some(at) => Ok(models.swap_remove(at).1),
             None => Err(self.unknown_model(name).into()),
         }
     }
@@ -100,7 +104,7 @@ impl Fleet {
 
     fn unknown_model(&self, name: &str) -> FleetError {
         let models = self.models();
-        let nearest = nearest(name, models.iter().map(|m| m.name.as_str()));
+        let nearest = nearest_models(name, models.iter().map(|m| m.name.as_str()));
         FleetError::UnknownModel { wanted: name.to_owned(), nearest }
     }
 }

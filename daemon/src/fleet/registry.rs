@@ -20,6 +20,7 @@ use super::{
     entry::{Entry, Moved, Prepared},
     error::FleetError,
     model_name,
+    nearest::nearest,
     probe::Found,
 };
 use crate::{config::Health, store::node::NodeRecord};
@@ -238,7 +239,7 @@ impl Registry {
     }
 
     /// The models on every node, whatever its state.
-    pub(super) fn models(&self) -> Vec<Model> {
+    pub(super) fn models(&self) -> Vec<(NodeKind, Model)> {
         let known = self.lock().known();
         catalogue::models(&known)
     }
@@ -296,17 +297,6 @@ fn lasting(entry: &Entry) -> node::Node {
     node::Node { latency_ms: None, last_check: None, active_requests: 0, ..entry.view() }
 }
 
-/// At most three names like `wanted`, best first.
-pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut scored: Vec<(f64, &str)> = names
-        .map(|name| (strsim::jaro_winkler(name, wanted), name))
-        .filter(|(score, _)| *score > 0.75)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored.dedup_by_key(|(_, name)| *name);
-    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
 fn log_move(name: &str, moved: Moved, why: &str) {
     match moved {
         Moved::Active => {
@@ -315,6 +305,10 @@ fn log_move(name: &str, moved: Moved, why: &str) {
         Moved::Standby => {
             let why = Untrusted::new(why);
             tracing::warn!(event = "node_standby", node = %name, reason = %why, "node takes no more requests");
+        }
+        Moved::Absent => {
+            let why = Untrusted::new(why);
+            tracing::warn!(event = "node_absent", node = %name, reason = %why, "node is not healthy and waits");
         }
     }
 }

@@ -10,7 +10,7 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
-use super::{Lease, Node, Snapshot, model_name};
+use super::{Lease, Node, Snapshot, model_name, nearest::nearest_models};
 
 /// What a request needs of a node.
 #[derive(Debug, Clone, Copy)]
@@ -160,20 +160,8 @@ impl Snapshot {
         {
             return NoNode::Down;
         }
-        let wanted = model_name::normalize(model);
-        let mut scored: Vec<(f64, &str)> = self
-            .ollama
-            .iter()
-            .chain(&self.openai)
-            .map(|(key, entry)| (strsim::jaro_winkler(key, &wanted), &*entry.name))
-            .filter(|(score, _)| *score > 0.75)
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        scored.dedup_by_key(|(_, name)| *name);
-        NoNode::UnknownModel {
-            model: model.to_owned(),
-            nearest: scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect(),
-        }
+        let names = self.ollama.values().chain(self.openai.values()).map(|entry| &*entry.name);
+        NoNode::UnknownModel { model: model.to_owned(), nearest: nearest_models(model, names) }
     }
 
     fn why_unserved(&self, having: impl Iterator<Item = usize>, want: Want<'_>) -> String {

@@ -320,3 +320,7 @@ async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Chang
         }
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+pub(super) mod tests;

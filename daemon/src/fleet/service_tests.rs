@@ -1,0 +1,390 @@
+//! Tests of the service: real store, small nodes, checks driven by hand.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aivonx_protocol::{
+    Event, Fault, FaultKind, WireSecret,
+    node::{AdminState, Credential, NewNode, NodeChange, NodeKind, Pool},
+    strategy::Strategy,
+};
+use tempfile::TempDir;
+
+use super::Fleet;
+use crate::{
+    config::{Config, Health},
+    fleet::{Lease, Want, testing::FakeNode},
+    secrets::{MasterKey, Vault},
+    store::Store,
+};
+
+/// Checks by themselves come at the start alone: the rest is driven by the tests.
+pub(in crate::fleet) const HEALTH: Health = Health {
+    interval: Duration::from_secs(3600),
+    timeout: Duration::from_secs(20),
+    failures: 3,
+    successes: 2,
+};
+
+/// A fleet on a store of its own.
+pub(in crate::fleet) struct Rig {
+    pub(in crate::fleet) fleet: Arc<Fleet>,
+    pub(in crate::fleet) store: Store,
+    dir: TempDir,
+}
+
+impl Rig {
+    pub(in crate::fleet) async fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn on(dir: TempDir) -> Self {
+        let store = Store::open(dir.path(), &Config::default().store).await.unwrap();
+        let key = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();
+        let vault = Vault::open(key, &store).await.unwrap();
+        let fleet = Fleet::start(store.clone(), vault, HEALTH, Duration::from_secs(20)).await.unwrap();
+        Self { fleet, store, dir }
+    }
+
+    async fn restart(self) -> Self {
+        self.fleet.stop().await;
+        self.store.close().await.unwrap();
+        Self::on(self.dir).await
+    }
+
+    pub(in crate::fleet) async fn add(&self, name: &str, node: &FakeNode) {
+        let probe = self.fleet.add(new(name, &node.url())).await.unwrap();
+        assert!(probe.healthy, "{}", probe.finding);
+    }
+
+    fn pool(&self, name: &str) -> Pool {
+        self.fleet.show(name).unwrap().pool
+    }
+}
+
+pub(in crate::fleet) fn new(name: &str, url: &str) -> NewNode {
+    NewNode {
+        name: name.into(),
+        url: url.into(),
+        kind: None,
+        credential: Credential::None,
+        ca_pem: None,
+        server_name: None,
+        max_parallel: 0,
+        labels: BTreeMap::new(),
+        force: false,
+    }
+}
+
+fn fault(result: Result<impl std::fmt::Debug, Fault>) -> (FaultKind, String, String) {
+    let fault = result.unwrap_err();
+    (fault.kind, fault.field.clone().unwrap_or_default(), fault.to_string())
+}
+
+/// An address at which nothing listens.
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m:latest"]).await;
+    let mut events = rig.fleet.watch();
+    let probe = rig.fleet.add(new("gpu1", &format!("{}/", node.url()))).await.unwrap();
+    assert!(probe.finding.starts_with("Ollama 0.14.0 with 1 model, 0 in memory"), "{}", probe.finding);
+    assert_eq!(
+        (probe.node.pool, probe.node.kind, probe.node.url),
+        (Pool::Active, NodeKind::Ollama, node.url())
+    );
+    assert!(
+        matches!(events.recv().await.unwrap(), Event::Node(n) if n.name == "gpu1" && n.pool == Pool::Active)
+    );
+    let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false };
+    assert!(rig.fleet.hot().load().choose(want, &[]).is_ok());
+
+    let openai = FakeNode::openai(&["M"]).await;
+    let probe = rig.fleet.add(new("vllm", &openai.url())).await.unwrap();
+    assert_eq!(probe.node.kind, NodeKind::Openai);
+    assert_eq!(rig.fleet.model("M").unwrap().nodes[0].node, "vllm");
+    assert_eq!(rig.fleet.model("m").unwrap().name, "m:latest");
+    let (kind, _, text) = fault(rig.fleet.model("mm"));
+    assert!(kind == FaultKind::NotFound && text.contains("did you mean"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&[]).await;
+    let refused = async |change: fn(&mut NewNode)| {
+        let mut new = new("gpu1", &node.url());
+        change(&mut new);
+        fault(rig.fleet.add(new).await)
+    };
+    type Change = fn(&mut NewNode);
+    let cases: [(Change, &str, &str); 6] = [
+        (|n| n.name = "GPU 1".into(), "name", "lower-case"),
+        (|n| n.url = "gpu1:11434".into(), "url", "write http://gpu1:11434"),
+        (|n| n.url = "http://169.254.169.254".into(), "url", "--force"),
+        (|n| n.ca_pem = Some("x".into()), "ca", "https"),
+        (|n| n.labels = [("a b".to_owned(), String::new())].into(), "label", "letters"),
+        (|n| n.credential = Credential::Bearer(WireSecret::new("a\nb".into())), "credential", "one line"),
+    ];
+    for (change, field, hint) in cases {
+        let (kind, at, text) = refused(change).await;
+        assert_eq!((kind, &*at), (FaultKind::Invalid, field), "{text}");
+        assert!(text.contains(hint), "{text}");
+    }
+    let (_, field, text) = fault(rig.fleet.add(new("web", &FakeNode::bare().await.url())).await);
+    assert!(field == "url" && text.contains("answered 404"), "{text}");
+    node.answer("GET /api/version", 401, "");
+    node.answer("GET /v1/models", 401, "");
+    let (_, field, text) = fault(rig.fleet.add(new("locked", &node.url())).await);
+    assert!(field == "credential" && text.contains("401"), "{text}");
+
+    node.become_ollama(&[]);
+    rig.add("gpu1", &node).await;
+    let (kind, field, _) = fault(rig.fleet.add(new("gpu1", &node.url())).await);
+    assert_eq!((kind, &*field), (FaultKind::Conflict, "name"));
+    let (kind, _, text) = fault(rig.fleet.show("gpu2"));
+    assert!(kind == FaultKind::NotFound && text.contains("did you mean gpu1"), "{text}");
+    assert_eq!(rig.fleet.list().len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_waits_in_standby_and_enters_when_it_does() {
+    let rig = Rig::new().await;
+    let address = nobody().await;
+    let probe = rig.fleet.add(new("gpu1", &format!("http://{address}"))).await.unwrap();
+    assert!(!probe.healthy && probe.finding.contains("added as standby"), "{}", probe.finding);
+    assert_eq!((probe.node.pool, probe.node.kind), (Pool::Standby, NodeKind::Ollama));
+    assert!(probe.node.last_error.unwrap().contains("cannot connect"));
+
+    let node = FakeNode::at(&address).await;
+    assert!(!rig.fleet.check("gpu1").await.unwrap().healthy, "404 is not healthy");
+    assert_eq!(rig.pool("gpu1"), Pool::Standby);
+    node.become_ollama(&["m"]);
+    assert!(rig.fleet.check("gpu1").await.unwrap().healthy);
+    assert_eq!(rig.pool("gpu1"), Pool::Active, "one good check is enough for a new node");
+
+    let forced = NewNode { force: true, ..new("odd", &FakeNode::bare().await.url()) };
+    assert_eq!(rig.fleet.add(forced).await.unwrap().node.pool, Pool::Standby);
+    let given = NewNode { kind: Some(NodeKind::Openai), ..new("odd2", &FakeNode::bare().await.url()) };
+    assert_eq!(rig.fleet.add(given).await.unwrap().node.kind, NodeKind::Openai);
+}
+
+#[tokio::test]
+async fn failures_and_successes_in_a_row_move_a_node() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m"]).await;
+    rig.add("gpu1", &node).await;
+    let check = async || rig.fleet.check("gpu1").await.unwrap();
+    node.answer("GET /api/tags", 500, "");
+    for _ in 0..2 {
+        assert!(!check().await.healthy);
+        assert_eq!(rig.pool("gpu1"), Pool::Active);
+    }
+    node.become_ollama(&["m"]);
+    check().await;
+    assert_eq!(rig.fleet.show("gpu1").unwrap().last_error, None, "a success clears it");
+    node.answer("GET /api/tags", 500, "");
+    for _ in 0..3 {
+        check().await;
+    }
+    assert_eq!(rig.pool("gpu1"), Pool::Standby);
+    assert!(rig.fleet.show("gpu1").unwrap().last_error.unwrap().contains("/api/tags answered 500"));
+    assert_eq!(rig.fleet.models().len(), 1, "what it had is remembered");
+    node.become_ollama(&["m", "n"]);
+    check().await;
+    assert_eq!(rig.pool("gpu1"), Pool::Standby);
+    check().await;
+    assert_eq!(rig.pool("gpu1"), Pool::Active);
+    assert_eq!(rig.fleet.show("gpu1").unwrap().models, ["m", "n"]);
+}
+
+#[tokio::test]
+async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
+    let rig = Rig::new().await;
+    rig.add("gpu1", &FakeNode::ollama(&["m"]).await).await;
+    let node = FakeNode::ollama(&["m"]).await;
+    rig.add("gpu2", &node).await;
+    let id = rig.fleet.show("gpu2").unwrap().id;
+    let mut events = rig.fleet.watch();
+    let failed = |why: &str| rig.fleet.report(&id, false, Some(why.into()));
+    failed("503");
+    failed("reset");
+    rig.fleet.report(&id, true, None);
+    failed("reset");
+    failed("reset");
+    rig.fleet.report(&id, true, None);
+    // The last report is taken in when the event that only it makes is here.
+    failed("marker");
+    loop {
+        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        assert_eq!(node.pool, Pool::Active);
+        if node.last_error.as_deref() == Some("marker") {
+            break;
+        }
+    }
+    failed("reset");
+    failed("the third");
+    loop {
+        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        if node.pool == Pool::Standby {
+            assert_eq!(node.last_error.as_deref(), Some("the third"));
+            break;
+        }
+    }
+    assert_eq!(rig.pool("gpu1"), Pool::Active);
+    rig.fleet.check("gpu2").await.unwrap();
+    assert_eq!(rig.pool("gpu2"), Pool::Standby);
+    rig.fleet.check("gpu2").await.unwrap();
+    assert_eq!(rig.pool("gpu2"), Pool::Active);
+}
+
+#[tokio::test]
+async fn an_unchanged_node_makes_no_new_snapshot() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m"]).await;
+    rig.add("gpu1", &node).await;
+    let before = arc_swap::Guard::into_inner(rig.fleet.hot().load());
+    rig.fleet.check("gpu1").await.unwrap();
+    assert!(Arc::ptr_eq(&before, &rig.fleet.hot().load()));
+    node.answer("GET /api/ps", 200, r#"{"models":[{"name":"m:latest"}]}"#);
+    rig.fleet.check("gpu1").await.unwrap();
+    let after = arc_swap::Guard::into_inner(rig.fleet.hot().load());
+    assert!(after.nodes[0].seen.loaded.contains("m:latest"));
+    assert!(Arc::ptr_eq(&before.nodes[0].endpoint, &after.nodes[0].endpoint));
+    assert!(Arc::ptr_eq(&before.nodes[0].live, &after.nodes[0].live));
+}
+
+#[tokio::test]
+async fn changes_keep_the_endpoint_unless_it_moves() {
+    let rig = Rig::new().await;
+    let (node, other) = (FakeNode::ollama(&["m"]).await, FakeNode::ollama(&["n"]).await);
+    let secret = Credential::Bearer(WireSecret::new("s3cret".into()));
+    rig.fleet.add(NewNode { credential: secret, ..new("gpu1", &node.url()) }).await.unwrap();
+    let hot = rig.fleet.hot();
+    let endpoint = || hot.load().nodes[0].endpoint.clone();
+    let first = endpoint();
+    let change = NodeChange {
+        name: Some("gpu-a".into()),
+        max_parallel: Some(4),
+        labels: [("rack".to_owned(), Some("4".to_owned()))].into(),
+        ..NodeChange::default()
+    };
+    let set = rig.fleet.set("gpu1", Some(1), change.clone()).await.unwrap();
+    assert_eq!((set.revision, set.max_parallel, &*set.name, &*set.credential), (2, 4, "gpu-a", "bearer"));
+    assert!(Arc::ptr_eq(&first, &endpoint()));
+    assert_eq!(rig.pool("gpu-a"), Pool::Active, "and it went on serving");
+
+    let (kind, ..) = fault(rig.fleet.set("gpu-a", Some(1), change).await);
+    assert_eq!(kind, FaultKind::Conflict, "the caller saw an older revision");
+
+    let change = NodeChange { url: Some(other.url()), ..NodeChange::default() };
+    let set = rig.fleet.set("gpu-a", None, change).await.unwrap();
+    assert_eq!((set.pool, &*set.models), (Pool::Active, &["n".to_owned()][..]));
+    assert!(!Arc::ptr_eq(&first, &endpoint()));
+    assert_eq!(other.asked("GET /api/version")[0].headers["authorization"], "Bearer s3cret");
+
+    let change = NodeChange { url: Some(format!("http://{}", nobody().await)), ..NodeChange::default() };
+    let set = rig.fleet.set("gpu-a", None, change).await.unwrap();
+    assert_eq!((set.pool, set.models.len()), (Pool::Standby, 0));
+    let bad = NodeChange { url: Some("http://[fe80::1]:11434".into()), ..NodeChange::default() };
+    assert_eq!(fault(rig.fleet.set("gpu-a", None, bad).await).1, "url");
+}
+
+#[tokio::test]
+async fn states_decide_who_is_chosen_and_checked() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m"]).await;
+    rig.add("gpu1", &node).await;
+    let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false };
+    let choose = || rig.fleet.hot().load().choose(want, &[]);
+    let lease: Lease = choose().unwrap();
+    let drained = rig.fleet.set_state("gpu1", None, AdminState::Draining).await.unwrap();
+    assert_eq!((drained.active_requests, drained.pool), (1, Pool::Active));
+    assert!(choose().is_err());
+    drop(lease);
+    assert_eq!(rig.fleet.show("gpu1").unwrap().active_requests, 0);
+
+    let disabled = rig.fleet.set_state("gpu1", Some(drained.revision), AdminState::Disabled).await.unwrap();
+    assert_eq!(disabled.pool, Pool::Standby);
+    let probe = rig.fleet.check("gpu1").await.unwrap();
+    assert!(probe.healthy && probe.node.pool == Pool::Standby, "asked by hand, it answers, but stays out");
+    let enabled = rig.fleet.set_state("gpu1", None, AdminState::Enabled).await.unwrap();
+    assert_eq!(enabled.pool, Pool::Active, "checked at once, and one good check is enough");
+    assert!(choose().is_ok());
+}
+
+#[tokio::test]
+async fn removing_a_node_ends_what_runs_on_it() {
+    let rig = Rig::new().await;
+    rig.add("gpu1", &FakeNode::ollama(&["m"]).await).await;
+    let mut events = rig.fleet.watch();
+    let node = rig.fleet.hot().load().nodes[0].clone();
+    assert!(!node.live.retired());
+    let (kind, ..) = fault(rig.fleet.remove("gpu1", Some(7)).await);
+    assert_eq!(kind, FaultKind::Conflict);
+    rig.fleet.remove("gpu1", Some(1)).await.unwrap();
+    assert!(node.live.retired());
+    node.live.until_retired().await;
+    assert!(rig.fleet.list().is_empty() && rig.fleet.hot().load().nodes.is_empty());
+    assert!(matches!(events.recv().await.unwrap(), Event::NodeRemoved(id) if *id == *node.id));
+}
+
+#[tokio::test]
+async fn the_fleet_comes_back_after_a_restart_and_serves_at_once() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m"]).await;
+    let credential = Credential::Basic { user: "u".into(), password: WireSecret::new("s3cret".into()) };
+    rig.fleet.add(NewNode { credential, ..new("gpu1", &node.url()) }).await.unwrap();
+    rig.fleet.set_strategy(Strategy::LowestLatency).await.unwrap();
+    let gone = rig.fleet.add(new("gpu2", &format!("http://{}", nobody().await))).await.unwrap();
+    rig.fleet.set_state(&gone.node.id, None, AdminState::Disabled).await.unwrap();
+
+    let rig = rig.restart().await;
+    assert_eq!(rig.fleet.strategy(), Strategy::LowestLatency);
+    let nodes = rig.fleet.list();
+    assert_eq!(nodes.iter().map(|n| &*n.name).collect::<Vec<_>>(), ["gpu1", "gpu2"]);
+    assert_eq!((nodes[0].pool, nodes[0].models.len(), &*nodes[0].credential), (Pool::Active, 1, "basic"));
+    assert_eq!((nodes[1].admin_state, nodes[1].last_check), (AdminState::Disabled, None));
+    let asked = node.asked("GET /api/version");
+    assert_eq!(asked.last().unwrap().headers["authorization"], "Basic dTpzM2NyZXQ=");
+}
+
+#[tokio::test]
+async fn changes_made_past_the_fleet_reach_it_through_the_feed() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m"]).await;
+    rig.add("gpu1", &node).await;
+    let id = rig.fleet.show("gpu1").unwrap().id;
+    let mut events = rig.fleet.watch();
+    rig.store.nodes().update(&id, None, |record| record.max_parallel = 9).await.unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::Node(node) if node.max_parallel == 9));
+    rig.store.nodes().remove(&id, None).await.unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::NodeRemoved(removed) if removed == id));
+    assert!(rig.fleet.list().is_empty());
+}
+
+#[tokio::test]
+async fn removing_a_model_says_what_came_of_it_on_each_node() {
+    let rig = Rig::new().await;
+    let (a, b) = (FakeNode::ollama(&["m:latest", "n:8b"]).await, FakeNode::ollama(&["m:latest"]).await);
+    rig.add("a", &a).await;
+    rig.add("b", &b).await;
+    rig.add("vllm", &FakeNode::openai(&["m"]).await).await;
+    a.answer("DELETE /api/delete", 200, "");
+    b.answer("DELETE /api/delete", 500, r#"{"error":"disk on fire"}"#);
+    a.answer("GET /api/tags", 200, r#"{"models":[{"name":"n:8b"}]}"#);
+    let done = rig.fleet.remove_model("M", None).await.unwrap();
+    assert_eq!(done.removed, ["a"]);
+    assert_eq!(done.failed, [("b".to_owned(), "disk on fire".to_owned())]);
+    let asked = &a.asked("DELETE /api/delete")[0];
+    assert!(std::str::from_utf8(&asked.body).unwrap().contains(r#""model":"m:latest""#));
+    assert_eq!(rig.fleet.show("a").unwrap().models, ["n:8b"], "the catalogue knows at once");
+
+    assert_eq!(fault(rig.fleet.remove_model("zzz", None).await).0, FaultKind::NotFound);
+    assert_eq!(fault(rig.fleet.remove_model("m", Some("vllm")).await).0, FaultKind::Invalid);
+    assert_eq!(fault(rig.fleet.remove_model("a b", None).await).1, "model");
+}
