@@ -83,8 +83,8 @@ fn denied(path: &Path) -> Failure {
         Some((uid, gid, true)) if gid != 0 => {
             let group = group_name(gid);
             format!(
-                "It is open to uid {uid} and group {group}; you are uid {caller}.\nJoin the group and log in again: \
-                 sudo usermod -aG {group} \"$USER\"; or run this with sudo."
+                "It is open to uid {uid} and group {group}; you are uid {caller}.\nRun this with sudo, or join the \
+                 group and log in again: sudo usermod -aG {group} \"$USER\""
             )
         }
         Some((uid, ..)) => format!(

@@ -4,7 +4,7 @@ use aivonx_protocol::job::{Job, JobKind, JobState};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
-use super::{Context, follow, node::footers};
+use super::{Context, follow, node::table::footers};
 use crate::{
     exit::Failure,
     render::{

@@ -1,8 +1,6 @@
 //! The command line: one file per noun.
 
 pub mod config;
-pub mod credential;
-pub mod drain;
 pub mod follow;
 pub mod job;
 pub mod logs;

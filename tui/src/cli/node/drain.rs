@@ -9,8 +9,9 @@ use aivonx_protocol::{
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use super::{Context, node::state_line};
+use super::state_line;
 use crate::{
+    cli::Context,
     exit::Failure,
     render::{
         Out,
