@@ -8,6 +8,7 @@ mod flight;
 mod handlers;
 mod session;
 pub mod socket;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use aivonx_protocol::{
     Event, Fault, FaultKind, Reply, Request, Untrusted,
     daemon::Status,
     frame,
-    handshake::{self, Answer as Greeting},
+    handshake::{self, Answer as Greeting, HandshakeError},
 };
 use futures_util::stream::BoxStream;
 use tokio::{
@@ -31,6 +32,7 @@ use tokio::{
 use self::{
     access::Peer,
     session::{Common, SOFTWARE, SessionError},
+    throttle::Throttle,
 };
 pub use self::{
     access::{AccessRule, Mode, Permission, Permitted},
@@ -87,7 +89,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
 pub async fn serve(bound: Bound, services: Arc<Services>, stop: watch::Receiver<bool>) -> io::Result<()> {
     let rule = services.rule;
     let daemon_id = (services.status)().daemon_id;
-    accept(bound, Common { serve: services, rule, daemon_id, stop }).await
+    accept(bound, Common { serve: services, rule, daemon_id, stop, throttle: Arc::default() }).await
 }
 
 async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
@@ -104,7 +106,7 @@ async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
         };
         match accepted {
             Ok((stream, _)) => {
-                if let Some(admitted) = permits.admit(&common.rule, stream) {
+                if let Some(admitted) = permits.admit(&common.rule, &common.throttle, stream) {
                     sessions.spawn(run(common.clone(), admitted));
                 }
             }
@@ -144,7 +146,7 @@ type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl Permits {
     /// Admits a connection, or tells it why not and closes it.
-    fn admit(&self, rule: &AccessRule, stream: UnixStream) -> Option<Admitted> {
+    fn admit(&self, rule: &AccessRule, throttle: &Throttle, stream: UnixStream) -> Option<Admitted> {
         let peer = match Peer::of(&stream) {
             Ok(peer) => peer,
             Err(error) => {
@@ -157,12 +159,15 @@ impl Permits {
         if let Some(places) = self.places(rule.trusts(&peer)) {
             return Some(Admitted { stream, peer, _places: places });
         }
-        tracing::warn!(
-            uid = peer.uid,
-            pid = peer.pid,
-            event = "control_full",
-            "{peer} found no room on the control socket"
-        );
+        if let Some(suppressed) = throttle.line(rule.trusts(&peer)) {
+            tracing::warn!(
+                uid = peer.uid,
+                pid = peer.pid,
+                event = "control_full",
+                suppressed,
+                "{peer} found no room on the control socket"
+            );
+        }
         let fault = Fault::new(FaultKind::Unavailable, "too many connections to the control socket are open");
         refuse(
             &stream,
@@ -189,17 +194,21 @@ fn refuse(stream: &UnixStream, fault: Fault) {
 
 async fn run<S: Serve>(common: Common<S>, admitted: Admitted) {
     let Admitted { stream, peer, _places } = admitted;
+    let (throttle, trusted) = (common.throttle.clone(), common.rule.trusts(&peer));
     let (reader, writer) = stream.into_split();
     match session::run(common, peer, reader, writer).await {
-        Ok(()) => tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left"),
-        Err(error) => report(&peer, &error),
+        // Whoever looks whether the socket answers leaves without a word.
+        Ok(()) | Err(SessionError::Handshake(HandshakeError::Closed)) => {
+            tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left");
+        }
+        Err(error) => {
+            if let Some(suppressed) = throttle.line(trusted) {
+                let text = error.to_string();
+                tracing::warn!(
+                    uid = peer.uid, pid = peer.pid, event = "control_dropped", suppressed,
+                    error = %Untrusted::new(&text), "the connection of {peer} was dropped"
+                );
+            }
+        }
     }
-}
-
-fn report(peer: &Peer, error: &SessionError) {
-    let text = error.to_string();
-    tracing::warn!(
-        uid = peer.uid, pid = peer.pid, event = "control_dropped", error = %Untrusted::new(&text),
-        "the connection of {peer} was dropped"
-    );
 }

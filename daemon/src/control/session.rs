@@ -29,6 +29,7 @@ use super::{
     Serve,
     access::{self, AccessRule, Peer},
     flight::Flight,
+    throttle::Throttle,
 };
 
 /// For the whole handshake.
@@ -57,6 +58,7 @@ pub(super) struct Common<S> {
     pub(super) daemon_id: String,
     /// Becomes true when the daemon stops.
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) throttle: Arc<Throttle>,
 }
 
 impl<S> Clone for Common<S> {
@@ -66,6 +68,7 @@ impl<S> Clone for Common<S> {
             rule: self.rule,
             daemon_id: self.daemon_id.clone(),
             stop: self.stop.clone(),
+            throttle: self.throttle.clone(),
         }
     }
 }
@@ -105,13 +108,16 @@ where
     let hello = timeout(HANDSHAKE, shake_hands(&common, &mut reader, &mut writer))
         .await
         .map_err(|_| SessionError::HandshakeLate)??;
-    tracing::info!(
-        uid = peer.uid,
-        pid = peer.pid,
-        event = "control_connected",
-        "{} connected",
-        Untrusted::new(&hello.client)
-    );
+    if let Some(suppressed) = common.throttle.line(common.rule.trusts(&peer)) {
+        tracing::info!(
+            uid = peer.uid,
+            pid = peer.pid,
+            event = "control_connected",
+            suppressed,
+            "{} connected",
+            Untrusted::new(&hello.client)
+        );
+    }
     reader.set_cap(MAX_IN);
     let (outbox, inbox) = mpsc::channel(OUTBOX);
     let flight = Flight::new(outbox, peer, common.stop.clone());
@@ -185,12 +191,15 @@ async fn read<S: Serve, R: AsyncRead + Unpin>(
                 match access::check(&common.rule, &peer, request) {
                     Ok(permitted) => flight.begin(&common.serve, id, permitted).await,
                     Err(fault) => {
-                        tracing::warn!(
-                            uid = peer.uid,
-                            pid = peer.pid,
-                            event = "control_refused",
-                            "{peer} may not use {name}"
-                        );
+                        if let Some(suppressed) = common.throttle.line(false) {
+                            tracing::warn!(
+                                uid = peer.uid,
+                                pid = peer.pid,
+                                event = "control_refused",
+                                suppressed,
+                                "{peer} may not use {name}"
+                            );
+                        }
                         sleep(REFUSED).await;
                         flight.reply(ServerFrame::Reply { id, result: Err(fault) }).await;
                     }

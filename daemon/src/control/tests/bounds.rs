@@ -160,6 +160,7 @@ fn listen(path: &Path) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::
         rule: AccessRule { mode: Mode::Dev, daemon_uid: rustix::process::getuid().as_raw() },
         daemon_id: "0190-daemon".into(),
         stop: stopped,
+        throttle: Arc::default(),
     };
     (tokio::spawn(accept(bound, common)), stop)
 }

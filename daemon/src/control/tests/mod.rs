@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod services;
 
 use std::sync::{
     Arc,
@@ -120,6 +121,7 @@ impl Rig {
             rule: AccessRule { mode: Mode::Run, daemon_uid: OWN },
             daemon_id: "0190-daemon".into(),
             stop: stopped,
+            throttle: Arc::default(),
         };
         let peer = Peer { uid, gid: uid, pid: Some(1) };
         let (reader, writer) = ours.into_split();

@@ -1,0 +1,210 @@
+//! Every request through a real client to the real services, with a small node behind them.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use aivonx_protocol::{
+    Client, ClientError, Event, Fault, FaultKind, Reply, Request, WireSecret,
+    job::JobState,
+    log::LogFilter,
+    node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
+    strategy::Strategy,
+};
+use tokio::{net::UnixStream, sync::watch};
+
+use super::{
+    super::{
+        Services,
+        access::{AccessRule, Mode, Peer},
+        session::{self, Common},
+    },
+    OWN, sample,
+};
+use crate::{
+    config::{Config, Live},
+    fleet::{Fleet, testing::FakeNode},
+    secrets::{MasterKey, Vault},
+    store::Store,
+    telemetry::Hub,
+};
+
+/// A client of a daemon's control side; the sender keeps the session alive.
+async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
+    let store = Store::open(&dir.join("store"), &Config::default().store).await.unwrap();
+    let master = MasterKey::load_or_generate(&dir.join("master.key")).unwrap();
+    let vault = Vault::open(master, &store).await.unwrap();
+    let health = Config::default().health;
+    let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
+    let Reply::Status(status) = sample("status") else { unreachable!() };
+    let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN };
+    let services =
+        Services { fleet, hub: Hub::default(), config, status: Arc::new(move || (*status).clone()), rule };
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let common = Common {
+        serve: Arc::new(services),
+        rule,
+        daemon_id: "0190-daemon".into(),
+        stop: stopped,
+        throttle: Arc::default(),
+    };
+    let (reader, writer) = ours.into_split();
+    let peer = Peer { uid: OWN, gid: OWN, pid: None };
+    tokio::spawn(session::run(common, peer, reader, writer));
+    let (reader, writer) = theirs.into_split();
+    (Client::over(reader, writer, "test 1").await.unwrap(), stop)
+}
+
+fn dev(dir: &Path) -> Live {
+    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+fn new_node(name: &str, url: String) -> NewNode {
+    NewNode {
+        name: name.into(),
+        url,
+        kind: None,
+        credential: Credential::Bearer(WireSecret::new("marked-secret".into())),
+        ca_pem: None,
+        server_name: None,
+        max_parallel: 0,
+        labels: std::collections::BTreeMap::default(),
+        force: false,
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FaultKind {
+    match result {
+        Err(ClientError::Fault(Fault { kind, .. })) => kind,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_managed_and_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
+    let fake = FakeNode::ollama(&["llama3:8b"]).await;
+    let mut changes = client.node_watch().await.unwrap();
+    let probe = client.node_add(new_node("gpu1", fake.url())).await.unwrap();
+    assert!(probe.healthy, "{}", probe.finding);
+    match changes.next().await {
+        Some(Ok(Event::Node(node))) => assert_eq!(node.id, probe.node.id),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(client.node_list().await.unwrap().len(), 1);
+    let seen = client.node_show("gpu1").await.unwrap();
+    assert_eq!(seen.credential, "bearer");
+    assert!(client.node_check(&seen.id).await.unwrap().healthy);
+
+    let change = NodeChange { max_parallel: Some(3), ..NodeChange::default() };
+    let changed = client.node_set("gpu1", Some(seen.revision), change.clone()).await.unwrap();
+    assert_eq!((changed.max_parallel, changed.revision), (3, seen.revision + 1));
+    assert_eq!(kind(client.node_set("gpu1", Some(seen.revision), change).await), FaultKind::Conflict);
+    let drained = client.node_set_state("gpu1", None, AdminState::Draining).await.unwrap();
+    assert_eq!(drained.admin_state, AdminState::Draining);
+    assert_eq!(kind(client.node_add(new_node("gpu1", fake.url())).await), FaultKind::Conflict);
+    assert_eq!(kind(client.node_show("gpu2").await), FaultKind::NotFound);
+
+    client.node_remove("gpu1", None).await.unwrap();
+    loop {
+        match changes.next().await {
+            Some(Ok(Event::NodeRemoved(id))) => break assert_eq!(id, probe.node.id),
+            Some(Ok(Event::Node(_))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(client.node_list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn models_are_pulled_as_jobs_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
+    let fake = FakeNode::ollama(&["llama3:8b"]).await;
+    client.node_add(new_node("gpu1", fake.url())).await.unwrap();
+    assert_eq!(client.model_list().await.unwrap().len(), 1);
+    assert_eq!(client.model_show("llama3:8b").await.unwrap().nodes[0].node, "gpu1");
+    assert_eq!(kind(client.model_show("none").await), FaultKind::NotFound);
+
+    let pull = fake.next_pull();
+    let job = client.model_pull("qwen3:4b", vec!["gpu1".into()], false).await.unwrap();
+    let mut steps = client.job_follow(&job.id).await.unwrap();
+    assert_eq!(client.job_show(&job.id).await.unwrap().id, job.id);
+    assert_eq!(client.job_list().await.unwrap().len(), 1);
+    pull.send(r#"{"status":"success"}"#.into()).unwrap();
+    drop(pull);
+    let mut last = None;
+    while let Some(step) = steps.next().await {
+        match step.unwrap() {
+            Event::Job(job) => last = Some(job.state),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(last, Some(JobState::Done));
+    assert_eq!(client.job_cancel(&job.id).await.unwrap().state, JobState::Done);
+    assert_eq!(kind(client.job_cancel("none").await), FaultKind::NotFound);
+    let mut nothing = client.job_follow("none").await.unwrap();
+    assert_eq!(kind(nothing.next().await.unwrap()), FaultKind::NotFound);
+
+    fake.answer("DELETE /api/delete", 200, "");
+    let removed = client.model_remove("llama3:8b", None).await.unwrap();
+    assert_eq!(removed.removed, ["gpu1"]);
+}
+
+#[tokio::test]
+async fn the_rest_answers_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
+    assert_eq!(client.status().await.unwrap().pid, 4711);
+    assert_eq!(client.strategy_show().await.unwrap(), Strategy::LeastActive);
+    client.strategy_set(Strategy::LowestLatency).await.unwrap();
+    assert_eq!(client.strategy_show().await.unwrap(), Strategy::LowestLatency);
+    assert!(client.config_show().await.unwrap().iter().any(|s| s.key == "data_dir"));
+    assert!(client.config_reload().await.unwrap().applied.is_empty());
+    assert!(client.log_recent(LogFilter::default(), 10).await.unwrap().events.is_empty());
+    let bad = LogFilter { grep: Some("(".into()), ..LogFilter::default() };
+    assert_eq!(kind(client.log_recent(bad.clone(), 1).await), FaultKind::Invalid);
+    let mut refused = client.log_follow(bad, 1).await.unwrap();
+    assert_eq!(kind(refused.next().await.unwrap()), FaultKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_file_changes_nothing_and_is_shown_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("aivonxd.toml");
+    std::fs::write(&file, "[health]\ninterval = \"20s\"\n").unwrap();
+    let (client, _stop) = daemon(dir.path(), Live::from_file(&file).unwrap()).await;
+    std::fs::write(&file, "[health]\nintervall = \"20s\"\n").unwrap();
+    let fault = client.config_reload().await.unwrap_err().to_string();
+    assert!(fault.contains("aivonxd.toml:2:1") && fault.contains('^'), "{fault}");
+    let setting = client.config_show().await.unwrap().into_iter().find(|s| s.key == "health.interval");
+    assert!(setting.unwrap().value.contains("20"));
+    std::fs::write(&file, "[health]\ninterval = \"30s\"\n").unwrap();
+    assert_eq!(client.config_reload().await.unwrap().applied, ["health.interval"]);
+}
+
+/// Whatever the daemon is asked, it answers: no request of the protocol is left without a handler.
+#[tokio::test]
+async fn every_request_has_a_handler() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
+    for request in Request::samples() {
+        let name = request.name();
+        // It would leave the loopback.
+        if matches!(request, Request::Node(NodeRequest::Add(_))) {
+            continue;
+        }
+        if matches!(name, "node.watch" | "log.follow" | "job.follow") {
+            drop(client.stream(request).await.unwrap());
+            continue;
+        }
+        match client.call(request).await {
+            Ok(_) => {}
+            Err(ClientError::Fault(fault)) => {
+                let bad = matches!(fault.kind, FaultKind::Internal | FaultKind::Unsupported);
+                assert!(!bad, "{name}: {fault}");
+            }
+            Err(other) => panic!("{name}: {other}"),
+        }
+    }
+}
