@@ -193,3 +193,25 @@ async fn connections_beyond_the_bound_are_told_so() {
     assert!(!path.exists(), "the socket is removed");
     assert!(matches!(clients[0].status().await, Err(ClientError::Closed(_))));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever a peer sends after its handshake, the session ends in order or by a named error: the join
+    /// would show a panic.
+    #[test]
+    fn arbitrary_frames_end_a_session_at_worst(
+        payloads in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..40), 0..20),
+    ) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let (mut raw, rest) = Rig::of(1000).raw().await;
+            for payload in payloads {
+                if frame::write(&mut raw.writer, &frame::seal_bytes(&payload).unwrap()).await.is_err() {
+                    break;
+                }
+            }
+            drop(raw);
+            let _ = rest.ended().await;
+        });
+    }
+}
