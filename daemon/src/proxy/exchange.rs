@@ -3,7 +3,7 @@
 
 use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
 use super::worker::Worker;
@@ -16,7 +16,9 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 pub(super) struct Exchange {
     pub(super) worker: Rc<Worker>,
-    pub(super) record: Box<AccessRecord>,
+    pub(super) record: AccessRecord,
+    /// Our id of the request, as it stands in headers.
+    pub(super) id: HeaderValue,
     began: Instant,
     told: bool,
 }
@@ -28,27 +30,19 @@ impl Exchange {
         method: &Method,
         headers: &HeaderMap,
     ) -> Self {
-        let record = AccessRecord {
-            request_id: Uuid::now_v7(),
-            client_request_id: client_request_id(headers),
-            client,
-            method: method.as_str().into(),
-            route: "unknown",
-            model: None,
-            node: None,
-            status: 0,
-            outcome: Outcome::ClientGone,
-            error: None,
-            retries: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            chunks: 0,
-            prompt_tokens: None,
-            output_tokens: None,
-            first_byte: None,
-            duration: std::time::Duration::ZERO,
-        };
-        Self { worker, record: Box::new(record), began: Instant::now(), told: false }
+        let request_id = Uuid::now_v7();
+        let mut record = AccessRecord::new(request_id, client, method.clone());
+        record.client_request_id = client_request_id(headers);
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut text));
+        // Hexadecimal digits and hyphens always make a header value.
+        let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { worker, record, id, began: Instant::now(), told: false }
+    }
+
+    /// Our id of the request as text.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
     }
 
     /// The first byte of the answer is on its way.
@@ -71,7 +65,8 @@ impl Exchange {
         self.record.outcome = outcome;
         self.record.duration = self.began.elapsed();
         self.worker.shared.requests.fetch_add(1, Ordering::Relaxed);
-        self.worker.tell((*self.record).clone());
+        let spent = AccessRecord::new(Uuid::nil(), self.record.client, Method::GET);
+        self.worker.tell(std::mem::replace(&mut self.record, spent));
     }
 }
 

@@ -45,7 +45,6 @@ pub(super) async fn forward(
         if call.route.ask_usage && streaming { call.peek.with_usage(&call.body.segments) } else { None };
     let strip = spliced.is_some();
     let body = spliced.as_deref().unwrap_or(&call.body.segments);
-    let request_id = header_value(&exchange.record.request_id.hyphenated().to_string());
     let want = Want { model, ollama: call.route.ollama, openai: call.route.openai };
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
@@ -57,11 +56,10 @@ pub(super) async fn forward(
         let node = lease.node().clone();
         exchange.record.node = Some(node.name.clone());
         flight.on_node(Some(node.clone()));
-        let headers = headers::to_node(call.headers, &node.endpoint, &request_id);
         let request = Outgoing {
-            prefix: &node.endpoint.prefix,
             path: call.route.path,
-            headers: &headers,
+            client: call.headers,
+            request_id: &exchange.id,
             body,
             connect_within: settings.connect,
         };
@@ -121,11 +119,6 @@ pub(super) async fn forward(
     Ok(answer(incoming, stream, strip, node_header, setup))
 }
 
-/// A header value of a text made here (ids, names checked at the door).
-pub(super) fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
-}
-
 fn answer(
     mut incoming: Incoming,
     stream: Stream,
@@ -135,7 +128,10 @@ fn answer(
 ) -> Answer {
     headers::from_node(&mut incoming.headers);
     if node_header {
-        incoming.headers.insert("x-aivonx-node", header_value(&setup.lease.node().name));
+        // Node names are checked when they are given, and always make a header value.
+        if let Ok(name) = HeaderValue::from_str(&setup.lease.node().name) {
+            incoming.headers.insert(headers::X_AIVONX_NODE, name);
+        }
     }
     // A streaming route answers with one object when it only loads or unloads a model, or refuses.
     let framed = match stream {

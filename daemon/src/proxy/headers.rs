@@ -6,7 +6,7 @@ use crate::fleet::Endpoint;
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's
 /// credentials travel in fields nobody can enumerate.
-const TO_NODE: [HeaderName; 6] = [
+static TO_NODE: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::ACCEPT,
     header::USER_AGENT,
@@ -15,21 +15,29 @@ const TO_NODE: [HeaderName; 6] = [
     HeaderName::from_static("openai-beta"),
 ];
 
-/// The head fields of a request to a node.
-pub(super) fn to_node(client: &HeaderMap, endpoint: &Endpoint, request_id: &HeaderValue) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(12);
-    out.insert(header::HOST, endpoint.authority.clone());
-    for name in TO_NODE {
-        if let Some(value) = client.get(&name) {
-            out.insert(name, value.clone());
+/// The node that answered.
+pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-node");
+
+/// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
+/// [`HeaderValue`]s, so none can break out of its line.
+pub(super) fn to_node(client: &HeaderMap, endpoint: &Endpoint, request_id: &HeaderValue, out: &mut Vec<u8>) {
+    let mut field = |name: &HeaderName, value: &HeaderValue| {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    field(&header::HOST, &endpoint.authority);
+    for name in &TO_NODE {
+        if let Some(value) = client.get(name) {
+            field(name, value);
         }
     }
-    out.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    out.insert(super::exchange::X_REQUEST_ID, request_id.clone());
+    field(&header::ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
+    field(&super::exchange::X_REQUEST_ID, request_id);
     if let Some((name, value)) = &endpoint.credential {
-        out.insert(name.clone(), value.clone());
+        field(name, value);
     }
-    out
 }
 
 /// Whether a field of a node's answer ends here: hop-by-hop fields (RFC 9110, 7.6.1), what speaks for the

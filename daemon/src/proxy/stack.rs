@@ -11,7 +11,7 @@ use super::{
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
-    forward::{Call, forward, header_value},
+    forward::{Call, forward},
     headers, host, local, manage,
     rescue::{Refusal, rescue},
 };
@@ -28,16 +28,15 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     // First of all the id and the clock: whatever happens below is recorded under them.
     let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, request.method(), request.headers());
     let dialect = Dialect::of_path(request.uri().path(), request.headers().contains_key("anthropic-version"));
-    let id = exchange.record.request_id.hyphenated().to_string();
     let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
         Ok(answer) => (answer, Outcome::Complete),
         Err(refusal) => {
             exchange.record.error = Some(refusal.to_string().into());
-            rescue(&refusal, dialect, &id)
+            rescue(&refusal, dialect, exchange.id())
         }
     };
     // Last, so that it stands on refusals too.
-    headers::on_every_answer(answer.headers_mut(), header_value(&id));
+    headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
         AnswerBody::Relay(relay) => relay.begin(exchange),

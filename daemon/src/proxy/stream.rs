@@ -174,8 +174,7 @@ impl Relay {
             if end == End::Cut || self.sized {
                 self.cut = true;
             } else {
-                let id = exchange.record.request_id.hyphenated().to_string();
-                self.out.push_back(self.dialect.stream_error(message, &id));
+                self.out.push_back(self.dialect.stream_error(message, exchange.id()));
             }
         }
         if self.out.is_empty() {

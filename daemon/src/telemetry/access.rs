@@ -65,7 +65,7 @@ pub struct AccessRecord {
     /// Address of the client.
     pub client: IpAddr,
     /// Method as received.
-    pub method: Box<str>,
+    pub method: http::Method,
     /// Route pattern (`/api/chat`, `/v1/models/:model`); `unknown` where none matched. Never the client's path.
     pub route: &'static str,
     /// Model as the catalogue names it; None when there is none or the fleet does not know it (so that a
@@ -95,4 +95,31 @@ pub struct AccessRecord {
     pub first_byte: Option<Duration>,
     /// From the request's head to the end.
     pub duration: Duration,
+}
+
+impl AccessRecord {
+    /// A request that has just begun; until something else is known, its client is taken to have left.
+    #[must_use]
+    pub fn new(request_id: Uuid, client: IpAddr, method: http::Method) -> Self {
+        Self {
+            request_id,
+            client_request_id: None,
+            client,
+            method,
+            route: "unknown",
+            model: None,
+            node: None,
+            status: 0,
+            outcome: Outcome::ClientGone,
+            error: None,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            chunks: 0,
+            prompt_tokens: None,
+            output_tokens: None,
+            first_byte: None,
+            duration: Duration::ZERO,
+        }
+    }
 }

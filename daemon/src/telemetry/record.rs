@@ -118,7 +118,7 @@ impl Record {
             // The names are shared with the snapshot.
             Body::Access(request) => {
                 let texts = [&request.client_request_id, &request.error];
-                request.method.len() + texts.into_iter().flatten().map(|t| t.len()).sum::<usize>()
+                request.method.as_str().len() + texts.into_iter().flatten().map(|t| t.len()).sum::<usize>()
             }
         };
         size_of::<Self>() + 16 + body

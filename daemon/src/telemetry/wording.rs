@@ -21,7 +21,7 @@ pub(crate) struct Sentence<'a>(pub(crate) &'a AccessRecord);
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.0;
-        f.write_str(&r.method)?;
+        f.write_str(r.method.as_str())?;
         f.write_str(" ")?;
         f.write_str(r.route)?;
         write!(f, " {}", r.status)?;

@@ -4,6 +4,7 @@ use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{Outgoing, framing::Framing};
+use crate::{fleet::Endpoint, proxy::headers::to_node};
 
 /// Largest head of an answer.
 pub(super) const LARGEST: usize = 64 << 10;
@@ -11,22 +12,18 @@ pub(super) const LARGEST: usize = 64 << 10;
 /// Most fields in the head of an answer.
 const FIELDS: usize = 100;
 
-/// The request's head as bytes. Values come from checked `HeaderValue`s and the path from the route table,
-/// so nothing can break out of its line.
-pub(super) fn write(request: &Outgoing<'_>) -> Vec<u8> {
+/// The request's head as bytes.
+pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(b"POST ");
-    out.extend_from_slice(request.prefix.as_bytes());
+    out.extend_from_slice(endpoint.prefix.as_bytes());
     out.extend_from_slice(request.path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in request.headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    to_node(request.client, endpoint, request.request_id, &mut out);
     let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
-    out.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes());
+    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(length.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
     out
 }
 

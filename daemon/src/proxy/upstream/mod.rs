@@ -44,12 +44,12 @@ impl SendError {
 
 /// A request to a node: everything but the body's bytes.
 pub(super) struct Outgoing<'a> {
-    /// Path prefix of the node.
-    pub(super) prefix: &'a str,
     /// The route's own path.
     pub(super) path: &'static str,
-    /// Head fields but for `Content-Length`.
-    pub(super) headers: &'a http::HeaderMap,
+    /// Head fields of the client's request.
+    pub(super) client: &'a http::HeaderMap,
+    /// Our id of the request.
+    pub(super) request_id: &'a http::HeaderValue,
     /// The body's segments.
     pub(super) body: &'a [bytes::Bytes],
     /// Time to connect, TLS included.

@@ -47,7 +47,7 @@ impl Upstream {
             Some(line) => line,
             None => Line::new(dial(&node.endpoint, request.connect_within).await?),
         };
-        let head = line.exchange(&request).await?;
+        let head = line.exchange(&request, &node.endpoint).await?;
         let body = NodeBody::new(line, head.framing, head.keep, node.id.clone(), node.endpoint.clone());
         Ok(Incoming { status: head.status, headers: head.headers, body })
     }

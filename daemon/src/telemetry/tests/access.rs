@@ -22,7 +22,7 @@ pub(super) fn record() -> AccessRecord {
         request_id: Uuid::from_u128(7),
         client_request_id: Some("mine".into()),
         client: [10, 0, 0, 9].into(),
-        method: "POST".into(),
+        method: http::Method::POST,
         route: "/api/chat",
         model: Some("llama3.2:latest".into()),
         node: Some("gpu1".into()),
