@@ -21,6 +21,7 @@ use crate::{
     args::{Args, Command, Dev},
     commands,
     config::{self, Mistakes},
+    control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
     lifecycle,
@@ -50,6 +51,8 @@ pub enum AppError {
     Fleet(#[from] FleetError),
     #[error(transparent)]
     Bind(#[from] proxy::BindError),
+    #[error(transparent)]
+    Control(#[from] control::BindError),
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
 }
@@ -76,9 +79,9 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Dev(args) => {
             let dir = dev::directory(args.dir.as_deref())?;
             let live = dev::configuration(&dir, args.listen)?;
-            serve(live, crate::facts::Mode::Dev, Some(args))
+            serve(live, Mode::Dev, Some(args))
         }
-        Command::Run { config } => serve(config::Live::from_file(&config)?, crate::facts::Mode::Run, None),
+        Command::Run { config } => serve(config::Live::from_file(&config)?, Mode::Run, None),
         Command::Check { print_default: true, .. } => commands::print_default(),
         Command::Check { config, .. } => commands::check(&config),
         Command::Recover(args) => commands::recover(&args),
@@ -86,7 +89,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
 }
 
 /// Starts the control plane's runtime and serves until told to stop.
-fn serve(live: config::Live, mode: crate::facts::Mode, dev: Option<Dev>) -> Result<(), AppError> {
+fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppError> {
     let config = live.get();
     let mut notes = Vec::new();
     if let Err(e) = lifecycle::no_core_dumps() {
@@ -97,7 +100,7 @@ fn serve(live: config::Live, mode: crate::facts::Mode, dev: Option<Dev>) -> Resu
         Err(e) => notes.push(e.to_string()),
     }
     make_private(&config.data_dir)?;
-    let telemetry = telemetry::init(&config.log, &config.data_dir, mode == crate::facts::Mode::Dev)?;
+    let telemetry = telemetry::init(&config.log, &config.data_dir, mode == Mode::Dev)?;
     for note in notes {
         tracing::warn!(event = "start", "{note}");
     }
@@ -127,7 +130,7 @@ fn make_private(dir: &Path) -> Result<(), AppError> {
 
 async fn live_and_die(
     live: config::Live,
-    mode: crate::facts::Mode,
+    mode: Mode,
     dev: Option<Dev>,
     telemetry: &Telemetry,
 ) -> Result<(), AppError> {
@@ -165,6 +168,23 @@ async fn live_and_die(
     });
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
 
+    let socket = control::Bound::bind(&config.control)?;
+    let services = Arc::new(Services {
+        fleet: fleet.clone(),
+        hub: telemetry.hub(),
+        config: live.clone(),
+        status: facts::status(
+            &shared,
+            &live,
+            mode,
+            &addresses,
+            store.settings().daemon_id(),
+            telemetry.sink(),
+        ),
+        rule: AccessRule { mode, daemon_uid: rustix::process::geteuid().as_raw() },
+    });
+    let (close_control, control_closed) = watch::channel(false);
+    let control = tokio::spawn(control::serve(socket, services, control_closed));
     let watchdog = tokio::spawn(lifecycle::watchdog(|| true));
     follow_config(&live, &shared, &fleet);
 
@@ -193,6 +213,8 @@ async fn live_and_die(
     if !ended {
         let _ = gone.await;
     }
+    let _ = close_control.send(true);
+    let _ = control.await;
     watchdog.abort();
     fleet.stop().await;
     store.close().await?;

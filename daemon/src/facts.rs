@@ -13,6 +13,7 @@ use aivonx_protocol::{
 
 use crate::{
     config,
+    control::Mode,
     fleet::Snapshot,
     proxy::{Phase, Shared},
     store::Store,
@@ -69,7 +70,7 @@ pub(crate) fn status(
             daemon_id: daemon_id.clone(),
             pid: std::process::id(),
             started: millis(SystemTime::now() - shared.started.elapsed()),
-            mode: mode.name().to_owned(),
+            mode: if mode == Mode::Dev { "dev" } else { "run" }.to_owned(),
             access: "open".to_owned(),
             draining: *shared.phase.borrow() != Phase::Running,
             listen: listen.clone(),
@@ -107,15 +108,4 @@ fn warnings(snapshot: &Snapshot, config: &config::Config) -> Vec<String> {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Mode {
-    Dev,
-    Run,
-}
-impl Mode {
-    fn name(self) -> &'static str {
-        if self == Mode::Dev { "dev" } else { "run" }
-    }
 }

@@ -45,8 +45,13 @@ impl Line {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn exchange(&mut self, request: &Outgoing<'_>, endpoint: &Endpoint) -> Result<Head, SendError> {
-        let mut sending = Sending { head: head::write(request, endpoint).into(), body: request.body, next: 0, sent: 0 };
+    pub(super) async fn exchange(
+        &mut self,
+        request: &Outgoing<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<Head, SendError> {
+        let mut sending =
+            Sending { head: head::write(request, endpoint).into(), body: request.body, next: 0, sent: 0 };
         std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
     }
 
