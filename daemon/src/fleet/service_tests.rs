@@ -174,6 +174,25 @@ async fn a_node_that_does_not_answer_waits_in_standby_and_enters_when_it_does() 
 }
 
 #[tokio::test]
+async fn nodes_are_checked_by_themselves_at_the_pace_set() {
+    let rig = Rig::new().await;
+    let address = nobody().await;
+    rig.fleet.add(new("gpu1", &format!("http://{address}"))).await.unwrap();
+    let node = FakeNode::at(&address).await;
+    node.become_ollama(&["m"]);
+    let mut events = rig.fleet.watch();
+    rig.fleet.set_health(Health { interval: Duration::from_millis(5), ..HEALTH });
+    let mut until = async |pool| {
+        while !matches!(events.recv().await.unwrap(), Event::Node(node) if node.pool == pool) {}
+    };
+    until(Pool::Active).await;
+    node.answer("GET /api/version", 503, "");
+    until(Pool::Standby).await;
+    node.become_ollama(&["m"]);
+    until(Pool::Active).await;
+}
+
+#[tokio::test]
 async fn failures_and_successes_in_a_row_move_a_node() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m"]).await;
@@ -292,6 +311,32 @@ async fn changes_keep_the_endpoint_unless_it_moves() {
     assert_eq!((set.pool, set.models.len()), (Pool::Standby, 0));
     let bad = NodeChange { url: Some("http://[fe80::1]:11434".into()), ..NodeChange::default() };
     assert_eq!(fault(rig.fleet.set("gpu-a", None, bad).await).1, "url");
+}
+
+#[tokio::test]
+async fn a_node_behind_tls_is_trusted_by_its_own_ca_and_name() {
+    let rig = Rig::new().await;
+    let (node, ca_pem) = FakeNode::tls("gpu.example").await;
+    let url = format!("https://{}", node.address);
+    let unknown = rig.fleet.add(new("unknown", &url)).await.unwrap();
+    assert!(unknown.finding.contains("TLS handshake failed"), "{}", unknown.finding);
+    let ca_pem = Some(ca_pem);
+    let misnamed = rig.fleet.add(NewNode { ca_pem: ca_pem.clone(), ..new("misnamed", &url) }).await.unwrap();
+    assert!(misnamed.finding.contains("TLS handshake failed"), "{}", misnamed.finding);
+
+    let server_name = Some("gpu.example".to_owned());
+    let right = NewNode { ca_pem, server_name, ..new("gpu1", &url) };
+    let probe = rig.fleet.add(right).await.unwrap();
+    assert!(probe.healthy && probe.node.custom_ca, "{}", probe.finding);
+    let hot = rig.fleet.hot();
+    let endpoint = || hot.load().nodes.iter().find(|n| n.pool == Pool::Active).unwrap().endpoint.clone();
+    let before = endpoint();
+    let change = NodeChange { max_parallel: Some(2), ..NodeChange::default() };
+    rig.fleet.set("gpu1", None, change).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &endpoint()), "the same CA is the same TLS set-up");
+
+    let change = NodeChange { server_name: Some(None), ..NodeChange::default() };
+    assert_eq!(rig.fleet.set("gpu1", None, change).await.unwrap().pool, Pool::Standby);
 }
 
 #[tokio::test]

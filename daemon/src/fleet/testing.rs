@@ -16,11 +16,14 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use rustls::{ServerConfig, crypto::ring};
+use rustls_pki_types::PrivateKeyDer;
 use tokio::{
     net::TcpListener,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// What a fake node was asked.
 #[derive(Debug, Clone)]
@@ -61,8 +64,28 @@ impl FakeNode {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
-        let task = tokio::spawn(serve(listener, state.clone()));
+        let task = tokio::spawn(serve(listener, None, state.clone()));
         Self { address, state, task }
+    }
+
+    /// An Ollama behind TLS with a certificate of its own, good for `name`, and that certificate as PEM.
+    pub(crate) async fn tls(name: &str) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let task = tokio::spawn(serve(listener, Some(acceptor), state.clone()));
+        let node = Self { address, state, task };
+        node.become_ollama(&["m:latest"]);
+        (node, made.cert.pem())
     }
 
     /// An Ollama 0.14.0 that has `models`.
@@ -114,14 +137,21 @@ impl FakeNode {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
-        let state = state.clone();
+        let (state, tls) = (state.clone(), tls.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| answer(state.clone(), request));
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let http = http1::Builder::new();
+            let _ = match tls {
+                None => http.serve_connection(TokioIo::new(stream), service).await,
+                Some(tls) => {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    http.serve_connection(TokioIo::new(stream), service).await
+                }
+            };
         });
     }
 }
