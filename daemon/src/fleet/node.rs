@@ -67,6 +67,7 @@ pub struct Live {
     latency_us: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
+    suspect: AtomicBool,
     retired: AtomicBool,
     ended: Notify,
 }
@@ -106,6 +107,12 @@ impl Live {
     /// Counts a failed attempt.
     pub fn count_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes a success; whether it is the first after a failure, on whatever thread that was.
+    pub fn recovers(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed) && self.suspect.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the node was removed: what still runs on it has to end. Cheap; fit for polling.

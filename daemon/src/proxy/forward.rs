@@ -63,10 +63,7 @@ pub(super) async fn forward(
             body,
             connect_within: settings.connect,
         };
-        let sent = flight.watch(worker.upstream.send(&node, request, fresh)).await.map_err(|verdict| {
-            worker.failed_by(&node, verdict);
-            VerdictError(verdict)
-        })?;
+        let sent = flight.watch(worker.upstream.send(&node, request, fresh)).await.map_err(VerdictError)?;
         let more = exchange.record.retries < settings.retries;
         match sent {
             Ok(incoming) => {

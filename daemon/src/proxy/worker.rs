@@ -11,7 +11,7 @@ use std::{
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
 
 use super::{
-    clock::{Flight, TICK, Verdict, ticks},
+    clock::{Flight, TICK, ticks},
     conn::{self, ConnContext, ConnState, Counted},
     listener::{ACCEPT_PAUSE, Bound},
     shared::{Phase, Shared},
@@ -33,8 +33,6 @@ pub(super) struct Worker {
     flights: RefCell<Vec<Rc<Flight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
-    /// Nodes that failed here and have not succeeded since: only those are reported as well again.
-    suspects: RefCell<Vec<Arc<str>>>,
 }
 
 impl Worker {
@@ -61,28 +59,12 @@ impl Worker {
     /// Reports a failed attempt to the fleet.
     pub(super) fn failed(&self, node: &Node, why: &str) {
         node.live.count_failure();
-        let mut suspects = self.suspects.borrow_mut();
-        if !suspects.contains(&node.id) {
-            suspects.push(node.id.clone());
-        }
         self.shared.fleet.report(&node.id, false, Some(why.to_owned()));
-    }
-
-    /// Reports an attempt that ended by a verdict, if that is the node's failure.
-    pub(super) fn failed_by(&self, node: &Node, verdict: Verdict) {
-        if matches!(verdict, Verdict::TimedOut(_)) {
-            self.failed(node, super::body::verdict_text(verdict));
-        }
     }
 
     /// Reports a success, if the node had failed before.
     pub(super) fn succeeded(&self, node: &Node) {
-        let mut suspects = self.suspects.borrow_mut();
-        if suspects.is_empty() {
-            return;
-        }
-        if let Some(at) = suspects.iter().position(|id| *id == node.id) {
-            suspects.swap_remove(at);
+        if node.live.recovers() {
             self.shared.fleet.report(&node.id, true, None);
         }
     }
@@ -183,7 +165,6 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>) {
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),
-        suspects: RefCell::default(),
     });
     for door in doors {
         tokio::task::spawn_local(accept(worker.clone(), door));

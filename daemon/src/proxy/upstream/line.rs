@@ -73,10 +73,11 @@ impl Line {
                 Poll::Pending => break,
             }
         }
-        if sending.is_over() && failed.is_none() {
-            if let Poll::Ready(Err(e)) = Pin::new(&mut self.stream).poll_flush(cx) {
-                failed = Some(e);
-            }
+        if sending.is_over()
+            && failed.is_none()
+            && let Poll::Ready(Err(e)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            failed = Some(e);
         }
         loop {
             let early = !sending.is_over();
