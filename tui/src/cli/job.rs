@@ -76,7 +76,11 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
                 let (id, subject) = (safe(&job.id), safe(&job.subject));
                 match job.state {
                     JobState::Running => out.line(format_args!("Job {id} ({subject}) is being cancelled.")),
-                    state => out.line(format_args!("Job {id} ({subject}) is {}.", progress::state(state))),
+                    JobState::Cancelled => out.line(format_args!("Job {id} ({subject}) is cancelled.")),
+                    state => out.line(format_args!(
+                        "Job {id} ({subject}) was over already: {}.",
+                        progress::state(state)
+                    )),
                 }
             })
         }

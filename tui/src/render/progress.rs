@@ -86,8 +86,10 @@ impl Progress {
             let step = share(target.completed, target.total).map(|share| share / STEP);
             // The status of a download names each blob anew, which is progress as well.
             let now = (target.state, step, target.status.clone());
-            if self.said.get(&target.node) != Some(&now) {
-                let _ = writeln!(text, "{}  {}", safe(&target.node), describe(target, false));
+            let nothing = target.state == JobState::Running && step.is_none() && target.status.is_empty();
+            if !nothing && self.said.get(&target.node) != Some(&now) {
+                let line = format!("{}  {}", safe(&target.node), describe(target, false));
+                let _ = writeln!(text, "{}", line.trim_end());
                 self.said.insert(target.node.clone(), now);
             }
         }
@@ -101,7 +103,9 @@ fn describe(target: &JobTarget, bar: bool) -> String {
         JobState::Failed => format!("failed: {}", safe(target.error.as_deref().unwrap_or("no reason given"))),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Running => {
-            let Some(share) = share(target.completed, target.total) else { return safe(&target.status) };
+            let Some(share) = share(target.completed, target.total) else {
+                return if target.status.is_empty() { "waiting".to_owned() } else { safe(&target.status) };
+            };
             let sizes = format!("{share:>3}%  {} of {}", bytes(target.completed), bytes(target.total));
             if bar {
                 let full = usize::try_from(share).unwrap_or(0) * BAR / 100;
@@ -136,6 +140,15 @@ mod tests {
         let mut progress = Progress::new(false, None);
         let text: String = (0..=100).map(|part| progress.step(&job(part * 46_612_246))).collect();
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_node_that_has_not_answered_yet() {
+        let mut job = job(0);
+        (job.targets[0].status, job.targets[0].total) = (String::new(), 0);
+        job.targets.truncate(1);
+        assert_eq!(Progress::new(false, None).step(&job), "");
+        assert!(Progress::new(true, None).step(&job).contains("gpu1  waiting"));
     }
 
     #[test]

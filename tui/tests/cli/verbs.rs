@@ -253,7 +253,7 @@ fn a_sick_node_makes_check_fail() {
     // Added all the same: that is what was asked for.
     let ran = fake.run("node add gpu1 http://x --kind ollama --force");
     assert_eq!(ran.code, Some(0));
-    assert!(ran.out.contains("standby"), "{}", ran.out);
+    assert!(ran.out.contains("aivonx node check gpu1"), "{}", ran.out);
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn wait(
                 span(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
             ))
             .with_hint(format!(
-                "Wait on: aivonx node drain {0} --wait. End them: aivonx node remove {0}",
+                "Wait on: aivonx node drain {0} --wait. Undo: aivonx node enable {0}",
                 node.name
             )));
         }

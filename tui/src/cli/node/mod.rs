@@ -163,8 +163,7 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
     context.out.show(&probe, |out| {
         out.line(format_args!("Added {}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
         if !probe.healthy {
-            out.line("It stays in standby and is taken in as soon as it answers.")?;
-            out.line(format_args!("Check it now: aivonx node check {}", safe(&probe.node.name)))?;
+            out.line(format_args!("Check it again: aivonx node check {}", safe(&probe.node.name)))?;
         }
         Ok(())
     })
