@@ -13,7 +13,7 @@ use super::{
     mistake::quote,
     model::{Config, Listen},
     suggest::nearest,
-    table::{Key, LISTEN, LISTEN_KEYS, SECTIONS, dotted},
+    table::{Key, LISTEN, LISTEN_KEYS, SECTIONS, accepted_tables, dotted},
 };
 
 /// What was read.
@@ -43,7 +43,15 @@ pub(super) fn read(root: &DeTable<'_>) -> Read {
         } else if let Some(section) = SECTIONS.iter().find(|section| section.name == word) {
             match value.get_ref() {
                 DeValue::Table(table) => read.keys(word, "", table, section.keys, &mut config),
-                other => read.not_a_table(word, name, other),
+                other => {
+                    read.not_a_table(word, name, other);
+                    // What stands in `[[section]]` is judged all the same.
+                    for item in other.as_array().into_iter().flat_map(|array| array.iter()) {
+                        if let DeValue::Table(table) = item.get_ref() {
+                            read.keys(word, "", table, section.keys, &mut config);
+                        }
+                    }
+                }
             }
         } else if let Some(key) = top.iter().find(|key| key.name == word) {
             read.key("", key, value, &mut config);
@@ -63,6 +71,9 @@ impl Read {
             let what = wrong_type(value.get_ref(), "a list of tables").what;
             self.bad.insert(LISTEN.into());
             self.finds.push(find(value.span(), format!("{LISTEN} {what}")));
+            if let DeValue::Table(table) = value.get_ref() {
+                self.keys(LISTEN, "", table, LISTEN_KEYS, &mut Listen::default());
+            }
             return;
         };
         if array.is_empty() {
@@ -88,7 +99,7 @@ impl Read {
     }
 
     /// Reads the keys of `[section]`; `prefix` names an element of an array.
-    fn keys<Root>(
+    fn keys<Root: Default>(
         &mut self,
         section: &str,
         prefix: &str,
@@ -105,7 +116,7 @@ impl Read {
         }
     }
 
-    fn key<Root>(&mut self, prefix: &str, key: &Key<Root>, value: &Value<'_>, root: &mut Root) {
+    fn key<Root: Default>(&mut self, prefix: &str, key: &Key<Root>, value: &Value<'_>, root: &mut Root) {
         let dotted = dotted(prefix, key.name);
         self.places.insert(dotted.clone(), value.span());
         let Err(problems) = (key.read)(root, value) else { return };
@@ -114,7 +125,7 @@ impl Read {
                 span: problem.span.unwrap_or_else(|| value.span()),
                 what: format!("{dotted} {}", problem.what),
                 accepted: Some((key.accepted)()),
-                fix: problem.fix,
+                fix: Some(problem.fix.unwrap_or_else(|| key.fallback())),
             });
         }
         self.bad.insert(dotted);
@@ -156,13 +167,10 @@ impl Read {
             _ => false,
         };
         let (noun, accepted, near) = if is_table {
-            let all: Vec<String> = std::iter::once(format!("[[{LISTEN}]]"))
-                .chain(sections().map(|s| format!("[{s}]")))
-                .collect();
             let near = nearest(word, sections().chain([LISTEN]));
             let near =
                 near.map(|near| if near == LISTEN { format!("[[{near}]]") } else { format!("[{near}]") });
-            ("table", all.join(", "), near)
+            ("table", accepted_tables(), near)
         } else {
             let near = nearest(word, keys()).map(str::to_owned);
             ("key", format!("{}, then tables", keys().collect::<Vec<_>>().join(", ")), near)
@@ -193,4 +201,64 @@ fn elsewhere(word: &str, section: &str) -> Option<String> {
     } else {
         format!("{word} belongs under [{}]", known.name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load::parse;
+
+    fn complaint(text: &str) -> String {
+        let mistakes = parse(Path::new("f"), text).unwrap_err();
+        assert_eq!(mistakes.count(), 1, "{mistakes}");
+        mistakes.to_string()
+    }
+
+    /// No key takes a date.
+    #[test]
+    fn every_key_refuses_a_wrong_type_and_says_what_it_accepts() {
+        for section in &SECTIONS {
+            let header =
+                if section.name.is_empty() { String::new() } else { format!("[{}]\n", section.name) };
+            for key in section.keys {
+                let told = complaint(&format!("{header}{} = 1979-05-27\n", key.name));
+                let name = dotted(section.name, key.name);
+                assert!(told.contains(&format!("{name} is a datetime, not ")), "{told}");
+                assert!(told.contains(&format!("= accepted: {}", (key.accepted)())), "{told}");
+            }
+        }
+        for key in LISTEN_KEYS {
+            let told = complaint(&format!("[[listen]]\n{} = 1979-05-27\n", key.name));
+            assert!(told.contains(&format!("listen[0].{} is a datetime", key.name)), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_misspelt_key_is_recognised() {
+        for section in &SECTIONS[1..] {
+            for key in section.keys {
+                let slip = format!("{}x", key.name);
+                let told = complaint(&format!("[{}]\n{slip} = 1\n", section.name));
+                assert!(told.contains(&format!("did you mean {}?", key.name)), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_table_is_sent_home() {
+        assert!(complaint("retries = 1").contains("retries belongs under [proxy]"));
+        assert!(complaint("[log]\naddress = \"127.0.0.1:1\"").contains("address belongs under [[listen]]"));
+        assert!(complaint("[log]\ndata_dir = \"/x\"").contains("at the top of the file"));
+    }
+
+    #[test]
+    fn the_default_listener_stands_only_without_another() {
+        let listens = |text| parse(Path::new("f"), text).unwrap().config.listen;
+        assert_eq!(listens(""), [Listen::default()]);
+        assert_eq!(listens("[[listen]]\naddress = \"[::1]:80\"").len(), 1);
+        assert_eq!(listens("listen = [{ address = \"[::1]:80\" }, { diagnostics = true }]").len(), 2);
+        assert!(complaint("listen = []").contains("empty"));
+    }
 }

@@ -63,10 +63,15 @@ fn integer(value: &DeValue<'_>) -> Option<i128> {
     value.as_integer().and_then(|i| i128::from_str_radix(i.as_str(), i.radix()).ok())
 }
 
+/// The texts are in the file's notation.
 fn out_of_range(shown: &str, min: &str, max: &str, below: bool) -> Problem {
-    let (side, bound) =
-        if below { ("less than the least allowed", min) } else { ("more than the most allowed", max) };
-    Problem::new(format!("is {shown}, {side}, {bound}"))
+    if below {
+        Problem::new(format!("is {shown}, less than the least allowed, {min}"))
+            .fix(format!("write {min} or more"))
+    } else {
+        Problem::new(format!("is {shown}, more than the most allowed, {max}"))
+            .fix(format!("write {max} or less"))
+    }
 }
 
 /// A whole number in a range.
@@ -80,7 +85,7 @@ impl<T: TryFrom<u32> + Copy + fmt::Display> Kind<T> for Count {
             let problem = wrong_type(value, "a whole number");
             let unquoted = value.as_str().and_then(|s| s.trim().parse::<u32>().ok());
             return match unquoted {
-                Some(n) => problem.fix(format!("write {n} without quotes")).one(),
+                Some(n) => problem.fix(format!("write {n}, without quotes")).one(),
                 None => problem.one(),
             };
         };
@@ -121,7 +126,7 @@ impl<T: TryFrom<u64> + TryInto<u64> + Copy> Kind<T> for Size {
         };
         Some(bytes).filter(|b| (self.0..=self.1).contains(b)).and_then(|b| T::try_from(b).ok()).ok_or_else(
             || {
-                let show = units::show_size;
+                let show = |bytes| quoted(&units::show_size(bytes));
                 vec![out_of_range(&show(bytes), &show(self.0), &show(self.1), bytes < self.0)]
             },
         )
@@ -133,7 +138,7 @@ impl<T: TryFrom<u64> + TryInto<u64> + Copy> Kind<T> for Size {
 
     fn accepted(&self) -> String {
         format!(
-            "a size from {} to {}, such as \"64MiB\" (B, KiB, MiB, GiB, TiB), or a number of bytes",
+            "a size from \"{}\" to \"{}\" (B, KiB, MiB, GiB, TiB), or a number of bytes",
             units::show_size(self.0),
             units::show_size(self.1)
         )
@@ -168,7 +173,7 @@ impl Kind<Duration> for Time {
             value => {
                 let problem = wrong_type(value, "a duration");
                 return match integer(value) {
-                    Some(0) => problem.fix("write \"0\""),
+                    Some(0) if self.none || self.min.is_zero() => problem.fix("write \"0\""),
                     Some(n) if n > 0 => problem.fix(format!("write \"{n}s\" if seconds are meant")),
                     _ => problem,
                 }
@@ -178,7 +183,7 @@ impl Kind<Duration> for Time {
         if self.none && time.is_zero() || (self.min..=self.max).contains(&time) {
             return Ok(time);
         }
-        let show = units::show_time;
+        let show = |time| quoted(&units::show_time(time));
         out_of_range(&show(time), &show(self.min), &show(self.max), time < self.min).one()
     }
 
@@ -189,7 +194,7 @@ impl Kind<Duration> for Time {
     fn accepted(&self) -> String {
         let (min, max) = (units::show_time(self.min), units::show_time(self.max));
         let none = if self.none { ", or \"0\" for none" } else { "" };
-        format!("a duration from {min} to {max}, such as \"250ms\", \"10s\", \"5min\", \"1h\"{none}")
+        format!("a duration from \"{min}\" to \"{max}\" (ms, s, min, h, d){none}")
     }
 }
 
@@ -200,12 +205,12 @@ fn unit_problem(text: &str, error: UnitError, noun: &str) -> Problem {
         UnitError::TooLarge => Problem::new(format!("is {shown}, which is too large to count")),
         UnitError::NoUnit(n) => {
             let unit = if noun == "size" { "B" } else { "s" };
-            Problem::new(format!("is {shown}, which has no unit"))
+            Problem::new(format!("is {shown}, without a unit"))
                 .fix(format!("write \"{n}{unit}\" if that is meant"))
         }
         UnitError::Unit { unit, meant } => {
             let problem =
-                Problem::new(format!("is {shown}, whose unit {} is none of a {noun}", quote(&unit)));
+                Problem::new(format!("is {shown}, but there is no unit {} of a {noun}", quote(&unit)));
             match meant {
                 Some(meant) => problem.fix(format!("write \"{meant}\"")),
                 None => problem,
@@ -226,8 +231,8 @@ impl Kind<bool> for Flag {
         let problem = wrong_type(value.get_ref(), "true or false");
         let word = value.get_ref().as_str().map(str::to_lowercase);
         match word.as_deref() {
-            Some("true" | "yes" | "on" | "1") => problem.fix("write true without quotes").one(),
-            Some("false" | "no" | "off" | "0") => problem.fix("write false without quotes").one(),
+            Some("true" | "yes" | "on" | "1") => problem.fix("write true, without quotes").one(),
+            Some("false" | "no" | "off" | "0") => problem.fix("write false, without quotes").one(),
             _ => problem.one(),
         }
     }

@@ -158,3 +158,109 @@ impl Live {
         self.inner.origins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    struct Written {
+        dir: tempfile::TempDir,
+    }
+
+    impl Written {
+        fn new(text: &str) -> (Self, Live) {
+            let written = Self { dir: tempfile::tempdir().unwrap() };
+            written.write(text);
+            let live = Live::from_file(&written.path()).unwrap();
+            (written, live)
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("aivonxd.toml")
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(self.path(), text).unwrap();
+        }
+    }
+
+    fn setting(live: &Live, key: &str) -> (String, String) {
+        let found = live.show().into_iter().find(|setting| setting.key == key).unwrap();
+        (found.value, found.origin)
+    }
+
+    #[test]
+    fn shows_every_key_with_its_origin() {
+        let (written, live) =
+            Written::new("[limits]\nbody_bytes = 1048576\n[[listen]]\n[[listen]]\naddress='[::1]:0'");
+        let file = written.path().display().to_string();
+        assert_eq!(setting(&live, "limits.body_bytes"), ("\"1MiB\"".into(), format!("{file}:2")));
+        assert_eq!(setting(&live, "limits.connections"), ("10000".into(), "default".into()));
+        assert_eq!(setting(&live, "listen[0].address"), ("\"127.0.0.1:11435\"".into(), "default".into()));
+        assert_eq!(setting(&live, "listen[1].address"), ("\"[::1]:0\"".into(), format!("{file}:5")));
+        let keys: usize = SECTIONS.iter().map(|section| section.keys.len()).sum();
+        assert_eq!(live.show().len(), keys + 2 * LISTEN_KEYS.len());
+    }
+
+    #[test]
+    fn reload_applies_what_is_safe_and_keeps_the_rest_running() {
+        let (written, live) = Written::new("[proxy]\nretries = 1\nthreads = 2\n");
+        let mut watched = live.subscribe();
+        watched.mark_unchanged();
+        written.write(
+            "data_dir = '/new'\n[[listen]]\naddress = '127.0.0.1:1'\n[proxy]\nretries = 0\nthreads = 3\n[log]\nlevel = 'debug'\n",
+        );
+        let done = live.reload().unwrap();
+        assert_eq!(done.applied, ["proxy.retries", "log.level"]);
+        assert_eq!(done.needs_restart, ["listen", "data_dir", "proxy.threads"]);
+        assert!(watched.has_changed().unwrap());
+        let config = watched.borrow_and_update().clone();
+        assert_eq!((config.proxy.retries, config.proxy.threads, config.log.level.as_str()), (0, 2, "debug"));
+        assert_eq!(
+            (&config.data_dir, &config.listen),
+            (&Config::default().data_dir, &Config::default().listen)
+        );
+        let file = written.path().display().to_string();
+        assert_eq!(setting(&live, "proxy.threads"), ("2".into(), format!("{file}:3")));
+        assert_eq!(setting(&live, "log.level"), ("\"debug\"".into(), format!("{file}:8")));
+        assert_eq!(setting(&live, "listen[0].address").1, "default");
+        // What waits is listed until the restart.
+        let again = live.reload().unwrap();
+        assert_eq!((again.applied.len(), again.needs_restart.len()), (0, 3));
+        assert!(!watched.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_mistake_changes_nothing() {
+        let (written, live) = Written::new("[proxy]\nretries = 1\n");
+        let before = (live.get(), live.show());
+        written.write("[proxy]\nretries = 0\nthreads = -1\n");
+        assert_eq!(live.reload().unwrap_err().count(), 1);
+        fs::remove_file(written.path()).unwrap();
+        assert!(live.reload().unwrap_err().to_string().contains("no such file"));
+        assert_eq!((live.get(), live.show()), before);
+    }
+
+    #[test]
+    fn a_body_larger_than_the_running_budget_waits_for_it() {
+        let (written, live) = Written::new("[limits]\nbody_bytes = '1MiB'\nbody_budget_bytes = '2MiB'\n");
+        written.write("[limits]\nbody_bytes = '4MiB'\nbody_budget_bytes = '8MiB'\n");
+        let done = live.reload().unwrap();
+        assert_eq!(done.needs_restart, ["limits.body_bytes", "limits.body_budget_bytes"]);
+        assert_eq!(live.get().limits.body_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn dev_needs_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = Live::dev(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let config = live.get();
+        assert_eq!(config.control.socket, dir.path().join("control.sock"));
+        assert!(config.access.allow_model_management && config.listen[0].diagnostics);
+        assert_eq!(setting(&live, "listen[0].address"), ("\"127.0.0.1:0\"".into(), "command line".into()));
+        assert_eq!(setting(&live, "access.mode").1, "default");
+        assert_eq!(live.reload().unwrap(), Reloaded { applied: Vec::new(), needs_restart: Vec::new() });
+    }
+}

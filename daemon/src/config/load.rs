@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Largest file that is read, bytes.
-const LARGEST: u64 = 1 << 20;
+const LARGEST: u64 = 256 << 10;
 
 /// A configuration without mistakes.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,15 +55,18 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
 
 /// Validates the text of a file.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
-    let (root, errors) = DeTable::parse_recoverable(text);
-    let mut finds = syntax::mistakes(text, &errors);
-    let broken: Vec<usize> = finds.iter().map(|find| line_of(text, find.span.start)).collect();
-    let read = document::read(root.get_ref());
-    // What the parser made of a broken line says nothing about what was meant.
-    finds.extend(read.finds.into_iter().filter(|find| !broken.contains(&line_of(text, find.span.start))));
-    if broken.is_empty() {
-        finds.extend(check::mistakes(&read.config, &read.places, &read.bad));
+    let repaired = syntax::repair(text);
+    let (root, _) = DeTable::parse_recoverable(&repaired.text);
+    let mut read = document::read(root.get_ref());
+    read.bad.extend(repaired.bad.iter().cloned());
+    let mut finds = read.finds;
+    finds.extend(check::mistakes(&read.config, &read.places, &read.bad));
+    // What was made of a broken line says nothing about what was meant.
+    finds.retain(|find| !repaired.changed.contains(&line_of(&repaired.text, find.span.start)));
+    for find in &mut finds {
+        find.span = repaired.original(text, find.span.start)..repaired.original(text, find.span.end);
     }
+    finds.extend(repaired.finds);
     if finds.is_empty() {
         return Ok(Loaded { config: read.config, origins: origins(path, text, &read.places) });
     }

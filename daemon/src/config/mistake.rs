@@ -34,16 +34,17 @@ impl Mistakes {
 }
 
 impl fmt::Display for Mistakes {
-    /// One block a mistake, an empty line between them, and the count if there are several.
+    /// How many, then one block a mistake with an empty line between; a file that cannot be read has one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.found.iter().any(|mistake| mistake.spot.is_some()) {
+            let s = if self.count() == 1 { "" } else { "s" };
+            write!(f, "{} mistake{s} in {}\n\n", self.count(), self.file)?;
+        }
         for (at, mistake) in self.found.iter().enumerate() {
             if at > 0 {
                 f.write_str("\n\n")?;
             }
             mistake.write(f, &self.file)?;
-        }
-        if self.found.len() > 1 {
-            write!(f, "\n\n{}: {} mistakes", self.file, self.found.len())?;
         }
         Ok(())
     }
@@ -168,7 +169,8 @@ mod tests {
             accepted: Some("right".into()),
             fix: None,
         };
-        Mistakes::new(Path::new("f"), vec![mistake]).to_string()
+        let text = Mistakes::new(Path::new("f"), vec![mistake]).to_string();
+        text.strip_prefix("1 mistake in f\n\n").unwrap().to_owned()
     }
 
     #[test]

@@ -24,6 +24,14 @@ pub(super) struct Key<Root: 'static> {
     pub(super) copy: fn(&Root, &mut Root),
 }
 
+impl<Root: Default> Key<Root> {
+    /// What to do about a value of which nothing better is known.
+    pub(super) fn fallback(&self) -> String {
+        let default = (self.show)(&Root::default());
+        format!("write what is accepted, or remove the line for the default, {default}")
+    }
+}
+
 /// When a changed value takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Applies {
@@ -65,6 +73,13 @@ pub(super) const SECTIONS: [Section; 10] = [
     Section { name: "store", doc: model::STORE_DOC, keys: model::STORE_KEYS },
     Section { name: "secrets", doc: model::SECRETS_DOC, keys: model::SECRETS_KEYS },
 ];
+
+/// Every table as its header is written.
+pub(super) fn accepted_tables() -> String {
+    let tables = SECTIONS[1..].iter().map(|section| format!("[{}]", section.name));
+    let all: Vec<String> = std::iter::once(format!("[[{LISTEN}]]")).chain(tables).collect();
+    all.join(", ")
+}
 
 /// The dotted name of a key.
 pub(super) fn dotted(section: &str, key: &str) -> String {
