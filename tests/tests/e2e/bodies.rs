@@ -142,7 +142,7 @@ async fn framing_that_two_readers_may_read_differently_is_refused() {
         ("chunk size too large", head("Transfer-Encoding: chunked") + "fffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
         ("space before colon", head(&format!("Content-Length : {length}")) + body),
         ("folded field", head(&format!("X-A: b\r\n c\r\nContent-Length: {length}")) + body),
-        ("bare line feed", format!("POST /api/generate HTTP/1.1\nHost: localhost\nX: \u{0}\n\n")),
+        ("bare line feed", "POST /api/generate HTTP/1.1\nHost: localhost\nX: \u{0}\n\n".to_owned()),
         (
             "HTTP/1.0 with chunks",
             format!(

@@ -141,6 +141,7 @@ async fn the_readmes_commands_work() {
     let mut shell = Shell::start(folder.path());
     let mut gateway = "127.0.0.1:11435".to_owned();
     let run = regex::Regex::new(r"cargo run (?:--release |-q )*--bin (\w+)(?: --)?").unwrap();
+    let address = regex::Regex::new(r"http://(127\.0\.0\.1:\d+)").unwrap();
     for step in steps(&text) {
         let mut command = run.replace_all(&step.command, "$1").into_owned();
         command = command
@@ -162,7 +163,6 @@ async fn the_readmes_commands_work() {
         }
         let (printed, status) = shell.run(&command, daemon.then_some("listening on http://")).await;
         if daemon {
-            let address = regex::Regex::new(r"http://(127\.0\.0\.1:\d+)").unwrap();
             gateway = address.captures(&printed).expect("an address")[1].to_owned();
             continue;
         }
