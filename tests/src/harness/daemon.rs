@@ -355,10 +355,16 @@ impl Daemon {
         self.ask(&Request::json(path, body)).await
     }
 
-    /// All nodes, as `node list --output json` prints them.
+    /// A connection to the control socket.
+    pub async fn control(&self) -> aivonx_protocol::client::Client {
+        let connect = aivonx_protocol::client::Client::connect(&self.socket, "tests");
+        within("the control socket", connect).await.expect("the control socket answers")
+    }
+
+    /// All nodes, with the fields that `node list --output json` prints.
     pub async fn nodes(&self) -> Vec<serde_json::Value> {
-        let list = self.aivonx().json(&["node", "list"]).await;
-        list.as_array().expect("an array").clone()
+        let nodes = within("the nodes", self.control().await.node_list()).await.expect("a list");
+        nodes.iter().map(|node| serde_json::to_value(node).expect("plain data")).collect()
     }
 
     /// Waits until `condition` holds of the nodes.

@@ -15,7 +15,7 @@ async fn nodes_are_listed_with_the_documented_fields() {
     let node = FakeNode::ollama().await;
     node.with(|s| s.models[0].loaded = true);
     let daemon = Daemon::dev(&[&node]).await;
-    let nodes = daemon.nodes().await;
+    let nodes = daemon.aivonx().json(&["node", "list"]).await;
     let row = &nodes[0];
     for field in [
         "id",

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aivonx_protocol::{client::Client, node::NodeChange};
+use aivonx_protocol::node::NodeChange;
 use aivonx_tests::{fake::FakeNode, harness::Daemon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,7 +36,7 @@ async fn kill_9_in_the_middle_of_500_edits_loses_nothing_acknowledged() {
     let mut writers = Vec::new();
     for n in 1..=5 {
         let name = format!("node{n}");
-        let client = Client::connect(daemon.socket(), "tests").await.expect("the control socket answers");
+        let client = daemon.control().await;
         let (acknowledged, count) = (acknowledged.clone(), count.clone());
         writers.push(tokio::spawn(async move {
             for edit in 1..=100_u64 {
