@@ -265,10 +265,10 @@ impl Daemon {
 
     async fn find_address(&mut self) {
         let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
-        let pattern = r"(?:listen\w*|http://)[^\n]*?(127\.0\.0\.1:[1-9]\d*)";
+        // Nodes' addresses are printed too, so the words before it must be right.
         let found = tokio::select! {
-            address = stdout.until(pattern) => Ok(address),
-            address = stderr.until(pattern) => Ok(address),
+            address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
+            address = stderr.until(r"\blisten=(127\.0\.0\.1:\d+)") => Ok(address),
             status = self.child.wait() => Err(status),
         };
         match found {
