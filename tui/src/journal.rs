@@ -23,6 +23,8 @@ const UNIT: &str = "aivonxd.service";
 const PREFIX: &str = "AIVONX_";
 /// Which part of the daemon an entry is from.
 const TARGET: &str = "AIVONX_TARGET";
+/// When it happened; the journal's own time is when it came in.
+const TIME: &str = "AIVONX_TIME";
 /// Longest line of journalctl that is read; a longer one is skipped.
 const LINE_MAX: usize = 1 << 20;
 
@@ -149,7 +151,12 @@ pub fn parse(line: &[u8], daemon: Option<u32>) -> Option<LogEvent> {
     if unit.as_deref() != Some(UNIT) && uid != Some(0) && (uid.is_none() || uid != daemon) {
         return None;
     }
-    let micros: u64 = text(entry.get("__REALTIME_TIMESTAMP")?)?.parse().ok()?;
+    let received: u64 = text(entry.get("__REALTIME_TIMESTAMP")?)?.parse().ok()?;
+    let happened = entry
+        .get(TIME)
+        .and_then(text)
+        .and_then(|time| time.parse::<jiff::Timestamp>().ok())
+        .and_then(|time| u64::try_from(time.as_millisecond()).ok());
     let level = match entry.get("PRIORITY").and_then(text).and_then(|digit| digit.parse::<u8>().ok()) {
         Some(0..=3) => Level::Error,
         Some(4) => Level::Warn,
@@ -158,12 +165,12 @@ pub fn parse(line: &[u8], daemon: Option<u32>) -> Option<LogEvent> {
     };
     let fields = entry
         .iter()
-        .filter(|(key, _)| *key != TARGET)
+        .filter(|(key, _)| *key != TARGET && *key != TIME)
         .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_lowercase(), text(value)?)))
         .collect();
     Some(LogEvent {
         seq: 0,
-        time: micros / 1000,
+        time: happened.unwrap_or(received / 1000),
         level,
         target: entry.get(TARGET).and_then(text).unwrap_or_else(|| "daemon".to_owned()),
         message: entry.get("MESSAGE").and_then(text).unwrap_or_default(),
@@ -205,6 +212,14 @@ mod tests {
         fields.sort();
         let expected = [("event", "node_down"), ("node", "gpu1"), ("status", "503")];
         assert_eq!(fields, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn the_time_is_when_it_happened() {
+        let line =
+            br#"{"__REALTIME_TIMESTAMP":"2000000","AIVONX_TIME":"1970-01-01T00:00:01.250Z","_UID":"0"}"#;
+        let event = parse(line, None).unwrap();
+        assert_eq!((event.time, event.fields), (1250, vec![]));
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Formatter {
     }
 }
 
-fn human_field(name: &str, value: &str, bare: bool, out: &mut String) {
+/// Appends ` name=value`, the value quoted where it needs it.
+pub(crate) fn human_field(name: &str, value: &str, bare: bool, out: &mut String) {
     out.push(' ');
     out.push_str(name);
     out.push('=');

@@ -96,8 +96,7 @@ pub(crate) fn build(
     stderr_is_for_people: bool,
 ) -> Result<(Telemetry, Dispatch, Option<String>), InitError> {
     let targets = level::parse(&log.level)?;
-    let Chosen { sink, name, warning } =
-        choose(log, data_dir, stderr_is_for_people, Path::new(journald::SOCKET))?;
+    let Chosen { sink, name, warning } = choose(log, data_dir, stderr_is_for_people, Journald::open)?;
     let hub = Hub::default();
     hub.name_sink(&name);
     let pipe = Pipe::start(sink, hub.clone()).map_err(InitError::Thread)?;
@@ -201,12 +200,12 @@ pub(crate) struct Chosen {
     pub(crate) warning: Option<String>,
 }
 
-/// Finds where the log goes. `socket` is where journald listens.
+/// Finds where the log goes. `journal` connects to journald.
 pub(crate) fn choose(
     log: &Log,
     data_dir: &Path,
     for_people: bool,
-    socket: &Path,
+    journal: impl FnOnce() -> io::Result<Journald>,
 ) -> Result<Chosen, InitError> {
     let terminal = io::stderr().is_terminal();
     let target = match log.target {
@@ -223,14 +222,14 @@ pub(crate) fn choose(
         Box::new(Lines::new(Stderr, style))
     };
     match target {
-        LogTarget::Journald => Ok(match Journald::open(socket) {
+        LogTarget::Journald => Ok(match journal() {
             Ok(journald) => Chosen { sink: Box::new(journald), name: "journald".into(), warning: None },
             Err(e) => Chosen {
                 sink: stderr(),
                 name: "stderr".into(),
                 warning: Some(format!(
                     "logging to stderr, because journald does not answer at {}: {e}",
-                    socket.display()
+                    journald::SOCKET
                 )),
             },
         }),

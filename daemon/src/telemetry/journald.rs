@@ -1,104 +1,82 @@
 //! systemd's journal, with fields: `journalctl AIVONX_NODE=gpu1`.
 //!
-//! Speaks the journal's native protocol (one datagram an event; a sealed memfd for one that is too large)
-//! from the pipe's thread. The layer of the tracing-journald crate would do so on the thread of the event,
-//! where a journald that stands still blocks it, and would see the fields before they are redacted.
+//! tracing-journald writes, but on the pipe's thread and from redacted records: under the registry, as it is
+//! meant to be used, it would hold up the thread of the event whenever journald stands still, and would see
+//! the fields before they are redacted. How it gets them is told in `reissue.rs`.
+//!
+//! # Losses
+//! tracing-journald does not say when it cannot send, so the socket is tried before each event. Events while no
+//! journald listens are waited with and, if it stays away, counted as lost; a journald that is slow only makes
+//! the queue before us fill up, which is counted there. Not known: an event lost because journald ended
+//! between the trial and the sending, because the kernel had no buffer, or, for one too large for a datagram,
+//! because no sealed memory file could be made for it; nor what journald itself drops by its rate limit
+//! (it says so in the journal).
 
 use std::{
-    io::{self, ErrorKind, Write},
-    os::{fd::AsFd, unix::net::UnixDatagram},
-    path::{Path, PathBuf},
+    io::{self, ErrorKind},
+    os::unix::net::UnixDatagram,
     thread,
     time::Duration,
 };
 
-use aivonx_protocol::log::Level;
-use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr},
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::{
+    Registry,
+    layer::{Layered, SubscriberExt},
 };
 
 use super::{
-    format::escape,
     pipe::{Lost, Sink},
     record::Record,
+    reissue::reissue,
 };
 
-/// Where journald listens.
+/// Where journald listens; tracing-journald knows no other place.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
 /// `SYSLOG_IDENTIFIER` of our events, for `journalctl -t aivonxd`.
 pub const IDENTIFIER: &str = "aivonxd";
 /// How often and how long apart a restarting journald is tried again before events are given up.
 const TRIES: u32 = 20;
 const TRY_EVERY: Duration = Duration::from_millis(100);
-/// journald ignores longer names.
-const NAME_MAX: usize = 64;
 
 /// The connection to journald.
-#[derive(Debug)]
 pub(crate) struct Journald {
-    socket: UnixDatagram,
-    path: PathBuf,
-    payload: Vec<u8>,
-    value: String,
+    /// Nobody's default: it gets what we give it.
+    journal: Layered<tracing_journald::Layer, Registry>,
+    trial: UnixDatagram,
     lost: u64,
     why: String,
-    /// The last attempts all failed: do not wait again until one succeeds.
+    /// The last event was given up: do not wait again until one succeeds.
     gone: bool,
 }
 
 impl Journald {
-    /// Connects. Fails if no journald listens at `path`.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        // journald discards an empty datagram.
-        socket.send_to(&[], path)?;
+    /// Connects. Fails if no journald listens at [`SOCKET`].
+    pub(crate) fn open() -> io::Result<Self> {
+        let priorities = PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            ..PriorityMappings::new()
+        };
+        let layer = tracing_journald::layer()?
+            .with_field_prefix(Some("AIVONX".to_owned()))
+            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_priority_mappings(priorities);
         Ok(Self {
-            socket,
-            path: path.into(),
-            payload: Vec::new(),
-            value: String::new(),
+            journal: tracing_subscriber::registry().with(layer),
+            trial: UnixDatagram::unbound()?,
             lost: 0,
             why: String::new(),
             gone: false,
         })
     }
 
-    fn compose(&mut self, record: &Record) {
-        self.payload.clear();
-        let priority = match record.level {
-            Level::Error => "3",
-            Level::Warn => "4",
-            Level::Info => "6",
-            Level::Debug | Level::Trace => "7",
-        };
-        self.put("PRIORITY", priority);
-        self.put("SYSLOG_IDENTIFIER", IDENTIFIER);
-        self.put("AIVONX_TARGET", record.target);
-        let text = record.text();
-        self.put("MESSAGE", text.message());
-        for field in text.fields() {
-            if let Some(name) = name(field.name) {
-                self.put(&name, field.value);
-            }
-        }
-    }
-
-    /// Values are escaped too: `journalctl -o cat` prints them as they are.
-    fn put(&mut self, name: &str, value: &str) {
-        self.value.clear();
-        escape(value, &mut self.value);
-        // Escaped text has no newline, so that the short form will do.
-        self.payload.extend_from_slice(name.as_bytes());
-        self.payload.push(b'=');
-        self.payload.extend_from_slice(self.value.as_bytes());
-        self.payload.push(b'\n');
-    }
-
-    fn send(&mut self) -> io::Result<()> {
+    /// Makes sure that someone listens, waiting for a journald that is being restarted.
+    fn reach(&mut self) -> io::Result<()> {
         let mut tries = 0;
         loop {
-            match self.send_once() {
+            // Finds the listener and sends it nothing, so that journald does not wake for it.
+            match self.trial.connect(SOCKET) {
                 Ok(()) => {
                     self.gone = false;
                     return Ok(());
@@ -116,38 +94,16 @@ impl Journald {
             }
         }
     }
-
-    fn send_once(&self) -> io::Result<()> {
-        match self.socket.send_to(&self.payload, &self.path) {
-            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
-                self.send_memfd()
-            }
-            other => other.map(drop),
-        }
-    }
-
-    /// A payload too large for a datagram travels as a sealed file.
-    fn send_memfd(&self) -> io::Result<()> {
-        let fd = memfd_create("aivonxd-journal", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let mut file = std::fs::File::from(fd);
-        file.write_all(&self.payload)?;
-        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
-        let fds = [file.as_fd()];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-        let to = SocketAddrUnix::new(&*self.path)?;
-        sendmsg_addr(&self.socket, &to, &[], &mut control, SendFlags::empty())?;
-        Ok(())
-    }
 }
 
 impl Sink for Journald {
     fn take(&mut self, record: &Record) {
-        self.compose(record);
-        if let Err(e) = self.send() {
-            self.lost += 1;
-            self.why = e.to_string();
+        match self.reach() {
+            Ok(()) => reissue(record, &self.journal),
+            Err(e) => {
+                self.lost += 1;
+                self.why = e.to_string();
+            }
         }
     }
 
@@ -161,12 +117,5 @@ impl Sink for Journald {
 
 /// Whether an error looks like a journald that is being restarted.
 fn passing(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::WouldBlock)
-}
-
-/// The journal's name for one of our fields: `request_id` is `AIVONX_REQUEST_ID`.
-fn name(field: &str) -> Option<String> {
-    let mut name = String::from("AIVONX_");
-    name.extend(field.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }));
-    (name.len() <= NAME_MAX).then_some(name)
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }

@@ -5,33 +5,39 @@
 //! thread takes it from there to the sink (journald, standard error or a file). No thread of the daemon ever
 //! waits for the sink, for a reader of the hub or for a scrape.
 //!
-//! # Fields
-//! In the journal they bear the prefix `AIVONX_` (`journalctl AIVONX_NODE=gpu1`), in JSON lines their own name.
+//! Fields: see [`FIELDS`]. One event per request has the target `access`; its level is `warn` if the node
+//! failed or broke off, else `info`.
 //!
-//! | field | meaning |
+//! # Values of `event`
+//!
+//! | event | what happened |
 //! |---|---|
-//! | `node` | name of a node |
-//! | `model` | name of a model, as the catalogue has it |
-//! | `request_id` | our id of a request, also in its answer's `X-Request-Id` |
-//! | `client_request_id` | the client's own `X-Request-Id` |
-//! | `client` | address of the client |
-//! | `method`, `route`, `status` | of a request; the route is a pattern, never the client's path |
-//! | `outcome` | `complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended` |
-//! | `retries` | attempts after the first |
-//! | `bytes_in`, `bytes_out` | of the bodies |
-//! | `prompt_tokens`, `output_tokens` | as counted by the node |
-//! | `first_byte_ms`, `duration_ms` | from the request's head |
-//! | `error` | why something failed; untrusted text, escaped wherever it is printed |
-//! | `event` | a word for what happened, for filters and alerts |
-//! | `uid`, `pid` | peer of the control socket |
-//!
-//! One event per request has the target `access`; its level is `warn` if the node failed or broke off, else
-//! `info`. Values of `event` used here: `log_lost`, `log_fallback`, `access_lost`, `panic`.
+//! | `start`, `stop` | the gateway starts, serves, stops; what it found odd at the start |
+//! | `config_reload` | the configuration was read again: what changed, or why the old one stays |
+//! | `watchdog` | a part of the daemon stands still, systemd will restart it |
+//! | `panic` | a thread panicked |
+//! | `node_added`, `node_changed`, `node_removed` | by an administrator |
+//! | `node_state` | an administrator enabled, drained or disabled a node |
+//! | `node_active`, `node_standby`, `node_absent` | health: a node takes requests, takes none, is waited for |
+//! | `node_checked` | a probe's finding (`debug`) |
+//! | `node_unusable` | a stored node cannot be used, such as for a credential that does not open |
+//! | `model_removed` | from a node |
+//! | `strategy_set` | the scheduler's |
+//! | `fleet_sync` | a change of the store was not taken in |
+//! | `job_started`, `job_done`, `job_ended` | a pull began, is complete, or ended before it was |
+//! | `control_connected` | a client of the control socket, with `uid` and `pid` |
+//! | `control_refused`, `control_full` | a client may not do this, or found no room |
+//! | `control_change`, `control_change_failed` | a client's change was carried out or not |
+//! | `control_failed`, `control_dropped` | an answer or a connection failed |
+//! | `control_accept_failed` | the control socket cannot accept |
+//! | `log_fallback` | the log goes elsewhere than configured |
+//! | `log_lost`, `access_lost` | events or records of requests were dropped, and how many |
 //!
 //! A field whose name contains password, secret, token, key, authorization, cookie, prompt or body prints
 //! `[REDACTED]` unless it is a known count; see [`redact`].
 
 pub mod access;
+pub mod fields;
 mod file;
 mod filter;
 mod format;
@@ -47,6 +53,7 @@ mod pipe;
 pub mod process;
 mod record;
 pub mod redact;
+mod reissue;
 pub mod sink;
 mod stream;
 mod tap;
@@ -55,6 +62,7 @@ mod tests;
 mod wording;
 
 pub use access::{AccessRecord, Outcome};
+pub use fields::FIELDS;
 pub use filter::FilterError;
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};

@@ -14,7 +14,7 @@ fn resident_in(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// When this was first asked for, which [`super::init`] does at start.
+/// When this was first asked for, which [`super::init()`] does at start.
 pub fn started() -> SystemTime {
     static STARTED: OnceLock<SystemTime> = OnceLock::new();
     *STARTED.get_or_init(SystemTime::now)

@@ -1,7 +1,14 @@
-use std::{path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
-    super::{hub::Hub, journald},
+    super::{
+        hub::Hub,
+        journald::{Journald, SOCKET},
+    },
     LONG, Rig, in_namespace,
 };
 
@@ -34,13 +41,18 @@ fn a_real_journald_finds_events_by_field() {
     assert_eq!(events[0]["AIVONX_MODEL"], "llama3.2:latest");
     assert_eq!(events[0]["AIVONX_REQUEST_ID"], "r-1");
     assert_eq!(events[0]["AIVONX_STATUS"], "502");
+    assert_eq!(events[0]["AIVONX_OTHER"], "healthy=false place=\"rack 3\"");
+    assert_eq!(events[0]["AIVONX_TARGET"], "telemetry::tests::journald");
+    let time = events[0]["AIVONX_TIME"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let received: i64 = events[0]["__REALTIME_TIMESTAMP"].as_str().unwrap().parse().unwrap();
+    assert!((0..=60_000_000).contains(&(received - time.as_microsecond())), "{time} {received}");
     assert!(events[3]["MESSAGE"].as_str().unwrap().len() > 8000);
 }
 
 #[test]
 #[ignore = "run by a_real_journald_finds_events_by_field"]
 fn inner_events() {
-    let sink = Box::new(journald::Journald::open(Path::new(journald::SOCKET)).unwrap());
+    let sink = Box::new(Journald::open().unwrap());
     let rig = Rig::with_sink("debug", sink, Hub::default(), Arc::default());
     tracing::dispatcher::with_default(&rig.dispatch, || {
         tracing::error!(
@@ -49,6 +61,8 @@ fn inner_events() {
             request_id = "r-1",
             status = 502,
             event = "node_down",
+            healthy = false,
+            place = "rack 3",
             "node \u{1b}[31m is down"
         );
         tracing::warn!(node = "gpu1", event = "slow", "slow");
@@ -57,5 +71,61 @@ fn inner_events() {
         tracing::info!(node = "gpu1", event = "large", "{}", "\u{1b}".repeat(8000));
     });
     assert!(rig.pipe.flush(LONG));
-    assert_eq!(rig.pipe.losses().write.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(rig.pipe.losses().write.load(Ordering::Relaxed), 0);
+}
+
+/// A journald that is restarted, and one that stays away, played by the test.
+#[test]
+fn a_restart_loses_nothing_and_an_absence_is_counted() {
+    let before = "mkdir -p /run/systemd/journal
+        mount -t tmpfs tmpfs /run/systemd/journal || { echo 'cannot mount tmpfs' >&2; exit 77; }";
+    in_namespace(before, "journald::inner_restart", "");
+}
+
+#[test]
+#[ignore = "run by a_restart_loses_nothing_and_an_absence_is_counted"]
+fn inner_restart() {
+    let bind = || {
+        let journal = UnixDatagram::bind(SOCKET).unwrap();
+        journal.set_read_timeout(Some(LONG)).unwrap();
+        journal
+    };
+    let receive = |journal: &UnixDatagram| {
+        let mut buffer = vec![0; 1 << 20];
+        let n = journal.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    };
+    let journal = bind();
+    let hub = Hub::default();
+    hub.name_sink("journald");
+    let rig = Rig::with_sink("trace", Box::new(Journald::open().unwrap()), hub, Arc::default());
+    let lost = || rig.pipe.losses().write.load(Ordering::Relaxed);
+    assert_eq!(receive(&journal), "", "tracing-journald's own trial");
+    tracing::dispatcher::with_default(&rig.dispatch, || {
+        tracing::debug!("fine print");
+        tracing::trace!("finer print");
+    });
+    for print in ["fine print", "finer print"] {
+        let event = receive(&journal);
+        assert!(event.contains(print) && event.contains("PRIORITY\n\u{1}\0\0\0\0\0\0\x007\n"), "{event:?}");
+    }
+    // Its socket goes and comes back.
+    drop(journal);
+    tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("refused"));
+    fs::remove_file(SOCKET).unwrap();
+    tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("not found"));
+    let journal = bind();
+    assert!(receive(&journal).contains("refused"));
+    assert!(receive(&journal).contains("not found"));
+    assert!(rig.pipe.flush(LONG));
+    assert_eq!(lost(), 0);
+    // It stays away: the event and the notice of its loss.
+    drop(journal);
+    tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("lost"));
+    assert!(rig.pipe.flush(LONG));
+    assert_eq!(lost(), 2);
+    fs::remove_file(SOCKET).unwrap();
+    let journal = bind();
+    tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("found"));
+    assert!(receive(&journal).contains("found"));
 }

@@ -22,12 +22,14 @@ use super::{
 use crate::config::LogFormat;
 
 mod access;
+mod docs;
 mod file;
 mod hub;
 mod init;
 mod journald;
 mod metrics;
 mod pipe;
+mod reissue;
 mod tap;
 
 /// Longer than anything takes on a loaded machine; reached only by failures.

@@ -1,14 +1,8 @@
-use std::{
-    os::unix::net::UnixDatagram,
-    sync::{Arc, Mutex, atomic::Ordering, mpsc},
-};
+use std::sync::{Arc, Mutex, atomic::Ordering, mpsc};
 
 use aivonx_protocol::log::LogFilter;
 
-use super::{
-    super::{hub::Hub, journald::Journald},
-    LONG, Rig, Stuck,
-};
+use super::{super::hub::Hub, LONG, Rig, Stuck};
 use crate::config::LogFormat;
 
 #[test]
@@ -49,48 +43,6 @@ fn a_flush_gives_up_in_time() {
     let rig = Rig::with_sink("info", sink, Hub::default(), Arc::default());
     tracing::dispatcher::with_default(&rig.dispatch, || tracing::info!("stuck"));
     assert!(!rig.pipe.flush(std::time::Duration::from_millis(20)));
-}
-
-#[test]
-fn the_journal_gets_fields_and_priorities() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("socket");
-    let journal = UnixDatagram::bind(&path).unwrap();
-    journal.set_read_timeout(Some(LONG)).unwrap();
-    let sink = Box::new(Journald::open(&path).unwrap());
-    let rig = Rig::with_sink("debug", sink, Hub::default(), Arc::default());
-    let mut buffer = vec![0; 1 << 20];
-    assert_eq!(journal.recv(&mut buffer).unwrap(), 0);
-    tracing::dispatcher::with_default(&rig.dispatch, || {
-        tracing::warn!(
-            node = "gpu1",
-            request_id = "r1",
-            status = 502,
-            event = "node_failed",
-            "gone\n\u{1b}[2J"
-        );
-        tracing::debug!("fine print");
-    });
-    let mut receive = || {
-        let n = journal.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..n].to_vec()).unwrap()
-    };
-    assert_eq!(
-        receive(),
-        "PRIORITY=4\nSYSLOG_IDENTIFIER=aivonxd\nAIVONX_TARGET=telemetry::tests::pipe\nMESSAGE=gone\\n\\u{1b}[2J\n\
-         AIVONX_NODE=gpu1\nAIVONX_REQUEST_ID=r1\nAIVONX_STATUS=502\nAIVONX_EVENT=node_failed\n"
-    );
-    assert!(receive().starts_with("PRIORITY=7\n"));
-    // journald is restarted: its socket goes and comes back, and nothing is lost.
-    drop(journal);
-    std::fs::remove_file(&path).unwrap();
-    tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("meanwhile"));
-    let journal = UnixDatagram::bind(&path).unwrap();
-    journal.set_read_timeout(Some(LONG)).unwrap();
-    let n = journal.recv(&mut buffer).unwrap();
-    assert!(String::from_utf8_lossy(&buffer[..n]).contains("MESSAGE=meanwhile\n"));
-    assert!(rig.pipe.flush(LONG));
-    assert_eq!(rig.pipe.losses().write.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -73,13 +73,18 @@ fn the_level_changes_while_running() {
         tracing::info!(target: "aivonx_daemon::fleet::health", "fleet");
         tracing::warn!("loud");
     };
+    // As in a daemon, whose one subscriber is the default of every thread.
+    let set = |directives| {
+        let targets = level::parse(directives).unwrap();
+        tracing::dispatcher::with_default(&rig.dispatch, || rig.level.set(targets));
+    };
     let messages = |lines: Vec<String>| lines.into_iter().map(|l| l.rsplit(' ').next().unwrap().to_owned());
     assert!(messages(rig.lines(say)).eq(["loud"]));
-    rig.level.set(level::parse("warn,fleet=info").unwrap());
+    set("warn,fleet=info");
     assert!(messages(rig.lines(say)).eq(["fleet", "loud"]));
-    rig.level.set(level::parse("info").unwrap());
+    set("info");
     assert!(messages(rig.lines(say)).eq(["quiet", "fleet", "loud"]));
-    rig.level.set(level::parse("off").unwrap());
+    set("off");
     assert!(rig.lines(say).is_empty());
 }
 

@@ -1,0 +1,49 @@
+//! The fields with a name of their own in the journal.
+
+/// What the journal has of every event besides these: the sentence, the part of the daemon it is from, when it
+/// happened (journald's own time is when it came in), and all other fields as `name=value`.
+pub(crate) const OWN: [&str; 4] = ["message", "target", "time", "other"];
+
+macro_rules! fields {
+    ($($name:ident: $meaning:literal,)*) => {
+        /// The documented fields. In the journal they bear the prefix `AIVONX_` (`journalctl AIVONX_NODE=gpu1`),
+        /// in JSON lines their own name.
+        ///
+        /// | field | meaning |
+        /// |---|---|
+        $(#[doc = concat!("| `", stringify!($name), "` | ", $meaning, " |")])*
+        pub const FIELDS: &[&str] = &[$(stringify!($name)),*];
+
+        /// [`OWN`], then [`FIELDS`].
+        pub(crate) static NAMES: [&str; OWN.len() + FIELDS.len()] =
+            [OWN[0], OWN[1], OWN[2], OWN[3], $(stringify!($name)),*];
+    };
+}
+
+fields! {
+    node: "name of a node",
+    model: "name of a model, as the catalogue has it",
+    request_id: "our id of a request, also in its answer's `X-Request-Id`",
+    client_request_id: "the client's own `X-Request-Id`",
+    client: "address of the client",
+    method: "method of a request",
+    route: "of a request; a pattern, never the client's path",
+    status: "HTTP status of the answer",
+    outcome: "`complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended`",
+    retries: "attempts after the first",
+    bytes_in: "length of the request's body",
+    bytes_out: "length of the answer's body",
+    prompt_tokens: "as counted by the node",
+    output_tokens: "as counted by the node",
+    first_byte_ms: "from the request's head to the answer's first byte",
+    duration_ms: "from the request's head to the end",
+    error: "why something failed; untrusted text, escaped wherever it is printed",
+    reason: "why the daemon did something",
+    event: "a word for what happened, for filters and alerts",
+    uid: "user of a peer of the control socket",
+    pid: "process of a peer of the control socket",
+    job: "id of a job",
+    state: "of a node or a job: what it has become",
+    url: "of a node",
+    path: "of a file or socket of the daemon's",
+}

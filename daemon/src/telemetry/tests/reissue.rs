@@ -1,0 +1,122 @@
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use aivonx_protocol::log::{Level, LogFilter};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, Layered, SubscriberExt},
+};
+
+use super::{
+    super::{
+        hub::Hub,
+        pipe::{Lost, Sink},
+        record::Record,
+        reissue::reissue,
+    },
+    Rig, access,
+};
+
+type Fields = Vec<(&'static str, String)>;
+
+/// Keeps what it is given.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<(tracing::Level, Fields)>>>);
+
+impl Seen {
+    fn only(&self) -> (tracing::Level, Fields) {
+        let mut events = self.0.lock().unwrap();
+        assert_eq!(events.len(), 1);
+        events.remove(0)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Seen {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut texts = Texts::default();
+        event.record(&mut texts);
+        self.0.lock().unwrap().push((*event.metadata().level(), texts.0));
+    }
+}
+
+#[derive(Default)]
+struct Texts(Fields);
+
+impl Visit for Texts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push((field.name(), value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, _: &dyn Debug) {
+        panic!("{} is not a text", field.name());
+    }
+}
+
+/// A sink that makes events again and gives them to a layer.
+struct Again(Layered<Seen, Registry>);
+
+impl Sink for Again {
+    fn take(&mut self, record: &Record) {
+        reissue(record, &self.0);
+    }
+
+    fn flush(&mut self) -> Result<(), Lost> {
+        Ok(())
+    }
+}
+
+#[test]
+fn documented_fields_keep_their_names_and_the_rest_goes_together() {
+    let seen = Seen::default();
+    let sink = Box::new(Again(tracing_subscriber::registry().with(seen.clone())));
+    let rig = Rig::with_sink("warn", sink, Hub::default(), Arc::default());
+    rig.lines(|| {
+        let span = tracing::error_span!("work", job = "j1");
+        let _in = span.enter();
+        tracing::warn!(
+            node = "gpu1",
+            target = "spoofed",
+            file = "/a b",
+            status = 502,
+            error = "\u{1b}[2J",
+            api_key = "sk-1",
+            n = 7,
+            "gone\n"
+        );
+    });
+    // What is made again does not come round.
+    let page = rig.hub.recent(&LogFilter::default(), 10).unwrap();
+    assert_eq!(page.events.len(), 1);
+    let time = jiff::Timestamp::from_millisecond(page.events[0].time as i64).unwrap();
+    let (level, fields) = seen.only();
+    assert_eq!(level, tracing::Level::WARN);
+    let want = [
+        ("message", "gone\\n"),
+        ("target", "telemetry::tests::reissue"),
+        ("time", &format!("{time:.3}")),
+        ("other", "target=spoofed file=\"/a b\" api_key=[REDACTED] n=7"),
+        ("node", "gpu1"),
+        ("status", "502"),
+        ("error", "\\u{1b}[2J"),
+        ("job", "j1"),
+    ];
+    assert_eq!(fields, want.map(|(name, value)| (name, value.to_owned())));
+}
+
+#[test]
+fn a_request_has_nothing_undocumented() {
+    let seen = Seen::default();
+    let record = Record::access(Level::Trace, 0, access::record());
+    reissue(&record, &tracing_subscriber::registry().with(seen.clone()));
+    let (level, fields) = seen.only();
+    assert_eq!(level, tracing::Level::TRACE);
+    let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+    assert!(names.starts_with(&["message", "target", "time", "node", "model", "request_id"]), "{names:?}");
+    assert_eq!(fields[2].1, "1970-01-01T00:00:00.000Z");
+}
