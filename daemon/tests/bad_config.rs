@@ -30,7 +30,7 @@ fn cases() -> PathBuf {
 }
 
 fn files(extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(cases()).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(cases()).expect("readable").map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
     files.sort();
     files
