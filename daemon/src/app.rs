@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -136,6 +136,8 @@ async fn live_and_die(
 ) -> Result<(), AppError> {
     let began = Instant::now();
     let config = live.get();
+    // First of all: one that comes while the store opens must not leave it half open.
+    let mut signals = Signals::listen()?;
     telemetry.spawn();
 
     // What the fleet stands on, bottom up.
@@ -196,7 +198,7 @@ async fn live_and_die(
     tracing::info!(event = "start", listen = %listening.join(" "), "the gateway serves");
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
-    signals(&live, telemetry).await?;
+    signals.serve_until_stop(&live, telemetry).await;
 
     // Top down: no new requests, then no requests, then nothing that could want the store.
     let grace = live.get().timeouts.shutdown_grace;
@@ -207,7 +209,7 @@ async fn live_and_die(
     let ended = tokio::select! {
         _ = &mut gone => true,
         () = tokio::time::sleep(grace) => false,
-        () = another_signal() => false,
+        () = signals.stop() => false,
     };
     let _ = phase.send(Phase::Ending);
     if !ended {
@@ -235,22 +237,42 @@ fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) 
     });
 }
 
-/// Serves signals until one says to stop.
-async fn signals(live: &config::Live, telemetry: &Telemetry) -> Result<(), AppError> {
-    let listen = |kind| signal(kind).map_err(AppError::system("cannot listen for signals"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    let mut changes = live.subscribe();
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload(live),
-            changed = changes.changed() => {
-                let level = changes.borrow_and_update().log.level.clone();
-                if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
-                    tracing::error!(event = "config_reload", error = %e, "the log level stays");
+/// The signals that mean something here.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    fn listen() -> Result<Self, AppError> {
+        let listen = |kind| signal(kind).map_err(AppError::system("cannot listen for signals"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that says to stop.
+    async fn stop(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+
+    /// Reloads when told to, until one says to stop.
+    async fn serve_until_stop(&mut self, live: &config::Live, telemetry: &Telemetry) {
+        let mut changes = live.subscribe();
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(live),
+                changed = changes.changed() => {
+                    let level = changes.borrow_and_update().log.level.clone();
+                    if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
+                        tracing::error!(event = "config_reload", error = %e, "the log level stays");
+                    }
                 }
             }
         }
@@ -275,14 +297,4 @@ fn reload(live: &config::Live) {
         }
     };
     lifecycle::ready(&line);
-}
-
-/// A second signal ends the grace.
-async fn another_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
 }
