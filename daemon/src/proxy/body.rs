@@ -24,6 +24,8 @@ pub(super) enum BodyError {
     Budget,
     #[error("Content-Encoding '{0}' is not supported; send gzip, deflate or none")]
     Encoding(String),
+    #[error("Transfer-Encoding is not 'chunked' alone, and nothing else is supported")]
+    Coding,
     #[error("the request body is not valid {0}")]
     Corrupt(&'static str),
     #[error("the request body broke off: {0}")]
@@ -68,6 +70,13 @@ pub(super) async fn collect(
         (settings.body_bytes, settings.body_idle)
     };
     let encoding = encoding(headers)?;
+    if headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .any(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(BodyError::Coding);
+    }
     if incoming.size_hint().lower() > cap {
         return Err(BodyError::TooLarge(cap));
     }

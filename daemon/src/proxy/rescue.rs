@@ -71,6 +71,7 @@ impl Refusal {
             Self::Diagnostics | Self::Management => (StatusCode::FORBIDDEN, Refused),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
             Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Body(BodyError::Encoding(_)) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused),
             Self::Body(BodyError::Corrupt(_) | BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, Refused),
             Self::Body(BodyError::Verdict(v)) | Self::Verdict(v) => match v.0 {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 
 use super::{
@@ -27,6 +27,9 @@ use crate::{
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
     // First of all the id and the clock: whatever happens below is recorded under them.
     let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, request.method(), request.headers());
+    // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
+    // a connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
+    let last = request.headers().contains_key(header::TRANSFER_ENCODING);
     let dialect = Dialect::of_path(request.uri().path(), request.headers().contains_key("anthropic-version"));
     let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
         Ok(answer) => (answer, Outcome::Complete),
@@ -37,6 +40,9 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     };
     // Last, so that it stands on refusals too.
     headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
+    if last {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
         AnswerBody::Relay(relay) => relay.begin(exchange),

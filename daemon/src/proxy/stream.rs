@@ -38,6 +38,8 @@ pub(super) struct Relay {
     over: bool,
     /// Break the connection off once `out` is empty.
     cut: bool,
+    /// The turn before that has been given.
+    yielded: bool,
     idle: u32,
     idle_per_node: usize,
     counted: bool,
@@ -67,6 +69,7 @@ impl Relay {
             sized: setup.sized,
             over: false,
             cut: false,
+            yielded: false,
             idle: setup.idle,
             idle_per_node: setup.idle_per_node,
             counted: false,
@@ -100,6 +103,11 @@ impl Relay {
                 return Poll::Ready(Some(Ok(self.count(bytes))));
             }
             if self.over {
+                if self.cut && !std::mem::replace(&mut self.yielded, true) {
+                    // One turn for hyper to send what it holds, the head perhaps: an error drops it.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return Poll::Ready(std::mem::take(&mut self.cut).then(|| {
                     Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the node's answer broke off"))
                 }));
