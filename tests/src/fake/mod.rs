@@ -86,6 +86,7 @@ impl FakeNode {
 
     /// From now on the steps of every stream wait for [`FakeNode::release`].
     pub fn gate(&self) {
+        self.shared.gate.forget_permits(usize::MAX);
         self.with(|s| s.gated = true);
     }
 

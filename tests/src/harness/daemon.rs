@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aivonx_protocol::client::Client as ControlClient;
 use regex::Regex;
 use tempfile::TempDir;
 use tokio::{
@@ -191,6 +192,7 @@ impl Builder {
         stderr.follow(child.stderr.take().expect("piped"));
         let mut daemon = Daemon {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            run: self.config.is_some(),
             child,
             stdout,
             stderr,
@@ -233,10 +235,26 @@ mode = "open"
     }
 }
 
+/// Asks the daemon behind `socket` where it listens, as soon as there is one.
+async fn listens_on(socket: &Path) -> String {
+    within("the control socket", async {
+        loop {
+            if let Ok(client) = ControlClient::connect(socket, "tests").await
+                && let Ok(status) = client.status().await
+            {
+                return status.listen[0].clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
 /// A running daemon. Killed when dropped; what it wrote is shown if the test fails.
 #[derive(Debug)]
 pub struct Daemon {
     address: SocketAddr,
+    run: bool,
     child: Child,
     stdout: Log,
     stderr: Log,
@@ -264,11 +282,11 @@ impl Daemon {
     }
 
     async fn find_address(&mut self) {
-        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
-        // Nodes' addresses are printed too, so the words before it must be right.
+        let (stdout, stderr, socket) = (self.stdout.clone(), self.stderr.clone(), self.socket.clone());
+        // `dev` prints it; `run` tells it over the control socket, wherever its log goes.
         let found = tokio::select! {
             address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
-            address = stderr.until(r"\blisten=(127\.0\.0\.1:\d+)") => Ok(address),
+            address = listens_on(&socket), if self.run => Ok(address),
             status = self.child.wait() => Err(status),
         };
         match found {
@@ -356,8 +374,8 @@ impl Daemon {
     }
 
     /// A connection to the control socket.
-    pub async fn control(&self) -> aivonx_protocol::client::Client {
-        let connect = aivonx_protocol::client::Client::connect(&self.socket, "tests");
+    pub async fn control(&self) -> ControlClient {
+        let connect = ControlClient::connect(&self.socket, "tests");
         within("the control socket", connect).await.expect("the control socket answers")
     }
 

@@ -87,7 +87,7 @@ async fn two_hundred_random_interleavings() {
     let mut rng = StdRng::seed_from_u64(seed);
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await, FakeNode::ollama().await];
     let all: Vec<&FakeNode> = nodes.iter().collect();
-    let limits = "[health]\ninterval = \"1s\"\nfailures = 2\nsuccesses = 1\n[timeouts]\nidle = \"5s\"\nheader_wait = \"5s\"\n";
+    let limits = "[health]\ninterval = \"1s\"\nfailures = 8\nsuccesses = 1\n[timeouts]\nidle = \"5s\"\nheader_wait = \"5s\"\n";
     let daemon = std::sync::Arc::new(Daemon::run(&all, limits).await);
     let (mut complete, mut failed, mut left) = (0, 0, 0);
     for round in 0..200 {

@@ -152,7 +152,7 @@ async fn metrics_have_catalogue_models_only_and_diagnostics_need_their_listener(
     daemon.get("/made/up/path").await.expect(404);
     let text = loop {
         let text = daemon.get("/metrics").await.expect(200).text();
-        if text.contains("/api/generate") && text.contains("404") {
+        if text.contains("m:latest") && text.contains("route=\"unknown\"") {
             break text;
         }
     };

@@ -1,7 +1,7 @@
 //! Starting, reloading, stopping, starting again.
 
 use aivonx_tests::{
-    fake::FakeNode,
+    fake::{FakeNode, Fault},
     harness::{Daemon, Request, binary},
 };
 use rustix::process::Signal;
@@ -38,12 +38,11 @@ async fn a_stream_finishes_while_the_daemon_stops() {
 async fn streams_still_running_after_the_grace_end_with_the_dialects_error() {
     let node = FakeNode::ollama().await;
     let mut daemon = Daemon::run(&[&node], "[timeouts]\nshutdown_grace = \"1s\"\n").await;
-    node.gate();
     let mut clients = Vec::new();
     for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
+        node.fail_next(Fault::StallAfter(2));
         let mut client = daemon.client().await;
         client.send(&stream(path)).await;
-        node.release(1);
         let head = client.head().await;
         client.piece().await.unwrap().unwrap();
         clients.push((path, client, head));
@@ -70,6 +69,8 @@ async fn while_draining_it_is_not_ready() {
     node.release(1);
     let head = client.head().await;
     daemon.signal(Signal::TERM);
+    let control = daemon.control().await;
+    aivonx_tests::within("draining", async { while !control.status().await.unwrap().draining {} }).await;
     other.send(&Request::get("/ready")).await;
     if let Some(head) = other.try_head().await {
         assert_eq!(head.status(), 503);
