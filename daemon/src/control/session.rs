@@ -109,7 +109,7 @@ where
         .await
         .map_err(|_| SessionError::HandshakeLate)??;
     if let Some(suppressed) = common.throttle.line(common.rule.trusts(&peer)) {
-        tracing::info!(
+        tracing::debug!(
             uid = peer.uid,
             pid = peer.pid,
             event = "control_connected",

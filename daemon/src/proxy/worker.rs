@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{fleet::Node, telemetry::access::AccessRecord};
 
-/// Records kept before they are handed over without waiting for the next tick.
+/// Records kept before they are handed over without waiting.
 const RECORDS: usize = 256;
+
+/// How long a record waits for others.
+const BATCH: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Time that ended requests are given to send their last words.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(3);
@@ -46,13 +49,29 @@ impl Worker {
         self.flights.borrow_mut().push(flight);
     }
 
-    /// Takes the record of a finished request; it is handed to the control plane with the next tick.
-    pub(super) fn tell(&self, record: AccessRecord) {
-        let mut records = self.records.borrow_mut();
-        records.push(record);
-        if records.len() >= RECORDS {
-            let full = std::mem::replace(&mut *records, Vec::with_capacity(RECORDS));
-            self.shared.access.push(full);
+    /// Takes the record of a finished request. Records go to the control plane in batches, each [`BATCH`] after
+    /// its first: waking another thread costs more than everything else about a record.
+    pub(super) fn tell(self: &Rc<Self>, record: AccessRecord) {
+        let waiting = {
+            let mut records = self.records.borrow_mut();
+            records.push(record);
+            records.len()
+        };
+        if waiting == 1 {
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(BATCH).await;
+                worker.hand_over();
+            });
+        } else if waiting >= RECORDS {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&self) {
+        let records = std::mem::take(&mut *self.records.borrow_mut());
+        if !records.is_empty() {
+            self.shared.access.push(records);
         }
     }
 
@@ -87,9 +106,8 @@ impl Worker {
         });
         let snapshot = self.shared.hot.load();
         self.upstream.sweep(now, settings.idle_close, |id| snapshot.nodes.iter().any(|n| &*n.id == id));
-        let records = std::mem::take(&mut *self.records.borrow_mut());
-        if !records.is_empty() {
-            self.shared.access.push(records);
+        if phase != Phase::Running {
+            self.hand_over();
         }
     }
 }
