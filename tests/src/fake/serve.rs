@@ -285,6 +285,8 @@ impl Sender<'_> {
             out.extend(chunk(&step.0));
             self.wire.send(&out).await?;
         }
+        // After its terminator no node reports an error.
+        let fault = fault.filter(|f| !matches!(f, Fault::ErrorAfter(_)));
         if let Some(went) = self.fail_at(steps.len(), &mut head, reply, fault.as_ref()).await? {
             return Ok(went);
         }
