@@ -292,7 +292,14 @@ fn reload(live: &config::Live) {
             "serving; configuration reloaded".to_owned()
         }
         Err(mistakes) => {
-            tracing::error!(event = "config_reload", error = %mistakes, "configuration not reloaded; the old one stays");
+            tracing::error!(
+                event = "config_reload",
+                mistakes = mistakes.count(),
+                "configuration not reloaded; the old one stays (see 'aivonxd check')"
+            );
+            for mistake in mistakes.lines() {
+                tracing::error!(event = "config_reload", "{mistake}");
+            }
             "serving; the changed configuration has mistakes and was not loaded".to_owned()
         }
     };

@@ -33,6 +33,17 @@ impl Mistakes {
     }
 }
 
+impl Mistakes {
+    /// Each mistake on one line, for the log.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.found.iter().map(|mistake| {
+            let place = mistake.spot.as_ref().map_or_else(String::new, |s| format!(":{}:{}", s.line, s.column));
+            let fix = mistake.fix.as_ref().map_or_else(String::new, |fix| format!("; {fix}"));
+            format!("{}{place}: {}{fix}", self.file, mistake.what)
+        })
+    }
+}
+
 impl fmt::Display for Mistakes {
     /// How many, then one block a mistake with an empty line between; a file that cannot be read has one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
