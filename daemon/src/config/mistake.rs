@@ -37,7 +37,8 @@ impl Mistakes {
     /// Each mistake on one line, for the log.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.found.iter().map(|mistake| {
-            let place = mistake.spot.as_ref().map_or_else(String::new, |s| format!(":{}:{}", s.line, s.column));
+            let place =
+                mistake.spot.as_ref().map_or_else(String::new, |s| format!(":{}:{}", s.line, s.column));
             let fix = mistake.fix.as_ref().map_or_else(String::new, |fix| format!("; {fix}"));
             format!("{}{place}: {}{fix}", self.file, mistake.what)
         })
