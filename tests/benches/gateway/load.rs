@@ -1,7 +1,7 @@
 //! The load generator: one measurement per process, so that nothing is carried over.
 
 use super::{
-    process,
+    process::{self, Cpu},
     rounds::Measure,
     wire::{self, Reader, Side, Wish},
 };
@@ -43,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// CPU time of the processes in the window, in nanoseconds.
     pub(crate) cpu_ns: f64,
+    /// The same without threads that work beside the traffic (control plane, log).
+    pub(crate) path_ns: f64,
     /// Median time of a request in microseconds (measure `single`).
     pub(crate) p50_us: f64,
     /// 99th percentile of the same.
@@ -110,18 +112,19 @@ fn single(order: &Order) -> anyhow::Result<Outcome> {
     run(order.window / 5, &mut times)?;
     times.clear();
     std::thread::sleep(SETTLE);
-    let cpu = process::cpu_ns(&order.pids);
+    let cpu = Cpu::of(&order.pids);
     let began = Instant::now();
     run(order.window, &mut times)?;
     let seconds = began.elapsed().as_secs_f64();
     std::thread::sleep(SETTLE);
-    let cpu_ns = process::cpu_ns(&order.pids).saturating_sub(cpu) as f64;
+    let used = Cpu::of(&order.pids).since(cpu);
     times.sort_unstable();
     let percentile = |part: usize| times[(times.len() - 1) * part / 100] as f64 / 1000.0;
     Ok(Outcome {
         units: times.len() as f64,
         seconds,
-        cpu_ns,
+        cpu_ns: used.all as f64,
+        path_ns: used.path as f64,
         p50_us: percentile(50),
         p99_us: percentile(99),
         ..Outcome::default()
@@ -155,18 +158,24 @@ async fn saturated(order: &Order, wish: Wish, request: Rc<[u8]>) -> anyhow::Resu
     }
     let connections = round(connections, order.window / 5, wish, &request).await?.0;
     tokio::time::sleep(SETTLE).await;
-    let cpu = process::cpu_ns(&order.pids);
+    let cpu = Cpu::of(&order.pids);
     let began = Instant::now();
     let (_, answers) = round(connections, order.window, wish, &request).await?;
     let seconds = began.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
-    let cpu_ns = process::cpu_ns(&order.pids).saturating_sub(cpu) as f64;
+    let used = Cpu::of(&order.pids).since(cpu);
     let per_answer = match order.measure {
         Measure::Burst => (BURST_LINES + 1) as f64,
         Measure::Body => request.len() as f64 / f64::from(1 << 20),
         _ => 1.0,
     };
-    Ok(Outcome { units: answers as f64 * per_answer, seconds, cpu_ns, ..Outcome::default() })
+    Ok(Outcome {
+        units: answers as f64 * per_answer,
+        seconds,
+        cpu_ns: used.all as f64,
+        path_ns: used.path as f64,
+        ..Outcome::default()
+    })
 }
 
 /// Runs all connections for `window`, each to the end of its last answer; gives them back with the number of
@@ -229,10 +238,10 @@ async fn paced(order: &Order, request: Rc<[u8]>) -> anyhow::Result<Outcome> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let (cpu, from, began) = (process::cpu_ns(&order.pids), bytes.get(), Instant::now());
+    let (cpu, from, began) = (Cpu::of(&order.pids), bytes.get(), Instant::now());
     tokio::time::sleep(order.window).await;
     let (seconds, to) = (began.elapsed().as_secs_f64(), bytes.get());
-    let cpu_ns = process::cpu_ns(&order.pids).saturating_sub(cpu) as f64;
+    let used = Cpu::of(&order.pids).since(cpu);
     if let Some(error) = failure.take() {
         return Err(error);
     }
@@ -242,7 +251,13 @@ async fn paced(order: &Order, request: Rc<[u8]>) -> anyhow::Result<Outcome> {
         chunks > wanted * 0.8,
         "only {chunks:.0} of {wanted:.0} chunks came through: the machine is too busy"
     );
-    Ok(Outcome { units: chunks, seconds, cpu_ns, ..Outcome::default() })
+    Ok(Outcome {
+        units: chunks,
+        seconds,
+        cpu_ns: used.all as f64,
+        path_ns: used.path as f64,
+        ..Outcome::default()
+    })
 }
 
 /// Streams that have begun and then say nothing.

@@ -13,6 +13,7 @@ usage: cargo bench -p aivonx-tests --bench gateway -- [OPTIONS]
   --only NAME      only this proxy (gateway, nginx, haproxy) or this measure
                    (unary, single, burst, paced, body, idle); may be repeated
   --aivonxd PATH   measure this binary instead of building one
+  --before PATH    an older aivonxd to measure beside it
   --json           print every sample as JSON
   --help           this text
 ";
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     /// Measure this binary; `None` builds one.
     pub(crate) aivonxd: Option<PathBuf>,
+    /// An older binary to compare with.
+    pub(crate) before: Option<PathBuf>,
     /// The proxies to measure.
     pub(crate) proxies: Vec<&'static str>,
     /// What to measure.
@@ -53,6 +56,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
         quick: false,
         json: false,
         aivonxd: None,
+        before: None,
         proxies: Vec::new(),
         measures: Vec::new(),
     };
@@ -65,6 +69,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
             "--json" => options.json = true,
             "--help" | "-h" => return Ok(Parsed::Help),
             "--aivonxd" => options.aivonxd = Some(value()?.into()),
+            "--before" => options.before = Some(value()?.into()),
             "--rounds" => {
                 let text = value()?;
                 let number: usize = text.parse().with_context(|| format!("--rounds {text:?}"))?;

@@ -6,6 +6,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::{
     fs,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -126,19 +127,46 @@ fn parent_of(pid: i32) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// CPU time the processes' living threads have used, in nanoseconds. Exact for threads that are not
-/// running at this moment; threads that have ended are not in it.
-pub(crate) fn cpu_ns(pids: &[i32]) -> u64 {
-    pids.iter().map(|pid| threads_cpu_ns(*pid)).sum()
+/// CPU time in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cpu {
+    /// Of all threads.
+    pub(crate) all: u64,
+    /// Of those that are not aside.
+    pub(crate) path: u64,
 }
 
-fn threads_cpu_ns(pid: i32) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let of_thread = |task: fs::DirEntry| -> Option<u64> {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse().ok()
-    };
-    tasks.filter_map(|task| of_thread(task.ok()?)).sum()
+/// Names of the gateway's threads that work beside the traffic: the control plane and the log's writer.
+const ASIDE: [&str; 2] = ["control", "log"];
+
+impl Cpu {
+    /// What the processes' living threads have used so far. Exact for threads that are not running at this
+    /// moment; threads that have ended are not in it.
+    pub(crate) fn of(pids: &[i32]) -> Self {
+        let mut sum = Self::default();
+        for pid in pids {
+            let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for task in tasks.flatten() {
+                let used = thread_ns(&task.path()).unwrap_or_default();
+                let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+                sum.all += used;
+                if !ASIDE.contains(&name.trim_end()) {
+                    sum.path += used;
+                }
+            }
+        }
+        sum
+    }
+
+    /// What was used between `before` and this.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { all: self.all.saturating_sub(before.all), path: self.path.saturating_sub(before.path) }
+    }
+}
+
+fn thread_ns(task: &Path) -> Option<u64> {
+    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Resident bytes of the processes.

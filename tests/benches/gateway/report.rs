@@ -27,6 +27,10 @@ fn cpu_us(_: &Figures, sample: &Sample) -> Option<f64> {
     has_proxy(sample).then(|| sample.outcome.cpu_ns / sample.outcome.units / 1e3)
 }
 
+fn path_us(_: &Figures, sample: &Sample) -> Option<f64> {
+    has_proxy(sample).then(|| sample.outcome.path_ns / sample.outcome.units / 1e3)
+}
+
 fn cpu_ms(figures: &Figures, sample: &Sample) -> Option<f64> {
     cpu_us(figures, sample).map(|us| us / 1e3)
 }
@@ -58,7 +62,7 @@ fn has_proxy(sample: &Sample) -> bool {
     sample.subject != "direct"
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row {
         name: "CPU per unary request, concurrency 64 (us)",
         key: "unary_64_cpu_us",
@@ -66,6 +70,14 @@ const ROWS: [Row; 10] = [
         decimals: 1,
         value: cpu_us,
         target: Some(Target::Ratio(1.3)),
+    },
+    Row {
+        name: "  without control plane and log threads",
+        key: "unary_64_path_cpu_us",
+        measure: Measure::Unary,
+        decimals: 1,
+        value: path_us,
+        target: None,
     },
     Row {
         name: "CPU per unary request, concurrency 1 (us)",
@@ -179,6 +191,10 @@ impl Row {
         Spread::of(self.values(figures, subject).into_iter().map(|(_, value)| value).collect())
     }
 
+    fn measured(&self, figures: &Figures) -> bool {
+        figures.samples.iter().any(|sample| sample.measure == self.measure)
+    }
+
     /// The subject's figure over nginx's, within each round.
     fn ratio(&self, figures: &Figures, subject: &str) -> Option<Spread> {
         let nginx = self.values(figures, "nginx");
@@ -198,7 +214,7 @@ pub(crate) fn text(figures: &Figures) -> String {
     let _ = writeln!(out, "median [min max] over the rounds\n");
     let columns = &figures.subjects;
     header(&mut out, "", columns);
-    for row in &ROWS {
+    for row in ROWS.iter().filter(|row| row.measured(figures)) {
         let cells: Vec<_> = columns
             .iter()
             .map(|subject| {
@@ -221,7 +237,7 @@ fn ratios(out: &mut String, figures: &Figures) {
     let mut head = columns.clone();
     head.push("target for the gateway");
     header(out, "ratio to nginx in the same round", &head);
-    for row in &ROWS {
+    for row in ROWS.iter().filter(|row| row.measured(figures)) {
         let Some(target) = row.target else { continue };
         let mut cells: Vec<_> = columns
             .iter()

@@ -23,7 +23,7 @@ const START: Duration = Duration::from_secs(20);
 /// A proxy that runs, or the node itself.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// `direct`, `gateway`, `nginx` or `haproxy`.
+    /// `direct`, `gateway`, `before`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -37,7 +37,7 @@ pub(crate) struct Subject {
 /// How to start a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    /// `gateway`, `nginx` or `haproxy`.
+    /// `gateway`, `before`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// The program.
     pub(crate) program: PathBuf,
@@ -67,6 +67,9 @@ pub(crate) fn recipes(options: &Options) -> anyhow::Result<(Vec<Recipe>, Vec<Str
                 None => build()?,
             };
             found.push(Recipe { name, version: said(&program, "--version"), program });
+            if let Some(program) = options.before.clone() {
+                found.push(Recipe { name: "before", version: said(&program, "--version"), program });
+            }
         } else if let Some(program) = installed(name) {
             found.push(Recipe { name, version: said(&program, "-v"), program });
         } else {
@@ -121,7 +124,7 @@ impl Recipe {
         let program = self.program.to_str().context("the program's path is not UTF-8")?;
         let mut command = process::on_core(placement.proxy, program)?;
         match self.name {
-            "gateway" => gateway(&mut command, path, address, node),
+            "gateway" | "before" => gateway(&mut command, path, address, node),
             "nginx" => nginx(&mut command, path, address, node)?,
             _ => haproxy(&mut command, path, address, node)?,
         }
