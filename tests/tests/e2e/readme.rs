@@ -80,7 +80,8 @@ fn shown_in(shown: &[String], printed: &str) -> Result<(), String> {
 /// One shell for all commands, so that `export` and `cd` last.
 struct Shell {
     child: Child,
-    stdin: ChildStdin,
+    /// Closed, it ends the shell, which then ends what runs in the background.
+    stdin: Option<ChildStdin>,
     stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -99,10 +100,9 @@ impl Shell {
             .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("bash starts");
-        let stdin = child.stdin.take().expect("piped");
+        let stdin = Some(child.stdin.take().expect("piped"));
         let stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, stdin, stdout }
     }
@@ -114,7 +114,8 @@ impl Shell {
             Some(_) => format!("{command}\0"),
             None => format!("{command}\necho \"@@done $?\"\0"),
         };
-        self.stdin.write_all(marked.as_bytes()).await.expect("bash reads");
+        let stdin = self.stdin.as_mut().expect("closed only at the end");
+        stdin.write_all(marked.as_bytes()).await.expect("bash reads");
         let mut printed = String::new();
         loop {
             let line = within(command, self.stdout.next_line()).await.expect("bash writes");
@@ -129,6 +130,20 @@ impl Shell {
                 return (printed, 0);
             }
         }
+    }
+}
+
+impl Drop for Shell {
+    /// On every path, failing ones too: a daemon left behind would outlive the test.
+    fn drop(&mut self) {
+        self.stdin = None;
+        for _ in 0..1000 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        self.child.start_kill().ok();
     }
 }
 
@@ -189,7 +204,6 @@ async fn the_readmes_commands_work() {
         }
         seen.unwrap_or_else(|e| panic!("{}: {e}", step.command));
     }
-    shell.child.start_kill().ok();
 }
 
 #[test]
