@@ -66,7 +66,7 @@ pub(super) async fn collect(
     mut incoming: Incoming,
 ) -> Result<Collected, BodyError> {
     let (cap, idle) = {
-        let settings = worker.shared.settings.load();
+        let settings = worker.settings();
         (settings.body_bytes, settings.body_idle)
     };
     let encoding = encoding(headers)?;

@@ -122,7 +122,7 @@ pub(super) struct Counted(Rc<Worker>);
 impl Counted {
     /// None if there are too many.
     pub(super) fn new(worker: &Rc<Worker>) -> Option<Self> {
-        let most = worker.shared.settings.load().connections;
+        let most = worker.settings().connections;
         if worker.shared.connections.fetch_add(1, Ordering::Relaxed) >= most {
             worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
             return None;
@@ -141,7 +141,7 @@ impl Drop for Counted {
 pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
     let Some(version) = detect(&stream).await else { return };
     let state = cx.state.clone();
-    let head_bytes = cx.worker.shared.settings.load().head_bytes;
+    let head_bytes = cx.worker.settings().head_bytes;
     let service = service_fn(move |request| {
         let in_flight = InFlight::begin(&cx);
         let cx = cx.clone();

@@ -38,7 +38,7 @@ pub(super) async fn forward(
     call: Call<'_>,
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
     let model = call.peek.model(call.route.legacy_name);
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
     let spliced =

@@ -67,7 +67,7 @@ async fn layers(
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
-    host::check(&cx.worker.shared.settings.load(), cx.loopback, head.version, &head.uri, &head.headers)?;
+    host::check(&cx.worker.settings(), cx.loopback, head.version, &head.uri, &head.headers)?;
 
     // The route decides everything below, and its own path is what a node will be asked.
     let (route, parameter) = find(&head.method, head.uri.path(), &head.headers)?;
@@ -124,7 +124,7 @@ fn find<'p>(
 fn authorize(cx: &ConnContext, route: &Route) -> Result<(), Refusal> {
     match route.action {
         Action::Local(what) if what.diagnostic() && !cx.diagnostics => Err(Refusal::Diagnostics),
-        Action::Pull | Action::Delete if !cx.worker.shared.settings.load().allow_model_management => {
+        Action::Pull | Action::Delete if !cx.worker.settings().allow_model_management => {
             Err(Refusal::Management)
         }
         _ => Ok(()),

@@ -14,7 +14,7 @@ use super::{
     clock::{Flight, TICK, ticks},
     conn::{self, ConnContext, ConnState, Counted},
     listener::{ACCEPT_PAUSE, Bound},
-    shared::{Phase, Shared},
+    shared::{Phase, Settings, Shared},
     upstream::Upstream,
 };
 use crate::{fleet::Node, telemetry::access::AccessRecord};
@@ -42,6 +42,11 @@ impl Worker {
     /// The present tick.
     pub(super) fn now(&self) -> u32 {
         self.now.get()
+    }
+
+    /// The settings now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.load_full()
     }
 
     /// Puts a request under the ticker's eyes until it is dropped.
@@ -92,7 +97,7 @@ impl Worker {
         let now = self.now.get() + 1;
         self.now.set(now);
         let phase = *self.shared.phase.borrow();
-        let settings = self.shared.settings.load();
+        let settings = self.settings();
         self.flights.borrow_mut().retain(|flight| {
             flight.tick(now, phase == Phase::Ending);
             Rc::strong_count(flight) > 1

@@ -62,16 +62,24 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
             continue;
         }
         let status = StatusCode::from_u16(code).map_err(|_| "its status is no status")?;
-        let mut headers = HeaderMap::with_capacity(parsed.headers.len() + 6);
+        let one_one = parsed.version == Some(1);
+        let base = buffer.as_ptr().addr();
+        let mut spans = Vec::with_capacity(parsed.headers.len());
         for field in parsed.headers.iter() {
             let name =
                 HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field name is malformed")?;
-            let value = HeaderValue::from_bytes(field.value).map_err(|_| "a field value is malformed")?;
-            headers.append(name, value);
+            let start = field.value.as_ptr().addr() - base;
+            spans.push((name, start..start + field.value.len()));
+        }
+        // Values share the bytes they came in.
+        let bytes = buffer.split_to(length).freeze();
+        let mut headers = HeaderMap::with_capacity(spans.len() + 6);
+        for (name, span) in spans {
+            let value = HeaderValue::from_maybe_shared(bytes.slice(span));
+            headers.append(name, value.map_err(|_| "a field value is malformed")?);
         }
         let framing = framing(status, &headers)?;
-        let keep = keeps(&headers, parsed.version == Some(1)) && framing != Framing::UntilClose;
-        buffer.advance(length);
+        let keep = keeps(&headers, one_one) && framing != Framing::UntilClose;
         return Ok(Some(Head { status, headers, framing, keep }));
     }
 }

@@ -18,8 +18,14 @@ use super::{
 };
 use crate::fleet::{Endpoint, dial::NodeStream};
 
-/// Bytes asked of the socket at once.
-const READ: usize = 16 << 10;
+/// Bytes asked of the socket at first: most answers, and every token of a stream, fit.
+const LEAST: usize = 4 << 10;
+
+/// Bytes asked of the socket at once by an answer that keeps coming.
+const MOST: usize = 64 << 10;
+
+/// A body up to this size is copied behind the head: one plain write is cheaper than a vectored one.
+const SMALL: usize = 4 << 10;
 
 /// Segments handed to the kernel at once.
 const SLICES: usize = 16;
@@ -28,12 +34,14 @@ const SLICES: usize = 16;
 pub(super) struct Line {
     stream: NodeStream,
     buffer: BytesMut,
+    /// Bytes asked of the socket next; doubles while they all come.
+    want: usize,
     pub(super) reused: bool,
 }
 
 impl Line {
     pub(super) fn new(stream: NodeStream) -> Self {
-        Self { stream, buffer: BytesMut::new(), reused: false }
+        Self { stream, buffer: BytesMut::new(), want: LEAST, reused: false }
     }
 
     /// Whether nothing has come over the idle connection: neither its end nor an answer nobody asked for.
@@ -50,8 +58,13 @@ impl Line {
         request: &Outgoing<'_>,
         endpoint: &Endpoint,
     ) -> Result<Head, SendError> {
-        let mut sending =
-            Sending { head: head::write(request, endpoint).into(), body: request.body, next: 0, sent: 0 };
+        let mut head = head::write(request, endpoint);
+        let mut body = request.body;
+        if body.iter().map(Bytes::len).sum::<usize>() <= SMALL {
+            body.iter().for_each(|segment| head.extend_from_slice(segment));
+            body = &[];
+        }
+        let mut sending = Sending { head: head.into(), body, next: 0, sent: 0 };
         std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
     }
 
@@ -105,16 +118,18 @@ impl Line {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let NodeStream::Plain(tcp) = &mut self.stream {
             ready!(tcp.poll_read_ready(cx))?;
-            self.buffer.reserve(READ);
+            self.buffer.reserve(self.want);
             // Unlike `try_read_buf` this notes when the socket is drained, which saves a system call per answer.
             let polled = poll_read_buf(Pin::new(tcp), cx, &mut self.buffer);
-            if polled.is_pending() {
-                release(&mut self.buffer);
+            match polled {
+                Poll::Pending => release(&mut self.buffer),
+                Poll::Ready(Ok(n)) if n >= self.want => self.want = (self.want * 2).min(MOST),
+                Poll::Ready(_) => self.want = LEAST,
             }
             return polled;
         }
         // TLS decrypts into its own buffers first, so this copy is the only one on our side.
-        let mut room = [0; READ];
+        let mut room = [0; 16 << 10];
         let mut read = ReadBuf::new(&mut room);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
         self.buffer.extend_from_slice(read.filled());
