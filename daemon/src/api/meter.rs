@@ -18,6 +18,9 @@ const LONGEST_LINE: usize = 4 << 20;
 /// How much of the end of a single-object answer is kept to read counts from.
 const TAIL: usize = 2048;
 
+/// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
+const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+
 /// How an answer is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -190,7 +193,14 @@ impl Meter {
                 self.skip_blank = true;
                 continue;
             }
-            kept.extend_from_slice(line);
+            match line.trim_ascii_end().strip_suffix(EMPTY_USAGE) {
+                Some(before) => {
+                    kept.extend_from_slice(before);
+                    kept.push(b'}');
+                    kept.extend_from_slice(&line[before.len() + EMPTY_USAGE.len()..]);
+                }
+                None => kept.extend_from_slice(line),
+            }
         }
         if !self.ended && terminator(kind, &kept) {
             self.ended = true;
@@ -314,6 +324,19 @@ mod tests {
 
     const SSE: &str = "data: {\"choices\":[{\"delta\":{}}],\"usage\":null}\n\n\
         data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\ndata: [DONE]\n\n";
+
+    #[test]
+    fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
+        let chunk = |usage: &str| format!("data: {{\"choices\":[{{\"text\":\"a\"}}]{usage}}}\n\n");
+        let empty = chunk(r#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#);
+        let last = &SSE[SSE.find("data: {\"choices\":[],").unwrap()..];
+        let sent = format!("{empty}{empty}{last}");
+        let want = format!("{0}{0}data: [DONE]\n\n", chunk(""));
+        for cut in 0..sent.len() {
+            let (text, end, usage) = run(Meter::stream(Stream::Done, true), &sent, &[cut], true);
+            assert_eq!((text, end, usage), (want.clone(), End::Complete, COUNTED), "cut at {cut}");
+        }
+    }
 
     const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7) };
 
