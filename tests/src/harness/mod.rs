@@ -4,11 +4,13 @@ mod aivonx;
 mod client;
 mod daemon;
 mod http2;
+mod log;
 
 pub use aivonx::{Aivonx, Ran};
 pub use client::{Answer, Client, Request};
-pub use daemon::{Builder, Daemon, Log};
+pub use daemon::{Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
+pub use log::Log;
 
 use std::path::PathBuf;
 
