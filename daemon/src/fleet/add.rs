@@ -34,6 +34,7 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
         name: new.name,
         url: url.text.clone(),
         kind,
+        kind_assumed: new.kind.is_none() && outcome.is_err(),
         admin_state: AdminState::Enabled,
         max_parallel: new.max_parallel,
         labels: new.labels,
@@ -52,7 +53,7 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
     }
     let node = fleet.view(&id)?;
     if node.pool == Pool::Standby {
-        finding.text = standby(&finding.text, new.kind.is_none(), &url);
+        finding.text = standby(&finding.text, &url);
     }
     Ok(Probe { node, finding: finding.text, healthy: finding.healthy })
 }
@@ -80,8 +81,7 @@ fn kind_of(
     }
 }
 
-fn standby(why: &str, assumed: bool, url: &NodeUrl) -> String {
-    let assumed = if assumed { ", as an Ollama node" } else { "" };
+fn standby(why: &str, url: &NodeUrl) -> String {
     let port = if url.port == 80 { " (Ollama listens on port 11434 unless told otherwise)" } else { "" };
-    format!("{why}{port}; added as standby{assumed}, and taken in as soon as it answers")
+    format!("{why}{port}; added as standby, and taken in as soon as it answers")
 }

@@ -16,9 +16,9 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use super::{
     entry::Prepared,
     probe::{Found, ProbeError, ProbeLimits, probe},
-    registry::Registry,
+    registry::{Contact, Registry},
 };
-use crate::config::Health;
+use crate::{config::Health, store::Nodes};
 
 /// What the parts of the fleet service share: the nodes' state, and how to ask them.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(super) struct Checker {
     pub(super) registry: Registry,
     /// Connecting to a node, TLS included.
     pub(super) connect: Duration,
+    nodes: Nodes,
     settings: watch::Sender<Health>,
 }
 
@@ -37,9 +38,9 @@ pub(super) struct Finding {
 }
 
 impl Checker {
-    pub(super) fn new(registry: Registry, connect: Duration) -> Self {
+    pub(super) fn new(registry: Registry, nodes: Nodes, connect: Duration) -> Self {
         let settings = watch::Sender::new(registry.health());
-        Self { registry, connect, settings }
+        Self { registry, connect, nodes, settings }
     }
 
     /// From now on checks so.
@@ -67,12 +68,38 @@ impl Checker {
         let _turn = turn.lock().await;
         // It may have moved while another check was waited for.
         let contact = self.registry.contact(id)?;
-        let result = self.ask(&contact.at, Some(contact.kind)).await;
+        let result = self.ask(&contact.at, (!contact.kind_assumed).then_some(contact.kind)).await;
         let finding = Finding::of(&result);
         tracing::debug!(event = "node_checked", node = %contact.name, healthy = finding.healthy,
             finding = %Untrusted::new(&finding.text), "checked");
+        if let (true, Ok(found)) = (contact.kind_assumed, &result) {
+            self.learn(&contact, found.kind).await;
+            if found.kind != contact.kind {
+                // Taken in as what it is when the change comes back from the store.
+                return Some(finding);
+            }
+        }
         self.registry.checked(&contact, result.map_err(|e| e.to_string()));
         Some(finding)
+    }
+
+    /// Puts down the kind of a node that answers for the first time. The change comes back from the store.
+    async fn learn(&self, contact: &Contact, kind: NodeKind) {
+        let learned = self
+            .nodes
+            .update(&contact.id, None, move |record| {
+                record.kind = kind;
+                record.kind_assumed = false;
+            })
+            .await;
+        match learned {
+            Ok(_) => {
+                tracing::info!(event = "node_kind", node = %contact.name, ?kind, "node's kind found out")
+            }
+            Err(error) => {
+                tracing::warn!(event = "node_kind", node = %contact.name, %error, "node's kind was not kept");
+            }
+        }
     }
 }
 

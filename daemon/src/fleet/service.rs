@@ -77,7 +77,7 @@ impl Fleet {
         let runtime = Handle::current();
         let changes = store.subscribe();
         let strategy = store.settings().strategy().await?;
-        let checker = Arc::new(Checker::new(Registry::new(strategy, health), connect_timeout));
+        let checker = Arc::new(Checker::new(Registry::new(strategy, health), store.nodes(), connect_timeout));
         let (reports, inbox) = mpsc::channel(REPORTS);
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
@@ -264,10 +264,13 @@ impl Fleet {
             self.forget(id);
             return Ok(());
         };
-        let known = self.checker.registry.record(id).map(|record| record.revision);
-        if known < Some(node.revision) {
+        let known = self.checker.registry.record(id);
+        if known.as_ref().map(|record| record.revision) < Some(node.revision) {
             let at = record::restore(&self.vault, &node);
-            if self.checker.registry.apply(node, at, None) {
+            let learned = known.is_some_and(|old| old.kind_assumed && !node.kind_assumed);
+            if self.checker.registry.apply(node, at, None) || learned {
+                // A node whose kind has just been found out is asked as what it is at once.
+                self.tasks.forget(id);
                 self.tasks.watch(id, false);
             }
         }

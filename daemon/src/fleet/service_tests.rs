@@ -113,6 +113,28 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_away_when_added_is_taken_for_what_it_turns_out_to_be() {
+    let rig = Rig::new().await;
+    let address = nobody().await;
+    let probe = rig.fleet.add(new("later", &format!("http://{address}"))).await.unwrap();
+    assert_eq!((probe.node.kind, probe.node.pool), (NodeKind::Ollama, Pool::Standby));
+    let mut events = rig.fleet.watch();
+    let node = FakeNode::at(&address).await;
+    node.become_openai(&["M"]);
+    assert!(rig.fleet.check("later").await.unwrap().healthy);
+    // The kind comes back from the store, and with it a check of the node as what it is.
+    loop {
+        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        if node.pool == Pool::Active {
+            assert_eq!(node.kind, NodeKind::Openai);
+            break;
+        }
+    }
+    let rig = rig.restart().await;
+    assert_eq!(rig.fleet.show("later").unwrap().kind, NodeKind::Openai);
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&[]).await;

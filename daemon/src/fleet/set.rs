@@ -59,7 +59,7 @@ async fn try_set(
         || new.forced != old.forced
         || change.credential.is_some();
     let outcome = if moves && new.admin_state != AdminState::Disabled {
-        let asked = fleet.checker.ask(&at, Some(new.kind)).await;
+        let asked = fleet.checker.ask(&at, (!new.kind_assumed).then_some(new.kind)).await;
         if let Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) = asked {
             return Err(FleetError::Special { url: url.text, what });
         }
@@ -93,6 +93,7 @@ fn changed(
     }
     new.forced |= change.force;
     new.kind = change.kind.unwrap_or(old.kind);
+    new.kind_assumed &= change.kind.is_none();
     if let Some(ca) = &change.ca_pem {
         new.ca_pem.clone_from(ca);
     }

@@ -110,10 +110,14 @@ impl FakeNode {
     /// An OpenAI server that has `models`.
     pub(crate) async fn openai(models: &[&str]) -> Self {
         let node = Self::bare().await;
+        node.become_openai(models);
+        node
+    }
+
+    pub(crate) fn become_openai(&self, models: &[&str]) {
         let models: Vec<String> =
             models.iter().map(|m| format!(r#"{{"id":"{m}","object":"model","owned_by":"vllm"}}"#)).collect();
-        node.answer("GET /v1/models", 200, &format!(r#"{{"object":"list","data":[{}]}}"#, models.join(",")));
-        node
+        self.answer("GET /v1/models", 200, &format!(r#"{{"object":"list","data":[{}]}}"#, models.join(",")));
     }
 
     /// From now on answers `line` (method and path) so.

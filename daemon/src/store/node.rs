@@ -29,6 +29,8 @@ pub struct NodeRecord {
     pub url: String,
     /// What it speaks.
     pub kind: NodeKind,
+    /// The kind is a guess made while the node did not answer; the first answer decides.
+    pub kind_assumed: bool,
     /// What the administrator wants of it.
     pub admin_state: AdminState,
     /// Most requests at once; 0 is no limit.

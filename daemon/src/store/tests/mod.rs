@@ -28,6 +28,7 @@ pub(super) fn node(name: &str) -> NodeRecord {
         name: name.into(),
         url: format!("http://{name}.example:11434"),
         kind: NodeKind::Ollama,
+        kind_assumed: false,
         admin_state: AdminState::Enabled,
         max_parallel: 4,
         labels: BTreeMap::from([("site".into(), "west".into())]),
