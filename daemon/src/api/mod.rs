@@ -1,6 +1,7 @@
 //! The dialects: routes, what is read of a body, error shapes, usage. Pure: no I/O, no clock.
 
 pub mod dialect;
+pub mod escape;
 pub mod json;
 pub mod meter;
 pub mod peek;

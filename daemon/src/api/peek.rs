@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::json::{JsonError, Kind, Raw, Scanner, Sink, unescape};
+use super::{
+    escape::unescape,
+    json::{JsonError, Kind, Raw, Scanner, Sink},
+};
 
 /// Longest model name accepted, in bytes as sent.
 const LONGEST_NAME: usize = 512;
