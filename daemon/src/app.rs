@@ -212,13 +212,14 @@ async fn live_and_die(
         () = signals.stop() => false,
     };
     let _ = phase.send(Phase::Ending);
+    // Ends the jobs too, whose followers are told before the data plane's threads go.
+    fleet.stop().await;
     if !ended {
         let _ = gone.await;
     }
     let _ = close_control.send(true);
     let _ = control.await;
     watchdog.abort();
-    fleet.stop().await;
     store.close().await?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;

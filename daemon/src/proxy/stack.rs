@@ -94,6 +94,8 @@ async fn layers(
     let peek = Peek::read(&body.segments)?;
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true)?;
+        // A pull takes as long as it takes: the deadline was the body's.
+        drop(flight);
         return Box::pin(manage::answer(exchange, route, &peek)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name)?;

@@ -58,6 +58,23 @@ async fn streams_still_running_after_the_grace_end_with_the_dialects_error() {
 }
 
 #[tokio::test]
+async fn a_pull_still_running_after_the_grace_ends_with_an_error_line() {
+    let node = FakeNode::ollama().await;
+    let mut daemon = Daemon::run(&[&node], "[timeouts]\nshutdown_grace = \"1s\"\n").await;
+    node.gate();
+    let mut client = daemon.client().await;
+    client.send(&Request::json("/api/pull", &json!({"model": "new"}))).await;
+    node.release(2);
+    let head = client.head().await;
+    client.piece().await.unwrap().unwrap();
+    daemon.signal(Signal::TERM);
+    let answer = client.rest(head).await;
+    assert_eq!(answer.cut, None, "{}", answer.text());
+    assert!(answer.lines().last().unwrap()["error"].is_string(), "{}", answer.text());
+    assert!(daemon.ended().await.success());
+}
+
+#[tokio::test]
 async fn while_draining_it_is_not_ready() {
     let node = FakeNode::ollama().await;
     let mut daemon = Daemon::dev(&[&node]).await;
