@@ -1,4 +1,4 @@
-//! Escapes of JSON strings, resolved as the nodes resolve them.
+//! Strings of JSON: passing over them, and resolving their escapes as the nodes do.
 
 /// Resolves the escapes of a captured string. A lone surrogate becomes U+FFFD, as in Go's decoder; None if
 /// an escape or the UTF-8 is malformed.
@@ -51,9 +51,63 @@ fn escape(chars: &mut std::str::Chars<'_>) -> Option<u32> {
     })
 }
 
+/// Where [`skip`] stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// Behind the closing quote.
+    Quote(usize),
+    /// At the end of the segment; `escaped` if its last byte was a backslash that escapes the next one.
+    Out { escaped: bool },
+}
+
+/// Passes over a string nobody wants, from `at` to behind its closing quote. Eight bytes at a time, until a run
+/// without quote and backslash is long enough for a vector search to pay for its start.
+pub(super) fn skip(segment: &[u8], mut at: usize) -> Skipped {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut clean = 0;
+    loop {
+        if clean >= 32 {
+            match memchr::memchr2(b'"', b'\\', &segment[at..]) {
+                Some(found) => at += found,
+                None => return Skipped::Out { escaped: false },
+            }
+        } else if let Some(word) = segment.get(at..at + 8) {
+            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            let found = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+            if found == 0 {
+                at += 8;
+                clean += 8;
+                continue;
+            }
+            at += (found.trailing_zeros() / 8) as usize;
+        } else {
+            match segment.get(at) {
+                None => return Skipped::Out { escaped: at > segment.len() },
+                Some(b'"' | b'\\') => {}
+                Some(_) => {
+                    at += 1;
+                    continue;
+                }
+            }
+        }
+        if segment[at] == b'"' {
+            return Skipped::Quote(at + 1);
+        }
+        at += 2;
+        clean = 0;
+        if at > segment.len() {
+            return Skipped::Out { escaped: true };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::unescape;
+    use proptest::prelude::*;
+
+    use super::{Skipped, skip, unescape};
 
     #[test]
     fn escapes_resolve_as_in_go() {
@@ -64,5 +118,34 @@ mod tests {
         assert_eq!(unescape(br"\ud83d\ud83d\ude00").unwrap(), "\u{fffd}\u{1f600}");
         assert!(unescape(br"\x").is_none());
         assert!(unescape(br"\u12").is_none());
+    }
+
+    /// The same, byte by byte.
+    fn plainly(segment: &[u8], mut at: usize) -> Skipped {
+        while let Some(byte) = segment.get(at) {
+            match byte {
+                b'"' => return Skipped::Quote(at + 1),
+                b'\\' if at + 1 == segment.len() => return Skipped::Out { escaped: true },
+                b'\\' => at += 2,
+                _ => at += 1,
+            }
+        }
+        Skipped::Out { escaped: false }
+    }
+
+    proptest! {
+        #[test]
+        fn skipping_fast_is_skipping(
+            text in prop::collection::vec(prop_oneof![8 => Just(b'a'), 1 => Just(b'\\'), 1 => any::<u8>()], 0..200),
+            quote in 0usize..200,
+            from in 0usize..20,
+        ) {
+            let mut text: Vec<u8> = text.into_iter().filter(|b| *b != b'"').collect();
+            if quote < text.len() {
+                text[quote] = b'"';
+            }
+            let from = from.min(text.len());
+            prop_assert_eq!(skip(&text, from), plainly(&text, from));
+        }
     }
 }

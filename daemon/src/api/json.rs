@@ -4,6 +4,8 @@
 //! Strings are skipped with `memchr`; a number is any run of number characters (a node that is stricter
 //! refuses it, none reads it as something else).
 
+use super::escape::{Skipped, skip};
+
 /// Deepest nesting accepted. Go's decoder, which Ollama uses, stops at 10 000; no request needs more than this.
 pub const MAX_DEPTH: usize = 512;
 
@@ -247,24 +249,34 @@ impl<S: Sink> Scanner<S> {
             at += 1;
             self.state = State::Text { key, escaped: false };
         }
-        loop {
-            let rest = &segment[at..];
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.take(rest);
-                return Ok(segment.len());
-            };
-            self.take(&rest[..found]);
-            at += found + 1;
-            if rest[found] == b'"' {
-                break;
+        if self.keep {
+            loop {
+                let rest = &segment[at..];
+                let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+                    self.take(rest);
+                    return Ok(segment.len());
+                };
+                self.take(&rest[..found]);
+                at += found + 1;
+                if rest[found] == b'"' {
+                    break;
+                }
+                self.take(b"\\");
+                let Some(after) = segment.get(at) else {
+                    self.state = State::Text { key, escaped: true };
+                    return Ok(at);
+                };
+                self.take(std::slice::from_ref(after));
+                at += 1;
             }
-            self.take(b"\\");
-            let Some(after) = segment.get(at) else {
-                self.state = State::Text { key, escaped: true };
-                return Ok(at);
-            };
-            self.take(std::slice::from_ref(after));
-            at += 1;
+        } else {
+            match skip(segment, at) {
+                Skipped::Quote(after) => at = after,
+                Skipped::Out { escaped } => {
+                    self.state = State::Text { key, escaped };
+                    return Ok(segment.len());
+                }
+            }
         }
         if !key {
             self.close_value(Kind::String, self.fed + at)?;

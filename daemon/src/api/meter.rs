@@ -2,7 +2,7 @@
 //! nothing but the unfinished line (useless to a client, and not to be followed by an error in mid-line),
 //! and takes out the usage chunk a client did not ask for.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::LazyLock};
 
 use bytes::Bytes;
 use memchr::{memmem, memrchr};
@@ -150,7 +150,7 @@ impl Meter {
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
-        } else if has_member(lines, b"\"done\"", b't') {
+        } else if has_member(lines, &DONE, b't') {
             for line in body.split(|b| *b == b'\n') {
                 if let Some(line) = OllamaLine::read(line).filter(|l| l.done) {
                     self.ended = true;
@@ -254,16 +254,19 @@ pub enum End {
     Cut,
 }
 
+static USAGE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"usage\""));
+static DONE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"done\""));
+
 /// Whether these lines have a `usage` that is not null.
 fn has_usage(lines: &[u8]) -> bool {
-    has_member(lines, b"\"usage\"", b'{')
+    has_member(lines, &USAGE, b'{')
 }
 
 /// Whether a member of some object in these lines has a value that begins with `first`. Text cannot be
 /// mistaken for it: its quotes are escaped.
-fn has_member(lines: &[u8], key: &[u8], first: u8) -> bool {
-    memmem::find_iter(lines, key).any(|at| {
-        let value = lines[at + key.len()..].trim_ascii_start().strip_prefix(b":");
+fn has_member(lines: &[u8], key: &memmem::Finder<'_>, first: u8) -> bool {
+    key.find_iter(lines).any(|at| {
+        let value = lines[at + key.needle().len()..].trim_ascii_start().strip_prefix(b":");
         value.is_some_and(|v| v.trim_ascii_start().first() == Some(&first))
     })
 }

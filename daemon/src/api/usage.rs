@@ -1,5 +1,8 @@
 //! Reading token counts out of a node's answer.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 /// Tokens as a node counted them; None where it did not say.
@@ -87,20 +90,25 @@ impl EventData {
     }
 }
 
+/// The names that dialects give to the tokens of the prompt.
+static PROMPT: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""].map(Finder::new));
+/// The names that dialects give to the tokens of the output.
+static OUTPUT: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""].map(Finder::new));
+
 /// Counts in the end of an answer that is one JSON object. Its keys cannot be confused with text, whose
 /// quotes are escaped.
 #[must_use]
 pub fn of_tail(tail: &[u8]) -> Usage {
-    let find = |keys: &[&str]| keys.iter().find_map(|key| number_after(tail, key));
-    Usage {
-        prompt: find(&["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""]),
-        output: find(&["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""]),
-    }
+    let find = |keys: &[Finder<'_>]| keys.iter().find_map(|key| number_after(tail, key));
+    Usage { prompt: find(&*PROMPT), output: find(&*OUTPUT) }
 }
 
-fn number_after(tail: &[u8], key: &str) -> Option<u64> {
-    let at = memchr::memmem::rfind(tail, key.as_bytes())?;
-    let rest = tail[at + key.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+fn number_after(tail: &[u8], key: &Finder<'_>) -> Option<u64> {
+    // Forwards and to the last: backwards it would be searched byte by byte.
+    let at = key.find_iter(tail).last()?;
+    let rest = tail[at + key.needle().len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }

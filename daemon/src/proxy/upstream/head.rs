@@ -14,7 +14,7 @@ const FIELDS: usize = 100;
 
 /// The request's head as bytes.
 pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(b"POST ");
     out.extend_from_slice(endpoint.prefix.as_bytes());
     out.extend_from_slice(request.path.as_bytes());
@@ -44,9 +44,13 @@ pub(super) struct Head {
 /// What is not HTTP about it.
 pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> {
     loop {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-        let mut parsed = httparse::Response::new(&mut fields);
-        let length = match parsed.parse(buffer) {
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut fields) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if buffer.len() > LARGEST => return Err("its head is too large"),
             Ok(httparse::Status::Partial) => return Ok(None),

@@ -172,7 +172,10 @@ impl Sending<'_> {
             slices[count] = IoSlice::new(&segment[from..]);
             count += 1;
         }
-        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count]))?;
+        let written = match &slices[..count] {
+            [only] => ready!(Pin::new(stream).poll_write(cx, only))?,
+            several => ready!(Pin::new(stream).poll_write_vectored(cx, several))?,
+        };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
