@@ -10,14 +10,17 @@ pub mod fault;
 pub mod frame;
 pub mod handshake;
 pub mod job;
+pub mod key;
 pub mod log;
 pub mod model;
 pub mod node;
+pub mod organization;
 pub mod request;
 pub mod samples;
 pub mod secret;
 pub mod strategy;
 pub mod untrusted;
+pub mod user;
 pub mod wire;
 
 pub use client::{Client, ClientError, EventStream};
