@@ -10,6 +10,8 @@ use crate::UnixMillis;
 pub enum JobKind {
     /// Pulls a model to one or more nodes.
     Pull,
+    /// Replaces the keys that secrets are sealed under.
+    Rotate,
 }
 
 /// Where a job stands.
@@ -33,7 +35,7 @@ pub struct Job {
     pub id: String,
     /// What it does.
     pub kind: JobKind,
-    /// What it does it to: the model's name for a pull.
+    /// What it does it to: the model's name for a pull, the new key for a rotation.
     pub subject: String,
     /// Where it stands.
     pub state: JobState,
@@ -41,26 +43,26 @@ pub struct Job {
     pub started: UnixMillis,
     /// When it ended.
     pub ended: Option<UnixMillis>,
-    /// Progress per node.
+    /// Progress per node; for a rotation, per kind of secret.
     pub targets: Vec<JobTarget>,
-    /// Bytes done, summed over digests, the slowest node counting for each digest.
+    /// Bytes done, summed over digests, the slowest node counting for each digest; secrets for a rotation.
     pub completed: u64,
-    /// Bytes in all, as far as known.
+    /// Bytes (or secrets) in all, as far as known.
     pub total: u64,
 }
 
-/// A job's progress on one node.
+/// A job's progress on one node, or with one kind of secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobTarget {
-    /// Node name.
+    /// Node name, or kind of secret.
     pub node: String,
     /// Where it stands there.
     pub state: JobState,
     /// The node's own last status line.
     pub status: String,
-    /// Bytes done there.
+    /// Bytes (or secrets) done there.
     pub completed: u64,
-    /// Bytes in all there, as far as known.
+    /// Bytes (or secrets) in all there, as far as known.
     pub total: u64,
     /// Why it failed there.
     pub error: Option<String>,

@@ -65,6 +65,9 @@ pub enum FleetError {
     /// No job has this id.
     #[error("there is no job '{}'", Untrusted::new(.0).max(100))]
     UnknownJob(String),
+    /// A job of this kind is at work, and there is one at a time.
+    #[error("that is being done already, as job {0}")]
+    JobRuns(String),
     /// The node cannot do this.
     #[error("node {node} {why}")]
     Unfit {
@@ -141,6 +144,9 @@ impl From<FleetError> for Fault {
                 .hint(nearest_hint(&nearest, "aivonx model list")),
             FleetError::UnknownJob(_) => {
                 Self::new(FaultKind::NotFound, text).field("job").hint("see `aivonx job list`")
+            }
+            FleetError::JobRuns(id) => {
+                Self::new(FaultKind::Conflict, text).hint(format!("follow it: aivonx job show {id} --follow"))
             }
             FleetError::Unfit { fix, .. } => Self::new(FaultKind::Invalid, text).field("node").hint(fix),
             FleetError::NowhereToPull => {

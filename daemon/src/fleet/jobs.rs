@@ -1,4 +1,4 @@
-//! Jobs: pulls that go on when the one who began them leaves.
+//! Jobs: pulls, and long operations of other parts, that go on when the one who began them leaves.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,7 +7,7 @@ use std::{
 
 use aivonx_protocol::{
     Fault, Untrusted,
-    job::{Job, JobState},
+    job::{Job, JobKind, JobState},
     node::{AdminState, NodeKind},
 };
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use super::{
     pull::pull,
     pulling::{Feed, Pulling},
     registry::{Contact, now},
+    task::{Ended, Task},
 };
 
 /// Finished jobs kept.
@@ -47,9 +48,79 @@ pub struct Jobs {
 #[derive(Debug, Default)]
 struct State {
     /// Oldest first.
-    jobs: VecDeque<Arc<Pulling>>,
+    jobs: VecDeque<Entry>,
     last_id: u64,
     stopping: bool,
+}
+
+/// One job, whatever it does.
+#[derive(Debug, Clone)]
+enum Entry {
+    Pull(Arc<Pulling>),
+    Task(Arc<Task>),
+}
+
+impl Entry {
+    fn is(&self, id: &str) -> bool {
+        match self {
+            Self::Pull(job) => job.id() == id,
+            Self::Task(job) => job.is(id),
+        }
+    }
+
+    fn running(&self) -> bool {
+        match self {
+            Self::Pull(job) => job.running(),
+            Self::Task(job) => job.running(),
+        }
+    }
+
+    fn view(&self) -> Job {
+        match self {
+            Self::Pull(job) => job.view(),
+            Self::Task(job) => job.view(),
+        }
+    }
+
+    fn follow(&self) -> watch::Receiver<Job> {
+        match self {
+            Self::Pull(job) => job.follow(),
+            Self::Task(job) => job.follow(),
+        }
+    }
+
+    fn cancel(&self) {
+        match self {
+            Self::Pull(job) => job.cancel(),
+            Self::Task(job) => job.cancel(),
+        }
+    }
+
+    fn pull(&self) -> Option<&Arc<Pulling>> {
+        match self {
+            Self::Pull(job) => Some(job),
+            Self::Task(_) => None,
+        }
+    }
+}
+
+impl State {
+    /// Time makes ids that no earlier life of the daemon gave out; the step keeps them apart within one.
+    fn new_id(&mut self) -> String {
+        self.last_id = now().max(self.last_id + 1);
+        base36(self.last_id)
+    }
+
+    /// Takes a job in, and forgets the oldest of those that ended long ago.
+    fn keep(&mut self, job: Entry) {
+        self.jobs.push_back(job);
+        let ended = self.jobs.iter().filter(|job| !job.running()).count();
+        for _ in KEPT..ended {
+            if let Some(at) = self.jobs.iter().position(|job| !job.running()) {
+                self.jobs.remove(at);
+            }
+        }
+    }
 }
 
 impl Jobs {
@@ -76,24 +147,17 @@ impl Jobs {
             return Err(FleetError::Stopping.into());
         }
         let same = |job: &Pulling| job.is_same(&key, insecure, &targets);
-        if let Some(job) = state.jobs.iter().find(|job| job.running() && same(job)) {
+        let running = || state.jobs.iter().filter_map(Entry::pull).filter(|job| job.running());
+        if let Some(job) = running().find(|job| same(job)) {
             return Ok(job.view());
         }
-        if state.jobs.iter().filter(|job| job.running()).count() >= AT_ONCE {
+        if running().count() >= AT_ONCE {
             let message = format!("{AT_ONCE} pulls are at work already");
             return Err(Fault::new(aivonx_protocol::FaultKind::Unavailable, message)
                 .hint("wait for one to end, or end one with `aivonx job cancel`"));
         }
-        // Time makes ids that no earlier life of the daemon gave out; the step keeps them apart within one.
-        state.last_id = now().max(state.last_id + 1);
-        let job = Arc::new(Pulling::new(base36(state.last_id), model, key, insecure, targets));
-        state.jobs.push_back(job.clone());
-        let ended = state.jobs.iter().filter(|job| !job.running()).count();
-        for _ in KEPT..ended {
-            if let Some(at) = state.jobs.iter().position(|job| !job.running()) {
-                state.jobs.remove(at);
-            }
-        }
+        let job = Arc::new(Pulling::new(state.new_id(), model, key, insecure, targets));
+        state.keep(Entry::Pull(job.clone()));
         drop(state);
         let view = job.view();
         tracing::info!(event = "job_started", job = %view.id, model = %Untrusted::new(model),
@@ -102,10 +166,52 @@ impl Jobs {
         Ok(view)
     }
 
+    /// Begins a job that `work` carries out, which reports to the task it is given and looks at it to see
+    /// whether it is to end. One of a kind runs at a time. Returns as soon as it has begun.
+    ///
+    /// # Errors
+    /// `Conflict` if one of this kind is at work, `Unavailable` while the daemon stops.
+    pub fn begin<W, F>(&self, kind: JobKind, subject: &str, work: W) -> Result<Job, Fault>
+    where
+        W: FnOnce(Arc<Task>) -> F,
+        F: Future<Output = Ended> + Send + 'static,
+    {
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(FleetError::Stopping.into());
+        }
+        let same = |job: &&Entry| matches!(job, Entry::Task(job) if job.kind() == kind && job.running());
+        if let Some(job) = state.jobs.iter().find(same) {
+            return Err(FleetError::JobRuns(job.view().id).into());
+        }
+        let task = Arc::new(Task::new(state.new_id(), kind, subject));
+        state.keep(Entry::Task(task.clone()));
+        drop(state);
+        let view = task.view();
+        tracing::info!(event = "job_started", job = %view.id, subject = %Untrusted::new(subject), "job started");
+        let work = self.runtime.spawn(work(task.clone()));
+        self.runtime.spawn(async move {
+            // A job whose work panicked must not look as if it ran for ever.
+            let ended = work.await.unwrap_or_else(|e| Ended::Failed(format!("a mistake in aivonxd: {e}")));
+            match &ended {
+                Ended::Done => tracing::info!(event = "job_done", job = %task.view().id, "job done"),
+                Ended::Cancelled => {
+                    tracing::warn!(event = "job_ended", job = %task.view().id, "job ended before it was through");
+                }
+                Ended::Failed(error) => {
+                    let error = Untrusted::new(error);
+                    tracing::error!(event = "job_ended", job = %task.view().id, %error, "job failed");
+                }
+            }
+            task.end(ended);
+        });
+        Ok(view)
+    }
+
     /// Running and recent jobs, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Job> {
-        self.lock().jobs.iter().rev().map(|job| job.view()).collect()
+        self.lock().jobs.iter().rev().map(Entry::view).collect()
     }
 
     /// One job.
@@ -143,9 +249,10 @@ impl Jobs {
     /// up nobody; one that leaves changes nothing.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, also for a job that is no pull.
     pub async fn lines(&self, id: &str) -> Result<mpsc::Receiver<Bytes>, Fault> {
-        let job = self.find(id)?;
+        let found = self.find(id)?;
+        let job = found.pull().ok_or_else(|| FleetError::UnknownJob(id.to_owned()))?.clone();
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.
@@ -168,8 +275,8 @@ impl Jobs {
         }
     }
 
-    fn find(&self, id: &str) -> Result<Arc<Pulling>, FleetError> {
-        let found = self.lock().jobs.iter().find(|job| job.id() == id).cloned();
+    fn find(&self, id: &str) -> Result<Entry, FleetError> {
+        let found = self.lock().jobs.iter().find(|job| job.is(id)).cloned();
         found.ok_or_else(|| FleetError::UnknownJob(id.to_owned()))
     }
 

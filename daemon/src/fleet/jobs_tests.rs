@@ -1,14 +1,15 @@
-//! Tests of pull jobs.
+//! Tests of jobs.
 
 use aivonx_protocol::{
     FaultKind,
-    job::{Job, JobState},
+    job::{Job, JobKind, JobState},
 };
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::Jobs;
 use crate::fleet::{
+    Ended,
     service::tests::{Rig, new},
     testing::FakeNode,
 };
@@ -209,4 +210,32 @@ async fn what_cannot_be_pulled_is_refused() {
     rig.fleet.set_state("off", None, aivonx_protocol::node::AdminState::Disabled).await.unwrap();
     let fault = jobs.pull("m", &["off".to_owned()], false).await.unwrap_err();
     assert!(fault.to_string().contains("aivonx node enable off"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_job_of_another_part_is_one_among_the_jobs() {
+    let rig = Rig::new().await;
+    let jobs = rig.fleet.jobs();
+    let job = jobs
+        .begin(JobKind::Rotate, "keys", async |task| {
+            task.progress(&[("a", 1, 2)]);
+            while !task.is_cancelled() {
+                tokio::task::yield_now().await;
+            }
+            Ended::Cancelled
+        })
+        .unwrap();
+    let again = jobs.begin(JobKind::Rotate, "keys", async |_| Ended::Done).unwrap_err();
+    assert!(again.kind == FaultKind::Conflict && again.to_string().contains(&job.id), "{again}");
+    let mut steps = jobs.follow(&job.id).unwrap();
+    until(&mut steps, |job| job.completed == 1 && job.total == 2).await;
+    assert_eq!(jobs.lines(&job.id).await.unwrap_err().kind, FaultKind::NotFound, "that is for pulls");
+    assert_eq!(jobs.cancel(&job.id).await.unwrap().state, JobState::Cancelled);
+
+    let panics = jobs.begin(JobKind::Rotate, "keys", async |_| panic!("a mistake")).unwrap();
+    let job = ended(jobs, &panics.id).await;
+    assert!(job.state == JobState::Failed && job.targets[0].error.is_some(), "{job:?}");
+    rig.fleet.stop().await;
+    let late = jobs.begin(JobKind::Rotate, "keys", async |_| Ended::Done).unwrap_err();
+    assert_eq!(late.kind, FaultKind::Unavailable);
 }

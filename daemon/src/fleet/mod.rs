@@ -28,6 +28,7 @@ mod service;
 mod set;
 mod sight;
 pub mod snapshot;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
@@ -39,3 +40,4 @@ pub use node::{Lease, Live, Node, Seen};
 pub use scheduler::{NoNode, Want};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};
+pub use task::{Ended, Task};

@@ -25,7 +25,7 @@
 //! | `model_removed` | from a node |
 //! | `strategy_set` | the scheduler's |
 //! | `fleet_sync` | a change of the store was not taken in |
-//! | `job_started`, `job_done`, `job_ended` | a pull began, is complete, or ended before it was |
+//! | `job_started`, `job_done`, `job_ended` | a pull or another job began, is complete, or ended before it was |
 //! | `control_connected` | a client of the control socket, with `uid` and `pid` |
 //! | `control_refused`, `control_full` | a client may not do this, or found no room |
 //! | `control_change`, `control_change_failed` | a client's change was carried out or not |

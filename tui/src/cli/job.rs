@@ -90,6 +90,7 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
 fn kind(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Pull => "pull",
+        JobKind::Rotate => "rotate",
     }
 }
 
@@ -150,7 +151,7 @@ fn details(job: &Job, zone: &TimeZone) -> Table {
     table.pair("id", &job.id);
     table.pair(kind(job.kind), &job.subject);
     table.pair("state", state_cell(job.state));
-    table.pair("done", progress::amount(job.completed, job.total));
+    table.pair("done", progress::amount(job.kind, job.completed, job.total));
     table.pair("started", text::time(job.started, zone));
     if let Some(ended) = job.ended {
         table.pair("ended", text::time(ended, zone));
@@ -160,7 +161,11 @@ fn details(job: &Job, zone: &TimeZone) -> Table {
 
 fn targets(job: &Job) -> Table {
     let mut table = Table::new([
-        Column::text("NODE").cut(12),
+        Column::text(match job.kind {
+            JobKind::Pull => "NODE",
+            JobKind::Rotate => "KIND",
+        })
+        .cut(12),
         Column::text("STATE"),
         Column::number("DONE"),
         Column::text("STATUS").cut(12),
@@ -169,7 +174,7 @@ fn targets(job: &Job) -> Table {
         table.row([
             (&target.node).into(),
             state_cell(target.state),
-            progress::amount(target.completed, target.total).into(),
+            progress::amount(job.kind, target.completed, target.total).into(),
             (&target.status).into(),
         ]);
     }

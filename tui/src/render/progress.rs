@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use aivonx_protocol::job::{Job, JobState, JobTarget};
+use aivonx_protocol::job::{Job, JobKind, JobState, JobTarget};
 
 use super::{
     table::cut,
-    text::{bytes, safe},
+    text::{bytes, count, safe},
 };
 
 /// Cells of the bar.
@@ -39,9 +39,19 @@ pub fn percent(completed: u64, total: u64) -> String {
 
 /// How much is done: `42% of 4.7 GB`, or `-` while nobody knows.
 #[must_use]
-pub fn amount(completed: u64, total: u64) -> String {
-    share(completed, total)
-        .map_or_else(|| super::text::NONE.to_owned(), |share| format!("{share}% of {}", bytes(total)))
+pub fn amount(kind: JobKind, completed: u64, total: u64) -> String {
+    share(completed, total).map_or_else(
+        || super::text::NONE.to_owned(),
+        |share| format!("{share}% of {}", quantity(kind, total)),
+    )
+}
+
+/// So much of what a job of this kind works on.
+fn quantity(kind: JobKind, amount: u64) -> String {
+    match kind {
+        JobKind::Pull => bytes(amount),
+        JobKind::Rotate => count(amount),
+    }
 }
 
 /// What was drawn so far.
@@ -72,7 +82,7 @@ impl Progress {
         }
         let names = job.targets.iter().map(|target| safe(&target.node).chars().count()).max().unwrap_or(0);
         for target in &job.targets {
-            let line = format!("{:names$}  {}", safe(&target.node), describe(target, true));
+            let line = format!("{:names$}  {}", safe(&target.node), describe(job.kind, target, true));
             // One cell stays free: a line that fills the last one wraps on some terminals.
             let _ = writeln!(text, "\r\u{1b}[2K{}", cut(&line, self.width.saturating_sub(1)));
         }
@@ -88,7 +98,7 @@ impl Progress {
             let now = (target.state, step, target.status.clone());
             let nothing = target.state == JobState::Running && step.is_none() && target.status.is_empty();
             if !nothing && self.said.get(&target.node) != Some(&now) {
-                let line = format!("{}  {}", safe(&target.node), describe(target, false));
+                let line = format!("{}  {}", safe(&target.node), describe(job.kind, target, false));
                 let _ = writeln!(text, "{}", line.trim_end());
                 self.said.insert(target.node.clone(), now);
             }
@@ -97,16 +107,17 @@ impl Progress {
     }
 }
 
-fn describe(target: &JobTarget, bar: bool) -> String {
+fn describe(kind: JobKind, target: &JobTarget, bar: bool) -> String {
     match target.state {
-        JobState::Done => format!("done, {}", bytes(target.total.max(target.completed))),
+        JobState::Done => format!("done, {}", quantity(kind, target.total.max(target.completed))),
         JobState::Failed => format!("failed: {}", safe(target.error.as_deref().unwrap_or("no reason given"))),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Running => {
             let Some(share) = share(target.completed, target.total) else {
                 return if target.status.is_empty() { "waiting".to_owned() } else { safe(&target.status) };
             };
-            let sizes = format!("{share:>3}%  {} of {}", bytes(target.completed), bytes(target.total));
+            let (done, all) = (quantity(kind, target.completed), quantity(kind, target.total));
+            let sizes = format!("{share:>3}%  {done} of {all}");
             if bar {
                 let full = usize::try_from(share).unwrap_or(0) * BAR / 100;
                 format!("[{}{}] {sizes}  {}", "#".repeat(full), "-".repeat(BAR - full), safe(&target.status))
