@@ -20,7 +20,7 @@ use super::{
     StoreError, codec, files,
     layout::Layout,
     marker::Commit,
-    tree::{Sums, Tree},
+    tree::{Kind, Sums, Tree},
 };
 
 const META: &str = "meta";
@@ -33,10 +33,15 @@ pub(super) struct Engine {
     trees: Vec<sled::Tree>,
     meta: sled::Tree,
     writer: Mutex<Writer>,
+    /// Held by the one who appends to ledgers.
+    #[allow(dead_code, reason = "the audit log is its first user")]
+    pub(super) ledger: Mutex<()>,
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.
     latest: AtomicU64,
-    failed: AtomicBool,
+    /// Groups appended to ledgers since the open; what is durable may be behind.
+    pub(super) appended: AtomicU64,
+    pub(super) failed: AtomicBool,
     last_flush: AtomicU64,
     /// Microseconds it took.
     flush_us: AtomicU64,
@@ -54,6 +59,7 @@ struct Writer {
 
 struct Durable {
     seq: u64,
+    appended: u64,
     db: File,
     blobs: PathBuf,
     synced_blobs: HashSet<OsString>,
@@ -83,14 +89,17 @@ impl Engine {
             trees,
             meta,
             writer: Mutex::new(Writer { sums: Sums::default(), seq: 0, unsure: false }),
+            ledger: Mutex::new(()),
             durable: Mutex::new(Durable {
                 seq: 0,
+                appended: 0,
                 db: File::open(store.join("db"))?,
                 blobs: store.join("blobs"),
                 synced_blobs: HashSet::new(),
                 commit: None,
             }),
             latest: AtomicU64::new(0),
+            appended: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
             flush_us: AtomicU64::new(0),
@@ -101,7 +110,7 @@ impl Engine {
     /// Reads the meta tree; `Err` names what is missing or wrong.
     pub(super) fn meta(&self) -> Result<Meta, String> {
         let mut sums = Sums::default();
-        for tree in Tree::ALL {
+        for tree in Tree::summed() {
             sums[tree.index()] = self.meta_value(tree.name().as_bytes())?;
         }
         Ok(Meta { schema: self.meta_value(SCHEMA)?, seq: self.meta_value(SEQ)?, sums })
@@ -114,7 +123,7 @@ impl Engine {
         codec::decode(META, key, META_VERSION, &bytes).map_err(|e| format!("meta/{name} is wrong: {e}"))
     }
 
-    /// Reads every record, checks its checksum and sums up. `Err` names the first wrong record.
+    /// Reads every record but those of ledgers, checks its checksum and sums up. `Err` names the first wrong record.
     pub(super) fn sum_up(&self) -> Result<Sums, String> {
         let mut sums = Sums::default();
         self.each(|tree, key, value| {
@@ -130,7 +139,7 @@ impl Engine {
     pub(super) fn verify(&self) -> Result<Meta, String> {
         let meta = self.meta()?;
         let found = self.sum_up()?;
-        for tree in Tree::ALL {
+        for tree in Tree::summed() {
             let (want, have) = (&meta.sums[tree.index()], &found[tree.index()]);
             if want.count != have.count {
                 return Err(format!(
@@ -147,13 +156,13 @@ impl Engine {
         Ok(meta)
     }
 
-    /// Calls `see` with every stored record of every tree, in order.
+    /// Calls `see` with every stored record of every tree but the ledgers, in order.
     pub(super) fn each(
         &self,
         mut see: impl FnMut(Tree, &[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
-        for tree in Tree::ALL {
-            for entry in &self.trees[tree.index()] {
+        for tree in Tree::summed() {
+            for entry in self.tree(tree) {
                 let (key, value) =
                     entry.map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))?;
                 see(tree, &key, &value)?;
@@ -171,6 +180,10 @@ impl Engine {
         (durable.seq, durable.commit) = (meta.seq, commit);
     }
 
+    pub(super) fn tree(&self, tree: Tree) -> &sled::Tree {
+        &self.trees[tree.index()]
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         // A caller's closure that panicked changed nothing yet; a transaction that did left `unsure`.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,12 +191,12 @@ impl Engine {
 
     /// Reads one record.
     pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
-        self.trees[tree.index()].get(key)?.map(|bytes| decode(tree, key, &bytes)).transpose()
+        self.tree(tree).get(key)?.map(|bytes| decode(tree, key, &bytes)).transpose()
     }
 
     /// Reads every record of a tree, in the order of the keys.
     pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
-        self.trees[tree.index()]
+        self.tree(tree)
             .iter()
             .map(|entry| {
                 let (key, value) = entry?;
@@ -221,7 +234,7 @@ impl Engine {
             (value, writer.seq)
         };
         // Outside the writer's lock: those who wait here together share one flush.
-        self.make_durable(seq)?;
+        self.make_durable(seq, 0)?;
         Ok(value)
     }
 
@@ -234,7 +247,7 @@ impl Engine {
         let mut sums = writer.sums;
         for ((tree, key), new) in &changes {
             let sum = &mut sums[tree.index()];
-            if let Some(old) = self.trees[tree.index()].get(key)? {
+            if let Some(old) = self.tree(*tree).get(key)? {
                 sum.take(key, &old);
             }
             if let Some(new) = new {
@@ -242,26 +255,30 @@ impl Engine {
             }
         }
         let seq = writer.seq + 1;
+        // In the order of the transaction's trees; a new store writes every sum.
+        let touched: Vec<Tree> =
+            Tree::summed().filter(|tree| changes.keys().any(|(changed, _)| changed == tree)).collect();
         let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
-        for tree in Tree::ALL {
+        for tree in Tree::summed().filter(|tree| schema.is_some() || touched.contains(tree)) {
             let key = tree.name().as_bytes();
             meta.push((key, encode_meta(key, &sums[tree.index()])?));
         }
         if let Some(schema) = schema {
             meta.push((SCHEMA, encode_meta(SCHEMA, &schema)?));
         }
-        let mut all: Vec<&sled::Tree> = self.trees.iter().collect();
+        let mut all: Vec<&sled::Tree> = touched.iter().map(|tree| self.tree(*tree)).collect();
         all.push(&self.meta);
         writer.unsure = true;
         let done = sled::Transactional::<()>::transaction(&all[..], |views| {
-            for ((tree, key), new) in &changes {
-                let view = &views[tree.index()];
-                match new {
-                    Some(new) => view.insert(key.as_slice(), new.as_slice())?,
-                    None => view.remove(key.as_slice())?,
-                };
+            for (tree, view) in touched.iter().zip(views) {
+                for ((_, key), new) in changes.iter().filter(|((changed, _), _)| changed == tree) {
+                    match new {
+                        Some(new) => view.insert(key.as_slice(), new.as_slice())?,
+                        None => view.remove(key.as_slice())?,
+                    };
+                }
             }
-            let view = &views[Tree::ALL.len()];
+            let view = &views[touched.len()];
             for (key, value) in &meta {
                 view.insert(*key, value.as_slice())?;
             }
@@ -281,23 +298,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns when change number `seq` and all before it survive a loss of power.
-    fn make_durable(&self, seq: u64) -> Result<(), StoreError> {
+    /// Returns when change number `seq`, group number `appended` and all before them survive a loss of power.
+    pub(super) fn make_durable(&self, seq: u64, appended: u64) -> Result<(), StoreError> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         // After a failed sync the kernel may report success for pages it has dropped: never try again.
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::Failed);
         }
-        if durable.seq >= seq {
+        if durable.seq >= seq && durable.appended >= appended {
             return Ok(());
         }
         let target = self.latest.load(Ordering::Acquire);
+        let appended = self.appended.load(Ordering::Acquire);
         let began = std::time::Instant::now();
         if let Err(e) = self.sync(&mut durable, target) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
-        durable.seq = target;
+        (durable.seq, durable.appended) = (target, appended);
         self.last_flush.store(now(), Ordering::Relaxed);
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flush_us.store(took, Ordering::Relaxed);
@@ -311,7 +329,9 @@ impl Engine {
             files::sync_dir(&durable.blobs)?;
         }
         durable.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
-        if let Some(commit) = &mut durable.commit {
+        if durable.seq < target
+            && let Some(commit) = &mut durable.commit
+        {
             commit
                 .advance(target)
                 .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
@@ -366,7 +386,16 @@ fn encode_meta<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreErro
     codec::encode(META, key, META_VERSION, value).map_err(|source| StoreError::Record { tree: META, source })
 }
 
-fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn encode<T: Serialize>(tree: Tree, key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {
+    codec::encode(tree.name(), key, tree.version(), value).map_err(|e| match e {
+        codec::CodecError::TooLarge(bytes) => {
+            StoreError::TooLarge { noun: tree.name(), bytes, limit: codec::MAX_RECORD }
+        }
+        source => StoreError::Record { tree: tree.name(), source },
+    })
+}
+
+pub(super) fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
     codec::decode(tree.name(), key, tree.version(), bytes)
         .map_err(|source| StoreError::Record { tree: tree.name(), source })
 }
@@ -399,18 +428,13 @@ impl Batch<'_> {
 
     /// Stores one record.
     pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
-        let bytes = codec::encode(tree.name(), key, tree.version(), value).map_err(|e| match e {
-            codec::CodecError::TooLarge(bytes) => {
-                StoreError::TooLarge { noun: tree.name(), bytes, limit: codec::MAX_RECORD }
-            }
-            source => StoreError::Record { tree: tree.name(), source },
-        })?;
-        self.put_raw(tree, key, bytes);
+        self.put_raw(tree, key, encode(tree, key, value)?);
         Ok(())
     }
 
     /// Stores bytes that are already in the form of a record.
     pub(super) fn put_raw(&mut self, tree: Tree, key: &[u8], bytes: Vec<u8>) {
+        debug_assert_eq!(tree.kind(), Kind::Config, "a ledger is written by Engine::append");
         self.changes.insert((tree, key.to_vec()), Some(bytes));
     }
 

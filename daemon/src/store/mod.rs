@@ -15,6 +15,8 @@ mod engine;
 mod error;
 mod files;
 mod layout;
+#[allow(dead_code, reason = "the audit log is its first user")]
+mod ledger;
 mod marker;
 mod migrate;
 pub mod node;

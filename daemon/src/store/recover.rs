@@ -16,7 +16,7 @@ use super::{
     marker::{Commit, Found, Marker, State},
     migrate::SCHEMAS,
     snapshot::{self, Contents},
-    tree::{Sums, Tree},
+    tree::{Kind, Sums, Tree},
 };
 
 /// One snapshot file.
@@ -172,7 +172,7 @@ fn rebuild(dir: &Path, contents: &Contents) -> Result<(), Rebuild> {
     let mut records = Vec::new();
     for tree in &contents.trees {
         let known = Tree::named(&tree.name);
-        let known = known.ok_or_else(|| {
+        let known = known.filter(|tree| tree.kind() == Kind::Config).ok_or_else(|| {
             Rebuild::Unusable(format!("it has a tree \"{}\" that this aivonxd does not know", tree.name))
         })?;
         records.extend(tree.records.iter().map(|(key, value)| (known, key, value)));
@@ -190,7 +190,7 @@ fn rebuild(dir: &Path, contents: &Contents) -> Result<(), Rebuild> {
         Ok(())
     })?;
     let meta = engine.verify().map_err(Rebuild::Unusable)?;
-    if Tree::ALL.into_iter().any(|tree| meta.sums[tree.index()] != contents.sum(tree)) {
+    if Tree::summed().any(|tree| meta.sums[tree.index()] != contents.sum(tree)) {
         return Err(Rebuild::Unusable("the rebuilt store does not have its records".into()));
     }
     drop(engine);

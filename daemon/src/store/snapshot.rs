@@ -1,4 +1,4 @@
-//! Snapshots: every record of the store in one checked file.
+//! Snapshots: every record of the store, but those of ledgers, in one checked file.
 //!
 //! Format, integers little-endian: magic, format version (u32), schema (u32), number of the last change (u64),
 //! time (u64, milliseconds), daemon id (string), number of trees (u32); per tree its name (string), number of
@@ -96,12 +96,13 @@ pub(super) fn take(
 
 fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
     let meta = engine.verify()?;
-    let mut trees: Vec<TreeContents> = Tree::ALL
-        .iter()
+    let mut trees: Vec<TreeContents> = Tree::summed()
         .map(|tree| TreeContents { name: tree.name().to_owned(), records: Vec::new() })
         .collect();
     engine.each(|tree, key, value| {
-        trees[tree.index()].records.push((key.to_vec(), value.to_vec()));
+        if let Some(contents) = trees.iter_mut().find(|contents| contents.name == tree.name()) {
+            contents.records.push((key.to_vec(), value.to_vec()));
+        }
         Ok(())
     })?;
     Ok(Contents { schema: meta.schema, seq: meta.seq, created: now(), daemon: daemon.to_owned(), trees })

@@ -14,10 +14,33 @@ pub(super) enum Tree {
     Setting,
     /// number (big-endian) -> wrapped data key
     DataKey,
+    /// number (big-endian) -> audit entry
+    Audit,
+}
+
+/// How a tree is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What the daemon is told to be: summed up, verified at open, in every snapshot.
+    Config,
+    /// What happened: appended to, never summed up, see [`super::ledger`].
+    Ledger,
 }
 
 impl Tree {
-    pub(super) const ALL: [Self; 4] = [Self::Node, Self::NodeName, Self::Setting, Self::DataKey];
+    pub(super) const ALL: [Self; 5] = [Self::Node, Self::NodeName, Self::Setting, Self::DataKey, Self::Audit];
+
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Audit => Kind::Ledger,
+            _ => Kind::Config,
+        }
+    }
+
+    /// The trees that have a sum.
+    pub(super) fn summed() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|tree| tree.kind() == Kind::Config)
+    }
 
     /// The name in the engine, in checksums and in snapshots: never changed.
     pub(super) const fn name(self) -> &'static str {
@@ -26,6 +49,7 @@ impl Tree {
             Self::NodeName => "node_name",
             Self::Setting => "setting",
             Self::DataKey => "data_key",
+            Self::Audit => "audit",
         }
     }
 
@@ -39,9 +63,7 @@ impl Tree {
 
     /// Version of the records in this tree. Raised only together with a migration step that rewrites them.
     pub(super) const fn version(self) -> u8 {
-        match self {
-            Self::Node | Self::NodeName | Self::Setting | Self::DataKey => 1,
-        }
+        1
     }
 }
 
