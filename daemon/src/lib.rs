@@ -17,4 +17,5 @@ pub mod lifecycle;
 pub mod proxy;
 pub mod secrets;
 pub mod store;
+pub mod table;
 pub mod telemetry;

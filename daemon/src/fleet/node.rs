@@ -1,7 +1,7 @@
 //! A node as the data path sees it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -12,6 +12,7 @@ use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 use tokio::sync::Notify;
 
 use super::Endpoint;
+use crate::table::Set;
 
 /// One node in a snapshot: immutable, but for [`Live`].
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ pub struct Seen {
     /// Version as reported, and parsed for comparison (`0.14.0` is `(0, 14, 0)`).
     pub version: Option<(Box<str>, (u32, u32, u32))>,
     /// Names of models in memory, in the form used for comparison.
-    pub loaded: HashSet<Box<str>>,
+    pub loaded: Set<Box<str>>,
 }
 
 /// Counters of one node, shared by every snapshot it appears in.

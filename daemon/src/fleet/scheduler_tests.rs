@@ -1,6 +1,6 @@
 //! Tests of the scheduler.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
@@ -33,7 +33,7 @@ fn node(name: &str) -> Node {
 
 fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
     let parsed = parse_version(version).unwrap();
-    let loaded: HashSet<Box<str>> = loaded.iter().map(|m| (*m).into()).collect();
+    let loaded = loaded.iter().map(|m| (*m).into()).collect();
     Arc::new(Seen { version: Some((version.into(), parsed)), loaded })
 }
 

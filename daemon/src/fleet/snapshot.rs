@@ -1,12 +1,13 @@
 //! The hot snapshot: everything the data path needs to know of the fleet, immutable.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use aivonx_protocol::strategy::Strategy;
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 
 use super::{Node, model_name};
+use crate::table::Map;
 
 /// The fleet at one moment.
 #[derive(Debug, Default)]
@@ -16,9 +17,9 @@ pub struct Snapshot {
     /// How to choose among candidates.
     pub strategy: Strategy,
     /// Models of `ollama` nodes, by normalised name.
-    pub ollama: HashMap<Box<str>, ModelEntry>,
+    pub ollama: Map<Box<str>, ModelEntry>,
     /// Models of `openai` nodes, by exact name.
-    pub openai: HashMap<Box<str>, ModelEntry>,
+    pub openai: Map<Box<str>, ModelEntry>,
     /// Answer to `GET /api/tags`, made once per snapshot.
     pub tags: Bytes,
     /// Answer to `GET /api/ps`.
@@ -46,7 +47,7 @@ impl Snapshot {
     /// The catalogue's name for what a client calls `name`.
     #[must_use]
     pub fn known(&self, name: &str) -> Option<&ModelEntry> {
-        self.ollama.get(&*model_name::normalize(name)).or_else(|| self.openai.get(name))
+        model_name::with_normal(name, |normal| self.ollama.get(normal)).or_else(|| self.openai.get(name))
     }
 }
 

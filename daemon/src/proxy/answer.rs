@@ -1,7 +1,6 @@
 //! The body of an answer to a client.
 
 use std::{
-    convert::Infallible,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -44,12 +43,6 @@ pub(super) fn typed(status: StatusCode, content_type: HeaderValue, body: Bytes) 
 /// An answer with a text body.
 pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
     typed(status, HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(body.as_bytes()))
-}
-
-impl From<Infallible> for AnswerBody {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
 }
 
 impl Body for AnswerBody {

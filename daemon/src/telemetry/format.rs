@@ -7,7 +7,7 @@ use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
 
 use super::{
     record::{Body, Record},
-    wording::{Sentence, each_field},
+    wording::{Value, each_field, push_number, sentence},
 };
 use crate::config::LogFormat;
 
@@ -71,11 +71,14 @@ impl Formatter {
             }
             Body::Access(request) => {
                 self.words.clear();
-                let _ = write!(self.words, "{}", Sentence(request));
+                sentence(request, &mut self.words);
                 escape(&self.words, out);
-                each_field(request, |name, value, bare| {
-                    if !said_already(name, value) {
-                        human_field(name, value, bare, out);
+                each_field(request, |name, value, said| match value {
+                    _ if said => {}
+                    Value::Text(text) => human_field(name, text, false, out),
+                    Value::Number(number) => {
+                        name_field(name, out);
+                        push_number(number, out);
                     }
                 });
             }
@@ -92,7 +95,11 @@ impl Formatter {
             Level::Debug => "debug",
             Level::Trace => "trace",
         };
-        let _ = write!(out, "\",\"seq\":{},\"level\":\"{level}\",\"target\":", record.seq);
+        out.push_str("\",\"seq\":");
+        push_number(record.seq, out);
+        out.push_str(",\"level\":\"");
+        out.push_str(level);
+        out.push_str("\",\"target\":");
         json_string(record.target, out);
         out.push_str(",\"message\":");
         let text = record.text();
@@ -130,15 +137,19 @@ impl Formatter {
                 }
             }
         }
-        let _ = write!(out, "{}.{:03}Z", self.stamp, time % 1000);
+        out.push_str(&self.stamp);
+        out.push('.');
+        for unit in [100, 10, 1] {
+            // A digit.
+            out.push(char::from(b'0' + (time % 1000 / unit % 10) as u8));
+        }
+        out.push('Z');
     }
 }
 
 /// Appends ` name=value`, the value quoted where it needs it.
 pub(crate) fn human_field(name: &str, value: &str, bare: bool, out: &mut String) {
-    out.push(' ');
-    out.push_str(name);
-    out.push('=');
+    name_field(name, out);
     if bare || plain(value) {
         escape(value, out);
         return;
@@ -153,24 +164,26 @@ pub(crate) fn human_field(name: &str, value: &str, bare: bool, out: &mut String)
     out.push('"');
 }
 
-/// Fields of a request that its sentence has said, or that say that nothing special happened.
-fn said_already(name: &str, value: &str) -> bool {
-    match name {
-        "method" | "route" | "model" | "node" | "status" | "duration_ms" => true,
-        "retries" => value == "0",
-        "outcome" => value == "complete",
-        _ => false,
-    }
+fn name_field(name: &str, out: &mut String) {
+    out.push(' ');
+    out.push_str(name);
+    out.push('=');
 }
 
 /// Whether a value needs no quotes.
 fn plain(value: &str) -> bool {
-    !value.is_empty() && !value.bytes().any(|b| matches!(b, b' ' | b'"' | b'='))
+    !value.is_empty() && each_byte(value, |b| !matches!(b, b' ' | b'"' | b'='))
+}
+
+/// Whether every byte is `good`. It looks at all of them whatever it finds, since a loop without a way out is
+/// compiled to look at sixteen at once.
+fn each_byte(text: &str, good: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, b| all & good(b))
 }
 
 /// Appends untrusted text for a terminal. It has been cut before.
 pub(crate) fn escape(text: &str, out: &mut String) {
-    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+    if each_byte(text, |b| (0x20..0x7f).contains(&b)) {
         out.push_str(text);
     } else {
         let _ = write!(out, "{}", Untrusted::new(text).max(usize::MAX));
@@ -181,7 +194,7 @@ pub(crate) fn escape(text: &str, out: &mut String) {
 /// would obey. Nothing is lost.
 fn json_string(text: &str, out: &mut String) {
     out.push('"');
-    if text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+    if each_byte(text, |b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         out.push_str(text);
     } else {
         for c in text.chars() {

@@ -1,21 +1,21 @@
 //! The newest events, in memory, for `aivonx logs` and its `-f`.
 //!
-//! A ring of atomic pointers: an event is put there by one atomic swap on the thread it happened on. Readers
-//! take what they find; one that is slower than the ring turns loses the oldest events and is told how many.
-//! Nobody who reads can make a writer wait, and nobody is woken by a writer: a follower looks every
-//! [`LOOK_EVERY`], so that an event costs the same whether anyone follows or not.
+//! A ring of slots, each under a lock of its own that is held for as long as it takes to move a pointer: a
+//! writer meets a reader only in the one slot that is read at that moment. (Lock-free pointers would have the
+//! writer look through everything that readers might hold, for every event.) Readers take what they find; one
+//! that is slower than the ring turns loses the oldest events and is told how many. Nobody is woken by a
+//! writer: a follower looks every [`LOOK_EVERY`], so that an event costs the same whether anyone follows or not.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use aivonx_protocol::log::{LogEvent, LogFilter, LogPage};
-use arc_swap::ArcSwapOption;
 
 use super::{
     filter::{Filter, FilterError},
@@ -42,7 +42,7 @@ pub struct Hub(Arc<Ring>);
 #[derive(Debug)]
 struct Ring {
     /// Event `seq` lies at `seq % slots.len()`.
-    slots: Box<[ArcSwapOption<Record>]>,
+    slots: Box<[Mutex<Option<Arc<Record>>>]>,
     /// Number of the next event; the first is 1.
     head: AtomicU64,
     /// No event below this is there any more.
@@ -65,7 +65,7 @@ impl Hub {
     /// A hub for `events` events and about `bytes` bytes.
     pub(crate) fn with_capacity(events: usize, bytes: usize) -> Self {
         Self(Arc::new(Ring {
-            slots: (0..events.max(1)).map(|_| ArcSwapOption::empty()).collect(),
+            slots: (0..events.max(1)).map(|_| Mutex::default()).collect(),
             head: AtomicU64::new(1),
             tail: AtomicU64::new(1),
             bytes: AtomicUsize::new(0),
@@ -80,14 +80,14 @@ impl Hub {
         let _ = self.0.sink.set(sink.to_owned());
     }
 
-    /// Numbers `record` and keeps it. Never waits.
+    /// Numbers `record` and keeps it. Waits for no reader but the one that moves the pointer in its slot.
     pub(crate) fn put(&self, mut record: Record) -> Arc<Record> {
         let ring = &*self.0;
         let size = record.size();
         let seq = ring.head.fetch_add(1, Ordering::AcqRel);
         record.seq = seq;
         let record = Arc::new(record);
-        let old = ring.slot(seq).swap(Some(record.clone()));
+        let old = ring.slot(seq).replace(record.clone());
         let held = ring.bytes.fetch_add(size, Ordering::AcqRel) + size;
         let freed = old.map_or(0, |old| old.size());
         ring.bytes.fetch_sub(freed, Ordering::AcqRel);
@@ -135,12 +135,14 @@ impl Hub {
 }
 
 impl Ring {
-    fn slot(&self, seq: u64) -> &ArcSwapOption<Record> {
-        &self.slots[(seq % self.slots.len() as u64) as usize]
+    fn slot(&self, seq: u64) -> MutexGuard<'_, Option<Arc<Record>>> {
+        let slot = &self.slots[(seq % self.slots.len() as u64) as usize];
+        // A pointer is whole whatever its holder died of.
+        slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, seq: u64) -> Option<Arc<Record>> {
-        self.slot(seq).load_full().filter(|r| r.seq == seq)
+        self.slot(seq).clone().filter(|r| r.seq == seq)
     }
 
     fn head(&self) -> u64 {
@@ -183,13 +185,9 @@ impl Ring {
         }
         let mut seq = self.floor();
         while self.bytes.load(Ordering::Acquire) > self.bytes_max / 16 * 15 && seq + 1 < self.head() {
-            if let Some(record) = self.get(seq) {
-                let slot = self.slot(seq);
-                // Only if no newer event has taken the place meanwhile, which then has let this one go.
-                let found = slot.compare_and_swap(&Some(record.clone()), None);
-                if found.as_ref().is_some_and(|f| Arc::ptr_eq(f, &record)) {
-                    self.bytes.fetch_sub(record.size(), Ordering::AcqRel);
-                }
+            // Not if a newer event has taken the place, which then has let this one go.
+            if let Some(record) = self.slot(seq).take_if(|r| r.seq == seq) {
+                self.bytes.fetch_sub(record.size(), Ordering::AcqRel);
             }
             seq += 1;
         }

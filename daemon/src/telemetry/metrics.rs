@@ -5,7 +5,7 @@
 //! number of label sets is bounded all the same, and those of a node that was removed go with it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,6 +21,7 @@ use super::{
     pipe::Losses,
     sink::AccessSink,
 };
+use crate::table::Map;
 
 /// Content type of what [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -100,7 +101,7 @@ pub(crate) struct RouteTimes {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) total: u64,
-    pub(crate) requests: HashMap<RequestSet, Counts>,
+    pub(crate) requests: Map<RequestSet, Counts>,
     /// By the outcome's number.
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) retries: u64,

@@ -17,7 +17,7 @@ use aivonx_protocol::log::Level;
 
 use super::{hub::Hub, record::Record};
 
-/// Events that may wait for the sink.
+/// Events, or bunches of them, that may wait for the sink.
 const QUEUE_EVENTS: usize = 8192;
 /// Bytes that may wait for the sink.
 const QUEUE_BYTES: usize = 8 << 20;
@@ -53,6 +53,7 @@ pub(crate) struct Losses {
 
 enum Item {
     Event(Arc<Record>),
+    Events(Vec<Arc<Record>>),
     Flush(SyncSender<()>),
 }
 
@@ -87,11 +88,25 @@ impl Pipe {
     /// Hands over an event, or drops it. Never waits.
     pub(crate) fn send(&self, record: Arc<Record>) {
         let size = record.size();
-        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES
-            || self.queue.try_send(Item::Event(record)).is_err()
+        self.enqueue(Item::Event(record), 1, size);
+    }
+
+    /// Hands over a bunch of events, or drops it. The writing thread is woken once for all of them, not, on a
+    /// machine with few cores, for each.
+    pub(crate) fn send_all(&self, records: Vec<Arc<Record>>) {
+        if records.is_empty() {
+            return;
+        }
+        let size = records.iter().map(|r| r.size()).sum();
+        let events = records.len() as u64;
+        self.enqueue(Item::Events(records), events, size);
+    }
+
+    fn enqueue(&self, item: Item, events: u64, size: usize) {
+        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES || self.queue.try_send(item).is_err()
         {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
-            self.losses.queue.fetch_add(1, Ordering::Relaxed);
+            self.losses.queue.fetch_add(events, Ordering::Relaxed);
         }
     }
 
@@ -141,9 +156,12 @@ impl Writer {
             while let Some(item) = next {
                 match item {
                     Item::Event(record) => {
-                        self.waiting.fetch_sub(record.size(), Ordering::Relaxed);
-                        self.sink.take(&record);
+                        self.take(&record);
                         taken += 1;
+                    }
+                    Item::Events(records) => {
+                        records.iter().for_each(|record| self.take(record));
+                        taken += records.len();
                     }
                     Item::Flush(done) => flushed.push(done),
                 }
@@ -155,6 +173,11 @@ impl Writer {
                 let _ = done.try_send(());
             }
         }
+    }
+
+    fn take(&mut self, record: &Record) {
+        self.waiting.fetch_sub(record.size(), Ordering::Relaxed);
+        self.sink.take(record);
     }
 
     fn flush(&mut self) {

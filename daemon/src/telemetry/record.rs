@@ -94,9 +94,11 @@ impl Record {
         match &self.body {
             Body::Text(text) => Cow::Borrowed(text),
             Body::Access(request) => Cow::Owned(Draft::with(|draft| {
-                draft.add("message", false, |w| write!(w, "{}", wording::Sentence(request)));
-                wording::each_field(request, |name, value, bare| {
-                    draft.add(name, bare, |w| w.write_str(value));
+                let mut words = String::with_capacity(128);
+                wording::sentence(request, &mut words);
+                draft.add(MESSAGE, false, |w| w.write_str(&words));
+                wording::each_field(request, |name, value, _| {
+                    value.with_text(|value, bare| draft.add(name, bare, |w| w.write_str(value)));
                 });
                 draft.finish()
             })),

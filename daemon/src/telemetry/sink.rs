@@ -146,14 +146,15 @@ impl Outlet {
         self.metrics.count(&records);
         let wanted = self.level.access();
         let time = record::now();
-        for request in records {
-            let level = match request.outcome {
-                Outcome::NodeFailed | Outcome::Broken => Level::Warn,
-                _ => Level::Info,
-            };
-            if wanted.is_some_and(|wanted| level <= wanted) {
-                self.pipe.send(self.hub.put(Record::access(level, time, request)));
-            }
-        }
+        let level = |request: &AccessRecord| match request.outcome {
+            Outcome::NodeFailed | Outcome::Broken => Level::Warn,
+            _ => Level::Info,
+        };
+        let events = records
+            .into_iter()
+            .map(|request| (level(&request), request))
+            .filter(|(level, _)| wanted.is_some_and(|wanted| *level <= wanted))
+            .map(|(level, request)| self.hub.put(Record::access(level, time, request)));
+        self.pipe.send_all(events.collect());
     }
 }
