@@ -13,6 +13,7 @@ pub mod control;
 mod dev;
 mod facts;
 pub mod fleet;
+pub mod identity;
 pub mod lifecycle;
 pub mod proxy;
 pub mod secrets;
