@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod args;
+pub mod audit;
 mod commands;
 pub mod config;
 pub mod control;

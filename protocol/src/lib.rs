@@ -3,6 +3,7 @@
 //! A noun (node, model, job, ...) has one file here, and one of the same name in the daemon's store and
 //! control handlers and in the terminal program. Enums that cross the wire are only ever appended to.
 
+pub mod audit;
 pub mod client;
 pub mod config;
 pub mod daemon;

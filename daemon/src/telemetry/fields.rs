@@ -44,6 +44,9 @@ fields! {
     pid: "process of a peer of the control socket",
     job: "id of a job",
     state: "of a node or a job: what it has become",
+    actor: "who did it, as the audit log names them; untrusted",
+    organization: "id of an organization",
+    checkpoint: "a signed checkpoint of the audit log, one line of JSON",
     url: "of a node",
     path: "of a file or socket of the daemon's",
 }
