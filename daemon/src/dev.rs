@@ -73,6 +73,7 @@ pub(crate) async fn first_nodes(
             max_parallel: 0,
             labels: BTreeMap::new(),
             force: false,
+            organization: None,
         };
         fleet.add(node).await.map_err(|e| AppError::Usage(format!("--node: {e}")))?;
     }

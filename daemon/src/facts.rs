@@ -72,6 +72,7 @@ pub(crate) fn status(
             started: millis(SystemTime::now() - shared.started.elapsed()),
             mode: if mode == Mode::Dev { "dev" } else { "run" }.to_owned(),
             access: "open".to_owned(),
+            set_up: false,
             draining: *shared.phase.borrow() != Phase::Running,
             listen: listen.clone(),
             data_dir: config.data_dir.display().to_string(),

@@ -17,8 +17,10 @@ pub struct Status {
     pub started: UnixMillis,
     /// `dev` or `run`.
     pub mode: String,
-    /// Who may use the gateway: `open` for now.
+    /// Who may use the gateway: `required`, `optional` or `open`.
     pub access: String,
+    /// Whether there is an administrator. Until then `run` answers nothing but `/health`.
+    pub set_up: bool,
     /// Whether it is shutting down.
     pub draining: bool,
     /// Addresses it listens on.

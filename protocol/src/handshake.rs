@@ -73,6 +73,10 @@ pub struct Hello {
 pub enum Login {
     /// Not at all: the peer credentials of the socket decide.
     NotNeeded,
+    /// There is no administrator yet: `Account::Setup` makes the first.
+    Setup,
+    /// With `Account::Login` or `Account::Resume`, for everything but the status.
+    Needed,
 }
 
 /// The daemon's answer to a hello of its own version. Append only.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{UnixMillis, WireSecret};
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KeyScope {
@@ -54,4 +56,132 @@ impl std::str::FromStr for KeyScope {
     fn from_str(word: &str) -> Result<Self, NoScope> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == word).ok_or_else(|| NoScope(word.to_owned()))
     }
+}
+
+/// One key as administrators see it. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Name, unique in its organization, `[a-z0-9][a-z0-9._-]{0,62}`.
+    pub name: String,
+    /// Slug of its organization; None is a key of the fleet.
+    pub organization: Option<String>,
+    /// Name of the user it acts for; None is a subject of its own.
+    pub user: Option<String>,
+    /// First characters of the secret, to recognise it by.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Vec<KeyScope>,
+    /// Globs of the models it may use; empty allows what its organization may.
+    pub models: Vec<String>,
+    /// Networks it may be used from (CIDR); empty is anywhere.
+    pub networks: Vec<String>,
+    /// When it expires.
+    pub expires: Option<UnixMillis>,
+    /// When it was revoked.
+    pub revoked: Option<UnixMillis>,
+    /// Until when the secret before the last rotation still works.
+    pub grace_until: Option<UnixMillis>,
+    /// Whether its hash is under a pepper that is being retired; it is renewed at its next use.
+    pub old_pepper: bool,
+    /// When it was last used since the daemon started, to the minute.
+    pub last_used: Option<UnixMillis>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Revision of the record; a change must name it.
+    pub revision: u64,
+}
+
+/// A key to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Name, unique in its organization.
+    pub name: String,
+    /// Slug or id of its organization; None is a key of the fleet.
+    pub organization: Option<String>,
+    /// Name or id of the user it acts for.
+    pub user: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<KeyScope>,
+    /// Globs of the models it may use.
+    pub models: Vec<String>,
+    /// Networks it may be used from (CIDR).
+    pub networks: Vec<String>,
+    /// When it expires.
+    pub expires: Option<UnixMillis>,
+}
+
+/// What to change in a key; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// New name.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Option<Vec<KeyScope>>,
+    /// Globs of the models it may use.
+    pub models: Option<Vec<String>>,
+    /// Networks it may be used from.
+    pub networks: Option<Vec<String>>,
+    /// When it expires; `Some(None)` is never.
+    pub expires: Option<Option<UnixMillis>>,
+}
+
+/// A key just made or rotated, with its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSecretKey {
+    /// The key.
+    pub key: Key,
+    /// The secret, shown once.
+    pub secret: WireSecret,
+}
+
+/// Requests about keys. One is named by its id, or by its name in `organization`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyRequest {
+    /// The keys the caller may see. Answered with `Reply::Keys`.
+    List {
+        /// Only those of this organization, by slug or id.
+        organization: Option<String>,
+        /// Only those of this user, by name or id.
+        user: Option<String>,
+        /// Revoked and expired ones too.
+        all: bool,
+    },
+    /// One. Answered with `Reply::Key`.
+    Show {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+    },
+    /// Make one. Answered with `Reply::NewKey`.
+    Create(Box<NewKey>),
+    /// Change fields. Answered with `Reply::Key`.
+    Set {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The change.
+        change: Box<KeyChange>,
+    },
+    /// Give it a new secret. Answered with `Reply::NewKey`.
+    Rotate {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+        /// How long the old secret still works, milliseconds, at most 30 days; 0 ends it at once.
+        grace_ms: u64,
+    },
+    /// Revoke it: new requests are refused at once, running ones end. Answered with `Reply::Key`.
+    Revoke {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+    },
 }

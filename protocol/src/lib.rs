@@ -3,6 +3,7 @@
 //! A noun (node, model, job, ...) has one file here, and one of the same name in the daemon's store and
 //! control handlers and in the terminal program. Enums that cross the wire are only ever appended to.
 
+pub mod account;
 pub mod audit;
 pub mod client;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod frame;
 pub mod handshake;
 pub mod job;
 pub mod key;
+pub mod lockout;
 pub mod log;
 pub mod model;
 pub mod node;
@@ -19,7 +21,9 @@ pub mod organization;
 pub mod request;
 pub mod samples;
 pub mod secret;
+pub mod session;
 pub mod strategy;
+pub mod token;
 pub mod untrusted;
 pub mod user;
 pub mod wire;

@@ -81,6 +81,8 @@ pub struct Node {
     pub revision: u64,
     /// Whether the address is simulated by the daemon itself.
     pub simulated: bool,
+    /// Slug of the organization it is assigned to alone; None is shared.
+    pub organization: Option<String>,
 }
 
 /// How the gateway proves itself to a node.
@@ -127,6 +129,8 @@ pub struct NewNode {
     pub labels: BTreeMap<String, String>,
     /// Accept link-local and metadata addresses, and a node that does not answer without a known kind.
     pub force: bool,
+    /// Slug or id of the organization it is assigned to alone; None is shared.
+    pub organization: Option<String>,
 }
 
 /// What to change in a node; `None` leaves a field as it is.
@@ -150,6 +154,8 @@ pub struct NodeChange {
     pub labels: BTreeMap<String, Option<String>>,
     /// Accept link-local and metadata addresses.
     pub force: bool,
+    /// New organization, by slug or id; `Some(None)` makes it shared.
+    pub organization: Option<Option<String>>,
 }
 
 /// What a probe found.

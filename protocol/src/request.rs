@@ -3,8 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fault, config, daemon, job, job::Job, log, log::LogEvent, model, node, node::Node, strategy,
+    Fault, WireSecret, account, config, daemon, job,
+    job::Job,
+    key,
+    key::Key,
+    lockout,
+    lockout::Lockout,
+    log,
+    log::LogEvent,
+    model, node,
+    node::Node,
+    organization,
+    organization::Organization,
+    session::{NewSession, Session},
+    strategy,
     strategy::Strategy,
+    token, user,
+    user::User,
 };
 
 /// Everything the control socket can be asked, grouped by noun. Append only, never reorder: the position
@@ -25,6 +40,18 @@ pub enum Request {
     Log(log::LogRequest),
     /// The file configuration.
     Config(config::ConfigRequest),
+    /// The caller's own account.
+    Account(account::AccountRequest),
+    /// Organizations.
+    Organization(organization::OrganizationRequest),
+    /// Users.
+    User(user::UserRequest),
+    /// API keys.
+    Key(key::KeyRequest),
+    /// The caller's control tokens.
+    Token(token::TokenRequest),
+    /// Lockouts.
+    Lockout(lockout::LockoutRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -58,6 +85,42 @@ pub enum Reply {
     Config(Vec<config::Setting>),
     /// Result of a reload.
     Reloaded(config::Reloaded),
+    /// A session just begun by logging in.
+    LoggedIn(Box<account::LoggedIn>),
+    /// Who the caller is.
+    Identity(Box<account::Identity>),
+    /// A second factor to be confirmed.
+    TotpOffer(account::TotpOffer),
+    /// Backup codes, shown once.
+    BackupCodes(Vec<WireSecret>),
+    /// Organizations.
+    Organizations(Vec<Organization>),
+    /// One organization.
+    Organization(Box<Organization>),
+    /// What went with a removed organization.
+    OrganizationRemoved(organization::OrganizationRemoved),
+    /// Users.
+    Users(Vec<User>),
+    /// One user.
+    User(Box<User>),
+    /// A code for setting a new password.
+    ResetCode(user::ResetCode),
+    /// Sessions and tokens.
+    Sessions(Vec<Session>),
+    /// So many sessions and tokens were ended.
+    SessionsEnded(u32),
+    /// Keys.
+    Keys(Vec<Key>),
+    /// One key.
+    Key(Box<Key>),
+    /// A key with its secret.
+    NewKey(Box<key::NewSecretKey>),
+    /// A token with its secret.
+    NewSession(Box<NewSession>),
+    /// Failed logins.
+    Lockouts(Vec<Lockout>),
+    /// So many of them were forgotten.
+    LockoutsCleared(u32),
 }
 
 /// One step of a stream. Append only.

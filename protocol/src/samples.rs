@@ -1,17 +1,25 @@
 //! Every request, reply, event and frame once, with its name: what logs call them, and what tests go
 //! through. A new variant does not compile until it has a row here.
 
-use std::collections::BTreeMap;
+mod identity;
+mod values;
 
+use self::{identity as who, values::*};
 use crate::{
-    ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame, WireSecret,
+    ClientFrame, Event, Reply, Request, ServerFrame,
+    account::AccountRequest,
     config::{ConfigRequest, Reloaded, Setting},
-    daemon::{DaemonRequest, Status},
-    job::{Job, JobKind, JobRequest, JobState, JobTarget},
-    log::{Level, LogEvent, LogFilter, LogPage, LogRequest},
-    model::{Model, ModelOnNode, ModelRemoved, ModelRequest},
-    node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest, Pool, Probe},
+    daemon::DaemonRequest,
+    job::JobRequest,
+    key::KeyRequest,
+    lockout::LockoutRequest,
+    log::{LogFilter, LogPage, LogRequest},
+    model::{ModelRemoved, ModelRequest},
+    node::{AdminState, NodeRequest, Probe},
+    organization::{OrganizationRemoved, OrganizationRequest},
     strategy::{Strategy, StrategyRequest},
+    token::TokenRequest,
+    user::{Role, UserRequest},
 };
 
 /// Makes `Type::name` from an exhaustive match and `Type::samples` from the same rows.
@@ -71,6 +79,83 @@ catalogue! { Request {
         Self::Log(LogRequest::Follow { filter: LogFilter::default(), lines: 10 });
     Self::Config(ConfigRequest::Show) => "config.show", Self::Config(ConfigRequest::Show);
     Self::Config(ConfigRequest::Reload) => "config.reload", Self::Config(ConfigRequest::Reload);
+    Self::Account(AccountRequest::Setup(_)) => "account.setup",
+        Self::Account(AccountRequest::Setup(Box::new(who::setup())));
+    Self::Account(AccountRequest::Login { .. }) => "account.login", Self::Account(AccountRequest::Login {
+        username: "alice".into(), password: who::secret("p"), otp: Some(who::secret("123456")),
+    });
+    Self::Account(AccountRequest::Resume { .. }) => "account.resume",
+        Self::Account(AccountRequest::Resume { secret: who::secret("s") });
+    Self::Account(AccountRequest::Logout) => "account.logout", Self::Account(AccountRequest::Logout);
+    Self::Account(AccountRequest::Whoami) => "account.whoami", Self::Account(AccountRequest::Whoami);
+    Self::Account(AccountRequest::Password { .. }) => "account.password",
+        Self::Account(AccountRequest::Password { old: who::secret("o"), new: who::secret("n") });
+    Self::Account(AccountRequest::TotpBegin { .. }) => "account.totp_begin",
+        Self::Account(AccountRequest::TotpBegin { password: who::secret("p") });
+    Self::Account(AccountRequest::TotpConfirm { .. }) => "account.totp_confirm",
+        Self::Account(AccountRequest::TotpConfirm { code: who::secret("123456") });
+    Self::Account(AccountRequest::TotpDisable { .. }) => "account.totp_disable",
+        Self::Account(AccountRequest::TotpDisable { password: who::secret("p"), code: who::secret("123456") });
+    Self::Account(AccountRequest::BackupCodes { .. }) => "account.backup_codes",
+        Self::Account(AccountRequest::BackupCodes { password: who::secret("p"), code: who::secret("123456") });
+    Self::Organization(OrganizationRequest::List) => "organization.list",
+        Self::Organization(OrganizationRequest::List);
+    Self::Organization(OrganizationRequest::Show { .. }) => "organization.show",
+        Self::Organization(OrganizationRequest::Show { organization: "acme".into() });
+    Self::Organization(OrganizationRequest::Add(_)) => "organization.add",
+        Self::Organization(OrganizationRequest::Add(Box::new(who::new_organization())));
+    Self::Organization(OrganizationRequest::Set { .. }) => "organization.set",
+        Self::Organization(OrganizationRequest::Set {
+            organization: "acme".into(), revision: Some(2), change: Box::new(who::organization_change()),
+        });
+    Self::Organization(OrganizationRequest::Remove { .. }) => "organization.remove",
+        Self::Organization(OrganizationRequest::Remove {
+            organization: "acme".into(), revision: None, with_contents: true,
+        });
+    Self::User(UserRequest::List { .. }) => "user.list",
+        Self::User(UserRequest::List { organization: Some("acme".into()), role: Some(Role::Member) });
+    Self::User(UserRequest::Show { .. }) => "user.show",
+        Self::User(UserRequest::Show { user: "alice".into() });
+    Self::User(UserRequest::Add(_)) => "user.add", Self::User(UserRequest::Add(Box::new(who::new_user())));
+    Self::User(UserRequest::Set { .. }) => "user.set", Self::User(UserRequest::Set {
+        user: "alice".into(), revision: Some(4), change: Box::new(who::user_change()),
+    });
+    Self::User(UserRequest::SetEnabled { .. }) => "user.set_enabled",
+        Self::User(UserRequest::SetEnabled { user: "alice".into(), revision: None, enabled: false });
+    Self::User(UserRequest::Remove { .. }) => "user.remove",
+        Self::User(UserRequest::Remove { user: "alice".into(), revision: Some(4) });
+    Self::User(UserRequest::ResetPassword { .. }) => "user.reset_password",
+        Self::User(UserRequest::ResetPassword { user: "alice".into() });
+    Self::User(UserRequest::ResetTotp { .. }) => "user.reset_totp",
+        Self::User(UserRequest::ResetTotp { user: "alice".into() });
+    Self::User(UserRequest::Sessions { .. }) => "user.sessions",
+        Self::User(UserRequest::Sessions { user: "alice".into() });
+    Self::User(UserRequest::Logout { .. }) => "user.logout",
+        Self::User(UserRequest::Logout { user: "alice".into(), session: Some("0190-session".into()) });
+    Self::Key(KeyRequest::List { .. }) => "key.list", Self::Key(KeyRequest::List {
+        organization: Some("acme".into()), user: Some("alice".into()), all: true,
+    });
+    Self::Key(KeyRequest::Show { .. }) => "key.show",
+        Self::Key(KeyRequest::Show { organization: Some("acme".into()), key: "ci".into() });
+    Self::Key(KeyRequest::Create(_)) => "key.create", Self::Key(KeyRequest::Create(Box::new(who::new_key())));
+    Self::Key(KeyRequest::Set { .. }) => "key.set", Self::Key(KeyRequest::Set {
+        organization: None, key: "ci".into(), revision: Some(1), change: Box::new(who::key_change()),
+    });
+    Self::Key(KeyRequest::Rotate { .. }) => "key.rotate", Self::Key(KeyRequest::Rotate {
+        organization: Some("acme".into()), key: "ci".into(), grace_ms: 86_400_000,
+    });
+    Self::Key(KeyRequest::Revoke { .. }) => "key.revoke",
+        Self::Key(KeyRequest::Revoke { organization: Some("acme".into()), key: "ci".into() });
+    Self::Token(TokenRequest::Create { .. }) => "token.create", Self::Token(TokenRequest::Create {
+        name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000,
+    });
+    Self::Token(TokenRequest::List) => "token.list", Self::Token(TokenRequest::List);
+    Self::Token(TokenRequest::Revoke { .. }) => "token.revoke",
+        Self::Token(TokenRequest::Revoke { token: "backup".into() });
+    Self::Lockout(LockoutRequest::List { .. }) => "lockout.list",
+        Self::Lockout(LockoutRequest::List { all: true });
+    Self::Lockout(LockoutRequest::Clear { .. }) => "lockout.clear",
+        Self::Lockout(LockoutRequest::Clear { user: Some("alice".into()), address: Some("192.0.2.7".into()) });
 } }
 
 catalogue! { Reply {
@@ -98,6 +183,25 @@ catalogue! { Reply {
     Self::Reloaded(_) => "reloaded", Self::Reloaded(Reloaded {
         applied: vec!["log.level".into()], needs_restart: vec!["listen".into()],
     });
+    Self::LoggedIn(_) => "logged_in", Self::LoggedIn(Box::new(who::logged_in()));
+    Self::Identity(_) => "identity", Self::Identity(Box::new(who::identity()));
+    Self::TotpOffer(_) => "totp_offer", Self::TotpOffer(who::totp_offer());
+    Self::BackupCodes(_) => "backup_codes", Self::BackupCodes(vec![who::secret("abcd-efgh")]);
+    Self::Organizations(_) => "organizations", Self::Organizations(vec![who::organization()]);
+    Self::Organization(_) => "organization", Self::Organization(Box::new(who::organization()));
+    Self::OrganizationRemoved(_) => "organization_removed",
+        Self::OrganizationRemoved(OrganizationRemoved { users: 2, keys: 3, nodes: 1 });
+    Self::Users(_) => "users", Self::Users(vec![who::user()]);
+    Self::User(_) => "user", Self::User(Box::new(who::user()));
+    Self::ResetCode(_) => "reset_code", Self::ResetCode(who::reset_code());
+    Self::Sessions(_) => "sessions", Self::Sessions(vec![who::session()]);
+    Self::SessionsEnded(_) => "sessions_ended", Self::SessionsEnded(3);
+    Self::Keys(_) => "keys", Self::Keys(vec![who::key()]);
+    Self::Key(_) => "key", Self::Key(Box::new(who::key()));
+    Self::NewKey(_) => "new_key", Self::NewKey(Box::new(who::new_secret_key()));
+    Self::NewSession(_) => "new_session", Self::NewSession(Box::new(who::new_session()));
+    Self::Lockouts(_) => "lockouts", Self::Lockouts(vec![who::lockout()]);
+    Self::LockoutsCleared(_) => "lockouts_cleared", Self::LockoutsCleared(2);
 } }
 
 catalogue! { Event {
@@ -119,153 +223,6 @@ catalogue! { ServerFrame {
     Self::Event { .. } => "event", Self::Event { id: 7, event: Event::LogMissed(1) };
     Self::End { .. } => "end", Self::End { id: 7, result: Err(fault()) };
 } }
-
-fn fault() -> Fault {
-    Fault::new(FaultKind::Cancelled, "cancelled").field("node").hint("try again")
-}
-
-fn new_node() -> NewNode {
-    NewNode {
-        name: "gpu1".into(),
-        url: "https://10.0.0.7:11434/ollama".into(),
-        kind: Some(NodeKind::Openai),
-        credential: Credential::Basic { user: "u".into(), password: WireSecret::new("p".into()) },
-        ca_pem: Some("-----BEGIN CERTIFICATE-----".into()),
-        server_name: Some("gpu1.example".into()),
-        max_parallel: 4,
-        labels: labels(),
-        force: true,
-    }
-}
-
-fn node_change() -> NodeChange {
-    NodeChange {
-        name: Some("gpu2".into()),
-        url: None,
-        kind: Some(NodeKind::Ollama),
-        credential: Some(Credential::Header { name: "x-token".into(), value: WireSecret::new("t".into()) }),
-        ca_pem: Some(None),
-        server_name: Some(Some("gpu2.example".into())),
-        max_parallel: Some(0),
-        labels: BTreeMap::from([("rack".into(), None), ("zone".into(), Some("b".into()))]),
-        force: false,
-    }
-}
-
-fn labels() -> BTreeMap<String, String> {
-    BTreeMap::from([("rack".into(), "r1".into())])
-}
-
-fn node() -> Node {
-    Node {
-        id: "0190-id".into(),
-        name: "gpu1".into(),
-        url: "http://10.0.0.7:11434".into(),
-        kind: NodeKind::Ollama,
-        version: Some("0.14.0".into()),
-        pool: Pool::Standby,
-        admin_state: AdminState::Disabled,
-        models: vec!["llama3:8b".into(), "qwen3:4b".into()],
-        loaded: vec!["llama3:8b".into()],
-        latency_ms: Some(1.5),
-        active_requests: 2,
-        max_parallel: 4,
-        last_error: Some("connection refused".into()),
-        last_check: Some(1_700_000_000_000),
-        credential: "bearer".into(),
-        labels: labels(),
-        server_name: None,
-        custom_ca: true,
-        revision: 3,
-        simulated: false,
-    }
-}
-
-fn model() -> Model {
-    Model {
-        name: "llama3:8b".into(),
-        size: Some(4_900_000_000),
-        digest: Some("sha256:abc".into()),
-        family: Some("llama".into()),
-        parameters: Some("8.0B".into()),
-        quantization: Some("Q4_K_M".into()),
-        modified_at: Some("2026-01-02T03:04:05Z".into()),
-        cloud: false,
-        nodes: vec![ModelOnNode {
-            node: "gpu1".into(),
-            loaded: true,
-            size_vram: Some(5_000_000_000),
-            expires_at: Some(1_700_000_300_000),
-            context_length: Some(8192),
-        }],
-    }
-}
-
-fn job() -> Job {
-    Job {
-        id: "j1".into(),
-        kind: JobKind::Pull,
-        subject: "llama3:8b".into(),
-        state: JobState::Failed,
-        started: 1_700_000_000_000,
-        ended: Some(1_700_000_060_000),
-        targets: vec![JobTarget {
-            node: "gpu1".into(),
-            state: JobState::Running,
-            status: "pulling abc".into(),
-            completed: 10,
-            total: 100,
-            error: Some("disk full".into()),
-        }],
-        completed: 10,
-        total: 100,
-    }
-}
-
-fn log_filter() -> LogFilter {
-    LogFilter {
-        level: Some(Level::Warn),
-        grep: Some("timeout".into()),
-        node: Some("gpu1".into()),
-        since: Some(1_700_000_000_000),
-    }
-}
-
-fn log_event() -> LogEvent {
-    LogEvent {
-        seq: 42,
-        time: 1_700_000_000_000,
-        level: Level::Info,
-        target: "access".into(),
-        message: "answered".into(),
-        fields: vec![("node".into(), "gpu1".into()), ("status".into(), "200".into())],
-    }
-}
-
-fn status() -> Status {
-    Status {
-        version: "0.1.0".into(),
-        daemon_id: "0190-daemon".into(),
-        pid: 4711,
-        started: 1_700_000_000_000,
-        mode: "dev".into(),
-        access: "open".into(),
-        draining: false,
-        listen: vec!["127.0.0.1:11435".into()],
-        data_dir: "/var/lib/aivonx".into(),
-        log_sink: "stderr".into(),
-        strategy: Strategy::LeastActive,
-        nodes_active: 1,
-        nodes_standby: 2,
-        nodes_draining: 3,
-        nodes_disabled: 4,
-        models: 5,
-        active_requests: 6,
-        requests_total: 7_000_000_000,
-        resident_bytes: 20 << 20,
-        warnings: vec!["open access".into()],
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{UnixMillis, WireSecret};
+
 /// What a user may do. Operators and auditors are fleet-wide or bound to one organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,4 +57,143 @@ impl std::str::FromStr for Role {
     fn from_str(word: &str) -> Result<Self, NoRole> {
         Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or_else(|| NoRole(word.to_owned()))
     }
+}
+
+/// One user as administrators see it. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Unique name, `[a-z0-9][a-z0-9._@-]{0,62}`.
+    pub name: String,
+    /// Name for people.
+    pub display_name: Option<String>,
+    /// E-mail address, for people; nothing is ever sent there.
+    pub email: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// Slug of its organization.
+    pub organization: Option<String>,
+    /// Whether it may do anything.
+    pub enabled: bool,
+    /// Whether two-factor authentication is set up.
+    pub totp: bool,
+    /// Backup codes not used yet.
+    pub backup_codes: u32,
+    /// Whether the password must be changed at the next login.
+    pub must_change_password: bool,
+    /// When it last logged in.
+    pub last_login: Option<UnixMillis>,
+    /// When it was added.
+    pub created: UnixMillis,
+    /// Revision of the record; a change must name it.
+    pub revision: u64,
+}
+
+/// A user to add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewUser {
+    /// Unique name.
+    pub name: String,
+    /// Name for people.
+    pub display_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// Slug or id of its organization.
+    pub organization: Option<String>,
+    /// Its first password; without one, `ResetPassword` gives a code for setting it.
+    pub password: Option<WireSecret>,
+}
+
+/// What to change in a user; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserChange {
+    /// New name.
+    pub name: Option<String>,
+    /// New name for people; `Some(None)` removes it.
+    pub display_name: Option<Option<String>>,
+    /// New e-mail address; `Some(None)` removes it.
+    pub email: Option<Option<String>>,
+    /// New role; ends its sessions.
+    pub role: Option<Role>,
+    /// New organization, by slug or id; `Some(None)` makes it fleet-wide. Ends its sessions.
+    pub organization: Option<Option<String>>,
+}
+
+/// A code that lets a user set a new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetCode {
+    /// The code, shown once, usable once.
+    pub code: WireSecret,
+    /// Until when.
+    pub expires: UnixMillis,
+}
+
+/// Requests about users. One is named by its name or its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserRequest {
+    /// The users the caller may see, by name. Answered with `Reply::Users`.
+    List {
+        /// Only those of this organization, by slug or id.
+        organization: Option<String>,
+        /// Only those of this role.
+        role: Option<Role>,
+    },
+    /// One. Answered with `Reply::User`.
+    Show {
+        /// Name or id.
+        user: String,
+    },
+    /// Add one. Answered with `Reply::User`.
+    Add(Box<NewUser>),
+    /// Change fields. Answered with `Reply::User`.
+    Set {
+        /// Name or id.
+        user: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The change.
+        change: Box<UserChange>,
+    },
+    /// Enable or disable; disabling ends its sessions, tokens and running requests. Answered with `Reply::User`.
+    SetEnabled {
+        /// Name or id.
+        user: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The new state.
+        enabled: bool,
+    },
+    /// Remove one with its keys and sessions. Answered with `Reply::Done`.
+    Remove {
+        /// Name or id.
+        user: String,
+        /// Revision the caller saw; None removes whatever is there.
+        revision: Option<u64>,
+    },
+    /// Take the password away and give a code for setting a new one; ends its sessions. Answered with
+    /// `Reply::ResetCode`.
+    ResetPassword {
+        /// Name or id.
+        user: String,
+    },
+    /// Take two-factor authentication away; ends its sessions. Answered with `Reply::User`.
+    ResetTotp {
+        /// Name or id.
+        user: String,
+    },
+    /// Its sessions and tokens. Answered with `Reply::Sessions`.
+    Sessions {
+        /// Name or id.
+        user: String,
+    },
+    /// End its sessions and tokens, or one of them. Answered with `Reply::SessionsEnded`.
+    Logout {
+        /// Name or id.
+        user: String,
+        /// Id of the session; None ends all.
+        session: Option<String>,
+    },
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod identity;
+
 use std::{collections::BTreeSet, path::Path};
 
 use aivonx_protocol::{
@@ -86,6 +88,27 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "log.recent" => "logs",
         "config.show" => "config",
         "config.reload" => "reloaded",
+        "account.setup" | "account.login" => "logged_in",
+        "account.resume" | "account.whoami" => "identity",
+        "account.totp_begin" => "totp_offer",
+        "account.totp_confirm" | "account.backup_codes" => "backup_codes",
+        "account.logout" | "account.password" | "account.totp_disable" | "user.remove" | "token.revoke" => {
+            "done"
+        }
+        "organization.list" => "organizations",
+        "organization.show" | "organization.add" | "organization.set" => "organization",
+        "organization.remove" => "organization_removed",
+        "user.list" => "users",
+        "user.show" | "user.add" | "user.set" | "user.set_enabled" | "user.reset_totp" => "user",
+        "user.reset_password" => "reset_code",
+        "user.sessions" | "token.list" => "sessions",
+        "user.logout" => "sessions_ended",
+        "key.list" => "keys",
+        "key.show" | "key.set" | "key.revoke" => "key",
+        "key.create" | "key.rotate" => "new_key",
+        "token.create" => "new_session",
+        "lockout.list" => "lockouts",
+        "lockout.clear" => "lockouts_cleared",
         "node.watch" | "job.follow" | "log.follow" => return None,
         other => panic!("say here what {other} is answered with"),
     })
@@ -149,6 +172,7 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         assert!(stream.next().await.is_none());
         assert!(stream.next().await.is_none());
     }
+    identity::call_every_method(&client).await;
     drop(client);
 
     let all: BTreeSet<_> = Request::samples().iter().map(Request::name).collect();

@@ -40,6 +40,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         custom_ca: false,
         revision: 3,
         simulated: false,
+        organization: None,
     };
     let cloud = Node {
         id: "0195f2a0-0000-7000-8000-000000000002".into(),
@@ -179,6 +180,7 @@ pub(crate) fn status() -> Status {
         started: NOW - 7_500_000,
         mode: "run".into(),
         access: "open".into(),
+        set_up: true,
         draining: false,
         listen: vec!["127.0.0.1:11435".into(), "[::1]:11435".into()],
         data_dir: "/var/lib/aivonx".into(),

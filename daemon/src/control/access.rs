@@ -3,23 +3,43 @@
 //! A handler takes its request out of a [`Permitted`], and only [`check`] makes one: there is no way to a
 //! handler around this file.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aivonx_protocol::{
-    Fault, FaultKind, Request, config::ConfigRequest, daemon::DaemonRequest, job::JobRequest,
-    log::LogRequest, model::ModelRequest, node::NodeRequest, strategy::StrategyRequest,
+    Fault, FaultKind, Request,
+    account::AccountRequest,
+    config::ConfigRequest,
+    daemon::DaemonRequest,
+    job::JobRequest,
+    key::KeyRequest,
+    lockout::LockoutRequest,
+    log::LogRequest,
+    model::ModelRequest,
+    node::NodeRequest,
+    organization::OrganizationRequest,
+    strategy::StrategyRequest,
+    token::TokenRequest,
+    user::{Role, UserRequest},
 };
 use tokio::net::UnixStream;
+
+use crate::identity::{Actor, Source};
 
 /// What a request needs. Roles will be sets of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// See that the daemon runs, and how it is.
     Status,
+    /// Say who one is.
+    Login,
+    /// Manage the own account and the own tokens.
+    Account,
     /// See nodes and the strategy.
     FleetRead,
-    /// Add, change, check and remove nodes; change the strategy.
+    /// Add, change, check and remove nodes.
     FleetWrite,
+    /// Change the strategy, which is everybody's.
+    StrategyWrite,
     /// See models.
     ModelsRead,
     /// Pull and remove models.
@@ -34,6 +54,24 @@ pub enum Permission {
     ConfigRead,
     /// Have the configuration read again.
     ConfigWrite,
+    /// See organizations.
+    OrganizationRead,
+    /// Change an organization.
+    OrganizationWrite,
+    /// Add and remove organizations.
+    OrganizationManage,
+    /// See users and their sessions.
+    UserRead,
+    /// Add, change and remove users; end their sessions.
+    UserWrite,
+    /// See keys.
+    KeyRead,
+    /// Make, change, rotate and revoke keys.
+    KeyWrite,
+    /// See failed logins.
+    LockoutRead,
+    /// Forget failed logins.
+    LockoutWrite,
 }
 
 impl Permission {
@@ -42,13 +80,54 @@ impl Permission {
     #[must_use]
     pub fn changes(self) -> bool {
         match self {
-            Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite | Self::ConfigWrite => true,
+            // A login leaves a session, a failure or a lock behind.
+            Self::Login
+            | Self::Account
+            | Self::FleetWrite
+            | Self::StrategyWrite
+            | Self::ModelsWrite
+            | Self::JobsWrite
+            | Self::ConfigWrite
+            | Self::OrganizationWrite
+            | Self::OrganizationManage
+            | Self::UserWrite
+            | Self::KeyWrite
+            | Self::LockoutWrite => true,
             Self::Status
             | Self::FleetRead
             | Self::ModelsRead
             | Self::JobsRead
             | Self::LogRead
-            | Self::ConfigRead => false,
+            | Self::ConfigRead
+            | Self::OrganizationRead
+            | Self::UserRead
+            | Self::KeyRead
+            | Self::LockoutRead => false,
+        }
+    }
+
+    /// Whether `role` has this permission. `bound` is whether the role is bound to an organization: then it
+    /// reaches only what is that organization's, which the repositories see to.
+    #[must_use]
+    pub fn is_of(self, role: Role, bound: bool) -> bool {
+        use Role::{Auditor, Member, Operator, OrgAdmin, Superadmin};
+        match self {
+            Self::Status | Self::Login | Self::Account => true,
+            Self::ModelsRead => true,
+            Self::FleetRead | Self::JobsRead => role != Member,
+            Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite => matches!(role, Superadmin | Operator),
+            // These are the whole fleet's: no organization's operator decides for the others.
+            Self::StrategyWrite => matches!(role, Superadmin | Operator) && !bound,
+            Self::LogRead => role != Member,
+            Self::ConfigRead => matches!(role, Superadmin | Operator | Auditor) && !bound,
+            Self::ConfigWrite | Self::OrganizationManage => role == Superadmin,
+            Self::OrganizationRead => role != Member,
+            Self::OrganizationWrite | Self::UserWrite | Self::LockoutWrite => {
+                matches!(role, Superadmin | OrgAdmin)
+            }
+            Self::UserRead | Self::LockoutRead => matches!(role, Superadmin | Auditor | OrgAdmin),
+            Self::KeyRead => role != Operator,
+            Self::KeyWrite => matches!(role, Superadmin | OrgAdmin | Member),
         }
     }
 }
@@ -72,7 +151,7 @@ pub fn needed(request: &Request) -> Permission {
         },
         Request::Strategy(request) => match request {
             StrategyRequest::Show => Permission::FleetRead,
-            StrategyRequest::Set(_) => Permission::FleetWrite,
+            StrategyRequest::Set(_) => Permission::StrategyWrite,
         },
         Request::Job(request) => match request {
             JobRequest::List | JobRequest::Show { .. } | JobRequest::Follow { .. } => Permission::JobsRead,
@@ -84,6 +163,53 @@ pub fn needed(request: &Request) -> Permission {
         Request::Config(request) => match request {
             ConfigRequest::Show => Permission::ConfigRead,
             ConfigRequest::Reload => Permission::ConfigWrite,
+        },
+        Request::Account(request) => match request {
+            AccountRequest::Setup(_)
+            | AccountRequest::Login { .. }
+            | AccountRequest::Resume { .. }
+            | AccountRequest::Whoami => Permission::Login,
+            AccountRequest::Logout
+            | AccountRequest::Password { .. }
+            | AccountRequest::TotpBegin { .. }
+            | AccountRequest::TotpConfirm { .. }
+            | AccountRequest::TotpDisable { .. }
+            | AccountRequest::BackupCodes { .. } => Permission::Account,
+        },
+        Request::Organization(request) => match request {
+            OrganizationRequest::List | OrganizationRequest::Show { .. } => Permission::OrganizationRead,
+            OrganizationRequest::Set { .. } => Permission::OrganizationWrite,
+            OrganizationRequest::Add(_) | OrganizationRequest::Remove { .. } => {
+                Permission::OrganizationManage
+            }
+        },
+        Request::User(request) => match request {
+            UserRequest::List { .. } | UserRequest::Show { .. } | UserRequest::Sessions { .. } => {
+                Permission::UserRead
+            }
+            UserRequest::Add(_)
+            | UserRequest::Set { .. }
+            | UserRequest::SetEnabled { .. }
+            | UserRequest::Remove { .. }
+            | UserRequest::ResetPassword { .. }
+            | UserRequest::ResetTotp { .. }
+            | UserRequest::Logout { .. } => Permission::UserWrite,
+        },
+        Request::Key(request) => match request {
+            KeyRequest::List { .. } | KeyRequest::Show { .. } => Permission::KeyRead,
+            KeyRequest::Create(_)
+            | KeyRequest::Set { .. }
+            | KeyRequest::Rotate { .. }
+            | KeyRequest::Revoke { .. } => Permission::KeyWrite,
+        },
+        Request::Token(request) => match request {
+            TokenRequest::Create { .. } | TokenRequest::List | TokenRequest::Revoke { .. } => {
+                Permission::Account
+            }
+        },
+        Request::Lockout(request) => match request {
+            LockoutRequest::List { .. } => Permission::LockoutRead,
+            LockoutRequest::Clear { .. } => Permission::LockoutWrite,
         },
     }
 }
@@ -115,7 +241,7 @@ impl AccessRule {
     }
 
     fn allows(&self, peer: &Peer, permission: Permission) -> bool {
-        permission == Permission::Status || self.trusts(peer)
+        matches!(permission, Permission::Status | Permission::Login) || self.trusts(peer)
     }
 }
 
@@ -156,6 +282,7 @@ impl fmt::Display for Peer {
 pub struct Permitted<R> {
     request: R,
     peer: Peer,
+    actor: Arc<Actor>,
 }
 
 impl<R> Permitted<R> {
@@ -164,13 +291,18 @@ impl<R> Permitted<R> {
         self.request
     }
 
-    /// Who asks.
+    /// The other end of the connection.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
 
+    /// Who asks, and how far they reach.
+    pub fn actor(&self) -> &Arc<Actor> {
+        &self.actor
+    }
+
     fn with<T>(&self, request: T) -> Permitted<T> {
-        Permitted { request, peer: self.peer }
+        Permitted { request, peer: self.peer, actor: self.actor.clone() }
     }
 }
 
@@ -191,6 +323,18 @@ pub enum Noun {
     Log(Permitted<LogRequest>),
     /// The configuration.
     Config(Permitted<ConfigRequest>),
+    /// The caller's account.
+    Account(Permitted<AccountRequest>),
+    /// Organizations.
+    Organization(Permitted<OrganizationRequest>),
+    /// Users.
+    User(Permitted<UserRequest>),
+    /// Keys.
+    Key(Permitted<KeyRequest>),
+    /// The caller's tokens.
+    Token(Permitted<TokenRequest>),
+    /// Lockouts.
+    Lockout(Permitted<LockoutRequest>),
 }
 
 impl Permitted<Request> {
@@ -209,7 +353,7 @@ impl Permitted<Request> {
     /// The request of one noun, for that noun's handler.
     #[must_use]
     pub fn noun(self) -> Noun {
-        let proof = Permitted { request: (), peer: self.peer };
+        let proof = Permitted { request: (), peer: self.peer, actor: self.actor };
         match self.request {
             Request::Daemon(request) => Noun::Daemon(proof.with(request)),
             Request::Node(request) => Noun::Node(proof.with(request)),
@@ -218,6 +362,12 @@ impl Permitted<Request> {
             Request::Job(request) => Noun::Job(proof.with(request)),
             Request::Log(request) => Noun::Log(proof.with(request)),
             Request::Config(request) => Noun::Config(proof.with(request)),
+            Request::Account(request) => Noun::Account(proof.with(request)),
+            Request::Organization(request) => Noun::Organization(proof.with(request)),
+            Request::User(request) => Noun::User(proof.with(request)),
+            Request::Key(request) => Noun::Key(proof.with(request)),
+            Request::Token(request) => Noun::Token(proof.with(request)),
+            Request::Lockout(request) => Noun::Lockout(proof.with(request)),
         }
     }
 }
@@ -228,7 +378,16 @@ impl Permitted<Request> {
 /// `NotPermitted`, saying how to be permitted.
 pub fn check(rule: &AccessRule, peer: &Peer, request: Request) -> Result<Permitted<Request>, Fault> {
     if rule.allows(peer, needed(&request)) {
-        return Ok(Permitted { request, peer: *peer });
+        let source = Source::Control { uid: peer.uid, gid: peer.gid, pid: peer.pid };
+        let actor = Actor {
+            user: None,
+            name: format!("uid {}", peer.uid),
+            role: Role::Superadmin,
+            organization: None,
+            session: None,
+            source,
+        };
+        return Ok(Permitted { request, peer: *peer, actor: Arc::new(actor) });
     }
     let hint = match rule.mode {
         Mode::Dev => format!("Run the command as the user who started aivonxd (uid {}), or as root.", {
@@ -268,7 +427,10 @@ mod tests {
         for request in Request::samples() {
             let name = request.name();
             match check(&rule(), &peer(1000), request) {
-                Ok(permitted) => assert_eq!(permitted.permission(), Permission::Status, "{name}"),
+                Ok(permitted) => {
+                    let free = [Permission::Status, Permission::Login];
+                    assert!(free.contains(&permitted.permission()), "{name}");
+                }
                 Err(fault) => {
                     assert_ne!(name, "daemon.status");
                     assert_eq!(fault.kind, FaultKind::NotPermitted);
@@ -285,8 +447,10 @@ mod tests {
             let expected = match request.name() {
                 "daemon.status" => Permission::Status,
                 "node.list" | "node.show" | "node.watch" | "strategy.show" => Permission::FleetRead,
-                "node.add" | "node.set" | "node.set_state" | "node.remove" | "node.check"
-                | "strategy.set" => Permission::FleetWrite,
+                "node.add" | "node.set" | "node.set_state" | "node.remove" | "node.check" => {
+                    Permission::FleetWrite
+                }
+                "strategy.set" => Permission::StrategyWrite,
                 "model.list" | "model.show" => Permission::ModelsRead,
                 "model.pull" | "model.remove" => Permission::ModelsWrite,
                 "job.list" | "job.show" | "job.follow" => Permission::JobsRead,
@@ -294,6 +458,31 @@ mod tests {
                 "log.recent" | "log.follow" => Permission::LogRead,
                 "config.show" => Permission::ConfigRead,
                 "config.reload" => Permission::ConfigWrite,
+                "account.setup" | "account.login" | "account.resume" | "account.whoami" => Permission::Login,
+                "account.logout"
+                | "account.password"
+                | "account.totp_begin"
+                | "account.totp_confirm"
+                | "account.totp_disable"
+                | "account.backup_codes"
+                | "token.create"
+                | "token.list"
+                | "token.revoke" => Permission::Account,
+                "organization.list" | "organization.show" => Permission::OrganizationRead,
+                "organization.set" => Permission::OrganizationWrite,
+                "organization.add" | "organization.remove" => Permission::OrganizationManage,
+                "user.list" | "user.show" | "user.sessions" => Permission::UserRead,
+                "user.add"
+                | "user.set"
+                | "user.set_enabled"
+                | "user.remove"
+                | "user.reset_password"
+                | "user.reset_totp"
+                | "user.logout" => Permission::UserWrite,
+                "key.list" | "key.show" => Permission::KeyRead,
+                "key.create" | "key.set" | "key.rotate" | "key.revoke" => Permission::KeyWrite,
+                "lockout.list" => Permission::LockoutRead,
+                "lockout.clear" => Permission::LockoutWrite,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());
@@ -312,6 +501,12 @@ mod tests {
                 Noun::Job(p) => Request::Job(p.into_request()),
                 Noun::Log(p) => Request::Log(p.into_request()),
                 Noun::Config(p) => Request::Config(p.into_request()),
+                Noun::Account(p) => Request::Account(p.into_request()),
+                Noun::Organization(p) => Request::Organization(p.into_request()),
+                Noun::User(p) => Request::User(p.into_request()),
+                Noun::Key(p) => Request::Key(p.into_request()),
+                Noun::Token(p) => Request::Token(p.into_request()),
+                Noun::Lockout(p) => Request::Lockout(p.into_request()),
             };
             assert_eq!(again, request);
         }

@@ -239,6 +239,7 @@ impl Entry {
             custom_ca: record.ca_pem.is_some(),
             revision: record.revision,
             simulated: false,
+            organization: None,
         }
     }
 }

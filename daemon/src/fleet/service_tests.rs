@@ -72,6 +72,7 @@ pub(in crate::fleet) fn new(name: &str, url: &str) -> NewNode {
         max_parallel: 0,
         labels: BTreeMap::new(),
         force: false,
+        organization: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The files about one credential each ([`password`], [`totp`], [`code`], [`opaque`], [`api_key`], [`jwt`],
 //! [`lockout`]) are pure: they know neither store nor clock nor network, and are told the time.
 
+mod actor;
 pub mod api_key;
 pub mod code;
 pub mod jwt;
@@ -13,4 +14,5 @@ pub mod password_rules;
 mod random;
 pub mod totp;
 
+pub use actor::{Actor, Source};
 pub use random::NoRandom;

@@ -23,6 +23,7 @@ macro_rules! ask {
         }
     }};
 }
+pub(super) use ask;
 
 /// The daemon.
 impl Client {

@@ -6,6 +6,7 @@
 mod calls;
 mod connection;
 mod error;
+mod identity;
 mod stream;
 
 use std::{path::Path, sync::Arc, time::Duration};

@@ -57,6 +57,25 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Logs(page) => drop(printed.insert("log event", json(&page.events[0]))),
             Reply::Config(settings) => drop(printed.insert("setting", json(&settings[0]))),
             Reply::Reloaded(reload) => drop(printed.insert("reload", json(reload))),
+            // Their rows come with their commands.
+            Reply::LoggedIn(_)
+            | Reply::Identity(_)
+            | Reply::TotpOffer(_)
+            | Reply::BackupCodes(_)
+            | Reply::Organizations(_)
+            | Reply::Organization(_)
+            | Reply::OrganizationRemoved(_)
+            | Reply::Users(_)
+            | Reply::User(_)
+            | Reply::ResetCode(_)
+            | Reply::Sessions(_)
+            | Reply::SessionsEnded(_)
+            | Reply::Keys(_)
+            | Reply::Key(_)
+            | Reply::NewKey(_)
+            | Reply::NewSession(_)
+            | Reply::Lockouts(_)
+            | Reply::LockoutsCleared(_) => {}
         }
     }
     for event in Event::samples() {

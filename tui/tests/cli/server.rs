@@ -154,6 +154,12 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Log(L::Recent { .. }) => "logs",
         Request::Config(C::Show) => "config",
         Request::Config(C::Reload) => "reloaded",
+        Request::Account(_)
+        | Request::Organization(_)
+        | Request::User(_)
+        | Request::Key(_)
+        | Request::Token(_)
+        | Request::Lockout(_) => panic!("say here what {} is answered with", request.name()),
         Request::Node(N::Watch) | Request::Job(J::Follow { .. }) | Request::Log(L::Follow { .. }) => {
             return Does::Hangs(Vec::new());
         }

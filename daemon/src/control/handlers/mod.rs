@@ -1,12 +1,18 @@
 //! Carry out permitted requests: one file per noun, each thin over the service that does the work.
 
+mod account;
 mod config;
 mod daemon;
 mod job;
+mod key;
+mod lockout;
 mod log;
 mod model;
 mod node;
+mod organization;
 mod strategy;
+mod token;
+mod user;
 
 use std::sync::Arc;
 
@@ -27,6 +33,12 @@ impl Serve for Services {
             Noun::Job(permitted) => job::handle(&self, permitted).await,
             Noun::Log(permitted) => log::handle(&self, permitted).await,
             Noun::Config(permitted) => config::handle(&self, permitted).await,
+            Noun::Account(permitted) => account::handle(&self, permitted).await,
+            Noun::Organization(permitted) => organization::handle(&self, permitted).await,
+            Noun::User(permitted) => user::handle(&self, permitted).await,
+            Noun::Key(permitted) => key::handle(&self, permitted).await,
+            Noun::Token(permitted) => token::handle(&self, permitted).await,
+            Noun::Lockout(permitted) => lockout::handle(&self, permitted).await,
         }
     }
 }

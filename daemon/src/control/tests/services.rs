@@ -69,6 +69,7 @@ fn new_node(name: &str, url: String) -> NewNode {
         max_parallel: 0,
         labels: std::collections::BTreeMap::default(),
         force: false,
+        organization: None,
     }
 }
 

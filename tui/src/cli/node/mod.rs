@@ -158,6 +158,7 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         server_name: args.options.server_name,
         max_parallel: args.options.max_parallel.unwrap_or(0),
         force: args.options.force,
+        organization: None,
     };
     let probe = context.client().await?.node_add(new).await?;
     context.out.show(&probe, |out| {
@@ -189,6 +190,7 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
         max_parallel: args.options.max_parallel,
         labels,
         force: args.options.force,
+        organization: None,
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
     if change == nothing {

@@ -1,0 +1,164 @@
+//! Values of the samples: the fleet and the daemon.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Fault, FaultKind, WireSecret,
+    daemon::Status,
+    job::{Job, JobKind, JobState, JobTarget},
+    log::{Level, LogEvent, LogFilter},
+    model::{Model, ModelOnNode},
+    node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, Pool},
+    strategy::Strategy,
+};
+
+pub(super) fn fault() -> Fault {
+    Fault::new(FaultKind::Cancelled, "cancelled").field("node").hint("try again")
+}
+
+pub(super) fn new_node() -> NewNode {
+    NewNode {
+        name: "gpu1".into(),
+        url: "https://10.0.0.7:11434/ollama".into(),
+        kind: Some(NodeKind::Openai),
+        credential: Credential::Basic { user: "u".into(), password: WireSecret::new("p".into()) },
+        ca_pem: Some("-----BEGIN CERTIFICATE-----".into()),
+        server_name: Some("gpu1.example".into()),
+        max_parallel: 4,
+        labels: labels(),
+        force: true,
+        organization: Some("acme".into()),
+    }
+}
+
+pub(super) fn node_change() -> NodeChange {
+    NodeChange {
+        name: Some("gpu2".into()),
+        url: None,
+        kind: Some(NodeKind::Ollama),
+        credential: Some(Credential::Header { name: "x-token".into(), value: WireSecret::new("t".into()) }),
+        ca_pem: Some(None),
+        server_name: Some(Some("gpu2.example".into())),
+        max_parallel: Some(0),
+        labels: BTreeMap::from([("rack".into(), None), ("zone".into(), Some("b".into()))]),
+        force: false,
+        organization: Some(None),
+    }
+}
+
+pub(super) fn labels() -> BTreeMap<String, String> {
+    BTreeMap::from([("rack".into(), "r1".into())])
+}
+
+pub(super) fn node() -> Node {
+    Node {
+        id: "0190-id".into(),
+        name: "gpu1".into(),
+        url: "http://10.0.0.7:11434".into(),
+        kind: NodeKind::Ollama,
+        version: Some("0.14.0".into()),
+        pool: Pool::Standby,
+        admin_state: AdminState::Disabled,
+        models: vec!["llama3:8b".into(), "qwen3:4b".into()],
+        loaded: vec!["llama3:8b".into()],
+        latency_ms: Some(1.5),
+        active_requests: 2,
+        max_parallel: 4,
+        last_error: Some("connection refused".into()),
+        last_check: Some(1_700_000_000_000),
+        credential: "bearer".into(),
+        labels: labels(),
+        server_name: None,
+        custom_ca: true,
+        revision: 3,
+        simulated: false,
+        organization: Some("acme".into()),
+    }
+}
+
+pub(super) fn model() -> Model {
+    Model {
+        name: "llama3:8b".into(),
+        size: Some(4_900_000_000),
+        digest: Some("sha256:abc".into()),
+        family: Some("llama".into()),
+        parameters: Some("8.0B".into()),
+        quantization: Some("Q4_K_M".into()),
+        modified_at: Some("2026-01-02T03:04:05Z".into()),
+        cloud: false,
+        nodes: vec![ModelOnNode {
+            node: "gpu1".into(),
+            loaded: true,
+            size_vram: Some(5_000_000_000),
+            expires_at: Some(1_700_000_300_000),
+            context_length: Some(8192),
+        }],
+    }
+}
+
+pub(super) fn job() -> Job {
+    Job {
+        id: "j1".into(),
+        kind: JobKind::Pull,
+        subject: "llama3:8b".into(),
+        state: JobState::Failed,
+        started: 1_700_000_000_000,
+        ended: Some(1_700_000_060_000),
+        targets: vec![JobTarget {
+            node: "gpu1".into(),
+            state: JobState::Running,
+            status: "pulling abc".into(),
+            completed: 10,
+            total: 100,
+            error: Some("disk full".into()),
+        }],
+        completed: 10,
+        total: 100,
+    }
+}
+
+pub(super) fn log_filter() -> LogFilter {
+    LogFilter {
+        level: Some(Level::Warn),
+        grep: Some("timeout".into()),
+        node: Some("gpu1".into()),
+        since: Some(1_700_000_000_000),
+    }
+}
+
+pub(super) fn log_event() -> LogEvent {
+    LogEvent {
+        seq: 42,
+        time: 1_700_000_000_000,
+        level: Level::Info,
+        target: "access".into(),
+        message: "answered".into(),
+        fields: vec![("node".into(), "gpu1".into()), ("status".into(), "200".into())],
+    }
+}
+
+pub(super) fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        daemon_id: "0190-daemon".into(),
+        pid: 4711,
+        started: 1_700_000_000_000,
+        mode: "dev".into(),
+        access: "open".into(),
+        set_up: true,
+        draining: false,
+        listen: vec!["127.0.0.1:11435".into()],
+        data_dir: "/var/lib/aivonx".into(),
+        log_sink: "stderr".into(),
+        strategy: Strategy::LeastActive,
+        nodes_active: 1,
+        nodes_standby: 2,
+        nodes_draining: 3,
+        nodes_disabled: 4,
+        models: 5,
+        active_requests: 6,
+        requests_total: 7_000_000_000,
+        resident_bytes: 20 << 20,
+        warnings: vec!["open access".into()],
+    }
+}
