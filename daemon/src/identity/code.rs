@@ -20,6 +20,24 @@ const LONGEST: usize = 64;
 /// Backup codes a user gets.
 pub const BACKUP_CODES: usize = 10;
 
+/// What a code is good for: the same code has another hash for another purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// In place of a second factor.
+    Backup,
+    /// Setting a new password.
+    Reset,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// A new code.
 ///
 /// # Errors
@@ -44,18 +62,17 @@ pub fn generate_backup() -> Result<Vec<WireSecret>, NoRandom> {
     (0..BACKUP_CODES).map(|_| generate()).collect()
 }
 
-/// What is stored of a code, in hexadecimal digits. `context` says what it is good for and for whom (such as
-/// `"backup"` and the user's id): the same code has another hash elsewhere. Separators, case and the letters
+/// What is stored of a code of the user with the id `user`, in hexadecimal digits. Separators, case and the letters
 /// taken for digits (i, l and o) make no difference; what is no code has a hash that no code has.
 #[must_use]
-pub fn hash(context: &str, user: &str, code: &str) -> String {
-    hex::encode(digest(context, user, code))
+pub fn hash(purpose: Purpose, user: &str, code: &str) -> String {
+    hex::encode(digest(purpose, user, code))
 }
 
 /// The place of `code` among `hashes`, if it is one of them. All are compared, in constant time.
 #[must_use]
-pub fn find(context: &str, user: &str, hashes: &[String], code: &str) -> Option<usize> {
-    let digest = digest(context, user, code);
+pub fn find(purpose: Purpose, user: &str, hashes: &[String], code: &str) -> Option<usize> {
+    let digest = digest(purpose, user, code);
     let mut found = None;
     for (at, stored) in hashes.iter().enumerate() {
         let mut bytes = [0; 32];
@@ -73,9 +90,9 @@ pub fn looks_like(text: &str) -> bool {
     canonical(text).is_some()
 }
 
-fn digest(context: &str, user: &str, code: &str) -> [u8; 32] {
+fn digest(purpose: Purpose, user: &str, code: &str) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new(&[0; 64].into());
-    for part in ["aivonx code v1", context, user] {
+    for part in ["aivonx code v1", purpose.as_str(), user] {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part.as_bytes());
     }
@@ -110,7 +127,7 @@ mod tests {
     use super::*;
 
     fn hashes(codes: &[WireSecret]) -> Vec<String> {
-        codes.iter().map(|code| hash("backup", "user-1", code.expose())).collect()
+        codes.iter().map(|code| hash(Purpose::Backup, "user-1", code.expose())).collect()
     }
 
     #[test]
@@ -124,10 +141,10 @@ mod tests {
             assert!(looks_like(code));
             let typed = [code.to_owned(), code.to_uppercase(), code.replace('-', ""), format!(" {code} ")];
             for typed in typed {
-                assert_eq!(find("backup", "user-1", &stored, &typed), Some(at));
+                assert_eq!(find(Purpose::Backup, "user-1", &stored, &typed), Some(at));
             }
             let read = code.replace('1', "l").replace('0', "O");
-            assert_eq!(find("backup", "user-1", &stored, &read), Some(at));
+            assert_eq!(find(Purpose::Backup, "user-1", &stored, &read), Some(at));
         }
     }
 
@@ -136,18 +153,18 @@ mod tests {
         let codes = generate_backup().unwrap();
         let stored = hashes(&codes);
         let code = codes[3].expose();
-        assert_eq!(find("backup", "user-2", &stored, code), None);
-        assert_eq!(find("reset", "user-1", &stored, code), None);
-        assert_eq!(find("backup", "user-1", &[], code), None);
-        assert_eq!(find("backup", "user-1", &stored, generate().unwrap().expose()), None);
+        assert_eq!(find(Purpose::Backup, "user-2", &stored, code), None);
+        assert_eq!(find(Purpose::Reset, "user-1", &stored, code), None);
+        assert_eq!(find(Purpose::Backup, "user-1", &[], code), None);
+        assert_eq!(find(Purpose::Backup, "user-1", &stored, generate().unwrap().expose()), None);
     }
 
     #[test]
     fn what_is_no_code_matches_nothing_not_even_its_own_hash() {
         for odd in ["", "123456", "k7qm-2wxp-9d4r", "uuuu-uuuu-uuuu-uuuu", "ünï", &"0".repeat(65)] {
             assert!(!looks_like(odd), "{odd}");
-            let stored = [hash("backup", "user-1", odd), "no hexadecimal".into(), String::new()];
-            assert_eq!(find("backup", "user-1", &stored, odd), None, "{odd}");
+            let stored = [hash(Purpose::Backup, "user-1", odd), "no hexadecimal".into(), String::new()];
+            assert_eq!(find(Purpose::Backup, "user-1", &stored, odd), None, "{odd}");
         }
         assert!(!format!("{:?}", generate().unwrap()).contains('-'));
     }

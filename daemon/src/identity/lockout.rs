@@ -100,7 +100,7 @@ pub fn address_key(address: IpAddr) -> String {
 /// What failures over the control socket are counted by.
 #[must_use]
 pub fn peer_key(uid: u32) -> String {
-    format!("uid:{uid}")
+    format!("uid {uid}")
 }
 
 fn name_key(name: &str) -> String {
