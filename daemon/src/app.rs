@@ -85,6 +85,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Check { print_default: true, .. } => commands::print_default(),
         Command::Check { config, .. } => commands::check(&config),
         Command::Recover(args) => commands::recover(&args),
+        Command::Rekey(args) => commands::rekey(&args),
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// List a store's snapshots, or put one back (the daemon must not run)
     Recover(Recover),
+    /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
+    Rekey(Rekey),
 }
 
 /// Arguments of `aivonxd dev`.
@@ -66,6 +68,23 @@ pub struct Recover {
     /// Put this snapshot back; the present store is set aside, not deleted
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+}
+
+/// Arguments of `aivonxd rekey`.
+#[derive(Debug, ClapArgs)]
+pub struct Rekey {
+    /// File of the master key in use
+    #[arg(long, value_name = "FILE")]
+    pub old: PathBuf,
+    /// File of the master key to use from now on; made by `aivonx secrets generate-key --out FILE`
+    #[arg(long, value_name = "FILE")]
+    pub new: PathBuf,
+    /// Directory of the store [default: data_dir of the configuration file]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
 }
 
 #[cfg(test)]

@@ -4,9 +4,16 @@ use std::{io::Write, path::Path};
 
 use crate::{
     app::AppError,
-    args::Recover,
-    config,
-    store::recover::{self, Snapshot, Summary},
+    args::{Recover, Rekey},
+    config::{self, StoreOptions},
+    secrets::{
+        MasterKey,
+        rekey::{self, Rekeyed},
+    },
+    store::{
+        Rewrapped, Store,
+        recover::{self, Snapshot, Summary},
+    },
 };
 
 fn say(text: &str) -> Result<(), AppError> {
@@ -71,4 +78,66 @@ fn summary(contents: &Summary) -> String {
         None => "how much is missing is not known".to_owned(),
     };
     format!("taken {taken:.0}, {}; {behind}", records.join(", "))
+}
+
+/// `aivonxd rekey`
+pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
+    let (dir, options, in_use) = match &args.dir {
+        Some(dir) => (dir.clone(), StoreOptions::default(), None),
+        None => {
+            let config = config::load(&args.config)?.config;
+            (config.data_dir, config.store, config.secrets.master_key)
+        }
+    };
+    if !recover::is_store(&dir) {
+        let dir = dir.display();
+        return Err(AppError::Usage(format!("{dir} holds no store; name its directory with --dir")));
+    }
+    // Closing takes a snapshot of the store as it is then: no other may have to make room for it.
+    let options = StoreOptions { snapshots: u32::MAX, ..options };
+    // Both before the store is touched: a file that is no master key is the likeliest mistake.
+    let (old, new) = (MasterKey::load(&args.old)?, MasterKey::load(&args.new)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(AppError::system("cannot start a thread"))?;
+    let rekeyed = runtime.block_on(async {
+        let store = Store::open(&dir, &options).await?;
+        let rekeyed = rekey::rekey(&store, old, new).await;
+        store.close().await?;
+        Ok::<_, AppError>(rekeyed?)
+    });
+    // An open that hangs must not keep the process.
+    runtime.shutdown_background();
+    let in_use = in_use.unwrap_or_else(|| dir.join("master.key"));
+    say(&rekeyed_text(&rekeyed?, &args.new, &in_use))
+}
+
+fn rekeyed_text(rekeyed: &Rekeyed, new: &Path, in_use: &Path) -> String {
+    let keys = |n: usize| if n == 1 { "1 data key".to_owned() } else { format!("{n} data keys") };
+    let mut text = match rekeyed.wrapped {
+        0 => format!("store: {} under the new master key already", keys(rekeyed.data_keys)),
+        n => format!("store: {} put under the new master key", keys(n)),
+    };
+    for (path, done) in &rekeyed.snapshots {
+        let path = path.display();
+        text += &match done {
+            Rewrapped::Done(n) => format!("\n{path}: {} put under the new master key", keys(*n)),
+            Rewrapped::Already => format!("\n{path}: under the new master key already"),
+            Rewrapped::NoKeys => format!("\n{path}: holds no data keys"),
+            Rewrapped::Left(why) => format!("\n{path}: left as it is: {why}"),
+        };
+    }
+    for path in &rekeyed.set_aside {
+        text += &format!("\n{}: set aside by recover, still needs the old master key", path.display());
+    }
+    let is_in_place = new.canonicalize().ok().is_some_and(|new| in_use.canonicalize().ok() == Some(new));
+    if !is_in_place {
+        let (new, in_use) = (new.display(), in_use.display());
+        text += &format!("\nBefore the next start put {new} where the daemon reads its key: {in_use}");
+    }
+    text += "\nCopies of the store made before still open with the old master key. If others may have it, start the \
+             daemon and run: aivonx secrets rotate";
+    text
 }

@@ -1,6 +1,6 @@
 //! Adding a node.
 
-use aivonx_protocol::node::{AdminState, NewNode, NodeKind, Pool, Probe};
+use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe};
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     record,
     registry::now,
 };
-use crate::store::node::NodeRecord;
+use crate::store::{StoreError, node::NodeRecord};
 
 pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError> {
     record::check_name(&new.name)?;
@@ -31,22 +31,22 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
     let record = NodeRecord {
         credential: record::seal(&fleet.vault, &id, &new.credential)?,
         id: id.clone(),
-        name: new.name,
+        name: new.name.clone(),
         url: url.text.clone(),
         kind,
         kind_assumed: new.kind.is_none() && outcome.is_err(),
         admin_state: AdminState::Enabled,
         max_parallel: new.max_parallel,
-        labels: new.labels,
-        ca_pem: new.ca_pem,
-        server_name: new.server_name,
+        labels: new.labels.clone(),
+        ca_pem: new.ca_pem.clone(),
+        server_name: new.server_name.clone(),
         forced: new.force,
         created: now(),
         revision: 1,
     };
     {
         let _turn = fleet.edit().await;
-        let record = fleet.store.nodes().insert(record).await?;
+        let record = insert(fleet, record, &new.credential).await?;
         tracing::info!(event = "node_added", node = %record.name, url = %record.url, "node added");
         fleet.checker.registry.apply(record, at, Some(outcome.map_err(|e| e.to_string())));
         fleet.keep_checking(&id);
@@ -56,6 +56,21 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
         finding.text = standby(&finding.text, &url);
     }
     Ok(Probe { node, finding: finding.text, healthy: finding.healthy })
+}
+
+/// Stores the record, with its credential sealed again if the keys were rotated since.
+async fn insert(
+    fleet: &Fleet,
+    mut record: NodeRecord,
+    credential: &Credential,
+) -> Result<NodeRecord, FleetError> {
+    match fleet.store.nodes().insert(record.clone()).await {
+        Err(StoreError::StaleSeal { .. }) => {
+            record.credential = record::seal(&fleet.vault, &record.id, credential)?;
+            Ok(fleet.store.nodes().insert(record).await?)
+        }
+        done => Ok(done?),
+    }
 }
 
 /// What the node is: as found, as given, or, for one that does not answer at all, Ollama until told otherwise.

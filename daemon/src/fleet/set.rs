@@ -23,6 +23,8 @@ pub(super) async fn set(
     for _ in 1..TRIES {
         match try_set(fleet, &id, revision, &change).await {
             Err(FleetError::Store(StoreError::Conflict { .. })) if revision.is_none() => {}
+            // The keys were rotated under it: nobody's fault, and sealed again it is fine.
+            Err(FleetError::Store(StoreError::StaleSeal { .. })) => {}
             done => return done,
         }
     }
@@ -70,7 +72,13 @@ async fn try_set(
 
     let _turn = fleet.edit().await;
     let expected = Some(old.revision);
-    let record = fleet.store.nodes().update(id, expected, move |record| *record = new).await?;
+    let same_credential = change.credential.is_none();
+    let update = move |record: &mut NodeRecord| {
+        // A rotation of the keys may have sealed it anew since it was read, which raises no revision.
+        let credential = if same_credential { record.credential.clone() } else { new.credential.clone() };
+        *record = NodeRecord { credential, ..new };
+    };
+    let record = fleet.store.nodes().update(id, expected, update).await?;
     tracing::info!(event = "node_changed", node = %record.name, revision = record.revision, "node changed");
     fleet.checker.registry.apply(record, at, outcome);
     fleet.view(id)

@@ -2,34 +2,20 @@
 //!
 //! The master key lies in a file of its own and wraps the data keys, which are kept in the store; the data keys
 //! seal the secrets in its records. A copy of the store alone opens nothing.
+//!
+//! [`Vault`] seals and opens. [`rotate`] replaces the data keys while the daemon serves, [`rekey`] the master key
+//! while it does not.
 
 mod cipher;
 mod error;
 mod master;
+pub mod rekey;
+pub mod rotate;
+pub(crate) mod sealed;
 mod vault;
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+mod wrap;
 
 pub use error::SecretsError;
 pub use master::MasterKey;
+pub use sealed::Sealed;
 pub use vault::Vault;
-
-/// A secret at rest: AES-256-GCM under a data key, bound to its tree and record id by the associated data.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
-    /// Which data key.
-    pub key: u32,
-    /// 96 random bits.
-    pub nonce: [u8; 12],
-    /// Ciphertext and tag.
-    pub ciphertext: Vec<u8>,
-}
-
-/// Not the ciphertext: its length is the secret's.
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealed").field("key", &self.key).finish_non_exhaustive()
-    }
-}

@@ -1,21 +1,64 @@
 //! Sealing and opening secrets under the data keys.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use aivonx_protocol::WireSecret;
+use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
-use super::{
-    MasterKey, Sealed, SecretsError,
-    cipher::{Cipher, KEY, Key, random},
-};
+use super::{MasterKey, Sealed, SecretsError, cipher::Cipher, wrap};
 use crate::store::{DataKeyRecord, Store, StoreError};
 
-/// Holds the data keys and seals with the newest. Clones share them.
+/// Holds the data keys and seals with the newest. Clones share them, and see a new one at once.
 #[derive(Clone)]
 pub struct Vault {
-    keys: Arc<BTreeMap<u32, Cipher>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    keys: ArcSwap<Keys>,
+    /// Where the master key was read from: it is read again when something is to be wrapped, not kept.
+    master: PathBuf,
+    tag: [u8; 8],
+}
+
+struct Keys {
+    ciphers: BTreeMap<u32, Arc<Cipher>>,
     newest: u32,
+}
+
+impl Keys {
+    fn new(ciphers: BTreeMap<u32, Arc<Cipher>>) -> Self {
+        let newest = ciphers.last_key_value().map_or(0, |(id, _)| *id);
+        Self { ciphers, newest }
+    }
+
+    fn cipher(&self, key: u32, tree: &str, record_id: &str) -> Result<&Cipher, SecretsError> {
+        self.ciphers.get(&key).map(|cipher| &**cipher).ok_or_else(|| SecretsError::UnknownDataKey {
+            tree: tree.to_owned(),
+            record: record_id.to_owned(),
+            key,
+        })
+    }
+
+    fn seal(&self, tree: &str, record_id: &str, secret: &[u8]) -> Result<Sealed, SecretsError> {
+        let key = self.newest;
+        let (nonce, ciphertext) =
+            self.cipher(key, tree, record_id)?.seal(&context(key, tree, record_id), secret)?;
+        Ok(Sealed { key, nonce, ciphertext })
+    }
+
+    fn open(&self, tree: &str, record_id: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
+        self.cipher(sealed.key, tree, record_id)?
+            .open(&context(sealed.key, tree, record_id), sealed.nonce, &sealed.ciphertext)
+            .ok_or_else(|| tampered(tree, record_id))
+    }
 }
 
 impl Vault {
@@ -26,38 +69,30 @@ impl Vault {
     pub async fn open(master: MasterKey, store: &Store) -> Result<Self, SecretsError> {
         let mut records = store.data_keys().list().await?;
         if records.is_empty() {
-            match store.data_keys().insert(wrap_new(&master, 1)?).await {
+            match store.data_keys().insert(wrap::new_key(&master, 1)?.0).await {
                 // Another opening of the same store was faster.
                 Ok(()) | Err(StoreError::IdTaken { .. }) => {}
                 Err(e) => return Err(e.into()),
             }
             records = store.data_keys().list().await?;
         }
-        let tag = master.tag();
-        if records.iter().any(|record| record.master != tag) {
-            return Err(SecretsError::WrongMasterKey {
-                path: master.path().to_owned(),
-                generated: master.generated(),
-            });
-        }
-        let wrapping = master.cipher();
-        let mut keys = BTreeMap::new();
-        for record in &records {
-            keys.insert(record.id, Cipher::new(&unwrap(&wrapping, record)?));
-        }
-        let newest = keys.last_key_value().map_or(0, |(id, _)| *id);
-        Ok(Self { keys: Arc::new(keys), newest })
+        let keys = Keys::new(unwrap_all(&master, &records)?);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                keys: ArcSwap::from_pointee(keys),
+                master: master.path().to_owned(),
+                tag: master.tag(),
+            }),
+        })
     }
 
-    /// Seals `secret` for the record `record_id` of `tree`; it opens nowhere else.
+    /// Seals `secret` for the record `record_id` of `tree`; it opens nowhere else. `tree` is the name of the
+    /// store's tree, or a rotation will not find what it belongs to.
     ///
     /// # Errors
     /// Only if the system gives no random numbers.
     pub fn seal(&self, tree: &str, record_id: &str, secret: &WireSecret) -> Result<Sealed, SecretsError> {
-        let cipher = self.cipher(self.newest, tree, record_id)?;
-        let (nonce, ciphertext) =
-            cipher.seal(&context(self.newest, tree, record_id), secret.expose().as_bytes())?;
-        Ok(Sealed { key: self.newest, nonce, ciphertext })
+        self.shared.keys.load().seal(tree, record_id, secret.expose().as_bytes())
     }
 
     /// Opens what was sealed for this very tree and record.
@@ -70,28 +105,95 @@ impl Vault {
         record_id: &str,
         sealed: &Sealed,
     ) -> Result<WireSecret, SecretsError> {
-        let tampered = || SecretsError::Tampered { tree: tree.to_owned(), record: record_id.to_owned() };
-        let plain = self
-            .cipher(sealed.key, tree, record_id)?
-            .open(&context(sealed.key, tree, record_id), sealed.nonce, &sealed.ciphertext)
-            .ok_or_else(tampered)?;
-        let text = std::str::from_utf8(&plain).map_err(|_| tampered())?;
+        let plain = self.shared.keys.load().open(tree, record_id, sealed)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| tampered(tree, record_id))?;
         Ok(WireSecret::new(text.to_owned()))
     }
 
-    fn cipher(&self, key: u32, tree: &str, record_id: &str) -> Result<&Cipher, SecretsError> {
-        self.keys.get(&key).ok_or_else(|| SecretsError::UnknownDataKey {
-            tree: tree.to_owned(),
-            record: record_id.to_owned(),
-            key,
-        })
+    /// The same secret under the newest data key.
+    pub(super) fn reseal(
+        &self,
+        tree: &str,
+        record_id: &str,
+        sealed: &Sealed,
+    ) -> Result<Sealed, SecretsError> {
+        let keys = self.shared.keys.load();
+        keys.seal(tree, record_id, &keys.open(tree, record_id, sealed)?)
+    }
+
+    /// Number of the data key that seals.
+    pub(super) fn newest(&self) -> u32 {
+        self.shared.keys.load().newest
+    }
+
+    /// The master key's file.
+    #[must_use]
+    pub fn master_path(&self) -> &Path {
+        &self.shared.master
+    }
+
+    /// Makes a data key, keeps it in `store`, and seals with it from now on. Returns its number. For one
+    /// caller at a time.
+    pub(super) async fn add_key(&self, store: &Store) -> Result<u32, SecretsError> {
+        let master = MasterKey::load(&self.shared.master)?;
+        if master.tag() != self.shared.tag {
+            return Err(SecretsError::WrongMasterKey { path: self.shared.master.clone(), generated: false });
+        }
+        let kept = store.data_keys().list().await?;
+        let id = kept.iter().map(|record| record.id).max().unwrap_or(0).saturating_add(1);
+        let (record, key) = wrap::new_key(&master, id)?;
+        // First where it survives: nothing may be sealed under a key that could be lost.
+        store.data_keys().insert(record).await?;
+        let cipher = Arc::new(Cipher::new(&key));
+        self.shared.keys.rcu(|keys| {
+            let mut ciphers = keys.ciphers.clone();
+            ciphers.insert(id, cipher.clone());
+            Keys::new(ciphers)
+        });
+        Ok(id)
+    }
+
+    /// Clears data keys that the store no longer has from memory, in a while. To be called within a runtime.
+    pub(super) fn forget_after(&self, wait: Duration, retired: &[u32]) {
+        let (shared, retired) = (Arc::downgrade(&self.shared), retired.to_vec());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let Some(shared) = shared.upgrade() else { return };
+            shared.keys.rcu(|keys| {
+                let mut ciphers = keys.ciphers.clone();
+                ciphers.retain(|id, _| !retired.contains(id));
+                Keys::new(ciphers)
+            });
+        });
     }
 }
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("keys", &self.keys.len()).field("newest", &self.newest).finish()
+        let keys = self.shared.keys.load();
+        f.debug_struct("Vault").field("keys", &keys.ciphers.len()).field("newest", &keys.newest).finish()
     }
+}
+
+fn unwrap_all(
+    master: &MasterKey,
+    records: &[DataKeyRecord],
+) -> Result<BTreeMap<u32, Arc<Cipher>>, SecretsError> {
+    let tag = master.tag();
+    if records.iter().any(|record| record.master != tag) {
+        return Err(SecretsError::WrongMasterKey {
+            path: master.path().to_owned(),
+            generated: master.generated(),
+        });
+    }
+    let wrapping = master.cipher();
+    let one =
+        |record: &DataKeyRecord| Ok((record.id, Arc::new(Cipher::new(&wrap::unwrap(&wrapping, record)?))));
+    records.iter().map(one).collect()
+}
+
+fn tampered(tree: &str, record_id: &str) -> SecretsError {
+    SecretsError::Tampered { tree: tree.to_owned(), record: record_id.to_owned() }
 }
 
 /// The associated data of a secret. Lengths keep tree and id apart.
@@ -105,35 +207,9 @@ fn context(key: u32, tree: &str, record_id: &str) -> Vec<u8> {
     context
 }
 
-fn wrapping_context(id: u32) -> Vec<u8> {
-    let mut context = b"aivonx data key v1\0".to_vec();
-    context.extend_from_slice(&id.to_be_bytes());
-    context
-}
-
-fn wrap_new(master: &MasterKey, id: u32) -> Result<DataKeyRecord, SecretsError> {
-    let key = random::<KEY>()?;
-    let (nonce, wrapped) = master.cipher().seal(&wrapping_context(id), &key[..])?;
-    let created = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    Ok(DataKeyRecord { id, master: master.tag(), nonce, wrapped, created })
-}
-
-fn unwrap(wrapping: &Cipher, record: &DataKeyRecord) -> Result<Key, SecretsError> {
-    let damaged = SecretsError::DamagedDataKey { id: record.id };
-    let Some(plain) = wrapping.open(&wrapping_context(record.id), record.nonce, &record.wrapped) else {
-        return Err(damaged);
-    };
-    let mut key: Key = Zeroizing::new([0; KEY]);
-    if plain.len() != KEY {
-        return Err(damaged);
-    }
-    key.copy_from_slice(&plain);
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use super::*;
     use crate::config::StoreOptions;
@@ -236,13 +312,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = store(dir.path()).await;
         let key = master(dir.path());
-        let mut record = wrap_new(&key, 1).unwrap();
+        let mut record = wrap::new_key(&key, 1).unwrap().0;
         record.wrapped[3] ^= 1;
         at.data_keys().insert(record).await.unwrap();
         let error = Vault::open(key, &at).await.unwrap_err();
         assert!(matches!(error, SecretsError::DamagedDataKey { id: 1 }), "{error}");
-        // A data key moved to another number does not open either.
-        let record = DataKeyRecord { id: 2, ..wrap_new(&master(dir.path()), 3).unwrap() };
-        assert!(unwrap(&master(dir.path()).cipher(), &record).is_err());
     }
 }

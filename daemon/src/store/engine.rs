@@ -2,7 +2,7 @@
 //! digests, one writer at a time).
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ffi::OsString,
     fs::{self, File},
     ops::ControlFlow,
@@ -20,8 +20,10 @@ use super::{
     StoreError, codec, files,
     layout::Layout,
     marker::Commit,
+    reseal,
     tree::{Kind, Sums, Tree},
 };
+use crate::secrets::sealed::data_keys_in;
 
 const META: &str = "meta";
 const META_VERSION: u8 = 1;
@@ -420,16 +422,28 @@ impl Batch<'_> {
         }
     }
 
-    /// Reads every record of a tree as it was before this batch. For migrations.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no schema but the first yet"))]
+    /// Reads every record of a tree as it was before this batch.
     pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
         self.engine.all(tree)
     }
 
     /// Stores one record.
     pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
-        self.put_raw(tree, key, encode(tree, key, value)?);
-        Ok(())
+        self.put_noting(tree, key, value).map(drop)
+    }
+
+    /// Stores one record, and says which data keys its secrets need.
+    pub(super) fn put_noting<T: Serialize>(
+        &mut self,
+        tree: Tree,
+        key: &[u8],
+        value: &T,
+    ) -> Result<BTreeSet<u32>, StoreError> {
+        let (bytes, needed) = data_keys_in(|| encode(tree, key, value));
+        let bytes = bytes?;
+        reseal::check(self, tree, &needed)?;
+        self.put_raw(tree, key, bytes);
+        Ok(needed)
     }
 
     /// Stores bytes that are already in the form of a record.

@@ -62,6 +62,18 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+    /// A secret in it was sealed under a data key that a rotation has replaced meanwhile.
+    #[error("the keys were rotated while this {noun} was being changed, and nothing was stored")]
+    StaleSeal {
+        /// Kind of record.
+        noun: &'static str,
+    },
+    /// A mistake in this build: a secret stands where a rotation does not look for one.
+    #[error("a record of the store's tree {tree} holds a secret that a rotation of the keys would not find")]
+    UnknownSecret {
+        /// The tree.
+        tree: &'static str,
+    },
     /// A second daemon (or `recover`) on the same directory.
     #[error(
         "the data directory {} is in use by {}; stop that process first, or give this one another directory",
@@ -201,6 +213,7 @@ impl StoreError {
                 | Self::NotFound { .. }
                 | Self::Conflict { .. }
                 | Self::TooLarge { .. }
+                | Self::StaleSeal { .. }
         )
     }
 }
@@ -221,6 +234,7 @@ impl From<StoreError> for Fault {
             StoreError::Conflict { noun, .. } => Self::new(FaultKind::Conflict, text)
                 .field("revision")
                 .hint(format!("look at the {noun} again, then repeat the change")),
+            StoreError::StaleSeal { .. } => Self::new(FaultKind::Conflict, text).hint("repeat the change"),
             StoreError::IdTaken { .. } => Self::new(FaultKind::Conflict, text),
             StoreError::NotFound { .. } => Self::new(FaultKind::NotFound, text),
             StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),

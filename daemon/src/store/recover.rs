@@ -54,6 +54,12 @@ pub struct Restored {
     pub summary: Summary,
 }
 
+/// Whether `dir` is the data directory of a store.
+#[must_use]
+pub fn is_store(dir: &Path) -> bool {
+    Layout::new(dir).marker().is_file()
+}
+
 /// The snapshots of the data directory `dir`, newest first, each read and verified.
 ///
 /// # Errors

@@ -25,7 +25,8 @@ use super::{
 const MAGIC: &[u8; 12] = b"AIVONX-SNAP\n";
 const FORMAT: u32 = 1;
 const DIGEST: usize = 32;
-const EXTENSION: &str = "snapshot";
+/// Ends the name of every snapshot file.
+pub(super) const EXTENSION: &str = "snapshot";
 const BEFORE_SCHEMA: &str = "before-schema";
 
 /// Why a snapshot is taken.
@@ -78,20 +79,25 @@ pub(super) fn take(
         Occasion::Migration(to) => format!("-{BEFORE_SCHEMA}-{to}"),
     };
     let path = dir.join(format!("{time}-{}{suffix}.{EXTENSION}", contents.seq));
-    let temp = files::added(&path, "new");
-    let mut file = files::create_private(&temp)?;
-    file.write_all(&render(&contents))
-        .and_then(|()| file.sync_all())
-        .map_err(StoreError::io("write the snapshot", &temp))?;
-    if read(&temp)? != contents {
-        return Err(StoreError::BadSnapshot { path: temp, what: "it does not read back as written".into() });
-    }
-    fs::rename(&temp, &path).map_err(StoreError::io("rename the snapshot to", &path))?;
-    files::sync_dir(&dir)?;
+    replace(&path, &contents)?;
     if occasion == Occasion::Routine {
         prune(&dir, keep)?;
     }
     Ok(path)
+}
+
+/// Writes a snapshot to `path`, which is as it was or whole after a crash, and reads it back before that.
+pub(super) fn replace(path: &Path, contents: &Contents) -> Result<(), StoreError> {
+    let temp = files::added(path, "new");
+    let mut file = files::create_private(&temp)?;
+    file.write_all(&render(contents))
+        .and_then(|()| file.sync_all())
+        .map_err(StoreError::io("write the snapshot", &temp))?;
+    if read(&temp)? != *contents {
+        return Err(StoreError::BadSnapshot { path: temp, what: "it does not read back as written".into() });
+    }
+    fs::rename(&temp, path).map_err(StoreError::io("rename the snapshot to", path))?;
+    path.parent().map_or(Ok(()), files::sync_dir)
 }
 
 fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
