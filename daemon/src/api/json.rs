@@ -169,10 +169,7 @@ impl<S: Sink> Scanner<S> {
         let here = self.fed + at;
         match (segment[at], self.state) {
             (b' ' | b'\t' | b'\n' | b'\r', _) => {}
-            (b'"', State::FirstKey | State::Key) => {
-                self.keep = self.depth <= TOLD;
-                self.state = State::Text { key: true, escaped: false };
-            }
+            (b'"', State::FirstKey | State::Key) => self.open_key(),
             (b'}', State::FirstKey | State::Next) if self.in_object() => self.close(Kind::Object, here)?,
             (b']', State::FirstElement | State::Next) if self.depth > 0 && !self.in_object() => {
                 self.close(Kind::Array, here)?;
@@ -180,12 +177,22 @@ impl<S: Sink> Scanner<S> {
             (b':', State::Colon) => self.state = State::Value,
             (b',', State::Next) => {
                 self.state = if self.in_object() { State::Key } else { State::Value };
+                if self.state == State::Key && segment.get(at + 1) == Some(&b'"') {
+                    // The usual case in one step.
+                    self.open_key();
+                    return Ok(at + 2);
+                }
             }
             (byte, State::Value | State::FirstElement) => self.open_value(byte, here)?,
             (_, State::Over) => return Err(JsonError::Trailing(here).into()),
             _ => return Err(JsonError::Syntax(here).into()),
         }
         Ok(at + 1)
+    }
+
+    fn open_key(&mut self) {
+        self.keep = self.depth <= TOLD;
+        self.state = State::Text { key: true, escaped: false };
     }
 
     fn open_value(&mut self, byte: u8, here: usize) -> Result<(), S::Error> {
@@ -244,6 +251,13 @@ impl<S: Sink> Scanner<S> {
     }
 
     fn text(&mut self, segment: &[u8], mut at: usize, key: bool, escaped: bool) -> Result<usize, S::Error> {
+        if self.keep
+            && !escaped
+            && self.raw.is_empty()
+            && let Some(after) = self.whole_text(segment, at, key)?
+        {
+            return Ok(after);
+        }
         if escaped {
             self.take(&segment[at..=at]);
             at += 1;
@@ -286,8 +300,39 @@ impl<S: Sink> Scanner<S> {
             self.sink.key(self.depth, Raw { bytes: &self.raw, cut: self.cut })?;
         }
         self.forget();
-        self.state = State::Colon;
-        Ok(at)
+        Ok(self.pass_colon(segment, at))
+    }
+
+    /// After a key: its colon mostly follows at once.
+    fn pass_colon(&mut self, segment: &[u8], at: usize) -> usize {
+        let there = segment.get(at) == Some(&b':');
+        self.state = if there { State::Value } else { State::Colon };
+        at + usize::from(there)
+    }
+
+    /// A wanted string that lies in one piece, as nearly all do: the sink is shown it where it is. None if
+    /// it does not end in this segment.
+    fn whole_text(&mut self, segment: &[u8], start: usize, key: bool) -> Result<Option<usize>, S::Error> {
+        let mut at = start;
+        let end = loop {
+            let Some(rest) = segment.get(at..) else { return Ok(None) };
+            let Some(found) = rest.iter().position(|b| matches!(b, b'"' | b'\\')) else { return Ok(None) };
+            if rest[found] == b'"' {
+                break at + found;
+            }
+            at += found + 2;
+        };
+        let bytes = &segment[start..end];
+        let raw = Raw { bytes: &bytes[..bytes.len().min(KEEP)], cut: bytes.len() > KEEP };
+        if key {
+            self.sink.key(self.depth, raw)?;
+            self.keep = false;
+            return Ok(Some(self.pass_colon(segment, end + 1)));
+        }
+        self.sink.end(self.depth, Kind::String, self.fed + end + 1, Some(raw))?;
+        self.keep = false;
+        self.state = if self.depth == 0 { State::Over } else { State::Next };
+        Ok(Some(end + 1))
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -313,6 +358,11 @@ impl<S: Sink> Scanner<S> {
             Kind::False => b"false",
             _ => b"null",
         };
+        if seen == 1 && segment[at..].starts_with(&word[1..]) {
+            self.keep = false;
+            self.close_value(kind, self.fed + at + word.len() - 1)?;
+            return Ok(at + word.len() - 1);
+        }
         if segment[at] != word[usize::from(seen)] {
             return Err(JsonError::Syntax(self.fed + at).into());
         }

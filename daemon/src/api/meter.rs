@@ -38,8 +38,10 @@ pub struct Meter {
     strip: bool,
     /// Drop the blank line after a chunk taken out.
     skip_blank: bool,
-    /// The line that has not ended yet, or for [`Shape::Whole`] the tail.
+    /// The line that has not ended yet.
     held: Vec<u8>,
+    /// The end of an answer of [`Shape::Whole`].
+    tail: Bytes,
     /// A terminator, or the node's own error, went by.
     ended: bool,
     /// A line was too long to be read.
@@ -59,6 +61,7 @@ impl Meter {
             strip,
             skip_blank: false,
             held: Vec::new(),
+            tail: Bytes::new(),
             ended: false,
             blind: false,
             at_line_start: true,
@@ -115,15 +118,14 @@ impl Meter {
         }
     }
 
-    fn keep_tail(&mut self, chunk: &[u8]) {
-        if chunk.len() >= TAIL {
-            self.held.clear();
-            self.held.extend_from_slice(&chunk[chunk.len() - TAIL..]);
-            return;
+    fn keep_tail(&mut self, chunk: &Bytes) {
+        let over = (self.tail.len() + chunk.len()).saturating_sub(TAIL);
+        if over >= self.tail.len() {
+            // The chunk is all of the tail, which then shares its bytes.
+            self.tail = chunk.slice(chunk.len().saturating_sub(TAIL)..);
+        } else {
+            self.tail = [&self.tail[over..], chunk].concat().into();
         }
-        let over = (self.held.len() + chunk.len()).saturating_sub(TAIL);
-        self.held.drain(..over);
-        self.held.extend_from_slice(chunk);
     }
 
     /// Passes on complete lines.
@@ -212,7 +214,7 @@ impl Meter {
     /// use, and says whether the answer was complete.
     pub fn finish(&mut self, clean: bool, out: &mut VecDeque<Bytes>) -> End {
         let Shape::Lines(kind) = self.shape else {
-            self.usage = of_tail(&self.held);
+            self.usage = of_tail(&self.tail);
             return if clean { End::Complete } else { End::Cut };
         };
         if clean && !self.held.is_empty() {

@@ -97,11 +97,17 @@ static PROMPT: LazyLock<[Finder<'static>; 3]> =
 static OUTPUT: LazyLock<[Finder<'static>; 3]> =
     LazyLock::new(|| ["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""].map(Finder::new));
 
+/// Where counts are looked for first, bytes from the end.
+const NEAR: usize = 256;
+
 /// Counts in the end of an answer that is one JSON object. Its keys cannot be confused with text, whose
 /// quotes are escaped.
 #[must_use]
 pub fn of_tail(tail: &[u8]) -> Usage {
-    let find = |keys: &[Finder<'_>]| keys.iter().find_map(|key| number_after(tail, key));
+    // What counts is the last of a name, and nearly all nodes write it within the very last bytes.
+    let near = &tail[tail.len().saturating_sub(NEAR)..];
+    let within = |part: &[u8], keys: &[Finder<'_>]| keys.iter().find_map(|key| number_after(part, key));
+    let find = |keys: &[Finder<'_>]| within(near, keys).or_else(|| within(tail, keys));
     Usage { prompt: find(&*PROMPT), output: find(&*OUTPUT) }
 }
 
@@ -127,6 +133,14 @@ mod tests {
         assert_eq!(of_tail(br#""usage": {"prompt_tokens": 26, "completion_tokens": 298}}"#), want);
         assert_eq!(of_tail(br#""usage":{"input_tokens":26,"output_tokens":298}}"#), want);
         assert_eq!(of_tail(br#"{"content":"\"eval_count\":7"}"#), Usage::default());
+        // Wherever they lie.
+        for gap in 150..300 {
+            let text = format!(
+                "{{\"prompt_eval_count\":1,\"prompt_eval_count\":26,\"eval_count\":298,\"x\":\"{}\"}}",
+                "y".repeat(gap)
+            );
+            assert_eq!(of_tail(text.as_bytes()), want, "{gap}");
+        }
     }
 
     #[test]

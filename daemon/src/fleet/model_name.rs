@@ -44,8 +44,10 @@ const LATEST: &str = ":latest";
 
 /// The name without the default registry and namespace, and whether it has a tag.
 fn take_apart(name: &str) -> (&str, bool) {
-    let tail = name.rfind('/').map_or(0, |at| at + 1);
-    (strip_defaults(name), name[tail..].contains(':'))
+    let Some(slash) = memchr::memrchr(b'/', name.as_bytes()) else {
+        return (name, name.bytes().any(|b| b == b':'));
+    };
+    (strip_defaults(name), name[slash + 1..].contains(':'))
 }
 
 /// Whether the name alone says that the node hands prompts on to a third party.

@@ -81,7 +81,7 @@ pub(super) async fn collect(
         return Err(BodyError::TooLarge(cap));
     }
     let mut held = Held::none(&worker.shared);
-    let mut segments = Vec::new();
+    let mut segments = Vec::with_capacity(4);
     let mut bytes = 0u64;
     while !incoming.is_end_stream() {
         flight.allow(Waiting::Body, worker.now(), idle);

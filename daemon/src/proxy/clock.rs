@@ -49,6 +49,8 @@ pub(super) enum Verdict {
 
 /// One request under way, as the ticker sees it.
 pub(super) struct Flight {
+    /// Where it stands in the ticker's list; kept by the list's owner.
+    pub(super) place: Cell<usize>,
     deadline: Cell<u32>,
     waiting: Cell<Waiting>,
     total: Cell<u32>,
@@ -66,6 +68,7 @@ const PATIENCE: u32 = 20;
 impl Flight {
     pub(super) fn new(conn: Rc<ConnState>) -> Rc<Self> {
         Rc::new(Self {
+            place: Cell::new(0),
             deadline: Cell::new(u32::MAX),
             waiting: Cell::new(Waiting::Body),
             total: Cell::new(u32::MAX),

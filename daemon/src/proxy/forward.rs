@@ -1,18 +1,19 @@
 //! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
-    clock::{Flight, Waiting},
+    clock::Waiting,
     exchange::Exchange,
     headers,
     rescue::Refusal,
     stream::{Relay, Setup},
     upstream::{Incoming, Outgoing},
+    worker::Watched,
 };
 use crate::{
     api::{
@@ -34,7 +35,7 @@ pub(super) struct Call<'a> {
 /// Gets an answer for `call` from the fleet.
 pub(super) async fn forward(
     exchange: &mut Exchange,
-    flight: &Rc<Flight>,
+    flight: Watched,
     call: Call<'_>,
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
@@ -107,7 +108,7 @@ pub(super) async fn forward(
     let setup = Setup {
         meter: Meter::whole(),
         dialect: call.dialect,
-        flight: flight.clone(),
+        flight,
         lease,
         sized: true,
         idle: settings.idle,
@@ -123,7 +124,6 @@ fn answer(
     node_header: bool,
     mut setup: Setup,
 ) -> Answer {
-    headers::from_node(&mut incoming.headers);
     if node_header {
         // Node names are checked when they are given, and always make a header value.
         if let Ok(name) = HeaderValue::from_str(&setup.lease.node().name) {

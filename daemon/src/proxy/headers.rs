@@ -42,7 +42,7 @@ pub(super) fn to_node(client: &HeaderMap, endpoint: &Endpoint, request_id: &Head
 
 /// Whether a field of a node's answer ends here: hop-by-hop fields (RFC 9110, 7.6.1), what speaks for the
 /// node and not for the gateway, and what the gateway sets itself.
-fn ends_here(name: &str) -> bool {
+pub(super) fn ends_here(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -71,56 +71,9 @@ fn ends_here(name: &str) -> bool {
     ) || name.starts_with("access-control-")
 }
 
-/// Takes out of a node's answer what must not reach a client.
-pub(super) fn from_node(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .filter_map(|n| n.trim().parse().ok())
-        .collect();
-    let ending: Vec<HeaderName> =
-        headers.keys().filter(|n| ends_here(n.as_str())).cloned().chain(named).collect();
-    for name in ending {
-        // What frames the body is decided elsewhere, whatever `Connection` says.
-        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
-            headers.remove(name);
-        }
-    }
-}
-
 /// Sets what stands on every answer, refusals too.
 pub(super) fn on_every_answer(headers: &mut HeaderMap, request_id: HeaderValue) {
     headers.insert(super::exchange::X_REQUEST_ID, request_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue};
-
-    use super::from_node;
-
-    #[test]
-    fn what_speaks_for_the_node_ends_here() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "x-hop, content-length"),
-            ("x-hop", "1"),
-            ("set-cookie", "a=b"),
-            ("access-control-allow-origin", "*"),
-            ("server", "uvicorn"),
-            ("content-length", "3"),
-            ("content-type", "application/json"),
-            ("x-ratelimit-left", "5"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        from_node(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(|n| n.as_str()).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["content-length", "content-type", "x-ratelimit-left"]);
-    }
 }

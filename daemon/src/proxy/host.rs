@@ -87,7 +87,7 @@ fn origin(settings: &Settings, headers: &HeaderMap) -> Result<(), HostError> {
 
 /// The host of `host[:port]`, brackets kept off.
 fn host_part(authority: &str) -> Option<&str> {
-    if authority.is_empty() || authority.contains(['@', '/', '?', '#', '\\']) {
+    if authority.is_empty() || authority.bytes().any(|b| matches!(b, b'@' | b'/' | b'?' | b'#' | b'\\')) {
         return None;
     }
     if let Some(rest) = authority.strip_prefix('[') {
@@ -107,10 +107,13 @@ fn port(text: &str) -> bool {
 /// `localhost`, names under it, and loopback addresses.
 fn is_loopback(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
+    let name = "localhost";
+    if host.eq_ignore_ascii_case(name) {
+        return true;
+    }
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return address.is_loopback();
     }
-    let name = "localhost";
     host.len() >= name.len()
         && host.is_char_boundary(host.len() - name.len())
         && host[host.len() - name.len()..].eq_ignore_ascii_case(name)

@@ -30,7 +30,10 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
     // a connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
     let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let dialect = Dialect::of_path(request.uri().path(), request.headers().contains_key("anthropic-version"));
+    let path = request.uri().path();
+    // The header is looked for only where it decides.
+    let anthropic = path.starts_with("/v1") && request.headers().contains_key("anthropic-version");
+    let dialect = Dialect::of_path(path, anthropic);
     let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
         Ok(answer) => (answer, Outcome::Complete),
         Err(refusal) => {
@@ -87,8 +90,7 @@ async fn layers(
     };
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
-    let flight = Flight::new(cx.state.clone());
-    cx.worker.watch(flight.clone());
+    let flight = cx.worker.watch(Flight::new(cx.state.clone()));
     let body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
     exchange.record.bytes_in = body.bytes;
     let peek = Peek::read(&body.segments)?;
@@ -103,7 +105,7 @@ async fn layers(
     // Model policy, privacy, and the reservation of quota and spend come here, in this order: they need the
     // body, and nothing may be reserved for a request that is refused.
 
-    forward(exchange, &flight, Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body })
+    forward(exchange, flight, Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body })
         .await
 }
 

@@ -13,9 +13,10 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     body::verdict_text,
-    clock::{Flight, Verdict, Waiting},
+    clock::{Verdict, Waiting},
     exchange::Exchange,
     upstream::NodeBody,
+    worker::Watched,
 };
 use crate::{
     api::{Dialect, Meter, meter::End},
@@ -27,7 +28,7 @@ pub(super) struct Relay {
     node: NodeBody,
     meter: Meter,
     dialect: Dialect,
-    flight: std::rc::Rc<Flight>,
+    flight: Watched,
     /// Taken when the answer is over.
     lease: Option<Lease>,
     /// Put in by the stack once the head is complete.
@@ -49,7 +50,7 @@ pub(super) struct Relay {
 pub(super) struct Setup {
     pub(super) meter: Meter,
     pub(super) dialect: Dialect,
-    pub(super) flight: std::rc::Rc<Flight>,
+    pub(super) flight: Watched,
     pub(super) lease: Lease,
     pub(super) sized: bool,
     pub(super) idle: u32,

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    ops::Deref,
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
@@ -33,6 +34,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) upstream: Upstream,
     now: Cell<u32>,
+    /// What runs; each knows its place, and leaves when its [`Watched`] is dropped. Left to the ticker, those
+    /// that are over would be thousands under load, and their memory cold when it is used again.
     flights: RefCell<Vec<Rc<Flight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
@@ -49,9 +52,12 @@ impl Worker {
         self.shared.settings.load_full()
     }
 
-    /// Puts a request under the ticker's eyes until it is dropped.
-    pub(super) fn watch(&self, flight: Rc<Flight>) {
-        self.flights.borrow_mut().push(flight);
+    /// Puts a request under the ticker's eyes until what is returned is dropped.
+    pub(super) fn watch(self: &Rc<Self>, flight: Rc<Flight>) -> Watched {
+        let mut flights = self.flights.borrow_mut();
+        flight.place.set(flights.len());
+        flights.push(flight.clone());
+        Watched { worker: self.clone(), flight }
     }
 
     /// Takes the record of a finished request. Records go to the control plane in batches, each [`BATCH`] after
@@ -74,7 +80,10 @@ impl Worker {
     }
 
     fn hand_over(&self) {
-        let records = std::mem::take(&mut *self.records.borrow_mut());
+        let mut records = self.records.borrow_mut();
+        // The next batch will be about as large as this one: growing step by step would copy it twice.
+        let next = Vec::with_capacity(records.len());
+        let records = std::mem::replace(&mut *records, next);
         if !records.is_empty() {
             self.shared.access.push(records);
         }
@@ -98,10 +107,10 @@ impl Worker {
         self.now.set(now);
         let phase = *self.shared.phase.borrow();
         let settings = self.settings();
-        self.flights.borrow_mut().retain(|flight| {
+        for flight in self.flights.borrow().iter() {
+            // Wakes tasks but runs none, so nobody leaves the list meanwhile.
             flight.tick(now, phase == Phase::Ending);
-            Rc::strong_count(flight) > 1
-        });
+        }
         self.connections.borrow_mut().retain(|connection| {
             connection.tick(now, settings.head, settings.keep_alive);
             if phase != Phase::Running {
@@ -113,6 +122,31 @@ impl Worker {
         self.upstream.sweep(now, settings.idle_close, |id| snapshot.nodes.iter().any(|n| &*n.id == id));
         if phase != Phase::Running {
             self.hand_over();
+        }
+    }
+}
+
+/// A request under the ticker's eyes.
+pub(super) struct Watched {
+    worker: Rc<Worker>,
+    flight: Rc<Flight>,
+}
+
+impl Deref for Watched {
+    type Target = Flight;
+
+    fn deref(&self) -> &Flight {
+        &self.flight
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut flights = self.worker.flights.borrow_mut();
+        let place = self.flight.place.get();
+        flights.swap_remove(place);
+        if let Some(moved) = flights.get(place) {
+            moved.place.set(place);
         }
     }
 }

@@ -4,7 +4,10 @@ use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{Outgoing, framing::Framing};
-use crate::{fleet::Endpoint, proxy::headers::to_node};
+use crate::{
+    fleet::Endpoint,
+    proxy::headers::{ends_here, to_node},
+};
 
 /// Largest head of an answer.
 pub(super) const LARGEST: usize = 64 << 10;
@@ -22,7 +25,7 @@ pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint) -> Vec<u8> {
     to_node(request.client, endpoint, request.request_id, &mut out);
     let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
     out.extend_from_slice(b"content-length: ");
-    out.extend_from_slice(length.to_string().as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
     out
 }
@@ -37,8 +40,8 @@ pub(super) struct Head {
     pub(super) keep: bool,
 }
 
-/// Takes a head off the beginning of `buffer`, passing over interim (1xx) answers. None if it is not
-/// complete yet.
+/// Takes a head off the beginning of `buffer`, passing over interim (1xx) answers and leaving out the fields
+/// that must not reach a client. None if it is not complete yet.
 ///
 /// # Errors
 /// What is not HTTP about it.
@@ -68,64 +71,103 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
         let status = StatusCode::from_u16(code).map_err(|_| "its status is no status")?;
         let one_one = parsed.version == Some(1);
         let base = buffer.as_ptr().addr();
-        let mut spans = Vec::with_capacity(parsed.headers.len());
+        let mut hop = Hop::default();
+        let mut kept = Vec::with_capacity(parsed.headers.len());
         for field in parsed.headers.iter() {
             let name =
                 HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field name is malformed")?;
-            let start = field.value.as_ptr().addr() - base;
-            spans.push((name, start..start + field.value.len()));
+            hop.read(&name, field.value)?;
+            if !ends_here(name.as_str()) {
+                let start = field.value.as_ptr().addr() - base;
+                kept.push((name, start..start + field.value.len()));
+            }
         }
+        let framing = hop.framing(status)?;
+        let keep = hop.keeps(one_one) && framing != Framing::UntilClose;
+        let named = hop.named;
         // Values share the bytes they came in.
         let bytes = buffer.split_to(length).freeze();
-        let mut headers = HeaderMap::with_capacity(spans.len() + 6);
-        for (name, span) in spans {
+        // With room for what the gateway adds.
+        let mut headers = HeaderMap::with_capacity(kept.len() + 6);
+        for (name, span) in kept {
             let value = HeaderValue::from_maybe_shared(bytes.slice(span));
             headers.append(name, value.map_err(|_| "a field value is malformed")?);
         }
-        let framing = framing(status, &headers)?;
-        let keep = keeps(&headers, one_one) && framing != Framing::UntilClose;
+        for name in named {
+            headers.remove(name);
+        }
         return Ok(Some(Head { status, headers, framing, keep }));
     }
 }
 
-/// How the body is framed (RFC 9112, 6.3). Anything two readers could disagree about is refused.
-fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, &'static str> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if let Some(coding) = codings.next() {
-        if length.is_some() {
-            return Err("it has both Transfer-Encoding and Content-Length");
-        }
-        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-        return if chunked { Ok(Framing::chunked()) } else { Err("its Transfer-Encoding is not chunked") };
-    }
-    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return Ok(Framing::Length(0));
-    }
-    let Some(length) = length else { return Ok(Framing::UntilClose) };
-    if lengths.any(|other| other != length) {
-        return Err("it has different Content-Length fields");
-    }
-    let digits = length.as_bytes();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err("its Content-Length is not a number");
-    }
-    let text = length.to_str().unwrap_or_default();
-    text.parse().map(Framing::Length).map_err(|_| "its Content-Length is too large")
+/// What a head says of the connection and of the body's end, which is not passed on.
+#[derive(Default)]
+struct Hop<'a> {
+    /// `Transfer-Encoding` fields, and whether one of them is not `chunked` alone.
+    codings: usize,
+    coded: bool,
+    length: Option<&'a [u8]>,
+    close: bool,
+    keep_alive: bool,
+    /// Fields that `Connection` names: they end here, too.
+    named: Vec<HeaderName>,
 }
 
-fn keeps(headers: &HeaderMap, one_one: bool) -> bool {
-    let mut options = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .map(str::trim);
-    if one_one {
-        !options.any(|o| o.eq_ignore_ascii_case("close"))
-    } else {
-        options.any(|o| o.eq_ignore_ascii_case("keep-alive"))
+impl<'a> Hop<'a> {
+    fn read(&mut self, name: &HeaderName, value: &'a [u8]) -> Result<(), &'static str> {
+        if *name == header::CONTENT_LENGTH {
+            if self.length.is_some_and(|other| other != value) {
+                return Err("it has different Content-Length fields");
+            }
+            self.length = Some(value);
+        } else if *name == header::TRANSFER_ENCODING {
+            self.codings += 1;
+            self.coded |= !value.eq_ignore_ascii_case(b"chunked");
+        } else if *name == header::CONNECTION {
+            for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.close = true;
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    self.keep_alive = true;
+                } else if let Ok(name) = HeaderName::from_bytes(option)
+                    // What frames the body is decided elsewhere, whatever `Connection` says.
+                    && name != header::CONTENT_LENGTH
+                    && name != header::CONTENT_TYPE
+                {
+                    self.named.push(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the body is framed (RFC 9112, 6.3). Anything two readers could disagree about is refused.
+    fn framing(&self, status: StatusCode) -> Result<Framing, &'static str> {
+        if self.codings > 0 {
+            if self.length.is_some() {
+                return Err("it has both Transfer-Encoding and Content-Length");
+            }
+            let chunked = self.codings == 1 && !self.coded;
+            return if chunked {
+                Ok(Framing::chunked())
+            } else {
+                Err("its Transfer-Encoding is not chunked")
+            };
+        }
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(Framing::Length(0));
+        }
+        let Some(digits) = self.length else { return Ok(Framing::UntilClose) };
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err("its Content-Length is not a number");
+        }
+        let text = std::str::from_utf8(digits).unwrap_or_default();
+        text.parse().map(Framing::Length).map_err(|_| "its Content-Length is too large")
+    }
+
+    /// Whether the connection can serve another request.
+    fn keeps(&self, one_one: bool) -> bool {
+        if one_one { !self.close } else { self.keep_alive }
     }
 }
 
@@ -150,6 +192,18 @@ mod tests {
         assert_eq!((head.status, head.framing, head.keep), (StatusCode::OK, Framing::Length(12), true));
         assert_eq!(&buffer[..], b"rest");
         assert!(super::read(&mut BytesMut::from(&b"HTTP/1.1 200 OK\r\nCon"[..])).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_speaks_for_the_node_ends_here() {
+        let text = "HTTP/1.1 200 OK\r\nConnection: x-hop, content-length, close\r\nX-Hop: 1\r\n\
+                    Set-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\nServer: uvicorn\r\nContent-Length: 3\r\n\
+                    Content-Type: application/json\r\nX-RateLimit-Left: 5\r\nKeep-Alive: timeout=5\r\n\r\n";
+        let head = head(text).unwrap().unwrap();
+        let mut left: Vec<&str> = head.headers.keys().map(|n| n.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "content-type", "x-ratelimit-left"]);
+        assert_eq!((head.framing, head.keep), (Framing::Length(3), false));
     }
 
     #[test]

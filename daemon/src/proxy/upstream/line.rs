@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -64,7 +64,7 @@ impl Line {
             body.iter().for_each(|segment| head.extend_from_slice(segment));
             body = &[];
         }
-        let mut sending = Sending { head: head.into(), body, next: 0, sent: 0 };
+        let mut sending = Sending { head, of_head: 0, body, next: 0, sent: 0 };
         std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
     }
 
@@ -146,7 +146,10 @@ fn release(buffer: &mut BytesMut) {
 
 /// How far a request has been written.
 struct Sending<'a> {
-    head: Bytes,
+    /// Given back as soon as it is written: the wait for the answer is long.
+    head: Vec<u8>,
+    /// Bytes of it written.
+    of_head: usize,
     body: &'a [Bytes],
     /// First segment not wholly written.
     next: usize,
@@ -164,7 +167,7 @@ impl Sending<'_> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         if !self.head.is_empty() {
-            slices[0] = IoSlice::new(&self.head);
+            slices[0] = IoSlice::new(&self.head[self.of_head..]);
             count = 1;
         }
         for (at, segment) in self.body.iter().enumerate().skip(self.next).take(SLICES - count) {
@@ -184,9 +187,12 @@ impl Sending<'_> {
     }
 
     fn advance(&mut self, mut written: usize) {
-        let of_head = written.min(self.head.len());
-        self.head.advance(of_head);
+        let of_head = written.min(self.head.len() - self.of_head);
+        self.of_head += of_head;
         written -= of_head;
+        if self.of_head == self.head.len() {
+            (self.head, self.of_head) = (Vec::new(), 0);
+        }
         while let Some(segment) = self.body.get(self.next) {
             let left = segment.len() - self.sent;
             if written < left {

@@ -1,6 +1,6 @@
 //! Connections kept between requests: per thread and node, last in first out.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 
@@ -8,12 +8,15 @@ use super::{
     Outgoing, SendError,
     line::{Line, NodeBody},
 };
-use crate::fleet::{Endpoint, Node, dial::dial};
+use crate::{
+    fleet::{Endpoint, Node, dial::dial},
+    table::Map,
+};
 
 /// Connections of one thread.
 #[derive(Default)]
 pub(in crate::proxy) struct Upstream {
-    pools: RefCell<HashMap<Arc<str>, Pool>>,
+    pools: RefCell<Map<Arc<str>, Pool>>,
 }
 
 struct Pool {
