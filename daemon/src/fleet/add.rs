@@ -41,6 +41,7 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
         ca_pem: new.ca_pem.clone(),
         server_name: new.server_name.clone(),
         forced: new.force,
+        organization: None,
         created: now(),
         revision: 1,
     };

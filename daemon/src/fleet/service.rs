@@ -312,6 +312,8 @@ async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Chang
                 fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
             }
             Err(RecvError::Lagged(_)) => fleet.sync_all().await,
+            // No business of the fleet.
+            Ok(_) => continue,
             Err(RecvError::Closed) => return,
         };
         match synced {

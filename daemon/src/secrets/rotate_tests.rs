@@ -53,6 +53,7 @@ fn node(name: &str, credential: StoredCredential) -> NodeRecord {
         server_name: None,
         credential,
         forced: false,
+        organization: None,
         created: 1,
         revision: 0,
     }

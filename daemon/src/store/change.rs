@@ -10,6 +10,35 @@ pub enum Noun {
     Node,
     /// The scheduling strategy; its id is empty.
     Strategy,
+    /// An organization.
+    Organization,
+    /// A user.
+    User,
+    /// An API key.
+    Key,
+    /// A session or control token.
+    Session,
+    /// Failed logins.
+    Lockout,
+    /// A secret of the daemon's own.
+    Secret,
+}
+
+impl Noun {
+    /// The word in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Strategy => "strategy",
+            Self::Organization => "organization",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Session => "session",
+            Self::Lockout => "lockout",
+            Self::Secret => "secret",
+        }
+    }
 }
 
 /// One change, told after it is durable. Two changes made at the same time may be told in either order: read

@@ -422,6 +422,11 @@ impl Batch<'_> {
         }
     }
 
+    /// What was there before this batch.
+    pub(super) fn engine(&self) -> &Engine {
+        self.engine
+    }
+
     /// Reads every record of a tree as it was before this batch.
     pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
         self.engine.all(tree)

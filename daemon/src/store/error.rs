@@ -38,6 +38,39 @@ pub enum StoreError {
         /// The id asked for.
         id: String,
     },
+    /// The record is outside the caller's reach. Reads exactly as if there were none: the caller must not learn
+    /// that there is.
+    #[error("there is no {noun} \"{}\"", Untrusted::new(.id))]
+    Foreign {
+        /// Kind of record.
+        noun: &'static str,
+        /// What was asked for.
+        id: String,
+    },
+    /// Without this user nobody could administer the fleet.
+    #[error("\"{}\" is the last enabled superadmin", Untrusted::new(.name))]
+    LastSuperadmin {
+        /// The user's name.
+        name: String,
+    },
+    /// An organization that still has something.
+    #[error(
+        "the organization \"{}\" still has {users} users, {keys} keys and {nodes} nodes of its own",
+        Untrusted::new(.slug)
+    )]
+    NotEmpty {
+        /// The organization's slug.
+        slug: String,
+        /// Users in it.
+        users: u32,
+        /// Keys of it.
+        keys: u32,
+        /// Nodes assigned to it.
+        nodes: u32,
+    },
+    /// A rule of the caller's own, checked inside the transaction.
+    #[error("{0}")]
+    Refused(Box<Fault>),
     /// The record changed since the caller read it.
     #[error(
         "{noun} \"{}\" has changed: revision {expected} was expected, it is at {found}", Untrusted::new(.id)
@@ -92,7 +125,7 @@ pub enum StoreError {
          give an empty or new directory",
         .dir.display(), Untrusted::new(.entry)
     )]
-    Foreign {
+    ForeignDirectory {
         /// The directory.
         dir: PathBuf,
         /// One of the things in it.
@@ -211,6 +244,10 @@ impl StoreError {
             Self::NameTaken { .. }
                 | Self::IdTaken { .. }
                 | Self::NotFound { .. }
+                | Self::Foreign { .. }
+                | Self::LastSuperadmin { .. }
+                | Self::NotEmpty { .. }
+                | Self::Refused(_)
                 | Self::Conflict { .. }
                 | Self::TooLarge { .. }
                 | Self::StaleSeal { .. }
@@ -236,7 +273,14 @@ impl From<StoreError> for Fault {
                 .hint(format!("look at the {noun} again, then repeat the change")),
             StoreError::StaleSeal { .. } => Self::new(FaultKind::Conflict, text).hint("repeat the change"),
             StoreError::IdTaken { .. } => Self::new(FaultKind::Conflict, text),
-            StoreError::NotFound { .. } => Self::new(FaultKind::NotFound, text),
+            StoreError::NotFound { .. } | StoreError::Foreign { .. } => Self::new(FaultKind::NotFound, text),
+            StoreError::LastSuperadmin { .. } => {
+                Self::new(FaultKind::Conflict, text).hint("make another user superadmin first")
+            }
+            StoreError::NotEmpty { .. } => Self::new(FaultKind::Conflict, text)
+                .field("with-contents")
+                .hint("with --with-contents its users and keys are removed too, and its nodes freed"),
+            StoreError::Refused(fault) => *fault,
             StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),
             StoreError::Closed => Self::new(FaultKind::Unavailable, text),
             _ => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),

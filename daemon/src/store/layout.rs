@@ -70,7 +70,7 @@ impl Layout {
         if !self.is_ours()
             && let Some(entry) = self.foreign_entry()?
         {
-            return Err(StoreError::Foreign { dir: self.dir.clone(), entry });
+            return Err(StoreError::ForeignDirectory { dir: self.dir.clone(), entry });
         }
         self.tighten(&self.dir)
     }

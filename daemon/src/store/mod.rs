@@ -1,7 +1,7 @@
 //! What the gateway must remember. The only place that names sled.
 //!
-//! One repository per noun ([`Nodes`], [`Settings`], [`DataKeys`]), async and typed. Writes that belong
-//! together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
+//! One repository per noun ([`Records`] of it; [`Settings`], [`DataKeys`]), async, typed, and confined to what
+//! the caller may [`Reach`]. Writes that belong together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
 //! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
 //! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
 //!
@@ -10,23 +10,32 @@
 
 mod change;
 mod codec;
+mod contents;
 pub mod data_key;
 mod engine;
 mod error;
 mod files;
+pub mod key;
 mod layout;
 #[allow(dead_code, reason = "the audit log is its first user")]
 mod ledger;
+pub mod lockout;
 mod marker;
 mod migrate;
 pub mod node;
 mod open;
+pub mod organization;
+mod reach;
+mod records;
 pub mod recover;
 mod reseal;
 mod rewrap;
+pub mod secret;
+pub mod session;
 mod settings;
 mod snapshot;
 mod tree;
+pub mod user;
 
 #[cfg(test)]
 mod tests;
@@ -48,14 +57,23 @@ use crate::config::StoreOptions;
 
 pub use change::{Change, Noun};
 pub use codec::CodecError;
+pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
+pub use key::{KeyRecord, RetiringHash};
+pub use lockout::LockoutRecord;
 pub use node::{NodeRecord, Nodes, StoredCredential};
+pub use organization::OrganizationRecord;
+pub use reach::Reach;
+pub use records::{Head, Record, Records, Trees};
 pub(crate) use reseal::Reseal;
 pub use reseal::{Unopened, Use};
 pub(crate) use rewrap::Rewrap;
 pub use rewrap::{Kept, Rewrapped};
+pub use secret::{SecretKind, SecretRecord};
+pub use session::SessionRecord;
 pub use settings::Settings;
+pub use user::{StoredReset, StoredTotp, UserRecord};
 
 use change::Feed;
 use engine::Engine;
@@ -145,7 +163,43 @@ impl Store {
     /// The nodes.
     #[must_use]
     pub fn nodes(&self) -> Nodes {
-        Nodes { store: self.clone() }
+        Nodes { records: Records::new(self.clone()) }
+    }
+
+    /// The organizations.
+    #[must_use]
+    pub fn organizations(&self) -> Records<OrganizationRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The users.
+    #[must_use]
+    pub fn users(&self) -> Records<UserRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The API keys.
+    #[must_use]
+    pub fn keys(&self) -> Records<KeyRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Records<SessionRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The failed logins.
+    #[must_use]
+    pub fn lockouts(&self) -> Records<LockoutRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The daemon's own secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Records<SecretRecord> {
+        Records::new(self.clone())
     }
 
     /// The settings.

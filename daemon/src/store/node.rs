@@ -10,13 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secrets::Sealed;
 
-use super::{
-    Change, Noun, Store, StoreError,
-    engine::{Batch, now},
-    tree::Tree,
-};
-
-const NOUN: &str = "node";
+use super::{Noun, Reach, Record, Records, StoreError, records::Trees, tree::Tree};
 
 /// A node as kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +39,8 @@ pub struct NodeRecord {
     pub credential: StoredCredential,
     /// The administrator insisted on a link-local or metadata address.
     pub forced: bool,
+    /// The id of the organization it is assigned to exclusively; None is shared.
+    pub organization: Option<String>,
     /// When it was added.
     pub created: UnixMillis,
     /// Starts at 1, rises by one with every change.
@@ -74,10 +70,29 @@ pub enum StoredCredential {
     },
 }
 
-/// Access to the node records.
+impl Record for NodeRecord {
+    const NOUN: Noun = Noun::Node;
+    const TREES: Trees = Trees { record: Tree::Node, name: Some(Tree::NodeName), owner: None };
+
+    super::records::record_head!();
+
+    fn name(&self) -> Option<(Option<&str>, &str)> {
+        Some((None, &self.name))
+    }
+
+    fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    fn user(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Access to the node records, all of them.
 #[derive(Debug, Clone)]
 pub struct Nodes {
-    pub(super) store: Store,
+    pub(super) records: Records<NodeRecord>,
 }
 
 impl Nodes {
@@ -86,14 +101,7 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn list(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        self.store
-            .run(|engine, _| {
-                let mut nodes: Vec<NodeRecord> =
-                    engine.all(Tree::Node)?.into_iter().map(|(_, record)| record).collect();
-                nodes.sort_by(|a, b| a.name.cmp(&b.name));
-                Ok(nodes)
-            })
-            .await
+        self.records.list(&Reach::All).await
     }
 
     /// One node by its id.
@@ -101,8 +109,7 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn get(&self, id: &str) -> Result<Option<NodeRecord>, StoreError> {
-        let id = id.to_owned();
-        self.store.run(move |engine, _| engine.get(Tree::Node, id.as_bytes())).await
+        self.records.get(&Reach::All, id).await
     }
 
     /// One node by its name.
@@ -110,119 +117,35 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn by_name(&self, name: &str) -> Result<Option<NodeRecord>, StoreError> {
-        let name = name.to_owned();
-        self.store
-            .run(move |engine, _| match engine.get::<String>(Tree::NodeName, name.as_bytes())? {
-                Some(id) => engine.get(Tree::Node, id.as_bytes()),
-                None => Ok(None),
-            })
-            .await
+        self.records.by_name(&Reach::All, None, name).await
     }
 
-    /// Adds a node; durable when it returns. The caller chooses the id (a new UUID v7: secrets are sealed to
-    /// it); an empty one is filled in, as is a `created` of 0. The revision becomes 1.
+    /// Adds a node, see [`Records::insert`].
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::IdTaken`]; or the store fails.
-    pub async fn insert(&self, mut record: NodeRecord) -> Result<NodeRecord, StoreError> {
-        if record.id.is_empty() {
-            record.id = uuid::Uuid::now_v7().to_string();
-        }
-        if record.created == 0 {
-            record.created = now();
-        }
-        record.revision = 1;
-        self.store
-            .run(move |engine, feed| {
-                engine.write(|batch| {
-                    let key = record.id.as_bytes();
-                    if batch.get::<NodeRecord>(Tree::Node, key)?.is_some() {
-                        return Err(StoreError::IdTaken { noun: NOUN, id: record.id.clone() });
-                    }
-                    take_name(batch, &record)?;
-                    batch.put(Tree::Node, key, &record)
-                })?;
-                feed.tell(Change { noun: Noun::Node, id: record.id.clone(), revision: record.revision });
-                Ok(record)
-            })
-            .await
+    /// As there.
+    pub async fn insert(&self, record: NodeRecord) -> Result<NodeRecord, StoreError> {
+        self.records.insert(record).await
     }
 
-    /// Changes a node; durable when it returns. `expected` is the revision the caller saw, None changes
-    /// whatever is there. What `change` does to id, creation time and revision is undone; if it changes
-    /// nothing else, nothing is stored and the revision stays.
+    /// Changes a node, see [`Records::update`].
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Conflict`], [`StoreError::NameTaken`]; or the store fails.
+    /// As there.
     pub async fn update(
         &self,
         id: &str,
         expected: Option<u64>,
         change: impl FnOnce(&mut NodeRecord) + Send + 'static,
     ) -> Result<NodeRecord, StoreError> {
-        let id = id.to_owned();
-        self.store
-            .run(move |engine, feed| {
-                let (record, changed) = engine.write(|batch| {
-                    let old = current(batch, &id, expected)?;
-                    let mut new = old.clone();
-                    change(&mut new);
-                    (new.id, new.created, new.revision) = (old.id.clone(), old.created, old.revision);
-                    if new == old {
-                        return Ok((new, false));
-                    }
-                    new.revision += 1;
-                    if new.name != old.name {
-                        batch.remove(Tree::NodeName, old.name.as_bytes());
-                        take_name(batch, &new)?;
-                    }
-                    batch.put(Tree::Node, id.as_bytes(), &new)?;
-                    Ok((new, true))
-                })?;
-                if changed {
-                    feed.tell(Change { noun: Noun::Node, id: record.id.clone(), revision: record.revision });
-                }
-                Ok(record)
-            })
-            .await
+        self.records.update(&Reach::All, id, expected, change).await
     }
 
-    /// Forgets a node; durable when it returns. `expected` as in [`Self::update`]. Returns what was removed.
+    /// Forgets a node, see [`Records::remove`].
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Conflict`]; or the store fails.
+    /// As there.
     pub async fn remove(&self, id: &str, expected: Option<u64>) -> Result<NodeRecord, StoreError> {
-        let id = id.to_owned();
-        self.store
-            .run(move |engine, feed| {
-                let record = engine.write(|batch| {
-                    let old = current(batch, &id, expected)?;
-                    batch.remove(Tree::Node, id.as_bytes());
-                    batch.remove(Tree::NodeName, old.name.as_bytes());
-                    Ok(old)
-                })?;
-                feed.tell(Change { noun: Noun::Node, id: record.id.clone(), revision: 0 });
-                Ok(record)
-            })
-            .await
+        self.records.remove(&Reach::All, id, expected).await
     }
-}
-
-fn current(batch: &Batch<'_>, id: &str, expected: Option<u64>) -> Result<NodeRecord, StoreError> {
-    let record: NodeRecord = batch
-        .get(Tree::Node, id.as_bytes())?
-        .ok_or_else(|| StoreError::NotFound { noun: NOUN, id: id.to_owned() })?;
-    match expected {
-        Some(expected) if expected != record.revision => {
-            Err(StoreError::Conflict { noun: NOUN, id: id.to_owned(), expected, found: record.revision })
-        }
-        _ => Ok(record),
-    }
-}
-
-fn take_name(batch: &mut Batch<'_>, record: &NodeRecord) -> Result<(), StoreError> {
-    if batch.get::<String>(Tree::NodeName, record.name.as_bytes())?.is_some() {
-        return Err(StoreError::NameTaken { noun: NOUN, name: record.name.clone() });
-    }
-    batch.put(Tree::NodeName, record.name.as_bytes(), &record.id)
 }

@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    DataKeyRecord, DataKeys, NodeRecord, StoreError, StoredCredential,
+    DataKeyRecord, DataKeys, NodeRecord, SecretKind, SecretRecord, StoreError, StoredCredential, UserRecord,
     engine::{Batch, Engine},
     tree::Tree,
 };
@@ -35,11 +35,43 @@ impl Seals for NodeRecord {
     }
 }
 
+impl Seals for UserRecord {
+    fn sealed(&mut self) -> Vec<(&'static str, &mut Sealed)> {
+        self.totp.as_mut().map(|totp| ("two-factor secrets", &mut totp.secret)).into_iter().collect()
+    }
+}
+
+impl Seals for SecretRecord {
+    fn sealed(&mut self) -> Vec<(&'static str, &mut Sealed)> {
+        let kind = match self.kind {
+            SecretKind::Pepper => "peppers",
+            SecretKind::TokenSigning => "token signing keys",
+            SecretKind::AuditSigning => "audit signing keys",
+        };
+        vec![(kind, &mut self.sealed)]
+    }
+}
+
 /// Exhaustive on purpose: a new tree does not compile before it says what is sealed in it.
 fn seals(tree: Tree) -> Option<Access> {
     match tree {
         Tree::Node => Some(Access::to::<NodeRecord>()),
-        Tree::NodeName | Tree::Setting | Tree::DataKey | Tree::Audit => None,
+        Tree::User => Some(Access::to::<UserRecord>()),
+        Tree::Secret => Some(Access::to::<SecretRecord>()),
+        Tree::NodeName
+        | Tree::Setting
+        | Tree::DataKey
+        | Tree::Audit
+        | Tree::Organization
+        | Tree::OrganizationName
+        | Tree::UserName
+        | Tree::UserOwner
+        | Tree::Key
+        | Tree::KeyName
+        | Tree::KeyOwner
+        | Tree::Session
+        | Tree::SessionOwner
+        | Tree::Lockout => None,
     }
 }
 

@@ -3,21 +3,6 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Every tree. To add one, append it here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tree {
-    /// id -> `NodeRecord`
-    Node,
-    /// name -> id of the node
-    NodeName,
-    /// name of the setting -> its value
-    Setting,
-    /// number (big-endian) -> wrapped data key
-    DataKey,
-    /// number (big-endian) -> audit entry
-    Audit,
-}
-
 /// How a tree is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -27,30 +12,75 @@ pub(super) enum Kind {
     Ledger,
 }
 
-impl Tree {
-    pub(super) const ALL: [Self; 5] = [Self::Node, Self::NodeName, Self::Setting, Self::DataKey, Self::Audit];
-
-    pub(super) const fn kind(self) -> Kind {
-        match self {
-            Self::Audit => Kind::Ledger,
-            _ => Kind::Config,
+macro_rules! trees {
+    ($($(#[$doc:meta])+ $tree:ident: $kind:ident = $name:literal,)+) => {
+        /// Every tree.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum Tree {
+            $($(#[$doc])+ $tree,)+
         }
-    }
 
+        impl Tree {
+            pub(super) const ALL: [Self; [$($name),+].len()] = [$(Self::$tree),+];
+
+            /// The name in the engine, in checksums and in snapshots: never changed.
+            pub(super) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$tree => $name,)+
+                }
+            }
+
+            pub(super) const fn kind(self) -> Kind {
+                match self {
+                    $(Self::$tree => Kind::$kind,)+
+                }
+            }
+        }
+    };
+}
+
+// To add a tree, append it here.
+trees! {
+    /// id -> `NodeRecord`
+    Node: Config = "node",
+    /// name -> id of the node
+    NodeName: Config = "node_name",
+    /// name of the setting -> its value
+    Setting: Config = "setting",
+    /// number (big-endian) -> wrapped data key
+    DataKey: Config = "data_key",
+    /// number (big-endian) -> audit entry
+    Audit: Ledger = "audit",
+    /// id -> `OrganizationRecord`
+    Organization: Config = "organization",
+    /// slug -> id of the organization
+    OrganizationName: Config = "organization_name",
+    /// id -> `UserRecord`
+    User: Config = "user",
+    /// name -> id of the user
+    UserName: Config = "user_name",
+    /// owner, id -> nothing: see [`super::records`]
+    UserOwner: Config = "user_owner",
+    /// id -> `KeyRecord`
+    Key: Config = "key",
+    /// organization, name -> id of the key
+    KeyName: Config = "key_name",
+    /// owner, id -> nothing
+    KeyOwner: Config = "key_owner",
+    /// id -> `SessionRecord`
+    Session: Config = "session",
+    /// owner, id -> nothing
+    SessionOwner: Config = "session_owner",
+    /// id -> `LockoutRecord`
+    Lockout: Config = "lockout",
+    /// id -> `SecretRecord`
+    Secret: Config = "secret",
+}
+
+impl Tree {
     /// The trees that have a sum.
     pub(super) fn summed() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|tree| tree.kind() == Kind::Config)
-    }
-
-    /// The name in the engine, in checksums and in snapshots: never changed.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Node => "node",
-            Self::NodeName => "node_name",
-            Self::Setting => "setting",
-            Self::DataKey => "data_key",
-            Self::Audit => "audit",
-        }
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
@@ -63,6 +93,7 @@ impl Tree {
 
     /// Version of the records in this tree. Raised only together with a migration step that rewrites them.
     pub(super) const fn version(self) -> u8 {
+        let _ = self;
         1
     }
 }

@@ -46,7 +46,7 @@ async fn a_foreign_directory_is_refused_and_untouched() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "x").unwrap();
     let error = refusal(dir.path()).await;
-    assert!(matches!(&error, StoreError::Foreign { entry, .. } if entry == "thesis.tex"), "{error}");
+    assert!(matches!(&error, StoreError::ForeignDirectory { entry, .. } if entry == "thesis.tex"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     let file = dir.path().join("thesis.tex");
     assert!(matches!(refusal(&file).await, StoreError::BadPath { .. }));

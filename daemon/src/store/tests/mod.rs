@@ -5,10 +5,14 @@ mod layout;
 mod migration;
 mod records;
 mod snapshots;
+mod tenants;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use aivonx_protocol::node::{AdminState, NodeKind};
+use aivonx_protocol::{
+    Fault,
+    node::{AdminState, NodeKind},
+};
 
 use super::*;
 
@@ -33,6 +37,7 @@ pub(super) fn node(name: &str) -> NodeRecord {
         max_parallel: 4,
         labels: BTreeMap::from([("site".into(), "west".into())]),
         forced: false,
+        organization: None,
         ca_pem: None,
         server_name: None,
         credential: StoredCredential::None,

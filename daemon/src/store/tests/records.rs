@@ -146,6 +146,7 @@ fn the_stored_form_is_the_frozen_one() {
         admin_state: AdminState::Draining,
         ca_pem: Some("PEM".into()),
         server_name: Some("gpu".into()),
+        organization: Some("0190-o".into()),
         credential: StoredCredential::Basic {
             user: "u".into(),
             password: Sealed { key: 1, nonce: [7; 12], ciphertext: vec![1, 2, 3] },
