@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::config::AccessMode;
 
 /// The gateway daemon for fleets of self-hosted LLM nodes.
 #[derive(Debug, Parser)]
@@ -51,6 +53,30 @@ pub struct Dev {
     /// Node to begin with, as a URL; may be repeated [default, if there is no node yet: $OLLAMA_HOST or http://127.0.0.1:11434]
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    /// Whether clients need a key; with "required", administrators must log in too once there is one
+    #[arg(long, value_enum, default_value_t = Access::Open)]
+    pub access: Access,
+}
+
+/// Values of `--access`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// Only with a key
+    Required,
+    /// With or without a key
+    Optional,
+    /// Everyone who can connect
+    Open,
+}
+
+impl From<Access> for AccessMode {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Required => Self::Required,
+            Access::Optional => Self::Optional,
+            Access::Open => Self::Open,
+        }
+    }
 }
 
 /// Arguments of `aivonxd recover`.

@@ -13,7 +13,11 @@ use aivonx_protocol::{
     node::{Credential, NewNode, Node, Pool},
 };
 
-use crate::{app::AppError, config, fleet::Fleet};
+use crate::{
+    app::AppError,
+    config::{self, AccessMode},
+    fleet::Fleet,
+};
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA: &str = "http://127.0.0.1:11434";
@@ -34,16 +38,20 @@ pub(crate) fn directory(given: Option<&Path>) -> Result<PathBuf, AppError> {
         })
 }
 
-/// The configuration of `dev`, which is open and therefore for loopback only.
-pub(crate) fn configuration(dir: &Path, listen: SocketAddr) -> Result<config::Live, AppError> {
+/// The configuration of `dev`, which is for loopback only: it is open unless told otherwise, and speaks no TLS.
+pub(crate) fn configuration(
+    dir: &Path,
+    listen: SocketAddr,
+    access: AccessMode,
+) -> Result<config::Live, AppError> {
     if !listen.ip().is_loopback() {
         return Err(AppError::Usage(format!(
-            "--listen {listen}: dev serves everyone who can connect, so it listens on loopback only; use \
+            "--listen {listen}: dev is for this machine and listens on loopback only; use \
              127.0.0.1:{0} or [::1]:{0}, or 'aivonxd run' with a configuration file",
             listen.port()
         )));
     }
-    Ok(config::Live::dev(dir, listen))
+    Ok(config::Live::dev(dir, listen, access))
 }
 
 /// Adds the nodes given, or, if there is none yet, the Ollama of this machine.
@@ -118,7 +126,12 @@ fn ollama_host(value: &str) -> String {
 pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[SocketAddr]) {
     let config = live.get();
     let address = own.first().map_or_else(String::new, ToString::to_string);
-    let mut text = format!("aivonxd {} serves this machine, without keys (dev)\n", env!("CARGO_PKG_VERSION"));
+    let keys = match config.access.mode {
+        AccessMode::Required => "with keys",
+        AccessMode::Optional => "with or without keys",
+        AccessMode::Open => "without keys",
+    };
+    let mut text = format!("aivonxd {} serves this machine, {keys} (dev)\n", env!("CARGO_PKG_VERSION"));
     text +=
         &format!("  listening on http://{address}\n  control socket {}\n", config.control.socket.display());
     let nodes = fleet.list();

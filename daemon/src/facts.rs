@@ -12,7 +12,7 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    config,
+    config::{self, AccessMode},
     control::Mode,
     fleet::Snapshot,
     proxy::{Phase, Shared},
@@ -71,7 +71,7 @@ pub(crate) fn status(
             pid: std::process::id(),
             started: millis(SystemTime::now() - shared.started.elapsed()),
             mode: if mode == Mode::Dev { "dev" } else { "run" }.to_owned(),
-            access: "open".to_owned(),
+            access: config.access.mode.as_str().to_owned(),
             set_up: false,
             draining: *shared.phase.borrow() != Phase::Running,
             listen: listen.clone(),
@@ -98,7 +98,8 @@ fn warnings(snapshot: &Snapshot, config: &config::Config) -> Vec<String> {
     } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
-    if config.listen.iter().any(|l| !l.address.ip().is_loopback()) {
+    let exposed = config.listen.iter().any(|l| !l.address.ip().is_loopback());
+    if exposed && config.access.mode == AccessMode::Open {
         warnings.push(
             "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),
         );

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{
     load::{Loaded, load},
     mistake::Mistakes,
-    model::{Config, Listen},
+    model::{AccessMode, Config, Listen, TwoFactor},
     origin::{Origin, Origins},
     table::{Applies, LISTEN, LISTEN_KEYS, SECTIONS, dotted},
 };
@@ -42,15 +42,18 @@ impl Live {
         Ok(Self::new(Some(path.to_owned()), config, origins))
     }
 
-    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed.
+    /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed,
+    /// no second factor is demanded.
     #[must_use]
-    pub fn dev(dir: &Path, listen: SocketAddr) -> Self {
+    pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let mut config = Config::default();
         config.control.socket = dir.join("control.sock");
         config.control.group = String::new();
         config.data_dir = dir;
+        config.access.mode = access;
         config.access.allow_model_management = true;
+        config.access.two_factor = TwoFactor::Optional;
         config.listen = vec![Listen { address: listen, diagnostics: true }];
         let mut origins = Origins::default();
         for key in [
@@ -59,7 +62,9 @@ impl Live {
             "listen[0].diagnostics",
             "control.socket",
             "control.group",
+            "access.mode",
             "access.allow_model_management",
+            "access.two_factor",
         ] {
             origins.set(key, Origin::CommandLine);
         }
@@ -255,12 +260,13 @@ mod tests {
     #[test]
     fn dev_needs_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let live = Live::dev(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let live = Live::dev(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open);
         let config = live.get();
         assert_eq!(config.control.socket, dir.path().join("control.sock"));
         assert!(config.access.allow_model_management && config.listen[0].diagnostics);
         assert_eq!(setting(&live, "listen[0].address"), ("\"127.0.0.1:0\"".into(), "command line".into()));
-        assert_eq!(setting(&live, "access.mode").1, "default");
+        assert_eq!(setting(&live, "access.mode"), ("\"open\"".into(), "command line".into()));
+        assert_eq!(setting(&live, "proxy.retries").1, "default");
         assert_eq!(live.reload().unwrap(), Reloaded { applied: Vec::new(), needs_restart: Vec::new() });
     }
 }

@@ -77,18 +77,31 @@ table! {
         /// Group that may connect; empty leaves the daemon's own group. Skipped with a warning if there is no such
         /// group.
         group: String = "aivonx".into(), GROUP, Restart;
+        /// A login lasts this long, and ends before if it is not used for `session_idle`. Of logins begun after the
+        /// change.
+        session_lasts: Duration = hours(12), Time::from(minutes(1), hours(24 * 30)), Reload;
+        /// A login that is not used for this long ends.
+        session_idle: Duration = minutes(30), Time::from(minutes(1), hours(24 * 30)), Reload;
     }
 }
 
 table! {
     /// Who may use the gateway.
     Access, ACCESS_DOC, ACCESS_KEYS of Config.access {
-        /// `open`: everyone who can connect may use it.
-        mode: AccessMode = AccessMode::Open, OneOf, Restart;
+        /// `required`: only with an API key or access token. `optional`: without one too, under the limits of strangers.
+        /// `open`: everyone who can connect may use it, whoever they say they are.
+        mode: AccessMode = AccessMode::Required, OneOf, Restart;
         /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model.
         i_understand: bool = false, Flag, Restart;
         /// Allow pull and delete over HTTP.
         allow_model_management: bool = false, Flag, Reload;
+        /// `required`: users who log in must set up two-factor authentication before anything else. `optional`: only
+        /// those of organizations that demand it.
+        two_factor: TwoFactor = TwoFactor::Required, OneOf, Reload;
+        /// A file with the first administrator, `NAME:PASSWORD` in one line, for installing without a terminal. Used
+        /// once, while there is no administrator; mode 0600 or stricter. Empty: the systemd credential `aivonx-setup`,
+        /// if there is one.
+        setup_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
         /// Hosts accepted in `Host` beside the loopback names. Empty: any on listeners that are not loopback;
         /// loopback listeners always demand a loopback host or one of these.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
@@ -101,12 +114,43 @@ table! {
 /// Access modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessMode {
+    /// Only with an API key or access token.
+    Required,
+    /// Without one too, under the limits of strangers; a wrong one is refused.
+    Optional,
     /// Everyone who can connect may use it.
     Open,
 }
 
+impl AccessMode {
+    /// The word in the file, in options and in the status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Open => "open",
+        }
+    }
+}
+
 impl Word for AccessMode {
-    const WORDS: &'static [(&'static str, Self)] = &[("open", Self::Open)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional), ("open", Self::Open)];
+}
+
+/// Whether two-factor authentication is demanded of every user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TwoFactor {
+    /// Of every user.
+    Required,
+    /// Of those whose organization demands it.
+    Optional,
+}
+
+impl Word for TwoFactor {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional)];
 }
 
 table! {

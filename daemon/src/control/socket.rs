@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn at(path: &Path) -> Control {
-        Control { socket: path.to_owned(), group: String::new() }
+        Control { socket: path.to_owned(), group: String::new(), ..Control::default() }
     }
 
     fn mode(path: &Path) -> u32 {

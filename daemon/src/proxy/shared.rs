@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::clock::ticks;
 use crate::{
-    config::Config,
+    config::{AccessMode, Config},
     fleet::{Fleet, Hot},
     telemetry::AccessSink,
 };
@@ -60,6 +60,8 @@ pub struct Settings {
     pub idle_close: u32,
     /// Send `X-Aivonx-Node`.
     pub node_header: bool,
+    /// Who may use the gateway.
+    pub access: AccessMode,
     /// Pull and delete over HTTP.
     pub allow_model_management: bool,
     /// Hosts accepted beside the listener's own, lower case.
@@ -88,6 +90,7 @@ impl Settings {
             idle_per_node: config.proxy.idle_per_node,
             idle_close: ticks(config.proxy.idle_close),
             node_header: config.proxy.node_header,
+            access: config.access.mode,
             allow_model_management: config.access.allow_model_management,
             allowed_hosts: lower(&config.access.allowed_hosts),
             allowed_origins: lower(&config.access.allowed_origins),

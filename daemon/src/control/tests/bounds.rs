@@ -153,7 +153,8 @@ fn strangers_leave_places_for_the_trusted() {
 
 /// A whole daemon's end at `path`, as far as the socket goes.
 fn listen(path: &Path) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::Sender<bool>) {
-    let bound = Bound::bind(&Control { socket: path.to_owned(), group: String::new() }).unwrap();
+    let bound = Bound::bind(&Control { socket: path.to_owned(), group: String::new(), ..Control::default() })
+        .unwrap();
     let (stop, stopped) = watch::channel(false);
     let common = Common {
         serve: Arc::new(Fake::default()),

@@ -20,7 +20,7 @@ use super::{
     OWN, sample,
 };
 use crate::{
-    config::{Config, Live},
+    config::{AccessMode, Config, Live},
     fleet::{Fleet, testing::FakeNode},
     secrets::{MasterKey, Vault},
     store::Store,
@@ -55,7 +55,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
 }
 
 fn dev(dir: &Path) -> Live {
-    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)))
+    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open)
 }
 
 fn new_node(name: &str, url: String) -> NewNode {
