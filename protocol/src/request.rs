@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fault, WireSecret, account, config, daemon, job,
+    Fault, WireSecret, account,
+    audit::{self, AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
+    config, daemon, job,
     job::Job,
     key,
     key::Key,
@@ -52,6 +54,8 @@ pub enum Request {
     Token(token::TokenRequest),
     /// Lockouts.
     Lockout(lockout::LockoutRequest),
+    /// The audit log.
+    Audit(audit::AuditRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -121,6 +125,16 @@ pub enum Reply {
     Lockouts(Vec<Lockout>),
     /// So many of them were forgotten.
     LockoutsCleared(u32),
+    /// Entries of the audit log.
+    AuditPage(AuditPage),
+    /// One entry of the audit log.
+    AuditEntry(Box<AuditEntry>),
+    /// What verifying the audit log found.
+    AuditVerdict(Box<AuditVerdict>),
+    /// Public keys that the audit log is signed with.
+    AuditKeys(Vec<AuditKey>),
+    /// A checkpoint of the audit log.
+    AuditCheckpoint(Box<Checkpoint>),
 }
 
 /// One step of a stream. Append only.
@@ -136,6 +150,12 @@ pub enum Event {
     Log(LogEvent),
     /// So many log events were dropped because the reader was slow.
     LogMissed(u64),
+    /// An entry of the audit log.
+    Audit(Box<AuditEntry>),
+    /// The next bytes of an exported file.
+    AuditBytes(Vec<u8>),
+    /// The signature of an exported file, after its last bytes.
+    AuditSigned(Box<ExportSignature>),
 }
 
 /// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on

@@ -1,13 +1,15 @@
 //! Every request, reply, event and frame once, with its name: what logs call them, and what tests go
 //! through. A new variant does not compile until it has a row here.
 
+mod audit;
 mod identity;
 mod values;
 
-use self::{identity as who, values::*};
+use self::{audit as trail, identity as who, values::*};
 use crate::{
     ClientFrame, Event, Reply, Request, ServerFrame,
     account::AccountRequest,
+    audit::{AuditFilter, AuditPage, AuditRequest, ExportFormat},
     config::{ConfigRequest, Reloaded, Setting},
     daemon::DaemonRequest,
     job::JobRequest,
@@ -156,6 +158,18 @@ catalogue! { Request {
         Self::Lockout(LockoutRequest::List { all: true });
     Self::Lockout(LockoutRequest::Clear { .. }) => "lockout.clear",
         Self::Lockout(LockoutRequest::Clear { user: Some("alice".into()), address: Some("192.0.2.7".into()) });
+    Self::Audit(AuditRequest::List { .. }) => "audit.list", Self::Audit(AuditRequest::List {
+        filter: trail::filter(), cursor: Some(300), limit: 50, oldest_first: true,
+    });
+    Self::Audit(AuditRequest::Show { .. }) => "audit.show", Self::Audit(AuditRequest::Show { seq: 7 });
+    Self::Audit(AuditRequest::Follow { .. }) => "audit.follow",
+        Self::Audit(AuditRequest::Follow { filter: AuditFilter::default(), lines: 10 });
+    Self::Audit(AuditRequest::Verify { .. }) => "audit.verify",
+        Self::Audit(AuditRequest::Verify { anchors: vec![trail::checkpoint()] });
+    Self::Audit(AuditRequest::Export { .. }) => "audit.export",
+        Self::Audit(AuditRequest::Export { filter: AuditFilter::default(), format: ExportFormat::Csv });
+    Self::Audit(AuditRequest::Keys) => "audit.keys", Self::Audit(AuditRequest::Keys);
+    Self::Audit(AuditRequest::Checkpoint) => "audit.checkpoint", Self::Audit(AuditRequest::Checkpoint);
 } }
 
 catalogue! { Reply {
@@ -202,6 +216,12 @@ catalogue! { Reply {
     Self::NewSession(_) => "new_session", Self::NewSession(Box::new(who::new_session()));
     Self::Lockouts(_) => "lockouts", Self::Lockouts(vec![who::lockout()]);
     Self::LockoutsCleared(_) => "lockouts_cleared", Self::LockoutsCleared(2);
+    Self::AuditPage(_) => "audit_page",
+        Self::AuditPage(AuditPage { entries: vec![trail::entry()], next: Some(6) });
+    Self::AuditEntry(_) => "audit_entry", Self::AuditEntry(Box::new(trail::entry()));
+    Self::AuditVerdict(_) => "audit_verdict", Self::AuditVerdict(Box::new(trail::verdict()));
+    Self::AuditKeys(_) => "audit_keys", Self::AuditKeys(vec![trail::key()]);
+    Self::AuditCheckpoint(_) => "audit_checkpoint", Self::AuditCheckpoint(Box::new(trail::checkpoint()));
 } }
 
 catalogue! { Event {
@@ -210,6 +230,9 @@ catalogue! { Event {
     Self::Job(_) => "job", Self::Job(Box::new(job()));
     Self::Log(_) => "log", Self::Log(log_event());
     Self::LogMissed(_) => "log_missed", Self::LogMissed(70_000);
+    Self::Audit(_) => "audit", Self::Audit(Box::new(trail::entry()));
+    Self::AuditBytes(_) => "audit_bytes", Self::AuditBytes(b"seq,time\n".to_vec());
+    Self::AuditSigned(_) => "audit_signed", Self::AuditSigned(Box::new(trail::export()));
 } }
 
 catalogue! { ClientFrame {

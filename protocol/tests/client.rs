@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use aivonx_protocol::{
     Client, ClientError, ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame,
+    audit::{AuditFilter, ExportFormat},
     frame::{self, FrameReader, MAX_IN, MAX_OUT},
     handshake::{self, Answer, Login, MAGIC, MAX_HANDSHAKE},
     job::JobRequest,
@@ -109,7 +110,12 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "token.create" => "new_session",
         "lockout.list" => "lockouts",
         "lockout.clear" => "lockouts_cleared",
-        "node.watch" | "job.follow" | "log.follow" => return None,
+        "audit.list" => "audit_page",
+        "audit.show" => "audit_entry",
+        "audit.verify" => "audit_verdict",
+        "audit.keys" => "audit_keys",
+        "audit.checkpoint" => "audit_checkpoint",
+        "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" => return None,
         other => panic!("say here what {other} is answered with"),
     })
 }
@@ -166,12 +172,19 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         client.node_watch().await.unwrap(),
         client.job_follow("j1").await.unwrap(),
         client.log_follow(LogFilter::default(), 5).await.unwrap(),
+        client.audit_follow(AuditFilter::default(), 5).await.unwrap(),
+        client.audit_export(AuditFilter::default(), ExportFormat::Csv).await.unwrap(),
     ];
     for mut stream in streams {
         assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(5));
         assert!(stream.next().await.is_none());
         assert!(stream.next().await.is_none());
     }
+    assert_eq!(client.audit_list(AuditFilter::default(), None, 5, false).await.unwrap().next, Some(6));
+    assert_eq!(client.audit_show(7).await.unwrap().seq, 7);
+    assert_eq!(client.audit_verify(Vec::new()).await.unwrap().last, 300);
+    assert_eq!(client.audit_keys().await.unwrap().len(), 1);
+    assert_eq!(client.audit_checkpoint().await.unwrap().seq, 7);
     identity::call_every_method(&client).await;
     drop(client);
 

@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 use aivonx_protocol::{
     Fault, FaultKind, Request,
     account::AccountRequest,
+    audit::AuditRequest,
     config::ConfigRequest,
     daemon::DaemonRequest,
     job::JobRequest,
@@ -72,6 +73,12 @@ pub enum Permission {
     LockoutRead,
     /// Forget failed logins.
     LockoutWrite,
+    /// Read the audit log.
+    AuditRead,
+    /// Take copies of the audit log away.
+    AuditExport,
+    /// Verify the whole chain, and have checkpoints made.
+    AuditVerify,
 }
 
 impl Permission {
@@ -102,7 +109,10 @@ impl Permission {
             | Self::OrganizationRead
             | Self::UserRead
             | Self::KeyRead
-            | Self::LockoutRead => false,
+            | Self::LockoutRead
+            | Self::AuditRead
+            | Self::AuditExport
+            | Self::AuditVerify => false,
         }
     }
 
@@ -128,6 +138,9 @@ impl Permission {
             Self::UserRead | Self::LockoutRead => matches!(role, Superadmin | Auditor | OrgAdmin),
             Self::KeyRead => role != Operator,
             Self::KeyWrite => matches!(role, Superadmin | OrgAdmin | Member),
+            Self::AuditRead | Self::AuditExport => matches!(role, Superadmin | Auditor),
+            // The chain is the whole fleet's.
+            Self::AuditVerify => matches!(role, Superadmin | Auditor) && !bound,
         }
     }
 }
@@ -210,6 +223,14 @@ pub fn needed(request: &Request) -> Permission {
         Request::Lockout(request) => match request {
             LockoutRequest::List { .. } => Permission::LockoutRead,
             LockoutRequest::Clear { .. } => Permission::LockoutWrite,
+        },
+        Request::Audit(request) => match request {
+            AuditRequest::List { .. }
+            | AuditRequest::Show { .. }
+            | AuditRequest::Follow { .. }
+            | AuditRequest::Keys => Permission::AuditRead,
+            AuditRequest::Export { .. } => Permission::AuditExport,
+            AuditRequest::Verify { .. } | AuditRequest::Checkpoint => Permission::AuditVerify,
         },
     }
 }
@@ -335,6 +356,8 @@ pub enum Noun {
     Token(Permitted<TokenRequest>),
     /// Lockouts.
     Lockout(Permitted<LockoutRequest>),
+    /// The audit log.
+    Audit(Permitted<AuditRequest>),
 }
 
 impl Permitted<Request> {
@@ -368,6 +391,7 @@ impl Permitted<Request> {
             Request::Key(request) => Noun::Key(proof.with(request)),
             Request::Token(request) => Noun::Token(proof.with(request)),
             Request::Lockout(request) => Noun::Lockout(proof.with(request)),
+            Request::Audit(request) => Noun::Audit(proof.with(request)),
         }
     }
 }
@@ -483,6 +507,9 @@ mod tests {
                 "key.create" | "key.set" | "key.rotate" | "key.revoke" => Permission::KeyWrite,
                 "lockout.list" => Permission::LockoutRead,
                 "lockout.clear" => Permission::LockoutWrite,
+                "audit.list" | "audit.show" | "audit.follow" | "audit.keys" => Permission::AuditRead,
+                "audit.export" => Permission::AuditExport,
+                "audit.verify" | "audit.checkpoint" => Permission::AuditVerify,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());
@@ -507,6 +534,7 @@ mod tests {
                 Noun::Key(p) => Request::Key(p.into_request()),
                 Noun::Token(p) => Request::Token(p.into_request()),
                 Noun::Lockout(p) => Request::Lockout(p.into_request()),
+                Noun::Audit(p) => Request::Audit(p.into_request()),
             };
             assert_eq!(again, request);
         }

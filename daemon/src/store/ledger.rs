@@ -77,6 +77,20 @@ impl Engine {
         })
     }
 
+    /// As [`Self::range`], with the keys of records that cannot be read.
+    #[expect(clippy::type_complexity, reason = "the parts mean different failures")]
+    pub(super) fn items<T: DeserializeOwned, R: RangeBounds<Vec<u8>>>(
+        &self,
+        tree: Tree,
+        range: R,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Result<T, StoreError>), StoreError>> + use<T, R> {
+        self.tree(tree).range::<Vec<u8>, _>(bounds(&range)).map(move |entry| {
+            let (key, value) = entry?;
+            let read = decode(tree, &key, &value);
+            Ok((key.to_vec(), read))
+        })
+    }
+
     /// As [`Self::range`], without reading the values: for index trees, whose values are `()`.
     pub(super) fn keys<R: RangeBounds<Vec<u8>>>(
         &self,

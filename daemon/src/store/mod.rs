@@ -8,6 +8,7 @@
 //! In the data directory: `store/` (the engine's files), `snapshots/`, `STORE` (schema and daemon id),
 //! `COMMIT` (number of the last acknowledged change), `lock`. The master key (`master.key`) lies beside them.
 
+pub mod audit;
 mod change;
 mod codec;
 mod contents;
@@ -55,6 +56,7 @@ use tokio::{sync::broadcast, task::JoinHandle};
 
 use crate::config::StoreOptions;
 
+pub use audit::AuditLog;
 pub use change::{Change, Noun};
 pub use codec::CodecError;
 pub use contents::Contents;
@@ -206,6 +208,12 @@ impl Store {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings { store: self.clone() }
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit_log(&self) -> AuditLog {
+        AuditLog { store: self.clone() }
     }
 
     /// The data keys.

@@ -62,6 +62,10 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Setting
         | Tree::DataKey
         | Tree::Audit
+        | Tree::AuditIndex
+        | Tree::AuditTime
+        | Tree::AuditCheckpoint
+        | Tree::AuditHead
         | Tree::Organization
         | Tree::OrganizationName
         | Tree::UserName

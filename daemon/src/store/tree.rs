@@ -75,6 +75,14 @@ trees! {
     Lockout: Config = "lockout",
     /// id -> `SecretRecord`
     Secret: Config = "secret",
+    /// term and block -> the audit entries of the block that have the term
+    AuditIndex: Ledger = "audit_index",
+    /// minute or day -> the first and the last audit entry of it
+    AuditTime: Ledger = "audit_time",
+    /// number of the entry (big-endian) -> signed checkpoint
+    AuditCheckpoint: Ledger = "audit_checkpoint",
+    /// one record: where the audit log stands
+    AuditHead: Ledger = "audit_head",
 }
 
 impl Tree {

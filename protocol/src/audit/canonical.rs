@@ -5,11 +5,13 @@
 //! left out. So anyone can verify an exported line without this program: take `hash` and `prev` out of the
 //! object, write it canonically, and compare SHA-256 over the 32 bytes of `prev` and that text with `hash`.
 //!
-//!     import hashlib, json
-//!     for line in open("audit.jsonl"):
-//!         entry = json.loads(line); hash = entry.pop("hash"); prev = entry.pop("prev")
-//!         text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-//!         assert hashlib.sha256(bytes.fromhex(prev) + text.encode()).hexdigest() == hash
+//! ```python
+//! import hashlib, json
+//! for line in open("audit.jsonl"):
+//!     entry = json.loads(line); hash = entry.pop("hash"); prev = entry.pop("prev")
+//!     text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+//!     assert hashlib.sha256(bytes.fromhex(prev) + text.encode()).hexdigest() == hash
+//! ```
 //!
 //! The first entry of a chain has as `prev` the SHA-256 over the text
 //! `aivonx audit chain v1\n` daemon id `\n` chain id `\n`.

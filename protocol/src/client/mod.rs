@@ -3,6 +3,7 @@
 //! A [`Client`] is a cheap handle; its clones share one connection, over which requests and event streams run
 //! side by side. A pending call or a stream that is dropped is cancelled at the daemon.
 
+mod audit;
 mod calls;
 mod connection;
 mod error;

@@ -75,7 +75,12 @@ fn the_page_names_every_field_and_no_other() {
             | Reply::NewKey(_)
             | Reply::NewSession(_)
             | Reply::Lockouts(_)
-            | Reply::LockoutsCleared(_) => {}
+            | Reply::LockoutsCleared(_)
+            | Reply::AuditPage(_)
+            | Reply::AuditEntry(_)
+            | Reply::AuditVerdict(_)
+            | Reply::AuditKeys(_)
+            | Reply::AuditCheckpoint(_) => {}
         }
     }
     for event in Event::samples() {

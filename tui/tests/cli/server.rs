@@ -135,8 +135,9 @@ pub(crate) fn ran(output: Output) -> Ran {
 /// The sample of the answer to `request`.
 pub(crate) fn sample(request: &Request) -> Does {
     use aivonx_protocol::{
-        config::ConfigRequest as C, daemon::DaemonRequest as D, job::JobRequest as J, log::LogRequest as L,
-        model::ModelRequest as M, node::NodeRequest as N, strategy::StrategyRequest as S,
+        audit::AuditRequest as A, config::ConfigRequest as C, daemon::DaemonRequest as D,
+        job::JobRequest as J, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
+        strategy::StrategyRequest as S,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -154,13 +155,21 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Log(L::Recent { .. }) => "logs",
         Request::Config(C::Show) => "config",
         Request::Config(C::Reload) => "reloaded",
+        Request::Audit(A::List { .. }) => "audit_page",
+        Request::Audit(A::Show { .. }) => "audit_entry",
+        Request::Audit(A::Verify { .. }) => "audit_verdict",
+        Request::Audit(A::Keys) => "audit_keys",
+        Request::Audit(A::Checkpoint) => "audit_checkpoint",
         Request::Account(_)
         | Request::Organization(_)
         | Request::User(_)
         | Request::Key(_)
         | Request::Token(_)
         | Request::Lockout(_) => panic!("say here what {} is answered with", request.name()),
-        Request::Node(N::Watch) | Request::Job(J::Follow { .. }) | Request::Log(L::Follow { .. }) => {
+        Request::Node(N::Watch)
+        | Request::Job(J::Follow { .. })
+        | Request::Log(L::Follow { .. })
+        | Request::Audit(A::Follow { .. } | A::Export { .. }) => {
             return Does::Hangs(Vec::new());
         }
     };

@@ -1,6 +1,7 @@
 //! Carry out permitted requests: one file per noun, each thin over the service that does the work.
 
 mod account;
+mod audit;
 mod config;
 mod daemon;
 mod job;
@@ -39,6 +40,7 @@ impl Serve for Services {
             Noun::Key(permitted) => key::handle(&self, permitted).await,
             Noun::Token(permitted) => token::handle(&self, permitted).await,
             Noun::Lockout(permitted) => lockout::handle(&self, permitted).await,
+            Noun::Audit(permitted) => audit::handle(&self, permitted).await,
         }
     }
 }
