@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
+    organization::NodeAccess,
     strategy::Strategy,
 };
 use serde_json::{Value, json};
 
 use super::{Known, build, models};
 use crate::fleet::{
-    Endpoint, Live, Node,
+    Eligible, Endpoint, Lists, Live, Node,
     address::NodeUrl,
     sight::{Sight, read_openai, read_ps, read_tags},
 };
@@ -31,6 +32,7 @@ fn known(name: &str, version: &str, tags: &str, ps: &str) -> Known {
         pool: Pool::Active,
         max_parallel: 0,
         labels: Arc::default(),
+        organization: None,
         endpoint: Arc::new(Endpoint::new(&url, None, None, false)),
         seen: Arc::new(sight.seen()),
         live: Arc::new(Live::default()),
@@ -67,15 +69,17 @@ fn fleet() -> Vec<Known> {
 
 #[test]
 fn merges_what_the_nodes_have() {
-    let snapshot = build(&fleet(), Strategy::LeastActive);
-    let tags = value(&snapshot.tags);
+    let snapshot = build(fleet(), Strategy::LeastActive);
+    let lists = snapshot.lists(&Eligible::ALL);
+    let tags = value(&lists.tags);
     let names: Vec<&Value> = tags["models"].as_array().unwrap().iter().map(|m| &m["name"]).collect();
     assert_eq!(names, ["m:latest", "only-a:8b", "gpt-oss:120b-cloud"], "newest first, once per name");
     assert_eq!(tags["models"][0]["digest"], "new", "09:00Z is newer than 10:00+02:00");
     assert_eq!(&*snapshot.ollama["m:latest"].nodes, [0, 1]);
     assert_eq!(&*snapshot.ollama["only-a:8b"].nodes, [0]);
-    assert!(snapshot.ollama["m:latest"].cloud, "one node's copy is remote");
-    assert!(snapshot.ollama["gpt-oss:120b-cloud"].cloud && !snapshot.ollama["only-a:8b"].cloud);
+    assert!(snapshot.ollama["m:latest"].cloud == [1], "one node's copy is remote");
+    assert_eq!(snapshot.ollama["gpt-oss:120b-cloud"].cloud, [1]);
+    assert!(snapshot.ollama["only-a:8b"].cloud.is_empty());
     assert_eq!(snapshot.version.as_deref(), Some("0.12.10"));
     assert!(snapshot.nodes[0].seen.loaded.contains("m:latest"));
 }
@@ -84,11 +88,12 @@ fn merges_what_the_nodes_have() {
 fn keeps_the_nodes_own_objects_and_adds_the_node_to_ps() {
     let mut fleet = fleet();
     fleet.truncate(1);
-    let snapshot = build(&fleet, Strategy::LeastActive);
-    let text = std::str::from_utf8(&snapshot.tags).unwrap();
+    let snapshot = build(fleet, Strategy::LeastActive);
+    let lists = snapshot.lists(&Eligible::ALL);
+    let text = std::str::from_utf8(&lists.tags).unwrap();
     assert!(text.contains(r#""digest":"old","z":1.50,"a":2}"#), "{text}");
 
-    let ps = value(&build(&self::fleet(), Strategy::LeastActive).ps);
+    let ps = value(&build(self::fleet(), Strategy::LeastActive).lists(&Eligible::ALL).ps);
     let pairs: Vec<(&str, &str)> = ps["models"]
         .as_array()
         .unwrap()
@@ -107,14 +112,15 @@ fn lists_models_in_openai_shape() {
     vllm.1 = Some(Arc::new(Sight { models, ..Sight::default() }));
     change(&mut vllm, |n| n.kind = NodeKind::Openai);
     fleet.push(vllm);
-    let snapshot = build(&fleet, Strategy::LeastActive);
-    let list = value(&snapshot.models);
+    let snapshot = build(fleet, Strategy::LeastActive);
+    let lists = snapshot.lists(&Eligible::ALL);
+    let list = value(&lists.models);
     assert_eq!(list["object"], "list");
     let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
     assert_eq!(ids, ["Qwen/Qwen3", "gpt-oss:120b-cloud", "m:latest", "only-a:8b"]);
     assert_eq!(list["data"][0], json!({"id": "Qwen/Qwen3", "owned_by": "vllm"}));
     assert_eq!(
-        value(&snapshot.ollama["only-a:8b"].openai_object),
+        value(lists.model("Only-A:8b").unwrap()),
         json!({"id": "only-a:8b", "object": "model", "created": 1_735_689_600, "owned_by": "library"})
     );
     assert_eq!(&*snapshot.openai["Qwen/Qwen3"].nodes, [2]);
@@ -125,17 +131,19 @@ fn lists_models_in_openai_shape() {
 fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
     let mut fleet = fleet();
     change(&mut fleet[1], |n| n.pool = Pool::Standby);
-    let snapshot = build(&fleet, Strategy::LeastActive);
-    assert_eq!(value(&snapshot.tags)["models"].as_array().unwrap().len(), 2);
-    assert_eq!(value(&snapshot.ps)["models"].as_array().unwrap().len(), 1);
+    let snapshot = build(fleet.clone(), Strategy::LeastActive);
+    let lists = snapshot.lists(&Eligible::ALL);
+    assert_eq!(value(&lists.tags)["models"].as_array().unwrap().len(), 2);
+    assert_eq!(value(&lists.ps)["models"].as_array().unwrap().len(), 1);
     assert_eq!(&*snapshot.ollama["gpt-oss:120b-cloud"].nodes, [1], "so that the answer is 503, not 404");
     assert_eq!(snapshot.version.as_deref(), Some("0.14.0"));
 
     change(&mut fleet[0], |n| n.admin_state = AdminState::Draining);
-    let snapshot = build(&fleet, Strategy::LeastActive);
-    assert_eq!(&snapshot.tags[..], br#"{"models":[]}"#);
-    assert_eq!(&snapshot.models[..], br#"{"object":"list","data":[]}"#);
-    assert_eq!(value(&snapshot.ps)["models"][0]["node"], "a", "it still holds what it holds");
+    let snapshot = build(fleet, Strategy::LeastActive);
+    let lists = snapshot.lists(&Eligible::ALL);
+    assert_eq!(&lists.tags[..], br#"{"models":[]}"#);
+    assert_eq!(&lists.models[..], br#"{"object":"list","data":[]}"#);
+    assert_eq!(value(&lists.ps)["models"][0]["node"], "a", "it still holds what it holds");
 }
 
 #[test]
@@ -149,4 +157,52 @@ fn shows_administrators_every_model_on_every_node() {
     assert_eq!((m.nodes[0].expires_at, m.nodes[0].context_length), (Some(1_767_225_601_000), Some(4096)));
     assert!(m.nodes[1].loaded);
     assert!(!all[2].nodes[0].loaded);
+}
+
+/// What `lists` has, as text: names, digests and nodes of others must not be in it.
+fn text(lists: &Lists) -> String {
+    [&lists.tags, &lists.ps, &lists.models].map(|b| String::from_utf8_lossy(b).into_owned()).join("\n")
+}
+
+#[test]
+fn each_sees_the_models_of_the_nodes_that_serve_it() {
+    let mut fleet = fleet();
+    change(&mut fleet[0], |n| n.organization = Some("acme".into()));
+    let snapshot = build(fleet, Strategy::LeastActive);
+    let acme = Eligible::of("acme", &NodeAccess::Exclusive, &[], true);
+
+    let own = snapshot.lists(&acme);
+    let seen = text(&own);
+    assert!(seen.contains("only-a") && seen.contains("\"old\"") && seen.contains("\"node\":\"a\""), "{seen}");
+    assert!(!seen.contains("\"new\"") && !seen.contains("gpt-oss") && !seen.contains("\"b\""), "{seen}");
+    assert!(own.model("only-a:8b").is_some() && own.model("gpt-oss:120b-cloud").is_none());
+    assert!(
+        snapshot.known("only-a:8b", &acme).is_some() && snapshot.known("gpt-oss:120b-cloud", &acme).is_none()
+    );
+
+    for other in [Eligible::SHARED, Eligible::of("other", &NodeAccess::Shared, &[], true)] {
+        let seen = text(&snapshot.lists(&other));
+        assert!(seen.contains("\"new\"") && seen.contains("gpt-oss"), "{seen}");
+        assert!(!seen.contains("only-a") && !seen.contains("\"old\"") && !seen.contains("\"a\""), "{seen}");
+        assert!(snapshot.lists(&other).model("only-a:8b").is_none());
+    }
+    let nowhere = text(&snapshot.lists(&Eligible::of("other", &NodeAccess::Exclusive, &[], true)));
+    assert!(!nowhere.contains("name") && !nowhere.contains("\"id\""), "{nowhere}");
+    assert!(text(&snapshot.lists(&Eligible::ALL)).contains("only-a"));
+}
+
+#[test]
+fn lists_leave_out_what_may_not_be_used() {
+    let snapshot = build(fleet(), Strategy::LeastActive);
+    let named = Eligible::of("acme", &NodeAccess::Shared, &["m".into()], true);
+    let seen = text(&snapshot.lists(&named));
+    assert!(seen.contains("m:latest") && !seen.contains("only-a") && !seen.contains("gpt-oss"), "{seen}");
+    assert!(!seen.contains("\"n\""), "in memory is a list too: {seen}");
+
+    let local = snapshot.lists(&Eligible::SHARED.without_cloud());
+    let seen = text(&local);
+    assert!(seen.contains("only-a") && !seen.contains("gpt-oss") && !seen.contains("\"new\""), "{seen}");
+    assert!(seen.contains("\"old\""), "the copy that stays here is listed: {seen}");
+    assert!(local.model("gpt-oss:120b-cloud").is_none());
+    assert!(Arc::ptr_eq(&local, &snapshot.lists(&Eligible::SHARED.without_cloud())), "made once");
 }

@@ -191,6 +191,7 @@ impl Entry {
             pool: self.pool,
             max_parallel: record.max_parallel,
             labels: Arc::new(record.labels.clone()),
+            organization: None,
             endpoint: self.at.endpoint.clone(),
             seen: self.seen.clone(),
             live: self.live.clone(),

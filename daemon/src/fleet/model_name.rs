@@ -59,7 +59,7 @@ pub fn names_cloud(name: &str) -> bool {
     tag == "cloud" || tag.ends_with("-cloud")
 }
 
-fn strip_defaults(name: &str) -> &str {
+pub(super) fn strip_defaults(name: &str) -> &str {
     let name = strip_prefix_ignore_case(name, "registry.ollama.ai/").unwrap_or(name);
     strip_prefix_ignore_case(name, "library/").unwrap_or(name)
 }

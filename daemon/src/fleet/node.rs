@@ -33,6 +33,8 @@ pub struct Node {
     pub max_parallel: u32,
     /// Labels.
     pub labels: Arc<BTreeMap<String, String>>,
+    /// Id of the organization it is assigned to alone; None is shared.
+    pub organization: Option<Arc<str>>,
     /// Where it is.
     pub endpoint: Arc<Endpoint>,
     /// What the last good check saw.

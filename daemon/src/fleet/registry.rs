@@ -85,7 +85,7 @@ impl Registry {
     }
 
     fn publish(&self, state: &State) {
-        self.hot.store(catalogue::build(&state.known(), state.strategy));
+        self.hot.store(catalogue::build(state.known(), state.strategy));
     }
 
     /// Runs `change` on one node and tells the world what came of it.

@@ -10,7 +10,7 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
-use super::{Lease, Node, Snapshot, model_name, nearest::nearest_models};
+use super::{Eligible, Lease, Node, Snapshot, model_name, nearest::nearest_models};
 
 /// What a request needs of a node.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub struct Want<'a> {
     pub ollama: Option<(u32, u32, u32)>,
     /// Whether `openai` nodes serve the route.
     pub openai: bool,
+    /// What of the fleet the caller may use.
+    pub eligible: &'a Eligible,
 }
 
 /// Why no node was chosen.
@@ -46,6 +48,15 @@ pub enum NoNode {
     /// There is no node at all.
     #[error("the gateway has no nodes")]
     Empty,
+    /// No node is for the caller's organization.
+    #[error("no node serves your organization; an administrator assigns one, or lets it use shared nodes")]
+    NotServed,
+    /// The caller's organization or key does not allow the model. Says nothing of whether there is one.
+    #[error("model '{0}' is not among those that this organization or key may use")]
+    NotAllowed(String),
+    /// The node would hand the prompt on to a third party, which the caller's organization does not allow.
+    #[error("model '{0}' runs at a third party, which this organization does not allow")]
+    Cloud(String),
 }
 
 fn nearest_text(nearest: &[String]) -> String {
@@ -71,7 +82,7 @@ impl Snapshot {
             Some(model) => {
                 model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
             }
-            None => self.choose_among(want, "", 0..self.nodes.len(), tried),
+            None => self.choose_among(want, "", self.admitted(want, 0..self.nodes.len()), tried),
         }
     }
 
@@ -82,13 +93,41 @@ impl Snapshot {
         normal: &str,
         tried: &[Arc<Node>],
     ) -> Result<Lease, NoNode> {
-        let ollama = self.ollama.get(normal).map_or(&[][..], |entry| &entry.nodes);
-        let openai = self.openai.get(model).map_or(&[][..], |entry| &entry.nodes);
-        if ollama.is_empty() && openai.is_empty() {
-            return Err(self.unknown(model));
+        // First of all, so that the answer is the same whether the fleet has the model or not.
+        if !want.eligible.allows_normal(normal) {
+            return Err(NoNode::NotAllowed(model.to_owned()));
         }
-        let having = ollama.iter().chain(openai).map(|at| usize::from(*at));
-        self.choose_among(want, normal, having, tried)
+        let entries = || [self.ollama.get(normal), self.openai.get(model)].into_iter().flatten();
+        let having = self.admitted(want, entries().flat_map(|entry| &entry.nodes).map(|at| usize::from(*at)));
+        if having.clone().next().is_none() {
+            return Err(self.unknown(want, model));
+        }
+        if want.eligible.cloud() {
+            return self.choose_among(want, normal, having, tried);
+        }
+        let handed_on =
+            |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
+        let here = having.filter(|at| !handed_on(at));
+        if here.clone().next().is_none() {
+            return Err(NoNode::Cloud(model.to_owned()));
+        }
+        self.choose_among(want, normal, here, tried)
+    }
+
+    /// Those of the nodes that may serve the caller.
+    fn admitted(
+        &self,
+        want: Want<'_>,
+        nodes: impl Iterator<Item = usize> + Clone,
+    ) -> impl Iterator<Item = usize> + Clone {
+        nodes.filter(move |at| self.nodes.get(*at).is_some_and(|node| want.eligible.admits(node)))
+    }
+
+    /// What to say to a caller whom no node serves.
+    fn nobody(&self, want: Want<'_>) -> Option<NoNode> {
+        let none = !self.nodes.iter().any(|node| want.eligible.admits(node));
+        // Whether others have nodes is none of an organization's business.
+        none.then(|| want.eligible.organization().map_or(NoNode::Empty, |_| NoNode::NotServed))
     }
 
     fn choose_among(
@@ -98,9 +137,6 @@ impl Snapshot {
         having: impl Iterator<Item = usize> + Clone,
         tried: &[Arc<Node>],
     ) -> Result<Lease, NoNode> {
-        if self.nodes.is_empty() {
-            return Err(NoNode::Empty);
-        }
         let serving = || having.clone().filter_map(|at| self.nodes.get(at)).filter(|n| serves(n, want));
         let candidates = || {
             serving()
@@ -138,7 +174,7 @@ impl Snapshot {
         if serving().next().is_some() {
             return Err(NoNode::Down);
         }
-        Err(NoNode::Unserved(self.why_unserved(having, want)))
+        Err(self.nobody(want).unwrap_or_else(|| NoNode::Unserved(self.why_unserved(having, want))))
     }
 
     fn measure(&self, node: &Node) -> u64 {
@@ -148,19 +184,23 @@ impl Snapshot {
         }
     }
 
-    fn unknown(&self, model: &str) -> NoNode {
-        if self.nodes.is_empty() {
-            return NoNode::Empty;
+    fn unknown(&self, want: Want<'_>, model: &str) -> NoNode {
+        if let Some(nobody) = self.nobody(want) {
+            return nobody;
         }
+        let eligible = want.eligible;
+        if !eligible.cloud() && model_name::names_cloud(model) {
+            return NoNode::Cloud(model.to_owned());
+        }
+        let entries = self.ollama.values().chain(self.openai.values()).filter(|e| self.has(e, eligible));
         // With nothing in the catalogue and nodes still to be heard of, nobody can say that the model is not
         // there: the client should come back, not give up.
-        if self.ollama.is_empty()
-            && self.openai.is_empty()
-            && self.nodes.iter().all(|n| n.pool == Pool::Standby)
+        if entries.clone().next().is_none()
+            && self.nodes.iter().filter(|n| eligible.admits(n)).all(|n| n.pool == Pool::Standby)
         {
             return NoNode::Down;
         }
-        let names = self.ollama.values().chain(self.openai.values()).map(|entry| &*entry.name);
+        let names = entries.map(|entry| &*entry.name).filter(|name| eligible.allows(name));
         NoNode::UnknownModel { model: model.to_owned(), nearest: nearest_models(model, names) }
     }
 

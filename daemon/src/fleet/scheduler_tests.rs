@@ -4,32 +4,14 @@ use std::sync::Arc;
 
 use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
+    organization::NodeAccess,
     strategy::Strategy,
 };
-use bytes::Bytes;
 
 use super::{NoNode, Want};
 use crate::fleet::{
-    Endpoint, Lease, Live, Node, Seen, Snapshot, address::NodeUrl, node::parse_version, snapshot::ModelEntry,
+    Eligible, Lease, Node, Seen, Snapshot, node::parse_version, snapshot::ModelEntry, testing::node,
 };
-
-fn node(name: &str) -> Node {
-    let url = NodeUrl::parse(&format!("http://{name}")).unwrap();
-    Node {
-        id: name.into(),
-        name: name.into(),
-        url: url.text.as_str().into(),
-        kind: NodeKind::Ollama,
-        admin_state: AdminState::Enabled,
-        pool: Pool::Active,
-        max_parallel: 0,
-        labels: Arc::default(),
-        endpoint: Arc::new(Endpoint::new(&url, None, None, false)),
-        seen: Arc::default(),
-        live: Arc::new(Live::default()),
-        revision: 1,
-    }
-}
 
 fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
     let parsed = parse_version(version).unwrap();
@@ -40,12 +22,7 @@ fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
 /// Every ollama node has `m:latest`, every openai node `M`.
 fn snapshot(nodes: Vec<Node>) -> Snapshot {
     let with = |kind| (0_u16..).zip(&nodes).filter(|(_, n)| n.kind == kind).map(|(at, _)| at).collect();
-    let entry = |name: &str, nodes: Vec<u16>| ModelEntry {
-        name: name.into(),
-        nodes,
-        cloud: false,
-        openai_object: Bytes::new(),
-    };
+    let entry = |name: &str, nodes: Vec<u16>| ModelEntry { name: name.into(), nodes, cloud: Vec::new() };
     let ollama = entry("m:latest", with(NodeKind::Ollama));
     let openai = entry("M", with(NodeKind::Openai));
     let mut snapshot = Snapshot { nodes: nodes.into_iter().map(Arc::new).collect(), ..Snapshot::default() };
@@ -58,7 +35,8 @@ fn snapshot(nodes: Vec<Node>) -> Snapshot {
     snapshot
 }
 
-const WANT: Want<'static> = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: true };
+const WANT: Want<'static> =
+    Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: true, eligible: &Eligible::ALL };
 
 fn name(lease: &Lease) -> &str {
     &lease.node().name
@@ -176,7 +154,7 @@ fn kinds_and_versions_decide_who_serves_a_route() {
     assert_eq!(names, ["a", "vllm"], "M is m:latest on ollama nodes and M on openai nodes");
     assert_eq!(name(&fleet.choose(Want { openai: false, ..exact }, &[]).unwrap()), "a");
     assert_eq!(name(&fleet.choose(Want { ollama: None, ..exact }, &[]).unwrap()), "vllm");
-    let neither = Want { ollama: None, openai: false, model: None };
+    let neither = Want { ollama: None, openai: false, model: None, ..WANT };
     assert!(matches!(fleet.choose(neither, &[]).unwrap_err(), NoNode::Unserved(_)));
 }
 
@@ -205,4 +183,105 @@ fn leases_balance_under_threads_and_never_pass_a_bound() {
     let taken: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
     assert!(fleet.nodes.iter().all(|n| n.live.active() == 0));
     assert_eq!(fleet.nodes.iter().map(|n| n.live.requests()).sum::<u64>(), taken);
+}
+
+fn of(organization: &str, access: &NodeAccess, models: &[&str], cloud: bool) -> Eligible {
+    let models: Vec<String> = models.iter().map(|m| (*m).to_owned()).collect();
+    Eligible::of(organization, access, &models, cloud)
+}
+
+/// `shared`, and one node of each of two organizations; each has `m`, and a model of its own name.
+fn tenants() -> Snapshot {
+    let owned = |owner: &str| Node { organization: Some(owner.into()), ..node(owner) };
+    let mut fleet = snapshot(vec![owned("acme"), owned("other"), node("shared")]);
+    for (at, name) in [(0, "acme-own"), (1, "other-own"), (2, "shared-own")] {
+        let entry = ModelEntry { name: name.into(), nodes: vec![at], cloud: Vec::new() };
+        fleet.ollama.insert(format!("{name}:latest").into(), entry);
+    }
+    fleet
+}
+
+#[test]
+fn an_organization_is_served_by_its_nodes_alone_and_hears_of_no_others() {
+    let fleet = tenants();
+    let cases = [
+        (of("acme", &NodeAccess::Exclusive, &[], true), "acme"),
+        (of("other", &NodeAccess::Exclusive, &[], true), "other"),
+        (of("acme", &NodeAccess::Shared, &[], true), "shared"),
+        (Eligible::SHARED, "shared"),
+    ];
+    for (eligible, here) in &cases {
+        let want = Want { eligible, ..WANT };
+        let leases: Vec<Lease> = (0..6).map(|_| fleet.choose(want, &[]).unwrap()).collect();
+        assert!(leases.iter().all(|lease| name(lease) == *here), "{eligible:?}");
+        assert_eq!(name(&fleet.choose(Want { model: None, ..want }, &[]).unwrap()), *here);
+        for node in ["acme", "other", "shared"] {
+            let model = format!("{node}-own");
+            let chosen = fleet.choose(Want { model: Some(&model), ..want }, &[]);
+            assert_eq!(fleet.known(&model, eligible).is_some(), node == *here, "{model}");
+            if node == *here {
+                assert!(chosen.is_ok());
+                continue;
+            }
+            let NoNode::UnknownModel { nearest, .. } = chosen.unwrap_err() else { panic!("{model}") };
+            let own = format!("{here}-own");
+            assert!(nearest.iter().all(|like| *like == own || like == "m:latest"), "{nearest:?}");
+        }
+        let newest = Want { ollama: Some((99, 0, 0)), ..want };
+        let mut seen = snapshot(
+            fleet.nodes.iter().map(|n| Node { seen: seen("0.1.0", &[]), ..Node::clone(n) }).collect(),
+        );
+        seen.strategy = Strategy::LowestLatency;
+        let unserved = seen.choose(newest, &[]).unwrap_err().to_string();
+        for node in ["acme", "other", "shared"] {
+            assert_eq!(unserved.contains(node), node == *here, "{unserved}");
+        }
+    }
+}
+
+#[test]
+fn an_organization_without_nodes_is_told_so_whatever_others_have() {
+    let nowhere = of("third", &NodeAccess::Exclusive, &[], true);
+    for fleet in [tenants(), Snapshot::default()] {
+        for model in [Some("m"), Some("acme-own"), Some("nothing"), None] {
+            let refused = fleet.choose(Want { model, eligible: &nowhere, ..WANT }, &[]).unwrap_err();
+            assert_eq!(refused, NoNode::NotServed);
+        }
+    }
+}
+
+#[test]
+fn models_off_the_list_are_refused_alike_whether_there_or_not() {
+    let fleet = tenants();
+    let acme = of("acme", &NodeAccess::Exclusive, &["acme*"], true);
+    for model in ["m", "nothing", "other-own"] {
+        let refused = fleet.choose(Want { model: Some(model), eligible: &acme, ..WANT }, &[]).unwrap_err();
+        assert_eq!(refused, NoNode::NotAllowed(model.into()));
+    }
+    assert!(fleet.choose(Want { model: Some("Acme-Own"), eligible: &acme, ..WANT }, &[]).is_ok());
+    let unknown = fleet.choose(Want { model: Some("acme-o"), eligible: &acme, ..WANT }, &[]).unwrap_err();
+    assert_eq!(unknown, NoNode::UnknownModel { model: "acme-o".into(), nearest: vec!["acme-own".into()] });
+}
+
+#[test]
+fn cloud_models_are_served_only_to_those_who_may_and_never_by_a_node_that_hands_them_on() {
+    let mut fleet = snapshot(vec![node("a"), node("b")]);
+    for (name, cloud) in [("alias:latest", vec![0, 1]), ("half:latest", vec![0])] {
+        fleet.ollama.insert(name.into(), ModelEntry { name: name.into(), nodes: vec![0, 1], cloud });
+    }
+    let local = of("acme", &NodeAccess::Shared, &[], false);
+    let choose = |model, eligible| fleet.choose(Want { model: Some(model), eligible, ..WANT }, &[]);
+    for model in ["alias", "ALIAS:latest"] {
+        assert_eq!(choose(model, &local).unwrap_err(), NoNode::Cloud(model.into()));
+        assert!(choose(model, &Eligible::ALL).is_ok());
+    }
+    for model in ["gpt-oss:cloud", "gpt-oss:120b-CLOUD"] {
+        assert_eq!(choose(model, &local).unwrap_err(), NoNode::Cloud(model.into()), "not even known");
+    }
+    for _ in 0..6 {
+        assert_eq!(name(&choose("half", &local).unwrap()), "b");
+    }
+    let tried = [fleet.nodes[1].clone()];
+    let want = Want { model: Some("half"), eligible: &local, ..WANT };
+    assert_eq!(fleet.choose(want, &tried).unwrap_err(), NoNode::Down, "a retry does not go there either");
 }

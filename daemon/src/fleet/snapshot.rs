@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use aivonx_protocol::strategy::Strategy;
 use arc_swap::{ArcSwap, Guard};
-use bytes::Bytes;
 
-use super::{Node, model_name};
+use super::{
+    Eligible, Node,
+    catalogue::Known,
+    lists::{Lists, ListsFor},
+    model_name,
+};
 use crate::table::Map;
 
 /// The fleet at one moment.
@@ -20,14 +24,10 @@ pub struct Snapshot {
     pub ollama: Map<Box<str>, ModelEntry>,
     /// Models of `openai` nodes, by exact name.
     pub openai: Map<Box<str>, ModelEntry>,
-    /// Answer to `GET /api/tags`, made once per snapshot.
-    pub tags: Bytes,
-    /// Answer to `GET /api/ps`.
-    pub ps: Bytes,
-    /// Answer to `GET /v1/models` in OpenAI's shape.
-    pub models: Bytes,
     /// Lowest version among active ollama nodes, for `GET /api/version`.
     pub version: Option<Box<str>>,
+    pub(super) known: Vec<Known>,
+    pub(super) lists: ListsFor,
 }
 
 /// One model and where it is.
@@ -37,17 +37,28 @@ pub struct ModelEntry {
     pub name: Arc<str>,
     /// Indexes into [`Snapshot::nodes`], whatever the nodes' state.
     pub nodes: Vec<u16>,
-    /// Whether any of them hands prompts on to a third party.
-    pub cloud: bool,
-    /// The entry of `GET /v1/models/:model` in OpenAI's shape.
-    pub openai_object: Bytes,
+    /// Those of them that hand its prompts on to a third party.
+    pub cloud: Vec<u16>,
 }
 
 impl Snapshot {
-    /// The catalogue's name for what a client calls `name`.
+    /// The catalogue's name for what a client calls `name`, if a node that may serve the client has it.
     #[must_use]
-    pub fn known(&self, name: &str) -> Option<&ModelEntry> {
-        model_name::with_normal(name, |normal| self.ollama.get(normal)).or_else(|| self.openai.get(name))
+    pub fn known(&self, name: &str, eligible: &Eligible) -> Option<&ModelEntry> {
+        let here = |entry: &&ModelEntry| self.has(entry, eligible);
+        let ollama = model_name::with_normal(name, |normal| self.ollama.get(normal)).filter(here);
+        ollama.or_else(|| self.openai.get(name).filter(here))
+    }
+
+    /// The answers to `GET /api/tags` and its like for a caller who may use what `eligible` says.
+    #[must_use]
+    pub fn lists(&self, eligible: &Eligible) -> Arc<Lists> {
+        self.lists.get(&self.known, eligible)
+    }
+
+    /// Whether a node that may serve the caller has the model, whatever the node's state.
+    pub(super) fn has(&self, entry: &ModelEntry, eligible: &Eligible) -> bool {
+        entry.nodes.iter().filter_map(|at| self.nodes.get(usize::from(*at))).any(|n| eligible.admits(n))
     }
 }
 

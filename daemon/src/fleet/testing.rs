@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody};
@@ -24,6 +25,28 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+
+use super::{Endpoint, Live, Node, Seen, address::NodeUrl};
+
+/// An active Ollama node for the data path, of which nothing is known.
+pub(crate) fn node(name: &str) -> Node {
+    let url = NodeUrl::parse(&format!("http://{name}")).unwrap();
+    Node {
+        id: name.into(),
+        name: name.into(),
+        url: url.text.as_str().into(),
+        kind: NodeKind::Ollama,
+        admin_state: AdminState::Enabled,
+        pool: Pool::Active,
+        max_parallel: 0,
+        labels: Arc::default(),
+        organization: None,
+        endpoint: Arc::new(Endpoint::new(&url, None, None, false)),
+        seen: Arc::new(Seen::default()),
+        live: Arc::new(Live::default()),
+        revision: 1,
+    }
+}
 
 /// What a fake node was asked.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use crate::{
         Dialect, Meter, Peek,
         route::{Forward, Stream},
     },
-    fleet::{Node, Want},
+    fleet::{Eligible, Node, Want},
 };
 
 /// Everything an attempt needs.
@@ -46,7 +46,7 @@ pub(super) async fn forward(
         if call.route.ask_usage && streaming { call.peek.with_usage(&call.body.segments) } else { None };
     let strip = spliced.is_some();
     let body = spliced.as_deref().unwrap_or(&call.body.segments);
-    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai };
+    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: &Eligible::ALL };
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     flight.allow_total(worker.now(), settings.total);

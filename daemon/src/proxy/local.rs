@@ -12,18 +12,27 @@ use super::{
 };
 use crate::{
     api::{Dialect, route::Local},
-    fleet::{NoNode, Node, Snapshot},
+    fleet::{Eligible, NoNode, Node, Snapshot},
 };
 use aivonx_protocol::node::{AdminState, Pool};
 
 const RUNNING: &str = "Ollama is running";
 
+/// What was asked beside the path's pattern.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) dialect: Dialect,
+    /// The variable part of the path.
+    pub(super) parameter: Option<&'a str>,
+    pub(super) query: Option<&'a str>,
+}
+
+/// Answers `what` for a caller who may use what `eligible` says.
 pub(super) async fn answer(
     cx: &ConnContext,
     what: Local,
-    dialect: Dialect,
-    parameter: Option<&str>,
-    query: Option<&str>,
+    asked: Asked<'_>,
+    eligible: &Eligible,
 ) -> Result<Answer, Refusal> {
     if what == Local::Metrics {
         return metrics(cx).await;
@@ -39,17 +48,18 @@ pub(super) async fn answer(
             let version = snapshot.version.as_deref().ok_or(NoNode::Down)?;
             ok(json!({ "version": version }).to_string().into())
         }
-        Local::Tags => ok(snapshot.tags.clone()),
-        Local::Ps => ok(snapshot.ps.clone()),
-        Local::Models if dialect == Dialect::Anthropic => ok(anthropic_models(&snapshot.models)),
-        Local::Models => ok(snapshot.models.clone()),
+        Local::Tags => ok(snapshot.lists(eligible).tags.clone()),
+        Local::Ps => ok(snapshot.lists(eligible).ps.clone()),
+        Local::Models if asked.dialect == Dialect::Anthropic => {
+            ok(anthropic_models(&snapshot.lists(eligible).models))
+        }
+        Local::Models => ok(snapshot.lists(eligible).models.clone()),
         Local::Model => {
-            let name = parameter.unwrap_or_default();
-            let entry = snapshot.known(name).ok_or_else(|| {
+            let name = asked.parameter.unwrap_or_default();
+            let object = snapshot.lists(eligible).model(name).cloned().ok_or_else(|| {
                 Refusal::NoNode(NoNode::UnknownModel { model: name.to_owned(), nearest: Vec::new() })
             })?;
-            let object = entry.openai_object.clone();
-            ok(if dialect == Dialect::Anthropic {
+            ok(if asked.dialect == Dialect::Anthropic {
                 anthropic_model(&object).to_string().into()
             } else {
                 object
@@ -60,7 +70,7 @@ pub(super) async fn answer(
         }
         Local::Ready => ready(*shared.phase.borrow(), &snapshot),
         Local::ProxyState => ok(proxy_state(&snapshot).to_string().into()),
-        Local::ActiveRequests => ok(active_requests(&snapshot, node_id(query)).to_string().into()),
+        Local::ActiveRequests => ok(active_requests(&snapshot, node_id(asked.query)).to_string().into()),
         Local::Metrics => return Err(Refusal::Internal("metrics are answered above")),
     })
 }

@@ -20,6 +20,7 @@ use crate::{
         Dialect, Peek,
         route::{self, Action, Route},
     },
+    fleet::Eligible,
     telemetry::access::Outcome,
 };
 
@@ -84,7 +85,10 @@ async fn layers(
     }
     let forwarded = match route.action {
         Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
-        Action::Local(what) => return local::answer(cx, what, dialect, parameter, head.uri.query()).await,
+        Action::Local(what) => {
+            let asked = local::Asked { dialect, parameter, query: head.uri.query() };
+            return local::answer(cx, what, asked, &Eligible::ALL).await;
+        }
         Action::Forward(forward) => Some(forward),
         Action::Pull | Action::Delete => None,
     };
@@ -138,7 +142,8 @@ fn authorize(cx: &ConnContext, route: &Route) -> Result<(), Refusal> {
 /// Puts the model into the record, under the catalogue's name and only if the fleet knows it.
 fn name_model(exchange: &mut Exchange, peek: &Peek, legacy: bool) -> Result<(), Refusal> {
     let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
-    let known = exchange.worker.shared.hot.load().known(model).map(|entry| entry.name.clone());
+    let known =
+        exchange.worker.shared.hot.load().known(model, &Eligible::ALL).map(|entry| entry.name.clone());
     exchange.record.model = known;
     Ok(())
 }
