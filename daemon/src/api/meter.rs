@@ -2,12 +2,13 @@
 //! nothing but the unfinished line (useless to a client, and not to be followed by an error in mid-line),
 //! and takes out the usage chunk a client did not ask for.
 
-use std::{collections::VecDeque, sync::LazyLock};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::{memmem, memrchr};
 
 use super::{
+    pieces::Pieces,
     route::Stream,
     usage::{EventData, OllamaLine, Usage, of_tail},
 };
@@ -76,10 +77,10 @@ impl Meter {
     }
 
     /// Takes a chunk from the node and puts what goes to the client into `out`.
-    pub fn pass(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+    pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
         let Shape::Lines(kind) = self.shape else {
             self.keep_tail(&chunk);
-            out.push_back(chunk);
+            out.push(chunk);
             return;
         };
         let Some(last) = memrchr(b'\n', &chunk) else {
@@ -105,16 +106,16 @@ impl Meter {
         }
     }
 
-    fn hold(&mut self, part: &[u8], out: &mut VecDeque<Bytes>) {
+    fn hold(&mut self, part: &[u8], out: &mut Pieces) {
         if self.blind && !self.at_line_start {
-            out.push_back(Bytes::copy_from_slice(part));
+            out.push(Bytes::copy_from_slice(part));
             return;
         }
         self.held.extend_from_slice(part);
         if self.held.len() > LONGEST_LINE {
             self.blind = true;
             self.at_line_start = false;
-            out.push_back(Bytes::from(std::mem::take(&mut self.held)));
+            out.push(Bytes::from(std::mem::take(&mut self.held)));
         }
     }
 
@@ -129,19 +130,19 @@ impl Meter {
     }
 
     /// Passes on complete lines.
-    fn lines(&mut self, kind: Stream, lines: Bytes, out: &mut VecDeque<Bytes>) {
+    fn lines(&mut self, kind: Stream, lines: Bytes, out: &mut Pieces) {
         match kind {
             Stream::Ndjson => self.ndjson(&lines),
             _ if self.strip && (self.skip_blank || has_usage(&lines)) => {
                 let kept = self.without_usage(kind, &lines);
                 if !kept.is_empty() {
-                    out.push_back(Bytes::from(kept));
+                    out.push(Bytes::from(kept));
                 }
                 return;
             }
             _ => self.events(kind, &lines),
         }
-        out.push_back(lines);
+        out.push(lines);
     }
 
     fn ndjson(&mut self, lines: &[u8]) {
@@ -212,7 +213,7 @@ impl Meter {
 
     /// Called when the node's answer is over, cleanly or not: passes on what was held back, if it can be of
     /// use, and says whether the answer was complete.
-    pub fn finish(&mut self, clean: bool, out: &mut VecDeque<Bytes>) -> End {
+    pub fn finish(&mut self, clean: bool, out: &mut Pieces) -> End {
         let Shape::Lines(kind) = self.shape else {
             self.usage = of_tail(&self.tail);
             return if clean { End::Complete } else { End::Cut };
@@ -300,17 +301,15 @@ fn ends_stream(kind: Stream, line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::{End, Meter};
-    use crate::api::{route::Stream, usage::Usage};
+    use crate::api::{pieces::Pieces, route::Stream, usage::Usage};
 
     fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, End, Usage) {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        let mut out = VecDeque::new();
+        let mut out = Pieces::default();
         let mut start = 0;
         for cut in cuts.iter().copied().chain([text.len()]) {
             if cut > start {
@@ -319,7 +318,7 @@ mod tests {
             }
         }
         let end = meter.finish(clean, &mut out);
-        let all: Vec<u8> = out.iter().flat_map(|b| b.to_vec()).collect();
+        let all: Vec<u8> = std::iter::from_fn(|| out.pop()).flatten().collect();
         (String::from_utf8(all).unwrap(), end, meter.usage())
     }
 

@@ -5,10 +5,12 @@ pub mod escape;
 pub mod json;
 pub mod meter;
 pub mod peek;
+pub mod pieces;
 pub mod route;
 pub mod usage;
 
 pub use dialect::Dialect;
 pub use meter::Meter;
 pub use peek::Peek;
+pub use pieces::Pieces;
 pub use route::Route;

@@ -2,7 +2,6 @@
 //! error, and whatever happens the node's place, the connection and the record are settled exactly once.
 
 use std::{
-    collections::VecDeque,
     io,
     sync::atomic::Ordering,
     task::{Context, Poll},
@@ -19,7 +18,7 @@ use super::{
     worker::Watched,
 };
 use crate::{
-    api::{Dialect, Meter, meter::End},
+    api::{Dialect, Meter, Pieces, meter::End},
     fleet::Lease,
     telemetry::access::Outcome,
 };
@@ -33,7 +32,7 @@ pub(super) struct Relay {
     lease: Option<Lease>,
     /// Put in by the stack once the head is complete.
     pub(super) exchange: Option<Exchange>,
-    out: VecDeque<Bytes>,
+    out: Pieces,
     /// The length is fixed by `Content-Length`, so nothing can be appended.
     sized: bool,
     over: bool,
@@ -66,7 +65,7 @@ impl Relay {
             flight: setup.flight,
             lease: Some(setup.lease),
             exchange: None,
-            out: VecDeque::new(),
+            out: Pieces::default(),
             sized: setup.sized,
             over: false,
             cut: false,
@@ -100,7 +99,7 @@ impl Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         loop {
-            if let Some(bytes) = self.out.pop_front() {
+            if let Some(bytes) = self.out.pop() {
                 return Poll::Ready(Some(Ok(self.count(bytes))));
             }
             if self.over {
@@ -183,7 +182,7 @@ impl Relay {
             if end == End::Cut || self.sized {
                 self.cut = true;
             } else {
-                self.out.push_back(self.dialect.stream_error(message, exchange.id()));
+                self.out.push(self.dialect.stream_error(message, exchange.id()));
             }
         }
         if self.out.is_empty() {
