@@ -3,6 +3,7 @@
 //! The files about one credential each ([`password`], [`totp`], [`code`], [`opaque`], [`api_key`], [`jwt`],
 //! [`lockout`]) are pure: they know neither store nor clock nor network, and are told the time.
 
+mod account_error;
 mod actor;
 pub mod api_key;
 pub mod code;
@@ -12,7 +13,13 @@ pub mod opaque;
 pub mod password;
 pub mod password_rules;
 mod random;
+pub mod refresh;
+pub mod second_factor;
+pub mod signer;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod totp;
 
+pub use account_error::AccountError;
 pub use actor::{Actor, Source};
 pub use random::NoRandom;

@@ -1,0 +1,57 @@
+//! What the tests of this part stand on: a store in a directory of its own, and users in it.
+
+use aivonx_protocol::user::Role;
+use tempfile::TempDir;
+
+use crate::{
+    config::StoreOptions,
+    secrets::{MasterKey, Vault},
+    store::{Store, UserRecord},
+};
+
+/// A store that lasts as long as this.
+pub(crate) struct Stand {
+    _dir: TempDir,
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+}
+
+pub(crate) async fn stand() -> Stand {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        cache_bytes: 16 << 20,
+        snapshots: 1,
+        snapshot_interval: std::time::Duration::from_secs(3600),
+        open_deadline: std::time::Duration::from_secs(60),
+    };
+    let store = Store::open(dir.path(), &options).await.unwrap();
+    let master = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();
+    let vault = Vault::open(master, &store).await.unwrap();
+    Stand { _dir: dir, store, vault }
+}
+
+impl Stand {
+    /// A member without an organization, with a password hash or none.
+    pub(crate) async fn user(&self, name: &str, password: Option<String>) -> UserRecord {
+        let record = UserRecord {
+            id: String::new(),
+            name: name.to_owned(),
+            display_name: None,
+            email: None,
+            role: Role::Auditor,
+            organization: None,
+            enabled: true,
+            password,
+            password_changed: 0,
+            must_change_password: false,
+            totp: None,
+            backup_codes: Vec::new(),
+            reset: None,
+            epoch: 1,
+            last_login: None,
+            created: 0,
+            revision: 0,
+        };
+        self.store.users().insert(record).await.unwrap()
+    }
+}
