@@ -1,14 +1,18 @@
 //! Who may do what: organizations, users, roles, passwords, second factors, API keys, tokens, lockout.
 //!
 //! The files about one credential each ([`password`], [`totp`], [`code`], [`opaque`], [`api_key`], [`jwt`],
-//! [`lockout`]) are pure: they know neither store nor clock nor network, and are told the time.
+//! [`lockout`]) are pure: they know neither store nor clock nor network, and are told the time. [`Identity`] is
+//! the service over them and the store; the data path reads its [`Snapshot`] and nothing else.
 
 mod account_error;
 mod actor;
 pub mod api_key;
+mod caller;
 pub mod code;
+mod error;
 pub mod jwt;
 pub mod lockout;
+pub mod material;
 pub mod opaque;
 pub mod password;
 pub mod password_rules;
@@ -18,8 +22,14 @@ pub mod second_factor;
 pub mod signer;
 #[cfg(test)]
 pub(crate) mod testing;
+mod service;
+pub mod snapshot;
 pub mod totp;
 
 pub use account_error::AccountError;
 pub use actor::{Actor, Source};
+pub use caller::{Caller, NotKnown, Renewal};
+pub use error::IdentityError;
 pub use random::NoRandom;
+pub use service::{Counters, Hot, Identity};
+pub use snapshot::Snapshot;

@@ -1,0 +1,240 @@
+//! The service: what everything here shares, and the snapshot that follows the store.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aivonx_protocol::UnixMillis;
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::{Notify, broadcast::error::RecvError, mpsc, watch};
+
+use super::{
+    IdentityError, Renewal, material,
+    password::Hasher,
+    snapshot::{Records, Snapshot},
+};
+use crate::{
+    audit::Audit,
+    secrets::Vault,
+    store::{Noun, Reach, Store},
+};
+
+/// Keys to be renewed that may wait; further ones are renewed at their next use.
+const RENEWALS: usize = 1024;
+/// Pause after a snapshot could not be built.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The snapshot in force.
+pub struct Hot(ArcSwap<Snapshot>);
+
+impl Hot {
+    /// The snapshot now. Cheap; not to be kept.
+    #[must_use]
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.0.load()
+    }
+
+    /// The snapshot now, to be kept.
+    #[must_use]
+    pub fn full(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+}
+
+impl fmt::Debug for Hot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hot")
+    }
+}
+
+/// What metrics tell. Since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Logins refused for a wrong name, password or code.
+    pub login_failures: AtomicU64,
+    /// Locks that fell.
+    pub lockouts: AtomicU64,
+    /// Requests refused for want of a valid credential or permission.
+    pub denials: AtomicU64,
+    /// Attempts to reach another organization's records.
+    pub cross_organization: AtomicU64,
+}
+
+/// Identity: one per daemon.
+pub struct Identity {
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) audit: Audit,
+    pub(crate) hasher: Hasher,
+    /// What metrics tell.
+    pub counters: Counters,
+    hot: Arc<Hot>,
+    /// Number of the newest rebuild asked for.
+    asked: AtomicU64,
+    /// Number of the newest rebuild done.
+    built: watch::Sender<u64>,
+    wake: Notify,
+    renewals: mpsc::Sender<Renewal>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Reads everything, makes the daemon's own keys if there are none, and follows the store from then on.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub async fn open(
+        store: Store,
+        vault: Vault,
+        audit: Audit,
+        hasher: Hasher,
+    ) -> Result<Arc<Self>, IdentityError> {
+        let mut changes = store.subscribe();
+        let first = read(&store, &vault, None).await?;
+        let (renewals, mut renew) = mpsc::channel(RENEWALS);
+        let identity = Arc::new(Self {
+            store,
+            vault,
+            audit,
+            hasher,
+            counters: Counters::default(),
+            hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
+            asked: AtomicU64::new(0),
+            built: watch::channel(0).0,
+            wake: Notify::new(),
+            renewals,
+        });
+        let weak = Arc::downgrade(&identity);
+        tokio::spawn(async move {
+            loop {
+                let ours = match changes.recv().await {
+                    Ok(change) => matches!(
+                        change.noun,
+                        Noun::Organization | Noun::User | Noun::Key | Noun::Session | Noun::Secret
+                    ),
+                    Err(RecvError::Lagged(_)) => true,
+                    Err(RecvError::Closed) => return,
+                };
+                let Some(identity) = weak.upgrade() else { return };
+                if ours {
+                    identity.ask();
+                }
+            }
+        });
+        let weak = Arc::downgrade(&identity);
+        tokio::spawn(async move {
+            while let Some(identity) = weak.upgrade() {
+                identity.rebuild().await;
+                identity.asked_more().await;
+            }
+        });
+        let weak = Arc::downgrade(&identity);
+        tokio::spawn(async move {
+            while let Some(renewal) = renew.recv().await {
+                let Some(identity) = weak.upgrade() else { return };
+                identity.renew(renewal).await;
+            }
+        });
+        Ok(identity)
+    }
+
+    /// The snapshots.
+    #[must_use]
+    pub fn hot(&self) -> &Arc<Hot> {
+        &self.hot
+    }
+
+    /// Whether there is an administrator.
+    #[must_use]
+    pub fn is_set_up(&self) -> bool {
+        self.hot.load().is_set_up()
+    }
+
+    /// Returns once the snapshot has every change that was durable before the call: what a reply promises must
+    /// hold for the next request.
+    pub async fn settle(&self) {
+        let wanted = self.ask();
+        let mut built = self.built.subscribe();
+        // The sender lives as long as `self`.
+        let _ = built.wait_for(|built| *built >= wanted).await;
+    }
+
+    /// Has a key written under the newest pepper. Never blocks.
+    pub fn renewal(&self, renewal: Renewal) {
+        // Full: the key's next use asks again.
+        let _ = self.renewals.try_send(renewal);
+    }
+
+    fn ask(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake.notify_one();
+        number
+    }
+
+    async fn asked_more(&self) {
+        while *self.built.borrow() >= self.asked.load(Ordering::Acquire) {
+            self.wake.notified().await;
+        }
+    }
+
+    async fn rebuild(&self) {
+        let asked = self.asked.load(Ordering::Acquire);
+        let old = self.hot.full();
+        match read(&self.store, &self.vault, Some(&old)).await {
+            Ok(new) => {
+                let new = Arc::new(new);
+                self.hot.0.store(new.clone());
+                old.withdraw_for(&new);
+                self.built.send_replace(asked);
+            }
+            Err(error) => {
+                // Who waits for it waits on: an answer now would promise what is not so.
+                tracing::error!(event = "identity_stale", %error, "users and keys cannot be read; the old ones stay");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    async fn renew(&self, renewal: Renewal) {
+        let Renewal { key, found, pepper, hash } = renewal;
+        let written = self
+            .store
+            .keys()
+            .update(&Reach::All, &key, None, move |record| {
+                // Rotated or renewed in the meantime: nothing to do.
+                if record.pepper == found {
+                    (record.pepper, record.hash) = (pepper, hash);
+                }
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(event = "renewal_failed", %error, "an API credential stays under its old pepper");
+        }
+    }
+}
+
+async fn read(store: &Store, vault: &Vault, old: Option<&Snapshot>) -> Result<Snapshot, IdentityError> {
+    let material = material::load(store, vault, now()).await?;
+    let records = Records {
+        organizations: store.organizations().list(&Reach::All).await?,
+        users: store.users().list(&Reach::All).await?,
+        keys: store.keys().list(&Reach::All).await?,
+        sessions: store.sessions().list(&Reach::All).await?,
+    };
+    Ok(Snapshot::build(records, material, old))
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now() -> UnixMillis {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}

@@ -1,0 +1,429 @@
+//! Who may do what, as the data path and the control socket read it: immutable, rebuilt whole whenever a record
+//! changes.
+//!
+//! What outlives a rebuild are the [`Live`] marks: a request under way holds the mark of its key, user and
+//! organization, and ends when one of them is withdrawn.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use aivonx_protocol::{
+    UnixMillis,
+    key::KeyScope,
+    organization::NodeAccess,
+    user::Role,
+};
+use ipnet::IpNet;
+
+use super::material::Material;
+use crate::{
+    store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord},
+    telemetry::access::Subject,
+};
+
+/// Whether something may still be used, shared by everything that uses it.
+#[derive(Debug, Default)]
+pub struct Live {
+    ended: AtomicBool,
+    used: AtomicU64,
+}
+
+impl Live {
+    /// Whether it was withdrawn.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Remembers a use.
+    pub fn touch(&self, now: UnixMillis) {
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// When it was last used since the start.
+    #[must_use]
+    pub fn last_used(&self) -> Option<UnixMillis> {
+        Some(self.used.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An organization.
+#[derive(Debug)]
+pub struct Organization {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its slug.
+    pub slug: Arc<str>,
+    /// Whether its users and keys may do anything.
+    pub enabled: bool,
+    /// Whether its users must use two-factor authentication.
+    pub require_totp: bool,
+    /// Globs of the models it may use; empty allows all.
+    pub models: Vec<String>,
+    /// Which nodes serve it.
+    pub nodes: NodeAccess,
+    /// Whether cloud models are allowed.
+    pub cloud_models: bool,
+    /// Ends when it is disabled or removed.
+    pub live: Arc<Live>,
+}
+
+/// A user.
+#[derive(Debug)]
+pub struct User {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: Role,
+    /// Its organization.
+    pub organization: Option<Arc<Organization>>,
+    /// Whether it may do anything: itself and its organization are enabled.
+    pub enabled: bool,
+    /// Sessions and tokens of an older epoch are void.
+    pub epoch: u64,
+    /// Whether two-factor authentication is set up.
+    pub totp: bool,
+    /// Whether the password must be changed first.
+    pub must_change_password: bool,
+    /// Ends when it is disabled or removed, or its epoch rises.
+    pub live: Arc<Live>,
+    /// As records of finished requests name it.
+    pub subject: Arc<Subject>,
+}
+
+/// What a key or user may do over HTTP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self(0b1111);
+
+    const fn bit(scope: KeyScope) -> u8 {
+        match scope {
+            KeyScope::Infer => 1,
+            KeyScope::ModelsRead => 2,
+            KeyScope::ModelsWrite => 4,
+            KeyScope::AdminRead => 8,
+        }
+    }
+
+    /// These scopes, and what they imply.
+    #[must_use]
+    pub fn of(scopes: &[KeyScope]) -> Self {
+        let bits = scopes.iter().fold(0, |bits, scope| bits | Self::bit(*scope));
+        Self(if bits & Self::bit(KeyScope::Infer) != 0 { bits | Self::bit(KeyScope::ModelsRead) } else { bits })
+    }
+
+    /// What a user of `role` may do with an access token.
+    #[must_use]
+    pub fn of_role(role: Role) -> Self {
+        use KeyScope::{AdminRead, Infer, ModelsRead, ModelsWrite};
+        match role {
+            Role::Superadmin => Self::ALL,
+            Role::Operator => Self::of(&[Infer, ModelsRead, ModelsWrite, AdminRead]),
+            Role::Auditor => Self::of(&[ModelsRead, AdminRead]),
+            Role::OrgAdmin | Role::Member => Self::of(&[Infer, ModelsRead]),
+        }
+    }
+
+    /// Whether `scope` is among them.
+    #[must_use]
+    pub fn has(self, scope: KeyScope) -> bool {
+        self.0 & Self::bit(scope) != 0
+    }
+}
+
+/// An API key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its organization.
+    pub organization: Option<Arc<Organization>>,
+    /// The user it acts for.
+    pub user: Option<Arc<User>>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Globs of the models it may use; empty allows what its organization may.
+    pub models: Vec<String>,
+    /// Networks it may be used from; empty is anywhere.
+    pub networks: Vec<IpNet>,
+    /// From when on it is worth nothing; `u64::MAX` is never.
+    pub expires: UnixMillis,
+    /// Number of the pepper of its present hash.
+    pub pepper: u32,
+    /// Its user and organization, where there are any, are enabled.
+    pub enabled: bool,
+    /// Ends when it is revoked or removed.
+    pub live: Arc<Live>,
+    /// As records of finished requests name it.
+    pub subject: Arc<Subject>,
+}
+
+impl Key {
+    /// Whether it, its user or its organization was withdrawn.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.live.ended()
+            || self.user.as_ref().is_some_and(|user| user.live.ended())
+            || self.organization.as_ref().is_some_and(|organization| organization.live.ended())
+    }
+}
+
+/// A way to a key: its present secret, or the one before a rotation.
+#[derive(Debug, Clone)]
+struct Found {
+    key: Arc<Key>,
+    until: UnixMillis,
+}
+
+/// Everything, as of one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    organizations: HashMap<Arc<str>, Arc<Organization>>,
+    slugs: HashMap<Arc<str>, Arc<Organization>>,
+    users: HashMap<Arc<str>, Arc<User>>,
+    names: HashMap<Arc<str>, Arc<User>>,
+    keys: HashMap<Arc<str>, Arc<Key>>,
+    hashes: HashMap<[u8; 32], Found>,
+    sessions: HashMap<Arc<str>, Arc<SessionRecord>>,
+    session_hashes: HashMap<[u8; 32], Arc<SessionRecord>>,
+    /// Peppers and signing keys.
+    pub material: Material,
+    set_up: bool,
+}
+
+/// The records a snapshot is made of.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// Organizations.
+    pub organizations: Vec<OrganizationRecord>,
+    /// Users.
+    pub users: Vec<UserRecord>,
+    /// Keys.
+    pub keys: Vec<KeyRecord>,
+    /// Sessions.
+    pub sessions: Vec<SessionRecord>,
+}
+
+impl Snapshot {
+    /// A snapshot of `records`. Marks of `old` go on where nothing was withdrawn; the others end.
+    #[must_use]
+    pub fn build(records: Records, material: Material, old: Option<&Self>) -> Self {
+        let mut new = Self {
+            organizations: HashMap::new(),
+            slugs: HashMap::new(),
+            users: HashMap::new(),
+            names: HashMap::new(),
+            keys: HashMap::new(),
+            hashes: HashMap::new(),
+            sessions: HashMap::new(),
+            session_hashes: HashMap::new(),
+            material,
+            set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
+        };
+        for record in records.organizations {
+            new.add_organization(record, old);
+        }
+        for record in records.users {
+            new.add_user(&record, old);
+        }
+        for record in records.keys {
+            new.add_key(&record, old);
+        }
+        for record in records.sessions {
+            let record = Arc::new(record);
+            new.session_hashes.insert(record.hash, record.clone());
+            new.sessions.insert(record.id.as_str().into(), record);
+        }
+        new
+    }
+
+    fn add_organization(&mut self, record: OrganizationRecord, old: Option<&Self>) {
+        let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
+        let live = carry(before.map(|o| &o.live), record.enabled);
+        let organization = Arc::new(Organization {
+            id: record.id.into(),
+            slug: record.slug.into(),
+            enabled: record.enabled,
+            require_totp: record.require_totp,
+            models: record.models,
+            nodes: record.nodes,
+            cloud_models: record.cloud_models,
+            live,
+        });
+        self.slugs.insert(organization.slug.clone(), organization.clone());
+        self.organizations.insert(organization.id.clone(), organization);
+    }
+
+    fn add_user(&mut self, record: &UserRecord, old: Option<&Self>) {
+        let before = old.and_then(|old| old.users.get(record.id.as_str()));
+        let organization = record.organization.as_deref().and_then(|id| self.organizations.get(id)).cloned();
+        let orphan = record.organization.is_some() && organization.is_none();
+        let before = before.filter(|before| before.epoch == record.epoch);
+        let enabled = record.enabled && !orphan && organization.as_ref().is_none_or(|o| o.enabled);
+        let user = Arc::new(User {
+            id: record.id.as_str().into(),
+            name: record.name.as_str().into(),
+            role: record.role,
+            enabled,
+            epoch: record.epoch,
+            totp: record.totp.as_ref().is_some_and(|totp| totp.confirmed),
+            must_change_password: record.must_change_password,
+            live: carry(before.map(|u| &u.live), enabled),
+            subject: Arc::new(Subject {
+                organization: organization.as_ref().map(|o| (o.id.clone(), o.slug.clone())),
+                user: Some((record.id.as_str().into(), record.name.as_str().into())),
+                key: None,
+            }),
+            organization,
+        });
+        self.names.insert(user.name.clone(), user.clone());
+        self.users.insert(user.id.clone(), user);
+    }
+
+    fn add_key(&mut self, record: &KeyRecord, old: Option<&Self>) {
+        if record.revoked.is_some() {
+            return;
+        }
+        let before = old.and_then(|old| old.keys.get(record.id.as_str()));
+        let organization = record.organization.as_deref().and_then(|id| self.organizations.get(id)).cloned();
+        let user = record.user.as_deref().and_then(|id| self.users.get(id)).cloned();
+        let orphan = (record.organization.is_some() && organization.is_none())
+            || (record.user.is_some() && user.is_none());
+        let enabled = !orphan
+            && organization.as_ref().is_none_or(|o| o.enabled)
+            && user.as_ref().is_none_or(|u| u.enabled);
+        // What cannot be read must not open a door: a damaged network allows nothing.
+        let networks: Option<Vec<IpNet>> = record.networks.iter().map(|n| n.parse().ok()).collect();
+        let scopes = if networks.is_some() { Scopes::of(&record.scopes) } else { Scopes::default() };
+        let key = Arc::new(Key {
+            id: record.id.as_str().into(),
+            scopes,
+            models: record.models.clone(),
+            networks: networks.unwrap_or_default(),
+            expires: record.expires.unwrap_or(UnixMillis::MAX),
+            pepper: record.pepper,
+            enabled,
+            live: carry(before.map(|k| &k.live), true),
+            subject: Arc::new(Subject {
+                organization: organization.as_ref().map(|o| (o.id.clone(), o.slug.clone())),
+                user: user.as_ref().map(|u| (u.id.clone(), u.name.clone())),
+                key: Some((record.id.as_str().into(), record.name.as_str().into())),
+            }),
+            organization,
+            user,
+        });
+        self.hashes.insert(record.hash, Found { key: key.clone(), until: UnixMillis::MAX });
+        if let Some(retiring) = &record.retiring {
+            self.hashes.insert(retiring.hash, Found { key: key.clone(), until: retiring.until });
+        }
+        self.keys.insert(key.id.clone(), key);
+    }
+
+    /// Ends the marks of everything that is in `self` and no longer in `new` as it was. To be called once `new`
+    /// is in place.
+    pub fn withdraw_for(&self, new: &Self) {
+        for (id, organization) in &self.organizations {
+            end_unless(&organization.live, new.organizations.get(id).map(|o| &o.live));
+        }
+        for (id, user) in &self.users {
+            end_unless(&user.live, new.users.get(id).map(|u| &u.live));
+        }
+        for (id, key) in &self.keys {
+            end_unless(&key.live, new.keys.get(id).map(|k| &k.live));
+        }
+    }
+
+    /// Whether there is an administrator.
+    #[must_use]
+    pub fn is_set_up(&self) -> bool {
+        self.set_up
+    }
+
+    /// An organization by its id.
+    #[must_use]
+    pub fn organization(&self, id: &str) -> Option<&Arc<Organization>> {
+        self.organizations.get(id)
+    }
+
+    /// An organization by its slug.
+    #[must_use]
+    pub fn organization_by_slug(&self, slug: &str) -> Option<&Arc<Organization>> {
+        self.slugs.get(slug)
+    }
+
+    /// All organizations, by slug.
+    #[must_use]
+    pub fn organizations(&self) -> BTreeMap<&str, &Arc<Organization>> {
+        self.slugs.iter().map(|(slug, organization)| (&**slug, organization)).collect()
+    }
+
+    /// A user by its id.
+    #[must_use]
+    pub fn user(&self, id: &str) -> Option<&Arc<User>> {
+        self.users.get(id)
+    }
+
+    /// A user by its name.
+    #[must_use]
+    pub fn user_by_name(&self, name: &str) -> Option<&Arc<User>> {
+        self.names.get(name)
+    }
+
+    /// A key by its id; none that is revoked.
+    #[must_use]
+    pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
+        self.keys.get(id)
+    }
+
+    /// The key with this hash at `now`, whatever else may speak against it.
+    #[must_use]
+    pub fn key_by_hash(&self, hash: &[u8; 32], now: UnixMillis) -> Option<&Arc<Key>> {
+        self.hashes.get(hash).filter(|found| now < found.until).map(|found| &found.key)
+    }
+
+    /// A session by its id, expired or not.
+    #[must_use]
+    pub fn session(&self, id: &str) -> Option<&Arc<SessionRecord>> {
+        self.sessions.get(id)
+    }
+
+    /// A session by the hash of its secret, expired or not.
+    #[must_use]
+    pub fn session_by_hash(&self, hash: &[u8; 32]) -> Option<&Arc<SessionRecord>> {
+        self.session_hashes.get(hash)
+    }
+}
+
+/// The mark of before, if it goes on; else a new one.
+fn carry(before: Option<&Arc<Live>>, enabled: bool) -> Arc<Live> {
+    match before {
+        Some(live) if enabled && !live.ended() => live.clone(),
+        _ => {
+            let live = Live::default();
+            if !enabled {
+                live.end();
+            }
+            Arc::new(live)
+        }
+    }
+}
+
+fn end_unless(old: &Arc<Live>, new: Option<&Arc<Live>>) {
+    if !new.is_some_and(|new| Arc::ptr_eq(old, new)) {
+        old.end();
+    }
+}
