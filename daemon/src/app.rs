@@ -18,12 +18,14 @@ use tokio::{
 };
 
 use crate::{
+    audit::Audit,
     args::{Args, Command, Dev},
     commands,
     config::{self, Mistakes},
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
+    identity::{Identity, IdentityError, password::Hasher},
     lifecycle,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, SecretsError, Vault},
@@ -48,6 +50,8 @@ pub enum AppError {
     #[error(transparent)]
     Secrets(#[from] SecretsError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Fleet(#[from] FleetError),
     #[error(transparent)]
     Bind(#[from] proxy::BindError),
@@ -69,6 +73,9 @@ impl AppError {
         move |source| Self::System { what, source }
     }
 }
+
+/// Passwords hashed at once: logins must not take the cores from the streams.
+const HASHES_AT_ONCE: usize = 2;
 
 /// Does what the arguments say.
 ///
@@ -145,6 +152,8 @@ async fn live_and_die(
     let store = Store::open(&config.data_dir, &config.store).await?;
     let key_file = config.secrets.master_key.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
     let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
+    let hasher = Hasher::new(HASHES_AT_ONCE);
+    let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await?;
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
@@ -158,6 +167,8 @@ async fn live_and_die(
     let shared = Arc::new_cyclic(|weak| Shared {
         hot: fleet.hot(),
         fleet: fleet.clone(),
+        identity: identity.clone(),
+        awaits_setup: mode == Mode::Run,
         settings: ArcSwap::from_pointee(Settings::new(&config)),
         access: telemetry.access(),
         metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone()),

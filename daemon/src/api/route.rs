@@ -1,5 +1,6 @@
 //! The one table of routes. The path sent to a node comes from here, never from the client's bytes.
 
+use aivonx_protocol::key::KeyScope;
 use http::Method;
 
 use super::Dialect;
@@ -96,14 +97,6 @@ pub enum Local {
     ActiveRequests,
     /// Prometheus metrics.
     Metrics,
-}
-
-impl Local {
-    /// Whether it tells about the fleet's inside and so needs a diagnostics listener.
-    #[must_use]
-    pub fn diagnostic(self) -> bool {
-        matches!(self, Self::ProxyState | Self::ActiveRequests | Self::Metrics)
-    }
 }
 
 const GET: &[Method] = &[Method::GET];
@@ -241,7 +234,39 @@ pub fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     ROUTES.iter().find(|r| r.pattern == pattern).map(|r| (r, Some(parameter)))
 }
 
+/// What a request must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: clients ask it before they have a key, or cannot send one.
+    Nothing,
+    /// A scope.
+    Scope(KeyScope),
+}
+
 impl Route {
+    /// What it needs. Exhaustive on purpose: a new action does not compile before it is decided.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        Need::Scope(match self.action {
+            // It tells about a model and uses none.
+            Action::Forward(forward) if forward.path == "/api/show" => KeyScope::ModelsRead,
+            Action::Forward(_) => KeyScope::Infer,
+            Action::Pull | Action::Delete => KeyScope::ModelsWrite,
+            Action::NotYet => match self.pattern {
+                "/api/status" => KeyScope::AdminRead,
+                "/v1/audio/transcriptions" => KeyScope::Infer,
+                _ => KeyScope::ModelsWrite,
+            },
+            Action::Local(what) => match what {
+                Local::Root | Local::Version | Local::Health | Local::Ready | Local::Proxy => {
+                    return Need::Nothing;
+                }
+                Local::Tags | Local::Ps | Local::Models | Local::Model => KeyScope::ModelsRead,
+                Local::ProxyState | Local::ActiveRequests | Local::Metrics => KeyScope::AdminRead,
+            },
+        })
+    }
+
     /// Whether `method` is served; `HEAD` is where `GET` is.
     #[must_use]
     pub fn allows(&self, method: &Method) -> bool {

@@ -93,7 +93,8 @@ table! {
         mode: AccessMode = AccessMode::Required, OneOf, Restart;
         /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model.
         i_understand: bool = false, Flag, Restart;
-        /// Allow pull and delete over HTTP.
+        /// Allow pull and delete over HTTP without a key, where requests without one are taken. Keys need the scope
+        /// `models:write`.
         allow_model_management: bool = false, Flag, Reload;
         /// `required`: users who log in must set up two-factor authentication before anything else. `optional`: only
         /// those of organizations that demand it.

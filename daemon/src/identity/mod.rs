@@ -32,4 +32,5 @@ pub use caller::{Caller, NotKnown, Renewal};
 pub use error::IdentityError;
 pub use random::NoRandom;
 pub use service::{Counters, Hot, Identity};
+pub(crate) use service::now;
 pub use snapshot::Snapshot;

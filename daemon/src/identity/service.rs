@@ -26,6 +26,8 @@ use crate::{
 
 /// Keys to be renewed that may wait; further ones are renewed at their next use.
 const RENEWALS: usize = 1024;
+/// Longest wait for a snapshot.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a snapshot could not be built.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,7 @@ pub struct Identity {
     pub(crate) hasher: Hasher,
     /// What metrics tell.
     pub counters: Counters,
+    daemon_id: String,
     hot: Arc<Hot>,
     /// Number of the newest rebuild asked for.
     asked: AtomicU64,
@@ -103,6 +106,7 @@ impl Identity {
         let first = read(&store, &vault, None).await?;
         let (renewals, mut renew) = mpsc::channel(RENEWALS);
         let identity = Arc::new(Self {
+            daemon_id: store.settings().daemon_id().to_owned(),
             store,
             vault,
             audit,
@@ -154,6 +158,12 @@ impl Identity {
         &self.hot
     }
 
+    /// Id of this installation: who issues its access tokens.
+    #[must_use]
+    pub fn daemon_id(&self) -> &str {
+        &self.daemon_id
+    }
+
     /// Whether there is an administrator.
     #[must_use]
     pub fn is_set_up(&self) -> bool {
@@ -165,8 +175,8 @@ impl Identity {
     pub async fn settle(&self) {
         let wanted = self.ask();
         let mut built = self.built.subscribe();
-        // The sender lives as long as `self`.
-        let _ = built.wait_for(|built| *built >= wanted).await;
+        // The sender lives as long as `self`. A store that fails is in the log; the reply need not wait for it.
+        let _ = tokio::time::timeout(PATIENCE, built.wait_for(|built| *built >= wanted)).await;
     }
 
     /// Has a key written under the newest pepper. Never blocks.

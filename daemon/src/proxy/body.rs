@@ -46,6 +46,7 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
         Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
         Verdict::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
         Verdict::Stopping => "the gateway is shutting down",
+        Verdict::Revoked => "the credential was revoked",
         Verdict::Retired => "the node was removed from the gateway",
     }
 }

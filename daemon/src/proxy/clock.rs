@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::conn::ConnState;
-use crate::fleet::Node;
+use crate::{fleet::Node, identity::Caller};
 
 /// Length of a tick.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -45,6 +45,8 @@ pub(super) enum Verdict {
     Stopping,
     /// The node was removed.
     Retired,
+    /// The key or user it runs under was withdrawn.
+    Revoked,
 }
 
 /// One request under way, as the ticker sees it.
@@ -59,6 +61,7 @@ pub(super) struct Flight {
     since_verdict: Cell<u32>,
     waker: RefCell<Option<Waker>>,
     node: RefCell<Option<Arc<Node>>>,
+    caller: RefCell<Caller>,
     conn: Rc<ConnState>,
 }
 
@@ -76,6 +79,7 @@ impl Flight {
             since_verdict: Cell::new(0),
             waker: RefCell::new(None),
             node: RefCell::new(None),
+            caller: RefCell::new(Caller::Anonymous),
             conn,
         })
     }
@@ -89,6 +93,11 @@ impl Flight {
     /// The whole answer may take `limit` ticks from `now` on; 0 is no limit.
     pub(super) fn allow_total(&self, now: u32, limit: u32) {
         self.total.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
+    }
+
+    /// Who it is for; withdrawing them ends the request.
+    pub(super) fn on_behalf_of(&self, caller: Caller) {
+        *self.caller.borrow_mut() = caller;
     }
 
     /// The node at work; its removal ends the request.
@@ -143,6 +152,8 @@ impl Flight {
             Verdict::Stopping
         } else if retired() {
             Verdict::Retired
+        } else if self.caller.borrow().ended() {
+            Verdict::Revoked
         } else {
             return;
         };

@@ -4,6 +4,7 @@
 //! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
 
 mod answer;
+mod authenticate;
 mod body;
 mod clock;
 mod conn;

@@ -4,6 +4,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     answer::{self, Answer},
+    authenticate::Forbidden,
     body::{BodyError, VerdictError},
     clock::{Verdict, Waiting},
     host::HostError,
@@ -19,6 +20,12 @@ use crate::{
 pub(super) enum Refusal {
     #[error(transparent)]
     Host(#[from] HostError),
+    #[error("this gateway has no administrator yet: run 'aivonx setup' on its host")]
+    NotSetUp,
+    #[error("a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'")]
+    Unauthenticated,
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     #[error("no such path: see the API of Ollama, OpenAI or Anthropic")]
     NoRoute,
     #[error("method {method} is not served here; use {allow}")]
@@ -27,12 +34,6 @@ pub(super) enum Refusal {
     NotYet(&'static str),
     #[error("protocol upgrades are not served")]
     Upgrade,
-    #[error("this is told only on a listener with diagnostics = true")]
-    Diagnostics,
-    #[error(
-        "models are not managed over HTTP here; set access.allow_model_management = true, or use 'aivonx model'"
-    )]
-    Management,
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -56,6 +57,9 @@ pub(super) enum Refusal {
 /// Seconds a client should wait before it tries again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// How to authenticate (RFC 6750, 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"aivonx\"");
+
 impl Refusal {
     /// Status, and how the request counts.
     fn verdict(&self) -> (StatusCode, Outcome) {
@@ -68,7 +72,9 @@ impl Refusal {
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
-            Self::Diagnostics | Self::Management => (StatusCode::FORBIDDEN, Refused),
+            Self::NotSetUp => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
             Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
@@ -78,6 +84,7 @@ impl Refusal {
                 Verdict::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
                 Verdict::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
                 Verdict::Stopping | Verdict::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
+                Verdict::Revoked => (StatusCode::UNAUTHORIZED, Ended),
             },
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::NotAllowed(_) | NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
@@ -96,6 +103,9 @@ pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (
     let mut answer = answer::json(status, dialect.error_body(status, &refusal.to_string(), request_id));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if let Refusal::Method { allow, .. } = refusal
         && let Ok(allow) = HeaderValue::from_str(allow)

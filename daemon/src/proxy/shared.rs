@@ -15,6 +15,7 @@ use super::clock::ticks;
 use crate::{
     config::{AccessMode, Config},
     fleet::{Fleet, Hot},
+    identity::Identity,
     telemetry::AccessSink,
 };
 
@@ -105,6 +106,10 @@ pub struct Shared {
     /// For reports about nodes, and for pull and delete; only ever called on the control plane's runtime or
     /// through calls that do not block.
     pub fleet: Arc<Fleet>,
+    /// Who may do what.
+    pub identity: Arc<Identity>,
+    /// Nothing but `/health` is served before there is an administrator.
+    pub awaits_setup: bool,
     /// Settings now.
     pub settings: ArcSwap<Settings>,
     /// Where finished requests are told.

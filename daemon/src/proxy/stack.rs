@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 
 use super::{
     answer::{Answer, AnswerBody},
+    authenticate,
     body,
     clock::Flight,
     conn::ConnContext,
@@ -77,9 +78,9 @@ async fn layers(
     let (route, parameter) = find(&head.method, head.uri.path(), &head.headers)?;
     exchange.record.route = route.pattern;
 
-    // Authenticate and throttle come here: before the body, so that a stranger costs no memory.
-
-    authorize(cx, route)?;
+    // Before the body, so that a stranger costs no memory; throttles come here too.
+    let caller = authenticate::caller(cx, exchange, route, &head.headers)?;
+    authenticate::authorize(cx, &caller, route)?;
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
     }
@@ -95,6 +96,8 @@ async fn layers(
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
     let flight = cx.worker.watch(Flight::new(cx.state.clone()));
+    // From here on it takes time, and what takes time ends with the credential it runs under.
+    flight.on_behalf_of(caller.clone());
     let body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
     exchange.record.bytes_in = body.bytes;
     let peek = Peek::read(&body.segments)?;
@@ -126,17 +129,6 @@ fn find<'p>(
         return Err(Refusal::Upgrade);
     }
     route::find(path).ok_or(Refusal::NoRoute)
-}
-
-/// What this listener and configuration allow; roles join when there are users.
-fn authorize(cx: &ConnContext, route: &Route) -> Result<(), Refusal> {
-    match route.action {
-        Action::Local(what) if what.diagnostic() && !cx.diagnostics => Err(Refusal::Diagnostics),
-        Action::Pull | Action::Delete if !cx.worker.settings().allow_model_management => {
-            Err(Refusal::Management)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Puts the model into the record, under the catalogue's name and only if the fleet knows it.

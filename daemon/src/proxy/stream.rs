@@ -154,7 +154,7 @@ impl Relay {
     fn end_by(&mut self, verdict: Verdict) {
         let outcome = match verdict {
             Verdict::TimedOut(_) => Outcome::TimedOut,
-            Verdict::Stopping | Verdict::Retired => Outcome::Ended,
+            Verdict::Stopping | Verdict::Retired | Verdict::Revoked => Outcome::Ended,
         };
         self.end(false, Some((outcome, verdict_text(verdict))));
     }

@@ -12,6 +12,7 @@ use std::{
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
 
 use super::{
+    authenticate::Tokens,
     clock::{Flight, TICK, ticks},
     conn::{self, ConnContext, ConnState, Counted},
     listener::{ACCEPT_PAUSE, Bound},
@@ -39,6 +40,8 @@ pub(super) struct Worker {
     flights: RefCell<Vec<Rc<Flight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
+    /// Access tokens whose signature was checked.
+    pub(super) tokens: RefCell<Tokens>,
 }
 
 impl Worker {
@@ -222,6 +225,7 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>) {
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),
+        tokens: RefCell::default(),
     });
     for door in doors {
         tokio::task::spawn_local(accept(worker.clone(), door));

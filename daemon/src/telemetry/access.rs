@@ -55,6 +55,17 @@ impl Outcome {
     }
 }
 
+/// Who a request was from. Made once per key and user, shared by their records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Id and slug of the organization.
+    pub organization: Option<(Arc<str>, Arc<str>)>,
+    /// Id and name of the user.
+    pub user: Option<(Arc<str>, Arc<str>)>,
+    /// Id and name of the API key.
+    pub key: Option<(Arc<str>, Arc<str>)>,
+}
+
 /// One finished request.
 #[derive(Debug, Clone)]
 pub struct AccessRecord {
@@ -64,6 +75,8 @@ pub struct AccessRecord {
     pub client_request_id: Option<Box<str>>,
     /// Address of the client.
     pub client: IpAddr,
+    /// Who it was from, if a credential said so.
+    pub subject: Option<Arc<Subject>>,
     /// Method as received.
     pub method: http::Method,
     /// Route pattern (`/api/chat`, `/v1/models/:model`); `unknown` where none matched. Never the client's path.
@@ -105,6 +118,7 @@ impl AccessRecord {
             request_id,
             client_request_id: None,
             client,
+            subject: None,
             method,
             route: "unknown",
             model: None,

@@ -82,6 +82,18 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     let mut scratch = String::with_capacity(48);
     push_address(r.client, &mut scratch);
     field("client", Text(&scratch), false);
+    if let Some(subject) = &r.subject {
+        if let Some((id, slug)) = &subject.organization {
+            field("org", Text(slug), false);
+            field("org_id", Text(id), false);
+        }
+        if let Some((_, name)) = &subject.user {
+            field("user", Text(name), false);
+        }
+        if let Some((_, name)) = &subject.key {
+            field("with", Text(name), false);
+        }
+    }
     field("method", Text(r.method.as_str()), true);
     field("route", Text(r.route), true);
     if let Some(model) = &r.model {
