@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    audit::Audit,
     args::{Args, Command, Dev},
+    audit::Audit,
     commands,
     config::{self, Mistakes},
     control::{self, AccessRule, Mode, Services},

@@ -179,7 +179,7 @@ impl Caller {
             Self::Anonymous => false,
             Self::Key(key) => key.ended(),
             Self::User { user, .. } => {
-                user.live.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
+                user.sessions.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
             }
         }
     }

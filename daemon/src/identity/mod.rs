@@ -31,6 +31,6 @@ pub use actor::{Actor, Source};
 pub use caller::{Caller, NotKnown, Renewal};
 pub use error::IdentityError;
 pub use random::NoRandom;
-pub use service::{Counters, Hot, Identity};
 pub(crate) use service::now;
+pub use service::{Counters, Hot, Identity};
 pub use snapshot::Snapshot;

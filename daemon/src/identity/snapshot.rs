@@ -12,12 +12,7 @@ use std::{
     },
 };
 
-use aivonx_protocol::{
-    UnixMillis,
-    key::KeyScope,
-    organization::NodeAccess,
-    user::Role,
-};
+use aivonx_protocol::{UnixMillis, key::KeyScope, organization::NodeAccess, user::Role};
 use ipnet::IpNet;
 
 use super::material::Material;
@@ -96,8 +91,10 @@ pub struct User {
     pub totp: bool,
     /// Whether the password must be changed first.
     pub must_change_password: bool,
-    /// Ends when it is disabled or removed, or its epoch rises.
+    /// Ends when it is disabled or removed; its keys end with it.
     pub live: Arc<Live>,
+    /// Ends when its epoch rises too; its sessions and tokens end with it.
+    pub sessions: Arc<Live>,
     /// As records of finished requests name it.
     pub subject: Arc<Subject>,
 }
@@ -123,7 +120,11 @@ impl Scopes {
     #[must_use]
     pub fn of(scopes: &[KeyScope]) -> Self {
         let bits = scopes.iter().fold(0, |bits, scope| bits | Self::bit(*scope));
-        Self(if bits & Self::bit(KeyScope::Infer) != 0 { bits | Self::bit(KeyScope::ModelsRead) } else { bits })
+        Self(if bits & Self::bit(KeyScope::Infer) != 0 {
+            bits | Self::bit(KeyScope::ModelsRead)
+        } else {
+            bits
+        })
     }
 
     /// What a user of `role` may do with an access token.
@@ -272,7 +273,7 @@ impl Snapshot {
         let before = old.and_then(|old| old.users.get(record.id.as_str()));
         let organization = record.organization.as_deref().and_then(|id| self.organizations.get(id)).cloned();
         let orphan = record.organization.is_some() && organization.is_none();
-        let before = before.filter(|before| before.epoch == record.epoch);
+        let same_epoch = before.filter(|before| before.epoch == record.epoch);
         let enabled = record.enabled && !orphan && organization.as_ref().is_none_or(|o| o.enabled);
         let user = Arc::new(User {
             id: record.id.as_str().into(),
@@ -283,6 +284,7 @@ impl Snapshot {
             totp: record.totp.as_ref().is_some_and(|totp| totp.confirmed),
             must_change_password: record.must_change_password,
             live: carry(before.map(|u| &u.live), enabled),
+            sessions: carry(same_epoch.map(|u| &u.sessions), enabled),
             subject: Arc::new(Subject {
                 organization: organization.as_ref().map(|o| (o.id.clone(), o.slug.clone())),
                 user: Some((record.id.as_str().into(), record.name.as_str().into())),
@@ -341,6 +343,7 @@ impl Snapshot {
         }
         for (id, user) in &self.users {
             end_unless(&user.live, new.users.get(id).map(|u| &u.live));
+            end_unless(&user.sessions, new.users.get(id).map(|u| &u.sessions));
         }
         for (id, key) in &self.keys {
             end_unless(&key.live, new.keys.get(id).map(|k| &k.live));

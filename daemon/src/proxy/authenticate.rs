@@ -34,7 +34,9 @@ const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
 pub(super) enum Forbidden {
     #[error("this needs a credential with the scope {0}")]
     Scope(KeyScope),
-    #[error("this is told to credentials with the scope admin:read, and on a listener with diagnostics = true")]
+    #[error(
+        "this is told to credentials with the scope admin:read, and on a listener with diagnostics = true"
+    )]
     Diagnostics,
     #[error(
         "models are not managed here without a key; set access.allow_model_management = true, or use 'aivonx model'"
@@ -51,10 +53,7 @@ pub(super) fn caller(
 ) -> Result<Caller, Refusal> {
     let shared = &cx.worker.shared;
     let snapshot = shared.identity.hot().load();
-    if shared.awaits_setup
-        && !snapshot.is_set_up()
-        && !matches!(route.action, Action::Local(Local::Health))
-    {
+    if shared.awaits_setup && !snapshot.is_set_up() && !matches!(route.action, Action::Local(Local::Health)) {
         return Err(Refusal::NotSetUp);
     }
     let mode = cx.worker.settings().access;
@@ -179,7 +178,8 @@ impl Tokens {
 
     fn keep(&mut self, snapshot: &Snapshot, token: &str, claims: Arc<Claims>) {
         let verifiers = &snapshot.material.verifiers;
-        if !self.verifiers.as_ref().is_some_and(|v| Arc::ptr_eq(v, verifiers)) || self.claims.len() >= TOKENS {
+        if !self.verifiers.as_ref().is_some_and(|v| Arc::ptr_eq(v, verifiers)) || self.claims.len() >= TOKENS
+        {
             self.claims.clear();
             self.verifiers = Some(verifiers.clone());
         }

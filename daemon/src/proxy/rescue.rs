@@ -22,7 +22,9 @@ pub(super) enum Refusal {
     Host(#[from] HostError),
     #[error("this gateway has no administrator yet: run 'aivonx setup' on its host")]
     NotSetUp,
-    #[error("a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'")]
+    #[error(
+        "a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'"
+    )]
     Unauthenticated,
     #[error(transparent)]
     Forbidden(#[from] Forbidden),

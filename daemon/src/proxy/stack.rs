@@ -7,8 +7,7 @@ use hyper::body::Incoming;
 
 use super::{
     answer::{Answer, AnswerBody},
-    authenticate,
-    body,
+    authenticate, body,
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,

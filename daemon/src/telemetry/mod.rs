@@ -34,6 +34,8 @@
 //! | `login_failed`, `lockout`, `lockout_cleared`, `setup`, `recover`, `password_change`, `password_reset`, `totp_change`, `backup_code_used`, `permission_change`, `key_create`, `key_rotate`, `key_revoke`, `token_create`, `token_revoke`, `token_reuse`, `denied`, `cross_org_denied`, `secrets_rotate`, `export`, `audit_retention`, `audit_overflow`, `chain_start`, `restore` | entries of the audit log that are about security, with `actor`, `organization` and `object` |
 //! | `audit_checkpoint` | a signed checkpoint of the audit log: `checkpoint` is what `aivonx audit verify --anchor` compares |
 //! | `audit_failed` | the audit log could not be written, or does not verify |
+//! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
+//! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `log_fallback` | the log goes elsewhere than configured |
 //! | `log_lost`, `access_lost` | events or records of requests were dropped, and how many |
 //!

@@ -85,7 +85,7 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     if let Some(subject) = &r.subject {
         if let Some((id, slug)) = &subject.organization {
             field("org", Text(slug), false);
-            field("org_id", Text(id), false);
+            field("organization", Text(id), false);
         }
         if let Some((_, name)) = &subject.user {
             field("user", Text(name), false);

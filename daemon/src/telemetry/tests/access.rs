@@ -21,6 +21,7 @@ pub(super) fn record() -> AccessRecord {
     AccessRecord {
         request_id: Uuid::from_u128(7),
         client_request_id: Some("mine".into()),
+        subject: None,
         client: [10, 0, 0, 9].into(),
         method: http::Method::POST,
         route: "/api/chat",
