@@ -19,11 +19,11 @@ pub mod password_rules;
 mod random;
 pub mod refresh;
 pub mod second_factor;
+mod service;
 pub mod signer;
+pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
-mod service;
-pub mod snapshot;
 pub mod totp;
 
 pub use account_error::AccountError;
