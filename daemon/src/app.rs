@@ -28,7 +28,7 @@ use crate::{
     identity::{Identity, IdentityError, password::Hasher},
     lifecycle,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
-    secrets::{MasterKey, SecretsError, Vault},
+    secrets::{MasterKey, Secrets, SecretsError, Vault},
     store::{Store, StoreError},
     telemetry::{self, Telemetry},
 };
@@ -154,6 +154,7 @@ async fn live_and_die(
     let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await?;
+    let secrets = Secrets::new(store.clone(), vault.clone());
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
@@ -185,6 +186,7 @@ async fn live_and_die(
     let socket = control::Bound::bind(&config.control)?;
     let services = Arc::new(Services {
         fleet: fleet.clone(),
+        secrets: secrets.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
         status: facts::status(
@@ -201,6 +203,9 @@ async fn live_and_die(
     let control = tokio::spawn(control::serve(socket, services, control_closed));
     let watchdog = tokio::spawn(lifecycle::watchdog(|| true));
     follow_config(&live, &shared, &fleet);
+    if let Err(error) = control::finish_rotation(&fleet, &secrets).await {
+        tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");
+    }
 
     if let Some(dev) = &dev {
         dev::first_nodes(&fleet, &dev.nodes, &addresses).await?;

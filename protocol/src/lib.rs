@@ -21,6 +21,7 @@ pub mod organization;
 pub mod request;
 pub mod samples;
 pub mod secret;
+pub mod secrets;
 pub mod session;
 pub mod strategy;
 pub mod token;

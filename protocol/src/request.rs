@@ -17,6 +17,7 @@ use crate::{
     node::Node,
     organization,
     organization::Organization,
+    secrets,
     session::{NewSession, Session},
     strategy,
     strategy::Strategy,
@@ -56,6 +57,8 @@ pub enum Request {
     Lockout(lockout::LockoutRequest),
     /// The audit log.
     Audit(audit::AuditRequest),
+    /// The keys that secrets are kept under.
+    Secrets(secrets::SecretsRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -135,6 +138,10 @@ pub enum Reply {
     AuditKeys(Vec<AuditKey>),
     /// A checkpoint of the audit log.
     AuditCheckpoint(Box<Checkpoint>),
+    /// The keys that secrets are kept under.
+    Secrets(Box<secrets::SecretsStatus>),
+    /// What was looked at, and how it came out.
+    Checks(Vec<secrets::Check>),
 }
 
 /// One step of a stream. Append only.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod identity;
+mod secrets;
 mod values;
 
 use self::{audit as trail, identity as who, values::*};
@@ -19,6 +20,7 @@ use crate::{
     model::{ModelRemoved, ModelRequest},
     node::{AdminState, NodeRequest, Probe},
     organization::{OrganizationRemoved, OrganizationRequest},
+    secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
     token::TokenRequest,
     user::{Role, UserRequest},
@@ -170,6 +172,11 @@ catalogue! { Request {
         Self::Audit(AuditRequest::Export { filter: AuditFilter::default(), format: ExportFormat::Csv });
     Self::Audit(AuditRequest::Keys) => "audit.keys", Self::Audit(AuditRequest::Keys);
     Self::Audit(AuditRequest::Checkpoint) => "audit.checkpoint", Self::Audit(AuditRequest::Checkpoint);
+    Self::Secrets(SecretsRequest::Status) => "secrets.status", Self::Secrets(SecretsRequest::Status);
+    Self::Secrets(SecretsRequest::Validate) => "secrets.validate", Self::Secrets(SecretsRequest::Validate);
+    Self::Secrets(SecretsRequest::Rotate { .. }) => "secrets.rotate", Self::Secrets(SecretsRequest::Rotate {
+        peppers: true, signing: false, deadline_ms: Some(86_400_000),
+    });
 } }
 
 catalogue! { Reply {
@@ -222,6 +229,8 @@ catalogue! { Reply {
     Self::AuditVerdict(_) => "audit_verdict", Self::AuditVerdict(Box::new(trail::verdict()));
     Self::AuditKeys(_) => "audit_keys", Self::AuditKeys(vec![trail::key()]);
     Self::AuditCheckpoint(_) => "audit_checkpoint", Self::AuditCheckpoint(Box::new(trail::checkpoint()));
+    Self::Secrets(_) => "secrets", Self::Secrets(Box::new(secrets::status()));
+    Self::Checks(_) => "checks", Self::Checks(vec![secrets::check()]);
 } }
 
 catalogue! { Event {

@@ -115,6 +115,9 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "audit.verify" => "audit_verdict",
         "audit.keys" => "audit_keys",
         "audit.checkpoint" => "audit_checkpoint",
+        "secrets.status" => "secrets",
+        "secrets.validate" => "checks",
+        "secrets.rotate" => "job",
         "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" => return None,
         other => panic!("say here what {other} is answered with"),
     })
@@ -186,6 +189,9 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert_eq!(client.audit_keys().await.unwrap().len(), 1);
     assert_eq!(client.audit_checkpoint().await.unwrap().seq, 7);
     identity::call_every_method(&client).await;
+    assert!(client.secrets_status().await.unwrap().unfinished);
+    assert_eq!(client.secrets_validate().await.unwrap().len(), 1);
+    assert_eq!(client.secrets_rotate(true, false, None).await.unwrap().id, "j1");
     drop(client);
 
     let all: BTreeSet<_> = Request::samples().iter().map(Request::name).collect();

@@ -18,6 +18,7 @@ use aivonx_protocol::{
     model::ModelRequest,
     node::NodeRequest,
     organization::OrganizationRequest,
+    secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
     user::{Role, UserRequest},
@@ -79,6 +80,10 @@ pub enum Permission {
     AuditExport,
     /// Verify the whole chain, and have checkpoints made.
     AuditVerify,
+    /// See which keys there are, and whether all is in order with them.
+    SecretsRead,
+    /// Replace keys.
+    SecretsWrite,
 }
 
 impl Permission {
@@ -99,7 +104,8 @@ impl Permission {
             | Self::OrganizationManage
             | Self::UserWrite
             | Self::KeyWrite
-            | Self::LockoutWrite => true,
+            | Self::LockoutWrite
+            | Self::SecretsWrite => true,
             Self::Status
             | Self::FleetRead
             | Self::ModelsRead
@@ -112,7 +118,8 @@ impl Permission {
             | Self::LockoutRead
             | Self::AuditRead
             | Self::AuditExport
-            | Self::AuditVerify => false,
+            | Self::AuditVerify
+            | Self::SecretsRead => false,
         }
     }
 
@@ -130,7 +137,9 @@ impl Permission {
             Self::StrategyWrite => matches!(role, Superadmin | Operator) && !bound,
             Self::LogRead => role != Member,
             Self::ConfigRead => matches!(role, Superadmin | Operator | Auditor) && !bound,
-            Self::ConfigWrite | Self::OrganizationManage => role == Superadmin,
+            Self::ConfigWrite | Self::OrganizationManage | Self::SecretsWrite => role == Superadmin,
+            // They name snapshots, nodes and keys of every organization.
+            Self::SecretsRead => role == Superadmin || (role == Auditor && !bound),
             Self::OrganizationRead => role != Member,
             Self::OrganizationWrite | Self::UserWrite | Self::LockoutWrite => {
                 matches!(role, Superadmin | OrgAdmin)
@@ -231,6 +240,10 @@ pub fn needed(request: &Request) -> Permission {
             | AuditRequest::Keys => Permission::AuditRead,
             AuditRequest::Export { .. } => Permission::AuditExport,
             AuditRequest::Verify { .. } | AuditRequest::Checkpoint => Permission::AuditVerify,
+        },
+        Request::Secrets(request) => match request {
+            SecretsRequest::Status | SecretsRequest::Validate => Permission::SecretsRead,
+            SecretsRequest::Rotate { .. } => Permission::SecretsWrite,
         },
     }
 }
@@ -358,6 +371,8 @@ pub enum Noun {
     Lockout(Permitted<LockoutRequest>),
     /// The audit log.
     Audit(Permitted<AuditRequest>),
+    /// Keys and sealed secrets.
+    Secrets(Permitted<SecretsRequest>),
 }
 
 impl Permitted<Request> {
@@ -392,6 +407,7 @@ impl Permitted<Request> {
             Request::Token(request) => Noun::Token(proof.with(request)),
             Request::Lockout(request) => Noun::Lockout(proof.with(request)),
             Request::Audit(request) => Noun::Audit(proof.with(request)),
+            Request::Secrets(request) => Noun::Secrets(proof.with(request)),
         }
     }
 }
@@ -510,6 +526,8 @@ mod tests {
                 "audit.list" | "audit.show" | "audit.follow" | "audit.keys" => Permission::AuditRead,
                 "audit.export" => Permission::AuditExport,
                 "audit.verify" | "audit.checkpoint" => Permission::AuditVerify,
+                "secrets.status" | "secrets.validate" => Permission::SecretsRead,
+                "secrets.rotate" => Permission::SecretsWrite,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());
@@ -535,6 +553,7 @@ mod tests {
                 Noun::Token(p) => Request::Token(p.into_request()),
                 Noun::Lockout(p) => Request::Lockout(p.into_request()),
                 Noun::Audit(p) => Request::Audit(p.into_request()),
+                Noun::Secrets(p) => Request::Secrets(p.into_request()),
             };
             assert_eq!(again, request);
         }

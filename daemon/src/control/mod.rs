@@ -29,6 +29,7 @@ use tokio::{
     time::sleep,
 };
 
+pub(crate) use self::handlers::secrets::finish_rotation;
 use self::{
     access::Peer,
     session::{Common, SOFTWARE, SessionError},
@@ -38,7 +39,7 @@ pub use self::{
     access::{AccessRule, Mode, Permission, Permitted},
     socket::{BindError, Bound},
 };
-use crate::{config, fleet::Fleet, telemetry::Hub};
+use crate::{config, fleet::Fleet, secrets::Secrets, telemetry::Hub};
 
 /// Most connections at once.
 const CONNECTIONS: usize = 64;
@@ -51,6 +52,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Services {
     /// Nodes, models, jobs, strategy.
     pub fleet: Arc<Fleet>,
+    /// Keys and sealed secrets.
+    pub secrets: Secrets,
     /// The log in memory.
     pub hub: Hub,
     /// The file configuration in effect.

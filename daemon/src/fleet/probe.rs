@@ -92,11 +92,12 @@ impl ProbeError {
     }
 }
 
+/// What the error says of a node that refuses its credential.
+pub(super) const REFUSED: &str = "; check the node's credential, or that it allows this host";
+
 fn status_hint(status: StatusCode, path: &str) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            "; check the node's credential, or that it allows this host"
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => REFUSED,
         StatusCode::NOT_FOUND if path.starts_with("/api/") => {
             "; there is no Ollama API here (for a server with the OpenAI API alone, set the kind to openai)"
         }

@@ -23,6 +23,7 @@ use super::{
     Hot, Jobs, add,
     error::FleetError,
     health::{Checker, Tasks},
+    probe::REFUSED,
     record,
     registry::Registry,
     set,
@@ -193,6 +194,16 @@ impl Fleet {
         let gone = || FleetError::UnknownNode { wanted: node.to_owned(), nearest: Vec::new() };
         let finding = self.checker.check(&id).await.ok_or_else(gone)?;
         Ok(Probe { node: self.view(&id)?, finding: finding.text, healthy: finding.healthy })
+    }
+
+    /// The nodes that refuse their credential, and what they said.
+    #[must_use]
+    pub fn refusing(&self) -> Vec<(String, String)> {
+        let refused = |node: Node| {
+            let said = node.last_error.filter(|why| why.contains(REFUSED))?;
+            Some((node.name, said.replace(REFUSED, "")))
+        };
+        self.list().into_iter().filter_map(refused).collect()
     }
 
     /// How the scheduler chooses.

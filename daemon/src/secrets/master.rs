@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     SecretsError,
     cipher::{Cipher, KEY, Key, random},
+    validate,
 };
 
 /// The key that wraps the data keys. `Debug` shows where it came from and nothing else.
@@ -126,6 +127,11 @@ impl MasterKey {
         let mut tag = [0; 8];
         tag.copy_from_slice(&hash.finalize()[..8]);
         tag
+    }
+
+    /// By which it is told whether another key is the same.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        validate::digest(&self.key[..])
     }
 
     pub(super) fn cipher(&self) -> Cipher {

@@ -12,10 +12,13 @@ mod master;
 pub mod rekey;
 pub mod rotate;
 pub(crate) mod sealed;
+mod service;
+mod validate;
 mod vault;
 mod wrap;
 
 pub use error::SecretsError;
 pub use master::MasterKey;
 pub use sealed::Sealed;
+pub use service::Secrets;
 pub use vault::Vault;

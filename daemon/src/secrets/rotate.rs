@@ -137,4 +137,4 @@ fn list(parts: &Counts) -> Vec<Part> {
 
 #[cfg(test)]
 #[path = "rotate_tests.rs"]
-mod tests;
+pub(super) mod tests;

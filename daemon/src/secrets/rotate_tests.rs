@@ -39,7 +39,7 @@ async fn open(dir: &Path) -> (Store, Vault) {
     (store, vault)
 }
 
-fn node(name: &str, credential: StoredCredential) -> NodeRecord {
+pub(in crate::secrets) fn node(name: &str, credential: StoredCredential) -> NodeRecord {
     NodeRecord {
         id: format!("id-{name}"),
         name: name.into(),

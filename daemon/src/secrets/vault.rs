@@ -12,7 +12,11 @@ use aivonx_protocol::WireSecret;
 use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
-use super::{MasterKey, Sealed, SecretsError, cipher::Cipher, wrap};
+use super::{
+    MasterKey, Sealed, SecretsError,
+    cipher::{Cipher, Key},
+    validate, wrap,
+};
 use crate::store::{DataKeyRecord, Store, StoreError};
 
 /// Holds the data keys and seals with the newest. Clones share them, and see a new one at once.
@@ -29,18 +33,31 @@ struct Shared {
 }
 
 struct Keys {
-    ciphers: BTreeMap<u32, Arc<Cipher>>,
+    ciphers: BTreeMap<u32, Arc<DataKey>>,
     newest: u32,
 }
 
+/// A data key ready for use.
+struct DataKey {
+    cipher: Cipher,
+    /// By which it is told whether another key is the same.
+    digest: [u8; 32],
+}
+
+impl DataKey {
+    fn new(key: &Key) -> Arc<Self> {
+        Arc::new(Self { cipher: Cipher::new(key), digest: validate::digest(&key[..]) })
+    }
+}
+
 impl Keys {
-    fn new(ciphers: BTreeMap<u32, Arc<Cipher>>) -> Self {
+    fn new(ciphers: BTreeMap<u32, Arc<DataKey>>) -> Self {
         let newest = ciphers.last_key_value().map_or(0, |(id, _)| *id);
         Self { ciphers, newest }
     }
 
     fn cipher(&self, key: u32, tree: &str, record_id: &str) -> Result<&Cipher, SecretsError> {
-        self.ciphers.get(&key).map(|cipher| &**cipher).ok_or_else(|| SecretsError::UnknownDataKey {
+        self.ciphers.get(&key).map(|key| &key.cipher).ok_or_else(|| SecretsError::UnknownDataKey {
             tree: tree.to_owned(),
             record: record_id.to_owned(),
             key,
@@ -121,6 +138,17 @@ impl Vault {
         keys.seal(tree, record_id, &keys.open(tree, record_id, sealed)?)
     }
 
+    /// Whether it opens.
+    pub(super) fn opens(&self, tree: &str, record_id: &str, sealed: &Sealed) -> bool {
+        self.shared.keys.load().open(tree, record_id, sealed).is_ok()
+    }
+
+    /// What every data key is called, and the digest by which it is compared.
+    pub(super) fn digests(&self) -> Vec<(String, [u8; 32])> {
+        let keys = self.shared.keys.load();
+        keys.ciphers.iter().map(|(id, key)| (format!("data key {id}"), key.digest)).collect()
+    }
+
     /// Number of the data key that seals.
     pub(super) fn newest(&self) -> u32 {
         self.shared.keys.load().newest
@@ -144,10 +172,10 @@ impl Vault {
         let (record, key) = wrap::new_key(&master, id)?;
         // First where it survives: nothing may be sealed under a key that could be lost.
         store.data_keys().insert(record).await?;
-        let cipher = Arc::new(Cipher::new(&key));
+        let key = DataKey::new(&key);
         self.shared.keys.rcu(|keys| {
             let mut ciphers = keys.ciphers.clone();
-            ciphers.insert(id, cipher.clone());
+            ciphers.insert(id, key.clone());
             Keys::new(ciphers)
         });
         Ok(id)
@@ -178,7 +206,7 @@ impl fmt::Debug for Vault {
 fn unwrap_all(
     master: &MasterKey,
     records: &[DataKeyRecord],
-) -> Result<BTreeMap<u32, Arc<Cipher>>, SecretsError> {
+) -> Result<BTreeMap<u32, Arc<DataKey>>, SecretsError> {
     let tag = master.tag();
     if records.iter().any(|record| record.master != tag) {
         return Err(SecretsError::WrongMasterKey {
@@ -187,8 +215,7 @@ fn unwrap_all(
         });
     }
     let wrapping = master.cipher();
-    let one =
-        |record: &DataKeyRecord| Ok((record.id, Arc::new(Cipher::new(&wrap::unwrap(&wrapping, record)?))));
+    let one = |record: &DataKeyRecord| Ok((record.id, DataKey::new(&wrap::unwrap(&wrapping, record)?)));
     records.iter().map(one).collect()
 }
 

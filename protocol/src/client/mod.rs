@@ -8,6 +8,7 @@ mod calls;
 mod connection;
 mod error;
 mod identity;
+mod secrets;
 mod stream;
 
 use std::{path::Path, sync::Arc, time::Duration};

@@ -6,6 +6,7 @@ pub mod job;
 pub mod logs;
 pub mod model;
 pub mod node;
+pub mod secrets;
 pub mod status;
 pub mod strategy;
 
@@ -72,6 +73,9 @@ pub enum Verb {
     /// The daemon's configuration file, as it is in effect
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    /// The keys that secrets are encrypted with
+    #[command(subcommand)]
+    Secrets(secrets::SecretsVerb),
 }
 
 /// For verbs that cannot be undone.
@@ -119,6 +123,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Job(verb)) => job::run(context, verb).await,
         Some(Verb::Logs(args)) => logs::run(context, args).await,
         Some(Verb::Config(verb)) => config::run(context, verb).await,
+        Some(Verb::Secrets(verb)) => secrets::run(context, verb).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aivonx_protocol::{Event, Reply};
-use aivonx_tui::cli::logs::Missed;
+use aivonx_tui::cli::{logs::Missed, secrets::Generated};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../man/aivonx-json.md");
@@ -57,6 +57,15 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Logs(page) => drop(printed.insert("log event", json(&page.events[0]))),
             Reply::Config(settings) => drop(printed.insert("setting", json(&settings[0]))),
             Reply::Reloaded(reload) => drop(printed.insert("reload", json(reload))),
+            Reply::Secrets(status) => {
+                printed.insert("data key", json(&status.data_keys[0]));
+                printed.insert("sealed count", json(&status.sealed[0]));
+                printed.insert("own key", json(&status.keys[0]));
+                printed.insert("waiting key", json(&status.waiting[0]));
+                printed.insert("snapshot keys", json(&status.snapshots[0]));
+                printed.insert("secrets", json(status));
+            }
+            Reply::Checks(checks) => drop(printed.insert("check", json(&checks[0]))),
             // Their rows come with their commands.
             Reply::LoggedIn(_)
             | Reply::Identity(_)
@@ -88,6 +97,7 @@ fn the_page_names_every_field_and_no_other() {
             printed.insert("missed", json(Missed { missed }));
         }
     }
+    printed.insert("generated key", json(Generated { file: None, key: None }));
     let printed: BTreeMap<String, BTreeSet<String>> =
         printed.iter().map(|(section, value)| ((*section).to_owned(), keys(value))).collect();
     assert_eq!(documented(), printed);

@@ -137,7 +137,7 @@ pub(crate) fn sample(request: &Request) -> Does {
     use aivonx_protocol::{
         audit::AuditRequest as A, config::ConfigRequest as C, daemon::DaemonRequest as D,
         job::JobRequest as J, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
-        strategy::StrategyRequest as S,
+        secrets::SecretsRequest as K, strategy::StrategyRequest as S,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -160,6 +160,9 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Audit(A::Verify { .. }) => "audit_verdict",
         Request::Audit(A::Keys) => "audit_keys",
         Request::Audit(A::Checkpoint) => "audit_checkpoint",
+        Request::Secrets(K::Status) => "secrets",
+        Request::Secrets(K::Validate) => "checks",
+        Request::Secrets(K::Rotate { .. }) => "job",
         Request::Account(_)
         | Request::Organization(_)
         | Request::User(_)

@@ -35,6 +35,10 @@ const VERBS: &[(&str, &[&str])] = &[
     ("logs", &["log.recent"]),
     ("config show", &["config.show"]),
     ("config reload", &["config.reload"]),
+    ("secrets status", &["secrets.status"]),
+    ("secrets validate", &["secrets.validate"]),
+    ("secrets rotate --peppers --signing --yes --detach", &["secrets.rotate"]),
+    ("secrets generate-key", &[]),
 ];
 
 /// What the samples answer is good news, so that every verb ends well.

@@ -11,6 +11,7 @@ mod log;
 mod model;
 mod node;
 mod organization;
+pub(crate) mod secrets;
 mod strategy;
 mod token;
 mod user;
@@ -41,6 +42,7 @@ impl Serve for Services {
             Noun::Token(permitted) => token::handle(&self, permitted).await,
             Noun::Lockout(permitted) => lockout::handle(&self, permitted).await,
             Noun::Audit(permitted) => audit::handle(&self, permitted).await,
+            Noun::Secrets(permitted) => secrets::handle(&self, permitted).await,
         }
     }
 }

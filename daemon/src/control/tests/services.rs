@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::{AccessMode, Config, Live},
     fleet::{Fleet, testing::FakeNode},
-    secrets::{MasterKey, Vault},
+    secrets::{MasterKey, Secrets, Vault},
     store::Store,
     telemetry::Hub,
 };
@@ -33,11 +33,18 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let master = MasterKey::load_or_generate(&dir.join("master.key")).unwrap();
     let vault = Vault::open(master, &store).await.unwrap();
     let health = Config::default().health;
+    let secrets = Secrets::new(store.clone(), vault.clone());
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN };
-    let services =
-        Services { fleet, hub: Hub::default(), config, status: Arc::new(move || (*status).clone()), rule };
+    let services = Services {
+        fleet,
+        secrets,
+        hub: Hub::default(),
+        config,
+        status: Arc::new(move || (*status).clone()),
+        rule,
+    };
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (stop, stopped) = watch::channel(false);
     let common = Common {
