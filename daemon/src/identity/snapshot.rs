@@ -430,3 +430,7 @@ fn end_unless(old: &Arc<Live>, new: Option<&Arc<Live>>) {
         old.end();
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;
