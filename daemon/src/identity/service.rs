@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,9 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Notify, broadcast::error::RecvError, mpsc, watch};
 
 use super::{
-    IdentityError, Renewal, material,
+    IdentityError, Lockouts, Renewal,
+    lockout::Policy,
+    material,
     password::Hasher,
     snapshot::{Records, Snapshot},
 };
@@ -73,6 +75,9 @@ pub struct Identity {
     pub(crate) vault: Vault,
     pub(crate) audit: Audit,
     pub(crate) hasher: Hasher,
+    pub(crate) lockouts: Lockouts,
+    /// Two-factor authentication is demanded of every user.
+    pub(super) two_factor: AtomicBool,
     /// What metrics tell.
     pub counters: Counters,
     daemon_id: String,
@@ -104,6 +109,7 @@ impl Identity {
     ) -> Result<Arc<Self>, IdentityError> {
         let mut changes = store.subscribe();
         let first = read(&store, &vault, None).await?;
+        let lockouts = Lockouts::open(&store, Policy::default(), now()).await?;
         let (renewals, mut renew) = mpsc::channel(RENEWALS);
         let identity = Arc::new(Self {
             daemon_id: store.settings().daemon_id().to_owned(),
@@ -111,6 +117,8 @@ impl Identity {
             vault,
             audit,
             hasher,
+            lockouts,
+            two_factor: AtomicBool::new(false),
             counters: Counters::default(),
             hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
             asked: AtomicU64::new(0),
@@ -162,6 +170,17 @@ impl Identity {
     #[must_use]
     pub fn daemon_id(&self) -> &str {
         &self.daemon_id
+    }
+
+    /// Whether two-factor authentication is demanded of every user from now on; as configured.
+    pub fn demand_two_factor(&self, demanded: bool) {
+        self.two_factor.store(demanded, Ordering::Relaxed);
+    }
+
+    /// Failed logins.
+    #[must_use]
+    pub fn lockouts(&self) -> &Lockouts {
+        &self.lockouts
     }
 
     /// Whether there is an administrator.
