@@ -18,17 +18,26 @@ const SYSTEM_SOCKET: &str = "/run/aivonx/control.sock";
 /// How this program introduces itself, for the daemon's log.
 const NAME: &str = concat!("aivonx ", env!("CARGO_PKG_VERSION"));
 
+/// A daemon that answers.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection.
+    pub client: Client,
+    /// The socket it goes through.
+    pub path: PathBuf,
+}
+
 /// Connects to the first daemon that answers.
 ///
 /// # Errors
 /// [`Failure::Unreachable`] with every socket tried, [`Failure::NotPermitted`] if one is there but closed
 /// to the caller, or what a daemon said in the handshake.
-pub async fn connect(socket: Option<&Path>) -> Result<Client, Failure> {
+pub async fn connect(socket: Option<&Path>) -> Result<Connected, Failure> {
     let mut tried = Vec::new();
     let mut closed = None;
     for path in candidates(socket, |name| env::var_os(name)) {
         let why = match Client::connect(&path, NAME).await {
-            Ok(client) => return Ok(client),
+            Ok(client) => return Ok(Connected { client, path }),
             Err(ClientError::Denied(_)) => {
                 closed.get_or_insert_with(|| path.clone());
                 "you may not open it".to_owned()

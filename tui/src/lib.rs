@@ -5,9 +5,11 @@ pub mod connect;
 pub mod exit;
 pub mod input;
 pub mod journal;
+pub mod prompt;
 pub mod render;
 #[cfg(test)]
 mod samples;
+pub mod session;
 pub mod when;
 
 use std::{io, process::ExitCode};

@@ -74,7 +74,36 @@ pub fn span(text: &str) -> Option<Duration> {
 /// # Errors
 /// A sentence that lists the accepted forms.
 pub fn span_argument(text: &str) -> Result<Duration, String> {
-    span(text).ok_or_else(|| "not a span of time; accepted are 90s, 10m, 2h, 1h30m".to_owned())
+    span(text).ok_or_else(|| "not a span of time; accepted are 90s, 10m, 2h, 1h30m, 90d".to_owned())
+}
+
+/// A point in the future: a span from now, or a time as [`since`] reads it.
+///
+/// # Errors
+/// A sentence that lists the accepted forms, or says that it is past.
+pub fn until(text: &str, now: &Zoned) -> Result<UnixMillis, String> {
+    let text = text.trim();
+    let at = match span(text) {
+        Some(ahead) => now.timestamp().checked_add(ahead).ok(),
+        None => point(text, now),
+    };
+    let at = at.ok_or_else(|| {
+        "not a time; accepted are 12h, 90d, 2027-01-31, \"2027-01-31 14:30\" (local time) or \
+         2027-01-31T14:30:00Z"
+            .to_owned()
+    })?;
+    match u64::try_from(at.as_millisecond()) {
+        Ok(millis) if at > now.timestamp() => Ok(millis),
+        _ => Err("that is past".to_owned()),
+    }
+}
+
+/// [`until`] for clap, from now.
+///
+/// # Errors
+/// As of [`until`].
+pub fn until_argument(text: &str) -> Result<UnixMillis, String> {
+    until(text, &Zoned::now())
 }
 
 #[cfg(test)]
@@ -131,6 +160,26 @@ mod tests {
         ] {
             assert!(at(text).contains("accepted are"), "{text}: {}", at(text));
         }
+    }
+
+    #[test]
+    fn what_is_to_come() {
+        let until = |text: &str| {
+            until(text, &now())
+                .map(|ms| Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap().to_string())
+                .unwrap_or_else(|why| why)
+        };
+        for (text, shown) in [
+            ("90d", "2026-06-27T23:30:00Z"),
+            ("12h", "2026-03-30T11:30:00Z"),
+            ("2027-01-31", "2027-01-30T23:00:00Z"),
+            ("2027-01-31T14:30:00Z", "2027-01-31T14:30:00Z"),
+            ("0s", "that is past"),
+            ("yesterday", "that is past"),
+        ] {
+            assert_eq!(until(text), shown, "{text}");
+        }
+        assert!(until("soon").contains("accepted are"));
     }
 
     #[test]

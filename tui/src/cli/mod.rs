@@ -1,14 +1,20 @@
 //! The command line: one file per noun.
 
+pub mod account;
 pub mod config;
 pub mod follow;
 pub mod job;
+pub mod key;
+pub mod lockout;
 pub mod logs;
 pub mod model;
 pub mod node;
+pub mod organization;
 pub mod secrets;
 pub mod status;
 pub mod strategy;
+pub mod token;
+pub mod user;
 
 use std::path::PathBuf;
 
@@ -16,9 +22,10 @@ use aivonx_protocol::client::Client;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    connect,
+    connect::{self, Connected},
     exit::{Exit, Failure},
-    render::{Format, Out},
+    render::{Format, Out, out::note},
+    session,
 };
 
 /// Administers an aivonx gateway over its control socket.
@@ -76,6 +83,34 @@ pub enum Verb {
     /// The keys that secrets are encrypted with
     #[command(subcommand)]
     Secrets(secrets::SecretsVerb),
+    /// Organizations: the tenants, with users and keys of their own
+    #[command(subcommand, name = "org", visible_alias = "orgs")]
+    Organization(organization::OrganizationVerb),
+    /// Users: who may log in
+    #[command(subcommand, visible_alias = "users")]
+    User(user::UserVerb),
+    /// API keys: what clients of the gateway send
+    #[command(subcommand, visible_alias = "keys")]
+    Key(key::KeyVerb),
+    /// Control tokens: sessions of your own for scripts
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(token::TokenVerb),
+    /// Logins that failed too often
+    #[command(subcommand, visible_alias = "lockouts")]
+    Lockout(lockout::LockoutVerb),
+    /// Make the first administrator, or rescue one
+    Setup(account::setup::SetupArgs),
+    /// Begin a session
+    Login(account::login::LoginArgs),
+    /// End the session
+    Logout,
+    /// Who you are to the gateway, and what you may do
+    Whoami,
+    /// Change your password
+    Passwd(account::password::PasswordArgs),
+    /// Your second factor: codes of an authenticator app
+    #[command(subcommand)]
+    Totp(account::totp::TotpVerb),
 }
 
 /// For verbs that cannot be undone.
@@ -95,11 +130,33 @@ pub struct Context {
 }
 
 impl Context {
-    /// A connection to the daemon.
+    /// A connection to the daemon, logged in where it wants that.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`]; [`Failure::NotPermitted`] if there is no session (any more).
+    pub async fn client(&self) -> Result<Client, Failure> {
+        let connected = self.connect().await?;
+        session::require(&connected).await?;
+        Ok(connected.client)
+    }
+
+    /// A connection for what everyone may ask, logged in if there is a session.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`].
+    pub async fn visitor(&self) -> Result<Client, Failure> {
+        let connected = self.connect().await?;
+        if let Err(failure) = session::resume(&connected.client).await {
+            note(format_args!("aivonx: {failure}"));
+        }
+        Ok(connected.client)
+    }
+
+    /// A connection to the daemon from nobody in particular.
     ///
     /// # Errors
     /// [`Failure::Unreachable`], [`Failure::NotPermitted`], or what the daemon said in the handshake.
-    pub async fn client(&self) -> Result<Client, Failure> {
+    pub async fn connect(&self) -> Result<Connected, Failure> {
         // An empty variable is as good as none.
         let socket = self.socket.as_deref().filter(|path| !path.as_os_str().is_empty());
         connect::connect(socket).await
@@ -124,6 +181,17 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Logs(args)) => logs::run(context, args).await,
         Some(Verb::Config(verb)) => config::run(context, verb).await,
         Some(Verb::Secrets(verb)) => secrets::run(context, verb).await,
+        Some(Verb::Organization(verb)) => organization::run(context, verb).await,
+        Some(Verb::User(verb)) => user::run(context, verb).await,
+        Some(Verb::Key(verb)) => key::run(context, verb).await,
+        Some(Verb::Token(verb)) => token::run(context, verb).await,
+        Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
+        Some(Verb::Setup(args)) => account::setup::run(context, args).await,
+        Some(Verb::Login(args)) => account::login::run(context, args).await,
+        Some(Verb::Logout) => account::login::logout(context).await,
+        Some(Verb::Whoami) => account::whoami(context).await,
+        Some(Verb::Passwd(args)) => account::password::run(context, args).await,
+        Some(Verb::Totp(verb)) => account::totp::run(context, verb).await,
     }
 }
 
@@ -153,7 +221,8 @@ fn after_help() -> String {
     let codes: Vec<String> = Exit::TABLE.iter().map(|(_, code, words)| format!("{code} {words}")).collect();
     format!(
         "Without a command it shows the status and what to type next.\n\nExit codes: {}\n\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
-         aivonx model pull qwen3:8b --node gpu1\n  aivonx logs -f --level warn\n  aivonx node list --output json",
+         aivonx model pull qwen3:8b --node gpu1\n  aivonx logs -f --level warn\n  aivonx key create ci --org acme --expires 90d\n  aivonx node list --output \
+         json\n\nScripts log in with a control token in AIVONX_TOKEN, or in the file AIVONX_TOKEN_FILE names.",
         codes.join(", ")
     )
 }

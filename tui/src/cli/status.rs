@@ -16,7 +16,7 @@ use crate::{
 /// # Errors
 /// Why not.
 pub async fn status(context: &mut Context) -> Result<(), Failure> {
-    let status = context.client().await?.status().await?;
+    let status = context.visitor().await?.status().await?;
     context.out.show(&status, |out| show(out, &status))
 }
 
@@ -25,7 +25,7 @@ pub async fn status(context: &mut Context) -> Result<(), Failure> {
 /// # Errors
 /// Why not.
 pub async fn overview(context: &mut Context) -> Result<(), Failure> {
-    let status = context.client().await?.status().await?;
+    let status = context.visitor().await?.status().await?;
     context.out.show(&status, |out| {
         show(out, &status)?;
         out.line("")?;

@@ -3,6 +3,7 @@
 pub mod json;
 pub mod out;
 pub mod progress;
+pub mod qr;
 pub mod table;
 pub mod text;
 

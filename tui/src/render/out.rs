@@ -32,6 +32,8 @@ pub struct Out {
     pub terminal: bool,
     /// Whether colours are shown.
     pub colour: bool,
+    /// Whether colours are not wanted anywhere.
+    pub no_colour: bool,
     /// The zone times are shown in.
     pub zone: TimeZone,
 }
@@ -52,6 +54,7 @@ impl Out {
             width: asked.or_else(found),
             terminal: terminal && !dumb,
             colour: terminal && !quiet && !dumb,
+            no_colour: quiet,
             zone: TimeZone::system(),
         }
     }

@@ -3,7 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aivonx_protocol::{Event, Reply};
-use aivonx_tui::cli::{logs::Missed, secrets::Generated};
+use aivonx_tui::cli::{
+    account::{login::LoggedOut, totp},
+    key::created,
+    lockout::Cleared,
+    logs::Missed,
+    secrets::Generated,
+    token,
+    user::sessions::Ended,
+};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../man/aivonx-json.md");
@@ -31,6 +39,13 @@ fn keys(value: &Value) -> BTreeSet<String> {
 
 fn json<T: serde::Serialize>(value: T) -> Value {
     serde_json::to_value(value).unwrap()
+}
+
+/// What is made with a secret prints as what it is, and the secret.
+fn secret_and(what: &str, made: Value, plain: Value) {
+    let mut expected = keys(&plain);
+    expected.insert("secret".to_owned());
+    assert_eq!(keys(&made), expected, "{what}");
 }
 
 #[test]
@@ -66,32 +81,45 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("secrets", json(status));
             }
             Reply::Checks(checks) => drop(printed.insert("check", json(&checks[0]))),
+            Reply::Identity(identity) => drop(printed.insert("identity", json(identity))),
+            Reply::TotpOffer(offer) => {
+                let offer = totp::Offer { secret: &offer.secret, uri: &offer.uri };
+                printed.insert("offer", json(offer));
+            }
+            Reply::BackupCodes(codes) => {
+                printed.insert("backup codes", json(totp::Codes { backup_codes: &codes }));
+            }
+            Reply::Organizations(all) => drop(printed.insert("organization", json(&all[0]))),
+            Reply::Organization(one) => drop(printed.insert("organization", json(one))),
+            Reply::OrganizationRemoved(removed) => {
+                printed.insert("organization removed", json(removed));
+            }
+            Reply::Users(users) => drop(printed.insert("user", json(&users[0]))),
+            Reply::User(user) => drop(printed.insert("user", json(user))),
+            Reply::ResetCode(code) => drop(printed.insert("reset code", json(code))),
+            Reply::Sessions(sessions) => drop(printed.insert("session", json(&sessions[0]))),
+            Reply::SessionsEnded(ended) => drop(printed.insert("sessions ended", json(Ended { ended }))),
+            Reply::Keys(keys) => drop(printed.insert("key", json(&keys[0]))),
+            Reply::Key(key) => drop(printed.insert("key", json(key))),
+            Reply::NewKey(new) => secret_and("key", json(created::Created::from(&*new)), json(&new.key)),
+            Reply::NewSession(new) => {
+                secret_and("session", json(token::Created::from(&*new)), json(&new.session));
+            }
+            Reply::Lockouts(lockouts) => drop(printed.insert("lockout", json(&lockouts[0]))),
+            Reply::LockoutsCleared(cleared) => {
+                printed.insert("lockouts cleared", json(Cleared { cleared }));
+            }
+            // Never printed: the secret goes to the session's file, the identity is printed.
+            Reply::LoggedIn(_) => {}
             // Their rows come with their commands.
-            Reply::LoggedIn(_)
-            | Reply::Identity(_)
-            | Reply::TotpOffer(_)
-            | Reply::BackupCodes(_)
-            | Reply::Organizations(_)
-            | Reply::Organization(_)
-            | Reply::OrganizationRemoved(_)
-            | Reply::Users(_)
-            | Reply::User(_)
-            | Reply::ResetCode(_)
-            | Reply::Sessions(_)
-            | Reply::SessionsEnded(_)
-            | Reply::Keys(_)
-            | Reply::Key(_)
-            | Reply::NewKey(_)
-            | Reply::NewSession(_)
-            | Reply::Lockouts(_)
-            | Reply::LockoutsCleared(_)
-            | Reply::AuditPage(_)
+            Reply::AuditPage(_)
             | Reply::AuditEntry(_)
             | Reply::AuditVerdict(_)
             | Reply::AuditKeys(_)
             | Reply::AuditCheckpoint(_) => {}
         }
     }
+    printed.insert("logged out", json(LoggedOut { logged_out: true }));
     for event in Event::samples() {
         if let Event::LogMissed(missed) = event {
             printed.insert("missed", json(Missed { missed }));

@@ -44,6 +44,11 @@ pub(crate) struct Fake {
 impl Fake {
     /// Starts one that does with every request what `rule` says.
     pub(crate) fn start(rule: impl FnMut(&Request) -> Does + Send + 'static) -> Self {
+        Self::wanting(Login::NotNeeded, rule)
+    }
+
+    /// One that wants a login.
+    pub(crate) fn wanting(login: Login, rule: impl FnMut(&Request) -> Does + Send + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +62,7 @@ impl Fake {
             runtime.block_on(async {
                 let listener = UnixListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, rule.clone(), log.clone()));
+                    tokio::spawn(serve(stream, login, rule.clone(), log.clone()));
                 }
             });
         });
@@ -135,9 +140,11 @@ pub(crate) fn ran(output: Output) -> Ran {
 /// The sample of the answer to `request`.
 pub(crate) fn sample(request: &Request) -> Does {
     use aivonx_protocol::{
-        audit::AuditRequest as A, config::ConfigRequest as C, daemon::DaemonRequest as D,
-        job::JobRequest as J, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
-        secrets::SecretsRequest as K, strategy::StrategyRequest as S,
+        account::AccountRequest as A, audit::AuditRequest as Y, config::ConfigRequest as C,
+        daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, lockout::LockoutRequest as B,
+        log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
+        organization::OrganizationRequest as O, secrets::SecretsRequest as X, strategy::StrategyRequest as S,
+        token::TokenRequest as T, user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -155,24 +162,40 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Log(L::Recent { .. }) => "logs",
         Request::Config(C::Show) => "config",
         Request::Config(C::Reload) => "reloaded",
-        Request::Audit(A::List { .. }) => "audit_page",
-        Request::Audit(A::Show { .. }) => "audit_entry",
-        Request::Audit(A::Verify { .. }) => "audit_verdict",
-        Request::Audit(A::Keys) => "audit_keys",
-        Request::Audit(A::Checkpoint) => "audit_checkpoint",
-        Request::Secrets(K::Status) => "secrets",
-        Request::Secrets(K::Validate) => "checks",
-        Request::Secrets(K::Rotate { .. }) => "job",
-        Request::Account(_)
-        | Request::Organization(_)
-        | Request::User(_)
-        | Request::Key(_)
-        | Request::Token(_)
-        | Request::Lockout(_) => panic!("say here what {} is answered with", request.name()),
+        Request::Audit(Y::List { .. }) => "audit_page",
+        Request::Audit(Y::Show { .. }) => "audit_entry",
+        Request::Audit(Y::Verify { .. }) => "audit_verdict",
+        Request::Audit(Y::Keys) => "audit_keys",
+        Request::Audit(Y::Checkpoint) => "audit_checkpoint",
+        Request::Account(A::Setup(_) | A::Login { .. }) => "logged_in",
+        Request::Account(A::Resume { .. } | A::Whoami) => "identity",
+        Request::Account(A::Logout | A::Password { .. } | A::TotpDisable { .. }) => "done",
+        Request::Account(A::TotpBegin { .. }) => "totp_offer",
+        Request::Account(A::TotpConfirm { .. } | A::BackupCodes { .. }) => "backup_codes",
+        Request::Organization(O::List) => "organizations",
+        Request::Organization(O::Show { .. } | O::Add(_) | O::Set { .. }) => "organization",
+        Request::Organization(O::Remove { .. }) => "organization_removed",
+        Request::User(U::List { .. }) => "users",
+        Request::User(
+            U::Show { .. } | U::Add(_) | U::Set { .. } | U::SetEnabled { .. } | U::ResetTotp { .. },
+        ) => "user",
+        Request::User(U::Remove { .. }) | Request::Token(T::Revoke { .. }) => "done",
+        Request::User(U::ResetPassword { .. }) => "reset_code",
+        Request::User(U::Sessions { .. }) | Request::Token(T::List) => "sessions",
+        Request::User(U::Logout { .. }) => "sessions_ended",
+        Request::Key(K::List { .. }) => "keys",
+        Request::Key(K::Show { .. } | K::Set { .. } | K::Revoke { .. }) => "key",
+        Request::Key(K::Create(_) | K::Rotate { .. }) => "new_key",
+        Request::Token(T::Create { .. }) => "new_session",
+        Request::Lockout(B::List { .. }) => "lockouts",
+        Request::Lockout(B::Clear { .. }) => "lockouts_cleared",
+        Request::Secrets(X::Status) => "secrets",
+        Request::Secrets(X::Validate) => "checks",
+        Request::Secrets(X::Rotate { .. }) => "job",
         Request::Node(N::Watch)
         | Request::Job(J::Follow { .. })
         | Request::Log(L::Follow { .. })
-        | Request::Audit(A::Follow { .. } | A::Export { .. }) => {
+        | Request::Audit(Y::Follow { .. } | Y::Export { .. }) => {
             return Does::Hangs(Vec::new());
         }
     };
@@ -180,11 +203,11 @@ pub(crate) fn sample(request: &Request) -> Does {
     Does::Replies(found.unwrap_or_else(|| panic!("no sample is named {wanted}")))
 }
 
-async fn serve(stream: UnixStream, rule: Arc<Mutex<Box<Rule>>>, log: Arc<Mutex<Vec<Request>>>) {
+async fn serve(stream: UnixStream, login: Login, rule: Arc<Mutex<Box<Rule>>>, log: Arc<Mutex<Vec<Request>>>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = FrameReader::new(BufReader::new(reader), MAX_HANDSHAKE, None);
     handshake::receive(&mut reader, "aivonxd test").await.unwrap();
-    let ready = Answer::Ready { daemon_id: "test".into(), login: Login::NotNeeded };
+    let ready = Answer::Ready { daemon_id: "test".into(), login };
     handshake::answer(&mut writer, "aivonxd test", &ready).await.unwrap();
     reader.set_cap(MAX_IN);
     while let Ok(Some(payload)) = reader.next().await {

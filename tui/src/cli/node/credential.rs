@@ -52,6 +52,9 @@ pub struct NodeOptions {
     /// A label of your own; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Assign it to this organization alone
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
     /// PEM certificates to trust instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,

@@ -93,6 +93,9 @@ pub struct SetArgs {
     /// Send no credential any more
     #[arg(long, conflicts_with_all = ["bearer_file", "basic_user", "header"])]
     pub no_credential: bool,
+    /// Share it among all organizations again
+    #[arg(long, conflicts_with = "organization")]
+    pub no_org: bool,
     /// Remove a label; repeatable
     #[arg(long, value_name = "KEY")]
     pub unlabel: Vec<String>,
@@ -158,7 +161,7 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         server_name: args.options.server_name,
         max_parallel: args.options.max_parallel.unwrap_or(0),
         force: args.options.force,
-        organization: None,
+        organization: args.options.organization,
     };
     let probe = context.client().await?.node_add(new).await?;
     context.out.show(&probe, |out| {
@@ -190,7 +193,7 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
         max_parallel: args.options.max_parallel,
         labels,
         force: args.options.force,
-        organization: None,
+        organization: if args.no_org { Some(None) } else { args.options.organization.clone().map(Some) },
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
     if change == nothing {
@@ -341,8 +344,13 @@ mod tests {
         for line in ["aivonx node set a", "aivonx node set a --force", "aivonx node set a --revision 3"] {
             assert!(matches!(parse(line), Err(Failure::Usage { .. })), "{line}");
         }
-        let all = parse("aivonx node set a --no-ca --no-server-name --no-credential --label x=1 --unlabel y")
-            .unwrap();
+        let all = parse(
+            "aivonx node set a --no-ca --no-server-name --no-credential --no-org --label x=1 --unlabel y",
+        )
+        .unwrap();
+        assert_eq!(all.organization, Some(None));
+        let assigned = parse("aivonx node set a --org acme").unwrap();
+        assert_eq!(assigned.organization, Some(Some("acme".into())));
         assert_eq!(
             (all.ca_pem, all.server_name, all.credential),
             (Some(None), Some(None), Some(Credential::None))

@@ -114,6 +114,9 @@ pub fn details(node: &Node, now: u64) -> Table {
             most => most.to_string(),
         },
     );
+    if let Some(organization) = &node.organization {
+        table.pair("assigned to", organization);
+    }
     table.pair("credential", &node.credential);
     if node.url.starts_with("https:") {
         table.pair("certificates", if node.custom_ca { "own CA" } else { "the system's" });

@@ -1,0 +1,301 @@
+//! `aivonx key ...`
+
+pub mod created;
+pub mod table;
+
+use std::time::Duration;
+
+use aivonx_protocol::{
+    UnixMillis,
+    key::{Key, KeyChange, KeyScope, NewKey},
+};
+use clap::{Args, Subcommand};
+
+use self::{
+    created::Created,
+    table::{details, overview},
+};
+use super::{Confirm, Context};
+use crate::{
+    exit::Failure,
+    input,
+    render::text::{self, safe},
+    when,
+};
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// The keys you may see
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Everything about one key but its secret
+    Show(Name),
+    /// Make a key; its secret is shown this once
+    Create(CreateArgs),
+    /// Change a key
+    Set(SetArgs),
+    /// Give a key a new secret; the old one works a while longer
+    Rotate(RotateArgs),
+    /// Revoke a key: its requests are refused at once, running ones end
+    Revoke(RevokeArgs),
+}
+
+/// A key.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// Name or id of the key
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Its organization, if it is named by name
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+}
+
+/// `key list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those of this organization
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+    /// Only those of this user
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Revoked and expired ones too
+    #[arg(long, short = 'a')]
+    pub all: bool,
+}
+
+/// `key create`
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name for it: lower case letters, digits, . _ -
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Its organization; without, it is of the whole fleet
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+    /// The user it acts for; without, it is a subject of its own
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// infer, models:read, models:write or admin:read; repeatable
+    #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
+    pub scopes: Vec<KeyScope>,
+    /// A model it may use (* and ? are wildcards); repeatable; without, what its organization may
+    #[arg(long = "model", value_name = "GLOB")]
+    pub models: Vec<String>,
+    /// A network it may be used from (CIDR); repeatable; without, anywhere
+    #[arg(long = "network", value_name = "CIDR")]
+    pub networks: Vec<String>,
+    /// When it expires: 90d from now, or 2027-01-31; without, never
+    #[arg(long, value_name = "WHEN", value_parser = when::until_argument)]
+    pub expires: Option<UnixMillis>,
+}
+
+/// `key set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    name: Name,
+    /// New name
+    #[arg(long = "name", id = "name", value_name = "NAME")]
+    pub new_name: Option<String>,
+    /// What it may do: infer, models:read, models:write or admin:read; repeatable
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<KeyScope>,
+    /// A model it may use (* and ? are wildcards); repeatable
+    #[arg(long = "model", value_name = "GLOB")]
+    pub models: Vec<String>,
+    /// Allow every model its organization may use
+    #[arg(long, conflicts_with = "models")]
+    pub all_models: bool,
+    /// A network it may be used from (CIDR); repeatable
+    #[arg(long = "network", value_name = "CIDR")]
+    pub networks: Vec<String>,
+    /// Allow it from anywhere
+    #[arg(long, conflicts_with = "networks")]
+    pub all_networks: bool,
+    /// When it expires: 90d from now, or 2027-01-31
+    #[arg(long, value_name = "WHEN", value_parser = when::until_argument)]
+    pub expires: Option<UnixMillis>,
+    /// Never let it expire
+    #[arg(long, conflicts_with = "expires")]
+    pub no_expires: bool,
+    /// Only if the record still has this revision (see key show)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `key rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    name: Name,
+    /// How long the old secret still works, at most 30d; 0s ends it at once
+    #[arg(long = "grace", value_name = "SPAN", default_value = "24h", value_parser = when::span_argument)]
+    pub grace_ms: Duration,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// `key revoke`
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    name: Name,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
+    match verb {
+        KeyVerb::List(args) => list(context, args).await,
+        KeyVerb::Show(Name { key, organization }) => {
+            let key = context.client().await?.key_show(organization, &key).await?;
+            show(context, &key)
+        }
+        KeyVerb::Create(args) => create(context, args).await,
+        KeyVerb::Set(args) => {
+            let change = change(&args)?;
+            let (client, name) = (context.client().await?, args.name);
+            let key = client.key_set(name.organization, &name.key, args.revision, change).await?;
+            show(context, &key)
+        }
+        KeyVerb::Rotate(args) => rotate(context, args).await,
+        KeyVerb::Revoke(args) => revoke(context, args).await,
+    }
+}
+
+fn show(context: &mut Context, key: &Key) -> Result<(), Failure> {
+    context.out.show(key, |out| {
+        let table = details(key, text::now(), &out.zone);
+        out.table(&table)
+    })
+}
+
+async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
+    let filtered = args.organization.is_some() || args.user.is_some();
+    let keys = context.client().await?.key_list(args.organization, args.user, args.all).await?;
+    context.out.show(&keys, |out| match &*keys {
+        [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
+        [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
+        keys => {
+            let table = overview(keys, text::now());
+            out.table(&table)
+        }
+    })
+}
+
+async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {
+    let new = NewKey {
+        name: args.name,
+        organization: args.organization,
+        user: args.user,
+        scopes: args.scopes,
+        models: args.models,
+        networks: args.networks,
+        expires: args.expires,
+    };
+    let client = context.client().await?;
+    let made = client.key_create(new).await?;
+    let base = if context.out.is_json() { String::new() } else { created::base(&client).await };
+    context.out.show(&Created::from(&made), |out| {
+        out.line(format_args!("Made the key {}.", described(&made.key)))?;
+        created::show(out, &made, &base)
+    })
+}
+
+/// `ci of acme`
+fn described(key: &Key) -> String {
+    match &key.organization {
+        Some(organization) => format!("{} of {}", safe(&key.name), safe(organization)),
+        None => format!("{} of the whole fleet", safe(&key.name)),
+    }
+}
+
+fn change(args: &SetArgs) -> Result<KeyChange, Failure> {
+    let change = KeyChange {
+        name: args.new_name.clone(),
+        scopes: (!args.scopes.is_empty()).then(|| args.scopes.clone()),
+        models: (args.all_models || !args.models.is_empty()).then(|| args.models.clone()),
+        networks: (args.all_networks || !args.networks.is_empty()).then(|| args.networks.clone()),
+        expires: if args.no_expires { Some(None) } else { args.expires.map(Some) },
+    };
+    if change == KeyChange::default() {
+        return Err(Failure::usage("nothing to change").with_hint(
+            "Name what to change, for example --expires 90d; all options: aivonx key set --help",
+        ));
+    }
+    Ok(change)
+}
+
+async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> {
+    let Name { key, organization } = args.name;
+    let client = context.client().await?;
+    let grace = u64::try_from(args.grace_ms.as_millis()).unwrap_or(u64::MAX);
+    if grace == 0 && !args.confirm.yes {
+        let found = client.key_show(organization.clone(), &key).await?;
+        let question = format!(
+            "Give the key {} a new secret? What uses the old one is refused at once.",
+            described(&found)
+        );
+        input::confirm(false, &question)?;
+    }
+    let made = client.key_rotate(organization, &key, grace).await?;
+    let base = if context.out.is_json() { String::new() } else { created::base(&client).await };
+    context.out.show(&Created::from(&made), |out| {
+        let old = made.key.grace_until.map_or_else(
+            || "the old one is refused now".to_owned(),
+            |until| format!("the old one works until {}", text::time(until, &out.zone)),
+        );
+        out.line(format_args!("The key {} has a new secret; {old}.", described(&made.key)))?;
+        created::show(out, &made, &base)
+    })
+}
+
+async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> {
+    let Name { key, organization } = args.name;
+    let client = context.client().await?;
+    if !args.confirm.yes {
+        // Read first, so that the question names what goes.
+        let found = client.key_show(organization.clone(), &key).await?;
+        let question = format!(
+            "Revoke the key {} ({}...)? Its requests are refused, running ones end. This cannot be undone.",
+            described(&found),
+            safe(&found.prefix)
+        );
+        input::confirm(false, &question)?;
+    }
+    let key = client.key_revoke(organization, &key).await?;
+    context.out.show(&key, |out| out.line(format_args!("Revoked the key {}.", described(&key))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_needs_something_to_change() {
+        use clap::Parser as _;
+        let parse = |line: &str| {
+            let cli = crate::cli::Cli::try_parse_from(line.split(' ')).unwrap();
+            match cli.verb {
+                Some(crate::cli::Verb::Key(KeyVerb::Set(args))) => change(&args),
+                other => panic!("{other:?}"),
+            }
+        };
+        for line in ["aivonx key set a", "aivonx key set a --org b --revision 3"] {
+            assert!(matches!(parse(line), Err(Failure::Usage { .. })), "{line}");
+        }
+        let all =
+            parse("aivonx key set a --name b --all-models --network ::1/128 --no-expires --scope infer")
+                .unwrap();
+        assert_eq!((all.name, all.models), (Some("b".into()), Some(Vec::new())));
+        assert_eq!((all.networks, all.expires), (Some(vec!["::1/128".into()]), Some(None)));
+        assert_eq!(all.scopes, Some(vec![KeyScope::Infer]));
+    }
+}

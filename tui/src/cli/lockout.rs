@@ -1,0 +1,122 @@
+//! `aivonx lockout ...`
+
+use aivonx_protocol::lockout::Lockout;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    exit::Failure,
+    render::{
+        Cell, Column, Table, Tone,
+        text::{self, count},
+    },
+};
+
+/// What can be done with lockouts.
+#[derive(Debug, Subcommand)]
+pub enum LockoutVerb {
+    /// Names that may not log in for now, and where the failures came from
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Forget failures, so that a login is possible at once
+    Clear(ClearArgs),
+}
+
+/// `lockout list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Failures that have not locked anyone (yet), too
+    #[arg(long, short = 'a')]
+    pub all: bool,
+}
+
+/// `lockout clear`
+#[derive(Debug, Args)]
+pub struct ClearArgs {
+    /// Those of this name; without, --address or --all is needed
+    #[arg(value_name = "USER", required_unless_present_any = ["address", "all"])]
+    pub user: Option<String>,
+    /// Those from this address, as the list shows it
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Those of every name, from everywhere
+    #[arg(long, conflicts_with_all = ["user", "address"])]
+    pub all: bool,
+}
+
+/// What `lockout clear` prints as JSON.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Cleared {
+    /// Number of names and addresses that were forgotten.
+    pub cleared: u32,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure> {
+    let client = context.client().await?;
+    match verb {
+        LockoutVerb::List(ListArgs { all }) => {
+            let lockouts = client.lockout_list(all).await?;
+            context.out.show(&lockouts, |out| {
+                if lockouts.is_empty() {
+                    return out.line(if all {
+                        "No login has failed lately."
+                    } else {
+                        "Nobody is locked out."
+                    });
+                }
+                out.table(&overview(&lockouts, text::now()))
+            })
+        }
+        LockoutVerb::Clear(ClearArgs { user, address, .. }) => {
+            let cleared = client.lockout_clear(user, address).await?;
+            context.out.show(&Cleared { cleared }, |out| match cleared {
+                0 => out.line("There was nothing to clear. What there is: aivonx lockout list --all"),
+                _ => out.line(format_args!(
+                    "Forgot the failures of {} (by name and address).",
+                    count(cleared.into())
+                )),
+            })
+        }
+    }
+}
+
+/// `lockout list` as a table.
+fn overview(lockouts: &[Lockout], now: u64) -> Table {
+    let mut table = Table::new([
+        Column::text("USER").cut(16),
+        Column::text("FROM").cut(16),
+        Column::number("FAILURES"),
+        Column::number("LAST"),
+        Column::text("LOCKED"),
+    ]);
+    for lockout in lockouts {
+        let locked = lockout.locked_until.filter(|until| *until > now).map_or_else(
+            || Cell::new("no").tone(Tone::Dim),
+            |until| Cell::new(format!("{} more", text::span(until - now))).tone(Tone::Bad),
+        );
+        table.row([
+            (&lockout.user).into(),
+            (&lockout.address).into(),
+            lockout.failures.to_string().into(),
+            text::ago(lockout.last, now).into(),
+            locked,
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn who_is_locked_out() {
+        insta::assert_snapshot!(overview(&samples::lockouts(), samples::NOW).render(Some(80), false));
+    }
+}

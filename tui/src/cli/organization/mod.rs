@@ -1,0 +1,281 @@
+//! `aivonx org ...`
+
+pub mod options;
+pub mod table;
+
+use aivonx_protocol::organization::{NewOrganization, Organization, OrganizationChange};
+use clap::{Args, Subcommand};
+
+use self::{
+    options::OrganizationOptions,
+    table::{details, overview},
+};
+use super::{Confirm, Context};
+use crate::{
+    exit::Failure,
+    input,
+    render::text::{self, plural, safe},
+};
+
+/// What can be done with organizations.
+#[derive(Debug, Subcommand)]
+pub enum OrganizationVerb {
+    /// The organizations you may see
+    #[command(visible_alias = "ls")]
+    List,
+    /// Everything about one organization
+    Show(Name),
+    /// Add an organization
+    Add(AddArgs),
+    /// Change an organization
+    Set(SetArgs),
+    /// Remove an organization
+    #[command(visible_alias = "rm")]
+    Remove(RemoveArgs),
+}
+
+/// An organization.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// Short name or id of the organization
+    #[arg(value_name = "ORG")]
+    pub organization: String,
+}
+
+/// `org add`
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Short name for it: lower case letters, digits, -
+    #[arg(value_name = "ORG")]
+    pub slug: String,
+    /// Name for people
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    options: OrganizationOptions,
+}
+
+/// `org set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Short name or id of the organization
+    #[arg(value_name = "ORG")]
+    pub organization: String,
+    /// New short name
+    #[arg(long, value_name = "ORG")]
+    pub slug: Option<String>,
+    /// New name for people
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Let its users and keys in (again)
+    #[arg(long)]
+    pub enable: bool,
+    /// Keep its users and keys out: sessions and running requests end
+    #[arg(long, conflicts_with = "enable")]
+    pub disable: bool,
+    #[command(flatten)]
+    options: OrganizationOptions,
+    /// Allow users without second factor again
+    #[arg(long, conflicts_with = "require_totp")]
+    pub no_require_totp: bool,
+    /// Allow every model again
+    #[arg(long, conflicts_with = "models")]
+    pub all_models: bool,
+    /// Refuse models that a node hands on to a third party again
+    #[arg(long, conflicts_with = "cloud_models")]
+    pub no_cloud_models: bool,
+    /// Only if the record still has this revision (see org show)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `org remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// Short name or id of the organization
+    #[arg(value_name = "ORG")]
+    pub organization: String,
+    /// Remove its users and keys too, and free its nodes
+    #[arg(long)]
+    pub with_contents: bool,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Failure> {
+    match verb {
+        OrganizationVerb::List => {
+            let all = context.client().await?.organization_list().await?;
+            context.out.show(&all, |out| {
+                if all.is_empty() {
+                    return out.line("There are no organizations yet. Add one: aivonx org add ORG");
+                }
+                out.table(&overview(&all))
+            })
+        }
+        OrganizationVerb::Show(Name { organization }) => {
+            let organization = context.client().await?.organization_show(&organization).await?;
+            show(context, &organization)
+        }
+        OrganizationVerb::Add(args) => add(context, args).await,
+        OrganizationVerb::Set(args) => {
+            let change = change(&args)?;
+            let client = context.client().await?;
+            let organization = client.organization_set(&args.organization, args.revision, change).await?;
+            show(context, &organization)
+        }
+        OrganizationVerb::Remove(args) => remove(context, args).await,
+    }
+}
+
+fn show(context: &mut Context, organization: &Organization) -> Result<(), Failure> {
+    context.out.show(organization, |out| {
+        let table = details(organization, &out.zone);
+        out.table(&table)
+    })
+}
+
+async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
+    let options = args.options;
+    let new = NewOrganization {
+        slug: args.slug,
+        name: args.name,
+        require_totp: options.require_totp,
+        models: options.models,
+        nodes: options.nodes.map(|nodes| nodes.0).unwrap_or_default(),
+        cloud_models: options.cloud_models,
+        privacy: options.privacy.map(Into::into),
+        limit_profile: options.limit_profile.map(Into::into),
+    };
+    let organization = context.client().await?.organization_add(new).await?;
+    context.out.show(&organization, |out| {
+        let slug = safe(&organization.slug);
+        out.line(format_args!("Added {slug}."))?;
+        out.line(format_args!("Next: aivonx user add NAME --org {slug}, aivonx key create NAME --org {slug}"))
+    })
+}
+
+fn change(args: &SetArgs) -> Result<OrganizationChange, Failure> {
+    let switch = |on: bool, off: bool| if on { Some(true) } else { off.then_some(false) };
+    let options = &args.options;
+    let change = OrganizationChange {
+        slug: args.slug.clone(),
+        name: args.name.clone(),
+        enabled: switch(args.enable, args.disable),
+        require_totp: switch(options.require_totp, args.no_require_totp),
+        models: (args.all_models || !options.models.is_empty()).then(|| options.models.clone()),
+        nodes: options.nodes.clone().map(|nodes| nodes.0),
+        cloud_models: switch(options.cloud_models, args.no_cloud_models),
+        privacy: options.privacy.map(Into::into),
+        limit_profile: options.limit_profile.map(Into::into),
+    };
+    if change == OrganizationChange::default() {
+        return Err(Failure::usage("nothing to change").with_hint(
+            "Name what to change, for example --require-totp; all options: aivonx org set --help",
+        ));
+    }
+    Ok(change)
+}
+
+/// `2 users, 3 keys and 1 node of its own`; None if there is nothing.
+fn contents(users: u32, keys: u32, nodes: u32) -> Option<String> {
+    let mut parts = Vec::new();
+    for (number, noun) in [(users, "user"), (keys, "key"), (nodes, "node")] {
+        if number > 0 {
+            parts.push(plural(number.into(), noun));
+        }
+    }
+    let last = parts.pop()?;
+    Some(if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) })
+}
+
+async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> {
+    let client = context.client().await?;
+    // Read first, so that the question names what goes, and what goes is what the question named.
+    let found = client.organization_show(&args.organization).await?;
+    let within = contents(found.users, found.keys, found.exclusive_nodes);
+    let question = match &within {
+        Some(within) if !args.with_contents => {
+            return Err(Failure::failed(format!(
+                "the organization {} has {within}; nothing was removed",
+                found.slug
+            ))
+            .with_hint("With --with-contents its users and keys are removed too, and its nodes are freed."));
+        }
+        Some(within) => {
+            let nodes = match found.exclusive_nodes {
+                0 => "",
+                _ => " Its nodes stay, disabled.",
+            };
+            format!(
+                "Remove the organization {} with {within}? Their sessions and requests end.{nodes} This cannot be undone.",
+                found.slug
+            )
+        }
+        None => format!("Remove the organization {}, which is empty?", found.slug),
+    };
+    input::confirm(args.confirm.yes, &question)?;
+    let revision = (!args.confirm.yes).then_some(found.revision);
+    let removed = client.organization_remove(&found.id, revision, args.with_contents).await?;
+    context.out.show(&removed, |out| {
+        let with =
+            contents(removed.users, removed.keys, 0).map(|with| format!(" with {with}")).unwrap_or_default();
+        out.line(format_args!("Removed the organization {}{with}.", safe(&found.slug)))?;
+        if removed.nodes > 0 {
+            out.line(format_args!(
+                "{} of it now shared and disabled: aivonx node list",
+                if removed.nodes == 1 {
+                    "1 node is".to_owned()
+                } else {
+                    format!("{} nodes are", text::count(removed.nodes.into()))
+                }
+            ))?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::organization::{LimitProfile, NodeAccess, PrivacyMode};
+
+    use super::*;
+
+    #[test]
+    fn set_needs_something_to_change() {
+        use clap::Parser as _;
+        let parse = |line: &str| {
+            let cli = crate::cli::Cli::try_parse_from(line.split(' ')).unwrap();
+            match cli.verb {
+                Some(crate::cli::Verb::Organization(OrganizationVerb::Set(args))) => change(&args),
+                other => panic!("{other:?}"),
+            }
+        };
+        for line in ["aivonx org set a", "aivonx org set a --revision 3"] {
+            assert!(matches!(parse(line), Err(Failure::Usage { .. })), "{line}");
+        }
+        let all = parse(
+            "aivonx org set a --disable --no-require-totp --all-models --nodes zone=b,rack=1 --cloud-models \
+             --privacy block --profile team",
+        )
+        .unwrap();
+        assert_eq!(all.enabled, Some(false));
+        assert_eq!((all.require_totp, all.cloud_models), (Some(false), Some(true)));
+        assert_eq!(all.models, Some(Vec::new()));
+        let labels = [("zone".into(), "b".into()), ("rack".into(), "1".into())].into();
+        assert_eq!(all.nodes, Some(NodeAccess::Labels(labels)));
+        assert_eq!((all.privacy, all.limit_profile), (Some(PrivacyMode::Block), Some(LimitProfile::Team)));
+    }
+
+    #[test]
+    fn contents_in_words() {
+        assert_eq!(contents(0, 0, 0), None);
+        assert_eq!(contents(1, 0, 0).unwrap(), "1 user");
+        assert_eq!(contents(2, 0, 1).unwrap(), "2 users and 1 node");
+        assert_eq!(contents(2, 1, 3).unwrap(), "2 users, 1 key and 3 nodes");
+    }
+}

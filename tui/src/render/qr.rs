@@ -1,0 +1,90 @@
+//! A QR code in half blocks: two rows of modules a line.
+
+use qrcode::{Color, EcLevel, QrCode};
+
+/// Modules left free on every side. The standard asks for four; two are read by every camera and save four
+/// of the terminal's lines.
+const QUIET: usize = 2;
+
+/// The lines of a code for `text`, if it fits into so many columns and rows. Light modules are drawn, dark
+/// ones left out, as on a dark terminal; with `colour` both are set, which looks right on any.
+#[must_use]
+pub fn lines(text: &str, columns: usize, rows: usize, colour: bool) -> Option<Vec<String>> {
+    // The least error correction gives the smallest code; a screen is neither torn nor smudged.
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+    let side = code.width() + 2 * QUIET;
+    if side > columns || side.div_ceil(2) > rows {
+        return None;
+    }
+    let modules = code.to_colors();
+    let light = |x: usize, y: usize| {
+        let inside = |at: usize| at.checked_sub(QUIET).filter(|at| *at < code.width());
+        match (inside(x), inside(y)) {
+            (Some(x), Some(y)) => modules[y * code.width() + x] == Color::Light,
+            // Below the last row of an odd number nothing is drawn.
+            _ => y < side,
+        }
+    };
+    let line = |y: usize| {
+        let drawn: String = (0..side)
+            .map(|x| match (light(x, y), light(x, y + 1)) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            })
+            .collect();
+        // White on black, whatever the terminal's own colours are.
+        if colour { format!("\u{1b}[97;40m{drawn}\u{1b}[0m") } else { drawn }
+    };
+    Some((0..side).step_by(2).map(line).collect())
+}
+
+/// The address of a second factor without what every authenticator assumes anyway: that many characters
+/// fewer make a code that fits a small terminal.
+#[must_use]
+pub fn short(uri: &str) -> String {
+    ["&algorithm=SHA1", "&digits=6", "&period=30"].iter().fold(uri.to_owned(), |uri, part| {
+        match uri.split_once(part) {
+            Some((before, after)) if after.is_empty() || after.starts_with('&') => format!("{before}{after}"),
+            _ => uri,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URI: &str = "otpauth://totp/aivonx:root?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=aivonx\
+                       &algorithm=SHA1&digits=6&period=30";
+
+    #[test]
+    fn a_code() {
+        insta::assert_snapshot!(lines(&short(URI), 80, 24, false).unwrap().join("\n"));
+    }
+
+    /// With the question below it, for the longest name a user can have.
+    #[test]
+    fn fits_a_small_terminal() {
+        let long = URI.replace(":root", &format!(":{}", "a.long_name-".repeat(6).split_at(63).0));
+        for uri in [URI, &long] {
+            let shown = lines(&short(uri), 80, 23, false).unwrap();
+            assert!(shown.iter().all(|line| line.chars().count() <= 80));
+        }
+        assert_eq!(lines(URI, 30, 24, false), None);
+        assert_eq!(lines(URI, 80, 10, false), None);
+        assert_eq!(lines(&"x".repeat(5000), 800, 800, false), None);
+    }
+
+    #[test]
+    fn only_what_is_assumed_anyway_is_left_out() {
+        assert_eq!(
+            short(URI),
+            "otpauth://totp/aivonx:root?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=aivonx"
+        );
+        for other in ["otpauth://totp/a?secret=A&digits=60", "otpauth://totp/a?secret=A&algorithm=SHA1024"] {
+            assert_eq!(short(other), other);
+        }
+    }
+}
