@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod connect;
 pub mod exit;
+pub mod forward;
 pub mod input;
 pub mod journal;
 pub mod prompt;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod config;
+pub mod connect;
 pub mod follow;
 pub mod job;
 pub mod key;
@@ -22,7 +23,7 @@ use aivonx_protocol::client::Client;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    connect::{self, Connected},
+    connect::{self as socket, Connected},
     exit::{Exit, Failure},
     render::{Format, Out, out::note},
     session,
@@ -108,6 +109,8 @@ pub enum Verb {
     Whoami,
     /// Change your password
     Passwd(account::password::PasswordArgs),
+    /// Forward a local address to a gateway with your key, for clients that cannot send one
+    Connect(connect::ConnectArgs),
     /// Your second factor: codes of an authenticator app
     #[command(subcommand)]
     Totp(account::totp::TotpVerb),
@@ -158,8 +161,8 @@ impl Context {
     /// [`Failure::Unreachable`], [`Failure::NotPermitted`], or what the daemon said in the handshake.
     pub async fn connect(&self) -> Result<Connected, Failure> {
         // An empty variable is as good as none.
-        let socket = self.socket.as_deref().filter(|path| !path.as_os_str().is_empty());
-        connect::connect(socket).await
+        let path = self.socket.as_deref().filter(|path| !path.as_os_str().is_empty());
+        socket::connect(path).await
     }
 }
 
@@ -191,6 +194,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Logout) => account::login::logout(context).await,
         Some(Verb::Whoami) => account::whoami(context).await,
         Some(Verb::Passwd(args)) => account::password::run(context, args).await,
+        Some(Verb::Connect(args)) => connect::run(context, args).await,
         Some(Verb::Totp(verb)) => account::totp::run(context, verb).await,
     }
 }

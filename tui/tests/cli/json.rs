@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aivonx_protocol::{Event, Reply};
 use aivonx_tui::cli::{
     account::{login::LoggedOut, totp},
+    connect::Forwarding,
     key::created,
     lockout::Cleared,
     logs::Missed,
@@ -119,6 +120,8 @@ fn the_page_names_every_field_and_no_other() {
             | Reply::AuditCheckpoint(_) => {}
         }
     }
+    let forwarding = Forwarding { listen: String::new(), to: String::new() };
+    printed.insert("forwarding", json(forwarding));
     printed.insert("logged out", json(LoggedOut { logged_out: true }));
     for event in Event::samples() {
         if let Event::LogMissed(missed) = event {
