@@ -54,18 +54,14 @@ def until(what, condition):
 class Gateway:
     """The daemon, its command line and its nodes."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, nodes, *options):
         self.processes = []
         self.nodes = []
-        for arguments in (
-            ["--model", "llama3.2:latest", "--model", "shared:latest"],
-            ["--model", "shared:latest", "--model", "qwen3:8b", "--delay-ms", "2"],
-            ["--kind", "openai", "--model", "Exact/Name"],
-        ):
+        for arguments in nodes:
             process, url = start([TARGET / "fake-node", *arguments], r"listening on (\S+)")
             self.processes.append(process)
             self.nodes.append(url)
-        arguments = [TARGET / "aivonxd", "dev", "--dir", folder / "data", "--listen", "127.0.0.1:0"]
+        arguments = [TARGET / "aivonxd", "dev", "--dir", folder / "data", "--listen", "127.0.0.1:0", *options]
         for url in self.nodes:
             arguments += ["--node", url]
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
@@ -76,7 +72,7 @@ class Gateway:
         self.processes.append(process)
         self.url = f"http://{address}"
         self.socket = folder / "data" / "control.sock"
-        until("three active nodes", lambda: sum(n["pool"] == "active" for n in self.list()) == 3)
+        until("active nodes", lambda: sum(n["pool"] == "active" for n in self.list()) == len(nodes))
 
     def aivonx(self, *arguments):
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AIVONX_SOCKET": str(self.socket)}
@@ -111,13 +107,32 @@ class Gateway:
             process.wait()
 
 
-@pytest.fixture(scope="session")
-def gateway(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gateway")
-    gateway = Gateway(folder)
+def serve(folder, nodes, *options):
+    gateway = Gateway(folder, nodes, *options)
     yield gateway
     gateway.stop()
     sys.stderr.write((folder / "stderr").read_text()[-4000:])
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory):
+    yield from serve(
+        tmp_path_factory.mktemp("gateway"),
+        (
+            ["--model", "llama3.2:latest", "--model", "shared:latest"],
+            ["--model", "shared:latest", "--model", "qwen3:8b", "--delay-ms", "2"],
+            ["--kind", "openai", "--model", "Exact/Name"],
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory):
+    """A gateway that wants a key, with a tenant; its node takes its time between tokens."""
+    nodes = (["--model", "llama3.2:latest", "--delay-ms", "50"],)
+    for gateway in serve(tmp_path_factory.mktemp("guarded"), nodes, "--access", "required"):
+        gateway.aivonx("org", "add", "acme")
+        yield gateway
 
 
 SAID = "Hello, w\u00f6rld \U0001f600 <b>&!"

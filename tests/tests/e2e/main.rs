@@ -2,6 +2,7 @@
 //! would link everything anew; one module per theme.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod access;
 mod admin;
 mod bodies;
 mod chaos;
