@@ -212,6 +212,13 @@ async fn live_and_die(
         dev::greet(&live, &fleet, &addresses).await;
     }
     let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    if shared.awaits_setup && !identity.is_set_up() {
+        tracing::warn!(
+            event = "start",
+            listen = %listening.join(" "),
+            "there is no administrator yet: until 'sudo aivonx setup' makes one, nothing but /health is served"
+        );
+    }
     tracing::info!(event = "start", listen = %listening.join(" "), "the gateway serves");
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,9 +18,10 @@ use crate::{
     config::{self, AccessMode},
     control::Mode,
     fleet::Snapshot,
+    identity::Counters,
     proxy::{Phase, Shared},
     store::Store,
-    telemetry::{Gauges, Metrics, NodeGauge, process},
+    telemetry::{Gauges, Metrics, NodeGauge, Refusals, process},
 };
 
 /// Renders the metrics with the gauges of this moment.
@@ -43,8 +47,19 @@ pub(crate) fn metrics(
             connections: shared.connections.load(Ordering::Relaxed) as u64,
             store_errors: health.errors,
             store_flush: health.flush_took,
+            refusals: refusals(&shared.identity.counters),
         })
     })
+}
+
+fn refusals(counters: &Counters) -> Refusals {
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    Refusals {
+        login_failures: load(&counters.login_failures),
+        lockouts: load(&counters.lockouts),
+        denials: load(&counters.denials),
+        cross_organization: load(&counters.cross_organization),
+    }
 }
 
 /// Answers `status`.
@@ -72,7 +87,7 @@ pub(crate) fn status(
             started: millis(SystemTime::now() - shared.started.elapsed()),
             mode: if mode == Mode::Dev { "dev" } else { "run" }.to_owned(),
             access: config.access.mode.as_str().to_owned(),
-            set_up: false,
+            set_up: shared.identity.is_set_up(),
             draining: *shared.phase.borrow() != Phase::Running,
             listen: listen.clone(),
             data_dir: config.data_dir.display().to_string(),
@@ -86,13 +101,20 @@ pub(crate) fn status(
             active_requests: snapshot.nodes.iter().map(|n| n.live.active()).sum(),
             requests_total: shared.requests.load(Ordering::Relaxed),
             resident_bytes: process::resident_bytes(),
-            warnings: warnings(&snapshot, &config),
+            warnings: warnings(&snapshot, &config, shared.awaits_setup && !shared.identity.is_set_up()),
         }
     })
 }
 
-fn warnings(snapshot: &Snapshot, config: &config::Config) -> Vec<String> {
+/// `waits` is whether the data path waits for the first administrator.
+fn warnings(snapshot: &Snapshot, config: &config::Config, waits: bool) -> Vec<String> {
     let mut warnings = Vec::new();
+    if waits {
+        warnings.push(
+            "there is no administrator yet, so nothing but /health is served: run 'sudo aivonx setup'"
+                .to_owned(),
+        );
+    }
     if snapshot.nodes.is_empty() {
         warnings.push("there is no node yet: add one with 'aivonx node add NAME URL'".to_owned());
     } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {

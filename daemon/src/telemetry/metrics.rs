@@ -42,6 +42,21 @@ pub struct Gauges {
     pub store_errors: u64,
     /// How long the store's last flush to disk took; None before the first.
     pub store_flush: Option<Duration>,
+    /// What was refused since start.
+    pub refusals: Refusals,
+}
+
+/// What identity refused since start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Refusals {
+    /// Logins with a wrong name, password or code.
+    pub login_failures: u64,
+    /// Locks that fell.
+    pub lockouts: u64,
+    /// Requests without a valid credential or the permission they need.
+    pub denials: u64,
+    /// Attempts to reach another organization's records.
+    pub cross_organization: u64,
 }
 
 /// One node at the moment of a scrape.

@@ -73,5 +73,5 @@ pub use filter::FilterError;
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};
 pub use level::LevelError;
-pub use metrics::{CONTENT_TYPE, Gauges, Metrics, NodeGauge};
+pub use metrics::{CONTENT_TYPE, Gauges, Metrics, NodeGauge, Refusals};
 pub use sink::AccessSink;

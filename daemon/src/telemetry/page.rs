@@ -112,10 +112,17 @@ impl Page {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let (store_errors, store_flush) = {
+        let (store_errors, store_flush, refusals) = {
             let state = lock(&self.state);
-            (state.gauges.store_errors, state.gauges.store_flush)
+            (state.gauges.store_errors, state.gauges.store_flush, state.gauges.refusals)
         };
+        let help = "Logins refused for a wrong name, password or code";
+        out.counter("aivonx_login_failures", help, refusals.login_failures)?;
+        out.counter("aivonx_lockouts", "Locks after too many failed logins", refusals.lockouts)?;
+        let help = "Requests without a valid credential or the permission they need";
+        out.counter("aivonx_denials", help, refusals.denials)?;
+        let help = "Attempts to reach another organization's records";
+        out.counter("aivonx_cross_organization_attempts", help, refusals.cross_organization)?;
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
         let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";

@@ -235,9 +235,8 @@ async fn open_asks_for_nothing_and_minds_no_placeholder() {
 async fn a_key_survives_a_restart() {
     let node = FakeNode::ollama().await;
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        Daemon::builder().node(&node).arg("--access").arg("required").folder(folder.path()).start()
-    };
+    let start =
+        || Daemon::builder().node(&node).arg("--access").arg("required").folder(folder.path()).start();
     let mut daemon = start().await;
     let secret = key(&daemon.control().await, None, &[KeyScope::Infer]).await;
     daemon.kill().await;

@@ -5,7 +5,7 @@ use aivonx_protocol::node::{AdminState, Pool};
 use super::{
     super::{
         access::{AccessRecord, Outcome},
-        metrics::{Gauges, Metrics, NodeGauge},
+        metrics::{Gauges, Metrics, NodeGauge, Refusals},
         pipe::Losses,
         sink,
     },
@@ -50,6 +50,7 @@ fn the_page_is_as_documented() {
         connections: 5,
         store_errors: 1,
         store_flush: Some(Duration::from_micros(150)),
+        refusals: Refusals { login_failures: 6, lockouts: 1, denials: 7, cross_organization: 2 },
     };
     let got = page(&metrics, &gauges);
     let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));
