@@ -25,7 +25,7 @@ use crate::{
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
-    identity::{Identity, IdentityError, password::Hasher},
+    identity::{Identity, IdentityError, password::Hasher, rotation},
     lifecycle,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
@@ -154,6 +154,7 @@ async fn live_and_die(
     let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await?;
+    rotation::follow(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
@@ -186,6 +187,7 @@ async fn live_and_die(
     let socket = control::Bound::bind(&config.control)?;
     let services = Arc::new(Services {
         fleet: fleet.clone(),
+        identity: identity.clone(),
         secrets: secrets.clone(),
         hub: telemetry.hub(),
         config: live.clone(),

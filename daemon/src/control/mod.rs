@@ -39,7 +39,7 @@ pub use self::{
     access::{AccessRule, Mode, Permission, Permitted},
     socket::{BindError, Bound},
 };
-use crate::{config, fleet::Fleet, secrets::Secrets, telemetry::Hub};
+use crate::{config, fleet::Fleet, identity::Identity, secrets::Secrets, telemetry::Hub};
 
 /// Most connections at once.
 const CONNECTIONS: usize = 64;
@@ -52,6 +52,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Services {
     /// Nodes, models, jobs, strategy.
     pub fleet: Arc<Fleet>,
+    /// Who may do what: users, organizations, API keys, sessions.
+    pub identity: Arc<Identity>,
     /// Keys and sealed secrets.
     pub secrets: Secrets,
     /// The log in memory.

@@ -20,6 +20,7 @@ pub mod password;
 pub mod password_rules;
 mod random;
 pub mod refresh;
+pub mod rotation;
 pub mod second_factor;
 mod service;
 pub mod snapshot;

@@ -33,25 +33,30 @@ pub(crate) async fn stand() -> Stand {
 impl Stand {
     /// A member without an organization, with a password hash or none.
     pub(crate) async fn user(&self, name: &str, password: Option<String>) -> UserRecord {
-        let record = UserRecord {
-            id: String::new(),
-            name: name.to_owned(),
-            display_name: None,
-            email: None,
-            role: Role::Auditor,
-            organization: None,
-            enabled: true,
-            password,
-            password_changed: 0,
-            must_change_password: false,
-            totp: None,
-            backup_codes: Vec::new(),
-            reset: None,
-            epoch: 1,
-            last_login: None,
-            created: 0,
-            revision: 0,
-        };
+        let record = UserRecord { password, ..record("", name) };
         self.store.users().insert(record).await.unwrap()
+    }
+}
+
+/// A member without an organization and without a password.
+pub(crate) fn record(id: &str, name: &str) -> UserRecord {
+    UserRecord {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        display_name: None,
+        email: None,
+        role: Role::Auditor,
+        organization: None,
+        enabled: true,
+        password: None,
+        password_changed: 0,
+        must_change_password: false,
+        totp: None,
+        backup_codes: Vec::new(),
+        reset: None,
+        epoch: 1,
+        last_login: None,
+        created: 0,
+        revision: 0,
     }
 }

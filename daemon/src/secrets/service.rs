@@ -1,13 +1,17 @@
 //! What administrators ask about keys: which there are, whether all is in order, and replacing them.
 
-use aivonx_protocol::secrets::{Check, DataKey, SealedCount, SecretsStatus, SnapshotKeys};
+use std::collections::HashMap;
+
+use aivonx_protocol::secrets::{
+    Check, DataKey, OwnKey, OwnKeyKind, SealedCount, SecretsStatus, SnapshotKeys, WAITING_MAX, WaitingKey,
+};
 
 use super::{
     SecretsError, Vault,
     rotate::{self, Outcome, Report},
     validate,
 };
-use crate::store::{DataKeyRecord, Kept, Store};
+use crate::store::{DataKeyRecord, Kept, KeyRecord, Reach, SecretKind, SecretRecord, Store};
 
 /// The keys that secrets are kept under. Clones share them.
 #[derive(Debug, Clone)]
@@ -44,16 +48,50 @@ impl Secrets {
             sealed: uses.iter().filter(|found| found.key == record.id).map(|found| found.count).sum(),
         };
         let snapshots = self.store.kept_snapshots().await?;
+        let mut own = self.store.secrets().list(&Reach::All).await?;
+        own.sort_by_key(|record| (record.kind, record.number));
+        let peppered = Peppered::read(&self.store).await?;
+        let mut waiting = self.waiting(&own, &peppered).await?;
+        let waiting_total = waiting.len() as u64;
+        waiting.truncate(WAITING_MAX);
         Ok(SecretsStatus {
             master_key: self.vault.master_path().display().to_string(),
             data_keys: records.iter().map(data_key).collect(),
             sealed,
             unfinished: records.len() > 1,
-            keys: Vec::new(),
-            waiting: Vec::new(),
-            waiting_total: 0,
+            keys: own.iter().map(|record| own_key(record, &own, &peppered)).collect(),
+            waiting,
+            waiting_total,
             snapshots: snapshots.into_iter().map(|kept| snapshot(kept, &records, tag)).collect(),
         })
+    }
+
+    /// API keys that an old pepper is needed for, those that are revoked first at the head.
+    async fn waiting(
+        &self,
+        own: &[SecretRecord],
+        peppered: &Peppered,
+    ) -> Result<Vec<WaitingKey>, SecretsError> {
+        let organizations = self.store.organizations().list(&Reach::All).await?;
+        let slugs: HashMap<String, String> =
+            organizations.into_iter().map(|record| (record.id, record.slug)).collect();
+        let due = |key: &KeyRecord| {
+            own.iter()
+                .find(|record| record.kind == SecretKind::Pepper && record.number == key.pepper)
+                .and_then(|record| record.retire_at)
+        };
+        let waits = |key: &KeyRecord| {
+            Some(WaitingKey {
+                revoked_at: due(key)?,
+                id: key.id.clone(),
+                name: key.name.clone(),
+                organization: key.organization.as_ref().and_then(|id| slugs.get(id).cloned()),
+                pepper: key.pepper,
+            })
+        };
+        let mut waiting: Vec<WaitingKey> = peppered.keys.iter().filter_map(waits).collect();
+        waiting.sort_by(|a, b| (a.revoked_at, &a.name).cmp(&(b.revoked_at, &b.name)));
+        Ok(waiting)
     }
 
     /// Looks whether all is in order. `refusing` are the nodes that refuse their credential, and what they say.
@@ -61,7 +99,8 @@ impl Secrets {
     /// # Errors
     /// If the store fails; everything else is a finding.
     pub async fn validate(&self, refusing: &[(String, String)]) -> Result<Vec<Check>, SecretsError> {
-        validate::validate(&self.store, self.vault.master_path(), refusing).await
+        let status = self.status().await?;
+        validate::validate(&self.store, self.vault.master_path(), refusing, &status).await
     }
 
     /// Replaces the data keys. For one caller at a time.
@@ -86,6 +125,41 @@ impl Secrets {
     /// If the store fails.
     pub async fn is_unfinished(&self) -> Result<bool, SecretsError> {
         rotate::is_unfinished(&self.store).await
+    }
+}
+
+/// The API keys that can be used.
+struct Peppered {
+    keys: Vec<KeyRecord>,
+}
+
+impl Peppered {
+    async fn read(store: &Store) -> Result<Self, SecretsError> {
+        let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        let mut keys = store.keys().list(&Reach::All).await?;
+        keys.retain(|key| key.revoked.is_none() && key.expires.is_none_or(|expires| expires > now));
+        Ok(Self { keys })
+    }
+
+    fn under(&self, pepper: u32) -> u64 {
+        self.keys.iter().filter(|key| key.pepper == pepper).count() as u64
+    }
+}
+
+fn own_key(record: &SecretRecord, all: &[SecretRecord], peppered: &Peppered) -> OwnKey {
+    let newest = all.iter().filter(|other| other.kind == record.kind).map(|other| other.number).max();
+    let (kind, api_keys) = match record.kind {
+        SecretKind::Pepper => (OwnKeyKind::Pepper, peppered.under(record.number)),
+        SecretKind::TokenSigning => (OwnKeyKind::TokenSigning, 0),
+        SecretKind::AuditSigning => (OwnKeyKind::AuditSigning, 0),
+    };
+    OwnKey {
+        kind,
+        number: record.number,
+        created: record.created,
+        in_use: newest == Some(record.number),
+        retire_at: record.retire_at,
+        api_keys,
     }
 }
 

@@ -9,12 +9,14 @@ use std::{
 
 use aivonx_protocol::{
     UnixMillis,
-    secrets::{Check, CheckOutcome},
+    secrets::{Check, CheckOutcome, OwnKeyKind, SecretsStatus},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::{MasterKey, SecretsError, Vault};
-use crate::store::{DataKeyRecord, Store};
+use crate::store::{DataKeyRecord, Reach, Store};
 
 /// Keys older than this are worth replacing.
 const OLD: UnixMillis = 365 * 24 * 3600 * 1000;
@@ -27,6 +29,7 @@ pub(super) async fn validate(
     store: &Store,
     master: &Path,
     refusing: &[(String, String)],
+    status: &SecretsStatus,
 ) -> Result<Vec<Check>, SecretsError> {
     let mut checks = file(master, store.dir());
     let data_keys = store.data_keys().list().await?;
@@ -41,10 +44,11 @@ pub(super) async fn validate(
         None => fail("opens", "nothing can be opened without the master key", "see above"),
     });
     if let Some(Ok(vault)) = &vault {
-        checks.push(distinct(vault, master)?);
+        checks.push(distinct(vault, master, store).await?);
     }
-    checks.push(age(master, &data_keys));
+    checks.push(age(master, status));
     checks.push(rotation(&data_keys));
+    checks.push(api_keys(status));
     checks.push(snapshots(store, &data_keys).await?);
     checks.push(nodes(refusing));
     Ok(checks)
@@ -134,9 +138,18 @@ async fn sample(store: &Store, vault: &Vault) -> Result<Check, SecretsError> {
 }
 
 /// Whether no two keys are the same bits.
-fn distinct(vault: &Vault, master: &Path) -> Result<Check, SecretsError> {
+async fn distinct(vault: &Vault, master: &Path, store: &Store) -> Result<Check, SecretsError> {
     let mut digests: Vec<(String, [u8; 32])> = vault.digests();
     digests.push(("the master key".into(), MasterKey::load(master)?.digest()));
+    for record in store.secrets().list(&Reach::All).await? {
+        // One that does not open has been said above.
+        if let Ok(text) = vault.open_sealed("secret", &record.id, &record.sealed) {
+            // Compared as the bits that the text stands for: the same key may be written in two ways.
+            let bits = Zeroizing::new(STANDARD.decode(text.expose()).unwrap_or_default());
+            let bits = if bits.is_empty() { text.expose().as_bytes() } else { &bits };
+            digests.push((record.id, digest(bits)));
+        }
+    }
     let mut seen: HashMap<[u8; 32], String> = HashMap::new();
     let count = digests.len();
     for (name, digest) in digests {
@@ -156,7 +169,7 @@ pub(super) fn digest(key: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn age(master: &Path, data_keys: &[DataKeyRecord]) -> Check {
+fn age(master: &Path, status: &SecretsStatus) -> Check {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let is_old = |created: UnixMillis| now.saturating_sub(created) > OLD;
     let mut old = Vec::new();
@@ -166,15 +179,43 @@ fn age(master: &Path, data_keys: &[DataKeyRecord]) -> Check {
         old.push("the master key's file".to_owned());
         fix.push("aivonxd rekey");
     }
-    let before = old.len();
-    old.extend(data_keys.iter().filter(|key| is_old(key.created)).map(|key| format!("data key {}", key.id)));
-    if old.len() > before {
-        fix.push("aivonx secrets rotate");
+    let mut rotate = String::new();
+    let data_keys = status.data_keys.iter().filter(|key| is_old(key.created));
+    old.extend(data_keys.map(|key| format!("data key {}", key.number)));
+    for key in status.keys.iter().filter(|key| key.in_use && is_old(key.created)) {
+        old.push(format!("{} {}", key.kind.as_str(), key.number));
+        rotate += match key.kind {
+            OwnKeyKind::Pepper => " --peppers",
+            OwnKeyKind::TokenSigning => " --signing",
+            // The audit log replaces its own.
+            OwnKeyKind::AuditSigning => "",
+        };
+    }
+    let rotate = format!("aivonx secrets rotate{rotate}");
+    if old.len() > fix.len() {
+        fix.push(&rotate);
     }
     if old.is_empty() {
         return ok("age", "no key is older than a year");
     }
     warn("age", format!("older than a year: {}", named(&old)), format!("replace them: {}", fix.join(", ")))
+}
+
+fn api_keys(status: &SecretsStatus) -> Check {
+    if status.waiting.is_empty() {
+        return ok("api keys", "none waits to move to a new pepper");
+    }
+    let named: Vec<String> = status.waiting.iter().map(|key| key.name.clone()).collect();
+    let finding = format!(
+        "{} not used since the pepper was replaced and revoked at the deadline: {}",
+        status.waiting_total,
+        self::named(&named)
+    );
+    warn(
+        "api keys",
+        finding,
+        "use them, or replace them with `aivonx key rotate`; see `aivonx secrets status`",
+    )
 }
 
 fn rotation(data_keys: &[DataKeyRecord]) -> Check {

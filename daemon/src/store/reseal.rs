@@ -309,3 +309,33 @@ fn each(engine: &Engine, see: &mut dyn FnMut(Tree, &[u8], &'static str, &Sealed)
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{tests::open, tree::Kind};
+
+    fn sealed(key: u32) -> Sealed {
+        Sealed { key, nonce: [0; 12], ciphertext: vec![1] }
+    }
+
+    /// Whoever puts a secret into a record of a tree that says it has none finds out at the first write.
+    #[tokio::test]
+    async fn a_secret_where_no_rotation_looks_cannot_be_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await;
+        let put = |tree, secret: Option<Sealed>| {
+            store.run(move |engine, _| engine.write(|batch| batch.put(tree, b"k", &("text", secret.clone()))))
+        };
+        for tree in Tree::ALL.into_iter().filter(|tree| seals(*tree).is_none() && tree.kind() == Kind::Config)
+        {
+            let refused = put(tree, Some(sealed(1))).await;
+            assert!(matches!(refused, Err(StoreError::UnknownSecret { .. })), "{}", tree.name());
+        }
+        put(Tree::Setting, None).await.unwrap();
+        for tree in Tree::ALL.into_iter().filter(|tree| seals(*tree).is_some()) {
+            let refused = put(tree, Some(sealed(7))).await;
+            assert!(matches!(refused, Err(StoreError::StaleSeal { .. })), "{}: no such key", tree.name());
+        }
+    }
+}

@@ -25,6 +25,7 @@
 //! | `model_removed` | from a node |
 //! | `strategy_set` | the scheduler's |
 //! | `fleet_sync` | a change of the store was not taken in |
+//! | `secret_made`, `secret_retired`, `secret_kept` | a pepper or signing key is new, is forgotten, or could not be |
 //! | `job_started`, `job_done`, `job_ended` | a pull or another job began, is complete, or ended before it was |
 //! | `control_connected` | a client of the control socket, with `uid` and `pid` |
 //! | `control_refused`, `control_full` | a client may not do this, or found no room |

@@ -1,9 +1,9 @@
 //! Requests about keys and sealed secrets.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 use aivonx_protocol::{
-    Fault, Reply,
+    Fault, FaultKind, Reply,
     job::{Job, JobKind},
     secrets::SecretsRequest,
 };
@@ -11,10 +11,15 @@ use aivonx_protocol::{
 use crate::{
     control::{Answer, Services, access::Permitted},
     fleet::{Ended, Fleet, Task},
+    identity::{
+        IdentityError,
+        rotation::{PEPPER_DEADLINE, SIGNING_GRACE},
+    },
     secrets::{
         Secrets, SecretsError,
         rotate::{Outcome, Part, Rotated},
     },
+    store::SecretKind,
 };
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequest>) -> Answer {
@@ -26,17 +31,53 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequ
         SecretsRequest::Validate => {
             secrets.validate(&services.fleet.refusing()).await.map(Reply::Checks).map_err(Fault::from)
         }
-        SecretsRequest::Rotate { .. } => {
-            rotate(&services.fleet, secrets).map(|job| Reply::Job(Box::new(job)))
+        SecretsRequest::Rotate { peppers, signing, deadline_ms } => {
+            deadline(deadline_ms).and_then(|deadline| {
+                let own = Own { peppers: peppers.then_some(deadline), signing };
+                rotate(services, own).map(|job| Reply::Job(Box::new(job)))
+            })
         }
     })
 }
 
+/// Which of the daemon's own keys are replaced beside the data keys.
+struct Own {
+    /// The pepper, and how long API keys may take to move to the new one.
+    peppers: Option<Duration>,
+    signing: bool,
+}
+
+/// How long API keys may take: there must be time to use them, and an end.
+fn deadline(given: Option<u64>) -> Result<Duration, Fault> {
+    let Some(given) = given.map(Duration::from_millis) else { return Ok(PEPPER_DEADLINE) };
+    if (SHORTEST..=LONGEST).contains(&given) {
+        return Ok(given);
+    }
+    let message = format!("deadline {} s is out of range", given.as_secs_f32());
+    Err(Fault::new(FaultKind::Invalid, message).field("deadline").hint("give a span from 1s to 365d"))
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Begins a rotation.
-fn rotate(fleet: &Fleet, secrets: &Secrets) -> Result<Job, Fault> {
-    let secrets = secrets.clone();
-    fleet.jobs().begin(JobKind::Rotate, "data keys", async move |task| {
-        ended(&task, secrets.rotate(&|parts| report(&task, parts)).await)
+fn rotate(services: &Services, own: Own) -> Result<Job, Fault> {
+    let (secrets, identity) = (services.secrets.clone(), services.identity.clone());
+    services.fleet.jobs().begin(JobKind::Rotate, "data keys", async move |task| {
+        // Before the data keys, so that the new ones are not sealed under a key that is about to go.
+        let done = async {
+            if let Some(deadline) = own.peppers {
+                identity.rotate(SecretKind::Pepper, deadline).await?;
+            }
+            if own.signing {
+                identity.rotate(SecretKind::TokenSigning, SIGNING_GRACE).await?;
+            }
+            Ok::<_, IdentityError>(())
+        };
+        match done.await {
+            Ok(()) => ended(&task, secrets.rotate(&|parts| report(&task, parts)).await),
+            Err(error) => Ended::Failed(error.to_string()),
+        }
     })
 }
 

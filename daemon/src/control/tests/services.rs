@@ -20,8 +20,10 @@ use super::{
     OWN, sample,
 };
 use crate::{
+    audit::Audit,
     config::{AccessMode, Config, Live},
     fleet::{Fleet, testing::FakeNode},
+    identity::{Identity, password::Hasher},
     secrets::{MasterKey, Secrets, Vault},
     store::Store,
     telemetry::Hub,
@@ -33,12 +35,15 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let master = MasterKey::load_or_generate(&dir.join("master.key")).unwrap();
     let vault = Vault::open(master, &store).await.unwrap();
     let health = Config::default().health;
+    let hasher = Hasher::new(1);
+    let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await.unwrap();
     let secrets = Secrets::new(store.clone(), vault.clone());
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN };
     let services = Services {
         fleet,
+        identity,
         secrets,
         hub: Hub::default(),
         config,
