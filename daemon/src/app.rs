@@ -21,7 +21,7 @@ use crate::{
     args::{Args, Command, Dev},
     audit::Audit,
     commands,
-    config::{self, Mistakes},
+    config::{self, AccessMode, Mistakes},
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
@@ -199,7 +199,11 @@ async fn live_and_die(
             store.settings().daemon_id(),
             telemetry.sink(),
         ),
-        rule: AccessRule { mode, daemon_uid: rustix::process::geteuid().as_raw() },
+        rule: AccessRule {
+            mode,
+            daemon_uid: rustix::process::geteuid().as_raw(),
+            login_required: mode == Mode::Run || config.access.mode == AccessMode::Required,
+        },
     });
     let (close_control, control_closed) = watch::channel(false);
     let control = tokio::spawn(control::serve(socket, services, control_closed));

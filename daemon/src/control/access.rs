@@ -1,12 +1,16 @@
 //! Who may ask what: the one table from request to permission, and the proof that it was consulted.
 //!
 //! A handler takes its request out of a [`Permitted`], and only [`check`] makes one: there is no way to a
-//! handler around this file.
+//! handler around this file. [`rule`] says who has to log in at all.
 
-use std::{fmt, sync::Arc};
+mod rule;
+#[cfg(test)]
+mod tables;
+
+use std::sync::Arc;
 
 use aivonx_protocol::{
-    Fault, FaultKind, Request,
+    Request,
     account::AccountRequest,
     audit::AuditRequest,
     config::ConfigRequest,
@@ -23,9 +27,11 @@ use aivonx_protocol::{
     token::TokenRequest,
     user::{Role, UserRequest},
 };
-use tokio::net::UnixStream;
 
-use crate::identity::{Actor, Source};
+pub use self::rule::{AccessRule, Limit, Mode, Peer, Standing};
+pub(crate) use self::rule::{Ask, check};
+use super::connection::Connection;
+use crate::identity::Actor;
 
 /// What a request needs. Roles will be sets of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +40,8 @@ pub enum Permission {
     Status,
     /// Say who one is.
     Login,
+    /// Make the first administrator, or rescue one: a matter of the peer's uid, no role has it.
+    Setup,
     /// Manage the own account and the own tokens.
     Account,
     /// See nodes and the strategy.
@@ -94,6 +102,7 @@ impl Permission {
         match self {
             // A login leaves a session, a failure or a lock behind.
             Self::Login
+            | Self::Setup
             | Self::Account
             | Self::FleetWrite
             | Self::StrategyWrite
@@ -128,8 +137,12 @@ impl Permission {
     #[must_use]
     pub fn is_of(self, role: Role, bound: bool) -> bool {
         use Role::{Auditor, Member, Operator, OrgAdmin, Superadmin};
+        // Users are never stored so. If one were, nothing may follow from it.
+        let odd = matches!((role, bound), (Superadmin, true) | (OrgAdmin, false));
         match self {
             Self::Status | Self::Login | Self::Account => true,
+            Self::Setup => false,
+            _ if odd => false,
             Self::ModelsRead => true,
             Self::FleetRead | Self::JobsRead => role != Member,
             Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite => matches!(role, Superadmin | Operator),
@@ -187,10 +200,10 @@ pub fn needed(request: &Request) -> Permission {
             ConfigRequest::Reload => Permission::ConfigWrite,
         },
         Request::Account(request) => match request {
-            AccountRequest::Setup(_)
-            | AccountRequest::Login { .. }
-            | AccountRequest::Resume { .. }
-            | AccountRequest::Whoami => Permission::Login,
+            AccountRequest::Setup(_) => Permission::Setup,
+            AccountRequest::Login { .. } | AccountRequest::Resume { .. } | AccountRequest::Whoami => {
+                Permission::Login
+            }
             AccountRequest::Logout
             | AccountRequest::Password { .. }
             | AccountRequest::TotpBegin { .. }
@@ -248,75 +261,14 @@ pub fn needed(request: &Request) -> Permission {
     }
 }
 
-/// How the daemon was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// `aivonxd dev`
-    Dev,
-    /// `aivonxd run`
-    Run,
-}
-
-/// The rule while there are no administrators: root and the daemon's own user may do everything, everybody
-/// else who reaches the socket may ask for the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessRule {
-    /// How the daemon was started.
-    pub mode: Mode,
-    /// The user the daemon runs as.
-    pub daemon_uid: u32,
-}
-
-impl AccessRule {
-    /// Whether `peer` may do everything.
-    #[must_use]
-    pub fn trusts(&self, peer: &Peer) -> bool {
-        peer.uid == 0 || peer.uid == self.daemon_uid
-    }
-
-    fn allows(&self, peer: &Peer, permission: Permission) -> bool {
-        matches!(permission, Permission::Status | Permission::Login) || self.trusts(peer)
-    }
-}
-
-/// Who is at the other end of a connection, as the kernel says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// User.
-    pub uid: u32,
-    /// Primary group.
-    pub gid: u32,
-    /// Process, where the kernel tells.
-    pub pid: Option<i32>,
-}
-
-impl Peer {
-    /// Reads the credentials of a connection.
-    ///
-    /// # Errors
-    /// What the kernel reports: such a peer is refused.
-    pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
-        let cred = stream.peer_cred()?;
-        Ok(Self { uid: cred.uid(), gid: cred.gid(), pid: cred.pid() })
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.uid)?;
-        match self.pid {
-            Some(pid) => write!(f, " (process {pid})"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A request whose caller may make it. Only [`check`] makes one.
 #[derive(Debug)]
 pub struct Permitted<R> {
     request: R,
-    peer: Peer,
+    connection: Arc<Connection>,
     actor: Arc<Actor>,
+    /// Whether anyone has said who they are.
+    known: bool,
 }
 
 impl<R> Permitted<R> {
@@ -327,7 +279,17 @@ impl<R> Permitted<R> {
 
     /// The other end of the connection.
     pub fn peer(&self) -> &Peer {
-        &self.peer
+        self.connection.peer()
+    }
+
+    /// The connection, which an answer may log in or out.
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Whether nobody has logged in: then the actor is a mere uid without rights.
+    pub fn is_stranger(&self) -> bool {
+        !self.known
     }
 
     /// Who asks, and how far they reach.
@@ -336,7 +298,12 @@ impl<R> Permitted<R> {
     }
 
     fn with<T>(&self, request: T) -> Permitted<T> {
-        Permitted { request, peer: self.peer, actor: self.actor.clone() }
+        Permitted {
+            request,
+            connection: self.connection.clone(),
+            actor: self.actor.clone(),
+            known: self.known,
+        }
     }
 }
 
@@ -382,6 +349,12 @@ impl Permitted<Request> {
         self.request.name()
     }
 
+    /// The request, to see what is asked.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
     /// The permission it was checked for.
     #[must_use]
     pub fn permission(&self) -> Permission {
@@ -391,7 +364,7 @@ impl Permitted<Request> {
     /// The request of one noun, for that noun's handler.
     #[must_use]
     pub fn noun(self) -> Noun {
-        let proof = Permitted { request: (), peer: self.peer, actor: self.actor };
+        let proof = self.with(());
         match self.request {
             Request::Daemon(request) => Noun::Daemon(proof.with(request)),
             Request::Node(request) => Noun::Node(proof.with(request)),
@@ -412,73 +385,9 @@ impl Permitted<Request> {
     }
 }
 
-/// Whether `peer` may make `request`.
-///
-/// # Errors
-/// `NotPermitted`, saying how to be permitted.
-pub fn check(rule: &AccessRule, peer: &Peer, request: Request) -> Result<Permitted<Request>, Fault> {
-    if rule.allows(peer, needed(&request)) {
-        let source = Source::Control { uid: peer.uid, gid: peer.gid, pid: peer.pid };
-        let actor = Actor {
-            user: None,
-            name: format!("uid {}", peer.uid),
-            role: Role::Superadmin,
-            organization: None,
-            session: None,
-            source,
-        };
-        return Ok(Permitted { request, peer: *peer, actor: Arc::new(actor) });
-    }
-    let hint = match rule.mode {
-        Mode::Dev => format!("Run the command as the user who started aivonxd (uid {}), or as root.", {
-            rule.daemon_uid
-        }),
-        Mode::Run => "Run the command as root (sudo).".to_owned(),
-    };
-    let message = format!("uid {} may not use {}", peer.uid, request.name());
-    Err(Fault::new(FaultKind::NotPermitted, message).hint(hint))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rule() -> AccessRule {
-        AccessRule { mode: Mode::Run, daemon_uid: 990 }
-    }
-
-    fn peer(uid: u32) -> Peer {
-        Peer { uid, gid: uid, pid: Some(1) }
-    }
-
-    #[test]
-    fn root_and_the_daemon_may_do_everything() {
-        for uid in [0, 990] {
-            for request in Request::samples() {
-                let name = request.name();
-                let permitted = check(&rule(), &peer(uid), request);
-                assert_eq!(permitted.unwrap().name(), name);
-            }
-        }
-    }
-
-    #[test]
-    fn others_may_ask_for_the_status_only() {
-        for request in Request::samples() {
-            let name = request.name();
-            match check(&rule(), &peer(1000), request) {
-                Ok(permitted) => {
-                    let free = [Permission::Status, Permission::Login];
-                    assert!(free.contains(&permitted.permission()), "{name}");
-                }
-                Err(fault) => {
-                    assert_ne!(name, "daemon.status");
-                    assert_eq!(fault.kind, FaultKind::NotPermitted);
-                    assert!(fault.message.contains(name), "{fault}");
-                }
-            }
-        }
-    }
 
     /// What each request needs, spelled out a second time: a change of the table is a decision.
     #[test]
@@ -498,7 +407,8 @@ mod tests {
                 "log.recent" | "log.follow" => Permission::LogRead,
                 "config.show" => Permission::ConfigRead,
                 "config.reload" => Permission::ConfigWrite,
-                "account.setup" | "account.login" | "account.resume" | "account.whoami" => Permission::Login,
+                "account.setup" => Permission::Setup,
+                "account.login" | "account.resume" | "account.whoami" => Permission::Login,
                 "account.logout"
                 | "account.password"
                 | "account.totp_begin"
@@ -531,31 +441,6 @@ mod tests {
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());
-        }
-    }
-
-    /// Two methods of one noun must not swap: the proof carries the very request that was checked.
-    #[test]
-    fn the_proof_carries_the_request() {
-        for request in Request::samples() {
-            let again = match check(&rule(), &peer(0), request.clone()).unwrap().noun() {
-                Noun::Daemon(p) => Request::Daemon(p.into_request()),
-                Noun::Node(p) => Request::Node(p.into_request()),
-                Noun::Model(p) => Request::Model(p.into_request()),
-                Noun::Strategy(p) => Request::Strategy(p.into_request()),
-                Noun::Job(p) => Request::Job(p.into_request()),
-                Noun::Log(p) => Request::Log(p.into_request()),
-                Noun::Config(p) => Request::Config(p.into_request()),
-                Noun::Account(p) => Request::Account(p.into_request()),
-                Noun::Organization(p) => Request::Organization(p.into_request()),
-                Noun::User(p) => Request::User(p.into_request()),
-                Noun::Key(p) => Request::Key(p.into_request()),
-                Noun::Token(p) => Request::Token(p.into_request()),
-                Noun::Lockout(p) => Request::Lockout(p.into_request()),
-                Noun::Audit(p) => Request::Audit(p.into_request()),
-                Noun::Secrets(p) => Request::Secrets(p.into_request()),
-            };
-            assert_eq!(again, request);
         }
     }
 }

@@ -7,7 +7,9 @@
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aivonx_protocol::{
@@ -20,24 +22,29 @@ use futures_util::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
     Answer, Serve,
-    access::{Peer, Permitted},
+    access::{AccessRule, Ask, Peer, Permitted},
+    connection::Connection,
     session::{WIND_UP, too_many},
 };
 
 /// Most events a peer may have granted ahead; what it grants beyond is not counted.
 const CREDIT_MAX: usize = 1 << 16;
 
+/// How often it is looked whether the session of a stream has come of age; keeps it from idling, too.
+const LOOK: Duration = Duration::from_secs(20);
+
 /// Everything in flight on one connection.
 pub(super) struct Flight {
     outbox: mpsc::Sender<Payload>,
     slots: Arc<Semaphore>,
     table: Arc<Table>,
-    peer: Peer,
+    connection: Arc<Connection>,
+    rule: AccessRule,
     stop: watch::Receiver<bool>,
 }
 
@@ -58,9 +65,14 @@ impl Table {
 }
 
 impl Flight {
-    pub(super) fn new(outbox: mpsc::Sender<Payload>, peer: Peer, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        outbox: mpsc::Sender<Payload>,
+        connection: Arc<Connection>,
+        rule: AccessRule,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Self { outbox, slots, table: Arc::default(), peer, stop }
+        Self { outbox, slots, table: Arc::default(), connection, rule, stop }
     }
 
     /// Whether `id` is taken.
@@ -77,7 +89,10 @@ impl Flight {
         let credit = Arc::new(Semaphore::new(STREAM_WINDOW as usize));
         let task = Task {
             id,
-            peer: self.peer,
+            peer: *self.connection.peer(),
+            session: self.connection.session(),
+            rule: self.rule,
+            ask: Ask::of(permitted.request()),
             name: permitted.name(),
             change,
             outbox: self.outbox.clone(),
@@ -150,6 +165,10 @@ impl Drop for Flight {
 struct Task {
     id: u64,
     peer: Peer,
+    /// The session it was asked in.
+    session: Option<[u8; 32]>,
+    rule: AccessRule,
+    ask: Ask,
     name: &'static str,
     change: bool,
     outbox: mpsc::Sender<Payload>,
@@ -165,7 +184,7 @@ impl Task {
         permitted: Permitted<Request>,
         slot: OwnedSemaphorePermit,
     ) {
-        let answer = AssertUnwindSafe(serve.handle(permitted)).catch_unwind().await;
+        let answer = AssertUnwindSafe(serve.clone().handle(permitted)).catch_unwind().await;
         let id = self.id;
         let last = match answer.unwrap_or_else(|_| Answer::Reply(Err(self.panicked()))) {
             Answer::Reply(result) => {
@@ -173,7 +192,7 @@ impl Task {
                 ServerFrame::Reply { id, result }
             }
             Answer::Stream(events) => {
-                let result = AssertUnwindSafe(self.stream(events)).catch_unwind().await;
+                let result = AssertUnwindSafe(self.stream(&*serve, events)).catch_unwind().await;
                 let result = result.unwrap_or_else(|_| Err(self.panicked()));
                 ServerFrame::End { id, result }
             }
@@ -191,7 +210,12 @@ impl Task {
     }
 
     /// Sends events as far as they are granted. A reader that grants none lets the source wait, or lose.
-    async fn stream(&mut self, mut events: BoxStream<'static, Result<Event, Fault>>) -> Result<(), Fault> {
+    async fn stream<S: Serve>(
+        &mut self,
+        serve: &S,
+        mut events: BoxStream<'static, Result<Event, Fault>>,
+    ) -> Result<(), Fault> {
+        let mut lapse = pin!(lapse(serve, self.rule, self.ask, self.peer, self.session));
         loop {
             let next = async {
                 // The semaphore is never closed.
@@ -201,6 +225,8 @@ impl Task {
                 events.next().await
             };
             let step = tokio::select! {
+                biased;
+                fault = &mut lapse => return Err(fault),
                 step = next => step,
                 _ = self.stop.wait_for(|stop| *stop) => {
                     let fault = Fault::new(FaultKind::Unavailable, "aivonxd is stopping");
@@ -236,6 +262,30 @@ impl Task {
     fn panicked(&self) -> Fault {
         let message = format!("{} failed by a mistake in aivonxd", self.name);
         Fault::new(FaultKind::Internal, message).hint("Its log says where: aivonx logs --level error")
+    }
+}
+
+/// Waits until what is being streamed may no longer be asked: the session was ended, or has expired.
+async fn lapse<S: Serve>(
+    serve: &S,
+    rule: AccessRule,
+    ask: Ask,
+    peer: Peer,
+    session: Option<[u8; 32]>,
+) -> Fault {
+    let mut changes = serve.changes();
+    loop {
+        let standing = serve.standing(&peer, session);
+        if let Err(fault) = ask.decide(&rule, serve.is_set_up(), &peer, &standing) {
+            return fault;
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() {
+                // Nobody is left to end a session but the end of the daemon, which ends streams by itself.
+                std::future::pending::<()>().await;
+            },
+            () = sleep(LOOK) => {}
+        }
     }
 }
 

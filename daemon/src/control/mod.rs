@@ -4,8 +4,11 @@
 //! what it may do, and `handlers` (one file per noun) carry it out.
 
 pub mod access;
+mod connection;
 mod flight;
 mod handlers;
+#[allow(dead_code, reason = "the services write it down once they hold the audit log")]
+mod record;
 mod session;
 pub mod socket;
 mod throttle;
@@ -30,20 +33,28 @@ use tokio::{
 };
 
 pub(crate) use self::handlers::secrets::finish_rotation;
-use self::{
-    access::Peer,
-    session::{Common, SOFTWARE, SessionError},
-    throttle::Throttle,
-};
 pub use self::{
     access::{AccessRule, Mode, Permission, Permitted},
     socket::{BindError, Bound},
 };
-use crate::{config, fleet::Fleet, identity::Identity, secrets::Secrets, telemetry::Hub};
+use self::{
+    access::{Peer, Standing},
+    connection::Connection,
+    session::{Common, SOFTWARE, SessionError},
+    throttle::Throttle,
+};
+use crate::{
+    config,
+    fleet::Fleet,
+    identity::{Actor, Identity},
+    secrets::Secrets,
+    telemetry::Hub,
+};
 
 /// Most connections at once.
 const CONNECTIONS: usize = 64;
-/// Most connections at once of peers that may only ask for the status: they must not keep root out.
+/// Most connections at once of peers of whom nothing is known but an uid that is neither root's nor ours: until
+/// they have logged in they must not keep anyone out.
 const STRANGERS: usize = 16;
 /// Pause after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -82,6 +93,18 @@ pub(crate) enum Answer {
 
 /// What carries out requests: [`Services`], and stand-ins in the tests of the session.
 pub(crate) trait Serve: Send + Sync + 'static {
+    /// Whether there is an administrator.
+    fn is_set_up(&self) -> bool;
+
+    /// Who `peer` is, given the hash of the secret of the session its connection uses. Counts as a use of it.
+    fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing;
+
+    /// Told whenever the answers to these two may have changed by something else than time.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Somebody who has logged in asked for what is not theirs.
+    fn refused(&self, actor: &Actor, name: &'static str);
+
     /// Carries out one request.
     fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> impl Future<Output = Answer> + Send;
 }
@@ -142,8 +165,8 @@ impl Default for Permits {
 /// A connection with its places, which it gives back at its end.
 struct Admitted {
     stream: UnixStream,
-    peer: Peer,
-    _places: Places,
+    connection: Connection,
+    _place: OwnedSemaphorePermit,
 }
 
 /// A place among all, and one among the strangers for a stranger.
@@ -161,8 +184,8 @@ impl Permits {
                 return None;
             }
         };
-        if let Some(places) = self.places(rule.trusts(&peer)) {
-            return Some(Admitted { stream, peer, _places: places });
+        if let Some((place, strange)) = self.places(rule.trusts(&peer)) {
+            return Some(Admitted { stream, connection: Connection::new(peer, strange), _place: place });
         }
         if let Some(suppressed) = throttle.line(rule.trusts(&peer)) {
             tracing::warn!(
@@ -198,10 +221,11 @@ fn refuse(stream: &UnixStream, fault: Fault) {
 }
 
 async fn run<S: Serve>(common: Common<S>, admitted: Admitted) {
-    let Admitted { stream, peer, _places } = admitted;
+    let Admitted { stream, connection, _place } = admitted;
+    let peer = *connection.peer();
     let (throttle, trusted) = (common.throttle.clone(), common.rule.trusts(&peer));
     let (reader, writer) = stream.into_split();
-    match session::run(common, peer, reader, writer).await {
+    match session::run(common, connection, reader, writer).await {
         // Whoever looks whether the socket answers leaves without a word.
         Ok(()) | Err(SessionError::Handshake(HandshakeError::Closed)) => {
             tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left");

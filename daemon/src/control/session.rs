@@ -15,7 +15,7 @@ use std::{io, sync::Arc, time::Duration};
 use aivonx_protocol::{
     ClientFrame, Fault, FaultKind, ServerFrame, Untrusted,
     frame::{self, FrameError, FrameReader, MAX_IN},
-    handshake::{self, Answer, HandshakeError, Login, MAX_HANDSHAKE},
+    handshake::{self, Answer, HandshakeError, MAX_HANDSHAKE},
     request::MAX_IN_FLIGHT,
     wire::{self, Payload},
 };
@@ -27,7 +27,8 @@ use tokio::{
 
 use super::{
     Serve,
-    access::{self, AccessRule, Peer},
+    access::{self, AccessRule, Peer, Standing},
+    connection::Connection,
     flight::Flight,
     throttle::Throttle,
 };
@@ -95,7 +96,7 @@ pub(super) enum SessionError {
 /// Runs one connection to its end: the peer closes it, breaks the rules, or the daemon stops.
 pub(super) async fn run<S, R, W>(
     common: Common<S>,
-    peer: Peer,
+    connection: Connection,
     reader: R,
     mut writer: W,
 ) -> Result<(), SessionError>
@@ -104,8 +105,10 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
+    let connection = Arc::new(connection);
+    let peer = *connection.peer();
     let mut reader = FrameReader::new(reader, MAX_HANDSHAKE, Some(FRAME));
-    let hello = timeout(HANDSHAKE, shake_hands(&common, &mut reader, &mut writer))
+    let hello = timeout(HANDSHAKE, shake_hands(&common, &peer, &mut reader, &mut writer))
         .await
         .map_err(|_| SessionError::HandshakeLate)??;
     if let Some(suppressed) = common.throttle.line(common.rule.trusts(&peer)) {
@@ -120,10 +123,10 @@ where
     }
     reader.set_cap(MAX_IN);
     let (outbox, inbox) = mpsc::channel(OUTBOX);
-    let flight = Flight::new(outbox, peer, common.stop.clone());
+    let flight = Flight::new(outbox, connection.clone(), common.rule, common.stop.clone());
     let mut writing = Box::pin(write(writer, inbox));
     let (ended, written) = tokio::select! {
-        ended = read(&common, peer, &mut reader, &flight) => (ended, false),
+        ended = read(&common, &connection, &mut reader, &flight) => (ended, false),
         ended = &mut writing => (ended, true),
     };
     if written || ended.is_err() {
@@ -142,16 +145,19 @@ where
 
 async fn shake_hands<S, R, W>(
     common: &Common<S>,
+    peer: &Peer,
     reader: &mut FrameReader<R>,
     writer: &mut W,
 ) -> Result<handshake::Hello, HandshakeError>
 where
+    S: Serve,
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     match handshake::receive(reader, SOFTWARE).await {
         Ok(hello) => {
-            let ready = Answer::Ready { daemon_id: common.daemon_id.clone(), login: Login::NotNeeded };
+            let login = common.rule.login(peer, common.serve.is_set_up());
+            let ready = Answer::Ready { daemon_id: common.daemon_id.clone(), login };
             handshake::answer(writer, SOFTWARE, &ready).await?;
             Ok(hello)
         }
@@ -167,10 +173,11 @@ where
 
 async fn read<S: Serve, R: AsyncRead + Unpin>(
     common: &Common<S>,
-    peer: Peer,
+    connection: &Arc<Connection>,
     reader: &mut FrameReader<R>,
     flight: &Flight,
 ) -> Result<(), SessionError> {
+    let peer = connection.peer();
     let mut stop = common.stop.clone();
     loop {
         let payload = tokio::select! {
@@ -188,9 +195,15 @@ async fn read<S: Serve, R: AsyncRead + Unpin>(
                     return Err(SessionError::IdInUse(id));
                 }
                 let name = request.name();
-                match access::check(&common.rule, &peer, request) {
+                // Anew for every request: the session may have ended, the user may have lost the role.
+                let standing = common.serve.standing(peer, connection.session());
+                let set_up = common.serve.is_set_up();
+                match access::check(&common.rule, set_up, connection, &standing, request) {
                     Ok(permitted) => flight.begin(&common.serve, id, permitted).await,
                     Err(fault) => {
+                        if let Standing::User(actor, _) = &standing {
+                            common.serve.refused(actor, name);
+                        }
                         if let Some(suppressed) = common.throttle.line(false) {
                             tracing::warn!(
                                 uid = peer.uid,

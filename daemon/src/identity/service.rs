@@ -198,6 +198,12 @@ impl Identity {
         let _ = tokio::time::timeout(PATIENCE, built.wait_for(|built| *built >= wanted)).await;
     }
 
+    /// Told of every new snapshot.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.built.subscribe()
+    }
+
     /// Has a key written under the newest pepper. Never blocks.
     pub fn renewal(&self, renewal: Renewal) {
         // Full: the key's next use asks again.

@@ -61,6 +61,7 @@ fn user(enabled: bool, epoch: u64) -> UserRecord {
         password_changed: NOW,
         must_change_password: false,
         totp: None,
+        totp_exempt: false,
         backup_codes: Vec::new(),
         reset: None,
         epoch,

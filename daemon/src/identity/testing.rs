@@ -52,6 +52,7 @@ pub(crate) fn record(id: &str, name: &str) -> UserRecord {
         password_changed: 0,
         must_change_password: false,
         totp: None,
+        totp_exempt: false,
         backup_codes: Vec::new(),
         reset: None,
         epoch: 1,

@@ -38,6 +38,8 @@ pub struct UserRecord {
     pub must_change_password: bool,
     /// Two-factor authentication.
     pub totp: Option<StoredTotp>,
+    /// Two-factor authentication is not demanded of it by the configuration, only by its organization.
+    pub totp_exempt: bool,
     /// Hashes of the backup codes not used yet, hex.
     pub backup_codes: Vec<String>,
     /// A code for setting a new password.

@@ -19,13 +19,29 @@ mod user;
 use std::sync::Arc;
 
 use aivonx_protocol::Request;
+use tokio::sync::watch;
 
 use super::{
     Answer, Serve, Services,
-    access::{Noun, Permitted},
+    access::{Noun, Peer, Permitted, Standing},
 };
+use crate::identity::Actor;
 
 impl Serve for Services {
+    fn is_set_up(&self) -> bool {
+        self.identity.is_set_up()
+    }
+
+    fn standing(&self, _: &Peer, _: Option<[u8; 32]>) -> Standing {
+        Standing::Stranger
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.identity.changes()
+    }
+
+    fn refused(&self, _: &Actor, _: &'static str) {}
+
     async fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> Answer {
         match permitted.noun() {
             Noun::Daemon(permitted) => daemon::handle(&self, permitted),

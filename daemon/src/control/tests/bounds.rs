@@ -158,7 +158,11 @@ fn listen(path: &Path) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::
     let (stop, stopped) = watch::channel(false);
     let common = Common {
         serve: Arc::new(Fake::default()),
-        rule: AccessRule { mode: Mode::Dev, daemon_uid: rustix::process::getuid().as_raw() },
+        rule: AccessRule {
+            mode: Mode::Dev,
+            daemon_uid: rustix::process::getuid().as_raw(),
+            login_required: false,
+        },
         daemon_id: "0190-daemon".into(),
         stop: stopped,
         throttle: Arc::default(),

@@ -2,10 +2,11 @@
 
 mod bounds;
 mod calls;
+mod logins;
 mod services;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -26,13 +27,15 @@ use tokio::{
 
 use super::{
     Answer, Serve,
-    access::{AccessRule, Mode, Peer, Permitted},
+    access::{AccessRule, Mode, Peer, Permitted, Standing},
+    connection::Connection,
     session::{self, Common, SessionError},
 };
+use crate::identity::Actor;
 
 const OWN: u32 = 4242;
 
-/// Answers `daemon.status` at once; `node.show` and `node.check` when a place in `gate` is free;
+/// Answers `daemon.status` and `account.login` at once; `node.show` and `node.check` when a place in `gate` is free;
 /// `node.list` with more than a frame holds; `model.show` with a panic; `log.follow` without end;
 /// `job.follow` with three events and the end.
 struct Fake {
@@ -45,6 +48,12 @@ struct Fake {
     dropped: Arc<Semaphore>,
     /// Events taken out of streams.
     produced: Arc<AtomicUsize>,
+    /// Who has logged in, wherever there is a session; None: there is no administrator.
+    standing: watch::Sender<Option<Standing>>,
+    /// Bumped when that changes.
+    changes: watch::Sender<u64>,
+    /// What users were refused.
+    refused: Mutex<Vec<&'static str>>,
 }
 
 impl Default for Fake {
@@ -55,6 +64,9 @@ impl Default for Fake {
             passed: Semaphore::new(0),
             dropped: Arc::new(Semaphore::new(0)),
             produced: Arc::default(),
+            standing: watch::Sender::new(None),
+            changes: watch::Sender::new(0),
+            refused: Mutex::default(),
         }
     }
 }
@@ -72,9 +84,32 @@ fn sample(name: &str) -> Reply {
 }
 
 impl Serve for Fake {
+    fn is_set_up(&self) -> bool {
+        self.standing.borrow().is_some()
+    }
+
+    fn standing(&self, _: &Peer, session: Option<[u8; 32]>) -> Standing {
+        match (&*self.standing.borrow(), session) {
+            (Some(standing), Some(_)) => standing.clone(),
+            _ => Standing::Stranger,
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn refused(&self, _: &Actor, name: &'static str) {
+        self.refused.lock().unwrap().push(name);
+    }
+
     async fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> Answer {
         match permitted.name() {
             "daemon.status" => Answer::Reply(Ok(sample("status"))),
+            "account.login" => {
+                permitted.connection().log_in([7; 32]);
+                Answer::Reply(Ok(sample("logged_in")))
+            }
             "node.show" | "node.check" => {
                 self.arrived.add_permits(1);
                 self.gate.acquire().await.unwrap().forget();
@@ -118,14 +153,15 @@ impl Rig {
         let (stop, stopped) = watch::channel(false);
         let common = Common {
             serve: fake.clone(),
-            rule: AccessRule { mode: Mode::Run, daemon_uid: OWN },
+            rule: AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: true },
             daemon_id: "0190-daemon".into(),
             stop: stopped,
             throttle: Arc::default(),
         };
         let peer = Peer { uid, gid: uid, pid: Some(1) };
         let (reader, writer) = ours.into_split();
-        let session = tokio::spawn(session::run(common, peer, reader, writer));
+        let connection = Connection::new(peer, None);
+        let session = tokio::spawn(session::run(common, connection, reader, writer));
         Self { fake, stop, session, stream }
     }
 

@@ -15,6 +15,7 @@ use super::{
     super::{
         Services,
         access::{AccessRule, Mode, Peer},
+        connection::Connection,
         session::{self, Common},
     },
     OWN, sample,
@@ -38,9 +39,11 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let hasher = Hasher::new(1);
     let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await.unwrap();
     let secrets = Secrets::new(store.clone(), vault.clone());
+    let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
+    let identity = opened.unwrap();
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
-    let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN };
+    let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
     let services = Services {
         fleet,
         identity,
@@ -61,7 +64,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     };
     let (reader, writer) = ours.into_split();
     let peer = Peer { uid: OWN, gid: OWN, pid: None };
-    tokio::spawn(session::run(common, peer, reader, writer));
+    tokio::spawn(session::run(common, Connection::new(peer, None), reader, writer));
     let (reader, writer) = theirs.into_split();
     (Client::over(reader, writer, "test 1").await.unwrap(), stop)
 }

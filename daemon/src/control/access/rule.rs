@@ -1,0 +1,254 @@
+//! Who has to log in, and what those may ask who have not.
+
+use std::{fmt, sync::Arc};
+
+use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
+use tokio::net::UnixStream;
+
+use super::{Connection, Permission, Permitted, needed};
+use crate::identity::{Actor, Source};
+
+/// How the daemon was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `aivonxd dev`
+    Dev,
+    /// `aivonxd run`
+    Run,
+}
+
+/// Who has to log in.
+///
+/// | | no administrator yet | afterwards |
+/// |---|---|---|
+/// | `run` | root and the daemon's user may set up; nobody anything else | everyone logs in, root too |
+/// | `dev` | root and the daemon's user may do everything | the daemon's user may; the others log in |
+/// | `dev --access required` | the same | everyone logs in |
+///
+/// Whatever this table says, anyone who reaches the socket may ask how the daemon is, and log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessRule {
+    /// How the daemon was started.
+    pub mode: Mode,
+    /// The user the daemon runs as.
+    pub daemon_uid: u32,
+    /// Once there is an administrator, the daemon's user logs in as well. Always so in `run`.
+    pub login_required: bool,
+}
+
+impl AccessRule {
+    /// Whether `peer` could take over the daemon anyway: it keeps its place on the socket, and all its
+    /// refusals are logged.
+    #[must_use]
+    pub fn trusts(&self, peer: &Peer) -> bool {
+        peer.uid == 0 || peer.uid == self.daemon_uid
+    }
+
+    /// Whether `peer` may do everything without logging in. `set_up` is whether there is an administrator.
+    #[must_use]
+    pub fn is_superadmin(&self, peer: &Peer, set_up: bool) -> bool {
+        match (self.mode, set_up) {
+            (Mode::Dev, false) => self.trusts(peer),
+            (Mode::Dev, true) => !self.login_required && peer.uid == self.daemon_uid,
+            (Mode::Run, _) => false,
+        }
+    }
+
+    /// Whether `peer` may set up: the first administrator by whoever could take over the daemon, a rescue by
+    /// root.
+    #[must_use]
+    pub fn may_set_up(&self, peer: &Peer, set_up: bool) -> bool {
+        peer.uid == 0 || !set_up && self.trusts(peer)
+    }
+
+    /// What the handshake tells `peer` to do.
+    #[must_use]
+    pub fn login(&self, peer: &Peer, set_up: bool) -> Login {
+        match (self.is_superadmin(peer, set_up), set_up) {
+            (true, _) => Login::NotNeeded,
+            (false, false) => Login::Setup,
+            (false, true) => Login::Needed,
+        }
+    }
+}
+
+/// Who is at the other end of a connection, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// User.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Process, where the kernel tells.
+    pub pid: Option<i32>,
+}
+
+impl Peer {
+    /// Reads the credentials of a connection.
+    ///
+    /// # Errors
+    /// What the kernel reports: such a peer is refused.
+    pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
+        let cred = stream.peer_cred()?;
+        Ok(Self { uid: cred.uid(), gid: cred.gid(), pid: cred.pid() })
+    }
+
+    /// The peer as the source of what it does.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source::Control { uid: self.uid, gid: self.gid, pid: self.pid }
+    }
+
+    fn actor(&self, role: Role) -> Arc<Actor> {
+        Arc::new(Actor {
+            user: None,
+            name: format!("uid {}", self.uid),
+            role,
+            organization: None,
+            session: None,
+            source: self.source(),
+        })
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)?;
+        match self.pid {
+            Some(pid) => write!(f, " (process {pid})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who a connection is from at the moment of a request.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// Nobody has logged in on it.
+    Stranger,
+    /// Somebody had, but the session has ended; says why.
+    Ended(&'static str),
+    /// Somebody.
+    User(Arc<Actor>, Option<Limit>),
+}
+
+/// What a user has to do before anything but managing the own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Change the password.
+    Password,
+    /// Set up two-factor authentication.
+    Enrol,
+}
+
+impl Limit {
+    fn fault(self) -> Fault {
+        let (message, hint) = match self {
+            Self::Password => ("the password must be changed first", "Change it: aivonx passwd"),
+            Self::Enrol => {
+                ("two-factor authentication must be set up first", "Set it up: aivonx totp enable")
+            }
+        };
+        Fault::new(FaultKind::NotPermitted, message).hint(hint)
+    }
+}
+
+/// What is asked, as far as the decision needs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    name: &'static str,
+    permission: Permission,
+    /// It is about the caller's own account.
+    own: bool,
+}
+
+impl Ask {
+    /// What `request` asks.
+    pub(crate) fn of(request: &Request) -> Self {
+        let own = matches!(request, Request::Account(_));
+        Self { name: request.name(), permission: needed(request), own }
+    }
+
+    /// Decides for `peer`, and says as whom it may. `set_up` is whether there is an administrator; the flag is
+    /// whether anyone has said who they are.
+    ///
+    /// # Errors
+    /// `NotPermitted`, saying how to be permitted.
+    pub(crate) fn decide(
+        self,
+        rule: &AccessRule,
+        set_up: bool,
+        peer: &Peer,
+        standing: &Standing,
+    ) -> Result<(Arc<Actor>, bool), Fault> {
+        let Self { name, permission, own } = self;
+        // For these it makes no difference who asks, or it is the uid that counts.
+        let free = match permission {
+            Permission::Status | Permission::Login => true,
+            Permission::Setup => rule.may_set_up(peer, set_up),
+            _ => false,
+        };
+        if permission == Permission::Setup && !free {
+            return Err(setup_refused(rule, peer, set_up));
+        }
+        let refused = |why: String| Fault::new(FaultKind::NotPermitted, why);
+        match standing {
+            Standing::User(_, Some(limit)) if !own && !free => Err(limit.fault()),
+            Standing::User(actor, _) => {
+                let bound = actor.organization.is_some();
+                if free || permission.is_of(actor.role, bound) {
+                    return Ok((actor.clone(), true));
+                }
+                let of = if bound { " of an organization" } else { "" };
+                Err(refused(format!("{}, {}{of}, may not use {name}", actor.name, actor.role))
+                    .hint("Ask an administrator whose role includes it."))
+            }
+            Standing::Stranger if rule.is_superadmin(peer, set_up) => {
+                Ok((peer.actor(Role::Superadmin), true))
+            }
+            Standing::Stranger | Standing::Ended(_) if free => Ok((peer.actor(Role::Member), false)),
+            Standing::Ended(why) => Err(refused((*why).to_owned()).hint("Log in again: aivonx login")),
+            Standing::Stranger if set_up => {
+                Err(refused(format!("{name} needs a login")).hint("Log in: aivonx login"))
+            }
+            Standing::Stranger => {
+                let why = format!("{name} needs an administrator, and there is none yet");
+                Err(refused(why).hint(match rule.mode {
+                    Mode::Run => "Make the first one: sudo aivonx setup".to_owned(),
+                    Mode::Dev => format!(
+                        "Run the command as the user who started aivonxd (uid {}), or as root.",
+                        rule.daemon_uid
+                    ),
+                }))
+            }
+        }
+    }
+}
+
+/// Whether `request` may be made on `connection`. See [`Ask::decide`].
+///
+/// # Errors
+/// `NotPermitted`, saying how to be permitted.
+pub(crate) fn check(
+    rule: &AccessRule,
+    set_up: bool,
+    connection: &Arc<Connection>,
+    standing: &Standing,
+    request: Request,
+) -> Result<Permitted<Request>, Fault> {
+    let (actor, known) = Ask::of(&request).decide(rule, set_up, connection.peer(), standing)?;
+    Ok(Permitted { request, connection: connection.clone(), actor, known })
+}
+
+fn setup_refused(rule: &AccessRule, peer: &Peer, set_up: bool) -> Fault {
+    let (why, hint) = if set_up {
+        ("rescue a user", "Run the command as root: sudo aivonx setup --recover USER".to_owned())
+    } else {
+        let hint = match rule.mode {
+            Mode::Run => "Run the command as root: sudo aivonx setup".to_owned(),
+            Mode::Dev => format!("Run it as the user who started aivonxd (uid {}).", rule.daemon_uid),
+        };
+        ("set up the gateway", hint)
+    };
+    Fault::new(FaultKind::NotPermitted, format!("uid {} may not {why}", peer.uid)).hint(hint)
+}

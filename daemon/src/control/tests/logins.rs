@@ -1,0 +1,119 @@
+//! What a connection may do depends on who has logged in on it, at every moment.
+
+use aivonx_protocol::{
+    ClientError, Fault, FaultKind, WireSecret, handshake::Login, log::LogFilter, user::Role,
+};
+
+use super::{OWN, Rest, Rig, Standing};
+use crate::{
+    control::access::Limit,
+    identity::{Actor, Source},
+};
+
+fn user(role: Role, limit: Option<Limit>) -> Option<Standing> {
+    let source = Source::Control { uid: 1000, gid: 1000, pid: None };
+    let actor = Actor {
+        user: Some("u1".into()),
+        name: "alice".into(),
+        role,
+        organization: None,
+        session: Some("s1".into()),
+        source,
+    };
+    Some(Standing::User(actor.into(), limit))
+}
+
+impl Rest {
+    fn now(&self, standing: Option<Standing>) {
+        self.fake.standing.send_replace(standing);
+        self.fake.changes.send_modify(|n| *n += 1);
+    }
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Fault {
+    match result {
+        Err(ClientError::Fault(fault)) if fault.kind == FaultKind::NotPermitted => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn secret() -> WireSecret {
+    WireSecret::new("a password".into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_is_judged_anew() {
+    let rig = Rig::of(OWN);
+    rig.fake.standing.send_replace(Some(Standing::Stranger));
+    let (client, rest) = rig.client().await;
+    assert_eq!(client.daemon().login, Login::Needed);
+    rest.fake.gate.add_permits(100);
+    assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx login"));
+    assert!(rest.fake.refused.lock().unwrap().is_empty(), "a stranger is nobody's denial");
+
+    rest.now(user(Role::Operator, None));
+    refused(client.node_check("gpu1").await);
+    client.login("alice", secret(), None).await.unwrap();
+    client.node_check("gpu1").await.unwrap();
+
+    rest.now(user(Role::Member, None));
+    assert!(refused(client.node_check("gpu1").await).message.contains("member"));
+    assert_eq!(*rest.fake.refused.lock().unwrap(), ["node.check"]);
+
+    rest.now(user(Role::Superadmin, Some(Limit::Password)));
+    assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx passwd"));
+    client.status().await.unwrap();
+
+    rest.now(Some(Standing::Ended("your session was ended")));
+    assert!(refused(client.node_check("gpu1").await).message.contains("ended"));
+    rest.now(user(Role::Superadmin, None));
+    client.node_check("gpu1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_session_it_runs_in() {
+    let rig = Rig::of(1000);
+    rig.fake.standing.send_replace(user(Role::Auditor, None));
+    let (client, rest) = rig.client().await;
+    client.login("alice", secret(), None).await.unwrap();
+    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    events.next().await.unwrap().unwrap();
+    // A change that leaves the session as it is ends nothing.
+    rest.now(user(Role::Operator, None));
+    events.next().await.unwrap().unwrap();
+    rest.now(Some(Standing::Ended("your session was ended")));
+    let end = loop {
+        match events.next().await.unwrap() {
+            Ok(_) => {}
+            Err(end) => break end,
+        }
+    };
+    assert!(refused::<()>(Err(end)).message.contains("ended"));
+    rest.fake.dropped.acquire().await.unwrap().forget();
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_role_no_longer_has_it() {
+    let rig = Rig::of(1000);
+    rig.fake.standing.send_replace(user(Role::Auditor, None));
+    let (client, rest) = rig.client().await;
+    client.login("alice", secret(), None).await.unwrap();
+    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    events.next().await.unwrap().unwrap();
+    rest.now(user(Role::Member, None));
+    while let Ok(_event) = events.next().await.unwrap() {}
+    // The connection stays.
+    client.status().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_administrator_takes_the_others_rights() {
+    let rig = Rig::of(OWN);
+    let (client, rest) = rig.client().await;
+    assert_eq!(client.daemon().login, Login::NotNeeded);
+    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    events.next().await.unwrap().unwrap();
+    rest.now(Some(Standing::Stranger));
+    while let Ok(_event) = events.next().await.unwrap() {}
+    refused(client.node_check("gpu1").await);
+}
