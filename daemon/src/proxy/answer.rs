@@ -11,7 +11,8 @@ use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::stream::Relay;
+use super::{body::VerdictError, clock::Verdict, stream::Relay, worker::Watched};
+use crate::api::Dialect;
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
 pub(super) enum AnswerBody {
@@ -22,7 +23,31 @@ pub(super) enum AnswerBody {
     /// A node's answer.
     Relay(Box<Relay>),
     /// A job's progress.
-    Lines(mpsc::Receiver<Bytes>),
+    Lines(Lines),
+}
+
+/// A job's progress, for as long as the credential it was asked for with is worth something. The job goes on.
+pub(super) struct Lines {
+    lines: mpsc::Receiver<Bytes>,
+    flight: Option<Watched>,
+}
+
+impl Lines {
+    pub(super) fn new(lines: mpsc::Receiver<Bytes>, flight: Watched) -> Self {
+        Self { lines, flight: Some(flight) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(flight) = &self.flight else { return Poll::Ready(None) };
+        // At shutdown the job itself has the last word.
+        if flight.verdict() == Some(Verdict::Revoked) {
+            self.flight = None;
+            let error = VerdictError(Verdict::Revoked).to_string();
+            return Poll::Ready(Some(Dialect::Ollama.stream_error(&error, "")));
+        }
+        flight.register(cx);
+        self.lines.poll_recv(cx)
+    }
 }
 
 pub(super) type Answer = Response<AnswerBody>;
@@ -62,7 +87,7 @@ impl Body for AnswerBody {
             }
             Self::Sent => Poll::Ready(None),
             Self::Relay(relay) => relay.poll_frame(cx),
-            Self::Lines(lines) => lines.poll_recv(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
+            Self::Lines(lines) => lines.poll(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
         }
     }
 

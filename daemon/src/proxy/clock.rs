@@ -90,6 +90,11 @@ impl Flight {
         self.deadline.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
     }
 
+    /// Whatever goes on may take as long as it takes.
+    pub(super) fn no_deadline(&self) {
+        self.deadline.set(u32::MAX);
+    }
+
     /// The whole answer may take `limit` ticks from `now` on; 0 is no limit.
     pub(super) fn allow_total(&self, now: u32, limit: u32) {
         self.total.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });

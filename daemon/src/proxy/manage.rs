@@ -1,12 +1,17 @@
 //! Pull and delete over HTTP: jobs and changes of the fleet, done on the control plane.
 
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use super::{
-    answer::{self, Answer, AnswerBody},
+    answer::{self, Answer, AnswerBody, Lines},
+    body::VerdictError,
+    clock::Verdict,
     exchange::Exchange,
     rescue::Refusal,
+    worker::Watched,
 };
 use crate::api::{
     Peek,
@@ -15,10 +20,15 @@ use crate::api::{
 use aivonx_protocol::{Fault, FaultKind};
 
 /// Answers a pull or delete whose body has been read.
-pub(super) async fn answer(exchange: &Exchange, route: &Route, peek: &Peek) -> Result<Answer, Refusal> {
+pub(super) async fn answer(
+    exchange: &Exchange,
+    flight: Watched,
+    route: &Route,
+    peek: &Peek,
+) -> Result<Answer, Refusal> {
     let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
     match route.action {
-        Action::Pull => pull(exchange, model, peek.insecure, peek.stream.unwrap_or(true)).await,
+        Action::Pull => pull(exchange, flight, model, peek.insecure, peek.stream.unwrap_or(true)).await,
         _ => delete(exchange, model).await,
     }
 }
@@ -42,7 +52,13 @@ impl From<Fault> for Refusal {
 const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
 
 /// Pulls on every active node; the job goes on when the client leaves.
-async fn pull(exchange: &Exchange, model: String, insecure: bool, stream: bool) -> Result<Answer, Refusal> {
+async fn pull(
+    exchange: &Exchange,
+    flight: Watched,
+    model: String,
+    insecure: bool,
+    stream: bool,
+) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let begun = exchange.worker.shared.control.spawn(async move {
         let job = fleet.jobs().pull(&model, &[], insecure).await?;
@@ -50,18 +66,31 @@ async fn pull(exchange: &Exchange, model: String, insecure: bool, stream: bool) 
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
     if stream {
-        let mut answer = Answer::new(AnswerBody::Lines(lines));
+        let mut answer = Answer::new(AnswerBody::Lines(Lines::new(lines, flight)));
         let ndjson = HeaderValue::from_static("application/x-ndjson");
         answer.headers_mut().insert(http::header::CONTENT_TYPE, ndjson);
         return Ok(answer);
     }
     let mut last = Bytes::new();
-    while let Some(line) = lines.recv().await {
+    while let Some(line) = unless_revoked(&flight, lines.recv()).await? {
         last = line;
     }
     let failed = last.starts_with(b"{\"error\"");
     let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
     Ok(answer::json(status, last))
+}
+
+/// What `work` comes to, unless the credential is withdrawn meanwhile. At shutdown the job has the last word.
+async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| {
+        if flight.verdict() == Some(Verdict::Revoked) {
+            return Poll::Ready(Err(VerdictError(Verdict::Revoked)));
+        }
+        flight.register(cx);
+        work.as_mut().poll(cx).map(Ok)
+    })
+    .await
 }
 
 /// Deletes from every node that has the model.

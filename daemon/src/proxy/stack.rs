@@ -103,8 +103,8 @@ async fn layers(
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true)?;
         // A pull takes as long as it takes: the deadline was the body's.
-        drop(flight);
-        return Box::pin(manage::answer(exchange, route, &peek)).await;
+        flight.no_deadline();
+        return Box::pin(manage::answer(exchange, flight, route, &peek)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name)?;
 
