@@ -32,6 +32,8 @@ pub(crate) struct Order {
     pub(crate) window: Duration,
     /// Connections, where the measure leaves it open.
     pub(crate) connections: usize,
+    /// The key every request is sent with.
+    pub(crate) secret: Option<String>,
 }
 
 /// What came of it, as JSON on standard output.
@@ -83,7 +85,7 @@ pub(crate) fn role(arguments: &[String]) -> anyhow::Result<()> {
 
 /// One request after the other on one connection with plain blocking calls, which add the least of their own.
 fn single(order: &Order) -> anyhow::Result<Outcome> {
-    let request = Wish::UNARY.request(&question(), None);
+    let request = Wish::UNARY.request(&question(), None, order.secret.as_deref());
     let mut socket = std::net::TcpStream::connect(order.target)?;
     socket.set_nodelay(true)?;
     let mut reader = Reader::new(Side::Client);
@@ -139,9 +141,10 @@ async fn many(order: &Order) -> anyhow::Result<Outcome> {
         Measure::Paced => Wish { stream: true, lines: 1 << 32, pace_ms: 20, hold: false },
         Measure::Idle => Wish { stream: true, lines: 3, pace_ms: 0, hold: true },
     };
+    let secret = order.secret.as_deref();
     let request: Rc<[u8]> = match order.measure {
-        Measure::Body => wish.request(&document(), Some(&images())).into(),
-        _ => wish.request(&question(), None).into(),
+        Measure::Body => wish.request(&document(), Some(&images()), secret).into(),
+        _ => wish.request(&question(), None, secret).into(),
     };
     match order.measure {
         Measure::Paced => paced(order, request).await,
@@ -262,7 +265,7 @@ async fn paced(order: &Order, request: Rc<[u8]>) -> anyhow::Result<Outcome> {
 
 /// Streams that have begun and then say nothing.
 async fn idle(order: &Order, request: Rc<[u8]>) -> anyhow::Result<Outcome> {
-    let unary = Wish::UNARY.request(&question(), None);
+    let unary = Wish::UNARY.request(&question(), None, order.secret.as_deref());
     let mut first = Connection::open(order.target).await?;
     for _ in 0..100 {
         first.ask(&unary).await?;

@@ -14,6 +14,7 @@ usage: cargo bench -p aivonx-tests --bench gateway -- [OPTIONS]
                    (unary, single, burst, paced, body, idle); may be repeated
   --aivonxd PATH   measure this binary instead of building one
   --before PATH    an older aivonxd to measure beside it
+  --keyed          measure aivonxd once more with a key on every request
   --json           print every sample as JSON
   --help           this text
 ";
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) aivonxd: Option<PathBuf>,
     /// An older binary to compare with.
     pub(crate) before: Option<PathBuf>,
+    /// Measure the gateway once more with a key on every request.
+    pub(crate) keyed: bool,
     /// The proxies to measure.
     pub(crate) proxies: Vec<&'static str>,
     /// What to measure.
@@ -57,6 +60,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
         json: false,
         aivonxd: None,
         before: None,
+        keyed: false,
         proxies: Vec::new(),
         measures: Vec::new(),
     };
@@ -67,6 +71,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
             "--bench" => {}
             "--quick" => options.quick = true,
             "--json" => options.json = true,
+            "--keyed" => options.keyed = true,
             "--help" | "-h" => return Ok(Parsed::Help),
             "--aivonxd" => options.aivonxd = Some(value()?.into()),
             "--before" => options.before = Some(value()?.into()),

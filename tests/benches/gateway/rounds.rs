@@ -210,6 +210,7 @@ impl Bench {
             pids: subject.pids.clone(),
             window: measure.window(self.quick),
             connections,
+            secret: subject.secret.clone(),
         };
         let mut command = process::own_role(self.placement.load, "load")?;
         command.arg(serde_json::to_string(&order)?).stdout(Stdio::piped());

@@ -6,6 +6,10 @@ use super::{
     process::{self, Process},
     wire::{Reader, Side, Wish},
 };
+use aivonx_protocol::{
+    Client,
+    key::{KeyScope, NewKey},
+};
 use anyhow::{Context as _, bail, ensure};
 use std::{
     fs,
@@ -23,12 +27,14 @@ const START: Duration = Duration::from_secs(20);
 /// A proxy that runs, or the node itself.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// `direct`, `gateway`, `before`, `nginx` or `haproxy`.
+    /// `direct`, `gateway`, `before`, `keyed`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// The processes that carry the traffic; none for `direct`.
     pub(crate) pids: Vec<i32>,
+    /// The key every request needs.
+    pub(crate) secret: Option<String>,
     // Ended in this order: the process, then the directory it works in.
     _process: Option<Process>,
     _dir: Option<TempDir>,
@@ -37,7 +43,7 @@ pub(crate) struct Subject {
 /// How to start a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    /// `gateway`, `before`, `nginx` or `haproxy`.
+    /// `gateway`, `before`, `keyed`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// The program.
     pub(crate) program: PathBuf,
@@ -53,7 +59,10 @@ pub(crate) fn node(placement: Placement) -> anyhow::Result<(Process, Subject)> {
     BufReader::new(output).read_line(&mut line).context("reading the node's port")?;
     let port: u16 = line.trim().parse().with_context(|| format!("the node said {line:?}"))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    Ok((process, Subject { name: "direct", address, pids: Vec::new(), _process: None, _dir: None }))
+    Ok((
+        process,
+        Subject { name: "direct", address, pids: Vec::new(), secret: None, _process: None, _dir: None },
+    ))
 }
 
 /// Recipes for the wanted proxies that are there, and a line about each that is not.
@@ -66,6 +75,10 @@ pub(crate) fn recipes(options: &Options) -> anyhow::Result<(Vec<Recipe>, Vec<Str
                 Some(program) => program.clone(),
                 None => build()?,
             };
+            if options.keyed {
+                let version = said(&program, "--version");
+                found.push(Recipe { name: "keyed", version, program: program.clone() });
+            }
             found.push(Recipe { name, version: said(&program, "--version"), program });
             if let Some(program) = options.before.clone() {
                 found.push(Recipe { name: "before", version: said(&program, "--version"), program });
@@ -134,6 +147,10 @@ impl Recipe {
         let mut command = process::on_core(placement.proxy, program)?;
         match self.name {
             "gateway" | "before" => gateway(&mut command, path, address, node),
+            "keyed" => {
+                gateway(&mut command, path, address, node);
+                command.args(["--access", "required"]);
+            }
             "nginx" => nginx(&mut command, path, address, node)?,
             _ => haproxy(&mut command, path, address, node)?,
         }
@@ -142,7 +159,8 @@ impl Recipe {
         command.stdout(output.try_clone()?).stderr(output);
         let mut process = process::start(&mut command)?;
         let started = Instant::now();
-        while let Err(error) = try_chat(address) {
+        let mut secret = None;
+        while let Err(error) = self.ready(path, address, &mut secret) {
             let ended = process.ended();
             if ended.is_some() || started.elapsed() > START {
                 let said = fs::read_to_string(&log).unwrap_or_default();
@@ -157,8 +175,34 @@ impl Recipe {
             _ => vec![process.pid()],
         };
         ensure!(!pids.is_empty(), "{} has no worker process", self.name);
-        Ok(Subject { name: self.name, address, pids, _process: Some(process), _dir: Some(dir) })
+        Ok(Subject { name: self.name, address, pids, secret, _process: Some(process), _dir: Some(dir) })
     }
+
+    /// Whether it passes a chat on; makes the key for it first, where one is needed.
+    fn ready(&self, dir: &Path, address: SocketAddr, secret: &mut Option<String>) -> anyhow::Result<()> {
+        if self.name == "keyed" && secret.is_none() {
+            *secret = Some(make_key(&dir.join("state/control.sock"))?);
+        }
+        try_chat(address, secret.as_deref())
+    }
+}
+
+/// Makes a key that may use models, as the user who started the gateway.
+fn make_key(socket: &Path) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = Client::connect(socket, "bench").await?;
+        let new = NewKey {
+            name: "bench".to_owned(),
+            organization: None,
+            user: None,
+            scopes: vec![KeyScope::Infer],
+            models: Vec::new(),
+            networks: Vec::new(),
+            expires: None,
+        };
+        Ok(client.key_create(new).await?.secret.expose().to_owned())
+    })
 }
 
 /// A port nobody listens on now. Another process could take it before the proxy does; the start fails then.
@@ -166,10 +210,10 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn try_chat(address: SocketAddr) -> anyhow::Result<()> {
+fn try_chat(address: SocketAddr, secret: Option<&str>) -> anyhow::Result<()> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    socket.write_all(&Wish::UNARY.request("hello", None))?;
+    socket.write_all(&Wish::UNARY.request("hello", None, secret))?;
     let mut reader = Reader::new(Side::Client);
     let mut buffer = [0; 4096];
     loop {

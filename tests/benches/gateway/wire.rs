@@ -62,8 +62,8 @@ impl Wish {
     }
 
     /// A whole chat request with this wish, whose user message is `content` (already JSON) and which carries
-    /// `images` (a JSON array) if there are any.
-    pub(crate) fn request(self, content: &str, images: Option<&str>) -> Vec<u8> {
+    /// `images` (a JSON array) if there are any. `secret` is the key it is sent with.
+    pub(crate) fn request(self, content: &str, images: Option<&str>, secret: Option<&str>) -> Vec<u8> {
         let images = images.map_or(String::new(), |images| format!(r#","images":{images}"#));
         let body = format!(
             concat!(
@@ -80,7 +80,8 @@ impl Wish {
         );
         let head = format!(
             "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nUser-Agent: ollama-python/0.6.1\r\n\
-             Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+             Accept: application/json\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n",
+            secret.map_or(String::new(), |secret| format!("Authorization: Bearer {secret}\r\n")),
             body.len()
         );
         [head.into_bytes(), body.into_bytes()].concat()
