@@ -16,6 +16,7 @@ mod logs;
 mod paths;
 mod readme;
 mod retry;
+mod rotation;
 mod secrets;
 mod streams;
 mod tls;
