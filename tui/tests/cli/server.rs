@@ -44,11 +44,15 @@ pub(crate) struct Fake {
 impl Fake {
     /// Starts one that does with every request what `rule` says.
     pub(crate) fn start(rule: impl FnMut(&Request) -> Does + Send + 'static) -> Self {
-        Self::wanting(Login::NotNeeded, rule)
+        Self::wanting(Login::NotNeeded, "test", rule)
     }
 
-    /// One that wants a login.
-    pub(crate) fn wanting(login: Login, rule: impl FnMut(&Request) -> Does + Send + 'static) -> Self {
+    /// One that wants a login and has this identity.
+    pub(crate) fn wanting(
+        login: Login,
+        id: &'static str,
+        rule: impl FnMut(&Request) -> Does + Send + 'static,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -62,7 +66,7 @@ impl Fake {
             runtime.block_on(async {
                 let listener = UnixListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, login, rule.clone(), log.clone()));
+                    tokio::spawn(serve(stream, (login, id), rule.clone(), log.clone()));
                 }
             });
         });
@@ -203,11 +207,16 @@ pub(crate) fn sample(request: &Request) -> Does {
     Does::Replies(found.unwrap_or_else(|| panic!("no sample is named {wanted}")))
 }
 
-async fn serve(stream: UnixStream, login: Login, rule: Arc<Mutex<Box<Rule>>>, log: Arc<Mutex<Vec<Request>>>) {
+async fn serve(
+    stream: UnixStream,
+    (login, id): (Login, &str),
+    rule: Arc<Mutex<Box<Rule>>>,
+    log: Arc<Mutex<Vec<Request>>>,
+) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = FrameReader::new(BufReader::new(reader), MAX_HANDSHAKE, None);
     handshake::receive(&mut reader, "aivonxd test").await.unwrap();
-    let ready = Answer::Ready { daemon_id: "test".into(), login };
+    let ready = Answer::Ready { daemon_id: id.into(), login };
     handshake::answer(&mut writer, "aivonxd test", &ready).await.unwrap();
     reader.set_cap(MAX_IN);
     while let Ok(Some(payload)) = reader.next().await {
