@@ -122,8 +122,7 @@ async fn ask(context: &mut Context, mut setup: Setup) -> Result<(), Failure> {
             setup.profile = Some(profile(&mut prompt)?);
         }
     }
-    prompt
-        .say("\nThe password: 12 characters or more, not only digits, no name, none of the common ones.\n")?;
+    prompt.say("\nA password: 12 characters or more, not digits alone, no name, not a common one.\n")?;
     let session = loop {
         setup.password = prompt.new_secret("Password")?;
         match client.setup(setup.clone()).await {

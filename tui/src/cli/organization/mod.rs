@@ -226,14 +226,9 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
             contents(removed.users, removed.keys, 0).map(|with| format!(" with {with}")).unwrap_or_default();
         out.line(format_args!("Removed the organization {}{with}.", safe(&found.slug)))?;
         if removed.nodes > 0 {
-            out.line(format_args!(
-                "{} of it now shared and disabled: aivonx node list",
-                if removed.nodes == 1 {
-                    "1 node is".to_owned()
-                } else {
-                    format!("{} nodes are", text::count(removed.nodes.into()))
-                }
-            ))?;
+            let nodes = plural(removed.nodes.into(), "node");
+            let are = if removed.nodes == 1 { "is" } else { "are" };
+            out.line(format_args!("{nodes} of it {are} shared now, and disabled: aivonx node list"))?;
         }
         Ok(())
     })
