@@ -21,7 +21,7 @@ use crate::{
     args::{Args, Command, Dev},
     audit::Audit,
     commands,
-    config::{self, AccessMode, Mistakes},
+    config::{self, AccessMode, Mistakes, TwoFactor},
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
@@ -156,6 +156,7 @@ async fn live_and_die(
     let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await?;
     rotation::follow(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
+    identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
@@ -264,6 +265,7 @@ fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) 
             let config = changes.borrow_and_update().clone();
             shared.settings.store(Arc::new(Settings::new(&config)));
             fleet.set_health(config.health.clone());
+            shared.identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
         }
     });
 }

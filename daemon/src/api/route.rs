@@ -32,6 +32,8 @@ pub enum Action {
     Pull,
     /// Removal of a model from the fleet.
     Delete,
+    /// The caller's own account.
+    Account(Account),
     /// Known, but not served by this version: 501.
     NotYet,
 }
@@ -99,9 +101,33 @@ pub enum Local {
     Metrics,
 }
 
+/// What is done about the caller's own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
+    /// Prove who one is; gives tokens.
+    Login,
+    /// Give new tokens for a refresh token.
+    Refresh,
+    /// End the session.
+    Logout,
+    /// Tell who the caller is.
+    Me,
+    /// Change the password.
+    Password,
+    /// Set a password with an administrator's code.
+    PasswordReset,
+    /// Set up, disable or renew the second factor.
+    Totp,
+    /// List keys, or make one.
+    Keys,
+    /// Revoke a key.
+    Key,
+}
+
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const DELETE: &[Method] = &[Method::DELETE];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
 
 /// Any Ollama version.
@@ -148,6 +174,10 @@ const fn v1(path: &'static str, lowest: Version, stream: Stream, ask_usage: bool
 
 const fn local(pattern: &'static str, dialect: Dialect, what: Local) -> Route {
     Route { pattern, methods: GET, dialect, action: Action::Local(what) }
+}
+
+const fn account(pattern: &'static str, methods: &'static [Method], what: Account) -> Route {
+    Route { pattern, methods, dialect: Dialect::Ollama, action: Action::Account(what) }
 }
 
 const fn not_yet(pattern: &'static str, methods: &'static [Method], dialect: Dialect) -> Route {
@@ -200,6 +230,15 @@ pub static ROUTES: &[Route] = &[
     ollama("/api/proxy/chat", "/api/chat", Some(true)),
     ollama("/api/proxy/embed", "/api/embed", None),
     ollama("/api/proxy/embeddings", "/api/embeddings", None),
+    account("/api/account/login", POST, Account::Login),
+    account("/api/account/refresh", POST, Account::Refresh),
+    account("/api/account/logout", POST, Account::Logout),
+    account("/api/account/me", GET, Account::Me),
+    account("/api/account/password", POST, Account::Password),
+    account("/api/account/password/reset", POST, Account::PasswordReset),
+    account("/api/account/totp", POST, Account::Totp),
+    account("/api/account/keys", GET_POST, Account::Keys),
+    account(KEY_PATTERN, DELETE, Account::Key),
     not_yet("/api/push", POST, O),
     not_yet("/api/create", POST, O),
     not_yet("/api/copy", POST, O),
@@ -210,6 +249,7 @@ pub static ROUTES: &[Route] = &[
 
 const MODEL_PATTERN: &str = "/v1/models/:model";
 const BLOB_PATTERN: &str = "/api/blobs/:digest";
+const KEY_PATTERN: &str = "/api/account/keys/:id";
 
 /// The route of `path`, and what stands in its parameter.
 ///
@@ -223,7 +263,8 @@ pub fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     let (pattern, parameter) = path
         .strip_prefix("/v1/models/")
         .map(|p| (MODEL_PATTERN, p))
-        .or_else(|| path.strip_prefix("/api/blobs/").map(|p| (BLOB_PATTERN, p)))?;
+        .or_else(|| path.strip_prefix("/api/blobs/").map(|p| (BLOB_PATTERN, p)))
+        .or_else(|| path.strip_prefix("/api/account/keys/").map(|p| (KEY_PATTERN, p)))?;
     let odd = parameter.is_empty()
         || parameter.contains('%')
         || parameter.split('/').any(|s| s.is_empty() || s == "." || s == "..")
@@ -241,6 +282,10 @@ pub enum Need {
     Nothing,
     /// A scope.
     Scope(KeyScope),
+    /// To be a user, with an access token: a key may not manage the account it acts for.
+    User,
+    /// The same, unless the body proves it.
+    UserOrBody,
 }
 
 impl Route {
@@ -257,6 +302,15 @@ impl Route {
                 "/v1/audio/transcriptions" => KeyScope::Infer,
                 _ => KeyScope::ModelsWrite,
             },
+            Action::Account(what) => {
+                return match what {
+                    Account::Login | Account::Refresh | Account::PasswordReset => Need::Nothing,
+                    Account::Logout => Need::UserOrBody,
+                    Account::Me | Account::Password | Account::Totp | Account::Keys | Account::Key => {
+                        Need::User
+                    }
+                };
+            }
             Action::Local(what) => match what {
                 Local::Root | Local::Version | Local::Health | Local::Ready | Local::Proxy => {
                     return Need::Nothing;

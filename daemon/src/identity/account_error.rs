@@ -29,6 +29,9 @@ pub enum AccountError {
     /// No access token.
     #[error("an access token is needed; POST /api/account/login gives one")]
     NoToken,
+    /// The caller is nobody's account: the daemon's own user, or an API key.
+    #[error("this caller has no account of its own")]
+    NoAccount,
     /// It has expired.
     #[error("the access token has expired; POST /api/account/refresh gives another")]
     TokenExpired,
@@ -83,6 +86,7 @@ impl AccountError {
             Self::Locked(_) => "locked",
             Self::Busy => "busy",
             Self::NoToken => "token_required",
+            Self::NoAccount => "no_account",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::Refresh => "refresh_invalid",
@@ -122,6 +126,7 @@ impl From<AccountError> for Fault {
             E::Credentials | E::Locked(_) | E::NoToken | E::TokenExpired | E::TokenInvalid | E::Refresh => {
                 Self::new(FaultKind::NotPermitted, text)
             }
+            E::NoAccount => Self::new(FaultKind::Invalid, text).hint("log in as a user: aivonx login"),
             E::MustEnrol => {
                 Self::new(FaultKind::NotPermitted, "two-factor authentication must be set up first")
                     .hint("aivonx totp enable")

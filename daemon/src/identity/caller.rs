@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use aivonx_protocol::{UnixMillis, key::KeyScope};
 
 use super::{
-    api_key,
+    Actor, Source, api_key,
     jwt::{self, Claims, Extent, JwtError},
     snapshot::{Key, Organization, Scopes, Snapshot, User},
 };
@@ -182,6 +182,20 @@ impl Caller {
                 user.sessions.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
             }
         }
+    }
+
+    /// The user it is, as the one who acts; a key acts for a user but is not one.
+    #[must_use]
+    pub fn actor(&self, source: Source) -> Option<Actor> {
+        let Self::User { user, session, .. } = self else { return None };
+        Some(Actor {
+            user: Some(user.id.to_string()),
+            name: user.name.to_string(),
+            role: user.role,
+            organization: user.organization.as_ref().map(|organization| organization.id.to_string()),
+            session: Some(session.to_string()),
+            source,
+        })
     }
 
     /// As records of finished requests name it.

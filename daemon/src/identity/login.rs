@@ -8,7 +8,7 @@ use aivonx_protocol::{
 };
 
 use super::{
-    AccountError, Actor, Attempt, Identity, Refused, Source,
+    AccountError, Attempt, Identity, Refused, Source,
     lockout::{Place, address_key, peer_key},
     now,
     second_factor::{self, Factor},
@@ -168,7 +168,7 @@ impl Identity {
         Ok(organization.is_some_and(|organization| organization.require_totp))
     }
 
-    async fn organization_enabled(&self, user: &UserRecord) -> Result<bool, AccountError> {
+    pub(super) async fn organization_enabled(&self, user: &UserRecord) -> Result<bool, AccountError> {
         let Some(id) = &user.organization else { return Ok(true) };
         let organization = self.store.organizations().get(&Reach::All, id).await?;
         Ok(organization.is_some_and(|organization| organization.enabled))
@@ -244,18 +244,6 @@ pub(super) fn address(source: &Source) -> String {
         Source::Control { uid, .. } => peer_key(*uid),
         Source::Http { address, .. } => address_key(*address),
         Source::Daemon => "daemon".to_owned(),
-    }
-}
-
-/// `user` as the one who acts.
-pub(super) fn actor(user: &UserRecord, session: Option<String>, source: Source) -> Actor {
-    Actor {
-        user: Some(user.id.clone()),
-        name: user.name.clone(),
-        role: user.role,
-        organization: user.organization.clone(),
-        session,
-        source,
     }
 }
 

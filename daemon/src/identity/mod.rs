@@ -4,6 +4,8 @@
 //! [`lockout`]) are pure: they know neither store nor clock nor network, and are told the time. [`Identity`] is
 //! the service over them and the store; the data path reads its [`Snapshot`] and nothing else.
 
+pub mod access;
+mod account;
 mod account_error;
 mod actor;
 pub mod api_key;

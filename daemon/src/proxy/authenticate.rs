@@ -17,8 +17,8 @@ use crate::{
     audit,
     config::AccessMode,
     identity::{
-        Caller, NotKnown, Snapshot, api_key,
-        jwt::{self, Claims, Verifiers},
+        AccountError, Caller, NotKnown, Snapshot, api_key,
+        jwt::{self, Claims, JwtError, Verifiers},
         now,
     },
 };
@@ -61,7 +61,9 @@ pub(super) fn caller(
     if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
         return Ok(Caller::Anonymous);
     }
+    let user = matches!(route.need(), Need::User | Need::UserOrBody);
     let known = match credential(headers) {
+        Ok(None) if user => return Ok(Caller::Anonymous),
         Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
         Ok(None) => return Ok(Caller::Anonymous),
         Ok(Some(secret)) => identify(cx, &snapshot, secret),
@@ -73,7 +75,7 @@ pub(super) fn caller(
             Ok(caller)
         }
         // Clients that must send something send a placeholder to a gateway that asks for nothing.
-        Err(_) if mode == AccessMode::Open => Ok(Caller::Anonymous),
+        Err(_) if mode == AccessMode::Open && !user => Ok(Caller::Anonymous),
         Err(error) => {
             shared.identity.counters.denials.fetch_add(1, Ordering::Relaxed);
             let who = audit::Who::http(None, "unknown", cx.client, None);
@@ -85,14 +87,23 @@ pub(super) fn caller(
                 .detail("reason", &error);
             shared.identity.audit.note(entry);
             exchange.record.error = Some(error.to_string().into());
-            Err(Refusal::Unauthenticated)
+            Err(match error {
+                _ if !user => Refusal::Unauthenticated,
+                NotKnown::Token(JwtError::Expired) => AccountError::TokenExpired.into(),
+                _ => AccountError::TokenInvalid.into(),
+            })
         }
     }
 }
 
 /// Whether `caller` may ask `route` here.
 pub(super) fn authorize(cx: &ConnContext, caller: &Caller, route: &Route) -> Result<(), Refusal> {
-    let Need::Scope(scope) = route.need() else { return Ok(()) };
+    let scope = match (route.need(), caller) {
+        (Need::Scope(scope), _) => scope,
+        (Need::Nothing | Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
+        (Need::User, Caller::Anonymous) => return Err(AccountError::NoToken.into()),
+        (Need::User, Caller::Key(_)) => return Err(AccountError::NoAccount.into()),
+    };
     let granted = match (caller, scope) {
         (_, KeyScope::AdminRead) if cx.diagnostics => true,
         // The access mode let them in.

@@ -64,12 +64,21 @@ pub(super) async fn collect(
     worker: &Worker,
     flight: &Flight,
     headers: &HeaderMap,
-    mut incoming: Incoming,
+    incoming: Incoming,
 ) -> Result<Collected, BodyError> {
-    let (cap, idle) = {
-        let settings = worker.settings();
-        (settings.body_bytes, settings.body_idle)
-    };
+    let cap = worker.settings().body_bytes;
+    collect_within(worker, flight, headers, incoming, cap).await
+}
+
+/// Takes the whole body, of at most `cap` bytes.
+pub(super) async fn collect_within(
+    worker: &Worker,
+    flight: &Flight,
+    headers: &HeaderMap,
+    mut incoming: Incoming,
+    cap: u64,
+) -> Result<Collected, BodyError> {
+    let idle = worker.settings().body_idle;
     let encoding = encoding(headers)?;
     if headers
         .get_all(header::TRANSFER_ENCODING)

@@ -10,14 +10,14 @@ use super::{
     body::VerdictError,
     clock::Verdict,
     exchange::Exchange,
-    rescue::Refusal,
+    rescue::{Refusal, fault_status},
     worker::Watched,
 };
 use crate::api::{
     Peek,
     route::{Action, Route},
 };
-use aivonx_protocol::{Fault, FaultKind};
+use aivonx_protocol::Fault;
 
 /// Answers a pull or delete whose body has been read.
 pub(super) async fn answer(
@@ -35,21 +35,12 @@ pub(super) async fn answer(
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        let status = match fault.kind {
-            FaultKind::Invalid => StatusCode::BAD_REQUEST,
-            FaultKind::NotFound => StatusCode::NOT_FOUND,
-            FaultKind::Conflict => StatusCode::CONFLICT,
-            FaultKind::NotPermitted => StatusCode::FORBIDDEN,
-            FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            FaultKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            FaultKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = fault_status(fault.kind);
         Self::Manage { status, message: fault.message }
     }
 }
 
-const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
+pub(super) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
 
 /// Pulls on every active node; the job goes on when the client leaves.
 async fn pull(

@@ -3,6 +3,7 @@
 //!
 //! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
 
+mod account;
 mod answer;
 mod authenticate;
 mod body;

@@ -1,6 +1,8 @@
 //! The one table: cause -> status and body, in the caller's dialect.
 
+use aivonx_protocol::FaultKind;
 use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
 
 use super::{
     answer::{self, Answer},
@@ -12,6 +14,7 @@ use super::{
 use crate::{
     api::{Dialect, peek::PeekError},
     fleet::NoNode,
+    identity::AccountError,
     telemetry::access::Outcome,
 };
 
@@ -28,6 +31,8 @@ pub(super) enum Refusal {
     Unauthenticated,
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    Account(#[from] AccountError),
     #[error("no such path: see the API of Ollama, OpenAI or Anthropic")]
     NoRoute,
     #[error("method {method} is not served here; use {allow}")]
@@ -77,6 +82,7 @@ impl Refusal {
             Self::NotSetUp => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
+            Self::Account(error) => (account_status(error), Refused),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
             Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
@@ -99,12 +105,52 @@ impl Refusal {
     }
 }
 
+fn account_status(error: &AccountError) -> StatusCode {
+    use AccountError as E;
+    match error {
+        E::Credentials | E::OtpRequired | E::NoToken | E::TokenExpired | E::TokenInvalid | E::Refresh => {
+            StatusCode::UNAUTHORIZED
+        }
+        E::Locked(_) => StatusCode::TOO_MANY_REQUESTS,
+        E::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        E::NoAccount | E::MustEnrol | E::MustChangePassword | E::TotpRequired => StatusCode::FORBIDDEN,
+        E::WeakPassword(_) | E::SamePassword | E::ResetCode | E::OneTimeCode | E::Invalid(_) => {
+            StatusCode::BAD_REQUEST
+        }
+        E::TotpOn | E::TotpOff => StatusCode::CONFLICT,
+        E::Other(fault) => fault_status(fault.kind),
+    }
+}
+
+/// The status of a fault of the control plane.
+pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
+    match kind {
+        FaultKind::Invalid => StatusCode::BAD_REQUEST,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::NotPermitted => StatusCode::FORBIDDEN,
+        FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FaultKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        FaultKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// The answer to a refused request, and how it counts.
 pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
     let (status, outcome) = refusal.verdict();
-    let mut answer = answer::json(status, dialect.error_body(status, &refusal.to_string(), request_id));
+    let body = match refusal {
+        Refusal::Account(error) => {
+            json!({ "error": error.to_string(), "code": error.code() }).to_string().into()
+        }
+        _ => dialect.error_body(status, &refusal.to_string(), request_id),
+    };
+    let mut answer = answer::json(status, body);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if let Refusal::Account(AccountError::Locked(seconds)) = refusal {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);

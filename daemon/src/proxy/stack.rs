@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 
 use super::{
+    account,
     answer::{Answer, AnswerBody},
     authenticate, body,
     clock::Flight,
@@ -88,6 +89,10 @@ async fn layers(
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter, query: head.uri.query() };
             return local::answer(cx, what, asked, &Eligible::ALL).await;
+        }
+        Action::Account(what) => {
+            let asked = account::Asked { what, method: head.method, route, parameter, caller };
+            return Box::pin(account::answer(cx, exchange, asked, &head.headers, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
         Action::Pull | Action::Delete => None,
