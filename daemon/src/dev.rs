@@ -9,7 +9,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Untrusted,
+    Fault, Untrusted,
     node::{Credential, NewNode, Node, Pool},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     app::AppError,
     config::{self, AccessMode},
     fleet::Fleet,
+    store::Reach,
 };
 
 /// Where Ollama listens unless told otherwise.
@@ -60,14 +61,14 @@ pub(crate) async fn first_nodes(
     given: &[String],
     own: &[SocketAddr],
 ) -> Result<(), AppError> {
-    let known = fleet.list();
+    let known = fleet.list(&Reach::All);
     let wanted: Vec<String> = match given {
         [] if known.is_empty() => vec![local_ollama(own)],
         given => given.to_vec(),
     };
     for url in wanted {
         let url = url.trim_end_matches('/').to_owned();
-        let present = fleet.list();
+        let present = fleet.list(&Reach::All);
         if present.iter().any(|n| n.url == url) {
             continue;
         }
@@ -83,7 +84,8 @@ pub(crate) async fn first_nodes(
             force: false,
             organization: None,
         };
-        fleet.add(node).await.map_err(|e| AppError::Usage(format!("--node: {e}")))?;
+        let added = fleet.add(&Reach::All, node).await;
+        added.map_err(|e| AppError::Usage(format!("--node: {}", Fault::from(e))))?;
     }
     Ok(())
 }
@@ -134,7 +136,7 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
     let mut text = format!("aivonxd {} serves this machine, {keys} (dev)\n", env!("CARGO_PKG_VERSION"));
     text +=
         &format!("  listening on http://{address}\n  control socket {}\n", config.control.socket.display());
-    let nodes = fleet.list();
+    let nodes = fleet.list(&Reach::All);
     for node in &nodes {
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
     }

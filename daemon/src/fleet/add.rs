@@ -14,9 +14,13 @@ use super::{
     record,
     registry::now,
 };
-use crate::store::{StoreError, node::NodeRecord};
+use crate::store::{Reach, StoreError, node::NodeRecord};
 
-pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError> {
+pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
+    let organization = owner(fleet, reach, new.organization.as_deref()).await?;
+    if new.force && *reach != Reach::All {
+        return Err(FleetError::FleetWide("adding a node with --force"));
+    }
     record::check_name(&new.name)?;
     record::check_labels(&new.labels)?;
     let url = NodeUrl::parse(&new.url)?;
@@ -41,22 +45,34 @@ pub(super) async fn add(fleet: &Fleet, new: NewNode) -> Result<Probe, FleetError
         ca_pem: new.ca_pem.clone(),
         server_name: new.server_name.clone(),
         forced: new.force,
-        organization: None,
+        organization,
         created: now(),
         revision: 1,
     };
     {
         let _turn = fleet.edit().await;
         let record = insert(fleet, record, &new.credential).await?;
-        tracing::info!(event = "node_added", node = %record.name, url = %record.url, "node added");
+        tracing::info!(event = "node_added", node = %record.name, organization = record.organization.as_deref(),
+            url = %record.url, "node added");
         fleet.checker.registry.apply(record, at, Some(outcome.map_err(|e| e.to_string())));
         fleet.keep_checking(&id);
     }
-    let node = fleet.view(&id)?;
+    let node = fleet.view(reach, &id)?;
     if node.pool == Pool::Standby {
         finding.text = standby(&finding.text, &url);
     }
     Ok(Probe { node, finding: finding.text, healthy: finding.healthy })
+}
+
+/// The id of the organization that a new node is for. One of those who belong to an organization is for that
+/// alone, whether they say so or not.
+async fn owner(fleet: &Fleet, reach: &Reach, wanted: Option<&str>) -> Result<Option<String>, FleetError> {
+    match (wanted, reach) {
+        (Some(wanted), _) => fleet.organization(reach, wanted).await.map(Some),
+        (None, Reach::All) => Ok(None),
+        (None, Reach::Organization(own)) => Ok(Some(own.clone())),
+        (None, Reach::User { .. }) => Err(FleetError::FleetWide("adding a node")),
+    }
 }
 
 /// Stores the record, with its credential sealed again if the keys were rotated since.

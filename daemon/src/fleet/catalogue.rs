@@ -15,6 +15,7 @@ use super::{
     model_name,
     sight::{SeenModel, Sight},
     snapshot::ModelEntry,
+    tenants::View,
 };
 
 /// A node and what its last good check found.
@@ -45,7 +46,7 @@ pub(super) fn build(known: Vec<Known>, strategy: Strategy) -> Snapshot {
                 ModelEntry { name: (*model.newest.name).into(), nodes: model.nodes, cloud: model.cloud };
             (key.into_boxed_str(), entry)
         };
-        gather(&known, kind, &Eligible::ALL).into_iter().map(entry).collect()
+        gather(&known, kind, |_| Some(&Eligible::ALL)).into_iter().map(entry).collect()
     };
     Snapshot {
         strategy,
@@ -62,18 +63,17 @@ fn takes_requests(node: &Node) -> bool {
     node.pool == Pool::Active && node.admin_state == AdminState::Enabled
 }
 
-/// The models of the nodes of one kind that `eligible` lets its caller see.
-pub(super) fn gather<'a>(
+/// The models of the nodes of one kind, as far as `sees` lets one see of each node.
+pub(super) fn gather<'a, 'e>(
     known: &'a [Known],
     kind: NodeKind,
-    eligible: &Eligible,
+    sees: impl Fn(&Node) -> Option<&'e Eligible>,
 ) -> Vec<(String, Gathered<'a>)> {
     let mut at: HashMap<String, usize> = HashMap::new();
     let mut all: Vec<(String, Gathered<'_>)> = Vec::new();
     for (index, (node, sight)) in (0_u16..).zip(known) {
-        let Some(sight) = sight.as_ref().filter(|_| node.kind == kind && eligible.admits(node)) else {
-            continue;
-        };
+        let Some(sight) = sight.as_ref().filter(|_| node.kind == kind) else { continue };
+        let Some(eligible) = sees(node) else { continue };
         for model in &sight.models {
             let normal = model_name::normalize(&model.name);
             let cloud = model_name::names_cloud(&model.name) || model.facts.remote();
@@ -115,11 +115,12 @@ pub(super) fn gather<'a>(
     all
 }
 
-/// The models as administrators see them, on every node whatever its state, by name.
-pub(super) fn models(known: &[Known]) -> Vec<(NodeKind, Model)> {
+/// The models as administrators see them, on every node whatever its state, by name. Of nodes that are not
+/// their own they see the models that they may use, but not the nodes.
+pub(super) fn models(known: &[Known], view: &View) -> Vec<(NodeKind, Model)> {
     let mut all = Vec::new();
     for kind in [NodeKind::Ollama, NodeKind::Openai] {
-        for (key, gathered) in gather(known, kind, &Eligible::ALL) {
+        for (key, gathered) in gather(known, kind, |node| view.of(node)) {
             let facts = &gathered.newest.facts;
             let details = facts.details.as_ref();
             let model = Model {
@@ -131,7 +132,13 @@ pub(super) fn models(known: &[Known]) -> Vec<(NodeKind, Model)> {
                 quantization: details.and_then(|d| d.quantization_level.clone()).filter(|q| !q.is_empty()),
                 modified_at: facts.modified_at.clone(),
                 cloud: !gathered.cloud.is_empty(),
-                nodes: gathered.nodes.iter().map(|at| on_node(&known[usize::from(*at)], &key)).collect(),
+                nodes: gathered
+                    .nodes
+                    .iter()
+                    .map(|at| &known[usize::from(*at)])
+                    .filter(|(node, _)| view.owns(node))
+                    .map(|known| on_node(known, &key))
+                    .collect(),
             };
             all.push((kind, model));
         }

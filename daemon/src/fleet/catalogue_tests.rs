@@ -13,8 +13,11 @@ use super::{Known, build, models};
 use crate::fleet::{
     Eligible, Endpoint, Lists, Live, Node,
     address::NodeUrl,
+    realm::Realm,
     sight::{Sight, read_openai, read_ps, read_tags},
+    tenants::Tenants,
 };
+use crate::store::Reach;
 
 fn known(name: &str, version: &str, tags: &str, ps: &str) -> Known {
     let sight = Sight {
@@ -148,7 +151,10 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
 
 #[test]
 fn shows_administrators_every_model_on_every_node() {
-    let all: Vec<_> = models(&fleet()).into_iter().map(|(_, model)| model).collect();
+    let all: Vec<_> = models(&fleet(), &Tenants::default().view(&Realm::from(&Reach::All)))
+        .into_iter()
+        .map(|(_, model)| model)
+        .collect();
     let names: Vec<&str> = all.iter().map(|m| &*m.name).collect();
     assert_eq!(names, ["gpt-oss:120b-cloud", "m:latest", "only-a:8b"]);
     let m = &all[1];

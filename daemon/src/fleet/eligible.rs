@@ -103,6 +103,12 @@ impl Eligible {
         self.cloud
     }
 
+    /// Whether every node serves the caller.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.nodes == Nodes::All
+    }
+
     /// The organization whose rules these are, by its id.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {

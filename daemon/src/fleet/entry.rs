@@ -10,7 +10,7 @@ use aivonx_protocol::{
     node::{self, AdminState, Pool},
 };
 
-use super::{Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight};
+use super::{Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight, tenants::Tenants};
 use crate::{
     config::Health,
     store::node::{NodeRecord, StoredCredential},
@@ -191,7 +191,7 @@ impl Entry {
             pool: self.pool,
             max_parallel: record.max_parallel,
             labels: Arc::new(record.labels.clone()),
-            organization: None,
+            organization: record.organization.as_deref().map(Into::into),
             endpoint: self.at.endpoint.clone(),
             seen: self.seen.clone(),
             live: self.live.clone(),
@@ -200,7 +200,7 @@ impl Entry {
     }
 
     /// As administrators see it.
-    pub(super) fn view(&self) -> node::Node {
+    pub(super) fn view(&self, tenants: &Tenants) -> node::Node {
         let record = &self.record;
         let sight = self.sight.as_deref();
         let mut models: Vec<String> =
@@ -240,7 +240,7 @@ impl Entry {
             custom_ca: record.ca_pem.is_some(),
             revision: record.revision,
             simulated: false,
-            organization: None,
+            organization: record.organization.as_deref().map(|id| tenants.slug(id).to_owned()),
         }
     }
 }

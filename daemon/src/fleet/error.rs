@@ -53,6 +53,8 @@ pub enum FleetError {
         wanted: String,
         /// Names like it.
         nearest: Vec<String>,
+        /// There is one, but not for who asks. To be recorded, and never told.
+        foreign: bool,
     },
     /// No node has this model.
     #[error("no node has the model '{}'", Untrusted::new(.wanted).max(200))]
@@ -63,11 +65,22 @@ pub enum FleetError {
         nearest: Vec<String>,
     },
     /// No job has this id.
-    #[error("there is no job '{}'", Untrusted::new(.0).max(100))]
-    UnknownJob(String),
+    #[error("there is no job '{}'", Untrusted::new(.wanted).max(100))]
+    UnknownJob {
+        /// As asked for.
+        wanted: String,
+        /// There is one, but not for who asks. To be recorded, and never told.
+        foreign: bool,
+    },
     /// A job of this kind is at work, and there is one at a time.
     #[error("that is being done already, as job {0}")]
     JobRuns(String),
+    /// Too many pulls are at work.
+    #[error("{0} pulls are at work already")]
+    TooManyPulls(usize),
+    /// What only those may do who are responsible for the whole fleet.
+    #[error("{0} is for those who administer the whole fleet")]
+    FleetWide(&'static str),
     /// The node cannot do this.
     #[error("node {node} {why}")]
     Unfit {
@@ -93,6 +106,22 @@ pub enum FleetError {
 }
 
 impl FleetError {
+    /// What kind of thing was asked for, and how it was written, if it is there but belongs to another
+    /// organization: whoever answers has to record that.
+    #[must_use]
+    pub fn foreign(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::UnknownNode { wanted, foreign: true, .. } => Some(("node", wanted)),
+            Self::UnknownJob { wanted, foreign: true } => Some(("job", wanted)),
+            Self::Store(StoreError::Foreign { noun, id }) => Some((noun, id)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn gone(node: &str) -> Self {
+        Self::UnknownNode { wanted: node.to_owned(), nearest: Vec::new(), foreign: false }
+    }
+
     pub(super) fn field(field: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Field { field, message: message.into(), fix: fix.into() }
     }
@@ -142,11 +171,16 @@ impl From<FleetError> for Fault {
             FleetError::UnknownModel { nearest, .. } => Self::new(FaultKind::NotFound, text)
                 .field("model")
                 .hint(nearest_hint(&nearest, "aivonx model list")),
-            FleetError::UnknownJob(_) => {
+            FleetError::UnknownJob { .. } => {
                 Self::new(FaultKind::NotFound, text).field("job").hint("see `aivonx job list`")
             }
             FleetError::JobRuns(id) => {
                 Self::new(FaultKind::Conflict, text).hint(format!("follow it: aivonx job show {id} --follow"))
+            }
+            FleetError::TooManyPulls(_) => Self::new(FaultKind::Unavailable, text)
+                .hint("wait for one to end, or end one with `aivonx job cancel`"),
+            FleetError::FleetWide(_) => {
+                Self::new(FaultKind::NotPermitted, text).hint("ask a superadmin or an operator of the fleet")
             }
             FleetError::Unfit { fix, .. } => Self::new(FaultKind::Invalid, text).field("node").hint(fix),
             FleetError::NowhereToPull => {

@@ -70,7 +70,8 @@ impl Checker {
         let contact = self.registry.contact(id)?;
         let result = self.ask(&contact.at, (!contact.kind_assumed).then_some(contact.kind)).await;
         let finding = Finding::of(&result);
-        tracing::debug!(event = "node_checked", node = %contact.name, healthy = finding.healthy,
+        tracing::debug!(event = "node_checked", node = %contact.name,
+            organization = contact.organization.as_deref(), healthy = finding.healthy,
             finding = %Untrusted::new(&finding.text), "checked");
         if let (true, Ok(found)) = (contact.kind_assumed, &result) {
             self.learn(&contact, found.kind).await;
@@ -94,10 +95,12 @@ impl Checker {
             .await;
         match learned {
             Ok(_) => {
-                tracing::info!(event = "node_kind", node = %contact.name, ?kind, "node's kind found out")
+                tracing::info!(event = "node_kind", node = %contact.name,
+                    organization = contact.organization.as_deref(), ?kind, "node's kind found out")
             }
             Err(error) => {
-                tracing::warn!(event = "node_kind", node = %contact.name, %error, "node's kind was not kept");
+                tracing::warn!(event = "node_kind", node = %contact.name,
+                    organization = contact.organization.as_deref(), %error, "node's kind was not kept");
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Fault, Untrusted,
+    Untrusted,
     job::{Job, JobKind, JobState},
     node::{AdminState, NodeKind},
 };
@@ -24,15 +24,20 @@ use super::{
     model_name,
     pull::pull,
     pulling::{Feed, Pulling},
+    realm::Realm,
     registry::{Contact, now},
     task::{Ended, Task},
 };
+use crate::store::Reach;
 
-/// Finished jobs kept.
+/// Finished jobs kept, of each organization and of the fleet itself: nobody pushes out what is another's.
 const KEPT: usize = 100;
 
 /// Pulls at work at once.
 const AT_ONCE: usize = 64;
+
+/// Of them, those for one organization.
+const AT_ONCE_FOR_ONE: usize = 16;
 
 /// Lines a reader may be behind before it waits in its own task.
 const READER: usize = 64;
@@ -65,6 +70,14 @@ impl Entry {
         match self {
             Self::Pull(job) => job.id() == id,
             Self::Task(job) => job.is(id),
+        }
+    }
+
+    /// The organization it is for.
+    fn owner(&self) -> Option<&str> {
+        match self {
+            Self::Pull(job) => job.owner(),
+            Self::Task(job) => job.owner(),
         }
     }
 
@@ -113,10 +126,11 @@ impl State {
 
     /// Takes a job in, and forgets the oldest of those that ended long ago.
     fn keep(&mut self, job: Entry) {
+        let owner = job.owner().map(str::to_owned);
         self.jobs.push_back(job);
-        let ended = self.jobs.iter().filter(|job| !job.running()).count();
-        for _ in KEPT..ended {
-            if let Some(at) = self.jobs.iter().position(|job| !job.running()) {
+        let over = |job: &Entry| job.owner() == owner.as_deref() && !job.running();
+        for _ in KEPT..self.jobs.iter().filter(|job| over(job)).count() {
+            if let Some(at) = self.jobs.iter().position(over) {
                 self.jobs.remove(at);
             }
         }
@@ -132,75 +146,100 @@ impl Jobs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Pulls `model` on `nodes` (names or ids; empty is every active Ollama node). If the same is being pulled
-    /// on the same nodes already, that job is answered. Returns as soon as the job has begun.
+    /// Pulls `model` on `nodes` (names or ids; empty is every active Ollama node), which are the caller's own:
+    /// a [`Reach`](crate::store::Reach), or a client's [`Eligible`](super::Eligible). If the same is being
+    /// pulled on the same nodes for the same organization already, that job is answered. Returns as soon as the
+    /// job has begun.
     ///
     /// # Errors
-    /// `Invalid` for a model or a node that cannot be, `NotFound` for an unknown node, `Unavailable` if there
-    /// is nowhere to pull to or too much is being pulled.
-    pub async fn pull(&self, model: &str, nodes: &[String], insecure: bool) -> Result<Job, Fault> {
+    /// A model or a node that cannot be, a node that is not there or not the caller's, nowhere to pull to, or
+    /// too much being pulled.
+    pub async fn pull(
+        &self,
+        realm: impl Into<Realm>,
+        model: &str,
+        nodes: &[String],
+        insecure: bool,
+    ) -> Result<Job, FleetError> {
         check_name(model)?;
-        let targets = self.targets(nodes)?;
+        let realm = realm.into();
+        let owner = realm.organization();
+        let targets = self.targets(&realm, nodes)?;
         let key = model_name::normalize(model).into_owned();
         let mut state = self.lock();
         if state.stopping {
-            return Err(FleetError::Stopping.into());
+            return Err(FleetError::Stopping);
         }
-        let same = |job: &Pulling| job.is_same(&key, insecure, &targets);
+        let same = |job: &Pulling| job.is_same(&key, insecure, owner, &targets);
         let running = || state.jobs.iter().filter_map(Entry::pull).filter(|job| job.running());
         if let Some(job) = running().find(|job| same(job)) {
             return Ok(job.view());
         }
-        if running().count() >= AT_ONCE {
-            let message = format!("{AT_ONCE} pulls are at work already");
-            return Err(Fault::new(aivonx_protocol::FaultKind::Unavailable, message)
-                .hint("wait for one to end, or end one with `aivonx job cancel`"));
+        for (most, at_work) in [
+            (AT_ONCE, running().count()),
+            (AT_ONCE_FOR_ONE, running().filter(|job| owner.is_some() && job.owner() == owner).count()),
+        ] {
+            if at_work >= most {
+                return Err(FleetError::TooManyPulls(most));
+            }
         }
-        let job = Arc::new(Pulling::new(state.new_id(), model, key, insecure, targets));
+        let owner = owner.map(str::to_owned);
+        let job = Arc::new(Pulling::new(state.new_id(), model, key, insecure, owner, targets));
         state.keep(Entry::Pull(job.clone()));
         drop(state);
         let view = job.view();
-        tracing::info!(event = "job_started", job = %view.id, model = %Untrusted::new(model),
+        tracing::info!(event = "job_started", job = %view.id, organization = job.owner(), model = %Untrusted::new(model),
             nodes = job.targets().len(), "pull started");
         self.runtime.spawn(run(job, self.checker.clone()));
         Ok(view)
     }
 
     /// Begins a job that `work` carries out, which reports to the task it is given and looks at it to see
-    /// whether it is to end. One of a kind runs at a time. Returns as soon as it has begun.
+    /// whether it is to end. One of a kind runs at a time, for each organization and for the fleet itself.
+    /// Returns as soon as it has begun.
     ///
     /// # Errors
-    /// `Conflict` if one of this kind is at work, `Unavailable` while the daemon stops.
-    pub fn begin<W, F>(&self, kind: JobKind, subject: &str, work: W) -> Result<Job, Fault>
+    /// One of this kind is at work, or the daemon is stopping.
+    pub fn begin<W, F>(&self, reach: &Reach, kind: JobKind, subject: &str, work: W) -> Result<Job, FleetError>
     where
         W: FnOnce(Arc<Task>) -> F,
         F: Future<Output = Ended> + Send + 'static,
     {
         let mut state = self.lock();
         if state.stopping {
-            return Err(FleetError::Stopping.into());
+            return Err(FleetError::Stopping);
         }
-        let same = |job: &&Entry| matches!(job, Entry::Task(job) if job.kind() == kind && job.running());
+        let owner = Realm::from(reach).organization().map(str::to_owned);
+        let same = |job: &&Entry| {
+            matches!(job, Entry::Task(job)
+                if job.kind() == kind && job.owner() == owner.as_deref() && job.running())
+        };
         if let Some(job) = state.jobs.iter().find(same) {
-            return Err(FleetError::JobRuns(job.view().id).into());
+            return Err(FleetError::JobRuns(job.view().id));
         }
-        let task = Arc::new(Task::new(state.new_id(), kind, subject));
+        let task = Arc::new(Task::new(state.new_id(), kind, subject, owner));
         state.keep(Entry::Task(task.clone()));
         drop(state);
         let view = task.view();
-        tracing::info!(event = "job_started", job = %view.id, subject = %Untrusted::new(subject), "job started");
+        tracing::info!(event = "job_started", job = %view.id, organization = task.owner(),
+            subject = %Untrusted::new(subject), "job started");
         let work = self.runtime.spawn(work(task.clone()));
         self.runtime.spawn(async move {
             // A job whose work panicked must not look as if it ran for ever.
             let ended = work.await.unwrap_or_else(|e| Ended::Failed(format!("a mistake in aivonxd: {e}")));
             match &ended {
-                Ended::Done => tracing::info!(event = "job_done", job = %task.view().id, "job done"),
+                Ended::Done => {
+                    tracing::info!(event = "job_done", job = %task.view().id, organization = task.owner(),
+                        "job done");
+                }
                 Ended::Cancelled => {
-                    tracing::warn!(event = "job_ended", job = %task.view().id, "job ended before it was through");
+                    tracing::warn!(event = "job_ended", job = %task.view().id, organization = task.owner(),
+                        "job ended before it was through");
                 }
                 Ended::Failed(error) => {
                     let error = Untrusted::new(error);
-                    tracing::error!(event = "job_ended", job = %task.view().id, %error, "job failed");
+                    tracing::error!(event = "job_ended", job = %task.view().id, organization = task.owner(),
+                        %error, "job failed");
                 }
             }
             task.end(ended);
@@ -208,36 +247,37 @@ impl Jobs {
         Ok(view)
     }
 
-    /// Running and recent jobs, newest first.
+    /// Running and recent jobs within reach, newest first.
     #[must_use]
-    pub fn list(&self) -> Vec<Job> {
-        self.lock().jobs.iter().rev().map(Entry::view).collect()
+    pub fn list(&self, reach: &Reach) -> Vec<Job> {
+        let realm = Realm::from(reach);
+        self.lock().jobs.iter().rev().filter(|job| realm.covers(job.owner())).map(Entry::view).collect()
     }
 
     /// One job.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn show(&self, id: &str) -> Result<Job, Fault> {
-        Ok(self.find(id)?.view())
+    /// [`FleetError::UnknownJob`].
+    pub fn show(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+        Ok(self.find(&reach.into(), id)?.view())
     }
 
     /// A job as it goes on: the value is how it stands, and the last one has a state other than running. A
     /// slow reader misses steps, never the end.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn follow(&self, id: &str) -> Result<watch::Receiver<Job>, Fault> {
-        Ok(self.find(id)?.follow())
+    /// [`FleetError::UnknownJob`].
+    pub fn follow(&self, reach: &Reach, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
+        Ok(self.find(&reach.into(), id)?.follow())
     }
 
     /// Ends a job: its connections are closed. Answers with how it ended; one that had ended already stays
     /// as it was.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn cancel(&self, id: &str) -> Result<Job, Fault> {
-        let job = self.find(id)?;
+    /// [`FleetError::UnknownJob`].
+    pub async fn cancel(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+        let job = self.find(&reach.into(), id)?;
         job.cancel();
         let mut steps = job.follow();
         let ended = steps.wait_for(|job| job.state != JobState::Running).await;
@@ -249,10 +289,15 @@ impl Jobs {
     /// up nobody; one that leaves changes nothing.
     ///
     /// # Errors
-    /// `NotFound`, also for a job that is no pull.
-    pub async fn lines(&self, id: &str) -> Result<mpsc::Receiver<Bytes>, Fault> {
-        let found = self.find(id)?;
-        let job = found.pull().ok_or_else(|| FleetError::UnknownJob(id.to_owned()))?.clone();
+    /// [`FleetError::UnknownJob`], also for a job that is no pull.
+    pub async fn lines(
+        &self,
+        realm: impl Into<Realm>,
+        id: &str,
+    ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
+        let found = self.find(&realm.into(), id)?;
+        let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
+        let job = found.pull().ok_or_else(unknown)?.clone();
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.
@@ -275,22 +320,25 @@ impl Jobs {
         }
     }
 
-    fn find(&self, id: &str) -> Result<Entry, FleetError> {
+    fn find(&self, realm: &Realm, id: &str) -> Result<Entry, FleetError> {
         let found = self.lock().jobs.iter().find(|job| job.is(id)).cloned();
-        found.ok_or_else(|| FleetError::UnknownJob(id.to_owned()))
+        let foreign = found.is_some();
+        found
+            .filter(|job| realm.covers(job.owner()))
+            .ok_or_else(|| FleetError::UnknownJob { wanted: id.to_owned(), foreign })
     }
 
-    fn targets(&self, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
+    fn targets(&self, realm: &Realm, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
         let registry = &self.checker.registry;
         if nodes.is_empty() {
-            let mut targets = registry.contacts();
+            let mut targets = registry.contacts(realm);
             targets.retain(|node| node.kind == NodeKind::Ollama && node.active);
             return if targets.is_empty() { Err(FleetError::NowhereToPull) } else { Ok(targets) };
         }
         let mut targets = Vec::new();
         let mut seen = HashSet::new();
         for wanted in nodes {
-            let id = registry.resolve(wanted)?;
+            let id = registry.resolve(realm, wanted)?;
             let Some(node) = registry.contact(&id).filter(|_| seen.insert(id)) else { continue };
             fit_for_models(&node)?;
             targets.push(node);
@@ -337,10 +385,11 @@ async fn run(job: Arc<Pulling>, checker: Arc<Checker>) {
     let view = job.view();
     let model = Untrusted::new(&view.subject);
     match view.state {
-        JobState::Done => tracing::info!(event = "job_done", job = %view.id, model = %model, "pull done"),
+        JobState::Done => tracing::info!(event = "job_done", job = %view.id, organization = job.owner(),
+            model = %model, "pull done"),
         state => {
             let error = job.error();
-            tracing::warn!(event = "job_ended", job = %view.id, model = %model, state = ?state,
+            tracing::warn!(event = "job_ended", job = %view.id, organization = job.owner(), model = %model, state = ?state,
                 error = %Untrusted::new(&error), "pull ended before it was complete");
         }
     }

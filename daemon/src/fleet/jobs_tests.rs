@@ -1,7 +1,7 @@
 //! Tests of jobs.
 
 use aivonx_protocol::{
-    FaultKind,
+    Fault, FaultKind,
     job::{Job, JobKind, JobState},
 };
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::Jobs;
 use crate::fleet::{
     Ended,
-    service::tests::{Rig, new},
+    service::tests::{ALL, Rig, new},
     testing::FakeNode,
 };
 
@@ -27,7 +27,7 @@ async fn rest(mut lines: mpsc::Receiver<Bytes>) -> Vec<String> {
 }
 
 async fn ended(jobs: &Jobs, id: &str) -> Job {
-    jobs.follow(id).unwrap().wait_for(|job| job.state != JobState::Running).await.unwrap().clone()
+    jobs.follow(ALL, id).unwrap().wait_for(|job| job.state != JobState::Running).await.unwrap().clone()
 }
 
 async fn until(steps: &mut watch::Receiver<Job>, what: impl FnMut(&Job) -> bool) {
@@ -44,10 +44,10 @@ async fn progress_of_two_nodes_is_told_as_one() {
     rig.add("b", &b).await;
     let (to_a, to_b) = (a.next_pull(), b.next_pull());
     let jobs = rig.fleet.jobs();
-    let job = jobs.pull("m", &[], false).await.unwrap();
+    let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
     assert_eq!((job.state, &*job.subject, job.targets.len()), (JobState::Running, "m", 2));
-    let mut lines = jobs.lines(&job.id).await.unwrap();
-    let mut steps = jobs.follow(&job.id).unwrap();
+    let mut lines = jobs.lines(ALL, &job.id).await.unwrap();
+    let mut steps = jobs.follow(ALL, &job.id).unwrap();
 
     to_a.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
     assert_eq!(line(&mut lines).await, r#"{"status":"pulling manifest"}"#);
@@ -57,13 +57,13 @@ async fn progress_of_two_nodes_is_told_as_one() {
     to_b.send(format!("{LAYER},\"completed\":30}}")).unwrap();
     assert_eq!(line(&mut lines).await, format!("{LAYER},\"completed\":30}}"));
     until(&mut steps, |job| job.completed == 30 && job.total == 100).await;
-    assert_eq!(jobs.show(&job.id).unwrap().targets[0].completed, 70);
+    assert_eq!(jobs.show(ALL, &job.id).unwrap().targets[0].completed, 70);
 
-    let late = jobs.lines(&job.id).await.unwrap();
+    let late = jobs.lines(ALL, &job.id).await.unwrap();
     a.become_ollama(&["m:latest"]);
     to_a.send(r#"{"status":"success"}"#.into()).unwrap();
     until(&mut steps, |job| job.targets[0].state == JobState::Done).await;
-    assert_eq!(rig.fleet.show("a").unwrap().models, ["m:latest"], "in the catalogue before it is told");
+    assert_eq!(rig.fleet.show(ALL, "a").unwrap().models, ["m:latest"], "in the catalogue before it is told");
     b.become_ollama(&["m:latest"]);
     to_b.send(r#"{"status":"success"}"#.into()).unwrap();
 
@@ -79,7 +79,10 @@ async fn progress_of_two_nodes_is_told_as_one() {
     let job = ended(jobs, &job.id).await;
     assert_eq!((job.state, job.completed, job.total), (JobState::Done, 100, 100));
     assert!(job.ended.is_some());
-    assert_eq!(rest(jobs.lines(&job.id).await.unwrap()).await.last().unwrap(), r#"{"status":"success"}"#);
+    assert_eq!(
+        rest(jobs.lines(ALL, &job.id).await.unwrap()).await.last().unwrap(),
+        r#"{"status":"success"}"#
+    );
     let body = a.asked("POST /api/pull")[0].body.clone();
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body, serde_json::json!({"model": "m", "name": "m", "insecure": false, "stream": true}));
@@ -93,17 +96,20 @@ async fn the_same_pull_is_joined_and_another_is_not() {
     rig.add("b", &b).await;
     let _held = [a.next_pull(), b.next_pull(), a.next_pull(), a.next_pull()];
     let jobs = rig.fleet.jobs();
-    let first = jobs.pull("m", &[], false).await.unwrap();
+    let first = jobs.pull(ALL, "m", &[], false).await.unwrap();
     let nodes = ["b".to_owned(), "a".to_owned(), "a".to_owned()];
-    assert_eq!(jobs.pull("library/M:latest", &nodes, false).await.unwrap().id, first.id);
-    let other = jobs.pull("m", &["a".to_owned()], false).await.unwrap();
+    assert_eq!(jobs.pull(ALL, "library/M:latest", &nodes, false).await.unwrap().id, first.id);
+    let other = jobs.pull(ALL, "m", &["a".to_owned()], false).await.unwrap();
     assert_ne!(other.id, first.id);
-    assert_ne!(jobs.pull("n", &["a".to_owned()], false).await.unwrap().id, other.id);
-    assert_eq!(jobs.list().len(), 3);
-    assert_eq!(jobs.list()[2].id, first.id, "newest first");
+    assert_ne!(jobs.pull(ALL, "n", &["a".to_owned()], false).await.unwrap().id, other.id);
+    assert_eq!(jobs.list(ALL).len(), 3);
+    assert_eq!(jobs.list(ALL)[2].id, first.id, "newest first");
     rig.fleet.stop().await;
-    assert!(jobs.list().iter().all(|job| job.state == JobState::Cancelled));
-    assert_eq!(jobs.pull("m", &[], false).await.unwrap_err().kind, FaultKind::Unavailable);
+    assert!(jobs.list(ALL).iter().all(|job| job.state == JobState::Cancelled));
+    assert_eq!(
+        jobs.pull(ALL, "m", &[], false).await.map_err(Fault::from).unwrap_err().kind,
+        FaultKind::Unavailable
+    );
 }
 
 #[tokio::test]
@@ -113,23 +119,27 @@ async fn a_job_outlives_its_readers_and_ends_by_cancel_with_its_connections() {
     rig.add("a", &node).await;
     let to_node = node.next_pull();
     let jobs = rig.fleet.jobs();
-    let job = jobs.pull("m", &[], false).await.unwrap();
-    let mut lines = jobs.lines(&job.id).await.unwrap();
+    let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
+    let mut lines = jobs.lines(ALL, &job.id).await.unwrap();
     to_node.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
     line(&mut lines).await;
     drop(lines);
     to_node.send(format!("{LAYER},\"completed\":50}}")).unwrap();
-    let mut steps = jobs.follow(&job.id).unwrap();
+    let mut steps = jobs.follow(ALL, &job.id).unwrap();
     until(&mut steps, |job| job.completed == 50).await;
 
-    let lines = jobs.lines(&job.id).await.unwrap();
-    let cancelled = jobs.cancel(&job.id).await.unwrap();
+    let lines = jobs.lines(ALL, &job.id).await.unwrap();
+    let cancelled = jobs.cancel(ALL, &job.id).await.unwrap();
     assert_eq!(cancelled.state, JobState::Cancelled);
     assert_eq!(rest(lines).await.last().unwrap(), r#"{"error":"cancelled"}"#);
     // The node notices that its client has gone.
     to_node.closed().await;
-    assert_eq!(jobs.cancel(&job.id).await.unwrap().ended, cancelled.ended, "once ended it stays as it is");
-    assert_eq!(jobs.cancel("nope").await.unwrap_err().kind, FaultKind::NotFound);
+    assert_eq!(
+        jobs.cancel(ALL, &job.id).await.unwrap().ended,
+        cancelled.ended,
+        "once ended it stays as it is"
+    );
+    assert_eq!(jobs.cancel(ALL, "nope").await.map_err(Fault::from).unwrap_err().kind, FaultKind::NotFound);
 }
 
 #[tokio::test]
@@ -139,8 +149,8 @@ async fn a_slow_reader_holds_up_nobody_and_still_hears_the_end() {
     rig.add("a", &node).await;
     let to_node = node.next_pull();
     let jobs = rig.fleet.jobs();
-    let job = jobs.pull("m", &[], false).await.unwrap();
-    let slow = jobs.lines(&job.id).await.unwrap();
+    let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
+    let slow = jobs.lines(ALL, &job.id).await.unwrap();
     for completed in 1..=5000 {
         to_node
             .send(format!(r#"{{"status":"pulling x","digest":"x","total":5000,"completed":{completed}}}"#))
@@ -161,8 +171,8 @@ async fn failures_are_told_in_the_nodes_own_words() {
     rig.add("a", &a).await;
     let jobs = rig.fleet.jobs();
     let failed = async |nodes: &[String]| {
-        let job = jobs.pull("m", nodes, false).await.unwrap();
-        let lines = rest(jobs.lines(&job.id).await.unwrap()).await;
+        let job = jobs.pull(ALL, "m", nodes, false).await.unwrap();
+        let lines = rest(jobs.lines(ALL, &job.id).await.unwrap()).await;
         assert_eq!(ended(jobs, &job.id).await.state, JobState::Failed);
         lines.last().unwrap().clone()
     };
@@ -184,11 +194,11 @@ async fn failures_are_told_in_the_nodes_own_words() {
     assert!(failed(&[]).await.starts_with(r#"{"error":"a: the node's answer"#));
 
     let removed = b.next_pull();
-    let job = jobs.pull("m", &["b".to_owned()], false).await.unwrap();
+    let job = jobs.pull(ALL, "m", &["b".to_owned()], false).await.unwrap();
     removed.send(r#"{"status":"pulling manifest"}"#.into()).unwrap();
-    let mut steps = jobs.follow(&job.id).unwrap();
+    let mut steps = jobs.follow(ALL, &job.id).unwrap();
     until(&mut steps, |job| job.targets[0].status == "pulling manifest").await;
-    rig.fleet.remove("b", None).await.unwrap();
+    rig.fleet.remove(ALL, "b", None).await.unwrap();
     assert_eq!(ended(jobs, &job.id).await.targets[0].error.as_deref(), Some("the node was removed"));
 }
 
@@ -196,19 +206,28 @@ async fn failures_are_told_in_the_nodes_own_words() {
 async fn what_cannot_be_pulled_is_refused() {
     let rig = Rig::new().await;
     let jobs = rig.fleet.jobs();
-    let fault = jobs.pull("m", &[], false).await.unwrap_err();
+    let fault = jobs.pull(ALL, "m", &[], false).await.map_err(Fault::from).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unavailable, "{fault}");
     rig.add("vllm", &FakeNode::openai(&["M"]).await).await;
-    assert_eq!(jobs.pull("m", &[], false).await.unwrap_err().kind, FaultKind::Unavailable);
-    let fault = jobs.pull("m", &["vllm".to_owned()], false).await.unwrap_err();
+    assert_eq!(
+        jobs.pull(ALL, "m", &[], false).await.map_err(Fault::from).unwrap_err().kind,
+        FaultKind::Unavailable
+    );
+    let fault = jobs.pull(ALL, "m", &["vllm".to_owned()], false).await.map_err(Fault::from).unwrap_err();
     assert!(fault.kind == FaultKind::Invalid && fault.to_string().contains("OpenAI"), "{fault}");
-    assert_eq!(jobs.pull("m", &["x".to_owned()], false).await.unwrap_err().kind, FaultKind::NotFound);
+    assert_eq!(
+        jobs.pull(ALL, "m", &["x".to_owned()], false).await.map_err(Fault::from).unwrap_err().kind,
+        FaultKind::NotFound
+    );
     for model in ["", "a b", "a\nb"] {
-        assert_eq!(jobs.pull(model, &[], false).await.unwrap_err().field.as_deref(), Some("model"));
+        assert_eq!(
+            jobs.pull(ALL, model, &[], false).await.map_err(Fault::from).unwrap_err().field.as_deref(),
+            Some("model")
+        );
     }
-    rig.fleet.add(new("off", "http://127.0.0.1:9")).await.unwrap();
-    rig.fleet.set_state("off", None, aivonx_protocol::node::AdminState::Disabled).await.unwrap();
-    let fault = jobs.pull("m", &["off".to_owned()], false).await.unwrap_err();
+    rig.fleet.add(ALL, new("off", "http://127.0.0.1:9")).await.unwrap();
+    rig.fleet.set_state(ALL, "off", None, aivonx_protocol::node::AdminState::Disabled).await.unwrap();
+    let fault = jobs.pull(ALL, "m", &["off".to_owned()], false).await.map_err(Fault::from).unwrap_err();
     assert!(fault.to_string().contains("aivonx node enable off"), "{fault}");
 }
 
@@ -217,7 +236,7 @@ async fn a_job_of_another_part_is_one_among_the_jobs() {
     let rig = Rig::new().await;
     let jobs = rig.fleet.jobs();
     let job = jobs
-        .begin(JobKind::Rotate, "keys", async |task| {
+        .begin(ALL, JobKind::Rotate, "keys", async |task| {
             task.progress(&[("a", 1, 2)]);
             while !task.is_cancelled() {
                 tokio::task::yield_now().await;
@@ -225,17 +244,23 @@ async fn a_job_of_another_part_is_one_among_the_jobs() {
             Ended::Cancelled
         })
         .unwrap();
-    let again = jobs.begin(JobKind::Rotate, "keys", async |_| Ended::Done).unwrap_err();
+    let again =
+        jobs.begin(ALL, JobKind::Rotate, "keys", async |_| Ended::Done).map_err(Fault::from).unwrap_err();
     assert!(again.kind == FaultKind::Conflict && again.to_string().contains(&job.id), "{again}");
-    let mut steps = jobs.follow(&job.id).unwrap();
+    let mut steps = jobs.follow(ALL, &job.id).unwrap();
     until(&mut steps, |job| job.completed == 1 && job.total == 2).await;
-    assert_eq!(jobs.lines(&job.id).await.unwrap_err().kind, FaultKind::NotFound, "that is for pulls");
-    assert_eq!(jobs.cancel(&job.id).await.unwrap().state, JobState::Cancelled);
+    assert_eq!(
+        jobs.lines(ALL, &job.id).await.map_err(Fault::from).unwrap_err().kind,
+        FaultKind::NotFound,
+        "that is for pulls"
+    );
+    assert_eq!(jobs.cancel(ALL, &job.id).await.unwrap().state, JobState::Cancelled);
 
-    let panics = jobs.begin(JobKind::Rotate, "keys", async |_| panic!("a mistake")).unwrap();
+    let panics = jobs.begin(ALL, JobKind::Rotate, "keys", async |_| panic!("a mistake")).unwrap();
     let job = ended(jobs, &panics.id).await;
     assert!(job.state == JobState::Failed && job.targets[0].error.is_some(), "{job:?}");
     rig.fleet.stop().await;
-    let late = jobs.begin(JobKind::Rotate, "keys", async |_| Ended::Done).unwrap_err();
+    let late =
+        jobs.begin(ALL, JobKind::Rotate, "keys", async |_| Ended::Done).map_err(Fault::from).unwrap_err();
     assert_eq!(late.kind, FaultKind::Unavailable);
 }

@@ -24,6 +24,7 @@ pub mod node;
 mod probe;
 mod pull;
 mod pulling;
+mod realm;
 mod record;
 mod registry;
 pub mod scheduler;
@@ -32,9 +33,11 @@ mod set;
 mod sight;
 pub mod snapshot;
 mod task;
+mod tenants;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
+mod watch;
 
 pub use eligible::Eligible;
 pub use endpoint::Endpoint;
@@ -43,6 +46,7 @@ pub use globs::{GlobError, Globs};
 pub use jobs::Jobs;
 pub use lists::Lists;
 pub use node::{Lease, Live, Node, Seen};
+pub use realm::Realm;
 pub use scheduler::{NoNode, Want};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aivonx_protocol::{
-    Fault,
     model::{Model, ModelRemoved},
     node::{AdminState, NodeKind},
 };
@@ -19,25 +18,33 @@ use super::{
     model_name,
     nearest::nearest_models,
     pull::refusal,
+    realm::Realm,
     registry::Contact,
 };
+use crate::store::Reach;
 
 /// How long a node may take to delete a model.
 const DELETE: Duration = Duration::from_secs(60);
 
 impl Fleet {
-    /// All models on all nodes, whatever the nodes' state, by name.
+    /// The models of the caller's own nodes and those it may use elsewhere, whatever the nodes' state, by name.
+    /// Nodes that are not its own are not told.
     #[must_use]
-    pub fn models(&self) -> Vec<Model> {
-        self.checker.registry.models().into_iter().map(|(_, model)| model).collect()
+    pub fn models(&self, reach: &Reach) -> Vec<Model> {
+        self.models_in(&reach.into())
+    }
+
+    fn models_in(&self, realm: &Realm) -> Vec<Model> {
+        self.checker.registry.models(realm).into_iter().map(|(_, model)| model).collect()
     }
 
     /// One model; `:latest` is implied.
     ///
     /// # Errors
-    /// `NotFound`, with names like it.
-    pub fn model(&self, name: &str) -> Result<Model, Fault> {
-        let mut models = self.checker.registry.models();
+    /// [`FleetError::UnknownModel`], with names like it.
+    pub fn model(&self, reach: &Reach, name: &str) -> Result<Model, FleetError> {
+        let realm = reach.into();
+        let mut models = self.checker.registry.models(&realm);
         let normal = model_name::normalize(name);
         // Names of `openai` nodes are exact; an exact name wins over one that is only spelled otherwise.
         let same = |(kind, model): &(NodeKind, Model)| {
@@ -46,19 +53,27 @@ impl Fleet {
         let exact = models.iter().position(|(_, model)| model.name == name);
         match exact.or_else(|| models.iter().position(same)) {
             Some(at) => Ok(models.swap_remove(at).1),
-            None => Err(self.unknown_model(name).into()),
+            None => Err(self.unknown_model(&realm, name)),
         }
     }
 
-    /// Removes a model from one node, or from every node that has it, and says what came of it on each.
+    /// Removes a model from one node, or from every node that has it, as far as they are the caller's own (a
+    /// [`Reach`](crate::store::Reach), or a client's [`Eligible`](super::Eligible)), and says what came of it
+    /// on each.
     ///
     /// # Errors
-    /// `NotFound` if no node has the model or there is no such node, `Invalid` if the node named cannot.
-    pub async fn remove_model(&self, name: &str, node: Option<&str>) -> Result<ModelRemoved, Fault> {
+    /// No node has the model, there is no such node, or it cannot remove models.
+    pub async fn remove_model(
+        &self,
+        realm: impl Into<Realm>,
+        name: &str,
+        node: Option<&str>,
+    ) -> Result<ModelRemoved, FleetError> {
         check_name(name)?;
-        let mut having = self.checker.registry.having(&model_name::normalize(name));
+        let realm = realm.into();
+        let mut having = self.checker.registry.having(&realm, &model_name::normalize(name));
         if let Some(wanted) = node {
-            let id = self.checker.registry.resolve(wanted)?;
+            let id = self.checker.registry.resolve(&realm, wanted)?;
             having.retain(|(node, _)| node.id == id);
             if let Some(node) = self.checker.registry.contact(&id) {
                 fit_for_models(&node)?;
@@ -69,7 +84,7 @@ impl Fleet {
             }
         }
         if having.is_empty() {
-            return Err(self.unknown_model(name).into());
+            return Err(self.unknown_model(&realm, name));
         }
         let mut removals = JoinSet::new();
         let mut done = ModelRemoved { removed: Vec::new(), failed: Vec::new() };
@@ -83,15 +98,15 @@ impl Fleet {
                 let result = delete(&node, checker.connect, &model).await;
                 // Also after a failure: the catalogue may have been wrong.
                 checker.check(&node.id).await;
-                (node.name, model, result)
+                (node.name, node.organization, model, result)
             });
         }
         while let Some(removal) = removals.join_next().await {
-            let Ok((node, model, result)) = removal else { continue };
+            let Ok((node, owner, model, result)) = removal else { continue };
             match result {
                 Ok(()) => {
                     let model = aivonx_protocol::Untrusted::new(&model);
-                    tracing::info!(event = "model_removed", node = %node, model = %model, "model removed");
+                    tracing::info!(event = "model_removed", node = %node, organization = owner.as_deref(), model = %model, "model removed");
                     done.removed.push(node);
                 }
                 Err(why) => done.failed.push((node, why)),
@@ -102,8 +117,8 @@ impl Fleet {
         Ok(done)
     }
 
-    fn unknown_model(&self, name: &str) -> FleetError {
-        let models = self.models();
+    fn unknown_model(&self, realm: &Realm, name: &str) -> FleetError {
+        let models = self.models_in(realm);
         let nearest = nearest_models(name, models.iter().map(|m| m.name.as_str()));
         FleetError::UnknownModel { wanted: name.to_owned(), nearest }
     }

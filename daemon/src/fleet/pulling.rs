@@ -26,6 +26,7 @@ pub(super) struct Pulling {
     model: String,
     key: String,
     insecure: bool,
+    owner: Option<String>,
     started: UnixMillis,
     targets: Vec<Contact>,
     progress: Mutex<Progress>,
@@ -51,7 +52,15 @@ pub(super) struct Feed {
 }
 
 impl Pulling {
-    pub(super) fn new(id: String, model: &str, key: String, insecure: bool, targets: Vec<Contact>) -> Self {
+    /// `key` is the model's normal name, `owner` the organization it is for.
+    pub(super) fn new(
+        id: String,
+        model: &str,
+        key: String,
+        insecure: bool,
+        owner: Option<String>,
+        targets: Vec<Contact>,
+    ) -> Self {
         let progress = Progress {
             merge: Merge::new(targets.len()),
             told: Cursor::default(),
@@ -66,6 +75,7 @@ impl Pulling {
             model: model.to_owned(),
             key,
             insecure,
+            owner,
             started,
             targets,
             steps: watch::Sender::new(view),
@@ -86,14 +96,27 @@ impl Pulling {
         self.insecure
     }
 
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
     pub(super) fn targets(&self) -> &[Contact] {
         &self.targets
     }
 
-    /// Whether it is the pull of this model to exactly these nodes.
-    pub(super) fn is_same(&self, key: &str, insecure: bool, targets: &[Contact]) -> bool {
+    /// Whether it is the pull of this model to exactly these nodes, for the same organization.
+    pub(super) fn is_same(
+        &self,
+        key: &str,
+        insecure: bool,
+        owner: Option<&str>,
+        targets: &[Contact],
+    ) -> bool {
         let ids = |nodes: &[Contact]| nodes.iter().map(|node| node.id.clone()).collect::<HashSet<_>>();
-        self.key == key && self.insecure == insecure && ids(&self.targets) == ids(targets)
+        self.key == key
+            && self.insecure == insecure
+            && self.owner() == owner
+            && ids(&self.targets) == ids(targets)
     }
 
     pub(super) fn running(&self) -> bool {

@@ -97,7 +97,8 @@ pub(super) fn restore(vault: &Vault, record: &NodeRecord) -> Prepared {
         prepare(&url, record.ca_pem.as_deref(), record.server_name.as_deref(), &credential, record.forced)
     };
     prepared().unwrap_or_else(|error: FleetError| {
-        tracing::error!(event = "node_unusable", node = %record.name, %error, "node cannot be used");
+        tracing::error!(event = "node_unusable", node = %record.name,
+            organization = record.organization.as_deref(), %error, "node cannot be used");
         // Never dialled: it only has to be there.
         let endpoint = Endpoint {
             host: "unusable.invalid".into(),

@@ -22,8 +22,14 @@ use super::{
     model_name,
     nearest::nearest,
     probe::Found,
+    realm::Realm,
+    tenants::Tenants,
+    watch::Told,
 };
-use crate::{config::Health, store::node::NodeRecord};
+use crate::{
+    config::Health,
+    store::{OrganizationRecord, node::NodeRecord},
+};
 
 /// Events kept for one who watches slowly.
 const EVENTS: usize = 1024;
@@ -31,7 +37,7 @@ const EVENTS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Registry {
     hot: Arc<Hot>,
-    events: broadcast::Sender<Event>,
+    events: broadcast::Sender<Told>,
     state: Mutex<State>,
 }
 
@@ -40,6 +46,7 @@ struct State {
     nodes: BTreeMap<String, Entry>,
     strategy: Strategy,
     health: Health,
+    tenants: Tenants,
 }
 
 /// What a check or a job needs to talk to a node.
@@ -47,6 +54,8 @@ struct State {
 pub(super) struct Contact {
     pub(super) id: String,
     pub(super) name: String,
+    /// Id of the organization it is assigned to alone.
+    pub(super) organization: Option<String>,
     pub(super) kind: NodeKind,
     pub(super) kind_assumed: bool,
     pub(super) admin_state: AdminState,
@@ -64,7 +73,7 @@ pub(super) fn now() -> UnixMillis {
 
 impl Registry {
     pub(super) fn new(strategy: Strategy, health: Health) -> Self {
-        let state = State { nodes: BTreeMap::new(), strategy, health };
+        let state = State { nodes: BTreeMap::new(), strategy, health, tenants: Tenants::default() };
         let registry =
             Self { hot: Arc::default(), events: broadcast::channel(EVENTS).0, state: Mutex::new(state) };
         registry.publish(&registry.lock());
@@ -75,7 +84,7 @@ impl Registry {
         self.hot.clone()
     }
 
-    pub(super) fn watch(&self) -> broadcast::Receiver<Event> {
+    pub(super) fn changes(&self) -> broadcast::Receiver<Told> {
         self.events.subscribe()
     }
 
@@ -91,11 +100,11 @@ impl Registry {
     /// Runs `change` on one node and tells the world what came of it.
     fn on_node<T>(&self, id: &str, change: impl FnOnce(&mut Entry, &Health) -> T) -> Option<T> {
         let mut state = self.lock();
-        let health = state.health.clone();
-        let entry = state.nodes.get_mut(id)?;
-        let before = (lasting(entry), entry.sight.clone());
-        let result = change(entry, &health);
-        let after = lasting(entry);
+        let State { nodes, health, tenants, .. } = &mut *state;
+        let entry = nodes.get_mut(id)?;
+        let before = (lasting(entry, tenants), entry.sight.clone());
+        let result = change(entry, health);
+        let after = lasting(entry, tenants);
         // What a node has loaded may change in ways that only `ps` shows.
         let same_sight = match (&before.1, &entry.sight) {
             (None, None) => true,
@@ -103,19 +112,19 @@ impl Registry {
             _ => false,
         };
         let changed = before.0 != after;
-        let view = changed.then(|| entry.view());
+        let told = changed.then(|| told(entry, tenants));
         if changed || !same_sight {
             self.publish(&state);
         }
-        if let Some(view) = view {
-            self.tell(Event::Node(Box::new(view)));
+        if let Some(told) = told {
+            self.tell(told);
         }
         Some(result)
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, told: Told) {
         // Nobody watching is fine.
-        let _ = self.events.send(event);
+        let _ = self.events.send(told);
     }
 
     /// Takes in a record as the store has it now, unless it is here already, and what asking the node under
@@ -127,7 +136,7 @@ impl Registry {
         outcome: Option<Result<Found, String>>,
     ) -> bool {
         let id = record.id.clone();
-        let name = record.name.clone();
+        let named = Named::from(&record);
         let mut fresh = Some((record, at, outcome));
         let moved = self.on_node(&id, |entry, health| {
             let (record, at, outcome) = fresh.take()?;
@@ -137,19 +146,19 @@ impl Registry {
             outcome.and_then(|outcome| entry.checked(outcome, health))
         });
         if let Some((moved, why)) = moved.flatten() {
-            log_move(&name, moved, &why);
+            log_move(&named, moved, &why);
         }
         let Some((record, at, outcome)) = fresh else { return false };
         let mut state = self.lock();
         let mut entry = Entry::new(record, at);
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
-        let view = entry.view();
+        let told = told(&entry, &state.tenants);
         state.nodes.insert(id, entry);
         self.publish(&state);
-        self.tell(Event::Node(Box::new(view)));
+        self.tell(told);
         drop(state);
         if let Some((moved, why)) = moved {
-            log_move(&name, moved, &why);
+            log_move(&named, moved, &why);
         }
         true
     }
@@ -160,9 +169,10 @@ impl Registry {
         let Some(entry) = state.nodes.remove(id) else { return };
         self.publish(&state);
         entry.live.retire();
-        self.tell(Event::NodeRemoved(id.to_owned()));
+        self.tell(Told { owner: owner(&entry), event: Event::NodeRemoved(id.to_owned()) });
         drop(state);
-        tracing::info!(event = "node_removed", node = %entry.record.name, "node removed");
+        tracing::info!(event = "node_removed", node = %entry.record.name,
+            organization = entry.record.organization.as_deref(), "node removed");
     }
 
     /// Takes in what a check found, unless the node has moved since it was asked.
@@ -174,7 +184,8 @@ impl Registry {
             entry.checked(result, health)
         });
         if let Some((moved, why)) = moved.flatten() {
-            log_move(&asked.name, moved, &why);
+            let named = Named { name: asked.name.clone(), organization: asked.organization.clone() };
+            log_move(&named, moved, &why);
         }
     }
 
@@ -187,10 +198,10 @@ impl Registry {
                 return None;
             }
             let moved = entry.traffic_failed(why.clone(), Instant::now(), health)?;
-            Some((entry.record.name.clone(), moved))
+            Some((Named::from(&entry.record), moved))
         });
-        if let Some((name, moved)) = moved.flatten() {
-            log_move(&name, moved, &why);
+        if let Some((named, moved)) = moved.flatten() {
+            log_move(&named, moved, &why);
         }
     }
 
@@ -210,18 +221,44 @@ impl Registry {
         self.lock().health.clone()
     }
 
-    pub(super) fn views(&self) -> Vec<node::Node> {
-        self.lock().by_name().into_iter().map(Entry::view).collect()
+    /// Takes in what organizations there are. Who watches hears of the nodes whose owner changed its name.
+    pub(super) fn set_tenants(&self, tenants: Tenants) {
+        let mut state = self.lock();
+        let old = std::mem::replace(&mut state.tenants, tenants);
+        let State { nodes, tenants, .. } = &*state;
+        for entry in nodes.values() {
+            let slug =
+                |tenants: &Tenants| Some(tenants.slug(entry.record.organization.as_deref()?).to_owned());
+            if slug(&old) != slug(tenants) {
+                self.tell(told(entry, tenants));
+            }
+        }
     }
 
-    pub(super) fn view(&self, id: &str) -> Option<node::Node> {
-        self.lock().nodes.get(id).map(Entry::view)
+    /// Takes in one organization at once, whose change is still on its way here.
+    pub(super) fn know_tenant(&self, record: &OrganizationRecord) {
+        let mut tenants = self.lock().tenants.clone();
+        tenants.put(record);
+        self.set_tenants(tenants);
     }
 
-    /// The Ollama nodes that have a model of this normal name, and what they call it.
-    pub(super) fn having(&self, normal: &str) -> Vec<(Contact, String)> {
+    /// The nodes in `realm`, by name.
+    pub(super) fn views(&self, realm: &Realm) -> Vec<node::Node> {
         let state = self.lock();
-        let nodes = state.by_name().into_iter().filter(|e| e.record.kind == NodeKind::Ollama);
+        let own = state.by_name().into_iter().filter(|entry| entry.in_realm(realm));
+        own.map(|entry| entry.view(&state.tenants)).collect()
+    }
+
+    pub(super) fn view(&self, realm: &Realm, id: &str) -> Option<node::Node> {
+        let state = self.lock();
+        state.nodes.get(id).filter(|entry| entry.in_realm(realm)).map(|entry| entry.view(&state.tenants))
+    }
+
+    /// The Ollama nodes in `realm` that have a model of this normal name, and what they call it.
+    pub(super) fn having(&self, realm: &Realm, normal: &str) -> Vec<(Contact, String)> {
+        let state = self.lock();
+        let own = |e: &&Entry| e.record.kind == NodeKind::Ollama && e.in_realm(realm);
+        let nodes = state.by_name().into_iter().filter(own);
         nodes
             .filter_map(|entry| {
                 let models = &entry.sight.as_ref()?.models;
@@ -239,30 +276,35 @@ impl Registry {
         self.lock().nodes.keys().cloned().collect()
     }
 
-    /// The models on every node, whatever its state.
-    pub(super) fn models(&self) -> Vec<(NodeKind, Model)> {
-        let known = self.lock().known();
-        catalogue::models(&known)
+    /// The models that those of `realm` may see, whatever the nodes' state.
+    pub(super) fn models(&self, realm: &Realm) -> Vec<(NodeKind, Model)> {
+        let state = self.lock();
+        let (known, view) = (state.known(), state.tenants.view(realm));
+        drop(state);
+        catalogue::models(&known, &view)
     }
 
     pub(super) fn contact(&self, id: &str) -> Option<Contact> {
         self.lock().nodes.get(id).map(Entry::contact)
     }
 
-    /// All nodes, by name.
-    pub(super) fn contacts(&self) -> Vec<Contact> {
-        self.lock().by_name().into_iter().map(Entry::contact).collect()
+    /// The nodes in `realm`, by name.
+    pub(super) fn contacts(&self, realm: &Realm) -> Vec<Contact> {
+        self.lock().by_name().into_iter().filter(|e| e.in_realm(realm)).map(Entry::contact).collect()
     }
 
-    /// The id of the node with this name, or else this id.
-    pub(super) fn resolve(&self, wanted: &str) -> Result<String, FleetError> {
+    /// The id of the node with this name, or else this id, if it is in `realm`.
+    pub(super) fn resolve(&self, realm: &Realm, wanted: &str) -> Result<String, FleetError> {
         let state = self.lock();
-        let by_name = state.nodes.values().find(|e| e.record.name == wanted).map(|e| &e.record.id);
-        if let Some(id) = by_name.or_else(|| state.nodes.get_key_value(wanted).map(|(id, _)| id)) {
-            return Ok(id.clone());
+        let by_name = state.nodes.values().find(|e| e.record.name == wanted);
+        let found = by_name.or_else(|| state.nodes.get(wanted));
+        if let Some(entry) = found.filter(|entry| entry.in_realm(realm)) {
+            return Ok(entry.record.id.clone());
         }
-        let nearest = nearest(wanted, state.by_name().into_iter().map(|e| e.record.name.as_str()));
-        Err(FleetError::UnknownNode { wanted: wanted.to_owned(), nearest })
+        // What is told is the same whether there is no such node or it is another's.
+        let own = state.by_name().into_iter().filter(|e| e.in_realm(realm));
+        let nearest = nearest(wanted, own.map(|e| e.record.name.as_str()));
+        Err(FleetError::UnknownNode { wanted: wanted.to_owned(), nearest, foreign: found.is_some() })
     }
 }
 
@@ -279,10 +321,15 @@ impl State {
 }
 
 impl Entry {
+    fn in_realm(&self, realm: &Realm) -> bool {
+        realm.covers(self.record.organization.as_deref())
+    }
+
     fn contact(&self) -> Contact {
         Contact {
             id: self.record.id.clone(),
             name: self.record.name.clone(),
+            organization: self.record.organization.clone(),
             kind: self.record.kind,
             kind_assumed: self.record.kind_assumed,
             admin_state: self.record.admin_state,
@@ -295,22 +342,44 @@ impl Entry {
 }
 
 /// The view without what changes all the time.
-fn lasting(entry: &Entry) -> node::Node {
-    node::Node { latency_ms: None, last_check: None, active_requests: 0, ..entry.view() }
+fn lasting(entry: &Entry, tenants: &Tenants) -> (node::Node, Option<Arc<str>>) {
+    let view = entry.view(tenants);
+    (node::Node { latency_ms: None, last_check: None, active_requests: 0, ..view }, owner(entry))
 }
 
-fn log_move(name: &str, moved: Moved, why: &str) {
+fn owner(entry: &Entry) -> Option<Arc<str>> {
+    entry.record.organization.as_deref().map(Into::into)
+}
+
+fn told(entry: &Entry, tenants: &Tenants) -> Told {
+    Told { owner: owner(entry), event: Event::Node(Box::new(entry.view(tenants))) }
+}
+
+fn log_move(entry: &Named, moved: Moved, why: &str) {
+    let (node, organization) = (&entry.name, entry.organization.as_deref());
     match moved {
         Moved::Active => {
-            tracing::info!(event = "node_active", node = %name, "node is healthy and takes requests")
+            tracing::info!(event = "node_active", %node, organization, "node is healthy and takes requests");
         }
         Moved::Standby => {
-            let why = Untrusted::new(why);
-            tracing::warn!(event = "node_standby", node = %name, reason = %why, "node takes no more requests");
+            let reason = Untrusted::new(why);
+            tracing::warn!(event = "node_standby", %node, organization, %reason, "node takes no more requests");
         }
         Moved::Absent => {
-            let why = Untrusted::new(why);
-            tracing::warn!(event = "node_absent", node = %name, reason = %why, "node is not healthy and waits");
+            let reason = Untrusted::new(why);
+            tracing::warn!(event = "node_absent", %node, organization, %reason, "node is not healthy and waits");
         }
+    }
+}
+
+/// A node's name, and whose it is, for the log.
+struct Named {
+    name: String,
+    organization: Option<String>,
+}
+
+impl From<&NodeRecord> for Named {
+    fn from(record: &NodeRecord) -> Self {
+        Self { name: record.name.clone(), organization: record.organization.clone() }
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Event, Fault,
     node::{AdminState, NewNode, Node, NodeChange, Probe},
     strategy::Strategy,
 };
@@ -27,11 +26,13 @@ use super::{
     record,
     registry::Registry,
     set,
+    tenants::Tenants,
+    watch::Told,
 };
 use crate::{
     config::Health,
     secrets::Vault,
-    store::{Change, Noun, Store, StoreError},
+    store::{Change, Noun, Reach, Store, StoreError},
 };
 
 /// Reports of the data path that may wait; further ones are dropped, since a storm of them says no more.
@@ -96,6 +97,7 @@ impl Fleet {
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
 
+        fleet.sync_tenants().await?;
         let mut first = JoinSet::new();
         for node in fleet.store.nodes().list().await? {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);
@@ -120,67 +122,75 @@ impl Fleet {
         self.checker.registry.hot()
     }
 
-    /// Every change of any node from now on, as `Event::Node` and `Event::NodeRemoved`. Latency and the count
-    /// of requests change all the time and are told only with something else.
-    #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Event> {
-        self.checker.registry.watch()
+    /// Every change of any node from now on.
+    pub(super) fn changes(&self) -> broadcast::Receiver<Told> {
+        self.checker.registry.changes()
     }
 
-    /// All nodes, by name.
+    /// All nodes within reach, by name.
     #[must_use]
-    pub fn list(&self) -> Vec<Node> {
-        self.checker.registry.views()
+    pub fn list(&self, reach: &Reach) -> Vec<Node> {
+        self.checker.registry.views(&reach.into())
     }
 
     /// One node, by its name or id.
     ///
     /// # Errors
-    /// `NotFound`, with names like it.
-    pub fn show(&self, node: &str) -> Result<Node, Fault> {
-        let id = self.checker.registry.resolve(node)?;
-        Ok(self.view(&id)?)
+    /// [`FleetError::UnknownNode`], with names like it.
+    pub fn show(&self, reach: &Reach, node: &str) -> Result<Node, FleetError> {
+        let id = self.checker.registry.resolve(&reach.into(), node)?;
+        self.view(reach, &id)
     }
 
     /// Probes a node and adds it. A node that does not answer at all is added too, as standby, and taken in
     /// when it answers; a server that answers but is no node is refused unless its kind is given or forced.
+    /// One who reaches but an organization adds nodes for that alone.
     ///
     /// # Errors
-    /// `Invalid` with the field, `Conflict` if the name is taken.
-    pub async fn add(&self, new: NewNode) -> Result<Probe, Fault> {
-        Ok(add::add(self, new).await?)
+    /// A field is wrong, the name is taken, the organization is not there or not the caller's.
+    pub async fn add(&self, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
+        add::add(self, reach, new).await
     }
 
     /// Changes fields of a node. `revision` is the one the caller saw; None changes whatever is there. A node
-    /// that is moved is probed first, so that it goes on serving if it can.
+    /// that is moved is probed first, so that it goes on serving if it can. One assigned to another
+    /// organization finishes what it works on and takes new requests of the new one alone; assigning is for
+    /// those who reach the whole fleet.
     ///
     /// # Errors
-    /// `Invalid` with the field, `NotFound`, `Conflict`.
-    pub async fn set(&self, node: &str, revision: Option<u64>, change: NodeChange) -> Result<Node, Fault> {
-        Ok(set::set(self, node, revision, change).await?)
+    /// A field is wrong, there is no such node within reach, or it has changed.
+    pub async fn set(
+        &self,
+        reach: &Reach,
+        node: &str,
+        revision: Option<u64>,
+        change: NodeChange,
+    ) -> Result<Node, FleetError> {
+        set::set(self, reach, node, revision, change).await
     }
 
     /// Enables, drains or disables a node. One that is enabled again is checked at once.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict`.
+    /// There is no such node within reach, or it has changed.
     pub async fn set_state(
         &self,
+        reach: &Reach,
         node: &str,
         revision: Option<u64>,
         state: AdminState,
-    ) -> Result<Node, Fault> {
-        Ok(set::set_state(self, node, revision, state).await?)
+    ) -> Result<Node, FleetError> {
+        set::set_state(self, reach, node, revision, state).await
     }
 
     /// Forgets a node; the requests it is working on end.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict`.
-    pub async fn remove(&self, node: &str, revision: Option<u64>) -> Result<(), Fault> {
-        let id = self.checker.registry.resolve(node)?;
+    /// There is no such node within reach, or it has changed.
+    pub async fn remove(&self, reach: &Reach, node: &str, revision: Option<u64>) -> Result<(), FleetError> {
+        let id = self.checker.registry.resolve(&reach.into(), node)?;
         let _turn = self.edits.lock().await;
-        self.store.nodes().remove(&id, revision).await?;
+        self.store.nodes().within().remove(reach, &id, revision).await?;
         self.forget(&id);
         Ok(())
     }
@@ -188,12 +198,11 @@ impl Fleet {
     /// Checks a node now.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn check(&self, node: &str) -> Result<Probe, Fault> {
-        let id = self.checker.registry.resolve(node)?;
-        let gone = || FleetError::UnknownNode { wanted: node.to_owned(), nearest: Vec::new() };
-        let finding = self.checker.check(&id).await.ok_or_else(gone)?;
-        Ok(Probe { node: self.view(&id)?, finding: finding.text, healthy: finding.healthy })
+    /// [`FleetError::UnknownNode`].
+    pub async fn check(&self, reach: &Reach, node: &str) -> Result<Probe, FleetError> {
+        let id = self.checker.registry.resolve(&reach.into(), node)?;
+        let finding = self.checker.check(&id).await.ok_or_else(|| FleetError::gone(node))?;
+        Ok(Probe { node: self.view(reach, &id)?, finding: finding.text, healthy: finding.healthy })
     }
 
     /// The nodes that refuse their credential, and what they said.
@@ -203,7 +212,7 @@ impl Fleet {
             let said = node.last_error.filter(|why| why.contains(REFUSED))?;
             Some((node.name, said.replace(REFUSED, "")))
         };
-        self.list().into_iter().filter_map(refused).collect()
+        self.list(&Reach::All).into_iter().filter_map(refused).collect()
     }
 
     /// How the scheduler chooses.
@@ -212,11 +221,14 @@ impl Fleet {
         self.hot().load().strategy
     }
 
-    /// Sets how the scheduler chooses.
+    /// Sets how the scheduler chooses, for everybody.
     ///
     /// # Errors
-    /// If the store fails.
-    pub async fn set_strategy(&self, strategy: Strategy) -> Result<Strategy, Fault> {
+    /// If the caller reaches less than the whole fleet, or the store fails.
+    pub async fn set_strategy(&self, reach: &Reach, strategy: Strategy) -> Result<Strategy, FleetError> {
+        if *reach != Reach::All {
+            return Err(FleetError::FleetWide("setting the strategy"));
+        }
         let _turn = self.edits.lock().await;
         self.store.settings().set_strategy(strategy).await?;
         self.checker.registry.set_strategy(strategy);
@@ -254,9 +266,23 @@ impl Fleet {
         self.edits.lock().await
     }
 
-    pub(super) fn view(&self, id: &str) -> Result<Node, FleetError> {
-        let gone = || FleetError::UnknownNode { wanted: id.to_owned(), nearest: Vec::new() };
-        self.checker.registry.view(id).ok_or_else(gone)
+    pub(super) fn view(&self, reach: &Reach, id: &str) -> Result<Node, FleetError> {
+        self.checker.registry.view(&reach.into(), id).ok_or_else(|| FleetError::gone(id))
+    }
+
+    /// The id of an organization that a node may be assigned to, by its slug or id.
+    pub(super) async fn organization(&self, reach: &Reach, wanted: &str) -> Result<String, FleetError> {
+        let record = self.store.organizations().find(reach, None, wanted).await?;
+        // It may have been made a moment ago, and its name is wanted at once.
+        self.checker.registry.know_tenant(&record);
+        Ok(record.id)
+    }
+
+    /// Brings what is known of organizations in line with the store.
+    async fn sync_tenants(&self) -> Result<(), StoreError> {
+        let organizations = self.store.organizations().list(&Reach::All).await?;
+        self.checker.registry.set_tenants(Tenants::new(&organizations));
+        Ok(())
     }
 
     pub(super) fn keep_checking(&self, id: &str) {
@@ -295,7 +321,7 @@ impl Fleet {
             self.sync(&id).await?;
         }
         self.checker.registry.set_strategy(self.store.settings().strategy().await?);
-        Ok(())
+        self.sync_tenants().await
     }
 }
 
@@ -322,6 +348,7 @@ async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Chang
                 let _turn = fleet.edits.lock().await;
                 fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
             }
+            Ok(Change { noun: Noun::Organization, .. }) => fleet.sync_tenants().await,
             Err(RecvError::Lagged(_)) => fleet.sync_all().await,
             // No business of the fleet.
             Ok(_) => continue,

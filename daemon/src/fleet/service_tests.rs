@@ -12,10 +12,13 @@ use tempfile::TempDir;
 use super::Fleet;
 use crate::{
     config::{Config, Health},
-    fleet::{Eligible, Lease, Want, testing::FakeNode},
+    fleet::{Eligible, FleetError, Lease, Want, testing::FakeNode},
     secrets::{MasterKey, Vault},
-    store::Store,
+    store::{Reach, Store},
 };
+
+/// What a superadmin reaches.
+pub(in crate::fleet) const ALL: &Reach = &Reach::All;
 
 /// Checks by themselves come at the start alone: the rest is driven by the tests.
 pub(in crate::fleet) const HEALTH: Health = Health {
@@ -52,12 +55,12 @@ impl Rig {
     }
 
     pub(in crate::fleet) async fn add(&self, name: &str, node: &FakeNode) {
-        let probe = self.fleet.add(new(name, &node.url())).await.unwrap();
+        let probe = self.fleet.add(ALL, new(name, &node.url())).await.unwrap();
         assert!(probe.healthy, "{}", probe.finding);
     }
 
     fn pool(&self, name: &str) -> Pool {
-        self.fleet.show(name).unwrap().pool
+        self.fleet.show(ALL, name).unwrap().pool
     }
 }
 
@@ -76,8 +79,8 @@ pub(in crate::fleet) fn new(name: &str, url: &str) -> NewNode {
     }
 }
 
-fn fault(result: Result<impl std::fmt::Debug, Fault>) -> (FaultKind, String, String) {
-    let fault = result.unwrap_err();
+fn fault(result: Result<impl std::fmt::Debug, FleetError>) -> (FaultKind, String, String) {
+    let fault = Fault::from(result.unwrap_err());
     (fault.kind, fault.field.clone().unwrap_or_default(), fault.to_string())
 }
 
@@ -91,25 +94,25 @@ async fn nobody() -> String {
 async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m:latest"]).await;
-    let mut events = rig.fleet.watch();
-    let probe = rig.fleet.add(new("gpu1", &format!("{}/", node.url()))).await.unwrap();
+    let mut events = rig.fleet.changes();
+    let probe = rig.fleet.add(ALL, new("gpu1", &format!("{}/", node.url()))).await.unwrap();
     assert!(probe.finding.starts_with("Ollama 0.14.0 with 1 model, 0 in memory"), "{}", probe.finding);
     assert_eq!(
         (probe.node.pool, probe.node.kind, probe.node.url),
         (Pool::Active, NodeKind::Ollama, node.url())
     );
     assert!(
-        matches!(events.recv().await.unwrap(), Event::Node(n) if n.name == "gpu1" && n.pool == Pool::Active)
+        matches!(events.recv().await.unwrap().event, Event::Node(n) if n.name == "gpu1" && n.pool == Pool::Active)
     );
     let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false, eligible: &Eligible::ALL };
     assert!(rig.fleet.hot().load().choose(want, &[]).is_ok());
 
     let openai = FakeNode::openai(&["M"]).await;
-    let probe = rig.fleet.add(new("vllm", &openai.url())).await.unwrap();
+    let probe = rig.fleet.add(ALL, new("vllm", &openai.url())).await.unwrap();
     assert_eq!(probe.node.kind, NodeKind::Openai);
-    assert_eq!(rig.fleet.model("M").unwrap().nodes[0].node, "vllm");
-    assert_eq!(rig.fleet.model("m").unwrap().name, "m:latest");
-    let (kind, _, text) = fault(rig.fleet.model("mm"));
+    assert_eq!(rig.fleet.model(ALL, "M").unwrap().nodes[0].node, "vllm");
+    assert_eq!(rig.fleet.model(ALL, "m").unwrap().name, "m:latest");
+    let (kind, _, text) = fault(rig.fleet.model(ALL, "mm"));
     assert!(kind == FaultKind::NotFound && text.contains("did you mean"), "{text}");
 }
 
@@ -117,22 +120,22 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
 async fn a_node_that_was_away_when_added_is_taken_for_what_it_turns_out_to_be() {
     let rig = Rig::new().await;
     let address = nobody().await;
-    let probe = rig.fleet.add(new("later", &format!("http://{address}"))).await.unwrap();
+    let probe = rig.fleet.add(ALL, new("later", &format!("http://{address}"))).await.unwrap();
     assert_eq!((probe.node.kind, probe.node.pool), (NodeKind::Ollama, Pool::Standby));
-    let mut events = rig.fleet.watch();
+    let mut events = rig.fleet.changes();
     let node = FakeNode::at(&address).await;
     node.become_openai(&["M"]);
-    assert!(rig.fleet.check("later").await.unwrap().healthy);
+    assert!(rig.fleet.check(ALL, "later").await.unwrap().healthy);
     // The kind comes back from the store, and with it a check of the node as what it is.
     loop {
-        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        let Event::Node(node) = events.recv().await.unwrap().event else { continue };
         if node.pool == Pool::Active {
             assert_eq!(node.kind, NodeKind::Openai);
             break;
         }
     }
     let rig = rig.restart().await;
-    assert_eq!(rig.fleet.show("later").unwrap().kind, NodeKind::Openai);
+    assert_eq!(rig.fleet.show(ALL, "later").unwrap().kind, NodeKind::Openai);
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
     let refused = async |change: fn(&mut NewNode)| {
         let mut new = new("gpu1", &node.url());
         change(&mut new);
-        fault(rig.fleet.add(new).await)
+        fault(rig.fleet.add(ALL, new).await)
     };
     type Change = fn(&mut NewNode);
     let cases: [(Change, &str, &str); 6] = [
@@ -158,55 +161,55 @@ async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
         assert_eq!((kind, &*at), (FaultKind::Invalid, field), "{text}");
         assert!(text.contains(hint), "{text}");
     }
-    let (_, field, text) = fault(rig.fleet.add(new("web", &FakeNode::bare().await.url())).await);
+    let (_, field, text) = fault(rig.fleet.add(ALL, new("web", &FakeNode::bare().await.url())).await);
     assert!(field == "url" && text.contains("answered 404"), "{text}");
     node.answer("GET /api/version", 401, "");
     node.answer("GET /v1/models", 401, "");
-    let (_, field, text) = fault(rig.fleet.add(new("locked", &node.url())).await);
+    let (_, field, text) = fault(rig.fleet.add(ALL, new("locked", &node.url())).await);
     assert!(field == "credential" && text.contains("401"), "{text}");
 
     node.become_ollama(&[]);
     rig.add("gpu1", &node).await;
-    let (kind, field, _) = fault(rig.fleet.add(new("gpu1", &node.url())).await);
+    let (kind, field, _) = fault(rig.fleet.add(ALL, new("gpu1", &node.url())).await);
     assert_eq!((kind, &*field), (FaultKind::Conflict, "name"));
-    let (kind, _, text) = fault(rig.fleet.show("gpu2"));
+    let (kind, _, text) = fault(rig.fleet.show(ALL, "gpu2"));
     assert!(kind == FaultKind::NotFound && text.contains("did you mean gpu1"), "{text}");
-    assert_eq!(rig.fleet.list().len(), 1);
+    assert_eq!(rig.fleet.list(ALL).len(), 1);
 }
 
 #[tokio::test]
 async fn a_node_that_does_not_answer_waits_in_standby_and_enters_when_it_does() {
     let rig = Rig::new().await;
     let address = nobody().await;
-    let probe = rig.fleet.add(new("gpu1", &format!("http://{address}"))).await.unwrap();
+    let probe = rig.fleet.add(ALL, new("gpu1", &format!("http://{address}"))).await.unwrap();
     assert!(!probe.healthy && probe.finding.contains("added as standby"), "{}", probe.finding);
     assert_eq!((probe.node.pool, probe.node.kind), (Pool::Standby, NodeKind::Ollama));
     assert!(probe.node.last_error.unwrap().contains("cannot connect"));
 
     let node = FakeNode::at(&address).await;
-    assert!(!rig.fleet.check("gpu1").await.unwrap().healthy, "404 is not healthy");
+    assert!(!rig.fleet.check(ALL, "gpu1").await.unwrap().healthy, "404 is not healthy");
     assert_eq!(rig.pool("gpu1"), Pool::Standby);
     node.become_ollama(&["m"]);
-    assert!(rig.fleet.check("gpu1").await.unwrap().healthy);
+    assert!(rig.fleet.check(ALL, "gpu1").await.unwrap().healthy);
     assert_eq!(rig.pool("gpu1"), Pool::Active, "one good check is enough for a new node");
 
     let forced = NewNode { force: true, ..new("odd", &FakeNode::bare().await.url()) };
-    assert_eq!(rig.fleet.add(forced).await.unwrap().node.pool, Pool::Standby);
+    assert_eq!(rig.fleet.add(ALL, forced).await.unwrap().node.pool, Pool::Standby);
     let given = NewNode { kind: Some(NodeKind::Openai), ..new("odd2", &FakeNode::bare().await.url()) };
-    assert_eq!(rig.fleet.add(given).await.unwrap().node.kind, NodeKind::Openai);
+    assert_eq!(rig.fleet.add(ALL, given).await.unwrap().node.kind, NodeKind::Openai);
 }
 
 #[tokio::test]
 async fn nodes_are_checked_by_themselves_at_the_pace_set() {
     let rig = Rig::new().await;
     let address = nobody().await;
-    rig.fleet.add(new("gpu1", &format!("http://{address}"))).await.unwrap();
+    rig.fleet.add(ALL, new("gpu1", &format!("http://{address}"))).await.unwrap();
     let node = FakeNode::at(&address).await;
     node.become_ollama(&["m"]);
-    let mut events = rig.fleet.watch();
+    let mut events = rig.fleet.changes();
     rig.fleet.set_health(Health { interval: Duration::from_millis(5), ..HEALTH });
     let mut until = async |pool| {
-        while !matches!(events.recv().await.unwrap(), Event::Node(node) if node.pool == pool) {}
+        while !matches!(events.recv().await.unwrap().event, Event::Node(node) if node.pool == pool) {}
     };
     until(Pool::Active).await;
     node.answer("GET /api/version", 503, "");
@@ -220,7 +223,7 @@ async fn failures_and_successes_in_a_row_move_a_node() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu1", &node).await;
-    let check = async || rig.fleet.check("gpu1").await.unwrap();
+    let check = async || rig.fleet.check(ALL, "gpu1").await.unwrap();
     node.answer("GET /api/tags", 500, "");
     for _ in 0..2 {
         assert!(!check().await.healthy);
@@ -228,20 +231,20 @@ async fn failures_and_successes_in_a_row_move_a_node() {
     }
     node.become_ollama(&["m"]);
     check().await;
-    assert_eq!(rig.fleet.show("gpu1").unwrap().last_error, None, "a success clears it");
+    assert_eq!(rig.fleet.show(ALL, "gpu1").unwrap().last_error, None, "a success clears it");
     node.answer("GET /api/tags", 500, "");
     for _ in 0..3 {
         check().await;
     }
     assert_eq!(rig.pool("gpu1"), Pool::Standby);
-    assert!(rig.fleet.show("gpu1").unwrap().last_error.unwrap().contains("/api/tags answered 500"));
-    assert_eq!(rig.fleet.models().len(), 1, "what it had is remembered");
+    assert!(rig.fleet.show(ALL, "gpu1").unwrap().last_error.unwrap().contains("/api/tags answered 500"));
+    assert_eq!(rig.fleet.models(ALL).len(), 1, "what it had is remembered");
     node.become_ollama(&["m", "n"]);
     check().await;
     assert_eq!(rig.pool("gpu1"), Pool::Standby);
     check().await;
     assert_eq!(rig.pool("gpu1"), Pool::Active);
-    assert_eq!(rig.fleet.show("gpu1").unwrap().models, ["m", "n"]);
+    assert_eq!(rig.fleet.show(ALL, "gpu1").unwrap().models, ["m", "n"]);
 }
 
 #[tokio::test]
@@ -250,8 +253,8 @@ async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
     rig.add("gpu1", &FakeNode::ollama(&["m"]).await).await;
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu2", &node).await;
-    let id = rig.fleet.show("gpu2").unwrap().id;
-    let mut events = rig.fleet.watch();
+    let id = rig.fleet.show(ALL, "gpu2").unwrap().id;
+    let mut events = rig.fleet.changes();
     let failed = |why: &str| rig.fleet.report(&id, false, Some(why.into()));
     failed("503");
     failed("reset");
@@ -262,7 +265,7 @@ async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
     // The last report is taken in when the event that only it makes is here.
     failed("marker");
     loop {
-        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        let Event::Node(node) = events.recv().await.unwrap().event else { continue };
         assert_eq!(node.pool, Pool::Active);
         if node.last_error.as_deref() == Some("marker") {
             break;
@@ -271,16 +274,16 @@ async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
     failed("reset");
     failed("the third");
     loop {
-        let Event::Node(node) = events.recv().await.unwrap() else { continue };
+        let Event::Node(node) = events.recv().await.unwrap().event else { continue };
         if node.pool == Pool::Standby {
             assert_eq!(node.last_error.as_deref(), Some("the third"));
             break;
         }
     }
     assert_eq!(rig.pool("gpu1"), Pool::Active);
-    rig.fleet.check("gpu2").await.unwrap();
+    rig.fleet.check(ALL, "gpu2").await.unwrap();
     assert_eq!(rig.pool("gpu2"), Pool::Standby);
-    rig.fleet.check("gpu2").await.unwrap();
+    rig.fleet.check(ALL, "gpu2").await.unwrap();
     assert_eq!(rig.pool("gpu2"), Pool::Active);
 }
 
@@ -290,10 +293,10 @@ async fn an_unchanged_node_makes_no_new_snapshot() {
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu1", &node).await;
     let before = arc_swap::Guard::into_inner(rig.fleet.hot().load());
-    rig.fleet.check("gpu1").await.unwrap();
+    rig.fleet.check(ALL, "gpu1").await.unwrap();
     assert!(Arc::ptr_eq(&before, &rig.fleet.hot().load()));
     node.answer("GET /api/ps", 200, r#"{"models":[{"name":"m:latest"}]}"#);
-    rig.fleet.check("gpu1").await.unwrap();
+    rig.fleet.check(ALL, "gpu1").await.unwrap();
     let after = arc_swap::Guard::into_inner(rig.fleet.hot().load());
     assert!(after.nodes[0].seen.loaded.contains("m:latest"));
     assert!(Arc::ptr_eq(&before.nodes[0].endpoint, &after.nodes[0].endpoint));
@@ -305,7 +308,7 @@ async fn changes_keep_the_endpoint_unless_it_moves() {
     let rig = Rig::new().await;
     let (node, other) = (FakeNode::ollama(&["m"]).await, FakeNode::ollama(&["n"]).await);
     let secret = Credential::Bearer(WireSecret::new("s3cret".into()));
-    rig.fleet.add(NewNode { credential: secret, ..new("gpu1", &node.url()) }).await.unwrap();
+    rig.fleet.add(ALL, NewNode { credential: secret, ..new("gpu1", &node.url()) }).await.unwrap();
     let hot = rig.fleet.hot();
     let endpoint = || hot.load().nodes[0].endpoint.clone();
     let first = endpoint();
@@ -315,25 +318,25 @@ async fn changes_keep_the_endpoint_unless_it_moves() {
         labels: [("rack".to_owned(), Some("4".to_owned()))].into(),
         ..NodeChange::default()
     };
-    let set = rig.fleet.set("gpu1", Some(1), change.clone()).await.unwrap();
+    let set = rig.fleet.set(ALL, "gpu1", Some(1), change.clone()).await.unwrap();
     assert_eq!((set.revision, set.max_parallel, &*set.name, &*set.credential), (2, 4, "gpu-a", "bearer"));
     assert!(Arc::ptr_eq(&first, &endpoint()));
     assert_eq!(rig.pool("gpu-a"), Pool::Active, "and it went on serving");
 
-    let (kind, ..) = fault(rig.fleet.set("gpu-a", Some(1), change).await);
+    let (kind, ..) = fault(rig.fleet.set(ALL, "gpu-a", Some(1), change).await);
     assert_eq!(kind, FaultKind::Conflict, "the caller saw an older revision");
 
     let change = NodeChange { url: Some(other.url()), ..NodeChange::default() };
-    let set = rig.fleet.set("gpu-a", None, change).await.unwrap();
+    let set = rig.fleet.set(ALL, "gpu-a", None, change).await.unwrap();
     assert_eq!((set.pool, &*set.models), (Pool::Active, &["n".to_owned()][..]));
     assert!(!Arc::ptr_eq(&first, &endpoint()));
     assert_eq!(other.asked("GET /api/version")[0].headers["authorization"], "Bearer s3cret");
 
     let change = NodeChange { url: Some(format!("http://{}", nobody().await)), ..NodeChange::default() };
-    let set = rig.fleet.set("gpu-a", None, change).await.unwrap();
+    let set = rig.fleet.set(ALL, "gpu-a", None, change).await.unwrap();
     assert_eq!((set.pool, set.models.len()), (Pool::Standby, 0));
     let bad = NodeChange { url: Some("http://[fe80::1]:11434".into()), ..NodeChange::default() };
-    assert_eq!(fault(rig.fleet.set("gpu-a", None, bad).await).1, "url");
+    assert_eq!(fault(rig.fleet.set(ALL, "gpu-a", None, bad).await).1, "url");
 }
 
 #[tokio::test]
@@ -341,25 +344,26 @@ async fn a_node_behind_tls_is_trusted_by_its_own_ca_and_name() {
     let rig = Rig::new().await;
     let (node, ca_pem) = FakeNode::tls("gpu.example").await;
     let url = format!("https://{}", node.address);
-    let unknown = rig.fleet.add(new("unknown", &url)).await.unwrap();
+    let unknown = rig.fleet.add(ALL, new("unknown", &url)).await.unwrap();
     assert!(unknown.finding.contains("TLS handshake failed"), "{}", unknown.finding);
     let ca_pem = Some(ca_pem);
-    let misnamed = rig.fleet.add(NewNode { ca_pem: ca_pem.clone(), ..new("misnamed", &url) }).await.unwrap();
+    let misnamed =
+        rig.fleet.add(ALL, NewNode { ca_pem: ca_pem.clone(), ..new("misnamed", &url) }).await.unwrap();
     assert!(misnamed.finding.contains("TLS handshake failed"), "{}", misnamed.finding);
 
     let server_name = Some("gpu.example".to_owned());
     let right = NewNode { ca_pem, server_name, ..new("gpu1", &url) };
-    let probe = rig.fleet.add(right).await.unwrap();
+    let probe = rig.fleet.add(ALL, right).await.unwrap();
     assert!(probe.healthy && probe.node.custom_ca, "{}", probe.finding);
     let hot = rig.fleet.hot();
     let endpoint = || hot.load().nodes.iter().find(|n| n.pool == Pool::Active).unwrap().endpoint.clone();
     let before = endpoint();
     let change = NodeChange { max_parallel: Some(2), ..NodeChange::default() };
-    rig.fleet.set("gpu1", None, change).await.unwrap();
+    rig.fleet.set(ALL, "gpu1", None, change).await.unwrap();
     assert!(Arc::ptr_eq(&before, &endpoint()), "the same CA is the same TLS set-up");
 
     let change = NodeChange { server_name: Some(None), ..NodeChange::default() };
-    assert_eq!(rig.fleet.set("gpu1", None, change).await.unwrap().pool, Pool::Standby);
+    assert_eq!(rig.fleet.set(ALL, "gpu1", None, change).await.unwrap().pool, Pool::Standby);
 }
 
 #[tokio::test]
@@ -370,17 +374,18 @@ async fn states_decide_who_is_chosen_and_checked() {
     let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false, eligible: &Eligible::ALL };
     let choose = || rig.fleet.hot().load().choose(want, &[]);
     let lease: Lease = choose().unwrap();
-    let drained = rig.fleet.set_state("gpu1", None, AdminState::Draining).await.unwrap();
+    let drained = rig.fleet.set_state(ALL, "gpu1", None, AdminState::Draining).await.unwrap();
     assert_eq!((drained.active_requests, drained.pool), (1, Pool::Active));
     assert!(choose().is_err());
     drop(lease);
-    assert_eq!(rig.fleet.show("gpu1").unwrap().active_requests, 0);
+    assert_eq!(rig.fleet.show(ALL, "gpu1").unwrap().active_requests, 0);
 
-    let disabled = rig.fleet.set_state("gpu1", Some(drained.revision), AdminState::Disabled).await.unwrap();
+    let disabled =
+        rig.fleet.set_state(ALL, "gpu1", Some(drained.revision), AdminState::Disabled).await.unwrap();
     assert_eq!(disabled.pool, Pool::Standby);
-    let probe = rig.fleet.check("gpu1").await.unwrap();
+    let probe = rig.fleet.check(ALL, "gpu1").await.unwrap();
     assert!(probe.healthy && probe.node.pool == Pool::Standby, "asked by hand, it answers, but stays out");
-    let enabled = rig.fleet.set_state("gpu1", None, AdminState::Enabled).await.unwrap();
+    let enabled = rig.fleet.set_state(ALL, "gpu1", None, AdminState::Enabled).await.unwrap();
     assert_eq!(enabled.pool, Pool::Active, "checked at once, and one good check is enough");
     assert!(choose().is_ok());
 }
@@ -389,16 +394,16 @@ async fn states_decide_who_is_chosen_and_checked() {
 async fn removing_a_node_ends_what_runs_on_it() {
     let rig = Rig::new().await;
     rig.add("gpu1", &FakeNode::ollama(&["m"]).await).await;
-    let mut events = rig.fleet.watch();
+    let mut events = rig.fleet.changes();
     let node = rig.fleet.hot().load().nodes[0].clone();
     assert!(!node.live.retired());
-    let (kind, ..) = fault(rig.fleet.remove("gpu1", Some(7)).await);
+    let (kind, ..) = fault(rig.fleet.remove(ALL, "gpu1", Some(7)).await);
     assert_eq!(kind, FaultKind::Conflict);
-    rig.fleet.remove("gpu1", Some(1)).await.unwrap();
+    rig.fleet.remove(ALL, "gpu1", Some(1)).await.unwrap();
     assert!(node.live.retired());
     node.live.until_retired().await;
-    assert!(rig.fleet.list().is_empty() && rig.fleet.hot().load().nodes.is_empty());
-    assert!(matches!(events.recv().await.unwrap(), Event::NodeRemoved(id) if *id == *node.id));
+    assert!(rig.fleet.list(ALL).is_empty() && rig.fleet.hot().load().nodes.is_empty());
+    assert!(matches!(events.recv().await.unwrap().event, Event::NodeRemoved(id) if *id == *node.id));
 }
 
 #[tokio::test]
@@ -406,14 +411,14 @@ async fn the_fleet_comes_back_after_a_restart_and_serves_at_once() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m"]).await;
     let credential = Credential::Basic { user: "u".into(), password: WireSecret::new("s3cret".into()) };
-    rig.fleet.add(NewNode { credential, ..new("gpu1", &node.url()) }).await.unwrap();
-    rig.fleet.set_strategy(Strategy::LowestLatency).await.unwrap();
-    let gone = rig.fleet.add(new("gpu2", &format!("http://{}", nobody().await))).await.unwrap();
-    rig.fleet.set_state(&gone.node.id, None, AdminState::Disabled).await.unwrap();
+    rig.fleet.add(ALL, NewNode { credential, ..new("gpu1", &node.url()) }).await.unwrap();
+    rig.fleet.set_strategy(ALL, Strategy::LowestLatency).await.unwrap();
+    let gone = rig.fleet.add(ALL, new("gpu2", &format!("http://{}", nobody().await))).await.unwrap();
+    rig.fleet.set_state(ALL, &gone.node.id, None, AdminState::Disabled).await.unwrap();
 
     let rig = rig.restart().await;
     assert_eq!(rig.fleet.strategy(), Strategy::LowestLatency);
-    let nodes = rig.fleet.list();
+    let nodes = rig.fleet.list(ALL);
     assert_eq!(nodes.iter().map(|n| &*n.name).collect::<Vec<_>>(), ["gpu1", "gpu2"]);
     assert_eq!((nodes[0].pool, nodes[0].models.len(), &*nodes[0].credential), (Pool::Active, 1, "basic"));
     assert_eq!((nodes[1].admin_state, nodes[1].last_check), (AdminState::Disabled, None));
@@ -426,13 +431,13 @@ async fn changes_made_past_the_fleet_reach_it_through_the_feed() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu1", &node).await;
-    let id = rig.fleet.show("gpu1").unwrap().id;
-    let mut events = rig.fleet.watch();
+    let id = rig.fleet.show(ALL, "gpu1").unwrap().id;
+    let mut events = rig.fleet.changes();
     rig.store.nodes().update(&id, None, |record| record.max_parallel = 9).await.unwrap();
-    assert!(matches!(events.recv().await.unwrap(), Event::Node(node) if node.max_parallel == 9));
+    assert!(matches!(events.recv().await.unwrap().event, Event::Node(node) if node.max_parallel == 9));
     rig.store.nodes().remove(&id, None).await.unwrap();
-    assert!(matches!(events.recv().await.unwrap(), Event::NodeRemoved(removed) if removed == id));
-    assert!(rig.fleet.list().is_empty());
+    assert!(matches!(events.recv().await.unwrap().event, Event::NodeRemoved(removed) if removed == id));
+    assert!(rig.fleet.list(ALL).is_empty());
 }
 
 #[tokio::test]
@@ -445,14 +450,14 @@ async fn removing_a_model_says_what_came_of_it_on_each_node() {
     a.answer("DELETE /api/delete", 200, "");
     b.answer("DELETE /api/delete", 500, r#"{"error":"disk on fire"}"#);
     a.answer("GET /api/tags", 200, r#"{"models":[{"name":"n:8b"}]}"#);
-    let done = rig.fleet.remove_model("M", None).await.unwrap();
+    let done = rig.fleet.remove_model(ALL, "M", None).await.unwrap();
     assert_eq!(done.removed, ["a"]);
     assert_eq!(done.failed, [("b".to_owned(), "disk on fire".to_owned())]);
     let asked = &a.asked("DELETE /api/delete")[0];
     assert!(std::str::from_utf8(&asked.body).unwrap().contains(r#""model":"m:latest""#));
-    assert_eq!(rig.fleet.show("a").unwrap().models, ["n:8b"], "the catalogue knows at once");
+    assert_eq!(rig.fleet.show(ALL, "a").unwrap().models, ["n:8b"], "the catalogue knows at once");
 
-    assert_eq!(fault(rig.fleet.remove_model("zzz", None).await).0, FaultKind::NotFound);
-    assert_eq!(fault(rig.fleet.remove_model("m", Some("vllm")).await).0, FaultKind::Invalid);
-    assert_eq!(fault(rig.fleet.remove_model("a b", None).await).1, "model");
+    assert_eq!(fault(rig.fleet.remove_model(ALL, "zzz", None).await).0, FaultKind::NotFound);
+    assert_eq!(fault(rig.fleet.remove_model(ALL, "m", Some("vllm")).await).0, FaultKind::Invalid);
+    assert_eq!(fault(rig.fleet.remove_model(ALL, "a b", None).await).1, "model");
 }

@@ -8,44 +8,57 @@ use aivonx_protocol::{
 use super::{
     Fleet, address::NodeUrl, client::CallError, dial::DialError, error::FleetError, probe::ProbeError, record,
 };
-use crate::store::{StoreError, node::NodeRecord};
+use crate::store::{Reach, StoreError, node::NodeRecord};
 
 /// How often a change that named no revision is tried again when another came first.
 const TRIES: usize = 3;
 
 pub(super) async fn set(
     fleet: &Fleet,
+    reach: &Reach,
     node: &str,
     revision: Option<u64>,
     change: NodeChange,
 ) -> Result<Node, FleetError> {
-    let id = fleet.checker.registry.resolve(node)?;
+    let id = fleet.checker.registry.resolve(&reach.into(), node)?;
+    if *reach != Reach::All && change.organization.is_some() {
+        return Err(FleetError::FleetWide("assigning nodes to organizations"));
+    }
+    if *reach != Reach::All && change.force {
+        return Err(FleetError::FleetWide("changing a node with --force"));
+    }
     for _ in 1..TRIES {
-        match try_set(fleet, &id, revision, &change).await {
+        match try_set(fleet, reach, &id, revision, &change).await {
             Err(FleetError::Store(StoreError::Conflict { .. })) if revision.is_none() => {}
             // The keys were rotated under it: nobody's fault, and sealed again it is fine.
             Err(FleetError::Store(StoreError::StaleSeal { .. })) => {}
             done => return done,
         }
     }
-    try_set(fleet, &id, revision, &change).await
+    try_set(fleet, reach, &id, revision, &change).await
 }
 
 async fn try_set(
     fleet: &Fleet,
+    reach: &Reach,
     id: &str,
     revision: Option<u64>,
     change: &NodeChange,
 ) -> Result<Node, FleetError> {
-    let gone = || FleetError::UnknownNode { wanted: id.to_owned(), nearest: Vec::new() };
-    let old = fleet.store.nodes().get(id).await?.ok_or_else(gone)?;
+    let old = fleet.store.nodes().within().get(reach, id).await?.ok_or_else(|| FleetError::gone(id))?;
     if let Some(expected) = revision
         && expected != old.revision
     {
         let (id, found) = (old.id, old.revision);
         return Err(StoreError::Conflict { noun: "node", id, expected, found }.into());
     }
-    let (new, credential) = changed(fleet, &old, change)?;
+    let (mut new, credential) = changed(fleet, &old, change)?;
+    if let Some(organization) = &change.organization {
+        new.organization = match organization {
+            Some(wanted) => Some(fleet.organization(reach, wanted).await?),
+            None => None,
+        };
+    }
     let url = NodeUrl::parse(&new.url)?;
     if change.url.is_some() {
         record::check_address(&url, new.forced)?;
@@ -70,6 +83,7 @@ async fn try_set(
         None
     };
 
+    let moved_from = (new.organization != old.organization).then_some(old.organization);
     let _turn = fleet.edit().await;
     let expected = Some(old.revision);
     let same_credential = change.credential.is_none();
@@ -78,10 +92,15 @@ async fn try_set(
         let credential = if same_credential { record.credential.clone() } else { new.credential.clone() };
         *record = NodeRecord { credential, ..new };
     };
-    let record = fleet.store.nodes().update(id, expected, update).await?;
-    tracing::info!(event = "node_changed", node = %record.name, revision = record.revision, "node changed");
+    let record = fleet.store.nodes().within().update(reach, id, expected, update).await?;
+    tracing::info!(event = "node_changed", node = %record.name, organization = record.organization.as_deref(),
+        revision = record.revision, "node changed");
+    if let Some(Some(before)) = moved_from {
+        // Those to whom it was assigned hear that it is gone, not whose it is now.
+        tracing::info!(event = "node_changed", node = %record.name, organization = %before, "node assigned elsewhere");
+    }
     fleet.checker.registry.apply(record, at, outcome);
-    fleet.view(id)
+    fleet.view(reach, id)
 }
 
 /// The record with the change made, and the credential in clear.
@@ -128,17 +147,19 @@ fn changed(
 
 pub(super) async fn set_state(
     fleet: &Fleet,
+    reach: &Reach,
     node: &str,
     revision: Option<u64>,
     state: AdminState,
 ) -> Result<Node, FleetError> {
-    let id = fleet.checker.registry.resolve(node)?;
-    let was = fleet.view(&id)?.admin_state;
+    let id = fleet.checker.registry.resolve(&reach.into(), node)?;
+    let was = fleet.view(reach, &id)?.admin_state;
     {
         let _turn = fleet.edit().await;
-        let record = fleet.store.nodes().update(&id, revision, move |r| r.admin_state = state).await?;
+        let record =
+            fleet.store.nodes().within().update(reach, &id, revision, move |r| r.admin_state = state).await?;
         let active = fleet.checker.registry.contact(&id).map_or(0, |node| node.live.active());
-        tracing::info!(event = "node_state", node = %Untrusted::new(&record.name), state = ?state,
+        tracing::info!(event = "node_state", node = %Untrusted::new(&record.name), organization = record.organization.as_deref(), state = ?state,
             active_requests = active, "node state set");
         let at = record::restore(&fleet.vault, &record);
         fleet.checker.registry.apply(record, at, None);
@@ -146,5 +167,5 @@ pub(super) async fn set_state(
     if was == AdminState::Disabled && state != AdminState::Disabled {
         fleet.checker.check(&id).await;
     }
-    fleet.view(&id)
+    fleet.view(reach, &id)
 }

@@ -20,12 +20,14 @@ pub enum Ended {
 /// The state of one such job, shared by the one who carries it out and those who look on.
 #[derive(Debug)]
 pub struct Task {
+    owner: Option<String>,
     steps: watch::Sender<Job>,
     cancelled: watch::Sender<bool>,
 }
 
 impl Task {
-    pub(super) fn new(id: String, kind: JobKind, subject: &str) -> Self {
+    /// `owner` is the organization it is for.
+    pub(super) fn new(id: String, kind: JobKind, subject: &str, owner: Option<String>) -> Self {
         let job = Job {
             id,
             kind,
@@ -37,7 +39,11 @@ impl Task {
             completed: 0,
             total: 0,
         };
-        Self { steps: watch::Sender::new(job), cancelled: watch::Sender::new(false) }
+        Self { owner, steps: watch::Sender::new(job), cancelled: watch::Sender::new(false) }
+    }
+
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     pub(super) fn is(&self, id: &str) -> bool {
@@ -116,7 +122,7 @@ mod tests {
     use super::*;
 
     fn task() -> Task {
-        Task::new("j".into(), JobKind::Rotate, "data key 2")
+        Task::new("j".into(), JobKind::Rotate, "data key 2", None)
     }
 
     #[test]

@@ -13,9 +13,12 @@ use super::{
     rescue::{Refusal, fault_status},
     worker::Watched,
 };
-use crate::api::{
-    Peek,
-    route::{Action, Route},
+use crate::{
+    api::{
+        Peek,
+        route::{Action, Route},
+    },
+    fleet::{Eligible, FleetError, NoNode},
 };
 use aivonx_protocol::Fault;
 
@@ -25,11 +28,25 @@ pub(super) async fn answer(
     flight: Watched,
     route: &Route,
     peek: &Peek,
+    eligible: &Eligible,
 ) -> Result<Answer, Refusal> {
     let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+    // A list of models that may be used is one of models that may be pulled and deleted too.
+    if !eligible.allows(&model) {
+        return Err(NoNode::NotAllowed(model).into());
+    }
+    let eligible = eligible.clone();
     match route.action {
-        Action::Pull => pull(exchange, flight, model, peek.insecure, peek.stream.unwrap_or(true)).await,
-        _ => delete(exchange, model).await,
+        Action::Pull => {
+            pull(exchange, flight, eligible, model, peek.insecure, peek.stream.unwrap_or(true)).await
+        }
+        _ => delete(exchange, eligible, model).await,
+    }
+}
+
+impl From<FleetError> for Refusal {
+    fn from(error: FleetError) -> Self {
+        Fault::from(error).into()
     }
 }
 
@@ -42,18 +59,19 @@ impl From<Fault> for Refusal {
 
 pub(super) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
 
-/// Pulls on every active node; the job goes on when the client leaves.
+/// Pulls on every active node that is the client's own; the job goes on when the client leaves.
 async fn pull(
     exchange: &Exchange,
     flight: Watched,
+    eligible: Eligible,
     model: String,
     insecure: bool,
     stream: bool,
 ) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let begun = exchange.worker.shared.control.spawn(async move {
-        let job = fleet.jobs().pull(&model, &[], insecure).await?;
-        fleet.jobs().lines(&job.id).await
+        let job = fleet.jobs().pull(&eligible, &model, &[], insecure).await?;
+        fleet.jobs().lines(&eligible, &job.id).await
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
     if stream {
@@ -84,10 +102,14 @@ async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> R
     .await
 }
 
-/// Deletes from every node that has the model.
-async fn delete(exchange: &Exchange, model: String) -> Result<Answer, Refusal> {
+/// Deletes from every node that has the model and is the client's own.
+async fn delete(exchange: &Exchange, eligible: Eligible, model: String) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
-    let removed = exchange.worker.shared.control.spawn(async move { fleet.remove_model(&model, None).await });
+    let removed = exchange
+        .worker
+        .shared
+        .control
+        .spawn(async move { fleet.remove_model(&eligible, &model, None).await });
     let removed = removed.await.map_err(|_| STOPPED)??;
     if removed.failed.is_empty() {
         return Ok(answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()));

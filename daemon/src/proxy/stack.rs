@@ -109,7 +109,7 @@ async fn layers(
         name_model(exchange, &peek, true)?;
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline();
-        return Box::pin(manage::answer(exchange, flight, route, &peek)).await;
+        return Box::pin(manage::answer(exchange, flight, route, &peek, &Eligible::ALL)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name)?;
 

@@ -96,6 +96,12 @@ pub struct Nodes {
 }
 
 impl Nodes {
+    /// The same, confined to what a caller may reach.
+    #[must_use]
+    pub fn within(&self) -> &Records<NodeRecord> {
+        &self.records
+    }
+
     /// All nodes, by name.
     ///
     /// # Errors

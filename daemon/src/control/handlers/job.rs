@@ -11,17 +11,20 @@ use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<JobRequest>) -> Answer {
     let jobs = services.fleet.jobs();
-    Answer::Reply(match permitted.into_request() {
-        JobRequest::List => Ok(Reply::Jobs(jobs.list())),
-        JobRequest::Show { job } => jobs.show(&job).map(|job| Reply::Job(Box::new(job))),
-        JobRequest::Cancel { job } => jobs.cancel(&job).await.map(|job| Reply::Job(Box::new(job))),
-        JobRequest::Follow { job } => match jobs.follow(&job) {
+    let actor = permitted.actor().clone();
+    let reach = &super::reach(&actor);
+    let done = match permitted.into_request() {
+        JobRequest::List => Ok(Reply::Jobs(jobs.list(reach))),
+        JobRequest::Show { job } => jobs.show(reach, &job).map(|job| Reply::Job(Box::new(job))),
+        JobRequest::Cancel { job } => jobs.cancel(reach, &job).await.map(|job| Reply::Job(Box::new(job))),
+        JobRequest::Follow { job } => match jobs.follow(reach, &job) {
             Ok(steps) => {
                 return Answer::Stream(follow(steps).map(|job| Ok(Event::Job(Box::new(job)))).boxed());
             }
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         },
-    })
+    };
+    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
 }
 
 /// How a job stands now, then each step the reader is fast enough to see, up to and with the last.

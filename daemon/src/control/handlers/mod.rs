@@ -18,8 +18,10 @@ mod user;
 
 use std::sync::Arc;
 
-use aivonx_protocol::Request;
+use aivonx_protocol::{Fault, Request, user::Role};
 use tokio::sync::watch;
+
+use crate::{fleet::FleetError, store::Reach};
 
 use super::{
     Answer, Serve, Services,
@@ -60,5 +62,28 @@ impl Serve for Services {
             Noun::Audit(permitted) => audit::handle(&self, permitted).await,
             Noun::Secrets(permitted) => secrets::handle(&self, permitted).await,
         }
+    }
+}
+
+/// Whose records `actor` may touch.
+fn reach(actor: &Actor) -> Reach {
+    match (actor.role, &actor.organization) {
+        (Role::Member, organization) => Reach::User {
+            organization: organization.clone(),
+            // Nobody is a member without being a user; one that were would reach nothing.
+            user: actor.user.clone().unwrap_or_default(),
+        },
+        (_, Some(organization)) => Reach::Organization(organization.clone()),
+        // Never stored so; nothing may follow from it.
+        (Role::OrgAdmin, None) => Reach::Organization(String::new()),
+        (Role::Superadmin | Role::Operator | Role::Auditor, None) => Reach::All,
+    }
+}
+
+impl Services {
+    /// What `actor` is told of a failed operation on the fleet. That something is another organization's is
+    /// recorded, and told as if it did not exist.
+    fn fault(&self, _actor: &Actor, error: FleetError) -> Fault {
+        error.into()
     }
 }

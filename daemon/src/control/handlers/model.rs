@@ -6,14 +6,17 @@ use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<ModelRequest>) -> Answer {
     let fleet = &services.fleet;
-    Answer::Reply(match permitted.into_request() {
-        ModelRequest::List => Ok(Reply::Models(fleet.models())),
-        ModelRequest::Show { model } => fleet.model(&model).map(|model| Reply::Model(Box::new(model))),
+    let actor = permitted.actor().clone();
+    let reach = &super::reach(&actor);
+    let done = match permitted.into_request() {
+        ModelRequest::List => Ok(Reply::Models(fleet.models(reach))),
+        ModelRequest::Show { model } => fleet.model(reach, &model).map(|model| Reply::Model(Box::new(model))),
         ModelRequest::Pull { model, nodes, insecure } => {
-            fleet.jobs().pull(&model, &nodes, insecure).await.map(|job| Reply::Job(Box::new(job)))
+            fleet.jobs().pull(reach, &model, &nodes, insecure).await.map(|job| Reply::Job(Box::new(job)))
         }
         ModelRequest::Remove { model, node } => {
-            fleet.remove_model(&model, node.as_deref()).await.map(Reply::ModelRemoved)
+            fleet.remove_model(reach, &model, node.as_deref()).await.map(Reply::ModelRemoved)
         }
-    })
+    };
+    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
 }

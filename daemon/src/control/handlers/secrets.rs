@@ -19,7 +19,7 @@ use crate::{
         Secrets, SecretsError,
         rotate::{Outcome, Part, Rotated},
     },
-    store::SecretKind,
+    store::{Reach, SecretKind},
 };
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequest>) -> Answer {
@@ -63,7 +63,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Begins a rotation.
 fn rotate(services: &Services, own: Own) -> Result<Job, Fault> {
     let (secrets, identity) = (services.secrets.clone(), services.identity.clone());
-    services.fleet.jobs().begin(JobKind::Rotate, "data keys", async move |task| {
+    let begun = services.fleet.jobs().begin(&Reach::All, JobKind::Rotate, "data keys", async move |task| {
         // Before the data keys, so that the new ones are not sealed under a key that is about to go.
         let done = async {
             if let Some(deadline) = own.peppers {
@@ -78,7 +78,8 @@ fn rotate(services: &Services, own: Own) -> Result<Job, Fault> {
             Ok(()) => ended(&task, secrets.rotate(&|parts| report(&task, parts)).await),
             Err(error) => Ended::Failed(error.to_string()),
         }
-    })
+    });
+    Ok(begun?)
 }
 
 /// Finishes a rotation that an earlier life of the daemon did not, if there is one.
@@ -93,7 +94,8 @@ pub(crate) async fn finish_rotation(fleet: &Fleet, secrets: &Secrets) -> Result<
     let work = async move |task: std::sync::Arc<Task>| {
         ended(&task, secrets.finish(&|parts| report(&task, parts)).await)
     };
-    fleet.jobs().begin(JobKind::Rotate, "data keys, unfinished", work).map(drop)
+    fleet.jobs().begin(&Reach::All, JobKind::Rotate, "data keys, unfinished", work)?;
+    Ok(())
 }
 
 fn report(task: &Task, parts: &[Part]) -> ControlFlow<()> {

@@ -5,8 +5,12 @@ use aivonx_protocol::{Reply, strategy::StrategyRequest};
 use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<StrategyRequest>) -> Answer {
-    Answer::Reply(match permitted.into_request() {
+    let actor = permitted.actor().clone();
+    let done = match permitted.into_request() {
         StrategyRequest::Show => Ok(Reply::Strategy(services.fleet.strategy())),
-        StrategyRequest::Set(strategy) => services.fleet.set_strategy(strategy).await.map(Reply::Strategy),
-    })
+        StrategyRequest::Set(strategy) => {
+            services.fleet.set_strategy(&super::reach(&actor), strategy).await.map(Reply::Strategy)
+        }
+    };
+    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
 }
