@@ -6,6 +6,7 @@ use crate::{
     app::AppError,
     args::{Recover, Rekey},
     config::{self, StoreOptions},
+    lifecycle,
     secrets::{
         MasterKey,
         rekey::{self, Rekeyed},
@@ -97,6 +98,10 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
     let options = StoreOptions { snapshots: u32::MAX, ..options };
     // Both before the store is touched: a file that is no master key is the likeliest mistake.
     let (old, new) = (MasterKey::load(&args.old)?, MasterKey::load(&args.new)?);
+    let in_use = in_use.unwrap_or_else(|| dir.join("master.key"));
+    let is_in_place = same_file(&args.new, &in_use);
+    lifecycle::act_as_owner(&dir)
+        .map_err(AppError::system("cannot act as the owner of the data directory"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -110,11 +115,21 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
     });
     // An open that hangs must not keep the process.
     runtime.shutdown_background();
-    let in_use = in_use.unwrap_or_else(|| dir.join("master.key"));
-    say(&rekeyed_text(&rekeyed?, &args.new, &in_use))
+    let mut text = rekeyed_text(&rekeyed?);
+    if !is_in_place {
+        let (new, in_use) = (args.new.display(), in_use.display());
+        text += &format!("\nBefore the next start put {new} where the daemon reads its key: {in_use}");
+    }
+    text += "\nCopies of the store made before still open with the old master key. If others may have it, start the \
+             daemon and run: aivonx secrets rotate";
+    say(&text)
 }
 
-fn rekeyed_text(rekeyed: &Rekeyed, new: &Path, in_use: &Path) -> String {
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn rekeyed_text(rekeyed: &Rekeyed) -> String {
     let keys = |n: usize| if n == 1 { "1 data key".to_owned() } else { format!("{n} data keys") };
     let mut text = match rekeyed.wrapped {
         0 => format!("store: {} under the new master key already", keys(rekeyed.data_keys)),
@@ -132,12 +147,5 @@ fn rekeyed_text(rekeyed: &Rekeyed, new: &Path, in_use: &Path) -> String {
     for path in &rekeyed.set_aside {
         text += &format!("\n{}: set aside by recover, still needs the old master key", path.display());
     }
-    let is_in_place = new.canonicalize().ok().is_some_and(|new| in_use.canonicalize().ok() == Some(new));
-    if !is_in_place {
-        let (new, in_use) = (new.display(), in_use.display());
-        text += &format!("\nBefore the next start put {new} where the daemon reads its key: {in_use}");
-    }
-    text += "\nCopies of the store made before still open with the old master key. If others may have it, start the \
-             daemon and run: aivonx secrets rotate";
     text
 }

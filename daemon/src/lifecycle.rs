@@ -4,9 +4,12 @@
 //! read, [`raise_fd_limit`] before the first listener, [`ready`] when all listeners are open, [`watchdog`] on
 //! the control plane; [`reloading`] and then [`ready`] around a reload, [`stopping`] before streams are ended.
 
-use std::{io, time::Duration};
+use std::{io, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::{
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
+    thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use sd_notify::NotifyState;
 
 pub use crate::telemetry::process::resident_bytes;
@@ -56,6 +59,23 @@ pub fn raise_fd_limit(needed: u64) -> Result<(u64, Vec<String>), LifecycleError>
         })?;
     }
     Ok((hard, short_of(hard, needed).into_iter().collect()))
+}
+
+/// Goes on as the owner of `dir` if that is somebody else and this is root: what is written there then belongs to
+/// whoever has to read it later. To be called before any thread is started; what only root may read has been read.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn act_as_owner(dir: &Path) -> io::Result<()> {
+    let owner = std::fs::metadata(dir)?;
+    if !rustix::process::geteuid().is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    // The user last: without root's rights the groups could not be given up any more.
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    Ok(set_thread_res_uid(uid, uid, uid)?)
 }
 
 fn short_of(limit: u64, needed: u64) -> Option<String> {

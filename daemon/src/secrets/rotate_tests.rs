@@ -249,7 +249,8 @@ async fn changes_made_meanwhile_are_not_lost() {
                 let name = format!("n{}", writer * 10 + edits as usize % 10);
                 edits += 1;
                 // Every other edit brings a new secret, sealed a little before it is stored.
-                let sealed = (edits % 2 == 0).then(|| seal(&vault, &name, &format!("secret of {name}")));
+                let sealed =
+                    edits.is_multiple_of(2).then(|| seal(&vault, &name, &format!("secret of {name}")));
                 tokio::task::yield_now().await;
                 let edit = move |node: &mut NodeRecord| {
                     node.max_parallel += 1;

@@ -124,8 +124,8 @@ async fn sample(store: &Store, vault: &Vault) -> Result<Check, SecretsError> {
     let count = all.len();
     let vault = vault.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let closed = all.into_iter().filter(|(_, tree, id, sealed)| !vault.opens(tree, id, sealed));
-        closed.map(|(kind, _, id, _)| format!("{kind} of {id}")).collect::<Vec<_>>()
+        let closed = all.into_iter().filter(|held| !vault.opens(held.tree, &held.record, &held.sealed));
+        closed.map(|held| format!("{} of {}", held.kind, held.record)).collect::<Vec<_>>()
     });
     // It panics nowhere; if it did, nothing would be known to open.
     let closed = opened.await.unwrap_or_else(|error| vec![error.to_string()]);

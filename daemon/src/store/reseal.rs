@@ -94,12 +94,18 @@ pub(super) fn check(batch: &Batch<'_>, tree: Tree, needed: &BTreeSet<u32>) -> Re
 
 /// How to get at the secrets of one type of record.
 struct Access {
-    look: fn(&Engine, Tree, &mut Look<'_>) -> Result<(), StoreError>,
-    reseal: fn(&mut Batch<'_>, Tree, &[u8], u32, &Reseal) -> Result<Resealed, StoreError>,
+    look: LookIn,
+    reseal: ResealIn,
 }
 
-/// Sees one secret: the record's key, the secret's kind, the secret.
-type Look<'a> = dyn FnMut(&[u8], &'static str, &Sealed) + 'a;
+/// Shows every secret of a tree.
+type LookIn = fn(&Engine, Tree, &mut Look<'_>) -> Result<(), StoreError>;
+
+/// Seals the secrets of one record anew that are not under the newest data key.
+type ResealIn = fn(&mut Batch<'_>, Tree, &[u8], u32, &Reseal) -> Result<Resealed, StoreError>;
+
+/// Sees one secret: the tree, the record's key, the secret's kind, the secret.
+type Look<'a> = dyn FnMut(Tree, &[u8], &'static str, &Sealed) + 'a;
 
 /// Makes a secret one under the newest data key, or says why it does not open: tree, record, secret.
 pub(crate) type Reseal = Arc<dyn Fn(&'static str, &str, &Sealed) -> Result<Sealed, String> + Send + Sync>;
@@ -120,7 +126,7 @@ impl Access {
 fn look<R: Seals>(engine: &Engine, tree: Tree, see: &mut Look<'_>) -> Result<(), StoreError> {
     for (key, mut record) in engine.all::<R>(tree)? {
         for (kind, sealed) in record.sealed() {
-            see(&key, kind, sealed);
+            see(tree, &key, kind, sealed);
         }
     }
     Ok(())
@@ -168,6 +174,19 @@ pub struct Use {
     pub key: u32,
     /// How many.
     pub count: u64,
+}
+
+/// A secret and where it is.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// What it is, in plural.
+    pub(crate) kind: &'static str,
+    /// Name of its tree.
+    pub(crate) tree: &'static str,
+    /// Id of its record.
+    pub(crate) record: String,
+    /// The secret.
+    pub(crate) sealed: Sealed,
 }
 
 /// A secret that does not open.
@@ -224,16 +243,14 @@ impl DataKeys {
         Ok(counts.into_iter().map(|((kind, key), count)| Use { kind, key, count }).collect())
     }
 
-    /// Every secret, with its tree and record: to see whether they open.
-    pub(crate) async fn sealed(
-        &self,
-    ) -> Result<Vec<(&'static str, &'static str, String, Sealed)>, StoreError> {
+    /// Every secret: to see whether they open.
+    pub(crate) async fn sealed(&self) -> Result<Vec<Held>, StoreError> {
         self.store
             .run(|engine, _| {
                 let mut all = Vec::new();
                 each(engine, &mut |tree, key, kind, sealed| {
-                    let id = String::from_utf8_lossy(key).into_owned();
-                    all.push((kind, tree.name(), id, sealed.clone()));
+                    let record = String::from_utf8_lossy(key).into_owned();
+                    all.push(Held { kind, tree: tree.name(), record, sealed: sealed.clone() });
                 })?;
                 Ok(all)
             })
@@ -301,10 +318,10 @@ impl DataKeys {
     }
 }
 
-fn each(engine: &Engine, see: &mut dyn FnMut(Tree, &[u8], &'static str, &Sealed)) -> Result<(), StoreError> {
+fn each(engine: &Engine, see: &mut Look<'_>) -> Result<(), StoreError> {
     for tree in Tree::ALL {
         if let Some(access) = seals(tree) {
-            (access.look)(engine, tree, &mut |key, kind, sealed| see(tree, key, kind, sealed))?;
+            (access.look)(engine, tree, see)?;
         }
     }
     Ok(())

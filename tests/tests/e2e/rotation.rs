@@ -268,3 +268,38 @@ async fn validate_says_line_by_line_what_is_wrong() {
     let text = fs::read_to_string(&key).unwrap();
     assert!(!wrong.stdout.contains(text.trim()));
 }
+
+/// Root changes the key of a daemon that runs as another user: nothing of the store may then be root's.
+#[tokio::test]
+async fn rekey_by_root_leaves_the_files_to_the_daemons_user() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    const DAEMON: u32 = 61_234;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    fn each(folder: &Path, see: &mut impl FnMut(&Path)) {
+        see(folder);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { each(&path, see) } else { see(&path) }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut daemon, _open) = start(folder.path()).await;
+    assert!(daemon.stop().await.success());
+    let (old, new) = (folder.path().join("old.key"), folder.path().join("new.key"));
+    fs::rename(daemon.data().join("master.key"), &old).unwrap();
+    daemon.aivonx().ok(&["secrets", "generate-key", "--out", new.to_str().unwrap()]).await;
+    each(daemon.data(), &mut |path| chown(path, Some(DAEMON), Some(DAEMON)).unwrap());
+    // The keys stay root's, as those that systemd hands over are.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let dir = daemon.data().to_str().unwrap().to_owned();
+    let line = ["rekey", "--dir", &dir, "--old", old.to_str().unwrap(), "--new", new.to_str().unwrap()];
+    let done = aivonxd(&line).await;
+    assert!(done.status.success(), "{}", said(&done));
+    each(daemon.data(), &mut |path| {
+        let meta = fs::metadata(path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (DAEMON, DAEMON), "{}", path.display());
+    });
+}

@@ -36,8 +36,6 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let master = MasterKey::load_or_generate(&dir.join("master.key")).unwrap();
     let vault = Vault::open(master, &store).await.unwrap();
     let health = Config::default().health;
-    let hasher = Hasher::new(1);
-    let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await.unwrap();
     let secrets = Secrets::new(store.clone(), vault.clone());
     let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
     let identity = opened.unwrap();
