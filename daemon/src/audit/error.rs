@@ -11,14 +11,14 @@ pub enum AuditError {
     /// The store refused.
     #[error("the audit log: {0}")]
     Store(#[from] StoreError),
+    /// The store refused, with the reason.
+    #[error("the audit entry could not be stored: {0}")]
+    NotStored(String),
     /// The daemon stops.
     #[error("the audit log is closed: aivonxd is shutting down")]
     Closed,
-    /// What lies in the store does not fit together; nothing can be added to it.
-    #[error(
-        "the audit log cannot be continued: {0}. Run `aivonx audit verify` for what is wrong; \
-         `aivonxd recover` begins a new chain and keeps the old one aside"
-    )]
+    /// What lies in the store does not fit together.
+    #[error("the audit log does not verify: {0}. See `aivonx audit verify`")]
     Broken(String),
     /// The signing key is missing or wrong.
     #[error("the audit log's signing key: {0}")]
@@ -30,7 +30,9 @@ impl From<AuditError> for Fault {
         match error {
             AuditError::Store(error) => error.into(),
             AuditError::Closed => Self::new(FaultKind::Unavailable, error.to_string()),
-            AuditError::Broken(_) | AuditError::Key(_) => Self::new(FaultKind::Internal, error.to_string()),
+            AuditError::Broken(_) | AuditError::Key(_) | AuditError::NotStored(_) => {
+                Self::new(FaultKind::Internal, error.to_string())
+            }
         }
     }
 }

@@ -2,25 +2,97 @@
 //!
 //! [`Audit`] is what the other parts hold. [`Audit::write`] returns when the entry is durable, for
 //! administration; [`Audit::note`] never waits, for the data path and for refusals. What can come as a flood
-//! (refusals, failed log-ins) is written down singly at first and then counted per minute and actor. Nothing
-//! sensitive gets in: see [`Entry::detail`].
+//! (refusals, failed log-ins) is written down singly at first and then counted per minute and actor, and so is
+//! inference. Nothing sensitive gets in: see [`Entry::detail`].
+//!
+//! One task ([`writer`]) gives entries their place, stores them in groups with one sync each, and signs a
+//! checkpoint every so many entries, every so often, and at shutdown. The form that is hashed and signed is
+//! [`aivonx_protocol::audit::canonical`].
+//!
+//! # What a lost or restored store means
+//!
+//! The log is no part of the snapshots. `aivonxd recover` takes it over from the store that it sets aside,
+//! if that can still be read, and the restoration itself is recorded (`restore`). If it cannot, or if the log
+//! is found cut short at the start, a new chain begins behind the last position that anything speaks of, with an
+//! entry `chain_start` that says why: `restored` after `recover`, else `lost`. Verification reports every such
+//! place, and fails on one that nothing explains. Published checkpoints of the old chain then name a chain that
+//! is not there any more, which `verify --anchor` reports as well.
 
 mod entry;
 mod error;
+mod export;
 mod fold;
 mod mirror;
+mod publish;
+mod read;
+mod retention;
 mod sensitive;
+mod signer;
+mod start;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use aivonx_protocol::audit::AuditEntry;
+use aivonx_protocol::{
+    UnixMillis,
+    audit::{AuditEntry, AuditKey, Checkpoint},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    config,
+    store::{AuditHead, AuditLog},
+};
 
 pub use entry::{Entry, Who};
 pub use error::AuditError;
 pub use fold::Inference;
+pub use read::Follow;
+
+use fold::Fold;
+use signer::Signer;
+use writer::Job;
+
+/// Entries that may wait to be stored; further ones that nobody waits for are counted instead.
+const QUEUE: usize = 8192;
+
+/// When checkpoints are made, where they go, and how long entries are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A checkpoint after so many entries.
+    pub checkpoint_entries: u64,
+    /// A checkpoint after this time, if there is something new.
+    pub checkpoint_interval: Duration,
+    /// A file that checkpoints are appended to.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Entries older than this are removed; zero keeps them for ever.
+    pub retention: Duration,
+    /// Over what time floods and inference are counted together.
+    pub fold: Duration,
+}
+
+impl From<&config::Audit> for Options {
+    fn from(config: &config::Audit) -> Self {
+        Self {
+            checkpoint_entries: config.checkpoint_entries,
+            checkpoint_interval: config.checkpoint_interval,
+            checkpoint_file: config.checkpoint_file.clone(),
+            retention: config.retention,
+            fold: Duration::from_secs(60),
+        }
+    }
+}
 
 /// The audit log. Clones share it.
 #[derive(Clone)]
@@ -28,51 +100,209 @@ pub struct Audit {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+enum Inner {
+    /// In the store.
+    Kept { queue: mpsc::Sender<Job>, shared: Arc<Shared> },
     /// For tests of other parts: entries as they came.
-    kept: Mutex<Vec<AuditEntry>>,
+    Memory(Mutex<Vec<AuditEntry>>),
+}
+
+/// What the writer and the readers share.
+struct Shared {
+    log: AuditLog,
+    signer: Signer,
+    options: Options,
+    fold: Mutex<Fold>,
+    head: watch::Sender<AuditHead>,
+    figures: Figures,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    /// Entries given and not yet stored.
+    pending: AtomicU64,
+    /// When the oldest of those was given.
+    oldest: AtomicU64,
+    written: AtomicU64,
+    failures: AtomicU64,
+    checkpointed: AtomicU64,
+    /// 0 unknown, 1 intact, 2 broken.
+    verified: AtomicU64,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AuditHealth {
+    /// Entries written since the start.
+    pub written: u64,
+    /// Entries that wait to be stored.
+    pub pending: u64,
+    /// Age of the oldest of those.
+    pub lag: Duration,
+    /// Groups that could not be stored since the start.
+    pub failures: u64,
+    /// When the last checkpoint was made, since the start.
+    pub checkpointed: Option<UnixMillis>,
+    /// What the last verification of the whole log found.
+    pub intact: Option<bool>,
 }
 
 impl Audit {
     /// A log in memory, for tests. Nothing is folded together.
     #[must_use]
     pub fn memory() -> Self {
-        Self { inner: Arc::new(Inner { kept: Mutex::default() }) }
+        Self { inner: Arc::new(Inner::Memory(Mutex::default())) }
     }
 
     /// What a log in memory was given, in order.
     #[must_use]
     pub fn kept(&self) -> Vec<AuditEntry> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        match &*self.inner {
+            Inner::Memory(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Inner::Kept { .. } => Vec::new(),
+        }
     }
 
-    /// Records `entry`; durable when it returns, with its position in the log.
+    /// Records `entry`; durable when it returns, with its position in the log; 0 if it was counted together with
+    /// others of a flood, and will be written down with them within the minute.
     ///
     /// # Errors
-    /// If it could not be made durable; it is in the log then all the same, or not.
-    #[expect(clippy::unused_async, reason = "waits for the disk outside of tests")]
+    /// If it could not be made durable.
     pub async fn write(&self, entry: Entry) -> Result<u64, AuditError> {
+        let (queue, shared) = match &*self.inner {
+            Inner::Memory(kept) => return Ok(keep(kept, entry)),
+            Inner::Kept { queue, shared } => (queue, shared),
+        };
+        let time = now();
+        let Some(entry) = shared.admit(entry, time) else { return Ok(0) };
         mirror::mirror(&entry);
-        Ok(self.keep(entry))
+        let (done, stored) = oneshot::channel();
+        shared.figures.pending.fetch_add(1, Ordering::Relaxed);
+        if queue.send(Job::Entry { entry, time, done: Some(done) }).await.is_err() {
+            shared.figures.pending.fetch_sub(1, Ordering::Relaxed);
+            return Err(AuditError::Closed);
+        }
+        stored.await.map_err(|_| AuditError::Closed)?
     }
 
-    /// Records `entry` soon, without waiting for anything. Entries of a flood are counted together.
+    /// Records `entry` soon, without waiting for anything. Entries of a flood are counted together, and so are
+    /// those for which there is no room.
     pub fn note(&self, entry: Entry) {
+        let (queue, shared) = match &*self.inner {
+            Inner::Memory(kept) => {
+                keep(kept, entry);
+                return;
+            }
+            Inner::Kept { queue, shared } => (queue, shared),
+        };
+        let time = now();
+        let Some(entry) = shared.admit(entry, time) else { return };
         mirror::mirror(&entry);
-        self.keep(entry);
+        let action = entry.action;
+        shared.figures.pending.fetch_add(1, Ordering::Relaxed);
+        if queue.try_send(Job::Entry { entry, time, done: None }).is_err() {
+            shared.figures.pending.fetch_sub(1, Ordering::Relaxed);
+            shared.fold().lose(action);
+        }
     }
 
     /// Counts a finished request of the data path towards the summary of its actor's minute.
     pub fn inference(&self, done: &Inference<'_>) {
-        let _ = done;
+        if let Inner::Kept { shared, .. } = &*self.inner {
+            shared.fold().infer(done);
+        }
     }
 
-    fn keep(&self, entry: Entry) -> u64 {
-        let mut kept = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let seq = kept.len() as u64 + 1;
-        kept.push(entry.placed(seq, now()));
-        seq
+    /// Makes a checkpoint of everything recorded so far; the last one if nothing is new.
+    ///
+    /// # Errors
+    /// If it cannot be stored.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, AuditError> {
+        let (done, made) = oneshot::channel();
+        self.queue()?.send(Job::Checkpoint(done)).await.map_err(|_| AuditError::Closed)?;
+        if let Some(checkpoint) = made.await.map_err(|_| AuditError::Closed)?? {
+            return Ok(checkpoint);
+        }
+        let last = self.shared()?.log.checkpoints().await?.pop();
+        let (seq, last) = last.ok_or_else(|| AuditError::Broken("it has no checkpoint".to_owned()))?;
+        last.map_err(|why| AuditError::Broken(format!("the checkpoint of entry {seq} cannot be read: {why}")))
     }
+
+    /// The public keys, the newest first.
+    ///
+    /// # Errors
+    /// [`AuditError::Closed`] of a log in memory.
+    pub fn keys(&self) -> Result<Vec<AuditKey>, AuditError> {
+        Ok(self.shared()?.signer.keys().to_vec())
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn health(&self) -> AuditHealth {
+        let Ok(shared) = self.shared() else { return AuditHealth::default() };
+        let figures = &shared.figures;
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let pending = load(&figures.pending);
+        let lag = if pending == 0 { 0 } else { now().saturating_sub(load(&figures.oldest)) };
+        AuditHealth {
+            written: load(&figures.written),
+            pending,
+            lag: Duration::from_millis(lag),
+            failures: load(&figures.failures),
+            checkpointed: Some(load(&figures.checkpointed)).filter(|at| *at > 0),
+            intact: match load(&figures.verified) {
+                1 => Some(true),
+                2 => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    /// Stores what is waiting and counted, makes a last checkpoint, and takes nothing more.
+    pub async fn close(&self) {
+        let Ok(queue) = self.queue() else { return };
+        let (done, closed) = oneshot::channel();
+        if queue.send(Job::Close(done)).await.is_ok() {
+            // If the task is gone, there is nothing left to wait for.
+            let _ = closed.await;
+        }
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>, AuditError> {
+        match &*self.inner {
+            Inner::Kept { shared, .. } => Ok(shared),
+            Inner::Memory(_) => Err(AuditError::Closed),
+        }
+    }
+
+    fn queue(&self) -> Result<&mpsc::Sender<Job>, AuditError> {
+        match &*self.inner {
+            Inner::Kept { queue, .. } => Ok(queue),
+            Inner::Memory(_) => Err(AuditError::Closed),
+        }
+    }
+}
+
+impl Shared {
+    fn fold(&self) -> std::sync::MutexGuard<'_, Fold> {
+        // Counters stay right even if a thread panicked while adding.
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, entry: Entry, time: UnixMillis) -> Option<Entry> {
+        match fold::burst(entry.action) {
+            Some(_) => self.fold().admit(entry, time),
+            None => Some(entry),
+        }
+    }
+}
+
+fn keep(kept: &Mutex<Vec<AuditEntry>>, entry: Entry) -> u64 {
+    mirror::mirror(&entry);
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let seq = kept.len() as u64 + 1;
+    kept.push(entry.placed(seq, now()));
+    seq
 }
 
 impl fmt::Debug for Audit {
@@ -82,6 +312,6 @@ impl fmt::Debug for Audit {
 }
 
 /// Milliseconds since the epoch.
-fn now() -> u64 {
+fn now() -> UnixMillis {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -55,6 +55,8 @@ table! {
         store: StoreOptions = StoreOptions::default();
         /// `[secrets]`
         secrets: Secrets = Secrets::default();
+        /// `[audit]`
+        audit: Audit = Audit::default();
     }
 }
 
@@ -290,5 +292,20 @@ table! {
         /// The master key file, generated if absent; empty is `master.key` in the data directory. A key beside the
         /// store protects copies of the store, no more.
         master_key: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+    }
+}
+
+table! {
+    /// The audit log: who did what.
+    Audit, AUDIT_DOC, AUDIT_KEYS of Config.audit {
+        /// The log is signed after so many entries.
+        checkpoint_entries: u64 = 1000, Count(1, 1_000_000), Restart;
+        /// And after this time, if there is something new.
+        checkpoint_interval: Duration = minutes(5), Time::from(seconds(1), hours(24)), Restart;
+        /// Signed checkpoints are appended to this file as well, beside the journal. Empty: to none. Best on another
+        /// machine or a medium that can only be appended to; see `aivonx audit verify --anchor`.
+        checkpoint_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// Entries older than this are removed; "0" keeps them for ever.
+        retention: Duration = hours(24 * 365), Time::from(hours(1), hours(24 * 3650)).or_none(), Restart;
     }
 }

@@ -56,7 +56,7 @@ use tokio::{sync::broadcast, task::JoinHandle};
 
 use crate::config::StoreOptions;
 
-pub use audit::AuditLog;
+pub use audit::{AuditHead, AuditLog};
 pub use change::{Change, Noun};
 pub use codec::CodecError;
 pub use contents::Contents;
@@ -74,7 +74,7 @@ pub(crate) use rewrap::Rewrap;
 pub use rewrap::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
 pub use session::SessionRecord;
-pub use settings::Settings;
+pub use settings::{Restoration, Settings};
 pub use user::{StoredReset, StoredTotp, UserRecord};
 
 use change::Feed;

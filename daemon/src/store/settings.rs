@@ -1,7 +1,7 @@
 //! Settings that are not records of a noun: the strategy, the daemon's id.
 
-use aivonx_protocol::{organization::LimitProfile, strategy::Strategy};
-use serde::Serialize;
+use aivonx_protocol::{UnixMillis, organization::LimitProfile, strategy::Strategy};
+use serde::{Deserialize, Serialize};
 
 use super::{Change, Noun, Store, StoreError, tree::Tree};
 
@@ -9,6 +9,22 @@ pub(super) const DAEMON_ID: &[u8] = b"daemon_id";
 const STRATEGY: &[u8] = b"strategy";
 const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const SETUP_USED: &[u8] = b"setup_used";
+pub(super) const RESTORATION: &[u8] = b"restoration";
+
+/// What `recover` did, until it is recorded in the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// When.
+    pub time: UnixMillis,
+    /// File name of the snapshot.
+    pub snapshot: String,
+    /// When the snapshot had been taken.
+    pub snapshot_time: UnixMillis,
+    /// Acknowledged changes that it lacked, where that is known.
+    pub changes_behind: Option<u64>,
+    /// Records of ledgers taken over from the store that was set aside, or why none could be.
+    pub ledgers: Result<u64, String>,
+}
 
 /// Access to the settings.
 #[derive(Debug, Clone)]
@@ -80,6 +96,28 @@ impl Settings {
         value: T,
     ) -> Result<(), StoreError> {
         self.store.run(move |engine, _| engine.write(|batch| batch.put(Tree::Setting, name, &value))).await
+
+    /// What `recover` did and is not yet recorded.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn restoration(&self) -> Result<Option<Restoration>, StoreError> {
+        self.store.run(|engine, _| engine.get(Tree::Setting, RESTORATION)).await
+    }
+
+    /// Forgets that, once it is.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forget_restoration(&self) -> Result<(), StoreError> {
+        self.store
+            .run(|engine, _| {
+                engine.write(|batch| {
+                    batch.remove(Tree::Setting, RESTORATION);
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// The id this installation was given when its store was made. Not secret.

@@ -265,6 +265,13 @@ impl Chain {
         self.checkpoints += 1;
     }
 
+    /// Takes the checkpoint about the entry last taken, which cannot be read.
+    pub fn unreadable_checkpoint(&mut self, seq: u64, why: &str) {
+        if self.found.is_none() {
+            self.find(seq, seq, Problem::Checkpoint, why);
+        }
+    }
+
     /// Ends the walk. `last` is the last entry that is known to have been written.
     pub fn end(&mut self, last: u64) {
         let next = self.next.unwrap_or(1);

@@ -6,6 +6,8 @@
 mod index;
 mod query;
 #[cfg(test)]
+mod tamper;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -187,12 +189,12 @@ impl AuditLog {
             .await
     }
 
-    /// The last entry written before `time`; 0 if there is none.
+    /// The first entry written in the minute of `time` or later, by what its clock said; None if there is none.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn last_before(&self, time: u64) -> Result<u64, StoreError> {
-        self.store.run(move |engine, _| Ok(span(engine, None, Some(time))?.map_or(0, |(_, last)| last))).await
+    pub async fn first_since(&self, time: u64) -> Result<Option<u64>, StoreError> {
+        self.store.run(move |engine, _| Ok(span(engine, Some(time), None)?.map(|(first, _)| first))).await
     }
 
     /// Forgets up to `most` of the entries up to `through`, the oldest first. Returns how many those were; 0 means

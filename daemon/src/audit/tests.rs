@@ -1,0 +1,462 @@
+use std::{path::Path, sync::Arc};
+
+use aivonx_protocol::{
+    Event,
+    audit::{
+        Action, AnchorProblem, AuditFilter, AuditVerdict, ExportFormat, ExportSignature, Outcome, Problem,
+    },
+};
+use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::{
+    secrets::{MasterKey, Vault},
+    store::{Reach, Store},
+};
+
+fn options() -> Options {
+    Options {
+        checkpoint_entries: 10,
+        checkpoint_interval: Duration::from_secs(3600),
+        checkpoint_file: None,
+        retention: Duration::ZERO,
+        fold: Duration::from_secs(3600),
+    }
+}
+
+struct Fixture {
+    store: Store,
+    audit: Audit,
+}
+
+async fn open_with(dir: &Path, options: Options) -> Fixture {
+    let store = Store::open(dir, &config::StoreOptions::default()).await.unwrap();
+    let master = MasterKey::load_or_generate(&dir.join("master.key")).unwrap();
+    let vault = Vault::open(master, &store).await.unwrap();
+    let audit = Audit::open(&store, &vault, options).await.unwrap();
+    Fixture { store, audit }
+}
+
+async fn open(dir: &Path) -> Fixture {
+    open_with(dir, options()).await
+}
+
+impl Fixture {
+    async fn close(self) {
+        self.audit.close().await;
+        self.store.close().await.unwrap();
+    }
+
+    async fn fill(&self, n: usize) {
+        for at in 0..n {
+            self.audit.write(created(at)).await.unwrap();
+        }
+    }
+
+    async fn verify(&self) -> AuditVerdict {
+        self.audit.verify(&[]).await.unwrap()
+    }
+}
+
+fn created(n: usize) -> Entry {
+    let who = Who::control(Some("u-1".into()), "root", 0, 0, Some(7));
+    Entry::new(Action::Create).actor(who).object("node", Some(&format!("n{n}")), None).via("node.add")
+}
+
+#[tokio::test]
+async fn a_log_goes_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(25).await;
+    f.close().await;
+    let f = open(dir.path()).await;
+    f.fill(3).await;
+    let verdict = f.verify().await;
+    assert!(verdict.intact, "{verdict:?}");
+    // The start of the chain, and the entries.
+    assert_eq!((verdict.first, verdict.last, verdict.entries), (1, 29, 29));
+    // After 10 and 20 entries and at the end.
+    assert_eq!((verdict.checkpoints, verdict.signed_through), (3, 26));
+    assert_eq!(verdict.restarts, []);
+    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 100, true).await.unwrap();
+    assert_eq!(page.entries[0].action, Action::ChainStart);
+    assert_eq!(page.entries[28].object.as_ref().unwrap().id.as_deref(), Some("n2"));
+    f.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_share_one_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    let writing = (0..40).map(|n| {
+        let audit = f.audit.clone();
+        tokio::spawn(async move {
+            audit.note(created(1000 + n));
+            audit.write(created(n)).await.unwrap()
+        })
+    });
+    let mut seqs = Vec::new();
+    for task in writing.collect::<Vec<_>>() {
+        seqs.push(task.await.unwrap());
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), 40);
+    f.audit.checkpoint().await.unwrap();
+    let verdict = f.verify().await;
+    assert!(verdict.intact, "{verdict:?}");
+    assert_eq!((verdict.entries, verdict.signed_through), (81, 81));
+    let health = f.audit.health();
+    assert_eq!((health.pending, health.written, health.failures), (0, 81, 0));
+    assert_eq!(health.intact, Some(true));
+    f.close().await;
+}
+
+/// Does something to the stored entries and says what the verification of the restarted log finds.
+async fn tampered(what: impl FnOnce(&Store) -> futures_util::future::BoxFuture<'_, ()>) -> AuditVerdict {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(25).await;
+    what(&f.store).await;
+    let verdict = f.verify().await;
+    f.close().await;
+    verdict
+}
+
+fn found(verdict: &AuditVerdict) -> (Problem, u64, u64) {
+    assert!(!verdict.intact);
+    let found = verdict.found.as_ref().unwrap();
+    (found.problem, found.seq, found.through)
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_the_store_is_found_and_named() {
+    let flipped = tampered(|s| Box::pin(async { s.audit_log().tamper_flip(12).await }));
+    assert_eq!(found(&flipped.await), (Problem::Changed, 12, 12));
+    let edited =
+        tampered(|s| Box::pin(async { s.audit_log().tamper_edit(12, |e| e.actor.name = "x".into()).await }));
+    assert_eq!(found(&edited.await), (Problem::Changed, 12, 12));
+    let dropped = tampered(|s| Box::pin(async { s.audit_log().tamper_drop(12, 14).await }));
+    assert_eq!(found(&dropped.await), (Problem::Removed, 12, 14));
+    let swapped = tampered(|s| Box::pin(async { s.audit_log().tamper_swap(12, 17).await }));
+    assert_eq!(found(&swapped.await), (Problem::Reordered, 12, 12));
+    let cut = tampered(|s| Box::pin(async { s.audit_log().tamper_drop(24, 26).await }));
+    assert_eq!(found(&cut.await), (Problem::Cut, 24, 26));
+    let intact = tampered(|_| Box::pin(async {})).await;
+    assert!(intact.intact);
+}
+
+#[tokio::test]
+async fn a_log_cut_while_the_daemon_was_away_begins_anew_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(25).await;
+    let anchor = f.audit.checkpoint().await.unwrap();
+    f.store.audit_log().tamper_drop(20, 26).await;
+    f.close().await;
+    let f = open(dir.path()).await;
+    f.fill(2).await;
+    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    assert_eq!(found(&verdict), (Problem::Removed, 20, 26));
+    assert_eq!(verdict.anchors_wrong.len(), 1);
+    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 3, false).await.unwrap();
+    assert_eq!(page.entries[2].action, Action::ChainStart);
+    assert_eq!((page.entries[2].seq, &*page.entries[2].details["reason"]), (27, "lost"));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn anchors_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(5).await;
+    let right = f.audit.checkpoint().await.unwrap();
+    assert_eq!(f.audit.checkpoint().await.unwrap(), right, "nothing is new");
+    assert!(f.audit.verify(std::slice::from_ref(&right)).await.unwrap().intact);
+    let wrong = |change: fn(&mut Checkpoint)| {
+        let mut checkpoint = right.clone();
+        change(&mut checkpoint);
+        let signed = f.audit.shared().unwrap().signer.resign(checkpoint);
+        let audit = f.audit.clone();
+        async move { audit.verify(&[signed]).await.unwrap().anchors_wrong[0].why }
+    };
+    assert_eq!(wrong(|c| c.seq = 99).await, AnchorProblem::Cut);
+    assert_eq!(wrong(|c| c.hash.0[0] ^= 1).await, AnchorProblem::Differs);
+    assert_eq!(wrong(|c| c.daemon = "other".into()).await, AnchorProblem::OtherDaemon);
+    let other_chain = |c: &mut Checkpoint| {
+        c.chain = "other".into();
+        c.hash.0[0] ^= 1;
+    };
+    assert_eq!(wrong(other_chain).await, AnchorProblem::OtherChain);
+    let mut forged = right.clone();
+    forged.time += 1;
+    let verdict = f.audit.verify(&[forged, right.clone()]).await.unwrap();
+    assert_eq!((verdict.anchors_agreed, verdict.anchors_wrong[0].why), (1, AnchorProblem::BadSignature));
+    assert!(!verdict.intact);
+    f.close().await;
+}
+
+#[tokio::test]
+async fn checkpoints_are_appended_to_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("anchors.log");
+    let f = open_with(dir.path(), Options { checkpoint_file: Some(path.clone()), ..options() }).await;
+    f.fill(25).await;
+    f.close().await;
+    let lines = std::fs::read_to_string(path).unwrap();
+    let anchors: Vec<Checkpoint> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(anchors.iter().map(|c| c.seq).collect::<Vec<_>>(), [10, 20, 26]);
+    let f = open(dir.path()).await;
+    let verdict = f.audit.verify(&anchors).await.unwrap();
+    assert_eq!((verdict.intact, verdict.anchors_agreed), (true, 3));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn a_flood_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open_with(dir.path(), Options { fold: Duration::from_millis(50), ..options() }).await;
+    for n in 0..500u64 {
+        let who = Who::control(None, "mallory", 1000, 1000, Some(n as i32));
+        f.audit.note(Entry::new(Action::CrossOrgDenied).actor(who).outcome(Outcome::Denied));
+        f.audit.inference(&Inference {
+            user: Some("u"),
+            key: None,
+            name: "alice",
+            organization: Some("o"),
+            model: Some("m"),
+            status: 200,
+            prompt_tokens: 3,
+            output_tokens: 2,
+        });
+    }
+    f.audit.close().await;
+    let all = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;
+    let count = |action: Action, name: &str| -> (usize, u64) {
+        let of = all.iter().filter(|e| e.action == action);
+        let sum = of.clone().filter_map(|e| e.details.get(name)?.parse::<u64>().ok()).sum();
+        (of.count(), sum)
+    };
+    let (entries, folded) = count(Action::CrossOrgDenied, "count");
+    let single =
+        all.iter().filter(|e| e.action == Action::CrossOrgDenied && !e.details.contains_key("count"));
+    assert_eq!(folded + single.count() as u64, 500);
+    assert!(entries < 50, "{entries}");
+    let (entries, tokens) = count(Action::InferenceSummary, "prompt_tokens");
+    assert_eq!(tokens, 1500);
+    assert!(entries < 20, "{entries}");
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn followers_see_every_entry_of_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    let of = |organization: &str, n: usize| created(n).organization(Some(organization));
+    f.audit.write(of("acme", 0)).await.unwrap();
+    let acme = Reach::Organization("acme".into());
+    let mut follow = f.audit.follow(acme, AuditFilter::default(), 10).await.unwrap();
+    for n in 1..600 {
+        f.audit.note(of("acme", n));
+        f.audit.note(of("zeta", n));
+    }
+    for n in 0..600 {
+        let entry = follow.next().await.unwrap().unwrap();
+        assert_eq!(entry.organization.as_ref().unwrap().id, "acme");
+        assert_eq!(entry.object.unwrap().id.unwrap(), format!("n{n}"));
+    }
+    let foreign = f.audit.list(
+        &Reach::All,
+        AuditFilter { organization: Some("zeta".into()), ..AuditFilter::default() },
+        None,
+        1,
+        true,
+    );
+    let foreign = foreign.await.unwrap().entries[0].seq;
+    assert_eq!(f.audit.show(&Reach::Organization("acme".into()), foreign).await.unwrap(), None);
+    assert!(f.audit.show(&Reach::All, foreign).await.unwrap().is_some());
+    f.close().await;
+}
+
+async fn exported(
+    audit: &Audit,
+    reach: Reach,
+    filter: AuditFilter,
+    format: ExportFormat,
+) -> (Vec<u8>, ExportSignature) {
+    let mut steps = std::pin::pin!(audit.export(reach, filter, format).unwrap());
+    let mut bytes = Vec::new();
+    while let Some(step) = steps.next().await {
+        match step.unwrap() {
+            Event::AuditBytes(more) => bytes.extend(more),
+            Event::AuditSigned(signature) => {
+                assert!(steps.next().await.is_none());
+                return (bytes, *signature);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no signature");
+}
+
+#[tokio::test]
+async fn exports_are_signed_and_hold_what_is_within_reach() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    for n in 0..1300 {
+        let entry =
+            created(n).organization(n.is_multiple_of(2).then_some("acme")).detail("text", "=cmd()\u{202e}");
+        f.audit.note(entry);
+    }
+    f.audit.checkpoint().await.unwrap();
+    let all = AuditFilter::default();
+    let (bytes, signature) = exported(&f.audit, Reach::All, all.clone(), ExportFormat::Jsonl).await;
+    assert!(signature.is_signed());
+    assert_eq!(signature.sha256.0[..], Sha256::digest(&bytes)[..]);
+    assert_eq!(signature.bytes, bytes.len() as u64);
+    assert_eq!(
+        (signature.entries, signature.first, signature.last, signature.complete),
+        (1301, 1, 1301, true)
+    );
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(!text.contains('\u{202e}'));
+    let mut chain = aivonx_protocol::audit::Chain::from_start(f.store.settings().daemon_id(), 1);
+    for line in text.lines() {
+        let entry: AuditEntry = serde_json::from_str(line).unwrap();
+        chain.entry(entry.seq, Ok(&entry));
+    }
+    chain.end(1301);
+    assert_eq!(chain.found(), None);
+
+    let acme = Reach::Organization("acme".into());
+    let (bytes, signature) = exported(&f.audit, acme, all, ExportFormat::Csv).await;
+    assert_eq!((signature.entries, signature.complete), (650, false));
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.lines().count(), 651);
+    assert!(text.lines().skip(1).all(|line| line.contains(",acme,") && !line.contains('\u{202e}')));
+    let none = AuditFilter { actor: Some("nobody".into()), ..AuditFilter::default() };
+    let (bytes, signature) = exported(&f.audit, Reach::All, none, ExportFormat::Jsonl).await;
+    assert_eq!((bytes.len(), signature.entries, &*signature.filter), (0, 0, "actor=nobody"));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn what_is_removed_by_age_leaves_a_chain_that_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut old = options();
+    old.retention = Duration::from_secs(3600);
+    let f = open_with(dir.path(), old.clone()).await;
+    f.fill(35).await;
+    let anchor = f.audit.checkpoint().await.unwrap();
+    assert_eq!(f.audit.retain().await.unwrap(), 0, "nothing is old");
+    f.close().await;
+    // An hour later.
+    let f = open_with(dir.path(), Options { retention: Duration::from_millis(1), ..old.clone() }).await;
+    let mut wait = f.audit.follow(Reach::All, AuditFilter::default(), 0).await.unwrap();
+    f.fill(1).await;
+    wait.next().await.unwrap().unwrap();
+    f.store.audit_log().tamper_age(3_600_000).await;
+    let removed = f.audit.retain().await.unwrap();
+    assert_eq!(removed, 36);
+    assert_eq!(f.audit.retain().await.unwrap(), 0);
+    f.audit.checkpoint().await.unwrap();
+    f.close().await;
+    let f = open_with(dir.path(), old).await;
+    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    assert!(verdict.intact, "{verdict:?}");
+    assert_eq!((verdict.first, verdict.anchors_agreed), (37, 1));
+    assert!(verdict.retained_from.is_some());
+    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap();
+    assert_eq!(page.entries[0].seq, 37);
+    assert!(page.entries.iter().any(|e| e.action == Action::AuditRetention && e.details["through"] == "36"));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_removed_from_a_broken_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open_with(dir.path(), Options { retention: Duration::from_millis(1), ..options() }).await;
+    f.fill(35).await;
+    f.store.audit_log().tamper_age(3_600_000).await;
+    f.store.audit_log().tamper_drop(5, 5).await;
+    assert!(matches!(f.audit.retain().await, Err(AuditError::Broken(_))));
+    assert_eq!(found(&f.verify().await), (Problem::Removed, 5, 5));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn nothing_secret_is_on_the_disk_in_clear() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    let entry = created(1)
+        .detail("password", "marked-s3cret")
+        .detail("note", "Authorization: Bearer marked-s3cret")
+        .object("node", None, Some("http://u:marked-s3cret@h/"));
+    f.audit.write(entry).await.unwrap();
+    let seed = hex::encode(f.audit.shared().unwrap().signer.seed());
+    f.close().await;
+    let mut files = vec![dir.path().to_owned()];
+    let mut seen = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        seen += bytes.len();
+        for secret in ["marked-s3cret", &seed] {
+            assert!(
+                !bytes.windows(secret.len()).any(|w| w == secret.as_bytes()),
+                "{secret} in {}",
+                path.display()
+            );
+        }
+        assert!(!bytes.windows(32).any(|w| hex::encode(w) == seed), "{}", path.display());
+    }
+    assert!(seen > 1000);
+}
+
+#[tokio::test]
+async fn a_closed_log_takes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.audit.note(created(1));
+    f.audit.close().await;
+    assert!(matches!(f.audit.write(created(2)).await, Err(AuditError::Closed)));
+    f.audit.note(created(3));
+    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 10, false).await.unwrap();
+    assert_eq!(page.entries.len(), 2, "what was noted before is there");
+    f.store.close().await.unwrap();
+}
+
+/// A bounded queue: what finds no room is counted, and that is written down.
+#[tokio::test]
+async fn what_finds_no_room_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    // One thread: the writer gets no turn while these are given.
+    for n in 0..QUEUE + 300 {
+        f.audit.note(created(n));
+    }
+    f.audit.close().await;
+    let overflow = AuditFilter { actions: vec![Action::AuditOverflow], ..AuditFilter::default() };
+    let page = f.audit.list(&Reach::All, overflow, None, 10, false).await.unwrap();
+    assert_eq!(page.entries[0].details["n_create"], "300");
+    f.store.close().await.unwrap();
+}
+
+#[test]
+fn security_actions_are_in_the_table_of_events() {
+    let docs = include_str!("../telemetry/mod.rs");
+    for action in Action::ALL.iter().filter(|action| action.is_security()) {
+        assert!(docs.contains(&format!("`{action}`")), "{action}");
+    }
+}
+
+#[test]
+fn a_handle_is_cheap_and_shared() {
+    fn check<T: Clone + Send + Sync + 'static>() {}
+    check::<Audit>();
+    assert_eq!(size_of::<Audit>(), size_of::<Arc<()>>());
+}
