@@ -8,9 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use aivonx_protocol::audit::Action;
 use arc_swap::ArcSwap;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -19,7 +20,7 @@ use tokio::{
 
 use crate::{
     args::{Args, Command, Dev},
-    audit::Audit,
+    audit::{Audit, AuditError, Entry},
     commands,
     config::{self, AccessMode, Mistakes, TwoFactor},
     control::{self, AccessRule, Mode, Services},
@@ -32,6 +33,9 @@ use crate::{
     store::{Store, StoreError},
     telemetry::{self, Telemetry},
 };
+
+/// Longest wait at the end for the last requests to be counted.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Why the daemon did not start, or a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,8 @@ pub enum AppError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Bind(#[from] proxy::BindError),
     #[error(transparent)]
@@ -153,7 +159,9 @@ async fn live_and_die(
     let key_file = config.secrets.master_key.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
     let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
-    let identity = Identity::open(store.clone(), vault.clone(), Audit::memory(), hasher).await?;
+    let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
+    telemetry.observe(facts::inference(audit.clone()));
+    let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     rotation::follow(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
     identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
@@ -227,6 +235,7 @@ async fn live_and_die(
         );
     }
     tracing::info!(event = "start", listen = %listening.join(" "), "the gateway serves");
+    audit.write(Entry::new(Action::Start).detail("version", env!("CARGO_PKG_VERSION"))).await?;
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
     signals.serve_until_stop(&live, telemetry).await;
@@ -251,6 +260,10 @@ async fn live_and_die(
     let _ = close_control.send(true);
     let _ = control.await;
     watchdog.abort();
+    // What was served last is part of the last summaries.
+    telemetry.settle(SETTLE).await;
+    audit.note(Entry::new(Action::Stop));
+    audit.close().await;
     store.close().await?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;

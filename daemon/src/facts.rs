@@ -11,17 +11,20 @@ use std::{
 
 use aivonx_protocol::{
     daemon::Status,
+    key::KeyScope,
     node::{AdminState, Pool},
 };
 
 use crate::{
+    api::route::{self, Need},
+    audit::Audit,
     config::{self, AccessMode},
     control::Mode,
     fleet::Snapshot,
     identity::Counters,
     proxy::{Phase, Shared},
     store::Store,
-    telemetry::{Gauges, Metrics, NodeGauge, Refusals, process},
+    telemetry::{AccessRecord, Gauges, Metrics, NodeGauge, Outcome, Refusals, process},
 };
 
 /// Renders the metrics with the gauges of this moment.
@@ -48,6 +51,7 @@ pub(crate) fn metrics(
             store_errors: health.errors,
             store_flush: health.flush_took,
             refusals: refusals(&shared.identity.counters),
+            audit: shared.identity.audit.health(),
         })
     })
 }
@@ -60,6 +64,17 @@ fn refusals(counters: &Counters) -> Refusals {
         denials: load(&counters.denials),
         cross_organization: load(&counters.cross_organization),
     }
+}
+
+/// Counts finished inference for the audit log.
+pub(crate) fn inference(audit: Audit) -> impl Fn(&[AccessRecord]) + Send + Sync {
+    let infers = |record: &&AccessRecord| {
+        // What was refused before anyone was known is a denial.
+        (record.subject.is_some() || record.outcome != Outcome::Refused)
+            && route::find(record.route)
+                .is_some_and(|(route, _)| route.need() == Need::Scope(KeyScope::Infer))
+    };
+    move |records| audit.inference(records.iter().filter(infers))
 }
 
 /// Answers `status`.
@@ -101,19 +116,32 @@ pub(crate) fn status(
             active_requests: snapshot.nodes.iter().map(|n| n.live.active()).sum(),
             requests_total: shared.requests.load(Ordering::Relaxed),
             resident_bytes: process::resident_bytes(),
-            warnings: warnings(&snapshot, &config, shared.awaits_setup && !shared.identity.is_set_up()),
+            warnings: warnings(
+                &snapshot,
+                &config,
+                shared.awaits_setup && !shared.identity.is_set_up(),
+                shared.identity.audit.health().intact,
+            ),
         }
     })
 }
 
 /// `waits` is whether the data path waits for the first administrator.
-fn warnings(snapshot: &Snapshot, config: &config::Config, waits: bool) -> Vec<String> {
+fn warnings(
+    snapshot: &Snapshot,
+    config: &config::Config,
+    waits: bool,
+    audit_intact: Option<bool>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if waits {
         warnings.push(
             "there is no administrator yet, so nothing but /health is served: run 'sudo aivonx setup'"
                 .to_owned(),
         );
+    }
+    if audit_intact == Some(false) {
+        warnings.push("the audit log does not verify: see 'aivonx audit verify'".to_owned());
     }
     if snapshot.nodes.is_empty() {
         warnings.push("there is no node yet: add one with 'aivonx node add NAME URL'".to_owned());

@@ -4,7 +4,10 @@
 //! many there were. The number of actors is bounded too: what is beyond is counted by action alone, and that
 //! is written down as well.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use aivonx_protocol::{
     UnixMillis,
@@ -12,27 +15,7 @@ use aivonx_protocol::{
 };
 
 use super::{Entry, Who};
-
-/// A finished request of the data path.
-#[derive(Debug, Clone, Copy)]
-pub struct Inference<'a> {
-    /// Id of the user, if the request had one.
-    pub user: Option<&'a str>,
-    /// Id of the API key, if one was used.
-    pub key: Option<&'a str>,
-    /// Name of the user, else of the key; `anonymous` without either.
-    pub name: &'a str,
-    /// Id of the organization.
-    pub organization: Option<&'a str>,
-    /// Model as the catalogue names it.
-    pub model: Option<&'a str>,
-    /// Status of the answer.
-    pub status: u16,
-    /// Tokens of the prompt, as counted by the node.
-    pub prompt_tokens: u64,
-    /// Tokens of the output, as counted by the node.
-    pub output_tokens: u64,
-}
+use crate::telemetry::{AccessRecord, access::Subject};
 
 /// How many of an action an actor may have written down singly within a minute; None is all of them.
 pub(super) fn burst(action: Action) -> Option<u32> {
@@ -45,6 +28,8 @@ pub(super) fn burst(action: Action) -> Option<u32> {
 
 /// Most actors that are counted apart within a minute.
 const ACTORS_MAX: usize = 4096;
+/// Stands for those beyond. No subject lies there: it is not aligned.
+const OTHERS: usize = 1;
 /// Most models named in one summary.
 const MODELS_MAX: usize = 8;
 
@@ -67,9 +52,6 @@ struct Flood {
     last: Option<Entry>,
 }
 
-/// Whose inference it is: user, key, name, organization.
-type Inferrer = (Option<String>, Option<String>, String, Option<String>);
-
 #[derive(Debug, Default)]
 struct Inferred {
     requests: u64,
@@ -83,9 +65,52 @@ struct Inferred {
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     floods: HashMap<Flooder, Flood>,
-    inferred: HashMap<Inferrer, Inferred>,
+    /// By where the subject lies in memory, which is cheap; it is kept here, so nothing else can lie there. Two
+    /// that say the same are put together when the minute is over.
+    inferred: HashMap<usize, (Option<Arc<Subject>>, Inferred)>,
     /// By action, what was lost or is no longer told apart by actor.
     overflow: BTreeMap<Action, u64>,
+}
+
+impl Inferred {
+    fn count(&mut self, model: &str, n: u64) {
+        match self.models.get_mut(model) {
+            Some(count) => *count += n,
+            None => drop(self.models.insert(model.to_owned(), n)),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        other.models.iter().for_each(|(model, n)| self.count(model, *n));
+    }
+}
+
+/// The entry about what one actor had inferred; `unnamed` is who it was if nobody said.
+fn summary(unnamed: &str, subject: Option<&Subject>, counts: &Inferred, since: UnixMillis) -> Entry {
+    let user = subject.and_then(|s| s.user.as_ref());
+    let key = subject.and_then(|s| s.key.as_ref());
+    // A key without a user is its own subject.
+    let (id, name) = user.or(key).map_or((None, unnamed), |(id, name)| (Some(id.to_string()), &**name));
+    let models: Vec<String> = counts.models.iter().map(|(model, n)| format!("{model}={n}")).collect();
+    let mut entry = Entry::new(Action::InferenceSummary)
+        .actor(Who { id, name: name.to_owned(), source: AuditSource::default() })
+        .detail("requests", counts.requests)
+        .detail("failed", counts.failed)
+        .detail("prompt_tokens", counts.prompt_tokens)
+        .detail("output_tokens", counts.output_tokens)
+        .detail("models", models.join(" "))
+        .detail("since", since);
+    if let Some((id, slug)) = subject.and_then(|s| s.organization.as_ref()) {
+        entry = entry.organization_named(id, slug);
+    }
+    match key {
+        Some((id, name)) => entry.object("key", Some(id), Some(name)),
+        None => entry,
+    }
 }
 
 impl Fold {
@@ -124,21 +149,20 @@ impl Fold {
     }
 
     /// Counts a finished request.
-    pub(super) fn infer(&mut self, done: &Inference<'_>) {
-        let own = |text: Option<&str>| text.map(ToOwned::to_owned);
-        let mut key: Inferrer = (own(done.user), own(done.key), done.name.to_owned(), own(done.organization));
+    pub(super) fn infer(&mut self, done: &AccessRecord) {
+        let mut subject = done.subject.clone();
+        let mut key = subject.as_ref().map_or(0, |subject| Arc::as_ptr(subject) as usize);
         if self.inferred.len() >= ACTORS_MAX && !self.inferred.contains_key(&key) {
-            key = (None, None, "others".to_owned(), key.3.filter(|_| self.inferred.len() < 2 * ACTORS_MAX));
+            (key, subject) = (OTHERS, None);
         }
-        let counts = self.inferred.entry(key).or_default();
+        let (_, counts) = self.inferred.entry(key).or_insert_with(|| (subject, Inferred::default()));
         counts.requests += 1;
         counts.failed += u64::from(done.status >= 400 || done.status == 0);
-        counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens);
-        counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens);
-        if let Some(model) = done.model {
-            let named = counts.models.contains_key(model) || counts.models.len() < MODELS_MAX;
-            let model = if named { model } else { "others" };
-            *counts.models.entry(model.to_owned()).or_default() += 1;
+        counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens.unwrap_or(0));
+        counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens.unwrap_or(0));
+        if let Some(model) = &done.model {
+            let named = counts.models.contains_key(&**model) || counts.models.len() < MODELS_MAX;
+            counts.count(if named { model } else { "others" }, 1);
         }
     }
 
@@ -151,22 +175,17 @@ impl Fold {
                 entries.push(last.detail("count", flood.folded).detail("since", flood.first));
             }
         }
-        for ((user, key, name, organization), counts) in inferred {
-            let who = Who { id: user.or_else(|| key.clone()), name, source: AuditSource::default() };
-            let models: Vec<String> = counts.models.iter().map(|(model, n)| format!("{model}={n}")).collect();
-            let entry = Entry::new(Action::InferenceSummary)
-                .actor(who)
-                .organization(organization.as_deref())
-                .detail("requests", counts.requests)
-                .detail("failed", counts.failed)
-                .detail("prompt_tokens", counts.prompt_tokens)
-                .detail("output_tokens", counts.output_tokens)
-                .detail("models", models.join(" "))
-                .detail("since", since);
-            entries.push(match &key {
-                Some(key) => entry.object("key", Some(key), None),
-                None => entry,
-            });
+        let mut actors = HashMap::<(bool, Option<Arc<Subject>>), Inferred>::new();
+        for (key, (subject, counts)) in inferred {
+            actors.entry((key == OTHERS, subject)).or_default().add(counts);
+        }
+        for ((others, subject), counts) in actors {
+            entries.push(summary(
+                if others { "others" } else { "anonymous" },
+                subject.as_deref(),
+                &counts,
+                since,
+            ));
         }
         if !overflow.is_empty() {
             let entry = Entry::new(Action::AuditOverflow).detail("since", since);
@@ -214,31 +233,61 @@ mod tests {
         assert_eq!((&*entries[0].details["n_denied"], &*entries[0].details["n_create"]), ("500", "1"));
     }
 
+    fn done(user: Option<&str>, key: Option<&str>) -> AccessRecord {
+        let named = |text: &str| (format!("id-{text}").into(), text.into());
+        let client = [127, 0, 0, 1].into();
+        let mut record = AccessRecord::new(uuid::Uuid::nil(), client, http::Method::POST);
+        record.subject = (user.is_some() || key.is_some()).then(|| {
+            Arc::new(Subject {
+                organization: Some(named("acme")),
+                user: user.map(named),
+                key: key.map(named),
+            })
+        });
+        (record.status, record.prompt_tokens, record.output_tokens) = (200, Some(10), Some(5));
+        record
+    }
+
     #[test]
     fn inference_is_summed_per_actor() {
         let mut fold = Fold::default();
-        let done = Inference {
-            user: Some("u"),
-            key: Some("k"),
-            name: "alice",
-            organization: Some("o"),
-            model: Some("llama3:8b"),
-            status: 200,
-            prompt_tokens: 10,
-            output_tokens: 5,
-        };
         for n in 0..20 {
-            fold.infer(&Inference { status: if n == 0 { 500 } else { 200 }, ..done });
-            fold.infer(&Inference { model: Some(&format!("m{n:02}")), key: None, ..done });
+            let status = if n == 0 { 500 } else { 200 };
+            // A subject of its own each: they say the same.
+            fold.infer(&AccessRecord {
+                status,
+                model: Some("llama3:8b".into()),
+                ..done(Some("alice"), Some("ci"))
+            });
+            fold.infer(&AccessRecord { model: Some(format!("m{n:02}").into()), ..done(None, Some("bot")) });
+            fold.infer(&done(None, None));
         }
         let mut entries = fold.close(7);
-        entries.sort_by_key(|e| e.object.is_none());
-        let [with_key, without] = &entries[..] else { panic!("{entries:?}") };
-        assert_eq!(with_key.details["requests"], "20");
-        assert_eq!(with_key.details["failed"], "1");
-        assert_eq!(with_key.details["prompt_tokens"], "200");
-        assert_eq!(with_key.details["models"], "llama3:8b=20");
-        assert!(without.details["models"].contains("others=12"), "{}", without.details["models"]);
-        assert_eq!(without.who.id.as_deref(), Some("u"));
+        entries.sort_by(|a, b| a.who.name.cmp(&b.who.name));
+        let [alice, anonymous, bot] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!(alice.details["requests"], "20");
+        assert_eq!(alice.details["failed"], "1");
+        assert_eq!(alice.details["prompt_tokens"], "200");
+        assert_eq!(alice.details["models"], "llama3:8b=20");
+        assert_eq!(alice.object.as_ref().unwrap().id.as_deref(), Some("id-ci"));
+        assert_eq!(alice.organization.as_ref().unwrap().name.as_deref(), Some("acme"));
+        assert_eq!((anonymous.who.id.as_deref(), &*anonymous.who.name), (None, "anonymous"));
+        assert_eq!(bot.who.id.as_deref(), Some("id-bot"));
+        assert!(!bot.details["models"].is_empty());
+    }
+
+    #[test]
+    fn summaries_are_bounded() {
+        let mut fold = Fold::default();
+        let subjects: Vec<_> = (0..ACTORS_MAX + 7).map(|n| done(Some(&format!("u{n}")), None)).collect();
+        subjects.iter().for_each(|record| fold.infer(record));
+        for n in 0..50 {
+            fold.infer(&AccessRecord { model: Some(format!("m{n}").into()), ..subjects[0].clone() });
+        }
+        let entries = fold.close(0);
+        assert_eq!(entries.len(), ACTORS_MAX + 1);
+        let of = |name: &str| entries.iter().find(|e| e.who.name == name).unwrap();
+        assert_eq!(of("others").details["requests"], "7");
+        assert!(of("u0").details["models"].contains("others=42"), "{}", of("u0").details["models"]);
     }
 }

@@ -53,11 +53,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     config,
     store::{AuditHead, AuditLog},
+    telemetry::{AccessRecord, AuditGauges},
 };
 
 pub use entry::{Entry, Who};
 pub use error::AuditError;
-pub use fold::Inference;
 pub use read::Follow;
 
 use fold::Fold;
@@ -130,23 +130,6 @@ struct Figures {
     verified: AtomicU64,
 }
 
-/// Figures for metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct AuditHealth {
-    /// Entries written since the start.
-    pub written: u64,
-    /// Entries that wait to be stored.
-    pub pending: u64,
-    /// Age of the oldest of those.
-    pub lag: Duration,
-    /// Groups that could not be stored since the start.
-    pub failures: u64,
-    /// When the last checkpoint was made, since the start.
-    pub checkpointed: Option<UnixMillis>,
-    /// What the last verification of the whole log found.
-    pub intact: Option<bool>,
-}
-
 impl Audit {
     /// A log in memory, for tests. Nothing is folded together.
     #[must_use]
@@ -206,10 +189,11 @@ impl Audit {
         }
     }
 
-    /// Counts a finished request of the data path towards the summary of its actor's minute.
-    pub fn inference(&self, done: &Inference<'_>) {
+    /// Counts finished inference of the data path towards the summaries of its actors' minute.
+    pub fn inference<'r>(&self, done: impl Iterator<Item = &'r AccessRecord>) {
         if let Inner::Kept { shared, .. } = &*self.inner {
-            shared.fold().infer(done);
+            let mut fold = shared.fold();
+            done.for_each(|record| fold.infer(record));
         }
     }
 
@@ -238,13 +222,13 @@ impl Audit {
 
     /// Figures for metrics.
     #[must_use]
-    pub fn health(&self) -> AuditHealth {
-        let Ok(shared) = self.shared() else { return AuditHealth::default() };
+    pub fn health(&self) -> AuditGauges {
+        let Ok(shared) = self.shared() else { return AuditGauges::default() };
         let figures = &shared.figures;
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         let pending = load(&figures.pending);
         let lag = if pending == 0 { 0 } else { now().saturating_sub(load(&figures.oldest)) };
-        AuditHealth {
+        AuditGauges {
             written: load(&figures.written),
             pending,
             lag: Duration::from_millis(lag),

@@ -217,19 +217,12 @@ async fn checkpoints_are_appended_to_the_file() {
 async fn a_flood_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let f = open_with(dir.path(), Options { fold: Duration::from_millis(50), ..options() }).await;
+    let mut done = AccessRecord::new(uuid::Uuid::nil(), [127, 0, 0, 1].into(), http::Method::POST);
+    done.prompt_tokens = Some(3);
     for n in 0..500u64 {
         let who = Who::control(None, "mallory", 1000, 1000, Some(n as i32));
         f.audit.note(Entry::new(Action::CrossOrgDenied).actor(who).outcome(Outcome::Denied));
-        f.audit.inference(&Inference {
-            user: Some("u"),
-            key: None,
-            name: "alice",
-            organization: Some("o"),
-            model: Some("m"),
-            status: 200,
-            prompt_tokens: 3,
-            output_tokens: 2,
-        });
+        f.audit.inference([&done].into_iter());
     }
     f.audit.close().await;
     let all = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;

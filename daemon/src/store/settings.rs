@@ -96,6 +96,7 @@ impl Settings {
         value: T,
     ) -> Result<(), StoreError> {
         self.store.run(move |engine, _| engine.write(|batch| batch.put(Tree::Setting, name, &value))).await
+    }
 
     /// What `recover` did and is not yet recorded.
     ///

@@ -56,7 +56,7 @@ impl Outcome {
 }
 
 /// Who a request was from. Made once per key and user, shared by their records.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// Id and slug of the organization.
     pub organization: Option<(Arc<str>, Arc<str>)>,

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
+    access::AccessRecord,
     file::RotatingFile,
     format::Style,
     hub::Hub,
@@ -23,7 +24,7 @@ use super::{
     panic,
     pipe::{Pipe, Sink},
     process,
-    sink::{self, AccessQueue, AccessSink, Outlet},
+    sink::{self, AccessQueue, AccessSink, Observer, Outlet},
     stream::{Lines, Stderr},
     tap::Tap,
 };
@@ -63,6 +64,7 @@ pub struct Telemetry {
     access: AccessSink,
     metrics: Arc<Metrics>,
     queue: Mutex<Option<AccessQueue>>,
+    observer: Arc<OnceLock<Observer>>,
     stop: watch::Sender<bool>,
     drain: Mutex<Option<JoinHandle<()>>>,
 }
@@ -112,6 +114,7 @@ pub(crate) fn build(
         access,
         metrics,
         queue: Mutex::new(Some(queue)),
+        observer: Arc::default(),
         stop: watch::Sender::new(false),
         drain: Mutex::new(None),
     };
@@ -135,6 +138,20 @@ impl Telemetry {
     #[must_use]
     pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
+    }
+
+    /// Has `observer` see every request finished from now on, a batch at a time. The first one stays.
+    pub fn observe(&self, observer: impl Fn(&[AccessRecord]) + Send + Sync + 'static) {
+        // A second call could only come from a second start.
+        let _ = self.observer.set(Box::new(observer));
+    }
+
+    /// Waits until everything handed over so far has been counted, or `within` has passed.
+    pub async fn settle(&self, within: Duration) {
+        let until = tokio::time::Instant::now() + within;
+        while self.access.waiting() > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Where the log goes: `journald`, `stderr` or `file PATH`.
@@ -161,6 +178,7 @@ impl Telemetry {
             hub: self.hub(),
             pipe: self.pipe.clone(),
             metrics: self.metrics(),
+            observer: self.observer.clone(),
         };
         let task = sink::drain(self.access(), queue, outlet, self.stop.subscribe());
         *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(task));

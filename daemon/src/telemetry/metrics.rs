@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::node::{AdminState, Pool};
+use aivonx_protocol::{
+    UnixMillis,
+    node::{AdminState, Pool},
+};
 use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
@@ -44,6 +47,8 @@ pub struct Gauges {
     pub store_flush: Option<Duration>,
     /// What was refused since start.
     pub refusals: Refusals,
+    /// The audit log.
+    pub audit: AuditGauges,
 }
 
 /// What identity refused since start.
@@ -57,6 +62,23 @@ pub struct Refusals {
     pub denials: u64,
     /// Attempts to reach another organization's records.
     pub cross_organization: u64,
+}
+
+/// The audit log at the moment of a scrape.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AuditGauges {
+    /// Entries written since the start.
+    pub written: u64,
+    /// Entries that wait to be stored.
+    pub pending: u64,
+    /// Age of the oldest of those.
+    pub lag: Duration,
+    /// Groups that could not be stored since the start.
+    pub failures: u64,
+    /// When the last checkpoint was made, since the start.
+    pub checkpointed: Option<UnixMillis>,
+    /// What the last verification of the whole log found.
+    pub intact: Option<bool>,
 }
 
 /// One node at the moment of a scrape.

@@ -74,5 +74,5 @@ pub use filter::FilterError;
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};
 pub use level::LevelError;
-pub use metrics::{CONTENT_TYPE, Gauges, Metrics, NodeGauge, Refusals};
+pub use metrics::{AuditGauges, CONTENT_TYPE, Gauges, Metrics, NodeGauge, Refusals};
 pub use sink::AccessSink;

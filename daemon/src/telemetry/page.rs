@@ -17,7 +17,7 @@ use prometheus_client::{
 use super::{
     access::Outcome,
     histogram::Histogram,
-    metrics::{State, lock},
+    metrics::{self, State, lock},
     pipe::Losses,
     process,
     sink::AccessSink,
@@ -112,10 +112,8 @@ impl Page {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let (store_errors, store_flush, refusals) = {
-            let state = lock(&self.state);
-            (state.gauges.store_errors, state.gauges.store_flush, state.gauges.refusals)
-        };
+        let metrics::Gauges { store_errors, store_flush, refusals, audit, .. } =
+            lock(&self.state).gauges.clone();
         let help = "Logins refused for a wrong name, password or code";
         out.counter("aivonx_login_failures", help, refusals.login_failures)?;
         out.counter("aivonx_lockouts", "Locks after too many failed logins", refusals.lockouts)?;
@@ -127,6 +125,17 @@ impl Page {
         let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";
         out.gauge("aivonx_store_flush", help, Some(Unit::Seconds), flush)?;
+        out.counter("aivonx_audit_entries", "Entries of the audit log written", audit.written)?;
+        let help = "Groups of audit entries or checkpoints that could not be stored";
+        out.counter("aivonx_audit_failures", help, audit.failures)?;
+        out.gauge("aivonx_audit_pending", "Audit entries that wait to be stored", None, Some(audit.pending))?;
+        let help = "Age of the oldest audit entry that waits to be stored";
+        out.gauge("aivonx_audit_lag", help, Some(Unit::Seconds), Some(audit.lag.as_secs_f64()))?;
+        let signed = audit.checkpointed.map(|ms| ms as f64 / 1000.0);
+        let help = "When the audit log was last signed, since the epoch";
+        out.gauge("aivonx_audit_checkpoint_time", help, Some(Unit::Seconds), signed)?;
+        let help = "Whether the audit log verified when it was last verified as a whole";
+        out.gauge("aivonx_audit_intact", help, None, audit.intact.map(u32::from))?;
         let dropped = [
             ([("reason", "slow")], self.losses.queue.load(Ordering::Relaxed)),
             ([("reason", "failed")], self.losses.write.load(Ordering::Relaxed)),

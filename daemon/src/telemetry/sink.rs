@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -59,6 +59,12 @@ impl AccessSink {
             self.0.waiting.fetch_sub(n, Ordering::Relaxed);
             self.0.dropped.fetch_add(n as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Records handed over and not yet counted.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Records dropped since start.
@@ -130,20 +136,26 @@ fn tell(sink: &AccessSink, told: &mut u64) {
 }
 
 /// Where records go.
-#[derive(Clone)]
 pub(crate) struct Outlet {
     pub(crate) level: LevelHandle,
     pub(crate) hub: Hub,
     pub(crate) pipe: Pipe,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) observer: Arc<OnceLock<Observer>>,
 }
+
+/// Sees finished requests, a batch at a time, on the control plane. Must not block.
+pub type Observer = Box<dyn Fn(&[AccessRecord]) + Send + Sync>;
 
 impl Outlet {
     /// Counts and logs. Records do not take the way through tracing: eighteen fields would be written down
     /// one by one for every request, whether anyone reads them or not.
     fn take(&self, sink: &AccessSink, records: Vec<AccessRecord>) {
-        sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
         self.metrics.count(&records);
+        if let Some(observer) = self.observer.get() {
+            observer(&records);
+        }
+        sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
         let wanted = self.level.access();
         let time = record::now();
         let level = |request: &AccessRecord| match request.outcome {

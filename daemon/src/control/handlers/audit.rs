@@ -1,10 +1,107 @@
-//! Requests about failed logins.
+//! Requests about the audit log. Reading it is recorded in it.
 
-use aivonx_protocol::{Fault, FaultKind, audit::AuditRequest};
+use aivonx_protocol::{
+    Event, Fault, FaultKind, Reply,
+    audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint},
+};
+use futures_util::{StreamExt as _, stream};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::{
+    audit::{Audit, AuditError, Entry, Follow, Who},
+    control::{Answer, Services, access::Permitted},
+    identity::{Actor, Source},
+    store::Reach,
+};
 
-pub(super) async fn handle(_services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
-    let _ = permitted.into_request();
-    Answer::Reply(Err(Fault::new(FaultKind::Unsupported, "not served yet")))
+pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
+    let (audit, actor) = (&services.identity.audit, permitted.actor().clone());
+    let reach = super::reach(&actor);
+    Answer::Reply(match permitted.into_request() {
+        AuditRequest::List { filter, cursor, limit, oldest_first } => {
+            // One reading, however many pages.
+            if cursor.is_none() {
+                read(audit, &actor, "audit.list", &filter);
+            }
+            let page = audit.list(&reach, filter, cursor, limit, oldest_first).await;
+            page.map(Reply::AuditPage).map_err(Fault::from)
+        }
+        AuditRequest::Show { seq } => show(audit, &actor, &reach, seq).await,
+        AuditRequest::Follow { filter, lines } => {
+            read(audit, &actor, "audit.follow", &filter);
+            match audit.follow(reach, filter, lines).await {
+                Ok(follow) => return Answer::Stream(stream::unfold(follow, step).boxed()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        AuditRequest::Verify { anchors } => {
+            verify(audit, &actor, &anchors).await.map(|verdict| Reply::AuditVerdict(Box::new(verdict)))
+        }
+        AuditRequest::Export { filter, format } => {
+            let entry = entry(&actor, Action::Export, "audit.export")
+                .detail("format", format.as_str())
+                .detail("filter", filter.words());
+            match audit.export(reach, filter, format) {
+                // Recorded before the first byte leaves.
+                Ok(steps) => match audit.write(entry).await {
+                    Ok(_) => return Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
+                    Err(error) => Err(error.into()),
+                },
+                Err(error) => Err(error.into()),
+            }
+        }
+        AuditRequest::Keys => audit.keys().map(Reply::AuditKeys).map_err(Fault::from),
+        AuditRequest::Checkpoint => match audit.checkpoint().await {
+            Ok(checkpoint) => Ok(Reply::AuditCheckpoint(Box::new(checkpoint))),
+            Err(error) => Err(error.into()),
+        },
+    })
+}
+
+/// An entry about the log itself, which belongs to whom the reader belongs.
+fn entry(actor: &Actor, action: Action, via: &str) -> Entry {
+    let organization = actor.organization.as_deref();
+    Entry::new(action).actor(who(actor)).organization(organization).object("audit", None, None).via(via)
+}
+
+fn who(actor: &Actor) -> Who {
+    let (id, name) = (actor.user.clone(), actor.name.clone());
+    match &actor.source {
+        Source::Control { uid, gid, pid } => Who::control(id, name, *uid, *gid, *pid),
+        Source::Http { address, user_agent, .. } => Who::http(id, name, *address, user_agent.as_deref()),
+        Source::Daemon => Who { id, name, ..Who::daemon() },
+    }
+}
+
+fn read(audit: &Audit, actor: &Actor, via: &str, filter: &AuditFilter) {
+    audit.note(entry(actor, Action::AuditRead, via).detail("filter", filter.words()));
+}
+
+async fn show(audit: &Audit, actor: &Actor, reach: &Reach, seq: u64) -> Result<Reply, Fault> {
+    audit.note(entry(actor, Action::AuditRead, "audit.show").detail("seq", seq));
+    match audit.show(reach, seq).await? {
+        Some(entry) => Ok(Reply::AuditEntry(Box::new(entry))),
+        None => Err(Fault::new(FaultKind::NotFound, format!("there is no audit entry {seq}"))),
+    }
+}
+
+async fn verify(audit: &Audit, actor: &Actor, anchors: &[Checkpoint]) -> Result<AuditVerdict, Fault> {
+    if anchors.len() > ANCHORS_MAX {
+        let message =
+            format!("{} checkpoints are too many for one request: at most {ANCHORS_MAX}", anchors.len());
+        return Err(Fault::new(FaultKind::Invalid, message).field("anchor"));
+    }
+    let verdict = audit.verify(anchors).await?;
+    let mut record = entry(actor, Action::AuditVerify, "audit.verify")
+        .detail("intact", verdict.intact)
+        .detail("through", verdict.last);
+    if let Some(found) = &verdict.found {
+        record = record.detail("found", found);
+    }
+    audit.write(record).await?;
+    Ok(verdict)
+}
+
+async fn step(mut follow: Follow) -> Option<(Result<Event, Fault>, Follow)> {
+    let step = follow.next().await?;
+    Some((step.map(|entry| Event::Audit(Box::new(entry))).map_err(|e: AuditError| e.into()), follow))
 }

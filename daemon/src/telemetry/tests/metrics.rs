@@ -5,7 +5,7 @@ use aivonx_protocol::node::{AdminState, Pool};
 use super::{
     super::{
         access::{AccessRecord, Outcome},
-        metrics::{Gauges, Metrics, NodeGauge, Refusals},
+        metrics::{AuditGauges, Gauges, Metrics, NodeGauge, Refusals},
         pipe::Losses,
         sink,
     },
@@ -51,6 +51,14 @@ fn the_page_is_as_documented() {
         store_errors: 1,
         store_flush: Some(Duration::from_micros(150)),
         refusals: Refusals { login_failures: 6, lockouts: 1, denials: 7, cross_organization: 2 },
+        audit: AuditGauges {
+            written: 7,
+            pending: 1,
+            lag: Duration::from_millis(2),
+            failures: 0,
+            checkpointed: Some(1_700_000_000_000),
+            intact: Some(true),
+        },
     };
     let got = page(&metrics, &gauges);
     let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));

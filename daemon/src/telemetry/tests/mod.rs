@@ -61,7 +61,13 @@ impl Rig {
 
     fn outlet(&self, access: &AccessSink) -> Outlet {
         let metrics = Arc::new(Metrics::new(self.pipe.losses().clone(), access.clone()));
-        Outlet { level: self.level.clone(), hub: self.hub.clone(), pipe: self.pipe.clone(), metrics }
+        Outlet {
+            level: self.level.clone(),
+            hub: self.hub.clone(),
+            pipe: self.pipe.clone(),
+            metrics,
+            observer: Arc::default(),
+        }
     }
 
     /// What `log` wrote, lines without their time.
