@@ -10,6 +10,7 @@ pub mod prompt;
 pub mod render;
 #[cfg(test)]
 mod samples;
+pub mod secret_file;
 pub mod session;
 pub mod when;
 

@@ -1,22 +1,20 @@
 //! Records for the tests of tables: healthy, failing and hostile ones.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    account::Identity,
     config::Setting,
     daemon::Status,
     job::{Job, JobKind, JobState, JobTarget},
-    key::{Key, KeyScope},
-    lockout::Lockout,
     log::{Level, LogEvent},
     model::{Model, ModelOnNode},
     node::{AdminState, Node, NodeKind, Pool},
-    organization::{LimitProfile, NodeAccess, Organization, PrivacyMode},
-    session::{Session, SessionKind},
     strategy::Strategy,
-    user::{Role, User},
 };
+
+pub(crate) use self::identity::*;
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
 pub(crate) const NOW: u64 = 1_795_307_494_000;
@@ -243,196 +241,4 @@ pub(crate) fn events() -> Vec<LogEvent> {
         event(3, Level::Error, "store", HOSTILE, &[(HOSTILE, HOSTILE), ("empty", ""), ("quote", "a\"b")]),
         event(4, Level::Trace, "proxy", "x", &[]),
     ]
-}
-
-pub(crate) fn sessions() -> Vec<Session> {
-    let login = Session {
-        id: "0195f2a0-0000-7000-8000-0000000000a1".into(),
-        kind: SessionKind::Control,
-        user: "root".into(),
-        name: None,
-        role: Role::Superadmin,
-        organization: None,
-        peer_uid: Some(1000),
-        address: None,
-        created: NOW - 190_000,
-        last_used: NOW - 60_000,
-        expires: NOW + 43_010_000,
-    };
-    let token = Session {
-        id: "0195f2a0-0000-7000-8000-0000000000a2".into(),
-        kind: SessionKind::Token,
-        name: Some("backup".into()),
-        role: Role::Auditor,
-        peer_uid: None,
-        expires: NOW + 90 * 86_400_000,
-        ..login.clone()
-    };
-    let http = Session {
-        id: "0195f2a0-0000-7000-8000-0000000000a3".into(),
-        kind: SessionKind::Http,
-        user: "alice".into(),
-        role: Role::Member,
-        organization: Some("acme".into()),
-        address: Some(HOSTILE.into()),
-        ..login.clone()
-    };
-    vec![login, token, http]
-}
-
-pub(crate) fn identities() -> Vec<Identity> {
-    let root = Identity {
-        user: Some("root".into()),
-        role: Some(Role::Superadmin),
-        organization: None,
-        session: Some(sessions().remove(0)),
-        must_enrol: false,
-        must_change_password: false,
-        totp: true,
-        backup_codes: 9,
-        uid: 1000,
-        set_up: true,
-    };
-    let alice = Identity {
-        user: Some("alice".into()),
-        role: Some(Role::OrgAdmin),
-        organization: Some("acme".into()),
-        session: Some(sessions().remove(1)),
-        must_enrol: true,
-        must_change_password: true,
-        totp: false,
-        ..root.clone()
-    };
-    let own = Identity { user: None, session: None, totp: false, set_up: false, ..root.clone() };
-    let nobody = Identity { role: None, set_up: true, ..own.clone() };
-    vec![root, alice, own, nobody]
-}
-
-pub(crate) fn organizations() -> Vec<Organization> {
-    let acme = Organization {
-        id: "0195f2a0-0000-7000-8000-0000000000b1".into(),
-        slug: "acme".into(),
-        name: "Acme Corporation".into(),
-        enabled: true,
-        require_totp: true,
-        models: vec!["llama3*".into(), "qwen3:8b".into()],
-        nodes: NodeAccess::Labels(BTreeMap::from([("rack".into(), "b2".into())])),
-        cloud_models: false,
-        privacy: PrivacyMode::Redact,
-        limit_profile: LimitProfile::Standard,
-        users: 12,
-        keys: 3,
-        exclusive_nodes: 1,
-        created: NOW - 86_400_000,
-        revision: 4,
-    };
-    let hostile = Organization {
-        slug: "globex".into(),
-        name: HOSTILE.into(),
-        enabled: false,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::Exclusive,
-        cloud_models: true,
-        privacy: PrivacyMode::Off,
-        limit_profile: LimitProfile::Unlimited,
-        users: 0,
-        keys: 0,
-        exclusive_nodes: 0,
-        ..acme.clone()
-    };
-    vec![acme, hostile]
-}
-
-pub(crate) fn users() -> Vec<User> {
-    let root = User {
-        id: "0195f2a0-0000-7000-8000-0000000000c1".into(),
-        name: "root".into(),
-        display_name: None,
-        email: None,
-        role: Role::Superadmin,
-        organization: None,
-        enabled: true,
-        totp: true,
-        backup_codes: 10,
-        must_change_password: false,
-        last_login: Some(NOW - 190_000),
-        created: NOW - 86_400_000,
-        revision: 2,
-    };
-    let alice = User {
-        name: "alice".into(),
-        display_name: Some("Alice Example".into()),
-        email: Some("alice@example.com".into()),
-        role: Role::OrgAdmin,
-        organization: Some("acme".into()),
-        totp: false,
-        must_change_password: true,
-        last_login: None,
-        ..root.clone()
-    };
-    let hostile = User {
-        name: "mallory.with-a-long-name@department.example.org".into(),
-        display_name: Some(HOSTILE.into()),
-        email: Some(HOSTILE.into()),
-        role: Role::Member,
-        organization: Some("acme".into()),
-        enabled: false,
-        ..root.clone()
-    };
-    vec![root, alice, hostile]
-}
-
-pub(crate) fn keys() -> Vec<Key> {
-    let ci = Key {
-        id: "0195f2a0-0000-7000-8000-0000000000d1".into(),
-        name: "ci".into(),
-        organization: Some("acme".into()),
-        user: Some("alice".into()),
-        prefix: "aivx_1a2b3c4".into(),
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: Some(NOW + 90 * 86_400_000),
-        revoked: None,
-        grace_until: None,
-        old_pepper: false,
-        last_used: Some(NOW - 60_000),
-        created: NOW - 86_400_000,
-        revision: 1,
-    };
-    let rotating = Key {
-        name: "metrics-of-the-whole-fleet".into(),
-        organization: None,
-        user: None,
-        scopes: vec![KeyScope::ModelsRead, KeyScope::AdminRead],
-        models: vec!["llama3*".into()],
-        networks: vec!["192.0.2.0/24".into(), "2001:db8::/32".into()],
-        expires: None,
-        grace_until: Some(NOW + 3_600_000),
-        old_pepper: true,
-        last_used: None,
-        ..ci.clone()
-    };
-    let revoked = Key { name: "old".into(), revoked: Some(NOW - 1000), ..ci.clone() };
-    let expired = Key { name: "older".into(), expires: Some(NOW - 1000), ..ci.clone() };
-    vec![ci, rotating, revoked, expired]
-}
-
-pub(crate) fn lockouts() -> Vec<Lockout> {
-    let alice = Lockout {
-        user: "alice".into(),
-        address: "192.0.2.7".into(),
-        failures: 5,
-        last: NOW - 60_000,
-        locked_until: Some(NOW + 3_540_000),
-    };
-    let hostile = Lockout {
-        user: HOSTILE.into(),
-        address: "2001:db8:1:2::/64".into(),
-        failures: 1,
-        locked_until: None,
-        ..alice.clone()
-    };
-    vec![alice, hostile]
 }

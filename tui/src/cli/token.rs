@@ -1,6 +1,6 @@
 //! `aivonx token ...`: sessions for scripts.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     WireSecret,
@@ -10,7 +10,7 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Confirm, Context, user::sessions};
+use super::{Confirm, Context, key::created::Secret, user::sessions};
 use crate::{
     exit::Failure,
     input,
@@ -45,6 +45,8 @@ pub struct CreateArgs {
     /// How long it lasts
     #[arg(long = "lasts", value_name = "SPAN", default_value = "90d", value_parser = when::span_argument)]
     pub lasts_ms: Duration,
+    #[command(flatten)]
+    secret: Secret,
 }
 
 /// `token revoke`
@@ -79,8 +81,13 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
     match verb {
         TokenVerb::Create(args) => {
             let lasts = u64::try_from(args.lasts_ms.as_millis()).unwrap_or(u64::MAX);
+            let file = args.secret.file()?;
             let new = context.client().await?.token_create(&args.name, args.role, lasts).await?;
-            context.out.show(&Created::from(&new), |out| created(out, &new))
+            let kept = file.as_ref().map(|file| file.path().to_owned());
+            if let Some(file) = file {
+                file.write(&new.secret)?;
+            }
+            context.out.show(&Created::from(&new), |out| created(out, &new, kept.as_deref()))
         }
         TokenVerb::List => {
             let tokens = context.client().await?.token_list().await?;
@@ -101,11 +108,15 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
     }
 }
 
-fn created(out: &mut Out, new: &NewSession) -> Result<(), Failure> {
+fn created(out: &mut Out, new: &NewSession, kept: Option<&Path>) -> Result<(), Failure> {
     let until = text::time(new.session.expires, &out.zone);
     let name = safe(new.session.name.as_deref().unwrap_or_default());
     out.line(format_args!("Token {name} is good until {until}, as {}.", new.session.role))?;
+    if let Some(path) = kept {
+        let path = safe(&path.to_string_lossy());
+        return out.line(format_args!("It is in {path}; use it: export {}={path}", session::TOKEN_FILE));
+    }
     out.line("This is the only time it is shown:\n")?;
     out.line(format_args!("  export {}={}\n", session::TOKEN, new.secret.expose()))?;
-    out.line(format_args!("Or keep it in a file of mode 0600 and name that in {}.", session::TOKEN_FILE))
+    out.line(format_args!("Or have it in a file (--secret-file) and name that in {}.", session::TOKEN_FILE))
 }

@@ -268,6 +268,26 @@ fn a_made_secret_is_shown_once_and_ready_to_use() {
 }
 
 #[test]
+fn a_made_secret_can_go_to_a_file_instead() {
+    let home = Home::new();
+    let file = home.0.path().join("secret");
+    for (line, secret) in [("key create ci", "aivx_s"), ("key rotate ci", "aivx_s"), ("token create t", "s")]
+    {
+        let fake = Fake::samples();
+        let ran = fake.run(&format!("{line} --secret-file {}", file.display()));
+        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
+        assert!(!ran.out.contains("aivx_s") && ran.out.contains(file.to_str().unwrap()), "{}", ran.out);
+        assert_eq!(fs::read_to_string(&file).unwrap().trim_end(), secret);
+        let again = fake.run(&format!("{line} --secret-file {}", file.display()));
+        assert_eq!((again.code, again.out.as_str()), (Some(1), ""), "{again:?}");
+        fs::remove_file(&file).unwrap();
+        let refusing = Fake::start(|_| Does::Refuses(Fault::new(FaultKind::Invalid, "no")));
+        refusing.run(&format!("{line} --secret-file {}", file.display()));
+        assert!(!file.exists(), "{line}: nothing was made");
+    }
+}
+
+#[test]
 fn an_organization_with_contents_is_not_removed_by_accident() {
     let fake = Fake::samples();
     let ran = fake.run("org remove acme --yes");

@@ -1,15 +1,17 @@
 //! A key with its secret: shown once, ready to use.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use aivonx_protocol::{
     WireSecret,
     client::Client,
     key::{Key, NewSecretKey},
 };
+use clap::Args;
 use serde::Serialize;
 
-use crate::{exit::Failure, render::Out};
+use super::super::Context;
+use crate::{exit::Failure, render::text::safe, secret_file::SecretFile};
 
 /// Where a gateway listens unless told otherwise.
 const BASE: &str = "http://127.0.0.1:11435";
@@ -28,18 +30,55 @@ impl<'a> From<&'a NewSecretKey> for Created<'a> {
     }
 }
 
-pub(super) fn show(out: &mut Out, made: &NewSecretKey, base: &str) -> Result<(), Failure> {
-    let secret = made.secret.expose();
-    out.line("This is the only time its secret is shown:\n")?;
-    out.line(format_args!("  {secret}\n"))?;
-    out.line("Use it, for example:\n")?;
-    out.line(format_args!("  export AIVONX_KEY={secret}"))?;
-    out.line(format_args!("  curl {base}/api/tags -H \"Authorization: Bearer $AIVONX_KEY\"\n"))?;
-    out.line("For clients that cannot send a key: aivonx connect --key-file FILE")
+/// Where a new secret goes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Secret {
+    /// Write the secret to this new file, which only you can read, instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+}
+
+impl Secret {
+    /// The file, made.
+    ///
+    /// # Errors
+    /// See [`SecretFile::create`].
+    pub fn file(&self) -> Result<Option<SecretFile>, Failure> {
+        self.secret_file.as_ref().map(|path| SecretFile::create("--secret-file", path)).transpose()
+    }
+}
+
+/// Writes the secret to its file, if there is one; what to tell people about it.
+pub(super) async fn keep(
+    context: &Context,
+    client: &Client,
+    file: Option<SecretFile>,
+    made: &NewSecretKey,
+) -> Result<String, Failure> {
+    let told = match file {
+        Some(file) => {
+            let told = format!("Its secret is in {}.", safe(&file.path().to_string_lossy()));
+            file.write(&made.secret)?;
+            told
+        }
+        // Nobody reads it.
+        None if context.out.is_json() => String::new(),
+        None => told(made.secret.expose(), &base(client).await),
+    };
+    Ok(told)
+}
+
+fn told(secret: &str, base: &str) -> String {
+    format!(
+        "This is the only time its secret is shown:\n\n  {secret}\n\nUse it, for example:\n\n  \
+         export AIVONX_KEY={secret}\n  \
+         curl {base}/api/tags -H \"Authorization: Bearer $AIVONX_KEY\"\n\n\
+         For clients that cannot send a key: aivonx connect --key-file FILE"
+    )
 }
 
 /// Where the gateway can be reached from here, as well as its status tells.
-pub(super) async fn base(client: &Client) -> String {
+async fn base(client: &Client) -> String {
     let listen = client.status().await.map(|status| status.listen).unwrap_or_default();
     url(&listen)
 }

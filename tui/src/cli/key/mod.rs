@@ -12,7 +12,7 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 
 use self::{
-    created::Created,
+    created::{Created, Secret},
     table::{details, overview},
 };
 use super::{Confirm, Context};
@@ -90,6 +90,8 @@ pub struct CreateArgs {
     /// When it expires: 90d from now, or 2027-01-31; without, never
     #[arg(long, value_name = "WHEN", value_parser = when::until_argument)]
     pub expires: Option<UnixMillis>,
+    #[command(flatten)]
+    secret: Secret,
 }
 
 /// `key set`
@@ -134,6 +136,8 @@ pub struct RotateArgs {
     /// How long the old secret still works, at most 30d; 0s ends it at once
     #[arg(long = "grace", value_name = "SPAN", default_value = "24h", value_parser = when::span_argument)]
     pub grace_ms: Duration,
+    #[command(flatten)]
+    secret: Secret,
     #[command(flatten)]
     confirm: Confirm,
 }
@@ -200,12 +204,13 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
         networks: args.networks,
         expires: args.expires,
     };
+    let file = args.secret.file()?;
     let client = context.client().await?;
     let made = client.key_create(new).await?;
-    let base = if context.out.is_json() { String::new() } else { created::base(&client).await };
+    let shown = created::keep(context, &client, file, &made).await?;
     context.out.show(&Created::from(&made), |out| {
         out.line(format_args!("Made the key {}.", described(&made.key)))?;
-        created::show(out, &made, &base)
+        out.line(shown)
     })
 }
 
@@ -245,15 +250,16 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
         );
         input::confirm(false, &question)?;
     }
+    let file = args.secret.file()?;
     let made = client.key_rotate(organization, &key, grace).await?;
-    let base = if context.out.is_json() { String::new() } else { created::base(&client).await };
+    let shown = created::keep(context, &client, file, &made).await?;
     context.out.show(&Created::from(&made), |out| {
         let old = made.key.grace_until.map_or_else(
             || "the old one is refused now".to_owned(),
             |until| format!("the old one works until {}", text::time(until, &out.zone)),
         );
         out.line(format_args!("The key {} has a new secret; {old}.", described(&made.key)))?;
-        created::show(out, &made, &base)
+        out.line(shown)
     })
 }
 

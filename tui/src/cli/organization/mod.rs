@@ -14,7 +14,7 @@ use super::{Confirm, Context};
 use crate::{
     exit::Failure,
     input,
-    render::text::{self, plural, safe},
+    render::text::{plural, safe},
 };
 
 /// What can be done with organizations.
