@@ -50,7 +50,7 @@ impl Identity {
         };
         let family = refresh::begin(&self.store, &user, Some(address(source)), agent, now()).await?;
         self.settle().await;
-        Ok(self.tokens(&user, family, owed))
+        Ok(self.http_tokens(&user, family, owed))
     }
 
     /// Spends a refresh token. One that was spent before ends its family, and is recorded.
@@ -89,7 +89,7 @@ impl Identity {
             return Err(AccountError::Refresh);
         };
         let owed = self.owed(&user).await?;
-        Ok(self.tokens(&user, family, owed))
+        Ok(self.http_tokens(&user, family, owed))
     }
 
     /// Ends the session `actor` acts in; its access tokens are worth nothing from then on.
@@ -164,7 +164,7 @@ impl Identity {
         }
     }
 
-    fn tokens(&self, user: &UserRecord, family: Refreshed, owed: Owed) -> Tokens {
+    fn http_tokens(&self, user: &UserRecord, family: Refreshed, owed: Owed) -> Tokens {
         Tokens {
             access: self.sign(user, &family.session.id, owed, now()),
             refresh: family.token,
