@@ -26,7 +26,7 @@ use crate::{
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
-    identity::{Identity, IdentityError, password::Hasher, rotation},
+    identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
     lifecycle,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
@@ -82,6 +82,9 @@ impl AppError {
 
 /// Passwords hashed at once: logins must not take the cores from the streams.
 const HASHES_AT_ONCE: usize = 2;
+
+/// Time between looks for sessions and failed logins that are over.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
 /// Does what the arguments say.
 ///
@@ -163,8 +166,10 @@ async fn live_and_die(
     telemetry.observe(facts::inference(audit.clone()));
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     rotation::follow(&identity);
+    govern(&identity, &config);
+    set_up(&identity, &config).await;
+    keep_house(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
-    identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
@@ -270,15 +275,61 @@ async fn live_and_die(
     Ok(())
 }
 
+/// Has identity go by the configuration.
+fn govern(identity: &Identity, config: &config::Config) {
+    identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
+    identity.bound_sessions(config.control.session_lasts, config.control.session_idle);
+}
+
+/// Makes the first administrator from a file, where there is one. What goes wrong is no reason not to start:
+/// there is `aivonx setup`.
+async fn set_up(identity: &Identity, config: &config::Config) {
+    let Some(file) = unattended::file(config.access.setup_file.as_deref()) else { return };
+    match identity.set_up_from(&file).await {
+        Ok(Some(user)) => tracing::info!(
+            event = "setup",
+            user,
+            "the first administrator was made from {}; remove that file",
+            file.display()
+        ),
+        Ok(None) => {}
+        Err(error) => tracing::error!(event = "setup", %error, "there is still no administrator"),
+    }
+}
+
+/// Forgets now and then what has ended by time alone.
+fn keep_house(identity: &Arc<Identity>) {
+    let weak = Arc::downgrade(identity);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            let Some(identity) = weak.upgrade() else { return };
+            let now = identity::now();
+            let swept = match identity.lockouts().sweep(now).await {
+                Ok(()) => identity.sweep_sessions(now).await,
+                Err(error) => Err(error),
+            };
+            match swept {
+                Ok(()) => {}
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "sessions and failed logins that are over are not forgotten")
+                }
+            }
+        }
+    });
+}
+
 /// Puts a reloaded configuration into effect where that is safe.
 fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) {
     let (mut changes, shared, fleet) = (live.subscribe(), shared.clone(), fleet.clone());
+    let identity = shared.identity.clone();
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {
             let config = changes.borrow_and_update().clone();
             shared.settings.store(Arc::new(Settings::new(&config)));
             fleet.set_health(config.health.clone());
-            shared.identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
+            govern(&identity, &config);
         }
     });
 }

@@ -28,7 +28,7 @@ use aivonx_protocol::{
     user::{Role, UserRequest},
 };
 
-pub use self::rule::{AccessRule, Limit, Mode, Peer, Standing};
+pub use self::rule::{AccessRule, Mode, Peer, Standing};
 pub(crate) use self::rule::{Ask, check};
 use super::connection::Connection;
 use crate::identity::Actor;

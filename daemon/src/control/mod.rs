@@ -7,7 +7,6 @@ pub mod access;
 mod connection;
 mod flight;
 mod handlers;
-#[allow(dead_code, reason = "the services write it down once they hold the audit log")]
 mod record;
 mod session;
 pub mod socket;

@@ -5,9 +5,9 @@
 //! and where requests over HTTP come by too.
 
 use aivonx_protocol::{
-    Request,
+    Fault, FaultKind, Reply, Request,
     account::AccountRequest,
-    audit::{Action, AuditRequest},
+    audit::{Action, AuditRequest, Outcome},
     config::ConfigRequest,
     daemon::DaemonRequest,
     job::JobRequest,
@@ -24,6 +24,11 @@ use aivonx_protocol::{
 };
 use serde::Serialize;
 
+use crate::{
+    audit::Entry,
+    identity::{Actor, Snapshot, snapshot::Organization},
+};
+
 /// What is to be recorded of a request, whatever its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
@@ -34,11 +39,109 @@ pub(super) struct Record {
     /// Slug or id of the organization that the caller named.
     organization: Option<String>,
     details: Vec<(&'static str, String)>,
+    /// The object as it was before.
+    before: Option<Object>,
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Object {
+    id: String,
+    name: String,
+    /// Id of its organization.
+    organization: Option<String>,
+}
+
+/// How a request ended.
+pub(super) enum Ended<'a> {
+    /// Carried out, with this answer.
+    Ok(Option<&'a Reply>),
+    /// Refused or failed.
+    Fault(&'a Fault),
+    /// By a mistake in the daemon.
+    Broken,
+}
+
+impl<'a> Ended<'a> {
+    pub(super) fn of(result: Result<&'a Reply, &'a Fault>) -> Self {
+        match result {
+            Ok(reply) => Self::Ok(Some(reply)),
+            Err(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 impl Record {
     fn new(action: Action, kind: &'static str, object: &str) -> Self {
-        Self { action, kind, object: object.to_owned(), organization: None, details: Vec::new() }
+        let (object, details) = (object.to_owned(), Vec::new());
+        Self { action, kind, object, organization: None, details, before: None }
+    }
+
+    /// Remembers what the object is before the request changes or removes it.
+    pub(super) fn seen(mut self, hot: &Snapshot) -> Self {
+        self.before = match self.kind {
+            "user" => {
+                let user = hot.user(&self.object).or_else(|| hot.user_by_name(&self.object.to_lowercase()));
+                user.map(|user| Object {
+                    id: user.id.to_string(),
+                    name: user.name.to_string(),
+                    organization: user.organization.as_ref().map(|found| found.id.to_string()),
+                })
+            }
+            "organization" => organization_of(hot, &self.object).map(|found| Object {
+                id: found.id.to_string(),
+                name: found.slug.to_string(),
+                organization: Some(found.id.to_string()),
+            }),
+            _ => None,
+        };
+        self
+    }
+
+    /// The entry of what `actor` asked as `name`.
+    pub(super) fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
+        let outcome = match &ended {
+            Ended::Ok(_) => Outcome::Ok,
+            Ended::Fault(fault) if matches!(fault.kind, FaultKind::NotPermitted | FaultKind::NotFound) => {
+                Outcome::Denied
+            }
+            Ended::Fault(_) | Ended::Broken => Outcome::Failed,
+        };
+        let after = match &ended {
+            Ended::Ok(Some(reply)) => answered(reply, hot),
+            _ => None,
+        };
+        let mut entry = Entry::new(self.action).actor(actor.who()).via(name).outcome(outcome);
+        // What was there, what is there now, what was named, else whoever asked.
+        let known = self.before.as_ref().or(after.as_ref());
+        let named = self.organization.as_deref().and_then(|named| organization_of(hot, named));
+        let organization = known
+            .and_then(|object| object.organization.clone())
+            .or_else(|| named.map(|found| found.id.to_string()))
+            .or_else(|| actor.organization.clone());
+        entry = entry.organization(organization.as_deref());
+        entry = match known {
+            Some(object) => entry.object(self.kind, Some(&object.id), Some(&object.name)),
+            None if self.object.is_empty() => entry.object(self.kind, None, None),
+            None if uuid::Uuid::try_parse(&self.object).is_ok() => {
+                entry.object(self.kind, Some(&self.object), None)
+            }
+            None => entry.object(self.kind, None, Some(&self.object)),
+        };
+        for (name, value) in self.details {
+            entry = entry.detail(name, value);
+        }
+        match ended {
+            Ended::Fault(fault) => entry.detail("why", &fault.message),
+            Ended::Broken => entry.detail("why", "a mistake in aivonxd"),
+            Ended::Ok(Some(Reply::OrganizationRemoved(removed))) => {
+                entry.detail("users", removed.users).detail("removed_keys_count", removed.keys)
+            }
+            Ended::Ok(Some(Reply::SessionsEnded(count) | Reply::LockoutsCleared(count))) => {
+                entry.detail("count", count)
+            }
+            Ended::Ok(_) => entry,
+        }
     }
 
     /// A detail in the words of the protocol. Never given anything that holds a secret.
@@ -65,6 +168,44 @@ impl Record {
     fn of_organization(mut self, organization: Option<&str>) -> Self {
         self.organization = organization.map(str::to_owned);
         self
+    }
+}
+
+/// The entry of a refusal: `actor` asked for what its role does not have.
+pub(super) fn denied(actor: &Actor, name: &str) -> Entry {
+    Entry::new(Action::Denied)
+        .actor(actor.who())
+        .organization(actor.organization.as_deref())
+        .via(name)
+        .outcome(Outcome::Denied)
+        .detail("role", actor.role)
+}
+
+fn organization_of<'h>(hot: &'h Snapshot, named: &str) -> Option<&'h Organization> {
+    hot.organization(named).or_else(|| hot.organization_by_slug(named)).map(|found| &**found)
+}
+
+/// The object that a reply shows.
+fn answered(reply: &Reply, hot: &Snapshot) -> Option<Object> {
+    let object = |id: &str, name: &str, slug: Option<&str>| Object {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        organization: slug.and_then(|slug| organization_of(hot, slug)).map(|found| found.id.to_string()),
+    };
+    match reply {
+        Reply::Node(node) => Some(object(&node.id, &node.name, node.organization.as_deref())),
+        Reply::Probe(probe) => {
+            Some(object(&probe.node.id, &probe.node.name, probe.node.organization.as_deref()))
+        }
+        Reply::Organization(found) => Some(object(&found.id, &found.slug, Some(&found.id))),
+        Reply::User(user) => Some(object(&user.id, &user.name, user.organization.as_deref())),
+        Reply::Key(key) => Some(object(&key.id, &key.name, key.organization.as_deref())),
+        Reply::NewKey(new) => Some(object(&new.key.id, &new.key.name, new.key.organization.as_deref())),
+        Reply::NewSession(new) => {
+            let name = new.session.name.as_deref().unwrap_or_default();
+            Some(object(&new.session.id, name, new.session.organization.as_deref()))
+        }
+        _ => None,
     }
 }
 

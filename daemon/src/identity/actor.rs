@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use aivonx_protocol::user::Role;
 
+use crate::{audit::Who, store::Reach};
+
 /// Who does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -44,4 +46,48 @@ pub enum Source {
     },
     /// The daemon itself.
     Daemon,
+}
+
+impl Actor {
+    /// Whose records it may touch.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match (self.role, &self.organization) {
+            (Role::Member, organization) => Reach::User {
+                organization: organization.clone(),
+                // Nobody is a member without being a user; one that were would reach nothing.
+                user: self.user.clone().unwrap_or_default(),
+            },
+            (_, Some(organization)) => Reach::Organization(organization.clone()),
+            // Never stored so; nothing may follow from it.
+            (Role::OrgAdmin, None) => Reach::Organization(String::new()),
+            (Role::Superadmin | Role::Operator | Role::Auditor, None) => Reach::All,
+        }
+    }
+
+    /// Whether it is bound to an organization.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.organization.is_some()
+    }
+
+    /// As the audit log records it.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        let (id, name) = (self.user.clone(), self.name.clone());
+        match &self.source {
+            Source::Control { uid, gid, pid } => Who::control(id, name, *uid, *gid, *pid),
+            Source::Http { address, user_agent, .. } => Who::http(id, name, *address, user_agent.as_deref()),
+            Source::Daemon => Who { id, name, ..Who::daemon() },
+        }
+    }
+
+    /// Our id of the HTTP request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match &self.source {
+            Source::Http { request_id, .. } => Some(request_id),
+            Source::Control { .. } | Source::Daemon => None,
+        }
+    }
 }

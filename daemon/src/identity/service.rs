@@ -18,6 +18,7 @@ use super::{
     lockout::Policy,
     material,
     password::Hasher,
+    sessions::Sessions,
     snapshot::{Records, Snapshot},
 };
 use crate::{
@@ -76,6 +77,9 @@ pub struct Identity {
     pub(crate) audit: Audit,
     pub(crate) hasher: Hasher,
     pub(crate) lockouts: Lockouts,
+    pub(super) sessions: Sessions,
+    /// Held while the first administrator is made.
+    pub(super) setting_up: tokio::sync::Mutex<()>,
     /// Two-factor authentication is demanded of every user.
     pub(super) two_factor: AtomicBool,
     /// What metrics tell.
@@ -118,6 +122,8 @@ impl Identity {
             audit,
             hasher,
             lockouts,
+            sessions: Sessions::default(),
+            setting_up: tokio::sync::Mutex::default(),
             two_factor: AtomicBool::new(false),
             counters: Counters::default(),
             hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
@@ -158,6 +164,12 @@ impl Identity {
             }
         });
         Ok(identity)
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The snapshots.

@@ -89,6 +89,8 @@ pub struct User {
     pub epoch: u64,
     /// Whether two-factor authentication is set up.
     pub totp: bool,
+    /// Whether the configuration does not demand that of it.
+    pub totp_exempt: bool,
     /// Whether the password must be changed first.
     pub must_change_password: bool,
     /// Ends when it is disabled or removed; its keys end with it.
@@ -282,6 +284,7 @@ impl Snapshot {
             enabled,
             epoch: record.epoch,
             totp: record.totp.as_ref().is_some_and(|totp| totp.confirmed),
+            totp_exempt: record.totp_exempt,
             must_change_password: record.must_change_password,
             live: carry(before.map(|u| &u.live), enabled),
             sessions: carry(same_epoch.map(|u| &u.sessions), enabled),

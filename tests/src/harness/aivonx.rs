@@ -15,6 +15,8 @@ use crate::within;
 #[derive(Debug, Clone)]
 pub struct Aivonx {
     socket: PathBuf,
+    token: Option<String>,
+    home: Option<PathBuf>,
 }
 
 /// What a command did.
@@ -32,7 +34,21 @@ impl Aivonx {
     /// Pointed at `socket`.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self { socket: socket.to_owned(), token: None, home: None }
+    }
+
+    /// Using this control token.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Keeping its session under this directory, and using no token.
+    #[must_use]
+    pub fn home(mut self, home: &Path) -> Self {
+        (self.home, self.token) = (Some(home.to_owned()), None);
+        self
     }
 
     /// The command, ready to start.
@@ -50,6 +66,12 @@ impl Aivonx {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if let Some(token) = &self.token {
+            command.env("AIVONX_TOKEN", token);
+        }
+        if let Some(home) = &self.home {
+            command.env("HOME", home);
+        }
         command
     }
 

@@ -6,7 +6,7 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use aivonx_protocol::client::Client as ControlClient;
+use aivonx_protocol::{WireSecret, client::Client as ControlClient};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -22,6 +22,7 @@ pub struct Builder {
     config: Option<String>,
     plain_listener: bool,
     access: Option<String>,
+    alone: bool,
     folder: Option<PathBuf>,
 }
 
@@ -76,6 +77,14 @@ impl Builder {
         self
     }
 
+    /// `run` without an administrator, and without the harness logging in: what is reached is what a stranger
+    /// reaches.
+    #[must_use]
+    pub fn not_set_up(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     /// In this directory, which stays, instead of one of its own.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
@@ -115,7 +124,10 @@ impl Builder {
         let socket = if let Some(extra) = &self.config {
             let socket = folder.join("control.sock");
             let file = folder.join("aivonxd.toml");
-            std::fs::write(&file, self.configuration(&data, &socket, extra)).expect("a file of our own");
+            let setup = folder.join("setup");
+            write_setup(&setup);
+            std::fs::write(&file, self.configuration(&data, &socket, &setup, extra))
+                .expect("a file of our own");
             command.arg("run").arg("--config").arg(file);
             socket
         } else {
@@ -138,7 +150,8 @@ impl Builder {
         stderr.follow(child.stderr.take().expect("piped"));
         let mut daemon = Daemon {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            run: self.config.is_some(),
+            logs_in: self.config.is_some() && !self.alone,
+            token: None,
             child,
             stdout,
             stderr,
@@ -147,6 +160,11 @@ impl Builder {
             socket,
             _own: own,
         };
+        if self.alone && self.config.is_some() {
+            // Strangers are not told where it listens.
+            answers(&daemon.socket).await;
+            return daemon;
+        }
         daemon.find_address().await;
         if self.config.is_some() {
             for (n, url) in self.nodes.iter().enumerate() {
@@ -156,7 +174,8 @@ impl Builder {
         daemon
     }
 
-    fn configuration(&self, data: &Path, socket: &Path, extra: &str) -> String {
+    fn configuration(&self, data: &Path, socket: &Path, setup: &Path, extra: &str) -> String {
+        let setup = if self.alone { String::new() } else { format!("setup_file = \"{}\"", setup.display()) };
         let (data, socket) = (data.display(), socket.display());
         let diagnostics = !self.plain_listener;
         let access = self.access.as_deref().unwrap_or("allow_model_management = true");
@@ -173,6 +192,7 @@ group = ""
 
 [access]
 mode = "open"
+{setup}
 {access}
 
 {extra}
@@ -181,14 +201,35 @@ mode = "open"
     }
 }
 
-/// Asks the daemon behind `socket` where it listens, as soon as there is one.
-async fn listens_on(socket: &Path) -> String {
+/// Name of the administrator of a daemon in `run`.
+pub const ADMIN: &str = "harness";
+/// Its password.
+pub const ADMIN_PASSWORD: &str = "seven quiet lamps under glass";
+/// How long the harness's token lasts, milliseconds.
+const TOKEN_LASTS: u64 = 3_600_000;
+
+/// Writes the file that a daemon makes its first administrator from.
+fn write_setup(path: &Path) {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let text = format!("username = \"{ADMIN}\"\npassword = \"{ADMIN_PASSWORD}\"\nno_totp = true\n");
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a file of our own");
+}
+
+/// Logs in at `socket`, as soon as there is a daemon behind it, and asks where it listens. Returns that and a
+/// token for whoever comes after.
+async fn log_in(socket: &Path) -> (String, WireSecret) {
     within("the control socket", async {
         loop {
             if let Ok(client) = ControlClient::connect(socket, "tests").await
+                && client.login(ADMIN, WireSecret::new(ADMIN_PASSWORD.to_owned()), None).await.is_ok()
                 && let Ok(status) = client.status().await
             {
-                return status.listen[0].clone();
+                let name = format!("tests-{}", status.pid);
+                // The same process may be asked again.
+                client.token_revoke(&name).await.ok();
+                let token = client.token_create(&name, None, TOKEN_LASTS).await.expect("a token of our own");
+                return (status.listen[0].clone(), token.secret);
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -196,11 +237,22 @@ async fn listens_on(socket: &Path) -> String {
     .await
 }
 
+/// Waits until `socket` answers.
+async fn answers(socket: &Path) {
+    within("the control socket", async {
+        while ControlClient::connect(socket, "tests").await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
 /// A running daemon. Killed when dropped; what it wrote is shown if the test fails.
 #[derive(Debug)]
 pub struct Daemon {
     address: SocketAddr,
-    run: bool,
+    logs_in: bool,
+    token: Option<WireSecret>,
     child: Child,
     stdout: Log,
     stderr: Log,
@@ -232,7 +284,10 @@ impl Daemon {
         // `dev` prints it; `run` tells it over the control socket, wherever its log goes.
         let found = tokio::select! {
             address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
-            address = listens_on(&socket), if self.run => Ok(address),
+            (address, token) = log_in(&socket), if self.logs_in => {
+                self.token = Some(token);
+                Ok(address)
+            }
             status = self.child.wait() => Err(status),
         };
         match found {
@@ -284,7 +339,10 @@ impl Daemon {
     /// The command line pointed at it.
     #[must_use]
     pub fn aivonx(&self) -> Aivonx {
-        Aivonx::new(&self.socket)
+        match &self.token {
+            Some(token) => Aivonx::new(&self.socket).token(token.expose()),
+            None => Aivonx::new(&self.socket),
+        }
     }
 
     /// What it wrote on standard error.
@@ -321,6 +379,15 @@ impl Daemon {
 
     /// A connection to the control socket.
     pub async fn control(&self) -> ControlClient {
+        let client = self.control_as_stranger().await;
+        if let Some(token) = &self.token {
+            within("the login", client.resume(token.clone())).await.expect("the token is good");
+        }
+        client
+    }
+
+    /// The same, without logging in.
+    pub async fn control_as_stranger(&self) -> ControlClient {
         let connect = ControlClient::connect(&self.socket, "tests");
         within("the control socket", connect).await.expect("the control socket answers")
     }

@@ -8,7 +8,7 @@ mod log;
 
 pub use aivonx::{Aivonx, Ran};
 pub use client::{Answer, Client, Request};
-pub use daemon::{Builder, Daemon};
+pub use daemon::{ADMIN, ADMIN_PASSWORD, Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
 pub use log::Log;
 

@@ -6,7 +6,7 @@ use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
 use tokio::net::UnixStream;
 
 use super::{Connection, Permission, Permitted, needed};
-use crate::identity::{Actor, Source};
+use crate::identity::{Actor, Owed, Source};
 
 /// How the daemon was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,29 +128,20 @@ pub enum Standing {
     Stranger,
     /// Somebody had, but the session has ended; says why.
     Ended(&'static str),
-    /// Somebody.
-    User(Arc<Actor>, Option<Limit>),
+    /// Somebody, and what they have to do before anything but managing the own account.
+    User(Arc<Actor>, Owed),
 }
 
-/// What a user has to do before anything but managing the own account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Change the password.
-    Password,
-    /// Set up two-factor authentication.
-    Enrol,
-}
-
-impl Limit {
-    fn fault(self) -> Fault {
-        let (message, hint) = match self {
-            Self::Password => ("the password must be changed first", "Change it: aivonx passwd"),
-            Self::Enrol => {
-                ("two-factor authentication must be set up first", "Set it up: aivonx totp enable")
-            }
-        };
-        Fault::new(FaultKind::NotPermitted, message).hint(hint)
-    }
+/// What is said to somebody who has to do something else first; None if there is nothing.
+fn first(owed: Owed) -> Option<Fault> {
+    let (message, hint) = match owed {
+        Owed { password: true, .. } => ("the password must be changed first", "Change it: aivonx passwd"),
+        Owed { enrol: true, .. } => {
+            ("two-factor authentication must be set up first", "Set it up: aivonx totp enable")
+        }
+        Owed { .. } => return None,
+    };
+    Some(Fault::new(FaultKind::NotPermitted, message).hint(hint))
 }
 
 /// What is asked, as far as the decision needs it.
@@ -193,8 +184,10 @@ impl Ask {
         }
         let refused = |why: String| Fault::new(FaultKind::NotPermitted, why);
         match standing {
-            Standing::User(_, Some(limit)) if !own && !free => Err(limit.fault()),
-            Standing::User(actor, _) => {
+            Standing::User(actor, owed) => {
+                if let Some(fault) = first(*owed).filter(|_| !own && !free) {
+                    return Err(fault);
+                }
                 let bound = actor.organization.is_some();
                 if free || permission.is_of(actor.role, bound) {
                     return Ok((actor.clone(), true));

@@ -3,6 +3,7 @@
 use aivonx_protocol::{FaultKind, handshake::Login};
 
 use super::*;
+use crate::identity::Owed;
 
 /// Who may ask each request. `S O A G M` are the fleet's superadmin, operator, auditor, org-admin and member;
 /// `s o a g m` are the same bound to an organization. There is no fleet's org-admin and no organization's
@@ -80,6 +81,8 @@ const TABLE: &[(&str, &str)] = &[
 ];
 
 const DAEMON: u32 = 990;
+const PASSWORD: Owed = Owed { password: true, enrol: false };
+const ENROL: Owed = Owed { password: false, enrol: true };
 
 fn run() -> AccessRule {
     AccessRule { mode: Mode::Run, daemon_uid: DAEMON, login_required: true }
@@ -135,7 +138,7 @@ fn every_request_is_for_the_roles_of_the_table() {
             for bound in [false, true] {
                 let letter = if bound { letter.to_ascii_lowercase() } else { letter };
                 let expected = roles.contains(letter);
-                let standing = Standing::User(user(role, bound), None);
+                let standing = Standing::User(user(role, bound), Owed::default());
                 // Whoever has logged in is its user: what the uid may do makes no difference.
                 for uid in [1000, DAEMON] {
                     for rule in [run(), dev(true), dev(false)] {
@@ -156,8 +159,8 @@ fn who_must_do_something_first_can_do_that_alone() {
     for request in Request::samples() {
         let own = request.name().starts_with("account.") && request.name() != "account.setup";
         let expected = own || request.name() == "daemon.status";
-        for limit in [Limit::Password, Limit::Enrol] {
-            let standing = Standing::User(user(Role::Superadmin, false), Some(limit));
+        for owed in [PASSWORD, ENROL] {
+            let standing = Standing::User(user(Role::Superadmin, false), owed);
             assert_eq!(may(&run(), true, 1000, &standing, request.clone()), expected, "{}", request.name());
         }
     }
@@ -226,9 +229,9 @@ fn a_refusal_says_what_to_do() {
     assert!(hint(&run(), true, 0, &Standing::Stranger).contains("aivonx login"));
     assert!(hint(&run(), true, 0, &Standing::Ended("it has expired")).contains("aivonx login"));
     assert!(hint(&dev(false), false, 1000, &Standing::Stranger).contains("uid 990"));
-    let enrol = Standing::User(user(Role::Superadmin, false), Some(Limit::Enrol));
+    let enrol = Standing::User(user(Role::Superadmin, false), ENROL);
     assert!(hint(&run(), true, 0, &enrol).contains("aivonx totp enable"));
-    let password = Standing::User(user(Role::Superadmin, false), Some(Limit::Password));
+    let password = Standing::User(user(Role::Superadmin, false), PASSWORD);
     assert!(hint(&run(), true, 0, &password).contains("aivonx passwd"));
 }
 

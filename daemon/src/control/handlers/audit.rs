@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
     let (audit, actor) = (&services.identity.audit, permitted.actor().clone());
-    let reach = super::reach(&actor);
+    let reach = actor.reach();
     Answer::Reply(match permitted.into_request() {
         AuditRequest::List { filter, cursor, limit, oldest_first } => {
             // One reading, however many pages.

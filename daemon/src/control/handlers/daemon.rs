@@ -1,11 +1,64 @@
 //! Requests about the daemon.
 
-use aivonx_protocol::{Reply, daemon::DaemonRequest};
+use aivonx_protocol::{
+    Reply,
+    daemon::{DaemonRequest, Status},
+    strategy::Strategy,
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::{
+    control::{Answer, Services, access::Permitted},
+    store::Reach,
+};
 
 pub(super) fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -> Answer {
+    let (stranger, actor) = (permitted.is_stranger(), permitted.actor().clone());
     match permitted.into_request() {
-        DaemonRequest::Status => Answer::Reply(Ok(Reply::Status(Box::new((services.status)())))),
+        DaemonRequest::Status => {
+            let status = (services.status)();
+            let told = match (stranger, actor.reach()) {
+                (true, _) => to_stranger(status),
+                (false, Reach::All) => status,
+                (false, _) => to_tenant(status),
+            };
+            Answer::Reply(Ok(Reply::Status(Box::new(told))))
+        }
+    }
+}
+
+/// That the daemon runs, and since when: no addresses, no paths, nothing of what it serves.
+fn to_stranger(status: Status) -> Status {
+    let warnings = if status.set_up {
+        vec!["log in to see more: aivonx login".to_owned()]
+    } else {
+        vec!["there is no administrator yet: run 'sudo aivonx setup'".to_owned()]
+    };
+    Status { listen: Vec::new(), warnings, ..to_tenant(status) }
+}
+
+/// What concerns everyone who uses the gateway: where it listens, and nothing of the fleet, which is others' too.
+fn to_tenant(status: Status) -> Status {
+    Status {
+        version: status.version,
+        daemon_id: status.daemon_id,
+        pid: 0,
+        started: status.started,
+        mode: status.mode,
+        access: status.access,
+        set_up: status.set_up,
+        draining: status.draining,
+        listen: status.listen,
+        data_dir: String::new(),
+        log_sink: String::new(),
+        strategy: Strategy::default(),
+        nodes_active: 0,
+        nodes_standby: 0,
+        nodes_draining: 0,
+        nodes_disabled: 0,
+        models: 0,
+        active_requests: 0,
+        requests_total: 0,
+        resident_bytes: 0,
+        warnings: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use crate::control::{Answer, Services, access::Permitted};
 pub(super) async fn handle(services: &Services, permitted: Permitted<JobRequest>) -> Answer {
     let jobs = services.fleet.jobs();
     let actor = permitted.actor().clone();
-    let reach = &super::reach(&actor);
+    let reach = &actor.reach();
     let done = match permitted.into_request() {
         JobRequest::List => Ok(Reply::Jobs(jobs.list(reach))),
         JobRequest::Show { job } => jobs.show(reach, &job).map(|job| Reply::Job(Box::new(job))),

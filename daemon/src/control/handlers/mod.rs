@@ -16,74 +16,104 @@ mod strategy;
 mod token;
 mod user;
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, atomic::Ordering},
+};
 
-use aivonx_protocol::{Fault, Request, user::Role};
+use aivonx_protocol::{Fault, Request};
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
-
-use crate::{fleet::FleetError, store::Reach};
 
 use super::{
     Answer, Serve, Services,
     access::{Noun, Peer, Permitted, Standing},
+    record,
 };
-use crate::identity::Actor;
+use crate::{
+    fleet::FleetError,
+    identity::{self, Actor},
+    store::StoreError,
+};
 
 impl Serve for Services {
     fn is_set_up(&self) -> bool {
         self.identity.is_set_up()
     }
 
-    fn standing(&self, _: &Peer, _: Option<[u8; 32]>) -> Standing {
-        Standing::Stranger
+    fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing {
+        let Some(session) = session else { return Standing::Stranger };
+        match self.identity.in_session(&session, &peer.source(), identity::now()) {
+            Ok((actor, owed)) => Standing::User(actor, owed),
+            Err(ended) => Standing::Ended(ended.as_str()),
+        }
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.identity.changes()
     }
 
-    fn refused(&self, _: &Actor, _: &'static str) {}
+    fn refused(&self, actor: &Actor, name: &'static str) {
+        self.identity.counters.denials.fetch_add(1, Ordering::Relaxed);
+        self.identity.audit().note(record::denied(actor, name));
+    }
 
     async fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> Answer {
-        match permitted.noun() {
-            Noun::Daemon(permitted) => daemon::handle(&self, permitted),
-            Noun::Node(permitted) => node::handle(&self, permitted).await,
-            Noun::Model(permitted) => model::handle(&self, permitted).await,
-            Noun::Strategy(permitted) => strategy::handle(&self, permitted).await,
-            Noun::Job(permitted) => job::handle(&self, permitted).await,
-            Noun::Log(permitted) => log::handle(&self, permitted).await,
-            Noun::Config(permitted) => config::handle(&self, permitted).await,
-            Noun::Account(permitted) => account::handle(&self, permitted).await,
-            Noun::Organization(permitted) => organization::handle(&self, permitted).await,
-            Noun::User(permitted) => user::handle(&self, permitted).await,
-            Noun::Key(permitted) => key::handle(&self, permitted).await,
-            Noun::Token(permitted) => token::handle(&self, permitted).await,
-            Noun::Lockout(permitted) => lockout::handle(&self, permitted).await,
-            Noun::Audit(permitted) => audit::handle(&self, permitted).await,
-            Noun::Secrets(permitted) => secrets::handle(&self, permitted).await,
+        let (name, actor) = (permitted.name(), permitted.actor().clone());
+        let changes = permitted.permission().changes();
+        let record = record::of(permitted.request()).map(|record| record.seen(&self.identity.hot().load()));
+        let work = AssertUnwindSafe(self.dispatch(permitted)).catch_unwind();
+        let answer = work.await;
+        // What is answered must hold for the next request.
+        if changes && matches!(answer, Ok(Answer::Reply(Ok(_)))) {
+            self.identity.settle().await;
         }
+        if let Some(record) = record {
+            let outcome = match &answer {
+                Ok(Answer::Reply(result)) => record::Ended::of(result.as_ref()),
+                Ok(Answer::Stream(_)) => record::Ended::Ok(None),
+                Err(_) => record::Ended::Broken,
+            };
+            let entry = record.entry(&actor, name, outcome, &self.identity.hot().load());
+            if let Err(error) = self.identity.audit().write(entry).await {
+                // It is done all the same: to call it failed would be a second untruth.
+                tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
+            }
+        }
+        answer.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
-/// Whose records `actor` may touch.
-fn reach(actor: &Actor) -> Reach {
-    match (actor.role, &actor.organization) {
-        (Role::Member, organization) => Reach::User {
-            organization: organization.clone(),
-            // Nobody is a member without being a user; one that were would reach nothing.
-            user: actor.user.clone().unwrap_or_default(),
-        },
-        (_, Some(organization)) => Reach::Organization(organization.clone()),
-        // Never stored so; nothing may follow from it.
-        (Role::OrgAdmin, None) => Reach::Organization(String::new()),
-        (Role::Superadmin | Role::Operator | Role::Auditor, None) => Reach::All,
+impl Services {
+    async fn dispatch(&self, permitted: Permitted<Request>) -> Answer {
+        match permitted.noun() {
+            Noun::Daemon(permitted) => daemon::handle(self, permitted),
+            Noun::Node(permitted) => node::handle(self, permitted).await,
+            Noun::Model(permitted) => model::handle(self, permitted).await,
+            Noun::Strategy(permitted) => strategy::handle(self, permitted).await,
+            Noun::Job(permitted) => job::handle(self, permitted).await,
+            Noun::Log(permitted) => log::handle(self, permitted).await,
+            Noun::Config(permitted) => config::handle(self, permitted).await,
+            Noun::Account(permitted) => account::handle(self, permitted).await,
+            Noun::Organization(permitted) => organization::handle(self, permitted).await,
+            Noun::User(permitted) => user::handle(self, permitted).await,
+            Noun::Key(permitted) => key::handle(self, permitted).await,
+            Noun::Token(permitted) => token::handle(self, permitted).await,
+            Noun::Lockout(permitted) => lockout::handle(self, permitted).await,
+            Noun::Audit(permitted) => audit::handle(self, permitted).await,
+            Noun::Secrets(permitted) => secrets::handle(self, permitted).await,
+        }
     }
 }
 
 impl Services {
     /// What `actor` is told of a failed operation on the fleet. That something is another organization's is
     /// recorded, and told as if it did not exist.
-    fn fault(&self, _actor: &Actor, error: FleetError) -> Fault {
+    fn fault(&self, actor: &Actor, error: FleetError) -> Fault {
+        if let Some((noun, id)) = error.foreign() {
+            // The fleet's own words for what is missing say more.
+            let _ = self.identity.refuse(actor, StoreError::Foreign { noun, id: id.to_owned() });
+        }
         error.into()
     }
 }

@@ -7,7 +7,7 @@ use crate::control::{Answer, Services, access::Permitted};
 pub(super) async fn handle(services: &Services, permitted: Permitted<ModelRequest>) -> Answer {
     let fleet = &services.fleet;
     let actor = permitted.actor().clone();
-    let reach = &super::reach(&actor);
+    let reach = &actor.reach();
     let done = match permitted.into_request() {
         ModelRequest::List => Ok(Reply::Models(fleet.models(reach))),
         ModelRequest::Show { model } => fleet.model(reach, &model).map(|model| Reply::Model(Box::new(model))),

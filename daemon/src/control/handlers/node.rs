@@ -8,7 +8,7 @@ use crate::control::{Answer, Services, access::Permitted};
 pub(super) async fn handle(services: &Services, permitted: Permitted<NodeRequest>) -> Answer {
     let fleet = &services.fleet;
     let actor = permitted.actor().clone();
-    let reach = &super::reach(&actor);
+    let reach = &actor.reach();
     let node = |node| Reply::Node(Box::new(node));
     let probe = |probe| Reply::Probe(Box::new(probe));
     let done = match permitted.into_request() {

@@ -9,7 +9,7 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<StrategyReq
     let done = match permitted.into_request() {
         StrategyRequest::Show => Ok(Reply::Strategy(services.fleet.strategy())),
         StrategyRequest::Set(strategy) => {
-            services.fleet.set_strategy(&super::reach(&actor), strategy).await.map(Reply::Strategy)
+            services.fleet.set_strategy(&actor.reach(), strategy).await.map(Reply::Strategy)
         }
     };
     Answer::Reply(done.map_err(|error| services.fault(&actor, error)))

@@ -5,12 +5,9 @@ use aivonx_protocol::{
 };
 
 use super::{OWN, Rest, Rig, Standing};
-use crate::{
-    control::access::Limit,
-    identity::{Actor, Source},
-};
+use crate::identity::{Actor, Owed, Source};
 
-fn user(role: Role, limit: Option<Limit>) -> Option<Standing> {
+fn user(role: Role, owed: Owed) -> Option<Standing> {
     let source = Source::Control { uid: 1000, gid: 1000, pid: None };
     let actor = Actor {
         user: Some("u1".into()),
@@ -20,7 +17,7 @@ fn user(role: Role, limit: Option<Limit>) -> Option<Standing> {
         session: Some("s1".into()),
         source,
     };
-    Some(Standing::User(actor.into(), limit))
+    Some(Standing::User(actor.into(), owed))
 }
 
 impl Rest {
@@ -51,35 +48,35 @@ async fn every_request_is_judged_anew() {
     assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx login"));
     assert!(rest.fake.refused.lock().unwrap().is_empty(), "a stranger is nobody's denial");
 
-    rest.now(user(Role::Operator, None));
+    rest.now(user(Role::Operator, Owed::default()));
     refused(client.node_check("gpu1").await);
     client.login("alice", secret(), None).await.unwrap();
     client.node_check("gpu1").await.unwrap();
 
-    rest.now(user(Role::Member, None));
+    rest.now(user(Role::Member, Owed::default()));
     assert!(refused(client.node_check("gpu1").await).message.contains("member"));
     assert_eq!(*rest.fake.refused.lock().unwrap(), ["node.check"]);
 
-    rest.now(user(Role::Superadmin, Some(Limit::Password)));
+    rest.now(user(Role::Superadmin, Owed { password: true, enrol: false }));
     assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx passwd"));
     client.status().await.unwrap();
 
     rest.now(Some(Standing::Ended("your session was ended")));
     assert!(refused(client.node_check("gpu1").await).message.contains("ended"));
-    rest.now(user(Role::Superadmin, None));
+    rest.now(user(Role::Superadmin, Owed::default()));
     client.node_check("gpu1").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_stream_ends_with_the_session_it_runs_in() {
     let rig = Rig::of(1000);
-    rig.fake.standing.send_replace(user(Role::Auditor, None));
+    rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
     let (client, rest) = rig.client().await;
     client.login("alice", secret(), None).await.unwrap();
     let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
     events.next().await.unwrap().unwrap();
     // A change that leaves the session as it is ends nothing.
-    rest.now(user(Role::Operator, None));
+    rest.now(user(Role::Operator, Owed::default()));
     events.next().await.unwrap().unwrap();
     rest.now(Some(Standing::Ended("your session was ended")));
     let end = loop {
@@ -95,12 +92,12 @@ async fn a_stream_ends_with_the_session_it_runs_in() {
 #[tokio::test]
 async fn a_stream_ends_when_the_role_no_longer_has_it() {
     let rig = Rig::of(1000);
-    rig.fake.standing.send_replace(user(Role::Auditor, None));
+    rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
     let (client, rest) = rig.client().await;
     client.login("alice", secret(), None).await.unwrap();
     let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
     events.next().await.unwrap().unwrap();
-    rest.now(user(Role::Member, None));
+    rest.now(user(Role::Member, Owed::default()));
     while let Ok(_event) = events.next().await.unwrap() {}
     // The connection stays.
     client.status().await.unwrap();
