@@ -14,6 +14,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{
     Identity, IdentityError,
+    access::ACCESS_SECONDS,
     material::{SEALED_IN, generate, kind_name},
     now,
 };
@@ -25,8 +26,8 @@ use crate::{
 /// How long API keys may take to move to a new pepper unless the administrator says otherwise.
 pub const PEPPER_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long an old signing key verifies: longer than any access token lasts.
-pub const SIGNING_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How long an old signing key verifies: longer than any access token lasts, clocks that differ included.
+pub const SIGNING_GRACE: Duration = Duration::from_secs(2 * ACCESS_SECONDS);
 
 /// How often it is looked whether something is due, at least. Clocks are set.
 const LOOK: Duration = Duration::from_secs(600);

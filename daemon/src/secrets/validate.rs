@@ -49,7 +49,7 @@ pub(super) async fn validate(
     checks.push(age(master, status));
     checks.push(rotation(&data_keys));
     checks.push(api_keys(status));
-    checks.push(snapshots(store, &data_keys).await?);
+    checks.push(snapshots(status));
     checks.push(nodes(refusing));
     Ok(checks)
 }
@@ -229,28 +229,16 @@ fn rotation(data_keys: &[DataKeyRecord]) -> Check {
     }
 }
 
-async fn snapshots(store: &Store, data_keys: &[DataKeyRecord]) -> Result<Check, SecretsError> {
-    let tag = data_keys.last().map(|key| key.master);
-    let kept = store.kept_snapshots().await?;
-    let count = kept.len();
-    let closed: Vec<String> = kept
-        .into_iter()
-        .filter(|kept| match &kept.contents {
-            Ok((_, keys)) => keys.iter().any(|key| Some(key.master) != tag),
-            Err(_) => true,
-        })
-        .map(|kept| kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-        .collect();
+fn snapshots(status: &SecretsStatus) -> Check {
+    let count = status.snapshots.len();
+    let closed = status.snapshots.iter().filter(|snapshot| snapshot.problem.is_some());
+    let closed: Vec<String> = closed.map(|snapshot| snapshot.file.clone()).collect();
     if closed.is_empty() {
-        return Ok(ok("snapshots", format!("{count} kept, all open with this master key")));
+        return ok("snapshots", format!("{count} kept, all open with this master key"));
     }
     let finding =
         format!("{} of {count} kept do not open with this master key: {}", closed.len(), named(&closed));
-    Ok(warn(
-        "snapshots",
-        finding,
-        "repeat `aivonxd rekey` with the master key they are under, or delete them",
-    ))
+    warn("snapshots", finding, "repeat `aivonxd rekey` with the master key they are under, or delete them")
 }
 
 fn nodes(refusing: &[(String, String)]) -> Check {
