@@ -68,6 +68,14 @@ impl Globs {
         self.0.is_none()
     }
 
+    /// Whether it allows nothing that `wider` does not. Says no where that cannot be told from the patterns.
+    #[must_use]
+    pub fn narrows(&self, wider: &Self) -> bool {
+        let Some(wider) = &wider.0 else { return true };
+        let Some(own) = &self.0 else { return false };
+        own.iter().all(|glob| wider.iter().any(|wider| covers(wider, glob)))
+    }
+
     /// Whether it allows the model of this name, as a client or a node writes it.
     #[must_use]
     pub fn allow(&self, model: &str) -> bool {
@@ -79,6 +87,12 @@ impl Globs {
     pub fn allow_normal(&self, normal: &str) -> bool {
         self.0.as_ref().is_none_or(|globs| globs.iter().any(|glob| matches(glob, normal)))
     }
+}
+
+/// Whether every text that `glob` matches is matched by `wider`. Says no of some that are, never yes of one that
+/// is not: `wider` is matched against the text of `glob`, for whose stars only a star may stand.
+fn covers(wider: &str, glob: &str) -> bool {
+    run::<true>(wider, glob)
 }
 
 /// The pattern in the form in which names are compared.
@@ -94,6 +108,11 @@ fn compile(pattern: &str) -> Box<str> {
 /// Whether `text` matches `glob`. Takes at most the product of their lengths: a star that was taken too short
 /// is the only thing ever tried again, and only the last one.
 fn matches(glob: &str, text: &str) -> bool {
+    run::<false>(glob, text)
+}
+
+/// [`matches`], or with `COVERS` [`covers`].
+fn run<const COVERS: bool>(glob: &str, text: &str) -> bool {
     let (glob, text) = (glob.as_bytes(), text.as_bytes());
     let (mut g, mut t) = (0, 0);
     // After the last star, and where the text was then.
@@ -104,11 +123,11 @@ fn matches(glob: &str, text: &str) -> bool {
                 g += 1;
                 star = Some((g, t));
             }
-            Some(b'?') => {
+            Some(b'?') if !COVERS || text[t] != b'*' => {
                 g += 1;
                 t = next(text, t);
             }
-            Some(byte) if *byte == text[t] => {
+            Some(byte) if *byte == text[t] && *byte != b'?' => {
                 g += 1;
                 t += 1;
             }
@@ -131,7 +150,7 @@ fn next(text: &[u8], at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Globs, matches};
+    use super::{Globs, covers, matches};
 
     fn globs(patterns: &[&str]) -> Globs {
         Globs::new(&patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
@@ -219,6 +238,46 @@ mod tests {
             fn agrees_with_the_definition(glob in "[aä*?]{0,7}", text in "[aäb]{0,8}") {
                 let chars = |s: &str| s.chars().collect::<Vec<_>>();
                 prop_assert_eq!(matches(&glob, &text), slow(&chars(&glob), &chars(&text)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrower_list_is_told_from_a_wider_one() {
+        let cases = [
+            (&["*"][..], &["llama3.2", "qwen*", "*"][..], true),
+            (&["qwen3*"], &["qwen3:8b", "qwen3.5*", "QWEN3", "library/qwen3:?b"], true),
+            (&["qwen3"], &["qwen3:latest"], true),
+            (&["qwen3:?b"], &["qwen3:8b", "qwen3:?b"], true),
+            (&["a*", "b*"], &["b1", "a*z"], true),
+            (&["a*c"], &["a*b*c", "abc"], true),
+            (&["qwen3"], &["qwen3*"], false),
+            (&["qwen3:?b"], &["qwen3:*b"], false),
+            (&["qwen3*"], &["*"], false),
+            (&["qwen3*"], &["qwen3", "llama"], false),
+            (&["qwen3*"], &[], false),
+        ];
+        for (wider, narrower, expected) in cases {
+            let found = globs(narrower).narrows(&globs(wider));
+            assert_eq!(found, expected, "{wider:?} {narrower:?}");
+        }
+        assert!(globs(&["x"]).narrows(&Globs::ALL) && Globs::ALL.narrows(&Globs::ALL));
+    }
+
+    #[test]
+    fn what_covers_matches_all_that_is_covered() {
+        let pieces = ["a", "b", "*", "?"];
+        let patterns: Vec<String> =
+            (0..256_usize).map(|n| (0..4).map(|at| pieces[(n >> (2 * at)) & 3]).collect()).collect();
+        let texts: Vec<String> = (0..64_usize)
+            .map(|n| (0..6).map(|at| if (n >> at) & 1 == 0 { 'a' } else { 'b' }).collect::<String>())
+            .flat_map(|text| (0..=6).map(move |end| text[..end].to_owned()))
+            .collect();
+        for wider in patterns.iter().step_by(3) {
+            for glob in patterns.iter().step_by(5).filter(|glob| covers(wider, glob)) {
+                for text in texts.iter().filter(|text| matches(glob, text)) {
+                    assert!(matches(wider, text), "{wider} covers {glob}, not {text}");
+                }
             }
         }
     }

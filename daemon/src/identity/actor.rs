@@ -91,3 +91,24 @@ impl Actor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::rig::actor;
+
+    #[test]
+    fn each_role_reaches_as_far_as_it_should() {
+        let own = || Reach::Organization("acme".into());
+        for role in [Role::Operator, Role::Auditor, Role::OrgAdmin, Role::Superadmin] {
+            assert_eq!(actor(Some("u"), role, Some("acme")).reach(), own(), "{role}");
+        }
+        for role in [Role::Operator, Role::Auditor, Role::Superadmin] {
+            assert_eq!(actor(Some("u"), role, None).reach(), Reach::All, "{role}");
+        }
+        let member = actor(Some("u"), Role::Member, Some("acme")).reach();
+        assert_eq!(member, Reach::User { organization: Some("acme".into()), user: "u".into() });
+        assert!(!actor(Some("u"), Role::OrgAdmin, None).reach().covers(None, Some("u")));
+        assert_eq!(actor(None, Role::Superadmin, None).reach(), Reach::All);
+    }
+}

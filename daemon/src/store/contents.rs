@@ -89,16 +89,24 @@ pub(super) fn check_references<R: Record>(batch: &Telling<'_, '_>, record: &R) -
     Ok(())
 }
 
-/// A user who leaves for another organization takes no key and no session along.
-pub(super) fn on_move<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Result<(), StoreError> {
+/// A user who leaves for another organization takes no key along, and no session; a raised epoch ends the
+/// sessions too.
+pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R) -> Result<(), StoreError> {
     if R::NOUN != Noun::User {
         return Ok(());
     }
-    for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none()) {
-        let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
-        batch.replace(&key, revoked)?;
+    let moved = old.organization() != new.organization();
+    if moved {
+        for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none())
+        {
+            let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
+            batch.replace(&key, revoked)?;
+        }
     }
-    batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
+    if moved || old.epoch() != new.epoch() {
+        batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))?;
+    }
+    Ok(())
 }
 
 /// What belongs to a user goes with it; an organization goes only empty.

@@ -61,6 +61,10 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'sta
     fn is_last_resort(&self) -> bool {
         false
     }
+    /// Of a user: raised to end every session.
+    fn epoch(&self) -> u64 {
+        0
+    }
 }
 
 /// The functions of [`Record`] that are the same for every record with these fields.
@@ -352,10 +356,10 @@ impl Telling<'_, '_> {
         }
         if (old.organization(), old.user()) != (new.organization(), new.user()) {
             contents::check_references(self, &new)?;
-            contents::on_move(self, old)?;
             self.disown(old);
             self.own(&new)?;
         }
+        contents::on_change(self, old, &new)?;
         if name_key(old) != name_key(&new) {
             self.free_name(old);
             self.take_name(&new)?;

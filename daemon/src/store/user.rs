@@ -44,7 +44,7 @@ pub struct UserRecord {
     pub backup_codes: Vec<String>,
     /// A code for setting a new password.
     pub reset: Option<StoredReset>,
-    /// Raised to revoke every session and token.
+    /// Raised to end every session and token: those in the store go with the same write.
     pub epoch: u64,
     /// When it last logged in.
     pub last_login: Option<UnixMillis>,
@@ -68,7 +68,7 @@ pub struct StoredTotp {
 /// A single-use code for setting a new password, at rest.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredReset {
-    /// SHA-256 of the code, hex.
+    /// What [`crate::identity::code::hash`] made of it.
     pub hash: String,
     /// Until when it can be used.
     pub expires: UnixMillis,
@@ -95,6 +95,10 @@ impl Record for UserRecord {
 
     fn is_last_resort(&self) -> bool {
         self.role == Role::Superadmin && self.enabled
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
     }
 }
 

@@ -1,10 +1,29 @@
 //! Requests about API keys.
 
-use aivonx_protocol::{Fault, FaultKind, key::KeyRequest};
+use aivonx_protocol::{Reply, key::KeyRequest};
 
 use crate::control::{Answer, Services, access::Permitted};
 
-pub(super) async fn handle(_services: &Services, permitted: Permitted<KeyRequest>) -> Answer {
-    let _ = permitted.into_request();
-    Answer::Reply(Err(Fault::new(FaultKind::Unsupported, "not served yet")))
+pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>) -> Answer {
+    let (identity, actor) = (&services.identity, permitted.actor().clone());
+    let one = |key| Reply::Key(Box::new(key));
+    let new = |key| Reply::NewKey(Box::new(key));
+    Answer::Reply(match permitted.into_request() {
+        KeyRequest::List { organization, user, all } => {
+            identity.keys(&actor, organization.as_deref(), user.as_deref(), all).await.map(Reply::Keys)
+        }
+        KeyRequest::Show { organization, key } => {
+            identity.key(&actor, organization.as_deref(), &key).await.map(one)
+        }
+        KeyRequest::Create(wanted) => identity.create_key(&actor, *wanted).await.map(new),
+        KeyRequest::Set { organization, key, revision, change } => {
+            identity.set_key(&actor, organization.as_deref(), &key, revision, *change).await.map(one)
+        }
+        KeyRequest::Rotate { organization, key, grace_ms } => {
+            identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new)
+        }
+        KeyRequest::Revoke { organization, key } => {
+            identity.revoke_key(&actor, organization.as_deref(), &key).await.map(one)
+        }
+    })
 }

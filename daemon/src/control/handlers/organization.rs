@@ -1,10 +1,24 @@
 //! Requests about organizations.
 
-use aivonx_protocol::{Fault, FaultKind, organization::OrganizationRequest};
+use aivonx_protocol::{Reply, organization::OrganizationRequest};
 
 use crate::control::{Answer, Services, access::Permitted};
 
-pub(super) async fn handle(_services: &Services, permitted: Permitted<OrganizationRequest>) -> Answer {
-    let _ = permitted.into_request();
-    Answer::Reply(Err(Fault::new(FaultKind::Unsupported, "not served yet")))
+pub(super) async fn handle(services: &Services, permitted: Permitted<OrganizationRequest>) -> Answer {
+    let (identity, actor) = (&services.identity, permitted.actor().clone());
+    let one = |organization| Reply::Organization(Box::new(organization));
+    Answer::Reply(match permitted.into_request() {
+        OrganizationRequest::List => identity.organizations(&actor).await.map(Reply::Organizations),
+        OrganizationRequest::Show { organization } => {
+            identity.organization(&actor, &organization).await.map(one)
+        }
+        OrganizationRequest::Add(new) => identity.add_organization(&actor, *new).await.map(one),
+        OrganizationRequest::Set { organization, revision, change } => {
+            identity.set_organization(&actor, &organization, revision, *change).await.map(one)
+        }
+        OrganizationRequest::Remove { organization, revision, with_contents } => identity
+            .remove_organization(&actor, &organization, revision, with_contents)
+            .await
+            .map(Reply::OrganizationRemoved),
+    })
 }
