@@ -20,30 +20,35 @@ use crate::{
     audit::Audit,
     config::{self, AccessMode},
     control::Mode,
-    fleet::Snapshot,
+    fleet::{Realm, Snapshot},
     identity::Counters,
     proxy::{Phase, Shared},
     store::Store,
     telemetry::{AccessRecord, Gauges, Metrics, NodeGauge, Outcome, Refusals, process},
 };
 
-/// Renders the metrics with the gauges of this moment.
+/// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
+/// what is theirs.
 pub(crate) fn metrics(
     shared: Weak<Shared>,
     metrics: Arc<Metrics>,
     store: Store,
-) -> Arc<dyn Fn() -> String + Send + Sync> {
-    Arc::new(move || {
+) -> Arc<dyn Fn(&Realm) -> String + Send + Sync> {
+    Arc::new(move |realm| {
         let Some(shared) = shared.upgrade() else { return String::new() };
         let health = store.health();
         let snapshot = shared.hot.load();
-        let nodes = snapshot.nodes.iter().map(|n| NodeGauge {
+        let own = snapshot.nodes.iter().filter(|n| realm.covers(n.organization.as_deref()));
+        let nodes = own.map(|n| NodeGauge {
             name: n.name.clone(),
             pool: n.pool,
             admin_state: n.admin_state,
             active: n.live.active(),
             latency: n.live.latency_us().map(Duration::from_micros),
         });
+        if !realm.is_all() {
+            return metrics.render_share(realm.organization(), nodes.collect());
+        }
         metrics.render(&Gauges {
             nodes: nodes.collect(),
             active_streams: shared.streams.load(Ordering::Relaxed) as u64,

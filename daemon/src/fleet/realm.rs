@@ -7,6 +7,11 @@ use crate::store::Reach;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realm(Kind);
 
+impl Realm {
+    /// The whole fleet.
+    pub const ALL: Self = Self(Kind::All);
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     /// All of them.
@@ -42,7 +47,8 @@ impl From<&Eligible> for Realm {
 
 impl Realm {
     /// Whether what belongs to `owner` (an organization's id, or nobody) is in it.
-    pub(super) fn covers(&self, owner: Option<&str>) -> bool {
+    #[must_use]
+    pub fn covers(&self, owner: Option<&str>) -> bool {
         match &self.0 {
             Kind::All => true,
             Kind::Shared => owner.is_none(),
@@ -52,12 +58,14 @@ impl Realm {
     }
 
     /// Whether it is the whole fleet.
-    pub(super) fn is_all(&self) -> bool {
+    #[must_use]
+    pub fn is_all(&self) -> bool {
         self.0 == Kind::All
     }
 
     /// The organization it belongs to: what its caller begins belongs there too.
-    pub(super) fn organization(&self) -> Option<&str> {
+    #[must_use]
+    pub fn organization(&self) -> Option<&str> {
         match &self.0 {
             Kind::All | Kind::Shared => None,
             Kind::Organization(id) => Some(id),

@@ -51,9 +51,6 @@ pub enum NoNode {
     /// No node is for the caller's organization.
     #[error("no node serves your organization; an administrator assigns one, or lets it use shared nodes")]
     NotServed,
-    /// The caller's organization or key does not allow the model. Says nothing of whether there is one.
-    #[error("model '{0}' is not among those that this organization or key may use")]
-    NotAllowed(String),
     /// The node would hand the prompt on to a third party, which the caller's organization does not allow.
     #[error("model '{0}' runs at a third party, which this organization does not allow")]
     Cloud(String),
@@ -95,7 +92,7 @@ impl Snapshot {
     ) -> Result<Lease, NoNode> {
         // First of all, so that the answer is the same whether the fleet has the model or not.
         if !want.eligible.allows_normal(normal) {
-            return Err(NoNode::NotAllowed(model.to_owned()));
+            return Err(self.unknown(want, model));
         }
         let entries = || [self.ollama.get(normal), self.openai.get(model)].into_iter().flatten();
         let having = self.admitted(want, entries().flat_map(|entry| &entry.nodes).map(|at| usize::from(*at)));

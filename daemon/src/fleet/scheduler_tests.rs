@@ -256,7 +256,7 @@ fn models_off_the_list_are_refused_alike_whether_there_or_not() {
     let acme = of("acme", &NodeAccess::Exclusive, &["acme*"], true);
     for model in ["m", "nothing", "other-own"] {
         let refused = fleet.choose(Want { model: Some(model), eligible: &acme, ..WANT }, &[]).unwrap_err();
-        assert_eq!(refused, NoNode::NotAllowed(model.into()));
+        assert_eq!(refused, NoNode::UnknownModel { model: model.into(), nearest: Vec::new() });
     }
     assert!(fleet.choose(Want { model: Some("Acme-Own"), eligible: &acme, ..WANT }, &[]).is_ok());
     let unknown = fleet.choose(Want { model: Some("acme-o"), eligible: &acme, ..WANT }, &[]).unwrap_err();

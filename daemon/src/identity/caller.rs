@@ -9,7 +9,7 @@ use super::{
     jwt::{self, Claims, Extent, JwtError},
     snapshot::{Key, Organization, Scopes, Snapshot, User},
 };
-use crate::telemetry::access::Subject;
+use crate::{fleet::Eligible, telemetry::access::Subject};
 
 /// Who a request is from.
 #[derive(Debug, Clone)]
@@ -163,12 +163,14 @@ impl Caller {
         }
     }
 
-    /// Globs of the models it may use beside its organization's; empty allows all.
+    /// What of the fleet it may use. Nobody in particular: the nodes that are for everyone.
     #[must_use]
-    pub fn models(&self) -> &[String] {
+    pub fn eligible(&self) -> &Eligible {
+        static ANYBODY: Eligible = Eligible::SHARED;
         match self {
-            Self::Key(key) => &key.models,
-            _ => &[],
+            Self::Anonymous => &ANYBODY,
+            Self::Key(key) => &key.eligible,
+            Self::User { user, .. } => &user.eligible,
         }
     }
 

@@ -12,11 +12,12 @@ use std::{
     },
 };
 
-use aivonx_protocol::{UnixMillis, key::KeyScope, organization::NodeAccess, user::Role};
+use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 use ipnet::IpNet;
 
 use super::material::Material;
 use crate::{
+    fleet::Eligible,
     store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord},
     telemetry::access::Subject,
 };
@@ -62,12 +63,8 @@ pub struct Organization {
     pub enabled: bool,
     /// Whether its users must use two-factor authentication.
     pub require_totp: bool,
-    /// Globs of the models it may use; empty allows all.
-    pub models: Vec<String>,
-    /// Which nodes serve it.
-    pub nodes: NodeAccess,
-    /// Whether cloud models are allowed.
-    pub cloud_models: bool,
+    /// What of the fleet it may use.
+    pub eligible: Eligible,
     /// Ends when it is disabled or removed.
     pub live: Arc<Live>,
 }
@@ -83,6 +80,8 @@ pub struct User {
     pub role: Role,
     /// Its organization.
     pub organization: Option<Arc<Organization>>,
+    /// What of the fleet it may use.
+    pub eligible: Eligible,
     /// Whether it may do anything: itself and its organization are enabled.
     pub enabled: bool,
     /// Sessions and tokens of an older epoch are void.
@@ -148,6 +147,14 @@ impl Scopes {
     }
 }
 
+/// What a user of the fleet itself may use: those who see every node, every node.
+fn of_fleet(role: Role) -> Eligible {
+    match role {
+        Role::Superadmin | Role::Operator | Role::Auditor => Eligible::ALL,
+        Role::OrgAdmin | Role::Member => Eligible::SHARED,
+    }
+}
+
 /// An API key.
 #[derive(Debug)]
 pub struct Key {
@@ -159,8 +166,8 @@ pub struct Key {
     pub user: Option<Arc<User>>,
     /// What it may do.
     pub scopes: Scopes,
-    /// Globs of the models it may use; empty allows what its organization may.
-    pub models: Vec<String>,
+    /// What of the fleet it may use: at most what its organization and its user may.
+    pub eligible: Eligible,
     /// Networks it may be used from; empty is anywhere.
     pub networks: Vec<IpNet>,
     /// From when on it is worth nothing; `u64::MAX` is never.
@@ -257,14 +264,13 @@ impl Snapshot {
     fn add_organization(&mut self, record: OrganizationRecord, old: Option<&Self>) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
+        let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
         let organization = Arc::new(Organization {
             id: record.id.into(),
             slug: record.slug.into(),
             enabled: record.enabled,
             require_totp: record.require_totp,
-            models: record.models,
-            nodes: record.nodes,
-            cloud_models: record.cloud_models,
+            eligible,
             live,
         });
         self.slugs.insert(organization.slug.clone(), organization.clone());
@@ -281,6 +287,10 @@ impl Snapshot {
             id: record.id.as_str().into(),
             name: record.name.as_str().into(),
             role: record.role,
+            eligible: match &organization {
+                Some(organization) => organization.eligible.clone(),
+                None => of_fleet(record.role),
+            },
             enabled,
             epoch: record.epoch,
             totp: record.totp.as_ref().is_some_and(|totp| totp.confirmed),
@@ -317,7 +327,7 @@ impl Snapshot {
         let key = Arc::new(Key {
             id: record.id.as_str().into(),
             scopes,
-            models: record.models.clone(),
+            eligible: self.eligible_for_key(record, organization.as_ref(), user.as_ref()),
             networks: networks.unwrap_or_default(),
             expires: record.expires.unwrap_or(UnixMillis::MAX),
             pepper: record.pepper,
@@ -336,6 +346,26 @@ impl Snapshot {
             self.hashes.insert(retiring.hash, Found { key: key.clone(), until: retiring.until });
         }
         self.keys.insert(key.id.clone(), key);
+    }
+
+    /// A key that belongs to nobody is as good as who made it; once that one is gone, it is for shared nodes.
+    fn eligible_for_key(
+        &self,
+        record: &KeyRecord,
+        organization: Option<&Arc<Organization>>,
+        user: Option<&Arc<User>>,
+    ) -> Eligible {
+        let of_maker = || match record.created_by.as_deref().map(|id| self.users.get(id)) {
+            // The daemon's own user, before there was an administrator.
+            None => Eligible::ALL,
+            Some(maker) => maker.map_or(Eligible::SHARED, |maker| maker.eligible.clone()),
+        };
+        let whole = match (organization, user) {
+            (Some(organization), _) => organization.eligible.clone(),
+            (None, Some(user)) => user.eligible.clone(),
+            (None, None) => of_maker(),
+        };
+        whole.narrowed(&record.models)
     }
 
     /// Ends the marks of everything that is in `self` and no longer in `new` as it was. To be called once `new`

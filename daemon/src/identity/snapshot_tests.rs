@@ -310,3 +310,40 @@ fn it_is_set_up_once_there_is_a_superadmin() {
     assert!(snapshot.is_set_up());
     assert_eq!(snapshot.user_by_name("alice").unwrap().role, Role::Superadmin);
 }
+
+/// What a key may use, given whose it is and who made it, `maker` having this role in no organization.
+fn eligible(change: impl FnOnce(&mut KeyRecord), maker: Role) -> Eligible {
+    let secret = secret();
+    let mut record = key(&secret, 1, PEPPER);
+    record.user = None;
+    change(&mut record);
+    let mut records = all(record);
+    records.users.push(UserRecord {
+        id: "maker".into(),
+        name: "maker".into(),
+        role: maker,
+        organization: None,
+        ..user(true, 1)
+    });
+    let snapshot = Snapshot::build(records, material(&[(1, PEPPER)]), None);
+    Caller::of_key(&snapshot, &secret, HERE, NOW).unwrap().0.eligible().clone()
+}
+
+#[test]
+fn a_key_may_use_no_more_than_its_organization_and_its_maker() {
+    let acme = Eligible::of("o1", &NodeAccess::Shared, &[], false);
+    let by = |maker: &str| Some(maker.to_owned());
+    assert_eq!(eligible(|_| (), Role::Superadmin), acme);
+    assert_eq!(eligible(|k| k.created_by = by("maker"), Role::Superadmin), acme, "whoever made it");
+    assert_eq!(eligible(|k| k.models = vec!["m*".into()], Role::Superadmin), acme.narrowed(&["m*".into()]));
+    let fleets = |created_by: Option<String>, role| {
+        eligible(|k| (k.organization, k.created_by) = (None, created_by), role)
+    };
+    assert_eq!(fleets(by("maker"), Role::Superadmin), Eligible::ALL);
+    assert_eq!(fleets(by("maker"), Role::Member), Eligible::SHARED);
+    assert_eq!(fleets(by("gone"), Role::Superadmin), Eligible::SHARED);
+    assert_eq!(fleets(None, Role::Member), Eligible::ALL, "made before there was an administrator");
+    let own = |role| eligible(|k| (k.organization, k.user) = (None, by("maker")), role);
+    assert_eq!((own(Role::Member), own(Role::Superadmin)), (Eligible::SHARED, Eligible::ALL));
+    assert_eq!(Caller::Anonymous.eligible(), &Eligible::SHARED);
+}

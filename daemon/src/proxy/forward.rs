@@ -30,6 +30,8 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) peek: &'a Peek,
     pub(super) body: Collected,
+    /// What of the fleet the caller may use.
+    pub(super) eligible: &'a Eligible,
 }
 
 /// Gets an answer for `call` from the fleet.
@@ -46,7 +48,7 @@ pub(super) async fn forward(
         if call.route.ask_usage && streaming { call.peek.with_usage(&call.body.segments) } else { None };
     let strip = spliced.is_some();
     let body = spliced.as_deref().unwrap_or(&call.body.segments);
-    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: &Eligible::ALL };
+    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: call.eligible };
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     flight.allow_total(worker.now(), settings.total);

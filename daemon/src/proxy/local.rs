@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     api::{Dialect, route::Local},
-    fleet::{Eligible, NoNode, Node, Snapshot},
+    fleet::{NoNode, Node, Realm, Snapshot},
+    identity::Caller,
 };
 use aivonx_protocol::node::{AdminState, Pool};
 
@@ -27,15 +28,18 @@ pub(super) struct Asked<'a> {
     pub(super) query: Option<&'a str>,
 }
 
-/// Answers `what` for a caller who may use what `eligible` says.
+/// Answers `what` for `caller`.
 pub(super) async fn answer(
     cx: &ConnContext,
     what: Local,
     asked: Asked<'_>,
-    eligible: &Eligible,
+    caller: &Caller,
 ) -> Result<Answer, Refusal> {
+    let eligible = caller.eligible();
+    // A listener for diagnostics tells everything to whoever reaches it.
+    let realm = if cx.diagnostics { Realm::ALL } else { Realm::from(eligible) };
     if what == Local::Metrics {
-        return metrics(cx).await;
+        return metrics(cx, realm).await;
     }
     let shared = &cx.worker.shared;
     let snapshot = shared.hot.load();
@@ -69,20 +73,26 @@ pub(super) async fn answer(
             ok(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }).to_string().into())
         }
         Local::Ready => ready(*shared.phase.borrow(), &snapshot),
-        Local::ProxyState => ok(proxy_state(&snapshot).to_string().into()),
-        Local::ActiveRequests => ok(active_requests(&snapshot, node_id(asked.query)).to_string().into()),
+        Local::ProxyState => ok(proxy_state(&snapshot, &realm).to_string().into()),
+        Local::ActiveRequests => {
+            ok(active_requests(&snapshot, &realm, node_id(asked.query)).to_string().into())
+        }
         Local::Metrics => return Err(Refusal::Internal("metrics are answered above")),
     })
 }
 
-async fn metrics(cx: &ConnContext) -> Result<Answer, Refusal> {
+async fn metrics(cx: &ConnContext, realm: Realm) -> Result<Answer, Refusal> {
     const TYPE: HeaderValue = HeaderValue::from_static(crate::telemetry::CONTENT_TYPE);
     let shared = &cx.worker.shared;
     let render = shared.metrics.clone();
     // Formatting thousands of series belongs to the control plane.
-    let text = shared.control.spawn_blocking(move || render()).await;
+    let text = shared.control.spawn_blocking(move || render(&realm)).await;
     let text = text.map_err(|_| Refusal::Internal("metrics could not be rendered"))?;
     Ok(answer::typed(StatusCode::OK, TYPE, text.into()))
+}
+
+fn owns(realm: &Realm, node: &Node) -> bool {
+    realm.covers(node.organization.as_deref())
 }
 
 fn serving(node: &Node) -> bool {
@@ -127,11 +137,11 @@ fn anthropic_models(openai: &[u8]) -> Bytes {
 }
 
 /// The state in the shape of the proxy this gateway replaces.
-fn proxy_state(snapshot: &Snapshot) -> Value {
+fn proxy_state(snapshot: &Snapshot, realm: &Realm) -> Value {
     let mut state = json!({
         "active": [], "standby": [], "node_id_map": {}, "latencies": {}, "active_counts": {}, "models": {}
     });
-    for node in &snapshot.nodes {
+    for node in snapshot.nodes.iter().filter(|node| owns(realm, node)) {
         let url = &*node.url;
         let pool = if serving(node) { "active" } else { "standby" };
         if let Some(list) = state[pool].as_array_mut() {
@@ -145,11 +155,12 @@ fn proxy_state(snapshot: &Snapshot) -> Value {
     state
 }
 
-fn active_requests(snapshot: &Snapshot, only: Option<&str>) -> Value {
+fn active_requests(snapshot: &Snapshot, realm: &Realm, only: Option<&str>) -> Value {
     let mut total = 0;
     let nodes: Vec<Value> = snapshot
         .nodes
         .iter()
+        .filter(|n| owns(realm, n))
         .filter(|n| only.is_none_or(|id| *n.id == *id || *n.name == *id))
         .map(|node| {
             let active = node.live.active();

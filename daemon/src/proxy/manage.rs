@@ -18,7 +18,7 @@ use crate::{
         Peek,
         route::{Action, Route},
     },
-    fleet::{Eligible, FleetError, NoNode},
+    fleet::{Eligible, FleetError, NoNode, model_name::names_cloud},
 };
 use aivonx_protocol::Fault;
 
@@ -31,9 +31,12 @@ pub(super) async fn answer(
     eligible: &Eligible,
 ) -> Result<Answer, Refusal> {
     let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
-    // A list of models that may be used is one of models that may be pulled and deleted too.
+    // Models that may not be used may not be pulled or deleted either.
     if !eligible.allows(&model) {
-        return Err(NoNode::NotAllowed(model).into());
+        return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
+    }
+    if !eligible.cloud() && names_cloud(&model) {
+        return Err(NoNode::Cloud(model).into());
     }
     let eligible = eligible.clone();
     match route.action {

@@ -95,7 +95,7 @@ impl Refusal {
                 Verdict::Revoked => (StatusCode::UNAUTHORIZED, Ended),
             },
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
-            Self::NoNode(NoNode::NotAllowed(_) | NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
+            Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
             Self::NoNode(_) => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
             Self::NodeFailed { .. } | Self::NodeRejectsUs(_) => (StatusCode::BAD_GATEWAY, NodeFailed),

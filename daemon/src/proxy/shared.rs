@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::watch};
 use super::clock::ticks;
 use crate::{
     config::{AccessMode, Config},
-    fleet::{Fleet, Hot},
+    fleet::{Fleet, Hot, Realm},
     identity::Identity,
     telemetry::AccessSink,
 };
@@ -114,8 +114,8 @@ pub struct Shared {
     pub settings: ArcSwap<Settings>,
     /// Where finished requests are told.
     pub access: AccessSink,
-    /// Renders `/metrics`; run on the control plane.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Renders `/metrics` for those whose fleet it is; run on the control plane.
+    pub metrics: Arc<dyn Fn(&Realm) -> String + Send + Sync>,
     /// The control plane's runtime.
     pub control: Handle,
     /// Where the process is in its life.

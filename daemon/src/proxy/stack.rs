@@ -88,7 +88,7 @@ async fn layers(
         Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter, query: head.uri.query() };
-            return local::answer(cx, what, asked, &Eligible::ALL).await;
+            return local::answer(cx, what, asked, &caller).await;
         }
         Action::Account(what) => {
             let asked = account::Asked { what, method: head.method, route, parameter, caller };
@@ -106,18 +106,20 @@ async fn layers(
     exchange.record.bytes_in = body.bytes;
     let peek = Peek::read(&body.segments)?;
     let Some(forwarded) = forwarded else {
-        name_model(exchange, &peek, true)?;
+        name_model(exchange, &peek, true, caller.eligible())?;
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline();
-        return Box::pin(manage::answer(exchange, flight, route, &peek, &Eligible::ALL)).await;
+        return Box::pin(manage::answer(exchange, flight, route, &peek, caller.eligible())).await;
     };
-    name_model(exchange, &peek, forwarded.legacy_name)?;
+    name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
 
-    // Model policy, privacy, and the reservation of quota and spend come here, in this order: they need the
-    // body, and nothing may be reserved for a request that is refused.
+    // Privacy, and the reservation of quota and spend come here, in this order: they need the body, and nothing
+    // may be reserved for a request that is refused.
 
-    forward(exchange, flight, Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body })
-        .await
+    // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
+    let eligible = caller.eligible();
+    let call = Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body, eligible };
+    forward(exchange, flight, call).await
 }
 
 /// The route of a path; refuses what is no plain request first.
@@ -135,11 +137,15 @@ fn find<'p>(
     route::find(path).ok_or(Refusal::NoRoute)
 }
 
-/// Puts the model into the record, under the catalogue's name and only if the fleet knows it.
-fn name_model(exchange: &mut Exchange, peek: &Peek, legacy: bool) -> Result<(), Refusal> {
+/// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.
+fn name_model(
+    exchange: &mut Exchange,
+    peek: &Peek,
+    legacy: bool,
+    eligible: &Eligible,
+) -> Result<(), Refusal> {
     let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
-    let known =
-        exchange.worker.shared.hot.load().known(model, &Eligible::ALL).map(|entry| entry.name.clone());
+    let known = exchange.worker.shared.hot.load().known(model, eligible).map(|entry| entry.name.clone());
     exchange.record.model = known;
     Ok(())
 }

@@ -20,7 +20,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use super::{
     access::{AccessRecord, Outcome},
     histogram::Histogram,
-    page::Page,
+    page::{Page, Share},
     pipe::Losses,
     sink::AccessSink,
 };
@@ -116,10 +116,13 @@ pub(crate) struct RequestSet {
     pub(crate) model: Name,
     pub(crate) node: Name,
     pub(crate) status: u16,
+    /// Id of the organization the requests were for. No label: the page has the sum, and each organization can
+    /// be given its share.
+    pub(crate) organization: Name,
 }
 
 /// What was counted under one set of labels. One look-up a request finds them all.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) requests: u64,
     pub(crate) input: u64,
@@ -182,8 +185,9 @@ impl State {
     }
 
     fn counts(&mut self, r: &AccessRecord) -> &mut Counts {
-        let mut set =
-            RequestSet { route: r.route, model: r.model.clone(), node: r.node.clone(), status: r.status };
+        let organization = r.subject.as_ref().and_then(|s| s.organization.as_ref()).map(|(id, _)| id.clone());
+        let (model, node) = (r.model.clone(), r.node.clone());
+        let mut set = RequestSet { route: r.route, model, node, status: r.status, organization };
         if self.requests.len() >= SETS_MAX && !self.requests.contains_key(&set) {
             set.model = None;
         }
@@ -246,6 +250,22 @@ impl Metrics {
         let mut out = String::with_capacity(16 << 10);
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+
+    /// The part of the page that is one organization's (by its id), or nobody's: its requests, on whatever
+    /// nodes, and `nodes`, which are its own.
+    #[must_use]
+    pub fn render_share(&self, organization: Option<&str>, nodes: Vec<NodeGauge>) -> String {
+        let state = lock(&self.state);
+        let own = state.requests.iter().filter(|(set, _)| set.organization.as_deref() == organization);
+        let requests = own.map(|(set, counts)| (set.clone(), *counts)).collect();
+        drop(state);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Share { requests, nodes }));
+        let mut out = String::with_capacity(4 << 10);
+        // As above.
+        let _ = text::encode(&mut out, &registry);
         out
     }
 }

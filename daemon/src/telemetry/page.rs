@@ -17,7 +17,7 @@ use prometheus_client::{
 use super::{
     access::Outcome,
     histogram::Histogram,
-    metrics::{self, State, lock},
+    metrics::{self, Counts, NodeGauge, RequestSet, State, lock},
     pipe::Losses,
     process,
     sink::AccessSink,
@@ -40,7 +40,7 @@ impl Collector for Page {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Writer(encoder);
         self.requests(&mut out)?;
-        self.nodes(&mut out)?;
+        out.nodes(&lock(&self.state).gauges.nodes)?;
         self.daemon(&mut out)
     }
 }
@@ -48,33 +48,12 @@ impl Collector for Page {
 impl Page {
     fn requests(&self, out: &mut Writer<'_>) -> fmt::Result {
         let state = lock(&self.state);
-        let mut requests: Vec<_> = state.requests.iter().collect();
-        requests.sort_unstable_by_key(|(set, _)| *set);
-        let sets = requests.iter().map(|(set, counts)| {
-            let labels = [
-                ("route", set.route.to_owned()),
-                ("model", text(&set.model)),
-                ("node", text(&set.node)),
-                ("status", set.status.to_string()),
-            ];
-            (labels, counts.requests)
-        });
-        out.counters("aivonx_requests", "Requests answered", sets)?;
+        let requests = merged(state.requests.iter().map(|(set, counts)| (set, *counts)));
+        out.requests(&requests)?;
         let sets = Outcome::ALL.map(|o| ([("outcome", o.name())], state.outcomes[o as usize]));
         out.counters("aivonx_outcomes", "How requests ended", sets)?;
         out.counter("aivonx_retries", "Attempts after the first", state.retries)?;
-        let mut tokens = BTreeMap::<_, u64>::new();
-        for (set, counts) in &requests {
-            for (direction, n) in [("input", counts.input), ("output", counts.output)] {
-                if n > 0 {
-                    *tokens.entry((text(&set.model), text(&set.node), direction)).or_default() += n;
-                }
-            }
-        }
-        let sets = tokens.into_iter().map(|((model, node, direction), n)| {
-            ([("model", model), ("node", node), ("direction", direction.to_owned())], n)
-        });
-        out.counters("aivonx_tokens", "Tokens as counted by the nodes", sets)?;
+        out.tokens(&requests)?;
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
@@ -90,25 +69,6 @@ impl Page {
             Some(state.gauges.active_streams),
         )?;
         out.gauge("aivonx_connections", "Client connections open now", None, Some(state.gauges.connections))
-    }
-
-    fn nodes(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let state = lock(&self.state);
-        let mut nodes: Vec<_> = state.gauges.nodes.iter().collect();
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        let nodes = || nodes.iter().map(|n| (*n, [("node", &*n.name)]));
-        let up = nodes().map(|(n, labels)| (labels, u32::from(n.state() == "active")));
-        out.gauges("aivonx_node_up", "Whether the node may be chosen", None, up)?;
-        let states = nodes().flat_map(|(n, _)| {
-            ["active", "standby", "draining", "disabled"]
-                .map(|state| ([("node", &*n.name), ("state", state)], u32::from(n.state() == state)))
-        });
-        out.gauges("aivonx_node_state", "1 for the state the node is in", None, states)?;
-        let active = nodes().map(|(n, labels)| (labels, n.active));
-        out.gauges("aivonx_node_active_requests", "Requests the node works on now", None, active)?;
-        let latency = nodes().filter_map(|(n, labels)| Some((labels, n.latency?.as_secs_f64())));
-        let help = "Moving average of the health check's round trip";
-        out.gauges("aivonx_node_latency", help, Some(Unit::Seconds), latency)
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
@@ -159,10 +119,90 @@ impl Page {
     }
 }
 
+/// The part of the page that is one organization's.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) requests: Vec<(RequestSet, Counts)>,
+    pub(crate) nodes: Vec<NodeGauge>,
+}
+
+impl Collector for Share {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Writer(encoder);
+        let requests = merged(self.requests.iter().map(|(set, counts)| (set, *counts)));
+        out.requests(&requests)?;
+        out.tokens(&requests)?;
+        out.nodes(&self.nodes)
+    }
+}
+
+/// Route, model, node and status.
+type Labels<'a> = (&'static str, Option<&'a str>, Option<&'a str>, u16);
+
+/// What was counted under each set of labels, whoever it was for.
+fn merged<'a>(sets: impl Iterator<Item = (&'a RequestSet, Counts)>) -> BTreeMap<Labels<'a>, Counts> {
+    let mut merged = BTreeMap::<_, Counts>::new();
+    for (set, counts) in sets {
+        let labels = (set.route, set.model.as_deref(), set.node.as_deref(), set.status);
+        let sum = merged.entry(labels).or_default();
+        sum.requests += counts.requests;
+        sum.input += counts.input;
+        sum.output += counts.output;
+    }
+    merged
+}
+
 /// Families written one after the other.
 struct Writer<'a>(DescriptorEncoder<'a>);
 
 impl Writer<'_> {
+    fn requests(&mut self, requests: &BTreeMap<Labels<'_>, Counts>) -> fmt::Result {
+        let sets = requests.iter().map(|((route, model, node, status), counts)| {
+            let labels = [
+                ("route", (*route).to_owned()),
+                ("model", model.unwrap_or_default().to_owned()),
+                ("node", node.unwrap_or_default().to_owned()),
+                ("status", status.to_string()),
+            ];
+            (labels, counts.requests)
+        });
+        self.counters("aivonx_requests", "Requests answered", sets)
+    }
+
+    fn tokens(&mut self, requests: &BTreeMap<Labels<'_>, Counts>) -> fmt::Result {
+        let mut tokens = BTreeMap::<_, u64>::new();
+        for ((_, model, node, _), counts) in requests {
+            for (direction, n) in [("input", counts.input), ("output", counts.output)] {
+                if n > 0 {
+                    let labels = (model.unwrap_or_default(), node.unwrap_or_default(), direction);
+                    *tokens.entry(labels).or_default() += n;
+                }
+            }
+        }
+        let sets = tokens.into_iter().map(|((model, node, direction), n)| {
+            ([("model", model), ("node", node), ("direction", direction)], n)
+        });
+        self.counters("aivonx_tokens", "Tokens as counted by the nodes", sets)
+    }
+
+    fn nodes(&mut self, nodes: &[NodeGauge]) -> fmt::Result {
+        let mut nodes: Vec<_> = nodes.iter().collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        let nodes = || nodes.iter().map(|n| (*n, [("node", &*n.name)]));
+        let up = nodes().map(|(n, labels)| (labels, u32::from(n.state() == "active")));
+        self.gauges("aivonx_node_up", "Whether the node may be chosen", None, up)?;
+        let states = nodes().flat_map(|(n, _)| {
+            ["active", "standby", "draining", "disabled"]
+                .map(|state| ([("node", &*n.name), ("state", state)], u32::from(n.state() == state)))
+        });
+        self.gauges("aivonx_node_state", "1 for the state the node is in", None, states)?;
+        let active = nodes().map(|(n, labels)| (labels, n.active));
+        self.gauges("aivonx_node_active_requests", "Requests the node works on now", None, active)?;
+        let latency = nodes().filter_map(|(n, labels)| Some((labels, n.latency?.as_secs_f64())));
+        let help = "Moving average of the health check's round trip";
+        self.gauges("aivonx_node_latency", help, Some(Unit::Seconds), latency)
+    }
+
     fn counters<L, V>(
         &mut self,
         name: &str,
@@ -231,8 +271,4 @@ impl Writer<'_> {
         }
         Ok(())
     }
-}
-
-fn text(name: &Option<Arc<str>>) -> String {
-    name.as_deref().unwrap_or_default().to_owned()
 }

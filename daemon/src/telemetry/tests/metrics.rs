@@ -4,7 +4,7 @@ use aivonx_protocol::node::{AdminState, Pool};
 
 use super::{
     super::{
-        access::{AccessRecord, Outcome},
+        access::{AccessRecord, Outcome, Subject},
         metrics::{AuditGauges, Gauges, Metrics, NodeGauge, Refusals},
         pipe::Losses,
         sink,
@@ -102,4 +102,41 @@ fn label_sets_are_bounded() {
     let sets = text.lines().filter(|l| l.starts_with("aivonx_requests_total{")).count();
     assert_eq!(sets, 5001);
     assert!(text.contains("model=\"\",node=\"gpu1\",status=\"200\"} 1000\n"));
+}
+
+#[test]
+fn an_organization_is_given_its_share_alone() {
+    let metrics = metrics();
+    let of = |id: &str| {
+        let organization = Some((id.into(), id.into()));
+        Some(Arc::new(Subject { organization, user: None, key: None }))
+    };
+    let request = |model: &str, subject| AccessRecord { model: Some(model.into()), subject, ..record() };
+    let records = [
+        request("for-acme", of("acme")),
+        request("for-both", of("acme")),
+        request("for-both", of("other")),
+        request("for-other", of("other")),
+        request("for-nobody", None),
+    ];
+    metrics.count(&records);
+    let nodes = vec![
+        node("gpu1", Pool::Active, AdminState::Enabled),
+        node("gpu2", Pool::Active, AdminState::Enabled),
+    ];
+    let whole = metrics.render(&Gauges { nodes: nodes.clone(), ..Gauges::default() });
+    assert!(whole.contains("model=\"for-both\",node=\"gpu1\",status=\"200\"} 2\n"), "{whole}");
+
+    let share = metrics.render_share(Some("acme"), nodes[1..].to_vec());
+    for own in ["for-acme", "for-both", "node=\"gpu2\"", "aivonx_tokens"] {
+        assert!(share.contains(own), "{own}: {share}");
+    }
+    assert!(share.contains("model=\"for-both\",node=\"gpu1\",status=\"200\"} 1\n"), "{share}");
+    for foreign in ["for-other", "for-nobody", "{node=\"gpu1\"", "connections", "process_", "outcomes"] {
+        assert!(!share.contains(foreign), "{foreign}: {share}");
+    }
+    let nobodys = metrics.render_share(None, Vec::new());
+    assert!(nobodys.contains("for-nobody") && !nobodys.contains("for-acme"), "{nobodys}");
+    // A scrape of a share forgets no node.
+    assert!(metrics.render(&Gauges { nodes, ..Gauges::default() }).contains("for-other"));
 }
