@@ -284,7 +284,21 @@ impl Identity {
         });
         let record = changed.await.map_err(|e| self.refuse(actor, e))?;
         self.settle().await;
+        self.sweep(&record).await?;
         Ok(record)
+    }
+
+    /// Forgets the sessions that ended when the epoch of `user` rose: worth nothing already, and no longer listed.
+    async fn sweep(&self, user: &UserRecord) -> Result<(), Fault> {
+        let sessions = self.store.sessions();
+        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        for ended in sessions.list(&own).await?.into_iter().filter(|session| session.epoch < user.epoch) {
+            match sessions.remove(&own, &ended.id, None).await {
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn hash_password(

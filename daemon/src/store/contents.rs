@@ -89,24 +89,16 @@ pub(super) fn check_references<R: Record>(batch: &Telling<'_, '_>, record: &R) -
     Ok(())
 }
 
-/// A user who leaves for another organization takes no key along, and no session; a raised epoch ends the
-/// sessions too.
+/// A user who leaves for another organization takes no key along, and no session.
 pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R) -> Result<(), StoreError> {
-    if R::NOUN != Noun::User {
+    if R::NOUN != Noun::User || old.organization() == new.organization() {
         return Ok(());
     }
-    let moved = old.organization() != new.organization();
-    if moved {
-        for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none())
-        {
-            let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
-            batch.replace(&key, revoked)?;
-        }
+    for key in batch.list_of_user::<KeyRecord>(old.id())?.into_iter().filter(|key| key.revoked.is_none()) {
+        let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
+        batch.replace(&key, revoked)?;
     }
-    if moved || old.epoch() != new.epoch() {
-        batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))?;
-    }
-    Ok(())
+    batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
 }
 
 /// What belongs to a user goes with it; an organization goes only empty.

@@ -61,10 +61,6 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'sta
     fn is_last_resort(&self) -> bool {
         false
     }
-    /// Of a user: raised to end every session.
-    fn epoch(&self) -> u64 {
-        0
-    }
 }
 
 /// The functions of [`Record`] that are the same for every record with these fields.

@@ -44,7 +44,7 @@ pub struct UserRecord {
     pub backup_codes: Vec<String>,
     /// A code for setting a new password.
     pub reset: Option<StoredReset>,
-    /// Raised to end every session and token: those in the store go with the same write.
+    /// Raised to revoke every session and token.
     pub epoch: u64,
     /// When it last logged in.
     pub last_login: Option<UnixMillis>,
@@ -95,10 +95,6 @@ impl Record for UserRecord {
 
     fn is_last_resort(&self) -> bool {
         self.role == Role::Superadmin && self.enabled
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch
     }
 }
 
