@@ -1,5 +1,6 @@
 //! Records for the tests of tables: healthy, failing and hostile ones.
 
+mod audit;
 mod identity;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,10 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
-pub(crate) use self::identity::*;
+pub(crate) use self::{
+    audit::{audit_entries, audit_export, audit_verdicts, checkpoint},
+    identity::*,
+};
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
 pub(crate) const NOW: u64 = 1_795_307_494_000;

@@ -6,6 +6,7 @@ use aivonx_protocol::{
     UnixMillis, WireSecret,
     audit::{AuditKey, Checkpoint, CheckpointKind, Digest, ExportSignature, HexBytes, PublicKey},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
@@ -131,7 +132,11 @@ fn open(vault: &Vault, record: &SecretRecord) -> Result<SigningKey, AuditError> 
         |e: &dyn fmt::Display| AuditError::Key(format!("number {} does not open: {e}", record.number));
     let text = vault.open_sealed(TREE, &record.id, &record.sealed).map_err(|e| wrong(&e))?;
     let mut seed = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text.expose(), &mut seed[..]).map_err(|_| wrong(&"it is damaged"))?;
+    let decoded = Zeroizing::new(STANDARD.decode(text.expose()).map_err(|_| wrong(&"it is damaged"))?);
+    if decoded.len() != seed.len() {
+        return Err(wrong(&"it is damaged"));
+    }
+    seed.copy_from_slice(&decoded);
     Ok(SigningKey::from_bytes(&seed))
 }
 
@@ -139,10 +144,10 @@ async fn make(store: &Store, vault: &Vault) -> Result<SecretRecord, AuditError> 
     let mut seed = Zeroizing::new([0; 32]);
     rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut seed[..])
         .map_err(|e| AuditError::Key(format!("the system gives no random numbers: {e}")))?;
-    let secret = WireSecret::new(hex::encode(&seed[..]));
+    let secret = WireSecret::new(STANDARD.encode(&seed[..]));
     // A rotation of the data keys may come in between.
     for _ in 0..3 {
-        let id = uuid::Uuid::now_v7().to_string();
+        let id = "audit-signing-1".to_owned();
         let sealed = vault.seal(TREE, &id, &secret).map_err(|e| AuditError::Key(e.to_string()))?;
         let created: UnixMillis = now();
         let kind = SecretKind::AuditSigning;

@@ -92,6 +92,8 @@ pub struct Chain {
     entries: u64,
     checkpoints: u64,
     found: Option<Break>,
+    /// Whether it may begin with any entry.
+    partial: bool,
 }
 
 impl Chain {
@@ -108,6 +110,7 @@ impl Chain {
             entries: 0,
             checkpoints: 0,
             found: None,
+            partial: false,
         }
     }
 
@@ -123,10 +126,10 @@ impl Chain {
         }
     }
 
-    /// A part of a log, from any entry.
+    /// A part of a log, from the entry `first`.
     #[must_use]
-    pub fn part(daemon: &str) -> Self {
-        Self { next: None, ..Self::from_start(daemon, 0) }
+    pub fn part(daemon: &str, first: u64) -> Self {
+        Self { partial: true, ..Self::from_start(daemon, first) }
     }
 
     /// The entry that must come now, where it is known.
@@ -193,7 +196,7 @@ impl Chain {
         let begins = entry.action == Action::ChainStart;
         if begins {
             self.begin(entry);
-        } else if self.hash.is_none() && self.next.is_some() {
+        } else if self.hash.is_none() && !self.partial {
             self.find(place, place, Problem::Changed, "the log does not begin with the start of a chain");
         }
         if let Some(hash) = self.hash

@@ -1,6 +1,7 @@
 //! The command line: one file per noun.
 
 pub mod account;
+pub mod audit;
 pub mod config;
 pub mod connect;
 pub mod follow;
@@ -96,6 +97,9 @@ pub enum Verb {
     /// Control tokens: sessions of your own for scripts
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::TokenVerb),
+    /// The audit log: who did what, in a chain that proves itself
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// Logins that failed too often
     #[command(subcommand, visible_alias = "lockouts")]
     Lockout(lockout::LockoutVerb),
@@ -188,6 +192,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::User(verb)) => user::run(context, verb).await,
         Some(Verb::Key(verb)) => key::run(context, verb).await,
         Some(Verb::Token(verb)) => token::run(context, verb).await,
+        Some(Verb::Audit(verb)) => audit::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,

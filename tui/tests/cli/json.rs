@@ -1,10 +1,14 @@
 //! `man/aivonx-json.md` names exactly the fields that are printed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use aivonx_protocol::{Event, Reply};
 use aivonx_tui::cli::{
     account::{login::LoggedOut, totp},
+    audit::{Exported, offline::Proof},
     connect::Forwarding,
     key::created,
     lockout::Cleared,
@@ -112,20 +116,58 @@ fn the_page_names_every_field_and_no_other() {
             }
             // Never printed: the secret goes to the session's file, the identity is printed.
             Reply::LoggedIn(_) => {}
-            // Their rows come with their commands.
-            Reply::AuditPage(_)
-            | Reply::AuditEntry(_)
-            | Reply::AuditVerdict(_)
-            | Reply::AuditKeys(_)
-            | Reply::AuditCheckpoint(_) => {}
+            Reply::AuditPage(page) => drop(printed.insert("audit entry", json(&page.entries[0]))),
+            Reply::AuditEntry(entry) => drop(printed.insert("audit entry", json(entry))),
+            Reply::AuditVerdict(verdict) => {
+                printed.insert("break", json(&verdict.found));
+                printed.insert("restart", json(&verdict.restarts[0]));
+                printed.insert("wrong anchor", json(&verdict.anchors_wrong[0]));
+                printed.insert("audit verdict", json(verdict));
+            }
+            Reply::AuditKeys(keys) => drop(printed.insert("audit key", json(&keys[0]))),
+            Reply::AuditCheckpoint(checkpoint) => {
+                // Printed in the form that is published.
+                let line: Value = serde_json::from_str(&checkpoint.line()).unwrap();
+                assert_eq!(keys(&line), keys(&json(&checkpoint)));
+                printed.insert("checkpoint", line);
+            }
         }
     }
     let forwarding = Forwarding { listen: String::new(), to: String::new() };
     printed.insert("forwarding", json(forwarding));
     printed.insert("logged out", json(LoggedOut { logged_out: true }));
     for event in Event::samples() {
-        if let Event::LogMissed(missed) = event {
-            printed.insert("missed", json(Missed { missed }));
+        match event {
+            Event::LogMissed(missed) => drop(printed.insert("missed", json(Missed { missed }))),
+            Event::AuditSigned(signed) => {
+                let none = PathBuf::new;
+                let exported = Exported {
+                    file: none(),
+                    signature: none(),
+                    entries: signed.entries,
+                    first: signed.first,
+                    last: signed.last,
+                    complete: signed.complete,
+                    bytes: signed.bytes,
+                    sha256: signed.sha256,
+                    signer: signed.signer,
+                };
+                printed.insert("export", json(exported));
+                let proof = Proof {
+                    intact: true,
+                    wrong: Vec::new(),
+                    daemon: signed.daemon,
+                    signed: signed.time,
+                    signer: signed.signer,
+                    entries: signed.entries,
+                    first: signed.first,
+                    last: signed.last,
+                    complete: signed.complete,
+                    filter: signed.filter,
+                };
+                printed.insert("proof", json(proof));
+            }
+            _ => {}
         }
     }
     printed.insert("generated key", json(Generated { file: None, key: None }));
