@@ -34,8 +34,8 @@ pub struct ListArgs {
 /// `lockout clear`
 #[derive(Debug, Args)]
 pub struct ClearArgs {
-    /// Those of this name; without, --address or --all is needed
-    #[arg(value_name = "USER", required_unless_present_any = ["address", "all"])]
+    /// Those of this name; without it, --address or --all is needed
+    #[arg(value_name = "USER")]
     pub user: Option<String>,
     /// Those from this address, as the list shows it
     #[arg(long, value_name = "ADDRESS")]
@@ -57,6 +57,10 @@ pub struct Cleared {
 /// # Errors
 /// Why not.
 pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure> {
+    if let LockoutVerb::Clear(ClearArgs { user: None, address: None, all: false }) = verb {
+        return Err(Failure::usage("whose failures? Give USER, --address or --all")
+            .with_hint("What there is: aivonx lockout list --all"));
+    }
     let client = context.client().await?;
     match verb {
         LockoutVerb::List(ListArgs { all }) => {

@@ -85,7 +85,7 @@ pub enum Verb {
     /// The keys that secrets are encrypted with
     #[command(subcommand)]
     Secrets(secrets::SecretsVerb),
-    /// Organizations: the tenants, with users and keys of their own
+    /// Organizations: tenants with users and keys
     #[command(subcommand, name = "org", visible_alias = "orgs")]
     Organization(organization::OrganizationVerb),
     /// Users: who may log in
@@ -94,6 +94,8 @@ pub enum Verb {
     /// API keys: what clients of the gateway send
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyVerb),
+    /// Forward to a gateway, adding your key for clients that cannot
+    Connect(connect::ConnectArgs),
     /// Control tokens: sessions of your own for scripts
     #[command(subcommand, visible_alias = "tokens")]
     Token(token::TokenVerb),
@@ -113,8 +115,6 @@ pub enum Verb {
     Whoami,
     /// Change your password
     Passwd(account::password::PasswordArgs),
-    /// Forward a local address to a gateway with your key, for clients that cannot send one
-    Connect(connect::ConnectArgs),
     /// Your second factor: codes of an authenticator app
     #[command(subcommand)]
     Totp(account::totp::TotpVerb),
