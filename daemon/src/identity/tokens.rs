@@ -38,12 +38,12 @@ impl Identity {
         let user = self.token_owner(actor).await?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.chars().count() > NAME || !name.chars().all(plain) {
-            let message = format!("name: use 1 to {NAME} letters, digits, '.', '_' and '-'");
+            let message = format!("use 1 to {NAME} letters, digits, '.', '_' and '-'");
             return Err(Fault::new(FaultKind::Invalid, message).field("name"));
         }
         if !(SHORTEST..=LONGEST).contains(&lasts_ms) {
-            let message = format!("expires: a token lasts from 1 minute to 400 days, not {lasts_ms} ms");
-            return Err(Fault::new(FaultKind::Invalid, message).field("expires"));
+            let message = "a token lasts from 1 minute to 400 days";
+            return Err(Fault::new(FaultKind::Invalid, message).field("lasts"));
         }
         let tokens = self.own_tokens(&user).await?;
         if tokens.iter().any(|token| token.name.as_deref() == Some(name) && token.expires > now()) {

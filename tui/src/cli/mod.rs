@@ -214,9 +214,13 @@ pub fn option_name(words: &[String], field: &str) -> String {
             command = inner.clone();
         }
     }
-    let found = command
-        .get_arguments()
-        .find(|arg| arg.get_long() == Some(&*field) || arg.get_id().as_str().replace('_', "-") == field);
+    // A secret is a field of the daemon's, but a file on the command line; of two, the new one is what can be wrong.
+    let spellings = [field.clone(), format!("new-{field}-file"), format!("{field}-file")];
+    let found = spellings.iter().find_map(|spelling| {
+        command.get_arguments().find(|arg| {
+            arg.get_long() == Some(&**spelling) || arg.get_id().as_str().replace('_', "-") == *spelling
+        })
+    });
     match found {
         Some(arg) => match arg.get_long() {
             Some(long) => format!("--{long}"),
@@ -263,6 +267,11 @@ mod tests {
             ("node set gpu1", "max_parallel", "--max-parallel"),
             ("node set gpu1", "max-parallel", "--max-parallel"),
             ("logs", "grep", "--grep"),
+            ("setup", "password", "--password-file"),
+            ("passwd", "password", "--new-password-file"),
+            ("login", "otp", "--otp-file"),
+            ("org set acme", "limit_profile", "--profile"),
+            ("key create ci", "organization", "--org"),
             ("node add gpu1 x", "something", "something"),
         ] {
             assert_eq!(option_name(&words(line), field), shown, "{line}: {field}");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    FaultKind, WireSecret,
+    Fault, FaultKind, WireSecret,
     account::LoggedIn,
     client::{Client, ClientError},
     handshake::Login,
@@ -136,6 +136,10 @@ async fn begin(
                     message: fault.message,
                     hint: Some("Give a code of it: --otp-file FILE, or log in at a terminal.".into()),
                 });
+            }
+            // What was typed at the terminal is no option.
+            Some(_) if !from_file => {
+                return Err(Failure::Fault { fault: Fault { field: None, ..fault }, option: None });
             }
             _ => return Err(Failure::Fault { fault, option: None }),
         }
