@@ -265,8 +265,10 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
         match error {
-            StoreError::NameTaken { .. } => {
-                Self::new(FaultKind::Conflict, text).field("name").hint("choose another name")
+            StoreError::NameTaken { noun, .. } => {
+                // The unique name of an organization is its slug; it has one for people besides.
+                let field = if noun == "organization" { "slug" } else { "name" };
+                Self::new(FaultKind::Conflict, text).field(field).hint("choose another name")
             }
             StoreError::Conflict { noun, .. } => Self::new(FaultKind::Conflict, text)
                 .field("revision")
