@@ -39,7 +39,8 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
         Ok(answer) => (answer, Outcome::Complete),
         Err(refusal) => {
-            exchange.record.error = Some(refusal.to_string().into());
+            // The log may know more than a client is told.
+            exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
             rescue(&refusal, dialect, exchange.id())
         }
     };
