@@ -38,10 +38,14 @@ use crate::identity::Actor;
 pub enum Permission {
     /// See that the daemon runs, and how it is.
     Status,
-    /// Say who one is.
+    /// Prove who one is.
     Login,
+    /// Go on with what was proven, and see who one is.
+    Identify,
     /// Make the first administrator, or rescue one: a matter of the peer's uid, no role has it.
     Setup,
+    /// See the own tokens.
+    AccountRead,
     /// Manage the own account and the own tokens.
     Account,
     /// See nodes and the strategy.
@@ -116,6 +120,8 @@ impl Permission {
             | Self::LockoutWrite
             | Self::SecretsWrite => true,
             Self::Status
+            | Self::Identify
+            | Self::AccountRead
             | Self::FleetRead
             | Self::ModelsRead
             | Self::JobsRead
@@ -140,7 +146,7 @@ impl Permission {
         // Users are never stored so. If one were, nothing may follow from it.
         let odd = matches!((role, bound), (Superadmin, true) | (OrgAdmin, false));
         match self {
-            Self::Status | Self::Login | Self::Account => true,
+            Self::Status | Self::Login | Self::Identify | Self::AccountRead | Self::Account => true,
             Self::Setup => false,
             _ if odd => false,
             Self::ModelsRead => true,
@@ -201,9 +207,8 @@ pub fn needed(request: &Request) -> Permission {
         },
         Request::Account(request) => match request {
             AccountRequest::Setup(_) => Permission::Setup,
-            AccountRequest::Login { .. } | AccountRequest::Resume { .. } | AccountRequest::Whoami => {
-                Permission::Login
-            }
+            AccountRequest::Login { .. } => Permission::Login,
+            AccountRequest::Resume { .. } | AccountRequest::Whoami => Permission::Identify,
             AccountRequest::Logout
             | AccountRequest::Password { .. }
             | AccountRequest::TotpBegin { .. }
@@ -238,9 +243,8 @@ pub fn needed(request: &Request) -> Permission {
             | KeyRequest::Revoke { .. } => Permission::KeyWrite,
         },
         Request::Token(request) => match request {
-            TokenRequest::Create { .. } | TokenRequest::List | TokenRequest::Revoke { .. } => {
-                Permission::Account
-            }
+            TokenRequest::List => Permission::AccountRead,
+            TokenRequest::Create { .. } | TokenRequest::Revoke { .. } => Permission::Account,
         },
         Request::Lockout(request) => match request {
             LockoutRequest::List { .. } => Permission::LockoutRead,
@@ -408,7 +412,9 @@ mod tests {
                 "config.show" => Permission::ConfigRead,
                 "config.reload" => Permission::ConfigWrite,
                 "account.setup" => Permission::Setup,
-                "account.login" | "account.resume" | "account.whoami" => Permission::Login,
+                "account.login" => Permission::Login,
+                "account.resume" | "account.whoami" => Permission::Identify,
+                "token.list" => Permission::AccountRead,
                 "account.logout"
                 | "account.password"
                 | "account.totp_begin"
@@ -416,7 +422,6 @@ mod tests {
                 | "account.totp_disable"
                 | "account.backup_codes"
                 | "token.create"
-                | "token.list"
                 | "token.revoke" => Permission::Account,
                 "organization.list" | "organization.show" => Permission::OrganizationRead,
                 "organization.set" => Permission::OrganizationWrite,

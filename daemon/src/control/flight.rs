@@ -94,6 +94,7 @@ impl Flight {
             rule: self.rule,
             ask: Ask::of(permitted.request()),
             name: permitted.name(),
+            user: permitted.actor().name.clone(),
             change,
             outbox: self.outbox.clone(),
             table: self.table.clone(),
@@ -170,6 +171,8 @@ struct Task {
     rule: AccessRule,
     ask: Ask,
     name: &'static str,
+    /// Who asked.
+    user: String,
     change: bool,
     outbox: mpsc::Sender<Payload>,
     table: Arc<Table>,
@@ -244,16 +247,17 @@ impl Task {
     /// Changes are worth a line each, with who made them.
     fn note(&self, fault: Option<&Fault>) {
         let (Peer { uid, pid, .. }, name) = (self.peer, self.name);
+        let user = Untrusted::new(&self.user);
         match fault {
             Some(fault) if fault.kind == FaultKind::Internal => tracing::error!(
-                uid, pid, event = "control_failed", error = %Untrusted::new(&fault.message), "{name} failed"
+                uid, pid, %user, event = "control_failed", error = %Untrusted::new(&fault.message), "{name} failed"
             ),
             Some(fault) if self.change => tracing::info!(
-                uid, pid, event = "control_change_failed", error = %Untrusted::new(&fault.message),
+                uid, pid, %user, event = "control_change_failed", error = %Untrusted::new(&fault.message),
                 "{name} was not carried out"
             ),
             None if self.change => {
-                tracing::info!(uid, pid, event = "control_change", "{name} was carried out");
+                tracing::info!(uid, pid, %user, event = "control_change", "{name} was carried out");
             }
             _ => {}
         }

@@ -447,3 +447,7 @@ pub(super) fn blank(kind: SessionKind, user: &UserRecord, hash: [u8; 32], now: U
         revision: 0,
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

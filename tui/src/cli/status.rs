@@ -51,8 +51,18 @@ fn table(status: &Status, now: u64) -> Table {
     } else {
         Cell::new(format!("up {}", text::span(now.saturating_sub(status.started))))
     };
-    table.pair("daemon", format!("aivonxd {}, {} mode, pid {}", status.version, status.mode, status.pid));
+    // Who may not see more is told no process id.
+    let limited = status.pid == 0;
+    let process = if limited { String::new() } else { format!(", pid {}", status.pid) };
+    table.pair("daemon", format!("aivonxd {}, {} mode{process}", status.version, status.mode));
     table.pair("state", doing);
+    if limited {
+        if !status.listen.is_empty() {
+            table.list("listens on", &status.listen);
+        }
+        table.pair("access", &status.access);
+        return table;
+    }
     table.list("listens on", &status.listen);
     table.pair("access", &status.access);
     table.pair("nodes", nodes(status));

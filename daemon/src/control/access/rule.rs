@@ -175,7 +175,7 @@ impl Ask {
         let Self { name, permission, own } = self;
         // For these it makes no difference who asks, or it is the uid that counts.
         let free = match permission {
-            Permission::Status | Permission::Login => true,
+            Permission::Status | Permission::Login | Permission::Identify => true,
             Permission::Setup => rule.may_set_up(peer, set_up),
             _ => false,
         };
