@@ -6,7 +6,7 @@ use super::{
     KeyRecord, NodeRecord, Noun, OrganizationRecord, Reach, Record, Records, SessionRecord, StoreError,
     UserRecord,
     engine::now,
-    records::{Telling, current},
+    transaction::{Telling, current},
     tree::Tree,
 };
 

@@ -36,7 +36,6 @@ pub(super) struct Engine {
     meta: sled::Tree,
     writer: Mutex<Writer>,
     /// Held by the one who appends to ledgers.
-    #[allow(dead_code, reason = "the audit log is its first user")]
     pub(super) ledger: Mutex<()>,
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.

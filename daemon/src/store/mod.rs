@@ -18,7 +18,6 @@ mod error;
 mod files;
 pub mod key;
 mod layout;
-#[allow(dead_code, reason = "the audit log is its first user")]
 mod ledger;
 pub mod lockout;
 mod marker;
@@ -35,6 +34,7 @@ pub mod secret;
 pub mod session;
 mod settings;
 mod snapshot;
+mod transaction;
 mod tree;
 pub mod user;
 
