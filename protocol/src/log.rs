@@ -48,6 +48,8 @@ pub struct LogFilter {
     pub node: Option<String>,
     /// Only events at or after this time.
     pub since: Option<UnixMillis>,
+    /// Only events of this organization, by slug or id.
+    pub organization: Option<String>,
 }
 
 /// Requests about the log.

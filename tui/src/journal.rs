@@ -51,6 +51,9 @@ pub async fn read(
     if let Some(node) = &filter.node {
         command.arg(format!("{PREFIX}NODE={node}"));
     }
+    if let Some(id) = &filter.organization {
+        command.arg(format!("{PREFIX}ORGANIZATION={id}"));
+    }
     let mut child = command
         // Its notices are recognised by their words.
         .env("LC_ALL", "C")
@@ -130,11 +133,14 @@ pub fn grep(filter: &LogFilter) -> Result<Option<Regex>, Failure> {
 
 /// Whether an event passes, by the daemon's own rules for events in memory.
 fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Regex>) -> bool {
-    event.level <= filter.level.unwrap_or(Level::Info)
-        && filter
-            .node
+    let has = |name: &str, wanted: &Option<String>| {
+        wanted
             .as_ref()
-            .is_none_or(|node| event.fields.iter().any(|(key, value)| key == "node" && value == node))
+            .is_none_or(|wanted| event.fields.iter().any(|(key, value)| key == name && value == wanted))
+    };
+    event.level <= filter.level.unwrap_or(Level::Info)
+        && has("node", &filter.node)
+        && has("organization", &filter.organization)
         && grep.is_none_or(|grep| {
             grep.is_match(&event.message) || event.fields.iter().any(|(_, value)| grep.is_match(value))
         })
@@ -288,6 +294,7 @@ mod tests {
         assert!(!check(LogFilter { level: Some(Level::Error), ..LogFilter::default() }));
         assert!(check(LogFilter { node: Some("gpu1".into()), ..LogFilter::default() }));
         assert!(!check(LogFilter { node: Some("gpu".into()), ..LogFilter::default() }));
+        assert!(!check(LogFilter { organization: Some("gpu1".into()), ..LogFilter::default() }));
         assert!(check(LogFilter { grep: Some("^50[0-9]$".into()), ..LogFilter::default() }));
         assert!(!check(LogFilter { grep: Some("fleet".into()), ..LogFilter::default() }));
         assert!(matches!(

@@ -42,9 +42,32 @@ impl From<FilterError> for Fault {
     }
 }
 
+/// Whose events one may read, whatever one asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// All of them.
+    Everyone,
+    /// Those that belong to the organization with this id.
+    Organization(String),
+    /// None.
+    Nobody,
+}
+
+impl Whose {
+    fn covers(&self, record: &Record) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Organization(id) => record.is_of(id),
+            Self::Nobody => false,
+        }
+    }
+}
+
 /// A compiled filter.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
+    whose: Whose,
+    organization: Option<String>,
     level: Level,
     grep: Option<Regex>,
     node: Option<String>,
@@ -52,19 +75,23 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn compile(filter: &LogFilter) -> Result<Self, FilterError> {
+    pub(crate) fn compile(whose: &Whose, filter: &LogFilter) -> Result<Self, FilterError> {
         Ok(Self {
             level: filter.level.unwrap_or(Level::Info),
             grep: filter.grep.as_deref().map(compile).transpose()?,
             node: filter.node.clone(),
             since: filter.since,
+            whose: whose.clone(),
+            organization: filter.organization.clone(),
         })
     }
 
-    /// Cheapest test first.
+    /// What is another's first, then the cheapest test.
     pub(crate) fn passes(&self, record: &Record) -> bool {
-        record.level <= self.level
+        self.whose.covers(record)
+            && record.level <= self.level
             && self.since.is_none_or(|since| record.time >= since)
+            && self.organization.as_deref().is_none_or(|id| record.is_of(id))
             && self.node.as_deref().is_none_or(|node| record.is_about(node))
             && self.grep.as_ref().is_none_or(|re| {
                 let text = record.text();

@@ -18,7 +18,7 @@ use std::{
 use aivonx_protocol::log::{LogEvent, LogFilter, LogPage};
 
 use super::{
-    filter::{Filter, FilterError},
+    filter::{Filter, FilterError, Whose},
     record::Record,
 };
 
@@ -97,12 +97,13 @@ impl Hub {
         record
     }
 
-    /// The newest `lines` events that pass `filter`, oldest first; fewer if they would not fit into one frame.
+    /// The newest `lines` events that `whose` may read and that pass `filter`, oldest first; fewer if they would
+    /// not fit into one frame. The filter's organization is an id.
     ///
     /// # Errors
     /// The filter's expression is not one, or too large.
-    pub fn recent(&self, filter: &LogFilter, lines: u32) -> Result<LogPage, FilterError> {
-        let filter = Filter::compile(filter)?;
+    pub fn recent(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<LogPage, FilterError> {
+        let filter = Filter::compile(whose, filter)?;
         let (found, _) = self.0.newest(&filter, lines);
         Ok(LogPage {
             events: found.iter().map(|r| r.to_event()).collect(),
@@ -111,12 +112,13 @@ impl Hub {
         })
     }
 
-    /// The newest `lines` events that pass `filter`, then every new one.
+    /// The newest `lines` events that `whose` may read and that pass `filter`, then every new one. The filter's
+    /// organization is an id.
     ///
     /// # Errors
     /// The filter's expression is not one, or too large.
-    pub fn follow(&self, filter: &LogFilter, lines: u32) -> Result<Follow, FilterError> {
-        let filter = Filter::compile(filter)?;
+    pub fn follow(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<Follow, FilterError> {
+        let filter = Filter::compile(whose, filter)?;
         let (backlog, next) = self.0.newest(&filter, lines);
         Ok(Follow { ring: self.0.clone(), filter, backlog, next, missed: 0, gap: 0 })
     }

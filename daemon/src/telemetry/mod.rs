@@ -70,7 +70,7 @@ mod wording;
 
 pub use access::{AccessRecord, Outcome};
 pub use fields::FIELDS;
-pub use filter::FilterError;
+pub use filter::{FilterError, Whose};
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};
 pub use level::LevelError;

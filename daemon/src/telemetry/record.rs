@@ -84,6 +84,17 @@ impl Record {
         })
     }
 
+    /// An event with these fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn about(level: Level, message: &str, fields: &[(&'static str, &str)]) -> Self {
+        Draft::record(level, "test", |draft| {
+            draft.put("message", false, |w| w.write_str(message));
+            for (name, value) in fields {
+                draft.put(name, false, |w| w.write_str(value));
+            }
+        })
+    }
+
     /// A finished request.
     pub(crate) fn access(level: Level, time: UnixMillis, request: AccessRecord) -> Self {
         Self { seq: 0, time, level, target: "access", body: Body::Access(request) }
@@ -110,6 +121,17 @@ impl Record {
         match &self.body {
             Body::Text(text) => text.fields().any(|f| f.name == "node" && f.value == node),
             Body::Access(request) => request.node.as_deref() == Some(node),
+        }
+    }
+
+    /// Whether the event belongs to the organization with this id.
+    pub(crate) fn is_of(&self, organization: &str) -> bool {
+        match &self.body {
+            Body::Text(text) => text.fields().any(|f| f.name == "organization" && f.value == organization),
+            Body::Access(request) => {
+                let subject = request.subject.as_ref().and_then(|subject| subject.organization.as_ref());
+                subject.is_some_and(|(id, _)| **id == *organization)
+            }
         }
     }
 

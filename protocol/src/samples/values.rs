@@ -123,6 +123,7 @@ pub(super) fn log_filter() -> LogFilter {
         grep: Some("timeout".into()),
         node: Some("gpu1".into()),
         since: Some(1_700_000_000_000),
+        organization: Some("acme".into()),
     }
 }
 

@@ -80,6 +80,9 @@ pub struct LogsArgs {
     /// Only lines about this node
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
+    /// Only lines of this organization
+    #[arg(long, value_name = "ORG")]
+    pub org: Option<String>,
 }
 
 fn since(text: &str) -> Result<UnixMillis, String> {
@@ -96,8 +99,13 @@ fn expression(text: &str) -> Result<String, String> {
 /// # Errors
 /// Why not; also if the older part cannot be read, after all that can.
 pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
-    let filter =
-        LogFilter { level: args.level.map(Into::into), grep: args.grep, node: args.node, since: args.since };
+    let mut filter = LogFilter {
+        level: args.level.map(Into::into),
+        grep: args.grep,
+        node: args.node,
+        since: args.since,
+        organization: None,
+    };
     let wanted = match (args.lines, args.since, args.follow) {
         (Some(lines), ..) => lines,
         (None, Some(_), _) => ALL,
@@ -105,6 +113,10 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
         (None, None, false) => LINES,
     };
     let client = context.client().await?;
+    if let Some(org) = &args.org {
+        // By its id, which is what the journal has of every event.
+        filter.organization = Some(client.organization_show(org).await?.id);
+    }
     let out = &mut context.out;
     let page = if args.follow && args.since.is_none() {
         None

@@ -9,17 +9,26 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     control::{Answer, Services, access::Permitted},
-    telemetry::{FilterError, FollowItem, Hub},
+    identity::{Actor, Identity},
+    store::{Noun, Reach},
+    telemetry::{FilterError, FollowItem, Hub, Whose},
 };
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<LogRequest>) -> Answer {
-    match permitted.into_request() {
+    let actor = permitted.actor().clone();
+    let mut request = permitted.into_request();
+    let (LogRequest::Recent { filter, .. } | LogRequest::Follow { filter, .. }) = &mut request;
+    if let Err(fault) = resolve(services, &actor, filter) {
+        return Answer::Reply(Err(fault));
+    }
+    let whose = whose(&actor.reach());
+    match request {
         LogRequest::Recent { filter, lines } => {
-            let page = search(&services.hub, filter, move |hub, filter| hub.recent(&filter, lines));
+            let page = search(&services.hub, filter, move |hub, filter| hub.recent(&whose, &filter, lines));
             Answer::Reply(page.await.map(Reply::Logs))
         }
         LogRequest::Follow { filter, lines } => {
-            let follow = search(&services.hub, filter, move |hub, filter| hub.follow(&filter, lines));
+            let follow = search(&services.hub, filter, move |hub, filter| hub.follow(&whose, &filter, lines));
             match follow.await {
                 Ok(follow) => Answer::Stream(
                     stream::unfold(follow, async |mut follow| {
@@ -35,6 +44,28 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<LogRequest>
             }
         }
     }
+}
+
+fn whose(reach: &Reach) -> Whose {
+    match reach {
+        Reach::All => Whose::Everyone,
+        Reach::Organization(id) => Whose::Organization(id.clone()),
+        Reach::User { .. } => Whose::Nobody,
+    }
+}
+
+/// Puts the organization's id in the place of its slug.
+fn resolve(services: &Services, actor: &Actor, filter: &mut LogFilter) -> Result<(), Fault> {
+    let Some(asked) = &filter.organization else { return Ok(()) };
+    let noun = Noun::Organization;
+    let snapshot = services.identity.hot().load();
+    let found = snapshot.organization_by_slug(asked).or_else(|| snapshot.organization(asked));
+    let id = found.ok_or_else(|| Identity::missing(noun, asked))?.id.to_string();
+    if !actor.reach().covers(Some(&id), None) {
+        return Err(services.identity.foreign(actor, noun, asked));
+    }
+    filter.organization = Some(id);
+    Ok(())
 }
 
 /// Goes through the events in memory. An expression may take tens of milliseconds over all of them: not on a

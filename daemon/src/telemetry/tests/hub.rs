@@ -1,9 +1,15 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use aivonx_protocol::log::{Level, LogFilter};
+use futures_util::FutureExt as _;
+
+use crate::telemetry::{AccessRecord, Whose, access::Subject};
 
 use super::{
     super::{hub::*, record::Record},
@@ -15,7 +21,7 @@ fn record(message: &str) -> Record {
 }
 
 fn messages(hub: &Hub, filter: &LogFilter, lines: u32) -> Vec<String> {
-    hub.recent(filter, lines).unwrap().events.into_iter().map(|e| e.message).collect()
+    hub.recent(&Whose::Everyone, filter, lines).unwrap().events.into_iter().map(|e| e.message).collect()
 }
 
 async fn next(follow: &mut Follow) -> FollowItem {
@@ -25,13 +31,13 @@ async fn next(follow: &mut Follow) -> FollowItem {
 #[test]
 fn the_newest_come_back_oldest_first() {
     let hub = Hub::with_capacity(4, usize::MAX);
-    assert_eq!(hub.recent(&LogFilter::default(), 10).unwrap().oldest, None);
+    assert_eq!(hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().oldest, None);
     for i in 1..=6 {
         hub.put(record(&i.to_string()));
     }
     assert_eq!(messages(&hub, &LogFilter::default(), 10), ["3", "4", "5", "6"]);
     assert_eq!(messages(&hub, &LogFilter::default(), 2), ["5", "6"]);
-    assert!(hub.recent(&LogFilter::default(), 10).unwrap().oldest.is_some());
+    assert!(hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().oldest.is_some());
 }
 
 #[test]
@@ -51,11 +57,21 @@ fn filters_are_those_of_the_protocol() {
     let node = LogFilter { node: Some("gpu1".into()), ..LogFilter::default() };
     assert!(messages(&hub, &node, 10).is_empty());
     assert_eq!(
-        hub.recent(&grep("a(b"), 1).unwrap_err().to_string(),
+        hub.recent(&Whose::Everyone, &grep("a(b"), 1).unwrap_err().to_string(),
         "grep: `a(b` is not a regular expression: unclosed group; put a backslash before characters meant as they are"
     );
-    assert!(hub.recent(&grep(r"(\w{500}){500}"), 1).unwrap_err().to_string().contains("too large"));
-    assert!(hub.recent(&grep(&"a".repeat(2000)), 1).unwrap_err().to_string().contains("2000 bytes long"));
+    assert!(
+        hub.recent(&Whose::Everyone, &grep(r"(\w{500}){500}"), 1)
+            .unwrap_err()
+            .to_string()
+            .contains("too large")
+    );
+    assert!(
+        hub.recent(&Whose::Everyone, &grep(&"a".repeat(2000)), 1)
+            .unwrap_err()
+            .to_string()
+            .contains("2000 bytes long")
+    );
 }
 
 #[test]
@@ -74,7 +90,7 @@ fn memory_is_bounded_by_bytes_too() {
 async fn a_slow_reader_is_told_what_it_missed() {
     let hub = Hub::with_capacity(10, usize::MAX);
     hub.put(record("before"));
-    let mut follow = hub.follow(&LogFilter::default(), 5).unwrap();
+    let mut follow = hub.follow(&Whose::Everyone, &LogFilter::default(), 5).unwrap();
     for i in 0..25 {
         hub.put(record(&i.to_string()));
     }
@@ -95,7 +111,7 @@ async fn a_slow_reader_is_told_what_it_missed() {
 fn many_writers_lose_no_order_and_wait_for_no_reader() {
     const EACH: u64 = 50_000;
     let hub = Hub::default();
-    let mut follow = hub.follow(&LogFilter::default(), 0).unwrap();
+    let mut follow = hub.follow(&Whose::Everyone, &LogFilter::default(), 0).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|s| {
         let reader = s.spawn(move || {
@@ -123,7 +139,12 @@ fn many_writers_lose_no_order_and_wait_for_no_reader() {
         // Someone who asks for pages all the time is in nobody's way either.
         let pager = s.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                assert!(hub.recent(&LogFilter::default(), 100).unwrap().events.is_sorted_by_key(|e| e.seq));
+                assert!(
+                    hub.recent(&Whose::Everyone, &LogFilter::default(), 100)
+                        .unwrap()
+                        .events
+                        .is_sorted_by_key(|e| e.seq)
+                );
             }
         });
         let begin = Instant::now();
@@ -147,4 +168,54 @@ fn many_writers_lose_no_order_and_wait_for_no_reader() {
             2 * EACH
         );
     });
+}
+
+#[tokio::test]
+async fn an_organization_reads_its_own_events_alone() {
+    let hub = Hub::default();
+    let of = |id: &str| {
+        let organization = Some((id.into(), "slug".into()));
+        Some(Arc::new(Subject { organization, user: None, key: None }))
+    };
+    let request = |model: &str, subject| {
+        let request = AccessRecord { model: Some(model.into()), subject, ..super::access::record() };
+        Record::access(Level::Info, 1, request)
+    };
+    let text = |message: &str, organization: &str| {
+        Record::about(Level::Info, message, &[("organization", organization)])
+    };
+    let fill = || {
+        hub.put(record("the fleet's"));
+        hub.put(request("acme-request", of("acme")));
+        hub.put(request("other-request", of("other")));
+        hub.put(request("nobody", None));
+        hub.put(text("acme text", "acme"));
+        hub.put(text("other text", "other"));
+        hub.put(Record::about(Level::Info, "acme", &[("reason", "acme"), ("org", "acme")]));
+    };
+    fill();
+    let read = |whose: &Whose, filter: &LogFilter| {
+        let page = hub.recent(whose, filter, 100).unwrap();
+        page.events.into_iter().map(|e| e.message).collect::<Vec<_>>()
+    };
+    let acme = Whose::Organization("acme".into());
+    let all = LogFilter::default();
+    let own = read(&acme, &all);
+    assert_eq!(own.len(), 2, "{own:?}");
+    assert!(own[0].contains("acme-request") && own[1] == "acme text");
+    assert_eq!((read(&Whose::Everyone, &all).len(), read(&Whose::Nobody, &all).len()), (7, 0));
+    let filter = |id: &str| LogFilter { organization: Some(id.into()), ..LogFilter::default() };
+    assert_eq!(read(&Whose::Everyone, &filter("acme")), own);
+    assert_eq!(read(&acme, &filter("acme")), own);
+    assert!(read(&acme, &filter("other")).is_empty());
+    let grep = LogFilter { grep: Some("other|nobody|fleet".into()), ..LogFilter::default() };
+    assert!(read(&acme, &grep).is_empty());
+
+    let mut follow = hub.follow(&acme, &all, 1).unwrap();
+    fill();
+    for expected in ["acme text", "acme-request", "acme text"] {
+        let FollowItem::Event(event) = next(&mut follow).await else { panic!("{expected}") };
+        assert!(event.message.contains(expected), "{event:?}");
+    }
+    assert!(follow.next().now_or_never().is_none());
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, atomic::Ordering, mpsc};
 use aivonx_protocol::log::LogFilter;
 
 use super::{super::hub::Hub, LONG, Rig, Stuck};
-use crate::config::LogFormat;
+use crate::{config::LogFormat, telemetry::Whose};
 
 #[test]
 fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
@@ -31,7 +31,7 @@ fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
     assert!(kept.is_sorted());
     assert_eq!(kept.len() as u64 + lost, 20_000);
     // The reader of the hub is told, too.
-    let page = rig.hub.recent(&LogFilter::default(), 1).unwrap();
+    let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap();
     assert_eq!(page.events[0].message, said);
     assert_eq!(page.sink, "a stuck sink");
 }

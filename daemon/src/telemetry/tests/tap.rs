@@ -3,7 +3,7 @@ use std::{fmt, io};
 use aivonx_protocol::log::LogFilter;
 
 use super::{super::level, Rig};
-use crate::config::LogFormat;
+use crate::{config::LogFormat, telemetry::Whose};
 
 #[test]
 fn fields_named_like_secrets_are_hidden_everywhere() {
@@ -29,7 +29,7 @@ fn fields_named_like_secrets_are_hidden_everywhere() {
             "INFO  telemetry::tests::tap: fetching http://[REDACTED]@gpu1/ failed api_key=[REDACTED] node=gpu1",
         ]
     );
-    let page = rig.hub.recent(&LogFilter::default(), 10).unwrap();
+    let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap();
     assert!(!format!("{page:?}").contains(mark));
 }
 
@@ -44,7 +44,7 @@ fn what_moves_a_cursor_is_escaped_in_both_forms_and_kept_in_memory() {
             "INFO  telemetry::tests::tap: from a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\"q\" node=\"a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\\\"q\\\"\""
         ]
     );
-    let event = &human.hub.recent(&LogFilter::default(), 1).unwrap().events[0];
+    let event = &human.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap().events[0];
     assert_eq!(event.fields, [("node".to_owned(), hostile.to_owned())]);
 
     let json = Rig::new("info", LogFormat::Json);
@@ -92,7 +92,7 @@ fn the_level_changes_while_running() {
 fn long_text_is_cut_at_a_character() {
     let rig = Rig::new("info", LogFormat::Human);
     rig.lines(|| tracing::info!(error = "é".repeat(5000), node = "gpu1", "{}", "ß".repeat(9000)));
-    let event = rig.hub.recent(&LogFilter::default(), 1).unwrap().events.remove(0);
+    let event = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap().events.remove(0);
     assert_eq!(event.message.len(), (8 << 10) + '…'.len_utf8());
     assert_eq!(event.fields[0].1.len(), (2 << 10) + '…'.len_utf8());
     assert_eq!(event.fields[1], ("node".to_owned(), "gpu1".to_owned()));
