@@ -186,11 +186,26 @@ async fn totp(identity: &Identity, request: &Request) -> Result<Done, AccountErr
     Ok((StatusCode::OK, Some(done)))
 }
 
-async fn keys(_: &Identity, _: &Request, _: &Actor) -> Result<Done, AccountError> {
-    Err(AccountError::Other(aivonx_protocol::Fault::new(
-        aivonx_protocol::FaultKind::Unsupported,
-        "own keys are not served by this version of the gateway",
-    )))
+async fn keys(identity: &Identity, request: &Request, actor: &Actor) -> Result<Done, AccountError> {
+    // Whoever it is: these are the caller's own keys, and reach no further.
+    let own = Actor { role: Role::Member, ..actor.clone() };
+    if request.what == Account::Key {
+        let id = request.parameter.as_deref().unwrap_or_default();
+        identity.revoke_key(&own, None, id).await?;
+        return Ok((StatusCode::NO_CONTENT, None));
+    }
+    if request.read {
+        let keys = identity.keys(&own, None, None, false).await?;
+        return Ok((StatusCode::OK, Some(json!({ "keys": keys }))));
+    }
+    let NewOwnKey { name, scopes, models, networks, expires } = request.body(KEY)?;
+    let new =
+        NewKey { name, organization: None, user: actor.user.clone(), scopes, models, networks, expires };
+    // With all of its rights: a key may do what its user may.
+    let made = identity.create_key(actor, new).await?;
+    let mut json = json!(made.key);
+    json["secret"] = made.secret.expose().into();
+    Ok((StatusCode::CREATED, Some(json)))
 }
 
 /// An access token in place of the one in use.
