@@ -126,7 +126,7 @@ async fn begin(
         match &mut prompt {
             Some(prompt) if wants && !from_file && left > 0 => {
                 if otp.is_some() {
-                    prompt.refuse(&fault.to_string())?;
+                    prompt.refuse(&fault.message)?;
                 }
                 left -= 1;
                 otp = Some(WireSecret::new(prompt.line("Code of the authenticator, or a backup code")?));

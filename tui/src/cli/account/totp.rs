@@ -158,7 +158,7 @@ pub(super) async fn enrol(
             Err(ClientError::Fault(fault))
                 if matches!(fault.kind, FaultKind::Invalid | FaultKind::NotPermitted) =>
             {
-                prompt.refuse(&fault.to_string())?;
+                prompt.refuse(&fault.message)?;
             }
             Err(other) => return Err(other.into()),
         }
