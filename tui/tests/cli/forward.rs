@@ -3,13 +3,16 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     process::{Child, Stdio},
 };
 
 use super::server::{aivonx, run};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    net::{AddressFamily, SocketType},
+    process::{Pid, Signal, kill_process},
+};
 
 const KEY: &str = "aivx_0123456789";
 
@@ -17,6 +20,7 @@ const KEY: &str = "aivx_0123456789";
 struct Forwarder {
     child: Child,
     address: String,
+    to: SocketAddr,
     gateway: TcpListener,
     _dir: tempfile::TempDir,
 }
@@ -30,9 +34,14 @@ fn key_file(dir: &tempfile::TempDir) -> String {
 
 impl Forwarder {
     fn start() -> Self {
+        Self::to(None)
+    }
+
+    /// One that leads to this address, else to the gateway that the test plays.
+    fn to(address: Option<SocketAddr>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let gateway = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = gateway.local_addr().unwrap();
+        let to = address.unwrap_or_else(|| gateway.local_addr().unwrap());
         let mut command = aivonx(&format!(
             "connect --key-file {} --to http://{to} --listen 127.0.0.1:0 --output json",
             key_file(&dir)
@@ -43,7 +52,7 @@ impl Forwarder {
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["to"], format!("http://{to}"));
         let address = ready["listen"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        Self { child, address, gateway, _dir: dir }
+        Self { child, address, to, gateway, _dir: dir }
     }
 
     fn client(&self) -> BufReader<TcpStream> {
@@ -182,17 +191,28 @@ fn what_a_web_page_sends_is_refused_and_never_forwarded() {
 }
 
 #[test]
-fn an_absent_gateway_is_named() {
-    let mut forwarder = Forwarder::start();
-    let gone = forwarder.gateway.local_addr().unwrap();
-    forwarder.gateway = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = forwarder.client();
-    send(&mut client, "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let lines = head(&mut client);
-    assert!(lines[0].contains("502"), "{lines:?}");
-    let mut body = String::new();
-    client.read_to_string(&mut body).unwrap();
-    assert!(body.contains(&format!("the gateway http://{gone} cannot be reached")), "{body}");
+fn a_gateway_that_does_not_answer_is_named() {
+    // Bound and not listening: nobody else is given the port, and nobody answers on it.
+    let held = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = rustix::net::getsockname(&held).unwrap();
+    let silent = SocketAddr::try_from(silent).unwrap();
+    for (to, says) in [(Some(silent), "cannot be reached"), (None, "broke off")] {
+        let forwarder = Forwarder::to(to);
+        let mut client = forwarder.client();
+        send(&mut client, "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        if to.is_none() {
+            head(&mut forwarder.accept());
+        }
+        let lines = head(&mut client);
+        assert!(lines[0].contains("502"), "{lines:?}");
+        let mut body = String::new();
+        client.read_to_string(&mut body).unwrap();
+        assert!(
+            body.contains(&format!("the gateway http://{}", forwarder.to)) && body.contains(says),
+            "{body}"
+        );
+    }
 }
 
 #[test]
