@@ -252,6 +252,8 @@ impl Task {
             Some(fault) if fault.kind == FaultKind::Internal => tracing::error!(
                 uid, pid, %user, event = "control_failed", error = %Untrusted::new(&fault.message), "{name} failed"
             ),
+            // A failed login is told by the audit log, which counts together what comes as a flood.
+            Some(_) if self.ask.is_login() => {}
             Some(fault) if self.change => tracing::info!(
                 uid, pid, %user, event = "control_change_failed", error = %Untrusted::new(&fault.message),
                 "{name} was not carried out"

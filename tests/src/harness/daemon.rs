@@ -160,13 +160,8 @@ impl Builder {
             socket,
             _own: own,
         };
-        if self.alone && self.config.is_some() {
-            // Strangers are not told where it listens.
-            answers(&daemon.socket).await;
-            return daemon;
-        }
         daemon.find_address().await;
-        if self.config.is_some() {
+        if self.config.is_some() && !self.alone {
             for (n, url) in self.nodes.iter().enumerate() {
                 daemon.aivonx().ok(&["node", "add", &format!("n{n}"), url]).await;
             }
@@ -237,16 +232,6 @@ async fn log_in(socket: &Path) -> (String, WireSecret) {
     .await
 }
 
-/// Waits until `socket` answers.
-async fn answers(socket: &Path) {
-    within("the control socket", async {
-        while ControlClient::connect(socket, "tests").await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    })
-    .await;
-}
-
 /// A running daemon. Killed when dropped; what it wrote is shown if the test fails.
 #[derive(Debug)]
 pub struct Daemon {
@@ -284,6 +269,8 @@ impl Daemon {
         // `dev` prints it; `run` tells it over the control socket, wherever its log goes.
         let found = tokio::select! {
             address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
+            // Strangers are not told over the socket.
+            address = stderr.until(r"the gateway serves.* listen=(127\.0\.0\.1:\d+)"), if !self.logs_in => Ok(address),
             (address, token) = log_in(&socket), if self.logs_in => {
                 self.token = Some(token);
                 Ok(address)

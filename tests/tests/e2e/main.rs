@@ -13,6 +13,7 @@ mod fleet;
 mod headers;
 mod jobs;
 mod lifecycle;
+mod login;
 mod logs;
 mod paths;
 mod readme;

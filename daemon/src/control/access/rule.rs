@@ -160,6 +160,11 @@ impl Ask {
         Self { name: request.name(), permission: needed(request), own }
     }
 
+    /// Whether it is a login.
+    pub(crate) fn is_login(self) -> bool {
+        self.permission == Permission::Login
+    }
+
     /// Decides for `peer`, and says as whom it may. `set_up` is whether there is an administrator; the flag is
     /// whether anyone has said who they are.
     ///

@@ -93,7 +93,7 @@ fn codes(made: Result<Vec<WireSecret>, AccountError>) -> Result<Reply, Fault> {
 fn told(error: AccountError) -> Fault {
     let hint = match &error {
         AccountError::Locked(_) => Some(
-            "An administrator can lift the lock: aivonx lockout clear --user USER; root: sudo aivonx setup --recover USER",
+            "An administrator can lift the lock: aivonx lockout clear USER; root: sudo aivonx setup --recover USER",
         ),
         AccountError::OtpRequired => Some("Enter the code of your authenticator, or a backup code."),
         AccountError::OneTimeCode => Some(
