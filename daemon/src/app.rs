@@ -165,6 +165,8 @@ async fn live_and_die(
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
     telemetry.observe(facts::inference(audit.clone()));
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
+    let hot = identity.hot().clone();
+    audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
     rotation::follow(&identity);
     govern(&identity, &config);
     set_up(&identity, &config).await;

@@ -2,6 +2,8 @@
 
 use std::{io::Write, path::Path};
 
+use aivonx_protocol::Untrusted;
+
 use crate::{
     app::AppError,
     args::{Recover, Rekey},
@@ -43,6 +45,10 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
     let mut text = format!("restored {}: {}", file.display(), summary(&restored.summary));
     if let Some(aside) = &restored.set_aside {
         text += &format!("\nwhat was there is kept in {}", aside.display());
+    }
+    match &restored.ledgers {
+        Ok(records) => text += &format!("\nthe audit log that was there goes on ({records} records)"),
+        Err(why) => text += &format!("\nthe audit log begins a new chain: {}", Untrusted::new(why)),
     }
     say(&format!("{text}\nStart the daemon to serve from it."))
 }

@@ -38,7 +38,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -115,7 +115,11 @@ struct Shared {
     fold: Mutex<Fold>,
     head: watch::Sender<AuditHead>,
     figures: Figures,
+    /// Slug of an organization by its id.
+    slugs: OnceLock<Slugs>,
 }
+
+type Slugs = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Figures {
@@ -161,7 +165,7 @@ impl Audit {
         mirror::mirror(&entry);
         let (done, stored) = oneshot::channel();
         shared.figures.pending.fetch_add(1, Ordering::Relaxed);
-        if queue.send(Job::Entry { entry, time, done: Some(done) }).await.is_err() {
+        if queue.send(Job::Entry { entry: Box::new(entry), time, done: Some(done) }).await.is_err() {
             shared.figures.pending.fetch_sub(1, Ordering::Relaxed);
             return Err(AuditError::Closed);
         }
@@ -183,7 +187,7 @@ impl Audit {
         mirror::mirror(&entry);
         let action = entry.action;
         shared.figures.pending.fetch_add(1, Ordering::Relaxed);
-        if queue.try_send(Job::Entry { entry, time, done: None }).is_err() {
+        if queue.try_send(Job::Entry { entry: Box::new(entry), time, done: None }).is_err() {
             shared.figures.pending.fetch_sub(1, Ordering::Relaxed);
             shared.fold().lose(action);
         }
@@ -194,6 +198,14 @@ impl Audit {
         if let Inner::Kept { shared, .. } = &*self.inner {
             let mut fold = shared.fold();
             done.for_each(|record| fold.infer(record));
+        }
+    }
+
+    /// Has entries say the slug of their organization as well, by its id. Must not block. The first stays.
+    pub fn name_organizations(&self, slugs: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        if let Ok(shared) = self.shared() {
+            // A second call could only come from a second start.
+            let _ = shared.slugs.set(Box::new(slugs));
         }
     }
 
@@ -271,6 +283,15 @@ impl Shared {
     fn fold(&self) -> std::sync::MutexGuard<'_, Fold> {
         // Counters stay right even if a thread panicked while adding.
         self.fold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the slug of the entry's organization.
+    fn name(&self, entry: &mut AuditEntry) {
+        if let (Some(organization), Some(slugs)) = (&mut entry.organization, self.slugs.get())
+            && organization.name.is_none()
+        {
+            organization.name = slugs(&organization.id);
+        }
     }
 
     fn admit(&self, entry: Entry, time: UnixMillis) -> Option<Entry> {

@@ -1,6 +1,6 @@
 //! Opening the log: where it goes on, or why it begins anew.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aivonx_protocol::audit::{Action, HexBytes, canonical};
 use tokio::sync::{mpsc, watch};
@@ -37,6 +37,7 @@ impl Audit {
             fold: Mutex::new(Fold::default()),
             head: watch::Sender::new(head.clone()),
             figures: Figures::default(),
+            slugs: OnceLock::new(),
         });
         tokio::spawn(Writer::new(shared.clone(), jobs, head, checkpoint).run());
         let audit = Self { inner: Arc::new(Inner::Kept { queue, shared }) };

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::{
     secrets::{MasterKey, Vault},
-    store::{Reach, Store},
+    store::{Reach, Store, recover},
 };
 
 fn options() -> Options {
@@ -375,6 +375,60 @@ async fn nothing_is_removed_from_a_broken_log() {
     f.store.audit_log().tamper_drop(5, 5).await;
     assert!(matches!(f.audit.retain().await, Err(AuditError::Broken(_))));
     assert_eq!(found(&f.verify().await), (Problem::Removed, 5, 5));
+    f.close().await;
+}
+
+#[tokio::test]
+async fn a_restored_snapshot_leaves_the_log_alone_and_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(5).await;
+    let snapshot = f.store.snapshot().await.unwrap();
+    f.fill(20).await;
+    let anchor = f.audit.checkpoint().await.unwrap();
+    f.close().await;
+    let restored = recover::restore(dir.path(), &snapshot).unwrap();
+    assert!(restored.ledgers.unwrap() > 26);
+
+    let f = open(dir.path()).await;
+    let verdict = f.audit.verify(std::slice::from_ref(&anchor)).await.unwrap();
+    assert_eq!((verdict.intact, verdict.last, verdict.anchors_agreed), (true, 27, 1), "{verdict:?}");
+    let entry = f.audit.show(&Reach::All, 27).await.unwrap().unwrap();
+    assert_eq!(entry.action, Action::Restore);
+    assert_eq!(entry.details["snapshot"], snapshot.file_name().unwrap().to_str().unwrap());
+    f.close().await;
+    // It is recorded once.
+    let f = open(dir.path()).await;
+    assert_eq!(f.verify().await.last, 27);
+    f.close().await;
+
+    // The log cannot be read any more: a new chain says so.
+    let store = dir.path().join("store");
+    std::fs::remove_dir_all(&store).unwrap();
+    let restored = recover::restore(dir.path(), &snapshot).unwrap();
+    assert!(restored.ledgers.is_err());
+    let f = open(dir.path()).await;
+    f.fill(1).await;
+    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    assert_eq!(verdict.found, None, "{verdict:?}");
+    assert_eq!((verdict.restarts.len(), &*verdict.restarts[0].reason), (1, "restored"));
+    assert_eq!(verdict.anchors_wrong[0].why, AnchorProblem::OtherChain);
+    assert!(!verdict.intact, "what was published is not there any more");
+    assert!(f.verify().await.intact, "but the restoration explains it");
+    f.close().await;
+}
+
+#[tokio::test]
+async fn entries_say_the_slug_of_their_organization() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.audit.name_organizations(|id| (id == "o-1").then(|| "acme".to_owned()));
+    f.audit.write(created(1).organization(Some("o-1"))).await.unwrap();
+    f.audit.write(created(2).organization(Some("o-2"))).await.unwrap();
+    let acme = AuditFilter { organization: Some("acme".into()), ..AuditFilter::default() };
+    let page = f.audit.list(&Reach::All, acme, None, 10, false).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    assert_eq!(page.entries[0].organization.as_ref().unwrap().id, "o-1");
     f.close().await;
 }
 

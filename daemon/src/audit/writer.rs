@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(5);
 pub(super) enum Job {
     /// Store an entry.
     Entry {
-        entry: Entry,
+        entry: Box<Entry>,
         time: UnixMillis,
         /// Told the entry's position once it is durable.
         done: Option<oneshot::Sender<Result<u64, AuditError>>>,
@@ -41,7 +41,7 @@ pub(super) enum Job {
 }
 
 struct Waiting {
-    entry: Entry,
+    entry: Box<Entry>,
     time: UnixMillis,
     done: Option<oneshot::Sender<Result<u64, AuditError>>>,
 }
@@ -146,6 +146,7 @@ impl Writer {
             .into_iter()
             .map(|Waiting { entry, time, done }| {
                 let mut entry = entry.placed(head.last + 1, time);
+                self.shared.name(&mut entry);
                 entry.prev = head.hash;
                 entry.hash = entry.chained(&head.hash);
                 (head.last, head.hash) = (entry.seq, entry.hash);
@@ -218,7 +219,7 @@ impl Writer {
             .into_iter()
             .map(|entry| {
                 mirror::mirror(&entry);
-                Waiting { entry, time: self.minute, done: None }
+                Waiting { entry: Box::new(entry), time: self.minute, done: None }
             })
             .collect();
         let mut group = group.into_iter().peekable();

@@ -132,6 +132,11 @@ impl Group {
         Ok(())
     }
 
+    /// Stores bytes that are already in the form of a record.
+    pub(super) fn put_raw(&mut self, tree: Tree, key: &[u8], bytes: Vec<u8>) {
+        self.batch(tree).insert(key, bytes);
+    }
+
     /// Forgets one record: what is older than the retention.
     pub(super) fn remove(&mut self, tree: Tree, key: &[u8]) {
         self.batch(tree).remove(key);

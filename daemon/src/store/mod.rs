@@ -9,6 +9,7 @@
 //! `COMMIT` (number of the last acknowledged change), `lock`. The master key (`master.key`) lies beside them.
 
 pub mod audit;
+mod carry;
 mod change;
 mod codec;
 mod contents;

@@ -177,7 +177,7 @@ fn open_existing(
 }
 
 /// Opens sled; a damaged page table snapshot of sled's is set aside once, the log has everything.
-fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, StoreError> {
+pub(super) fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, StoreError> {
     let store = layout.store();
     for path in sled_files(&store, |name| name.starts_with("snap.") && name.ends_with(".generating"))? {
         tracing::warn!(file = %path.display(), "removed a file of the storage engine that was never finished");

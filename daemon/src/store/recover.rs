@@ -9,8 +9,8 @@ use std::{
 use aivonx_protocol::UnixMillis;
 
 use super::{
-    StoreError,
-    engine::{Engine, Meta},
+    Restoration, StoreError, carry,
+    engine::{Engine, Meta, now},
     files,
     layout::{Layout, Lock},
     marker::{Commit, Found, Marker, State},
@@ -52,6 +52,8 @@ pub struct Restored {
     pub set_aside: Option<PathBuf>,
     /// What was restored.
     pub summary: Summary,
+    /// Records of ledgers (the audit log) taken over from there, or why not all could be.
+    pub ledgers: Result<u64, String>,
 }
 
 /// Whether `dir` is the data directory of a store.
@@ -128,6 +130,7 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
         Rebuild::Store(e) => e,
     })?;
     let summary = summary(&contents, Commit::read(&layout.commit())?);
+    let ledgers = take_over(&layout, &fresh, snapshot, &summary)?;
 
     // From here on a crash leaves a directory that refuses to open and can be restored again.
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
@@ -140,7 +143,30 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
     Commit::create(&layout.commit(), contents.seq)?;
     Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready }
         .write(&layout.marker())?;
-    Ok(Restored { set_aside, summary })
+    Ok(Restored { set_aside, summary, ledgers })
+}
+
+/// Takes the ledgers over from the store that is there, and notes in the new one what is being done.
+fn take_over(
+    layout: &Layout,
+    fresh: &Path,
+    snapshot: &Path,
+    summary: &Summary,
+) -> Result<Result<u64, String>, StoreError> {
+    let engine = Engine::open(fresh, 0)?;
+    engine.start(&engine.meta().map_err(StoreError::Engine)?, None);
+    let ledgers = carry::ledgers(layout, &engine)?;
+    let restoration = Restoration {
+        time: now(),
+        snapshot: snapshot.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        snapshot_time: summary.created,
+        changes_behind: summary.changes_behind,
+        ledgers: ledgers.clone(),
+    };
+    carry::note(&engine, &restoration)?;
+    drop(engine);
+    files::sync_dir(fresh)?;
+    Ok(ledgers)
 }
 
 fn set_aside(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {

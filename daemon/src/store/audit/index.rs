@@ -21,7 +21,7 @@ const BITMAP: usize = WORDS * 8;
 
 /// What a term is about.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum Field {
     Actor = 1,
     Organization,
     Action,
@@ -35,7 +35,7 @@ enum Kind {
 pub(super) struct Term([u8; 9]);
 
 impl Term {
-    fn new(kind: Kind, text: &str) -> Self {
+    fn new(kind: Field, text: &str) -> Self {
         let mut term = [kind as u8; 9];
         term[1..].copy_from_slice(&Sha256::digest(text.as_bytes())[..8]);
         Self(term)
@@ -67,20 +67,20 @@ pub(super) fn block_of(key: &[u8]) -> Option<u32> {
 /// The terms of an entry, each once.
 fn terms(entry: &AuditEntry) -> Vec<Term> {
     let mut terms = vec![
-        Term::new(Kind::Actor, &entry.actor.name),
-        Term::new(Kind::Action, entry.action.as_str()),
-        Term::new(Kind::Outcome, entry.outcome.as_str()),
+        Term::new(Field::Actor, &entry.actor.name),
+        Term::new(Field::Action, entry.action.as_str()),
+        Term::new(Field::Outcome, entry.outcome.as_str()),
     ];
     let mut all = |kind, texts: &[Option<&str>]| {
         terms.extend(texts.iter().flatten().map(|text| Term::new(kind, text)));
     };
-    all(Kind::Actor, &[entry.actor.id.as_deref()]);
+    all(Field::Actor, &[entry.actor.id.as_deref()]);
     if let Some(organization) = &entry.organization {
-        all(Kind::Organization, &[Some(&organization.id), organization.name.as_deref()]);
+        all(Field::Organization, &[Some(&organization.id), organization.name.as_deref()]);
     }
     if let Some(object) = &entry.object {
-        all(Kind::ObjectKind, &[Some(&object.kind)]);
-        all(Kind::Object, &[object.id.as_deref(), object.name.as_deref()]);
+        all(Field::ObjectKind, &[Some(&object.kind)]);
+        all(Field::Object, &[object.id.as_deref(), object.name.as_deref()]);
     }
     terms.sort_unstable();
     terms.dedup();
@@ -91,15 +91,15 @@ fn terms(entry: &AuditEntry) -> Vec<Term> {
 /// first. `organization` confines it further.
 pub(super) fn conditions(filter: &AuditFilter, organization: Option<&str>) -> Vec<Vec<Term>> {
     let one = |kind, text: &Option<String>| text.as_ref().map(|text| vec![Term::new(kind, text)]);
-    let actions: Vec<Term> = filter.actions.iter().map(|a| Term::new(Kind::Action, a.as_str())).collect();
+    let actions: Vec<Term> = filter.actions.iter().map(|a| Term::new(Field::Action, a.as_str())).collect();
     [
-        one(Kind::Object, &filter.object),
-        one(Kind::Actor, &filter.actor),
-        one(Kind::Organization, &filter.organization),
-        organization.map(|id| vec![Term::new(Kind::Organization, id)]),
+        one(Field::Object, &filter.object),
+        one(Field::Actor, &filter.actor),
+        one(Field::Organization, &filter.organization),
+        organization.map(|id| vec![Term::new(Field::Organization, id)]),
         Some(actions).filter(|actions| !actions.is_empty()),
-        one(Kind::ObjectKind, &filter.object_kind),
-        filter.outcome.map(|o| vec![Term::new(Kind::Outcome, o.as_str())]),
+        one(Field::ObjectKind, &filter.object_kind),
+        filter.outcome.map(|o| vec![Term::new(Field::Outcome, o.as_str())]),
     ]
     .into_iter()
     .flatten()
