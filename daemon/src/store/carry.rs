@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Longest silence of a store that is being read.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Records taken over as one.
 const BATCH: usize = 1000;
 

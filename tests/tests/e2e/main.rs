@@ -5,6 +5,7 @@
 mod access;
 mod account;
 mod admin;
+mod audit;
 mod bodies;
 mod chaos;
 mod durability;
