@@ -519,3 +519,7 @@ fn token(request: &TokenRequest) -> Option<Record> {
         TokenRequest::Revoke { token } => Some(Record::new(Action::TokenRevoke, "token", token)),
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

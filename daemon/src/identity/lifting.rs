@@ -62,3 +62,45 @@ impl Identity {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{
+        lockout::Place,
+        rig::{Rig, root},
+    };
+
+    async fn fail(rig: &Rig, user: &str, address: &str) {
+        let attempt = rig.identity.lockouts.begin(Place::new(user, address), now());
+        attempt.ok().unwrap().failed(now()).await;
+    }
+
+    fn names(rig: &Rig, actor: &Actor) -> Vec<String> {
+        rig.identity.lockouts_within(actor, true).into_iter().map(|lockout| lockout.user).collect()
+    }
+
+    #[tokio::test]
+    async fn each_organization_sees_and_lifts_its_own() {
+        let (rig, a, b) = Rig::with_two().await;
+        rig.identity.settle().await;
+        for user in ["a-member", "b-member", "nobody"] {
+            fail(&rig, user, "192.0.2.1").await;
+            fail(&rig, user, "192.0.2.2").await;
+        }
+        assert_eq!(names(&rig, &root()).len(), 6);
+        assert_eq!(names(&rig, &a.admin), ["a-member", "a-member"]);
+        let identity = &rig.identity;
+        rig.assert_foreign("user", "b-member", identity.clear_lockouts(&a.admin, Some("b-member"), None))
+            .await;
+        // A name that nobody has is the fleet's, and told like a foreign one.
+        let missing = identity.clear_lockouts(&a.admin, Some("nobody"), None).await.unwrap_err();
+        assert_eq!(missing.message, "there is no user \"nobody\"");
+        assert_eq!(identity.clear_lockouts(&a.admin, Some("A-member"), Some("192.0.2.1")).await.unwrap(), 1);
+        assert_eq!(identity.clear_lockouts(&a.admin, None, None).await.unwrap(), 1);
+        assert_eq!(names(&rig, &b.admin), ["b-member", "b-member"]);
+        assert_eq!(identity.clear_lockouts(&b.admin, Some("b-member"), None).await.unwrap(), 2);
+        assert_eq!(names(&rig, &root()), ["nobody", "nobody"]);
+        assert_eq!(identity.clear_lockouts(&root(), None, None).await.unwrap(), 2);
+    }
+}

@@ -1,0 +1,93 @@
+use aivonx_protocol::user::Role;
+
+use super::{super::access, *};
+use crate::identity::{Source, rig::Rig};
+
+fn actor() -> Actor {
+    Actor {
+        user: Some("u1".into()),
+        name: "alice".into(),
+        role: Role::OrgAdmin,
+        organization: Some("o1".into()),
+        session: Some("s1".into()),
+        source: Source::Control { uid: 1000, gid: 100, pid: Some(7) },
+    }
+}
+
+/// Whatever changes something is recorded here, but for what `identity` and `audit` record themselves.
+#[test]
+fn every_change_is_recorded() {
+    for request in Request::samples() {
+        let name = request.name();
+        let elsewhere = name.starts_with("account.") || name == "node.check";
+        let expected = access::needed(&request).changes() && !elsewhere || name == "secrets.validate";
+        assert_eq!(of(&request).is_some(), expected, "{name}");
+    }
+}
+
+#[test]
+fn no_record_holds_a_secret() {
+    let secret = || aivonx_protocol::WireSecret::new("marked-secret".into());
+    let credentials = [
+        Credential::Bearer(secret()),
+        Credential::Basic { user: "marked-secret".into(), password: secret() },
+        Credential::Header { name: "marked-secret".into(), value: secret() },
+    ];
+    for sample in Request::samples() {
+        let requests: Vec<Request> = match sample {
+            Request::Node(NodeRequest::Add(new)) => credentials
+                .iter()
+                .map(|credential| {
+                    let new = NewNode { credential: credential.clone(), ..(*new).clone() };
+                    Request::Node(NodeRequest::Add(Box::new(new)))
+                })
+                .collect(),
+            Request::Node(NodeRequest::Set { node, revision, change }) => credentials
+                .iter()
+                .map(|credential| {
+                    let change = NodeChange { credential: Some(credential.clone()), ..(*change).clone() };
+                    let (node, change) = (node.clone(), Box::new(change));
+                    Request::Node(NodeRequest::Set { node, revision, change })
+                })
+                .collect(),
+            Request::User(UserRequest::Add(new)) => {
+                vec![Request::User(UserRequest::Add(Box::new(NewUser { password: Some(secret()), ..*new })))]
+            }
+            other => vec![other],
+        };
+        for request in requests {
+            let Some(record) = of(&request) else { continue };
+            assert!(!format!("{record:?}").contains("marked-secret"), "{}: {record:?}", request.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_entry_names_what_was_there_and_how_it_ended() {
+    let (rig, tenant, _) = Rig::with_two().await;
+    rig.identity.settle().await;
+    let hot = rig.identity.hot().full();
+    let request = Request::User(UserRequest::Remove { user: "A-member".into(), revision: None });
+    let record = of(&request).unwrap().seen(&hot);
+    let audit = crate::audit::Audit::memory();
+    // Gone by the time it is written down.
+    let empty = Rig::new().await.identity.hot().full();
+    audit.note(record.clone().entry(&actor(), request.name(), Ended::Ok(Some(&Reply::Done)), &empty));
+    let fault = Fault::new(FaultKind::NotFound, "there is no user");
+    audit.note(record.clone().entry(&actor(), request.name(), Ended::Fault(&fault), &hot));
+    let fault = Fault::new(FaultKind::Conflict, "it has changed");
+    audit.note(record.clone().entry(&actor(), request.name(), Ended::Fault(&fault), &hot));
+    audit.note(record.entry(&actor(), request.name(), Ended::Broken, &hot));
+    audit.note(denied(&actor(), "node.add"));
+    let kept = audit.kept();
+    let outcomes: Vec<_> = kept.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Ok, Outcome::Denied, Outcome::Failed, Outcome::Failed, Outcome::Denied]);
+    for entry in &kept[..4] {
+        assert_eq!((entry.action, entry.via.as_deref()), (Action::Delete, Some("user.remove")));
+        let object = entry.object.as_ref().unwrap();
+        assert_eq!((object.kind.as_str(), object.id.as_deref()), ("user", tenant.member.user.as_deref()));
+        assert_eq!(entry.organization.as_ref().unwrap().id, tenant.id);
+        assert_eq!((entry.actor.name.as_str(), entry.source.uid), ("alice", Some(1000)));
+    }
+    assert_eq!((kept[4].action, kept[4].via.as_deref()), (Action::Denied, Some("node.add")));
+}
