@@ -1,6 +1,10 @@
-use aivonx_protocol::user::Role;
+use aivonx_protocol::{
+    Request,
+    node::{Credential, NewNode, NodeChange, NodeRequest},
+    user::{NewUser, Role, UserRequest},
+};
 
-use super::{super::access, *};
+use super::*;
 use crate::identity::{Source, rig::Rig};
 
 fn actor() -> Actor {
@@ -20,7 +24,8 @@ fn every_change_is_recorded() {
     for request in Request::samples() {
         let name = request.name();
         let elsewhere = name.starts_with("account.") || name == "node.check";
-        let expected = access::needed(&request).changes() && !elsewhere || name == "secrets.validate";
+        let expected =
+            crate::control::access::needed(&request).changes() && !elsewhere || name == "secrets.validate";
         assert_eq!(of(&request).is_some(), expected, "{name}");
     }
 }
