@@ -75,7 +75,7 @@ pub async fn load(store: &Store, vault: &Vault, now: UnixMillis) -> Result<Mater
         }
     }
     records.retain(|record| record.retire_at.is_none_or(|at| at > now));
-    records.sort_by(|a, b| b.number.cmp(&a.number));
+    records.sort_by_key(|record| std::cmp::Reverse(record.number));
     let open = |record: &SecretRecord| vault.open_sealed(SEALED_IN, &record.id, &record.sealed);
     let mut peppers = Vec::new();
     let mut signing = Vec::new();

@@ -84,7 +84,7 @@ pub(super) fn caller(
                 .via(format!("{} {}", exchange.record.method, route.pattern))
                 .request_id(exchange.id())
                 .outcome(Outcome::Denied)
-                .detail("reason", &error);
+                .detail("reason", error);
             shared.identity.audit.note(entry);
             exchange.record.error = Some(error.to_string().into());
             Err(match error {
