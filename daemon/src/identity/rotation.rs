@@ -32,6 +32,9 @@ pub const SIGNING_GRACE: Duration = Duration::from_secs(2 * ACCESS_SECONDS);
 /// How often it is looked whether something is due, at least. Clocks are set.
 const LOOK: Duration = Duration::from_secs(600);
 
+/// How long a rotation may take to say when the older ones are forgotten; after that it has crashed.
+const UNDECIDED: Duration = Duration::from_secs(60);
+
 /// Pause after looking failed.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -92,7 +95,14 @@ impl Identity {
         {
             let mut records = self.of_kind(kind).await?;
             let Some(newest) = records.pop() else { continue };
-            self.retire_older(&records, newest.created.saturating_add(millis(grace))).await?;
+            let undecided = records.iter().any(|record| record.retire_at.is_none());
+            let decided_by = newest.created.saturating_add(millis(UNDECIDED));
+            if undecided && now < decided_by {
+                // Its rotation is under way and is about to say it itself.
+                next = Some(next.map_or(decided_by, |next| next.min(decided_by)));
+            } else {
+                self.retire_older(&records, newest.created.saturating_add(millis(grace))).await?;
+            }
             for record in self.of_kind(kind).await?.iter().filter(|record| record.number < newest.number) {
                 match record.retire_at {
                     Some(at) if at <= now => self.forget(record).await?,

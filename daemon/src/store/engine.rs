@@ -11,6 +11,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use aivonx_protocol::UnixMillis;
@@ -50,6 +51,14 @@ pub(super) struct Engine {
     db: sled::Db,
 }
 
+/// How long a closed engine may take to let go of its files.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
+/// sled wraps the system's error in a text of its own.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+}
+
 /// State of the one writer.
 struct Writer {
     sums: Sums,
@@ -78,12 +87,22 @@ pub(super) struct Meta {
 impl Engine {
     /// Opens sled in `store`. It may panic or never return on damaged files: see [`super::open`].
     pub(super) fn open(store: &Path, cache_bytes: u64) -> Result<Self, sled::Error> {
-        let db = sled::Config::default()
+        let config = sled::Config::default()
             .path(store)
             .cache_capacity(cache_bytes.clamp(16 << 20, 64 << 20))
             // Every change is flushed by its writer: no thread that does so in between.
-            .flush_every_ms(None)
-            .open()?;
+            .flush_every_ms(None);
+        let began = Instant::now();
+        let db = loop {
+            match config.open() {
+                // An engine of this process that was just closed lets go of its lock only with the last of its
+                // threads; another process is kept out by the directory's own lock before this.
+                Err(sled::Error::Io(e)) if is_locked(&e) && began.elapsed() < LETTING_GO => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened?,
+            }
+        };
         let trees = Tree::ALL.iter().map(|t| db.open_tree(t.name())).collect::<Result<_, _>>()?;
         let meta = db.open_tree(META)?;
         Ok(Self {
@@ -311,7 +330,7 @@ impl Engine {
         }
         let target = self.latest.load(Ordering::Acquire);
         let appended = self.appended.load(Ordering::Acquire);
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         if let Err(e) = self.sync(&mut durable, target) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
