@@ -38,8 +38,8 @@ impl Lists {
 
     pub(super) fn of(known: &[Known], eligible: &Eligible) -> Self {
         let admitted = |node: &Node| eligible.admits(node).then_some(eligible);
-        let ollama = gather(known, NodeKind::Ollama, &admitted);
-        let openai = gather(known, NodeKind::Openai, &admitted);
+        let ollama = gather(known, NodeKind::Ollama, admitted);
+        let openai = gather(known, NodeKind::Openai, admitted);
         let mut lists = Self { tags: tags(&ollama), ps: ps(known, eligible), ..Self::default() };
         let mut data: Vec<(String, Bytes)> = Vec::new();
         for (normal, model) in &ollama {
