@@ -22,6 +22,7 @@ mod retry;
 mod rotation;
 mod secrets;
 mod streams;
+mod tenancy;
 mod tls;
 mod usage;
 mod wire;

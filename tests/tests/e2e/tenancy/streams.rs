@@ -1,0 +1,94 @@
+//! Streams tell of what is one's own, from the past and as it happens.
+
+use aivonx_protocol::{
+    Event,
+    audit::AuditFilter,
+    client::EventStream,
+    log::{Level, LogFilter},
+    node::{AdminState, NodeChange},
+};
+use aivonx_tests::{harness::Request, within};
+use serde_json::json;
+
+use super::world::World;
+
+/// What `stream` tells up to and with the event in which `marker` stands.
+async fn until(stream: &mut EventStream, marker: &str) -> String {
+    let mut told = String::new();
+    loop {
+        let event = within(marker, stream.next()).await.expect("it goes on").expect("no fault");
+        let text = format!("{event:?}");
+        told.push_str(&text);
+        if text.contains(marker) {
+            return told;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_follows_anothers_nodes_log_or_audit() {
+    let world = World::new().await;
+    let (operator, auditor) = (world.log_in("acme-operator").await, world.log_in("acme-auditor").await);
+    let all = LogFilter { level: Some(Level::Trace), ..LogFilter::default() };
+    let mut nodes = operator.node_watch().await.unwrap();
+    let mut log = auditor.log_follow(all, 10_000).await.unwrap();
+    let mut audit = auditor.audit_follow(AuditFilter::default(), 1000).await.unwrap();
+    assert!(until(&mut nodes, "anvil").await.contains("acme-model"));
+
+    // Things happen elsewhere, then at home.
+    let theirs = world.log_in("other-operator").await;
+    theirs.node_set_state("osprey", None, AdminState::Draining).await.unwrap();
+    world.root.node_set_state("commons", None, AdminState::Draining).await.unwrap();
+    let show = |model: &str| Request::json("/api/show", &json!({"model": model}));
+    world.ask("other", "work", show("other-model")).await;
+    world.ask("acme", "work", show("acme-model:latest")).await.expect(200);
+    let change = NodeChange { max_parallel: Some(77), ..NodeChange::default() };
+    operator.node_set("anvil", None, change).await.unwrap();
+
+    let told = [
+        until(&mut nodes, "max_parallel: 77").await,
+        until(&mut log, "node_changed").await,
+        until(&mut audit, "node.set\"").await,
+    ];
+    for told in &told {
+        for foreign in world.foreign_words() {
+            assert!(!told.contains(&foreign), "{foreign} in {told}");
+        }
+    }
+    assert!(told[1].contains("acme-model"), "its own requests are there: {}", told[1]);
+
+    // A node assigned elsewhere is gone, and says no more.
+    let id = operator.node_show("anvil").await.unwrap().id;
+    let to_other = NodeChange { organization: Some(Some("other".into())), ..NodeChange::default() };
+    world.root.node_set("anvil", None, to_other).await.unwrap();
+    loop {
+        match within("the removal", nodes.next()).await.unwrap().unwrap() {
+            Event::NodeRemoved(gone) => {
+                assert_eq!(gone, id);
+                break;
+            }
+            Event::Node(node) => assert_eq!(node.organization.as_deref(), Some("acme")),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_organizations_log_is_picked_out_for_the_fleets_people() {
+    let world = World::new().await;
+    let show = |model: &str| Request::json("/api/show", &json!({"model": model}));
+    for organization in ["other", "acme"] {
+        world.ask(organization, "work", show("everywhere")).await.expect(200);
+    }
+    for org in ["acme", &world.acme_id] {
+        let filter = LogFilter { organization: Some(org.to_owned()), ..LogFilter::default() };
+        let mut follow = world.root.log_follow(filter.clone(), 10_000).await.unwrap();
+        until(&mut follow, "everywhere").await;
+        let page = world.root.log_recent(filter, 10_000).await.unwrap();
+        let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert!(page.events.iter().all(|e| e.fields.contains(&of("organization", &world.acme_id))));
+        assert!(page.events.iter().any(|e| e.fields.contains(&of("org", "acme"))));
+    }
+    let text = world.daemon.aivonx().ok(&["logs", "--org", "acme"]).await;
+    assert!(text.contains("acme-model") && !text.contains("osprey") && !text.contains("other-"), "{text}");
+}
