@@ -141,17 +141,21 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
     }
     let model = nodes.iter().flat_map(|n| &n.models).next();
-    text += "try\n";
-    text += &format!("  export AIVONX_SOCKET={}\n  aivonx node list\n", config.control.socket.display());
-    match model {
-        Some(model) => {
-            text += &format!(
-                "  curl -N http://{address}/api/chat -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
-                Untrusted::new(model)
-            );
-        }
-        None => text += &format!("  OLLAMA_HOST={address} ollama list\n"),
+    let socket = config.control.socket.display();
+    text += &format!("try\n  export AIVONX_SOCKET={socket}\n  aivonx node list\n");
+    let keyed = config.access.mode == AccessMode::Required;
+    if keyed {
+        text += "  aivonx key create me --secret-file me.key\n";
     }
+    let key = if keyed { "-H \"Authorization: Bearer $(cat me.key)\" " } else { "" };
+    text += &match model {
+        Some(model) => format!(
+            "  curl -N http://{address}/api/chat {key}-d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+            Untrusted::new(model)
+        ),
+        None if keyed => format!("  aivonx connect --key-file me.key --to http://{address}\n"),
+        None => format!("  OLLAMA_HOST={address} ollama list\n"),
+    };
     // Nobody may be reading: that is no reason to stop.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
