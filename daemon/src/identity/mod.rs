@@ -11,6 +11,7 @@ mod actor;
 pub mod api_key;
 mod caller;
 pub mod code;
+mod entries;
 mod error;
 mod fields;
 mod foreign;
