@@ -24,7 +24,7 @@ use super::{
 use crate::{
     audit::Audit,
     secrets::Vault,
-    store::{Noun, Reach, Store},
+    store::{Noun, Reach, Store, StoreError},
 };
 
 /// Keys to be renewed that may wait; further ones are renewed at their next use.
@@ -244,6 +244,8 @@ impl Identity {
                 old.withdraw_for(&new);
                 self.built.send_replace(asked);
             }
+            // The daemon stops.
+            Err(IdentityError::Store(StoreError::Closed)) => tokio::time::sleep(AGAIN).await,
             Err(error) => {
                 // Who waits for it waits on: an answer now would promise what is not so.
                 tracing::error!(event = "identity_stale", %error, "users and keys cannot be read; the old ones stay");

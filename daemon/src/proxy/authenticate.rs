@@ -77,15 +77,7 @@ pub(super) fn caller(
         // Clients that must send something send a placeholder to a gateway that asks for nothing.
         Err(_) if mode == AccessMode::Open && !user => Ok(Caller::Anonymous),
         Err(error) => {
-            shared.identity.counters.denials.fetch_add(1, Ordering::Relaxed);
-            let who = audit::Who::http(None, "unknown", cx.client, None);
-            let entry = audit::Entry::new(Audited::Denied)
-                .actor(who)
-                .via(format!("{} {}", exchange.record.method, route.pattern))
-                .request_id(exchange.id())
-                .outcome(Outcome::Denied)
-                .detail("reason", error);
-            shared.identity.audit.note(entry);
+            denied(cx, exchange, route, headers, &error);
             exchange.record.error = Some(error.to_string().into());
             Err(match error {
                 _ if !user => Refusal::Unauthenticated,
@@ -96,8 +88,39 @@ pub(super) fn caller(
     }
 }
 
+/// Counts and records that a request was refused.
+fn denied(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    route: &Route,
+    headers: &HeaderMap,
+    reason: &dyn std::fmt::Display,
+) {
+    let identity = &cx.worker.shared.identity;
+    identity.counters.denials.fetch_add(1, Ordering::Relaxed);
+    let subject = exchange.record.subject.as_deref();
+    let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
+    let (id, name) = known.map_or((None, "unknown"), |(id, name)| (Some(id.to_string()), &**name));
+    let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let entry = audit::Entry::new(Audited::Denied)
+        .actor(audit::Who::http(id, name, cx.client, user_agent))
+        .organization(organization)
+        .via(format!("{} {}", exchange.record.method, route.pattern))
+        .request_id(exchange.id())
+        .outcome(Outcome::Denied)
+        .detail("reason", reason);
+    identity.audit.note(entry);
+}
+
 /// Whether `caller` may ask `route` here.
-pub(super) fn authorize(cx: &ConnContext, caller: &Caller, route: &Route) -> Result<(), Refusal> {
+pub(super) fn authorize(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    caller: &Caller,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
     let scope = match (route.need(), caller) {
         (Need::Scope(scope), _) => scope,
         (Need::Nothing | Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
@@ -115,11 +138,13 @@ pub(super) fn authorize(cx: &ConnContext, caller: &Caller, route: &Route) -> Res
     if granted {
         return Ok(());
     }
-    Err(Refusal::Forbidden(match (caller, scope) {
+    let why = match (caller, scope) {
         (_, KeyScope::AdminRead) => Forbidden::Diagnostics,
         (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
         (_, scope) => Forbidden::Scope(scope),
-    }))
+    };
+    denied(cx, exchange, route, headers, &why);
+    Err(Refusal::Forbidden(why))
 }
 
 fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Caller, NotKnown> {
@@ -174,7 +199,7 @@ fn credential(headers: &HeaderMap) -> Result<Option<&str>, NotKnown> {
 const TOKENS: usize = 1024;
 
 /// Tokens whose signature this thread has checked: a check costs as much as the rest of a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tokens {
     /// The keys they were checked with; others make them all strangers.
     verifiers: Option<Arc<Verifiers>>,

@@ -81,7 +81,7 @@ async fn layers(
 
     // Before the body, so that a stranger costs no memory; throttles come here too.
     let caller = authenticate::caller(cx, exchange, route, &head.headers)?;
-    authenticate::authorize(cx, &caller, route)?;
+    authenticate::authorize(cx, exchange, &caller, route, &head.headers)?;
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
     }

@@ -143,6 +143,10 @@ async fn a_scope_opens_what_it_says_and_no_more() {
     let write = key(&control, None, &[KeyScope::ModelsWrite]).await;
     daemon.ask(&bearer(pull, &write)).await.expect(200);
     refused(&daemon.ask(&bearer(chat(false), &write)).await, 403);
+    // Each refusal is counted, as are wrong keys.
+    refused(&daemon.ask(&bearer(chat(false), "wrong")).await, 401);
+    let metrics = daemon.get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("\naivonx_denials_total 4\n"), "{metrics}");
 }
 
 #[tokio::test]
