@@ -14,7 +14,7 @@ use std::{
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
 /// A command whose standard streams are a terminal.
@@ -92,11 +92,26 @@ impl Terminal {
         self.keys(&format!("{answer}\n"));
     }
 
+    /// The terminal itself, to ask after the command's end how it was left.
+    pub(crate) fn line(&self) -> Line {
+        Line(self.keyboard.try_clone().unwrap())
+    }
+
     /// Waits for the end; its exit code and everything it showed.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(60)) {
             self.shown.push_str(&more);
         }
         (self.child.wait().unwrap().code(), self.shown)
+    }
+}
+
+/// The modes of a terminal. They are read from its master's side, where they outlive the command.
+pub(crate) struct Line(File);
+
+impl Line {
+    /// Whether what is typed is shown.
+    pub(crate) fn echoes(&self) -> bool {
+        tcgetattr(&self.0).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 }
