@@ -1,6 +1,7 @@
 //! The dialects: routes, what is read of a body, error shapes, usage. Pure: no I/O, no clock.
 
 pub mod dialect;
+pub mod edit;
 pub mod escape;
 pub mod json;
 pub mod meter;
@@ -10,6 +11,7 @@ pub mod route;
 pub mod usage;
 
 pub use dialect::Dialect;
+pub use edit::Edits;
 pub use meter::Meter;
 pub use peek::Peek;
 pub use pieces::Pieces;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
+    edit::Edits,
     escape::unescape,
     json::{JsonError, Kind, Raw, Scanner, Sink},
 };
@@ -140,51 +141,24 @@ impl Peek {
         self.usage == UsageOption::On
     }
 
-    /// The body with `stream_options.include_usage` set, everything else byte for byte as sent. None if it is
-    /// set already.
-    #[must_use]
-    pub fn with_usage(&self, segments: &[Bytes]) -> Option<Vec<Bytes>> {
+    /// Asks for usage in the stream: `stream_options.include_usage` becomes true. False if it is already.
+    pub fn ask_usage(&self, edits: &mut Edits) -> bool {
         const WHOLE: &str = r#""stream_options":{"include_usage":true}"#;
-        let (range, text) = match &self.usage {
-            UsageOption::On => return None,
+        match &self.usage {
+            UsageOption::On => return false,
             UsageOption::Absent => {
                 let comma = if self.empty { "" } else { "," };
-                (self.inside..self.inside, format!("{WHOLE}{comma}"))
+                edits.push(self.inside..self.inside, format!("{WHOLE}{comma}"));
             }
-            UsageOption::Null(range) => (range.clone(), r#"{"include_usage":true}"#.to_owned()),
+            UsageOption::Null(range) => edits.push(range.clone(), r#"{"include_usage":true}"#),
             UsageOption::Without(at, empty) => {
                 let comma = if *empty { "" } else { "," };
-                (*at..*at, format!(r#""include_usage":true{comma}"#))
+                edits.push(*at..*at, format!(r#""include_usage":true{comma}"#));
             }
-            UsageOption::Off(range) => (range.clone(), "true".to_owned()),
-        };
-        Some(splice(segments, range, Bytes::from(text)))
+            UsageOption::Off(range) => edits.push(range.clone(), "true"),
+        }
+        true
     }
-}
-
-/// `segments` with the bytes of `range` replaced by `text`; nothing else is copied.
-fn splice(segments: &[Bytes], range: Range<usize>, text: Bytes) -> Vec<Bytes> {
-    let mut out = Vec::with_capacity(segments.len() + 2);
-    let mut text = Some(text);
-    let mut start = 0;
-    for segment in segments {
-        let end = start + segment.len();
-        let head = range.start.clamp(start, end) - start;
-        let tail = range.end.clamp(start, end) - start;
-        if head > 0 {
-            out.push(segment.slice(..head));
-        }
-        if range.start < end
-            && let Some(text) = text.take()
-        {
-            out.push(text);
-        }
-        if tail < segment.len() {
-            out.push(segment.slice(tail..));
-        }
-        start = end;
-    }
-    out
 }
 
 #[derive(Debug, Default)]
@@ -345,7 +319,7 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    use super::{Peek, PeekError};
+    use super::{Edits, Peek, PeekError};
 
     fn read(body: &str) -> Result<Peek, PeekError> {
         Peek::read(&[Bytes::copy_from_slice(body.as_bytes())])
@@ -396,8 +370,9 @@ mod tests {
     fn with_usage(body: &str, cut: usize) -> Option<String> {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
         let segments = [bytes.slice(..cut), bytes.slice(cut..)];
-        let out = Peek::read(&segments).unwrap().with_usage(&segments)?;
-        Some(String::from_utf8(out.concat()).unwrap())
+        let mut edits = Edits::default();
+        let asked = Peek::read(&segments).unwrap().ask_usage(&mut edits);
+        asked.then(|| String::from_utf8(edits.apply(&segments).concat()).unwrap())
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{
-        Dialect, Meter, Peek,
+        Dialect, Edits, Meter, Peek,
         route::{Forward, Stream},
     },
     fleet::{Eligible, Node, Want},
@@ -30,6 +30,8 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) peek: &'a Peek,
     pub(super) body: Collected,
+    /// What the gateway changes of it.
+    pub(super) edits: Edits,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a Eligible,
 }
@@ -38,16 +40,15 @@ pub(super) struct Call<'a> {
 pub(super) async fn forward(
     exchange: &mut Exchange,
     flight: Watched,
-    call: Call<'_>,
+    mut call: Call<'_>,
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
     let settings = worker.settings();
     let model = call.peek.model(call.route.legacy_name);
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
-    let spliced =
-        if call.route.ask_usage && streaming { call.peek.with_usage(&call.body.segments) } else { None };
-    let strip = spliced.is_some();
-    let body = spliced.as_deref().unwrap_or(&call.body.segments);
+    let strip = call.route.ask_usage && streaming && call.peek.ask_usage(&mut call.edits);
+    let edited = (!call.edits.is_empty()).then(|| call.edits.apply(&call.body.segments));
+    let body = edited.as_deref().unwrap_or(&call.body.segments);
     let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: call.eligible };
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
@@ -99,7 +100,7 @@ pub(super) async fn forward(
             }
         }
     };
-    drop(spliced);
+    drop(edited);
     drop(call.body);
     let stream = if streaming { call.route.stream } else { Stream::Never };
     let node_header = settings.node_header;

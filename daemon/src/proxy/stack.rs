@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{
-        Dialect, Peek,
+        Dialect, Edits, Peek,
         route::{self, Action, Route},
     },
     fleet::Eligible,
@@ -114,12 +114,15 @@ async fn layers(
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
 
+    // What the gateway changes of the body: one list, made by the layers below and carried out once.
+    let edits = Edits::default();
+
     // Privacy, and the reservation of quota and spend come here, in this order: they need the body, and nothing
     // may be reserved for a request that is refused.
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
-    let call = Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body, eligible };
+    let call = Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body, edits, eligible };
     forward(exchange, flight, call).await
 }
 

@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use aivonx_protocol::{limit::LimitName, privacy::Category};
 use uuid::Uuid;
 
 /// How a request ended.
@@ -66,6 +67,38 @@ pub struct Subject {
     pub key: Option<(Arc<str>, Arc<str>)>,
 }
 
+/// How often each category of personal data was found in a prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Findings([u32; Category::ALL.len()]);
+
+impl Findings {
+    /// Counts one of `category`.
+    pub fn add(&mut self, category: Category) {
+        let count = &mut self.0[category as usize];
+        *count = count.saturating_add(1);
+    }
+
+    /// How many of `category` were found.
+    #[must_use]
+    pub fn of(&self, category: Category) -> u32 {
+        self.0[category as usize]
+    }
+
+    /// How many were found together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// The categories that were found, with their counts.
+    pub fn each(&self) -> impl Iterator<Item = (Category, u32)> + '_ {
+        Category::ALL
+            .into_iter()
+            .map(|category| (category, self.of(category)))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
 /// One finished request.
 #[derive(Debug, Clone)]
 pub struct AccessRecord {
@@ -84,6 +117,8 @@ pub struct AccessRecord {
     /// Model as the catalogue names it; None when there is none or the fleet does not know it (so that a
     /// client cannot make labels).
     pub model: Option<Arc<str>>,
+    /// Model that was asked of the node, where it is another than the client's (an alias or a fallback).
+    pub served: Option<Arc<str>>,
     /// Node that answered, or that failed last.
     pub node: Option<Arc<str>>,
     /// Status of the answer.
@@ -104,6 +139,16 @@ pub struct AccessRecord {
     pub prompt_tokens: Option<u64>,
     /// Tokens of the output, as counted by the node.
     pub output_tokens: Option<u64>,
+    /// Whether the node did not count the tokens and they were estimated.
+    pub estimated: bool,
+    /// What it cost, in micro-USD.
+    pub cost: u64,
+    /// The limit that refused it.
+    pub limit: Option<LimitName>,
+    /// What was found in the prompt, by category.
+    pub findings: Findings,
+    /// From the request's head to the choice of a node.
+    pub queued: Option<Duration>,
     /// From the request's head to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// From the request's head to the end.
@@ -122,6 +167,7 @@ impl AccessRecord {
             method,
             route: "unknown",
             model: None,
+            served: None,
             node: None,
             status: 0,
             outcome: Outcome::ClientGone,
@@ -132,6 +178,11 @@ impl AccessRecord {
             chunks: 0,
             prompt_tokens: None,
             output_tokens: None,
+            estimated: false,
+            cost: 0,
+            limit: None,
+            findings: Findings::default(),
+            queued: None,
             first_byte: None,
             duration: Duration::ZERO,
         }

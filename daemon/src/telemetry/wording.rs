@@ -99,8 +99,14 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     if let Some(model) = &r.model {
         field("model", Text(model), true);
     }
+    if let Some(served) = &r.served {
+        field("served", Text(served), false);
+    }
     if let Some(node) = &r.node {
         field("node", Text(node), true);
+    }
+    if let Some(limit) = r.limit {
+        field("limit", Text(limit.name()), false);
     }
     field("status", Number(r.status.into()), true);
     field("outcome", Text(r.outcome.name()), r.outcome == Outcome::Complete);
@@ -110,6 +116,9 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
         ("bytes_out", Some(r.bytes_out)),
         ("prompt_tokens", r.prompt_tokens),
         ("output_tokens", r.output_tokens),
+        ("cost_microusd", (r.cost > 0).then_some(r.cost)),
+        ("findings", Some(r.findings.total()).filter(|total| *total > 0)),
+        ("queued_ms", r.queued.map(milliseconds)),
         ("first_byte_ms", r.first_byte.map(milliseconds)),
     ];
     for (name, number) in numbers {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        access::{AccessRecord, Outcome},
+        access::{AccessRecord, Findings, Outcome},
         sink::{self, WAITING_MAX},
     },
     LONG, Rig,
@@ -26,6 +26,7 @@ pub(super) fn record() -> AccessRecord {
         method: http::Method::POST,
         route: "/api/chat",
         model: Some("llama3.2:latest".into()),
+        served: None,
         node: Some("gpu1".into()),
         status: 200,
         outcome: Outcome::Complete,
@@ -36,6 +37,11 @@ pub(super) fn record() -> AccessRecord {
         chunks: 9,
         prompt_tokens: Some(11),
         output_tokens: Some(22),
+        estimated: false,
+        cost: 0,
+        limit: None,
+        findings: Findings::default(),
+        queued: None,
         first_byte: Some(Duration::from_millis(3)),
         duration: Duration::from_millis(12),
     }

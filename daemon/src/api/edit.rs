@@ -1,0 +1,114 @@
+//! Changes to a request body: some of its bytes are replaced, all others go out as they came.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+/// Replacements of byte ranges of one body, all counted in the body as the client sent it. Ranges must not
+/// overlap; what is inserted at one place (an empty range) stands in the order it was pushed.
+#[derive(Debug, Clone, Default)]
+pub struct Edits {
+    list: Vec<(Range<usize>, Bytes)>,
+}
+
+impl Edits {
+    /// Puts `text` where the bytes of `range` are.
+    pub fn push(&mut self, range: Range<usize>, text: impl Into<Bytes>) {
+        self.list.push((range, text.into()));
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The body with the changes made. Bytes that stay are not copied.
+    #[must_use]
+    pub fn apply(&self, segments: &[Bytes]) -> Vec<Bytes> {
+        let mut edits: Vec<_> = self.list.iter().collect();
+        edits.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut edits = edits.into_iter().peekable();
+        let mut out = Vec::with_capacity(segments.len() + 2 * self.list.len());
+        let mut start = 0;
+        // What is left of the range that is being left out.
+        let mut skip = 0;
+        for segment in segments {
+            let end = start + segment.len();
+            let mut at = start.max(skip).min(end);
+            while let Some((range, text)) = edits.next_if(|(range, _)| range.start < end) {
+                keep(&mut out, segment, at - start, range.start - start);
+                keep(&mut out, text, 0, text.len());
+                skip = range.end;
+                at = skip.clamp(range.start, end);
+            }
+            keep(&mut out, segment, at - start, segment.len());
+            start = end;
+        }
+        // What is appended.
+        out.extend(edits.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()));
+        out
+    }
+}
+
+fn keep(out: &mut Vec<Bytes>, from: &Bytes, start: usize, end: usize) {
+    if start < end {
+        out.push(from.slice(start..end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::Edits;
+
+    proptest! {
+        #[test]
+        fn only_what_is_named_changes_however_the_body_is_cut(
+            body in prop::collection::vec(any::<u8>(), 0..60),
+            cuts in prop::collection::vec(0usize..60, 0..5),
+            marks in prop::collection::vec((0usize..8, 0usize..8, prop::collection::vec(any::<u8>(), 0..4)), 0..6),
+            backwards: bool,
+        ) {
+            let mut wanted = Vec::new();
+            let mut list = Vec::new();
+            let mut at = 0;
+            for (gap, length, text) in marks {
+                let from = (at + gap).min(body.len());
+                let to = (from + length).min(body.len());
+                if list.last().is_some_and(|(range, _): &(std::ops::Range<usize>, _)| range.start == from) {
+                    continue;
+                }
+                wanted.extend_from_slice(&body[at..from]);
+                wanted.extend_from_slice(&text);
+                list.push((from..to, text));
+                at = to;
+            }
+            wanted.extend_from_slice(&body[at..]);
+            if backwards {
+                list.reverse();
+            }
+            let mut edits = Edits::default();
+            for (range, text) in list {
+                edits.push(range, text);
+            }
+            let whole = Bytes::from(body);
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.extend([0, whole.len()]);
+            cuts.sort_unstable();
+            let segments: Vec<_> = cuts.windows(2).map(|pair| whole.slice(pair[0]..pair[1])).collect();
+            prop_assert_eq!(edits.apply(&segments).concat(), wanted);
+        }
+    }
+
+    #[test]
+    fn insertions_at_one_place_keep_their_order() {
+        let mut edits = Edits::default();
+        edits.push(1..1, "a");
+        edits.push(1..1, "b");
+        edits.push(2..2, "c");
+        assert_eq!(edits.apply(&[Bytes::from_static(b"[]")]).concat(), b"[ab]c");
+    }
+}

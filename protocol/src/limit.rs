@@ -1,0 +1,114 @@
+//! Limits: what a caller may use of the gateway, by name.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A limit. The names are those of the command line, of refusals and of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LimitName {
+    /// Requests per hour and client address without a credential.
+    AnonymousHour,
+    /// Requests per hour and user or key, whatever they ask.
+    UserHour,
+    /// Logins per hour and client address.
+    LoginHour,
+    /// Password resets per hour and client address.
+    ResetHour,
+    /// Token operations (refresh, logout) per hour and user; a refresh family counts once.
+    TokenHour,
+    /// Inference requests per day.
+    InferenceDay,
+    /// Inference requests per minute.
+    BurstMinute,
+    /// USD per day.
+    SpendDay,
+    /// USD per month.
+    SpendMonth,
+    /// Tokens, of prompt and output, per minute.
+    TokensMinute,
+    /// Tokens, of prompt and output, per day.
+    TokensDay,
+    /// Inference requests running at the same time.
+    Concurrent,
+    /// Characters of one prompt.
+    PromptChars,
+}
+
+impl LimitName {
+    /// Every limit, in the order of the enum: `ALL[n as usize] == n`.
+    pub const ALL: [Self; 13] = [
+        Self::AnonymousHour,
+        Self::UserHour,
+        Self::LoginHour,
+        Self::ResetHour,
+        Self::TokenHour,
+        Self::InferenceDay,
+        Self::BurstMinute,
+        Self::SpendDay,
+        Self::SpendMonth,
+        Self::TokensMinute,
+        Self::TokensDay,
+        Self::Concurrent,
+        Self::PromptChars,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AnonymousHour => "anonymous.hour",
+            Self::UserHour => "user.hour",
+            Self::LoginHour => "login.hour",
+            Self::ResetHour => "reset.hour",
+            Self::TokenHour => "token.hour",
+            Self::InferenceDay => "inference.day",
+            Self::BurstMinute => "burst.minute",
+            Self::SpendDay => "spend.day",
+            Self::SpendMonth => "spend.month",
+            Self::TokensMinute => "tokens.minute",
+            Self::TokensDay => "tokens.day",
+            Self::Concurrent => "concurrent",
+            Self::PromptChars => "prompt.chars",
+        }
+    }
+
+    /// Whether its value is an amount of money: micro-USD on the wire and in the store.
+    #[must_use]
+    pub fn is_spend(self) -> bool {
+        matches!(self, Self::SpendDay | Self::SpendMonth)
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No limit has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no limit is named '{0}'; aivonx-limits(7) has the names")]
+pub struct UnknownLimit(pub String);
+
+impl FromStr for LimitName {
+    type Err = UnknownLimit;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLimit> {
+        Self::ALL.into_iter().find(|name| name.name() == text).ok_or_else(|| UnknownLimit(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LimitName;
+
+    #[test]
+    fn names_are_read_as_they_are_written_and_stand_in_order() {
+        for (at, name) in LimitName::ALL.into_iter().enumerate() {
+            assert_eq!(name as usize, at);
+            assert_eq!(name.to_string().parse(), Ok(name));
+        }
+        assert!("inference".parse::<LimitName>().is_err());
+    }
+}
