@@ -40,6 +40,10 @@ pub(crate) struct Record {
 
 /// What an event says.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is a request, and a box would be an allocation for each"
+)]
 pub(crate) enum Body {
     /// Words, written down when it happened.
     Text(Text),
