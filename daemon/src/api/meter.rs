@@ -19,6 +19,15 @@ const LONGEST_LINE: usize = 4 << 20;
 /// How much of the end of a single-object answer is kept to read counts from.
 const TAIL: usize = 2048;
 
+/// How much of its beginning: some servers write the usage of embeddings before the vectors.
+const HEAD: usize = 512;
+
+/// Bytes of a single object that are not what the model wrote, about.
+const ENVELOPE: u64 = 256;
+
+/// Bytes of text per token, about.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
 /// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
 const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
 
@@ -43,6 +52,10 @@ pub struct Meter {
     held: Vec<u8>,
     /// The end of an answer of [`Shape::Whole`].
     tail: Bytes,
+    /// The beginning of one.
+    head: Bytes,
+    /// Lines that went by, or bytes of an answer of [`Shape::Whole`].
+    seen: u64,
     /// A terminator, or the node's own error, went by.
     ended: bool,
     /// A line was too long to be read.
@@ -63,6 +76,8 @@ impl Meter {
             skip_blank: false,
             held: Vec::new(),
             tail: Bytes::new(),
+            head: Bytes::new(),
+            seen: 0,
             ended: false,
             blind: false,
             at_line_start: true,
@@ -79,10 +94,13 @@ impl Meter {
     /// Takes a chunk from the node and puts what goes to the client into `out`.
     pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
         let Shape::Lines(kind) = self.shape else {
+            self.keep_head(&chunk);
+            self.seen += chunk.len() as u64;
             self.keep_tail(&chunk);
             out.push(chunk);
             return;
         };
+        self.seen += memchr::memchr_iter(b'\n', &chunk).count() as u64;
         let Some(last) = memrchr(b'\n', &chunk) else {
             self.hold(&chunk, out);
             return;
@@ -116,6 +134,15 @@ impl Meter {
             self.blind = true;
             self.at_line_start = false;
             out.push(Bytes::from(std::mem::take(&mut self.held)));
+        }
+    }
+
+    fn keep_head(&mut self, chunk: &Bytes) {
+        let more = chunk.slice(..chunk.len().min(HEAD - self.head.len()));
+        if self.head.is_empty() {
+            self.head = more;
+        } else if !more.is_empty() {
+            self.head = [&self.head[..], &more].concat().into();
         }
     }
 
@@ -216,6 +243,12 @@ impl Meter {
     pub fn finish(&mut self, clean: bool, out: &mut Pieces) -> End {
         let Shape::Lines(kind) = self.shape else {
             self.usage = of_tail(&self.tail);
+            if self.usage == Usage::default() {
+                self.usage = of_tail(&self.head);
+            }
+            if has_member(&self.tail, &DONE, b't') {
+                self.usage.or_zero();
+            }
             return if clean { End::Complete } else { End::Cut };
         };
         if clean && !self.held.is_empty() {
@@ -237,6 +270,20 @@ impl Meter {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Tokens of output that went by, about: streams have one in a line or event, and of a single object most
+    /// is text. For answers whose node did not count.
+    #[must_use]
+    pub fn produced(&self) -> u64 {
+        match self.shape {
+            Shape::Whole => self.seen.saturating_sub(ENVELOPE) / BYTES_PER_TOKEN,
+            Shape::Lines(Stream::Ndjson) => self.seen,
+            // Data and a blank line.
+            Shape::Lines(Stream::Done) => self.seen / 2,
+            // And a line with the event's name before.
+            Shape::Lines(_) => self.seen / 3,
+        }
     }
 
     /// The counts read so far.
@@ -396,6 +443,35 @@ mod tests {
         let (out, end, usage) = run(Meter::whole(), &text, &[10, 3000], true);
         assert_eq!((out.len(), end, usage), (text.len(), End::Complete, COUNTED));
         assert_eq!(run(Meter::whole(), &text, &[], false).1, End::Cut);
+        // Embeddings of llama.cpp.
+        let text = format!(
+            "{{\"usage\":{{\"prompt_tokens\":5,\"total_tokens\":5}},\"data\":\"{}\"}}",
+            "y".repeat(9000)
+        );
+        assert_eq!(run(Meter::whole(), &text, &[10, 3000], true).2, Usage { prompt: Some(5), output: None });
+    }
+
+    #[test]
+    fn ollama_leaves_out_what_is_zero() {
+        let zero = Usage { prompt: Some(0), output: Some(0) };
+        let last = "{\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}\n";
+        assert_eq!(run(Meter::stream(Stream::Ndjson, false), last, &[], true).2, zero);
+        assert_eq!(run(Meter::whole(), last, &[], true).2, zero);
+        // It ends the stream, and tells nothing of what was produced.
+        let broken = "{\"done\":false}\n{\"error\":\"x\"}\n";
+        assert_eq!(run(Meter::stream(Stream::Ndjson, false), broken, &[], true).2, Usage::default());
+    }
+
+    #[test]
+    fn what_went_by_is_estimated() {
+        let mut out = Pieces::default();
+        for (kind, text, want) in
+            [(Stream::Ndjson, "{}\n{}\n", 2), (Stream::Done, SSE, 3), (Stream::Never, &*"y".repeat(656), 100)]
+        {
+            let mut meter = Meter::stream(kind, false);
+            meter.pass(Bytes::copy_from_slice(text.as_bytes()), &mut out);
+            assert_eq!(meter.produced(), want, "{kind:?}");
+        }
     }
 
     proptest! {

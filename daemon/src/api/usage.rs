@@ -20,6 +20,12 @@ impl Usage {
         self.prompt = other.prompt.or(self.prompt);
         self.output = other.output.or(self.output);
     }
+
+    /// What is not said is none: Ollama leaves zeros out of its final object.
+    pub(super) fn or_zero(&mut self) {
+        self.prompt.get_or_insert(0);
+        self.output.get_or_insert(0);
+    }
 }
 
 /// The counts of the three dialects, by their various names.
@@ -52,8 +58,11 @@ impl OllamaLine {
         serde_json::from_slice(line).ok()
     }
 
+    /// The counts of the last line.
     pub(super) fn usage(&self) -> Usage {
-        Usage { prompt: self.prompt_eval_count, output: self.eval_count }
+        let mut usage = Usage { prompt: self.prompt_eval_count, output: self.eval_count };
+        usage.or_zero();
+        usage
     }
 }
 

@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
-use super::worker::Worker;
+use super::{estimate, worker::Worker};
 use crate::{
     api::usage::Usage,
     telemetry::access::{AccessRecord, Outcome},
@@ -52,9 +52,10 @@ impl Exchange {
         }
     }
 
-    pub(super) fn usage(&mut self, usage: Usage) {
-        self.record.prompt_tokens = usage.prompt;
-        self.record.output_tokens = usage.output;
+    /// Puts the node's counts into the record; what it did not count is estimated from what `produced` says
+    /// went by.
+    pub(super) fn usage(&mut self, usage: Usage, produced: u64) {
+        estimate::count(&mut self.record, usage, produced);
     }
 
     /// Ends the exchange and tells it.

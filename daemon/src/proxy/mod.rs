@@ -9,6 +9,7 @@ mod authenticate;
 mod body;
 mod clock;
 mod conn;
+mod estimate;
 mod exchange;
 mod forward;
 mod headers;

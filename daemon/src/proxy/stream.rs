@@ -164,7 +164,7 @@ impl Relay {
         self.over = true;
         let end = self.meter.finish(clean, &mut self.out);
         let Some(exchange) = &mut self.exchange else { return };
-        exchange.usage(self.meter.usage());
+        exchange.usage(self.meter.usage(), self.meter.produced());
         if clean {
             self.node.recycle(&exchange.worker.upstream, exchange.worker.now(), self.idle_per_node);
         }
@@ -211,7 +211,7 @@ impl Drop for Relay {
             && !self.over
         {
             exchange.record.outcome = Outcome::ClientGone;
-            exchange.usage(self.meter.usage());
+            exchange.usage(self.meter.usage(), self.meter.produced());
         }
         self.settle();
     }
