@@ -6,6 +6,7 @@ pub mod exit;
 pub mod forward;
 pub mod input;
 pub mod journal;
+pub mod manual;
 pub mod prompt;
 pub mod render;
 #[cfg(test)]

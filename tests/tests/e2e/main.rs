@@ -16,6 +16,7 @@ mod jobs;
 mod lifecycle;
 mod login;
 mod logs;
+mod manual;
 mod paths;
 mod readme;
 mod retry;

@@ -118,6 +118,9 @@ pub enum Verb {
     /// Your second factor: codes of an authenticator app
     #[command(subcommand)]
     Totp(account::totp::TotpVerb),
+    /// The verbs and options in mdoc, for the manual page
+    #[command(hide = true)]
+    Manual,
 }
 
 /// For verbs that cannot be undone.
@@ -201,6 +204,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Passwd(args)) => account::password::run(context, args).await,
         Some(Verb::Connect(args)) => connect::run(context, args).await,
         Some(Verb::Totp(verb)) => account::totp::run(context, verb).await,
+        Some(Verb::Manual) => context.out.raw(crate::manual::sections()),
     }
 }
 
