@@ -38,6 +38,8 @@ pub struct Raw<'a> {
     pub bytes: &'a [u8],
     /// Whether there were more.
     pub cut: bool,
+    /// How many there were.
+    pub length: usize,
 }
 
 /// Why a body is not JSON this gateway forwards.
@@ -58,8 +60,10 @@ pub enum JsonError {
 }
 
 /// Told of keys and values while the scanner passes them. `depth` is the number of containers around: the
-/// members of the outermost object are at depth 1. Only depths 0, 1 and 2 are told.
+/// members of the outermost object are at depth 1. Only depths up to [`Sink::TOLD`] are told.
 pub trait Sink {
+    /// Deepest level that is told. What lies deeper is passed over faster.
+    const TOLD: usize = 2;
     /// What a sink refuses with.
     type Error: From<JsonError>;
     /// A key of an object.
@@ -116,10 +120,11 @@ pub struct Scanner<S> {
     /// Whether the string being passed is kept in `raw`.
     keep: bool,
     raw: Vec<u8>,
-    cut: bool,
+    /// How many bytes the kept string has so far, those that did not fit in `raw` too.
+    length: usize,
+    /// Bytes between quotes so far.
+    quoted: u64,
 }
-
-const TOLD: usize = 2;
 
 impl<S: Sink> Scanner<S> {
     /// A scanner at the beginning of a body.
@@ -132,8 +137,14 @@ impl<S: Sink> Scanner<S> {
             fed: 0,
             keep: false,
             raw: Vec::new(),
-            cut: false,
+            length: 0,
+            quoted: 0,
         }
+    }
+
+    /// Bytes between the quotes of all strings so far, keys included, as they were sent.
+    pub fn quoted(&self) -> u64 {
+        self.quoted
     }
 
     /// Passes over one segment.
@@ -191,7 +202,7 @@ impl<S: Sink> Scanner<S> {
     }
 
     fn open_key(&mut self) {
-        self.keep = self.depth <= TOLD;
+        self.keep = self.depth <= S::TOLD;
         self.state = State::Text { key: true, escaped: false };
     }
 
@@ -206,7 +217,7 @@ impl<S: Sink> Scanner<S> {
             b'n' => (Kind::Null, State::Word { kind: Kind::Null, seen: 1 }),
             _ => return Err(JsonError::Syntax(here).into()),
         };
-        self.keep = self.depth <= TOLD && self.sink.begin(self.depth, kind, here)?;
+        self.keep = self.depth <= S::TOLD && self.sink.begin(self.depth, kind, here)?;
         self.state = state;
         if matches!(kind, Kind::Object | Kind::Array) {
             if self.depth == MAX_DEPTH {
@@ -235,9 +246,9 @@ impl<S: Sink> Scanner<S> {
     }
 
     fn close_value(&mut self, kind: Kind, end: usize) -> Result<(), S::Error> {
-        if self.depth <= TOLD {
-            let raw = self.keep.then_some(Raw { bytes: &self.raw, cut: self.cut });
-            self.sink.end(self.depth, kind, end, raw)?;
+        if self.depth <= S::TOLD {
+            let raw = Raw { bytes: &self.raw, cut: self.length > KEEP, length: self.length };
+            self.sink.end(self.depth, kind, end, self.keep.then_some(raw))?;
         }
         self.forget();
         self.state = if self.depth == 0 { State::Over } else { State::Next };
@@ -246,18 +257,19 @@ impl<S: Sink> Scanner<S> {
 
     fn forget(&mut self) {
         self.keep = false;
-        self.cut = false;
+        self.length = 0;
         self.raw.clear();
     }
 
     fn text(&mut self, segment: &[u8], mut at: usize, key: bool, escaped: bool) -> Result<usize, S::Error> {
         if self.keep
             && !escaped
-            && self.raw.is_empty()
+            && self.length == 0
             && let Some(after) = self.whole_text(segment, at, key)?
         {
             return Ok(after);
         }
+        let began = at;
         if escaped {
             self.take(&segment[at..=at]);
             at += 1;
@@ -268,6 +280,7 @@ impl<S: Sink> Scanner<S> {
                 let rest = &segment[at..];
                 let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
                     self.take(rest);
+                    self.quoted += (segment.len() - began) as u64;
                     return Ok(segment.len());
                 };
                 self.take(&rest[..found]);
@@ -277,6 +290,7 @@ impl<S: Sink> Scanner<S> {
                 }
                 self.take(b"\\");
                 let Some(after) = segment.get(at) else {
+                    self.quoted += (segment.len() - began) as u64;
                     self.state = State::Text { key, escaped: true };
                     return Ok(at);
                 };
@@ -287,17 +301,21 @@ impl<S: Sink> Scanner<S> {
             match skip(segment, at) {
                 Skipped::Quote(after) => at = after,
                 Skipped::Out { escaped } => {
+                    self.quoted += (segment.len() - began) as u64;
                     self.state = State::Text { key, escaped };
                     return Ok(segment.len());
                 }
             }
         }
+        // All but the closing quote.
+        self.quoted += (at - began - 1) as u64;
         if !key {
             self.close_value(Kind::String, self.fed + at)?;
             return Ok(at);
         }
         if self.keep {
-            self.sink.key(self.depth, Raw { bytes: &self.raw, cut: self.cut })?;
+            let raw = Raw { bytes: &self.raw, cut: self.length > KEEP, length: self.length };
+            self.sink.key(self.depth, raw)?;
         }
         self.forget();
         Ok(self.pass_colon(segment, at))
@@ -323,7 +341,9 @@ impl<S: Sink> Scanner<S> {
             at += found + 2;
         };
         let bytes = &segment[start..end];
-        let raw = Raw { bytes: &bytes[..bytes.len().min(KEEP)], cut: bytes.len() > KEEP };
+        let length = bytes.len();
+        let raw = Raw { bytes: &bytes[..length.min(KEEP)], cut: length > KEEP, length };
+        self.quoted += length as u64;
         if key {
             self.sink.key(self.depth, raw)?;
             self.keep = false;
@@ -338,7 +358,7 @@ impl<S: Sink> Scanner<S> {
     fn take(&mut self, bytes: &[u8]) {
         if self.keep {
             let room = KEEP - self.raw.len();
-            self.cut |= bytes.len() > room;
+            self.length += bytes.len();
             self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     api::{
         Dialect, Edits, Meter, Peek,
+        peek::Changes,
         route::{Forward, Stream},
     },
     fleet::{Eligible, Node, Want},
@@ -30,8 +31,10 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) peek: &'a Peek,
     pub(super) body: Collected,
-    /// What the gateway changes of it.
+    /// What the gateway changes of it, but for governed values.
     pub(super) edits: Edits,
+    /// Most tokens an answer may have, if that is to be written into the body.
+    pub(super) output: Option<u64>,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a Eligible,
 }
@@ -46,7 +49,9 @@ pub(super) async fn forward(
     let settings = worker.settings();
     let model = call.peek.model(call.route.legacy_name);
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
-    let strip = call.route.ask_usage && streaming && call.peek.ask_usage(&mut call.edits);
+    let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
+    let changes = Changes { output: call.output, usage: strip, ..Changes::default() };
+    call.peek.write(&call.route, &changes, &mut call.edits);
     let edited = (!call.edits.is_empty()).then(|| call.edits.apply(&call.body.segments));
     let body = edited.as_deref().unwrap_or(&call.body.segments);
     let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: call.eligible };

@@ -114,15 +114,29 @@ async fn layers(
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
 
-    // What the gateway changes of the body: one list, made by the layers below and carried out once.
+    peek.check(&forwarded)?;
+
+    // What the gateway changes of the body: one list, made by the layers below and carried out once. Governed values
+    // are not among it; they are written in one place, for they may be set by several layers.
     let edits = Edits::default();
+    // Most tokens an answer may have: whoever bounds it lowers this, or sets it.
+    let output = None;
 
     // Privacy, and the reservation of quota and spend come here, in this order: they need the body, and nothing
     // may be reserved for a request that is refused.
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
-    let call = Call { route: forwarded, dialect, headers: &head.headers, peek: &peek, body, edits, eligible };
+    let call = Call {
+        route: forwarded,
+        dialect,
+        headers: &head.headers,
+        peek: &peek,
+        body,
+        edits,
+        output,
+        eligible,
+    };
     forward(exchange, flight, call).await
 }
 

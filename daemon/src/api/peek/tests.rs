@@ -1,0 +1,350 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{Changes, Peek, PeekError, prompt_chars};
+use crate::api::{
+    Edits,
+    route::{Action, Forward, find},
+};
+
+/// The route of `path`, as it is forwarded.
+fn route(path: &str) -> Forward {
+    let Action::Forward(forward) = find(path).unwrap().0.action else { panic!("{path} is not forwarded") };
+    forward
+}
+
+const NATIVE: [&str; 4] = ["/api/chat", "/api/generate", "/api/embed", "/api/embeddings"];
+const ROUTES: [&str; 10] = [
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/show",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+];
+
+fn read(body: &str) -> Result<Peek, PeekError> {
+    Peek::read(&[Bytes::copy_from_slice(body.as_bytes())])
+}
+
+#[test]
+fn reads_what_is_governed() {
+    let peek = read(r#"{"model":"a/b:c","stream":false,"messages":[{"model":"x","stream":true}]}"#).unwrap();
+    assert_eq!(peek.model(false), Some("a/b:c"));
+    assert_eq!(peek.stream, Some(false));
+    let peek = read(r#"{"name":"old","model":""}"#).unwrap();
+    assert_eq!(peek.model(true), Some("old"));
+    assert_eq!(peek.model(false), None);
+    assert_eq!(read(r#"{"model":"m","stream":null}"#).unwrap().stream, None);
+    assert_eq!(read("{\"mod\\u0065l\":\"\\u006d\"}").unwrap().model(false), Some("m"));
+}
+
+#[test]
+fn refuses_repeated_and_miscased_keys() {
+    for body in [r#"{"model":"a","model":"b"}"#, r#"{"model":"a","\u006dodel":"b"}"#] {
+        assert_eq!(read(body), Err(PeekError::Repeated("model")), "{body}");
+    }
+    let twice = r#"{"options":{"num_ctx":1,"x":[],"num_\u0063tx":2}}"#;
+    assert_eq!(read(twice), Err(PeekError::Repeated("num_ctx")));
+    for (body, name) in [
+        (r#"{"Model":"a"}"#, "model"),
+        (r#"{"model":"a","STREAM":false}"#, "stream"),
+        ("{\"\u{17f}tream\":false}", "stream"),
+        ("{\"\\u017ftream\":false}", "stream"),
+        ("{\"\u{212a}eep_alive\":0}", "keep_alive"),
+        (r#"{"stream_options":{"Include_Usage":true}}"#, "include_usage"),
+        (r#"{"options":{"Num_Ctx":1}}"#, "num_ctx"),
+        (r#"{"options":{"num_predict":1,"NUM_PREDICT":2}}"#, "num_predict"),
+    ] {
+        assert!(matches!(read(body), Err(PeekError::Miscased(_, n)) if n == name), "{body}");
+    }
+    assert!(read(r#"{"model":"a","modelx":1,"strea":2,"Temperature":1}"#).is_ok());
+}
+
+#[test]
+fn refuses_wrong_types_and_shapes() {
+    for body in [r#"{"model":1}"#, r#"{"stream":"true"}"#, r#"{"stream_options":[]}"#, "[]", "1", "", "  "] {
+        assert!(read(body).is_err(), "{body}");
+    }
+    let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(2000));
+    assert_eq!(read(&long), Err(PeekError::Long("model")));
+}
+
+fn with_usage(body: &str, cut: usize) -> Option<String> {
+    let bytes = Bytes::copy_from_slice(body.as_bytes());
+    let segments = [bytes.slice(..cut), bytes.slice(cut..)];
+    let mut edits = Edits::default();
+    let peek = Peek::read(&segments).unwrap();
+    let changes = Changes { usage: true, ..Changes::default() };
+    peek.write(&route("/v1/chat/completions"), &changes, &mut edits);
+    assert_eq!(edits.is_empty(), peek.asks_usage());
+    (!edits.is_empty()).then(|| String::from_utf8(edits.apply(&segments).concat()).unwrap())
+}
+
+#[test]
+fn usage_is_spliced_in_wherever_the_segments_are_cut() {
+    for (body, want) in [
+        (r#" {"model":"m"}"#, r#" {"stream_options":{"include_usage":true},"model":"m"}"#),
+        (r#"{}"#, r#"{"stream_options":{"include_usage":true}}"#),
+        (r#"{"stream_options":null ,"a":1}"#, r#"{"stream_options":{"include_usage":true} ,"a":1}"#),
+        (r#"{"stream_options":{ }}"#, r#"{"stream_options":{"include_usage":true }}"#),
+        (r#"{"stream_options":{"x":1}}"#, r#"{"stream_options":{"include_usage":true,"x":1}}"#),
+        (
+            r#"{"stream_options":{"x":[{}],"include_usage":false}}"#,
+            r#"{"stream_options":{"x":[{}],"include_usage":true}}"#,
+        ),
+    ] {
+        for cut in 0..=body.len() {
+            assert_eq!(with_usage(body, cut).as_deref(), Some(want), "{body} cut at {cut}");
+        }
+    }
+    assert_eq!(with_usage(r#"{"stream_options":{"include_usage":true}}"#, 3), None);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(bytes in prop::collection::vec(
+        prop::sample::select(b"{}[]\",:\\mdelstrua0-.u \xc5\xbf_optinf".to_vec()), 0..60)) {
+        let _ = Peek::read(&[Bytes::from(bytes)]);
+    }
+}
+
+fn written(path: &str, body: &str, changes: &Changes<'_>) -> String {
+    let segments = [Bytes::copy_from_slice(body.as_bytes())];
+    let mut edits = Edits::default();
+    Peek::read(&segments).unwrap().write(&route(path), changes, &mut edits);
+    String::from_utf8(edits.apply(&segments).concat()).unwrap()
+}
+
+const EVERYTHING: Changes<'_> = Changes {
+    model: Some("served:70b"),
+    keep_alive: Some("\"30m\""),
+    num_ctx: Some(8192),
+    output: Some(64),
+    usage: false,
+};
+
+#[test]
+fn every_dialect_gets_its_own_keys_and_no_others() {
+    for (path, body, want) in [
+        (
+            "/api/chat",
+            r#"{"model":"m"}"#,
+            r#"{"keep_alive":"30m","options":{"num_ctx":8192,"num_predict":64},"model":"served:70b"}"#,
+        ),
+        (
+            "/api/generate",
+            r#"{"keep_alive": 5 ,"model":"m","options":{"seed":1, "num_predict" : -1}}"#,
+            r#"{"keep_alive": "30m" ,"model":"served:70b","options":{"num_ctx":8192,"seed":1, "num_predict" : 64}}"#,
+        ),
+        (
+            "/api/embed",
+            r#"{"model":"m","options":null,"keep_alive":null}"#,
+            r#"{"model":"served:70b","options":{"num_ctx":8192},"keep_alive":"30m"}"#,
+        ),
+        (
+            "/api/embeddings",
+            r#"{"model":"m","options":{ }}"#,
+            r#"{"keep_alive":"30m","model":"served:70b","options":{"num_ctx":8192 }}"#,
+        ),
+        ("/api/show", r#"{"name":"m","verbose":true}"#, r#"{"name":"served:70b","verbose":true}"#),
+        ("/api/show", r#"{"model":"","name":"m"}"#, r#"{"model":"","name":"served:70b"}"#),
+        ("/api/show", r#"{"model":"m","name":"x"}"#, r#"{"model":"served:70b","name":"x"}"#),
+        ("/v1/chat/completions", r#"{"model":"m"}"#, r#"{"max_tokens":64,"model":"served:70b"}"#),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"m","max_completion_tokens":100,"keep_alive":0}"#,
+            r#"{"max_tokens":64,"model":"served:70b","max_completion_tokens":64,"keep_alive":0}"#,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"m","max_tokens":null,"max_completion_tokens":7}"#,
+            r#"{"model":"served:70b","max_tokens":64,"max_completion_tokens":7}"#,
+        ),
+        ("/v1/embeddings", r#"{"model":"m","input":"x"}"#, r#"{"model":"served:70b","input":"x"}"#),
+        (
+            "/v1/responses",
+            r#"{"model":"m","max_output_tokens":64}"#,
+            r#"{"model":"served:70b","max_output_tokens":64}"#,
+        ),
+        ("/v1/messages", r#"{"model":"m","max_tokens":1e3}"#, r#"{"model":"served:70b","max_tokens":64}"#),
+    ] {
+        assert_eq!(written(path, body, &EVERYTHING), want, "{path} {body}");
+    }
+    let name = Changes { model: Some("a\"\\b"), ..Changes::default() };
+    assert_eq!(written("/api/chat", r#"{"model":"m"}"#, &name), r#"{"model":"a\"\\b"}"#);
+}
+
+#[test]
+fn the_limit_of_the_output_is_read_where_it_means_something() {
+    let limit = |path: &str, body: &str| read(body).unwrap().output_limit(&route(path));
+    let body =
+        r#"{"max_tokens":1,"max_completion_tokens":2,"max_output_tokens":3,"options":{"num_predict":4}}"#;
+    for (path, want) in ROUTES.iter().zip([4, 4, 0, 0, 0, 2, 1, 0, 3, 1]) {
+        assert_eq!(limit(path, body), Some(want), "{path}");
+    }
+    for unbounded in ["-1", "0", "null", "-2", "0.5"] {
+        let body = format!(r#"{{"max_tokens":{unbounded},"options":{{"num_predict":{unbounded}}}}}"#);
+        for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
+            assert_eq!(limit(path, &body), None, "{path} {unbounded}");
+        }
+    }
+    let most = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":1e2}"#), Some(100));
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":1e300}"#), Some(most));
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":99999999999999999999999}"#), Some(most));
+}
+
+#[test]
+fn numbers_that_are_none_are_refused_where_they_mean_something() {
+    let check = |path: &str, body: &str| read(body).unwrap().check(&route(path));
+    for (path, body) in [
+        ("/api/chat", r#"{"options":{"num_ctx":"8192"}}"#),
+        ("/api/embed", r#"{"options":{"num_ctx":[1]}}"#),
+        ("/api/generate", r#"{"options":{"num_predict":true}}"#),
+        ("/api/generate", r#"{"options":{"num_predict":1-2}}"#),
+        ("/api/generate", r#"{"options":[]}"#),
+        ("/v1/chat/completions", r#"{"max_tokens":"5"}"#),
+        ("/v1/chat/completions", r#"{"max_completion_tokens":{}}"#),
+        ("/v1/completions", r#"{"n":"5"}"#),
+        ("/v1/messages", r#"{"max_tokens":"5"}"#),
+        ("/v1/messages", r#"{"max_tokens":0.0000000000000000000000000000000000000001}"#),
+        ("/v1/responses", r#"{"max_output_tokens":false}"#),
+    ] {
+        assert!(matches!(check(path, body), Err(PeekError::Type(..))), "{path} {body}");
+        // Keys of other routes.
+        assert_eq!(check("/v1/embeddings", body), Ok(()), "{path} {body}");
+    }
+}
+
+#[test]
+fn answers_are_counted() {
+    let answers = |path: &str, body: &str| read(body).unwrap().answers(&route(path));
+    assert_eq!(answers("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#), 3);
+    assert_eq!(answers("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#), 6);
+    assert_eq!(answers("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#), 2);
+    assert_eq!(answers("/v1/completions", r#"{"prompt":[1,2,3]}"#), 1);
+    assert_eq!(answers("/v1/completions", r#"{"n":0,"prompt":"a"}"#), 1);
+    assert_eq!(answers("/api/generate", r#"{"n":3}"#), 1);
+}
+
+#[test]
+fn characters_of_the_prompt_are_counted_exactly() {
+    let image = "QUJD".repeat(40);
+    for (body, want) in [
+        (r#"{"model":"m","prompt":"abc"}"#.to_owned(), 3),
+        ("{\"prompt\":\"a\\n\\u00e9\\ud83d\\ude00\\ud83dx\\\"\u{e9}\u{1f600}\"}".to_owned(), 9),
+        (r#"{"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]}]}"#.to_owned(), 5),
+        (r#"{"messages":[{"role":"a role that is a whole story"}]}"#.to_owned(), 28),
+        (format!(r#"{{"prompt":"x","images":["{image}"]}}"#), 1),
+        (format!(r#"{{"messages":[{{"data":"{image} and prose"}}]}}"#), 170),
+        (format!(r#"{{"messages":[{{"text":"{image}"}}]}}"#), 160),
+        (format!(r#"{{"tools":[{{"{image}":1}}]}}"#), 160),
+        (r#"{"input":[1,2,3],"options":{"stop":["abc"]}}"#.to_owned(), 12),
+        (r#"{"prompt":"#.to_owned(), 0),
+    ] {
+        for cut in 0..=body.len() {
+            let bytes = Bytes::copy_from_slice(body.as_bytes());
+            let segments = [bytes.slice(..cut), bytes.slice(cut..)];
+            assert_eq!(prompt_chars(&segments), want, "{body} cut at {cut}");
+        }
+    }
+    let url = format!(r#"{{"messages":[{{"image_url":{{"url":"data:image\/png;base64,{image}"}}}}]}}"#);
+    assert_eq!(prompt_chars(&[Bytes::from(url)]), 0);
+}
+
+proptest! {
+    #[test]
+    fn no_prompt_has_more_characters_than_is_told_for_nothing(
+        text in ".*", input in prop::collection::vec(any::<u32>(), 0..20), cut in any::<prop::sample::Index>()
+    ) {
+        let body = serde_json::json!({
+            "prompt": text, "input": input, "messages": [{"content": text, "arguments": {text.clone(): 1}}]
+        });
+        let bytes = Bytes::from(body.to_string());
+        let cut = cut.index(bytes.len());
+        let segments = [bytes.slice(..cut), bytes.slice(cut..)];
+        let exact = prompt_chars(&segments);
+        prop_assert!(exact <= Peek::read(&segments).unwrap().prompt_at_most());
+        let mut chars = 2 * text.chars().count() + 4 * input.len();
+        let key = serde_json::Value::from(text).to_string().len() - 2;
+        if key > 64 {
+            chars += key;
+        }
+        prop_assert_eq!(exact, chars as u64);
+    }
+
+    #[test]
+    fn what_is_written_stands_there_once_and_the_rest_stays(
+        members in prop::collection::btree_map(prop::sample::select(vec![
+            "name", "options", "keep_alive", "max_tokens", "max_completion_tokens", "max_output_tokens",
+            "prompt", "seed", "stream_options", "temperature",
+        ]), prop::sample::select(vec!["null", "1", "{}", " { } ", r#"{"num_ctx":1}"#,
+            r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#]), 0..8),
+        at in 0usize..8, path in prop::sample::select(ROUTES.to_vec()),
+        keep_alive: bool, num_ctx in prop::option::of(1i64..1 << 20), output in prop::option::of(1u64..1 << 20),
+        usage: bool,
+    ) {
+        let mut list: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+        list.insert(at.min(list.len()), r#""model":"m""#.to_owned());
+        let body = format!("{{{}}}", list.join(" ,"));
+        let route = route(path);
+        let segments = [Bytes::from(body)];
+        let Ok(peek) = Peek::read(&segments) else { return Ok(()) };
+        prop_assume!(peek.check(&route).is_ok());
+        let changes = Changes {
+            model: Some("s"),
+            keep_alive: keep_alive.then_some("\"1h\""),
+            num_ctx: num_ctx.map(i64::unsigned_abs),
+            output,
+            usage,
+        };
+        let mut edits = Edits::default();
+        peek.write(&route, &changes, &mut edits);
+        let after = [Bytes::from(edits.apply(&segments).concat())];
+        // Valid, no key twice, and what was written is what is read.
+        let again = Peek::read(&after).unwrap();
+        prop_assert!(serde_json::from_slice::<serde_json::Value>(&after[0]).is_ok());
+        prop_assert_eq!(again.model(false), Some("s"));
+        let native = NATIVE.contains(&path);
+        prop_assert_eq!(again.num_ctx(), num_ctx.filter(|_| native).or(peek.num_ctx()));
+        if again.output_limit(&route) != Some(0) {
+            prop_assert_eq!(again.output_limit(&route), output.or(peek.output_limit(&route)));
+        }
+        prop_assert_eq!(again.asks_usage(), usage || peek.asks_usage());
+        // The rest as it was.
+        let plain = |bytes: &Bytes| {
+            let mut value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let outer = value.as_object_mut().unwrap();
+            outer.remove("model");
+            if usage {
+                outer.remove("stream_options");
+            }
+            if output.is_some() && path.starts_with("/v1") {
+                outer.remove("max_tokens");
+                outer.remove("max_completion_tokens");
+                outer.remove("max_output_tokens");
+            }
+            if native {
+                outer.remove("keep_alive");
+                if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options") {
+                    inner.remove("num_ctx");
+                    inner.remove("num_predict");
+                    if !inner.is_empty() {
+                        outer.insert("options".into(), inner.into());
+                    }
+                }
+            }
+            value
+        };
+        prop_assert_eq!(plain(&segments[0]), plain(&after[0]));
+        // Writing the same once more changes nothing.
+        let mut twice = Edits::default();
+        again.write(&route, &changes, &mut twice);
+        prop_assert_eq!(twice.apply(&after).concat(), after[0].to_vec());
+    }
+}
