@@ -27,7 +27,8 @@ use crate::{
     dev, facts,
     fleet::{Fleet, FleetError},
     identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
-    lifecycle,
+    lifecycle, limits,
+    limits::Limits,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     store::{Store, StoreError},
@@ -165,6 +166,8 @@ async fn live_and_die(
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
     telemetry.observe(facts::inference(audit.clone()));
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
+    let clock = limits::Clock::system(config.limits.day_offset);
+    let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await?;
     let hot = identity.hot().clone();
     audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
     rotation::follow(&identity);
@@ -186,6 +189,7 @@ async fn live_and_die(
         hot: fleet.hot(),
         fleet: fleet.clone(),
         identity: identity.clone(),
+        limits: limits.clone(),
         awaits_setup: mode == Mode::Run,
         settings: ArcSwap::from_pointee(Settings::new(&config)),
         access: telemetry.access(),
@@ -271,6 +275,9 @@ async fn live_and_die(
     telemetry.settle(SETTLE).await;
     audit.note(Entry::new(Action::Stop));
     audit.close().await;
+    if let Err(error) = limits.flush().await {
+        tracing::warn!(event = "limits_lost", %error, "counters of limits are not saved");
+    }
     store.close().await?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;

@@ -16,6 +16,7 @@ mod facts;
 pub mod fleet;
 pub mod identity;
 pub mod lifecycle;
+pub mod limits;
 pub mod proxy;
 pub mod secrets;
 pub mod store;

@@ -157,7 +157,7 @@ impl Word for TwoFactor {
 }
 
 table! {
-    /// Sizes and counts.
+    /// Sizes and counts. What users and organizations may use is set with `aivonx limit`.
     Limits, LIMITS_DOC, LIMITS_KEYS of Config.limits {
         /// Largest JSON request body, after decoding.
         body_bytes: u64 = 64 * MIB, Size(KIB, 4 * GIB), Reload;
@@ -168,6 +168,8 @@ table! {
         head_bytes: usize = 64 << 10, Size(8 * KIB, MIB), Reload;
         /// Most client connections at once.
         connections: usize = 10_000, Count(1, 1_000_000), Restart;
+        /// Days and months of usage limits begin so long after midnight UTC.
+        day_offset: Duration = Duration::ZERO, Time::from(Duration::ZERO, hours(24)), Restart;
     }
 }
 

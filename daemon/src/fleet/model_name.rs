@@ -22,7 +22,7 @@ pub fn normalize(name: &str) -> Cow<'_, str> {
 
 /// Hands the normal form of `name` to `use_it`, built on the stack where it fits: the scheduler asks for it
 /// on every request.
-pub(super) fn with_normal<T>(name: &str, use_it: impl FnOnce(&str) -> T) -> T {
+pub(crate) fn with_normal<T>(name: &str, use_it: impl FnOnce(&str) -> T) -> T {
     let (stripped, tagged) = take_apart(name);
     let suffix = if tagged { "" } else { LATEST };
     let mut room = [0_u8; 128];

@@ -9,7 +9,7 @@ use super::{
     jwt::{self, Claims, Extent, JwtError},
     snapshot::{Key, Organization, Scopes, Snapshot, User},
 };
-use crate::{fleet::Eligible, telemetry::access::Subject};
+use crate::{fleet::Eligible, limits::Levels, telemetry::access::Subject};
 
 /// Who a request is from.
 #[derive(Debug, Clone)]
@@ -198,6 +198,17 @@ impl Caller {
             session: Some(session.to_string()),
             source,
         })
+    }
+
+    /// The levels whose limits it is under. Nobody in particular is under none: strangers count by address.
+    #[must_use]
+    pub fn levels(&self) -> Levels<'_> {
+        let (user, key) = match self {
+            Self::Anonymous => (None, None),
+            Self::Key(key) => (key.user.as_ref(), Some(&key.level)),
+            Self::User { user, .. } => (Some(user), None),
+        };
+        [self.organization().map(|organization| &organization.level), user.map(|user| &user.level), key]
     }
 
     /// As records of finished requests name it.

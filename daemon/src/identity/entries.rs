@@ -8,7 +8,7 @@ use std::sync::{
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 use ipnet::IpNet;
 
-use crate::{fleet::Eligible, telemetry::access::Subject};
+use crate::{fleet::Eligible, limits::Level, telemetry::access::Subject};
 
 /// Whether something may still be used, shared by everything that uses it.
 #[derive(Debug, Default)]
@@ -55,6 +55,8 @@ pub struct Organization {
     pub eligible: Eligible,
     /// Ends when it is disabled or removed.
     pub live: Arc<Live>,
+    /// What it may use, and has used.
+    pub level: Arc<Level>,
 }
 
 /// A user.
@@ -86,6 +88,8 @@ pub struct User {
     pub sessions: Arc<Live>,
     /// As records of finished requests name it.
     pub subject: Arc<Subject>,
+    /// What it may use, and has used.
+    pub level: Arc<Level>,
 }
 
 /// What a key or user may do over HTTP.
@@ -168,6 +172,8 @@ pub struct Key {
     pub live: Arc<Live>,
     /// As records of finished requests name it.
     pub subject: Arc<Subject>,
+    /// What it may use, and has used.
+    pub level: Arc<Level>,
 }
 
 impl Key {

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     audit::Audit,
+    limits::Accounts,
     secrets::Vault,
     store::{Noun, Reach, Store, StoreError},
 };
@@ -85,6 +86,7 @@ pub struct Identity {
     /// What metrics tell.
     pub counters: Counters,
     daemon_id: String,
+    accounts: Arc<Accounts>,
     hot: Arc<Hot>,
     /// Number of the newest rebuild asked for.
     asked: AtomicU64,
@@ -112,7 +114,8 @@ impl Identity {
         hasher: Hasher,
     ) -> Result<Arc<Self>, IdentityError> {
         let mut changes = store.subscribe();
-        let first = read(&store, &vault, None).await?;
+        let accounts = Arc::<Accounts>::default();
+        let first = read(&store, &vault, accounts.clone(), None).await?;
         let lockouts = Lockouts::open(&store, Policy::default(), now()).await?;
         let (renewals, mut renew) = mpsc::channel(RENEWALS);
         let identity = Arc::new(Self {
@@ -126,6 +129,7 @@ impl Identity {
             setting_up: tokio::sync::Mutex::default(),
             two_factor: AtomicBool::new(false),
             counters: Counters::default(),
+            accounts,
             hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
             asked: AtomicU64::new(0),
             built: watch::channel(0).0,
@@ -176,6 +180,12 @@ impl Identity {
     #[must_use]
     pub fn hot(&self) -> &Arc<Hot> {
         &self.hot
+    }
+
+    /// What everybody has used; the snapshots' entries hold the same accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
     }
 
     /// Id of this installation: who issues its access tokens.
@@ -237,7 +247,7 @@ impl Identity {
     async fn rebuild(&self) {
         let asked = self.asked.load(Ordering::Acquire);
         let old = self.hot.full();
-        match read(&self.store, &self.vault, Some(&old)).await {
+        match read(&self.store, &self.vault, self.accounts.clone(), Some(&old)).await {
             Ok(new) => {
                 let new = Arc::new(new);
                 self.hot.0.store(new.clone());
@@ -272,13 +282,19 @@ impl Identity {
     }
 }
 
-async fn read(store: &Store, vault: &Vault, old: Option<&Snapshot>) -> Result<Snapshot, IdentityError> {
+async fn read(
+    store: &Store,
+    vault: &Vault,
+    accounts: Arc<Accounts>,
+    old: Option<&Snapshot>,
+) -> Result<Snapshot, IdentityError> {
     let material = material::load(store, vault, now()).await?;
     let records = Records {
         organizations: store.organizations().list(&Reach::All).await?,
         users: store.users().list(&Reach::All).await?,
         keys: store.keys().list(&Reach::All).await?,
         sessions: store.sessions().list(&Reach::All).await?,
+        accounts,
     };
     Ok(Snapshot::build(records, material, old))
 }

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use super::{entries::of_fleet, material::Material};
 use crate::{
     fleet::Eligible,
+    limits::{Accounts, Caps, Kind},
     store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord},
     telemetry::access::Subject,
 };
@@ -55,6 +56,8 @@ pub struct Records {
     pub keys: Vec<KeyRecord>,
     /// Sessions.
     pub sessions: Vec<SessionRecord>,
+    /// What everybody has used.
+    pub accounts: Arc<Accounts>,
 }
 
 impl Snapshot {
@@ -73,14 +76,15 @@ impl Snapshot {
             material,
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
+        let accounts = &records.accounts;
         for record in records.organizations {
-            new.add_organization(record, old);
+            new.add_organization(record, accounts, old);
         }
         for record in records.users {
-            new.add_user(&record, old);
+            new.add_user(&record, accounts, old);
         }
         for record in records.keys {
-            new.add_key(&record, old);
+            new.add_key(&record, accounts, old);
         }
         for record in records.sessions {
             let record = Arc::new(record);
@@ -90,12 +94,14 @@ impl Snapshot {
         new
     }
 
-    fn add_organization(&mut self, record: OrganizationRecord, old: Option<&Self>) {
+    fn add_organization(&mut self, record: OrganizationRecord, accounts: &Accounts, old: Option<&Self>) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
         let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
+        let id: Arc<str> = record.id.into();
         let organization = Arc::new(Organization {
-            id: record.id.into(),
+            level: accounts.level(Kind::Organization, &id, Caps::UNLIMITED),
+            id,
             slug: record.slug.into(),
             enabled: record.enabled,
             require_totp: record.require_totp,
@@ -106,14 +112,16 @@ impl Snapshot {
         self.organizations.insert(organization.id.clone(), organization);
     }
 
-    fn add_user(&mut self, record: &UserRecord, old: Option<&Self>) {
+    fn add_user(&mut self, record: &UserRecord, accounts: &Accounts, old: Option<&Self>) {
         let before = old.and_then(|old| old.users.get(record.id.as_str()));
         let organization = record.organization.as_deref().and_then(|id| self.organizations.get(id)).cloned();
         let orphan = record.organization.is_some() && organization.is_none();
         let same_epoch = before.filter(|before| before.epoch == record.epoch);
         let enabled = record.enabled && !orphan && organization.as_ref().is_none_or(|o| o.enabled);
+        let id: Arc<str> = record.id.as_str().into();
         let user = Arc::new(User {
-            id: record.id.as_str().into(),
+            level: accounts.level(Kind::User, &id, Caps::UNLIMITED),
+            id,
             name: record.name.as_str().into(),
             role: record.role,
             eligible: match &organization {
@@ -138,7 +146,7 @@ impl Snapshot {
         self.users.insert(user.id.clone(), user);
     }
 
-    fn add_key(&mut self, record: &KeyRecord, old: Option<&Self>) {
+    fn add_key(&mut self, record: &KeyRecord, accounts: &Accounts, old: Option<&Self>) {
         if record.revoked.is_some() {
             return;
         }
@@ -153,8 +161,10 @@ impl Snapshot {
         // What cannot be read must not open a door: a damaged network allows nothing.
         let networks: Option<Vec<IpNet>> = record.networks.iter().map(|n| n.parse().ok()).collect();
         let scopes = if networks.is_some() { Scopes::of(&record.scopes) } else { Scopes::default() };
+        let id: Arc<str> = record.id.as_str().into();
         let key = Arc::new(Key {
-            id: record.id.as_str().into(),
+            level: accounts.level(Kind::Key, &id, Caps::UNLIMITED),
+            id,
             scopes,
             eligible: self.eligible_for_key(record, organization.as_ref(), user.as_ref()),
             networks: networks.unwrap_or_default(),

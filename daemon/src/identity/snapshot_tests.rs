@@ -120,6 +120,7 @@ fn all(key: KeyRecord) -> Records {
         users: vec![user(true, 1)],
         keys: vec![key],
         sessions: vec![session(1)],
+        ..Records::default()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     config::{AccessMode, Config},
     fleet::{Fleet, Hot, Realm},
     identity::Identity,
+    limits::Limits,
     telemetry::AccessSink,
 };
 
@@ -108,6 +109,8 @@ pub struct Shared {
     pub fleet: Arc<Fleet>,
     /// Who may do what.
     pub identity: Arc<Identity>,
+    /// How much of it.
+    pub limits: Arc<Limits>,
     /// Nothing but `/health` is served before there is an administrator.
     pub awaits_setup: bool,
     /// Settings now.

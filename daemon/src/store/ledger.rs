@@ -64,6 +64,27 @@ impl Engine {
         Ok(value)
     }
 
+    /// Stores (or with None forgets) records one by one, without a transaction, which would stop all other
+    /// writes; durable when it returns. For counters, of which each stands for itself.
+    pub(super) fn overwrite<'a, T: Serialize + 'a>(
+        &self,
+        tree: Tree,
+        records: impl Iterator<Item = (Vec<u8>, Option<&'a T>)>,
+    ) -> Result<(), StoreError> {
+        debug_assert_eq!(tree.kind(), Kind::Ledger, "a tree with a sum is written by Engine::write");
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Failed);
+        }
+        for (key, record) in records {
+            match record {
+                Some(record) => self.tree(tree).insert(&key, encode(tree, &key, record)?)?,
+                None => self.tree(tree).remove(&key)?,
+            };
+        }
+        let appended = self.appended.fetch_add(1, Ordering::AcqRel) + 1;
+        self.make_durable(0, appended)
+    }
+
     /// The records of `tree` with keys in `range`, in order; `.rev()` is newest first. Read while it is
     /// advanced: what is appended meanwhile may be seen.
     pub(super) fn range<T: DeserializeOwned, R: RangeBounds<Vec<u8>>>(

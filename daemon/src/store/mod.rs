@@ -20,6 +20,7 @@ mod files;
 pub mod key;
 mod layout;
 mod ledger;
+pub mod limit_counter;
 pub mod lockout;
 mod marker;
 mod migrate;
@@ -64,6 +65,7 @@ pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
+pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
@@ -215,6 +217,12 @@ impl Store {
     #[must_use]
     pub fn audit_log(&self) -> AuditLog {
         AuditLog { store: self.clone() }
+    }
+
+    /// The counters of limits.
+    #[must_use]
+    pub fn limit_counters(&self) -> LimitCounters {
+        LimitCounters { store: self.clone() }
     }
 
     /// The data keys.

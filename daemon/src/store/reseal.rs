@@ -66,6 +66,7 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::AuditTime
         | Tree::AuditCheckpoint
         | Tree::AuditHead
+        | Tree::LimitCounter
         | Tree::Organization
         | Tree::OrganizationName
         | Tree::UserName

@@ -83,6 +83,8 @@ trees! {
     AuditCheckpoint: Ledger = "audit_checkpoint",
     /// one record: where the audit log stands
     AuditHead: Ledger = "audit_head",
+    /// kind and id of a subject -> `CounterRecord`
+    LimitCounter: Ledger = "limit_counter",
 }
 
 impl Tree {

@@ -37,6 +37,7 @@
 //! | `audit_failed` | the audit log could not be written, or does not verify |
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
+//! | `limits_lost` | counters of limits could not be read or saved |
 //! | `log_fallback` | the log goes elsewhere than configured |
 //! | `log_lost`, `access_lost` | events or records of requests were dropped, and how many |
 //!

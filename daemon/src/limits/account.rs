@@ -1,0 +1,154 @@
+//! Accounts: the live counters of organizations, users and keys.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    Caps, Level,
+    clock::Now,
+    window::{Book, Counters},
+};
+
+/// What an account is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// An organization: the total of its users and keys.
+    Organization,
+    /// A user: what it uses itself, and through its keys.
+    User,
+    /// An API key.
+    Key,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Organization, Self::User, Self::Key];
+
+    /// Its word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::User => "user",
+            Self::Key => "key",
+        }
+    }
+
+    /// The option that names one on a command line.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Organization => "--org",
+            Self::User => "--user",
+            Self::Key => "--key",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The counters of one subject. Its lock is held for some additions and never while anything is waited for.
+#[derive(Debug)]
+pub struct Account {
+    kind: Kind,
+    id: Arc<str>,
+    book: Mutex<Book>,
+}
+
+impl Account {
+    pub(super) fn new(kind: Kind, id: Arc<str>, book: Book) -> Self {
+        Self { kind, id, book: Mutex::new(book) }
+    }
+
+    /// What it is of.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Id of the organization, user or key.
+    #[must_use]
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// What is used now.
+    #[must_use]
+    pub fn counters(&self, now: &Now) -> Counters {
+        self.lock().counters(now)
+    }
+
+    /// The counters of a subject that has used nothing.
+    pub(super) fn nothing(now: &Now) -> Counters {
+        Book::default().counters(now)
+    }
+
+    /// Nothing that is done under the lock can panic half way.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Map = HashMap<(Kind, Arc<str>), Arc<Account>>;
+
+/// All accounts. They outlive the snapshots of identity, whose entries hold them.
+#[derive(Debug, Default)]
+pub struct Accounts(Mutex<Map>);
+
+impl Accounts {
+    /// The account of a subject, made if there is none.
+    #[must_use]
+    pub fn account(&self, kind: Kind, id: &Arc<str>) -> Arc<Account> {
+        let mut map = self.map();
+        let made = || Arc::new(Account::new(kind, id.clone(), Book::default()));
+        map.entry((kind, id.clone())).or_insert_with(made).clone()
+    }
+
+    /// The account of a subject together with its caps.
+    #[must_use]
+    pub fn level(&self, kind: Kind, id: &Arc<str>, caps: Caps) -> Arc<Level> {
+        Arc::new(Level { account: self.account(kind, id), caps })
+    }
+
+    /// The account of a subject, if there is one.
+    #[must_use]
+    pub fn find(&self, kind: Kind, id: &str) -> Option<Arc<Account>> {
+        self.map().get(&(kind, id.into())).cloned()
+    }
+
+    /// Puts what was stored into an account.
+    pub(super) fn restore(&self, kind: Kind, id: &Arc<str>, book: Book) {
+        *self.account(kind, id).lock() = book;
+    }
+
+    /// Every account.
+    pub(super) fn all(&self) -> Vec<Arc<Account>> {
+        self.map().values().cloned().collect()
+    }
+
+    /// Forgets the accounts of subjects that are gone once nothing in them counts, and returns those.
+    pub(super) fn sweep(&self, now: &Now) -> Vec<(Kind, Arc<str>)> {
+        let mut map = self.map();
+        let mut gone = Vec::new();
+        map.retain(|place, account| {
+            // Only this map holds it, and under its lock nobody else can come to.
+            let keep = Arc::strong_count(account) > 1 || !account.lock().is_over(now);
+            if !keep {
+                gone.push(place.clone());
+            }
+            keep
+        });
+        gone
+    }
+
+    fn map(&self) -> MutexGuard<'_, Map> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,69 @@
+//! Caps: how much of each limit one subject may use.
+
+use std::sync::Arc;
+
+use aivonx_protocol::limit::LimitName;
+
+use super::Account;
+
+/// The caps of one subject, by limit; None is no cap. Requests, tokens and characters are counted, money is in
+/// micro-USD.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caps([Option<u64>; LimitName::ALL.len()]);
+
+impl Caps {
+    /// No cap on anything.
+    pub const UNLIMITED: Self = Self([None; LimitName::ALL.len()]);
+
+    /// The cap on `limit`.
+    #[must_use]
+    pub fn of(&self, limit: LimitName) -> Option<u64> {
+        self.0[limit as usize]
+    }
+
+    /// Puts a cap on `limit`, or takes it away.
+    pub fn set(&mut self, limit: LimitName, cap: Option<u64>) {
+        self.0[limit as usize] = cap;
+    }
+
+    /// The same with this cap on `limit`.
+    #[must_use]
+    pub fn with(mut self, limit: LimitName, cap: u64) -> Self {
+        self.set(limit, Some(cap));
+        self
+    }
+
+    /// Every cap there is.
+    pub fn each(&self) -> impl Iterator<Item = (LimitName, u64)> + '_ {
+        LimitName::ALL.into_iter().filter_map(|limit| Some((limit, self.of(limit)?)))
+    }
+}
+
+/// What one subject has used, and how much it may: part of identity's entries, so that a request looks nothing
+/// up.
+#[derive(Debug)]
+pub struct Level {
+    /// Its counters.
+    pub account: Arc<Account>,
+    /// Its caps.
+    pub caps: Caps,
+}
+
+/// The levels of one request: organization, user, key, always in this order. It is the order in which their
+/// accounts are locked.
+pub type Levels<'a> = [Option<&'a Arc<Level>>; 3];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cap_is_set_and_taken_away() {
+        let mut caps = Caps::UNLIMITED.with(LimitName::SpendDay, 5).with(LimitName::UserHour, 0);
+        let each: Vec<_> = caps.each().collect();
+        assert_eq!(each, [(LimitName::UserHour, 0), (LimitName::SpendDay, 5)]);
+        caps.set(LimitName::UserHour, None);
+        assert_eq!(caps.of(LimitName::UserHour), None);
+        assert_eq!(caps.of(LimitName::SpendDay), Some(5));
+    }
+}

@@ -1,0 +1,263 @@
+//! Reservations: a request takes its share of every limit before it is forwarded, and what it really used is put
+//! in the place of that share when it is over.
+//!
+//! All levels are locked together, in the order of [`Levels`], so that a request is let through by all of them or
+//! counts for none: N requests at once against a budget of K let exactly K through.
+
+use std::{
+    array,
+    sync::{Arc, MutexGuard},
+};
+
+use aivonx_protocol::limit::LimitName;
+
+use super::{
+    Account, Exceeded, Level, Levels, Price, Who,
+    clock::Now,
+    window::{Book, Window},
+};
+/// Tokens of output that a request without a limit of its own is given under a cap on tokens or money, if that
+/// many are left.
+pub const OPEN_OUTPUT: u64 = 4096;
+
+/// How much a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Tokens of its prompt, estimated.
+    pub prompt: u64,
+    /// Tokens of its output.
+    pub output: Output,
+    /// What they cost.
+    pub price: Price,
+}
+
+/// How much output a request may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// None: embeddings.
+    Nothing,
+    /// At most so many tokens.
+    AtMost(u64),
+    /// As much as the node makes; under a cap on tokens or money it is given a limit. So many answers are made at
+    /// once, and each may be as long.
+    Open {
+        /// How many; at least 1.
+        answers: u64,
+    },
+}
+
+/// What a request really used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Tokens, of prompt and output.
+    pub tokens: u64,
+    /// Micro-USD.
+    pub cost: u64,
+}
+
+type Books<'a> = [Option<MutexGuard<'a, Book>>; 3];
+
+/// The limits of a reservation that are counted in requests.
+const COUNTED: [LimitName; 3] = [LimitName::InferenceDay, LimitName::BurstMinute, LimitName::Concurrent];
+/// Those counted in tokens.
+const TOKENS: [LimitName; 2] = [LimitName::TokensMinute, LimitName::TokensDay];
+/// Those counted in money.
+const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
+
+/// Takes what `ask` needs from every level, or says which limit does not have it.
+pub(super) fn reserve(levels: Levels<'_>, ask: &Ask, now: &Now) -> Result<Reservation, Exceeded> {
+    let mut books: Books<'_> = levels.map(|level| level.map(|level| level.account.lock()));
+    books.iter_mut().flatten().for_each(|book| book.roll(now));
+    let (output, inject) = output(&levels, &books, ask);
+    let tokens = ask.prompt.saturating_add(output);
+    let cost = ask.price.cost(ask.prompt, output);
+    if let Some(exceeded) = exceeded(&levels, &books, [1, tokens, cost], now) {
+        return Err(exceeded);
+    }
+    let mut books = books.into_iter();
+    let holds = levels.map(|level| {
+        let (book, level) = (books.next().flatten(), level);
+        let (mut book, level) = (book?, level?);
+        book.running += 1;
+        book.dirty = true;
+        let serials = windows(&mut book).map(|window| {
+            window.counts.requests += 1;
+            window.counts.tokens = window.counts.tokens.saturating_add(tokens);
+            window.counts.spend = window.counts.spend.saturating_add(cost);
+            window.serial
+        });
+        Some(Hold { account: level.account.clone(), serials })
+    });
+    Ok(Reservation { holds, reserved: Used { tokens, cost }, prompt: ask.prompt, price: ask.price, inject })
+}
+
+fn windows(book: &mut Book) -> [&mut Window; 3] {
+    [&mut book.minute, &mut book.day, &mut book.month]
+}
+
+/// Least that is left of `limits`, over all levels; None if there is no cap.
+fn room(levels: &Levels<'_>, books: &Books<'_>, limits: &[LimitName]) -> Option<u64> {
+    let each = levels.iter().zip(books).filter_map(|(level, book)| Some(((*level)?, book.as_deref()?)));
+    each.flat_map(|(level, book)| {
+        limits.iter().filter_map(|limit| Some(level.caps.of(*limit)?.saturating_sub(book.used(*limit))))
+    })
+    .min()
+}
+
+/// Tokens of output to be reserved, and the limit to be given to each answer if the request has none.
+fn output(levels: &Levels<'_>, books: &Books<'_>, ask: &Ask) -> (u64, Option<u64>) {
+    let answers = match ask.output {
+        Output::Nothing => return (0, None),
+        Output::AtMost(tokens) => return (tokens, None),
+        Output::Open { answers } => answers.max(1),
+    };
+    let by_tokens = room(levels, books, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
+    let by_money = room(levels, books, &SPEND)
+        .map(|left| left.saturating_sub(ask.price.cost(ask.prompt, 0)))
+        // What is free needs no limit.
+        .and_then(|left| ask.price.output_for(left));
+    let Some(left) = [by_tokens, by_money].into_iter().flatten().min() else { return (0, None) };
+    // Where not even one token is left, one is asked for in vain, and refused.
+    let each = (left / answers).clamp(1, OPEN_OUTPUT);
+    (each.saturating_mul(answers), Some(each))
+}
+
+/// The limit that does not have what is `asked` (requests, tokens, micro-USD); of several the one that will be
+/// missing longest.
+fn exceeded(levels: &Levels<'_>, books: &Books<'_>, asked: [u64; 3], now: &Now) -> Option<Exceeded> {
+    let mut worst: Option<Exceeded> = None;
+    for (level, book) in levels.iter().zip(books) {
+        let (Some(level), Some(book)) = (level, book.as_deref()) else { continue };
+        for (limits, asked) in [&COUNTED[..], &TOKENS, &SPEND].into_iter().zip(asked) {
+            for limit in limits {
+                let Some(cap) = level.caps.of(*limit) else { continue };
+                let used = book.used(*limit);
+                // A request that needs none of it is refused only once it is overdrawn.
+                let over = used.checked_add(asked).is_none_or(|sum| sum > cap);
+                if over && (asked > 0 || used > cap) {
+                    let found = found(level, *limit, [cap, used, asked], book.left(*limit, now), now);
+                    if worst.as_ref().is_none_or(|worst| worst.resets_in < found.resets_in) {
+                        worst = Some(found);
+                    }
+                }
+            }
+        }
+    }
+    worst
+}
+
+fn found(level: &Level, limit: LimitName, of: [u64; 3], left: Option<u64>, now: &Now) -> Exceeded {
+    let [cap, used, asked] = of;
+    Exceeded {
+        limit,
+        cap,
+        used,
+        asked,
+        resets_in: left,
+        resets_at: now.wall.saturating_add(left.unwrap_or(0)),
+        who: Who::Subject(level.account.kind(), level.account.id().clone()),
+    }
+}
+
+/// Counts one request, whatever it asks, against the hour of every level that has a cap on it.
+pub(super) fn throttle(levels: Levels<'_>, now: &Now) -> Result<(), Exceeded> {
+    let limit = LimitName::UserHour;
+    let capped = levels.map(|level| level.filter(|level| level.caps.of(limit).is_some()));
+    let mut books: Books<'_> = capped.map(|level| level.map(|level| level.account.lock()));
+    for (level, book) in capped.iter().zip(&mut books) {
+        let (Some(level), Some(book)) = (level, book) else { continue };
+        book.hour(now);
+        let (cap, used) = (level.caps.of(limit).unwrap_or(u64::MAX), book.used(limit));
+        if used >= cap {
+            return Err(found(level, limit, [cap, used, 1], book.left(limit, now), now));
+        }
+    }
+    for book in books.iter_mut().flatten() {
+        book.hour(now).requests += 1;
+        book.dirty = true;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Hold {
+    account: Arc<Account>,
+    /// The minute, day and month it was taken from.
+    serials: [u32; 3],
+}
+
+/// A share of every limit, taken for one request. Dropped, it is given back.
+#[derive(Debug)]
+pub struct Reservation {
+    holds: [Option<Hold>; 3],
+    reserved: Used,
+    prompt: u64,
+    price: Price,
+    inject: Option<u64>,
+}
+
+impl Reservation {
+    /// Tokens of the prompt as they were estimated.
+    #[must_use]
+    pub fn prompt(&self) -> u64 {
+        self.prompt
+    }
+
+    /// The price that was reserved for.
+    #[must_use]
+    pub fn price(&self) -> Price {
+        self.price
+    }
+
+    /// The limit of output tokens that the request must be given, because it has none.
+    #[must_use]
+    pub fn inject(&self) -> Option<u64> {
+        self.inject
+    }
+
+    /// Puts what was really used in the place of what was reserved. Where that was taken from a window that has
+    /// ended, only what goes beyond it is counted, in the present one.
+    pub fn settle(mut self, used: Used, now: &Now) {
+        self.close(Some((used, now)));
+    }
+
+    fn close(&mut self, used: Option<(Used, &Now)>) {
+        let reserved = self.reserved;
+        for Hold { account, serials } in
+            std::mem::replace(&mut self.holds, array::from_fn(|_| None)).into_iter().flatten()
+        {
+            let mut book = account.lock();
+            if let Some((_, now)) = used {
+                book.roll(now);
+            }
+            book.running = book.running.saturating_sub(1);
+            book.dirty = true;
+            for (window, serial) in windows(&mut book).into_iter().zip(serials) {
+                let (same, counts) = (window.serial == serial, &mut window.counts);
+                let put = |count: &mut u64, reserved: u64, real: u64| {
+                    let before = if same { count.saturating_sub(reserved) } else { *count };
+                    let more = if same { real } else { real.saturating_sub(reserved) };
+                    *count = before.saturating_add(more);
+                };
+                match used {
+                    Some((used, _)) => {
+                        put(&mut counts.tokens, reserved.tokens, used.tokens);
+                        put(&mut counts.spend, reserved.cost, used.cost);
+                    }
+                    None if same => {
+                        put(&mut counts.tokens, reserved.tokens, 0);
+                        put(&mut counts.spend, reserved.cost, 0);
+                        counts.requests = counts.requests.saturating_sub(1);
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.close(None);
+    }
+}
