@@ -1,37 +1,61 @@
 //! Limits: what a caller may use of the gateway, by name.
 
+mod request;
+mod setting;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    request::{
+        EffectiveLimit, LimitLevel, LimitProfileInfo, LimitRequest, LimitSource, LimitTarget, LimitValue,
+        Limits,
+    },
+    setting::{BadValue, CAP_MAX, Each, LimitSetting},
+};
 
 /// A limit. The names are those of the command line, of refusals and of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LimitName {
     /// Requests per hour and client address without a credential.
+    #[serde(rename = "anonymous.hour")]
     AnonymousHour,
     /// Requests per hour and user or key, whatever they ask.
+    #[serde(rename = "user.hour")]
     UserHour,
     /// Logins per hour and client address.
+    #[serde(rename = "login.hour")]
     LoginHour,
     /// Password resets per hour and client address.
+    #[serde(rename = "reset.hour")]
     ResetHour,
     /// Token operations (refresh, logout) per hour and user; a refresh family counts once.
+    #[serde(rename = "token.hour")]
     TokenHour,
     /// Inference requests per day.
+    #[serde(rename = "inference.day")]
     InferenceDay,
     /// Inference requests per minute.
+    #[serde(rename = "burst.minute")]
     BurstMinute,
     /// USD per day.
+    #[serde(rename = "spend.day")]
     SpendDay,
     /// USD per month.
+    #[serde(rename = "spend.month")]
     SpendMonth,
     /// Tokens, of prompt and output, per minute.
+    #[serde(rename = "tokens.minute")]
     TokensMinute,
     /// Tokens, of prompt and output, per day.
+    #[serde(rename = "tokens.day")]
     TokensDay,
     /// Inference requests running at the same time.
+    #[serde(rename = "concurrent")]
     Concurrent,
     /// Characters of one prompt.
+    #[serde(rename = "prompt.chars")]
     PromptChars,
 }
 
@@ -78,6 +102,58 @@ impl LimitName {
     pub fn is_spend(self) -> bool {
         matches!(self, Self::SpendDay | Self::SpendMonth)
     }
+
+    /// What it counts.
+    #[must_use]
+    pub fn unit(self) -> LimitUnit {
+        match self {
+            Self::SpendDay | Self::SpendMonth => LimitUnit::MicroUsd,
+            Self::TokensMinute | Self::TokensDay => LimitUnit::Tokens,
+            Self::PromptChars => LimitUnit::Characters,
+            Self::AnonymousHour
+            | Self::UserHour
+            | Self::LoginHour
+            | Self::ResetHour
+            | Self::TokenHour
+            | Self::InferenceDay
+            | Self::BurstMinute
+            | Self::Concurrent => LimitUnit::Requests,
+        }
+    }
+
+    /// Whether it counts by client address, whoever asks: then it is the fleet's alone.
+    #[must_use]
+    pub fn is_by_address(self) -> bool {
+        matches!(self, Self::AnonymousHour | Self::LoginHour | Self::ResetHour)
+    }
+
+    /// Whether an organization has a total of it. The others are of each user alone.
+    #[must_use]
+    pub fn has_total(self) -> bool {
+        matches!(
+            self,
+            Self::InferenceDay
+                | Self::SpendDay
+                | Self::SpendMonth
+                | Self::TokensMinute
+                | Self::TokensDay
+                | Self::Concurrent
+        )
+    }
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitUnit {
+    /// Requests.
+    Requests,
+    /// Tokens, of prompt and output.
+    Tokens,
+    /// Millionths of a US dollar.
+    MicroUsd,
+    /// Characters.
+    Characters,
 }
 
 impl fmt::Display for LimitName {

@@ -9,7 +9,7 @@ use crate::{
     job::Job,
     key,
     key::Key,
-    lockout,
+    limit, lockout,
     lockout::Lockout,
     log,
     log::LogEvent,
@@ -17,7 +17,7 @@ use crate::{
     node::Node,
     organization,
     organization::Organization,
-    secrets,
+    price, secrets,
     session::{NewSession, Session},
     strategy,
     strategy::Strategy,
@@ -59,6 +59,10 @@ pub enum Request {
     Audit(audit::AuditRequest),
     /// The keys that secrets are kept under.
     Secrets(secrets::SecretsRequest),
+    /// Limits.
+    Limit(limit::LimitRequest),
+    /// Prices.
+    Price(price::PriceRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -142,6 +146,14 @@ pub enum Reply {
     Secrets(Box<secrets::SecretsStatus>),
     /// What was looked at, and how it came out.
     Checks(Vec<secrets::Check>),
+    /// The limits of the fleet, an organization, a user or a key.
+    Limits(Box<limit::Limits>),
+    /// The limit profiles.
+    LimitProfiles(Vec<limit::LimitProfileInfo>),
+    /// Prices.
+    Prices(Vec<price::Price>),
+    /// One price.
+    Price(Box<price::Price>),
 }
 
 /// One step of a stream. Append only.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod identity;
+mod limits;
 mod secrets;
 mod values;
 
@@ -15,11 +16,14 @@ use crate::{
     daemon::DaemonRequest,
     job::JobRequest,
     key::KeyRequest,
+    limit::{LimitName, LimitRequest, LimitSetting},
     lockout::LockoutRequest,
     log::{LogFilter, LogPage, LogRequest},
     model::{ModelRemoved, ModelRequest},
+    money::MicroUsd,
     node::{AdminState, NodeRequest, Probe},
-    organization::{OrganizationRemoved, OrganizationRequest},
+    organization::{LimitProfile, OrganizationRemoved, OrganizationRequest},
+    price::PriceRequest,
     secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
     token::TokenRequest,
@@ -177,6 +181,24 @@ catalogue! { Request {
     Self::Secrets(SecretsRequest::Rotate { .. }) => "secrets.rotate", Self::Secrets(SecretsRequest::Rotate {
         peppers: true, signing: false, deadline_ms: Some(86_400_000),
     });
+    Self::Limit(LimitRequest::Show { .. }) => "limit.show",
+        Self::Limit(LimitRequest::Show { target: limits::key() });
+    Self::Limit(LimitRequest::Set { .. }) => "limit.set", Self::Limit(LimitRequest::Set {
+        target: limits::organization(), revision: Some(4), values: limits::values(),
+    });
+    Self::Limit(LimitRequest::Unset { .. }) => "limit.unset", Self::Limit(LimitRequest::Unset {
+        target: limits::user(), revision: None, names: vec![LimitSetting::of_key(LimitName::UserHour)],
+    });
+    Self::Limit(LimitRequest::Profiles) => "limit.profiles", Self::Limit(LimitRequest::Profiles);
+    Self::Limit(LimitRequest::SetProfile { .. }) => "limit.set_profile", Self::Limit(LimitRequest::SetProfile {
+        organization: Some("acme".into()), profile: LimitProfile::Team, reset: true,
+    });
+    Self::Price(PriceRequest::List) => "price.list", Self::Price(PriceRequest::List);
+    Self::Price(PriceRequest::Set { .. }) => "price.set", Self::Price(PriceRequest::Set {
+        model: "llama3*".into(), prompt: MicroUsd(150_000), output: MicroUsd(600_000),
+    });
+    Self::Price(PriceRequest::Remove { .. }) => "price.remove",
+        Self::Price(PriceRequest::Remove { model: "llama3*".into() });
 } }
 
 catalogue! { Reply {
@@ -231,6 +253,10 @@ catalogue! { Reply {
     Self::AuditCheckpoint(_) => "audit_checkpoint", Self::AuditCheckpoint(Box::new(trail::checkpoint()));
     Self::Secrets(_) => "secrets", Self::Secrets(Box::new(secrets::status()));
     Self::Checks(_) => "checks", Self::Checks(vec![secrets::check()]);
+    Self::Limits(_) => "limits", Self::Limits(Box::new(limits::limits()));
+    Self::LimitProfiles(_) => "limit_profiles", Self::LimitProfiles(vec![limits::profile()]);
+    Self::Prices(_) => "prices", Self::Prices(vec![limits::price()]);
+    Self::Price(_) => "price", Self::Price(Box::new(limits::price()));
 } }
 
 catalogue! { Event {

@@ -118,6 +118,11 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "secrets.status" => "secrets",
         "secrets.validate" => "checks",
         "secrets.rotate" => "job",
+        "limit.show" | "limit.set" | "limit.unset" | "limit.set_profile" => "limits",
+        "limit.profiles" => "limit_profiles",
+        "price.list" => "prices",
+        "price.set" => "price",
+        "price.remove" => "done",
         "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" => return None,
         other => panic!("say here what {other} is answered with"),
     })

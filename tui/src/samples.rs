@@ -2,6 +2,7 @@
 
 mod audit;
 mod identity;
+mod limits;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use aivonx_protocol::{
 pub(crate) use self::{
     audit::{audit_entries, audit_export, audit_verdicts, checkpoint},
     identity::*,
+    limits::*,
 };
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.

@@ -17,11 +17,13 @@ use aivonx_protocol::{
     daemon::DaemonRequest,
     job::JobRequest,
     key::KeyRequest,
+    limit::LimitRequest,
     lockout::LockoutRequest,
     log::LogRequest,
     model::ModelRequest,
     node::NodeRequest,
     organization::OrganizationRequest,
+    price::PriceRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
@@ -96,6 +98,14 @@ pub enum Permission {
     SecretsRead,
     /// Replace keys.
     SecretsWrite,
+    /// See limits.
+    LimitRead,
+    /// Set limits.
+    LimitWrite,
+    /// See prices.
+    PriceRead,
+    /// Set prices, which are everybody's.
+    PriceWrite,
 }
 
 impl Permission {
@@ -118,7 +128,9 @@ impl Permission {
             | Self::UserWrite
             | Self::KeyWrite
             | Self::LockoutWrite
-            | Self::SecretsWrite => true,
+            | Self::SecretsWrite
+            | Self::LimitWrite
+            | Self::PriceWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -134,7 +146,9 @@ impl Permission {
             | Self::AuditRead
             | Self::AuditExport
             | Self::AuditVerify
-            | Self::SecretsRead => false,
+            | Self::SecretsRead
+            | Self::LimitRead
+            | Self::PriceRead => false,
         }
     }
 
@@ -156,15 +170,18 @@ impl Permission {
             Self::StrategyWrite => matches!(role, Superadmin | Operator) && !bound,
             Self::LogRead => role != Member,
             Self::ConfigRead => matches!(role, Superadmin | Operator | Auditor) && !bound,
-            Self::ConfigWrite | Self::OrganizationManage | Self::SecretsWrite => role == Superadmin,
+            Self::ConfigWrite | Self::OrganizationManage | Self::SecretsWrite | Self::PriceWrite => {
+                role == Superadmin
+            }
             // They name snapshots, nodes and keys of every organization.
             Self::SecretsRead => role == Superadmin || (role == Auditor && !bound),
-            Self::OrganizationRead => role != Member,
-            Self::OrganizationWrite | Self::UserWrite | Self::LockoutWrite => {
+            Self::OrganizationRead | Self::PriceRead => role != Member,
+            Self::OrganizationWrite | Self::UserWrite | Self::LockoutWrite | Self::LimitWrite => {
                 matches!(role, Superadmin | OrgAdmin)
             }
             Self::UserRead | Self::LockoutRead => matches!(role, Superadmin | Auditor | OrgAdmin),
-            Self::KeyRead => role != Operator,
+            // A member sees those of its own.
+            Self::KeyRead | Self::LimitRead => role != Operator,
             Self::KeyWrite => matches!(role, Superadmin | OrgAdmin | Member),
             Self::AuditRead | Self::AuditExport => matches!(role, Superadmin | Auditor),
             // The chain is the whole fleet's.
@@ -262,6 +279,16 @@ pub fn needed(request: &Request) -> Permission {
             SecretsRequest::Status | SecretsRequest::Validate => Permission::SecretsRead,
             SecretsRequest::Rotate { .. } => Permission::SecretsWrite,
         },
+        Request::Limit(request) => match request {
+            LimitRequest::Show { .. } | LimitRequest::Profiles => Permission::LimitRead,
+            LimitRequest::Set { .. } | LimitRequest::Unset { .. } | LimitRequest::SetProfile { .. } => {
+                Permission::LimitWrite
+            }
+        },
+        Request::Price(request) => match request {
+            PriceRequest::List => Permission::PriceRead,
+            PriceRequest::Set { .. } | PriceRequest::Remove { .. } => Permission::PriceWrite,
+        },
     }
 }
 
@@ -344,6 +371,10 @@ pub enum Noun {
     Audit(Permitted<AuditRequest>),
     /// Keys and sealed secrets.
     Secrets(Permitted<SecretsRequest>),
+    /// Limits.
+    Limit(Permitted<LimitRequest>),
+    /// Prices.
+    Price(Permitted<PriceRequest>),
 }
 
 impl Permitted<Request> {
@@ -385,6 +416,8 @@ impl Permitted<Request> {
             Request::Lockout(request) => Noun::Lockout(proof.with(request)),
             Request::Audit(request) => Noun::Audit(proof.with(request)),
             Request::Secrets(request) => Noun::Secrets(proof.with(request)),
+            Request::Limit(request) => Noun::Limit(proof.with(request)),
+            Request::Price(request) => Noun::Price(proof.with(request)),
         }
     }
 }
@@ -443,6 +476,10 @@ mod tests {
                 "audit.verify" | "audit.checkpoint" => Permission::AuditVerify,
                 "secrets.status" | "secrets.validate" => Permission::SecretsRead,
                 "secrets.rotate" => Permission::SecretsWrite,
+                "limit.show" | "limit.profiles" => Permission::LimitRead,
+                "limit.set" | "limit.unset" | "limit.set_profile" => Permission::LimitWrite,
+                "price.list" => Permission::PriceRead,
+                "price.set" | "price.remove" => Permission::PriceWrite,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());

@@ -193,6 +193,10 @@ fn answered(reply: &Reply, hot: &Snapshot) -> Option<Object> {
         Reply::User(user) => Some(object(&user.id, &user.name, user.organization.as_deref())),
         Reply::Key(key) => Some(object(&key.id, &key.name, key.organization.as_deref())),
         Reply::NewKey(new) => Some(object(&new.key.id, &new.key.name, new.key.organization.as_deref())),
+        Reply::Limits(limits) => {
+            let name = limits.name.as_deref().unwrap_or_default();
+            limits.id.as_deref().map(|id| object(id, name, limits.organization.as_deref()))
+        }
         Reply::NewSession(new) => {
             let name = new.session.name.as_deref().unwrap_or_default();
             Some(object(&new.session.id, name, new.session.organization.as_deref()))

@@ -62,6 +62,12 @@ impl Globs {
         patterns.iter().find(wrong).map_or(Ok(()), |p| Err(GlobError::Pattern(p.clone())))
     }
 
+    /// A pattern in the form in which names are compared: of two that mean the same it is the same.
+    #[must_use]
+    pub fn normal(pattern: &str) -> Box<str> {
+        compile(pattern)
+    }
+
     /// Whether it allows every model.
     #[must_use]
     pub fn allow_all(&self) -> bool {

@@ -226,7 +226,7 @@ impl Identity {
     }
 
     /// The key that is meant, and its organization.
-    async fn key_record(
+    pub(super) async fn key_record(
         &self,
         actor: &Actor,
         organization: Option<&str>,
@@ -269,7 +269,7 @@ impl Identity {
     }
 
     /// The user a key acts for, who may be above or beside the actor.
-    async fn user_of(&self, key: &KeyRecord) -> Result<Option<UserRecord>, Fault> {
+    pub(super) async fn user_of(&self, key: &KeyRecord) -> Result<Option<UserRecord>, Fault> {
         match &key.user {
             Some(id) => Ok(self.store.users().get(&Reach::All, id).await?),
             None => Ok(None),

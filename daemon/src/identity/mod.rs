@@ -18,6 +18,8 @@ mod foreign;
 pub mod jwt;
 mod keys;
 mod lifting;
+mod limit_view;
+mod limits;
 pub mod lockout;
 mod lockouts;
 mod login;

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use aivonx_protocol::{
     Fault,
-    organization::{
-        LimitProfile, NewOrganization, NodeAccess, Organization, OrganizationChange, OrganizationRemoved,
-        PrivacyMode,
-    },
+    organization::{NewOrganization, NodeAccess, Organization, OrganizationChange, OrganizationRemoved},
     user::Role,
 };
 
 use super::{Actor, Identity, fields, rules};
-use crate::store::{OrganizationRecord, Reach, StoreError};
+use crate::{
+    limits::profile,
+    store::{OrganizationRecord, Reach, StoreError},
+};
 
 /// What belongs to an organization.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +67,7 @@ impl Identity {
             models: new.models,
             nodes: new.nodes,
             cloud_models: new.cloud_models,
-            privacy: new.privacy.unwrap_or_else(|| privacy_of(limit_profile)),
+            privacy: new.privacy.unwrap_or_else(|| profile::privacy(limit_profile)),
             limit_profile,
             created: 0,
             revision: 0,
@@ -234,15 +234,6 @@ fn check(record: &OrganizationRecord) -> Result<(), Fault> {
     match &record.nodes {
         NodeAccess::Labels(labels) => fields::labels(labels),
         NodeAccess::Shared | NodeAccess::Exclusive => Ok(()),
-    }
-}
-
-/// The privacy mode that belongs to a limit profile.
-fn privacy_of(profile: LimitProfile) -> PrivacyMode {
-    match profile {
-        LimitProfile::Standard => PrivacyMode::Redact,
-        LimitProfile::Team => PrivacyMode::Detect,
-        LimitProfile::Unlimited => PrivacyMode::Off,
     }
 }
 

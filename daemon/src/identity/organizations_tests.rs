@@ -1,4 +1,7 @@
-use aivonx_protocol::{FaultKind, organization::LimitProfile};
+use aivonx_protocol::{
+    FaultKind,
+    organization::{LimitProfile, PrivacyMode},
+};
 
 use super::*;
 use crate::identity::rig::{Rig, actor, root};

@@ -142,7 +142,12 @@ impl Identity {
                 let ours = match changes.recv().await {
                     Ok(change) => matches!(
                         change.noun,
-                        Noun::Organization | Noun::User | Noun::Key | Noun::Session | Noun::Secret
+                        Noun::Organization
+                            | Noun::User
+                            | Noun::Key
+                            | Noun::Session
+                            | Noun::Secret
+                            | Noun::Limit
                     ),
                     Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,

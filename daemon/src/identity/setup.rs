@@ -1,13 +1,11 @@
 //! The first superadmin, and the way back in for whoever owns the machine.
 
-use aivonx_protocol::{
-    Fault, FaultKind, Untrusted, WireSecret, account::Setup, audit::Action, organization::LimitProfile,
-    user::Role,
-};
+use aivonx_protocol::{Fault, FaultKind, Untrusted, WireSecret, account::Setup, audit::Action, user::Role};
 
 use super::{AccountError, Identity, Source, login::address, now, password::Context};
 use crate::{
     audit::{Entry, Who},
+    limits::profile,
     store::{Reach, UserRecord},
 };
 
@@ -58,7 +56,7 @@ impl Identity {
         }
         let entry = entry(Action::Setup, &user, source, via).detail("without_second_factor", no_totp);
         self.written(match profile {
-            Some(profile) => entry.detail("limit_profile", word(profile)),
+            Some(profile) => entry.detail("limit_profile", profile::name(profile)),
             None => entry,
         })
         .await?;
@@ -156,12 +154,4 @@ fn entry(action: Action, user: &UserRecord, source: &Source, via: &str) -> Entry
         .organization(user.organization.as_deref())
         .object("user", Some(&user.id), Some(&user.name))
         .via(via)
-}
-
-fn word(profile: LimitProfile) -> &'static str {
-    match profile {
-        LimitProfile::Standard => "standard",
-        LimitProfile::Team => "team",
-        LimitProfile::Unlimited => "unlimited",
-    }
 }

@@ -22,6 +22,10 @@ pub enum Noun {
     Lockout,
     /// A secret of the daemon's own.
     Secret,
+    /// Limits set on something; with an empty id, the limit profile of the fleet.
+    Limit,
+    /// A price.
+    Price,
 }
 
 impl Noun {
@@ -37,6 +41,8 @@ impl Noun {
             Self::Session => "session",
             Self::Lockout => "lockout",
             Self::Secret => "secret",
+            Self::Limit => "limit",
+            Self::Price => "price",
         }
     }
 }

@@ -3,8 +3,8 @@
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    KeyRecord, NodeRecord, Noun, OrganizationRecord, Reach, Record, Records, SessionRecord, StoreError,
-    UserRecord,
+    KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord, Reach, Record,
+    Records, SessionRecord, StoreError, UserRecord,
     engine::now,
     transaction::{Telling, current},
     tree::Tree,
@@ -98,13 +98,35 @@ pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R
         let revoked = KeyRecord { revoked: Some(now()), retiring: None, ..key.clone() };
         batch.replace(&key, revoked)?;
     }
+    if let Some(limits) = limits_of(batch, old.id())? {
+        // What its organization's administrators had set is theirs no more.
+        let subject = LimitSubject::User {
+            id: old.id().to_owned(),
+            organization: new.organization().map(str::to_owned),
+        };
+        let moved = LimitRecord { subject, own: LimitValues::new(), ..limits.clone() };
+        batch.replace(&limits, moved)?;
+    }
     batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
+}
+
+fn limits_of(batch: &Telling<'_, '_>, id: &str) -> Result<Option<LimitRecord>, StoreError> {
+    batch.get(Tree::Limit, id.as_bytes())
+}
+
+fn erase_limits(batch: &mut Telling<'_, '_>, id: &str) -> Result<(), StoreError> {
+    match limits_of(batch, id)? {
+        Some(limits) => batch.erase(&limits),
+        None => Ok(()),
+    }
 }
 
 /// What belongs to a user goes with it; an organization goes only empty.
 pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Result<(), StoreError> {
     match R::NOUN {
+        Noun::Key => erase_limits(batch, old.id()),
         Noun::User => {
+            erase_limits(batch, old.id())?;
             // Those of earlier organizations too.
             batch.list_of_user::<KeyRecord>(old.id())?.iter().try_for_each(|key| batch.erase(key))?;
             batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
@@ -116,7 +138,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Resu
             let nodes: Vec<NodeRecord> = batch.list(&own)?;
             let nodes = count(&nodes);
             if (users, keys, nodes) == (0, 0, 0) {
-                return Ok(());
+                return erase_limits(batch, old.id());
             }
             let slug = old.name().map_or(old.id(), |(_, slug)| slug).to_owned();
             Err(StoreError::NotEmpty { slug, users, keys, nodes })

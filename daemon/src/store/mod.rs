@@ -20,6 +20,7 @@ mod files;
 pub mod key;
 mod layout;
 mod ledger;
+pub mod limit;
 pub mod limit_counter;
 pub mod lockout;
 mod marker;
@@ -27,6 +28,7 @@ mod migrate;
 pub mod node;
 mod open;
 pub mod organization;
+pub mod price;
 mod reach;
 mod records;
 pub mod recover;
@@ -65,10 +67,12 @@ pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
+pub use limit::{LimitRecord, LimitSubject, LimitValues};
 pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
+pub use price::PriceRecord;
 pub use reach::Reach;
 pub use records::{Head, Record, Records, Trees};
 pub(crate) use reseal::Reseal;
@@ -204,6 +208,18 @@ impl Store {
     /// The daemon's own secrets.
     #[must_use]
     pub fn secrets(&self) -> Records<SecretRecord> {
+        Records::new(self.clone())
+    }
+
+    /// Limits that were set.
+    #[must_use]
+    pub fn limits(&self) -> Records<LimitRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The prices.
+    #[must_use]
+    pub fn prices(&self) -> Records<PriceRecord> {
         Records::new(self.clone())
     }
 

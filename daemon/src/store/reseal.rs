@@ -76,7 +76,9 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::KeyOwner
         | Tree::Session
         | Tree::SessionOwner
-        | Tree::Lockout => None,
+        | Tree::Lockout
+        | Tree::Limit
+        | Tree::Price => None,
     }
 }
 

@@ -55,7 +55,8 @@ impl Settings {
             .await
     }
 
-    /// The limit profile of organizations added without one; `unlimited` until it is chosen at set-up.
+    /// The limit profile of what has no organization, and of organizations added without one; `unlimited` until
+    /// it is chosen at set-up.
     ///
     /// # Errors
     /// If the store fails.
@@ -66,12 +67,18 @@ impl Settings {
             .map(Option::unwrap_or_default)
     }
 
-    /// Sets the limit profile of organizations to come; durable when it returns.
+    /// Sets it; durable when it returns.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn set_limit_profile(&self, profile: LimitProfile) -> Result<(), StoreError> {
-        self.put(LIMIT_PROFILE, profile).await
+        self.store
+            .run(move |engine, feed| {
+                engine.write(|batch| batch.put(Tree::Setting, LIMIT_PROFILE, &profile))?;
+                feed.tell(Change { noun: Noun::Limit, id: String::new(), revision: 0 });
+                Ok(())
+            })
+            .await
     }
 
     /// Whether an unattended set-up was done: then its file is worth nothing more.

@@ -85,6 +85,10 @@ trees! {
     AuditHead: Ledger = "audit_head",
     /// kind and id of a subject -> `CounterRecord`
     LimitCounter: Ledger = "limit_counter",
+    /// id of what is limited -> `LimitRecord`
+    Limit: Config = "limit",
+    /// pattern -> `PriceRecord`
+    Price: Config = "price",
 }
 
 impl Tree {

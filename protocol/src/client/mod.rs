@@ -8,6 +8,7 @@ mod calls;
 mod connection;
 mod error;
 mod identity;
+mod limits;
 mod secrets;
 mod stream;
 

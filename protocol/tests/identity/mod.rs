@@ -1,7 +1,12 @@
 //! The methods about who may do what, called with the samples' own values.
 
 use aivonx_protocol::{
-    Client, Request, WireSecret, account::AccountRequest, key::KeyRequest, organization::OrganizationRequest,
+    Client, Request, WireSecret,
+    account::AccountRequest,
+    key::KeyRequest,
+    limit::LimitTarget,
+    money::MicroUsd,
+    organization::{LimitProfile, OrganizationRequest},
     user::UserRequest,
 };
 
@@ -67,4 +72,14 @@ pub(super) async fn call_every_method(client: &Client) {
     client.token_revoke("backup").await.unwrap();
     assert_eq!(client.lockout_list(true).await.unwrap().len(), 1);
     assert_eq!(client.lockout_clear(None, None).await.unwrap(), 2);
+    assert_eq!(client.limit_show(LimitTarget::Own).await.unwrap().revision, 4);
+    assert_eq!(client.limit_set(LimitTarget::Own, None, Vec::new()).await.unwrap().limits.len(), 1);
+    assert_eq!(client.limit_unset(LimitTarget::Own, Some(4), Vec::new()).await.unwrap().revision, 4);
+    assert!(client.limit_profiles().await.unwrap()[0].fleet);
+    let set = client.limit_set_profile(None, LimitProfile::Team, false).await.unwrap();
+    assert_eq!(set.profile, LimitProfile::Standard);
+    assert_eq!(client.price_list().await.unwrap().len(), 1);
+    let price = client.price_set("llama3*", MicroUsd(1), MicroUsd(2)).await.unwrap();
+    assert_eq!(price.output, MicroUsd(600_000));
+    client.price_remove("llama3*").await.unwrap();
 }

@@ -7,11 +7,13 @@ pub mod connect;
 pub mod follow;
 pub mod job;
 pub mod key;
+pub mod limit;
 pub mod lockout;
 pub mod logs;
 pub mod model;
 pub mod node;
 pub mod organization;
+pub mod price;
 pub mod secrets;
 pub mod status;
 pub mod strategy;
@@ -94,6 +96,12 @@ pub enum Verb {
     /// API keys: what clients of the gateway send
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyVerb),
+    /// Limits: how much of the gateway one may use
+    #[command(subcommand, visible_alias = "limits")]
+    Limit(limit::LimitVerb),
+    /// Prices: what tokens of a model cost
+    #[command(subcommand, visible_alias = "prices")]
+    Price(price::PriceVerb),
     /// Forward to a gateway, adding your key for clients that cannot
     Connect(connect::ConnectArgs),
     /// Control tokens: sessions of your own for scripts
@@ -194,6 +202,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Organization(verb)) => organization::run(context, verb).await,
         Some(Verb::User(verb)) => user::run(context, verb).await,
         Some(Verb::Key(verb)) => key::run(context, verb).await,
+        Some(Verb::Limit(verb)) => limit::run(context, verb).await,
+        Some(Verb::Price(verb)) => price::run(context, verb).await,
         Some(Verb::Token(verb)) => token::run(context, verb).await,
         Some(Verb::Audit(verb)) => audit::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,

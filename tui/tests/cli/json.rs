@@ -114,6 +114,16 @@ fn the_page_names_every_field_and_no_other() {
             Reply::LockoutsCleared(cleared) => {
                 printed.insert("lockouts cleared", json(Cleared { cleared }));
             }
+            Reply::Limits(limits) => {
+                printed.insert("limit", json(&limits.limits[0]));
+                printed.insert("limits", json(limits));
+            }
+            Reply::LimitProfiles(profiles) => {
+                printed.insert("limit value", json(profiles[0].limits[0]));
+                printed.insert("limit profile", json(&profiles[0]));
+            }
+            Reply::Prices(prices) => drop(printed.insert("price", json(&prices[0]))),
+            Reply::Price(price) => drop(printed.insert("price", json(price))),
             // Never printed: the secret goes to the session's file, the identity is printed.
             Reply::LoggedIn(_) => {}
             Reply::AuditPage(page) => drop(printed.insert("audit entry", json(&page.entries[0]))),

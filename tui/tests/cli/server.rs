@@ -145,10 +145,10 @@ pub(crate) fn ran(output: Output) -> Ran {
 pub(crate) fn sample(request: &Request) -> Does {
     use aivonx_protocol::{
         account::AccountRequest as A, audit::AuditRequest as Y, config::ConfigRequest as C,
-        daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, lockout::LockoutRequest as B,
-        log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
-        organization::OrganizationRequest as O, secrets::SecretsRequest as X, strategy::StrategyRequest as S,
-        token::TokenRequest as T, user::UserRequest as U,
+        daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, limit::LimitRequest as Q,
+        lockout::LockoutRequest as B, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
+        organization::OrganizationRequest as O, price::PriceRequest as P, secrets::SecretsRequest as X,
+        strategy::StrategyRequest as S, token::TokenRequest as T, user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -193,6 +193,11 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Token(T::Create { .. }) => "new_session",
         Request::Lockout(B::List { .. }) => "lockouts",
         Request::Lockout(B::Clear { .. }) => "lockouts_cleared",
+        Request::Limit(Q::Show { .. } | Q::Set { .. } | Q::Unset { .. } | Q::SetProfile { .. }) => "limits",
+        Request::Limit(Q::Profiles) => "limit_profiles",
+        Request::Price(P::List) => "prices",
+        Request::Price(P::Set { .. }) => "price",
+        Request::Price(P::Remove { .. }) => "done",
         Request::Secrets(X::Status) => "secrets",
         Request::Secrets(X::Validate) => "checks",
         Request::Secrets(X::Rotate { .. }) => "job",

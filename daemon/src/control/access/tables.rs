@@ -78,6 +78,14 @@ const TABLE: &[(&str, &str)] = &[
     ("secrets.status", "SA"),
     ("secrets.validate", "SA"),
     ("secrets.rotate", "S"),
+    ("limit.show", "SAMagm"),
+    ("limit.set", "Sg"),
+    ("limit.unset", "Sg"),
+    ("limit.profiles", "SAMagm"),
+    ("limit.set_profile", "Sg"),
+    ("price.list", "SOAoag"),
+    ("price.set", "S"),
+    ("price.remove", "S"),
 ];
 
 const DAEMON: u32 = 990;
@@ -256,6 +264,8 @@ fn the_proof_carries_the_request() {
             Noun::Lockout(p) => Request::Lockout(p.into_request()),
             Noun::Audit(p) => Request::Audit(p.into_request()),
             Noun::Secrets(p) => Request::Secrets(p.into_request()),
+            Noun::Limit(p) => Request::Limit(p.into_request()),
+            Noun::Price(p) => Request::Price(p.into_request()),
         };
         assert_eq!(again, request);
     }

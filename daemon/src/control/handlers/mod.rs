@@ -6,11 +6,13 @@ mod config;
 mod daemon;
 mod job;
 mod key;
+mod limit;
 mod lockout;
 mod log;
 mod model;
 mod node;
 mod organization;
+mod price;
 pub(crate) mod secrets;
 mod strategy;
 mod token;
@@ -102,6 +104,8 @@ impl Services {
             Noun::Lockout(permitted) => lockout::handle(self, permitted).await,
             Noun::Audit(permitted) => audit::handle(self, permitted).await,
             Noun::Secrets(permitted) => secrets::handle(self, permitted).await,
+            Noun::Limit(permitted) => limit::handle(self, permitted).await,
+            Noun::Price(permitted) => price::handle(self, permitted).await,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is recorded of each request, in the words of the protocol and without its secrets.
 
+use std::collections::BTreeMap;
+
 use aivonx_protocol::{
     Request,
     account::AccountRequest,
@@ -8,11 +10,13 @@ use aivonx_protocol::{
     daemon::DaemonRequest,
     job::JobRequest,
     key::{KeyChange, KeyRequest, NewKey},
+    limit::{LimitRequest, LimitTarget},
     lockout::LockoutRequest,
     log::LogRequest,
     model::ModelRequest,
     node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
     organization::{NewOrganization, OrganizationChange, OrganizationRequest},
+    price::PriceRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
@@ -75,6 +79,8 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
                 .with("signing_too", signing)
                 .maybe("deadline_ms", deadline_ms),
         ),
+        Request::Limit(request) => limit(request),
+        Request::Price(request) => price(request),
         Request::Lockout(LockoutRequest::Clear { user, address }) => {
             let record = Record::new(Action::LockoutCleared, "lockout", user.as_deref().unwrap_or_default());
             Some(record.maybe("address", address))
@@ -319,6 +325,59 @@ fn key(request: &KeyRequest) -> Option<Record> {
         KeyRequest::Revoke { organization, key } => {
             Some(Record::new(Action::KeyRevoke, "key", key).of_organization(organization.as_deref()))
         }
+    }
+}
+
+fn limit(request: &LimitRequest) -> Option<Record> {
+    match request {
+        LimitRequest::Show { .. } | LimitRequest::Profiles => None,
+        LimitRequest::Set { target, values, .. } => {
+            let set: BTreeMap<String, String> = values
+                .iter()
+                .map(|value| (value.name.to_string(), value.name.cap_text(value.limit)))
+                .collect();
+            Some(limits_of(target).with("set", set))
+        }
+        LimitRequest::Unset { target, names, .. } => {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            Some(
+                limits_of(target)
+                    .with("unset", if names.is_empty() { vec!["all".to_owned()] } else { names }),
+            )
+        }
+        LimitRequest::SetProfile { organization, profile, reset } => {
+            let record = match organization {
+                Some(organization) => Record::new(Action::Update, "organization", organization),
+                None => Record::new(Action::Update, "limit", ""),
+            };
+            let record = record.of_organization(organization.as_deref());
+            Some(record.with("limit_profile", profile).with("reset", reset))
+        }
+    }
+}
+
+/// The record of a change of limits is about what they are set on.
+fn limits_of(target: &LimitTarget) -> Record {
+    let record = |kind, object: &str| Record::new(Action::Update, kind, object);
+    match target {
+        LimitTarget::Own => record("limit", ""),
+        LimitTarget::Organization { organization } => {
+            record("organization", organization).of_organization(Some(organization))
+        }
+        LimitTarget::User { user } => record("user", user),
+        LimitTarget::Key { organization, key } => record("key", key).of_organization(organization.as_deref()),
+    }
+}
+
+fn price(request: &PriceRequest) -> Option<Record> {
+    match request {
+        PriceRequest::List => None,
+        PriceRequest::Set { model, prompt, output } => Some(
+            Record::new(Action::Update, "price", model)
+                .with("prompt_usd", prompt.to_string())
+                .with("output_usd", output.to_string()),
+        ),
+        PriceRequest::Remove { model } => Some(Record::new(Action::Delete, "price", model)),
     }
 }
 

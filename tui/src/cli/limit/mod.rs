@@ -1,0 +1,187 @@
+//! `aivonx limit ...`
+
+pub mod profile;
+pub mod table;
+
+use std::str::FromStr;
+
+use aivonx_protocol::limit::{LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit};
+use clap::{Args, Subcommand};
+
+use self::{
+    profile::ProfileVerb,
+    table::{overview, title},
+};
+use super::Context;
+use crate::{exit::Failure, render::text};
+
+/// What can be done with limits.
+#[derive(Debug, Subcommand)]
+pub enum LimitVerb {
+    /// The limits in force, what is used of them, and where each comes from
+    Show(ShowArgs),
+    /// Set limits
+    Set(SetArgs),
+    /// Take back what was set
+    Unset(UnsetArgs),
+    /// Limit profiles: values to begin with
+    #[command(subcommand, visible_alias = "profiles")]
+    Profile(ProfileVerb),
+}
+
+/// Whose limits.
+#[derive(Debug, Clone, Args)]
+pub struct Whose {
+    /// Those of this organization
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+    /// Those of this user
+    #[arg(long, value_name = "USER", conflicts_with_all = ["organization", "key"])]
+    pub user: Option<String>,
+    /// Those of this key; by name with its --org
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+/// `limit show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    whose: Whose,
+    /// Those of each user and key that are unlimited, too
+    #[arg(long, short = 'a')]
+    pub all: bool,
+}
+
+/// `limit set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    whose: Whose,
+    /// inference.day=100, user.spend.day=2.50, burst.minute=unlimited, ...: see aivonx-limits(7)
+    #[arg(value_name = "NAME=VALUE", required = true)]
+    pub limit: Vec<Assignment>,
+    /// Only if nothing was set since it had this revision (see limit show --output json)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `limit unset`
+#[derive(Debug, Args)]
+pub struct UnsetArgs {
+    #[command(flatten)]
+    whose: Whose,
+    /// What to take back
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub limit: Vec<LimitSetting>,
+    /// Everything that was set on it
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    /// Only if nothing was set since it had this revision (see limit show --output json)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// A limit and its value as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment(pub LimitValue);
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as inference.day=100")?;
+        let name: LimitSetting = name.parse().map_err(|unknown: UnknownLimit| unknown.to_string())?;
+        let limit = name.cap(value).map_err(|bad| bad.to_string())?;
+        Ok(Self(LimitValue { name, limit }))
+    }
+}
+
+impl From<Whose> for LimitTarget {
+    fn from(whose: Whose) -> Self {
+        match whose {
+            Whose { key: Some(key), organization, .. } => Self::Key { organization, key },
+            Whose { user: Some(user), .. } => Self::User { user },
+            Whose { organization: Some(organization), .. } => Self::Organization { organization },
+            Whose { .. } => Self::Own,
+        }
+    }
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: LimitVerb) -> Result<(), Failure> {
+    match verb {
+        LimitVerb::Show(ShowArgs { whose, all }) => {
+            let limits = context.client().await?.limit_show(whose.into()).await?;
+            show(context, &limits, all)
+        }
+        LimitVerb::Set(SetArgs { whose, limit, revision }) => {
+            let values = limit.into_iter().map(|Assignment(value)| value).collect();
+            let limits = context.client().await?.limit_set(whose.into(), revision, values).await?;
+            show(context, &limits, false)
+        }
+        LimitVerb::Unset(UnsetArgs { whose, limit, all: _, revision }) => {
+            let limits = context.client().await?.limit_unset(whose.into(), revision, limit).await?;
+            show(context, &limits, false)
+        }
+        LimitVerb::Profile(verb) => profile::run(context, verb).await,
+    }
+}
+
+fn show(context: &mut Context, limits: &Limits, all: bool) -> Result<(), Failure> {
+    context.out.show(limits, |out| {
+        out.line(title(limits))?;
+        out.table(&overview(limits, all, text::now()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn parse(line: &str) -> Result<LimitVerb, clap::Error> {
+        match crate::cli::Cli::try_parse_from(line.split(' '))?.verb {
+            Some(crate::cli::Verb::Limit(verb)) => Ok(verb),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn targets_and_values_are_read() {
+        let LimitVerb::Set(args) =
+            parse("aivonx limit set --org acme inference.day=3 user.spend.day=2.5 key.hour=unlimited")
+                .unwrap()
+        else {
+            panic!("set");
+        };
+        let values: Vec<String> = args
+            .limit
+            .iter()
+            .map(|Assignment(v)| format!("{}={}", v.name, v.name.cap_text(v.limit)))
+            .collect();
+        assert_eq!(values, ["inference.day=3", "user.spend.day=2.50", "key.hour=unlimited"]);
+        assert_eq!(LimitTarget::from(args.whose), LimitTarget::Organization { organization: "acme".into() });
+        let LimitVerb::Unset(args) = parse("aivonx limit unset --key ci --org acme --all").unwrap() else {
+            panic!("unset");
+        };
+        let key = LimitTarget::Key { organization: Some("acme".into()), key: "ci".into() };
+        assert_eq!((LimitTarget::from(args.whose), args.limit), (key, vec![]));
+        for bad in [
+            "aivonx limit set",
+            "aivonx limit set inference.day",
+            "aivonx limit set inference.day=-1",
+            "aivonx limit set inference.year=1",
+            "aivonx limit set spend.day=0.0000001",
+            "aivonx limit unset",
+            "aivonx limit unset --all inference.day",
+            "aivonx limit show --user a --org b",
+            "aivonx limit show --user a --key b",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
