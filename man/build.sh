@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# man/build.sh [OUT]: renders every manual page into OUT (default: target/man), and the shell completions into
-# OUT/completions. Takes the binaries from AIVONX_BIN_DIR, or builds them.
+# man/build.sh [OUT]: renders every manual page into OUT (default: target/man). Takes the binaries from AIVONX_BIN_DIR,
+# or builds them.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(dirname "$here")"

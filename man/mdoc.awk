@@ -128,22 +128,40 @@ form == "fields" && within && /^    [a-z_]+: ".*",$/ {
     next
 }
 
-form == "catalog" && /^-- / { flush_message(); id = $2; next }
-form == "catalog" && /^Subject: / { subject = substr($0, 10); next }
-form == "catalog" && /^AIVONX_/ { next }
+form == "catalog" && /^# [a-z_]+$/ { end_message(); event = $2; next }
+form == "catalog" && /^-- / { id = $2; next }
+form == "catalog" && /^Subject: / {
+    item("`" event "`")
+    say(closed(substr($0, 10)))
+    print ".br"
+    say("`MESSAGE_ID=" id "`")
+    body = 0; said = 1
+    next
+}
+form == "catalog" && /^[A-Z][A-Za-z-]+: / && !body { next }
 form == "catalog" && /^#/ { next }
-form == "catalog" && /^[A-Za-z-]+: / && !body { next }
-form == "catalog" && /^$/ { body = 1; next }
-function flush_message() {
-    if (id != "") {
-        item("`" id "`")
-        say(closed(subject))
-    }
-    id = ""; body = 0
+form == "catalog" && /^    / {
+    flush_paragraph()
+    if (!command) print ".Bd -literal -offset indent"
+    command = 1
+    s = substr($0, 5)
+    gsub(/@/, "", s); gsub(/-/, "\\-", s)
+    print s
+    next
+}
+form == "catalog" && /^$/ { body = 1; end_command(); flush_paragraph(); next }
+form == "catalog" && event != "" { end_command(); gsub(/@/, ""); paragraph = paragraph (paragraph == "" ? "" : " ") $0; next }
+function end_command() {
+    if (command) print ".Ed"
+    command = 0
+}
+function end_message() {
+    end_command()
+    flush_paragraph()
 }
 
 END {
-    if (form == "catalog") flush_message()
+    end_command()
     flush_paragraph()
     close_list()
 }

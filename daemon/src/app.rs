@@ -75,6 +75,15 @@ impl AppError {
         ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
     }
 
+    /// The word it is logged under.
+    fn event(&self) -> &'static str {
+        use StoreError::{Damaged, OpenTimedOut, Record};
+        match self {
+            Self::Store(Damaged { .. } | OpenTimedOut { .. } | Record { .. }) => "store_damaged",
+            _ => "stop",
+        }
+    }
+
     /// For `map_err` on a system call.
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
@@ -132,7 +141,7 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
         .map_err(AppError::system("cannot start the control plane's threads"))?;
     let result = runtime.block_on(live_and_die(live, mode, dev, &telemetry));
     if let Err(e) = &result {
-        tracing::error!(event = "stop", error = %e, "the gateway stops");
+        tracing::error!(event = e.event(), error = %e, "the gateway stops");
     }
     // A worker of the store that hangs must not keep the process.
     runtime.shutdown_background();
@@ -240,7 +249,7 @@ async fn live_and_die(
     let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     if shared.awaits_setup && !identity.is_set_up() {
         tracing::warn!(
-            event = "start",
+            event = "setup_needed",
             listen = %listening.join(" "),
             "there is no administrator yet: until 'sudo aivonx setup' makes one, nothing but /health is served"
         );
@@ -377,7 +386,7 @@ impl Signals {
                 changed = changes.changed() => {
                     let level = changes.borrow_and_update().log.level.clone();
                     if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
-                        tracing::error!(event = "config_reload", error = %e, "the log level stays");
+                        tracing::error!(event = "config_reload_failed", error = %e, "the log level stays");
                     }
                 }
             }
@@ -399,12 +408,12 @@ fn reload(live: &config::Live) {
         }
         Err(mistakes) => {
             tracing::error!(
-                event = "config_reload",
+                event = "config_reload_failed",
                 mistakes = mistakes.count(),
                 "configuration not reloaded; the old one stays (see 'aivonxd check')"
             );
             for mistake in mistakes.lines() {
-                tracing::error!(event = "config_reload", "{mistake}");
+                tracing::error!(event = "config_reload_failed", "{mistake}");
             }
             "serving; the changed configuration has mistakes and was not loaded".to_owned()
         }

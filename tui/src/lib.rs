@@ -1,6 +1,7 @@
 //! The `aivonx` program: administers a gateway over its control socket.
 
 pub mod cli;
+pub mod complete;
 pub mod connect;
 pub mod exit;
 pub mod forward;

@@ -17,6 +17,8 @@ pub(super) fn mirror(entry: &Entry) {
     let object = object.unwrap_or_default();
     let agent = who.source.user_agent.clone().map(sensitive::scrub).unwrap_or_default();
     let name = sensitive::scrub(who.name.clone());
+    // The address stands before the name, which is anybody's to choose: what bans addresses reads up to it.
+    let from = who.source.address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
     let reason = entry.details.get("reason").map(String::as_str).unwrap_or_default();
     // The macro wants a level known at compile time.
     macro_rules! tell {
@@ -36,7 +38,7 @@ pub(super) fn mirror(entry: &Entry) {
                 via = entry.via.as_deref().map(tracing::field::display),
                 request_id = entry.request_id.as_deref().map(tracing::field::display),
                 reason = %Untrusted::new(reason),
-                "{} by {}: {}",
+                "{}{from} by {}: {}",
                 entry.action, Untrusted::new(&name).max(128), entry.outcome
             )
         };

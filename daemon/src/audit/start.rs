@@ -95,7 +95,7 @@ async fn begin(
     let mut entry = Entry::new(Action::ChainStart).detail("chain", &chain).detail("reason", reason);
     if !is_new {
         entry = entry.detail("found", &lost);
-        tracing::error!(event = "audit_failed", reason, "the audit log begins anew: {lost}");
+        tracing::error!(event = "audit_broken", reason, "the audit log begins anew: {lost}");
     }
     // Of a log that is only damaged the first entry is still known, or what is left of it.
     let first = match log.head().await {

@@ -89,7 +89,7 @@ impl Walk {
                 let entries = batch.into_iter().filter_map(|(_, entry)| entry.ok()).collect();
                 let mended = self.shared.log.mend_index(entries).await?;
                 if mended > 0 {
-                    tracing::warn!(event = "audit_failed", mended, "the audit log's index was put right");
+                    tracing::warn!(event = "audit_mended", mended, "the audit log's index was put right");
                 }
             }
             if let Some(pause) = self.pause {
@@ -222,7 +222,7 @@ pub(super) async fn in_background(audit: Audit) {
             let found =
                 verdict.found.map_or_else(|| "the chain begins anew".to_owned(), |found| found.to_string());
             tracing::error!(
-                event = "audit_failed",
+                event = "audit_broken",
                 reason = %found,
                 "the audit log does not verify; see `aivonx audit verify`"
             );

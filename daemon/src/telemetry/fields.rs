@@ -1,8 +1,9 @@
 //! The fields with a name of their own in the journal.
 
-/// What the journal has of every event besides these: the sentence, the part of the daemon it is from, when it
-/// happened (journald's own time is when it came in), and all other fields as `name=value`.
-pub(crate) const OWN: [&str; 4] = ["message", "target", "time", "other"];
+/// What the journal has of every event besides these: the sentence, the id of its kind (see `messages.rs`), the
+/// part of the daemon it is from, when it happened (journald's own time is when it came in), and all other fields
+/// as `name=value`.
+pub(crate) const OWN: [&str; 5] = ["message", "MESSAGE_ID", "AIVONX_TARGET", "AIVONX_TIME", "AIVONX_OTHER"];
 
 macro_rules! fields {
     ($($name:ident: $meaning:literal,)*) => {
@@ -14,9 +15,9 @@ macro_rules! fields {
         $(#[doc = concat!("| `", stringify!($name), "` | ", $meaning, " |")])*
         pub const FIELDS: &[&str] = &[$(stringify!($name)),*];
 
-        /// [`OWN`], then [`FIELDS`].
+        /// [`OWN`], then [`FIELDS`] as the journal has them; the writer turns them to capitals.
         pub(crate) static NAMES: [&str; OWN.len() + FIELDS.len()] =
-            [OWN[0], OWN[1], OWN[2], OWN[3], $(stringify!($name)),*];
+            [OWN[0], OWN[1], OWN[2], OWN[3], OWN[4], $(concat!("AIVONX_", stringify!($name))),*];
     };
 }
 

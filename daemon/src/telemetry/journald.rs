@@ -59,7 +59,8 @@ impl Journald {
             ..PriorityMappings::new()
         };
         let layer = tracing_journald::layer()?
-            .with_field_prefix(Some("AIVONX".to_owned()))
+            // Ours have it already: MESSAGE_ID must not.
+            .with_field_prefix(None)
             .with_syslog_identifier(IDENTIFIER.to_owned())
             .with_priority_mappings(priorities);
         Ok(Self {

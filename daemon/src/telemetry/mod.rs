@@ -13,7 +13,10 @@
 //! | event | what happened |
 //! |---|---|
 //! | `start`, `stop` | the gateway starts, serves, stops; what it found odd at the start |
-//! | `config_reload` | the configuration was read again: what changed, or why the old one stays |
+//! | `setup_needed` | there is no administrator, so that next to nothing is served |
+//! | `store_damaged` | the store does not check out, so that the gateway does not start |
+//! | `config_reload` | the configuration was read again: what changed |
+//! | `config_reload_failed` | why the configuration stays as it was |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |
 //! | `panic` | a thread panicked |
 //! | `node_added`, `node_changed`, `node_removed` | by an administrator |
@@ -34,7 +37,9 @@
 //! | `control_accept_failed` | the control socket cannot accept |
 //! | `login_failed`, `lockout`, `lockout_cleared`, `setup`, `recover`, `password_change`, `password_reset`, `totp_change`, `backup_code_used`, `permission_change`, `key_create`, `key_rotate`, `key_revoke`, `token_create`, `token_revoke`, `token_reuse`, `denied`, `cross_org_denied`, `secrets_rotate`, `export`, `audit_retention`, `audit_overflow`, `chain_start`, `restore` | entries of the audit log that are about security, with `actor`, `organization` and `object` |
 //! | `audit_checkpoint` | a signed checkpoint of the audit log: `checkpoint` is what `aivonx audit verify --anchor` compares |
-//! | `audit_failed` | the audit log could not be written, or does not verify |
+//! | `audit_failed` | the audit log could not be written |
+//! | `audit_broken` | the audit log does not verify, or begins anew |
+//! | `audit_mended` | the audit log's index was put right |
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `limits_lost` | counters of limits could not be read or saved |
@@ -54,6 +59,7 @@ pub mod hub;
 pub mod init;
 pub mod journald;
 pub mod level;
+pub mod messages;
 pub mod metrics;
 mod page;
 mod panic;

@@ -14,9 +14,10 @@ use tracing::{
 };
 
 use super::{
-    fields::{NAMES, OWN},
+    fields::{FIELDS, NAMES, OWN},
     format::{escape, human_field},
     journald::IDENTIFIER,
+    messages,
     record::Record,
 };
 
@@ -27,19 +28,21 @@ pub(crate) fn reissue(record: &Record, to: &impl Subscriber) {
     let (own, documented) = values.split_at_mut(OWN.len());
     let mut other = String::new();
     for field in text.fields() {
-        match NAMES[OWN.len()..].iter().position(|name| *name == field.name) {
+        match FIELDS.iter().position(|name| *name == field.name) {
             Some(i) => documented[i] = Some(escaped(field.value)),
             None => human_field(field.name, field.value, field.bare, &mut other),
         }
     }
     // In the order of OWN.
     own[0] = Some(escaped(text.message()));
-    own[1] = Some(escaped(record.target));
-    own[2] = i64::try_from(record.time)
+    let event = text.fields().find(|field| field.name == "event");
+    own[1] = event.and_then(|field| messages::id_of(field.value)).map(str::to_owned);
+    own[2] = Some(escaped(record.target));
+    own[3] = i64::try_from(record.time)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map(|time| format!("{time:.3}"));
-    own[3] = other.strip_prefix(' ').map(str::to_owned);
+    own[4] = other.strip_prefix(' ').map(str::to_owned);
 
     let values = values.each_ref().map(|value| value.as_ref().map(|text| text as &dyn Value));
     let meta = match record.level {

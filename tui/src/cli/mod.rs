@@ -26,6 +26,7 @@ use aivonx_protocol::client::Client;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
+    complete::{self, CompleteArgs},
     connect::{self as socket, Connected},
     exit::{Exit, Failure},
     render::{Format, Out, out::note},
@@ -129,6 +130,9 @@ pub enum Verb {
     /// The verbs and options in mdoc, for the manual page
     #[command(hide = true)]
     Manual,
+    /// What a word of a command line could become, for the shells' completion
+    #[command(hide = true)]
+    Complete(CompleteArgs),
 }
 
 /// For verbs that cannot be undone.
@@ -214,6 +218,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Passwd(args)) => account::password::run(context, args).await,
         Some(Verb::Connect(args)) => connect::run(context, args).await,
         Some(Verb::Totp(verb)) => account::totp::run(context, verb).await,
+        Some(Verb::Complete(args)) => complete::run(args),
         Some(Verb::Manual) => context.out.raw(crate::manual::sections()),
     }
 }

@@ -31,3 +31,34 @@ fn each_source(dir: &Path, each: &mut impl FnMut(&Path, &str)) {
         }
     }
 }
+
+/// The alert rules name metrics that exist.
+#[test]
+fn every_metric_of_the_alert_rules_is_on_the_page() {
+    let rules = include_str!("../../../../packaging/prometheus/aivonx.rules.yml");
+    let page = include_str!("metrics.txt");
+    let names = regex::Regex::new(r"\b(?:aivonx|process)_[a-z_]+").unwrap();
+    let mut found = 0;
+    for rule in rules.split("- alert: ").skip(1) {
+        let expression = rule.split("labels:").next().unwrap();
+        for name in names.find_iter(expression).map(|name| name.as_str()) {
+            let family = name.strip_suffix("_bucket").unwrap_or(name);
+            let is_there = [
+                format!("\n{family}{{"),
+                format!("\n{family} "),
+                format!("\n{family}_count{{"),
+                format!("\n# TYPE {family} "),
+            ];
+            assert!(is_there.iter().any(|line| page.contains(line)), "{name} is on no page of metrics");
+            found += 1;
+        }
+        for word in ["outcome=~?\"([^\"]*)\"", "state=\"([^\"]*)\""] {
+            for values in regex::Regex::new(word).unwrap().captures_iter(expression) {
+                for value in values[1].split('|') {
+                    assert!(page.contains(&format!("=\"{value}\"")), "{value} is no label of metrics");
+                }
+            }
+        }
+    }
+    assert!(found >= 12, "{found}");
+}

@@ -8,6 +8,7 @@ use super::{
     super::{
         hub::Hub,
         journald::{Journald, SOCKET},
+        messages::id_of,
     },
     LONG, Rig, in_namespace,
 };
@@ -19,25 +20,38 @@ fn a_real_journald_finds_events_by_field() {
         [ -x $journald ] || journald=/usr/lib/systemd/systemd-journald
         [ -x $journald ] && command -v journalctl >/dev/null || { echo 'needs systemd-journald' >&2; exit 77; }
         mkdir -p /run/systemd/journal /run/log/journal
+        # The catalog as it would be installed, alone.
+        [ -d /usr/lib/systemd/catalog ] && [ -d /var/lib/systemd ] || { echo 'needs a catalog' >&2; exit 77; }
+        mkdir -p /var/lib/systemd/catalog
+        mount --bind \"$CATALOG\" /usr/lib/systemd/catalog && mount -t tmpfs tmpfs /var/lib/systemd/catalog \\
+            || { echo 'cannot mount the catalog' >&2; exit 77; }
+        journalctl --update-catalog
         mount -t tmpfs tmpfs /run/systemd/journal && mount -t tmpfs tmpfs /run/log/journal \\
             || { echo 'cannot mount tmpfs' >&2; exit 77; }
         $journald >&2 & J=$!
         trap 'kill $J; wait $J || true' EXIT
         for _ in $(seq 200); do [ -S /run/systemd/journal/socket ] && break; kill -0 $J || exit 77; sleep .1; done";
     let after = "journalctl --sync
-        journalctl -D /run/log/journal -t aivonxd AIVONX_NODE=gpu1 -o json --no-pager --all";
+        journalctl -D /run/log/journal -t aivonxd AIVONX_NODE=gpu1 -o json --no-pager --all
+        echo --
+        journalctl -D /run/log/journal -t aivonxd MESSAGE_ID=$STANDBY -x --no-pager";
     let Some(out) = in_namespace(before, "journald::inner_events", after) else { return };
+    let (out, explained) = out.split_once("--\n").unwrap();
     let events: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let shown: Vec<_> =
         events.iter().map(|e| (&e["PRIORITY"], &e["AIVONX_STATUS"], &e["AIVONX_EVENT"])).collect();
     assert_eq!(events.len(), 4, "{shown:?}");
-    let want = [("3", "node_down"), ("4", "slow"), ("6", "up"), ("6", "large")];
+    let want = [("3", "node_standby"), ("4", "slow"), ("6", "up"), ("6", "large")];
     for (event, (priority, name)) in events.iter().zip(want) {
         assert_eq!(event["PRIORITY"], priority);
         assert_eq!(event["AIVONX_EVENT"], name);
         assert_eq!(event["SYSLOG_IDENTIFIER"], "aivonxd");
     }
     assert_eq!(events[0]["MESSAGE"], "node \\u{1b}[31m is down");
+    assert_eq!(events[0]["MESSAGE_ID"], id_of("node_standby").unwrap());
+    assert_eq!(events[1]["MESSAGE_ID"], serde_json::Value::Null);
+    assert!(explained.contains("aivonx node check gpu1"), "journalctl -x: {explained}");
+    assert!(explained.contains("it is on fire"), "journalctl -x: {explained}");
     assert_eq!(events[0]["AIVONX_MODEL"], "llama3.2:latest");
     assert_eq!(events[0]["AIVONX_REQUEST_ID"], "r-1");
     assert_eq!(events[0]["AIVONX_STATUS"], "502");
@@ -60,7 +74,8 @@ fn inner_events() {
             model = "llama3.2:latest",
             request_id = "r-1",
             status = 502,
-            event = "node_down",
+            event = "node_standby",
+            reason = "it is on fire",
             healthy = false,
             place = "rack 3",
             "node \u{1b}[31m is down"

@@ -27,6 +27,7 @@ mod file;
 mod hub;
 mod init;
 mod journald;
+mod messages;
 mod metrics;
 mod pipe;
 mod reissue;
@@ -130,6 +131,8 @@ fn in_namespace(before: &str, test: &str, after: &str) -> Option<String> {
     let output = Command::new("unshare")
         .args(["-m", "--propagation", "private", "bash", "-c", &script])
         .env("TEST", std::env::current_exe().unwrap())
+        .env("CATALOG", concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/journald"))
+        .env("STANDBY", super::messages::id_of("node_standby").unwrap())
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -100,13 +100,13 @@ fn documented_fields_keep_their_names_and_the_rest_goes_together() {
     assert_eq!(level, tracing::Level::WARN);
     let want = [
         ("message", "gone\\n"),
-        ("target", "telemetry::tests::reissue"),
-        ("time", &format!("{time:.3}")),
-        ("other", "target=spoofed file=\"/a b\" api_key=[REDACTED] n=7"),
-        ("node", "gpu1"),
-        ("status", "502"),
-        ("error", "\\u{1b}[2J"),
-        ("job", "j1"),
+        ("AIVONX_TARGET", "telemetry::tests::reissue"),
+        ("AIVONX_TIME", &format!("{time:.3}")),
+        ("AIVONX_OTHER", "target=spoofed file=\"/a b\" api_key=[REDACTED] n=7"),
+        ("AIVONX_node", "gpu1"),
+        ("AIVONX_status", "502"),
+        ("AIVONX_error", "\\u{1b}[2J"),
+        ("AIVONX_job", "j1"),
     ];
     assert_eq!(fields, want.map(|(name, value)| (name, value.to_owned())));
 }
@@ -119,6 +119,21 @@ fn a_request_has_nothing_undocumented() {
     let (level, fields) = seen.only();
     assert_eq!(level, tracing::Level::TRACE);
     let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
-    assert!(names.starts_with(&["message", "target", "time", "node", "model", "request_id"]), "{names:?}");
+    let first =
+        ["message", "AIVONX_TARGET", "AIVONX_TIME", "AIVONX_node", "AIVONX_model", "AIVONX_request_id"];
+    assert!(names.starts_with(&first), "{names:?}");
     assert_eq!(fields[2].1, "1970-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn an_event_with_an_id_bears_it() {
+    for (event, id) in [("lockout", crate::telemetry::messages::id_of("lockout")), ("node_checked", None)] {
+        let seen = Seen::default();
+        let record = Record::about(Level::Info, "said", &[("event", event)]);
+        reissue(&record, &tracing_subscriber::registry().with(seen.clone()));
+        let (_, fields) = seen.only();
+        let found = fields.iter().find(|(name, _)| *name == "MESSAGE_ID").map(|(_, value)| &**value);
+        assert_eq!(found, id, "{event}");
+        assert_eq!(id.is_some(), event == "lockout");
+    }
 }
