@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod identity;
 pub mod lifecycle;
 pub mod limits;
+pub mod privacy;
 pub mod proxy;
 pub mod secrets;
 pub mod store;

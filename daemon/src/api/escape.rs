@@ -53,7 +53,7 @@ fn escape(chars: &mut std::str::Chars<'_>) -> Option<u32> {
 
 /// Where [`skip`] stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Skipped {
+pub(crate) enum Skipped {
     /// Behind the closing quote.
     Quote(usize),
     /// At the end of the segment; `escaped` if its last byte was a backslash that escapes the next one.
@@ -62,7 +62,7 @@ pub(super) enum Skipped {
 
 /// Passes over a string nobody wants, from `at` to behind its closing quote. Eight bytes at a time, until a run
 /// without quote and backslash is long enough for a vector search to pay for its start.
-pub(super) fn skip(segment: &[u8], mut at: usize) -> Skipped {
+pub(crate) fn skip(segment: &[u8], mut at: usize) -> Skipped {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;

@@ -97,6 +97,12 @@ impl Findings {
             .map(|category| (category, self.of(category)))
             .filter(|(_, count)| *count > 0)
     }
+
+    /// The names of the categories that were found: `email, card`.
+    #[must_use]
+    pub fn kinds(&self) -> String {
+        self.each().map(|(category, _)| category.name()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// One finished request.

@@ -1,0 +1,77 @@
+//! How fast prompts are searched: prose, prose with findings, and text made to be slow.
+//!
+//! `cargo bench -p aivonx-daemon --bench privacy`; each figure is the best of several runs on one core, in MB of the
+//! body as sent, the whole way from its bytes to the edited ones.
+
+use std::time::Instant;
+
+use aivonx_daemon::{
+    api::Edits,
+    privacy::{Privacy, Wanted, screen},
+};
+use aivonx_protocol::organization::PrivacyMode;
+use bytes::Bytes;
+
+const SIZE: usize = 4 << 20;
+
+const PROSE: &str = "It was in the second year of the drought that the council asked her to survey the old \
+    waterworks, and she went, because nobody else remembered where the pipes had been laid. The valley was quiet; \
+    about 400 people still lived there, most of them older than the dam.\\n\\n\\\"You will want the maps,\\\" said the \
+    keeper, \\\"but the maps are wrong.\\\" He had worked there since 1987 and knew the installations by their sound. ";
+
+fn main() {
+    // Cargo asks every bench whether it has tests.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let with_findings = format!("{}Write to bob@example.com or call 555-123-4567. ", PROSE.repeat(4));
+    let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
+    let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
+    let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
+    let texts: [(&str, String); 18] = [
+        ("prose", PROSE.to_owned()),
+        ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
+        ("prose with findings", with_findings),
+        ("code", code.to_owned()),
+        ("base64", base64.to_owned()),
+        ("one character", "a".to_owned()),
+        ("at signs", "@".to_owned()),
+        ("nearly addresses", "a@a.a@a.".to_owned()),
+        ("addresses throughout", "bob@example.com ".repeat(64) + &PROSE.repeat(20)),
+        ("single digits", "1 ".to_owned()),
+        ("nearly cards", "4111 ".to_owned()),
+        ("nearly telephones", "555-123-456 ".to_owned()),
+        ("bare numbers", "5551234567 ".to_owned()),
+        ("nearly keys", "sk-aaaaaaaaaaaaaaaa-".to_owned()),
+        ("long words", "internationalization-s ".to_owned()),
+        ("headers of keys", "-----BEGIN A-----".to_owned()),
+        ("escapes", "\\u0061".to_owned()),
+        ("newlines", "\\n".to_owned()),
+    ];
+    for (name, text) in &texts {
+        measure(name, &format!(r#"{{"model":"m","prompt":"{}"}}"#, text.repeat(SIZE / text.len())));
+    }
+    let list = json.repeat(SIZE / json.len());
+    measure("arguments", &format!(r#"{{"model":"m","x":"[{}1]"}}"#, list));
+    measure("small members", &format!(r#"{{"x":[{}1]}}"#, r#"{"a":1,"b":"c"},"#.repeat(SIZE / 16)));
+}
+
+fn measure(name: &str, body: &str) {
+    let privacy = Privacy { mode: PrivacyMode::Redact, wanted: Wanted::ALL };
+    let body = [Bytes::copy_from_slice(body.as_bytes())];
+    let mut best = f64::MAX;
+    let mut findings = String::new();
+    for _ in 0..7 {
+        let began = Instant::now();
+        let mut edits = Edits::default();
+        findings = match screen(privacy, &body[0], &mut edits) {
+            Ok(found) => {
+                std::hint::black_box(edits.apply(&body));
+                found.total().to_string()
+            }
+            Err(why) => why.to_string(),
+        };
+        best = best.min(began.elapsed().as_secs_f64());
+    }
+    println!("{name:<24} {:>7.0} MB/s   {findings}", body[0].len() as f64 / best / 1e6);
+}

@@ -1,0 +1,337 @@
+//! A JSON body taken apart into its texts.
+//!
+//! The body has been read by [`Peek`](crate::api::Peek) before, which says what is wrong with one that is not JSON;
+//! here anything unexpected is simply an error. What is found is given as places of the bytes as sent.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::{
+    api::{
+        escape::{Skipped, skip},
+        json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink},
+    },
+    telemetry::access::Findings,
+};
+
+use super::{
+    Wanted,
+    find::{Found, Hint, find},
+    marker::marker,
+    rules::{self, Key, Search, Zone},
+    text::{Malformed, Ruler, decode},
+};
+
+/// How deep JSON in strings of JSON is searched as JSON.
+pub(super) const MAX_LEVEL: usize = 6;
+
+/// Findings in one body. More would be a directory of people, not a prompt, and cost memory.
+const MAX_FINDINGS: u64 = 1 << 18;
+
+/// Why a body cannot be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsearchable {
+    /// Tokens in place of text.
+    #[error("{0} holds tokens, which cannot be searched; send text")]
+    Tokens(&'static str),
+    /// A document or text in base64.
+    #[error("a document in base64 cannot be searched; send its text")]
+    Document,
+    /// Not what JSON allows.
+    #[error("the body cannot be searched: malformed JSON at byte {0}")]
+    Malformed(usize),
+    /// Not UTF-8.
+    #[error("the body cannot be searched: it is not UTF-8")]
+    Encoding,
+    /// JSON in JSON in JSON.
+    #[error("the body cannot be searched: JSON within strings of JSON more than {MAX_LEVEL} times")]
+    Level,
+    /// Too many findings.
+    #[error("the body has more than {MAX_FINDINGS} findings of personal data")]
+    Many,
+}
+
+/// One replacement in a text.
+pub(super) struct Edit {
+    pub(super) range: Range<usize>,
+    pub(super) text: Cow<'static, str>,
+}
+
+/// Searches bodies.
+pub(super) struct Reader {
+    wanted: Wanted,
+    /// Whether what cannot be searched is an error.
+    enforces: bool,
+    pub(super) findings: Findings,
+    /// Kept to be used again.
+    found: Vec<Found>,
+    spare: Vec<Vec<u8>>,
+}
+
+/// An open object or array.
+struct Frame {
+    object: bool,
+    zone: Zone,
+    /// Of an array: the key it stands under. Of an object: that of the member at hand.
+    key: Key,
+    /// Where the key's name is, between its quotes.
+    name: Range<usize>,
+    /// Whether a key comes next.
+    wants_key: bool,
+}
+
+impl Reader {
+    pub(super) fn new(wanted: Wanted, enforces: bool) -> Self {
+        Self { wanted, enforces, findings: Findings::default(), found: Vec::new(), spare: Vec::new() }
+    }
+
+    /// Searches a whole JSON value; `level` 0 is the body.
+    pub(super) fn json(
+        &mut self,
+        text: &[u8],
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        let mut stack: Vec<Frame> = Vec::with_capacity(16);
+        let outermost = if level == 0 { Zone::Root } else { Zone::Free };
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            let top = stack.last_mut();
+            let here = (at, level);
+            at = match byte {
+                b' ' | b'\t' | b'\n' | b'\r' => at + 1,
+                b',' => {
+                    if let Some(frame) = top {
+                        frame.wants_key = frame.object;
+                    }
+                    at + 1
+                }
+                b':' => at + 1,
+                b'{' | b'[' => {
+                    let object = *byte == b'{';
+                    let (zone, key, name) = match top {
+                        None => (outermost, Key::Other, 0..0),
+                        Some(frame) => {
+                            (rules::inside(frame.zone, frame.key, object), frame.key, frame.name.clone())
+                        }
+                    };
+                    if stack.len() == MAX_DEPTH {
+                        return Err(Unsearchable::Malformed(at));
+                    }
+                    stack.push(Frame { object, zone, key, name, wants_key: object });
+                    at + 1
+                }
+                b'}' | b']' => {
+                    stack.pop().ok_or(Unsearchable::Malformed(at))?;
+                    at + 1
+                }
+                b'"' => {
+                    let Skipped::Quote(after) = skip(text, at + 1) else {
+                        return Err(Unsearchable::Malformed(at));
+                    };
+                    let raw = at + 1..after - 1;
+                    match top {
+                        Some(frame) if frame.wants_key => {
+                            frame.wants_key = false;
+                            frame.name = raw.clone();
+                            frame.key = self.key(text, raw, frame.zone, edits)?;
+                        }
+                        Some(frame) => {
+                            let name = &text[frame.name.clone()];
+                            self.string(text, raw, (frame.key, name), level, edits)?;
+                        }
+                        None => self.string(text, raw, (Key::Other, b""), level, edits)?,
+                    }
+                    after
+                }
+                b'-' | b'0'..=b'9' => {
+                    let more = |b: &u8| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                    let end = text[at..].iter().position(more).map_or(text.len(), |n| at + n);
+                    if let Some(frame) = top {
+                        self.number(text, at..end, frame, edits)?;
+                    }
+                    end
+                }
+                b't' | b'n' => at + 4,
+                b'f' => at + 5,
+                _ => return Err(Unsearchable::Malformed(here.0)),
+            };
+        }
+        if stack.is_empty() { Ok(()) } else { Err(Unsearchable::Malformed(text.len())) }
+    }
+
+    /// A key: what it means, and what is in it. Long mixed keys are names of things, and stay.
+    fn key(
+        &mut self,
+        text: &[u8],
+        raw: Range<usize>,
+        zone: Zone,
+        edits: &mut Vec<Edit>,
+    ) -> Result<Key, Unsearchable> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        let slice = &text[raw.clone()];
+        let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
+        let key = rules::key(zone, decoded);
+        if decoded.len() >= 6 {
+            let hint = Hint { mixed: false, ..Hint::default() };
+            let first = edits.len();
+            self.text(decoded, hint, edits)?;
+            place(edits, first, slice, raw.start, plain);
+        }
+        self.put_back(buffer);
+        Ok(key)
+    }
+
+    /// A string value.
+    fn string(
+        &mut self,
+        text: &[u8],
+        raw: Range<usize>,
+        (key, name): (Key, &[u8]),
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        // The shortest finding is "a@b.cd".
+        if raw.len() < 6 || key == Key::Governed {
+            return Ok(());
+        }
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        let slice = &text[raw.clone()];
+        let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
+        let first = edits.len();
+        match rules::string(key, decoded) {
+            Search::No => {}
+            Search::Cannot if self.enforces => return Err(Unsearchable::Document),
+            Search::Cannot => {}
+            Search::Yes(hint) => {
+                let named = rules::hint(name, decoded);
+                let hint = Hint { mixed: hint.mixed, ..named };
+                self.text_or_json(decoded, hint, level, edits)?;
+            }
+        }
+        place(edits, first, slice, raw.start, plain);
+        self.put_back(buffer);
+        Ok(())
+    }
+
+    /// A text that may itself be JSON; then it stays JSON.
+    pub(super) fn text_or_json(
+        &mut self,
+        text: &[u8],
+        hint: Hint,
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        if !is_json(text) {
+            return self.text(text, hint, edits);
+        }
+        if level == MAX_LEVEL {
+            return Err(Unsearchable::Level);
+        }
+        let (before, findings) = (edits.len(), self.findings);
+        match self.json(text, level + 1, edits) {
+            Err(Unsearchable::Malformed(_)) => {
+                // An escape that JSON does not know: a text after all.
+                edits.truncate(before);
+                self.findings = findings;
+                self.text(text, hint, edits)
+            }
+            other => other,
+        }
+    }
+
+    /// Text, as a person reads it.
+    fn text(&mut self, text: &[u8], hint: Hint, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+        self.found.clear();
+        find(text, self.wanted, hint, &mut self.found);
+        for found in &self.found {
+            self.findings.add(found.category);
+            edits.push(Edit { range: found.start..found.end, text: Cow::Borrowed(marker(found.category)) });
+        }
+        if self.findings.total() > MAX_FINDINGS { Err(Unsearchable::Many) } else { Ok(()) }
+    }
+
+    /// A number that is no parameter: it becomes a string if it must not stay.
+    fn number(
+        &mut self,
+        text: &[u8],
+        range: Range<usize>,
+        frame: &Frame,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        match frame.zone {
+            Zone::Tokens(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
+            Zone::Tokens(_) | Zone::Root | Zone::Options => return Ok(()),
+            Zone::Plain | Zone::Free => {}
+        }
+        let number = &text[range.clone()];
+        if !(9..=19).contains(&number.len()) || !number.iter().all(u8::is_ascii_digit) {
+            return Ok(());
+        }
+        self.found.clear();
+        let hint = rules::hint(&text[frame.name.clone()], number);
+        find(number, self.wanted, hint, &mut self.found);
+        if let Some(found) = self.found.first() {
+            self.findings.add(found.category);
+            edits.push(Edit { range, text: Cow::Owned(format!("\"{}\"", marker(found.category))) });
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.spare.push(buffer);
+    }
+}
+
+/// What `raw` reads as, and whether that is the bytes themselves.
+fn decoded<'a>(raw: &'a [u8], at: usize, buffer: &'a mut Vec<u8>) -> Result<(&'a [u8], bool), Unsearchable> {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return Ok((raw, true));
+    }
+    decode(raw, buffer).map_err(|Malformed| Unsearchable::Malformed(at))?;
+    Ok((buffer, false))
+}
+
+/// Moves the edits from `first` on, which are places of a decoded string, to where that stands raw. `plain`: it has no
+/// escapes.
+fn place(edits: &mut [Edit], first: usize, raw: &[u8], at: usize, plain: bool) {
+    let mut ruler = Ruler::new(raw);
+    for edit in &mut edits[first..] {
+        if !plain {
+            edit.range = ruler.range(edit.range.clone());
+        }
+        edit.range = at + edit.range.start..at + edit.range.end;
+        if edit.text.contains(['"', '\\']) {
+            edit.text = Cow::Owned(edit.text.replace('\\', "\\\\").replace('"', "\\\""));
+        }
+    }
+}
+
+/// Whether a text is a JSON object or array.
+fn is_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    if !matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))) {
+        return false;
+    }
+    let mut scanner = Scanner::new(Nobody);
+    scanner.feed(text).is_ok() && scanner.finish().is_ok()
+}
+
+/// Is told and does not care.
+struct Nobody;
+
+impl Sink for Nobody {
+    type Error = JsonError;
+
+    fn key(&mut self, _: usize, _: Raw<'_>) -> Result<(), JsonError> {
+        Ok(())
+    }
+
+    fn begin(&mut self, _: usize, _: Kind, _: usize) -> Result<bool, JsonError> {
+        Ok(false)
+    }
+
+    fn end(&mut self, _: usize, _: Kind, _: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Findings in plain text.
+//!
+//! One pass, eight bytes at a time: a word without `@`, without digits and not wholly of characters of a key, as
+//! nearly all words of prose are, costs a handful of operations. What the others point at is looked at by the
+//! detectors, each of which begins where it last stopped.
+
+use aivonx_protocol::privacy::Category;
+
+use super::{Wanted, email, key, number, pem};
+
+/// One finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// First byte.
+    pub start: usize,
+    /// Byte behind the last.
+    pub end: usize,
+    /// What it is.
+    pub category: Category,
+}
+
+impl Found {
+    pub(super) fn new(start: usize, end: usize, category: Category) -> Self {
+        Self { start, end, category }
+    }
+}
+
+/// What is known of a text from where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// Its key speaks of a telephone.
+    pub phone: bool,
+    /// Its key speaks of a social security number.
+    pub ssn: bool,
+    /// Its key is that of a secret.
+    pub secret: bool,
+    /// Whether mixed strings, and those after a name of a secret, are looked for. They are not in ids.
+    pub mixed: bool,
+}
+
+impl Default for Hint {
+    fn default() -> Self {
+        Self { phone: false, ssn: false, secret: false, mixed: true }
+    }
+}
+
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH: u64 = ONES * 0x80;
+const LOW: u64 = ONES * 0x7f;
+
+/// Bytes of the word that are digits, as their highest bits.
+#[inline(always)]
+fn digits(word: u64) -> u64 {
+    let x = word ^ (ONES * b'0' as u64);
+    !(((x & LOW) + ONES * (0x80 - 10)) | x) & HIGH
+}
+
+/// Bytes of the word that are `@`.
+#[inline(always)]
+fn ats(word: u64) -> u64 {
+    let x = word ^ (ONES * b'@' as u64);
+    !(((x & LOW) + LOW) | x) & HIGH
+}
+
+/// Whether every byte may be of a key: letters, digits, and some punctuation more than there is in keys.
+#[inline(always)]
+fn runs(word: u64) -> bool {
+    let letters = ((word | ONES * 0x20) & LOW) + ONES * (0x80 - b'a' as u64);
+    let from_plus = (word & LOW) + ONES * (0x80 - b'+' as u64);
+    let past_equals = (word & LOW) + ONES * (0x80 - b'>' as u64);
+    (letters | (from_plus & !past_equals)) & !word & HIGH == HIGH
+}
+
+/// Finds what is `wanted` in `text` and appends it to `out`: in order, no two overlapping. What overlaps is one
+/// finding, of the category of the first.
+pub fn find(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
+    let first = out.len();
+    let mut search = Search {
+        text,
+        wanted,
+        hint,
+        emails: wanted.has(Category::Email),
+        numbers: wanted.any(&[Category::Phone, Category::Ssn, Category::Card]),
+        keys: wanted.has(Category::Key),
+        numbers_from: 0,
+        keys_from: 0,
+        out,
+    };
+    let (words, tail) = text.as_chunks::<8>();
+    for (n, bytes) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*bytes);
+        let (digits, ats, run) = (digits(word), ats(word), runs(word));
+        if digits | ats != 0 || run {
+            search.word(n * 8, digits, ats, run);
+        }
+    }
+    let mut last = [b' '; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    let word = u64::from_le_bytes(last);
+    // A run that is long enough fills a whole word before the tail.
+    search.word(words.len() * 8, digits(word), ats(word), false);
+    if search.keys && text.len() >= 40 {
+        pem::find(text, out);
+    }
+    settle(out, first);
+}
+
+struct Search<'a> {
+    text: &'a [u8],
+    wanted: Wanted,
+    hint: Hint,
+    emails: bool,
+    numbers: bool,
+    keys: bool,
+    /// Numbers before are done.
+    numbers_from: usize,
+    /// Runs before are done.
+    keys_from: usize,
+    out: &'a mut Vec<Found>,
+}
+
+impl Search<'_> {
+    /// A word in which something was seen.
+    fn word(&mut self, base: usize, mut digits: u64, mut ats: u64, run: bool) {
+        if run && self.keys && base >= self.keys_from {
+            self.keys_from = key::run(self.text, base, self.keys_from, self.hint, self.out);
+        }
+        while ats != 0 && self.emails {
+            let at = base + (ats.trailing_zeros() / 8) as usize;
+            if let Some((start, end)) = email::around(self.text, at) {
+                self.out.push(Found::new(start, end, Category::Email));
+            }
+            ats &= ats - 1;
+        }
+        if self.numbers && self.numbers_from < base + 8 {
+            while digits != 0 {
+                let at = base + (digits.trailing_zeros() / 8) as usize;
+                if at >= self.numbers_from {
+                    self.numbers_from = number::cluster(self.text, at, self.wanted, self.hint, self.out);
+                }
+                digits &= digits - 1;
+            }
+        }
+    }
+}
+
+/// Sorts what was appended after `first`, and merges what overlaps.
+fn settle(out: &mut Vec<Found>, first: usize) {
+    if out.len() < first + 2 {
+        return;
+    }
+    let found = &mut out[first..];
+    if !found.is_sorted_by_key(|f| f.start) {
+        found.sort_unstable_by_key(|f| (f.start, usize::MAX - f.end));
+    }
+    let mut kept = first;
+    for next in first + 1..out.len() {
+        let found = out[next];
+        if found.start < out[kept].end {
+            out[kept].end = out[kept].end.max(found.end);
+        } else {
+            kept += 1;
+            out[kept] = found;
+        }
+    }
+    out.truncate(kept + 1);
+}

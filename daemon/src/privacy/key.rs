@@ -1,0 +1,183 @@
+//! Keys and tokens: well-known beginnings, JSON Web Tokens, long mixed strings, and what is assigned to a name
+//! that means a secret.
+//!
+//! All lie in a run of at least [`SHORTEST`] characters; the search finds those and hands them in here, each once.
+
+use std::ops::Range;
+
+use aivonx_protocol::privacy::Category;
+
+use super::{
+    classes::{self, ALNUM, ATOM, RUN},
+    context,
+    find::{Found, Hint},
+    marker, prefixes,
+};
+
+/// Shortest run in which a key is looked for.
+pub(super) const SHORTEST: usize = 20;
+
+/// Longest string without a well-known beginning that is taken for a key: what is longer is data.
+const LONGEST: usize = 200;
+
+/// Looks at the run that the byte at `inside` is in, if it is long enough. Nothing before `floor` is looked at.
+/// Returns where the next one may begin.
+pub(super) fn run(text: &[u8], inside: usize, floor: usize, hint: Hint, out: &mut Vec<Found>) -> usize {
+    if !classes::is(text[inside], RUN) {
+        return floor;
+    }
+    let mut start = inside;
+    while start > floor && classes::is(text[start - 1], RUN) {
+        start -= 1;
+    }
+    let end = classes::run(text, inside, RUN);
+    if end - start < SHORTEST {
+        return end;
+    }
+    let mut at = start;
+    while at < end {
+        // A part ends at an `=`; those that pad base64 are followed by nothing and carry nothing.
+        if text[at] == b'=' {
+            at += 1;
+            continue;
+        }
+        let stop = memchr::memchr(b'=', &text[at..end]).map_or(end, |n| at + n);
+        at = part(text, at..stop, hint, out);
+    }
+    at.max(end)
+}
+
+/// A run without `=`. Returns its end, or that of a token which goes on behind it.
+fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> usize {
+    // What touches a marker was longer once, and judged then.
+    let glued = marker::ends_before(text, part.start) || marker::begins_at(text, part.end);
+    let digest = is_digest(text, &part);
+    let rest = |range: Range<usize>, out: &mut Vec<Found>| {
+        if range.len() >= 16 && !glued && !digest {
+            unnamed(text, range, hint, out);
+        }
+    };
+    let mut at = part.start;
+    let mut kept = part.start;
+    while at < part.end {
+        let boundary = !classes::before(text, at, ALNUM);
+        if boundary && let Some(stop) = token(text, at).or_else(|| prefixes::ends(text, at)) {
+            if !marker::ends_before(text, at) {
+                rest(kept..at, out);
+                out.push(Found::new(at, stop, Category::Key));
+            }
+            at = stop;
+            kept = stop;
+            continue;
+        }
+        at += 1;
+        // Boundaries lie behind what is no letter and no digit.
+        while at < part.end && classes::is(text[at - 1], ALNUM) {
+            at += 1;
+        }
+    }
+    if kept < part.end {
+        rest(kept..part.end, out);
+    }
+    part.end.max(at)
+}
+
+/// The end of the JSON Web Token that begins at `at`: `header.payload`, and more parts.
+fn token(text: &[u8], at: usize) -> Option<usize> {
+    if !text[at..].starts_with(b"eyJ") {
+        return None;
+    }
+    let mut end = classes::run(text, at, ATOM);
+    let payload = end + 1;
+    if end - at < 13 || text.get(end) != Some(&b'.') || classes::run(text, payload, ATOM) - payload < 10 {
+        return None;
+    }
+    while text.get(end) == Some(&b'.') && classes::at(text, end + 1, ATOM) {
+        end = classes::run(text, end + 1, ATOM);
+    }
+    Some(end)
+}
+
+/// A part without anything well known in it.
+fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
+    let whole = &text[part.clone()];
+    // Base64 of the usual alphabet: judged whole, or its pieces would be too short. Beyond a key's length it is
+    // data, and so are its pieces.
+    if whole.len() >= 32 && hint.mixed && memchr::memchr2(b'+', b'/', whole).is_some() && is_mixed(whole) {
+        if whole.len() <= LONGEST {
+            let padding = text[part.end..].iter().take(2).take_while(|b| **b == b'=').count();
+            out.push(Found::new(part.start, part.end + padding, Category::Key));
+        }
+        return;
+    }
+    let wide = (32..=LONGEST).contains(&whole.len()) && whole[0] != b'/' && is_secretive(whole);
+    if hint.mixed && wide && whole.iter().any(u8::is_ascii_uppercase) && context::of_secret(text, part.start)
+    {
+        out.push(Found::new(part.start, part.end, Category::Key));
+        return;
+    }
+    let mut at = part.start;
+    while at < part.end {
+        let stop = classes::run(&text[..part.end], at, ATOM);
+        if stop == at {
+            at += 1;
+            continue;
+        }
+        let atom = &text[at..stop];
+        let named = || hint.secret || context::of_secret(text, at);
+        let sized = (16..=LONGEST).contains(&atom.len());
+        if hint.mixed && sized && (is_mixed(atom) || (is_secretive(atom) && named())) {
+            out.push(Found::new(at, stop, Category::Key));
+        }
+        at = stop;
+    }
+}
+
+/// Sums that are published to be compared, and say so.
+fn is_digest(text: &[u8], part: &Range<usize>) -> bool {
+    const NAMES: [&[u8]; 8] =
+        [b"sha1-", b"sha256-", b"sha384-", b"sha512-", b"sha256:", b"SHA256:", b"sha512:", b"md5:"];
+    NAMES.iter().any(|name| text[part.clone()].starts_with(name) || text[..part.start].ends_with(name))
+}
+
+/// Whether an atom has letters and digits: a name that says what it is makes it a key.
+fn is_secretive(atom: &[u8]) -> bool {
+    atom.iter().any(u8::is_ascii_digit) && atom.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether `text` changes between capitals, small letters and digits as often as chance does (62 % of the places)
+/// and words do not (`getUserById2`: a third), and has all three.
+fn is_mixed(text: &[u8]) -> bool {
+    if text.len() < 24 {
+        return false;
+    }
+    let mut counts = [0u32; 4];
+    let mut changes = 0u32;
+    let mut pairs = 0u32;
+    let mut last = 3;
+    let mut run = 0u32;
+    let mut longest = 0u32;
+    for byte in text {
+        let kind = match byte {
+            b'a'..=b'z' => 0,
+            b'A'..=b'Z' => 1,
+            b'0'..=b'9' => 2,
+            _ => 3,
+        };
+        counts[kind] += 1;
+        if kind == last {
+            run += 1;
+        } else {
+            run = 1;
+        }
+        if kind != 3 {
+            longest = longest.max(run);
+            if last != 3 {
+                pairs += 1;
+                changes += u32::from(kind != last);
+            }
+        }
+        last = kind;
+    }
+    counts[0] >= 3 && counts[1] >= 3 && counts[2] >= 2 && longest <= 8 && changes * 100 >= pairs * 42
+}

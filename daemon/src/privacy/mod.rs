@@ -1,0 +1,87 @@
+//! Personal data and credentials in prompts: found, counted, replaced or refused, before a node sees them.
+//!
+//! [`find`](find::find) looks at plain text; [`body`] takes a JSON body apart into the texts in it and puts the
+//! findings back as edits, so that all else stays byte for byte what the client sent. Pure: no I/O, no clock,
+//! linear time, and nothing of the text is kept.
+//!
+//! What is not looked at (`body.rs` says where exactly): `model`, `keep_alive`, the words of `role`, `type`,
+//! `format` and `object`, base64 of images, sound and opaque state, numbers that are parameters. Ids that tie calls
+//! to their results are searched for all but long mixed strings, which they are. Keys of objects are texts like
+//! values. What cannot be searched is refused: tokens in place of text, malformed escapes or UTF-8, documents of
+//! text wrapped in base64, JSON in strings in strings beyond [`body::MAX_LEVEL`].
+
+mod body;
+mod classes;
+mod context;
+mod email;
+pub mod find;
+mod key;
+mod marker;
+mod number;
+mod pem;
+mod phone;
+mod prefixes;
+mod rules;
+mod screen;
+mod text;
+
+pub use screen::{Blocked, redact_text, screen};
+
+use aivonx_protocol::{organization::PrivacyMode, privacy::Category};
+
+/// A set of categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted(u8);
+
+impl Wanted {
+    /// Every category.
+    pub const ALL: Self = Self((1 << Category::ALL.len()) - 1);
+
+    /// Whether `category` is in it.
+    #[must_use]
+    pub fn has(self, category: Category) -> bool {
+        self.0 & (1 << category as u8) != 0
+    }
+
+    fn any(self, of: &[Category]) -> bool {
+        of.iter().any(|category| self.has(*category))
+    }
+}
+
+/// The set of those named; none named is all.
+impl From<&[Category]> for Wanted {
+    fn from(named: &[Category]) -> Self {
+        if named.is_empty() {
+            return Self::ALL;
+        }
+        Self(named.iter().fold(0, |set, category| set | (1 << *category as u8)))
+    }
+}
+
+/// What is done about the prompts of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Privacy {
+    /// What happens to what is found.
+    pub mode: PrivacyMode,
+    /// What is looked for.
+    pub wanted: Wanted,
+}
+
+impl Privacy {
+    /// Nothing is looked for.
+    pub const OFF: Self = Self { mode: PrivacyMode::Off, wanted: Wanted::ALL };
+
+    /// Whether nothing is looked for.
+    #[must_use]
+    pub fn is_off(self) -> bool {
+        self.mode == PrivacyMode::Off
+    }
+
+    /// Whether what cannot be searched is refused.
+    fn enforces(self) -> bool {
+        matches!(self.mode, PrivacyMode::Redact | PrivacyMode::Block)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Numbers that people write in groups: payment cards, social security numbers, telephone numbers.
+//!
+//! Digits are read as clusters of groups joined by single separators. Whatever a number is, what stands around it
+//! must not make it part of a longer one: `1.555-123-4567` is none.
+
+use aivonx_protocol::privacy::Category;
+
+use super::{
+    Wanted,
+    classes::{self, DIGIT, WORD},
+    context,
+    find::{Found, Hint},
+    marker, phone,
+};
+
+/// What is between two groups, or between a number and its surroundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    /// No digits are near.
+    Free,
+    /// A letter, or a marker, with nothing between.
+    Glued,
+    /// A space of any kind.
+    Space,
+    /// A hyphen of any kind.
+    Dash,
+    /// `.`
+    Dot,
+    /// `/`
+    Slash,
+    /// A parenthesis, with or without one of the others.
+    Paren,
+}
+
+impl Join {
+    /// Whether a number may begin or end there.
+    pub(super) fn is_loose(self) -> bool {
+        matches!(self, Self::Free | Self::Space | Self::Paren)
+    }
+}
+
+/// Digits without anything between.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group {
+    /// First digit.
+    pub(super) start: usize,
+    /// Behind the last.
+    pub(super) end: usize,
+    /// What joins it to what is before.
+    pub(super) before: Join,
+    /// What joins it to what comes behind.
+    pub(super) after: Join,
+}
+
+impl Group {
+    /// Its number of digits.
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// Groups looked at together: a card has five at most, a telephone number seven.
+const WINDOW: usize = 8;
+
+/// The groups ahead.
+struct Window<'a> {
+    text: &'a [u8],
+    groups: [Group; WINDOW],
+    len: usize,
+    /// Where the next group begins and what joins it, if there is one.
+    next: Option<(usize, Join)>,
+}
+
+impl Window<'_> {
+    fn fill(&mut self) {
+        while self.len < WINDOW
+            && let Some((start, before)) = self.next
+        {
+            let end = classes::run(self.text, start, DIGIT);
+            self.next = join(self.text, end).map(|(join, next)| (next, join));
+            let after = self.next.map_or_else(|| right(self.text, end), |(_, join)| join);
+            self.groups[self.len] = Group { start, end, before, after };
+            self.len += 1;
+        }
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.groups.copy_within(n..self.len, 0);
+        self.len -= n;
+    }
+}
+
+/// Looks at the cluster that begins with the digit at `first`. Returns where the next may begin.
+pub(super) fn cluster(text: &[u8], first: usize, wanted: Wanted, hint: Hint, out: &mut Vec<Found>) -> usize {
+    if classes::before(text, first, WORD) {
+        return classes::run(text, first, DIGIT);
+    }
+    let sign = match text[..first] {
+        [.., b'+'] | [.., b'('] => first - 1,
+        _ => first,
+    };
+    let none = Group { start: 0, end: 0, before: Join::Free, after: Join::Free };
+    let mut window = Window { text, groups: [none; WINDOW], len: 0, next: Some((first, left(text, sign))) };
+    let mut end = first;
+    loop {
+        window.fill();
+        let groups = &window.groups[..window.len];
+        let Some(last) = groups.last() else { return end };
+        end = last.end;
+        let taken = best(text, groups, wanted, hint).map_or(1, |(found, taken)| {
+            out.push(found);
+            end = end.max(found.end);
+            taken
+        });
+        window.drop_first(taken);
+    }
+}
+
+/// What begins with the first of `groups`, and how many groups it takes.
+fn best(text: &[u8], groups: &[Group], wanted: Wanted, hint: Hint) -> Option<(Found, usize)> {
+    if wanted.has(Category::Card)
+        && let Some(taken) = card(text, groups)
+    {
+        return Some((Found::new(groups[0].start, groups[taken - 1].end, Category::Card), taken));
+    }
+    if wanted.has(Category::Ssn)
+        && let Some(taken) = ssn(text, groups, hint)
+    {
+        return Some((Found::new(groups[0].start, groups[taken - 1].end, Category::Ssn), taken));
+    }
+    if wanted.has(Category::Phone) {
+        return phone::find(text, groups, hint);
+    }
+    None
+}
+
+/// A card's number: 13 to 19 digits that begin with 2 to 6 (what banks and credit card companies issue), in groups
+/// as on cards or in one, with a right check digit. The longest there is.
+fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
+    let first = &groups[0];
+    if first.len() < 4 || !matches!(text[first.start], b'2'..=b'6') || !first.before.is_loose() {
+        return None;
+    }
+    let mut digits = 0;
+    let mut longest = None;
+    for (n, group) in groups.iter().enumerate() {
+        if n > 0 && (group.before != groups[1].before || !matches!(group.before, Join::Space | Join::Dash)) {
+            break;
+        }
+        digits += group.len();
+        if digits > 19 {
+            break;
+        }
+        if digits >= 13 && group.after.is_loose() && luhn(&text[first.start..group.end]) {
+            longest = Some(n + 1);
+        }
+        if group.len() < 3 {
+            break;
+        }
+    }
+    longest
+}
+
+/// Whether the digits of `text` have a right check digit (ISO/IEC 7812-1, annex B).
+fn luhn(text: &[u8]) -> bool {
+    const DOUBLED: [u8; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+    let mut double = false;
+    let mut sum = 0u32;
+    for byte in text.iter().rev().filter(|byte| byte.is_ascii_digit()) {
+        let digit = byte - b'0';
+        sum += u32::from(if double { DOUBLED[digit as usize] } else { digit });
+        double = !double;
+    }
+    sum % 10 == 0
+}
+
+/// A social security number: three, two and four digits, or nine where something says what they are.
+fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
+    let first = &groups[0];
+    if !first.before.is_loose() {
+        return None;
+    }
+    if let [a, b, c, ..] = groups
+        && (a.len(), b.len(), c.len()) == (3, 2, 4)
+    {
+        let dashes = b.before == Join::Dash && c.before == Join::Dash && c.after.is_loose();
+        let alone = |join| matches!(join, Join::Free | Join::Paren);
+        let spaces = b.before == Join::Space && c.before == Join::Space && alone(a.before) && alone(c.after);
+        let valid = is_assigned(&text[a.start..a.end], &text[b.start..b.end], &text[c.start..c.end]);
+        return ((dashes || spaces) && valid).then_some(3);
+    }
+    if first.len() == 9 && first.after.is_loose() {
+        let digits = &text[first.start..first.end];
+        let valid = is_assigned(&digits[..3], &digits[3..5], &digits[5..]);
+        return (valid && (hint.ssn || context::of_ssn(text, first.start))).then_some(1);
+    }
+    None
+}
+
+/// Whether the areas, groups and serials of the Social Security Administration have it.
+fn is_assigned(area: &[u8], group: &[u8], serial: &[u8]) -> bool {
+    area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000"
+}
+
+/// The length of the separator at `at`, and what it is.
+fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    Some(match text.get(at)? {
+        b' ' => (Join::Space, 1),
+        b'-' => (Join::Dash, 1),
+        b'.' => (Join::Dot, 1),
+        b'/' => (Join::Slash, 1),
+        0xc2 | 0xe2 => wide_separator(&text[at..])?,
+        _ => return None,
+    })
+}
+
+/// No-break and thin spaces, hyphens and dashes of typesetters.
+fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
+    Some(match text {
+        [0xc2, 0xa0, ..] => (Join::Space, 2),
+        [0xe2, 0x80, 0x87 | 0x89 | 0xaf, ..] => (Join::Space, 3),
+        [0xe2, 0x80, 0x90..=0x93, ..] | [0xe2, 0x88, 0x92, ..] => (Join::Dash, 3),
+        _ => return None,
+    })
+}
+
+/// What is between the digit before `at` and the next one, and where that is.
+fn join(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    let (join, next) = gap(text, at);
+    (next > at && classes::at(text, next, DIGIT)).then_some((join, next))
+}
+
+/// What separates at `at`, and its end.
+fn gap(text: &[u8], at: usize) -> (Join, usize) {
+    let mut next = at + usize::from(text.get(at) == Some(&b')'));
+    let mut join = Join::Free;
+    if let Some((kind, length)) = separator(text, next) {
+        join = kind;
+        next += length;
+    }
+    let open = text.get(next) == Some(&b'(') && classes::at(text, next + 1, DIGIT);
+    next += usize::from(open);
+    if open || text.get(at) == Some(&b')') {
+        join = Join::Paren;
+    }
+    (join, next)
+}
+
+/// What is behind the last group of a cluster.
+fn right(text: &[u8], end: usize) -> Join {
+    if classes::at(text, end, WORD) || marker::begins_at(text, end) {
+        return Join::Glued;
+    }
+    let (join, next) = gap(text, end);
+    if marker::begins_at(text, next) { join } else { Join::Free }
+}
+
+/// What is before the first group of a cluster, whose sign is at `start`.
+fn left(text: &[u8], start: usize) -> Join {
+    if classes::before(text, start, WORD) || marker::ends_before(text, start) {
+        return Join::Glued;
+    }
+    for length in [1, 2, 3] {
+        if let Some(at) = start.checked_sub(length)
+            && let Some((join, found)) = separator(text, at)
+            && found == length
+        {
+            let near = classes::before(text, at, DIGIT) || marker::ends_before(text, at);
+            return if near { join } else { Join::Free };
+        }
+    }
+    Join::Free
+}
