@@ -1,20 +1,32 @@
 //! The `aivonx` program: administers a gateway over its control socket.
 
 pub mod cli;
+mod command;
 pub mod complete;
 pub mod connect;
 pub mod exit;
+mod filter;
 pub mod forward;
 pub mod input;
 pub mod journal;
+mod keymap;
 pub mod manual;
+mod model;
+mod msg;
+mod net;
 pub mod prompt;
 pub mod render;
+mod runtime;
 #[cfg(test)]
 mod samples;
 pub mod secret_file;
 pub mod session;
+mod terminal;
+mod theme;
+mod update;
+mod view;
 pub mod when;
+mod widgets;
 
 use std::{io, process::ExitCode};
 

@@ -248,3 +248,16 @@ pub(crate) fn events() -> Vec<LogEvent> {
         event(4, Level::Trace, "proxy", "x", &[]),
     ]
 }
+
+/// The answer to a request, made of the samples; None where there is none.
+pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
+    use aivonx_protocol::{
+        Reply, Request, account::AccountRequest, daemon::DaemonRequest, node::NodeRequest,
+    };
+    Some(match request {
+        Request::Daemon(DaemonRequest::Status) => Reply::Status(Box::new(status())),
+        Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
+        Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),
+        _ => return None,
+    })
+}

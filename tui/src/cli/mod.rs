@@ -20,7 +20,11 @@ pub mod strategy;
 pub mod token;
 pub mod user;
 
-use std::path::PathBuf;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use aivonx_protocol::client::Client;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -29,8 +33,10 @@ use crate::{
     complete::{self, CompleteArgs},
     connect::{self as socket, Connected},
     exit::{Exit, Failure},
+    model::Settings,
     render::{Format, Out, out::note},
-    session,
+    runtime, session,
+    theme::Theme,
 };
 
 /// Administers an aivonx gateway over its control socket.
@@ -41,6 +47,9 @@ pub struct Cli {
     /// Options of every verb.
     #[command(flatten)]
     pub global: Global,
+    /// Options of the console.
+    #[command(flatten)]
+    pub console: Console,
     /// What to do.
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -61,6 +70,17 @@ pub struct Global {
     /// No colours (also: the environment variable NO_COLOR)
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_color: bool,
+}
+
+/// Options of the console.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Console {
+    /// Look only: the console changes nothing
+    #[arg(long, help_heading = "Console options")]
+    pub read_only: bool,
+    /// Draw with ASCII alone
+    #[arg(long, help_heading = "Console options")]
+    pub ascii: bool,
 }
 
 /// Nouns, and the verbs that have none.
@@ -190,10 +210,13 @@ impl Context {
 /// # Errors
 /// Why not.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
-    let mut context =
-        Context { socket: cli.global.socket, out: Out::stdout(cli.global.output, cli.global.no_color) };
+    let at_terminal =
+        cli.global.output == Format::Table && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let no_color = cli.global.no_color;
+    let mut context = Context { socket: cli.global.socket, out: Out::stdout(cli.global.output, no_color) };
     let context = &mut context;
     match cli.verb {
+        None if at_terminal => console(context, cli.console, no_color).await,
         None => status::overview(context).await,
         Some(Verb::Status) => status::status(context).await,
         Some(Verb::Node(verb)) => node::run(context, verb).await,
@@ -221,6 +244,13 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Complete(args)) => complete::run(args),
         Some(Verb::Manual) => context.out.raw(crate::manual::sections()),
     }
+}
+
+/// Opens the console.
+async fn console(context: &Context, options: Console, no_color: bool) -> Result<(), Failure> {
+    let theme = Theme::detect(no_color, options.ascii, |name| env::var(name).ok());
+    let socket = context.socket.clone().filter(|path| !path.as_os_str().is_empty());
+    runtime::run(socket, Settings { read_only: options.read_only, theme }).await
 }
 
 /// How the verb in `words` (the command line without the program) spells a field that the daemon named.
@@ -252,7 +282,7 @@ pub fn option_name(words: &[String], field: &str) -> String {
 fn after_help() -> String {
     let codes: Vec<String> = Exit::TABLE.iter().map(|(_, code, words)| format!("{code} {words}")).collect();
     format!(
-        "Without a command it shows the status and what to type next.\n\nExit codes: {}\n\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
+        "Without a command it opens the console; where there is no terminal, it shows the status and what to type next.\n\nExit codes: {}\n\nExamples:\n  aivonx node add gpu1 http://10.0.0.5:11434\n  aivonx node drain gpu1 --wait\n  \
          aivonx model pull qwen3:8b --node gpu1\n  aivonx logs -f --level warn\n  aivonx key create ci --org acme --expires 90d\n  aivonx node list --output \
          json\n\nScripts log in with a control token in AIVONX_TOKEN, or in the file AIVONX_TOKEN_FILE names.",
         codes.join(", ")

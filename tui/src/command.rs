@@ -1,0 +1,156 @@
+//! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
+
+use crate::model::Screen;
+
+/// Lines kept.
+const HISTORY: usize = 100;
+
+/// What a command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Go to a screen, showing only what passes the filter, if there is one.
+    Go(Screen, Option<String>),
+    /// One of the words that stand alone.
+    Word(Word),
+}
+
+/// Words that stand alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Show the help.
+    Help,
+    /// End.
+    Quit,
+    /// Begin a session.
+    Login,
+    /// End the session.
+    Logout,
+}
+
+/// Every word with what it does and one line about it.
+const WORDS: &[(&[&str], Word, &str)] = &[
+    (&["help"], Word::Help, "what the keys do here"),
+    (&["quit", "q", "q!", "exit"], Word::Quit, "leave the console"),
+    (&["login"], Word::Login, "log in, or as somebody else"),
+    (&["logout"], Word::Logout, "end the session"),
+];
+
+/// Reads a command line.
+///
+/// # Errors
+/// A sentence that says what there is instead.
+pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    if word.is_empty() {
+        return Ok(None);
+    }
+    if let Some(screen) = Screen::ALL.into_iter().find(|screen| screen.words().contains(&word)) {
+        let rest = rest.trim();
+        return Ok(Some(Command::Go(screen, (!rest.is_empty()).then(|| rest.to_owned()))));
+    }
+    if let Some((_, word, _)) = WORDS.iter().find(|(words, ..)| words.contains(&word)) {
+        return Ok(Some(Command::Word(*word)));
+    }
+    let near = all().find(|(known, _)| known.starts_with(word)).map(|(known, _)| known);
+    Err(match near {
+        Some(near) => format!("there is no command \"{word}\"; did you mean :{near}?"),
+        None => format!("there is no command \"{word}\"; tab shows what there is"),
+    })
+}
+
+/// The commands that begin like `typed`, each with one line about it.
+pub(crate) fn completions(typed: &str) -> Vec<(&'static str, &'static str)> {
+    let typed = typed.trim_start();
+    all().filter(|(word, _)| word.starts_with(typed)).collect()
+}
+
+/// The first word of every command with one line about it: screens, then the rest.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let screens =
+        Screen::ALL.into_iter().filter_map(|screen| Some((*screen.words().first()?, screen.about())));
+    let words = WORDS.iter().filter_map(|(words, _, about)| Some((*words.first()?, *about)));
+    screens.chain(words)
+}
+
+/// Lines typed before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    lines: Vec<String>,
+    /// How far back, from the end; 0 is the line being typed.
+    back: usize,
+}
+
+impl History {
+    /// Keeps a line, and begins at the end again.
+    pub(crate) fn keep(&mut self, line: &str) {
+        self.back = 0;
+        let line = line.trim();
+        if line.is_empty() {
+            return;
+        }
+        self.lines.retain(|kept| kept != line);
+        self.lines.push(line.to_owned());
+        if self.lines.len() > HISTORY {
+            self.lines.remove(0);
+        }
+    }
+
+    /// The line before the one shown.
+    pub(crate) fn older(&mut self) -> Option<&str> {
+        self.back = (self.back + 1).min(self.lines.len());
+        self.shown()
+    }
+
+    /// The line after it; past the last one an empty one.
+    pub(crate) fn newer(&mut self) -> Option<&str> {
+        self.back = self.back.saturating_sub(1);
+        if self.back == 0 { Some("") } else { self.shown() }
+    }
+
+    fn shown(&self) -> Option<&str> {
+        self.lines.len().checked_sub(self.back).and_then(|at| self.lines.get(at)).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_screens() {
+        assert_eq!(parse(" nodes "), Ok(Some(Command::Go(Screen::Nodes, None))));
+        assert_eq!(parse("node gpu 1"), Ok(Some(Command::Go(Screen::Nodes, Some("gpu 1".into())))));
+        assert_eq!(parse("q"), Ok(Some(Command::Word(Word::Quit))));
+        assert_eq!(parse("  "), Ok(None));
+        assert!(parse("nod").unwrap_err().contains(":nodes"));
+        assert!(parse("xyzzy").unwrap_err().contains("tab"));
+    }
+
+    #[test]
+    fn every_word_means_one_thing() {
+        let mut seen = std::collections::BTreeSet::new();
+        let screens = Screen::ALL.into_iter().flat_map(|screen| screen.words().iter().copied());
+        for word in screens.chain(WORDS.iter().flat_map(|(words, ..)| words.iter().copied())) {
+            assert!(seen.insert(word), "{word} means two things");
+            assert!(parse(word).unwrap().is_some(), "{word}");
+        }
+        assert!(all().all(|(_, about)| !about.is_empty()));
+        assert!(completions("no").iter().any(|(word, _)| *word == "nodes"));
+        assert_eq!(completions("").len(), all().count());
+    }
+
+    #[test]
+    fn history_goes_back_and_forth() {
+        let mut history = History::default();
+        assert_eq!(history.older(), None);
+        for line in ["nodes", "logs", "nodes", ""] {
+            history.keep(line);
+        }
+        assert_eq!(history.older(), Some("nodes"));
+        assert_eq!(history.older(), Some("logs"));
+        assert_eq!(history.older(), Some("logs"));
+        assert_eq!(history.newer(), Some("nodes"));
+        assert_eq!(history.newer(), Some(""));
+    }
+}

@@ -1,0 +1,100 @@
+//! What was asked of the daemon and is not answered yet.
+
+use std::collections::BTreeMap;
+
+use aivonx_protocol::UnixMillis;
+
+use crate::msg::Ticket;
+
+/// What is shown and can be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// The daemon itself.
+    Status,
+    /// Who the connection is for.
+    Identity,
+    /// The nodes.
+    Nodes,
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Something to show.
+    Load(Topic),
+    /// Something to do.
+    Act(Act),
+    /// Begin a session.
+    Login,
+    /// End it.
+    Logout,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Act {
+    /// What is said while it runs: `Draining gpu1`.
+    pub(crate) doing: String,
+    /// What is said when it is done, unless the answer says more: `gpu1 is draining`.
+    pub(crate) done: String,
+    /// What to look at again afterwards.
+    pub(crate) reload: Vec<Topic>,
+}
+
+/// A call under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// Since when.
+    pub(crate) since: UnixMillis,
+}
+
+/// The calls under way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Calls {
+    last: Ticket,
+    open: BTreeMap<Ticket, Call>,
+}
+
+impl Calls {
+    /// A number nothing has had.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.last += 1;
+        self.last
+    }
+
+    /// Begins a call.
+    pub(crate) fn begin(&mut self, purpose: Purpose, now: UnixMillis) -> Ticket {
+        let ticket = self.ticket();
+        self.open.insert(ticket, Call { purpose, since: now });
+        ticket
+    }
+
+    /// Ends a call; what it was for. None if it was given up.
+    pub(crate) fn end(&mut self, ticket: Ticket) -> Option<Purpose> {
+        self.open.remove(&ticket).map(|call| call.purpose)
+    }
+
+    /// Whether this is being asked for.
+    pub(crate) fn loads(&self, topic: Topic) -> bool {
+        self.open.values().any(|call| call.purpose == Purpose::Load(topic))
+    }
+
+    /// The newest call that somebody waits for, with what is said of it.
+    pub(crate) fn awaited(&self) -> Option<(Ticket, &str, UnixMillis)> {
+        self.open.iter().rev().find_map(|(ticket, call)| match &call.purpose {
+            Purpose::Act(act) => Some((*ticket, &*act.doing, call.since)),
+            Purpose::Login => Some((*ticket, "Logging in", call.since)),
+            Purpose::Logout => Some((*ticket, "Logging out", call.since)),
+            Purpose::Load(_) => None,
+        })
+    }
+
+    /// Forgets everything: the connection is gone. What somebody waited for.
+    pub(crate) fn clear(&mut self) -> Option<String> {
+        let awaited = self.awaited().map(|(_, doing, _)| doing.to_owned());
+        self.open.clear();
+        awaited
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands before a screen and takes the keys until it is answered.
+
+use aivonx_protocol::{Request, WireSecret};
+use tui_input::Input;
+
+use super::{calls::Act, form::Form};
+
+/// One dialog.
+#[derive(Debug)]
+pub(crate) enum Dialog {
+    /// Something to fill in.
+    Form(Box<Form>),
+    /// A question before something that is hard to undo.
+    Confirm(Box<Confirm>),
+    /// A secret that is shown this once.
+    Reveal(Box<Reveal>),
+    /// Something to read; how far down.
+    Text(Box<Text>),
+    /// What the keys do; how far down.
+    Help(usize),
+}
+
+/// A question before something that is hard to undo.
+#[derive(Debug)]
+pub(crate) struct Confirm {
+    /// What is asked: `Remove node gpu1?`
+    pub(crate) title: String,
+    /// The consequence, a sentence each.
+    pub(crate) lines: Vec<String>,
+    /// The word on the button: `Remove`.
+    pub(crate) verb: &'static str,
+    /// What has to be typed for it, and what was.
+    pub(crate) typed: Option<(String, Input)>,
+    /// What is asked of the daemon then.
+    pub(crate) requests: Vec<(Request, Act)>,
+}
+
+impl Confirm {
+    /// Whether what has to be typed was.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.typed.as_ref().is_none_or(|(wanted, input)| input.value().trim() == wanted)
+    }
+}
+
+/// A secret that is shown this once.
+#[derive(Debug)]
+pub(crate) struct Reveal {
+    /// What it is of.
+    pub(crate) title: String,
+    /// What to know about it, a sentence each.
+    pub(crate) lines: Vec<String>,
+    /// The secret; one of several lines is several of a kind.
+    pub(crate) secret: WireSecret,
+    /// A command that uses it, with `$SECRET` where it goes.
+    pub(crate) command: Option<String>,
+    /// Whether it was copied.
+    pub(crate) copied: bool,
+}
+
+/// Something to read.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// What it is.
+    pub(crate) title: String,
+    /// The rows: a label, and a value of one or more lines. Not escaped.
+    pub(crate) rows: Vec<(String, String)>,
+    /// How far down.
+    pub(crate) scroll: usize,
+}

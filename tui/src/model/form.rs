@@ -1,0 +1,371 @@
+//! Forms: fields that are filled in, checked one by one, and sent as one request.
+
+use aivonx_protocol::WireSecret;
+use tui_input::Input;
+
+use super::secret_input::SecretInput;
+use crate::msg::Ticket;
+
+/// What a field holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// A line.
+    Text(Input),
+    /// A line that is not shown.
+    Secret(SecretInput),
+    /// One of several words.
+    Choice {
+        /// The words, each with a few more about it.
+        options: Vec<(String, String)>,
+        /// The one chosen.
+        at: usize,
+    },
+    /// Yes or no.
+    Toggle(bool),
+}
+
+/// A condition on another field: its key, and the values with which this field is shown.
+pub(crate) type Shown = (&'static str, &'static [&'static str]);
+
+/// One field.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    /// The field as the daemon names it in a refusal.
+    pub(crate) key: &'static str,
+    /// What stands before it.
+    pub(crate) label: &'static str,
+    /// What is said about it while it is filled in.
+    pub(crate) about: &'static str,
+    /// What it holds.
+    pub(crate) kind: Kind,
+    /// Whether it may not be empty.
+    required: bool,
+    /// What else it must be.
+    check: Option<fn(&str) -> Result<(), String>>,
+    /// When it is shown; None is always.
+    shown: Option<Shown>,
+    /// What is wrong with it.
+    pub(crate) error: Option<String>,
+}
+
+impl Field {
+    fn new(key: &'static str, label: &'static str, about: &'static str, kind: Kind) -> Self {
+        Self { key, label, about, kind, required: false, check: None, shown: None, error: None }
+    }
+
+    /// A line that holds `value`.
+    pub(crate) fn text(key: &'static str, label: &'static str, about: &'static str, value: &str) -> Self {
+        Self::new(key, label, about, Kind::Text(Input::new(value.to_owned())))
+    }
+
+    /// A line that is not shown.
+    pub(crate) fn secret(key: &'static str, label: &'static str, about: &'static str) -> Self {
+        Self::new(key, label, about, Kind::Secret(SecretInput::default()))
+    }
+
+    /// One of several words, at first `chosen` or the first.
+    pub(crate) fn choice(
+        key: &'static str,
+        label: &'static str,
+        about: &'static str,
+        options: &[(&str, &str)],
+        chosen: &str,
+    ) -> Self {
+        let at = options.iter().position(|(word, _)| *word == chosen).unwrap_or(0);
+        let options = options.iter().map(|(word, more)| ((*word).to_owned(), (*more).to_owned())).collect();
+        Self::new(key, label, about, Kind::Choice { options, at })
+    }
+
+    /// Yes or no.
+    pub(crate) fn toggle(key: &'static str, label: &'static str, about: &'static str, on: bool) -> Self {
+        Self::new(key, label, about, Kind::Toggle(on))
+    }
+
+    /// It may not be empty.
+    pub(crate) fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// It must pass this, unless it is empty.
+    pub(crate) fn checked(mut self, check: fn(&str) -> Result<(), String>) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// It is shown only while another field has one of these values.
+    pub(crate) fn with(mut self, key: &'static str, values: &'static [&'static str]) -> Self {
+        self.shown = Some((key, values));
+        self
+    }
+
+    fn value(&self) -> String {
+        match &self.kind {
+            Kind::Text(input) => input.value().trim().to_owned(),
+            Kind::Secret(_) => String::new(),
+            Kind::Choice { options, at } => {
+                options.get(*at).map(|(word, _)| word.clone()).unwrap_or_default()
+            }
+            Kind::Toggle(on) => if *on { "yes" } else { "no" }.to_owned(),
+        }
+    }
+
+    /// Notes what is wrong with it.
+    pub(crate) fn validate(&mut self) -> bool {
+        let empty = match &self.kind {
+            Kind::Text(input) => input.value().trim().is_empty(),
+            Kind::Secret(secret) => secret.len() == 0,
+            Kind::Choice { .. } | Kind::Toggle(_) => false,
+        };
+        self.error = match (empty, self.check) {
+            (true, _) => self.required.then(|| "this is needed".to_owned()),
+            (false, Some(check)) => check(&self.value()).err(),
+            (false, None) => None,
+        };
+        self.error.is_none()
+    }
+}
+
+/// What a form is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FormFor {
+    /// Begin a session.
+    Login,
+    /// Add a node.
+    AddNode,
+    /// Change the node with this id and revision.
+    EditNode(String, u64),
+    /// Pull a model to the nodes with these names; none is all.
+    Pull(Vec<String>),
+}
+
+/// A form.
+#[derive(Debug, Clone)]
+pub(crate) struct Form {
+    /// What for.
+    pub(crate) purpose: FormFor,
+    /// What stands above it.
+    pub(crate) title: String,
+    /// What stands before the fields.
+    pub(crate) intro: String,
+    /// The fields.
+    pub(crate) fields: Vec<Field>,
+    /// The one being filled in.
+    pub(crate) at: usize,
+    /// The call that it was sent with, while that runs.
+    pub(crate) sent: Option<Ticket>,
+    /// Why it was refused, where that is about no field.
+    pub(crate) fault: Option<String>,
+}
+
+impl Form {
+    /// With these fields.
+    pub(crate) fn new(purpose: FormFor, title: impl Into<String>, intro: &str, fields: Vec<Field>) -> Self {
+        let title = title.into();
+        Self { purpose, title, intro: intro.to_owned(), fields, at: 0, sent: None, fault: None }
+    }
+
+    /// Whether a field is shown now.
+    pub(crate) fn shows(&self, at: usize) -> bool {
+        let Some(field) = self.fields.get(at) else { return false };
+        field.shown.is_none_or(|(key, values)| values.contains(&&*self.value(key)))
+    }
+
+    /// The value of a field; empty if it is not shown.
+    pub(crate) fn value(&self, key: &str) -> String {
+        let found = self.fields.iter().position(|field| field.key == key);
+        found.filter(|at| self.shows(*at)).map(|at| self.fields[at].value()).unwrap_or_default()
+    }
+
+    /// The same, None if it is empty.
+    pub(crate) fn given(&self, key: &str) -> Option<String> {
+        Some(self.value(key)).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a toggle is on.
+    pub(crate) fn is_on(&self, key: &str) -> bool {
+        self.value(key) == "yes"
+    }
+
+    /// What was typed into a secret field; None if nothing.
+    pub(crate) fn secret(&self, key: &str) -> Option<WireSecret> {
+        self.fields.iter().find(|field| field.key == key).and_then(|field| match &field.kind {
+            Kind::Secret(secret) if secret.len() > 0 => Some(secret.secret()),
+            _ => None,
+        })
+    }
+
+    /// The words of a line, separated by blanks or commas.
+    pub(crate) fn words(&self, key: &str) -> Vec<String> {
+        let value = self.value(key);
+        value.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The field being filled in.
+    pub(crate) fn field(&mut self) -> Option<&mut Field> {
+        self.fields.get_mut(self.at)
+    }
+
+    /// Whether there is no field after this one.
+    pub(crate) fn is_last(&self) -> bool {
+        (self.at + 1..self.fields.len()).all(|at| !self.shows(at))
+    }
+
+    /// Goes to the next field shown, or the one before, round the ends.
+    pub(crate) fn step(&mut self, forward: bool) {
+        let count = self.fields.len();
+        let steps =
+            (1..=count).map(|step| (self.at + if forward { step } else { count - step }) % count.max(1));
+        if let Some(at) = steps.into_iter().find(|at| self.shows(*at)) {
+            self.at = at;
+        }
+    }
+
+    /// Checks all fields shown; goes to the first that is wrong.
+    pub(crate) fn validate(&mut self) -> bool {
+        let mut wrong = None;
+        for at in 0..self.fields.len() {
+            if !self.shows(at) {
+                self.fields[at].error = None;
+            } else if !self.fields[at].validate() && wrong.is_none() {
+                wrong = Some(at);
+            }
+        }
+        if let Some(at) = wrong {
+            self.at = at;
+        }
+        wrong.is_none()
+    }
+
+    /// Notes a refusal, at the field it names if there is one, and can be sent again.
+    pub(crate) fn refuse(&mut self, field: Option<&str>, why: &str) {
+        self.sent = None;
+        let named = |at: &usize| {
+            field.is_some_and(|name| self.fields[*at].key.replace('_', "-") == name.replace('_', "-"))
+        };
+        let found = (0..self.fields.len()).find(|at| self.shows(*at) && named(at));
+        if let Some(at) = found {
+            self.fields[at].error = Some(why.to_owned());
+            self.at = at;
+            self.fault = None;
+        } else {
+            self.fault = Some(why.to_owned());
+        }
+    }
+}
+
+/// A name as the daemon takes it for nodes, users and keys.
+///
+/// # Errors
+/// What it may be made of.
+pub(crate) fn name(text: &str) -> Result<(), String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '@');
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if text.len() <= 63 && text.starts_with(first) && text.chars().all(inner) {
+        Ok(())
+    } else {
+        Err("lower case letters, digits, . _ - and a letter or digit first".into())
+    }
+}
+
+/// The address of a node.
+///
+/// # Errors
+/// What it has to look like.
+pub(crate) fn url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') => {
+            if text.contains(char::is_whitespace) {
+                Err("no blanks".into())
+            } else if rest.split('/').next().is_some_and(|host| host.contains('@')) {
+                Err("no user name in it: choose a credential below".into())
+            } else {
+                Ok(())
+            }
+        }
+        _ => Err("http://HOST:PORT or https://HOST[:PORT][/PREFIX]".into()),
+    }
+}
+
+/// A whole number.
+///
+/// # Errors
+/// That it is none.
+pub(crate) fn number(text: &str) -> Result<(), String> {
+    text.parse::<u32>().map(|_| ()).map_err(|_| "a whole number; 0 is no limit".into())
+}
+
+/// Labels: `KEY=VALUE`, separated by blanks.
+///
+/// # Errors
+/// Which word is none.
+pub(crate) fn labels(text: &str) -> Result<(), String> {
+    let wrong = text
+        .split([' ', ','])
+        .filter(|word| !word.is_empty())
+        .find(|word| word.split_once('=').is_none_or(|(key, value)| key.is_empty() || value.is_empty()));
+    wrong.map_or(Ok(()), |word| Err(format!("\"{word}\" is not KEY=VALUE")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form() -> Form {
+        Form::new(
+            FormFor::AddNode,
+            "t",
+            "",
+            vec![
+                Field::text("name", "Name", "", "").required().checked(name),
+                Field::choice("credential", "Credential", "", &[("none", ""), ("bearer", "")], "none"),
+                Field::secret("bearer", "Token", "").required().with("credential", &["bearer"]),
+                Field::text("max_parallel", "At once", "", "0").checked(number),
+            ],
+        )
+    }
+
+    #[test]
+    fn fields_that_are_not_shown_do_not_count() {
+        let mut form = form();
+        assert!(!form.validate());
+        assert_eq!((form.at, form.fields[0].error.as_deref()), (0, Some("this is needed")));
+        form.fields[0].kind = Kind::Text("gpu1".into());
+        assert!(form.validate());
+        form.step(true);
+        form.step(true);
+        assert_eq!(form.at, 3, "the token is not asked for");
+        assert!(form.is_last());
+        form.step(true);
+        assert_eq!(form.at, 0);
+        form.step(false);
+        assert_eq!(form.at, 3);
+        if let Kind::Choice { at, .. } = &mut form.fields[1].kind {
+            *at = 1;
+        }
+        assert!(!form.validate());
+        assert_eq!(form.at, 2);
+    }
+
+    #[test]
+    fn refusals_go_to_their_field() {
+        let mut form = form();
+        form.sent = Some(1);
+        form.refuse(Some("max-parallel"), "too many");
+        assert_eq!((form.at, form.sent, form.fields[3].error.as_deref()), (3, None, Some("too many")));
+        form.refuse(Some("bearer"), "wrong");
+        assert_eq!(form.fault.as_deref(), Some("wrong"), "a field that is not shown cannot say it");
+    }
+
+    #[test]
+    fn checks() {
+        assert!(["gpu1", "a", "1.b_c-d@e"].iter().all(|text| name(text).is_ok()));
+        assert!(["GPU", "-a", "a b", "é", &"a".repeat(64)].iter().all(|text| name(text).is_err()));
+        assert!(["http://h:1", "https://[::1]/p"].iter().all(|text| url(text).is_ok()));
+        assert!(["h:1", "ftp://h", "http://", "http://a b", "http://u:p@h"].iter().all(|t| url(t).is_err()));
+        assert!(labels("a=b, c=d").is_ok());
+        assert!(labels("a=b c").unwrap_err().contains("\"c\""));
+        assert!(number("8").is_ok() && number("-1").is_err());
+    }
+}

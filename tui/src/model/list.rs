@@ -1,0 +1,412 @@
+//! A list that keys move in: filtered, sorted, with the chosen row kept while the rows change under it.
+
+use std::{cmp::Ordering, collections::BTreeSet};
+
+use aivonx_protocol::{Fault, UnixMillis};
+
+use crate::filter::{Filter, Subject};
+
+/// How wide a column is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// So many cells.
+    Fixed(u16),
+    /// At least so many, and its part of what is left over.
+    Fill(u16),
+}
+
+/// One column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// What stands above it.
+    pub(crate) title: &'static str,
+    /// How wide it is.
+    pub(crate) width: Width,
+    /// Where there is little room, the columns with the highest rank go first; 0 stays.
+    pub(crate) rank: u8,
+    /// Whether it is aligned to the right, as numbers are.
+    pub(crate) right: bool,
+}
+
+impl Column {
+    /// A column of text that stays.
+    pub(crate) const fn new(title: &'static str, width: Width, rank: u8) -> Self {
+        Self { title, width, rank, right: false }
+    }
+
+    /// A column of numbers.
+    pub(crate) const fn number(title: &'static str, width: u16, rank: u8) -> Self {
+        Self { title, width: Width::Fixed(width), rank, right: true }
+    }
+}
+
+/// What a list is of.
+pub(crate) trait Record: Subject {
+    /// The columns, in order.
+    const COLUMNS: &'static [Column];
+    /// What tells it from every other.
+    fn id(&self) -> &str;
+    /// What it is called, for the clipboard and for questions.
+    fn name(&self) -> &str;
+    /// How it is sorted by a column.
+    fn order(&self, other: &Self, column: usize) -> Ordering;
+}
+
+/// Where the rows come from stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// Nothing came yet.
+    #[default]
+    Waiting,
+    /// As of then.
+    Ready(UnixMillis),
+    /// It could not be had.
+    Failed(Fault),
+}
+
+/// What keys can do with any list.
+pub(crate) trait Rows {
+    /// How many rows are shown, and how many there are.
+    fn counts(&self) -> (usize, usize);
+    /// Goes so many rows down, or up.
+    fn go(&mut self, rows: isize);
+    /// Goes to the first row.
+    fn first(&mut self);
+    /// Goes to the last row.
+    fn last(&mut self);
+    /// Sorts by the next column.
+    fn sort(&mut self);
+    /// Turns the order round.
+    fn reverse(&mut self);
+    /// The title of the column that it is sorted by, and whether the largest come first.
+    fn sorted(&self) -> Option<(&'static str, bool)>;
+    /// Marks the chosen row, or takes its mark away.
+    fn mark(&mut self);
+    /// How many rows are marked.
+    fn marks(&self) -> usize;
+    /// Takes all marks away.
+    fn unmark(&mut self);
+    /// Shows only what passes.
+    fn set_filter(&mut self, filter: Option<Filter>);
+    /// What it is filtered by.
+    fn filter(&self) -> Option<&Filter>;
+    /// Goes to the next row that the last filter shows, or the one before. Whether there is one.
+    fn find(&mut self, forward: bool) -> bool;
+    /// The name of the chosen row.
+    fn chosen_name(&self) -> Option<String>;
+}
+
+/// A list of records.
+#[derive(Debug, Clone)]
+pub(crate) struct List<T> {
+    all: Vec<T>,
+    /// Positions in `all`, in the order shown.
+    shown: Vec<usize>,
+    /// Position in `shown`.
+    at: usize,
+    /// Id of the row there, so that it stays chosen wherever it goes.
+    chosen: Option<String>,
+    column: usize,
+    descending: bool,
+    filter: Option<Filter>,
+    /// The last filter there was, for going on searching.
+    last: Option<Filter>,
+    marked: BTreeSet<String>,
+    /// Where the rows come from stands.
+    pub(crate) load: Load,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            shown: Vec::new(),
+            at: 0,
+            chosen: None,
+            column: 0,
+            descending: false,
+            filter: None,
+            last: None,
+            marked: BTreeSet::new(),
+            load: Load::default(),
+        }
+    }
+}
+
+impl<T: Record> List<T> {
+    /// These are all, as of now.
+    pub(crate) fn set(&mut self, all: Vec<T>, now: UnixMillis) {
+        self.all = all;
+        self.load = Load::Ready(now);
+        self.arrange();
+    }
+
+    /// This one is new or has changed.
+    pub(crate) fn put(&mut self, one: T, now: UnixMillis) {
+        match self.all.iter_mut().find(|known| known.id() == one.id()) {
+            Some(known) => *known = one,
+            None => self.all.push(one),
+        }
+        self.load = Load::Ready(now);
+        self.arrange();
+    }
+
+    /// This one is gone.
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.all.retain(|known| known.id() != id);
+        self.arrange();
+    }
+
+    /// Forgets all rows, not how they are looked at.
+    pub(crate) fn clear(&mut self) {
+        self.all.clear();
+        self.load = Load::Waiting;
+        self.shown.clear();
+        self.at = 0;
+    }
+
+    /// All of them, shown or not.
+    pub(crate) fn all(&self) -> &[T] {
+        &self.all
+    }
+
+    /// One by what is shown: 0 is the first line.
+    pub(crate) fn shown(&self, row: usize) -> Option<&T> {
+        self.shown.get(row).and_then(|at| self.all.get(*at))
+    }
+
+    /// The row the keys act on.
+    pub(crate) fn chosen(&self) -> Option<&T> {
+        self.shown(self.at)
+    }
+
+    /// Its position among those shown.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What an action is for: the marked ones, else the chosen one.
+    pub(crate) fn targets(&self) -> Vec<&T> {
+        if self.marked.is_empty() {
+            return self.chosen().into_iter().collect();
+        }
+        self.all.iter().filter(|one| self.marked.contains(one.id())).collect()
+    }
+
+    /// Whether this one is marked.
+    pub(crate) fn is_marked(&self, one: &T) -> bool {
+        self.marked.contains(one.id())
+    }
+
+    /// The column it is sorted by, and whether the largest come first.
+    pub(crate) fn order(&self) -> (usize, bool) {
+        (self.column, self.descending)
+    }
+
+    /// Chooses the row with this id, if it is shown.
+    pub(crate) fn choose(&mut self, id: &str) {
+        if let Some(at) = self.shown.iter().position(|at| self.all[*at].id() == id) {
+            self.at = at;
+            self.keep();
+        }
+    }
+
+    fn keep(&mut self) {
+        self.chosen = self.chosen().map(|one| one.id().to_owned());
+    }
+
+    fn arrange(&mut self) {
+        let Self { all, shown, marked, filter, column, descending, chosen, at, .. } = self;
+        if !marked.is_empty() {
+            marked.retain(|id| all.iter().any(|one| one.id() == id));
+        }
+        shown.clear();
+        shown
+            .extend((0..all.len()).filter(|at| filter.as_ref().is_none_or(|filter| filter.shows(&all[*at]))));
+        shown.sort_by(|a, b| {
+            let (a, b) = (&all[*a], &all[*b]);
+            let order = a.order(b, *column);
+            let order = if *descending { order.reverse() } else { order };
+            order.then_with(|| a.id().cmp(b.id()))
+        });
+        let same = chosen.as_ref().and_then(|id| shown.iter().position(|at| all[*at].id() == id));
+        // What is gone leaves the line where it was.
+        *at = same.unwrap_or(*at).min(shown.len().saturating_sub(1));
+        if same.is_none() {
+            self.keep();
+        }
+    }
+}
+
+impl<T: Record> Rows for List<T> {
+    fn counts(&self) -> (usize, usize) {
+        (self.shown.len(), self.all.len())
+    }
+
+    fn go(&mut self, rows: isize) {
+        self.at = self.at.saturating_add_signed(rows).min(self.shown.len().saturating_sub(1));
+        self.keep();
+    }
+
+    fn first(&mut self) {
+        self.at = 0;
+        self.keep();
+    }
+
+    fn last(&mut self) {
+        self.at = self.shown.len().saturating_sub(1);
+        self.keep();
+    }
+
+    fn sort(&mut self) {
+        self.column = (self.column + 1) % T::COLUMNS.len();
+        self.descending = false;
+        self.arrange();
+    }
+
+    fn reverse(&mut self) {
+        self.descending = !self.descending;
+        self.arrange();
+    }
+
+    fn sorted(&self) -> Option<(&'static str, bool)> {
+        T::COLUMNS.get(self.column).map(|column| (column.title, self.descending))
+    }
+
+    fn mark(&mut self) {
+        let Some(id) = self.chosen().map(|one| one.id().to_owned()) else { return };
+        if !self.marked.remove(&id) {
+            self.marked.insert(id);
+        }
+        self.go(1);
+    }
+
+    fn marks(&self) -> usize {
+        self.marked.len()
+    }
+
+    fn unmark(&mut self) {
+        self.marked.clear();
+    }
+
+    fn set_filter(&mut self, filter: Option<Filter>) {
+        if filter.is_some() {
+            self.last.clone_from(&filter);
+        }
+        self.filter = filter;
+        self.arrange();
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    fn find(&mut self, forward: bool) -> bool {
+        let (Some(filter), count) = (self.last.clone(), self.shown.len()) else { return false };
+        let found = (1..=count).map(|step| {
+            let step = if forward { step } else { count - step };
+            (self.at + step) % count
+        });
+        let found = found.into_iter().find(|at| self.shown(*at).is_some_and(|one| filter.shows(one)));
+        if let Some(at) = found {
+            self.at = at;
+            self.keep();
+        }
+        found.is_some()
+    }
+
+    fn chosen_name(&self) -> Option<String> {
+        self.chosen().map(|one| one.name().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Row(&'static str, u32);
+
+    impl Subject for Row {
+        fn field(&self, name: &str) -> Option<String> {
+            (name == "n").then(|| self.1.to_string())
+        }
+        fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+            test(self.0)
+        }
+    }
+
+    impl Record for Row {
+        const COLUMNS: &'static [Column] =
+            &[Column::new("NAME", Width::Fill(4), 0), Column::number("N", 4, 0)];
+        fn id(&self) -> &str {
+            self.0
+        }
+        fn name(&self) -> &str {
+            self.0
+        }
+        fn order(&self, other: &Self, column: usize) -> Ordering {
+            if column == 0 { self.0.cmp(other.0) } else { self.1.cmp(&other.1) }
+        }
+    }
+
+    fn list() -> List<Row> {
+        let mut list = List::default();
+        list.set(vec![Row("c", 1), Row("a", 3), Row("b", 2)], 1);
+        list
+    }
+
+    fn names(list: &List<Row>) -> String {
+        (0..list.counts().0).filter_map(|row| list.shown(row)).map(Record::name).collect()
+    }
+
+    #[test]
+    fn the_chosen_row_stays_wherever_it_goes() {
+        let mut list = list();
+        assert_eq!(names(&list), "abc");
+        list.go(1);
+        assert_eq!(list.chosen_name().as_deref(), Some("b"));
+        list.sort();
+        list.reverse();
+        assert_eq!((names(&list).as_str(), list.at()), ("abc", 1));
+        list.put(Row("b", 9), 2);
+        assert_eq!((names(&list).as_str(), list.at()), ("bac", 0));
+        list.remove("b");
+        assert_eq!((names(&list).as_str(), list.chosen_name().as_deref()), ("ac", Some("a")));
+        list.clear();
+        assert_eq!(list.chosen_name(), None);
+        list.go(-3);
+        list.find(true);
+        list.mark();
+        list.set(vec![Row("x", 1)], 3);
+        assert_eq!(list.chosen_name().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn filters_hide_and_searches_go_on() {
+        let mut list = list();
+        list.set_filter(Filter::parse("n:>1").unwrap());
+        assert_eq!((names(&list).as_str(), list.counts()), ("ab", (2, 3)));
+        list.set_filter(None);
+        assert_eq!(names(&list), "abc");
+        assert!(list.find(true));
+        assert_eq!(list.at(), 1);
+        assert!(list.find(true));
+        assert_eq!(list.at(), 0, "from the end it goes on at the beginning");
+        assert!(list.find(false));
+        assert_eq!(list.at(), 1);
+    }
+
+    #[test]
+    fn marks_are_what_is_acted_on() {
+        let mut list = list();
+        assert_eq!(list.targets().len(), 1);
+        list.mark();
+        list.mark();
+        let marked: String = list.targets().into_iter().map(Record::name).collect();
+        assert_eq!((marked.as_str(), list.marks(), list.at()), ("ab", 2, 2));
+        list.remove("a");
+        assert_eq!(list.marks(), 1, "what is gone is not marked");
+        list.unmark();
+        assert_eq!(list.targets().len(), 1);
+    }
+}

@@ -1,0 +1,116 @@
+//! What happens to the console, and what it wants done. Between the two stands [`update`](crate::update): all
+//! that is waited for is in here, none of it in there.
+
+use aivonx_protocol::{
+    Event, Fault, Reply, Request, UnixMillis, WireSecret,
+    account::{Identity, LoggedIn},
+    handshake::Login,
+};
+use crossterm::event::KeyEvent;
+
+/// Number of a call or a feed, unique while the console runs.
+pub(crate) type Ticket = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has so many columns and rows.
+    Resize(u16, u16),
+    /// A second passed; it is now that late.
+    Tick(UnixMillis),
+    /// The connection stands.
+    Up(Box<Up>),
+    /// There is no connection.
+    Down(Down),
+    /// A call was answered. Feeds have no answer.
+    Answer {
+        /// Which call.
+        ticket: Ticket,
+        /// The answer.
+        result: Result<Reply, Fault>,
+    },
+    /// Steps of a feed, in order.
+    Events {
+        /// Which feed.
+        ticket: Ticket,
+        /// The steps.
+        events: Vec<Event>,
+    },
+    /// A feed is over.
+    Ended {
+        /// Which feed.
+        ticket: Ticket,
+        /// Why, if not in order.
+        result: Result<(), Fault>,
+    },
+    /// Something done on this side did not work out as wished, or did.
+    Told {
+        /// A sentence.
+        text: String,
+        /// Whether it is bad news.
+        bad: bool,
+    },
+}
+
+/// A connection that stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Up {
+    /// Name and version of the daemon. Untrusted.
+    pub(crate) daemon: String,
+    /// What login it wants.
+    pub(crate) login: Login,
+    /// Who the connection is for; None is nobody yet.
+    pub(crate) identity: Option<Identity>,
+    /// Path of the socket.
+    pub(crate) socket: String,
+    /// Why a kept session could not be used, if so.
+    pub(crate) refused: Option<String>,
+}
+
+/// There is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Down {
+    /// Why, in a sentence; may have several lines.
+    pub(crate) why: String,
+    /// After how long it is tried again, milliseconds.
+    pub(crate) retry_ms: u64,
+}
+
+/// Something to be done by the runtime.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Ask the daemon.
+    Call {
+        /// Number the answer comes with.
+        ticket: Ticket,
+        /// The request.
+        request: Request,
+    },
+    /// Ask the daemon for a stream of events.
+    Follow {
+        /// Number the events come with.
+        ticket: Ticket,
+        /// The request.
+        request: Request,
+    },
+    /// Give up a call or a feed; nothing comes for it any more.
+    Drop(Ticket),
+    /// Connect now instead of when the wait is over.
+    Connect,
+    /// Keep this session for the next start, as `aivonx login` does.
+    Keep(Box<LoggedIn>),
+    /// Forget the kept session.
+    Forget,
+    /// Put text into the clipboard of the terminal (OSC 52).
+    Copy(WireSecret),
+    /// Draw everything anew.
+    Redraw,
+    /// Stop as a job of the shell.
+    Suspend,
+    /// End.
+    Quit,
+}

@@ -1,0 +1,282 @@
+//! The connection: made, kept, and made again. It owns every call under way, so that nothing else waits.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use aivonx_protocol::{
+    Event, Fault, FaultKind, Request, WireSecret,
+    account::LoggedIn,
+    client::{Client, ClientError, EventStream},
+    request::STREAM_WINDOW,
+};
+use tokio::{
+    sync::mpsc::{Receiver, Sender, channel},
+    task::{AbortHandle, JoinSet},
+    time::sleep,
+};
+
+use crate::{
+    connect::connect,
+    msg::{Down, Msg, Ticket, Up},
+    session,
+};
+
+/// Waits before trying again, milliseconds; the last is repeated.
+const WAITS: [u64; 6] = [250, 500, 1000, 2000, 4000, 5000];
+/// What may wait on its way to the console or to here.
+const QUEUE: usize = 64;
+
+/// What the connection is asked for.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// A call.
+    Call(Ticket, Request),
+    /// A stream of events.
+    Follow(Ticket, Request),
+    /// Give up a call or a stream.
+    Drop(Ticket),
+    /// Connect now.
+    Connect,
+    /// Keep this session.
+    Keep(Box<LoggedIn>),
+    /// Forget the session kept.
+    Forget,
+}
+
+/// Starts the connection; where to send orders, and where what happens comes from.
+pub(crate) fn start(socket: Option<PathBuf>) -> (Sender<Order>, Receiver<Msg>) {
+    let (orders, inbox) = channel(QUEUE);
+    let (happens, outbox) = channel(QUEUE);
+    let net = Net { socket, inbox, happens, secret: None };
+    tokio::spawn(net.run());
+    (orders, outbox)
+}
+
+struct Net {
+    socket: Option<PathBuf>,
+    inbox: Receiver<Order>,
+    happens: Sender<Msg>,
+    /// The session begun here, for the case that it could not be kept.
+    secret: Option<WireSecret>,
+}
+
+/// The console is gone.
+struct Gone;
+
+impl Net {
+    async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            let why = match self.open().await {
+                Ok((client, up)) => {
+                    failures = 0;
+                    if self.happens.send(Msg::Up(Box::new(up))).await.is_err() {
+                        return;
+                    }
+                    match self.serve(client).await {
+                        Ok(why) => why,
+                        Err(Gone) => return,
+                    }
+                }
+                Err(why) => why,
+            };
+            let retry_ms = WAITS[failures.min(WAITS.len() - 1)];
+            failures += 1;
+            if self.happens.send(Msg::Down(Down { why, retry_ms })).await.is_err() {
+                return;
+            }
+            if self.wait(Duration::from_millis(retry_ms)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits, or until told to connect. Calls meanwhile have no answer: the console knows that there is no
+    /// connection.
+    async fn wait(&mut self, how_long: Duration) -> Result<(), Gone> {
+        let wait = sleep(how_long);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => return Ok(()),
+                order = self.inbox.recv() => match order {
+                    None => return Err(Gone),
+                    Some(Order::Connect) => return Ok(()),
+                    Some(Order::Call(ticket, _)) => {
+                        let result = Err(lost("there is no connection"));
+                        self.happens.send(Msg::Answer { ticket, result }).await.map_err(|_| Gone)?;
+                    }
+                    Some(Order::Follow(ticket, _)) => {
+                        let result = Err(lost("there is no connection"));
+                        self.happens.send(Msg::Ended { ticket, result }).await.map_err(|_| Gone)?;
+                    }
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+
+    /// Connects, and goes on with the session there is.
+    async fn open(&self) -> Result<(Client, Up), String> {
+        let connected = connect(self.socket.as_deref()).await.map_err(|failure| failure.to_string())?;
+        let client = connected.client;
+        let (mut identity, mut refused) = match session::resume(&client).await {
+            Ok(identity) => (identity, None),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
+        if identity.is_none()
+            && let Some(secret) = self.secret.clone()
+            && let Ok(resumed) = client.resume(secret).await
+        {
+            (identity, refused) = (Some(resumed), None);
+        }
+        let up = Up {
+            daemon: client.daemon().version.clone(),
+            login: client.daemon().login,
+            identity,
+            socket: connected.path.display().to_string(),
+            refused,
+        };
+        Ok((client, up))
+    }
+
+    /// Carries out orders until the connection ends; why it did.
+    async fn serve(&mut self, client: Client) -> Result<String, Gone> {
+        let mut tasks: JoinSet<Option<String>> = JoinSet::new();
+        let mut open: HashMap<Ticket, AbortHandle> = HashMap::new();
+        loop {
+            tokio::select! {
+                order = self.inbox.recv() => match order {
+                    None => return Err(Gone),
+                    Some(Order::Call(ticket, request)) => {
+                        let task = call(client.clone(), self.happens.clone(), ticket, request);
+                        open.insert(ticket, tasks.spawn(task));
+                    }
+                    Some(Order::Follow(ticket, request)) => {
+                        let task = follow(client.clone(), self.happens.clone(), ticket, request);
+                        open.insert(ticket, tasks.spawn(task));
+                    }
+                    Some(Order::Drop(ticket)) => {
+                        if let Some(task) = open.remove(&ticket) {
+                            task.abort();
+                        }
+                    }
+                    Some(Order::Connect) => {}
+                    Some(Order::Keep(session)) => {
+                        self.secret = Some(session.secret.clone());
+                        if let Err(failure) = session::keep(&client, &session) {
+                            let text = format!("logged in for as long as this console runs: {failure}");
+                            self.happens.send(Msg::Told { text, bad: true }).await.map_err(|_| Gone)?;
+                        }
+                    }
+                    Some(Order::Forget) => {
+                        self.secret = None;
+                        if let Ok(files) = session::SessionFiles::of(&client.daemon().id) {
+                            files.remove();
+                        }
+                    }
+                },
+                Some(ended) = tasks.join_next() => {
+                    open.retain(|_, task| !task.is_finished());
+                    // One that was given up has nothing to say.
+                    if let Ok(Some(why)) = ended {
+                        return Ok(why);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Asks and tells the answer; why the connection ended, if that is what happened.
+async fn call(client: Client, happens: Sender<Msg>, ticket: Ticket, request: Request) -> Option<String> {
+    let (result, ended) = match client.call(request).await {
+        Ok(reply) => (Ok(reply), None),
+        Err(error) => {
+            let (fault, ended) = fault(error);
+            (Err(fault), ended)
+        }
+    };
+    // Of an end everything open is told at once, by it.
+    if ended.is_none() {
+        let _ = happens.send(Msg::Answer { ticket, result }).await;
+    }
+    ended
+}
+
+/// Follows and tells what comes, many at a time where many come.
+async fn follow(client: Client, happens: Sender<Msg>, ticket: Ticket, request: Request) -> Option<String> {
+    let (result, ended) = match client.stream(request).await {
+        Ok(stream) => drain(stream, &happens, ticket).await,
+        Err(error) => {
+            let (fault, ended) = fault(error);
+            (Err(fault), ended)
+        }
+    };
+    if ended.is_none() {
+        let _ = happens.send(Msg::Ended { ticket, result }).await;
+    }
+    ended
+}
+
+async fn drain(
+    mut stream: EventStream,
+    happens: &Sender<Msg>,
+    ticket: Ticket,
+) -> (Result<(), Fault>, Option<String>) {
+    use futures_util::FutureExt as _;
+    loop {
+        let mut next = stream.next().await;
+        let mut events: Vec<Event> = Vec::new();
+        // What is there already is taken along.
+        while let Some(Ok(event)) = next {
+            events.push(event);
+            if events.len() >= STREAM_WINDOW as usize {
+                next = None;
+                break;
+            }
+            match stream.next().now_or_never() {
+                Some(more) => next = more,
+                None => {
+                    next = None;
+                    break;
+                }
+            }
+            if next.is_none() {
+                // It has ended: to be told after these.
+                let _ = happens.send(Msg::Events { ticket, events }).await;
+                return (Ok(()), None);
+            }
+        }
+        let some = !events.is_empty();
+        if some && happens.send(Msg::Events { ticket, events }).await.is_err() {
+            return (Ok(()), None);
+        }
+        match next {
+            Some(Err(error)) => {
+                let (fault, ended) = fault(error);
+                return (Err(fault), ended);
+            }
+            None if !some => return (Ok(()), None),
+            _ => {}
+        }
+    }
+}
+
+fn lost(why: &str) -> Fault {
+    Fault::new(FaultKind::Unavailable, why)
+}
+
+/// An error as a fault, and why the connection ended if that is what it is.
+fn fault(error: ClientError) -> (Fault, Option<String>) {
+    match error {
+        ClientError::Fault(fault) => (fault, None),
+        ClientError::Closed(_) | ClientError::Unreachable(_) => {
+            let why = error.to_string();
+            let first = why.lines().next().unwrap_or_default().to_owned();
+            (lost(&first), Some(first))
+        }
+        ClientError::Denied(_) | ClientError::Version(_) | ClientError::Protocol(_) => {
+            (Fault::new(FaultKind::Internal, error.to_string()), None)
+        }
+    }
+}

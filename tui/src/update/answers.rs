@@ -1,0 +1,116 @@
+//! What follows from the daemon's answers.
+
+use aivonx_protocol::{Fault, FaultKind, Reply};
+
+use super::{failed, known, load, login};
+use crate::{
+    model::{Dialog, Model, Purpose, Topic, calls::Act},
+    msg::{Effect, Ticket},
+};
+
+/// A call was answered.
+pub(super) fn answered(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    ticket: Ticket,
+    result: Result<Reply, Fault>,
+) {
+    // What was given up is of no interest any more.
+    let Some(purpose) = model.calls.end(ticket) else { return };
+    match (purpose, result) {
+        (Purpose::Load(topic), Ok(reply)) => loaded(model, out, topic, reply),
+        (Purpose::Load(topic), Err(fault)) => {
+            // A session that has ended is noticed here first.
+            if fault.kind == FaultKind::NotPermitted && topic != Topic::Identity {
+                load(model, out, Topic::Identity);
+            }
+            failed(model, topic, fault);
+        }
+        (Purpose::Act(act), Ok(reply)) => {
+            close(model, ticket);
+            done(model, out, act, reply);
+        }
+        (Purpose::Act(act), Err(fault)) => {
+            let why = said(&fault);
+            match form(model, ticket) {
+                Some(form) => form.refuse(fault.field.as_deref(), &why),
+                None => model.warn(format!("{}: {why}", act.doing)),
+            }
+            for topic in act.reload {
+                load(model, out, topic);
+            }
+        }
+        (Purpose::Login, result) => login::answered(model, out, ticket, result),
+        (Purpose::Logout, result) => login::left(model, out, result),
+    }
+}
+
+fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) {
+    match reply {
+        Reply::Status(status) => {
+            model.overview.note(&status, model.now);
+            model.status = Some(*status);
+        }
+        Reply::Identity(identity) => {
+            let before = model.identity.replace(*identity);
+            if before.as_ref().map(|who| who.role) != model.identity.as_ref().map(|who| who.role) {
+                known(model, out);
+            }
+        }
+        Reply::Nodes(nodes) => {
+            for node in &nodes {
+                model.nodes.note(node);
+            }
+            model.nodes.list.set(nodes, model.now);
+        }
+        other => {
+            let fault = Fault::new(FaultKind::Internal, format!("it was answered with {}", other.name()));
+            failed(model, topic, fault);
+        }
+    }
+}
+
+fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
+    match reply {
+        Reply::Node(node) => {
+            model.nodes.list.put(*node, model.now);
+            model.tell(act.done);
+        }
+        Reply::Probe(probe) => {
+            let text = format!("{}: {}", act.done, probe.finding);
+            let id = probe.node.id.clone();
+            model.nodes.list.put(probe.node, model.now);
+            model.nodes.list.choose(&id);
+            if probe.healthy {
+                model.tell(text);
+            } else {
+                model.warn(text);
+            }
+        }
+        _ => model.tell(act.done),
+    }
+    for topic in act.reload {
+        load(model, out, topic);
+    }
+}
+
+/// The form that was sent with this call.
+pub(super) fn form(model: &mut Model, ticket: Ticket) -> Option<&mut crate::model::form::Form> {
+    model.dialogs.iter_mut().find_map(|dialog| match dialog {
+        Dialog::Form(form) if form.sent == Some(ticket) => Some(&mut **form),
+        _ => None,
+    })
+}
+
+/// Closes the form that was sent with this call.
+pub(super) fn close(model: &mut Model, ticket: Ticket) {
+    model.dialogs.retain(|dialog| !matches!(dialog, Dialog::Form(form) if form.sent == Some(ticket)));
+}
+
+/// What a fault says, with what to do about it.
+pub(super) fn said(fault: &Fault) -> String {
+    match &fault.hint {
+        Some(hint) => format!("{}. {hint}", fault.message.trim_end_matches('.')),
+        None => fault.message.clone(),
+    }
+}

@@ -1,0 +1,87 @@
+//! What follows from the keys of a form.
+
+use super::{act, login, nodes};
+use crate::{
+    keymap::Do,
+    model::{
+        Dialog, Model,
+        form::{Form, FormFor},
+    },
+    msg::Effect,
+};
+
+/// Opens a form.
+pub(super) fn open(model: &mut Model, form: Form) {
+    model.dialogs.push(Dialog::Form(Box::new(form)));
+}
+
+/// A key of the form's own.
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    let Some(Dialog::Form(form)) = model.dialogs.last_mut() else { return };
+    if does == Do::Cancel {
+        match form.sent.take() {
+            // The first time it gives up what runs.
+            Some(ticket) => {
+                form.fault = Some("given up; what had begun at the daemon goes on there".into());
+                model.calls.end(ticket);
+                out.push(Effect::Drop(ticket));
+            }
+            None => {
+                model.dialogs.pop();
+            }
+        }
+        return;
+    }
+    if form.sent.is_some() {
+        return;
+    }
+    let last = form.is_last();
+    match does {
+        Do::NextField | Do::PreviousField => {
+            if let Some(field) = form.field() {
+                field.validate();
+            }
+            form.step(does == Do::NextField);
+        }
+        Do::Enter if !last => {
+            if form.field().is_none_or(crate::model::form::Field::validate) {
+                form.step(true);
+            }
+        }
+        Do::Enter | Do::Submit => {
+            form.fault = None;
+            if form.validate() {
+                send(model, out);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn send(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
+    if !model.is_up() {
+        return refuse(model, "there is no connection to the daemon now");
+    }
+    let prepared = match &form.purpose {
+        FormFor::Login => return login::send(model, out),
+        FormFor::AddNode => nodes::add(form),
+        FormFor::EditNode(id, revision) => nodes::change(model, form, id, *revision),
+        FormFor::Pull(nodes) => nodes::pull(form, nodes),
+    };
+    match prepared {
+        Err(why) => refuse(model, &why),
+        Ok((request, what)) => {
+            let ticket = act(model, out, request, what);
+            if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+                form.sent = Some(ticket);
+            }
+        }
+    }
+}
+
+fn refuse(model: &mut Model, why: &str) {
+    if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+        form.refuse(None, why);
+    }
+}

@@ -1,0 +1,129 @@
+//! What follows from a key.
+
+use aivonx_protocol::WireSecret;
+use crossterm::event::{KeyEvent, KeyEventKind};
+
+use super::{dialogs, forms, lines, nodes, refresh, typing};
+use crate::{
+    keymap::{self, Do},
+    model::{Dialog, Model, Screen, line::LineKind},
+    msg::Effect,
+};
+
+/// A key was pressed.
+pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent) {
+    if event.kind == KeyEventKind::Release {
+        return;
+    }
+    let Some(binding) = keymap::find(model, event) else {
+        typing::typed(model, event);
+        return;
+    };
+    if let Some(why) = binding.right.and_then(|right| model.why_not(right)) {
+        model.warn(format!("{}: {why}", binding.help));
+        return;
+    }
+    carry_out(model, out, binding.does);
+}
+
+fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    match does {
+        Do::Quit => return out.push(Effect::Quit),
+        Do::Redraw => return out.push(Effect::Redraw),
+        Do::Suspend => return out.push(Effect::Suspend),
+        _ => {}
+    }
+    if model.line.is_some() {
+        return lines::carry_out(model, out, does);
+    }
+    match model.dialogs.last() {
+        Some(Dialog::Form(_)) => return forms::carry_out(model, out, does),
+        Some(_) => return dialogs::carry_out(model, out, does),
+        None => {}
+    }
+    let page = isize::try_from(crate::view::page(model.size)).unwrap_or(isize::MAX);
+    match does {
+        Do::Go(screen) => go(model, out, screen),
+        Do::NextScreen => {
+            let at = Screen::ALL.iter().position(|screen| *screen == model.screen).unwrap_or(0);
+            go(model, out, Screen::ALL[(at + 1) % Screen::ALL.len()]);
+        }
+        Do::Command => lines::open(model, LineKind::Command),
+        Do::Filter => lines::open(model, LineKind::Filter),
+        Do::Help => model.dialogs.push(Dialog::Help(0)),
+        Do::Back => back(model, out),
+        Do::Refresh if !model.is_up() => out.push(Effect::Connect),
+        Do::Refresh => refresh(model, out),
+        Do::Up => rows(model, |rows| rows.go(-1)),
+        Do::Down => rows(model, |rows| rows.go(1)),
+        Do::PageUp => rows(model, |rows| rows.go(-page)),
+        Do::PageDown => rows(model, |rows| rows.go(page)),
+        Do::First => rows(model, |rows| rows.first()),
+        Do::Last => rows(model, |rows| rows.last()),
+        Do::Sort => rows(model, |rows| rows.sort()),
+        Do::Reverse => rows(model, |rows| rows.reverse()),
+        Do::Mark => rows(model, |rows| rows.mark()),
+        Do::Next | Do::Previous => {
+            let found = model.rows().is_some_and(|rows| rows.find(does == Do::Next));
+            if !found {
+                model.warn("nothing to find; / begins a search");
+            }
+        }
+        Do::Yank => {
+            if let Some(name) = model.rows_ref().and_then(crate::model::list::Rows::chosen_name) {
+                model.tell(format!("copied {name}"));
+                out.push(Effect::Copy(WireSecret::new(name)));
+            }
+        }
+        other => match model.screen {
+            Screen::Overview => {}
+            Screen::Nodes => nodes::carry_out(model, out, other),
+        },
+    }
+}
+
+fn rows(model: &mut Model, act: impl FnOnce(&mut dyn crate::model::list::Rows)) {
+    if let Some(rows) = model.rows() {
+        act(rows);
+    }
+}
+
+/// Goes to a screen.
+pub(super) fn go(model: &mut Model, out: &mut Vec<Effect>, screen: Screen) {
+    if screen != model.screen {
+        model.trail.retain(|before| *before != model.screen);
+        model.trail.push(model.screen);
+        model.screen = screen;
+    }
+    refresh(model, out);
+}
+
+/// Closes what is open, gives up what runs, shows all rows again, leaves the screen: the first of these that
+/// there is.
+fn back(model: &mut Model, out: &mut Vec<Effect>) {
+    if let Some((ticket, doing, _)) = model.calls.awaited() {
+        let text = format!("{doing}: given up; what had begun at the daemon goes on there");
+        model.calls.end(ticket);
+        out.push(Effect::Drop(ticket));
+        model.tell(text);
+        return;
+    }
+    if model.screen == Screen::Nodes && model.nodes.detail {
+        model.nodes.detail = false;
+        return;
+    }
+    if let Some(rows) = model.rows() {
+        if rows.filter().is_some() {
+            rows.set_filter(None);
+            return;
+        }
+        if rows.marks() > 0 {
+            rows.unmark();
+            return;
+        }
+    }
+    if let Some(before) = model.trail.pop() {
+        model.screen = before;
+        refresh(model, out);
+    }
+}

@@ -1,0 +1,117 @@
+//! What follows from the line after `:` or `/`.
+
+use super::{keys, login};
+use crate::{
+    command::{self, Command, Word},
+    filter::Filter,
+    keymap::Do,
+    model::{Dialog, LineInput, Model, line::LineKind},
+    msg::Effect,
+};
+
+/// Begins a line.
+pub(super) fn open(model: &mut Model, kind: LineKind) {
+    let text = match kind {
+        LineKind::Command => String::new(),
+        // A filter that stands is what one most likely wants to change.
+        LineKind::Filter => model
+            .rows_ref()
+            .and_then(|rows| rows.filter())
+            .map(|filter| filter.text().to_owned())
+            .unwrap_or_default(),
+    };
+    model.line = Some(LineInput::new(kind, &text));
+}
+
+/// A key of the line's own.
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    let Some(line) = &mut model.line else { return };
+    match does {
+        Do::Cancel => {
+            if line.kind == LineKind::Filter
+                && let Some(rows) = model.rows()
+            {
+                rows.set_filter(None);
+            }
+            model.line = None;
+        }
+        Do::Accept => accept(model, out),
+        Do::Complete => complete(line),
+        Do::Older | Do::Newer => {
+            let found = if does == Do::Older { model.history.older() } else { model.history.newer() };
+            if let Some(text) = found {
+                line.input = text.to_owned().into();
+                line.completing = None;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The line was changed: a filter is tried at once.
+pub(super) fn changed(model: &mut Model) {
+    let Some(line) = &mut model.line else { return };
+    line.completing = None;
+    line.fault = None;
+    if line.kind == LineKind::Filter {
+        match Filter::parse(line.input.value()) {
+            Ok(filter) => {
+                if let Some(rows) = model.rows() {
+                    rows.set_filter(filter);
+                }
+            }
+            Err(why) => line.fault = Some(why),
+        }
+    }
+}
+
+fn accept(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(line) = &mut model.line else { return };
+    if line.kind == LineKind::Filter {
+        if line.fault.is_none() {
+            model.line = None;
+        }
+        return;
+    }
+    let typed = line.input.value().to_owned();
+    match command::parse(&typed) {
+        Err(why) => line.fault = Some(why),
+        Ok(command) => {
+            model.history.keep(&typed);
+            model.line = None;
+            match command {
+                None => {}
+                Some(Command::Go(screen, filter)) => {
+                    keys::go(model, out, screen);
+                    if let Some(text) = filter {
+                        match Filter::parse(&text) {
+                            Ok(filter) => {
+                                if let Some(rows) = model.rows() {
+                                    rows.set_filter(filter);
+                                }
+                            }
+                            Err(why) => model.warn(why),
+                        }
+                    }
+                }
+                Some(Command::Word(Word::Quit)) => out.push(Effect::Quit),
+                Some(Command::Word(Word::Help)) => model.dialogs.push(Dialog::Help(0)),
+                Some(Command::Word(Word::Login)) => login::ask(model),
+                Some(Command::Word(Word::Logout)) => login::leave(model, out),
+            }
+        }
+    }
+}
+
+fn complete(line: &mut LineInput) {
+    let (typed, turn) = match line.completing.take() {
+        Some((typed, turn)) => (typed, turn + 1),
+        None => (line.input.value().to_owned(), 0),
+    };
+    let found = command::completions(&typed);
+    if let Some((word, _)) = found.get(turn % found.len().max(1)) {
+        line.input = (*word).to_owned().into();
+    }
+    line.fault = None;
+    line.completing = Some((typed, turn));
+}

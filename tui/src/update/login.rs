@@ -1,0 +1,120 @@
+//! Beginning and ending a session.
+
+use aivonx_protocol::{Fault, FaultKind, Reply, Request, account::AccountRequest};
+
+use super::{answers, forms, known, load};
+use crate::{
+    model::{
+        Dialog, Model, Purpose, Topic,
+        form::{Field, Form, FormFor},
+    },
+    msg::{Effect, Ticket},
+};
+
+/// Asks for name and password, unless that is asked already.
+pub(super) fn ask(model: &mut Model) {
+    let asked = |dialog: &Dialog| matches!(dialog, Dialog::Form(form) if form.purpose == FormFor::Login);
+    if model.dialogs.iter().any(asked) {
+        return;
+    }
+    let user = model.identity.as_ref().and_then(|who| who.user.clone()).unwrap_or_default();
+    forms::open(model, form(&user, false));
+}
+
+fn form(user: &str, code: bool) -> Form {
+    let mut fields = vec![
+        Field::text("username", "Name", "who you are to the gateway", user).required(),
+        Field::secret("password", "Password", "it is not shown").required(),
+    ];
+    if code {
+        let about = "six digits of the authenticator app, or a backup code";
+        fields.push(Field::text("otp", "Code", about, "").required());
+    }
+    let mut form = Form::new(FormFor::Login, "Log in", "", fields);
+    if !user.is_empty() {
+        form.at = 1;
+    }
+    form
+}
+
+/// Sends the form.
+pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
+    let Some(password) = form.secret("password") else { return };
+    let otp = form.given("otp").map(aivonx_protocol::WireSecret::new);
+    let request = AccountRequest::Login { username: form.value("username"), password, otp };
+    let ticket = model.calls.begin(Purpose::Login, model.now);
+    out.push(Effect::Call { ticket, request: Request::Account(request) });
+    if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+        form.sent = Some(ticket);
+    }
+}
+
+/// The daemon's answer to a login.
+pub(super) fn answered(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    ticket: Ticket,
+    result: Result<Reply, Fault>,
+) {
+    match result {
+        Ok(Reply::LoggedIn(session)) => {
+            answers::close(model, ticket);
+            begun(model, out, session);
+        }
+        Ok(other) => model.warn(format!("the login was answered with {}", other.name())),
+        Err(fault) => {
+            let wants_code = fault.kind == FaultKind::NotPermitted && fault.field.as_deref() == Some("otp");
+            let Some(form) = answers::form(model, ticket) else { return };
+            if wants_code && form.fields.iter().all(|field| field.key != "otp") {
+                let about = "six digits of the authenticator app, or a backup code";
+                form.fields.push(Field::text("otp", "Code", about, "").required());
+                form.at = form.fields.len() - 1;
+                form.sent = None;
+                form.fault = None;
+            } else {
+                form.refuse(fault.field.as_deref(), &answers::said(&fault));
+            }
+        }
+    }
+}
+
+/// A session has begun.
+fn begun(model: &mut Model, out: &mut Vec<Effect>, session: Box<aivonx_protocol::account::LoggedIn>) {
+    let who = session.identity.clone();
+    model.tell(format!("logged in as {}", who.user.as_deref().unwrap_or("nobody")));
+    model.identity = Some(who);
+    out.push(Effect::Keep(session));
+    // Others may be seen now than before.
+    if let Some(feed) = model.node_feed.take() {
+        out.push(Effect::Drop(feed));
+    }
+    known(model, out);
+}
+
+/// Ends the session.
+pub(super) fn leave(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.identity.as_ref().is_none_or(|who| who.session.is_none()) {
+        model.warn("you are not logged in");
+        return;
+    }
+    let ticket = model.calls.begin(Purpose::Logout, model.now);
+    out.push(Effect::Call { ticket, request: Request::Account(AccountRequest::Logout) });
+}
+
+/// The session was ended.
+pub(super) fn left(model: &mut Model, out: &mut Vec<Effect>, result: Result<Reply, Fault>) {
+    match result {
+        Ok(_) => {
+            out.push(Effect::Forget);
+            if let Some(feed) = model.node_feed.take() {
+                out.push(Effect::Drop(feed));
+            }
+            model.identity = None;
+            model.nodes.list.clear();
+            model.tell("logged out");
+            load(model, out, Topic::Identity);
+        }
+        Err(fault) => model.warn(format!("Logging out: {}", answers::said(&fault))),
+    }
+}

@@ -1,0 +1,342 @@
+//! What follows from keys and answers.
+
+use aivonx_protocol::{
+    Event, Fault, FaultKind, Reply, Request, WireSecret,
+    account::{AccountRequest, LoggedIn},
+    node::{AdminState, NodeChange, NodeRequest, Probe},
+    user::Role,
+};
+use proptest::prelude::*;
+
+use super::update;
+use crate::{
+    keymap::{self, BINDINGS, Do, Scope},
+    model::{
+        Dialog, Link, Model, Screen,
+        list::Rows as _,
+        testing::{
+            answer_all, call, connected, event, full, full_as, press, press_all, refuse, reply, type_text,
+        },
+    },
+    msg::{Down, Effect, Msg},
+    samples,
+    view::tests::shot,
+};
+
+fn notice(model: &Model) -> &str {
+    model.notice.as_ref().map_or("", |notice| &notice.text)
+}
+
+#[test]
+fn a_connection_asks_for_what_is_shown() {
+    let (mut model, effects) = connected(80, 24, Some(Role::Operator));
+    let asked: Vec<String> = effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Call { request, .. } | Effect::Follow { request, .. } => request.name().to_owned(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(asked, ["daemon.status", "node.watch", "node.list"]);
+    // What is being asked for is not asked for again.
+    assert_eq!(press(&mut model, "2"), []);
+    answer_all(&mut model, effects);
+    assert_eq!(model.nodes.list.counts(), (4, 4));
+    assert_eq!(press(&mut model, "r").len(), 2);
+}
+
+#[test]
+fn nodes_follow_their_events() {
+    let (mut model, effects) = connected(80, 24, Some(Role::Operator));
+    let feed = effects.iter().find_map(|effect| match effect {
+        Effect::Follow { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let ticket = feed.unwrap();
+    let mut node = samples::nodes().remove(0);
+    let events = vec![Event::Node(Box::new(node.clone())), Event::Node(Box::new(samples::nodes().remove(1)))];
+    update(&mut model, Msg::Events { ticket, events });
+    node.active_requests = 8;
+    update(&mut model, Msg::Events { ticket, events: vec![Event::Node(Box::new(node.clone()))] });
+    assert_eq!(model.nodes.list.counts().0, 2);
+    assert_eq!(model.nodes.list.all()[0].active_requests, 8);
+    assert_eq!(model.nodes.trend(&node.id).count(), 2);
+    update(&mut model, Msg::Events { ticket, events: vec![Event::NodeRemoved(node.id.clone())] });
+    // A feed that was given up says nothing any more.
+    update(&mut model, Msg::Events { ticket: ticket + 100, events: vec![Event::Node(Box::new(node))] });
+    assert_eq!(model.nodes.list.counts().0, 1);
+}
+
+#[test]
+fn a_node_is_added_with_what_was_filled_in() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 a");
+    type_text(&mut model, "gpu9");
+    press(&mut model, "enter");
+    type_text(&mut model, "10.0.0.9");
+    // The field says what is wrong with it before anything is sent.
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    assert!(shot(&model).contains("http://HOST"), "{}", shot(&model));
+    press(&mut model, "ctrl-u");
+    type_text(&mut model, "http://10.0.0.9:11434");
+    press_all(&mut model, "enter enter b enter");
+    type_text(&mut model, "s3cret");
+    let effects = press(&mut model, "ctrl-s");
+    let (ticket, request) = call(&effects);
+    let Request::Node(NodeRequest::Add(new)) = request else { panic!("{request:?}") };
+    assert_eq!((&*new.name, &*new.url, new.kind, new.force), ("gpu9", "http://10.0.0.9:11434", None, false));
+    let bearer = WireSecret::new("s3cret".into());
+    assert_eq!(new.credential, aivonx_protocol::node::Credential::Bearer(bearer));
+    assert!(shot(&model).contains("Asking http://10.0.0.9:11434"), "{}", shot(&model));
+    // A refusal goes to its field, and what was filled in stays.
+    let fault = Fault::new(FaultKind::Conflict, "there is a node gpu9").field("name");
+    refuse(&mut model, ticket, fault);
+    assert!(shot(&model).contains("there is a node gpu9"));
+    type_text(&mut model, "b");
+    let effects = press(&mut model, "ctrl-s");
+    let (ticket, request) = call(&effects);
+    assert!(matches!(request, Request::Node(NodeRequest::Add(new)) if new.name == "gpu9b"));
+    let node = samples::nodes().remove(0);
+    let probe = Probe { node, finding: "Ollama 0.13.2 with 2 models".into(), healthy: true };
+    reply(&mut model, ticket, Reply::Probe(Box::new(probe)));
+    assert!(model.dialogs.is_empty());
+    assert_eq!(notice(&model), "added gpu9b: Ollama 0.13.2 with 2 models");
+    assert_eq!(model.nodes.list.chosen_name().as_deref(), Some("gpu1"));
+}
+
+#[test]
+fn only_what_was_changed_is_sent() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 j e");
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    assert!(shot(&model).contains("nothing was changed"));
+    type_text(&mut model, "x");
+    let effects = press(&mut model, "ctrl-s");
+    let change = NodeChange { name: Some("gpu1x".into()), ..NodeChange::default() };
+    let (_, request) = call(&effects);
+    let id = samples::nodes()[0].id.clone();
+    let expected = NodeRequest::Set { node: id, revision: Some(3), change: Box::new(change) };
+    assert_eq!(*request, Request::Node(expected));
+    // The first esc gives the call up, the second the form.
+    assert!(matches!(*press(&mut model, "esc"), [Effect::Drop(_)]));
+    assert_eq!((press(&mut model, "esc"), model.dialogs.len()), (vec![], 0));
+}
+
+#[test]
+fn draining_several_asks_nothing() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 g j space space");
+    let effects = press(&mut model, "d");
+    let states = effects.iter().filter(|effect| {
+        matches!(effect, Effect::Call { request: Request::Node(NodeRequest::SetState { state, .. }), .. }
+            if *state == AdminState::Draining)
+    });
+    assert_eq!((states.count(), effects.len(), model.nodes.list.marks()), (2, 2, 0));
+}
+
+#[test]
+fn what_ends_requests_wants_the_name_typed() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 g j");
+    assert_eq!(model.nodes.list.chosen_name().as_deref(), Some("gpu1"));
+    press(&mut model, "ctrl-d");
+    assert!(shot(&model).contains("3 requests are at work there now"), "{}", shot(&model));
+    assert_eq!(press_all(&mut model, "y enter"), []);
+    press(&mut model, "backspace");
+    type_text(&mut model, "gpu1");
+    let effects = press(&mut model, "enter");
+    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove { .. })));
+    // One that does nothing is removed with a key.
+    press_all(&mut model, "j ctrl-d");
+    assert_eq!(model.nodes.list.chosen_name().as_deref(), Some("gpu2"));
+    let effects = press(&mut model, "y");
+    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove { .. })));
+}
+
+#[test]
+fn roles_and_read_only_are_told_why_not() {
+    let mut auditor = full_as(80, 24, Role::Auditor);
+    assert_eq!(press_all(&mut auditor, "2 a d ctrl-d").len(), 2, "only what is shown is asked for");
+    assert!(notice(&auditor).contains("your role is auditor; this takes operator"), "{}", notice(&auditor));
+    let mut looking = full(80, 24);
+    looking.settings.read_only = true;
+    press_all(&mut looking, "2 a");
+    assert!(notice(&looking).contains("--read-only"));
+    assert!(looking.dialogs.is_empty());
+    let mut member = full_as(80, 24, Role::Member);
+    assert!(press(&mut member, "2").iter().all(|effect| {
+        matches!(effect, Effect::Call { request, .. } if request.name() == "daemon.status")
+    }));
+}
+
+#[test]
+fn a_login_with_two_factors() {
+    let (mut model, _) = connected(80, 24, None);
+    type_text(&mut model, "alice");
+    press(&mut model, "enter");
+    type_text(&mut model, "correct horse");
+    let effects = press(&mut model, "enter");
+    let (ticket, _) = call(&effects);
+    refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "a code is needed").field("otp"));
+    type_text(&mut model, "123456");
+    let effects = press(&mut model, "enter");
+    let (ticket, request) = call(&effects);
+    let Request::Account(AccountRequest::Login { username, password, otp }) = request else { panic!() };
+    assert_eq!((&**username, password.expose()), ("alice", "correct horse"));
+    assert_eq!(otp.as_ref().map(WireSecret::expose), Some("123456"));
+    assert!(!format!("{effects:?}").contains("horse") && !format!("{model:?}").contains("horse"));
+    let session = LoggedIn {
+        identity: samples::identities().remove(0),
+        secret: WireSecret::new("s".into()),
+        expires: 1,
+        idle_ms: 1,
+    };
+    let effects = reply(&mut model, ticket, Reply::LoggedIn(Box::new(session)));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Keep(_))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Follow { .. })));
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn a_lost_connection_leaves_everything_where_it_stood() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 j j");
+    let chosen = model.nodes.list.chosen_name();
+    press(&mut model, "d");
+    update(&mut model, Msg::Down(Down { why: "gone".into(), retry_ms: 4000 }));
+    assert!(notice(&model).contains("look whether it was done"), "{}", notice(&model));
+    assert!(shot(&model).contains("No connection"));
+    let since = model.now;
+    update(&mut model, Msg::Tick(since + 3000));
+    update(&mut model, Msg::Down(Down { why: "still".into(), retry_ms: 4000 }));
+    assert!(matches!(&model.link, Link::Down { since: kept, .. } if *kept == since), "{:?}", model.link);
+    assert_eq!(model.nodes.list.chosen_name(), chosen);
+    assert_eq!(press(&mut model, "r"), [Effect::Connect]);
+    press(&mut model, "a");
+    assert!(notice(&model).contains("not connected"));
+    let (other, _) = connected(80, 24, Some(Role::Operator));
+    let Link::Up { daemon, login, socket } = other.link else { panic!() };
+    let up = crate::msg::Up { daemon, login, identity: other.identity, socket, refused: None };
+    let effects = update(&mut model, Msg::Up(Box::new(up)));
+    answer_all(&mut model, effects);
+    assert_eq!((model.nodes.list.chosen_name(), model.screen), (chosen, Screen::Nodes));
+}
+
+#[test]
+fn back_undoes_one_thing_at_a_time() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 /");
+    type_text(&mut model, "gpu");
+    press_all(&mut model, "enter space enter");
+    assert!(model.nodes.detail);
+    for _ in 0..4 {
+        press(&mut model, "esc");
+    }
+    assert_eq!((model.screen, model.nodes.list.marks()), (Screen::Overview, 0));
+}
+
+#[test]
+fn commands_go_and_filter() {
+    let mut model = full(80, 24);
+    press(&mut model, ":");
+    type_text(&mut model, "node gpu1");
+    press(&mut model, "enter");
+    assert_eq!((model.screen, model.nodes.list.counts().0), (Screen::Nodes, 1));
+    press_all(&mut model, ": up");
+    assert_eq!(model.line.as_ref().map(|line| line.input.value()), Some("node gpu1"));
+    press(&mut model, "esc");
+    press(&mut model, ":");
+    type_text(&mut model, "ov");
+    press_all(&mut model, "tab enter");
+    assert_eq!(model.screen, Screen::Overview);
+    press(&mut model, ":");
+    type_text(&mut model, "q");
+    assert_eq!(press(&mut model, "enter"), [Effect::Quit]);
+}
+
+/// Models in which the bindings of each scope hold.
+fn holding(scope: Scope) -> Model {
+    let mut model = full(80, 24);
+    match scope {
+        Scope::Always | Scope::Everywhere => {}
+        Scope::List | Scope::Nodes => drop(press(&mut model, "2")),
+        Scope::Form => drop(press_all(&mut model, "2 a")),
+        Scope::Confirm => drop(press_all(&mut model, "2 x")),
+        Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),
+        Scope::Reveal => model.dialogs.push(Dialog::Reveal(Box::new(crate::model::dialog::Reveal {
+            title: "t".into(),
+            lines: vec![],
+            secret: WireSecret::new("s".into()),
+            command: None,
+            copied: false,
+        }))),
+        Scope::Text => drop(press(&mut model, "?")),
+        Scope::Command => drop(press(&mut model, ":")),
+        Scope::Filter => drop(press_all(&mut model, "2 /")),
+    }
+    model
+}
+
+#[test]
+fn every_binding_is_reachable_and_described() {
+    for binding in BINDINGS {
+        let model = holding(binding.scope);
+        assert!(keymap::scopes(&model).contains(&binding.scope), "{binding:?}");
+        assert!(!binding.help.is_empty() && !binding.keys.is_empty(), "{binding:?}");
+        for key in binding.keys {
+            let found = keymap::find(&model, &event(key));
+            let found = found.unwrap_or_else(|| panic!("{key} is not found for {binding:?}"));
+            assert!(
+                std::ptr::eq(found, binding),
+                "{key} does {:?} instead of {:?}",
+                found.does,
+                binding.does
+            );
+            // Carried out, whatever comes of it.
+            let mut model = holding(binding.scope);
+            press(&mut model, key);
+            shot(&model);
+        }
+    }
+    for screen in Screen::ALL {
+        let leads = BINDINGS.iter().any(|b| b.does == Do::Go(screen) && b.keys == [screen.key()]);
+        assert!(leads, "no key leads to {screen:?}");
+    }
+}
+
+#[test]
+fn quitting_always_works() {
+    for binding in BINDINGS {
+        let mut model = holding(binding.scope);
+        assert_eq!(press(&mut model, "ctrl-c"), [Effect::Quit], "{:?}", binding.scope);
+    }
+}
+
+fn keys() -> impl Strategy<Value = Vec<String>> {
+    let known: Vec<String> =
+        BINDINGS.iter().flat_map(|binding| binding.keys.iter().map(|key| (*key).to_owned())).collect();
+    let others = ["left", "right", "del", "backspace", "home", "ctrl-w", "ctrl-u", "模", "é", "(", "9", "0"];
+    let all: Vec<String> = known.into_iter().chain(others.map(str::to_owned)).collect();
+    prop::collection::vec(prop::sample::select(all), 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Whatever is pressed, nothing panics, and everything is drawn; with answers, without, and without a
+    /// connection.
+    #[test]
+    fn no_sequence_of_keys_panics(keys in keys(), answered in any::<bool>(), lost_at in 0_usize..80) {
+        let mut model = full(80, 24);
+        for (at, key) in keys.iter().enumerate() {
+            let effects = press(&mut model, key);
+            if answered {
+                answer_all(&mut model, effects);
+            }
+            if at == lost_at {
+                update(&mut model, Msg::Down(Down { why: "gone".into(), retry_ms: 1 }));
+            }
+            shot(&model);
+        }
+    }
+}

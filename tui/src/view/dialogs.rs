@@ -1,0 +1,282 @@
+//! What stands before a screen.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::{Paragraph, Widget as _},
+};
+
+use crate::{
+    keymap::{self, Scope},
+    model::{
+        Dialog, Model,
+        dialog::{Confirm, Reveal},
+        form::{Form, Kind},
+    },
+    render::text::safe,
+    theme::Tone,
+    widgets::{
+        input, popup, rows,
+        text::{fill, fit, width, wrap},
+    },
+};
+
+/// Widest dialog, in columns inside.
+const WIDEST: u16 = 72;
+
+/// Draws one.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, dialog: &Dialog) {
+    match dialog {
+        Dialog::Form(form) => draw_form(buffer, area, model, form),
+        Dialog::Confirm(confirm) => draw_confirm(buffer, area, model, confirm),
+        Dialog::Reveal(reveal) => draw_reveal(buffer, area, model, reveal),
+        Dialog::Text(text) => {
+            let lines = reading(model, area, dialog);
+            draw_reading(buffer, area, model, &safe(&text.title), lines, text.scroll);
+        }
+        Dialog::Help(scroll) => {
+            let lines = reading(model, area, dialog);
+            draw_reading(buffer, area, model, "Keys", lines, *scroll);
+        }
+    }
+}
+
+fn inside(area: Rect) -> u16 {
+    area.width.saturating_sub(4)
+}
+
+fn draw_reading(
+    buffer: &mut Buffer,
+    area: Rect,
+    model: &Model,
+    title: &str,
+    lines: Vec<Line<'static>>,
+    scroll: usize,
+) {
+    let theme = model.settings.theme;
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let inner = popup::draw(buffer, area, (inside(area).min(100), rows), title, Tone::Accent, theme);
+    let most = lines.len().saturating_sub(usize::from(inner.height));
+    let from = scroll.min(most);
+    Paragraph::new(lines.into_iter().skip(from).collect::<Vec<_>>()).render(inner, buffer);
+    if most > 0 && inner.height > 0 {
+        let more = format!(" {}/{} ", from + usize::from(inner.height), most + usize::from(inner.height));
+        let x = inner.right().saturating_sub(u16::try_from(more.len()).unwrap_or(0));
+        buffer.set_stringn(x, inner.bottom(), more, usize::from(inner.width), theme.style(Tone::Dim));
+    }
+}
+
+/// How far the top dialog can be scrolled.
+pub(super) fn most(model: &Model, area: Rect) -> usize {
+    let Some(dialog) = model.dialogs.last() else { return 0 };
+    reading(model, area, dialog).len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+}
+
+fn reading(model: &Model, area: Rect, dialog: &Dialog) -> Vec<Line<'static>> {
+    let theme = model.settings.theme;
+    let room = inside(area).min(100);
+    match dialog {
+        Dialog::Text(text) => {
+            let rows: Vec<rows::Row> =
+                text.rows.iter().map(|(label, value)| (safe(label), value.clone(), Tone::Plain)).collect();
+            rows::lines(&rows, room, theme)
+        }
+        Dialog::Help(_) => help(model, usize::from(room)),
+        _ => Vec::new(),
+    }
+}
+
+fn help(model: &Model, room: usize) -> Vec<Line<'static>> {
+    let theme = model.settings.theme;
+    let mut lines = Vec::new();
+    let scopes = keymap::screen(model.screen).iter().copied().chain([Scope::Always]);
+    for scope in scopes {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line::from(Span::styled(scope.title(), theme.style(Tone::Strong))));
+        for binding in keymap::holding(&[scope]) {
+            let denied = binding.right.and_then(|right| model.why_not(right));
+            let mut text = binding.help.to_owned();
+            if let Some(why) = &denied {
+                text += &format!(" (not now: {why})");
+            }
+            let keys = fill(&binding.keys.join(" "), 16, false, theme.cut());
+            for (at, part) in wrap(&text, room.saturating_sub(18)).into_iter().enumerate() {
+                let keys = if at == 0 { keys.clone() } else { " ".repeat(16) };
+                let tone = if denied.is_some() { Tone::Dim } else { Tone::Plain };
+                lines.push(Line::from(vec![
+                    Span::styled(keys, theme.style(Tone::Accent)),
+                    Span::styled(format!("  {part}"), theme.style(tone)),
+                ]));
+            }
+        }
+    }
+    lines.push(Line::default());
+    lines.push(Line::from(Span::styled("After :", theme.style(Tone::Strong))));
+    for (word, about) in crate::command::all() {
+        lines.push(Line::from(vec![
+            Span::styled(fill(&format!(":{word}"), 16, false, theme.cut()), theme.style(Tone::Accent)),
+            Span::raw(format!("  {about}")),
+        ]));
+    }
+    lines
+}
+
+fn draw_form(buffer: &mut Buffer, area: Rect, model: &Model, form: &Form) {
+    let theme = model.settings.theme;
+    let columns = inside(area).min(WIDEST);
+    let label = form.fields.iter().map(|field| width(field.label)).max().unwrap_or(0);
+    let intro = wrap(&form.intro, usize::from(columns));
+    let intro = if form.intro.is_empty() { Vec::new() } else { intro };
+    let fault = form.fault.as_deref().map(|fault| {
+        let safe: Vec<String> = fault.split('\n').map(safe).collect();
+        wrap(&safe.join("\n"), usize::from(columns))
+    });
+    let shown: Vec<usize> = (0..form.fields.len()).filter(|at| form.shows(*at)).collect();
+    let fault_rows = fault.as_ref().map_or(0, Vec::len);
+    let wanted = intro.len() + shown.len() + 2 + fault_rows;
+    let rows = u16::try_from(wanted).unwrap_or(u16::MAX);
+    let inner = popup::draw(buffer, area, (columns, rows), &safe(&form.title), Tone::Accent, theme);
+    let room = usize::from(inner.width);
+    let mut y = inner.y;
+    // Where it does not fit, the fields come first.
+    let spare = usize::from(inner.height).saturating_sub(shown.len() + 1 + fault_rows);
+    for line in intro.iter().take(spare) {
+        buffer.set_stringn(inner.x, y, line, room, theme.style(Tone::Dim));
+        y += 1;
+    }
+    let below = 1 + u16::try_from(fault_rows).unwrap_or(0);
+    let space = usize::from(inner.bottom().saturating_sub(y).saturating_sub(below)).max(1);
+    let at = shown.iter().position(|at| *at == form.at).unwrap_or(0);
+    let from = crate::widgets::grid::offset(shown.len(), at, space);
+    for at in shown.iter().skip(from).take(space) {
+        let field = &form.fields[*at];
+        let active = *at == form.at && form.sent.is_none();
+        let sign = if active { "> " } else { "  " };
+        let tone = if active { Tone::Accent } else { Tone::Dim };
+        let name = format!("{sign}{}  ", fill(field.label, label, false, theme.cut()));
+        buffer.set_stringn(inner.x, y, &name, room, theme.style(tone));
+        let x = inner.x + u16::try_from(width(&name)).unwrap_or(0).min(inner.width);
+        let mut place = Rect { x, y, width: inner.right() - x, height: 1 };
+        if let Some(error) = &field.error {
+            // What is wrong stands behind what was typed, in half of the room.
+            let half = (place.width / 2).max(1);
+            let text = fit(&format!("! {}", safe(error)), usize::from(half), theme.cut());
+            let x = place.x + (place.width - half);
+            buffer.set_stringn(x, y, text, usize::from(half), theme.style(Tone::Bad));
+            place.width -= half;
+            place.width = place.width.saturating_sub(1);
+        }
+        draw_value(buffer, place, &field.kind, active, model);
+        y += 1;
+    }
+    y = inner.bottom().saturating_sub(below);
+    let (text, tone) = match (form.sent, form.fields.get(form.at)) {
+        (Some(_), _) => {
+            let doing = model.calls.awaited().map_or("Sent", |(_, doing, _)| doing);
+            (format!("{} ... (esc gives up)", safe(doing)), Tone::Accent)
+        }
+        (None, Some(field)) => match (&field.error, &field.kind) {
+            (Some(error), _) => (format!("! {}", safe(error)), Tone::Bad),
+            (None, Kind::Choice { options, at }) => {
+                let more = options.get(*at).map(|(_, more)| safe(more)).unwrap_or_default();
+                let about = if more.is_empty() { field.about.to_owned() } else { more };
+                (format!("{about} (left, right)"), Tone::Dim)
+            }
+            (None, Kind::Toggle(_)) => (format!("{} (space)", field.about), Tone::Dim),
+            (None, _) => (field.about.to_owned(), Tone::Dim),
+        },
+        (None, None) => (String::new(), Tone::Dim),
+    };
+    if inner.height > 0 {
+        buffer.set_stringn(inner.x, y, fit(&text, room, theme.cut()), room, theme.style(tone));
+    }
+    for (line, y) in fault.unwrap_or_default().iter().zip(y + 1..inner.bottom()) {
+        buffer.set_stringn(inner.x, y, line, room, theme.style(Tone::Bad));
+    }
+}
+
+fn draw_value(buffer: &mut Buffer, place: Rect, kind: &Kind, active: bool, model: &Model) {
+    let theme = model.settings.theme;
+    let room = usize::from(place.width);
+    let style = theme.style(if active { Tone::Strong } else { Tone::Plain });
+    match kind {
+        Kind::Text(text) => input::draw(buffer, place, text, active, theme),
+        Kind::Secret(secret) => input::hidden(buffer, place, secret.len(), active, theme),
+        Kind::Choice { options, at } => {
+            let word = options.get(*at).map(|(word, _)| safe(word)).unwrap_or_default();
+            buffer.set_stringn(place.x, place.y, fit(&format!("< {word} >"), room, theme.cut()), room, style);
+        }
+        Kind::Toggle(on) => {
+            let text = if *on { "[x] yes" } else { "[ ] no" };
+            buffer.set_stringn(place.x, place.y, text, room, style);
+        }
+    }
+}
+
+fn draw_confirm(buffer: &mut Buffer, area: Rect, model: &Model, confirm: &Confirm) {
+    let theme = model.settings.theme;
+    let columns = inside(area).min(WIDEST);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for sentence in &confirm.lines {
+        lines.extend(wrap(&safe(sentence), usize::from(columns)).into_iter().map(Line::from));
+    }
+    lines.push(Line::default());
+    let typed_at = lines.len();
+    match &confirm.typed {
+        Some((wanted, _)) => {
+            lines.push(Line::from(format!("To go on, type: {}", safe(wanted))));
+            lines.push(Line::default());
+            let tone = if confirm.is_typed() { Tone::Bad } else { Tone::Dim };
+            lines.push(Line::from(vec![
+                Span::styled(format!("enter  {}", confirm.verb), theme.style(tone)),
+                Span::raw("    esc  leave it"),
+            ]));
+        }
+        None => lines.push(Line::from(vec![
+            Span::styled(format!("y  {}", confirm.verb), theme.style(Tone::Bad)),
+            Span::raw("    n  leave it"),
+        ])),
+    }
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let inner = popup::draw(buffer, area, (columns, rows), &safe(&confirm.title), Tone::Bad, theme);
+    Paragraph::new(lines).render(inner, buffer);
+    if let Some((_, text)) = &confirm.typed {
+        let y = inner.y + u16::try_from(typed_at + 1).unwrap_or(0);
+        if y < inner.bottom() {
+            buffer.set_string(inner.x, y, ">", theme.style(Tone::Accent));
+            let place = Rect { x: inner.x + 2, y, width: inner.width.saturating_sub(2), height: 1 };
+            input::draw(buffer, place, text, true, theme);
+        }
+    }
+}
+
+fn draw_reveal(buffer: &mut Buffer, area: Rect, model: &Model, reveal: &Reveal) {
+    let theme = model.settings.theme;
+    let columns = inside(area).min(96);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for sentence in &reveal.lines {
+        lines.extend(wrap(&safe(sentence), usize::from(columns)).into_iter().map(Line::from));
+    }
+    lines.push(Line::default());
+    for secret in reveal.secret.expose().split('\n') {
+        // Broken, not cut: it has to be read off.
+        for part in wrap(&safe(secret), usize::from(columns.saturating_sub(2))) {
+            lines.push(Line::from(Span::styled(format!("  {part}"), theme.style(Tone::Strong))));
+        }
+    }
+    if let Some(command) = &reveal.command {
+        lines.push(Line::default());
+        for part in wrap(&safe(command), usize::from(columns.saturating_sub(2))) {
+            lines.push(Line::from(Span::styled(format!("  {part}"), theme.style(Tone::Accent))));
+        }
+    }
+    lines.push(Line::default());
+    let copied = if reveal.copied { "copied, if your terminal lets it" } else { "c  copy" };
+    lines.push(Line::from(format!("{copied}    esc  close; it is not shown again")));
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let inner = popup::draw(buffer, area, (columns, rows), &safe(&reveal.title), Tone::Warn, theme);
+    Paragraph::new(lines).render(inner, buffer);
+}

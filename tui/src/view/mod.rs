@@ -1,0 +1,67 @@
+//! What is shown: pure functions of the model, one file per pane.
+
+mod dialogs;
+mod frame;
+mod nodes;
+mod overview;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect};
+
+use crate::model::{Dialog, Link, Model, Screen};
+
+/// Rows that are not the screen's own: two above, two below.
+const CHROME: u16 = 4;
+
+/// Draws everything.
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
+    let area = frame.area();
+    paint(frame.buffer_mut(), area, model);
+}
+
+/// The same, into a buffer.
+pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
+    if area.height < CHROME + 2 || area.width < 20 {
+        let (x, y) = (area.x, area.y);
+        if area.width > 0 && area.height > 0 {
+            buffer.set_stringn(
+                x,
+                y,
+                "too small; q quits",
+                usize::from(area.width),
+                ratatui::style::Style::new(),
+            );
+        }
+        return;
+    }
+    let banner = u16::from(!matches!(model.link, Link::Up { .. }));
+    let top = Rect { height: 2 + banner, ..area };
+    let body = Rect { y: area.y + top.height, height: area.height - CHROME - banner, ..area };
+    let bottom = Rect { y: area.bottom() - 2, height: 2, ..area };
+    frame::top(buffer, top, model);
+    match model.screen {
+        Screen::Overview => overview::draw(buffer, body, model),
+        Screen::Nodes => nodes::draw(buffer, body, model),
+    }
+    for dialog in &model.dialogs {
+        dialogs::draw(buffer, body, model, dialog);
+    }
+    frame::bottom(buffer, bottom, model);
+}
+
+/// The rows a list has room for.
+pub(crate) fn page((_, rows): (u16, u16)) -> usize {
+    usize::from(rows.saturating_sub(CHROME + 2)).max(1)
+}
+
+/// How far the top dialog can be scrolled.
+pub(crate) fn most(model: &Model) -> usize {
+    let (columns, rows) = model.size;
+    let banner = u16::from(!matches!(model.link, Link::Up { .. }));
+    let body = Rect { x: 0, y: 0, width: columns, height: rows.saturating_sub(CHROME + banner) };
+    match model.dialogs.last() {
+        Some(Dialog::Text(_) | Dialog::Help(_)) => dialogs::most(model, body),
+        _ => 0,
+    }
+}

@@ -1,0 +1,181 @@
+//! What is seen, at the sizes terminals have.
+
+use aivonx_protocol::user::Role;
+use ratatui::{Terminal, backend::TestBackend};
+
+use crate::{
+    model::{
+        Model, Topic,
+        testing::{connected, fail, fresh, full, full_as, press, press_all, type_text},
+    },
+    msg::{Down, Msg},
+    update::update,
+};
+
+/// What a model looks like.
+pub(crate) fn shot(model: &Model) -> String {
+    let (columns, rows) = model.size;
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| super::draw(frame, model)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let line = |y: u16| {
+        let line: String = (0..columns).map(|x| buffer[(x, y)].symbol()).collect();
+        line.trim_end().to_owned()
+    };
+    (0..rows).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Snapshots of a state at both sizes.
+macro_rules! shots {
+    ($name:ident, |$model:ident| $make:block) => {
+        #[test]
+        fn $name() {
+            for (columns, rows) in [(80, 24), (120, 40)] {
+                #[allow(unused_mut, reason = "some states are made whole")]
+                let mut $model = full(columns, rows);
+                let model: Model = $make;
+                let name = format!("{}_{columns}x{rows}", stringify!($name));
+                insta::assert_snapshot!(name, shot(&model));
+            }
+        }
+    };
+}
+
+shots!(overview, |model| { model });
+shots!(overview_waiting, |model| { fresh(model.size.0, model.size.1) });
+shots!(nodes, |model| {
+    press(&mut model, "2");
+    model
+});
+shots!(nodes_empty, |model| {
+    press(&mut model, "2");
+    let now = model.now;
+    model.nodes.list.set(Vec::new(), now);
+    model
+});
+shots!(nodes_waiting, |model| {
+    let (mut model, _) = connected(model.size.0, model.size.1, Some(Role::Operator));
+    press(&mut model, "2");
+    model
+});
+shots!(nodes_failed, |model| {
+    let (mut model, _) = connected(model.size.0, model.size.1, Some(Role::Operator));
+    press(&mut model, "2");
+    model.calls.clear();
+    fail(&mut model, Topic::Nodes);
+    model
+});
+shots!(nodes_not_permitted, |model| {
+    let mut model = full_as(model.size.0, model.size.1, Role::Member);
+    press(&mut model, "2");
+    model
+});
+shots!(nodes_read_only, |model| {
+    model.settings.read_only = true;
+    press_all(&mut model, "2 a");
+    model
+});
+shots!(node_detail, |model| {
+    press_all(&mut model, "2 j j enter");
+    model
+});
+shots!(node_detail_hostile, |model| {
+    press_all(&mut model, "2 g enter");
+    model
+});
+shots!(nodes_filtered, |model| {
+    press_all(&mut model, "2 space /");
+    type_text(&mut model, "gpu state:standby");
+    press(&mut model, "enter");
+    model
+});
+shots!(filter_typed_wrong, |model| {
+    press_all(&mut model, "2 /");
+    type_text(&mut model, "(");
+    model
+});
+shots!(node_add, |model| {
+    press_all(&mut model, "2 a");
+    type_text(&mut model, "GPU 1");
+    press(&mut model, "tab");
+    type_text(&mut model, "http://10.0.0.5:11434");
+    press_all(&mut model, "tab tab right right");
+    model
+});
+shots!(node_edit, |model| {
+    press_all(&mut model, "2 j e");
+    model
+});
+shots!(node_remove, |model| {
+    press_all(&mut model, "2 j ctrl-d");
+    model
+});
+shots!(node_disable, |model| {
+    press_all(&mut model, "2 j space space x");
+    model
+});
+shots!(node_pull, |model| {
+    press_all(&mut model, "2 j p");
+    model
+});
+shots!(help, |model| {
+    press_all(&mut model, "2 ?");
+    model
+});
+shots!(command, |model| {
+    press(&mut model, ":");
+    type_text(&mut model, "no");
+    model
+});
+shots!(command_unknown, |model| {
+    press(&mut model, ":");
+    type_text(&mut model, "nod");
+    press(&mut model, "enter");
+    model
+});
+shots!(login, |model| {
+    let (mut model, _) = connected(model.size.0, model.size.1, None);
+    type_text(&mut model, "alice");
+    press(&mut model, "enter");
+    type_text(&mut model, "secret");
+    model
+});
+shots!(no_connection, |model| {
+    press(&mut model, "2");
+    let why = "no daemon is reachable. Tried:\n  /run/aivonx/control.sock: nobody listens".into();
+    update(&mut model, Msg::Down(Down { why, retry_ms: 4000 }));
+    model
+});
+shots!(ascii, |model| {
+    model.settings.theme = crate::theme::Theme::new(false, true, false);
+    press_all(&mut model, "2 space ctrl-d");
+    let drawn = shot(&model);
+    assert!(drawn.is_ascii(), "{drawn}");
+    model
+});
+
+/// Other sizes are not pictured; they have to work.
+#[test]
+fn every_size_is_drawn() {
+    for (columns, rows) in [(0, 0), (1, 1), (10, 3), (20, 6), (21, 7), (60, 15), (200, 60), (500, 5)] {
+        let mut model = full(80, 24);
+        model.size = (columns, rows);
+        for keys in ["1", "2", "2 enter", "2 a", "2 ctrl-d", "2 ?", ":", "2 /", "2 j e"] {
+            press_all(&mut model, "esc esc esc");
+            press_all(&mut model, keys);
+            if columns > 0 && rows > 0 {
+                shot(&model);
+            }
+        }
+    }
+}
+
+/// On a small screen there is still what counts.
+#[test]
+fn sixty_by_fifteen() {
+    let mut model = full(60, 15);
+    press(&mut model, "2");
+    insta::assert_snapshot!(shot(&model));
+    press(&mut model, "a");
+    insta::assert_snapshot!(shot(&model));
+}
