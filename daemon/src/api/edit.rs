@@ -17,6 +17,11 @@ impl Edits {
         self.list.push((range, text.into()));
     }
 
+    /// Adds those of `other`.
+    pub fn append(&mut self, mut other: Self) {
+        self.list.append(&mut other.list);
+    }
+
     /// Whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -57,6 +57,14 @@ pub struct Forward {
     pub legacy_name: bool,
 }
 
+impl Forward {
+    /// Whether its body carries a prompt: all but what only tells about a model.
+    #[must_use]
+    pub fn prompts(&self) -> bool {
+        self.path != "/api/show"
+    }
+}
+
 /// How a route's stream is framed, and what its end looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

@@ -12,6 +12,7 @@ use std::{
 use aivonx_protocol::{
     UnixMillis,
     audit::{Action, AuditOrganization, AuditSource, Outcome},
+    privacy::Category,
 };
 
 use super::{Entry, Who};
@@ -59,6 +60,8 @@ struct Inferred {
     prompt_tokens: u64,
     output_tokens: u64,
     models: BTreeMap<String, u64>,
+    /// What was found in prompts, by category.
+    found: [u64; Category::ALL.len()],
 }
 
 /// What was counted since the minute began.
@@ -85,6 +88,7 @@ impl Inferred {
         self.failed += other.failed;
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.found.iter_mut().zip(other.found).for_each(|(sum, n)| *sum = sum.saturating_add(n));
         other.models.iter().for_each(|(model, n)| self.count(model, *n));
     }
 }
@@ -104,6 +108,9 @@ fn summary(unnamed: &str, subject: Option<&Subject>, counts: &Inferred, since: U
         .detail("output_tokens", counts.output_tokens)
         .detail("models", models.join(" "))
         .detail("since", since);
+    for (category, n) in Category::ALL.into_iter().zip(counts.found).filter(|(_, n)| *n > 0) {
+        entry = entry.detail(&format!("found_{category}"), n);
+    }
     if let Some((id, slug)) = subject.and_then(|s| s.organization.as_ref()) {
         entry = entry.organization_named(id, slug);
     }
@@ -160,6 +167,9 @@ impl Fold {
         counts.failed += u64::from(done.status >= 400 || done.status == 0);
         counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens.unwrap_or(0));
         counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens.unwrap_or(0));
+        for (category, n) in done.findings.each() {
+            counts.found[category as usize] += u64::from(n);
+        }
         if let Some(model) = &done.model {
             let named = counts.models.contains_key(&**model) || counts.models.len() < MODELS_MAX;
             counts.count(if named { model } else { "others" }, 1);
@@ -260,7 +270,9 @@ mod tests {
                 ..done(Some("alice"), Some("ci"))
             });
             fold.infer(&AccessRecord { model: Some(format!("m{n:02}").into()), ..done(None, Some("bot")) });
-            fold.infer(&done(None, None));
+            let mut found = done(None, None);
+            found.findings.add(Category::Key);
+            fold.infer(&found);
         }
         let mut entries = fold.close(7);
         entries.sort_by(|a, b| a.who.name.cmp(&b.who.name));
@@ -272,6 +284,8 @@ mod tests {
         assert_eq!(alice.object.as_ref().unwrap().id.as_deref(), Some("id-ci"));
         assert_eq!(alice.organization.as_ref().unwrap().name.as_deref(), Some("acme"));
         assert_eq!((anonymous.who.id.as_deref(), &*anonymous.who.name), (None, "anonymous"));
+        // "key" is what it is called, and yet only a count.
+        assert_eq!((&*anonymous.details["found_key"], bot.details.get("found_email")), ("20", None));
         assert_eq!(bot.who.id.as_deref(), Some("id-bot"));
         assert!(!bot.details["models"].is_empty());
     }

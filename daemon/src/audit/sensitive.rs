@@ -31,7 +31,7 @@ const HIDDEN: [&str; 15] = [
 ];
 
 /// Names that contain one of [`HIDDEN`] and only count, name or measure.
-const EXEMPT: [&str; 18] = [
+const EXEMPT: [&str; 19] = [
     "prompt_tokens",
     "output_tokens",
     "input_tokens",
@@ -50,6 +50,7 @@ const EXEMPT: [&str; 18] = [
     "exit_code",
     "credential_kind",
     "key_prefix",
+    "found_key",
 ];
 
 /// A detail's name in its one spelling.

@@ -39,6 +39,7 @@ async fn organization(rig: &Rig, slug: &str, nodes: NodeAccess) -> Reach {
         nodes,
         cloud_models: true,
         privacy: aivonx_protocol::organization::PrivacyMode::Off,
+        privacy_categories: Vec::new(),
         limit_profile: aivonx_protocol::organization::LimitProfile::Unlimited,
         created: 0,
         revision: 0,

@@ -8,7 +8,7 @@ use std::sync::{
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 use ipnet::IpNet;
 
-use crate::{fleet::Eligible, limits::Level, telemetry::access::Subject};
+use crate::{fleet::Eligible, limits::Level, privacy::Privacy, telemetry::access::Subject};
 
 /// Whether something may still be used, shared by everything that uses it.
 #[derive(Debug, Default)]
@@ -57,6 +57,8 @@ pub struct Organization {
     pub live: Arc<Live>,
     /// What it may use, and has used.
     pub level: Arc<Level>,
+    /// What happens to personal data in its prompts.
+    pub privacy: Privacy,
 }
 
 /// A user.

@@ -103,6 +103,7 @@ async fn whatever_is_wrong_is_told_alike() {
         nodes: NodeAccess::default(),
         cloud_models: false,
         privacy: Default::default(),
+        privacy_categories: Vec::new(),
         limit_profile: Default::default(),
         created: 0,
         revision: 0,

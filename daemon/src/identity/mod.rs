@@ -28,6 +28,7 @@ pub mod opaque;
 mod organizations;
 pub mod password;
 pub mod password_rules;
+mod privacy;
 mod random;
 pub mod refresh;
 #[cfg(test)]

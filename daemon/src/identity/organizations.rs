@@ -68,6 +68,7 @@ impl Identity {
             nodes: new.nodes,
             cloud_models: new.cloud_models,
             privacy: new.privacy.unwrap_or_else(|| profile::privacy(limit_profile)),
+            privacy_categories: Vec::new(),
             limit_profile,
             created: 0,
             revision: 0,

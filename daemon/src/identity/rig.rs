@@ -126,6 +126,7 @@ pub(crate) fn organization_record(slug: &str) -> OrganizationRecord {
         nodes: NodeAccess::Shared,
         cloud_models: false,
         privacy: PrivacyMode::Off,
+        privacy_categories: Vec::new(),
         limit_profile: LimitProfile::Unlimited,
         created: 0,
         revision: 0,

@@ -148,6 +148,7 @@ impl Identity {
                             | Noun::Session
                             | Noun::Secret
                             | Noun::Limit
+                            | Noun::Privacy
                     ),
                     Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,
@@ -300,6 +301,7 @@ async fn read(
         keys: store.keys().list(&Reach::All).await?,
         sessions: store.sessions().list(&Reach::All).await?,
         accounts,
+        privacy: super::privacy::of_fleet(store).await?.0,
     };
     Ok(Snapshot::build(records, material, old))
 }

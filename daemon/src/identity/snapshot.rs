@@ -16,6 +16,7 @@ use super::{entries::of_fleet, material::Material};
 use crate::{
     fleet::Eligible,
     limits::{Accounts, Caps, Kind},
+    privacy::Privacy,
     store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord},
     telemetry::access::Subject,
 };
@@ -42,6 +43,8 @@ pub struct Snapshot {
     session_hashes: HashMap<[u8; 32], Arc<SessionRecord>>,
     /// Peppers and signing keys.
     pub material: Material,
+    /// What happens to personal data in the prompts of those without an organization.
+    privacy: Privacy,
     set_up: bool,
 }
 
@@ -58,6 +61,8 @@ pub struct Records {
     pub sessions: Vec<SessionRecord>,
     /// What everybody has used.
     pub accounts: Arc<Accounts>,
+    /// What happens to personal data in the prompts of those without an organization.
+    pub privacy: Privacy,
 }
 
 impl Snapshot {
@@ -74,6 +79,7 @@ impl Snapshot {
             sessions: HashMap::new(),
             session_hashes: HashMap::new(),
             material,
+            privacy: records.privacy,
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
         let accounts = &records.accounts;
@@ -107,6 +113,7 @@ impl Snapshot {
             require_totp: record.require_totp,
             eligible,
             live,
+            privacy: Privacy::new(record.privacy, &record.privacy_categories),
         });
         self.slugs.insert(organization.slug.clone(), organization.clone());
         self.organizations.insert(organization.id.clone(), organization);
@@ -220,6 +227,12 @@ impl Snapshot {
         for (id, key) in &self.keys {
             end_unless(&key.live, new.keys.get(id).map(|k| &k.live));
         }
+    }
+
+    /// What happens to personal data in the prompts of those without an organization.
+    #[must_use]
+    pub fn privacy(&self) -> Privacy {
+        self.privacy
     }
 
     /// Whether there is an administrator.

@@ -42,6 +42,7 @@ fn organization(enabled: bool) -> OrganizationRecord {
         nodes: NodeAccess::Shared,
         cloud_models: false,
         privacy: PrivacyMode::Off,
+        privacy_categories: Vec::new(),
         limit_profile: LimitProfile::Unlimited,
         created: NOW,
         revision: 1,

@@ -58,6 +58,12 @@ impl From<&[Category]> for Wanted {
     }
 }
 
+impl Default for Privacy {
+    fn default() -> Self {
+        Self::OFF
+    }
+}
+
 /// What is done about the prompts of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privacy {
@@ -70,6 +76,12 @@ pub struct Privacy {
 impl Privacy {
     /// Nothing is looked for.
     pub const OFF: Self = Self { mode: PrivacyMode::Off, wanted: Wanted::ALL };
+
+    /// `mode` for the categories named; none named is all.
+    #[must_use]
+    pub fn new(mode: PrivacyMode, categories: &[Category]) -> Self {
+        Self { mode, wanted: categories.into() }
+    }
 
     /// Whether nothing is looked for.
     #[must_use]

@@ -56,7 +56,34 @@ pub(super) struct Collected {
     pub(super) segments: Vec<Bytes>,
     pub(super) bytes: u64,
     /// Gives the budget back when the body is no longer needed.
-    _held: Held,
+    held: Held,
+}
+
+impl Collected {
+    /// The body, and nothing in its place.
+    pub(super) fn take(&mut self) -> Self {
+        let (segments, bytes) = (std::mem::take(&mut self.segments), std::mem::take(&mut self.bytes));
+        Self { segments, bytes, held: self.held.take() }
+    }
+
+    /// The body in one piece; it lies in one from then on.
+    ///
+    /// # Errors
+    /// [`BodyError::Budget`]: for a moment it is there twice.
+    pub(super) fn whole(&mut self) -> Result<Bytes, BodyError> {
+        if let [whole] = &self.segments[..] {
+            return Ok(whole.clone());
+        }
+        if !self.held.grow(self.bytes) {
+            return Err(BodyError::Budget);
+        }
+        let mut whole = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or_default());
+        self.segments.drain(..).for_each(|segment| whole.extend_from_slice(&segment));
+        let whole = Bytes::from(whole);
+        self.segments.push(whole.clone());
+        self.held.shrink(self.bytes);
+        Ok(whole)
+    }
 }
 
 /// Takes the whole body.
@@ -109,7 +136,7 @@ pub(super) async fn collect_within(
             segments.push(data);
         }
     }
-    let collected = Collected { segments, bytes, _held: held };
+    let collected = Collected { segments, bytes, held };
     match encoding {
         None => Ok(collected),
         Some(encoding) => {
@@ -164,7 +191,7 @@ fn decode(
             }
         }
         if filled == 0 {
-            return Ok(Collected { segments, bytes, _held: held });
+            return Ok(Collected { segments, bytes, held });
         }
         segment.truncate(filled);
         bytes += filled as u64;

@@ -17,6 +17,7 @@ mod host;
 mod listener;
 mod local;
 mod manage;
+mod privacy;
 mod rescue;
 pub mod shared;
 mod stack;

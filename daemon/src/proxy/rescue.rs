@@ -15,6 +15,7 @@ use crate::{
     api::{Dialect, peek::PeekError},
     fleet::NoNode,
     identity::AccountError,
+    privacy::Blocked,
     telemetry::access::Outcome,
 };
 
@@ -45,6 +46,8 @@ pub(super) enum Refusal {
     Body(#[from] BodyError),
     #[error(transparent)]
     Peek(#[from] PeekError),
+    #[error(transparent)]
+    Private(Blocked),
     #[error("model is required")]
     ModelMissing,
     #[error(transparent)]
@@ -74,7 +77,7 @@ impl Refusal {
         match self {
             Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::Host(HostError::Absolute) | Self::NoRoute => (StatusCode::NOT_FOUND, Refused),
-            Self::Host(_) | Self::Peek(_) | Self::ModelMissing | Self::Upgrade => {
+            Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing | Self::Upgrade => {
                 (StatusCode::BAD_REQUEST, Refused)
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),

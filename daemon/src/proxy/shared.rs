@@ -179,6 +179,18 @@ impl Held {
         }
         granted
     }
+
+    /// What it holds, leaving nothing.
+    pub(super) fn take(&mut self) -> Self {
+        Self { shared: self.shared.clone(), bytes: std::mem::take(&mut self.bytes) }
+    }
+
+    /// Gives `bytes` of what it took back.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.shared.budget.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Held {

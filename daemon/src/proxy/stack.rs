@@ -13,7 +13,7 @@ use super::{
     conn::ConnContext,
     exchange::Exchange,
     forward::{Call, forward},
-    headers, host, local, manage,
+    headers, host, local, manage, privacy,
     rescue::{Refusal, rescue},
 };
 use crate::{
@@ -103,7 +103,7 @@ async fn layers(
     let flight = cx.worker.watch(Flight::new(cx.state.clone()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
-    let body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
+    let mut body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
     exchange.record.bytes_in = body.bytes;
     let peek = Peek::read(&body.segments)?;
     let Some(forwarded) = forwarded else {
@@ -118,12 +118,14 @@ async fn layers(
 
     // What the gateway changes of the body: one list, made by the layers below and carried out once. Governed values
     // are not among it; they are written in one place, for they may be set by several layers.
-    let edits = Edits::default();
+    let mut edits = Edits::default();
     // Most tokens an answer may have: whoever bounds it lowers this, or sets it.
     let output = None;
 
-    // Privacy, and the reservation of quota and spend come here, in this order: they need the body, and nothing
-    // may be reserved for a request that is refused.
+    // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
+    privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
+
+    // The reservation of quota and spend comes here: nothing may be reserved for a request that is refused.
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();

@@ -26,6 +26,8 @@ pub enum Noun {
     Limit,
     /// A price.
     Price,
+    /// What happens to personal data of those without an organization; its id is empty.
+    Privacy,
 }
 
 impl Noun {
@@ -43,6 +45,7 @@ impl Noun {
             Self::Secret => "secret",
             Self::Limit => "limit",
             Self::Price => "price",
+            Self::Privacy => "privacy",
         }
     }
 }

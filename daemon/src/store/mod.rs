@@ -81,7 +81,7 @@ pub(crate) use rewrap::Rewrap;
 pub use rewrap::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
 pub use session::SessionRecord;
-pub use settings::{Restoration, Settings};
+pub use settings::{FleetPrivacy, Restoration, Settings};
 pub use user::{StoredReset, StoredTotp, UserRecord};
 
 use change::Feed;

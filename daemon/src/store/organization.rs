@@ -3,6 +3,7 @@
 use aivonx_protocol::{
     UnixMillis,
     organization::{LimitProfile, NodeAccess, PrivacyMode},
+    privacy::Category,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub struct OrganizationRecord {
     pub cloud_models: bool,
     /// What happens to personal data in prompts.
     pub privacy: PrivacyMode,
+    /// Which of it is looked for; empty is all.
+    pub privacy_categories: Vec<Category>,
     /// Its limits.
     pub limit_profile: LimitProfile,
     /// When it was added.

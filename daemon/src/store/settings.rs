@@ -1,6 +1,11 @@
 //! Settings that are not records of a noun: the strategy, the daemon's id.
 
-use aivonx_protocol::{UnixMillis, organization::LimitProfile, strategy::Strategy};
+use aivonx_protocol::{
+    UnixMillis,
+    organization::{LimitProfile, PrivacyMode},
+    privacy::Category,
+    strategy::Strategy,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Noun, Store, StoreError, tree::Tree};
@@ -8,6 +13,7 @@ use super::{Change, Noun, Store, StoreError, tree::Tree};
 pub(super) const DAEMON_ID: &[u8] = b"daemon_id";
 const STRATEGY: &[u8] = b"strategy";
 const LIMIT_PROFILE: &[u8] = b"limit_profile";
+const PRIVACY: &[u8] = b"privacy";
 const SETUP_USED: &[u8] = b"setup_used";
 pub(super) const RESTORATION: &[u8] = b"restoration";
 
@@ -24,6 +30,15 @@ pub struct Restoration {
     pub changes_behind: Option<u64>,
     /// Records of ledgers taken over from the store that was set aside, or why none could be.
     pub ledgers: Result<u64, String>,
+}
+
+/// What happens to personal data in the prompts of those without an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetPrivacy {
+    /// What happens.
+    pub mode: PrivacyMode,
+    /// Which of it is looked for; empty is all.
+    pub categories: Vec<Category>,
 }
 
 /// Access to the settings.
@@ -76,6 +91,29 @@ impl Settings {
             .run(move |engine, feed| {
                 engine.write(|batch| batch.put(Tree::Setting, LIMIT_PROFILE, &profile))?;
                 feed.tell(Change { noun: Noun::Limit, id: String::new(), revision: 0 });
+                Ok(())
+            })
+            .await
+    }
+
+    /// What happens to personal data of those without an organization; None until it is set, which is what belongs
+    /// to the limit profile.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn privacy(&self) -> Result<Option<FleetPrivacy>, StoreError> {
+        self.store.run(|engine, _| engine.get(Tree::Setting, PRIVACY)).await
+    }
+
+    /// Sets it; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn set_privacy(&self, privacy: FleetPrivacy) -> Result<(), StoreError> {
+        self.store
+            .run(move |engine, feed| {
+                engine.write(|batch| batch.put(Tree::Setting, PRIVACY, &privacy))?;
+                feed.tell(Change { noun: Noun::Privacy, id: String::new(), revision: 0 });
                 Ok(())
             })
             .await

@@ -98,6 +98,12 @@ impl Findings {
             .filter(|(_, count)| *count > 0)
     }
 
+    /// The categories that were found and how often: `email=2 card=1`.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        self.each().map(|(category, count)| format!("{category}={count}")).collect::<Vec<_>>().join(" ")
+    }
+
     /// The names of the categories that were found: `email, card`.
     #[must_use]
     pub fn kinds(&self) -> String {

@@ -39,7 +39,7 @@ fields! {
     prompt_tokens: "as counted by the node",
     output_tokens: "as counted by the node",
     cost_microusd: "what the request cost, in millionths of a USD",
-    findings: "how much personal data was found in the prompt",
+    findings: "personal data and credentials found in the prompt, by category: `email=2 card=1`",
     queued_ms: "from the request's head to the choice of a node",
     first_byte_ms: "from the request's head to the answer's first byte",
     duration_ms: "from the request's head to the end",

@@ -105,6 +105,9 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     if let Some(node) = &r.node {
         field("node", Text(node), true);
     }
+    if r.findings.total() > 0 {
+        field("findings", Text(&r.findings.counts()), false);
+    }
     if let Some(limit) = r.limit {
         field("limit", Text(limit.name()), false);
     }
@@ -117,7 +120,6 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
         ("prompt_tokens", r.prompt_tokens),
         ("output_tokens", r.output_tokens),
         ("cost_microusd", (r.cost > 0).then_some(r.cost)),
-        ("findings", Some(r.findings.total()).filter(|total| *total > 0)),
         ("queued_ms", r.queued.map(milliseconds)),
         ("first_byte_ms", r.first_byte.map(milliseconds)),
     ];
