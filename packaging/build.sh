@@ -13,6 +13,7 @@
 #   AIVONX_BIN_DIR     take the programs from here instead of building them
 #   AIVONX_VERSION     version of the packages [default: the workspace's]
 #   AIVONX_MAINTAINER  "Name <address>" in the packages
+#   AIVONX_COMPRESS    fast: packages that are larger and sooner there, for tests
 #   SOURCE_DATE_EPOCH  time of everything in the packages [default: the last commit's]; the same sources, compiler
 #                      and epoch give the same bytes
 set -euo pipefail

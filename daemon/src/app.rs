@@ -27,7 +27,8 @@ use crate::{
     dev, facts,
     fleet::{Fleet, FleetError},
     identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
-    lifecycle, limits,
+    lifecycle::{self, Patience},
+    limits,
     limits::Limits,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
@@ -61,7 +62,9 @@ pub enum AppError {
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
-    Bind(#[from] proxy::BindError),
+    Listen(#[from] proxy::ListenError),
+    #[error(transparent)]
+    Inherit(#[from] proxy::InheritError),
     #[error(transparent)]
     Control(#[from] control::BindError),
     #[error("{what}: {source}")]
@@ -118,6 +121,8 @@ pub fn run(args: Args) -> Result<(), AppError> {
 /// Starts the control plane's runtime and serves until told to stop.
 fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppError> {
     let config = live.get();
+    // Before the first thread: it changes the environment.
+    let inherited = proxy::Inherited::take()?;
     let mut notes = Vec::new();
     if let Err(e) = lifecycle::no_core_dumps() {
         notes.push(e.to_string());
@@ -139,7 +144,7 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
         .enable_all()
         .build()
         .map_err(AppError::system("cannot start the control plane's threads"))?;
-    let result = runtime.block_on(live_and_die(live, mode, dev, &telemetry));
+    let result = runtime.block_on(live_and_die(live, mode, dev, inherited, &telemetry));
     if let Err(e) = &result {
         tracing::error!(event = e.event(), error = %e, "the gateway stops");
     }
@@ -159,6 +164,7 @@ async fn live_and_die(
     live: config::Live,
     mode: Mode,
     dev: Option<Dev>,
+    inherited: proxy::Inherited,
     telemetry: &Telemetry,
 ) -> Result<(), AppError> {
     let began = Instant::now();
@@ -167,9 +173,11 @@ async fn live_and_die(
     let mut signals = Signals::listen()?;
     telemetry.spawn();
 
-    // What the fleet stands on, bottom up.
+    // What the fleet stands on, bottom up. A large store takes its time to be verified or migrated.
+    let opening = Patience::ask("opening the store");
     let store = Store::open(&config.data_dir, &config.store).await?;
-    let key_file = config.secrets.master_key.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    drop(opening);
+    let key_file = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
     let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
@@ -191,7 +199,7 @@ async fn live_and_die(
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         n => n,
     };
-    let bound = config.listen.iter().map(|l| proxy::bind(l, threads)).collect::<Result<Vec<_>, _>>()?;
+    let bound = proxy::bind_all(&config.listen, threads, inherited)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
     let (phase, phase_rx) = watch::channel(Phase::Running);
     let shared = Arc::new_cyclic(|weak| Shared {
@@ -236,7 +244,11 @@ async fn live_and_die(
     });
     let (close_control, control_closed) = watch::channel(false);
     let control = tokio::spawn(control::serve(socket, services, control_closed));
-    let watchdog = tokio::spawn(lifecycle::watchdog(|| true));
+    let pulse = plane.pulse();
+    let phase_now = shared.phase.clone();
+    // Threads that have ended for the end of the daemon stand still for good.
+    let watchdog =
+        tokio::spawn(lifecycle::watchdog(move || *phase_now.borrow() != Phase::Running || pulse.beats()));
     follow_config(&live, &shared, &fleet);
     if let Err(error) = control::finish_rotation(&fleet, &secrets).await {
         tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");
@@ -263,6 +275,7 @@ async fn live_and_die(
     // Top down: no new requests, then no requests, then nothing that could want the store.
     let grace = live.get().timeouts.shutdown_grace;
     lifecycle::stopping("finishing what runs");
+    let _finishing = Patience::ask("finishing what runs");
     tracing::info!(event = "stop", grace_s = grace.as_secs(), "the gateway stops; what runs may finish");
     let _ = phase.send(Phase::Draining);
     let mut gone = tokio::task::spawn_blocking(move || plane.join());

@@ -1,6 +1,9 @@
 //! The commands of `aivonxd` that do not serve.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use aivonx_protocol::Untrusted;
 
@@ -104,7 +107,7 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
     let options = StoreOptions { snapshots: u32::MAX, ..options };
     // Both before the store is touched: a file that is no master key is the likeliest mistake.
     let (old, new) = (MasterKey::load(&args.old)?, MasterKey::load(&args.new)?);
-    let in_use = in_use.unwrap_or_else(|| dir.join("master.key"));
+    let in_use = in_use.unwrap_or_else(|| key_in_use(&dir, Path::new(UNIT_KEY)));
     let is_in_place = same_file(&args.new, &in_use);
     lifecycle::act_as_owner(&dir)
         .map_err(AppError::system("cannot act as the owner of the data directory"))?;
@@ -129,6 +132,16 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
     text += "\nCopies of the store made before still open with the old master key. If others may have it, start the \
              daemon and run: aivonx secrets rotate";
     say(&text)
+}
+
+/// What the unit loads as the credential.
+const UNIT_KEY: &str = "/etc/aivonx/master.key";
+
+/// Where the daemon reads its key, if the file does not say: beside the store, or, where the package has made it
+/// instead, the file that the unit hands to it. Here nobody has handed anything.
+fn key_in_use(dir: &Path, unit_key: &Path) -> PathBuf {
+    let beside = dir.join("master.key");
+    if !beside.exists() && unit_key.exists() { unit_key.to_owned() } else { beside }
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

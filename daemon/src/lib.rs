@@ -11,6 +11,7 @@ pub mod audit;
 mod commands;
 pub mod config;
 pub mod control;
+pub mod credentials;
 mod dev;
 mod facts;
 pub mod fleet;

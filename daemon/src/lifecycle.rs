@@ -121,6 +121,35 @@ pub fn status(status: &str) {
     notify(&[NotifyState::Status(&one_line(status))]);
 }
 
+/// Asks systemd for more time while it lives: for a start or an end that may take longer than the unit's timeout.
+#[derive(Debug)]
+pub struct Patience(tokio::task::JoinHandle<()>);
+
+/// More time asked for at once, and how often.
+const MORE: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(20);
+
+impl Patience {
+    /// For `what`, which `systemctl status` shows. Needs a runtime.
+    #[must_use]
+    pub fn ask(what: &str) -> Self {
+        let what = one_line(what);
+        let more = u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX);
+        Self(tokio::spawn(async move {
+            loop {
+                notify(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(&what)]);
+                tokio::time::sleep(EVERY).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Keeps systemd's watchdog content, at half its interval, for as long as `alive` says so. Returns at once if
 /// there is no watchdog; else runs for ever: spawn it on the control plane, so that it also tells when that
 /// stands still. `alive` is called each time and must not block.

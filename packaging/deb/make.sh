@@ -12,7 +12,9 @@ build_deb() {
     find "$root/DEBIAN" -name 'p*' -exec chmod 755 {} +
     date_all "$root"
     # xz: dpkg of Debian and of Ubuntu both read it.
-    dpkg-deb --root-owner-group -Zxz --build "$root" "$out/$name" >/dev/null
+    local compress=(-Zxz)
+    [ "${AIVONX_COMPRESS:-}" = fast ] && compress=(-Zgzip -z1)
+    dpkg-deb --root-owner-group "${compress[@]}" --build "$root" "$out/$name" >/dev/null
 }
 
 deb=$work/deb/aivonx

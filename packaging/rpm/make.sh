@@ -17,11 +17,13 @@ date_all "$rpm"
     s|^/usr/share/doc/|%doc &|' >"$work/rpm/files"
 expand packaging/rpm/aivonx.spec >"$work/rpm/aivonx.spec"
 
+payload=w19.zstdio
+[ "${AIVONX_COMPRESS:-}" = fast ] && payload=w1.gzdio
 # rpm signs nothing here; the host's name and the clock stay out.
 rpmbuild -bb --quiet --target x86_64-linux \
     --define "_topdir $work/rpm" --define "_rpmdir $out" --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
     --define "stage $rpm" --define "filelist $work/rpm/files" \
     --define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
     --define 'clamp_mtime_to_source_date_epoch 1' --define '_build_id_links none' \
-    --define '_binary_payload w19.zstdio' --define 'debug_package %{nil}' --define '__os_install_post %{nil}' \
+    --define '_binary_payload $payload' --define 'debug_package %{nil}' --define '__os_install_post %{nil}' \
     "$work/rpm/aivonx.spec"

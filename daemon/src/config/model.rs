@@ -291,8 +291,9 @@ table! {
 table! {
     /// Key material.
     Secrets, SECRETS_DOC, SECRETS_KEYS of Config.secrets {
-        /// The master key file, generated if absent; empty is `master.key` in the data directory. A key beside the
-        /// store protects copies of the store, no more.
+        /// The master key file, generated if absent. Empty: the systemd credential `aivonx-master-key`, if there is
+        /// one (the packages' unit loads `/etc/aivonx/master.key` as it), else `master.key` in the data directory. A
+        /// key beside the store protects copies of the store, no more.
         master_key: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
     }
 }

@@ -190,6 +190,8 @@ fn place(dir: &Path, path: &Path, group: Option<u32>) -> Result<(UnixListener, (
 /// Gives `path` to the group. Not being allowed to is no reason not to start: root and our own user remain.
 fn give(path: &Path, group: Option<u32>) {
     if let Some(gid) = group
+        // Most often the daemon's own. The unit does not let it change owners at all, unless it has to.
+        && fs::symlink_metadata(path).map(|found| found.gid()).ok() != Some(gid)
         && let Err(e) = chown(path, None, Some(gid))
     {
         tracing::warn!(path = %path.display(), gid, error = %e, "the control socket keeps its group");

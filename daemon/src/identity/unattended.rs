@@ -1,7 +1,7 @@
 //! Setting up without a terminal: the first superadmin out of a file, once.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -12,9 +12,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{AccountError, Identity, Source};
+use crate::credentials;
 
-/// Name of the systemd credential.
-const CREDENTIAL: &str = "aivonx-setup";
 /// Largest file read.
 const LARGEST: u64 = 4096;
 
@@ -69,13 +68,7 @@ struct Form {
 /// Where the file is: as configured, else the credential that systemd loaded.
 #[must_use]
 pub fn file(configured: Option<&Path>) -> Option<PathBuf> {
-    let credential = || credentials().map(|dir| dir.join(CREDENTIAL)).filter(|path| path.exists());
-    configured.map(Path::to_owned).or_else(credential)
-}
-
-/// Where systemd put the credentials of this service.
-fn credentials() -> Option<PathBuf> {
-    env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    configured.map(Path::to_owned).or_else(|| credentials::file(credentials::SETUP))
 }
 
 impl Identity {
@@ -108,9 +101,7 @@ fn read(path: &Path) -> Result<Setup, UnattendedError> {
         return Err(form("this is no file"));
     }
     let mode = found.mode() & 0o777;
-    // systemd grants its credentials with an access list, whose mask shows as the group's rights.
-    let others = if credentials().is_some_and(|dir| path.starts_with(dir)) { 0o007 } else { 0o077 };
-    if mode & others != 0 {
+    if mode & credentials::others(path) != 0 {
         return Err(UnattendedError::Open { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::new());

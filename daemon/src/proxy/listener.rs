@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::inherited::{InheritError, Inherited};
 use crate::config::Listen;
 
 /// Length of the queue of connections not yet accepted.
@@ -17,6 +18,17 @@ pub struct BindError {
     /// The address wanted.
     pub address: SocketAddr,
     source: io::Error,
+}
+
+/// The listeners could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// What systemd passed is not what is configured.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// One could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -38,11 +50,33 @@ pub struct Bound {
     pub(super) sockets: Vec<std::net::TcpListener>,
 }
 
-/// Binds `listen` once per thread.
+/// Opens every listener: those that systemd passed, and the others anew.
 ///
 /// # Errors
-/// [`BindError`] with what to do.
-pub fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
+/// [`ListenError`] with what to do.
+pub fn bind_all(
+    listen: &[Listen],
+    threads: usize,
+    mut inherited: Inherited,
+) -> Result<Vec<Bound>, ListenError> {
+    inherited.check(listen)?;
+    let open = |l: &Listen| match inherited.claim(l.address) {
+        Some(socket) => adopt(l, &socket, threads),
+        None => bind(l, threads),
+    };
+    Ok(listen.iter().map(open).collect::<Result<_, _>>()?)
+}
+
+/// Gives every thread a handle of the one socket that was passed: each is woken, the quickest accepts. Sockets of our
+/// own beside it would share its connections out better, but what waits in their queues is lost when the daemon ends.
+fn adopt(listen: &Listen, socket: &std::net::TcpListener, threads: usize) -> Result<Bound, BindError> {
+    let sockets = (0..threads).map(|_| socket.try_clone()).collect::<Result<_, _>>();
+    let sockets = sockets.map_err(|source| BindError { address: listen.address, source })?;
+    Ok(Bound { address: listen.address, diagnostics: listen.diagnostics, sockets })
+}
+
+/// Binds `listen` once per thread.
+fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
     let fail = |source| BindError { address: listen.address, source };
     if listen.address.port() != 0 {
         // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: an ordinary

@@ -14,6 +14,7 @@ mod exchange;
 mod forward;
 mod headers;
 mod host;
+mod inherited;
 mod listener;
 mod local;
 mod manage;
@@ -25,6 +26,7 @@ mod stream;
 mod upstream;
 mod worker;
 
-pub use listener::{BindError, Bound, bind};
+pub use inherited::{InheritError, Inherited};
+pub use listener::{BindError, Bound, ListenError, bind_all};
 pub use shared::{Phase, Settings, Shared};
-pub use worker::{Plane, start};
+pub use worker::{Plane, Pulse, start};

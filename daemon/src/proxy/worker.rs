@@ -5,7 +5,10 @@ use std::{
     io,
     ops::Deref,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread::JoinHandle,
 };
 
@@ -158,9 +161,36 @@ impl Drop for Watched {
 #[derive(Debug)]
 pub struct Plane {
     threads: Vec<JoinHandle<()>>,
+    beats: Arc<[AtomicU32]>,
+}
+
+/// Tells whether every data-plane thread goes on: each counts its ticks where the control plane sees it.
+#[derive(Debug)]
+pub struct Pulse {
+    beats: Arc<[AtomicU32]>,
+    seen: Arc<[AtomicU32]>,
+}
+
+impl Pulse {
+    /// Whether every thread has ticked since the last call, which must be several [`TICK`]s ago. True the first time.
+    #[must_use]
+    pub fn beats(&self) -> bool {
+        // Every thread is looked at, or the next call would compare with what was never seen.
+        self.beats.iter().zip(&*self.seen).fold(true, |all, (beat, seen)| {
+            let now = beat.load(Relaxed);
+            all & (seen.swap(now, Relaxed) != now)
+        })
+    }
 }
 
 impl Plane {
+    /// By which the watchdog tells whether the threads still run.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let never = || AtomicU32::new(u32::MAX);
+        Pulse { beats: self.beats.clone(), seen: self.beats.iter().map(|_| never()).collect() }
+    }
+
     /// Waits until every thread has ended, which they do once the phase says so. Blocks.
     pub fn join(self) {
         for thread in self.threads {
@@ -176,6 +206,7 @@ impl Plane {
 /// If a thread cannot be started.
 pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
     let threads = listeners.first().map_or(0, |l| l.sockets.len());
+    let beats: Arc<[AtomicU32]> = (0..threads).map(|_| AtomicU32::new(0)).collect();
     let mut per_thread: Vec<Vec<Door>> = (0..threads).map(|_| Vec::new()).collect();
     for bound in listeners {
         for (doors, socket) in per_thread.iter_mut().zip(bound.sockets) {
@@ -190,11 +221,16 @@ pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
         .into_iter()
         .enumerate()
         .map(|(at, doors)| {
-            let shared = shared.clone();
-            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, doors))
+            let (shared, beats) = (shared.clone(), beats.clone());
+            let beat = move |now| {
+                if let Some(beat) = beats.get(at) {
+                    beat.store(now, Relaxed);
+                }
+            };
+            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, doors, beat))
         })
         .collect::<io::Result<_>>()?;
-    Ok(Plane { threads })
+    Ok(Plane { threads, beats })
 }
 
 /// One thread's socket of one listener.
@@ -204,7 +240,7 @@ struct Door {
     diagnostics: bool,
 }
 
-fn run(shared: Arc<Shared>, doors: Vec<Door>) {
+fn run(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
         {
@@ -214,10 +250,10 @@ fn run(shared: Arc<Shared>, doors: Vec<Door>) {
                 return;
             }
         };
-    runtime.block_on(work(shared, doors));
+    runtime.block_on(work(shared, doors, beat));
 }
 
-async fn work(shared: Arc<Shared>, doors: Vec<Door>) {
+async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
     let worker = Rc::new(Worker {
         shared,
         upstream: Upstream::default(),
@@ -236,6 +272,7 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>) {
     loop {
         ticker.tick().await;
         worker.tick();
+        beat(worker.now());
         let phase = *worker.shared.phase.borrow();
         let idle = worker.connections.borrow().is_empty();
         if phase == Phase::Ending {

@@ -17,6 +17,7 @@ use super::{
     cipher::{Cipher, KEY, Key, random},
     validate,
 };
+use crate::credentials;
 
 /// The key that wraps the data keys. `Debug` shows where it came from and nothing else.
 pub struct MasterKey {
@@ -29,6 +30,13 @@ pub struct MasterKey {
 const MAX_FILE: u64 = 1024;
 
 impl MasterKey {
+    /// Where the key is: as configured, else the credential that systemd loaded, else beside the store.
+    #[must_use]
+    pub fn file(configured: Option<&Path>, data_dir: &Path) -> PathBuf {
+        let credential = || credentials::file(credentials::MASTER_KEY);
+        configured.map(Path::to_owned).or_else(credential).unwrap_or_else(|| data_dir.join("master.key"))
+    }
+
     /// Reads the key at `path`, or makes one there (0600, never over an existing file) if there is no file.
     ///
     /// # Errors
@@ -67,7 +75,7 @@ impl MasterKey {
             return Err(bad("it is not a regular file"));
         }
         let mode = meta.mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if mode & credentials::others(path) != 0 {
             return Err(SecretsError::Exposed { path: path.to_owned(), mode });
         }
         let uid = rustix::process::geteuid().as_raw();

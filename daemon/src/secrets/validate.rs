@@ -16,7 +16,10 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{MasterKey, SecretsError, Vault};
-use crate::store::{DataKeyRecord, Reach, Store};
+use crate::{
+    credentials,
+    store::{DataKeyRecord, Reach, Store},
+};
 
 /// Keys older than this are worth replacing.
 const OLD: UnixMillis = 365 * 24 * 3600 * 1000;
@@ -87,7 +90,7 @@ fn file(master: &Path, data_dir: &Path) -> Vec<Check> {
     };
     let mut checks = vec![ok("present", format!("the master key is {shown}"))];
     let mode = meta.mode() & 0o7777;
-    checks.push(if mode & 0o077 == 0 {
+    checks.push(if mode & credentials::others(master) == 0 {
         ok("private", format!("its mode is {mode:04o}"))
     } else {
         fail("private", format!("its mode is {mode:04o}, others may use it"), format!("chmod 0600 {shown}"))

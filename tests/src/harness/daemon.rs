@@ -1,7 +1,7 @@
 //! The real `aivonxd`.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
@@ -24,6 +24,7 @@ pub struct Builder {
     access: Option<String>,
     alone: bool,
     folder: Option<PathBuf>,
+    inherited: Option<TcpListener>,
 }
 
 impl Builder {
@@ -92,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// `run` with this socket passed to it as systemd does, and as its listener.
+    #[must_use]
+    pub fn inherits(mut self, socket: &TcpListener) -> Self {
+        self.inherited = Some(socket.try_clone().expect("a descriptor is free"));
+        self
+    }
+
     /// Starts it and waits until it listens and its nodes are active.
     pub async fn start(self) -> Daemon {
         let expected = self.nodes.len();
@@ -112,7 +120,16 @@ impl Builder {
                 (Some(own), folder)
             }
         };
-        let mut command = Command::new(binary("aivonxd"));
+        let mut command = match &self.inherited {
+            None => Command::new(binary("aivonxd")),
+            // The descriptor must be the third and the process id the daemon's own: a shell does both.
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                let pass = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
+                shell.arg("-c").arg(pass).arg(binary("aivonxd"));
+                shell
+            }
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -139,7 +156,9 @@ impl Builder {
         };
         command.args(&self.arguments);
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(self.inherited.as_ref().map_or_else(Stdio::null, |socket| {
+                std::os::fd::OwnedFd::from(socket.try_clone().expect("a descriptor is free")).into()
+            }))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -173,12 +192,14 @@ impl Builder {
         let setup = if self.alone { String::new() } else { format!("setup_file = \"{}\"", setup.display()) };
         let (data, socket) = (data.display(), socket.display());
         let diagnostics = !self.plain_listener;
+        let own = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listen = self.inherited.as_ref().map_or(own, |s| s.local_addr().expect("it is bound"));
         let access = self.access.as_deref().unwrap_or("allow_model_management = true");
         format!(
             r#"data_dir = "{data}"
 
 [[listen]]
-address = "127.0.0.1:0"
+address = "{listen}"
 diagnostics = {diagnostics}
 
 [control]

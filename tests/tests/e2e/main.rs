@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod activation;
 mod admin;
 mod audit;
 mod bodies;

@@ -1,0 +1,28 @@
+//! Files that systemd hands to this service alone: `LoadCredential=` in the unit, `CREDENTIALS_DIRECTORY` here.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The master key (`LoadCredential=aivonx-master-key:/etc/aivonx/master.key`).
+pub const MASTER_KEY: &str = "aivonx-master-key";
+/// Name and password of the first administrator.
+pub const SETUP: &str = "aivonx-setup";
+
+/// The credential of this name, if systemd gave one.
+#[must_use]
+pub fn file(name: &str) -> Option<PathBuf> {
+    directory().map(|dir| dir.join(name)).filter(|path| path.exists())
+}
+
+/// The mode bits by which `path` would be open to others. systemd grants its credentials with an access list, whose
+/// mask shows as the group's rights.
+#[must_use]
+pub fn others(path: &Path) -> u32 {
+    if directory().is_some_and(|dir| path.starts_with(dir)) { 0o007 } else { 0o077 }
+}
+
+fn directory() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
