@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Whose API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,7 +34,13 @@ impl Dialect {
     /// The body of an error answer.
     #[must_use]
     pub fn error_body(self, status: StatusCode, message: &str, request_id: &str) -> Bytes {
-        let value = match self {
+        Bytes::from(self.error_value(status, message, request_id).to_string())
+    }
+
+    /// The same before it is written, for those who have more to say: always an object.
+    #[must_use]
+    pub fn error_value(self, status: StatusCode, message: &str, request_id: &str) -> Value {
+        match self {
             Self::Ollama => json!({ "error": message }),
             Self::Openai => json!({ "error": {
                 "message": message, "type": openai_type(status), "param": null, "code": null
@@ -44,8 +50,7 @@ impl Dialect {
                 "error": { "type": anthropic_type(status), "message": message },
                 "request_id": request_id
             }),
-        };
-        Bytes::from(value.to_string())
+        }
     }
 
     /// What ends a stream that broke after its first byte: one line or event, in the form the stock clients

@@ -15,6 +15,12 @@ impl Caps {
     /// No cap on anything.
     pub const UNLIMITED: Self = Self([None; LimitName::ALL.len()]);
 
+    /// These caps, by [`LimitName`].
+    #[must_use]
+    pub const fn new(caps: [Option<u64>; LimitName::ALL.len()]) -> Self {
+        Self(caps)
+    }
+
     /// The cap on `limit`.
     #[must_use]
     pub fn of(&self, limit: LimitName) -> Option<u64> {

@@ -28,6 +28,8 @@ pub mod profile;
 mod reserve;
 pub mod resolve;
 mod save;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod window;
 
@@ -163,24 +165,41 @@ impl Limits {
         self.noted(reserve::reserve(levels, ask, &self.now()))
     }
 
+    /// Whether any level has a cap that is counted in tokens or money: then estimates should be good ones.
+    #[must_use]
+    pub fn counts_tokens(levels: Levels<'_>) -> bool {
+        let capped =
+            |level: &Arc<Level>| reserve::BY_SIZE.iter().any(|limit| level.caps.of(*limit).is_some());
+        levels.into_iter().flatten().any(capped)
+    }
+
+    /// The tightest `prompt.chars`, of every level or of strangers.
+    #[must_use]
+    pub fn prompt_cap(&self, levels: Levels<'_>) -> Option<u64> {
+        self.tightest_prompt(levels).map(|(cap, _)| cap)
+    }
+
+    fn tightest_prompt<'a>(&self, levels: Levels<'a>) -> Option<(u64, Option<&'a Arc<Level>>)> {
+        let limit = LimitName::PromptChars;
+        if levels.iter().all(Option::is_none) {
+            return self.fleet.load().of(limit).map(|cap| (cap, None));
+        }
+        let caps =
+            levels.into_iter().flatten().filter_map(|level| Some((level.caps.of(limit)?, Some(level))));
+        caps.min_by_key(|(cap, _)| *cap)
+    }
+
     /// Whether a prompt of so many characters is within `prompt.chars`, of every level or of strangers.
     ///
     /// # Errors
     /// [`Exceeded`].
     pub fn check_prompt(&self, levels: Levels<'_>, characters: u64) -> Result<(), Exceeded> {
         let limit = LimitName::PromptChars;
-        let (mut cap, mut who) = (u64::MAX, Who::Address);
-        if levels.iter().all(Option::is_none) {
-            cap = self.fleet.load().of(limit).unwrap_or(cap);
-        }
-        for level in levels.into_iter().flatten() {
-            if let Some(own) = level.caps.of(limit).filter(|own| *own < cap) {
-                (cap, who) = (own, Who::Subject(level.account.kind(), level.account.id().clone()));
-            }
-        }
-        if characters <= cap {
+        let Some((cap, level)) = self.tightest_prompt(levels).filter(|(cap, _)| characters > *cap) else {
             return Ok(());
-        }
+        };
+        let of = |level: &Arc<Level>| Who::Subject(level.account.kind(), level.account.id().clone());
+        let who = level.map_or(Who::Address, of);
         let now = self.now().wall;
         let (used, asked) = (characters, characters);
         self.noted(Err(Exceeded { limit, cap, used, asked, resets_in: None, resets_at: now, who }))

@@ -19,6 +19,12 @@ impl Price {
     /// Nothing.
     pub const FREE: Self = Self { prompt: 0, output: 0 };
 
+    /// The higher of two, for prompt and output each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { prompt: self.prompt.max(other.prompt), output: self.output.max(other.output) }
+    }
+
     /// What these tokens cost, in micro-USD, rounded up.
     #[must_use]
     pub fn cost(self, prompt: u64, output: u64) -> u64 {

@@ -36,11 +36,11 @@ pub struct Ask {
 pub enum Output {
     /// None: embeddings.
     Nothing,
-    /// At most so many tokens.
-    AtMost(u64),
-    /// As much as the node makes; under a cap on tokens or money it is given a limit. So many answers are made at
-    /// once, and each may be as long.
-    Open {
+    /// Some answers at once.
+    UpTo {
+        /// Most tokens of each. None is as many as the node makes; under a cap on tokens or money it is given a
+        /// limit.
+        each: Option<u64>,
         /// How many; at least 1.
         answers: u64,
     },
@@ -55,6 +55,10 @@ pub struct Used {
     pub cost: u64,
 }
 
+/// The limits whose share depends on the size of a request.
+pub(super) const BY_SIZE: [LimitName; 4] =
+    [LimitName::TokensMinute, LimitName::TokensDay, LimitName::SpendDay, LimitName::SpendMonth];
+
 type Books<'a> = [Option<MutexGuard<'a, Book>>; 3];
 
 /// The limits of a reservation that are counted in requests.
@@ -68,7 +72,7 @@ const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
 pub(super) fn reserve(levels: Levels<'_>, ask: &Ask, now: &Now) -> Result<Reservation, Exceeded> {
     let mut books: Books<'_> = levels.map(|level| level.map(|level| level.account.lock()));
     books.iter_mut().flatten().for_each(|book| book.roll(now));
-    let (output, inject) = output(&levels, &books, ask);
+    let (output, bound) = output(&levels, &books, ask);
     let tokens = ask.prompt.saturating_add(output);
     let cost = ask.price.cost(ask.prompt, output);
     if let Some(exceeded) = exceeded(&levels, &books, [1, tokens, cost], now) {
@@ -88,7 +92,7 @@ pub(super) fn reserve(levels: Levels<'_>, ask: &Ask, now: &Now) -> Result<Reserv
         });
         Some(Hold { account: level.account.clone(), serials })
     });
-    Ok(Reservation { holds, reserved: Used { tokens, cost }, prompt: ask.prompt, price: ask.price, inject })
+    Ok(Reservation { holds, reserved: Used { tokens, cost }, prompt: ask.prompt, price: ask.price, bound })
 }
 
 fn windows(book: &mut Book) -> [&mut Window; 3] {
@@ -104,21 +108,20 @@ fn room(levels: &Levels<'_>, books: &Books<'_>, limits: &[LimitName]) -> Option<
     .min()
 }
 
-/// Tokens of output to be reserved, and the limit to be given to each answer if the request has none.
+/// Tokens of output to be reserved, and the limit of each answer if a budget relies on it.
 fn output(levels: &Levels<'_>, books: &Books<'_>, ask: &Ask) -> (u64, Option<u64>) {
-    let answers = match ask.output {
-        Output::Nothing => return (0, None),
-        Output::AtMost(tokens) => return (tokens, None),
-        Output::Open { answers } => answers.max(1),
-    };
+    let Output::UpTo { each, answers } = ask.output else { return (0, None) };
+    let answers = answers.max(1);
     let by_tokens = room(levels, books, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
     let by_money = room(levels, books, &SPEND)
         .map(|left| left.saturating_sub(ask.price.cost(ask.prompt, 0)))
         // What is free needs no limit.
         .and_then(|left| ask.price.output_for(left));
-    let Some(left) = [by_tokens, by_money].into_iter().flatten().min() else { return (0, None) };
+    let Some(left) = [by_tokens, by_money].into_iter().flatten().min() else {
+        return (each.unwrap_or(0).saturating_mul(answers), None);
+    };
     // Where not even one token is left, one is asked for in vain, and refused.
-    let each = (left / answers).clamp(1, OPEN_OUTPUT);
+    let each = each.unwrap_or_else(|| (left / answers).clamp(1, OPEN_OUTPUT));
     (each.saturating_mul(answers), Some(each))
 }
 
@@ -193,7 +196,7 @@ pub struct Reservation {
     reserved: Used,
     prompt: u64,
     price: Price,
-    inject: Option<u64>,
+    bound: Option<u64>,
 }
 
 impl Reservation {
@@ -209,10 +212,10 @@ impl Reservation {
         self.price
     }
 
-    /// The limit of output tokens that the request must be given, because it has none.
+    /// The limit of output tokens of each answer that the request must be sent with, because a budget relies on it.
     #[must_use]
-    pub fn inject(&self) -> Option<u64> {
-        self.inject
+    pub fn bound(&self) -> Option<u64> {
+        self.bound
     }
 
     /// Puts what was really used in the place of what was reserved. Where that was taken from a window that has

@@ -82,7 +82,7 @@ impl Limits {
         saved
     }
 
-    async fn sweep(&self) -> Result<(), StoreError> {
+    pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         let gone = self.accounts.sweep(&self.now());
         if gone.is_empty() {
             return Ok(());

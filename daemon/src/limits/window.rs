@@ -7,6 +7,8 @@
 //! - Where it steps back, the window stays: nothing is refunded. It ends with the day it was begun for, or when as
 //!   much time has passed as that day had: nobody is locked out until a date the clock once showed by mistake.
 
+use std::cmp::Ordering;
+
 use aivonx_protocol::{UnixMillis, limit::LimitName};
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +50,14 @@ impl Window {
     }
 
     fn roll_period(&mut self, period: Period, longest: i64, now: &Now) {
-        let later = period.index > self.index;
-        if later || (period.index < self.index && now.steady - self.began >= longest) {
+        let age = now.steady.saturating_sub(self.began);
+        let over = match self.index.cmp(&period.index) {
+            Ordering::Less => true,
+            Ordering::Greater => age >= longest,
+            // The clock came back to a day that was over long ago. A step back within a day only makes it longer.
+            Ordering::Equal => age >= 2 * longest,
+        };
+        if over {
             self.begin(period.index, now.steady - period.since);
         }
     }
@@ -59,12 +67,7 @@ impl Window {
     }
 
     fn left_of_period(&self, period: Period, longest: i64, now: &Now) -> i64 {
-        if self.index == period.index {
-            period.left
-        } else {
-            // The clock stepped back out of it: whichever end comes first.
-            (self.began + longest - now.steady).max(0)
-        }
+        if self.index == period.index { period.left } else { (self.began + longest - now.steady).max(0) }
     }
 }
 
@@ -89,7 +92,7 @@ impl Book {
     pub(super) fn roll(&mut self, now: &Now) {
         self.minute.roll_span(MINUTE, now);
         // The month changes with a day, and looking it up costs more than everything else here.
-        if self.day.index != now.day_index() {
+        if self.day.index != now.day_index() || now.steady.saturating_sub(self.day.began) >= 2 * DAY {
             self.day.roll_period(now.day(), DAY, now);
             self.month.roll_period(now.month(), MONTH, now);
         }

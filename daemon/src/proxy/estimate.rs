@@ -15,9 +15,9 @@ use crate::{
     telemetry::AccessRecord,
 };
 
-/// Puts counts into `record`, whose route and status are known. `produced` is how many tokens of output went
-/// by, about.
-pub(super) fn count(record: &mut AccessRecord, usage: Usage, produced: u64) {
+/// Puts counts into `record`, whose route and status are known. `prompt` is how many tokens the prompt has, about,
+/// if that was looked at; `produced` how many of output went by.
+pub(super) fn count(record: &mut AccessRecord, usage: Usage, prompt: Option<u64>, produced: u64) {
     record.prompt_tokens = usage.prompt;
     record.output_tokens = usage.output;
     if (usage.prompt.is_some() && usage.output.is_some()) || record.status != 200 {
@@ -29,7 +29,7 @@ pub(super) fn count(record: &mut AccessRecord, usage: Usage, produced: u64) {
         return;
     }
     if usage.prompt.is_none() {
-        record.prompt_tokens = Some(record.bytes_in / BYTES_PER_TOKEN);
+        record.prompt_tokens = Some(prompt.unwrap_or(record.bytes_in / BYTES_PER_TOKEN));
         record.estimated = true;
     }
     // Embeddings have no output, so nothing is missing.
@@ -49,7 +49,7 @@ mod tests {
     fn counted(route: &'static str, status: u16, usage: Usage) -> (Option<u64>, Option<u64>, bool) {
         let mut record = AccessRecord::new(Uuid::nil(), [127, 0, 0, 1].into(), http::Method::POST);
         (record.route, record.status, record.bytes_in) = (route, status, 400);
-        count(&mut record, usage, 7);
+        count(&mut record, usage, None, 7);
         (record.prompt_tokens, record.output_tokens, record.estimated)
     }
 

@@ -6,9 +6,10 @@ use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
-use super::{estimate, worker::Worker};
+use super::{estimate, limit, worker::Worker};
 use crate::{
     api::usage::Usage,
+    limits::Reservation,
     telemetry::access::{AccessRecord, Outcome},
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Exchange {
     pub(super) record: AccessRecord,
     /// Our id of the request, as it stands in headers.
     pub(super) id: HeaderValue,
+    /// Its share of the limits, until it is over. Dropped, it is given back.
+    pub(super) reservation: Option<Reservation>,
     began: Instant,
     told: bool,
 }
@@ -37,7 +40,7 @@ impl Exchange {
         let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut text));
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { worker, record, id, began: Instant::now(), told: false }
+        Self { worker, record, id, reservation: None, began: Instant::now(), told: false }
     }
 
     /// Our id of the request as text.
@@ -55,7 +58,8 @@ impl Exchange {
     /// Puts the node's counts into the record; what it did not count is estimated from what `produced` says
     /// went by.
     pub(super) fn usage(&mut self, usage: Usage, produced: u64) {
-        estimate::count(&mut self.record, usage, produced);
+        let prompt = self.reservation.as_ref().map(Reservation::prompt);
+        estimate::count(&mut self.record, usage, prompt, produced);
     }
 
     /// Ends the exchange and tells it.
@@ -65,6 +69,9 @@ impl Exchange {
         }
         self.record.outcome = outcome;
         self.record.duration = self.began.elapsed();
+        if let Some(reservation) = self.reservation.take() {
+            limit::settle(reservation, &mut self.record, &self.worker.shared.limits);
+        }
         self.worker.shared.requests.fetch_add(1, Ordering::Relaxed);
         let spent = AccessRecord::new(Uuid::nil(), self.record.client, Method::GET);
         self.worker.tell(std::mem::replace(&mut self.record, spent));

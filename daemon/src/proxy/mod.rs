@@ -15,6 +15,7 @@ mod forward;
 mod headers;
 mod host;
 mod inherited;
+mod limit;
 mod listener;
 mod local;
 mod manage;

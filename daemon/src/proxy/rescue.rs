@@ -10,6 +10,7 @@ use super::{
     body::{BodyError, VerdictError},
     clock::{Verdict, Waiting},
     host::HostError,
+    limit::Limited,
 };
 use crate::{
     api::{Dialect, peek::PeekError},
@@ -56,6 +57,8 @@ pub(super) enum Refusal {
     NodeFailed { node: String, why: String },
     #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
     NodeRejectsUs(String),
+    #[error("{0}")]
+    Limited(Box<Limited>),
     #[error(transparent)]
     Verdict(#[from] VerdictError),
     #[error("{message}")]
@@ -86,6 +89,7 @@ impl Refusal {
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Account(error) => (account_status(error), Refused),
+            Self::Limited(limited) => (limited.status(), Refused),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
             Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
@@ -142,6 +146,9 @@ pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
 /// The answer to a refused request, and how it counts.
 pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
     let (status, outcome) = refusal.verdict();
+    if let Refusal::Limited(limited) = refusal {
+        return (limited.answer(dialect, request_id), outcome);
+    }
     let body = match refusal {
         Refusal::Account(error) => {
             json!({ "error": error.to_string(), "code": error.code() }).to_string().into()

@@ -13,7 +13,7 @@ use super::{
     conn::ConnContext,
     exchange::Exchange,
     forward::{Call, forward},
-    headers, host, local, manage, privacy,
+    headers, host, limit, local, manage, privacy,
     rescue::{Refusal, rescue},
 };
 use crate::{
@@ -79,8 +79,11 @@ async fn layers(
     let (route, parameter) = find(&head.method, head.uri.path(), &head.headers)?;
     exchange.record.route = route.pattern;
 
-    // Before the body, so that a stranger costs no memory; throttles come here too.
+    // Before the body, so that a stranger costs no memory.
     let caller = authenticate::caller(cx, exchange, route, &head.headers)?;
+    // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of
+    // refusals counts too.
+    limit::throttle(cx, exchange, &caller, route)?;
     authenticate::authorize(cx, exchange, &caller, route, &head.headers)?;
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
@@ -119,13 +122,24 @@ async fn layers(
     // What the gateway changes of the body: one list, made by the layers below and carried out once. Governed values
     // are not among it; they are written in one place, for they may be set by several layers.
     let mut edits = Edits::default();
-    // Most tokens an answer may have: whoever bounds it lowers this, or sets it.
-    let output = None;
 
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
     privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
 
-    // The reservation of quota and spend comes here: nothing may be reserved for a request that is refused.
+    // Last before a node is chosen: it needs to know how long the prompt is, and how long the answer may be, and
+    // nothing may be reserved for a request that is refused.
+    let model = peek.model(forwarded.legacy_name).unwrap_or_default();
+    let asks = limit::Asks {
+        route,
+        forward: &forwarded,
+        caller: &caller,
+        peek: &peek,
+        body: &body,
+        output: peek.output_limit(&forwarded),
+        models: &[model],
+    };
+    // Most tokens an answer may have, where a budget relies on it.
+    let output = limit::reserve(exchange, asks).await?;
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();

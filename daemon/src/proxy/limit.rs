@@ -1,0 +1,247 @@
+//! Limits on the data path: what a request takes of them, what it gives back, and how a refusal is told.
+
+use aivonx_protocol::{Untrusted, limit::LimitName, user::Role};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, Answer},
+    body::Collected,
+    conn::ConnContext,
+    exchange::Exchange,
+    rescue::Refusal,
+};
+use crate::{
+    api::{
+        Dialect, Peek,
+        meter::BYTES_PER_TOKEN,
+        peek::prompt_chars,
+        route::{Forward, Need, Route},
+    },
+    identity::Caller,
+    limits::{Ask, Exceeded, Kind, Levels, Limits, Output, Price, Reservation, Used, Who, usd},
+    telemetry::access::{AccessRecord, Outcome},
+};
+use aivonx_protocol::key::KeyScope;
+
+const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// The stock clients of OpenAI and Anthropic try again by themselves unless it says not to.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Seconds worth waiting for in the middle of a program.
+const PATIENCE: u64 = 60;
+
+/// Characters of a prompt that are counted on the thread that serves it.
+const SMALL: u64 = 256 << 10;
+
+/// Prompts above this are looked at more closely: what they carry may be images.
+const ROUGH: u64 = 16 << 10;
+
+/// Counts a request, whatever it asks, by who it is from.
+pub(super) fn throttle(
+    cx: &ConnContext,
+    exchange: &mut Exchange,
+    caller: &Caller,
+    route: &Route,
+) -> Result<(), Refusal> {
+    // Health and what is asked before there is a key is never throttled, nor what monitoring asks.
+    if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
+        return Ok(());
+    }
+    let levels = (!matches!(caller, Caller::Anonymous)).then(|| caller.levels());
+    let limits = &cx.worker.shared.limits;
+    limits.throttle(levels, cx.client).map_err(|exceeded| refuse(exchange, caller, exceeded))
+}
+
+/// What a request is about to ask of a node.
+pub(super) struct Asks<'a> {
+    pub(super) route: &'static Route,
+    pub(super) forward: &'a Forward,
+    pub(super) caller: &'a Caller,
+    pub(super) peek: &'a Peek,
+    pub(super) body: &'a Collected,
+    /// Most tokens of one answer, by the client or by policy.
+    pub(super) output: Option<u64>,
+    /// The models that may serve it.
+    pub(super) models: &'a [&'a str],
+}
+
+/// Takes the request's share of every limit; its exchange settles it. Returns the limit of output tokens that the
+/// body must carry, if any.
+pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<Option<u64>, Refusal> {
+    let Asks { route, forward, caller, peek, body, output, models } = asks;
+    if route.need() != Need::Scope(KeyScope::Infer) {
+        return Ok(None);
+    }
+    let limits = exchange.worker.shared.limits.clone();
+    let levels = caller.levels();
+    let done = async {
+        let prompt = prompt(&limits, levels, peek, body).await?;
+        let answers = peek.answers(forward);
+        let output = match output {
+            Some(0) => Output::Nothing,
+            each => Output::UpTo { each, answers },
+        };
+        // Which of the models it will be is not known yet: the dearest.
+        let price = models.iter().fold(Price::FREE, |price, model| price.max(limits.prices().of(model)));
+        limits.reserve(levels, &Ask { prompt, output, price })
+    };
+    let reservation = done.await.map_err(|exceeded| refuse(exchange, caller, exceeded))?;
+    let bound = reservation.bound();
+    exchange.reservation = Some(reservation);
+    Ok(bound)
+}
+
+/// Tokens of the prompt, estimated, if it is not too long.
+async fn prompt(limits: &Limits, levels: Levels<'_>, peek: &Peek, body: &Collected) -> Result<u64, Exceeded> {
+    // More than there are, and costs nothing.
+    let most = peek.prompt_at_most();
+    let rough = most / BYTES_PER_TOKEN;
+    let too_long = limits.prompt_cap(levels).is_some_and(|cap| most > cap);
+    if !too_long && (most <= ROUGH || !Limits::counts_tokens(levels)) {
+        return Ok(rough);
+    }
+    let chars = if most <= SMALL {
+        prompt_chars(&body.segments)
+    } else {
+        // Megabytes would stall every stream of this thread.
+        let segments = body.segments.clone();
+        tokio::task::spawn_blocking(move || prompt_chars(&segments)).await.unwrap_or(most)
+    };
+    limits.check_prompt(levels, chars)?;
+    // Hardly any text has more tokens than characters; what goes beyond are images.
+    Ok(rough.min(chars))
+}
+
+/// Puts what a request really used into its record and in the place of what was reserved.
+pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits: &Limits) {
+    if !pays(record) {
+        return;
+    }
+    if record.outcome == Outcome::ClientGone && record.prompt_tokens.is_none() {
+        // It left before the node answered, which has read the prompt all the same.
+        record.prompt_tokens = Some(reservation.prompt());
+        record.estimated = true;
+    }
+    let (prompt, output) = (record.prompt_tokens.unwrap_or(0), record.output_tokens.unwrap_or(0));
+    let model = record.served.as_ref().or(record.model.as_ref());
+    let price = model.map_or(reservation.price(), |model| limits.prices().of(model));
+    record.cost = price.cost(prompt, output);
+    reservation.settle(Used { tokens: prompt.saturating_add(output), cost: record.cost }, &limits.now());
+}
+
+/// Whether a request counts and costs something. What the fleet did not carry out does not; whatever a client
+/// can bring about does, or it could ask for nothing at all.
+fn pays(record: &AccessRecord) -> bool {
+    match record.outcome {
+        // A node that is busy, or failed before it began, has done nothing.
+        Outcome::Complete => record.status < 500 && record.status != 429,
+        Outcome::ClientGone => record.node.is_some(),
+        Outcome::TimedOut | Outcome::Ended => record.first_byte.is_some(),
+        Outcome::Broken | Outcome::NodeFailed | Outcome::NoNode | Outcome::Refused => false,
+    }
+}
+
+/// The refusal of a request that is beyond a limit. Puts the limit into the record.
+pub(super) fn refuse(exchange: &mut Exchange, caller: &Caller, exceeded: Exceeded) -> Refusal {
+    exchange.record.limit = Some(exceeded.limit);
+    let change = change(caller, &exceeded);
+    Refusal::Limited(Box::new(Limited { exceeded, change }))
+}
+
+/// A limit and, for those who may change it, how.
+#[derive(Debug)]
+pub(super) struct Limited {
+    exceeded: Exceeded,
+    change: Option<String>,
+}
+
+impl std::fmt::Display for Limited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.exceeded.fmt(f)?;
+        match &self.change {
+            Some(command) => write!(f, " (to change it: {command})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The command that changes a limit, for administrators.
+fn change(caller: &Caller, exceeded: &Exceeded) -> Option<String> {
+    let user = match caller {
+        Caller::Anonymous => return None,
+        Caller::Key(key) => key.user.as_ref()?,
+        Caller::User { user, .. } => user,
+    };
+    if !matches!(user.role, Role::Superadmin | Role::OrgAdmin) {
+        return None;
+    }
+    let limit = exceeded.limit;
+    let Who::Subject(kind, id) = &exceeded.who else {
+        return Some(format!("aivonx limit set {limit}=N"));
+    };
+    let subject = caller.subject()?;
+    let named = match kind {
+        Kind::Organization => &subject.organization,
+        Kind::User => &subject.user,
+        Kind::Key => &subject.key,
+    };
+    let name = named.as_ref().map_or(id, |(_, name)| name);
+    // To be typed as it stands.
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b));
+    let name = if plain(name) { name } else { id };
+    Some(format!("aivonx limit set {} {} {limit}=N", kind.option(), Untrusted::new(name)))
+}
+
+impl Limited {
+    /// 429; 413 for a prompt that will never be let through, however long a client waits.
+    pub(super) fn status(&self) -> StatusCode {
+        match self.exceeded.limit {
+            LimitName::PromptChars => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The answer, in the caller's dialect, with the four fields `error`, `limit`, `used` and `reset_in_hours`.
+    pub(super) fn answer(&self, dialect: Dialect, request_id: &str) -> Answer {
+        let (status, exceeded) = (self.status(), &self.exceeded);
+        let mut body = dialect.error_value(status, &self.to_string(), request_id);
+        if status == StatusCode::TOO_MANY_REQUESTS && dialect == Dialect::Openai {
+            body["error"]["code"] = "rate_limit_exceeded".into();
+        }
+        body["limit"] = self.number(exceeded.cap);
+        body["used"] = self.number(exceeded.used);
+        body["reset_in_hours"] = json!(exceeded.reset_in_hours());
+        let mut answer = answer::json(status, body.to_string().into());
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.head(answer.headers_mut());
+        }
+        answer
+    }
+
+    fn head(&self, headers: &mut HeaderMap) {
+        let Exceeded { cap, used, resets_at, .. } = &self.exceeded;
+        let after = self.exceeded.retry_after();
+        headers.insert(header::RETRY_AFTER, after.into());
+        if after > PATIENCE {
+            headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        // Digits, and at most one point.
+        let amount =
+            |n| HeaderValue::from_str(&self.exceeded.amount(n)).unwrap_or(HeaderValue::from_static("0"));
+        headers.insert(X_RATELIMIT_LIMIT, amount(*cap));
+        headers.insert(X_RATELIMIT_REMAINING, amount(cap.saturating_sub(*used)));
+        headers.insert(X_RATELIMIT_RESET, resets_at.div_ceil(1000).into());
+    }
+
+    /// An amount as a JSON number: money in USD.
+    fn number(&self, amount: u64) -> Value {
+        if !self.exceeded.limit.is_spend() {
+            return amount.into();
+        }
+        // What is written with six decimals is a number.
+        usd(amount).parse::<serde_json::Number>().map_or(Value::Null, Value::Number)
+    }
+}
