@@ -34,6 +34,7 @@ use crate::{
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     store::{Store, StoreError},
     telemetry::{self, Telemetry},
+    usage::Usage,
 };
 
 /// Longest wait at the end for the last requests to be counted.
@@ -182,6 +183,8 @@ async fn live_and_die(
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
     telemetry.observe(facts::inference(audit.clone()));
+    let usage = Usage::open(&store, Some(telemetry.access()));
+    telemetry.observe(usage.observer());
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     let clock = limits::Clock::system(config.limits.day_offset);
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await?;
@@ -226,6 +229,7 @@ async fn live_and_die(
         fleet: fleet.clone(),
         identity: identity.clone(),
         secrets: secrets.clone(),
+        usage: usage.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
         status: facts::status(
@@ -295,6 +299,7 @@ async fn live_and_die(
     watchdog.abort();
     // What was served last is part of the last summaries.
     telemetry.settle(SETTLE).await;
+    usage.close().await;
     audit.note(Entry::new(Action::Stop));
     audit.close().await;
     if let Err(error) = limits.flush().await {

@@ -30,6 +30,7 @@ pub mod session;
 pub mod strategy;
 pub mod token;
 pub mod untrusted;
+pub mod usage;
 pub mod user;
 pub mod wire;
 

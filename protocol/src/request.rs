@@ -21,7 +21,7 @@ use crate::{
     session::{NewSession, Session},
     strategy,
     strategy::Strategy,
-    token, user,
+    token, usage, user,
     user::User,
 };
 
@@ -63,6 +63,8 @@ pub enum Request {
     Limit(limit::LimitRequest),
     /// Prices.
     Price(price::PriceRequest),
+    /// Usage.
+    Usage(usage::UsageRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -154,6 +156,8 @@ pub enum Reply {
     Prices(Vec<price::Price>),
     /// One price.
     Price(Box<price::Price>),
+    /// Sums of usage.
+    Usage(Box<usage::UsageReport>),
 }
 
 /// One step of a stream. Append only.
@@ -175,6 +179,10 @@ pub enum Event {
     AuditBytes(Vec<u8>),
     /// The signature of an exported file, after its last bytes.
     AuditSigned(Box<ExportSignature>),
+    /// Requests that ended.
+    UsageRecords(Vec<usage::UsageRecord>),
+    /// So many requests were left out because the reader was slow.
+    UsageMissed(u64),
 }
 
 /// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on

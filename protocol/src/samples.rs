@@ -5,6 +5,7 @@ mod audit;
 mod identity;
 mod limits;
 mod secrets;
+mod usage;
 mod values;
 
 use self::{audit as trail, identity as who, values::*};
@@ -27,6 +28,7 @@ use crate::{
     secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
     token::TokenRequest,
+    usage::{UsageBy, UsagePer, UsageRank, UsageRequest},
     user::{Role, UserRequest},
 };
 
@@ -199,6 +201,16 @@ catalogue! { Request {
     });
     Self::Price(PriceRequest::Remove { .. }) => "price.remove",
         Self::Price(PriceRequest::Remove { model: "llama3*".into() });
+    Self::Usage(UsageRequest::Report { .. }) => "usage.report", Self::Usage(UsageRequest::Report {
+        filter: usage::filter(), by: Some(UsageBy::Model), per: Some(UsagePer::Day),
+    });
+    Self::Usage(UsageRequest::Top { .. }) => "usage.top", Self::Usage(UsageRequest::Top {
+        filter: usage::filter(), of: UsageBy::Key, rank: UsageRank::Remaining, limit: 20,
+    });
+    Self::Usage(UsageRequest::Watch { .. }) => "usage.watch",
+        Self::Usage(UsageRequest::Watch { filter: usage::filter() });
+    Self::Usage(UsageRequest::Export { .. }) => "usage.export",
+        Self::Usage(UsageRequest::Export { filter: usage::filter() });
 } }
 
 catalogue! { Reply {
@@ -257,6 +269,7 @@ catalogue! { Reply {
     Self::LimitProfiles(_) => "limit_profiles", Self::LimitProfiles(vec![limits::profile()]);
     Self::Prices(_) => "prices", Self::Prices(vec![limits::price()]);
     Self::Price(_) => "price", Self::Price(Box::new(limits::price()));
+    Self::Usage(_) => "usage", Self::Usage(Box::new(usage::report()));
 } }
 
 catalogue! { Event {
@@ -268,6 +281,8 @@ catalogue! { Event {
     Self::Audit(_) => "audit", Self::Audit(Box::new(trail::entry()));
     Self::AuditBytes(_) => "audit_bytes", Self::AuditBytes(b"seq,time\n".to_vec());
     Self::AuditSigned(_) => "audit_signed", Self::AuditSigned(Box::new(trail::export()));
+    Self::UsageRecords(_) => "usage_records", Self::UsageRecords(vec![usage::record()]);
+    Self::UsageMissed(_) => "usage_missed", Self::UsageMissed(300);
 } }
 
 catalogue! { ClientFrame {

@@ -16,6 +16,7 @@ use aivonx_protocol::{
     node::{AdminState, NodeChange, NodeRequest},
     request::{MAX_IN_FLIGHT, STREAM_WINDOW},
     strategy::Strategy,
+    usage::{UsageBy, UsageFilter, UsageRank},
     wire,
 };
 use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split};
@@ -123,7 +124,9 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "price.list" => "prices",
         "price.set" => "price",
         "price.remove" => "done",
-        "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" => return None,
+        "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" | "usage.watch"
+        | "usage.export" => return None,
+        "usage.report" | "usage.top" => "usage",
         other => panic!("say here what {other} is answered with"),
     })
 }
@@ -182,6 +185,8 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         client.log_follow(LogFilter::default(), 5).await.unwrap(),
         client.audit_follow(AuditFilter::default(), 5).await.unwrap(),
         client.audit_export(AuditFilter::default(), ExportFormat::Csv).await.unwrap(),
+        client.usage_watch(UsageFilter::default()).await.unwrap(),
+        client.usage_export(UsageFilter::default()).await.unwrap(),
     ];
     for mut stream in streams {
         assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(5));
@@ -193,6 +198,9 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert_eq!(client.audit_verify(Vec::new()).await.unwrap().last, 300);
     assert_eq!(client.audit_keys().await.unwrap().len(), 1);
     assert_eq!(client.audit_checkpoint().await.unwrap().seq, 7);
+    assert_eq!(client.usage_report(UsageFilter::default(), None, None).await.unwrap().rows.len(), 1);
+    let top = client.usage_top(UsageFilter::default(), UsageBy::Key, UsageRank::Spend, 5);
+    assert_eq!(top.await.unwrap().total.requests, 7);
     identity::call_every_method(&client).await;
     assert!(client.secrets_status().await.unwrap().unfinished);
     assert_eq!(client.secrets_validate().await.unwrap().len(), 1);

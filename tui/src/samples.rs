@@ -3,6 +3,7 @@
 mod audit;
 mod identity;
 mod limits;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
     audit::{audit_entries, audit_export, audit_verdicts, checkpoint},
     identity::*,
     limits::*,
+    usage::{usage_records, usage_report},
 };
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.

@@ -27,6 +27,7 @@ use aivonx_protocol::{
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
+    usage::UsageRequest,
     user::{Role, UserRequest},
 };
 
@@ -106,6 +107,8 @@ pub enum Permission {
     PriceRead,
     /// Set prices, which are everybody's.
     PriceWrite,
+    /// See usage.
+    UsageRead,
 }
 
 impl Permission {
@@ -148,7 +151,8 @@ impl Permission {
             | Self::AuditVerify
             | Self::SecretsRead
             | Self::LimitRead
-            | Self::PriceRead => false,
+            | Self::PriceRead
+            | Self::UsageRead => false,
         }
     }
 
@@ -163,7 +167,8 @@ impl Permission {
             Self::Status | Self::Login | Self::Identify | Self::AccountRead | Self::Account => true,
             Self::Setup => false,
             _ if odd => false,
-            Self::ModelsRead => true,
+            // Everyone at least their own.
+            Self::ModelsRead | Self::UsageRead => true,
             Self::FleetRead | Self::JobsRead => role != Member,
             Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite => matches!(role, Superadmin | Operator),
             // These are the whole fleet's: no organization's operator decides for the others.
@@ -289,6 +294,12 @@ pub fn needed(request: &Request) -> Permission {
             PriceRequest::List => Permission::PriceRead,
             PriceRequest::Set { .. } | PriceRequest::Remove { .. } => Permission::PriceWrite,
         },
+        Request::Usage(request) => match request {
+            UsageRequest::Report { .. }
+            | UsageRequest::Top { .. }
+            | UsageRequest::Watch { .. }
+            | UsageRequest::Export { .. } => Permission::UsageRead,
+        },
     }
 }
 
@@ -375,6 +386,8 @@ pub enum Noun {
     Limit(Permitted<LimitRequest>),
     /// Prices.
     Price(Permitted<PriceRequest>),
+    /// Usage.
+    Usage(Permitted<UsageRequest>),
 }
 
 impl Permitted<Request> {
@@ -418,6 +431,7 @@ impl Permitted<Request> {
             Request::Secrets(request) => Noun::Secrets(proof.with(request)),
             Request::Limit(request) => Noun::Limit(proof.with(request)),
             Request::Price(request) => Noun::Price(proof.with(request)),
+            Request::Usage(request) => Noun::Usage(proof.with(request)),
         }
     }
 }
@@ -480,6 +494,7 @@ mod tests {
                 "limit.set" | "limit.unset" | "limit.set_profile" => Permission::LimitWrite,
                 "price.list" => Permission::PriceRead,
                 "price.set" | "price.remove" => Permission::PriceWrite,
+                "usage.report" | "usage.top" | "usage.watch" | "usage.export" => Permission::UsageRead,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());

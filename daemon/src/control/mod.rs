@@ -48,6 +48,7 @@ use crate::{
     identity::{Actor, Identity},
     secrets::Secrets,
     telemetry::Hub,
+    usage::Usage,
 };
 
 /// Most connections at once.
@@ -66,6 +67,8 @@ pub struct Services {
     pub identity: Arc<Identity>,
     /// Keys and sealed secrets.
     pub secrets: Secrets,
+    /// Who used what.
+    pub usage: Usage,
     /// The log in memory.
     pub hub: Hub,
     /// The file configuration in effect.

@@ -1,4 +1,4 @@
-//! Ledgers: trees that grow without end (the audit log, later the usage of each request).
+//! Ledgers: trees that grow without end (the audit log, the usage of each request).
 //!
 //! They are written in groups, one transaction and one sync each, and read by ranges. No sum of them is kept,
 //! nothing reads them at open, and no snapshot holds them: what they miss is found by what their records say

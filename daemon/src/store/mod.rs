@@ -40,6 +40,7 @@ mod settings;
 mod snapshot;
 mod transaction;
 mod tree;
+pub mod usage;
 pub mod user;
 
 #[cfg(test)]
@@ -82,6 +83,7 @@ pub use rewrap::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
 pub use session::SessionRecord;
 pub use settings::{FleetPrivacy, Restoration, Settings};
+pub use usage::UsageLog;
 pub use user::{StoredReset, StoredTotp, UserRecord};
 
 use change::Feed;
@@ -239,6 +241,12 @@ impl Store {
     #[must_use]
     pub fn limit_counters(&self) -> LimitCounters {
         LimitCounters { store: self.clone() }
+    }
+
+    /// The usage ledger.
+    #[must_use]
+    pub fn usage_log(&self) -> UsageLog {
+        UsageLog { store: self.clone() }
     }
 
     /// The data keys.

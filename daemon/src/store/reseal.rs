@@ -67,6 +67,9 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::AuditCheckpoint
         | Tree::AuditHead
         | Tree::LimitCounter
+        | Tree::UsageRaw
+        | Tree::UsageDay
+        | Tree::UsageName
         | Tree::Organization
         | Tree::OrganizationName
         | Tree::UserName

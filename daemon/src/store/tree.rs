@@ -89,6 +89,12 @@ trees! {
     Limit: Config = "limit",
     /// pattern -> `PriceRecord`
     Price: Config = "price",
+    /// time, number -> requests that ended then
+    UsageRaw: Ledger = "usage_raw",
+    /// day, organization, user, key, model, node -> sums
+    UsageDay: Ledger = "usage_day",
+    /// code -> who or what it stands for in the two above
+    UsageName: Ledger = "usage_name",
 }
 
 impl Tree {

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -64,7 +64,7 @@ pub struct Telemetry {
     access: AccessSink,
     metrics: Arc<Metrics>,
     queue: Mutex<Option<AccessQueue>>,
-    observer: Arc<OnceLock<Observer>>,
+    observers: Arc<RwLock<Vec<Observer>>>,
     stop: watch::Sender<bool>,
     drain: Mutex<Option<JoinHandle<()>>>,
 }
@@ -114,7 +114,7 @@ pub(crate) fn build(
         access,
         metrics,
         queue: Mutex::new(Some(queue)),
-        observer: Arc::default(),
+        observers: Arc::default(),
         stop: watch::Sender::new(false),
         drain: Mutex::new(None),
     };
@@ -140,10 +140,9 @@ impl Telemetry {
         self.metrics.clone()
     }
 
-    /// Has `observer` see every request finished from now on, a batch at a time. The first one stays.
+    /// Has `observer` see every request finished from now on, a batch at a time.
     pub fn observe(&self, observer: impl Fn(&[AccessRecord]) + Send + Sync + 'static) {
-        // A second call could only come from a second start.
-        let _ = self.observer.set(Box::new(observer));
+        self.observers.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
     }
 
     /// Waits until everything handed over so far has been counted, or `within` has passed.
@@ -178,7 +177,7 @@ impl Telemetry {
             hub: self.hub(),
             pipe: self.pipe.clone(),
             metrics: self.metrics(),
-            observer: self.observer.clone(),
+            observers: self.observers.clone(),
         };
         let task = sink::drain(self.access(), queue, outlet, self.stop.subscribe());
         *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(task));

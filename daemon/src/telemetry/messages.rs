@@ -59,12 +59,14 @@ pub const MESSAGES: &[Message] = &[
     message("audit_broken", "43aaa3507c4e459ba636578cdb96f943", "The audit log does not verify"),
     message("audit_overflow", "688da6f3ec024068903a9f884d478847", "Audit entries came too fast"),
     message("audit_retention", "5830c8d3e83a49c995218595c395e06a", "Old audit entries were removed"),
-    message("export", "7d56dc815a3d4b119d3b6959bf831a1b", "The audit log was exported"),
+    message("export", "7d56dc815a3d4b119d3b6959bf831a1b", "The audit log or usage was exported"),
     message("log_fallback", "27a7797950824be99c245a04f7a75f14", "The log goes elsewhere than configured"),
     message("log_lost", "e842f01447bd4a97878bd898d649088d", "Log events were dropped"),
     message("access_lost", "9a1fe96c511e4b2aa2a78eaf0f59cc56", "Requests were not logged or counted"),
     message("control_full", "2604527b2a064cb7ba0cdc6454c3f36a", "The control socket had no room"),
     message("control_accept_failed", "9b8c451f95f34632aef733256a4bceef", "The control socket cannot accept"),
+    message("usage_failed", "20a49cdfffcf4d4a8fb1e93f20a36b43", "The usage ledger could not be written"),
+    message("usage_lost", "5b2c1dd0cd5340129b9ea0c38a2e19a7", "Requests are missing from the usage ledger"),
 ];
 
 /// The id of an event.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -141,7 +141,7 @@ pub(crate) struct Outlet {
     pub(crate) hub: Hub,
     pub(crate) pipe: Pipe,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) observer: Arc<OnceLock<Observer>>,
+    pub(crate) observers: Arc<RwLock<Vec<Observer>>>,
 }
 
 /// Sees finished requests, a batch at a time, on the control plane. Must not block.
@@ -152,7 +152,8 @@ impl Outlet {
     /// one by one for every request, whether anyone reads them or not.
     fn take(&self, sink: &AccessSink, records: Vec<AccessRecord>) {
         self.metrics.count(&records);
-        if let Some(observer) = self.observer.get() {
+        // One that panicked has been told of.
+        for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
             observer(&records);
         }
         sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);

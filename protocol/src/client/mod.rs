@@ -11,6 +11,7 @@ mod identity;
 mod limits;
 mod secrets;
 mod stream;
+mod usage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

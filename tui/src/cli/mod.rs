@@ -18,6 +18,7 @@ pub mod secrets;
 pub mod status;
 pub mod strategy;
 pub mod token;
+pub mod usage;
 pub mod user;
 
 use std::{
@@ -131,6 +132,9 @@ pub enum Verb {
     /// The audit log: who did what, in a chain that proves itself
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Usage: requests, tokens and money, by whom and of what
+    #[command(subcommand)]
+    Usage(usage::UsageVerb),
     /// Logins that failed too often
     #[command(subcommand, visible_alias = "lockouts")]
     Lockout(lockout::LockoutVerb),
@@ -233,6 +237,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Price(verb)) => price::run(context, verb).await,
         Some(Verb::Token(verb)) => token::run(context, verb).await,
         Some(Verb::Audit(verb)) => audit::run(context, verb).await,
+        Some(Verb::Usage(verb)) => usage::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,

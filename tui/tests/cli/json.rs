@@ -134,6 +134,10 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("wrong anchor", json(&verdict.anchors_wrong[0]));
                 printed.insert("audit verdict", json(verdict));
             }
+            Reply::Usage(report) => {
+                printed.insert("usage row", json(&report.rows[0]));
+                printed.insert("usage", json(report));
+            }
             Reply::AuditKeys(keys) => drop(printed.insert("audit key", json(&keys[0]))),
             Reply::AuditCheckpoint(checkpoint) => {
                 // Printed in the form that is published.
@@ -149,6 +153,7 @@ fn the_page_names_every_field_and_no_other() {
     for event in Event::samples() {
         match event {
             Event::LogMissed(missed) => drop(printed.insert("missed", json(Missed { missed }))),
+            Event::UsageRecords(records) => drop(printed.insert("usage record", json(&records[0]))),
             Event::AuditSigned(signed) => {
                 let none = PathBuf::new;
                 let exported = Exported {

@@ -148,7 +148,8 @@ pub(crate) fn sample(request: &Request) -> Does {
         daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, limit::LimitRequest as Q,
         lockout::LockoutRequest as B, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
         organization::OrganizationRequest as O, price::PriceRequest as P, secrets::SecretsRequest as X,
-        strategy::StrategyRequest as S, token::TokenRequest as T, user::UserRequest as U,
+        strategy::StrategyRequest as S, token::TokenRequest as T, usage::UsageRequest as G,
+        user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -201,7 +202,13 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Secrets(X::Status) => "secrets",
         Request::Secrets(X::Validate) => "checks",
         Request::Secrets(X::Rotate { .. }) => "job",
-        Request::Node(N::Watch)
+        Request::Usage(G::Report { .. } | G::Top { .. }) => "usage",
+        Request::Usage(G::Export { .. }) => {
+            let records = aivonx_protocol::Event::samples().into_iter();
+            return Does::Streams(records.filter(|event| event.name() == "usage_records").collect());
+        }
+        Request::Usage(G::Watch { .. })
+        | Request::Node(N::Watch)
         | Request::Job(J::Follow { .. })
         | Request::Log(L::Follow { .. })
         | Request::Audit(Y::Follow { .. } | Y::Export { .. }) => {

@@ -47,6 +47,9 @@ const VERBS: &[(&str, &[&str])] = &[
     ("audit verify", &["audit.verify"]),
     ("audit key", &["audit.keys"]),
     ("audit checkpoint", &["audit.checkpoint"]),
+    ("usage show --org acme --by model --per day --since 7d", &["usage.report"]),
+    ("usage top --of user --by remaining -n 5", &["usage.top"]),
+    ("usage export --user alice", &["usage.export"]),
     ("whoami", &["account.whoami"]),
     ("logout", &[]),
     ("org list", &["organization.list"]),
@@ -138,7 +141,7 @@ fn every_verb_makes_its_request_and_shows_the_answer() {
 fn every_plain_request_is_made_by_some_verb() {
     let made: Vec<&str> = VERBS.iter().flat_map(|(_, requests)| *requests).copied().collect();
     // Made by `job show --follow` and `logs -f`, tested with the streams; nothing watches nodes yet.
-    let streams = ["job.follow", "log.follow", "node.watch", "audit.follow", "audit.export"];
+    let streams = ["job.follow", "log.follow", "node.watch", "audit.follow", "audit.export", "usage.watch"];
     for request in Request::samples() {
         // Made by what asks for passwords, tested with the accounts and sessions.
         if matches!(request, Request::Account(_)) {

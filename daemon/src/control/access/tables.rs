@@ -86,6 +86,10 @@ const TABLE: &[(&str, &str)] = &[
     ("price.list", "SOAoag"),
     ("price.set", "S"),
     ("price.remove", "S"),
+    ("usage.report", "SOAMoagm"),
+    ("usage.top", "SOAMoagm"),
+    ("usage.watch", "SOAMoagm"),
+    ("usage.export", "SOAMoagm"),
 ];
 
 const DAEMON: u32 = 990;
@@ -266,6 +270,7 @@ fn the_proof_carries_the_request() {
             Noun::Secrets(p) => Request::Secrets(p.into_request()),
             Noun::Limit(p) => Request::Limit(p.into_request()),
             Noun::Price(p) => Request::Price(p.into_request()),
+            Noun::Usage(p) => Request::Usage(p.into_request()),
         };
         assert_eq!(again, request);
     }

@@ -16,6 +16,7 @@ mod price;
 pub(crate) mod secrets;
 mod strategy;
 mod token;
+mod usage;
 mod user;
 
 use std::{
@@ -106,6 +107,7 @@ impl Services {
             Noun::Secrets(permitted) => secrets::handle(self, permitted).await,
             Noun::Limit(permitted) => limit::handle(self, permitted).await,
             Noun::Price(permitted) => price::handle(self, permitted).await,
+            Noun::Usage(permitted) => usage::handle(self, permitted).await,
         }
     }
 }

@@ -20,6 +20,7 @@ use aivonx_protocol::{
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
+    usage::UsageRequest,
     user::{NewUser, UserChange, UserRequest},
 };
 
@@ -68,6 +69,13 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
             | AuditRequest::Export { .. }
             | AuditRequest::Keys
             | AuditRequest::Checkpoint,
+        ) => None,
+        // Copies are recorded where they are made.
+        Request::Usage(
+            UsageRequest::Report { .. }
+            | UsageRequest::Top { .. }
+            | UsageRequest::Watch { .. }
+            | UsageRequest::Export { .. },
         ) => None,
         Request::Secrets(SecretsRequest::Status) => None,
         Request::Secrets(SecretsRequest::Validate) => {

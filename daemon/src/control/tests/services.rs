@@ -28,6 +28,7 @@ use crate::{
     secrets::{MasterKey, Secrets, Vault},
     store::Store,
     telemetry::Hub,
+    usage::Usage,
 };
 
 /// A client of a daemon's control side; the sender keeps the session alive.
@@ -39,6 +40,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let secrets = Secrets::new(store.clone(), vault.clone());
     let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
     let identity = opened.unwrap();
+    let usage = Usage::open(&store, None);
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
@@ -46,6 +48,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         fleet,
         identity,
         secrets,
+        usage,
         hub: Hub::default(),
         config,
         status: Arc::new(move || (*status).clone()),

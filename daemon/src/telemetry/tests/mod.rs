@@ -67,7 +67,7 @@ impl Rig {
             hub: self.hub.clone(),
             pipe: self.pipe.clone(),
             metrics,
-            observer: Arc::default(),
+            observers: Arc::default(),
         }
     }
 

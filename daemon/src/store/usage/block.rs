@@ -1,0 +1,167 @@
+//! Blocks: requests that ended at about the same time, stored as one record.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aivonx_protocol::{UnixMillis, limit::LimitName, privacy::Category};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::code::{Parties, Wanted};
+
+/// Most rows of a block: at some fifty bytes each far from the largest record.
+pub(super) const ROWS: usize = 1024;
+
+/// Longest time between the first and the last row of a block, milliseconds.
+const SPAN_MS: u64 = 60_000;
+
+/// One request, or refusals that are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageEntry {
+    /// When it ended.
+    pub time: UnixMillis,
+    /// Our id of it; of refusals that are alike the last one's.
+    pub request: Uuid,
+    /// Who it was from, and what it was about.
+    pub parties: Parties,
+    /// How many are alike; 1 unless they were refused.
+    pub times: u32,
+    /// Tokens of the prompt.
+    pub prompt: Option<u64>,
+    /// Tokens of the output.
+    pub output: Option<u64>,
+    /// Whether these are estimates.
+    pub estimated: bool,
+    /// What it cost, micro-USD.
+    pub cost: u64,
+    /// Status of the answer.
+    pub status: u16,
+    /// How it ended: the number of a [`crate::telemetry::Outcome`].
+    pub outcome: u8,
+    /// The limit that refused it.
+    pub limit: Option<LimitName>,
+    /// What was found in the prompt.
+    pub findings: BTreeMap<Category, u32>,
+    /// From its head to the choice of a node, milliseconds.
+    pub queued_ms: Option<u32>,
+    /// From its head to its end, milliseconds.
+    pub total_ms: u32,
+}
+
+/// The stored form.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Block {
+    parties: Vec<Parties>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    parties: u32,
+    /// Milliseconds after the time in the key.
+    after: u32,
+    request: Uuid,
+    times: u32,
+    prompt: Option<u64>,
+    output: Option<u64>,
+    estimated: bool,
+    cost: u64,
+    status: u16,
+    outcome: u8,
+    limit: Option<LimitName>,
+    findings: BTreeMap<Category, u32>,
+    queued_ms: Option<u32>,
+    total_ms: u32,
+}
+
+/// Cuts entries, which are in the order of their time, into blocks.
+pub(super) fn parts(entries: &[UsageEntry]) -> impl Iterator<Item = &[UsageEntry]> {
+    entries.chunk_by(|a, b| a.time / SPAN_MS == b.time / SPAN_MS).flat_map(|part| part.chunks(ROWS))
+}
+
+impl Block {
+    /// A block of entries that are in the order of their time.
+    pub(super) fn of(entries: &[UsageEntry]) -> Self {
+        let begin = entries.first().map_or(0, |entry| entry.time);
+        let mut places = HashMap::new();
+        let mut parties = Vec::new();
+        let rows = entries
+            .iter()
+            .map(|entry| {
+                let place = *places.entry(entry.parties).or_insert_with(|| {
+                    parties.push(entry.parties);
+                    parties.len() - 1
+                });
+                Row {
+                    // A block has no more of them than rows.
+                    parties: u32::try_from(place).unwrap_or(u32::MAX),
+                    after: u32::try_from(entry.time.saturating_sub(begin)).unwrap_or(u32::MAX),
+                    request: entry.request,
+                    times: entry.times,
+                    prompt: entry.prompt,
+                    output: entry.output,
+                    estimated: entry.estimated,
+                    cost: entry.cost,
+                    status: entry.status,
+                    outcome: entry.outcome,
+                    limit: entry.limit,
+                    findings: entry.findings.clone(),
+                    queued_ms: entry.queued_ms,
+                    total_ms: entry.total_ms,
+                }
+            })
+            .collect();
+        Self { parties, rows }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether any entry of it may be meant.
+    pub(super) fn has(&self, wanted: &Wanted) -> bool {
+        self.parties.iter().any(|parties| wanted.covers(parties))
+    }
+
+    /// One entry of a block that begins at `begin`. None if the block does not have it.
+    pub(super) fn entry(&self, begin: UnixMillis, row: usize) -> Option<UsageEntry> {
+        let row = self.rows.get(row)?;
+        Some(UsageEntry {
+            time: begin + u64::from(row.after),
+            request: row.request,
+            parties: *self.parties.get(row.parties as usize)?,
+            times: row.times,
+            prompt: row.prompt,
+            output: row.output,
+            estimated: row.estimated,
+            cost: row.cost,
+            status: row.status,
+            outcome: row.outcome,
+            limit: row.limit,
+            findings: row.findings.clone(),
+            queued_ms: row.queued_ms,
+            total_ms: row.total_ms,
+        })
+    }
+}
+
+/// The key of the block number `number` that begins at `time`.
+pub(super) fn key(time: UnixMillis, number: u32) -> Vec<u8> {
+    let mut key = time.to_be_bytes().to_vec();
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The first key under which there may be entries of `time`.
+pub(super) fn first_key(time: UnixMillis) -> Vec<u8> {
+    key(time.saturating_sub(SPAN_MS), 0)
+}
+
+/// When the block under a key begins.
+pub(super) fn time(key: &[u8]) -> UnixMillis {
+    key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Its number among those that begin then.
+pub(super) fn number(key: &[u8]) -> u32 {
+    key.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}

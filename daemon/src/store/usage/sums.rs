@@ -1,0 +1,259 @@
+//! Sums over time and by group.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
+
+use aivonx_protocol::{UnixMillis, privacy::Category};
+use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    block::{self, Block, UsageEntry},
+    code::{Code, Part, Wanted},
+    day::{self, DAY_MS},
+};
+use crate::{
+    store::{StoreError, engine::Engine, tree::Tree},
+    telemetry::Outcome,
+};
+
+/// What requests come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageSums {
+    /// Requests that were let through.
+    pub requests: u64,
+    /// Those of them that failed: no node, a failed or broken answer, a deadline, or a status that says so.
+    pub failed: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Requests whose tokens are estimated.
+    pub estimated: u64,
+    /// Tokens of prompts.
+    pub prompt: u64,
+    /// Tokens of output.
+    pub output: u64,
+    /// Cost, micro-USD.
+    pub cost: u64,
+    /// Time until a node was chosen, milliseconds.
+    pub queued_ms: u64,
+    /// Time to the end, milliseconds.
+    pub total_ms: u64,
+    /// What was found in prompts.
+    pub findings: BTreeMap<Category, u64>,
+}
+
+impl UsageSums {
+    pub(super) fn add(&mut self, entry: &UsageEntry) {
+        let times = u64::from(entry.times);
+        for (category, count) in &entry.findings {
+            *self.findings.entry(*category).or_default() += u64::from(*count);
+        }
+        if entry.outcome == Outcome::Refused as u8 {
+            self.refused += times;
+            return;
+        }
+        let gone = entry.outcome == Outcome::ClientGone as u8;
+        let complete = entry.outcome == Outcome::Complete as u8;
+        self.requests += times;
+        self.failed += if gone || (complete && entry.status < 400) { 0 } else { times };
+        self.estimated += u64::from(entry.estimated) * times;
+        self.prompt = self.prompt.saturating_add(entry.prompt.unwrap_or(0));
+        self.output = self.output.saturating_add(entry.output.unwrap_or(0));
+        self.cost = self.cost.saturating_add(entry.cost);
+        self.queued_ms += u64::from(entry.queued_ms.unwrap_or(0));
+        self.total_ms += u64::from(entry.total_ms);
+    }
+
+    /// Adds other sums to these.
+    pub fn join(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.refused += other.refused;
+        self.estimated += other.estimated;
+        self.prompt = self.prompt.saturating_add(other.prompt);
+        self.output = self.output.saturating_add(other.output);
+        self.cost = self.cost.saturating_add(other.cost);
+        self.queued_ms += other.queued_ms;
+        self.total_ms += other.total_ms;
+        for (category, count) in &other.findings {
+            *self.findings.entry(*category).or_default() += count;
+        }
+    }
+}
+
+/// A part of time, and where its sums come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// From the requests themselves.
+    Entries(Range<UnixMillis>),
+    /// From the sums of whole days of UTC, counted from 1970-01-01.
+    Days(Range<u32>),
+}
+
+/// Steps of time, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Hours; needs the requests themselves.
+    Hour,
+    /// Days.
+    Day,
+    /// Months.
+    Month,
+}
+
+/// What has sums of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Group {
+    /// Each of these.
+    pub by: Option<Part>,
+    /// Each step of time.
+    pub per: Option<Step>,
+}
+
+/// Sums by group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summed {
+    /// When the group's time begins, and whose it is; both as far as was asked for.
+    pub groups: BTreeMap<(Option<UnixMillis>, Code), UsageSums>,
+    /// All of it together.
+    pub total: UsageSums,
+    /// Whether there are more groups than these.
+    pub cut: bool,
+}
+
+impl Step {
+    /// When the step that `time` is in begins.
+    #[must_use]
+    pub fn begin(self, time: UnixMillis) -> UnixMillis {
+        match self {
+            Self::Hour => time - time % 3_600_000,
+            Self::Day => time - time % DAY_MS,
+            Self::Month => date(time).map_or(0, |date| midnight(date.first_of_month())),
+        }
+    }
+
+    /// When the next one does.
+    #[must_use]
+    pub fn next(self, time: UnixMillis) -> UnixMillis {
+        match self {
+            Self::Hour => self.begin(time) + 3_600_000,
+            Self::Day => self.begin(time) + DAY_MS,
+            Self::Month => {
+                let next = date(time).and_then(|date| date.first_of_month().checked_add(1.month()).ok());
+                next.map_or(u64::MAX, midnight)
+            }
+        }
+    }
+}
+
+fn date(time: UnixMillis) -> Option<Date> {
+    let time = Timestamp::from_millisecond(i64::try_from(time).ok()?).ok()?;
+    Some(TimeZone::UTC.to_datetime(time).date())
+}
+
+fn midnight(date: Date) -> UnixMillis {
+    let at = date.to_zoned(TimeZone::UTC).map_or(0, |at| at.timestamp().as_millisecond());
+    u64::try_from(at).unwrap_or(0)
+}
+
+/// See [`super::UsageLog::sum`].
+pub(super) fn sum(
+    engine: &Engine,
+    wanted: &Wanted,
+    pieces: &[Piece],
+    group: Group,
+    most: usize,
+) -> Result<Summed, StoreError> {
+    let mut summed = Summed::default();
+    if wanted.nothing {
+        return Ok(summed);
+    }
+    // Steps begin where days do or within them.
+    let mut begins = HashMap::new();
+    let mut groups = HashMap::<_, UsageSums>::new();
+    for piece in pieces {
+        match piece {
+            Piece::Entries(times) => {
+                let keys = block::first_key(times.start)..block::key(times.end, 0);
+                for item in engine.range::<Block, _>(Tree::UsageRaw, keys) {
+                    let (key, block) = item?;
+                    if !block.has(wanted) {
+                        continue;
+                    }
+                    let begin = block::time(&key);
+                    for entry in (0..block.len()).filter_map(|row| block.entry(begin, row)) {
+                        if !times.contains(&entry.time) || !wanted.covers(&entry.parties) {
+                            continue;
+                        }
+                        summed.total.add(&entry);
+                        let step = group.per.map(|per| per.begin(entry.time));
+                        let code = group.by.map_or(Code::NONE, |by| entry.parties.part(by));
+                        let full = groups.len() >= most;
+                        match groups.get_mut(&(step, code)) {
+                            Some(sums) => sums.add(&entry),
+                            None if full => summed.cut = true,
+                            None => groups.entry((step, code)).or_default().add(&entry),
+                        }
+                    }
+                }
+            }
+            Piece::Days(days) => {
+                for keys in day::ranges(stored(engine, days)?, wanted) {
+                    for item in engine.range::<UsageSums, _>(Tree::UsageDay, keys) {
+                        let (key, sums) = item?;
+                        let Some((day, parties)) = day::read(&key) else { continue };
+                        if !wanted.covers(&parties) {
+                            continue;
+                        }
+                        summed.total.join(&sums);
+                        let begin = |per: Step| per.begin(u64::from(day) * DAY_MS);
+                        let step = group.per.map(|per| *begins.entry(day).or_insert_with(|| begin(per)));
+                        let code = group.by.map_or(Code::NONE, |by| parties.part(by));
+                        let full = groups.len() >= most;
+                        match groups.get_mut(&(step, code)) {
+                            Some(group) => group.join(&sums),
+                            None if full => summed.cut = true,
+                            None => drop(groups.insert((step, code), sums)),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    summed.groups = groups.into_iter().collect();
+    Ok(summed)
+}
+
+/// Those of the days that may have sums: they are gone through one by one.
+fn stored(engine: &Engine, days: &Range<u32>) -> Result<Range<u32>, StoreError> {
+    let mut keys = engine.keys(Tree::UsageDay, ..);
+    let Some(first) = keys.next().transpose()? else { return Ok(0..0) };
+    let last = keys.next_back().transpose()?.unwrap_or_else(|| first.clone());
+    let (first, last) = (day::of(&first), day::of(&last));
+    Ok(days.start.max(first)..days.end.min(last.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> UnixMillis {
+        u64::try_from(text.parse::<Timestamp>().unwrap().as_millisecond()).unwrap()
+    }
+
+    #[test]
+    fn steps_begin_and_end_in_utc() {
+        let time = at("2026-02-28T23:59:59.999Z");
+        for (step, begin, next) in [
+            (Step::Hour, "2026-02-28T23:00:00Z", "2026-03-01T00:00:00Z"),
+            (Step::Day, "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
+            (Step::Month, "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
+        ] {
+            assert_eq!((step.begin(time), step.next(time)), (at(begin), at(next)), "{step:?}");
+            assert_eq!(step.begin(at(next)), at(next), "{step:?}");
+        }
+        assert_eq!(Step::Month.next(at("2026-12-05T00:00:00Z")), at("2027-01-01T00:00:00Z"));
+    }
+}

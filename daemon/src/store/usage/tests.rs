@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+
+use aivonx_protocol::privacy::Category;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    store::{Reach, tests::open},
+    telemetry::Outcome,
+};
+
+/// A day's begin.
+const NOON: u64 = 20_000 * DAY_MS + DAY_MS / 2;
+
+fn name(part: Part, id: &str) -> (Code, UsageName) {
+    (Code::of(part, id), UsageName { part, id: id.to_owned(), name: id.to_uppercase() })
+}
+
+fn entry(time: u64, organization: &str, user: &str, model: &str) -> UsageEntry {
+    UsageEntry {
+        time,
+        request: Uuid::from_u128(u128::from(time)),
+        parties: Parties {
+            organization: Code::of(Part::Organization, organization),
+            user: Code::of(Part::User, user),
+            model: Code::of(Part::Model, model),
+            node: Code::of(Part::Node, "gpu1"),
+            ..Parties::default()
+        },
+        times: 1,
+        prompt: Some(10),
+        output: Some(2),
+        estimated: false,
+        cost: 5,
+        status: 200,
+        outcome: Outcome::Complete as u8,
+        limit: None,
+        findings: BTreeMap::from([(Category::Email, 1)]),
+        queued_ms: Some(1),
+        total_ms: 7,
+    }
+}
+
+async fn total(log: &UsageLog, wanted: Wanted, pieces: Vec<Piece>) -> UsageSums {
+    log.sum(wanted, pieces, Group::default(), 10).await.unwrap().total
+}
+
+/// The same entries, from the ledger and from the sums of their days.
+async fn both(log: &UsageLog, wanted: Wanted) -> [UsageSums; 2] {
+    [
+        total(log, wanted, vec![Piece::Entries(0..u64::MAX)]).await,
+        total(log, wanted, vec![Piece::Days(0..u32::MAX)]).await,
+    ]
+}
+
+#[tokio::test]
+async fn entries_and_sums_say_the_same_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log();
+    let mut entries = Vec::new();
+    for n in 0..3000 {
+        let (organization, user) = if n % 3 == 0 { ("acme", "alice") } else { ("beta", "bob") };
+        // Two days, neither in order nor all at once.
+        entries.push(entry(NOON + (n * 7919 % 3000) * 20_000, organization, user, "m"));
+    }
+    // Alike in everything but the time they are stored at.
+    for part in entries.chunks(700) {
+        log.append(part.to_vec(), vec![name(Part::Organization, "acme")]).await.unwrap();
+        log.append(vec![part[0].clone()], Vec::new()).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log();
+    let all = Wanted::within(&Reach::All);
+    let [raw, days] = both(&log, all).await;
+    assert_eq!(raw, days);
+    assert_eq!((raw.requests, raw.prompt, raw.output, raw.cost), (3005, 30_050, 6010, 15_025));
+    assert_eq!((raw.findings[&Category::Email], raw.failed, raw.refused), (3005, 0, 0));
+    let acme = Wanted::within(&Reach::Organization("acme".into()));
+    let [raw, days] = both(&log, acme).await;
+    assert_eq!(raw, days);
+    let page = log.page(acme, 0, u64::MAX, None, 100_000).await.unwrap();
+    assert_eq!(page.entries.len() as u64, raw.requests);
+    let names = log.names(vec![Code::of(Part::Organization, "acme"), Code::NONE]).await.unwrap();
+    assert_eq!(names.values().map(|name| &*name.name).collect::<Vec<_>>(), ["ACME"]);
+
+    // By day and by month: the entries lie on both sides of midnight.
+    let group = Group { by: Some(Part::User), per: Some(Step::Day) };
+    let days = log.sum(all, vec![Piece::Days(0..u32::MAX)], group, 10).await.unwrap();
+    let hours = log.sum(all, vec![Piece::Entries(0..u64::MAX)], group, 10).await.unwrap();
+    assert_eq!(days, hours);
+    assert_eq!((days.groups.len(), days.cut), (4, false));
+    assert!(log.sum(all, vec![Piece::Days(0..u32::MAX)], group, 3).await.unwrap().cut);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_and_keep_to_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log();
+    let entries: Vec<_> = (0..2500).map(|n| entry(NOON + n * 100, "acme", "alice", "m")).collect();
+    log.append(entries.clone(), Vec::new()).await.unwrap();
+    let (since, until) = (NOON + 50_000, NOON + 200_000);
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = log.page(Wanted::default(), since, until, cursor, 100).await.unwrap();
+        found.extend(page.entries);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, entries[500..2000]);
+    let sums = total(&log, Wanted::default(), vec![Piece::Entries(since..until)]).await;
+    assert_eq!(sums.requests, 1500);
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log();
+    let entries = (0..100).map(|day| entry(NOON + day * DAY_MS, "acme", "alice", "m")).collect();
+    log.append(entries, Vec::new()).await.unwrap();
+    let before = NOON + 90 * DAY_MS;
+    // A block's length is kept beyond the time.
+    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 60);
+    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 30);
+    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 0);
+    assert_eq!(log.forget_days(day_of(NOON) + 20, 1000).await.unwrap(), 20);
+    let [raw, days] = both(&log, Wanted::default()).await;
+    assert_eq!((raw.requests, days.requests), (10, 80));
+}
+
+#[tokio::test]
+async fn refusals_and_failures_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log();
+    let with = |outcome: Outcome, status, times| UsageEntry {
+        outcome: outcome as u8,
+        status,
+        times,
+        ..entry(NOON, "acme", "alice", "m")
+    };
+    let entries = vec![
+        with(Outcome::Complete, 200, 1),
+        with(Outcome::Complete, 500, 1),
+        with(Outcome::ClientGone, 200, 1),
+        with(Outcome::Broken, 200, 1),
+        with(Outcome::Refused, 429, 40),
+    ];
+    log.append(entries, Vec::new()).await.unwrap();
+    let [raw, days] = both(&log, Wanted::default()).await;
+    assert_eq!(raw, days);
+    assert_eq!((raw.requests, raw.failed, raw.refused, raw.prompt), (4, 2, 40, 40));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_block_reads_back(times in prop::collection::vec(0_u64..200_000, 1..300)) {
+        let mut entries: Vec<_> = times
+            .iter()
+            .map(|time| entry(NOON + time, if time % 2 == 0 { "acme" } else { "beta" }, "alice", "m"))
+            .collect();
+        entries.sort_by_key(|entry| entry.time);
+        let read: Vec<_> = block::parts(&entries)
+            .flat_map(|part| {
+                let block = Block::of(part);
+                (0..block.len()).filter_map(|row| block.entry(part[0].time, row)).collect::<Vec<_>>()
+            })
+            .collect();
+        prop_assert_eq!(read, entries);
+    }
+}

@@ -1,0 +1,120 @@
+//! The usage ledger: who used what of the gateway.
+//!
+//! Finished requests are seen on the control plane (`telemetry.observe`), kept in memory for less than a second
+//! and written in groups, each as one transaction: a kill -9 loses what was not yet written and nothing else,
+//! and nothing is counted twice. What is kept in memory is bounded: beyond, requests are left out of the ledger
+//! and counted. Only inference is recorded; refusals that are alike are one record with their number, so that a
+//! flood of them does not become one of the disk.
+
+mod follow;
+mod gather;
+mod report;
+mod retention;
+mod seen;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use aivonx_protocol::usage::UsageRecord;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use follow::{Follow, Followed};
+pub use report::{Only, UsageError};
+
+use crate::{
+    store::{Store, UsageLog},
+    telemetry::{AccessRecord, AccessSink},
+};
+use gather::Gathered;
+use seen::Seen;
+use writer::Job;
+
+/// Groups of requests that a slow follower may be behind.
+const BEHIND: usize = 256;
+
+/// The usage ledger. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: UsageLog,
+    gathered: Arc<Gathered>,
+    jobs: mpsc::Sender<Job>,
+    live: broadcast::Sender<Arc<Vec<(Whose, UsageRecord)>>>,
+    /// What is on its way from the data plane.
+    access: Option<AccessSink>,
+}
+
+/// Whose a live record is, by ids.
+type Whose = (Option<Arc<str>>, Option<Arc<str>>);
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageHealth {
+    /// Requests left out of the ledger since the start.
+    pub lost: u64,
+}
+
+impl Usage {
+    /// Begins to write and to forget. Call it inside the control plane's runtime. `access` is where finished
+    /// requests come from.
+    #[must_use]
+    pub fn open(store: &Store, access: Option<AccessSink>) -> Self {
+        let log = store.usage_log();
+        let gathered = Arc::<Gathered>::default();
+        let (jobs, queue) = mpsc::channel(16);
+        tokio::spawn(writer::run(log.clone(), gathered.clone(), queue));
+        let usage = Self {
+            inner: Arc::new(Inner { log, gathered, jobs, live: broadcast::Sender::new(BEHIND), access }),
+        };
+        tokio::spawn(retention::keep_up(usage.inner.log.clone(), Arc::downgrade(&usage.inner)));
+        usage
+    }
+
+    /// What `telemetry.observe` is to be given.
+    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.inner);
+        move |records| {
+            let Some(inner) = inner.upgrade() else { return };
+            let now = crate::identity::now();
+            let seen: Vec<Seen> = records.iter().filter_map(|record| Seen::of(record, now)).collect();
+            if seen.is_empty() {
+                return;
+            }
+            if inner.live.receiver_count() > 0 {
+                // Nobody may have stayed to hear it.
+                let _ = inner.live.send(Arc::new(seen.iter().map(Seen::live).collect()));
+            }
+            inner.gathered.take(seen);
+        }
+    }
+
+    /// Writes what was seen so far.
+    pub async fn flush(&self) {
+        self.ask(Job::Flush).await;
+    }
+
+    /// Writes what was seen so far and ends writing.
+    pub async fn close(&self) {
+        self.ask(Job::Close).await;
+    }
+
+    async fn ask(&self, job: impl FnOnce(oneshot::Sender<()>) -> Job) {
+        let (done, answer) = oneshot::channel();
+        // A writer that is gone has nothing left to write.
+        if self.inner.jobs.send(job(done)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn health(&self) -> UsageHealth {
+        UsageHealth { lost: self.inner.gathered.lost.load(Ordering::Relaxed) }
+    }
+}

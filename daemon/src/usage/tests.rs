@@ -1,0 +1,175 @@
+use std::sync::Arc;
+
+use aivonx_protocol::{
+    limit::LimitName,
+    privacy::Category,
+    usage::{UsageBy, UsagePer, UsageRank, UsageRow},
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    config::StoreOptions,
+    store::{Reach, Store, StoreError},
+    telemetry::{Outcome, access::Subject},
+};
+
+const EVER: (Option<u64>, Option<u64>) = (None, None);
+
+fn subject(organization: Option<&str>, user: Option<&str>, key: Option<&str>) -> Arc<Subject> {
+    let named = |text: &str| (Arc::from(format!("id-{text}")), Arc::from(text));
+    Arc::new(Subject { organization: organization.map(named), user: user.map(named), key: key.map(named) })
+}
+
+fn done(subject: &Arc<Subject>, model: &str) -> AccessRecord {
+    let mut record = AccessRecord::new(Uuid::now_v7(), [127, 0, 0, 1].into(), http::Method::POST);
+    record.subject = Some(subject.clone());
+    record.route = "/api/chat";
+    record.model = Some(model.into());
+    record.node = Some("gpu1".into());
+    (record.status, record.outcome) = (200, Outcome::Complete);
+    (record.prompt_tokens, record.output_tokens, record.cost) = (Some(10), Some(5), 30);
+    record
+}
+
+fn refused(subject: &Arc<Subject>) -> AccessRecord {
+    AccessRecord {
+        status: 429,
+        outcome: Outcome::Refused,
+        limit: Some(LimitName::InferenceDay),
+        node: None,
+        prompt_tokens: None,
+        output_tokens: None,
+        cost: 0,
+        ..done(subject, "m")
+    }
+}
+
+/// Names of the rows, and what `of` says of each.
+fn rows(report: &aivonx_protocol::usage::UsageReport, of: fn(&UsageRow) -> u64) -> Vec<(&str, u64)> {
+    report.rows.iter().map(|row| (row.name.as_deref().unwrap_or("-"), of(row))).collect()
+}
+
+#[tokio::test]
+async fn what_was_seen_is_reported_to_whom_it_concerns() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None);
+    let observe = usage.observer();
+    let (alice, bob) =
+        (subject(Some("acme"), Some("alice"), Some("ci")), subject(Some("acme"), Some("bob"), None));
+    let other = subject(Some("other"), None, Some("bot"));
+    let mut found = done(&alice, "m1");
+    found.findings.add(Category::Email);
+    found.served = Some("m2".into());
+    observe(&[done(&alice, "m1"), done(&alice, "m1"), done(&bob, "m1"), found, done(&other, "m1")]);
+    let mut anonymous = done(&alice, "m1");
+    anonymous.subject = None;
+    let strange = AccessRecord { outcome: Outcome::Refused, ..anonymous.clone() };
+    let show = AccessRecord { route: "/api/show", ..done(&alice, "m1") };
+    observe(&[anonymous, strange, show]);
+
+    let acme = Reach::Organization("id-acme".into());
+    let own = Reach::User { organization: Some("id-acme".into()), user: "id-alice".into() };
+    let only = Only::default();
+    let report = async |reach: &Reach, by| usage.report(reach, &only, EVER, by, None).await.unwrap();
+    let all = report(&Reach::All, Some(UsageBy::Organization)).await;
+    assert_eq!(rows(&all, |row| row.requests), [("acme", 4), ("other", 1), ("-", 1)]);
+    assert_eq!((all.total.requests, all.total.prompt_tokens, all.total.spend), (6, 60, 180));
+    assert_eq!(all.total.findings[&Category::Email], 1);
+    let users = report(&acme, Some(UsageBy::User)).await;
+    assert_eq!(rows(&users, |row| row.output_tokens), [("alice", 15), ("bob", 5)]);
+    assert_eq!(users.rows[0].id.as_deref(), Some("id-alice"));
+    assert_eq!(report(&acme, Some(UsageBy::Organization)).await.total.requests, 4);
+    let models = report(&own, Some(UsageBy::Model)).await;
+    assert_eq!(rows(&models, |row| row.requests), [("m1", 2), ("m2", 1)]);
+    let foreign = Only { organization: Some("id-other".into()), ..Only::default() };
+    assert_eq!(usage.report(&acme, &foreign, EVER, None, None).await.unwrap().total, UsageRow::default());
+
+    let hours = usage.report(&acme, &only, EVER, None, Some(UsagePer::Hour)).await.unwrap();
+    assert_eq!(hours.rows.iter().map(|row| row.requests).sum::<u64>(), 4);
+    let top = usage.top(&Reach::All, &only, EVER, UsageBy::Key, UsageRank::Requests, 1).await.unwrap();
+    assert_eq!((rows(&top, |row| row.requests), top.cut), (vec![("ci", 3)], true));
+    let bound = usage.top(&Reach::All, &only, EVER, UsageBy::Key, UsageRank::Remaining, 9).await.unwrap();
+    assert_eq!(bound.rows, [], "nobody has a limit here");
+
+    let mut export = usage.export(&own, &only, None, None).await;
+    let records = export.next().await.unwrap().unwrap();
+    assert!(export.next().await.unwrap().is_none());
+    assert!(records.len() == 3 && records.iter().all(|r| r.user.as_deref() == Some("alice")), "{records:?}");
+    assert_eq!((&*records[2].route, records[2].served.as_deref()), ("/api/chat", Some("m2")));
+    let with_key = Only { key: Some("id-bot".into()), ..Only::default() };
+    let mut export = usage.export(&Reach::All, &with_key, None, None).await;
+    assert_eq!(export.next().await.unwrap().unwrap()[0].organization.as_deref(), Some("other"));
+    usage.close().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_one_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None);
+    let (alice, bob) = (subject(Some("acme"), Some("alice"), None), subject(Some("acme"), Some("bob"), None));
+    let model: Arc<str> = "m".into();
+    let with = |of| AccessRecord { model: Some(model.clone()), ..refused(of) };
+    usage.observer()(&vec![with(&alice); 5000]);
+    usage.observer()(&[with(&bob)]);
+    let only = Only::default();
+    let mut export = usage.export(&Reach::All, &only, None, None).await;
+    let mut records = export.next().await.unwrap().unwrap();
+    records.sort_by_key(|record| record.requests);
+    assert_eq!(records.iter().map(|record| record.requests).collect::<Vec<_>>(), [1, 5000]);
+    assert_eq!((records[1].limit.as_deref(), records[1].status), (Some("inference.day"), 429));
+    let report = usage.report(&Reach::All, &only, EVER, None, None).await.unwrap();
+    assert_eq!((report.total.requests, report.total.refused, report.rows.len()), (0, 5001, 0));
+}
+
+#[tokio::test]
+async fn memory_is_bounded_while_the_store_does_not_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None);
+    store.close().await.unwrap();
+    let alice = subject(Some("acme"), Some("alice"), None);
+    let batch = vec![done(&alice, "m"); 10_000];
+    for _ in 0..8 {
+        usage.observer()(&batch);
+        usage.flush().await;
+    }
+    assert_eq!(usage.health().lost, 80_000 - gather::WAITING_MAX as u64);
+    let failed = usage.report(&Reach::All, &Only::default(), EVER, None, None).await;
+    assert!(matches!(failed, Err(UsageError::Store(StoreError::Closed))));
+}
+
+#[tokio::test]
+async fn names_are_those_they_last_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None);
+    let named =
+        |name: &str| Arc::new(Subject { key: Some(("id".into(), name.into())), ..Subject::default() });
+    for name in ["old", "new"] {
+        usage.observer()(&[done(&named(name), "m")]);
+        usage.flush().await;
+    }
+    let only = Only::default();
+    let report = usage.report(&Reach::All, &only, EVER, Some(UsageBy::Key), None).await.unwrap();
+    assert_eq!(rows(&report, |row| row.requests), [("new", 2)]);
+}
+
+#[tokio::test]
+async fn followers_are_told_of_what_they_may_see() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None);
+    let (acme, other) =
+        (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
+    let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
+    usage.observer()(&[done(&other, "m"), done(&acme, "m1"), done(&acme, "m2")]);
+    let Some(Followed::Records(records)) = follow.next().await else { panic!("nothing") };
+    assert_eq!(records.iter().map(|r| r.model.as_deref().unwrap()).collect::<Vec<_>>(), ["m1", "m2"]);
+    for _ in 0..BEHIND + 10 {
+        usage.observer()(&[done(&acme, "m")]);
+    }
+    assert_eq!(follow.next().await, Some(Followed::Missed(10)));
+}

@@ -1,0 +1,43 @@
+//! One method per request about usage. Errors of all of them: see [`Client::call`] and [`Client::stream`].
+
+use super::{Client, ClientError, EventStream, calls::ask};
+use crate::{
+    Reply, Request,
+    usage::{UsageBy, UsageFilter, UsagePer, UsageRank, UsageReport, UsageRequest},
+};
+
+/// Usage.
+impl Client {
+    /// Sums over a time, with a row for each of `by` and each step of `per`.
+    pub async fn usage_report(
+        &self,
+        filter: UsageFilter,
+        by: Option<UsageBy>,
+        per: Option<UsagePer>,
+    ) -> Result<UsageReport, ClientError> {
+        let request = Request::Usage(UsageRequest::Report { filter, by, per });
+        ask!(self, request, Reply::Usage(report) => *report)
+    }
+
+    /// Those that come first.
+    pub async fn usage_top(
+        &self,
+        filter: UsageFilter,
+        of: UsageBy,
+        rank: UsageRank,
+        limit: u32,
+    ) -> Result<UsageReport, ClientError> {
+        let request = Request::Usage(UsageRequest::Top { filter, of, rank, limit });
+        ask!(self, request, Reply::Usage(report) => *report)
+    }
+
+    /// Requests as they end, until the stream is dropped.
+    pub async fn usage_watch(&self, filter: UsageFilter) -> Result<EventStream, ClientError> {
+        self.stream(Request::Usage(UsageRequest::Watch { filter })).await
+    }
+
+    /// Requests that are still kept, oldest first.
+    pub async fn usage_export(&self, filter: UsageFilter) -> Result<EventStream, ClientError> {
+        self.stream(Request::Usage(UsageRequest::Export { filter })).await
+    }
+}

@@ -1,0 +1,245 @@
+//! Usage for people.
+
+use aivonx_protocol::{
+    UnixMillis,
+    usage::{UsageBy, UsagePer, UsageRecord, UsageReport, UsageRow},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    exit::Failure,
+    render::{
+        Cell, Column, Out, Table, Tone,
+        text::{self, count, safe},
+    },
+};
+
+/// Micro-USD as dollars: two decimals, and more where there is more.
+pub(super) fn usd(micro: u64) -> String {
+    let fraction = format!("{:06}", micro % 1_000_000);
+    let (cents, rest) = fraction.split_at(2);
+    format!("{}.{cents}{}", micro / 1_000_000, rest.trim_end_matches('0'))
+}
+
+/// `usage show` and `usage top`.
+pub(super) fn report(out: &mut Out, report: &UsageReport) -> Result<(), Failure> {
+    let span = format!("{} to {}", text::time(report.since, &out.zone), text::time(report.until, &out.zone));
+    if report.by.is_none() && report.per.is_none() {
+        let mut table = total(&report.total);
+        table.pair("time", span);
+        return out.table(&table);
+    }
+    if report.rows.is_empty() {
+        return out.line(format_args!("Nothing was used from {span}."));
+    }
+    let table = rows(report);
+    out.table(&table)?;
+    if report.cut {
+        out.line("There are more rows: narrow it down with --org, --user, --since, or --lines.")?;
+    }
+    let all = &report.total;
+    out.line(format_args!(
+        "From {span}, together: {} requests, {} tokens in, {} out, USD {}",
+        count(all.requests),
+        count(all.prompt_tokens),
+        count(all.output_tokens),
+        usd(all.spend)
+    ))
+}
+
+/// What a time came to, and what is left of the limits of the day.
+fn total(row: &UsageRow) -> Table {
+    let mut table = Table::pairs();
+    table.pair("requests", count(row.requests));
+    table.pair("failed", count(row.failed));
+    table.pair("refused", count(row.refused));
+    table.pair("tokens in", count(row.prompt_tokens));
+    table.pair("tokens out", count(row.output_tokens));
+    if row.estimated > 0 {
+        table.pair(
+            "estimated",
+            format!("the tokens of {} requests, which no node counted", count(row.estimated)),
+        );
+    }
+    table.pair("spend", format!("USD {}", usd(row.spend)));
+    if let Some(mean) = row.total_ms.checked_div(row.requests) {
+        table.pair("mean time", text::latency(mean as f64));
+    }
+    if !row.findings.is_empty() {
+        let found: Vec<String> =
+            row.findings.iter().map(|(what, n)| format!("{} {what}", count(*n))).collect();
+        table.pair("found in prompts", found.join(", "));
+    }
+    let of = |used: Option<u64>, limit: Option<u64>, shown: fn(u64) -> String| {
+        used.map(|used| match limit {
+            Some(limit) => format!("{} of {}", shown(used), shown(limit)),
+            None => format!("{}, no limit", shown(used)),
+        })
+    };
+    if let Some(text) = of(row.requests_used, row.requests_limit, count) {
+        table.pair("requests today", text);
+    }
+    if let Some(text) = of(row.spend_used, row.spend_limit, usd) {
+        table.pair("USD today", text);
+    }
+    table
+}
+
+fn title(by: UsageBy) -> &'static str {
+    match by {
+        UsageBy::Organization => "ORG",
+        UsageBy::User => "USER",
+        UsageBy::Key => "KEY",
+        UsageBy::Model => "MODEL",
+        UsageBy::Node => "NODE",
+    }
+}
+
+fn rows(report: &UsageReport) -> Table {
+    let limits = report.rows.iter().any(|row| row.requests_limit.is_some() || row.spend_limit.is_some());
+    let mut columns = Vec::new();
+    if report.per.is_some() {
+        columns.push(Column::text("TIME (UTC)"));
+    }
+    if let Some(by) = report.by {
+        columns.push(Column::text(title(by)).cut(12));
+    }
+    columns.extend([
+        Column::number("REQUESTS"),
+        Column::number("FAILED").optional(2),
+        Column::number("REFUSED").optional(3),
+        Column::number("TOKENS IN"),
+        Column::number("TOKENS OUT"),
+        Column::number("USD"),
+    ]);
+    if limits {
+        columns.push(Column::number("LEFT").optional(1));
+    }
+    let mut table = Table::new(columns);
+    for row in &report.rows {
+        let mut cells: Vec<Cell> = Vec::new();
+        if let Some(per) = report.per {
+            cells.push(Cell::new(row.time.map_or_else(|| text::NONE.to_owned(), |at| step(at, per))));
+        }
+        if report.by.is_some() {
+            cells.push(Cell::optional(row.name.as_ref()));
+        }
+        let odd = |number: u64, tone| {
+            let cell = Cell::new(count(number));
+            if number > 0 { cell.tone(tone) } else { cell }
+        };
+        cells.extend([
+            count(row.requests).into(),
+            odd(row.failed, Tone::Bad),
+            odd(row.refused, Tone::Warn),
+            count(row.prompt_tokens).into(),
+            count(row.output_tokens).into(),
+            usd(row.spend).into(),
+        ]);
+        if limits {
+            cells.push(left(row));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// What is left of the tightest limit of the day, in percent.
+fn left(row: &UsageRow) -> Cell {
+    let Some(thousandths) = row.remaining() else { return Cell::new(text::NONE) };
+    let cell = Cell::new(format!("{}%", thousandths / 10));
+    match thousandths {
+        0..50 => cell.tone(Tone::Bad),
+        50..200 => cell.tone(Tone::Warn),
+        _ => cell,
+    }
+}
+
+/// When a step begins, as far as it matters.
+pub(super) fn step(at: UnixMillis, per: UsagePer) -> String {
+    let form = match per {
+        UsagePer::Hour => "%Y-%m-%d %H:00",
+        UsagePer::Day => "%Y-%m-%d",
+        UsagePer::Month => "%Y-%m",
+    };
+    i64::try_from(at)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| text::NONE.to_owned(), |at| at.to_zoned(TimeZone::UTC).strftime(form).to_string())
+}
+
+/// One request on a line.
+pub(super) fn line(record: &UsageRecord, zone: &TimeZone) -> String {
+    let name = |text: &Option<String>| text.as_ref().map_or_else(|| text::NONE.to_owned(), |text| safe(text));
+    let tokens = |n: Option<u64>| n.map_or_else(|| text::NONE.to_owned(), |n| n.to_string());
+    let mut line = format!(
+        "{} {} {} org={} user={} key={} model={} node={} in={} out={} usd={} {}",
+        text::time(record.time, zone),
+        record.status,
+        safe(&record.route),
+        name(&record.organization),
+        name(&record.user),
+        name(&record.key),
+        name(if record.served.is_some() { &record.served } else { &record.model }),
+        name(&record.node),
+        tokens(record.prompt_tokens),
+        tokens(record.output_tokens),
+        usd(record.spend),
+        text::latency(f64::from(record.total_ms)),
+    );
+    if record.outcome != "complete" {
+        line.push(' ');
+        line.push_str(&safe(&record.outcome));
+    }
+    if let Some(limit) = &record.limit {
+        line.push_str(&format!(" limit={}", safe(limit)));
+    }
+    line
+}
+
+/// How it went.
+pub(super) fn tone(record: &UsageRecord) -> Tone {
+    match &*record.outcome {
+        "complete" if record.status < 400 => Tone::Plain,
+        "refused" | "client_gone" => Tone::Warn,
+        _ => Tone::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn money_keeps_what_it_has() {
+        for (micro, shown) in [(0, "0.00"), (1, "0.000001"), (1_230_000, "1.23"), (12_345_678, "12.345678")] {
+            assert_eq!(usd(micro), shown);
+        }
+    }
+
+    #[test]
+    fn rows_at_eighty_columns_and_in_a_pipe() {
+        let report = samples::usage_report();
+        let months = UsageReport { by: None, per: Some(UsagePer::Month), ..report.clone() };
+        insta::assert_snapshot!(
+            [
+                rows(&report).render(Some(80), false),
+                rows(&report).render(None, false),
+                rows(&months).render(Some(80), false)
+            ]
+            .join("\n\n")
+        );
+    }
+
+    #[test]
+    fn a_total_in_words() {
+        insta::assert_snapshot!(total(&samples::usage_report().total).render(Some(80), false));
+    }
+
+    #[test]
+    fn requests_on_lines() {
+        let lines: Vec<_> = samples::usage_records().iter().map(|r| line(r, &TimeZone::UTC)).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}
