@@ -30,6 +30,7 @@ use crate::{
     lifecycle::{self, Patience},
     limits,
     limits::Limits,
+    policy::Policies,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     store::{Store, StoreError},
@@ -195,6 +196,7 @@ async fn live_and_die(
     set_up(&identity, &config).await;
     keep_house(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
+    let policies = Policies::open(store.clone(), identity.clone()).await?;
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
 
     // Listeners before anything is promised: a taken port is the commonest mistake.
@@ -208,6 +210,7 @@ async fn live_and_die(
     let shared = Arc::new_cyclic(|weak| Shared {
         hot: fleet.hot(),
         fleet: fleet.clone(),
+        policy: policies.hot().clone(),
         identity: identity.clone(),
         limits: limits.clone(),
         awaits_setup: mode == Mode::Run,
@@ -228,6 +231,7 @@ async fn live_and_die(
     let services = Arc::new(Services {
         fleet: fleet.clone(),
         identity: identity.clone(),
+        policies: policies.clone(),
         secrets: secrets.clone(),
         usage: usage.clone(),
         hub: telemetry.hub(),

@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod identity;
 pub mod lifecycle;
 pub mod limits;
+pub mod policy;
 pub mod privacy;
 pub mod proxy;
 pub mod secrets;

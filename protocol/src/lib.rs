@@ -20,6 +20,7 @@ pub mod model;
 pub mod money;
 pub mod node;
 pub mod organization;
+pub mod policy;
 pub mod price;
 pub mod privacy;
 pub mod request;

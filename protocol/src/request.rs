@@ -17,6 +17,7 @@ use crate::{
     node::Node,
     organization,
     organization::Organization,
+    policy::{self, Alias, Policy},
     price, secrets,
     session::{NewSession, Session},
     strategy,
@@ -65,6 +66,8 @@ pub enum Request {
     Price(price::PriceRequest),
     /// Usage.
     Usage(usage::UsageRequest),
+    /// Model policy and aliases.
+    Policy(policy::PolicyRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -158,6 +161,14 @@ pub enum Reply {
     Price(Box<price::Price>),
     /// Sums of usage.
     Usage(Box<usage::UsageReport>),
+    /// Model policies.
+    Policies(Vec<Policy>),
+    /// One model policy.
+    Policy(Box<Policy>),
+    /// Aliases of models.
+    Aliases(Vec<Alias>),
+    /// One alias.
+    Alias(Box<Alias>),
 }
 
 /// One step of a stream. Append only.

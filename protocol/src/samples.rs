@@ -4,6 +4,7 @@
 mod audit;
 mod identity;
 mod limits;
+mod policy;
 mod secrets;
 mod usage;
 mod values;
@@ -24,6 +25,7 @@ use crate::{
     money::MicroUsd,
     node::{AdminState, NodeRequest, Probe},
     organization::{LimitProfile, OrganizationRemoved, OrganizationRequest},
+    policy::PolicyRequest,
     price::PriceRequest,
     secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
@@ -211,6 +213,23 @@ catalogue! { Request {
         Self::Usage(UsageRequest::Watch { filter: usage::filter() });
     Self::Usage(UsageRequest::Export { .. }) => "usage.export",
         Self::Usage(UsageRequest::Export { filter: usage::filter() });
+    Self::Policy(PolicyRequest::List { .. }) => "policy.list",
+        Self::Policy(PolicyRequest::List { organization: Some("acme".into()) });
+    Self::Policy(PolicyRequest::Set { .. }) => "policy.set", Self::Policy(PolicyRequest::Set {
+        organization: Some("acme".into()), model: "llama3*".into(), revision: Some(1),
+        change: Box::new(policy::change()),
+    });
+    Self::Policy(PolicyRequest::Remove { .. }) => "policy.remove", Self::Policy(PolicyRequest::Remove {
+        organization: Some("acme".into()), model: "llama3*".into(),
+    });
+    Self::Policy(PolicyRequest::Aliases { .. }) => "policy.aliases",
+        Self::Policy(PolicyRequest::Aliases { organization: None });
+    Self::Policy(PolicyRequest::SetAlias { .. }) => "policy.set_alias", Self::Policy(PolicyRequest::SetAlias {
+        organization: Some("acme".into()), alias: "gpt-4o".into(),
+        models: vec!["llama3.3:70b".into(), "llama3.1:8b".into()], revision: None,
+    });
+    Self::Policy(PolicyRequest::RemoveAlias { .. }) => "policy.remove_alias",
+        Self::Policy(PolicyRequest::RemoveAlias { organization: None, alias: "gpt-4o".into() });
 } }
 
 catalogue! { Reply {
@@ -270,6 +289,10 @@ catalogue! { Reply {
     Self::Prices(_) => "prices", Self::Prices(vec![limits::price()]);
     Self::Price(_) => "price", Self::Price(Box::new(limits::price()));
     Self::Usage(_) => "usage", Self::Usage(Box::new(usage::report()));
+    Self::Policies(_) => "policies", Self::Policies(vec![policy::policy()]);
+    Self::Policy(_) => "policy", Self::Policy(Box::new(policy::policy()));
+    Self::Aliases(_) => "aliases", Self::Aliases(vec![policy::alias()]);
+    Self::Alias(_) => "alias", Self::Alias(Box::new(policy::alias()));
 } }
 
 catalogue! { Event {

@@ -14,6 +14,7 @@ use aivonx_protocol::{
     job::JobRequest,
     log::LogFilter,
     node::{AdminState, NodeChange, NodeRequest},
+    policy::PolicyChange,
     request::{MAX_IN_FLIGHT, STREAM_WINDOW},
     strategy::Strategy,
     usage::{UsageBy, UsageFilter, UsageRank},
@@ -127,6 +128,11 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" | "usage.watch"
         | "usage.export" => return None,
         "usage.report" | "usage.top" => "usage",
+        "policy.list" => "policies",
+        "policy.set" => "policy",
+        "policy.remove" | "policy.remove_alias" => "done",
+        "policy.aliases" => "aliases",
+        "policy.set_alias" => "alias",
         other => panic!("say here what {other} is answered with"),
     })
 }
@@ -205,6 +211,14 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert!(client.secrets_status().await.unwrap().unfinished);
     assert_eq!(client.secrets_validate().await.unwrap().len(), 1);
     assert_eq!(client.secrets_rotate(true, false, None).await.unwrap().id, "j1");
+    assert_eq!(client.policy_list(None).await.unwrap().len(), 1);
+    let change = PolicyChange::default();
+    assert_eq!(client.policy_set(None, "llama3*", None, change).await.unwrap().model, "llama3*");
+    client.policy_remove(None, "llama3*").await.unwrap();
+    assert_eq!(client.alias_list(Some("acme".into())).await.unwrap().len(), 1);
+    let models = vec!["llama3.3:70b".to_owned()];
+    assert_eq!(client.alias_set(None, "gpt-4o", models, None).await.unwrap().alias, "gpt-4o");
+    client.alias_remove(None, "gpt-4o").await.unwrap();
     drop(client);
 
     let all: BTreeSet<_> = Request::samples().iter().map(Request::name).collect();

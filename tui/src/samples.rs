@@ -3,6 +3,7 @@
 mod audit;
 mod identity;
 mod limits;
+mod policy;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     audit::{audit_entries, audit_export, audit_verdicts, checkpoint},
     identity::*,
     limits::*,
+    policy::*,
     usage::{usage_records, usage_report},
 };
 

@@ -23,6 +23,7 @@ use aivonx_protocol::{
     model::ModelRequest,
     node::NodeRequest,
     organization::OrganizationRequest,
+    policy::PolicyRequest,
     price::PriceRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
@@ -109,6 +110,10 @@ pub enum Permission {
     PriceWrite,
     /// See usage.
     UsageRead,
+    /// See model policy.
+    PolicyRead,
+    /// Change model policy.
+    PolicyWrite,
 }
 
 impl Permission {
@@ -133,7 +138,8 @@ impl Permission {
             | Self::LockoutWrite
             | Self::SecretsWrite
             | Self::LimitWrite
-            | Self::PriceWrite => true,
+            | Self::PriceWrite
+            | Self::PolicyWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -152,7 +158,8 @@ impl Permission {
             | Self::SecretsRead
             | Self::LimitRead
             | Self::PriceRead
-            | Self::UsageRead => false,
+            | Self::UsageRead
+            | Self::PolicyRead => false,
         }
     }
 
@@ -187,6 +194,9 @@ impl Permission {
             Self::UserRead | Self::LockoutRead => matches!(role, Superadmin | Auditor | OrgAdmin),
             // A member sees those of its own.
             Self::KeyRead | Self::LimitRead => role != Operator,
+            Self::PolicyRead => role != Member,
+            // Of the fleet, or of the own organization: that is seen to where it is written.
+            Self::PolicyWrite => matches!(role, Superadmin | Operator | OrgAdmin),
             Self::KeyWrite => matches!(role, Superadmin | OrgAdmin | Member),
             Self::AuditRead | Self::AuditExport => matches!(role, Superadmin | Auditor),
             // The chain is the whole fleet's.
@@ -300,6 +310,13 @@ pub fn needed(request: &Request) -> Permission {
             | UsageRequest::Watch { .. }
             | UsageRequest::Export { .. } => Permission::UsageRead,
         },
+        Request::Policy(request) => match request {
+            PolicyRequest::List { .. } | PolicyRequest::Aliases { .. } => Permission::PolicyRead,
+            PolicyRequest::Set { .. }
+            | PolicyRequest::Remove { .. }
+            | PolicyRequest::SetAlias { .. }
+            | PolicyRequest::RemoveAlias { .. } => Permission::PolicyWrite,
+        },
     }
 }
 
@@ -388,6 +405,8 @@ pub enum Noun {
     Price(Permitted<PriceRequest>),
     /// Usage.
     Usage(Permitted<UsageRequest>),
+    /// Model policy.
+    Policy(Permitted<PolicyRequest>),
 }
 
 impl Permitted<Request> {
@@ -432,6 +451,7 @@ impl Permitted<Request> {
             Request::Limit(request) => Noun::Limit(proof.with(request)),
             Request::Price(request) => Noun::Price(proof.with(request)),
             Request::Usage(request) => Noun::Usage(proof.with(request)),
+            Request::Policy(request) => Noun::Policy(proof.with(request)),
         }
     }
 }
@@ -495,6 +515,10 @@ mod tests {
                 "price.list" => Permission::PriceRead,
                 "price.set" | "price.remove" => Permission::PriceWrite,
                 "usage.report" | "usage.top" | "usage.watch" | "usage.export" => Permission::UsageRead,
+                "policy.list" | "policy.aliases" => Permission::PolicyRead,
+                "policy.set" | "policy.remove" | "policy.set_alias" | "policy.remove_alias" => {
+                    Permission::PolicyWrite
+                }
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());

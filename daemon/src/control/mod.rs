@@ -46,6 +46,7 @@ use crate::{
     config,
     fleet::Fleet,
     identity::{Actor, Identity},
+    policy::Policies,
     secrets::Secrets,
     telemetry::Hub,
     usage::Usage,
@@ -65,6 +66,8 @@ pub struct Services {
     pub fleet: Arc<Fleet>,
     /// Who may do what: users, organizations, API keys, sessions.
     pub identity: Arc<Identity>,
+    /// Model policy and aliases.
+    pub policies: Arc<Policies>,
     /// Keys and sealed secrets.
     pub secrets: Secrets,
     /// Who used what.

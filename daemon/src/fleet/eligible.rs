@@ -97,6 +97,20 @@ impl Eligible {
             || model_name::with_normal(model, |normal| self.allows_normal(normal))
     }
 
+    /// Whether the caller may be served `model` under the name `alias`: the lists allow the model, or the alias by its
+    /// own name. An organization's list knows only aliases `of_fleet`: those of its own it could name as it likes.
+    #[must_use]
+    pub fn allows_as(&self, alias: &str, of_fleet: bool, model: &str) -> bool {
+        (self.models.allow(model) || (of_fleet && self.models.allow(alias)))
+            && (self.narrowed.allow(model) || self.narrowed.allow(alias))
+    }
+
+    /// The same nodes for every model.
+    #[must_use]
+    pub fn for_all_models(&self) -> Self {
+        Self { models: Globs::ALL, narrowed: Globs::ALL, ..self.clone() }
+    }
+
     /// Whether the caller may use models that a node hands on to a third party.
     #[must_use]
     pub fn cloud(&self) -> bool {

@@ -17,6 +17,8 @@ use super::{Eligible, Lease, Node, Snapshot, model_name, nearest::nearest_models
 pub struct Want<'a> {
     /// Model as the client wrote it; None if any node will do.
     pub model: Option<&'a str>,
+    /// Whether lists of models were asked already, by another name.
+    pub granted: bool,
     /// Lowest Ollama version that serves the route; None if `ollama` nodes do not serve it at all.
     pub ollama: Option<(u32, u32, u32)>,
     /// Whether `openai` nodes serve the route.
@@ -91,7 +93,7 @@ impl Snapshot {
         tried: &[Arc<Node>],
     ) -> Result<Lease, NoNode> {
         // First of all, so that the answer is the same whether the fleet has the model or not.
-        if !want.eligible.allows_normal(normal) {
+        if !want.granted && !want.eligible.allows_normal(normal) {
             return Err(self.unknown(want, model));
         }
         let entries = || [self.ollama.get(normal), self.openai.get(model)].into_iter().flatten();

@@ -35,8 +35,13 @@ fn snapshot(nodes: Vec<Node>) -> Snapshot {
     snapshot
 }
 
-const WANT: Want<'static> =
-    Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: true, eligible: &Eligible::ALL };
+const WANT: Want<'static> = Want {
+    model: Some("m"),
+    granted: false,
+    ollama: Some((0, 0, 0)),
+    openai: true,
+    eligible: &Eligible::ALL,
+};
 
 fn name(lease: &Lease) -> &str {
     &lease.node().name

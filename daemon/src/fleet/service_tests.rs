@@ -104,7 +104,13 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
     assert!(
         matches!(events.recv().await.unwrap().event, Event::Node(n) if n.name == "gpu1" && n.pool == Pool::Active)
     );
-    let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false, eligible: &Eligible::ALL };
+    let want = Want {
+        model: Some("m"),
+        granted: false,
+        ollama: Some((0, 0, 0)),
+        openai: false,
+        eligible: &Eligible::ALL,
+    };
     assert!(rig.fleet.hot().load().choose(want, &[]).is_ok());
 
     let openai = FakeNode::openai(&["M"]).await;
@@ -371,7 +377,13 @@ async fn states_decide_who_is_chosen_and_checked() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu1", &node).await;
-    let want = Want { model: Some("m"), ollama: Some((0, 0, 0)), openai: false, eligible: &Eligible::ALL };
+    let want = Want {
+        model: Some("m"),
+        granted: false,
+        ollama: Some((0, 0, 0)),
+        openai: false,
+        eligible: &Eligible::ALL,
+    };
     let choose = || rig.fleet.hot().load().choose(want, &[]);
     let lease: Lease = choose().unwrap();
     let drained = rig.fleet.set_state(ALL, "gpu1", None, AdminState::Draining).await.unwrap();

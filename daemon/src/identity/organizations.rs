@@ -141,7 +141,7 @@ impl Identity {
 
     /// The organization a request is about: the one `wanted` by slug or id, which must be the actor's own if it
     /// has one; without `wanted` the actor's own. None is the fleet.
-    pub(super) async fn organization_of(
+    pub(crate) async fn organization_of(
         &self,
         actor: &Actor,
         wanted: Option<&str>,
@@ -163,7 +163,7 @@ impl Identity {
     }
 
     /// The slugs of the organizations within reach of one who may see them, or the actor's own, by id.
-    pub(super) async fn slugs(&self, actor: &Actor) -> Result<HashMap<String, String>, Fault> {
+    pub(crate) async fn slugs(&self, actor: &Actor) -> Result<HashMap<String, String>, Fault> {
         let records = match actor.reach() {
             Reach::All => self.store.organizations().list(&Reach::All).await?,
             _ => self.organization_of(actor, None).await?.into_iter().collect(),

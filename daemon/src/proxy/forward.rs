@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
+    candidates::Candidates,
     clock::Waiting,
     exchange::Exchange,
     headers,
@@ -18,10 +19,10 @@ use super::{
 use crate::{
     api::{
         Dialect, Edits, Meter, Peek,
-        peek::Changes,
         route::{Forward, Stream},
     },
-    fleet::{Eligible, Node, Want},
+    fleet::{Eligible, Node},
+    policy::Plan,
 };
 
 /// Everything an attempt needs.
@@ -35,6 +36,8 @@ pub(super) struct Call<'a> {
     pub(super) edits: Edits,
     /// Most tokens an answer may have, if that is to be written into the body.
     pub(super) output: Option<u64>,
+    /// What policy makes of it, if anything.
+    pub(super) plan: Option<Plan>,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a Eligible,
 }
@@ -43,33 +46,29 @@ pub(super) struct Call<'a> {
 pub(super) async fn forward(
     exchange: &mut Exchange,
     flight: Watched,
-    mut call: Call<'_>,
+    call: Call<'_>,
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
     let settings = worker.settings();
-    let model = call.peek.model(call.route.legacy_name);
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
     let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
-    let changes = Changes { output: call.output, usage: strip, ..Changes::default() };
-    call.peek.write(&call.route, &changes, &mut call.edits);
-    let edited = (!call.edits.is_empty()).then(|| call.edits.apply(&call.body.segments));
-    let body = edited.as_deref().unwrap_or(&call.body.segments);
-    let want = Want { model, ollama: call.route.ollama, openai: call.route.openai, eligible: call.eligible };
+    let mut candidates = Candidates::new(&call, strip);
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     flight.allow_total(worker.now(), settings.total);
     let mut tried: Vec<Arc<Node>> = Vec::new();
     let mut fresh = false;
-    let mut lease = worker.shared.hot.load().choose(want, &tried)?;
+    let mut lease = candidates.choose(&worker.shared.hot.load(), &tried)?;
     let incoming = loop {
         let node = lease.node().clone();
         exchange.record.node = Some(node.name.clone());
+        exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
         let request = Outgoing {
             path: call.route.path,
             client: call.headers,
             request_id: &exchange.id,
-            body,
+            body: candidates.body(),
             connect_within: settings.connect,
         };
         let sent = flight.watch(worker.upstream.send(&node, request, fresh)).await.map_err(VerdictError)?;
@@ -83,7 +82,8 @@ pub(super) async fn forward(
                 worker.failed(&node, &format!("answered {}", incoming.status.as_u16()));
                 tried.push(node);
                 // A node that is merely busy says so best itself, if no other can take the request.
-                let next = if more { worker.shared.hot.load().choose(want, &tried).ok() } else { None };
+                let next =
+                    if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
                 let Some(next) = next else { break incoming };
                 lease = next;
                 exchange.record.retries += 1;
@@ -97,7 +97,8 @@ pub(super) async fn forward(
                 let (node_name, why) = (node.name.to_string(), e.to_string());
                 worker.failed(&node, &why);
                 tried.push(node);
-                let next = if more { worker.shared.hot.load().choose(want, &tried).ok() } else { None };
+                let next =
+                    if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
                 let Some(next) = next else { return Err(Refusal::NodeFailed { node: node_name, why }) };
                 lease = next;
                 exchange.record.retries += 1;
@@ -105,7 +106,7 @@ pub(super) async fn forward(
             }
         }
     };
-    drop(edited);
+    drop(candidates);
     drop(call.body);
     let stream = if streaming { call.route.stream } else { Stream::Never };
     let node_header = settings.node_header;
@@ -122,7 +123,14 @@ pub(super) async fn forward(
         idle: settings.idle,
         idle_per_node: settings.idle_per_node,
     };
-    Ok(answer(incoming, stream, strip, node_header, setup))
+    let mut answer = answer(incoming, stream, strip, node_header, setup);
+    // What a node sends says its own name for the model; the client is told where that is not what it asked for.
+    if let Some(served) = &exchange.record.served
+        && let Ok(served) = HeaderValue::from_str(served)
+    {
+        answer.headers_mut().insert(headers::X_AIVONX_MODEL, served);
+    }
+    Ok(answer)
 }
 
 fn answer(

@@ -17,6 +17,7 @@ static TO_NODE: [HeaderName; 6] = [
 
 /// The node that answered.
 pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-node");
+pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.

@@ -14,6 +14,7 @@ use crate::{
     api::{Dialect, route::Local},
     fleet::{NoNode, Node, Realm, Snapshot},
     identity::Caller,
+    policy::{self, Shape},
 };
 use aivonx_protocol::node::{AdminState, Pool};
 
@@ -52,15 +53,22 @@ pub(super) async fn answer(
             let version = snapshot.version.as_deref().ok_or(NoNode::Down)?;
             ok(json!({ "version": version }).to_string().into())
         }
-        Local::Tags => ok(snapshot.lists(eligible).tags.clone()),
+        Local::Tags => ok(match &*shared.policy.load() {
+            None => snapshot.lists(eligible).tags.clone(),
+            Some(rules) => policy::with_aliases(Shape::Tags, rules, &snapshot, eligible),
+        }),
         Local::Ps => ok(snapshot.lists(eligible).ps.clone()),
-        Local::Models if asked.dialect == Dialect::Anthropic => {
-            ok(anthropic_models(&snapshot.lists(eligible).models))
+        Local::Models => {
+            let models = match &*shared.policy.load() {
+                None => snapshot.lists(eligible).models.clone(),
+                Some(rules) => policy::with_aliases(Shape::Models, rules, &snapshot, eligible),
+            };
+            ok(if asked.dialect == Dialect::Anthropic { anthropic_models(&models) } else { models })
         }
-        Local::Models => ok(snapshot.lists(eligible).models.clone()),
         Local::Model => {
             let name = asked.parameter.unwrap_or_default();
-            let object = snapshot.lists(eligible).model(name).cloned().ok_or_else(|| {
+            let alias = || policy::entry(name, shared.policy.load().as_deref()?, &snapshot, eligible);
+            let object = snapshot.lists(eligible).model(name).cloned().or_else(alias).ok_or_else(|| {
                 Refusal::NoNode(NoNode::UnknownModel { model: name.to_owned(), nearest: Vec::new() })
             })?;
             ok(if asked.dialect == Dialect::Anthropic {

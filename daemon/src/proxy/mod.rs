@@ -7,6 +7,7 @@ mod account;
 mod answer;
 mod authenticate;
 mod body;
+mod candidates;
 mod clock;
 mod conn;
 mod estimate;

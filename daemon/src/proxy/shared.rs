@@ -17,6 +17,7 @@ use crate::{
     fleet::{Fleet, Hot, Realm},
     identity::Identity,
     limits::Limits,
+    policy,
     telemetry::AccessSink,
 };
 
@@ -107,6 +108,8 @@ pub struct Shared {
     /// For reports about nodes, and for pull and delete; only ever called on the control plane's runtime or
     /// through calls that do not block.
     pub fleet: Arc<Fleet>,
+    /// Which model is served for which name, and how.
+    pub policy: Arc<policy::Hot>,
     /// Who may do what.
     pub identity: Arc<Identity>,
     /// How much of it.

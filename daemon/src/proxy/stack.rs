@@ -19,9 +19,11 @@ use super::{
 use crate::{
     api::{
         Dialect, Edits, Peek,
-        route::{self, Action, Route},
+        route::{self, Action, Forward, Route},
     },
-    fleet::Eligible,
+    fleet::{Eligible, NoNode},
+    identity::Caller,
+    policy::Plan,
     telemetry::access::Outcome,
 };
 
@@ -123,6 +125,10 @@ async fn layers(
     // are not among it; they are written in one place, for they may be set by several layers.
     let mut edits = Edits::default();
 
+    // Which model is served for the name that was asked for, and what its requests are given: the layers below, and
+    // the node, are about that one.
+    let plan = plan(exchange, &peek, &forwarded, &caller)?;
+
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
     privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
 
@@ -151,6 +157,7 @@ async fn layers(
         body,
         edits,
         output,
+        plan,
         eligible,
     };
     forward(exchange, flight, call).await
@@ -169,6 +176,33 @@ fn find<'p>(
         return Err(Refusal::Upgrade);
     }
     route::find(path).ok_or(Refusal::NoRoute)
+}
+
+/// What model policy makes of the request. An alias is its own name in the record.
+fn plan(
+    exchange: &mut Exchange,
+    peek: &Peek,
+    forwarded: &Forward,
+    caller: &Caller,
+) -> Result<Option<Plan>, Refusal> {
+    let plan = {
+        let rules = exchange.worker.shared.policy.load();
+        let (Some(rules), Some(asked)) = (&*rules, peek.model(forwarded.legacy_name)) else {
+            return Ok(None);
+        };
+        let organization = caller.organization().map(|organization| &*organization.id);
+        rules.plan(organization, asked, caller.eligible())
+    };
+    let Some(plan) = plan else { return Ok(None) };
+    if let Some(alias) = &plan.alias {
+        exchange.record.model = Some(alias.clone());
+    }
+    if plan.candidates.is_empty() {
+        // As if there were no such name.
+        let model = peek.model(forwarded.legacy_name).unwrap_or_default().to_owned();
+        return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
+    }
+    Ok(Some(plan))
 }
 
 /// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.

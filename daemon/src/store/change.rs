@@ -28,6 +28,10 @@ pub enum Noun {
     Price,
     /// What happens to personal data of those without an organization; its id is empty.
     Privacy,
+    /// A model policy.
+    Policy,
+    /// An alias of models.
+    Alias,
 }
 
 impl Noun {
@@ -46,6 +50,8 @@ impl Noun {
             Self::Limit => "limit",
             Self::Price => "price",
             Self::Privacy => "privacy",
+            Self::Policy => "policy",
+            Self::Alias => "alias",
         }
     }
 }

@@ -3,8 +3,8 @@
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord, Reach, Record,
-    Records, SessionRecord, StoreError, UserRecord,
+    AliasRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord,
+    PolicyRecord, Reach, Record, Records, SessionRecord, StoreError, UserRecord,
     engine::now,
     transaction::{Telling, current},
     tree::Tree,
@@ -138,6 +138,9 @@ pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Resu
             let nodes: Vec<NodeRecord> = batch.list(&own)?;
             let nodes = count(&nodes);
             if (users, keys, nodes) == (0, 0, 0) {
+                // Its rules are nothing without it.
+                batch.list::<PolicyRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
+                batch.list::<AliasRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 return erase_limits(batch, old.id());
             }
             let slug = old.name().map_or(old.id(), |(_, slug)| slug).to_owned();

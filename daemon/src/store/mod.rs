@@ -28,6 +28,7 @@ mod migrate;
 pub mod node;
 mod open;
 pub mod organization;
+pub mod policy;
 pub mod price;
 mod reach;
 mod records;
@@ -73,6 +74,7 @@ pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
+pub use policy::{AliasRecord, PolicyRecord};
 pub use price::PriceRecord;
 pub use reach::Reach;
 pub use records::{Head, Record, Records, Trees};
@@ -222,6 +224,18 @@ impl Store {
     /// The prices.
     #[must_use]
     pub fn prices(&self) -> Records<PriceRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The model policies.
+    #[must_use]
+    pub fn policies(&self) -> Records<PolicyRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The aliases of models.
+    #[must_use]
+    pub fn aliases(&self) -> Records<AliasRecord> {
         Records::new(self.clone())
     }
 

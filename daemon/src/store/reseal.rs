@@ -81,7 +81,11 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::SessionOwner
         | Tree::Lockout
         | Tree::Limit
-        | Tree::Price => None,
+        | Tree::Price
+        | Tree::Policy
+        | Tree::PolicyName
+        | Tree::Alias
+        | Tree::AliasName => None,
     }
 }
 

@@ -95,6 +95,14 @@ trees! {
     UsageDay: Ledger = "usage_day",
     /// code -> who or what it stands for in the two above
     UsageName: Ledger = "usage_name",
+    /// id -> `PolicyRecord`
+    Policy: Config = "policy",
+    /// organization, pattern -> id of the policy
+    PolicyName: Config = "policy_name",
+    /// id -> `AliasRecord`
+    Alias: Config = "alias",
+    /// organization, alias -> id of the alias
+    AliasName: Config = "alias_name",
 }
 
 impl Tree {

@@ -42,6 +42,7 @@
 //! | `audit_mended` | the audit log's index was put right |
 //! | `usage_failed`, `usage_lost` | the usage ledger could not be written, or misses requests, and how many |
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
+//! | `policy_stale` | model policy could not be read anew: the old one stays in force |
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `limits_lost` | counters of limits could not be read or saved |
 //! | `log_fallback` | the log goes elsewhere than configured |

@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod identity;
 mod limits;
+mod policy;
 mod secrets;
 mod stream;
 mod usage;

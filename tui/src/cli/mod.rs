@@ -13,6 +13,7 @@ pub mod logs;
 pub mod model;
 pub mod node;
 pub mod organization;
+pub mod policy;
 pub mod price;
 pub mod secrets;
 pub mod status;

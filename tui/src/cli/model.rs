@@ -3,7 +3,7 @@
 use aivonx_protocol::model::{Model, ModelOnNode, ModelRemoved};
 use clap::{Args, Subcommand};
 
-use super::{Confirm, Context, follow};
+use super::{Confirm, Context, follow, policy};
 use crate::{
     exit::{Exit, Failure},
     input,
@@ -27,6 +27,12 @@ pub enum ModelVerb {
     /// Delete a model from its nodes' disks
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
+    /// What requests for models are given or bound to
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
+    /// Other names for models, and what is served for them
+    #[command(subcommand, visible_alias = "aliases")]
+    Alias(policy::AliasVerb),
 }
 
 /// A model.
@@ -91,6 +97,8 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
         }
         ModelVerb::Pull(args) => pull(context, args).await,
         ModelVerb::Remove(args) => remove(context, args).await,
+        ModelVerb::Policy(verb) => policy::run(context, verb).await,
+        ModelVerb::Alias(verb) => policy::run_alias(context, verb).await,
     }
 }
 

@@ -124,6 +124,14 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Prices(prices) => drop(printed.insert("price", json(&prices[0]))),
             Reply::Price(price) => drop(printed.insert("price", json(price))),
+            Reply::Policies(policies) => drop(printed.insert("policy", json(&policies[0]))),
+            Reply::Policy(policy) => {
+                printed.insert("keep alive", json(&policy.keep_alive));
+                printed.insert("context size", json(policy.num_ctx));
+                printed.insert("policy", json(policy));
+            }
+            Reply::Aliases(aliases) => drop(printed.insert("alias", json(&aliases[0]))),
+            Reply::Alias(alias) => drop(printed.insert("alias", json(alias))),
             // Never printed: the secret goes to the session's file, the identity is printed.
             Reply::LoggedIn(_) => {}
             Reply::AuditPage(page) => drop(printed.insert("audit entry", json(&page.entries[0]))),

@@ -13,7 +13,7 @@ pub struct Changes<'a> {
     pub keep_alive: Option<&'a str>,
     /// Size of the context, in tokens.
     pub num_ctx: Option<u64>,
-    /// Most tokens of the answer, of each where several are asked for.
+    /// Most tokens of the answer, of each where several are asked for. What the client set lower stays.
     pub output: Option<u64>,
     /// Ask for usage in the stream.
     pub usage: bool,
@@ -124,6 +124,8 @@ impl Peek {
     /// then stands in it once.
     pub fn write(&self, route: &Forward, changes: &Changes<'_>, edits: &mut Edits) {
         let mut missing = Vec::new();
+        let output =
+            changes.output.map(|most| self.output_limit(route).map_or(most, |asked| asked.min(most)));
         if let Some(model) = changes.model {
             let range = if self.model.as_deref().is_some_and(|m| !m.is_empty()) || !route.legacy_name {
                 &self.model_at
@@ -140,12 +142,12 @@ impl Peek {
                     edits.push(range.clone(), text.to_owned());
                 }
             }
-            let output = changes.output.filter(|_| Output::of(route) == Output::Predict);
-            missing.extend(self.write_options(changes.num_ctx, output, edits));
+            let predict = output.filter(|_| Output::of(route) == Output::Predict);
+            missing.extend(self.write_options(changes.num_ctx, predict, edits));
         }
         let mut bound = |number: &Number, name: &str, needed: bool| {
-            let Some(output) = changes.output else { return };
-            missing.extend(number_or_member(number, name, output, edits).filter(|_| needed));
+            let Some(output) = output else { return };
+            missing.extend(bound_or_member(number, name, output, edits).filter(|_| needed));
         };
         match Output::of(route) {
             Output::Nothing | Output::Predict => {}
@@ -169,7 +171,7 @@ impl Peek {
             missing.extend(number_or_member(&self.num_ctx, "num_ctx", ctx, edits));
         }
         if let Some(output) = output {
-            missing.extend(number_or_member(&self.num_predict, "num_predict", output, edits));
+            missing.extend(bound_or_member(&self.num_predict, "num_predict", output, edits));
         }
         if missing.is_empty() {
             return None;
@@ -192,6 +194,14 @@ fn number_or_member(number: &Number, name: &str, value: u64, edits: &mut Edits) 
         edits.push(range.clone(), value.to_string());
     }
     None
+}
+
+/// The same for a bound: a lower one stays.
+fn bound_or_member(number: &Number, name: &str, most: u64, edits: &mut Edits) -> Option<String> {
+    if number.bound().is_some_and(|bound| bound <= most) {
+        return None;
+    }
+    number_or_member(number, name, most, edits)
 }
 
 /// Inserts members at the beginning of an object.

@@ -90,6 +90,12 @@ const TABLE: &[(&str, &str)] = &[
     ("usage.top", "SOAMoagm"),
     ("usage.watch", "SOAMoagm"),
     ("usage.export", "SOAMoagm"),
+    ("policy.list", "SOAoag"),
+    ("policy.set", "SOog"),
+    ("policy.remove", "SOog"),
+    ("policy.aliases", "SOAoag"),
+    ("policy.set_alias", "SOog"),
+    ("policy.remove_alias", "SOog"),
 ];
 
 const DAEMON: u32 = 990;
@@ -271,6 +277,7 @@ fn the_proof_carries_the_request() {
             Noun::Limit(p) => Request::Limit(p.into_request()),
             Noun::Price(p) => Request::Price(p.into_request()),
             Noun::Usage(p) => Request::Usage(p.into_request()),
+            Noun::Policy(p) => Request::Policy(p.into_request()),
         };
         assert_eq!(again, request);
     }

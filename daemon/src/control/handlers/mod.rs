@@ -12,6 +12,7 @@ mod log;
 mod model;
 mod node;
 mod organization;
+mod policy;
 mod price;
 pub(crate) mod secrets;
 mod strategy;
@@ -108,6 +109,7 @@ impl Services {
             Noun::Limit(permitted) => limit::handle(self, permitted).await,
             Noun::Price(permitted) => price::handle(self, permitted).await,
             Noun::Usage(permitted) => usage::handle(self, permitted).await,
+            Noun::Policy(permitted) => policy::handle(self, permitted).await,
         }
     }
 }

@@ -16,6 +16,7 @@ use aivonx_protocol::{
     model::ModelRequest,
     node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
     organization::{NewOrganization, OrganizationChange, OrganizationRequest},
+    policy::{PolicyChange, PolicyRequest},
     price::PriceRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
@@ -89,6 +90,7 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
         ),
         Request::Limit(request) => limit(request),
         Request::Price(request) => price(request),
+        Request::Policy(request) => policy(request),
         Request::Lockout(LockoutRequest::Clear { user, address }) => {
             let record = Record::new(Action::LockoutCleared, "lockout", user.as_deref().unwrap_or_default());
             Some(record.maybe("address", address))
@@ -386,6 +388,33 @@ fn price(request: &PriceRequest) -> Option<Record> {
                 .with("output_usd", output.to_string()),
         ),
         PriceRequest::Remove { model } => Some(Record::new(Action::Delete, "price", model)),
+    }
+}
+
+fn policy(request: &PolicyRequest) -> Option<Record> {
+    match request {
+        PolicyRequest::List { .. } | PolicyRequest::Aliases { .. } => None,
+        PolicyRequest::Set { organization, model, change, .. } => {
+            let PolicyChange { keep_alive, num_ctx, output_max } = &**change;
+            Some(
+                Record::new(Action::Update, "policy", model)
+                    .of_organization(organization.as_deref())
+                    .maybe("keep_alive", keep_alive)
+                    .maybe("num_ctx", num_ctx)
+                    .maybe("output_max", output_max),
+            )
+        }
+        PolicyRequest::Remove { organization, model } => {
+            Some(Record::new(Action::Delete, "policy", model).of_organization(organization.as_deref()))
+        }
+        PolicyRequest::SetAlias { organization, alias, models, .. } => Some(
+            Record::new(Action::Update, "alias", alias)
+                .of_organization(organization.as_deref())
+                .with("models", models),
+        ),
+        PolicyRequest::RemoveAlias { organization, alias } => {
+            Some(Record::new(Action::Delete, "alias", alias).of_organization(organization.as_deref()))
+        }
     }
 }
 

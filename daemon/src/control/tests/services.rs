@@ -25,6 +25,7 @@ use crate::{
     config::{AccessMode, Config, Live},
     fleet::{Fleet, testing::FakeNode},
     identity::{Identity, password::Hasher},
+    policy::Policies,
     secrets::{MasterKey, Secrets, Vault},
     store::Store,
     telemetry::Hub,
@@ -41,12 +42,14 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
     let identity = opened.unwrap();
     let usage = Usage::open(&store, None);
+    let policies = Policies::open(store.clone(), identity.clone()).await.unwrap();
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
     let services = Services {
         fleet,
         identity,
+        policies,
         secrets,
         usage,
         hub: Hub::default(),

@@ -1,0 +1,126 @@
+//! Model policy: what a request for a model is given or bound to, and aliases of models.
+//!
+//! A policy or alias belongs to an organization, or to the fleet and so to everybody. An organization is named by
+//! its slug or id; None is the caller's own organization, or the fleet for who has none.
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// How long a model stays in memory after a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepAlive {
+    /// As nodes read it: `30m`, `1h30m`, a number of seconds; negative is for ever, `0` unloads at once.
+    pub value: String,
+    /// Whether it replaces what the client asks for; else it stands in for what the client leaves out.
+    pub force: bool,
+}
+
+/// Size of a model's context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextSize {
+    /// Tokens.
+    pub tokens: u32,
+    /// Whether it replaces what the client asks for; else it stands in for what the client leaves out.
+    pub force: bool,
+}
+
+/// What applies to the models that match a pattern. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Slug of the organization whose requests it is for; None is everybody's.
+    pub organization: Option<String>,
+    /// Glob (`*`, `?`) of the models it is for.
+    pub model: String,
+    /// How long they stay in memory.
+    pub keep_alive: Option<KeepAlive>,
+    /// Size of their context.
+    pub num_ctx: Option<ContextSize>,
+    /// Most tokens of an answer.
+    pub output_max: Option<u32>,
+    /// When it was added.
+    pub created: UnixMillis,
+    /// Revision of the record.
+    pub revision: u64,
+}
+
+/// What to change in a policy; `None` leaves a field as it is, `Some(None)` takes it out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// How long the models stay in memory.
+    pub keep_alive: Option<Option<KeepAlive>>,
+    /// Size of their context.
+    pub num_ctx: Option<Option<ContextSize>>,
+    /// Most tokens of an answer.
+    pub output_max: Option<Option<u32>>,
+}
+
+/// Another name for a model. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Slug of the organization whose requests it is for; None is everybody's.
+    pub organization: Option<String>,
+    /// The name that clients ask for.
+    pub alias: String,
+    /// What is served: the first that a node can serve now.
+    pub models: Vec<String>,
+    /// When it was added.
+    pub created: UnixMillis,
+    /// Revision of the record.
+    pub revision: u64,
+}
+
+/// Requests about model policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyRequest {
+    /// Policies that apply within the caller's reach, the fleet's first. Answered with `Reply::Policies`.
+    List {
+        /// Only those of this organization, and the fleet's.
+        organization: Option<String>,
+    },
+    /// Add a policy or change the one for this pattern. Answered with `Reply::Policy`.
+    Set {
+        /// Whose.
+        organization: Option<String>,
+        /// Glob of the models.
+        model: String,
+        /// Revision the caller saw; None changes whatever is there.
+        revision: Option<u64>,
+        /// The change.
+        change: Box<PolicyChange>,
+    },
+    /// Remove a policy. Answered with `Reply::Done`.
+    Remove {
+        /// Whose.
+        organization: Option<String>,
+        /// Glob of the models, as it was given.
+        model: String,
+    },
+    /// Aliases that apply within the caller's reach, the fleet's first. Answered with `Reply::Aliases`.
+    Aliases {
+        /// Only those of this organization, and the fleet's.
+        organization: Option<String>,
+    },
+    /// Add an alias, or replace its models. Answered with `Reply::Alias`.
+    SetAlias {
+        /// Whose.
+        organization: Option<String>,
+        /// The name that clients ask for.
+        alias: String,
+        /// What is served, in order.
+        models: Vec<String>,
+        /// Revision the caller saw; None replaces whatever is there.
+        revision: Option<u64>,
+    },
+    /// Remove an alias. Answered with `Reply::Done`.
+    RemoveAlias {
+        /// Whose.
+        organization: Option<String>,
+        /// The name that clients ask for.
+        alias: String,
+    },
+}

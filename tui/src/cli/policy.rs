@@ -1,0 +1,294 @@
+//! `aivonx model policy ...` and `aivonx model alias ...`
+
+use aivonx_protocol::policy::{Alias, ContextSize, KeepAlive, Policy, PolicyChange};
+use clap::{Args, Subcommand};
+
+use super::Context;
+use crate::{
+    exit::Failure,
+    render::{
+        Cell, Column, Table,
+        text::{self, safe},
+    },
+};
+
+/// What can be done with model policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// What requests for models are given or bound to
+    #[command(visible_alias = "ls")]
+    List(Whose),
+    /// Set what the models that match a pattern are given or bound to
+    Set(SetArgs),
+    /// Forget what was set for a pattern
+    Unset(UnsetArgs),
+}
+
+/// What can be done with aliases.
+#[derive(Debug, Subcommand)]
+pub enum AliasVerb {
+    /// Other names for models, and what is served for them
+    #[command(visible_alias = "ls")]
+    List(Whose),
+    /// Serve models under another name
+    Set(AliasArgs),
+    /// Forget another name
+    #[command(visible_alias = "rm")]
+    Remove(RemoveArgs),
+}
+
+/// Whose it is.
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// Of this organization [default: your own, or the whole fleet]
+    #[arg(id = "organization", long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+}
+
+/// `model policy set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Models (* and ? are wildcards): llama3.3:70b, 'llama3*', '*'
+    #[arg(value_name = "GLOB")]
+    pub model: String,
+    #[command(flatten)]
+    whose: Whose,
+    /// How long they stay in memory where the client does not say: 30m, seconds, -1 for ever; 'none' takes it out
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub keep_alive: Option<String>,
+    /// The same, whatever the client says
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "keep_alive")]
+    pub force_keep_alive: Option<String>,
+    /// Size of their context in tokens where the client does not say; 'none' takes it out
+    #[arg(long, value_name = "TOKENS")]
+    pub num_ctx: Option<Tokens>,
+    /// The same, whatever the client says: another size makes a node load the model anew
+    #[arg(long, value_name = "TOKENS", conflicts_with = "num_ctx")]
+    pub force_num_ctx: Option<Tokens>,
+    /// Most tokens of an answer; 'none' takes it out
+    #[arg(long, value_name = "TOKENS")]
+    pub max_output: Option<Tokens>,
+    /// Only if the record still has this revision (see --output json)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `model policy unset`
+#[derive(Debug, Args)]
+pub struct UnsetArgs {
+    /// The pattern, as it was set
+    #[arg(value_name = "GLOB")]
+    pub model: String,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// `model alias set`
+#[derive(Debug, Args)]
+pub struct AliasArgs {
+    /// The name that clients ask for
+    #[arg(value_name = "ALIAS")]
+    pub alias: String,
+    /// What is served: the first that a node can serve
+    #[arg(value_name = "MODEL", required = true)]
+    pub models: Vec<String>,
+    #[command(flatten)]
+    whose: Whose,
+    /// Only if the record still has this revision (see --output json)
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u64>,
+}
+
+/// `model alias remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// The name that clients ask for
+    #[arg(value_name = "ALIAS")]
+    pub alias: String,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// A number of tokens, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens(Option<u32>);
+
+impl std::str::FromStr for Tokens {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        match text.parse() {
+            Ok(number) if number > 0 => Ok(Self(Some(number))),
+            _ => Err("use a number of tokens, such as 8192, or none".to_owned()),
+        }
+    }
+}
+
+/// Carries out a verb about policies.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure> {
+    match verb {
+        PolicyVerb::List(Whose { organization }) => {
+            let policies = context.client().await?.policy_list(organization).await?;
+            context.out.show(&policies, |out| {
+                if policies.is_empty() {
+                    return out.line(
+                        "Clients decide for themselves. Set a policy: aivonx model policy set GLOB --num-ctx TOKENS",
+                    );
+                }
+                out.table(&overview(&policies))?;
+                let forced = policies.iter().any(is_forced);
+                if forced { out.line("! whatever the client says") } else { Ok(()) }
+            })
+        }
+        PolicyVerb::Set(args) => {
+            let change = change(&args)?;
+            let client = context.client().await?;
+            let policy =
+                client.policy_set(args.whose.organization, &args.model, args.revision, change).await?;
+            context.out.show(&policy, |out| out.table(&overview(std::slice::from_ref(&policy))))
+        }
+        PolicyVerb::Unset(UnsetArgs { model, whose }) => {
+            context.client().await?.policy_remove(whose.organization, &model).await?;
+            context.out.show(&(), |out| out.line(format_args!("Forgot the policy for {}.", safe(&model))))
+        }
+    }
+}
+
+/// Carries out a verb about aliases.
+///
+/// # Errors
+/// Why not.
+pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Failure> {
+    match verb {
+        AliasVerb::List(Whose { organization }) => {
+            let aliases = context.client().await?.alias_list(organization).await?;
+            context.out.show(&aliases, |out| {
+                if aliases.is_empty() {
+                    return out.line(
+                        "There are no aliases. Add one: aivonx model alias set ALIAS MODEL [MODEL ...]",
+                    );
+                }
+                out.table(&aliases_overview(&aliases))
+            })
+        }
+        AliasVerb::Set(AliasArgs { alias, models, whose, revision }) => {
+            let client = context.client().await?;
+            let alias = client.alias_set(whose.organization, &alias, models, revision).await?;
+            context.out.show(&alias, |out| out.table(&aliases_overview(std::slice::from_ref(&alias))))
+        }
+        AliasVerb::Remove(RemoveArgs { alias, whose }) => {
+            context.client().await?.alias_remove(whose.organization, &alias).await?;
+            context.out.show(&(), |out| out.line(format_args!("Forgot the alias {}.", safe(&alias))))
+        }
+    }
+}
+
+fn change(args: &SetArgs) -> Result<PolicyChange, Failure> {
+    let keep =
+        |text: &String, force| (text.as_str() != "none").then(|| KeepAlive { value: text.clone(), force });
+    let size = |tokens: Tokens, force| tokens.0.map(|tokens| ContextSize { tokens, force });
+    let keep_alive = args.keep_alive.as_ref().map(|text| keep(text, false));
+    let num_ctx = args.num_ctx.map(|tokens| size(tokens, false));
+    let change = PolicyChange {
+        keep_alive: keep_alive.or_else(|| args.force_keep_alive.as_ref().map(|text| keep(text, true))),
+        num_ctx: num_ctx.or_else(|| args.force_num_ctx.map(|tokens| size(tokens, true))),
+        output_max: args.max_output.map(|tokens| tokens.0),
+    };
+    if change == PolicyChange::default() {
+        return Err(Failure::usage("nothing to set").with_hint(
+            "Name what to set, for example --num-ctx 8192; all options: aivonx model policy set --help",
+        ));
+    }
+    Ok(change)
+}
+
+fn is_forced(policy: &Policy) -> bool {
+    policy.keep_alive.as_ref().is_some_and(|keep| keep.force) || policy.num_ctx.is_some_and(|size| size.force)
+}
+
+fn overview(policies: &[Policy]) -> Table {
+    let mut table = Table::new([
+        Column::text("ORG").cut(16),
+        Column::text("MODEL").cut(24),
+        Column::number("KEEP ALIVE"),
+        Column::number("CONTEXT"),
+        Column::number("MAX OUTPUT"),
+    ]);
+    let forced = |text: String, force| if force { format!("{text}!") } else { text };
+    for policy in policies {
+        let Policy { organization, model, keep_alive, num_ctx, output_max, .. } = policy;
+        table.row([
+            organization.as_deref().unwrap_or("(all)").into(),
+            model.into(),
+            Cell::optional(keep_alive.as_ref().map(|keep| forced(keep.value.clone(), keep.force))),
+            Cell::optional(num_ctx.map(|size| forced(text::count(size.tokens.into()), size.force))),
+            Cell::optional(output_max.map(|most| text::count(most.into()))),
+        ]);
+    }
+    table
+}
+
+fn aliases_overview(aliases: &[Alias]) -> Table {
+    let mut table = Table::new([
+        Column::text("ORG").cut(16),
+        Column::text("ALIAS").cut(24),
+        Column::text("SERVED").cut(24),
+    ]);
+    for alias in aliases {
+        table.row([
+            alias.organization.as_deref().unwrap_or("(all)").into(),
+            (&alias.alias).into(),
+            alias.models.join(", else ").into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn set(line: &str) -> Result<PolicyChange, Failure> {
+        use clap::Parser as _;
+        let cli = crate::cli::Cli::try_parse_from(line.split(' ')).unwrap();
+        match cli.verb {
+            Some(crate::cli::Verb::Model(crate::cli::model::ModelVerb::Policy(PolicyVerb::Set(args)))) => {
+                change(&args)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn set_says_what_to_set() {
+        assert!(matches!(set("aivonx model policy set m"), Err(Failure::Usage { .. })));
+        let some =
+            set("aivonx model policy set m --force-keep-alive -1 --num-ctx 8192 --max-output none").unwrap();
+        let expected = PolicyChange {
+            keep_alive: Some(Some(KeepAlive { value: "-1".into(), force: true })),
+            num_ctx: Some(Some(ContextSize { tokens: 8192, force: false })),
+            output_max: Some(None),
+        };
+        assert_eq!(some, expected);
+        let none = set("aivonx model policy set m --keep-alive none --force-num-ctx none").unwrap();
+        assert_eq!((none.keep_alive, none.num_ctx, none.output_max), (Some(None), Some(None), None));
+        assert!("0".parse::<Tokens>().is_err() && "8k".parse::<Tokens>().is_err());
+    }
+
+    #[test]
+    fn policies_at_eighty_columns() {
+        insta::assert_snapshot!(overview(&samples::policies()).render(Some(80), false));
+    }
+
+    #[test]
+    fn aliases_at_eighty_columns() {
+        insta::assert_snapshot!(aliases_overview(&samples::aliases()).render(Some(80), false));
+    }
+}
