@@ -21,9 +21,27 @@ mdoc() {
     awk -v form="$1" -f "$here/mdoc.awk"
 }
 
-# What a line .\"@NAME of a page stands for.
+# The enumeration $2 of the protocol's file $1.
+enumeration() {
+    awk -v form=enum -v name="$2" -f "$here/mdoc.awk" <"$root/protocol/src/$1"
+}
+
+# What is asked of each noun: the nouns in the order of Request, each from its own file.
+requests() {
+    sed -n '/^pub enum Request {/,/^}/s/^    \([A-Za-z]*\)(\([a-z]*\)::\([A-Za-z]*\)),$/\1 \2 \3/p' "$root/protocol/src/request.rs" |
+        while read -r noun module name; do
+            file="$module.rs"
+            [ -e "$root/protocol/src/$file" ] || file="$module/mod.rs"
+            echo ".Ss $noun"
+            enumeration "$file" "$name"
+        done
+}
+
+# What a line .\"@PART of a page stands for.
 part() {
     case "$1" in
+        'enum '*) enumeration ${1#enum } ;;
+        requests) requests ;;
         commands) "$bins/aivonx" manual ;;
         keys) "$bins/aivonxd" check --print-default | mdoc keys ;;
         json) mdoc tables <"$here/aivonx-json.md" ;;

@@ -3,6 +3,7 @@
 #   keys    the default configuration file
 #   fields  the table of fields in daemon/src/telemetry/fields.rs
 #   catalog the journal's message catalog
+#   enum    the variants of the Rust enumeration -v name=, numbered as on the wire
 
 # Text no formatter takes for a request; `literal` is bold, keeps its dashes and is not hyphenated.
 function text(s,    n, i, parts, out, c, w, words, m, exact) {
@@ -158,6 +159,20 @@ function end_command() {
 function end_message() {
     end_command()
     flush_paragraph()
+}
+
+form == "enum" && $0 ~ ("^pub enum " name " \\{") { within = 1; number = 0; paragraph = ""; next }
+form == "enum" && within && /^\}/ { within = 0; paragraph = ""; next }
+form == "enum" && within && /^    \/\/\/ / { paragraph = paragraph (paragraph == "" ? "" : " ") substr($0, 9); next }
+form == "enum" && within && /^    [A-Z]/ {
+    variant = $1; sub(/[^A-Za-z0-9].*/, "", variant)
+    # Links of the documentation, and paths of Rust, mean nothing here.
+    gsub(/\[`/, "`", paragraph); gsub(/`\]/, "`", paragraph); gsub(/`\([^)]*\)/, "`", paragraph)
+    gsub(/`[A-Za-z]+::/, "`", paragraph)
+    item(number++ " `" variant "`")
+    say(paragraph)
+    paragraph = ""
+    next
 }
 
 END {

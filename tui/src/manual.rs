@@ -279,4 +279,81 @@ mod tests {
         assert!(page.lines().all(|line| line.trim_end() == line && !line.is_empty()), "{page}");
         assert_eq!(page.matches(".Bl").count(), page.matches(".El").count());
     }
+
+    /// The command lines of a text: what stands in `.Ql`, in literal blocks, and indented in the journal's catalog.
+    fn command_lines(text: &str) -> Vec<String> {
+        let plain = text.replace("\\-", "-").replace("\\(aq", "'");
+        let mut within = false;
+        let mut lines = Vec::new();
+        for line in plain.lines() {
+            within = (within || line.starts_with(".Bd -literal")) && !line.starts_with(".Ed");
+            let quoted = line.strip_prefix(".Ql ").or_else(|| line.strip_prefix("    "));
+            let Some(line) = quoted.or_else(|| within.then_some(line)) else { continue };
+            let line = line.trim_start().trim_start_matches("sudo ");
+            let ends = |c: char| ['|', '>', '&', '#', ';'].contains(&c);
+            if line.starts_with("aivonx ") {
+                lines.push(
+                    line.split(ends)
+                        .next()
+                        .unwrap_or_default()
+                        .trim()
+                        .trim_end_matches([',', '.', ' '])
+                        .to_owned(),
+                );
+            }
+        }
+        lines
+    }
+
+    /// Whether each verb and option of a command line exists.
+    fn understood(line: &str) -> Result<(), String> {
+        let mut root = Cli::command();
+        root.build();
+        let mut command = &root;
+        let mut value = false;
+        for word in line.split(' ').skip(1) {
+            if std::mem::take(&mut value) {
+                continue;
+            }
+            let option = word.split('=').next().unwrap_or_default();
+            if let Some(inner) = command.find_subcommand(word) {
+                command = inner;
+            } else if let Some(long) = option.strip_prefix("--") {
+                let arg = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+                let arg = arg.ok_or_else(|| format!("`{}` has no {option}", command.get_name()))?;
+                value = arg.get_action().takes_values() && !word.contains('=');
+            } else if command.has_subcommands() && !word.starts_with('-') {
+                return Err(format!("`{}` has no {word}", command.get_name()));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_command_that_the_pages_advise_exists() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = vec![root.join("packaging/journald/aivonx.catalog")];
+        for entry in std::fs::read_dir(root.join("man")).unwrap() {
+            let path = entry.unwrap().path();
+            let section = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+            if section.len() == 1 {
+                files.push(path);
+            }
+        }
+        let mut seen = 0;
+        let mut wrong = Vec::new();
+        for file in files {
+            for line in command_lines(&std::fs::read_to_string(&file).unwrap()) {
+                seen += 1;
+                if let Err(why) = understood(&line) {
+                    wrong.push(format!("{}: {line}: {why}", file.display()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(seen > 60, "{seen}");
+        assert!(
+            understood("aivonx node show x --nothing").is_err() && understood("aivonx nodez list").is_err()
+        );
+    }
 }

@@ -33,17 +33,17 @@ const BASH: &str = r#"
     printf '%s\n' "${COMPREPLY[@]+"${COMPREPLY[@]}"}"
 "#;
 
-/// zsh completes in a terminal only; it is given one, with an Enter after the tabs.
+/// zsh completes in a terminal only; it is given one, and a key that says what has become of the line.
 const ZSH: &str = r#"
     zmodload zsh/zpty || exit 77
-    zpty -b z zsh -f -i
-    zpty -w z 'PS1= ; unsetopt zle_bracketed_paste 2>/dev/null; fpath=($SCRIPTS $fpath); autoload -Uz compinit; compinit -u -D; compdef _aivonx aivonx 2>/dev/null; autoload -Uz _aivonx'
-    zpty -w z 'zstyle ":completion:*" list-prompt ""; bindkey "^I" complete-word; zle-done() { print -r -- "LINE<$BUFFER>"; BUFFER=""; zle accept-line }; zle -N zle-done; bindkey "^X" zle-done; print -r -- READ""Y'
+    zpty z zsh -f -i
+    zpty -w z 'PS1= ; fpath=($SCRIPTS $fpath); autoload -Uz compinit; compinit -u -D'
+    zpty -w z 'say() { print -r -- "@""@$BUFFER@""@"; BUFFER=""; zle accept-line }; zle -N say; bindkey "^X" say'
+    zpty -w z 'print -r -- READ""Y'
     while zpty -r z line; do [[ "$line" == *READY* ]] && break; done
-    zpty -w -n z "$LINE"$'\t'
-    zpty -w -n z $'\x18'
-    while zpty -r z line; do [[ "$line" == *'LINE<'* ]] && break; done
-    print -r -- "${${line##*LINE<}%%>*}"
+    zpty -w -n z "$LINE"$'\t'$'\x18'
+    while zpty -r z line; do [[ "$line" == *@@*@@* ]] && break; done
+    print -r -- "$line"
     zpty -d z
 "#;
 
@@ -56,8 +56,9 @@ impl Shell<'_> {
     fn run(&self, program: &str, script: &str, line: &str) -> Option<Output> {
         let bins = binary("aivonx");
         let path = std::env::var("PATH").unwrap_or_default();
-        Command::new(program)
-            .arg("-c")
+        // A shell that waits for its terminal for ever must not hold up the tests.
+        let ran = Command::new("timeout")
+            .args(["60", program, "-c"])
             .arg(script)
             .env_clear()
             .env("PATH", format!("{}:{path}", bins.parent().unwrap().display()))
@@ -69,15 +70,14 @@ impl Shell<'_> {
             .env("LINE", line)
             .current_dir(self.home)
             .output()
-            .ok()
+            .unwrap();
+        // 127: there is no such program; 77: not with what we need.
+        (!matches!(ran.status.code(), Some(77 | 127))).then_some(ran)
     }
 
     /// What the shell says, a candidate a line; None if it is not here.
     fn said(&self, program: &str, script: &str, line: &str) -> Option<Vec<String>> {
         let ran = self.run(program, script, line)?;
-        if ran.status.code() == Some(77) {
-            return None;
-        }
         let stderr = String::from_utf8_lossy(&ran.stderr);
         assert!(stderr.is_empty(), "{program}: {line:?}: {stderr}");
         let text = String::from_utf8(ran.stdout).unwrap();
@@ -95,7 +95,8 @@ impl Shell<'_> {
 
     /// The line as zsh left it.
     fn zsh(&self, line: &str) -> Option<String> {
-        self.said("zsh", ZSH, line)?.pop()
+        let said = self.said("zsh", ZSH, line)?.join("");
+        Some(said.split("@@").nth(1).unwrap_or_else(|| panic!("zsh: {line:?}: {said:?}")).to_owned())
     }
 }
 
