@@ -1,6 +1,6 @@
 //! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
 
-use crate::model::Screen;
+use crate::model::{Screen, people, security};
 
 /// Lines kept.
 const HISTORY: usize = 100;
@@ -8,11 +8,32 @@ const HISTORY: usize = 100;
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Go to a screen, showing only what passes the filter, if there is one.
-    Go(Screen, Option<String>),
+    /// Go somewhere, showing only what passes the filter, if there is one.
+    Go(Place, Option<String>),
     /// One of the words that stand alone.
     Word(Word),
 }
+
+/// Somewhere to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A screen, as it was left.
+    Screen(Screen),
+    /// Organizations, users or keys.
+    People(people::Tab),
+    /// Lockouts, sessions or secrets.
+    Security(security::Tab),
+}
+
+/// Tabs of screens that can be named, each with one line about it.
+const TABS: &[(&[&str], Place, &str)] = &[
+    (&["orgs", "org", "organizations"], Place::People(people::Tab::Organizations), "the tenants"),
+    (&["users", "user"], Place::People(people::Tab::Users), "who may log in"),
+    (&["keys", "key"], Place::People(people::Tab::Keys), "what clients send"),
+    (&["lockouts", "lockout"], Place::Security(security::Tab::Lockouts), "logins that failed too often"),
+    (&["sessions", "session"], Place::Security(security::Tab::Sessions), "who is logged in"),
+    (&["secrets"], Place::Security(security::Tab::Secrets), "the keys that secrets are encrypted with"),
+];
 
 /// Words that stand alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +66,11 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
     if word.is_empty() {
         return Ok(None);
     }
-    if let Some(screen) = Screen::ALL.into_iter().find(|screen| screen.words().contains(&word)) {
+    let screen = Screen::ALL.into_iter().find(|screen| screen.words().contains(&word)).map(Place::Screen);
+    let tab = || TABS.iter().find(|(words, ..)| words.contains(&word)).map(|(_, place, _)| *place);
+    if let Some(place) = screen.or_else(tab) {
         let rest = rest.trim();
-        return Ok(Some(Command::Go(screen, (!rest.is_empty()).then(|| rest.to_owned()))));
+        return Ok(Some(Command::Go(place, (!rest.is_empty()).then(|| rest.to_owned()))));
     }
     if let Some((_, word, _)) = WORDS.iter().find(|(words, ..)| words.contains(&word)) {
         return Ok(Some(Command::Word(*word)));
@@ -70,7 +93,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let screens =
         Screen::ALL.into_iter().filter_map(|screen| Some((*screen.words().first()?, screen.about())));
     let words = WORDS.iter().filter_map(|(words, _, about)| Some((*words.first()?, *about)));
-    screens.chain(words)
+    let tabs = TABS.iter().filter_map(|(words, _, about)| Some((*words.first()?, *about)));
+    screens.chain(tabs).chain(words)
 }
 
 /// Lines typed before.
@@ -119,8 +143,11 @@ mod tests {
 
     #[test]
     fn words_and_screens() {
-        assert_eq!(parse(" nodes "), Ok(Some(Command::Go(Screen::Nodes, None))));
-        assert_eq!(parse("node gpu 1"), Ok(Some(Command::Go(Screen::Nodes, Some("gpu 1".into())))));
+        assert_eq!(parse(" nodes "), Ok(Some(Command::Go(Place::Screen(Screen::Nodes), None))));
+        assert_eq!(
+            parse("node gpu 1"),
+            Ok(Some(Command::Go(Place::Screen(Screen::Nodes), Some("gpu 1".into()))))
+        );
         assert_eq!(parse("q"), Ok(Some(Command::Word(Word::Quit))));
         assert_eq!(parse("  "), Ok(None));
         assert!(parse("nod").unwrap_err().contains(":nodes"));
@@ -131,7 +158,8 @@ mod tests {
     fn every_word_means_one_thing() {
         let mut seen = std::collections::BTreeSet::new();
         let screens = Screen::ALL.into_iter().flat_map(|screen| screen.words().iter().copied());
-        for word in screens.chain(WORDS.iter().flat_map(|(words, ..)| words.iter().copied())) {
+        let tabs = TABS.iter().flat_map(|(words, ..)| words.iter().copied());
+        for word in screens.chain(tabs).chain(WORDS.iter().flat_map(|(words, ..)| words.iter().copied())) {
             assert!(seen.insert(word), "{word} means two things");
             assert!(parse(word).unwrap().is_some(), "{word}");
         }

@@ -15,6 +15,30 @@ pub(crate) enum Scope {
     List,
     /// On the nodes.
     Nodes,
+    /// On the models.
+    Models,
+    /// On the jobs.
+    Jobs,
+    /// On organizations, users and keys.
+    People,
+    /// Among them, on organizations.
+    Organizations,
+    /// On users.
+    Users,
+    /// On keys.
+    Keys,
+    /// On the log.
+    Logs,
+    /// On the audit log.
+    Audit,
+    /// On lockouts, sessions and secrets.
+    Security,
+    /// Among them, on lockouts.
+    Lockouts,
+    /// On sessions.
+    Sessions,
+    /// On secrets.
+    Secrets,
     /// In a form.
     Form,
     /// In a question.
@@ -39,6 +63,18 @@ impl Scope {
             Self::Everywhere => "On every screen",
             Self::List => "In a list",
             Self::Nodes => "Nodes",
+            Self::Models => "Models",
+            Self::Jobs => "Jobs",
+            Self::People => "Access",
+            Self::Organizations => "Organizations",
+            Self::Users => "Users",
+            Self::Keys => "Keys",
+            Self::Logs => "Log",
+            Self::Audit => "Audit log",
+            Self::Security => "Security",
+            Self::Lockouts => "Lockouts",
+            Self::Sessions => "Sessions",
+            Self::Secrets => "Secrets",
             Self::Form => "In a form",
             Self::Confirm | Self::Typed => "In a question",
             Self::Reveal => "With a secret",
@@ -114,6 +150,42 @@ pub(crate) enum Do {
     Check,
     /// Pull a model.
     Pull,
+    /// Go to the column at the left.
+    Left,
+    /// Go to the column at the right.
+    Right,
+    /// Go to the next tab.
+    NextTab,
+    /// Go to the tab before.
+    PreviousTab,
+    /// Give it a new secret.
+    Rotate,
+    /// Take a password away.
+    ResetPassword,
+    /// Take a second factor away.
+    ResetTotp,
+    /// Show the sessions.
+    Sessions,
+    /// End all sessions.
+    EndSessions,
+    /// Keep the newest in sight, or not.
+    Follow,
+    /// Show more or less severe events.
+    Level,
+    /// Break long lines, or cut them.
+    Wrap,
+    /// Show one request alone.
+    Request,
+    /// Show older ones as well.
+    More,
+    /// Ask for others.
+    Query,
+    /// Verify the chain.
+    Verify,
+    /// Let somebody log in again.
+    Unlock,
+    /// Look whether all is in order.
+    Validate,
     /// Close the dialog.
     Cancel,
     /// Go to the next field.
@@ -184,6 +256,62 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Nodes, &["c"], Do::Check, "check", "check it now").takes(Right::NodesWrite),
     key(Scope::Nodes, &["p"], Do::Pull, "pull", "pull a model to it").takes(Right::ModelsWrite),
     key(Scope::Nodes, &["ctrl-d"], Do::Remove, "remove", "forget it").takes(Right::NodesWrite),
+    key(Scope::Models, &["p"], Do::Pull, "pull", "pull it (again), or another").takes(Right::ModelsWrite),
+    key(Scope::Models, &["ctrl-d"], Do::Remove, "remove", "delete it from one node, or from all")
+        .takes(Right::ModelsWrite),
+    key(Scope::Models, &["right", "l"], Do::Right, "one node", "the node at the right: keys act on it alone"),
+    key(Scope::Models, &["left", "h"], Do::Left, "", "the node at the left"),
+    key(Scope::Jobs, &["ctrl-d"], Do::Remove, "cancel", "cancel it").takes(Right::JobsCancel),
+    key(Scope::People, &["tab", "right"], Do::NextTab, "next tab", "organizations, users, keys"),
+    key(Scope::People, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
+    key(Scope::Organizations, &["a"], Do::Add, "add", "add an organization").takes(Right::OrganizationsAdd),
+    key(Scope::Organizations, &["e"], Do::Edit, "edit", "change it").takes(Right::UsersWrite),
+    key(Scope::Organizations, &["u"], Do::Enable, "enable", "let its users and keys do something (again)")
+        .takes(Right::UsersWrite),
+    key(Scope::Organizations, &["x"], Do::Disable, "disable", "let its users and keys do nothing")
+        .takes(Right::UsersWrite),
+    key(Scope::Organizations, &["ctrl-d"], Do::Remove, "remove", "remove it with its users and keys")
+        .takes(Right::OrganizationsAdd),
+    key(Scope::Users, &["a"], Do::Add, "add", "add a user").takes(Right::UsersWrite),
+    key(Scope::Users, &["e"], Do::Edit, "edit", "change the user").takes(Right::UsersWrite),
+    key(
+        Scope::Users,
+        &["p"],
+        Do::ResetPassword,
+        "password",
+        "take the password away; you get a code for a new one",
+    )
+    .takes(Right::UsersWrite),
+    key(Scope::Users, &["v"], Do::Sessions, "sessions", "who is logged in as the user")
+        .takes(Right::UsersRead),
+    key(Scope::Users, &["t"], Do::ResetTotp, "2FA", "take the second factor away").takes(Right::UsersWrite),
+    key(Scope::Users, &["o"], Do::EndSessions, "log out", "end all sessions and tokens of the user")
+        .takes(Right::UsersWrite),
+    key(Scope::Users, &["u"], Do::Enable, "enable", "let the user do something (again)")
+        .takes(Right::UsersWrite),
+    key(Scope::Users, &["x"], Do::Disable, "disable", "let the user do nothing").takes(Right::UsersWrite),
+    key(Scope::Users, &["ctrl-d"], Do::Remove, "remove", "remove the user with keys and sessions")
+        .takes(Right::UsersWrite),
+    key(Scope::Keys, &["a"], Do::Add, "make", "make a key").takes(Right::PeopleWrite),
+    key(Scope::Keys, &["e"], Do::Edit, "edit", "change it").takes(Right::PeopleWrite),
+    key(Scope::Keys, &["R"], Do::Rotate, "rotate", "give it a new secret").takes(Right::PeopleWrite),
+    key(Scope::Keys, &["ctrl-d"], Do::Remove, "revoke", "revoke it").takes(Right::PeopleWrite),
+    key(Scope::Logs, &["f"], Do::Follow, "follow", "keep the newest in sight, or stay here"),
+    key(Scope::Logs, &["l"], Do::Level, "level", "the next level: error, warn, info, debug, trace"),
+    key(Scope::Logs, &["w"], Do::Wrap, "wrap", "break long lines, or cut them"),
+    key(Scope::Logs, &["i"], Do::Request, "request", "show only the request that this event belongs to"),
+    key(Scope::Audit, &["f"], Do::Query, "query", "ask for certain entries: since, who, what, on what"),
+    key(Scope::Audit, &["m"], Do::More, "more", "older entries as well"),
+    key(Scope::Audit, &["v"], Do::Verify, "verify", "walk the whole chain: was anything changed or cut out?")
+        .takes(Right::AuditVerify),
+    key(Scope::Security, &["tab", "right"], Do::NextTab, "next tab", "lockouts, sessions, secrets"),
+    key(Scope::Security, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
+    key(Scope::Lockouts, &["u"], Do::Unlock, "unlock", "let the user log in again from there")
+        .takes(Right::LockoutsClear),
+    key(Scope::Sessions, &["ctrl-d"], Do::Remove, "end", "end the session").takes(Right::Own),
+    key(Scope::Secrets, &["v"], Do::Validate, "check", "look again whether all is in order")
+        .takes(Right::SecretsRead),
+    key(Scope::Secrets, &["R"], Do::Rotate, "rotate", "replace the data keys").takes(Right::SecretsRotate),
     key(Scope::List, &["enter"], Do::Open, "open", "show everything about the chosen line"),
     key(
         Scope::List,
@@ -208,6 +336,12 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &[":"], Do::Command, "command", "go somewhere or do something by its name"),
     key(Scope::Everywhere, &["1"], Do::Go(Screen::Overview), "", "overview"),
     key(Scope::Everywhere, &["2"], Do::Go(Screen::Nodes), "", "nodes"),
+    key(Scope::Everywhere, &["3"], Do::Go(Screen::Models), "", "models"),
+    key(Scope::Everywhere, &["4"], Do::Go(Screen::Jobs), "", "jobs"),
+    key(Scope::Everywhere, &["5"], Do::Go(Screen::People), "", "organizations, users, keys"),
+    key(Scope::Everywhere, &["7"], Do::Go(Screen::Logs), "", "the log"),
+    key(Scope::Everywhere, &["8"], Do::Go(Screen::Audit), "", "the audit log"),
+    key(Scope::Everywhere, &["0"], Do::Go(Screen::Security), "", "lockouts, sessions, secrets"),
     key(Scope::Everywhere, &["`"], Do::NextScreen, "", "the screen after this one"),
     key(Scope::Everywhere, &["r"], Do::Refresh, "", "look again; connect now, if there is no connection"),
     key(
@@ -270,16 +404,34 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
             Dialog::Text(_) | Dialog::Help(_) => Scope::Text,
         }]
     } else {
-        screen(model.screen).to_vec()
+        screen(model).to_vec()
     };
     own.into_iter().chain([Scope::Always]).collect()
 }
 
-/// Where the keys of a screen go.
-pub(crate) fn screen(screen: Screen) -> &'static [Scope] {
-    match screen {
+/// Where the keys of the screen go.
+pub(crate) fn screen(model: &Model) -> &'static [Scope] {
+    use crate::model::{people, security};
+    const fn tab(own: Scope, common: Scope) -> [Scope; 4] {
+        [own, common, Scope::List, Scope::Everywhere]
+    }
+    match model.screen {
         Screen::Overview => &[Scope::Everywhere],
         Screen::Nodes => &[Scope::Nodes, Scope::List, Scope::Everywhere],
+        Screen::Models => &[Scope::Models, Scope::List, Scope::Everywhere],
+        Screen::Jobs => &[Scope::Jobs, Scope::List, Scope::Everywhere],
+        Screen::People => match model.people.tab {
+            people::Tab::Organizations => const { &tab(Scope::Organizations, Scope::People) },
+            people::Tab::Users => const { &tab(Scope::Users, Scope::People) },
+            people::Tab::Keys => const { &tab(Scope::Keys, Scope::People) },
+        },
+        Screen::Logs => &[Scope::Logs, Scope::List, Scope::Everywhere],
+        Screen::Audit => &[Scope::Audit, Scope::List, Scope::Everywhere],
+        Screen::Security => match model.security.tab {
+            security::Tab::Lockouts => const { &tab(Scope::Lockouts, Scope::Security) },
+            security::Tab::Sessions => const { &tab(Scope::Sessions, Scope::Security) },
+            security::Tab::Secrets => const { &tab(Scope::Secrets, Scope::Security) },
+        },
     }
 }
 

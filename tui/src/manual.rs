@@ -27,6 +27,9 @@ pub fn sections() -> String {
     page.line(".Sh GLOBAL OPTIONS");
     page.text("They may stand anywhere on the command line.");
     page.options(root.get_arguments().filter(|arg| arg.is_global_set()));
+    page.line(".Sh CONSOLE OPTIONS");
+    page.text("For the console, which opens without a verb.");
+    page.options(root.get_arguments().filter(|arg| arg.get_help_heading() == Some("Console options")));
     page.out
 }
 

@@ -256,12 +256,29 @@ pub(crate) fn events() -> Vec<LogEvent> {
 /// The answer to a request, made of the samples; None where there is none.
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
-        Reply, Request, account::AccountRequest, daemon::DaemonRequest, node::NodeRequest,
+        Reply, Request, account::AccountRequest, audit::AuditRequest, daemon::DaemonRequest, job::JobRequest,
+        key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
+        organization::OrganizationRequest, secrets::SecretsRequest, user::UserRequest,
     };
+    let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
         Request::Daemon(DaemonRequest::Status) => Reply::Status(Box::new(status())),
         Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
         Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),
+        Request::Model(ModelRequest::List) => Reply::Models(models()),
+        Request::Job(JobRequest::List) => Reply::Jobs(jobs()),
+        Request::Organization(OrganizationRequest::List) => Reply::Organizations(organizations()),
+        Request::User(UserRequest::List { .. }) => Reply::Users(users()),
+        Request::User(UserRequest::Sessions { .. }) => Reply::Sessions(sessions()),
+        Request::Key(KeyRequest::List { .. }) => Reply::Keys(keys()),
+        Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
+        Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
+        Request::Audit(AuditRequest::List { .. }) => {
+            Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
+        }
+        Request::Audit(AuditRequest::Verify { .. }) => return sample("audit_verdict"),
+        Request::Secrets(SecretsRequest::Status) => return sample("secrets"),
+        Request::Secrets(SecretsRequest::Validate) => return sample("checks"),
         _ => return None,
     })
 }

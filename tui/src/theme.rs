@@ -38,6 +38,7 @@ pub(crate) struct Theme {
 }
 
 impl Theme {
+    #[cfg(test)]
     /// Colours or none, signs beyond ASCII or none, on a light background or a dark one.
     pub(crate) fn new(colours: bool, ascii: bool, light: bool) -> Self {
         Self { colours, ascii, light }
@@ -84,11 +85,6 @@ impl Theme {
         self.ascii
     }
 
-    /// Whether colours may be used.
-    pub(crate) fn has_colours(self) -> bool {
-        self.colours
-    }
-
     /// `unicode`, or what stands for it in ASCII.
     pub(crate) fn sign(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         if self.ascii { ascii } else { unicode }
@@ -133,7 +129,7 @@ mod tests {
         assert_eq!(of(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]), Theme::new(true, true, false));
         assert_eq!(of(&[("LANG", "C.utf8"), ("NO_COLOR", "1")]), Theme::new(false, false, false));
         assert_eq!(of(&[("LANG", "C.utf8"), ("COLORFGBG", "0;default;15")]), Theme::new(true, false, true));
-        assert!(!of(&[("TERM", "dumb")]).has_colours());
+        assert_eq!(of(&[("TERM", "dumb")]), Theme::new(false, true, false));
     }
 
     /// With colours off, what is chosen, found or wrong still differs from the rest.

@@ -15,6 +15,28 @@ pub(crate) enum Topic {
     Identity,
     /// The nodes.
     Nodes,
+    /// The models.
+    Models,
+    /// The jobs.
+    Jobs,
+    /// The organizations.
+    Organizations,
+    /// The users.
+    Users,
+    /// The keys.
+    Keys,
+    /// The newest entries of the audit log.
+    Audit,
+    /// Older ones.
+    AuditMore,
+    /// The lockouts.
+    Lockouts,
+    /// The sessions of one user.
+    Sessions,
+    /// The keys that secrets are kept under.
+    Secrets,
+    /// Whether all is in order with them.
+    Checks,
 }
 
 /// What a call is for.
@@ -79,6 +101,14 @@ impl Calls {
     /// Whether this is being asked for.
     pub(crate) fn loads(&self, topic: Topic) -> bool {
         self.open.values().any(|call| call.purpose == Purpose::Load(topic))
+    }
+
+    /// Gives up asking for this; the numbers of what is given up.
+    pub(crate) fn give_up(&mut self, topic: Topic) -> Vec<Ticket> {
+        let asked = self.open.iter().filter(|(_, call)| call.purpose == Purpose::Load(topic));
+        let tickets: Vec<Ticket> = asked.map(|(ticket, _)| *ticket).collect();
+        self.open.retain(|ticket, _| !tickets.contains(ticket));
+        tickets
     }
 
     /// The newest call that somebody waits for, with what is said of it.

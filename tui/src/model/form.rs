@@ -137,6 +137,22 @@ pub(crate) enum FormFor {
     EditNode(String, u64),
     /// Pull a model to the nodes with these names; none is all.
     Pull(Vec<String>),
+    /// Add an organization.
+    AddOrganization,
+    /// Change the organization with this id and revision.
+    EditOrganization(String, u64),
+    /// Add a user.
+    AddUser,
+    /// Change the user with this id and revision.
+    EditUser(String, u64),
+    /// Make a key.
+    AddKey,
+    /// Change the key with this id and revision.
+    EditKey(String, u64),
+    /// Give the key with this id in this organization a new secret.
+    RotateKey(String, Option<String>),
+    /// Ask the audit log.
+    AuditQuery,
 }
 
 /// A form.
@@ -265,6 +281,19 @@ pub(crate) fn name(text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err("lower case letters, digits, . _ - and a letter or digit first".into())
+    }
+}
+
+/// The short name of an organization.
+///
+/// # Errors
+/// What it may be made of.
+pub(crate) fn slug(text: &str) -> Result<(), String> {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if text.len() <= 63 && text.starts_with(letter) && text.chars().all(|c| letter(c) || c == '-') {
+        Ok(())
+    } else {
+        Err("lower case letters, digits, - and a letter or digit first".into())
     }
 }
 

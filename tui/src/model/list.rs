@@ -1,6 +1,6 @@
 //! A list that keys move in: filtered, sorted, with the chosen row kept while the rows change under it.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet};
 
 use aivonx_protocol::{Fault, UnixMillis};
 
@@ -16,10 +16,10 @@ pub(crate) enum Width {
 }
 
 /// One column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
     /// What stands above it.
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     /// How wide it is.
     pub(crate) width: Width,
     /// Where there is little room, the columns with the highest rank go first; 0 stays.
@@ -31,12 +31,12 @@ pub(crate) struct Column {
 impl Column {
     /// A column of text that stays.
     pub(crate) const fn new(title: &'static str, width: Width, rank: u8) -> Self {
-        Self { title, width, rank, right: false }
+        Self { title: Cow::Borrowed(title), width, rank, right: false }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(title: &'static str, width: u16, rank: u8) -> Self {
-        Self { title, width: Width::Fixed(width), rank, right: true }
+        Self { title: Cow::Borrowed(title), width: Width::Fixed(width), rank, right: true }
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) trait Record: Subject {
     /// The columns, in order.
     const COLUMNS: &'static [Column];
     /// What tells it from every other.
-    fn id(&self) -> &str;
+    fn id(&self) -> Cow<'_, str>;
     /// What it is called, for the clipboard and for questions.
     fn name(&self) -> &str;
     /// How it is sorted by a column.
@@ -78,8 +78,6 @@ pub(crate) trait Rows {
     fn sort(&mut self);
     /// Turns the order round.
     fn reverse(&mut self);
-    /// The title of the column that it is sorted by, and whether the largest come first.
-    fn sorted(&self) -> Option<(&'static str, bool)>;
     /// Marks the chosen row, or takes its mark away.
     fn mark(&mut self);
     /// How many rows are marked.
@@ -151,6 +149,13 @@ impl<T: Record> List<T> {
         self.arrange();
     }
 
+    /// These are there as well.
+    pub(crate) fn extend(&mut self, more: Vec<T>, now: UnixMillis) {
+        self.all.extend(more);
+        self.load = Load::Ready(now);
+        self.arrange();
+    }
+
     /// This one is gone.
     pub(crate) fn remove(&mut self, id: &str) {
         self.all.retain(|known| known.id() != id);
@@ -190,12 +195,12 @@ impl<T: Record> List<T> {
         if self.marked.is_empty() {
             return self.chosen().into_iter().collect();
         }
-        self.all.iter().filter(|one| self.marked.contains(one.id())).collect()
+        self.all.iter().filter(|one| self.marked.contains(&*one.id())).collect()
     }
 
     /// Whether this one is marked.
     pub(crate) fn is_marked(&self, one: &T) -> bool {
-        self.marked.contains(one.id())
+        self.marked.contains(&*one.id())
     }
 
     /// The column it is sorted by, and whether the largest come first.
@@ -212,13 +217,13 @@ impl<T: Record> List<T> {
     }
 
     fn keep(&mut self) {
-        self.chosen = self.chosen().map(|one| one.id().to_owned());
+        self.chosen = self.chosen().map(|one| one.id().into_owned());
     }
 
     fn arrange(&mut self) {
         let Self { all, shown, marked, filter, column, descending, chosen, at, .. } = self;
         if !marked.is_empty() {
-            marked.retain(|id| all.iter().any(|one| one.id() == id));
+            marked.retain(|id| all.iter().any(|one| one.id() == *id));
         }
         shown.clear();
         shown
@@ -227,9 +232,9 @@ impl<T: Record> List<T> {
             let (a, b) = (&all[*a], &all[*b]);
             let order = a.order(b, *column);
             let order = if *descending { order.reverse() } else { order };
-            order.then_with(|| a.id().cmp(b.id()))
+            order.then_with(|| a.id().cmp(&b.id()))
         });
-        let same = chosen.as_ref().and_then(|id| shown.iter().position(|at| all[*at].id() == id));
+        let same = chosen.as_ref().and_then(|id| shown.iter().position(|at| all[*at].id() == *id));
         // What is gone leaves the line where it was.
         *at = same.unwrap_or(*at).min(shown.len().saturating_sub(1));
         if same.is_none() {
@@ -269,12 +274,8 @@ impl<T: Record> Rows for List<T> {
         self.arrange();
     }
 
-    fn sorted(&self) -> Option<(&'static str, bool)> {
-        T::COLUMNS.get(self.column).map(|column| (column.title, self.descending))
-    }
-
     fn mark(&mut self) {
-        let Some(id) = self.chosen().map(|one| one.id().to_owned()) else { return };
+        let Some(id) = self.chosen().map(|one| one.id().into_owned()) else { return };
         if !self.marked.remove(&id) {
             self.marked.insert(id);
         }
@@ -338,8 +339,8 @@ mod tests {
     impl Record for Row {
         const COLUMNS: &'static [Column] =
             &[Column::new("NAME", Width::Fill(4), 0), Column::number("N", 4, 0)];
-        fn id(&self) -> &str {
-            self.0
+        fn id(&self) -> Cow<'_, str> {
+            Cow::Borrowed(self.0)
         }
         fn name(&self) -> &str {
             self.0

@@ -1,15 +1,21 @@
 //! Everything the console knows: one value, changed by [`update`](crate::update) alone and drawn by
 //! [`view`](crate::view), which change nothing else.
 
+pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod dialog;
 pub(crate) mod form;
+pub(crate) mod jobs;
 pub(crate) mod line;
 pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod models;
 pub(crate) mod nodes;
 pub(crate) mod overview;
+pub(crate) mod people;
 pub(crate) mod rights;
 pub(crate) mod secret_input;
+pub(crate) mod security;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -24,33 +30,67 @@ pub(crate) use self::{
 };
 use crate::{command::History, msg::Ticket, theme::Theme};
 
-/// One of the screens. The number that leads to it never changes.
+/// One of the screens. The number that leads to it never changes: those of screens to come are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Screen {
     /// How everything does, and what to do next.
     Overview,
     /// The servers that run the models.
     Nodes,
+    /// What runs on them.
+    Models,
+    /// What goes on for longer.
+    Jobs,
+    /// Organizations, users and keys.
+    People,
+    /// The log, as it happens.
+    Logs,
+    /// Who did what.
+    Audit,
+    /// Lockouts, sessions, secrets.
+    Security,
 }
 
 impl Screen {
     /// Every screen in the order shown.
-    pub(crate) const ALL: [Self; 2] = [Self::Overview, Self::Nodes];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Nodes,
+        Self::Models,
+        Self::Jobs,
+        Self::People,
+        Self::Logs,
+        Self::Audit,
+        Self::Security,
+    ];
+
+    /// The key that leads to it, its name, and what is to be known about it in a line.
+    fn facts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Overview => ("1", "Overview", "how the gateway does, and what to do next"),
+            Self::Nodes => ("2", "Nodes", "the servers that run the models"),
+            Self::Models => ("3", "Models", "what runs on which node"),
+            Self::Jobs => ("4", "Jobs", "what goes on for longer, such as pulling a model"),
+            Self::People => ("5", "Access", "organizations, users and keys"),
+            Self::Logs => ("7", "Logs", "the log, as it happens"),
+            Self::Audit => ("8", "Audit", "who did what, in a chain that proves itself"),
+            Self::Security => ("0", "Security", "lockouts, sessions, secrets"),
+        }
+    }
 
     /// The key that leads to it.
     pub(crate) fn key(self) -> &'static str {
-        match self {
-            Self::Overview => "1",
-            Self::Nodes => "2",
-        }
+        self.facts().0
     }
 
     /// Its name.
     pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Overview => "Overview",
-            Self::Nodes => "Nodes",
-        }
+        self.facts().1
+    }
+
+    /// One line about it.
+    pub(crate) fn about(self) -> &'static str {
+        self.facts().2
     }
 
     /// What it is called after `:`; the first is the usual one.
@@ -58,22 +98,25 @@ impl Screen {
         match self {
             Self::Overview => &["overview", "status"],
             Self::Nodes => &["nodes", "node"],
+            Self::Models => &["models", "model"],
+            Self::Jobs => &["jobs", "job"],
+            Self::People => &["access", "people"],
+            Self::Logs => &["logs", "log"],
+            Self::Audit => &["audit"],
+            Self::Security => &["security"],
         }
     }
 
-    /// One line about it.
-    pub(crate) fn about(self) -> &'static str {
-        match self {
-            Self::Overview => "how the gateway does, and what to do next",
-            Self::Nodes => "the servers that run the models",
-        }
-    }
-
-    /// What one must be allowed to see there.
+    /// What one must be allowed to see there, where that is one thing.
     pub(crate) fn right(self) -> Right {
         match self {
-            Self::Overview => Right::Status,
+            Self::Overview | Self::Security => Right::Status,
             Self::Nodes => Right::NodesRead,
+            Self::Models => Right::ModelsRead,
+            Self::Jobs => Right::JobsRead,
+            Self::People => Right::KeysOrOrganizationsRead,
+            Self::Logs => Right::LogsRead,
+            Self::Audit => Right::AuditRead,
         }
     }
 }
@@ -130,6 +173,8 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     /// The time.
     pub(crate) now: UnixMillis,
+    /// When a key was last pressed.
+    pub(crate) last_key: UnixMillis,
     /// Times are shown as of here.
     pub(crate) zone: TimeZone,
     /// Columns and rows.
@@ -156,8 +201,22 @@ pub(crate) struct Model {
     pub(crate) status: Option<Status>,
     /// The overview.
     pub(crate) overview: overview::Overview,
+    /// Whether the chosen line is shown in full.
+    pub(crate) detail: bool,
     /// The nodes.
     pub(crate) nodes: nodes::Nodes,
+    /// The models.
+    pub(crate) models: models::Models,
+    /// The jobs.
+    pub(crate) jobs: jobs::Jobs,
+    /// Organizations, users and keys.
+    pub(crate) people: people::People,
+    /// The log.
+    pub(crate) logs: logs::Logs,
+    /// The audit log.
+    pub(crate) audit: audit::AuditLog,
+    /// Lockouts, sessions, secrets.
+    pub(crate) security: security::Security,
     /// The feed of nodes, while there is one.
     pub(crate) node_feed: Option<Ticket>,
 }
@@ -168,6 +227,7 @@ impl Model {
         Self {
             settings,
             now,
+            last_key: now,
             zone,
             size,
             link: Link::Connecting,
@@ -181,7 +241,14 @@ impl Model {
             calls: Calls::default(),
             status: None,
             overview: overview::Overview::default(),
+            detail: false,
             nodes: nodes::Nodes::default(),
+            models: models::Models::default(),
+            jobs: jobs::Jobs::default(),
+            people: people::People::default(),
+            logs: logs::Logs::default(),
+            audit: audit::AuditLog::default(),
+            security: security::Security::default(),
             node_feed: None,
         }
     }
@@ -208,17 +275,57 @@ impl Model {
 
     /// The list that keys move in, if the screen has one.
     pub(crate) fn rows(&mut self) -> Option<&mut dyn list::Rows> {
-        match self.screen {
-            Screen::Overview => None,
-            Screen::Nodes => Some(&mut self.nodes.list),
-        }
+        Some(match self.screen {
+            Screen::Overview => return None,
+            Screen::Nodes => &mut self.nodes.list,
+            Screen::Models => &mut self.models.list,
+            Screen::Jobs => &mut self.jobs.list,
+            Screen::People => match self.people.tab {
+                people::Tab::Organizations => &mut self.people.organizations,
+                people::Tab::Users => &mut self.people.users,
+                people::Tab::Keys => &mut self.people.keys,
+            },
+            Screen::Logs => &mut self.logs,
+            Screen::Audit => &mut self.audit.list,
+            Screen::Security => match self.security.tab {
+                security::Tab::Lockouts => &mut self.security.lockouts,
+                security::Tab::Sessions => &mut self.security.sessions,
+                security::Tab::Secrets => &mut self.security.checks,
+            },
+        })
     }
 
     /// The same to look at.
     pub(crate) fn rows_ref(&self) -> Option<&dyn list::Rows> {
-        match self.screen {
-            Screen::Overview => None,
-            Screen::Nodes => Some(&self.nodes.list),
-        }
+        Some(match self.screen {
+            Screen::Overview => return None,
+            Screen::Nodes => &self.nodes.list,
+            Screen::Models => &self.models.list,
+            Screen::Jobs => &self.jobs.list,
+            Screen::People => match self.people.tab {
+                people::Tab::Organizations => &self.people.organizations,
+                people::Tab::Users => &self.people.users,
+                people::Tab::Keys => &self.people.keys,
+            },
+            Screen::Logs => &self.logs,
+            Screen::Audit => &self.audit.list,
+            Screen::Security => match self.security.tab {
+                security::Tab::Lockouts => &self.security.lockouts,
+                security::Tab::Sessions => &self.security.sessions,
+                security::Tab::Secrets => &self.security.checks,
+            },
+        })
+    }
+
+    /// Forgets what was seen: it was somebody else's to see.
+    pub(crate) fn forget(&mut self) {
+        self.detail = false;
+        self.nodes = nodes::Nodes::default();
+        self.models = models::Models::default();
+        self.jobs = jobs::Jobs::default();
+        self.people = people::People::default();
+        self.logs = logs::Logs::default();
+        self.audit = audit::AuditLog::default();
+        self.security = security::Security::default();
     }
 }

@@ -1,6 +1,7 @@
 //! The nodes as the console knows them.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     collections::{BTreeMap, VecDeque},
 };
@@ -53,8 +54,6 @@ impl Standing {
 pub(crate) struct Nodes {
     /// All nodes.
     pub(crate) list: List<Node>,
-    /// Whether the chosen one is shown in full.
-    pub(crate) detail: bool,
     /// The latencies of each, in milliseconds, the oldest first.
     trends: BTreeMap<String, VecDeque<f64>>,
 }
@@ -122,8 +121,8 @@ impl Record for Node {
         Column::new("ADDRESS, OR WHAT IS WRONG", Width::Fill(25), 3),
     ];
 
-    fn id(&self) -> &str {
-        &self.id
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
     }
 
     fn name(&self) -> &str {

@@ -14,8 +14,44 @@ pub(crate) enum Right {
     NodesRead,
     /// Add, change, drain and remove nodes.
     NodesWrite,
+    /// See models.
+    ModelsRead,
     /// Pull and remove models.
     ModelsWrite,
+    /// See jobs.
+    JobsRead,
+    /// Cancel jobs.
+    JobsCancel,
+    /// See the log.
+    LogsRead,
+    /// See one of organizations, users and keys.
+    KeysOrOrganizationsRead,
+    /// Change something among organizations, users and keys.
+    PeopleWrite,
+    /// See organizations.
+    OrganizationsRead,
+    /// Add and remove organizations.
+    OrganizationsAdd,
+    /// See users.
+    UsersRead,
+    /// Add, change and remove users.
+    UsersWrite,
+    /// See keys.
+    KeysRead,
+    /// See lockouts.
+    LockoutsRead,
+    /// Clear lockouts.
+    LockoutsClear,
+    /// See the audit log.
+    AuditRead,
+    /// Verify the audit log.
+    AuditVerify,
+    /// See how secrets are kept.
+    SecretsRead,
+    /// Replace the keys that they are kept under.
+    SecretsRotate,
+    /// End sessions of one's own.
+    Own,
 }
 
 impl Right {
@@ -23,15 +59,34 @@ impl Right {
     /// organization.
     fn roles(self) -> &'static str {
         match self {
-            Self::Status => "SOAGMsoagm",
-            Self::NodesRead => "SOAoag",
-            Self::NodesWrite | Self::ModelsWrite => "SOo",
+            Self::Status | Self::Own | Self::KeysOrOrganizationsRead => "SOAGMsoagm",
+            Self::ModelsRead => "SOAMoagm",
+            Self::NodesRead | Self::JobsRead | Self::LogsRead | Self::OrganizationsRead => "SOAoag",
+            Self::NodesWrite | Self::ModelsWrite | Self::JobsCancel => "SOo",
+            Self::OrganizationsAdd | Self::SecretsRotate => "S",
+            Self::UsersRead | Self::LockoutsRead => "SAag",
+            Self::UsersWrite | Self::LockoutsClear => "Sg",
+            Self::KeysRead => "SAMagm",
+            Self::PeopleWrite => "SMgm",
+            Self::AuditRead => "SAa",
+            Self::AuditVerify | Self::SecretsRead => "SA",
         }
     }
 
     /// Whether using it changes something.
     fn changes(self) -> bool {
-        !matches!(self, Self::Status | Self::NodesRead)
+        matches!(
+            self,
+            Self::NodesWrite
+                | Self::ModelsWrite
+                | Self::JobsCancel
+                | Self::PeopleWrite
+                | Self::OrganizationsAdd
+                | Self::UsersWrite
+                | Self::LockoutsClear
+                | Self::SecretsRotate
+                | Self::Own
+        )
     }
 }
 
@@ -63,17 +118,17 @@ pub(super) fn why_not(model: &Model, right: Right) -> Option<String> {
     };
     let (role, who) = role;
     if who.must_change_password {
-        return Some("the password has to be changed first".into());
+        return Some("the password has to be changed first: aivonx passwd".into());
     }
     if who.must_enrol {
-        return Some("two-factor authentication has to be set up first".into());
+        return Some("a second factor has to be set up first: aivonx totp enable".into());
     }
     if right.roles().contains(letter(role, who.organization.is_some())) {
         return None;
     }
-    let may = Role::ALL
-        .into_iter()
-        .find(|role| *role != Role::Superadmin && right.roles().contains(letter(*role, false)));
+    let may = Role::ALL.into_iter().find(|role| {
+        *role != Role::Superadmin && right.roles().contains([letter(*role, false), letter(*role, true)])
+    });
     Some(match may {
         Some(may) => format!("your role is {role}; this takes {may} or superadmin"),
         None => format!("your role is {role}; this takes superadmin"),

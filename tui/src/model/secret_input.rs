@@ -52,11 +52,6 @@ impl SecretInput {
     pub(crate) fn secret(&self) -> WireSecret {
         WireSecret::new(self.0.as_str().to_owned())
     }
-
-    /// Whether both are the same.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        *self.0 == *other.0
-    }
 }
 
 #[cfg(test)]

@@ -43,8 +43,11 @@ pub(crate) fn full_as(columns: u16, rows: u16, role: Role) -> Model {
     let (mut model, effects) = connected(columns, rows, Some(role));
     answer_all(&mut model, effects);
     for screen in Screen::ALL {
-        let effects = press(&mut model, screen.key());
-        answer_all(&mut model, effects);
+        // The tabs of those that have some, too.
+        for key in [screen.key(), "tab", "tab", "tab"] {
+            let effects = press(&mut model, key);
+            answer_all(&mut model, effects);
+        }
     }
     let effects = press(&mut model, "1");
     answer_all(&mut model, effects);

@@ -1,10 +1,10 @@
 //! What follows from the daemon's answers.
 
-use aivonx_protocol::{Fault, FaultKind, Reply};
+use aivonx_protocol::{Fault, FaultKind, Reply, key::NewSecretKey};
 
-use super::{failed, known, load, login};
+use super::{audit, failed, known, load, login};
 use crate::{
-    model::{Dialog, Model, Purpose, Topic, calls::Act},
+    model::{Dialog, Model, Purpose, Topic, calls::Act, dialog::Reveal},
     msg::{Effect, Ticket},
 };
 
@@ -63,6 +63,26 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
             }
             model.nodes.list.set(nodes, model.now);
         }
+        Reply::Models(models) => model.models.list.set(models, model.now),
+        Reply::Jobs(jobs) => {
+            model.jobs.note(&jobs, model.now);
+            model.jobs.list.set(jobs, model.now);
+        }
+        Reply::Organizations(all) => model.people.organizations.set(all, model.now),
+        Reply::Users(users) => model.people.users.set(users, model.now),
+        Reply::Keys(keys) => model.people.keys.set(keys, model.now),
+        Reply::AuditPage(page) => {
+            model.audit.next = page.next;
+            if topic == Topic::AuditMore {
+                model.audit.list.extend(page.entries, model.now);
+            } else {
+                model.audit.list.set(page.entries, model.now);
+            }
+        }
+        Reply::Lockouts(all) => model.security.lockouts.set(all, model.now),
+        Reply::Sessions(all) => model.security.sessions.set(all, model.now),
+        Reply::Secrets(status) => model.security.secrets = Some(*status),
+        Reply::Checks(checks) => model.security.checks.set(checks, model.now),
         other => {
             let fault = Fault::new(FaultKind::Internal, format!("it was answered with {}", other.name()));
             failed(model, topic, fault);
@@ -87,11 +107,49 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
                 model.warn(text);
             }
         }
+        Reply::Job(job) => {
+            model.tell(format!("{}: job {}, see 4", act.done, job.id));
+            model.jobs.note(std::slice::from_ref(&job), model.now);
+            model.jobs.list.put(*job, model.now);
+        }
+        Reply::ModelRemoved(removed) => match removed.failed.first() {
+            Some((node, why)) => model.warn(format!("{node} refused: {why}")),
+            None => model.tell(format!("{} from {}", act.done, removed.removed.join(", "))),
+        },
+        Reply::NewKey(new) => reveal_key(model, *new),
+        Reply::ResetCode(code) => {
+            let until = crate::render::text::time(code.expires, &model.zone);
+            model.dialogs.push(Dialog::Reveal(Box::new(Reveal {
+                title: format!("A code for {}", act.done),
+                lines: vec![
+                    format!("It sets a new password, once, until {until}. Hand it over on a safe way."),
+                    "It is used in place of the password: aivonx login".into(),
+                ],
+                secret: code.code,
+                command: None,
+                copied: false,
+            })));
+        }
+        Reply::AuditVerdict(verdict) => audit::verdict(model, &verdict),
         _ => model.tell(act.done),
     }
     for topic in act.reload {
         load(model, out, topic);
     }
+}
+
+/// Shows a new key's secret, with a line that works.
+fn reveal_key(model: &mut Model, new: NewSecretKey) {
+    let listen = model.status.as_ref().map(|status| status.listen.clone()).unwrap_or_default();
+    let base = crate::cli::key::base(&listen);
+    model.dialogs.push(Dialog::Reveal(Box::new(Reveal {
+        title: format!("The secret of key {}", new.key.name),
+        lines: vec!["This is the only time it is shown. Try it:".into()],
+        secret: new.secret,
+        command: Some(format!("curl {base}/api/tags -H \"Authorization: Bearer $SECRET\"")),
+        copied: false,
+    })));
+    model.people.keys.put(new.key, model.now);
 }
 
 /// The form that was sent with this call.

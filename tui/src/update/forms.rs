@@ -1,6 +1,6 @@
 //! What follows from the keys of a form.
 
-use super::{act, login, nodes};
+use super::{act, audit, login, nodes, people};
 use crate::{
     keymap::Do,
     model::{
@@ -60,7 +60,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
 
 fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
-    if !model.is_up() {
+    if !model.is_up() && form.purpose != FormFor::AuditQuery {
         return refuse(model, "there is no connection to the daemon now");
     }
     let prepared = match &form.purpose {
@@ -68,6 +68,14 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::AddNode => nodes::add(form),
         FormFor::EditNode(id, revision) => nodes::change(model, form, id, *revision),
         FormFor::Pull(nodes) => nodes::pull(form, nodes),
+        FormFor::AddOrganization => people::add_organization(form),
+        FormFor::EditOrganization(id, revision) => people::change_organization(model, form, id, *revision),
+        FormFor::AddUser => people::add_user(form),
+        FormFor::EditUser(id, revision) => people::change_user(model, form, id, *revision),
+        FormFor::AddKey => people::add_key(model, form),
+        FormFor::EditKey(id, revision) => people::change_key(model, form, id, *revision),
+        FormFor::RotateKey(id, organization) => people::rotate_key(form, id, organization.as_deref()),
+        FormFor::AuditQuery => return audit::query(model, out),
     };
     match prepared {
         Err(why) => refuse(model, &why),

@@ -3,7 +3,7 @@
 use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::{dialogs, forms, lines, nodes, refresh, typing};
+use super::{audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, typing};
 use crate::{
     keymap::{self, Do},
     model::{Dialog, Model, Screen, line::LineKind},
@@ -15,6 +15,7 @@ pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent
     if event.kind == KeyEventKind::Release {
         return;
     }
+    model.last_key = model.now;
     let Some(binding) = keymap::find(model, event) else {
         typing::typed(model, event);
         return;
@@ -75,9 +76,16 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 out.push(Effect::Copy(WireSecret::new(name)));
             }
         }
+        Do::Open => model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0),
         other => match model.screen {
             Screen::Overview => {}
             Screen::Nodes => nodes::carry_out(model, out, other),
+            Screen::Models => models::carry_out(model, other),
+            Screen::Jobs => jobs::carry_out(model, other),
+            Screen::People => people::carry_out(model, out, other),
+            Screen::Logs => logs::carry_out(model, out, other),
+            Screen::Audit => audit::carry_out(model, out, other),
+            Screen::Security => security::carry_out(model, out, other),
         },
     }
 }
@@ -94,6 +102,7 @@ pub(super) fn go(model: &mut Model, out: &mut Vec<Effect>, screen: Screen) {
         model.trail.retain(|before| *before != model.screen);
         model.trail.push(model.screen);
         model.screen = screen;
+        model.detail = false;
     }
     refresh(model, out);
 }
@@ -108,8 +117,8 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
         model.tell(text);
         return;
     }
-    if model.screen == Screen::Nodes && model.nodes.detail {
-        model.nodes.detail = false;
+    if model.detail {
+        model.detail = false;
         return;
     }
     if let Some(rows) = model.rows() {

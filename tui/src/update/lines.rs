@@ -2,10 +2,10 @@
 
 use super::{keys, login};
 use crate::{
-    command::{self, Command, Word},
+    command::{self, Command, Place, Word},
     filter::Filter,
     keymap::Do,
-    model::{Dialog, LineInput, Model, line::LineKind},
+    model::{Dialog, LineInput, Model, Screen, line::LineKind},
     msg::Effect,
 };
 
@@ -81,7 +81,18 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
             model.line = None;
             match command {
                 None => {}
-                Some(Command::Go(screen, filter)) => {
+                Some(Command::Go(place, filter)) => {
+                    let screen = match place {
+                        Place::Screen(screen) => screen,
+                        Place::People(tab) => {
+                            model.people.tab = tab;
+                            Screen::People
+                        }
+                        Place::Security(tab) => {
+                            model.security.tab = tab;
+                            Screen::Security
+                        }
+                    };
                     keys::go(model, out, screen);
                     if let Some(text) = filter {
                         match Filter::parse(&text) {

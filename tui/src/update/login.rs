@@ -86,10 +86,13 @@ fn begun(model: &mut Model, out: &mut Vec<Effect>, session: Box<aivonx_protocol:
     model.identity = Some(who);
     out.push(Effect::Keep(session));
     // Others may be seen now than before.
-    if let Some(feed) = model.node_feed.take() {
-        out.push(Effect::Drop(feed));
-    }
+    unfollow(model, out);
     known(model, out);
+}
+
+fn unfollow(model: &mut Model, out: &mut Vec<Effect>) {
+    let feeds = [model.node_feed.take(), model.logs.feed.take()];
+    out.extend(feeds.into_iter().flatten().map(Effect::Drop));
 }
 
 /// Ends the session.
@@ -107,11 +110,9 @@ pub(super) fn left(model: &mut Model, out: &mut Vec<Effect>, result: Result<Repl
     match result {
         Ok(_) => {
             out.push(Effect::Forget);
-            if let Some(feed) = model.node_feed.take() {
-                out.push(Effect::Drop(feed));
-            }
+            unfollow(model, out);
             model.identity = None;
-            model.nodes.list.clear();
+            model.forget();
             model.tell("logged out");
             load(model, out, Topic::Identity);
         }

@@ -2,19 +2,26 @@
 //! what takes time is asked of the runtime as an [`Effect`].
 
 mod answers;
+mod audit;
 mod dialogs;
 mod forms;
+mod jobs;
 mod keys;
 mod lines;
 mod login;
+mod logs;
+pub(crate) mod models;
 mod nodes;
+mod people;
+mod security;
 #[cfg(test)]
 mod tests;
 mod typing;
 
 use aivonx_protocol::{
-    Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login,
-    node::NodeRequest,
+    Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
+    key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
+    organization::OrganizationRequest, secrets::SecretsRequest, user::UserRequest,
 };
 
 use crate::{
@@ -24,6 +31,9 @@ use crate::{
 
 /// How often the daemon is asked how it does, milliseconds.
 const STATUS_EVERY: u64 = 2000;
+/// After how long without a key nothing is asked any more, milliseconds: then the daemon's own rule about
+/// unused sessions counts.
+const UNATTENDED: u64 = 600_000;
 /// How long a sentence stays, milliseconds.
 const NOTICE_STAYS: u64 = 10_000;
 
@@ -47,9 +57,13 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Answer { ticket, result } => answers::answered(model, effects, ticket, result),
         Msg::Events { ticket, events } => {
-            if model.node_feed == Some(ticket) {
-                for event in events {
+            let nodes = model.node_feed == Some(ticket);
+            let log = model.logs.feed == Some(ticket);
+            for event in events {
+                if nodes {
                     node_event(model, event);
+                } else if log {
+                    logs::event(model, event);
                 }
             }
         }
@@ -71,8 +85,17 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
     if model.notice.as_ref().is_some_and(|notice| now.saturating_sub(notice.since) > NOTICE_STAYS) {
         model.notice = None;
     }
-    if model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
+    // Asking on and on would keep the session of somebody who went away alive.
+    let attended = now.saturating_sub(model.last_key) < UNATTENDED;
+    if attended && model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
         load(model, out, Topic::Status);
+        // These have no feed.
+        match model.screen {
+            Screen::Jobs => load(model, out, Topic::Jobs),
+            Screen::Models => load(model, out, Topic::Models),
+            _ if model.jobs.running() => load(model, out, Topic::Jobs),
+            _ => {}
+        }
     }
 }
 
@@ -114,6 +137,7 @@ fn known(model: &mut Model, out: &mut Vec<Effect>) {
 /// Nothing comes any more; what is shown stays.
 fn disconnected(model: &mut Model) {
     model.node_feed = None;
+    model.logs.feed = None;
     let awaited = model.calls.clear();
     for dialog in &mut model.dialogs {
         if let Dialog::Form(form) = dialog
@@ -137,6 +161,13 @@ fn ended(model: &mut Model, ticket: u64, fault: Option<Fault>) {
             && model.is_up()
         {
             model.warn(format!("the nodes are not followed any more: {}", fault.message));
+        }
+    } else if model.logs.feed == Some(ticket) {
+        model.logs.feed = None;
+        if let Some(fault) = fault
+            && model.is_up()
+        {
+            model.warn(format!("the log is not followed any more: {}", fault.message));
         }
     }
 }
@@ -164,6 +195,25 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Status => (Right::Status, Request::Daemon(DaemonRequest::Status)),
         Topic::Identity => (Right::Status, Request::Account(AccountRequest::Whoami)),
         Topic::Nodes => (Right::NodesRead, Request::Node(NodeRequest::List)),
+        Topic::Models => (Right::ModelsRead, Request::Model(ModelRequest::List)),
+        Topic::Jobs => (Right::JobsRead, Request::Job(JobRequest::List)),
+        Topic::Organizations => (Right::OrganizationsRead, Request::Organization(OrganizationRequest::List)),
+        Topic::Users => {
+            (Right::UsersRead, Request::User(UserRequest::List { organization: None, role: None }))
+        }
+        Topic::Keys => {
+            let request = KeyRequest::List { organization: None, user: None, all: true };
+            (Right::KeysRead, Request::Key(request))
+        }
+        Topic::Audit | Topic::AuditMore => (Right::AuditRead, audit::newest(model)),
+        Topic::Lockouts => (Right::LockoutsRead, Request::Lockout(LockoutRequest::List { all: true })),
+        Topic::Sessions => match security::sessions(model) {
+            Some(request) => (Right::Own, request),
+            // Without a user there is no session.
+            None => return model.security.sessions.set(Vec::new(), model.now),
+        },
+        Topic::Secrets => (Right::SecretsRead, Request::Secrets(SecretsRequest::Status)),
+        Topic::Checks => (Right::SecretsRead, Request::Secrets(SecretsRequest::Validate)),
     };
     if model.why_not(right).is_some() {
         return;
@@ -172,20 +222,47 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
     out.push(Effect::Call { ticket, request });
 }
 
+/// The same, where what is being asked for is not what is wanted any more.
+fn reload(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
+    out.extend(model.calls.give_up(topic).into_iter().map(Effect::Drop));
+    load(model, out, topic);
+}
+
 /// Asks for what the screen shows.
 fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     load(model, out, Topic::Status);
     match model.screen {
+        // Whether there is a key at all decides what to do next.
+        Screen::Overview if model.people.keys.load == Load::Waiting => load(model, out, Topic::Keys),
         Screen::Overview => {}
         Screen::Nodes => load(model, out, Topic::Nodes),
+        Screen::Models => {
+            load(model, out, Topic::Models);
+            load(model, out, Topic::Nodes);
+        }
+        Screen::Jobs => load(model, out, Topic::Jobs),
+        Screen::People => people::refresh(model, out),
+        Screen::Logs => {}
+        Screen::Audit => load(model, out, Topic::Audit),
+        Screen::Security => security::refresh(model, out),
     }
+    logs::attend(model, out);
 }
 
 /// Something could not be had.
 fn failed(model: &mut Model, topic: Topic, fault: Fault) {
     match topic {
         Topic::Nodes => model.nodes.list.load = Load::Failed(fault),
-        Topic::Status | Topic::Identity => model.warn(fault.message),
+        Topic::Models => model.models.list.load = Load::Failed(fault),
+        Topic::Jobs => model.jobs.list.load = Load::Failed(fault),
+        Topic::Organizations => model.people.organizations.load = Load::Failed(fault),
+        Topic::Users => model.people.users.load = Load::Failed(fault),
+        Topic::Keys => model.people.keys.load = Load::Failed(fault),
+        Topic::Audit => model.audit.list.load = Load::Failed(fault),
+        Topic::Lockouts => model.security.lockouts.load = Load::Failed(fault),
+        Topic::Sessions => model.security.sessions.load = Load::Failed(fault),
+        Topic::Checks => model.security.checks.load = Load::Failed(fault),
+        Topic::Status | Topic::Identity | Topic::AuditMore | Topic::Secrets => model.warn(fault.message),
     }
 }
 

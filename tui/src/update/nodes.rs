@@ -28,7 +28,6 @@ pub(super) type Prepared = Result<(Request, Act), String>;
 pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     match does {
         Do::Add => forms::open(model, add_form()),
-        Do::Open => model.nodes.detail = model.nodes.list.chosen().is_some(),
         Do::Edit => {
             if let Some(form) = model.nodes.list.chosen().map(edit_form) {
                 forms::open(model, form);
@@ -37,7 +36,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Pull => {
             let names: Vec<String> =
                 model.nodes.list.targets().into_iter().map(|node| node.name.clone()).collect();
-            forms::open(model, pull_form(names));
+            forms::open(model, pull_form(names, ""));
         }
         Do::Enable => state(model, out, AdminState::Enabled),
         Do::Drain => state(model, out, AdminState::Draining),
@@ -214,10 +213,11 @@ fn edit_form(node: &Node) -> Form {
     Form::new(purpose, format!("Change node {}", node.name), "", fields)
 }
 
-fn pull_form(names: Vec<String>) -> Form {
+/// Asks what to pull, to which nodes.
+pub(super) fn pull_form(names: Vec<String>, model: &str) -> Form {
     let about = "as in `ollama pull`; no tag is :latest";
     let fields = vec![
-        Field::text("model", "Model", about, "").required(),
+        Field::text("model", "Model", about, model).required(),
         Field::choice(
             "to",
             "To",

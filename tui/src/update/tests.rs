@@ -37,9 +37,11 @@ fn a_connection_asks_for_what_is_shown() {
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(asked, ["daemon.status", "node.watch", "node.list"]);
+    assert_eq!(asked, ["daemon.status", "node.watch", "node.list"], "an operator sees no keys");
     // What is being asked for is not asked for again.
     assert_eq!(press(&mut model, "2"), []);
+    assert_eq!(press(&mut model, "1"), []);
+    press(&mut model, "2");
     answer_all(&mut model, effects);
     assert_eq!(model.nodes.list.counts(), (4, 4));
     assert_eq!(press(&mut model, "r").len(), 2);
@@ -164,9 +166,11 @@ fn roles_and_read_only_are_told_why_not() {
     assert!(notice(&looking).contains("--read-only"));
     assert!(looking.dialogs.is_empty());
     let mut member = full_as(80, 24, Role::Member);
-    assert!(press(&mut member, "2").iter().all(|effect| {
-        matches!(effect, Effect::Call { request, .. } if request.name() == "daemon.status")
-    }));
+    assert!(
+        press(&mut member, "2").iter().all(|effect| {
+            matches!(effect, Effect::Call { request, .. } if request.name() != "node.list")
+        })
+    );
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn back_undoes_one_thing_at_a_time() {
     press_all(&mut model, "2 /");
     type_text(&mut model, "gpu");
     press_all(&mut model, "enter space enter");
-    assert!(model.nodes.detail);
+    assert!(model.detail);
     for _ in 0..4 {
         press(&mut model, "esc");
     }
@@ -254,12 +258,184 @@ fn commands_go_and_filter() {
     assert_eq!(press(&mut model, "enter"), [Effect::Quit]);
 }
 
+fn log(model: &mut Model, from: u64, to: u64) {
+    let ticket = model.logs.feed.unwrap();
+    let events = (from..to)
+        .map(|seq| {
+            let mut event = samples::events().remove(usize::try_from(seq % 2).unwrap());
+            event.seq = seq;
+            event.time += seq;
+            event.fields.push(("request_id".into(), format!("r{}", seq % 7)));
+            Event::Log(event)
+        })
+        .collect();
+    update(model, Msg::Events { ticket, events });
+}
+
+#[test]
+fn the_log_is_followed_while_it_is_looked_at() {
+    let mut model = full(80, 24);
+    let effects = press(&mut model, "7");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Follow { request, .. } if request.name() == "log.follow"))
+    );
+    log(&mut model, 0, 100);
+    assert!(shot(&model).contains("following"));
+    press_all(&mut model, "k k");
+    log(&mut model, 100, 200);
+    assert_eq!(model.logs.chosen().unwrap().seq, 97, "looking back keeps the place");
+    assert!(shot(&model).contains("PAUSED"));
+    press(&mut model, "i");
+    assert_eq!(model.logs.count(), 28);
+    press_all(&mut model, "esc f");
+    assert_eq!(model.logs.chosen().unwrap().seq, 199);
+    let ticket = model.logs.feed.unwrap();
+    update(&mut model, Msg::Events { ticket, events: vec![Event::LogMissed(12)] });
+    assert!(shot(&model).contains("12 dropped"));
+    // Leaving gives the feed up; coming back goes on behind what is there.
+    let effects = press(&mut model, "2");
+    assert!(effects.contains(&Effect::Drop(ticket)));
+    let effects = press(&mut model, "7");
+    let since = effects.iter().find_map(|effect| match effect {
+        Effect::Follow {
+            request: Request::Log(aivonx_protocol::log::LogRequest::Follow { filter, .. }),
+            ..
+        } => filter.since,
+        _ => None,
+    });
+    assert_eq!(since, model.logs.newest().map(|time| time + 1));
+    press(&mut model, "l");
+    assert_eq!(model.logs.count(), 0, "another level begins anew");
+}
+
+#[test]
+fn a_new_key_is_shown_once_with_a_line_that_works() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "5 backtab a");
+    type_text(&mut model, "ci");
+    press(&mut model, "enter");
+    type_text(&mut model, "acme");
+    press_all(&mut model, "enter enter enter enter enter");
+    type_text(&mut model, "90d");
+    let effects = press(&mut model, "enter");
+    let (ticket, request) = call(&effects);
+    let Request::Key(aivonx_protocol::key::KeyRequest::Create(new)) = request else { panic!("{request:?}") };
+    assert_eq!((&*new.name, new.organization.as_deref()), ("ci", Some("acme")));
+    assert_eq!(new.expires, Some(model.now + 90 * 86_400_000));
+    let answer = samples::reply(request).unwrap();
+    let Reply::NewKey(made) = &answer else { panic!() };
+    let secret = made.secret.clone();
+    reply(&mut model, ticket, answer);
+    let shown = shot(&model);
+    assert!(
+        shown.contains(secret.expose()) && shown.contains("curl http://127.0.0.1:11435/api/tags"),
+        "{shown}"
+    );
+    assert_eq!(press(&mut model, "c"), [Effect::Copy(secret.clone())]);
+    press(&mut model, "esc");
+    assert!(!shot(&model).contains(secret.expose()));
+    assert!(!format!("{model:?}").contains(secret.expose()));
+}
+
+#[test]
+fn models_are_removed_from_one_node_or_all() {
+    let mut model = full(120, 40);
+    press_all(&mut model, "3 G right ctrl-d");
+    assert_eq!(model.models.node.as_deref(), Some(samples::HOSTILE), "the first by name");
+    press(&mut model, "right");
+    assert_eq!(model.models.node.as_deref(), Some("gpu1"));
+    press(&mut model, "ctrl-d");
+    assert!(shot(&model).contains("from gpu1?"), "{}", shot(&model));
+    let effects = press(&mut model, "y");
+    let Request::Model(aivonx_protocol::model::ModelRequest::Remove { model: name, node }) = call(&effects).1
+    else {
+        panic!()
+    };
+    assert_eq!((&**name, node.as_deref()), ("qwen3:8b", Some("gpu1")));
+    press_all(&mut model, "left left ctrl-d y enter");
+    assert!(shot(&model).contains("type: qwen3:8b"), "from all nodes the name has to be typed");
+}
+
+#[test]
+fn jobs_tell_their_speed() {
+    let mut model = full(120, 40);
+    let effects = press(&mut model, "4");
+    answer_all(&mut model, effects);
+    let mut jobs = samples::jobs();
+    jobs[0].completed += 100_000_000;
+    let now = model.now + 2000;
+    let effects = update(&mut model, Msg::Tick(now));
+    let ticket = effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Call { ticket, request } if request.name() == "job.list" => Some(*ticket),
+            _ => None,
+        })
+        .unwrap();
+    reply(&mut model, ticket, Reply::Jobs(jobs));
+    let shown = shot(&model);
+    assert!(shown.contains("50.0 MB/s") && shown.contains("1m 6s"), "{shown}");
+    press_all(&mut model, "G ctrl-d");
+    let effects = press(&mut model, "y");
+    assert!(matches!(call(&effects).1, Request::Job(aivonx_protocol::job::JobRequest::Cancel { .. })));
+}
+
+#[test]
+fn the_audit_log_is_asked_and_verified() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "8 f");
+    type_text(&mut model, "sometime");
+    press(&mut model, "ctrl-s");
+    assert!(shot(&model).contains("not a time"), "{}", shot(&model));
+    press(&mut model, "ctrl-u");
+    type_text(&mut model, "2h");
+    let mut effects = press(&mut model, "ctrl-s");
+    assert!(matches!(effects.remove(0), Effect::Drop(_)), "what was asked for before is given up");
+    let Request::Audit(aivonx_protocol::audit::AuditRequest::List { filter, .. }) = call(&effects).1 else {
+        panic!()
+    };
+    assert_eq!(filter.since, Some(model.now - 7_200_000));
+    answer_all(&mut model, effects);
+    let effects = press(&mut model, "m");
+    assert!(matches!(
+        call(&effects).1,
+        Request::Audit(aivonx_protocol::audit::AuditRequest::List { cursor: Some(1), .. })
+    ));
+    let effects = press(&mut model, "v");
+    answer_all(&mut model, effects);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Text(_))));
+}
+
+#[test]
+fn nobody_there_asks_nothing() {
+    let mut model = full(80, 24);
+    let start = model.now;
+    assert!(!update(&mut model, Msg::Tick(start + 4000)).is_empty());
+    model.calls.clear();
+    assert!(update(&mut model, Msg::Tick(start + 700_000)).is_empty());
+    press(&mut model, "1");
+    model.calls.clear();
+    assert!(!update(&mut model, Msg::Tick(start + 704_000)).is_empty());
+}
+
 /// Models in which the bindings of each scope hold.
 fn holding(scope: Scope) -> Model {
     let mut model = full(80, 24);
     match scope {
         Scope::Always | Scope::Everywhere => {}
         Scope::List | Scope::Nodes => drop(press(&mut model, "2")),
+        Scope::Models => drop(press(&mut model, "3")),
+        Scope::Jobs => drop(press(&mut model, "4")),
+        Scope::People | Scope::Organizations => drop(press(&mut model, "5")),
+        Scope::Users => drop(press_all(&mut model, "5 tab")),
+        Scope::Keys => drop(press_all(&mut model, "5 backtab")),
+        Scope::Logs => drop(press(&mut model, "7")),
+        Scope::Audit => drop(press(&mut model, "8")),
+        Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),
+        Scope::Sessions => drop(press_all(&mut model, "0 tab")),
+        Scope::Secrets => drop(press_all(&mut model, "0 tab tab")),
         Scope::Form => drop(press_all(&mut model, "2 a")),
         Scope::Confirm => drop(press_all(&mut model, "2 x")),
         Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),

@@ -90,7 +90,7 @@ fn reading(model: &Model, area: Rect, dialog: &Dialog) -> Vec<Line<'static>> {
 fn help(model: &Model, room: usize) -> Vec<Line<'static>> {
     let theme = model.settings.theme;
     let mut lines = Vec::new();
-    let scopes = keymap::screen(model.screen).iter().copied().chain([Scope::Always]);
+    let scopes = keymap::screen(model).iter().copied().chain([Scope::Always]);
     for scope in scopes {
         if !lines.is_empty() {
             lines.push(Line::default());
@@ -269,7 +269,8 @@ fn draw_reveal(buffer: &mut Buffer, area: Rect, model: &Model, reveal: &Reveal) 
     }
     if let Some(command) = &reveal.command {
         lines.push(Line::default());
-        for part in wrap(&safe(command), usize::from(columns.saturating_sub(2))) {
+        let command = command.replace("$SECRET", reveal.secret.expose());
+        for part in wrap(&safe(&command), usize::from(columns.saturating_sub(2))) {
             lines.push(Line::from(Span::styled(format!("  {part}"), theme.style(Tone::Accent))));
         }
     }

@@ -1,9 +1,16 @@
 //! What is shown: pure functions of the model, one file per pane.
 
+mod audit;
 mod dialogs;
 mod frame;
+mod jobs;
+mod logs;
+mod models;
 mod nodes;
 mod overview;
+mod people;
+mod security;
+mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -43,6 +50,12 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
     match model.screen {
         Screen::Overview => overview::draw(buffer, body, model),
         Screen::Nodes => nodes::draw(buffer, body, model),
+        Screen::Models => models::draw(buffer, body, model),
+        Screen::Jobs => jobs::draw(buffer, body, model),
+        Screen::People => people::draw(buffer, body, model),
+        Screen::Logs => logs::draw(buffer, body, model),
+        Screen::Audit => audit::draw(buffer, body, model),
+        Screen::Security => security::draw(buffer, body, model),
     }
     for dialog in &model.dialogs {
         dialogs::draw(buffer, body, model, dialog);

@@ -1,91 +1,33 @@
 //! The nodes: a table, and everything about one.
 
-use aivonx_protocol::node::{Node, NodeKind};
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    text::Line,
-    widgets::{Paragraph, Widget as _},
-};
+use std::borrow::Cow;
 
-use super::frame;
+use aivonx_protocol::node::{Node, NodeKind};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::table::Table;
 use crate::{
-    model::{
-        Model, Right,
-        list::{Load, Record as _},
-        nodes::Standing,
-    },
+    model::{Model, Right, list::Record as _, nodes::Standing},
     render::text::{NONE, ago, latency, safe},
     theme::{Theme, Tone},
-    widgets::{
-        grid::{Cell, Grid},
-        rows::{self, Row},
-        spark,
-        text::wrap,
-    },
+    widgets::{grid::Cell, rows::Row, spark},
 };
-
-/// From so many columns on the details stand beside the table.
-const WIDE: u16 = 110;
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
-    let chosen = model.nodes.list.chosen().filter(|_| model.nodes.detail);
-    match chosen {
-        Some(node) if area.width >= WIDE => {
-            let left = Rect { width: area.width * 3 / 5, ..area };
-            let right = Rect { x: left.right() + 1, width: area.width - left.width - 1, ..area };
-            table(buffer, left, model);
-            detail(buffer, right, model, node);
-        }
-        Some(node) => detail(buffer, area, model, node),
-        None => table(buffer, area, model),
-    }
-}
-
-fn table(buffer: &mut Buffer, area: Rect, model: &Model) {
     let theme = model.settings.theme;
-    frame::heading(buffer, area, model, "Nodes");
-    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let list = &model.nodes.list;
-    if list.all().is_empty() {
-        let text = match (model.why_not(Right::NodesRead), &list.load) {
-            (Some(why), _) => format!("You cannot see the nodes: {why}."),
-            (None, Load::Failed(fault)) => format!("The nodes cannot be had: {fault}"),
-            (None, Load::Waiting) => "Asking for the nodes".to_owned(),
-            (None, Load::Ready(_)) => "There is no node yet: no server to run models on.\n\nPress a to add one: its \
-                                       name and its address, such as http://10.0.0.5:11434. The gateway asks it \
-                                       what it is."
-                .to_owned(),
-        };
-        return say(buffer, inner, &text);
-    }
-    let grid = Grid {
-        columns: Node::COLUMNS,
-        sorted: Some(list.order()),
-        count: crate::model::list::Rows::counts(list).0,
-        at: list.at(),
-        filter: crate::model::list::Rows::filter(list),
-        theme,
+    let table = Table {
+        title: "Nodes",
+        noun: "the nodes",
+        list: &model.nodes.list,
+        columns: Cow::Borrowed(Node::COLUMNS),
+        right: Right::NodesRead,
+        empty: "There is no node yet: no server to run models on.\n\nPress a to add one: its name and its address, \
+                such as http://10.0.0.5:11434. The gateway asks it what it is.",
+        cells: &|node| cells(model, node, theme),
+        facts: &|node| facts(model, node),
     };
-    grid.draw(buffer, inner, |row| match list.shown(row) {
-        Some(node) => (list.is_marked(node), cells(model, node, theme)),
-        None => (false, Vec::new()),
-    });
-}
-
-/// A few sentences where there is nothing else to show.
-pub(super) fn say(buffer: &mut Buffer, area: Rect, text: &str) {
-    let room = usize::from(area.width.saturating_sub(4));
-    let safe: Vec<String> = text.split('\n').map(safe).collect();
-    let lines = wrap(&safe.join("\n"), room).into_iter().map(Line::from).collect::<Vec<_>>();
-    let place = Rect {
-        x: area.x + 2,
-        y: area.y + 1.min(area.height),
-        width: area.width.saturating_sub(4),
-        height: area.height.saturating_sub(1),
-    };
-    Paragraph::new(lines).render(place, buffer);
+    table.draw(buffer, area, model);
 }
 
 fn standing(node: &Node, theme: Theme) -> Cell {
@@ -122,18 +64,6 @@ fn cells(model: &Model, node: &Node, theme: Theme) -> Vec<Cell> {
         Cell::new(node.organization.as_deref().map_or_else(|| NONE.to_owned(), safe)),
         about,
     ]
-}
-
-fn detail(buffer: &mut Buffer, area: Rect, model: &Model, node: &Node) {
-    let theme = model.settings.theme;
-    let title = crate::widgets::text::fit(
-        &format!("{} Node {} (esc: back) ", theme.rule(), safe(&node.name)),
-        usize::from(area.width),
-        theme.cut(),
-    );
-    buffer.set_stringn(area.x, area.y, title, usize::from(area.width), theme.style(Tone::Strong));
-    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    Paragraph::new(rows::lines(&facts(model, node), inner.width, theme)).render(inner, buffer);
 }
 
 fn facts(model: &Model, node: &Node) -> Vec<Row> {

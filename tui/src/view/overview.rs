@@ -8,7 +8,7 @@ use ratatui::{
     widgets::{Paragraph, Widget as _},
 };
 
-use super::nodes::say;
+use super::table::say;
 use crate::{
     model::{Link, Model, nodes::Standing},
     render::text::{bytes, count, plural, safe, span},
@@ -126,6 +126,10 @@ fn attention(model: &Model, status: &Status, width: u16) -> Vec<Line<'static>> {
     lines
 }
 
+fn no_key(model: &Model) -> bool {
+    matches!(model.people.keys.load, crate::model::list::Load::Ready(_)) && model.people.keys.all().is_empty()
+}
+
 /// Leads by the hand as far as there is something to do first.
 fn next(model: &Model, status: &Status, width: u16) -> Vec<Line<'static>> {
     let theme = model.settings.theme;
@@ -140,7 +144,12 @@ fn next(model: &Model, status: &Status, width: u16) -> Vec<Line<'static>> {
     } else if nodes(status) == 0 {
         vec!["Add a server that runs models: 2, then a".into()]
     } else if status.nodes_active > 0 && status.models == 0 {
-        vec!["Have the nodes download a model: 2, then p".into()]
+        vec!["Have the nodes download a model: 3, then p".into()]
+    } else if status.access == "required" && no_key(model) {
+        vec!["Make a key for your clients: :keys, then a".into()]
+    } else if status.access != "required" && status.requests_total == 0 {
+        let base = crate::cli::key::base(&status.listen);
+        vec![format!("It serves. Try it: curl {base}/api/tags")]
     } else {
         Vec::new()
     };

@@ -154,13 +154,174 @@ shots!(ascii, |model| {
     model
 });
 
+shots!(models, |model| {
+    press_all(&mut model, "3 right right");
+    model
+});
+shots!(model_detail, |model| {
+    press_all(&mut model, "3 G enter");
+    model
+});
+shots!(model_remove, |model| {
+    press_all(&mut model, "3 G ctrl-d");
+    model
+});
+shots!(models_empty, |model| {
+    press(&mut model, "3");
+    let now = model.now;
+    model.models.list.set(Vec::new(), now);
+    model
+});
+shots!(jobs, |model| {
+    press(&mut model, "4");
+    model
+});
+shots!(job_detail, |model| {
+    press_all(&mut model, "4 G enter");
+    model
+});
+shots!(job_cancel, |model| {
+    press_all(&mut model, "4 ctrl-d");
+    model
+});
+shots!(organizations, |model| {
+    press(&mut model, "5");
+    model
+});
+shots!(organization_detail, |model| {
+    press_all(&mut model, "5 enter");
+    model
+});
+shots!(organization_add, |model| {
+    press_all(&mut model, "5 a");
+    model
+});
+shots!(organization_remove, |model| {
+    press_all(&mut model, "5 ctrl-d");
+    model
+});
+shots!(users, |model| {
+    press_all(&mut model, "5 tab");
+    model
+});
+shots!(user_detail, |model| {
+    press_all(&mut model, "5 tab j enter");
+    model
+});
+shots!(user_add, |model| {
+    press_all(&mut model, "5 tab a");
+    model
+});
+shots!(user_reset, |model| {
+    press_all(&mut model, "5 tab p");
+    model
+});
+shots!(keys, |model| {
+    press_all(&mut model, "5 tab tab");
+    model
+});
+shots!(key_detail, |model| {
+    press_all(&mut model, "5 tab tab j enter");
+    model
+});
+shots!(key_add, |model| {
+    press_all(&mut model, "5 tab tab a");
+    model
+});
+shots!(key_rotated, |model| {
+    press_all(&mut model, "5 tab tab R");
+    let effects = press(&mut model, "ctrl-s");
+    crate::model::testing::answer_all(&mut model, effects);
+    model
+});
+shots!(people_not_permitted, |model| {
+    let mut model = full_as(model.size.0, model.size.1, Role::Operator);
+    press_all(&mut model, "5 tab");
+    model
+});
+shots!(logs, |model| {
+    press(&mut model, "7");
+    let ticket = model.logs.feed.unwrap();
+    let events = crate::samples::events().into_iter().map(aivonx_protocol::Event::Log).collect();
+    update(&mut model, Msg::Events { ticket, events });
+    press_all(&mut model, "k /");
+    type_text(&mut model, "node|error");
+    press(&mut model, "enter");
+    model
+});
+shots!(log_wrapped, |model| {
+    press(&mut model, "7");
+    let ticket = model.logs.feed.unwrap();
+    let mut events = crate::samples::events();
+    events[0].message = "a long sentence that goes on and on ".repeat(6);
+    let events = events.into_iter().map(aivonx_protocol::Event::Log).collect();
+    update(&mut model, Msg::Events { ticket, events });
+    press(&mut model, "w");
+    model
+});
+shots!(log_event, |model| {
+    press(&mut model, "7");
+    let ticket = model.logs.feed.unwrap();
+    let events = crate::samples::events().into_iter().map(aivonx_protocol::Event::Log).collect();
+    update(&mut model, Msg::Events { ticket, events });
+    press_all(&mut model, "k enter");
+    model
+});
+shots!(logs_empty, |model| {
+    press(&mut model, "7");
+    model
+});
+shots!(audit, |model| {
+    press(&mut model, "8");
+    model
+});
+shots!(audit_entry, |model| {
+    press_all(&mut model, "8 j enter");
+    model
+});
+shots!(audit_query, |model| {
+    press_all(&mut model, "8 f");
+    model
+});
+shots!(audit_verified, |model| {
+    let effects = press_all(&mut model, "8 v");
+    crate::model::testing::answer_all(&mut model, effects);
+    model
+});
+shots!(audit_not_permitted, |model| {
+    let mut model = full_as(model.size.0, model.size.1, Role::OrgAdmin);
+    press(&mut model, "8");
+    model
+});
+shots!(lockouts, |model| {
+    press(&mut model, "0");
+    model
+});
+shots!(sessions, |model| {
+    let effects = press_all(&mut model, "0 tab");
+    crate::model::testing::answer_all(&mut model, effects);
+    model
+});
+shots!(secrets, |model| {
+    let effects = press_all(&mut model, "0 tab tab");
+    crate::model::testing::answer_all(&mut model, effects);
+    model
+});
+shots!(secrets_rotate, |model| {
+    press_all(&mut model, "0 tab tab R");
+    model
+});
+
 /// Other sizes are not pictured; they have to work.
 #[test]
 fn every_size_is_drawn() {
     for (columns, rows) in [(0, 0), (1, 1), (10, 3), (20, 6), (21, 7), (60, 15), (200, 60), (500, 5)] {
         let mut model = full(80, 24);
         model.size = (columns, rows);
-        for keys in ["1", "2", "2 enter", "2 a", "2 ctrl-d", "2 ?", ":", "2 /", "2 j e"] {
+        for keys in [
+            "1", "2", "3", "4", "5", "7", "8", "0", "5 tab", "0 tab", "8 v", "2 enter", "2 a", "2 ctrl-d",
+            "2 ?", ":", "2 /", "2 j e",
+        ] {
             press_all(&mut model, "esc esc esc");
             press_all(&mut model, keys);
             if columns > 0 && rows > 0 {

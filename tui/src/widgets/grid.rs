@@ -62,7 +62,7 @@ impl Grid<'_> {
         let cut = self.theme.cut();
         for (column, x, cells) in &places {
             let of = &self.columns[*column];
-            let mut title = of.title.to_owned();
+            let mut title = of.title.to_string();
             if let Some((sorted, descending)) = self.sorted
                 && sorted == *column
             {

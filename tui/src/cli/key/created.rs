@@ -83,7 +83,8 @@ async fn base(client: &Client) -> String {
     url(&listen)
 }
 
-fn url(listen: &[String]) -> String {
+/// The address to reach a gateway at that listens there.
+pub(crate) fn url(listen: &[String]) -> String {
     let address = listen.iter().find_map(|text| text.parse::<SocketAddr>().ok());
     address.map_or_else(
         || BASE.to_owned(),

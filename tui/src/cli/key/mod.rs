@@ -11,6 +11,7 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand};
 
+pub(crate) use self::created::url as base;
 use self::{
     created::{Created, Secret},
     table::{details, overview},

@@ -1,0 +1,42 @@
+//! What can be done with jobs.
+
+use aivonx_protocol::{
+    Request,
+    job::{JobKind, JobRequest, JobState},
+};
+
+use super::dialogs;
+use crate::{
+    keymap::Do,
+    model::{Model, Topic, calls::Act},
+};
+
+/// A key of the screen's own.
+pub(super) fn carry_out(model: &mut Model, does: Do) {
+    if does != Do::Remove {
+        return;
+    }
+    let jobs: Vec<_> = model.jobs.list.targets().into_iter().cloned().collect();
+    let running: Vec<_> = jobs.into_iter().filter(|job| job.state == JobState::Running).collect();
+    let title = match &*running {
+        [] => return model.warn("it is not running any more"),
+        [job] => format!("Cancel job {}: {}?", job.id, job.subject),
+        jobs => format!("Cancel {} jobs?", jobs.len()),
+    };
+    let consequence = match running.first().map(|job| job.kind) {
+        Some(JobKind::Rotate) => "What was encrypted anew stays so; a later rotation finishes the rest.",
+        _ => "What the nodes have loaded of it they may keep; a later pull goes on from there.",
+    };
+    let requests = running
+        .iter()
+        .map(|job| {
+            let act = Act {
+                doing: format!("Cancelling job {}", job.id),
+                done: format!("job {} is cancelled", job.id),
+                reload: vec![Topic::Jobs],
+            };
+            (Request::Job(JobRequest::Cancel { job: job.id.clone() }), act)
+        })
+        .collect();
+    dialogs::confirm(model, title, vec![consequence.into()], "Cancel it", None, requests);
+}

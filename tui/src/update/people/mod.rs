@@ -1,0 +1,47 @@
+//! What can be done with organizations, users and keys.
+
+mod keys;
+mod organizations;
+mod users;
+
+pub(super) use self::{
+    keys::{add as add_key, change as change_key, rotate as rotate_key},
+    organizations::{add as add_organization, change as change_organization},
+    users::{add as add_user, change as change_user},
+};
+use super::{load, nodes::Prepared};
+use crate::{
+    keymap::Do,
+    model::{Model, Topic, calls::Act, people::Tab},
+    msg::Effect,
+};
+
+/// Asks for what the tab shows.
+pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
+    let topic = match model.people.tab {
+        Tab::Organizations => Topic::Organizations,
+        Tab::Users => Topic::Users,
+        Tab::Keys => Topic::Keys,
+    };
+    load(model, out, topic);
+}
+
+/// A key of the screen's own.
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    if matches!(does, Do::NextTab | Do::PreviousTab) {
+        let at = Tab::ALL.iter().position(|tab| *tab == model.people.tab).unwrap_or(0);
+        let step = if does == Do::NextTab { 1 } else { Tab::ALL.len() - 1 };
+        model.people.tab = Tab::ALL[(at + step) % Tab::ALL.len()];
+        model.detail = false;
+        return refresh(model, out);
+    }
+    match model.people.tab {
+        Tab::Organizations => organizations::carry_out(model, out, does),
+        Tab::Users => users::carry_out(model, out, does),
+        Tab::Keys => keys::carry_out(model, does),
+    }
+}
+
+fn says(doing: String, done: String, reload: &[Topic]) -> Act {
+    Act { doing, done, reload: reload.to_vec() }
+}

@@ -1,0 +1,222 @@
+//! What can be done with organizations.
+
+use aivonx_protocol::{
+    Request,
+    organization::{
+        LimitProfile, NewOrganization, Organization, OrganizationChange, OrganizationRequest, PrivacyMode,
+    },
+};
+
+use super::{Prepared, says};
+use crate::{
+    keymap::Do,
+    model::{
+        Model, Right, Topic,
+        form::{Field, Form, FormFor, slug},
+    },
+    msg::Effect,
+    render::text::plural,
+    update::{act, dialogs, forms},
+};
+
+const RELOAD: &[Topic] = &[Topic::Organizations];
+
+const PROFILES: &[(&str, &str)] = &[
+    ("standard", "100 requests a day per user, 10 USD a day"),
+    ("team", "no daily request caps; 10 USD a day"),
+    ("unlimited", "no limits"),
+];
+const PRIVACY: &[(&str, &str)] = &[
+    ("off", "personal data is not looked for"),
+    ("detect", "personal data is noticed"),
+    ("redact", "personal data is replaced"),
+    ("block", "prompts with personal data are refused"),
+];
+
+/// A key of the tab's own.
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    if does == Do::Add {
+        // To add one takes more than to change one.
+        return match model.why_not(Right::OrganizationsAdd) {
+            Some(why) => model.warn(why),
+            None => forms::open(model, form(None)),
+        };
+    }
+    let chosen: Vec<Organization> = model.people.organizations.targets().into_iter().cloned().collect();
+    let Some(first) = chosen.first() else { return };
+    match does {
+        Do::Edit => forms::open(model, form(Some(first))),
+        Do::Enable => {
+            for one in &chosen {
+                let (request, what) = set_enabled(one, true);
+                act(model, out, request, what);
+            }
+        }
+        Do::Disable => {
+            let lines =
+                vec!["Its users and keys are refused at once; running requests and sessions end.".into()];
+            let requests = chosen.iter().map(|one| set_enabled(one, false)).collect();
+            let title = format!("Disable {}?", named(&chosen));
+            dialogs::confirm(model, title, lines, "Disable", None, requests);
+        }
+        Do::Remove => {
+            if let Some(why) = model.why_not(Right::OrganizationsAdd) {
+                return model.warn(why);
+            }
+            let (users, keys) =
+                chosen.iter().fold((0, 0), |(users, keys), one| (users + one.users, keys + one.keys));
+            let nodes: u32 = chosen.iter().map(|one| one.exclusive_nodes).sum();
+            let mut lines = vec![format!(
+                "{} and {} go with it; their running requests end.",
+                plural(users.into(), "user"),
+                plural(keys.into(), "key")
+            )];
+            if nodes > 0 {
+                let count = plural(nodes.into(), "node");
+                lines.push(format!(
+                    "{count} assigned to it alone will be shared, and disabled until you enable them."
+                ));
+            }
+            let typed = if chosen.len() == 1 { first.slug.clone() } else { "remove".to_owned() };
+            let requests = chosen.iter().map(remove).collect();
+            let title = format!("Remove {}?", named(&chosen));
+            dialogs::confirm(model, title, lines, "Remove", Some(typed), requests);
+        }
+        _ => {}
+    }
+}
+
+fn named(chosen: &[Organization]) -> String {
+    match chosen {
+        [one] => format!("organization {}", one.slug),
+        more => plural(more.len() as u64, "organization"),
+    }
+}
+
+fn set_enabled(one: &Organization, enabled: bool) -> (Request, crate::model::calls::Act) {
+    let change = OrganizationChange { enabled: Some(enabled), ..OrganizationChange::default() };
+    let request =
+        OrganizationRequest::Set { organization: one.id.clone(), revision: None, change: Box::new(change) };
+    let (doing, done) = if enabled { ("Enabling", "enabled") } else { ("Disabling", "disabled") };
+    let what = says(format!("{doing} {}", one.slug), format!("{} is {done}", one.slug), RELOAD);
+    (Request::Organization(request), what)
+}
+
+fn remove(one: &Organization) -> (Request, crate::model::calls::Act) {
+    let request = OrganizationRequest::Remove {
+        organization: one.id.clone(),
+        revision: None,
+        with_contents: one.users + one.keys + one.exclusive_nodes > 0,
+    };
+    let what = says(format!("Removing {}", one.slug), format!("{} is removed", one.slug), RELOAD);
+    (Request::Organization(request), what)
+}
+
+fn form(one: Option<&Organization>) -> Form {
+    let slug_now = one.map(|one| one.slug.clone()).unwrap_or_default();
+    let name = one.map(|one| one.name.clone()).unwrap_or_default();
+    let models = one.map(|one| one.models.join(" ")).unwrap_or_default();
+    let totp = one.is_some_and(|one| one.require_totp);
+    let cloud = one.is_some_and(|one| one.cloud_models);
+    let as_profile: &[(&str, &str)] = &[("as the limits say", "")];
+    let as_set_up: &[(&str, &str)] = &[("as set up", "what was chosen at set-up")];
+    let (mut privacy, mut profiles) = (PRIVACY.to_vec(), PROFILES.to_vec());
+    if one.is_none() {
+        privacy.splice(0..0, as_profile.iter().copied());
+        profiles.splice(0..0, as_set_up.iter().copied());
+    }
+    let privacy_now = one.map_or("", |one| privacy_word(one.privacy));
+    let profile_now = one.map_or("", |one| profile_word(one.limit_profile));
+    let fields = vec![
+        Field::text("slug", "Slug", "its short name: lower case letters, digits, -", &slug_now)
+            .required()
+            .checked(slug),
+        Field::text("name", "Name", "its name for people", &name),
+        Field::choice("limit_profile", "Limits", "its limits", &profiles, profile_now),
+        Field::choice("privacy", "Privacy", "personal data in prompts", &privacy, privacy_now),
+        Field::text("models", "Models", "what it may use, such as llama3* qwen3:8b; empty: all", &models),
+        Field::toggle("require_totp", "2FA", "its users must have a second factor", totp),
+        Field::toggle("cloud_models", "Cloud", "models that a node passes on to a third party", cloud),
+    ];
+    match one {
+        None => Form::new(FormFor::AddOrganization, "Add an organization", "", fields),
+        Some(one) => {
+            let purpose = FormFor::EditOrganization(one.id.clone(), one.revision);
+            Form::new(purpose, format!("Change organization {}", one.slug), "", fields)
+        }
+    }
+}
+
+fn privacy_word(mode: PrivacyMode) -> &'static str {
+    match mode {
+        PrivacyMode::Off => "off",
+        PrivacyMode::Detect => "detect",
+        PrivacyMode::Redact => "redact",
+        PrivacyMode::Block => "block",
+    }
+}
+
+fn profile_word(profile: LimitProfile) -> &'static str {
+    match profile {
+        LimitProfile::Standard => "standard",
+        LimitProfile::Team => "team",
+        LimitProfile::Unlimited => "unlimited",
+    }
+}
+
+fn privacy(form: &Form) -> Option<PrivacyMode> {
+    let word = form.value("privacy");
+    let all = [PrivacyMode::Off, PrivacyMode::Detect, PrivacyMode::Redact, PrivacyMode::Block];
+    all.into_iter().find(|mode| privacy_word(*mode) == word)
+}
+
+fn profile(form: &Form) -> Option<LimitProfile> {
+    let word = form.value("limit_profile");
+    let all = [LimitProfile::Standard, LimitProfile::Team, LimitProfile::Unlimited];
+    all.into_iter().find(|profile| profile_word(*profile) == word)
+}
+
+/// Adds the organization of this form.
+pub(in crate::update) fn add(form: &Form) -> Prepared {
+    let slug = form.value("slug");
+    let new = NewOrganization {
+        slug: slug.clone(),
+        name: form.given("name"),
+        require_totp: form.is_on("require_totp"),
+        models: form.words("models"),
+        nodes: aivonx_protocol::organization::NodeAccess::Shared,
+        cloud_models: form.is_on("cloud_models"),
+        privacy: privacy(form),
+        limit_profile: profile(form),
+    };
+    let what = says(format!("Adding {slug}"), format!("added {slug}"), RELOAD);
+    Ok((Request::Organization(OrganizationRequest::Add(Box::new(new))), what))
+}
+
+/// Changes what the form changes.
+pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
+    let known = model.people.organizations.all().iter().find(|one| one.id == id);
+    let one = known.ok_or_else(|| "it was removed meanwhile".to_owned())?;
+    let differs = |key: &str, before: &str| Some(form.value(key)).filter(|value| value != before);
+    let toggled = |key: &str, before: bool| Some(form.is_on(key)).filter(|on| *on != before);
+    let change = OrganizationChange {
+        slug: differs("slug", &one.slug),
+        name: differs("name", &one.name),
+        require_totp: toggled("require_totp", one.require_totp),
+        models: Some(form.words("models")).filter(|models| *models != one.models),
+        cloud_models: toggled("cloud_models", one.cloud_models),
+        privacy: privacy(form).filter(|mode| *mode != one.privacy),
+        limit_profile: profile(form).filter(|profile| *profile != one.limit_profile),
+        ..OrganizationChange::default()
+    };
+    if change == OrganizationChange::default() {
+        return Err("nothing was changed".into());
+    }
+    let request = OrganizationRequest::Set {
+        organization: id.to_owned(),
+        revision: Some(revision),
+        change: Box::new(change),
+    };
+    let what = says(format!("Changing {}", one.slug), format!("{} is changed", one.slug), RELOAD);
+    Ok((Request::Organization(request), what))
+}

@@ -1,0 +1,139 @@
+//! The log, as it happens.
+
+use aivonx_protocol::log::{Level, LogEvent};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    frame,
+    table::{Facts, details, say},
+};
+use crate::{
+    model::{Model, Right, list::Rows as _, logs::word},
+    render::text::{count, safe, time},
+    theme::Tone,
+    widgets::{
+        grid::offset,
+        text::{fit, width, wrap},
+    },
+};
+
+/// Draws the screen.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
+    if let Some(event) = model.logs.chosen().filter(|_| model.detail) {
+        return details(buffer, area, model, &event.message, &facts(model, event));
+    }
+    let logs = &model.logs;
+    let state = if logs.follow { "following" } else { "PAUSED (f: follow)" };
+    let missed = match logs.missed {
+        0 => String::new(),
+        missed => format!(", {} dropped", count(missed)),
+    };
+    let title = format!("Log, {state}, {} and above{missed}:", word(logs.level));
+    frame::heading(buffer, area, model, &title);
+    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if logs.count() == 0 {
+        let text = match (model.why_not(Right::LogsRead), logs.counts().1) {
+            (Some(why), _) => format!("You cannot see the log: {why}."),
+            (None, 0) => "Nothing was logged yet at this level. l shows more.".to_owned(),
+            (None, _) => "No event passes the filter. esc shows all again.".to_owned(),
+        };
+        return say(buffer, inner, &text);
+    }
+    let height = usize::from(inner.height);
+    // While following, the newest event is the last line; looking back, there is something on either side.
+    let from = if logs.follow && !logs.wrap {
+        logs.count().saturating_sub(height)
+    } else {
+        offset(logs.count(), logs.at(), if logs.wrap { height / 2 } else { height })
+    };
+    let mut lines = Vec::new();
+    for row in from..logs.count() {
+        let Some(event) = logs.shown(row) else { break };
+        lines.extend(written(model, event, row == logs.at(), inner.width));
+        if lines.len() >= height && !(logs.wrap && logs.follow) {
+            break;
+        }
+    }
+    let skip = if logs.wrap && logs.follow { lines.len().saturating_sub(height) } else { 0 };
+    for (line, y) in lines.into_iter().skip(skip).zip(inner.y..inner.bottom()) {
+        put(buffer, inner, y, model, &line);
+    }
+}
+
+/// A line: its text, where the level stands in it, and what it is.
+struct Written {
+    text: String,
+    level: Option<(usize, usize, Tone)>,
+    chosen: bool,
+}
+
+fn tone(level: Level) -> Tone {
+    match level {
+        Level::Error => Tone::Bad,
+        Level::Warn => Tone::Warn,
+        Level::Info => Tone::Good,
+        Level::Debug | Level::Trace => Tone::Dim,
+    }
+}
+
+fn written(model: &Model, event: &LogEvent, chosen: bool, columns: u16) -> Vec<Written> {
+    let at = time(event.time, &model.zone);
+    // The date is in the details; today is what one mostly looks at.
+    let clock = at.split_once(' ').map_or(&*at, |(_, clock)| clock);
+    let sign = if chosen { ">" } else { " " };
+    let level = word(event.level);
+    let head = format!("{sign}{clock}.{:03} ", event.time % 1000);
+    let mut text = format!("{level:<5} {}: {}", safe(&event.target), safe(&event.message));
+    for (key, value) in &event.fields {
+        text += &format!(" {}={}", safe(key), safe(value));
+    }
+    let room = usize::from(columns);
+    let place = (width(&head), level.len(), tone(event.level));
+    if !model.logs.wrap {
+        let text = fit(&format!("{head}{text}"), room, model.settings.theme.cut());
+        return vec![Written { text, level: Some(place), chosen }];
+    }
+    let indent = width(&head);
+    let lines = wrap(&text, room.saturating_sub(indent));
+    let line = |(at, text): (usize, String)| {
+        let text = if at == 0 { format!("{head}{text}") } else { format!("{}{text}", " ".repeat(indent)) };
+        Written { text, level: (at == 0).then_some(place), chosen }
+    };
+    lines.into_iter().enumerate().map(line).collect()
+}
+
+fn put(buffer: &mut Buffer, area: Rect, y: u16, model: &Model, line: &Written) {
+    let theme = model.settings.theme;
+    let room = usize::from(area.width);
+    let base = theme.style(if line.chosen { Tone::Chosen } else { Tone::Plain });
+    if line.chosen {
+        buffer.set_style(Rect { y, height: 1, ..area }, base);
+    }
+    buffer.set_stringn(area.x, y, &line.text, room, base);
+    let at = |cells: usize| area.x + u16::try_from(cells).unwrap_or(u16::MAX - area.x).min(area.width);
+    if let Some((from, cells, tone)) = line.level
+        && !line.chosen
+    {
+        let cells = u16::try_from(cells).unwrap_or(0).min(area.right().saturating_sub(at(from)));
+        buffer.set_style(Rect { x: at(from), y, width: cells, height: 1 }, theme.style(tone));
+    }
+    for (from, to) in model.logs.filter().map(|filter| filter.found(&line.text)).unwrap_or_default() {
+        let x = at(width(&line.text[..from]));
+        let cells = u16::try_from(width(&line.text[from..to])).unwrap_or(0);
+        let cells = cells.min(area.right().saturating_sub(x));
+        buffer.set_style(Rect { x, y, width: cells, height: 1 }, theme.style(Tone::Found));
+    }
+}
+
+fn facts(model: &Model, event: &LogEvent) -> Vec<crate::widgets::rows::Row> {
+    let mut facts = Facts::default();
+    facts.put("time", format!("{}.{:03}", time(event.time, &model.zone), event.time % 1000));
+    facts.toned("level", word(event.level), tone(event.level));
+    facts.put("part", &event.target);
+    facts.put("message", &event.message);
+    for (key, value) in &event.fields {
+        facts.put(&safe(key), value);
+    }
+    facts.toned("number", event.seq.to_string(), Tone::Dim);
+    facts.all()
+}

@@ -1,0 +1,159 @@
+//! A list with its heading, and everything about the chosen line: beside the list where there is room, else
+//! in its place.
+
+use std::borrow::Cow;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::Line,
+    widgets::{Paragraph, Widget as _},
+};
+
+use super::frame;
+use crate::{
+    model::{
+        Model, Right,
+        list::{Column, List, Load, Record, Rows as _},
+    },
+    render::text::safe,
+    theme::Tone,
+    widgets::{
+        grid::{Cell, Grid},
+        rows::{self, Row},
+        text::{fit, wrap},
+    },
+};
+
+/// From so many columns on the details stand beside the list.
+const WIDE: u16 = 110;
+
+/// What a list is drawn with.
+pub(super) struct Table<'a, T> {
+    /// What stands above it.
+    pub(super) title: &'a str,
+    /// What it is of, in a sentence: `the nodes`.
+    pub(super) noun: &'a str,
+    /// The records.
+    pub(super) list: &'a List<T>,
+    /// The columns.
+    pub(super) columns: Cow<'a, [Column]>,
+    /// What one must be allowed to see.
+    pub(super) right: Right,
+    /// What is said where there is none.
+    pub(super) empty: &'a str,
+    /// The cells of one.
+    pub(super) cells: &'a dyn Fn(&T) -> Vec<Cell>,
+    /// Everything about one.
+    pub(super) facts: &'a dyn Fn(&T) -> Vec<Row>,
+}
+
+impl<T: Record> Table<'_, T> {
+    /// Draws it.
+    pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
+        match self.list.chosen().filter(|_| model.detail) {
+            Some(one) if area.width >= WIDE => {
+                let left = Rect { width: area.width * 3 / 5, ..area };
+                let right = Rect { x: left.right() + 1, width: area.width - left.width - 1, ..area };
+                self.rows(buffer, left, model);
+                self.detail(buffer, right, model, one);
+            }
+            Some(one) => self.detail(buffer, area, model, one),
+            None => self.rows(buffer, area, model),
+        }
+    }
+
+    fn rows(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
+        frame::heading(buffer, area, model, self.title);
+        let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        if self.list.all().is_empty() {
+            let text = match (model.why_not(self.right), &self.list.load) {
+                (Some(why), _) => format!("You cannot see {}: {why}.", self.noun),
+                (None, Load::Failed(fault)) => format!("No answer about {}: {fault}", self.noun),
+                (None, Load::Waiting) => format!("Asking for {}", self.noun),
+                (None, Load::Ready(_)) => self.empty.to_owned(),
+            };
+            return say(buffer, inner, &text);
+        }
+        let grid = Grid {
+            columns: &self.columns,
+            sorted: Some(self.list.order()),
+            count: self.list.counts().0,
+            at: self.list.at(),
+            filter: self.list.filter(),
+            theme: model.settings.theme,
+        };
+        grid.draw(buffer, inner, |row| match self.list.shown(row) {
+            Some(one) => (self.list.is_marked(one), (self.cells)(one)),
+            None => (false, Vec::new()),
+        });
+    }
+
+    fn detail(&self, buffer: &mut Buffer, area: Rect, model: &Model, one: &T) {
+        details(buffer, area, model, one.name(), &(self.facts)(one));
+    }
+}
+
+/// Everything about one, with its name above.
+pub(super) fn details(buffer: &mut Buffer, area: Rect, model: &Model, name: &str, facts: &[Row]) {
+    let theme = model.settings.theme;
+    let room = usize::from(area.width);
+    let title = fit(&format!("{} {} (esc: back) ", theme.rule(), safe(name)), room, theme.cut());
+    let rest = room.saturating_sub(crate::widgets::text::width(&title));
+    let title = title + &theme.rule().repeat(rest);
+    buffer.set_stringn(area.x, area.y, title, room, theme.style(Tone::Strong));
+    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    Paragraph::new(rows::lines(facts, inner.width, theme)).render(inner, buffer);
+}
+
+/// A few sentences where there is nothing else to show.
+pub(super) fn say(buffer: &mut Buffer, area: Rect, text: &str) {
+    let room = usize::from(area.width.saturating_sub(4));
+    let safe: Vec<String> = text.split('\n').map(safe).collect();
+    let lines = wrap(&safe.join("\n"), room).into_iter().map(Line::from).collect::<Vec<_>>();
+    let place = Rect {
+        x: area.x + 2,
+        y: area.y + area.height.min(1),
+        width: area.width.saturating_sub(4),
+        height: area.height.saturating_sub(1),
+    };
+    Paragraph::new(lines).render(place, buffer);
+}
+
+/// Facts, one after another.
+#[derive(Default)]
+pub(super) struct Facts(Vec<Row>);
+
+impl Facts {
+    /// One more.
+    pub(super) fn put(&mut self, label: &str, value: impl Into<String>) {
+        self.toned(label, value, Tone::Plain);
+    }
+
+    /// One more, of this tone.
+    pub(super) fn toned(&mut self, label: &str, value: impl Into<String>, tone: Tone) {
+        self.0.push((label.to_owned(), value.into(), tone));
+    }
+
+    /// All of them.
+    pub(super) fn all(self) -> Vec<Row> {
+        self.0
+    }
+}
+
+/// A list in words, or that there is nothing in it.
+pub(super) fn listed(words: &[String], none: &str) -> String {
+    if words.is_empty() { none.to_owned() } else { words.join(", ") }
+}
+
+/// Text that may be missing.
+pub(super) fn maybe(text: Option<&str>) -> String {
+    text.map_or_else(|| crate::render::text::NONE.to_owned(), safe)
+}
+
+/// The tabs of a screen, the one shown in brackets.
+pub(super) fn tabs(titles: impl Iterator<Item = (&'static str, bool)>) -> String {
+    let words: Vec<String> =
+        titles.map(|(title, here)| if here { format!("[{title}]") } else { title.to_owned() }).collect();
+    format!("{} (tab)", words.join(" "))
+}
