@@ -29,7 +29,7 @@ use crate::{
     identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
     lifecycle::{self, Patience},
     limits,
-    limits::Limits,
+    limits::{Limits, pricing::PriceList},
     policy::Policies,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     secrets::{MasterKey, Secrets, SecretsError, Vault},
@@ -189,6 +189,8 @@ async fn live_and_die(
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     let clock = limits::Clock::system(config.limits.day_offset);
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await?;
+    identity.count_with(&limits);
+    let prices = PriceList::open(&store, &limits).await?;
     let hot = identity.hot().clone();
     audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
     rotation::follow(&identity);
@@ -234,6 +236,7 @@ async fn live_and_die(
         policies: policies.clone(),
         secrets: secrets.clone(),
         usage: usage.clone(),
+        prices,
         hub: telemetry.hub(),
         config: live.clone(),
         status: facts::status(

@@ -27,10 +27,11 @@ pub enum LimitName {
     /// Logins per hour and client address.
     #[serde(rename = "login.hour")]
     LoginHour,
-    /// Password resets per hour and client address.
+    /// Passwords set with a reset code per hour and client address.
     #[serde(rename = "reset.hour")]
     ResetHour,
-    /// Token operations (refresh, logout) per hour and user; a refresh family counts once.
+    /// Token operations (refreshing) per hour and user; a refresh family counts once. With an unknown token, logouts
+    /// too, by client address.
     #[serde(rename = "token.hour")]
     TokenHour,
     /// Inference requests per day.

@@ -46,6 +46,7 @@ use crate::{
     config,
     fleet::Fleet,
     identity::{Actor, Identity},
+    limits::pricing::PriceList,
     policy::Policies,
     secrets::Secrets,
     telemetry::Hub,
@@ -72,6 +73,8 @@ pub struct Services {
     pub secrets: Secrets,
     /// Who used what.
     pub usage: Usage,
+    /// Prices.
+    pub prices: Arc<PriceList>,
     /// The log in memory.
     pub hub: Hub,
     /// The file configuration in effect.

@@ -1,5 +1,7 @@
 //! Logging in over HTTP: short access tokens, and the refresh families behind them.
 
+use std::sync::Arc;
+
 use aivonx_protocol::{UnixMillis, WireSecret, audit::Action, audit::Outcome};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     login::{address, entry, unknown},
     now, refresh,
     refresh::{RefreshError, Refreshed},
+    snapshot::User,
 };
 use crate::{
     audit::Entry,
@@ -51,6 +54,18 @@ impl Identity {
         let family = refresh::begin(&self.store, &user, Some(address(source)), agent, now()).await?;
         self.settle().await;
         Ok(self.http_tokens(&user, family, owed))
+    }
+
+    /// The user of a refresh token that was not spent yet, and the id of its family.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn refresh_family(
+        &self,
+        token: &WireSecret,
+    ) -> Result<Option<(Arc<User>, String)>, AccountError> {
+        let Some(family) = refresh::find(&self.store, token.expose()).await? else { return Ok(None) };
+        Ok(self.hot().load().user(&family.user).map(|user| (user.clone(), family.id)))
     }
 
     /// Spends a refresh token. One that was spent before ends its family, and is recorded.

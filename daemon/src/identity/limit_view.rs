@@ -9,7 +9,10 @@ use aivonx_protocol::{
 
 use super::{Actor, Identity, limits::Found};
 use crate::{
-    limits::resolve::{Layered, Row, Scope, User, Value},
+    limits::{
+        Counters, Kind,
+        resolve::{Layered, Row, Scope, User, Value},
+    },
     store::LimitSubject,
 };
 
@@ -115,8 +118,8 @@ impl Identity {
     /// The limits that hold for `found`, as `actor` may see them.
     pub(super) async fn limits_shown(&self, actor: &Actor, found: Found) -> Result<Limits, Fault> {
         let resolved = self.resolved(&found).await?;
-        let limits = resolved.list(&found.subject);
-        let _ = actor.role == Role::Member;
+        let mut limits = resolved.list(&found.subject);
+        limits.iter_mut().for_each(|limit| self.count(actor, &found, limit));
         Ok(Limits {
             level: found.subject.level(),
             id: (found.subject != LimitSubject::Fleet).then(|| found.subject.id().to_owned()),
@@ -126,5 +129,41 @@ impl Identity {
             limits,
             revision: resolved.revision,
         })
+    }
+
+    /// Fills in how much of a limit is used, where something counts it and `actor` may see that.
+    fn count(&self, actor: &Actor, found: &Found, limit: &mut EffectiveLimit) {
+        let Some(limits) = self.limits.get() else { return };
+        let subject = &found.subject;
+        let (kind, id) = match limit.level {
+            LimitLevel::Fleet => return,
+            // What the others of its organization use is not a member's business.
+            LimitLevel::Organization if actor.role == Role::Member => return,
+            LimitLevel::Organization => (Kind::Organization, subject.organization()),
+            LimitLevel::User => (Kind::User, subject.user()),
+            LimitLevel::Key => (Kind::Key, Some(subject.id())),
+        };
+        let own = match limit.level {
+            LimitLevel::Organization => limit.name.each == Each::Itself,
+            _ => limit.name.each != Each::Key,
+        };
+        let Some(id) = id.filter(|_| own) else { return };
+        let Counters { minute, hour, day, month, running, day_ends, month_ends } = limits.usage_of(kind, id);
+        (limit.used, limit.resets) = match limit.name.name {
+            LimitName::UserHour if limit.limit.is_some() => (Some(hour.requests), None),
+            LimitName::InferenceDay => (Some(day.requests), Some(day_ends)),
+            LimitName::BurstMinute => (Some(minute.requests), None),
+            LimitName::SpendDay => (Some(day.spend), Some(day_ends)),
+            LimitName::SpendMonth => (Some(month.spend), Some(month_ends)),
+            LimitName::TokensMinute => (Some(minute.tokens), None),
+            LimitName::TokensDay => (Some(day.tokens), Some(day_ends)),
+            LimitName::Concurrent => (Some(running), None),
+            LimitName::AnonymousHour
+            | LimitName::UserHour
+            | LimitName::LoginHour
+            | LimitName::ResetHour
+            | LimitName::TokenHour
+            | LimitName::PromptChars => (None, None),
+        };
     }
 }

@@ -9,8 +9,8 @@ use aivonx_protocol::{
 
 use super::{Actor, Identity, limit_view::Resolved, rules};
 use crate::{
-    limits::{profile, resolve},
-    store::{LimitRecord, LimitSubject, OrganizationRecord, Reach, UserRecord, limit::FLEET},
+    limits::{given::Given, profile, resolve},
+    store::{LimitRecord, LimitSubject, OrganizationRecord, Reach, UserRecord},
 };
 
 /// What limits are set on, as found in the store.
@@ -233,28 +233,18 @@ impl Identity {
 
     /// What holds for it.
     pub(super) async fn resolved(&self, found: &Found) -> Result<Resolved, Fault> {
-        let limits = self.store.limits();
-        let profile = self.store.settings().limit_profile().await?;
-        let set = limits.get(&Reach::All, FLEET).await?;
-        let fleet_set = set.as_ref().map(|set| set.granted.clone()).unwrap_or_default();
+        let given = Given::read(&self.store).await?;
         let (profile, scope) = match &found.organization {
             Some(organization) => {
-                let set = limits.get(&Reach::All, &organization.id).await?;
                 let profile = organization.limit_profile;
-                (profile, resolve::organization(profile, &fleet_set, set.as_ref()))
+                (profile, given.organization(&organization.id, profile))
             }
-            None => (profile, resolve::fleet(profile, &fleet_set)),
+            None => (given.profile(), given.fleet()),
         };
-        let user = match &found.user {
-            Some(user) => {
-                let set = limits.get(&Reach::All, &user.id).await?;
-                Some(resolve::user(&scope, set.as_ref()))
-            }
-            None => None,
-        };
-        let set = limits.get(&Reach::All, found.subject.id()).await?;
+        let user = found.user.as_ref().map(|user| given.user(&scope, &user.id));
         let key = matches!(found.subject, LimitSubject::Key { .. })
-            .then(|| resolve::key(&scope, user.as_ref(), set.as_ref()));
+            .then(|| given.key(&scope, user.as_ref(), found.subject.id()));
+        let set = self.store.limits().get(&Reach::All, found.subject.id()).await?;
         Ok(Resolved { profile, scope, user, key, revision: set.map_or(0, |set| set.revision) })
     }
 

@@ -1,11 +1,13 @@
 use aivonx_protocol::{
     key::{KeyScope, NewKey},
-    limit::{LimitLevel, LimitSource},
+    limit::{LimitLevel, LimitName, LimitSource},
 };
 
 use super::*;
 use crate::{
     identity::rig::{Rig, Tenant, actor, root, user_record},
+    identity::{Caller, Snapshot},
+    limits::{Ask, Output, Price},
     store::LimitValues,
 };
 
@@ -159,6 +161,66 @@ async fn an_administrator_of_an_organization_only_tightens() {
     refused(
         identity.set_limits(&a.admin, &user("a-auditor"), None, values(&[("concurrent", Some(1))])).await,
         FaultKind::NotPermitted,
+    );
+}
+
+/// What was answered holds for the next request: the snapshot has it, and what was used stays.
+#[tokio::test]
+async fn what_is_set_is_in_force_at_once() {
+    use crate::limits::{Clock, Kind, Limits as Engine};
+    let (rig, a, _) = Rig::with_two().await;
+    let id = key(&rig, &a, None).await;
+    let (identity, store) = (&rig.identity, rig.store());
+    let clock = Clock::system(std::time::Duration::ZERO);
+    let engine = Engine::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();
+    identity.count_with(&engine);
+    let hot = |name: LimitName| {
+        let hot = identity.hot().load();
+        let member = hot.user_by_name("a-member").unwrap().level.caps.of(name);
+        [
+            hot.organization(&a.id).unwrap().level.caps.of(name),
+            member,
+            hot.key(&id).unwrap().level.caps.of(name),
+        ]
+    };
+    assert_eq!(hot(LimitName::InferenceDay), [None, None, None]);
+    standard(&rig, &a).await;
+    assert_eq!(hot(LimitName::InferenceDay), [Some(1000), Some(100), Some(100)]);
+    assert_eq!(hot(LimitName::BurstMinute), [None, Some(10), Some(10)], "of each, not of all together");
+    assert_eq!(hot(LimitName::LoginHour), [None, None, None]);
+    let account = identity.hot().load().organization(&a.id).unwrap().level.account.clone();
+    let set = values(&[("inference.day", Some(3)), ("key.inference.day", Some(2))]);
+    identity.set_limits(&root(), &organization("a"), None, set).await.unwrap();
+    assert_eq!(hot(LimitName::InferenceDay), [Some(3), Some(100), Some(2)]);
+    let now = identity.hot().load().organization(&a.id).unwrap().level.account.clone();
+    assert!(std::sync::Arc::ptr_eq(&account, &now), "the count goes on");
+
+    assert_eq!(engine.fleet().of(LimitName::LoginHour), None);
+    identity.set_limit_profile(&root(), None, LimitProfile::Standard, false).await.unwrap();
+    assert_eq!(engine.fleet().of(LimitName::LoginHour), Some(10));
+    assert_eq!(engine.fleet().of(LimitName::PromptChars), Some(10_000));
+
+    let ask = Ask { prompt: 5, output: Output::Nothing, price: Price::FREE };
+    let levels = |hot: &Snapshot| hot.key(&id).unwrap().clone();
+    let running = engine.reserve(Caller::Key(levels(&identity.hot().load())).levels(), &ask).unwrap();
+    let used = |limits: &Limits, level, name: &str| {
+        let name: LimitSetting = name.parse().unwrap();
+        let found = limits.limits.iter().find(|limit| limit.level == level && limit.name == name).unwrap();
+        (found.used, found.resets)
+    };
+    let target = LimitTarget::Key { organization: None, key: id.clone() };
+    let shown = identity.limits(&root(), &target).await.unwrap();
+    let resets = Some(engine.usage_of(Kind::Key, &id).day_ends);
+    assert_eq!(used(&shown, LimitLevel::Key, "inference.day"), (Some(1), resets));
+    assert_eq!(used(&shown, LimitLevel::Key, "concurrent"), (Some(1), None));
+    assert_eq!(used(&shown, LimitLevel::Organization, "inference.day"), (Some(1), resets));
+    drop(running);
+    let own = identity.limits(&a.member, &LimitTarget::Own).await.unwrap();
+    assert_eq!(used(&own, LimitLevel::User, "inference.day"), (Some(0), resets));
+    assert_eq!(
+        used(&own, LimitLevel::Organization, "inference.day"),
+        (None, None),
+        "not a member's business"
     );
 }
 

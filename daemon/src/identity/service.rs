@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    limits::Accounts,
+    limits::{Accounts, Limits, given::Given},
     secrets::Vault,
     store::{Noun, Reach, Store, StoreError},
 };
@@ -87,6 +87,8 @@ pub struct Identity {
     pub counters: Counters,
     daemon_id: String,
     accounts: Arc<Accounts>,
+    /// Where the caps of strangers belong, and what is used is known.
+    pub(super) limits: OnceLock<Arc<Limits>>,
     hot: Arc<Hot>,
     /// Number of the newest rebuild asked for.
     asked: AtomicU64,
@@ -130,6 +132,7 @@ impl Identity {
             two_factor: AtomicBool::new(false),
             counters: Counters::default(),
             accounts,
+            limits: OnceLock::new(),
             hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
             asked: AtomicU64::new(0),
             built: watch::channel(0).0,
@@ -186,6 +189,13 @@ impl Identity {
     #[must_use]
     pub fn hot(&self) -> &Arc<Hot> {
         &self.hot
+    }
+
+    /// Keeps the caps of strangers in `limits` as they are set, from now on.
+    pub fn count_with(&self, limits: &Arc<Limits>) {
+        // Once: there is one daemon.
+        let _ = self.limits.set(limits.clone());
+        limits.set_fleet(self.hot.load().strangers);
     }
 
     /// What everybody has used; the snapshots' entries hold the same accounts.
@@ -258,6 +268,9 @@ impl Identity {
                 let new = Arc::new(new);
                 self.hot.0.store(new.clone());
                 old.withdraw_for(&new);
+                if let Some(limits) = self.limits.get() {
+                    limits.set_fleet(new.strangers);
+                }
                 self.built.send_replace(asked);
             }
             // The daemon stops.
@@ -302,6 +315,7 @@ async fn read(
         sessions: store.sessions().list(&Reach::All).await?,
         accounts,
         privacy: super::privacy::of_fleet(store).await?.0,
+        limits: Given::read(store).await?,
     };
     Ok(Snapshot::build(records, material, old))
 }

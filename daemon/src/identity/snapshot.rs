@@ -15,7 +15,11 @@ use ipnet::IpNet;
 use super::{entries::of_fleet, material::Material};
 use crate::{
     fleet::Eligible,
-    limits::{Accounts, Caps, Kind},
+    limits::{
+        Accounts, Caps, Kind,
+        given::Given,
+        resolve::{Scope, key_caps},
+    },
     privacy::Privacy,
     store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord},
     telemetry::access::Subject,
@@ -45,6 +49,8 @@ pub struct Snapshot {
     pub material: Material,
     /// What happens to personal data in the prompts of those without an organization.
     privacy: Privacy,
+    /// Caps of strangers, and at the login.
+    pub strangers: Caps,
     set_up: bool,
 }
 
@@ -63,6 +69,23 @@ pub struct Records {
     pub accounts: Arc<Accounts>,
     /// What happens to personal data in the prompts of those without an organization.
     pub privacy: Privacy,
+    /// Limits that were set.
+    pub limits: Given,
+}
+
+/// What everybody may use, while a snapshot is built.
+struct Allowed {
+    accounts: Arc<Accounts>,
+    given: Given,
+    fleet: Scope,
+    organizations: HashMap<Arc<str>, Scope>,
+}
+
+impl Allowed {
+    /// What holds in an organization, else in the fleet.
+    fn scope(&self, organization: Option<&Arc<Organization>>) -> &Scope {
+        organization.and_then(|organization| self.organizations.get(&organization.id)).unwrap_or(&self.fleet)
+    }
 }
 
 impl Snapshot {
@@ -80,17 +103,23 @@ impl Snapshot {
             session_hashes: HashMap::new(),
             material,
             privacy: records.privacy,
+            strangers: records.limits.strangers(),
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
-        let accounts = &records.accounts;
+        let mut allowed = Allowed {
+            accounts: records.accounts,
+            fleet: records.limits.fleet(),
+            given: records.limits,
+            organizations: HashMap::new(),
+        };
         for record in records.organizations {
-            new.add_organization(record, accounts, old);
+            new.add_organization(record, &mut allowed, old);
         }
         for record in records.users {
-            new.add_user(&record, accounts, old);
+            new.add_user(&record, &allowed, old);
         }
         for record in records.keys {
-            new.add_key(&record, accounts, old);
+            new.add_key(&record, &allowed, old);
         }
         for record in records.sessions {
             let record = Arc::new(record);
@@ -100,13 +129,15 @@ impl Snapshot {
         new
     }
 
-    fn add_organization(&mut self, record: OrganizationRecord, accounts: &Accounts, old: Option<&Self>) {
+    fn add_organization(&mut self, record: OrganizationRecord, allowed: &mut Allowed, old: Option<&Self>) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
         let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
         let id: Arc<str> = record.id.into();
+        let scope = allowed.given.organization(&id, record.limit_profile);
+        allowed.organizations.insert(id.clone(), scope);
         let organization = Arc::new(Organization {
-            level: accounts.level(Kind::Organization, &id, Caps::UNLIMITED),
+            level: allowed.accounts.level(Kind::Organization, &id, scope.caps()),
             id,
             slug: record.slug.into(),
             enabled: record.enabled,
@@ -119,15 +150,16 @@ impl Snapshot {
         self.organizations.insert(organization.id.clone(), organization);
     }
 
-    fn add_user(&mut self, record: &UserRecord, accounts: &Accounts, old: Option<&Self>) {
+    fn add_user(&mut self, record: &UserRecord, allowed: &Allowed, old: Option<&Self>) {
         let before = old.and_then(|old| old.users.get(record.id.as_str()));
         let organization = record.organization.as_deref().and_then(|id| self.organizations.get(id)).cloned();
         let orphan = record.organization.is_some() && organization.is_none();
         let same_epoch = before.filter(|before| before.epoch == record.epoch);
         let enabled = record.enabled && !orphan && organization.as_ref().is_none_or(|o| o.enabled);
         let id: Arc<str> = record.id.as_str().into();
+        let limits = allowed.given.user(allowed.scope(organization.as_ref()), &id);
         let user = Arc::new(User {
-            level: accounts.level(Kind::User, &id, Caps::UNLIMITED),
+            level: allowed.accounts.level(Kind::User, &id, limits.caps()),
             id,
             name: record.name.as_str().into(),
             role: record.role,
@@ -153,7 +185,7 @@ impl Snapshot {
         self.users.insert(user.id.clone(), user);
     }
 
-    fn add_key(&mut self, record: &KeyRecord, accounts: &Accounts, old: Option<&Self>) {
+    fn add_key(&mut self, record: &KeyRecord, allowed: &Allowed, old: Option<&Self>) {
         if record.revoked.is_some() {
             return;
         }
@@ -169,8 +201,11 @@ impl Snapshot {
         let networks: Option<Vec<IpNet>> = record.networks.iter().map(|n| n.parse().ok()).collect();
         let scopes = if networks.is_some() { Scopes::of(&record.scopes) } else { Scopes::default() };
         let id: Arc<str> = record.id.as_str().into();
+        let scope = allowed.scope(organization.as_ref());
+        let of_user = user.as_ref().map(|user| allowed.given.user(scope, &user.id));
+        let limits = allowed.given.key(scope, of_user.as_ref(), &id);
         let key = Arc::new(Key {
-            level: accounts.level(Kind::Key, &id, Caps::UNLIMITED),
+            level: allowed.accounts.level(Kind::Key, &id, key_caps(&limits)),
             id,
             scopes,
             eligible: self.eligible_for_key(record, organization.as_ref(), user.as_ref()),

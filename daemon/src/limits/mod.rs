@@ -22,6 +22,7 @@ mod account;
 mod caps;
 mod clock;
 mod exceeded;
+pub mod given;
 mod prices;
 pub mod pricing;
 pub mod profile;
@@ -31,6 +32,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod tokens;
 mod window;
 
 use std::{

@@ -62,3 +62,34 @@ pub fn name(profile: LimitProfile) -> &'static str {
 
 /// Every profile, the tightest first.
 pub const ALL: [LimitProfile; 3] = [LimitProfile::Standard, LimitProfile::Team, LimitProfile::Unlimited];
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::limit::LimitUnit;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../man/aivonx-limits.7");
+
+    /// What `man/aivonx-limits.7` promises of each profile.
+    #[test]
+    fn the_manual_page_has_every_name_and_every_value() {
+        for name in LimitName::ALL {
+            assert!(PAGE.contains(&format!(".It Ic {name}\n")), "{name} is not explained");
+        }
+        let cell = |setting: LimitSetting, cap: Option<u64>| match (cap, setting.name.unit()) {
+            (None, _) => "\\-".to_owned(),
+            (Some(cap), LimitUnit::MicroUsd) => format!("{} USD", cap / MICRO),
+            (Some(cap), _) if cap >= 1_000_000 => format!("{} 000 000", cap / 1_000_000),
+            (Some(cap), _) if cap >= 1000 => format!("{} 000", cap / 1000),
+            (Some(cap), _) => cap.to_string(),
+        };
+        for setting in LimitSetting::all() {
+            let caps = ALL.map(|profile| values(profile).get(&setting).copied().flatten());
+            let cells: Vec<String> =
+                caps.into_iter().map(|cap| format!(" Ta {}", cell(setting, cap))).collect();
+            let row = format!(".It Ic {setting}{}\n", cells.concat());
+            assert_eq!(PAGE.contains(&row), caps.iter().any(Option::is_some), "{row}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use aivonx_protocol::{
     organization::LimitProfile,
 };
 
-use super::profile;
+use super::{Caps, profile};
 use crate::store::{LimitRecord, LimitValues};
 
 /// Number of limits.
@@ -38,10 +38,13 @@ impl Row {
         self.0[name as usize]
     }
 
-    /// All caps, by [`LimitName`].
-    #[must_use]
-    pub fn caps(&self) -> [Option<u64>; COUNT] {
-        self.0.map(|value| value.cap)
+    /// Its caps on the limits that `has` names.
+    fn caps(&self, has: impl Fn(LimitName) -> bool) -> Caps {
+        let mut caps = Caps::UNLIMITED;
+        for name in LimitName::ALL.into_iter().filter(|name| has(*name)) {
+            caps.set(name, self.get(name).cap);
+        }
+        caps
     }
 
     /// The tighter of two, for every limit.
@@ -119,6 +122,22 @@ impl Scope {
         self.row(setting.each).granted.get(setting.name)
     }
 
+    /// The caps of the organization's account.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.total.now.caps(LimitName::has_total)
+    }
+
+    /// Of the fleet: the caps of strangers and at the login, by address, and on their prompts.
+    #[must_use]
+    pub fn strangers(&self) -> Caps {
+        let mut caps = self.total.now.caps(LimitName::is_by_address);
+        for name in [LimitName::TokenHour, LimitName::PromptChars] {
+            caps.set(name, self.user.now.get(name).cap);
+        }
+        caps
+    }
+
     fn row(&self, each: Each) -> &Layered {
         match each {
             Each::Itself => &self.total,
@@ -149,6 +168,20 @@ pub struct User {
     pub own: Layered,
     /// Of each of its keys.
     pub key: Layered,
+}
+
+impl User {
+    /// The caps of the user's account.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.own.now.caps(|name| !name.is_by_address())
+    }
+}
+
+/// The caps of a key's account, given what holds for it.
+#[must_use]
+pub fn key_caps(key: &Layered) -> Caps {
+    key.now.caps(LimitSetting::goes_for_keys)
 }
 
 /// What holds in the fleet: for addresses, for users and keys without an organization. `set` is what was set on

@@ -112,6 +112,17 @@ impl Throttles {
         place.requests += 1;
         Ok(())
     }
+
+    /// Whether `who` has used `limit` as often as `cap` allows in its hour. Counts nothing.
+    pub(super) fn is_full(&self, limit: LimitName, who: impl Hash, cap: u64, now: &Now) -> bool {
+        let tag = self.hasher.hash_one((limit, who));
+        let [low, high, ..] = tag.to_le_bytes();
+        let (shard, set) = (usize::from(low) % SHARDS, usize::from(high) % SETS);
+        let Some(shard) = self.shards[shard].get() else { return false };
+        let sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = sets[set].iter();
+        places.any(|place| place.tag == tag && place.requests >= cap && !place.is_over(now))
+    }
 }
 
 /// What counts as one address: of IPv6 the network of 64 bits, which one customer has to itself.

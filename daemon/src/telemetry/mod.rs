@@ -44,6 +44,7 @@
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
 //! | `policy_stale` | model policy could not be read anew: the old one stays in force |
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
+//! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |
 //! | `log_fallback` | the log goes elsewhere than configured |
 //! | `log_lost`, `access_lost` | events or records of requests were dropped, and how many |

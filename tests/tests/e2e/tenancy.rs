@@ -9,14 +9,17 @@ use aivonx_protocol::{
     audit::{Action, AuditFilter},
     client::ClientError,
     key::{KeyChange, KeyScope},
+    limit::{LimitName, LimitSetting, LimitTarget, LimitValue},
     log::LogFilter,
     node::{AdminState, NodeChange},
-    organization::OrganizationChange,
+    organization::{LimitProfile, OrganizationChange},
     user::{NewUser, Role, UserChange},
 };
 use aivonx_tests::within;
 
 use self::world::{Ids, World, new_key, new_node};
+
+const STANDARD: LimitProfile = LimitProfile::Standard;
 
 /// What a call came to: nothing to see, or the fault in words with `asked` taken out of it.
 fn outcome<T>(asked: &[&str], result: Result<T, ClientError>) -> Result<(), (FaultKind, String)> {
@@ -96,6 +99,10 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
     };
     let mut for_user = new_key("borrowed", Some("acme"), &[KeyScope::Infer]);
     for_user.user = Some(user.to_owned());
+    let of_org = || LimitTarget::Organization { organization: org.to_owned() };
+    let of_user = || LimitTarget::User { user: user.to_owned() };
+    let of_key = |organization| LimitTarget::Key { organization, key: key.to_owned() };
+    let one = || vec![LimitValue { name: LimitSetting::bare(LimitName::InferenceDay), limit: Some(1) }];
     let for_org = new_key("planted", Some(org), &[KeyScope::Infer]);
     vec![
         ("organization.show", outcome(&asked, c.organization_show(org).await)),
@@ -118,6 +125,16 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
         ("key.set in it", outcome(&asked, c.key_set(in_org(), key, None, scopes()).await)),
         ("key.rotate", outcome(&asked, c.key_rotate(None, key, 0).await)),
         ("key.revoke", outcome(&asked, c.key_revoke(None, key).await)),
+        ("limit.show of it", outcome(&asked, c.limit_show(of_org()).await)),
+        ("limit.show of its user", outcome(&asked, c.limit_show(of_user()).await)),
+        ("limit.show of its key", outcome(&asked, c.limit_show(of_key(in_org())).await)),
+        ("limit.show of a key", outcome(&asked, c.limit_show(of_key(None)).await)),
+        ("limit.set of it", outcome(&asked, c.limit_set(of_org(), None, one()).await)),
+        ("limit.set of its user", outcome(&asked, c.limit_set(of_user(), None, one()).await)),
+        ("limit.set of its key", outcome(&asked, c.limit_set(of_key(in_org()), None, one()).await)),
+        ("limit.unset of it", outcome(&asked, c.limit_unset(of_org(), None, Vec::new()).await)),
+        ("limit.unset of its user", outcome(&asked, c.limit_unset(of_user(), None, Vec::new()).await)),
+        ("limit.profile of it", outcome(&asked, c.limit_set_profile(in_org(), STANDARD, true).await)),
         ("key.create for its user", outcome(&asked, c.key_create(for_user).await)),
         ("key.create in it", outcome(&asked, c.key_create(for_org).await)),
     ]

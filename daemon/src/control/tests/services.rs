@@ -25,6 +25,7 @@ use crate::{
     config::{AccessMode, Config, Live},
     fleet::{Fleet, testing::FakeNode},
     identity::{Identity, password::Hasher},
+    limits::{Clock, Limits, pricing::PriceList},
     policy::Policies,
     secrets::{MasterKey, Secrets, Vault},
     store::Store,
@@ -43,6 +44,10 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let identity = opened.unwrap();
     let usage = Usage::open(&store, None);
     let policies = Policies::open(store.clone(), identity.clone()).await.unwrap();
+    let clock = Clock::system(Duration::ZERO);
+    let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();
+    identity.count_with(&limits);
+    let prices = PriceList::open(&store, &limits).await.unwrap();
     let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
@@ -52,6 +57,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         policies,
         secrets,
         usage,
+        prices,
         hub: Hub::default(),
         config,
         status: Arc::new(move || (*status).clone()),

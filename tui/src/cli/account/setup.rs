@@ -32,7 +32,7 @@ pub struct SetupArgs {
     /// Ask it for no second factor
     #[arg(long)]
     pub no_totp: bool,
-    /// Limits of organizations to come: standard, team or unlimited
+    /// Limits to begin with: standard, team or unlimited
     #[arg(long, value_name = "PROFILE", value_enum, hide_possible_values = true)]
     pub profile: Option<Profile>,
     /// Give this user a new password, without second factor and lockouts
