@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aivonx_protocol::{
     WireSecret,
     key::{KeyScope, NewKey},
+    limit::LimitName,
     user::Role,
 };
 use bytes::Bytes;
@@ -21,12 +22,14 @@ use super::{
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
+    limit,
     manage::STOPPED,
     rescue::Refusal,
 };
 use crate::{
     api::route::{Account, Route},
     identity::{AccountError, Actor, Caller, Identity, Owed, Source, access::Tokens},
+    limits::{Exceeded, Limits},
 };
 
 /// Largest body, after decoding: a password of 1024 bytes, each escaped, and room around it.
@@ -64,6 +67,12 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     incoming: Incoming,
 ) -> Result<Answer, Refusal> {
+    let shared = &cx.worker.shared;
+    // Before anything is read: a flood must not cost a hash each. At the control socket only local users log in.
+    if let Some(limit) = at_the_door(asked.what) {
+        let counted = shared.limits.throttle_address(limit, cx.client);
+        counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
+    }
     let flight = cx.worker.watch(Flight::new(cx.state.clone()));
     let collected = body::collect_within(&cx.worker, &flight, headers, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.
@@ -86,11 +95,13 @@ pub(super) async fn answer(
         source,
         body: text,
     };
-    let shared = &cx.worker.shared;
-    let identity = shared.identity.clone();
+    let work = carry_out(shared.identity.clone(), shared.limits.clone(), request);
     // Carried to its end even if the client leaves: failures are counted, and no change stays half done.
-    let done = shared.control.spawn(carry_out(identity, request)).await;
-    let (status, body) = done.map_err(|_| STOPPED)??;
+    let done = shared.control.spawn(work).await.map_err(|_| STOPPED)?;
+    let (status, body) = done.map_err(|failed| match failed {
+        Failed::Account(error) => error.into(),
+        Failed::Exceeded(exceeded) => limit::refuse(exchange, &asked.caller, *exceeded),
+    })?;
     let body = body.map_or_else(Bytes::new, |value| value.to_string().into());
     let mut answer = answer::json(status, body);
     if status == StatusCode::NO_CONTENT {
@@ -100,7 +111,57 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-async fn carry_out(identity: Arc<Identity>, request: Request) -> Result<Done, AccountError> {
+/// The limit that counts by address whatever comes of it.
+fn at_the_door(what: Account) -> Option<LimitName> {
+    match what {
+        Account::Login => Some(LimitName::LoginHour),
+        Account::PasswordReset => Some(LimitName::ResetHour),
+        _ => None,
+    }
+}
+
+/// Why a request is not carried out.
+enum Failed {
+    Account(AccountError),
+    Exceeded(Box<Exceeded>),
+}
+
+impl From<AccountError> for Failed {
+    fn from(error: AccountError) -> Self {
+        Self::Account(error)
+    }
+}
+
+impl From<Exceeded> for Failed {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(Box::new(exceeded))
+    }
+}
+
+/// Counts a token operation: for the user whose refresh token it is, else for the address. Nobody is kept from
+/// ending a session.
+async fn count_token(
+    identity: &Identity,
+    limits: &Limits,
+    token: &WireSecret,
+    request: &Request,
+) -> Result<(), Failed> {
+    let Source::Http { address, .. } = &request.source else { return Ok(()) };
+    let Some((user, family)) = identity.refresh_family(token).await? else {
+        return Ok(limits.throttle_address(LimitName::TokenHour, *address)?);
+    };
+    if request.what == Account::Logout {
+        return Ok(());
+    }
+    let organization = user.organization.as_ref().map(|organization| &organization.level);
+    limits.throttle(Some([organization, Some(&user.level), None]), *address)?;
+    match user.level.caps.of(LimitName::TokenHour) {
+        Some(cap) => Ok(limits.throttle_family(&user.id, cap, &family)?),
+        None => Ok(()),
+    }
+}
+
+async fn carry_out(identity: Arc<Identity>, limits: Arc<Limits>, request: Request) -> Result<Done, Failed> {
     let Request { source, via, .. } = &request;
     match request.what {
         Account::Login => {
@@ -110,15 +171,17 @@ async fn carry_out(identity: Arc<Identity>, request: Request) -> Result<Done, Ac
         }
         Account::Refresh => {
             let Refresh { refresh } = request.body(REFRESH)?;
+            count_token(&identity, &limits, &refresh, &request).await?;
             let tokens = identity.http_refresh(&refresh, source, via).await?;
             Ok((StatusCode::OK, Some(tokens_json(&tokens))))
         }
         Account::Logout => {
             match &request.actor {
                 Some(actor) => identity.http_logout(actor, via).await?,
-                None if request.body.is_empty() => return Err(AccountError::NoToken),
+                None if request.body.is_empty() => return Err(AccountError::NoToken.into()),
                 None => {
                     let Refresh { refresh } = request.body(REFRESH)?;
+                    count_token(&identity, &limits, &refresh, &request).await?;
                     identity.http_logout_with(&refresh, source, via).await?;
                 }
             }
@@ -152,11 +215,11 @@ async fn carry_out(identity: Arc<Identity>, request: Request) -> Result<Done, Ac
             identity.change_password(actor, &old, &new, via).await?;
             Ok((StatusCode::OK, Some(renewed(&identity, actor).await?)))
         }
-        Account::Totp => totp(&identity, &request).await,
+        Account::Totp => Ok(totp(&identity, &request).await?),
         Account::Keys | Account::Key => {
             let actor = request.actor()?;
             identity.owes_nothing(actor).await?;
-            keys(&identity, &request, actor).await
+            Ok(keys(&identity, &request, actor).await?)
         }
     }
 }
