@@ -10,10 +10,11 @@ pub const MASTER_KEY: &str = "aivonx-master-key";
 /// Name and password of the first administrator.
 pub const SETUP: &str = "aivonx-setup";
 
-/// The credential of this name, if systemd gave one.
+/// The credential of this name, if systemd gave one. One that may not be looked at counts: who then reads it fails, and
+/// says why, instead of going on without.
 #[must_use]
 pub fn file(name: &str) -> Option<PathBuf> {
-    directory().map(|dir| dir.join(name)).filter(|path| path.exists())
+    directory().map(|dir| dir.join(name)).filter(|path| path.try_exists().unwrap_or(true))
 }
 
 /// The mode bits by which `path` would be open to others. systemd grants its credentials with an access list, whose
