@@ -278,6 +278,9 @@ mod tests {
             }
         }
         walk(&Cli::command(), "", &page);
+        for arg in Cli::command().get_arguments() {
+            assert!(page.contains(&item(arg)), "{arg}");
+        }
         assert!(!page.contains(".It Ic manual"));
         assert!(page.lines().all(|line| line.trim_end() == line && !line.is_empty()), "{page}");
         assert_eq!(page.matches(".Bl").count(), page.matches(".El").count());
