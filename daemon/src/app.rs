@@ -184,8 +184,6 @@ async fn live_and_die(
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
     telemetry.observe(facts::inference(audit.clone()));
-    let usage = Usage::open(&store, Some(telemetry.access()));
-    telemetry.observe(usage.observer());
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     let clock = limits::Clock::system(config.limits.day_offset);
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await?;
@@ -193,6 +191,9 @@ async fn live_and_die(
     let prices = PriceList::open(&store, &limits).await?;
     let hot = identity.hot().clone();
     audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
+    let bounds = facts::bounds(identity.hot().clone(), limits.clone());
+    let usage = Usage::open(&store, Some(telemetry.access()), bounds);
+    telemetry.observe(usage.observer());
     rotation::follow(&identity);
     govern(&identity, &config);
     set_up(&identity, &config).await;
@@ -215,6 +216,7 @@ async fn live_and_die(
         policy: policies.hot().clone(),
         identity: identity.clone(),
         limits: limits.clone(),
+        usage: usage.clone(),
         awaits_setup: mode == Mode::Run,
         settings: ArcSwap::from_pointee(Settings::new(&config)),
         access: telemetry.access(),

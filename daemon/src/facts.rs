@@ -12,7 +12,9 @@ use std::{
 use aivonx_protocol::{
     daemon::Status,
     key::KeyScope,
+    limit::LimitName,
     node::{AdminState, Pool},
+    usage::UsageBy,
 };
 
 use crate::{
@@ -21,10 +23,12 @@ use crate::{
     config::{self, AccessMode},
     control::Mode,
     fleet::{Realm, Snapshot},
-    identity::Counters,
+    identity::{self, Counters},
+    limits::Limits,
     proxy::{Phase, Shared},
     store::Store,
     telemetry::{AccessRecord, Gauges, Metrics, NodeGauge, Outcome, Refusals, process},
+    usage::{Bound, Bounds},
 };
 
 /// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
@@ -57,6 +61,7 @@ pub(crate) fn metrics(
             store_flush: health.flush_took,
             refusals: refusals(&shared.identity.counters),
             audit: shared.identity.audit.health(),
+            usage_lost: shared.usage.health().lost,
         })
     })
 }
@@ -80,6 +85,26 @@ pub(crate) fn inference(audit: Audit) -> impl Fn(&[AccessRecord]) + Send + Sync 
                 .is_some_and(|(route, _)| route.need() == Need::Scope(KeyScope::Infer))
     };
     move |records| audit.inference(records.iter().filter(infers))
+}
+
+/// Looks up what is used and left of the limits of the day.
+pub(crate) fn bounds(hot: Arc<identity::Hot>, limits: Arc<Limits>) -> Bounds {
+    Bounds::new(move |by, id| {
+        let snapshot = hot.load();
+        let level = match by {
+            UsageBy::Organization => &snapshot.organization(id)?.level,
+            UsageBy::User => &snapshot.user(id)?.level,
+            UsageBy::Key => &snapshot.key(id)?.level,
+            UsageBy::Model | UsageBy::Node => return None,
+        };
+        let used = level.account.counters(&limits.now()).day;
+        Some(Bound {
+            requests_used: used.requests,
+            requests_limit: level.caps.of(LimitName::InferenceDay),
+            spend_used: used.spend,
+            spend_limit: level.caps.of(LimitName::SpendDay),
+        })
+    })
 }
 
 /// Answers `status`.

@@ -34,6 +34,8 @@ pub enum Action {
     Delete,
     /// The caller's own account.
     Account(Account),
+    /// What the caller used.
+    OwnUsage,
     /// Known, but not served by this version: 501.
     NotYet,
 }
@@ -247,6 +249,7 @@ pub static ROUTES: &[Route] = &[
     account("/api/account/totp", POST, Account::Totp),
     account("/api/account/keys", GET_POST, Account::Keys),
     account(KEY_PATTERN, DELETE, Account::Key),
+    Route { pattern: "/api/account/usage", methods: GET, dialect: O, action: Action::OwnUsage },
     not_yet("/api/push", POST, O),
     not_yet("/api/create", POST, O),
     not_yet("/api/copy", POST, O),
@@ -310,6 +313,7 @@ impl Route {
                 "/v1/audio/transcriptions" => KeyScope::Infer,
                 _ => KeyScope::ModelsWrite,
             },
+            Action::OwnUsage => return Need::User,
             Action::Account(what) => {
                 return match what {
                     Account::Login | Account::Refresh | Account::PasswordReset => Need::Nothing,

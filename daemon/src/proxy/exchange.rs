@@ -48,6 +48,11 @@ impl Exchange {
         self.id.to_str().unwrap_or_default()
     }
 
+    /// A node was chosen.
+    pub(super) fn chosen(&mut self) {
+        self.record.queued = Some(self.began.elapsed());
+    }
+
     /// The first byte of the answer is on its way.
     pub(super) fn first_byte(&mut self) {
         if self.record.first_byte.is_none() {

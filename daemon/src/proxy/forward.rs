@@ -59,6 +59,7 @@ pub(super) async fn forward(
     let mut tried: Vec<Arc<Node>> = Vec::new();
     let mut fresh = false;
     let mut lease = candidates.choose(&worker.shared.hot.load(), &tried)?;
+    exchange.chosen();
     let incoming = loop {
         let node = lease.node().clone();
         exchange.record.node = Some(node.name.clone());

@@ -20,6 +20,7 @@ mod limit;
 mod listener;
 mod local;
 mod manage;
+mod own_usage;
 mod privacy;
 mod rescue;
 pub mod shared;

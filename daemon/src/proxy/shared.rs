@@ -19,6 +19,7 @@ use crate::{
     limits::Limits,
     policy,
     telemetry::AccessSink,
+    usage::Usage,
 };
 
 /// How far the process is on its way to its end.
@@ -114,6 +115,8 @@ pub struct Shared {
     pub identity: Arc<Identity>,
     /// How much of it.
     pub limits: Arc<Limits>,
+    /// Who used what.
+    pub usage: Usage,
     /// Nothing but `/health` is served before there is an administrator.
     pub awaits_setup: bool,
     /// Settings now.

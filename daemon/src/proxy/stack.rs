@@ -13,7 +13,7 @@ use super::{
     conn::ConnContext,
     exchange::Exchange,
     forward::{Call, forward},
-    headers, host, limit, local, manage, privacy,
+    headers, host, limit, local, manage, own_usage, privacy,
     rescue::{Refusal, rescue},
 };
 use crate::{
@@ -95,6 +95,9 @@ async fn layers(
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter, query: head.uri.query() };
             return local::answer(cx, what, asked, &caller).await;
+        }
+        Action::OwnUsage => {
+            return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
         }
         Action::Account(what) => {
             let asked = account::Asked { what, method: head.method, route, parameter, caller };

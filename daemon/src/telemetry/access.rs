@@ -78,6 +78,13 @@ impl Findings {
         *count = count.saturating_add(1);
     }
 
+    /// Adds what was found elsewhere.
+    pub fn join(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count = count.saturating_add(more);
+        }
+    }
+
     /// How many of `category` were found.
     #[must_use]
     pub fn of(&self, category: Category) -> u32 {

@@ -18,7 +18,7 @@ use aivonx_protocol::{
 use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
-    access::{AccessRecord, Outcome},
+    access::{AccessRecord, Findings, Outcome},
     histogram::Histogram,
     page::{Page, Share},
     pipe::Losses,
@@ -49,6 +49,8 @@ pub struct Gauges {
     pub refusals: Refusals,
     /// The audit log.
     pub audit: AuditGauges,
+    /// Requests missing from the usage ledger since start.
+    pub usage_lost: u64,
 }
 
 /// What identity refused since start.
@@ -127,6 +129,8 @@ pub(crate) struct Counts {
     pub(crate) requests: u64,
     pub(crate) input: u64,
     pub(crate) output: u64,
+    /// Micro-USD.
+    pub(crate) spend: u64,
 }
 
 /// Durations of one route.
@@ -150,6 +154,10 @@ pub(crate) struct State {
     /// One per route of the route table that was asked for.
     pub(crate) times: Vec<RouteTimes>,
     pub(crate) gauges: Gauges,
+    /// Slugs of organizations, by id.
+    pub(crate) slugs: Map<Arc<str>, Arc<str>>,
+    /// What was found in prompts, by the organization's id.
+    pub(crate) findings: Map<Name, Findings>,
     /// Names of the nodes seen at the last scrape.
     known: HashSet<Arc<str>>,
 }
@@ -170,6 +178,8 @@ impl State {
         counts.requests += 1;
         counts.input += r.prompt_tokens.unwrap_or(0);
         counts.output += r.output_tokens.unwrap_or(0);
+        counts.spend += r.cost;
+        self.whose(r);
     }
 
     fn times(&mut self, route: &'static str) -> &mut RouteTimes {
@@ -184,9 +194,23 @@ impl State {
         &mut self.times[at]
     }
 
+    /// What is told by organization: its name now, and what was found in its prompts.
+    fn whose(&mut self, r: &AccessRecord) {
+        let organization = r.subject.as_ref().and_then(|s| s.organization.as_ref());
+        if let Some((id, slug)) = organization
+            && self.slugs.get(id).is_none_or(|before| before != slug)
+        {
+            self.slugs.insert(id.clone(), slug.clone());
+        }
+        if r.findings.total() > 0 {
+            self.findings.entry(organization.map(|(id, _)| id.clone())).or_default().join(&r.findings);
+        }
+    }
+
     fn counts(&mut self, r: &AccessRecord) -> &mut Counts {
         let organization = r.subject.as_ref().and_then(|s| s.organization.as_ref()).map(|(id, _)| id.clone());
-        let (model, node) = (r.model.clone(), r.node.clone());
+        // The model that did the work.
+        let (model, node) = (r.served.as_ref().or(r.model.as_ref()).cloned(), r.node.clone());
         let mut set = RequestSet { route: r.route, model, node, status: r.status, organization };
         if self.requests.len() >= SETS_MAX && !self.requests.contains_key(&set) {
             set.model = None;
@@ -260,9 +284,12 @@ impl Metrics {
         let state = lock(&self.state);
         let own = state.requests.iter().filter(|(set, _)| set.organization.as_deref() == organization);
         let requests = own.map(|(set, counts)| (set.clone(), *counts)).collect();
+        let name: Name = organization.map(Arc::from);
+        let findings = state.findings.get(&name).copied().unwrap_or_default();
+        let slug = name.and_then(|id| state.slugs.get(&id).cloned());
         drop(state);
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Share { requests, nodes }));
+        registry.register_collector(Box::new(Share { requests, nodes, slug, findings }));
         let mut out = String::with_capacity(4 << 10);
         // As above.
         let _ = text::encode(&mut out, &registry);

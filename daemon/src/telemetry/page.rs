@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::{
-    access::Outcome,
+    access::{Findings, Outcome},
     histogram::Histogram,
     metrics::{self, Counts, NodeGauge, RequestSet, State, lock},
     pipe::Losses,
@@ -54,6 +54,8 @@ impl Page {
         out.counters("aivonx_outcomes", "How requests ended", sets)?;
         out.counter("aivonx_retries", "Attempts after the first", state.retries)?;
         out.tokens(&requests)?;
+        out.usage(state.requests.iter().map(|(set, counts)| (slug_of(&state, &set.organization), set, counts)))?;
+        out.findings(state.findings.iter().map(|(id, found)| (slug_of(&state, id), found)))?;
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
@@ -72,7 +74,7 @@ impl Page {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let metrics::Gauges { store_errors, store_flush, refusals, audit, .. } =
+        let metrics::Gauges { store_errors, store_flush, refusals, audit, usage_lost, .. } =
             lock(&self.state).gauges.clone();
         let help = "Logins refused for a wrong name, password or code";
         out.counter("aivonx_login_failures", help, refusals.login_failures)?;
@@ -105,6 +107,8 @@ impl Page {
             "Log events that reached memory but not the log's sink",
             dropped,
         )?;
+        let help = "Requests missing from the usage ledger";
+        out.counter("aivonx_usage_records_lost", help, usage_lost)?;
         let help = "Requests that were neither logged nor counted";
         out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
@@ -124,6 +128,8 @@ impl Page {
 pub(crate) struct Share {
     pub(crate) requests: Vec<(RequestSet, Counts)>,
     pub(crate) nodes: Vec<NodeGauge>,
+    pub(crate) slug: Option<Arc<str>>,
+    pub(crate) findings: Findings,
 }
 
 impl Collector for Share {
@@ -132,8 +138,16 @@ impl Collector for Share {
         let requests = merged(self.requests.iter().map(|(set, counts)| (set, *counts)));
         out.requests(&requests)?;
         out.tokens(&requests)?;
+        let slug = self.slug.as_deref().unwrap_or_default();
+        out.usage(self.requests.iter().map(|(set, counts)| (slug, set, counts)))?;
+        out.findings([(slug, &self.findings)].into_iter())?;
         out.nodes(&self.nodes)
     }
+}
+
+/// The slug of an organization; nobody's is empty.
+fn slug_of<'s>(state: &'s State, id: &'s Option<Arc<str>>) -> &'s str {
+    id.as_ref().map_or("", |id| state.slugs.get(id).unwrap_or(id))
 }
 
 /// Route, model, node and status.
@@ -148,6 +162,7 @@ fn merged<'a>(sets: impl Iterator<Item = (&'a RequestSet, Counts)>) -> BTreeMap<
         sum.requests += counts.requests;
         sum.input += counts.input;
         sum.output += counts.output;
+        sum.spend += counts.spend;
     }
     merged
 }
@@ -183,6 +198,44 @@ impl Writer<'_> {
             ([("model", model), ("node", node), ("direction", direction)], n)
         });
         self.counters("aivonx_tokens", "Tokens as counted by the nodes", sets)
+    }
+
+    /// Tokens and money by organization and model.
+    fn usage<'s>(
+        &mut self,
+        sets: impl Iterator<Item = (&'s str, &'s RequestSet, &'s Counts)>,
+    ) -> fmt::Result {
+        let mut sums = BTreeMap::<_, Counts>::new();
+        for (organization, set, counts) in sets {
+            let sum = sums.entry((organization, set.model.as_deref().unwrap_or_default())).or_default();
+            sum.input += counts.input;
+            sum.output += counts.output;
+            sum.spend += counts.spend;
+        }
+        let tokens = sums.iter().flat_map(|((organization, model), sum)| {
+            [("input", sum.input), ("output", sum.output)].into_iter().filter(|(_, n)| *n > 0).map(
+                move |(direction, n)| {
+                    ([("organization", *organization), ("model", *model), ("direction", direction)], n)
+                },
+            )
+        });
+        let help = "Tokens by organization and model, estimated where no node counted them";
+        self.counters("aivonx_organization_tokens", help, tokens)?;
+        let spend = sums.iter().filter(|(_, sum)| sum.spend > 0).map(|((organization, model), sum)| {
+            ([("organization", *organization), ("model", *model)], sum.spend as f64 / 1e6)
+        });
+        self.counters("aivonx_spend_usd", "US dollars by organization and model", spend)
+    }
+
+    /// What was found in prompts, by organization and category.
+    fn findings<'s>(&mut self, found: impl Iterator<Item = (&'s str, &'s Findings)>) -> fmt::Result {
+        let sorted: BTreeMap<&str, &Findings> = found.collect();
+        let sets = sorted.into_iter().flat_map(|(organization, found)| {
+            found.each().map(move |(category, n)| {
+                ([("organization", organization), ("category", category.name())], u64::from(n))
+            })
+        });
+        self.counters("aivonx_findings", "Personal data and credentials found in prompts", sets)
     }
 
     fn nodes(&mut self, nodes: &[NodeGauge]) -> fmt::Result {

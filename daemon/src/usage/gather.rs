@@ -92,9 +92,7 @@ impl Waiting {
         let alike = (whose, seen.route, place(&seen.model), seen.status, seen.limit);
         if let Some((last, times)) = self.refused.get_mut(&alike) {
             let mut findings = last.findings;
-            for (category, count) in seen.findings.each() {
-                (0..count).for_each(|_| findings.add(category));
-            }
+            findings.join(&seen.findings);
             *last = Seen { findings, ..seen };
             *times = times.saturating_add(1);
             return true;

@@ -6,6 +6,7 @@
 //! and counted. Only inference is recorded; refusals that are alike are one record with their number, so that a
 //! flood of them does not become one of the disk.
 
+mod bound;
 mod follow;
 mod gather;
 mod report;
@@ -20,6 +21,7 @@ use std::sync::{Arc, atomic::Ordering};
 use aivonx_protocol::usage::UsageRecord;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub use bound::{Bound, Bounds};
 pub use follow::{Follow, Followed};
 pub use report::{Only, UsageError};
 
@@ -48,6 +50,7 @@ struct Inner {
     live: broadcast::Sender<Arc<Vec<(Whose, UsageRecord)>>>,
     /// What is on its way from the data plane.
     access: Option<AccessSink>,
+    bounds: Bounds,
 }
 
 /// Whose a live record is, by ids.
@@ -62,15 +65,22 @@ pub struct UsageHealth {
 
 impl Usage {
     /// Begins to write and to forget. Call it inside the control plane's runtime. `access` is where finished
-    /// requests come from.
+    /// requests come from, and `bounds` knows what is left of limits.
     #[must_use]
-    pub fn open(store: &Store, access: Option<AccessSink>) -> Self {
+    pub fn open(store: &Store, access: Option<AccessSink>, bounds: Bounds) -> Self {
         let log = store.usage_log();
         let gathered = Arc::<Gathered>::default();
         let (jobs, queue) = mpsc::channel(16);
         tokio::spawn(writer::run(log.clone(), gathered.clone(), queue));
         let usage = Self {
-            inner: Arc::new(Inner { log, gathered, jobs, live: broadcast::Sender::new(BEHIND), access }),
+            inner: Arc::new(Inner {
+                log,
+                gathered,
+                jobs,
+                live: broadcast::Sender::new(BEHIND),
+                access,
+                bounds,
+            }),
         };
         tokio::spawn(retention::keep_up(usage.inner.log.clone(), Arc::downgrade(&usage.inner)));
         usage

@@ -85,6 +85,27 @@ impl Only {
     }
 }
 
+/// The one all of it is about, as far as that is within reach.
+fn whose<'a>(reach: &'a Reach, only: &'a Only) -> Option<(UsageBy, &'a str)> {
+    let Only { organization, user, key, .. } = only;
+    match (reach, key, user, organization) {
+        (Reach::All, Some(key), ..) => Some((UsageBy::Key, key)),
+        (Reach::All, None, Some(user), _) => Some((UsageBy::User, user)),
+        (Reach::All, None, None, Some(organization)) => Some((UsageBy::Organization, organization)),
+        (Reach::All, None, None, None) => None,
+        // The names were resolved within reach, so a key or user is the organization's own.
+        (Reach::Organization(own), ..) if organization.as_ref().is_some_and(|asked| asked != own) => None,
+        (Reach::Organization(_), Some(key), ..) => Some((UsageBy::Key, key)),
+        (Reach::Organization(_), None, Some(user), _) => Some((UsageBy::User, user)),
+        (Reach::Organization(own), None, None, _) => Some((UsageBy::Organization, own)),
+        (Reach::User { user: own, .. }, _, asked, _) if asked.as_ref().is_some_and(|asked| asked != own) => {
+            None
+        }
+        (Reach::User { .. }, Some(key), ..) => Some((UsageBy::Key, key)),
+        (Reach::User { user: own, .. }, None, ..) => Some((UsageBy::User, own)),
+    }
+}
+
 /// What of the ledger that is.
 pub(super) fn wanted(reach: &Reach, only: &Only) -> Wanted {
     [
@@ -143,15 +164,20 @@ impl Usage {
                 (row.time, Reverse(most), row.name.is_none(), row.name.clone())
             });
         }
-        Ok(UsageReport {
-            since: range.since,
-            until: range.until,
-            by,
-            per,
-            total: row(summed.total),
-            rows,
-            cut: summed.cut,
-        })
+        // Whose limits they are; nothing else has any.
+        if let Some(by) = by {
+            for row in &mut rows {
+                let bound = row.id.as_deref().and_then(|id| self.inner.bounds.of(by, id));
+                bound.iter().for_each(|bound| bound.fill(row));
+            }
+        }
+        let mut total = row(summed.total);
+        if let Some((by, id)) = whose(reach, only)
+            && let Some(bound) = self.inner.bounds.of(by, id)
+        {
+            bound.fill(&mut total);
+        }
+        Ok(UsageReport { since: range.since, until: range.until, by, per, total, rows, cut: summed.cut })
     }
 
     /// As [`Self::report`] by `of`, for the present day where nothing else is asked for: those that come first by

@@ -54,7 +54,7 @@ fn rows(report: &aivonx_protocol::usage::UsageReport, of: fn(&UsageRow) -> u64) 
 async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None);
+    let usage = Usage::open(&store, None, Bounds::none());
     let observe = usage.observer();
     let (alice, bob) =
         (subject(Some("acme"), Some("alice"), Some("ci")), subject(Some("acme"), Some("bob"), None));
@@ -108,7 +108,7 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
 async fn a_flood_of_refusals_is_one_record() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None);
+    let usage = Usage::open(&store, None, Bounds::none());
     let (alice, bob) = (subject(Some("acme"), Some("alice"), None), subject(Some("acme"), Some("bob"), None));
     let model: Arc<str> = "m".into();
     let with = |of| AccessRecord { model: Some(model.clone()), ..refused(of) };
@@ -128,7 +128,7 @@ async fn a_flood_of_refusals_is_one_record() {
 async fn memory_is_bounded_while_the_store_does_not_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None);
+    let usage = Usage::open(&store, None, Bounds::none());
     store.close().await.unwrap();
     let alice = subject(Some("acme"), Some("alice"), None);
     let batch = vec![done(&alice, "m"); 10_000];
@@ -142,10 +142,46 @@ async fn memory_is_bounded_while_the_store_does_not_write() {
 }
 
 #[tokio::test]
+async fn rows_say_what_is_left_of_the_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let bounds = Bounds::new(|by, id| {
+        let used = match (by, id) {
+            (UsageBy::User, "id-alice") => 2,
+            (UsageBy::User, "id-bob") => 9,
+            (UsageBy::Organization, "id-acme") => 50,
+            _ => return None,
+        };
+        let requests_limit = Some(10).filter(|_| by == UsageBy::User);
+        Some(Bound { requests_used: used, requests_limit, spend_used: used * 30, spend_limit: None })
+    });
+    let usage = Usage::open(&store, None, bounds);
+    for user in ["alice", "bob", "carol"] {
+        usage.observer()(&[done(&subject(Some("acme"), Some(user), None), "m")]);
+    }
+    let acme = Reach::Organization("id-acme".into());
+    let only = Only::default();
+    let top = usage.top(&acme, &only, EVER, UsageBy::User, UsageRank::Remaining, 9).await.unwrap();
+    assert_eq!(rows(&top, |row| row.requests_used.unwrap()), [("bob", 9), ("alice", 2)]);
+    assert_eq!((top.rows[0].remaining(), top.total.requests_used), (Some(100), Some(50)));
+    assert_eq!((top.total.requests_limit, top.total.spend_used), (None, Some(1500)));
+    let bob = Reach::User { organization: Some("id-acme".into()), user: "id-bob".into() };
+    let own = usage.report(&bob, &only, EVER, None, None).await.unwrap();
+    assert_eq!(
+        (own.total.requests, own.total.requests_used, own.total.requests_limit),
+        (1, Some(9), Some(10))
+    );
+    let by_model = usage.report(&bob, &only, EVER, Some(UsageBy::Model), None).await.unwrap();
+    assert_eq!(by_model.rows[0].requests_used, None);
+    let foreign = Only { user: Some("id-alice".into()), ..Only::default() };
+    assert_eq!(usage.report(&bob, &foreign, EVER, None, None).await.unwrap().total, UsageRow::default());
+}
+
+#[tokio::test]
 async fn names_are_those_they_last_had() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None);
+    let usage = Usage::open(&store, None, Bounds::none());
     let named =
         |name: &str| Arc::new(Subject { key: Some(("id".into(), name.into())), ..Subject::default() });
     for name in ["old", "new"] {
@@ -161,7 +197,7 @@ async fn names_are_those_they_last_had() {
 async fn followers_are_told_of_what_they_may_see() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None);
+    let usage = Usage::open(&store, None, Bounds::none());
     let (acme, other) =
         (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
     let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
