@@ -54,7 +54,9 @@ impl Page {
         out.counters("aivonx_outcomes", "How requests ended", sets)?;
         out.counter("aivonx_retries", "Attempts after the first", state.retries)?;
         out.tokens(&requests)?;
-        out.usage(state.requests.iter().map(|(set, counts)| (slug_of(&state, &set.organization), set, counts)))?;
+        out.usage(
+            state.requests.iter().map(|(set, counts)| (slug_of(&state, &set.organization), set, counts)),
+        )?;
         out.findings(state.findings.iter().map(|(id, found)| (slug_of(&state, id), found)))?;
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;

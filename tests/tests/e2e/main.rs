@@ -16,6 +16,7 @@ mod fleet;
 mod headers;
 mod jobs;
 mod journald;
+mod ledger;
 mod lifecycle;
 mod login;
 mod logs;

@@ -13,6 +13,7 @@ use aivonx_protocol::{
     log::LogFilter,
     node::{AdminState, NodeChange},
     organization::{LimitProfile, OrganizationChange},
+    usage::UsageFilter,
     user::{NewUser, Role, UserChange},
 };
 use aivonx_tests::within;
@@ -87,6 +88,12 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
     let asked = [user, key, org];
     let in_org = || Some(org.to_owned());
     let email = UserChange { email: Some(None), ..UserChange::default() };
+    let usage = |organization, user: Option<&str>, key: Option<&str>| UsageFilter {
+        organization,
+        user: user.map(str::to_owned),
+        key: key.map(str::to_owned),
+        ..UsageFilter::default()
+    };
     let scopes = || KeyChange { scopes: Some(vec![KeyScope::Infer]), ..KeyChange::default() };
     let name = OrganizationChange { name: Some("taken over".into()), ..OrganizationChange::default() };
     let into = NewUser {
@@ -135,6 +142,18 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
         ("limit.unset of it", outcome(&asked, c.limit_unset(of_org(), None, Vec::new()).await)),
         ("limit.unset of its user", outcome(&asked, c.limit_unset(of_user(), None, Vec::new()).await)),
         ("limit.profile of it", outcome(&asked, c.limit_set_profile(in_org(), STANDARD, true).await)),
+        (
+            "usage.report of it",
+            outcome(&asked, c.usage_report(usage(in_org(), None, None), None, None).await),
+        ),
+        (
+            "usage.report of its user",
+            outcome(&asked, c.usage_report(usage(None, Some(user), None), None, None).await),
+        ),
+        (
+            "usage.report of its key",
+            outcome(&asked, c.usage_report(usage(None, None, Some(key)), None, None).await),
+        ),
         ("key.create for its user", outcome(&asked, c.key_create(for_user).await)),
         ("key.create in it", outcome(&asked, c.key_create(for_org).await)),
     ]

@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use aivonx_protocol::node::{AdminState, Pool};
+use aivonx_protocol::{
+    node::{AdminState, Pool},
+    privacy::Category,
+};
 
 use super::{
     super::{
@@ -40,7 +43,13 @@ fn the_page_is_as_documented() {
         ..record()
     };
     let odd = AccessRecord { model: Some("a\"b\\c\nd".into()), retries: 2, ..record() };
-    metrics.count(&[record(), record(), none, odd]);
+    let mut paid = AccessRecord { cost: 1_250_000, ..record() };
+    paid.subject = Some(Arc::new(Subject {
+        organization: Some(("id-acme".into(), "acme".into())),
+        ..Subject::default()
+    }));
+    paid.findings.add(Category::Email);
+    metrics.count(&[record(), paid, none, odd]);
     let gauges = Gauges {
         nodes: vec![
             node("gpu2", Pool::Active, AdminState::Draining),
@@ -59,6 +68,7 @@ fn the_page_is_as_documented() {
             checkpointed: Some(1_700_000_000_000),
             intact: Some(true),
         },
+        usage_lost: 3,
     };
     let got = page(&metrics, &gauges);
     let want = include_str!("metrics.txt").replace("{VERSION}", env!("CARGO_PKG_VERSION"));
@@ -127,12 +137,21 @@ fn an_organization_is_given_its_share_alone() {
     let whole = metrics.render(&Gauges { nodes: nodes.clone(), ..Gauges::default() });
     assert!(whole.contains("model=\"for-both\",node=\"gpu1\",status=\"200\"} 2\n"), "{whole}");
 
+    assert!(whole.contains("aivonx_organization_tokens_total{organization=\"other\",model=\"for-both\""));
     let share = metrics.render_share(Some("acme"), nodes[1..].to_vec());
     for own in ["for-acme", "for-both", "node=\"gpu2\"", "aivonx_tokens"] {
         assert!(share.contains(own), "{own}: {share}");
     }
     assert!(share.contains("model=\"for-both\",node=\"gpu1\",status=\"200\"} 1\n"), "{share}");
-    for foreign in ["for-other", "for-nobody", "{node=\"gpu1\"", "connections", "process_", "outcomes"] {
+    for foreign in [
+        "for-other",
+        "for-nobody",
+        "{node=\"gpu1\"",
+        "organization=\"other\"",
+        "connections",
+        "process_",
+        "outcomes",
+    ] {
         assert!(!share.contains(foreign), "{foreign}: {share}");
     }
     let nobodys = metrics.render_share(None, Vec::new());
