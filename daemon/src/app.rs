@@ -226,6 +226,7 @@ async fn live_and_die(
         budget: Budget::new(config.limits.body_budget_bytes),
         connections: AtomicUsize::new(0),
         requests: AtomicU64::new(0),
+        running: Arc::default(),
         streams: AtomicUsize::new(0),
         started: began,
     });
@@ -239,6 +240,7 @@ async fn live_and_die(
         secrets: secrets.clone(),
         usage: usage.clone(),
         prices,
+        running: shared.running.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
         status: facts::status(

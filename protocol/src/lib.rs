@@ -24,6 +24,7 @@ pub mod policy;
 pub mod price;
 pub mod privacy;
 pub mod request;
+pub mod running;
 pub mod samples;
 pub mod secret;
 pub mod secrets;

@@ -18,7 +18,9 @@ use crate::{
     organization,
     organization::Organization,
     policy::{self, Alias, Policy},
-    price, secrets,
+    price, running,
+    running::Running,
+    secrets,
     session::{NewSession, Session},
     strategy,
     strategy::Strategy,
@@ -68,6 +70,8 @@ pub enum Request {
     Usage(usage::UsageRequest),
     /// Model policy and aliases.
     Policy(policy::PolicyRequest),
+    /// Requests that are running.
+    Running(running::RunningRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -169,6 +173,8 @@ pub enum Reply {
     Aliases(Vec<Alias>),
     /// One alias.
     Alias(Box<Alias>),
+    /// Requests that are running.
+    Running(Vec<Running>),
 }
 
 /// One step of a stream. Append only.

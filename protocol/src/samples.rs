@@ -27,6 +27,7 @@ use crate::{
     organization::{LimitProfile, OrganizationRemoved, OrganizationRequest},
     policy::PolicyRequest,
     price::PriceRequest,
+    running::RunningRequest,
     secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
     token::TokenRequest,
@@ -230,6 +231,9 @@ catalogue! { Request {
     });
     Self::Policy(PolicyRequest::RemoveAlias { .. }) => "policy.remove_alias",
         Self::Policy(PolicyRequest::RemoveAlias { organization: None, alias: "gpt-4o".into() });
+    Self::Running(RunningRequest::List) => "running.list", Self::Running(RunningRequest::List);
+    Self::Running(RunningRequest::Cancel { .. }) => "running.cancel",
+        Self::Running(RunningRequest::Cancel { id: "0190-request".into() });
 } }
 
 catalogue! { Reply {
@@ -293,6 +297,7 @@ catalogue! { Reply {
     Self::Policy(_) => "policy", Self::Policy(Box::new(policy::policy()));
     Self::Aliases(_) => "aliases", Self::Aliases(vec![policy::alias()]);
     Self::Alias(_) => "alias", Self::Alias(Box::new(policy::alias()));
+    Self::Running(_) => "running", Self::Running(vec![running()]);
 } }
 
 catalogue! { Event {

@@ -120,6 +120,8 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "secrets.status" => "secrets",
         "secrets.validate" => "checks",
         "secrets.rotate" => "job",
+        "running.list" => "running",
+        "running.cancel" => "done",
         "limit.show" | "limit.set" | "limit.unset" | "limit.set_profile" => "limits",
         "limit.profiles" => "limit_profiles",
         "price.list" => "prices",
@@ -207,6 +209,8 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert_eq!(client.usage_report(UsageFilter::default(), None, None).await.unwrap().rows.len(), 1);
     let top = client.usage_top(UsageFilter::default(), UsageBy::Key, UsageRank::Spend, 5);
     assert_eq!(top.await.unwrap().total.requests, 7);
+    assert_eq!(client.running_list().await.unwrap()[0].tokens, 321);
+    client.running_cancel("0190-request").await.unwrap();
     identity::call_every_method(&client).await;
     assert!(client.secrets_status().await.unwrap().unfinished);
     assert_eq!(client.secrets_validate().await.unwrap().len(), 1);

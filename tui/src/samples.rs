@@ -15,6 +15,7 @@ use aivonx_protocol::{
     log::{Level, LogEvent},
     model::{Model, ModelOnNode},
     node::{AdminState, Node, NodeKind, Pool},
+    running::{Phase, Running},
     strategy::Strategy,
 };
 
@@ -145,6 +146,40 @@ pub(crate) fn models() -> Vec<Model> {
         ..qwen.clone()
     };
     vec![qwen, bare, hostile]
+}
+
+pub(crate) fn running() -> Vec<Running> {
+    let answering = Running {
+        id: "01932d5c-7a10-7c7e-8f0a-1b2c3d4e5f60".into(),
+        client: "10.0.0.9".into(),
+        organization: Some("acme".into()),
+        user: Some("alice".into()),
+        key: Some("ci".into()),
+        route: "/v1/chat/completions".into(),
+        model: Some("llama3:8b".into()),
+        node: Some("gpu1".into()),
+        phase: Phase::Answering,
+        age_ms: 72_500,
+        answering_ms: Some(10_000),
+        tokens: 321,
+    };
+    let waiting = Running {
+        id: "01932d5c-7a10-7c7e-8f0a-1b2c3d4e5f61".into(),
+        client: "2001:db8::1".into(),
+        organization: None,
+        user: None,
+        key: None,
+        route: "/api/chat".into(),
+        model: Some(HOSTILE.into()),
+        node: Some(HOSTILE.into()),
+        phase: Phase::Waiting,
+        age_ms: 900,
+        answering_ms: None,
+        tokens: 0,
+    };
+    let receiving =
+        Running { model: None, node: None, phase: Phase::Receiving, age_ms: 3, ..waiting.clone() };
+    vec![answering, waiting, receiving]
 }
 
 pub(crate) fn jobs() -> Vec<Job> {

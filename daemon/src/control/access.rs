@@ -25,6 +25,7 @@ use aivonx_protocol::{
     organization::OrganizationRequest,
     policy::PolicyRequest,
     price::PriceRequest,
+    running::RunningRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
@@ -114,6 +115,10 @@ pub enum Permission {
     PolicyRead,
     /// Change model policy.
     PolicyWrite,
+    /// See running requests.
+    RunningRead,
+    /// End running requests.
+    RunningWrite,
 }
 
 impl Permission {
@@ -139,7 +144,8 @@ impl Permission {
             | Self::SecretsWrite
             | Self::LimitWrite
             | Self::PriceWrite
-            | Self::PolicyWrite => true,
+            | Self::PolicyWrite
+            | Self::RunningWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -159,7 +165,8 @@ impl Permission {
             | Self::LimitRead
             | Self::PriceRead
             | Self::UsageRead
-            | Self::PolicyRead => false,
+            | Self::PolicyRead
+            | Self::RunningRead => false,
         }
     }
 
@@ -175,7 +182,8 @@ impl Permission {
             Self::Setup => false,
             _ if odd => false,
             // Everyone at least their own.
-            Self::ModelsRead | Self::UsageRead => true,
+            Self::ModelsRead | Self::UsageRead | Self::RunningRead => true,
+            Self::RunningWrite => role != Auditor,
             Self::FleetRead | Self::JobsRead => role != Member,
             Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite => matches!(role, Superadmin | Operator),
             // These are the whole fleet's: no organization's operator decides for the others.
@@ -317,6 +325,10 @@ pub fn needed(request: &Request) -> Permission {
             | PolicyRequest::SetAlias { .. }
             | PolicyRequest::RemoveAlias { .. } => Permission::PolicyWrite,
         },
+        Request::Running(request) => match request {
+            RunningRequest::List => Permission::RunningRead,
+            RunningRequest::Cancel { .. } => Permission::RunningWrite,
+        },
     }
 }
 
@@ -407,6 +419,8 @@ pub enum Noun {
     Usage(Permitted<UsageRequest>),
     /// Model policy.
     Policy(Permitted<PolicyRequest>),
+    /// Running requests.
+    Running(Permitted<RunningRequest>),
 }
 
 impl Permitted<Request> {
@@ -452,6 +466,7 @@ impl Permitted<Request> {
             Request::Price(request) => Noun::Price(proof.with(request)),
             Request::Usage(request) => Noun::Usage(proof.with(request)),
             Request::Policy(request) => Noun::Policy(proof.with(request)),
+            Request::Running(request) => Noun::Running(proof.with(request)),
         }
     }
 }

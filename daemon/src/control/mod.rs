@@ -48,6 +48,7 @@ use crate::{
     identity::{Actor, Identity},
     limits::pricing::PriceList,
     policy::Policies,
+    proxy::running::Board,
     secrets::Secrets,
     telemetry::Hub,
     usage::Usage,
@@ -75,6 +76,8 @@ pub struct Services {
     pub usage: Usage,
     /// Prices.
     pub prices: Arc<PriceList>,
+    /// What runs on the data plane.
+    pub running: Arc<Board>,
     /// The log in memory.
     pub hub: Hub,
     /// The file configuration in effect.

@@ -73,7 +73,7 @@ pub(super) async fn answer(
         let counted = shared.limits.throttle_address(limit, cx.client);
         counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
     }
-    let flight = cx.worker.watch(Flight::new(cx.state.clone()));
+    let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
     let collected = body::collect_within(&cx.worker, &flight, headers, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.
     drop(flight);

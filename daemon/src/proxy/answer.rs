@@ -40,9 +40,9 @@ impl Lines {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(flight) = &self.flight else { return Poll::Ready(None) };
         // At shutdown the job itself has the last word.
-        if flight.verdict() == Some(Verdict::Revoked) {
+        if let Some(verdict @ (Verdict::Revoked | Verdict::Cancelled)) = flight.verdict() {
             self.flight = None;
-            let error = VerdictError(Verdict::Revoked).to_string();
+            let error = VerdictError(verdict).to_string();
             return Poll::Ready(Some(Dialect::Ollama.stream_error(&error, "")));
         }
         flight.register(cx);

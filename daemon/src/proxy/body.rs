@@ -48,6 +48,7 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
         Verdict::Stopping => "the gateway is shutting down",
         Verdict::Revoked => "the credential was revoked",
         Verdict::Retired => "the node was removed from the gateway",
+        Verdict::Cancelled => "an administrator ended the request",
     }
 }
 

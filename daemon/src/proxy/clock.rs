@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use super::conn::ConnState;
-use crate::{fleet::Node, identity::Caller};
+use super::{conn::ConnState, running::Begun};
+use crate::{fleet::Node, identity::Caller, telemetry::access::Subject};
 
 /// Length of a tick.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -47,12 +47,18 @@ pub(super) enum Verdict {
     Retired,
     /// The key or user it runs under was withdrawn.
     Revoked,
+    /// An administrator ended it.
+    Cancelled,
 }
 
 /// One request under way, as the ticker sees it.
 pub(super) struct Flight {
     /// Where it stands in the ticker's list; kept by the list's owner.
     pub(super) place: Cell<usize>,
+    pub(super) begun: Begun,
+    model: RefCell<Option<Arc<str>>>,
+    /// From the request's head to the first byte of the answer, and tokens passed on since.
+    passed: Cell<(Option<Duration>, u64)>,
     deadline: Cell<u32>,
     waiting: Cell<Waiting>,
     total: Cell<u32>,
@@ -69,9 +75,12 @@ pub(super) struct Flight {
 const PATIENCE: u32 = 20;
 
 impl Flight {
-    pub(super) fn new(conn: Rc<ConnState>) -> Rc<Self> {
+    pub(super) fn new(conn: Rc<ConnState>, begun: Begun) -> Rc<Self> {
         Rc::new(Self {
             place: Cell::new(0),
+            begun,
+            model: RefCell::new(None),
+            passed: Cell::new((None, 0)),
             deadline: Cell::new(u32::MAX),
             waiting: Cell::new(Waiting::Body),
             total: Cell::new(u32::MAX),
@@ -92,6 +101,7 @@ impl Flight {
 
     /// Whatever goes on may take as long as it takes.
     pub(super) fn no_deadline(&self) {
+        self.waiting.set(Waiting::Head);
         self.deadline.set(u32::MAX);
     }
 
@@ -108,6 +118,41 @@ impl Flight {
     /// The node at work; its removal ends the request.
     pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
         *self.node.borrow_mut() = node;
+    }
+
+    /// The model it is for.
+    pub(super) fn for_model(&self, model: Option<Arc<str>>) {
+        *self.model.borrow_mut() = model;
+    }
+
+    /// So much of its answer was passed on.
+    pub(super) fn pass(&self, first_byte: Option<Duration>, tokens: u64) {
+        self.passed.set((first_byte, tokens));
+    }
+
+    /// When its answer began, counted from its head, and how many tokens were passed on.
+    pub(super) fn passed(&self) -> (Option<Duration>, u64) {
+        self.passed.get()
+    }
+
+    /// Whether its body is still coming in.
+    pub(super) fn receives(&self) -> bool {
+        self.waiting.get() == Waiting::Body
+    }
+
+    /// Who it is for, if a credential said so.
+    pub(super) fn subject(&self) -> Option<Arc<Subject>> {
+        self.caller.borrow().subject().cloned()
+    }
+
+    /// The model it is for.
+    pub(super) fn model(&self) -> Option<Arc<str>> {
+        self.model.borrow().clone()
+    }
+
+    /// The node at work.
+    pub(super) fn node_name(&self) -> Option<Arc<str>> {
+        self.node.borrow().as_ref().map(|node| node.name.clone())
     }
 
     pub(super) fn verdict(&self) -> Option<Verdict> {
@@ -162,7 +207,14 @@ impl Flight {
         } else {
             return;
         };
-        self.verdict.set(Some(verdict));
+        self.end(verdict);
+    }
+
+    /// Ends it, unless something else did before.
+    pub(super) fn end(&self, verdict: Verdict) {
+        if self.verdict.get().is_none() {
+            self.verdict.set(Some(verdict));
+        }
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

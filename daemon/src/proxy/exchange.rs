@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
-use super::{estimate, limit, worker::Worker};
+use super::{estimate, limit, running::Begun, worker::Worker};
 use crate::{
     api::usage::Usage,
     limits::Reservation,
@@ -41,6 +41,12 @@ impl Exchange {
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         Self { worker, record, id, reservation: None, began: Instant::now(), told: false }
+    }
+
+    /// What is known of it by now.
+    pub(super) fn begun(&self) -> Begun {
+        let AccessRecord { request_id, client, route, .. } = self.record;
+        Begun { id: request_id, at: self.began, client, route }
     }
 
     /// Our id of the request as text.

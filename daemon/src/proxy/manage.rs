@@ -96,8 +96,8 @@ async fn pull(
 async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|cx| {
-        if flight.verdict() == Some(Verdict::Revoked) {
-            return Poll::Ready(Err(VerdictError(Verdict::Revoked)));
+        if let Some(verdict @ (Verdict::Revoked | Verdict::Cancelled)) = flight.verdict() {
+            return Poll::Ready(Err(VerdictError(verdict)));
         }
         flight.register(cx);
         work.as_mut().poll(cx).map(Ok)

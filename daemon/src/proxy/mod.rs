@@ -23,6 +23,7 @@ mod manage;
 mod own_usage;
 mod privacy;
 mod rescue;
+pub mod running;
 pub mod shared;
 mod stack;
 mod stream;

@@ -100,6 +100,8 @@ impl Refusal {
                 Verdict::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
                 Verdict::Stopping | Verdict::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
                 Verdict::Revoked => (StatusCode::UNAUTHORIZED, Ended),
+                // Not one of those that stock clients try again.
+                Verdict::Cancelled => (StatusCode::FORBIDDEN, Ended),
             },
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),

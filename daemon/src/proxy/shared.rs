@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::clock::ticks;
+use super::{clock::ticks, running::Board};
 use crate::{
     config::{AccessMode, Config},
     fleet::{Fleet, Hot, Realm},
@@ -135,6 +135,8 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// Requests answered since start.
     pub requests: AtomicU64,
+    /// The way to ask the data-plane threads what runs.
+    pub running: Arc<Board>,
     /// Answers being streamed now.
     pub streams: AtomicUsize,
     /// When the process started.

@@ -108,7 +108,7 @@ async fn layers(
     };
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
-    let flight = cx.worker.watch(Flight::new(cx.state.clone()));
+    let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
     let mut body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
@@ -116,11 +116,13 @@ async fn layers(
     let peek = Peek::read(&body.segments)?;
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true, caller.eligible())?;
+        flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline();
         return Box::pin(manage::answer(exchange, flight, route, &peek, caller.eligible())).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
+    flight.for_model(exchange.record.model.clone());
 
     peek.check(&forwarded)?;
 

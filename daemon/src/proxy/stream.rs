@@ -123,6 +123,9 @@ impl Relay {
                         exchange.first_byte();
                     }
                     self.meter.pass(chunk, &mut self.out);
+                    if let Some(exchange) = &self.exchange {
+                        self.flight.pass(exchange.record.first_byte, self.meter.produced());
+                    }
                     if self.node.is_over() {
                         self.end(true, None);
                     }
@@ -154,7 +157,7 @@ impl Relay {
     fn end_by(&mut self, verdict: Verdict) {
         let outcome = match verdict {
             Verdict::TimedOut(_) => Outcome::TimedOut,
-            Verdict::Stopping | Verdict::Retired | Verdict::Revoked => Outcome::Ended,
+            Verdict::Stopping | Verdict::Retired | Verdict::Revoked | Verdict::Cancelled => Outcome::Ended,
         };
         self.end(false, Some((outcome, verdict_text(verdict))));
     }

@@ -19,6 +19,7 @@ use super::{
     clock::{Flight, TICK, ticks},
     conn::{self, ConnContext, ConnState, Counted},
     listener::{ACCEPT_PAUSE, Bound},
+    running,
     shared::{Phase, Settings, Shared},
     upstream::Upstream,
 };
@@ -268,9 +269,16 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
     }
     let mut ticker = tokio::time::interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut asks = worker.shared.running.join();
     let mut ending = 0;
     loop {
-        ticker.tick().await;
+        tokio::select! {
+            _ = ticker.tick() => {}
+            Some(ask) = asks.recv() => {
+                running::answer(ask, worker.flights.borrow().iter().map(|flight| &**flight));
+                continue;
+            }
+        }
         worker.tick();
         beat(worker.now());
         let phase = *worker.shared.phase.borrow();

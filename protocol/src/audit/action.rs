@@ -123,6 +123,8 @@ actions! {
     Start = "start" routine;
     /// The daemon stops.
     Stop = "stop" routine;
+    /// A running request was ended by hand.
+    RequestCancel = "request_cancel" routine;
 }
 
 impl fmt::Display for Action {

@@ -9,6 +9,7 @@ use crate::{
     log::{Level, LogEvent, LogFilter},
     model::{Model, ModelOnNode},
     node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, Pool},
+    running::{Phase, Running},
     strategy::Strategy,
 };
 
@@ -114,6 +115,23 @@ pub(super) fn job() -> Job {
         }],
         completed: 10,
         total: 100,
+    }
+}
+
+pub(super) fn running() -> Running {
+    Running {
+        id: "0190-request".into(),
+        client: "10.0.0.9".into(),
+        organization: Some("acme".into()),
+        user: Some("alice".into()),
+        key: Some("ci".into()),
+        route: "/api/chat".into(),
+        model: Some("llama3:8b".into()),
+        node: Some("gpu1".into()),
+        phase: Phase::Answering,
+        age_ms: 12_500,
+        answering_ms: Some(10_000),
+        tokens: 321,
     }
 }
 

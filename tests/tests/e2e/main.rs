@@ -25,6 +25,7 @@ mod paths;
 mod readme;
 mod retry;
 mod rotation;
+mod running;
 mod secrets;
 mod streams;
 mod tenancy;

@@ -15,6 +15,7 @@ pub mod node;
 pub mod organization;
 pub mod policy;
 pub mod price;
+pub mod running;
 pub mod secrets;
 pub mod status;
 pub mod strategy;
@@ -102,6 +103,9 @@ pub enum Verb {
     /// Long operations, such as pulling a model
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobVerb),
+    /// Requests that are running now
+    #[command(subcommand)]
+    Running(running::RunningVerb),
     /// The daemon's log, as it was and as it happens
     Logs(logs::LogsArgs),
     /// The daemon's configuration file, as it is in effect
@@ -228,6 +232,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Model(verb)) => model::run(context, verb).await,
         Some(Verb::Strategy(verb)) => strategy::run(context, verb).await,
         Some(Verb::Job(verb)) => job::run(context, verb).await,
+        Some(Verb::Running(verb)) => running::run(context, verb).await,
         Some(Verb::Logs(args)) => logs::run(context, args).await,
         Some(Verb::Config(verb)) => config::run(context, verb).await,
         Some(Verb::Secrets(verb)) => secrets::run(context, verb).await,

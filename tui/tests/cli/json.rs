@@ -85,6 +85,7 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot keys", json(&status.snapshots[0]));
                 printed.insert("secrets", json(status));
             }
+            Reply::Running(running) => drop(printed.insert("running request", json(&running[0]))),
             Reply::Checks(checks) => drop(printed.insert("check", json(&checks[0]))),
             Reply::Identity(identity) => drop(printed.insert("identity", json(identity))),
             Reply::TotpOffer(offer) => {

@@ -148,8 +148,8 @@ pub(crate) fn sample(request: &Request) -> Does {
         daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, limit::LimitRequest as Q,
         lockout::LockoutRequest as B, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
         organization::OrganizationRequest as O, policy::PolicyRequest as Z, price::PriceRequest as P,
-        secrets::SecretsRequest as X, strategy::StrategyRequest as S, token::TokenRequest as T,
-        usage::UsageRequest as G, user::UserRequest as U,
+        running::RunningRequest as R, secrets::SecretsRequest as X, strategy::StrategyRequest as S,
+        token::TokenRequest as T, usage::UsageRequest as G, user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -204,6 +204,8 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Policy(Z::Aliases { .. }) => "aliases",
         Request::Policy(Z::SetAlias { .. }) => "alias",
         Request::Policy(Z::Remove { .. } | Z::RemoveAlias { .. }) => "done",
+        Request::Running(R::List) => "running",
+        Request::Running(R::Cancel { .. }) => "done",
         Request::Secrets(X::Status) => "secrets",
         Request::Secrets(X::Validate) => "checks",
         Request::Secrets(X::Rotate { .. }) => "job",

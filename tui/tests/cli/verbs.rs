@@ -32,6 +32,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("job list", &["job.list"]),
     ("job show j1", &["job.show"]),
     ("job cancel j1", &["job.cancel"]),
+    ("running list", &["running.list"]),
+    ("running cancel 0190-request", &["running.cancel"]),
     ("logs", &["log.recent"]),
     ("config show", &["config.show"]),
     ("config reload", &["config.reload"]),

@@ -96,6 +96,8 @@ const TABLE: &[(&str, &str)] = &[
     ("policy.aliases", "SOAoag"),
     ("policy.set_alias", "SOog"),
     ("policy.remove_alias", "SOog"),
+    ("running.list", "SOAMoagm"),
+    ("running.cancel", "SOMogm"),
 ];
 
 const DAEMON: u32 = 990;
@@ -278,6 +280,7 @@ fn the_proof_carries_the_request() {
             Noun::Price(p) => Request::Price(p.into_request()),
             Noun::Usage(p) => Request::Usage(p.into_request()),
             Noun::Policy(p) => Request::Policy(p.into_request()),
+            Noun::Running(p) => Request::Running(p.into_request()),
         };
         assert_eq!(again, request);
     }

@@ -14,6 +14,7 @@ mod node;
 mod organization;
 mod policy;
 mod price;
+mod running;
 pub(crate) mod secrets;
 mod strategy;
 mod token;
@@ -110,6 +111,7 @@ impl Services {
             Noun::Price(permitted) => price::handle(self, permitted).await,
             Noun::Usage(permitted) => usage::handle(self, permitted).await,
             Noun::Policy(permitted) => policy::handle(self, permitted).await,
+            Noun::Running(permitted) => running::handle(self, permitted).await,
         }
     }
 }

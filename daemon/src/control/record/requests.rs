@@ -18,6 +18,7 @@ use aivonx_protocol::{
     organization::{NewOrganization, OrganizationChange, OrganizationRequest},
     policy::{PolicyChange, PolicyRequest},
     price::PriceRequest,
+    running::RunningRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
@@ -78,6 +79,10 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
             | UsageRequest::Watch { .. }
             | UsageRequest::Export { .. },
         ) => None,
+        Request::Running(RunningRequest::List) => None,
+        Request::Running(RunningRequest::Cancel { id }) => {
+            Some(Record::new(Action::RequestCancel, "request", id))
+        }
         Request::Secrets(SecretsRequest::Status) => None,
         Request::Secrets(SecretsRequest::Validate) => {
             Some(Record::new(Action::SecretsValidate, "secrets", ""))

@@ -58,6 +58,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         secrets,
         usage,
         prices,
+        running: Arc::default(),
         hub: Hub::default(),
         config,
         status: Arc::new(move || (*status).clone()),

@@ -74,6 +74,38 @@ async fn nobody_follows_anothers_nodes_log_or_audit() {
 }
 
 #[tokio::test]
+async fn nobody_sees_or_ends_what_runs_for_another() {
+    let world = World::new().await;
+    world.osprey.gate();
+    world.anvil.gate();
+    let body = json!({"model": "everywhere", "messages": [{"role": "user", "content": "hi"}]});
+    let mut clients = Vec::new();
+    for organization in ["acme", "other"] {
+        let mut client = world.daemon.client().await;
+        let secret = &world.secrets[&(organization, "work")];
+        let request = Request::json("/api/chat", &body).field("authorization", &format!("Bearer {secret}"));
+        client.send(&request).await;
+        clients.push(client);
+    }
+    world.osprey.until("their request", |s| s.recorded.iter().any(|r| r.head.target() == "/api/chat")).await;
+    world.anvil.until("its request", |s| s.recorded.iter().any(|r| r.head.target() == "/api/chat")).await;
+    let all = world.root.running_list().await.unwrap();
+    let theirs = all.iter().find(|r| r.organization.as_deref() == Some("other")).unwrap();
+    for role in ["operator", "auditor", "admin"] {
+        let member = world.log_in(&format!("acme-{role}")).await;
+        let own = member.running_list().await.unwrap();
+        assert_eq!(own.len(), 1, "{role}");
+        assert_eq!(own[0].organization.as_deref(), Some("acme"), "{role}");
+        if role != "auditor" {
+            let foreign = member.running_cancel(&theirs.id).await.unwrap_err().to_string();
+            let nothing = member.running_cancel("0").await.unwrap_err().to_string();
+            assert_eq!(foreign.replace(&theirs.id, "X"), nothing.replace("'0'", "'X'"), "{role}");
+        }
+    }
+    assert_eq!(world.root.running_list().await.unwrap().len(), 2, "both still run");
+}
+
+#[tokio::test]
 async fn one_organizations_log_is_picked_out_for_the_fleets_people() {
     let world = World::new().await;
     let show = |model: &str| Request::json("/api/show", &json!({"model": model}));
