@@ -65,7 +65,7 @@ fn ats(word: u64) -> u64 {
 /// Whether every byte may be of a key: letters, digits, and some punctuation more than there is in keys.
 #[inline(always)]
 fn runs(word: u64) -> bool {
-    let letters = ((word | ONES * 0x20) & LOW) + ONES * (0x80 - b'a' as u64);
+    let letters = ((word | (ONES * 0x20)) & LOW) + ONES * (0x80 - b'a' as u64);
     let from_plus = (word & LOW) + ONES * (0x80 - b'+' as u64);
     let past_equals = (word & LOW) + ONES * (0x80 - b'>' as u64);
     (letters | (from_plus & !past_equals)) & !word & HIGH == HIGH

@@ -171,7 +171,7 @@ fn luhn(text: &[u8]) -> bool {
         sum += u32::from(if double { DOUBLED[digit as usize] } else { digit });
         double = !double;
     }
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A social security number: three, two and four digits, or nine where something says what they are.

@@ -28,7 +28,9 @@ impl Bound {
 
 /// Looks up the bound of an organization, a user or a key by its id. None of what is not there any more, and of
 /// what has no limits of its own.
-pub struct Bounds(Box<dyn Fn(UsageBy, &str) -> Option<Bound> + Send + Sync>);
+pub struct Bounds(Box<Look>);
+
+type Look = dyn Fn(UsageBy, &str) -> Option<Bound> + Send + Sync;
 
 impl Bounds {
     /// Asks `look`.

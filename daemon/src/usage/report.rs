@@ -265,7 +265,7 @@ impl Range {
             return Err(UsageError::Empty);
         }
         // The days that are summed up as a whole, and what is left before and behind them.
-        let whole = |time: UnixMillis| time % DAY_MS == 0;
+        let whole = |time: UnixMillis| time.is_multiple_of(DAY_MS);
         let first = if whole(since) || since < kept { day_of(since) } else { day_of(since) + 1 };
         let last = if whole(end) || end >= kept { day_of(end) } else { day_of(end) + 1 };
         let midnight = |day: u32| u64::from(day) * DAY_MS;

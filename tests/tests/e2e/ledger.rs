@@ -156,6 +156,7 @@ async fn usage_is_told_by_organization_and_exported() {
     assert_eq!(csv.lines().count(), 4, "{csv}");
     assert!(csv.lines().skip(1).all(|line| line.contains(",acme,") && !line.contains("other")), "{csv}");
     let lines = aivonx.ok(&["usage", "export", "--format", "jsonl"]).await;
-    assert_eq!(lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).count(), 4);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
     assert_ne!(aivonx.run(&["usage", "show", "--org", "nobody"]).await.code, 0);
 }

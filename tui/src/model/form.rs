@@ -41,7 +41,7 @@ pub(crate) struct Field {
     /// Whether it may not be empty.
     required: bool,
     /// What else it must be.
-    check: Option<fn(&str) -> Result<(), String>>,
+    check: Option<Check>,
     /// When it is shown; None is always.
     shown: Option<Shown>,
     /// What is wrong with it.
@@ -88,7 +88,7 @@ impl Field {
     }
 
     /// It must pass this, unless it is empty.
-    pub(crate) fn checked(mut self, check: fn(&str) -> Result<(), String>) -> Self {
+    pub(crate) fn checked(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }
@@ -125,6 +125,9 @@ impl Field {
         self.error.is_none()
     }
 }
+
+/// Says what is wrong with a value.
+type Check = fn(&str) -> Result<(), String>;
 
 /// What a form is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

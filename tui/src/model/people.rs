@@ -84,6 +84,7 @@ impl Record for Organization {
         Cow::Borrowed(&self.slug)
     }
 
+    #[expect(clippy::misnamed_getters, reason = "people name an organization by its slug")]
     fn name(&self) -> &str {
         &self.slug
     }

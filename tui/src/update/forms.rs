@@ -44,7 +44,8 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             form.step(does == Do::NextField);
         }
         Do::Enter if !last => {
-            if form.field().is_none_or(crate::model::form::Field::validate) {
+            let good = form.field().is_none_or(crate::model::form::Field::validate);
+            if good {
                 form.step(true);
             }
         }

@@ -30,7 +30,7 @@ async fn counters_are_as_they_were_after_a_restart() {
         hand.pass(Duration::from_secs(20));
         limits.flush().await.unwrap();
         // It is killed: nothing is given back any more.
-        std::mem::forget(running);
+        let _ = std::mem::ManuallyDrop::new(running);
         store.close().await.unwrap();
         level.account.counters(&limits.now())
     };

@@ -84,7 +84,7 @@ fn spell(value: &Value, escapes: &mut impl Iterator<Item = u8>, out: &mut String
 fn quote(text: &str, escapes: &mut impl Iterator<Item = u8>, out: &mut String) {
     out.push('"');
     for c in text.chars() {
-        let escaped = escapes.next().unwrap_or(1) % 4 == 0;
+        let escaped = escapes.next().unwrap_or(1).is_multiple_of(4);
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             c if escaped || c.is_control() => {
