@@ -59,20 +59,21 @@ pub(crate) fn metrics(
             connections: shared.connections.load(Ordering::Relaxed) as u64,
             store_errors: health.errors,
             store_flush: health.flush_took,
-            refusals: refusals(&shared.identity.counters),
+            refusals: refusals(&shared.identity.counters, &shared.limits),
             audit: shared.identity.audit.health(),
             usage_lost: shared.usage.health().lost,
         })
     })
 }
 
-fn refusals(counters: &Counters) -> Refusals {
+fn refusals(counters: &Counters, limits: &Limits) -> Refusals {
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     Refusals {
         login_failures: load(&counters.login_failures),
         lockouts: load(&counters.lockouts),
         denials: load(&counters.denials),
         cross_organization: load(&counters.cross_organization),
+        limits: limits.refusals(),
     }
 }
 

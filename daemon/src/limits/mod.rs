@@ -113,9 +113,10 @@ impl Limits {
         self.accounts.find(kind, id).map_or_else(|| Account::nothing(&now), |account| account.counters(&now))
     }
 
-    /// How many requests each limit refused since the start.
-    pub fn refusals(&self) -> impl Iterator<Item = (LimitName, u64)> + '_ {
-        LimitName::ALL.into_iter().zip(&self.refusals).map(|(limit, n)| (limit, n.load(Ordering::Relaxed)))
+    /// How many requests each limit refused since the start, by [`LimitName`].
+    #[must_use]
+    pub fn refusals(&self) -> [u64; LimitName::ALL.len()] {
+        self.refusals.each_ref().map(|n| n.load(Ordering::Relaxed))
     }
 
     /// Counts one request of any kind: of somebody by `levels` (`user.hour`), of a stranger by `address`

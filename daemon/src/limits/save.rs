@@ -75,9 +75,11 @@ impl Limits {
         if records.is_empty() {
             return Ok(());
         }
+        let count = records.len();
         let saved = self.store.limit_counters().save(records).await;
-        if saved.is_err() {
-            accounts.iter().for_each(|account| account.lock().dirty = true);
+        match &saved {
+            Ok(()) => tracing::debug!(count, "counters of limits saved"),
+            Err(_) => accounts.iter().for_each(|account| account.lock().dirty = true),
         }
         saved
     }

@@ -8,7 +8,7 @@ use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::filter::Targets;
 
 /// Parts of the daemon that can be named; `access` is the one event per request.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "access",
     "api",
     "app",
@@ -16,6 +16,7 @@ const PARTS: [&str; 11] = [
     "control",
     "fleet",
     "lifecycle",
+    "limits",
     "proxy",
     "secrets",
     "store",

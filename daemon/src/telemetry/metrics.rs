@@ -13,6 +13,7 @@ use std::{
 
 use aivonx_protocol::{
     UnixMillis,
+    limit::LimitName,
     node::{AdminState, Pool},
 };
 use prometheus_client::{encoding::text, registry::Registry};
@@ -53,7 +54,7 @@ pub struct Gauges {
     pub usage_lost: u64,
 }
 
-/// What identity refused since start.
+/// What identity and limits refused since start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Refusals {
     /// Logins with a wrong name, password or code.
@@ -64,6 +65,8 @@ pub struct Refusals {
     pub denials: u64,
     /// Attempts to reach another organization's records.
     pub cross_organization: u64,
+    /// What was beyond a limit, by [`LimitName`].
+    pub limits: [u64; LimitName::ALL.len()],
 }
 
 /// The audit log at the moment of a scrape.

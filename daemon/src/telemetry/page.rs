@@ -7,6 +7,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use aivonx_protocol::limit::LimitName;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet},
@@ -85,6 +86,9 @@ impl Page {
         out.counter("aivonx_denials", help, refusals.denials)?;
         let help = "Attempts to reach another organization's records";
         out.counter("aivonx_cross_organization_attempts", help, refusals.cross_organization)?;
+        let limits = LimitName::ALL.into_iter().zip(refusals.limits);
+        let sets = limits.map(|(limit, n)| ([("limit", limit.name())], n));
+        out.counters("aivonx_limit_refusals", "Requests refused because a limit was used up", sets)?;
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
         let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";

@@ -18,6 +18,7 @@ mod jobs;
 mod journald;
 mod ledger;
 mod lifecycle;
+mod limits;
 mod login;
 mod logs;
 mod manual;

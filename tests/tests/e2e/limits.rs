@@ -1,0 +1,120 @@
+//! Limits hold, whatever is asked at once, whoever fails and whatever happens to the process.
+
+mod answers;
+mod budgets;
+mod restart;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aivonx_protocol::{
+    key::{KeyScope, NewKey},
+    organization::{NewOrganization, NodeAccess},
+};
+use aivonx_tests::{
+    fake::FakeNode,
+    harness::{Answer, Builder, Daemon, Request},
+    within,
+};
+use serde_json::{Value, json};
+
+/// The organization of every test.
+const ORGANIZATION: &str = "acme";
+
+/// A daemon in whose days it is about noon: none of these tests runs over midnight.
+fn builder(extra: &str) -> Builder {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let offset = (now / 3600 + 12) % 24;
+    Daemon::builder().config(&format!("[limits]\nday_offset = \"{offset}h\"\n{extra}"))
+}
+
+/// A daemon with an organization, and a key of it.
+struct Rig {
+    node: FakeNode,
+    daemon: Daemon,
+    key: String,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let node = FakeNode::ollama().await;
+        let daemon = builder("").node(&node).start().await;
+        let key = found(&daemon).await;
+        Self { node, daemon, key }
+    }
+
+    /// Sets limits of the organization.
+    async fn limit(&self, values: &[&str]) {
+        set(&self.daemon, &["--org", ORGANIZATION], values).await;
+    }
+
+    fn with_key(&self, request: Request) -> Request {
+        request.field("Authorization", &format!("Bearer {}", self.key))
+    }
+
+    async fn chat(&self, stream: bool) -> Answer {
+        self.daemon.ask(&self.with_key(chat(stream))).await
+    }
+
+    /// What is used of a limit of the organization.
+    async fn used(&self, limit: &str) -> Value {
+        used(&self.daemon, limit).await
+    }
+
+    /// Waits until so much of it is used: a request is settled when its end was noticed.
+    async fn until_used(&self, limit: &str, wanted: &Value) {
+        let mut last = Value::Null;
+        let reached = async {
+            loop {
+                last = self.used(limit).await;
+                if last == *wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(aivonx_tests::DEADLINE, reached).await.is_err() {
+            panic!("{limit}: {last} is used, not {wanted}");
+        }
+    }
+}
+
+/// Makes the organization; returns the secret of a key of it.
+async fn found(daemon: &Daemon) -> String {
+    let control = daemon.control().await;
+    let new = NewOrganization {
+        slug: ORGANIZATION.into(),
+        name: None,
+        require_totp: false,
+        models: Vec::new(),
+        nodes: NodeAccess::Shared,
+        cloud_models: false,
+        privacy: None,
+        limit_profile: None,
+    };
+    control.organization_add(new).await.unwrap();
+    let new = NewKey {
+        name: "key".into(),
+        organization: Some(ORGANIZATION.into()),
+        user: None,
+        scopes: vec![KeyScope::Infer],
+        models: Vec::new(),
+        networks: Vec::new(),
+        expires: None,
+    };
+    control.key_create(new).await.unwrap().secret.expose().to_owned()
+}
+
+async fn set(daemon: &Daemon, target: &[&str], values: &[&str]) {
+    daemon.aivonx().ok(&[&["limit", "set"][..], target, values].concat()).await;
+}
+
+async fn used(daemon: &Daemon, limit: &str) -> Value {
+    let shown = daemon.aivonx().json(&["limit", "show", "--org", ORGANIZATION]).await;
+    let limits = shown["limits"].as_array().unwrap();
+    limits.iter().find(|l| l["name"] == limit).unwrap_or_else(|| panic!("{limit} in {shown}"))["used"].clone()
+}
+
+fn chat(stream: bool) -> Request {
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    Request::json("/api/chat", &json!({"model": "m", "stream": stream, "messages": messages}))
+}
