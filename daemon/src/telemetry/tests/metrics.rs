@@ -59,7 +59,13 @@ fn the_page_is_as_documented() {
         connections: 5,
         store_errors: 1,
         store_flush: Some(Duration::from_micros(150)),
-        refusals: Refusals { login_failures: 6, lockouts: 1, denials: 7, cross_organization: 2 },
+        refusals: Refusals {
+            login_failures: 6,
+            lockouts: 1,
+            denials: 7,
+            cross_organization: 2,
+            limits: std::array::from_fn(|at| at as u64),
+        },
         audit: AuditGauges {
             written: 7,
             pending: 1,
