@@ -15,6 +15,7 @@ usage: cargo bench -p aivonx-tests --bench gateway -- [OPTIONS]
   --aivonxd PATH   measure this binary instead of building one
   --before PATH    an older aivonxd to measure beside it
   --keyed          measure aivonxd once more with a key on every request
+  --limited        and once more with a key that has a cap on everything
   --json           print every sample as JSON
   --help           this text
 ";
@@ -37,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) before: Option<PathBuf>,
     /// Measure the gateway once more with a key on every request.
     pub(crate) keyed: bool,
+    /// And once more with a cap on everything.
+    pub(crate) limited: bool,
     /// The proxies to measure.
     pub(crate) proxies: Vec<&'static str>,
     /// What to measure.
@@ -61,6 +64,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
         aivonxd: None,
         before: None,
         keyed: false,
+        limited: false,
         proxies: Vec::new(),
         measures: Vec::new(),
     };
@@ -72,6 +76,7 @@ pub(crate) fn parse(arguments: &[String]) -> anyhow::Result<Parsed> {
             "--quick" => options.quick = true,
             "--json" => options.json = true,
             "--keyed" => options.keyed = true,
+            "--limited" => options.limited = true,
             "--help" | "-h" => return Ok(Parsed::Help),
             "--aivonxd" => options.aivonxd = Some(value()?.into()),
             "--before" => options.before = Some(value()?.into()),

@@ -9,6 +9,9 @@ use super::{
 use aivonx_protocol::{
     Client,
     key::{KeyScope, NewKey},
+    limit::{LimitName, LimitSetting, LimitTarget, LimitValue},
+    money::MicroUsd,
+    organization::{NewOrganization, NodeAccess},
 };
 use anyhow::{Context as _, bail, ensure};
 use std::{
@@ -27,7 +30,7 @@ const START: Duration = Duration::from_secs(20);
 /// A proxy that runs, or the node itself.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// `direct`, `gateway`, `before`, `keyed`, `nginx` or `haproxy`.
+    /// `direct`, `gateway`, `before`, `keyed`, `limited`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -43,7 +46,7 @@ pub(crate) struct Subject {
 /// How to start a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    /// `gateway`, `before`, `keyed`, `nginx` or `haproxy`.
+    /// `gateway`, `before`, `keyed`, `limited`, `nginx` or `haproxy`.
     pub(crate) name: &'static str,
     /// The program.
     pub(crate) program: PathBuf,
@@ -75,9 +78,14 @@ pub(crate) fn recipes(options: &Options) -> anyhow::Result<(Vec<Recipe>, Vec<Str
                 Some(program) => program.clone(),
                 None => build()?,
             };
-            if options.keyed {
-                let version = said(&program, "--version");
-                found.push(Recipe { name: "keyed", version, program: program.clone() });
+            for (name, wanted) in [("keyed", options.keyed), ("limited", options.limited)] {
+                if wanted {
+                    found.push(Recipe {
+                        name,
+                        version: said(&program, "--version"),
+                        program: program.clone(),
+                    });
+                }
             }
             found.push(Recipe { name, version: said(&program, "--version"), program });
             if let Some(program) = options.before.clone() {
@@ -147,7 +155,7 @@ impl Recipe {
         let mut command = process::on_core(placement.proxy, program)?;
         match self.name {
             "gateway" | "before" => gateway(&mut command, path, address, node),
-            "keyed" => {
+            "keyed" | "limited" => {
                 gateway(&mut command, path, address, node);
                 command.args(["--access", "required"]);
             }
@@ -180,29 +188,71 @@ impl Recipe {
 
     /// Whether it passes a chat on; makes the key for it first, where one is needed.
     fn ready(&self, dir: &Path, address: SocketAddr, secret: &mut Option<String>) -> anyhow::Result<()> {
-        if self.name == "keyed" && secret.is_none() {
-            *secret = Some(make_key(&dir.join("state/control.sock"))?);
+        if matches!(self.name, "keyed" | "limited") && secret.is_none() {
+            *secret = Some(make_key(&dir.join("state/control.sock"), self.name == "limited")?);
         }
         try_chat(address, secret.as_deref())
     }
 }
 
-/// Makes a key that may use models, as the user who started the gateway.
-fn make_key(socket: &Path) -> anyhow::Result<String> {
+/// Makes a key that may use models, as the user who started the gateway. With `limited`, it is in an organization,
+/// both have a cap on everything, far away, and models have a price.
+fn make_key(socket: &Path, limited: bool) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::connect(socket, "bench").await?;
+        let organization = limited.then(|| "bench".to_owned());
+        if let Some(slug) = &organization {
+            client.organization_add(new_organization(slug)).await?;
+            client.price_set("*", MicroUsd(1), MicroUsd(1)).await?;
+        }
         let new = NewKey {
             name: "bench".to_owned(),
-            organization: None,
+            organization: organization.clone(),
             user: None,
             scopes: vec![KeyScope::Infer],
             models: Vec::new(),
             networks: Vec::new(),
             expires: None,
         };
-        Ok(client.key_create(new).await?.secret.expose().to_owned())
+        let secret = client.key_create(new).await?.secret.expose().to_owned();
+        if let Some(organization) = organization {
+            let key = LimitTarget::Key { organization: Some(organization.clone()), key: "bench".to_owned() };
+            client.limit_set(key, None, far_away()).await?;
+            client.limit_set(LimitTarget::Organization { organization }, None, far_away()).await?;
+        }
+        Ok(secret)
     })
+}
+
+fn new_organization(slug: &str) -> NewOrganization {
+    NewOrganization {
+        slug: slug.to_owned(),
+        name: None,
+        require_totp: false,
+        models: Vec::new(),
+        nodes: NodeAccess::Shared,
+        cloud_models: false,
+        privacy: None,
+        limit_profile: None,
+    }
+}
+
+/// A cap on everything that inference counts.
+fn far_away() -> Vec<LimitValue> {
+    let counted = [
+        LimitName::UserHour,
+        LimitName::InferenceDay,
+        LimitName::BurstMinute,
+        LimitName::SpendDay,
+        LimitName::SpendMonth,
+        LimitName::TokensMinute,
+        LimitName::TokensDay,
+        LimitName::Concurrent,
+        LimitName::PromptChars,
+    ];
+    let value = |name| LimitValue { name: LimitSetting::bare(name), limit: Some(1_000_000_000_000) };
+    counted.into_iter().map(value).collect()
 }
 
 /// A port nobody listens on now. Another process could take it before the proxy does; the start fails then.
