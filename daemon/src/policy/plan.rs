@@ -47,12 +47,6 @@ impl Governed {
 }
 
 impl Plan {
-    /// The models that may be served.
-    #[must_use]
-    pub fn models(&self) -> Vec<&str> {
-        self.candidates.iter().map(|candidate| &*candidate.model).collect()
-    }
-
     /// Most tokens an answer can have, whichever of the models is served: what the client asked for (see
     /// [`Peek::output_limit`]), bound by policy. None is no bound.
     #[must_use]

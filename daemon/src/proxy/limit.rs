@@ -19,7 +19,8 @@ use crate::{
         route::{Forward, Need, Route},
     },
     identity::Caller,
-    limits::{Ask, Exceeded, Kind, Levels, Limits, Output, Price, Reservation, Used, Who, usd},
+    limits::{Ask, Exceeded, Kind, Levels, Limits, Output, Price, Prices, Reservation, Used, Who, usd},
+    policy::Plan,
     telemetry::access::{AccessRecord, Outcome},
 };
 use aivonx_protocol::key::KeyScope;
@@ -62,16 +63,36 @@ pub(super) struct Asks<'a> {
     pub(super) caller: &'a Caller,
     pub(super) peek: &'a Peek,
     pub(super) body: &'a Collected,
-    /// Most tokens of one answer, by the client or by policy.
-    pub(super) output: Option<u64>,
-    /// The models that may serve it.
-    pub(super) models: &'a [&'a str],
+    /// What policy makes of it, if anything.
+    pub(super) plan: Option<&'a Plan>,
+}
+
+impl Asks<'_> {
+    /// How much output, by the client and by policy.
+    fn output(&self) -> Output {
+        let asked = self.peek.output_limit(self.forward);
+        match self.plan.map_or(asked, |plan| plan.output_limit(asked)) {
+            Some(0) => Output::Nothing,
+            each => Output::UpTo { each, answers: self.peek.answers(self.forward) },
+        }
+    }
+
+    /// Which model it will be is not known yet: of those that may be, the dearest.
+    fn price(&self, prices: &Prices) -> Price {
+        match self.plan {
+            Some(plan) => {
+                let each = plan.candidates.iter().map(|candidate| prices.of(&candidate.model));
+                each.fold(Price::FREE, Price::max)
+            }
+            None => self.peek.model(self.forward.legacy_name).map_or(Price::FREE, |model| prices.of(model)),
+        }
+    }
 }
 
 /// Takes the request's share of every limit; its exchange settles it. Returns the limit of output tokens that the
 /// body must carry, if any.
 pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<Option<u64>, Refusal> {
-    let Asks { route, forward, caller, peek, body, output, models } = asks;
+    let Asks { route, caller, peek, body, .. } = asks;
     if route.need() != Need::Scope(KeyScope::Infer) {
         return Ok(None);
     }
@@ -79,14 +100,7 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     let levels = caller.levels();
     let done = async {
         let prompt = prompt(&limits, levels, peek, body).await?;
-        let answers = peek.answers(forward);
-        let output = match output {
-            Some(0) => Output::Nothing,
-            each => Output::UpTo { each, answers },
-        };
-        // Which of the models it will be is not known yet: the dearest.
-        let price = models.iter().fold(Price::FREE, |price, model| price.max(limits.prices().of(model)));
-        limits.reserve(levels, &Ask { prompt, output, price })
+        limits.reserve(levels, &Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) })
     };
     let reservation = done.await.map_err(|exceeded| refuse(exchange, caller, exceeded))?;
     let bound = reservation.bound();

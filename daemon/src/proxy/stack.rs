@@ -139,17 +139,13 @@ async fn layers(
 
     // Last before a node is chosen: it needs to know how long the prompt is, and how long the answer may be, and
     // nothing may be reserved for a request that is refused.
-    let asked = [peek.model(forwarded.legacy_name).unwrap_or_default()];
-    let models = plan.as_ref().map(Plan::models);
-    let output = peek.output_limit(&forwarded);
     let asks = limit::Asks {
         route,
         forward: &forwarded,
         caller: &caller,
         peek: &peek,
         body: &body,
-        output: plan.as_ref().map_or(output, |plan| plan.output_limit(output)),
-        models: models.as_deref().unwrap_or(&asked),
+        plan: plan.as_ref(),
     };
     // Most tokens an answer may have, where a budget relies on it.
     let output = limit::reserve(exchange, asks).await?;

@@ -88,9 +88,9 @@ async fn administrators_are_told_what_changes_it() {
 async fn a_prompt_that_is_too_long_is_never_worth_another_try() {
     let rig = Rig::new().await;
     rig.limit(&["prompt.chars=20"]).await;
-    let of = |text: &str| {
+    let of = async |text: &str| {
         let body = json!({"model": "m", "prompt": text, "stream": false});
-        rig.daemon.ask(&rig.with_key(Request::json("/api/generate", &body)))
+        rig.daemon.ask(&rig.with_key(Request::json("/api/generate", &body))).await
     };
     // Characters, not bytes, and of the prompt alone.
     let twenty = "\u{e9}".repeat(20);
