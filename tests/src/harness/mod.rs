@@ -2,12 +2,14 @@
 
 mod aivonx;
 mod client;
+mod console;
 mod daemon;
 mod http2;
 mod log;
 
 pub use aivonx::{Aivonx, Ran};
 pub use client::{Answer, Client, Request};
+pub use console::Console;
 pub use daemon::{ADMIN, ADMIN_PASSWORD, Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
 pub use log::Log;

@@ -10,6 +10,7 @@ mod audit;
 mod bodies;
 mod chaos;
 mod completion;
+mod console;
 mod durability;
 mod errors;
 mod fleet;
