@@ -24,6 +24,7 @@ mod login;
 mod logs;
 mod manual;
 mod paths;
+mod policy;
 mod readme;
 mod retry;
 mod rotation;

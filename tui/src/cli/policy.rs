@@ -282,26 +282,13 @@ mod tests {
         assert!("0".parse::<Tokens>().is_err() && "8k".parse::<Tokens>().is_err());
     }
 
-    fn fits(shown: &str) {
-        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
-    }
-
     #[test]
     fn policies_at_eighty_columns() {
-        let shown = overview(&samples::policies()).render(Some(80), false);
-        for words in ["(all)", "1h30m", "8 192!", "acme", "llama3.3:70b", "-1!", "4 096"] {
-            assert!(shown.contains(words), "{words}:\n{shown}");
-        }
-        fits(&shown);
+        insta::assert_snapshot!(overview(&samples::policies()).render(Some(80), false));
     }
 
     #[test]
     fn aliases_at_eighty_columns() {
-        let shown = aliases_overview(&samples::aliases()).render(Some(80), false);
-        for words in ["(all)", "gpt-4o", "llama3.3:70b, else", "acme"] {
-            assert!(shown.contains(words), "{words}:\n{shown}");
-        }
-        fits(&shown);
+        insta::assert_snapshot!(aliases_overview(&samples::aliases()).render(Some(80), false));
     }
 }

@@ -1,0 +1,295 @@
+//! Model policy: what the nodes are asked for, whatever the clients ask.
+
+use aivonx_protocol::{
+    Client as Control, ClientError, FaultKind, WireSecret,
+    key::{KeyScope, NewKey},
+    node::AdminState,
+    organization::{NewOrganization, NodeAccess},
+    policy::{ContextSize, KeepAlive, PolicyChange},
+    user::{NewUser, Role},
+};
+use aivonx_tests::{
+    fake::{FakeNode, Fault, Kind},
+    harness::{Daemon, Request},
+};
+use serde_json::{Value, json};
+
+const PASSWORD: &str = "nine slow herons over salt";
+const PATIENT: &str = "[health]\ninterval = \"1s\"\nfailures = 100\n";
+
+fn keep(value: &str, force: bool) -> PolicyChange {
+    let keep_alive = KeepAlive { value: value.into(), force };
+    PolicyChange { keep_alive: Some(Some(keep_alive)), ..PolicyChange::default() }
+}
+
+fn ctx(tokens: u32, force: bool) -> PolicyChange {
+    PolicyChange { num_ctx: Some(Some(ContextSize { tokens, force })), ..PolicyChange::default() }
+}
+
+fn most(tokens: u32) -> PolicyChange {
+    PolicyChange { output_max: Some(Some(tokens)), ..PolicyChange::default() }
+}
+
+async fn policy(control: &Control, model: &str, change: PolicyChange) {
+    control.policy_set(None, model, None, change).await.unwrap();
+}
+
+async fn alias(control: &Control, organization: Option<&str>, alias: &str, models: &[&str]) {
+    let models = models.iter().map(|model| (*model).to_owned()).collect();
+    control.alias_set(organization.map(str::to_owned), alias, models, None).await.unwrap();
+}
+
+/// What the node gets when a client sends `body`.
+async fn sent(daemon: &Daemon, node: &FakeNode, path: &str, body: &Value) -> Value {
+    daemon.post(path, body).await.expect(200);
+    node.requests().pop().unwrap().json()
+}
+
+#[tokio::test]
+async fn nodes_are_asked_as_policy_says_in_every_dialect() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let control = daemon.control().await;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let base = json!({"model": "m", "messages": messages, "prompt": "x", "input": "x", "stream": false});
+    let with = |more: &Value| {
+        let mut body = base.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let routes = [
+        "/api/chat",
+        "/api/generate",
+        "/api/embed",
+        "/api/embeddings",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+    ];
+    // Nothing is configured, nothing is changed.
+    for path in routes {
+        assert_eq!(sent(&daemon, &node, path, &base).await, base, "{path}");
+    }
+    policy(&control, "*", keep("1h", false)).await;
+    policy(&control, "m*", ctx(8192, false)).await;
+    policy(&control, "m:latest", most(7)).await;
+    for (path, more) in [
+        ("/api/chat", json!({"keep_alive": "1h", "options": {"num_ctx": 8192, "num_predict": 7}})),
+        ("/api/generate", json!({"keep_alive": "1h", "options": {"num_ctx": 8192, "num_predict": 7}})),
+        ("/api/embed", json!({"keep_alive": "1h", "options": {"num_ctx": 8192}})),
+        ("/api/embeddings", json!({"keep_alive": "1h", "options": {"num_ctx": 8192}})),
+        ("/v1/chat/completions", json!({"max_tokens": 7})),
+        ("/v1/completions", json!({"max_tokens": 7})),
+        ("/v1/embeddings", json!({})),
+        ("/v1/responses", json!({"max_output_tokens": 7})),
+        ("/v1/messages", json!({"max_tokens": 7})),
+    ] {
+        assert_eq!(sent(&daemon, &node, path, &base).await, with(&more), "{path}");
+    }
+    // What a client sets itself is its own, up to the bound.
+    let own = json!({"keep_alive": 0, "options": {"num_ctx": 1, "num_predict": 5}, "max_tokens": 5});
+    assert_eq!(sent(&daemon, &node, "/api/chat", &with(&own)).await, with(&own));
+    assert_eq!(sent(&daemon, &node, "/v1/messages", &with(&own)).await, with(&own));
+    let much = json!({"max_tokens": 1000, "max_completion_tokens": null});
+    let bound = json!({"max_tokens": 7, "max_completion_tokens": 7});
+    assert_eq!(sent(&daemon, &node, "/v1/chat/completions", &with(&much)).await, with(&bound));
+    // Unless it is forced; and that holds for the next request.
+    policy(&control, "m*", ctx(4096, true)).await;
+    policy(&control, "*", keep("-1", true)).await;
+    let forced = json!({"keep_alive": -1, "options": {"num_ctx": 4096, "num_predict": 5}, "max_tokens": 5});
+    assert_eq!(sent(&daemon, &node, "/api/chat", &with(&own)).await, with(&forced));
+    for pattern in ["*", "m*", "m:latest"] {
+        control.policy_remove(None, pattern).await.unwrap();
+    }
+    assert_eq!(sent(&daemon, &node, "/api/chat", &base).await, base);
+    daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn an_alias_is_served_by_the_first_model_that_can_be() {
+    let big = FakeNode::start(Kind::Ollama, &["big:70b"]).await;
+    let small = FakeNode::start(Kind::Ollama, &["small:8b"]).await;
+    let daemon = Daemon::run(&[&big, &small], PATIENT).await;
+    let control = daemon.control().await;
+    let body = json!({"model": "GPT-4o", "messages": [{"role": "user", "content": "hi"}], "prompt": "x",
+        "input": "x", "max_tokens": 9, "stream": false});
+    daemon.post("/api/chat", &body).await.expect(404);
+    alias(&control, None, "gpt-4o", &["big:70b", "small:8b"]).await;
+    policy(&control, "small*", ctx(2048, true)).await;
+
+    for path in
+        ["/api/chat", "/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/embed", "/api/show"]
+    {
+        let answer = daemon.post(path, &body).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-model"), Some("big:70b"), "{path}");
+        let got = big.requests().pop().unwrap().json();
+        assert_eq!((&got["model"], &got["options"]), (&json!("big:70b"), &Value::Null), "{path}");
+    }
+    // Who asks for the model by its name is told nothing new.
+    let direct = json!({"model": "small:8b", "prompt": "x"});
+    assert_eq!(daemon.post("/api/generate", &direct).await.expect(200).field("x-aivonx-model"), None);
+    assert!(small.requests().len() == 1);
+
+    // It is listed like the model it stands for.
+    let tags = daemon.get("/api/tags").await.expect(200).json();
+    let listed = tags["models"].as_array().unwrap();
+    let of = |name: &str| listed.iter().find(|model| model["name"] == name).cloned().unwrap();
+    assert_eq!((&of("gpt-4o")["digest"], listed.len()), (&of("big:70b")["digest"], 3));
+    for field in ["", "anthropic-version"] {
+        let ask = |path: &str| {
+            let request = Request::get(path);
+            if field.is_empty() { request } else { request.field(field, "2023-06-01") }
+        };
+        let models = daemon.ask(&ask("/v1/models")).await.expect(200).json();
+        assert!(models["data"].as_array().unwrap().iter().any(|model| model["id"] == "gpt-4o"), "{models}");
+        let model = daemon.ask(&ask("/v1/models/gpt-4o")).await.expect(200).json();
+        assert_eq!(model["id"], "gpt-4o");
+    }
+
+    // The nodes of the first fail before the first byte.
+    for fault in [Fault::ResetBeforeHead, Fault::Status(503, r#"{"error":"busy"}"#)] {
+        big.fail_always(Some(fault.clone()));
+        let answer = daemon.post("/api/chat", &body).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-model"), Some("small:8b"), "{fault:?}");
+        let got = small.requests().pop().unwrap().json();
+        assert_eq!(got["model"], "small:8b");
+        assert_eq!(got["options"]["num_ctx"], 2048, "the policy of the model that is served");
+    }
+    big.fail_always(None);
+    // There is no node for the first any more.
+    control.node_set_state("n0", None, AdminState::Disabled).await.unwrap();
+    let tried = big.requests().len();
+    let answer = daemon.post("/api/chat", &body).await.expect(200);
+    assert_eq!((answer.field("x-aivonx-model"), big.requests().len()), (Some("small:8b"), tried));
+    control.node_set_state("n1", None, AdminState::Disabled).await.unwrap();
+    daemon.post("/api/chat", &body).await.expect(503);
+    control.alias_remove(None, "gpt-4o").await.unwrap();
+    daemon.post("/api/chat", &body).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_is_set_survives_a_restart_and_can_be_set_from_the_command_line() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    let aivonx = daemon.aivonx();
+    let set = ["--output", "json", "model", "policy", "set", "m*", "--force-num-ctx", "8192"];
+    let set: Value = serde_json::from_str(&aivonx.ok(&set).await).unwrap();
+    assert_eq!(set["num_ctx"], json!({"tokens": 8192, "force": true}));
+    aivonx.ok(&["model", "alias", "set", "other", "m"]).await;
+    assert!(aivonx.ok(&["model", "policy", "list"]).await.contains("8 192!"));
+    let wrong = aivonx.run(&["model", "policy", "set", "m", "--keep-alive", "soon"]).await;
+    assert_eq!(wrong.code, 1);
+    daemon.stop().await;
+    let daemon = Daemon::builder().folder(folder.path()).start_any().await;
+    daemon.until_active(1).await;
+    let got = sent(&daemon, &node, "/api/generate", &json!({"model": "other", "prompt": "x"})).await;
+    assert_eq!(got, json!({"model": "m", "prompt": "x", "options": {"num_ctx": 8192}}));
+    assert!(daemon.aivonx().ok(&["model", "alias", "list"]).await.contains("other"));
+}
+
+fn organization(slug: &str, models: &[&str]) -> NewOrganization {
+    NewOrganization {
+        slug: slug.into(),
+        name: None,
+        require_totp: false,
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        nodes: NodeAccess::Shared,
+        cloud_models: false,
+        privacy: None,
+        limit_profile: None,
+    }
+}
+
+#[track_caller]
+fn fault<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FaultKind {
+    match result {
+        Err(ClientError::Fault(fault)) => fault.kind,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_organization_has_its_own() {
+    let models = ["open:8b", "closed:70b", "there:120b-cloud"];
+    let node = FakeNode::start(Kind::Ollama, &models).await;
+    let builder = Daemon::builder().config("").plain_listener().node(&node);
+    let daemon = builder.access("two_factor = \"optional\"").start().await;
+    let root = daemon.control().await;
+    let mut secrets = std::collections::BTreeMap::new();
+    for (slug, models) in [("acme", &["open*"][..]), ("other", &[])] {
+        root.organization_add(organization(slug, models)).await.unwrap();
+        let admin = NewUser {
+            name: format!("{slug}-admin"),
+            display_name: None,
+            email: None,
+            role: Role::OrgAdmin,
+            organization: Some(slug.into()),
+            password: Some(WireSecret::new(PASSWORD.into())),
+        };
+        root.user_add(admin).await.unwrap();
+        let new = NewKey {
+            name: "k".into(),
+            organization: Some(slug.into()),
+            user: None,
+            scopes: vec![KeyScope::Infer],
+            models: Vec::new(),
+            networks: Vec::new(),
+            expires: None,
+        };
+        secrets.insert(slug, root.key_create(new).await.unwrap().secret.expose().to_owned());
+    }
+    let ask = async |slug: &str, model: &str| {
+        let request = Request::json("/api/generate", &json!({"model": model, "prompt": "x"}));
+        let request = request.field("authorization", &format!("Bearer {}", secrets[slug]));
+        let answer = daemon.ask(&request).await;
+        (answer.status, answer.field("x-aivonx-model").map(str::to_owned))
+    };
+    let admin = daemon.control_as_stranger().await;
+    admin.login("acme-admin", WireSecret::new(PASSWORD.into()), None).await.unwrap();
+
+    // Its own organization, named or not; nobody else's.
+    alias(&admin, None, "mine", &["open:8b"]).await;
+    admin.policy_set(Some("acme".into()), "open*", None, ctx(1234, true)).await.unwrap();
+    let listed = root.alias_list(None).await.unwrap();
+    assert_eq!(listed.iter().map(|a| a.organization.as_deref()).collect::<Vec<_>>(), [Some("acme")]);
+    assert_eq!(
+        fault(admin.policy_set(Some("other".into()), "*", None, ctx(1, true)).await),
+        FaultKind::NotFound
+    );
+    let models = || vec!["open:8b".to_owned()];
+    assert_eq!(fault(admin.alias_set(Some("other".into()), "x", models(), None).await), FaultKind::NotFound);
+    assert_eq!(ask("acme", "mine").await, (200, Some("open:8b".into())));
+    assert_eq!(node.requests().pop().unwrap().json()["options"]["num_ctx"], 1234);
+    assert_eq!(ask("other", "mine").await.0, 404);
+    assert_eq!(ask("other", "open:8b").await, (200, None));
+    assert_eq!(node.requests().pop().unwrap().json()["options"], Value::Null);
+    // What the fleet sets is seen by all, and changed by none of them.
+    alias(&root, None, "everyone", &["closed:70b", "open:8b"]).await;
+    alias(&root, Some("other"), "theirs", &["open:8b"]).await;
+    let seen: Vec<String> = admin.alias_list(None).await.unwrap().into_iter().map(|a| a.alias).collect();
+    assert_eq!(seen, ["everyone", "mine"]);
+    assert_eq!(fault(admin.alias_remove(None, "everyone").await), FaultKind::NotFound);
+    assert_eq!(fault(admin.alias_list(Some("other".into())).await), FaultKind::NotFound);
+
+    // Lists of models hold: the model must be allowed, or a name that the fleet gave it.
+    assert_eq!(ask("acme", "everyone").await, (200, Some("open:8b".into())));
+    assert_eq!(ask("other", "everyone").await, (200, Some("closed:70b".into())));
+    alias(&admin, None, "open-sesame", &["closed:70b"]).await;
+    assert_eq!(ask("acme", "open-sesame").await.0, 404);
+    alias(&root, None, "open-to-all", &["closed:70b"]).await;
+    assert_eq!(ask("acme", "open-to-all").await, (200, Some("closed:70b".into())));
+    // A third party stays refused under any name.
+    alias(&root, None, "open-sky", &["there:120b-cloud"]).await;
+    let before = node.requests().len();
+    assert_eq!(ask("acme", "open-sky").await.0, 403);
+    assert_eq!(ask("other", "open-sky").await.0, 403);
+    assert_eq!(node.requests().len(), before);
+
+    // With the organization its rules go.
+    root.organization_remove("acme", None, true).await.unwrap();
+    assert!(root.alias_list(None).await.unwrap().iter().all(|a| a.organization.as_deref() != Some("acme")));
+    assert!(root.policy_list(None).await.unwrap().is_empty());
+}
