@@ -3,8 +3,6 @@
 //! `cargo bench -p aivonx-daemon --bench privacy`; each figure is the best of several runs on one core, in MB of the
 //! body as sent, the whole way from its bytes to the edited ones.
 
-use std::time::Instant;
-
 use aivonx_daemon::{
     api::Edits,
     privacy::{Privacy, Wanted, screen},
@@ -13,6 +11,13 @@ use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
 const SIZE: usize = 4 << 20;
+
+/// Seconds this thread has run: what others do on the machine counts less than by the clock.
+fn on_cpu() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.unwrap_or_default() / 1e9
+}
 
 const PROSE: &str = "It was in the second year of the drought that the council asked her to survey the old \
     waterworks, and she went, because nobody else remembered where the pipes had been laid. The valley was quiet; \
@@ -28,7 +33,7 @@ fn main() {
     let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
     let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
     let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
-    let texts: [(&str, String); 18] = [
+    let texts: [(&str, String); 22] = [
         ("prose", PROSE.to_owned()),
         ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
         ("prose with findings", with_findings),
@@ -43,6 +48,10 @@ fn main() {
         ("nearly telephones", "555-123-456 ".to_owned()),
         ("bare numbers", "5551234567 ".to_owned()),
         ("nearly keys", "sk-aaaaaaaaaaaaaaaa-".to_owned()),
+        ("keys without digits", "sk-".to_owned()),
+        ("tokens without payload", "eyJ-".to_owned()),
+        ("words of keys", "ghp_a".to_owned()),
+        ("digits", "4".to_owned()),
         ("long words", "internationalization-s ".to_owned()),
         ("headers of keys", "-----BEGIN A-----".to_owned()),
         ("escapes", "\\u0061".to_owned()),
@@ -62,7 +71,7 @@ fn measure(name: &str, body: &str) {
     let mut best = f64::MAX;
     let mut findings = String::new();
     for _ in 0..7 {
-        let began = Instant::now();
+        let began = on_cpu();
         let mut edits = Edits::default();
         findings = match screen(privacy, &body[0], &mut edits) {
             Ok(found) => {
@@ -71,7 +80,7 @@ fn measure(name: &str, body: &str) {
             }
             Err(why) => why.to_string(),
         };
-        best = best.min(began.elapsed().as_secs_f64());
+        best = best.min(on_cpu() - began);
     }
     println!("{name:<24} {:>7.0} MB/s   {findings}", body[0].len() as f64 / best / 1e6);
 }

@@ -4,6 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    WireSecret,
+    organization::{LimitProfile, PrivacyMode},
+};
+
 /// What is looked for in prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,4 +46,72 @@ impl fmt::Display for Category {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// What happens to personal data in the prompts of an organization, or of those without one. `--output json` prints
+/// exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacySettings {
+    /// Slug of the organization; None: those without one.
+    pub organization: Option<String>,
+    /// What happens to what is found.
+    pub mode: PrivacyMode,
+    /// What is looked for.
+    pub categories: Vec<Category>,
+    /// The limit profile it follows; None if it was set.
+    pub profile: Option<LimitProfile>,
+}
+
+/// How often a category was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyCount {
+    /// The category.
+    pub category: Category,
+    /// How often.
+    pub count: u32,
+}
+
+/// What would become of a text. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyReport {
+    /// Slug of the organization whose settings were taken; None: those without one.
+    pub organization: Option<String>,
+    /// Its mode.
+    pub mode: PrivacyMode,
+    /// What was found of what it looks for.
+    pub findings: Vec<PrivacyCount>,
+    /// The text as it is passed on where the mode is `redact`. Untrusted text.
+    pub redacted: String,
+    /// Why a prompt with this text is refused; None if it is not.
+    pub refusal: Option<String>,
+}
+
+/// Longest text that can be tested, in bytes.
+pub const TEST_MAX: usize = 512 << 10;
+
+/// Requests about personal data. Without an organization the caller's own is meant, or, where it has none, those
+/// without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PrivacyRequest {
+    /// What holds. Answered with `Reply::Privacy`.
+    Show {
+        /// Slug or id.
+        organization: Option<String>,
+    },
+    /// Change it. Answered with `Reply::Privacy`.
+    Set {
+        /// Slug or id.
+        organization: Option<String>,
+        /// What happens to what is found.
+        mode: Option<PrivacyMode>,
+        /// What is looked for; empty is all.
+        categories: Option<Vec<Category>>,
+    },
+    /// What would become of a text. It is not kept. Answered with `Reply::PrivacyReport`.
+    Test {
+        /// Slug or id.
+        organization: Option<String>,
+        /// At most [`TEST_MAX`] bytes.
+        text: WireSecret,
+    },
 }

@@ -18,7 +18,7 @@ use crate::{
     organization,
     organization::Organization,
     policy::{self, Alias, Policy},
-    price, running,
+    price, privacy, running,
     running::Running,
     secrets,
     session::{NewSession, Session},
@@ -72,6 +72,8 @@ pub enum Request {
     Policy(policy::PolicyRequest),
     /// Requests that are running.
     Running(running::RunningRequest),
+    /// Personal data in prompts.
+    Privacy(privacy::PrivacyRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -175,6 +177,10 @@ pub enum Reply {
     Alias(Box<Alias>),
     /// Requests that are running.
     Running(Vec<Running>),
+    /// What happens to personal data in prompts.
+    Privacy(Box<privacy::PrivacySettings>),
+    /// What would become of a text.
+    PrivacyReport(Box<privacy::PrivacyReport>),
 }
 
 /// One step of a stream. Append only.

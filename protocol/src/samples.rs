@@ -5,13 +5,14 @@ mod audit;
 mod identity;
 mod limits;
 mod policy;
+mod privacy;
 mod secrets;
 mod usage;
 mod values;
 
 use self::{audit as trail, identity as who, values::*};
 use crate::{
-    ClientFrame, Event, Reply, Request, ServerFrame,
+    ClientFrame, Event, Reply, Request, ServerFrame, WireSecret,
     account::AccountRequest,
     audit::{AuditFilter, AuditPage, AuditRequest, ExportFormat},
     config::{ConfigRequest, Reloaded, Setting},
@@ -24,9 +25,10 @@ use crate::{
     model::{ModelRemoved, ModelRequest},
     money::MicroUsd,
     node::{AdminState, NodeRequest, Probe},
-    organization::{LimitProfile, OrganizationRemoved, OrganizationRequest},
+    organization::{LimitProfile, OrganizationRemoved, OrganizationRequest, PrivacyMode},
     policy::PolicyRequest,
     price::PriceRequest,
+    privacy::{Category, PrivacyRequest},
     running::RunningRequest,
     secrets::SecretsRequest,
     strategy::{Strategy, StrategyRequest},
@@ -234,6 +236,14 @@ catalogue! { Request {
     Self::Running(RunningRequest::List) => "running.list", Self::Running(RunningRequest::List);
     Self::Running(RunningRequest::Cancel { .. }) => "running.cancel",
         Self::Running(RunningRequest::Cancel { id: "0190-request".into() });
+    Self::Privacy(PrivacyRequest::Show { .. }) => "privacy.show",
+        Self::Privacy(PrivacyRequest::Show { organization: Some("acme".into()) });
+    Self::Privacy(PrivacyRequest::Set { .. }) => "privacy.set", Self::Privacy(PrivacyRequest::Set {
+        organization: None, mode: Some(PrivacyMode::Block), categories: Some(vec![Category::Card]),
+    });
+    Self::Privacy(PrivacyRequest::Test { .. }) => "privacy.test", Self::Privacy(PrivacyRequest::Test {
+        organization: None, text: WireSecret::new("mail bob@example.com".into()),
+    });
 } }
 
 catalogue! { Reply {
@@ -298,6 +308,8 @@ catalogue! { Reply {
     Self::Aliases(_) => "aliases", Self::Aliases(vec![policy::alias()]);
     Self::Alias(_) => "alias", Self::Alias(Box::new(policy::alias()));
     Self::Running(_) => "running", Self::Running(vec![running()]);
+    Self::Privacy(_) => "privacy", Self::Privacy(Box::new(privacy::settings()));
+    Self::PrivacyReport(_) => "privacy_report", Self::PrivacyReport(Box::new(privacy::report()));
 } }
 
 catalogue! { Event {

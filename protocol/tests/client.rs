@@ -135,6 +135,8 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "policy.remove" | "policy.remove_alias" => "done",
         "policy.aliases" => "aliases",
         "policy.set_alias" => "alias",
+        "privacy.show" | "privacy.set" => "privacy",
+        "privacy.test" => "privacy_report",
         other => panic!("say here what {other} is answered with"),
     })
 }

@@ -58,6 +58,14 @@ pub fn certificates(option: &str, file: &Path) -> Result<String, Failure> {
     Ok(String::clone(&text))
 }
 
+/// What is on standard input, up to `max` bytes; empty is fine.
+///
+/// # Errors
+/// It cannot be read, is too long, or is no UTF-8.
+pub fn text(max: u64) -> Result<Zeroizing<String>, Failure> {
+    read("text", Path::new("-"), max)
+}
+
 fn read(option: &str, file: &Path, max: u64) -> Result<Zeroizing<String>, Failure> {
     let text = if file == Path::new("-") {
         let stdin = io::stdin();

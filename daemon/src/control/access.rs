@@ -25,6 +25,7 @@ use aivonx_protocol::{
     organization::OrganizationRequest,
     policy::PolicyRequest,
     price::PriceRequest,
+    privacy::PrivacyRequest,
     running::RunningRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
@@ -119,6 +120,10 @@ pub enum Permission {
     RunningRead,
     /// End running requests.
     RunningWrite,
+    /// See what happens to personal data.
+    PrivacyRead,
+    /// Set it.
+    PrivacyWrite,
 }
 
 impl Permission {
@@ -145,7 +150,8 @@ impl Permission {
             | Self::LimitWrite
             | Self::PriceWrite
             | Self::PolicyWrite
-            | Self::RunningWrite => true,
+            | Self::RunningWrite
+            | Self::PrivacyWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -166,7 +172,8 @@ impl Permission {
             | Self::PriceRead
             | Self::UsageRead
             | Self::PolicyRead
-            | Self::RunningRead => false,
+            | Self::RunningRead
+            | Self::PrivacyRead => false,
         }
     }
 
@@ -181,8 +188,8 @@ impl Permission {
             Self::Status | Self::Login | Self::Identify | Self::AccountRead | Self::Account => true,
             Self::Setup => false,
             _ if odd => false,
-            // Everyone at least their own.
-            Self::ModelsRead | Self::UsageRead | Self::RunningRead => true,
+            // Everyone at least their own, and what becomes of what they write.
+            Self::ModelsRead | Self::UsageRead | Self::RunningRead | Self::PrivacyRead => true,
             Self::RunningWrite => role != Auditor,
             Self::FleetRead | Self::JobsRead => role != Member,
             Self::FleetWrite | Self::ModelsWrite | Self::JobsWrite => matches!(role, Superadmin | Operator),
@@ -196,7 +203,11 @@ impl Permission {
             // They name snapshots, nodes and keys of every organization.
             Self::SecretsRead => role == Superadmin || (role == Auditor && !bound),
             Self::OrganizationRead | Self::PriceRead => role != Member,
-            Self::OrganizationWrite | Self::UserWrite | Self::LockoutWrite | Self::LimitWrite => {
+            Self::OrganizationWrite
+            | Self::UserWrite
+            | Self::LockoutWrite
+            | Self::LimitWrite
+            | Self::PrivacyWrite => {
                 matches!(role, Superadmin | OrgAdmin)
             }
             Self::UserRead | Self::LockoutRead => matches!(role, Superadmin | Auditor | OrgAdmin),
@@ -329,6 +340,10 @@ pub fn needed(request: &Request) -> Permission {
             RunningRequest::List => Permission::RunningRead,
             RunningRequest::Cancel { .. } => Permission::RunningWrite,
         },
+        Request::Privacy(request) => match request {
+            PrivacyRequest::Show { .. } | PrivacyRequest::Test { .. } => Permission::PrivacyRead,
+            PrivacyRequest::Set { .. } => Permission::PrivacyWrite,
+        },
     }
 }
 
@@ -421,6 +436,8 @@ pub enum Noun {
     Policy(Permitted<PolicyRequest>),
     /// Running requests.
     Running(Permitted<RunningRequest>),
+    /// Personal data in prompts.
+    Privacy(Permitted<PrivacyRequest>),
 }
 
 impl Permitted<Request> {
@@ -467,6 +484,7 @@ impl Permitted<Request> {
             Request::Usage(request) => Noun::Usage(proof.with(request)),
             Request::Policy(request) => Noun::Policy(proof.with(request)),
             Request::Running(request) => Noun::Running(proof.with(request)),
+            Request::Privacy(request) => Noun::Privacy(proof.with(request)),
         }
     }
 }
@@ -534,6 +552,8 @@ mod tests {
                 "policy.set" | "policy.remove" | "policy.set_alias" | "policy.remove_alias" => {
                     Permission::PolicyWrite
                 }
+                "privacy.show" | "privacy.test" => Permission::PrivacyRead,
+                "privacy.set" => Permission::PrivacyWrite,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());

@@ -59,9 +59,17 @@ fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> us
     };
     let mut at = part.start;
     let mut kept = part.start;
+    // The end of the atom at hand.
+    let mut atom = part.start;
     while at < part.end {
+        if at >= atom {
+            atom = classes::run(&text[..part.end], at, ATOM);
+        }
         let boundary = !classes::before(text, at, ALNUM);
-        if boundary && let Some(stop) = token(text, at).or_else(|| prefixes::ends(text, at)) {
+        if boundary
+            && at < atom
+            && let Some(stop) = token(text, at, atom).or_else(|| prefixes::ends(text, at, atom))
+        {
             if !marker::ends_before(text, at) {
                 rest(kept..at, out);
                 out.push(Found::new(at, stop, Category::Key));
@@ -82,14 +90,15 @@ fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> us
     part.end.max(at)
 }
 
-/// The end of the JSON Web Token that begins at `at`: `header.payload`, and more parts.
-fn token(text: &[u8], at: usize) -> Option<usize> {
+/// The end of the JSON Web Token that begins at `at`: `header.payload`, and more parts. `atom` is the end of its header.
+fn token(text: &[u8], at: usize, atom: usize) -> Option<usize> {
     if !text[at..].starts_with(b"eyJ") {
         return None;
     }
-    let mut end = classes::run(text, at, ATOM);
-    let payload = end + 1;
-    if end - at < 13 || text.get(end) != Some(&b'.') || classes::run(text, payload, ATOM) - payload < 10 {
+    let mut end = atom;
+    let payload = text.get(end + 1..end + 11)?;
+    let whole = payload.iter().all(|byte| classes::is(*byte, ATOM));
+    if end - at < 13 || text[end] != b'.' || !whole {
         return None;
     }
     while text.get(end) == Some(&b'.') && classes::at(text, end + 1, ATOM) {
@@ -103,7 +112,11 @@ fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
     let whole = &text[part.clone()];
     // Base64 of the usual alphabet: judged whole, or its pieces would be too short. Beyond a key's length it is
     // data, and so are its pieces.
-    if whole.len() >= 32 && hint.mixed && memchr::memchr2(b'+', b'/', whole).is_some() && is_mixed(whole) {
+    if whole.len() >= 32
+        && hint.mixed
+        && memchr::memchr2(b'+', b'/', whole).is_some()
+        && is_mixed(&whole[..whole.len().min(2 * LONGEST)])
+    {
         if whole.len() <= LONGEST {
             let padding = text[part.end..].iter().take(2).take_while(|b| **b == b'=').count();
             out.push(Found::new(part.start, part.end + padding, Category::Key));
@@ -151,6 +164,7 @@ fn is_mixed(text: &[u8]) -> bool {
     if text.len() < 24 {
         return false;
     }
+    // Small letters, capitals, digits, and the others, which count for nothing.
     let mut counts = [0u32; 4];
     let mut changes = 0u32;
     let mut pairs = 0u32;
@@ -158,26 +172,33 @@ fn is_mixed(text: &[u8]) -> bool {
     let mut run = 0u32;
     let mut longest = 0u32;
     for byte in text {
-        let kind = match byte {
-            b'a'..=b'z' => 0,
-            b'A'..=b'Z' => 1,
-            b'0'..=b'9' => 2,
-            _ => 3,
-        };
-        counts[kind] += 1;
-        if kind == last {
-            run += 1;
-        } else {
-            run = 1;
-        }
-        if kind != 3 {
-            longest = longest.max(run);
-            if last != 3 {
-                pairs += 1;
-                changes += u32::from(kind != last);
-            }
-        }
+        let kind = KINDS[*byte as usize];
+        counts[kind as usize & 3] += 1;
+        let same = u32::from(kind == last);
+        let both = u32::from(kind != 3) & u32::from(last != 3);
+        run = run * same + 1;
+        longest = longest.max(run * u32::from(kind != 3));
+        pairs += both;
+        changes += both & (1 - same);
         last = kind;
     }
     counts[0] >= 3 && counts[1] >= 3 && counts[2] >= 2 && longest <= 8 && changes * 100 >= pairs * 42
+}
+
+static KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut table = [3; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if (byte as u8).is_ascii_lowercase() {
+            table[byte] = 0;
+        } else if (byte as u8).is_ascii_uppercase() {
+            table[byte] = 1;
+        } else if (byte as u8).is_ascii_digit() {
+            table[byte] = 2;
+        }
+        byte += 1;
+    }
+    table
 }

@@ -43,6 +43,12 @@ impl Wanted {
         self.0 & (1 << category as u8) != 0
     }
 
+    /// The categories in it.
+    #[must_use]
+    pub fn categories(self) -> Vec<Category> {
+        Category::ALL.into_iter().filter(|category| self.has(*category)).collect()
+    }
+
     fn any(self, of: &[Category]) -> bool {
         of.iter().any(|category| self.has(*category))
     }

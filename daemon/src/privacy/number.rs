@@ -50,9 +50,27 @@ pub(super) struct Group {
     pub(super) before: Join,
     /// What joins it to what comes behind.
     pub(super) after: Join,
+    /// The sum of its digits for the check digit, if the last of them counts once, and if it counts double.
+    sums: [u32; 2],
 }
 
 impl Group {
+    const NONE: Self = Self { start: 0, end: 0, before: Join::Free, after: Join::Free, sums: [0; 2] };
+
+    /// Reads the digits from `start` on.
+    fn read(text: &[u8], start: usize, before: Join) -> Self {
+        const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+        let mut end = start;
+        let mut sums = [0u32; 2];
+        while let Some(digit) = text.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+        {
+            // What was last is the last but one now. Longer ones are no card, whatever their sums are.
+            sums = [sums[1].wrapping_add(u32::from(digit)), sums[0].wrapping_add(DOUBLED[digit as usize])];
+            end += 1;
+        }
+        Self { start, end, before, after: Join::Free, sums }
+    }
+
     /// Its number of digits.
     pub(super) fn len(&self) -> usize {
         self.end - self.start
@@ -62,31 +80,36 @@ impl Group {
 /// Groups looked at together: a card has five at most, a telephone number seven.
 const WINDOW: usize = 8;
 
+/// Groups kept, so that they need not be moved for each that is done.
+const KEPT: usize = 2 * WINDOW;
+
 /// The groups ahead.
 struct Window<'a> {
     text: &'a [u8],
-    groups: [Group; WINDOW],
-    len: usize,
+    kept: [Group; KEPT],
+    /// Where those ahead are among the kept.
+    first: usize,
+    last: usize,
     /// Where the next group begins and what joins it, if there is one.
     next: Option<(usize, Join)>,
 }
 
 impl Window<'_> {
     fn fill(&mut self) {
-        while self.len < WINDOW
+        while self.last - self.first < WINDOW
             && let Some((start, before)) = self.next
         {
-            let end = classes::run(self.text, start, DIGIT);
-            self.next = join(self.text, end).map(|(join, next)| (next, join));
-            let after = self.next.map_or_else(|| right(self.text, end), |(_, join)| join);
-            self.groups[self.len] = Group { start, end, before, after };
-            self.len += 1;
+            if self.last == KEPT {
+                self.kept.copy_within(self.first.., 0);
+                self.last -= self.first;
+                self.first = 0;
+            }
+            let mut group = Group::read(self.text, start, before);
+            self.next = join(self.text, group.end).map(|(join, next)| (next, join));
+            group.after = self.next.map_or_else(|| right(self.text, group.end), |(_, join)| join);
+            self.kept[self.last] = group;
+            self.last += 1;
         }
-    }
-
-    fn drop_first(&mut self, n: usize) {
-        self.groups.copy_within(n..self.len, 0);
-        self.len -= n;
     }
 }
 
@@ -99,12 +122,12 @@ pub(super) fn cluster(text: &[u8], first: usize, wanted: Wanted, hint: Hint, out
         [.., b'+'] | [.., b'('] => first - 1,
         _ => first,
     };
-    let none = Group { start: 0, end: 0, before: Join::Free, after: Join::Free };
-    let mut window = Window { text, groups: [none; WINDOW], len: 0, next: Some((first, left(text, sign))) };
+    let next = Some((first, left(text, sign)));
+    let mut window = Window { text, kept: [Group::NONE; KEPT], first: 0, last: 0, next };
     let mut end = first;
     loop {
         window.fill();
-        let groups = &window.groups[..window.len];
+        let groups = &window.kept[window.first..window.last];
         let Some(last) = groups.last() else { return end };
         end = last.end;
         let taken = best(text, groups, wanted, hint).map_or(1, |(found, taken)| {
@@ -112,7 +135,7 @@ pub(super) fn cluster(text: &[u8], first: usize, wanted: Wanted, hint: Hint, out
             end = end.max(found.end);
             taken
         });
-        window.drop_first(taken);
+        window.first += taken;
     }
 }
 
@@ -151,7 +174,7 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
         if digits > 19 {
             break;
         }
-        if digits >= 13 && group.after.is_loose() && luhn(&text[first.start..group.end]) {
+        if digits >= 13 && group.after.is_loose() && luhn(&groups[..=n]) {
             longest = Some(n + 1);
         }
         if group.len() < 3 {
@@ -161,15 +184,13 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     longest
 }
 
-/// Whether the digits of `text` have a right check digit (ISO/IEC 7812-1, annex B).
-fn luhn(text: &[u8]) -> bool {
-    const DOUBLED: [u8; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
-    let mut double = false;
-    let mut sum = 0u32;
-    for byte in text.iter().rev().filter(|byte| byte.is_ascii_digit()) {
-        let digit = byte - b'0';
-        sum += u32::from(if double { DOUBLED[digit as usize] } else { digit });
-        double = !double;
+/// Whether the digits have a right check digit (ISO/IEC 7812-1, annex B).
+fn luhn(groups: &[Group]) -> bool {
+    let mut behind = 0;
+    let mut sum = 0;
+    for group in groups.iter().rev() {
+        sum += group.sums[behind % 2];
+        behind += group.len();
     }
     sum.is_multiple_of(10)
 }

@@ -17,6 +17,9 @@ pub(super) fn find(text: &[u8], groups: &[Group], hint: Hint) -> Option<(Found, 
         return None;
     }
     let plus = classes_before(text, first.start, b'+');
+    if first.len() == 1 && !plus && text[first.start] != b'1' {
+        return None;
+    }
     let said = || hint.phone || context::of_phone(text, first.start);
     let taken = if plus {
         international(text, groups, 0)
@@ -174,7 +177,7 @@ fn extension(text: &[u8], group: &Group) -> Option<usize> {
         .find(|word| text[at..].get(..word.len()).is_some_and(|t| t.eq_ignore_ascii_case(word)));
     if let Some(word) = word {
         let from = at + word.len();
-        let to = classes::run(text, from, DIGIT);
+        let to = classes::run(&text[..text.len().min(from + 7)], from, DIGIT);
         if (1..=6).contains(&(to - from)) && !classes::at(text, to, WORD) {
             return Some(to);
         }

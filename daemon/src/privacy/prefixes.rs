@@ -1,6 +1,6 @@
 //! Keys that their makers gave a form of their own.
 
-use super::classes::{self, ALNUM, ATOM, DIGIT, WORD};
+use super::classes::{self, ALNUM, DIGIT, WORD};
 
 /// What the rest of a key looks like.
 #[derive(Debug, Clone, Copy)]
@@ -97,33 +97,35 @@ const fn by_first() -> [(u8, u8); 256] {
     table
 }
 
-/// The end of the well-known key that begins at `at`, where no letter or digit stands before it.
+/// Bytes of a key among which its digit is looked for.
+const NEAR: usize = 40;
+
+/// The end of the well-known key that begins at `at`, where no letter or digit stands before it. `atom` is the end of the
+/// letters, digits, `_` and `-` that it begins: to look for it here, at every beginning, would cost squared time.
 #[inline]
-pub(super) fn ends(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn ends(text: &[u8], at: usize, atom: usize) -> Option<usize> {
     let (from, to) = BY_FIRST[text[at] as usize];
     PREFIXES[from as usize..to as usize].iter().find_map(|(prefix, rest)| {
-        if !text[at..].starts_with(prefix.as_bytes()) {
+        if !text[at..atom].starts_with(prefix.as_bytes()) {
             return None;
         }
         let begin = at + prefix.len();
-        match *rest {
-            Atom(least) => {
-                let end = classes::run(text, begin, ATOM);
-                (end - begin >= least && text[begin..end].iter().any(|b| classes::is(*b, DIGIT)))
-                    .then_some(end)
-            }
-            Word(least) => {
-                let end = classes::run(text, begin, WORD);
-                (end - begin >= least && text[begin..end].iter().any(|b| classes::is(*b, DIGIT)))
-                    .then_some(end)
-            }
+        let (end, least) = match *rest {
+            Atom(least) => (atom, least),
+            Word(least) => (classes::run(&text[..atom.min(begin + NEAR)], begin, WORD), least),
             Capitals(exactly) => {
                 let end = begin + exactly;
                 let rest = text.get(begin..end)?;
                 let all = rest.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                (all && !classes::at(text, end, ALNUM)).then_some(end)
+                return (all && !classes::at(text, end, ALNUM)).then_some(end);
             }
+        };
+        let near = &text[begin..end.min(begin + NEAR)];
+        if end - begin < least || !near.iter().any(|b| classes::is(*b, DIGIT)) {
+            return None;
         }
+        // It is one: what is passed now is not passed again.
+        Some(if matches!(rest, Word(_)) { classes::run(&text[..atom], begin, WORD) } else { end })
     })
 }
 

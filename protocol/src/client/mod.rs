@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod limits;
 mod policy;
+mod privacy;
 mod running;
 mod secrets;
 mod stream;

@@ -6,7 +6,7 @@ use aivonx_protocol::{
     key::KeyRequest,
     limit::LimitTarget,
     money::MicroUsd,
-    organization::{LimitProfile, OrganizationRequest},
+    organization::{LimitProfile, OrganizationRequest, PrivacyMode},
     user::UserRequest,
 };
 
@@ -82,4 +82,8 @@ pub(super) async fn call_every_method(client: &Client) {
     let price = client.price_set("llama3*", MicroUsd(1), MicroUsd(2)).await.unwrap();
     assert_eq!(price.output, MicroUsd(600_000));
     client.price_remove("llama3*").await.unwrap();
+    assert_eq!(client.privacy_show(None).await.unwrap().mode, PrivacyMode::Redact);
+    assert_eq!(client.privacy_set(None, None, None).await.unwrap().categories.len(), 2);
+    let report = client.privacy_test(None, WireSecret::new("x".into())).await.unwrap();
+    assert_eq!(report.findings[0].count, 2);
 }

@@ -15,6 +15,7 @@ pub mod node;
 pub mod organization;
 pub mod policy;
 pub mod price;
+pub mod privacy;
 pub mod running;
 pub mod secrets;
 pub mod status;
@@ -129,6 +130,9 @@ pub enum Verb {
     /// Prices: what tokens of a model cost
     #[command(subcommand, visible_alias = "prices")]
     Price(price::PriceVerb),
+    /// Personal data and credentials in prompts: what happens to them
+    #[command(subcommand)]
+    Privacy(privacy::PrivacyVerb),
     /// Forward to a gateway, adding your key for clients that cannot
     Connect(connect::ConnectArgs),
     /// Control tokens: sessions of your own for scripts
@@ -241,6 +245,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Key(verb)) => key::run(context, verb).await,
         Some(Verb::Limit(verb)) => limit::run(context, verb).await,
         Some(Verb::Price(verb)) => price::run(context, verb).await,
+        Some(Verb::Privacy(verb)) => privacy::run(context, verb).await,
         Some(Verb::Token(verb)) => token::run(context, verb).await,
         Some(Verb::Audit(verb)) => audit::run(context, verb).await,
         Some(Verb::Usage(verb)) => usage::run(context, verb).await,

@@ -133,6 +133,11 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Aliases(aliases) => drop(printed.insert("alias", json(&aliases[0]))),
             Reply::Alias(alias) => drop(printed.insert("alias", json(alias))),
+            Reply::Privacy(settings) => drop(printed.insert("privacy settings", json(settings))),
+            Reply::PrivacyReport(report) => {
+                printed.insert("privacy count", json(report.findings[0]));
+                printed.insert("privacy report", json(report));
+            }
             // Never printed: the secret goes to the session's file, the identity is printed.
             Reply::LoggedIn(_) => {}
             Reply::AuditPage(page) => drop(printed.insert("audit entry", json(&page.entries[0]))),

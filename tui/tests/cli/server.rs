@@ -148,8 +148,9 @@ pub(crate) fn sample(request: &Request) -> Does {
         daemon::DaemonRequest as D, job::JobRequest as J, key::KeyRequest as K, limit::LimitRequest as Q,
         lockout::LockoutRequest as B, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
         organization::OrganizationRequest as O, policy::PolicyRequest as Z, price::PriceRequest as P,
-        running::RunningRequest as R, secrets::SecretsRequest as X, strategy::StrategyRequest as S,
-        token::TokenRequest as T, usage::UsageRequest as G, user::UserRequest as U,
+        privacy::PrivacyRequest as V, running::RunningRequest as R, secrets::SecretsRequest as X,
+        strategy::StrategyRequest as S, token::TokenRequest as T, usage::UsageRequest as G,
+        user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -196,6 +197,8 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Lockout(B::Clear { .. }) => "lockouts_cleared",
         Request::Limit(Q::Show { .. } | Q::Set { .. } | Q::Unset { .. } | Q::SetProfile { .. }) => "limits",
         Request::Limit(Q::Profiles) => "limit_profiles",
+        Request::Privacy(V::Show { .. } | V::Set { .. }) => "privacy",
+        Request::Privacy(V::Test { .. }) => "privacy_report",
         Request::Price(P::List) => "prices",
         Request::Price(P::Set { .. }) => "price",
         Request::Price(P::Remove { .. }) => "done",

@@ -95,6 +95,9 @@ const VERBS: &[(&str, &[&str])] = &[
     ("price list", &["price.list"]),
     ("price set llama3* 0.15 0.60", &["price.set"]),
     ("price remove llama3*", &["price.remove"]),
+    ("privacy show --org acme", &["privacy.show"]),
+    ("privacy set --org acme redact --categories email,card", &["privacy.set"]),
+    ("privacy test", &["privacy.test"]),
     ("lockout list --all", &["lockout.list"]),
     ("lockout clear alice", &["lockout.clear"]),
 ];

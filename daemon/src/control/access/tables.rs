@@ -98,6 +98,9 @@ const TABLE: &[(&str, &str)] = &[
     ("policy.remove_alias", "SOog"),
     ("running.list", "SOAMoagm"),
     ("running.cancel", "SOMogm"),
+    ("privacy.show", "SOAMoagm"),
+    ("privacy.set", "Sg"),
+    ("privacy.test", "SOAMoagm"),
 ];
 
 const DAEMON: u32 = 990;
@@ -281,6 +284,7 @@ fn the_proof_carries_the_request() {
             Noun::Usage(p) => Request::Usage(p.into_request()),
             Noun::Policy(p) => Request::Policy(p.into_request()),
             Noun::Running(p) => Request::Running(p.into_request()),
+            Noun::Privacy(p) => Request::Privacy(p.into_request()),
         };
         assert_eq!(again, request);
     }

@@ -14,6 +14,7 @@ mod node;
 mod organization;
 mod policy;
 mod price;
+mod privacy;
 mod running;
 pub(crate) mod secrets;
 mod strategy;
@@ -112,6 +113,7 @@ impl Services {
             Noun::Usage(permitted) => usage::handle(self, permitted).await,
             Noun::Policy(permitted) => policy::handle(self, permitted).await,
             Noun::Running(permitted) => running::handle(self, permitted).await,
+            Noun::Privacy(permitted) => privacy::handle(self, permitted).await,
         }
     }
 }

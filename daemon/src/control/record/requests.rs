@@ -18,6 +18,7 @@ use aivonx_protocol::{
     organization::{NewOrganization, OrganizationChange, OrganizationRequest},
     policy::{PolicyChange, PolicyRequest},
     price::PriceRequest,
+    privacy::{Category, PrivacyRequest},
     running::RunningRequest,
     secrets::SecretsRequest,
     strategy::StrategyRequest,
@@ -96,6 +97,7 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
         Request::Limit(request) => limit(request),
         Request::Price(request) => price(request),
         Request::Policy(request) => policy(request),
+        Request::Privacy(request) => privacy(request),
         Request::Lockout(LockoutRequest::Clear { user, address }) => {
             let record = Record::new(Action::LockoutCleared, "lockout", user.as_deref().unwrap_or_default());
             Some(record.maybe("address", address))
@@ -419,6 +421,28 @@ fn policy(request: &PolicyRequest) -> Option<Record> {
         ),
         PolicyRequest::RemoveAlias { organization, alias } => {
             Some(Record::new(Action::Delete, "alias", alias).of_organization(organization.as_deref()))
+        }
+    }
+}
+
+fn privacy(request: &PrivacyRequest) -> Option<Record> {
+    match request {
+        // The text of a test is nobody's business.
+        PrivacyRequest::Show { .. } | PrivacyRequest::Test { .. } => None,
+        PrivacyRequest::Set { organization, mode, categories } => {
+            let record = match organization {
+                Some(organization) => Record::new(Action::Update, "organization", organization),
+                None => Record::new(Action::Update, "privacy", ""),
+            };
+            let names = |categories: &Vec<Category>| {
+                if categories.is_empty() {
+                    vec!["all"]
+                } else {
+                    categories.iter().map(|c| c.name()).collect()
+                }
+            };
+            let record = record.of_organization(organization.as_deref()).maybe("privacy", mode);
+            Some(record.maybe("privacy_categories", &categories.as_ref().map(names)))
         }
     }
 }

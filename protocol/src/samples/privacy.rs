@@ -1,0 +1,25 @@
+//! Values of the samples: personal data in prompts.
+
+use crate::{
+    organization::{LimitProfile, PrivacyMode},
+    privacy::{Category, PrivacyCount, PrivacyReport, PrivacySettings},
+};
+
+pub(super) fn settings() -> PrivacySettings {
+    PrivacySettings {
+        organization: Some("acme".into()),
+        mode: PrivacyMode::Redact,
+        categories: vec![Category::Email, Category::Key],
+        profile: Some(LimitProfile::Standard),
+    }
+}
+
+pub(super) fn report() -> PrivacyReport {
+    PrivacyReport {
+        organization: Some("acme".into()),
+        mode: PrivacyMode::Block,
+        findings: vec![PrivacyCount { category: Category::Email, count: 2 }],
+        redacted: "mail [REDACTED_EMAIL]".into(),
+        refusal: Some("the prompt contains email".into()),
+    }
+}

@@ -1,0 +1,217 @@
+//! `aivonx privacy ...`
+
+use std::fmt::Write as _;
+
+use aivonx_protocol::{
+    WireSecret,
+    organization::PrivacyMode,
+    privacy::{Category, PrivacyReport, PrivacySettings, TEST_MAX},
+};
+use clap::{Args, Subcommand};
+
+use super::{
+    Context,
+    organization::options::{Privacy, privacy_name, profile_name},
+};
+use crate::{
+    exit::Failure,
+    input,
+    render::text::{Lines, safe},
+};
+
+/// What can be done about personal data in prompts.
+#[derive(Debug, Subcommand)]
+pub enum PrivacyVerb {
+    /// What happens to it
+    Show(Whose),
+    /// Say what shall happen to it
+    Set(SetArgs),
+    /// Show what would become of a text, read from standard input; it is not kept
+    Test(Whose),
+}
+
+/// Whose prompts.
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// Those of this organization; without it your own, or where you have none, those without an organization
+    #[arg(long = "org", value_name = "ORG")]
+    pub organization: Option<String>,
+}
+
+/// `privacy set`
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    whose: Whose,
+    /// What happens to what is found: nothing is looked for, it is counted, replaced, or the prompt refused
+    #[arg(value_enum, required_unless_present = "categories")]
+    pub mode: Option<Privacy>,
+    /// What is looked for: email, phone, ssn, card, key, separated by commas; or all
+    #[arg(long, value_name = "LIST", value_parser = categories)]
+    pub categories: Option<Categories>,
+}
+
+/// Categories as they are typed; none is all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Categories(pub Vec<Category>);
+
+fn categories(text: &str) -> Result<Categories, String> {
+    if text == "all" {
+        return Ok(Categories(Vec::new()));
+    }
+    let known = |name: &str| {
+        Category::ALL
+            .into_iter()
+            .find(|category| category.name() == name)
+            .ok_or_else(|| format!("'{name}' is none; accepted are email, phone, ssn, card, key, and all"))
+    };
+    text.split(',').map(|name| known(name.trim())).collect::<Result<_, _>>().map(Categories)
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure> {
+    match verb {
+        PrivacyVerb::Show(Whose { organization }) => {
+            let settings = context.client().await?.privacy_show(organization).await?;
+            context.out.show(&settings, |out| out.line(sentences(&settings)))
+        }
+        PrivacyVerb::Set(SetArgs { whose: Whose { organization }, mode, categories }) => {
+            let client = context.client().await?;
+            let categories = categories.map(|categories| categories.0);
+            let settings = client.privacy_set(organization, mode.map(Into::into), categories).await?;
+            context.out.show(&settings, |out| out.line(sentences(&settings)))
+        }
+        PrivacyVerb::Test(Whose { organization }) => {
+            let text = WireSecret::new(input::text(TEST_MAX as u64)?.to_string());
+            let report = context.client().await?.privacy_test(organization, text).await?;
+            context.out.show(&report, |out| out.line(result(&report)))
+        }
+    }
+}
+
+/// What holds, in words.
+fn sentences(settings: &PrivacySettings) -> String {
+    let whose = whose(settings.organization.as_deref());
+    let from = settings.profile.map_or_else(String::new, |profile| {
+        format!(" This follows from the limit profile {}; aivonx privacy set sets it.", profile_name(profile))
+    });
+    let what = names(settings.categories.iter().copied());
+    match settings.mode {
+        PrivacyMode::Off => format!("off: nothing is looked for in prompts {whose}.{from}"),
+        mode => format!("{}: {} in prompts {whose}: {what}.{from}", privacy_name(mode), done(mode)),
+    }
+}
+
+/// What would become of a text, in words.
+fn result(report: &PrivacyReport) -> String {
+    let mut out = String::new();
+    if !report.redacted.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{}\n", Lines(&report.redacted));
+    }
+    if report.findings.is_empty() {
+        out.push_str("Nothing was found. ");
+    } else {
+        let counts = report.findings.iter().map(|found| format!("{} {}", found.count, found.category));
+        let _ = write!(out, "Found: {}. ", counts.collect::<Vec<_>>().join(", "));
+    }
+    let whose = whose(report.organization.as_deref());
+    let outcome = match (&report.refusal, report.mode) {
+        (Some(why), mode) => {
+            format!(
+                "The mode {whose} is {}: a prompt like this is refused ({}).",
+                privacy_name(mode),
+                safe(why)
+            )
+        }
+        (None, PrivacyMode::Off) => {
+            format!("The mode {whose} is off: it goes out as it is; redact would send what is shown here.")
+        }
+        (None, PrivacyMode::Detect) => {
+            format!("The mode {whose} is detect: it goes out as it is and is counted.")
+        }
+        (None, mode) => format!("The mode {whose} is {}: it goes out as shown here.", privacy_name(mode)),
+    };
+    out.push_str(&outcome);
+    out
+}
+
+fn whose(organization: Option<&str>) -> String {
+    match organization {
+        Some(organization) => format!("of {}", safe(organization)),
+        None => "of those without an organization".to_owned(),
+    }
+}
+
+fn done(mode: PrivacyMode) -> &'static str {
+    match mode {
+        PrivacyMode::Off => "nothing is looked for",
+        PrivacyMode::Detect => "found and counted",
+        PrivacyMode::Redact => "found and replaced",
+        PrivacyMode::Block => "found and refused",
+    }
+}
+
+fn names(categories: impl Iterator<Item = Category>) -> String {
+    categories.map(Category::name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::{organization::LimitProfile, privacy::PrivacyCount};
+
+    use super::*;
+    use crate::samples::HOSTILE;
+
+    #[test]
+    fn categories_are_named() {
+        assert_eq!(categories("email, key").unwrap().0, [Category::Email, Category::Key]);
+        assert_eq!(categories("all").unwrap().0, []);
+        assert!(categories("email,names").unwrap_err().contains("'names' is none; accepted are email"));
+    }
+
+    #[test]
+    fn settings_are_told_in_a_sentence() {
+        let mut settings = PrivacySettings {
+            organization: Some("acme".into()),
+            mode: PrivacyMode::Redact,
+            categories: vec![Category::Email, Category::Card],
+            profile: None,
+        };
+        assert_eq!(sentences(&settings), "redact: found and replaced in prompts of acme: email, card.");
+        settings.mode = PrivacyMode::Off;
+        (settings.organization, settings.profile) = (None, Some(LimitProfile::Unlimited));
+        assert_eq!(
+            sentences(&settings),
+            "off: nothing is looked for in prompts of those without an organization. This follows from the limit \
+             profile unlimited; aivonx privacy set sets it."
+        );
+    }
+
+    #[test]
+    fn results_are_told_in_sentences() {
+        let mut report = PrivacyReport {
+            organization: None,
+            mode: PrivacyMode::Redact,
+            findings: vec![
+                PrivacyCount { category: Category::Email, count: 2 },
+                PrivacyCount { category: Category::Card, count: 1 },
+            ],
+            redacted: format!("mail [REDACTED_EMAIL]\n{HOSTILE}"),
+            refusal: None,
+        };
+        let text = result(&report);
+        assert!(text.starts_with("mail [REDACTED_EMAIL]\n"), "{text}");
+        assert!(text.contains("\n\nFound: 2 email, 1 card. The mode of those without"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        (report.mode, report.refusal) = (PrivacyMode::Block, Some("the prompt contains email".into()));
+        assert!(
+            result(&report).ends_with("is block: a prompt like this is refused (the prompt contains email).")
+        );
+        (report.mode, report.refusal, report.findings) = (PrivacyMode::Detect, None, Vec::new());
+        assert!(result(&report).contains("\n\nNothing was found. The mode"));
+    }
+}
