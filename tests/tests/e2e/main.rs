@@ -19,6 +19,7 @@ mod jobs;
 mod journald;
 mod ledger;
 mod lifecycle;
+mod limit_admin;
 mod limits;
 mod login;
 mod logs;
