@@ -14,7 +14,9 @@ use crossterm::{
     event::{DisableBracketedPaste, EnableBracketedPaste},
     execute,
     style::ResetColor,
-    terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+    terminal::{
+        Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    },
 };
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
@@ -35,21 +37,8 @@ impl Screen {
         restore_on_panic();
         enter()?;
         let (columns, rows) = size();
-        // Not the whole terminal by ratatui's own measure: that asks the controlling terminal, which need not
-        // be the one that is drawn on.
-        let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
-        let backend = CrosstermBackend::new(io::stdout());
-        let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
-        match terminal {
-            Ok(mut terminal) => {
-                terminal.clear()?;
-                Ok(Self { terminal })
-            }
-            Err(error) => {
-                restore();
-                Err(error)
-            }
-        }
+        let terminal = empty(columns, rows).inspect_err(|_| restore())?;
+        Ok(Self { terminal })
     }
 
     /// Draws what changed since the last time.
@@ -66,8 +55,7 @@ impl Screen {
     /// The terminal does not take it.
     pub(crate) fn renew(&mut self) -> io::Result<(u16, u16)> {
         let (columns, rows) = size();
-        self.terminal.resize(Rect::new(0, 0, columns, rows))?;
-        self.terminal.clear()?;
+        self.terminal = empty(columns, rows)?;
         Ok((columns, rows))
     }
 
@@ -92,6 +80,16 @@ impl Screen {
         enter()?;
         self.renew()
     }
+}
+
+/// An empty screen. Not by [`Terminal::clear`]: that asks the terminal where its cursor is and waits for the answer,
+/// which is late over a slow line and mixed with what is typed.
+fn empty(columns: u16, rows: u16) -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    execute!(io::stdout(), Clear(ClearType::All))?;
+    // Not the whole terminal by ratatui's own measure: that asks the controlling terminal, which need not
+    // be the one that is drawn on.
+    let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
+    Terminal::with_options(CrosstermBackend::new(io::stdout()), TerminalOptions { viewport })
 }
 
 impl Drop for Screen {

@@ -554,6 +554,8 @@ mod tests {
                 }
                 "privacy.show" | "privacy.test" => Permission::PrivacyRead,
                 "privacy.set" => Permission::PrivacyWrite,
+                "running.list" => Permission::RunningRead,
+                "running.cancel" => Permission::RunningWrite,
                 other => panic!("say here what {other} needs"),
             };
             assert_eq!(needed(&request), expected, "{}", request.name());

@@ -105,11 +105,8 @@ impl Identity {
         let settings = self.privacy(actor, wanted).await?;
         let categories = settings.categories.as_slice();
         let try_as = |mode| redact_text(Privacy::new(mode, categories), text.expose());
-        let (redacted, findings) = match try_as(PrivacyMode::Redact) {
-            Ok(done) => done,
-            // It cannot be searched: nothing of it is shown.
-            Err(_) => Default::default(),
-        };
+        // Where it cannot be searched, nothing of it is shown.
+        let (redacted, findings) = try_as(PrivacyMode::Redact).unwrap_or_default();
         let refusal = try_as(settings.mode).err().map(|blocked: Blocked| blocked.to_string());
         Ok(PrivacyReport {
             organization: settings.organization,

@@ -8,19 +8,24 @@ use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::filter::Targets;
 
 /// Parts of the daemon that can be named; `access` is the one event per request.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 17] = [
     "access",
     "api",
     "app",
+    "audit",
     "config",
     "control",
     "fleet",
+    "identity",
     "lifecycle",
     "limits",
+    "policy",
+    "privacy",
     "proxy",
     "secrets",
     "store",
     "telemetry",
+    "usage",
 ];
 
 /// Why a level was refused.

@@ -71,7 +71,7 @@ async fn tokens_are_counted_in_every_dialect() {
         }
     }
     let pattern =
-        regex::Regex::new(r#"(?m)^aivonx\w*tokens\w*\{[^}]*(?:output|completion)[^}]*\} (\d+)$"#).unwrap();
+        regex::Regex::new(r#"(?m)^aivonx_tokens_total\{[^}]*direction="output"[^}]*\} (\d+)$"#).unwrap();
     let mut last = String::new();
     for _ in 0..200 {
         last = daemon.get("/metrics").await.expect(200).text();

@@ -114,7 +114,7 @@ pub fn overview(running: &[Running]) -> Table {
     let mut table = Table::new([
         Column::text("ID"),
         Column::number("AGE"),
-        Column::text("PHASE"),
+        Column::text("PHASE").optional(3),
         Column::text("NODE").cut(8),
         Column::text("MODEL").cut(10),
         Column::number("TOKENS"),
