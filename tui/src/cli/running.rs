@@ -64,7 +64,11 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
             running.retain(|request| args.asks_for(request));
             context.out.show(&running, |out| {
                 if running.is_empty() {
-                    return out.line("No such request is running.");
+                    return out.line(if args.is_all() {
+                        "Nothing is running."
+                    } else {
+                        "No such request is running."
+                    });
                 }
                 out.table(&overview(&running))
             })
@@ -81,6 +85,10 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
 }
 
 impl ListArgs {
+    fn is_all(&self) -> bool {
+        [&self.org, &self.user, &self.key, &self.node, &self.model].into_iter().all(Option::is_none)
+    }
+
     fn asks_for(&self, request: &Running) -> bool {
         let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
         same(&self.org, &request.organization)
