@@ -26,6 +26,7 @@ mod logs;
 mod manual;
 mod paths;
 mod policy;
+mod privacy;
 mod readme;
 mod retry;
 mod rotation;
