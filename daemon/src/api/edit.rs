@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Replacements of byte ranges of one body, all counted in the body as the client sent it. Ranges must not
-/// overlap; what is inserted at one place (an empty range) stands in the order it was pushed.
+/// Replacements of byte ranges of one body, all counted in the body as the client sent it. Ranges must not cross; of
+/// one within another the outer alone is carried out. What is inserted at one place (an empty range) stands in the
+/// order it was pushed.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
     list: Vec<(Range<usize>, Bytes)>,
@@ -42,6 +43,10 @@ impl Edits {
             let end = start + segment.len();
             let mut at = start.max(skip).min(end);
             while let Some((range, text)) = edits.next_if(|(range, _)| range.start < end) {
+                if range.start < skip {
+                    // It was about bytes that have been replaced whole.
+                    continue;
+                }
                 keep(&mut out, segment, at - start, range.start - start);
                 keep(&mut out, text, 0, text.len());
                 skip = range.end;
@@ -105,6 +110,18 @@ mod tests {
             cuts.sort_unstable();
             let segments: Vec<_> = cuts.windows(2).map(|pair| whole.slice(pair[0]..pair[1])).collect();
             prop_assert_eq!(edits.apply(&segments).concat(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_whole_is_not_changed_inside() {
+        let body = Bytes::from_static(br#"{"keep_alive":"bob@example.com","n":1}"#);
+        let mut edits = Edits::default();
+        edits.push(15..30, "[REDACTED_EMAIL]");
+        edits.push(14..31, "-1");
+        for cut in 0..=body.len() {
+            let segments = [body.slice(..cut), body.slice(cut..)];
+            assert_eq!(edits.apply(&segments).concat(), br#"{"keep_alive":-1,"n":1}"#, "cut at {cut}");
         }
     }
 
