@@ -1,0 +1,209 @@
+//! Where keys hold, and what they do.
+
+use crate::model::Screen;
+
+/// Where a binding holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// Whatever is shown.
+    Always,
+    /// On every screen.
+    Everywhere,
+    /// Where there is a list.
+    List,
+    /// On the nodes.
+    Nodes,
+    /// On the models.
+    Models,
+    /// On the jobs.
+    Jobs,
+    /// On organizations, users and keys.
+    People,
+    /// Among them, on organizations.
+    Organizations,
+    /// On users.
+    Users,
+    /// On keys.
+    Keys,
+    /// On the log.
+    Logs,
+    /// On the audit log.
+    Audit,
+    /// On lockouts, sessions and secrets.
+    Security,
+    /// Among them, on lockouts.
+    Lockouts,
+    /// On sessions.
+    Sessions,
+    /// On secrets.
+    Secrets,
+    /// In a form.
+    Form,
+    /// In a question.
+    Confirm,
+    /// In a question whose answer is typed.
+    Typed,
+    /// Where a secret is shown.
+    Reveal,
+    /// Where there is something to read.
+    Text,
+    /// In the line after `:`.
+    Command,
+    /// In the line after `/`.
+    Filter,
+}
+
+impl Scope {
+    /// What stands above its bindings in the help.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Always => "Whatever is shown",
+            Self::Everywhere => "On every screen",
+            Self::List => "In a list",
+            Self::Nodes => "Nodes",
+            Self::Models => "Models",
+            Self::Jobs => "Jobs",
+            Self::People => "Access",
+            Self::Organizations => "Organizations",
+            Self::Users => "Users",
+            Self::Keys => "Keys",
+            Self::Logs => "Log",
+            Self::Audit => "Audit log",
+            Self::Security => "Security",
+            Self::Lockouts => "Lockouts",
+            Self::Sessions => "Sessions",
+            Self::Secrets => "Secrets",
+            Self::Form => "In a form",
+            Self::Confirm | Self::Typed => "In a question",
+            Self::Reveal => "With a secret",
+            Self::Text => "Reading",
+            Self::Command => "After :",
+            Self::Filter => "After /",
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Do {
+    /// End.
+    Quit,
+    /// Draw everything anew.
+    Redraw,
+    /// Stop as a job of the shell.
+    Suspend,
+    /// Go to a screen.
+    Go(Screen),
+    /// Go to the screen after this one.
+    NextScreen,
+    /// Begin a command.
+    Command,
+    /// Begin a filter.
+    Filter,
+    /// Show what the keys do.
+    Help,
+    /// Go back: close what is open, give up what runs, take the filter away, leave the screen.
+    Back,
+    /// Look again.
+    Refresh,
+    /// Go up by a row.
+    Up,
+    /// Go down by a row.
+    Down,
+    /// Go up by a page.
+    PageUp,
+    /// Go down by a page.
+    PageDown,
+    /// Go to the first row.
+    First,
+    /// Go to the last row.
+    Last,
+    /// Go to the next row found.
+    Next,
+    /// Go to the row found before.
+    Previous,
+    /// Sort by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Mark a row.
+    Mark,
+    /// Open the chosen row.
+    Open,
+    /// Copy its name.
+    Yank,
+    /// Add one.
+    Add,
+    /// Change the chosen one.
+    Edit,
+    /// Remove it.
+    Remove,
+    /// Let it take part.
+    Enable,
+    /// Let it finish what it has.
+    Drain,
+    /// Take it out.
+    Disable,
+    /// Look at it now.
+    Check,
+    /// Pull a model.
+    Pull,
+    /// Go to the column at the left.
+    Left,
+    /// Go to the column at the right.
+    Right,
+    /// Go to the next tab.
+    NextTab,
+    /// Go to the tab before.
+    PreviousTab,
+    /// Give it a new secret.
+    Rotate,
+    /// Take a password away.
+    ResetPassword,
+    /// Take a second factor away.
+    ResetTotp,
+    /// Show the sessions.
+    Sessions,
+    /// End all sessions.
+    EndSessions,
+    /// Keep the newest in sight, or not.
+    Follow,
+    /// Show more or less severe events.
+    Level,
+    /// Break long lines, or cut them.
+    Wrap,
+    /// Show one request alone.
+    Request,
+    /// Show older ones as well.
+    More,
+    /// Ask for others.
+    Query,
+    /// Verify the chain.
+    Verify,
+    /// Let somebody log in again.
+    Unlock,
+    /// Look whether all is in order.
+    Validate,
+    /// Close the dialog.
+    Cancel,
+    /// Go to the next field.
+    NextField,
+    /// Go to the field before.
+    PreviousField,
+    /// Go on to the next field, or send from the last.
+    Enter,
+    /// Send the form.
+    Submit,
+    /// Answer yes.
+    Yes,
+    /// Complete the word.
+    Complete,
+    /// Bring back the line typed before.
+    Older,
+    /// Bring back the line typed after.
+    Newer,
+    /// Take the line.
+    Accept,
+    /// Copy the secret.
+    Copy,
+}

@@ -1,0 +1,117 @@
+//! What the keys do: one list, which dispatch, the hint bar and the help read.
+
+mod bindings;
+mod does;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+pub(crate) use self::{
+    bindings::BINDINGS,
+    does::{Do, Scope},
+};
+use crate::model::{Dialog, Model, Right, Screen};
+
+/// One binding.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    /// Where it holds.
+    pub(crate) scope: Scope,
+    /// The keys, the one to show first.
+    pub(crate) keys: &'static [&'static str],
+    /// What they do.
+    pub(crate) does: Do,
+    /// A word or two for the hint bar; empty for what everybody knows.
+    pub(crate) hint: &'static str,
+    /// A line for the help.
+    pub(crate) help: &'static str,
+    /// What one must be allowed to do for it.
+    pub(crate) right: Option<Right>,
+}
+
+/// Where the keys go now, the first that knows a key decides.
+pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
+    let own = if let Some(line) = &model.line {
+        match line.kind {
+            crate::model::line::LineKind::Command => vec![Scope::Command],
+            crate::model::line::LineKind::Filter => vec![Scope::Filter],
+        }
+    } else if let Some(dialog) = model.dialogs.last() {
+        vec![match dialog {
+            Dialog::Form(_) => Scope::Form,
+            Dialog::Confirm(confirm) if confirm.typed.is_some() => Scope::Typed,
+            Dialog::Confirm(_) => Scope::Confirm,
+            Dialog::Reveal(_) => Scope::Reveal,
+            Dialog::Text(_) | Dialog::Help(_) => Scope::Text,
+        }]
+    } else {
+        screen(model).to_vec()
+    };
+    own.into_iter().chain([Scope::Always]).collect()
+}
+
+/// Where the keys of the screen go.
+pub(crate) fn screen(model: &Model) -> &'static [Scope] {
+    use crate::model::{people, security};
+    const fn tab(own: Scope, common: Scope) -> [Scope; 4] {
+        [own, common, Scope::List, Scope::Everywhere]
+    }
+    match model.screen {
+        Screen::Overview => &[Scope::Everywhere],
+        Screen::Nodes => &[Scope::Nodes, Scope::List, Scope::Everywhere],
+        Screen::Models => &[Scope::Models, Scope::List, Scope::Everywhere],
+        Screen::Jobs => &[Scope::Jobs, Scope::List, Scope::Everywhere],
+        Screen::People => match model.people.tab {
+            people::Tab::Organizations => const { &tab(Scope::Organizations, Scope::People) },
+            people::Tab::Users => const { &tab(Scope::Users, Scope::People) },
+            people::Tab::Keys => const { &tab(Scope::Keys, Scope::People) },
+        },
+        Screen::Logs => &[Scope::Logs, Scope::List, Scope::Everywhere],
+        Screen::Audit => &[Scope::Audit, Scope::List, Scope::Everywhere],
+        Screen::Security => match model.security.tab {
+            security::Tab::Lockouts => const { &tab(Scope::Lockouts, Scope::Security) },
+            security::Tab::Sessions => const { &tab(Scope::Sessions, Scope::Security) },
+            security::Tab::Secrets => const { &tab(Scope::Secrets, Scope::Security) },
+        },
+    }
+}
+
+/// The binding of a key, as things stand.
+pub(crate) fn find(model: &Model, event: &KeyEvent) -> Option<&'static Binding> {
+    let name = name(event)?;
+    scopes(model).into_iter().find_map(|scope| {
+        BINDINGS.iter().find(|binding| binding.scope == scope && binding.keys.contains(&&*name))
+    })
+}
+
+/// The bindings that hold now, scope by scope.
+pub(crate) fn holding(scopes: &[Scope]) -> Vec<&'static Binding> {
+    scopes.iter().flat_map(|scope| BINDINGS.iter().filter(move |binding| binding.scope == *scope)).collect()
+}
+
+/// A key as the list spells it.
+pub(crate) fn name(event: &KeyEvent) -> Option<String> {
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META) {
+        return None;
+    }
+    let base = match event.code {
+        KeyCode::Char(' ') => "space".to_owned(),
+        KeyCode::Char(c) if control => c.to_lowercase().to_string(),
+        KeyCode::Char(c) => c.to_string(),
+        KeyCode::Enter => "enter".to_owned(),
+        KeyCode::Esc => "esc".to_owned(),
+        KeyCode::Tab => "tab".to_owned(),
+        KeyCode::BackTab => "backtab".to_owned(),
+        KeyCode::Up => "up".to_owned(),
+        KeyCode::Down => "down".to_owned(),
+        KeyCode::Left => "left".to_owned(),
+        KeyCode::Right => "right".to_owned(),
+        KeyCode::Home => "home".to_owned(),
+        KeyCode::End => "end".to_owned(),
+        KeyCode::PageUp => "pgup".to_owned(),
+        KeyCode::PageDown => "pgdn".to_owned(),
+        KeyCode::Delete => "del".to_owned(),
+        _ => return None,
+    };
+    Some(if control { format!("ctrl-{base}") } else { base })
+}
