@@ -1,0 +1,51 @@
+//! What becomes of the terminal, and of the console while there is no daemon.
+
+use aivonx_tests::harness::{Aivonx, Console, Daemon};
+use rustix::process::Signal;
+
+use super::{console, ends_well};
+
+#[tokio::test]
+async fn a_signal_restores_the_terminal() {
+    let daemon = Daemon::builder().start_any().await;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut console = console(&daemon, 80, 24);
+        console.until(&["superadmin"]).await;
+        console.signal(signal);
+        let (status, restored) = console.end().await;
+        assert!(status.success() && restored, "{signal:?}: {status:?} {restored}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_restarts_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || Daemon::builder().folder(folder.path()).node_url("http://127.0.0.1:1");
+    let mut daemon = builder().start_any().await;
+    let mut console = console(&daemon, 80, 24);
+    console.keys("2");
+    console.until(&["[2 Nodes]", "node1"]).await;
+    daemon.kill().await;
+    console.until(&["No connection", "node1"]).await;
+    // Leaving works without a daemon, and so does the rest that needs none.
+    console.keys("?");
+    console.until(&["Keys"]).await;
+    console.keys("\x1b");
+    let daemon = builder().start_any().await;
+    console.until(&["connected again", "node1", "superadmin"]).await;
+    assert!(!console.shown().contains("No connection"), "{}", console.shown());
+    console.keys("q");
+    ends_well(console).await;
+    drop(daemon);
+}
+
+#[tokio::test]
+async fn without_a_daemon_it_waits_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Aivonx::new(&folder.path().join("control.sock")).command(&[]);
+    command.arg("--ascii");
+    let mut console = Console::start(command, 80, 24);
+    console.until(&["No connection", "no daemon is reachable"]).await;
+    console.keys("q");
+    ends_well(console).await;
+}
