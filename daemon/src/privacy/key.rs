@@ -61,6 +61,7 @@ fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> us
     let mut kept = part.start;
     // The end of the atom at hand.
     let mut atom = part.start;
+    let mut digit = prefixes::NextDigit::default();
     while at < part.end {
         if at >= atom {
             atom = classes::run(&text[..part.end], at, ATOM);
@@ -68,7 +69,7 @@ fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> us
         let boundary = !classes::before(text, at, ALNUM);
         if boundary
             && at < atom
-            && let Some(stop) = token(text, at, atom).or_else(|| prefixes::ends(text, at, atom))
+            && let Some(stop) = token(text, at, atom).or_else(|| prefixes::ends(text, at, atom, &mut digit))
         {
             if !marker::ends_before(text, at) {
                 rest(kept..at, out);

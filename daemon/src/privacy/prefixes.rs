@@ -100,13 +100,36 @@ const fn by_first() -> [(u8, u8); 256] {
 /// Bytes of a key among which its digit is looked for.
 const NEAR: usize = 40;
 
+/// The next digit of a text that is walked from its beginning: looked for once however often it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct NextDigit {
+    /// Asked for from here on, it is `at`.
+    from: usize,
+    at: usize,
+}
+
+impl NextDigit {
+    /// Whether a digit stands in `from..to`, where nothing before `from` is asked for again.
+    #[inline]
+    fn within(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        if from < self.from || self.at < from {
+            self.from = from;
+            self.at = from + text[from..].iter().take_while(|byte| !classes::is(**byte, DIGIT)).count();
+        }
+        self.at < to
+    }
+}
+
 /// The end of the well-known key that begins at `at`, where no letter or digit stands before it. `atom` is the end of the
 /// letters, digits, `_` and `-` that it begins: to look for it here, at every beginning, would cost squared time.
+/// So would looking for its digit: `digit` is for one text.
 #[inline]
-pub(super) fn ends(text: &[u8], at: usize, atom: usize) -> Option<usize> {
+pub(super) fn ends(text: &[u8], at: usize, atom: usize, digit: &mut NextDigit) -> Option<usize> {
     let (from, to) = BY_FIRST[text[at] as usize];
+    let second = *text[at..atom].get(1)?;
     PREFIXES[from as usize..to as usize].iter().find_map(|(prefix, rest)| {
-        if !text[at..atom].starts_with(prefix.as_bytes()) {
+        // What mostly differs is looked at before the rest.
+        if prefix.as_bytes()[1] != second || !text[at..atom].starts_with(prefix.as_bytes()) {
             return None;
         }
         let begin = at + prefix.len();
@@ -120,8 +143,7 @@ pub(super) fn ends(text: &[u8], at: usize, atom: usize) -> Option<usize> {
                 return (all && !classes::at(text, end, ALNUM)).then_some(end);
             }
         };
-        let near = &text[begin..end.min(begin + NEAR)];
-        if end - begin < least || !near.iter().any(|b| classes::is(*b, DIGIT)) {
+        if end - begin < least || !digit.within(&text[..atom], begin, end.min(begin + NEAR)) {
             return None;
         }
         // It is one: what is passed now is not passed again.
@@ -140,6 +162,7 @@ mod tests {
         }
         for (prefix, rest) in PREFIXES {
             let (Rest::Atom(rest) | Rest::Word(rest) | Rest::Capitals(rest)) = rest;
+            assert!(prefix.len() >= 2, "{prefix}");
             assert!(prefix.len() + rest >= super::super::key::SHORTEST, "{prefix}");
         }
     }
