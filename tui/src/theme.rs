@@ -40,7 +40,7 @@ pub(crate) struct Theme {
 impl Theme {
     #[cfg(test)]
     /// Colours or none, signs beyond ASCII or none, on a light background or a dark one.
-    pub(crate) fn new(colours: bool, ascii: bool, light: bool) -> Self {
+    pub(crate) const fn new(colours: bool, ascii: bool, light: bool) -> Self {
         Self { colours, ascii, light }
     }
 
