@@ -106,11 +106,29 @@ impl Console {
         assert!(found, "{texts:?} is not shown:\n{}", self.shown());
     }
 
+    /// Waits until something is drawn that was not there when this was last looked at or keys were typed.
+    ///
+    /// # Panics
+    /// If nothing is.
+    pub async fn drawn(&mut self) {
+        within("a frame", self.drawn.changed()).await.expect("the console runs");
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Types.
     ///
     /// # Panics
     /// If the terminal is gone.
     pub fn keys(&mut self, keys: &str) {
+        self.drawn.borrow_and_update();
         self.keyboard.write_all(keys.as_bytes()).expect("a terminal");
     }
 
