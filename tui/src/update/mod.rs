@@ -3,6 +3,8 @@
 
 mod answers;
 mod audit;
+#[cfg(test)]
+mod coverage;
 mod dialogs;
 mod forms;
 mod jobs;

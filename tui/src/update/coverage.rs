@@ -1,0 +1,204 @@
+//! Every control request is asked by some keys of the console, or there is a reason why not.
+
+use std::collections::BTreeSet;
+
+use aivonx_protocol::{Request, user::Role};
+
+use super::update;
+use crate::{
+    model::{
+        Model,
+        testing::{connected, full, press, type_text},
+    },
+    msg::{Effect, Msg},
+    samples,
+};
+
+/// Where keys are pressed.
+#[derive(Debug, Clone, Copy)]
+enum Begin {
+    /// By a superadmin who sees everything there is in the samples.
+    Full,
+    /// Right after the connection, by a superadmin.
+    Start,
+    /// By nobody yet.
+    Stranger,
+}
+
+use Begin::{Full, Start, Stranger};
+
+/// Requests, and keys that lead to them; `'` begins text that is typed, in which `_` is a blank.
+const KEYS: &[(&str, Begin, &str)] = &[
+    ("daemon.status", Start, ""),
+    ("node.list", Start, ""),
+    ("node.watch", Start, ""),
+    ("node.add", Full, "2 a 'gpu9 enter 'http://10.0.0.9:11434 ctrl-s"),
+    ("node.set", Full, "2 e 'x ctrl-s"),
+    ("node.set_state", Full, "2 d"),
+    ("node.check", Full, "2 c"),
+    ("node.remove", Full, "2 G ctrl-d y"),
+    ("model.list", Full, "3 r"),
+    ("model.pull", Full, "3 p ctrl-s"),
+    ("model.remove", Full, "3 ctrl-d 'llama3.1:8b enter"),
+    ("job.list", Full, "4 r"),
+    ("account.login", Stranger, "'alice enter 'correct_horse enter ctrl-s"),
+    ("account.logout", Full, ": 'logout enter"),
+    ("organization.list", Full, "5 r"),
+    ("organization.add", Full, ": 'orgs enter a 'new ctrl-s"),
+    ("organization.set", Full, ": 'orgs enter x y"),
+    ("organization.remove", Full, ": 'orgs enter ctrl-d 'acme enter"),
+    ("user.list", Full, ": 'users enter r"),
+    ("user.add", Full, ": 'users enter a 'new ctrl-s"),
+    ("user.set", Full, ": 'users enter e 'x ctrl-s"),
+    ("user.set_enabled", Full, ": 'users enter u"),
+    ("user.remove", Full, ": 'users enter ctrl-d 'alice enter"),
+    ("user.reset_password", Full, ": 'users enter p y"),
+    ("user.reset_totp", Full, ": 'users enter t 'alice enter"),
+    ("user.sessions", Full, ": 'users enter v"),
+    ("user.logout", Full, ": 'users enter o y"),
+    ("key.list", Full, ": 'keys enter r"),
+    ("key.create", Full, ": 'keys enter a 'ci9 ctrl-s"),
+    ("key.set", Full, ": 'keys enter e 'x ctrl-s"),
+    ("key.rotate", Full, ": 'keys enter R ctrl-s"),
+    ("key.revoke", Full, ": 'keys enter ctrl-d 'ci enter"),
+    ("lockout.list", Full, "0 r"),
+    ("lockout.clear", Full, ": 'lockouts enter u y"),
+    ("log.follow", Full, "7"),
+    ("audit.list", Full, "8 r"),
+    ("audit.verify", Full, "8 v"),
+    ("secrets.status", Full, ": 'secrets enter r"),
+    ("secrets.validate", Full, ": 'secrets enter v"),
+];
+
+/// Requests that no keys lead to, and why that is right.
+const NOT_ASKED: &[(&str, &str)] = &[
+    ("node.show", "the list and its feed say all there is about a node"),
+    ("model.show", "the list says all there is about a model"),
+    ("job.show", "the list says all there is about a job"),
+    ("organization.show", "the list says all there is about an organization"),
+    ("user.show", "the list says all there is about a user"),
+    ("key.show", "the list says all there is about a key"),
+    ("account.resume", "asked by the connection itself, with the session that is kept"),
+];
+
+/// Requests whose keys are yet to come.
+const TO_COME: &[&str] = &[
+    "strategy.show",
+    "strategy.set",
+    "job.follow",
+    "log.recent",
+    "config.show",
+    "config.reload",
+    "account.setup",
+    "account.password",
+    "account.totp_begin",
+    "account.totp_confirm",
+    "account.totp_disable",
+    "account.backup_codes",
+    "token.create",
+    "token.list",
+    "token.revoke",
+    "audit.show",
+    "audit.follow",
+    "audit.export",
+    "audit.keys",
+    "audit.checkpoint",
+    "limit.show",
+    "limit.set",
+    "limit.unset",
+    "limit.profiles",
+    "limit.set_profile",
+    "price.list",
+    "price.set",
+    "price.remove",
+    "usage.report",
+    "usage.top",
+    "usage.watch",
+    "usage.export",
+    "policy.list",
+    "policy.set",
+    "policy.remove",
+    "policy.aliases",
+    "policy.set_alias",
+    "policy.remove_alias",
+    "running.list",
+    "running.cancel",
+    "privacy.show",
+    "privacy.set",
+    "privacy.test",
+    "job.cancel",
+    "account.whoami",
+    "secrets.rotate",
+];
+
+#[test]
+fn every_request_is_asked_by_keys_or_for_a_reason_not() {
+    let mut wrong = Vec::new();
+    for (name, from, keys) in KEYS {
+        let asked = asked(*from, keys);
+        if !asked.contains(name) {
+            wrong.push(format!("{name}: \"{keys}\" ask for {asked:?}"));
+        }
+    }
+    let listed: Vec<&str> = KEYS
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain(NOT_ASKED.iter().map(|(name, _)| *name))
+        .chain(TO_COME.iter().copied())
+        .collect();
+    let names: Vec<&str> = Request::samples().iter().map(Request::name).collect();
+    for name in &names {
+        match listed.iter().filter(|listed| *listed == name).count() {
+            0 => wrong.push(format!("{name}: no keys lead to it, and no reason is given")),
+            1 => {}
+            _ => wrong.push(format!("{name}: listed more than once")),
+        }
+    }
+    wrong
+        .extend(listed.iter().filter(|name| !names.contains(name)).map(|name| format!("{name}: no request")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The names of what is asked for while these keys are pressed. Every call is answered with a sample.
+fn asked(from: Begin, keys: &str) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    let mut model = match from {
+        Full => full(120, 40),
+        Start => {
+            let (mut model, effects) = connected(120, 40, Some(Role::Superadmin));
+            note(&mut model, effects, &mut names);
+            model
+        }
+        Stranger => {
+            let (mut model, effects) = connected(120, 40, None);
+            note(&mut model, effects, &mut names);
+            model
+        }
+    };
+    for key in keys.split(' ').filter(|key| !key.is_empty()) {
+        if let Some(text) = key.strip_prefix('\'') {
+            type_text(&mut model, &text.replace('_', " "));
+        } else {
+            let effects = press(&mut model, key);
+            note(&mut model, effects, &mut names);
+        }
+    }
+    names
+}
+
+fn note(model: &mut Model, mut effects: Vec<Effect>, names: &mut BTreeSet<&'static str>) {
+    while let Some(effect) = effects.pop() {
+        match effect {
+            Effect::Call { ticket, request } => {
+                names.insert(request.name());
+                if let Some(reply) = samples::reply(&request) {
+                    effects.extend(update(model, Msg::Answer { ticket, result: Ok(reply) }));
+                }
+            }
+            Effect::Follow { request, .. } => {
+                names.insert(request.name());
+            }
+            _ => {}
+        }
+    }
+}
