@@ -20,6 +20,7 @@ pub mod model;
 pub mod money;
 pub mod node;
 pub mod organization;
+pub mod permission;
 pub mod policy;
 pub mod price;
 pub mod privacy;
@@ -38,6 +39,7 @@ pub mod wire;
 
 pub use client::{Client, ClientError, EventStream};
 pub use fault::{Fault, FaultKind};
+pub use permission::Permission;
 pub use request::{ClientFrame, Event, Reply, Request, ServerFrame};
 pub use secret::WireSecret;
 pub use untrusted::Untrusted;

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
 use tokio::net::UnixStream;
 
-use super::{Connection, Permission, Permitted, needed};
+use super::{Connection, Permission, Permitted};
 use crate::identity::{Actor, Owed, Source};
 
 /// How the daemon was started.
@@ -157,7 +157,7 @@ impl Ask {
     /// What `request` asks.
     pub(crate) fn of(request: &Request) -> Self {
         let own = matches!(request, Request::Account(_));
-        Self { name: request.name(), permission: needed(request), own }
+        Self { name: request.name(), permission: request.needs(), own }
     }
 
     /// Whether it is a login.

@@ -1,6 +1,6 @@
 //! The table of who may do what, spelled out a second time, and the rule of who has to log in.
 
-use aivonx_protocol::{FaultKind, handshake::Login};
+use aivonx_protocol::{FaultKind, handshake::Login, user::Role};
 
 use super::*;
 use crate::identity::Owed;
@@ -235,7 +235,7 @@ fn strangers_get_what_the_rule_gives_them() {
             // A session that has ended gives nothing that needs a login, whoever the peer is.
             let ended = Standing::Ended("it has expired");
             let free = expected
-                && (needed(&request) == Permission::Setup || !matches!(gets, Everything | EverythingElse))
+                && (request.needs() == Permission::Setup || !matches!(gets, Everything | EverythingElse))
                 || matches!(name, "daemon.status" | "account.login" | "account.resume" | "account.whoami");
             assert_eq!(may(&rule, set_up, uid, &ended, request), free, "{name}, ended, uid {uid}");
         }

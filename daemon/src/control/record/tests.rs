@@ -24,8 +24,7 @@ fn every_change_is_recorded() {
     for request in Request::samples() {
         let name = request.name();
         let elsewhere = name.starts_with("account.") || name == "node.check";
-        let expected =
-            crate::control::access::needed(&request).changes() && !elsewhere || name == "secrets.validate";
+        let expected = request.needs().changes() && !elsewhere || name == "secrets.validate";
         assert_eq!(of(&request).is_some(), expected, "{name}");
     }
 }
