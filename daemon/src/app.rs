@@ -32,6 +32,7 @@ use crate::{
     limits::{Limits, pricing::PriceList},
     policy::Policies,
     proxy::{self, Phase, Settings, Shared, shared::Budget},
+    pulse::Pulse,
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     store::{Store, StoreError},
     telemetry::{self, Telemetry},
@@ -194,6 +195,8 @@ async fn live_and_die(
     let bounds = facts::bounds(identity.hot().clone(), limits.clone());
     let usage = Usage::open(&store, Some(telemetry.access()), bounds);
     telemetry.observe(usage.observer());
+    let pulse = Pulse::new();
+    telemetry.observe(pulse.observer());
     rotation::follow(&identity);
     govern(&identity, &config);
     set_up(&identity, &config).await;
@@ -241,6 +244,7 @@ async fn live_and_die(
         usage: usage.clone(),
         prices,
         running: shared.running.clone(),
+        pulse: pulse.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
         status: facts::status(
@@ -259,11 +263,11 @@ async fn live_and_die(
     });
     let (close_control, control_closed) = watch::channel(false);
     let control = tokio::spawn(control::serve(socket, services, control_closed));
-    let pulse = plane.pulse();
+    let beat = plane.pulse();
     let phase_now = shared.phase.clone();
     // Threads that have ended for the end of the daemon stand still for good.
     let watchdog =
-        tokio::spawn(lifecycle::watchdog(move || *phase_now.borrow() != Phase::Running || pulse.beats()));
+        tokio::spawn(lifecycle::watchdog(move || *phase_now.borrow() != Phase::Running || beat.beats()));
     follow_config(&live, &shared, &fleet);
     if let Err(error) = control::finish_rotation(&fleet, &secrets).await {
         tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");

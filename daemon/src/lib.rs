@@ -21,6 +21,7 @@ pub mod limits;
 pub mod policy;
 pub mod privacy;
 pub mod proxy;
+pub mod pulse;
 pub mod secrets;
 pub mod store;
 pub mod table;

@@ -49,6 +49,7 @@ use crate::{
     limits::pricing::PriceList,
     policy::Policies,
     proxy::running::Board,
+    pulse::Pulse,
     secrets::Secrets,
     telemetry::Hub,
     usage::Usage,
@@ -78,6 +79,8 @@ pub struct Services {
     pub prices: Arc<PriceList>,
     /// What runs on the data plane.
     pub running: Arc<Board>,
+    /// Numbers of the last minutes.
+    pub pulse: Pulse,
     /// The log in memory.
     pub hub: Hub,
     /// The file configuration in effect.

@@ -59,6 +59,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         usage,
         prices,
         running: Arc::default(),
+        pulse: crate::pulse::Pulse::new(),
         hub: Hub::default(),
         config,
         status: Arc::new(move || (*status).clone()),

@@ -1,0 +1,285 @@
+//! How the gateway does right now: numbers of the last minutes, second by second.
+//!
+//! Folded on the control plane from the same batches of finished requests that the log and the metrics are made
+//! of (`telemetry.observe`): the data path does nothing for it. Health checks, scrapes and what else needs no key
+//! are left out, so that an idle gateway looks idle. What is kept is bounded, whoever asks:
+//!
+//! | what | bound |
+//! |---|---|
+//! | the fleet, and each of at most 128 organizations | the last 300 seconds: some 35 kB each |
+//! | each of at most 512 nodes | the last 60 seconds: some 7 kB each |
+//! | the busiest | see [`busiest`] |
+//!
+//! An organization or a node beyond those takes the place of the one that has been quiet for the longest.
+
+pub mod busiest;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aivonx_protocol::key::KeyScope;
+
+pub use self::series::{BUCKETS, Numbers};
+use self::{
+    busiest::{Asked, Busiest, Busy, Of},
+    series::{Finished, Series},
+};
+use crate::{
+    api::route::{self, Need},
+    table::Map,
+    telemetry::{AccessRecord, Outcome},
+};
+
+/// Seconds that are remembered.
+pub const WINDOW: u64 = 300;
+
+/// Seconds that are remembered of each node.
+pub const NODE_WINDOW: u64 = 60;
+
+/// Organizations told apart.
+const ORGANIZATIONS_MAX: usize = 128;
+
+/// Nodes told apart.
+const NODES_MAX: usize = 512;
+
+/// See the module. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    clock: Clock,
+}
+
+/// A clock that never goes back: the time of day at the start, and what has passed since.
+#[derive(Debug)]
+struct Clock {
+    began: Duration,
+    started: Instant,
+}
+
+impl Clock {
+    fn system() -> Self {
+        Self {
+            began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            started: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from((self.began + self.started.elapsed()).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    fleet: Series,
+    organizations: Map<Arc<str>, Series>,
+    nodes: Map<Arc<str>, Series>,
+    busiest: Busiest,
+}
+
+/// What a node did of late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodePulse {
+    /// Seconds that the numbers are of: [`NODE_WINDOW`], or less if the daemon has not run for that long.
+    pub seconds: u64,
+    /// All of them together.
+    pub numbers: Numbers,
+}
+
+impl NodePulse {
+    /// Requests per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let seconds = u32::try_from(self.seconds.max(1)).unwrap_or(u32::MAX);
+        f64::from(self.numbers.requests) / f64::from(seconds)
+    }
+}
+
+/// Some of the seconds of a window, and what happened in each.
+pub type Seconds = Vec<(u64, Numbers)>;
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pulse {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let state = State {
+            fleet: Series::new(seconds(WINDOW)),
+            organizations: Map::default(),
+            nodes: Map::default(),
+            busiest: Busiest::default(),
+        };
+        Self { inner: Arc::new(Inner { state: Mutex::new(state), clock: Clock::system() }) }
+    }
+
+    /// What `telemetry.observe` is to be given.
+    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.inner);
+        move |records| {
+            if let Some(inner) = inner.upgrade() {
+                let now = inner.clock.now();
+                Self { inner }.fold(records, now);
+            }
+        }
+    }
+
+    /// The time that seconds are counted by, milliseconds since 1970. It never goes back.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.inner.clock.now()
+    }
+
+    /// Takes requests that ended at `now`, milliseconds since 1970, which must not go back.
+    pub fn fold(&self, records: &[AccessRecord], now: u64) {
+        let mut state = self.state();
+        for record in records {
+            state.add(record, now);
+        }
+    }
+
+    /// What the node of this name did up to now. One that nothing was heard of did nothing.
+    #[must_use]
+    pub fn node(&self, name: &str) -> NodePulse {
+        self.node_at(name, self.now())
+    }
+
+    /// The same up to another moment.
+    #[must_use]
+    pub fn node_at(&self, name: &str, now: u64) -> NodePulse {
+        let now_s = now / 1000;
+        let numbers = self.state().nodes.get(name).map(|series| series.sum(NODE_WINDOW, now_s));
+        NodePulse { seconds: self.lasted(now).min(NODE_WINDOW), numbers: numbers.unwrap_or_default() }
+    }
+
+    /// Requests per second that the node of this name answered in each of the last [`NODE_WINDOW`] seconds, the
+    /// oldest first.
+    #[must_use]
+    pub fn node_rates(&self, name: &str) -> Vec<u32> {
+        let now = self.now() / 1000;
+        let first = (now + 1).saturating_sub(NODE_WINDOW);
+        let mut rates = vec![0; seconds(NODE_WINDOW)];
+        if let Some(series) = self.state().nodes.get(name) {
+            for (at, numbers) in series.changed(0, now) {
+                if let Some(rate) = at.checked_sub(first).and_then(|at| rates.get_mut(seconds(at))) {
+                    *rate = numbers.requests;
+                }
+            }
+        }
+        rates
+    }
+
+    /// The seconds up to `now` (milliseconds since 1970) that something was added to in the second `since` or
+    /// later, oldest first; of the organization with this id, or of the fleet.
+    #[must_use]
+    pub fn since(&self, organization: Option<&str>, since: u64, now: u64) -> Seconds {
+        let state = self.state();
+        let series = match organization {
+            None => Some(&state.fleet),
+            Some(id) => state.organizations.get(id),
+        };
+        let changed = series.into_iter().flat_map(|series| series.changed(since, now / 1000));
+        changed.map(|(at, numbers)| (at, *numbers)).collect()
+    }
+
+    /// At most `most` of those who asked the most within the window up to `now` (milliseconds since 1970); of the
+    /// organization with this id, or of the fleet.
+    #[must_use]
+    pub fn busiest(&self, of: Of, organization: Option<&str>, most: usize, now: u64) -> Vec<Busy> {
+        self.state().busiest.top(of, organization, most, now / 1000)
+    }
+
+    /// Seconds since the start, at least one.
+    #[must_use]
+    pub fn lasted(&self, now: u64) -> u64 {
+        let began = u64::try_from(self.inner.clock.began.as_millis()).unwrap_or(u64::MAX);
+        now.saturating_sub(began).div_ceil(1000).max(1)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What was counted is right even if a thread panicked while adding.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, record: &AccessRecord, now: u64) {
+        let Some(finished) = finished(record) else { return };
+        self.fleet.add(&finished, now);
+        let organization = record.subject.as_ref().and_then(|subject| subject.organization.as_ref());
+        if let Some((id, _)) = organization {
+            place(&mut self.organizations, id, ORGANIZATIONS_MAX, WINDOW).add(&finished, now);
+        }
+        if let Some(node) = &record.node {
+            place(&mut self.nodes, node, NODES_MAX, NODE_WINDOW).add(&finished, now);
+        }
+        let asked = Asked {
+            requests: 1,
+            errors: u64::from(finished.failed),
+            tokens: finished.prompt_tokens.saturating_add(finished.output_tokens),
+        };
+        self.busiest.add(record, asked, now / 1000);
+    }
+}
+
+/// The series of `name`. Where there is no room, it takes the place of the one that has been quiet for the longest.
+fn place<'s>(
+    all: &'s mut Map<Arc<str>, Series>,
+    name: &Arc<str>,
+    most: usize,
+    window: u64,
+) -> &'s mut Series {
+    if all.len() >= most && !all.contains_key(name) {
+        let quiet = all.iter().min_by_key(|(_, series)| series.newest()).map(|(name, _)| name.clone());
+        if let Some(quiet) = quiet {
+            all.remove(&quiet);
+        }
+    }
+    all.entry(name.clone()).or_insert_with(|| Series::new(seconds(window)))
+}
+
+/// The numbers of a request; None of what is not counted.
+fn finished(record: &AccessRecord) -> Option<Finished> {
+    let need = route::find(record.route).map(|(route, _)| route.need());
+    if matches!(need, Some(Need::Nothing | Need::Scope(KeyScope::AdminRead))) {
+        return None;
+    }
+    let infers = need == Some(Need::Scope(KeyScope::Infer));
+    let refused = (400..500).contains(&record.status);
+    let broken = match record.outcome {
+        Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,
+        Outcome::Complete | Outcome::Refused | Outcome::ClientGone | Outcome::Ended => false,
+    };
+    // A model that is not there is the client's mistake, whatever the way it ended is called.
+    let failed = record.status >= 500 || (broken && !refused);
+    let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
+    Some(Finished {
+        failed,
+        refused,
+        prompt_tokens: record.prompt_tokens.unwrap_or(0),
+        output_tokens: record.output_tokens.unwrap_or(0),
+        // That of a refusal is the gateway's own.
+        first_byte: record.first_byte.filter(|_| infers && !refused && !failed),
+        answering: record.duration - first_byte,
+        duration: record.duration,
+    })
+}
+
+/// As an index or a length; the windows are small.
+fn seconds(seconds: u64) -> usize {
+    usize::try_from(seconds).unwrap_or(usize::MAX)
+}
