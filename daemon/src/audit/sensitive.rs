@@ -7,51 +7,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::telemetry::redact;
+pub(super) use crate::telemetry::redact::names::hides as is_hidden;
 
 /// What stands in place of a hidden value.
 pub(super) const REDACTED: &str = redact::REDACTED;
-
-/// A detail whose name contains one of these is hidden.
-const HIDDEN: [&str; 15] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "key",
-    "authorization",
-    "cookie",
-    "credential",
-    "prompt",
-    "body",
-    "otp",
-    "code",
-    "pepper",
-    "private",
-];
-
-/// Names that contain one of [`HIDDEN`] and only count, name or measure.
-const EXEMPT: [&str; 19] = [
-    "prompt_tokens",
-    "output_tokens",
-    "input_tokens",
-    "total_tokens",
-    "tokens",
-    "token_id",
-    "token_name",
-    "tokens_revoked",
-    "key_id",
-    "key_name",
-    "keys",
-    "key_count",
-    "keys_removed",
-    "body_bytes",
-    "status_code",
-    "exit_code",
-    "credential_kind",
-    "key_prefix",
-    "found_key",
-];
 
 /// A detail's name in its one spelling.
 pub(super) fn name(name: &str) -> String {
@@ -59,13 +18,8 @@ pub(super) fn name(name: &str) -> String {
     name.chars().take(40).map(plain).collect()
 }
 
-/// Whether the value of the detail `name` is hidden.
-pub(super) fn is_hidden(name: &str) -> bool {
-    !EXEMPT.contains(&name) && HIDDEN.iter().any(|word| name.contains(word))
-}
-
-/// Masks credentials inside `text`: after `Bearer` and `Basic`, in URLs, and anything that has the form of a key
-/// or token of ours or of a well-known maker.
+/// Masks credentials inside `text`: members of JSON that are named like secrets, what follows `Bearer` and `Basic`,
+/// in URLs, and anything that has the form of a key or token of ours or of a well-known maker.
 pub(super) fn scrub(mut text: String) -> String {
     static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
         // The pattern is tested below; were it wrong, the other guards remain.

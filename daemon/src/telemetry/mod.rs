@@ -49,8 +49,9 @@
 //! | `log_fallback` | the log goes elsewhere than configured |
 //! | `log_lost`, `access_lost` | events or records of requests were dropped, and how many |
 //!
-//! A field whose name contains password, secret, token, key, authorization, cookie, prompt or body prints
-//! `[REDACTED]` unless it is a known count; see [`redact`].
+//! A field whose name contains password, secret, token, key, authorization, cookie, prompt or body (all of them are
+//! in `redact/names.rs`) prints `[REDACTED]` unless it is a known count, and so does a member of JSON inside a text
+//! that is named so, at any depth; see [`redact`].
 
 pub mod access;
 pub mod fields;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use aivonx_tests::{
-    fake::{FakeNode, Fault},
+    fake::{FakeNode, Fault, OnHealth},
     harness::{Daemon, Request},
     within,
 };
@@ -96,4 +96,48 @@ async fn the_log_can_be_json_and_in_a_file() {
     .await;
     let event: Value = serde_json::from_str(&line).unwrap();
     assert!(event.is_object(), "{event}");
+}
+
+#[tokio::test]
+async fn secrets_in_json_that_others_send_reach_no_log() {
+    const MARK: &str = "hush-0123456789";
+    let node = FakeNode::ollama().await;
+    let log = "[log]\ntarget = \"file\"\nformat = \"json\"\nlevel = \"debug\"\n";
+    let daemon = Daemon::run(&[&node], &format!("{log}[health]\ninterval = \"1s\"\n")).await;
+    let aivonx = daemon.aivonx();
+    // A node whose errors carry them, once more inside a text; it is asked by a job and by the health checks.
+    let error = r#"{"error":"it said {\"error\":{\"api_key\":\"hush-0123456789\",\"Password\":[\"hush-0123456789\"]}}"}"#;
+    node.fail_always(Some(Fault::Status(500, error)));
+    node.on_health(OnHealth::Fail(Fault::Status(500, error)));
+    let started = aivonx.json(&["model", "pull", "new", "--detach"]).await;
+    aivonx.run(&["job", "show", started["id"].as_str().unwrap(), "--follow"]).await;
+    daemon.until_active(0).await;
+    daemon.post("/api/chat", &json!({"model": "m", "messages": []})).await;
+    // A client whose name does; the audit log has it.
+    let body = json!({"username": "mallory", "password": "hush-0123456789 and wrong"});
+    let agent = r#"agent {"client":"x","auth":{"secret":"hush-0123456789"}}"#;
+    let login = Request::json("/api/account/login", &body).field("user-agent", agent);
+    daemon.ask(&login).await.expect(401);
+
+    let copy = daemon.folder().join("audit.jsonl");
+    aivonx.ok(&["audit", "export", "--out", copy.to_str().unwrap()]).await;
+    let audit = std::fs::read_to_string(&copy).unwrap();
+    assert!(audit.contains("login_failed") && audit.contains("[REDACTED]"), "{audit}");
+    let logs = aivonx.ok(&["logs", "-n", "10000", "--level", "debug", "--output", "json"]).await;
+    assert!(logs.contains("job_ended") && logs.contains("[REDACTED]"), "{logs}");
+    let file = daemon.data().join("aivonxd.log");
+    let file = within("the failed login in the file", async {
+        loop {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if text.contains("login_failed") {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(file.contains("job_ended") && file.contains("[REDACTED]"), "{file}");
+    for (place, text) in [("audit", audit), ("logs", logs), ("file", file)] {
+        assert!(!text.contains(MARK), "{place}: {text}");
+    }
 }

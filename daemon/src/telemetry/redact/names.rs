@@ -1,0 +1,179 @@
+//! The names that say that a value is a secret: one list for the log, for the audit log, and for JSON inside
+//! their texts.
+
+/// A value whose name contains one of these, in any case, is hidden.
+const HIDDEN: [&str; 19] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "key",
+    "authorization",
+    "cookie",
+    "credential",
+    "prompt",
+    "body",
+    "pepper",
+    "private",
+    "totp",
+    "_otp",
+    "otp_",
+    "backup_code",
+    "recovery_code",
+    "login_code",
+];
+
+/// Names that contain one of [`HIDDEN`] and only count, name or measure. Only letters and digits make a difference,
+/// in any case: `promptTokens` is `prompt_tokens`.
+const EXEMPT: [&str; 56] = [
+    // Counts of tokens, as the dialects and engines name them.
+    "prompt_tokens",
+    "output_tokens",
+    "input_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "reasoning_tokens",
+    "audio_tokens",
+    "text_tokens",
+    "image_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "input_tokens_details",
+    "output_tokens_details",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_prompt_tokens",
+    "n_prompt_tokens",
+    "n_tokens",
+    "num_tokens",
+    "tokens",
+    "token_count",
+    "tokens_per_second",
+    "tokens_minute",
+    "tokens_day",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "prompt_n",
+    "prompt_ms",
+    "prompt_chars",
+    "prompt_limit",
+    // Lengths.
+    "body_bytes",
+    "body_limit",
+    "body_idle",
+    "body_budget",
+    // What keys and tokens are called, and how many they are.
+    "key_id",
+    "key_name",
+    "key_prefix",
+    "key_count",
+    "keys",
+    "keys_removed",
+    "removed_keys_count",
+    "found_key",
+    "model_key",
+    "token_id",
+    "token_name",
+    "tokens_revoked",
+    "credential_kind",
+    // What can be done, or is wrong, about them.
+    "private_networks",
+    "tokenizer",
+    "keyword",
+];
+
+/// Whether the value of what is called `name` is hidden.
+pub(crate) fn hides(name: &str) -> bool {
+    let hidden = HIDDEN.iter().any(|word| contains(name, word)) || name.eq_ignore_ascii_case("otp");
+    hidden && !EXEMPT.iter().any(|exempt| same(name, exempt))
+}
+
+fn contains(name: &str, word: &str) -> bool {
+    name.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn same(name: &str, exempt: &str) -> bool {
+    let plain = u8::is_ascii_alphanumeric;
+    let folded = name.bytes().filter(plain).map(|byte| byte.to_ascii_lowercase());
+    folded.eq(exempt.bytes().filter(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide() {
+        let hidden = [
+            "password",
+            "Password",
+            "api_key",
+            "x-api-key",
+            "apiKey",
+            "AUTHORIZATION",
+            "proxy_authorization",
+            "set_cookie",
+            "prompt",
+            "system_prompt",
+            "body",
+            "request_body",
+            "access_token",
+            "refreshToken",
+            "client_secret",
+            "master_key",
+            "token",
+            "SECRET",
+            "otp",
+            "totp",
+            "user_otp",
+            "backup_codes",
+            "credential",
+            "private_pem",
+            "tokens_of_alice",
+        ];
+        for name in hidden {
+            assert!(hides(name), "{name}");
+        }
+        let shown = [
+            "prompt_tokens",
+            "output_tokens",
+            "Total_Tokens",
+            "promptTokens",
+            "prompt-tokens",
+            "model_key",
+            "key_id",
+            "body_bytes",
+            "node",
+            "model",
+            "request_id",
+            "status",
+            "error",
+            "url",
+            "path",
+            "count",
+            "code",
+            "status_code",
+            "footprint",
+            "root_path",
+            "keep_alive",
+            "",
+        ];
+        for name in shown {
+            assert!(!hides(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_exemption_exempts_something() {
+        for name in EXEMPT {
+            assert!(HIDDEN.iter().any(|word| contains(name, word)), "{name} need not be listed");
+        }
+    }
+}
