@@ -1,6 +1,6 @@
 //! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
 
-use crate::model::{Screen, people, security};
+use crate::model::{Screen, people, security, usage};
 
 /// Lines kept.
 const HISTORY: usize = 100;
@@ -23,6 +23,8 @@ pub(crate) enum Place {
     People(people::Tab),
     /// Lockouts, sessions or secrets.
     Security(security::Tab),
+    /// Prices, policies or aliases.
+    Usage(usage::Tab),
 }
 
 /// Tabs of screens that can be named, each with one line about it.
@@ -30,6 +32,9 @@ const TABS: &[(&[&str], Place, &str)] = &[
     (&["orgs", "org", "organizations"], Place::People(people::Tab::Organizations), "the tenants"),
     (&["users", "user"], Place::People(people::Tab::Users), "who may log in"),
     (&["keys", "key"], Place::People(people::Tab::Keys), "what clients send"),
+    (&["prices", "price"], Place::Usage(usage::Tab::Prices), "what tokens of models cost"),
+    (&["policies", "policy"], Place::Usage(usage::Tab::Policies), "what requests for models are bound to"),
+    (&["aliases", "alias"], Place::Usage(usage::Tab::Aliases), "other names for models"),
     (&["lockouts", "lockout"], Place::Security(security::Tab::Lockouts), "logins that failed too often"),
     (&["sessions", "session"], Place::Security(security::Tab::Sessions), "who is logged in"),
     (&["secrets"], Place::Security(security::Tab::Secrets), "the keys that secrets are encrypted with"),

@@ -24,7 +24,7 @@ pub(crate) use self::{
     identity::*,
     limits::*,
     policy::*,
-    usage::{usage_records, usage_report},
+    usage::{usage_by, usage_records, usage_report, usage_steps},
 };
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
@@ -292,8 +292,9 @@ pub(crate) fn events() -> Vec<LogEvent> {
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
         Reply, Request, account::AccountRequest, audit::AuditRequest, daemon::DaemonRequest, job::JobRequest,
-        key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
-        organization::OrganizationRequest, secrets::SecretsRequest, user::UserRequest,
+        key::KeyRequest, limit::LimitRequest, lockout::LockoutRequest, model::ModelRequest,
+        node::NodeRequest, organization::OrganizationRequest, policy::PolicyRequest, price::PriceRequest,
+        privacy::PrivacyRequest, secrets::SecretsRequest, usage::UsageRequest, user::UserRequest,
     };
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
@@ -312,6 +313,24 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
         }
         Request::Audit(AuditRequest::Verify { .. }) => return sample("audit_verdict"),
+        Request::Usage(UsageRequest::Report { by: Some(by), .. }) => Reply::Usage(Box::new(usage_by(*by))),
+        Request::Usage(UsageRequest::Report { per: Some(per), .. }) => {
+            use crate::model::usage::Period;
+            let periods = [Period::Hour, Period::Day, Period::Month];
+            let period = periods.into_iter().find(|period| period.per() == *per)?;
+            Reply::Usage(Box::new(usage_steps(*per, &period.steps(NOW))))
+        }
+        Request::Limit(
+            LimitRequest::Show { target }
+            | LimitRequest::Set { target, .. }
+            | LimitRequest::Unset { target, .. },
+        ) => Reply::Limits(Box::new(limits_of(target))),
+        Request::Limit(LimitRequest::Profiles) => Reply::LimitProfiles(limit_profiles()),
+        Request::Price(PriceRequest::List) => Reply::Prices(prices()),
+        Request::Policy(PolicyRequest::List { .. }) => Reply::Policies(policies()),
+        Request::Policy(PolicyRequest::Aliases { .. }) => Reply::Aliases(aliases()),
+        Request::Privacy(PrivacyRequest::Show { .. }) => return sample("privacy"),
+        Request::Privacy(PrivacyRequest::Test { .. }) => return sample("privacy_report"),
         Request::Secrets(SecretsRequest::Status) => return sample("secrets"),
         Request::Secrets(SecretsRequest::Validate) => return sample("checks"),
         _ => return None,

@@ -55,7 +55,7 @@ pub struct SetArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Categories(pub Vec<Category>);
 
-fn categories(text: &str) -> Result<Categories, String> {
+pub(crate) fn categories(text: &str) -> Result<Categories, String> {
     if text == "all" {
         return Ok(Categories(Vec::new()));
     }
@@ -118,8 +118,14 @@ fn result(report: &PrivacyReport) -> String {
         let counts = report.findings.iter().map(|found| format!("{} {}", found.count, found.category));
         let _ = write!(out, "Found: {}. ", counts.collect::<Vec<_>>().join(", "));
     }
+    out.push_str(&outcome(report));
+    out
+}
+
+/// Whether a prompt with this text goes out, and how.
+pub(crate) fn outcome(report: &PrivacyReport) -> String {
     let whose = whose(report.organization.as_deref());
-    let outcome = match (&report.refusal, report.mode) {
+    match (&report.refusal, report.mode) {
         (Some(why), mode) => {
             format!(
                 "The mode {whose} is {}: a prompt like this is refused ({}).",
@@ -134,9 +140,7 @@ fn result(report: &PrivacyReport) -> String {
             format!("The mode {whose} is detect: it goes out as it is and is counted.")
         }
         (None, mode) => format!("The mode {whose} is {}: it goes out as shown here.", privacy_name(mode)),
-    };
-    out.push_str(&outcome);
-    out
+    }
 }
 
 fn whose(organization: Option<&str>) -> String {

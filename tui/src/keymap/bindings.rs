@@ -40,6 +40,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Jobs, &["ctrl-d"], Do::Remove, "cancel", "cancel it").takes(Right::JobsCancel),
     key(Scope::People, &["tab", "right"], Do::NextTab, "next tab", "organizations, users, keys"),
     key(Scope::People, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
+    key(Scope::People, &["l"], Do::Limits, "limits", "its limits and usage").takes(Right::LimitsRead),
     key(Scope::Organizations, &["a"], Do::Add, "add", "add an organization").takes(Right::OrganizationsAdd),
     key(Scope::Organizations, &["e"], Do::Edit, "edit", "change it").takes(Right::UsersWrite),
     key(Scope::Organizations, &["u"], Do::Enable, "enable", "let its users and keys do something (again)")
@@ -72,6 +73,36 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Keys, &["e"], Do::Edit, "edit", "change it").takes(Right::PeopleWrite),
     key(Scope::Keys, &["R"], Do::Rotate, "rotate", "give it a new secret").takes(Right::PeopleWrite),
     key(Scope::Keys, &["ctrl-d"], Do::Remove, "revoke", "revoke it").takes(Right::PeopleWrite),
+    key(Scope::Limits, &["e"], Do::Edit, "set", "set the limit, or others: NAME=VALUE")
+        .takes(Right::LimitsWrite),
+    key(Scope::Limits, &["u"], Do::Unset, "unset", "take back what was set: it is inherited again")
+        .takes(Right::LimitsWrite),
+    key(Scope::Limits, &["f"], Do::Profile, "profile", "choose the values that it begins with")
+        .takes(Right::LimitsWrite),
+    key(Scope::Limits, &["v"], Do::Privacy, "privacy", "what happens to personal data in its prompts")
+        .takes(Right::PrivacyWrite),
+    key(Scope::Limits, &["t"], Do::PrivacyTest, "try", "try what would become of a text there")
+        .takes(Right::PrivacyRead),
+    key(Scope::Chart, &["c"], Do::Measure, "chart", "chart requests, tokens, USD"),
+    key(Scope::Limits, &["ctrl-d"], Do::Remove, "", "take back everything that was set on it")
+        .takes(Right::LimitsWrite),
+    key(Scope::Prices, &["a"], Do::Add, "set", "set the price of models").takes(Right::PricesWrite),
+    key(Scope::Prices, &["e"], Do::Edit, "edit", "change the price").takes(Right::PricesWrite),
+    key(Scope::Prices, &["ctrl-d"], Do::Remove, "remove", "forget the price").takes(Right::PricesWrite),
+    key(Scope::Policies, &["a"], Do::Add, "add", "add one").takes(Right::PolicyWrite),
+    key(Scope::Policies, &["e"], Do::Edit, "edit", "change it").takes(Right::PolicyWrite),
+    key(Scope::Policies, &["ctrl-d"], Do::Remove, "remove", "forget it").takes(Right::PolicyWrite),
+    key(
+        Scope::Usage,
+        &["tab", "right"],
+        Do::NextTab,
+        "next tab",
+        "usage by organizations, users, keys, models, nodes; prices, policies, aliases",
+    ),
+    key(Scope::Usage, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
+    key(Scope::Usage, &["p"], Do::Period, "period", "this hour, today, this month (UTC)"),
+    key(Scope::Usage, &["o"], Do::OwnLimits, "fleet's", "the limits of the fleet, or your own")
+        .takes(Right::LimitsRead),
     key(Scope::Logs, &["f"], Do::Follow, "follow", "keep the newest in sight, or stay here"),
     key(Scope::Logs, &["l"], Do::Level, "level", "the next level: error, warn, info, debug, trace"),
     key(Scope::Logs, &["w"], Do::Wrap, "wrap", "break long lines, or cut them"),
@@ -115,6 +146,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &["3"], Do::Go(Screen::Models), "", "models"),
     key(Scope::Everywhere, &["4"], Do::Go(Screen::Jobs), "", "jobs"),
     key(Scope::Everywhere, &["5"], Do::Go(Screen::People), "", "organizations, users, keys"),
+    key(Scope::Everywhere, &["6"], Do::Go(Screen::Usage), "", "usage and limits"),
     key(Scope::Everywhere, &["7"], Do::Go(Screen::Logs), "", "the log"),
     key(Scope::Everywhere, &["8"], Do::Go(Screen::Audit), "", "the audit log"),
     key(Scope::Everywhere, &["0"], Do::Go(Screen::Security), "", "lockouts, sessions, secrets"),

@@ -25,6 +25,16 @@ pub(crate) enum Scope {
     Users,
     /// On keys.
     Keys,
+    /// On usage and limits.
+    Usage,
+    /// There, on the limits of one.
+    Limits,
+    /// There, where a chart is.
+    Chart,
+    /// On prices.
+    Prices,
+    /// On model policies and aliases.
+    Policies,
     /// On the log.
     Logs,
     /// On the audit log.
@@ -67,6 +77,11 @@ impl Scope {
             Self::Organizations => "Organizations",
             Self::Users => "Users",
             Self::Keys => "Keys",
+            Self::Usage => "Usage",
+            Self::Limits => "Limits",
+            Self::Chart => "Chart",
+            Self::Prices => "Prices",
+            Self::Policies => "Model policy",
             Self::Logs => "Log",
             Self::Audit => "Audit log",
             Self::Security => "Security",
@@ -184,6 +199,22 @@ pub(crate) enum Do {
     Unlock,
     /// Look whether all is in order.
     Validate,
+    /// Show the limits of it.
+    Limits,
+    /// Show one's own limits, or the fleet's.
+    OwnLimits,
+    /// Sum up over another time.
+    Period,
+    /// Chart something else.
+    Measure,
+    /// Take back what was set.
+    Unset,
+    /// Choose a limit profile.
+    Profile,
+    /// Say what happens to personal data.
+    Privacy,
+    /// Try what would become of a text.
+    PrivacyTest,
     /// Close the dialog.
     Cancel,
     /// Go to the next field.

@@ -51,7 +51,7 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
 
 /// Where the keys of the screen go.
 pub(crate) fn screen(model: &Model) -> &'static [Scope] {
-    use crate::model::{people, security};
+    use crate::model::{people, security, usage};
     const fn tab(own: Scope, common: Scope) -> [Scope; 4] {
         [own, common, Scope::List, Scope::Everywhere]
     }
@@ -64,6 +64,17 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
             people::Tab::Organizations => const { &tab(Scope::Organizations, Scope::People) },
             people::Tab::Users => const { &tab(Scope::Users, Scope::People) },
             people::Tab::Keys => const { &tab(Scope::Keys, Scope::People) },
+        },
+        Screen::Usage if model.is_limits() => match model.usage.tab {
+            usage::Tab::Models | usage::Tab::Nodes if !model.usage.is_own() => {
+                &[Scope::Chart, Scope::Usage, Scope::List, Scope::Everywhere]
+            }
+            _ => &[Scope::Limits, Scope::Chart, Scope::Usage, Scope::List, Scope::Everywhere],
+        },
+        Screen::Usage => match model.usage.tab {
+            usage::Tab::Prices => const { &tab(Scope::Prices, Scope::Usage) },
+            usage::Tab::Policies | usage::Tab::Aliases => const { &tab(Scope::Policies, Scope::Usage) },
+            _ => &[Scope::Usage, Scope::List, Scope::Everywhere],
         },
         Screen::Logs => &[Scope::Logs, Scope::List, Scope::Everywhere],
         Screen::Audit => &[Scope::Audit, Scope::List, Scope::Everywhere],

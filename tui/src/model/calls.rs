@@ -37,6 +37,22 @@ pub(crate) enum Topic {
     Secrets,
     /// Whether all is in order with them.
     Checks,
+    /// What is used, by what the tab is about.
+    Usage,
+    /// What one used, by steps of time.
+    Steps,
+    /// The limits of one.
+    Limits,
+    /// The limit profiles.
+    Profiles,
+    /// The prices.
+    Prices,
+    /// The model policies.
+    Policies,
+    /// Other names for models.
+    Aliases,
+    /// What happens to personal data in the prompts of one.
+    Privacy,
 }
 
 /// What a call is for.

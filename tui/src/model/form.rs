@@ -156,6 +156,8 @@ pub(crate) enum FormFor {
     RotateKey(String, Option<String>),
     /// Ask the audit log.
     AuditQuery,
+    /// Something about usage and limits.
+    Usage(super::usage::UsageForm),
 }
 
 /// A form.

@@ -131,6 +131,13 @@ impl<T> Default for List<T> {
     }
 }
 
+impl<T> List<T> {
+    /// An empty one that is sorted by this column at first.
+    pub(crate) fn sorted_by(column: usize) -> Self {
+        Self { column, ..Self::default() }
+    }
+}
+
 impl<T: Record> List<T> {
     /// These are all, as of now.
     pub(crate) fn set(&mut self, all: Vec<T>, now: UnixMillis) {

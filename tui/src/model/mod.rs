@@ -18,6 +18,7 @@ pub(crate) mod secret_input;
 pub(crate) mod security;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod usage;
 
 use aivonx_protocol::{UnixMillis, account::Identity, daemon::Status, handshake::Login};
 use jiff::tz::TimeZone;
@@ -43,6 +44,8 @@ pub(crate) enum Screen {
     Jobs,
     /// Organizations, users and keys.
     People,
+    /// What they use, and what they may use.
+    Usage,
     /// The log, as it happens.
     Logs,
     /// Who did what.
@@ -53,12 +56,13 @@ pub(crate) enum Screen {
 
 impl Screen {
     /// Every screen in the order shown.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Overview,
         Self::Nodes,
         Self::Models,
         Self::Jobs,
         Self::People,
+        Self::Usage,
         Self::Logs,
         Self::Audit,
         Self::Security,
@@ -72,6 +76,7 @@ impl Screen {
             Self::Models => ("3", "Models", "what runs on which node"),
             Self::Jobs => ("4", "Jobs", "what goes on for longer, such as pulling a model"),
             Self::People => ("5", "Access", "organizations, users and keys"),
+            Self::Usage => ("6", "Usage", "usage and limits, prices, model policy"),
             Self::Logs => ("7", "Logs", "the log, as it happens"),
             Self::Audit => ("8", "Audit", "who did what, in a chain that proves itself"),
             Self::Security => ("0", "Security", "lockouts, sessions, secrets"),
@@ -101,6 +106,7 @@ impl Screen {
             Self::Models => &["models", "model"],
             Self::Jobs => &["jobs", "job"],
             Self::People => &["access", "people"],
+            Self::Usage => &["usage", "limits"],
             Self::Logs => &["logs", "log"],
             Self::Audit => &["audit"],
             Self::Security => &["security"],
@@ -115,6 +121,7 @@ impl Screen {
             Self::Models => Right::ModelsRead,
             Self::Jobs => Right::JobsRead,
             Self::People => Right::KeysOrOrganizationsRead,
+            Self::Usage => Right::UsageRead,
             Self::Logs => Right::LogsRead,
             Self::Audit => Right::AuditRead,
         }
@@ -211,6 +218,8 @@ pub(crate) struct Model {
     pub(crate) jobs: jobs::Jobs,
     /// Organizations, users and keys.
     pub(crate) people: people::People,
+    /// Usage and limits.
+    pub(crate) usage: usage::Usage,
     /// The log.
     pub(crate) logs: logs::Logs,
     /// The audit log.
@@ -246,6 +255,7 @@ impl Model {
             models: models::Models::default(),
             jobs: jobs::Jobs::default(),
             people: people::People::default(),
+            usage: usage::Usage::default(),
             logs: logs::Logs::default(),
             audit: audit::AuditLog::default(),
             security: security::Security::default(),
@@ -273,6 +283,11 @@ impl Model {
         rights::why_not(self, right)
     }
 
+    /// Whether the limits of somebody are open on the screen of usage.
+    pub(crate) fn is_limits(&self) -> bool {
+        self.screen == Screen::Usage && self.detail && self.usage.open.is_some()
+    }
+
     /// The list that keys move in, if the screen has one.
     pub(crate) fn rows(&mut self) -> Option<&mut dyn list::Rows> {
         Some(match self.screen {
@@ -284,6 +299,17 @@ impl Model {
                 people::Tab::Organizations => &mut self.people.organizations,
                 people::Tab::Users => &mut self.people.users,
                 people::Tab::Keys => &mut self.people.keys,
+            },
+            Screen::Usage if self.is_limits() => &mut self.usage.limits,
+            Screen::Usage => match self.usage.tab {
+                usage::Tab::Organizations => &mut self.usage.organizations,
+                usage::Tab::Users => &mut self.usage.users,
+                usage::Tab::Keys => &mut self.usage.keys,
+                usage::Tab::Models => &mut self.usage.models,
+                usage::Tab::Nodes => &mut self.usage.nodes,
+                usage::Tab::Prices => &mut self.usage.prices,
+                usage::Tab::Policies => &mut self.usage.policies,
+                usage::Tab::Aliases => &mut self.usage.aliases,
             },
             Screen::Logs => &mut self.logs,
             Screen::Audit => &mut self.audit.list,
@@ -307,6 +333,17 @@ impl Model {
                 people::Tab::Users => &self.people.users,
                 people::Tab::Keys => &self.people.keys,
             },
+            Screen::Usage if self.is_limits() => &self.usage.limits,
+            Screen::Usage => match self.usage.tab {
+                usage::Tab::Organizations => &self.usage.organizations,
+                usage::Tab::Users => &self.usage.users,
+                usage::Tab::Keys => &self.usage.keys,
+                usage::Tab::Models => &self.usage.models,
+                usage::Tab::Nodes => &self.usage.nodes,
+                usage::Tab::Prices => &self.usage.prices,
+                usage::Tab::Policies => &self.usage.policies,
+                usage::Tab::Aliases => &self.usage.aliases,
+            },
             Screen::Logs => &self.logs,
             Screen::Audit => &self.audit.list,
             Screen::Security => match self.security.tab {
@@ -324,6 +361,7 @@ impl Model {
         self.models = models::Models::default();
         self.jobs = jobs::Jobs::default();
         self.people = people::People::default();
+        self.usage = usage::Usage::default();
         self.logs = logs::Logs::default();
         self.audit = audit::AuditLog::default();
         self.security = security::Security::default();

@@ -52,6 +52,24 @@ pub(crate) enum Right {
     SecretsRotate,
     /// End sessions of one's own.
     Own,
+    /// See usage.
+    UsageRead,
+    /// See limits.
+    LimitsRead,
+    /// Set limits.
+    LimitsWrite,
+    /// See prices.
+    PricesRead,
+    /// Set prices.
+    PricesWrite,
+    /// See model policies and aliases.
+    PolicyRead,
+    /// Set model policies and aliases.
+    PolicyWrite,
+    /// See what happens to personal data in prompts.
+    PrivacyRead,
+    /// Say what shall happen to it.
+    PrivacyWrite,
 }
 
 impl Right {
@@ -60,13 +78,19 @@ impl Right {
     fn roles(self) -> &'static str {
         match self {
             Self::Status | Self::Own | Self::KeysOrOrganizationsRead => "SOAGMsoagm",
-            Self::ModelsRead => "SOAMoagm",
-            Self::NodesRead | Self::JobsRead | Self::LogsRead | Self::OrganizationsRead => "SOAoag",
+            Self::ModelsRead | Self::UsageRead | Self::PrivacyRead => "SOAMoagm",
+            Self::NodesRead
+            | Self::JobsRead
+            | Self::LogsRead
+            | Self::OrganizationsRead
+            | Self::PricesRead
+            | Self::PolicyRead => "SOAoag",
             Self::NodesWrite | Self::ModelsWrite | Self::JobsCancel => "SOo",
-            Self::OrganizationsAdd | Self::SecretsRotate => "S",
+            Self::OrganizationsAdd | Self::SecretsRotate | Self::PricesWrite => "S",
+            Self::PolicyWrite => "SOog",
             Self::UsersRead | Self::LockoutsRead => "SAag",
-            Self::UsersWrite | Self::LockoutsClear => "Sg",
-            Self::KeysRead => "SAMagm",
+            Self::UsersWrite | Self::LockoutsClear | Self::LimitsWrite | Self::PrivacyWrite => "Sg",
+            Self::KeysRead | Self::LimitsRead => "SAMagm",
             Self::PeopleWrite => "SMgm",
             Self::AuditRead => "SAa",
             Self::AuditVerify | Self::SecretsRead => "SA",
@@ -86,6 +110,10 @@ impl Right {
                 | Self::LockoutsClear
                 | Self::SecretsRotate
                 | Self::Own
+                | Self::LimitsWrite
+                | Self::PricesWrite
+                | Self::PolicyWrite
+                | Self::PrivacyWrite
         )
     }
 }

@@ -63,6 +63,35 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
+/// A number in at most six cells: `999`, `12.3k`, `98.8M`.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn short(number: u64) -> String {
+    const UNITS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let mut value = number as f64;
+    let mut unit = 0;
+    // 999.95 would round to a fourth digit.
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { number.to_string() } else { format!("{value:.1}{}", UNITS[unit]) }
+}
+
+/// Micro-USD as dollars in at most seven cells: `0.00`, `<0.01`, `81.25`, `1234.56`, `12.3k`.
+#[must_use]
+pub fn dollars(micro: u64) -> String {
+    match micro {
+        0 => "0.00".to_owned(),
+        1..10_000 => "<0.01".to_owned(),
+        10_000..9_999_995_000 => {
+            let cents = (micro + 5000) / 10_000;
+            format!("{}.{:02}", cents / 100, cents % 100)
+        }
+        _ => short(micro / 1_000_000),
+    }
+}
+
 /// Milliseconds: `0.4 ms`, `12 ms`, `3.1 s`.
 #[must_use]
 pub fn latency(millis: f64) -> String {
@@ -168,6 +197,32 @@ mod tests {
         assert_eq!([0, 12, 999, 1000, 1_234_567].map(count), ["0", "12", "999", "1 000", "1 234 567"]);
         assert_eq!(plural(1, "node"), "1 node");
         assert_eq!(plural(0, "node"), "0 nodes");
+    }
+
+    #[test]
+    fn short_numbers() {
+        for (number, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1.0k"),
+            (12_345, "12.3k"),
+            (999_940, "999.9k"),
+            (999_950, "1.0M"),
+            (98_765_432, "98.8M"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(short(number), shown);
+        }
+        for (micro, shown) in [
+            (0, "0.00"),
+            (9_999, "<0.01"),
+            (10_000, "0.01"),
+            (81_254_300, "81.25"),
+            (9_999_994_999, "9999.99"),
+            (9_999_995_000, "10.0k"),
+        ] {
+            assert_eq!(dollars(micro), shown, "{micro}");
+        }
     }
 
     #[test]

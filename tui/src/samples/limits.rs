@@ -2,8 +2,8 @@
 
 use aivonx_protocol::{
     limit::{
-        EffectiveLimit, LimitLevel, LimitName, LimitProfileInfo, LimitSetting, LimitSource, LimitValue,
-        Limits,
+        EffectiveLimit, LimitLevel, LimitName, LimitProfileInfo, LimitSetting, LimitSource, LimitTarget,
+        LimitValue, Limits,
     },
     money::MicroUsd,
     organization::{LimitProfile, PrivacyMode},
@@ -68,6 +68,21 @@ pub(crate) fn limits() -> Vec<Limits> {
         ..acme.clone()
     };
     vec![acme, key, fleet]
+}
+
+/// Those that a request asks for; of others than organizations those of a hostile key.
+pub(crate) fn limits_of(target: &LimitTarget) -> Limits {
+    let [acme, key, fleet] = &limits()[..] else { unreachable!("there are three") };
+    let id = |id: &String| Some(id.clone());
+    match target {
+        LimitTarget::Own => fleet.clone(),
+        LimitTarget::Organization { organization } => Limits { id: id(organization), ..acme.clone() },
+        LimitTarget::User { user } => {
+            let name = Some("mallory.with-a-long-name@department.example.org".to_owned());
+            Limits { id: id(user), name, level: LimitLevel::User, ..key.clone() }
+        }
+        LimitTarget::Key { key: wanted, .. } => Limits { id: id(wanted), ..key.clone() },
+    }
 }
 
 pub(crate) fn limit_profiles() -> Vec<LimitProfileInfo> {

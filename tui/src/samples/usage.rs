@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     privacy::Category,
-    usage::{UsageBy, UsageRecord, UsageReport, UsageRow},
+    usage::{UsageBy, UsagePer, UsageRecord, UsageReport, UsageRow},
 };
 
 use super::{HOSTILE, NOW};
@@ -46,6 +46,70 @@ pub(crate) fn usage_report() -> UsageReport {
         rows: vec![acme, nobody, hostile],
         cut: false,
     }
+}
+
+/// Sums as the console asks for them: of those that the other samples name, and of somebody hostile.
+pub(crate) fn usage_by(by: UsageBy) -> UsageReport {
+    let report = usage_report();
+    let [acme, nobody, hostile] = &report.rows[..] else { return report };
+    let named = |id: &str, name: &str, row: &UsageRow| UsageRow {
+        id: Some(id.into()),
+        name: Some(name.into()),
+        time: None,
+        ..row.clone()
+    };
+    let unbound = |row: UsageRow| UsageRow {
+        requests_used: None,
+        requests_limit: None,
+        spend_used: None,
+        spend_limit: None,
+        ..row
+    };
+    let hostile = UsageRow {
+        time: None,
+        requests_used: Some(3),
+        requests_limit: Some(2),
+        spend_used: Some(0),
+        spend_limit: None,
+        ..hostile.clone()
+    };
+    let nobody = UsageRow { time: None, ..nobody.clone() };
+    let rows = match by {
+        UsageBy::Organization => {
+            vec![named("0195f2a0-0000-7000-8000-0000000000b1", "acme", acme), nobody, hostile]
+        }
+        UsageBy::User => vec![named("0195f2a0-0000-7000-8000-0000000000c1", "root", acme), nobody, hostile],
+        UsageBy::Key => vec![named("0195f2a0-0000-7000-8000-0000000000d1", "ci", acme), nobody, hostile],
+        UsageBy::Model => {
+            vec![
+                unbound(named("llama3.3:70b", "llama3.3:70b", acme)),
+                unbound(named("qwen3:8b", "qwen3:8b", &nobody)),
+            ]
+        }
+        UsageBy::Node => {
+            vec![unbound(named("gpu1", "gpu1", acme)), unbound(named(HOSTILE, HOSTILE, &nobody))]
+        }
+    };
+    let total = unbound(UsageRow { id: None, name: None, time: None, ..acme.clone() });
+    UsageReport { by: Some(by), rows, total, ..report }
+}
+
+/// How one used it, step by step, with some in which it rested.
+pub(crate) fn usage_steps(per: UsagePer, begins: &[u64]) -> UsageReport {
+    let report = usage_report();
+    let rows = begins.iter().enumerate().filter(|(at, _)| at % 7 < 5).map(|(at, begin)| {
+        let at = at as u64;
+        UsageRow {
+            time: Some(*begin),
+            requests: 40 * at + (at * 7919) % 613,
+            prompt_tokens: 100_000 * at,
+            output_tokens: 7000 * at,
+            spend: 250_000 * at,
+            ..UsageRow::default()
+        }
+    });
+    let rows: Vec<UsageRow> = rows.collect();
+    UsageReport { by: None, per: Some(per), rows, ..report }
 }
 
 pub(crate) fn usage_records() -> Vec<UsageRecord> {

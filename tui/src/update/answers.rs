@@ -81,12 +81,23 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         }
         Reply::Lockouts(all) => model.security.lockouts.set(all, model.now),
         Reply::Sessions(all) => model.security.sessions.set(all, model.now),
+        reply @ (Reply::Usage(_)
+        | Reply::Limits(_)
+        | Reply::LimitProfiles(_)
+        | Reply::Prices(_)
+        | Reply::Policies(_)
+        | Reply::Aliases(_)
+        | Reply::Privacy(_)) => super::usage::loaded(model, topic, reply),
         Reply::Secrets(status) => model.security.secrets = Some(*status),
         Reply::Checks(checks) => model.security.checks.set(checks, model.now),
         other => {
             let fault = Fault::new(FaultKind::Internal, format!("it was answered with {}", other.name()));
             failed(model, topic, fault);
         }
+    }
+    // What has used nothing yet is listed as well.
+    if matches!(topic, Topic::Organizations | Topic::Users | Topic::Keys) {
+        super::usage::fill(model);
     }
 }
 
@@ -129,6 +140,9 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
                 command: None,
                 copied: false,
             })));
+        }
+        reply @ (Reply::Limits(_) | Reply::Privacy(_) | Reply::PrivacyReport(_)) => {
+            super::usage::done(model, &act.done, reply);
         }
         Reply::AuditVerdict(verdict) => audit::verdict(model, &verdict),
         _ => model.tell(act.done),

@@ -1,6 +1,6 @@
 //! What follows from the keys of a form.
 
-use super::{act, audit, login, nodes, people};
+use super::{act, audit, login, nodes, people, usage};
 use crate::{
     keymap::Do,
     model::{
@@ -77,6 +77,10 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::EditKey(id, revision) => people::change_key(model, form, id, *revision),
         FormFor::RotateKey(id, organization) => people::rotate_key(form, id, organization.as_deref()),
         FormFor::AuditQuery => return audit::query(model, out),
+        FormFor::Usage(_) => match usage::prepared(model) {
+            Some(prepared) => prepared,
+            None => return,
+        },
     };
     match prepared {
         Err(why) => refuse(model, &why),

@@ -3,7 +3,9 @@
 use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::{audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, typing};
+use super::{
+    audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, typing, usage,
+};
 use crate::{
     keymap::{self, Do},
     model::{Dialog, Model, Screen, line::LineKind},
@@ -25,6 +27,8 @@ pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent
         return;
     }
     carry_out(model, out, binding.does);
+    // Another line may be in the details now.
+    usage::follow(model, out);
 }
 
 fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
@@ -76,6 +80,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 out.push(Effect::Copy(WireSecret::new(name)));
             }
         }
+        Do::Open if model.screen == Screen::Usage => usage::open(model),
         Do::Open => model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0),
         other => match model.screen {
             Screen::Overview => {}
@@ -83,6 +88,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             Screen::Models => models::carry_out(model, other),
             Screen::Jobs => jobs::carry_out(model, other),
             Screen::People => people::carry_out(model, out, other),
+            Screen::Usage => usage::carry_out(model, out, other),
             Screen::Logs => logs::carry_out(model, out, other),
             Screen::Audit => audit::carry_out(model, out, other),
             Screen::Security => security::carry_out(model, out, other),

@@ -88,6 +88,11 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                             model.people.tab = tab;
                             Screen::People
                         }
+                        Place::Usage(tab) => {
+                            model.usage.tab = tab;
+                            model.usage.open = None;
+                            Screen::Usage
+                        }
                         Place::Security(tab) => {
                             model.security.tab = tab;
                             Screen::Security

@@ -19,6 +19,7 @@ mod security;
 #[cfg(test)]
 mod tests;
 mod typing;
+mod usage;
 
 use aivonx_protocol::{
     Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
@@ -95,6 +96,7 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
         match model.screen {
             Screen::Jobs => load(model, out, Topic::Jobs),
             Screen::Models => load(model, out, Topic::Models),
+            Screen::Usage | Screen::People => usage::tick(model, out),
             _ if model.jobs.running() => load(model, out, Topic::Jobs),
             _ => {}
         }
@@ -216,6 +218,17 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         },
         Topic::Secrets => (Right::SecretsRead, Request::Secrets(SecretsRequest::Status)),
         Topic::Checks => (Right::SecretsRead, Request::Secrets(SecretsRequest::Validate)),
+        Topic::Usage
+        | Topic::Steps
+        | Topic::Limits
+        | Topic::Profiles
+        | Topic::Prices
+        | Topic::Policies
+        | Topic::Aliases
+        | Topic::Privacy => match usage::request(model, topic) {
+            Some(asked) => asked,
+            None => return,
+        },
     };
     if model.why_not(right).is_some() {
         return;
@@ -244,11 +257,13 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         }
         Screen::Jobs => load(model, out, Topic::Jobs),
         Screen::People => people::refresh(model, out),
+        Screen::Usage => usage::refresh(model, out),
         Screen::Logs => {}
         Screen::Audit => load(model, out, Topic::Audit),
         Screen::Security => security::refresh(model, out),
     }
     logs::attend(model, out);
+    usage::attend(model, out);
 }
 
 /// Something could not be had.
@@ -264,6 +279,14 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Lockouts => model.security.lockouts.load = Load::Failed(fault),
         Topic::Sessions => model.security.sessions.load = Load::Failed(fault),
         Topic::Checks => model.security.checks.load = Load::Failed(fault),
+        Topic::Usage
+        | Topic::Steps
+        | Topic::Limits
+        | Topic::Profiles
+        | Topic::Prices
+        | Topic::Policies
+        | Topic::Aliases
+        | Topic::Privacy => usage::failed(model, topic, fault),
         Topic::Status | Topic::Identity | Topic::AuditMore | Topic::Secrets => model.warn(fault.message),
     }
 }

@@ -431,6 +431,13 @@ fn holding(scope: Scope) -> Model {
         Scope::People | Scope::Organizations => drop(press(&mut model, "5")),
         Scope::Users => drop(press_all(&mut model, "5 tab")),
         Scope::Keys => drop(press_all(&mut model, "5 backtab")),
+        Scope::Usage => drop(press(&mut model, "6")),
+        Scope::Limits | Scope::Chart => {
+            let effects = press_all(&mut model, "6 enter");
+            answer_all(&mut model, effects);
+        }
+        Scope::Prices => drop(press_all(&mut model, "6 backtab backtab backtab")),
+        Scope::Policies => drop(press_all(&mut model, "6 backtab")),
         Scope::Logs => drop(press(&mut model, "7")),
         Scope::Audit => drop(press(&mut model, "8")),
         Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),

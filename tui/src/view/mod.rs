@@ -13,6 +13,7 @@ mod security;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod usage;
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
@@ -53,6 +54,7 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
         Screen::Models => models::draw(buffer, body, model),
         Screen::Jobs => jobs::draw(buffer, body, model),
         Screen::People => people::draw(buffer, body, model),
+        Screen::Usage => usage::draw(buffer, body, model),
         Screen::Logs => logs::draw(buffer, body, model),
         Screen::Audit => audit::draw(buffer, body, model),
         Screen::Security => security::draw(buffer, body, model),

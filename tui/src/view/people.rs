@@ -9,7 +9,10 @@ use aivonx_protocol::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::table::{Facts, Table, listed, maybe, tabs};
+use super::{
+    table::{Facts, Table, listed, maybe, tabs},
+    usage::limit_facts,
+};
 use crate::{
     model::{
         Model, Right,
@@ -125,6 +128,7 @@ fn organization_facts(model: &Model, one: &Organization) -> Vec<Row> {
         },
     );
     facts.put("own nodes", one.exclusive_nodes.to_string());
+    limit_facts(model, &mut facts, &one.id);
     facts.put("since", time(one.created, &model.zone));
     facts.toned("id", format!("{} (revision {})", one.id, one.revision), Tone::Dim);
     facts.all()
@@ -157,6 +161,7 @@ fn user_facts(model: &Model, user: &User) -> Vec<Row> {
     }
     let last = user.last_login.map(|at| format!("{} ({})", time(at, &model.zone), ago(at, model.now)));
     facts.put("last login", last.unwrap_or_else(|| "never".into()));
+    limit_facts(model, &mut facts, &user.id);
     facts.put("since", time(user.created, &model.zone));
     facts.toned("id", format!("{} (revision {})", user.id, user.revision), Tone::Dim);
     facts.all()
@@ -208,6 +213,7 @@ fn key_facts(model: &Model, key: &Key) -> Vec<Row> {
     if key.old_pepper {
         facts.toned("hash", "under an old pepper, renewed at its next use", Tone::Warn);
     }
+    limit_facts(model, &mut facts, &key.id);
     facts.put("last used", key.last_used.map_or_else(|| "not since the gateway started".to_owned(), at));
     facts.put("since", at(key.created));
     facts.toned("id", format!("{} (revision {})", key.id, key.revision), Tone::Dim);

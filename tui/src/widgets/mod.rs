@@ -2,6 +2,7 @@
 
 #[allow(dead_code, reason = "pieces for several panes, some of which are to come")]
 pub(crate) mod bar;
+pub(crate) mod chart;
 pub(crate) mod grid;
 pub(crate) mod input;
 pub(crate) mod popup;

@@ -40,7 +40,7 @@ pub fn cap_text(setting: LimitSetting, cap: Option<u64>) -> String {
 }
 
 /// Whose count it is.
-fn of(limit: &EffectiveLimit, shown: LimitLevel) -> &'static str {
+pub(crate) fn of(limit: &EffectiveLimit, shown: LimitLevel) -> &'static str {
     if limit.level != shown {
         return match limit.level {
             LimitLevel::Fleet => "the fleet",
@@ -60,7 +60,7 @@ fn of(limit: &EffectiveLimit, shown: LimitLevel) -> &'static str {
 }
 
 /// Where a value comes from.
-fn source(source: LimitSource) -> &'static str {
+pub(crate) fn source(source: LimitSource) -> &'static str {
     match source {
         LimitSource::Profile => "profile",
         LimitSource::Fleet => "fleet",

@@ -35,6 +35,9 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         model.detail = false;
         return refresh(model, out);
     }
+    if does == Do::Limits {
+        return super::usage::show(model, out);
+    }
     match model.people.tab {
         Tab::Organizations => organizations::carry_out(model, out, does),
         Tab::Users => users::carry_out(model, out, does),

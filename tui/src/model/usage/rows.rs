@@ -1,0 +1,420 @@
+//! The rows of the screen.
+
+use std::{borrow::Cow, cmp::Ordering};
+
+use aivonx_protocol::{
+    limit::{EffectiveLimit, LimitLevel, LimitSource},
+    policy::{Alias, Policy},
+    price::Price,
+    usage::UsageRow,
+};
+
+use crate::{
+    filter::Subject,
+    model::list::{Column, Record, Width},
+};
+
+/// What is said where something is nobody's.
+pub(crate) const NOBODY: &str = "(none)";
+
+/// What an organization, a user or a key uses, of its limits and in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// The numbers.
+    pub(crate) row: UsageRow,
+    /// Slug of the organization it belongs to, as far as that is known.
+    pub(crate) organization: Option<String>,
+}
+
+impl Budget {
+    /// The column by which those who have least left come first.
+    pub(crate) const LEFT: usize = 9;
+
+    /// The part of the day's limit of requests that is used; None where there is none.
+    pub(crate) fn requests(&self) -> Option<f64> {
+        part(self.row.requests_used, self.row.requests_limit)
+    }
+
+    /// The same of the money.
+    pub(crate) fn spend(&self) -> Option<f64> {
+        part(self.row.spend_used, self.row.spend_limit)
+    }
+}
+
+fn part(used: Option<u64>, limit: Option<u64>) -> Option<f64> {
+    Some(crate::widgets::bar::share(used.unwrap_or(0), limit?))
+}
+
+fn field(row: &UsageRow, name: &str) -> Option<String> {
+    Some(match name {
+        "requests" => row.requests.to_string(),
+        "failed" => row.failed.to_string(),
+        "refused" => row.refused.to_string(),
+        "in" | "prompt" => row.prompt_tokens.to_string(),
+        "out" | "output" => row.output_tokens.to_string(),
+        "tokens" => row.prompt_tokens.saturating_add(row.output_tokens).to_string(),
+        "usd" | "spend" => aivonx_protocol::money::MicroUsd(row.spend).to_string(),
+        "left" => (row.remaining()? / 10).to_string(),
+        _ => return None,
+    })
+}
+
+/// Largest first, and what is unknown last.
+fn most(a: Option<f64>, b: Option<f64>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+fn tokens(row: &UsageRow) -> u64 {
+    row.prompt_tokens.saturating_add(row.output_tokens)
+}
+
+fn busiest(a: &UsageRow, b: &UsageRow) -> Ordering {
+    (b.spend, tokens(b), b.requests).cmp(&(a.spend, tokens(a), a.requests))
+}
+
+impl Subject for Budget {
+    fn field(&self, name: &str) -> Option<String> {
+        match name {
+            "name" | "user" | "key" => self.row.name.clone(),
+            "org" => self.organization.clone().or_else(|| self.row.name.clone()),
+            _ => field(&self.row, name),
+        }
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        [&self.row.name, &self.organization].into_iter().flatten().any(|text| test(text))
+    }
+}
+
+impl Record for Budget {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("NAME", Width::Fill(12), 0),
+        Column::new("REQUESTS/DAY", Width::Fixed(13), 0),
+        Column::new("USD/DAY", Width::Fixed(13), 0),
+        Column::number("REQS", 6, 0),
+        Column::number("IN", 6, 0),
+        Column::number("OUT", 6, 0),
+        Column::number("USD", 7, 0),
+        Column::number("REFUSED", 7, 2),
+        Column::number("FAILED", 6, 3),
+        Column::number("LEFT", 5, 4),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.row.id.as_deref().unwrap_or(NOBODY))
+    }
+
+    fn name(&self) -> &str {
+        self.row.name.as_deref().unwrap_or(NOBODY)
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        let (a, b) = (&self.row, &other.row);
+        match column {
+            1 => most(self.requests(), other.requests()),
+            2 => most(self.spend(), other.spend()),
+            3 => b.requests.cmp(&a.requests),
+            4 => b.prompt_tokens.cmp(&a.prompt_tokens),
+            5 => b.output_tokens.cmp(&a.output_tokens),
+            6 => b.spend.cmp(&a.spend),
+            7 => b.refused.cmp(&a.refused),
+            8 => b.failed.cmp(&a.failed),
+            Self::LEFT => {
+                let left = |row: &UsageRow| row.remaining().unwrap_or(u64::MAX);
+                left(a).cmp(&left(b)).then_with(|| busiest(a, b)).then_with(|| self.name().cmp(other.name()))
+            }
+            _ => (&self.organization, self.name()).cmp(&(&other.organization, other.name())),
+        }
+    }
+}
+
+/// What a model or a node serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// The numbers.
+    pub(crate) row: UsageRow,
+    /// Tokens of all of them together.
+    pub(crate) all: u64,
+}
+
+impl Served {
+    /// The column by which those that serve most come first.
+    pub(crate) const SHARE: usize = 1;
+
+    /// Its part of all tokens.
+    pub(crate) fn share(&self) -> f64 {
+        if self.all == 0 { 0.0 } else { crate::widgets::bar::share(tokens(&self.row), self.all) }
+    }
+
+    /// Time of a request on the average, milliseconds.
+    pub(crate) fn mean(&self) -> Option<u64> {
+        self.row.total_ms.checked_div(self.row.requests)
+    }
+}
+
+impl Subject for Served {
+    fn field(&self, name: &str) -> Option<String> {
+        match name {
+            "name" | "model" | "node" => self.row.name.clone(),
+            _ => field(&self.row, name),
+        }
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.row.name.as_deref().is_some_and(test)
+    }
+}
+
+impl Record for Served {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("NAME", Width::Fill(16), 0),
+        Column::new("OF ALL TOKENS", Width::Fixed(14), 0),
+        Column::number("REQS", 6, 0),
+        Column::number("IN", 6, 0),
+        Column::number("OUT", 6, 0),
+        Column::number("USD", 7, 0),
+        Column::number("MEAN", 7, 1),
+        Column::number("REFUSED", 7, 3),
+        Column::number("FAILED", 6, 2),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.row.id.as_deref().unwrap_or(NOBODY))
+    }
+
+    fn name(&self) -> &str {
+        self.row.name.as_deref().unwrap_or(NOBODY)
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        let (a, b) = (&self.row, &other.row);
+        match column {
+            Self::SHARE => tokens(b).cmp(&tokens(a)).then_with(|| busiest(a, b)),
+            2 => b.requests.cmp(&a.requests),
+            3 => b.prompt_tokens.cmp(&a.prompt_tokens),
+            4 => b.output_tokens.cmp(&a.output_tokens),
+            5 => b.spend.cmp(&a.spend),
+            6 => other.mean().cmp(&self.mean()),
+            7 => b.refused.cmp(&a.refused),
+            8 => b.failed.cmp(&a.failed),
+            _ => self.name().cmp(other.name()),
+        }
+    }
+}
+
+/// One limit of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LimitRow {
+    /// Its place among all.
+    pub(crate) at: usize,
+    /// The limit.
+    pub(crate) limit: EffectiveLimit,
+    /// Whose limits are shown: others' hold as well.
+    pub(crate) shown: LimitLevel,
+}
+
+/// Whether a value was set on `level` itself, and can be taken back there.
+pub(crate) fn source_is_own(source: LimitSource, level: LimitLevel) -> bool {
+    use LimitSource as S;
+    matches!(
+        (source, level),
+        (S::Fleet, LimitLevel::Fleet)
+            | (S::Organization | S::OrganizationAdmin, LimitLevel::Organization)
+            | (S::User | S::UserAdmin, LimitLevel::User)
+            | (S::Key | S::KeyAdmin, LimitLevel::Key)
+    )
+}
+
+impl LimitRow {
+    /// The part of it that is used; None where nothing is counted or capped.
+    pub(crate) fn share(&self) -> Option<f64> {
+        Some(crate::widgets::bar::share(self.limit.used?, self.limit.limit?))
+    }
+
+    /// What caps something and counts comes first, then what caps, then the rest.
+    fn rank(&self) -> u8 {
+        match (self.limit.limit, self.limit.used) {
+            (Some(_), Some(_)) => 0,
+            (Some(_), None) => 1,
+            (None, _) if self.limit.source != LimitSource::Profile => 2,
+            (None, _) if self.limit.name.is_bare() => 3,
+            (None, _) => 4,
+        }
+    }
+}
+
+impl Subject for LimitRow {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "limit" | "name" => self.limit.name.to_string(),
+            "cap" => self.limit.limit?.to_string(),
+            "used" => self.limit.used?.to_string(),
+            "from" => crate::cli::limit::table::source(self.limit.source).to_owned(),
+            "of" => crate::cli::limit::table::of(&self.limit, self.shown).to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.limit.name.to_string()) || test(crate::cli::limit::table::source(self.limit.source))
+    }
+}
+
+impl Record for LimitRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("LIMIT", Width::Fixed(18), 0),
+        Column::new("", Width::Fixed(12), 1),
+        Column::new("USED OF IT", Width::Fill(18), 0),
+        Column::new("RESETS", Width::Fixed(7), 3),
+        Column::new("OF", Width::Fixed(9), 2),
+        Column::new("FROM", Width::Fixed(12), 0),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{:?} {}", self.limit.level, self.limit.name))
+    }
+
+    fn name(&self) -> &str {
+        self.limit.name.name.name()
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        let (a, b) = (&self.limit, &other.limit);
+        match column {
+            1 | 2 => most(self.share(), other.share()),
+            3 => a.resets.unwrap_or(u64::MAX).cmp(&b.resets.unwrap_or(u64::MAX)),
+            4 => (a.level, self.at).cmp(&(b.level, other.at)),
+            5 => (a.source == LimitSource::Profile).cmp(&(b.source == LimitSource::Profile)),
+            _ => (self.rank(), self.at).cmp(&(other.rank(), other.at)),
+        }
+    }
+}
+
+impl Subject for Price {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "model" | "name" => self.model.clone(),
+            "prompt" | "in" => self.prompt.to_string(),
+            "output" | "out" => self.output.to_string(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.model)
+    }
+}
+
+impl Record for Price {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("MODELS", Width::Fill(24), 0),
+        Column::number("PROMPT", 14, 0),
+        Column::number("OUTPUT", 14, 0),
+        Column::new("SINCE", Width::Fixed(19), 1),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.model)
+    }
+
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        match column {
+            1 => other.prompt.cmp(&self.prompt),
+            2 => other.output.cmp(&self.output),
+            3 => other.created.cmp(&self.created),
+            _ => self.model.cmp(&other.model),
+        }
+    }
+}
+
+impl Subject for Policy {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "model" | "name" => self.model.clone(),
+            "org" => self.organization.clone()?,
+            "context" => self.num_ctx?.tokens.to_string(),
+            "output" => self.output_max?.to_string(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.model) || self.organization.as_deref().is_some_and(test)
+    }
+}
+
+impl Record for Policy {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("MODELS", Width::Fill(24), 0),
+        Column::new("ORG", Width::Fill(12), 0),
+        Column::new("KEEP ALIVE", Width::Fixed(11), 0),
+        Column::number("CONTEXT", 9, 0),
+        Column::number("MAX OUTPUT", 10, 1),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{}\n{}", self.organization.as_deref().unwrap_or_default(), self.model))
+    }
+
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        match column {
+            2 => self.keep_alive.is_some().cmp(&other.keep_alive.is_some()).reverse(),
+            3 => other.num_ctx.map(|size| size.tokens).cmp(&self.num_ctx.map(|size| size.tokens)),
+            4 => other.output_max.cmp(&self.output_max),
+            1 => (&self.organization, &self.model).cmp(&(&other.organization, &other.model)),
+            _ => (&self.model, &self.organization).cmp(&(&other.model, &other.organization)),
+        }
+    }
+}
+
+impl Subject for Alias {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "alias" | "name" => self.alias.clone(),
+            "org" => self.organization.clone()?,
+            "model" => self.models.join(" "),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.alias)
+            || self.models.iter().any(|model| test(model))
+            || self.organization.as_deref().is_some_and(test)
+    }
+}
+
+impl Record for Alias {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("ALIAS", Width::Fill(18), 0),
+        Column::new("ORG", Width::Fill(12), 0),
+        Column::new("SERVED", Width::Fill(30), 0),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{}\n{}", self.organization.as_deref().unwrap_or_default(), self.alias))
+    }
+
+    fn name(&self) -> &str {
+        &self.alias
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        match column {
+            1 => (&self.organization, &self.alias).cmp(&(&other.organization, &other.alias)),
+            2 => self.models.cmp(&other.models),
+            _ => (&self.alias, &self.organization).cmp(&(&other.alias, &other.organization)),
+        }
+    }
+}
