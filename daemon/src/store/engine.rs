@@ -2,11 +2,7 @@
 //! digests, one writer at a time).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    ffi::OsString,
-    fs::{self, File},
-    ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,13 +14,13 @@ use aivonx_protocol::UnixMillis;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    StoreError, codec, files,
-    layout::Layout,
+    StoreError,
+    batch::{Batch, Changes},
+    codec,
+    durable::Durable,
     marker::Commit,
-    reseal,
-    tree::{Kind, Sums, Tree},
+    tree::{Sums, Tree},
 };
-use crate::secrets::sealed::data_keys_in;
 
 const META: &str = "meta";
 const META_VERSION: u8 = 1;
@@ -67,15 +63,6 @@ struct Writer {
     unsure: bool,
 }
 
-struct Durable {
-    seq: u64,
-    appended: u64,
-    db: File,
-    blobs: PathBuf,
-    synced_blobs: HashSet<OsString>,
-    commit: Option<Commit>,
-}
-
 /// What the meta tree says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta {
@@ -110,14 +97,7 @@ impl Engine {
             meta,
             writer: Mutex::new(Writer { sums: Sums::default(), seq: 0, unsure: false }),
             ledger: Mutex::new(()),
-            durable: Mutex::new(Durable {
-                seq: 0,
-                appended: 0,
-                db: File::open(store.join("db"))?,
-                blobs: store.join("blobs"),
-                synced_blobs: HashSet::new(),
-                commit: None,
-            }),
+            durable: Mutex::new(Durable::of(store)?),
             latest: AtomicU64::new(0),
             appended: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -245,9 +225,9 @@ impl Engine {
             if writer.unsure || self.failed.load(Ordering::Acquire) {
                 return Err(StoreError::Failed);
             }
-            let mut batch = Batch { engine: self, changes: BTreeMap::new() };
+            let mut batch = Batch::new(self);
             let value = change(&mut batch)?;
-            let changes = batch.changes;
+            let changes = batch.into_changes();
             if !changes.is_empty() || schema.is_some() {
                 self.apply(&mut writer, changes, schema)?;
             }
@@ -258,12 +238,7 @@ impl Engine {
         Ok(value)
     }
 
-    fn apply(
-        &self,
-        writer: &mut Writer,
-        changes: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
-        schema: Option<u32>,
-    ) -> Result<(), StoreError> {
+    fn apply(&self, writer: &mut Writer, changes: Changes, schema: Option<u32>) -> Result<(), StoreError> {
         let mut sums = writer.sums;
         for ((tree, key), new) in &changes {
             let sum = &mut sums[tree.index()];
@@ -331,7 +306,7 @@ impl Engine {
         let target = self.latest.load(Ordering::Acquire);
         let appended = self.appended.load(Ordering::Acquire);
         let began = Instant::now();
-        if let Err(e) = self.sync(&mut durable, target) {
+        if let Err(e) = durable.sync(&self.db, target) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
@@ -339,23 +314,6 @@ impl Engine {
         self.last_flush.store(now(), Ordering::Relaxed);
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flush_us.store(took, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sync(&self, durable: &mut Durable, target: u64) -> Result<(), StoreError> {
-        self.db.flush()?;
-        // sled moves large pages into files of their own and does not sync them.
-        if sync_new_blobs(&durable.blobs, &mut durable.synced_blobs)? == ControlFlow::Break(()) {
-            files::sync_dir(&durable.blobs)?;
-        }
-        durable.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
-        if durable.seq < target
-            && let Some(commit) = &mut durable.commit
-        {
-            commit
-                .advance(target)
-                .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
-        }
         Ok(())
     }
 
@@ -381,27 +339,6 @@ impl Engine {
     }
 }
 
-/// Syncs the files of `dir` not in `synced`; breaks if there was one.
-fn sync_new_blobs(dir: &Path, synced: &mut HashSet<OsString>) -> Result<ControlFlow<()>, StoreError> {
-    let mut flow = ControlFlow::Continue(());
-    let mut present = HashSet::new();
-    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
-        let entry = entry.map_err(StoreError::io("list", dir))?;
-        let name = entry.file_name();
-        if !synced.contains(&name) {
-            match File::open(entry.path()).and_then(|f| f.sync_data()) {
-                Ok(()) => flow = ControlFlow::Break(()),
-                // Collected by sled in the meantime.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(StoreError::io("sync", &entry.path())(e)),
-            }
-        }
-        present.insert(name);
-    }
-    *synced = present;
-    Ok(flow)
-}
-
 fn encode_meta<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {
     codec::encode(META, key, META_VERSION, value).map_err(|source| StoreError::Record { tree: META, source })
 }
@@ -423,70 +360,4 @@ pub(super) fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) 
 /// Milliseconds since the epoch.
 pub(super) fn now() -> UnixMillis {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
-}
-
-/// What one writer collects. Reads see the changes made before them.
-pub(super) struct Batch<'e> {
-    engine: &'e Engine,
-    changes: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
-}
-
-impl Batch<'_> {
-    /// Reads one record.
-    pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
-        match self.changes.get(&(tree, key.to_vec())) {
-            Some(changed) => changed.as_deref().map(|bytes| decode(tree, key, bytes)).transpose(),
-            None => self.engine.get(tree, key),
-        }
-    }
-
-    /// What was there before this batch.
-    pub(super) fn engine(&self) -> &Engine {
-        self.engine
-    }
-
-    /// Reads every record of a tree as it was before this batch.
-    pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
-        self.engine.all(tree)
-    }
-
-    /// Stores one record.
-    pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
-        self.put_noting(tree, key, value).map(drop)
-    }
-
-    /// Stores one record, and says which data keys its secrets need.
-    pub(super) fn put_noting<T: Serialize>(
-        &mut self,
-        tree: Tree,
-        key: &[u8],
-        value: &T,
-    ) -> Result<BTreeSet<u32>, StoreError> {
-        let (bytes, needed) = data_keys_in(|| encode(tree, key, value));
-        let bytes = bytes?;
-        reseal::check(self, tree, &needed)?;
-        self.put_raw(tree, key, bytes);
-        Ok(needed)
-    }
-
-    /// Stores bytes that are already in the form of a record.
-    pub(super) fn put_raw(&mut self, tree: Tree, key: &[u8], bytes: Vec<u8>) {
-        debug_assert_eq!(tree.kind(), Kind::Config, "a ledger is written by Engine::append");
-        self.changes.insert((tree, key.to_vec()), Some(bytes));
-    }
-
-    /// Forgets one record.
-    pub(super) fn remove(&mut self, tree: Tree, key: &[u8]) {
-        self.changes.insert((tree, key.to_vec()), None);
-    }
-}
-
-/// The engine's directory and its parent, synced: for a store that was just made.
-pub(super) fn sync_new_store(layout: &Layout) -> Result<(), StoreError> {
-    for file in ["db", "conf"] {
-        let path = layout.store().join(file);
-        File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io("sync", &path))?;
-    }
-    files::sync_dir(&layout.store())?;
-    files::sync_dir(&layout.dir)
 }

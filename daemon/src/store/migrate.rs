@@ -1,6 +1,6 @@
 //! Schemas of the store and the steps from one to the next.
 
-use super::{StoreError, engine::Batch};
+use super::{StoreError, batch::Batch};
 
 /// One step: brings every record from schema `to - 1` to schema `to`, in one transaction.
 pub(super) struct Step {

@@ -9,11 +9,13 @@
 //! `COMMIT` (number of the last acknowledged change), `lock`. The master key (`master.key`) lies beside them.
 
 pub mod audit;
+mod batch;
 mod carry;
 mod change;
 mod codec;
 mod contents;
 pub mod data_key;
+mod durable;
 mod engine;
 mod error;
 mod files;

@@ -19,7 +19,8 @@ use crate::config::StoreOptions;
 
 use super::{
     StoreError,
-    engine::{Engine, Meta, sync_new_store},
+    durable::sync_new_store,
+    engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
     marker::{Commit, Found, Marker, State},

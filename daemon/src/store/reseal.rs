@@ -13,8 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     DataKeyRecord, DataKeys, NodeRecord, SecretKind, SecretRecord, StoreError, StoredCredential, UserRecord,
-    engine::{Batch, Engine},
-    tree::Tree,
+    batch::Batch, engine::Engine, tree::Tree,
 };
 use crate::secrets::Sealed;
 

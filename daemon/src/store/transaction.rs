@@ -4,8 +4,10 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    Change, Reach, Record, StoreError, contents,
-    engine::{Batch, Engine, now},
+    Change, Reach, Record, StoreError,
+    batch::Batch,
+    contents,
+    engine::{Engine, now},
     ledger::prefixed,
     tree::Tree,
 };
