@@ -34,6 +34,7 @@ use crate::{
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     pulse::Pulse,
     secrets::{MasterKey, Secrets, SecretsError, Vault},
+    simulate::Simulation,
     store::{Store, StoreError},
     telemetry::{self, Telemetry},
     usage::Usage,
@@ -273,8 +274,11 @@ async fn live_and_die(
         tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");
     }
 
+    let simulate = |count| Simulation::start(count, dev.as_ref().map_or(1, |dev| dev.seed));
+    let simulation = dev.as_ref().and_then(|dev| dev.simulate).map(simulate).transpose();
+    let simulation = simulation.map_err(AppError::system("cannot simulate nodes"))?;
     if let Some(dev) = &dev {
-        dev::first_nodes(&fleet, &dev.nodes, &addresses).await?;
+        dev::first_nodes(&fleet, &dev.nodes, simulation.as_ref(), &addresses).await?;
         dev::greet(&live, &fleet, &addresses).await;
     }
     let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -309,6 +313,7 @@ async fn live_and_die(
     if !ended {
         let _ = gone.await;
     }
+    drop(simulation);
     let _ = close_control.send(true);
     let _ = control.await;
     watchdog.abort();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::config::AccessMode;
+use crate::{config::AccessMode, simulate::MOST};
 
 /// The gateway daemon for fleets of self-hosted LLM nodes.
 #[derive(Debug, Parser)]
@@ -53,6 +53,12 @@ pub struct Dev {
     /// Node to begin with, as a URL; may be repeated [default, if there is no node yet: $OLLAMA_HOST or http://127.0.0.1:11434]
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    /// Simulate 1 to 16 nodes, for trying without a GPU; they answer with made-up text and are gone when it stops
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST)))]
+    pub simulate: Option<u8>,
+    /// Number that the made-up texts follow from
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate")]
+    pub seed: u64,
     /// Whether clients need a key; with "required", administrators must log in too once there is one
     #[arg(long, value_enum, default_value_t = Access::Open)]
     pub access: Access,

@@ -17,6 +17,7 @@ use crate::{
     app::AppError,
     config::{self, AccessMode},
     fleet::Fleet,
+    simulate::Simulation,
     store::Reach,
 };
 
@@ -55,12 +56,16 @@ pub(crate) fn configuration(
     Ok(config::Live::dev(dir, listen, access))
 }
 
-/// Adds the nodes given, or, if there is none yet, the Ollama of this machine.
+/// Adds the nodes given and those simulated, or, if there is none yet, the Ollama of this machine.
 pub(crate) async fn first_nodes(
     fleet: &Arc<Fleet>,
     given: &[String],
+    simulation: Option<&Simulation>,
     own: &[SocketAddr],
 ) -> Result<(), AppError> {
+    if let Some(simulation) = simulation {
+        simulation.join(fleet).await?;
+    }
     let known = fleet.list(&Reach::All);
     let wanted: Vec<String> = match given {
         [] if known.is_empty() => vec![local_ollama(own)],
@@ -167,7 +172,8 @@ fn describe(node: &Node) -> String {
             let version = node.version.as_deref().unwrap_or("of unknown version");
             let models = node.models.len();
             let s = if models == 1 { "" } else { "s" };
-            format!("{url}: active, {models} model{s}, version {}", Untrusted::new(version))
+            let simulated = if node.simulated { ", simulated" } else { "" };
+            format!("{url}: active, {models} model{s}, version {}{simulated}", Untrusted::new(version))
         }
         Pool::Standby => {
             let why = node.last_error.as_deref().unwrap_or("not checked yet");

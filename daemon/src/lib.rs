@@ -2,7 +2,7 @@
 //!
 //! Imports point one way:
 //! `main -> app -> { control, proxy } -> fleet -> { store, secrets } -> { config, telemetry }`,
-//! with `api` (the dialects: routes, body peek, errors, usage) beside `fleet`, used by `proxy` alone.
+//! with `simulate` (nodes for `dev --simulate`) beside `app`, and `api` (the dialects: routes, body peek, errors, usage) beside `fleet`, used by `proxy` alone.
 
 pub mod api;
 pub mod app;
@@ -23,6 +23,7 @@ pub mod privacy;
 pub mod proxy;
 pub mod pulse;
 pub mod secrets;
+mod simulate;
 pub mod store;
 pub mod table;
 pub mod telemetry;

@@ -1,7 +1,6 @@
 //! Adding a node.
 
 use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe};
-use uuid::Uuid;
 
 use super::{
     Fleet,
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::store::{Reach, StoreError, node::NodeRecord};
 
-pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
+pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) -> Result<Probe, FleetError> {
     let organization = owner(fleet, reach, new.organization.as_deref()).await?;
     if new.force && *reach != Reach::All {
         return Err(FleetError::FleetWide("adding a node with --force"));
@@ -31,7 +30,6 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode) -> Result<Pr
     let kind = kind_of(&new, &url, &outcome)?;
     let mut finding = Finding::of(&outcome);
 
-    let id = Uuid::now_v7().to_string();
     let record = NodeRecord {
         credential: record::seal(&fleet.vault, &id, &new.credential)?,
         id: id.clone(),

@@ -10,7 +10,10 @@ use aivonx_protocol::{
     node::{self, AdminState, Pool},
 };
 
-use super::{Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight, tenants::Tenants};
+use super::{
+    Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight, simulated::is_simulated,
+    tenants::Tenants,
+};
 use crate::{
     config::Health,
     store::node::{NodeRecord, StoredCredential},
@@ -239,7 +242,7 @@ impl Entry {
             server_name: record.server_name.clone(),
             custom_ca: record.ca_pem.is_some(),
             revision: record.revision,
-            simulated: false,
+            simulated: is_simulated(&record.id),
             organization: record.organization.as_deref().map(|id| tenants.slug(id).to_owned()),
         }
     }

@@ -31,6 +31,7 @@ pub mod scheduler;
 mod service;
 mod set;
 mod sight;
+mod simulated;
 pub mod snapshot;
 mod task;
 mod tenants;

@@ -17,6 +17,7 @@ use tokio::{
     },
     task::{JoinHandle, JoinSet},
 };
+use uuid::Uuid;
 
 use super::{
     Hot, Jobs, add,
@@ -25,7 +26,7 @@ use super::{
     probe::REFUSED,
     record,
     registry::Registry,
-    set,
+    set, simulated,
     tenants::Tenants,
     watch::Told,
 };
@@ -76,6 +77,7 @@ impl Fleet {
         health: Health,
         connect_timeout: Duration,
     ) -> Result<Arc<Self>, FleetError> {
+        simulated::forget_all(&store).await?;
         let runtime = Handle::current();
         let changes = store.subscribe();
         let strategy = store.settings().strategy().await?;
@@ -149,7 +151,7 @@ impl Fleet {
     /// # Errors
     /// A field is wrong, the name is taken, the organization is not there or not the caller's.
     pub async fn add(&self, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
-        add::add(self, reach, new).await
+        add::add(self, reach, new, Uuid::now_v7().to_string()).await
     }
 
     /// Changes fields of a node. `revision` is the one the caller saw; None changes whatever is there. A node

@@ -6,7 +6,8 @@ use aivonx_protocol::{
 };
 
 use super::{
-    Fleet, address::NodeUrl, client::CallError, dial::DialError, error::FleetError, probe::ProbeError, record,
+    Fleet, address::NodeUrl, client::CallError, dial::DialError, error::FleetError, probe::ProbeError,
+    record, simulated,
 };
 use crate::store::{Reach, StoreError, node::NodeRecord};
 
@@ -45,6 +46,7 @@ async fn try_set(
     revision: Option<u64>,
     change: &NodeChange,
 ) -> Result<Node, FleetError> {
+    simulated::check_change(id, change)?;
     let old = fleet.store.nodes().within().get(reach, id).await?.ok_or_else(|| FleetError::gone(id))?;
     if let Some(expected) = revision
         && expected != old.revision

@@ -19,7 +19,7 @@
 //! | `config_reload_failed` | why the configuration stays as it was |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |
 //! | `panic` | a thread panicked |
-//! | `node_added`, `node_changed`, `node_removed` | by an administrator |
+//! | `node_added`, `node_changed`, `node_removed` | by an administrator; simulated nodes at the next start |
 //! | `node_state` | an administrator enabled, drained or disabled a node |
 //! | `node_active`, `node_standby`, `node_absent` | health: a node takes requests, takes none, is waited for |
 //! | `node_kind` | the kind of a node that did not answer when it was added is now known |
@@ -28,6 +28,7 @@
 //! | `model_removed` | from a node |
 //! | `strategy_set` | the scheduler's |
 //! | `fleet_sync` | a change of the store was not taken in |
+//! | `simulate` | a simulated node, or the traffic to it, does not work |
 //! | `secret_made`, `secret_retired`, `secret_kept` | a pepper or signing key is new, is forgotten, or could not be |
 //! | `job_started`, `job_done`, `job_ended` | a pull or another job began, is complete, or ended before it was |
 //! | `control_connected` | a client of the control socket, with `uid` and `pid` |

@@ -32,6 +32,7 @@ mod retry;
 mod rotation;
 mod running;
 mod secrets;
+mod simulate;
 mod streams;
 mod tenancy;
 mod tls;
