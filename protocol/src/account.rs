@@ -122,4 +122,10 @@ pub enum AccountRequest {
         /// A code of the second factor.
         code: WireSecret,
     },
+    /// Is it still the same person? For a console that was locked. A wrong password counts like one at a login.
+    /// Answered with `Reply::Done`.
+    Verify {
+        /// The password, again.
+        password: WireSecret,
+    },
 }

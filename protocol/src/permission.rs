@@ -255,7 +255,8 @@ impl Request {
                 | AccountRequest::TotpBegin { .. }
                 | AccountRequest::TotpConfirm { .. }
                 | AccountRequest::TotpDisable { .. }
-                | AccountRequest::BackupCodes { .. } => Permission::Account,
+                | AccountRequest::BackupCodes { .. }
+                | AccountRequest::Verify { .. } => Permission::Account,
             },
             Request::Organization(request) => match request {
                 OrganizationRequest::List | OrganizationRequest::Show { .. } => Permission::OrganizationRead,
@@ -370,6 +371,7 @@ mod tests {
                 | "account.totp_confirm"
                 | "account.totp_disable"
                 | "account.backup_codes"
+                | "account.verify"
                 | "token.create"
                 | "token.revoke" => Permission::Account,
                 "organization.list" | "organization.show" => Permission::OrganizationRead,

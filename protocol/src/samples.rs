@@ -113,6 +113,8 @@ catalogue! { Request {
         Self::Account(AccountRequest::TotpDisable { password: who::secret("p"), code: who::secret("123456") });
     Self::Account(AccountRequest::BackupCodes { .. }) => "account.backup_codes",
         Self::Account(AccountRequest::BackupCodes { password: who::secret("p"), code: who::secret("123456") });
+    Self::Account(AccountRequest::Verify { .. }) => "account.verify",
+        Self::Account(AccountRequest::Verify { password: who::secret("p") });
     Self::Organization(OrganizationRequest::List) => "organization.list",
         Self::Organization(OrganizationRequest::List);
     Self::Organization(OrganizationRequest::Show { .. }) => "organization.show",

@@ -95,9 +95,8 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "account.resume" | "account.whoami" => "identity",
         "account.totp_begin" => "totp_offer",
         "account.totp_confirm" | "account.backup_codes" => "backup_codes",
-        "account.logout" | "account.password" | "account.totp_disable" | "user.remove" | "token.revoke" => {
-            "done"
-        }
+        "account.logout" | "account.password" | "account.totp_disable" | "account.verify" => "done",
+        "user.remove" | "token.revoke" => "done",
         "organization.list" => "organizations",
         "organization.show" | "organization.add" | "organization.set" => "organization",
         "organization.remove" => "organization_removed",

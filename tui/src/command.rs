@@ -36,7 +36,7 @@ const TABS: &[(&[&str], Place, &str)] = &[
     (&["policies", "policy"], Place::Usage(usage::Tab::Policies), "what requests for models are bound to"),
     (&["aliases", "alias"], Place::Usage(usage::Tab::Aliases), "other names for models"),
     (&["lockouts", "lockout"], Place::Security(security::Tab::Lockouts), "logins that failed too often"),
-    (&["sessions", "session"], Place::Security(security::Tab::Sessions), "who is logged in"),
+    (&["sessions", "session", "tokens"], Place::Security(security::Tab::Sessions), "who is logged in"),
     (&["secrets"], Place::Security(security::Tab::Secrets), "the keys that secrets are encrypted with"),
 ];
 
@@ -51,6 +51,20 @@ pub(crate) enum Word {
     Login,
     /// End the session.
     Logout,
+    /// Make the first administrator.
+    SetUp,
+    /// Change one's own password.
+    Password,
+    /// One's own second factor.
+    Factor,
+    /// Lock the screen.
+    Lock,
+    /// Make a control token.
+    Token,
+    /// Show the daemon's configuration.
+    Config,
+    /// Have it read again.
+    Reload,
 }
 
 /// Every word with what it does and one line about it.
@@ -59,6 +73,13 @@ const WORDS: &[(&[&str], Word, &str)] = &[
     (&["quit", "q", "q!", "exit"], Word::Quit, "leave the console"),
     (&["login"], Word::Login, "log in, or as somebody else"),
     (&["logout"], Word::Logout, "end the session"),
+    (&["lock"], Word::Lock, "lock the screen; your password opens it"),
+    (&["password", "passwd"], Word::Password, "change your password"),
+    (&["2fa", "totp"], Word::Factor, "your second factor: set it up, turn it off, new backup codes"),
+    (&["token"], Word::Token, "make a control token, for scripts"),
+    (&["setup"], Word::SetUp, "make the first administrator"),
+    (&["config"], Word::Config, "the daemon's configuration, as it is in effect"),
+    (&["reload"], Word::Reload, "have the configuration file read again"),
 ];
 
 /// Reads a command line.

@@ -13,7 +13,7 @@ use aivonx_protocol::client::{Client, ClientError};
 use crate::exit::{Failure, Tried};
 
 /// Where the packaged daemon's socket is.
-const SYSTEM_SOCKET: &str = "/run/aivonx/control.sock";
+pub(crate) const SYSTEM_SOCKET: &str = "/run/aivonx/control.sock";
 
 /// How this program introduces itself, for the daemon's log.
 const NAME: &str = concat!("aivonx ", env!("CARGO_PKG_VERSION"));

@@ -67,6 +67,8 @@ pub(crate) struct Up {
     pub(crate) identity: Option<Identity>,
     /// Path of the socket.
     pub(crate) socket: String,
+    /// Whether the caller is root or the daemon's own user, who may make the first administrator.
+    pub(crate) may_set_up: bool,
     /// Why a kept session could not be used, if so.
     pub(crate) refused: Option<String>,
 }

@@ -133,6 +133,7 @@ impl Net {
             daemon: client.daemon().version.clone(),
             login: client.daemon().login,
             identity,
+            may_set_up: session::sudo(&connected.path).is_empty(),
             socket: connected.path.display().to_string(),
             refused,
         };

@@ -291,14 +291,29 @@ pub(crate) fn events() -> Vec<LogEvent> {
 /// The answer to a request, made of the samples; None where there is none.
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
-        Reply, Request, account::AccountRequest, audit::AuditRequest, daemon::DaemonRequest, job::JobRequest,
-        key::KeyRequest, limit::LimitRequest, lockout::LockoutRequest, model::ModelRequest,
-        node::NodeRequest, organization::OrganizationRequest, policy::PolicyRequest, price::PriceRequest,
-        privacy::PrivacyRequest, secrets::SecretsRequest, usage::UsageRequest, user::UserRequest,
+        Reply, Request, account::AccountRequest, audit::AuditRequest, config::ConfigRequest,
+        daemon::DaemonRequest, job::JobRequest, key::KeyRequest, limit::LimitRequest,
+        lockout::LockoutRequest, model::ModelRequest, node::NodeRequest, organization::OrganizationRequest,
+        policy::PolicyRequest, price::PriceRequest, privacy::PrivacyRequest, secrets::SecretsRequest,
+        token::TokenRequest, usage::UsageRequest, user::UserRequest,
     };
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
         Request::Daemon(DaemonRequest::Status) => Reply::Status(Box::new(status())),
+        Request::Account(AccountRequest::TotpBegin { .. }) => {
+            Reply::TotpOffer(crate::model::testing::offer())
+        }
+        Request::Account(AccountRequest::TotpConfirm { .. } | AccountRequest::BackupCodes { .. }) => {
+            return sample("backup_codes");
+        }
+        Request::Account(
+            AccountRequest::Password { .. }
+            | AccountRequest::TotpDisable { .. }
+            | AccountRequest::Verify { .. },
+        ) => Reply::Done,
+        Request::Config(ConfigRequest::Show) => Reply::Config(settings()),
+        Request::Token(TokenRequest::List) => Reply::Sessions(sessions().split_off(1)),
+        Request::Token(TokenRequest::Create { .. }) => return sample("new_session"),
         Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
         Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),
         Request::Model(ModelRequest::List) => Reply::Models(models()),

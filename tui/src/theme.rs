@@ -80,6 +80,16 @@ impl Theme {
         }
     }
 
+    /// Whether there are colours.
+    pub(crate) fn has_colours(self) -> bool {
+        self.colours
+    }
+
+    /// Whether the background is light, as far as the terminal tells.
+    pub(crate) fn is_light(self) -> bool {
+        self.light
+    }
+
     /// Whether only ASCII may be drawn.
     pub(crate) fn is_ascii(self) -> bool {
         self.ascii

@@ -195,6 +195,20 @@ impl Identity {
         Ok(())
     }
 
+    /// Checks the caller's password again: is it still the same person?
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub async fn verify_password(
+        &self,
+        actor: &Actor,
+        password: &WireSecret,
+        via: &str,
+    ) -> Result<(), AccountError> {
+        let user = self.own_record(actor).await?;
+        self.confirm_password(&user, password, &actor.source, via).await
+    }
+
     /// Makes new backup codes; the old ones are void.
     ///
     /// # Errors

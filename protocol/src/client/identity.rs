@@ -81,6 +81,11 @@ impl Client {
         let request = Request::Account(AccountRequest::BackupCodes { password, code });
         ask!(self, request, Reply::BackupCodes(codes) => codes)
     }
+
+    /// Checks the caller's password again. A wrong one counts like one at a login.
+    pub async fn verify(&self, password: WireSecret) -> Result<(), ClientError> {
+        ask!(self, Request::Account(AccountRequest::Verify { password }), Reply::Done => ())
+    }
 }
 
 /// Organizations. One is named by its slug or its id.

@@ -85,6 +85,10 @@ pub struct Console {
     /// Draw with ASCII alone
     #[arg(long, help_heading = "Console options")]
     pub ascii: bool,
+    /// Lock the screen after so long without a key; 0s is never
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = crate::when::span_argument)]
+    #[arg(help_heading = "Console options")]
+    pub lock_after: std::time::Duration,
 }
 
 /// Nouns, and the verbs that have none.
@@ -266,7 +270,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
 async fn console(context: &Context, options: Console, no_color: bool) -> Result<(), Failure> {
     let theme = Theme::detect(no_color, options.ascii, |name| env::var(name).ok());
     let socket = context.socket.clone().filter(|path| !path.as_os_str().is_empty());
-    runtime::run(socket, Settings { read_only: options.read_only, theme }).await
+    let lock_after = u64::try_from(options.lock_after.as_millis()).unwrap_or(u64::MAX);
+    let lock_after_ms = Some(lock_after).filter(|millis| *millis > 0);
+    runtime::run(socket, Settings { read_only: options.read_only, theme, lock_after_ms }).await
 }
 
 /// How the verb in `words` (the command line without the program) spells a field that the daemon named.

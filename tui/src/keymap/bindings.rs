@@ -22,6 +22,7 @@ impl Binding {
 
 /// Every binding. In the hint bar the first come first.
 pub(crate) static BINDINGS: &[Binding] = &[
+    key(Scope::Overview, &["enter"], Do::NextStep, "next step", "do what stands below \"Next\""),
     key(Scope::Nodes, &["a"], Do::Add, "add", "add a node").takes(Right::NodesWrite),
     key(Scope::Nodes, &["e"], Do::Edit, "edit", "change the node").takes(Right::NodesWrite),
     key(Scope::Nodes, &["d"], Do::Drain, "drain", "let it finish what it has and take nothing new")
@@ -61,7 +62,14 @@ pub(crate) static BINDINGS: &[Binding] = &[
     .takes(Right::UsersWrite),
     key(Scope::Users, &["v"], Do::Sessions, "sessions", "who is logged in as the user")
         .takes(Right::UsersRead),
-    key(Scope::Users, &["t"], Do::ResetTotp, "2FA", "take the second factor away").takes(Right::UsersWrite),
+    key(
+        Scope::Users,
+        &["t"],
+        Do::ResetTotp,
+        "2FA",
+        "take the second factor away; your own: set it up, turn it off",
+    )
+    .takes(Right::UsersWrite),
     key(Scope::Users, &["o"], Do::EndSessions, "log out", "end all sessions and tokens of the user")
         .takes(Right::UsersWrite),
     key(Scope::Users, &["u"], Do::Enable, "enable", "let the user do something (again)")
@@ -115,6 +123,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Security, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
     key(Scope::Lockouts, &["u"], Do::Unlock, "unlock", "let the user log in again from there")
         .takes(Right::LockoutsClear),
+    key(Scope::Sessions, &["a"], Do::Add, "token", "make a control token: a session of your own for scripts")
+        .takes(Right::OwnAccount),
     key(Scope::Sessions, &["ctrl-d"], Do::Remove, "end", "end the session").takes(Right::Own),
     key(Scope::Secrets, &["v"], Do::Validate, "check", "look again whether all is in order")
         .takes(Right::SecretsRead),
@@ -152,6 +162,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &["0"], Do::Go(Screen::Security), "", "lockouts, sessions, secrets"),
     key(Scope::Everywhere, &["`"], Do::NextScreen, "", "the screen after this one"),
     key(Scope::Everywhere, &["r"], Do::Refresh, "", "look again; connect now, if there is no connection"),
+    key(Scope::Everywhere, &["ctrl-k"], Do::Lock, "", "lock the screen; your password opens it"),
     key(
         Scope::Everywhere,
         &["esc"],
@@ -176,7 +187,21 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "copy",
         "put it into the clipboard, through the terminal (OSC 52)",
     ),
+    key(Scope::Reveal, &["l"], Do::CopyLine, "", "copy the line that uses it"),
     key(Scope::Reveal, &["esc", "q"], Do::Cancel, "close", "close; it is not shown again"),
+    key(Scope::Enrol, &["enter"], Do::Submit, "go on", "check the code"),
+    key(
+        Scope::Enrol,
+        &["c"],
+        Do::Copy,
+        "copy",
+        "put the secret into the clipboard, through the terminal (OSC 52)",
+    ),
+    key(Scope::Enrol, &["esc"], Do::Cancel, "not now", "give up what runs; leave it"),
+    key(Scope::Lock, &["enter"], Do::Submit, "open", "check the password"),
+    key(Scope::Lock, &["esc"], Do::Cancel, "", "clear what was typed; give up what runs"),
+    key(Scope::Lock, &["ctrl-c"], Do::Quit, "leave", "log out and leave; twice: leave at once"),
+    key(Scope::Lock, &["ctrl-l"], Do::Redraw, "", "draw everything anew"),
     key(Scope::Text, &["j", "down"], Do::Down, "", "down"),
     key(Scope::Text, &["k", "up"], Do::Up, "", "up"),
     key(Scope::Text, &["g", "home"], Do::First, "", "to the top"),

@@ -11,6 +11,8 @@ pub(crate) enum Scope {
     Everywhere,
     /// Where there is a list.
     List,
+    /// On the overview.
+    Overview,
     /// On the nodes.
     Nodes,
     /// On the models.
@@ -55,6 +57,10 @@ pub(crate) enum Scope {
     Typed,
     /// Where a secret is shown.
     Reveal,
+    /// Where a second factor is set up.
+    Enrol,
+    /// On the locked screen.
+    Lock,
     /// Where there is something to read.
     Text,
     /// In the line after `:`.
@@ -70,6 +76,7 @@ impl Scope {
             Self::Always => "Whatever is shown",
             Self::Everywhere => "On every screen",
             Self::List => "In a list",
+            Self::Overview => "Overview",
             Self::Nodes => "Nodes",
             Self::Models => "Models",
             Self::Jobs => "Jobs",
@@ -91,6 +98,8 @@ impl Scope {
             Self::Form => "In a form",
             Self::Confirm | Self::Typed => "In a question",
             Self::Reveal => "With a secret",
+            Self::Enrol => "Setting up a second factor",
+            Self::Lock => "Locked",
             Self::Text => "Reading",
             Self::Command => "After :",
             Self::Filter => "After /",
@@ -237,4 +246,10 @@ pub(crate) enum Do {
     Accept,
     /// Copy the secret.
     Copy,
+    /// Copy the line that uses it.
+    CopyLine,
+    /// Do what comes next.
+    NextStep,
+    /// Lock the screen.
+    Lock,
 }

@@ -30,6 +30,9 @@ pub(crate) struct Binding {
 
 /// Where the keys go now, the first that knows a key decides.
 pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
+    if model.account.lock.is_some() {
+        return vec![Scope::Lock];
+    }
     let own = if let Some(line) = &model.line {
         match line.kind {
             crate::model::line::LineKind::Command => vec![Scope::Command],
@@ -42,6 +45,7 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
             Dialog::Confirm(_) => Scope::Confirm,
             Dialog::Reveal(_) => Scope::Reveal,
             Dialog::Text(_) | Dialog::Help(_) => Scope::Text,
+            Dialog::Enrol(_) => Scope::Enrol,
         }]
     } else {
         screen(model).to_vec()
@@ -56,7 +60,7 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
         [own, common, Scope::List, Scope::Everywhere]
     }
     match model.screen {
-        Screen::Overview => &[Scope::Everywhere],
+        Screen::Overview => &[Scope::Overview, Scope::Everywhere],
         Screen::Nodes => &[Scope::Nodes, Scope::List, Scope::Everywhere],
         Screen::Models => &[Scope::Models, Scope::List, Scope::Everywhere],
         Screen::Jobs => &[Scope::Jobs, Scope::List, Scope::Everywhere],

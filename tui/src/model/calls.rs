@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aivonx_protocol::UnixMillis;
 
+use super::account::Step;
 use crate::msg::Ticket;
 
 /// What is shown and can be asked for again.
@@ -66,6 +67,8 @@ pub(crate) enum Purpose {
     Login,
     /// End it.
     Logout,
+    /// Something about one's own account.
+    Account(Step),
 }
 
 /// Something to do.
@@ -119,6 +122,11 @@ impl Calls {
         self.open.values().any(|call| call.purpose == Purpose::Load(topic))
     }
 
+    /// Whether such a call about one's own account is under way.
+    pub(crate) fn steps(&self, step: Step) -> bool {
+        self.open.values().any(|call| call.purpose == Purpose::Account(step))
+    }
+
     /// Gives up asking for this; the numbers of what is given up.
     pub(crate) fn give_up(&mut self, topic: Topic) -> Vec<Ticket> {
         let asked = self.open.iter().filter(|(_, call)| call.purpose == Purpose::Load(topic));
@@ -133,6 +141,7 @@ impl Calls {
             Purpose::Act(act) => Some((*ticket, &*act.doing, call.since)),
             Purpose::Login => Some((*ticket, "Logging in", call.since)),
             Purpose::Logout => Some((*ticket, "Logging out", call.since)),
+            Purpose::Account(step) => Some((*ticket, step.doing(), call.since)),
             Purpose::Load(_) => None,
         })
     }

@@ -3,7 +3,7 @@
 use aivonx_protocol::{Request, WireSecret};
 use tui_input::Input;
 
-use super::{calls::Act, form::Form};
+use super::{account::Enrol, calls::Act, form::Form};
 
 /// One dialog.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Dialog {
     Text(Box<Text>),
     /// What the keys do; how far down.
     Help(usize),
+    /// A second factor to be set up.
+    Enrol(Box<Enrol>),
 }
 
 /// A question before something that is hard to undo.
@@ -42,6 +44,9 @@ impl Confirm {
     }
 }
 
+/// Where the secret goes in a command.
+pub(crate) const SECRET: &str = "<SECRET>";
+
 /// A secret that is shown this once.
 #[derive(Debug)]
 pub(crate) struct Reveal {
@@ -51,10 +56,17 @@ pub(crate) struct Reveal {
     pub(crate) lines: Vec<String>,
     /// The secret; one of several lines is several of a kind.
     pub(crate) secret: WireSecret,
-    /// A command that uses it, with `$SECRET` where it goes.
+    /// A command that uses it, with [`SECRET`] where it goes.
     pub(crate) command: Option<String>,
     /// Whether it was copied.
     pub(crate) copied: bool,
+}
+
+impl Reveal {
+    /// The command with the secret in it.
+    pub(crate) fn command_line(&self) -> Option<WireSecret> {
+        self.command.as_ref().map(|command| WireSecret::new(command.replace(SECRET, self.secret.expose())))
+    }
 }
 
 /// Something to read.

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Text(Input),
     /// A line that is not shown.
     Secret(SecretInput),
+    /// A code that is good once: shown while it is typed, and kept no longer than a secret.
+    Code(SecretInput),
     /// One of several words.
     Choice {
         /// The words, each with a few more about it.
@@ -63,6 +65,11 @@ impl Field {
         Self::new(key, label, about, Kind::Secret(SecretInput::default()))
     }
 
+    /// A code that is good once.
+    pub(crate) fn code(key: &'static str, label: &'static str, about: &'static str) -> Self {
+        Self::new(key, label, about, Kind::Code(SecretInput::default()))
+    }
+
     /// One of several words, at first `chosen` or the first.
     pub(crate) fn choice(
         key: &'static str,
@@ -102,7 +109,7 @@ impl Field {
     fn value(&self) -> String {
         match &self.kind {
             Kind::Text(input) => input.value().trim().to_owned(),
-            Kind::Secret(_) => String::new(),
+            Kind::Secret(_) | Kind::Code(_) => String::new(),
             Kind::Choice { options, at } => {
                 options.get(*at).map(|(word, _)| word.clone()).unwrap_or_default()
             }
@@ -114,7 +121,7 @@ impl Field {
     pub(crate) fn validate(&mut self) -> bool {
         let empty = match &self.kind {
             Kind::Text(input) => input.value().trim().is_empty(),
-            Kind::Secret(secret) => secret.len() == 0,
+            Kind::Secret(secret) | Kind::Code(secret) => secret.len() == 0,
             Kind::Choice { .. } | Kind::Toggle(_) => false,
         };
         self.error = match (empty, self.check) {
@@ -158,6 +165,18 @@ pub(crate) enum FormFor {
     AuditQuery,
     /// Something about usage and limits.
     Usage(super::usage::UsageForm),
+    /// Make the first administrator.
+    SetUp,
+    /// Change one's own password, because it has to be or because one wants to.
+    Password,
+    /// Prove who one is, to be offered a second factor.
+    Enrol,
+    /// Do something about the second factor there is.
+    SecondFactor,
+    /// Make a control token.
+    Token,
+    /// Replace the keys that secrets are kept under.
+    RotateSecrets,
 }
 
 /// A form.
@@ -211,7 +230,7 @@ impl Form {
     /// What was typed into a secret field; None if nothing.
     pub(crate) fn secret(&self, key: &str) -> Option<WireSecret> {
         self.fields.iter().find(|field| field.key == key).and_then(|field| match &field.kind {
-            Kind::Secret(secret) if secret.len() > 0 => Some(secret.secret()),
+            Kind::Secret(secret) | Kind::Code(secret) if secret.len() > 0 => Some(secret.secret()),
             _ => None,
         })
     }

@@ -1,6 +1,7 @@
 //! Everything the console knows: one value, changed by [`update`](crate::update) alone and drawn by
 //! [`view`](crate::view), which change nothing else.
 
+pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod dialog;
@@ -16,6 +17,7 @@ pub(crate) mod people;
 pub(crate) mod rights;
 pub(crate) mod secret_input;
 pub(crate) mod security;
+pub(crate) mod steps;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod usage;
@@ -171,6 +173,8 @@ pub(crate) struct Settings {
     pub(crate) read_only: bool,
     /// How the terminal wants to be drawn on.
     pub(crate) theme: Theme,
+    /// After how long without a key the screen is locked, milliseconds; None is never.
+    pub(crate) lock_after_ms: Option<u64>,
 }
 
 /// Everything.
@@ -226,6 +230,8 @@ pub(crate) struct Model {
     pub(crate) audit: audit::AuditLog,
     /// Lockouts, sessions, secrets.
     pub(crate) security: security::Security,
+    /// One's own account.
+    pub(crate) account: account::Account,
     /// The feed of nodes, while there is one.
     pub(crate) node_feed: Option<Ticket>,
 }
@@ -259,6 +265,7 @@ impl Model {
             logs: logs::Logs::default(),
             audit: audit::AuditLog::default(),
             security: security::Security::default(),
+            account: account::Account::default(),
             node_feed: None,
         }
     }

@@ -70,6 +70,12 @@ pub(crate) enum Right {
     PrivacyRead,
     /// Say what shall happen to it.
     PrivacyWrite,
+    /// Change something about one's own account, which takes a user.
+    OwnAccount,
+    /// See the daemon's configuration.
+    ConfigRead,
+    /// Have it read again.
+    ConfigReload,
 }
 
 impl Right {
@@ -77,7 +83,7 @@ impl Right {
     /// organization.
     fn roles(self) -> &'static str {
         match self {
-            Self::Status | Self::Own | Self::KeysOrOrganizationsRead => "SOAGMsoagm",
+            Self::Status | Self::Own | Self::OwnAccount | Self::KeysOrOrganizationsRead => "SOAGMsoagm",
             Self::ModelsRead | Self::UsageRead | Self::PrivacyRead => "SOAMoagm",
             Self::NodesRead
             | Self::JobsRead
@@ -86,8 +92,9 @@ impl Right {
             | Self::PricesRead
             | Self::PolicyRead => "SOAoag",
             Self::NodesWrite | Self::ModelsWrite | Self::JobsCancel => "SOo",
-            Self::OrganizationsAdd | Self::SecretsRotate | Self::PricesWrite => "S",
+            Self::OrganizationsAdd | Self::SecretsRotate | Self::PricesWrite | Self::ConfigReload => "S",
             Self::PolicyWrite => "SOog",
+            Self::ConfigRead => "SOA",
             Self::UsersRead | Self::LockoutsRead => "SAag",
             Self::UsersWrite | Self::LockoutsClear | Self::LimitsWrite | Self::PrivacyWrite => "Sg",
             Self::KeysRead | Self::LimitsRead => "SAMagm",
@@ -114,6 +121,8 @@ impl Right {
                 | Self::PricesWrite
                 | Self::PolicyWrite
                 | Self::PrivacyWrite
+                | Self::OwnAccount
+                | Self::ConfigReload
         )
     }
 }
@@ -146,10 +155,14 @@ pub(super) fn why_not(model: &Model, right: Right) -> Option<String> {
     };
     let (role, who) = role;
     if who.must_change_password {
-        return Some("the password has to be changed first: aivonx passwd".into());
+        return (right != Right::OwnAccount)
+            .then(|| "the password has to be changed first: :password".into());
     }
     if who.must_enrol {
-        return Some("a second factor has to be set up first: aivonx totp enable".into());
+        return (right != Right::OwnAccount).then(|| "a second factor has to be set up first: :2fa".into());
+    }
+    if right == Right::OwnAccount && who.user.is_none() {
+        return Some("you are here by your uid, without a user".into());
     }
     if right.roles().contains(letter(role, who.organization.is_some())) {
         return None;

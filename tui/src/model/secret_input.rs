@@ -1,4 +1,4 @@
-//! A line that is typed and never shown.
+//! A line that is typed and not kept: a password, which is never shown, or a code, which is while it is typed.
 
 use zeroize::Zeroizing;
 
@@ -41,6 +41,11 @@ impl SecretInput {
         use zeroize::Zeroize as _;
         self.0.zeroize();
         self.0.reserve(MAX);
+    }
+
+    /// What was typed, for what may be seen while it is typed, such as a code that is good once.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
     }
 
     /// How many characters.

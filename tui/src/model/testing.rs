@@ -14,7 +14,8 @@ use crate::{
 
 /// A model that knows nothing yet.
 pub(crate) fn fresh(columns: u16, rows: u16) -> Model {
-    let settings = Settings { read_only: false, theme: Theme::new(true, false, false) };
+    let settings =
+        Settings { read_only: false, theme: Theme::new(true, false, false), lock_after_ms: Some(600_000) };
     Model::new(settings, NOW, TimeZone::UTC, (columns, rows))
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn connected(columns: u16, rows: u16, role: Option<Role>) -> (Model, 
         identity: role.map(|_| identity),
         socket: "/run/aivonx/control.sock".into(),
         refused: None,
+        may_set_up: true,
     };
     let effects = update(&mut model, Msg::Up(Box::new(up)));
     (model, effects)
@@ -54,6 +56,56 @@ pub(crate) fn full_as(columns: u16, rows: u16, role: Role) -> Model {
     answer_all(&mut model, effects);
     model.trail.clear();
     model
+}
+
+/// A second factor as the daemon offers it, for somebody with a name of so many letters.
+pub(crate) fn offer_to(letters: usize) -> aivonx_protocol::account::TotpOffer {
+    let secret = concat!("GEZDGNBVGY3TQOJQ", "GEZDGNBVGY3TQOJQ");
+    let name = "a.long_name-".repeat(6).split_at(letters).0.to_owned();
+    let uri = format!(
+        "otpauth://totp/aivonx:{name}?secret={secret}&issuer=aivonx&algorithm=SHA1&digits=6&period=30"
+    );
+    let secret = aivonx_protocol::WireSecret::new(secret.into());
+    aivonx_protocol::account::TotpOffer { secret, uri: aivonx_protocol::WireSecret::new(uri) }
+}
+
+/// The same for a usual name.
+pub(crate) fn offer() -> aivonx_protocol::account::TotpOffer {
+    offer_to(5)
+}
+
+/// One whose daemon has no administrator yet, which the caller may change or not.
+pub(crate) fn not_set_up(columns: u16, rows: u16, may_set_up: bool) -> Model {
+    let mut model = fresh(columns, rows);
+    let up = Up {
+        daemon: "aivonxd 0.1.0".into(),
+        login: Login::Setup,
+        identity: None,
+        socket: "/run/aivonx/control.sock".into(),
+        refused: None,
+        may_set_up,
+    };
+    let effects = update(&mut model, Msg::Up(Box::new(up)));
+    let (ticket, _) = call(&effects);
+    let status = aivonx_protocol::daemon::Status { set_up: false, ..empty() };
+    reply(&mut model, ticket, Reply::Status(Box::new(status)));
+    model
+}
+
+/// The status of a gateway that has nothing yet.
+pub(crate) fn empty() -> aivonx_protocol::daemon::Status {
+    aivonx_protocol::daemon::Status {
+        access: "required".into(),
+        nodes_active: 0,
+        nodes_standby: 0,
+        nodes_draining: 0,
+        nodes_disabled: 0,
+        models: 0,
+        active_requests: 0,
+        requests_total: 0,
+        warnings: Vec::new(),
+        ..samples::status()
+    }
 }
 
 /// Presses a key as the list of bindings spells it.

@@ -6,25 +6,52 @@ use qrcode::{Color, EcLevel, QrCode};
 /// of the terminal's lines.
 const QUIET: usize = 2;
 
+/// A code with the margin it needs: a square of light and dark modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Modules {
+    dark: Vec<bool>,
+    width: usize,
+}
+
+impl Modules {
+    /// A code for `text`; None if it is too long for one.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        // The least error correction gives the smallest code; a screen is neither torn nor smudged.
+        let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+        let width = code.width();
+        let dark = code.to_colors().into_iter().map(|colour| colour == Color::Dark).collect();
+        Some(Self { dark, width })
+    }
+
+    /// Modules of one side, the margin included.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.width + 2 * QUIET
+    }
+
+    /// Whether the module there is dark; the margin and what lies beyond it are light.
+    #[must_use]
+    pub fn is_dark(&self, x: usize, y: usize) -> bool {
+        let inside = |at: usize| at.checked_sub(QUIET).filter(|at| *at < self.width);
+        match (inside(x), inside(y)) {
+            (Some(x), Some(y)) => self.dark[y * self.width + x],
+            _ => false,
+        }
+    }
+}
+
 /// The lines of a code for `text`, if it fits into so many columns and rows. Light modules are drawn, dark
 /// ones left out, as on a dark terminal; with `colour` both are set, which looks right on any.
 #[must_use]
 pub fn lines(text: &str, columns: usize, rows: usize, colour: bool) -> Option<Vec<String>> {
-    // The least error correction gives the smallest code; a screen is neither torn nor smudged.
-    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    let side = code.width() + 2 * QUIET;
+    let code = Modules::of(text)?;
+    let side = code.side();
     if side > columns || side.div_ceil(2) > rows {
         return None;
     }
-    let modules = code.to_colors();
-    let light = |x: usize, y: usize| {
-        let inside = |at: usize| at.checked_sub(QUIET).filter(|at| *at < code.width());
-        match (inside(x), inside(y)) {
-            (Some(x), Some(y)) => modules[y * code.width() + x] == Color::Light,
-            // Below the last row of an odd number nothing is drawn.
-            _ => y < side,
-        }
-    };
+    // Below the last row of an odd number nothing is drawn.
+    let light = |x: usize, y: usize| y < side && !code.is_dark(x, y);
     let line = |y: usize| {
         let drawn: String = (0..side)
             .map(|x| match (light(x, y), light(x, y + 1)) {

@@ -1,10 +1,15 @@
 //! What follows from the daemon's answers.
 
-use aivonx_protocol::{Fault, FaultKind, Reply, key::NewSecretKey};
+use aivonx_protocol::{Fault, FaultKind, Reply, account::Identity, key::NewSecretKey};
 
-use super::{audit, failed, known, load, login};
+use super::{account, audit, failed, known, load, login};
 use crate::{
-    model::{Dialog, Model, Purpose, Topic, calls::Act, dialog::Reveal},
+    model::{
+        Dialog, Model, Purpose, Topic,
+        calls::Act,
+        dialog::{Reveal, Text},
+        steps,
+    },
     msg::{Effect, Ticket},
 };
 
@@ -40,6 +45,7 @@ pub(super) fn answered(
                 load(model, out, topic);
             }
         }
+        (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
         (Purpose::Login, result) => login::answered(model, out, ticket, result),
         (Purpose::Logout, result) => login::left(model, out, result),
     }
@@ -49,11 +55,18 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
     match reply {
         Reply::Status(status) => {
             model.overview.note(&status, model.now);
+            let set_up = status.set_up;
             model.status = Some(*status);
+            login::set_up_elsewhere(model, set_up);
         }
         Reply::Identity(identity) => {
+            login::seen(model, Some(&identity));
             let before = model.identity.replace(*identity);
-            if before.as_ref().map(|who| who.role) != model.identity.as_ref().map(|who| who.role) {
+            let stands =
+                |who: &Identity| (who.role, who.user.clone(), who.must_enrol, who.must_change_password);
+            if before.as_ref().map(stands) == model.identity.as_ref().map(stands) {
+                account::settle(model, out);
+            } else {
                 known(model, out);
             }
         }
@@ -144,6 +157,29 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
         reply @ (Reply::Limits(_) | Reply::Privacy(_) | Reply::PrivacyReport(_)) => {
             super::usage::done(model, &act.done, reply);
         }
+        Reply::NewSession(new) => {
+            let until = crate::render::text::time(new.session.expires, &model.zone);
+            let name = new.session.name.clone().unwrap_or_default();
+            model.dialogs.push(Dialog::Reveal(Box::new(Reveal {
+                title: format!("Control token {name}"),
+                lines: vec![format!(
+                    "This is the only time it is shown. It is good until {until}, as {}. For scripts:",
+                    new.session.role
+                )],
+                secret: new.secret,
+                command: Some(format!("export AIVONX_TOKEN={}", crate::model::dialog::SECRET)),
+                copied: false,
+            })));
+        }
+        Reply::Config(settings) => {
+            let rows = settings
+                .into_iter()
+                .map(|one| (one.key, format!("{}\n({})", one.value, one.origin)))
+                .collect();
+            let title = "The daemon's configuration, as it is in effect".to_owned();
+            model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
+        }
+        Reply::Reloaded(reloaded) => reloaded_config(model, &reloaded),
         Reply::AuditVerdict(verdict) => audit::verdict(model, &verdict),
         _ => model.tell(act.done),
     }
@@ -152,15 +188,29 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
     }
 }
 
+fn reloaded_config(model: &mut Model, reloaded: &aivonx_protocol::config::Reloaded) {
+    let named = |keys: &[String]| keys.join(" ");
+    match (&*reloaded.applied, &*reloaded.needs_restart) {
+        ([], []) => model.tell("the file was read again: nothing in it has changed"),
+        (applied, []) => model.tell(format!("in effect now: {}", named(applied))),
+        ([], restart) => {
+            model.warn(format!("changed, but only a restart makes it count: {}", named(restart)))
+        }
+        (applied, restart) => model.warn(format!(
+            "in effect now: {}; only a restart makes these count: {}",
+            named(applied),
+            named(restart)
+        )),
+    }
+}
+
 /// Shows a new key's secret, with a line that works.
 fn reveal_key(model: &mut Model, new: NewSecretKey) {
-    let listen = model.status.as_ref().map(|status| status.listen.clone()).unwrap_or_default();
-    let base = crate::cli::key::base(&listen);
     model.dialogs.push(Dialog::Reveal(Box::new(Reveal {
         title: format!("The secret of key {}", new.key.name),
-        lines: vec!["This is the only time it is shown. Try it:".into()],
+        lines: vec!["This is the only time it is shown. A line that tries it stands below.".into()],
         secret: new.secret,
-        command: Some(format!("curl {base}/api/tags -H \"Authorization: Bearer $SECRET\"")),
+        command: Some(steps::line(model, crate::model::dialog::SECRET)),
         copied: false,
     })));
     model.people.keys.put(new.key, model.now);

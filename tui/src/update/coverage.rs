@@ -8,7 +8,7 @@ use super::update;
 use crate::{
     model::{
         Model,
-        testing::{connected, full, press, type_text},
+        testing::{connected, full, full_as, not_set_up, press, type_text},
     },
     msg::{Effect, Msg},
     samples,
@@ -23,9 +23,15 @@ enum Begin {
     Start,
     /// By nobody yet.
     Stranger,
+    /// By root, where there is no administrator yet.
+    NotSetUp,
+    /// By a superadmin without a second factor.
+    NoFactor,
+    /// By a member, who sees everything there is in the samples for one.
+    Member,
 }
 
-use Begin::{Full, Start, Stranger};
+use Begin::{Full, Member, NoFactor, NotSetUp, Start, Stranger};
 
 /// Requests, and keys that lead to them; `'` begins text that is typed, in which `_` is a blank.
 const KEYS: &[(&str, Begin, &str)] = &[
@@ -43,6 +49,19 @@ const KEYS: &[(&str, Begin, &str)] = &[
     ("job.list", Full, "4 r"),
     ("account.login", Stranger, "'alice enter 'correct_horse enter ctrl-s"),
     ("account.logout", Full, ": 'logout enter"),
+    ("account.setup", NotSetUp, "'correct_horse enter 'correct_horse ctrl-s"),
+    ("account.password", Full, ": 'password enter 'old enter 'new enter 'new enter"),
+    ("account.totp_begin", NoFactor, ": '2fa enter 'password enter"),
+    ("account.totp_confirm", NoFactor, ": '2fa enter 'password enter '123456 enter"),
+    ("account.whoami", NoFactor, ": '2fa enter 'password enter '123456 enter"),
+    ("account.totp_disable", Full, ": '2fa enter right enter 'password enter '123456 enter"),
+    ("account.backup_codes", Full, ": '2fa enter enter 'password enter '123456 enter"),
+    ("account.verify", Full, "ctrl-k 'password enter"),
+    ("token.create", Full, ": 'token enter 'backup ctrl-s"),
+    ("token.list", Member, ": 'tokens enter"),
+    ("token.revoke", Member, ": 'tokens enter ctrl-d y"),
+    ("config.show", Full, ": 'config enter"),
+    ("config.reload", Full, ": 'reload enter"),
     ("organization.list", Full, "5 r"),
     ("organization.add", Full, ": 'orgs enter a 'new ctrl-s"),
     ("organization.set", Full, ": 'orgs enter x y"),
@@ -68,6 +87,7 @@ const KEYS: &[(&str, Begin, &str)] = &[
     ("audit.verify", Full, "8 v"),
     ("secrets.status", Full, ": 'secrets enter r"),
     ("secrets.validate", Full, ": 'secrets enter v"),
+    ("secrets.rotate", Full, ": 'secrets enter R tab tab 'rotate ctrl-s"),
 ];
 
 /// Requests that no keys lead to, and why that is right.
@@ -87,17 +107,6 @@ const TO_COME: &[&str] = &[
     "strategy.set",
     "job.follow",
     "log.recent",
-    "config.show",
-    "config.reload",
-    "account.setup",
-    "account.password",
-    "account.totp_begin",
-    "account.totp_confirm",
-    "account.totp_disable",
-    "account.backup_codes",
-    "token.create",
-    "token.list",
-    "token.revoke",
     "audit.show",
     "audit.follow",
     "audit.export",
@@ -127,8 +136,6 @@ const TO_COME: &[&str] = &[
     "privacy.set",
     "privacy.test",
     "job.cancel",
-    "account.whoami",
-    "secrets.rotate",
 ];
 
 #[test]
@@ -164,6 +171,14 @@ fn asked(from: Begin, keys: &str) -> BTreeSet<&'static str> {
     let mut names = BTreeSet::new();
     let mut model = match from {
         Full => full(120, 40),
+        NotSetUp => not_set_up(120, 40, true),
+        NoFactor => {
+            let mut model = full(120, 40);
+            model.identity =
+                model.identity.map(|who| aivonx_protocol::account::Identity { totp: false, ..who });
+            model
+        }
+        Member => full_as(120, 40, Role::Member),
         Start => {
             let (mut model, effects) = connected(120, 40, Some(Role::Superadmin));
             note(&mut model, effects, &mut names);

@@ -54,6 +54,12 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             reveal.copied = true;
             out.push(Effect::Copy(reveal.secret.clone()));
         }
+        (Do::CopyLine, Some(Dialog::Reveal(reveal))) => {
+            if let Some(line) = reveal.command_line() {
+                reveal.copied = true;
+                out.push(Effect::Copy(line));
+            }
+        }
         (_, Some(Dialog::Text(text))) => text.scroll = scrolled(text.scroll).min(most),
         (_, Some(Dialog::Help(scroll))) => *scroll = scrolled(*scroll).min(most),
         _ => {}

@@ -1,6 +1,6 @@
 //! What follows from the keys of a form.
 
-use super::{act, audit, login, nodes, people, usage};
+use super::{account, act, audit, login, nodes, people, security, usage};
 use crate::{
     keymap::Do,
     model::{
@@ -81,6 +81,11 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
             Some(prepared) => prepared,
             None => return,
         },
+        FormFor::SetUp | FormFor::Password | FormFor::Enrol | FormFor::SecondFactor => {
+            return account::send(model, out);
+        }
+        FormFor::Token => security::make_token(form),
+        FormFor::RotateSecrets => security::rotate(form),
     };
     match prepared {
         Err(why) => refuse(model, &why),
@@ -90,6 +95,13 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
                 form.sent = Some(ticket);
             }
         }
+    }
+}
+
+/// The same at a field.
+pub(super) fn refuse_at(model: &mut Model, field: &str, why: &str) {
+    if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
+        form.refuse(Some(field), why);
     }
 }
 

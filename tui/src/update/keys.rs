@@ -4,7 +4,8 @@ use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, typing, usage,
+    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, steps,
+    typing, usage,
 };
 use crate::{
     keymap::{self, Do},
@@ -22,6 +23,9 @@ pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent
         typing::typed(model, event);
         return;
     };
+    if model.account.lock.is_some() {
+        return account::locked(model, out, binding.does);
+    }
     if let Some(why) = binding.right.and_then(|right| model.why_not(right)) {
         model.warn(format!("{}: {why}", binding.help));
         return;
@@ -43,6 +47,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
     match model.dialogs.last() {
         Some(Dialog::Form(_)) => return forms::carry_out(model, out, does),
+        Some(Dialog::Enrol(_)) => return account::carry_out(model, out, does),
         Some(_) => return dialogs::carry_out(model, out, does),
         None => {}
     }
@@ -57,6 +62,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Filter => lines::open(model, LineKind::Filter),
         Do::Help => model.dialogs.push(Dialog::Help(0)),
         Do::Back => back(model, out),
+        Do::Lock => account::lock(model),
         Do::Refresh if !model.is_up() => out.push(Effect::Connect),
         Do::Refresh => refresh(model, out),
         Do::Up => rows(model, |rows| rows.go(-1)),
@@ -83,6 +89,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Open if model.screen == Screen::Usage => usage::open(model),
         Do::Open => model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0),
         other => match model.screen {
+            Screen::Overview if other == Do::NextStep => steps::carry_out(model, out),
             Screen::Overview => {}
             Screen::Nodes => nodes::carry_out(model, out, other),
             Screen::Models => models::carry_out(model, other),

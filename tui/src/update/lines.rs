@@ -1,6 +1,6 @@
 //! What follows from the line after `:` or `/`.
 
-use super::{keys, login};
+use super::{account, keys, login, security};
 use crate::{
     command::{self, Command, Place, Word},
     filter::Filter,
@@ -114,6 +114,13 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 Some(Command::Word(Word::Help)) => model.dialogs.push(Dialog::Help(0)),
                 Some(Command::Word(Word::Login)) => login::ask(model),
                 Some(Command::Word(Word::Logout)) => login::leave(model, out),
+                Some(Command::Word(Word::SetUp)) => account::set_up(model),
+                Some(Command::Word(Word::Password)) => account::password(model),
+                Some(Command::Word(Word::Factor)) => account::factor(model, out),
+                Some(Command::Word(Word::Lock)) => account::lock(model),
+                Some(Command::Word(Word::Token)) => security::ask_token(model),
+                Some(Command::Word(Word::Config)) => security::config(model, out),
+                Some(Command::Word(Word::Reload)) => security::reload_config(model, out),
             }
         }
     }

@@ -1,11 +1,16 @@
 //! Beginning and ending a session.
 
-use aivonx_protocol::{Fault, FaultKind, Reply, Request, account::AccountRequest};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply, Request,
+    account::{AccountRequest, Identity},
+    handshake::Login,
+};
 
 use super::{answers, forms, known, load};
 use crate::{
     model::{
-        Dialog, Model, Purpose, Topic,
+        Dialog, Link, Model, Purpose, Topic,
+        account::Step,
         form::{Field, Form, FormFor},
     },
     msg::{Effect, Ticket},
@@ -17,7 +22,9 @@ pub(super) fn ask(model: &mut Model) {
     if model.dialogs.iter().any(asked) {
         return;
     }
-    let user = model.identity.as_ref().and_then(|who| who.user.clone()).unwrap_or_default();
+    let now = model.identity.as_ref().and_then(|who| who.user.clone());
+    // Whose session has ended most likely goes on with another.
+    let user = now.or_else(|| model.account.user.clone()).unwrap_or_default();
     forms::open(model, form(&user, false));
 }
 
@@ -28,7 +35,7 @@ fn form(user: &str, code: bool) -> Form {
     ];
     if code {
         let about = "six digits of the authenticator app, or a backup code";
-        fields.push(Field::text("otp", "Code", about, "").required());
+        fields.push(Field::code("otp", "Code", about).required());
     }
     let mut form = Form::new(FormFor::Login, "Log in", "", fields);
     if !user.is_empty() {
@@ -37,12 +44,42 @@ fn form(user: &str, code: bool) -> Form {
     form
 }
 
+/// Notes whose session it is. What was seen in another's is forgotten.
+pub(super) fn seen(model: &mut Model, who: Option<&Identity>) {
+    let Some(user) = who.filter(|who| who.role.is_some()).map(|who| who.user.clone().unwrap_or_default())
+    else {
+        return;
+    };
+    if model.account.user.as_ref().is_some_and(|before| *before != user) {
+        model.forget();
+        model.dialogs.clear();
+    }
+    model.account.user = Some(user);
+}
+
+/// Somebody else has made the first administrator meanwhile: there is something to log in to.
+pub(super) fn set_up_elsewhere(model: &mut Model, set_up: bool) {
+    let ours = model.calls.steps(Step::SetUp);
+    if !set_up || ours || model.identity.as_ref().is_some_and(|who| who.role.is_some()) {
+        return;
+    }
+    if let Link::Up { login, .. } = &mut model.link
+        && *login == Login::Setup
+    {
+        *login = Login::Needed;
+        model.dialogs.clear();
+        ask(model);
+    }
+}
+
 /// Sends the form.
 pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
     let Some(password) = form.secret("password") else { return };
-    let otp = form.given("otp").map(aivonx_protocol::WireSecret::new);
-    let request = AccountRequest::Login { username: form.value("username"), password, otp };
+    let otp = form.secret("otp");
+    let request = AccountRequest::Login { username: form.value("username"), password: password.clone(), otp };
+    // What has to be done first may ask for it again.
+    model.account.password = Some(password);
     let ticket = model.calls.begin(Purpose::Login, model.now);
     out.push(Effect::Call { ticket, request: Request::Account(request) });
     if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
@@ -64,11 +101,12 @@ pub(super) fn answered(
         }
         Ok(other) => model.warn(format!("the login was answered with {}", other.name())),
         Err(fault) => {
+            model.account.password = None;
             let wants_code = fault.kind == FaultKind::NotPermitted && fault.field.as_deref() == Some("otp");
             let Some(form) = answers::form(model, ticket) else { return };
             if wants_code && form.fields.iter().all(|field| field.key != "otp") {
                 let about = "six digits of the authenticator app, or a backup code";
-                form.fields.push(Field::text("otp", "Code", about, "").required());
+                form.fields.push(Field::code("otp", "Code", about).required());
                 form.at = form.fields.len() - 1;
                 form.sent = None;
                 form.fault = None;
@@ -80,8 +118,13 @@ pub(super) fn answered(
 }
 
 /// A session has begun.
-fn begun(model: &mut Model, out: &mut Vec<Effect>, session: Box<aivonx_protocol::account::LoggedIn>) {
+pub(super) fn begun(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    session: Box<aivonx_protocol::account::LoggedIn>,
+) {
     let who = session.identity.clone();
+    seen(model, Some(&who));
     model.tell(format!("logged in as {}", who.user.as_deref().unwrap_or("nobody")));
     model.identity = Some(who);
     out.push(Effect::Keep(session));
@@ -112,6 +155,8 @@ pub(super) fn left(model: &mut Model, out: &mut Vec<Effect>, result: Result<Repl
             out.push(Effect::Forget);
             unfollow(model, out);
             model.identity = None;
+            model.account.user = None;
+            model.account.password = None;
             model.forget();
             model.tell("logged out");
             load(model, out, Topic::Identity);

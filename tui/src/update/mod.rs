@@ -1,6 +1,7 @@
 //! What follows from what happens: the only place where the model changes. Nothing here waits for anything;
 //! what takes time is asked of the runtime as an [`Effect`].
 
+mod account;
 mod answers;
 mod audit;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub(crate) mod models;
 mod nodes;
 mod people;
 mod security;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -46,7 +48,11 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let effects = &mut out;
     match msg {
         Msg::Key(event) => keys::pressed(model, effects, &event),
-        Msg::Paste(text) => typing::pasted(model, &text),
+        Msg::Paste(text) => {
+            model.last_key = model.now;
+            // It may be a password.
+            typing::pasted(model, &zeroize::Zeroizing::new(text));
+        }
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Tick(now) => tick(model, effects, now),
         Msg::Up(up) => connected(model, effects, *up),
@@ -70,7 +76,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 }
             }
         }
-        Msg::Ended { ticket, result } => ended(model, ticket, result.err()),
+        Msg::Ended { ticket, result } => ended(model, effects, ticket, result.err()),
         Msg::Told { text, bad } => {
             if bad {
                 model.warn(text);
@@ -89,7 +95,8 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
         model.notice = None;
     }
     // Asking on and on would keep the session of somebody who went away alive.
-    let attended = now.saturating_sub(model.last_key) < UNATTENDED;
+    account::tick(model);
+    let attended = now.saturating_sub(model.last_key) < UNATTENDED && model.account.lock.is_none();
     if attended && model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
         load(model, out, Topic::Status);
         // These have no feed.
@@ -106,6 +113,8 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
 fn connected(model: &mut Model, out: &mut Vec<Effect>, up: Up) {
     let again = matches!(model.link, Link::Down { .. });
     let unknown = up.identity.is_none() && up.login == Login::NotNeeded;
+    model.account.may_set_up = up.may_set_up;
+    login::seen(model, up.identity.as_ref());
     model.identity = up.identity;
     model.link = Link::Up { daemon: up.daemon, login: up.login, socket: up.socket };
     if again {
@@ -125,8 +134,18 @@ fn connected(model: &mut Model, out: &mut Vec<Effect>, up: Up) {
 /// It is known who the connection is for: what there is to see is asked for, or a login.
 fn known(model: &mut Model, out: &mut Vec<Effect>) {
     let Link::Up { login, .. } = &model.link else { return };
-    if *login == Login::Needed && model.identity.as_ref().is_none_or(|who| who.role.is_none()) {
-        login::ask(model);
+    let login = *login;
+    if login != Login::NotNeeded && model.identity.as_ref().is_none_or(|who| who.role.is_none()) {
+        if model.account.lock.take().is_some() {
+            // Behind the lock stood what only its owner may see.
+            model.forget();
+            model.dialogs.clear();
+        }
+        if login == Login::Setup {
+            account::set_up(model);
+        } else {
+            login::ask(model);
+        }
         return;
     }
     if model.node_feed.is_none() && model.why_not(Right::NodesRead).is_none() {
@@ -136,6 +155,7 @@ fn known(model: &mut Model, out: &mut Vec<Effect>) {
         load(model, out, Topic::Nodes);
     }
     refresh(model, out);
+    account::settle(model, out);
 }
 
 /// Nothing comes any more; what is shown stays.
@@ -152,13 +172,23 @@ fn disconnected(model: &mut Model) {
                 "the connection ended before the answer; look whether it was done before you repeat it",
             );
         }
+        if let Dialog::Enrol(enrol) = dialog {
+            enrol.sent = None;
+        }
+    }
+    if let Some(lock) = &mut model.account.lock {
+        lock.sent = None;
     }
     if let Some(doing) = awaited {
         model.warn(format!("{doing}: the connection ended before the answer; look whether it was done"));
     }
 }
 
-fn ended(model: &mut Model, ticket: u64, fault: Option<Fault>) {
+fn ended(model: &mut Model, out: &mut Vec<Effect>, ticket: u64, fault: Option<Fault>) {
+    if fault.as_ref().is_some_and(|fault| fault.kind == aivonx_protocol::FaultKind::NotPermitted) {
+        // It may be the session that is over.
+        load(model, out, Topic::Identity);
+    }
     if model.node_feed == Some(ticket) {
         model.node_feed = None;
         if let Some(fault) = fault

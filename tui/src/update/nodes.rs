@@ -171,7 +171,7 @@ fn common(node: Option<&Node>) -> Vec<Field> {
     ]
 }
 
-fn add_form() -> Form {
+pub(super) fn add_form() -> Form {
     let mut fields = vec![
         Field::text("name", "Name", "lower case letters, digits, . _ -", "").required().checked(form::name),
         Field::text("url", "URL", "http://HOST:11434, or https://HOST/PREFIX", "")

@@ -1,15 +1,21 @@
 //! What can be done about lockouts, sessions and keys of the daemon's own.
 
 use aivonx_protocol::{
-    Request, lockout::LockoutRequest, secrets::SecretsRequest, session::SessionKind, token::TokenRequest,
-    user::UserRequest,
+    Request, config::ConfigRequest, lockout::LockoutRequest, secrets::SecretsRequest, session::SessionKind,
+    token::TokenRequest, user::UserRequest,
 };
 
-use super::{dialogs, load};
+use super::{act, dialogs, forms, load, nodes::Prepared};
 use crate::{
     keymap::Do,
-    model::{Model, Right, Screen, Topic, calls::Act, security::Tab},
+    model::{
+        Model, Right, Screen, Topic,
+        calls::Act,
+        form::{Field, Form, FormFor},
+        security::Tab,
+    },
     msg::Effect,
+    when,
 };
 
 /// Asks for what the tab shows.
@@ -90,26 +96,9 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             if let Some(why) = model.why_not(Right::SecretsRotate) {
                 return model.warn(why);
             }
-            let request = SecretsRequest::Rotate { peppers: false, signing: false, deadline_ms: None };
-            let what = Act {
-                doing: "Beginning to rotate the data keys".into(),
-                done: "rotating".into(),
-                reload: vec![Topic::Jobs],
-            };
-            let lines = vec![
-                "New data keys are made and every secret is encrypted anew, while all goes on.".into(),
-                "Peppers and signing keys: aivonx secrets rotate --peppers --signing".into(),
-            ];
-            let requests = vec![(Request::Secrets(request), what)];
-            dialogs::confirm(
-                model,
-                "Rotate the data keys?".into(),
-                lines,
-                "Rotate",
-                Some("rotate".into()),
-                requests,
-            );
+            forms::open(model, rotate_form());
         }
+        (Do::Add, Tab::Sessions) => ask_token(model),
         _ => {}
     }
 }
@@ -147,4 +136,116 @@ fn end(model: &mut Model) {
     };
     let lines = vec!["Whoever uses it has to log in again; a script with it stops working.".into()];
     dialogs::confirm(model, title, lines, "End", None, requests);
+}
+
+fn rotate_form() -> Form {
+    let fields = vec![
+        Field::toggle(
+            "peppers",
+            "Peppers",
+            "what keys are hashed with, too: those not used by the deadline are revoked",
+            false,
+        ),
+        Field::text("deadline", "Deadline", "how long keys may take to be used, such as 30d", "30d")
+            .required()
+            .checked(span_check)
+            .with("peppers", &["yes"]),
+        Field::toggle(
+            "signing",
+            "Signing",
+            "what access tokens are signed with, too; those out there stay good",
+            false,
+        ),
+        Field::text("sure", "Sure?", "type: rotate", "")
+            .required()
+            .checked(|text| if text == "rotate" { Ok(()) } else { Err("type: rotate".into()) }),
+    ];
+    let intro =
+        "New data keys are made and every secret is encrypted anew, while all goes on. It is a job: see 4.";
+    Form::new(FormFor::RotateSecrets, "Rotate the keys that secrets are kept under", intro, fields)
+}
+
+fn span_check(text: &str) -> Result<(), String> {
+    millis(text).map(|_| ())
+}
+
+/// A span of time in milliseconds.
+fn millis(text: &str) -> Result<u64, String> {
+    when::span(text)
+        .and_then(|span| u64::try_from(span.as_millis()).ok())
+        .ok_or_else(|| "a span of time, such as 12h or 90d".to_owned())
+}
+
+/// Rotates as that form says.
+pub(super) fn rotate(form: &Form) -> Prepared {
+    let peppers = form.is_on("peppers");
+    let deadline_ms = if peppers { Some(millis(&form.value("deadline"))?) } else { None };
+    let request = SecretsRequest::Rotate { peppers, signing: form.is_on("signing"), deadline_ms };
+    let what = Act {
+        doing: "Beginning to rotate".into(),
+        done: "rotating".into(),
+        reload: vec![Topic::Jobs, Topic::Secrets],
+    };
+    Ok((Request::Secrets(request), what))
+}
+
+/// Asks for what a control token needs.
+pub(super) fn ask_token(model: &mut Model) {
+    if let Some(why) = model.why_not(Right::OwnAccount) {
+        return model.warn(why);
+    }
+    let roles = [
+        ("as you", "what you may do, at the time it is used"),
+        ("auditor", "reads everything, the audit log too"),
+        ("operator", "nodes, models, jobs"),
+        ("org-admin", "users and keys of one organization"),
+        ("member", "own keys and usage"),
+    ];
+    let fields = vec![
+        Field::text("name", "Name", "what it is for; unique among yours", "").required(),
+        Field::choice("role", "May", "never more than you", &roles, "as you"),
+        Field::text("lasts", "Lasts", "such as 90d; a minute to 400 days", "90d")
+            .required()
+            .checked(span_check),
+    ];
+    let intro = "A session of your own for scripts, which use it instead of a password. It is shown once.";
+    forms::open(model, Form::new(FormFor::Token, "Make a control token", intro, fields));
+}
+
+/// Makes the token of that form.
+pub(super) fn make_token(form: &Form) -> Prepared {
+    let name = form.value("name");
+    let request = TokenRequest::Create {
+        name: name.clone(),
+        role: form.value("role").parse().ok(),
+        lasts_ms: millis(&form.value("lasts"))?,
+    };
+    let what = Act {
+        doing: format!("Making token {name}"),
+        done: format!("made token {name}"),
+        reload: vec![Topic::Sessions],
+    };
+    Ok((Request::Token(request), what))
+}
+
+/// Shows the daemon's configuration.
+pub(super) fn config(model: &mut Model, out: &mut Vec<Effect>) {
+    if let Some(why) = model.why_not(Right::ConfigRead) {
+        return model.warn(why);
+    }
+    let what = Act { doing: "Reading the configuration".into(), done: String::new(), reload: Vec::new() };
+    act(model, out, Request::Config(ConfigRequest::Show), what);
+}
+
+/// Has the configuration file read again.
+pub(super) fn reload_config(model: &mut Model, out: &mut Vec<Effect>) {
+    if let Some(why) = model.why_not(Right::ConfigReload) {
+        return model.warn(why);
+    }
+    let what = Act {
+        doing: "Having the configuration read again".into(),
+        done: String::new(),
+        reload: vec![Topic::Status],
+    };
+    act(model, out, Request::Config(ConfigRequest::Reload), what);
 }

@@ -15,7 +15,8 @@ use crate::{
         Dialog, Link, Model, Screen,
         list::Rows as _,
         testing::{
-            answer_all, call, connected, event, full, full_as, press, press_all, refuse, reply, type_text,
+            answer_all, call, connected, event, full, full_as, offer, press, press_all, refuse, reply,
+            type_text,
         },
     },
     msg::{Down, Effect, Msg},
@@ -220,7 +221,8 @@ fn a_lost_connection_leaves_everything_where_it_stood() {
     assert!(notice(&model).contains("not connected"));
     let (other, _) = connected(80, 24, Some(Role::Operator));
     let Link::Up { daemon, login, socket } = other.link else { panic!() };
-    let up = crate::msg::Up { daemon, login, identity: other.identity, socket, refused: None };
+    let up =
+        crate::msg::Up { daemon, login, identity: other.identity, socket, may_set_up: true, refused: None };
     let effects = update(&mut model, Msg::Up(Box::new(up)));
     answer_all(&mut model, effects);
     assert_eq!((model.nodes.list.chosen_name(), model.screen), (chosen, Screen::Nodes));
@@ -330,7 +332,7 @@ fn a_new_key_is_shown_once_with_a_line_that_works() {
     reply(&mut model, ticket, answer);
     let shown = shot(&model);
     assert!(
-        shown.contains(secret.expose()) && shown.contains("curl http://127.0.0.1:11435/api/tags"),
+        shown.contains(secret.expose()) && shown.contains("curl -N http://127.0.0.1:11435/api/chat"),
         "{shown}"
     );
     assert_eq!(press(&mut model, "c"), [Effect::Copy(secret.clone())]);
@@ -411,6 +413,7 @@ fn the_audit_log_is_asked_and_verified() {
 #[test]
 fn nobody_there_asks_nothing() {
     let mut model = full(80, 24);
+    model.settings.lock_after_ms = None;
     let start = model.now;
     assert!(!update(&mut model, Msg::Tick(start + 4000)).is_empty());
     model.calls.clear();
@@ -424,7 +427,11 @@ fn nobody_there_asks_nothing() {
 fn holding(scope: Scope) -> Model {
     let mut model = full(80, 24);
     match scope {
-        Scope::Always | Scope::Everywhere => {}
+        Scope::Always | Scope::Everywhere | Scope::Overview => {}
+        Scope::Enrol => {
+            model.dialogs.push(Dialog::Enrol(Box::new(crate::model::account::Enrol::new(offer()))))
+        }
+        Scope::Lock => drop(press(&mut model, "ctrl-k")),
         Scope::List | Scope::Nodes => drop(press(&mut model, "2")),
         Scope::Models => drop(press(&mut model, "3")),
         Scope::Jobs => drop(press(&mut model, "4")),
@@ -491,6 +498,10 @@ fn every_binding_is_reachable_and_described() {
 fn quitting_always_works() {
     for binding in BINDINGS {
         let mut model = holding(binding.scope);
+        if binding.scope == Scope::Lock {
+            // Here it ends the session, too; the second time it does not wait for that.
+            assert_eq!(press(&mut model, "ctrl-c").len(), 2);
+        }
         assert_eq!(press(&mut model, "ctrl-c"), [Effect::Quit], "{:?}", binding.scope);
     }
 }

@@ -4,13 +4,19 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
 
 use super::lines;
-use crate::model::{Dialog, Model, form::Kind};
+use crate::model::{Dialog, Model, form::Kind, secret_input::SecretInput};
 
 /// Longest line, in characters.
 const LONGEST: usize = 2000;
 
 /// A key was typed.
 pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
+    if let Some(lock) = &mut model.account.lock {
+        if lock.sent.is_none() && hidden(&mut lock.password, event) {
+            lock.fault = None;
+        }
+        return;
+    }
     if let Some(line) = &mut model.line {
         if edit(&mut line.input, event) {
             lines::changed(model);
@@ -20,24 +26,9 @@ pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
     match model.dialogs.last_mut() {
         Some(Dialog::Form(form)) if form.sent.is_none() => {
             let Some(field) = form.field() else { return };
-            let plain = !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
             let changed = match &mut field.kind {
                 Kind::Text(input) => edit(input, event),
-                Kind::Secret(secret) => match event.code {
-                    KeyCode::Char('u') if !plain => {
-                        secret.clear();
-                        true
-                    }
-                    KeyCode::Char(c) if plain => {
-                        secret.push(c);
-                        true
-                    }
-                    KeyCode::Backspace => {
-                        secret.pop();
-                        true
-                    }
-                    _ => false,
-                },
+                Kind::Secret(secret) | Kind::Code(secret) => hidden(secret, event),
                 Kind::Choice { options, at } => {
                     let count = options.len().max(1);
                     match event.code {
@@ -67,6 +58,13 @@ pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
                 field.error = None;
             }
         }
+        Some(Dialog::Enrol(enrol)) if enrol.sent.is_none() => {
+            // A code is made of digits: letters are keys.
+            let letter = matches!(event.code, KeyCode::Char(c) if !c.is_ascii_digit());
+            if !letter && hidden(&mut enrol.code, event) {
+                enrol.fault = None;
+            }
+        }
         Some(Dialog::Confirm(confirm)) => {
             if let Some((_, input)) = &mut confirm.typed {
                 edit(input, event);
@@ -76,9 +74,23 @@ pub(super) fn typed(model: &mut Model, event: &KeyEvent) {
     }
 }
 
+/// A key for a secret; whether it changed.
+pub(super) fn hidden(secret: &mut SecretInput, event: &KeyEvent) -> bool {
+    let plain = !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    match event.code {
+        KeyCode::Char('u') if !plain => secret.clear(),
+        KeyCode::Char(c) if plain => secret.push(c),
+        KeyCode::Backspace => secret.pop(),
+        _ => return false,
+    }
+    true
+}
+
 /// Text was pasted: into a line or field, as if typed; line ends are blanks.
 pub(super) fn pasted(model: &mut Model, text: &str) {
-    let filling = model.line.is_some() || matches!(model.dialogs.last(), Some(Dialog::Form(_)));
+    let filling = model.line.is_some()
+        || model.account.lock.is_some()
+        || matches!(model.dialogs.last(), Some(Dialog::Form(_) | Dialog::Enrol(_)));
     // A name that has to be typed is typed.
     if !filling {
         return;

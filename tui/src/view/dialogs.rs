@@ -35,6 +35,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, dialog: &Dial
             let lines = reading(model, area, dialog);
             draw_reading(buffer, area, model, &safe(&text.title), lines, text.scroll);
         }
+        // Drawn over the frame, where its picture needs that.
+        Dialog::Enrol(_) => {}
         Dialog::Help(scroll) => {
             let lines = reading(model, area, dialog);
             draw_reading(buffer, area, model, "Keys", lines, *scroll);
@@ -205,6 +207,7 @@ fn draw_value(buffer: &mut Buffer, place: Rect, kind: &Kind, active: bool, model
     match kind {
         Kind::Text(text) => input::draw(buffer, place, text, active, theme),
         Kind::Secret(secret) => input::hidden(buffer, place, secret.len(), active, theme),
+        Kind::Code(code) => input::seen(buffer, place, code.text(), active, theme),
         Kind::Choice { options, at } => {
             let word = options.get(*at).map(|(word, _)| safe(word)).unwrap_or_default();
             buffer.set_stringn(place.x, place.y, fit(&format!("< {word} >"), room, theme.cut()), room, style);
@@ -267,16 +270,16 @@ fn draw_reveal(buffer: &mut Buffer, area: Rect, model: &Model, reveal: &Reveal) 
             lines.push(Line::from(Span::styled(format!("  {part}"), theme.style(Tone::Strong))));
         }
     }
-    if let Some(command) = &reveal.command {
+    if let Some(command) = reveal.command_line() {
         lines.push(Line::default());
-        let command = command.replace("$SECRET", reveal.secret.expose());
-        for part in wrap(&safe(&command), usize::from(columns.saturating_sub(2))) {
+        for part in wrap(&safe(command.expose()), usize::from(columns.saturating_sub(2))) {
             lines.push(Line::from(Span::styled(format!("  {part}"), theme.style(Tone::Accent))));
         }
     }
     lines.push(Line::default());
     let copied = if reveal.copied { "copied, if your terminal lets it" } else { "c  copy" };
-    lines.push(Line::from(format!("{copied}    esc  close; it is not shown again")));
+    let line = if reveal.command.is_some() { "    l  copy the line" } else { "" };
+    lines.push(Line::from(format!("{copied}{line}    esc  close; it is not shown again")));
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let inner = popup::draw(buffer, area, (columns, rows), &safe(&reveal.title), Tone::Warn, theme);
     Paragraph::new(lines).render(inner, buffer);

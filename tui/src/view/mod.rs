@@ -1,5 +1,8 @@
 //! What is shown: pure functions of the model, one file per pane.
 
+mod account;
+#[cfg(test)]
+mod account_tests;
 mod audit;
 mod dialogs;
 mod frame;
@@ -30,6 +33,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
 
 /// The same, into a buffer.
 pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
+    if let Some(lock) = &model.account.lock {
+        return account::lock(buffer, area, model, lock);
+    }
     if area.height < CHROME + 2 || area.width < 20 {
         let (x, y) = (area.x, area.y);
         if area.width > 0 && area.height > 0 {
@@ -63,6 +69,10 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
         dialogs::draw(buffer, body, model, dialog);
     }
     frame::bottom(buffer, bottom, model);
+    // Its picture may need all of the screen.
+    if let Some(Dialog::Enrol(enrol)) = model.dialogs.last() {
+        account::enrol(buffer, area, body, model, enrol);
+    }
 }
 
 /// The rows a list has room for.

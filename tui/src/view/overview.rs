@@ -29,7 +29,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     };
     let mut lines = vitals(model, status, area.width);
     lines.extend(attention(model, status, area.width));
-    lines.extend(next::lines(model, status, area.width));
+    lines.extend(next::lines(model, area.width));
     Paragraph::new(lines).render(area, buffer);
 }
 

@@ -41,6 +41,8 @@ macro_rules! shots {
     };
 }
 
+pub(crate) use shots;
+
 shots!(overview, |model| { model });
 shots!(overview_waiting, |model| { fresh(model.size.0, model.size.1) });
 shots!(nodes, |model| {

@@ -45,6 +45,18 @@ pub(crate) fn hidden(buffer: &mut Buffer, area: Rect, typed: usize, active: bool
     }
 }
 
+/// Draws a secret that may be seen while it is typed.
+pub(crate) fn seen(buffer: &mut Buffer, area: Rect, text: &str, active: bool, theme: Theme) {
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let shown = super::text::fit(&safe(text), usize::from(area.width - 1), theme.cut());
+    buffer.set_string(area.x, area.y, &shown, theme.style(Tone::Plain));
+    if active {
+        mark(buffer, area, super::text::width(&shown));
+    }
+}
+
 /// The cursor: drawn, so that panes stay pure.
 fn mark(buffer: &mut Buffer, area: Rect, at: usize) {
     let x = area.x + u16::try_from(at).unwrap_or(0).min(area.width - 1);

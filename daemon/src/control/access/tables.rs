@@ -42,6 +42,7 @@ const TABLE: &[(&str, &str)] = &[
     ("account.totp_confirm", "SOAGMsoagm"),
     ("account.totp_disable", "SOAGMsoagm"),
     ("account.backup_codes", "SOAGMsoagm"),
+    ("account.verify", "SOAGMsoagm"),
     ("token.create", "SOAGMsoagm"),
     ("token.list", "SOAGMsoagm"),
     ("token.revoke", "SOAGMsoagm"),

@@ -65,6 +65,10 @@ async fn answer(services: &Services, permitted: Permitted<AccountRequest>) -> Re
         AccountRequest::BackupCodes { password, code } => {
             codes(identity.backup_codes(&actor, &password, &code, "account.backup_codes").await)
         }
+        AccountRequest::Verify { password } => {
+            identity.verify_password(&actor, &password, "account.verify").await.map_err(told)?;
+            Ok(Reply::Done)
+        }
     }
 }
 

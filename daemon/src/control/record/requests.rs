@@ -56,7 +56,8 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
             | AccountRequest::TotpBegin { .. }
             | AccountRequest::TotpConfirm { .. }
             | AccountRequest::TotpDisable { .. }
-            | AccountRequest::BackupCodes { .. },
+            | AccountRequest::BackupCodes { .. }
+            | AccountRequest::Verify { .. },
         ) => None,
         Request::Organization(request) => organization(request),
         Request::User(request) => user(request),

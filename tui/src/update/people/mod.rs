@@ -45,6 +45,11 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
 }
 
+/// Opens the form for a new key.
+pub(super) fn make_key(model: &mut Model) {
+    keys::carry_out(model, Do::Add);
+}
+
 fn says(doing: String, done: String, reload: &[Topic]) -> Act {
     Act { doing, done, reload: reload.to_vec() }
 }

@@ -1,0 +1,124 @@
+//! What the console knows of its own user's account, while something is done about it.
+
+use aivonx_protocol::{UnixMillis, WireSecret, account::TotpOffer};
+
+use super::{Link, Model, secret_input::SecretInput};
+use crate::{
+    msg::Ticket,
+    render::qr::{self, Modules},
+};
+
+/// One's own account.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// The password as it was typed last, until what has to be done before anything else is done: so that it
+    /// is asked for once.
+    pub(crate) password: Option<WireSecret>,
+    /// Whether a second factor is to be set up next.
+    pub(crate) wants_factor: bool,
+    /// The screen is locked.
+    pub(crate) lock: Option<Lock>,
+    /// Whose screen this is, so that somebody else finds nothing of it.
+    pub(crate) user: Option<String>,
+    /// Whether the daemon is the caller's own, or the caller is root: then they may make the first
+    /// administrator.
+    pub(crate) may_set_up: bool,
+}
+
+/// A screen that is locked.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// Since when.
+    pub(crate) since: UnixMillis,
+    /// What was typed.
+    pub(crate) password: SecretInput,
+    /// The call that checks it.
+    pub(crate) sent: Option<Ticket>,
+    /// Why it was not taken.
+    pub(crate) fault: Option<String>,
+}
+
+/// A second factor that was offered: to be confirmed with a code of it.
+#[derive(Debug)]
+pub(crate) struct Enrol {
+    /// The secret, as text and as an address.
+    pub(crate) offer: TotpOffer,
+    /// The address as a picture; None if it is too long for one.
+    pub(crate) picture: Option<Modules>,
+    /// The code typed.
+    pub(crate) code: SecretInput,
+    /// The call that checks it.
+    pub(crate) sent: Option<Ticket>,
+    /// Why it was not taken.
+    pub(crate) fault: Option<String>,
+    /// Whether the secret was copied.
+    pub(crate) copied: bool,
+}
+
+impl Enrol {
+    /// Of what the daemon offers.
+    pub(crate) fn new(offer: TotpOffer) -> Self {
+        let picture = Modules::of(&qr::short(offer.uri.expose()));
+        Self { offer, picture, code: SecretInput::default(), sent: None, fault: None, copied: false }
+    }
+}
+
+/// What is asked of the daemon about one's own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Make the first administrator.
+    SetUp,
+    /// Change the password.
+    Password,
+    /// Offer a second factor.
+    Offer,
+    /// Turn it on.
+    Confirm,
+    /// Turn it off.
+    Disable,
+    /// New backup codes.
+    Codes,
+    /// Is it the same person? For a locked screen.
+    Unlock,
+    /// End the session and the console: of a locked screen.
+    Leave,
+}
+
+impl Step {
+    /// What is said while it runs.
+    pub(crate) fn doing(self) -> &'static str {
+        match self {
+            Self::SetUp => "Making the administrator",
+            Self::Password => "Changing the password",
+            Self::Offer => "Asking for a second factor",
+            Self::Confirm | Self::Unlock => "Checking",
+            Self::Disable => "Turning the second factor off",
+            Self::Codes => "Making backup codes",
+            Self::Leave => "Logging out",
+        }
+    }
+}
+
+/// Why the screen cannot be locked, if so: without a password of one's own nobody could open it again.
+pub(crate) fn why_no_lock(model: &Model) -> Option<&'static str> {
+    use aivonx_protocol::session::SessionKind;
+    let who = model.identity.as_ref();
+    match who.and_then(|who| who.session.as_ref()) {
+        Some(session) if session.kind == SessionKind::Control => None,
+        Some(_) => Some("a token is in use here, which has no password"),
+        None if who.is_some_and(|who| who.role.is_some()) => {
+            Some("you are here by your uid, without a login, so there is no password to ask for")
+        }
+        None => Some("nobody is logged in"),
+    }
+}
+
+/// The line that makes the first administrator, for those who may not do it themselves.
+pub(crate) fn set_up_line(model: &Model) -> String {
+    match &model.link {
+        Link::Up { socket, .. } if socket != crate::connect::SYSTEM_SOCKET => {
+            format!("sudo aivonx setup --socket {socket}")
+        }
+        _ => "sudo aivonx setup".to_owned(),
+    }
+}

@@ -1,0 +1,95 @@
+//! The locked screen: nothing is shown, and no key counts, until the password was typed again. The feeds run on.
+
+use aivonx_protocol::{Fault, FaultKind, Reply, account::AccountRequest};
+
+use super::{Step, answers, ask, load};
+use crate::{
+    keymap::Do,
+    model::{
+        Model, Topic,
+        account::{Lock, why_no_lock},
+        secret_input::SecretInput,
+    },
+    msg::Effect,
+};
+
+/// Locks the screen, or says why that cannot be.
+pub(super) fn begin(model: &mut Model) {
+    if model.account.lock.is_some() {
+        return;
+    }
+    if let Some(why) = why_no_lock(model) {
+        return model.warn(format!("it cannot be locked: {why}"));
+    }
+    let lock = Lock { since: model.now, password: SecretInput::default(), sent: None, fault: None };
+    model.account.lock = Some(lock);
+    model.line = None;
+    model.notice = None;
+}
+
+/// Locks what nobody has touched for long enough.
+pub(in crate::update) fn tick(model: &mut Model) {
+    let idle = model.now.saturating_sub(model.last_key);
+    let due = model.settings.lock_after_ms.is_some_and(|after| idle >= after);
+    if due && model.account.lock.is_none() && why_no_lock(model).is_none() {
+        begin(model);
+    }
+}
+
+/// A key of the locked screen's own.
+pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
+    let up = model.is_up();
+    let Some(lock) = &mut model.account.lock else { return };
+    match does {
+        Do::Redraw => out.push(Effect::Redraw),
+        Do::Cancel => {
+            lock.password.clear();
+            lock.fault = None;
+            if let Some(ticket) = lock.sent.take() {
+                model.calls.end(ticket);
+                out.push(Effect::Drop(ticket));
+            }
+        }
+        // Whoever leaves a locked screen is not to find it open the next time.
+        Do::Quit if up && !model.calls.steps(Step::Leave) => {
+            out.push(Effect::Forget);
+            ask(model, out, Step::Leave, AccountRequest::Logout);
+        }
+        Do::Quit => out.push(Effect::Quit),
+        Do::Submit if lock.sent.is_none() && lock.password.len() > 0 => {
+            if !up {
+                lock.fault = Some("there is no connection to the daemon now".into());
+                return;
+            }
+            let password = lock.password.secret();
+            let ticket = ask(model, out, Step::Unlock, AccountRequest::Verify { password });
+            if let Some(lock) = &mut model.account.lock {
+                lock.sent = Some(ticket);
+                lock.fault = None;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether it was the password.
+pub(super) fn answered(model: &mut Model, out: &mut Vec<Effect>, result: Result<Reply, Fault>) {
+    let Some(lock) = &mut model.account.lock else { return };
+    lock.sent = None;
+    lock.password.clear();
+    match result {
+        Ok(_) => {
+            model.account.lock = None;
+            model.last_key = model.now;
+            super::super::refresh(model, out);
+        }
+        Err(fault) => {
+            let over = fault.kind == FaultKind::NotPermitted;
+            lock.fault = Some(answers::said(&fault));
+            if over {
+                // It may be the session that is over, which is told by who one is.
+                load(model, out, Topic::Identity);
+            }
+        }
+    }
+}

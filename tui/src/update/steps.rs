@@ -1,0 +1,49 @@
+//! Doing what the overview says to do next.
+
+use aivonx_protocol::WireSecret;
+
+use super::{account, forms, keys, login, nodes, people};
+use crate::{
+    model::{
+        Dialog, Model, Screen,
+        dialog::Reveal,
+        people::Tab,
+        steps::{self, Step},
+    },
+    msg::Effect,
+};
+
+/// Does it, where the caller can.
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>) {
+    match steps::next(model) {
+        None => {}
+        Some(Step::SetUp | Step::HaveSetUp) => account::set_up(model),
+        Some(Step::LogIn) => login::ask(model),
+        Some(Step::Password) => account::password(model),
+        Some(Step::Enrol) => account::enrol(model, out),
+        Some(Step::AddNode) => {
+            keys::go(model, out, Screen::Nodes);
+            forms::open(model, nodes::add_form());
+        }
+        Some(Step::Pull) => {
+            keys::go(model, out, Screen::Models);
+            forms::open(model, nodes::pull_form(Vec::new(), ""));
+        }
+        Some(Step::MakeKey) => {
+            model.people.tab = Tab::Keys;
+            keys::go(model, out, Screen::People);
+            people::make_key(model);
+        }
+        Some(Step::Try) => {
+            let line = steps::line(model, steps::OF_THE_SHELL);
+            out.push(Effect::Copy(WireSecret::new(line.clone())));
+            model.dialogs.push(Dialog::Reveal(Box::new(Reveal {
+                title: "Try it".into(),
+                lines: vec!["In a shell that reaches the gateway; the answer streams:".into()],
+                secret: WireSecret::new(line),
+                command: None,
+                copied: true,
+            })));
+        }
+    }
+}
