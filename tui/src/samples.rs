@@ -312,7 +312,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             | AccountRequest::Verify { .. },
         ) => Reply::Done,
         Request::Config(ConfigRequest::Show) => Reply::Config(settings()),
-        Request::Token(TokenRequest::List) => Reply::Sessions(sessions().split_off(1)),
+        Request::Token(TokenRequest::List) => Reply::Sessions(vec![sessions().remove(1)]),
         Request::Token(TokenRequest::Create { .. }) => return sample("new_session"),
         Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
         Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),

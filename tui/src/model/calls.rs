@@ -135,6 +135,14 @@ impl Calls {
         tickets
     }
 
+    /// Gives up asking for anything to show: it was asked as somebody else.
+    pub(crate) fn give_up_loads(&mut self) -> Vec<Ticket> {
+        let asked = self.open.iter().filter(|(_, call)| matches!(call.purpose, Purpose::Load(_)));
+        let tickets: Vec<Ticket> = asked.map(|(ticket, _)| *ticket).collect();
+        self.open.retain(|ticket, _| !tickets.contains(ticket));
+        tickets
+    }
+
     /// The newest call that somebody waits for, with what is said of it.
     pub(crate) fn awaited(&self) -> Option<(Ticket, &str, UnixMillis)> {
         self.open.iter().rev().find_map(|(ticket, call)| match &call.purpose {

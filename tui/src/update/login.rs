@@ -130,6 +130,7 @@ pub(super) fn begun(
     out.push(Effect::Keep(session));
     // Others may be seen now than before.
     unfollow(model, out);
+    out.extend(model.calls.give_up_loads().into_iter().map(Effect::Drop));
     known(model, out);
 }
 
