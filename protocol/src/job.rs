@@ -12,6 +12,10 @@ pub enum JobKind {
     Pull,
     /// Replaces the keys that secrets are sealed under.
     Rotate,
+    /// Loads a model into the memory of one or more nodes.
+    Load,
+    /// Takes a model out of it.
+    Unload,
 }
 
 /// Where a job stands.
@@ -35,7 +39,7 @@ pub struct Job {
     pub id: String,
     /// What it does.
     pub kind: JobKind,
-    /// What it does it to: the model's name for a pull, the new key for a rotation.
+    /// What it does it to: the new key for a rotation, else the model's name.
     pub subject: String,
     /// Where it stands.
     pub state: JobState,
@@ -45,9 +49,10 @@ pub struct Job {
     pub ended: Option<UnixMillis>,
     /// Progress per node; for a rotation, per kind of secret.
     pub targets: Vec<JobTarget>,
-    /// Bytes done, summed over digests, the slowest node counting for each digest; secrets for a rotation.
+    /// Bytes done, summed over digests, the slowest node counting for each digest; secrets for a rotation;
+    /// nodes for loading and unloading.
     pub completed: u64,
-    /// Bytes (or secrets) in all, as far as known.
+    /// Bytes (or secrets, or nodes) in all, as far as known.
     pub total: u64,
 }
 
@@ -60,7 +65,7 @@ pub struct JobTarget {
     pub state: JobState,
     /// The node's own last status line.
     pub status: String,
-    /// Bytes (or secrets) done there.
+    /// Bytes (or secrets) done there; 1 of 1 for a node that has loaded or unloaded.
     pub completed: u64,
     /// Bytes (or secrets) in all there, as far as known.
     pub total: u64,

@@ -68,6 +68,23 @@ pub enum ModelRequest {
         /// Node name or id; None is every node that has it.
         node: Option<String>,
     },
+    /// Load into a node's memory, as a job. Answered with `Reply::Job`.
+    Load {
+        /// Model name.
+        model: String,
+        /// Node name or id; None is every node that has it and takes requests.
+        node: Option<String>,
+        /// How long it stays in memory without a request: a duration such as `30m`, seconds, or negative for ever.
+        /// None is the node's own habit.
+        keep_alive: Option<String>,
+    },
+    /// Take out of a node's memory, as a job. Answered with `Reply::Job`.
+    Unload {
+        /// Model name.
+        model: String,
+        /// Node name or id; None is every node that holds it.
+        node: Option<String>,
+    },
 }
 
 /// What a removal did on each node.

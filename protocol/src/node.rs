@@ -83,6 +83,12 @@ pub struct Node {
     pub simulated: bool,
     /// Slug of the organization it is assigned to alone; None is shared.
     pub organization: Option<String>,
+    /// Bytes of GPU memory that the models it holds in memory take; None while it does not tell.
+    pub vram_bytes: Option<u64>,
+    /// Attempts sent to it a second, on average over the last minute.
+    pub requests_per_second: f64,
+    /// Attempts it failed in the last five minutes.
+    pub recent_errors: u32,
 }
 
 /// How the gateway proves itself to a node.
@@ -169,6 +175,25 @@ pub struct Probe {
     pub healthy: bool,
 }
 
+/// What asking a server what it is gave; nothing was added or changed by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probed {
+    /// Whether it answered properly.
+    pub healthy: bool,
+    /// One line for people: what was found, or what is wrong.
+    pub finding: String,
+    /// What it speaks, if it answered.
+    pub kind: Option<NodeKind>,
+    /// Version it reported.
+    pub version: Option<String>,
+    /// Names of the models it has.
+    pub models: Vec<String>,
+    /// Names of the models it holds in memory.
+    pub loaded: Vec<String>,
+    /// Round trip of the first exchange, milliseconds, without connecting.
+    pub latency_ms: Option<f64>,
+}
+
 /// Requests about nodes. A node is named by its name or its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeRequest {
@@ -214,4 +239,14 @@ pub enum NodeRequest {
     /// Every change of any node as `Event::Node` or `Event::NodeRemoved`, beginning with all nodes. Ends
     /// when cancelled.
     Watch,
+    /// Ask a server what it is as if it were to be added, without adding it. Answered with `Reply::Probed`.
+    Probe(Box<NewNode>),
+    /// Ask a node what it is as if it were changed so, without changing it. Its stored credential is sent to no
+    /// other address than its own. Answered with `Reply::Probed`.
+    ProbeChange {
+        /// Name or id.
+        node: String,
+        /// The change.
+        change: Box<NodeChange>,
+    },
 }

@@ -223,11 +223,16 @@ impl Request {
                 | NodeRequest::Set { .. }
                 | NodeRequest::SetState { .. }
                 | NodeRequest::Remove { .. }
-                | NodeRequest::Check { .. } => Permission::FleetWrite,
+                | NodeRequest::Check { .. }
+                | NodeRequest::Probe(_)
+                | NodeRequest::ProbeChange { .. } => Permission::FleetWrite,
             },
             Request::Model(request) => match request {
                 ModelRequest::List | ModelRequest::Show { .. } => Permission::ModelsRead,
-                ModelRequest::Pull { .. } | ModelRequest::Remove { .. } => Permission::ModelsWrite,
+                ModelRequest::Pull { .. }
+                | ModelRequest::Remove { .. }
+                | ModelRequest::Load { .. }
+                | ModelRequest::Unload { .. } => Permission::ModelsWrite,
             },
             Request::Strategy(request) => match request {
                 StrategyRequest::Show => Permission::FleetRead,
@@ -350,12 +355,11 @@ mod tests {
             let expected = match request.name() {
                 "daemon.status" => Permission::Status,
                 "node.list" | "node.show" | "node.watch" | "strategy.show" => Permission::FleetRead,
-                "node.add" | "node.set" | "node.set_state" | "node.remove" | "node.check" => {
-                    Permission::FleetWrite
-                }
+                "node.add" | "node.set" | "node.set_state" | "node.remove" | "node.check" | "node.probe"
+                | "node.probe_change" => Permission::FleetWrite,
                 "strategy.set" => Permission::StrategyWrite,
                 "model.list" | "model.show" => Permission::ModelsRead,
-                "model.pull" | "model.remove" => Permission::ModelsWrite,
+                "model.pull" | "model.remove" | "model.load" | "model.unload" => Permission::ModelsWrite,
                 "job.list" | "job.show" | "job.follow" => Permission::JobsRead,
                 "job.cancel" => Permission::JobsWrite,
                 "log.recent" | "log.follow" => Permission::LogRead,

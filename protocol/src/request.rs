@@ -181,6 +181,8 @@ pub enum Reply {
     Privacy(Box<privacy::PrivacySettings>),
     /// What would become of a text.
     PrivacyReport(Box<privacy::PrivacyReport>),
+    /// What asking a server what it is gave.
+    Probed(Box<node::Probed>),
 }
 
 /// One step of a stream. Append only.

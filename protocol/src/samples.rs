@@ -24,7 +24,7 @@ use crate::{
     log::{LogFilter, LogPage, LogRequest},
     model::{ModelRemoved, ModelRequest},
     money::MicroUsd,
-    node::{AdminState, NodeRequest, Probe},
+    node::{AdminState, NodeKind, NodeRequest, Probe, Probed},
     organization::{LimitProfile, OrganizationRemoved, OrganizationRequest, PrivacyMode},
     policy::PolicyRequest,
     price::PriceRequest,
@@ -73,6 +73,10 @@ catalogue! { Request {
     Self::Node(NodeRequest::Check { .. }) => "node.check",
         Self::Node(NodeRequest::Check { node: "gpu1".into() });
     Self::Node(NodeRequest::Watch) => "node.watch", Self::Node(NodeRequest::Watch);
+    Self::Node(NodeRequest::Probe(_)) => "node.probe", Self::Node(NodeRequest::Probe(Box::new(new_node())));
+    Self::Node(NodeRequest::ProbeChange { .. }) => "node.probe_change", Self::Node(NodeRequest::ProbeChange {
+        node: "gpu1".into(), change: Box::new(node_change()),
+    });
     Self::Model(ModelRequest::List) => "model.list", Self::Model(ModelRequest::List);
     Self::Model(ModelRequest::Show { .. }) => "model.show",
         Self::Model(ModelRequest::Show { model: "llama3:8b".into() });
@@ -81,6 +85,11 @@ catalogue! { Request {
     });
     Self::Model(ModelRequest::Remove { .. }) => "model.remove",
         Self::Model(ModelRequest::Remove { model: "llama3:8b".into(), node: Some("gpu1".into()) });
+    Self::Model(ModelRequest::Load { .. }) => "model.load", Self::Model(ModelRequest::Load {
+        model: "llama3:8b".into(), node: Some("gpu1".into()), keep_alive: Some("30m".into()),
+    });
+    Self::Model(ModelRequest::Unload { .. }) => "model.unload",
+        Self::Model(ModelRequest::Unload { model: "llama3:8b".into(), node: None });
     Self::Strategy(StrategyRequest::Show) => "strategy.show", Self::Strategy(StrategyRequest::Show);
     Self::Strategy(StrategyRequest::Set(_)) => "strategy.set",
         Self::Strategy(StrategyRequest::Set(Strategy::LowestLatency));
@@ -312,6 +321,15 @@ catalogue! { Reply {
     Self::Running(_) => "running", Self::Running(vec![running()]);
     Self::Privacy(_) => "privacy", Self::Privacy(Box::new(privacy::settings()));
     Self::PrivacyReport(_) => "privacy_report", Self::PrivacyReport(Box::new(privacy::report()));
+    Self::Probed(_) => "probed", Self::Probed(Box::new(Probed {
+        healthy: true,
+        finding: "Ollama 0.14.0 with 1 model, 0 in memory; answered in 1.5 ms".into(),
+        kind: Some(NodeKind::Ollama),
+        version: Some("0.14.0".into()),
+        models: vec!["llama3:8b".into()],
+        loaded: Vec::new(),
+        latency_ms: Some(1.5),
+    }));
 } }
 
 catalogue! { Event {

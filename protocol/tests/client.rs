@@ -81,10 +81,11 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "node.list" => "nodes",
         "node.show" | "node.set" | "node.set_state" => "node",
         "node.add" | "node.check" => "probe",
+        "node.probe" | "node.probe_change" => "probed",
         "node.remove" => "done",
         "model.list" => "models",
         "model.show" => "model",
-        "model.pull" | "job.show" | "job.cancel" => "job",
+        "model.pull" | "model.load" | "model.unload" | "job.show" | "job.cancel" => "job",
         "model.remove" => "model_removed",
         "strategy.show" | "strategy.set" => "strategy",
         "job.list" => "jobs",
@@ -171,7 +172,10 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert_eq!(client.status().await.unwrap().pid, 4711);
     assert_eq!(client.node_list().await.unwrap().len(), 1);
     assert_eq!(client.node_show("gpu1").await.unwrap().name, "gpu1");
-    assert!(client.node_add(new_node.unwrap()).await.unwrap().healthy);
+    let new_node = new_node.unwrap();
+    assert!(client.node_probe(new_node.clone()).await.unwrap().healthy);
+    assert!(client.node_probe_change("gpu1", change.clone()).await.unwrap().healthy);
+    assert!(client.node_add(new_node).await.unwrap().healthy);
     assert_eq!(client.node_set("gpu1", Some(1), change).await.unwrap().revision, 3);
     assert_eq!(client.node_set_state("gpu1", None, AdminState::Enabled).await.unwrap().revision, 3);
     client.node_remove("gpu1", None).await.unwrap();
@@ -179,6 +183,8 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
     assert_eq!(client.model_list().await.unwrap().len(), 1);
     assert_eq!(client.model_show("llama3:8b").await.unwrap().name, "llama3:8b");
     assert_eq!(client.model_pull("llama3:8b", vec![], false).await.unwrap().id, "j1");
+    assert_eq!(client.model_load("llama3:8b", None, Some("1h".into())).await.unwrap().id, "j1");
+    assert_eq!(client.model_unload("llama3:8b", Some("gpu1".into())).await.unwrap().id, "j1");
     assert_eq!(client.model_remove("llama3:8b", None).await.unwrap().removed, ["gpu1"]);
     assert_eq!(client.strategy_show().await.unwrap(), Strategy::LeastActive);
     assert_eq!(client.strategy_set(Strategy::LeastActive).await.unwrap(), Strategy::LeastActive);

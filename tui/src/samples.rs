@@ -56,6 +56,9 @@ pub(crate) fn nodes() -> Vec<Node> {
         revision: 3,
         simulated: false,
         organization: None,
+        vram_bytes: Some(6_100_000_000),
+        requests_per_second: 2.4,
+        recent_errors: 0,
     };
     let cloud = Node {
         id: "0195f2a0-0000-7000-8000-000000000002".into(),
@@ -71,6 +74,9 @@ pub(crate) fn nodes() -> Vec<Node> {
         labels: BTreeMap::new(),
         server_name: Some("llm.internal".into()),
         custom_ca: true,
+        vram_bytes: None,
+        requests_per_second: 0.08,
+        recent_errors: 3,
         ..gpu1.clone()
     };
     let down = Node {
@@ -86,6 +92,9 @@ pub(crate) fn nodes() -> Vec<Node> {
         max_parallel: 0,
         last_error: Some("connection refused by 10.0.0.6:11434; is Ollama running there?".into()),
         last_check: None,
+        vram_bytes: None,
+        requests_per_second: 0.0,
+        recent_errors: 12,
         ..gpu1.clone()
     };
     let hostile = Node {

@@ -1,12 +1,13 @@
 //! Adding a node.
 
-use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe};
+use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe, Probed};
 
 use super::{
     Fleet,
     address::NodeUrl,
     client::CallError,
     dial::DialError,
+    entry::Prepared,
     error::FleetError,
     health::Finding,
     probe::{Found, ProbeError},
@@ -17,15 +18,9 @@ use crate::store::{Reach, StoreError, node::NodeRecord};
 
 pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) -> Result<Probe, FleetError> {
     let organization = owner(fleet, reach, new.organization.as_deref()).await?;
-    if new.force && *reach != Reach::All {
-        return Err(FleetError::FleetWide("adding a node with --force"));
-    }
     record::check_name(&new.name)?;
     record::check_labels(&new.labels)?;
-    let url = NodeUrl::parse(&new.url)?;
-    record::check_address(&url, new.force)?;
-    let ca = new.ca_pem.as_deref();
-    let at = record::prepare(&url, ca, new.server_name.as_deref(), &new.credential, new.force)?;
+    let (url, at) = prepare(reach, &new)?;
     let outcome = fleet.checker.ask(&at, new.kind).await;
     let kind = kind_of(&new, &url, &outcome)?;
     let mut finding = Finding::of(&outcome);
@@ -60,6 +55,53 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
         finding.text = standby(&finding.text, &url);
     }
     Ok(Probe { node, finding: finding.text, healthy: finding.healthy })
+}
+
+/// Asks the server what it is, and leaves it at that.
+pub(super) async fn probe(fleet: &Fleet, reach: &Reach, new: &NewNode) -> Result<Probed, FleetError> {
+    owner(fleet, reach, new.organization.as_deref()).await?;
+    let (url, at) = prepare(reach, new)?;
+    probed(&url, fleet.checker.ask(&at, new.kind).await)
+}
+
+/// What was found, for those who only wanted to know.
+pub(super) fn probed(url: &NodeUrl, outcome: Result<Found, ProbeError>) -> Result<Probed, FleetError> {
+    if let Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) = outcome {
+        return Err(FleetError::Special { url: url.text.clone(), what });
+    }
+    let Finding { healthy, text: finding } = Finding::of(&outcome);
+    let nothing = Probed {
+        healthy,
+        finding,
+        kind: None,
+        version: None,
+        models: Vec::new(),
+        loaded: Vec::new(),
+        latency_ms: None,
+    };
+    let Ok(Found { kind, sight, round_trip }) = outcome else { return Ok(nothing) };
+    let mut models: Vec<String> = sight.models.iter().map(|model| model.name.to_string()).collect();
+    models.sort_unstable();
+    Ok(Probed {
+        kind: Some(kind),
+        version: sight.version.map(String::from),
+        models,
+        loaded: sight.loaded.iter().map(|model| model.name.to_string()).collect(),
+        latency_ms: Some(round_trip.as_secs_f64() * 1000.0),
+        ..nothing
+    })
+}
+
+/// Where to connect to, if the caller may have the gateway connect there.
+fn prepare(reach: &Reach, new: &NewNode) -> Result<(NodeUrl, Prepared), FleetError> {
+    if new.force && *reach != Reach::All {
+        return Err(FleetError::FleetWide("adding a node with --force"));
+    }
+    let url = NodeUrl::parse(&new.url)?;
+    record::check_address(&url, new.force)?;
+    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
+    let at = record::prepare(&url, ca, server_name, &new.credential, new.force)?;
+    Ok((url, at))
 }
 
 /// The id of the organization that a new node is for. One of those who belong to an organization is for that

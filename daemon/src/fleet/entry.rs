@@ -7,12 +7,12 @@ use std::{
 
 use aivonx_protocol::{
     UnixMillis, Untrusted,
-    node::{self, AdminState, Pool},
+    node::{self, AdminState, NodeKind, Pool},
 };
 
 use super::{
-    Endpoint, Live, Node, Seen, probe::Found, registry::now, sight::Sight, simulated::is_simulated,
-    tenants::Tenants,
+    Endpoint, Live, Node, Seen, probe::Found, rates::Rates, registry::now, sight::Sight,
+    simulated::is_simulated, tenants::Tenants,
 };
 use crate::{
     config::Health,
@@ -46,6 +46,20 @@ pub(super) struct Entry {
     fresh: bool,
     /// Failed attempts of real traffic in a row, and when the last was.
     traffic: (u32, Option<Instant>),
+    /// What it was sent and failed lately.
+    rates: Rates,
+    /// What was last told of that which changes all the time.
+    told: Passing,
+}
+
+/// What changes all the time: told once a second at most.
+#[derive(Debug, Default, PartialEq)]
+struct Passing {
+    active: u32,
+    sent: f64,
+    failed: u32,
+    latency_us: Option<u64>,
+    last_check: Option<UnixMillis>,
 }
 
 /// A change of pool, to be logged.
@@ -77,7 +91,40 @@ impl Entry {
             successes: 0,
             fresh: true,
             traffic: (0, None),
+            rates: Rates::default(),
+            told: Passing::default(),
         }
+    }
+
+    /// Looks at what changes all the time, `seconds` after the last time; whether there is something to tell.
+    pub(super) fn look(&mut self, seconds: u64) -> bool {
+        self.rates.look(&self.live, seconds);
+        self.told != self.passing()
+    }
+
+    /// Everything is told now.
+    pub(super) fn is_told(&mut self) {
+        self.told = self.passing();
+    }
+
+    fn passing(&self) -> Passing {
+        Passing {
+            active: self.live.active(),
+            sent: self.rates.sent(),
+            failed: self.rates.failed(),
+            latency_us: self.live.latency_us(),
+            last_check: self.last_check,
+        }
+    }
+
+    /// Bytes of GPU memory that loaded models take, as far as the node tells.
+    fn vram(&self) -> Option<u64> {
+        let sight = self.sight.as_deref().filter(|_| self.pool == Pool::Active)?;
+        if self.record.kind != NodeKind::Ollama {
+            return None;
+        }
+        let sizes = sight.loaded.iter().map(|model| model.facts.size_vram);
+        sizes.fold(Some(0), |sum: Option<u64>, size| Some(sum?.saturating_add(size?)))
     }
 
     /// Takes a newer record. Whatever a connection depends on decides whether what is known still holds.
@@ -244,6 +291,9 @@ impl Entry {
             revision: record.revision,
             simulated: is_simulated(&record.id),
             organization: record.organization.as_deref().map(|id| tenants.slug(id).to_owned()),
+            vram_bytes: self.vram(),
+            requests_per_second: self.rates.sent(),
+            recent_errors: self.rates.failed(),
         }
     }
 }

@@ -75,9 +75,9 @@ pub enum FleetError {
     /// A job of this kind is at work, and there is one at a time.
     #[error("that is being done already, as job {0}")]
     JobRuns(String),
-    /// Too many pulls are at work.
-    #[error("{0} pulls are at work already")]
-    TooManyPulls(usize),
+    /// Too many jobs on nodes are at work.
+    #[error("{0} jobs are at work already")]
+    TooMany(usize),
     /// What only those may do who are responsible for the whole fleet.
     #[error("{0} is for those who administer the whole fleet")]
     FleetWide(&'static str),
@@ -94,6 +94,12 @@ pub enum FleetError {
     /// There is nowhere to pull to.
     #[error("no Ollama node is active, so there is nowhere to pull to")]
     NowhereToPull,
+    /// The model is in no node's memory.
+    #[error("no node holds the model '{}' in memory", Untrusted::new(.0).max(200))]
+    NotLoaded(String),
+    /// No node that takes requests has the model.
+    #[error("no active node has the model '{}'", Untrusted::new(.0).max(200))]
+    NowhereToLoad(String),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
@@ -177,7 +183,7 @@ impl From<FleetError> for Fault {
             FleetError::JobRuns(id) => {
                 Self::new(FaultKind::Conflict, text).hint(format!("follow it: aivonx job show {id} --follow"))
             }
-            FleetError::TooManyPulls(_) => Self::new(FaultKind::Unavailable, text)
+            FleetError::TooMany(_) => Self::new(FaultKind::Unavailable, text)
                 .hint("wait for one to end, or end one with `aivonx job cancel`"),
             FleetError::FleetWide(_) => {
                 Self::new(FaultKind::NotPermitted, text).hint("ask a superadmin or an operator of the fleet")
@@ -186,6 +192,12 @@ impl From<FleetError> for Fault {
             FleetError::NowhereToPull => {
                 Self::new(FaultKind::Unavailable, text).hint("see `aivonx node list` for the reasons")
             }
+            FleetError::NotLoaded(_) => {
+                Self::new(FaultKind::NotFound, text).field("model").hint("see `aivonx model list`")
+            }
+            FleetError::NowhereToLoad(_) => Self::new(FaultKind::Unavailable, text)
+                .field("model")
+                .hint("see `aivonx node list` for the reasons, or name a node with --node"),
             FleetError::Stopping => Self::new(FaultKind::Unavailable, text),
             FleetError::Secret(_) => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
             FleetError::Store(e) => e.into(),

@@ -1,8 +1,9 @@
-//! Jobs: pulls, and long operations of other parts, that go on when the one who began them leaves.
+//! Jobs: pulls and loading of models, and long operations of other parts, that go on when the one who began them leaves.
 
 use std::{
     collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aivonx_protocol::{
@@ -20,10 +21,11 @@ use tokio::{
 use super::{
     error::FleetError,
     health::Checker,
+    memory,
     merge::Line,
     model_name,
+    on_nodes::{Deed, Feed, OnNodes},
     pull::pull,
-    pulling::{Feed, Pulling},
     realm::Realm,
     registry::{Contact, now},
     task::{Ended, Task},
@@ -33,11 +35,16 @@ use crate::store::Reach;
 /// Finished jobs kept, of each organization and of the fleet itself: nobody pushes out what is another's.
 const KEPT: usize = 100;
 
-/// Pulls at work at once.
+/// Jobs on nodes at work at once.
 const AT_ONCE: usize = 64;
 
 /// Of them, those for one organization.
 const AT_ONCE_FOR_ONE: usize = 16;
+
+/// How often a node that unloads a model is looked at again, and how far apart. One that is still at work with the
+/// model keeps it until then: nobody waits for that.
+const UNLOADS: u32 = 10;
+const UNLOADING: Duration = Duration::from_millis(300);
 
 /// Lines a reader may be behind before it waits in its own task.
 const READER: usize = 64;
@@ -61,14 +68,14 @@ struct State {
 /// One job, whatever it does.
 #[derive(Debug, Clone)]
 enum Entry {
-    Pull(Arc<Pulling>),
+    OnNodes(Arc<OnNodes>),
     Task(Arc<Task>),
 }
 
 impl Entry {
     fn is(&self, id: &str) -> bool {
         match self {
-            Self::Pull(job) => job.id() == id,
+            Self::OnNodes(job) => job.id() == id,
             Self::Task(job) => job.is(id),
         }
     }
@@ -76,42 +83,42 @@ impl Entry {
     /// The organization it is for.
     fn owner(&self) -> Option<&str> {
         match self {
-            Self::Pull(job) => job.owner(),
+            Self::OnNodes(job) => job.owner(),
             Self::Task(job) => job.owner(),
         }
     }
 
     fn running(&self) -> bool {
         match self {
-            Self::Pull(job) => job.running(),
+            Self::OnNodes(job) => job.running(),
             Self::Task(job) => job.running(),
         }
     }
 
     fn view(&self) -> Job {
         match self {
-            Self::Pull(job) => job.view(),
+            Self::OnNodes(job) => job.view(),
             Self::Task(job) => job.view(),
         }
     }
 
     fn follow(&self) -> watch::Receiver<Job> {
         match self {
-            Self::Pull(job) => job.follow(),
+            Self::OnNodes(job) => job.follow(),
             Self::Task(job) => job.follow(),
         }
     }
 
     fn cancel(&self) {
         match self {
-            Self::Pull(job) => job.cancel(),
+            Self::OnNodes(job) => job.cancel(),
             Self::Task(job) => job.cancel(),
         }
     }
 
-    fn pull(&self) -> Option<&Arc<Pulling>> {
+    fn on_nodes(&self) -> Option<&Arc<OnNodes>> {
         match self {
-            Self::Pull(job) => Some(job),
+            Self::OnNodes(job) => Some(job),
             Self::Task(_) => None,
         }
     }
@@ -163,15 +170,27 @@ impl Jobs {
     ) -> Result<Job, FleetError> {
         check_name(model)?;
         let realm = realm.into();
-        let owner = realm.organization();
         let targets = self.targets(&realm, nodes)?;
+        self.start(&realm, model, Deed::Pull { insecure }, targets)
+    }
+
+    /// Does something with `model` on `targets`, which are the caller's own. The same that is at work already is
+    /// answered.
+    pub(super) fn start(
+        &self,
+        realm: &Realm,
+        model: &str,
+        deed: Deed,
+        targets: Vec<Contact>,
+    ) -> Result<Job, FleetError> {
+        let owner = realm.organization();
         let key = model_name::normalize(model).into_owned();
         let mut state = self.lock();
         if state.stopping {
             return Err(FleetError::Stopping);
         }
-        let same = |job: &Pulling| job.is_same(&key, insecure, owner, &targets);
-        let running = || state.jobs.iter().filter_map(Entry::pull).filter(|job| job.running());
+        let same = |job: &OnNodes| job.is_same(&key, &deed, owner, &targets);
+        let running = || state.jobs.iter().filter_map(Entry::on_nodes).filter(|job| job.running());
         if let Some(job) = running().find(|job| same(job)) {
             return Ok(job.view());
         }
@@ -180,16 +199,16 @@ impl Jobs {
             (AT_ONCE_FOR_ONE, running().filter(|job| owner.is_some() && job.owner() == owner).count()),
         ] {
             if at_work >= most {
-                return Err(FleetError::TooManyPulls(most));
+                return Err(FleetError::TooMany(most));
             }
         }
         let owner = owner.map(str::to_owned);
-        let job = Arc::new(Pulling::new(state.new_id(), model, key, insecure, owner, targets));
-        state.keep(Entry::Pull(job.clone()));
+        let job = Arc::new(OnNodes::new(state.new_id(), model, key, deed, owner, targets));
+        state.keep(Entry::OnNodes(job.clone()));
         drop(state);
         let view = job.view();
         tracing::info!(event = "job_started", job = %view.id, organization = job.owner(), model = %Untrusted::new(model),
-            nodes = job.targets().len(), "pull started");
+            nodes = job.targets().len(), "{} started", job.deed().word());
         self.runtime.spawn(run(job, self.checker.clone()));
         Ok(view)
     }
@@ -297,7 +316,11 @@ impl Jobs {
     ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
         let found = self.find(&realm.into(), id)?;
         let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
-        let job = found.pull().ok_or_else(unknown)?.clone();
+        let job = found
+            .on_nodes()
+            .filter(|job| matches!(job.deed(), Deed::Pull { .. }))
+            .ok_or_else(unknown)?
+            .clone();
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.
@@ -376,7 +399,7 @@ pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
     Ok(())
 }
 
-async fn run(job: Arc<Pulling>, checker: Arc<Checker>) {
+async fn run(job: Arc<OnNodes>, checker: Arc<Checker>) {
     let mut all = JoinSet::new();
     for (at, node) in job.targets().iter().enumerate() {
         all.spawn(run_on(job.clone(), checker.clone(), at, node.clone()));
@@ -386,24 +409,40 @@ async fn run(job: Arc<Pulling>, checker: Arc<Checker>) {
     let model = Untrusted::new(&view.subject);
     match view.state {
         JobState::Done => tracing::info!(event = "job_done", job = %view.id, organization = job.owner(),
-            model = %model, "pull done"),
+            model = %model, "{} done", job.deed().word()),
         state => {
             let error = job.error();
             tracing::warn!(event = "job_ended", job = %view.id, organization = job.owner(), model = %model, state = ?state,
-                error = %Untrusted::new(&error), "pull ended before it was complete");
+                error = %Untrusted::new(&error), "{} ended before it was complete", job.deed().word());
         }
     }
 }
 
-async fn run_on(job: Arc<Pulling>, checker: Arc<Checker>, at: usize, node: Contact) {
+async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Contact) {
     let work = async {
         if let Some(why) = &node.at.unusable {
             return Err(why.clone());
         }
-        let each = |line: Line| job.take(at, line);
-        pull(&node.at.endpoint, checker.connect, job.model(), job.insecure(), each).await?;
-        // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
-        checker.check(&node.id).await;
+        let (endpoint, model) = (&node.at.endpoint, job.model());
+        let says = |status: &str| job.take(at, Line { status: status.to_owned(), ..Line::default() });
+        match job.deed() {
+            Deed::Pull { insecure } => {
+                let each = |line: Line| job.take(at, line);
+                pull(endpoint, checker.connect, model, *insecure, each).await?;
+                // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
+                checker.check(&node.id).await;
+            }
+            Deed::Load { keep_alive } => {
+                says("loading into memory");
+                memory::load(endpoint, checker.connect, model, keep_alive.as_ref()).await?;
+                checker.check(&node.id).await;
+            }
+            Deed::Unload => {
+                says("taking out of memory");
+                memory::unload(endpoint, checker.connect, model).await?;
+                until_unloaded(&checker, &node.id, model).await;
+            }
+        }
         Ok(())
     };
     let (state, error) = tokio::select! {
@@ -417,8 +456,20 @@ async fn run_on(job: Arc<Pulling>, checker: Arc<Checker>, at: usize, node: Conta
     job.end(at, state, error);
 }
 
+/// A node says that it will unload, and does so a moment later: the catalogue is to have it right by the end.
+async fn until_unloaded(checker: &Checker, node: &str, model: &str) {
+    let normal = model_name::normalize(model);
+    for _ in 0..UNLOADS {
+        checker.check(node).await;
+        if !checker.registry.holds(node, &normal) {
+            return;
+        }
+        tokio::time::sleep(UNLOADING).await;
+    }
+}
+
 /// Tells `reader` how the job stands and then what is new, until the job ends.
-async fn tell(job: &Pulling, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
+async fn tell(job: &OnNodes, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
     'stand: loop {
         let Feed { so_far, news } = job.feed();
         for line in so_far {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aivonx_protocol::{
+    job::Job,
     model::{Model, ModelRemoved},
     node::{AdminState, NodeKind},
 };
@@ -17,6 +18,7 @@ use super::{
     jobs::{check_name, fit_for_models},
     model_name,
     nearest::nearest_models,
+    on_nodes::Deed,
     pull::refusal,
     realm::Realm,
     registry::Contact,
@@ -117,11 +119,87 @@ impl Fleet {
         Ok(done)
     }
 
+    /// Begins to load a model into the memory of one node, or of every active one that has it. `keep_alive` is how
+    /// long it stays without a request, as the API writes it; None is the node's own habit.
+    ///
+    /// # Errors
+    /// No active node has the model, there is no such node, or it has no way to be told; or `keep_alive` is nothing.
+    pub fn load_model(
+        &self,
+        reach: &Reach,
+        name: &str,
+        node: Option<&str>,
+        keep_alive: Option<serde_json::Value>,
+    ) -> Result<Job, FleetError> {
+        check_name(name)?;
+        if keep_alive.as_ref().is_some_and(is_nothing) {
+            let message = "a model that is kept for no time is not loaded";
+            return Err(FleetError::field("keep_alive", message, "give a time, or unload the model instead"));
+        }
+        let realm = Realm::from(reach);
+        let targets = match node {
+            Some(node) => vec![self.for_models(&realm, node)?],
+            None => {
+                let having = self.checker.registry.having(&realm, &model_name::normalize(name));
+                if having.is_empty() {
+                    return Err(self.unknown_model(&realm, name));
+                }
+                having.into_iter().map(|(node, _)| node).filter(|node| node.active).collect()
+            }
+        };
+        if targets.is_empty() {
+            return Err(FleetError::NowhereToLoad(name.to_owned()));
+        }
+        self.jobs().start(&realm, name, Deed::Load { keep_alive }, targets)
+    }
+
+    /// Begins to take a model out of the memory of one node, or of every node that holds it. What a node still works
+    /// on with it is done first.
+    ///
+    /// # Errors
+    /// No node holds the model, there is no such node, or it has no way to be told.
+    pub fn unload_model(&self, reach: &Reach, name: &str, node: Option<&str>) -> Result<Job, FleetError> {
+        check_name(name)?;
+        let realm = Realm::from(reach);
+        let normal = model_name::normalize(name);
+        let registry = &self.checker.registry;
+        let targets = match node {
+            Some(node) => vec![self.for_models(&realm, node)?],
+            None => {
+                let having = registry.having(&realm, &normal);
+                if having.is_empty() {
+                    return Err(self.unknown_model(&realm, name));
+                }
+                let nodes = having.into_iter().map(|(node, _)| node);
+                nodes.filter(|node| registry.holds(&node.id, &normal)).collect()
+            }
+        };
+        if targets.is_empty() {
+            return Err(FleetError::NotLoaded(name.to_owned()));
+        }
+        self.jobs().start(&realm, name, Deed::Unload, targets)
+    }
+
+    /// One node of the caller's own on which models can be managed. Whether it has the model it knows best itself.
+    fn for_models(&self, realm: &Realm, wanted: &str) -> Result<Contact, FleetError> {
+        let registry = &self.checker.registry;
+        let id = registry.resolve(realm, wanted)?;
+        let node = registry.contact(&id).ok_or_else(|| FleetError::gone(wanted))?;
+        fit_for_models(&node)?;
+        Ok(node)
+    }
+
     fn unknown_model(&self, realm: &Realm, name: &str) -> FleetError {
         let models = self.models_in(realm);
         let nearest = nearest_models(name, models.iter().map(|m| m.name.as_str()));
         FleetError::UnknownModel { wanted: name.to_owned(), nearest }
     }
+}
+
+/// Whether a time to keep a model is none at all: `0`, `0s`.
+fn is_nothing(keep_alive: &serde_json::Value) -> bool {
+    let digits = keep_alive.to_string();
+    !digits.contains(|c: char| c.is_ascii_digit() && c != '0')
 }
 
 async fn delete(node: &Contact, connect: Duration, model: &str) -> Result<(), String> {

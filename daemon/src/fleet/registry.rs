@@ -122,6 +122,24 @@ impl Registry {
         Some(result)
     }
 
+    /// Looks at what changes all the time, `seconds` after the last time, and tells what did.
+    pub(super) fn look(&self, seconds: u64) {
+        let mut state = self.lock();
+        let State { nodes, tenants, .. } = &mut *state;
+        for entry in nodes.values_mut() {
+            if entry.look(seconds) && self.events.receiver_count() > 0 {
+                self.tell(told(entry, tenants));
+            }
+        }
+    }
+
+    /// Whether the node holds a model of this normal name in memory, as far as is known.
+    pub(super) fn holds(&self, id: &str, normal: &str) -> bool {
+        let state = self.lock();
+        let sight = state.nodes.get(id).and_then(|entry| entry.sight.as_deref());
+        sight.is_some_and(|sight| sight.loaded.iter().any(|m| model_name::normalize(&m.name) == normal))
+    }
+
     fn tell(&self, told: Told) {
         // Nobody watching is fine.
         let _ = self.events.send(told);
@@ -152,7 +170,7 @@ impl Registry {
         let mut state = self.lock();
         let mut entry = Entry::new(record, at);
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
-        let told = told(&entry, &state.tenants);
+        let told = told(&mut entry, &state.tenants);
         state.nodes.insert(id, entry);
         self.publish(&state);
         self.tell(told);
@@ -225,8 +243,8 @@ impl Registry {
     pub(super) fn set_tenants(&self, tenants: Tenants) {
         let mut state = self.lock();
         let old = std::mem::replace(&mut state.tenants, tenants);
-        let State { nodes, tenants, .. } = &*state;
-        for entry in nodes.values() {
+        let State { nodes, tenants, .. } = &mut *state;
+        for entry in nodes.values_mut() {
             let slug =
                 |tenants: &Tenants| Some(tenants.slug(entry.record.organization.as_deref()?).to_owned());
             if slug(&old) != slug(tenants) {
@@ -351,7 +369,8 @@ fn owner(entry: &Entry) -> Option<Arc<str>> {
     entry.record.organization.as_deref().map(Into::into)
 }
 
-fn told(entry: &Entry, tenants: &Tenants) -> Told {
+fn told(entry: &mut Entry, tenants: &Tenants) -> Told {
+    entry.is_told();
     Told { owner: owner(entry), event: Event::Node(Box::new(entry.view(tenants))) }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    node::{AdminState, NewNode, Node, NodeChange, Probe},
+    node::{AdminState, NewNode, Node, NodeChange, Probe, Probed},
     strategy::Strategy,
 };
 use tokio::{
@@ -96,6 +96,7 @@ impl Fleet {
         let background = [
             tokio::spawn(take_reports(checker.clone(), inbox)),
             tokio::spawn(follow_store(Arc::downgrade(&fleet), changes)),
+            tokio::spawn(look_every_second(checker.clone())),
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
 
@@ -152,6 +153,28 @@ impl Fleet {
     /// A field is wrong, the name is taken, the organization is not there or not the caller's.
     pub async fn add(&self, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
         add::add(self, reach, new, Uuid::now_v7().to_string()).await
+    }
+
+    /// Asks a server what it is, as if it were to be added. Adds and changes nothing.
+    ///
+    /// # Errors
+    /// A field that decides about asking is wrong. What the server says is no error.
+    pub async fn probe(&self, reach: &Reach, new: &NewNode) -> Result<Probed, FleetError> {
+        add::probe(self, reach, new).await
+    }
+
+    /// Asks a node what it is, as if it were changed so. Changes nothing. The stored credential goes to the node's own
+    /// address alone: for another one it has to be given.
+    ///
+    /// # Errors
+    /// A field is wrong, there is no such node within reach, or the credential has to be given.
+    pub async fn probe_change(
+        &self,
+        reach: &Reach,
+        node: &str,
+        change: &NodeChange,
+    ) -> Result<Probed, FleetError> {
+        set::probe(self, reach, node, change).await
     }
 
     /// Changes fields of a node. `revision` is the one the caller saw; None changes whatever is there. A node
@@ -337,6 +360,17 @@ impl Drop for Fleet {
 async fn take_reports(checker: Arc<Checker>, mut inbox: mpsc::Receiver<Report>) {
     while let Some(report) = inbox.recv().await {
         checker.registry.traffic(&report.node, report.ok, report.why);
+    }
+}
+
+async fn look_every_second(checker: Arc<Checker>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut last = seconds.tick().await;
+    loop {
+        let now = seconds.tick().await;
+        checker.registry.look((now - last).as_secs().max(1));
+        last = now;
     }
 }
 

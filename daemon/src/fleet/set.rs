@@ -2,12 +2,12 @@
 
 use aivonx_protocol::{
     Untrusted,
-    node::{AdminState, Credential, Node, NodeChange},
+    node::{AdminState, Credential, Node, NodeChange, Probed},
 };
 
 use super::{
-    Fleet, address::NodeUrl, client::CallError, dial::DialError, error::FleetError, probe::ProbeError,
-    record, simulated,
+    Fleet, add::probed, address::NodeUrl, client::CallError, dial::DialError, error::FleetError,
+    probe::ProbeError, record, simulated,
 };
 use crate::store::{Reach, StoreError, node::NodeRecord};
 
@@ -21,13 +21,7 @@ pub(super) async fn set(
     revision: Option<u64>,
     change: NodeChange,
 ) -> Result<Node, FleetError> {
-    let id = fleet.checker.registry.resolve(&reach.into(), node)?;
-    if *reach != Reach::All && change.organization.is_some() {
-        return Err(FleetError::FleetWide("assigning nodes to organizations"));
-    }
-    if *reach != Reach::All && change.force {
-        return Err(FleetError::FleetWide("changing a node with --force"));
-    }
+    let id = permitted(fleet, reach, node, &change)?;
     for _ in 1..TRIES {
         match try_set(fleet, reach, &id, revision, &change).await {
             Err(FleetError::Store(StoreError::Conflict { .. })) if revision.is_none() => {}
@@ -37,6 +31,41 @@ pub(super) async fn set(
         }
     }
     try_set(fleet, reach, &id, revision, &change).await
+}
+
+/// The node's id, if the caller may change it so.
+fn permitted(fleet: &Fleet, reach: &Reach, node: &str, change: &NodeChange) -> Result<String, FleetError> {
+    let id = fleet.checker.registry.resolve(&reach.into(), node)?;
+    if *reach != Reach::All && change.organization.is_some() {
+        return Err(FleetError::FleetWide("assigning nodes to organizations"));
+    }
+    if *reach != Reach::All && change.force {
+        return Err(FleetError::FleetWide("changing a node with --force"));
+    }
+    Ok(id)
+}
+
+/// Asks the node what it is, as if it were changed so.
+pub(super) async fn probe(
+    fleet: &Fleet,
+    reach: &Reach,
+    node: &str,
+    change: &NodeChange,
+) -> Result<Probed, FleetError> {
+    let id = permitted(fleet, reach, node, change)?;
+    let old = fleet.store.nodes().within().get(reach, &id).await?.ok_or_else(|| FleetError::gone(&id))?;
+    let (new, credential) = changed(fleet, &old, change)?;
+    // Trying an address is no decision that anyone finds later in the record of the node.
+    let kept = change.credential.is_none() && credential != Credential::None;
+    if new.url != old.url && kept {
+        let message = format!("the credential of {} is sent to its own address alone", old.name);
+        return Err(FleetError::field("credential", message, "give it again to try another address with it"));
+    }
+    let url = NodeUrl::parse(&new.url)?;
+    record::check_address(&url, new.forced)?;
+    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
+    let at = record::prepare(&url, ca, server_name, &credential, new.forced)?;
+    probed(&url, fleet.checker.ask(&at, (!new.kind_assumed).then_some(new.kind)).await)
 }
 
 async fn try_set(

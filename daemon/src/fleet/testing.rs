@@ -1,7 +1,7 @@
 //! A small node to test against: canned answers, scripted pulls, on a port of the kernel's choice.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -61,6 +61,7 @@ struct State {
     answers: Mutex<HashMap<String, (u16, String)>>,
     asked: Mutex<Vec<Asked>>,
     pulls: Mutex<Vec<UnboundedReceiver<String>>>,
+    silent: Mutex<HashSet<String>>,
 }
 
 /// A node that answers as told. Stops when dropped.
@@ -148,6 +149,11 @@ impl FakeNode {
         self.state.answers.lock().unwrap().insert(line.into(), (status, body.into()));
     }
 
+    /// From now on never answers `line`.
+    pub(crate) fn be_silent(&self, line: &str) {
+        self.state.silent.lock().unwrap().insert(line.into());
+    }
+
     /// The next pull streams what is sent here and ends when the sender is dropped.
     pub(crate) fn next_pull(&self) -> UnboundedSender<String> {
         let (lines, stream) = unbounded_channel();
@@ -193,6 +199,10 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     state.asked.lock().unwrap().push(Asked { line: line.clone(), headers: head.headers, body });
+    let silent = state.silent.lock().unwrap().contains(&line);
+    if silent {
+        std::future::pending::<()>().await;
+    }
     if line == "POST /api/pull"
         && let Some(stream) = state.pulls.lock().unwrap().pop()
     {

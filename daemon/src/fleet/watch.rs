@@ -21,8 +21,8 @@ pub(super) struct Told {
 
 impl Fleet {
     /// All nodes within reach, then every change of any of them, as `Event::Node` and `Event::NodeRemoved`; a
-    /// node that leaves the reach is removed from it. Latency and the count of requests change all the time and
-    /// are told only with something else.
+    /// node that leaves the reach is removed from it. What changes all the time (latency, requests, errors) is told
+    /// once a second at most.
     pub fn watch(self: &Arc<Self>, reach: &Reach) -> impl Stream<Item = Event> + Send + use<> {
         let (fleet, reach) = (self.clone(), reach.clone());
         let realm = Realm::from(&reach);

@@ -56,6 +56,16 @@ pub(super) fn keep_alive(value: &str) -> Result<(), Fault> {
     Err(invalid("keep_alive", value, "use a duration such as 30m or 1h30m, seconds, or -1 for ever"))
 }
 
+/// How long a model stays in memory, in the form in which it is sent to nodes: seconds are a number, all else is
+/// text.
+///
+/// # Errors
+/// It is no such time.
+pub fn keep_alive_as_sent(value: &str) -> Result<serde_json::Value, Fault> {
+    keep_alive(value)?;
+    Ok(value.parse::<i64>().map_or_else(|_| value.into(), Into::into))
+}
+
 pub(super) fn num_ctx(tokens: u32) -> Result<(), Fault> {
     if (1..=CONTEXT_MAX).contains(&tokens) {
         return Ok(());

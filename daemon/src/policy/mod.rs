@@ -14,6 +14,7 @@ mod plan;
 mod rules;
 mod service;
 
+pub use check::keep_alive_as_sent as keep_alive;
 pub use listing::{Shape, entry, with_aliases};
 pub use plan::{Candidate, Plan};
 pub use rules::Rules;

@@ -125,6 +125,12 @@ actions! {
     Stop = "stop" routine;
     /// A running request was ended by hand.
     RequestCancel = "request_cancel" routine;
+    /// A server was asked what it is, without being added.
+    NodeProbe = "node_probe" routine;
+    /// A model was loaded into a node's memory.
+    ModelLoad = "model_load" routine;
+    /// A model was taken out of a node's memory.
+    ModelUnload = "model_unload" routine;
 }
 
 impl fmt::Display for Action {

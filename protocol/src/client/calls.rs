@@ -8,7 +8,7 @@ use crate::{
     job::{Job, JobRequest},
     log::{LogFilter, LogPage, LogRequest},
     model::{Model, ModelRemoved, ModelRequest},
-    node::{AdminState, NewNode, Node, NodeChange, NodeRequest, Probe},
+    node::{AdminState, NewNode, Node, NodeChange, NodeRequest, Probe, Probed},
     strategy::{Strategy, StrategyRequest},
 };
 
@@ -85,6 +85,18 @@ impl Client {
         ask!(self, Request::Node(NodeRequest::Check { node }), Reply::Probe(probe) => *probe)
     }
 
+    /// Asks a server what it is as if it were to be added, without adding it.
+    pub async fn node_probe(&self, new: NewNode) -> Result<Probed, ClientError> {
+        let request = NodeRequest::Probe(Box::new(new));
+        ask!(self, Request::Node(request), Reply::Probed(probed) => *probed)
+    }
+
+    /// Asks a node what it is as if it were changed so, without changing it.
+    pub async fn node_probe_change(&self, node: &str, change: NodeChange) -> Result<Probed, ClientError> {
+        let request = NodeRequest::ProbeChange { node: node.to_owned(), change: Box::new(change) };
+        ask!(self, Request::Node(request), Reply::Probed(probed) => *probed)
+    }
+
     /// All nodes, then every change of any, until the stream is dropped.
     pub async fn node_watch(&self) -> Result<EventStream, ClientError> {
         self.stream(Request::Node(NodeRequest::Watch)).await
@@ -119,6 +131,23 @@ impl Client {
     pub async fn model_remove(&self, model: &str, node: Option<String>) -> Result<ModelRemoved, ClientError> {
         let request = ModelRequest::Remove { model: model.to_owned(), node };
         ask!(self, Request::Model(request), Reply::ModelRemoved(removed) => removed)
+    }
+
+    /// Begins to load a model into the memory of one node, or of every node that has it. Follow the job.
+    pub async fn model_load(
+        &self,
+        model: &str,
+        node: Option<String>,
+        keep_alive: Option<String>,
+    ) -> Result<Job, ClientError> {
+        let request = ModelRequest::Load { model: model.to_owned(), node, keep_alive };
+        ask!(self, Request::Model(request), Reply::Job(job) => *job)
+    }
+
+    /// Begins to take a model out of the memory of one node, or of every node that holds it. Follow the job.
+    pub async fn model_unload(&self, model: &str, node: Option<String>) -> Result<Job, ClientError> {
+        let request = ModelRequest::Unload { model: model.to_owned(), node };
+        ask!(self, Request::Model(request), Reply::Job(job) => *job)
     }
 }
 

@@ -74,6 +74,9 @@ pub(super) fn node() -> Node {
         revision: 3,
         simulated: false,
         organization: Some("acme".into()),
+        vram_bytes: Some(5_000_000_000),
+        requests_per_second: 0.5,
+        recent_errors: 3,
     }
 }
 

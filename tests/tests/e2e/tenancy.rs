@@ -60,6 +60,13 @@ async fn operate(c: &Control, ids: &Ids) -> Outcomes {
             outcome(&asked, c.node_add(new_node("mine", "http://127.0.0.1:9", Some(org))).await),
         ),
         ("model.pull", outcome(&asked, c.model_pull("m", vec![node.into()], false).await)),
+        (
+            "node.probe for it",
+            outcome(&asked, c.node_probe(new_node("", "http://127.0.0.1:9", Some(org))).await),
+        ),
+        ("node.probe_change", outcome(&asked, c.node_probe_change(node, NodeChange::default()).await)),
+        ("model.load", outcome(&asked, c.model_load("m", Some(node.into()), None).await)),
+        ("model.unload", outcome(&asked, c.model_unload("m", Some(node.into())).await)),
         ("model.remove", outcome(&asked, c.model_remove("m", Some(node.into())).await)),
         ("job.show", outcome(&asked, c.job_show(job).await)),
         ("job.cancel", outcome(&asked, c.job_cancel(job).await)),

@@ -91,6 +91,8 @@ fn kind(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Pull => "pull",
         JobKind::Rotate => "rotate",
+        JobKind::Load => "load",
+        JobKind::Unload => "unload",
     }
 }
 
@@ -162,7 +164,7 @@ fn details(job: &Job, zone: &TimeZone) -> Table {
 fn targets(job: &Job) -> Table {
     let mut table = Table::new([
         Column::text(match job.kind {
-            JobKind::Pull => "NODE",
+            JobKind::Pull | JobKind::Load | JobKind::Unload => "NODE",
             JobKind::Rotate => "KIND",
         })
         .cut(12),

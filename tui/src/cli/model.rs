@@ -1,6 +1,10 @@
 //! `aivonx model ...`
 
-use aivonx_protocol::model::{Model, ModelOnNode, ModelRemoved};
+use aivonx_protocol::{
+    client::Client,
+    job::Job,
+    model::{Model, ModelOnNode, ModelRemoved},
+};
 use clap::{Args, Subcommand};
 
 use super::{Confirm, Context, follow, policy};
@@ -24,6 +28,10 @@ pub enum ModelVerb {
     Show(Name),
     /// Have nodes download a model
     Pull(PullArgs),
+    /// Load a model into the memory of the nodes that have it
+    Load(LoadArgs),
+    /// Take a model out of the nodes' memory
+    Unload(UnloadArgs),
     /// Delete a model from its nodes' disks
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -55,6 +63,37 @@ pub struct PullArgs {
     /// Allow a registry without TLS
     #[arg(long)]
     pub insecure: bool,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `model load`
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Name of the model; without a tag :latest is meant
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Only on this node [default: every active node that has it]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// How long it stays without a request: 30m, 1h30m, seconds, or -1 for ever [default: the node's own habit]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub keep_alive: Option<String>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `model unload`
+#[derive(Debug, Args)]
+pub struct UnloadArgs {
+    /// Name of the model; without a tag :latest is meant
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Only on this node [default: every node that holds it]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
     /// Do not wait for the end
     #[arg(long)]
     pub detach: bool,
@@ -96,6 +135,16 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             context.out.show(&model, |out| show(out, &model))
         }
         ModelVerb::Pull(args) => pull(context, args).await,
+        ModelVerb::Load(args) => {
+            let client = context.client().await?;
+            let job = client.model_load(&args.model, args.node, args.keep_alive).await?;
+            see_to(context, &client, job, args.detach, "Loading").await
+        }
+        ModelVerb::Unload(args) => {
+            let client = context.client().await?;
+            let job = client.model_unload(&args.model, args.node).await?;
+            see_to(context, &client, job, args.detach, "Unloading").await
+        }
         ModelVerb::Remove(args) => remove(context, args).await,
         ModelVerb::Policy(verb) => policy::run(context, verb).await,
         ModelVerb::Alias(verb) => policy::run_alias(context, verb).await,
@@ -105,13 +154,24 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
 async fn pull(context: &mut Context, args: PullArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     let job = client.model_pull(&args.model, args.nodes, args.insecure).await?;
-    if args.detach {
+    see_to(context, &client, job, args.detach, "Pulling").await
+}
+
+/// Follows a job to its end, unless it is left to itself.
+async fn see_to(
+    context: &mut Context,
+    client: &Client,
+    job: Job,
+    detach: bool,
+    doing: &str,
+) -> Result<(), Failure> {
+    if detach {
         return context.out.show(&job, |out| {
-            out.line(format_args!("Pulling {} as job {}.", safe(&job.subject), safe(&job.id)))?;
+            out.line(format_args!("{doing} {} as job {}.", safe(&job.subject), safe(&job.id)))?;
             out.line(follow::ways(&job.id))
         });
     }
-    let end = follow::follow(&client, &mut context.out, job, follow::Steps::ForPeople).await?;
+    let end = follow::follow(client, &mut context.out, job, follow::Steps::ForPeople).await?;
     if context.out.is_json() {
         context.out.json(&end)?;
     }

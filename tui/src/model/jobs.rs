@@ -71,6 +71,8 @@ pub(crate) fn kind(job: &Job) -> &'static str {
     match job.kind {
         JobKind::Pull => "pull",
         JobKind::Rotate => "rotate",
+        JobKind::Load => "load",
+        JobKind::Unload => "unload",
     }
 }
 

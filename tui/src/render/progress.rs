@@ -6,7 +6,7 @@ use aivonx_protocol::job::{Job, JobKind, JobState, JobTarget};
 
 use super::{
     table::cut,
-    text::{bytes, count, safe},
+    text::{bytes, count, plural, safe},
 };
 
 /// Cells of the bar.
@@ -51,6 +51,7 @@ fn quantity(kind: JobKind, amount: u64) -> String {
     match kind {
         JobKind::Pull => bytes(amount),
         JobKind::Rotate => count(amount),
+        JobKind::Load | JobKind::Unload => plural(amount, "node"),
     }
 }
 
@@ -109,11 +110,15 @@ impl Progress {
 
 fn describe(kind: JobKind, target: &JobTarget, bar: bool) -> String {
     match target.state {
+        JobState::Done if matches!(kind, JobKind::Load | JobKind::Unload) => "done".to_owned(),
         JobState::Done => format!("done, {}", quantity(kind, target.total.max(target.completed))),
         JobState::Failed => format!("failed: {}", safe(target.error.as_deref().unwrap_or("no reason given"))),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Running => {
-            let Some(share) = share(target.completed, target.total) else {
+            // A node that loads is at 0 of 1 until it is through: its words say more.
+            let known = share(target.completed, target.total)
+                .filter(|_| !matches!(kind, JobKind::Load | JobKind::Unload));
+            let Some(share) = known else {
                 return if target.status.is_empty() { "waiting".to_owned() } else { safe(&target.status) };
             };
             let (done, all) = (quantity(kind, target.completed), quantity(kind, target.total));

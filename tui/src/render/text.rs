@@ -106,6 +106,20 @@ pub fn latency(millis: f64) -> String {
     }
 }
 
+/// So many a second: `0`, `0.05`, `1.5`, `120`.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    if !per_second.is_finite() || per_second <= 0.0 {
+        "0".to_owned()
+    } else if per_second < 0.995 {
+        format!("{per_second:.2}")
+    } else if per_second < 99.95 {
+        format!("{per_second:.1}")
+    } else {
+        format!("{per_second:.0}")
+    }
+}
+
 /// A span of time in its two largest units: `42s`, `3m 10s`, `2h 5m`, `12d 4h`.
 #[must_use]
 pub fn span(millis: u64) -> String {

@@ -51,7 +51,7 @@ fn progress(done: u64, total: u64, cells: usize, theme: Theme) -> String {
 fn amount(job: &Job, number: u64) -> String {
     match job.kind {
         JobKind::Pull => bytes(number),
-        JobKind::Rotate => count(number),
+        JobKind::Rotate | JobKind::Load | JobKind::Unload => count(number),
     }
 }
 

@@ -63,6 +63,7 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Node(node) => drop(printed.insert("node", json(node))),
             Reply::Nodes(nodes) => drop(printed.insert("node", json(&nodes[0]))),
             Reply::Probe(probe) => drop(printed.insert("probe", json(probe))),
+            Reply::Probed(probed) => drop(printed.insert("probed", json(probed))),
             Reply::Model(model) => {
                 printed.insert("place", json(&model.nodes[0]));
                 printed.insert("model", json(model));

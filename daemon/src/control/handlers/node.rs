@@ -25,6 +25,12 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<NodeRequest
             fleet.remove(reach, &wanted, revision).await.map(|()| Reply::Done)
         }
         NodeRequest::Check { node: wanted } => fleet.check(reach, &wanted).await.map(probe),
+        NodeRequest::Probe(new) => {
+            fleet.probe(reach, &new).await.map(|probed| Reply::Probed(Box::new(probed)))
+        }
+        NodeRequest::ProbeChange { node: wanted, change } => {
+            fleet.probe_change(reach, &wanted, &change).await.map(|probed| Reply::Probed(Box::new(probed)))
+        }
         NodeRequest::Watch => return Answer::Stream(fleet.watch(reach).map(Ok).boxed()),
     };
     Answer::Reply(done.map_err(|error| services.fault(&actor, error)))

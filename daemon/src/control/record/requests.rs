@@ -110,8 +110,11 @@ fn node(request: &NodeRequest) -> Option<Record> {
     match request {
         // A check changes what is known of a node, not what anyone decided.
         NodeRequest::List | NodeRequest::Show { .. } | NodeRequest::Watch | NodeRequest::Check { .. } => None,
-        NodeRequest::Add(new) => Some(new_node(new)),
-        NodeRequest::Set { node, change, .. } => Some(node_change(node, change)),
+        NodeRequest::Add(new) => Some(new_node(Action::Create, new)),
+        NodeRequest::Set { node, change, .. } => Some(node_change(Action::Update, node, change)),
+        // The gateway connects to where it is told, so who told it so is kept.
+        NodeRequest::Probe(new) => Some(new_node(Action::NodeProbe, new)),
+        NodeRequest::ProbeChange { node, change } => Some(node_change(Action::NodeProbe, node, change)),
         NodeRequest::SetState { node, state, .. } => {
             let action = if *state == AdminState::Enabled { Action::Enable } else { Action::Disable };
             Some(Record::new(action, "node", node).with("state", state))
@@ -120,7 +123,7 @@ fn node(request: &NodeRequest) -> Option<Record> {
     }
 }
 
-fn new_node(new: &NewNode) -> Record {
+fn new_node(action: Action, new: &NewNode) -> Record {
     let NewNode {
         name,
         url,
@@ -133,7 +136,7 @@ fn new_node(new: &NewNode) -> Record {
         force,
         organization,
     } = new;
-    Record::new(Action::Create, "node", name)
+    Record::new(action, "node", name)
         .of_organization(organization.as_deref())
         .with("url", url)
         .maybe("kind", kind)
@@ -145,7 +148,7 @@ fn new_node(new: &NewNode) -> Record {
         .with("force", force)
 }
 
-fn node_change(node: &str, change: &NodeChange) -> Record {
+fn node_change(action: Action, node: &str, change: &NodeChange) -> Record {
     let NodeChange {
         name,
         url,
@@ -158,7 +161,7 @@ fn node_change(node: &str, change: &NodeChange) -> Record {
         force,
         organization,
     } = change;
-    let mut record = Record::new(Action::Update, "node", node)
+    let mut record = Record::new(action, "node", node)
         .of_organization(organization.as_ref().and_then(Option::as_deref))
         .maybe("name", name)
         .maybe("url", url)
@@ -193,6 +196,14 @@ fn model(request: &ModelRequest) -> Option<Record> {
         ),
         ModelRequest::Remove { model, node } => {
             Some(Record::new(Action::Delete, "model", model).maybe("node", node))
+        }
+        ModelRequest::Load { model, node, keep_alive } => Some(
+            Record::new(Action::ModelLoad, "model", model)
+                .maybe("node", node)
+                .maybe("keep_alive", keep_alive),
+        ),
+        ModelRequest::Unload { model, node } => {
+            Some(Record::new(Action::ModelUnload, "model", model).maybe("node", node))
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod table;
 
 use std::collections::BTreeMap;
 
-use aivonx_protocol::node::{AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe};
+use aivonx_protocol::node::{AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed};
 use clap::{Args, Subcommand};
 
 use self::{
@@ -34,6 +34,8 @@ pub enum NodeVerb {
     Show(Name),
     /// Ask a server what it is and add it
     Add(Box<AddArgs>),
+    /// Ask a server what it is without adding it
+    Probe(ProbeArgs),
     /// Change a node
     Set(Box<SetArgs>),
     /// Let a node take requests (again)
@@ -70,6 +72,16 @@ pub struct AddArgs {
     options: NodeOptions,
 }
 
+/// `node probe`
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Where it is: http://HOST:PORT or https://HOST[:PORT][/PREFIX]
+    #[arg(value_name = "URL")]
+    pub url: String,
+    #[command(flatten)]
+    options: NodeOptions,
+}
+
 /// `node set`
 #[derive(Debug, Args)]
 pub struct SetArgs {
@@ -99,6 +111,9 @@ pub struct SetArgs {
     /// Remove a label; repeatable
     #[arg(long, value_name = "KEY")]
     pub unlabel: Vec<String>,
+    /// Only ask the node what it is as if it were changed so; change nothing
+    #[arg(long, conflicts_with = "revision")]
+    pub probe: bool,
     /// Only if the record still has this revision (see node show)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
@@ -140,6 +155,11 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             })
         }
         NodeVerb::Add(args) => add(context, *args).await,
+        NodeVerb::Probe(args) => {
+            let new = new_node(String::new(), args.url, args.options)?;
+            let probed = context.client().await?.node_probe(new).await?;
+            show_probed(context, &probed)
+        }
         NodeVerb::Set(args) => set(context, *args).await,
         NodeVerb::Enable(Name { node }) => state(context, node, AdminState::Enabled).await,
         NodeVerb::Disable(Name { node }) => state(context, node, AdminState::Disabled).await,
@@ -149,20 +169,38 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
     }
 }
 
-async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
-    let ca_pem = args.options.ca_pem()?;
-    let new = NewNode {
-        name: args.name,
-        url: args.url,
-        kind: args.options.kind.map(Into::into),
-        credential: args.options.credential()?.unwrap_or(Credential::None),
+/// The node that the options describe.
+fn new_node(name: String, url: String, options: NodeOptions) -> Result<NewNode, Failure> {
+    let ca_pem = options.ca_pem()?;
+    Ok(NewNode {
+        name,
+        url,
+        kind: options.kind.map(Into::into),
+        credential: options.credential()?.unwrap_or(Credential::None),
         ca_pem,
-        labels: args.options.labels(),
-        server_name: args.options.server_name,
-        max_parallel: args.options.max_parallel.unwrap_or(0),
-        force: args.options.force,
-        organization: args.options.organization,
-    };
+        labels: options.labels(),
+        server_name: options.server_name,
+        max_parallel: options.max_parallel.unwrap_or(0),
+        force: options.force,
+        organization: options.organization,
+    })
+}
+
+/// What a server said of itself; that it did not is a failure.
+fn show_probed(context: &mut Context, probed: &Probed) -> Result<(), Failure> {
+    context.out.show(probed, |out| {
+        out.line(safe(&probed.finding))?;
+        if !probed.models.is_empty() {
+            let models = probed.models.iter().map(|model| safe(model)).collect::<Vec<_>>().join(", ");
+            out.line(text::wrap(&models, "Models: ", "  ", out.width))?;
+        }
+        Ok(())
+    })?;
+    if probed.healthy { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
+}
+
+async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
+    let new = new_node(args.name, args.url, args.options)?;
     let probe = context.client().await?.node_add(new).await?;
     context.out.show(&probe, |out| {
         out.line(format_args!("Added {}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
@@ -196,7 +234,7 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
         organization: if args.no_org { Some(None) } else { args.options.organization.clone().map(Some) },
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
-    if change == nothing {
+    if change == nothing && !args.probe {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --max-parallel 4; all options: aivonx node set --help",
         ));
@@ -206,6 +244,10 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
 
 async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     let change = change(&args)?;
+    if args.probe {
+        let probed = context.client().await?.node_probe_change(&args.node, change).await?;
+        return show_probed(context, &probed);
+    }
     let node = context.client().await?.node_set(&args.node, args.revision, change).await?;
     context.out.show(&node, |out| {
         let table = details(&node, text::now());

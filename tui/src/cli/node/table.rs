@@ -46,7 +46,10 @@ pub fn overview(nodes: &[Node]) -> Table {
         Column::number("ACTIVE"),
         Column::number("MODELS"),
         Column::number("LOADED").optional(1),
+        Column::number("GPU MEMORY").optional(5),
         Column::number("LATENCY").optional(2),
+        Column::number("REQ/S").optional(6),
+        Column::number("ERRORS").optional(7),
         Column::text("KIND").optional(4),
         Column::text("URL").cut(16).optional(3),
     ]);
@@ -57,7 +60,10 @@ pub fn overview(nodes: &[Node]) -> Table {
             active(node).into(),
             node.models.len().to_string().into(),
             node.loaded.len().to_string().into(),
+            Cell::optional(node.vram_bytes.map(text::bytes)),
             Cell::optional(node.latency_ms.map(text::latency)),
+            text::rate(node.requests_per_second).into(),
+            node.recent_errors.to_string().into(),
             kind(node).into(),
             (&node.url).into(),
         ]);
@@ -107,6 +113,9 @@ pub fn details(node: &Node, now: u64) -> Table {
     table.pair("last check", node.last_check.map_or_else(|| "never".to_owned(), |at| text::ago(at, now)));
     table.pair("latency", Cell::optional(node.latency_ms.map(text::latency)));
     table.pair("active requests", active(node));
+    table.pair("requests/s", format!("{} (last minute)", text::rate(node.requests_per_second)));
+    table.pair("errors", format!("{} (last 5 minutes)", node.recent_errors));
+    table.pair("GPU memory", Cell::optional(node.vram_bytes.map(text::bytes)));
     table.pair(
         "max parallel",
         match node.max_parallel {

@@ -1,4 +1,5 @@
-//! The state of one pull job, shared by those who carry it out and those who look on.
+//! The state of one job on nodes (a pull, loading, unloading), shared by those who carry it out and those who look
+//! on.
 
 use std::{
     collections::HashSet,
@@ -20,12 +21,48 @@ use super::{
 /// Lines kept for slow readers before they have to start again from how it stands.
 const LINES: usize = 1024;
 
+/// What is done on every node.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Deed {
+    /// The model is downloaded.
+    Pull {
+        /// Whether from a registry without TLS.
+        insecure: bool,
+    },
+    /// It is loaded into memory.
+    Load {
+        /// How long it stays, as the API writes it; None is the node's own habit.
+        keep_alive: Option<serde_json::Value>,
+    },
+    /// It is taken out of memory.
+    Unload,
+}
+
+impl Deed {
+    pub(super) fn kind(&self) -> JobKind {
+        match self {
+            Self::Pull { .. } => JobKind::Pull,
+            Self::Load { .. } => JobKind::Load,
+            Self::Unload => JobKind::Unload,
+        }
+    }
+
+    /// For the log.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Pull { .. } => "pull",
+            Self::Load { .. } => "load",
+            Self::Unload => "unload",
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Pulling {
+pub(super) struct OnNodes {
     id: String,
     model: String,
     key: String,
-    insecure: bool,
+    deed: Deed,
     owner: Option<String>,
     started: UnixMillis,
     targets: Vec<Contact>,
@@ -51,13 +88,13 @@ pub(super) struct Feed {
     pub(super) news: Option<broadcast::Receiver<Bytes>>,
 }
 
-impl Pulling {
+impl OnNodes {
     /// `key` is the model's normal name, `owner` the organization it is for.
     pub(super) fn new(
         id: String,
         model: &str,
         key: String,
-        insecure: bool,
+        deed: Deed,
         owner: Option<String>,
         targets: Vec<Contact>,
     ) -> Self {
@@ -69,12 +106,12 @@ impl Pulling {
             ended: None,
         };
         let started = now();
-        let view = view(&id, model, started, &targets, &progress);
+        let view = view(&id, &deed, model, started, &targets, &progress);
         Self {
             id,
             model: model.to_owned(),
             key,
-            insecure,
+            deed,
             owner,
             started,
             targets,
@@ -92,8 +129,8 @@ impl Pulling {
         &self.model
     }
 
-    pub(super) fn insecure(&self) -> bool {
-        self.insecure
+    pub(super) fn deed(&self) -> &Deed {
+        &self.deed
     }
 
     pub(super) fn owner(&self) -> Option<&str> {
@@ -104,19 +141,10 @@ impl Pulling {
         &self.targets
     }
 
-    /// Whether it is the pull of this model to exactly these nodes, for the same organization.
-    pub(super) fn is_same(
-        &self,
-        key: &str,
-        insecure: bool,
-        owner: Option<&str>,
-        targets: &[Contact],
-    ) -> bool {
+    /// Whether it does the same with this model on exactly these nodes, for the same organization.
+    pub(super) fn is_same(&self, key: &str, deed: &Deed, owner: Option<&str>, targets: &[Contact]) -> bool {
         let ids = |nodes: &[Contact]| nodes.iter().map(|node| node.id.clone()).collect::<HashSet<_>>();
-        self.key == key
-            && self.insecure == insecure
-            && self.owner() == owner
-            && ids(&self.targets) == ids(targets)
+        self.key == key && self.deed == *deed && self.owner() == owner && ids(&self.targets) == ids(targets)
     }
 
     pub(super) fn running(&self) -> bool {
@@ -195,15 +223,32 @@ impl Pulling {
         if ends {
             progress.news = None;
         }
-        self.steps.send_replace(view(&self.id, &self.model, self.started, &self.targets, progress));
+        self.steps.send_replace(view(
+            &self.id,
+            &self.deed,
+            &self.model,
+            self.started,
+            &self.targets,
+            progress,
+        ));
     }
 }
 
-fn view(id: &str, model: &str, started: UnixMillis, targets: &[Contact], progress: &Progress) -> Job {
+fn view(
+    id: &str,
+    deed: &Deed,
+    model: &str,
+    started: UnixMillis,
+    targets: &[Contact],
+    progress: &Progress,
+) -> Job {
     let merge = &progress.merge;
+    let downloads = matches!(deed, Deed::Pull { .. });
     let target = |(at, node): (usize, &Contact)| {
         let on = &merge.nodes()[at];
-        let (completed, total) = merge.bytes_on(at);
+        // Nobody can tell how much of a model is in memory by now.
+        let whole = (u64::from(on.state == JobState::Done), 1);
+        let (completed, total) = if downloads { merge.bytes_on(at) } else { whole };
         JobTarget {
             node: node.name.clone(),
             state: on.state,
@@ -213,15 +258,17 @@ fn view(id: &str, model: &str, started: UnixMillis, targets: &[Contact], progres
             error: on.error.clone(),
         }
     };
-    let (completed, total) = merge.bytes();
+    let targets: Vec<JobTarget> = targets.iter().enumerate().map(target).collect();
+    let sum = |of: fn(&JobTarget) -> u64| targets.iter().map(of).sum();
+    let (completed, total) = if downloads { merge.bytes() } else { (sum(|t| t.completed), sum(|t| t.total)) };
     Job {
         id: id.to_owned(),
-        kind: JobKind::Pull,
+        kind: deed.kind(),
         subject: model.to_owned(),
         state: merge.state(),
         started,
         ended: progress.ended,
-        targets: targets.iter().enumerate().map(target).collect(),
+        targets,
         completed,
         total,
     }

@@ -1,0 +1,83 @@
+//! Loading a model into a node's memory and taking it out, in the way Ollama has for it: a request for an answer
+//! to nothing. <https://github.com/ollama/ollama/blob/main/docs/api.md#load-a-model>
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Endpoint,
+    client::{ANSWER_CAP, Session, collect},
+    pull::refusal,
+};
+
+/// Longest a node may take: large models come from slow disks. The one who waits can end it earlier.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What Ollama says of a model that makes embeddings and nothing else.
+const EMBEDS_ONLY: &str = "does not support generate";
+
+/// Loads `model` on the node at `endpoint`; it stays for `keep_alive` as the API writes it, or for as long as the node
+/// is used to. Dropping the future closes the connection.
+///
+/// # Errors
+/// The node's own words, or what broke.
+pub(super) async fn load(
+    endpoint: &Endpoint,
+    connect: Duration,
+    model: &str,
+    keep_alive: Option<&Value>,
+) -> Result<(), String> {
+    ask(endpoint, connect, model, keep_alive).await
+}
+
+/// Takes `model` out of the memory of the node at `endpoint`, once what it works on is done.
+///
+/// # Errors
+/// The node's own words, or what broke.
+pub(super) async fn unload(endpoint: &Endpoint, connect: Duration, model: &str) -> Result<(), String> {
+    ask(endpoint, connect, model, Some(&json!(0))).await
+}
+
+async fn ask(
+    endpoint: &Endpoint,
+    connect: Duration,
+    model: &str,
+    keep_alive: Option<&Value>,
+) -> Result<(), String> {
+    let mut session = Session::new(endpoint, connect);
+    let asked = async {
+        match post(&mut session, "/api/generate", json!({"model": model, "stream": false}), keep_alive).await
+        {
+            Err((StatusCode::BAD_REQUEST, why)) if why.contains(EMBEDS_ONLY) => {
+                post(&mut session, "/api/embed", json!({"model": model, "input": []}), keep_alive).await
+            }
+            done => done,
+        }
+    };
+    let done = tokio::time::timeout(LONGEST, asked).await;
+    done.map_err(|_| format!("no answer within {} min", LONGEST.as_secs() / 60))?.map_err(|(_, why)| why)
+}
+
+/// Sends one request and waits for its end.
+async fn post(
+    session: &mut Session<'_>,
+    path: &str,
+    mut body: Value,
+    keep_alive: Option<&Value>,
+) -> Result<(), (StatusCode, String)> {
+    let broke = |why: String| (StatusCode::BAD_GATEWAY, why);
+    if let Some(keep_alive) = keep_alive {
+        body["keep_alive"] = keep_alive.clone();
+    }
+    let sent = session.send(Method::POST, path, Some(body.to_string().into()));
+    let answer = sent.await.map_err(|error| broke(error.to_string()))?;
+    let status = answer.status();
+    let body = collect(answer.into_body(), ANSWER_CAP).await.map_err(|error| broke(error.to_string()))?;
+    if status == StatusCode::OK { Ok(()) } else { Err((status, refusal(status, &body))) }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;
