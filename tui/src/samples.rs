@@ -303,8 +303,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Reply, Request, account::AccountRequest, audit::AuditRequest, config::ConfigRequest,
         daemon::DaemonRequest, job::JobRequest, key::KeyRequest, limit::LimitRequest,
         lockout::LockoutRequest, model::ModelRequest, node::NodeRequest, organization::OrganizationRequest,
-        policy::PolicyRequest, price::PriceRequest, privacy::PrivacyRequest, secrets::SecretsRequest,
-        token::TokenRequest, usage::UsageRequest, user::UserRequest,
+        policy::PolicyRequest, price::PriceRequest, privacy::PrivacyRequest, running::RunningRequest,
+        secrets::SecretsRequest, token::TokenRequest, usage::UsageRequest, user::UserRequest,
     };
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
@@ -332,6 +332,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::User(UserRequest::Sessions { .. }) => Reply::Sessions(sessions()),
         Request::Key(KeyRequest::List { .. }) => Reply::Keys(keys()),
         Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
+        Request::Running(RunningRequest::List) => Reply::Running(running()),
         Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
         Request::Audit(AuditRequest::List { .. }) => {
             Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_protocol::UnixMillis;
+use aivonx_protocol::{Request, UnixMillis};
 
 use super::account::Step;
 use crate::msg::Ticket;
@@ -69,6 +69,10 @@ pub(crate) enum Purpose {
     Logout,
     /// Something about one's own account.
     Account(Step),
+    /// Something to do, and what follows if it is done.
+    Chain(Act, Box<(Request, Act)>),
+    /// How much a question would end.
+    Count,
 }
 
 /// Something to do.
@@ -146,11 +150,11 @@ impl Calls {
     /// The newest call that somebody waits for, with what is said of it.
     pub(crate) fn awaited(&self) -> Option<(Ticket, &str, UnixMillis)> {
         self.open.iter().rev().find_map(|(ticket, call)| match &call.purpose {
-            Purpose::Act(act) => Some((*ticket, &*act.doing, call.since)),
+            Purpose::Act(act) | Purpose::Chain(act, _) => Some((*ticket, &*act.doing, call.since)),
             Purpose::Login => Some((*ticket, "Logging in", call.since)),
             Purpose::Logout => Some((*ticket, "Logging out", call.since)),
             Purpose::Account(step) => Some((*ticket, step.doing(), call.since)),
-            Purpose::Load(_) => None,
+            Purpose::Load(_) | Purpose::Count => None,
         })
     }
 

@@ -1,9 +1,13 @@
 //! What stands before a screen and takes the keys until it is answered.
 
-use aivonx_protocol::{Request, WireSecret};
+use aivonx_protocol::{
+    Request, WireSecret,
+    running::{Phase, Running},
+};
 use tui_input::Input;
 
 use super::{account::Enrol, calls::Act, form::Form};
+use crate::msg::Ticket;
 
 /// One dialog.
 #[derive(Debug)]
@@ -35,6 +39,46 @@ pub(crate) struct Confirm {
     pub(crate) typed: Option<(String, Input)>,
     /// What is asked of the daemon then.
     pub(crate) requests: Vec<(Request, Act)>,
+    /// What runs now and would end.
+    pub(crate) ends: Option<Ends>,
+}
+
+/// What runs now and would end.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Whose.
+    pub(crate) whose: Whose,
+    /// The call that asks what runs.
+    pub(crate) asked: Ticket,
+    /// How many requests run, and how many of them are being answered; None is not known yet.
+    pub(crate) count: Option<(u64, u64)>,
+}
+
+/// Whose requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Of these keys: organization and name.
+    Keys(Vec<(Option<String>, String)>),
+    /// Of the users with these names.
+    Users(Vec<String>),
+    /// Of the organizations with these slugs.
+    Organizations(Vec<String>),
+}
+
+impl Whose {
+    /// How many of these are among them, and how many of those are being answered.
+    pub(crate) fn count(&self, running: &[Running]) -> (u64, u64) {
+        let theirs = running.iter().filter(|one| match self {
+            Self::Keys(keys) => keys.iter().any(|(organization, name)| {
+                *organization == one.organization && one.key.as_ref() == Some(name)
+            }),
+            Self::Users(users) => one.user.as_ref().is_some_and(|user| users.contains(user)),
+            Self::Organizations(all) => one.organization.as_ref().is_some_and(|slug| all.contains(slug)),
+        });
+        theirs.fold((0, 0), |(all, answering), one| {
+            (all + 1, answering + u64::from(one.phase == Phase::Answering))
+        })
+    }
 }
 
 impl Confirm {

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{Fault, FaultKind, Reply, account::Identity, key::NewSecretKey};
 
-use super::{account, audit, failed, known, load, login};
+use super::{account, audit, dialogs, failed, known, load, login};
 use crate::{
     model::{
         Dialog, Model, Purpose, Topic,
@@ -35,7 +35,7 @@ pub(super) fn answered(
             close(model, ticket);
             done(model, out, act, reply);
         }
-        (Purpose::Act(act), Err(fault)) => {
+        (Purpose::Act(act) | Purpose::Chain(act, _), Err(fault)) => {
             let why = said(&fault);
             match form(model, ticket) {
                 Some(form) => form.refuse(fault.field.as_deref(), &why),
@@ -45,6 +45,13 @@ pub(super) fn answered(
                 load(model, out, topic);
             }
         }
+        (Purpose::Chain(act, then), Ok(reply)) => {
+            close(model, ticket);
+            done(model, out, act, reply);
+            let (request, what) = *then;
+            super::act(model, out, request, what);
+        }
+        (Purpose::Count, result) => dialogs::counted(model, ticket, result),
         (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
         (Purpose::Login, result) => login::answered(model, out, ticket, result),
         (Purpose::Logout, result) => login::left(model, out, result),

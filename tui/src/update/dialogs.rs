@@ -1,13 +1,17 @@
 //! What follows from the keys of questions, secrets and things to read.
 
-use aivonx_protocol::Request;
+use aivonx_protocol::{Fault, Reply, Request, running::RunningRequest};
 use tui_input::Input;
 
 use super::act;
 use crate::{
     keymap::Do,
-    model::{Dialog, Model, calls::Act, dialog::Confirm},
-    msg::Effect,
+    model::{
+        Dialog, Model, Purpose,
+        calls::Act,
+        dialog::{Confirm, Ends, Whose},
+    },
+    msg::{Effect, Ticket},
 };
 
 /// Asks before something that is hard to undo.
@@ -20,7 +24,41 @@ pub(super) fn confirm(
     requests: Vec<(Request, Act)>,
 ) {
     let typed = typed.map(|wanted| (wanted, Input::default()));
-    model.dialogs.push(Dialog::Confirm(Box::new(Confirm { title, lines, verb, typed, requests })));
+    model.dialogs.push(Dialog::Confirm(Box::new(Confirm {
+        title,
+        lines,
+        verb,
+        typed,
+        requests,
+        ends: None,
+    })));
+}
+
+/// Asks how much of theirs runs, to say so in the question that stands there.
+pub(super) fn count(model: &mut Model, out: &mut Vec<Effect>, whose: Whose) {
+    if !model.is_up() {
+        return;
+    }
+    let asked = model.calls.begin(Purpose::Count, model.now);
+    out.push(Effect::Call { ticket: asked, request: Request::Running(RunningRequest::List) });
+    if let Some(Dialog::Confirm(confirm)) = model.dialogs.last_mut() {
+        confirm.ends = Some(Ends { whose, asked, count: None });
+    }
+}
+
+/// What runs is known, or cannot be.
+pub(super) fn counted(model: &mut Model, ticket: Ticket, result: Result<Reply, Fault>) {
+    for dialog in &mut model.dialogs {
+        let Dialog::Confirm(confirm) = dialog else { continue };
+        let Some(ends) = &mut confirm.ends else { continue };
+        if ends.asked == ticket {
+            match &result {
+                Ok(Reply::Running(running)) => ends.count = Some(ends.whose.count(running)),
+                // The question stands without the number as well.
+                _ => confirm.ends = None,
+            }
+        }
+    }
 }
 
 /// A key of the dialog's own.

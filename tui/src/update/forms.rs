@@ -4,7 +4,7 @@ use super::{account, act, audit, login, nodes, people, security, usage};
 use crate::{
     keymap::Do,
     model::{
-        Dialog, Model,
+        Dialog, Model, Purpose,
         form::{Form, FormFor},
     },
     msg::Effect,
@@ -64,6 +64,7 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
     if !model.is_up() && form.purpose != FormFor::AuditQuery {
         return refuse(model, "there is no connection to the daemon now");
     }
+    let then = people::then(form);
     let prepared = match &form.purpose {
         FormFor::Login => return login::send(model, out),
         FormFor::AddNode => nodes::add(form),
@@ -90,7 +91,14 @@ fn send(model: &mut Model, out: &mut Vec<Effect>) {
     match prepared {
         Err(why) => refuse(model, &why),
         Ok((request, what)) => {
-            let ticket = act(model, out, request, what);
+            let ticket = match then {
+                Some(then) => {
+                    let ticket = model.calls.begin(Purpose::Chain(what, Box::new(then)), model.now);
+                    out.push(Effect::Call { ticket, request });
+                    ticket
+                }
+                None => act(model, out, request, what),
+            };
             if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
                 form.sent = Some(ticket);
             }

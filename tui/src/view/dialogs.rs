@@ -14,7 +14,7 @@ use crate::{
         dialog::{Confirm, Reveal},
         form::{Form, Kind},
     },
-    render::text::safe,
+    render::text::{plural, safe},
     theme::Tone,
     widgets::{
         input, popup, rows,
@@ -225,6 +225,18 @@ fn draw_confirm(buffer: &mut Buffer, area: Rect, model: &Model, confirm: &Confir
     let mut lines: Vec<Line<'static>> = Vec::new();
     for sentence in &confirm.lines {
         lines.extend(wrap(&safe(sentence), usize::from(columns)).into_iter().map(Line::from));
+    }
+    if let Some(ends) = &confirm.ends {
+        let (text, tone) = match ends.count {
+            None => ("Looking what runs now ...".to_owned(), Tone::Dim),
+            Some((0, _)) => ("Nothing that it would end runs now.".to_owned(), Tone::Plain),
+            Some((all, answering)) => {
+                let all = plural(all, "running request");
+                (format!("It ends {all}: {answering} being answered now."), Tone::Bad)
+            }
+        };
+        let parts = wrap(&text, usize::from(columns));
+        lines.extend(parts.into_iter().map(|part| Line::from(Span::styled(part, theme.style(tone)))));
     }
     lines.push(Line::default());
     let typed_at = lines.len();

@@ -314,3 +314,65 @@ fn a_token_is_made_and_shown_once() {
     };
     assert_eq!((&**name, *role, *lasts_ms), ("backup", Some(Role::Auditor), 90 * 86_400_000));
 }
+
+#[test]
+fn a_user_without_a_password_gets_a_code_for_one() {
+    let mut model = full(80, 24);
+    command(&mut model, "users");
+    press(&mut model, "a");
+    type_text(&mut model, "bob");
+    let (ticket, _) = calls(&press(&mut model, "ctrl-s"), "user.add");
+    let effects = reply(&mut model, ticket, Reply::User(Box::new(samples::users().remove(1))));
+    let (ticket, request) = calls(&effects, "user.reset_password");
+    assert!(format!("{request:?}").contains("bob"));
+    let code = Reply::samples().into_iter().find(|reply| reply.name() == "reset_code").unwrap();
+    reply(&mut model, ticket, code);
+    assert!(shot(&model).contains("A code for bob"), "{}", shot(&model));
+}
+
+#[test]
+fn questions_say_how_much_would_end() {
+    let mut model = full(80, 24);
+    command(&mut model, "keys");
+    let effects = press(&mut model, "ctrl-d");
+    let (ticket, _) = calls(&effects, "running.list");
+    assert!(shot(&model).contains("Looking what runs"));
+    let mut running = samples::running();
+    running.extend(samples::running());
+    reply(&mut model, ticket, Reply::Running(running));
+    assert!(shot(&model).contains("It ends 2 running requests: 2 being answered now"), "{}", shot(&model));
+    press(&mut model, "esc");
+    // Who may not see it is asked all the same.
+    let effects = press(&mut model, "ctrl-d");
+    let (ticket, _) = calls(&effects, "running.list");
+    refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "no"));
+    let shown = shot(&model);
+    assert!(!shown.contains("Looking") && shown.contains("type: ci"), "{shown}");
+}
+
+#[test]
+fn an_organization_says_which_nodes_serve_it() {
+    use aivonx_protocol::organization::{NodeAccess, OrganizationRequest};
+    let mut model = full(80, 24);
+    command(&mut model, "orgs");
+    press(&mut model, "a");
+    type_text(&mut model, "new");
+    press_all(&mut model, "tab tab tab tab tab right tab");
+    // Labels are asked for where they count.
+    assert_eq!(press(&mut model, "ctrl-s"), []);
+    type_text(&mut model, "zone=b rack=1");
+    let effects = press(&mut model, "ctrl-s");
+    let Request::Organization(OrganizationRequest::Add(new)) = call(&effects).1 else { panic!() };
+    let NodeAccess::Labels(labels) = &new.nodes else { panic!("{new:?}") };
+    assert_eq!((labels.len(), labels["zone"].as_str()), (2, "b"));
+}
+
+#[test]
+fn one_s_own_second_factor_is_not_taken_away_like_another_s() {
+    let mut model = full(80, 24);
+    command(&mut model, "users");
+    press(&mut model, "/");
+    type_text(&mut model, "user:root");
+    press_all(&mut model, "enter t");
+    assert_eq!(form(&model), Some(&FormFor::SecondFactor));
+}

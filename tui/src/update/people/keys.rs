@@ -10,8 +10,10 @@ use crate::{
     keymap::Do,
     model::{
         Model, Topic,
+        dialog::Whose,
         form::{self, Field, Form, FormFor},
     },
+    msg::Effect,
     render::text::plural,
     update::{dialogs, forms},
     when,
@@ -22,11 +24,9 @@ const RELOAD: &[Topic] = &[Topic::Keys];
 const DAY: u64 = 86_400_000;
 
 /// A key of the tab's own.
-pub(super) fn carry_out(model: &mut Model, does: Do) {
+pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     if does == Do::Add {
-        let who = model.identity.as_ref();
-        let organization = who.and_then(|who| who.organization.clone()).unwrap_or_default();
-        return forms::open(model, add_form(&organization));
+        return make(model);
     }
     let chosen: Vec<Key> = model.people.keys.targets().into_iter().cloned().collect();
     let Some(first) = chosen.first() else { return };
@@ -51,9 +51,18 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
                 .collect();
             let typed = if chosen.len() == 1 { first.name.clone() } else { "revoke".to_owned() };
             dialogs::confirm(model, title, vec![line.into()], "Revoke", Some(typed), requests);
+            let named = chosen.into_iter().map(|key| (key.organization, key.name)).collect();
+            dialogs::count(model, out, Whose::Keys(named));
         }
         _ => {}
     }
+}
+
+/// Opens the form for a new one.
+pub(super) fn make(model: &mut Model) {
+    let who = model.identity.as_ref();
+    let organization = who.and_then(|who| who.organization.clone()).unwrap_or_default();
+    forms::open(model, add_form(&organization));
 }
 
 fn scopes_check(text: &str) -> Result<(), String> {

@@ -7,7 +7,7 @@ mod users;
 pub(super) use self::{
     keys::{add as add_key, change as change_key, rotate as rotate_key},
     organizations::{add as add_organization, change as change_organization},
-    users::{add as add_user, change as change_user},
+    users::{add as add_user, change as change_user, then},
 };
 use super::{load, nodes::Prepared};
 use crate::{
@@ -41,13 +41,13 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     match model.people.tab {
         Tab::Organizations => organizations::carry_out(model, out, does),
         Tab::Users => users::carry_out(model, out, does),
-        Tab::Keys => keys::carry_out(model, does),
+        Tab::Keys => keys::carry_out(model, out, does),
     }
 }
 
 /// Opens the form for a new key.
 pub(super) fn make_key(model: &mut Model) {
-    keys::carry_out(model, Do::Add);
+    keys::make(model);
 }
 
 fn says(doing: String, done: String, reload: &[Topic]) -> Act {

@@ -3,7 +3,8 @@
 use aivonx_protocol::{
     Request,
     organization::{
-        LimitProfile, NewOrganization, Organization, OrganizationChange, OrganizationRequest, PrivacyMode,
+        LimitProfile, NewOrganization, NodeAccess, Organization, OrganizationChange, OrganizationRequest,
+        PrivacyMode,
     },
 };
 
@@ -12,7 +13,8 @@ use crate::{
     keymap::Do,
     model::{
         Model, Right, Topic,
-        form::{Field, Form, FormFor, slug},
+        dialog::Whose,
+        form::{Field, Form, FormFor, labels, slug},
     },
     msg::Effect,
     render::text::plural,
@@ -25,6 +27,11 @@ const PROFILES: &[(&str, &str)] = &[
     ("standard", "100 requests a day per user, 10 USD a day"),
     ("team", "no daily request caps; 10 USD a day"),
     ("unlimited", "no limits"),
+];
+const NODES: &[(&str, &str)] = &[
+    ("shared", "every node that is not assigned to an organization"),
+    ("labels", "those of the shared ones with certain labels"),
+    ("exclusive", "only nodes assigned to it: 2, e, Org"),
 ];
 const PRIVACY: &[(&str, &str)] = &[
     ("off", "personal data is not looked for"),
@@ -58,6 +65,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let requests = chosen.iter().map(|one| set_enabled(one, false)).collect();
             let title = format!("Disable {}?", named(&chosen));
             dialogs::confirm(model, title, lines, "Disable", None, requests);
+            dialogs::count(model, out, of(chosen));
         }
         Do::Remove => {
             if let Some(why) = model.why_not(Right::OrganizationsAdd) {
@@ -81,9 +89,14 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let requests = chosen.iter().map(remove).collect();
             let title = format!("Remove {}?", named(&chosen));
             dialogs::confirm(model, title, lines, "Remove", Some(typed), requests);
+            dialogs::count(model, out, of(chosen));
         }
         _ => {}
     }
+}
+
+fn of(chosen: Vec<Organization>) -> Whose {
+    Whose::Organizations(chosen.into_iter().map(|one| one.slug).collect())
 }
 
 fn named(chosen: &[Organization]) -> String {
@@ -125,6 +138,14 @@ fn form(one: Option<&Organization>) -> Form {
         privacy.splice(0..0, as_profile.iter().copied());
         profiles.splice(0..0, as_set_up.iter().copied());
     }
+    let (nodes_now, labels_now) = match one.map(|one| &one.nodes) {
+        None | Some(NodeAccess::Shared) => ("shared", String::new()),
+        Some(NodeAccess::Exclusive) => ("exclusive", String::new()),
+        Some(NodeAccess::Labels(all)) => {
+            let all: Vec<String> = all.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            ("labels", all.join(" "))
+        }
+    };
     let privacy_now = one.map_or("", |one| privacy_word(one.privacy));
     let profile_now = one.map_or("", |one| profile_word(one.limit_profile));
     let fields = vec![
@@ -135,6 +156,16 @@ fn form(one: Option<&Organization>) -> Form {
         Field::choice("limit_profile", "Limits", "its limits", &profiles, profile_now),
         Field::choice("privacy", "Privacy", "personal data in prompts", &privacy, privacy_now),
         Field::text("models", "Models", "what it may use, such as llama3* qwen3:8b; empty: all", &models),
+        Field::choice("nodes", "Nodes", "which nodes serve it", NODES, nodes_now),
+        Field::text(
+            "labels",
+            "Labels",
+            "KEY=VALUE, separated by blanks: nodes that have all of them",
+            &labels_now,
+        )
+        .required()
+        .checked(labels)
+        .with("nodes", &["labels"]),
         Field::toggle("require_totp", "2FA", "its users must have a second factor", totp),
         Field::toggle("cloud_models", "Cloud", "models that a node passes on to a third party", cloud),
     ];
@@ -176,6 +207,18 @@ fn profile(form: &Form) -> Option<LimitProfile> {
     all.into_iter().find(|profile| profile_word(*profile) == word)
 }
 
+fn nodes(form: &Form) -> NodeAccess {
+    match &*form.value("nodes") {
+        "exclusive" => NodeAccess::Exclusive,
+        "labels" => {
+            let words = form.words("labels");
+            let pairs = words.iter().filter_map(|word| word.split_once('='));
+            NodeAccess::Labels(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        }
+        _ => NodeAccess::Shared,
+    }
+}
+
 /// Adds the organization of this form.
 pub(in crate::update) fn add(form: &Form) -> Prepared {
     let slug = form.value("slug");
@@ -184,7 +227,7 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
         name: form.given("name"),
         require_totp: form.is_on("require_totp"),
         models: form.words("models"),
-        nodes: aivonx_protocol::organization::NodeAccess::Shared,
+        nodes: nodes(form),
         cloud_models: form.is_on("cloud_models"),
         privacy: privacy(form),
         limit_profile: profile(form),
@@ -204,6 +247,7 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
         name: differs("name", &one.name),
         require_totp: toggled("require_totp", one.require_totp),
         models: Some(form.words("models")).filter(|models| *models != one.models),
+        nodes: Some(nodes(form)).filter(|nodes| *nodes != one.nodes),
         cloud_models: toggled("cloud_models", one.cloud_models),
         privacy: privacy(form).filter(|mode| *mode != one.privacy),
         limit_profile: profile(form).filter(|profile| *profile != one.limit_profile),

@@ -11,11 +11,12 @@ use crate::{
     model::{
         Model, Topic,
         calls::Act,
+        dialog::Whose,
         form::{self, Field, Form, FormFor},
     },
     msg::Effect,
     render::text::plural,
-    update::{act, dialogs, forms, security},
+    update::{account, act, dialogs, forms, security},
 };
 
 const RELOAD: &[Topic] = &[Topic::Users];
@@ -50,6 +51,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let line = "Sessions, tokens and running requests end; keys that act for the user stop working.";
             let requests = chosen.iter().map(|user| set_enabled(user, false)).collect();
             dialogs::confirm(model, ask("Disable", &chosen), vec![line.into()], "Disable", None, requests);
+            dialogs::count(model, out, of(chosen));
         }
         Do::Remove => {
             let line = "Keys and sessions of the user are removed, too. The audit log keeps what was done.";
@@ -57,6 +59,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let requests = chosen.iter().map(remove).collect();
             let title = ask("Remove", &chosen);
             dialogs::confirm(model, title, vec![line.into()], "Remove", Some(typed), requests);
+            dialogs::count(model, out, of(chosen));
         }
         Do::ResetPassword => {
             let lines = vec![
@@ -67,6 +70,12 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let request = Request::User(UserRequest::ResetPassword { user: first.id.clone() });
             let title = format!("Reset the password of {}?", first.name);
             dialogs::confirm(model, title, lines, "Reset", None, vec![(request, what)]);
+        }
+        // One's own is set up and turned off with one's own proofs.
+        Do::ResetTotp
+            if model.identity.as_ref().is_some_and(|who| who.user.as_ref() == Some(&first.name)) =>
+        {
+            account::factor(model, out);
         }
         Do::ResetTotp => {
             let line =
@@ -89,6 +98,10 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         }
         _ => {}
     }
+}
+
+fn of(chosen: Vec<User>) -> Whose {
+    Whose::Users(chosen.into_iter().map(|user| user.name).collect())
 }
 
 fn ask(verb: &str, chosen: &[User]) -> String {
@@ -153,7 +166,7 @@ fn common(user: Option<&User>, organization: &str) -> Vec<Field> {
 
 fn add_form(organization: &str) -> Form {
     let mut fields = common(None, organization);
-    let about = "12 characters or more; empty: a code to set one (press p afterwards)";
+    let about = "12 characters or more; empty: you get a code with which the user sets one";
     fields.push(Field::secret("password", "Password", about));
     Form::new(FormFor::AddUser, "Add a user", "", fields)
 }
@@ -180,12 +193,18 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
         organization: form.given("organization"),
         password: form.secret("password"),
     };
-    let done = if new.password.is_some() {
-        format!("added {name}")
-    } else {
-        format!("added {name}, without a password yet: p makes a code for setting one")
-    };
-    Ok((Request::User(UserRequest::Add(Box::new(new))), says(format!("Adding {name}"), done, RELOAD)))
+    let what = says(format!("Adding {name}"), format!("added {name}"), RELOAD);
+    Ok((Request::User(UserRequest::Add(Box::new(new))), what))
+}
+
+/// What follows if a form was taken: somebody added without a password gets a code for setting one.
+pub(in crate::update) fn then(form: &Form) -> Option<(Request, Act)> {
+    if form.purpose != FormFor::AddUser || form.secret("password").is_some() {
+        return None;
+    }
+    let name = form.value("name");
+    let what = says(format!("Making a code for {name}"), name.clone(), RELOAD);
+    Some((Request::User(UserRequest::ResetPassword { user: name }), what))
 }
 
 /// Changes what the form changes.
