@@ -262,6 +262,7 @@ async fn live_and_die(
             login_required: mode == Mode::Run || config.access.mode == AccessMode::Required,
         },
     });
+    facts::keep_watch(pulse.clone(), Arc::downgrade(&shared), store.clone(), secrets.clone());
     let (close_control, control_closed) = watch::channel(false);
     let control = tokio::spawn(control::serve(socket, services, control_closed));
     let beat = plane.pulse();

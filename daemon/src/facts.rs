@@ -26,6 +26,8 @@ use crate::{
     identity::{self, Counters},
     limits::Limits,
     proxy::{Phase, Shared},
+    pulse::{Glance, Pulse},
+    secrets::Secrets,
     store::Store,
     telemetry::{AccessRecord, Gauges, Metrics, NodeGauge, Outcome, Refusals, process},
     usage::{Bound, Bounds},
@@ -179,13 +181,67 @@ fn warnings(
     } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
-    let exposed = config.listen.iter().any(|l| !l.address.ip().is_loopback());
-    if exposed && config.access.mode == AccessMode::Open {
+    if is_exposed(config) {
         warnings.push(
             "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),
         );
     }
     warnings
+}
+
+/// Whether everyone who can reach a listener may use the gateway.
+pub(crate) fn is_exposed(config: &config::Config) -> bool {
+    let exposed = config.listen.iter().any(|l| !l.address.ip().is_loopback());
+    exposed && config.access.mode == AccessMode::Open
+}
+
+/// How often is looked at what may need somebody.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// How soon after the start the secrets are looked at, and how often from then on.
+const FIRST_CHECK: Duration = Duration::from_secs(20);
+const CHECK: Duration = Duration::from_secs(3600);
+
+/// For how long entries of the audit log may wait to be written.
+const AUDIT_LAG: Duration = Duration::from_secs(30);
+
+/// Looks now and then at what may need somebody, so that it is known since when it does.
+pub(crate) fn keep_watch(pulse: Pulse, shared: Weak<Shared>, store: Store, secrets: Secrets) {
+    tokio::spawn(async move {
+        let mut turn = tokio::time::interval(GLANCE);
+        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut check = tokio::time::Instant::now() + FIRST_CHECK;
+        loop {
+            turn.tick().await;
+            let Some(shared) = shared.upgrade() else { return };
+            pulse.glance(&glance(&shared, &store));
+            if tokio::time::Instant::now() < check {
+                continue;
+            }
+            check += CHECK;
+            let refusing = shared.fleet.refusing();
+            drop(shared);
+            match secrets.validate(&refusing).await {
+                Ok(checks) => pulse.watch().checked(checks),
+                // That the store fails is seen at the next glance.
+                Err(error) => tracing::debug!(%error, "the secrets could not be looked at"),
+            }
+        }
+    });
+}
+
+fn glance(shared: &Shared, store: &Store) -> Glance {
+    let snapshot = shared.hot.load();
+    let down = |n: &&Arc<crate::fleet::Node>| n.admin_state == AdminState::Enabled && n.pool == Pool::Standby;
+    let audit = shared.identity.audit.health();
+    Glance {
+        down: snapshot.nodes.iter().filter(down).map(|n| n.id.to_string()).collect(),
+        audit_broken: audit.intact == Some(false),
+        audit_stalled: audit.lag > AUDIT_LAG,
+        cross_organization: shared.identity.counters.cross_organization.load(Ordering::Relaxed),
+        store_errors: store.health().errors,
+        lost: shared.usage.health().lost + shared.access.dropped(),
+    }
 }
 
 fn millis(time: SystemTime) -> u64 {

@@ -56,4 +56,10 @@ pub struct Status {
 pub enum DaemonRequest {
     /// Answered with `Reply::Status`.
     Status,
+    /// How it does right now. Answered with `Reply::Pulse`.
+    Pulse {
+        /// The seconds that have changed since this one (since 1970), as an earlier answer had them; None is all
+        /// of the window.
+        since: Option<u64>,
+    },
 }

@@ -24,6 +24,7 @@ pub mod permission;
 pub mod policy;
 pub mod price;
 pub mod privacy;
+pub mod pulse;
 pub mod request;
 pub mod running;
 pub mod samples;

@@ -216,7 +216,11 @@ impl Request {
     #[must_use]
     pub fn needs(&self) -> Permission {
         match self {
-            Request::Daemon(DaemonRequest::Status) => Permission::Status,
+            Request::Daemon(request) => match request {
+                DaemonRequest::Status => Permission::Status,
+                // Of a fleet, or the part of it that is an organization's.
+                DaemonRequest::Pulse { .. } => Permission::FleetRead,
+            },
             Request::Node(request) => match request {
                 NodeRequest::List | NodeRequest::Show { .. } | NodeRequest::Watch => Permission::FleetRead,
                 NodeRequest::Add(_)

@@ -18,7 +18,7 @@ use crate::{
     organization,
     organization::Organization,
     policy::{self, Alias, Policy},
-    price, privacy, running,
+    price, privacy, pulse, running,
     running::Running,
     secrets,
     session::{NewSession, Session},
@@ -183,6 +183,8 @@ pub enum Reply {
     PrivacyReport(Box<privacy::PrivacyReport>),
     /// What asking a server what it is gave.
     Probed(Box<node::Probed>),
+    /// How the gateway does right now.
+    Pulse(Box<pulse::Pulse>),
 }
 
 /// One step of a stream. Append only.

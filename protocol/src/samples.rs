@@ -6,6 +6,7 @@ mod identity;
 mod limits;
 mod policy;
 mod privacy;
+mod pulse;
 mod secrets;
 mod usage;
 mod values;
@@ -58,6 +59,8 @@ macro_rules! catalogue {
 
 catalogue! { Request {
     Self::Daemon(DaemonRequest::Status) => "daemon.status", Self::Daemon(DaemonRequest::Status);
+    Self::Daemon(DaemonRequest::Pulse { .. }) => "daemon.pulse",
+        Self::Daemon(DaemonRequest::Pulse { since: Some(1_700_000_000) });
     Self::Node(NodeRequest::List) => "node.list", Self::Node(NodeRequest::List);
     Self::Node(NodeRequest::Show { .. }) => "node.show",
         Self::Node(NodeRequest::Show { node: "gpu1".into() });
@@ -330,6 +333,7 @@ catalogue! { Reply {
         loaded: Vec::new(),
         latency_ms: Some(1.5),
     }));
+    Self::Pulse(_) => "pulse", Self::Pulse(Box::new(pulse::pulse()));
 } }
 
 catalogue! { Event {

@@ -78,6 +78,7 @@ async fn pair() -> (Client, Fake) {
 fn reply_to(request: &Request) -> Option<&'static str> {
     Some(match request.name() {
         "daemon.status" => "status",
+        "daemon.pulse" => "pulse",
         "node.list" => "nodes",
         "node.show" | "node.set" | "node.set_state" => "node",
         "node.add" | "node.check" => "probe",
@@ -170,6 +171,7 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         _ => None,
     });
     assert_eq!(client.status().await.unwrap().pid, 4711);
+    assert_eq!(client.pulse(Some(1_700_000_000)).await.unwrap().minute.requests, 4);
     assert_eq!(client.node_list().await.unwrap().len(), 1);
     assert_eq!(client.node_show("gpu1").await.unwrap().name, "gpu1");
     let new_node = new_node.unwrap();

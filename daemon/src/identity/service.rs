@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    limits::{Accounts, Limits, given::Given},
+    limits::{self, Accounts, Limits, given::Given},
     secrets::Vault,
     store::{Noun, Reach, Store, StoreError},
 };
@@ -189,6 +189,12 @@ impl Identity {
     #[must_use]
     pub fn hot(&self) -> &Arc<Hot> {
         &self.hot
+    }
+
+    /// The moment that limits are counted by; None before they are.
+    #[must_use]
+    pub fn limits_now(&self) -> Option<limits::Now> {
+        self.limits.get().map(|limits| limits.now())
     }
 
     /// Keeps the caps of strangers in `limits` as they are set, from now on.

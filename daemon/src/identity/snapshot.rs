@@ -306,6 +306,16 @@ impl Snapshot {
         self.names.get(name)
     }
 
+    /// All users.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// All keys that are not revoked.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
     /// A key by its id; none that is revoked.
     #[must_use]
     pub fn key(&self, id: &str) -> Option<&Arc<Key>> {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use super::clock::{Flight, Verdict};
-use crate::{store::Reach, telemetry::access::Subject};
+use crate::{pulse::Pace, store::Reach, telemetry::access::Subject};
 
 /// Longest wait for the data-plane threads, which answer within microseconds unless something is very wrong.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,6 +59,12 @@ pub(super) struct Entry {
 impl Board {
     /// The requests within `reach`, oldest first.
     pub async fn list(&self, reach: &Reach) -> Vec<Running> {
+        let mut all = self.gather(reach).await;
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.age));
+        all.into_iter().map(Entry::tell).collect()
+    }
+
+    async fn gather(&self, reach: &Reach) -> Vec<Entry> {
         let mut answers = self.ask(|answer| Ask::List(reach.clone(), answer));
         let mut all: Vec<Entry> = Vec::new();
         let gather = async {
@@ -68,8 +74,18 @@ impl Board {
         };
         // What has come in time is told.
         let _ = tokio::time::timeout(PATIENCE, gather).await;
-        all.sort_by_key(|entry| std::cmp::Reverse(entry.age));
-        all.into_iter().map(Entry::tell).collect()
+        all
+    }
+
+    /// How far the requests within `reach` are.
+    pub async fn paces(&self, reach: &Reach) -> Vec<Pace> {
+        let pace = |entry: &Entry| Pace {
+            route: entry.route,
+            age: entry.age,
+            answering: entry.answering,
+            tokens: entry.tokens,
+        };
+        self.gather(reach).await.iter().map(pace).collect()
     }
 
     /// Ends a request within `reach`.

@@ -12,10 +12,13 @@
 //!
 //! An organization or a node beyond those takes the place of the one that has been quiet for the longest.
 
+pub mod alerts;
+pub mod budgets;
 pub mod busiest;
 mod series;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,10 +27,13 @@ use std::{
 
 use aivonx_protocol::key::KeyScope;
 
-pub use self::series::{BUCKETS, Numbers};
 use self::{
     busiest::{Asked, Busiest, Busy, Of},
     series::{Finished, Series},
+};
+pub use self::{
+    series::{BUCKETS, Numbers, Pace},
+    watch::{Condition, Glance, Watch},
 };
 use crate::{
     api::route::{self, Need},
@@ -56,6 +62,7 @@ pub struct Pulse {
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
+    watch: Mutex<Watch>,
     clock: Clock,
 }
 
@@ -105,8 +112,14 @@ impl NodePulse {
     }
 }
 
-/// Some of the seconds of a window, and what happened in each.
-pub type Seconds = Vec<(u64, Numbers)>;
+/// What happened second by second.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Those seconds, oldest first, that have changed since the one asked for.
+    pub seconds: Vec<(u64, Numbers)>,
+    /// The last sixty seconds together.
+    pub minute: Numbers,
+}
 
 impl Default for Pulse {
     fn default() -> Self {
@@ -124,7 +137,13 @@ impl Pulse {
             nodes: Map::default(),
             busiest: Busiest::default(),
         };
-        Self { inner: Arc::new(Inner { state: Mutex::new(state), clock: Clock::system() }) }
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                watch: Mutex::default(),
+                clock: Clock::system(),
+            }),
+        }
     }
 
     /// What `telemetry.observe` is to be given.
@@ -174,7 +193,7 @@ impl Pulse {
         let first = (now + 1).saturating_sub(NODE_WINDOW);
         let mut rates = vec![0; seconds(NODE_WINDOW)];
         if let Some(series) = self.state().nodes.get(name) {
-            for (at, numbers) in series.changed(0, now) {
+            for (at, numbers) in series.window(now) {
                 if let Some(rate) = at.checked_sub(first).and_then(|at| rates.get_mut(seconds(at))) {
                     *rate = numbers.requests;
                 }
@@ -183,17 +202,37 @@ impl Pulse {
         rates
     }
 
-    /// The seconds up to `now` (milliseconds since 1970) that something was added to in the second `since` or
-    /// later, oldest first; of the organization with this id, or of the fleet.
+    /// The window up to `now` (milliseconds since 1970), as far as it has changed since the second `since`; of the
+    /// organization with this id, or of the fleet. What `running` has done so far is part of it.
     #[must_use]
-    pub fn since(&self, organization: Option<&str>, since: u64, now: u64) -> Seconds {
-        let state = self.state();
-        let series = match organization {
-            None => Some(&state.fleet),
-            Some(id) => state.organizations.get(id),
+    pub fn told(&self, organization: Option<&str>, since: u64, now: u64, running: &[Pace]) -> Told {
+        let mut live = Series::new(seconds(WINDOW));
+        for pace in running.iter().filter(|pace| counts(pace.route)) {
+            live.go_on(pace, now);
+        }
+        let now = now / 1000;
+        let all = {
+            let state = self.state();
+            let series = match organization {
+                None => Some(&state.fleet),
+                Some(id) => state.organizations.get(id),
+            };
+            match series {
+                Some(series) => series.with(&live, since, now),
+                None => live.with(&Series::new(1), since, now),
+            }
         };
-        let changed = series.into_iter().flat_map(|series| series.changed(since, now / 1000));
-        changed.map(|(at, numbers)| (at, *numbers)).collect()
+        let mut told = Told::default();
+        let minute = (now + 1).saturating_sub(60);
+        for (at, changed, numbers) in all {
+            if at >= minute {
+                told.minute.add(&numbers);
+            }
+            if changed {
+                told.seconds.push((at, numbers));
+            }
+        }
+        told
     }
 
     /// At most `most` of those who asked the most within the window up to `now` (milliseconds since 1970); of the
@@ -208,6 +247,17 @@ impl Pulse {
     pub fn lasted(&self, now: u64) -> u64 {
         let began = u64::try_from(self.inner.clock.began.as_millis()).unwrap_or(u64::MAX);
         now.saturating_sub(began).div_ceil(1000).max(1)
+    }
+
+    /// Takes note of what is now.
+    pub fn glance(&self, glance: &Glance) {
+        self.watch().note(glance, self.now());
+    }
+
+    /// What was noticed by looking.
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        // Whole after every change.
+        self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,13 +302,21 @@ fn place<'s>(
     all.entry(name.clone()).or_insert_with(|| Series::new(seconds(window)))
 }
 
+fn need(route: &str) -> Option<Need> {
+    route::find(route).map(|(route, _)| route.need())
+}
+
+/// Whether requests of this route are counted.
+fn counts(route: &str) -> bool {
+    !matches!(need(route), Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
+}
+
 /// The numbers of a request; None of what is not counted.
 fn finished(record: &AccessRecord) -> Option<Finished> {
-    let need = route::find(record.route).map(|(route, _)| route.need());
-    if matches!(need, Some(Need::Nothing | Need::Scope(KeyScope::AdminRead))) {
+    if !counts(record.route) {
         return None;
     }
-    let infers = need == Some(Need::Scope(KeyScope::Infer));
+    let infers = need(record.route) == Some(Need::Scope(KeyScope::Infer));
     let refused = (400..500).contains(&record.status);
     let broken = match record.outcome {
         Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,

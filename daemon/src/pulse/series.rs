@@ -55,6 +55,19 @@ pub(super) struct Finished {
     pub(super) duration: Duration,
 }
 
+/// A request that still goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Its route.
+    pub route: &'static str,
+    /// Since its head.
+    pub age: Duration,
+    /// Since its answer began; None before that.
+    pub answering: Option<Duration>,
+    /// Tokens of its answer so far, as they pass.
+    pub tokens: u64,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     /// The second, since 1970.
@@ -101,6 +114,17 @@ impl Series {
         self.spread(busy, finished.duration, now, |n, part| n.busy_ms = n.busy_ms.saturating_add(part));
     }
 
+    /// Adds a request that still goes on at `now`: what it has done so far, but not that it ended.
+    pub(super) fn go_on(&mut self, pace: &Pace, now: u64) {
+        if let Some(answering) = pace.answering {
+            self.spread(pace.tokens, answering, now, |n, part| {
+                n.output_tokens = n.output_tokens.saturating_add(part);
+            });
+        }
+        let busy = millis(pace.age);
+        self.spread(busy, pace.age, now, |n, part| n.busy_ms = n.busy_ms.saturating_add(part));
+    }
+
     /// Spreads `total` evenly over the time `lasted` that ended at `now`. What lies before the window is left out.
     fn spread(&mut self, total: u64, lasted: Duration, now: u64, put: impl Fn(&mut Numbers, u64)) {
         let (second, lasted) = (now / 1000, millis(lasted).min(now));
@@ -142,21 +166,38 @@ impl Series {
         (now + 1).saturating_sub(self.slots.len() as u64)
     }
 
-    /// The seconds of the window that ends with `now` that were added to in `since` or later, oldest first.
-    pub(super) fn changed(&self, since: u64, now: u64) -> impl Iterator<Item = (u64, &Numbers)> {
-        let len = self.slots.len() as u64;
-        let slot = move |at: u64| &self.slots[usize::try_from(at % len).unwrap_or(0)];
-        (self.oldest(now)..=now)
-            .map(move |at| (at, slot(at)))
-            .filter(move |(at, slot)| slot.at == *at && slot.changed >= since.max(1))
-            .map(|(at, slot)| (at, &slot.numbers))
+    /// The seconds of the window that ends with `now`, oldest first, those left out in which nothing happened.
+    pub(super) fn window(&self, now: u64) -> impl Iterator<Item = (u64, &Numbers)> {
+        (self.oldest(now)..=now).filter_map(|at| Some((at, &self.get(at)?.numbers)))
+    }
+
+    /// The same together with what `live` has, each with whether it has changed since the second `since`.
+    pub(super) fn with(&self, live: &Self, since: u64, now: u64) -> Vec<(u64, bool, Numbers)> {
+        let mut all = Vec::new();
+        for at in self.oldest(now)..=now {
+            let (own, more) = (self.get(at), live.get(at));
+            let changed = own.is_some_and(|slot| slot.changed >= since) || more.is_some();
+            let Some(slot) = own.or(more) else { continue };
+            let mut numbers = slot.numbers;
+            if let (Some(_), Some(more)) = (own, more) {
+                numbers.add(&more.numbers);
+            }
+            all.push((at, changed, numbers));
+        }
+        all
+    }
+
+    fn get(&self, at: u64) -> Option<&Slot> {
+        let slot = &self.slots[usize::try_from(at % self.slots.len() as u64).unwrap_or(0)];
+        // Nothing happened in 1970.
+        (slot.at == at && at > 0).then_some(slot)
     }
 
     /// The last `seconds` up to `now` together.
     pub(super) fn sum(&self, seconds: u64, now: u64) -> Numbers {
         let first = (now + 1).saturating_sub(seconds);
         let mut sum = Numbers::default();
-        for (_, numbers) in self.changed(0, now).filter(|(at, _)| *at >= first) {
+        for (_, numbers) in self.window(now).filter(|(at, _)| *at >= first) {
             sum.add(numbers);
         }
         sum

@@ -45,7 +45,7 @@ fn sum(seconds: &[(u64, Numbers)]) -> Numbers {
 fn an_answer_is_spread_over_the_time_it_took() {
     let pulse = Pulse::new();
     pulse.fold(&[chat()], START + 500);
-    let seconds = pulse.since(None, 0, START + 500);
+    let seconds = pulse.told(None, 0, START + 500, &[]).seconds;
     let told: Vec<_> = seconds
         .iter()
         .map(|(at, n)| (START / 1000 - at, n.requests, n.prompt_tokens, n.output_tokens, n.busy_ms))
@@ -66,7 +66,7 @@ fn failures_and_refusals_are_told_apart() {
         (record.outcome, record.status) = (outcome, status);
         let pulse = Pulse::new();
         pulse.fold(&[record], START);
-        let n = sum(&pulse.since(None, 0, START));
+        let n = sum(&pulse.told(None, 0, START, &[]).seconds);
         (n.requests, n.errors, n.refused)
     };
     assert_eq!(ended(Outcome::Complete, 200), (1, 0, 0));
@@ -91,13 +91,13 @@ fn health_checks_and_scrapes_are_left_out() {
         record.route = route;
         pulse.fold(&[record], START);
     }
-    assert!(pulse.since(None, 0, START).is_empty());
+    assert!(pulse.told(None, 0, START, &[]).seconds.is_empty());
     for route in ["/api/tags", "unknown"] {
         let mut record = chat();
         record.route = route;
         pulse.fold(&[record], START);
     }
-    let n = sum(&pulse.since(None, 0, START));
+    let n = sum(&pulse.told(None, 0, START, &[]).seconds);
     assert_eq!((n.requests, n.first_byte.iter().sum::<u32>()), (2, 0), "only inference is timed");
 }
 
@@ -111,15 +111,46 @@ fn only_what_changed_is_told_and_what_is_old_is_forgotten() {
         pulse.fold(std::slice::from_ref(&short), START + step * 1000 + 100);
     }
     let now = START + 9500;
-    let told = |since| pulse.since(None, since, now).iter().map(|(at, _)| at - second).collect::<Vec<_>>();
+    let told = |since| {
+        pulse.told(None, since, now, &[]).seconds.iter().map(|(at, _)| at - second).collect::<Vec<_>>()
+    };
     assert_eq!(told(0), (0..10).collect::<Vec<_>>());
     assert_eq!(told(second + 8), [8, 9]);
     // One that began earlier changes earlier seconds too.
     pulse.fold(&[chat()], now);
     assert_eq!(told(second + 9), [5, 6, 7, 8, 9]);
     let later = now + WINDOW * 1000;
-    assert!(pulse.since(None, 0, later).is_empty());
+    assert!(pulse.told(None, 0, later, &[]).seconds.is_empty());
     assert!(pulse.busiest(Of::Models, None, 5, later + 10_000).is_empty());
+}
+
+#[test]
+fn what_still_runs_is_part_of_it() {
+    let pulse = Pulse::new();
+    let now = START + 10_500;
+    let pace = |route, age, answering: Option<u64>, tokens| Pace {
+        route,
+        age: Duration::from_millis(age),
+        answering: answering.map(Duration::from_millis),
+        tokens,
+    };
+    let running = [
+        pace("/api/chat", 2000, Some(1000), 40),
+        pace("/api/chat", 500, None, 0),
+        pace("/metrics", 2000, Some(1000), 9),
+    ];
+    let second = START / 1000;
+    let told = pulse.told(None, second + 10, now, &running);
+    let told: Vec<_> =
+        told.seconds.iter().map(|(at, n)| (at - second, n.requests, n.output_tokens, n.busy_ms)).collect();
+    assert_eq!(told, [(8, 0, 0, 500), (9, 0, 20, 1000), (10, 0, 20, 1000)]);
+    // Together with what has ended, and none of it for another organization.
+    pulse.fold(&[chat()], now);
+    let told = pulse.told(None, 0, now, &running);
+    assert_eq!((told.minute.requests, told.minute.output_tokens, told.minute.busy_ms), (1, 140, 6500));
+    assert_eq!(told.seconds.len(), 5);
+    assert_eq!(pulse.told(Some("o1"), 0, now, &[]), Told::default());
+    assert_eq!(pulse.told(Some("o1"), 0, now, &running[..1]).minute.output_tokens, 40);
 }
 
 #[test]
@@ -220,14 +251,14 @@ proptest! {
             *own = (own.0 + 1, own.1 + u64::from(output));
             pulse.fold(&[record], now);
         }
-        let mut found = sum(&pulse.since(None, 0, now));
+        let mut found = sum(&pulse.told(None, 0, now, &[]).seconds);
         let timed: u32 = found.first_byte.iter().sum();
         prop_assert_eq!(timed, expected.requests - expected.errors - expected.refused);
         found.first_byte = expected.first_byte;
         prop_assert_eq!(found, expected);
         for (organization, (requests, output)) in organizations {
             if organization > 0 {
-                let own = sum(&pulse.since(Some(&format!("o{organization}")), 0, now));
+                let own = sum(&pulse.told(Some(&format!("o{organization}")), 0, now, &[]).seconds);
                 prop_assert_eq!((u64::from(own.requests), own.output_tokens), (requests, output));
             }
         }
@@ -251,7 +282,7 @@ proptest! {
             record.first_byte = None;
             record.output_tokens = Some(output);
             pulse.fold(&[record], now);
-            let told = pulse.since(None, 0, now);
+            let told = pulse.told(None, 0, now, &[]).seconds;
             prop_assert!(told.len() <= usize::try_from(WINDOW).unwrap());
             prop_assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0));
             prop_assert!(told.iter().all(|(at, _)| *at <= now / 1000 && *at + WINDOW > now / 1000));

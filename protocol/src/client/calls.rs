@@ -9,6 +9,7 @@ use crate::{
     log::{LogFilter, LogPage, LogRequest},
     model::{Model, ModelRemoved, ModelRequest},
     node::{AdminState, NewNode, Node, NodeChange, NodeRequest, Probe, Probed},
+    pulse::Pulse,
     strategy::{Strategy, StrategyRequest},
 };
 
@@ -30,6 +31,11 @@ impl Client {
     /// What the daemon is and does now.
     pub async fn status(&self) -> Result<Status, ClientError> {
         ask!(self, Request::Daemon(DaemonRequest::Status), Reply::Status(status) => *status)
+    }
+
+    /// How it does right now; of the last minutes what has changed since the second `since`.
+    pub async fn pulse(&self, since: Option<u64>) -> Result<Pulse, ClientError> {
+        ask!(self, Request::Daemon(DaemonRequest::Pulse { since }), Reply::Pulse(pulse) => *pulse)
     }
 }
 

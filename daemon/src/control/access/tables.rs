@@ -10,6 +10,7 @@ use crate::identity::Owed;
 /// superadmin: were there one, it could do no more than manage its own account.
 const TABLE: &[(&str, &str)] = &[
     ("daemon.status", "SOAGMsoagm"),
+    ("daemon.pulse", "SOAoag"),
     ("node.list", "SOAoag"),
     ("node.show", "SOAoag"),
     ("node.watch", "SOAoag"),

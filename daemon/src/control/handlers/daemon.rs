@@ -6,12 +6,13 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
+use super::pulse;
 use crate::{
     control::{Answer, Services, access::Permitted},
     store::Reach,
 };
 
-pub(super) fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -> Answer {
+pub(super) async fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -> Answer {
     let (stranger, actor) = (permitted.is_stranger(), permitted.actor().clone());
     match permitted.into_request() {
         DaemonRequest::Status => {
@@ -22,6 +23,10 @@ pub(super) fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -
                 (false, _) => to_tenant(status),
             };
             Answer::Reply(Ok(Reply::Status(Box::new(told))))
+        }
+        DaemonRequest::Pulse { since } => {
+            let pulse = pulse::tell(services, &actor, since.unwrap_or(0)).await;
+            Answer::Reply(Ok(Reply::Pulse(Box::new(pulse))))
         }
     }
 }

@@ -15,6 +15,7 @@ mod organization;
 mod policy;
 mod price;
 mod privacy;
+mod pulse;
 mod running;
 pub(crate) mod secrets;
 mod strategy;
@@ -93,7 +94,7 @@ impl Serve for Services {
 impl Services {
     async fn dispatch(&self, permitted: Permitted<Request>) -> Answer {
         match permitted.noun() {
-            Noun::Daemon(permitted) => daemon::handle(self, permitted),
+            Noun::Daemon(permitted) => daemon::handle(self, permitted).await,
             Noun::Node(permitted) => node::handle(self, permitted).await,
             Noun::Model(permitted) => model::handle(self, permitted).await,
             Noun::Strategy(permitted) => strategy::handle(self, permitted).await,

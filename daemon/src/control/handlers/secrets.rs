@@ -29,7 +29,12 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequ
             secrets.status().await.map(|status| Reply::Secrets(Box::new(status))).map_err(Fault::from)
         }
         SecretsRequest::Validate => {
-            secrets.validate(&services.fleet.refusing()).await.map(Reply::Checks).map_err(Fault::from)
+            let checks = secrets.validate(&services.fleet.refusing()).await;
+            if let Ok(checks) = &checks {
+                // What was found before is out of date, as an alert too.
+                services.pulse.watch().checked(checks.clone());
+            }
+            checks.map(Reply::Checks).map_err(Fault::from)
         }
         SecretsRequest::Rotate { peppers, signing, deadline_ms } => {
             deadline(deadline_ms).and_then(|deadline| {

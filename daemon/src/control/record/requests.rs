@@ -33,7 +33,7 @@ use super::Record;
 /// decided.
 pub(in crate::control) fn of(request: &Request) -> Option<Record> {
     match request {
-        Request::Daemon(DaemonRequest::Status) => None,
+        Request::Daemon(DaemonRequest::Status | DaemonRequest::Pulse { .. }) => None,
         Request::Node(request) => node(request),
         Request::Model(request) => model(request),
         Request::Strategy(StrategyRequest::Show) => None,
