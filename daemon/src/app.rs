@@ -277,9 +277,10 @@ async fn live_and_die(
 
     let simulate = |count| Simulation::start(count, dev.as_ref().map_or(1, |dev| dev.seed));
     let simulation = dev.as_ref().and_then(|dev| dev.simulate).map(simulate).transpose();
-    let simulation = simulation.map_err(AppError::system("cannot simulate nodes"))?;
+    let mut simulation = simulation.map_err(AppError::system("cannot simulate nodes"))?;
     if let Some(dev) = &dev {
         dev::first_nodes(&fleet, &dev.nodes, simulation.as_ref(), &addresses).await?;
+        dev::traffic(dev, simulation.as_mut(), &store, &fleet, &live, &addresses).await?;
         dev::greet(&live, &fleet, &addresses).await;
     }
     let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -294,7 +295,14 @@ async fn live_and_die(
     audit.write(Entry::new(Action::Start).detail("version", env!("CARGO_PKG_VERSION"))).await?;
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
-    signals.serve_until_stop(&live, telemetry).await;
+    let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
+    tokio::select! {
+        () = signals.serve_until_stop(&live, telemetry) => {}
+        () = over => tracing::info!(event = "stop", "standard input has ended"),
+    }
+    if let Some(simulation) = &simulation {
+        simulation.end_traffic();
+    }
 
     // Top down: no new requests, then no requests, then nothing that could want the store.
     let grace = live.get().timeouts.shutdown_grace;

@@ -59,10 +59,19 @@ pub struct Dev {
     /// Number that the made-up texts follow from
     #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate")]
     pub seed: u64,
+    /// Make traffic to the simulated nodes, with organizations, users and keys; for a --dir without others
+    #[arg(long, value_enum, requires = "simulate")]
+    pub traffic: Option<Traffic>,
+    /// End when standard input does, for the program that starts it
+    #[arg(long)]
+    pub until_eof: bool,
     /// Whether clients need a key; with "required", administrators must log in too once there is one
     #[arg(long, value_enum, default_value_t = Access::Open)]
     pub access: Access,
 }
+
+/// Values of `--traffic`.
+pub use crate::simulate::Amount as Traffic;
 
 /// Values of `--access`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -15,10 +15,11 @@ use aivonx_protocol::{
 
 use crate::{
     app::AppError,
+    args::Dev,
     config::{self, AccessMode},
     fleet::Fleet,
-    simulate::Simulation,
-    store::Reach,
+    simulate::{self, Place, Simulation},
+    store::{Reach, Store},
 };
 
 /// Where Ollama listens unless told otherwise.
@@ -93,6 +94,58 @@ pub(crate) async fn first_nodes(
         added.map_err(|e| AppError::Usage(format!("--node: {}", Fault::from(e))))?;
     }
     Ok(())
+}
+
+/// Begins to make traffic, if asked to and if nobody's own organizations, users and keys are in the way of it.
+pub(crate) async fn traffic(
+    args: &Dev,
+    simulation: Option<&mut Simulation>,
+    store: &Store,
+    fleet: &Arc<Fleet>,
+    live: &config::Live,
+    own: &[SocketAddr],
+) -> Result<(), AppError> {
+    let (Some(amount), Some(simulation), Some(gateway)) = (args.traffic, simulation, own.first()) else {
+        return Ok(());
+    };
+    if !simulate::fit(store).await? {
+        return Err(AppError::Usage(
+            "--traffic: it makes organizations, users and keys, and there are others already; use an empty \
+             directory: --dir \"$(mktemp -d)\""
+                .into(),
+        ));
+    }
+    let socket = live.get().control.socket.clone();
+    simulation.begin_traffic(Place {
+        gateway: *gateway,
+        socket,
+        ledger: store.usage_log(),
+        fleet: fleet.clone(),
+        amount,
+        seed: args.seed,
+    });
+    Ok(())
+}
+
+/// Returns once standard input has ended, if that matters.
+pub(crate) async fn input_ends(matters: bool) {
+    if !matters {
+        return std::future::pending().await;
+    }
+    let (ended, over) = tokio::sync::oneshot::channel();
+    // Not through the runtime: reading there would keep the process from ending.
+    let reader = std::thread::Builder::new().name("input".into()).spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    // Without a thread there is nobody to tell: it ends by signals alone.
+    match reader {
+        Ok(_) => drop(over.await),
+        Err(error) => {
+            tracing::warn!(event = "start", %error, "standard input is not watched");
+            std::future::pending().await
+        }
+    }
 }
 
 fn free_name(present: &[Node]) -> String {

@@ -16,6 +16,7 @@ mod responses;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod words;
 
 use std::{
@@ -31,13 +32,22 @@ use aivonx_protocol::{
     node::{Credential, NewNode, NodeKind},
 };
 use rand::{TryRngCore as _, rngs::OsRng};
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    runtime::{self, Handle},
+    sync::oneshot,
+    task::AbortHandle,
+};
 
+pub use self::traffic::Amount;
+pub(crate) use self::traffic::{Place, fit};
 use self::{
     hardware::{Hardware, MACHINES},
     node::SimNode,
 };
-use crate::fleet::{Fleet, FleetError};
+use crate::{
+    fleet::{Fleet, FleetError},
+    store::Reach,
+};
 
 /// Most nodes simulated at once.
 pub(crate) const MOST: u8 = 16;
@@ -47,6 +57,9 @@ pub(crate) const MOST: u8 = 16;
 pub(crate) struct Simulation {
     nodes: Vec<(SocketAddr, Arc<SimNode>)>,
     token: Arc<str>,
+    /// Of the thread.
+    runtime: Handle,
+    traffic: Option<AbortHandle>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -72,6 +85,7 @@ impl Simulation {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
         let known = token.clone();
+        let handle = runtime.handle().clone();
         let run = move || {
             runtime.block_on(async {
                 for (listener, node) in listeners {
@@ -87,7 +101,25 @@ impl Simulation {
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("simulate".into()).spawn(run)?;
-        Ok(Self { nodes, token, end: Some(end), thread: Some(thread) })
+        Ok(Self { nodes, token, runtime: handle, traffic: None, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Makes traffic from now on.
+    pub(crate) fn begin_traffic(&mut self, place: Place) {
+        let named = self.nodes.iter().filter_map(|(address, node)| {
+            let url = format!("http://{address}");
+            let nodes = place.fleet.list(&Reach::All);
+            Some((nodes.into_iter().find(|found| found.url == url)?.name, node.clone()))
+        });
+        let named = named.collect();
+        self.traffic = Some(self.runtime.spawn(traffic::run(place, named)).abort_handle());
+    }
+
+    /// Ends the traffic: its clients leave at once.
+    pub(crate) fn end_traffic(&self) {
+        if let Some(traffic) = &self.traffic {
+            traffic.abort();
+        }
     }
 
     /// Makes them nodes of the fleet, under names that are free.
@@ -97,7 +129,7 @@ impl Simulation {
     pub(crate) async fn join(&self, fleet: &Fleet) -> Result<(), FleetError> {
         for (address, node) in &self.nodes {
             let Hardware { gpu, parallel, .. } = node.hardware;
-            let taken = fleet.list(&crate::store::Reach::All);
+            let taken = fleet.list(&Reach::All);
             let is_free = |name: &String| taken.iter().all(|node| node.name != *name);
             let name = (1..).map(|n| format!("sim{n}")).find(is_free).unwrap_or_default();
             let new = NewNode {

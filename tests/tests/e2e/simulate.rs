@@ -79,3 +79,61 @@ async fn simulated_nodes_stand_beside_real_ones_and_leave_nothing_behind() {
     let kept = daemon.nodes().await;
     assert_eq!(kept[0]["url"], both[0]["url"]);
 }
+
+#[tokio::test]
+async fn traffic_gives_every_screen_something_to_show() {
+    let daemon = Daemon::builder().arg("--simulate").arg("3").arg("--traffic").arg("busy").start_any().await;
+    let aivonx = daemon.aivonx();
+    let organizations = ["acme", "research", "retail"];
+    until("organizations, users and keys", async || {
+        let keys = aivonx.json(&["key", "list"]).await;
+        keys.as_array().map(Vec::len) == Some(8)
+    })
+    .await;
+    let listed = aivonx.json(&["org", "list"]).await;
+    for (organization, slug) in listed.as_array().unwrap().iter().zip(organizations) {
+        assert_eq!(organization["slug"], slug);
+        assert!(organization["name"].as_str().is_some_and(|name| name.ends_with("(simulated)")));
+    }
+    until("running requests of organizations", async || {
+        let running = aivonx.json(&["running", "list"]).await;
+        running.as_array().unwrap().iter().any(|request| !request["organization"].is_null())
+    })
+    .await;
+    until("somebody locked out", async || {
+        aivonx.json(&["lockout", "list"]).await.as_array().is_some_and(|all| !all.is_empty())
+    })
+    .await;
+    until("a model being pulled", async || {
+        aivonx.json(&["job", "list"]).await.as_array().is_some_and(|all| !all.is_empty())
+    })
+    .await;
+    let limits = aivonx.json(&["limit", "show", "--org", "acme"]).await.to_string();
+    assert!(limits.contains("4000"), "{limits}");
+}
+
+#[tokio::test]
+async fn traffic_stays_out_of_directories_with_people_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).arg("--simulate").arg("1").start_any().await;
+    daemon.aivonx().ok(&["org", "add", "own"]).await;
+    assert!(daemon.stop().await.success());
+    let data = daemon.data().to_owned();
+    let output = tokio::process::Command::new(aivonx_tests::harness::binary("aivonxd"))
+        .args(["dev", "--listen", "127.0.0.1:0", "--simulate", "1", "--traffic", "light", "--dir"])
+        .arg(data)
+        .output();
+    let output = aivonx_tests::within("the refusal", output).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("there are others already"), "{said}");
+}
+
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    aivonx_tests::within(what, async {
+        while !condition().await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
