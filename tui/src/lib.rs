@@ -4,6 +4,7 @@ pub mod cli;
 mod command;
 pub mod complete;
 pub mod connect;
+mod demo;
 pub mod exit;
 mod filter;
 pub mod forward;

@@ -43,10 +43,11 @@ pub(crate) enum Order {
 }
 
 /// Starts the connection; where to send orders, and where what happens comes from.
-pub(crate) fn start(socket: Option<PathBuf>) -> (Sender<Order>, Receiver<Msg>) {
+/// Sessions are read from and kept in files if `keeps`.
+pub(crate) fn start(socket: Option<PathBuf>, keeps: bool) -> (Sender<Order>, Receiver<Msg>) {
     let (orders, inbox) = channel(QUEUE);
     let (happens, outbox) = channel(QUEUE);
-    let net = Net { socket, inbox, happens, secret: None };
+    let net = Net { socket, inbox, happens, secret: None, keeps };
     tokio::spawn(net.run());
     (orders, outbox)
 }
@@ -57,6 +58,8 @@ struct Net {
     happens: Sender<Msg>,
     /// The session begun here, for the case that it could not be kept.
     secret: Option<WireSecret>,
+    /// Whether sessions are read from and kept in files.
+    keeps: bool,
 }
 
 /// The console is gone.
@@ -119,7 +122,8 @@ impl Net {
     async fn open(&self) -> Result<(Client, Up), String> {
         let connected = connect(self.socket.as_deref()).await.map_err(|failure| failure.to_string())?;
         let client = connected.client;
-        let (mut identity, mut refused) = match session::resume(&client).await {
+        let kept = if self.keeps { session::resume(&client).await } else { Ok(None) };
+        let (mut identity, mut refused) = match kept {
             Ok(identity) => (identity, None),
             Err(failure) => (None, Some(failure.to_string())),
         };
@@ -164,14 +168,18 @@ impl Net {
                     Some(Order::Connect) => {}
                     Some(Order::Keep(session)) => {
                         self.secret = Some(session.secret.clone());
-                        if let Err(failure) = session::keep(&client, &session) {
+                        if self.keeps
+                            && let Err(failure) = session::keep(&client, &session)
+                        {
                             let text = format!("logged in for as long as this console runs: {failure}");
                             self.happens.send(Msg::Told { text, bad: true }).await.map_err(|_| Gone)?;
                         }
                     }
                     Some(Order::Forget) => {
                         self.secret = None;
-                        if let Ok(files) = session::SessionFiles::of(&client.daemon().id) {
+                        if self.keeps
+                            && let Ok(files) = session::SessionFiles::of(&client.daemon().id)
+                        {
                             files.remove();
                         }
                     }

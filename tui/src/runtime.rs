@@ -45,7 +45,7 @@ pub(crate) async fn run(socket: Option<PathBuf>, settings: Settings) -> Result<(
         Failure::failed(format!("the terminal cannot be taken: {error}"))
             .with_hint("Without a terminal use the commands: aivonx --help")
     })?;
-    let (orders, mut happens) = net::start(socket);
+    let (orders, mut happens) = net::start(socket, settings.demo.is_none());
     let model = Model::new(settings, now(), TimeZone::system(), terminal::size());
     let mut console = Console { screen, model, orders, waiting: Vec::new(), dirty: true, quit: false };
     let mut keys = EventStream::new();

@@ -4,6 +4,7 @@ pub mod account;
 pub mod audit;
 pub mod config;
 pub mod connect;
+pub mod demo;
 pub mod follow;
 pub mod job;
 pub mod key;
@@ -94,6 +95,12 @@ pub struct Console {
 /// Nouns, and the verbs that have none.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// See it all on a gateway with simulated nodes that is gone when you leave
+    ///
+    /// Starts `aivonxd dev --simulate 3 --traffic light`, from beside this program or from the PATH, in a private
+    /// temporary directory, and opens the console on it. Leaving ends the gateway and removes the directory.
+    /// Nothing else is touched: no installation, no session, no file of yours.
+    Demo(demo::DemoArgs),
     /// How the gateway does, and what needs attention
     Status,
     /// Nodes: the servers that run the models
@@ -235,6 +242,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
         None if at_terminal => console(context, cli.console, no_color).await,
         None => status::overview(context).await,
+        Some(Verb::Demo(args)) => demo::run(args, cli.console, no_color).await,
         Some(Verb::Status) => status::status(context).await,
         Some(Verb::Node(verb)) => node::run(context, verb).await,
         Some(Verb::Model(verb)) => model::run(context, verb).await,
@@ -272,7 +280,8 @@ async fn console(context: &Context, options: Console, no_color: bool) -> Result<
     let socket = context.socket.clone().filter(|path| !path.as_os_str().is_empty());
     let lock_after = u64::try_from(options.lock_after.as_millis()).unwrap_or(u64::MAX);
     let lock_after_ms = Some(lock_after).filter(|millis| *millis > 0);
-    runtime::run(socket, Settings { read_only: options.read_only, theme, lock_after_ms }).await
+    let settings = Settings { read_only: options.read_only, theme, lock_after_ms, demo: None };
+    runtime::run(socket, settings).await
 }
 
 /// How the verb in `words` (the command line without the program) spells a field that the daemon named.

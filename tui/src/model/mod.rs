@@ -22,6 +22,8 @@ pub(crate) mod steps;
 pub(crate) mod testing;
 pub(crate) mod usage;
 
+use std::net::SocketAddr;
+
 use aivonx_protocol::{UnixMillis, account::Identity, daemon::Status, handshake::Login};
 use jiff::tz::TimeZone;
 
@@ -175,6 +177,8 @@ pub(crate) struct Settings {
     pub(crate) theme: Theme,
     /// After how long without a key the screen is locked, milliseconds; None is never.
     pub(crate) lock_after_ms: Option<u64>,
+    /// Where clients connect, if the gateway is there for a demo alone.
+    pub(crate) demo: Option<SocketAddr>,
 }
 
 /// Everything.

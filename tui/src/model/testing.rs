@@ -14,8 +14,8 @@ use crate::{
 
 /// A model that knows nothing yet.
 pub(crate) fn fresh(columns: u16, rows: u16) -> Model {
-    let settings =
-        Settings { read_only: false, theme: Theme::new(true, false, false), lock_after_ms: Some(600_000) };
+    let theme = Theme::new(true, false, false);
+    let settings = Settings { read_only: false, theme, lock_after_ms: Some(600_000), demo: None };
     Model::new(settings, NOW, TimeZone::UTC, (columns, rows))
 }
 

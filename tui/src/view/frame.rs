@@ -45,6 +45,10 @@ pub(super) fn top(buffer: &mut Buffer, area: Rect, model: &Model) {
 }
 
 fn gateway(model: &Model) -> String {
+    // Whose gateway it is matters more than its version, and so does how to reach it.
+    if let Some(address) = model.settings.demo {
+        return format!("demo  curl http://{address}/v1/models");
+    }
     match (&model.link, &model.status) {
         (Link::Up { daemon, .. }, Some(status)) => format!("{} {}", safe(daemon), safe(&status.mode)),
         (Link::Up { daemon, .. }, None) => safe(daemon),

@@ -44,6 +44,10 @@ macro_rules! shots {
 pub(crate) use shots;
 
 shots!(overview, |model| { model });
+shots!(overview_demo, |model| {
+    model.settings.demo = Some(([127, 0, 0, 1], 41_233).into());
+    model
+});
 shots!(overview_waiting, |model| { fresh(model.size.0, model.size.1) });
 shots!(nodes, |model| {
     press(&mut model, "2");

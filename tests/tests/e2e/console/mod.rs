@@ -1,5 +1,6 @@
 //! The console, at a terminal, with the real daemon: a file per theme.
 
+mod demo;
 mod nodes;
 mod screens;
 mod terminal;
