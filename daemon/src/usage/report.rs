@@ -164,8 +164,10 @@ impl Usage {
                 (row.time, Reverse(most), row.name.is_none(), row.name.clone())
             });
         }
-        // Whose limits they are; nothing else has any.
-        if let Some(by) = by {
+        // Whose limits they are; nothing else has any. What the others of its organization use is not a member's
+        // business.
+        let foreign = |by| by == UsageBy::Organization && matches!(reach, Reach::User { .. });
+        if let Some(by) = by.filter(|by| !foreign(*by)) {
             for row in &mut rows {
                 let bound = row.id.as_deref().and_then(|id| self.inner.bounds.of(by, id));
                 bound.iter().for_each(|bound| bound.fill(row));

@@ -173,6 +173,10 @@ async fn rows_say_what_is_left_of_the_day() {
     );
     let by_model = usage.report(&bob, &only, EVER, Some(UsageBy::Model), None).await.unwrap();
     assert_eq!(by_model.rows[0].requests_used, None);
+    // What the others of its organization use is not a member's business.
+    let by_organization = usage.report(&bob, &only, EVER, Some(UsageBy::Organization), None).await.unwrap();
+    let row = &by_organization.rows[0];
+    assert_eq!((row.requests, row.requests_used, row.spend_used), (1, None, None));
     let foreign = Only { user: Some("id-alice".into()), ..Only::default() };
     assert_eq!(usage.report(&bob, &foreign, EVER, None, None).await.unwrap().total, UsageRow::default());
 }

@@ -4,6 +4,7 @@ mod demo;
 mod nodes;
 mod screens;
 mod terminal;
+mod usage;
 
 use aivonx_tests::harness::{Console, Daemon};
 

@@ -12,6 +12,7 @@ async fn every_screen_shows_something() {
         ("3", "There is no model"),
         ("4", "Nothing goes on"),
         ("5", "There is no organization"),
+        ("6", "Nothing was used in this time"),
         ("7", "Log, following"),
         ("8", "chain_start"),
         ("0", "nobody is locked out"),

@@ -311,8 +311,8 @@ impl Subject for Price {
 impl Record for Price {
     const COLUMNS: &'static [Column] = &[
         Column::new("MODELS", Width::Fill(24), 0),
-        Column::number("PROMPT", 14, 0),
-        Column::number("OUTPUT", 14, 0),
+        Column::number("USD/M PROMPT", 12, 0),
+        Column::number("USD/M OUTPUT", 12, 0),
         Column::new("SINCE", Width::Fixed(19), 1),
     ];
 

@@ -4,6 +4,8 @@ mod limits;
 mod policies;
 mod prices;
 mod privacy;
+#[cfg(test)]
+mod tests;
 
 use aivonx_protocol::{
     Fault, Reply, Request,

@@ -31,11 +31,19 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let usage = &model.usage;
     let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == usage.tab)));
     let mut body = area;
-    if usage.tab.by().is_some() {
-        // What it comes to stands below.
-        body.height = body.height.saturating_sub(1);
-        together(buffer, Rect { y: body.bottom(), height: 1, ..area }, model);
-    }
+    // What it comes to, or means, stands below.
+    body.height = body.height.saturating_sub(1);
+    let below = match usage.tab {
+        Tab::Prices => {
+            "USD for a million tokens; the most specific pattern that matches a model counts".to_owned()
+        }
+        Tab::Policies => "!: whatever the client says; else where it does not say".to_owned(),
+        Tab::Aliases => "the first that a node can serve is served".to_owned(),
+        _ => together(model),
+    };
+    let theme = model.settings.theme;
+    let room = usize::from(area.width);
+    buffer.set_stringn(area.x, body.bottom(), fit(&below, room, theme.cut()), room, theme.style(Tone::Dim));
     match usage.tab {
         Tab::Organizations => budgets(buffer, body, model, &title, "ORG", &usage.organizations),
         Tab::Users => budgets(buffer, body, model, &title, "USER", &usage.users),
@@ -43,7 +51,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         Tab::Models => served(buffer, body, model, &title, "MODEL", &usage.models),
         Tab::Nodes => served(buffer, body, model, &title, "NODE", &usage.nodes),
         Tab::Prices => Table {
-            title: &format!("{title}, USD for a million tokens:"),
+            title: &title,
             noun: "the prices",
             list: &usage.prices,
             columns: Price::COLUMNS.into(),
@@ -55,7 +63,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         }
         .draw(buffer, body, model),
         Tab::Policies => Table {
-            title: &format!("{title}, ! is forced:"),
+            title: &title,
             noun: "the model policies",
             list: &usage.policies,
             columns: Policy::COLUMNS.into(),
@@ -138,33 +146,27 @@ fn served(
 }
 
 /// What the time came to.
-fn together(buffer: &mut Buffer, line: Rect, model: &Model) {
+fn together(model: &Model) -> String {
     let usage = &model.usage;
-    let theme = model.settings.theme;
     let period = usage.period.now();
-    let text = match usage.report.as_ref().filter(|report| report.by == usage.tab.by()) {
-        None => format!("{period} (p: another time)"),
-        Some(report) => {
-            let all = &report.total;
-            let mut text = format!(
-                "{period} UTC (p): {}, {} tokens in, {} out, {} USD",
-                plural(all.requests, "request"),
-                short(all.prompt_tokens),
-                short(all.output_tokens),
-                dollars(all.spend)
-            );
-            if all.failed > 0 {
-                text += &format!(", {} failed", short(all.failed));
-            }
-            if all.refused > 0 {
-                text += &format!(", {} refused", short(all.refused));
-            }
-            if report.cut {
-                text += "; there are more rows than are shown";
-            }
-            text
-        }
+    let Some(report) = usage.report.as_ref().filter(|report| report.by == usage.tab.by()) else {
+        return format!("{period} (p: another time)");
     };
-    let room = usize::from(line.width);
-    buffer.set_stringn(line.x, line.y, fit(&text, room, theme.cut()), room, theme.style(Tone::Dim));
+    let all = &report.total;
+    let mut text = format!(
+        "{period} UTC: {}, {} tokens in, {} out, {} USD",
+        plural(all.requests, "request"),
+        short(all.prompt_tokens),
+        short(all.output_tokens),
+        dollars(all.spend)
+    );
+    for (number, what) in [(all.refused, "refused"), (all.failed, "failed")] {
+        if number > 0 {
+            text += &format!(", {} {what}", short(number));
+        }
+    }
+    if report.cut {
+        text += "; there are more rows than are shown";
+    }
+    text
 }
