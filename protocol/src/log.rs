@@ -50,6 +50,10 @@ pub struct LogFilter {
     pub since: Option<UnixMillis>,
     /// Only events of this organization, by slug or id.
     pub organization: Option<String>,
+    /// Only events behind the one with this number, for a reader that goes on: `Follow` then begins right
+    /// there, counting what is gone since. A number the daemon has not given out is of an earlier start of it,
+    /// and does not count.
+    pub after: Option<u64>,
 }
 
 /// Requests about the log.

@@ -12,6 +12,8 @@ pub(crate) enum Command {
     Go(Place, Option<String>),
     /// One of the words that stand alone.
     Word(Word),
+    /// Go to this time in the log.
+    Time(String),
 }
 
 /// Somewhere to go.
@@ -82,6 +84,9 @@ const WORDS: &[(&[&str], Word, &str)] = &[
     (&["reload"], Word::Reload, "have the configuration file read again"),
 ];
 
+/// The word before a time, and one line about it.
+const TIME: (&str, &str) = ("time", "go to a time in the log: 14:30, 2h, \"2026-11-22 14:30\"");
+
 /// Reads a command line.
 ///
 /// # Errors
@@ -91,6 +96,13 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     if word.is_empty() {
         return Ok(None);
+    }
+    if word == TIME.0 {
+        let rest = rest.trim();
+        if rest.is_empty() {
+            return Err(format!("which time? {}", crate::when::FORMS));
+        }
+        return Ok(Some(Command::Time(rest.to_owned())));
     }
     let screen = Screen::ALL.into_iter().find(|screen| screen.words().contains(&word)).map(Place::Screen);
     let tab = || TABS.iter().find(|(words, ..)| words.contains(&word)).map(|(_, place, _)| *place);
@@ -120,7 +132,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         Screen::ALL.into_iter().filter_map(|screen| Some((*screen.words().first()?, screen.about())));
     let words = WORDS.iter().filter_map(|(words, _, about)| Some((*words.first()?, *about)));
     let tabs = TABS.iter().filter_map(|(words, _, about)| Some((*words.first()?, *about)));
-    screens.chain(tabs).chain(words)
+    screens.chain(tabs).chain([TIME]).chain(words)
 }
 
 /// Lines typed before.
@@ -175,6 +187,8 @@ mod tests {
             Ok(Some(Command::Go(Place::Screen(Screen::Nodes), Some("gpu 1".into()))))
         );
         assert_eq!(parse("q"), Ok(Some(Command::Word(Word::Quit))));
+        assert_eq!(parse("time 14:30"), Ok(Some(Command::Time("14:30".into()))));
+        assert!(parse("time ").unwrap_err().contains("2h"));
         assert_eq!(parse("  "), Ok(None));
         assert!(parse("nod").unwrap_err().contains(":nodes"));
         assert!(parse("xyzzy").unwrap_err().contains("tab"));

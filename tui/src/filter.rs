@@ -31,10 +31,12 @@ pub(crate) struct Filter {
     terms: Vec<Term>,
 }
 
+/// One of the words it is made of.
 #[derive(Debug, Clone)]
-enum Term {
-    Text(Regex),
-    Field { name: String, test: Test },
+pub(crate) struct Term {
+    /// The field whose value has to fit; None is any text.
+    field: Option<String>,
+    test: Test,
 }
 
 #[derive(Debug, Clone)]
@@ -64,11 +66,7 @@ impl Filter {
         };
         let terms = words(rest)
             .into_iter()
-            .map(
-                |(word, quoted)| {
-                    if quoted { pattern(&regex::escape(&word)).map(Term::Text) } else { term(&word) }
-                },
-            )
+            .map(|(word, quoted)| if quoted { anywhere(&regex::escape(&word)) } else { term(&word) })
             .collect::<Result<Vec<_>, _>>()?;
         Ok((!terms.is_empty()).then(|| Self { text: text.to_owned(), inverse, terms }))
     }
@@ -76,6 +74,16 @@ impl Filter {
     /// As it was typed.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The words, for who looks at many texts at once.
+    pub(crate) fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// Whether what fits is not to be shown.
+    pub(crate) fn is_inverse(&self) -> bool {
+        self.inverse
     }
 
     /// Whether `subject` is to be shown.
@@ -91,9 +99,9 @@ impl Filter {
         let mut places: Vec<(usize, usize)> = self
             .terms
             .iter()
-            .filter_map(|term| match term {
-                Term::Text(regex) | Term::Field { test: Test::Text(regex), .. } => Some(regex),
-                Term::Field { .. } => None,
+            .filter_map(|term| match &term.test {
+                Test::Text(regex) => Some(regex),
+                Test::Number(..) => None,
             })
             .flat_map(|regex| regex.find_iter(text).map(|found| (found.start(), found.end())))
             .filter(|(from, to)| from < to)
@@ -112,19 +120,34 @@ impl Filter {
 
 impl Term {
     fn fits(&self, subject: &impl Subject) -> bool {
-        match self {
-            Self::Text(regex) => subject.any(&mut |text| regex.is_match(text)),
-            Self::Field { name, test } => subject.field(name).is_some_and(|value| match test {
-                Test::Text(regex) => regex.is_match(&value),
-                Test::Number(order, wanted) => value.trim().parse::<f64>().is_ok_and(|value| match order {
-                    Order::Less => value < *wanted,
-                    Order::AtMost => value <= *wanted,
-                    Order::More => value > *wanted,
-                    Order::AtLeast => value >= *wanted,
-                }),
+        match &self.field {
+            None => subject.any(&mut |text| self.fits_text(text)),
+            Some(name) => subject.field(name).is_some_and(|value| self.fits_text(&value)),
+        }
+    }
+
+    /// The field whose value has to fit; None is any text.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// Whether a text fits.
+    pub(crate) fn fits_text(&self, text: &str) -> bool {
+        match &self.test {
+            Test::Text(regex) => regex.is_match(text),
+            Test::Number(order, wanted) => text.trim().parse::<f64>().is_ok_and(|value| match order {
+                Order::Less => value < *wanted,
+                Order::AtMost => value <= *wanted,
+                Order::More => value > *wanted,
+                Order::AtLeast => value >= *wanted,
             }),
         }
     }
+}
+
+/// Any text that this is found in.
+fn anywhere(text: &str) -> Result<Term, String> {
+    pattern(text).map(|regex| Term { field: None, test: Test::Text(regex) })
 }
 
 /// Splits at blanks; what stands in double quotes stays together and is told apart.
@@ -155,7 +178,7 @@ fn term(word: &str) -> Result<Term, String> {
     };
     let Some((name, value)) = word.split_once(':').filter(|(name, value)| named(name) && !value.is_empty())
     else {
-        return pattern(word).map(Term::Text);
+        return anywhere(word);
     };
     let orders = [(">=", Order::AtLeast), ("<=", Order::AtMost), (">", Order::More), ("<", Order::Less)];
     let ordered = orders.iter().find_map(|(sign, order)| Some((order, value.strip_prefix(sign)?)));
@@ -166,7 +189,7 @@ fn term(word: &str) -> Result<Term, String> {
         }
         None => Test::Text(pattern(value)?),
     };
-    Ok(Term::Field { name: name.to_owned(), test })
+    Ok(Term { field: Some(name.to_owned()), test })
 }
 
 fn pattern(text: &str) -> Result<Regex, String> {

@@ -1,6 +1,6 @@
 //! The part of the log that only the journal still has, read by `journalctl` with the caller's own rights.
 
-use std::process::Stdio;
+use std::{fs, os::unix::fs::MetadataExt as _, process::Stdio};
 
 use aivonx_protocol::{
     UnixMillis,
@@ -10,7 +10,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
-    process::Command,
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
 };
 
 use crate::exit::Failure;
@@ -42,66 +43,172 @@ pub async fn read(
     mut take: impl FnMut(LogEvent) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let grep = grep(filter)?;
-    let mut command = Command::new("journalctl");
-    command
-        .args(["--output=json", "--no-pager", "--all"])
-        .arg(format!("--identifier={IDENTIFIER}"))
-        .arg(format!("--since=@{}", since / 1000))
-        .arg(format!("--until=@{}", until.div_ceil(1000)));
+    let mut arguments =
+        vec![format!("--since=@{}", since / 1000), format!("--until=@{}", until.div_ceil(1000))];
     if let Some(node) = &filter.node {
-        command.arg(format!("{PREFIX}NODE={node}"));
+        arguments.push(format!("{PREFIX}NODE={node}"));
     }
     if let Some(id) = &filter.organization {
-        command.arg(format!("{PREFIX}ORGANIZATION={id}"));
+        arguments.push(format!("{PREFIX}ORGANIZATION={id}"));
     }
-    let mut child = command
-        // Its notices are recognised by their words.
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            Failure::failed(format!(
-                "older events are in the journal, but journalctl does not start: {error}"
-            ))
-        })?;
-    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(Failure::failed("journalctl has no output"));
-    };
-    // Drained aside, so that a talkative journalctl cannot block itself.
-    let notices = tokio::spawn(async move {
-        let mut text = Vec::new();
-        let _ = (&mut stderr).take(64 << 10).read_to_end(&mut text).await;
-        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let mut lines = BufReader::new(stdout);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = lines.read_until(b'\n', &mut line).await;
-        match read {
-            Ok(0) => break,
-            Ok(_) if line.len() > LINE_MAX => continue,
-            Ok(_) => {}
-            Err(error) => return Err(Failure::failed(format!("journalctl cannot be read: {error}"))),
-        }
-        let wanted = parse(&line, daemon)
-            .filter(|event| (since..until).contains(&event.time) && passes(event, filter, grep.as_ref()));
-        if let Some(event) = wanted {
+    let mut journal = Journal::open(&arguments)?;
+    while let Some(event) = journal.next(daemon).await? {
+        let wanted = |e: &LogEvent| (since..until).contains(&e.time) && passes(e, filter, grep.as_ref());
+        if let Some(event) = event.filter(wanted) {
             take(event)?;
         }
     }
-    let status = child.wait().await;
-    let notices = notices.await.unwrap_or_default();
-    match refusal(&notices) {
-        Some(failure) => Err(failure),
-        None if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(()),
-        // An empty journal is no failure, though journalctl says 1.
-        None if notices.trim().is_empty() || notices.contains("No journal files were found") => Ok(()),
-        None => Err(Failure::failed(format!("journalctl failed: {}", notices.trim()))),
+    journal.end().await
+}
+
+/// A part of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The least severity.
+    pub level: Level,
+    /// Begin there; None is as late as possible.
+    pub since: Option<UnixMillis>,
+    /// End before this.
+    pub until: UnixMillis,
+    /// At most about so many events.
+    pub lines: usize,
+    /// The daemon's process, whose uid is asked of the system.
+    pub pid: Option<u32>,
+}
+
+/// What was found of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The events, oldest first.
+    pub events: Vec<LogEvent>,
+    /// Whether there may be more: before them, or behind them if they begin at a given time.
+    pub more: bool,
+}
+
+/// How much later than it happened an event may have come into the journal, milliseconds.
+const LATE: u64 = 2000;
+/// Most entries looked at for some that are early enough.
+const ENTRIES_MAX: usize = 1 << 17;
+
+/// Reads a part of the journal.
+///
+/// # Errors
+/// As of [`read`].
+pub async fn part(asked: &Part) -> Result<Past, Failure> {
+    let pid = asked.pid.and_then(|pid| fs::metadata(format!("/proc/{pid}")).ok());
+    let daemon = pid.map(|process| process.uid());
+    let filter = LogFilter { level: Some(asked.level), ..LogFilter::default() };
+    if let Some(since) = asked.since {
+        let mut arguments = vec![format!("--since=@{}", since / 1000)];
+        arguments.extend(upper(asked));
+        let mut journal = Journal::open(&arguments)?;
+        let mut events = Vec::new();
+        while let Some(event) = journal.next(daemon).await? {
+            let wanted = |e: &LogEvent| (since..asked.until).contains(&e.time) && passes(e, &filter, None);
+            events.extend(event.filter(wanted));
+            if events.len() >= asked.lines {
+                return Ok(Past { events, more: true });
+            }
+        }
+        journal.end().await?;
+        return Ok(Past { events, more: false });
+    }
+    let mut lines = asked.lines;
+    loop {
+        let mut arguments = vec![format!("--lines={lines}")];
+        arguments.extend(upper(asked));
+        let mut journal = Journal::open(&arguments)?;
+        let (mut events, mut entries) = (Vec::new(), 0);
+        while let Some(event) = journal.next(daemon).await? {
+            entries += 1;
+            events.extend(event.filter(|e: &LogEvent| e.time < asked.until && passes(e, &filter, None)));
+        }
+        journal.end().await?;
+        let more = entries >= lines;
+        // In a busy second all of them may be too late: those before them are wanted.
+        if !events.is_empty() || !more || lines >= ENTRIES_MAX {
+            return Ok(Past { events, more });
+        }
+        lines *= 4;
+    }
+}
+
+/// What lets journalctl leave out most of what is not wanted.
+fn upper(asked: &Part) -> [String; 2] {
+    let priority = match asked.level {
+        Level::Error => "err",
+        Level::Warn => "warning",
+        Level::Info => "info",
+        Level::Debug | Level::Trace => "debug",
+    };
+    [
+        format!("--until=@{}", asked.until.saturating_add(LATE).div_ceil(1000)),
+        format!("--priority={priority}"),
+    ]
+}
+
+/// journalctl at work. It ends when this is dropped.
+struct Journal {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    line: Vec<u8>,
+    notices: JoinHandle<String>,
+}
+
+impl Journal {
+    /// Starts it for the daemon's entries and these conditions.
+    fn open(arguments: &[String]) -> Result<Self, Failure> {
+        let mut child = Command::new("journalctl")
+            .args(["--output=json", "--no-pager", "--all"])
+            .arg(format!("--identifier={IDENTIFIER}"))
+            .args(arguments)
+            // Its notices are recognised by their words.
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                Failure::failed(format!(
+                    "older events are in the journal, but journalctl does not start: {error}"
+                ))
+            })?;
+        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Failure::failed("journalctl has no output"));
+        };
+        // Drained aside, so that a talkative journalctl cannot block itself.
+        let notices = tokio::spawn(async move {
+            let mut text = Vec::new();
+            let _ = (&mut stderr).take(64 << 10).read_to_end(&mut text).await;
+            let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Ok(Self { child, lines: BufReader::new(stdout), line: Vec::new(), notices })
+    }
+
+    /// The next entry, as an event if it is one of the daemon; None at the end.
+    async fn next(&mut self, daemon: Option<u32>) -> Result<Option<Option<LogEvent>>, Failure> {
+        self.line.clear();
+        match self.lines.read_until(b'\n', &mut self.line).await {
+            Ok(0) => Ok(None),
+            Ok(_) if self.line.len() > LINE_MAX => Ok(Some(None)),
+            Ok(_) => Ok(Some(parse(&self.line, daemon))),
+            Err(error) => Err(Failure::failed(format!("journalctl cannot be read: {error}"))),
+        }
+    }
+
+    /// How it ended.
+    async fn end(mut self) -> Result<(), Failure> {
+        let status = self.child.wait().await;
+        let notices = self.notices.await.unwrap_or_default();
+        match refusal(&notices) {
+            Some(failure) => Err(failure),
+            None if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(()),
+            // An empty journal is no failure, though journalctl says 1.
+            None if notices.trim().is_empty() || notices.contains("No journal files were found") => Ok(()),
+            None => Err(Failure::failed(format!("journalctl failed: {}", notices.trim()))),
+        }
     }
 }
 

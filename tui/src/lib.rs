@@ -28,6 +28,7 @@ mod update;
 mod view;
 pub mod when;
 mod widgets;
+mod work;
 
 use std::{io, process::ExitCode};
 

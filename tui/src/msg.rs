@@ -8,6 +8,8 @@ use aivonx_protocol::{
 };
 use crossterm::event::KeyEvent;
 
+use crate::journal::{Part, Past};
+
 /// Number of a call or a feed, unique while the console runs.
 pub(crate) type Ticket = u64;
 
@@ -47,6 +49,15 @@ pub(crate) enum Msg {
         /// Why, if not in order.
         result: Result<(), Fault>,
     },
+    /// A part of the journal was read, or could not be.
+    Past {
+        /// Which reading.
+        ticket: Ticket,
+        /// What was found, or why nothing was.
+        result: Result<Past, String>,
+    },
+    /// A filter has not looked at everything yet, and nothing else is to be done.
+    Search,
     /// Something done on this side did not work out as wished, or did.
     Told {
         /// A sentence.
@@ -99,6 +110,15 @@ pub(crate) enum Effect {
         /// The request.
         request: Request,
     },
+    /// Read a part of the journal, with the rights of whoever sits here.
+    Past {
+        /// Number it comes with.
+        ticket: Ticket,
+        /// The part.
+        part: Part,
+    },
+    /// Come back with [`Msg::Search`] when there is nothing else to do.
+    Search,
     /// Give up a call or a feed; nothing comes for it any more.
     Drop(Ticket),
     /// Connect now instead of when the wait is over.

@@ -23,7 +23,7 @@ use crate::{
 /// Waits before trying again, milliseconds; the last is repeated.
 const WAITS: [u64; 6] = [250, 500, 1000, 2000, 4000, 5000];
 /// What may wait on its way to the console or to here.
-const QUEUE: usize = 64;
+pub(crate) const QUEUE: usize = 64;
 
 /// What the connection is asked for.
 #[derive(Debug)]
@@ -42,14 +42,13 @@ pub(crate) enum Order {
     Forget,
 }
 
-/// Starts the connection; where to send orders, and where what happens comes from.
-/// Sessions are read from and kept in files if `keeps`.
-pub(crate) fn start(socket: Option<PathBuf>, keeps: bool) -> (Sender<Order>, Receiver<Msg>) {
+/// Starts the connection, which tells what happens to `happens`; where to send orders. Sessions are read from and
+/// kept in files if `keeps`.
+pub(crate) fn start(socket: Option<PathBuf>, keeps: bool, happens: Sender<Msg>) -> Sender<Order> {
     let (orders, inbox) = channel(QUEUE);
-    let (happens, outbox) = channel(QUEUE);
     let net = Net { socket, inbox, happens, secret: None, keeps };
     tokio::spawn(net.run());
-    (orders, outbox)
+    orders
 }
 
 struct Net {

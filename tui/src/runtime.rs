@@ -2,6 +2,7 @@
 //! something to happen and for nothing else: no call is awaited here, so that every key counts at once.
 
 use std::{
+    future::ready,
     io,
     path::PathBuf,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc::{Sender, error::TrySendError},
+    sync::mpsc::{Sender, channel, error::TrySendError},
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
@@ -25,6 +26,7 @@ use crate::{
     terminal::{self, Screen},
     update::update,
     view,
+    work::Works,
 };
 
 /// Least time between two frames: what comes faster is drawn together.
@@ -45,9 +47,13 @@ pub(crate) async fn run(socket: Option<PathBuf>, settings: Settings) -> Result<(
         Failure::failed(format!("the terminal cannot be taken: {error}"))
             .with_hint("Without a terminal use the commands: aivonx --help")
     })?;
-    let (orders, mut happens) = net::start(socket, settings.demo.is_none());
+    let (tell, mut happens) = channel(net::QUEUE);
+    let orders = net::start(socket, settings.demo.is_none(), tell.clone());
     let model = Model::new(settings, now(), TimeZone::system(), terminal::size());
-    let mut console = Console { screen, model, orders, waiting: Vec::new(), dirty: true, quit: false };
+    let works = Works::new(tell);
+    let waiting = Vec::new();
+    let mut console =
+        Console { screen, model, orders, works, waiting, dirty: true, search: false, quit: false };
     let mut keys = EventStream::new();
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -80,6 +86,12 @@ pub(crate) async fn run(socket: Option<PathBuf>, settings: Settings) -> Result<(
                 }
             }
             _ = second.tick() => console.happened(Msg::Tick(now()))?,
+            // Last, so that keys and frames come between.
+            () = ready(()), if console.search => {
+                console.search = false;
+                console.happened(Msg::Search)?;
+                tokio::task::yield_now().await;
+            }
         }
         console.send();
     }
@@ -92,7 +104,10 @@ struct Console {
     orders: Sender<Order>,
     /// Orders that found no room; they go first.
     waiting: Vec<Order>,
+    works: Works,
     dirty: bool,
+    /// Whether a filter is to look on.
+    search: bool,
     quit: bool,
 }
 
@@ -120,7 +135,13 @@ impl Console {
             match effect {
                 Effect::Call { ticket, request } => self.waiting.push(Order::Call(ticket, request)),
                 Effect::Follow { ticket, request } => self.waiting.push(Order::Follow(ticket, request)),
-                Effect::Drop(ticket) => self.waiting.push(Order::Drop(ticket)),
+                Effect::Drop(ticket) => {
+                    if !self.works.end(ticket) {
+                        self.waiting.push(Order::Drop(ticket));
+                    }
+                }
+                Effect::Past { ticket, part } => self.works.past(ticket, part),
+                Effect::Search => self.search = true,
                 Effect::Connect => self.waiting.push(Order::Connect),
                 Effect::Keep(session) => self.waiting.push(Order::Keep(session)),
                 Effect::Forget => self.waiting.push(Order::Forget),

@@ -186,8 +186,14 @@ pub(crate) fn running() -> Vec<Running> {
         answering_ms: None,
         tokens: 0,
     };
-    let receiving =
-        Running { model: None, node: None, phase: Phase::Receiving, age_ms: 3, ..waiting.clone() };
+    let receiving = Running {
+        id: "01932d5c-7a10-7c7e-8f0a-1b2c3d4e5f62".into(),
+        model: None,
+        node: None,
+        phase: Phase::Receiving,
+        age_ms: 3,
+        ..waiting.clone()
+    };
     vec![answering, waiting, receiving]
 }
 
@@ -334,6 +340,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
         Request::Running(RunningRequest::List) => Reply::Running(running()),
         Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
+        Request::Running(RunningRequest::List) => Reply::Running(running()),
         Request::Audit(AuditRequest::List { .. }) => {
             Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
         }

@@ -6,7 +6,7 @@ use aivonx_protocol::UnixMillis;
 use jiff::{Timestamp, ToSpan as _, Zoned, civil};
 
 /// What `--since` accepts.
-pub const FORMS: &str = "10m, 2h, 3d, today, yesterday, 2026-11-22, \"2026-11-22 14:30\" (local time) or \
+pub const FORMS: &str = "10m, 2h, 3d, 14:30, today, yesterday, 2026-11-22, \"2026-11-22 14:30\" (local time) or \
                          2026-11-22T14:30:00Z";
 
 /// The point in time `text` means, seen from `now`.
@@ -35,11 +35,28 @@ fn point(text: &str, now: &Zoned) -> Option<Timestamp> {
     if let Some(back) = span(text) {
         return now.timestamp().checked_sub(back).ok();
     }
+    if let Some(at) = clock(text, now) {
+        return Some(at);
+    }
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
     }
     let local: civil::DateTime = text.parse().ok()?;
     Some(local.to_zoned(now.time_zone().clone()).ok()?.timestamp())
+}
+
+/// A time of day, `14:30` or `14:30:15`: the last one that is past.
+fn clock(text: &str, now: &Zoned) -> Option<Timestamp> {
+    let plain = |c: char| c.is_ascii_digit() || c == ':';
+    if !text.contains(':') || !text.chars().all(plain) {
+        return None;
+    }
+    let padded = if text.find(':') == Some(1) { format!("0{text}") } else { text.to_owned() };
+    let time: civil::Time = padded.parse().ok()?;
+    let on = |day: civil::Date| day.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
+    let today = on(now.date())?;
+    let at = if today > *now { on(now.date().yesterday().ok()?)? } else { today };
+    Some(at.timestamp())
 }
 
 /// A span of time: numbers with `s`, `m`, `h`, `d` or `w`, largest first (`90s`, `1h30m`).
@@ -136,6 +153,10 @@ mod tests {
             ("2026-03-28T14:30:15", "2026-03-28T13:30:15Z"),
             ("2026-03-28T14:30:15Z", "2026-03-28T14:30:15Z"),
             ("2026-03-28T14:30:15.250+02:00", "2026-03-28T12:30:15.25Z"),
+            ("01:15", "2026-03-29T23:15:00Z"),
+            ("1:15:10", "2026-03-29T23:15:10Z"),
+            // Not yet today: yesterday's.
+            ("14:30", "2026-03-29T12:30:00Z"),
             (" 10m ", "2026-03-29T23:20:00Z"),
         ] {
             assert_eq!(at(text), shown, "{text}");
@@ -154,6 +175,9 @@ mod tests {
             "10m10m",
             "-5m",
             "tomorrow",
+            "25:00",
+            "14:",
+            ":30",
             "2026-13-01",
             "99999999999999999999s",
             "1900-01-01",

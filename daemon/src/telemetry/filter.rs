@@ -72,6 +72,7 @@ pub(crate) struct Filter {
     grep: Option<Regex>,
     node: Option<String>,
     since: Option<UnixMillis>,
+    after: Option<u64>,
 }
 
 impl Filter {
@@ -81,6 +82,7 @@ impl Filter {
             grep: filter.grep.as_deref().map(compile).transpose()?,
             node: filter.node.clone(),
             since: filter.since,
+            after: filter.after,
             whose: whose.clone(),
             organization: filter.organization.clone(),
         })
@@ -90,6 +92,7 @@ impl Filter {
     pub(crate) fn passes(&self, record: &Record) -> bool {
         self.whose.covers(record)
             && record.level <= self.level
+            && self.after.is_none_or(|after| record.seq > after)
             && self.since.is_none_or(|since| record.time >= since)
             && self.organization.as_deref().is_none_or(|id| record.is_of(id))
             && self.node.as_deref().is_none_or(|node| record.is_about(node))

@@ -103,7 +103,7 @@ impl Hub {
     /// # Errors
     /// The filter's expression is not one, or too large.
     pub fn recent(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<LogPage, FilterError> {
-        let filter = Filter::compile(whose, filter)?;
+        let filter = Filter::compile(whose, &self.known(filter))?;
         let (found, _) = self.0.newest(&filter, lines);
         Ok(LogPage {
             events: found.iter().map(|r| r.to_event()).collect(),
@@ -118,9 +118,20 @@ impl Hub {
     /// # Errors
     /// The filter's expression is not one, or too large.
     pub fn follow(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<Follow, FilterError> {
-        let filter = Filter::compile(whose, filter)?;
-        let (backlog, next) = self.0.newest(&filter, lines);
+        let asked = self.known(filter);
+        let filter = Filter::compile(whose, &asked)?;
+        let (backlog, next) = match asked.after {
+            // What was lost in the meantime is counted on the way.
+            Some(after) => (VecDeque::new(), after + 1),
+            None => self.0.newest(&filter, lines),
+        };
         Ok(Follow { ring: self.0.clone(), filter, backlog, next, missed: 0, gap: 0 })
+    }
+
+    /// The filter without a number that was not given out since the start.
+    fn known(&self, filter: &LogFilter) -> LogFilter {
+        let after = filter.after.filter(|after| *after < self.0.head());
+        LogFilter { after, ..filter.clone() }
     }
 
     /// Where events go beside memory: `journald`, `stderr` or `file PATH`.

@@ -145,6 +145,7 @@ pub(super) fn log_filter() -> LogFilter {
         node: Some("gpu1".into()),
         since: Some(1_700_000_000_000),
         organization: Some("acme".into()),
+        after: Some(70_000),
     }
 }
 

@@ -104,7 +104,7 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
         grep: args.grep,
         node: args.node,
         since: args.since,
-        organization: None,
+        ..LogFilter::default()
     };
     let wanted = match (args.lines, args.since, args.follow) {
         (Some(lines), ..) => lines,
@@ -184,12 +184,16 @@ async fn older(
 
 /// Where older events are, if not in the journal.
 fn elsewhere(sink: &str, oldest: UnixMillis, zone: &TimeZone) -> String {
-    let place = match sink.strip_prefix("file ") {
+    format!("(the daemon holds events since {}; {})", text::time(oldest, zone), place(sink))
+}
+
+/// The same without since when.
+pub(crate) fn place(sink: &str) -> String {
+    match sink.strip_prefix("file ") {
         Some(path) => format!("older ones are in {}", safe(path)),
         None if sink == "stderr" => "older ones went to its standard error".to_owned(),
         None => "older ones are kept nowhere".to_owned(),
-    };
-    format!("(the daemon holds events since {}; {place})", text::time(oldest, zone))
+    }
 }
 
 async fn follow(client: &Client, out: &mut Out, filter: LogFilter, lines: u32) -> Result<(), Failure> {

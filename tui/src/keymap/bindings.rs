@@ -113,12 +113,21 @@ pub(crate) static BINDINGS: &[Binding] = &[
         .takes(Right::LimitsRead),
     key(Scope::Logs, &["f"], Do::Follow, "follow", "keep the newest in sight, or stay here"),
     key(Scope::Logs, &["l"], Do::Level, "level", "the next level: error, warn, info, debug, trace"),
-    key(Scope::Logs, &["w"], Do::Wrap, "wrap", "break long lines, or cut them"),
+    key(Scope::Logs, &["w"], Do::Wrap, "", "break long lines, or cut them"),
     key(Scope::Logs, &["i"], Do::Request, "request", "show only the request that this event belongs to"),
+    key(Scope::Logs, &["m"], Do::More, "older", "older ones as well: the journal, with your own rights"),
+    key(Scope::Logs, &["t"], Do::Time, "", "go to a time: 14:30, 2h, today, \"2026-11-22 14:30\""),
     key(Scope::Audit, &["f"], Do::Query, "query", "ask for certain entries: since, who, what, on what"),
     key(Scope::Audit, &["m"], Do::More, "more", "older entries as well"),
     key(Scope::Audit, &["v"], Do::Verify, "verify", "walk the whole chain: was anything changed or cut out?")
         .takes(Right::AuditVerify),
+    key(Scope::Requests, &["ctrl-d"], Do::Remove, "cancel", "end it; its client is told")
+        .takes(Right::RunningCancel),
+    key(Scope::Requests, &["i"], Do::Request, "log", "what was logged about it").takes(Right::LogsRead),
+    key(Scope::Requests, &["o"], Do::ToNode, "node", "the node that works on it").takes(Right::NodesRead),
+    key(Scope::Requests, &["K"], Do::ToKey, "", "the key that it came with").takes(Right::KeysRead),
+    key(Scope::Requests, &["O"], Do::ToOrganization, "", "the organization that it is for")
+        .takes(Right::OrganizationsRead),
     key(Scope::Security, &["tab", "right"], Do::NextTab, "next tab", "lockouts, sessions, secrets"),
     key(Scope::Security, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
     key(Scope::Lockouts, &["u"], Do::Unlock, "unlock", "let the user log in again from there")
@@ -159,6 +168,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &["6"], Do::Go(Screen::Usage), "", "usage and limits"),
     key(Scope::Everywhere, &["7"], Do::Go(Screen::Logs), "", "the log"),
     key(Scope::Everywhere, &["8"], Do::Go(Screen::Audit), "", "the audit log"),
+    key(Scope::Everywhere, &["9"], Do::Go(Screen::Requests), "", "what runs now"),
     key(Scope::Everywhere, &["0"], Do::Go(Screen::Security), "", "lockouts, sessions, secrets"),
     key(Scope::Everywhere, &["`"], Do::NextScreen, "", "the screen after this one"),
     key(Scope::Everywhere, &["r"], Do::Refresh, "", "look again; connect now, if there is no connection"),

@@ -41,6 +41,8 @@ pub(crate) enum Scope {
     Logs,
     /// On the audit log.
     Audit,
+    /// On what runs now.
+    Requests,
     /// On lockouts, sessions and secrets.
     Security,
     /// Among them, on lockouts.
@@ -91,6 +93,7 @@ impl Scope {
             Self::Policies => "Model policy",
             Self::Logs => "Log",
             Self::Audit => "Audit log",
+            Self::Requests => "Requests",
             Self::Security => "Security",
             Self::Lockouts => "Lockouts",
             Self::Sessions => "Sessions",
@@ -196,8 +199,16 @@ pub(crate) enum Do {
     Level,
     /// Break long lines, or cut them.
     Wrap,
+    /// Go to a time.
+    Time,
     /// Show one request alone.
     Request,
+    /// Show the node that it runs on.
+    ToNode,
+    /// Show the key that it came with.
+    ToKey,
+    /// Show the organization that it is for.
+    ToOrganization,
     /// Show older ones as well.
     More,
     /// Ask for others.

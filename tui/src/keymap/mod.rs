@@ -82,6 +82,7 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
         },
         Screen::Logs => &[Scope::Logs, Scope::List, Scope::Everywhere],
         Screen::Audit => &[Scope::Audit, Scope::List, Scope::Everywhere],
+        Screen::Requests => &[Scope::Requests, Scope::List, Scope::Everywhere],
         Screen::Security => match model.security.tab {
             security::Tab::Lockouts => const { &tab(Scope::Lockouts, Scope::Security) },
             security::Tab::Sessions => const { &tab(Scope::Sessions, Scope::Security) },

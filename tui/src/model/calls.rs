@@ -30,6 +30,8 @@ pub(crate) enum Topic {
     Audit,
     /// Older ones.
     AuditMore,
+    /// What runs now.
+    Running,
     /// The lockouts.
     Lockouts,
     /// The sessions of one user.
@@ -73,6 +75,8 @@ pub(crate) enum Purpose {
     Chain(Act, Box<(Request, Act)>),
     /// How much a question would end.
     Count,
+    /// Something that this side does, of which is said: `Reading the journal`.
+    Work(&'static str),
 }
 
 /// Something to do.
@@ -131,6 +135,11 @@ impl Calls {
         self.open.values().any(|call| call.purpose == Purpose::Account(step))
     }
 
+    /// Whether this side is at this work.
+    pub(crate) fn works(&self, doing: &'static str) -> bool {
+        self.open.values().any(|call| call.purpose == Purpose::Work(doing))
+    }
+
     /// Gives up asking for this; the numbers of what is given up.
     pub(crate) fn give_up(&mut self, topic: Topic) -> Vec<Ticket> {
         let asked = self.open.iter().filter(|(_, call)| call.purpose == Purpose::Load(topic));
@@ -154,14 +163,18 @@ impl Calls {
             Purpose::Login => Some((*ticket, "Logging in", call.since)),
             Purpose::Logout => Some((*ticket, "Logging out", call.since)),
             Purpose::Account(step) => Some((*ticket, step.doing(), call.since)),
+            Purpose::Work(doing) => Some((*ticket, *doing, call.since)),
             Purpose::Load(_) | Purpose::Count => None,
         })
     }
 
     /// Forgets everything: the connection is gone. What somebody waited for.
     pub(crate) fn clear(&mut self) -> Option<String> {
-        let awaited = self.awaited().map(|(_, doing, _)| doing.to_owned());
-        self.open.clear();
+        // What this side does goes on.
+        let work = |call: &Call| matches!(call.purpose, Purpose::Work(_));
+        let awaited = self.awaited().filter(|(ticket, ..)| !self.open.get(ticket).is_some_and(work));
+        let awaited = awaited.map(|(_, doing, _)| doing.to_owned());
+        self.open.retain(|_, call| work(call));
         awaited
     }
 }

@@ -74,6 +74,10 @@ pub(crate) trait Rows {
     fn first(&mut self);
     /// Goes to the last row.
     fn last(&mut self);
+    /// Whether rows can be sorted and marked.
+    fn is_table(&self) -> bool {
+        true
+    }
     /// Sorts by the next column.
     fn sort(&mut self);
     /// Turns the order round.

@@ -14,6 +14,7 @@ pub(crate) mod models;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod people;
+pub(crate) mod requests;
 pub(crate) mod rights;
 pub(crate) mod secret_input;
 pub(crate) mod security;
@@ -54,13 +55,15 @@ pub(crate) enum Screen {
     Logs,
     /// Who did what.
     Audit,
+    /// What runs now.
+    Requests,
     /// Lockouts, sessions, secrets.
     Security,
 }
 
 impl Screen {
     /// Every screen in the order shown.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Overview,
         Self::Nodes,
         Self::Models,
@@ -69,6 +72,7 @@ impl Screen {
         Self::Usage,
         Self::Logs,
         Self::Audit,
+        Self::Requests,
         Self::Security,
     ];
 
@@ -83,6 +87,7 @@ impl Screen {
             Self::Usage => ("6", "Usage", "usage and limits, prices, model policy"),
             Self::Logs => ("7", "Logs", "the log, as it happens"),
             Self::Audit => ("8", "Audit", "who did what, in a chain that proves itself"),
+            Self::Requests => ("9", "Requests", "what runs now, and how fast"),
             Self::Security => ("0", "Security", "lockouts, sessions, secrets"),
         }
     }
@@ -113,6 +118,7 @@ impl Screen {
             Self::Usage => &["usage", "limits"],
             Self::Logs => &["logs", "log"],
             Self::Audit => &["audit"],
+            Self::Requests => &["requests", "request", "running"],
             Self::Security => &["security"],
         }
     }
@@ -128,6 +134,7 @@ impl Screen {
             Self::Usage => Right::UsageRead,
             Self::Logs => Right::LogsRead,
             Self::Audit => Right::AuditRead,
+            Self::Requests => Right::RunningRead,
         }
     }
 }
@@ -218,6 +225,8 @@ pub(crate) struct Model {
     pub(crate) overview: overview::Overview,
     /// Whether the chosen line is shown in full.
     pub(crate) detail: bool,
+    /// How far down in that.
+    pub(crate) detail_scroll: usize,
     /// The nodes.
     pub(crate) nodes: nodes::Nodes,
     /// The models.
@@ -232,6 +241,8 @@ pub(crate) struct Model {
     pub(crate) logs: logs::Logs,
     /// The audit log.
     pub(crate) audit: audit::AuditLog,
+    /// What runs now.
+    pub(crate) requests: requests::Requests,
     /// Lockouts, sessions, secrets.
     pub(crate) security: security::Security,
     /// One's own account.
@@ -261,6 +272,7 @@ impl Model {
             status: None,
             overview: overview::Overview::default(),
             detail: false,
+            detail_scroll: 0,
             nodes: nodes::Nodes::default(),
             models: models::Models::default(),
             jobs: jobs::Jobs::default(),
@@ -268,6 +280,7 @@ impl Model {
             usage: usage::Usage::default(),
             logs: logs::Logs::default(),
             audit: audit::AuditLog::default(),
+            requests: requests::Requests::default(),
             security: security::Security::default(),
             account: account::Account::default(),
             node_feed: None,
@@ -324,6 +337,7 @@ impl Model {
             },
             Screen::Logs => &mut self.logs,
             Screen::Audit => &mut self.audit.list,
+            Screen::Requests => &mut self.requests.list,
             Screen::Security => match self.security.tab {
                 security::Tab::Lockouts => &mut self.security.lockouts,
                 security::Tab::Sessions => &mut self.security.sessions,
@@ -357,6 +371,7 @@ impl Model {
             },
             Screen::Logs => &self.logs,
             Screen::Audit => &self.audit.list,
+            Screen::Requests => &self.requests.list,
             Screen::Security => match self.security.tab {
                 security::Tab::Lockouts => &self.security.lockouts,
                 security::Tab::Sessions => &self.security.sessions,
@@ -375,6 +390,7 @@ impl Model {
         self.usage = usage::Usage::default();
         self.logs = logs::Logs::default();
         self.audit = audit::AuditLog::default();
+        self.requests = requests::Requests::default();
         self.security = security::Security::default();
     }
 }

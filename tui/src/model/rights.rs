@@ -46,6 +46,10 @@ pub(crate) enum Right {
     AuditRead,
     /// Verify the audit log.
     AuditVerify,
+    /// See what runs now.
+    RunningRead,
+    /// End what runs.
+    RunningCancel,
     /// See how secrets are kept.
     SecretsRead,
     /// Replace the keys that they are kept under.
@@ -100,6 +104,8 @@ impl Right {
             Self::KeysRead | Self::LimitsRead => "SAMagm",
             Self::PeopleWrite => "SMgm",
             Self::AuditRead => "SAa",
+            Self::RunningRead => "SOAMoagm",
+            Self::RunningCancel => "SOMogm",
             Self::AuditVerify | Self::SecretsRead => "SA",
         }
     }
@@ -115,6 +121,7 @@ impl Right {
                 | Self::OrganizationsAdd
                 | Self::UsersWrite
                 | Self::LockoutsClear
+                | Self::RunningCancel
                 | Self::SecretsRotate
                 | Self::Own
                 | Self::LimitsWrite

@@ -54,6 +54,8 @@ pub(super) fn answered(
         (Purpose::Count, result) => dialogs::counted(model, ticket, result),
         (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
         (Purpose::Login, result) => login::answered(model, out, ticket, result),
+        // Not the daemon's to answer.
+        (Purpose::Work(_), _) => {}
         (Purpose::Logout, result) => login::left(model, out, result),
     }
 }
@@ -99,6 +101,7 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
                 model.audit.list.set(page.entries, model.now);
             }
         }
+        Reply::Running(running) => model.requests.list.set(running, model.now),
         Reply::Lockouts(all) => model.security.lockouts.set(all, model.now),
         Reply::Sessions(all) => model.security.sessions.set(all, model.now),
         reply @ (Reply::Usage(_)

@@ -84,8 +84,9 @@ const KEYS: &[(&str, Begin, &str)] = &[
     ("lockout.clear", Full, ": 'lockouts enter u y"),
     ("log.follow", Full, "7"),
     ("audit.list", Full, "8 r"),
+    ("running.list", Full, "9 r"),
+    ("running.cancel", Full, "9 ctrl-d y"),
     ("audit.verify", Full, "8 v"),
-    ("running.list", Full, ": 'keys enter ctrl-d"),
     ("usage.report", Full, "6 r"),
     ("limit.show", Full, "6 enter"),
     ("limit.set", Full, "6 j enter e ctrl-u 'inference.day=10 ctrl-s"),
@@ -120,6 +121,7 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("usage.top", "usage.report says the same of all; the console sorts it by any column"),
     ("usage.watch", "screen 7 follows the same requests in the log, with more about each"),
     ("usage.export", "it is for a file: aivonx usage export > FILE"),
+    ("log.recent", "following begins with all that the daemon holds"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 
@@ -128,13 +130,11 @@ const TO_COME: &[&str] = &[
     "strategy.show",
     "strategy.set",
     "job.follow",
-    "log.recent",
     "audit.show",
     "audit.follow",
     "audit.export",
     "audit.keys",
     "audit.checkpoint",
-    "running.cancel",
     "job.cancel",
 ];
 

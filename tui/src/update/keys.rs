@@ -4,14 +4,17 @@ use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, security, steps,
-    typing, usage,
+    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, requests, security,
+    steps, typing, usage,
 };
 use crate::{
     keymap::{self, Do},
-    model::{Dialog, Model, Screen, line::LineKind},
+    model::{Dialog, Model, Purpose, Screen, line::LineKind},
     msg::Effect,
 };
+
+/// Farthest that details are scrolled, in lines; what is drawn ends where they do.
+const DETAILS_MOST: usize = 400;
 
 /// A key was pressed.
 pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent) {
@@ -52,6 +55,10 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         None => {}
     }
     let page = isize::try_from(crate::view::page(model.size)).unwrap_or(isize::MAX);
+    let half = crate::view::page(model.size).div_ceil(2);
+    if !matches!(does, Do::PageUp | Do::PageDown) {
+        model.detail_scroll = 0;
+    }
     match does {
         Do::Go(screen) => go(model, out, screen),
         Do::NextScreen => {
@@ -67,6 +74,10 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Refresh => refresh(model, out),
         Do::Up => rows(model, |rows| rows.go(-1)),
         Do::Down => rows(model, |rows| rows.go(1)),
+        Do::PageUp if model.detail => model.detail_scroll = model.detail_scroll.saturating_sub(half),
+        Do::PageDown if model.detail => {
+            model.detail_scroll = (model.detail_scroll + half).min(DETAILS_MOST);
+        }
         Do::PageUp => rows(model, |rows| rows.go(-page)),
         Do::PageDown => rows(model, |rows| rows.go(page)),
         Do::First => rows(model, |rows| rows.first()),
@@ -98,6 +109,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             Screen::Usage => usage::carry_out(model, out, other),
             Screen::Logs => logs::carry_out(model, out, other),
             Screen::Audit => audit::carry_out(model, out, other),
+            Screen::Requests => requests::carry_out(model, out, other),
             Screen::Security => security::carry_out(model, out, other),
         },
     }
@@ -124,8 +136,11 @@ pub(super) fn go(model: &mut Model, out: &mut Vec<Effect>, screen: Screen) {
 /// there is.
 fn back(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some((ticket, doing, _)) = model.calls.awaited() {
-        let text = format!("{doing}: given up; what had begun at the daemon goes on there");
-        model.calls.end(ticket);
+        let doing = doing.to_owned();
+        let text = match model.calls.end(ticket) {
+            Some(Purpose::Work(_)) => format!("{doing}: given up"),
+            _ => format!("{doing}: given up; what had begun at the daemon goes on there"),
+        };
         out.push(Effect::Drop(ticket));
         model.tell(text);
         return;

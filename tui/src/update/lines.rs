@@ -1,6 +1,6 @@
 //! What follows from the line after `:` or `/`.
 
-use super::{account, keys, login, security};
+use super::{account, keys, login, logs, security};
 use crate::{
     command::{self, Command, Place, Word},
     filter::Filter,
@@ -110,6 +110,7 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                         }
                     }
                 }
+                Some(Command::Time(text)) => logs::go_to(model, out, &text),
                 Some(Command::Word(Word::Quit)) => out.push(Effect::Quit),
                 Some(Command::Word(Word::Help)) => model.dialogs.push(Dialog::Help(0)),
                 Some(Command::Word(Word::Login)) => login::ask(model),

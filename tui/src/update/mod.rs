@@ -16,6 +16,7 @@ mod logs;
 pub(crate) mod models;
 mod nodes;
 mod people;
+mod requests;
 mod security;
 mod steps;
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod usage;
 use aivonx_protocol::{
     Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
     key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
-    organization::OrganizationRequest, secrets::SecretsRequest, user::UserRequest,
+    organization::OrganizationRequest, running::RunningRequest, secrets::SecretsRequest, user::UserRequest,
 };
 
 use crate::{
@@ -68,15 +69,15 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Events { ticket, events } => {
             let nodes = model.node_feed == Some(ticket);
             let log = model.logs.feed == Some(ticket);
-            for event in events {
-                if nodes {
-                    node_event(model, event);
-                } else if log {
-                    logs::event(model, event);
-                }
+            if log {
+                logs::events(model, effects, ticket, events);
+            } else if nodes {
+                events.into_iter().for_each(|event| node_event(model, event));
             }
         }
         Msg::Ended { ticket, result } => ended(model, effects, ticket, result.err()),
+        Msg::Past { ticket, result } => logs::past(model, ticket, result),
+        Msg::Search => model.logs.search(),
         Msg::Told { text, bad } => {
             if bad {
                 model.warn(text);
@@ -85,6 +86,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             }
         }
     }
+    logs::after(model, effects);
     out
 }
 
@@ -97,6 +99,9 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
     // Asking on and on would keep the session of somebody who went away alive.
     account::tick(model);
     let attended = now.saturating_sub(model.last_key) < UNATTENDED && model.account.lock.is_none();
+    if attended && model.screen == Screen::Requests {
+        load(model, out, Topic::Running);
+    }
     if attended && model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
         load(model, out, Topic::Status);
         // These have no feed.
@@ -240,6 +245,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
             (Right::KeysRead, Request::Key(request))
         }
         Topic::Audit | Topic::AuditMore => (Right::AuditRead, audit::newest(model)),
+        Topic::Running => (Right::RunningRead, Request::Running(RunningRequest::List)),
         Topic::Lockouts => (Right::LockoutsRead, Request::Lockout(LockoutRequest::List { all: true })),
         Topic::Sessions => match security::sessions(model) {
             Some(request) => (Right::Own, request),
@@ -290,6 +296,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Usage => usage::refresh(model, out),
         Screen::Logs => {}
         Screen::Audit => load(model, out, Topic::Audit),
+        Screen::Requests => load(model, out, Topic::Running),
         Screen::Security => security::refresh(model, out),
     }
     logs::attend(model, out);
@@ -306,6 +313,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Users => model.people.users.load = Load::Failed(fault),
         Topic::Keys => model.people.keys.load = Load::Failed(fault),
         Topic::Audit => model.audit.list.load = Load::Failed(fault),
+        Topic::Running => model.requests.list.load = Load::Failed(fault),
         Topic::Lockouts => model.security.lockouts.load = Load::Failed(fault),
         Topic::Sessions => model.security.sessions.load = Load::Failed(fault),
         Topic::Checks => model.security.checks.load = Load::Failed(fault),

@@ -24,6 +24,9 @@ use crate::{
     view::tests::shot,
 };
 
+mod logs;
+mod requests;
+
 fn notice(model: &Model) -> &str {
     model.notice.as_ref().map_or("", |notice| &notice.text)
 }
@@ -260,58 +263,6 @@ fn commands_go_and_filter() {
     assert_eq!(press(&mut model, "enter"), [Effect::Quit]);
 }
 
-fn log(model: &mut Model, from: u64, to: u64) {
-    let ticket = model.logs.feed.unwrap();
-    let events = (from..to)
-        .map(|seq| {
-            let mut event = samples::events().remove(usize::try_from(seq % 2).unwrap());
-            event.seq = seq;
-            event.time += seq;
-            event.fields.push(("request_id".into(), format!("r{}", seq % 7)));
-            Event::Log(event)
-        })
-        .collect();
-    update(model, Msg::Events { ticket, events });
-}
-
-#[test]
-fn the_log_is_followed_while_it_is_looked_at() {
-    let mut model = full(80, 24);
-    let effects = press(&mut model, "7");
-    assert!(
-        effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Follow { request, .. } if request.name() == "log.follow"))
-    );
-    log(&mut model, 0, 100);
-    assert!(shot(&model).contains("following"));
-    press_all(&mut model, "k k");
-    log(&mut model, 100, 200);
-    assert_eq!(model.logs.chosen().unwrap().seq, 97, "looking back keeps the place");
-    assert!(shot(&model).contains("PAUSED"));
-    press(&mut model, "i");
-    assert_eq!(model.logs.count(), 28);
-    press_all(&mut model, "esc f");
-    assert_eq!(model.logs.chosen().unwrap().seq, 199);
-    let ticket = model.logs.feed.unwrap();
-    update(&mut model, Msg::Events { ticket, events: vec![Event::LogMissed(12)] });
-    assert!(shot(&model).contains("12 dropped"));
-    // Leaving gives the feed up; coming back goes on behind what is there.
-    let effects = press(&mut model, "2");
-    assert!(effects.contains(&Effect::Drop(ticket)));
-    let effects = press(&mut model, "7");
-    let since = effects.iter().find_map(|effect| match effect {
-        Effect::Follow {
-            request: Request::Log(aivonx_protocol::log::LogRequest::Follow { filter, .. }),
-            ..
-        } => filter.since,
-        _ => None,
-    });
-    assert_eq!(since, model.logs.newest().map(|time| time + 1));
-    press(&mut model, "l");
-    assert_eq!(model.logs.count(), 0, "another level begins anew");
-}
-
 #[test]
 fn a_new_key_is_shown_once_with_a_line_that_works() {
     let mut model = full(80, 24);
@@ -447,6 +398,7 @@ fn holding(scope: Scope) -> Model {
         Scope::Policies => drop(press_all(&mut model, "6 backtab")),
         Scope::Logs => drop(press(&mut model, "7")),
         Scope::Audit => drop(press(&mut model, "8")),
+        Scope::Requests => drop(press(&mut model, "9")),
         Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),
         Scope::Sessions => drop(press_all(&mut model, "0 tab")),
         Scope::Secrets => drop(press_all(&mut model, "0 tab tab")),

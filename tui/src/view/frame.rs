@@ -152,7 +152,10 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, model: &Model) {
 fn hints(buffer: &mut Buffer, area: Rect, model: &Model) {
     let theme = model.settings.theme;
     let bindings = keymap::holding(&keymap::scopes(model));
-    let hinted: Vec<_> = bindings.into_iter().filter(|binding| !binding.hint.is_empty()).collect();
+    let table = model.rows_ref().is_none_or(|rows| rows.is_table());
+    let idle = |does: Do| !table && matches!(does, Do::Sort | Do::Mark);
+    let hinted: Vec<_> =
+        bindings.into_iter().filter(|binding| !binding.hint.is_empty() && !idle(binding.does)).collect();
     let always = |does: Do| matches!(does, Do::Help | Do::Quit | Do::Cancel);
     let size = |keys: &str, hint: &str| width(keys) + 1 + width(hint) + 2;
     let mut left: usize = usize::from(area.width);

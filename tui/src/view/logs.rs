@@ -1,6 +1,6 @@
 //! The log, as it happens.
 
-use aivonx_protocol::log::{Level, LogEvent};
+use aivonx_protocol::log::Level;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
@@ -8,7 +8,11 @@ use super::{
     table::{Facts, details, say},
 };
 use crate::{
-    model::{Model, Right, list::Rows as _, logs::word},
+    model::{
+        Model, Right,
+        list::Rows as _,
+        logs::{Entry, word},
+    },
     render::text::{count, safe, time},
     theme::Tone,
     widgets::{
@@ -20,22 +24,34 @@ use crate::{
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     if let Some(event) = model.logs.chosen().filter(|_| model.detail) {
-        return details(buffer, area, model, &event.message, &facts(model, event));
+        return details(buffer, area, model, event.message(), &facts(model, &event));
     }
     let logs = &model.logs;
-    let state = if logs.follow { "following" } else { "PAUSED (f: follow)" };
+    let state = match (logs.follow, logs.held) {
+        (true, _) => "following",
+        (false, false) => "PAUSED (f: follow)",
+        // There is no room for them beside what is looked at.
+        (false, true) => "PAUSED, newer ones not taken (f: follow)",
+    };
     let missed = match logs.missed {
         0 => String::new(),
         missed => format!(", {} dropped", count(missed)),
     };
-    let title = format!("Log, {state}, {} and above{missed}:", word(logs.level));
+    let searching = if logs.is_searching() { ", searching" } else { "" };
+    let title = format!("Log, {state}, {} and above{missed}{searching}:", word(logs.level));
     frame::heading(buffer, area, model, &title);
     let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if logs.count() == 0 {
         let text = match (model.why_not(Right::LogsRead), logs.counts().1) {
             (Some(why), _) => format!("You cannot see the log: {why}."),
+            (None, _) if logs.is_searching() => "Searching".to_owned(),
+            (None, _) if logs.filter().is_some_and(|filter| filter.text().starts_with("request_id:")) => {
+                "Nothing was logged about this request yet: its line comes when it ends. m looks further back, \
+                 esc shows all again."
+                    .to_owned()
+            }
             (None, 0) => "Nothing was logged yet at this level. l shows more.".to_owned(),
-            (None, _) => "No event passes the filter. esc shows all again.".to_owned(),
+            (None, _) => "No event passes the filter. m looks further back, esc shows all again.".to_owned(),
         };
         return say(buffer, inner, &text);
     }
@@ -49,7 +65,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let mut lines = Vec::new();
     for row in from..logs.count() {
         let Some(event) = logs.shown(row) else { break };
-        lines.extend(written(model, event, row == logs.at(), inner.width));
+        lines.extend(written(model, &event, row == logs.at(), inner.width));
         if lines.len() >= height && !(logs.wrap && logs.follow) {
             break;
         }
@@ -76,15 +92,17 @@ fn tone(level: Level) -> Tone {
     }
 }
 
-fn written(model: &Model, event: &LogEvent, chosen: bool, columns: u16) -> Vec<Written> {
+fn written(model: &Model, event: &Entry<'_>, chosen: bool, columns: u16) -> Vec<Written> {
     let at = time(event.time, &model.zone);
-    // The date is in the details; today is what one mostly looks at.
-    let clock = at.split_once(' ').map_or(&*at, |(_, clock)| clock);
+    let today = time(model.now, &model.zone);
+    // Today is what one mostly looks at; of another day the year is in the details.
+    let same = today.get(..10) == at.get(..10);
+    let clock = at.get(if same { 11 } else { 5 }..).unwrap_or(&at);
     let sign = if chosen { ">" } else { " " };
     let level = word(event.level);
     let head = format!("{sign}{clock}.{:03} ", event.time % 1000);
-    let mut text = format!("{level:<5} {}: {}", safe(&event.target), safe(&event.message));
-    for (key, value) in &event.fields {
+    let mut text = format!("{level:<5} {}: {}", safe(event.target()), safe(event.message()));
+    for (key, value) in event.fields() {
         text += &format!(" {}={}", safe(key), safe(value));
     }
     let room = usize::from(columns);
@@ -125,15 +143,17 @@ fn put(buffer: &mut Buffer, area: Rect, y: u16, model: &Model, line: &Written) {
     }
 }
 
-fn facts(model: &Model, event: &LogEvent) -> Vec<crate::widgets::rows::Row> {
+fn facts(model: &Model, event: &Entry<'_>) -> Vec<crate::widgets::rows::Row> {
     let mut facts = Facts::default();
     facts.put("time", format!("{}.{:03}", time(event.time, &model.zone), event.time % 1000));
     facts.toned("level", word(event.level), tone(event.level));
-    facts.put("part", &event.target);
-    facts.put("message", &event.message);
-    for (key, value) in &event.fields {
+    facts.put("part", event.target());
+    facts.put("message", event.message());
+    for (key, value) in event.fields() {
         facts.put(&safe(key), value);
     }
-    facts.toned("number", event.seq.to_string(), Tone::Dim);
+    if event.seq > 0 {
+        facts.toned("number", event.seq.to_string(), Tone::Dim);
+    }
     facts.all()
 }

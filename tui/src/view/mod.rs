@@ -12,6 +12,7 @@ mod models;
 mod nodes;
 mod overview;
 mod people;
+mod requests;
 mod security;
 mod table;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
         Screen::Usage => usage::draw(buffer, body, model),
         Screen::Logs => logs::draw(buffer, body, model),
         Screen::Audit => audit::draw(buffer, body, model),
+        Screen::Requests => requests::draw(buffer, body, model),
         Screen::Security => security::draw(buffer, body, model),
     }
     for dialog in &model.dialogs {

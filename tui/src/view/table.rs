@@ -98,12 +98,20 @@ impl<T: Record> Table<'_, T> {
 pub(super) fn details(buffer: &mut Buffer, area: Rect, model: &Model, name: &str, facts: &[Row]) {
     let theme = model.settings.theme;
     let room = usize::from(area.width);
-    let title = fit(&format!("{} {} (esc: back) ", theme.rule(), safe(name)), room, theme.cut());
+    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let lines = rows::lines(facts, inner.width, theme);
+    let most = lines.len().saturating_sub(usize::from(inner.height));
+    let from = model.detail_scroll.min(most);
+    let more = if most > 0 {
+        format!(", {} of {} lines: pgdn", lines.len() - most, lines.len())
+    } else {
+        String::new()
+    };
+    let title = fit(&format!("{} {} (esc: back{more}) ", theme.rule(), safe(name)), room, theme.cut());
     let rest = room.saturating_sub(crate::widgets::text::width(&title));
     let title = title + &theme.rule().repeat(rest);
     buffer.set_stringn(area.x, area.y, title, room, theme.style(Tone::Strong));
-    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    Paragraph::new(rows::lines(facts, inner.width, theme)).render(inner, buffer);
+    Paragraph::new(lines.into_iter().skip(from).collect::<Vec<_>>()).render(inner, buffer);
 }
 
 /// A few sentences where there is nothing else to show.

@@ -483,6 +483,9 @@ shots!(secrets_rotate, |model| {
     model
 });
 
+mod logs;
+mod requests;
+
 /// Other sizes are not pictured; they have to work.
 #[test]
 fn every_size_is_drawn() {
@@ -498,6 +501,9 @@ fn every_size_is_drawn() {
             "6",
             "7",
             "8",
+            "9",
+            "9 enter",
+            "9 ctrl-d",
             "0",
             "5 tab",
             "0 tab",

@@ -107,6 +107,28 @@ async fn a_slow_reader_is_told_what_it_missed() {
     assert!(matches!(waiting.await.unwrap(), FollowItem::Event(e) if e.message == "after"));
 }
 
+#[tokio::test]
+async fn who_comes_back_goes_on_where_it_was() {
+    let hub = Hub::with_capacity(10, usize::MAX);
+    (1..=4).for_each(|i| drop(hub.put(record(&i.to_string()))));
+    let behind = |after| LogFilter { after: Some(after), ..LogFilter::default() };
+    assert_eq!(messages(&hub, &behind(2), 10), ["3", "4"]);
+    // However few lines of the past are asked for.
+    let mut follow = hub.follow(&Whose::Everyone, &behind(3), 0).unwrap();
+    assert!(matches!(next(&mut follow).await, FollowItem::Event(event) if event.message == "4"));
+    (5..=25).for_each(|i| drop(hub.put(record(&i.to_string()))));
+    let mut follow = hub.follow(&Whose::Everyone, &behind(4), 10).unwrap();
+    assert_eq!(next(&mut follow).await, FollowItem::Missed(11));
+    for i in 16..=25 {
+        let FollowItem::Event(event) = next(&mut follow).await else { panic!("nothing else is missed") };
+        assert_eq!(event.seq, i);
+    }
+    // A number from before a restart says nothing.
+    assert_eq!(messages(&hub, &behind(70_000), 2), ["24", "25"]);
+    let mut follow = hub.follow(&Whose::Everyone, &behind(70_000), 1).unwrap();
+    assert!(matches!(next(&mut follow).await, FollowItem::Event(event) if event.seq == 25));
+}
+
 #[test]
 fn many_writers_lose_no_order_and_wait_for_no_reader() {
     const EACH: u64 = 50_000;
