@@ -14,7 +14,7 @@ use aivonx_daemon::{
     config::StoreOptions,
     store::{
         Reach, Store,
-        usage::{APPEND_MAX, Code, Part, Parties, UsageEntry, UsageName},
+        usage::{APPEND_MAX, Calendar, Code, Part, Parties, UsageEntry, UsageName},
     },
     usage::{Bounds, Only, Usage},
 };
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
 async fn bench(daily: u64) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path(), &StoreOptions::default()).await?;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let now = u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis())?;
     let today = now / DAY_MS;
     let began = Instant::now();
@@ -70,7 +70,7 @@ async fn bench(daily: u64) -> Result<()> {
         }
     }
     println!("forget   {forgotten} blocks of single requests in {:.1?}", began.elapsed());
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     reports(&usage, now).await?;
     usage.close().await;
     store.close().await.context("closing")?;

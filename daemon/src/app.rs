@@ -35,7 +35,7 @@ use crate::{
     pulse::Pulse,
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     simulate::Simulation,
-    store::{Store, StoreError},
+    store::{Store, StoreError, usage::Calendar},
     telemetry::{self, Telemetry},
     usage::Usage,
 };
@@ -194,7 +194,8 @@ async fn live_and_die(
     let hot = identity.hot().clone();
     audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
     let bounds = facts::bounds(identity.hot().clone(), limits.clone());
-    let usage = Usage::open(&store, Some(telemetry.access()), bounds);
+    let days = Calendar::new(config.limits.day_offset);
+    let usage = Usage::open(&store, Some(telemetry.access()), bounds, days);
     telemetry.observe(usage.observer());
     let pulse = Pulse::new();
     telemetry.observe(pulse.observer());

@@ -19,7 +19,7 @@ use crate::{
     config::{self, AccessMode},
     fleet::Fleet,
     simulate::{self, Place, Simulation},
-    store::{Reach, Store},
+    store::{Reach, Store, usage::Calendar},
 };
 
 /// Where Ollama listens unless told otherwise.
@@ -119,7 +119,7 @@ pub(crate) async fn traffic(
     simulation.begin_traffic(Place {
         gateway: *gateway,
         socket,
-        ledger: store.usage_log(),
+        ledger: store.usage_log(Calendar::new(live.get().limits.day_offset)),
         fleet: fleet.clone(),
         amount,
         seed: args.seed,

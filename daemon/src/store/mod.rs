@@ -259,10 +259,10 @@ impl Store {
         LimitCounters { store: self.clone() }
     }
 
-    /// The usage ledger.
+    /// The usage ledger, with sums of the days of `calendar`.
     #[must_use]
-    pub fn usage_log(&self) -> UsageLog {
-        UsageLog { store: self.clone() }
+    pub fn usage_log(&self, calendar: usage::Calendar) -> UsageLog {
+        UsageLog { store: self.clone(), calendar }
     }
 
     /// The data keys.

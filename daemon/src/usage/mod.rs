@@ -26,7 +26,7 @@ pub use follow::{Follow, Followed};
 pub use report::{Only, UsageError};
 
 use crate::{
-    store::{Store, UsageLog},
+    store::{Store, UsageLog, usage::Calendar},
     telemetry::{AccessRecord, AccessSink},
 };
 use gather::Gathered;
@@ -65,10 +65,10 @@ pub struct UsageHealth {
 
 impl Usage {
     /// Begins to write and to forget. Call it inside the control plane's runtime. `access` is where finished
-    /// requests come from, and `bounds` knows what is left of limits.
+    /// requests come from, `bounds` knows what is left of limits, and `calendar` has the limits' days.
     #[must_use]
-    pub fn open(store: &Store, access: Option<AccessSink>, bounds: Bounds) -> Self {
-        let log = store.usage_log();
+    pub fn open(store: &Store, access: Option<AccessSink>, bounds: Bounds, calendar: Calendar) -> Self {
+        let log = store.usage_log(calendar);
         let gathered = Arc::<Gathered>::default();
         let (jobs, queue) = mpsc::channel(16);
         tokio::spawn(writer::run(log.clone(), gathered.clone(), queue));
@@ -82,7 +82,7 @@ impl Usage {
                 bounds,
             }),
         };
-        tokio::spawn(retention::keep_up(usage.inner.log.clone(), Arc::downgrade(&usage.inner)));
+        tokio::spawn(retention::keep_up(Arc::downgrade(&usage.inner)));
         usage
     }
 
@@ -115,16 +115,22 @@ impl Usage {
     }
 
     async fn ask(&self, job: impl FnOnce(oneshot::Sender<()>) -> Job) {
-        let (done, answer) = oneshot::channel();
         // A writer that is gone has nothing left to write.
-        if self.inner.jobs.send(job(done)).await.is_ok() {
-            let _ = answer.await;
-        }
+        self.inner.ask(job).await;
     }
 
     /// Figures for metrics.
     #[must_use]
     pub fn health(&self) -> UsageHealth {
         UsageHealth { lost: self.inner.gathered.lost.load(Ordering::Relaxed) }
+    }
+}
+
+impl Inner {
+    /// What the writer answers; None of one that is gone.
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.jobs.send(job(done)).await.ok()?;
+        answer.await.ok()
     }
 }

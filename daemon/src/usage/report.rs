@@ -13,7 +13,8 @@ use crate::{
     store::{
         Reach, StoreError, UsageLog,
         usage::{
-            Code, DAY_MS, Group, Part, Parties, Piece, Step, UsageEntry, UsageName, UsageSums, Wanted, day_of,
+            Calendar, Code, DAY_MS, Group, Part, Parties, Piece, Step, UsageEntry, UsageName, UsageSums,
+            Wanted,
         },
     },
     telemetry::Outcome,
@@ -137,7 +138,7 @@ impl Usage {
     ) -> Result<UsageReport, UsageError> {
         self.catch_up().await;
         let log = &self.inner.log;
-        let range = Range::of(since, until, per, now())?;
+        let range = Range::of(log.calendar(), since, until, per, now())?;
         let group = Group { by: by.map(part), per: per.map(step) };
         let summed = log.sum(wanted(reach, only), range.pieces, group, ROWS_MAX).await?;
         let mut names = Names::default();
@@ -196,7 +197,8 @@ impl Usage {
         rank: UsageRank,
         limit: u32,
     ) -> Result<UsageReport, UsageError> {
-        let since = since.unwrap_or_else(|| Step::Day.begin(until.unwrap_or_else(now)));
+        let since =
+            since.unwrap_or_else(|| self.inner.log.calendar().begin(Step::Day, until.unwrap_or_else(now)));
         let mut report = self.report(reach, only, (Some(since), until), Some(of), None).await?;
         match rank {
             UsageRank::Spend => {}
@@ -236,19 +238,20 @@ struct Range {
 
 impl Range {
     fn of(
+        calendar: Calendar,
         since: Option<UnixMillis>,
         until: Option<UnixMillis>,
         per: Option<UsagePer>,
         now: UnixMillis,
     ) -> Result<Self, UsageError> {
-        let kept = kept_since(now);
+        let kept = kept_since(calendar, now);
         // What a clock that was ahead has left behind is not in the future for ever.
-        let tomorrow = (u64::from(day_of(now)) + 2) * DAY_MS;
+        let tomorrow = calendar.midnight(calendar.day_of(now)) + 2 * DAY_MS;
         let end = until.unwrap_or(tomorrow).min(tomorrow);
         let shown = until.unwrap_or(now).min(tomorrow);
         if per == Some(UsagePer::Hour) {
             let since = since.unwrap_or_else(|| shown.saturating_sub((HOURS - 1) * 3_600_000));
-            let since = Step::Hour.begin(since);
+            let since = calendar.begin(Step::Hour, since);
             if end <= kept {
                 return Err(UsageError::TooOld);
             }
@@ -259,18 +262,20 @@ impl Range {
             return Ok(Self { since, until: shown, pieces: vec![Piece::Entries(since..end)] });
         }
         let since = since.unwrap_or_else(|| match per {
-            Some(UsagePer::Month) => (1..MONTHS)
-                .fold(Step::Month.begin(shown), |begin, _| Step::Month.begin(begin.saturating_sub(1))),
-            _ => Step::Day.begin(shown.saturating_sub(u64::from(DAYS - 1) * DAY_MS)),
+            Some(UsagePer::Month) => (1..MONTHS).fold(calendar.begin(Step::Month, shown), |begin, _| {
+                calendar.begin(Step::Month, begin.saturating_sub(1))
+            }),
+            _ => calendar.begin(Step::Day, shown.saturating_sub(u64::from(DAYS - 1) * DAY_MS)),
         });
         if since >= end {
             return Err(UsageError::Empty);
         }
         // The days that are summed up as a whole, and what is left before and behind them.
-        let whole = |time: UnixMillis| time.is_multiple_of(DAY_MS);
+        let day_of = |time| calendar.day_of(time);
+        let midnight = |day| calendar.midnight(day);
+        let whole = |time| time == midnight(day_of(time));
         let first = if whole(since) || since < kept { day_of(since) } else { day_of(since) + 1 };
         let last = if whole(end) || end >= kept { day_of(end) } else { day_of(end) + 1 };
-        let midnight = |day: u32| u64::from(day) * DAY_MS;
         if first > last {
             return Ok(Self { since, until: shown, pieces: vec![Piece::Entries(since..end)] });
         }
@@ -395,12 +400,13 @@ mod tests {
     use super::*;
 
     const DAY: u64 = DAY_MS;
+    const UTC: Calendar = Calendar::UTC;
     /// Noon of day 20 000.
     const NOW: u64 = 20_000 * DAY + DAY / 2;
 
     #[test]
     fn whole_days_come_from_their_sums_and_the_rest_from_requests() {
-        let of = |since, until| Range::of(since, until, None, NOW).unwrap();
+        let of = |since, until| Range::of(UTC, since, until, None, NOW).unwrap();
         let all = of(None, None);
         assert_eq!((all.since, all.until), (19_971 * DAY, NOW));
         assert_eq!(all.pieces, [Piece::Days(19_971..20_002)]);
@@ -421,16 +427,39 @@ mod tests {
         let old = of(Some(19_900 * DAY + 5), Some(19_902 * DAY + 7));
         assert_eq!(old.pieces, [Piece::Days(19_900..19_903)]);
         assert_eq!((old.since, old.until), (19_900 * DAY, 19_903 * DAY));
-        assert!(matches!(Range::of(Some(NOW), Some(NOW - 1), None, NOW), Err(UsageError::Empty)));
+        assert!(matches!(Range::of(UTC, Some(NOW), Some(NOW - 1), None, NOW), Err(UsageError::Empty)));
+    }
+
+    #[test]
+    fn days_that_begin_later_are_whole_from_then_on() {
+        const LATE: u64 = 5 * 3_600_000;
+        let late = Calendar::new(Duration::from_millis(LATE));
+        // In the small hours it is still the day before.
+        let night = 20_000 * DAY + LATE - 1;
+        let of = |since, until, now| Range::of(late, since, until, None, now).unwrap();
+        assert_eq!(of(None, None, night).pieces, [Piece::Days(19_970..20_001)]);
+        assert_eq!(of(None, None, night + 1).pieces, [Piece::Days(19_971..20_002)]);
+        assert_eq!(of(None, None, night + 1).since, 19_971 * DAY + LATE);
+        let utc = of(Some(19_990 * DAY), Some(19_992 * DAY), NOW);
+        assert_eq!(
+            utc.pieces,
+            [
+                Piece::Entries(19_990 * DAY..19_990 * DAY + LATE),
+                Piece::Days(19_990..19_991),
+                Piece::Entries(19_991 * DAY + LATE..19_992 * DAY)
+            ]
+        );
+        let own = of(Some(19_990 * DAY + LATE), Some(19_992 * DAY + LATE), NOW);
+        assert_eq!(own.pieces, [Piece::Days(19_990..19_992)]);
     }
 
     #[test]
     fn hours_and_months_go_back_some() {
-        let hours = Range::of(None, None, Some(UsagePer::Hour), NOW).unwrap();
+        let hours = Range::of(UTC, None, None, Some(UsagePer::Hour), NOW).unwrap();
         assert_eq!((hours.since, hours.until), (NOW - 23 * 3_600_000, NOW));
-        let old = Range::of(None, Some(19_000 * DAY), Some(UsagePer::Hour), NOW);
+        let old = Range::of(UTC, None, Some(19_000 * DAY), Some(UsagePer::Hour), NOW);
         assert!(matches!(old, Err(UsageError::TooOld)));
-        let months = Range::of(None, None, Some(UsagePer::Month), NOW).unwrap();
+        let months = Range::of(UTC, None, None, Some(UsagePer::Month), NOW).unwrap();
         // Day 20 000 is 2024-10-04, and so it begins with 2023-11-01.
         assert_eq!(months.since, 19_662 * DAY);
     }

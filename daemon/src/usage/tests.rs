@@ -1,16 +1,19 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aivonx_protocol::{
     limit::LimitName,
     privacy::Category,
-    usage::{UsageBy, UsagePer, UsageRank, UsageRow},
+    usage::{RECORD_DAYS, SUM_DAYS, UsageBy, UsagePer, UsageRank, UsageRow},
 };
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     config::StoreOptions,
-    store::{Reach, Store, StoreError},
+    store::{
+        Reach, Store, StoreError,
+        usage::{Code, DAY_MS, Part, Step},
+    },
     telemetry::{Outcome, access::Subject},
 };
 
@@ -54,7 +57,7 @@ fn rows(report: &aivonx_protocol::usage::UsageReport, of: fn(&UsageRow) -> u64) 
 async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     let observe = usage.observer();
     let (alice, bob) =
         (subject(Some("acme"), Some("alice"), Some("ci")), subject(Some("acme"), Some("bob"), None));
@@ -108,7 +111,7 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
 async fn a_flood_of_refusals_is_one_record() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     let (alice, bob) = (subject(Some("acme"), Some("alice"), None), subject(Some("acme"), Some("bob"), None));
     let model: Arc<str> = "m".into();
     let with = |of| AccessRecord { model: Some(model.clone()), ..refused(of) };
@@ -128,7 +131,7 @@ async fn a_flood_of_refusals_is_one_record() {
 async fn memory_is_bounded_while_the_store_does_not_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     store.close().await.unwrap();
     let alice = subject(Some("acme"), Some("alice"), None);
     let batch = vec![done(&alice, "m"); 10_000];
@@ -155,7 +158,7 @@ async fn rows_say_what_is_left_of_the_day() {
         let requests_limit = Some(10).filter(|_| by == UsageBy::User);
         Some(Bound { requests_used: used, requests_limit, spend_used: used * 30, spend_limit: None })
     });
-    let usage = Usage::open(&store, None, bounds);
+    let usage = Usage::open(&store, None, bounds, Calendar::UTC);
     for user in ["alice", "bob", "carol"] {
         usage.observer()(&[done(&subject(Some("acme"), Some(user), None), "m")]);
     }
@@ -185,7 +188,7 @@ async fn rows_say_what_is_left_of_the_day() {
 async fn names_are_those_they_last_had() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     let named =
         |name: &str| Arc::new(Subject { key: Some(("id".into(), name.into())), ..Subject::default() });
     for name in ["old", "new"] {
@@ -201,7 +204,7 @@ async fn names_are_those_they_last_had() {
 async fn followers_are_told_of_what_they_may_see() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     let (acme, other) =
         (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
     let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
@@ -212,4 +215,67 @@ async fn followers_are_told_of_what_they_may_see() {
         usage.observer()(&[done(&acme, "m")]);
     }
     assert_eq!(follow.next().await, Some(Followed::Missed(10)));
+}
+
+#[tokio::test]
+async fn a_day_is_the_limits_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    // One that begins an hour from now: what is used now is of the day that began 23 hours ago.
+    let next = crate::identity::now() % DAY_MS + 3_600_000;
+    let calendar = Calendar::new(Duration::from_millis(next % DAY_MS));
+    let usage = Usage::open(&store, None, Bounds::none(), calendar);
+    let alice = subject(Some("acme"), Some("alice"), None);
+    usage.observer()(&[done(&alice, "m")]);
+    let only = Only::default();
+    let days = usage.report(&Reach::All, &only, EVER, None, Some(UsagePer::Day)).await.unwrap();
+    let begin = calendar.begin(Step::Day, crate::identity::now());
+    assert_eq!(days.rows.iter().map(|row| (row.time, row.requests)).collect::<Vec<_>>(), [(Some(begin), 1)]);
+    assert_eq!((begin - next % DAY_MS) % DAY_MS, 0);
+    let top = usage.top(&Reach::All, &only, EVER, UsageBy::User, UsageRank::Requests, 9).await.unwrap();
+    assert_eq!((top.since, top.rows.len()), (begin, 1));
+    usage.close().await;
+}
+
+#[tokio::test]
+async fn names_go_with_the_last_that_needs_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let log = &usage.inner.log;
+    let codes = ["old", "both", "new"].map(|name| Code::of(Part::Model, name));
+    let named = async || {
+        let names = log.names(codes.to_vec()).await.unwrap();
+        let mut names: Vec<_> = names.into_values().map(|name| name.name).collect();
+        names.sort();
+        names
+    };
+    let alice = subject(None, Some("alice"), None);
+    let with =
+        |model, served: Option<&str>| AccessRecord { served: served.map(Into::into), ..done(&alice, model) };
+    usage.observer()(&[with("both", Some("old"))]);
+    usage.flush().await;
+    let now = crate::identity::now();
+    let later = |days: u32| now + u64::from(days) * DAY_MS;
+    // Nothing has gone yet.
+    retention::round(&usage.inner, now).await.unwrap();
+    assert_eq!(named().await, ["both", "old"]);
+    // The requests are gone: what was asked for is in them alone, what served in the sums as well.
+    retention::round(&usage.inner, later(RECORD_DAYS + 2)).await.unwrap();
+    assert_eq!(named().await, ["old"]);
+    // It is remembered once more when it is needed once more.
+    usage.observer()(&[with("both", None), with("new", None)]);
+    usage.flush().await;
+    assert_eq!(named().await, ["both", "new", "old"]);
+    // What is stored while it is looked for is kept, though nothing that is left needs it.
+    usage.inner.ask(writer::Job::Watch).await.unwrap();
+    usage.observer()(&[with("new", None)]);
+    usage.flush().await;
+    usage.inner.ask(|done| writer::Job::Forget(codes.to_vec(), done)).await.unwrap();
+    assert_eq!(named().await, ["new"]);
+    retention::round(&usage.inner, later(SUM_DAYS + 2)).await.unwrap();
+    assert_eq!(named().await, Vec::<String>::new());
+    usage.observer()(&[with("new", None)]);
+    usage.flush().await;
+    assert_eq!(named().await, ["new"]);
 }

@@ -40,11 +40,15 @@ pub(super) enum Job {
     Flush(oneshot::Sender<()>),
     /// And then end.
     Close(oneshot::Sender<()>),
+    /// Remember from now on which names are stored.
+    Watch(oneshot::Sender<()>),
+    /// Forget these names, but for those that were stored since.
+    Forget(Vec<Code>, oneshot::Sender<()>),
 }
 
 /// Writes until closed, or until the ledger is gone.
 pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::Receiver<Job>) {
-    let mut writer = Writer { log, gathered, names: HashMap::new(), told: None };
+    let mut writer = Writer { log, gathered, names: HashMap::new(), watched: false, told: None };
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -60,6 +64,15 @@ pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::
                     let _ = done.send(());
                     return;
                 }
+                Some(Job::Watch(done)) => {
+                    writer.names.clear();
+                    writer.watched = true;
+                    let _ = done.send(());
+                }
+                Some(Job::Forget(codes, done)) => {
+                    writer.forget(codes).await;
+                    let _ = done.send(());
+                }
                 None => return writer.write().await,
             },
         }
@@ -71,6 +84,8 @@ struct Writer {
     gathered: Arc<Gathered>,
     /// The names that are stored.
     names: HashMap<Code, String>,
+    /// Whether all names stored since it was asked to watch are among them.
+    watched: bool,
     /// When something wrong was last said, and how many requests had been lost.
     told: Option<(Instant, u64)>,
 }
@@ -87,10 +102,23 @@ impl Writer {
             }
             if self.names.len() + names.len() > NAMES_MAX {
                 self.names.clear();
+                self.watched = false;
             }
             self.names.extend(names.into_iter().map(|(code, name)| (code, name.name)));
         }
         self.tell(None);
+    }
+
+    /// Forgets names that nothing stored needs. What is gathered but not written yet will store its names anew.
+    async fn forget(&mut self, mut codes: Vec<Code>) {
+        codes.retain(|code| !self.names.contains_key(code));
+        // Those that are left may be in use after all: the next round will tell.
+        if !self.watched {
+            return;
+        }
+        if let Err(error) = self.log.forget_names(codes).await {
+            self.tell(Some(&error));
+        }
     }
 
     /// Says that the ledger cannot be written, or misses something; not too often.

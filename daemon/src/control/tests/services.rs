@@ -28,7 +28,7 @@ use crate::{
     limits::{Clock, Limits, pricing::PriceList},
     policy::Policies,
     secrets::{MasterKey, Secrets, Vault},
-    store::Store,
+    store::{Store, usage::Calendar},
     telemetry::Hub,
     usage::{Bounds, Usage},
 };
@@ -42,7 +42,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let secrets = Secrets::new(store.clone(), vault.clone());
     let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
     let identity = opened.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none());
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
     let policies = Policies::open(store.clone(), identity.clone()).await.unwrap();
     let clock = Clock::system(Duration::ZERO);
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();

@@ -113,6 +113,11 @@ impl Block {
         Self { parties, rows }
     }
 
+    /// Who and what its entries are about.
+    pub(super) fn parties(&self) -> &[Parties] {
+        &self.parties
+    }
+
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -9,19 +9,21 @@
 mod block;
 mod code;
 mod day;
+mod names;
 mod sums;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 pub use block::UsageEntry;
 pub use code::{Code, Part, Parties, Wanted};
-pub use day::{DAY_MS, day_of};
-pub use sums::{Group, Piece, Step, Summed, UsageSums};
+pub use day::{Calendar, DAY_MS, Step};
+pub use names::{Codes, Used};
+pub use sums::{Group, Piece, Summed, UsageSums};
 
 use super::{Store, StoreError, engine::Engine, tree::Tree};
 use block::Block;
@@ -33,6 +35,8 @@ pub const APPEND_MAX: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct UsageLog {
     pub(super) store: Store,
+    /// The days that sums are of. What was summed up by another calendar stays as it is.
+    pub(super) calendar: Calendar,
 }
 
 /// Who or what a code stands for.
@@ -63,6 +67,12 @@ pub struct UsagePage {
 }
 
 impl UsageLog {
+    /// The days that sums are of.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
     /// Stores entries, adds them to the sums of their days, and stores names; all of it or nothing, and durable
     /// when it returns. Takes at most [`APPEND_MAX`] entries.
     ///
@@ -74,6 +84,7 @@ impl UsageLog {
         names: Vec<(Code, UsageName)>,
     ) -> Result<(), StoreError> {
         debug_assert!(entries.len() <= APPEND_MAX);
+        let calendar = self.calendar;
         self.store
             .run(move |engine, _| {
                 entries.sort_by_key(|entry| entry.time);
@@ -89,7 +100,7 @@ impl UsageLog {
                     }
                     let mut days = BTreeMap::<_, UsageSums>::new();
                     for entry in &entries {
-                        days.entry(day::key(entry)).or_default().add(entry);
+                        days.entry(calendar.key(entry)).or_default().add(entry);
                     }
                     for (key, mut sums) in days {
                         // One that cannot be read counts anew from here; the entries tell what it was.
@@ -159,25 +170,8 @@ impl UsageLog {
         group: Group,
         most: usize,
     ) -> Result<Summed, StoreError> {
-        self.store.run(move |engine, _| sums::sum(engine, &wanted, &pieces, group, most)).await
-    }
-
-    /// What the codes stand for, as far as is known.
-    ///
-    /// # Errors
-    /// If the store fails or a record is damaged.
-    pub async fn names(&self, codes: Vec<Code>) -> Result<HashMap<Code, UsageName>, StoreError> {
-        self.store
-            .run(move |engine, _| {
-                let mut names = HashMap::with_capacity(codes.len());
-                for code in codes {
-                    if let Some(name) = engine.get(Tree::UsageName, &code.bytes())? {
-                        names.insert(code, name);
-                    }
-                }
-                Ok(names)
-            })
-            .await
+        let calendar = self.calendar;
+        self.store.run(move |engine, _| sums::sum(engine, calendar, &wanted, &pieces, group, most)).await
     }
 
     /// Forgets up to `most` of the blocks whose entries are all older than `before`; returns how many those were.
@@ -189,7 +183,7 @@ impl UsageLog {
         self.forget(Tree::UsageRaw, block::first_key(before), most).await
     }
 
-    /// Forgets up to `most` of the sums of days before `day`; returns how many those were.
+    /// Forgets up to `most` of the sums of days before `day`, as the calendar numbers them; returns how many those were.
     ///
     /// # Errors
     /// If the store fails.

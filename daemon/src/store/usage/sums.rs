@@ -6,13 +6,12 @@ use std::{
 };
 
 use aivonx_protocol::{UnixMillis, privacy::Category};
-use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
     block::{self, Block, UsageEntry},
     code::{Code, Part, Wanted},
-    day::{self, DAY_MS},
+    day::{self, Calendar, Step},
 };
 use crate::{
     store::{StoreError, engine::Engine, tree::Tree},
@@ -88,19 +87,8 @@ impl UsageSums {
 pub enum Piece {
     /// From the requests themselves.
     Entries(Range<UnixMillis>),
-    /// From the sums of whole days of UTC, counted from 1970-01-01.
+    /// From the sums of whole days, as the calendar numbers them.
     Days(Range<u32>),
-}
-
-/// Steps of time, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Hours; needs the requests themselves.
-    Hour,
-    /// Days.
-    Day,
-    /// Months.
-    Month,
 }
 
 /// What has sums of its own.
@@ -123,44 +111,10 @@ pub struct Summed {
     pub cut: bool,
 }
 
-impl Step {
-    /// When the step that `time` is in begins.
-    #[must_use]
-    pub fn begin(self, time: UnixMillis) -> UnixMillis {
-        match self {
-            Self::Hour => time - time % 3_600_000,
-            Self::Day => time - time % DAY_MS,
-            Self::Month => date(time).map_or(0, |date| midnight(date.first_of_month())),
-        }
-    }
-
-    /// When the next one does.
-    #[must_use]
-    pub fn next(self, time: UnixMillis) -> UnixMillis {
-        match self {
-            Self::Hour => self.begin(time) + 3_600_000,
-            Self::Day => self.begin(time) + DAY_MS,
-            Self::Month => {
-                let next = date(time).and_then(|date| date.first_of_month().checked_add(1.month()).ok());
-                next.map_or(u64::MAX, midnight)
-            }
-        }
-    }
-}
-
-fn date(time: UnixMillis) -> Option<Date> {
-    let time = Timestamp::from_millisecond(i64::try_from(time).ok()?).ok()?;
-    Some(TimeZone::UTC.to_datetime(time).date())
-}
-
-fn midnight(date: Date) -> UnixMillis {
-    let at = date.to_zoned(TimeZone::UTC).map_or(0, |at| at.timestamp().as_millisecond());
-    u64::try_from(at).unwrap_or(0)
-}
-
 /// See [`super::UsageLog::sum`].
 pub(super) fn sum(
     engine: &Engine,
+    calendar: Calendar,
     wanted: &Wanted,
     pieces: &[Piece],
     group: Group,
@@ -188,7 +142,7 @@ pub(super) fn sum(
                             continue;
                         }
                         summed.total.add(&entry);
-                        let step = group.per.map(|per| per.begin(entry.time));
+                        let step = group.per.map(|per| calendar.begin(per, entry.time));
                         let code = group.by.map_or(Code::NONE, |by| entry.parties.part(by));
                         let full = groups.len() >= most;
                         match groups.get_mut(&(step, code)) {
@@ -208,7 +162,7 @@ pub(super) fn sum(
                             continue;
                         }
                         summed.total.join(&sums);
-                        let begin = |per: Step| per.begin(u64::from(day) * DAY_MS);
+                        let begin = |per: Step| calendar.begin(per, calendar.midnight(day));
                         let step = group.per.map(|per| *begins.entry(day).or_insert_with(|| begin(per)));
                         let code = group.by.map_or(Code::NONE, |by| parties.part(by));
                         let full = groups.len() >= most;
@@ -233,27 +187,4 @@ fn stored(engine: &Engine, days: &Range<u32>) -> Result<Range<u32>, StoreError> 
     let last = keys.next_back().transpose()?.unwrap_or_else(|| first.clone());
     let (first, last) = (day::of(&first), day::of(&last));
     Ok(days.start.max(first)..days.end.min(last.saturating_add(1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> UnixMillis {
-        u64::try_from(text.parse::<Timestamp>().unwrap().as_millisecond()).unwrap()
-    }
-
-    #[test]
-    fn steps_begin_and_end_in_utc() {
-        let time = at("2026-02-28T23:59:59.999Z");
-        for (step, begin, next) in [
-            (Step::Hour, "2026-02-28T23:00:00Z", "2026-03-01T00:00:00Z"),
-            (Step::Day, "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
-            (Step::Month, "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
-        ] {
-            assert_eq!((step.begin(time), step.next(time)), (at(begin), at(next)), "{step:?}");
-            assert_eq!(step.begin(at(next)), at(next), "{step:?}");
-        }
-        assert_eq!(Step::Month.next(at("2026-12-05T00:00:00Z")), at("2027-01-01T00:00:00Z"));
-    }
 }

@@ -58,7 +58,7 @@ async fn both(log: &UsageLog, wanted: Wanted) -> [UsageSums; 2] {
 async fn entries_and_sums_say_the_same_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let mut entries = Vec::new();
     for n in 0..3000 {
         let (organization, user) = if n % 3 == 0 { ("acme", "alice") } else { ("beta", "bob") };
@@ -72,7 +72,7 @@ async fn entries_and_sums_say_the_same_after_a_restart() {
     }
     store.close().await.unwrap();
     let store = open(dir.path()).await;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let all = Wanted::within(&Reach::All);
     let [raw, days] = both(&log, all).await;
     assert_eq!(raw, days);
@@ -99,7 +99,7 @@ async fn entries_and_sums_say_the_same_after_a_restart() {
 async fn pages_follow_each_other_and_keep_to_their_time() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let entries: Vec<_> = (0..2500).map(|n| entry(NOON + n * 100, "acme", "alice", "m")).collect();
     log.append(entries.clone(), Vec::new()).await.unwrap();
     let (since, until) = (NOON + 50_000, NOON + 200_000);
@@ -122,7 +122,7 @@ async fn pages_follow_each_other_and_keep_to_their_time() {
 async fn what_is_too_old_is_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let entries = (0..100).map(|day| entry(NOON + day * DAY_MS, "acme", "alice", "m")).collect();
     log.append(entries, Vec::new()).await.unwrap();
     let before = NOON + 90 * DAY_MS;
@@ -130,7 +130,7 @@ async fn what_is_too_old_is_forgotten() {
     assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 60);
     assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 30);
     assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 0);
-    assert_eq!(log.forget_days(day_of(NOON) + 20, 1000).await.unwrap(), 20);
+    assert_eq!(log.forget_days(Calendar::UTC.day_of(NOON) + 20, 1000).await.unwrap(), 20);
     let [raw, days] = both(&log, Wanted::default()).await;
     assert_eq!((raw.requests, days.requests), (10, 80));
 }
@@ -139,7 +139,7 @@ async fn what_is_too_old_is_forgotten() {
 async fn refusals_and_failures_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let log = store.usage_log();
+    let log = store.usage_log(Calendar::UTC);
     let with = |outcome: Outcome, status, times| UsageEntry {
         outcome: outcome as u8,
         status,
@@ -175,5 +175,33 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(read, entries);
+    }
+}
+
+#[tokio::test]
+async fn a_days_sums_end_where_its_calendar_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    const LATE: u64 = 5 * 3_600_000;
+    let calendar = Calendar::new(std::time::Duration::from_millis(LATE));
+    let log = store.usage_log(calendar);
+    let midnight = 20_000 * DAY_MS + LATE;
+    // Around midnight UTC, which is in the middle of a day, and around its end.
+    for time in [midnight - LATE - 1, midnight - LATE, midnight - 1, midnight, midnight + 1] {
+        log.append(vec![entry(time, "acme", "alice", "m")], Vec::new()).await.unwrap();
+    }
+    let all = Wanted::within(&Reach::All);
+    for (day, requests) in [(19_999, 3), (20_000, 2)] {
+        let sums = total(&log, all, vec![Piece::Days(day..day + 1)]).await;
+        let entries = calendar.midnight(day)..calendar.midnight(day + 1);
+        assert_eq!(sums, total(&log, all, vec![Piece::Entries(entries)]).await);
+        assert_eq!(sums.requests, requests, "{day}");
+    }
+    let group = Group { by: None, per: Some(Step::Day) };
+    for pieces in [vec![Piece::Days(0..u32::MAX)], vec![Piece::Entries(0..u64::MAX)]] {
+        let summed = log.sum(all, pieces, group, 10).await.unwrap();
+        let days: Vec<_> =
+            summed.groups.iter().map(|((time, _), sums)| (time.unwrap(), sums.requests)).collect();
+        assert_eq!(days, [(midnight - DAY_MS, 3), (midnight, 2)]);
     }
 }
