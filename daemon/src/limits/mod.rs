@@ -23,6 +23,7 @@ mod caps;
 mod clock;
 mod exceeded;
 pub mod given;
+mod logins;
 mod prices;
 pub mod pricing;
 pub mod profile;

@@ -113,6 +113,18 @@ impl Throttles {
         Ok(())
     }
 
+    /// Takes back one use of `limit` by `who`, if there is any in its hour.
+    pub(super) fn give_back(&self, limit: LimitName, who: impl Hash, now: &Now) {
+        let tag = self.hasher.hash_one((limit, who));
+        let [low, high, ..] = tag.to_le_bytes();
+        let (shard, set) = (usize::from(low) % SHARDS, usize::from(high) % SETS);
+        let Some(shard) = self.shards[shard].get() else { return };
+        let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = sets[set].iter_mut().find(|place| place.tag == tag && !place.is_over(now)) {
+            place.requests -= 1;
+        }
+    }
+
     /// Whether `who` has used `limit` as often as `cap` allows in its hour. Counts nothing.
     pub(super) fn is_full(&self, limit: LimitName, who: impl Hash, cap: u64, now: &Now) -> bool {
         let tag = self.hasher.hash_one((limit, who));
@@ -165,6 +177,23 @@ mod tests {
             table.count(LIMIT, 1, 3, &clock.now()).unwrap();
         }
         assert!(table.count(LIMIT, 1, 3, &clock.now()).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_used_once_more() {
+        let (hand, clock) = Hand::at("2027-01-01T12:00:00Z", Duration::ZERO);
+        let (table, now) = (Throttles::default(), clock.now());
+        table.give_back(LIMIT, 1, &now);
+        table.count(LIMIT, 1, 2, &now).unwrap();
+        table.count(LIMIT, 1, 2, &now).unwrap();
+        table.give_back(LIMIT, 2, &now);
+        table.give_back(LIMIT, 1, &now);
+        table.count(LIMIT, 1, 2, &now).unwrap();
+        assert!(table.count(LIMIT, 1, 2, &now).is_err());
+        hand.pass(Duration::from_secs(3600));
+        table.give_back(LIMIT, 1, &clock.now());
+        table.count(LIMIT, 1, 1, &clock.now()).unwrap();
+        assert!(table.count(LIMIT, 1, 1, &clock.now()).is_err());
     }
 
     #[test]

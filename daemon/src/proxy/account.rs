@@ -98,6 +98,9 @@ pub(super) async fn answer(
     let work = carry_out(shared.identity.clone(), shared.limits.clone(), request);
     // Carried to its end even if the client leaves: failures are counted, and no change stays half done.
     let done = shared.control.spawn(work).await.map_err(|_| STOPPED)?;
+    if matches!(done, Err(Failed::Account(AccountError::OtpRequired))) && asked.what == Account::Login {
+        shared.limits.login_goes_on(cx.client);
+    }
     let (status, body) = done.map_err(|failed| match failed {
         Failed::Account(error) => error.into(),
         Failed::Exceeded(exceeded) => limit::refuse(exchange, &asked.caller, *exceeded),

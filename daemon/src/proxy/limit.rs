@@ -169,32 +169,46 @@ pub(super) fn refuse(exchange: &mut Exchange, caller: &Caller, exceeded: Exceede
 #[derive(Debug)]
 pub(super) struct Limited {
     exceeded: Exceeded,
-    change: Option<String>,
+    change: Option<Change>,
+}
+
+/// How an administrator changes a limit.
+#[derive(Debug)]
+struct Change {
+    command: String,
+    /// Whether it does not go beyond what superadmins, or the profile, left.
+    bounded: bool,
 }
 
 impl std::fmt::Display for Limited {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.exceeded.fmt(f)?;
         match &self.change {
-            Some(command) => write!(f, " (to change it: {command})"),
+            Some(Change { command, bounded: false }) => write!(f, " (to change it: {command})"),
+            Some(Change { command, bounded: true }) => {
+                write!(f, " (to change it, as far as superadmins left room: {command})")
+            }
             None => Ok(()),
         }
     }
 }
 
-/// The command that changes a limit, for administrators.
-fn change(caller: &Caller, exceeded: &Exceeded) -> Option<String> {
+/// How a limit is changed, for those who may.
+fn change(caller: &Caller, exceeded: &Exceeded) -> Option<Change> {
     let user = match caller {
         Caller::Anonymous => return None,
         Caller::Key(key) => key.user.as_ref()?,
         Caller::User { user, .. } => user,
     };
-    if !matches!(user.role, Role::Superadmin | Role::OrgAdmin) {
-        return None;
-    }
     let limit = exceeded.limit;
+    let bounded = match (user.role, &exceeded.who) {
+        (Role::Superadmin, _) => false,
+        // What is counted by address is the fleet's.
+        (Role::OrgAdmin, Who::Subject(..)) => true,
+        _ => return None,
+    };
     let Who::Subject(kind, id) = &exceeded.who else {
-        return Some(format!("aivonx limit set {limit}=N"));
+        return Some(Change { command: format!("aivonx limit set {limit}=N"), bounded });
     };
     let subject = caller.subject()?;
     let named = match kind {
@@ -206,7 +220,8 @@ fn change(caller: &Caller, exceeded: &Exceeded) -> Option<String> {
     // To be typed as it stands.
     let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b));
     let name = if plain(name) { name } else { id };
-    Some(format!("aivonx limit set {} {} {limit}=N", kind.option(), Untrusted::new(name)))
+    let command = format!("aivonx limit set {} {} {limit}=N", kind.option(), Untrusted::new(name));
+    Some(Change { command, bounded })
 }
 
 impl Limited {

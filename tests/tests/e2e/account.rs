@@ -1,11 +1,12 @@
 //! The account API: what a tenant's people do, who have no shell on the gateway.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+mod second_factor;
+mod usage;
 
 use aivonx_protocol::{
     Client as Control, WireSecret,
     key::{KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess, OrganizationChange},
+    organization::{NewOrganization, NodeAccess},
     user::{NewUser, Role},
 };
 use aivonx_tests::{
@@ -13,10 +14,7 @@ use aivonx_tests::{
     harness::{Answer, Daemon, Request},
     within,
 };
-use data_encoding::BASE32_NOPAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha1::Sha1;
 
 const PASSWORD: &str = "marked-kettle-orbit-ninety";
 const NEW: &str = "marked-walnut-harbour-moth";
@@ -68,18 +66,6 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 
 fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")).to_owned()
-}
-
-/// The code that an authenticator shows, `ahead` steps from now.
-fn otp(secret: &str, ahead: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let mut mac = Hmac::<Sha1>::new_from_slice(&key).unwrap();
-    mac.update(&(now / 30 + ahead).to_be_bytes());
-    let sum: [u8; 20] = mac.finalize().into_bytes().into();
-    let at = usize::from(sum[19] & 0xf);
-    let number = u32::from_be_bytes([sum[at] & 0x7f, sum[at + 1], sum[at + 2], sum[at + 3]]);
-    format!("{:06}", number % 1_000_000)
 }
 
 impl Gateway {
@@ -275,66 +261,6 @@ async fn an_administrators_code_sets_a_new_password_once() {
     reset("alice", code.expose(), NEW).await.expect(204);
     refused(&reset("alice", code.expose(), NEW).await, 400, "reset_code_invalid");
     g.login("alice", NEW).await.expect(200);
-}
-
-#[tokio::test]
-async fn a_second_factor_is_set_up_used_and_taken_off_over_http() {
-    let g = gateway().await;
-    let (access, _) = g.tokens(PASSWORD).await;
-    let totp = |body: Value| {
-        let (g, access) = (&g, access.clone());
-        async move { g.post("/api/account/totp", &access, &body).await }
-    };
-    refused(&totp(json!({"action": "confirm", "code": "123456"})).await, 409, "totp_disabled");
-    let offer = totp(json!({"action": "begin", "password": PASSWORD})).await.expect(200).json();
-    let secret = text(&offer, "secret");
-    assert!(text(&offer, "uri").starts_with("otpauth://totp/aivonx:alice?secret="));
-    refused(&totp(json!({"action": "confirm", "code": "0"})).await, 400, "otp_invalid");
-    let done = totp(json!({"action": "confirm", "code": otp(&secret, 0)})).await.expect(200).json();
-    let codes: Vec<String> = serde_json::from_value(done["backup_codes"].clone()).unwrap();
-    assert_eq!(codes.len(), 10);
-    g.get("/api/account/me", &text(&done, "access")).await.expect(200);
-
-    refused(&g.login("alice", PASSWORD).await, 401, "otp_required");
-    refused(&g.login("alice", "wrong").await, 401, "invalid_credentials");
-    let ahead = otp(&secret, 1);
-    g.login_with(PASSWORD, &ahead).await.expect(200);
-    refused(&g.login_with(PASSWORD, &ahead).await, 400, "otp_invalid");
-    g.login_with(PASSWORD, &codes[0]).await.expect(200);
-    refused(&g.login_with(PASSWORD, &codes[0]).await, 400, "otp_invalid");
-    let me = g.get("/api/account/me", &access).await.expect(200).json();
-    assert_eq!((&me["totp"], &me["backup_codes"]), (&json!(true), &json!(9)));
-    let renew = json!({"action": "codes", "password": PASSWORD, "code": codes[1]});
-    let new: Vec<String> =
-        serde_json::from_value(totp(renew).await.expect(200).json()["backup_codes"].clone()).unwrap();
-    refused(&g.login_with(PASSWORD, &codes[2]).await, 400, "otp_invalid");
-    totp(json!({"action": "disable", "password": PASSWORD, "code": new[0]})).await.expect(204);
-    g.login("alice", PASSWORD).await.expect(200);
-}
-
-#[tokio::test]
-async fn who_must_enrol_can_do_nothing_else() {
-    let g = gateway().await;
-    let change = OrganizationChange { require_totp: Some(true), ..OrganizationChange::default() };
-    g.control.organization_set("acme", None, change).await.unwrap();
-    let tokens = g.login("alice", PASSWORD).await.expect(200).json();
-    assert_eq!(tokens["must_enrol"], true);
-    let access = text(&tokens, "access");
-    g.get("/api/account/me", &access).await.expect(200);
-    assert_eq!(g.daemon.ask(&bearer(chat(false), &access)).await.status, 403);
-    assert_eq!(g.get("/api/tags", &access).await.status, 403);
-    refused(&g.get("/api/account/keys", &access).await, 403, "totp_enrolment_required");
-    let begin = json!({"action": "begin", "password": PASSWORD});
-    let offer = g.post("/api/account/totp", &access, &begin).await.expect(200).json();
-    let secret = text(&offer, "secret");
-    let confirm = json!({"action": "confirm", "code": otp(&secret, 0)});
-    let done = g.post("/api/account/totp", &access, &confirm).await.expect(200).json();
-    assert_eq!(done["must_enrol"], false);
-    let access = text(&done, "access");
-    g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
-    g.get("/api/account/keys", &access).await.expect(200);
-    let disable = json!({"action": "disable", "password": PASSWORD, "code": otp(&secret, 1)});
-    refused(&g.post("/api/account/totp", &access, &disable).await, 403, "totp_required");
 }
 
 #[tokio::test]

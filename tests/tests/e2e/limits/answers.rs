@@ -1,5 +1,10 @@
 //! How a refusal is told, in every dialect.
 
+use aivonx_protocol::{
+    WireSecret,
+    key::{KeyScope, NewKey},
+    user::{NewUser, Role},
+};
 use aivonx_tests::harness::{ADMIN, ADMIN_PASSWORD, Request};
 use serde_json::{Value, json};
 
@@ -82,6 +87,37 @@ async fn administrators_are_told_what_changes_it() {
     );
     assert_eq!((told.json()["reset_in_hours"].clone(), told.field("retry-after")), (Value::Null, Some("1")));
     assert_eq!(told.field("x-should-retry"), None, "it may be over in a moment");
+}
+
+#[tokio::test]
+async fn who_may_only_tighten_is_told_so() {
+    let rig = Rig::new().await;
+    let boss = NewUser {
+        name: "boss".into(),
+        display_name: None,
+        email: None,
+        role: Role::OrgAdmin,
+        organization: Some("acme".into()),
+        password: Some(WireSecret::new(ADMIN_PASSWORD.into())),
+    };
+    let control = rig.daemon.control().await;
+    control.user_add(boss).await.unwrap();
+    let key = NewKey {
+        name: "boss".into(),
+        organization: None,
+        user: Some("boss".into()),
+        scopes: vec![KeyScope::Infer],
+        models: Vec::new(),
+        networks: Vec::new(),
+        expires: None,
+    };
+    let key = control.key_create(key).await.unwrap().secret;
+    rig.limit(&["inference.day=0"]).await;
+    let asked = chat(false).field("Authorization", &format!("Bearer {}", key.expose()));
+    let told = rig.daemon.ask(&asked).await.expect(429);
+    let told = told.json()["error"].as_str().unwrap().to_owned();
+    let hint = "(to change it, as far as superadmins left room: aivonx limit set --org acme inference.day=N)";
+    assert!(told.ends_with(hint), "{told}");
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Two-factor authentication over HTTP.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aivonx_protocol::organization::OrganizationChange;
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+
+use super::*;
+
+/// The code that an authenticator shows, `ahead` steps from now.
+fn otp(secret: &str, ahead: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha1>::new_from_slice(&key).unwrap();
+    mac.update(&(now / 30 + ahead).to_be_bytes());
+    let sum: [u8; 20] = mac.finalize().into_bytes().into();
+    let at = usize::from(sum[19] & 0xf);
+    let number = u32::from_be_bytes([sum[at] & 0x7f, sum[at + 1], sum[at + 2], sum[at + 3]]);
+    format!("{:06}", number % 1_000_000)
+}
+
+#[tokio::test]
+async fn a_second_factor_is_set_up_used_and_taken_off_over_http() {
+    let g = gateway().await;
+    let (access, _) = g.tokens(PASSWORD).await;
+    let totp = |body: Value| {
+        let (g, access) = (&g, access.clone());
+        async move { g.post("/api/account/totp", &access, &body).await }
+    };
+    refused(&totp(json!({"action": "confirm", "code": "123456"})).await, 409, "totp_disabled");
+    let offer = totp(json!({"action": "begin", "password": PASSWORD})).await.expect(200).json();
+    let secret = text(&offer, "secret");
+    assert!(text(&offer, "uri").starts_with("otpauth://totp/aivonx:alice?secret="));
+    refused(&totp(json!({"action": "confirm", "code": "0"})).await, 400, "otp_invalid");
+    let done = totp(json!({"action": "confirm", "code": otp(&secret, 0)})).await.expect(200).json();
+    let codes: Vec<String> = serde_json::from_value(done["backup_codes"].clone()).unwrap();
+    assert_eq!(codes.len(), 10);
+    g.get("/api/account/me", &text(&done, "access")).await.expect(200);
+
+    refused(&g.login("alice", PASSWORD).await, 401, "otp_required");
+    refused(&g.login("alice", "wrong").await, 401, "invalid_credentials");
+    let ahead = otp(&secret, 1);
+    g.login_with(PASSWORD, &ahead).await.expect(200);
+    refused(&g.login_with(PASSWORD, &ahead).await, 400, "otp_invalid");
+    g.login_with(PASSWORD, &codes[0]).await.expect(200);
+    refused(&g.login_with(PASSWORD, &codes[0]).await, 400, "otp_invalid");
+    let me = g.get("/api/account/me", &access).await.expect(200).json();
+    assert_eq!((&me["totp"], &me["backup_codes"]), (&json!(true), &json!(9)));
+    let renew = json!({"action": "codes", "password": PASSWORD, "code": codes[1]});
+    let new: Vec<String> =
+        serde_json::from_value(totp(renew).await.expect(200).json()["backup_codes"].clone()).unwrap();
+    refused(&g.login_with(PASSWORD, &codes[2]).await, 400, "otp_invalid");
+    totp(json!({"action": "disable", "password": PASSWORD, "code": new[0]})).await.expect(204);
+    g.login("alice", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_login_in_two_steps_is_one() {
+    let g = gateway().await;
+    let (access, _) = g.tokens(PASSWORD).await;
+    let begin = json!({"action": "begin", "password": PASSWORD});
+    let offer = g.post("/api/account/totp", &access, &begin).await.expect(200).json();
+    let confirm = json!({"action": "confirm", "code": otp(&text(&offer, "secret"), 0)});
+    let done = g.post("/api/account/totp", &access, &confirm).await.expect(200).json();
+    let codes: Vec<String> = serde_json::from_value(done["backup_codes"].clone()).unwrap();
+    g.daemon.aivonx().ok(&["limit", "set", "login.hour=3"]).await;
+    for code in &codes[..2] {
+        refused(&g.login("alice", PASSWORD).await, 401, "otp_required");
+        g.login_with(PASSWORD, code).await.expect(200);
+    }
+    // In one step it is one as well, and so is one that fails.
+    g.login_with(PASSWORD, "000000").await.expect(400);
+    let told = g.login("alice", PASSWORD).await.expect(429);
+    assert_eq!((&told.json()["limit"], &told.json()["used"]), (&json!(3), &json!(3)), "{}", told.text());
+    g.login_with(PASSWORD, &codes[2]).await.expect(429);
+}
+
+#[tokio::test]
+async fn who_must_enrol_can_do_nothing_else() {
+    let g = gateway().await;
+    let change = OrganizationChange { require_totp: Some(true), ..OrganizationChange::default() };
+    g.control.organization_set("acme", None, change).await.unwrap();
+    let tokens = g.login("alice", PASSWORD).await.expect(200).json();
+    assert_eq!(tokens["must_enrol"], true);
+    let access = text(&tokens, "access");
+    g.get("/api/account/me", &access).await.expect(200);
+    assert_eq!(g.daemon.ask(&bearer(chat(false), &access)).await.status, 403);
+    assert_eq!(g.get("/api/tags", &access).await.status, 403);
+    refused(&g.get("/api/account/keys", &access).await, 403, "totp_enrolment_required");
+    let begin = json!({"action": "begin", "password": PASSWORD});
+    let offer = g.post("/api/account/totp", &access, &begin).await.expect(200).json();
+    let secret = text(&offer, "secret");
+    let confirm = json!({"action": "confirm", "code": otp(&secret, 0)});
+    let done = g.post("/api/account/totp", &access, &confirm).await.expect(200).json();
+    assert_eq!(done["must_enrol"], false);
+    let access = text(&done, "access");
+    g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
+    g.get("/api/account/keys", &access).await.expect(200);
+    let disable = json!({"action": "disable", "password": PASSWORD, "code": otp(&secret, 1)});
+    refused(&g.post("/api/account/totp", &access, &disable).await, 403, "totp_required");
+}
