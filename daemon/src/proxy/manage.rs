@@ -18,9 +18,14 @@ use crate::{
         Peek,
         route::{Action, Route},
     },
-    fleet::{Eligible, FleetError, NoNode, model_name::names_cloud},
+    fleet::{
+        Eligible, FleetError, NoNode,
+        model_name::{names_cloud, normalize},
+    },
+    identity::Caller,
+    policy::Plan,
 };
-use aivonx_protocol::Fault;
+use aivonx_protocol::{Fault, Untrusted};
 
 /// Answers a pull or delete whose body has been read.
 pub(super) async fn answer(
@@ -28,9 +33,11 @@ pub(super) async fn answer(
     flight: Watched,
     route: &Route,
     peek: &Peek,
-    eligible: &Eligible,
+    caller: &Caller,
 ) -> Result<Answer, Refusal> {
     let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+    let eligible = caller.eligible();
+    refuse_alias(exchange, caller, &model)?;
     // Models that may not be used may not be pulled or deleted either.
     if !eligible.allows(&model) {
         return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
@@ -45,6 +52,27 @@ pub(super) async fn answer(
         }
         _ => delete(exchange, eligible, model).await,
     }
+}
+
+/// A name that only an alias has is no model that could be pulled or deleted: what it stands for is, under its own
+/// name, and would be a surprise. Where a model has the name as well, that one is meant.
+fn refuse_alias(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(), Refusal> {
+    let shared = &exchange.worker.shared;
+    let eligible = caller.eligible();
+    let plan = shared.policy.load().as_deref().and_then(|rules| {
+        let organization = caller.organization().map(|organization| &*organization.id);
+        rules.plan(organization, model, eligible)
+    });
+    let Some(Plan { alias: Some(alias), candidates }) = plan else { return Ok(()) };
+    let names: Vec<&str> = candidates.iter().map(|candidate| &*candidate.model).collect();
+    let itself = names.iter().any(|name| normalize(name) == normalize(model));
+    if names.is_empty() || itself || shared.hot.load().known(model, eligible).is_some() {
+        return Ok(());
+    }
+    let alias = Untrusted::new(&alias).max(100).to_string();
+    let message =
+        format!("'{alias}' is an alias of {}, not a model: name the model itself", names.join(", "));
+    Err(Refusal::Manage { status: StatusCode::BAD_REQUEST, message })
 }
 
 impl From<FleetError> for Refusal {

@@ -119,7 +119,7 @@ async fn layers(
         flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline();
-        return Box::pin(manage::answer(exchange, flight, route, &peek, caller.eligible())).await;
+        return Box::pin(manage::answer(exchange, flight, route, &peek, &caller)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
     flight.for_model(exchange.record.model.clone());

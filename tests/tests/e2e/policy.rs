@@ -1,5 +1,7 @@
 //! Model policy: what the nodes are asked for, whatever the clients ask.
 
+use std::collections::HashMap;
+
 use aivonx_protocol::{
     Client as Control, ClientError, FaultKind, WireSecret,
     key::{KeyScope, NewKey},
@@ -10,7 +12,8 @@ use aivonx_protocol::{
 };
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
-    harness::{Daemon, Request},
+    harness::{Answer, Daemon, Request},
+    within,
 };
 use serde_json::{Value, json};
 
@@ -167,6 +170,72 @@ async fn an_alias_is_served_by_the_first_model_that_can_be() {
     daemon.post("/api/chat", &body).await.expect(503);
     control.alias_remove(None, "gpt-4o").await.unwrap();
     daemon.post("/api/chat", &body).await.expect(404);
+}
+
+/// The fields of the request's event in the log, once it is there.
+async fn logged(daemon: &Daemon, answer: &Answer) -> HashMap<String, String> {
+    let id = answer.field("x-request-id").unwrap();
+    within("the request's event", async {
+        loop {
+            let lines = daemon.aivonx().ok(&["logs", "-n", "1000", "--grep", id, "--output", "json"]).await;
+            let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            if let Some(event) = events.filter(|event| event["target"] == "access").last() {
+                let fields: Vec<(String, String)> = serde_json::from_value(event["fields"].clone()).unwrap();
+                return fields.into_iter().collect();
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_log_has_what_was_asked_for_and_what_was_served() {
+    let big = FakeNode::start(Kind::Ollama, &["big:70b"]).await;
+    let small = FakeNode::start(Kind::Ollama, &["small:8b"]).await;
+    let daemon = Daemon::run(&[&big, &small], PATIENT).await;
+    alias(&daemon.control().await, None, "gpt-4o", &["big:70b", "small:8b"]).await;
+    let ask = async |model: &str| {
+        let body = json!({"model": model, "prompt": "x", "stream": false});
+        let answer = daemon.post("/api/generate", &body).await.expect(200);
+        let fields = logged(&daemon, &answer).await;
+        ["model", "served", "node", "retries"].map(|name| fields.get(name).cloned().unwrap_or_default())
+    };
+    assert_eq!(ask("GPT-4o").await, ["gpt-4o", "big:70b", "n0", "0"]);
+    assert_eq!(ask("big:70b").await, ["big:70b", "", "n0", "0"], "only where it is another");
+    big.fail_always(Some(Fault::ResetBeforeHead));
+    let [model, served, node, retries] = ask("gpt-4o").await;
+    assert_eq!([&*model, &*served, &*node], ["gpt-4o", "small:8b", "n1"]);
+    assert_ne!(retries, "0");
+}
+
+#[tokio::test]
+async fn an_alias_is_shown_like_its_model_and_neither_pulled_nor_deleted() {
+    let node = FakeNode::start(Kind::Ollama, &["big:70b", "both"]).await;
+    let daemon = Daemon::run(&[&node], PATIENT).await;
+    let control = daemon.control().await;
+    alias(&control, None, "gpt-4o", &["big:70b", "small:8b"]).await;
+    let shown = daemon.post("/api/show", &json!({"model": "gpt-4o"})).await.expect(200);
+    assert_eq!(shown.json(), daemon.post("/api/show", &json!({"model": "big:70b"})).await.expect(200).json());
+    let asked = node.requests().len();
+    for request in [
+        Request::json("/api/pull", &json!({"model": "GPT-4o", "stream": false})),
+        Request::json("/api/delete", &json!({"name": "gpt-4o:latest"})).method("DELETE"),
+    ] {
+        let told = daemon.ask(&request).await.expect(400);
+        assert_eq!(
+            told.json()["error"],
+            "'gpt-4o' is an alias of big:70b, small:8b, not a model: name the model itself"
+        );
+    }
+    assert_eq!(node.requests().len(), asked);
+    // A model that has the name as well is meant, and so is one that the alias itself falls back on.
+    alias(&control, None, "both", &["big:70b"]).await;
+    alias(&control, None, "new", &["big:70b", "new"]).await;
+    daemon.post("/api/pull", &json!({"model": "new", "stream": false})).await.expect(200);
+    daemon.post("/api/pull", &json!({"model": "both", "stream": false})).await.expect(200);
+    let delete = Request::json("/api/delete", &json!({"model": "both"})).method("DELETE");
+    daemon.ask(&delete).await.expect(200);
+    assert_eq!(node.requests().pop().unwrap().json()["model"], "both");
 }
 
 #[tokio::test]
