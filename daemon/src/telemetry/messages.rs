@@ -67,6 +67,12 @@ pub const MESSAGES: &[Message] = &[
     message("control_accept_failed", "9b8c451f95f34632aef733256a4bceef", "The control socket cannot accept"),
     message("usage_failed", "20a49cdfffcf4d4a8fb1e93f20a36b43", "The usage ledger could not be written"),
     message("usage_lost", "5b2c1dd0cd5340129b9ea0c38a2e19a7", "Requests are missing from the usage ledger"),
+    message(
+        "limits_lost",
+        "6974ed72845f445b9205847d50ceecf8",
+        "Counters of limits could not be read or saved",
+    ),
+    message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
 ];
 
 /// The id of an event.

@@ -109,6 +109,7 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
         field("findings", Text(&r.findings.counts()), false);
     }
     if let Some(limit) = r.limit {
+        field("event", Text("limit_reached"), false);
         field("limit", Text(limit.name()), false);
     }
     field("status", Number(r.status.into()), true);
