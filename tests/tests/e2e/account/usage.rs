@@ -1,0 +1,101 @@
+//! `GET /api/account/usage`: each is told of what it used itself, and of what is left of its limits.
+
+use std::time::Duration;
+
+use super::*;
+
+const PATH: &str = "/api/account/usage";
+
+impl Gateway {
+    async fn access(&self, user: &str) -> String {
+        text(&self.login(user, PASSWORD).await.expect(200).json(), "access")
+    }
+
+    /// What `access` is told, once it is of so many requests: the last may still be on its way to the ledger.
+    async fn usage(&self, access: &str, query: &str, requests: u64) -> Value {
+        within("the ledger has every request", async {
+            loop {
+                let report = self.get(&format!("{PATH}{query}"), access).await.expect(200).json();
+                let found = report["total"]["requests"].as_u64().unwrap();
+                assert!(found <= requests, "{report}");
+                if found == requests {
+                    return report;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+    }
+
+    /// What the command line says of a user.
+    async fn told(&self, user: &str) -> Value {
+        self.daemon.aivonx().json(&["usage", "show", "--user", user]).await["total"].clone()
+    }
+}
+
+#[tokio::test]
+async fn everyone_is_told_of_the_own_usage_alone() {
+    let g = gateway().await;
+    g.user("bob").await;
+    let boss = NewUser {
+        name: "boss".into(),
+        display_name: None,
+        email: None,
+        role: Role::OrgAdmin,
+        organization: Some("acme".into()),
+        password: Some(WireSecret::new(PASSWORD.into())),
+    };
+    g.control.user_add(boss).await.unwrap();
+    let aivonx = g.daemon.aivonx();
+    aivonx.ok(&["price", "set", "*", "10", "20"]).await;
+    aivonx.ok(&["limit", "set", "--org", "acme", "user.inference.day=50", "user.spend.day=2.5"]).await;
+    let [alice, bob, boss] = [g.access("alice").await, g.access("bob").await, g.access("boss").await];
+    let made = g.post("/api/account/keys", &alice, &json!({"name": "laptop"})).await.expect(201).json();
+    let key = text(&made, "secret");
+    // Alice twice and once with her key, Bob once, the administrator never.
+    for credential in [&alice, &alice, &key, &bob] {
+        g.daemon.ask(&bearer(chat(false), credential)).await.expect(200);
+    }
+
+    let answer = g.get(PATH, &alice).await.expect(200);
+    assert_eq!(answer.field("cache-control"), Some("no-store"));
+    let own = g.usage(&alice, "", 3).await;
+    let total = &own["total"];
+    assert_eq!((&total["requests_used"], &total["requests_limit"]), (&json!(3), &json!(50)), "{own}");
+    assert_eq!(total["spend_limit"], json!(2_500_000), "micro-USD: {own}");
+    let prompt = total["prompt_tokens"].as_u64().unwrap();
+    let output = total["output_tokens"].as_u64().unwrap();
+    assert!(prompt > 0, "{own}");
+    // Under a cap on money, who does not say how long an answer may be is given this much.
+    assert_eq!(output, 3 * 4096, "{own}");
+    assert_eq!(total["spend_used"], json!(prompt * 10 + output * 20), "{own}");
+    assert_eq!(*total, g.told("alice").await, "as the command line tells it");
+    let keys = g.usage(&alice, "?by=key", 3).await;
+    let rows = keys["rows"].as_array().unwrap();
+    let of_key = rows.iter().find(|row| row["name"] == "laptop").unwrap_or_else(|| panic!("{keys}"));
+    assert_eq!((of_key["requests"].as_u64(), rows.len()), (Some(1), 2), "{keys}");
+    let days = g.usage(&alice, "?by=model&per=day", 3).await;
+    assert!(days["rows"][0]["time"].is_u64() && days["rows"][0]["name"] == "m:latest", "{days}");
+
+    let other = g.usage(&bob, "", 1).await;
+    assert_eq!((&other["total"]["requests_used"], &other["rows"]), (&json!(1), &json!([])), "{other}");
+    // Whoever administers the organization is told of itself here, too.
+    let admin = g.usage(&boss, "?by=model", 0).await;
+    assert_eq!((&admin["total"]["requests_used"], &admin["rows"]), (&json!(0), &json!([])), "{admin}");
+    for query in ["?user=alice", "?by=user", "?since=yesterday"] {
+        refused(&g.get(&format!("{PATH}{query}"), &boss).await, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn usage_is_told_to_users_and_to_nobody_else() {
+    let g = gateway().await;
+    let alice = g.access("alice").await;
+    let made = g.post("/api/account/keys", &alice, &json!({"name": "laptop"})).await.expect(201).json();
+    refused(&g.get(PATH, &text(&made, "secret")).await, 403, "no_account");
+    refused(&g.daemon.get(PATH).await, 401, "token_required");
+    assert_eq!(g.get(PATH, "no-such-token").await.status, 401);
+    assert_eq!(g.post(PATH, &alice, &json!({})).await.status, 405);
+    g.control.user_set_enabled("alice", None, false).await.unwrap();
+    refused(&g.get(PATH, &alice).await, 401, "token_invalid");
+}
