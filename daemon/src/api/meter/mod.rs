@@ -2,16 +2,19 @@
 //! nothing but the unfinished line (useless to a client, and not to be followed by an error in mid-line),
 //! and takes out the usage chunk a client did not ask for.
 
-use std::sync::LazyLock;
+mod lines;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
-use memchr::{memmem, memrchr};
+use memchr::memrchr;
 
 use super::{
     pieces::Pieces,
     route::Stream,
     usage::{EventData, OllamaLine, Usage, of_tail},
 };
+use lines::{has_done, has_usage, terminator};
 
 /// A line longer than this is passed on unread; whether the stream ended properly is then not known.
 const LONGEST_LINE: usize = 4 << 20;
@@ -180,7 +183,7 @@ impl Meter {
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
-        } else if has_member(lines, &DONE, b't') {
+        } else if has_done(lines) {
             for line in body.split(|b| *b == b'\n') {
                 if let Some(line) = OllamaLine::read(line).filter(|l| l.done) {
                     self.ended = true;
@@ -246,7 +249,7 @@ impl Meter {
             if self.usage == Usage::default() {
                 self.usage = of_tail(&self.head);
             }
-            if has_member(&self.tail, &DONE, b't') {
+            if has_done(&self.tail) {
                 self.usage.or_zero();
             }
             return if clean { End::Complete } else { End::Cut };
@@ -302,189 +305,4 @@ pub enum End {
     Missing,
     /// In the middle of something: nothing can follow, the connection must be broken off.
     Cut,
-}
-
-static USAGE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"usage\""));
-static DONE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"done\""));
-
-/// Whether these lines have a `usage` that is not null.
-fn has_usage(lines: &[u8]) -> bool {
-    has_member(lines, &USAGE, b'{')
-}
-
-/// Whether a member of some object in these lines has a value that begins with `first`. Text cannot be
-/// mistaken for it: its quotes are escaped.
-fn has_member(lines: &[u8], key: &memmem::Finder<'_>, first: u8) -> bool {
-    key.find_iter(lines).any(|at| {
-        let value = lines[at + key.needle().len()..].trim_ascii_start().strip_prefix(b":");
-        value.is_some_and(|v| v.trim_ascii_start().first() == Some(&first))
-    })
-}
-
-fn terminator(kind: Stream, lines: &[u8]) -> bool {
-    let quick: &[&[u8]] = match kind {
-        Stream::Done => &[b"[DONE]", b"\"error\""],
-        Stream::Responses => &[b"response.", b"error"],
-        _ => &[b"message_stop", b"error"],
-    };
-    if !quick.iter().any(|q| memmem::find(lines, q).is_some()) {
-        return false;
-    }
-    lines.split(|b| *b == b'\n').any(|line| ends_stream(kind, line))
-}
-
-fn ends_stream(kind: Stream, line: &[u8]) -> bool {
-    let field = |name: &[u8]| line.strip_prefix(name).map(<[u8]>::trim_ascii);
-    match kind {
-        Stream::Done => field(b"data:").is_some_and(|d| d == b"[DONE]" || d.starts_with(b"{\"error\"")),
-        Stream::Responses => {
-            field(b"event:").is_some_and(|e| {
-                matches!(e, b"response.completed" | b"response.failed" | b"response.incomplete" | b"error")
-            }) || field(b"data:").is_some_and(|d| d.starts_with(b"{\"error\""))
-        }
-        _ => field(b"event:").is_some_and(|e| matches!(e, b"message_stop" | b"error")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::{End, Meter};
-    use crate::api::{pieces::Pieces, route::Stream, usage::Usage};
-
-    fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, End, Usage) {
-        let bytes = Bytes::copy_from_slice(text.as_bytes());
-        let mut out = Pieces::default();
-        let mut start = 0;
-        for cut in cuts.iter().copied().chain([text.len()]) {
-            if cut > start {
-                meter.pass(bytes.slice(start..cut), &mut out);
-                start = cut;
-            }
-        }
-        let end = meter.finish(clean, &mut out);
-        let all: Vec<u8> = std::iter::from_fn(|| out.pop()).flatten().collect();
-        (String::from_utf8(all).unwrap(), end, meter.usage())
-    }
-
-    const CHAT: &str = "{\"message\":{\"content\":\"\\\"done\\\":true\"},\"done\":false}\n\
-        {\"message\":{\"tool_calls\":[{\"function\":{\"arguments\":{\"done\":true}}}]},\"done\":false}\n\
-        {\"done\":true,\"context\":[1,2],\"prompt_eval_count\":5,\"eval_count\":7}\n";
-
-    const SSE: &str = "data: {\"choices\":[{\"delta\":{}}],\"usage\":null}\n\n\
-        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\ndata: [DONE]\n\n";
-
-    #[test]
-    fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
-        let chunk = |usage: &str| format!("data: {{\"choices\":[{{\"text\":\"a\"}}]{usage}}}\n\n");
-        let empty = chunk(r#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#);
-        let last = &SSE[SSE.find("data: {\"choices\":[],").unwrap()..];
-        let sent = format!("{empty}{empty}{last}");
-        let want = format!("{0}{0}data: [DONE]\n\n", chunk(""));
-        for cut in 0..sent.len() {
-            let (text, end, usage) = run(Meter::stream(Stream::Done, true), &sent, &[cut], true);
-            assert_eq!((text, end, usage), (want.clone(), End::Complete, COUNTED), "cut at {cut}");
-        }
-    }
-
-    const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7) };
-
-    #[test]
-    fn ndjson_is_whole_and_counted_wherever_it_is_cut() {
-        for cut in 0..CHAT.len() {
-            let (text, end, usage) = run(Meter::stream(Stream::Ndjson, false), CHAT, &[cut], true);
-            assert_eq!((text.as_str(), end, usage), (CHAT, End::Complete, COUNTED), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_broken_stream_stops_at_a_line() {
-        let broken = &CHAT[..CHAT.len() - 20];
-        let (text, end, _) = run(Meter::stream(Stream::Ndjson, false), broken, &[], false);
-        assert_eq!(end, End::Missing);
-        assert!(text.ends_with('\n'), "{text}");
-        let (_, end, _) = run(Meter::stream(Stream::Ndjson, false), "{\"done\":false}\n", &[], true);
-        assert_eq!(end, End::Missing);
-        let (_, end, _) = run(Meter::stream(Stream::Ndjson, false), "{\"error\":\"x\"}\n", &[], true);
-        assert_eq!(end, End::Complete);
-    }
-
-    #[test]
-    fn the_usage_chunk_is_taken_out_wherever_it_is_cut() {
-        let want = "data: {\"choices\":[{\"delta\":{}}],\"usage\":null}\n\ndata: [DONE]\n\n";
-        for cut in 0..SSE.len() {
-            let (text, end, usage) = run(Meter::stream(Stream::Done, true), SSE, &[cut], true);
-            assert_eq!((text.as_str(), end, usage), (want, End::Complete, COUNTED), "cut at {cut}");
-            let (text, ..) = run(Meter::stream(Stream::Done, false), SSE, &[cut], true);
-            assert_eq!(text, SSE);
-        }
-    }
-
-    #[test]
-    fn messages_and_responses_end_by_their_events() {
-        let messages = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n\
-            event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"input_tokens\":5,\"output_tokens\":7}}\n\n\
-            event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-        let (_, end, usage) = run(Meter::stream(Stream::Messages, false), messages, &[40, 90], true);
-        assert_eq!((end, usage), (End::Complete, COUNTED));
-        let responses = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":7}}}\n\n";
-        let (_, end, usage) = run(Meter::stream(Stream::Responses, false), responses, &[30], true);
-        assert_eq!((end, usage), (End::Complete, COUNTED));
-        let (_, end, _) =
-            run(Meter::stream(Stream::Responses, false), "event: response.created\ndata: {}\n\n", &[], true);
-        assert_eq!(end, End::Missing);
-    }
-
-    #[test]
-    fn whole_answers_are_counted_from_their_tail() {
-        let text = format!("{{\"x\":\"{}\",\"prompt_eval_count\":5,\"eval_count\":7}}", "y".repeat(5000));
-        let (out, end, usage) = run(Meter::whole(), &text, &[10, 3000], true);
-        assert_eq!((out.len(), end, usage), (text.len(), End::Complete, COUNTED));
-        assert_eq!(run(Meter::whole(), &text, &[], false).1, End::Cut);
-        // Embeddings of llama.cpp.
-        let text = format!(
-            "{{\"usage\":{{\"prompt_tokens\":5,\"total_tokens\":5}},\"data\":\"{}\"}}",
-            "y".repeat(9000)
-        );
-        assert_eq!(run(Meter::whole(), &text, &[10, 3000], true).2, Usage { prompt: Some(5), output: None });
-    }
-
-    #[test]
-    fn ollama_leaves_out_what_is_zero() {
-        let zero = Usage { prompt: Some(0), output: Some(0) };
-        let last = "{\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}\n";
-        assert_eq!(run(Meter::stream(Stream::Ndjson, false), last, &[], true).2, zero);
-        assert_eq!(run(Meter::whole(), last, &[], true).2, zero);
-        // It ends the stream, and tells nothing of what was produced.
-        let broken = "{\"done\":false}\n{\"error\":\"x\"}\n";
-        assert_eq!(run(Meter::stream(Stream::Ndjson, false), broken, &[], true).2, Usage::default());
-    }
-
-    #[test]
-    fn what_went_by_is_estimated() {
-        let mut out = Pieces::default();
-        for (kind, text, want) in
-            [(Stream::Ndjson, "{}\n{}\n", 2), (Stream::Done, SSE, 3), (Stream::Never, &*"y".repeat(656), 100)]
-        {
-            let mut meter = Meter::stream(kind, false);
-            meter.pass(Bytes::copy_from_slice(text.as_bytes()), &mut out);
-            assert_eq!(meter.produced(), want, "{kind:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_or_reordered(lines in prop::collection::vec("[a-z\"{}: ]{0,12}", 0..8),
-            cuts in prop::collection::vec(0usize..120, 0..6)) {
-            let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
-            let mut cuts: Vec<usize> = cuts.into_iter().filter(|c| *c < text.len()).collect();
-            cuts.sort_unstable();
-            for kind in [Stream::Ndjson, Stream::Done, Stream::Messages, Stream::Responses] {
-                let (out, ..) = run(Meter::stream(kind, false), &text, &cuts, true);
-                prop_assert_eq!(&out, &text);
-            }
-        }
-    }
 }
