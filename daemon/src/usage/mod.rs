@@ -9,6 +9,7 @@
 mod bound;
 mod follow;
 mod gather;
+mod range;
 mod report;
 mod retention;
 mod seen;
