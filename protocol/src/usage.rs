@@ -106,11 +106,12 @@ impl fmt::Display for UsageBy {
     }
 }
 
-/// Steps of time, in UTC.
+/// Steps of time. Days and months begin where those of the limits do: at midnight UTC, or as much later as
+/// `limits.day_offset` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsagePer {
-    /// Hours, of the last [`RECORD_DAYS`] days.
+    /// Hours of UTC, of the last [`RECORD_DAYS`] days.
     Hour,
     /// Days.
     Day,

@@ -283,7 +283,8 @@ impl Draft {
         if name == MESSAGE {
             return Written::Message((start as u32, end as u32));
         }
-        // A mask is at most ten times as long as what it hides, so that a value stays below 64 KiB.
+        // A mask is at most ten times as long as what it hides, with the name it goes by, so that a value stays below
+        // 64 KiB.
         let len = u16::try_from(end - start).unwrap_or(0);
         let bare = bare && verdict != Verdict::Hide;
         Written::Field(Slot { name: name.strip_prefix("r#").unwrap_or(name), start: start as u32, len, bare })
