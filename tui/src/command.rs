@@ -67,6 +67,8 @@ pub(crate) enum Word {
     Config,
     /// Have it read again.
     Reload,
+    /// Show how nodes are chosen, and choose how.
+    Strategy,
 }
 
 /// Every word with what it does and one line about it.
@@ -81,6 +83,7 @@ const WORDS: &[(&[&str], Word, &str)] = &[
     (&["token"], Word::Token, "make a control token, for scripts"),
     (&["setup"], Word::SetUp, "make the first administrator"),
     (&["config"], Word::Config, "the daemon's configuration, as it is in effect"),
+    (&["strategy"], Word::Strategy, "how a node is chosen for a request"),
     (&["reload"], Word::Reload, "have the configuration file read again"),
 ];
 

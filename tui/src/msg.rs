@@ -58,6 +58,13 @@ pub(crate) enum Msg {
     },
     /// A filter has not looked at everything yet, and nothing else is to be done.
     Search,
+    /// A file was read, or why it was not.
+    File {
+        /// Number it was asked for with.
+        ticket: Ticket,
+        /// What is in it.
+        result: Result<String, String>,
+    },
     /// Something done on this side did not work out as wished, or did.
     Told {
         /// A sentence.
@@ -121,6 +128,13 @@ pub(crate) enum Effect {
     Search,
     /// Give up a call or a feed; nothing comes for it any more.
     Drop(Ticket),
+    /// Read the certificates in a file on this machine.
+    ReadCertificates {
+        /// Number the answer comes with.
+        ticket: Ticket,
+        /// The file.
+        path: String,
+    },
     /// Connect now instead of when the wait is over.
     Connect,
     /// Keep this session for the next start, as `aivonx login` does.

@@ -1,6 +1,10 @@
 //! The connection: made, kept, and made again. It owns every call under way, so that nothing else waits.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aivonx_protocol::{
     Event, Fault, FaultKind, Request, WireSecret,
@@ -34,6 +38,8 @@ pub(crate) enum Order {
     Follow(Ticket, Request),
     /// Give up a call or a stream.
     Drop(Ticket),
+    /// Read the certificates in this file.
+    Read(Ticket, String),
     /// Connect now.
     Connect,
     /// Keep this session.
@@ -49,6 +55,17 @@ pub(crate) fn start(socket: Option<PathBuf>, keeps: bool, happens: Sender<Msg>) 
     let net = Net { socket, inbox, happens, secret: None, keeps };
     tokio::spawn(net.run());
     orders
+}
+
+/// The certificates in a file; anything but a plain file could be waited for for ever.
+fn certificates(path: &str) -> Result<String, String> {
+    let path = Path::new(path);
+    match std::fs::metadata(path) {
+        Ok(what) if what.is_file() => {}
+        Ok(_) => return Err("it is no file".into()),
+        Err(error) => return Err(error.to_string()),
+    }
+    crate::input::certificates("CA file", path).map_err(|failure| failure.to_string())
 }
 
 struct Net {
@@ -111,10 +128,22 @@ impl Net {
                         let result = Err(lost("there is no connection"));
                         self.happens.send(Msg::Ended { ticket, result }).await.map_err(|_| Gone)?;
                     }
+                    Some(Order::Read(ticket, path)) => self.read(ticket, path),
                     Some(_) => {}
                 },
             }
         }
+    }
+
+    /// Reads a file beside everything else: the disk may be slow.
+    fn read(&self, ticket: Ticket, path: String) {
+        let happens = self.happens.clone();
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || certificates(&path)).await;
+            let result = read.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")));
+            // Nobody is left to hear it: fine.
+            let _ = happens.send(Msg::File { ticket, result }).await;
+        });
     }
 
     /// Connects, and goes on with the session there is.
@@ -164,6 +193,7 @@ impl Net {
                             task.abort();
                         }
                     }
+                    Some(Order::Read(ticket, path)) => self.read(ticket, path),
                     Some(Order::Connect) => {}
                     Some(Order::Keep(session)) => {
                         self.secret = Some(session.secret.clone());

@@ -142,6 +142,7 @@ impl Console {
                 }
                 Effect::Past { ticket, part } => self.works.past(ticket, part),
                 Effect::Search => self.search = true,
+                Effect::ReadCertificates { ticket, path } => self.waiting.push(Order::Read(ticket, path)),
                 Effect::Connect => self.waiting.push(Order::Connect),
                 Effect::Keep(session) => self.waiting.push(Order::Keep(session)),
                 Effect::Forget => self.waiting.push(Order::Forget),

@@ -310,7 +310,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         daemon::DaemonRequest, job::JobRequest, key::KeyRequest, limit::LimitRequest,
         lockout::LockoutRequest, model::ModelRequest, node::NodeRequest, organization::OrganizationRequest,
         policy::PolicyRequest, price::PriceRequest, privacy::PrivacyRequest, running::RunningRequest,
-        secrets::SecretsRequest, token::TokenRequest, usage::UsageRequest, user::UserRequest,
+        secrets::SecretsRequest, strategy::StrategyRequest, token::TokenRequest, usage::UsageRequest,
+        user::UserRequest,
     };
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
@@ -331,6 +332,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Token(TokenRequest::Create { .. }) => return sample("new_session"),
         Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
         Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),
+        Request::Node(NodeRequest::Probe(_) | NodeRequest::ProbeChange { .. }) => return sample("probed"),
+        Request::Strategy(StrategyRequest::Show) => Reply::Strategy(Strategy::LeastActive),
         Request::Model(ModelRequest::List) => Reply::Models(models()),
         Request::Job(JobRequest::List) => Reply::Jobs(jobs()),
         Request::Organization(OrganizationRequest::List) => Reply::Organizations(organizations()),

@@ -32,8 +32,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
         .takes(Right::NodesWrite),
     key(Scope::Nodes, &["c"], Do::Check, "check", "check it now").takes(Right::NodesWrite),
     key(Scope::Nodes, &["p"], Do::Pull, "pull", "pull a model to it").takes(Right::ModelsWrite),
+    key(Scope::Nodes, &["t"], Do::Strategy, "strategy", "how a node is chosen for a request")
+        .takes(Right::NodesRead),
     key(Scope::Nodes, &["ctrl-d"], Do::Remove, "remove", "forget it").takes(Right::NodesWrite),
     key(Scope::Models, &["p"], Do::Pull, "pull", "pull it (again), or another").takes(Right::ModelsWrite),
+    key(Scope::Models, &["L"], Do::Load, "load", "load it into memory, on one node or where it is")
+        .takes(Right::ModelsWrite),
+    key(Scope::Models, &["U"], Do::Unload, "unload", "take it out of memory").takes(Right::ModelsWrite),
     key(Scope::Models, &["ctrl-d"], Do::Remove, "remove", "delete it from one node, or from all")
         .takes(Right::ModelsWrite),
     key(Scope::Models, &["right", "l"], Do::Right, "one node", "the node at the right: keys act on it alone"),
@@ -181,6 +186,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "back: close, give up what runs, show all lines again, leave the screen",
     ),
     key(Scope::Everywhere, &["q"], Do::Quit, "quit", "leave the console; what was begun goes on"),
+    key(
+        Scope::NodeForm,
+        &["ctrl-t"],
+        Do::Probe,
+        "test",
+        "ask the server what it is, without adding or changing it",
+    ),
     key(Scope::Form, &["enter"], Do::Enter, "next", "the next field; from the last one, send"),
     key(Scope::Form, &["tab", "down"], Do::NextField, "", "the next field"),
     key(Scope::Form, &["backtab", "up"], Do::PreviousField, "", "the field before"),

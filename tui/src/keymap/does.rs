@@ -51,6 +51,8 @@ pub(crate) enum Scope {
     Sessions,
     /// On secrets.
     Secrets,
+    /// In the form of a node.
+    NodeForm,
     /// In a form.
     Form,
     /// In a question.
@@ -98,6 +100,7 @@ impl Scope {
             Self::Lockouts => "Lockouts",
             Self::Sessions => "Sessions",
             Self::Secrets => "Secrets",
+            Self::NodeForm => "In the form of a node",
             Self::Form => "In a form",
             Self::Confirm | Self::Typed => "In a question",
             Self::Reveal => "With a secret",
@@ -175,6 +178,14 @@ pub(crate) enum Do {
     Check,
     /// Pull a model.
     Pull,
+    /// Load a model into memory.
+    Load,
+    /// Take a model out of memory.
+    Unload,
+    /// Show how nodes are chosen, and choose how.
+    Strategy,
+    /// Ask the server in the form what it is.
+    Probe,
     /// Go to the column at the left.
     Left,
     /// Go to the column at the right.

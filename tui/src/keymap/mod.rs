@@ -40,6 +40,9 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
         }
     } else if let Some(dialog) = model.dialogs.last() {
         vec![match dialog {
+            Dialog::Form(form) if form.is_of_node() => {
+                return vec![Scope::NodeForm, Scope::Form, Scope::Always];
+            }
             Dialog::Form(_) => Scope::Form,
             Dialog::Confirm(confirm) if confirm.typed.is_some() => Scope::Typed,
             Dialog::Confirm(_) => Scope::Confirm,

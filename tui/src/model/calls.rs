@@ -20,6 +20,8 @@ pub(crate) enum Topic {
     Models,
     /// The jobs.
     Jobs,
+    /// How nodes are chosen.
+    Strategy,
     /// The organizations.
     Organizations,
     /// The users.
@@ -65,6 +67,8 @@ pub(crate) enum Purpose {
     Load(Topic),
     /// Something to do.
     Act(Act),
+    /// What the server in a form is.
+    Probe,
     /// Begin a session.
     Login,
     /// End it.
@@ -164,7 +168,7 @@ impl Calls {
             Purpose::Logout => Some((*ticket, "Logging out", call.since)),
             Purpose::Account(step) => Some((*ticket, step.doing(), call.since)),
             Purpose::Work(doing) => Some((*ticket, *doing, call.since)),
-            Purpose::Load(_) | Purpose::Count => None,
+            Purpose::Load(_) | Purpose::Count | Purpose::Probe => None,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Forms: fields that are filled in, checked one by one, and sent as one request.
 
-use aivonx_protocol::WireSecret;
+use aivonx_protocol::{WireSecret, node::Probed};
 use tui_input::Input;
 
 use super::secret_input::SecretInput;
@@ -147,6 +147,10 @@ pub(crate) enum FormFor {
     EditNode(String, u64),
     /// Pull a model to the nodes with these names; none is all.
     Pull(Vec<String>),
+    /// Load these models into the memory of one node, or of those that have them.
+    Load(Vec<String>, Option<String>),
+    /// Choose how nodes are chosen.
+    Strategy,
     /// Add an organization.
     AddOrganization,
     /// Change the organization with this id and revision.
@@ -196,13 +200,64 @@ pub(crate) struct Form {
     pub(crate) sent: Option<Ticket>,
     /// Why it was refused, where that is about no field.
     pub(crate) fault: Option<String>,
+    /// What asking the server in it gave, in the form of a node.
+    pub(crate) probe: Probing,
+    /// The address that was asked, or that need not be.
+    pub(crate) asked: String,
+    /// A file that was read for it: its name, and what is in it.
+    pub(crate) file: Option<(String, String)>,
+    /// The number under which a file is being read, its name, and what is done then.
+    pub(crate) reading: Option<(Ticket, String, After)>,
+}
+
+/// What stands in place of a file with certificates to trust the system's again.
+pub(crate) const NO_CA: &str = "none";
+
+/// What asking a server what it is has given so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Probing {
+    /// Nothing was asked.
+    #[default]
+    Not,
+    /// It is being asked.
+    Asked(Ticket),
+    /// It said this of itself, or why it did not.
+    Found(Box<Probed>),
+    /// The question was refused.
+    Refused(String),
+}
+
+/// What is done when a file has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The form is sent.
+    Send,
+    /// The server in it is asked what it is.
+    Probe,
 }
 
 impl Form {
+    /// Whether it is that of a node.
+    pub(crate) fn is_of_node(&self) -> bool {
+        matches!(self.purpose, FormFor::AddNode | FormFor::EditNode(..))
+    }
+
     /// With these fields.
     pub(crate) fn new(purpose: FormFor, title: impl Into<String>, intro: &str, fields: Vec<Field>) -> Self {
         let title = title.into();
-        Self { purpose, title, intro: intro.to_owned(), fields, at: 0, sent: None, fault: None }
+        Self {
+            purpose,
+            title,
+            intro: intro.to_owned(),
+            fields,
+            at: 0,
+            sent: None,
+            fault: None,
+            probe: Probing::Not,
+            asked: String::new(),
+            file: None,
+            reading: None,
+        }
     }
 
     /// Whether a field is shown now.
@@ -233,6 +288,19 @@ impl Form {
             Kind::Secret(secret) | Kind::Code(secret) if secret.len() > 0 => Some(secret.secret()),
             _ => None,
         })
+    }
+
+    /// The file with certificates that it names, unless that has been read.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let path = self.given("ca").filter(|path| path != NO_CA)?;
+        let known = self.file.as_ref().is_some_and(|(read, _)| *read == path);
+        (!known).then_some(path)
+    }
+
+    /// The certificates in the file that it names.
+    pub(crate) fn certificates(&self) -> Option<String> {
+        let path = self.given("ca")?;
+        self.file.as_ref().filter(|(read, _)| *read == path).map(|(_, text)| text.clone())
     }
 
     /// The words of a line, separated by blanks or commas.
@@ -339,6 +407,23 @@ pub(crate) fn url(text: &str) -> Result<(), String> {
         }
         _ => Err("http://HOST:PORT or https://HOST[:PORT][/PREFIX]".into()),
     }
+}
+
+/// How long a model stays in memory.
+///
+/// # Errors
+/// What it has to look like.
+pub(crate) fn keep_alive(text: &str) -> Result<(), String> {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let known = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.chars().all(|c| c.is_ascii_digit() || "hmsuµn.".contains(c));
+    if !known {
+        return Err("a time such as 30m or 1h30m, seconds, or -1 for ever".into());
+    }
+    if !number.contains(|c: char| c.is_ascii_digit() && c != '0') {
+        return Err("a model that is kept for no time is not loaded; U unloads".into());
+    }
+    Ok(())
 }
 
 /// A whole number.

@@ -1,69 +1,174 @@
 //! The jobs as the console knows them.
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BTreeMap, VecDeque},
+};
 
 use aivonx_protocol::{
     UnixMillis,
-    job::{Job, JobKind, JobState},
+    job::{Job, JobKind, JobState, JobTarget},
 };
 
 use super::list::{Column, List, Record, Width};
-use crate::filter::Subject;
+use crate::{filter::Subject, msg::Ticket};
 
 /// The screen.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     /// All jobs.
     pub(crate) list: List<Job>,
-    /// How far each was when, and how fast it goes, in bytes (or secrets) a second.
+    /// How far each was when, and how fast it goes, in bytes (or secrets) a second; by its id, and by its id and a
+    /// part of it.
     speeds: BTreeMap<String, (UnixMillis, u64, Option<f64>)>,
+    /// What was said of each, and when, the oldest first.
+    steps: BTreeMap<String, VecDeque<(UnixMillis, String)>>,
+    /// The one that is followed, and under which number.
+    pub(crate) feed: Option<(Ticket, String)>,
+}
+
+/// Steps kept of one job.
+const STEPS: usize = 64;
+
+fn part(job: &str, name: &str) -> String {
+    format!("{job}/{name}")
 }
 
 impl Jobs {
-    /// Notes how far the jobs are.
-    pub(crate) fn note(&mut self, jobs: &[Job], now: UnixMillis) {
-        self.speeds.retain(|id, _| jobs.iter().any(|job| job.id == *id));
-        for job in jobs {
-            let known = self.speeds.get(&job.id).copied();
-            let speed = match known {
-                Some((at, done, before)) if now > at => {
-                    #[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
-                    let speed = job.completed.saturating_sub(done) as f64 * 1000.0 / (now - at) as f64;
-                    // Half of what it was: a node reports in bursts.
-                    Some(before.map_or(speed, |before| before.midpoint(speed)))
-                }
-                Some((_, _, before)) => before,
-                None => None,
+    /// These are all jobs, as of now.
+    pub(crate) fn set(&mut self, jobs: Vec<Job>, now: UnixMillis) {
+        let known = |id: &str| jobs.iter().any(|job| job.id == id);
+        self.speeds.retain(|key, _| known(key.split_once('/').map_or(&**key, |(id, _)| id)));
+        self.steps.retain(|id, _| known(id));
+        jobs.iter().for_each(|job| self.note(job, now));
+        self.list.set(jobs, now);
+    }
+
+    /// One is new, or has gone on.
+    pub(crate) fn put(&mut self, job: Job, now: UnixMillis) {
+        self.note(&job, now);
+        self.list.put(job, now);
+    }
+
+    /// Notes how far a job is, and what is said of it.
+    fn note(&mut self, job: &Job, now: UnixMillis) {
+        gauge(&mut self.speeds, job.id.clone(), job.completed, now);
+        let before = self.list.all().iter().find(|known| known.id == job.id);
+        let mut said = Vec::new();
+        for target in &job.targets {
+            gauge(&mut self.speeds, part(&job.id, &target.node), target.completed, now);
+            let known = before.and_then(|job| job.targets.iter().find(|known| known.node == target.node));
+            let same =
+                known.is_some_and(|known| known.state == target.state && known.status == target.status);
+            if same {
+                continue;
+            }
+            let text = match (target.state, target.error.as_deref()) {
+                (JobState::Running, _) => target.status.clone(),
+                (_, Some(why)) => format!("{}: {why}", state(target.state)),
+                (ended, None) => state(ended).to_owned(),
             };
-            self.speeds.insert(job.id.clone(), (now, job.completed, speed));
+            if !text.is_empty() {
+                said.push(format!("{}: {text}", target.node));
+            }
         }
+        let steps = self.steps.entry(job.id.clone()).or_default();
+        for text in said {
+            if steps.len() == STEPS {
+                steps.pop_front();
+            }
+            steps.push_back((now, text));
+        }
+    }
+
+    /// What was said of a job, and when, the oldest first.
+    pub(crate) fn steps(&self, id: &str) -> impl Iterator<Item = &(UnixMillis, String)> {
+        self.steps.get(id).into_iter().flatten()
     }
 
     /// How fast a running job goes, a second.
     pub(crate) fn speed(&self, job: &Job) -> Option<f64> {
-        if job.state != JobState::Running {
-            return None;
-        }
-        self.speeds.get(&job.id).and_then(|(_, _, speed)| *speed)
+        self.speed_of(job, &job.id, job.state)
+    }
+
+    /// How fast one part of it goes.
+    pub(crate) fn speed_on(&self, job: &Job, target: &JobTarget) -> Option<f64> {
+        self.speed_of(job, &part(&job.id, &target.node), target.state)
+    }
+
+    fn speed_of(&self, job: &Job, key: &str, state: JobState) -> Option<f64> {
+        // A node loads a model in one piece.
+        let known = state == JobState::Running && matches!(job.kind, JobKind::Pull | JobKind::Rotate);
+        self.speeds.get(key).and_then(|(_, _, speed)| *speed).filter(|_| known)
     }
 
     /// How long it still takes, milliseconds, if it goes on like this.
     pub(crate) fn left(&self, job: &Job) -> Option<u64> {
-        let speed = self.speed(job).filter(|speed| *speed >= 1.0)?;
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate"
-        )]
-        let left = (job.total.checked_sub(job.completed)? as f64 * 1000.0 / speed) as u64;
-        (job.total > 0).then_some(left)
+        left(self.speed(job)?, job.completed, job.total)
+    }
+
+    /// The same for one part of it.
+    pub(crate) fn left_on(&self, job: &Job, target: &JobTarget) -> Option<u64> {
+        left(self.speed_on(job, target)?, target.completed, target.total)
+    }
+
+    /// The jobs at work on this model.
+    pub(crate) fn on_model<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Job> {
+        let model = tagged(model);
+        self.at_work().filter(move |job| tagged(&job.subject) == model)
+    }
+
+    /// The jobs at work on models.
+    pub(crate) fn at_work(&self) -> impl Iterator<Item = &Job> {
+        let running = self.list.all().iter().filter(|job| job.state == JobState::Running);
+        running.filter(|job| job.kind != JobKind::Rotate)
     }
 
     /// Whether any is at work.
     pub(crate) fn running(&self) -> bool {
         self.list.all().iter().any(|job| job.state == JobState::Running)
     }
+}
+
+/// A model's name with its tag.
+fn tagged(name: &str) -> Cow<'_, str> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.into() } else { format!("{name}:latest").into() }
+}
+
+fn gauge(
+    speeds: &mut BTreeMap<String, (UnixMillis, u64, Option<f64>)>,
+    key: String,
+    completed: u64,
+    now: UnixMillis,
+) {
+    let speed = match speeds.get(&key).copied() {
+        // Steps may come faster than the clock shows.
+        Some((at, _, _)) if now <= at => return,
+        Some((at, done, before)) => {
+            #[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
+            let speed = completed.saturating_sub(done) as f64 * 1000.0 / (now - at) as f64;
+            // Half of what it was: a node reports in bursts.
+            Some(before.map_or(speed, |before| before.midpoint(speed)))
+        }
+        None => None,
+    };
+    speeds.insert(key, (now, completed, speed));
+}
+
+fn left(speed: f64, completed: u64, total: u64) -> Option<u64> {
+    if speed < 1.0 || total == 0 {
+        return None;
+    }
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
+    let left = (total.checked_sub(completed)? as f64 * 1000.0 / speed) as u64;
+    Some(left)
 }
 
 /// What it does, in a word.
@@ -109,15 +214,16 @@ impl Subject for Job {
 
 impl Record for Job {
     const COLUMNS: &'static [Column] = &[
-        Column::new("STARTED", Width::Fixed(10), 3),
-        Column::new("JOB", Width::Fixed(5), 4),
-        Column::new("WHAT", Width::Fixed(6), 5),
+        Column::new("STARTED", Width::Fixed(10), 2),
+        Column::new("WHAT", Width::Fixed(6), 3),
         Column::new("OF", Width::Fill(16), 0),
         Column::new("STATE", Width::Fixed(9), 0),
-        Column::new("PROGRESS", Width::Fixed(16), 0),
-        Column::number("DONE", 8, 2),
-        Column::number("SPEED", 9, 6),
-        Column::number("LEFT", 7, 1),
+        Column::new("PROGRESS", Width::Fixed(14), 0),
+        Column::number("DONE", 8, 5),
+        Column::number("SPEED", 9, 4),
+        Column::number("LEFT/TOOK", 9, 1),
+        Column::new("NODES", Width::Fill(12), 6),
+        Column::new("JOB", Width::Fixed(9), 7),
     ];
 
     fn id(&self) -> Cow<'_, str> {
@@ -130,11 +236,12 @@ impl Record for Job {
 
     fn order(&self, other: &Self, column: usize) -> Ordering {
         match column {
-            1 => self.id.cmp(&other.id),
-            2 => kind(self).cmp(kind(other)),
-            3 => self.subject.cmp(&other.subject),
-            4 => state(self.state).cmp(state(other.state)),
-            5 | 6 => self.completed.cmp(&other.completed),
+            1 => kind(self).cmp(kind(other)),
+            2 => self.subject.cmp(&other.subject),
+            3 => state(self.state).cmp(state(other.state)),
+            4..=7 => self.completed.cmp(&other.completed),
+            8 => self.targets.len().cmp(&other.targets.len()),
+            9 => self.id.cmp(&other.id),
             // The newest first.
             _ => other.started.cmp(&self.started),
         }

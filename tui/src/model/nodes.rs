@@ -6,7 +6,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
-use aivonx_protocol::node::{AdminState, Node, Pool};
+use aivonx_protocol::{
+    UnixMillis,
+    node::{AdminState, Node, Pool},
+};
 
 use super::list::{Column, List, Record, Width};
 use crate::filter::Subject;
@@ -54,15 +57,20 @@ impl Standing {
 pub(crate) struct Nodes {
     /// All nodes.
     pub(crate) list: List<Node>,
-    /// The latencies of each, in milliseconds, the oldest first.
-    trends: BTreeMap<String, VecDeque<f64>>,
+    /// The latencies of each, in milliseconds, the oldest first, and when the last was measured.
+    trends: BTreeMap<String, (Option<UnixMillis>, VecDeque<f64>)>,
 }
 
 impl Nodes {
     /// Notes a node's latency.
     pub(crate) fn note(&mut self, node: &Node) {
         let Some(latency) = node.latency_ms else { return };
-        let trend = self.trends.entry(node.id.clone()).or_default();
+        let (measured, trend) = self.trends.entry(node.id.clone()).or_default();
+        // What is told for another reason is not measured anew.
+        if !trend.is_empty() && *measured == node.last_check {
+            return;
+        }
+        *measured = node.last_check;
         if trend.len() == TREND {
             trend.pop_front();
         }
@@ -77,7 +85,15 @@ impl Nodes {
     /// A node's latencies, the oldest first.
     pub(crate) fn trend(&self, id: &str) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
         static NONE: VecDeque<f64> = VecDeque::new();
-        self.trends.get(id).unwrap_or(&NONE).iter().copied()
+        self.trends.get(id).map_or(&NONE, |(_, trend)| trend).iter().copied()
+    }
+}
+
+/// What the checks found, in a word.
+pub(crate) fn pool(node: &Node) -> &'static str {
+    match node.pool {
+        Pool::Active => "active",
+        Pool::Standby => "standby",
     }
 }
 
@@ -91,6 +107,10 @@ impl Subject for Node {
             "model" => self.models.join(" "),
             "loaded" => self.loaded.join(" "),
             "version" => self.version.clone()?,
+            "pool" => pool(self).to_owned(),
+            "vram" => self.vram_bytes?.to_string(),
+            "rate" => self.requests_per_second.to_string(),
+            "errors" => self.recent_errors.to_string(),
             "latency" => self.latency_ms?.to_string(),
             "error" => self.last_error.clone()?,
             "org" => self.organization.clone()?,
@@ -113,12 +133,16 @@ impl Record for Node {
         Column::new("NODE", Width::Fill(12), 0),
         Column::new("STATE", Width::Fixed(10), 0),
         Column::number("AT WORK", 7, 0),
-        Column::number("MODELS", 6, 1),
+        Column::number("LOADED", 6, 1),
+        Column::number("GPU MEM", 7, 4),
         Column::number("LATENCY", 7, 2),
-        Column::new("TREND", Width::Fixed(12), 6),
-        Column::new("VERSION", Width::Fixed(9), 5),
-        Column::new("ORG", Width::Fixed(10), 7),
-        Column::new("ADDRESS, OR WHAT IS WRONG", Width::Fill(25), 3),
+        Column::number("REQ/S", 5, 3),
+        Column::number("ERRORS", 6, 1),
+        Column::new("TREND", Width::Fixed(12), 5),
+        Column::new("VERSION", Width::Fixed(9), 6),
+        Column::new("ADDRESS", Width::Fill(25), 7),
+        Column::new("ORG", Width::Fixed(10), 8),
+        Column::new("POOL", Width::Fixed(7), 9),
     ];
 
     fn id(&self) -> Cow<'_, str> {
@@ -133,15 +157,19 @@ impl Record for Node {
         match column {
             1 => Standing::of(self).cmp(&Standing::of(other)),
             2 => self.active_requests.cmp(&other.active_requests),
-            3 => self.models.len().cmp(&other.models.len()),
+            3 => (self.loaded.len(), self.models.len()).cmp(&(other.loaded.len(), other.models.len())),
+            4 => self.vram_bytes.cmp(&other.vram_bytes),
             // What has none comes last.
-            4 | 5 => {
+            5 | 8 => {
                 let of = |node: &Self| node.latency_ms.unwrap_or(f64::INFINITY);
                 of(self).total_cmp(&of(other))
             }
-            6 => self.version.cmp(&other.version),
-            7 => self.organization.cmp(&other.organization),
-            8 => self.url.cmp(&other.url),
+            6 => self.requests_per_second.total_cmp(&other.requests_per_second),
+            7 => self.recent_errors.cmp(&other.recent_errors),
+            9 => self.version.cmp(&other.version),
+            10 => self.url.cmp(&other.url),
+            11 => self.organization.cmp(&other.organization),
+            12 => pool(self).cmp(pool(other)),
             _ => self.name.cmp(&other.name),
         }
     }

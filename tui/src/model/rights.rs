@@ -14,6 +14,8 @@ pub(crate) enum Right {
     NodesRead,
     /// Add, change, drain and remove nodes.
     NodesWrite,
+    /// Choose how nodes are chosen.
+    StrategyWrite,
     /// See models.
     ModelsRead,
     /// Pull and remove models.
@@ -96,6 +98,7 @@ impl Right {
             | Self::PricesRead
             | Self::PolicyRead => "SOAoag",
             Self::NodesWrite | Self::ModelsWrite | Self::JobsCancel => "SOo",
+            Self::StrategyWrite => "SO",
             Self::OrganizationsAdd | Self::SecretsRotate | Self::PricesWrite | Self::ConfigReload => "S",
             Self::PolicyWrite => "SOog",
             Self::ConfigRead => "SOA",
@@ -116,6 +119,7 @@ impl Right {
             self,
             Self::NodesWrite
                 | Self::ModelsWrite
+                | Self::StrategyWrite
                 | Self::JobsCancel
                 | Self::PeopleWrite
                 | Self::OrganizationsAdd

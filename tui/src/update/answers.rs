@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{Fault, FaultKind, Reply, account::Identity, key::NewSecretKey};
 
-use super::{account, audit, dialogs, failed, known, load, login};
+use super::{account, audit, dialogs, failed, known, load, login, probe};
 use crate::{
     model::{
         Dialog, Model, Purpose, Topic,
@@ -53,6 +53,7 @@ pub(super) fn answered(
         }
         (Purpose::Count, result) => dialogs::counted(model, ticket, result),
         (Purpose::Account(step), result) => account::answered(model, out, step, ticket, result),
+        (Purpose::Probe, result) => probe::answered(model, ticket, result),
         (Purpose::Login, result) => login::answered(model, out, ticket, result),
         // Not the daemon's to answer.
         (Purpose::Work(_), _) => {}
@@ -87,9 +88,10 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         }
         Reply::Models(models) => model.models.list.set(models, model.now),
         Reply::Jobs(jobs) => {
-            model.jobs.note(&jobs, model.now);
-            model.jobs.list.set(jobs, model.now);
+            model.jobs.set(jobs, model.now);
+            super::jobs::attend(model, out);
         }
+        Reply::Strategy(strategy) => super::strategy::show(model, strategy),
         Reply::Organizations(all) => model.people.organizations.set(all, model.now),
         Reply::Users(users) => model.people.users.set(users, model.now),
         Reply::Keys(keys) => model.people.keys.set(keys, model.now),
@@ -143,8 +145,7 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
         }
         Reply::Job(job) => {
             model.tell(format!("{}: job {}, see 4", act.done, job.id));
-            model.jobs.note(std::slice::from_ref(&job), model.now);
-            model.jobs.list.put(*job, model.now);
+            model.jobs.put(*job, model.now);
         }
         Reply::ModelRemoved(removed) => match removed.failed.first() {
             Some((node, why)) => model.warn(format!("{node} refused: {why}")),

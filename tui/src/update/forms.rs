@@ -1,11 +1,11 @@
 //! What follows from the keys of a form.
 
-use super::{account, act, audit, login, nodes, people, security, usage};
+use super::{account, act, audit, login, models, nodes, people, probe, security, strategy, usage};
 use crate::{
     keymap::Do,
     model::{
         Dialog, Model, Purpose,
-        form::{Form, FormFor},
+        form::{After, Form, FormFor},
     },
     msg::Effect,
 };
@@ -38,15 +38,19 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     let last = form.is_last();
     match does {
         Do::NextField | Do::PreviousField => {
-            if let Some(field) = form.field() {
+            let key = form.field().map(|field| {
                 field.validate();
-            }
+                field.key
+            });
             form.step(does == Do::NextField);
+            probe::left_field(model, out, key.unwrap_or_default());
         }
         Do::Enter if !last => {
-            let good = form.field().is_none_or(crate::model::form::Field::validate);
+            let valid = form.field().map(|field| (field.validate(), field.key));
+            let (good, key) = valid.unwrap_or((true, ""));
             if good {
                 form.step(true);
+                probe::left_field(model, out, key);
             }
         }
         Do::Enter | Do::Submit => {
@@ -55,21 +59,29 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 send(model, out);
             }
         }
+        Do::Probe => probe::ask(model, out),
         _ => {}
     }
 }
 
-fn send(model: &mut Model, out: &mut Vec<Effect>) {
+/// Sends the form, as it is.
+pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
     if !model.is_up() && form.purpose != FormFor::AuditQuery {
         return refuse(model, "there is no connection to the daemon now");
     }
+    if probe::read(model, out, After::Send) {
+        return;
+    }
+    let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
     let then = people::then(form);
     let prepared = match &form.purpose {
         FormFor::Login => return login::send(model, out),
         FormFor::AddNode => nodes::add(form),
         FormFor::EditNode(id, revision) => nodes::change(model, form, id, *revision),
         FormFor::Pull(nodes) => nodes::pull(form, nodes),
+        FormFor::Load(..) => return models::load(model, out),
+        FormFor::Strategy => strategy::set(form),
         FormFor::AddOrganization => people::add_organization(form),
         FormFor::EditOrganization(id, revision) => people::change_organization(model, form, id, *revision),
         FormFor::AddUser => people::add_user(form),

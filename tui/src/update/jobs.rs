@@ -8,8 +8,28 @@ use aivonx_protocol::{
 use super::dialogs;
 use crate::{
     keymap::Do,
-    model::{Model, Topic, calls::Act},
+    model::{Model, Screen, Topic, calls::Act},
+    msg::Effect,
 };
+
+/// Follows the job whose details are shown, while it runs.
+pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
+    let chosen = model.jobs.list.chosen().filter(|job| job.state == JobState::Running);
+    let wanted = chosen
+        .filter(|_| model.screen == Screen::Jobs && model.detail && model.is_up())
+        .map(|job| job.id.clone());
+    if model.jobs.feed.as_ref().map(|(_, id)| id) == wanted.as_ref() {
+        return;
+    }
+    if let Some((ticket, _)) = model.jobs.feed.take() {
+        out.push(Effect::Drop(ticket));
+    }
+    if let Some(job) = wanted {
+        let ticket = model.calls.ticket();
+        model.jobs.feed = Some((ticket, job.clone()));
+        out.push(Effect::Follow { ticket, request: Request::Job(JobRequest::Follow { job }) });
+    }
+}
 
 /// A key of the screen's own.
 pub(super) fn carry_out(model: &mut Model, does: Do) {
@@ -24,6 +44,7 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
         jobs => format!("Cancel {} jobs?", jobs.len()),
     };
     let consequence = match running.first().map(|job| job.kind) {
+        Some(JobKind::Load | JobKind::Unload) => "A node that has begun may still finish it.",
         Some(JobKind::Rotate) => "What was encrypted anew stays so; a later rotation finishes the rest.",
         _ => "What the nodes have loaded of it they may keep; a later pull goes on from there.",
     };

@@ -36,6 +36,7 @@ pub(super) fn pressed(model: &mut Model, out: &mut Vec<Effect>, event: &KeyEvent
     carry_out(model, out, binding.does);
     // Another line may be in the details now.
     usage::follow(model, out);
+    jobs::attend(model, out);
 }
 
 fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {

@@ -1,6 +1,6 @@
 //! What follows from the line after `:` or `/`.
 
-use super::{account, keys, login, logs, security};
+use super::{account, keys, login, logs, security, strategy};
 use crate::{
     command::{self, Command, Place, Word},
     filter::Filter,
@@ -121,6 +121,7 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 Some(Command::Word(Word::Lock)) => account::lock(model),
                 Some(Command::Word(Word::Token)) => security::ask_token(model),
                 Some(Command::Word(Word::Config)) => security::config(model, out),
+                Some(Command::Word(Word::Strategy)) => strategy::ask(model, out),
                 Some(Command::Word(Word::Reload)) => security::reload_config(model, out),
             }
         }

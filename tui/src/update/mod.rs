@@ -7,6 +7,8 @@ mod audit;
 #[cfg(test)]
 mod coverage;
 mod dialogs;
+#[cfg(test)]
+mod fleet_tests;
 mod forms;
 mod jobs;
 mod keys;
@@ -16,9 +18,11 @@ mod logs;
 pub(crate) mod models;
 mod nodes;
 mod people;
+mod probe;
 mod requests;
 mod security;
 mod steps;
+mod strategy;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -27,7 +31,8 @@ mod usage;
 use aivonx_protocol::{
     Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
     key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
-    organization::OrganizationRequest, running::RunningRequest, secrets::SecretsRequest, user::UserRequest,
+    organization::OrganizationRequest, running::RunningRequest, secrets::SecretsRequest,
+    strategy::StrategyRequest, user::UserRequest,
 };
 
 use crate::{
@@ -69,15 +74,19 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Events { ticket, events } => {
             let nodes = model.node_feed == Some(ticket);
             let log = model.logs.feed == Some(ticket);
+            let job = model.jobs.feed.as_ref().is_some_and(|(feed, _)| *feed == ticket);
             if log {
                 logs::events(model, effects, ticket, events);
             } else if nodes {
                 events.into_iter().for_each(|event| node_event(model, event));
+            } else if job {
+                events.into_iter().for_each(|event| job_event(model, event));
             }
         }
         Msg::Ended { ticket, result } => ended(model, effects, ticket, result.err()),
         Msg::Past { ticket, result } => logs::past(model, ticket, result),
         Msg::Search => model.logs.search(),
+        Msg::File { ticket, result } => probe::was_read(model, effects, ticket, result),
         Msg::Told { text, bad } => {
             if bad {
                 model.warn(text);
@@ -107,7 +116,10 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
         // These have no feed.
         match model.screen {
             Screen::Jobs => load(model, out, Topic::Jobs),
-            Screen::Models => load(model, out, Topic::Models),
+            Screen::Models => {
+                load(model, out, Topic::Models);
+                load(model, out, Topic::Jobs);
+            }
             Screen::Usage | Screen::People => usage::tick(model, out),
             _ if model.jobs.running() => load(model, out, Topic::Jobs),
             _ => {}
@@ -167,6 +179,7 @@ fn known(model: &mut Model, out: &mut Vec<Effect>) {
 fn disconnected(model: &mut Model) {
     model.node_feed = None;
     model.logs.feed = None;
+    model.jobs.feed = None;
     let awaited = model.calls.clear();
     for dialog in &mut model.dialogs {
         if let Dialog::Form(form) = dialog
@@ -194,7 +207,11 @@ fn ended(model: &mut Model, out: &mut Vec<Effect>, ticket: u64, fault: Option<Fa
         // It may be the session that is over.
         load(model, out, Topic::Identity);
     }
-    if model.node_feed == Some(ticket) {
+    if model.jobs.feed.as_ref().is_some_and(|(feed, _)| *feed == ticket) {
+        // It ends with the job.
+        model.jobs.feed = None;
+        load(model, out, Topic::Jobs);
+    } else if model.node_feed == Some(ticket) {
         model.node_feed = None;
         if let Some(fault) = fault
             && model.is_up()
@@ -208,6 +225,12 @@ fn ended(model: &mut Model, out: &mut Vec<Effect>, ticket: u64, fault: Option<Fa
         {
             model.warn(format!("the log is not followed any more: {}", fault.message));
         }
+    }
+}
+
+fn job_event(model: &mut Model, event: Event) {
+    if let Event::Job(job) = event {
+        model.jobs.put(*job, model.now);
     }
 }
 
@@ -235,6 +258,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Identity => (Right::Status, Request::Account(AccountRequest::Whoami)),
         Topic::Nodes => (Right::NodesRead, Request::Node(NodeRequest::List)),
         Topic::Models => (Right::ModelsRead, Request::Model(ModelRequest::List)),
+        Topic::Strategy => (Right::NodesRead, Request::Strategy(StrategyRequest::Show)),
         Topic::Jobs => (Right::JobsRead, Request::Job(JobRequest::List)),
         Topic::Organizations => (Right::OrganizationsRead, Request::Organization(OrganizationRequest::List)),
         Topic::Users => {
@@ -290,6 +314,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Models => {
             load(model, out, Topic::Models);
             load(model, out, Topic::Nodes);
+            load(model, out, Topic::Jobs);
         }
         Screen::Jobs => load(model, out, Topic::Jobs),
         Screen::People => people::refresh(model, out),
@@ -301,6 +326,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     }
     logs::attend(model, out);
     usage::attend(model, out);
+    jobs::attend(model, out);
 }
 
 /// Something could not be had.
@@ -325,7 +351,9 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Policies
         | Topic::Aliases
         | Topic::Privacy => usage::failed(model, topic, fault),
-        Topic::Status | Topic::Identity | Topic::AuditMore | Topic::Secrets => model.warn(fault.message),
+        Topic::Status | Topic::Identity | Topic::Strategy | Topic::AuditMore | Topic::Secrets => {
+            model.warn(fault.message)
+        }
     }
 }
 

@@ -1,11 +1,21 @@
 //! What can be done with models.
 
-use aivonx_protocol::{Request, model::ModelRequest};
+use aivonx_protocol::{
+    Request,
+    model::{Model as Known, ModelRequest},
+};
 
-use super::{dialogs, forms, nodes};
+use super::{act, dialogs, forms, nodes};
 use crate::{
     keymap::Do,
-    model::{Model, Topic, calls::Act, models::on},
+    model::{
+        Dialog, Model, Topic,
+        calls::Act,
+        form::{self, Field, Form, FormFor},
+        list::Rows as _,
+        models::on,
+    },
+    msg::Effect,
 };
 
 /// The names of the nodes, in the order of their columns.
@@ -35,8 +45,91 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
             forms::open(model, nodes::pull_form(nodes, &name));
         }
         Do::Remove => remove(model),
+        Do::Load => ask_load(model),
+        Do::Unload => ask_unload(model),
         _ => {}
     }
+}
+
+/// What is acted on, in words: a model, or how many.
+fn named(names: &[String]) -> String {
+    match names {
+        [one] => one.clone(),
+        more => format!("{} models", more.len()),
+    }
+}
+
+/// Asks how long the chosen models are to stay in memory.
+fn ask_load(model: &mut Model) {
+    let node = model.models.node.clone();
+    let names: Vec<String> = model.models.list.targets().iter().map(|known| known.name.clone()).collect();
+    if names.is_empty() {
+        return;
+    }
+    let (title, intro) = match &node {
+        Some(node) => (
+            format!("Load {} on {node}", named(&names)),
+            "Another model may have to make room for it there.".to_owned(),
+        ),
+        None => (
+            format!("Load {} on every node that has it", named(&names)),
+            "Other models may have to make room for it there. Left and right in the list choose one node."
+                .to_owned(),
+        ),
+    };
+    let about = "30m, 1h30m, seconds, -1 for ever; empty: as the node is used to";
+    let fields = vec![Field::text("keep_alive", "Stays for", about, "").checked(form::keep_alive)];
+    forms::open(model, Form::new(FormFor::Load(names, node), title, &intro, fields));
+}
+
+/// Loads the models of the form that is open: a job each.
+pub(super) fn load(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Dialog::Form(form)) = model.dialogs.pop() else { return };
+    let FormFor::Load(names, node) = &form.purpose else { return };
+    for name in names {
+        let (name, node, keep_alive) = (name.clone(), node.clone(), form.given("keep_alive"));
+        let what = on_memory("loading", &name);
+        act(model, out, Request::Model(ModelRequest::Load { model: name, node, keep_alive }), what);
+    }
+    model.models.list.unmark();
+}
+
+fn on_memory(doing: &str, name: &str) -> Act {
+    Act {
+        doing: format!("Beginning {doing} {name}"),
+        done: format!("{doing} {name}"),
+        reload: vec![Topic::Jobs, Topic::Models],
+    }
+}
+
+/// Asks whether the chosen models are to be taken out of memory.
+fn ask_unload(model: &mut Model) {
+    let node = model.models.node.clone();
+    let held = |known: &&Known| {
+        known.nodes.iter().any(|place| place.loaded && node.as_deref().is_none_or(|node| node == place.node))
+    };
+    let targets = model.models.list.targets();
+    let names: Vec<String> = targets.into_iter().filter(held).map(|known| known.name.clone()).collect();
+    let whose = match &node {
+        Some(node) => format!("the memory of {node}"),
+        None => "the memory of every node".to_owned(),
+    };
+    if names.is_empty() {
+        return model.warn(format!("it is not in {whose}").replace("every node", "any node"));
+    }
+    let title = format!("Take {} out of {whose}?", named(&names));
+    let lines = vec![
+        "What is at work with it is done first.".to_owned(),
+        "The next request for it waits until it is loaded again.".to_owned(),
+    ];
+    let requests = names
+        .into_iter()
+        .map(|name| {
+            let what = on_memory("unloading", &name);
+            (Request::Model(ModelRequest::Unload { model: name, node: node.clone() }), what)
+        })
+        .collect();
+    dialogs::confirm(model, title, lines, "Unload", None, requests);
 }
 
 fn remove(model: &mut Model) {

@@ -8,7 +8,7 @@ use aivonx_protocol::{
     node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest},
 };
 
-use super::{act, dialogs, forms};
+use super::{act, dialogs, forms, strategy};
 use crate::{
     keymap::Do,
     model::{
@@ -70,6 +70,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
             model.nodes.list.unmark();
         }
+        Do::Strategy => strategy::ask(model, out),
         _ => {}
     }
 }
@@ -136,6 +137,9 @@ const KINDS: &[(&str, &str)] = &[
     ("openai", "the OpenAI API only: /v1"),
 ];
 
+const CA: &str = "PEM file on this machine with the CA to trust; empty: the system's";
+const OTHER_CA: &str = "PEM file with the CA to trust; empty: as it is; none: the system's";
+
 const FORCE: &str = "also if it does not answer, and link-local or metadata addresses";
 
 fn credential_fields(options: &[(&str, &str)]) -> Vec<Field> {
@@ -166,6 +170,7 @@ fn common(node: Option<&Node>) -> Vec<Field> {
             .checked(form::number),
         Field::text("labels", "Labels", "KEY=VALUE, separated by blanks", &labels).checked(form::labels),
         Field::text("organization", "Org", "only this organization uses it; empty: all do", &organization),
+        Field::text("ca", "CA file", if node.is_some() { OTHER_CA } else { CA }, ""),
         Field::text("server_name", "TLS name", "name in its certificate, if not the host's", &server_name),
         Field::toggle("force", "Force", FORCE, false),
     ]
@@ -186,7 +191,7 @@ pub(super) fn add_form() -> Form {
         ("header", "a header of its own"),
     ]));
     fields.extend(common(None));
-    let intro = "The server is asked what it is before it is added.";
+    let intro = "The server is asked what it is once its URL is there; ctrl-t asks again.";
     Form::new(FormFor::AddNode, "Add a node", intro, fields)
 }
 
@@ -210,7 +215,10 @@ fn edit_form(node: &Node) -> Form {
     ]));
     fields.extend(common(Some(node)));
     let purpose = FormFor::EditNode(node.id.clone(), node.revision);
-    Form::new(purpose, format!("Change node {}", node.name), "", fields)
+    let intro = "ctrl-t asks the server what it is, without changing anything.";
+    let mut form = Form::new(purpose, format!("Change node {}", node.name), intro, fields);
+    form.asked.clone_from(&node.url);
+    form
 }
 
 /// Asks what to pull, to which nodes.
@@ -268,21 +276,26 @@ fn kind(form: &Form) -> Option<NodeKind> {
     }
 }
 
-/// Adds the node of this form.
-pub(super) fn add(form: &Form) -> Prepared {
-    let name = form.value("name");
-    let new = NewNode {
-        name: name.clone(),
+/// The node of this form.
+pub(super) fn new_node(form: &Form) -> NewNode {
+    NewNode {
+        name: form.value("name"),
         url: form.value("url"),
         kind: kind(form),
         credential: credential(form).unwrap_or(Credential::None),
-        ca_pem: None,
+        ca_pem: form.certificates(),
         server_name: form.given("server_name"),
         max_parallel: form.value("max_parallel").parse().unwrap_or(0),
         labels: labels(form),
         force: form.is_on("force"),
         organization: form.given("organization"),
-    };
+    }
+}
+
+/// Adds the node of this form.
+pub(super) fn add(form: &Form) -> Prepared {
+    let new = new_node(form);
+    let name = new.name.clone();
     let what = Act {
         doing: format!("Asking {} what it is", new.url),
         done: format!("added {name}"),
@@ -291,8 +304,11 @@ pub(super) fn add(form: &Form) -> Prepared {
     Ok((Request::Node(NodeRequest::Add(Box::new(new))), what))
 }
 
-/// Changes what the form changes in the node.
-pub(super) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
+/// What the form changes in the node.
+///
+/// # Errors
+/// The node is not there any more.
+pub(super) fn node_change(model: &Model, form: &Form, id: &str) -> Result<NodeChange, String> {
     let known = model.nodes.list.all().iter().find(|node| node.id == id);
     let node = known.ok_or_else(|| "the node was removed meanwhile".to_owned())?;
     let differs = |key: &str, before: &str| Some(form.value(key)).filter(|value| value != before);
@@ -303,24 +319,34 @@ pub(super) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Pre
         .iter()
         .filter(|(key, value)| node.labels.get(*key) != Some(value))
         .map(|(key, value)| (key.clone(), Some(value.clone())));
-    let change = NodeChange {
+    Ok(NodeChange {
         name: differs("name", &node.name),
         url: differs("url", &node.url),
         kind: kind(form).filter(|kind| *kind != node.kind),
         credential: credential(form),
-        ca_pem: None,
+        ca_pem: match &*form.value("ca") {
+            "" => None,
+            form::NO_CA => Some(None),
+            _ => form.certificates().map(Some),
+        },
         server_name: optional("server_name", &node.server_name),
         max_parallel: form.value("max_parallel").parse().ok().filter(|max| *max != node.max_parallel),
         labels: gone.chain(new).collect(),
         force: form.is_on("force"),
         organization: optional("organization", &node.organization),
-    };
+    })
+}
+
+/// Changes what the form changes in the node.
+pub(super) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
+    let change = node_change(model, form, id)?;
+    let name = form.value("name");
     if change == (NodeChange { force: change.force, ..NodeChange::default() }) {
         return Err("nothing was changed".into());
     }
     let request =
         NodeRequest::Set { node: id.to_owned(), revision: Some(revision), change: Box::new(change) };
-    Ok((Request::Node(request), says(format!("Changing {}", node.name), format!("{} is changed", node.name))))
+    Ok((Request::Node(request), says(format!("Changing {name}"), format!("{name} is changed"))))
 }
 
 /// Pulls the model of this form.

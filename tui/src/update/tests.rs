@@ -63,6 +63,7 @@ fn nodes_follow_their_events() {
     let events = vec![Event::Node(Box::new(node.clone())), Event::Node(Box::new(samples::nodes().remove(1)))];
     update(&mut model, Msg::Events { ticket, events });
     node.active_requests = 8;
+    node.last_check = node.last_check.map(|at| at + 5000);
     update(&mut model, Msg::Events { ticket, events: vec![Event::Node(Box::new(node.clone()))] });
     assert_eq!(model.nodes.list.counts().0, 2);
     assert_eq!(model.nodes.list.all()[0].active_requests, 8);
@@ -402,7 +403,7 @@ fn holding(scope: Scope) -> Model {
         Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),
         Scope::Sessions => drop(press_all(&mut model, "0 tab")),
         Scope::Secrets => drop(press_all(&mut model, "0 tab tab")),
-        Scope::Form => drop(press_all(&mut model, "2 a")),
+        Scope::Form | Scope::NodeForm => drop(press_all(&mut model, "2 a")),
         Scope::Confirm => drop(press_all(&mut model, "2 x")),
         Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),
         Scope::Reveal => model.dialogs.push(Dialog::Reveal(Box::new(crate::model::dialog::Reveal {

@@ -12,10 +12,10 @@ use crate::{
     model::{
         Dialog, Model,
         dialog::{Confirm, Reveal},
-        form::{Form, Kind},
+        form::{Form, Kind, Probing},
     },
     render::text::{plural, safe},
-    theme::Tone,
+    theme::{Theme, Tone},
     widgets::{
         input, popup, rows,
         text::{fill, fit, width, wrap},
@@ -132,12 +132,20 @@ fn draw_form(buffer: &mut Buffer, area: Rect, model: &Model, form: &Form) {
     let label = form.fields.iter().map(|field| width(field.label)).max().unwrap_or(0);
     let intro = wrap(&form.intro, usize::from(columns));
     let intro = if form.intro.is_empty() { Vec::new() } else { intro };
-    let fault = form.fault.as_deref().map(|fault| {
-        let safe: Vec<String> = fault.split('\n').map(safe).collect();
+    let broken = |text: &str| {
+        let safe: Vec<String> = text.split('\n').map(safe).collect();
         wrap(&safe.join("\n"), usize::from(columns))
-    });
+    };
+    let mut below_fields: Vec<(String, Tone)> = Vec::new();
+    for (text, tone) in probed(form, theme) {
+        // A node's own words are one line, whatever is in them.
+        let lines = wrap(&safe(&text), usize::from(columns));
+        below_fields.extend(lines.into_iter().take(3).map(|line| (line, tone)));
+    }
+    let fault = form.fault.as_deref().map(broken).unwrap_or_default();
+    below_fields.extend(fault.into_iter().map(|line| (line, Tone::Bad)));
     let shown: Vec<usize> = (0..form.fields.len()).filter(|at| form.shows(*at)).collect();
-    let fault_rows = fault.as_ref().map_or(0, Vec::len);
+    let fault_rows = below_fields.len();
     let wanted = intro.len() + shown.len() + 2 + fault_rows;
     let rows = u16::try_from(wanted).unwrap_or(u16::MAX);
     let inner = popup::draw(buffer, area, (columns, rows), &safe(&form.title), Tone::Accent, theme);
@@ -195,8 +203,28 @@ fn draw_form(buffer: &mut Buffer, area: Rect, model: &Model, form: &Form) {
     if inner.height > 0 {
         buffer.set_stringn(inner.x, y, fit(&text, room, theme.cut()), room, theme.style(tone));
     }
-    for (line, y) in fault.unwrap_or_default().iter().zip(y + 1..inner.bottom()) {
-        buffer.set_stringn(inner.x, y, line, room, theme.style(Tone::Bad));
+    for ((line, tone), y) in below_fields.iter().zip(y + 1..inner.bottom()) {
+        buffer.set_stringn(inner.x, y, line, room, theme.style(*tone));
+    }
+}
+
+/// What the server in the form said of itself.
+fn probed(form: &Form, theme: Theme) -> Vec<(String, Tone)> {
+    match &form.probe {
+        Probing::Not => Vec::new(),
+        Probing::Asked(_) => vec![(format!("Asking {} what it is ...", form.asked), Tone::Accent)],
+        Probing::Refused(why) => vec![(format!("{} {why}", theme.sign("×", "x")), Tone::Bad)],
+        Probing::Found(found) if !found.healthy => {
+            vec![(format!("{} {}", theme.sign("×", "x"), found.finding), Tone::Bad)]
+        }
+        Probing::Found(found) => {
+            let sign = theme.sign("✓", "+");
+            let mut lines = vec![(format!("{sign} {}", found.finding), Tone::Good)];
+            if !found.models.is_empty() {
+                lines.push((format!("  {}", found.models.join(", ")), Tone::Dim));
+            }
+            lines
+        }
     }
 }
 

@@ -14,23 +14,51 @@ use crate::{
     },
     render::text::{ago, bytes, count, safe, span, time},
     theme::{Theme, Tone},
-    widgets::{grid::Cell, spark},
+    widgets::{bar, grid::Cell, text::fit},
 };
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let table = Table {
-        title: "Jobs",
+        title: "Jobs (they go on when this console is closed)",
         noun: "the jobs",
         list: &model.jobs.list,
         columns: Cow::Borrowed(Job::COLUMNS),
         right: Right::JobsRead,
-        empty: "Nothing goes on, and nothing did since the gateway started.\n\nPulling a model (3, then p) and \
-                rotating keys (0) are jobs: they go on when this console is closed.",
+        empty: "Nothing goes on, and nothing did since the gateway started.\n\nPulling a model (3, then p), \
+                loading it (3, then L) and rotating keys (0) are jobs: they go on when this console is closed.",
         cells: &|job| cells(model, job),
         facts: &|job| facts(model, job),
     };
-    table.draw(buffer, area, model);
+    let Some(job) = model.jobs.list.chosen().filter(|_| !model.detail && area.height > 4) else {
+        return table.draw(buffer, area, model);
+    };
+    table.draw(buffer, Rect { height: area.height - 1, ..area }, model);
+    let (text, tone) = note(job, model);
+    let line = fit(&text, usize::from(area.width.saturating_sub(2)), model.settings.theme.cut());
+    let style = model.settings.theme.style(tone);
+    buffer.set_stringn(area.x + 2, area.bottom() - 1, line, usize::from(area.width), style);
+}
+
+/// What the chosen job is at, or how it came out.
+fn note(job: &Job, model: &Model) -> (String, Tone) {
+    let at = |state| job.targets.iter().find(move |target| target.state == state);
+    let text = match job.state {
+        JobState::Running => at(JobState::Running)
+            .filter(|target| !target.status.is_empty())
+            .map_or_else(|| "waiting".to_owned(), |target| format!("{}: {}", target.node, target.status)),
+        JobState::Failed => job
+            .targets
+            .iter()
+            .find_map(|target| Some(format!("{}: {}", target.node, target.error.as_deref()?)))
+            .unwrap_or_else(|| "failed".to_owned()),
+        JobState::Done | JobState::Cancelled => {
+            let took = span(job.ended.unwrap_or(model.now).saturating_sub(job.started));
+            format!("{} after {took}", state(job.state))
+        }
+    };
+    let tone = if job.state == JobState::Failed { Tone::Bad } else { Tone::Dim };
+    (format!("{}: {}", safe(&job.id), safe(&text)), tone)
 }
 
 fn tone(state: JobState) -> Tone {
@@ -42,13 +70,19 @@ fn tone(state: JobState) -> Tone {
     }
 }
 
-/// How far, in a bar and a number.
-fn progress(done: u64, total: u64, cells: usize, theme: Theme) -> String {
-    let percent = if total == 0 { 0 } else { u128::from(done.min(total)) * 100 / u128::from(total) };
-    format!("{} {percent:>3}%", spark::bar(done, total, cells, theme))
+/// How far, in a bar and in words.
+pub(super) fn progress(done: u64, total: u64, cells: usize, theme: Theme) -> String {
+    // Of nothing nobody knows how much is done.
+    bar::told(if total == 0 { f64::NAN } else { bar::share(done, total) }, cells, theme)
 }
 
-fn amount(job: &Job, number: u64) -> String {
+/// How fast, in a few words; nothing if that is not known.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with two digits")]
+pub(super) fn speed(job: &Job, per_second: Option<f64>) -> String {
+    per_second.map_or_else(String::new, |speed| format!("{}/s", amount(job, speed as u64)))
+}
+
+pub(super) fn amount(job: &Job, number: u64) -> String {
     match job.kind {
         JobKind::Pull => bytes(number),
         JobKind::Rotate | JobKind::Load | JobKind::Unload => count(number),
@@ -57,20 +91,22 @@ fn amount(job: &Job, number: u64) -> String {
 
 fn cells(model: &Model, job: &Job) -> Vec<Cell> {
     let theme = model.settings.theme;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with two digits")]
-    let speed =
-        model.jobs.speed(job).map_or_else(String::new, |speed| format!("{}/s", amount(job, speed as u64)));
-    let took = model.jobs.left(job).map_or_else(String::new, span);
+    let left = match job.ended {
+        Some(ended) => span(ended.saturating_sub(job.started)),
+        None => model.jobs.left(job).map_or_else(String::new, span),
+    };
+    let nodes: Vec<String> = job.targets.iter().map(|target| safe(&target.node)).collect();
     vec![
         Cell::new(ago(job.started, model.now)),
-        Cell::new(safe(&job.id)),
         Cell::new(kind(job)),
         Cell::new(safe(&job.subject)),
         Cell::toned(state(job.state), tone(job.state)),
-        Cell::new(progress(job.completed, job.total, 11, theme)),
+        Cell::new(progress(job.completed, job.total, 14, theme)),
         Cell::new(amount(job, job.completed)),
-        Cell::new(speed),
-        Cell::new(took),
+        Cell::new(speed(job, model.jobs.speed(job))),
+        Cell::new(left),
+        Cell::new(nodes.join(", ")),
+        Cell::new(safe(&job.id)),
     ]
 }
 
@@ -82,15 +118,20 @@ fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
     facts.put("began", format!("{} ({})", time(job.started, &model.zone), ago(job.started, model.now)));
     if let Some(ended) = job.ended {
         facts.put("took", span(ended.saturating_sub(job.started)));
-    } else if let Some(left) = model.jobs.left(job) {
-        facts.put("left", format!("about {}", span(left)));
     }
     let of = |done, total| {
         format!("{}  {} of {}", progress(done, total, 20, theme), amount(job, done), amount(job, total))
     };
-    facts.put("in all", of(job.completed, job.total));
+    let going = |per_second, left: Option<u64>| {
+        let speed = speed(job, per_second);
+        let left = left.map(|left| format!(", about {} left", span(left))).unwrap_or_default();
+        if speed.is_empty() { String::new() } else { format!("  {speed}{left}") }
+    };
+    let all = of(job.completed, job.total) + &going(model.jobs.speed(job), model.jobs.left(job));
+    facts.put("in all", all);
     for target in &job.targets {
         let mut text = format!("{} {}", of(target.completed, target.total), state(target.state));
+        text += &going(model.jobs.speed_on(job, target), model.jobs.left_on(job, target));
         if !target.status.is_empty() && target.state == JobState::Running {
             text += &format!(": {}", target.status);
         }
@@ -98,6 +139,17 @@ fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
         if let Some(error) = &target.error {
             facts.toned("", error.clone(), Tone::Bad);
         }
+    }
+    if job.state == JobState::Running {
+        facts.toned("", "It goes on when this console is closed.", Tone::Dim);
+    }
+    // The newest first: the older ones are what there may be no room for.
+    let mut steps: Vec<_> = model.jobs.steps(&job.id).collect();
+    steps.reverse();
+    for (nth, (at, text)) in steps.into_iter().enumerate() {
+        let clock = time(*at, &model.zone);
+        let clock = clock.split_once(' ').map_or(&*clock, |(_, clock)| clock);
+        facts.toned(if nth == 0 { "log" } else { "" }, format!("{clock}  {text}"), Tone::Dim);
     }
     facts.all()
 }

@@ -5,6 +5,8 @@ mod account;
 mod account_tests;
 mod audit;
 mod dialogs;
+#[cfg(test)]
+mod fleet_tests;
 mod frame;
 mod jobs;
 mod logs;

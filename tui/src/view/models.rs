@@ -2,24 +2,28 @@
 
 use std::borrow::Cow;
 
-use aivonx_protocol::model::{Model as Known, ModelOnNode};
+use aivonx_protocol::{
+    job::{Job, JobKind, JobState},
+    model::{Model as Known, ModelOnNode},
+};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Facts, Table, maybe};
 use crate::{
     model::{
         Model, Right,
+        jobs::kind,
         list::{Column, Record as _, Width},
         models::on,
     },
-    render::text::{bytes, safe, span},
+    render::text::{bytes, plural, safe, span},
     theme::Tone,
     update::models::columns,
-    widgets::{grid::Cell, text},
+    widgets::{bar, grid::Cell, text},
 };
 
 /// Cells of a node's column, least and most.
-const NODE: (usize, usize) = (9, 14);
+const NODE: (usize, usize) = (12, 14);
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
@@ -34,7 +38,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         shown.push(Column { title: Cow::Owned(title), width: Width::Fixed(cells), rank: 1, right: false });
     }
     let hidden = all - names.len();
-    let more = if hidden > 0 { format!(", {hidden} more nodes beside") } else { String::new() };
+    let more =
+        if hidden > 0 { format!(", {} beside", plural(hidden as u64, "more node")) } else { String::new() };
     let target = match &model.models.node {
         Some(node) => format!("keys act on {}", safe(node)),
         None => "keys act on every node; left, right: one".to_owned(),
@@ -47,10 +52,45 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         columns: Cow::Owned(shown),
         right: Right::ModelsRead,
         empty: "There is no model on any active node yet.\n\nPress p to have the nodes download one, such as qwen3:8b.",
-        cells: &|known| cells(known, &names),
+        cells: &|known| cells(model, known, &names),
         facts: &|known| facts(model, known),
     };
-    table.draw(buffer, area, model);
+    // What goes on stands below, while there is room for the list itself.
+    let jobs: Vec<String> = model.jobs.at_work().map(|job| at_work(job, model, area.width)).collect();
+    let below = jobs.len().min(3).min(usize::from(area.height.saturating_sub(6)));
+    let rows = u16::try_from(below).unwrap_or(0);
+    let above = Rect { height: area.height - if model.detail { 0 } else { rows }, ..area };
+    table.draw(buffer, above, model);
+    for (line, y) in jobs.iter().take(below).zip(above.bottom()..area.bottom()) {
+        let style = model.settings.theme.style(Tone::Accent);
+        buffer.set_stringn(area.x + 2, y, line, usize::from(area.width.saturating_sub(2)), style);
+    }
+}
+
+/// A job at work on a model, in a line.
+fn at_work(job: &Job, model: &Model, width: u16) -> String {
+    let theme = model.settings.theme;
+    let doing = match job.kind {
+        JobKind::Load => "loading",
+        JobKind::Unload => "unloading",
+        JobKind::Pull | JobKind::Rotate => "pulling",
+    };
+    let mut line = format!("{doing} {}  ", safe(&job.subject));
+    line += &super::jobs::progress(job.completed, job.total, 20, theme);
+    let (done, all) = (super::jobs::amount(job, job.completed), super::jobs::amount(job, job.total));
+    line += &match job.kind {
+        JobKind::Pull => format!("  {done} of {all}"),
+        _ => format!("  {done} of {}", plural(job.total, "node")),
+    };
+    let speed = super::jobs::speed(job, model.jobs.speed(job));
+    if !speed.is_empty() {
+        line += &format!("  {speed}");
+    }
+    if let Some(left) = model.jobs.left(job) {
+        line += &format!("  {} left", span(left));
+    }
+    line += "  (4: jobs)";
+    text::fit(&line, usize::from(width.saturating_sub(2)), theme.cut())
 }
 
 /// As many nodes as have room, the chosen one among them.
@@ -62,7 +102,7 @@ fn in_sight<'a>(model: &Model, names: &[&'a str], width: usize) -> Vec<&'a str> 
     names.iter().skip(from).take(room).copied().collect()
 }
 
-fn cells(known: &Known, nodes: &[&str]) -> Vec<Cell> {
+fn cells(model: &Model, known: &Known, nodes: &[&str]) -> Vec<Cell> {
     let cloud = if known.cloud { " (cloud)" } else { "" };
     let mut cells = vec![
         Cell::new(safe(&known.name) + cloud),
@@ -71,19 +111,44 @@ fn cells(known: &Known, nodes: &[&str]) -> Vec<Cell> {
         Cell::new(maybe(known.quantization.as_deref())),
         Cell::new(maybe(known.family.as_deref())),
     ];
-    cells.extend(nodes.iter().map(|node| match on(known, node) {
-        None => Cell::toned("-", Tone::Dim),
-        Some(place) if place.loaded => Cell::toned(loaded(place), Tone::Good),
-        Some(_) => Cell::new("disk"),
+    cells.extend(nodes.iter().map(|node| match (doing(model, known, node), on(known, node)) {
+        (Some(doing), _) => Cell::toned(doing, Tone::Accent),
+        (None, None) => Cell::toned("-", Tone::Dim),
+        (None, Some(place)) if place.loaded => Cell::toned(loaded(model, place), Tone::Good),
+        (None, Some(_)) => Cell::new("disk"),
     }));
     cells
 }
 
-/// In memory: how much of it.
-fn loaded(place: &ModelOnNode) -> String {
-    match place.size_vram {
-        Some(size) if size > 0 => format!("mem {}", bytes(size).replace(' ', "")),
-        _ => "mem".to_owned(),
+/// What is being done with the model on this node, if anything.
+fn doing(model: &Model, known: &Known, node: &str) -> Option<String> {
+    model.jobs.on_model(&known.name).find_map(|job| {
+        let target = job.targets.iter().find(|target| target.node == node)?;
+        (target.state == JobState::Running).then(|| match job.kind {
+            JobKind::Load => "loading".to_owned(),
+            JobKind::Unload => "unloading".to_owned(),
+            JobKind::Pull | JobKind::Rotate if target.total == 0 => "pulling".to_owned(),
+            JobKind::Pull | JobKind::Rotate => {
+                format!("pull {}", bar::percent(bar::share(target.completed, target.total)))
+            }
+        })
+    })
+}
+
+/// In memory: how much of it, and for how long still.
+fn loaded(model: &Model, place: &ModelOnNode) -> String {
+    let size = place.size_vram.filter(|size| *size > 0).map(|size| bytes(size).replace(' ', ""));
+    let until = place.expires_at.map(|at| until(at, model.now));
+    ["mem".to_owned()].into_iter().chain(size).chain(until).collect::<Vec<_>>().join(" ")
+}
+
+/// How long a model stays, in one unit; for ever is a date far away.
+fn until(at: u64, now: u64) -> String {
+    const DAY: u64 = 86_400_000;
+    match at.saturating_sub(now) {
+        left if left > 365 * DAY => "ever".to_owned(),
+        left if left >= DAY => format!("{}d", left / DAY),
+        left => span(left).split(' ').next().unwrap_or_default().to_owned(),
     }
 }
 
@@ -103,14 +168,30 @@ fn facts(model: &Model, known: &Known) -> Vec<crate::widgets::rows::Row> {
         let how = if place.loaded {
             let context =
                 place.context_length.map(|length| format!(", context {length}")).unwrap_or_default();
-            let ends =
-                place.expires_at.map(|at| format!(", for {} more", span(at.saturating_sub(model.now))));
+            let ends = place.expires_at.map(|at| match until(at, model.now) {
+                ever if ever == "ever" => ", for ever".to_owned(),
+                _ => format!(", for {} more without a request", span(at.saturating_sub(model.now))),
+            });
             let size = place.size_vram.map(|size| format!(" {}", bytes(size))).unwrap_or_default();
             format!("loaded{size}{context}{}", ends.unwrap_or_default())
         } else {
             "on disk".to_owned()
         };
         facts.put(&safe(&place.node), how);
+    }
+    for job in model.jobs.on_model(&known.name) {
+        for target in job.targets.iter().filter(|target| target.state == JobState::Running) {
+            let mut text = super::jobs::progress(target.completed, target.total, 20, model.settings.theme);
+            let speed = super::jobs::speed(job, model.jobs.speed_on(job, target));
+            if !speed.is_empty() {
+                text += &format!("  {speed}");
+            }
+            if let Some(left) = model.jobs.left_on(job, target) {
+                text += &format!(", about {} left", span(left));
+            }
+            let label = format!("{} to {}", kind(job), safe(&target.node));
+            facts.toned(&label, format!("{text}  {}", target.status), Tone::Accent);
+        }
     }
     facts.toned("digest", text(&known.digest), Tone::Dim);
     facts.all()

@@ -2,15 +2,19 @@
 
 use std::borrow::Cow;
 
-use aivonx_protocol::node::{Node, NodeKind};
+use aivonx_protocol::node::{AdminState, Node, NodeKind};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Table;
 use crate::{
-    model::{Model, Right, list::Record as _, nodes::Standing},
-    render::text::{NONE, ago, latency, safe},
+    model::{
+        Model, Right,
+        list::Record as _,
+        nodes::{Standing, pool},
+    },
+    render::text::{NONE, ago, bytes, latency, plural, rate, safe},
     theme::{Theme, Tone},
-    widgets::{grid::Cell, rows::Row, spark},
+    widgets::{grid::Cell, rows::Row, spark, text::fit},
 };
 
 /// Draws the screen.
@@ -27,7 +31,22 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         cells: &|node| cells(model, node, theme),
         facts: &|node| facts(model, node),
     };
-    table.draw(buffer, area, model);
+    let Some(node) = model.nodes.list.chosen().filter(|_| !model.detail && area.height > 4) else {
+        return table.draw(buffer, area, model);
+    };
+    table.draw(buffer, Rect { height: area.height - 1, ..area }, model);
+    let (text, tone) = note(node);
+    let line = fit(&text, usize::from(area.width.saturating_sub(2)), theme.cut());
+    buffer.set_stringn(area.x + 2, area.bottom() - 1, line, usize::from(area.width), theme.style(tone));
+}
+
+/// Where the chosen node is, or what is wrong with it: where there is no room for it in its row.
+fn note(node: &Node) -> (String, Tone) {
+    let wrong = node.last_error.as_deref().filter(|_| node.admin_state != AdminState::Disabled);
+    match wrong {
+        Some(why) => (format!("{}: {}", safe(&node.name), safe(why)), Tone::Bad),
+        None => (format!("{}: {}", safe(&node.name), safe(&node.url)), Tone::Dim),
+    }
 }
 
 fn standing(node: &Node, theme: Theme) -> Cell {
@@ -41,8 +60,10 @@ fn standing(node: &Node, theme: Theme) -> Cell {
     Cell::toned(format!("{sign} {}", standing.as_str()), tone)
 }
 
+/// Requests at work and their bound; of a node that drains, how many it still has.
 fn at_work(node: &Node) -> String {
     match node.max_parallel {
+        _ if Standing::of(node) == Standing::Draining => format!("{} left", node.active_requests),
         0 => node.active_requests.to_string(),
         max => format!("{}/{max}", node.active_requests),
     }
@@ -50,19 +71,24 @@ fn at_work(node: &Node) -> String {
 
 fn cells(model: &Model, node: &Node, theme: Theme) -> Vec<Cell> {
     let simulated = if node.simulated { " (simulated)" } else { "" };
-    let wrong = node.last_error.as_deref();
-    let about = wrong.map_or_else(|| Cell::new(safe(&node.url)), |error| Cell::toned(safe(error), Tone::Bad));
     let full = node.max_parallel > 0 && node.active_requests >= node.max_parallel;
+    let draining = Standing::of(node) == Standing::Draining && node.active_requests > 0;
+    let errors = if node.recent_errors > 0 { Tone::Bad } else { Tone::Plain };
+    let none = || NONE.to_owned();
     vec![
         Cell::new(safe(&node.name) + simulated),
         standing(node, theme),
-        Cell::toned(at_work(node), if full { Tone::Warn } else { Tone::Plain }),
+        Cell::toned(at_work(node), if full || draining { Tone::Warn } else { Tone::Plain }),
         Cell::new(format!("{}/{}", node.loaded.len(), node.models.len())),
-        Cell::new(node.latency_ms.map_or_else(|| NONE.to_owned(), latency)),
+        Cell::new(node.vram_bytes.map_or_else(none, bytes)),
+        Cell::new(node.latency_ms.map_or_else(none, latency)),
+        Cell::new(rate(node.requests_per_second)),
+        Cell::toned(node.recent_errors.to_string(), errors),
         Cell::toned(spark::line(model.nodes.trend(&node.id), 12, theme), Tone::Dim),
-        Cell::new(node.version.as_deref().map_or_else(|| NONE.to_owned(), safe)),
-        Cell::new(node.organization.as_deref().map_or_else(|| NONE.to_owned(), safe)),
-        about,
+        Cell::new(node.version.as_deref().map_or_else(none, safe)),
+        Cell::new(safe(&node.url)),
+        Cell::new(node.organization.as_deref().map_or_else(none, safe)),
+        Cell::new(pool(node)),
     ]
 }
 
@@ -95,9 +121,22 @@ fn facts(model: &Model, node: &Node) -> Vec<Row> {
         max => format!("at most {max}"),
     };
     row("at work", format!("{} ({most})", node.active_requests), Tone::Plain);
+    if standing == Standing::Draining {
+        let left = match node.active_requests {
+            0 => "nothing is left: it can be disabled or removed".to_owned(),
+            left => format!("{} left", plural(left.into(), "request")),
+        };
+        row("draining", left, Tone::Warn);
+    }
+    let tone = if node.recent_errors > 0 { Tone::Bad } else { Tone::Plain };
+    row("requests", format!("{}/s in the last minute", rate(node.requests_per_second)), Tone::Plain);
+    row("errors", format!("{} in the last 5 minutes", node.recent_errors), tone);
+    let vram = node.vram_bytes.map_or_else(|| NONE.to_owned(), bytes);
+    row("GPU memory", format!("{vram} taken by loaded models"), Tone::Plain);
     let checked = node.last_check.map_or_else(|| "never".to_owned(), |at| ago(at, model.now));
     let took = node.latency_ms.map_or_else(|| NONE.to_owned(), latency);
-    row("checked", format!("{checked}, latency {took}"), Tone::Plain);
+    let trend = spark::line(model.nodes.trend(&node.id), 24, model.settings.theme);
+    row("checked", format!("{checked}, latency {took}  {trend}"), Tone::Plain);
     let names = |names: &[String]| if names.is_empty() { NONE.to_owned() } else { names.join(", ") };
     row("loaded", names(&node.loaded), Tone::Plain);
     row("models", names(&node.models), Tone::Plain);

@@ -1,0 +1,54 @@
+//! How a node is chosen for a request.
+
+use aivonx_protocol::{
+    Request,
+    strategy::{Strategy, StrategyRequest},
+};
+
+use super::{forms, nodes::Prepared, reload};
+use crate::{
+    model::{
+        Model, Right, Topic,
+        calls::Act,
+        form::{Field, Form, FormFor},
+    },
+    msg::Effect,
+};
+
+fn about(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::LeastActive => "the node with the fewest requests at work",
+        Strategy::LowestLatency => "the node with the lowest average latency",
+    }
+}
+
+/// Asks how it is, to show it.
+pub(super) fn ask(model: &mut Model, out: &mut Vec<Effect>) {
+    match model.why_not(Right::NodesRead) {
+        Some(why) => model.warn(format!("how nodes are chosen: {why}")),
+        None => reload(model, out, Topic::Strategy),
+    }
+}
+
+/// Shows it, and lets those change it who may.
+pub(super) fn show(model: &mut Model, strategy: Strategy) {
+    if let Some(why) = model.why_not(Right::StrategyWrite) {
+        return model.tell(format!("{}: {} ({why})", strategy.name(), about(strategy)));
+    }
+    let options = Strategy::ALL.map(|strategy| (strategy.name(), about(strategy)));
+    let fields = vec![Field::choice("strategy", "Strategy", "", &options, strategy.name())];
+    let intro = "Among the nodes that have the model and room for a request, this decides. It is for the whole fleet.";
+    forms::open(model, Form::new(FormFor::Strategy, "How a node is chosen", intro, fields));
+}
+
+/// Sets what the form says.
+pub(super) fn set(form: &Form) -> Prepared {
+    let chosen = form.value("strategy");
+    let strategy = Strategy::ALL.into_iter().find(|known| known.name() == chosen).unwrap_or_default();
+    let act = Act {
+        doing: "Setting the strategy".into(),
+        done: format!("requests go to {}", about(strategy)),
+        reload: vec![Topic::Status],
+    };
+    Ok((Request::Strategy(StrategyRequest::Set(strategy)), act))
+}
