@@ -65,7 +65,7 @@ pub(crate) fn word(share: f64) -> &'static str {
     if share >= 1.0 {
         "used up"
     } else if share >= NEAR {
-        "nearly"
+        "nearly used up"
     } else {
         ""
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn words_say_what_colours_say() {
         for (share, said, looks) in
-            [(0.1, "", Tone::Good), (0.8, "nearly", Tone::Warn), (1.0, "used up", Tone::Bad)]
+            [(0.1, "", Tone::Good), (0.8, "nearly used up", Tone::Warn), (1.0, "used up", Tone::Bad)]
         {
             assert_eq!((word(share), tone(share)), (said, looks));
         }

@@ -1,6 +1,5 @@
 //! Pieces that panes are drawn with. None knows the model.
 
-#[allow(dead_code, reason = "pieces for several panes, some of which are to come")]
 pub(crate) mod bar;
 pub(crate) mod chart;
 pub(crate) mod grid;

@@ -43,7 +43,9 @@ async fn a_limit_set_in_the_console_refuses_the_next_request() {
     console.keys("\x1b");
     console.until(&["[Orgs] Users", "100%"]).await;
     // More lets more through.
-    console.keys("\re");
+    console.keys("\r");
+    console.until(&["2 of 2", "requests per day"]).await;
+    console.keys("e");
     console.until(&["Set limits of organization acme"]).await;
     console.keys("\x15inference.day=3\x13");
     console.until(&["inference.day 3 holds for organization acme", "2 of 3"]).await;
@@ -51,6 +53,7 @@ async fn a_limit_set_in_the_console_refuses_the_next_request() {
     assert_eq!(chat(&daemon, secret).await, 429);
     // It is asked again while it is shown.
     console.until(&["3 of 3", "u unset"]).await;
+    // The limit that was changed is the chosen one.
     console.keys("u");
     console.until(&["inference.day of organization acme is inherited again"]).await;
     assert_eq!(chat(&daemon, secret).await, 200);

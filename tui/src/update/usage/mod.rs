@@ -9,7 +9,7 @@ mod tests;
 
 use aivonx_protocol::{
     Fault, Reply, Request,
-    limit::LimitRequest,
+    limit::{EffectiveLimit, LimitRequest, Limits},
     policy::PolicyRequest,
     price::PriceRequest,
     privacy::PrivacyRequest,
@@ -24,9 +24,9 @@ use crate::{
         Dialog, Model, Right, Screen, Topic,
         calls::Act,
         form::FormFor,
-        list::{List, Load},
+        list::{List, Load, Record as _},
         people,
-        usage::{Budget, Served, Tab, UsageForm, Whose, unused},
+        usage::{Budget, LimitRow, Served, Tab, UsageForm, Whose, unused},
     },
     msg::Effect,
 };
@@ -376,10 +376,17 @@ impl Asked {
 pub(super) fn done(model: &mut Model, done: &str, reply: Reply) {
     match reply {
         Reply::Limits(limits) => {
-            let same =
-                |old: &aivonx_protocol::limit::Limits| old.level == limits.level && old.id == limits.id;
-            if model.usage.limits_of.as_ref().is_some_and(same) {
-                model.usage.note(*limits, model.now);
+            let usage = &mut model.usage;
+            let same = |old: &mut Limits| old.level == limits.level && old.id == limits.id;
+            if let Some(old) = usage.limits_of.take_if(same) {
+                usage.note(*limits, model.now);
+                // What was changed is what one wants to see.
+                let value = |limit: &EffectiveLimit| (limit.level, limit.name, limit.limit, limit.source);
+                let is_new = |row: &&LimitRow| !old.limits.iter().any(|old| value(old) == value(&row.limit));
+                let changed = usage.limits.all().iter().find(is_new).map(|row| row.id().into_owned());
+                if let Some(id) = changed {
+                    usage.limits.choose(&id);
+                }
             }
             model.tell(done);
         }

@@ -169,9 +169,11 @@ fn a_limit_is_set_in_place() {
     let (ticket, _) = call(&effects);
     let mut limits = model.usage.limits_of.clone().unwrap();
     limits.limits[0].limit = Some(12);
+    model.usage.limits.choose("Organization key.spend.day");
     let effects = reply(&mut model, ticket, Reply::Limits(Box::new(limits)));
     assert_eq!(asked(&effects), ["limit.show", "usage.report"]);
     assert!(model.dialogs.is_empty() && notice(&model).contains("holds for organization acme"));
+    assert_eq!(model.usage.limits.chosen().unwrap().limit.limit, Some(12), "what was changed is chosen");
     assert!(shot(&model).contains("9 of 12") && shot(&model).contains("75%"), "{}", shot(&model));
 }
 
