@@ -109,7 +109,7 @@ async fn traffic_gives_every_screen_something_to_show() {
     })
     .await;
     let limits = aivonx.json(&["limit", "show", "--org", "acme"]).await.to_string();
-    assert!(limits.contains("4000"), "{limits}");
+    assert!(limits.contains("1500"), "{limits}");
 }
 
 #[tokio::test]

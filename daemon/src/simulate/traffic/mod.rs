@@ -60,6 +60,9 @@ pub(super) async fn run(place: Place, nodes: Vec<(String, Arc<SimNode>)>) {
             {
                 tracing::error!(event = "simulate", %error, "there is no usage of the days before");
             }
+            if let Some((name, password)) = people.visitor {
+                all.spawn(trouble::somebody_logs_in(gateway, name, password, seed));
+            }
             let crowd = Crowd { gateway, credentials: people.credentials, fleet, amount, seed };
             for client in crowd.clients() {
                 all.spawn(client);

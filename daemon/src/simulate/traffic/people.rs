@@ -112,6 +112,8 @@ pub(super) struct People {
     pub(super) credentials: Vec<Credential>,
     /// Whether nobody of them was there before.
     pub(super) new: bool,
+    /// A user who can log in, with the password: the first, if it was not there before.
+    pub(super) visitor: Option<(&'static str, WireSecret)>,
 }
 
 /// Whether a store may be filled with them: it has nothing in it, or nothing else.
@@ -136,6 +138,7 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
     for (model, prompt, output) in PRICES {
         client.price_set(model, MicroUsd(prompt * 1_000_000), MicroUsd(output * 1_000_000)).await?;
     }
+    let mut visitor = None;
     for tenant in &TENANTS {
         let made = client.organization_add(NewOrganization {
             slug: tenant.slug.to_owned(),
@@ -152,22 +155,30 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
             limit(&client, target, tenant.limits).await?;
         }
         for (user, display_name, role, limits) in tenant.users {
+            // Hashing costs: one who logs in is enough to see.
+            let password =
+                visitor.is_none().then(|| WireSecret::new(format!("{:032x}", rand::random::<u128>())));
             let made = client.user_add(NewUser {
                 name: (*user).to_owned(),
                 display_name: Some((*display_name).to_owned()),
                 email: None,
                 role: *role,
                 organization: Some(tenant.slug.to_owned()),
-                password: None,
+                password: password.clone(),
             });
-            if new(made.await)?.is_some() && !limits.is_empty() {
+            let is_new = new(made.await)?.is_some();
+            if is_new && !limits.is_empty() {
                 limit(&client, LimitTarget::User { user: (*user).to_owned() }, limits).await?;
+            }
+            if let Some(password) = password {
+                visitor = Some((*user, is_new.then_some(password)));
             }
         }
     }
     let organizations = client.organization_list().await?;
     let users = client.user_list(None, None).await?;
-    let mut people = People { credentials: Vec::new(), new: true };
+    let visitor = visitor.and_then(|(user, password)| Some((user, password?)));
+    let mut people = People { credentials: Vec::new(), new: true, visitor };
     for (name, organization, user) in KEYS {
         let made = client.key_create(NewKey {
             name: name.to_owned(),

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use aivonx_protocol::{Event, client::Client, job::JobState};
+use aivonx_protocol::{Event, WireSecret, client::Client, job::JobState};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use tokio::time::sleep;
@@ -50,6 +50,26 @@ pub(super) async fn logins_fail(gateway: SocketAddr, seed: u64) {
             sleep(Duration::from_millis(random.random_range(100..400))).await;
         }
         sleep(between(&mut random, 120, 240)).await;
+    }
+}
+
+/// A user logs in, now and then anew.
+pub(super) async fn somebody_logs_in(
+    gateway: SocketAddr,
+    name: &'static str,
+    password: WireSecret,
+    seed: u64,
+) {
+    let mut random = StdRng::seed_from_u64(seed ^ 0xa11);
+    loop {
+        let login = Ask {
+            path: "/api/account/login",
+            body: json!({"username": name, "password": password.expose()}),
+            agent: "account-portal/2.0",
+            leaves_after: None,
+        };
+        ask(gateway, None, login).await;
+        sleep(between(&mut random, 200, 400)).await;
     }
 }
 

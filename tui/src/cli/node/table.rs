@@ -64,7 +64,7 @@ pub fn overview(nodes: &[Node]) -> Table {
             Cell::optional(node.latency_ms.map(text::latency)),
             text::rate(node.requests_per_second).into(),
             node.recent_errors.to_string().into(),
-            kind(node).into(),
+            (kind(node).to_owned() + if node.simulated { ", simulated" } else { "" }).into(),
             (&node.url).into(),
         ]);
     }
