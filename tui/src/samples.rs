@@ -4,6 +4,7 @@ mod audit;
 mod identity;
 mod limits;
 mod policy;
+mod pulse;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     identity::*,
     limits::*,
     policy::*,
+    pulse::{hostile_pulse, pulse},
     usage::{usage_by, usage_records, usage_report, usage_steps},
 };
 
@@ -316,6 +318,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
         Request::Daemon(DaemonRequest::Status) => Reply::Status(Box::new(status())),
+        Request::Daemon(DaemonRequest::Pulse { .. }) => Reply::Pulse(Box::new(pulse())),
         Request::Account(AccountRequest::TotpBegin { .. }) => {
             Reply::TotpOffer(crate::model::testing::offer())
         }

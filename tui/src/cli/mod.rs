@@ -17,6 +17,7 @@ pub mod organization;
 pub mod policy;
 pub mod price;
 pub mod privacy;
+pub mod pulse;
 pub mod running;
 pub mod secrets;
 pub mod status;
@@ -103,6 +104,8 @@ pub enum Verb {
     Demo(demo::DemoArgs),
     /// How the gateway does, and what needs attention
     Status,
+    /// What the gateway does right now: rates, the busiest, budgets nearly used up, alerts
+    Pulse(pulse::PulseArgs),
     /// Nodes: the servers that run the models
     #[command(subcommand, visible_alias = "nodes")]
     Node(node::NodeVerb),
@@ -244,6 +247,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         None => status::overview(context).await,
         Some(Verb::Demo(args)) => demo::run(args, cli.console, no_color).await,
         Some(Verb::Status) => status::status(context).await,
+        Some(Verb::Pulse(args)) => pulse::run(context, args).await,
         Some(Verb::Node(verb)) => node::run(context, verb).await,
         Some(Verb::Model(verb)) => model::run(context, verb).await,
         Some(Verb::Strategy(verb)) => strategy::run(context, verb).await,

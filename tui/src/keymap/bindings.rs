@@ -22,7 +22,18 @@ impl Binding {
 
 /// Every binding. In the hint bar the first come first.
 pub(crate) static BINDINGS: &[Binding] = &[
-    key(Scope::Overview, &["enter"], Do::NextStep, "next step", "do what stands below \"Next\""),
+    key(
+        Scope::Overview,
+        &["enter"],
+        Do::NextStep,
+        "open",
+        "do the next step; go where the chosen line leads, to what it is about",
+    ),
+    key(Scope::Overview, &["j", "down"], Do::Down, "alerts", "the next line that needs attention"),
+    key(Scope::Overview, &["k", "up"], Do::Up, "", "the line before"),
+    key(Scope::Overview, &["g", "home"], Do::First, "", "the first of these lines"),
+    key(Scope::Overview, &["G", "end"], Do::Last, "", "the last of these lines"),
+    key(Scope::Overview, &["y"], Do::Yank, "", "copy the name"),
     key(Scope::Nodes, &["a"], Do::Add, "add", "add a node").takes(Right::NodesWrite),
     key(Scope::Nodes, &["e"], Do::Edit, "edit", "change the node").takes(Right::NodesWrite),
     key(Scope::Nodes, &["d"], Do::Drain, "drain", "let it finish what it has and take nothing new")

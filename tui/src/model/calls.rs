@@ -12,6 +12,8 @@ use crate::msg::Ticket;
 pub(crate) enum Topic {
     /// The daemon itself.
     Status,
+    /// What it does right now.
+    Pulse,
     /// Who the connection is for.
     Identity,
     /// The nodes.

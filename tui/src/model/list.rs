@@ -114,6 +114,8 @@ pub(crate) struct List<T> {
     /// The last filter there was, for going on searching.
     last: Option<Filter>,
     marked: BTreeSet<String>,
+    /// Name of the row that is to be chosen once it is there.
+    wanted: Option<String>,
     /// Where the rows come from stands.
     pub(crate) load: Load,
 }
@@ -130,6 +132,7 @@ impl<T> Default for List<T> {
             filter: None,
             last: None,
             marked: BTreeSet::new(),
+            wanted: None,
             load: Load::default(),
         }
     }
@@ -219,6 +222,12 @@ impl<T: Record> List<T> {
         (self.column, self.descending)
     }
 
+    /// Chooses the first row of this name, now or as soon as there is one.
+    pub(crate) fn want(&mut self, name: &str) {
+        self.wanted = Some(name.to_owned());
+        self.arrange();
+    }
+
     /// Chooses the row with this id, if it is shown.
     pub(crate) fn choose(&mut self, id: &str) {
         if let Some(at) = self.shown.iter().position(|at| self.all[*at].id() == id) {
@@ -232,7 +241,7 @@ impl<T: Record> List<T> {
     }
 
     fn arrange(&mut self) {
-        let Self { all, shown, marked, filter, column, descending, chosen, at, .. } = self;
+        let Self { all, shown, marked, filter, column, descending, chosen, at, wanted, .. } = self;
         if !marked.is_empty() {
             marked.retain(|id| all.iter().any(|one| one.id() == *id));
         }
@@ -245,6 +254,12 @@ impl<T: Record> List<T> {
             let order = if *descending { order.reverse() } else { order };
             order.then_with(|| a.id().cmp(&b.id()))
         });
+        if let Some(name) = wanted
+            && let Some(found) = shown.iter().map(|at| &all[*at]).find(|one| one.name() == name)
+        {
+            *chosen = Some(found.id().into_owned());
+            *wanted = None;
+        }
         let same = chosen.as_ref().and_then(|id| shown.iter().position(|at| all[*at].id() == *id));
         // What is gone leaves the line where it was.
         *at = same.unwrap_or(*at).min(shown.len().saturating_sub(1));
@@ -260,6 +275,7 @@ impl<T: Record> Rows for List<T> {
     }
 
     fn go(&mut self, rows: isize) {
+        self.wanted = None;
         self.at = self.at.saturating_add_signed(rows).min(self.shown.len().saturating_sub(1));
         self.keep();
     }
@@ -391,6 +407,21 @@ mod tests {
         list.mark();
         list.set(vec![Row("x", 1)], 3);
         assert_eq!(list.chosen_name().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_is_wanted_is_chosen_once_it_is_there() {
+        let mut list = list();
+        list.want("b");
+        assert_eq!(list.chosen_name().as_deref(), Some("b"));
+        list.want("d");
+        assert_eq!(list.chosen_name().as_deref(), Some("b"), "it is not there");
+        list.put(Row("d", 4), 2);
+        assert_eq!(list.chosen_name().as_deref(), Some("d"));
+        list.want("e");
+        list.go(-1);
+        list.put(Row("e", 5), 3);
+        assert_eq!(list.chosen_name().as_deref(), Some("c"), "whoever moved wants something else");
     }
 
     #[test]

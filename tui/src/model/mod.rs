@@ -315,7 +315,7 @@ impl Model {
     /// The list that keys move in, if the screen has one.
     pub(crate) fn rows(&mut self) -> Option<&mut dyn list::Rows> {
         Some(match self.screen {
-            Screen::Overview => return None,
+            Screen::Overview => &mut self.overview.concerns,
             Screen::Nodes => &mut self.nodes.list,
             Screen::Models => &mut self.models.list,
             Screen::Jobs => &mut self.jobs.list,
@@ -349,7 +349,7 @@ impl Model {
     /// The same to look at.
     pub(crate) fn rows_ref(&self) -> Option<&dyn list::Rows> {
         Some(match self.screen {
-            Screen::Overview => return None,
+            Screen::Overview => &self.overview.concerns,
             Screen::Nodes => &self.nodes.list,
             Screen::Models => &self.models.list,
             Screen::Jobs => &self.jobs.list,
@@ -383,6 +383,7 @@ impl Model {
     /// Forgets what was seen: it was somebody else's to see.
     pub(crate) fn forget(&mut self) {
         self.detail = false;
+        self.overview = overview::Overview::default();
         self.nodes = nodes::Nodes::default();
         self.models = models::Models::default();
         self.jobs = jobs::Jobs::default();

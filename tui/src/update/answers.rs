@@ -64,11 +64,11 @@ pub(super) fn answered(
 fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) {
     match reply {
         Reply::Status(status) => {
-            model.overview.note(&status, model.now);
             let set_up = status.set_up;
             model.status = Some(*status);
             login::set_up_elsewhere(model, set_up);
         }
+        Reply::Pulse(pulse) => model.overview.heard(*pulse, model.now),
         Reply::Identity(identity) => {
             login::seen(model, Some(&identity));
             let before = model.identity.replace(*identity);

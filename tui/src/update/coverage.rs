@@ -36,6 +36,7 @@ use Begin::{Full, Member, NoFactor, NotSetUp, Start, Stranger};
 /// Requests, and keys that lead to them; `'` begins text that is typed, in which `_` is a blank.
 const KEYS: &[(&str, Begin, &str)] = &[
     ("daemon.status", Start, ""),
+    ("daemon.pulse", Start, ""),
     ("node.list", Start, ""),
     ("node.watch", Start, ""),
     ("node.add", Full, "2 a 'gpu9 enter 'http://10.0.0.9:11434 ctrl-s"),

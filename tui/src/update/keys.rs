@@ -4,8 +4,8 @@ use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, people, refresh, requests, security,
-    steps, typing, usage,
+    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, overview, people, refresh, requests,
+    security, typing, usage,
 };
 use crate::{
     keymap::{self, Do},
@@ -101,8 +101,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::Open if model.screen == Screen::Usage => usage::open(model),
         Do::Open => model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0),
         other => match model.screen {
-            Screen::Overview if other == Do::NextStep => steps::carry_out(model, out),
-            Screen::Overview => {}
+            Screen::Overview => overview::carry_out(model, out, other),
             Screen::Nodes => nodes::carry_out(model, out, other),
             Screen::Models => models::carry_out(model, other),
             Screen::Jobs => jobs::carry_out(model, other),

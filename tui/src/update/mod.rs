@@ -17,6 +17,7 @@ mod login;
 mod logs;
 pub(crate) mod models;
 mod nodes;
+mod overview;
 mod people;
 mod probe;
 mod requests;
@@ -110,6 +111,9 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
     let attended = now.saturating_sub(model.last_key) < UNATTENDED && model.account.lock.is_none();
     if attended && model.screen == Screen::Requests {
         load(model, out, Topic::Running);
+    }
+    if attended && model.is_up() && model.screen == Screen::Overview && now / 1000 != before / 1000 {
+        load(model, out, Topic::Pulse);
     }
     if attended && model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
         load(model, out, Topic::Status);
@@ -255,6 +259,10 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
     }
     let (right, request) = match topic {
         Topic::Status => (Right::Status, Request::Daemon(DaemonRequest::Status)),
+        Topic::Pulse => {
+            let since = model.overview.since();
+            (Right::NodesRead, Request::Daemon(DaemonRequest::Pulse { since }))
+        }
         Topic::Identity => (Right::Status, Request::Account(AccountRequest::Whoami)),
         Topic::Nodes => (Right::NodesRead, Request::Node(NodeRequest::List)),
         Topic::Models => (Right::ModelsRead, Request::Model(ModelRequest::List)),
@@ -308,8 +316,13 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     load(model, out, Topic::Status);
     match model.screen {
         // Whether there is a key at all decides what to do next.
-        Screen::Overview if model.people.keys.load == Load::Waiting => load(model, out, Topic::Keys),
-        Screen::Overview => {}
+        Screen::Overview => {
+            load(model, out, Topic::Pulse);
+            // Whether there is a key at all decides what to do next.
+            if model.people.keys.load == Load::Waiting {
+                load(model, out, Topic::Keys);
+            }
+        }
         Screen::Nodes => load(model, out, Topic::Nodes),
         Screen::Models => {
             load(model, out, Topic::Models);
@@ -332,6 +345,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 /// Something could not be had.
 fn failed(model: &mut Model, topic: Topic, fault: Fault) {
     match topic {
+        Topic::Pulse => model.overview.load = Load::Failed(fault),
         Topic::Nodes => model.nodes.list.load = Load::Failed(fault),
         Topic::Models => model.models.list.load = Load::Failed(fault),
         Topic::Jobs => model.jobs.list.load = Load::Failed(fault),

@@ -41,7 +41,11 @@ fn a_connection_asks_for_what_is_shown() {
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(asked, ["daemon.status", "node.watch", "node.list"], "an operator sees no keys");
+    assert_eq!(
+        asked,
+        ["daemon.status", "node.watch", "node.list", "daemon.pulse"],
+        "an operator sees no keys"
+    );
     // What is being asked for is not asked for again.
     assert_eq!(press(&mut model, "2"), []);
     assert_eq!(press(&mut model, "1"), []);

@@ -13,6 +13,8 @@ mod logs;
 mod models;
 mod nodes;
 mod overview;
+#[cfg(test)]
+mod overview_tests;
 mod people;
 mod requests;
 mod security;

@@ -1,6 +1,9 @@
-//! How the gateway does, what needs attention, and what to do next.
+//! How the gateway does, what needs somebody, and what to do next.
 
+mod busiest;
+mod concerns;
 mod next;
+mod vitals;
 
 use aivonx_protocol::daemon::Status;
 use ratatui::{
@@ -12,11 +15,19 @@ use ratatui::{
 
 use super::table::say;
 use crate::{
-    model::{Link, Model, nodes::Standing},
-    render::text::{bytes, count, plural, safe, span},
+    model::{Link, Model},
     theme::Tone,
-    widgets::{spark, text::wrap},
+    widgets::text::{fit, width},
 };
+
+/// From so many columns on the busiest stand beside the rest.
+const WIDE: u16 = 110;
+
+/// From so many rows on graphs are several rows high.
+const TALL: u16 = 36;
+
+/// From so many rows on even higher.
+const TALLER: u16 = 52;
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
@@ -27,103 +38,46 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         };
         return say(buffer, area, &text);
     };
-    let mut lines = vitals(model, status, area.width);
-    lines.extend(attention(model, status, area.width));
-    lines.extend(next::lines(model, area.width));
+    if area.width >= WIDE && model.overview.pulse.is_some() {
+        let left = Rect { width: area.width * 5 / 8, ..area };
+        let right = Rect { x: left.right() + 1, width: area.width - left.width - 1, ..area };
+        main(buffer, left, model, status, false);
+        let lines = busiest::below_each_other(model, right.width, right.height);
+        return Paragraph::new(lines).render(right, buffer);
+    }
+    main(buffer, area, model, status, true);
+}
+
+/// Vital signs, the next step, what needs somebody, and where there is room the busiest.
+fn main(buffer: &mut Buffer, area: Rect, model: &Model, status: &Status, busiest: bool) {
+    let mut lines = vitals::lines(model, status, area.width, area.height);
+    let next = next::lines(model, area.width);
+    let rest = usize::from(area.height).saturating_sub(lines.len());
+    // Before there is anything to serve, that is all that counts.
+    let rest = rest.saturating_sub(next.len());
+    let ranking = if busiest { busiest::rows(model) } else { 0 };
+    // A heading and three of each, if they leave two lines for what needs somebody.
+    let kept = if ranking > 0 && rest >= 7 { 1 + ranking.min(3) } else { 0 };
+    let concerns = concerns::lines(model, status, area.width, rest - kept);
+    let left = rest - concerns.len();
+    lines.extend(next);
+    lines.extend(concerns);
+    if kept > 0 {
+        lines.extend(busiest::beside_each_other(model, area.width, left));
+    }
     Paragraph::new(lines).render(area, buffer);
 }
 
-fn label(model: &Model, text: &str) -> Span<'static> {
-    Span::styled(format!("  {text:<12}"), model.settings.theme.style(Tone::Dim))
-}
-
-fn vitals(model: &Model, status: &Status, width: u16) -> Vec<Line<'static>> {
+/// A title in a rule, with a note at its end.
+fn heading(model: &Model, title: &str, note: &str, columns: u16) -> Line<'static> {
     let theme = model.settings.theme;
-    let cells = usize::from(width.saturating_sub(42)).min(120);
-    let rate = model.overview.rate.back().copied().unwrap_or(0.0);
-    let mut lines = vec![Line::default()];
-    let state = if status.draining {
-        Span::styled("shutting down: finishing what runs", theme.style(Tone::Warn))
-    } else {
-        Span::raw(format!("up {}", span(model.now.saturating_sub(status.started))))
-    };
-    lines.push(Line::from(vec![label(model, "gateway"), state, Span::raw(listening(status))]));
-    let graph = |name: &str, value: String, readings: &std::collections::VecDeque<f64>| {
-        Line::from(vec![
-            label(model, name),
-            Span::raw(format!("{value:<26}")),
-            Span::styled(spark::line(readings.iter().copied(), cells, theme), theme.style(Tone::Accent)),
-        ])
-    };
-    lines.push(graph(
-        "requests",
-        format!("{rate:.1}/s, {} in all", count(status.requests_total)),
-        &model.overview.rate,
-    ));
-    let active = format!("{} now", count(status.active_requests.into()));
-    lines.push(graph("at work", active, &model.overview.active));
-    let states = [
-        (status.nodes_active, Standing::Active, Tone::Good),
-        (status.nodes_standby, Standing::Standby, Tone::Bad),
-        (status.nodes_draining, Standing::Draining, Tone::Warn),
-        (status.nodes_disabled, Standing::Disabled, Tone::Dim),
-    ];
-    let mut spans = vec![label(model, "nodes")];
-    if nodes(status) == 0 {
-        spans.push(Span::raw("none"));
-    }
-    for (number, standing, tone) in states {
-        if number > 0 {
-            spans.push(Span::styled(format!("{number} {}  ", standing.as_str()), theme.style(tone)));
-        }
-    }
-    lines.push(Line::from(spans));
-    lines.push(Line::from(vec![
-        label(model, "models"),
-        Span::raw(format!("{}, node chosen by {}", count(status.models.into()), status.strategy.name())),
-    ]));
-    if status.resident_bytes > 0 {
-        lines.push(Line::from(vec![label(model, "memory"), Span::raw(bytes(status.resident_bytes))]));
-    }
-    lines.push(Line::default());
-    lines
-}
-
-fn listening(status: &Status) -> String {
-    if status.listen.is_empty() {
-        return String::new();
-    }
-    let on: Vec<String> = status.listen.iter().map(|address| safe(address)).collect();
-    format!(", on {}", on.join(", "))
-}
-
-fn nodes(status: &Status) -> u32 {
-    status.nodes_active + status.nodes_standby + status.nodes_draining + status.nodes_disabled
-}
-
-fn heading(model: &Model, text: &str) -> Line<'static> {
-    Line::from(Span::styled(format!("  {text}"), model.settings.theme.style(Tone::Strong)))
-}
-
-fn attention(model: &Model, status: &Status, width: u16) -> Vec<Line<'static>> {
-    let theme = model.settings.theme;
-    let mut all: Vec<(String, Tone)> =
-        status.warnings.iter().map(|warning| (safe(warning), Tone::Warn)).collect();
-    let down = status.nodes_standby;
-    if down > 0 {
-        let verb = if down == 1 { "does" } else { "do" };
-        all.push((format!("{} {verb} not answer (2: see why)", plural(down.into(), "node")), Tone::Bad));
-    }
-    if all.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![heading(model, "Needs attention")];
-    for (text, tone) in all {
-        for (at, part) in wrap(&text, usize::from(width.saturating_sub(6))).into_iter().enumerate() {
-            let sign = if at == 0 { "  ! " } else { "    " };
-            lines.push(Line::from(Span::styled(format!("{sign}{part}"), theme.style(tone))));
-        }
-    }
-    lines.push(Line::default());
-    lines
+    let room = usize::from(columns);
+    let title = fit(&format!("{} {title} ", theme.rule()), room, theme.cut());
+    let note = if note.is_empty() { String::new() } else { format!(" {note} {}", theme.rule()) };
+    let note = if width(&title) + width(&note) + 2 > room { String::new() } else { note };
+    let rule = theme.rule().repeat(room.saturating_sub(width(&title) + width(&note)));
+    Line::from(vec![
+        Span::styled(format!("{title}{rule}"), theme.style(Tone::Strong)),
+        Span::styled(note, theme.style(Tone::Dim)),
+    ])
 }

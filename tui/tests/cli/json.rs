@@ -60,6 +60,14 @@ fn the_page_names_every_field_and_no_other() {
         match reply {
             Reply::Done | Reply::Strategy(_) => {}
             Reply::Status(status) => drop(printed.insert("status", json(status))),
+            Reply::Pulse(pulse) => {
+                printed.insert("pulse second", json(&pulse.seconds[0]));
+                printed.insert("pulse minute", json(&pulse.minute));
+                printed.insert("busy", json(&pulse.models[0]));
+                printed.insert("budget", json(&pulse.budgets[0]));
+                printed.insert("alert", json(&pulse.alerts[0]));
+                printed.insert("pulse", json(pulse));
+            }
             Reply::Node(node) => drop(printed.insert("node", json(node))),
             Reply::Nodes(nodes) => drop(printed.insert("node", json(&nodes[0]))),
             Reply::Probe(probe) => drop(printed.insert("probe", json(probe))),

@@ -154,6 +154,7 @@ pub(crate) fn sample(request: &Request) -> Does {
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
+        Request::Daemon(D::Pulse { .. }) => "pulse",
         Request::Node(N::List) => "nodes",
         Request::Node(N::Show { .. } | N::Set { .. } | N::SetState { .. }) => "node",
         Request::Node(N::Add(_) | N::Check { .. }) => "probe",

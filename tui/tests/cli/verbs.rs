@@ -13,6 +13,7 @@ use aivonx_protocol::{
 const VERBS: &[(&str, &[&str])] = &[
     ("", &["daemon.status"]),
     ("status", &["daemon.status"]),
+    ("pulse --since 1700000000", &["daemon.pulse"]),
     ("node list", &["node.list"]),
     ("node show gpu1", &["node.show"]),
     ("node add gpu1 http://10.0.0.5:11434", &["node.add"]),

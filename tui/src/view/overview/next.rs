@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     let theme = model.settings.theme;
     let Some(step) = steps::next(model) else { return Vec::new() };
-    let mut lines = vec![heading(model, "Next")];
+    let mut lines = vec![heading(model, "Next", "", width)];
     for part in wrap(&safe(&step.text(model)), usize::from(width.saturating_sub(6))) {
         lines.push(Line::from(Span::styled(format!("    {part}"), theme.style(Tone::Accent))));
     }
