@@ -178,8 +178,8 @@ async fn logged(daemon: &Daemon, answer: &Answer) -> HashMap<String, String> {
     within("the request's event", async {
         loop {
             let lines = daemon.aivonx().ok(&["logs", "-n", "1000", "--grep", id, "--output", "json"]).await;
-            let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-            if let Some(event) = events.filter(|event| event["target"] == "access").last() {
+            let mut events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            if let Some(event) = events.rfind(|event| event["target"] == "access") {
                 let fields: Vec<(String, String)> = serde_json::from_value(event["fields"].clone()).unwrap();
                 return fields.into_iter().collect();
             }

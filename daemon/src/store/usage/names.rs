@@ -19,8 +19,11 @@ pub enum Used {
     Sums,
 }
 
+/// Some of many, and where to go on; None if there are no more.
+type Part<T> = (Vec<T>, Option<Vec<u8>>);
+
 /// Codes, and where to go on; None if there are no more.
-pub type Codes = (Vec<Code>, Option<Vec<u8>>);
+pub type Codes = Part<Code>;
 
 impl UsageLog {
     /// What the codes stand for, as far as is known.
@@ -113,7 +116,7 @@ fn keys(
     tree: Tree,
     from: Option<Vec<u8>>,
     most: usize,
-) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+) -> Result<Part<Vec<u8>>, StoreError> {
     let mut keys =
         engine.keys(tree, from.unwrap_or_default()..).take(most + 1).collect::<Result<Vec<_>, _>>()?;
     let next = if keys.len() > most { keys.pop() } else { None };
