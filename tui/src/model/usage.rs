@@ -1,6 +1,7 @@
 //! Usage and limits, prices and model policy, as the console knows them.
 
 mod rows;
+mod tariff;
 mod time;
 
 use aivonx_protocol::{

@@ -4,6 +4,7 @@ mod limits;
 mod policies;
 mod prices;
 mod privacy;
+mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use aivonx_protocol::{
     user::Role,
 };
 
+pub(super) use self::sums::fill;
 use super::{keys, load, nodes::Prepared, reload};
 use crate::{
     keymap::Do,
@@ -26,7 +28,7 @@ use crate::{
         form::FormFor,
         list::{List, Load, Record as _},
         people,
-        usage::{Budget, LimitRow, Served, Tab, UsageForm, Whose, unused},
+        usage::{LimitRow, Tab, UsageForm, Whose},
     },
     msg::Effect,
 };
@@ -186,46 +188,6 @@ pub(super) fn loaded(model: &mut Model, topic: Topic, reply: Reply) {
         Reply::Policies(policies) => usage.policies.set(policies, now),
         Reply::Aliases(aliases) => usage.aliases.set(aliases, now),
         _ => {}
-    }
-}
-
-/// Puts the last sums into the list they are about, with those who have used nothing.
-pub(super) fn fill(model: &mut Model) {
-    let Model { usage, people, now, .. } = model;
-    let Some(report) = &usage.report else { return };
-    let Some(by) = report.by else { return };
-    let all = report.total.prompt_tokens.saturating_add(report.total.output_tokens);
-    let served = || report.rows.iter().map(|row| Served { row: row.clone(), all }).collect();
-    let budgets = |organization: &dyn Fn(&str) -> Option<String>| -> Vec<Budget> {
-        let of = |row: &aivonx_protocol::usage::UsageRow| row.id.as_deref().and_then(organization);
-        report.rows.iter().map(|row| Budget { organization: of(row), row: row.clone() }).collect()
-    };
-    let known = |id: &str| report.rows.iter().any(|row| row.id.as_deref() == Some(id));
-    let rest = |id: &str, name: &str, organization: &Option<String>| {
-        (!known(id)).then(|| Budget { row: unused(id, name), organization: organization.clone() })
-    };
-    match by {
-        UsageBy::Organization => {
-            let mut rows = budgets(&|_| None);
-            let all = people.organizations.all().iter();
-            rows.extend(all.filter_map(|one| rest(&one.id, &one.slug, &None)));
-            usage.organizations.set(rows, *now);
-        }
-        UsageBy::User => {
-            let all = people.users.all();
-            let mut rows = budgets(&|id| all.iter().find(|one| one.id == id)?.organization.clone());
-            rows.extend(all.iter().filter_map(|one| rest(&one.id, &one.name, &one.organization)));
-            usage.users.set(rows, *now);
-        }
-        UsageBy::Key => {
-            let all = people.keys.all();
-            let mut rows = budgets(&|id| all.iter().find(|one| one.id == id)?.organization.clone());
-            let live = all.iter().filter(|one| one.revoked.is_none());
-            rows.extend(live.filter_map(|one| rest(&one.id, &one.name, &one.organization)));
-            usage.keys.set(rows, *now);
-        }
-        UsageBy::Model => usage.models.set(served(), *now),
-        UsageBy::Node => usage.nodes.set(served(), *now),
     }
 }
 
