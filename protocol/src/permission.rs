@@ -307,7 +307,9 @@ impl Request {
                 | AuditRequest::Follow { .. }
                 | AuditRequest::Keys => Permission::AuditRead,
                 AuditRequest::Export { .. } => Permission::AuditExport,
-                AuditRequest::Verify { .. } | AuditRequest::Checkpoint => Permission::AuditVerify,
+                AuditRequest::Verify { .. } | AuditRequest::Checkpoint | AuditRequest::Walk { .. } => {
+                    Permission::AuditVerify
+                }
             },
             Request::Secrets(request) => match request {
                 SecretsRequest::Status | SecretsRequest::Validate => Permission::SecretsRead,
@@ -399,7 +401,7 @@ mod tests {
                 "lockout.clear" => Permission::LockoutWrite,
                 "audit.list" | "audit.show" | "audit.follow" | "audit.keys" => Permission::AuditRead,
                 "audit.export" => Permission::AuditExport,
-                "audit.verify" | "audit.checkpoint" => Permission::AuditVerify,
+                "audit.verify" | "audit.checkpoint" | "audit.walk" => Permission::AuditVerify,
                 "secrets.status" | "secrets.validate" => Permission::SecretsRead,
                 "secrets.rotate" => Permission::SecretsWrite,
                 "limit.show" | "limit.profiles" => Permission::LimitRead,

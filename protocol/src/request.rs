@@ -210,6 +210,15 @@ pub enum Event {
     UsageRecords(Vec<usage::UsageRecord>),
     /// So many requests were left out because the reader was slow.
     UsageMissed(u64),
+    /// The audit log was walked up to this entry.
+    AuditWalked {
+        /// The entry.
+        seq: u64,
+        /// The last one there is.
+        last: u64,
+    },
+    /// What was found by walking the audit log.
+    AuditVerdict(Box<AuditVerdict>),
 }
 
 /// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on

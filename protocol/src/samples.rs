@@ -197,6 +197,8 @@ catalogue! { Request {
         Self::Audit(AuditRequest::Export { filter: AuditFilter::default(), format: ExportFormat::Csv });
     Self::Audit(AuditRequest::Keys) => "audit.keys", Self::Audit(AuditRequest::Keys);
     Self::Audit(AuditRequest::Checkpoint) => "audit.checkpoint", Self::Audit(AuditRequest::Checkpoint);
+    Self::Audit(AuditRequest::Walk { .. }) => "audit.walk",
+        Self::Audit(AuditRequest::Walk { anchors: vec![trail::checkpoint()] });
     Self::Secrets(SecretsRequest::Status) => "secrets.status", Self::Secrets(SecretsRequest::Status);
     Self::Secrets(SecretsRequest::Validate) => "secrets.validate", Self::Secrets(SecretsRequest::Validate);
     Self::Secrets(SecretsRequest::Rotate { .. }) => "secrets.rotate", Self::Secrets(SecretsRequest::Rotate {
@@ -347,6 +349,8 @@ catalogue! { Event {
     Self::AuditSigned(_) => "audit_signed", Self::AuditSigned(Box::new(trail::export()));
     Self::UsageRecords(_) => "usage_records", Self::UsageRecords(vec![usage::record()]);
     Self::UsageMissed(_) => "usage_missed", Self::UsageMissed(300);
+    Self::AuditWalked { .. } => "audit_walked", Self::AuditWalked { seq: 300, last: 70_000 };
+    Self::AuditVerdict(_) => "audit_verdict", Self::AuditVerdict(Box::new(trail::verdict()));
 } }
 
 catalogue! { ClientFrame {

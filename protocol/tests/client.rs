@@ -128,8 +128,8 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "price.list" => "prices",
         "price.set" => "price",
         "price.remove" => "done",
-        "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" | "usage.watch"
-        | "usage.export" => return None,
+        "node.watch" | "job.follow" | "log.follow" | "audit.follow" | "audit.export" | "audit.walk"
+        | "usage.watch" | "usage.export" => return None,
         "usage.report" | "usage.top" => "usage",
         "policy.list" => "policies",
         "policy.set" => "policy",
@@ -202,6 +202,7 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         client.log_follow(LogFilter::default(), 5).await.unwrap(),
         client.audit_follow(AuditFilter::default(), 5).await.unwrap(),
         client.audit_export(AuditFilter::default(), ExportFormat::Csv).await.unwrap(),
+        client.audit_walk(Vec::new()).await.unwrap(),
         client.usage_watch(UsageFilter::default()).await.unwrap(),
         client.usage_export(UsageFilter::default()).await.unwrap(),
     ];

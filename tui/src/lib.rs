@@ -1,5 +1,6 @@
 //! The `aivonx` program: administers a gateway over its control socket.
 
+pub mod audit_copy;
 pub mod cli;
 mod command;
 pub mod complete;

@@ -1,14 +1,20 @@
 //! What happens to the console, and what it wants done. Between the two stands [`update`](crate::update): all
 //! that is waited for is in here, none of it in there.
 
+use std::path::PathBuf;
+
 use aivonx_protocol::{
     Event, Fault, Reply, Request, UnixMillis, WireSecret,
     account::{Identity, LoggedIn},
+    audit::{AuditRequest, Checkpoint},
     handshake::Login,
 };
 use crossterm::event::KeyEvent;
 
-use crate::journal::{Part, Past};
+use crate::{
+    cli::audit::Exported,
+    journal::{Part, Past},
+};
 
 /// Number of a call or a feed, unique while the console runs.
 pub(crate) type Ticket = u64;
@@ -56,6 +62,27 @@ pub(crate) enum Msg {
         /// What was found, or why nothing was.
         result: Result<Past, String>,
     },
+    /// A file with published checkpoints was read, or could not be.
+    Anchors {
+        /// Which reading.
+        ticket: Ticket,
+        /// The checkpoints, or what is wrong.
+        result: Result<Vec<Checkpoint>, String>,
+    },
+    /// So many bytes of an export were written.
+    Exporting {
+        /// Which export.
+        ticket: Ticket,
+        /// Bytes.
+        written: u64,
+    },
+    /// An export was written, or was not.
+    Exported {
+        /// Which export.
+        ticket: Ticket,
+        /// What was written, or why nothing was.
+        result: Result<Exported, NoExport>,
+    },
     /// A filter has not looked at everything yet, and nothing else is to be done.
     Search,
     /// A file was read, or why it was not.
@@ -72,6 +99,31 @@ pub(crate) enum Msg {
         /// Whether it is bad news.
         bad: bool,
     },
+}
+
+/// A copy of the audit log to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Export {
+    /// Which entries, in which form.
+    pub(crate) request: AuditRequest,
+    /// Where to; the signature goes beside it.
+    pub(crate) file: PathBuf,
+    /// Whether what is there is replaced.
+    pub(crate) replace: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub(crate) enum NoExport {
+    /// Something has this name, and was not to be replaced.
+    There {
+        /// The name: of the copy or of its signature.
+        path: PathBuf,
+        /// What was to be written.
+        export: Export,
+    },
+    /// A sentence.
+    Failed(String),
 }
 
 /// A connection that stands.
@@ -123,6 +175,20 @@ pub(crate) enum Effect {
         ticket: Ticket,
         /// The part.
         part: Part,
+    },
+    /// Read a file with published checkpoints.
+    Anchors {
+        /// Number they come with.
+        ticket: Ticket,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Ask the daemon for a copy of the audit log and write it.
+    Export {
+        /// Number it is told with.
+        ticket: Ticket,
+        /// What, and where to.
+        export: Export,
     },
     /// Come back with [`Msg::Search`] when there is nothing else to do.
     Search,

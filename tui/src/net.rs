@@ -1,5 +1,7 @@
 //! The connection: made, kept, and made again. It owns every call under way, so that nothing else waits.
 
+mod export;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -20,7 +22,7 @@ use tokio::{
 
 use crate::{
     connect::connect,
-    msg::{Down, Msg, Ticket, Up},
+    msg::{Down, Export, Msg, NoExport, Ticket, Up},
     session,
 };
 
@@ -36,6 +38,8 @@ pub(crate) enum Order {
     Call(Ticket, Request),
     /// A stream of events.
     Follow(Ticket, Request),
+    /// A copy of the audit log, to be written.
+    Export(Ticket, Export),
     /// Give up a call or a stream.
     Drop(Ticket),
     /// Read the certificates in this file.
@@ -124,6 +128,10 @@ impl Net {
                         let result = Err(lost("there is no connection"));
                         self.happens.send(Msg::Answer { ticket, result }).await.map_err(|_| Gone)?;
                     }
+                    Some(Order::Export(ticket, _)) => {
+                        let result = Err(NoExport::Failed("there is no connection".to_owned()));
+                        self.happens.send(Msg::Exported { ticket, result }).await.map_err(|_| Gone)?;
+                    }
                     Some(Order::Follow(ticket, _)) => {
                         let result = Err(lost("there is no connection"));
                         self.happens.send(Msg::Ended { ticket, result }).await.map_err(|_| Gone)?;
@@ -186,6 +194,10 @@ impl Net {
                     }
                     Some(Order::Follow(ticket, request)) => {
                         let task = follow(client.clone(), self.happens.clone(), ticket, request);
+                        open.insert(ticket, tasks.spawn(task));
+                    }
+                    Some(Order::Export(ticket, wanted)) => {
+                        let task = export::run(client.clone(), self.happens.clone(), ticket, wanted);
                         open.insert(ticket, tasks.spawn(task));
                     }
                     Some(Order::Drop(ticket)) => {

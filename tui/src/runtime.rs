@@ -141,6 +141,8 @@ impl Console {
                     }
                 }
                 Effect::Past { ticket, part } => self.works.past(ticket, part),
+                Effect::Anchors { ticket, file } => self.works.anchors(ticket, file),
+                Effect::Export { ticket, export } => self.waiting.push(Order::Export(ticket, export)),
                 Effect::Search => self.search = true,
                 Effect::ReadCertificates { ticket, path } => self.waiting.push(Order::Read(ticket, path)),
                 Effect::Connect => self.waiting.push(Order::Connect),

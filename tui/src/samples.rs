@@ -344,13 +344,13 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::User(UserRequest::Sessions { .. }) => Reply::Sessions(sessions()),
         Request::Key(KeyRequest::List { .. }) => Reply::Keys(keys()),
         Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
-        Request::Running(RunningRequest::List) => Reply::Running(running()),
         Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
         Request::Running(RunningRequest::List) => Reply::Running(running()),
         Request::Audit(AuditRequest::List { .. }) => {
             Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
         }
-        Request::Audit(AuditRequest::Verify { .. }) => return sample("audit_verdict"),
+        Request::Audit(AuditRequest::Keys) => return sample("audit_keys"),
+        Request::Audit(AuditRequest::Checkpoint) => return sample("audit_checkpoint"),
         Request::Usage(UsageRequest::Report { by: Some(by), .. }) => Reply::Usage(Box::new(usage_by(*by))),
         Request::Usage(UsageRequest::Report { per: Some(per), .. }) => {
             use crate::model::usage::Period;

@@ -59,6 +59,7 @@ use crate::{
 pub use entry::{Entry, Who};
 pub use error::AuditError;
 pub use read::Follow;
+pub use verify::Progress;
 
 use fold::Fold;
 use signer::Signer;

@@ -55,7 +55,7 @@ impl Fixture {
     }
 
     async fn verify(&self) -> AuditVerdict {
-        self.audit.verify(&[]).await.unwrap()
+        self.audit.verify(&[], None).await.unwrap()
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_log_cut_while_the_daemon_was_away_begins_anew_and_says_so() {
     f.close().await;
     let f = open(dir.path()).await;
     f.fill(2).await;
-    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    let verdict = f.audit.verify(&[anchor], None).await.unwrap();
     assert_eq!(found(&verdict), (Problem::Removed, 20, 26));
     assert_eq!(verdict.anchors_wrong.len(), 1);
     let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 3, false).await.unwrap();
@@ -173,13 +173,13 @@ async fn anchors_are_compared() {
     f.fill(5).await;
     let right = f.audit.checkpoint().await.unwrap();
     assert_eq!(f.audit.checkpoint().await.unwrap(), right, "nothing is new");
-    assert!(f.audit.verify(std::slice::from_ref(&right)).await.unwrap().intact);
+    assert!(f.audit.verify(std::slice::from_ref(&right), None).await.unwrap().intact);
     let wrong = |change: fn(&mut Checkpoint)| {
         let mut checkpoint = right.clone();
         change(&mut checkpoint);
         let signed = f.audit.shared().unwrap().signer.resign(checkpoint);
         let audit = f.audit.clone();
-        async move { audit.verify(&[signed]).await.unwrap().anchors_wrong[0].why }
+        async move { audit.verify(&[signed], None).await.unwrap().anchors_wrong[0].why }
     };
     assert_eq!(wrong(|c| c.seq = 99).await, AnchorProblem::Cut);
     assert_eq!(wrong(|c| c.hash.0[0] ^= 1).await, AnchorProblem::Differs);
@@ -191,7 +191,7 @@ async fn anchors_are_compared() {
     assert_eq!(wrong(other_chain).await, AnchorProblem::OtherChain);
     let mut forged = right.clone();
     forged.time += 1;
-    let verdict = f.audit.verify(&[forged, right.clone()]).await.unwrap();
+    let verdict = f.audit.verify(&[forged, right.clone()], None).await.unwrap();
     assert_eq!((verdict.anchors_agreed, verdict.anchors_wrong[0].why), (1, AnchorProblem::BadSignature));
     assert!(!verdict.intact);
     f.close().await;
@@ -208,7 +208,7 @@ async fn checkpoints_are_appended_to_the_file() {
     let anchors: Vec<Checkpoint> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(anchors.iter().map(|c| c.seq).collect::<Vec<_>>(), [10, 20, 26]);
     let f = open(dir.path()).await;
-    let verdict = f.audit.verify(&anchors).await.unwrap();
+    let verdict = f.audit.verify(&anchors, None).await.unwrap();
     assert_eq!((verdict.intact, verdict.anchors_agreed), (true, 3));
     f.close().await;
 }
@@ -356,7 +356,7 @@ async fn what_is_removed_by_age_leaves_a_chain_that_verifies() {
     f.audit.checkpoint().await.unwrap();
     f.close().await;
     let f = open_with(dir.path(), old).await;
-    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    let verdict = f.audit.verify(&[anchor], None).await.unwrap();
     assert!(verdict.intact, "{verdict:?}");
     assert_eq!((verdict.first, verdict.anchors_agreed), (37, 1));
     assert!(verdict.retained_from.is_some());
@@ -391,7 +391,7 @@ async fn a_restored_snapshot_leaves_the_log_alone_and_is_recorded() {
     assert!(restored.ledgers.unwrap() > 26);
 
     let f = open(dir.path()).await;
-    let verdict = f.audit.verify(std::slice::from_ref(&anchor)).await.unwrap();
+    let verdict = f.audit.verify(std::slice::from_ref(&anchor), None).await.unwrap();
     assert_eq!((verdict.intact, verdict.last, verdict.anchors_agreed), (true, 27, 1), "{verdict:?}");
     let entry = f.audit.show(&Reach::All, 27).await.unwrap().unwrap();
     assert_eq!(entry.action, Action::Restore);
@@ -409,7 +409,7 @@ async fn a_restored_snapshot_leaves_the_log_alone_and_is_recorded() {
     assert!(restored.ledgers.is_err());
     let f = open(dir.path()).await;
     f.fill(1).await;
-    let verdict = f.audit.verify(&[anchor]).await.unwrap();
+    let verdict = f.audit.verify(&[anchor], None).await.unwrap();
     assert_eq!(verdict.found, None, "{verdict:?}");
     assert_eq!((verdict.restarts.len(), &*verdict.restarts[0].reason), (1, "restored"));
     assert_eq!(verdict.anchors_wrong[0].why, AnchorProblem::OtherChain);

@@ -10,6 +10,8 @@ use aivonx_protocol::audit::{
     Action, AnchorProblem, AuditVerdict, Chain, Checkpoint, CheckpointKind, Digest, PublicKey, WrongAnchor,
 };
 
+use tokio::sync::mpsc::Sender;
+
 use super::{Audit, AuditError, Shared};
 use crate::store::audit::Placed;
 
@@ -31,7 +33,12 @@ pub(super) struct Walk {
     chains: HashSet<String>,
     /// Rest between two batches, for a walk that nobody waits for.
     pause: Option<Duration>,
+    /// Who is told how far it is.
+    told: Option<Progress>,
 }
+
+/// Who is told up to which entry a walk has come, and which is the last. One that does not listen is told less.
+pub type Progress = Sender<(u64, u64)>;
 
 impl Walk {
     pub(super) async fn new(shared: &Arc<Shared>, wanted: HashSet<u64>) -> Result<Self, AuditError> {
@@ -61,6 +68,7 @@ impl Walk {
             wanted,
             chains,
             pause: None,
+            told: None,
         })
     }
 
@@ -91,6 +99,9 @@ impl Walk {
                 if mended > 0 {
                     tracing::warn!(event = "audit_mended", mended, "the audit log's index was put right");
                 }
+            }
+            if let Some(told) = &self.told {
+                let _ = told.try_send((self.from - 1, last));
             }
             if let Some(pause) = self.pause {
                 tokio::time::sleep(pause).await;
@@ -163,19 +174,25 @@ impl Audit {
     ///
     /// # Errors
     /// If the store fails. What is wrong with the log is no error but in the verdict.
-    pub async fn verify(&self, anchors: &[Checkpoint]) -> Result<AuditVerdict, AuditError> {
-        self.walk(anchors, None).await
+    pub async fn verify(
+        &self,
+        anchors: &[Checkpoint],
+        told: Option<Progress>,
+    ) -> Result<AuditVerdict, AuditError> {
+        self.walk(anchors, None, told).await
     }
 
     async fn walk(
         &self,
         anchors: &[Checkpoint],
         pause: Option<Duration>,
+        told: Option<Progress>,
     ) -> Result<AuditVerdict, AuditError> {
         let began = Instant::now();
         let shared = self.shared()?;
         let mut walk = Walk::new(shared, anchors.iter().map(|anchor| anchor.seq).collect()).await?;
         walk.pause = pause;
+        walk.told = told;
         let last = shared.head.borrow().last;
         let chain = walk.run_to(last).await?.clone();
         let (mut agreed, mut past, mut wrong) = (0, 0, Vec::new());
@@ -216,7 +233,7 @@ impl Audit {
 
 /// Verifies the log once, after the start, without haste.
 pub(super) async fn in_background(audit: Audit) {
-    match audit.walk(&[], Some(Duration::from_millis(5))).await {
+    match audit.walk(&[], Some(Duration::from_millis(5)), None).await {
         Ok(verdict) if verdict.intact => {}
         Ok(verdict) => {
             let found =

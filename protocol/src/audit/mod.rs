@@ -68,6 +68,12 @@ pub enum AuditRequest {
     Keys,
     /// Makes a checkpoint now, for safe keeping. Answered with `Reply::AuditCheckpoint`.
     Checkpoint,
+    /// The same as `Verify`, with `Event::AuditWalked` on the way and `Event::AuditVerdict` at the end. Dropping
+    /// the stream ends the walk.
+    Walk {
+        /// Published checkpoints that the chain must agree with; at most [`ANCHORS_MAX`].
+        anchors: Vec<Checkpoint>,
+    },
 }
 
 /// Form of an exported file.

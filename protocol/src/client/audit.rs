@@ -39,6 +39,11 @@ impl Client {
         ask!(self, request, Reply::AuditVerdict(verdict) => *verdict)
     }
 
+    /// The same, with how far it is on the way.
+    pub async fn audit_walk(&self, anchors: Vec<Checkpoint>) -> Result<EventStream, ClientError> {
+        self.stream(Request::Audit(AuditRequest::Walk { anchors })).await
+    }
+
     /// The bytes of an export, then its signature.
     pub async fn audit_export(
         &self,

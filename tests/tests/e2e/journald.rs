@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use aivonx_tests::{
     fake::FakeNode,
-    harness::{Aivonx, Daemon, Request},
+    harness::{Aivonx, Console, Daemon, Request},
     within,
 };
 use serde_json::{Value, json};
@@ -118,6 +118,19 @@ async fn inner() {
     assert!(event["fields"].to_string().contains(&id), "{event}");
     let text = daemon.aivonx().ok(&["logs", "--since", "1h"]).await;
     assert!(text.contains("login_failed from 127.0.0.1 by mallory"), "{text}");
+
+    // The console goes there from what the daemon holds.
+    let mut console = Console::start(daemon.aivonx().command(&[]), 120, 40);
+    console.keys("7");
+    console.until(&["Log, following", "m older"]).await;
+    console.keys("/by mallory\r");
+    console.until(&["No event passes the filter"]).await;
+    console.keys("m");
+    console.until(&["login_failed from 127.0.0.1 by mallory", "from the journal"]).await;
+    console.keys(":time 30m\r");
+    console.until(&["login_failed from 127.0.0.1 by mallory", "f follows the newest again"]).await;
+    console.keys("q");
+    assert!(console.end().await.0.success());
 }
 
 /// What fail2ban reads from the journal, and the address it would ban.

@@ -135,8 +135,22 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Logs, &["t"], Do::Time, "", "go to a time: 14:30, 2h, today, \"2026-11-22 14:30\""),
     key(Scope::Audit, &["f"], Do::Query, "query", "ask for certain entries: since, who, what, on what"),
     key(Scope::Audit, &["m"], Do::More, "more", "older entries as well"),
+    key(Scope::Audit, &["x"], Do::Export, "export", "write a signed copy into a file")
+        .takes(Right::AuditExport),
     key(Scope::Audit, &["v"], Do::Verify, "verify", "walk the whole chain: was anything changed or cut out?")
         .takes(Right::AuditVerify),
+    key(Scope::Audit, &["V"], Do::VerifyAgainst, "", "the same, and compare it with published checkpoints")
+        .takes(Right::AuditVerify),
+    key(
+        Scope::Audit,
+        &["c"],
+        Do::Checkpoint,
+        "",
+        "sign the log as it is now; you get a line to keep elsewhere",
+    )
+    .takes(Right::AuditVerify),
+    key(Scope::Audit, &["p"], Do::PublicKeys, "", "the public keys that prove copies and checkpoints"),
+    key(Scope::Audit, &["t"], Do::Follow, "", "show new entries as they are written, or not any more"),
     key(Scope::Requests, &["ctrl-d"], Do::Remove, "cancel", "end it; its client is told")
         .takes(Right::RunningCancel),
     key(Scope::Requests, &["i"], Do::Request, "log", "what was logged about it").takes(Right::LogsRead),

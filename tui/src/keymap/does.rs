@@ -226,6 +226,14 @@ pub(crate) enum Do {
     Query,
     /// Verify the chain.
     Verify,
+    /// Verify it against published checkpoints.
+    VerifyAgainst,
+    /// Write a copy.
+    Export,
+    /// Sign it as it is now.
+    Checkpoint,
+    /// Show the public keys.
+    PublicKeys,
     /// Let somebody log in again.
     Unlock,
     /// Look whether all is in order.

@@ -2,10 +2,13 @@
 
 use std::{borrow::Cow, cmp::Ordering};
 
-use aivonx_protocol::audit::{AuditEntry, AuditFilter};
+use aivonx_protocol::{
+    UnixMillis,
+    audit::{AuditEntry, AuditFilter},
+};
 
 use super::list::{Column, List, Record, Width};
-use crate::filter::Subject;
+use crate::{filter::Subject, msg::Ticket};
 
 /// The screen.
 #[derive(Debug, Default)]
@@ -16,6 +19,23 @@ pub(crate) struct AuditLog {
     pub(crate) query: AuditFilter,
     /// Where the next older ones begin; None if there are none.
     pub(crate) next: Option<u64>,
+    /// Whether new entries are to come as they are written.
+    pub(crate) follow: bool,
+    /// The feed, while there is one.
+    pub(crate) feed: Option<Ticket>,
+    /// The walk of the whole chain, while there is one.
+    pub(crate) walk: Option<Ticket>,
+}
+
+impl AuditLog {
+    /// Entries of the feed: those that are not there yet.
+    pub(crate) fn add(&mut self, entries: impl Iterator<Item = AuditEntry>, now: UnixMillis) {
+        let newest = self.list.all().iter().map(|entry| entry.seq).max().unwrap_or(0);
+        let fresh: Vec<AuditEntry> = entries.filter(|entry| entry.seq > newest).collect();
+        if !fresh.is_empty() {
+            self.list.extend(fresh, now);
+        }
+    }
 }
 
 /// Who did it.

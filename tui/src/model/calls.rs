@@ -141,6 +141,13 @@ impl Calls {
         self.open.values().any(|call| call.purpose == Purpose::Account(step))
     }
 
+    /// Says something else of what is being done.
+    pub(crate) fn say(&mut self, ticket: Ticket, what: String) {
+        if let Some(Call { purpose: Purpose::Act(act), .. }) = self.open.get_mut(&ticket) {
+            act.doing = what;
+        }
+    }
+
     /// Whether this side is at this work.
     pub(crate) fn works(&self, doing: &'static str) -> bool {
         self.open.values().any(|call| call.purpose == Purpose::Work(doing))

@@ -7,7 +7,7 @@ use aivonx_protocol::{
 use tui_input::Input;
 
 use super::{account::Enrol, calls::Act, form::Form};
-use crate::msg::Ticket;
+use crate::msg::{Export, Ticket};
 
 /// One dialog.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Confirm {
     pub(crate) requests: Vec<(Request, Act)>,
     /// What runs now and would end.
     pub(crate) ends: Option<Ends>,
+    /// What is written then, replacing what is there.
+    pub(crate) export: Option<Export>,
 }
 
 /// What runs now and would end.

@@ -167,6 +167,10 @@ pub(crate) enum FormFor {
     RotateKey(String, Option<String>),
     /// Ask the audit log.
     AuditQuery,
+    /// Write a copy of it.
+    AuditExport,
+    /// Verify it against published checkpoints.
+    AuditAnchors,
     /// Something about usage and limits.
     Usage(super::usage::UsageForm),
     /// Make the first administrator.

@@ -46,6 +46,8 @@ pub(crate) enum Right {
     LockoutsClear,
     /// See the audit log.
     AuditRead,
+    /// Write copies of it.
+    AuditExport,
     /// Verify the audit log.
     AuditVerify,
     /// See what runs now.
@@ -106,7 +108,7 @@ impl Right {
             Self::UsersWrite | Self::LockoutsClear | Self::LimitsWrite | Self::PrivacyWrite => "Sg",
             Self::KeysRead | Self::LimitsRead => "SAMagm",
             Self::PeopleWrite => "SMgm",
-            Self::AuditRead => "SAa",
+            Self::AuditRead | Self::AuditExport => "SAa",
             Self::RunningRead => "SOAMoagm",
             Self::RunningCancel => "SOMogm",
             Self::AuditVerify | Self::SecretsRead => "SA",

@@ -191,7 +191,8 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
             model.dialogs.push(Dialog::Text(Box::new(Text { title, rows, scroll: 0 })));
         }
         Reply::Reloaded(reloaded) => reloaded_config(model, &reloaded),
-        Reply::AuditVerdict(verdict) => audit::verdict(model, &verdict),
+        Reply::AuditKeys(keys) => audit::keys(model, &keys),
+        Reply::AuditCheckpoint(checkpoint) => audit::checkpoint(model, &checkpoint),
         _ => model.tell(act.done),
     }
     for topic in act.reload {

@@ -95,7 +95,11 @@ const KEYS: &[(&str, Begin, &str)] = &[
     ("audit.list", Full, "8 r"),
     ("running.list", Full, "9 r"),
     ("running.cancel", Full, "9 ctrl-d y"),
-    ("audit.verify", Full, "8 v"),
+    ("audit.walk", Full, "8 v"),
+    ("audit.follow", Full, "8 t"),
+    ("audit.export", Full, "8 x ctrl-s"),
+    ("audit.keys", Full, "8 p"),
+    ("audit.checkpoint", Full, "8 c"),
     ("usage.report", Full, "6 r"),
     ("limit.show", Full, "6 enter"),
     ("limit.set", Full, "6 j enter e ctrl-u 'inference.day=10 ctrl-s"),
@@ -130,12 +134,14 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("usage.top", "usage.report says the same of all; the console sorts it by any column"),
     ("usage.watch", "screen 7 follows the same requests in the log, with more about each"),
     ("usage.export", "it is for a file: aivonx usage export > FILE"),
+    ("audit.show", "the list says all there is about an entry"),
+    ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("log.recent", "following begins with all that the daemon holds"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 
 /// Requests whose keys are yet to come.
-const TO_COME: &[&str] = &["audit.show", "audit.follow", "audit.export", "audit.keys", "audit.checkpoint"];
+const TO_COME: &[&str] = &[];
 
 #[test]
 fn every_request_is_asked_by_keys_or_for_a_reason_not() {
@@ -211,6 +217,9 @@ fn note(model: &mut Model, mut effects: Vec<Effect>, names: &mut BTreeSet<&'stat
             }
             Effect::Follow { request, .. } => {
                 names.insert(request.name());
+            }
+            Effect::Export { export, .. } => {
+                names.insert(Request::Audit(export.request).name());
             }
             _ => {}
         }

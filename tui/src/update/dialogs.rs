@@ -3,7 +3,7 @@
 use aivonx_protocol::{Fault, Reply, Request, running::RunningRequest};
 use tui_input::Input;
 
-use super::act;
+use super::{act, audit};
 use crate::{
     keymap::Do,
     model::{
@@ -31,6 +31,7 @@ pub(super) fn confirm(
         typed,
         requests,
         ends: None,
+        export: None,
     })));
 }
 
@@ -83,7 +84,11 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 return;
             }
             let requests = std::mem::take(&mut confirm.requests);
+            let export = confirm.export.take();
             model.dialogs.pop();
+            if let Some(export) = export {
+                audit::replace(model, out, export);
+            }
             for (request, what) in requests {
                 act(model, out, request, what);
             }

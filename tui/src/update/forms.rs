@@ -90,6 +90,8 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::EditKey(id, revision) => people::change_key(model, form, id, *revision),
         FormFor::RotateKey(id, organization) => people::rotate_key(form, id, organization.as_deref()),
         FormFor::AuditQuery => return audit::query(model, out),
+        FormFor::AuditExport => return audit::export(model, out),
+        FormFor::AuditAnchors => return audit::verify_against(model, out),
         FormFor::Usage(_) => match usage::prepared(model) {
             Some(prepared) => prepared,
             None => return,

@@ -141,6 +141,9 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
             Some(Purpose::Work(_)) => format!("{doing}: given up"),
             _ => format!("{doing}: given up; what had begun at the daemon goes on there"),
         };
+        if model.audit.walk == Some(ticket) {
+            model.audit.walk = None;
+        }
         out.push(Effect::Drop(ticket));
         model.tell(text);
         return;

@@ -76,7 +76,11 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             let nodes = model.node_feed == Some(ticket);
             let log = model.logs.feed == Some(ticket);
             let job = model.jobs.feed.as_ref().is_some_and(|(feed, _)| *feed == ticket);
-            if log {
+            if model.audit.walk == Some(ticket) {
+                audit::walked(model, ticket, events);
+            } else if model.audit.feed == Some(ticket) {
+                audit::followed(model, events);
+            } else if log {
                 logs::events(model, effects, ticket, events);
             } else if nodes {
                 events.into_iter().for_each(|event| node_event(model, event));
@@ -85,6 +89,9 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             }
         }
         Msg::Ended { ticket, result } => ended(model, effects, ticket, result.err()),
+        Msg::Anchors { ticket, result } => audit::anchors(model, effects, ticket, result),
+        Msg::Exporting { ticket, written } => audit::exporting(model, ticket, written),
+        Msg::Exported { ticket, result } => audit::exported(model, ticket, result),
         Msg::Past { ticket, result } => logs::past(model, ticket, result),
         Msg::Search => model.logs.search(),
         Msg::File { ticket, result } => probe::was_read(model, effects, ticket, result),
@@ -184,6 +191,7 @@ fn disconnected(model: &mut Model) {
     model.node_feed = None;
     model.logs.feed = None;
     model.jobs.feed = None;
+    (model.audit.feed, model.audit.walk) = (None, None);
     let awaited = model.calls.clear();
     for dialog in &mut model.dialogs {
         if let Dialog::Form(form) = dialog
@@ -222,6 +230,8 @@ fn ended(model: &mut Model, out: &mut Vec<Effect>, ticket: u64, fault: Option<Fa
         {
             model.warn(format!("the nodes are not followed any more: {}", fault.message));
         }
+    } else if model.audit.feed == Some(ticket) || model.audit.walk == Some(ticket) {
+        audit::ended(model, ticket, fault);
     } else if model.logs.feed == Some(ticket) {
         model.logs.feed = None;
         if let Some(fault) = fault
@@ -338,6 +348,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Security => security::refresh(model, out),
     }
     logs::attend(model, out);
+    audit::attend(model, out);
     usage::attend(model, out);
     jobs::attend(model, out);
 }

@@ -24,6 +24,7 @@ use crate::{
     view::tests::shot,
 };
 
+mod audit;
 mod logs;
 mod requests;
 
@@ -338,32 +339,6 @@ fn jobs_tell_their_speed() {
     press_all(&mut model, "G ctrl-d");
     let effects = press(&mut model, "y");
     assert!(matches!(call(&effects).1, Request::Job(aivonx_protocol::job::JobRequest::Cancel { .. })));
-}
-
-#[test]
-fn the_audit_log_is_asked_and_verified() {
-    let mut model = full(80, 24);
-    press_all(&mut model, "8 f");
-    type_text(&mut model, "sometime");
-    press(&mut model, "ctrl-s");
-    assert!(shot(&model).contains("not a time"), "{}", shot(&model));
-    press(&mut model, "ctrl-u");
-    type_text(&mut model, "2h");
-    let mut effects = press(&mut model, "ctrl-s");
-    assert!(matches!(effects.remove(0), Effect::Drop(_)), "what was asked for before is given up");
-    let Request::Audit(aivonx_protocol::audit::AuditRequest::List { filter, .. }) = call(&effects).1 else {
-        panic!()
-    };
-    assert_eq!(filter.since, Some(model.now - 7_200_000));
-    answer_all(&mut model, effects);
-    let effects = press(&mut model, "m");
-    assert!(matches!(
-        call(&effects).1,
-        Request::Audit(aivonx_protocol::audit::AuditRequest::List { cursor: Some(1), .. })
-    ));
-    let effects = press(&mut model, "v");
-    answer_all(&mut model, effects);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Text(_))));
 }
 
 #[test]

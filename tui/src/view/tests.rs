@@ -454,11 +454,6 @@ shots!(audit_query, |model| {
     press_all(&mut model, "8 f");
     model
 });
-shots!(audit_verified, |model| {
-    let effects = press_all(&mut model, "8 v");
-    crate::model::testing::answer_all(&mut model, effects);
-    model
-});
 shots!(audit_not_permitted, |model| {
     let mut model = full_as(model.size.0, model.size.1, Role::OrgAdmin);
     press(&mut model, "8");
@@ -483,6 +478,7 @@ shots!(secrets_rotate, |model| {
     model
 });
 
+mod audit;
 mod logs;
 mod requests;
 

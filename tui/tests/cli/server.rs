@@ -223,7 +223,7 @@ pub(crate) fn sample(request: &Request) -> Does {
         | Request::Node(N::Watch)
         | Request::Job(J::Follow { .. })
         | Request::Log(L::Follow { .. })
-        | Request::Audit(Y::Follow { .. } | Y::Export { .. }) => {
+        | Request::Audit(Y::Follow { .. } | Y::Export { .. } | Y::Walk { .. }) => {
             return Does::Hangs(Vec::new());
         }
     };

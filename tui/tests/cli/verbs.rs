@@ -156,8 +156,17 @@ fn every_verb_makes_its_request_and_shows_the_answer() {
 #[test]
 fn every_plain_request_is_made_by_some_verb() {
     let made: Vec<&str> = VERBS.iter().flat_map(|(_, requests)| *requests).copied().collect();
-    // Made by `job show --follow` and `logs -f`, tested with the streams; nothing watches nodes yet.
-    let streams = ["job.follow", "log.follow", "node.watch", "audit.follow", "audit.export", "usage.watch"];
+    // Made by `job show --follow` and `logs -f`, tested with the streams; only the console watches nodes and tells
+    // how far a walk through the audit log is.
+    let streams = [
+        "job.follow",
+        "log.follow",
+        "node.watch",
+        "audit.follow",
+        "audit.export",
+        "audit.walk",
+        "usage.watch",
+    ];
     for request in Request::samples() {
         // Made by what asks for passwords, tested with the accounts and sessions.
         if matches!(request, Request::Account(_)) {

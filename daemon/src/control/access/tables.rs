@@ -80,6 +80,7 @@ const TABLE: &[(&str, &str)] = &[
     ("audit.keys", "SAa"),
     ("audit.export", "SAa"),
     ("audit.verify", "SA"),
+    ("audit.walk", "SA"),
     ("audit.checkpoint", "SA"),
     ("secrets.status", "SA"),
     ("secrets.validate", "SA"),

@@ -1,13 +1,19 @@
 //! Requests about the audit log. Reading it is recorded in it.
 
+use std::sync::Arc;
+
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
     audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::sync::mpsc::channel;
 
 use crate::{
-    audit::{Audit, AuditError, Entry, Follow, Who},
+    audit::{Audit, AuditError, Entry, Follow, Progress, Who},
     control::{Answer, Services, access::Permitted},
     identity::{Actor, Source},
     store::Reach,
@@ -34,8 +40,10 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<AuditReques
             }
         }
         AuditRequest::Verify { anchors } => {
-            verify(audit, &actor, &anchors).await.map(|verdict| Reply::AuditVerdict(Box::new(verdict)))
+            let verdict = verify(audit, &actor, &anchors, None).await;
+            verdict.map(|verdict| Reply::AuditVerdict(Box::new(verdict)))
         }
+        AuditRequest::Walk { anchors } => return Answer::Stream(walk(audit.clone(), actor, anchors)),
         AuditRequest::Export { filter, format } => {
             let entry = entry(&actor, Action::Export, "audit.export")
                 .detail("format", format.as_str())
@@ -84,13 +92,18 @@ async fn show(audit: &Audit, actor: &Actor, reach: &Reach, seq: u64) -> Result<R
     }
 }
 
-async fn verify(audit: &Audit, actor: &Actor, anchors: &[Checkpoint]) -> Result<AuditVerdict, Fault> {
+async fn verify(
+    audit: &Audit,
+    actor: &Actor,
+    anchors: &[Checkpoint],
+    told: Option<Progress>,
+) -> Result<AuditVerdict, Fault> {
     if anchors.len() > ANCHORS_MAX {
         let message =
             format!("{} checkpoints are too many for one request: at most {ANCHORS_MAX}", anchors.len());
         return Err(Fault::new(FaultKind::Invalid, message).field("anchor"));
     }
-    let verdict = audit.verify(anchors).await?;
+    let verdict = audit.verify(anchors, told).await?;
     let mut record = entry(actor, Action::AuditVerify, "audit.verify")
         .detail("intact", verdict.intact)
         .detail("through", verdict.last);
@@ -99,6 +112,26 @@ async fn verify(audit: &Audit, actor: &Actor, anchors: &[Checkpoint]) -> Result<
     }
     audit.write(record).await?;
     Ok(verdict)
+}
+
+/// A walk that tells how far it is, and ends when nobody listens.
+fn walk(
+    audit: Audit,
+    actor: Arc<Actor>,
+    anchors: Vec<Checkpoint>,
+) -> BoxStream<'static, Result<Event, Fault>> {
+    let (told, steps) = channel(1);
+    let work = async move { verify(&audit, &actor, &anchors, Some(told)).await }.boxed();
+    let begin = Some((work, steps));
+    stream::unfold(begin, async |state| {
+        let (mut work, mut steps) = state?;
+        tokio::select! {
+            biased;
+            Some((seq, last)) = steps.recv() => Some((Ok(Event::AuditWalked { seq, last }), Some((work, steps)))),
+            verdict = &mut work => Some((verdict.map(|found| Event::AuditVerdict(Box::new(found))), None)),
+        }
+    })
+    .boxed()
 }
 
 async fn step(mut follow: Follow) -> Option<(Result<Event, Fault>, Follow)> {

@@ -72,7 +72,8 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
             | AuditRequest::Verify { .. }
             | AuditRequest::Export { .. }
             | AuditRequest::Keys
-            | AuditRequest::Checkpoint,
+            | AuditRequest::Checkpoint
+            | AuditRequest::Walk { .. },
         ) => None,
         // Copies are recorded where they are made.
         Request::Usage(

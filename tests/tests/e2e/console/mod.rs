@@ -1,7 +1,10 @@
 //! The console, at a terminal, with the real daemon: a file per theme.
 
+mod audit;
 mod demo;
+mod logs;
 mod nodes;
+mod requests;
 mod screens;
 mod terminal;
 mod usage;

@@ -15,6 +15,7 @@ async fn every_screen_shows_something() {
         ("6", "Nothing was used in this time"),
         ("7", "Log, following"),
         ("8", "chain_start"),
+        ("9", "Nothing is running"),
         ("0", "nobody is locked out"),
         ("1", "gateway"),
     ] {

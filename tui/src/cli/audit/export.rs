@@ -1,9 +1,7 @@
 //! `aivonx audit export`: the copy and its signature become two files, or none.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,12 +13,13 @@ use serde::Serialize;
 
 use super::{Context, ExportArgs, Format};
 use crate::{
+    audit_copy::{self, Writing, beside},
     exit::Failure,
     render::text::{bytes, plural},
 };
 
 /// What `audit export` prints as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exported {
     /// The copy.
     pub file: PathBuf,
@@ -42,23 +41,14 @@ pub struct Exported {
     pub signer: PublicKey,
 }
 
-/// The name of a copy's signature.
-pub(super) fn beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".sig");
-    name.into()
-}
-
 pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), Failure> {
-    let (file, signature) = (args.out.clone(), beside(&args.out));
+    let file = args.out.clone();
     // Before the daemon does the work.
-    for path in [&file, &signature] {
-        if path.exists() {
-            let failure = Failure::failed(format!("--out {}: it is there already", path.display()));
-            return Err(
-                failure.with_hint("A copy is never overwritten: name another file, or move this one away.")
-            );
-        }
+    if let Some(path) = audit_copy::taken(&file) {
+        let failure = Failure::failed(format!("--out {}: it is there already", path.display()));
+        return Err(
+            failure.with_hint("A copy is never overwritten: name another file, or move this one away.")
+        );
     }
     let format = match args.format {
         Format::Jsonl => ExportFormat::Jsonl,
@@ -66,42 +56,41 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     };
     let client = context.client().await?;
     let mut stream = client.audit_export(args.filters.into_filter(), format).await?;
-    let mut copy = Copy::begin(&file)?;
+    let mut copy = Writing::begin(&file, false).map_err(|e| failed(&file, &e))?;
     let mut signed = None;
     while let Some(step) = stream.next().await {
         match step? {
-            Event::AuditBytes(bytes) => copy.write(&bytes)?,
+            Event::AuditBytes(bytes) => copy.write(&bytes).map_err(|e| failed(&file, &e))?,
             Event::AuditSigned(signature) => signed = Some(*signature),
             _ => {}
         }
     }
     let signed = signed
         .ok_or_else(|| Failure::Lost("the daemon ended the export without its signature".to_owned()))?;
-    copy.end()?;
-    let mut proof = Copy::begin(&signature)?;
-    proof.write(format!("{}\n", signed.line()).as_bytes())?;
-    proof.end()?;
-    tell(context, file, signature, &signed)
+    copy.end(&signed).map_err(|e| failed(&file, &e))?;
+    tell(context, &Exported::new(file, &signed))
 }
 
-fn tell(
-    context: &mut Context,
-    file: PathBuf,
-    signature: PathBuf,
-    signed: &ExportSignature,
-) -> Result<(), Failure> {
-    let exported = Exported {
-        file,
-        signature,
-        entries: signed.entries,
-        first: signed.first,
-        last: signed.last,
-        complete: signed.complete,
-        bytes: signed.bytes,
-        sha256: signed.sha256,
-        signer: signed.signer,
-    };
-    context.out.show(&exported, |out| {
+impl Exported {
+    /// What was written, by its signature.
+    #[must_use]
+    pub fn new(file: PathBuf, signed: &ExportSignature) -> Self {
+        Self {
+            signature: beside(&file),
+            file,
+            entries: signed.entries,
+            first: signed.first,
+            last: signed.last,
+            complete: signed.complete,
+            bytes: signed.bytes,
+            sha256: signed.sha256,
+            signer: signed.signer,
+        }
+    }
+}
+
+fn tell(context: &mut Context, exported: &Exported) -> Result<(), Failure> {
+    context.out.show(exported, |out| {
         let (file, signature) = (exported.file.display(), exported.signature.display());
         let what = plural(exported.entries, "entry").replace("entrys", "entries");
         out.line(format_args!(
@@ -113,43 +102,6 @@ fn tell(
             exported.signer
         ))
     })
-}
-
-/// A file that has its name only once it is whole.
-struct Copy<'p> {
-    path: &'p Path,
-    partial: PathBuf,
-    file: File,
-    whole: bool,
-}
-
-impl<'p> Copy<'p> {
-    fn begin(path: &'p Path) -> Result<Self, Failure> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
-        let file = opened.map_err(|e| failed(path, &e))?;
-        Ok(Self { path, partial, file, whole: false })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file.write_all(bytes).map_err(|e| failed(self.path, &e))
-    }
-
-    fn end(mut self) -> Result<(), Failure> {
-        // Not over a file that has come in the meantime.
-        let ended = self.file.sync_all().and_then(|()| fs::hard_link(&self.partial, self.path));
-        self.whole = ended.is_ok();
-        ended.map_err(|e| failed(self.path, &e))
-    }
-}
-
-impl Drop for Copy<'_> {
-    fn drop(&mut self) {
-        // Nothing can be done about one that stays.
-        let _ = fs::remove_file(&self.partial);
-    }
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {

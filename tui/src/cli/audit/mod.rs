@@ -22,6 +22,7 @@ use crate::{
 
 pub use export::Exported;
 pub use filters::Filters;
+pub(crate) use verify::{anchors, sentences};
 
 /// Entries shown where nothing else is asked for, and before following.
 const LINES: u32 = 50;

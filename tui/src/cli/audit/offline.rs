@@ -13,8 +13,9 @@ use aivonx_protocol::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, export::beside};
+use super::Context;
 use crate::{
+    audit_copy::beside,
     exit::{Exit, Failure},
     render::{
         Out, Tone,

@@ -47,7 +47,7 @@ async fn verify(context: &Context, anchors: &[Checkpoint]) -> Result<AuditVerdic
 }
 
 /// The checkpoints in a file: one a line, as JSON of its own, of the journal or of the log.
-fn anchors(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
+pub(crate) fn anchors(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
     let failed = |why: String| Failure::failed(format!("--anchor {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| failed(e.to_string()))?;
     let mut found: Vec<Checkpoint> = Vec::new();
@@ -98,7 +98,8 @@ fn tell(out: &mut Out, verdict: &AuditVerdict) -> Result<(), Failure> {
     Ok(())
 }
 
-fn sentences(verdict: &AuditVerdict, zone: &TimeZone) -> Vec<(Tone, String)> {
+/// A verdict in sentences, the verdict itself first.
+pub(crate) fn sentences(verdict: &AuditVerdict, zone: &TimeZone) -> Vec<(Tone, String)> {
     let mut said = Vec::new();
     let at = |time| text::time(time, zone);
     if verdict.intact {
