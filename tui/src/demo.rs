@@ -39,6 +39,17 @@ const LAST_WORDS: usize = 8;
 /// Bytes of one of them.
 const WORDS_MAX: u64 = 4096;
 
+/// What a service manager tells those it starts.
+const FOR_US: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "JOURNAL_STREAM",
+];
+
 /// What is to be simulated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
@@ -179,10 +190,8 @@ fn command(program: &Path, folder: &Path, wanted: Wanted) -> Command {
     if wanted.traffic {
         command.args(["--traffic", "light"]);
     }
-    // What a service manager hands on is for this process, not for the gateway.
-    for name in
-        ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
-    {
+    // What a service manager hands on is for this process, not for the gateway; nor is its log the system's.
+    for name in FOR_US {
         command.env_remove(name);
     }
     command

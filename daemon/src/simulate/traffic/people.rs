@@ -18,12 +18,18 @@ use crate::store::{Reach, Store, StoreError};
 /// What the name of every organization made here ends with.
 const MARK: &str = "(simulated)";
 
+/// Names of limits, and caps in their units.
+type Caps = &'static [(&'static str, u64)];
+
+/// Name, name for people, role, and limits.
+type Member = (&'static str, &'static str, Role, Caps);
+
 struct Tenant {
     slug: &'static str,
     name: &'static str,
     privacy: PrivacyMode,
-    limits: &'static [(&'static str, u64)],
-    users: &'static [(&'static str, &'static str, Role, &'static [(&'static str, u64)])],
+    limits: Caps,
+    users: &'static [Member],
 }
 
 /// Spend is in millionths of a US dollar.
@@ -135,7 +141,9 @@ pub(crate) async fn fit(store: &Store) -> Result<bool, StoreError> {
 /// The daemon refuses.
 pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
     let client = Client::connect(socket, "simulated administrator").await?;
-    for (model, prompt, output) in PRICES {
+    // Prices of somebody's own stay.
+    let prices = if client.price_list().await?.is_empty() { &PRICES[..] } else { &[] };
+    for (model, prompt, output) in prices {
         client.price_set(model, MicroUsd(prompt * 1_000_000), MicroUsd(output * 1_000_000)).await?;
     }
     let mut visitor = None;

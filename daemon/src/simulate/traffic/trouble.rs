@@ -81,13 +81,16 @@ pub(super) async fn models_come_and_go(socket: PathBuf, node: String, seed: u64)
     let mut random = StdRng::seed_from_u64(seed ^ 0x9);
     let Ok(client) = Client::connect(&socket, "simulated operator").await else { return };
     for model in PULLED.iter().cycle() {
+        // A real node may have its name by now.
+        let is_simulated = async || client.node_show(&node).await.is_ok_and(|node| node.simulated);
+        let job = match is_simulated().await {
+            true => client.model_pull(model, vec![node.clone()], false).await.ok(),
+            false => None,
+        };
         // One that somebody has removed meanwhile, or that is down: perhaps next time.
-        let job = match client.model_pull(model, vec![node.clone()], false).await {
-            Ok(job) => job,
-            Err(_) => {
-                sleep(between(&mut random, 30, 60)).await;
-                continue;
-            }
+        let Some(job) = job else {
+            sleep(between(&mut random, 30, 60)).await;
+            continue;
         };
         if let Ok(mut events) = client.job_follow(&job.id).await {
             while let Some(Ok(event)) = events.next().await {
@@ -97,6 +100,8 @@ pub(super) async fn models_come_and_go(socket: PathBuf, node: String, seed: u64)
             }
         }
         sleep(between(&mut random, 45, 90)).await;
-        let _ = client.model_remove(model, Some(node.clone())).await;
+        if is_simulated().await {
+            let _ = client.model_remove(model, Some(node.clone())).await;
+        }
     }
 }

@@ -104,7 +104,7 @@ async fn it_moves_shows_every_screen_and_leaves_nothing_behind() {
         console.until(&[&format!("[{digit} "), "demo"]).await;
     }
     console.keys("2");
-    console.until(&["sim1", "sim2", "sim3", "(sim"]).await;
+    console.until(&["sim1", "sim2", "sim3"]).await;
     console.keys("q");
     super::ends_well(console).await;
     stage.assert_clean();
