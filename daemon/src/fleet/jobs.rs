@@ -1,9 +1,9 @@
-//! Jobs: pulls and loading of models, and long operations of other parts, that go on when the one who began them leaves.
+//! Jobs: pulls and loading of models, and long operations of other parts, that go on when the one who began them
+//! leaves.
 
 use std::{
     collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use aivonx_protocol::{
@@ -15,17 +15,14 @@ use bytes::Bytes;
 use tokio::{
     runtime::Handle,
     sync::{broadcast::error::RecvError, mpsc, watch},
-    task::JoinSet,
 };
 
 use super::{
+    carry_out,
     error::FleetError,
     health::Checker,
-    memory,
-    merge::Line,
     model_name,
     on_nodes::{Deed, Feed, OnNodes},
-    pull::pull,
     realm::Realm,
     registry::{Contact, now},
     task::{Ended, Task},
@@ -40,11 +37,6 @@ const AT_ONCE: usize = 64;
 
 /// Of them, those for one organization.
 const AT_ONCE_FOR_ONE: usize = 16;
-
-/// How often a node that unloads a model is looked at again, and how far apart. One that is still at work with the
-/// model keeps it until then: nobody waits for that.
-const UNLOADS: u32 = 10;
-const UNLOADING: Duration = Duration::from_millis(300);
 
 /// Lines a reader may be behind before it waits in its own task.
 const READER: usize = 64;
@@ -209,7 +201,7 @@ impl Jobs {
         let view = job.view();
         tracing::info!(event = "job_started", job = %view.id, organization = job.owner(), model = %Untrusted::new(model),
             nodes = job.targets().len(), "{} started", job.deed().word());
-        self.runtime.spawn(run(job, self.checker.clone()));
+        self.runtime.spawn(carry_out::run(job, self.checker.clone()));
         Ok(view)
     }
 
@@ -397,75 +389,6 @@ pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
         ));
     }
     Ok(())
-}
-
-async fn run(job: Arc<OnNodes>, checker: Arc<Checker>) {
-    let mut all = JoinSet::new();
-    for (at, node) in job.targets().iter().enumerate() {
-        all.spawn(run_on(job.clone(), checker.clone(), at, node.clone()));
-    }
-    while all.join_next().await.is_some() {}
-    let view = job.view();
-    let model = Untrusted::new(&view.subject);
-    match view.state {
-        JobState::Done => tracing::info!(event = "job_done", job = %view.id, organization = job.owner(),
-            model = %model, "{} done", job.deed().word()),
-        state => {
-            let error = job.error();
-            tracing::warn!(event = "job_ended", job = %view.id, organization = job.owner(), model = %model, state = ?state,
-                error = %Untrusted::new(&error), "{} ended before it was complete", job.deed().word());
-        }
-    }
-}
-
-async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Contact) {
-    let work = async {
-        if let Some(why) = &node.at.unusable {
-            return Err(why.clone());
-        }
-        let (endpoint, model) = (&node.at.endpoint, job.model());
-        let says = |status: &str| job.take(at, Line { status: status.to_owned(), ..Line::default() });
-        match job.deed() {
-            Deed::Pull { insecure } => {
-                let each = |line: Line| job.take(at, line);
-                pull(endpoint, checker.connect, model, *insecure, each).await?;
-                // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
-                checker.check(&node.id).await;
-            }
-            Deed::Load { keep_alive } => {
-                says("loading into memory");
-                memory::load(endpoint, checker.connect, model, keep_alive.as_ref()).await?;
-                checker.check(&node.id).await;
-            }
-            Deed::Unload => {
-                says("taking out of memory");
-                memory::unload(endpoint, checker.connect, model).await?;
-                until_unloaded(&checker, &node.id, model).await;
-            }
-        }
-        Ok(())
-    };
-    let (state, error) = tokio::select! {
-        () = job.until_cancelled() => (JobState::Cancelled, None),
-        () = node.live.until_retired() => (JobState::Failed, Some("the node was removed".to_owned())),
-        result = work => match result {
-            Ok(()) => (JobState::Done, None),
-            Err(error) => (JobState::Failed, Some(error)),
-        },
-    };
-    job.end(at, state, error);
-}
-
-/// A node says that it will unload, and does so a moment later: the catalogue is to have it right by the end.
-async fn until_unloaded(checker: &Checker, node: &str, model: &str) {
-    let normal = model_name::normalize(model);
-    for _ in 0..UNLOADS {
-        checker.check(node).await;
-        if !checker.registry.holds(node, &normal) {
-            return;
-        }
-        tokio::time::sleep(UNLOADING).await;
-    }
 }
 
 /// Tells `reader` how the job stands and then what is new, until the job ends.

@@ -5,6 +5,7 @@
 
 mod add;
 pub mod address;
+mod carry_out;
 mod catalogue;
 mod client;
 pub mod dial;

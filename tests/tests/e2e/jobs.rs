@@ -1,7 +1,7 @@
 //! Pull as a job, and delete, over HTTP and from the command line.
 
 use aivonx_tests::{
-    fake::{End, FakeNode},
+    fake::{End, FakeNode, Fault},
     harness::{Daemon, Request},
 };
 use serde_json::{Value, json};
@@ -129,4 +129,38 @@ async fn managing_models_over_http_needs_the_files_permission() {
     daemon.aivonx().ok(&["model", "pull", "new"]).await;
     let removed = daemon.aivonx().json(&["model", "remove", "new", "--yes"]).await;
     assert_eq!(removed["removed"], json!(["n0"]));
+}
+
+#[tokio::test]
+async fn models_are_loaded_and_unloaded_from_the_command_line() {
+    let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
+    let daemon = Daemon::run(&[&a, &b], QUICK).await;
+    let aivonx = daemon.aivonx();
+    let job = aivonx.json(&["model", "load", "m", "--keep-alive", "30m"]).await;
+    assert_eq!((&job["kind"], &job["state"], &job["completed"]), (&json!("load"), &json!("done"), &json!(2)));
+    for node in [&a, &b] {
+        assert_eq!(node.only_request().json(), json!({"model": "m", "stream": false, "keep_alive": "30m"}));
+    }
+    let model = aivonx.json(&["model", "show", "m"]).await;
+    assert!(model["nodes"].as_array().unwrap().iter().all(|place| place["loaded"] == true), "{model}");
+    let node = aivonx.json(&["node", "list"]).await[0].clone();
+    assert_eq!(node["vram_bytes"], 1_234_567_890, "{node}");
+    let name = node["name"].as_str().unwrap().to_owned();
+    aivonx.ok(&["model", "unload", "m", "--node", &name]).await;
+    let model = aivonx.json(&["model", "show", "m"]).await;
+    let loaded = |place: &&Value| place["loaded"] == true;
+    assert_eq!(model["nodes"].as_array().unwrap().iter().filter(loaded).count(), 1, "{model}");
+    // What a node refuses is said in its words, and what is nothing at all before it is asked.
+    for node in [&a, &b] {
+        node.fail_always(Some(Fault::Status(500, r#"{"error":"more system memory is needed"}"#)));
+    }
+    for (line, said) in [
+        (&["model", "load", "m"][..], "more system memory"),
+        (&["model", "load", "m", "--keep-alive", "soon"], "30m"),
+        (&["model", "load", "m", "--keep-alive", "0s"], "unload"),
+        (&["model", "unload", "missing"], "no node has the model"),
+    ] {
+        let ran = aivonx.run(line).await;
+        assert!(ran.code != 0 && ran.stderr.contains(said), "{line:?}: {ran:?}");
+    }
 }

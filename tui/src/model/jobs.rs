@@ -55,6 +55,8 @@ impl Jobs {
     fn note(&mut self, job: &Job, now: UnixMillis) {
         gauge(&mut self.speeds, job.id.clone(), job.completed, now);
         let before = self.list.all().iter().find(|known| known.id == job.id);
+        // What was over before it was first seen was not said just now.
+        let at = if before.is_none() { job.ended.unwrap_or(now) } else { now };
         let mut said = Vec::new();
         for target in &job.targets {
             gauge(&mut self.speeds, part(&job.id, &target.node), target.completed, now);
@@ -78,7 +80,7 @@ impl Jobs {
             if steps.len() == STEPS {
                 steps.pop_front();
             }
-            steps.push_back((now, text));
+            steps.push_back((at, text));
         }
     }
 

@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod calls;
+pub(crate) mod checks;
 pub(crate) mod dialog;
 pub(crate) mod form;
 pub(crate) mod jobs;

@@ -221,7 +221,7 @@ fn probed(form: &Form, theme: Theme) -> Vec<(String, Tone)> {
             let sign = theme.sign("✓", "+");
             let mut lines = vec![(format!("{sign} {}", found.finding), Tone::Good)];
             if !found.models.is_empty() {
-                lines.push((format!("  {}", found.models.join(", ")), Tone::Dim));
+                lines.push((format!("models: {}", found.models.join(", ")), Tone::Dim));
             }
             lines
         }

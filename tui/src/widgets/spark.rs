@@ -1,4 +1,4 @@
-//! A line of bars: how a number went; and a bar: how far something is.
+//! Lines of bars: how a number went.
 
 use crate::theme::Theme;
 
@@ -44,16 +44,6 @@ pub(crate) fn tall(readings: &[f64], rows: usize, theme: Theme) -> Vec<String> {
     (0..rows).map(|row| readings.iter().map(|reading| cell(*reading, row)).collect()).collect()
 }
 
-/// `done` of `total` as a bar of so many cells.
-pub(crate) fn bar(done: u64, total: u64, cells: usize, theme: Theme) -> String {
-    let filled = if total == 0 {
-        0
-    } else {
-        usize::try_from(u128::from(done.min(total)) * cells as u128 / u128::from(total)).unwrap_or(cells)
-    };
-    theme.sign("█", "#").repeat(filled) + &theme.sign("░", ".").repeat(cells - filled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,16 +58,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_bars() {
+    fn lines() {
         let theme = Theme::new(true, false, false);
         assert_eq!(line([0.0, 1.0, 7.0].into_iter(), 5, theme), "▁▂█");
         assert_eq!(line([9.0, 1.0, 1.0].into_iter(), 2, theme), "██");
         assert_eq!(line([0.0, f64::NAN].into_iter(), 2, theme), "▁▁");
         assert_eq!(line(std::iter::empty(), 2, theme), "");
-        let ascii = Theme::new(true, true, false);
-        assert_eq!(bar(1, 2, 4, ascii), "##..");
-        assert_eq!(bar(9, 2, 4, ascii), "####");
-        assert_eq!(bar(0, 0, 4, ascii), "....");
-        assert_eq!(bar(u64::MAX, u64::MAX, 4, ascii), "####");
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod fleet;
 mod logs;
 mod nodes;
 mod requests;
