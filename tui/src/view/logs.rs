@@ -66,11 +66,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     for row in from..logs.count() {
         let Some(event) = logs.shown(row) else { break };
         lines.extend(written(model, &event, row == logs.at(), inner.width));
-        if lines.len() >= height && !(logs.wrap && logs.follow) {
+        if lines.len() >= height && row >= logs.at() {
             break;
         }
     }
-    let skip = if logs.wrap && logs.follow { lines.len().saturating_sub(height) } else { 0 };
+    // Broken lines before it must not push the chosen event out of sight.
+    let end = lines.iter().rposition(|line| line.chosen).map_or(0, |last| last + 1);
+    let skip = end.saturating_sub(height);
     for (line, y) in lines.into_iter().skip(skip).zip(inner.y..inner.bottom()) {
         put(buffer, inner, y, model, &line);
     }

@@ -41,7 +41,7 @@ async fn under_load_nothing_is_lost_uncounted_and_the_place_is_kept() {
     let mut console = console(&daemon, 120, 40);
     console.until(&["superadmin"]).await;
     console.keys("7");
-    console.until(&["Log, following", "daemon"]).await;
+    console.until(&["Log, following", "the gateway serves"]).await;
     // Stands still while thousands come.
     console.keys("k");
     console.until(&["PAUSED"]).await;

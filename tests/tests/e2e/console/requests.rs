@@ -25,7 +25,7 @@ async fn a_running_answer_is_seen_and_ended_and_its_line_comes() {
     console.until(&["answering"]).await;
     client.head().await;
     console.keys("\r");
-    console.until(&["(esc: back)", "the answer is being passed on"]).await;
+    console.until(&["answer began", "tokens a second"]).await;
     // Its log is empty until it ends.
     console.keys("i");
     console.until(&["[7 Logs]", "request_id:", "its line comes when it ends"]).await;
