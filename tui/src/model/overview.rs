@@ -223,7 +223,7 @@ impl Concern {
     /// The screen that leads to the cure, if one does.
     pub(crate) fn screen(&self) -> Option<Screen> {
         match &self.what {
-            What::Budget(_) => Some(Screen::People),
+            What::Budget(_) => Some(Screen::Usage),
             What::Alert(alert) => match alert.place {
                 AlertPlace::Elsewhere => None,
                 AlertPlace::Nodes => Some(Screen::Nodes),

@@ -1,6 +1,9 @@
 //! What can be done on the overview: the next step, or going where the chosen line leads.
 
-use aivonx_protocol::pulse::{AlertKind, AlertPlace, BudgetOf};
+use aivonx_protocol::{
+    pulse::{AlertKind, AlertPlace, BudgetOf},
+    usage::UsageBy,
+};
 
 use super::{keys, steps};
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
         Model, Screen,
         list::{List, Record, Rows as _},
         overview::What,
-        people, security,
+        people, security, usage,
     },
     msg::Effect,
 };
@@ -61,32 +64,31 @@ fn open(model: &mut Model, out: &mut Vec<Effect>) {
             }
         }
         What::Budget(budget) => {
-            let name = Some(&*budget.name);
-            match budget.of {
-                BudgetOf::Organization => {
-                    model.people.tab = people::Tab::Organizations;
-                    choose(&mut model.people.organizations, name);
-                }
-                BudgetOf::User => {
-                    model.people.tab = people::Tab::Users;
-                    choose(&mut model.people.users, name);
-                }
-                BudgetOf::Key => {
-                    model.people.tab = people::Tab::Keys;
-                    choose(&mut model.people.keys, name);
-                }
-            }
+            let (tab, by) = match budget.of {
+                BudgetOf::Organization => (usage::Tab::Organizations, UsageBy::Organization),
+                BudgetOf::User => (usage::Tab::Users, UsageBy::User),
+                BudgetOf::Key => (usage::Tab::Keys, UsageBy::Key),
+            };
+            let (id, name) = (budget.id.clone(), budget.name.clone());
+            model.usage.tab = tab;
+            let list = match budget.of {
+                BudgetOf::Organization => &mut model.usage.organizations,
+                BudgetOf::User => &mut model.usage.users,
+                BudgetOf::Key => &mut model.usage.keys,
+            };
+            choose(list, Some(&name));
+            keys::go(model, out, screen);
+            // Its limits, to be changed there.
+            model.usage.open = Some(usage::Whose::One { by, id, name });
+            model.detail = true;
+            return;
         }
     }
     keys::go(model, out, screen);
-    if screen == Screen::Nodes && concern_has_row(model) {
+    if screen == Screen::Nodes && model.nodes.list.chosen().is_some() {
         // Why it is down stands in full there.
         model.detail = true;
     }
-}
-
-fn concern_has_row(model: &Model) -> bool {
-    model.nodes.list.chosen().is_some()
 }
 
 /// Chooses the row of this name, now or as soon as it is there; nothing is hidden from it.

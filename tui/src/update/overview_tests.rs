@@ -11,6 +11,7 @@ use crate::{
         list::Rows as _,
         people, security,
         testing::{answer_all, connected, full, press, press_all},
+        usage,
     },
     msg::{Effect, Msg},
     samples::{self, NOW},
@@ -107,8 +108,9 @@ fn a_budget_leads_to_whose_it_is() {
     let mut model = full(80, 24);
     let effects = press_all(&mut model, "G enter");
     answer_all(&mut model, effects);
-    assert_eq!((model.screen, model.people.tab), (Screen::People, people::Tab::Users));
-    assert_eq!(model.people.users.chosen_name().as_deref(), Some("alice"));
+    assert_eq!((model.screen, model.usage.tab), (Screen::Usage, usage::Tab::Users));
+    assert!(model.is_limits(), "its limits stand there, to be changed");
+    assert!(matches!(&model.usage.open, Some(usage::Whose::One { name, .. }) if name == "alice"));
 }
 
 /// The first thing to do comes first: enter does it until a line is picked.

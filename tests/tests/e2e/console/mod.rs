@@ -5,6 +5,7 @@ mod demo;
 mod fleet;
 mod logs;
 mod nodes;
+mod overview;
 mod requests;
 mod screens;
 mod terminal;

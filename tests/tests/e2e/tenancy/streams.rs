@@ -124,3 +124,42 @@ async fn one_organizations_log_is_picked_out_for_the_fleets_people() {
     let text = world.daemon.aivonx().ok(&["logs", "--org", "acme"]).await;
     assert!(text.contains("acme-model") && !text.contains("osprey") && !text.contains("other-"), "{text}");
 }
+
+#[tokio::test]
+async fn nobody_is_told_how_another_does() {
+    let world = World::new().await;
+    let chat = || {
+        let body = json!({"model": "everywhere", "messages": [{"role": "user", "content": "hi"}]});
+        Request::json("/api/chat", &body)
+    };
+    for (organization, times) in [("acme", 1), ("other", 3)] {
+        for _ in 0..times {
+            world.ask(organization, "work", chat()).await.expect(200);
+        }
+    }
+    // What both did, with what each showed itself at first, is known before it is looked for.
+    let all = loop {
+        let pulse = world.root.pulse(None).await.unwrap();
+        if pulse.organizations.iter().map(|one| one.requests).sum::<u64>() >= 6 {
+            break pulse;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(all.organization, None);
+    let slugs: Vec<&str> = all.organizations.iter().map(|one| &*one.name).collect();
+    assert!(slugs.contains(&"acme") && slugs.contains(&"other"), "{slugs:?}");
+    // A node of each goes down.
+    world.anvil.refuse().await;
+    world.osprey.refuse().await;
+    world.daemon.until_active(1).await;
+    let operator = world.log_in("acme-operator").await;
+    let own = operator.pulse(None).await.unwrap();
+    assert_eq!(own.organization.as_deref(), Some("acme"));
+    assert_eq!(own.seconds.iter().map(|one| one.requests).sum::<u32>(), 2, "{own:?}");
+    assert_eq!(own.organizations.iter().map(|one| one.requests).collect::<Vec<_>>(), [2], "{own:?}");
+    let told = format!("{own:?}");
+    assert!(told.contains("anvil does not answer"), "{told}");
+    for foreign in ["osprey", "other", "commons", &world.other_id] {
+        assert!(!told.contains(foreign), "{foreign}: {told}");
+    }
+}
