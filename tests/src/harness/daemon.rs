@@ -23,6 +23,7 @@ pub struct Builder {
     plain_listener: bool,
     access: Option<String>,
     alone: bool,
+    mode: Option<String>,
     folder: Option<PathBuf>,
     inherited: Option<TcpListener>,
 }
@@ -75,6 +76,13 @@ impl Builder {
     #[must_use]
     pub fn access(mut self, keys: &str) -> Self {
         self.access = Some(keys.to_owned());
+        self
+    }
+
+    /// `run` with this access mode instead of `open`.
+    #[must_use]
+    pub fn mode(mut self, mode: &str) -> Self {
+        self.mode = Some(mode.to_owned());
         self
     }
 
@@ -194,6 +202,7 @@ impl Builder {
         let diagnostics = !self.plain_listener;
         let own = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen = self.inherited.as_ref().map_or(own, |s| s.local_addr().expect("it is bound"));
+        let mode = self.mode.as_deref().unwrap_or("open");
         let access = self.access.as_deref().unwrap_or("allow_model_management = true");
         format!(
             r#"data_dir = "{data}"
@@ -207,7 +216,7 @@ socket = "{socket}"
 group = ""
 
 [access]
-mode = "open"
+mode = "{mode}"
 {setup}
 {access}
 

@@ -24,6 +24,7 @@ mod limits;
 mod login;
 mod logs;
 mod manual;
+mod otp;
 mod paths;
 mod policy;
 mod privacy;

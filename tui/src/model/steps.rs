@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Enrol,
     /// Add a node.
     AddNode,
+    /// See why no node can be used.
+    MendNode,
     /// Have a model pulled.
     Pull,
     /// Make a key.
@@ -41,6 +43,9 @@ impl Step {
             Self::Password => "Your password has to be changed before anything else.".into(),
             Self::Enrol => "A second factor has to be set up before anything else.".into(),
             Self::AddNode => "Add a node: a server that runs models.".into(),
+            Self::MendNode => {
+                "No node can be used yet: see why, and enable, change or check one there.".into()
+            }
             Self::Pull => "Have the nodes pull a model: there is none yet.".into(),
             Self::MakeKey => "Make a key: what clients prove themselves with.".into(),
             Self::Try => format!("It serves. Try it: {}", line(model, OF_THE_SHELL)),
@@ -82,6 +87,9 @@ pub(crate) fn next(model: &Model) -> Option<Step> {
         matches!(model.people.keys.load, Load::Ready(_)) && !model.people.keys.all().iter().any(usable);
     if nodes == 0 {
         return may(Right::NodesWrite).then_some(Step::AddNode);
+    }
+    if status.nodes_active == 0 && status.nodes_draining == 0 {
+        return may(Right::NodesRead).then_some(Step::MendNode);
     }
     if status.nodes_active > 0 && status.models == 0 {
         return may(Right::ModelsWrite).then_some(Step::Pull);

@@ -16,7 +16,7 @@ use crate::{
 
 /// Where keys are pressed.
 #[derive(Debug, Clone, Copy)]
-enum Begin {
+pub(super) enum Begin {
     /// By a superadmin who sees everything there is in the samples.
     Full,
     /// Right after the connection, by a superadmin.
@@ -34,7 +34,7 @@ enum Begin {
 use Begin::{Full, Member, NoFactor, NotSetUp, Start, Stranger};
 
 /// Requests, and keys that lead to them; `'` begins text that is typed, in which `_` is a blank.
-const KEYS: &[(&str, Begin, &str)] = &[
+pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("daemon.status", Start, ""),
     ("daemon.pulse", Start, ""),
     ("node.list", Start, ""),

@@ -3,6 +3,8 @@
 
 mod account;
 mod answers;
+#[cfg(test)]
+mod any;
 mod audit;
 #[cfg(test)]
 mod coverage;

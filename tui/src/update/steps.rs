@@ -16,7 +16,7 @@ use crate::{
 /// Does it, where the caller can.
 pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>) {
     match steps::next(model) {
-        None => {}
+        None => model.tell("nothing has to be done first: the gateway serves"),
         Some(Step::SetUp | Step::HaveSetUp) => account::set_up(model),
         Some(Step::LogIn) => login::ask(model),
         Some(Step::Password) => account::password(model),
@@ -25,6 +25,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>) {
             keys::go(model, out, Screen::Nodes);
             forms::open(model, nodes::add_form());
         }
+        Some(Step::MendNode) => keys::go(model, out, Screen::Nodes),
         Some(Step::Pull) => {
             keys::go(model, out, Screen::Models);
             forms::open(model, nodes::pull_form(Vec::new(), ""));

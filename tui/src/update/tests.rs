@@ -6,7 +6,6 @@ use aivonx_protocol::{
     node::{AdminState, NodeChange, NodeRequest, Probe},
     user::Role,
 };
-use proptest::prelude::*;
 
 use super::update;
 use crate::{
@@ -435,34 +434,5 @@ fn quitting_always_works() {
             assert_eq!(press(&mut model, "ctrl-c").len(), 2);
         }
         assert_eq!(press(&mut model, "ctrl-c"), [Effect::Quit], "{:?}", binding.scope);
-    }
-}
-
-fn keys() -> impl Strategy<Value = Vec<String>> {
-    let known: Vec<String> =
-        BINDINGS.iter().flat_map(|binding| binding.keys.iter().map(|key| (*key).to_owned())).collect();
-    let others = ["left", "right", "del", "backspace", "home", "ctrl-w", "ctrl-u", "模", "é", "(", "9", "0"];
-    let all: Vec<String> = known.into_iter().chain(others.map(str::to_owned)).collect();
-    prop::collection::vec(prop::sample::select(all), 0..60)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-
-    /// Whatever is pressed, nothing panics, and everything is drawn; with answers, without, and without a
-    /// connection.
-    #[test]
-    fn no_sequence_of_keys_panics(keys in keys(), answered in any::<bool>(), lost_at in 0_usize..80) {
-        let mut model = full(80, 24);
-        for (at, key) in keys.iter().enumerate() {
-            let effects = press(&mut model, key);
-            if answered {
-                answer_all(&mut model, effects);
-            }
-            if at == lost_at {
-                update(&mut model, Msg::Down(Down { why: "gone".into(), retry_ms: 1 }));
-            }
-            shot(&model);
-        }
     }
 }

@@ -18,10 +18,7 @@ use crate::{
         text::{safe, span},
     },
     theme::{Theme, Tone},
-    widgets::{
-        input, popup,
-        text::{width, wrap},
-    },
+    widgets::{input, popup, text::wrap},
 };
 
 /// Least columns that the words beside the picture need.
@@ -209,15 +206,8 @@ fn instructions(buffer: &mut Buffer, area: Rect, model: &Model, enrol: &Enrol, s
 fn grouped(secret: &str, room: usize) -> Vec<String> {
     let chars: Vec<char> = safe(secret).chars().collect();
     let fours: Vec<String> = chars.chunks(4).map(|four| four.iter().collect()).collect();
-    let mut lines: Vec<String> = Vec::new();
-    for four in fours {
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(&four) <= room => {
-                line.push(' ');
-                line.push_str(&four);
-            }
-            _ => lines.push(four),
-        }
-    }
-    lines
+    // Lines of the same length are read off with fewer mistakes.
+    let most = ((room + 1) / 5).max(1);
+    let lines = fours.len().div_ceil(most).max(1);
+    fours.chunks(fours.len().div_ceil(lines).max(1)).map(|line| line.join(" ")).collect()
 }

@@ -49,3 +49,25 @@ async fn without_a_daemon_it_waits_for_one() {
     console.keys("q");
     ends_well(console).await;
 }
+
+#[tokio::test]
+async fn a_storm_of_sizes_leaves_a_form_as_it_was() {
+    let daemon = Daemon::builder().start_any().await;
+    let mut console = console(&daemon, 80, 24);
+    console.until(&["superadmin", "? help"]).await;
+    console.keys("2");
+    console.until(&["[2 Nodes]", "a add"]).await;
+    console.keys("a");
+    console.until(&["Add a node", "ctrl-s send"]).await;
+    for (at, c) in "gpu-of-the-storm".chars().enumerate() {
+        let at = u16::try_from(at).unwrap();
+        console.resize(1 + at * 13 % 200, 1 + at * 7 % 60);
+        console.keys(&c.to_string());
+        console.resize(200 - at * 5, 3);
+    }
+    console.resize(80, 24);
+    console.until(&["Add a node", "gpu-of-the-storm", "ctrl-s send"]).await;
+    // A signal restores the terminal with a form open, too.
+    console.signal(Signal::TERM);
+    ends_well(console).await;
+}

@@ -15,7 +15,6 @@ use crate::{
     },
     msg::Effect,
     render::text::plural,
-    update::answers,
 };
 
 /// What can be done about it, as things stand: set it up, or turn it off and make new backup codes.
@@ -97,7 +96,8 @@ pub(super) fn refused(model: &mut Model, fault: &Fault) {
         if let Dialog::Enrol(enrol) = dialog {
             enrol.sent = None;
             enrol.code.clear();
-            enrol.fault = Some(answers::said(fault));
+            // Its advice is for those who have one, and backup codes.
+            enrol.fault = Some(fault.message.clone());
         }
     }
 }
