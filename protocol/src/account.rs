@@ -128,4 +128,14 @@ pub enum AccountRequest {
         /// The password, again.
         password: WireSecret,
     },
+    /// Set a new password with the code that an administrator gave; then log in with it. Ends every session of the
+    /// user. Answered with `Reply::Done`.
+    Redeem {
+        /// Name of the user.
+        username: String,
+        /// The code.
+        code: WireSecret,
+        /// The new password.
+        password: WireSecret,
+    },
 }

@@ -257,7 +257,7 @@ impl Request {
             },
             Request::Account(request) => match request {
                 AccountRequest::Setup(_) => Permission::Setup,
-                AccountRequest::Login { .. } => Permission::Login,
+                AccountRequest::Login { .. } | AccountRequest::Redeem { .. } => Permission::Login,
                 AccountRequest::Resume { .. } | AccountRequest::Whoami => Permission::Identify,
                 AccountRequest::Logout
                 | AccountRequest::Password { .. }
@@ -372,7 +372,7 @@ mod tests {
                 "config.show" => Permission::ConfigRead,
                 "config.reload" => Permission::ConfigWrite,
                 "account.setup" => Permission::Setup,
-                "account.login" => Permission::Login,
+                "account.login" | "account.redeem" => Permission::Login,
                 "account.resume" | "account.whoami" => Permission::Identify,
                 "token.list" => Permission::AccountRead,
                 "account.logout"

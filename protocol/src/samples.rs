@@ -127,6 +127,10 @@ catalogue! { Request {
         Self::Account(AccountRequest::BackupCodes { password: who::secret("p"), code: who::secret("123456") });
     Self::Account(AccountRequest::Verify { .. }) => "account.verify",
         Self::Account(AccountRequest::Verify { password: who::secret("p") });
+    Self::Account(AccountRequest::Redeem { .. }) => "account.redeem",
+        Self::Account(AccountRequest::Redeem {
+            username: "alice".into(), code: who::secret("abcd-efgh"), password: who::secret("p"),
+        });
     Self::Organization(OrganizationRequest::List) => "organization.list",
         Self::Organization(OrganizationRequest::List);
     Self::Organization(OrganizationRequest::Show { .. }) => "organization.show",

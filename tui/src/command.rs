@@ -57,6 +57,8 @@ pub(crate) enum Word {
     SetUp,
     /// Change one's own password.
     Password,
+    /// Set one's password with a code.
+    Redeem,
     /// One's own second factor.
     Factor,
     /// Lock the screen.
@@ -79,6 +81,7 @@ const WORDS: &[(&[&str], Word, &str)] = &[
     (&["logout"], Word::Logout, "end the session"),
     (&["lock"], Word::Lock, "lock the screen; your password opens it"),
     (&["password", "passwd"], Word::Password, "change your password"),
+    (&["code"], Word::Redeem, "set your password with the code of an administrator"),
     (&["2fa", "totp"], Word::Factor, "your second factor: set it up, turn it off, new backup codes"),
     (&["token"], Word::Token, "make a control token, for scripts"),
     (&["setup"], Word::SetUp, "make the first administrator"),

@@ -328,7 +328,8 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Account(
             AccountRequest::Password { .. }
             | AccountRequest::TotpDisable { .. }
-            | AccountRequest::Verify { .. },
+            | AccountRequest::Verify { .. }
+            | AccountRequest::Redeem { .. },
         ) => Reply::Done,
         Request::Config(ConfigRequest::Show) => Reply::Config(settings()),
         Request::Token(TokenRequest::List) => Reply::Sessions(vec![sessions().remove(1)]),

@@ -86,6 +86,17 @@ impl Client {
     pub async fn verify(&self, password: WireSecret) -> Result<(), ClientError> {
         ask!(self, Request::Account(AccountRequest::Verify { password }), Reply::Done => ())
     }
+
+    /// Sets a new password with the code that an administrator gave.
+    pub async fn redeem(
+        &self,
+        username: &str,
+        code: WireSecret,
+        password: WireSecret,
+    ) -> Result<(), ClientError> {
+        let request = AccountRequest::Redeem { username: username.to_owned(), code, password };
+        ask!(self, Request::Account(request), Reply::Done => ())
+    }
 }
 
 /// Organizations. One is named by its slug or its id.

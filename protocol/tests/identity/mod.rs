@@ -52,6 +52,7 @@ pub(super) async fn call_every_method(client: &Client) {
     client.totp_disable(secret(), secret()).await.unwrap();
     assert_eq!(client.backup_codes(secret(), secret()).await.unwrap().len(), 1);
     client.verify(secret()).await.unwrap();
+    client.redeem("alice", secret(), secret()).await.unwrap();
     client.logout().await.unwrap();
     assert_eq!(client.organization_list().await.unwrap().len(), 1);
     assert_eq!(client.organization_show("acme").await.unwrap().slug, "acme");

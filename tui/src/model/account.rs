@@ -70,6 +70,8 @@ pub(crate) enum Step {
     SetUp,
     /// Change the password.
     Password,
+    /// Set a new one with a code.
+    Redeem,
     /// Offer a second factor.
     Offer,
     /// Turn it on.
@@ -90,6 +92,7 @@ impl Step {
         match self {
             Self::SetUp => "Making the administrator",
             Self::Password => "Changing the password",
+            Self::Redeem => "Setting the password",
             Self::Offer => "Asking for a second factor",
             Self::Confirm | Self::Unlock => "Checking",
             Self::Disable => "Turning the second factor off",

@@ -89,6 +89,14 @@ impl Field {
         Self::new(key, label, about, Kind::Toggle(on))
     }
 
+    /// With this typed already.
+    pub(crate) fn holding(mut self, known: &WireSecret) -> Self {
+        if let Kind::Secret(secret) | Kind::Code(secret) = &mut self.kind {
+            secret.fill(known);
+        }
+        self
+    }
+
     /// It may not be empty.
     pub(crate) fn required(mut self) -> Self {
         self.required = true;
@@ -186,6 +194,8 @@ pub(crate) enum FormFor {
     Token,
     /// Replace the keys that secrets are kept under.
     RotateSecrets,
+    /// Set a new password with the code that an administrator gave.
+    Redeem,
 }
 
 /// A form.

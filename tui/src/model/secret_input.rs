@@ -36,6 +36,12 @@ impl SecretInput {
         self.0.pop();
     }
 
+    /// What is known already is typed for the user.
+    pub(crate) fn fill(&mut self, secret: &WireSecret) {
+        self.clear();
+        secret.expose().chars().for_each(|c| self.push(c));
+    }
+
     /// Nothing any more.
     pub(crate) fn clear(&mut self) {
         use zeroize::Zeroize as _;

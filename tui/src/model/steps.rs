@@ -128,6 +128,15 @@ pub(crate) fn line(model: &Model, secret: &str) -> String {
     }
 }
 
+/// A command that sets a new password with a code.
+pub(crate) fn reset_line(model: &Model, user: &str) -> String {
+    let listen = model.status.as_ref().map(|status| status.listen.clone()).unwrap_or_default();
+    let base = crate::cli::key::base(&listen);
+    let secret = super::dialog::SECRET;
+    let body = format!("{{\"username\":\"{user}\",\"code\":\"{secret}\",\"password\":\"...\"}}");
+    format!("curl {base}/api/account/password/reset -H 'Content-Type: application/json' -d '{body}'")
+}
+
 /// A model that answers now, with what its node speaks: one that is loaded before others.
 fn sample(model: &Model) -> Option<(&str, NodeKind)> {
     let active = || model.nodes.list.all().iter().filter(|node| Standing::of(node) == Standing::Active);

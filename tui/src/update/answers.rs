@@ -158,10 +158,10 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
                 title: format!("A code for {}", act.done),
                 lines: vec![
                     format!("It sets a new password, once, until {until}. Hand it over on a safe way."),
-                    "It is used in place of the password: aivonx login".into(),
+                    "The user logs in with it in the console, in place of the password; over HTTP:".into(),
                 ],
                 secret: code.code,
-                command: None,
+                command: Some(steps::reset_line(model, &act.done)),
                 copied: false,
             })));
         }

@@ -65,6 +65,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("account.whoami", NoFactor, ": '2fa enter 'password enter '123456 enter"),
     ("account.totp_disable", Full, ": '2fa enter right enter 'password enter '123456 enter"),
     ("account.backup_codes", Full, ": '2fa enter enter 'password enter '123456 enter"),
+    ("account.redeem", Stranger, "esc : 'code enter 'alice enter 'abcd enter 'new enter 'new enter"),
     ("account.verify", Full, "ctrl-k 'password enter"),
     ("token.create", Full, ": 'token enter 'backup ctrl-s"),
     ("token.list", Member, ": 'tokens enter"),

@@ -96,7 +96,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
             Some(prepared) => prepared,
             None => return,
         },
-        FormFor::SetUp | FormFor::Password | FormFor::Enrol | FormFor::SecondFactor => {
+        FormFor::SetUp | FormFor::Password | FormFor::Enrol | FormFor::SecondFactor | FormFor::Redeem => {
             return account::send(model, out);
         }
         FormFor::Token => security::make_token(form),

@@ -116,6 +116,7 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 Some(Command::Word(Word::Login)) => login::ask(model),
                 Some(Command::Word(Word::Logout)) => login::leave(model, out),
                 Some(Command::Word(Word::SetUp)) => account::set_up(model),
+                Some(Command::Word(Word::Redeem)) => account::redeem(model, "", None),
                 Some(Command::Word(Word::Password)) => account::password(model),
                 Some(Command::Word(Word::Factor)) => account::factor(model, out),
                 Some(Command::Word(Word::Lock)) => account::lock(model),

@@ -1,12 +1,12 @@
 //! Beginning and ending a session.
 
 use aivonx_protocol::{
-    Fault, FaultKind, Reply, Request,
+    Fault, FaultKind, Reply, Request, WireSecret,
     account::{AccountRequest, Identity},
     handshake::Login,
 };
 
-use super::{answers, forms, known, load};
+use super::{account, answers, forms, known, load};
 use crate::{
     model::{
         Dialog, Link, Model, Purpose, Topic,
@@ -31,7 +31,8 @@ pub(super) fn ask(model: &mut Model) {
 fn form(user: &str, code: bool) -> Form {
     let mut fields = vec![
         Field::text("username", "Name", "who you are to the gateway", user).required(),
-        Field::secret("password", "Password", "it is not shown").required(),
+        Field::secret("password", "Password", "your password, or the code an administrator gave you")
+            .required(),
     ];
     if code {
         let about = "six digits of the authenticator app, or a backup code";
@@ -72,6 +73,16 @@ pub(super) fn set_up_elsewhere(model: &mut Model, set_up: bool) {
     }
 }
 
+/// Logs in with what was just set: asked for is only what is not known.
+pub(super) fn again(model: &mut Model, out: &mut Vec<Effect>, user: &str, password: &WireSecret) {
+    let mut form = form(user, false);
+    if let Some(field) = form.fields.iter_mut().find(|field| field.key == "password") {
+        *field = Field::secret("password", "Password", "it is not shown").required().holding(password);
+    }
+    forms::open(model, form);
+    send(model, out);
+}
+
 /// Sends the form.
 pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
@@ -104,6 +115,12 @@ pub(super) fn answered(
             model.account.password = None;
             let wants_code = fault.kind == FaultKind::NotPermitted && fault.field.as_deref() == Some("otp");
             let Some(form) = answers::form(model, ticket) else { return };
+            let code = form.secret("password").filter(account::is_code);
+            if let Some(code) = code.filter(|_| fault.kind == FaultKind::NotPermitted && !wants_code) {
+                let user = form.value("username");
+                answers::close(model, ticket);
+                return account::redeem(model, &user, Some(&code));
+            }
             if wants_code && form.fields.iter().all(|field| field.key != "otp") {
                 let about = "six digits of the authenticator app, or a backup code";
                 form.fields.push(Field::code("otp", "Code", about).required());

@@ -177,7 +177,9 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Audit(Y::Checkpoint) => "audit_checkpoint",
         Request::Account(A::Setup(_) | A::Login { .. }) => "logged_in",
         Request::Account(A::Resume { .. } | A::Whoami) => "identity",
-        Request::Account(A::Logout | A::Password { .. } | A::TotpDisable { .. } | A::Verify { .. }) => "done",
+        Request::Account(
+            A::Logout | A::Password { .. } | A::TotpDisable { .. } | A::Verify { .. } | A::Redeem { .. },
+        ) => "done",
         Request::Account(A::TotpBegin { .. }) => "totp_offer",
         Request::Account(A::TotpConfirm { .. } | A::BackupCodes { .. }) => "backup_codes",
         Request::Organization(O::List) => "organizations",

@@ -48,6 +48,7 @@ const TABLE: &[(&str, &str)] = &[
     ("account.totp_disable", "SOAGMsoagm"),
     ("account.backup_codes", "SOAGMsoagm"),
     ("account.verify", "SOAGMsoagm"),
+    ("account.redeem", "SOAGMsoagm"),
     ("token.create", "SOAGMsoagm"),
     ("token.list", "SOAGMsoagm"),
     ("token.revoke", "SOAGMsoagm"),
@@ -233,7 +234,8 @@ fn strangers_get_what_the_rule_gives_them() {
         for request in Request::samples() {
             let name = request.name();
             let expected = match name {
-                "daemon.status" | "account.login" | "account.resume" | "account.whoami" => true,
+                "daemon.status" | "account.login" | "account.resume" | "account.whoami"
+                | "account.redeem" => true,
                 "account.setup" => matches!(gets, Everything | StatusAndSetup),
                 _ => matches!(gets, Everything | EverythingElse),
             };
@@ -243,7 +245,14 @@ fn strangers_get_what_the_rule_gives_them() {
             let ended = Standing::Ended("it has expired");
             let free = expected
                 && (request.needs() == Permission::Setup || !matches!(gets, Everything | EverythingElse))
-                || matches!(name, "daemon.status" | "account.login" | "account.resume" | "account.whoami");
+                || matches!(
+                    name,
+                    "daemon.status"
+                        | "account.login"
+                        | "account.resume"
+                        | "account.whoami"
+                        | "account.redeem"
+                );
             assert_eq!(may(&rule, set_up, uid, &ended, request), free, "{name}, ended, uid {uid}");
         }
     }

@@ -65,6 +65,13 @@ async fn answer(services: &Services, permitted: Permitted<AccountRequest>) -> Re
         AccountRequest::BackupCodes { password, code } => {
             codes(identity.backup_codes(&actor, &password, &code, "account.backup_codes").await)
         }
+        AccountRequest::Redeem { username, code, password } => {
+            identity
+                .redeem_reset(&username, &code, &password, &source, "account.redeem")
+                .await
+                .map_err(told)?;
+            Ok(Reply::Done)
+        }
         AccountRequest::Verify { password } => {
             identity.verify_password(&actor, &password, "account.verify").await.map_err(told)?;
             Ok(Reply::Done)

@@ -57,7 +57,8 @@ pub(in crate::control) fn of(request: &Request) -> Option<Record> {
             | AccountRequest::TotpConfirm { .. }
             | AccountRequest::TotpDisable { .. }
             | AccountRequest::BackupCodes { .. }
-            | AccountRequest::Verify { .. },
+            | AccountRequest::Verify { .. }
+            | AccountRequest::Redeem { .. },
         ) => None,
         Request::Organization(request) => organization(request),
         Request::User(request) => user(request),

@@ -2,13 +2,13 @@
 
 mod audit;
 mod demo;
+mod first_run;
 mod fleet;
 mod logs;
 mod nodes;
 mod overview;
-mod requests;
-mod first_run;
 mod people;
+mod requests;
 mod screens;
 mod session;
 mod terminal;

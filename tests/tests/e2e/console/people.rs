@@ -23,7 +23,9 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     admin.keys("a");
     admin.until(&["Add a user", "ctrl-s send"]).await;
     // The letter chooses the role.
-    admin.keys("alice\ta\x13");
+    admin.keys("alice\ta");
+    admin.until(&["alice", "< auditor >"]).await;
+    admin.keys("\x13");
     admin.until(&["A code for alice", "esc  close"]).await;
     let form = regex::Regex::new("^([a-z0-9]{4}-)+[a-z0-9]{4}$").unwrap();
     let code = words(&admin, |word| form.is_match(word)).remove(0);
@@ -35,7 +37,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     alice.until(&["Log in", "Password"]).await;
     alice.keys(&format!("alice\r{code}\r"));
     // With the code a new password has to be set, and here a second factor, too.
-    alice.until(&["Change your password", "Once more"]).await;
+    alice.until(&["Set your password", "Once more"]).await;
     alice.keys(&format!("{PASSWORD}\r{PASSWORD}\r"));
     alice.until(&["2. Type the code"]).await;
     let secret = typed_secret(&alice);

@@ -71,7 +71,7 @@ async fn a_session_that_ends_leads_to_the_login_and_back() {
     console.until(&["harness (superadmin)", "? help"]).await;
     console.keys("2");
     console.until(&["[2 Nodes]", "n0", "e edit"]).await;
-    daemon.aivonx().ok(&["user", "logout", ADMIN, "--yes"]).await;
+    daemon.aivonx().ok(&["user", "logout", ADMIN]).await;
     console.until(&["Log in", "not logged in"]).await;
     console.keys(&format!("{ADMIN_PASSWORD}\r"));
     console.until(&["harness (superadmin)", "[2 Nodes]", "n0", "e edit"]).await;

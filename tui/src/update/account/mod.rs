@@ -13,10 +13,10 @@ use aivonx_protocol::{Fault, Reply, Request, WireSecret, account::AccountRequest
 pub(super) use self::{
     factor::{carry_out, enrol, factor},
     lock::{locked, tick},
-    password::ask as password,
+    password::{ask as password, is_code, redeem},
     set_up::ask as set_up,
 };
-use super::{answers, forms, load};
+use super::{answers, forms, load, login};
 use crate::{
     model::{Dialog, Model, Purpose, Right, Topic, account::Step, dialog::Reveal, form::FormFor},
     msg::{Effect, Ticket},
@@ -33,6 +33,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let prepared = match form.purpose {
         FormFor::SetUp => set_up::request(form),
         FormFor::Password => password::request(model, form),
+        FormFor::Redeem => password::redeem_request(form),
         FormFor::Enrol => factor::offer_request(form),
         FormFor::SecondFactor => factor::request(form),
         _ => return,
@@ -141,6 +142,14 @@ pub(super) fn answered(
             answers::close(model, ticket);
             model.tell("the password is changed; your other sessions have ended");
             load(model, out, Topic::Identity);
+        }
+        (Step::Redeem, Ok(_)) => {
+            let form = answers::form(model, ticket);
+            let typed = form.and_then(|form| Some((form.value("username"), form.secret("password")?)));
+            answers::close(model, ticket);
+            if let Some((user, password)) = typed {
+                login::again(model, out, &user, &password);
+            }
         }
         (Step::Offer, Ok(Reply::TotpOffer(offer))) => {
             answers::close(model, ticket);

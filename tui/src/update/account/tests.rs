@@ -376,3 +376,31 @@ fn one_s_own_second_factor_is_not_taken_away_like_another_s() {
     press_all(&mut model, "enter t");
     assert_eq!(form(&model), Some(&FormFor::SecondFactor));
 }
+
+#[test]
+fn a_code_in_place_of_the_password_sets_one_and_logs_in() {
+    let (mut model, _) = connected(80, 24, None);
+    type_text(&mut model, "alice");
+    press(&mut model, "enter");
+    type_text(&mut model, "ab12-cd34-ef56-gh78");
+    let (ticket, _) = calls(&press(&mut model, "enter"), "account.login");
+    refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "wrong name or password"));
+    assert_eq!(form(&model), Some(&FormFor::Redeem));
+    type_text(&mut model, PASSWORD);
+    press(&mut model, "enter");
+    type_text(&mut model, PASSWORD);
+    let (ticket, request) = calls(&press(&mut model, "enter"), "account.redeem");
+    let Request::Account(AccountRequest::Redeem { username, code, .. }) = &request else { panic!() };
+    assert_eq!((&**username, code.expose()), ("alice", "ab12-cd34-ef56-gh78"));
+    let effects = reply(&mut model, ticket, Reply::Done);
+    let (ticket, request) = calls(&effects, "account.login");
+    let password = WireSecret::new(PASSWORD.into());
+    let asked = AccountRequest::Login { username: "alice".into(), password, otp: None };
+    assert_eq!(request, Request::Account(asked));
+    // Who has a second factor is asked for it alone.
+    refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "a code is needed").field("otp"));
+    type_text(&mut model, "987210");
+    let (ticket, _) = calls(&press(&mut model, "enter"), "account.login");
+    reply(&mut model, ticket, begun(who()));
+    assert!(model.dialogs.is_empty());
+}
