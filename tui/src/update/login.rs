@@ -162,6 +162,8 @@ pub(super) fn leave(model: &mut Model, out: &mut Vec<Effect>) {
         model.warn("you are not logged in");
         return;
     }
+    // Who comes next is somebody else.
+    model.account.user = None;
     let ticket = model.calls.begin(Purpose::Logout, model.now);
     out.push(Effect::Call { ticket, request: Request::Account(AccountRequest::Logout) });
 }

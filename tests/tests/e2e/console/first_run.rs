@@ -76,7 +76,7 @@ async fn it_leads_from_nobody_to_a_chat_that_streams() {
     assert_eq!(answer.lines().pop().unwrap()["done"], true);
 
     console.keys("\x1b");
-    console.until(&["[5 Access]", "ci", "valid"]).await;
+    console.until(&["[5 Access]", "ci", "valid", "? help"]).await;
     console.keys("q");
     ends_well(console).await;
 }
