@@ -35,7 +35,7 @@ pub enum NodeVerb {
     /// Ask a server what it is and add it
     Add(Box<AddArgs>),
     /// Ask a server what it is without adding it
-    Probe(ProbeArgs),
+    Probe(Box<ProbeArgs>),
     /// Change a node
     Set(Box<SetArgs>),
     /// Let a node take requests (again)
@@ -156,7 +156,8 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
         }
         NodeVerb::Add(args) => add(context, *args).await,
         NodeVerb::Probe(args) => {
-            let new = new_node(String::new(), args.url, args.options)?;
+            let ProbeArgs { url, options } = *args;
+            let new = new_node(String::new(), url, options)?;
             let probed = context.client().await?.node_probe(new).await?;
             show_probed(context, &probed)
         }
