@@ -120,7 +120,7 @@ pub(crate) enum NoExport {
         /// The name: of the copy or of its signature.
         path: PathBuf,
         /// What was to be written.
-        export: Export,
+        export: Box<Export>,
     },
     /// A sentence.
     Failed(String),

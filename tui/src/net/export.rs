@@ -64,7 +64,7 @@ async fn copy(
 ) -> Result<Exported, Stopped> {
     // Before the daemon does the work.
     if let (false, Some(path)) = (wanted.replace, taken(&wanted.file)) {
-        return Err(Stopped::No(NoExport::There { path, export: wanted.clone() }));
+        return Err(Stopped::No(NoExport::There { path, export: Box::new(wanted.clone()) }));
     }
     let request = Request::Audit(wanted.request.clone());
     let mut stream = client.stream(request).await.map_err(Stopped::Client)?;

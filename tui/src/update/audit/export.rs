@@ -85,7 +85,7 @@ pub(in crate::update) fn exported(model: &mut Model, ticket: Ticket, result: Res
                 typed: None,
                 requests: Vec::new(),
                 ends: None,
-                export: Some(export),
+                export: Some(*export),
             })));
         }
         Err(NoExport::Failed(why)) => match super::super::answers::form(model, ticket) {

@@ -126,7 +126,7 @@ fn a_copy_is_written_and_replaces_nothing_unasked() {
     assert!(shot(&model).contains("2.5 MB written"), "{}", shot(&model));
     // What is there is asked about, whether it is the copy or its signature.
     let path = PathBuf::from("/tmp/copy.csv.sig");
-    let result = Err(NoExport::There { path, export: wanted.clone() });
+    let result = Err(NoExport::There { path, export: Box::new(wanted.clone()) });
     update(&mut model, Msg::Exported { ticket, result });
     assert!(shot(&model).contains("Replace /tmp/copy.csv.sig?"), "{}", shot(&model));
     let effects = press(&mut model, "y");

@@ -75,7 +75,7 @@ shots!(audit_export_there, |model| {
     press_all(&mut model, "8 x");
     let effects = press(&mut model, "ctrl-s");
     let Some(Effect::Export { ticket, export }) = effects.into_iter().next() else { panic!() };
-    let result = Err(NoExport::There { path: export.file.clone(), export });
+    let result = Err(NoExport::There { path: export.file.clone(), export: Box::new(export) });
     update(&mut model, Msg::Exported { ticket, result });
     model
 });
