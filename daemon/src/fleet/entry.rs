@@ -123,8 +123,8 @@ impl Entry {
         if self.record.kind != NodeKind::Ollama {
             return None;
         }
-        let sizes = sight.loaded.iter().map(|model| model.facts.size_vram);
-        sizes.fold(Some(0), |sum: Option<u64>, size| Some(sum?.saturating_add(size?)))
+        let mut sizes = sight.loaded.iter().map(|model| model.facts.size_vram);
+        sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)))
     }
 
     /// Takes a newer record. Whatever a connection depends on decides whether what is known still holds.

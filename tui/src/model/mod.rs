@@ -103,6 +103,18 @@ impl Screen {
         self.facts().1
     }
 
+    /// A name for where there is little room.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Self::Overview => "Over",
+            Self::Nodes => "Node",
+            Self::Models => "Model",
+            Self::Requests => "Reqs",
+            Self::Security => "Sec",
+            Self::Jobs | Self::People | Self::Usage | Self::Logs | Self::Audit => self.title(),
+        }
+    }
+
     /// One line about it.
     pub(crate) fn about(self) -> &'static str {
         self.facts().2

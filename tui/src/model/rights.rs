@@ -1,7 +1,7 @@
-//! Who may do what, as the daemon decides it: here only to say so before it is tried. The daemon's own table
-//! is what counts; a refusal of it is shown like any other.
+//! Who may do what: here only to say so before it is tried, by the table that the daemon decides by. A refusal
+//! of it is shown like any other.
 
-use aivonx_protocol::{handshake::Login, user::Role};
+use aivonx_protocol::{Permission, handshake::Login, user::Role};
 
 use super::{Link, Model};
 
@@ -87,68 +87,58 @@ pub(crate) enum Right {
 }
 
 impl Right {
-    /// The roles that have it, as in the daemon's table: `SOAGM` fleet-wide, in small letters bound to an
-    /// organization.
-    fn roles(self) -> &'static str {
+    /// What the daemon asks for; one of them is enough.
+    fn permissions(self) -> &'static [Permission] {
         match self {
-            Self::Status | Self::Own | Self::OwnAccount | Self::KeysOrOrganizationsRead => "SOAGMsoagm",
-            Self::ModelsRead | Self::UsageRead | Self::PrivacyRead => "SOAMoagm",
-            Self::NodesRead
-            | Self::JobsRead
-            | Self::LogsRead
-            | Self::OrganizationsRead
-            | Self::PricesRead
-            | Self::PolicyRead => "SOAoag",
-            Self::NodesWrite | Self::ModelsWrite | Self::JobsCancel => "SOo",
-            Self::StrategyWrite => "SO",
-            Self::OrganizationsAdd | Self::SecretsRotate | Self::PricesWrite | Self::ConfigReload => "S",
-            Self::PolicyWrite => "SOog",
-            Self::ConfigRead => "SOA",
-            Self::UsersRead | Self::LockoutsRead => "SAag",
-            Self::UsersWrite | Self::LockoutsClear | Self::LimitsWrite | Self::PrivacyWrite => "Sg",
-            Self::KeysRead | Self::LimitsRead => "SAMagm",
-            Self::PeopleWrite => "SMgm",
-            Self::AuditRead | Self::AuditExport => "SAa",
-            Self::RunningRead => "SOAMoagm",
-            Self::RunningCancel => "SOMogm",
-            Self::AuditVerify | Self::SecretsRead => "SA",
+            Self::Status => &[Permission::Status],
+            Self::NodesRead => &[Permission::FleetRead],
+            Self::NodesWrite => &[Permission::FleetWrite],
+            Self::StrategyWrite => &[Permission::StrategyWrite],
+            Self::ModelsRead => &[Permission::ModelsRead],
+            Self::ModelsWrite => &[Permission::ModelsWrite],
+            Self::JobsRead => &[Permission::JobsRead],
+            Self::JobsCancel => &[Permission::JobsWrite],
+            Self::LogsRead => &[Permission::LogRead],
+            Self::KeysOrOrganizationsRead => &[Permission::KeyRead, Permission::OrganizationRead],
+            Self::PeopleWrite => &[Permission::KeyWrite],
+            Self::OrganizationsRead => &[Permission::OrganizationRead],
+            Self::OrganizationsAdd => &[Permission::OrganizationManage],
+            Self::UsersRead => &[Permission::UserRead],
+            Self::UsersWrite => &[Permission::UserWrite],
+            Self::KeysRead => &[Permission::KeyRead],
+            Self::LockoutsRead => &[Permission::LockoutRead],
+            Self::LockoutsClear => &[Permission::LockoutWrite],
+            Self::AuditRead => &[Permission::AuditRead],
+            Self::AuditExport => &[Permission::AuditExport],
+            Self::AuditVerify => &[Permission::AuditVerify],
+            Self::RunningRead => &[Permission::RunningRead],
+            Self::RunningCancel => &[Permission::RunningWrite],
+            Self::SecretsRead => &[Permission::SecretsRead],
+            Self::SecretsRotate => &[Permission::SecretsWrite],
+            Self::Own | Self::OwnAccount => &[Permission::Account],
+            Self::UsageRead => &[Permission::UsageRead],
+            Self::LimitsRead => &[Permission::LimitRead],
+            Self::LimitsWrite => &[Permission::LimitWrite],
+            Self::PricesRead => &[Permission::PriceRead],
+            Self::PricesWrite => &[Permission::PriceWrite],
+            Self::PolicyRead => &[Permission::PolicyRead],
+            Self::PolicyWrite => &[Permission::PolicyWrite],
+            Self::PrivacyRead => &[Permission::PrivacyRead],
+            Self::PrivacyWrite => &[Permission::PrivacyWrite],
+            Self::ConfigRead => &[Permission::ConfigRead],
+            Self::ConfigReload => &[Permission::ConfigWrite],
         }
     }
 
     /// Whether using it changes something.
     fn changes(self) -> bool {
-        matches!(
-            self,
-            Self::NodesWrite
-                | Self::ModelsWrite
-                | Self::StrategyWrite
-                | Self::JobsCancel
-                | Self::PeopleWrite
-                | Self::OrganizationsAdd
-                | Self::UsersWrite
-                | Self::LockoutsClear
-                | Self::RunningCancel
-                | Self::SecretsRotate
-                | Self::Own
-                | Self::LimitsWrite
-                | Self::PricesWrite
-                | Self::PolicyWrite
-                | Self::PrivacyWrite
-                | Self::OwnAccount
-                | Self::ConfigReload
-        )
+        self.permissions().iter().any(|permission| permission.changes())
     }
-}
 
-fn letter(role: Role, bound: bool) -> char {
-    let letter = match role {
-        Role::Superadmin => 'S',
-        Role::Operator => 'O',
-        Role::Auditor => 'A',
-        Role::OrgAdmin => 'G',
-        Role::Member => 'M',
-    };
-    if bound { letter.to_ascii_lowercase() } else { letter }
+    /// Whether `role` has it; `bound` is whether it is bound to an organization.
+    fn is_of(self, role: Role, bound: bool) -> bool {
+        self.permissions().iter().any(|permission| permission.is_of(role, bound))
+    }
 }
 
 /// Why not, in a few words.
@@ -177,11 +167,11 @@ pub(super) fn why_not(model: &Model, right: Right) -> Option<String> {
     if right == Right::OwnAccount && who.user.is_none() {
         return Some("you are here by your uid, without a user".into());
     }
-    if right.roles().contains(letter(role, who.organization.is_some())) {
+    if right.is_of(role, who.organization.is_some()) {
         return None;
     }
     let may = Role::ALL.into_iter().find(|role| {
-        *role != Role::Superadmin && right.roles().contains([letter(*role, false), letter(*role, true)])
+        *role != Role::Superadmin && [false, true].into_iter().any(|bound| right.is_of(*role, bound))
     });
     Some(match may {
         Some(may) => format!("your role is {role}; this takes {may} or superadmin"),

@@ -193,7 +193,7 @@ fn found(buffer: &Buffer, code: &Modules, theme: Theme) -> bool {
     let dark_at = |x: usize, y: usize| {
         let cell = buffer.cell((u16::try_from(x).ok()?, u16::try_from(y / high).ok()?))?;
         let (upper, lower) = dark(cell, theme.is_light())?;
-        Some(if y % high == 0 { upper } else { lower })
+        Some(if y.is_multiple_of(high) { upper } else { lower })
     };
     let (columns, rows) = (usize::from(buffer.area.width), usize::from(buffer.area.height));
     (0..=columns.saturating_sub(side * wide)).any(|left| {

@@ -88,28 +88,32 @@ fn banner(model: &Model) -> String {
     }
 }
 
+/// The screens: with their names, else with short ones, else the numbers alone, as there is room. The one at hand
+/// has its name.
 fn tabs(buffer: &mut Buffer, area: Rect, model: &Model) {
     let theme = model.settings.theme;
-    let named = |screen: Screen| format!(" {} {} ", screen.key(), screen.title());
-    let all: usize = Screen::ALL.into_iter().map(|screen| width(&named(screen))).sum();
-    let short = all > usize::from(area.width);
-    let mut spans = Vec::new();
-    for screen in Screen::ALL {
-        let here = screen == model.screen;
-        let text = match (here, short) {
-            (true, _) => format!("[{} {}]", screen.key(), screen.title()),
-            (false, false) => named(screen),
-            (false, true) => format!(" {} ", screen.key()),
-        };
+    let text = |screen: Screen, name: fn(Screen) -> &'static str| {
+        if screen == model.screen {
+            return format!("[{} {}]", screen.key(), screen.title());
+        }
+        format!(" {} {}", screen.key(), name(screen)).trim_end().to_owned()
+    };
+    let names: [fn(Screen) -> &'static str; 3] = [Screen::title, Screen::short, |_| ""];
+    let fits = |name: &fn(Screen) -> &'static str| {
+        let all: usize = Screen::ALL.into_iter().map(|screen| width(&text(screen, *name))).sum();
+        all <= usize::from(area.width)
+    };
+    let name = names.into_iter().find(fits).unwrap_or(names[2]);
+    let spans = Screen::ALL.into_iter().map(|screen| {
         let denied = model.is_up() && model.why_not(screen.right()).is_some();
-        let tone = match (here, denied) {
+        let tone = match (screen == model.screen, denied) {
             (true, _) => Tone::Strong,
             (false, true) => Tone::Dim,
             (false, false) => Tone::Plain,
         };
-        spans.push(Span::styled(text, theme.style(tone)));
-    }
-    Line::from(spans).render(area, buffer);
+        Span::styled(text(screen, name), theme.style(tone))
+    });
+    Line::from_iter(spans).render(area, buffer);
 }
 
 /// What was last said, or what is being typed; and the keys.
