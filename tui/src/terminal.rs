@@ -135,3 +135,19 @@ fn restore_on_panic() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        restore_on_panic();
+        TAKEN.store(true, Ordering::SeqCst);
+        assert!(panic::catch_unwind(|| panic!("on purpose")).is_err());
+        assert!(!TAKEN.load(Ordering::SeqCst), "it was not given back");
+        // Once: what has been given back is somebody else's.
+        restore();
+        assert!(!TAKEN.load(Ordering::SeqCst));
+    }
+}
