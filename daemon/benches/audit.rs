@@ -63,7 +63,7 @@ async fn bench(wanted: u64) -> Result<()> {
     println!("disk     {:.0} MiB, {} bytes an entry", bytes as f64 / 1_048_576.0, bytes / wanted.max(1));
     queries(&audit, wanted).await?;
     let began = Instant::now();
-    let verdict = audit.verify(&[]).await?;
+    let verdict = audit.verify(&[], None).await?;
     anyhow::ensure!(verdict.intact, "{verdict:?}");
     println!("verify   {} entries in {:.1?}", verdict.entries, began.elapsed());
     audit.close().await;

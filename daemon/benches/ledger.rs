@@ -131,12 +131,15 @@ fn names() -> Vec<(Code, UsageName)> {
     kinds.into_iter().flat_map(each).collect()
 }
 
+/// What it is, for whom, of what, since when, by what, and in which steps.
+type Case<'a> = (&'a str, &'a Reach, &'a Only, u64, Option<UsageBy>, Option<UsagePer>);
+
 async fn reports(usage: &Usage, now: u64) -> Result<()> {
     let all = Reach::All;
     let own = Reach::Organization("org3".into());
     let (any, key) = (Only::default(), Only { key: Some("key23".into()), ..Only::default() });
     let (ever, month, today) = (now - DAYS * DAY_MS, now - 30 * DAY_MS, now - now % DAY_MS);
-    let cases: [(&str, &Reach, &Only, u64, Option<UsageBy>, Option<UsagePer>); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("today, by organization", &all, &any, today, Some(UsageBy::Organization), None),
         ("30 days, per day", &all, &any, month, None, Some(UsagePer::Day)),
         ("30 days, by key", &all, &any, month, Some(UsageBy::Key), None),
