@@ -360,7 +360,9 @@ mod tests {
         for request in Request::samples() {
             let expected = match request.name() {
                 "daemon.status" => Permission::Status,
-                "node.list" | "node.show" | "node.watch" | "strategy.show" => Permission::FleetRead,
+                "daemon.pulse" | "node.list" | "node.show" | "node.watch" | "strategy.show" => {
+                    Permission::FleetRead
+                }
                 "node.add" | "node.set" | "node.set_state" | "node.remove" | "node.check" | "node.probe"
                 | "node.probe_change" => Permission::FleetWrite,
                 "strategy.set" => Permission::StrategyWrite,

@@ -208,6 +208,7 @@ fn secrets_of_accounts_come_from_files() {
         ("setup --username root --password-file FILE --no-totp --profile team", "account.setup"),
         ("setup --recover root --password-file FILE", "account.setup"),
         ("passwd --password-file FILE --new-password-file FILE", "account.password"),
+        ("passwd --redeem alice --code-file FILE --new-password-file FILE", "account.redeem"),
         ("totp disable --password-file FILE --otp-file FILE", "account.totp_disable"),
         ("totp codes --password-file FILE --otp-file FILE", "account.backup_codes"),
         ("totp enable --password-file FILE --otp-file FILE", "account.totp_confirm"),

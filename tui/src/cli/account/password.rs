@@ -14,38 +14,54 @@ use crate::{exit::Failure, prompt::Prompt, render::text::safe};
 /// `passwd`
 #[derive(Debug, Args)]
 pub struct PasswordArgs {
+    /// Set the password of USER with the code that an administrator gave, without logging in
+    #[arg(long, value_name = "USER", conflicts_with = "password_file")]
+    pub redeem: Option<String>,
+    /// File with that code (- is standard input); asked for without
+    #[arg(long, value_name = "FILE", requires_all = ["redeem", "new_password_file"])]
+    pub code_file: Option<PathBuf>,
     /// File with the password as it is (- is standard input); asked for without
     #[arg(long, value_name = "FILE", requires = "new_password_file")]
     pub password_file: Option<PathBuf>,
     /// File with the new password (- is standard input); asked for without
-    #[arg(long, value_name = "FILE", requires = "password_file")]
+    #[arg(long, value_name = "FILE")]
     pub new_password_file: Option<PathBuf>,
 }
 
-/// Changes the caller's password.
+/// Changes the caller's password, or sets that of whoever has a code for it.
 ///
 /// # Errors
 /// Why not.
 pub async fn run(context: &mut Context, args: PasswordArgs) -> Result<(), Failure> {
-    let given = secrets([
+    let [code, old, new] = secrets([
+        ("--code-file", &args.code_file),
         ("--password-file", &args.password_file),
         ("--new-password-file", &args.new_password_file),
     ])?;
+    if let Some(user) = args.redeem {
+        return redeem(context, user, code, new).await;
+    }
+    let given = old.zip(new);
+    if given.is_none() && args.new_password_file.is_some() {
+        return Err(Failure::usage(
+            "--new-password-file needs --password-file, or --redeem USER --code-file",
+        ));
+    }
     let instead = "Without one give --password-file FILE --new-password-file FILE.";
-    let prompt = match &given {
-        [Some(_), Some(_)] => None,
-        _ => Some(Prompt::open(&context.out, instead)?),
-    };
+    let prompt = given.is_none().then(|| Prompt::open(&context.out, instead)).transpose()?;
     let client = context.client().await?;
     let identity = client.whoami().await?;
     let Some(user) = identity.user.clone() else {
         return Err(Failure::NotPermitted {
             message: "you are not logged in as a user, so there is no password to change".into(),
-            hint: Some("Log in first: aivonx login".into()),
+            hint: Some(
+                "Log in first: aivonx login. With a code that an administrator gave: aivonx passwd --redeem USER"
+                    .into(),
+            ),
         });
     };
     match (given, prompt) {
-        ([Some(old), Some(new)], _) => client.password(old, new).await?,
+        (Some((old, new)), _) => client.password(old, new).await?,
         (_, Some(mut prompt)) => {
             let old = prompt.secret(&format!("Password of {user} as it is"))?;
             change(&mut prompt, &client, old).await?;
@@ -54,6 +70,42 @@ pub async fn run(context: &mut Context, args: PasswordArgs) -> Result<(), Failur
     }
     context.out.show(&identity, |out| {
         out.line(format_args!("The password of {} is changed; its other sessions have ended.", safe(&user)))
+    })
+}
+
+/// Sets a password with a code, as whoever has it.
+async fn redeem(
+    context: &mut Context,
+    user: String,
+    code: Option<WireSecret>,
+    new: Option<WireSecret>,
+) -> Result<(), Failure> {
+    let client = match code.zip(new) {
+        Some((code, new)) => {
+            let client = context.connect().await?.client;
+            client.redeem(&user, code, new).await?;
+            client
+        }
+        None => {
+            let instead = "Without one give --code-file FILE --new-password-file FILE.";
+            let mut prompt = Prompt::open(&context.out, instead)?;
+            let client = context.connect().await?.client;
+            let code = prompt.secret(&format!("Code for {}", safe(&user)))?;
+            loop {
+                let new = prompt.new_secret("New password")?;
+                match client.redeem(&user, code.clone(), new).await {
+                    Ok(()) => break client,
+                    Err(ClientError::Fault(fault)) if fault.field.as_deref() == Some("password") => {
+                        prompt.refuse(&fault.to_string())?;
+                    }
+                    Err(other) => return Err(other.into()),
+                }
+            }
+        }
+    };
+    let identity = client.whoami().await?;
+    context.out.show(&identity, |out| {
+        out.line(format_args!("{} has a new password. Log in with it: aivonx login", safe(&user)))
     })
 }
 

@@ -275,7 +275,11 @@ async fn reset_password(context: &mut Context, args: NamedConfirm) -> Result<(),
             plural(minutes, "minute"),
             code.code.expose()
         ))?;
-        out.line("over HTTP: POST /api/account/password/reset {\"username\", \"code\", \"password\"}")
+        out.line(format_args!(
+            "On the gateway's machine: aivonx passwd --redeem {}\n\
+             Over HTTP: POST /api/account/password/reset {{\"username\", \"code\", \"password\"}}",
+            safe(&args.user)
+        ))
     })
 }
 
