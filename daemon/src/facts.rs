@@ -155,6 +155,7 @@ pub(crate) fn status(
                 shared.awaits_setup && !shared.identity.is_set_up(),
                 shared.identity.audit.health().intact,
             ),
+            day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
     })
 }

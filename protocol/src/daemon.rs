@@ -49,6 +49,8 @@ pub struct Status {
     pub resident_bytes: u64,
     /// What needs attention, one sentence each, with the command that helps.
     pub warnings: Vec<String>,
+    /// Days and months of limits and usage begin so many minutes after midnight UTC.
+    pub day_offset_minutes: u32,
 }
 
 /// Requests about the daemon.

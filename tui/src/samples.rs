@@ -261,6 +261,7 @@ pub(crate) fn status() -> Status {
         requests_total: 1_234_567,
         resident_bytes: 27_400_000,
         warnings: vec!["Node gpu2 does not answer. See: aivonx node show gpu2".into()],
+        day_offset_minutes: 0,
     }
 }
 
@@ -357,7 +358,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             use crate::model::usage::Period;
             let periods = [Period::Hour, Period::Day, Period::Month];
             let period = periods.into_iter().find(|period| period.per() == *per)?;
-            Reply::Usage(Box::new(usage_steps(*per, &period.steps(NOW))))
+            Reply::Usage(Box::new(usage_steps(*per, &period.steps(NOW, 0))))
         }
         Request::Limit(
             LimitRequest::Show { target }

@@ -183,5 +183,6 @@ pub(super) fn status() -> Status {
         requests_total: 7_000_000_000,
         resident_bytes: 20 << 20,
         warnings: vec!["open access".into()],
+        day_offset_minutes: 90,
     }
 }

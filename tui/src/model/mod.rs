@@ -300,6 +300,11 @@ impl Model {
         }
     }
 
+    /// How many minutes after midnight UTC the days of usage begin.
+    pub(crate) fn day_offset(&self) -> u32 {
+        self.status.as_ref().map_or(0, |status| status.day_offset_minutes)
+    }
+
     /// Whether the connection stands.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.link, Link::Up { .. })

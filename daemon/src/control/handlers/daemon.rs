@@ -65,5 +65,6 @@ fn to_tenant(status: Status) -> Status {
         requests_total: 0,
         resident_bytes: 0,
         warnings: Vec::new(),
+        day_offset_minutes: status.day_offset_minutes,
     }
 }

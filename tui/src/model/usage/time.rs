@@ -5,11 +5,14 @@ use aivonx_protocol::{
     money::MicroUsd,
     usage::{UsagePer, UsageRow},
 };
-use jiff::{Timestamp, ToSpan as _, Unit, Zoned, tz::TimeZone};
+use jiff::{
+    Timestamp, ToSpan as _, Unit, Zoned,
+    tz::{Offset, TimeZone},
+};
 
 use crate::render::text;
 
-/// A time, in UTC as the ledger has it.
+/// A time as the ledger has it: hours in UTC, days and months from some minutes after midnight UTC on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Period {
     /// The hour that runs; the chart has 24 of them.
@@ -74,14 +77,14 @@ impl Period {
         }
     }
 
-    /// When the one that runs now began.
-    pub(crate) fn since(self, now: UnixMillis) -> UnixMillis {
-        self.steps(now).last().copied().unwrap_or(now)
+    /// When the one that runs now began. Days begin `offset` minutes after midnight UTC.
+    pub(crate) fn since(self, now: UnixMillis, offset: u32) -> UnixMillis {
+        self.steps(now, offset).last().copied().unwrap_or(now)
     }
 
     /// When each of those that the chart shows began, the oldest first.
-    pub(crate) fn steps(self, now: UnixMillis) -> Vec<UnixMillis> {
-        let Some(now) = utc(now) else { return Vec::new() };
+    pub(crate) fn steps(self, now: UnixMillis, offset: u32) -> Vec<UnixMillis> {
+        let Some(now) = self.at(now, offset) else { return Vec::new() };
         let begin = |back: i32| {
             let span = match self {
                 Self::Hour => back.hours(),
@@ -101,19 +104,24 @@ impl Period {
     }
 
     /// How such a step is written below the chart: `14:00`, `11-22`, `2026-11`.
-    pub(crate) fn label(self, at: UnixMillis) -> String {
+    pub(crate) fn label(self, at: UnixMillis, offset: u32) -> String {
         let form = match self {
             Self::Hour => "%H:%M",
             Self::Day => "%m-%d",
             Self::Month => "%Y-%m",
         };
-        utc(at).map_or_else(|| text::NONE.to_owned(), |at| at.strftime(form).to_string())
+        self.at(at, offset).map_or_else(|| text::NONE.to_owned(), |at| at.strftime(form).to_string())
     }
-}
 
-fn utc(at: UnixMillis) -> Option<Zoned> {
-    let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
-    Some(at.to_zoned(TimeZone::UTC))
+    fn at(self, at: UnixMillis, offset: u32) -> Option<Zoned> {
+        let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
+        // It is midnight there when the ledger's day begins.
+        let behind = match self {
+            Self::Hour => 0,
+            Self::Day | Self::Month => i32::try_from(offset).ok()?.checked_mul(60)?,
+        };
+        Some(at.to_zoned(TimeZone::fixed(Offset::from_seconds(-behind).ok()?)))
+    }
 }
 
 /// What is counted.
@@ -182,17 +190,25 @@ mod tests {
 
     #[test]
     fn steps_begin_where_those_of_the_ledger_do() {
-        let days = Period::Day.steps(NOW);
+        let days = Period::Day.steps(NOW, 0);
         assert_eq!((days.len(), days[29]), (30, NOW - NOW % (24 * HOUR)));
         assert_eq!(days[0], days[29] - 29 * 24 * HOUR);
-        let hours = Period::Hour.steps(NOW);
+        let hours = Period::Hour.steps(NOW, 0);
         assert_eq!((hours.len(), hours[23]), (24, NOW - NOW % HOUR));
-        let months = Period::Month.steps(NOW);
-        let labels: Vec<String> = months.iter().map(|at| Period::Month.label(*at)).collect();
+        let months = Period::Month.steps(NOW, 0);
+        let labels: Vec<String> = months.iter().map(|at| Period::Month.label(*at, 0)).collect();
         assert_eq!((labels.len(), &*labels[0], &*labels[11]), (12, "2025-12", "2026-11"));
         assert_eq!(months[11], 1_793_491_200_000, "2026-11-01");
-        assert_eq!((Period::Day.label(NOW), Period::Hour.label(NOW)), ("11-22".into(), "00:31".into()));
-        assert_eq!(Period::Day.since(NOW), days[29]);
-        assert!(Period::Day.steps(u64::MAX).is_empty());
+        assert_eq!((Period::Day.label(NOW, 0), Period::Hour.label(NOW, 0)), ("11-22".into(), "00:31".into()));
+        assert_eq!(Period::Day.since(NOW, 0), days[29]);
+        assert!(Period::Day.steps(u64::MAX, 0).is_empty());
+        // Half an hour after midnight, with days that begin at five, it is still yesterday.
+        let begun = days[29] - 19 * HOUR;
+        assert_eq!(Period::Day.since(NOW, 300), begun);
+        assert_eq!(
+            (Period::Day.label(begun, 300), Period::Hour.since(NOW, 300)),
+            ("11-21".into(), hours[23])
+        );
+        assert_eq!(Period::Month.since(NOW, 300), months[11] + 5 * HOUR);
     }
 }

@@ -145,12 +145,15 @@ pub(super) fn request(model: &Model, topic: Topic) -> Option<(Right, Request)> {
     let usage = &model.usage;
     Some(match topic {
         Topic::Usage => {
-            let filter = UsageFilter { since: Some(usage.period.since(model.now)), ..UsageFilter::default() };
+            let filter = UsageFilter {
+                since: Some(usage.period.since(model.now, model.day_offset())),
+                ..UsageFilter::default()
+            };
             let by = Some(usage.tab.by()?);
             (usage.tab.right(), Request::Usage(UsageRequest::Report { filter, by, per: None }))
         }
         Topic::Steps => {
-            let since = usage.period.steps(model.now).first().copied();
+            let since = usage.period.steps(model.now, model.day_offset()).first().copied();
             let filter = UsageFilter { since, ..usage.asked.as_ref()?.filter() };
             let per = Some(usage.period.per());
             (Right::UsageRead, Request::Usage(UsageRequest::Report { filter, by: None, per }))

@@ -105,13 +105,13 @@ fn another_time_and_another_tab_ask_anew() {
             _ => None,
         })
     };
-    assert_eq!(since(&effects, UsageBy::Organization), Some(Period::Day.since(model.now)));
+    assert_eq!(since(&effects, UsageBy::Organization), Some(Period::Day.since(model.now, 0)));
     let effects = press(&mut model, "p");
     assert!(matches!(effects[0], Effect::Drop(_)), "what was asked for before is given up");
-    assert_eq!(since(&effects, UsageBy::Organization), Some(Period::Month.since(model.now)));
+    assert_eq!(since(&effects, UsageBy::Organization), Some(Period::Month.since(model.now, 0)));
     let effects = press(&mut model, "tab");
     assert!(matches!(effects[0], Effect::Drop(_)));
-    assert_eq!(since(&effects, UsageBy::User), Some(Period::Month.since(model.now)));
+    assert_eq!(since(&effects, UsageBy::User), Some(Period::Month.since(model.now, 0)));
     let effects = press_all(&mut model, "backtab backtab backtab backtab");
     assert!(asked(&effects).contains(&"price.list") && asked(&effects).contains(&"policy.aliases"));
 }

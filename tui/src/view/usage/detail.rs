@@ -173,7 +173,8 @@ fn steps(buffer: &mut Buffer, area: Rect, model: &Model) {
     let usage = &model.usage;
     let (period, measure) = (usage.period, usage.measure);
     let theme = model.settings.theme;
-    let begins = period.steps(model.now);
+    let offset = model.day_offset();
+    let begins = period.steps(model.now, offset);
     let what = format!("{} per {} (UTC)", measure.word(), period.word());
     let Some(report) = &usage.steps else {
         let text = match model.why_not(Right::UsageRead) {
@@ -184,7 +185,7 @@ fn steps(buffer: &mut Buffer, area: Rect, model: &Model) {
         return;
     };
     let values: Vec<u64> = begins.iter().map(|at| value(report, *at, |row| measure.of(row))).collect();
-    let labels: Vec<String> = begins.iter().map(|at| period.label(*at)).collect();
+    let labels: Vec<String> = begins.iter().map(|at| period.label(*at, offset)).collect();
     let sum = values.iter().fold(0_u64, |sum, value| sum.saturating_add(*value));
     let most = values.iter().zip(&labels).max_by_key(|(value, _)| **value);
     let most = most.filter(|(value, _)| **value > 0);
