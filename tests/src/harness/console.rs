@@ -123,6 +123,25 @@ impl Console {
         self.child.id().expect("it runs")
     }
 
+    /// Presses esc and waits until this is not shown any more. What is typed right behind an esc would be taken for
+    /// one key with it, and most of what shows that a dialog is gone shows beside it, too.
+    ///
+    /// # Panics
+    /// If it is not shown now, or stays.
+    pub async fn leave(&mut self, text: &str) {
+        self.until(&[text]).await;
+        self.keys("\x1b");
+        let gone = async {
+            while self.shown().contains(text) {
+                if self.drawn.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let gone = tokio::time::timeout(crate::DEADLINE, gone).await.is_ok();
+        assert!(gone, "{text:?} is still shown:\n{}", self.shown());
+    }
+
     /// Types.
     ///
     /// # Panics

@@ -289,7 +289,7 @@ impl Daemon {
         nodes.iter().fold(Self::builder(), |b, n| b.node(n)).start().await
     }
 
-    /// `aivonxd run` with quick health checks and `extra` in its file, in front of `nodes`.
+    /// `aivonxd run` with `extra` in its file, in front of `nodes`.
     pub async fn run(nodes: &[&FakeNode], extra: &str) -> Self {
         nodes.iter().fold(Self::builder().config(extra), |b, n| b.node(n)).start().await
     }

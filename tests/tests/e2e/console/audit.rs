@@ -16,7 +16,7 @@ async fn a_copy_is_written_proven_and_replaced_only_when_asked() {
     console.until(&["[8 Audit]", "chain_start", "v verify"]).await;
     console.keys("v");
     console.until(&["The audit log is intact."]).await;
-    console.keys("\x1b");
+    console.leave("The audit log is intact.").await;
     console.until(&["v verify"]).await;
     let file = folder.path().join("copy.jsonl");
     for round in 0..2 {
@@ -31,7 +31,7 @@ async fn a_copy_is_written_proven_and_replaced_only_when_asked() {
             console.keys("y");
         }
         console.until(&["The audit log was exported", "to prove it"]).await;
-        console.keys("\x1b");
+        console.leave("to prove it").await;
         console.until(&["v verify"]).await;
         for path in [file.clone(), folder.path().join("copy.jsonl.sig")] {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");

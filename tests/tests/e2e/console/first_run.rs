@@ -37,7 +37,8 @@ async fn it_leads_from_nobody_to_a_chat_that_streams() {
     console.until(&["Your backup codes", "esc  close"]).await;
     let form = regex::Regex::new("^([a-z0-9]{4}-)+[a-z0-9]{4}$").unwrap();
     assert_eq!(words(&console, |word| form.is_match(word)).len(), 10, "{}", console.shown());
-    console.keys("c\x1b");
+    console.keys("c");
+    console.leave("Your backup codes").await;
     console.until(&["admin (superadmin)", "Add a node: a server", "enter  does it"]).await;
     console.keys("\r");
     console.until(&["Name", "ctrl-s send"]).await;
@@ -75,7 +76,7 @@ async fn it_leads_from_nobody_to_a_chat_that_streams() {
     let answer = client.rest(head).await;
     assert_eq!(answer.lines().pop().unwrap()["done"], true);
 
-    console.keys("\x1b");
+    console.leave("This is the only time").await;
     console.until(&["[5 Access]", "ci", "valid", "? help"]).await;
     console.keys("q");
     ends_well(console).await;

@@ -62,7 +62,7 @@ async fn a_node_that_drains_counts_down_and_is_removed() {
     // What runs is told of before it would be broken off.
     console.keys(CTRL_D);
     console.until(&["Remove node", "1 request is at work"]).await;
-    console.keys("\x1b");
+    console.leave("Remove node").await;
     console.until(&["e edit", "1 left"]).await;
     node.open_gate();
     client.rest(head).await;

@@ -77,7 +77,7 @@ async fn under_load_nothing_is_lost_uncounted_and_the_place_is_kept() {
     console.until(&["info and above: 1 of"]).await;
     console.keys("\r");
     console.until(&["(esc: back", "request_id", "status"]).await;
-    console.keys("\x1b");
+    console.leave("(esc: back").await;
     console.until(&["info and above: 1 of"]).await;
     // There is no journal: that is told, and where the log is.
     console.keys("m");

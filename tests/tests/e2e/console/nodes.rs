@@ -22,7 +22,7 @@ async fn a_node_is_added_seen_and_removed() {
     console.until(&["Nodes 2", "active", "e edit", &node.url()]).await;
     console.keys("?");
     console.until(&["let it finish what it has"]).await;
-    console.keys("\x1b");
+    console.leave("let it finish what it has").await;
     console.until(&["Nodes 2", "e edit"]).await;
     console.keys("/fake\r");
     console.until(&["Nodes 1 of 2"]).await;

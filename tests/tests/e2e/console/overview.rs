@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::{console, ends_well};
 
+/// A node is known to be gone, or back, after one check.
+const QUICK: &str = "[health]\ninterval = \"1s\"\ntimeout = \"1s\"\nfailures = 1\nsuccesses = 1\n";
+
 fn chat() -> Request {
     let messages = json!([{"role": "user", "content": "hi"}]);
     Request::json("/api/chat", &json!({"model": "m", "stream": true, "messages": messages}))
@@ -42,20 +45,20 @@ async fn the_overview_moves_with_traffic() {
 #[tokio::test]
 async fn a_node_that_goes_down_is_told_with_the_key_to_it() {
     let node = FakeNode::ollama().await;
-    let daemon = Daemon::dev(&[&node]).await;
+    let daemon = Daemon::run(&[&node], QUICK).await;
     // Else the next step would be to try it.
     daemon.ask(&chat()).await.expect(200);
     let mut console = console(&daemon, 80, 24);
     console.until(&["1 Overview", "superadmin", "1 active"]).await;
     node.refuse().await;
     daemon.until_active(0).await;
-    console.until(&["no node is active", "node1 does not answer", "1 standby"]).await;
+    console.until(&["no node is active", "n0 does not answer", "1 standby"]).await;
     // The second line is the node's own, and enter leads to it.
     console.keys("jj\r");
-    console.until(&["[2 Nodes]", "node1 (esc: back)"]).await;
+    console.until(&["[2 Nodes]", "n0 (esc: back)"]).await;
     node.accept().await;
     daemon.until_active(1).await;
-    console.keys("\x1b");
+    console.leave("(esc: back)").await;
     console.until(&["Nodes 1", "e edit"]).await;
     console.keys("1");
     console.until(&["[1 Overview]", "1 active", "nothing"]).await;

@@ -29,7 +29,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     admin.until(&["A code for alice", "esc  close"]).await;
     let form = regex::Regex::new("^([a-z0-9]{4}-)+[a-z0-9]{4}$").unwrap();
     let code = words(&admin, |word| form.is_match(word)).remove(0);
-    admin.keys("\x1b");
+    admin.leave(&code).await;
     admin.until(&["alice", "auditor", "e edit"]).await;
 
     let home = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     alice.until(&["! "]).await;
     alice.keys(&format!("{}\r", otp(&secret, 0)));
     alice.until(&["Your backup codes", "esc  close"]).await;
-    alice.keys("\x1b");
+    alice.leave("Your backup codes").await;
     alice.until(&["alice (auditor)", "? help"]).await;
     alice.keys(":logout\r");
     alice.until(&["not logged in", "Log in"]).await;

@@ -40,7 +40,7 @@ async fn a_limit_set_in_the_console_refuses_the_next_request() {
     console.keys("y");
     console.until(&["inference.day 2 holds for organization acme", "2 of 2", "100%"]).await;
     assert_eq!(chat(&daemon, secret).await, 429);
-    console.keys("\x1b");
+    console.leave("Limits of organization acme").await;
     console.until(&["[Orgs] Users", "100%"]).await;
     // More lets more through.
     console.keys("\r");
