@@ -86,7 +86,7 @@ async fn bench() -> Result<()> {
         console.until(&[shown]).await;
         if screen == "5" {
             console.keys("\t");
-            console.until(&["Users 5"]).await;
+            console.until(&["[Users]", "user0000"]).await;
         }
         keys(&mut console, &format!("key to frame, {shown}")).await;
     }
