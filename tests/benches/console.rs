@@ -18,6 +18,7 @@ use aivonx_tests::{
     harness::{Client, Console, Daemon, Request},
 };
 use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 const NODES: usize = 50;
 const USERS: usize = 5000;
@@ -58,7 +59,8 @@ async fn bench() -> Result<()> {
     for _ in 0..20 {
         let began = Instant::now();
         let mut console = start(&daemon);
-        console.drawn().await;
+        // The last line of it.
+        console.until(&["quit"]).await;
         frames.push(began.elapsed());
         console.keys("q");
         console.end().await;
@@ -102,9 +104,8 @@ async fn bench() -> Result<()> {
     let took = began.elapsed();
     println!("log filled at                       {:6.0} events/s", LINES as f64 / took.as_secs_f64());
     // The last one.
-    let last = Client::connect(daemon.address()).await.ask(&Request::get("/the-last-of-them")).await;
-    drop(last);
-    console.until(&["/the-last-of-them"]).await;
+    let last = Client::connect(daemon.address()).await.ask(&Request::get("/no-such-path")).await;
+    console.until(&[last.field("x-request-id").context("its id")?]).await;
     println!("the last one is seen after          {:6.0} ms", (began.elapsed() - took).as_secs_f64() * 1e3);
     println!("resident with {LINES} lines          {:6.1} MB (aim 64 MB)", resident(pid)?);
     console.keys("f");
@@ -139,7 +140,9 @@ async fn fill(daemon: &Daemon, nodes: &[FakeNode]) -> Result<()> {
         };
         control.node_add(node).await?;
     }
-    for n in 0..USERS {
+    // Many at once: those that wait together become durable together.
+    let control = &control;
+    let users = futures_util::stream::iter(0..USERS).map(|n| async move {
         let user = NewUser {
             name: format!("user{n:04}"),
             display_name: Some(format!("Person Number {n}")),
@@ -148,8 +151,9 @@ async fn fill(daemon: &Daemon, nodes: &[FakeNode]) -> Result<()> {
             organization: None,
             password: None,
         };
-        control.user_add(user).await?;
-    }
+        control.user_add(user).await
+    });
+    users.buffer_unordered(32).try_collect::<Vec<_>>().await?;
     Ok(())
 }
 
