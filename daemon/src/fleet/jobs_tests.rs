@@ -202,6 +202,37 @@ async fn failures_are_told_in_the_nodes_own_words() {
     assert_eq!(ended(jobs, &job.id).await.targets[0].error.as_deref(), Some("the node was removed"));
 }
 
+/// A node's words are for everyone who may see the job: they show no more of a credential than the log does.
+#[tokio::test]
+async fn credentials_in_a_nodes_words_are_masked() {
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&[]).await;
+    rig.add("a", &node).await;
+    let jobs = rig.fleet.jobs();
+    for (said, shown) in [
+        ("GET https://me:hush@hub/x: denied", "GET https://[REDACTED]@hub/x: denied"),
+        ("sent Bearer hush-hush-hush", "sent Bearer [REDACTED]"),
+        (r#"hub said {"password":"hush"}"#, r#"hub said {"password":"[REDACTED]"}"#),
+        (concat!("token hf", "_hushhushhushhushhush is not valid"), "token [REDACTED] is not valid"),
+    ] {
+        let to_node = node.next_pull();
+        let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
+        let lines = jobs.lines(ALL, &job.id).await.unwrap();
+        to_node.send(serde_json::json!({"status": said}).to_string()).unwrap();
+        to_node.send(serde_json::json!({"error": said}).to_string()).unwrap();
+        let job = ended(jobs, &job.id).await;
+        let target = &job.targets[0];
+        assert_eq!((target.status.as_str(), target.error.as_deref()), (shown, Some(shown)));
+        let told = rest(lines).await;
+        assert_eq!(told.last().unwrap(), &serde_json::json!({"error": shown}).to_string());
+        assert!(told.iter().all(|line| !line.contains("hush")), "{told:?}");
+    }
+    node.answer("POST /api/pull", 200, r#"{"total":"Bearer hush-hush-hush"}"#);
+    let job = jobs.pull(ALL, "m", &[], false).await.unwrap();
+    let error = ended(jobs, &job.id).await.targets[0].error.clone().unwrap();
+    assert!(error.contains("Bearer [REDACTED]"), "{error}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_pulled_is_refused() {
     let rig = Rig::new().await;

@@ -6,6 +6,8 @@ use aivonx_protocol::job::JobState;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::words::shown;
+
 /// One line of a node's answer to `/api/pull`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -49,9 +51,6 @@ impl Line {
 
 /// Steps kept; a node that tells more is not believed. A model has some ten.
 const STEPS: usize = 1024;
-
-/// Characters kept of a status, a digest or an error.
-const TEXT: usize = 512;
 
 /// The progress of all nodes.
 #[derive(Debug)]
@@ -106,8 +105,8 @@ impl Merge {
 
     /// Takes in what node `at` told. Its error and success lines end it by [`Self::end`] instead.
     pub(super) fn take(&mut self, at: usize, line: Line) {
-        let status = cut(line.status);
-        let digest = line.digest.map(cut);
+        let status = shown(line.status);
+        let digest = line.digest.map(shown);
         // A layer is known by its digest; its status may be worded differently by another version.
         let key = match &digest {
             Some(digest) => (Some(digest.clone()), String::new()),
@@ -140,7 +139,7 @@ impl Merge {
         if state == JobState::Done {
             "success".clone_into(&mut node.status);
         }
-        node.error = error.map(cut);
+        node.error = error.map(shown);
     }
 
     pub(super) fn nodes(&self) -> &[OnNode] {
@@ -234,13 +233,6 @@ impl Merge {
     fn all_reached(&self, step: usize) -> bool {
         self.counting().all(|node| node.state == JobState::Done || node.furthest >= Some(step))
     }
-}
-
-fn cut(mut text: String) -> String {
-    if let Some((at, _)) = text.char_indices().nth(TEXT) {
-        text.truncate(at);
-    }
-    text
 }
 
 #[cfg(test)]

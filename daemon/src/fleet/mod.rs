@@ -42,6 +42,7 @@ mod tenants;
 pub(crate) mod testing;
 mod tls;
 mod watch;
+mod words;
 
 pub use eligible::Eligible;
 pub use endpoint::Endpoint;

@@ -22,6 +22,7 @@ use super::{
     pull::refusal,
     realm::Realm,
     registry::Contact,
+    words::shown,
 };
 use crate::store::Reach;
 
@@ -215,7 +216,7 @@ async fn delete(node: &Contact, connect: Duration, model: &str) -> Result<(), St
         .map_err(|_| format!("no answer within {} s", DELETE.as_secs()))?;
     match answer {
         Ok((StatusCode::OK, ..)) => Ok(()),
-        Ok((status, body, _)) => Err(refusal(status, &body)),
+        Ok((status, body, _)) => Err(shown(refusal(status, &body))),
         Err(error) => Err(error.to_string()),
     }
 }

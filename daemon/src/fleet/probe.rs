@@ -11,6 +11,7 @@ use super::{
     Endpoint,
     client::{CallError, Session},
     sight::{self, Sight},
+    words::shown,
 };
 
 /// Time limits of one probe.
@@ -150,9 +151,14 @@ async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     rest_of_ollama(session, version, round_trip).await
 }
 
+/// What is wrong may repeat what the node answered.
+fn wrong(path: &'static str) -> impl FnOnce(String) -> ProbeError {
+    move |why| ProbeError::Wrong { path, why: shown(why) }
+}
+
 async fn ask_version(session: &mut Session<'_>) -> Result<(Box<str>, Duration), ProbeError> {
     let (body, round_trip) = get(session, VERSION).await?;
-    let version = sight::read_version(&body).map_err(|why| ProbeError::Wrong { path: VERSION, why })?;
+    let version = sight::read_version(&body).map_err(wrong(VERSION))?;
     Ok((version, round_trip))
 }
 
@@ -162,9 +168,9 @@ async fn rest_of_ollama(
     round_trip: Duration,
 ) -> Result<Found, ProbeError> {
     let (tags, _) = get(session, TAGS).await?;
-    let models = sight::read_tags(&tags).map_err(|why| ProbeError::Wrong { path: TAGS, why })?;
+    let models = sight::read_tags(&tags).map_err(wrong(TAGS))?;
     let loaded = match get(session, PS).await {
-        Ok((ps, _)) => sight::read_ps(&ps).map_err(|why| ProbeError::Wrong { path: PS, why })?,
+        Ok((ps, _)) => sight::read_ps(&ps).map_err(wrong(PS))?,
         // Ollama before 0.1.33 does not tell.
         Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
         Err(error) => return Err(error),
@@ -175,7 +181,7 @@ async fn rest_of_ollama(
 
 async fn openai(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     let (body, round_trip) = get(session, MODELS).await?;
-    let models = sight::read_openai(&body).map_err(|why| ProbeError::Wrong { path: MODELS, why })?;
+    let models = sight::read_openai(&body).map_err(wrong(MODELS))?;
     Ok(Found {
         kind: NodeKind::Openai,
         sight: Sight { version: None, models, loaded: Vec::new() },

@@ -47,6 +47,7 @@ async fn only_a_proper_answer_is_healthy() {
         ("GET /api/tags", 200, "<html>hello</html>", "it is HTML"),
         ("GET /api/tags", 200, r#"{"models":{}}"#, "something else"),
         ("GET /api/version", 200, "ok", "something else"),
+        ("GET /api/tags", 200, r#"{"models":"Bearer hush-hush"}"#, "string \"Bearer [REDACTED]\""),
         ("GET /api/version", 401, "", "credential"),
         ("GET /api/version", 403, "", "credential"),
         ("GET /api/version", 301, "", "redirects are not followed"),

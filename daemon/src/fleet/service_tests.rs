@@ -460,11 +460,11 @@ async fn removing_a_model_says_what_came_of_it_on_each_node() {
     rig.add("b", &b).await;
     rig.add("vllm", &FakeNode::openai(&["m"]).await).await;
     a.answer("DELETE /api/delete", 200, "");
-    b.answer("DELETE /api/delete", 500, r#"{"error":"disk on fire"}"#);
+    b.answer("DELETE /api/delete", 500, r#"{"error":"disk on fire, Bearer hush-hush"}"#);
     a.answer("GET /api/tags", 200, r#"{"models":[{"name":"n:8b"}]}"#);
     let done = rig.fleet.remove_model(ALL, "M", None).await.unwrap();
     assert_eq!(done.removed, ["a"]);
-    assert_eq!(done.failed, [("b".to_owned(), "disk on fire".to_owned())]);
+    assert_eq!(done.failed, [("b".to_owned(), "disk on fire, Bearer [REDACTED]".to_owned())]);
     let asked = &a.asked("DELETE /api/delete")[0];
     assert!(std::str::from_utf8(&asked.body).unwrap().contains(r#""model":"m:latest""#));
     assert_eq!(rig.fleet.show(ALL, "a").unwrap().models, ["n:8b"], "the catalogue knows at once");

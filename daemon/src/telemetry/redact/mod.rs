@@ -6,6 +6,7 @@
 
 mod members;
 pub(crate) mod names;
+mod shapes;
 
 use memchr::memmem;
 
@@ -37,7 +38,8 @@ pub(crate) fn judge(name: &str) -> Verdict {
 }
 
 /// Masks credentials in `text` from byte `start` on: members of JSON that are named like secrets, what follows
-/// `Bearer ` or `Basic `, and the user information of URLs. Text without any is left untouched and unallocated.
+/// `Bearer ` or `Basic `, the user information of URLs, and what has the form of a key or token of ours or of a
+/// well-known maker. Text without any is left untouched and unallocated.
 pub(crate) fn scrub(text: &mut String, start: usize) {
     members::mask(text, start);
     // Without their first letter, which is written either way; capitals throughout are rare, and cheap.
@@ -45,6 +47,7 @@ pub(crate) fn scrub(text: &mut String, start: usize) {
         mask_after(text, start, tails);
     }
     mask_userinfo(text, start);
+    shapes::mask(text, start);
 }
 
 /// Shortest run of credential characters after a scheme that is taken for a credential: `basic check` is
@@ -116,6 +119,7 @@ mod tests {
             ("https://tok@h and https://h/@x", "https://[REDACTED]@h and https://h/@x"),
             ("Bearer aaaaaaaaaa Bearer bbbbbbbbbb", "Bearer [REDACTED] Bearer [REDACTED]"),
             ("Bearer ü, Bearer ", "Bearer ü, Bearer "),
+            (concat!("key sk", "-0123456789abcdefghij: no"), "key [REDACTED]: no"),
             (r#"said {"token":"x","a":"b"}"#, r#"said {"token":"[REDACTED]","a":"b"}"#),
             ("nothing here", "nothing here"),
         ];
