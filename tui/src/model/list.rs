@@ -38,6 +38,10 @@ impl Column {
     pub(crate) const fn number(title: &'static str, width: u16, rank: u8) -> Self {
         Self { title: Cow::Borrowed(title), width: Width::Fixed(width), rank, right: true }
     }
+
+    fn is_titled(&self) -> bool {
+        !self.title.is_empty()
+    }
 }
 
 /// What a list is of.
@@ -78,8 +82,16 @@ pub(crate) trait Rows {
     fn is_table(&self) -> bool {
         true
     }
-    /// Sorts by the next column.
-    fn sort(&mut self);
+    /// The columns that rows can be sorted by.
+    fn columns(&self) -> &'static [Column] {
+        &[]
+    }
+    /// Sorts by the next of the columns that are `seen`, by their positions in order.
+    fn sort(&mut self, seen: &[usize]);
+    /// The column rows are sorted by, if they are.
+    fn sorted(&self) -> Option<usize> {
+        None
+    }
     /// Turns the order round.
     fn reverse(&mut self);
     /// Marks the chosen row, or takes its mark away.
@@ -290,10 +302,22 @@ impl<T: Record> Rows for List<T> {
         self.keep();
     }
 
-    fn sort(&mut self) {
-        self.column = (self.column + 1) % T::COLUMNS.len();
+    fn columns(&self) -> &'static [Column] {
+        T::COLUMNS
+    }
+
+    fn sort(&mut self, seen: &[usize]) {
+        // A screen may add columns of its own behind these, and one without a title is a picture of another.
+        let mut own = seen.iter().copied().filter(|at| T::COLUMNS.get(*at).is_some_and(Column::is_titled));
+        let first = own.clone().next();
+        let Some(next) = own.find(|at| *at > self.column).or(first) else { return };
+        self.column = next;
         self.descending = false;
         self.arrange();
+    }
+
+    fn sorted(&self) -> Option<usize> {
+        Some(self.column)
     }
 
     fn reverse(&mut self) {
@@ -393,7 +417,7 @@ mod tests {
         assert_eq!(names(&list), "abc");
         list.go(1);
         assert_eq!(list.chosen_name().as_deref(), Some("b"));
-        list.sort();
+        list.sort(&[0, 1]);
         list.reverse();
         assert_eq!((names(&list).as_str(), list.at()), ("abc", 1));
         list.put(Row("b", 9), 2);
@@ -407,6 +431,19 @@ mod tests {
         list.mark();
         list.set(vec![Row("x", 1)], 3);
         assert_eq!(list.chosen_name().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn only_columns_that_are_seen_are_sorted_by() {
+        let mut list = list();
+        list.sort(&[0]);
+        assert_eq!(names(&list), "abc", "there is no other");
+        list.sort(&[0, 1, 2]);
+        assert_eq!((names(&list).as_str(), list.sorted()), ("cba", Some(1)));
+        list.sort(&[0]);
+        assert_eq!(list.sorted(), Some(0), "round from one that is hidden");
+        list.sort(&[]);
+        assert_eq!(list.sorted(), Some(0));
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Rows for Concerns {
         self.list.last();
     }
 
-    fn sort(&mut self) {}
+    fn sort(&mut self, _: &[usize]) {}
 
     fn reverse(&mut self) {}
 

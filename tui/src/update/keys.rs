@@ -83,7 +83,10 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         Do::PageDown => rows(model, |rows| rows.go(page)),
         Do::First => rows(model, |rows| rows.first()),
         Do::Last => rows(model, |rows| rows.last()),
-        Do::Sort => rows(model, |rows| rows.sort()),
+        Do::Sort => {
+            let seen = crate::view::columns(model);
+            rows(model, |rows| rows.sort(&seen));
+        }
         Do::Reverse => rows(model, |rows| rows.reverse()),
         Do::Mark => rows(model, |rows| rows.mark()),
         Do::Next | Do::Previous => {

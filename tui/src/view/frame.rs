@@ -197,6 +197,11 @@ pub(super) fn heading(buffer: &mut Buffer, area: Rect, model: &Model, what: &str
         if rows.marks() > 0 {
             text += &format!(", {} marked", rows.marks());
         }
+        // A hidden column has no arrow above it. The first is the order that everybody expects.
+        let told = |at: &usize| *at > 0 && all > 0 && !super::columns(model).contains(at);
+        if let Some(sorted) = rows.sorted().filter(told) {
+            text += &format!(", by {}", rows.columns()[sorted].title.to_lowercase());
+        }
         if let Some(filter) = rows.filter() {
             text += &format!("  /{}", safe(filter.text()));
         }

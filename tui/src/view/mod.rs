@@ -25,7 +25,10 @@ mod usage;
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
-use crate::model::{Dialog, Link, Model, Screen};
+use crate::{
+    model::{Dialog, Link, Model, Screen},
+    widgets::grid,
+};
 
 /// Rows that are not the screen's own: two above, two below.
 const CHROME: u16 = 4;
@@ -84,6 +87,17 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
 /// The rows a list has room for.
 pub(crate) fn page((_, rows): (u16, u16)) -> usize {
     usize::from(rows.saturating_sub(CHROME + 2)).max(1)
+}
+
+/// The positions of the columns that the list at hand is seen with; a terminal may be too narrow for all.
+pub(crate) fn columns(model: &Model) -> Vec<usize> {
+    // Limits lie in the place of details, and take all of it.
+    let across = if model.is_limits() { model.size.0 } else { table::across(model) };
+    match (model.screen, model.rows_ref()) {
+        (Screen::Models, _) => grid::seen(&models::shown(model, model.size.0), across),
+        (_, Some(rows)) => grid::seen(rows.columns(), across),
+        (_, None) => Vec::new(),
+    }
 }
 
 /// How far the top dialog can be scrolled.

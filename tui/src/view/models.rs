@@ -30,13 +30,6 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let names = columns(model);
     let all = names.len();
     let names = in_sight(model, &names, usize::from(area.width));
-    let mut shown: Vec<Column> = Known::COLUMNS.to_vec();
-    for name in &names {
-        let here = model.models.node.as_deref() == Some(*name);
-        let title = if here { format!("[{}]", safe(name)) } else { safe(name) };
-        let cells = u16::try_from(text::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
-        shown.push(Column { title: Cow::Owned(title), width: Width::Fixed(cells), rank: 1, right: false });
-    }
     let hidden = all - names.len();
     let more =
         if hidden > 0 { format!(", {} beside", plural(hidden as u64, "more node")) } else { String::new() };
@@ -49,7 +42,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         title: &title,
         noun: "the models",
         list: &model.models.list,
-        columns: Cow::Owned(shown),
+        columns: Cow::Owned(shown(model, area.width)),
         right: Right::ModelsRead,
         empty: "There is no model on any active node yet.\n\nPress p to have the nodes download one, such as qwen3:8b.",
         cells: &|known| cells(model, known, &names),
@@ -65,6 +58,18 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         let style = model.settings.theme.style(Tone::Accent);
         buffer.set_stringn(area.x + 2, y, line, usize::from(area.width.saturating_sub(2)), style);
     }
+}
+
+/// The columns where so many cells are to be had: what is known of a model, then its nodes.
+pub(super) fn shown(model: &Model, width: u16) -> Vec<Column> {
+    let mut shown: Vec<Column> = Known::COLUMNS.to_vec();
+    for name in in_sight(model, &columns(model), usize::from(width)) {
+        let here = model.models.node.as_deref() == Some(name);
+        let title = if here { format!("[{}]", safe(name)) } else { safe(name) };
+        let cells = u16::try_from(text::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
+        shown.push(Column { title: Cow::Owned(title), width: Width::Fixed(cells), rank: 1, right: false });
+    }
+    shown
 }
 
 /// A job at work on a model, in a line.

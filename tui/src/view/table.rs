@@ -53,7 +53,7 @@ impl<T: Record> Table<'_, T> {
     pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
         match self.list.chosen().filter(|_| model.detail) {
             Some(one) if area.width >= WIDE => {
-                let left = Rect { width: area.width * 3 / 5, ..area };
+                let left = Rect { width: beside(area.width), ..area };
                 let right = Rect { x: left.right() + 1, width: area.width - left.width - 1, ..area };
                 self.rows(buffer, left, model);
                 self.detail(buffer, right, model, one);
@@ -92,6 +92,17 @@ impl<T: Record> Table<'_, T> {
     fn detail(&self, buffer: &mut Buffer, area: Rect, model: &Model, one: &T) {
         details(buffer, area, model, one.name(), &(self.facts)(one));
     }
+}
+
+/// The columns left to a list with details beside it.
+fn beside(columns: u16) -> u16 {
+    columns * 3 / 5
+}
+
+/// The columns of the terminal that a [`Table`] takes, or will once its details are closed.
+pub(super) fn across(model: &Model) -> u16 {
+    let (columns, _) = model.size;
+    if model.detail && columns >= WIDE { beside(columns) } else { columns }
 }
 
 /// Everything about one, with its name above.

@@ -115,6 +115,11 @@ pub(crate) fn offset(count: usize, at: usize, height: usize) -> usize {
     at.saturating_sub(height / 2).min(count.saturating_sub(height))
 }
 
+/// The positions of the columns that are seen where there are so many cells.
+pub(crate) fn seen(columns: &[Column], cells: u16) -> Vec<usize> {
+    places(columns, cells.saturating_sub(GUTTER)).into_iter().map(|(at, ..)| at).collect()
+}
+
 /// The columns there is room for, each with where it begins and how wide it is.
 fn places(columns: &[Column], room: u16) -> Vec<(usize, u16, u16)> {
     let least = |column: &Column| match column.width {

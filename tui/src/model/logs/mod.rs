@@ -309,7 +309,7 @@ impl Rows for Logs {
         false
     }
 
-    fn sort(&mut self) {}
+    fn sort(&mut self, _: &[usize]) {}
 
     fn reverse(&mut self) {}
 

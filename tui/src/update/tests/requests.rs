@@ -100,8 +100,27 @@ fn it_is_sorted_and_filtered_by_what_is_shown() {
     press(&mut model, "enter");
     assert_eq!(model.requests.list.counts(), (1, 3));
     press(&mut model, "esc");
-    for _ in 0..7 {
+    press_all(&mut model, "s s s s s s s");
+    assert_eq!(model.requests.list.shown(0).map(|one| one.tokens), Some(321), "the most first");
+    assert!(shot(&model).contains("TOKENS▲"), "{}", shot(&model));
+}
+
+#[test]
+fn it_is_sorted_by_columns_that_are_seen() {
+    let mut model = full(80, 24);
+    press(&mut model, "9");
+    for _ in 0..12 {
+        press(&mut model, "s");
+        assert!(shot(&model).contains('▲'), "{}", shot(&model));
+    }
+    // What a resize hides still sorts, and is named.
+    model.size = (160, 40);
+    while model.requests.list.order().0 != 10 {
         press(&mut model, "s");
     }
-    assert_eq!(model.requests.list.shown(0).map(|one| one.tokens), Some(321), "the most first");
+    assert!(shot(&model).contains("ROUTE▲"), "{}", shot(&model));
+    model.size = (80, 24);
+    assert!(shot(&model).contains("3, by route ─"), "{}", shot(&model));
+    press(&mut model, "s");
+    assert!(shot(&model).contains("AGE▲"), "{}", shot(&model));
 }
