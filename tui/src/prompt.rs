@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     exit::Failure,
-    render::{Out, text::Lines},
+    render::{Out, qr::Ground, text::Lines},
+    theme,
 };
 
 /// Longest answer, in bytes: what a terminal passes on of one line.
@@ -31,8 +32,8 @@ pub struct Prompt {
     pub size: (usize, usize),
     /// Whether block characters are shown.
     pub unicode: bool,
-    /// Whether colours are shown.
-    pub colour: bool,
+    /// What a picture is drawn on.
+    pub ground: Ground,
 }
 
 impl Prompt {
@@ -53,7 +54,7 @@ impl Prompt {
             output: output(),
             size: size.map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into())),
             unicode: utf8(|name| std::env::var(name).ok()),
-            colour: !dumb && !out.no_colour,
+            ground: Ground::of(!dumb && !out.no_colour, theme::light(|name| std::env::var(name).ok())),
         })
     }
 

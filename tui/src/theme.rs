@@ -55,8 +55,7 @@ impl Theme {
         // The kernel's own console has a font of 256 or 512 signs.
         let ascii = ascii || !unicode || matches!(&*term, "linux" | "vt100" | "vt220" | "dumb");
         let colours = !no_color && set("NO_COLOR").is_none() && !matches!(&*term, "vt100" | "vt220" | "dumb");
-        let background = set("COLORFGBG").and_then(|text| text.rsplit(';').next()?.parse::<u8>().ok());
-        Self { colours, ascii, light: background.is_some_and(|number| number == 7 || number == 15) }
+        Self { colours, ascii, light: light(variable) }
     }
 
     /// How text of this tone looks.
@@ -118,6 +117,12 @@ impl Theme {
             ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
         }
     }
+}
+
+/// Whether the terminal says that its background is light. Few say anything.
+pub(crate) fn light(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let background = variable("COLORFGBG").and_then(|text| text.rsplit(';').next()?.parse::<u8>().ok());
+    background.is_some_and(|number| number == 7 || number == 15)
 }
 
 #[cfg(test)]

@@ -244,6 +244,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "copy",
         "put the secret into the clipboard, through the terminal (OSC 52)",
     ),
+    key(
+        Scope::Enrol,
+        &["i"],
+        Do::Invert,
+        "",
+        "turn the picture round, where without colours no camera reads it",
+    ),
     key(Scope::Enrol, &["esc"], Do::Cancel, "not now", "give up what runs; leave it"),
     key(Scope::Lock, &["enter"], Do::Submit, "open", "check the password"),
     key(Scope::Lock, &["esc"], Do::Cancel, "", "clear what was typed; give up what runs"),

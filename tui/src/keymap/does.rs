@@ -276,6 +276,8 @@ pub(crate) enum Do {
     Accept,
     /// Copy the secret.
     Copy,
+    /// Turn a picture round.
+    Invert,
     /// Copy the line that uses it.
     CopyLine,
     /// Do what comes next.

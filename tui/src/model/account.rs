@@ -53,13 +53,23 @@ pub(crate) struct Enrol {
     pub(crate) fault: Option<String>,
     /// Whether the secret was copied.
     pub(crate) copied: bool,
+    /// Whether the picture is turned round: the terminal's background is not what it was taken for.
+    pub(crate) inverted: bool,
 }
 
 impl Enrol {
     /// Of what the daemon offers.
     pub(crate) fn new(offer: TotpOffer) -> Self {
         let picture = Modules::of(&qr::short(offer.uri.expose()));
-        Self { offer, picture, code: SecretInput::default(), sent: None, fault: None, copied: false }
+        Self {
+            offer,
+            picture,
+            code: SecretInput::default(),
+            sent: None,
+            fault: None,
+            copied: false,
+            inverted: false,
+        }
     }
 }
 

@@ -41,28 +41,66 @@ impl Modules {
     }
 }
 
-/// The lines of a code for `text`, if it fits into so many columns and rows. Light modules are drawn, dark
-/// ones left out, as on a dark terminal; with `colour` both are set, which looks right on any.
+/// What a code is drawn on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// White on black, set with colours: right whatever the terminal's own are.
+    Set,
+    /// The terminal's own colours, where text is light on dark.
+    Dark,
+    /// The terminal's own colours, where text is dark on light.
+    Light,
+}
+
+impl Ground {
+    /// The one of a terminal.
+    #[must_use]
+    pub const fn of(colours: bool, light: bool) -> Self {
+        match (colours, light) {
+            (true, _) => Self::Set,
+            (false, true) => Self::Light,
+            (false, false) => Self::Dark,
+        }
+    }
+
+    /// The other one, for a terminal that is not as it was taken for.
+    #[must_use]
+    pub const fn inverted(self) -> Self {
+        match self {
+            Self::Set => Self::Set,
+            Self::Dark => Self::Light,
+            Self::Light => Self::Dark,
+        }
+    }
+}
+
+/// Columns and rows that [`lines`] takes for `text`; None if it is too long for a code.
 #[must_use]
-pub fn lines(text: &str, columns: usize, rows: usize, colour: bool) -> Option<Vec<String>> {
+pub fn size(text: &str) -> Option<(usize, usize)> {
+    Modules::of(text).map(|code| (code.side(), code.side().div_ceil(2)))
+}
+
+/// The lines of a code for `text`, if it fits into so many columns and rows.
+#[must_use]
+pub fn lines(text: &str, columns: usize, rows: usize, ground: Ground) -> Option<Vec<String>> {
     let code = Modules::of(text)?;
     let side = code.side();
     if side > columns || side.div_ceil(2) > rows {
         return None;
     }
-    // Below the last row of an odd number nothing is drawn.
-    let light = |x: usize, y: usize| y < side && !code.is_dark(x, y);
+    // What is drawn has the colour of text. Below the last row of an odd number is half a row of margin, which may
+    // as well be missing.
+    let drawn = |x: usize, y: usize| y < side && code.is_dark(x, y) == (ground == Ground::Light);
     let line = |y: usize| {
         let drawn: String = (0..side)
-            .map(|x| match (light(x, y), light(x, y + 1)) {
+            .map(|x| match (drawn(x, y), drawn(x, y + 1)) {
                 (true, true) => '█',
                 (true, false) => '▀',
                 (false, true) => '▄',
                 (false, false) => ' ',
             })
             .collect();
-        // White on black, whatever the terminal's own colours are.
-        if colour { format!("\u{1b}[97;40m{drawn}\u{1b}[0m") } else { drawn }
+        if ground == Ground::Set { format!("\u{1b}[97;40m{drawn}\u{1b}[0m") } else { drawn }
     };
     Some((0..side).step_by(2).map(line).collect())
 }
@@ -88,7 +126,29 @@ mod tests {
 
     #[test]
     fn a_code() {
-        insta::assert_snapshot!(lines(&short(URI), 80, 24, false).unwrap().join("\n"));
+        insta::assert_snapshot!(lines(&short(URI), 80, 24, Ground::Dark).unwrap().join("\n"));
+    }
+
+    #[test]
+    fn dark_and_light_are_each_others_negative() {
+        let of = |ground| lines(&short(URI), 80, 24, ground).unwrap();
+        let turned = |line: &String| -> String {
+            line.chars()
+                .map(|sign| match sign {
+                    '█' => ' ',
+                    ' ' => '█',
+                    '▀' => '▄',
+                    _ => '▀',
+                })
+                .collect()
+        };
+        let (dark, light) = (of(Ground::Dark), of(Ground::Light));
+        // The last line is half a row of margin.
+        let whole = dark.len() - 1;
+        assert_eq!(dark[..whole].iter().map(turned).collect::<Vec<_>>(), light[..whole]);
+        assert!(light[whole].trim().is_empty() && dark[whole].chars().all(|sign| sign == '▀'), "{light:?}");
+        assert!(of(Ground::Set)[0].contains(&dark[0]));
+        assert_eq!(Ground::of(false, true).inverted(), Ground::Dark);
     }
 
     /// With the question below it, for the longest name a user can have.
@@ -96,12 +156,12 @@ mod tests {
     fn fits_a_small_terminal() {
         let long = URI.replace(":root", &format!(":{}", "a.long_name-".repeat(6).split_at(63).0));
         for uri in [URI, &long] {
-            let shown = lines(&short(uri), 80, 23, false).unwrap();
+            let shown = lines(&short(uri), 80, 23, Ground::Dark).unwrap();
             assert!(shown.iter().all(|line| line.chars().count() <= 80));
         }
-        assert_eq!(lines(URI, 30, 24, false), None);
-        assert_eq!(lines(URI, 80, 10, false), None);
-        assert_eq!(lines(&"x".repeat(5000), 800, 800, false), None);
+        assert_eq!(lines(URI, 30, 24, Ground::Dark), None);
+        assert_eq!(lines(URI, 80, 10, Ground::Dark), None);
+        assert_eq!(lines(&"x".repeat(5000), 800, 800, Ground::Dark), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
         account::{Enrol, Lock},
     },
     render::{
-        qr::Modules,
+        qr::{Ground, Modules},
         text::{safe, span},
     },
     theme::{Theme, Tone},
@@ -71,7 +71,7 @@ pub(super) fn enrol(buffer: &mut Buffer, area: Rect, body: Rect, model: &Model, 
         if words >= WORDS && rows + 2 <= body.height {
             let inner = popup::draw(buffer, body, (columns + 2 + words, rows), title, Tone::Accent, theme);
             let (left, right) = split(inner, columns);
-            picture(buffer, left, code, theme);
+            picture(buffer, left, code, theme, ground(theme, enrol));
             return instructions(buffer, right, model, enrol, Shown::Picture);
         }
         let words = area.width.saturating_sub(columns + 2).min(WORDS_MOST);
@@ -79,7 +79,7 @@ pub(super) fn enrol(buffer: &mut Buffer, area: Rect, body: Rect, model: &Model, 
             Clear.render(area, buffer);
             let y = area.y + (area.height - rows) / 2;
             let (left, right) = split(Rect { y, height: rows, width: columns + 2 + words, ..area }, columns);
-            picture(buffer, left, code, theme);
+            picture(buffer, left, code, theme, ground(theme, enrol));
             return instructions(buffer, right, model, enrol, Shown::Picture);
         }
     }
@@ -112,9 +112,16 @@ fn cells(code: &Modules, theme: Theme) -> (u16, u16) {
     if theme.is_ascii() { (side.saturating_mul(2), side) } else { (side, side.div_ceil(2)) }
 }
 
-/// Dark on light, whatever the terminal's own colours are. Without colours there are only those, turned round
-/// where the background is dark, as it is unless the terminal says otherwise.
-fn picture(buffer: &mut Buffer, area: Rect, code: &Modules, theme: Theme) {
+/// What the picture is drawn on: a dark background, unless the terminal or the user says otherwise.
+fn ground(theme: Theme, enrol: &Enrol) -> Ground {
+    let ground = Ground::of(theme.has_colours(), theme.is_light());
+    if enrol.inverted { ground.inverted() } else { ground }
+}
+
+/// Dark on light, whatever the terminal's own colours are. Without colours there are only those.
+fn picture(buffer: &mut Buffer, area: Rect, code: &Modules, theme: Theme, ground: Ground) {
+    // What has the colour of text.
+    let drawn = |dark: bool| dark == (ground == Ground::Light);
     let side = code.side();
     // White is grey on many terminals; the bright one is white on all.
     let ink = |dark: bool| if dark { Color::Black } else { Color::White };
@@ -125,9 +132,9 @@ fn picture(buffer: &mut Buffer, area: Rect, code: &Modules, theme: Theme) {
             if theme.is_ascii() {
                 // Two columns are about as wide as a row is high.
                 let dark = code.is_dark(x / 2, y);
-                let style = if theme.has_colours() {
+                let style = if ground == Ground::Set {
                     Style::new().bg(ink(dark))
-                } else if dark == theme.is_light() {
+                } else if drawn(dark) {
                     Style::new().add_modifier(Modifier::REVERSED)
                 } else {
                     Style::new()
@@ -137,10 +144,9 @@ fn picture(buffer: &mut Buffer, area: Rect, code: &Modules, theme: Theme) {
             }
             // Below an odd number of rows there is half of one, which is margin.
             let (upper, lower) = (code.is_dark(x, 2 * y), 2 * y + 1 < side && code.is_dark(x, 2 * y + 1));
-            if theme.has_colours() {
+            if ground == Ground::Set {
                 cell.set_symbol("▀").set_style(Style::new().fg(ink(upper)).bg(ink(lower)));
             } else {
-                let drawn = |dark: bool| dark == theme.is_light();
                 let sign = match (drawn(upper), drawn(lower)) {
                     (true, true) => "█",
                     (true, false) => "▀",
@@ -169,7 +175,9 @@ fn steps(room: usize, enrol: &Enrol, shown: Shown, theme: Theme) -> (Vec<Line<'s
         lines.push(styled(format!("   {four}"), Tone::Strong));
     }
     if let Shown::Text(Some((columns, rows))) = shown {
-        let needs = format!("A picture to scan takes a terminal of {columns} columns and {rows} rows.");
+        let fewer = if theme.is_ascii() { " Fewer do in a UTF-8 locale, without --ascii." } else { "" };
+        let needs =
+            format!("A picture to scan takes a terminal of {columns} columns and {rows} rows.{fewer}");
         say(&mut lines, &needs, Tone::Dim);
     }
     lines.push(Line::default());
@@ -188,6 +196,15 @@ fn steps(room: usize, enrol: &Enrol, shown: Shown, theme: Theme) -> (Vec<Line<'s
         if enrol.copied { "copied, if your terminal lets it" } else { "c  copy the secret" },
         Tone::Plain,
     );
+    let drawn_for = match ground(theme, enrol) {
+        Ground::Set => None,
+        Ground::Dark => Some("dark"),
+        Ground::Light => Some("light"),
+    };
+    if let (Shown::Picture, Some(drawn_for)) = (shown, drawn_for) {
+        let turn = format!("i  invert the picture, drawn for a {drawn_for} background");
+        say(&mut lines, &turn, Tone::Plain);
+    }
     (lines, typed_at)
 }
 

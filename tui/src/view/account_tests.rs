@@ -187,12 +187,12 @@ fn dark(cell: &Cell, light: bool) -> Option<(bool, bool)> {
 }
 
 /// Looks for the code in what was drawn, as a camera does: by its modules, with a light margin of two around.
-fn found(buffer: &Buffer, code: &Modules, theme: Theme) -> bool {
+fn found(buffer: &Buffer, code: &Modules, theme: Theme, light: bool) -> bool {
     let side = code.side();
     let (wide, high) = if theme.is_ascii() { (2, 1) } else { (1, 2) };
     let dark_at = |x: usize, y: usize| {
         let cell = buffer.cell((u16::try_from(x).ok()?, u16::try_from(y / high).ok()?))?;
-        let (upper, lower) = dark(cell, theme.is_light())?;
+        let (upper, lower) = dark(cell, light)?;
         Some(if y.is_multiple_of(high) { upper } else { lower })
     };
     let (columns, rows) = (usize::from(buffer.area.width), usize::from(buffer.area.height));
@@ -231,7 +231,7 @@ fn the_picture_is_the_code() {
                 let fits = !theme.is_ascii() || (side * 2 + 32 <= columns && side <= rows);
                 assert!(fits || (columns, rows) != (200, 60));
                 assert_eq!(
-                    found(&buffer, &code, theme),
+                    found(&buffer, &code, theme, theme.is_light()),
                     fits,
                     "{theme:?} {columns}x{rows}, {letters} letters"
                 );
@@ -241,6 +241,27 @@ fn the_picture_is_the_code() {
                 assert!(shown.contains("   >"), "{shown}");
             }
         }
+    }
+}
+
+/// A terminal that says nothing of its background is taken for a dark one: a key puts that right.
+#[test]
+fn the_picture_can_be_turned_round() {
+    for (ascii, columns, rows) in [(false, 80, 24), (false, 120, 40), (true, 200, 60)] {
+        let mut model = full(columns, rows);
+        model.settings.theme = Theme::new(false, ascii, false);
+        let offer = offer_to(5);
+        let code = Modules::of(&qr::short(offer.uri.expose())).unwrap();
+        model.dialogs.push(Dialog::Enrol(Box::new(Enrol::new(offer))));
+        assert!(shot(&model).contains("for a dark"), "{}", shot(&model));
+        assert!(!found(&painted(&model), &code, model.settings.theme, true));
+        press(&mut model, "i");
+        assert!(shot(&model).contains("for a light"), "{}", shot(&model));
+        assert!(found(&painted(&model), &code, model.settings.theme, true));
+        // With colours both are right, and nothing is said.
+        model.settings.theme = Theme::new(true, ascii, false);
+        assert!(found(&painted(&model), &code, model.settings.theme, true), "{}", shot(&model));
+        assert!(!shot(&model).contains("invert"));
     }
 }
 

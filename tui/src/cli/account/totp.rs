@@ -15,7 +15,10 @@ use crate::{
     exit::Failure,
     input,
     prompt::Prompt,
-    render::{Out, qr},
+    render::{
+        Out,
+        qr::{self, Ground},
+    },
 };
 
 const INSTEAD: &str = "Without one give --password-file FILE --otp-file FILE.";
@@ -135,13 +138,22 @@ pub(super) async fn enrol(
     password: WireSecret,
 ) -> Result<bool, Failure> {
     let offer = client.totp_begin(password).await?;
-    let (columns, rows) = prompt.size;
-    let text = offered(&offer, columns, rows, prompt.unicode, prompt.colour);
-    prompt.say(&text)?;
+    let mut ground = prompt.ground;
+    let mut pictured = show_offer(prompt, &offer, ground)?;
     loop {
-        let code = prompt.line("The code it shows now (Enter alone gives up)")?;
+        let question = if pictured && ground != Ground::Set {
+            "The code it shows now (i inverts the picture, Enter alone gives up)"
+        } else {
+            "The code it shows now (Enter alone gives up)"
+        };
+        let code = prompt.line(question)?;
         if code.is_empty() {
             return Ok(false);
+        }
+        if code == "i" {
+            ground = ground.inverted();
+            pictured = show_offer(prompt, &offer, ground)?;
+            continue;
         }
         match client.totp_confirm(WireSecret::new(code)).await {
             Ok(codes) => {
@@ -165,22 +177,46 @@ pub(super) async fn enrol(
     }
 }
 
-/// What to do with the offer. The question for a code goes below it, so that code and question fit the
-/// terminal together.
-fn offered(offer: &TotpOffer, columns: usize, rows: usize, unicode: bool, colour: bool) -> String {
+/// Shows it; whether with a picture.
+fn show_offer(prompt: &mut Prompt, offer: &TotpOffer, ground: Ground) -> Result<bool, Failure> {
+    let (text, pictured) = offered(offer, prompt.size, prompt.unicode, ground);
+    prompt.say(&text)?;
+    Ok(pictured)
+}
+
+/// What to do with the offer, and whether that has a picture. The question for a code goes below it, so that
+/// picture and question fit the terminal together.
+fn offered(
+    offer: &TotpOffer,
+    (columns, rows): (usize, usize),
+    unicode: bool,
+    ground: Ground,
+) -> (String, bool) {
     let uri = qr::short(offer.uri.expose());
-    let drawn = unicode.then(|| qr::lines(&uri, columns, rows.saturating_sub(1), colour)).flatten();
+    let drawn = unicode.then(|| qr::lines(&uri, columns, rows.saturating_sub(1), ground)).flatten();
     let secret = grouped(offer.secret.expose());
-    match drawn {
-        Some(lines) => format!(
-            "\nScan this with an authenticator app, or type this secret into it:\n  {secret}\n{}\n",
-            lines.join("\n")
-        ),
-        None => format!(
-            "\nAdd an account to an authenticator app with this secret (by time, 6 digits):\n  {secret}\n\
-             or give it this address:\n  {uri}\n"
-        ),
+    if let Some(lines) = drawn {
+        // Without colours it is as dark or light as the terminal, which seldom says what it is.
+        let scan = match ground {
+            Ground::Set => "Scan this with an authenticator app, or",
+            Ground::Dark => "Scan this, drawn for a dark background, with an authenticator app\nor",
+            Ground::Light => "Scan this, drawn for a light background, with an authenticator app\nor",
+        };
+        let text = format!("\n{scan} type this secret into it:\n  {secret}\n{}\n", lines.join("\n"));
+        return (text, true);
     }
+    let needs = match qr::size(&uri) {
+        Some(_) if !unicode => "A picture to scan takes a terminal with a UTF-8 locale.\n".to_owned(),
+        Some((columns, rows)) => {
+            format!("A picture to scan takes a terminal of {columns} columns and {} rows.\n", rows + 1)
+        }
+        None => String::new(),
+    };
+    let text = format!(
+        "\nAdd an account to an authenticator app with this secret (by time, 6 digits):\n  {secret}\n\
+         or give it this address:\n  {uri}\n{needs}"
+    );
+    (text, false)
 }
 
 /// In fours, as people copy it.
@@ -213,16 +249,18 @@ mod tests {
 
     #[test]
     fn an_offer_at_a_small_terminal() {
-        let shown = offered(&offer(), 80, 24, true, false);
+        let (shown, pictured) = offered(&offer(), (80, 24), true, Ground::Dark);
         assert!(shown.lines().count() < 24, "with the question below it: {shown}");
-        assert!(shown.contains('█'));
-        assert!(offered(&offer(), 80, 24, true, true).contains("\u{1b}[97;40m"));
+        assert!(pictured && shown.contains('█') && shown.contains("a dark background"), "{shown}");
+        let (set, _) = offered(&offer(), (80, 24), true, Ground::Set);
+        assert!(set.contains("\u{1b}[97;40m") && !set.contains("background"), "{set}");
     }
 
     #[test]
     fn an_offer_where_no_code_can_be_drawn() {
-        let plain = offered(&offer(), 80, 24, false, false);
-        assert_eq!(plain, offered(&offer(), 80, 12, true, false));
-        insta::assert_snapshot!(plain);
+        let (plain, pictured) = offered(&offer(), (80, 24), false, Ground::Dark);
+        assert!(!pictured);
+        let (small, _) = offered(&offer(), (80, 12), true, Ground::Dark);
+        insta::assert_snapshot!(plain + &small);
     }
 }

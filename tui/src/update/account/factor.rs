@@ -123,6 +123,7 @@ pub(in crate::update) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, doe
             enrol.copied = true;
             out.push(Effect::Copy(WireSecret::new(enrol.offer.secret.expose().to_owned())));
         }
+        Do::Invert => enrol.inverted = !enrol.inverted,
         Do::Submit if enrol.sent.is_none() => {
             if enrol.code.len() == 0 {
                 enrol.fault = Some("type the six digits that the app shows".into());
