@@ -9,6 +9,10 @@ use jiff::{Timestamp, ToSpan as _, Zoned, civil};
 pub const FORMS: &str = "10m, 2h, 3d, 14:30, today, yesterday, 2026-11-22, \"2026-11-22 14:30\" (local time) or \
                          2026-11-22T14:30:00Z";
 
+/// The help of `--since`: the forms used most.
+pub const SINCE: &str =
+    "Not before: 10m, 2h, 14:30, today, yesterday, 2026-11-22, \"2026-11-22 14:30\", 2026-11-22T14:30:00Z";
+
 /// The point in time `text` means, seen from `now`.
 ///
 /// # Errors
@@ -135,6 +139,17 @@ mod tests {
         since(text, &now())
             .map(|ms| Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap().to_string())
             .unwrap_or_else(|why| why)
+    }
+
+    #[test]
+    fn the_help_tells_what_is_accepted() {
+        for told in [SINCE.strip_prefix("Not before: ").unwrap(), FORMS] {
+            let told = told.replace(" (local time) or ", ", ");
+            for form in told.split(", ") {
+                assert!(since(form.trim_matches('"'), &now()).is_ok(), "{form}");
+            }
+        }
+        assert!(SINCE.contains(" 14:30,"), "a time of day");
     }
 
     #[test]

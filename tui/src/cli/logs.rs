@@ -67,8 +67,8 @@ pub struct LogsArgs {
     /// At most so many past lines [default: 100; 10 with -f; all with --since]
     #[arg(long, short = 'n', value_name = "N")]
     pub lines: Option<u32>,
-    /// Not before: 10m, 2h, today, yesterday, "2026-11-22 14:30", 2026-11-22T14:30:00Z
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = since)]
+    /// The beginning, as [`when::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = since, help = when::SINCE)]
     pub since: Option<UnixMillis>,
     /// Least severity [default: info]
     #[arg(long, short = 'l', value_enum, value_name = "LEVEL", hide_possible_values = true)]

@@ -12,8 +12,8 @@ use crate::when;
 /// Conditions that all must hold.
 #[derive(Debug, Default, Args)]
 pub struct Filters {
-    /// Not before: 10m, 2h, today, yesterday, "2026-11-22 14:30", 2026-11-22T14:30:00Z
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = time)]
+    /// The beginning, as [`when::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = when::SINCE)]
     pub since: Option<UnixMillis>,
     /// Before, in the same forms
     #[arg(long, short = 'U', value_name = "TIME", value_parser = time)]

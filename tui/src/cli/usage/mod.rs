@@ -52,8 +52,8 @@ pub struct Whose {
 /// Which time is meant.
 #[derive(Debug, Default, Args)]
 pub struct Times {
-    /// Not before: 10m, 2h, 7d, today, yesterday, 2026-11-22, 2026-11-22T14:30:00Z
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = time)]
+    /// The beginning, as [`when::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = when::SINCE)]
     pub since: Option<UnixMillis>,
     /// Before, in the same forms
     #[arg(long, short = 'U', value_name = "TIME", value_parser = time)]
