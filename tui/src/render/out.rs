@@ -142,3 +142,36 @@ impl Out {
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
+
+/// A line on a terminal that standard error is: drawn anew as things go on, gone when dropped. Nothing is
+/// written where there is no such terminal.
+#[derive(Debug)]
+pub struct Passing {
+    shown: bool,
+    drawn: bool,
+}
+
+impl Passing {
+    /// Nothing drawn yet. Not `wanted` is as without a terminal.
+    #[must_use]
+    pub fn new(wanted: bool) -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self { shown: wanted && !dumb && io::stderr().is_terminal(), drawn: false }
+    }
+
+    /// Shows `text` in place of what stood there: one line, escaped, and short, as one that wraps stays.
+    pub fn say(&mut self, text: impl Display) {
+        if self.shown {
+            self.drawn = true;
+            let _ = write!(io::stderr(), "\r\u{1b}[2K{text}");
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if self.drawn {
+            let _ = write!(io::stderr(), "\r\u{1b}[2K");
+        }
+    }
+}

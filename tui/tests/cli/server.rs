@@ -173,6 +173,11 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Audit(Y::List { .. }) => "audit_page",
         Request::Audit(Y::Show { .. }) => "audit_entry",
         Request::Audit(Y::Verify { .. }) => "audit_verdict",
+        Request::Audit(Y::Walk { .. }) => {
+            let steps = aivonx_protocol::Event::samples().into_iter();
+            let named = |event: &Event| matches!(event.name(), "audit_walked" | "audit_verdict");
+            return Does::Streams(steps.filter(named).collect());
+        }
         Request::Audit(Y::Keys) => "audit_keys",
         Request::Audit(Y::Checkpoint) => "audit_checkpoint",
         Request::Account(A::Setup(_) | A::Login { .. }) => "logged_in",
@@ -225,7 +230,7 @@ pub(crate) fn sample(request: &Request) -> Does {
         | Request::Node(N::Watch)
         | Request::Job(J::Follow { .. })
         | Request::Log(L::Follow { .. })
-        | Request::Audit(Y::Follow { .. } | Y::Export { .. } | Y::Walk { .. }) => {
+        | Request::Audit(Y::Follow { .. } | Y::Export { .. }) => {
             return Does::Hangs(Vec::new());
         }
     };

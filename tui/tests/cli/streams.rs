@@ -7,7 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::server::{Does, Fake, ran, run, sample};
+use super::{
+    server::{Does, Fake, ran, run, sample},
+    terminal::Terminal,
+};
 use aivonx_protocol::{
     Event, Reply, Request,
     job::{Job, JobState},
@@ -259,4 +262,28 @@ fn a_log_kept_elsewhere_is_pointed_to() {
     let ran = since(&with_log("file /var/log/a.log", Vec::new()), dir.path(), "");
     assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 2), "{ran:?}");
     assert!(ran.err.contains("/var/log/a.log"), "{}", ran.err);
+}
+
+/// How far it is stands on standard error while that is a terminal, and is gone in the end.
+#[test]
+fn a_walk_along_the_audit_log_tells_how_far_it_is() {
+    let fake = Fake::samples();
+    let (code, shown) = Terminal::start(fake.command("audit verify"), 80, 24).end();
+    assert_eq!(code, Some(1), "the sample's log is not intact");
+    let (before, after) = shown.split_once("Verifying the audit log: 0 %, entry 300 of 70 000").unwrap();
+    assert!(
+        before.ends_with("\u{1b}[2K") && after.starts_with("\u{1b}[2K\u{1b}[31mThe audit log is NOT"),
+        "{shown}"
+    );
+    let (_, shown) = Terminal::start(fake.command("audit verify --output json"), 80, 24).end();
+    assert!(shown.starts_with('{'), "{shown}");
+    let piped = fake.run("audit verify");
+    assert_eq!((piped.code, piped.err.as_str()), (Some(1), ""));
+    // It is no verdict that the daemon went away.
+    let gone = Fake::start(|request| match request {
+        Request::Audit(_) => Does::Streams(vec![Event::AuditWalked { seq: 1, last: 2 }]),
+        other => sample(other),
+    });
+    let ran = gone.run("audit verify");
+    assert!(ran.code != Some(0) && ran.err.contains("without a verdict"), "{ran:?}");
 }

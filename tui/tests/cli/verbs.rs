@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use super::server::{Does, Fake, run, sample};
 use aivonx_protocol::{
-    Fault, FaultKind, Reply, Request,
+    Event, Fault, FaultKind, Reply, Request,
     model::{ModelRemoved, ModelRequest},
     node::{AdminState, Credential, Node, NodeRequest},
 };
@@ -51,7 +51,7 @@ const VERBS: &[(&str, &[&str])] = &[
         &["audit.list"],
     ),
     ("audit show 7", &["audit.show"]),
-    ("audit verify", &["audit.verify"]),
+    ("audit verify", &["audit.walk"]),
     ("audit key", &["audit.keys"]),
     ("audit checkpoint", &["audit.checkpoint"]),
     ("usage show --org acme --by model --per day --since 7d", &["usage.report"]),
@@ -123,10 +123,14 @@ fn good(request: &Request) -> Does {
             page.next = None;
             Does::Replies(Reply::AuditPage(page))
         }
-        Does::Replies(Reply::AuditVerdict(mut verdict)) => {
-            (verdict.intact, verdict.found) = (true, None);
-            verdict.anchors_wrong.clear();
-            Does::Replies(Reply::AuditVerdict(verdict))
+        Does::Streams(mut events) => {
+            for event in &mut events {
+                if let Event::AuditVerdict(verdict) = event {
+                    (verdict.intact, verdict.found) = (true, None);
+                    verdict.anchors_wrong.clear();
+                }
+            }
+            Does::Streams(events)
         }
         Does::Replies(Reply::ModelRemoved(_)) => Does::Replies(Reply::ModelRemoved(ModelRemoved {
             removed: vec!["gpu1".into()],
@@ -175,7 +179,7 @@ const ELSEWHERE: &[&str] = &[
 /// Requests that no verb makes, and why that is right.
 const NOT_MADE: &[(&str, &str)] = &[
     ("node.watch", "a script asks for the list when it wants it; the console follows"),
-    ("audit.walk", "audit verify walks as well, and tells what it found at the end"),
+    ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("account.verify", "opens a locked console; a command is not locked"),
 ];
 

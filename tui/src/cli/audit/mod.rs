@@ -22,7 +22,7 @@ use crate::{
 
 pub use export::Exported;
 pub use filters::Filters;
-pub(crate) use verify::{anchors, sentences};
+pub(crate) use verify::{WALKING, anchors, sentences, walked};
 
 /// Entries shown where nothing else is asked for, and before following.
 const LINES: u32 = 50;

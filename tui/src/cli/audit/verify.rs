@@ -6,7 +6,11 @@ use std::{
     path::Path,
 };
 
-use aivonx_protocol::audit::{ANCHORS_MAX, AnchorProblem, AuditVerdict, Checkpoint};
+use aivonx_protocol::{
+    Event,
+    audit::{ANCHORS_MAX, AnchorProblem, AuditVerdict, Checkpoint},
+    client::Client,
+};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -15,9 +19,13 @@ use crate::{
     exit::{Exit, Failure},
     render::{
         Out, Tone,
+        out::Passing,
         text::{self, safe},
     },
 };
+
+/// What is said while the chain is walked.
+pub(crate) const WALKING: &str = "Verifying the audit log";
 
 pub(super) async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), Failure> {
     if let (Some(file), Some(key)) = (&args.file, &args.public_key) {
@@ -29,13 +37,14 @@ pub(super) async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), F
     if verdict.intact { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
 }
 
-/// As many requests as the anchors need; the last walk counts.
+/// As many walks as the anchors need; the last one counts.
 async fn verify(context: &Context, anchors: &[Checkpoint]) -> Result<AuditVerdict, Failure> {
     let client = context.client().await?;
     let (first, rest) = anchors.split_at(anchors.len().min(ANCHORS_MAX));
-    let mut verdict = client.audit_verify(first.to_vec()).await?;
+    let mut passing = Passing::new(!context.out.is_json());
+    let mut verdict = walk(&client, first, &mut passing).await?;
     for part in rest.chunks(ANCHORS_MAX) {
-        let mut next = client.audit_verify(part.to_vec()).await?;
+        let mut next = walk(&client, part, &mut passing).await?;
         next.intact &= verdict.intact;
         next.anchors_agreed += verdict.anchors_agreed;
         next.anchors_past += verdict.anchors_past;
@@ -44,6 +53,30 @@ async fn verify(context: &Context, anchors: &[Checkpoint]) -> Result<AuditVerdic
         verdict = next;
     }
     Ok(verdict)
+}
+
+/// One walk along the chain, with how far it is.
+async fn walk(
+    client: &Client,
+    anchors: &[Checkpoint],
+    passing: &mut Passing,
+) -> Result<AuditVerdict, Failure> {
+    let mut steps = client.audit_walk(anchors.to_vec()).await?;
+    while let Some(step) = steps.next().await {
+        match step? {
+            Event::AuditWalked { seq, last } => passing.say(walked(seq, last)),
+            Event::AuditVerdict(verdict) => return Ok(*verdict),
+            _ => {}
+        }
+    }
+    Err(Failure::Lost("the daemon ended the walk without a verdict".to_owned()))
+}
+
+/// How far a walk along the chain is.
+pub(crate) fn walked(seq: u64, last: u64) -> String {
+    // Wide enough for any log.
+    let share = if last == 0 { 100 } else { u128::from(seq.min(last)) * 100 / u128::from(last) };
+    format!("{WALKING}: {share} %, entry {} of {}", text::count(seq), text::count(last))
 }
 
 /// The checkpoints in a file: one a line, as JSON of its own, of the journal or of the log.
@@ -148,11 +181,14 @@ pub(crate) fn sentences(verdict: &AuditVerdict, zone: &TimeZone) -> Vec<(Tone, S
         said.push((tone, format!("At entry {seq} ({time}) the chain begins anew: {why}.")));
     }
     if verdict.anchors_agreed > 0 {
-        said.push((Tone::Good, format!("{} published checkpoints agree.", verdict.anchors_agreed)));
+        let agreed = text::plural(verdict.anchors_agreed, "published checkpoint");
+        let agree = if verdict.anchors_agreed == 1 { "agrees" } else { "agree" };
+        said.push((Tone::Good, format!("{agreed} {agree}.")));
     }
     if verdict.anchors_past > 0 {
-        let past = verdict.anchors_past;
-        said.push((Tone::Plain, format!("{past} published checkpoints are about entries removed by age.")));
+        let past = text::plural(verdict.anchors_past, "published checkpoint");
+        let are = if verdict.anchors_past == 1 { "is" } else { "are" };
+        said.push((Tone::Plain, format!("{past} {are} about entries removed by age.")));
     }
     for wrong in &verdict.anchors_wrong {
         let why = match wrong.why {

@@ -8,7 +8,7 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    cli::audit::sentences,
+    cli::audit::{WALKING, sentences, walked},
     model::{
         Dialog, Model, Purpose,
         calls::Act,
@@ -16,11 +16,7 @@ use crate::{
         form::{Field, Form, FormFor},
     },
     msg::{Effect, Ticket},
-    render::text::count,
 };
-
-/// What is said while the chain is walked.
-const WALKING: &str = "Verifying the audit log";
 
 /// Begins to walk.
 pub(super) fn begin(model: &mut Model, out: &mut Vec<Effect>, anchors: Vec<Checkpoint>) {
@@ -38,10 +34,7 @@ pub(in crate::update) fn event(model: &mut Model, ticket: Ticket, events: Vec<Ev
     for event in events {
         match event {
             Event::AuditWalked { seq, last } => {
-                // Entries of a log are far fewer than what overflows.
-                let share = if last == 0 { 100 } else { u128::from(seq.min(last)) * 100 / u128::from(last) };
-                let doing = format!("{WALKING}: {share} %, entry {} of {}", count(seq), count(last));
-                model.calls.say(ticket, doing);
+                model.calls.say(ticket, walked(seq, last));
             }
             Event::AuditVerdict(verdict) => {
                 model.calls.end(ticket);
