@@ -1,15 +1,16 @@
 //! The gateway of `aivonx demo`: found, started in a directory of its own, and ended with everything it made.
 //!
 //! It ends when this process does, however that ends: told to where there is time for it, killed where there is
-//! none (a panic), and by itself when the pipe it reads from closes (this process was killed).
+//! none (a panic), and by itself when the pipe it reads from closes (this process was killed). Its directory then
+//! stays until the next demo.
+
+mod folder;
 
 use std::{
     collections::VecDeque,
-    env,
-    fs::{self, DirBuilder},
-    io,
+    env, fs,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -24,12 +25,11 @@ use tokio::{
     time::timeout,
 };
 
+use self::folder::{Folder, data};
 use crate::exit::Failure;
 
 /// What the daemon is called.
 const DAEMON: &str = "aivonxd";
-/// What the directory's name begins with.
-const PREFIX: &str = "aivonx-demo-";
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end what runs, and then itself.
@@ -83,8 +83,10 @@ impl Demo {
             return Err(Failure::failed("signals cannot be listened for"));
         };
         let program = find(env::current_exe().ok().as_deref(), env::var_os("PATH").as_deref())?;
-        let folder = Folder::make(&env::temp_dir())?;
-        let mut child = command(&program, &folder.path, wanted)
+        let temporary = env::temp_dir();
+        folder::sweep(&temporary);
+        let folder = Folder::make(&temporary)?;
+        let mut child = command(&program, folder.path(), wanted)
             .spawn()
             .map_err(|error| Failure::failed(format!("{} does not start: {error}", program.display())))?;
         let words = LastWords::default();
@@ -131,7 +133,7 @@ impl Demo {
 
     /// Its control socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        data(&self.folder.path).join("control.sock")
+        data(self.folder.path()).join("control.sock")
     }
 
     /// Waits until it ends by itself, and says how it did.
@@ -174,11 +176,6 @@ impl Drop for Demo {
             }
         }
     }
-}
-
-/// Everything the daemon keeps is below the private directory.
-fn data(folder: &Path) -> PathBuf {
-    folder.join("data")
 }
 
 fn command(program: &Path, folder: &Path, wanted: Wanted) -> Command {
@@ -278,34 +275,6 @@ impl LastWords {
     }
 }
 
-/// A directory for the demo alone; gone when dropped.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn make(parent: &Path) -> Result<Self, Failure> {
-        loop {
-            let path = parent.join(format!("{PREFIX}{:08x}", rand::random::<u32>()));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                // Somebody else's: never used.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    return Err(Failure::failed(format!("cannot make {}: {error}", path.display()))
-                        .with_hint("Set TMPDIR to a directory that can be written."));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,18 +300,6 @@ mod tests {
         assert_eq!(find(Some(&own), Some(&path)).unwrap(), on_path, "no program");
         let next_to_it = program(beside.path(), 0o755);
         assert_eq!(find(Some(&own), Some(&path)).unwrap(), next_to_it);
-    }
-
-    #[test]
-    fn the_directory_is_private_and_goes() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = Folder::make(parent.path()).unwrap();
-        let path = folder.path.clone();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
-        fs::write(path.join("x"), "x").unwrap();
-        drop(folder);
-        assert!(!path.exists());
-        assert!(Folder::make(&parent.path().join("absent")).is_err());
     }
 
     #[tokio::test]

@@ -128,9 +128,18 @@ async fn its_gateway_ends_with_it_even_if_it_is_killed() {
     let mut console = stage.console(&["--nodes", "2"]);
     console.until(&["demo", "superadmin"]).await;
     assert!(stage.daemon().is_some());
+    let left = stage.folder();
     console.signal(Signal::KILL);
     stage.until_no_daemon().await;
     drop(console);
+    // What it could not remove, the next one does.
+    assert!(left.exists());
+    let mut next = stage.console(&["--nodes", "1", "--no-traffic"]);
+    next.until(&["demo", "superadmin"]).await;
+    assert!(!left.exists());
+    next.keys("q");
+    super::ends_well(next).await;
+    stage.assert_clean();
 }
 
 #[tokio::test]
