@@ -87,15 +87,6 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
     }
 }
 
-fn kind(kind: JobKind) -> &'static str {
-    match kind {
-        JobKind::Pull => "pull",
-        JobKind::Rotate => "rotate",
-        JobKind::Load => "load",
-        JobKind::Unload => "unload",
-    }
-}
-
 fn state_cell(state: JobState) -> Cell {
     Cell::new(progress::state(state)).tone(match state {
         JobState::Running => Tone::Plain,
@@ -122,7 +113,7 @@ pub fn overview(jobs: &[Job], now: u64) -> Table {
         let nodes: Vec<&str> = job.targets.iter().map(|target| &*target.node).collect();
         table.row([
             (&job.id).into(),
-            kind(job.kind).into(),
+            progress::kind(job.kind).into(),
             (&job.subject).into(),
             state_cell(job.state),
             progress::percent(job.completed, job.total).into(),
@@ -151,7 +142,7 @@ fn show(out: &mut Out, job: &Job) -> Result<(), Failure> {
 fn details(job: &Job, zone: &TimeZone) -> Table {
     let mut table = Table::pairs();
     table.pair("id", &job.id);
-    table.pair(kind(job.kind), &job.subject);
+    table.pair(progress::kind(job.kind), &job.subject);
     table.pair("state", state_cell(job.state));
     table.pair("done", progress::amount(job.kind, job.completed, job.total));
     table.pair("started", text::time(job.started, zone));

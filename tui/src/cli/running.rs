@@ -99,12 +99,22 @@ impl ListArgs {
     }
 }
 
-fn phase_cell(phase: Phase) -> Cell {
+/// How far a request is, in a word.
+#[must_use]
+pub fn phase(phase: Phase) -> &'static str {
     match phase {
-        Phase::Receiving => Cell::new("receiving").tone(Tone::Plain),
-        Phase::Waiting => Cell::new("waiting").tone(Tone::Warn),
-        Phase::Answering => Cell::new("answering").tone(Tone::Good),
+        Phase::Receiving => "receiving",
+        Phase::Waiting => "waiting",
+        Phase::Answering => "answering",
     }
+}
+
+fn phase_cell(of: Phase) -> Cell {
+    Cell::new(phase(of)).tone(match of {
+        Phase::Receiving => Tone::Plain,
+        Phase::Waiting => Tone::Warn,
+        Phase::Answering => Tone::Good,
+    })
 }
 
 /// Tokens per second since the answer began; None before it can be said.

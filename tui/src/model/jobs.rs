@@ -12,7 +12,12 @@ use aivonx_protocol::{
 };
 
 use super::list::{Column, List, Record, Width};
-use crate::{filter::Subject, msg::Ticket};
+use crate::{
+    filter::Subject,
+    msg::Ticket,
+    render::progress::{kind, state},
+    widgets::bar::share,
+};
 
 /// The screen.
 #[derive(Debug, Default)]
@@ -173,31 +178,11 @@ fn left(speed: f64, completed: u64, total: u64) -> Option<u64> {
     Some(left)
 }
 
-/// What it does, in a word.
-pub(crate) fn kind(job: &Job) -> &'static str {
-    match job.kind {
-        JobKind::Pull => "pull",
-        JobKind::Rotate => "rotate",
-        JobKind::Load => "load",
-        JobKind::Unload => "unload",
-    }
-}
-
-/// Where it stands, in a word.
-pub(crate) fn state(state: JobState) -> &'static str {
-    match state {
-        JobState::Running => "running",
-        JobState::Done => "done",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-    }
-}
-
 impl Subject for Job {
     fn field(&self, name: &str) -> Option<String> {
         Some(match name {
             "job" | "id" => self.id.clone(),
-            "kind" => kind(self).to_owned(),
+            "kind" => kind(self.kind).to_owned(),
             "state" => state(self.state).to_owned(),
             "model" | "subject" => self.subject.clone(),
             "node" => self.targets.iter().map(|target| &*target.node).collect::<Vec<_>>().join(" "),
@@ -208,7 +193,7 @@ impl Subject for Job {
     fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
         test(&self.id)
             || test(&self.subject)
-            || test(kind(self))
+            || test(kind(self.kind))
             || test(state(self.state))
             || self.targets.iter().any(|target| test(&target.node))
     }
@@ -238,14 +223,24 @@ impl Record for Job {
 
     fn order(&self, other: &Self, column: usize) -> Ordering {
         match column {
-            1 => kind(self).cmp(kind(other)),
+            1 => kind(self.kind).cmp(kind(other.kind)),
             2 => self.subject.cmp(&other.subject),
             3 => state(self.state).cmp(state(other.state)),
-            4..=7 => self.completed.cmp(&other.completed),
+            4 => {
+                // How much there is to do may not be known yet.
+                let part = |job: &Self| if job.total == 0 { 0.0 } else { share(job.completed, job.total) };
+                part(self).total_cmp(&part(other))
+            }
+            5 => self.completed.cmp(&other.completed),
             8 => self.targets.len().cmp(&other.targets.len()),
             9 => self.id.cmp(&other.id),
             // The newest first.
             _ => other.started.cmp(&self.started),
         }
+    }
+
+    fn sorts(column: usize) -> bool {
+        // How fast it goes, and how long it takes, is known of the steps between two reports.
+        !matches!(column, 6 | 7)
     }
 }

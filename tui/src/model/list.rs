@@ -38,10 +38,6 @@ impl Column {
     pub(crate) const fn number(title: &'static str, width: u16, rank: u8) -> Self {
         Self { title: Cow::Borrowed(title), width: Width::Fixed(width), rank, right: true }
     }
-
-    fn is_titled(&self) -> bool {
-        !self.title.is_empty()
-    }
 }
 
 /// What a list is of.
@@ -54,6 +50,11 @@ pub(crate) trait Record: Subject {
     fn name(&self) -> &str;
     /// How it is sorted by a column.
     fn order(&self, other: &Self, column: usize) -> Ordering;
+    /// Whether a column is worth sorting by: not one that says the same as another, or what a record does not
+    /// know of itself.
+    fn sorts(_column: usize) -> bool {
+        true
+    }
 }
 
 /// Where the rows come from stands.
@@ -307,8 +308,8 @@ impl<T: Record> Rows for List<T> {
     }
 
     fn sort(&mut self, seen: &[usize]) {
-        // A screen may add columns of its own behind these, and one without a title is a picture of another.
-        let mut own = seen.iter().copied().filter(|at| T::COLUMNS.get(*at).is_some_and(Column::is_titled));
+        // A screen may add columns of its own behind these.
+        let mut own = seen.iter().copied().filter(|at| *at < T::COLUMNS.len() && T::sorts(*at));
         let first = own.clone().next();
         let Some(next) = own.find(|at| *at > self.column).or(first) else { return };
         self.column = next;

@@ -5,22 +5,16 @@ use std::{borrow::Cow, cmp::Ordering};
 use aivonx_protocol::running::{Phase, Running};
 
 use super::list::{Column, List, Record, Width};
-use crate::{cli::running::rate, filter::Subject};
+use crate::{
+    cli::running::{phase, rate},
+    filter::Subject,
+};
 
 /// The screen.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     /// All that the caller may see.
     pub(crate) list: List<Running>,
-}
-
-/// How far it is, in a word.
-pub(crate) fn phase(request: &Running) -> &'static str {
-    match request.phase {
-        Phase::Receiving => "receiving",
-        Phase::Waiting => "waiting",
-        Phase::Answering => "answering",
-    }
 }
 
 /// Whose it is: `key ci of acme`, or what of that is known.
@@ -48,7 +42,7 @@ impl Subject for Running {
             "route" => self.route.clone(),
             "model" => self.model.clone()?,
             "node" => self.node.clone()?,
-            "phase" => phase(self).to_owned(),
+            "phase" => phase(self.phase).to_owned(),
             "tokens" => self.tokens.to_string(),
             "rate" => rate(self)?.to_string(),
             // In seconds, as it is shown.
@@ -61,7 +55,7 @@ impl Subject for Running {
         test(&self.id)
             || test(&self.client)
             || test(&self.route)
-            || test(phase(self))
+            || test(phase(self.phase))
             || [&self.organization, &self.user, &self.key, &self.model, &self.node]
                 .into_iter()
                 .flatten()

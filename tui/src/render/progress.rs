@@ -25,6 +25,17 @@ pub fn state(state: JobState) -> &'static str {
     }
 }
 
+/// The word for what a job does.
+#[must_use]
+pub fn kind(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Pull => "pull",
+        JobKind::Rotate => "rotate",
+        JobKind::Load => "load",
+        JobKind::Unload => "unload",
+    }
+}
+
 /// How much is done, in whole percent: 100 only when everything is.
 fn share(completed: u64, total: u64) -> Option<u64> {
     (total > 0)

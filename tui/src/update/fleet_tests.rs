@@ -214,3 +214,16 @@ fn latency_is_noted_once_a_check() {
     update(&mut model, Msg::Events { ticket, events: vec![Event::Node(Box::new(node.clone()))] });
     assert_eq!(model.nodes.trend(&node.id).len(), before + 1);
 }
+
+/// What a job does not know of itself it cannot be sorted by.
+#[test]
+fn jobs_are_sorted_by_how_far_they_are_not_by_their_speed() {
+    let mut model = full(160, 40);
+    press(&mut model, "4");
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        press(&mut model, "s");
+        seen.push(model.jobs.list.order().0);
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5, 8, 9, 0, 1, 2]);
+}

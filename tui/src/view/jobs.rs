@@ -7,12 +7,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Facts, Table};
 use crate::{
-    model::{
-        Model, Right,
-        jobs::{kind, state},
-        list::Record as _,
+    model::{Model, Right, list::Record as _},
+    render::{
+        progress::{kind, state},
+        text::{ago, bytes, count, safe, span, time},
     },
-    render::text::{ago, bytes, count, safe, span, time},
     theme::{Theme, Tone},
     widgets::{bar, grid::Cell, text::fit},
 };
@@ -98,7 +97,7 @@ fn cells(model: &Model, job: &Job) -> Vec<Cell> {
     let nodes: Vec<String> = job.targets.iter().map(|target| safe(&target.node)).collect();
     vec![
         Cell::new(ago(job.started, model.now)),
-        Cell::new(kind(job)),
+        Cell::new(kind(job.kind)),
         Cell::new(safe(&job.subject)),
         Cell::toned(state(job.state), tone(job.state)),
         Cell::new(progress(job.completed, job.total, 14, theme)),
@@ -113,7 +112,7 @@ fn cells(model: &Model, job: &Job) -> Vec<Cell> {
 fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
     let theme = model.settings.theme;
     let mut facts = Facts::default();
-    facts.put("job", format!("{}: {} {}", job.id, kind(job), job.subject));
+    facts.put("job", format!("{}: {} {}", job.id, kind(job.kind), job.subject));
     facts.toned("state", state(job.state), tone(job.state));
     facts.put("began", format!("{} ({})", time(job.started, &model.zone), ago(job.started, model.now)));
     if let Some(ended) = job.ended {

@@ -12,11 +12,13 @@ use super::table::{Facts, Table, maybe};
 use crate::{
     model::{
         Model, Right,
-        jobs::kind,
         list::{Column, Record as _, Width},
         models::on,
     },
-    render::text::{bytes, plural, safe, span},
+    render::{
+        progress::kind,
+        text::{bytes, plural, safe, span},
+    },
     theme::Tone,
     update::models::columns,
     widgets::{bar, grid::Cell, text},
@@ -194,7 +196,7 @@ fn facts(model: &Model, known: &Known) -> Vec<crate::widgets::rows::Row> {
             if let Some(left) = model.jobs.left_on(job, target) {
                 text += &format!(", about {} left", span(left));
             }
-            let label = format!("{} to {}", kind(job), safe(&target.node));
+            let label = format!("{} to {}", kind(job.kind), safe(&target.node));
             facts.toned(&label, format!("{text}  {}", target.status), Tone::Accent);
         }
     }

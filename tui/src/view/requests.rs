@@ -7,11 +7,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Facts, Table, maybe};
 use crate::{
-    cli::running::rate,
+    cli::running::{phase, rate},
     model::{
         Model, Right,
         list::{Load, Record as _},
-        requests::phase,
     },
     render::text::{NONE, ago, count, safe, span, time},
     theme::Tone,
@@ -67,7 +66,7 @@ fn cells(request: &Running) -> Vec<Cell> {
         text(&request.key),
         text(&request.model),
         text(&request.node),
-        Cell::toned(phase(request), tone(request.phase)),
+        Cell::toned(phase(request.phase), tone(request.phase)),
         Cell::new(request.tokens.to_string()),
         Cell::new(speed(request)),
         Cell::new(safe(&request.client)),
@@ -83,7 +82,7 @@ fn facts(model: &Model, request: &Running) -> Vec<Row> {
         Phase::Waiting => "its node has not answered yet",
         Phase::Answering => "the answer is being passed on",
     };
-    facts.toned("phase", format!("{}: {about}", phase(request)), tone(request.phase));
+    facts.toned("phase", format!("{}: {about}", phase(request.phase)), tone(request.phase));
     if let Load::Ready(at) = model.requests.list.load {
         let began = time(at.saturating_sub(request.age_ms), &model.zone);
         facts.put("began", format!("{began}, {} ago", span(request.age_ms)));

@@ -65,6 +65,37 @@ fn most(a: Option<f64>, b: Option<f64>) -> Ordering {
     }
 }
 
+const REQUESTS: Column = Column::number("REQS", 6, 0);
+const PROMPT: Column = Column::number("IN", 6, 0);
+const OUTPUT: Column = Column::number("OUT", 6, 0);
+const SPEND: Column = Column::number("USD", 7, 0);
+const REFUSED: &str = "REFUSED";
+const FAILED: &str = "FAILED";
+
+/// The most first, by the number in the column of this title; by name where it is no number.
+fn by_number(title: &str, a: &UsageRow, b: &UsageRow) -> Ordering {
+    let number = |row: &UsageRow| {
+        Some(match title {
+            "REQS" => row.requests,
+            "IN" => row.prompt_tokens,
+            "OUT" => row.output_tokens,
+            "USD" => row.spend,
+            REFUSED => row.refused,
+            FAILED => row.failed,
+            _ => return None,
+        })
+    };
+    number(b).cmp(&number(a)).then_with(|| name(a).cmp(name(b)))
+}
+
+fn id(row: &UsageRow) -> Cow<'_, str> {
+    Cow::Borrowed(row.id.as_deref().unwrap_or(NOBODY))
+}
+
+fn name(row: &UsageRow) -> &str {
+    row.name.as_deref().unwrap_or(NOBODY)
+}
+
 fn tokens(row: &UsageRow) -> u64 {
     row.prompt_tokens.saturating_add(row.output_tokens)
 }
@@ -92,21 +123,21 @@ impl Record for Budget {
         Column::new("NAME", Width::Fill(12), 0),
         Column::new("REQUESTS/DAY", Width::Fixed(13), 0),
         Column::new("USD/DAY", Width::Fixed(13), 0),
-        Column::number("REQS", 6, 0),
-        Column::number("IN", 6, 0),
-        Column::number("OUT", 6, 0),
-        Column::number("USD", 7, 0),
-        Column::number("REFUSED", 7, 2),
-        Column::number("FAILED", 6, 3),
+        REQUESTS,
+        PROMPT,
+        OUTPUT,
+        SPEND,
+        Column::number(REFUSED, 7, 2),
+        Column::number(FAILED, 6, 3),
         Column::number("LEFT", 5, 4),
     ];
 
     fn id(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.row.id.as_deref().unwrap_or(NOBODY))
+        id(&self.row)
     }
 
     fn name(&self) -> &str {
-        self.row.name.as_deref().unwrap_or(NOBODY)
+        name(&self.row)
     }
 
     fn order(&self, other: &Self, column: usize) -> Ordering {
@@ -114,17 +145,12 @@ impl Record for Budget {
         match column {
             1 => most(self.requests(), other.requests()),
             2 => most(self.spend(), other.spend()),
-            3 => b.requests.cmp(&a.requests),
-            4 => b.prompt_tokens.cmp(&a.prompt_tokens),
-            5 => b.output_tokens.cmp(&a.output_tokens),
-            6 => b.spend.cmp(&a.spend),
-            7 => b.refused.cmp(&a.refused),
-            8 => b.failed.cmp(&a.failed),
             Self::LEFT => {
                 let left = |row: &UsageRow| row.remaining().unwrap_or(u64::MAX);
                 left(a).cmp(&left(b)).then_with(|| busiest(a, b)).then_with(|| self.name().cmp(other.name()))
             }
-            _ => (&self.organization, self.name()).cmp(&(&other.organization, other.name())),
+            0 => (&self.organization, self.name()).cmp(&(&other.organization, other.name())),
+            _ => by_number(&Self::COLUMNS[column].title, a, b),
         }
     }
 }
@@ -170,35 +196,29 @@ impl Record for Served {
     const COLUMNS: &'static [Column] = &[
         Column::new("NAME", Width::Fill(16), 0),
         Column::new("OF ALL TOKENS", Width::Fixed(14), 0),
-        Column::number("REQS", 6, 0),
-        Column::number("IN", 6, 0),
-        Column::number("OUT", 6, 0),
-        Column::number("USD", 7, 0),
+        REQUESTS,
+        PROMPT,
+        OUTPUT,
+        SPEND,
         Column::number("MEAN", 7, 1),
-        Column::number("REFUSED", 7, 3),
-        Column::number("FAILED", 6, 2),
+        Column::number(REFUSED, 7, 3),
+        Column::number(FAILED, 6, 2),
     ];
 
     fn id(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.row.id.as_deref().unwrap_or(NOBODY))
+        id(&self.row)
     }
 
     fn name(&self) -> &str {
-        self.row.name.as_deref().unwrap_or(NOBODY)
+        name(&self.row)
     }
 
     fn order(&self, other: &Self, column: usize) -> Ordering {
         let (a, b) = (&self.row, &other.row);
         match column {
             Self::SHARE => tokens(b).cmp(&tokens(a)).then_with(|| busiest(a, b)),
-            2 => b.requests.cmp(&a.requests),
-            3 => b.prompt_tokens.cmp(&a.prompt_tokens),
-            4 => b.output_tokens.cmp(&a.output_tokens),
-            5 => b.spend.cmp(&a.spend),
             6 => other.mean().cmp(&self.mean()),
-            7 => b.refused.cmp(&a.refused),
-            8 => b.failed.cmp(&a.failed),
-            _ => self.name().cmp(other.name()),
+            _ => by_number(&Self::COLUMNS[column].title, a, b),
         }
     }
 }
@@ -288,5 +308,10 @@ impl Record for LimitRow {
             5 => (a.source == LimitSource::Profile).cmp(&(b.source == LimitSource::Profile)),
             _ => (self.rank(), self.at).cmp(&(other.rank(), other.at)),
         }
+    }
+
+    fn sorts(column: usize) -> bool {
+        // The bar is a picture of what stands beside it.
+        column != 1
     }
 }
