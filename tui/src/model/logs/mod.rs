@@ -1,6 +1,7 @@
 //! The log as the console knows it: what came, what of it is shown, and where one stands in it.
 
 mod scan;
+mod segment;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use aivonx_protocol::{
     log::{Level, LogEvent},
 };
 
-pub(crate) use self::store::Entry;
+pub(crate) use self::segment::Entry;
 use self::{scan::Scan, store::Store};
 use super::list::Rows;
 use crate::{filter::Filter, msg::Ticket, render::text};

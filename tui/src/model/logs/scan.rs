@@ -1,7 +1,8 @@
 //! What a filter shows of the store. Each text is looked at once per segment and term.
 
 use super::{
-    store::{Entry, Segment, Store},
+    segment::{Entry, Segment},
+    store::Store,
     word,
 };
 use crate::filter::{Filter, Term};
