@@ -73,8 +73,19 @@ pub(super) fn before(text: &[u8], at: usize, class: u8) -> bool {
     at.checked_sub(1).is_some_and(|last| is(text[last], class))
 }
 
-/// Where the run of `class` that `from` is in ends.
+/// Where the run of `class`, which is one class, that `from` is in ends.
 #[inline]
 pub(super) fn run(text: &[u8], from: usize, class: u8) -> usize {
-    text[from..].iter().position(|byte| !is(*byte, class)).map_or(text.len(), |length| from + length)
+    let near = &text[from..text.len().min(from + 4)];
+    if let Some(length) = near.iter().position(|byte| !is(*byte, class)) {
+        return from + length;
+    }
+    let mut at = from + near.len();
+    // Eight at a time, as long as all are of it.
+    while let Some(bytes) = text[at..].first_chunk::<8>()
+        && bytes.iter().fold(class, |all, byte| all & CLASSES[*byte as usize]) != 0
+    {
+        at += 8;
+    }
+    text[at..].iter().position(|byte| !is(*byte, class)).map_or(text.len(), |length| at + length)
 }

@@ -84,6 +84,7 @@ pub fn find(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
         keys: wanted.has(Category::Key),
         numbers_from: 0,
         keys_from: 0,
+        window: number::Window::default(),
         out,
     };
     let (words, tail) = text.as_chunks::<8>();
@@ -116,6 +117,8 @@ struct Search<'a> {
     numbers_from: usize,
     /// Runs before are done.
     keys_from: usize,
+    /// For the numbers.
+    window: number::Window,
     out: &'a mut Vec<Found>,
 }
 
@@ -136,7 +139,8 @@ impl Search<'_> {
             while digits != 0 {
                 let at = base + (digits.trailing_zeros() / 8) as usize;
                 if at >= self.numbers_from {
-                    self.numbers_from = number::cluster(self.text, at, self.wanted, self.hint, self.out);
+                    let Self { text, wanted, hint, window, out, .. } = self;
+                    self.numbers_from = number::cluster(text, at, *wanted, *hint, window, out);
                 }
                 digits &= digits - 1;
             }

@@ -17,6 +17,9 @@ use super::{
 /// Shortest run in which a key is looked for.
 pub(super) const SHORTEST: usize = 20;
 
+/// Shortest part of a run that holds anything: the header of a token.
+const LEAST: usize = 13;
+
 /// Longest string without a well-known beginning that is taken for a key: what is longer is data.
 const LONGEST: usize = 200;
 
@@ -36,70 +39,79 @@ pub(super) fn run(text: &[u8], inside: usize, floor: usize, hint: Hint, out: &mu
     }
     let mut at = start;
     while at < end {
+        let stop = equals(text, at, end);
         // A part ends at an `=`; those that pad base64 are followed by nothing and carry nothing.
-        if text[at] == b'=' {
-            at += 1;
-            continue;
-        }
-        let stop = memchr::memchr(b'=', &text[at..end]).map_or(end, |n| at + n);
-        at = part(text, at..stop, hint, out);
+        at = if stop - at < LEAST { end.min(stop + 1) } else { part(text, at..stop, hint, out) };
     }
     at.max(end)
 }
 
+/// The next `=` from `at` on, or `end`. Those that follow closely are found without the start of a vector search.
+#[inline]
+fn equals(text: &[u8], at: usize, end: usize) -> usize {
+    let near = &text[at..end.min(at + 8)];
+    match near.iter().position(|byte| *byte == b'=') {
+        Some(n) => at + n,
+        None => memchr::memchr(b'=', &text[at + near.len()..end]).map_or(end, |n| at + near.len() + n),
+    }
+}
+
 /// A run without `=`. Returns its end, or that of a token which goes on behind it.
 fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> usize {
-    // What touches a marker was longer once, and judged then.
-    let glued = marker::ends_before(text, part.start) || marker::begins_at(text, part.end);
-    let digest = is_digest(text, &part);
     let rest = |range: Range<usize>, out: &mut Vec<Found>| {
-        if range.len() >= 16 && !glued && !digest {
+        if range.len() < 16 {
+            return;
+        }
+        // What touches a marker was longer once, and judged then.
+        let glued = marker::ends_before(text, part.start) || marker::begins_at(text, part.end);
+        if !glued && !is_digest(text, &part) {
             unnamed(text, range, hint, out);
         }
     };
+    let inside = &text[..part.end];
     let mut at = part.start;
     let mut kept = part.start;
     // The end of the atom at hand.
     let mut atom = part.start;
-    let mut digit = prefixes::NextDigit::default();
+    let mut known = prefixes::Known::default();
     while at < part.end {
-        if at >= atom {
-            atom = classes::run(&text[..part.end], at, ATOM);
-        }
-        let boundary = !classes::before(text, at, ALNUM);
-        if boundary
-            && at < atom
-            && let Some(stop) = token(text, at, atom).or_else(|| prefixes::ends(text, at, atom, &mut digit))
-        {
-            if !marker::ends_before(text, at) {
-                rest(kept..at, out);
-                out.push(Found::new(at, stop, Category::Key));
+        if classes::before(text, at, ALNUM) {
+            // The next boundary lies behind what is no letter and no digit.
+            at = classes::run(inside, at, ALNUM) + 1;
+            if at >= part.end {
+                break;
             }
-            at = stop;
-            kept = stop;
-            continue;
         }
-        at += 1;
-        // Boundaries lie behind what is no letter and no digit.
-        while at < part.end && classes::is(text[at - 1], ALNUM) {
+        if at >= atom {
+            atom = classes::run(inside, at, ATOM);
+        }
+        let found = token(text, at, atom).or_else(|| prefixes::ends(text, at, atom, &mut known));
+        let Some(stop) = found else {
             at += 1;
+            continue;
+        };
+        if !marker::ends_before(text, at) {
+            rest(kept..at, out);
+            out.push(Found::new(at, stop, Category::Key));
         }
+        at = stop;
+        kept = stop;
     }
     if kept < part.end {
         rest(kept..part.end, out);
     }
-    part.end.max(at)
+    part.end.max(kept)
 }
 
 /// The end of the JSON Web Token that begins at `at`: `header.payload`, and more parts. `atom` is the end of its header.
 fn token(text: &[u8], at: usize, atom: usize) -> Option<usize> {
-    if !text[at..].starts_with(b"eyJ") {
+    if atom - at < LEAST || !text[at..].starts_with(b"eyJ") {
         return None;
     }
     let mut end = atom;
     let payload = text.get(end + 1..end + 11)?;
     let whole = payload.iter().all(|byte| classes::is(*byte, ATOM));
-    if end - at < 13 || text[end] != b'.' || !whole {
+    if text[end] != b'.' || !whole {
         return None;
     }
     while text.get(end) == Some(&b'.') && classes::at(text, end + 1, ATOM) {

@@ -16,6 +16,7 @@ pub(super) fn marker(category: Category) -> &'static str {
 
 /// Whether a marker ends before `at`. What touches a marker is taken as glued to it: else what is left around a
 /// finding could look like something of its own when the text passes a second time.
+#[inline]
 pub(super) fn ends_before(text: &[u8], at: usize) -> bool {
     at > 0
         && text[at - 1] == b']'
@@ -23,6 +24,7 @@ pub(super) fn ends_before(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether a marker begins at `at`.
+#[inline]
 pub(super) fn begins_at(text: &[u8], at: usize) -> bool {
     text.get(at) == Some(&b'[')
         && Category::ALL.iter().any(|category| text[at..].starts_with(marker(*category).as_bytes()))

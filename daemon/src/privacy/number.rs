@@ -83,9 +83,9 @@ const WINDOW: usize = 8;
 /// Groups kept, so that they need not be moved for each that is done.
 const KEPT: usize = 2 * WINDOW;
 
-/// The groups ahead.
-struct Window<'a> {
-    text: &'a [u8],
+/// The groups ahead in the cluster at hand.
+#[derive(Debug)]
+pub(super) struct Window {
     kept: [Group; KEPT],
     /// Where those ahead are among the kept.
     first: usize,
@@ -94,8 +94,20 @@ struct Window<'a> {
     next: Option<(usize, Join)>,
 }
 
-impl Window<'_> {
-    fn fill(&mut self) {
+impl Default for Window {
+    fn default() -> Self {
+        Self { kept: [Group::NONE; KEPT], first: 0, last: 0, next: None }
+    }
+}
+
+impl Window {
+    /// The groups ahead.
+    fn groups(&self) -> &[Group] {
+        &self.kept[self.first..self.last]
+    }
+
+    /// Reads on until it is full, or the cluster ends.
+    fn fill(&mut self, text: &[u8]) {
         while self.last - self.first < WINDOW
             && let Some((start, before)) = self.next
         {
@@ -104,17 +116,25 @@ impl Window<'_> {
                 self.last -= self.first;
                 self.first = 0;
             }
-            let mut group = Group::read(self.text, start, before);
-            self.next = join(self.text, group.end).map(|(join, next)| (next, join));
-            group.after = self.next.map_or_else(|| right(self.text, group.end), |(_, join)| join);
+            let mut group = Group::read(text, start, before);
+            self.next = join(text, group.end).map(|(join, next)| (next, join));
+            group.after = self.next.map_or_else(|| right(text, group.end), |(_, join)| join);
             self.kept[self.last] = group;
             self.last += 1;
         }
     }
 }
 
-/// Looks at the cluster that begins with the digit at `first`. Returns where the next may begin.
-pub(super) fn cluster(text: &[u8], first: usize, wanted: Wanted, hint: Hint, out: &mut Vec<Found>) -> usize {
+/// Looks at the cluster that begins with the digit at `first`. Returns where the next may begin. What is in `window`
+/// is of no account: it is given to be used again.
+pub(super) fn cluster(
+    text: &[u8],
+    first: usize,
+    wanted: Wanted,
+    hint: Hint,
+    window: &mut Window,
+    out: &mut Vec<Found>,
+) -> usize {
     if classes::before(text, first, WORD) {
         return classes::run(text, first, DIGIT);
     }
@@ -122,21 +142,86 @@ pub(super) fn cluster(text: &[u8], first: usize, wanted: Wanted, hint: Hint, out
         [.., b'+'] | [.., b'('] => first - 1,
         _ => first,
     };
-    let next = Some((first, left(text, sign)));
-    let mut window = Window { text, kept: [Group::NONE; KEPT], first: 0, last: 0, next };
-    let mut end = first;
+    let mut next = (first, left(text, sign));
     loop {
-        window.fill();
-        let groups = &window.kept[window.first..window.last];
-        let Some(last) = groups.last() else { return end };
-        end = last.end;
-        let taken = best(text, groups, wanted, hint).map_or(1, |(found, taken)| {
-            out.push(found);
-            end = end.max(found.end);
-            taken
-        });
-        window.first += taken;
+        match skim(text, next, wanted) {
+            Ok(worthy) => next = worthy,
+            Err(end) => return end,
+        }
+        (window.first, window.last, window.next) = (0, 0, Some(next));
+        window.fill(text);
+        let mut end = first;
+        while let Some(group) = window.groups().first() {
+            end = end.max(group.end);
+            let second = window.groups().get(1).map(|group| group.start).or(window.next.map(|next| next.0));
+            let mut taken = 1;
+            if may_begin(text, group, second, wanted) {
+                window.fill(text);
+                if let Some((found, count)) = best(text, window.groups(), wanted, hint) {
+                    out.push(found);
+                    end = end.max(found.end);
+                    taken = count;
+                }
+            }
+            window.first += taken;
+        }
+        match window.next {
+            Some(more) => next = more,
+            None => return end,
+        }
     }
+}
+
+/// The first group from `next` on with which anything may begin, or the end of the cluster: most numbers are looked
+/// at no further than this.
+fn skim(text: &[u8], mut next: (usize, Join), wanted: Wanted) -> Result<(usize, Join), usize> {
+    loop {
+        let (start, before) = next;
+        let end = start + digits(text, start);
+        let behind = join(text, end);
+        let group = Group { start, end, before, ..Group::NONE };
+        if may_begin(text, &group, behind.map(|(_, second)| second), wanted) {
+            return Ok(next);
+        }
+        let (join, second) = behind.ok_or(end)?;
+        next = (second, join);
+    }
+}
+
+/// How many digits begin at `at`.
+#[inline]
+pub(super) fn digits(text: &[u8], at: usize) -> usize {
+    text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Whether anything may begin with `first`, behind which a group begins at `second`: where it may not, [`best`] finds
+/// nothing.
+#[inline(always)]
+fn may_begin(text: &[u8], first: &Group, second: Option<usize>, wanted: Wanted) -> bool {
+    let length = first.len();
+    first.before.is_loose()
+        && ((length >= 4 && matches!(text[first.start], b'2'..=b'6') && wanted.has(Category::Card))
+            || (matches!(length, 3 | 9) && wanted.has(Category::Ssn) && may_begin_ssn(text, first, second))
+            || (wanted.has(Category::Phone) && phone::may_begin(text, first, second)))
+}
+
+fn may_begin_ssn(text: &[u8], first: &Group, second: Option<usize>) -> bool {
+    first.len() == 9 || second.is_some_and(|second| digits(text, second) == 2)
+}
+
+/// Whether the groups from the one at `start` on, as many as are looked at together, have `count` digits.
+pub(super) fn reach(text: &[u8], mut start: usize, count: usize) -> bool {
+    let mut seen = 0;
+    for _ in 0..WINDOW {
+        let length = digits(text, start);
+        seen += length;
+        match join(text, start + length) {
+            _ if seen >= count => return true,
+            Some((_, next)) => start = next,
+            None => return false,
+        }
+    }
+    false
 }
 
 /// What begins with the first of `groups`, and how many groups it takes.
@@ -246,7 +331,22 @@ fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
 }
 
 /// What is between the digit before `at` and the next one, and where that is.
+#[inline]
 fn join(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    // What it nearly always is: one character, or nothing.
+    let plain = match text.get(at)? {
+        b' ' => Join::Space,
+        b'-' => Join::Dash,
+        b'.' => Join::Dot,
+        b'/' => Join::Slash,
+        b')' | b'(' | 0x80.. => return wide_join(text, at),
+        _ => return None,
+    };
+    if classes::at(text, at + 1, DIGIT) { Some((plain, at + 1)) } else { wide_join(text, at) }
+}
+
+/// The same where it is more than one byte, or none.
+fn wide_join(text: &[u8], at: usize) -> Option<(Join, usize)> {
     let (join, next) = gap(text, at);
     (next > at && classes::at(text, next, DIGIT)).then_some((join, next))
 }
@@ -281,7 +381,9 @@ fn left(text: &[u8], start: usize) -> Join {
     if classes::before(text, start, WORD) || marker::ends_before(text, start) {
         return Join::Glued;
     }
-    for length in [1, 2, 3] {
+    // Only the wide ones end with what is not ASCII.
+    let lengths = if start.checked_sub(1).is_some_and(|last| text[last].is_ascii()) { 1..=1 } else { 2..=3 };
+    for length in lengths {
         if let Some(at) = start.checked_sub(length)
             && let Some((join, found)) = separator(text, at)
             && found == length
@@ -291,4 +393,32 @@ fn left(text: &[u8], start: usize) -> Join {
         }
     }
     Join::Free
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is skimmed over would not have been found.
+        #[test]
+        fn where_nothing_may_begin_nothing_does(
+            text in "[+(]?(1|00?[1-9]|4111|555|[0-9]{2,5}|[0-9]{7}|[0-9]{9,12})(( |-|\\.|/|\\) |\\(|)([0-9]{1,4}|4111|1111)){0,9}( ?ext 12)?",
+        ) {
+            let text = text.as_bytes();
+            let first = text.iter().position(u8::is_ascii_digit).unwrap();
+            let mut window = Window { next: Some((first, left(text, first.saturating_sub(1)))), ..Window::default() };
+            window.fill(text);
+            let hint = Hint { phone: true, ssn: true, ..Hint::default() };
+            while let Some(group) = window.groups().first() {
+                let second = window.groups().get(1).map(|group| group.start);
+                let found = best(text, window.groups(), Wanted::ALL, hint);
+                prop_assert!(found.is_none() || may_begin(text, group, second, Wanted::ALL), "{:?}", found);
+                window.first += 1;
+                window.fill(text);
+            }
+        }
+    }
 }

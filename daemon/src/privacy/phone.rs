@@ -7,8 +7,27 @@ use super::{
     classes::{self, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    number::{Group, Join},
+    number::{Group, Join, digits, reach},
 };
+
+/// Whether a telephone number may begin with `first`, behind which a group begins at `second`: where it may not,
+/// [`find`], which is much more work, finds nothing.
+#[inline(always)]
+pub(super) fn may_begin(text: &[u8], first: &Group, second: Option<usize>) -> bool {
+    if classes_before(text, first.start, b'+') {
+        return first.len() >= 9 || (second.is_some() && reach(text, first.start, 8));
+    }
+    let at = first.start;
+    // The trunk's zero, or those before a country's code.
+    let zero = || text[at] == b'0' && (first.before != Join::Space || text.get(at + 1) == Some(&b'0'));
+    match (first.len(), second) {
+        (1, Some(second)) => text[at] == b'1' && digits(text, second) == 3,
+        (3, Some(second)) => zero() || matches!(digits(text, second), 3 | 4 | 7),
+        (2 | 4..=6, Some(_)) => zero(),
+        (10..=15, _) => zero() || first.before != Join::Space,
+        _ => false,
+    }
+}
 
 /// The telephone number that begins with the first of `groups`, and how many groups it takes.
 pub(super) fn find(text: &[u8], groups: &[Group], hint: Hint) -> Option<(Found, usize)> {
@@ -26,7 +45,7 @@ pub(super) fn find(text: &[u8], groups: &[Group], hint: Hint) -> Option<(Found, 
     } else {
         match first.len() {
             1 | 3 => north_american(text, groups).or_else(|| trunk(text, groups)),
-            2 | 4..=6 => trunk(text, groups).or_else(|| prefixed(text, groups)),
+            2 | 4..=6 if text[first.start] == b'0' => trunk(text, groups).or_else(|| prefixed(text, groups)),
             10..=15 => bare(text, first).then_some(1).filter(|_| said()).or_else(|| prefixed(text, groups)),
             _ => None,
         }

@@ -1,6 +1,9 @@
 //! Keys that their makers gave a form of their own.
 
-use super::classes::{self, ALNUM, DIGIT, WORD};
+use super::{
+    classes::{self, ALNUM, DIGIT, WORD},
+    key::SHORTEST,
+};
 
 /// What the rest of a key looks like.
 #[derive(Debug, Clone, Copy)]
@@ -15,17 +18,17 @@ enum Rest {
 
 use Rest::{Atom, Capitals, Word};
 
-/// Beginnings, longer ones before shorter ones they begin with. With what follows at the least, all are 20 bytes
+/// Beginnings, by their first two bytes, longer ones before shorter ones they begin with. With what follows at the least, all are 20 bytes
 /// or more, which the search counts on.
 static PREFIXES: &[(&str, Rest)] = &[
-    ("AGE-SECRET-KEY-1", Atom(40)),
-    ("AIza", Atom(30)),
-    ("AKIA", Capitals(16)),
-    ("ASIA", Capitals(16)),
-    ("AROA", Capitals(17)),
-    ("AIDA", Capitals(17)),
     ("ABIA", Capitals(16)),
     ("ACCA", Capitals(16)),
+    ("AGE-SECRET-KEY-1", Atom(40)),
+    ("AIza", Atom(30)),
+    ("AIDA", Capitals(17)),
+    ("AKIA", Capitals(16)),
+    ("AROA", Capitals(17)),
+    ("ASIA", Capitals(16)),
     ("ATATT3", Atom(20)),
     ("EAACEdEose0cBA", Word(20)),
     ("NRAK-", Atom(20)),
@@ -51,8 +54,8 @@ static PREFIXES: &[(&str, Rest)] = &[
     ("hf_", Word(20)),
     ("lin_api_", Word(20)),
     ("lsv2_", Word(24)),
-    ("ntn_", Word(24)),
     ("npm_", Word(24)),
+    ("ntn_", Word(24)),
     ("nvapi-", Atom(24)),
     ("pk_live_", Word(16)),
     ("pplx-", Atom(24)),
@@ -80,18 +83,52 @@ static PREFIXES: &[(&str, Rest)] = &[
     ("xoxs-", Atom(15)),
 ];
 
-/// Where those that begin with a byte are in [`PREFIXES`].
-static BY_FIRST: [(u8, u8); 256] = by_first();
+/// The first eight bytes of a beginning, and which bits of eight bytes they are.
+#[derive(Clone, Copy)]
+struct Head {
+    bytes: u64,
+    mask: u64,
+}
 
-const fn by_first() -> [(u8, u8); 256] {
-    let mut table = [(0, 0); 256];
+/// Of each of [`PREFIXES`].
+static HEADS: [Head; PREFIXES.len()] = heads();
+
+const fn heads() -> [Head; PREFIXES.len()] {
+    let mut heads = [Head { bytes: 0, mask: 0 }; PREFIXES.len()];
     let mut i = 0;
     while i < PREFIXES.len() {
-        let first = PREFIXES[i].0.as_bytes()[0] as usize;
-        if table[first].1 == 0 {
-            table[first].0 = i as u8;
+        let prefix = PREFIXES[i].0.as_bytes();
+        let mut n = 0;
+        while n < prefix.len() && n < 8 {
+            heads[i].bytes |= (prefix[n] as u64) << (8 * n);
+            heads[i].mask |= 0xff << (8 * n);
+            n += 1;
         }
-        table[first].1 = i as u8 + 1;
+        i += 1;
+    }
+    heads
+}
+
+/// Where those that begin with two bytes are in [`PREFIXES`], by [`slot`]. Pairs that share a slot would cost time
+/// and nothing else.
+static BY_PAIR: [(u8, u8); SLOTS] = by_pair();
+
+const SLOTS: usize = 256;
+
+const fn slot(first: u8, second: u8) -> usize {
+    (first as usize * 8 + second as usize) % SLOTS
+}
+
+const fn by_pair() -> [(u8, u8); SLOTS] {
+    let mut table = [(0, 0); SLOTS];
+    let mut i = 0;
+    while i < PREFIXES.len() {
+        let prefix = PREFIXES[i].0.as_bytes();
+        let slot = slot(prefix[0], prefix[1]);
+        if table[slot].1 == 0 {
+            table[slot].0 = i as u8;
+        }
+        table[slot].1 = i as u8 + 1;
         i += 1;
     }
     table
@@ -100,55 +137,82 @@ const fn by_first() -> [(u8, u8); 256] {
 /// Bytes of a key among which its digit is looked for.
 const NEAR: usize = 40;
 
-/// The next digit of a text that is walked from its beginning: looked for once however often it is asked for.
+/// What was found out about an atom while it was walked from its beginning: looked for once, however often it is
+/// asked for. To look for it at every beginning would cost squared time.
 #[derive(Debug, Default)]
-pub(super) struct NextDigit {
-    /// Asked for from here on, it is `at`.
-    from: usize,
-    at: usize,
+pub(super) struct Known {
+    /// From the first of these on, the next digit is at the second.
+    digit: (usize, usize),
+    /// From the first of these on, letters, digits and `_` go to the second.
+    word: (usize, usize),
 }
 
-impl NextDigit {
-    /// Whether a digit stands in `from..to`, where nothing before `from` is asked for again.
+impl Known {
+    /// Whether a digit stands in `from..to`.
     #[inline]
-    fn within(&mut self, text: &[u8], from: usize, to: usize) -> bool {
-        if from < self.from || self.at < from {
-            self.from = from;
-            self.at = from + text[from..].iter().take_while(|byte| !classes::is(**byte, DIGIT)).count();
+    fn digit(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        if from < self.digit.0 || self.digit.1 < from {
+            let before = text[from..].iter().take_while(|byte| !classes::is(**byte, DIGIT)).count();
+            self.digit = (from, from + before);
         }
-        self.at < to
+        self.digit.1 < to
+    }
+
+    /// The end of the letters, digits and `_` from `from` on.
+    #[inline]
+    fn word(&mut self, text: &[u8], from: usize) -> usize {
+        if from < self.word.0 || self.word.1 < from {
+            self.word = (from, classes::run(text, from, WORD));
+        }
+        self.word.1
     }
 }
 
-/// The end of the well-known key that begins at `at`, where no letter or digit stands before it. `atom` is the end of the
-/// letters, digits, `_` and `-` that it begins: to look for it here, at every beginning, would cost squared time.
-/// So would looking for its digit: `digit` is for one text.
+/// The end of the well-known key that begins at `at`, where no letter or digit stands before it. `atom` is the end of
+/// the letters, digits, `_` and `-` that it begins, and `known` is for one text.
 #[inline]
-pub(super) fn ends(text: &[u8], at: usize, atom: usize, digit: &mut NextDigit) -> Option<usize> {
-    let (from, to) = BY_FIRST[text[at] as usize];
-    let second = *text[at..atom].get(1)?;
-    PREFIXES[from as usize..to as usize].iter().find_map(|(prefix, rest)| {
-        // What mostly differs is looked at before the rest.
-        if prefix.as_bytes()[1] != second || !text[at..atom].starts_with(prefix.as_bytes()) {
-            return None;
+pub(super) fn ends(text: &[u8], at: usize, atom: usize, known: &mut Known) -> Option<usize> {
+    let text = &text[..atom];
+    if atom - at < SHORTEST {
+        return None;
+    }
+    let word = u64::from_le_bytes(*text[at..].first_chunk()?);
+    let (from, to) = BY_PAIR[slot(text[at], text[at + 1])];
+    for n in usize::from(from)..usize::from(to) {
+        if word & HEADS[n].mask == HEADS[n].bytes
+            && let Some(end) = rest(text, at, n, known)
+        {
+            return Some(end);
         }
-        let begin = at + prefix.len();
-        let (end, least) = match *rest {
-            Atom(least) => (atom, least),
-            Word(least) => (classes::run(&text[..atom.min(begin + NEAR)], begin, WORD), least),
-            Capitals(exactly) => {
-                let end = begin + exactly;
-                let rest = text.get(begin..end)?;
-                let all = rest.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                return (all && !classes::at(text, end, ALNUM)).then_some(end);
+    }
+    None
+}
+
+/// The end of the key that begins at `at` with the head of the `n`th of [`PREFIXES`].
+#[inline]
+fn rest(text: &[u8], at: usize, n: usize, known: &mut Known) -> Option<usize> {
+    let (prefix, rest) = PREFIXES[n];
+    // Shorter ones are their head.
+    if prefix.len() > 8 && !text[at..].starts_with(prefix.as_bytes()) {
+        return None;
+    }
+    let begin = at + prefix.len();
+    let (end, least) = match rest {
+        Atom(least) => (text.len(), least),
+        Word(least) => (known.word(text, begin), least),
+        Capitals(exactly) => {
+            let end = begin + exactly;
+            let rest = text.get(begin..end)?;
+            let all = rest.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            if !all || classes::at(text, end, ALNUM) {
+                return None;
             }
-        };
-        if end - begin < least || !digit.within(&text[..atom], begin, end.min(begin + NEAR)) {
-            return None;
+            (end, 0)
         }
-        // It is one: what is passed now is not passed again.
-        Some(if matches!(rest, Word(_)) { classes::run(&text[..atom], begin, WORD) } else { end })
-    })
+    };
+    // All capitals need no digit.
+    let capitals = matches!(rest, Capitals(_));
+    (end - begin >= least && (capitals || known.digit(text, begin, end.min(begin + NEAR)))).then_some(end)
 }
 
 #[cfg(test)]
@@ -158,12 +222,12 @@ mod tests {
     #[test]
     fn the_table_is_in_order_and_long_enough() {
         for pair in PREFIXES.windows(2) {
-            assert!(pair[0].0.as_bytes()[0] <= pair[1].0.as_bytes()[0], "{pair:?}");
+            assert!(pair[0].0.as_bytes()[..2] <= pair[1].0.as_bytes()[..2], "{pair:?}");
         }
         for (prefix, rest) in PREFIXES {
             let (Rest::Atom(rest) | Rest::Word(rest) | Rest::Capitals(rest)) = rest;
             assert!(prefix.len() >= 2, "{prefix}");
-            assert!(prefix.len() + rest >= super::super::key::SHORTEST, "{prefix}");
+            assert!(prefix.len() + rest >= super::SHORTEST, "{prefix}");
         }
     }
 }
