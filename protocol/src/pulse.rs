@@ -191,8 +191,6 @@ pub enum AlertKind {
     Locked,
     /// A rotation of keys was not finished, or API keys are about to be revoked by one.
     Rotation,
-    /// A certificate ends soon.
-    Certificate,
     /// Requests are missing from the log or the usage ledger.
     Lost,
     /// Everyone who reaches a listener may use the gateway.
