@@ -13,16 +13,13 @@ use std::{
 
 use aivonx_protocol::audit::Action;
 use arc_swap::ArcSwap;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
 use crate::{
     args::{Args, Command, Dev},
     audit::{Audit, AuditError, Entry},
     commands,
-    config::{self, AccessMode, Mistakes, TwoFactor},
+    config::{self, AccessMode, Mistakes, TwoFactor, show_time},
     control::{self, AccessRule, Mode, Services},
     dev, facts,
     fleet::{Fleet, FleetError},
@@ -34,6 +31,7 @@ use crate::{
     proxy::{self, Phase, Settings, Shared, shared::Budget},
     pulse::Pulse,
     secrets::{MasterKey, Secrets, SecretsError, Vault},
+    signals::Signals,
     simulate::Simulation,
     store::{Store, StoreError, usage::Calendar},
     telemetry::{self, Telemetry},
@@ -174,7 +172,7 @@ async fn live_and_die(
     let began = Instant::now();
     let config = live.get();
     // First of all: one that comes while the store opens must not leave it half open.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen().map_err(AppError::system("cannot listen for signals"))?;
     telemetry.spawn();
 
     // What the fleet stands on, bottom up. A large store takes its time to be verified or migrated.
@@ -195,6 +193,7 @@ async fn live_and_die(
     audit.name_organizations(move |id| hot.load().organization(id).map(|o| o.slug.to_string()));
     let bounds = facts::bounds(identity.hot().clone(), limits.clone());
     let days = Calendar::new(config.limits.day_offset);
+    tell_moved_days(&store, config.limits.day_offset).await?;
     let usage = Usage::open(&store, Some(telemetry.access()), bounds, days);
     telemetry.observe(usage.observer());
     let pulse = Pulse::new();
@@ -298,7 +297,7 @@ async fn live_and_die(
 
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
-        () = signals.serve_until_stop(&live, telemetry) => {}
+        () = signals.serve_until_stop(&live, &audit, telemetry) => {}
         () = over => tracing::info!(event = "stop", "standard input has ended"),
     }
     if let Some(simulation) = &simulation {
@@ -345,6 +344,19 @@ async fn live_and_die(
 fn govern(identity: &Identity, config: &config::Config) {
     identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
     identity.bound_sessions(config.control.session_lasts, config.control.session_idle);
+}
+
+/// Says it if days begin at another time than they did until now.
+async fn tell_moved_days(store: &Store, offset: Duration) -> Result<(), StoreError> {
+    if let Some(before) = store.settings().keep_day_offset(offset).await? {
+        tracing::warn!(
+            event = "start",
+            from = %show_time(before),
+            to = %show_time(offset),
+            "limits.day_offset has changed: usage that was summed up before stays with the days it was summed up by"
+        );
+    }
+    Ok(())
 }
 
 /// Makes the first administrator from a file, where there is one. What goes wrong is no reason not to start:
@@ -398,73 +410,4 @@ fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) 
             govern(&identity, &config);
         }
     });
-}
-
-/// The signals that mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// From now on they no longer end the process by themselves.
-    fn listen() -> Result<Self, AppError> {
-        let listen = |kind| signal(kind).map_err(AppError::system("cannot listen for signals"));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for one that says to stop.
-    async fn stop(&mut self) {
-        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
-    }
-
-    /// Reloads when told to, until one says to stop.
-    async fn serve_until_stop(&mut self, live: &config::Live, telemetry: &Telemetry) {
-        let mut changes = live.subscribe();
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => reload(live),
-                changed = changes.changed() => {
-                    let level = changes.borrow_and_update().log.level.clone();
-                    if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
-                        tracing::error!(event = "config_reload_failed", error = %e, "the log level stays");
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn reload(live: &config::Live) {
-    lifecycle::reloading();
-    let line = match live.reload() {
-        Ok(done) => {
-            tracing::info!(
-                event = "config_reload",
-                applied = %done.applied.join(" "),
-                needs_restart = %done.needs_restart.join(" "),
-                "configuration reloaded"
-            );
-            "serving; configuration reloaded".to_owned()
-        }
-        Err(mistakes) => {
-            tracing::error!(
-                event = "config_reload_failed",
-                mistakes = mistakes.count(),
-                "configuration not reloaded; the old one stays (see 'aivonxd check')"
-            );
-            for mistake in mistakes.lines() {
-                tracing::error!(event = "config_reload_failed", "{mistake}");
-            }
-            "serving; the changed configuration has mistakes and was not loaded".to_owned()
-        }
-    };
-    lifecycle::ready(&line);
 }

@@ -23,6 +23,7 @@ pub mod privacy;
 pub mod proxy;
 pub mod pulse;
 pub mod secrets;
+mod signals;
 mod simulate;
 pub mod store;
 pub mod table;

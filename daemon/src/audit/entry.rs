@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use aivonx_protocol::{
     UnixMillis,
     audit::{Action, AuditActor, AuditEntry, AuditObject, AuditOrganization, AuditSource, HexBytes, Outcome},
+    config::Reloaded,
 };
 
 use super::sensitive;
@@ -25,6 +26,12 @@ impl Who {
     #[must_use]
     pub fn daemon() -> Self {
         Self { id: None, name: "aivonxd".to_owned(), source: AuditSource::default() }
+    }
+
+    /// Whoever may send the process signals.
+    #[must_use]
+    pub fn signal() -> Self {
+        Self { id: None, name: "signal".to_owned(), source: AuditSource::default() }
     }
 
     /// Somebody at the control socket.
@@ -155,6 +162,12 @@ impl Entry {
         };
         self.details.insert(name, value);
         self
+    }
+
+    /// What a reload of the configuration changed, and what of it waits for a restart.
+    pub fn reloaded(self, done: &Reloaded) -> Self {
+        let Reloaded { applied, needs_restart } = done;
+        self.detail("applied", applied.join(" ")).detail("needs_restart", needs_restart.join(" "))
     }
 
     /// The entry at its place. Its hash is not yet made.

@@ -25,3 +25,4 @@ pub use mistake::Mistakes;
 pub use model::*;
 pub use origin::{Origin, Origins};
 pub use print::print_default;
+pub(crate) use units::show_time;

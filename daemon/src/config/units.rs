@@ -66,7 +66,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, UnitError> {
 }
 
 /// The shortest text that [`parse_time`] reads as `time`, whole milliseconds.
-pub(super) fn show_time(time: Duration) -> String {
+pub(crate) fn show_time(time: Duration) -> String {
     show(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &TIMES)
 }
 

@@ -129,6 +129,7 @@ impl Record {
             Ended::Ok(Some(Reply::OrganizationRemoved(removed))) => {
                 entry.detail("users", removed.users).detail("removed_keys_count", removed.keys)
             }
+            Ended::Ok(Some(Reply::Reloaded(done))) => entry.reloaded(done),
             Ended::Ok(Some(Reply::SessionsEnded(count) | Reply::LockoutsCleared(count))) => {
                 entry.detail("count", count)
             }

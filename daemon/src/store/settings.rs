@@ -1,5 +1,7 @@
 //! Settings that are not records of a noun: the strategy, the daemon's id.
 
+use std::time::Duration;
+
 use aivonx_protocol::{
     UnixMillis,
     organization::{LimitProfile, PrivacyMode},
@@ -14,6 +16,7 @@ pub(super) const DAEMON_ID: &[u8] = b"daemon_id";
 const STRATEGY: &[u8] = b"strategy";
 const LIMIT_PROFILE: &[u8] = b"limit_profile";
 const PRIVACY: &[u8] = b"privacy";
+const DAY_OFFSET: &[u8] = b"day_offset";
 const SETUP_USED: &[u8] = b"setup_used";
 pub(super) const RESTORATION: &[u8] = b"restoration";
 
@@ -133,6 +136,20 @@ impl Settings {
     /// If the store fails.
     pub async fn set_setup_used(&self) -> Result<(), StoreError> {
         self.put(SETUP_USED, true).await
+    }
+
+    /// Keeps when days begin, after midnight UTC. Returns when they did until now, if that is another time; durable
+    /// when it returns.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn keep_day_offset(&self, offset: Duration) -> Result<Option<Duration>, StoreError> {
+        let seconds = offset.as_secs();
+        let before = self.store.run(|engine, _| engine.get::<u64>(Tree::Setting, DAY_OFFSET)).await?;
+        if before != Some(seconds) {
+            self.put(DAY_OFFSET, seconds).await?;
+        }
+        Ok(before.filter(|before| *before != seconds).map(Duration::from_secs))
     }
 
     async fn put<T: Serialize + Send + 'static>(

@@ -1,5 +1,6 @@
 use aivonx_protocol::{
     Request,
+    config::{ConfigRequest, Reloaded},
     node::{Credential, NewNode, NodeChange, NodeRequest},
     user::{NewUser, Role, UserRequest},
 };
@@ -64,6 +65,26 @@ fn no_record_holds_a_secret() {
             assert!(!format!("{record:?}").contains("marked-secret"), "{}: {record:?}", request.name());
         }
     }
+}
+
+#[tokio::test]
+async fn a_reload_says_what_it_changed_or_why_it_did_not() {
+    let hot = Rig::new().await.identity.hot().full();
+    let request = Request::Config(ConfigRequest::Reload);
+    let record = of(&request).unwrap();
+    let audit = crate::audit::Audit::memory();
+    let done = Reloaded { applied: vec!["health.interval".into()], needs_restart: vec!["listen".into()] };
+    audit.note(record.clone().entry(&actor(), request.name(), Ended::Ok(Some(&Reply::Reloaded(done))), &hot));
+    let fault = Fault::new(FaultKind::Invalid, "retires: no such key");
+    audit.note(record.entry(&actor(), request.name(), Ended::Fault(&fault), &hot));
+    let [done, failed] = &audit.kept()[..] else { panic!("two entries") };
+    assert_eq!((done.action, &*done.actor.name, done.outcome), (Action::ConfigReload, "alice", Outcome::Ok));
+    assert_eq!((&*done.details["applied"], &*done.details["needs_restart"]), ("health.interval", "listen"));
+    assert_eq!(
+        (failed.action, &*failed.actor.name, failed.outcome),
+        (Action::ConfigReload, "alice", Outcome::Failed)
+    );
+    assert_eq!(failed.details["why"], "retires: no such key");
 }
 
 #[tokio::test]

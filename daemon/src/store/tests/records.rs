@@ -66,6 +66,19 @@ async fn an_old_revision_is_a_conflict_that_names_both() {
 }
 
 #[tokio::test]
+async fn another_beginning_of_days_is_noticed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let hours = |hours: u64| std::time::Duration::from_secs(3600 * hours);
+    let mut told = Vec::new();
+    for offset in [2, 2, 0, 0, 3] {
+        let store = open(dir.path()).await;
+        told.push(store.settings().keep_day_offset(hours(offset)).await.unwrap());
+        store.close().await.unwrap();
+    }
+    assert_eq!(told, [None, None, Some(hours(2)), None, Some(hours(0))]);
+}
+
+#[tokio::test]
 async fn every_change_is_told_after_it_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;

@@ -1,0 +1,118 @@
+//! The signals that the daemon heeds: those that end it, and the one that has it read its configuration again.
+
+use std::io;
+
+use aivonx_protocol::audit::{Action, Outcome};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    audit::{Audit, Entry, Who},
+    config::Live,
+    lifecycle,
+    telemetry::Telemetry,
+};
+
+/// The signals that mean something here.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that says to stop.
+    pub(crate) async fn stop(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+
+    /// Reloads when told to, until one says to stop.
+    pub(crate) async fn serve_until_stop(&mut self, live: &Live, audit: &Audit, telemetry: &Telemetry) {
+        let mut changes = live.subscribe();
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(live, audit),
+                changed = changes.changed() => {
+                    let level = changes.borrow_and_update().log.level.clone();
+                    if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {
+                        tracing::error!(event = "config_reload_failed", error = %e, "the log level stays");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration again, and records that in the log and the audit log, however it went. Nobody knows who
+/// sent the signal.
+fn reload(live: &Live, audit: &Audit) {
+    lifecycle::reloading();
+    let entry =
+        Entry::new(Action::ConfigReload).actor(Who::signal()).via("SIGHUP").object("config", None, None);
+    let (entry, line) = match live.reload() {
+        Ok(done) => {
+            tracing::info!(
+                event = "config_reload",
+                applied = %done.applied.join(" "),
+                needs_restart = %done.needs_restart.join(" "),
+                "configuration reloaded"
+            );
+            (entry.reloaded(&done), "serving; configuration reloaded")
+        }
+        Err(mistakes) => {
+            tracing::error!(
+                event = "config_reload_failed",
+                mistakes = mistakes.count(),
+                "configuration not reloaded; the old one stays (see 'aivonxd check')"
+            );
+            for mistake in mistakes.lines() {
+                tracing::error!(event = "config_reload_failed", "{mistake}");
+            }
+            let entry = entry.outcome(Outcome::Failed).detail("why", &mistakes);
+            (entry, "serving; the changed configuration has mistakes and was not loaded")
+        }
+    };
+    // Without waiting: what comes next may be the signal to stop.
+    audit.note(entry);
+    lifecycle::ready(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reload_by_signal_is_audited_however_it_went() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("aivonxd.toml");
+        std::fs::write(&file, "[proxy]\nretries = 1\n").unwrap();
+        let live = Live::from_file(&file).unwrap();
+        let audit = Audit::memory();
+        std::fs::write(&file, "[proxy]\nretries = 0\nthreads = 3\n").unwrap();
+        reload(&live, &audit);
+        std::fs::write(&file, "[proxy]\nretires = 0\n").unwrap();
+        reload(&live, &audit);
+        let [done, failed] = &audit.kept()[..] else { panic!("two reloads") };
+        for entry in [done, failed] {
+            assert_eq!((entry.action, entry.actor.name.as_str()), (Action::ConfigReload, "signal"));
+            assert_eq!(entry.via.as_deref(), Some("SIGHUP"));
+        }
+        assert_eq!((done.outcome, failed.outcome), (Outcome::Ok, Outcome::Failed));
+        assert_eq!(done.details["applied"], "proxy.retries");
+        assert_eq!(done.details["needs_restart"], "proxy.threads");
+        assert!(failed.details["why"].contains("retires"), "{failed:?}");
+    }
+}
