@@ -29,7 +29,7 @@ use crate::{
     pulse::{Glance, Pulse},
     secrets::Secrets,
     store::Store,
-    telemetry::{AccessRecord, Gauges, Metrics, NodeGauge, Outcome, Refusals, process},
+    telemetry::{Batch, Gauges, Metrics, NodeGauge, Outcome, Refusals, batch::Group, process},
     usage::{Bound, Bounds},
 };
 
@@ -80,14 +80,15 @@ fn refusals(counters: &Counters, limits: &Limits) -> Refusals {
 }
 
 /// Counts finished inference for the audit log.
-pub(crate) fn inference(audit: Audit) -> impl Fn(&[AccessRecord]) + Send + Sync {
-    let infers = |record: &&AccessRecord| {
+pub(crate) fn inference(audit: Audit) -> impl Fn(&Batch<'_>) + Send + Sync {
+    let infers = |group: &&Group<'_>| {
+        let record = group.alike;
         // What was refused before anyone was known is a denial.
         (record.subject.is_some() || record.outcome != Outcome::Refused)
             && route::find(record.route)
                 .is_some_and(|(route, _)| route.need() == Need::Scope(KeyScope::Infer))
     };
-    move |records| audit.inference(records.iter().filter(infers))
+    move |batch| audit.inference(batch.groups().iter().filter(infers))
 }
 
 /// Looks up what is used and left of the limits of the day.

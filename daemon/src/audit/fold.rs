@@ -16,7 +16,10 @@ use aivonx_protocol::{
 };
 
 use super::{Entry, Who};
-use crate::telemetry::{AccessRecord, access::Subject};
+use crate::{
+    table::Map,
+    telemetry::{access::Subject, batch::Group},
+};
 
 /// How many of an action an actor may have written down singly within a minute; None is all of them.
 pub(super) fn burst(action: Action) -> Option<u32> {
@@ -70,7 +73,7 @@ pub(super) struct Fold {
     floods: HashMap<Flooder, Flood>,
     /// By where the subject lies in memory, which is cheap; it is kept here, so nothing else can lie there. Two
     /// that say the same are put together when the minute is over.
-    inferred: HashMap<usize, (Option<Arc<Subject>>, Inferred)>,
+    inferred: Map<usize, (Option<Arc<Subject>>, Inferred)>,
     /// By action, what was lost or is no longer told apart by actor.
     overflow: BTreeMap<Action, u64>,
 }
@@ -155,24 +158,26 @@ impl Fold {
         *self.overflow.entry(action).or_default() += 1;
     }
 
-    /// Counts a finished request.
-    pub(super) fn infer(&mut self, done: &AccessRecord) {
-        let mut subject = done.subject.clone();
-        let mut key = subject.as_ref().map_or(0, |subject| Arc::as_ptr(subject) as usize);
+    /// Counts finished requests.
+    pub(super) fn infer(&mut self, done: &Group<'_>) {
+        let (alike, sums) = (done.alike, &done.sums);
+        let mut subject = alike.subject.as_ref();
+        let mut key = subject.map_or(0, |subject| Arc::as_ptr(subject) as usize);
         if self.inferred.len() >= ACTORS_MAX && !self.inferred.contains_key(&key) {
             (key, subject) = (OTHERS, None);
         }
-        let (_, counts) = self.inferred.entry(key).or_insert_with(|| (subject, Inferred::default()));
-        counts.requests += 1;
-        counts.failed += u64::from(done.status >= 400 || done.status == 0);
-        counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens.unwrap_or(0));
-        counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens.unwrap_or(0));
-        for (category, n) in done.findings.each() {
+        let new = || (subject.cloned(), Inferred::default());
+        let (_, counts) = self.inferred.entry(key).or_insert_with(new);
+        counts.requests += sums.requests;
+        counts.failed += if alike.status >= 400 || alike.status == 0 { sums.requests } else { 0 };
+        counts.prompt_tokens = counts.prompt_tokens.saturating_add(sums.prompt_tokens);
+        counts.output_tokens = counts.output_tokens.saturating_add(sums.output_tokens);
+        for (category, n) in sums.findings.each() {
             counts.found[category as usize] += u64::from(n);
         }
-        if let Some(model) = &done.model {
+        if let Some(model) = &alike.model {
             let named = counts.models.contains_key(&**model) || counts.models.len() < MODELS_MAX;
-            counts.count(if named { model } else { "others" }, 1);
+            counts.count(if named { model } else { "others" }, sums.requests);
         }
     }
 
@@ -211,7 +216,10 @@ impl Fold {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::telemetry::{AccessRecord, Batch, any};
 
     fn denied(name: &str) -> Entry {
         Entry::new(Action::Denied).actor(Who::control(None, name, 5, 5, Some(1))).outcome(Outcome::Denied)
@@ -258,21 +266,31 @@ mod tests {
         record
     }
 
+    fn infer(fold: &mut Fold, records: &[AccessRecord]) {
+        Batch::of(records).groups().iter().for_each(|group| fold.infer(group));
+    }
+
     #[test]
     fn inference_is_summed_per_actor() {
         let mut fold = Fold::default();
         for n in 0..20 {
             let status = if n == 0 { 500 } else { 200 };
             // A subject of its own each: they say the same.
-            fold.infer(&AccessRecord {
-                status,
-                model: Some("llama3:8b".into()),
-                ..done(Some("alice"), Some("ci"))
-            });
-            fold.infer(&AccessRecord { model: Some(format!("m{n:02}").into()), ..done(None, Some("bot")) });
+            infer(
+                &mut fold,
+                &[AccessRecord {
+                    status,
+                    model: Some("llama3:8b".into()),
+                    ..done(Some("alice"), Some("ci"))
+                }],
+            );
+            infer(
+                &mut fold,
+                &[AccessRecord { model: Some(format!("m{n:02}").into()), ..done(None, Some("bot")) }],
+            );
             let mut found = done(None, None);
             found.findings.add(Category::Key);
-            fold.infer(&found);
+            infer(&mut fold, &[found]);
         }
         let mut entries = fold.close(7);
         entries.sort_by(|a, b| a.who.name.cmp(&b.who.name));
@@ -294,14 +312,29 @@ mod tests {
     fn summaries_are_bounded() {
         let mut fold = Fold::default();
         let subjects: Vec<_> = (0..ACTORS_MAX + 7).map(|n| done(Some(&format!("u{n}")), None)).collect();
-        subjects.iter().for_each(|record| fold.infer(record));
+        infer(&mut fold, &subjects);
         for n in 0..50 {
-            fold.infer(&AccessRecord { model: Some(format!("m{n}").into()), ..subjects[0].clone() });
+            infer(&mut fold, &[AccessRecord { model: Some(format!("m{n}").into()), ..subjects[0].clone() }]);
         }
         let entries = fold.close(0);
         assert_eq!(entries.len(), ACTORS_MAX + 1);
         let of = |name: &str| entries.iter().find(|e| e.who.name == name).unwrap();
         assert_eq!(of("others").details["requests"], "7");
         assert!(of("u0").details["models"].contains("others=42"), "{}", of("u0").details["models"]);
+    }
+    proptest! {
+        /// Requests come to the same whether they are counted together or one by one.
+        #[test]
+        fn a_batch_is_its_requests(records in any::requests(60)) {
+            let (mut together, mut singly) = (Fold::default(), Fold::default());
+            infer(&mut together, &records);
+            records.iter().for_each(|record| infer(&mut singly, std::slice::from_ref(record)));
+            let text = |mut fold: Fold| {
+                let mut entries: Vec<_> = fold.close(7).iter().map(|entry| format!("{entry:?}")).collect();
+                entries.sort();
+                entries
+            };
+            prop_assert_eq!(text(together), text(singly));
+        }
     }
 }

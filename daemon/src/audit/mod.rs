@@ -53,7 +53,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     config,
     store::{AuditHead, AuditLog},
-    telemetry::{AccessRecord, AuditGauges},
+    telemetry::{AuditGauges, batch::Group},
 };
 
 pub use entry::{Entry, Who};
@@ -195,10 +195,10 @@ impl Audit {
     }
 
     /// Counts finished inference of the data path towards the summaries of its actors' minute.
-    pub fn inference<'r>(&self, done: impl Iterator<Item = &'r AccessRecord>) {
+    pub fn inference<'b, 'r: 'b>(&self, done: impl Iterator<Item = &'b Group<'r>>) {
         if let Inner::Kept { shared, .. } = &*self.inner {
             let mut fold = shared.fold();
-            done.for_each(|record| fold.infer(record));
+            done.for_each(|group| fold.infer(group));
         }
     }
 

@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     secrets::{MasterKey, Vault},
     store::{Reach, Store, recover},
+    telemetry::{AccessRecord, Batch},
 };
 
 fn options() -> Options {
@@ -222,7 +223,7 @@ async fn a_flood_is_counted() {
     for n in 0..500u64 {
         let who = Who::control(None, "mallory", 1000, 1000, Some(n as i32));
         f.audit.note(Entry::new(Action::CrossOrgDenied).actor(who).outcome(Outcome::Denied));
-        f.audit.inference([&done].into_iter());
+        f.audit.inference(Batch::of(std::slice::from_ref(&done)).groups().iter());
     }
     f.audit.close().await;
     let all = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;

@@ -84,7 +84,7 @@ pub(super) struct Busiest {
 }
 
 impl Busiest {
-    /// Adds a request that ended in the second `now`.
+    /// Adds requests that ended in the second `now` and are of the same caller as `record`.
     pub(super) fn add(&mut self, record: &AccessRecord, asked: Asked, now: u64) {
         let at = now / SLICE;
         self.forget(now);
@@ -93,10 +93,9 @@ impl Busiest {
         }
         let Some(slice) = self.slices.back_mut() else { return };
         let id = |of: Option<&(Arc<str>, Arc<str>)>| of.map(|(id, _)| id.clone());
-        let subject = record.subject.as_deref();
         let caller = Caller {
-            organization: id(subject.and_then(|s| s.organization.as_ref())),
-            key: id(subject.and_then(|s| s.key.as_ref())),
+            organization: id(record.organization()),
+            key: id(record.key()),
             model: record.model.clone(),
         };
         if let Some((sum, last)) = slice.callers.get_mut(&caller) {
@@ -174,5 +173,12 @@ impl Busiest {
             sum.add(slice.others);
         }
         sum
+    }
+    /// All that is remembered, in words.
+    #[cfg(test)]
+    pub(super) fn told(&self, now: u64) -> Vec<String> {
+        let mut told: Vec<_> = self.callers(None, now).map(|caller| format!("{caller:?}")).collect();
+        told.sort();
+        told
     }
 }

@@ -29,7 +29,7 @@ use aivonx_protocol::key::KeyScope;
 
 use self::{
     busiest::{Asked, Busiest, Busy, Of},
-    series::{Finished, Series},
+    series::{Series, Tally},
 };
 pub use self::{
     series::{BUCKETS, Numbers, Pace},
@@ -38,7 +38,7 @@ pub use self::{
 use crate::{
     api::route::{self, Need},
     table::Map,
-    telemetry::{AccessRecord, Outcome},
+    telemetry::{AccessRecord, Batch, Outcome, batch::Group},
 };
 
 /// Seconds that are remembered.
@@ -92,6 +92,8 @@ struct State {
     organizations: Map<Arc<str>, Series>,
     nodes: Map<Arc<str>, Series>,
     busiest: Busiest,
+    /// Reused.
+    tally: Tally,
 }
 
 /// What a node did of late.
@@ -136,6 +138,7 @@ impl Pulse {
             organizations: Map::default(),
             nodes: Map::default(),
             busiest: Busiest::default(),
+            tally: Tally::default(),
         };
         Self {
             inner: Arc::new(Inner {
@@ -147,12 +150,12 @@ impl Pulse {
     }
 
     /// What `telemetry.observe` is to be given.
-    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
+    pub fn observer(&self) -> impl Fn(&Batch<'_>) + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
-        move |records| {
+        move |batch| {
             if let Some(inner) = inner.upgrade() {
                 let now = inner.clock.now();
-                Self { inner }.fold(records, now);
+                Self { inner }.fold(batch, now);
             }
         }
     }
@@ -164,11 +167,8 @@ impl Pulse {
     }
 
     /// Takes requests that ended at `now`, milliseconds since 1970, which must not go back.
-    pub fn fold(&self, records: &[AccessRecord], now: u64) {
-        let mut state = self.state();
-        for record in records {
-            state.add(record, now);
-        }
+    pub fn fold(&self, batch: &Batch<'_>, now: u64) {
+        self.state().fold(batch, now);
     }
 
     /// What the node of this name did up to now. One that nothing was heard of did nothing.
@@ -267,22 +267,27 @@ impl Pulse {
 }
 
 impl State {
-    fn add(&mut self, record: &AccessRecord, now: u64) {
-        let Some(finished) = finished(record) else { return };
-        self.fleet.add(&finished, now);
-        let organization = record.subject.as_ref().and_then(|subject| subject.organization.as_ref());
-        if let Some((id, _)) = organization {
-            place(&mut self.organizations, id, ORGANIZATIONS_MAX, WINDOW).add(&finished, now);
+    fn fold(&mut self, batch: &Batch<'_>, now: u64) {
+        let Self { fleet, organizations, nodes, busiest, tally } = self;
+        for group in batch.groups().iter().filter(|group| counts(group.alike.route)) {
+            sum_up(tally, batch, group, now);
+            fleet.add(tally, now);
+            if let Some((id, _)) = group.alike.organization() {
+                place(organizations, id, ORGANIZATIONS_MAX, WINDOW).add(tally, now);
+            }
+            if let Some(node) = &group.alike.node {
+                place(nodes, node, NODES_MAX, NODE_WINDOW).add(tally, now);
+            }
         }
-        if let Some(node) = &record.node {
-            place(&mut self.nodes, node, NODES_MAX, NODE_WINDOW).add(&finished, now);
+        for group in batch.latest().filter(|group| counts(group.alike.route)) {
+            let sums = &group.sums;
+            let asked = Asked {
+                requests: sums.requests,
+                errors: if verdict(group.alike).failed { sums.requests } else { 0 },
+                tokens: sums.prompt_tokens.saturating_add(sums.output_tokens),
+            };
+            busiest.add(group.alike, asked, now / 1000);
         }
-        let asked = Asked {
-            requests: 1,
-            errors: u64::from(finished.failed),
-            tokens: finished.prompt_tokens.saturating_add(finished.output_tokens),
-        };
-        self.busiest.add(record, asked, now / 1000);
     }
 }
 
@@ -311,30 +316,50 @@ fn counts(route: &str) -> bool {
     !matches!(need(route), Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
 }
 
-/// The numbers of a request; None of what is not counted.
-fn finished(record: &AccessRecord) -> Option<Finished> {
-    if !counts(record.route) {
-        return None;
-    }
-    let infers = need(record.route) == Some(Need::Scope(KeyScope::Infer));
+/// How requests are told that ended in a way.
+struct Verdict {
+    failed: bool,
+    refused: bool,
+}
+
+fn verdict(record: &AccessRecord) -> Verdict {
     let refused = (400..500).contains(&record.status);
     let broken = match record.outcome {
         Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,
         Outcome::Complete | Outcome::Refused | Outcome::ClientGone | Outcome::Ended => false,
     };
     // A model that is not there is the client's mistake, whatever the way it ended is called.
-    let failed = record.status >= 500 || (broken && !refused);
-    let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
-    Some(Finished {
-        failed,
-        refused,
-        prompt_tokens: record.prompt_tokens.unwrap_or(0),
-        output_tokens: record.output_tokens.unwrap_or(0),
-        // That of a refusal is the gateway's own.
-        first_byte: record.first_byte.filter(|_| infers && !refused && !failed),
-        answering: record.duration - first_byte,
-        duration: record.duration,
-    })
+    Verdict { failed: record.status >= 500 || (broken && !refused), refused }
+}
+
+/// Makes `tally` the sum of a group that ended at `now`.
+fn sum_up(tally: &mut Tally, batch: &Batch<'_>, group: &Group<'_>, now: u64) {
+    let sums = &group.sums;
+    let Verdict { failed, refused } = verdict(group.alike);
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    let requests = count(sums.requests);
+    let mut ended = Numbers {
+        requests,
+        errors: if failed { requests } else { 0 },
+        refused: if refused { requests } else { 0 },
+        prompt_tokens: sums.prompt_tokens,
+        ..Numbers::default()
+    };
+    let infers = need(group.alike.route) == Some(Need::Scope(KeyScope::Infer));
+    // That of a refusal is the gateway's own.
+    if infers && !refused && !failed {
+        ended.first_byte = sums.first_byte.0.map(count);
+    }
+    if Tally::is_short(sums.longest, now) {
+        (ended.output_tokens, ended.busy_ms) = (sums.output_tokens, sums.busy_ms);
+        return tally.begin(ended);
+    }
+    tally.begin(ended);
+    for record in batch.members(group) {
+        let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
+        let answering = record.duration - first_byte;
+        tally.spread(record.output_tokens.unwrap_or(0), answering, record.duration, now);
+    }
 }
 
 /// As an index or a length; the windows are small.

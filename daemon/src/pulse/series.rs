@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::telemetry::histogram::BOUNDS;
-
-/// Buckets of times to the first byte: one per bound, and one for what is beyond.
-pub const BUCKETS: usize = BOUNDS.len() + 1;
+pub use crate::telemetry::histogram::BUCKETS;
 
 /// What happened in one second, or in several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,18 +38,83 @@ impl Numbers {
     }
 }
 
-/// A finished request, reduced to its numbers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Finished {
-    pub(super) failed: bool,
-    pub(super) refused: bool,
-    pub(super) prompt_tokens: u64,
-    pub(super) output_tokens: u64,
-    /// None if it is not one that models answer.
-    pub(super) first_byte: Option<Duration>,
-    /// When the answer began, as time before the end.
-    pub(super) answering: Duration,
-    pub(super) duration: Duration,
+/// Requests that ended at one moment, added up.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// What happened in the second of that moment.
+    pub(super) ended: Numbers,
+    /// What the same requests did in the seconds before it, the latest first.
+    before: Vec<Part>,
+}
+
+/// What came of requests in one second, before they ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    output_tokens: u64,
+    busy_ms: u64,
+}
+
+impl Tally {
+    /// Of requests of which nothing is known yet but what happened in the second they ended in.
+    pub(super) fn begin(&mut self, ended: Numbers) {
+        self.ended = ended;
+        self.before.clear();
+    }
+
+    /// Whether a request that lasted so long and ended at `now` began in the same second.
+    pub(super) fn is_short(lasted: Duration, now: u64) -> bool {
+        millis(lasted) <= now % 1000
+    }
+
+    /// Spreads the output of a request over the time `answering` before `now`, and its work over all its `duration`.
+    pub(super) fn spread(&mut self, output_tokens: u64, answering: Duration, duration: Duration, now: u64) {
+        let second = now / 1000;
+        let oldest = (now / 1000 + 1).saturating_sub(super::WINDOW);
+        spread(output_tokens, answering, now, oldest, |at, part| {
+            let sum = if at == second {
+                &mut self.ended.output_tokens
+            } else {
+                &mut self.at(second - at).output_tokens
+            };
+            *sum = sum.saturating_add(part);
+        });
+        spread(millis(duration), duration, now, oldest, |at, part| {
+            let sum = if at == second { &mut self.ended.busy_ms } else { &mut self.at(second - at).busy_ms };
+            *sum = sum.saturating_add(part);
+        });
+    }
+
+    /// So many seconds before the last, at least one.
+    fn at(&mut self, ago: u64) -> &mut Part {
+        // Within the window.
+        let at = super::seconds(ago) - 1;
+        if self.before.len() <= at {
+            self.before.resize(at + 1, Part::default());
+        }
+        &mut self.before[at]
+    }
+}
+
+/// Spreads `total` evenly over the time `lasted` that ended at `now`: hands over each second, from `oldest` on, and its
+/// part. What lies before is left out.
+fn spread(total: u64, lasted: Duration, now: u64, oldest: u64, mut put: impl FnMut(u64, u64)) {
+    let (second, lasted) = (now / 1000, millis(lasted).min(now));
+    if lasted == 0 {
+        return put(second, total);
+    }
+    let begun = now - lasted;
+    // How much of it had come by this moment.
+    let by = |moment: u64| {
+        let share = u128::from(total) * u128::from(moment - begun) / u128::from(lasted);
+        // No more than `total`.
+        u64::try_from(share).unwrap_or(u64::MAX)
+    };
+    for at in (begun / 1000).max(oldest)..=second {
+        let part = by(((at + 1) * 1000).min(now)) - by((at * 1000).max(begun));
+        if part > 0 {
+            put(at, part);
+        }
+    }
 }
 
 /// A request that still goes on.
@@ -95,57 +157,33 @@ impl Series {
         self.newest
     }
 
-    /// Adds a request that ended at `now`, milliseconds since 1970.
-    pub(super) fn add(&mut self, finished: &Finished, now: u64) {
+    /// Adds requests that ended at `now`, milliseconds since 1970.
+    pub(super) fn add(&mut self, tally: &Tally, now: u64) {
         let second = now / 1000;
-        let ended = self.slot(second, second);
-        ended.requests = ended.requests.saturating_add(1);
-        ended.errors = ended.errors.saturating_add(u32::from(finished.failed));
-        ended.refused = ended.refused.saturating_add(u32::from(finished.refused));
-        ended.prompt_tokens = ended.prompt_tokens.saturating_add(finished.prompt_tokens);
-        if let Some(first_byte) = finished.first_byte {
-            let count = &mut ended.first_byte[bucket(first_byte)];
-            *count = count.saturating_add(1);
+        self.slot(second, second).add(&tally.ended);
+        let oldest = self.oldest(second);
+        for (at, part) in (oldest..second).rev().zip(&tally.before) {
+            if part.output_tokens > 0 || part.busy_ms > 0 {
+                let numbers = self.slot(at, second);
+                numbers.output_tokens = numbers.output_tokens.saturating_add(part.output_tokens);
+                numbers.busy_ms = numbers.busy_ms.saturating_add(part.busy_ms);
+            }
         }
-        self.spread(finished.output_tokens, finished.answering, now, |n, part| {
-            n.output_tokens = n.output_tokens.saturating_add(part);
-        });
-        let busy = millis(finished.duration);
-        self.spread(busy, finished.duration, now, |n, part| n.busy_ms = n.busy_ms.saturating_add(part));
     }
 
     /// Adds a request that still goes on at `now`: what it has done so far, but not that it ended.
     pub(super) fn go_on(&mut self, pace: &Pace, now: u64) {
+        let (second, oldest) = (now / 1000, self.oldest(now / 1000));
         if let Some(answering) = pace.answering {
-            self.spread(pace.tokens, answering, now, |n, part| {
-                n.output_tokens = n.output_tokens.saturating_add(part);
+            spread(pace.tokens, answering, now, oldest, |at, part| {
+                let sum = &mut self.slot(at, second).output_tokens;
+                *sum = sum.saturating_add(part);
             });
         }
-        let busy = millis(pace.age);
-        self.spread(busy, pace.age, now, |n, part| n.busy_ms = n.busy_ms.saturating_add(part));
-    }
-
-    /// Spreads `total` evenly over the time `lasted` that ended at `now`. What lies before the window is left out.
-    fn spread(&mut self, total: u64, lasted: Duration, now: u64, put: impl Fn(&mut Numbers, u64)) {
-        let (second, lasted) = (now / 1000, millis(lasted).min(now));
-        let begun = now - lasted;
-        // How much of it had come by this moment.
-        let by = |moment: u64| {
-            let share = u128::from(total) * u128::from(moment - begun) / u128::from(lasted.max(1));
-            // No more than `total`.
-            u64::try_from(share).unwrap_or(u64::MAX)
-        };
-        if lasted == 0 {
-            put(self.slot(second, second), total);
-            return;
-        }
-        let first = (begun / 1000).max(self.oldest(second));
-        for at in first..=second {
-            let part = by(((at + 1) * 1000).min(now)) - by((at * 1000).max(begun));
-            if part > 0 {
-                put(self.slot(at, second), part);
-            }
-        }
+        spread(millis(pace.age), pace.age, now, oldest, |at, part| {
+            let sum = &mut self.slot(at, second).busy_ms;
+            *sum = sum.saturating_add(part);
+        });
     }
 
     /// The second `at` of the window that ends with `now`, empty if nothing was added to it yet.
@@ -202,12 +240,6 @@ impl Series {
         }
         sum
     }
-}
-
-/// The bucket of a time to the first byte.
-fn bucket(first_byte: Duration) -> usize {
-    let seconds = first_byte.as_secs_f64();
-    BOUNDS.partition_point(|bound| *bound < seconds)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::telemetry::access::Subject;
+use crate::telemetry::{access::Subject, any};
 
 /// A moment to count from: the beginning of a second, and of a slice of the busiest.
 const START: u64 = 1_700_000_000_000;
@@ -44,7 +44,7 @@ fn sum(seconds: &[(u64, Numbers)]) -> Numbers {
 #[test]
 fn an_answer_is_spread_over_the_time_it_took() {
     let pulse = Pulse::new();
-    pulse.fold(&[chat()], START + 500);
+    pulse.fold(&Batch::of(&[chat()]), START + 500);
     let seconds = pulse.told(None, 0, START + 500, &[]).seconds;
     let told: Vec<_> = seconds
         .iter()
@@ -65,7 +65,7 @@ fn failures_and_refusals_are_told_apart() {
         let mut record = chat();
         (record.outcome, record.status) = (outcome, status);
         let pulse = Pulse::new();
-        pulse.fold(&[record], START);
+        pulse.fold(&Batch::of(&[record]), START);
         let n = sum(&pulse.told(None, 0, START, &[]).seconds);
         (n.requests, n.errors, n.refused)
     };
@@ -89,13 +89,13 @@ fn health_checks_and_scrapes_are_left_out() {
     for route in ["/health", "/ready", "/metrics", "/api/version", "/", "/api/account/login"] {
         let mut record = chat();
         record.route = route;
-        pulse.fold(&[record], START);
+        pulse.fold(&Batch::of(&[record]), START);
     }
     assert!(pulse.told(None, 0, START, &[]).seconds.is_empty());
     for route in ["/api/tags", "unknown"] {
         let mut record = chat();
         record.route = route;
-        pulse.fold(&[record], START);
+        pulse.fold(&Batch::of(&[record]), START);
     }
     let n = sum(&pulse.told(None, 0, START, &[]).seconds);
     assert_eq!((n.requests, n.first_byte.iter().sum::<u32>()), (2, 0), "only inference is timed");
@@ -108,7 +108,7 @@ fn only_what_changed_is_told_and_what_is_old_is_forgotten() {
     (short.duration, short.first_byte) = (Duration::from_millis(10), Some(Duration::from_millis(5)));
     let second = START / 1000;
     for step in 0..10 {
-        pulse.fold(std::slice::from_ref(&short), START + step * 1000 + 100);
+        pulse.fold(&Batch::of(std::slice::from_ref(&short)), START + step * 1000 + 100);
     }
     let now = START + 9500;
     let told = |since| {
@@ -117,7 +117,7 @@ fn only_what_changed_is_told_and_what_is_old_is_forgotten() {
     assert_eq!(told(0), (0..10).collect::<Vec<_>>());
     assert_eq!(told(second + 8), [8, 9]);
     // One that began earlier changes earlier seconds too.
-    pulse.fold(&[chat()], now);
+    pulse.fold(&Batch::of(&[chat()]), now);
     assert_eq!(told(second + 9), [5, 6, 7, 8, 9]);
     let later = now + WINDOW * 1000;
     assert!(pulse.told(None, 0, later, &[]).seconds.is_empty());
@@ -145,7 +145,7 @@ fn what_still_runs_is_part_of_it() {
         told.seconds.iter().map(|(at, n)| (at - second, n.requests, n.output_tokens, n.busy_ms)).collect();
     assert_eq!(told, [(8, 0, 0, 500), (9, 0, 20, 1000), (10, 0, 20, 1000)]);
     // Together with what has ended, and none of it for another organization.
-    pulse.fold(&[chat()], now);
+    pulse.fold(&Batch::of(&[chat()]), now);
     let told = pulse.told(None, 0, now, &running);
     assert_eq!((told.minute.requests, told.minute.output_tokens, told.minute.busy_ms), (1, 140, 6500));
     assert_eq!(told.seconds.len(), 5);
@@ -158,7 +158,7 @@ fn nodes_are_looked_up_by_name() {
     let pulse = Pulse::new();
     let mut failed = chat();
     (failed.outcome, failed.status) = (Outcome::NodeFailed, 502);
-    pulse.fold(&[chat(), chat(), failed], START);
+    pulse.fold(&Batch::of(&[chat(), chat(), failed]), START);
     let node = pulse.node_at("gpu1", START + 30_000);
     assert_eq!((node.numbers.requests, node.numbers.errors), (3, 1));
     assert_eq!(pulse.node_at("gpu2", START).numbers, Numbers::default());
@@ -179,8 +179,8 @@ fn the_busiest_are_ranked_by_tokens_and_each_organization_sees_its_own() {
     };
     let records =
         [asked(of("o1", "k1"), "a", 10), asked(of("o1", "k2"), "b", 500), asked(of("o2", "k3"), "a", 1000)];
-    pulse.fold(&records, START);
-    pulse.fold(&[asked(of("o1", "k1"), "a", 10), asked(None, "c", 1)], START + 15_000);
+    pulse.fold(&Batch::of(&records), START);
+    pulse.fold(&Batch::of(&[asked(of("o1", "k1"), "a", 10), asked(None, "c", 1)]), START + 15_000);
     let now = START + 20_000;
     let top = |of, organization, most| {
         let busy = pulse.busiest(of, organization, most, now);
@@ -204,7 +204,7 @@ fn however_many_come_memory_is_bounded_and_the_sums_are_right() {
         record.subject = of(&format!("o{at}"), &format!("k{at}"));
         record.node = Some(format!("n{at}").into());
         (record.duration, record.first_byte) = (Duration::ZERO, None);
-        pulse.fold(&[record], START + at);
+        pulse.fold(&Batch::of(&[record]), START + at);
     }
     let state = pulse.state();
     assert_eq!((state.organizations.len(), state.nodes.len()), (ORGANIZATIONS_MAX, NODES_MAX));
@@ -249,7 +249,7 @@ proptest! {
             expected.busy_ms += u64::from(wait) + u64::from(answer);
             let own = organizations.entry(organization).or_default();
             *own = (own.0 + 1, own.1 + u64::from(output));
-            pulse.fold(&[record], now);
+            pulse.fold(&Batch::of(&[record]), now);
         }
         let mut found = sum(&pulse.told(None, 0, now, &[]).seconds);
         let timed: u32 = found.first_byte.iter().sum();
@@ -281,11 +281,30 @@ proptest! {
             record.duration = Duration::from_millis(duration);
             record.first_byte = None;
             record.output_tokens = Some(output);
-            pulse.fold(&[record], now);
+            pulse.fold(&Batch::of(&[record]), now);
             let told = pulse.told(None, 0, now, &[]).seconds;
             prop_assert!(told.len() <= usize::try_from(WINDOW).unwrap());
             prop_assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0));
             prop_assert!(told.iter().all(|(at, _)| *at <= now / 1000 && *at + WINDOW > now / 1000));
+        }
+    }
+    /// Requests come to the same whether they are taken together or one by one.
+    #[test]
+    fn a_batch_is_its_requests(records in any::requests(60), at in 0..2000_u64) {
+        let (together, singly) = (Pulse::new(), Pulse::new());
+        let now = START + at;
+        together.fold(&Batch::of(&records), now);
+        for record in &records {
+            singly.fold(&Batch::of(std::slice::from_ref(record)), now);
+        }
+        for organization in [None, Some("o1"), Some("o2")] {
+            let told = |pulse: &Pulse| pulse.told(organization, 0, now, &[]);
+            prop_assert_eq!(told(&together), told(&singly));
+        }
+        let told = |pulse: &Pulse| pulse.state().busiest.told(now / 1000);
+        prop_assert_eq!(told(&together), told(&singly));
+        for node in ["gpu1", "gpu2"] {
+            prop_assert_eq!(together.node_at(node, now).numbers, singly.node_at(node, now).numbers);
         }
     }
 }

@@ -28,40 +28,52 @@ impl Engine {
         &self,
         collect: impl FnOnce(&mut Group) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let (value, appended) = {
-            // A closure that panicked has stored nothing; a failed transaction left `failed`.
-            let _ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.failed.load(Ordering::Acquire) {
-                return Err(StoreError::Failed);
-            }
-            let mut group = Group::default();
-            let value = collect(&mut group)?;
-            if group.batches.is_empty() {
-                return Ok(value);
-            }
-            let (trees, batches): (Vec<_>, Vec<_>) =
-                group.batches.iter().map(|(tree, batch)| (self.tree(*tree), batch)).unzip();
-            let done = sled::Transactional::<()>::transaction(&trees[..], |views| {
-                for (view, batch) in views.iter().zip(&batches) {
-                    view.apply_batch(batch)?;
-                }
-                Ok(())
-            });
-            if let Err(e) = done {
-                // Part of it may have reached the log.
-                self.failed.store(true, Ordering::Release);
-                return Err(match e {
-                    sled::transaction::TransactionError::Storage(e) => e.into(),
-                    sled::transaction::TransactionError::Abort(()) => {
-                        StoreError::Engine("the group was given up".into())
-                    }
-                });
-            }
-            (value, self.appended.fetch_add(1, Ordering::AcqRel) + 1)
-        };
+        let (value, appended) = self.gather(collect)?;
         // Outside the lock: those who wait here together share one flush.
         self.make_durable(0, appended)?;
         Ok(value)
+    }
+
+    /// As [`Self::append`], but durable only with the next [`Self::settle`]. Returns the number of the group as
+    /// well; 0 if there was nothing to store.
+    pub(super) fn gather<T>(
+        &self,
+        collect: impl FnOnce(&mut Group) -> Result<T, StoreError>,
+    ) -> Result<(T, u64), StoreError> {
+        // A closure that panicked has stored nothing; a failed transaction left `failed`.
+        let _ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Failed);
+        }
+        let mut group = Group::default();
+        let value = collect(&mut group)?;
+        if group.batches.is_empty() {
+            return Ok((value, 0));
+        }
+        let (trees, batches): (Vec<_>, Vec<_>) =
+            group.batches.iter().map(|(tree, batch)| (self.tree(*tree), batch)).unzip();
+        let done = sled::Transactional::<()>::transaction(&trees[..], |views| {
+            for (view, batch) in views.iter().zip(&batches) {
+                view.apply_batch(batch)?;
+            }
+            Ok(())
+        });
+        if let Err(e) = done {
+            // Part of it may have reached the log.
+            self.failed.store(true, Ordering::Release);
+            return Err(match e {
+                sled::transaction::TransactionError::Storage(e) => e.into(),
+                sled::transaction::TransactionError::Abort(()) => {
+                    StoreError::Engine("the group was given up".into())
+                }
+            });
+        }
+        Ok((value, self.appended.fetch_add(1, Ordering::AcqRel) + 1))
+    }
+
+    /// Makes what was gathered so far durable.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.make_durable(0, self.appended.load(Ordering::Acquire))
     }
 
     /// Stores (or with None forgets) records one by one, without a transaction, which would stop all other

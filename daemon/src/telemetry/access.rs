@@ -206,4 +206,15 @@ impl AccessRecord {
             duration: Duration::ZERO,
         }
     }
+    /// Id and slug of the organization it was for.
+    #[must_use]
+    pub fn organization(&self) -> Option<&(Arc<str>, Arc<str>)> {
+        self.subject.as_ref()?.organization.as_ref()
+    }
+
+    /// Id and name of the API key it came with.
+    #[must_use]
+    pub fn key(&self) -> Option<&(Arc<str>, Arc<str>)> {
+        self.subject.as_ref()?.key.as_ref()
+    }
 }

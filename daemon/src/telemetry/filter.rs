@@ -6,7 +6,7 @@ use aivonx_protocol::{
 };
 use regex::{Regex, RegexBuilder};
 
-use super::record::Record;
+use super::view::View;
 
 /// Longest expression accepted, bytes.
 const GREP_MAX: usize = 1024;
@@ -54,7 +54,7 @@ pub enum Whose {
 }
 
 impl Whose {
-    fn covers(&self, record: &Record) -> bool {
+    fn covers(&self, record: &View<'_>) -> bool {
         match self {
             Self::Everyone => true,
             Self::Organization(id) => record.is_of(id),
@@ -89,7 +89,7 @@ impl Filter {
     }
 
     /// What is another's first, then the cheapest test.
-    pub(crate) fn passes(&self, record: &Record) -> bool {
+    pub(crate) fn passes(&self, record: &View<'_>) -> bool {
         self.whose.covers(record)
             && record.level <= self.level
             && self.after.is_none_or(|after| record.seq > after)

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
 
 use super::{
-    record::{Body, Record},
+    access::AccessRecord,
+    phrases::Phrases,
+    view::{Body, View},
     wording::{Value, each_field, push_number, sentence},
 };
 use crate::config::LogFormat;
@@ -19,32 +21,79 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
 }
 
-/// Writes lines and remembers the second it wrote last: most share it.
+/// Writes lines and remembers the moment it wrote last: most share it.
 #[derive(Debug)]
 pub(crate) struct Formatter {
     style: Style,
     second: u64,
     /// `2026-11-22T03:04:05`
     stamp: String,
+    /// When and how bad the last request was of which it was said.
+    latest: Option<(UnixMillis, Level)>,
+    /// What its line began with.
+    beginning: String,
+    phrases: Phrases,
     /// Reused.
     words: String,
 }
 
 impl Formatter {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, second: u64::MAX, stamp: String::new(), words: String::new() }
+        Self {
+            style,
+            second: u64::MAX,
+            stamp: String::new(),
+            latest: None,
+            beginning: String::new(),
+            phrases: Phrases::new(style.format),
+            words: String::new(),
+        }
     }
 
     /// Appends `record` as one line.
-    pub(crate) fn line(&mut self, record: &Record, out: &mut String) {
-        match self.style.format {
-            LogFormat::Human => self.human(record, out),
-            LogFormat::Json => self.json(record, out),
+    pub(crate) fn line(&mut self, record: View<'_>, out: &mut String) {
+        if !self.request(record, out) {
+            match self.style.format {
+                LogFormat::Human => self.human(record, out),
+                LogFormat::Json => self.json(record, out),
+            }
         }
         out.push('\n');
     }
 
-    fn human(&mut self, record: &Record, out: &mut String) {
+    /// Appends the line of an ordinary request; false, and nothing appended, of all else.
+    fn request(&mut self, record: View<'_>, out: &mut String) -> bool {
+        let Body::Access(request) = record.body else { return false };
+        if self.latest != Some((record.time, record.level)) {
+            self.latest = Some((record.time, record.level));
+            let mut beginning = std::mem::take(&mut self.beginning);
+            beginning.clear();
+            match self.style.format {
+                LogFormat::Human => self.human_head(record, &mut beginning),
+                LogFormat::Json => self.json_head(record, &mut beginning),
+            }
+            self.beginning = beginning;
+        }
+        // Longer than most.
+        out.reserve(1024);
+        let before = out.len();
+        out.push_str(&self.beginning);
+        if self.style.format == LogFormat::Json {
+            push_number(record.seq, out);
+            out.push_str(",\"level\":\"");
+            out.push_str(json_level(record.level));
+            out.push_str("\",\"target\":\"access\",\"message\":");
+        }
+        let done = self.phrases.push(request, out);
+        if !done {
+            out.truncate(before);
+        } else if self.style.format == LogFormat::Json {
+            out.push('}');
+        }
+        done
+    }
+
+    fn human_head(&mut self, record: View<'_>, out: &mut String) {
         self.time(record.time, out);
         let (colour, word) = match record.level {
             Level::Error => ("\u{1b}[31m", "ERROR"),
@@ -62,43 +111,47 @@ impl Formatter {
         out.push(' ');
         out.push_str(record.target);
         out.push_str(": ");
-        match &record.body {
+    }
+
+    fn human(&mut self, record: View<'_>, out: &mut String) {
+        self.human_head(record, out);
+        match record.body {
             Body::Text(text) => {
                 escape(text.message(), out);
                 for field in text.fields() {
                     human_field(field.name, field.value, field.bare, out);
                 }
             }
-            Body::Access(request) => {
-                self.words.clear();
-                sentence(request, &mut self.words);
-                escape(&self.words, out);
-                each_field(request, |name, value, said| match value {
-                    _ if said => {}
-                    Value::Text(text) => human_field(name, text, false, out),
-                    Value::Number(number) => {
-                        name_field(name, out);
-                        push_number(number, out);
-                    }
-                });
-            }
+            Body::Access(request) => self.slowly(request, out),
         }
     }
 
-    fn json(&mut self, record: &Record, out: &mut String) {
+    /// Appends the sentence and the fields of a request for people, whatever is in them.
+    pub(crate) fn slowly(&mut self, request: &AccessRecord, out: &mut String) {
+        self.words.clear();
+        sentence(request, &mut self.words);
+        escape(&self.words, out);
+        each_field(request, |name, value, said| match value {
+            _ if said => {}
+            Value::Text(text) => human_field(name, text, false, out),
+            Value::Number(number) => {
+                name_field(name, out);
+                push_number(number, out);
+            }
+        });
+    }
+
+    fn json_head(&mut self, record: View<'_>, out: &mut String) {
         out.push_str("{\"time\":\"");
         self.time(record.time, out);
-        let level = match record.level {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
-        };
         out.push_str("\",\"seq\":");
+    }
+
+    fn json(&mut self, record: View<'_>, out: &mut String) {
+        self.json_head(record, out);
         push_number(record.seq, out);
         out.push_str(",\"level\":\"");
-        out.push_str(level);
+        out.push_str(json_level(record.level));
         out.push_str("\",\"target\":");
         json_string(record.target, out);
         out.push_str(",\"message\":");
@@ -145,6 +198,29 @@ impl Formatter {
         }
         out.push('Z');
     }
+}
+
+fn json_level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// Appends `,"name":"value"`.
+pub(crate) fn json_field(name: &str, value: &str, out: &mut String) {
+    out.push(',');
+    json_string(name, out);
+    out.push(':');
+    json_string(value, out);
+}
+
+/// Whether text is the same in every form: printable ASCII without quotes and backslashes.
+pub(crate) fn is_plain(text: &str) -> bool {
+    each_byte(text, |b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
 }
 
 /// Appends ` name=value`, the value quoted where it needs it.
@@ -194,7 +270,7 @@ pub(crate) fn escape(text: &str, out: &mut String) {
 /// would obey. Nothing is lost.
 fn json_string(text: &str, out: &mut String) {
     out.push('"');
-    if each_byte(text, |b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+    if is_plain(text) {
         out.push_str(text);
     } else {
         for c in text.chars() {

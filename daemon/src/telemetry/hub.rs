@@ -1,16 +1,15 @@
 //! The newest events, in memory, for `aivonx logs` and its `-f`.
 //!
-//! A ring of slots, each under a lock of its own that is held for as long as it takes to move a pointer: a
-//! writer meets a reader only in the one slot that is read at that moment. (Lock-free pointers would have the
-//! writer look through everything that readers might hold, for every event.) Readers take what they find; one
-//! that is slower than the ring turns loses the oldest events and is told how many. Nobody is woken by a
-//! writer: a follower looks every [`LOOK_EVERY`], so that an event costs the same whether anyone follows or not.
+//! A queue of events and of bunches of finished requests, under a lock that is held for as long as it takes to move
+//! some pointers: a bunch is put in as one, and readers take a few at a time and look at them afterwards. A reader that
+//! is slower than the log grows loses the oldest events and is told how many. Nobody is woken by a writer: a follower
+//! looks every [`LOOK_EVERY`], so that an event costs the same whether anyone follows or not.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,20 +19,19 @@ use aivonx_protocol::log::{LogEvent, LogFilter, LogPage};
 use super::{
     filter::{Filter, FilterError, Whose},
     record::Record,
+    view::{Bunch, View},
 };
 
 /// Events kept.
 pub const EVENTS_MAX: usize = 10_000;
-/// Bytes kept; what is older goes first.
+/// Bytes kept; what is older goes first. A bunch of requests counts until the last of them goes.
 pub const BYTES_MAX: usize = 12 << 20;
 /// Most bytes of one page: a page must fit into a frame of the control protocol (8 MiB).
 const PAGE_BYTES_MAX: usize = 6 << 20;
 /// How often a follower that has read everything looks again.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Looks after which a number that was given out and never filled counts as lost.
-const LOOKS_FOR_A_GAP: u32 = 20;
-/// Events a follower passes over before it lets others run.
-const STRIDE: u32 = 256;
+/// Events that a reader takes at once, and a follower passes over before it lets others run.
+const STRIDE: usize = 256;
 
 /// The log in memory. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,18 +39,73 @@ pub struct Hub(Arc<Ring>);
 
 #[derive(Debug)]
 struct Ring {
-    /// Event `seq` lies at `seq % slots.len()`.
-    slots: Box<[Mutex<Option<Arc<Record>>>]>,
-    /// Number of the next event; the first is 1.
+    queue: Mutex<Queue>,
+    /// Number of the next event, for those who only want to know whether there is one.
     head: AtomicU64,
-    /// No event below this is there any more.
-    tail: AtomicU64,
-    bytes: AtomicUsize,
+    events_max: u64,
     bytes_max: usize,
-    /// Whether a thread is making room: one is enough.
-    evicting: AtomicBool,
     /// Where events go beside memory.
     sink: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// In the order of their numbers, without a gap.
+    kept: VecDeque<Kept>,
+    /// Number of the next event; the first is 1.
+    head: u64,
+    bytes: usize,
+}
+
+/// What the hub keeps as one, and shares with those who read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// Number of the first event in it.
+    first: u64,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Event(Arc<Record>),
+    Requests(Arc<Bunch>),
+}
+
+impl Kept {
+    /// How many events it has.
+    pub(crate) fn len(&self) -> usize {
+        match &self.what {
+            What::Event(_) => 1,
+            What::Requests(bunch) => bunch.len(),
+        }
+    }
+
+    /// Bytes held by all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.what {
+            What::Event(record) => record.bytes(),
+            What::Requests(bunch) => bunch.bytes(),
+        }
+    }
+
+    /// Number of the first event after them.
+    fn end(&self) -> u64 {
+        self.first + self.len() as u64
+    }
+
+    /// The event of a number.
+    fn view(&self, seq: u64) -> Option<View<'_>> {
+        let at = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        match &self.what {
+            What::Event(record) => (at == 0).then(|| record.view(seq)),
+            What::Requests(bunch) => bunch.view(at, seq),
+        }
+    }
+
+    /// The events, oldest first.
+    pub(crate) fn views(&self) -> impl DoubleEndedIterator<Item = View<'_>> {
+        (self.first..self.end()).filter_map(|seq| self.view(seq))
+    }
 }
 
 impl Default for Hub {
@@ -64,13 +117,12 @@ impl Default for Hub {
 impl Hub {
     /// A hub for `events` events and about `bytes` bytes.
     pub(crate) fn with_capacity(events: usize, bytes: usize) -> Self {
+        let queue = Queue { kept: VecDeque::new(), head: 1, bytes: 0 };
         Self(Arc::new(Ring {
-            slots: (0..events.max(1)).map(|_| Mutex::default()).collect(),
+            queue: Mutex::new(queue),
             head: AtomicU64::new(1),
-            tail: AtomicU64::new(1),
-            bytes: AtomicUsize::new(0),
+            events_max: events.max(1) as u64,
             bytes_max: bytes,
-            evicting: AtomicBool::new(false),
             sink: OnceLock::new(),
         }))
     }
@@ -80,21 +132,14 @@ impl Hub {
         let _ = self.0.sink.set(sink.to_owned());
     }
 
-    /// Numbers `record` and keeps it. Waits for no reader but the one that moves the pointer in its slot.
-    pub(crate) fn put(&self, mut record: Record) -> Arc<Record> {
-        let ring = &*self.0;
-        let size = record.size();
-        let seq = ring.head.fetch_add(1, Ordering::AcqRel);
-        record.seq = seq;
-        let record = Arc::new(record);
-        let old = ring.slot(seq).replace(record.clone());
-        let held = ring.bytes.fetch_add(size, Ordering::AcqRel) + size;
-        let freed = old.map_or(0, |old| old.size());
-        ring.bytes.fetch_sub(freed, Ordering::AcqRel);
-        if held - freed.min(held) > ring.bytes_max {
-            ring.make_room();
-        }
-        record
+    /// Numbers `record` and keeps it.
+    pub(crate) fn put(&self, record: Record) -> Kept {
+        self.0.put(What::Event(Arc::new(record)))
+    }
+
+    /// Numbers finished requests in their order and keeps them.
+    pub(crate) fn put_all(&self, requests: Bunch) -> Kept {
+        self.0.put(What::Requests(Arc::new(requests)))
     }
 
     /// The newest `lines` events that `whose` may read and that pass `filter`, oldest first; fewer if they would
@@ -106,8 +151,8 @@ impl Hub {
         let filter = Filter::compile(whose, &self.known(filter))?;
         let (found, _) = self.0.newest(&filter, lines);
         Ok(LogPage {
-            events: found.iter().map(|r| r.to_event()).collect(),
-            oldest: self.0.oldest().map(|r| r.time),
+            events: found.iter().filter_map(Found::event).collect(),
+            oldest: self.0.oldest(),
             sink: self.sink().to_owned(),
         })
     }
@@ -125,7 +170,7 @@ impl Hub {
             Some(after) => (VecDeque::new(), after + 1),
             None => self.0.newest(&filter, lines),
         };
-        Ok(Follow { ring: self.0.clone(), filter, backlog, next, missed: 0, gap: 0 })
+        Ok(Follow { ring: self.0.clone(), filter, backlog, taken: VecDeque::new(), next, missed: 0 })
     }
 
     /// The filter without a number that was not given out since the start.
@@ -143,69 +188,135 @@ impl Hub {
     /// Bytes held now.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.bytes.load(Ordering::Relaxed)
+        self.0.queue().bytes
     }
 }
 
 impl Ring {
-    fn slot(&self, seq: u64) -> MutexGuard<'_, Option<Arc<Record>>> {
-        let slot = &self.slots[(seq % self.slots.len() as u64) as usize];
-        // A pointer is whole whatever its holder died of.
-        slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Whole after every change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, seq: u64) -> Option<Arc<Record>> {
-        self.slot(seq).clone().filter(|r| r.seq == seq)
+    fn put(&self, what: What) -> Kept {
+        let mut queue = self.queue();
+        let kept = Kept { first: queue.head, what };
+        queue.head = kept.end();
+        queue.bytes += kept.bytes();
+        queue.kept.push_back(kept.clone());
+        self.head.store(queue.head, Ordering::Release);
+        let mut gone = self.too_much(&mut queue);
+        drop(queue);
+        // Given back to the system while nobody waits.
+        while gone.take().is_some() {
+            gone = self.too_much(&mut self.queue());
+        }
+        kept
+    }
+
+    /// Lets go of the oldest if more is kept than there is room for. The newest stays, however large.
+    fn too_much(&self, queue: &mut Queue) -> Option<Kept> {
+        let oldest = queue.kept.front()?;
+        let passed = oldest.end() + self.events_max <= queue.head;
+        if queue.kept.len() == 1 || !(passed || queue.bytes > self.bytes_max) {
+            return None;
+        }
+        let gone = queue.kept.pop_front()?;
+        queue.bytes -= gone.bytes();
+        Some(gone)
     }
 
     fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
-    /// Lowest number that can still be there.
-    fn floor(&self) -> u64 {
-        self.tail.load(Ordering::Acquire).max(self.head().saturating_sub(self.slots.len() as u64))
+    /// Lowest number that is there. Of a bunch only those count that there is room for.
+    fn floor(&self, queue: &Queue) -> u64 {
+        let first = queue.kept.front().map_or(queue.head, |kept| kept.first);
+        first.max(queue.head.saturating_sub(self.events_max))
     }
 
-    fn oldest(&self) -> Option<Arc<Record>> {
-        (self.floor()..self.head()).find_map(|seq| self.get(seq))
+    /// When the oldest event was.
+    fn oldest(&self) -> Option<aivonx_protocol::UnixMillis> {
+        let queue = self.queue();
+        let kept = queue.kept.front()?;
+        kept.view(self.floor(&queue)).map(|event| event.time)
+    }
+
+    /// Some of what lies before number `end`, the newest first.
+    fn before(&self, end: u64) -> Vec<Kept> {
+        let queue = self.queue();
+        let at = queue.kept.partition_point(|kept| kept.first < end);
+        let mut events = 0;
+        queue
+            .kept
+            .range(..at)
+            .rev()
+            .take_while(|kept| {
+                let more = events < STRIDE;
+                events += kept.len();
+                more
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Some of what begins with number `from`, and the lowest number that is there.
+    fn from(&self, from: u64) -> (VecDeque<Kept>, u64) {
+        let queue = self.queue();
+        let at = queue.kept.partition_point(|kept| kept.end() <= from);
+        let mut events = 0;
+        let kept = queue.kept.range(at..).take_while(|kept| {
+            let more = events < STRIDE;
+            events += kept.len();
+            more
+        });
+        (kept.cloned().collect(), self.floor(&queue))
     }
 
     /// The newest events that pass, oldest first, and the number of the first event after them.
-    fn newest(&self, filter: &Filter, lines: u32) -> (VecDeque<Arc<Record>>, u64) {
-        let head = self.head();
+    fn newest(&self, filter: &Filter, lines: u32) -> (VecDeque<Found>, u64) {
+        let (head, floor) = {
+            let queue = self.queue();
+            (queue.head, self.floor(&queue))
+        };
         let mut found = VecDeque::new();
-        let mut bytes = 0;
-        for record in (self.floor()..head).rev().filter_map(|seq| self.get(seq)) {
-            if found.len() >= lines as usize {
-                break;
-            }
-            if filter.passes(&record) {
-                bytes += record.size();
-                if bytes > PAGE_BYTES_MAX {
-                    break;
+        let (mut end, mut bytes) = (head, 0);
+        while end > floor {
+            let some = self.before(end);
+            // The rest has been let go in the meantime.
+            let Some(last) = some.last() else { break };
+            let next = last.first;
+            for kept in &some {
+                for event in kept.views().rev().filter(|event| (floor..end).contains(&event.seq)) {
+                    if found.len() >= lines as usize {
+                        return (found, head);
+                    }
+                    if filter.passes(&event) {
+                        bytes += event.bytes();
+                        if bytes > PAGE_BYTES_MAX {
+                            return (found, head);
+                        }
+                        found.push_front(Found { kept: kept.clone(), seq: event.seq });
+                    }
                 }
-                found.push_front(record);
             }
+            end = next;
         }
         (found, head)
     }
+}
 
-    /// Lets the oldest go until a sixteenth of the space is free.
-    fn make_room(&self) {
-        if self.evicting.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut seq = self.floor();
-        while self.bytes.load(Ordering::Acquire) > self.bytes_max / 16 * 15 && seq + 1 < self.head() {
-            // Not if a newer event has taken the place, which then has let this one go.
-            if let Some(record) = self.slot(seq).take_if(|r| r.seq == seq) {
-                self.bytes.fetch_sub(record.size(), Ordering::AcqRel);
-            }
-            seq += 1;
-        }
-        self.tail.fetch_max(seq, Ordering::AcqRel);
-        self.evicting.store(false, Ordering::Release);
+/// An event that passed a filter.
+#[derive(Debug)]
+struct Found {
+    kept: Kept,
+    seq: u64,
+}
+
+impl Found {
+    fn event(&self) -> Option<LogEvent> {
+        self.kept.view(self.seq).map(View::to_event)
     }
 }
 
@@ -224,11 +335,11 @@ pub enum FollowItem {
 pub struct Follow {
     ring: Arc<Ring>,
     filter: Filter,
-    backlog: VecDeque<Arc<Record>>,
+    backlog: VecDeque<Found>,
+    /// What was taken from the ring and is not read yet.
+    taken: VecDeque<Kept>,
     next: u64,
     missed: u64,
-    /// Looks at which `next` was given out but not there.
-    gap: u32,
 }
 
 impl Follow {
@@ -254,40 +365,36 @@ impl Follow {
         if self.missed > 0 {
             return Some(FollowItem::Missed(std::mem::take(&mut self.missed)));
         }
-        self.backlog.pop_front().map(|r| FollowItem::Event(r.to_event()))
+        std::iter::from_fn(|| self.backlog.pop_front()).find_map(|found| found.event()).map(FollowItem::Event)
     }
 
     /// Reads on up to the first event that passes. True if there is nothing more to read now.
-    fn advance(&mut self, passed: &mut u32) -> bool {
-        let floor = self.ring.floor();
-        if self.next < floor {
-            self.missed += floor - self.next;
-            self.next = floor;
-            self.gap = 0;
-        }
-        while self.next < self.ring.head() && *passed < STRIDE {
-            let Some(record) = self.ring.get(self.next) else {
-                if self.next < self.ring.floor() {
-                    return false;
-                }
-                // Given out a moment ago and about to be there.
-                self.gap += 1;
-                if self.gap > LOOKS_FOR_A_GAP {
-                    self.missed += 1;
-                    self.next += 1;
-                    self.gap = 0;
-                    return false;
-                }
+    fn advance(&mut self, passed: &mut usize) -> bool {
+        if self.taken.is_empty() {
+            if self.next >= self.ring.head() {
                 return true;
-            };
-            self.next += 1;
-            self.gap = 0;
-            *passed += 1;
-            if self.filter.passes(&record) {
-                self.backlog.push_back(record);
-                return false;
+            }
+            let (taken, floor) = self.ring.from(self.next);
+            self.taken = taken;
+            if self.next < floor {
+                self.missed += floor - self.next;
+                self.next = floor;
             }
         }
-        self.missed == 0
+        while let Some(kept) = self.taken.front() {
+            while let Some(event) = kept.view(self.next) {
+                if *passed >= STRIDE {
+                    return false;
+                }
+                *passed += 1;
+                self.next += 1;
+                if self.filter.passes(&event) {
+                    self.backlog.push_back(Found { kept: kept.clone(), seq: event.seq });
+                    return false;
+                }
+            }
+            self.taken.pop_front();
+        }
+        false
     }
 }

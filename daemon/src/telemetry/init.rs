@@ -14,7 +14,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    access::AccessRecord,
+    batch::Batch,
     file::RotatingFile,
     format::Style,
     hub::Hub,
@@ -141,7 +141,7 @@ impl Telemetry {
     }
 
     /// Has `observer` see every request finished from now on, a batch at a time.
-    pub fn observe(&self, observer: impl Fn(&[AccessRecord]) + Send + Sync + 'static) {
+    pub fn observe(&self, observer: impl Fn(&Batch<'_>) + Send + Sync + 'static) {
         self.observers.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
     }
 

@@ -27,8 +27,8 @@ use tracing_subscriber::{
 
 use super::{
     pipe::{Lost, Sink},
-    record::Record,
     reissue::reissue,
+    view::View,
 };
 
 /// Where journald listens; tracing-journald knows no other place.
@@ -98,7 +98,7 @@ impl Journald {
 }
 
 impl Sink for Journald {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: View<'_>) {
         match self.reach() {
             Ok(()) => reissue(record, &self.journal),
             Err(e) => {

@@ -20,6 +20,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
     access::{AccessRecord, Findings, Outcome},
+    batch::{Batch, Group},
     histogram::Histogram,
     page::{Page, Share},
     pipe::Losses,
@@ -166,52 +167,69 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn add(&mut self, r: &AccessRecord) {
-        self.total += 1;
-        self.outcomes[r.outcome as usize] += 1;
-        self.retries += u64::from(r.retries);
-        self.bytes_in += r.bytes_in;
-        self.bytes_out += r.bytes_out;
-        let times = self.times(r.route);
-        times.duration.observe(r.duration);
-        if let Some(first_byte) = r.first_byte {
-            times.first_byte.observe(first_byte);
+    fn add(&mut self, group: &Group<'_>) {
+        let (alike, sums) = (group.alike, &group.sums);
+        self.total += sums.requests;
+        self.outcomes[alike.outcome as usize] += sums.requests;
+        self.retries += sums.retries;
+        self.bytes_in += sums.bytes_in;
+        self.bytes_out += sums.bytes_out;
+        let counts = self.counts(alike);
+        counts.requests += sums.requests;
+        counts.input += sums.prompt_tokens;
+        counts.output += sums.output_tokens;
+        counts.spend += sums.cost;
+        if sums.findings.total() > 0 {
+            let organization = alike.organization().map(|(id, _)| id.clone());
+            self.findings.entry(organization).or_default().join(&sums.findings);
         }
-        let counts = self.counts(r);
-        counts.requests += 1;
-        counts.input += r.prompt_tokens.unwrap_or(0);
-        counts.output += r.output_tokens.unwrap_or(0);
-        counts.spend += r.cost;
-        self.whose(r);
     }
 
-    fn times(&mut self, route: &'static str) -> &mut RouteTimes {
-        let at = self.times.iter().position(|t| t.route == route).unwrap_or_else(|| {
+    /// Adds the times of all requests. Unlike whole numbers, these make another sum in another order, so they are
+    /// added one by one as the requests came.
+    fn add_times(&mut self, batch: &Batch<'_>) {
+        let places: Vec<usize> = batch
+            .groups()
+            .iter()
+            .map(|group| {
+                let at = self.times(group.alike.route);
+                self.times[at].duration.join(&group.sums.duration);
+                self.times[at].first_byte.join(&group.sums.first_byte);
+                at
+            })
+            .collect();
+        for (group, record) in batch.each() {
+            let times = &mut self.times[places[group]];
+            times.duration.sum_up(record.duration);
+            if let Some(first_byte) = record.first_byte {
+                times.first_byte.sum_up(first_byte);
+            }
+        }
+    }
+
+    /// The place of a route's times.
+    fn times(&mut self, route: &'static str) -> usize {
+        self.times.iter().position(|t| t.route == route).unwrap_or_else(|| {
             self.times.push(RouteTimes {
                 route,
                 first_byte: Histogram::default(),
                 duration: Histogram::default(),
             });
             self.times.len() - 1
-        });
-        &mut self.times[at]
+        })
     }
 
-    /// What is told by organization: its name now, and what was found in its prompts.
-    fn whose(&mut self, r: &AccessRecord) {
-        let organization = r.subject.as_ref().and_then(|s| s.organization.as_ref());
-        if let Some((id, slug)) = organization
+    /// Takes note of what its organization is called now.
+    fn name(&mut self, r: &AccessRecord) {
+        if let Some((id, slug)) = r.organization()
             && self.slugs.get(id).is_none_or(|before| before != slug)
         {
             self.slugs.insert(id.clone(), slug.clone());
         }
-        if r.findings.total() > 0 {
-            self.findings.entry(organization.map(|(id, _)| id.clone())).or_default().join(&r.findings);
-        }
     }
 
     fn counts(&mut self, r: &AccessRecord) -> &mut Counts {
-        let organization = r.subject.as_ref().and_then(|s| s.organization.as_ref()).map(|(id, _)| id.clone());
+        let organization = r.organization().map(|(id, _)| id.clone());
         // The model that did the work.
         let (model, node) = (r.served.as_ref().or(r.model.as_ref()).cloned(), r.node.clone());
         let mut set = RequestSet { route: r.route, model, node, status: r.status, organization };
@@ -257,10 +275,14 @@ impl Metrics {
     }
 
     /// Counts finished requests. Called on the control plane.
-    pub(crate) fn count(&self, records: &[AccessRecord]) {
+    pub(crate) fn count(&self, batch: &Batch<'_>) {
         let mut state = lock(&self.state);
-        for record in records {
-            state.add(record);
+        for group in batch.groups() {
+            state.add(group);
+        }
+        state.add_times(batch);
+        for group in batch.latest() {
+            state.name(group.alike);
         }
     }
 

@@ -56,6 +56,9 @@
 //! that is named so, at any depth; see [`redact`].
 
 pub mod access;
+#[cfg(test)]
+pub(crate) mod any;
+pub mod batch;
 pub mod fields;
 mod file;
 mod filter;
@@ -69,6 +72,7 @@ pub mod messages;
 pub mod metrics;
 mod page;
 mod panic;
+mod phrases;
 mod pipe;
 pub mod process;
 mod record;
@@ -79,9 +83,11 @@ mod stream;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod view;
 mod wording;
 
 pub use access::{AccessRecord, Outcome};
+pub use batch::Batch;
 pub use fields::FIELDS;
 pub use filter::{FilterError, Whose};
 pub use hub::{Follow, FollowItem, Hub};

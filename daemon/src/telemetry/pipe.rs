@@ -15,7 +15,11 @@ use std::{
 
 use aivonx_protocol::log::Level;
 
-use super::{hub::Hub, record::Record};
+use super::{
+    hub::{Hub, Kept},
+    record::Record,
+    view::View,
+};
 
 /// Events, or bunches of them, that may wait for the sink.
 const QUEUE_EVENTS: usize = 8192;
@@ -29,7 +33,7 @@ const BATCH: usize = 256;
 /// Where lines end up. Called on the pipe's thread only, and may block it.
 pub(crate) trait Sink: Send {
     /// Takes one event; may keep it until [`Sink::flush`].
-    fn take(&mut self, record: &Record);
+    fn take(&mut self, event: View<'_>);
 
     /// Writes what was taken. Returns how many events could not be written, and why the last could not.
     fn flush(&mut self) -> Result<(), Lost>;
@@ -52,8 +56,7 @@ pub(crate) struct Losses {
 }
 
 enum Item {
-    Event(Arc<Record>),
-    Events(Vec<Arc<Record>>),
+    Events(Kept),
     Flush(SyncSender<()>),
 }
 
@@ -85,25 +88,12 @@ impl Pipe {
         Ok(Self { queue, waiting, losses })
     }
 
-    /// Hands over an event, or drops it. Never waits.
-    pub(crate) fn send(&self, record: Arc<Record>) {
-        let size = record.size();
-        self.enqueue(Item::Event(record), 1, size);
-    }
-
-    /// Hands over a bunch of events, or drops it. The writing thread is woken once for all of them, not, on a
-    /// machine with few cores, for each.
-    pub(crate) fn send_all(&self, records: Vec<Arc<Record>>) {
-        if records.is_empty() {
-            return;
-        }
-        let size = records.iter().map(|r| r.size()).sum();
-        let events = records.len() as u64;
-        self.enqueue(Item::Events(records), events, size);
-    }
-
-    fn enqueue(&self, item: Item, events: u64, size: usize) {
-        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES || self.queue.try_send(item).is_err()
+    /// Hands over an event or a bunch of them, or drops it. Never waits. The writing thread is woken once for a
+    /// bunch, not, on a machine with few cores, for each event.
+    pub(crate) fn send(&self, kept: Kept) {
+        let (size, events) = (kept.bytes(), kept.len() as u64);
+        if self.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES
+            || self.queue.try_send(Item::Events(kept)).is_err()
         {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.losses.queue.fetch_add(events, Ordering::Relaxed);
@@ -155,13 +145,10 @@ impl Writer {
             let mut taken = 0;
             while let Some(item) = next {
                 match item {
-                    Item::Event(record) => {
-                        self.take(&record);
-                        taken += 1;
-                    }
-                    Item::Events(records) => {
-                        records.iter().for_each(|record| self.take(record));
-                        taken += records.len();
+                    Item::Events(kept) => {
+                        self.waiting.fetch_sub(kept.bytes(), Ordering::Relaxed);
+                        kept.views().for_each(|event| self.sink.take(event));
+                        taken += kept.len();
                     }
                     Item::Flush(done) => flushed.push(done),
                 }
@@ -173,11 +160,6 @@ impl Writer {
                 let _ = done.try_send(());
             }
         }
-    }
-
-    fn take(&mut self, record: &Record) {
-        self.waiting.fetch_sub(record.size(), Ordering::Relaxed);
-        self.sink.take(record);
     }
 
     fn flush(&mut self) {
@@ -213,7 +195,7 @@ impl Writer {
     }
 
     fn say(&mut self, text: &str) {
-        let record = self.hub.put(Record::own(Level::Warn, "log_lost", text));
-        self.sink.take(&record);
+        let kept = self.hub.put(Record::own(Level::Warn, "log_lost", text));
+        kept.views().for_each(|event| self.sink.take(event));
     }
 }

@@ -1,21 +1,18 @@
 //! One event as the daemon holds it.
 
 use std::{
-    borrow::Cow,
     cell::Cell,
     fmt::{self, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aivonx_protocol::{
-    UnixMillis,
-    log::{Level, LogEvent},
-};
+use aivonx_protocol::{UnixMillis, log::Level};
 use tracing::field::{Field, Visit};
 
 use super::{
     access::AccessRecord,
     redact::{self, Verdict},
+    view::{Body, HEADER, View},
     wording,
 };
 
@@ -26,29 +23,14 @@ pub(crate) const VALUE_MAX: usize = 2 << 10;
 /// Most bytes of message and values together; fields that no longer fit are cut to nothing.
 const TEXT_MAX: usize = 16 << 10;
 
-/// One event. Redacted, cut, not escaped.
+/// One event that was written down when it happened. Redacted, cut, not escaped.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Rising by one per event; set by the hub.
-    pub(crate) seq: u64,
     pub(crate) time: UnixMillis,
     pub(crate) level: Level,
-    /// Without our crate's name: `fleet::health`, `access`.
+    /// Without our crate's name: `fleet::health`.
     pub(crate) target: &'static str,
-    pub(crate) body: Body,
-}
-
-/// What an event says.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every record is a request, and a box would be an allocation for each"
-)]
-pub(crate) enum Body {
-    /// Words, written down when it happened.
-    Text(Text),
-    /// A finished request, put into words only where someone reads it.
-    Access(AccessRecord),
+    pub(crate) text: Text,
 }
 
 /// Message and fields in two allocations, whatever their number.
@@ -99,73 +81,36 @@ impl Record {
         })
     }
 
-    /// A finished request.
-    pub(crate) fn access(level: Level, time: UnixMillis, request: AccessRecord) -> Self {
-        Self { seq: 0, time, level, target: "access", body: Body::Access(request) }
-    }
-
-    /// The event in words.
-    pub(crate) fn text(&self) -> Cow<'_, Text> {
-        match &self.body {
-            Body::Text(text) => Cow::Borrowed(text),
-            Body::Access(request) => Cow::Owned(Draft::with(|draft| {
-                let mut words = String::with_capacity(128);
-                wording::sentence(request, &mut words);
-                draft.add(MESSAGE, false, |w| w.write_str(&words));
-                wording::each_field(request, |name, value, _| {
-                    value.with_text(|value, bare| draft.add(name, bare, |w| w.write_str(value)));
-                });
-                draft.finish()
-            })),
-        }
-    }
-
-    /// Whether the event is about the node of this name.
-    pub(crate) fn is_about(&self, node: &str) -> bool {
-        match &self.body {
-            Body::Text(text) => text.fields().any(|f| f.name == "node" && f.value == node),
-            Body::Access(request) => request.node.as_deref() == Some(node),
-        }
-    }
-
-    /// Whether the event belongs to the organization with this id.
-    pub(crate) fn is_of(&self, organization: &str) -> bool {
-        match &self.body {
-            Body::Text(text) => text.fields().any(|f| f.name == "organization" && f.value == organization),
-            Body::Access(request) => {
-                let subject = request.subject.as_ref().and_then(|subject| subject.organization.as_ref());
-                subject.is_some_and(|(id, _)| **id == *organization)
-            }
-        }
-    }
-
     /// Bytes held, allocations included.
-    pub(crate) fn size(&self) -> usize {
-        let body = match &self.body {
-            Body::Text(text) => text.text.len() + text.fields.len() * size_of::<Slot>(),
-            // The names are shared with the snapshot.
-            Body::Access(request) => {
-                let texts = [&request.client_request_id, &request.error];
-                request.method.as_str().len() + texts.into_iter().flatten().map(|t| t.len()).sum::<usize>()
-            }
-        };
-        size_of::<Self>() + 16 + body
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + HEADER + self.text.bytes()
     }
 
-    pub(crate) fn to_event(&self) -> LogEvent {
-        let text = self.text();
-        LogEvent {
-            seq: self.seq,
-            time: self.time,
-            level: self.level,
-            target: self.target.to_owned(),
-            message: text.message().to_owned(),
-            fields: text.fields().map(|f| (f.name.to_owned(), f.value.to_owned())).collect(),
-        }
+    /// The event as number `seq`.
+    pub(crate) fn view(&self, seq: u64) -> View<'_> {
+        View { seq, time: self.time, level: self.level, target: self.target, body: Body::Text(&self.text) }
     }
 }
 
 impl Text {
+    /// The words about a finished request.
+    pub(crate) fn about(request: &AccessRecord) -> Self {
+        Draft::with(|draft| {
+            let mut words = String::with_capacity(128);
+            wording::sentence(request, &mut words);
+            draft.add(MESSAGE, false, |w| w.write_str(&words));
+            wording::each_field(request, |name, value, _| {
+                value.with_text(|value, bare| draft.add(name, bare, |w| w.write_str(value)));
+            });
+            draft.finish()
+        })
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + self.fields.len() * size_of::<Slot>()
+    }
+
     pub(crate) fn message(&self) -> &str {
         self.text.get(self.message.0 as usize..self.message.1 as usize).unwrap_or_default()
     }
@@ -207,7 +152,7 @@ impl Draft {
             write(draft);
             draft.finish()
         });
-        Record { seq: 0, time: now(), level, target, body: Body::Text(text) }
+        Record { time: now(), level, target, text }
     }
 
     fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {

@@ -18,11 +18,11 @@ use super::{
     format::{escape, human_field},
     journald::IDENTIFIER,
     messages,
-    record::Record,
+    view::View,
 };
 
 /// Hands `record` to `to` as an event with those fields of [`NAMES`] that it has. All values are texts, escaped.
-pub(crate) fn reissue(record: &Record, to: &impl Subscriber) {
+pub(crate) fn reissue(record: View<'_>, to: &impl Subscriber) {
     let text = record.text();
     let mut values = [const { None::<String> }; NAMES.len()];
     let (own, documented) = values.split_at_mut(OWN.len());

@@ -18,12 +18,14 @@ use tokio::sync::{
 };
 
 use super::{
-    access::{AccessRecord, Outcome},
+    access::AccessRecord,
+    batch::Batch,
     hub::Hub,
     level::LevelHandle,
     metrics::Metrics,
     pipe::Pipe,
-    record::{self, Record},
+    record,
+    view::{self, Bunch},
 };
 
 /// Records that may wait; more are dropped and counted.
@@ -145,29 +147,28 @@ pub(crate) struct Outlet {
 }
 
 /// Sees finished requests, a batch at a time, on the control plane. Must not block.
-pub type Observer = Box<dyn Fn(&[AccessRecord]) + Send + Sync>;
+pub type Observer = Box<dyn Fn(&Batch<'_>) + Send + Sync>;
 
 impl Outlet {
     /// Counts and logs. Records do not take the way through tracing: eighteen fields would be written down
-    /// one by one for every request, whether anyone reads them or not.
-    fn take(&self, sink: &AccessSink, records: Vec<AccessRecord>) {
-        self.metrics.count(&records);
+    /// one by one for every request, whether anyone reads them or not. Nor are they moved: those who count see them
+    /// where they are, and the log keeps them there.
+    fn take(&self, sink: &AccessSink, mut records: Vec<AccessRecord>) {
+        let batch = Batch::of(&records);
+        self.metrics.count(&batch);
         // One that panicked has been told of.
         for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
-            observer(&records);
+            observer(&batch);
         }
         sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
-        let wanted = self.level.access();
-        let time = record::now();
-        let level = |request: &AccessRecord| match request.outcome {
-            Outcome::NodeFailed | Outcome::Broken => Level::Warn,
-            _ => Level::Info,
-        };
-        let events = records
-            .into_iter()
-            .map(|request| (level(&request), request))
-            .filter(|(level, _)| wanted.is_some_and(|wanted| *level <= wanted))
-            .map(|(level, request)| self.hub.put(Record::access(level, time, request)));
-        self.pipe.send_all(events.collect());
+        match self.level.access() {
+            // Nothing about a request is below that.
+            Some(wanted) if wanted >= Level::Info => {}
+            Some(wanted) => records.retain(|request| view::level_of(request) <= wanted),
+            None => return,
+        }
+        if !records.is_empty() {
+            self.pipe.send(self.hub.put_all(Bunch::new(record::now(), records)));
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     file::RotatingFile,
     format::{Formatter, Style},
     pipe::{Lost, Sink},
-    record::Record,
+    view::View,
 };
 
 /// Lines to a writer.
@@ -30,7 +30,7 @@ pub(crate) trait LineWriter: Send {
 }
 
 impl<W: LineWriter> Sink for Lines<W> {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: View<'_>) {
         self.format.line(record, &mut self.text);
         self.events += 1;
     }

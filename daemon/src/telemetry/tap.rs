@@ -70,8 +70,8 @@ where
             }
             event.record(draft);
         });
-        let record = self.hub.put(record);
-        self.pipe.send(record);
+        let kept = self.hub.put(record);
+        self.pipe.send(kept);
     }
 }
 

@@ -39,6 +39,12 @@ pub(crate) fn push_number(number: u64, out: &mut String) {
 
 /// Appends `POST /api/chat 200 llama3.2:latest gpu1 12ms`, and how it ended if that is odd. Not escaped.
 pub(crate) fn sentence(r: &AccessRecord, out: &mut String) {
+    push_beginning(r, out);
+    push_ending(r, out);
+}
+
+/// Appends the beginning of the sentence: `POST /api/chat 200 llama3.2:latest gpu1 `.
+pub(crate) fn push_beginning(r: &AccessRecord, out: &mut String) {
     out.push_str(r.method.as_str());
     out.push(' ');
     out.push_str(r.route);
@@ -49,6 +55,10 @@ pub(crate) fn sentence(r: &AccessRecord, out: &mut String) {
         out.push_str(name);
     }
     out.push(' ');
+}
+
+/// Appends the end of the sentence: `12ms`, and how it ended if that is odd.
+pub(crate) fn push_ending(r: &AccessRecord, out: &mut String) {
     let us = u64::try_from(r.duration.as_micros()).unwrap_or(u64::MAX);
     let (whole, tenth, unit) = match us {
         0..10_000 => (us / 1000, Some(us % 1000 / 100), "ms"),
@@ -138,7 +148,7 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
     }
 }
 
-fn push_address(address: IpAddr, out: &mut String) {
+pub(crate) fn push_address(address: IpAddr, out: &mut String) {
     match address {
         IpAddr::V4(v4) => {
             for (at, octet) in v4.octets().into_iter().enumerate() {
@@ -153,7 +163,7 @@ fn push_address(address: IpAddr, out: &mut String) {
     }
 }
 
-fn milliseconds(d: Duration) -> u64 {
+pub(crate) fn milliseconds(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 

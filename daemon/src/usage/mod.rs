@@ -28,10 +28,9 @@ pub use report::{Only, UsageError};
 
 use crate::{
     store::{Store, UsageLog, usage::Calendar},
-    telemetry::{AccessRecord, AccessSink},
+    telemetry::{AccessSink, Batch},
 };
 use gather::Gathered;
-use seen::Seen;
 use writer::Job;
 
 /// Groups of requests that a slow follower may be behind.
@@ -88,20 +87,20 @@ impl Usage {
     }
 
     /// What `telemetry.observe` is to be given.
-    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
+    pub fn observer(&self) -> impl Fn(&Batch<'_>) + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
-        move |records| {
+        move |batch| {
             let Some(inner) = inner.upgrade() else { return };
             let now = crate::identity::now();
-            let seen: Vec<Seen> = records.iter().filter_map(|record| Seen::of(record, now)).collect();
-            if seen.is_empty() {
-                return;
-            }
             if inner.live.receiver_count() > 0 {
-                // Nobody may have stayed to hear it.
-                let _ = inner.live.send(Arc::new(seen.iter().map(Seen::live).collect()));
+                let wanted = batch.records().iter().filter(|record| seen::counts(record));
+                let told: Vec<_> = wanted.map(|record| seen::live(record, now)).collect();
+                if !told.is_empty() {
+                    // Nobody may have stayed to hear it.
+                    let _ = inner.live.send(Arc::new(told));
+                }
             }
-            inner.gathered.take(seen);
+            inner.gathered.take(batch, now);
         }
     }
 

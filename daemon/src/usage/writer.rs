@@ -1,7 +1,7 @@
 //! The one that writes: what was gathered becomes entries, names and sums.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,14 +12,15 @@ use tokio::{
 };
 
 use super::{
-    gather::Gathered,
-    seen::{Seen, millis},
+    gather::{Gathered, Group},
+    seen::{About, Seen},
 };
 use crate::{
     store::{
         StoreError, UsageLog,
         usage::{APPEND_MAX, Code, Part, Parties, UsageEntry, UsageName},
     },
+    table::Map,
     telemetry::access::Subject,
 };
 
@@ -48,7 +49,8 @@ pub(super) enum Job {
 
 /// Writes until closed, or until the ledger is gone.
 pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::Receiver<Job>) {
-    let mut writer = Writer { log, gathered, names: HashMap::new(), watched: false, told: None };
+    let mut writer =
+        Writer { log, gathered, names: Map::default(), watched: false, told: None, entries: Vec::new() };
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -83,30 +85,74 @@ struct Writer {
     log: UsageLog,
     gathered: Arc<Gathered>,
     /// The names that are stored.
-    names: HashMap<Code, String>,
+    names: Map<Code, String>,
     /// Whether all names stored since it was asked to watch are among them.
     watched: bool,
     /// When something wrong was last said, and how many requests had been lost.
     told: Option<(Instant, u64)>,
+    /// Reused.
+    entries: Vec<UsageEntry>,
 }
 
 impl Writer {
     async fn write(&mut self) {
-        let mut waiting = VecDeque::from(self.gathered.drain());
-        while !waiting.is_empty() {
-            let part: Vec<_> = waiting.drain(..waiting.len().min(APPEND_MAX)).collect();
-            let (entries, names) = self.entries(&part);
-            if let Err(error) = self.log.append(entries, names.clone()).await {
-                self.gathered.put_back(part.into_iter().chain(waiting).collect());
-                return self.tell(Some(&error));
-            }
-            if self.names.len() + names.len() > NAMES_MAX {
-                self.names.clear();
-                self.watched = false;
-            }
-            self.names.extend(names.into_iter().map(|(code, name)| (code, name.name)));
+        let group = self.gathered.drain();
+        if group.seen.is_empty() {
+            self.gathered.give_back(group.seen);
+            return self.tell(None);
         }
-        self.tell(None);
+        // By place, and only of what is about to be stored or has been.
+        let mut known = vec![None; group.abouts.len()];
+        let mut written = 0;
+        let mut failed = None;
+        for part in group.seen.chunks(APPEND_MAX) {
+            match self.append(part, &group.abouts, &mut known).await {
+                Ok(()) => written += part.len(),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        // One sync for all parts: each wakes every thread that the store keeps for its files.
+        if written > 0
+            && let Err(error) = self.log.settle().await
+        {
+            (failed, written) = (Some(error), 0);
+        }
+        self.entries.shrink_to(group.seen.len().min(APPEND_MAX));
+        let Some(error) = failed else {
+            self.gathered.give_back(group.seen);
+            return self.tell(None);
+        };
+        let Group { mut seen, abouts } = group;
+        seen.drain(..written);
+        self.gathered.put_back(Group { seen, abouts });
+        self.tell(Some(&error));
+    }
+
+    /// Stores some requests, and the names in them that are new or others than before.
+    async fn append(
+        &mut self,
+        part: &[Seen],
+        abouts: &[About],
+        known: &mut [Option<Parties>],
+    ) -> Result<(), StoreError> {
+        let mut names = Map::default();
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.extend(part.iter().map(|seen| {
+            let about = seen.about as usize;
+            let parties = *known[about].get_or_insert_with(|| self.parties(&abouts[about], &mut names));
+            entry(seen, parties)
+        }));
+        let names: Vec<_> = names.into_iter().collect();
+        self.entries = self.log.add(entries, names.clone()).await?;
+        if self.names.len() + names.len() > NAMES_MAX {
+            self.names.clear();
+            self.watched = false;
+        }
+        self.names.extend(names.into_iter().map(|(code, name)| (code, name.name)));
+        Ok(())
     }
 
     /// Forgets names that nothing stored needs. What is gathered but not written yet will store its names anew.
@@ -144,37 +190,7 @@ impl Writer {
         }
     }
 
-    /// Entries, and the names in them that are new or others than before.
-    fn entries(&self, part: &[(Seen, u32)]) -> (Vec<UsageEntry>, Vec<(Code, UsageName)>) {
-        let mut names = HashMap::new();
-        // Most of a group share what they are about; what is shared lies at one place.
-        let mut known = HashMap::new();
-        let entries = part
-            .iter()
-            .map(|(seen, times)| {
-                let parties = *known.entry(places(seen)).or_insert_with(|| self.parties(seen, &mut names));
-                UsageEntry {
-                    time: seen.time,
-                    request: seen.request,
-                    parties,
-                    times: *times,
-                    prompt: seen.prompt,
-                    output: seen.output,
-                    estimated: seen.estimated,
-                    cost: seen.cost,
-                    status: seen.status,
-                    outcome: seen.outcome as u8,
-                    limit: seen.limit,
-                    findings: seen.findings.each().collect(),
-                    queued_ms: seen.queued.map(millis),
-                    total_ms: millis(seen.total),
-                }
-            })
-            .collect();
-        (entries, names.into_iter().collect())
-    }
-
-    fn parties(&self, seen: &Seen, names: &mut HashMap<Code, UsageName>) -> Parties {
+    fn parties(&self, about: &About, names: &mut Map<Code, UsageName>) -> Parties {
         let mut code = |part, id: &str, name: &str| {
             let code = Code::of(part, id);
             if self.names.get(&code).is_none_or(|before| before != name) {
@@ -185,7 +201,7 @@ impl Writer {
         let mut whose = |part, named: Option<&(Arc<str>, Arc<str>)>| {
             named.map_or(Code::NONE, |(id, name)| code(part, id, name))
         };
-        let subject: Option<&Subject> = seen.subject.as_deref();
+        let subject: Option<&Subject> = about.subject.as_deref();
         let organization = whose(Part::Organization, subject.and_then(|s| s.organization.as_ref()));
         let user = whose(Part::User, subject.and_then(|s| s.user.as_ref()));
         let key = whose(Part::Key, subject.and_then(|s| s.key.as_ref()));
@@ -194,17 +210,30 @@ impl Writer {
             organization,
             user,
             key,
-            model: what(Part::Model, seen.model.as_deref()),
-            served: what(Part::Model, seen.served.as_deref()),
-            node: what(Part::Node, seen.node.as_deref()),
-            route: what(Part::Route, Some(seen.route)),
+            model: what(Part::Model, about.model.as_deref()),
+            served: what(Part::Model, about.served.as_deref()),
+            node: what(Part::Node, about.node.as_deref()),
+            route: what(Part::Route, Some(about.route)),
         }
     }
 }
 
-/// Where what a request is about lies in memory.
-fn places(seen: &Seen) -> [usize; 5] {
-    let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| Arc::as_ptr(t).cast::<u8>() as usize);
-    let subject = seen.subject.as_ref().map_or(0, |subject| Arc::as_ptr(subject) as usize);
-    [subject, text(&seen.model), text(&seen.served), text(&seen.node), seen.route.as_ptr() as usize]
+fn entry(seen: &Seen, parties: Parties) -> UsageEntry {
+    UsageEntry {
+        time: seen.time,
+        request: seen.request,
+        parties,
+        times: seen.times,
+        prompt: seen.prompt,
+        output: seen.output,
+        estimated: seen.estimated,
+        cost: seen.cost,
+        status: seen.status,
+        outcome: seen.outcome as u8,
+        limit: seen.limit,
+        // Most have none, and are spared the making of a map from nothing.
+        findings: if seen.findings.total() == 0 { BTreeMap::new() } else { seen.findings.each().collect() },
+        queued_ms: seen.queued_ms,
+        total_ms: seen.total_ms,
+    }
 }

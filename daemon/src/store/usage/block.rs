@@ -1,12 +1,13 @@
 //! Blocks: requests that ended at about the same time, stored as one record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aivonx_protocol::{UnixMillis, limit::LimitName, privacy::Category};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::code::{Parties, Wanted};
+use crate::table::Map;
 
 /// Most rows of a block: at some fifty bytes each far from the largest record.
 pub(super) const ROWS: usize = 1024;
@@ -82,15 +83,19 @@ impl Block {
     /// A block of entries that are in the order of their time.
     pub(super) fn of(entries: &[UsageEntry]) -> Self {
         let begin = entries.first().map_or(0, |entry| entry.time);
-        let mut places = HashMap::new();
-        let mut parties = Vec::new();
+        let mut places = Map::default();
+        let mut parties: Vec<Parties> = Vec::new();
+        let mut place = 0;
         let rows = entries
             .iter()
             .map(|entry| {
-                let place = *places.entry(entry.parties).or_insert_with(|| {
-                    parties.push(entry.parties);
-                    parties.len() - 1
-                });
+                // Most are about the same as the one before.
+                if parties.get(place) != Some(&entry.parties) {
+                    place = *places.entry(entry.parties).or_insert_with(|| {
+                        parties.push(entry.parties);
+                        parties.len() - 1
+                    });
+                }
                 Row {
                     // A block has no more of them than rows.
                     parties: u32::try_from(place).unwrap_or(u32::MAX),

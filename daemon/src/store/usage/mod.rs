@@ -14,8 +14,6 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +24,7 @@ pub use names::{Codes, Used};
 pub use sums::{Group, Piece, Summed, UsageSums};
 
 use super::{Store, StoreError, engine::Engine, tree::Tree};
+use crate::table::Map;
 use block::Block;
 
 /// Most entries one [`UsageLog::append`] takes: a transaction holds up every other writer of the store.
@@ -80,15 +79,28 @@ impl UsageLog {
     /// If the store fails.
     pub async fn append(
         &self,
-        mut entries: Vec<UsageEntry>,
+        entries: Vec<UsageEntry>,
         names: Vec<(Code, UsageName)>,
     ) -> Result<(), StoreError> {
+        self.add(entries, names).await?;
+        self.settle().await
+    }
+
+    /// As [`Self::append`], but durable only with the next [`Self::settle`]. Returns the entries' memory, empty.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn add(
+        &self,
+        mut entries: Vec<UsageEntry>,
+        names: Vec<(Code, UsageName)>,
+    ) -> Result<Vec<UsageEntry>, StoreError> {
         debug_assert!(entries.len() <= APPEND_MAX);
         let calendar = self.calendar;
         self.store
             .run(move |engine, _| {
                 entries.sort_by_key(|entry| entry.time);
-                engine.append(|group| {
+                engine.gather(|group| {
                     for (code, name) in &names {
                         group.put(Tree::UsageName, &code.bytes(), name)?;
                     }
@@ -98,7 +110,7 @@ impl UsageLog {
                         group.put(Tree::UsageRaw, &key, &Block::of(part))?;
                         taken.push(key);
                     }
-                    let mut days = BTreeMap::<_, UsageSums>::new();
+                    let mut days = Map::<_, UsageSums>::default();
                     for entry in &entries {
                         days.entry(calendar.key(entry)).or_default().add(entry);
                     }
@@ -110,9 +122,19 @@ impl UsageLog {
                         group.put(Tree::UsageDay, &key, &sums)?;
                     }
                     Ok(())
-                })
+                })?;
+                entries.clear();
+                Ok(entries)
             })
             .await
+    }
+
+    /// Makes what was added so far durable.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.store.run(|engine, _| engine.settle()).await
     }
 
     /// Up to `limit` entries of the time from `since` to before `until` that are `wanted`, from where the page

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use crate::telemetry::{AccessRecord, Whose, access::Subject};
 
 use super::{
-    super::{hub::*, record::Record},
+    super::{hub::*, record::Record, view::Bunch},
     LONG,
 };
 
@@ -201,16 +201,16 @@ async fn an_organization_reads_its_own_events_alone() {
     };
     let request = |model: &str, subject| {
         let request = AccessRecord { model: Some(model.into()), subject, ..super::access::record() };
-        Record::access(Level::Info, 1, request)
+        Bunch::new(1, vec![request])
     };
     let text = |message: &str, organization: &str| {
         Record::about(Level::Info, message, &[("organization", organization)])
     };
     let fill = || {
         hub.put(record("the fleet's"));
-        hub.put(request("acme-request", of("acme")));
-        hub.put(request("other-request", of("other")));
-        hub.put(request("nobody", None));
+        hub.put_all(request("acme-request", of("acme")));
+        hub.put_all(request("other-request", of("other")));
+        hub.put_all(request("nobody", None));
         hub.put(text("acme text", "acme"));
         hub.put(text("other text", "other"));
         hub.put(Record::about(Level::Info, "acme", &[("reason", "acme"), ("org", "acme")]));

@@ -15,13 +15,14 @@ use super::{
     level::{self, LevelHandle},
     metrics::Metrics,
     pipe::{Lost, Pipe, Sink},
-    record::Record,
     sink::{AccessSink, Outlet},
     tap::Tap,
+    view::View,
 };
 use crate::config::LogFormat;
 
 mod access;
+mod batch;
 mod docs;
 mod file;
 mod hub;
@@ -86,7 +87,7 @@ struct Keep {
 }
 
 impl Sink for Keep {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: View<'_>) {
         self.format.line(record, &mut self.lines.lock().unwrap());
     }
 
@@ -103,7 +104,7 @@ struct Stuck {
 }
 
 impl Sink for Stuck {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: View<'_>) {
         self.taken.lock().unwrap().push(record.text().message().to_owned());
     }
 

@@ -21,6 +21,7 @@ use super::{
         pipe::{Lost, Sink},
         record::Record,
         reissue::reissue,
+        view::{Bunch, View},
     },
     Rig, access,
 };
@@ -64,7 +65,7 @@ impl Visit for Texts {
 struct Again(Layered<Seen, Registry>);
 
 impl Sink for Again {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, record: View<'_>) {
         reissue(record, &self.0);
     }
 
@@ -114,8 +115,9 @@ fn documented_fields_keep_their_names_and_the_rest_goes_together() {
 #[test]
 fn a_request_has_nothing_undocumented() {
     let seen = Seen::default();
-    let record = Record::access(Level::Trace, 0, access::record());
-    reissue(&record, &tracing_subscriber::registry().with(seen.clone()));
+    let bunch = Bunch::new(0, vec![access::record()]);
+    let record = View { level: Level::Trace, ..bunch.view(0, 1).unwrap() };
+    reissue(record, &tracing_subscriber::registry().with(seen.clone()));
     let (level, fields) = seen.only();
     assert_eq!(level, tracing::Level::TRACE);
     let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
@@ -130,7 +132,7 @@ fn an_event_with_an_id_bears_it() {
     for (event, id) in [("lockout", crate::telemetry::messages::id_of("lockout")), ("node_checked", None)] {
         let seen = Seen::default();
         let record = Record::about(Level::Info, "said", &[("event", event)]);
-        reissue(&record, &tracing_subscriber::registry().with(seen.clone()));
+        reissue(record.view(1), &tracing_subscriber::registry().with(seen.clone()));
         let (_, fields) = seen.only();
         let found = fields.iter().find(|(name, _)| *name == "MESSAGE_ID").map(|(_, value)| &**value);
         assert_eq!(found, id, "{event}");
