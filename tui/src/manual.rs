@@ -150,7 +150,7 @@ fn values(arg: &Arg) -> String {
     names.join(" ") + if several { " ..." } else { "" }
 }
 
-/// What clap's own help adds to the words: accepted values, default, variable.
+/// What clap's own help adds to the words: accepted values, default.
 fn more(arg: &Arg) -> Vec<String> {
     let mut more = Vec::new();
     if !arg.get_action().takes_values() {
@@ -169,9 +169,6 @@ fn more(arg: &Arg) -> Vec<String> {
         arg.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
     if !defaults.is_empty() && !arg.is_hide_default_value_set() {
         more.push(format!("The default is {}.", defaults.join(", ")));
-    }
-    if let Some(variable) = arg.get_env() {
-        more.push(format!("Without it `{}` is used, if set.", variable.to_string_lossy()));
     }
     more
 }

@@ -275,7 +275,14 @@ impl From<StoreError> for Fault {
                 .hint(format!("look at the {noun} again, then repeat the change")),
             StoreError::StaleSeal { .. } => Self::new(FaultKind::Conflict, text).hint("repeat the change"),
             StoreError::IdTaken { .. } => Self::new(FaultKind::Conflict, text),
-            StoreError::NotFound { .. } | StoreError::Foreign { .. } => Self::new(FaultKind::NotFound, text),
+            StoreError::NotFound { noun, .. } | StoreError::Foreign { noun, .. } => {
+                let fault = Self::new(FaultKind::NotFound, text);
+                match noun {
+                    "organization" => fault.hint("see `aivonx org list`"),
+                    "user" | "key" | "node" | "price" => fault.hint(format!("see `aivonx {noun} list`")),
+                    _ => fault,
+                }
+            }
             StoreError::LastSuperadmin { .. } => {
                 Self::new(FaultKind::Conflict, text).hint("make another user superadmin first")
             }

@@ -64,8 +64,9 @@ pub struct Cli {
 /// Options of every verb.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Control socket [default: /run/aivonx/control.sock, else the one of aivonxd dev]
-    #[arg(long, global = true, value_name = "PATH", env = "AIVONX_SOCKET", hide_env_values = true)]
+    /// Control socket [default: AIVONX_SOCKET, else /run/aivonx/control.sock, else the one of aivonxd dev]
+    // Not read from the environment by clap, which then shows it in the usage of every mistake.
+    #[arg(long, global = true, value_name = "PATH")]
     #[arg(help_heading = "Global options")]
     pub socket: Option<PathBuf>,
     /// Tables for people, or JSON with stable field names for scripts
@@ -240,7 +241,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let at_terminal =
         cli.global.output == Format::Table && io::stdin().is_terminal() && io::stdout().is_terminal();
     let no_color = cli.global.no_color;
-    let mut context = Context { socket: cli.global.socket, out: Out::stdout(cli.global.output, no_color) };
+    let socket = cli.global.socket.or_else(|| env::var_os("AIVONX_SOCKET").map(PathBuf::from));
+    let mut context = Context { socket, out: Out::stdout(cli.global.output, no_color) };
     let context = &mut context;
     match cli.verb {
         None if at_terminal => console(context, cli.console, no_color).await,
@@ -302,7 +304,9 @@ pub fn option_name(words: &[String], field: &str) -> String {
     let spellings = [field.clone(), format!("new-{field}-file"), format!("{field}-file")];
     let found = spellings.iter().find_map(|spelling| {
         command.get_arguments().find(|arg| {
-            arg.get_long() == Some(&**spelling) || arg.get_id().as_str().replace('_', "-") == *spelling
+            let id = arg.get_id().as_str().replace('_', "-");
+            // Of several, one was wrong.
+            arg.get_long() == Some(&**spelling) || id == *spelling || id.strip_suffix('s') == Some(spelling)
         })
     });
     match found {
@@ -356,6 +360,7 @@ mod tests {
             ("login", "otp", "--otp-file"),
             ("org set acme", "limit_profile", "--profile"),
             ("key create ci", "organization", "--org"),
+            ("running cancel x y", "id", "ID"),
             ("node add gpu1 x", "something", "something"),
         ] {
             assert_eq!(option_name(&words(line), field), shown, "{line}: {field}");

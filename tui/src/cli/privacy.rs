@@ -33,7 +33,7 @@ pub enum PrivacyVerb {
 /// Whose prompts.
 #[derive(Debug, Args)]
 pub struct Whose {
-    /// Those of this organization; without it your own, or where you have none, those without an organization
+    /// In prompts of this organization; without it of your own, or where you have none, of those without one
     #[arg(long = "org", value_name = "ORG")]
     pub organization: Option<String>,
 }

@@ -15,7 +15,7 @@ use crate::{
 /// `pulse`
 #[derive(Debug, Args)]
 pub struct PulseArgs {
-    /// Of the last five minutes only the seconds that have changed since this one (since 1970)
+    /// Of the last five minutes only the seconds that have changed since this one, in Unix time
     #[arg(long, value_name = "SECOND")]
     pub since: Option<u64>,
 }

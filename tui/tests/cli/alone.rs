@@ -59,11 +59,21 @@ fn wrong_usage_is_two() {
         "logs --grep (",
         "logs --level loud",
         "status --output yaml",
+        "audit export --out -",
     ] {
         let ran = run(aivonx(line), "");
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}: {ran:?}");
         assert!(!ran.err.is_empty(), "{line}");
     }
+}
+
+/// A socket in the environment is nobody's mistake.
+#[test]
+fn usage_shows_what_is_missing_alone() {
+    let mut command = aivonx("node show");
+    command.env("AIVONX_SOCKET", "/nonexistent/control.sock");
+    let ran = run(command, "");
+    assert!(ran.err.contains("Usage: aivonx node show <NODE>"), "{}", ran.err);
 }
 
 #[test]

@@ -88,7 +88,8 @@ async fn show(audit: &Audit, actor: &Actor, reach: &Reach, seq: u64) -> Result<R
     audit.note(entry(actor, Action::AuditRead, "audit.show").detail("seq", seq));
     match audit.show(reach, seq).await? {
         Some(entry) => Ok(Reply::AuditEntry(Box::new(entry))),
-        None => Err(Fault::new(FaultKind::NotFound, format!("there is no audit entry {seq}"))),
+        None => Err(Fault::new(FaultKind::NotFound, format!("there is no audit entry {seq}"))
+            .hint("see `aivonx audit list`")),
     }
 }
 

@@ -43,6 +43,10 @@ pub struct Exported {
 
 pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), Failure> {
     let file = args.out.clone();
+    if file.as_os_str() == "-" {
+        return Err(Failure::usage("--out -: the copy and its signature are two files, not one stream")
+            .with_hint("Name a file: the signature goes beside it, with .sig"));
+    }
     // Before the daemon does the work.
     if let Some(path) = audit_copy::taken(&file) {
         let failure = Failure::failed(format!("--out {}: it is there already", path.display()));

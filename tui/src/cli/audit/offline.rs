@@ -69,7 +69,10 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
     if let Ok(key) = PublicKey::from_text(text) {
         return Ok(key);
     }
-    let failed = |why: String| Failure::failed(format!("--public-key {}: {why}", safe(text)));
+    let failed = |why: String| {
+        Failure::failed(format!("--public-key {}: {why}", safe(text)))
+            .with_hint("Give what this prints, or a file with it: aivonx audit key")
+    };
     let read = fs::read_to_string(text).map_err(|e| {
         failed(match e.kind() {
             ErrorKind::NotFound => "there is no such file, and it is no key itself".to_owned(),

@@ -81,7 +81,10 @@ pub(crate) fn walked(seq: u64, last: u64) -> String {
 
 /// The checkpoints in a file: one a line, as JSON of its own, of the journal or of the log.
 pub(crate) fn anchors(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
-    let failed = |why: String| Failure::failed(format!("--anchor {}: {why}", path.display()));
+    let failed = |why: String| {
+        Failure::failed(format!("--anchor {}: {why}", path.display()))
+            .with_hint("Such lines come from: journalctl -o json AIVONX_EVENT=audit_checkpoint")
+    };
     let file = File::open(path).map_err(|e| failed(e.to_string()))?;
     let mut found: Vec<Checkpoint> = Vec::new();
     for (at, line) in BufReader::new(file).lines().enumerate() {
@@ -147,18 +150,20 @@ pub(crate) fn sentences(verdict: &AuditVerdict, zone: &TimeZone) -> Vec<(Tone, S
         let behind = verdict.last.saturating_sub(verdict.signed_through);
         let behind = if behind == 0 {
             "all of it is signed".to_owned()
+        } else if verdict.signed_through == 0 {
+            "none of it is signed yet, it is chained only".to_owned()
         } else {
             format!("signed up to entry {}, the {behind} behind it are chained only", verdict.signed_through)
         };
         said.push((
             Tone::Plain,
             format!(
-                "Entries {} to {}: {} walked in {}, {} signed checkpoints; {behind}.",
+                "Entries {} to {}: {} walked in {}, {}; {behind}.",
                 verdict.first,
                 verdict.last,
                 text::count(verdict.entries),
                 text::span(verdict.took_ms),
-                verdict.checkpoints
+                text::plural(verdict.checkpoints, "signed checkpoint")
             ),
         ));
     }

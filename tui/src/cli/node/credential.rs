@@ -43,7 +43,7 @@ impl From<Kind> for NodeKind {
 /// Options about a node. A file named `-` is standard input.
 #[derive(Debug, Default, Args)]
 pub struct NodeOptions {
-    /// What it speaks: ollama or openai; without it add asks the server
+    /// What it speaks: ollama or openai; without it the server is asked
     #[arg(long, value_enum, hide_possible_values = true)]
     pub kind: Option<Kind>,
     /// Most requests at once; 0 is no limit
