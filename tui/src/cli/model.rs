@@ -6,6 +6,7 @@ use aivonx_protocol::{
     model::{Model, ModelOnNode, ModelRemoved},
 };
 use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
 
 use super::{Confirm, Context, follow, policy};
 use crate::{
@@ -243,13 +244,14 @@ pub fn overview(models: &[Model]) -> Table {
 }
 
 fn show(out: &mut Out, model: &Model) -> Result<(), Failure> {
-    out.table(&details(model))?;
+    let table = details(model, &out.zone);
+    out.table(&table)?;
     out.line("")?;
     let places = places(model, text::now());
     out.table(&places)
 }
 
-fn details(model: &Model) -> Table {
+fn details(model: &Model, zone: &TimeZone) -> Table {
     let mut table = Table::pairs();
     table.pair("name", &model.name);
     if model.cloud {
@@ -259,7 +261,8 @@ fn details(model: &Model) -> Table {
     table.pair("parameters", Cell::optional(model.parameters.as_deref()));
     table.pair("quantization", Cell::optional(model.quantization.as_deref()));
     table.pair("family", Cell::optional(model.family.as_deref()));
-    table.pair("modified", Cell::optional(model.modified_at.as_deref()));
+    let modified = model.modified_at.as_deref().map(|at| text::stamp(at, zone));
+    table.pair("modified", Cell::optional(modified));
     table.pair("digest", Cell::optional(model.digest.as_deref()));
     table
 }
@@ -312,7 +315,7 @@ mod tests {
             .map(|model| {
                 format!(
                     "{}\n\n{}",
-                    details(model).render(None, false),
+                    details(model, &TimeZone::UTC).render(None, false),
                     places(model, samples::NOW).render(None, false)
                 )
             })

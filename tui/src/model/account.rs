@@ -120,7 +120,7 @@ pub(crate) fn why_no_lock(model: &Model) -> Option<&'static str> {
         Some(session) if session.kind == SessionKind::Control => None,
         Some(_) => Some("a token is in use here, which has no password"),
         None if who.is_some_and(|who| who.role.is_some()) => {
-            Some("you are here by your uid, without a login, so there is no password to ask for")
+            Some("you are here by your uid, so there is no password to open it with")
         }
         None => Some("nobody is logged in"),
     }

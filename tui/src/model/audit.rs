@@ -95,7 +95,7 @@ impl Record for AuditEntry {
         Column::number("NUMBER", 7, 3),
         Column::new("TIME", Width::Fixed(19), 0),
         Column::new("WHO", Width::Fill(10), 0),
-        Column::new("ACTION", Width::Fixed(16), 0),
+        Column::new("ACTION", Width::Fixed(17), 0),
         Column::new("OUTCOME", Width::Fixed(7), 0),
         Column::new("ON", Width::Fill(12), 1),
         Column::new("ORG", Width::Fixed(10), 4),

@@ -148,6 +148,14 @@ pub fn time(at: UnixMillis, zone: &TimeZone) -> String {
     )
 }
 
+/// A time as a node spells it, with any zone and fraction of a second, told as [`time`] tells it. What is none
+/// stays as it is: foreign text.
+#[must_use]
+pub fn stamp(text: &str, zone: &TimeZone) -> String {
+    let found = text.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    found.map_or_else(|| text.to_owned(), |at| time(at, zone))
+}
+
 /// Now, as times cross the wire.
 #[must_use]
 pub fn now() -> UnixMillis {
@@ -262,6 +270,8 @@ mod tests {
     fn times() {
         assert_eq!(time(1_795_307_494_123, &TimeZone::UTC), "2026-11-22 00:31:34");
         assert_eq!(time(u64::MAX, &TimeZone::UTC), "-");
+        assert_eq!(stamp("2026-11-11T13:46:27.884544373+01:00", &TimeZone::UTC), "2026-11-11 12:46:27");
+        assert_eq!(stamp("yesterday", &TimeZone::UTC), "yesterday");
     }
 
     #[test]

@@ -131,6 +131,8 @@ pub(super) fn go(model: &mut Model, out: &mut Vec<Effect>, screen: Screen) {
         model.trail.push(model.screen);
         model.screen = screen;
         model.detail = false;
+        // It was about what stood there.
+        model.notice = None;
     }
     refresh(model, out);
 }
@@ -167,6 +169,7 @@ fn back(model: &mut Model, out: &mut Vec<Effect>) {
     }
     if let Some(before) = model.trail.pop() {
         model.screen = before;
+        model.notice = None;
         refresh(model, out);
     }
 }

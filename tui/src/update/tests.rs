@@ -341,6 +341,19 @@ fn jobs_tell_their_speed() {
 }
 
 #[test]
+fn what_was_said_of_a_screen_stays_with_it() {
+    let mut model = full(80, 24);
+    press_all(&mut model, "2 n");
+    assert!(notice(&model).contains("nothing to find"));
+    press(&mut model, "2");
+    assert!(!notice(&model).is_empty(), "it is the same screen");
+    press(&mut model, "3");
+    assert_eq!(notice(&model), "");
+    press_all(&mut model, "n esc");
+    assert_eq!((model.screen, notice(&model)), (Screen::Nodes, ""));
+}
+
+#[test]
 fn nobody_there_asks_nothing() {
     let mut model = full(80, 24);
     model.settings.lock_after_ms = None;

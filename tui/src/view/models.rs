@@ -17,7 +17,7 @@ use crate::{
     },
     render::{
         progress::kind,
-        text::{bytes, plural, safe, span},
+        text::{bytes, plural, safe, span, stamp},
     },
     theme::Tone,
     update::models::columns,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Cells of a node's column, least and most.
-const NODE: (usize, usize) = (12, 14);
+const NODE: (usize, usize) = (13, 14);
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
@@ -102,8 +102,9 @@ fn at_work(job: &Job, model: &Model, width: u16) -> String {
 
 /// As many nodes as have room, the chosen one among them.
 fn in_sight<'a>(model: &Model, names: &[&'a str], width: usize) -> Vec<&'a str> {
-    // The model's name always has its place.
-    let room = (width.saturating_sub(26) / (NODE.0 + 2)).max(1);
+    // The model's name always has its place, and its size on all but the narrowest terminals.
+    let own = if width < 80 { 26 } else { 33 };
+    let room = (width.saturating_sub(own) / (NODE.0 + 2)).max(1);
     let at = names.iter().position(|name| model.models.node.as_deref() == Some(*name)).unwrap_or(0);
     let from = (at + 1).saturating_sub(room);
     names.iter().skip(from).take(room).copied().collect()
@@ -144,9 +145,19 @@ fn doing(model: &Model, known: &Known, node: &str) -> Option<String> {
 
 /// In memory: how much of it, and for how long still.
 fn loaded(model: &Model, place: &ModelOnNode) -> String {
-    let size = place.size_vram.filter(|size| *size > 0).map(|size| bytes(size).replace(' ', ""));
+    let size = place.size_vram.filter(|size| *size > 0).map(rough);
     let until = place.expires_at.map(|at| until(at, model.now));
     ["mem".to_owned()].into_iter().chain(size).chain(until).collect::<Vec<_>>().join(" ")
+}
+
+/// A size in at most five cells: `6.5GB`, `48GB`, `322MB`.
+fn rough(size: u64) -> String {
+    let exact = bytes(size);
+    let (number, unit) = exact.split_once(' ').unwrap_or((&exact, ""));
+    match number.parse::<f64>() {
+        Ok(number) if number >= 10.0 => format!("{number:.0}{unit}"),
+        _ => format!("{number}{unit}"),
+    }
 }
 
 /// How long a model stays, in one unit; for ever is a date far away.
@@ -167,7 +178,8 @@ fn facts(model: &Model, known: &Known) -> Vec<crate::widgets::rows::Row> {
     facts.put("family", text(&known.family));
     facts.put("parameters", text(&known.parameters));
     facts.put("quantization", text(&known.quantization));
-    facts.put("changed", text(&known.modified_at));
+    facts
+        .put("changed", known.modified_at.as_deref().map_or_else(|| "-".into(), |at| stamp(at, &model.zone)));
     if known.cloud {
         facts.toned("cloud", "its node hands prompts on to a third party", Tone::Warn);
     }

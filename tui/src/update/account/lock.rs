@@ -19,7 +19,7 @@ pub(super) fn begin(model: &mut Model) {
         return;
     }
     if let Some(why) = why_no_lock(model) {
-        return model.warn(format!("it cannot be locked: {why}"));
+        return model.warn(format!("no lock: {why}"));
     }
     let lock = Lock { since: model.now, password: SecretInput::default(), sent: None, fault: None };
     model.account.lock = Some(lock);

@@ -141,8 +141,11 @@ fn sentence(model: &Model, row: &LimitRow) -> String {
     let anew = limit.resets.filter(|_| limit.limit.is_some()).map_or_else(String::new, |at| {
         format!(", anew in {} ({})", span(at.saturating_sub(model.now)), time(at, &model.zone))
     });
-    let of = of(limit, row.shown);
-    format!("{} of {of}, from {}: {text}{word}{anew}", limit.name, source(limit.source))
+    let of = match of(limit, row.shown) {
+        "itself" => String::new(),
+        others => format!(" of {others}"),
+    };
+    format!("{}{of}, from {}: {text}{word}{anew}", limit.name, source(limit.source))
 }
 
 fn cells(model: &Model, row: &LimitRow) -> Vec<Cell> {
