@@ -60,28 +60,50 @@ pub(crate) enum Skipped {
     Out { escaped: bool },
 }
 
-/// Passes over a string nobody wants, from `at` to behind its closing quote. Eight bytes at a time, until a run
-/// without quote and backslash is long enough for a vector search to pay for its start.
-pub(crate) fn skip(segment: &[u8], mut at: usize) -> Skipped {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+/// How long a run makes a vector search pay.
+const LONG: usize = 32;
+
+/// Passes over a string from `at` to behind its closing quote. Eight bytes at a time, until a run without quote and
+/// backslash is long enough for a vector search to pay for its start.
+#[inline(always)]
+pub(crate) fn skip(segment: &[u8], at: usize) -> Skipped {
+    // Most strings are short and end in a quote.
+    let Some(mut rest) = segment.get(at..) else { return skip_far(segment, at, 0) };
     let mut clean = 0;
+    while let Some((bytes, more)) = rest.split_first_chunk()
+        && clean < LONG
+    {
+        let marks = marks(u64::from_le_bytes(*bytes));
+        if marks != 0 {
+            clean += (marks.trailing_zeros() / 8) as usize;
+            if segment.get(at + clean) == Some(&b'"') {
+                return Skipped::Quote(at + clean + 1);
+            }
+            break;
+        }
+        clean += 8;
+        rest = more;
+    }
+    skip_far(segment, at + clean, clean)
+}
+
+/// The same for all strings; the last `clean` bytes were neither quote nor backslash.
+#[inline(never)]
+fn skip_far(segment: &[u8], mut at: usize, mut clean: usize) -> Skipped {
     loop {
-        if clean >= 32 {
+        if clean >= LONG {
             match memchr::memchr2(b'"', b'\\', &segment[at..]) {
                 Some(found) => at += found,
                 None => return Skipped::Out { escaped: false },
             }
-        } else if let Some(word) = segment.get(at..at + 8) {
-            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
-            let found = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
-            if found == 0 {
+        } else if let Some(word) = word(segment, at) {
+            let marks = marks(word);
+            if marks == 0 {
                 at += 8;
                 clean += 8;
                 continue;
             }
-            at += (found.trailing_zeros() / 8) as usize;
+            at += (marks.trailing_zeros() / 8) as usize;
         } else {
             match segment.get(at) {
                 None => return Skipped::Out { escaped: at > segment.len() },
@@ -101,6 +123,21 @@ pub(crate) fn skip(segment: &[u8], mut at: usize) -> Skipped {
             return Skipped::Out { escaped: true };
         }
     }
+}
+
+/// The eight bytes at `at`, the first lowest.
+#[inline]
+fn word(segment: &[u8], at: usize) -> Option<u64> {
+    segment.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Has the highest bit of the first byte that is a quote or backslash set, and of none before it.
+#[inline]
+fn marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let slashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (quotes | slashes) & !word & (ONES << 7)
 }
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ impl Usage {
         self.output = other.output.or(self.output);
     }
 
+    /// Whether nothing is left to be said.
+    pub(super) fn is_whole(&self) -> bool {
+        self.prompt.is_some() && self.output.is_some()
+    }
+
     /// What is not said is none: Ollama leaves zeros out of its final object.
     pub(super) fn or_zero(&mut self) {
         self.prompt.get_or_insert(0);
@@ -99,12 +104,12 @@ impl EventData {
     }
 }
 
-/// The names that dialects give to the tokens of the prompt.
-static PROMPT: LazyLock<[Finder<'static>; 3]> =
-    LazyLock::new(|| ["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""].map(Finder::new));
-/// The names that dialects give to the tokens of the output.
-static OUTPUT: LazyLock<[Finder<'static>; 3]> =
-    LazyLock::new(|| ["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""].map(Finder::new));
+/// How the names of the counts end: Ollama's `"prompt_eval_count"` and `"eval_count"`, then those of the others.
+static EVAL_COUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("eval_count\""));
+/// `"prompt_tokens"`, `"input_tokens"` and `"output_tokens"`.
+static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("t_tokens\""));
+/// `"completion_tokens"`
+static COMPLETION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("completion_tokens\""));
 
 /// Where counts are looked for first, bytes from the end.
 const NEAR: usize = 256;
@@ -113,24 +118,95 @@ const NEAR: usize = 256;
 /// quotes are escaped.
 #[must_use]
 pub fn of_tail(tail: &[u8]) -> Usage {
-    // What counts is the last of a name, and nearly all nodes write it within the very last bytes.
-    let near = &tail[tail.len().saturating_sub(NEAR)..];
-    let within = |part: &[u8], keys: &[Finder<'_>]| keys.iter().find_map(|key| number_after(part, key));
-    let find = |keys: &[Finder<'_>]| within(near, keys).or_else(|| within(tail, keys));
-    Usage { prompt: find(&*PROMPT), output: find(&*OUTPUT) }
+    of_last_members(tail).unwrap_or_else(|| of_names(tail))
 }
 
-fn number_after(tail: &[u8], key: &Finder<'_>) -> Option<u64> {
-    // Forwards and to the last: backwards it would be searched byte by byte.
-    let at = key.find_iter(tail).last()?;
-    let rest = tail[at + key.needle().len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+/// The counts of an answer whose last members are those that Ollama writes there; None of any other.
+fn of_last_members(tail: &[u8]) -> Option<Usage> {
+    let rest = tail.trim_ascii_end().strip_suffix(b"}")?;
+    let (rest, _) = last_member(rest, b",\"eval_duration\":")?;
+    let (rest, output) = last_member(rest, b",\"eval_count\":")?;
+    let (rest, _) = last_member(rest, b",\"prompt_eval_duration\":")?;
+    let (_, prompt) = last_member(rest, b"\"prompt_eval_count\":")?;
+    Some(Usage { prompt: Some(first_number(prompt)?), output: Some(first_number(output)?) })
+}
+
+/// Splits a member off the end whose value is all digits: what is before it, and these.
+#[inline(always)]
+fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut rest = text;
+    while let Some((b'0'..=b'9', before)) = rest.split_last() {
+        rest = before;
+    }
+    Some((rest.strip_suffix(name)?, &text[rest.len()..]))
+}
+
+/// The counts by whatever names they have and wherever they are.
+fn of_names(tail: &[u8]) -> Usage {
+    // What counts is the last of a name, and names in the very last bytes before all others.
+    let near = tail.len().saturating_sub(NEAR);
+    let [mut prompt_eval, mut prompt, mut input] = [Last::default(); 3];
+    let [mut eval, mut completion, mut output] = [Last::default(); 3];
+    for at in EVAL_COUNT.find_iter(tail) {
+        let end = at + EVAL_COUNT.needle().len();
+        let _ = prompt_eval.is(tail, b"\"prompt_", at, end) || eval.is(tail, b"\"", at, end);
+    }
+    for at in TOKENS.find_iter(tail) {
+        let end = at + TOKENS.needle().len();
+        let _ = prompt.is(tail, b"\"promp", at, end)
+            || input.is(tail, b"\"inpu", at, end)
+            || output.is(tail, b"\"outpu", at, end);
+    }
+    for at in COMPLETION.find_iter(tail) {
+        completion.is(tail, b"\"", at, at + COMPLETION.needle().len());
+    }
+    let find = |names: [Last; 3]| {
+        let within = |from| names.iter().find_map(|name| name.number(tail, from));
+        within(near).or_else(|| within(0))
+    };
+    Usage { prompt: find([prompt_eval, prompt, input]), output: find([eval, completion, output]) }
+}
+
+/// Where a name stands last: its quotes and all between, empty if nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    start: usize,
+    end: usize,
+}
+
+impl Last {
+    /// Takes the name whose `beginning` ends at `at` and which ends at `end`, if it is this one.
+    fn is(&mut self, tail: &[u8], beginning: &[u8], at: usize, end: usize) -> bool {
+        let is = tail[..at].ends_with(beginning);
+        if is {
+            *self = Self { start: at - beginning.len(), end };
+        }
+        is
+    }
+
+    /// The number after the name, if that stands at `from` or later.
+    fn number(self, tail: &[u8], from: usize) -> Option<u64> {
+        if self.end == 0 || self.start < from {
+            return None;
+        }
+        first_number(tail[self.end..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
+    }
+}
+
+/// The whole number that `text` begins with.
+fn first_number(text: &[u8]) -> Option<u64> {
+    text.first().filter(|first| first.is_ascii_digit())?;
+    text.iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EventData, Usage, of_tail};
+    use memchr::memmem;
+    use proptest::prelude::*;
+
+    use super::{EventData, NEAR, Usage, of_tail};
 
     #[test]
     fn tails_of_each_dialect() {
@@ -163,5 +239,60 @@ mod tests {
         let start =
             EventData::read(br#"{"type":"message_start","message":{"usage":{"input_tokens":5}}}"#).unwrap();
         assert_eq!(start.usage().unwrap().prompt, Some(5));
+    }
+
+    /// The same name by name.
+    fn plainly(tail: &[u8]) -> Usage {
+        let number_after = |part: &[u8], key: &&str| -> Option<u64> {
+            let at = memmem::rfind(part, key.as_bytes())?;
+            let rest = part[at + key.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+            std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+        };
+        let near = &tail[tail.len().saturating_sub(NEAR)..];
+        let find = |keys: [&str; 3]| {
+            let within = |part| keys.iter().find_map(|key| number_after(part, key));
+            within(near).or_else(|| within(tail))
+        };
+        Usage {
+            prompt: find(["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""]),
+            output: find(["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_found_as_by_looking_for_each_name(parts in prop::collection::vec(prop_oneof![
+            4 => prop::sample::select(vec![
+                "\"prompt_eval_count\"", "\"eval_count\"", "\"prompt_tokens\"", "\"completion_tokens\"",
+                "\"input_tokens\"", "\"output_tokens\"", "\"total_tokens\"", "eval_count\"", "tokens\"",
+                "_tokens\"", "prompt_", "\"eval_duration\"", "\"prompt_eval_duration\"", "prompt", "\"", "_", "\"usage\":{", "}", ",", "null",
+            ]).prop_map(str::to_owned),
+            4 => prop::sample::select(vec![":", ": ", " : ", ":7,", ":26}", ":18446744073709551616"])
+                .prop_map(str::to_owned),
+            1 => "[0-9]{1,22}",
+            1 => (1usize..200).prop_map(|gap| "y".repeat(gap)),
+        ], 0..24)) {
+            let tail = parts.concat();
+            prop_assert_eq!(of_tail(tail.as_bytes()), plainly(tail.as_bytes()), "{}", tail);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_found_where_ollama_writes_them(
+            members in prop::collection::vec((0usize..6, "[0-9]{1,22}"), 4..6), cut in 0usize..40, end in "[ \n}]{0,3}",
+        ) {
+            let names = ["eval_duration", "eval_count", "prompt_eval_duration", "prompt_eval_count", "x", "input_tokens"];
+            let orders = [[3, 2, 1, 0], [3, 2, 1, 0], [1, 0, 3, 2], [3, 5, 1, 0]];
+            let order = orders[members[0].0 % 4];
+            let list: Vec<_> = members.iter().zip(order).map(|((odd, number), name)| {
+                let name = names[if *odd == 5 { 4 } else { name }];
+                format!("\"{name}\":{number}")
+            }).collect();
+            let text = format!("{{\"done\":true,{}}}{end}", list.join(","));
+            let tail = &text.as_bytes()[cut..];
+            prop_assert_eq!(of_tail(tail), plainly(tail), "{}", text);
+        }
     }
 }

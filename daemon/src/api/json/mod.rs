@@ -1,19 +1,26 @@
 //! A push scanner for JSON: fed the segments of a body as they lie, it checks the structure in one pass,
 //! builds nothing, and tells a [`Sink`] about the members of the two outermost levels.
 //!
-//! Strings are skipped with `memchr`; a number is any run of number characters (a node that is stricter
-//! refuses it, none reads it as something else).
+//! A number is any run of number characters (a node that is stricter refuses it, none reads it as something
+//! else).
 
+mod cut;
+mod nest;
+#[cfg(test)]
+mod plain;
 mod sink;
 #[cfg(test)]
 mod tests;
 
 use super::escape::{Skipped, skip};
+use cut::Cut;
+use nest::Nest;
 pub use sink::{JsonError, Kind, MAX_DEPTH, Raw, Sink};
 
-/// Raw bytes kept of a captured string, key or number.
+/// Raw bytes kept of a key, string or number.
 const KEEP: usize = 1024;
 
+/// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// A value must come.
@@ -26,16 +33,10 @@ enum State {
     Key,
     /// `:`
     Colon,
-    /// `,` or the end of the container.
+    /// `,` or the end of the container; after the outermost value nothing.
     Next,
-    /// Inside a key's or value's quotes.
-    Text { key: bool, escaped: bool },
-    /// Inside a number.
-    Number,
-    /// Inside `true`, `false` or `null`; bytes seen so far.
-    Word { kind: Kind, seen: u8 },
-    /// After the outermost value.
-    Over,
+    /// The rest of what the last segment was cut inside of.
+    Rest,
 }
 
 /// The scanner.
@@ -43,34 +44,18 @@ enum State {
 pub struct Scanner<S> {
     sink: S,
     state: State,
-    depth: usize,
-    /// One bit per open container: set for an object.
-    objects: [u64; MAX_DEPTH / 64],
+    nest: Nest,
     /// Bytes fed before the present segment.
     fed: usize,
-    /// Whether the string being passed is kept in `raw`.
-    keep: bool,
-    raw: Vec<u8>,
-    /// How many bytes the kept string has so far, those that did not fit in `raw` too.
-    length: usize,
     /// Bytes between quotes so far.
     quoted: u64,
+    cut: Cut,
 }
 
 impl<S: Sink> Scanner<S> {
     /// A scanner at the beginning of a body.
     pub fn new(sink: S) -> Self {
-        Self {
-            sink,
-            state: State::Value,
-            depth: 0,
-            objects: [0; MAX_DEPTH / 64],
-            fed: 0,
-            keep: false,
-            raw: Vec::new(),
-            length: 0,
-            quoted: 0,
-        }
+        Self { sink, state: State::Value, nest: Nest::default(), fed: 0, quoted: 0, cut: Cut::default() }
     }
 
     /// Bytes between the quotes of all strings so far, keys included, as they were sent.
@@ -84,14 +69,25 @@ impl<S: Sink> Scanner<S> {
     /// The first thing wrong, by this scanner or by the sink.
     pub fn feed(&mut self, segment: &[u8]) -> Result<(), S::Error> {
         let mut at = 0;
-        while at < segment.len() {
-            at = match self.state {
-                State::Text { key, escaped } => self.text(segment, at, key, escaped)?,
-                State::Number => self.number(segment, at)?,
-                State::Word { kind, seen } => self.word(segment, at, kind, seen)?,
-                _ => self.structure(segment, at)?,
+        let mut state = self.state;
+        while let Some(&byte) = segment.get(at) {
+            (at, state) = match (state, byte) {
+                (State::Rest, _) => self.rest(segment)?,
+                (_, b' ' | b'\t' | b'\n' | b'\r') => (space(segment, at), state),
+                (State::Next, b',') => (at + 1, self.comma(at)?),
+                (State::Next | State::FirstKey, b'}') => self.close(Kind::Object, at)?,
+                (State::Next | State::FirstElement, b']') => self.close(Kind::Array, at)?,
+                (State::Key | State::FirstKey, b'"') => self.members(segment, at + 1)?,
+                (State::Value | State::FirstElement, b'{') => self.open(Kind::Object, at)?,
+                (State::Value | State::FirstElement, b'[') => self.open(Kind::Array, at)?,
+                (State::Value | State::FirstElement, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                    self.values(segment, at)?
+                }
+                (State::Colon, b':') => (at + 1, State::Value),
+                _ => return Err(self.misplaced(state, at)),
             };
         }
+        self.state = state;
         self.fed += segment.len();
         Ok(())
     }
@@ -101,228 +97,187 @@ impl<S: Sink> Scanner<S> {
     /// # Errors
     /// [`JsonError::Truncated`] if the value is not complete.
     pub fn finish(mut self) -> Result<S, S::Error> {
-        if self.state == State::Number && self.depth == 0 {
-            self.close_value(Kind::Number, self.fed)?;
+        if self.nest.depth() == 0 && (self.state == State::Next || self.ends_in_number()?) {
+            Ok(self.sink)
+        } else {
+            Err(JsonError::Truncated(self.fed).into())
         }
-        if self.state == State::Over { Ok(self.sink) } else { Err(JsonError::Truncated(self.fed).into()) }
     }
 
-    fn structure(&mut self, segment: &[u8], at: usize) -> Result<usize, S::Error> {
+    /// Why the byte at `at` cannot stand there.
+    #[cold]
+    fn misplaced(&self, state: State, at: usize) -> S::Error {
         let here = self.fed + at;
-        match (segment[at], self.state) {
-            (b' ' | b'\t' | b'\n' | b'\r', _) => {}
-            (b'"', State::FirstKey | State::Key) => self.open_key(),
-            (b'}', State::FirstKey | State::Next) if self.in_object() => self.close(Kind::Object, here)?,
-            (b']', State::FirstElement | State::Next) if self.depth > 0 && !self.in_object() => {
-                self.close(Kind::Array, here)?;
-            }
-            (b':', State::Colon) => self.state = State::Value,
-            (b',', State::Next) => {
-                self.state = if self.in_object() { State::Key } else { State::Value };
-                if self.state == State::Key && segment.get(at + 1) == Some(&b'"') {
-                    // The usual case in one step.
-                    self.open_key();
-                    return Ok(at + 2);
-                }
-            }
-            (byte, State::Value | State::FirstElement) => self.open_value(byte, here)?,
-            (_, State::Over) => return Err(JsonError::Trailing(here).into()),
-            _ => return Err(JsonError::Syntax(here).into()),
-        }
-        Ok(at + 1)
-    }
-
-    fn open_key(&mut self) {
-        self.keep = self.depth <= S::TOLD;
-        self.state = State::Text { key: true, escaped: false };
-    }
-
-    fn open_value(&mut self, byte: u8, here: usize) -> Result<(), S::Error> {
-        let (kind, state) = match byte {
-            b'{' => (Kind::Object, State::FirstKey),
-            b'[' => (Kind::Array, State::FirstElement),
-            b'"' => (Kind::String, State::Text { key: false, escaped: false }),
-            b'-' | b'0'..=b'9' => (Kind::Number, State::Number),
-            b't' => (Kind::True, State::Word { kind: Kind::True, seen: 1 }),
-            b'f' => (Kind::False, State::Word { kind: Kind::False, seen: 1 }),
-            b'n' => (Kind::Null, State::Word { kind: Kind::Null, seen: 1 }),
-            _ => return Err(JsonError::Syntax(here).into()),
-        };
-        self.keep = self.depth <= S::TOLD && self.sink.begin(self.depth, kind, here)?;
-        self.state = state;
-        if matches!(kind, Kind::Object | Kind::Array) {
-            if self.depth == MAX_DEPTH {
-                return Err(JsonError::Depth.into());
-            }
-            let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
-            if kind == Kind::Object {
-                self.objects[word] |= bit;
-            } else {
-                self.objects[word] &= !bit;
-            }
-            self.depth += 1;
-        }
-        Ok(())
-    }
-
-    fn in_object(&self) -> bool {
-        let Some(top) = self.depth.checked_sub(1) else { return false };
-        self.objects[top / 64] & (1 << (top % 64)) != 0
-    }
-
-    fn close(&mut self, kind: Kind, here: usize) -> Result<(), S::Error> {
-        self.depth -= 1;
-        self.keep = false;
-        self.close_value(kind, here + 1)
-    }
-
-    fn close_value(&mut self, kind: Kind, end: usize) -> Result<(), S::Error> {
-        if self.depth <= S::TOLD {
-            let raw = Raw { bytes: &self.raw, cut: self.length > KEEP, length: self.length };
-            self.sink.end(self.depth, kind, end, self.keep.then_some(raw))?;
-        }
-        self.forget();
-        self.state = if self.depth == 0 { State::Over } else { State::Next };
-        Ok(())
-    }
-
-    fn forget(&mut self) {
-        self.keep = false;
-        self.length = 0;
-        self.raw.clear();
-    }
-
-    fn text(&mut self, segment: &[u8], mut at: usize, key: bool, escaped: bool) -> Result<usize, S::Error> {
-        if self.keep
-            && !escaped
-            && self.length == 0
-            && let Some(after) = self.whole_text(segment, at, key)?
-        {
-            return Ok(after);
-        }
-        let began = at;
-        if escaped {
-            self.take(&segment[at..=at]);
-            at += 1;
-            self.state = State::Text { key, escaped: false };
-        }
-        if self.keep {
-            loop {
-                let rest = &segment[at..];
-                let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                    self.take(rest);
-                    self.quoted += (segment.len() - began) as u64;
-                    return Ok(segment.len());
-                };
-                self.take(&rest[..found]);
-                at += found + 1;
-                if rest[found] == b'"' {
-                    break;
-                }
-                self.take(b"\\");
-                let Some(after) = segment.get(at) else {
-                    self.quoted += (segment.len() - began) as u64;
-                    self.state = State::Text { key, escaped: true };
-                    return Ok(at);
-                };
-                self.take(std::slice::from_ref(after));
-                at += 1;
-            }
+        if state == State::Next && self.nest.depth() == 0 {
+            JsonError::Trailing(here).into()
         } else {
-            match skip(segment, at) {
-                Skipped::Quote(after) => at = after,
-                Skipped::Out { escaped } => {
-                    self.quoted += (segment.len() - began) as u64;
-                    self.state = State::Text { key, escaped };
-                    return Ok(segment.len());
-                }
-            }
-        }
-        // All but the closing quote.
-        self.quoted += (at - began - 1) as u64;
-        if !key {
-            self.close_value(Kind::String, self.fed + at)?;
-            return Ok(at);
-        }
-        if self.keep {
-            let raw = Raw { bytes: &self.raw, cut: self.length > KEEP, length: self.length };
-            self.sink.key(self.depth, raw)?;
-        }
-        self.forget();
-        Ok(self.pass_colon(segment, at))
-    }
-
-    /// After a key: its colon mostly follows at once.
-    fn pass_colon(&mut self, segment: &[u8], at: usize) -> usize {
-        let there = segment.get(at) == Some(&b':');
-        self.state = if there { State::Value } else { State::Colon };
-        at + usize::from(there)
-    }
-
-    /// A wanted string that lies in one piece, as nearly all do: the sink is shown it where it is. None if
-    /// it does not end in this segment.
-    fn whole_text(&mut self, segment: &[u8], start: usize, key: bool) -> Result<Option<usize>, S::Error> {
-        let mut at = start;
-        let end = loop {
-            let Some(rest) = segment.get(at..) else { return Ok(None) };
-            let Some(found) = rest.iter().position(|b| matches!(b, b'"' | b'\\')) else { return Ok(None) };
-            if rest[found] == b'"' {
-                break at + found;
-            }
-            at += found + 2;
-        };
-        let bytes = &segment[start..end];
-        let length = bytes.len();
-        let raw = Raw { bytes: &bytes[..length.min(KEEP)], cut: length > KEEP, length };
-        self.quoted += length as u64;
-        if key {
-            self.sink.key(self.depth, raw)?;
-            self.keep = false;
-            return Ok(Some(self.pass_colon(segment, end + 1)));
-        }
-        self.sink.end(self.depth, Kind::String, self.fed + end + 1, Some(raw))?;
-        self.keep = false;
-        self.state = if self.depth == 0 { State::Over } else { State::Next };
-        Ok(Some(end + 1))
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        if self.keep {
-            let room = KEEP - self.raw.len();
-            self.length += bytes.len();
-            self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            JsonError::Syntax(here).into()
         }
     }
 
-    fn number(&mut self, segment: &[u8], at: usize) -> Result<usize, S::Error> {
-        let more =
-            segment[at..].iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-        let Some(more) = more else { return Ok(segment.len()) };
-        self.keep = false;
-        self.close_value(Kind::Number, self.fed + at + more)?;
-        Ok(at + more)
-    }
-
-    fn word(&mut self, segment: &[u8], at: usize, kind: Kind, seen: u8) -> Result<usize, S::Error> {
-        let word: &[u8] = match kind {
-            Kind::True => b"true",
-            Kind::False => b"false",
-            _ => b"null",
-        };
-        if seen == 1 && segment[at..].starts_with(&word[1..]) {
-            self.keep = false;
-            self.close_value(kind, self.fed + at + word.len() - 1)?;
-            return Ok(at + word.len() - 1);
-        }
-        if segment[at] != word[usize::from(seen)] {
-            return Err(JsonError::Syntax(self.fed + at).into());
-        }
-        if usize::from(seen) + 1 < word.len() {
-            self.state = State::Word { kind, seen: seen + 1 };
+    #[inline(always)]
+    fn comma(&self, at: usize) -> Result<State, S::Error> {
+        if self.nest.in_object() {
+            Ok(State::Key)
+        } else if self.nest.depth() > 0 {
+            Ok(State::Value)
         } else {
-            self.keep = false;
-            self.close_value(kind, self.fed + at + 1)?;
+            Err(self.misplaced(State::Next, at))
         }
-        Ok(at + 1)
     }
+
+    #[inline(always)]
+    fn open(&mut self, kind: Kind, at: usize) -> Result<(usize, State), S::Error> {
+        let depth = self.nest.depth();
+        if depth <= S::TOLD {
+            self.sink.begin(depth, kind, self.fed + at)?;
+        }
+        if !self.nest.push(kind == Kind::Object) {
+            return Err(JsonError::Depth.into());
+        }
+        Ok((at + 1, if kind == Kind::Object { State::FirstKey } else { State::FirstElement }))
+    }
+
+    #[inline(always)]
+    fn close(&mut self, kind: Kind, at: usize) -> Result<(usize, State), S::Error> {
+        if self.nest.in_object() != (kind == Kind::Object) || self.nest.depth() == 0 {
+            return Err(self.misplaced(State::Next, at));
+        }
+        self.nest.pop();
+        let depth = self.nest.depth();
+        if depth <= S::TOLD {
+            self.sink.end(depth, kind, self.fed + at + 1, None)?;
+        }
+        Ok((at + 1, State::Next))
+    }
+
+    /// Members of an object, from the key on whose first byte is at `at`: as many as lie here in their most usual
+    /// form.
+    #[inline(always)]
+    fn members(&mut self, segment: &[u8], mut at: usize) -> Result<(usize, State), S::Error> {
+        let depth = self.nest.depth();
+        loop {
+            let after = match skip(segment, at) {
+                Skipped::Quote(after) => after,
+                Skipped::Out { escaped } => return Ok(self.cut_key(segment, at, escaped)),
+            };
+            self.quoted += (after - at - 1) as u64;
+            if depth <= S::TOLD {
+                self.sink.key(depth, Raw::of(&segment[at..after - 1]))?;
+            }
+            let Some(b':') = segment.get(after) else { return Ok((after, State::Colon)) };
+            let (after, state) = self.scalar(segment, after + 1, depth)?;
+            if state != State::Next {
+                return Ok((after, state));
+            }
+            at = match segment.get(after..) {
+                Some([b',', b'"', ..]) => after + 2,
+                Some([b',', b' ', b'"', ..]) => after + 3,
+                _ => return Ok((after, state)),
+            };
+        }
+    }
+
+    /// A value that has begun at `at`, and where it is the element of an array those that follow it.
+    #[inline(always)]
+    fn values(&mut self, segment: &[u8], mut at: usize) -> Result<(usize, State), S::Error> {
+        let depth = self.nest.depth();
+        let element = depth > 0 && !self.nest.in_object();
+        loop {
+            let (after, state) = self.scalar(segment, at, depth)?;
+            if !element || state != State::Next || segment.get(after) != Some(&b',') {
+                return Ok((after, state));
+            }
+            at = after + 1;
+        }
+    }
+
+    /// The value at `at`, which may have a space before it, if it is neither object nor array.
+    #[inline(always)]
+    fn scalar(&mut self, segment: &[u8], mut at: usize, depth: usize) -> Result<(usize, State), S::Error> {
+        at += usize::from(segment.get(at) == Some(&b' '));
+        match segment.get(at) {
+            Some(b'"') => self.string(segment, at, depth),
+            Some(b'-' | b'0'..=b'9') => self.number(segment, at, depth),
+            Some(b't') => self.word(segment, at, Kind::True),
+            Some(b'f') => self.word(segment, at, Kind::False),
+            Some(b'n') => self.word(segment, at, Kind::Null),
+            _ => Ok((at, State::Value)),
+        }
+    }
+
+    #[inline(always)]
+    fn string(&mut self, segment: &[u8], at: usize, depth: usize) -> Result<(usize, State), S::Error> {
+        let wanted = depth <= S::TOLD && self.sink.begin(depth, Kind::String, self.fed + at)?;
+        let after = match skip(segment, at + 1) {
+            Skipped::Quote(after) => after,
+            Skipped::Out { escaped } => return Ok(self.cut_string(segment, at + 1, escaped, wanted)),
+        };
+        self.quoted += (after - at - 2) as u64;
+        if wanted {
+            let raw = Raw::of(&segment[at + 1..after - 1]);
+            self.sink.end(depth, Kind::String, self.fed + after, Some(raw))?;
+        }
+        Ok((after, State::Next))
+    }
+
+    #[inline(always)]
+    fn number(&mut self, segment: &[u8], at: usize, depth: usize) -> Result<(usize, State), S::Error> {
+        let wanted = depth <= S::TOLD && self.sink.begin(depth, Kind::Number, self.fed + at)?;
+        let after = number_end(segment, at);
+        if after == segment.len() {
+            return Ok(self.cut_number(segment, at, wanted));
+        }
+        if wanted {
+            let raw = Raw::of(&segment[at..after]);
+            self.sink.end(depth, Kind::Number, self.fed + after, Some(raw))?;
+        }
+        Ok((after, State::Next))
+    }
+
+    fn word(&mut self, segment: &[u8], at: usize, kind: Kind) -> Result<(usize, State), S::Error> {
+        let depth = self.nest.depth();
+        let wanted = depth <= S::TOLD && self.sink.begin(depth, kind, self.fed + at)?;
+        let after = at + spelling(kind).len();
+        let whole = match kind {
+            Kind::True => segment[at..].starts_with(b"true"),
+            Kind::False => segment[at..].starts_with(b"false"),
+            _ => segment[at..].starts_with(b"null"),
+        };
+        if !whole {
+            return self.cut_word(segment, at, kind, wanted);
+        }
+        if wanted {
+            self.sink.end(depth, kind, self.fed + after, None)?;
+        }
+        Ok((after, State::Next))
+    }
+}
+
+/// How a word is spelled.
+#[inline]
+fn spelling(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::True => b"true",
+        Kind::False => b"false",
+        _ => b"null",
+    }
+}
+
+/// Where the number that goes on at `at` ends in this segment.
+#[inline]
+fn number_end(segment: &[u8], mut at: usize) -> usize {
+    while let Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') = segment.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Passes over the space that begins at `at`.
+#[inline]
+fn space(segment: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = segment.get(at) {
+        at += 1;
+    }
+    at
 }

@@ -1,5 +1,7 @@
 //! What a scanner tells, and what it refuses.
 
+use super::KEEP;
+
 /// Deepest nesting accepted. Go's decoder, which Ollama uses, stops at 10 000; no request needs more than this.
 pub const MAX_DEPTH: usize = 512;
 
@@ -22,7 +24,7 @@ pub enum Kind {
     Null,
 }
 
-/// A captured string or key: its bytes between the quotes, escapes not yet resolved.
+/// The bytes of a key or string between its quotes, escapes not yet resolved; or those of a number.
 #[derive(Debug, Clone, Copy)]
 pub struct Raw<'a> {
     /// The bytes, at most 1024.
@@ -31,6 +33,15 @@ pub struct Raw<'a> {
     pub cut: bool,
     /// How many there were.
     pub length: usize,
+}
+
+impl<'a> Raw<'a> {
+    /// What lies in one piece.
+    #[inline(always)]
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        let length = bytes.len();
+        Self { bytes: &bytes[..length.min(KEEP)], cut: length > KEEP, length }
+    }
 }
 
 /// Why a body is not JSON this gateway forwards.
@@ -62,14 +73,35 @@ pub trait Sink {
     /// # Errors
     /// Whatever the sink refuses.
     fn key(&mut self, depth: usize, key: Raw<'_>) -> Result<(), Self::Error>;
-    /// A value begins at byte `at`. Returns whether its bytes are wanted (strings only).
+    /// A value begins at byte `at`. Returns whether its end is to be told: that of an object or array is in any
+    /// case.
     ///
     /// # Errors
     /// Whatever the sink refuses.
     fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, Self::Error>;
-    /// A value ended before byte `end`; `raw` has the bytes of a wanted string.
+    /// A value ended before byte `end`; `raw` has the bytes of a string or number.
     ///
     /// # Errors
     /// Whatever the sink refuses.
     fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), Self::Error>;
+}
+
+impl<S: Sink> Sink for &mut S {
+    const TOLD: usize = S::TOLD;
+    type Error = S::Error;
+
+    #[inline(always)]
+    fn key(&mut self, depth: usize, key: Raw<'_>) -> Result<(), S::Error> {
+        S::key(self, depth, key)
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, S::Error> {
+        S::begin(self, depth, kind, at)
+    }
+
+    #[inline(always)]
+    fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), S::Error> {
+        S::end(self, depth, kind, end, raw)
+    }
 }

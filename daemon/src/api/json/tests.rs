@@ -80,7 +80,7 @@ fn refuses_what_is_not_one_json_value() {
     assert_eq!(keys(&[deep.as_bytes()]), Err(JsonError::Depth));
 }
 
-fn any_json() -> impl Strategy<Value = serde_json::Value> {
+pub(super) fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),

@@ -14,7 +14,7 @@ use super::{
     route::Stream,
     usage::{EventData, OllamaLine, Usage, of_tail},
 };
-use lines::{has_done, has_usage, terminator};
+use lines::{has_done, has_usage, line_ends, terminator};
 
 /// A line longer than this is passed on unread; whether the stream ended properly is then not known.
 const LONGEST_LINE: usize = 4 << 20;
@@ -33,6 +33,9 @@ pub const BYTES_PER_TOKEN: u64 = 4;
 
 /// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
 const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+
+/// How Ollama ends every line but the last.
+const UNDONE: &[u8] = br#","done":false}"#;
 
 /// How an answer is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub struct Meter {
     held: Vec<u8>,
     /// The end of an answer of [`Shape::Whole`].
     tail: Bytes,
-    /// The beginning of one.
+    /// The beginning of one that is longer than its `tail`.
     head: Bytes,
     /// Lines that went by, or bytes of an answer of [`Shape::Whole`].
     seen: u64,
@@ -97,13 +100,12 @@ impl Meter {
     /// Takes a chunk from the node and puts what goes to the client into `out`.
     pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
         let Shape::Lines(kind) = self.shape else {
-            self.keep_head(&chunk);
             self.seen += chunk.len() as u64;
             self.keep_tail(&chunk);
             out.push(chunk);
             return;
         };
-        self.seen += memchr::memchr_iter(b'\n', &chunk).count() as u64;
+        self.seen += line_ends(&chunk);
         let Some(last) = memrchr(b'\n', &chunk) else {
             self.hold(&chunk, out);
             return;
@@ -140,17 +142,17 @@ impl Meter {
         }
     }
 
-    fn keep_head(&mut self, chunk: &Bytes) {
-        let more = chunk.slice(..chunk.len().min(HEAD - self.head.len()));
-        if self.head.is_empty() {
-            self.head = more;
-        } else if !more.is_empty() {
-            self.head = [&self.head[..], &more].concat().into();
-        }
-    }
-
     fn keep_tail(&mut self, chunk: &Bytes) {
         let over = (self.tail.len() + chunk.len()).saturating_sub(TAIL);
+        if over > 0 && self.head.is_empty() {
+            // The tail, which was all so far, loses its beginning.
+            let more = HEAD.saturating_sub(self.tail.len());
+            self.head = match &self.tail {
+                tail if more == 0 => tail.slice(..HEAD),
+                tail if tail.is_empty() => chunk.slice(..HEAD),
+                tail => [tail, &chunk[..more]].concat().into(),
+            };
+        }
         if over >= self.tail.len() {
             // The chunk is all of the tail, which then shares its bytes.
             self.tail = chunk.slice(chunk.len().saturating_sub(TAIL)..);
@@ -183,6 +185,8 @@ impl Meter {
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
+        } else if last.len() == body.len() && body.ends_with(UNDONE) {
+            // One line, as nearly all are: an object of its own whose last member says that it goes on.
         } else if has_done(lines) {
             for line in body.split(|b| *b == b'\n') {
                 if let Some(line) = OllamaLine::read(line).filter(|l| l.done) {
@@ -247,9 +251,10 @@ impl Meter {
         let Shape::Lines(kind) = self.shape else {
             self.usage = of_tail(&self.tail);
             if self.usage == Usage::default() {
-                self.usage = of_tail(&self.head);
+                let head = if self.head.is_empty() { &self.tail } else { &self.head };
+                self.usage = of_tail(&head[..head.len().min(HEAD)]);
             }
-            if has_done(&self.tail) {
+            if !self.usage.is_whole() && has_done(&self.tail) {
                 self.usage.or_zero();
             }
             return if clean { End::Complete } else { End::Cut };

@@ -134,4 +134,49 @@ proptest! {
             prop_assert_eq!(&out, &text);
         }
     }
+
+    #[test]
+    fn a_line_that_says_it_goes_on_never_ends_a_stream(
+        before in prop::sample::select(vec![
+            "", "{", "{\"done\":true", "{\"a\":{\"done\":true}", "{\"a,\\\"done\\\":true\"", "{\"error\":1", "[1",
+            "{\"done\":true,\"s\":\"x", "{\"a\":{\"b\":1", "{\"done\":false}{\"done\":true",
+        ]),
+        after in prop::sample::select(vec!["", ",\"done\":true", ",\"eval_count\":3"]),
+    ) {
+        let line = format!("{before}{after},\"done\":false}}\n");
+        let (.., end, usage) = run(Meter::stream(Stream::Ndjson, false), &line, &[], true);
+        let error = line.starts_with("{\"error\"");
+        prop_assert_eq!((end == End::Complete, usage), (error, Usage::default()), "{}", line);
+        // None that has it in the end can be read as one that is over.
+        let read = super::OllamaLine::read(line.as_bytes());
+        prop_assert!(!read.is_some_and(|line| line.done));
+    }
+
+    #[test]
+    fn head_and_tail_are_those_of_the_whole(
+        text in "[a-z]{0,9}", repeat in 1usize..900, counts in prop::sample::select(vec![
+            "\"prompt_tokens\":5", "\"prompt_tokens\":null", "\"eval_count\":7,\"done\":true", ""
+        ]),
+        at in 0usize..6000, cuts in prop::collection::vec(0usize..7000, 0..6),
+    ) {
+        let mut text = text.repeat(repeat);
+        text.insert_str(at.min(text.len()), counts);
+        text.insert_str(0, "{\"input_tokens\":9,");
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|c| *c < text.len()).collect();
+        cuts.sort_unstable();
+        let tail = &text.as_bytes()[text.len().saturating_sub(super::TAIL)..];
+        let mut want = super::of_tail(tail);
+        if want == Usage::default() {
+            want = super::of_tail(&text.as_bytes()[..text.len().min(super::HEAD)]);
+        }
+        if super::has_done(tail) {
+            want.or_zero();
+        }
+        prop_assert_eq!(run(Meter::whole(), &text, &cuts, true).2, want);
+    }
+
+    #[test]
+    fn line_ends_are_counted(text in "[a\n]{0,600}") {
+        prop_assert_eq!(super::line_ends(text.as_bytes()), text.matches('\n').count() as u64);
+    }
 }

@@ -106,11 +106,11 @@ impl Sink for Counter<'_> {
         if kind == Kind::Number && self.tokens && depth > 1 {
             self.total += PER_TOKEN;
         }
-        Ok(false)
+        Ok(kind == Kind::String && self.counts)
     }
 
     fn end(&mut self, _: usize, kind: Kind, end: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
-        if kind != Kind::String || !self.counts {
+        if kind != Kind::String {
             return Ok(());
         }
         // Without the quotes.

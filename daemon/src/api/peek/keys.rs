@@ -3,97 +3,150 @@
 use super::PeekError;
 use crate::api::{escape::unescape, json::Raw};
 
-/// Keys of the outermost object. ASCII, so that folding is simple.
-pub(super) const GOVERNED: [&str; 26] = [
-    "model",
-    "name",
-    "stream",
-    "stream_options",
-    "messages",
-    "prompt",
-    "options",
-    "keep_alive",
-    "input",
-    "system",
-    "suffix",
-    "template",
-    "context",
-    "raw",
-    "images",
-    "tools",
-    "format",
-    "think",
-    "instructions",
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "n",
-    "source",
-    "insecure",
-    "previous_response_id",
-];
+/// The keys of one object. ASCII without upper case, so that folding is simple.
+pub(super) trait Names: Copy + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
 
-pub(super) const MODEL: usize = 0;
-pub(super) const NAME: usize = 1;
-pub(super) const STREAM: usize = 2;
-pub(super) const STREAM_OPTIONS: usize = 3;
-pub(super) const PROMPT: usize = 5;
-pub(super) const OPTIONS: usize = 6;
-pub(super) const KEEP_ALIVE: usize = 7;
-pub(super) const INPUT: usize = 8;
-pub(super) const CONTEXT: usize = 12;
-pub(super) const MAX_TOKENS: usize = 19;
-pub(super) const MAX_COMPLETION_TOKENS: usize = 20;
-pub(super) const MAX_OUTPUT_TOKENS: usize = 21;
-pub(super) const N: usize = 22;
-pub(super) const INSECURE: usize = 24;
+    /// As it is written.
+    fn name(self) -> &'static str;
 
-/// Keys inside `options`.
-pub(super) const INNER: [&str; 2] = ["num_ctx", "num_predict"];
+    /// Which of them is written so.
+    fn exactly(bytes: &[u8]) -> Option<Self>;
+}
 
-pub(super) const NUM_CTX: usize = 0;
-pub(super) const NUM_PREDICT: usize = 1;
+/// An enum of keys and their names.
+macro_rules! names {
+    ($(#[$doc:meta])* $keys:ident { $($key:ident = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum $keys {
+            $($key),+
+        }
 
-/// Which of `names` this key is, if any.
+        impl Names for $keys {
+            const ALL: &'static [Self] = &[$(Self::$key),+];
+
+            fn name(self) -> &'static str {
+                match self {
+                    $(Self::$key => $name),+
+                }
+            }
+
+            #[expect(non_upper_case_globals, reason = "named as the variants they stand for")]
+            fn exactly(bytes: &[u8]) -> Option<Self> {
+                // As patterns, not as comparisons: they become one decision by length and bytes.
+                $(
+                    const $key: &[u8] = $name.as_bytes();
+                )+
+                match bytes {
+                    $($key => Some(Self::$key),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+names! {
+    /// Keys of the outermost object.
+    Governed {
+        Model = "model",
+        Name = "name",
+        Stream = "stream",
+        StreamOptions = "stream_options",
+        Messages = "messages",
+        Prompt = "prompt",
+        Options = "options",
+        KeepAlive = "keep_alive",
+        Input = "input",
+        System = "system",
+        Suffix = "suffix",
+        Template = "template",
+        Context = "context",
+        Raw = "raw",
+        Images = "images",
+        Tools = "tools",
+        Format = "format",
+        Think = "think",
+        Instructions = "instructions",
+        MaxTokens = "max_tokens",
+        MaxCompletionTokens = "max_completion_tokens",
+        MaxOutputTokens = "max_output_tokens",
+        N = "n",
+        Source = "source",
+        Insecure = "insecure",
+        PreviousResponseId = "previous_response_id",
+    }
+}
+
+names! {
+    /// Keys inside `options`.
+    Inner {
+        NumCtx = "num_ctx",
+        NumPredict = "num_predict",
+    }
+}
+
+names! {
+    /// Keys inside `stream_options`.
+    StreamOption {
+        IncludeUsage = "include_usage",
+    }
+}
+
+/// Which of `K` this key is, if any, escapes resolved.
 ///
 /// # Errors
 /// [`PeekError::Miscased`] if it is one of them only to a reader that folds case.
-pub(super) fn which(names: &[&'static str], key: Raw<'_>) -> Result<Option<usize>, PeekError> {
-    if let Some(at) = names.iter().position(|name| name.as_bytes() == key.bytes) {
-        return Ok(Some(at));
+#[inline(always)]
+pub(super) fn which<K: Names>(key: Raw<'_>) -> Result<Option<K>, PeekError> {
+    let exact = K::exactly(key.bytes);
+    // Resolving and folding leave a plain key as it is.
+    if exact.is_some() || is_plain(key.bytes) { Ok(exact) } else { folded(key) }
+}
+
+/// Whether no byte begins an escape or folds into another: all are ASCII but neither backslash nor upper case. `[`
+/// counts as one of these, being between them.
+#[inline(always)]
+fn is_plain(bytes: &[u8]) -> bool {
+    let (words, _) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        // The last word may begin inside the one before.
+        Some(last) => words.iter().chain([last]).all(|word| plain_word(*word)),
+        None => bytes.iter().all(|byte| !(0x80..).contains(byte) && !(b'A'..=b'\\').contains(byte)),
     }
-    for (at, name) in names.iter().enumerate() {
-        if matches_folded(key, name)? {
-            return Ok(Some(at));
+}
+
+#[inline(always)]
+fn plain_word(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(bytes);
+    let low = word & !HIGH;
+    // The highest bit of each byte: whether it is at least `A`, and whether it is beyond the backslash.
+    let from = low + ONES * (0x80 - b'A' as u64);
+    let beyond = low + ONES * (0x80 - b'\\' as u64 - 1);
+    (word | (from & !beyond)) & HIGH == 0
+}
+
+#[cold]
+fn folded<K: Names>(key: Raw<'_>) -> Result<Option<K>, PeekError> {
+    // None of the names is that long.
+    if key.cut {
+        return Ok(None);
+    }
+    let Some(spelled) = unescape(key.bytes) else { return Ok(None) };
+    for known in K::ALL {
+        let name = known.name();
+        if spelled == name {
+            return Ok(Some(*known));
+        }
+        if spelled.chars().map(fold).eq(name.chars()) {
+            return Err(PeekError::Miscased(spelled, name));
         }
     }
     Ok(None)
-}
-
-/// Whether `key` is `name` exactly (escapes resolved).
-///
-/// # Errors
-/// If it is `name` only to a reader that folds case.
-pub(super) fn matches_folded(key: Raw<'_>, name: &'static str) -> Result<bool, PeekError> {
-    if key.bytes == name.as_bytes() {
-        return Ok(true);
-    }
-    // A folded spelling has as many characters as the name, each of at most six bytes as an escape.
-    if key.cut || key.bytes.len() < name.len() || key.bytes.len() > name.len() * 6 {
-        return Ok(false);
-    }
-    // Plain ASCII of the right length decides without resolving anything.
-    if key.bytes.len() > name.len() && key.bytes.is_ascii() && !key.bytes.contains(&b'\\') {
-        return Ok(false);
-    }
-    let Some(plain) = unescape(key.bytes) else { return Ok(false) };
-    if plain == name {
-        return Ok(true);
-    }
-    if plain.chars().map(fold).eq(name.chars()) {
-        return Err(PeekError::Miscased(plain, name));
-    }
-    Ok(false)
 }
 
 /// Unicode simple folding, as far as it can end in an ASCII letter: besides upper case only the long s and
@@ -103,5 +156,83 @@ fn fold(c: char) -> char {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         c => c.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Governed, Inner, Names, PeekError, StreamOption, fold, unescape, which};
+    use crate::api::json::Raw;
+
+    /// The same name by name, with nothing left out.
+    fn plainly<K: Names>(key: &[u8]) -> Result<Option<K>, PeekError> {
+        let Some(spelled) = unescape(key) else { return Ok(None) };
+        for known in K::ALL {
+            if spelled == known.name() {
+                return Ok(Some(*known));
+            }
+            if spelled.chars().map(fold).collect::<String>() == known.name() {
+                return Err(PeekError::Miscased(spelled, known.name()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn names<K: Names>() -> Vec<&'static str> {
+        K::ALL.iter().map(|key| key.name()).collect()
+    }
+
+    #[test]
+    fn each_name_is_found_and_folds_to_nothing_else() {
+        fn all<K: Names + PartialEq + std::fmt::Debug>() {
+            for key in K::ALL {
+                assert_eq!(K::exactly(key.name().as_bytes()), Some(*key));
+                assert!(key.name().bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase() && b != b'\\'));
+            }
+        }
+        all::<Governed>();
+        all::<Inner>();
+        all::<StreamOption>();
+    }
+
+    /// A spelling of a name: each character as it is, in upper case, escaped, or replaced.
+    fn spelled(name: &str, ways: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (c, way) in name.chars().zip(ways.iter().cycle()) {
+            let upper = c.to_ascii_uppercase();
+            match (way, c) {
+                (0, _) => out.extend(upper.to_string().bytes()),
+                (1, _) => out.extend(format!("\\u{:04x}", u32::from(c)).bytes()),
+                (2, _) => out.extend(format!("\\u{:04X}", u32::from(upper)).bytes()),
+                (3, 's') => out.extend("\u{17f}".bytes()),
+                (3, 'k') => out.extend("\u{212a}".bytes()),
+                (3, 'e') => out.extend("\u{e9}".bytes()),
+                (4, _) => {}
+                (5, _) => out.push(b'\\'),
+                (6, _) => out.push(0xff),
+                _ => out.extend(c.to_string().bytes()),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_found_as_by_going_through_all_names(
+            name in prop_oneof![
+                9 => prop::sample::select([names::<Governed>(), names::<Inner>(), names::<StreamOption>(),
+                    vec!["temperature", "top_p", "max_token", "modell"]].concat()).prop_map(str::to_owned),
+                1 => ".{0,12}",
+            ],
+            ways in prop::collection::vec(prop_oneof![3 => Just(9_u8), 1 => 0_u8..8], 1..24),
+        ) {
+            let key = spelled(&name, &ways);
+            let raw = Raw { bytes: &key, cut: false, length: key.len() };
+            prop_assert_eq!(which::<Governed>(raw), plainly(&key));
+            prop_assert_eq!(which::<Inner>(raw), plainly(&key));
+            prop_assert_eq!(which::<StreamOption>(raw), plainly(&key));
+        }
     }
 }

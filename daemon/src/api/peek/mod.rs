@@ -116,27 +116,18 @@ impl Peek {
     /// # Errors
     /// [`PeekError`]: what is wrong with the first thing that is.
     pub fn read(segments: &[Bytes]) -> Result<Self, PeekError> {
-        if segments.iter().all(|s| s.trim_ascii().is_empty()) {
+        if segments.iter().flatten().all(u8::is_ascii_whitespace) {
             return Err(PeekError::Empty);
         }
-        let mut scanner = Scanner::new(Reader::default());
+        let mut reader = Reader::default();
+        let mut scanner = Scanner::new(&mut reader);
         for segment in segments {
             scanner.feed(segment)?;
         }
         let quoted = scanner.quoted();
-        let mut peek = scanner.finish()?.peek;
-        peek.prompt_at_most += quoted;
-        for number in [
-            &mut peek.num_ctx,
-            &mut peek.num_predict,
-            &mut peek.max_tokens,
-            &mut peek.max_completion_tokens,
-            &mut peek.max_output_tokens,
-            &mut peek.n,
-        ] {
-            number.read(segments);
-        }
-        Ok(peek)
+        scanner.finish()?;
+        reader.peek.prompt_at_most += quoted;
+        Ok(reader.peek)
     }
 
     /// The model asked for: `model`, or where `legacy` the older `name` if `model` is absent or empty.

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::PeekError;
-use crate::api::json::Kind;
+use crate::api::json::{Kind, Raw};
 
 /// Longest number read. None that a node takes for an integer is longer.
 const LONGEST: usize = 40;
+
+/// Digits that fit an i64 whatever they are.
+const SURE: usize = 18;
 
 /// A governed number as it stands in the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +24,6 @@ enum Given {
     /// Absent or null.
     #[default]
     Nothing,
-    /// A number, not read yet.
-    Unread,
     /// Its whole part; beyond an i64 the nearest of them.
     Whole(i64),
     /// Something else.
@@ -32,19 +31,14 @@ enum Given {
 }
 
 impl Number {
-    pub(super) fn at(kind: Kind, range: Range<usize>) -> Self {
-        let given = match kind {
-            Kind::Number => Given::Unread,
-            Kind::Null => Given::Nothing,
+    /// A value of `kind` at `range`, with its bytes if it is a number.
+    pub(super) fn read(kind: Kind, range: Range<usize>, raw: Option<Raw<'_>>) -> Self {
+        let given = match (kind, raw) {
+            (Kind::Number, Some(raw)) => whole(raw).map_or(Given::Wrong, Given::Whole),
+            (Kind::Null, _) => Given::Nothing,
             _ => Given::Wrong,
         };
         Self { at: Some(range), given }
-    }
-
-    /// Reads the value out of the body.
-    pub(super) fn read(&mut self, segments: &[Bytes]) {
-        let (Given::Unread, Some(range)) = (self.given, &self.at) else { return };
-        self.given = whole(segments, range).map_or(Given::Wrong, Given::Whole);
     }
 
     /// The number; None if it is absent or null.
@@ -64,28 +58,38 @@ impl Number {
     }
 }
 
-/// The whole part of the number in `range`, as nodes cut it.
-fn whole(segments: &[Bytes], range: &Range<usize>) -> Option<i64> {
-    let mut text = [0_u8; LONGEST];
-    let text = text.get_mut(..range.len())?;
-    let mut start = 0;
-    let mut filled = 0;
-    for segment in segments {
-        let end = start + segment.len();
-        let from = range.start.clamp(start, end) - start;
-        let to = range.end.clamp(start, end) - start;
-        text[filled..filled + to - from].copy_from_slice(&segment[from..to]);
-        filled += to - from;
-        start = end;
-        if filled == text.len() {
-            break;
-        }
+/// The whole part of a number, as nodes cut it.
+fn whole(raw: Raw<'_>) -> Option<i64> {
+    if raw.length > LONGEST {
+        return None;
     }
-    let text = std::str::from_utf8(text).ok()?;
+    if raw.length <= SURE && raw.bytes.iter().all(u8::is_ascii_digit) {
+        return Some(raw.bytes.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')));
+    }
+    let text = std::str::from_utf8(raw.bytes).ok()?;
     if let Ok(value) = text.parse::<i64>() {
         return Some(value);
     }
     let value: f64 = text.parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "saturates, which is what a bound wants")]
     Some(value as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{LONGEST, whole};
+    use crate::api::json::Raw;
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_by_the_library(
+            text in prop_oneof!["[0-9]{1,20}", "-?[0-9]{1,45}", "[0-9.eE+-]{1,45}"]
+        ) {
+            let plain = text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|value| value as i64));
+            let raw = Raw { bytes: text.as_bytes(), cut: false, length: text.len() };
+            prop_assert_eq!(whole(raw), plain.filter(|_| text.len() <= LONGEST));
+        }
+    }
 }

@@ -2,11 +2,7 @@
 
 use super::{
     LONGEST_NAME, Number, Options, Peek, PeekError, Value,
-    keys::{
-        CONTEXT, GOVERNED, INNER, INPUT, INSECURE, KEEP_ALIVE, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS,
-        MAX_TOKENS, MODEL, N, NAME, NUM_CTX, NUM_PREDICT, OPTIONS, PROMPT, STREAM, STREAM_OPTIONS,
-        matches_folded, which,
-    },
+    keys::{Governed, Inner, Names, StreamOption, which},
     usage_option::UsageOption,
 };
 use crate::api::{
@@ -19,15 +15,15 @@ pub(super) struct Reader {
     pub(super) peek: Peek,
     /// One bit per governed key seen.
     seen: u32,
-    /// The same for keys inside `options`.
+    /// The same for keys inside `options`, and for those inside `stream_options`.
     seen_inside: u8,
+    seen_option: u8,
     /// The governed key whose value comes next, at depth 1.
-    current: Option<usize>,
-    /// Inside `stream_options`: whether the value that comes next is `include_usage`'s.
-    include_usage: bool,
-    include_usage_seen: bool,
+    current: Option<Governed>,
+    /// Inside `stream_options`: the governed key whose value comes next.
+    option: Option<StreamOption>,
     /// Inside `options`: the governed key whose value comes next.
-    inner: Option<usize>,
+    inner: Option<Inner>,
     /// Inside the array of a prompt: numbers or arrays were seen, so it may consist of tokens.
     tokens: bool,
     /// Where the value at hand began: at depth 1, and inside.
@@ -38,110 +34,142 @@ pub(super) struct Reader {
 impl Sink for Reader {
     type Error = PeekError;
 
+    #[inline(always)]
     fn key(&mut self, depth: usize, key: Raw<'_>) -> Result<(), PeekError> {
         if depth == 1 {
             self.peek.empty = false;
-            self.current = which(&GOVERNED, key)?;
-            if let Some(at) = self.current {
-                if self.seen & (1 << at) != 0 {
-                    return Err(PeekError::Repeated(GOVERNED[at]));
+            self.current = which(key)?;
+            if let Some(key) = self.current {
+                let bit = 1 << key as u8;
+                if self.seen & bit != 0 {
+                    return Err(PeekError::Repeated(key.name()));
                 }
-                self.seen |= 1 << at;
+                self.seen |= bit;
             }
             return Ok(());
         }
         match self.current {
-            Some(STREAM_OPTIONS) => {
-                self.peek.usage.member();
-                self.include_usage = matches_folded(key, "include_usage")?;
-                if self.include_usage && std::mem::replace(&mut self.include_usage_seen, true) {
-                    return Err(PeekError::Repeated("include_usage"));
-                }
+            Some(Governed::StreamOptions) => self.key_of_stream_options(key),
+            Some(Governed::Options) => self.key_of_options(key),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, PeekError> {
+        match (depth, self.current) {
+            (0, _) => self.begin_outermost(kind, at),
+            (1, current) => {
+                self.began = at;
+                self.tokens = false;
+                if let Some(key) = current { self.begin_member(key, kind, at) } else { Ok(false) }
             }
-            Some(OPTIONS) => {
-                if let Options::Object { empty, .. } = &mut self.peek.options {
-                    *empty = false;
+            (_, current) => {
+                self.began_inside = at;
+                if current == Some(Governed::Prompt) && kind != Kind::Number {
+                    self.peek.prompts += 1;
                 }
-                self.inner = which(&INNER, key)?;
-                if let Some(at) = self.inner {
-                    if self.seen_inside & (1 << at) != 0 {
-                        return Err(PeekError::Repeated(INNER[at]));
-                    }
-                    self.seen_inside |= 1 << at;
-                }
+                self.tokens |= matches!(kind, Kind::Number | Kind::Array);
+                Ok(self.inner.is_some() || self.option.is_some())
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
+        match depth {
+            1 => self.end_member(kind, end, raw),
+            2 if self.inner.is_some() || self.option.is_some() => self.end_inside(kind, end, raw),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Reader {
+    #[cold]
+    fn begin_outermost(&mut self, kind: Kind, at: usize) -> Result<bool, PeekError> {
+        if kind != Kind::Object {
+            return Err(PeekError::NotAnObject);
+        }
+        self.peek.inside = at + 1;
+        self.peek.empty = true;
+        Ok(false)
+    }
+
+    fn begin_member(&mut self, key: Governed, kind: Kind, at: usize) -> Result<bool, PeekError> {
+        match (key, kind) {
+            (Governed::Model | Governed::Name, Kind::String | Kind::Null) => {}
+            (Governed::Model | Governed::Name, _) => return Err(PeekError::Type(key.name(), "a string")),
+            (Governed::Stream | Governed::Insecure, Kind::True | Kind::False | Kind::Null) => {}
+            (Governed::Stream | Governed::Insecure, _) => {
+                return Err(PeekError::Type(key.name(), "true or false"));
+            }
+            (Governed::StreamOptions, Kind::Object) => self.peek.usage = UsageOption::Without(at + 1, true),
+            (Governed::StreamOptions, Kind::Null) => {}
+            (Governed::StreamOptions, _) => return Err(PeekError::Type(key.name(), "an object")),
+            (Governed::Options, Kind::Object) => {
+                self.peek.options = Options::Object { inside: at + 1, empty: true };
             }
             _ => {}
+        }
+        Ok(true)
+    }
+
+    fn key_of_options(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
+        if let Options::Object { empty, .. } = &mut self.peek.options {
+            *empty = false;
+        }
+        self.inner = which(key)?;
+        if let Some(key) = self.inner {
+            let bit = 1 << key as u8;
+            if self.seen_inside & bit != 0 {
+                return Err(PeekError::Repeated(key.name()));
+            }
+            self.seen_inside |= bit;
         }
         Ok(())
     }
 
-    fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, PeekError> {
-        match depth {
-            0 if kind != Kind::Object => return Err(PeekError::NotAnObject),
-            0 => {
-                self.peek.inside = at + 1;
-                self.peek.empty = true;
-                return Ok(false);
+    fn key_of_stream_options(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
+        self.peek.usage.member();
+        self.option = which(key)?;
+        if let Some(key) = self.option {
+            let bit = 1 << key as u8;
+            if self.seen_option & bit != 0 {
+                return Err(PeekError::Repeated(key.name()));
             }
-            1 => {}
-            _ => {
-                self.began_inside = at;
-                if self.current == Some(PROMPT) && kind != Kind::Number {
-                    self.peek.prompts += 1;
-                }
-                self.tokens |= matches!(kind, Kind::Number | Kind::Array);
-                return Ok(false);
-            }
+            self.seen_option |= bit;
         }
-        self.began = at;
-        self.tokens = false;
-        let Some(key) = self.current else { return Ok(false) };
-        match (key, kind) {
-            (MODEL | NAME, Kind::String) => return Ok(true),
-            (MODEL | NAME, Kind::Null) => {}
-            (MODEL | NAME, _) => return Err(PeekError::Type(GOVERNED[key], "a string")),
-            (STREAM | INSECURE, Kind::True | Kind::False | Kind::Null) => {}
-            (STREAM | INSECURE, _) => return Err(PeekError::Type(GOVERNED[key], "true or false")),
-            (STREAM_OPTIONS, Kind::Object) => self.peek.usage = UsageOption::Without(at + 1, true),
-            (STREAM_OPTIONS, Kind::Null) => {}
-            (STREAM_OPTIONS, _) => return Err(PeekError::Type("stream_options", "an object")),
-            (OPTIONS, Kind::Object) => self.peek.options = Options::Object { inside: at + 1, empty: true },
-            _ => {}
-        }
-        Ok(false)
+        Ok(())
     }
 
-    fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
-        if depth == 2 {
-            return self.end_inside(kind, end);
-        }
-        if depth != 1 {
-            return Ok(());
-        }
+    fn end_member(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
         let Some(key) = self.current.take() else { return Ok(()) };
         let range = self.began..end;
         match (key, kind) {
-            (MODEL, Kind::String) => {
+            (Governed::Model, Kind::String) => {
                 self.peek.model = Some(text(raw, "model")?);
                 self.peek.model_at = range;
             }
-            (NAME, Kind::String) => {
+            (Governed::Name, Kind::String) => {
                 self.peek.name = Some(text(raw, "name")?);
                 self.peek.name_at = range;
             }
-            (STREAM, Kind::True | Kind::False) => self.peek.stream = Some(kind == Kind::True),
-            (INSECURE, Kind::True) => self.peek.insecure = true,
-            (STREAM_OPTIONS, Kind::Null) => self.peek.usage = UsageOption::Null(range),
-            (KEEP_ALIVE, Kind::Null) => self.peek.keep_alive = Value::Null(range),
-            (KEEP_ALIVE, _) => self.peek.keep_alive = Value::Given(range),
-            (OPTIONS, Kind::Object) => {}
-            (OPTIONS, Kind::Null) => self.peek.options = Options::Null(range),
-            (OPTIONS, _) => self.peek.options = Options::Other,
-            (MAX_TOKENS, _) => self.peek.max_tokens = Number::at(kind, range),
-            (MAX_COMPLETION_TOKENS, _) => self.peek.max_completion_tokens = Number::at(kind, range),
-            (MAX_OUTPUT_TOKENS, _) => self.peek.max_output_tokens = Number::at(kind, range),
-            (N, _) => self.peek.n = Number::at(kind, range),
-            (PROMPT | INPUT | CONTEXT, Kind::Array) if self.tokens => {
+            (Governed::Stream, Kind::True | Kind::False) => self.peek.stream = Some(kind == Kind::True),
+            (Governed::Insecure, Kind::True) => self.peek.insecure = true,
+            (Governed::StreamOptions, Kind::Null) => self.peek.usage = UsageOption::Null(range),
+            (Governed::KeepAlive, Kind::Null) => self.peek.keep_alive = Value::Null(range),
+            (Governed::KeepAlive, _) => self.peek.keep_alive = Value::Given(range),
+            (Governed::Options, Kind::Object) => {}
+            (Governed::Options, Kind::Null) => self.peek.options = Options::Null(range),
+            (Governed::Options, _) => self.peek.options = Options::Other,
+            (Governed::MaxTokens, _) => self.peek.max_tokens = Number::read(kind, range, raw),
+            (Governed::MaxCompletionTokens, _) => {
+                self.peek.max_completion_tokens = Number::read(kind, range, raw);
+            }
+            (Governed::MaxOutputTokens, _) => self.peek.max_output_tokens = Number::read(kind, range, raw),
+            (Governed::N, _) => self.peek.n = Number::read(kind, range, raw),
+            (Governed::Prompt | Governed::Input | Governed::Context, Kind::Array) if self.tokens => {
                 // Each token takes two bytes at least, and stands for some four characters.
                 self.peek.prompt_at_most += 2 * (range.len() as u64);
             }
@@ -149,12 +177,10 @@ impl Sink for Reader {
         }
         Ok(())
     }
-}
 
-impl Reader {
-    fn end_inside(&mut self, kind: Kind, end: usize) -> Result<(), PeekError> {
+    fn end_inside(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
         let range = self.began_inside..end;
-        if std::mem::take(&mut self.include_usage) {
+        if self.option.take() == Some(StreamOption::IncludeUsage) {
             self.peek.usage = match kind {
                 Kind::True => UsageOption::On,
                 Kind::False | Kind::Null => UsageOption::Off(range.clone()),
@@ -162,9 +188,9 @@ impl Reader {
             };
         }
         match self.inner.take() {
-            Some(NUM_CTX) => self.peek.num_ctx = Number::at(kind, range),
-            Some(NUM_PREDICT) => self.peek.num_predict = Number::at(kind, range),
-            _ => {}
+            Some(Inner::NumCtx) => self.peek.num_ctx = Number::read(kind, range, raw),
+            Some(Inner::NumPredict) => self.peek.num_predict = Number::read(kind, range, raw),
+            None => {}
         }
         Ok(())
     }
