@@ -88,9 +88,8 @@ pub(crate) fn places(
     route: &'static str,
 ) -> Places {
     let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| Arc::as_ptr(t).cast::<u8>() as usize);
-    let [model, served, node] = names.map(text);
     let subject = subject.map_or(0, |subject| Arc::as_ptr(subject) as usize);
-    [subject, model, served, node, route.as_ptr() as usize]
+    [subject, text(names[0]), text(names[1]), text(names[2]), route.as_ptr() as usize]
 }
 
 impl AccessRecord {
@@ -173,7 +172,10 @@ impl Sums {
         self.prompt_tokens = self.prompt_tokens.saturating_add(r.prompt_tokens.unwrap_or(0));
         self.output_tokens = self.output_tokens.saturating_add(r.output_tokens.unwrap_or(0));
         self.cost = self.cost.saturating_add(r.cost);
-        self.findings.join(&r.findings);
+        // Most have none.
+        if r.findings != Findings::default() {
+            self.findings.join(&r.findings);
+        }
         if let Some(first_byte) = r.first_byte {
             self.first_byte.observe(first_byte);
         }

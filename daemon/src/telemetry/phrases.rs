@@ -14,10 +14,10 @@ use super::{
     format::{human_field, is_plain, json_field},
     wording::{Value, each_field, milliseconds, push_address, push_beginning, push_ending, push_number},
 };
-use crate::{config::LogFormat, table::Map};
+use crate::config::LogFormat;
 
-/// Most that are remembered: some two megabytes. Beyond, it begins anew.
-const PHRASES_MAX: usize = 4096;
+/// Most that are remembered: some half a megabyte.
+const PHRASES_MAX: usize = 1024;
 
 /// Longest text that the fast way writes; some way below the length at which one is cut.
 const TEXT_MAX: usize = 512;
@@ -26,11 +26,15 @@ const TEXT_MAX: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Phrases {
     format: LogFormat,
-    known: Map<Key, Option<Phrase>>,
+    /// Each has one place, at which the last one stays.
+    known: Vec<Option<Box<Known>>>,
     client: Option<IpAddr>,
     /// Its text.
     address: String,
 }
+
+/// None of what is for the slow way.
+type Known = (Key, Option<Phrase>);
 
 /// What requests share that share a phrase: what they are about, their method and their status.
 type Key = (Places, u8, u16);
@@ -48,7 +52,7 @@ struct Phrase {
 impl Phrases {
     /// For lines of one form.
     pub(crate) fn new(format: LogFormat) -> Self {
-        Self { format, known: Map::default(), client: None, address: String::new() }
+        Self { format, known: Vec::new(), client: None, address: String::new() }
     }
 
     /// Appends the sentence and the fields about `r`. False, and nothing appended, if that is for the slow way.
@@ -64,12 +68,15 @@ impl Phrases {
             push_address(r.client, &mut self.address);
         }
         let key = (r.places(), method, r.status);
-        if self.known.len() >= PHRASES_MAX && !self.known.contains_key(&key) {
-            self.known.clear();
-        }
         let format = self.format;
-        let phrase = self.known.entry(key).or_insert_with(|| Phrase::of(r, format));
-        let Some(phrase) = phrase else { return false };
+        if self.known.is_empty() {
+            self.known.resize_with(PHRASES_MAX, || None);
+        }
+        let known = match &mut self.known[place(&key)] {
+            Some(known) if known.0 == key => known,
+            other => other.insert(Box::new((key, Phrase::of(r, format)))),
+        };
+        let Some(phrase) = &known.1 else { return false };
         match format {
             LogFormat::Human => human(r, phrase, &self.address, out),
             LogFormat::Json => json(r, phrase, &self.address, out),
@@ -77,6 +84,16 @@ impl Phrases {
         true
     }
 }
+
+/// The place of a key among [`PHRASES_MAX`]: something of all its bits, in the highest of a product.
+fn place((places, method, status): &Key) -> usize {
+    let seed = (usize::from(*status) << 8) | usize::from(*method);
+    let mixed = places.iter().fold(seed, |sum, place| (sum.rotate_left(11) ^ place).wrapping_mul(MIX));
+    (mixed >> 32) % PHRASES_MAX
+}
+
+/// Odd, with bits set everywhere.
+const MIX: usize = 0x9e37_79b9_7f4a_7c15;
 
 /// A number for each of the usual methods.
 fn method(r: &AccessRecord) -> Option<u8> {

@@ -42,8 +42,8 @@ impl<W: LineWriter> Sink for Lines<W> {
         let result = self.out.write_lines(&self.text);
         self.events = 0;
         self.text.clear();
-        // A burst of long lines is no reason to keep its memory for ever.
-        self.text.shrink_to(64 << 10);
+        // A burst of long lines is no reason to keep its memory for ever, nor are ordinary ones to ask for it anew.
+        self.text.shrink_to(512 << 10);
         result
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{UnixMillis, limit::LimitName, privacy::Category};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::code::{Parties, Wanted};
@@ -49,13 +49,13 @@ pub struct UsageEntry {
 }
 
 /// The stored form.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Block {
     parties: Vec<Parties>,
     rows: Vec<Row>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Row {
     parties: u32,
     /// Milliseconds after the time in the key.
@@ -79,45 +79,85 @@ pub(super) fn parts(entries: &[UsageEntry]) -> impl Iterator<Item = &[UsageEntry
     entries.chunk_by(|a, b| a.time / SPAN_MS == b.time / SPAN_MS).flat_map(|part| part.chunks(ROWS))
 }
 
-impl Block {
+/// A block about to be stored: the same as [`Block`], without copies of what the entries have.
+#[derive(Debug, Serialize)]
+pub(super) struct NewBlock<'e> {
+    parties: Vec<Parties>,
+    #[serde(serialize_with = "in_turn")]
+    rows: Rows<'e>,
+}
+
+#[derive(Debug)]
+struct Rows<'e> {
+    entries: &'e [UsageEntry],
+    /// Where the parties of each are.
+    places: Vec<u32>,
+}
+
+/// As [`Row`].
+#[derive(Serialize)]
+struct NewRow<'e> {
+    parties: u32,
+    after: u32,
+    request: Uuid,
+    times: u32,
+    prompt: Option<u64>,
+    output: Option<u64>,
+    estimated: bool,
+    cost: u64,
+    status: u16,
+    outcome: u8,
+    limit: Option<LimitName>,
+    findings: &'e BTreeMap<Category, u32>,
+    queued_ms: Option<u32>,
+    total_ms: u32,
+}
+
+fn in_turn<S: Serializer>(rows: &Rows<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    let begin = rows.entries.first().map_or(0, |entry| entry.time);
+    serializer.collect_seq(rows.entries.iter().zip(&rows.places).map(|(entry, place)| NewRow {
+        parties: *place,
+        after: u32::try_from(entry.time.saturating_sub(begin)).unwrap_or(u32::MAX),
+        request: entry.request,
+        times: entry.times,
+        prompt: entry.prompt,
+        output: entry.output,
+        estimated: entry.estimated,
+        cost: entry.cost,
+        status: entry.status,
+        outcome: entry.outcome,
+        limit: entry.limit,
+        findings: &entry.findings,
+        queued_ms: entry.queued_ms,
+        total_ms: entry.total_ms,
+    }))
+}
+
+impl<'e> NewBlock<'e> {
     /// A block of entries that are in the order of their time.
-    pub(super) fn of(entries: &[UsageEntry]) -> Self {
-        let begin = entries.first().map_or(0, |entry| entry.time);
-        let mut places = Map::default();
+    pub(super) fn of(entries: &'e [UsageEntry]) -> Self {
+        let mut known = Map::default();
         let mut parties: Vec<Parties> = Vec::new();
         let mut place = 0;
-        let rows = entries
+        let places = entries
             .iter()
             .map(|entry| {
                 // Most are about the same as the one before.
                 if parties.get(place) != Some(&entry.parties) {
-                    place = *places.entry(entry.parties).or_insert_with(|| {
+                    place = *known.entry(entry.parties).or_insert_with(|| {
                         parties.push(entry.parties);
                         parties.len() - 1
                     });
                 }
-                Row {
-                    // A block has no more of them than rows.
-                    parties: u32::try_from(place).unwrap_or(u32::MAX),
-                    after: u32::try_from(entry.time.saturating_sub(begin)).unwrap_or(u32::MAX),
-                    request: entry.request,
-                    times: entry.times,
-                    prompt: entry.prompt,
-                    output: entry.output,
-                    estimated: entry.estimated,
-                    cost: entry.cost,
-                    status: entry.status,
-                    outcome: entry.outcome,
-                    limit: entry.limit,
-                    findings: entry.findings.clone(),
-                    queued_ms: entry.queued_ms,
-                    total_ms: entry.total_ms,
-                }
+                // A block has no more of them than rows.
+                u32::try_from(place).unwrap_or(u32::MAX)
             })
             .collect();
-        Self { parties, rows }
+        Self { parties, rows: Rows { entries, places } }
     }
+}
 
+impl Block {
     /// Who and what its entries are about.
     pub(super) fn parties(&self) -> &[Parties] {
         &self.parties

@@ -24,8 +24,7 @@ pub use names::{Codes, Used};
 pub use sums::{Group, Piece, Summed, UsageSums};
 
 use super::{Store, StoreError, engine::Engine, tree::Tree};
-use crate::table::Map;
-use block::Block;
+use block::{Block, NewBlock};
 
 /// Most entries one [`UsageLog::append`] takes: a transaction holds up every other writer of the store.
 pub const APPEND_MAX: usize = 4096;
@@ -107,14 +106,10 @@ impl UsageLog {
                     let mut taken = Vec::new();
                     for part in block::parts(&entries) {
                         let key = free_key(engine, part[0].time, &taken);
-                        group.put(Tree::UsageRaw, &key, &Block::of(part))?;
+                        group.put(Tree::UsageRaw, &key, &NewBlock::of(part))?;
                         taken.push(key);
                     }
-                    let mut days = Map::<_, UsageSums>::default();
-                    for entry in &entries {
-                        days.entry(calendar.key(entry)).or_default().add(entry);
-                    }
-                    for (key, mut sums) in days {
+                    for (key, mut sums) in sums::by_day(calendar, &entries) {
                         // One that cannot be read counts anew from here; the entries tell what it was.
                         if let Ok(Some(before)) = engine.get::<UsageSums>(Tree::UsageDay, &key) {
                             sums.join(&before);

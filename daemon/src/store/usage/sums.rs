@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     block::{self, Block, UsageEntry},
-    code::{Code, Part, Wanted},
+    code::{Code, Part, Parties, Wanted},
     day::{self, Calendar, Step},
 };
 use crate::{
     store::{StoreError, engine::Engine, tree::Tree},
+    table::Map,
     telemetry::Outcome,
 };
 
@@ -109,6 +110,30 @@ pub struct Summed {
     pub total: UsageSums,
     /// Whether there are more groups than these.
     pub cut: bool,
+}
+
+/// The sums of the days that entries are of, by their keys.
+pub(super) fn by_day(calendar: Calendar, entries: &[UsageEntry]) -> Map<day::Key, UsageSums> {
+    let mut known = Map::<(u32, Parties), usize>::default();
+    let mut found: Vec<((u32, Parties), day::Key, UsageSums)> = Vec::new();
+    let mut at = 0;
+    for entry in entries {
+        let what = (calendar.day_of(entry.time), entry.parties);
+        // Most are as the one before.
+        if found.get(at).is_none_or(|(before, ..)| *before != what) {
+            at = *known.entry(what).or_insert_with(|| {
+                found.push((what, calendar.key(entry), UsageSums::default()));
+                found.len() - 1
+            });
+        }
+        found[at].2.add(entry);
+    }
+    // The days do not tell apart all that entries are about.
+    let mut days = Map::<day::Key, UsageSums>::default();
+    for (_, key, sums) in found {
+        days.entry(key).or_default().join(&sums);
+    }
+    days
 }
 
 /// See [`super::UsageLog::sum`].

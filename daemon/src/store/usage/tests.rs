@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    store::{Reach, tests::open},
+    store::{Reach, codec, tests::open},
     telemetry::Outcome,
 };
 
@@ -170,11 +170,25 @@ proptest! {
         entries.sort_by_key(|entry| entry.time);
         let read: Vec<_> = block::parts(&entries)
             .flat_map(|part| {
-                let block = Block::of(part);
+                let stored = codec::encode("t", b"k", 1, &NewBlock::of(part)).unwrap();
+                let block: Block = codec::decode("t", b"k", 1, &stored).unwrap();
                 (0..block.len()).filter_map(|row| block.entry(part[0].time, row)).collect::<Vec<_>>()
             })
             .collect();
         prop_assert_eq!(read, entries);
+    }
+
+    #[test]
+    fn sums_of_days_are_those_of_their_entries(whose in prop::collection::vec((0_u64..3, 0_usize..3, 0_usize..3), 0..60)) {
+        let entries: Vec<_> = whose
+            .iter()
+            .map(|(day, who, model)| entry(NOON + day * DAY_MS, ["acme", "beta", "gamma"][*who], "alice", ["m", "n", "o"][*model]))
+            .collect();
+        let mut expected = BTreeMap::<_, UsageSums>::new();
+        for entry in &entries {
+            expected.entry(Calendar::UTC.key(entry)).or_default().add(entry);
+        }
+        prop_assert_eq!(sums::by_day(Calendar::UTC, &entries).into_iter().collect::<BTreeMap<_, _>>(), expected);
     }
 }
 
