@@ -55,7 +55,7 @@ async fn without_a_login_there_is_no_lock_and_it_says_why() {
     let mut console = console(&daemon, 80, 24);
     console.until(&["superadmin", "? help"]).await;
     console.keys(":lock\r");
-    console.until(&["cannot be locked: you are here by your uid"]).await;
+    console.until(&["no lock: you are here by your uid, so there is no password to open it with"]).await;
     console.keys("q");
     ends_well(console).await;
 }
