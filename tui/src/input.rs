@@ -30,7 +30,9 @@ pub fn secret(option: &str, file: &Path) -> Result<WireSecret, Failure> {
         }
     }
     if text.is_empty() {
-        return Err(empty(option, file));
+        return Err(empty(option, file).with_hint(
+            "It has to hold the secret and nothing else; a line break at its end does not count.",
+        ));
     }
     // The copy is cleared on drop like this one.
     Ok(WireSecret::new(String::clone(&text)))

@@ -139,11 +139,22 @@ async fn begin(
             }
             // What was typed at the terminal is no option.
             Some(_) if !from_file => {
-                return Err(Failure::Fault { fault: Fault { field: None, ..fault }, option: None });
+                return Err(Failure::Fault { fault: advised(Fault { field: None, ..fault }), option: None });
             }
-            _ => return Err(Failure::Fault { fault, option: None }),
+            _ => return Err(Failure::Fault { fault: advised(fault), option: None }),
         }
     }
+}
+
+/// With what helps those who cannot get in.
+fn advised(fault: Fault) -> Fault {
+    if fault.kind != FaultKind::NotPermitted || fault.hint.is_some() {
+        return fault;
+    }
+    fault.hint(
+        "An administrator can help: aivonx lockout clear NAME, aivonx user reset-password NAME, or as root: \
+         aivonx setup --recover NAME",
+    )
 }
 
 /// Does what has to be done before anything else.
