@@ -166,6 +166,9 @@ impl Limits {
     /// # Errors
     /// [`Exceeded`]: the limit that does not have it; then nothing is taken.
     pub fn reserve(&self, levels: Levels<'_>, ask: &Ask) -> Result<Reservation, Exceeded> {
+        if levels.iter().all(Option::is_none) {
+            return Ok(Reservation::of_nobody(ask));
+        }
         self.noted(reserve::reserve(levels, ask, &self.now()))
     }
 

@@ -200,6 +200,23 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// That of a stranger, who shares in no budget.
+    pub(super) fn of_nobody(ask: &Ask) -> Self {
+        Self {
+            holds: [const { None }; 3],
+            reserved: Used::default(),
+            prompt: ask.prompt,
+            price: ask.price,
+            bound: None,
+        }
+    }
+
+    /// Whether anything was taken of any level.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.holds.iter().any(Option::is_some)
+    }
+
     /// Tokens of the prompt as they were estimated.
     #[must_use]
     pub fn prompt(&self) -> u64 {

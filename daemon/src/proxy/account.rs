@@ -10,7 +10,7 @@ use aivonx_protocol::{
     user::Role,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ use super::{
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
+    fields::{Field, Fields},
     limit,
     manage::STOPPED,
     rescue::Refusal,
@@ -64,7 +65,7 @@ pub(super) async fn answer(
     cx: &ConnContext,
     exchange: &mut Exchange,
     asked: Asked<'_>,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
     incoming: Incoming,
 ) -> Result<Answer, Refusal> {
     let shared = &cx.worker.shared;
@@ -74,13 +75,13 @@ pub(super) async fn answer(
         counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
     }
     let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
-    let collected = body::collect_within(&cx.worker, &flight, headers, incoming, BODY).await?;
+    let collected = body::collect_within(exchange, &flight, fields, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.
     drop(flight);
     exchange.record.bytes_in = collected.bytes;
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(collected.bytes).unwrap_or(0)));
     collected.segments.iter().for_each(|segment| text.extend_from_slice(segment));
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
     let source = Source::Http {
         address: cx.client,
         user_agent: agent.map(|agent| agent.chars().take(AGENT).collect()),

@@ -8,10 +8,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aivonx_protocol::key::KeyScope;
-use http::{HeaderMap, HeaderName, header};
-
-use super::{conn::ConnContext, exchange::Exchange, rescue::Refusal};
+use super::{
+    conn::ConnContext,
+    exchange::Exchange,
+    fields::{Field, Fields},
+    rescue::Refusal,
+};
 use crate::{
     api::route::{Action, Local, Need, Route},
     audit,
@@ -23,8 +25,7 @@ use crate::{
     },
 };
 use aivonx_protocol::audit::{Action as Audited, Outcome};
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use aivonx_protocol::key::KeyScope;
 
 /// Schemes of `Authorization` that carry a key or token.
 const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
@@ -49,20 +50,20 @@ pub(super) fn caller(
     cx: &ConnContext,
     exchange: &mut Exchange,
     route: &Route,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
 ) -> Result<Caller, Refusal> {
     let shared = &cx.worker.shared;
     let snapshot = shared.identity.hot().load();
     if shared.awaits_setup && !snapshot.is_set_up() && !matches!(route.action, Action::Local(Local::Health)) {
         return Err(Refusal::NotSetUp);
     }
-    let mode = cx.worker.settings().access;
+    let mode = exchange.settings.access;
     // Whatever they carry: nothing here depends on who asks.
     if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
         return Ok(Caller::Anonymous);
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
-    let known = match credential(headers) {
+    let known = match credential(fields) {
         Ok(None) if user => return Ok(Caller::Anonymous),
         Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
         Ok(None) => return Ok(Caller::Anonymous),
@@ -77,7 +78,7 @@ pub(super) fn caller(
         // Clients that must send something send a placeholder to a gateway that asks for nothing.
         Err(_) if mode == AccessMode::Open && !user => Ok(Caller::Anonymous),
         Err(error) => {
-            denied(cx, exchange, route, headers, &error);
+            denied(cx, exchange, route, fields, &error);
             exchange.record.error = Some(error.to_string().into());
             Err(match error {
                 _ if !user => Refusal::Unauthenticated,
@@ -93,7 +94,7 @@ fn denied(
     cx: &ConnContext,
     exchange: &Exchange,
     route: &Route,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
     reason: &dyn std::fmt::Display,
 ) {
     let identity = &cx.worker.shared.identity;
@@ -102,7 +103,7 @@ fn denied(
     let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
     let (id, name) = known.map_or((None, "unknown"), |(id, name)| (Some(id.to_string()), &**name));
     let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
-    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
     let entry = audit::Entry::new(Audited::Denied)
         .actor(audit::Who::http(id, name, cx.client, user_agent))
         .organization(organization)
@@ -119,7 +120,7 @@ pub(super) fn authorize(
     exchange: &Exchange,
     caller: &Caller,
     route: &Route,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
 ) -> Result<(), Refusal> {
     let scope = match (route.need(), caller) {
         (Need::Scope(scope), _) => scope,
@@ -131,7 +132,7 @@ pub(super) fn authorize(
         (_, KeyScope::AdminRead) if cx.diagnostics => true,
         // The access mode let them in.
         (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
-        (Caller::Anonymous, KeyScope::ModelsWrite) => cx.worker.settings().allow_model_management,
+        (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,
         (Caller::Anonymous, KeyScope::AdminRead) => false,
         (caller, scope) => caller.may(scope),
     };
@@ -143,7 +144,7 @@ pub(super) fn authorize(
         (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
         (_, scope) => Forbidden::Scope(scope),
     };
-    denied(cx, exchange, route, headers, &why);
+    denied(cx, exchange, route, fields, &why);
     Err(Refusal::Forbidden(why))
 }
 
@@ -174,10 +175,10 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
 
 /// The credential of a request. Two different ones are as good as a wrong one: which of them counts would be
 /// anybody's guess.
-fn credential(headers: &HeaderMap) -> Result<Option<&str>, NotKnown> {
+fn credential<'h>(fields: &Fields<'h>) -> Result<Option<&'h str>, NotKnown> {
     let mut found = None;
-    let fields = headers.get_all(header::AUTHORIZATION).iter().map(|value| (true, value));
-    for (scheme, value) in fields.chain(headers.get_all(X_API_KEY).iter().map(|value| (false, value))) {
+    let schemed = fields.all(Field::Authorization).map(|value| (true, value));
+    for (scheme, value) in schemed.chain(fields.all(Field::ApiKey).map(|value| (false, value))) {
         let text = value.to_str().map_err(|_| NotKnown::Foreign)?.trim();
         let secret = if scheme {
             let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
@@ -227,14 +228,14 @@ impl Tokens {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{NotKnown, credential};
+    use super::{Fields, NotKnown, credential};
 
     fn of(fields: &[(&'static str, &'static str)]) -> Result<Option<String>, NotKnown> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        credential(&headers).map(|found| found.map(str::to_owned))
+        credential(&Fields::read(&headers)).map(|found| found.map(str::to_owned))
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::{
     clock::{Flight, Verdict, Waiting},
+    exchange::Exchange,
+    fields::{Field, Fields},
     shared::{Held, Shared},
-    worker::Worker,
 };
 
 /// Why a body was not taken.
@@ -89,30 +89,26 @@ impl Collected {
 
 /// Takes the whole body.
 pub(super) async fn collect(
-    worker: &Worker,
+    exchange: &Exchange,
     flight: &Flight,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
     incoming: Incoming,
 ) -> Result<Collected, BodyError> {
-    let cap = worker.settings().body_bytes;
-    collect_within(worker, flight, headers, incoming, cap).await
+    let cap = exchange.settings.body_bytes;
+    collect_within(exchange, flight, fields, incoming, cap).await
 }
 
 /// Takes the whole body, of at most `cap` bytes.
 pub(super) async fn collect_within(
-    worker: &Worker,
+    exchange: &Exchange,
     flight: &Flight,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
     mut incoming: Incoming,
     cap: u64,
 ) -> Result<Collected, BodyError> {
-    let idle = worker.settings().body_idle;
-    let encoding = encoding(headers)?;
-    if headers
-        .get_all(header::TRANSFER_ENCODING)
-        .iter()
-        .any(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
+    let (worker, idle) = (&exchange.worker, exchange.settings.body_idle);
+    let encoding = encoding(fields)?;
+    if fields.all(Field::TransferEncoding).any(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(BodyError::Coding);
     }
     if incoming.size_hint().lower() > cap {
@@ -155,8 +151,8 @@ enum Encoding {
     Deflate,
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, BodyError> {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+fn encoding(fields: &Fields<'_>) -> Result<Option<Encoding>, BodyError> {
+    let mut values = fields.all(Field::ContentEncoding);
     let Some(first) = values.next() else { return Ok(None) };
     let name = first.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
     match (name.as_str(), values.next()) {

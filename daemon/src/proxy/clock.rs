@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{conn::ConnState, running::Begun};
@@ -21,6 +21,27 @@ pub(super) const TICK: Duration = Duration::from_millis(250);
 /// `time` in ticks, rounded up; zero stays zero.
 pub(super) fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX / 2)
+}
+
+/// The time as it was when a turn of a task first asked for it. A turn takes microseconds, and half a dozen places
+/// note the time in it; reading the clock costs each of them as much as the rest of what it does.
+#[derive(Debug, Default)]
+pub(super) struct Turn(Cell<Option<Instant>>);
+
+impl Turn {
+    /// The next one who asks reads the clock.
+    pub(super) fn begin(&self) {
+        self.0.set(None);
+    }
+
+    /// The time.
+    pub(super) fn instant(&self) -> Instant {
+        self.0.get().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.0.set(Some(now));
+            now
+        })
+    }
 }
 
 /// What a deadline is for.

@@ -140,7 +140,7 @@ impl Drop for Counted {
 /// Serves one connection to its end.
 pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
     let Some(version) = detect(&stream).await else { return };
-    let state = cx.state.clone();
+    let (worker, state) = (cx.worker.clone(), cx.state.clone());
     let head_bytes = cx.worker.settings().head_bytes;
     let service = service_fn(move |request| {
         let in_flight = InFlight::begin(&cx);
@@ -158,14 +158,14 @@ pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
                 .header_read_timeout(None)
                 .max_buf_size(head_bytes)
                 .serve_connection(io, service);
-            drive(connection, &state).await;
+            drive(connection, &worker, &state).await;
         }
         HttpVersion::Two => {
-            let connection = http2::Builder::new(Local)
+            let connection = http2::Builder::new(Local(worker.clone()))
                 .max_concurrent_streams(STREAMS)
                 .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
-            drive(connection, &state).await;
+            drive(connection, &worker, &state).await;
         }
     }
 }
@@ -197,8 +197,8 @@ async fn detect(stream: &TcpStream) -> Option<HttpVersion> {
 }
 
 /// Runs tasks of HTTP/2 connections on this thread.
-#[derive(Clone, Copy)]
-struct Local;
+#[derive(Clone)]
+struct Local(Rc<Worker>);
 
 impl<F> hyper::rt::Executor<F> for Local
 where
@@ -206,7 +206,15 @@ where
     F::Output: 'static,
 {
     fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
+        let worker = self.0.clone();
+        tokio::task::spawn_local(async move {
+            let mut task = pin!(task);
+            std::future::poll_fn(|cx| {
+                worker.begin_turn();
+                task.as_mut().poll(cx).map(drop)
+            })
+            .await;
+        });
     }
 }
 
@@ -243,10 +251,11 @@ where
     }
 }
 
-async fn drive<C: Graceful>(connection: C, state: &ConnState) {
+async fn drive<C: Graceful>(connection: C, worker: &Worker, state: &ConnState) {
     let mut connection = pin!(connection);
     let mut told = false;
     std::future::poll_fn(|cx: &mut Context<'_>| {
+        worker.begin_turn();
         if state.draining.get() && !told {
             told = true;
             connection.as_mut().take_no_more();

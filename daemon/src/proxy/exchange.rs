@@ -1,12 +1,23 @@
 //! One request from its head to its end: its id, its clock, and the record that is told when it is over.
 //! Dropped anywhere (the client went away), it tells that too: exactly one record per request.
 
-use std::{rc::Rc, sync::atomic::Ordering, time::Instant};
+use std::{
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
-use super::{estimate, limit, running::Begun, worker::Worker};
+use super::{
+    estimate,
+    fields::{Field, Fields},
+    limit,
+    running::Begun,
+    shared::Settings,
+    worker::Worker,
+};
 use crate::{
     api::usage::Usage,
     limits::Reservation,
@@ -17,6 +28,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 pub(super) struct Exchange {
     pub(super) worker: Rc<Worker>,
+    /// As they were when it began.
+    pub(super) settings: Arc<Settings>,
     pub(super) record: AccessRecord,
     /// Our id of the request, as it stands in headers.
     pub(super) id: HeaderValue,
@@ -31,16 +44,18 @@ impl Exchange {
         worker: Rc<Worker>,
         client: std::net::IpAddr,
         method: &Method,
-        headers: &HeaderMap,
+        fields: &Fields<'_>,
     ) -> Self {
-        let request_id = Uuid::now_v7();
+        let began = worker.instant();
+        let request_id = worker.request_id(began);
         let mut record = AccessRecord::new(request_id, client, method.clone());
-        record.client_request_id = client_request_id(headers);
+        record.client_request_id = client_request_id(fields.get(Field::RequestId));
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut text));
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { worker, record, id, reservation: None, began: Instant::now(), told: false }
+        let settings = worker.settings();
+        Self { worker, settings, record, id, reservation: None, began, told: false }
     }
 
     /// What is known of it by now.
@@ -54,15 +69,20 @@ impl Exchange {
         self.id.to_str().unwrap_or_default()
     }
 
+    /// Time since its head.
+    fn lasted(&self) -> Duration {
+        self.worker.instant() - self.began
+    }
+
     /// A node was chosen.
     pub(super) fn chosen(&mut self) {
-        self.record.queued = Some(self.began.elapsed());
+        self.record.queued = Some(self.lasted());
     }
 
     /// The first byte of the answer is on its way.
     pub(super) fn first_byte(&mut self) {
         if self.record.first_byte.is_none() {
-            self.record.first_byte = Some(self.began.elapsed());
+            self.record.first_byte = Some(self.lasted());
         }
     }
 
@@ -79,7 +99,7 @@ impl Exchange {
             return;
         }
         self.record.outcome = outcome;
-        self.record.duration = self.began.elapsed();
+        self.record.duration = self.lasted();
         if let Some(reservation) = self.reservation.take() {
             limit::settle(reservation, &mut self.record, &self.worker.shared.limits);
         }
@@ -100,8 +120,8 @@ impl Drop for Exchange {
 }
 
 /// The client's own id, if it is one: `[A-Za-z0-9._-]{1,64}`.
-fn client_request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+fn client_request_id(field: Option<&HeaderValue>) -> Option<Box<str>> {
+    let id = field?.to_str().ok()?;
     let good = (1..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     good.then(|| id.into())
@@ -109,17 +129,13 @@ fn client_request_id(headers: &HeaderMap) -> Option<Box<str>> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
 
-    use super::{X_REQUEST_ID, client_request_id};
+    use super::client_request_id;
 
     #[test]
     fn a_client_id_is_kept_only_if_well_formed() {
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(X_REQUEST_ID, HeaderValue::from_str(value).unwrap());
-            client_request_id(&headers)
-        };
+        let with = |value: &str| client_request_id(Some(&HeaderValue::from_str(value).unwrap()));
         assert_eq!(with("req_01.a-B").as_deref(), Some("req_01.a-B"));
         assert!(with("a b").is_none());
         assert!(with("").is_none());

@@ -10,6 +10,7 @@ use super::{
     candidates::Candidates,
     clock::Waiting,
     exchange::Exchange,
+    fields::Fields,
     headers,
     rescue::Refusal,
     stream::{Relay, Setup},
@@ -29,7 +30,7 @@ use crate::{
 pub(super) struct Call<'a> {
     pub(super) route: Forward,
     pub(super) dialect: Dialect,
-    pub(super) headers: &'a HeaderMap,
+    pub(super) fields: &'a Fields<'a>,
     pub(super) peek: &'a Peek,
     pub(super) body: Collected,
     /// What the gateway changes of it, but for governed values.
@@ -49,7 +50,7 @@ pub(super) async fn forward(
     call: Call<'_>,
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
-    let settings = worker.settings();
+    let settings = exchange.settings.clone();
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
     let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
     let mut candidates = Candidates::new(&call, strip);
@@ -67,7 +68,7 @@ pub(super) async fn forward(
         flight.on_node(Some(node.clone()));
         let request = Outgoing {
             path: call.route.path,
-            client: call.headers,
+            client: call.fields,
             request_id: &exchange.id,
             body: candidates.body(),
             connect_within: settings.connect,

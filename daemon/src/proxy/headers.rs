@@ -2,17 +2,18 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::fields::{Field, Fields};
 use crate::fleet::Endpoint;
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's
 /// credentials travel in fields nobody can enumerate.
-static TO_NODE: [HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::ACCEPT,
-    header::USER_AGENT,
-    HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("anthropic-beta"),
-    HeaderName::from_static("openai-beta"),
+const TO_NODE: [Field; 6] = [
+    Field::ContentType,
+    Field::Accept,
+    Field::UserAgent,
+    Field::AnthropicVersion,
+    Field::AnthropicBeta,
+    Field::OpenaiBeta,
 ];
 
 /// The node that answered.
@@ -21,7 +22,7 @@ pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-
 
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.
-pub(super) fn to_node(client: &HeaderMap, endpoint: &Endpoint, request_id: &HeaderValue, out: &mut Vec<u8>) {
+pub(super) fn to_node(client: &Fields<'_>, endpoint: &Endpoint, request_id: &HeaderValue, out: &mut Vec<u8>) {
     let mut field = |name: &HeaderName, value: &HeaderValue| {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -29,9 +30,9 @@ pub(super) fn to_node(client: &HeaderMap, endpoint: &Endpoint, request_id: &Head
         out.extend_from_slice(b"\r\n");
     };
     field(&header::HOST, &endpoint.authority);
-    for name in &TO_NODE {
-        if let Some(value) = client.get(name) {
-            field(name, value);
+    for passed in TO_NODE {
+        if let Some(value) = client.get(passed) {
+            field(passed.name(), value);
         }
     }
     field(&header::ACCEPT_ENCODING, &HeaderValue::from_static("identity"));

@@ -3,9 +3,12 @@
 //! A listener on loopback answers only to loopback names, so that a web page whose name was made to resolve
 //! to 127.0.0.1 (DNS rebinding) does not reach it, and only to pages from loopback.
 
-use http::{HeaderMap, Uri, Version, header};
+use http::{Uri, Version};
 
-use super::shared::Settings;
+use super::{
+    fields::{Field, Fields},
+    shared::Settings,
+};
 
 /// Why a request is not for this gateway.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,9 +33,9 @@ pub(super) fn check(
     loopback: bool,
     version: Version,
     uri: &Uri,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
 ) -> Result<(), HostError> {
-    let mut hosts = headers.get_all(header::HOST).iter();
+    let mut hosts = fields.all(Field::Host);
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| HostError::Unreadable)?),
         (None, _) => None,
@@ -66,11 +69,11 @@ pub(super) fn check(
             return Err(HostError::NotServed(named.to_owned()));
         }
     }
-    origin(settings, headers)
+    origin(settings, fields)
 }
 
-fn origin(settings: &Settings, headers: &HeaderMap) -> Result<(), HostError> {
-    for value in headers.get_all(header::ORIGIN) {
+fn origin(settings: &Settings, fields: &Fields<'_>) -> Result<(), HostError> {
+    for value in fields.all(Field::Origin) {
         let text = value.to_str().map_err(|_| HostError::Unreadable)?;
         let lower = text.to_ascii_lowercase();
         let local = lower
@@ -124,7 +127,7 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderValue, Uri, Version};
 
-    use super::{HostError, check};
+    use super::{Fields, HostError, check};
     use crate::{config::Config, proxy::Settings};
 
     fn run(
@@ -142,7 +145,7 @@ mod tests {
             headers.insert("origin", HeaderValue::from_str(origin).unwrap());
         }
         let settings = Settings::new(&Config::default());
-        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &headers)
+        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &Fields::read(&headers))
     }
 
     #[test]

@@ -143,7 +143,9 @@ pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits
     let model = record.served.as_ref().or(record.model.as_ref());
     let price = model.map_or(reservation.price(), |model| limits.prices().of(model));
     record.cost = price.cost(prompt, output);
-    reservation.settle(Used { tokens: prompt.saturating_add(output), cost: record.cost }, &limits.now());
+    if reservation.counts() {
+        reservation.settle(Used { tokens: prompt.saturating_add(output), cost: record.cost }, &limits.now());
+    }
 }
 
 /// Whether a request counts and costs something. What the fleet did not carry out does not; whatever a client

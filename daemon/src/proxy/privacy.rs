@@ -50,7 +50,7 @@ pub(super) async fn screen(
     } else {
         let worker = &exchange.worker;
         // The body is there; what is waited for from now on is the answer.
-        flight.allow(Waiting::Head, worker.now(), worker.settings().header_wait);
+        flight.allow(Waiting::Head, worker.now(), exchange.settings.header_wait);
         let (searched, back, made) =
             flight.watch(aside(privacy, body.take())).await.map_err(VerdictError)??;
         *body = back;

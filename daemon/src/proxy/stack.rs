@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
+    fields::{Field, Fields},
     forward::{Call, forward},
     headers, host, limit, local, manage, own_usage, privacy,
     rescue::{Refusal, rescue},
@@ -27,25 +28,30 @@ use crate::{
     telemetry::access::Outcome,
 };
 
+/// Bodies above this take so long to read that the clock goes on meanwhile.
+const LONG: u64 = 64 << 10;
+
 /// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
     // First of all the id and the clock: whatever happens below is recorded under them.
-    let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, request.method(), request.headers());
+    let (head, incoming) = request.into_parts();
+    let fields = Fields::read(&head.headers);
+    let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, &head.method, &fields);
     // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
     // a connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
-    let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let path = request.uri().path();
-    // The header is looked for only where it decides.
-    let anthropic = path.starts_with("/v1") && request.headers().contains_key("anthropic-version");
+    let last = fields.has(Field::TransferEncoding);
+    let path = head.uri.path();
+    let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
     let dialect = Dialect::of_path(path, anthropic);
-    let (mut answer, outcome) = match layers(&cx, &mut exchange, dialect, request).await {
-        Ok(answer) => (answer, Outcome::Complete),
-        Err(refusal) => {
-            // The log may know more than a client is told.
-            exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
-            rescue(&refusal, dialect, exchange.id())
-        }
-    };
+    let (mut answer, outcome) =
+        match layers(&cx, &mut exchange, dialect, Head { parts: &head, fields: &fields }, incoming).await {
+            Ok(answer) => (answer, Outcome::Complete),
+            Err(refusal) => {
+                // The log may know more than a client is told.
+                exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
+                rescue(&refusal, dialect, exchange.id())
+            }
+        };
     // Last, so that it stands on refusals too.
     headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
     if last {
@@ -64,29 +70,37 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     answer
 }
 
+/// A request's head, and what stands in it.
+#[derive(Clone, Copy)]
+struct Head<'r> {
+    parts: &'r Parts,
+    fields: &'r Fields<'r>,
+}
+
 async fn layers(
     cx: &ConnContext,
     exchange: &mut Exchange,
     dialect: Dialect,
-    request: Request<Incoming>,
+    head: Head<'_>,
+    incoming: Incoming,
 ) -> Result<Answer, Refusal> {
-    let (head, incoming) = request.into_parts();
+    let Head { parts: head, fields } = head;
 
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
-    host::check(&cx.worker.settings(), cx.loopback, head.version, &head.uri, &head.headers)?;
+    host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
 
     // The route decides everything below, and its own path is what a node will be asked.
-    let (route, parameter) = find(&head.method, head.uri.path(), &head.headers)?;
+    let (route, parameter) = find(&head.method, head.uri.path(), fields)?;
     exchange.record.route = route.pattern;
 
     // Before the body, so that a stranger costs no memory.
-    let caller = authenticate::caller(cx, exchange, route, &head.headers)?;
+    let caller = authenticate::caller(cx, exchange, route, fields)?;
     // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of
     // refusals counts too.
     limit::throttle(cx, exchange, &caller, route)?;
-    authenticate::authorize(cx, exchange, &caller, route, &head.headers)?;
+    authenticate::authorize(cx, exchange, &caller, route, fields)?;
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
     }
@@ -100,8 +114,8 @@ async fn layers(
             return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
         }
         Action::Account(what) => {
-            let asked = account::Asked { what, method: head.method, route, parameter, caller };
-            return Box::pin(account::answer(cx, exchange, asked, &head.headers, incoming)).await;
+            let asked = account::Asked { what, method: head.method.clone(), route, parameter, caller };
+            return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
         Action::Pull | Action::Delete => None,
@@ -111,9 +125,12 @@ async fn layers(
     let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
-    let mut body = body::collect(&cx.worker, &flight, &head.headers, incoming).await?;
+    let mut body = body::collect(exchange, &flight, fields, incoming).await?;
     exchange.record.bytes_in = body.bytes;
     let peek = Peek::read(&body.segments)?;
+    if body.bytes > LONG {
+        cx.worker.begin_turn();
+    }
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true, caller.eligible())?;
         flight.for_model(exchange.record.model.clone());
@@ -152,17 +169,7 @@ async fn layers(
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
-    let call = Call {
-        route: forwarded,
-        dialect,
-        headers: &head.headers,
-        peek: &peek,
-        body,
-        edits,
-        output,
-        plan,
-        eligible,
-    };
+    let call = Call { route: forwarded, dialect, fields, peek: &peek, body, edits, output, plan, eligible };
     forward(exchange, flight, call).await
 }
 
@@ -170,12 +177,12 @@ async fn layers(
 fn find<'p>(
     method: &Method,
     path: &'p str,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
 ) -> Result<(&'static Route, Option<&'p str>), Refusal> {
     if *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refusal::Method { method: method.to_string(), allow: "GET, POST, DELETE".to_owned() });
     }
-    if headers.contains_key(header::UPGRADE) {
+    if fields.has(Field::Upgrade) {
         return Err(Refusal::Upgrade);
     }
     route::find(path).ok_or(Refusal::NoRoute)

@@ -10,15 +10,18 @@ use std::{
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
+use uuid::Uuid;
 
 use super::{
     authenticate::Tokens,
-    clock::{Flight, TICK, ticks},
+    clock::{Flight, TICK, Turn, ticks},
     conn::{self, ConnContext, ConnState, Counted},
     listener::{ACCEPT_PAUSE, Bound},
+    request_id::RequestIds,
     running,
     shared::{Phase, Settings, Shared},
     upstream::Upstream,
@@ -39,6 +42,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) upstream: Upstream,
     now: Cell<u32>,
+    turn: Turn,
+    ids: RequestIds,
     /// What runs; each knows its place, and leaves when its [`Watched`] is dropped. Left to the ticker, those
     /// that are over would be thousands under load, and their memory cold when it is used again.
     flights: RefCell<Vec<Rc<Flight>>>,
@@ -52,6 +57,21 @@ impl Worker {
     /// The present tick.
     pub(super) fn now(&self) -> u32 {
         self.now.get()
+    }
+
+    /// The time at this turn of a task: read once, however many ask.
+    pub(super) fn instant(&self) -> Instant {
+        self.turn.instant()
+    }
+
+    /// A turn begins, or took so long that the time has to be read anew.
+    pub(super) fn begin_turn(&self) {
+        self.turn.begin();
+    }
+
+    /// An id for a request that begins at `at`.
+    pub(super) fn request_id(&self, at: Instant) -> Uuid {
+        self.ids.next(at)
     }
 
     /// The settings now.
@@ -112,6 +132,7 @@ impl Worker {
     fn tick(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
+        self.ids.adjust();
         let phase = *self.shared.phase.borrow();
         let settings = self.settings();
         for flight in self.flights.borrow().iter() {
@@ -259,6 +280,8 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
         shared,
         upstream: Upstream::default(),
         now: Cell::new(1),
+        turn: Turn::default(),
+        ids: RequestIds::new(),
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),

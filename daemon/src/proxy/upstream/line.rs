@@ -1,6 +1,7 @@
 //! One connection to a node and the answer that comes over it.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -19,10 +20,16 @@ use super::{
 use crate::fleet::{Endpoint, dial::NodeStream};
 
 /// Bytes asked of the socket at first: most answers, and every token of a stream, fit.
-const LEAST: usize = 4 << 10;
+const LEAST: usize = 16 << 10;
 
 /// Bytes asked of the socket at once by an answer that keeps coming.
 const MOST: usize = 64 << 10;
+
+thread_local! {
+    /// Where a thread's reads land first, to be copied into memory of the right size. The copy is of a few hundred
+    /// bytes mostly; room made for what may come, and given back, costs several times as much.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
+}
 
 /// A body up to this size is copied behind the head: one plain write is cheaper than a vectored one.
 const SMALL: usize = 4 << 10;
@@ -34,7 +41,7 @@ const SLICES: usize = 16;
 pub(super) struct Line {
     stream: NodeStream,
     buffer: BytesMut,
-    /// Bytes asked of the socket next; doubles while they all come.
+    /// Bytes asked of the socket next: [`LEAST`], or [`MOST`] while so many come.
     want: usize,
     pub(super) reused: bool,
 }
@@ -116,24 +123,30 @@ impl Line {
 
     /// Reads what there is into the buffer, which is only allocated when there is something.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let NodeStream::Plain(tcp) = &mut self.stream {
+        if self.want == MOST
+            && let NodeStream::Plain(tcp) = &mut self.stream
+        {
             ready!(tcp.poll_read_ready(cx))?;
-            self.buffer.reserve(self.want);
+            self.buffer.reserve(MOST);
             // Unlike `try_read_buf` this notes when the socket is drained, which saves a system call per answer.
             let polled = poll_read_buf(Pin::new(tcp), cx, &mut self.buffer);
             match polled {
                 Poll::Pending => release(&mut self.buffer),
-                Poll::Ready(Ok(n)) if n >= self.want => self.want = (self.want * 2).min(MOST),
-                Poll::Ready(_) => self.want = LEAST,
+                Poll::Ready(Ok(n)) if n < LEAST => self.want = LEAST,
+                Poll::Ready(_) => {}
             }
             return polled;
         }
-        // TLS decrypts into its own buffers first, so this copy is the only one on our side.
-        let mut room = [0; 16 << 10];
-        let mut read = ReadBuf::new(&mut room);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-        self.buffer.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
+        ROOM.with_borrow_mut(|room| {
+            let mut read = ReadBuf::new(room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            let filled = read.filled();
+            if filled.len() == LEAST {
+                self.want = MOST;
+            }
+            self.buffer.extend_from_slice(filled);
+            Poll::Ready(Ok(filled.len()))
+        })
     }
 }
 

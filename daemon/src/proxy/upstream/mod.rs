@@ -12,6 +12,7 @@ use std::{io, time::Duration};
 pub(super) use line::NodeBody;
 pub(super) use pool::{Incoming, Upstream};
 
+use super::fields::Fields;
 use crate::fleet::dial::DialError;
 
 /// Why a node gave no answer.
@@ -47,7 +48,7 @@ pub(super) struct Outgoing<'a> {
     /// The route's own path.
     pub(super) path: &'static str,
     /// Head fields of the client's request.
-    pub(super) client: &'a http::HeaderMap,
+    pub(super) client: &'a Fields<'a>,
     /// Our id of the request.
     pub(super) request_id: &'a http::HeaderValue,
     /// The body's segments.
