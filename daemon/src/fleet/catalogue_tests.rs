@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::{Known, build, models};
 use crate::fleet::{
-    Eligible, Endpoint, Lists, Live, Node,
-    address::NodeUrl,
+    Eligible, Lists, Node,
     realm::Realm,
     sight::{Sight, read_openai, read_ps, read_tags},
     tenants::Tenants,
+    testing,
 };
 use crate::store::Reach;
 
@@ -25,22 +25,7 @@ fn known(name: &str, version: &str, tags: &str, ps: &str) -> Known {
         models: read_tags(tags.as_bytes()).unwrap(),
         loaded: read_ps(ps.as_bytes()).unwrap(),
     };
-    let url = NodeUrl::parse(&format!("http://{name}")).unwrap();
-    let node = Node {
-        id: name.into(),
-        name: name.into(),
-        url: url.text.as_str().into(),
-        kind: NodeKind::Ollama,
-        admin_state: AdminState::Enabled,
-        pool: Pool::Active,
-        max_parallel: 0,
-        labels: Arc::default(),
-        organization: None,
-        endpoint: Arc::new(Endpoint::new(&url, None, None, false)),
-        seen: Arc::new(sight.seen()),
-        live: Arc::new(Live::default()),
-        revision: 1,
-    };
+    let node = Node { seen: Arc::new(sight.seen()), ..testing::node(name) };
     (Arc::new(node), Some(Arc::new(sight)))
 }
 

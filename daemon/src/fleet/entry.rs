@@ -235,6 +235,7 @@ impl Entry {
         Node {
             id: record.id.as_str().into(),
             name: record.name.as_str().into(),
+            heading: Node::heading(&record.name),
             url: record.url.as_str().into(),
             kind: record.kind,
             admin_state: record.admin_state,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use http::HeaderValue;
 use tokio::sync::Notify;
 
 use super::Endpoint;
@@ -21,6 +22,8 @@ pub struct Node {
     pub id: Arc<str>,
     /// Unique name.
     pub name: Arc<str>,
+    /// The name as a header's value.
+    pub heading: HeaderValue,
     /// URL as the administrator sees it.
     pub url: Arc<str>,
     /// What it speaks.
@@ -46,6 +49,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// A name as a header's value. Names are checked when they are given, and always make one.
+    pub(super) fn heading(name: &str) -> HeaderValue {
+        HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
     /// Whether it is below its bound now.
     #[must_use]
     pub fn has_room(&self) -> bool {

@@ -142,26 +142,27 @@ impl Snapshot {
                 .filter(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
                 .filter(|n| !tried.iter().any(|t| t.id == n.id))
         };
-        let rank = |node: &Node| (self.measure(node), !node.seen.loaded.contains(normal));
         // Counts move while they are compared, so a place found free may be gone when it is asked for. Each
         // round that loses saw another request win one; a handful of rounds is as good as waiting.
         for _ in 0..ROUNDS {
-            let mut best: Option<(_, &Arc<Node>)> = None;
+            let mut best: Option<(u64, &Arc<Node>)> = None;
             let mut equals = 0_usize;
             for node in candidates().filter(|n| n.has_room()) {
-                let rank = rank(node);
+                let measure = self.measure(node);
                 match &best {
-                    Some((lowest, _)) if rank > *lowest => {}
-                    Some((lowest, _)) if rank == *lowest => equals += 1,
-                    _ => (best, equals) = (Some((rank, node)), 1),
+                    Some((lowest, _)) if measure > *lowest => {}
+                    Some((lowest, _)) if measure == *lowest => equals += 1,
+                    _ => (best, equals) = (Some((measure, node)), 1),
                 }
             }
             let Some((lowest, first)) = best else { break };
             let node = if equals == 1 {
                 first
             } else {
-                let turn = TURN.fetch_add(1, Ordering::Relaxed) % equals;
-                candidates().filter(|n| n.has_room() && rank(n) == lowest).nth(turn).unwrap_or(first)
+                let among = || candidates().filter(|n| n.has_room() && self.measure(n) == lowest);
+                let warm = || among().filter(|n| n.seen.loaded.contains(normal));
+                let turn = TURN.fetch_add(1, Ordering::Relaxed);
+                nth_of(warm, turn).or_else(|| nth_of(among, turn)).unwrap_or(first)
             };
             if let Some(lease) = Lease::take(node) {
                 return Ok(lease);
@@ -213,6 +214,11 @@ impl Snapshot {
             None => format!("{} does not have it", names.join(", ")),
         }
     }
+}
+
+/// The one of `all` whose turn it is.
+fn nth_of<'n, I: Iterator<Item = &'n Arc<Node>>>(all: impl Fn() -> I, turn: usize) -> Option<&'n Arc<Node>> {
+    all().nth(turn.checked_rem(all().count())?)
 }
 
 fn serves(node: &Node, want: Want<'_>) -> bool {

@@ -34,6 +34,7 @@ pub(crate) fn node(name: &str) -> Node {
     Node {
         id: name.into(),
         name: name.into(),
+        heading: Node::heading(name),
         url: url.text.as_str().into(),
         kind: NodeKind::Ollama,
         admin_state: AdminState::Enabled,

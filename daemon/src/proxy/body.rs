@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use smallvec::SmallVec;
 
 use super::{
     clock::{Flight, Verdict, Waiting},
@@ -52,9 +53,12 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
     }
 }
 
+/// The pieces a body came in: mostly one.
+pub(super) type Segments = SmallVec<[Bytes; 1]>;
+
 /// A collected body.
 pub(super) struct Collected {
-    pub(super) segments: Vec<Bytes>,
+    pub(super) segments: Segments,
     pub(super) bytes: u64,
     /// Gives the budget back when the body is no longer needed.
     held: Held,
@@ -115,7 +119,7 @@ pub(super) async fn collect_within(
         return Err(BodyError::TooLarge(cap));
     }
     let mut held = Held::none(&worker.shared);
-    let mut segments = Vec::with_capacity(4);
+    let mut segments = Segments::new();
     let mut bytes = 0u64;
     while !incoming.is_end_stream() {
         flight.allow(Waiting::Body, worker.now(), idle);
@@ -176,7 +180,7 @@ fn decode(
         Encoding::Deflate => (Box::new(ZlibDecoder::new(source)), "deflate (zlib)"),
     };
     let mut held = Held::none(shared);
-    let mut segments = Vec::new();
+    let mut segments = Segments::new();
     let mut bytes = 0u64;
     loop {
         let mut segment = vec![0; 64 << 10];
@@ -203,7 +207,7 @@ fn decode(
 }
 
 struct SegmentReader {
-    segments: std::vec::IntoIter<Bytes>,
+    segments: smallvec::IntoIter<[Bytes; 1]>,
     current: Bytes,
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn forward(
     let mut lease = candidates.choose(&worker.shared.hot.load(), &tried)?;
     exchange.chosen();
     let incoming = loop {
-        let node = lease.node().clone();
+        let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
@@ -73,16 +73,16 @@ pub(super) async fn forward(
             body: candidates.body(),
             connect_within: settings.connect,
         };
-        let sent = flight.watch(worker.upstream.send(&node, request, fresh)).await.map_err(VerdictError)?;
+        let sent = flight.watch(worker.upstream.send(node, request, fresh)).await.map_err(VerdictError)?;
         let more = exchange.record.retries < settings.retries;
         match sent {
             Ok(incoming) => {
                 if !matches!(incoming.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {
-                    worker.succeeded(&node);
+                    worker.succeeded(node);
                     break incoming;
                 }
-                worker.failed(&node, &format!("answered {}", incoming.status.as_u16()));
-                tried.push(node);
+                worker.failed(node, &format!("answered {}", incoming.status.as_u16()));
+                tried.push(node.clone());
                 // A node that is merely busy says so best itself, if no other can take the request.
                 let next =
                     if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
@@ -97,8 +97,8 @@ pub(super) async fn forward(
             }
             Err(e) => {
                 let (node_name, why) = (node.name.to_string(), e.to_string());
-                worker.failed(&node, &why);
-                tried.push(node);
+                worker.failed(node, &why);
+                tried.push(node.clone());
                 let next =
                     if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
                 let Some(next) = next else { return Err(Refusal::NodeFailed { node: node_name, why }) };
@@ -143,10 +143,7 @@ fn answer(
     mut setup: Setup,
 ) -> Answer {
     if node_header {
-        // Node names are checked when they are given, and always make a header value.
-        if let Ok(name) = HeaderValue::from_str(&setup.lease.node().name) {
-            incoming.headers.insert(headers::X_AIVONX_NODE, name);
-        }
+        incoming.headers.insert(headers::X_AIVONX_NODE, setup.lease.node().heading.clone());
     }
     // A streaming route answers with one object when it only loads or unloads a model, or refuses.
     let framed = match stream {
@@ -156,9 +153,8 @@ fn answer(
     };
     if framed && incoming.status == StatusCode::OK {
         setup.meter = Meter::stream(stream, strip);
-        setup.sized = false;
         // The dialect's error may have to be appended, so the length cannot be promised.
-        incoming.headers.remove(header::CONTENT_LENGTH);
+        setup.sized = false;
     }
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(Relay::new(incoming.body, setup))));
     *answer.status_mut() = incoming.status;

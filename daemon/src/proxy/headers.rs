@@ -43,7 +43,7 @@ pub(super) fn to_node(client: &Fields<'_>, endpoint: &Endpoint, request_id: &Hea
 }
 
 /// Whether a field of a node's answer ends here: hop-by-hop fields (RFC 9110, 7.6.1), what speaks for the
-/// node and not for the gateway, and what the gateway sets itself.
+/// node and not for the gateway, and what the gateway sets itself (the length, if it is known, is the body's).
 pub(super) fn ends_here(name: &str) -> bool {
     matches!(
         name,
@@ -67,6 +67,7 @@ pub(super) fn ends_here(name: &str) -> bool {
             | "server"
             | "x-powered-by"
             | "x-request-id"
+            | "content-length"
             | "x-aivonx-node"
             | "cache-control"
             | "x-content-type-options"

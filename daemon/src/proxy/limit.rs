@@ -96,10 +96,11 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     if route.need() != Need::Scope(KeyScope::Infer) {
         return Ok(None);
     }
-    let limits = exchange.worker.shared.limits.clone();
+    let worker = exchange.worker.clone();
+    let limits = &worker.shared.limits;
     let levels = caller.levels();
     let done = async {
-        let prompt = prompt(&limits, levels, peek, body).await?;
+        let prompt = prompt(limits, levels, peek, body).await?;
         limits.reserve(levels, &Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) })
     };
     let reservation = done.await.map_err(|exceeded| refuse(exchange, caller, exceeded))?;

@@ -168,8 +168,9 @@ impl Relay {
         let end = self.meter.finish(clean, &mut self.out);
         let Some(exchange) = &mut self.exchange else { return };
         exchange.usage(self.meter.usage(), self.meter.produced());
-        if clean {
-            self.node.recycle(&exchange.worker.upstream, exchange.worker.now(), self.idle_per_node);
+        if clean && let Some(lease) = &self.lease {
+            let worker = &exchange.worker;
+            self.node.recycle(&worker.upstream, lease.node(), worker.now(), self.idle_per_node);
         }
         let (outcome, message) = match (end, why) {
             (End::Complete, _) => (Outcome::Complete, ""),

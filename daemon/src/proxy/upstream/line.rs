@@ -1,10 +1,9 @@
 //! One connection to a node and the answer that comes over it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -17,7 +16,7 @@ use super::{
     framing::Framing,
     head::{self, Head},
 };
-use crate::fleet::{Endpoint, dial::NodeStream};
+use crate::fleet::{Endpoint, Node, dial::NodeStream};
 
 /// Bytes asked of the socket at first: most answers, and every token of a stream, fit.
 const LEAST: usize = 16 << 10;
@@ -26,6 +25,9 @@ const LEAST: usize = 16 << 10;
 const MOST: usize = 64 << 10;
 
 thread_local! {
+    /// Where heads are written. Taken while one is under way, which is for as long as a node does not take it.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+
     /// Where a thread's reads land first, to be copied into memory of the right size. The copy is of a few hundred
     /// bytes mostly; room made for what may come, and given back, costs several times as much.
     static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
@@ -33,6 +35,9 @@ thread_local! {
 
 /// A body up to this size is copied behind the head: one plain write is cheaper than a vectored one.
 const SMALL: usize = 4 << 10;
+
+/// Room for a head that is kept for the next.
+const SPARED: usize = 16 << 10;
 
 /// Segments handed to the kernel at once.
 const SLICES: usize = 16;
@@ -65,7 +70,9 @@ impl Line {
         request: &Outgoing<'_>,
         endpoint: &Endpoint,
     ) -> Result<Head, SendError> {
-        let mut head = head::write(request, endpoint);
+        let mut head = SPARE.take();
+        head.clear();
+        head::write(request, endpoint, &mut head);
         let mut body = request.body;
         if body.iter().map(Bytes::len).sum::<usize>() <= SMALL {
             body.iter().for_each(|segment| head.extend_from_slice(segment));
@@ -204,7 +211,11 @@ impl Sending<'_> {
         self.of_head += of_head;
         written -= of_head;
         if self.of_head == self.head.len() {
-            (self.head, self.of_head) = (Vec::new(), 0);
+            let head = std::mem::take(&mut self.head);
+            if head.capacity() <= SPARED {
+                SPARE.set(head);
+            }
+            self.of_head = 0;
         }
         while let Some(segment) = self.body.get(self.next) {
             let left = segment.len() - self.sent;
@@ -226,20 +237,12 @@ pub(in crate::proxy) struct NodeBody {
     keep: bool,
     /// The whole length, if the node gave it.
     length: Option<u64>,
-    node: Arc<str>,
-    endpoint: Arc<Endpoint>,
 }
 
 impl NodeBody {
-    pub(super) fn new(
-        line: Line,
-        framing: Framing,
-        keep: bool,
-        node: Arc<str>,
-        endpoint: Arc<Endpoint>,
-    ) -> Self {
+    pub(super) fn new(line: Line, framing: Framing, keep: bool) -> Self {
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-        Self { line: Some(line), framing, keep, length, node, endpoint }
+        Self { line: Some(line), framing, keep, length }
     }
 
     /// The next piece, or None at the end.
@@ -282,15 +285,15 @@ impl NodeBody {
         self.length
     }
 
-    /// Hands the connection back after the last piece.
-    pub(in crate::proxy) fn recycle(&mut self, upstream: &Upstream, now: u32, most: usize) {
+    /// Hands the connection to `node` back after the last piece.
+    pub(in crate::proxy) fn recycle(&mut self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
         if let Some(mut line) = self.line.take()
             && self.keep
             && self.framing.is_over()
             && line.buffer.is_empty()
         {
             release(&mut line.buffer);
-            upstream.give(line, &self.node, &self.endpoint, now, most);
+            upstream.give(line, node, now, most);
         }
     }
 }

@@ -51,7 +51,7 @@ impl Upstream {
             None => Line::new(dial(&node.endpoint, request.connect_within).await?),
         };
         let head = line.exchange(&request, &node.endpoint).await?;
-        let body = NodeBody::new(line, head.framing, head.keep, node.id.clone(), node.endpoint.clone());
+        let body = NodeBody::new(line, head.framing, head.keep);
         Ok(Incoming { status: head.status, headers: head.headers, body })
     }
 
@@ -72,13 +72,15 @@ impl Upstream {
         None
     }
 
-    pub(super) fn give(&self, line: Line, node: &Arc<str>, endpoint: &Arc<Endpoint>, now: u32, most: usize) {
+    pub(super) fn give(&self, line: Line, node: &Node, now: u32, most: usize) {
         let mut pools = self.pools.borrow_mut();
-        let pool = pools
-            .entry(node.clone())
-            .or_insert_with(|| Pool { endpoint: endpoint.clone(), idle: Vec::new() });
+        let new = || Pool { endpoint: node.endpoint.clone(), idle: Vec::new() };
+        let pool = match pools.get_mut(&node.id) {
+            Some(pool) => pool,
+            None => pools.entry(node.id.clone()).or_insert_with(new),
+        };
         // If the node changed meanwhile, the pool or this connection is out of date: either way it is not kept.
-        if Arc::ptr_eq(&pool.endpoint, endpoint) && pool.idle.len() < most {
+        if Arc::ptr_eq(&pool.endpoint, &node.endpoint) && pool.idle.len() < most {
             pool.idle.push(Idle { line, since: now });
         }
     }
