@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use arrayvec::ArrayString;
+
 /// The form of `name` under which two spellings of one model compare equal. Names of `openai` nodes are
 /// compared exactly and never pass through here.
 #[must_use]
@@ -24,18 +26,10 @@ pub fn normalize(name: &str) -> Cow<'_, str> {
 /// on every request.
 pub(crate) fn with_normal<T>(name: &str, use_it: impl FnOnce(&str) -> T) -> T {
     let (stripped, tagged) = take_apart(name);
-    let suffix = if tagged { "" } else { LATEST };
-    let mut room = [0_u8; 128];
-    let len = stripped.len() + suffix.len();
-    if let Some(room) = room.get_mut(..len) {
-        let (head, tail) = room.split_at_mut(stripped.len());
-        head.copy_from_slice(stripped.as_bytes());
-        head.make_ascii_lowercase();
-        tail.copy_from_slice(suffix.as_bytes());
-        // Lower-casing ASCII letters leaves UTF-8 what it was, so the other branch is never taken.
-        if let Ok(normal) = std::str::from_utf8(room) {
-            return use_it(normal);
-        }
+    let mut room = ArrayString::<128>::new();
+    if room.try_push_str(stripped).is_ok() && (tagged || room.try_push_str(LATEST).is_ok()) {
+        room.make_ascii_lowercase();
+        return use_it(&room);
     }
     use_it(&normalize(name))
 }

@@ -44,6 +44,27 @@ static NAMES: [HeaderName; COUNT] = [
 ];
 
 impl Field {
+    /// The field of this name, lower case.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "host" => Self::Host,
+            "origin" => Self::Origin,
+            "upgrade" => Self::Upgrade,
+            "transfer-encoding" => Self::TransferEncoding,
+            "content-encoding" => Self::ContentEncoding,
+            "authorization" => Self::Authorization,
+            "x-api-key" => Self::ApiKey,
+            "x-request-id" => Self::RequestId,
+            "content-type" => Self::ContentType,
+            "accept" => Self::Accept,
+            "user-agent" => Self::UserAgent,
+            "anthropic-version" => Self::AnthropicVersion,
+            "anthropic-beta" => Self::AnthropicBeta,
+            "openai-beta" => Self::OpenaiBeta,
+            _ => return None,
+        })
+    }
+
     /// Its name on the wire, lower case.
     pub(super) fn name(self) -> &'static HeaderName {
         &NAMES[self as usize]
@@ -64,7 +85,8 @@ impl<'h> Fields<'h> {
     pub(super) fn read(headers: &'h HeaderMap) -> Self {
         let mut fields = Self { headers, first: [None; COUNT], again: 0 };
         for (name, value) in headers {
-            let Some(at) = NAMES.iter().position(|known| known == name) else { continue };
+            // Compared by length first, which tells nearly all of them apart.
+            let Some(at) = Field::named(name.as_str()).map(|field| field as usize) else { continue };
             if fields.first[at].is_some() {
                 fields.again |= 1 << at;
             } else {
@@ -118,14 +140,11 @@ mod tests {
     ];
 
     #[test]
-    fn names_stand_in_the_order_of_the_enum() {
+    fn the_two_lists_of_names_agree() {
         for (at, field) in ALL.into_iter().enumerate() {
             assert_eq!(field as usize, at);
+            assert_eq!(Field::named(field.name().as_str()), Some(field));
         }
-        assert_eq!(Field::Host.name(), "host");
-        assert_eq!(Field::ApiKey.name(), "x-api-key");
-        assert_eq!(Field::RequestId.name(), "x-request-id");
-        assert_eq!(Field::OpenaiBeta.name(), "openai-beta");
     }
 
     proptest! {

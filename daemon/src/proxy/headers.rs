@@ -7,13 +7,13 @@ use crate::fleet::Endpoint;
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's
 /// credentials travel in fields nobody can enumerate.
-const TO_NODE: [Field; 6] = [
-    Field::ContentType,
-    Field::Accept,
-    Field::UserAgent,
-    Field::AnthropicVersion,
-    Field::AnthropicBeta,
-    Field::OpenaiBeta,
+const TO_NODE: [(Field, &str); 6] = [
+    (Field::ContentType, "content-type: "),
+    (Field::Accept, "accept: "),
+    (Field::UserAgent, "user-agent: "),
+    (Field::AnthropicVersion, "anthropic-version: "),
+    (Field::AnthropicBeta, "anthropic-beta: "),
+    (Field::OpenaiBeta, "openai-beta: "),
 ];
 
 /// The node that answered.
@@ -23,22 +23,23 @@ pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.
 pub(super) fn to_node(client: &Fields<'_>, endpoint: &Endpoint, request_id: &HeaderValue, out: &mut Vec<u8>) {
-    let mut field = |name: &HeaderName, value: &HeaderValue| {
+    let mut field = |name: &str, value: &HeaderValue| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    field("host: ", &endpoint.authority);
+    for (passed, name) in TO_NODE {
+        if let Some(value) = client.get(passed) {
+            field(name, value);
+        }
+    }
+    field("accept-encoding: identity\r\nx-request-id: ", request_id);
+    if let Some((name, value)) = &endpoint.credential {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
-    };
-    field(&header::HOST, &endpoint.authority);
-    for passed in TO_NODE {
-        if let Some(value) = client.get(passed) {
-            field(passed.name(), value);
-        }
-    }
-    field(&header::ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
-    field(&super::exchange::X_REQUEST_ID, request_id);
-    if let Some((name, value)) = &endpoint.credential {
-        field(name, value);
     }
 }
 

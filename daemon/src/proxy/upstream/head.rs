@@ -90,7 +90,7 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
         // Values share the bytes they came in.
         let bytes = buffer.split_to(length).freeze();
         // With room for what the gateway adds.
-        let mut headers = HeaderMap::with_capacity(kept.len() + 6);
+        let mut headers = HeaderMap::with_capacity(kept.len() + 4);
         for (name, span) in kept {
             let value = HeaderValue::from_maybe_shared(bytes.slice(span));
             headers.append(name, value.map_err(|_| "a field value is malformed")?);

@@ -59,6 +59,10 @@ impl Line {
     /// Whether nothing has come over the idle connection: neither its end nor an answer nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
+        if let NodeStream::Plain(tcp) = &self.stream {
+            return self.buffer.is_empty()
+                && matches!(tcp.try_read(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        }
         let mut probe = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
         self.buffer.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut probe).is_pending()
