@@ -83,12 +83,13 @@ async fn keys_move_to_the_new_pepper_when_used_and_the_rest_is_revoked_at_the_de
     assert_eq!(new.pepper, 2);
 
     assert!(use_key(&identity, &used_secret).unwrap(), "found under the old pepper");
-    loop {
+    let mut renewed = async |id: &str| loop {
         let change = changes.recv().await.unwrap();
-        if change.noun == Noun::Key && change.id == used.id {
+        if change.noun == Noun::Key && change.id == id {
             break;
         }
-    }
+    };
+    renewed(&used.id).await;
     identity.settle().await;
     assert_eq!(get(&identity, &used).await.pepper, 2);
     assert!(!use_key(&identity, &used_secret).unwrap(), "found at once");
@@ -98,8 +99,7 @@ async fn keys_move_to_the_new_pepper_when_used_and_the_rest_is_revoked_at_the_de
     identity.settle().await;
     assert!(use_key(&identity, &idle_secret).is_ok());
     // Used, but not moved yet: the write was lost.
-    identity.settle().await;
-
+    renewed(&idle.id).await;
     let put_back = |key: &mut KeyRecord| (key.pepper, key.hash) = (1, [9; 32]);
     identity.store.keys().update(&Reach::All, &idle.id, None, put_back).await.unwrap();
     assert_eq!(identity.retire_due(deadline).await.unwrap(), None);

@@ -90,9 +90,7 @@ pub struct Identity {
     /// Where the caps of strangers belong, and what is used is known.
     pub(super) limits: OnceLock<Arc<Limits>>,
     hot: Arc<Hot>,
-    /// Number of the newest rebuild asked for.
-    asked: AtomicU64,
-    /// Number of the newest rebuild done.
+    /// How many changes the snapshot has.
     built: watch::Sender<u64>,
     wake: Notify,
     renewals: mpsc::Sender<Renewal>,
@@ -103,6 +101,10 @@ impl fmt::Debug for Identity {
         f.debug_struct("Identity").field("counters", &self.counters).finish_non_exhaustive()
     }
 }
+
+/// What the snapshots are made of.
+const OURS: [Noun; 7] =
+    [Noun::Organization, Noun::User, Noun::Key, Noun::Session, Noun::Secret, Noun::Limit, Noun::Privacy];
 
 impl Identity {
     /// Reads everything, makes the daemon's own keys if there are none, and follows the store from then on.
@@ -117,6 +119,7 @@ impl Identity {
     ) -> Result<Arc<Self>, IdentityError> {
         let mut changes = store.subscribe();
         let accounts = Arc::<Accounts>::default();
+        let changed = store.changes_of(&OURS);
         let first = read(&store, &vault, accounts.clone(), None).await?;
         let lockouts = Lockouts::open(&store, Policy::default(), now()).await?;
         let (renewals, mut renew) = mpsc::channel(RENEWALS);
@@ -134,8 +137,7 @@ impl Identity {
             accounts,
             limits: OnceLock::new(),
             hot: Arc::new(Hot(ArcSwap::from_pointee(first))),
-            asked: AtomicU64::new(0),
-            built: watch::channel(0).0,
+            built: watch::channel(changed).0,
             wake: Notify::new(),
             renewals,
         });
@@ -143,30 +145,21 @@ impl Identity {
         tokio::spawn(async move {
             loop {
                 let ours = match changes.recv().await {
-                    Ok(change) => matches!(
-                        change.noun,
-                        Noun::Organization
-                            | Noun::User
-                            | Noun::Key
-                            | Noun::Session
-                            | Noun::Secret
-                            | Noun::Limit
-                            | Noun::Privacy
-                    ),
+                    Ok(change) => OURS.contains(&change.noun),
                     Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,
                 };
                 let Some(identity) = weak.upgrade() else { return };
                 if ours {
-                    identity.ask();
+                    identity.wake.notify_one();
                 }
             }
         });
         let weak = Arc::downgrade(&identity);
         tokio::spawn(async move {
             while let Some(identity) = weak.upgrade() {
+                identity.changed().await;
                 identity.rebuild().await;
-                identity.asked_more().await;
             }
         });
         let weak = Arc::downgrade(&identity);
@@ -236,7 +229,8 @@ impl Identity {
     /// Returns once the snapshot has every change that was durable before the call: what a reply promises must
     /// hold for the next request.
     pub async fn settle(&self) {
-        let wanted = self.ask();
+        let wanted = self.store.changes_of(&OURS);
+        self.wake.notify_one();
         let mut built = self.built.subscribe();
         // The sender lives as long as `self`. A store that fails is in the log; the reply need not wait for it.
         let _ = tokio::time::timeout(PATIENCE, built.wait_for(|built| *built >= wanted)).await;
@@ -254,20 +248,15 @@ impl Identity {
         let _ = self.renewals.try_send(renewal);
     }
 
-    fn ask(&self) -> u64 {
-        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wake.notify_one();
-        number
-    }
-
-    async fn asked_more(&self) {
-        while *self.built.borrow() >= self.asked.load(Ordering::Acquire) {
+    /// Returns once the snapshot lacks a change.
+    async fn changed(&self) {
+        while *self.built.borrow() >= self.store.changes_of(&OURS) {
             self.wake.notified().await;
         }
     }
 
     async fn rebuild(&self) {
-        let asked = self.asked.load(Ordering::Acquire);
+        let changes = self.store.changes_of(&OURS);
         let old = self.hot.full();
         match read(&self.store, &self.vault, self.accounts.clone(), Some(&old)).await {
             Ok(new) => {
@@ -277,7 +266,7 @@ impl Identity {
                 if let Some(limits) = self.limits.get() {
                     limits.set_fleet(new.strangers);
                 }
-                self.built.send_replace(asked);
+                self.built.send_replace(changes);
             }
             // The daemon stops.
             Err(IdentityError::Store(StoreError::Closed)) => tokio::time::sleep(AGAIN).await,
@@ -329,4 +318,35 @@ async fn read(
 /// Milliseconds since the epoch.
 pub(crate) fn now() -> UnixMillis {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::strategy::Strategy;
+
+    use super::*;
+    use crate::{identity::rig::Rig, store::Reach};
+
+    #[tokio::test]
+    async fn a_change_is_one_new_snapshot_however_often_it_is_waited_for() {
+        let (rig, tenant, _) = Rig::with_two().await;
+        let identity = &rig.identity;
+        identity.settle().await;
+        let before = identity.hot().full();
+        rig.store().settings().set_strategy(Strategy::LowestLatency).await.unwrap();
+        identity.settle().await;
+        assert!(Arc::ptr_eq(&before, &identity.hot().full()), "nothing of it has changed");
+
+        let demand = |record: &mut crate::store::OrganizationRecord| record.require_totp = true;
+        rig.store().organizations().update(&Reach::All, &tenant.id, None, demand).await.unwrap();
+        identity.settle().await;
+        let after = identity.hot().full();
+        assert!(after.organization(&tenant.id).unwrap().require_totp);
+        // The feed has told of it by now, or does so in the meantime.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        identity.settle().await;
+        assert!(Arc::ptr_eq(&after, &identity.hot().full()), "made once");
+    }
 }

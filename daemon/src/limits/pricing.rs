@@ -24,8 +24,9 @@ const PRICES_MAX: usize = 1000;
 pub struct PriceList {
     store: Store,
     limits: Arc<Limits>,
-    /// One at a time, so that an older state never takes the place of a newer one.
-    loading: Mutex<()>,
+    /// How many changes those in force have; None before the first. One at a time reads them, so that an older state
+    /// never takes the place of a newer one.
+    loaded: Mutex<Option<u64>>,
 }
 
 impl PriceList {
@@ -35,7 +36,7 @@ impl PriceList {
     /// If the store fails.
     pub async fn open(store: &Store, limits: &Arc<Limits>) -> Result<Arc<Self>, StoreError> {
         let mut changes = store.subscribe();
-        let list = Arc::new(Self { store: store.clone(), limits: limits.clone(), loading: Mutex::default() });
+        let list = Arc::new(Self { store: store.clone(), limits: limits.clone(), loaded: Mutex::default() });
         list.load().await?;
         let weak = Arc::downgrade(&list);
         tokio::spawn(async move {
@@ -55,11 +56,16 @@ impl PriceList {
     }
 
     async fn load(&self) -> Result<(), StoreError> {
-        let _alone = self.loading.lock().await;
+        let mut loaded = self.loaded.lock().await;
+        let changes = self.store.changes_of(&[Noun::Price]);
+        if *loaded >= Some(changes) {
+            return Ok(());
+        }
         let records = self.ordered().await?;
         let hot =
             |record: PriceRecord| (record.model, hot::Price { prompt: record.prompt, output: record.output });
         self.limits.prices().set(records.into_iter().map(hot));
+        *loaded = Some(changes);
         Ok(())
     }
 

@@ -29,8 +29,9 @@ pub struct Policies {
     pub(super) store: Store,
     pub(super) identity: Arc<Identity>,
     hot: Arc<Hot>,
-    /// Held while the rules are read and put in place, so that older ones never follow newer ones.
-    building: tokio::sync::Mutex<()>,
+    /// How many changes the rules in force have; None before the first. Held while they are read and put in place,
+    /// so that older ones never follow newer ones.
+    built: tokio::sync::Mutex<Option<u64>>,
 }
 
 impl std::fmt::Debug for Policies {
@@ -38,6 +39,9 @@ impl std::fmt::Debug for Policies {
         f.debug_struct("Policies").finish_non_exhaustive()
     }
 }
+
+/// What the rules are made of.
+const OURS: [Noun; 2] = [Noun::Policy, Noun::Alias];
 
 impl Policies {
     /// Reads the rules, and follows the store from then on.
@@ -47,13 +51,13 @@ impl Policies {
     pub async fn open(store: Store, identity: Arc<Identity>) -> Result<Arc<Self>, StoreError> {
         let mut changes = store.subscribe();
         let policies =
-            Arc::new(Self { store, identity, hot: Arc::default(), building: tokio::sync::Mutex::default() });
+            Arc::new(Self { store, identity, hot: Arc::default(), built: tokio::sync::Mutex::default() });
         policies.rebuild().await?;
         let weak: Weak<Self> = Arc::downgrade(&policies);
         tokio::spawn(async move {
             loop {
                 let ours = match changes.recv().await {
-                    Ok(change) => matches!(change.noun, Noun::Policy | Noun::Alias),
+                    Ok(change) => OURS.contains(&change.noun),
                     Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,
                 };
@@ -76,11 +80,17 @@ impl Policies {
         &self.hot
     }
 
+    /// Puts the rules in force as they are now, unless they are.
     async fn rebuild(&self) -> Result<(), StoreError> {
-        let _building = self.building.lock().await;
+        let mut built = self.built.lock().await;
+        let changes = self.store.changes_of(&OURS);
+        if *built >= Some(changes) {
+            return Ok(());
+        }
         let policies = self.store.policies().list(&Reach::All).await?;
         let aliases = self.store.aliases().list(&Reach::All).await?;
         self.hot.0.store(Rules::new(policies, aliases).map(Arc::new));
+        *built = Some(changes);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The feed of changes: nothing else tells the rest of the daemon that something in the store changed.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::sync::broadcast;
 
 /// What kind of record changed.
@@ -35,6 +37,9 @@ pub enum Noun {
 }
 
 impl Noun {
+    /// How many there are.
+    const COUNT: usize = Self::Alias as usize + 1;
+
     /// The word in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +77,8 @@ pub struct Change {
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
     sender: broadcast::Sender<Change>,
+    /// Changes told so far, by noun.
+    told: Arc<Mutex<[u64; Noun::COUNT]>>,
 }
 
 /// Changes kept for a slow subscriber, who is then told how many it missed.
@@ -79,12 +86,19 @@ const KEPT: usize = 1024;
 
 impl Feed {
     pub(super) fn new() -> Self {
-        Self { sender: broadcast::channel(KEPT).0 }
+        Self { sender: broadcast::channel(KEPT).0, told: Arc::default() }
     }
 
     pub(super) fn tell(&self, change: Change) {
+        // Whole at any time, so a panic elsewhere has left nothing half done.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)[change.noun as usize] += 1;
         // Without a subscriber there is nobody to tell.
         let _ = self.sender.send(change);
+    }
+
+    pub(super) fn told(&self, of: &[Noun]) -> u64 {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        of.iter().map(|noun| told[*noun as usize]).sum()
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Change> {

@@ -277,6 +277,13 @@ impl Store {
         self.inner.feed.subscribe()
     }
 
+    /// How many changes of these nouns were made since the open. Whoever reads it before the records themselves has
+    /// at least those changes, and need not read them again before it grows.
+    #[must_use]
+    pub fn changes_of(&self, nouns: &[Noun]) -> u64 {
+        self.inner.feed.told(nouns)
+    }
+
     /// The data directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
