@@ -46,6 +46,7 @@ mod tokens;
 pub mod totp;
 pub mod unattended;
 mod users;
+mod whoami;
 
 pub use account_error::AccountError;
 pub use actor::{Actor, Source};

@@ -13,14 +13,13 @@ use std::{
 
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis, WireSecret,
-    account::{Identity as Shown, LoggedIn},
     audit::{Action, Outcome},
-    session::{Session, SessionKind},
+    session::SessionKind,
     user::Role,
 };
 
 use super::{
-    AccountError, Actor, Identity, Owed, Snapshot, Source,
+    AccountError, Actor, Identity, Owed, Source,
     login::{address, entry},
     now,
     opaque::{self, Kind},
@@ -59,7 +58,7 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    fn last_used(&self, id: &str) -> Option<UnixMillis> {
+    pub(super) fn last_used(&self, id: &str) -> Option<UnixMillis> {
         self.lock().get(id).map(|found| found.last)
     }
 
@@ -291,87 +290,6 @@ impl Identity {
             self.audit.write(entry).await.map_err(|error| AccountError::Other(error.into()))?;
         }
         Ok(())
-    }
-
-    /// Who `actor` is, for itself. `known` is whether it is anyone at all.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn whoami(&self, actor: &Actor, known: bool) -> Result<Shown, AccountError> {
-        let user = match &actor.user {
-            Some(user) => self.store.users().get(&Reach::All, user).await?,
-            None => None,
-        };
-        let owed = match &user {
-            Some(user) => self.owed(user).await?,
-            None => Owed::default(),
-        };
-        let session = match &actor.session {
-            Some(id) => self.store.sessions().get(&Reach::All, id).await?,
-            None => None,
-        };
-        let hot = self.hot().full();
-        let slug = |id: &String| hot.organization(id).map(|organization| organization.slug.to_string());
-        Ok(Shown {
-            user: user.as_ref().map(|user| user.name.clone()),
-            role: known.then_some(actor.role),
-            organization: actor.organization.as_ref().and_then(slug),
-            session: session.map(|record| self.session_shown(&hot, record)),
-            must_enrol: owed.enrol,
-            must_change_password: owed.password,
-            totp: user.as_ref().is_some_and(|user| user.totp.as_ref().is_some_and(|totp| totp.confirmed)),
-            backup_codes: user.map_or(0, |user| u32::try_from(user.backup_codes.len()).unwrap_or(u32::MAX)),
-            uid: uid(&actor.source).unwrap_or(u32::MAX),
-            set_up: self.store.users().list(&Reach::All).await?.iter().any(|u| u.role == Role::Superadmin),
-        })
-    }
-
-    /// What a login is answered with.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn logged_in_as(
-        &self,
-        user: &UserRecord,
-        session: SessionRecord,
-        secret: WireSecret,
-        source: &Source,
-    ) -> Result<LoggedIn, AccountError> {
-        let actor = Actor {
-            user: Some(user.id.clone()),
-            name: user.name.clone(),
-            role: user.role,
-            organization: user.organization.clone(),
-            session: Some(session.id.clone()),
-            source: source.clone(),
-        };
-        let identity = self.whoami(&actor, true).await?;
-        Ok(LoggedIn { identity, secret, expires: session.expires, idle_ms: session.idle_ms })
-    }
-
-    /// A session as its owner and administrators see it.
-    pub(super) fn session_shown(&self, hot: &Snapshot, record: SessionRecord) -> Session {
-        let user = hot.user(&record.user);
-        let role = match user {
-            Some(user) if !includes(user.role, record.role) || record.kind != SessionKind::Token => user.role,
-            _ => record.role,
-        };
-        Session {
-            last_used: self.sessions.last_used(&record.id).unwrap_or(record.last_used),
-            kind: record.kind,
-            user: user.map_or_else(|| record.user.clone(), |user| user.name.to_string()),
-            name: record.name,
-            role,
-            organization: record
-                .organization
-                .as_ref()
-                .and_then(|id| hot.organization(id).map(|organization| organization.slug.to_string())),
-            peer_uid: record.peer_uid,
-            address: record.address,
-            created: record.created,
-            expires: record.expires,
-            id: record.id,
-        }
     }
 
     /// Removes what has ended by time; to be called now and then.

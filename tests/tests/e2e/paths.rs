@@ -85,6 +85,10 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
             Request::new(method, path).body(if method == "POST" { chat() } else { String::new() });
         let answer = daemon.ask(&request).await.expect(status);
         let error = answer.json();
+        // In each dialect the words say that it is known, and not served.
+        let not_yet = "is not served by this version of the gateway";
+        let says = |error: &serde_json::Value| error.to_string().contains(not_yet) == (status == 501);
+        assert!(says(&error), "{path}: {error}");
         if path.starts_with("/v1/messages") {
             assert_eq!(
                 (&error["type"], error["error"]["message"].is_string()),
@@ -102,7 +106,8 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
         assert_eq!(answer.field("allow").is_some(), status == 405, "{method} {path}");
         request = request.field(anthropic[0].0, anthropic[0].1);
         if path.starts_with("/v1") {
-            assert_eq!(daemon.ask(&request).await.expect(status).json()["type"], "error", "{path}");
+            let error = daemon.ask(&request).await.expect(status).json();
+            assert!(error["type"] == "error" && says(&error), "{path}: {error}");
         }
     }
     assert!(node.requests().is_empty());

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod connecting;
+#[path = "../identity/mod.rs"]
 mod identity;
+mod streams;
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -256,92 +259,6 @@ async fn answers_may_come_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_dropped_call_and_a_dropped_stream_are_cancelled() {
-    let (client, mut fake) = pair().await;
-    let call = tokio::spawn({
-        let client = client.clone();
-        async move { client.status().await }
-    });
-    let (id, _) = fake.call().await;
-    call.abort();
-    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
-
-    let stream = client.node_watch().await.unwrap();
-    let (id, _) = fake.call().await;
-    drop(stream);
-    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
-
-    // What still comes for it disturbs nobody.
-    fake.event(id, 1).await;
-    fake.send(&ServerFrame::End { id, result: Ok(()) }).await;
-    let server = async {
-        let (id, _) = fake.call().await;
-        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
-    };
-    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
-    done.unwrap();
-}
-
-#[tokio::test]
-async fn a_slow_reader_of_a_stream_holds_up_nobody_else() {
-    let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
-    let (follow, _) = fake.call().await;
-    for n in 0..u64::from(STREAM_WINDOW) {
-        fake.event(follow, n).await;
-    }
-    // The window is used up, and nobody has read: other requests go on.
-    let server = async {
-        let (id, _) = fake.call().await;
-        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
-    };
-    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
-    done.unwrap();
-    for n in 0..u64::from(STREAM_WINDOW) {
-        assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(n));
-    }
-    let half = ClientFrame::Grant { id: follow, events: STREAM_WINDOW / 2 };
-    assert_eq!(fake.next().await, Some(half.clone()));
-    assert_eq!(fake.next().await, Some(half));
-}
-
-#[tokio::test]
-async fn a_daemon_that_overruns_the_window_loses_that_stream() {
-    let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
-    let (id, _) = fake.call().await;
-    for n in 0..=u64::from(STREAM_WINDOW) {
-        fake.event(id, n).await;
-    }
-    assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
-    for _ in 0..STREAM_WINDOW {
-        assert!(stream.next().await.unwrap().is_ok());
-    }
-    assert!(matches!(stream.next().await, Some(Err(ClientError::Protocol(_)))));
-    assert!(stream.next().await.is_none());
-}
-
-#[tokio::test]
-async fn a_stream_that_is_refused_says_why_even_when_it_is_full() {
-    let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
-    let (id, _) = fake.call().await;
-    for n in 0..u64::from(STREAM_WINDOW) {
-        fake.event(id, n).await;
-    }
-    let fault = Fault::new(FaultKind::Unavailable, "shutting down");
-    fake.send(&ServerFrame::End { id, result: Err(fault.clone()) }).await;
-    drop(fake);
-    for _ in 0..STREAM_WINDOW {
-        assert!(stream.next().await.unwrap().is_ok());
-    }
-    match stream.next().await {
-        Some(Err(ClientError::Fault(seen))) => assert_eq!(seen, fault),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
 async fn a_lost_connection_ends_everything_and_says_so() {
     let (client, mut fake) = pair().await;
     let mut stream = client.node_watch().await.unwrap();
@@ -430,78 +347,6 @@ async fn a_request_beyond_the_cap_is_not_sent() {
     let (client, _fake) = pair().await;
     let node = "x".repeat(MAX_IN + 1);
     assert!(matches!(client.node_show(&node).await, Err(ClientError::Protocol(_))));
-}
-
-/// What the client makes of a daemon that answers the handshake with `payload`.
-async fn greeted_with(payload: Vec<u8>) -> ClientError {
-    let (ours, theirs) = duplex(64 << 10);
-    let (r, w) = split(ours);
-    let (_keep, mut w2) = split(theirs);
-    frame::write(&mut w2, &frame::seal_bytes(&payload).unwrap()).await.unwrap();
-    Client::over(r, w, "aivonx 0.1.0").await.unwrap_err()
-}
-
-#[tokio::test]
-async fn another_version_is_named_on_both_sides() {
-    let mut later = MAGIC.to_vec();
-    later.extend_from_slice(&[9, 0, 13]);
-    later.extend_from_slice(b"aivonxd 3.0.0");
-    later.extend_from_slice(b"whatever comes in version 9");
-    let error = greeted_with(later).await;
-    assert!(matches!(error, ClientError::Version(_)));
-    let text = error.to_string();
-    assert!(text.contains("aivonxd 3.0.0 speaks version 9"), "{text}");
-    assert!(text.contains("aivonx 0.1.0 speaks version 1"), "{text}");
-
-    let mut hello = MAGIC.to_vec();
-    hello.extend_from_slice(&[9, 0, 12]);
-    hello.extend_from_slice(b"aivonx 3.0.0");
-    let framed = frame::seal_bytes(&hello).unwrap();
-    let mut reader = FrameReader::new(&framed[..], MAX_HANDSHAKE, None);
-    let error = handshake::receive(&mut reader, DAEMON).await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("aivonx 3.0.0 speaks version 9"), "{text}");
-    assert!(text.contains("aivonxd 0.1.0 speaks version 1"), "{text}");
-    assert!(matches!(handshake::refusal_for(&error), Some(Answer::Refused(_))));
-}
-
-#[tokio::test]
-async fn a_stranger_is_not_taken_for_the_daemon() {
-    let error = greeted_with(b"HTTP/1.1 400 Bad Request\r\n".to_vec()).await;
-    assert!(matches!(error, ClientError::Version(_)));
-    assert!(error.to_string().contains("is not aivonxd"), "{error}");
-}
-
-#[tokio::test]
-async fn a_refused_connection_says_why() {
-    let refused = Answer::Refused(Fault::new(FaultKind::Unavailable, "64 connections are open already"));
-    let error = greeted_with(handshake::answer_bytes(DAEMON, &refused).unwrap()).await;
-    assert!(matches!(error, ClientError::Fault(Fault { kind: FaultKind::Unavailable, .. })), "{error:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_keeps_silent_is_unreachable() {
-    let (ours, _theirs) = duplex(1 << 10);
-    let (r, w) = split(ours);
-    assert!(matches!(Client::over(r, w, "t").await, Err(ClientError::Unreachable(_))));
-}
-
-#[tokio::test]
-async fn connecting_tells_the_reasons_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    let nowhere = Client::connect(&dir.path().join("none.sock"), "t").await.unwrap_err();
-    assert!(matches!(nowhere, ClientError::Unreachable(_)));
-    assert!(nowhere.to_string().contains("--socket"), "{nowhere}");
-
-    let stale = dir.path().join("stale.sock");
-    drop(tokio::net::UnixListener::bind(&stale).unwrap());
-    let stale = Client::connect(&stale, "t").await.unwrap_err();
-    assert!(stale.to_string().contains("not running"), "{stale}");
-
-    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-    let denied = ClientError::connecting(Path::new("/run/a\u{1b}.sock"), &denied);
-    assert!(matches!(denied, ClientError::Denied(_)));
-    assert!(denied.to_string().contains("/run/a\\u{1b}.sock"), "{denied}");
 }
 
 #[test]
