@@ -201,6 +201,42 @@ pub(crate) struct Settings {
     pub(crate) demo: Option<SocketAddr>,
 }
 
+/// The list at hand, borrowed one way or the other.
+macro_rules! list_of {
+    ($model:ident, $($way:tt)+) => {
+        match $model.screen {
+            Screen::Overview => $($way)+ $model.overview.concerns,
+            Screen::Nodes => $($way)+ $model.nodes.list,
+            Screen::Models => $($way)+ $model.models.list,
+            Screen::Jobs => $($way)+ $model.jobs.list,
+            Screen::People => match $model.people.tab {
+                people::Tab::Organizations => $($way)+ $model.people.organizations,
+                people::Tab::Users => $($way)+ $model.people.users,
+                people::Tab::Keys => $($way)+ $model.people.keys,
+            },
+            Screen::Usage if $model.is_limits() => $($way)+ $model.usage.limits,
+            Screen::Usage => match $model.usage.tab {
+                usage::Tab::Organizations => $($way)+ $model.usage.organizations,
+                usage::Tab::Users => $($way)+ $model.usage.users,
+                usage::Tab::Keys => $($way)+ $model.usage.keys,
+                usage::Tab::Models => $($way)+ $model.usage.models,
+                usage::Tab::Nodes => $($way)+ $model.usage.nodes,
+                usage::Tab::Prices => $($way)+ $model.usage.prices,
+                usage::Tab::Policies => $($way)+ $model.usage.policies,
+                usage::Tab::Aliases => $($way)+ $model.usage.aliases,
+            },
+            Screen::Logs => $($way)+ $model.logs,
+            Screen::Audit => $($way)+ $model.audit.list,
+            Screen::Requests => $($way)+ $model.requests.list,
+            Screen::Security => match $model.security.tab {
+                security::Tab::Lockouts => $($way)+ $model.security.lockouts,
+                security::Tab::Sessions => $($way)+ $model.security.sessions,
+                security::Tab::Secrets => $($way)+ $model.security.checks,
+            },
+        }
+    };
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -332,70 +368,12 @@ impl Model {
 
     /// The list that keys move in, if the screen has one.
     pub(crate) fn rows(&mut self) -> Option<&mut dyn list::Rows> {
-        Some(match self.screen {
-            Screen::Overview => &mut self.overview.concerns,
-            Screen::Nodes => &mut self.nodes.list,
-            Screen::Models => &mut self.models.list,
-            Screen::Jobs => &mut self.jobs.list,
-            Screen::People => match self.people.tab {
-                people::Tab::Organizations => &mut self.people.organizations,
-                people::Tab::Users => &mut self.people.users,
-                people::Tab::Keys => &mut self.people.keys,
-            },
-            Screen::Usage if self.is_limits() => &mut self.usage.limits,
-            Screen::Usage => match self.usage.tab {
-                usage::Tab::Organizations => &mut self.usage.organizations,
-                usage::Tab::Users => &mut self.usage.users,
-                usage::Tab::Keys => &mut self.usage.keys,
-                usage::Tab::Models => &mut self.usage.models,
-                usage::Tab::Nodes => &mut self.usage.nodes,
-                usage::Tab::Prices => &mut self.usage.prices,
-                usage::Tab::Policies => &mut self.usage.policies,
-                usage::Tab::Aliases => &mut self.usage.aliases,
-            },
-            Screen::Logs => &mut self.logs,
-            Screen::Audit => &mut self.audit.list,
-            Screen::Requests => &mut self.requests.list,
-            Screen::Security => match self.security.tab {
-                security::Tab::Lockouts => &mut self.security.lockouts,
-                security::Tab::Sessions => &mut self.security.sessions,
-                security::Tab::Secrets => &mut self.security.checks,
-            },
-        })
+        Some(list_of!(self, &mut))
     }
 
     /// The same to look at.
     pub(crate) fn rows_ref(&self) -> Option<&dyn list::Rows> {
-        Some(match self.screen {
-            Screen::Overview => &self.overview.concerns,
-            Screen::Nodes => &self.nodes.list,
-            Screen::Models => &self.models.list,
-            Screen::Jobs => &self.jobs.list,
-            Screen::People => match self.people.tab {
-                people::Tab::Organizations => &self.people.organizations,
-                people::Tab::Users => &self.people.users,
-                people::Tab::Keys => &self.people.keys,
-            },
-            Screen::Usage if self.is_limits() => &self.usage.limits,
-            Screen::Usage => match self.usage.tab {
-                usage::Tab::Organizations => &self.usage.organizations,
-                usage::Tab::Users => &self.usage.users,
-                usage::Tab::Keys => &self.usage.keys,
-                usage::Tab::Models => &self.usage.models,
-                usage::Tab::Nodes => &self.usage.nodes,
-                usage::Tab::Prices => &self.usage.prices,
-                usage::Tab::Policies => &self.usage.policies,
-                usage::Tab::Aliases => &self.usage.aliases,
-            },
-            Screen::Logs => &self.logs,
-            Screen::Audit => &self.audit.list,
-            Screen::Requests => &self.requests.list,
-            Screen::Security => match self.security.tab {
-                security::Tab::Lockouts => &self.security.lockouts,
-                security::Tab::Sessions => &self.security.sessions,
-                security::Tab::Secrets => &self.security.checks,
-            },
-        })
+        Some(list_of!(self, &))
     }
 
     /// Forgets what was seen: it was somebody else's to see.
