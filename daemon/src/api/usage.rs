@@ -135,10 +135,24 @@ fn of_last_members(tail: &[u8]) -> Option<Usage> {
 #[inline(always)]
 fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let mut rest = text;
+    // Times have nine digits and more.
+    while let Some((before, last)) = rest.split_last_chunk()
+        && are_digits(*last)
+    {
+        rest = before;
+    }
     while let Some((b'0'..=b'9', before)) = rest.split_last() {
         rest = before;
     }
     Some((rest.strip_suffix(name)?, &text[rest.len()..]))
+}
+
+#[inline(always)]
+fn are_digits(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(bytes);
+    // All begin with a 3, and none leaves the range if 6 is added; no sum is carried into the next byte then.
+    word & (ONES * 0xf0) == ONES * 0x30 && word.wrapping_add(ONES * 6) & (ONES * 0xf0) == ONES * 0x30
 }
 
 /// The counts by whatever names they have and wherever they are.

@@ -64,7 +64,7 @@ impl Nest {
     }
 }
 
-const _: () = assert!(MAX_DEPTH % WORD == 0, "the depth is looked at only where a word is full");
+const _: () = assert!(MAX_DEPTH.is_multiple_of(WORD), "the depth is looked at only where a word is full");
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ enum Told {
 struct Log(Vec<Told>);
 
 fn wanted(at: usize) -> bool {
-    at % 3 != 0
+    !at.is_multiple_of(3)
 }
 
 fn bytes(raw: Raw<'_>) -> (Vec<u8>, usize) {
