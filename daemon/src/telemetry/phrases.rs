@@ -87,13 +87,14 @@ impl Phrases {
 
 /// The place of a key among [`PHRASES_MAX`]: something of all its bits, in the highest of a product.
 fn place((places, method, status): &Key) -> usize {
-    let seed = (usize::from(*status) << 8) | usize::from(*method);
-    let mixed = places.iter().fold(seed, |sum, place| (sum.rotate_left(11) ^ place).wrapping_mul(MIX));
-    (mixed >> 32) % PHRASES_MAX
+    let seed = (u64::from(*status) << 8) | u64::from(*method);
+    let mixed =
+        places.iter().fold(seed, |sum, place| (sum.rotate_left(11) ^ *place as u64).wrapping_mul(MIX));
+    (mixed >> 32) as usize % PHRASES_MAX
 }
 
 /// Odd, with bits set everywhere.
-const MIX: usize = 0x9e37_79b9_7f4a_7c15;
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A number for each of the usual methods.
 fn method(r: &AccessRecord) -> Option<u8> {

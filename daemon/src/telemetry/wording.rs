@@ -35,15 +35,17 @@ impl Value<'_> {
 /// hundreds of thousands of numbers a second here.
 pub(crate) fn push_number(number: u64, out: &mut String) {
     // Most have a digit or two.
-    if let Some(digit) = u8::try_from(number).ok().filter(|number| *number < 10) {
-        out.push(char::from(b'0' + digit));
-    } else if let Some(number) = u8::try_from(number).ok().filter(|number| *number < 100) {
-        out.push(char::from(b'0' + number / 10));
-        out.push(char::from(b'0' + number % 10));
-    } else {
-        out.push_str(itoa::Buffer::new().format(number));
+    match usize::try_from(number) {
+        Ok(number @ 0..10) => out.push_str(&DIGITS[2 * number + 1..2 * number + 2]),
+        Ok(number @ 10..100) => out.push_str(&DIGITS[2 * number..2 * number + 2]),
+        _ => out.push_str(itoa::Buffer::new().format(number)),
     }
 }
+
+/// All numbers of two digits, one after the other.
+const DIGITS: &str = "\
+    0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+    5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// Appends `POST /api/chat 200 llama3.2:latest gpu1 12ms`, and how it ended if that is odd. Not escaped.
 pub(crate) fn sentence(r: &AccessRecord, out: &mut String) {
