@@ -4,11 +4,12 @@ use std::{fmt, sync::Arc};
 
 use aivonx_protocol::WireSecret;
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    Algorithm, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::{self, phc::PasswordHash},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::password_memory::Roomy;
 pub use super::password_rules::{Attribute, Context, MAX_BYTES, MIN_CHARACTERS, Rule, check_rules};
 
 /// OWASP's first recommendation for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
@@ -82,7 +83,7 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`]; [`HashError::Failed`] for want of random numbers or memory.
     pub async fn hash(&self, password: WireSecret) -> Result<String, HashError> {
-        let argon2 = self.argon2(self.params.clone());
+        let argon2 = Roomy::new(self.params.clone());
         self.run(move || {
             let hash = argon2.hash_password(password.expose().as_bytes());
             hash.map(|hash| hash.to_string()).map_err(|e| HashError::Failed(e.to_string()))
@@ -104,7 +105,6 @@ impl Hasher {
             _ => self.dummy(),
         };
         let today = self.params.clone();
-        let hasher = self.clone();
         self.run(move || {
             let stored = |e: password_hash::phc::Error| HashError::Stored(e.to_string());
             let hash = PasswordHash::new(&phc).map_err(stored)?;
@@ -120,7 +120,7 @@ impl Hasher {
                 || params.p_cost() < today.p_cost()
                 || hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
                 || hash.version != Some(Version::V0x13.into());
-            match hasher.argon2(params).verify_password(password.expose().as_bytes(), &hash) {
+            match Roomy::new(params).verify_password(password.expose().as_bytes(), &hash) {
                 Ok(()) if possible => Ok(Verdict { ok: true, needs_rehash: weaker }),
                 Ok(()) | Err(password_hash::Error::PasswordInvalid) => {
                     Ok(Verdict { ok: false, needs_rehash: false })
@@ -141,10 +141,6 @@ impl Hasher {
         context: Context,
     ) -> Result<Result<(), Vec<Rule>>, HashError> {
         self.run(move || Ok(check_rules(password.expose(), &context))).await
-    }
-
-    fn argon2(&self, params: Params) -> Argon2<'static> {
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
     }
 
     fn dummy(&self) -> String {
@@ -182,6 +178,8 @@ fn params(memory_kib: u32, passes: u32, lanes: u32) -> Params {
 
 #[cfg(test)]
 mod tests {
+    use argon2::Argon2;
+
     use super::*;
 
     fn secret(text: &str) -> WireSecret {
