@@ -70,11 +70,9 @@ impl<S: Sink> Scanner<S> {
     pub fn feed(&mut self, segment: &[u8]) -> Result<(), S::Error> {
         let mut at = 0;
         let mut state = self.state;
-        if state == State::Rest && !segment.is_empty() {
-            (at, state) = self.rest(segment)?;
-        }
         while let Some(&byte) = segment.get(at) {
             (at, state) = match (state, byte) {
+                (State::Rest, _) => self.rest(segment)?,
                 (_, b' ' | b'\t' | b'\n' | b'\r') => (space(segment, at), state),
                 (State::Next, b',') => (at + 1, self.comma(at)?),
                 (State::Next | State::FirstKey, b'}') => self.close(Kind::Object, at)?,

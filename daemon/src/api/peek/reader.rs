@@ -115,6 +115,7 @@ impl Reader {
         Ok(true)
     }
 
+    #[inline(always)]
     fn key_of_options(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
         if let Options::Object { empty, .. } = &mut self.peek.options {
             *empty = false;
