@@ -178,9 +178,10 @@ pub(super) fn ends(text: &[u8], at: usize, atom: usize, known: &mut Known) -> Op
     }
     let word = u64::from_le_bytes(*text[at..].first_chunk()?);
     let (from, to) = BY_PAIR[slot(text[at], text[at + 1])];
-    for n in usize::from(from)..usize::from(to) {
-        if word & HEADS[n].mask == HEADS[n].bytes
-            && let Some(end) = rest(text, at, n, known)
+    let these = usize::from(from)..usize::from(to);
+    for (head, (prefix, rest)) in HEADS[these.clone()].iter().zip(&PREFIXES[these]) {
+        if word & head.mask == head.bytes
+            && let Some(end) = follow(text, at, prefix, *rest, known)
         {
             return Some(end);
         }
@@ -188,10 +189,9 @@ pub(super) fn ends(text: &[u8], at: usize, atom: usize, known: &mut Known) -> Op
     None
 }
 
-/// The end of the key that begins at `at` with the head of the `n`th of [`PREFIXES`].
+/// The end of the key that begins at `at` with the head of `prefix`, if the whole of that and `rest` stand there.
 #[inline]
-fn rest(text: &[u8], at: usize, n: usize, known: &mut Known) -> Option<usize> {
-    let (prefix, rest) = PREFIXES[n];
+fn follow(text: &[u8], at: usize, prefix: &str, rest: Rest, known: &mut Known) -> Option<usize> {
     // Shorter ones are their head.
     if prefix.len() > 8 && !text[at..].starts_with(prefix.as_bytes()) {
         return None;
