@@ -9,7 +9,7 @@ use aivonx_protocol::{
 use futures_util::{Stream, stream};
 use sha2::{Digest as _, Sha256};
 
-use super::{Audit, AuditError};
+use super::{Audit, AuditError, Entry};
 use crate::store::{
     Reach,
     audit::{Page, Query},
@@ -27,7 +27,7 @@ struct Export {
     audit: Audit,
     reach: Reach,
     query: Query,
-    /// Later entries are not part of it: not the one that records this export.
+    /// Later entries are not part of it: the first of them records this export.
     last: u64,
     digest: Sha256,
     sign: ExportSignature,
@@ -43,17 +43,20 @@ enum State {
 }
 
 impl Audit {
-    /// The entries within reach that pass the filter, as the bytes of a file and then their signature.
+    /// Records `entry`, which is about the export, then gives the entries before it that are within reach and pass the
+    /// filter: the bytes of a file, and then their signature. What was noted before is among them.
     ///
     /// # Errors
-    /// [`AuditError::Closed`] of a log in memory; what goes wrong later ends the stream.
-    pub fn export(
+    /// [`AuditError::Closed`] of a log in memory, and whatever keeps `entry` from being recorded; what goes wrong later
+    /// ends the stream.
+    pub async fn export(
         &self,
+        entry: Entry,
         reach: Reach,
         filter: AuditFilter,
         format: ExportFormat,
     ) -> Result<impl Stream<Item = Result<Event, AuditError>> + Send + use<>, AuditError> {
-        let last = self.shared()?.head.borrow().last;
+        let last = self.write(entry).await?.saturating_sub(1);
         let sign = ExportSignature {
             daemon: String::new(),
             format,

@@ -199,7 +199,8 @@ async fn exported(
     filter: AuditFilter,
     format: ExportFormat,
 ) -> (Vec<u8>, ExportSignature) {
-    let mut steps = std::pin::pin!(audit.export(reach, filter, format).unwrap());
+    let record = Entry::new(Action::Export);
+    let mut steps = std::pin::pin!(audit.export(record, reach, filter, format).await.unwrap());
     let mut bytes = Vec::new();
     while let Some(step) = steps.next().await {
         match step.unwrap() {
@@ -212,6 +213,20 @@ async fn exported(
         }
     }
     panic!("no signature");
+}
+
+#[tokio::test]
+async fn an_export_has_what_was_noted_before_it_and_not_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    for n in 0..20 {
+        f.audit.note(created(n));
+        let (bytes, _) = exported(&f.audit, Reach::All, AuditFilter::default(), ExportFormat::Jsonl).await;
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.lines().last().unwrap().contains(r#""action":"create""#), "{text}");
+        assert_eq!(text.matches(r#""action":"export""#).count(), n as usize);
+    }
+    f.close().await;
 }
 
 #[tokio::test]

@@ -48,12 +48,8 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<AuditReques
             let entry = entry(&actor, Action::Export, "audit.export")
                 .detail("format", format.as_str())
                 .detail("filter", filter.words());
-            match audit.export(reach, filter, format) {
-                // Recorded before the first byte leaves.
-                Ok(steps) => match audit.write(entry).await {
-                    Ok(_) => return Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
-                    Err(error) => Err(error.into()),
-                },
+            match audit.export(entry, reach, filter, format).await {
+                Ok(steps) => return Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
                 Err(error) => Err(error.into()),
             }
         }
