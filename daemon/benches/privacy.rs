@@ -34,7 +34,7 @@ fn main() {
     let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
     let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
     let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
-    let texts: [(&str, String); 22] = [
+    let texts: [(&str, String); 25] = [
         ("prose", PROSE.to_owned()),
         ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
         ("prose with findings", with_findings),
@@ -43,9 +43,12 @@ fn main() {
         ("one character", "a".to_owned()),
         ("at signs", "@".to_owned()),
         ("nearly addresses", "a@a.a@a.".to_owned()),
+        ("local parts", "a+".to_owned()),
         ("addresses throughout", "bob@example.com ".repeat(64) + &PROSE.repeat(20)),
         ("single digits", "1 ".to_owned()),
         ("nearly cards", "4111 ".to_owned()),
+        ("pieces of numbers", "1 555 ".to_owned()),
+        ("nearly numbers", "+9(9)".to_owned()),
         ("nearly telephones", "555-123-456 ".to_owned()),
         ("bare numbers", "5551234567 ".to_owned()),
         ("nearly keys", "sk-aaaaaaaaaaaaaaaa-".to_owned()),
