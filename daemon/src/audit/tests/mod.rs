@@ -224,7 +224,7 @@ async fn an_export_has_what_was_noted_before_it_and_not_itself() {
         let (bytes, _) = exported(&f.audit, Reach::All, AuditFilter::default(), ExportFormat::Jsonl).await;
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.lines().last().unwrap().contains(r#""action":"create""#), "{text}");
-        assert_eq!(text.matches(r#""action":"export""#).count(), n as usize);
+        assert_eq!(text.matches(r#""action":"export""#).count(), n);
     }
     f.close().await;
 }
