@@ -111,6 +111,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        // A connection that is broken off is dropped without a turn of its own.
+        self.worker.begin_turn();
         if self.record.status == 0 {
             // The convention of nginx's log for a client that left before the answer.
             self.record.status = 499;
