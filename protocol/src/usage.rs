@@ -244,7 +244,8 @@ pub struct UsageRecord {
     pub spend: u64,
     /// Status of the answer.
     pub status: u16,
-    /// How it ended: `complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended`.
+    /// How it ended: `complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended`,
+    /// `client_stalled`.
     pub outcome: String,
     /// Name of the limit that refused it.
     pub limit: Option<String>,

@@ -178,7 +178,8 @@ table! {
     Timeouts, TIMEOUTS_DOC, TIMEOUTS_KEYS of Config.timeouts {
         /// A new connection's first request head must be complete in this time.
         head: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
-        /// An idle keep-alive connection is closed after this time.
+        /// An idle keep-alive connection is closed after this time. An answer that the gateway made itself is given up
+        /// if its client takes nothing of it for as long.
         keep_alive: Duration = seconds(75), Time::from(ms(10), hours(24)), Reload;
         /// A request body must arrive at least in steps not further apart than this.
         body_idle: Duration = seconds(60), Time::from(ms(10), hours(24)), Reload;
@@ -186,8 +187,11 @@ table! {
         connect: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
         /// From sending a request until the node's answer begins; covers loading a model.
         header_wait: Duration = minutes(10), Time::from(ms(10), hours(24)), Reload;
-        /// Longest silence within an answer.
+        /// Longest silence of a node within its answer. Time in which the client reads nothing does not count.
         idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
+        /// Longest time in which a client takes nothing of a node's answer that waits for it. It loses the answer
+        /// then: the connection with HTTP/1, the stream with HTTP/2.
+        client_idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
         /// Longest answer in all; "0" is none.
         total: Duration = Duration::ZERO, Time::from(ms(10), hours(24 * 7)).or_none(), Reload;
         /// How long running streams may finish at shutdown; "0" ends them at once.

@@ -74,7 +74,7 @@ pub(super) async fn answer(
         let counted = shared.limits.throttle_address(limit, cx.client);
         counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
     }
-    let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
+    let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
     let collected = body::collect_within(exchange, &flight, fields, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.
     drop(flight);

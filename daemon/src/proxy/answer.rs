@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::{body::VerdictError, clock::Verdict, stream::Relay, worker::Watched};
+use super::{body::VerdictError, clock::Verdict, conn::InFlight, stream::Relay, worker::Watched};
 use crate::api::Dialect;
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
@@ -110,15 +110,22 @@ impl Body for AnswerBody {
     }
 }
 
+impl AnswerBody {
+    /// Whether it comes bit by bit from elsewhere.
+    pub(super) fn is_relayed(&self) -> bool {
+        matches!(self, Self::Relay(_) | Self::Lines(_))
+    }
+}
+
 /// A body that counts as a request in flight of its connection until it is sent or dropped.
 pub(super) struct Tracked {
     body: AnswerBody,
-    _in_flight: super::conn::InFlight,
+    in_flight: InFlight,
 }
 
 impl Tracked {
-    pub(super) fn new(body: AnswerBody, in_flight: super::conn::InFlight) -> Self {
-        Self { body, _in_flight: in_flight }
+    pub(super) fn new(body: AnswerBody, in_flight: InFlight) -> Self {
+        Self { body, in_flight }
     }
 }
 
@@ -130,7 +137,10 @@ impl Body for Tracked {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.in_flight.polled(matches!(polled, Poll::Ready(Some(_))), this.body.is_relayed());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -45,6 +45,7 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
         Verdict::TimedOut(Waiting::Body) => "the request body did not arrive in time",
         Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time",
         Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
+        Verdict::TimedOut(Waiting::Client) => "the client stopped reading the answer",
         Verdict::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
         Verdict::Stopping => "the gateway is shutting down",
         Verdict::Revoked => "the credential was revoked",

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{conn::ConnState, running::Begun};
+use super::{
+    running::Begun,
+    transport::{Cut, Transport},
+};
 use crate::{fleet::Node, identity::Caller, telemetry::access::Subject};
 
 /// Length of a tick.
@@ -53,6 +56,8 @@ pub(super) enum Waiting {
     Head,
     /// For the next bytes of a node's answer.
     Chunk,
+    /// For the client to take what the node sent; how long that may last is seen to where it is sent.
+    Client,
     /// For the end of the answer.
     Total,
 }
@@ -89,14 +94,15 @@ pub(super) struct Flight {
     waker: RefCell<Option<Waker>>,
     node: RefCell<Option<Arc<Node>>>,
     caller: RefCell<Caller>,
-    conn: Rc<ConnState>,
+    /// Where its answer goes.
+    pub(super) transport: Transport,
 }
 
-/// Ticks after which a connection whose client does not even take the verdict is broken off.
-const PATIENCE: u32 = 20;
+/// Ticks a client has to take the last words of an answer that was ended. After them it is broken off.
+const LAST_WORDS: u32 = 20;
 
 impl Flight {
-    pub(super) fn new(conn: Rc<ConnState>, begun: Begun) -> Rc<Self> {
+    pub(super) fn new(transport: Transport, begun: Begun) -> Rc<Self> {
         Rc::new(Self {
             place: Cell::new(0),
             begun,
@@ -110,7 +116,7 @@ impl Flight {
             waker: RefCell::new(None),
             node: RefCell::new(None),
             caller: RefCell::new(Caller::Anonymous),
-            conn,
+            transport,
         })
     }
 
@@ -120,10 +126,15 @@ impl Flight {
         self.deadline.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
     }
 
-    /// Whatever goes on may take as long as it takes.
-    pub(super) fn no_deadline(&self) {
-        self.waiting.set(Waiting::Head);
+    /// What goes on now has no deadline of its own.
+    pub(super) fn no_deadline(&self, waiting: Waiting) {
+        self.waiting.set(waiting);
         self.deadline.set(u32::MAX);
+    }
+
+    /// What is waited for.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.get()
     }
 
     /// The whole answer may take `limit` ticks from `now` on; 0 is no limit.
@@ -209,8 +220,8 @@ impl Flight {
     pub(super) fn tick(&self, now: u32, ending: bool) {
         if self.verdict.get().is_some() {
             self.since_verdict.set(self.since_verdict.get() + 1);
-            if self.since_verdict.get() == PATIENCE {
-                self.conn.abort();
+            if self.since_verdict.get() == LAST_WORDS {
+                self.transport.cut(Cut::Cancelled);
             }
             return;
         }
@@ -239,5 +250,96 @@ impl Flight {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use uuid::Uuid;
+
+    use super::{super::conn::ConnState, *};
+
+    fn flight() -> (Rc<Flight>, Rc<ConnState>) {
+        let conn = ConnState::new(1);
+        let begun = Begun {
+            id: Uuid::nil(),
+            at: Instant::now(),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            route: "/x",
+        };
+        (Flight::new(Transport { conn: conn.clone(), stream: None }, begun), conn)
+    }
+
+    #[test]
+    fn times_are_rounded_up_to_ticks() {
+        let of = |ms| ticks(Duration::from_millis(ms));
+        assert_eq!((of(0), of(1), of(250), of(251), of(60_000)), (0, 1, 1, 2, 240));
+        assert_eq!(ticks(Duration::MAX), u32::MAX / 2);
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_late_by_a_tick() {
+        let (flight, _) = flight();
+        flight.allow(Waiting::Head, 10, 4);
+        // The tick in which it was set may have been nearly over.
+        flight.tick(14, false);
+        assert_eq!(flight.verdict(), None);
+        flight.tick(15, false);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Head)));
+    }
+
+    #[test]
+    fn the_time_of_a_client_is_not_its_nodes() {
+        let (flight, _) = flight();
+        flight.allow(Waiting::Chunk, 10, 4);
+        flight.no_deadline(Waiting::Client);
+        flight.tick(1000, false);
+        assert_eq!(flight.verdict(), None);
+        flight.allow(Waiting::Chunk, 1000, 4);
+        flight.tick(1005, false);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Chunk)));
+    }
+
+    #[test]
+    fn the_whole_answer_has_a_deadline_that_no_chunk_moves() {
+        let (flight, _) = flight();
+        flight.allow_total(10, 8);
+        for now in 11..19 {
+            flight.allow(Waiting::Chunk, now, 4);
+            flight.tick(now, false);
+            assert_eq!(flight.verdict(), None);
+        }
+        flight.tick(19, false);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Total)));
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let (flight, _) = flight();
+        flight.tick(2, true);
+        flight.end(Verdict::Cancelled);
+        assert_eq!(flight.verdict(), Some(Verdict::Stopping));
+    }
+
+    #[test]
+    fn a_client_that_does_not_take_the_last_words_is_broken_off() {
+        let (flight, conn) = flight();
+        flight.end(Verdict::Cancelled);
+        for now in 0..LAST_WORDS {
+            assert_eq!(conn.task.why_cut(), None, "{now}");
+            flight.tick(now, false);
+        }
+        assert_eq!(conn.task.why_cut(), Some(Cut::Cancelled));
+    }
+
+    #[tokio::test]
+    async fn a_verdict_interrupts_what_is_watched() {
+        let (flight, _) = flight();
+        assert_eq!(flight.watch(async { 7 }).await, Ok(7));
+        let work = flight.watch(std::future::pending::<()>());
+        let (interrupted, ()) = tokio::join!(work, async { flight.end(Verdict::Retired) });
+        assert_eq!(interrupted, Err(Verdict::Retired));
     }
 }

@@ -11,28 +11,47 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::AbortHandle};
+use tokio::net::TcpStream;
 
-use super::{clock::TICK, stack, worker::Worker};
+use super::{
+    answer::Tracked,
+    clock::TICK,
+    shared::Settings,
+    stack,
+    transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
+    worker::Worker,
+};
 
 /// Streams at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
 
-/// What every request of a connection shares.
+/// What every request of a connection shares; with HTTP/2 each has one of its own.
+#[derive(Clone)]
 pub(super) struct ConnContext {
     pub(super) worker: Rc<Worker>,
     pub(super) state: Rc<ConnState>,
+    /// The stream of the request; None with HTTP/1.
+    pub(super) stream: Option<Rc<StreamState>>,
     /// Address of the client.
     pub(super) client: IpAddr,
     /// The listener is on a loopback address.
     pub(super) loopback: bool,
     /// The listener tells diagnostics.
     pub(super) diagnostics: bool,
+}
+
+impl ConnContext {
+    /// Where the answer of the request goes.
+    pub(super) fn transport(&self) -> Transport {
+        Transport { conn: self.state.clone(), stream: self.stream.clone() }
+    }
 }
 
 /// One connection, as the ticker sees it.
@@ -44,7 +63,13 @@ pub(super) struct ConnState {
     served: Cell<bool>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    abort: RefCell<Option<AbortHandle>>,
+    pub(super) task: Task,
+    /// Requests under way, with HTTP/2; each knows its place.
+    streams: RefCell<Vec<Rc<StreamState>>>,
+    /// Tick since which the client takes no bytes although there are some for it.
+    blocked: Cell<Option<u32>>,
+    /// A node's answer was among what it was sent: people read those, and may pause.
+    relayed: Cell<bool>,
 }
 
 impl ConnState {
@@ -55,19 +80,11 @@ impl ConnState {
             served: Cell::new(false),
             draining: Cell::new(false),
             waker: RefCell::new(None),
-            abort: RefCell::new(None),
+            task: Task::default(),
+            streams: RefCell::default(),
+            blocked: Cell::new(None),
+            relayed: Cell::new(false),
         })
-    }
-
-    pub(super) fn abort_by(&self, handle: AbortHandle) {
-        *self.abort.borrow_mut() = Some(handle);
-    }
-
-    /// Breaks the connection off.
-    pub(super) fn abort(&self) {
-        if let Some(handle) = self.abort.borrow().as_ref() {
-            handle.abort();
-        }
     }
 
     /// Lets it finish what runs and take nothing more.
@@ -79,24 +96,57 @@ impl ConnState {
         }
     }
 
-    /// One look of the ticker: a connection without a request may not stay for ever.
-    pub(super) fn tick(&self, now: u32, head: u32, keep_alive: u32) {
-        if self.in_flight.get() == 0 {
-            let limit = if self.served.get() { keep_alive } else { head };
-            if now.saturating_sub(self.since.get()) > limit.max(1) {
-                self.abort();
+    /// Bytes were offered to the client, which took some or none.
+    pub(super) fn wrote(&self, some: bool, now: u32) {
+        let since = self.blocked.get().unwrap_or(now);
+        self.blocked.set((!some).then_some(since));
+    }
+
+    /// One look of the ticker: neither a connection without a request nor one whose client does not read may stay
+    /// for ever.
+    pub(super) fn tick(&self, now: u32, settings: &Settings) {
+        let patience = Patience { own: settings.keep_alive, relayed: settings.client_idle };
+        if let Some(since) = self.blocked.get() {
+            if patience.is_over(since, now, self.relayed.get()) {
+                self.task.cut(Cut::Stalled);
             }
+        } else if self.in_flight.get() == 0 {
+            let limit = if self.served.get() { settings.keep_alive } else { settings.head };
+            let idle = now.saturating_sub(self.since.get());
+            if idle > limit.max(1) {
+                // The last of a node's answer may still wait in hyper for the window of its HTTP/2 stream.
+                if self.relayed.get() && idle <= settings.client_idle {
+                    self.drain();
+                } else {
+                    self.task.cut(Cut::Idle);
+                }
+            }
+        }
+        // Aborted tasks do not run here, so nobody leaves the list meanwhile.
+        self.streams.borrow().iter().for_each(|stream| stream.tick(now, patience));
+    }
+
+    fn begin(&self, stream: Option<&Rc<StreamState>>) {
+        self.served.set(true);
+        self.in_flight.set(self.in_flight.get() + 1);
+        if let Some(stream) = stream {
+            let mut streams = self.streams.borrow_mut();
+            stream.place.set(streams.len());
+            streams.push(stream.clone());
         }
     }
 
-    fn begin(&self) {
-        self.served.set(true);
-        self.in_flight.set(self.in_flight.get() + 1);
-    }
-
-    fn end(&self, now: u32) {
+    fn end(&self, stream: Option<&Rc<StreamState>>, now: u32) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
         self.since.set(now);
+        if let Some(stream) = stream {
+            let mut streams = self.streams.borrow_mut();
+            let place = stream.place.get();
+            streams.swap_remove(place);
+            if let Some(moved) = streams.get(place) {
+                moved.place.set(place);
+            }
+        }
     }
 }
 
@@ -104,15 +154,22 @@ impl ConnState {
 pub(super) struct InFlight(Rc<ConnContext>);
 
 impl InFlight {
-    fn begin(cx: &Rc<ConnContext>) -> Self {
-        cx.state.begin();
-        Self(cx.clone())
+    fn begin(cx: Rc<ConnContext>) -> Self {
+        cx.state.begin(cx.stream.as_ref());
+        Self(cx)
+    }
+
+    /// The answer was asked for more, and gave a frame or not.
+    pub(super) fn polled(&self, frame: bool, relayed: bool) {
+        if let Some(stream) = &self.0.stream {
+            stream.polled(frame, relayed, self.0.worker.now());
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.state.end(self.0.worker.now());
+        self.0.state.end(self.0.stream.as_ref(), self.0.worker.now());
     }
 }
 
@@ -142,17 +199,10 @@ pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
     let Some(version) = detect(&stream).await else { return };
     let (worker, state) = (cx.worker.clone(), cx.state.clone());
     let head_bytes = cx.worker.settings().head_bytes;
-    let service = service_fn(move |request| {
-        let in_flight = InFlight::begin(&cx);
-        let cx = cx.clone();
-        async move {
-            let answer = stack::handle(cx, request).await;
-            Ok::<_, Infallible>(answer.map(|body| super::answer::Tracked::new(body, in_flight)))
-        }
-    });
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(ClientSocket::new(stream, cx.clone()));
     match version {
         HttpVersion::One => {
+            let service = service_fn(move |request| respond(cx.clone(), request));
             let connection = http1::Builder::new()
                 // Deadlines are the ticker's; hyper's own cost every request a timer.
                 .header_read_timeout(None)
@@ -161,12 +211,34 @@ pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
             drive(connection, &worker, &state).await;
         }
         HttpVersion::Two => {
-            let connection = http2::Builder::new(Local(worker.clone()))
+            let tasks = Local { worker: worker.clone(), next: Rc::default() };
+            let next = tasks.next.clone();
+            let service = service_fn(move |request| {
+                let stream = Rc::<StreamState>::default();
+                next.set(Some(stream.clone()));
+                respond(Rc::new(ConnContext { stream: Some(stream), ..ConnContext::clone(&cx) }), request)
+            });
+            let connection = http2::Builder::new(tasks)
                 .max_concurrent_streams(STREAMS)
                 .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
             drive(connection, &worker, &state).await;
         }
+    }
+}
+
+/// Answers one request; it is in flight until the last of its answer was handed over.
+fn respond(
+    cx: Rc<ConnContext>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Tracked>, Infallible>> {
+    let in_flight = InFlight::begin(cx.clone());
+    async move {
+        let answer = stack::handle(cx, request).await;
+        if answer.body().is_relayed() {
+            in_flight.0.state.relayed.set(true);
+        }
+        Ok(answer.map(|body| Tracked::new(body, in_flight)))
     }
 }
 
@@ -196,9 +268,13 @@ async fn detect(stream: &TcpStream) -> Option<HttpVersion> {
     }
 }
 
-/// Runs tasks of HTTP/2 connections on this thread.
+/// Runs the tasks of an HTTP/2 connection on this thread, one per stream.
 #[derive(Clone)]
-struct Local(Rc<Worker>);
+struct Local {
+    worker: Rc<Worker>,
+    /// The stream whose task comes next: hyper calls the service, and then runs what that returned.
+    next: Rc<Cell<Option<Rc<StreamState>>>>,
+}
 
 impl<F> hyper::rt::Executor<F> for Local
 where
@@ -206,8 +282,9 @@ where
     F::Output: 'static,
 {
     fn execute(&self, task: F) {
-        let worker = self.0.clone();
-        tokio::task::spawn_local(async move {
+        let worker = self.worker.clone();
+        let stream = self.next.take();
+        let spawned = tokio::task::spawn_local(async move {
             let mut task = pin!(task);
             std::future::poll_fn(|cx| {
                 worker.begin_turn();
@@ -215,6 +292,9 @@ where
             })
             .await;
         });
+        if let Some(stream) = stream {
+            stream.task.is(spawned.abort_handle());
+        }
     }
 }
 
@@ -271,4 +351,81 @@ async fn drive<C: Graceful>(connection: C, worker: &Worker, state: &ConnState) {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn settings() -> Settings {
+        Settings { head: 4, keep_alive: 8, client_idle: 40, ..Settings::new(&Config::default()) }
+    }
+
+    /// The tick at which the ticker breaks the connection off, and why.
+    fn cut(conn: &ConnState, from: u32) -> Option<(u32, Cut)> {
+        let settings = settings();
+        (from..from + 100).find_map(|now| {
+            conn.tick(now, &settings);
+            conn.task.why_cut().map(|why| (now, why))
+        })
+    }
+
+    #[test]
+    fn a_connection_without_a_request_is_closed() {
+        let conn = ConnState::new(100);
+        assert_eq!(cut(&conn, 100), Some((105, Cut::Idle)), "before its first head");
+        let conn = ConnState::new(100);
+        conn.begin(None);
+        assert_eq!(cut(&conn, 100), None, "while it is answered");
+        conn.end(None, 200);
+        assert_eq!(cut(&conn, 200), Some((209, Cut::Idle)));
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
+        for (relayed, at) in [(false, 209), (true, 241)] {
+            let conn = ConnState::new(100);
+            conn.begin(None);
+            conn.relayed.set(relayed);
+            conn.wrote(true, 150);
+            conn.wrote(false, 200);
+            conn.wrote(false, 205);
+            assert_eq!(cut(&conn, 200), Some((at, Cut::Stalled)));
+        }
+        let conn = ConnState::new(100);
+        conn.begin(None);
+        conn.wrote(false, 200);
+        conn.wrote(true, 205);
+        assert_eq!(cut(&conn, 200), None, "it reads again");
+    }
+
+    #[test]
+    fn the_rest_of_a_nodes_answer_may_wait_in_the_window_of_its_stream() {
+        let conn = ConnState::new(100);
+        conn.begin(None);
+        conn.relayed.set(true);
+        conn.end(None, 200);
+        assert_eq!(cut(&conn, 200), Some((241, Cut::Idle)));
+        assert!(conn.draining.get(), "and no more is taken meanwhile");
+    }
+
+    #[test]
+    fn streams_are_judged_one_by_one() {
+        let conn = ConnState::new(100);
+        let streams: [Rc<StreamState>; 3] = Default::default();
+        for stream in &streams {
+            conn.begin(Some(stream));
+        }
+        streams[0].polled(true, false, 100);
+        streams[1].polled(false, true, 100);
+        streams[2].polled(true, true, 100);
+        assert_eq!(cut(&conn, 100), None, "the connection stays");
+        let why = || streams.each_ref().map(|stream| stream.task.why_cut());
+        assert_eq!(why(), [Some(Cut::Stalled), None, Some(Cut::Stalled)]);
+        for stream in &streams {
+            conn.end(Some(stream), 200);
+        }
+        assert!(conn.streams.borrow().is_empty());
+    }
 }

@@ -12,8 +12,9 @@ use super::{
     exchange::Exchange,
     fields::Fields,
     headers,
+    relayed::Relayed,
     rescue::Refusal,
-    stream::{Relay, Setup},
+    stream::Relay,
     upstream::{Incoming, Outgoing},
     worker::Watched,
 };
@@ -61,7 +62,7 @@ pub(super) async fn forward(
     let mut fresh = false;
     let mut lease = candidates.choose(&worker.shared.hot.load(), &tried)?;
     exchange.chosen();
-    let incoming = loop {
+    let mut incoming = loop {
         let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
@@ -116,16 +117,11 @@ pub(super) async fn forward(
         return Err(Refusal::NodeRejectsUs(lease.node().name.to_string()));
     }
     flight.allow(Waiting::Chunk, worker.now(), settings.idle);
-    let setup = Setup {
-        meter: Meter::whole(),
-        dialect: call.dialect,
-        flight,
-        lease,
-        sized: true,
-        idle: settings.idle,
-        idle_per_node: settings.idle_per_node,
-    };
-    let mut answer = answer(incoming, stream, strip, node_header, setup);
+    if node_header {
+        incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
+    }
+    let request = Relayed::new(flight, lease, settings.idle, settings.idle_per_node);
+    let mut answer = answer(incoming, stream, strip, call.dialect, request);
     // What a node sends says its own name for the model; the client is told where that is not what it asked for.
     if let Some(served) = &exchange.record.served
         && let Ok(served) = HeaderValue::from_str(served)
@@ -135,31 +131,26 @@ pub(super) async fn forward(
     Ok(answer)
 }
 
-fn answer(
-    mut incoming: Incoming,
-    stream: Stream,
-    strip: bool,
-    node_header: bool,
-    mut setup: Setup,
-) -> Answer {
-    if node_header {
-        incoming.headers.insert(headers::X_AIVONX_NODE, setup.lease.node().heading.clone());
-    }
-    // A streaming route answers with one object when it only loads or unloads a model, or refuses.
-    let framed = match stream {
-        Stream::Never => false,
-        Stream::Ndjson => is_type(&incoming.headers, "application/x-ndjson"),
-        _ => is_type(&incoming.headers, "text/event-stream"),
-    };
-    if framed && incoming.status == StatusCode::OK {
-        setup.meter = Meter::stream(stream, strip);
-        // The dialect's error may have to be appended, so the length cannot be promised.
-        setup.sized = false;
-    }
-    let mut answer = Answer::new(AnswerBody::Relay(Box::new(Relay::new(incoming.body, setup))));
+fn answer(incoming: Incoming, stream: Stream, strip: bool, dialect: Dialect, request: Relayed) -> Answer {
+    let streams = is_stream(stream, incoming.status, &incoming.headers);
+    let meter = if streams { Meter::stream(stream, strip) } else { Meter::whole() };
+    // The dialect's error may have to be appended to a stream, so its length cannot be promised.
+    let relay = Relay::new(incoming.body, request, meter, dialect, !streams);
+    let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
     *answer.status_mut() = incoming.status;
     *answer.headers_mut() = incoming.headers;
     answer
+}
+
+/// Whether the answer is the `stream` that was asked for: a node sends one object instead when it only loads or
+/// unloads a model, or refuses.
+fn is_stream(stream: Stream, status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK
+        && match stream {
+            Stream::Never => false,
+            Stream::Ndjson => is_type(headers, "application/x-ndjson"),
+            _ => is_type(headers, "text/event-stream"),
+        }
 }
 
 fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
@@ -167,4 +158,27 @@ fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_of_the_streams_type_is_one() {
+        let is = |stream, status, of: &'static str| {
+            is_stream(
+                stream,
+                status,
+                &HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(of))]),
+            )
+        };
+        assert!(is(Stream::Ndjson, StatusCode::OK, "application/x-ndjson"));
+        assert!(is(Stream::Done, StatusCode::OK, "Text/Event-Stream ; charset=utf-8"));
+        assert!(!is(Stream::Ndjson, StatusCode::OK, "application/json"));
+        assert!(!is(Stream::Done, StatusCode::OK, "application/x-ndjson"));
+        assert!(!is(Stream::Ndjson, StatusCode::NOT_FOUND, "application/x-ndjson"));
+        assert!(!is(Stream::Never, StatusCode::OK, "application/x-ndjson"));
+        assert!(!is_stream(Stream::Done, StatusCode::OK, &HeaderMap::new()));
+    }
 }

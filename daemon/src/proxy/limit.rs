@@ -155,7 +155,7 @@ fn pays(record: &AccessRecord) -> bool {
     match record.outcome {
         // A node that is busy, or failed before it began, has done nothing.
         Outcome::Complete => record.status < 500 && record.status != 429,
-        Outcome::ClientGone => record.node.is_some(),
+        Outcome::ClientGone | Outcome::ClientStalled => record.node.is_some(),
         Outcome::TimedOut | Outcome::Ended => record.first_byte.is_some(),
         Outcome::Broken | Outcome::NodeFailed | Outcome::NoNode | Outcome::Refused => false,
     }

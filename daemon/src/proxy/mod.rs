@@ -23,12 +23,14 @@ mod local;
 mod manage;
 mod own_usage;
 mod privacy;
+mod relayed;
 mod request_id;
 mod rescue;
 pub mod running;
 pub mod shared;
 mod stack;
 mod stream;
+mod transport;
 mod upstream;
 mod worker;
 

@@ -44,7 +44,7 @@ pub struct Settings {
     pub connections: usize,
     /// Time for the first head of a connection.
     pub head: u32,
-    /// Time a kept-alive connection may idle.
+    /// Time a kept-alive connection may idle, and the gateway's own answers may wait for their client.
     pub keep_alive: u32,
     /// Longest pause within a request body.
     pub body_idle: u32,
@@ -52,8 +52,10 @@ pub struct Settings {
     pub connect: std::time::Duration,
     /// Time until an answer's head.
     pub header_wait: u32,
-    /// Longest pause within an answer.
+    /// Longest pause of a node within its answer.
     pub idle: u32,
+    /// Longest pause of a client that reads a node's answer.
+    pub client_idle: u32,
     /// Longest answer; 0 is no limit.
     pub total: u32,
     /// Attempts after the first.
@@ -89,6 +91,7 @@ impl Settings {
             connect: config.timeouts.connect,
             header_wait: ticks(config.timeouts.header_wait),
             idle: ticks(config.timeouts.idle),
+            client_idle: ticks(config.timeouts.client_idle),
             total: ticks(config.timeouts.total),
             retries: config.proxy.retries,
             idle_per_node: config.proxy.idle_per_node,

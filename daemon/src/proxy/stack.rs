@@ -9,7 +9,7 @@ use super::{
     account,
     answer::{Answer, AnswerBody},
     authenticate, body,
-    clock::Flight,
+    clock::{Flight, Waiting},
     conn::ConnContext,
     exchange::Exchange,
     fields::{Field, Fields},
@@ -59,7 +59,7 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     }
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
-        AnswerBody::Relay(relay) => relay.begin(exchange),
+        AnswerBody::Relay(relay) => relay.request.begin(exchange),
         AnswerBody::Full(bytes) => {
             exchange.record.bytes_out = bytes.len() as u64;
             exchange.first_byte();
@@ -122,7 +122,7 @@ async fn layers(
     };
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
-    let flight = cx.worker.watch(Flight::new(cx.state.clone(), exchange.begun()));
+    let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
     let mut body = body::collect(exchange, &flight, fields, incoming).await?;
@@ -135,7 +135,7 @@ async fn layers(
         name_model(exchange, &peek, true, caller.eligible())?;
         flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
-        flight.no_deadline();
+        flight.no_deadline(Waiting::Head);
         return Box::pin(manage::answer(exchange, flight, route, &peek, &caller)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;

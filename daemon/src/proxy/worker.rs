@@ -140,7 +140,7 @@ impl Worker {
             flight.tick(now, phase == Phase::Ending);
         }
         self.connections.borrow_mut().retain(|connection| {
-            connection.tick(now, settings.head, settings.keep_alive);
+            connection.tick(now, &settings);
             if phase != Phase::Running {
                 connection.drain();
             }
@@ -352,6 +352,7 @@ async fn accept(worker: Rc<Worker>, door: Door) {
         let cx = Rc::new(ConnContext {
             worker: worker.clone(),
             state: state.clone(),
+            stream: None,
             client: peer.ip().to_canonical(),
             loopback: door.loopback,
             diagnostics: door.diagnostics,
@@ -360,6 +361,6 @@ async fn accept(worker: Rc<Worker>, door: Door) {
             let _counted = counted;
             conn::serve(cx, stream).await;
         });
-        state.abort_by(task.abort_handle());
+        state.task.is(task.abort_handle());
     }
 }

@@ -326,7 +326,11 @@ fn verdict(record: &AccessRecord) -> Verdict {
     let refused = (400..500).contains(&record.status);
     let broken = match record.outcome {
         Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,
-        Outcome::Complete | Outcome::Refused | Outcome::ClientGone | Outcome::Ended => false,
+        Outcome::Complete
+        | Outcome::Refused
+        | Outcome::ClientGone
+        | Outcome::Ended
+        | Outcome::ClientStalled => false,
     };
     // A model that is not there is the client's mistake, whatever the way it ended is called.
     Verdict { failed: record.status >= 500 || (broken && !refused), refused }

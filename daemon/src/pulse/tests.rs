@@ -72,6 +72,7 @@ fn failures_and_refusals_are_told_apart() {
     assert_eq!(ended(Outcome::Complete, 200), (1, 0, 0));
     assert_eq!(ended(Outcome::ClientGone, 0), (1, 0, 0), "whoever leaves is no failure of ours");
     assert_eq!(ended(Outcome::Ended, 200), (1, 0, 0));
+    assert_eq!(ended(Outcome::ClientStalled, 200), (1, 0, 0), "whoever stops reading is none either");
     assert_eq!(ended(Outcome::Broken, 200), (1, 1, 0), "an answer that broke off");
     assert_eq!(ended(Outcome::TimedOut, 504), (1, 1, 0));
     assert_eq!(ended(Outcome::NodeFailed, 502), (1, 1, 0));

@@ -25,11 +25,13 @@ pub enum Outcome {
     TimedOut,
     /// Ended by shutdown or an administrator.
     Ended,
+    /// The client was there, but stopped reading the answer.
+    ClientStalled,
 }
 
 impl Outcome {
     /// Every way, in the order of the enum: `ALL[o as usize] == o`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Complete,
         Self::Refused,
         Self::NoNode,
@@ -38,6 +40,7 @@ impl Outcome {
         Self::ClientGone,
         Self::TimedOut,
         Self::Ended,
+        Self::ClientStalled,
     ];
 
     /// The word used in logs and metrics.
@@ -52,6 +55,7 @@ impl Outcome {
             Self::ClientGone => "client_gone",
             Self::TimedOut => "timed_out",
             Self::Ended => "ended",
+            Self::ClientStalled => "client_stalled",
         }
     }
 }

@@ -32,7 +32,7 @@ fields! {
     route: "of a request; a pattern, never the client's path",
     status: "HTTP status of the answer",
     limit: "name of the limit that refused a request",
-    outcome: "`complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended`",
+    outcome: "`complete`, `refused`, `no_node`, `node_failed`, `broken`, `client_gone`, `timed_out`, `ended`, `client_stalled`",
     retries: "attempts after the first",
     bytes_in: "length of the request's body",
     bytes_out: "length of the answer's body",

@@ -201,7 +201,7 @@ pub(super) fn line(record: &UsageRecord, zone: &TimeZone) -> String {
 pub(super) fn tone(record: &UsageRecord) -> Tone {
     match &*record.outcome {
         "complete" if record.status < 400 => Tone::Plain,
-        "refused" | "client_gone" => Tone::Warn,
+        "refused" | "client_gone" | "client_stalled" => Tone::Warn,
         _ => Tone::Bad,
     }
 }
