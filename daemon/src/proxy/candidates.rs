@@ -58,6 +58,11 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// A node other than `node` for the very request that is to be sent, if one can take it now.
+    pub(super) fn elsewhere(&self, snapshot: &Snapshot, tried: &[Arc<Node>], node: &Node) -> Option<Lease> {
+        snapshot.choose(self.want(), tried).ok().filter(|lease| lease.node().id != node.id)
+    }
+
     /// The body to be sent.
     pub(super) fn body(&self) -> &[Bytes] {
         self.body.as_deref().unwrap_or(&self.call.body.segments)

@@ -5,7 +5,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -93,6 +93,8 @@ pub(super) struct Flight {
     since_verdict: Cell<u32>,
     waker: RefCell<Option<Waker>>,
     node: RefCell<Option<Arc<Node>>>,
+    /// The node was found down before it answered.
+    node_down: Cell<bool>,
     caller: RefCell<Caller>,
     /// Where its answer goes.
     pub(super) transport: Transport,
@@ -115,6 +117,7 @@ impl Flight {
             since_verdict: Cell::new(0),
             waker: RefCell::new(None),
             node: RefCell::new(None),
+            node_down: Cell::new(false),
             caller: RefCell::new(Caller::Anonymous),
             transport,
         })
@@ -150,6 +153,7 @@ impl Flight {
     /// The node at work; its removal ends the request.
     pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
         *self.node.borrow_mut() = node;
+        self.node_down.set(false);
     }
 
     /// The model it is for.
@@ -216,8 +220,22 @@ impl Flight {
         .await
     }
 
-    /// One look of the ticker.
-    pub(super) fn tick(&self, now: u32, ending: bool) {
+    /// Runs `work`, for which the node is waited for, until it is done or a verdict falls. None as often as the node is
+    /// found to be down meanwhile: `work` may be polled on.
+    pub(super) async fn watch_node<F: Future>(
+        &self,
+        mut work: Pin<&mut F>,
+    ) -> Result<Option<F::Output>, Verdict> {
+        self.watch(std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.node_down.take() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }))
+        .await
+    }
+
+    /// One look of the ticker; `down` are the nodes that health checks took out of the pool.
+    pub(super) fn tick(&self, now: u32, ending: bool, down: &[Arc<Node>]) {
         if self.verdict.get().is_some() {
             self.since_verdict.set(self.since_verdict.get() + 1);
             if self.since_verdict.get() == LAST_WORDS {
@@ -225,7 +243,9 @@ impl Flight {
             }
             return;
         }
-        let retired = || self.node.borrow().as_ref().is_some_and(|n| n.live.retired());
+        let node = self.node.borrow();
+        let retired = || node.as_ref().is_some_and(|n| n.live.retired());
+        let is_down = || node.as_ref().is_some_and(|node| down.iter().any(|one| one.id == node.id));
         let verdict = if now >= self.deadline.get() {
             Verdict::TimedOut(self.waiting.get())
         } else if now >= self.total.get() {
@@ -237,8 +257,13 @@ impl Flight {
         } else if self.caller.borrow().ended() {
             Verdict::Revoked
         } else {
+            if self.waiting.get() == Waiting::Head && is_down() {
+                self.node_down.set(true);
+                self.wake();
+            }
             return;
         };
+        drop(node);
         self.end(verdict);
     }
 
@@ -247,6 +272,10 @@ impl Flight {
         if self.verdict.get().is_none() {
             self.verdict.set(Some(verdict));
         }
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -284,9 +313,9 @@ mod tests {
         let (flight, _) = flight();
         flight.allow(Waiting::Head, 10, 4);
         // The tick in which it was set may have been nearly over.
-        flight.tick(14, false);
+        flight.tick(14, false, &[]);
         assert_eq!(flight.verdict(), None);
-        flight.tick(15, false);
+        flight.tick(15, false, &[]);
         assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Head)));
     }
 
@@ -295,10 +324,10 @@ mod tests {
         let (flight, _) = flight();
         flight.allow(Waiting::Chunk, 10, 4);
         flight.no_deadline(Waiting::Client);
-        flight.tick(1000, false);
+        flight.tick(1000, false, &[]);
         assert_eq!(flight.verdict(), None);
         flight.allow(Waiting::Chunk, 1000, 4);
-        flight.tick(1005, false);
+        flight.tick(1005, false, &[]);
         assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Chunk)));
     }
 
@@ -308,17 +337,17 @@ mod tests {
         flight.allow_total(10, 8);
         for now in 11..19 {
             flight.allow(Waiting::Chunk, now, 4);
-            flight.tick(now, false);
+            flight.tick(now, false, &[]);
             assert_eq!(flight.verdict(), None);
         }
-        flight.tick(19, false);
+        flight.tick(19, false, &[]);
         assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Total)));
     }
 
     #[test]
     fn the_first_reason_stays() {
         let (flight, _) = flight();
-        flight.tick(2, true);
+        flight.tick(2, true, &[]);
         flight.end(Verdict::Cancelled);
         assert_eq!(flight.verdict(), Some(Verdict::Stopping));
     }
@@ -329,7 +358,7 @@ mod tests {
         flight.end(Verdict::Cancelled);
         for now in 0..LAST_WORDS {
             assert_eq!(conn.task.why_cut(), None, "{now}");
-            flight.tick(now, false);
+            flight.tick(now, false, &[]);
         }
         assert_eq!(conn.task.why_cut(), Some(Cut::Cancelled));
     }

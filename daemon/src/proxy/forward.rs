@@ -1,6 +1,6 @@
 //! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -74,8 +74,30 @@ pub(super) async fn forward(
             body: candidates.body(),
             connect_within: settings.connect,
         };
-        let sent = flight.watch(worker.upstream.send(node, request, fresh)).await.map_err(VerdictError)?;
         let more = exchange.record.retries < settings.retries;
+        let sent = {
+            let mut sending = pin!(worker.upstream.send(node, request, fresh));
+            loop {
+                if let Some(sent) = flight.watch_node(sending.as_mut()).await.map_err(VerdictError)? {
+                    break Ok(sent);
+                }
+                // The node stopped answering anybody. Without another there is nothing better than to wait for it.
+                let snapshot = worker.shared.hot.load();
+                if more && let Some(lease) = candidates.elsewhere(&snapshot, &tried, node) {
+                    break Err(lease);
+                }
+            }
+        };
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(elsewhere) => {
+                tried.push(node.clone());
+                lease = elsewhere;
+                exchange.record.retries += 1;
+                fresh = false;
+                continue;
+            }
+        };
         match sent {
             Ok(incoming) => {
                 if !matches!(incoming.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {

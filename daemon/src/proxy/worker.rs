@@ -27,6 +27,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{fleet::Node, telemetry::access::AccessRecord};
+use aivonx_protocol::node::Pool;
 
 /// Records kept before they are handed over without waiting.
 const RECORDS: usize = 256;
@@ -135,9 +136,11 @@ impl Worker {
         self.ids.adjust();
         let phase = *self.shared.phase.borrow();
         let settings = self.settings();
+        let snapshot = self.shared.hot.load();
+        let down: Vec<_> = snapshot.nodes.iter().filter(|node| node.pool == Pool::Standby).cloned().collect();
         for flight in self.flights.borrow().iter() {
             // Wakes tasks but runs none, so nobody leaves the list meanwhile.
-            flight.tick(now, phase == Phase::Ending);
+            flight.tick(now, phase == Phase::Ending, &down);
         }
         self.connections.borrow_mut().retain(|connection| {
             connection.tick(now, &settings);
@@ -146,7 +149,6 @@ impl Worker {
             }
             Rc::strong_count(connection) > 1
         });
-        let snapshot = self.shared.hot.load();
         self.upstream.sweep(now, settings.idle_close, |id| snapshot.nodes.iter().any(|n| &*n.id == id));
         if phase != Phase::Running {
             self.hand_over();

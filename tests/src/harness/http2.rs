@@ -7,10 +7,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Request, StatusCode,
     body::Incoming,
-    client::conn::http2::{SendRequest, handshake},
+    client::conn::http2::{Builder, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 
 use crate::within;
 
@@ -19,6 +19,8 @@ use crate::within;
 pub struct H2Client {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
+    /// Its other end is dropped with the connection.
+    open: watch::Receiver<()>,
 }
 
 /// A whole answer.
@@ -37,13 +39,31 @@ pub struct H2Answer {
 impl H2Client {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_by(address, &Builder::new(TokioExecutor::new())).await
+    }
+
+    /// Connects; of an answer that is not read, not more than `window` bytes are taken.
+    pub async fn connect_with_window(address: SocketAddr, window: u32) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        Self::connect_by(address, &builder).await
+    }
+
+    async fn connect_by(address: SocketAddr, builder: &Builder<TokioExecutor>) -> Self {
         let stream = within("connecting", TcpStream::connect(address)).await.expect("a listener");
         let (sender, connection) =
-            within("the handshake", handshake(TokioExecutor::new(), TokioIo::new(stream)))
-                .await
-                .expect("HTTP/2");
-        tokio::spawn(connection);
-        Self { sender, address }
+            within("the handshake", builder.handshake(TokioIo::new(stream))).await.expect("HTTP/2");
+        let (held, open) = watch::channel(());
+        tokio::spawn(async move {
+            let _held = held;
+            connection.await
+        });
+        Self { sender, address, open }
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn closed(&mut self) {
+        within("the connection's end", async { while self.open.changed().await.is_ok() {} }).await;
     }
 
     /// Begins a request; `fields` may hold `host`.
@@ -74,18 +94,30 @@ impl H2Client {
         body: impl Into<Bytes>,
     ) -> H2Answer {
         let response = self.begin(method, path, fields, body).await.expect("an answer");
-        let (parts, mut incoming) = response.into_parts();
+        let (status, fields) = (response.status(), response.headers().clone());
+        let (body, cut) = Self::rest(response).await;
+        H2Answer { status, fields, body, cut }
+    }
+
+    /// The next piece of an answer's body; None at its end.
+    ///
+    /// # Errors
+    /// If the stream ends before.
+    pub async fn piece(response: &mut hyper::Response<Incoming>) -> hyper::Result<Option<Bytes>> {
+        let frame = within("a frame", response.body_mut().frame()).await.transpose()?;
+        Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
+    }
+
+    /// What is left of an answer's body, and why it did not come to its end, if so.
+    pub async fn rest(mut response: hyper::Response<Incoming>) -> (Bytes, Option<String>) {
         let mut body = Vec::new();
-        let mut cut = None;
-        while let Some(frame) = within("a frame", incoming.frame()).await {
-            match frame {
-                Ok(frame) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
-                Err(e) => {
-                    cut = Some(e.to_string());
-                    break;
-                }
+        let cut = loop {
+            match Self::piece(&mut response).await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) => break None,
+                Err(e) => break Some(e.to_string()),
             }
-        }
-        H2Answer { status: parts.status, fields: parts.headers, body: body.into(), cut }
+        };
+        (body.into(), cut)
     }
 }

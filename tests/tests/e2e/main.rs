@@ -34,6 +34,7 @@ mod rotation;
 mod running;
 mod secrets;
 mod simulate;
+mod stalled;
 mod streams;
 mod tenancy;
 mod tls;

@@ -227,3 +227,33 @@ async fn a_node_too_old_for_a_route_is_no_candidate() {
     assert!(matches!(answer.status, 404 | 501 | 503), "{}", answer.text());
     assert_eq!(answer.json()["type"], "error");
 }
+
+#[tokio::test]
+async fn a_request_leaves_a_node_that_is_found_down_before_it_answered() {
+    let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
+    let health = "[health]\ninterval = \"100ms\"\ntimeout = \"200ms\"\nfailures = 2\n";
+    let daemon = Daemon::run(&[&nodes[0], &nodes[1]], health).await;
+    nodes.iter().for_each(FakeNode::gate);
+    let mut client = daemon.client().await;
+    client.send(&Request::json("/api/chat", &body())).await;
+    daemon
+        .until_nodes("the request to be at a node", |nodes| nodes.iter().any(|n| n["active_requests"] == 1))
+        .await;
+    let (down, up) =
+        if nodes[0].requests().is_empty() { (&nodes[1], &nodes[0]) } else { (&nodes[0], &nodes[1]) };
+    down.on_health(OnHealth::Fail(Fault::Silence));
+    up.open_gate();
+    assert_eq!(client.answer().await.expect(200).lines().last().unwrap()["done"], true);
+    down.until_gone(1).await;
+
+    // Where there is no other, it is waited for.
+    up.gate();
+    client.send(&Request::json("/api/chat", &body())).await;
+    up.until_requests(2).await;
+    up.on_health(OnHealth::Fail(Fault::Silence));
+    daemon.until_active(0).await;
+    up.on_health(OnHealth::Well);
+    daemon.until_active(1).await;
+    up.open_gate();
+    client.answer().await.expect(200);
+}

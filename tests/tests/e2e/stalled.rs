@@ -1,0 +1,192 @@
+//! Clients that do not read: what is ended is their answer and nothing beside it, and no node is blamed.
+
+use std::time::Duration;
+
+use aivonx_tests::{
+    fake::{FakeNode, Kind},
+    harness::{Client, Daemon, H2Client, Request},
+    within,
+};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+/// Longest pauses of nodes and clients; the deadlines are looked at every quarter of a second.
+const PAUSE: Duration = Duration::from_millis(500);
+
+fn generate(model: &str) -> String {
+    json!({"model": model, "prompt": "x", "options": {"num_predict": 2_000}}).to_string()
+}
+
+/// A node whose answers, 40 MB each, fit into no buffer.
+async fn flood() -> FakeNode {
+    let node = FakeNode::start(Kind::Ollama, &["flood"]).await;
+    node.with(|s| s.tokens = vec!["x".repeat(20_000)]);
+    node
+}
+
+/// A node that says a token when it is told to.
+async fn step() -> FakeNode {
+    let node = FakeNode::start(Kind::Ollama, &["step"]).await;
+    node.gate();
+    node
+}
+
+/// The record of a request for `model`, which has ended.
+async fn record(daemon: &Daemon, model: &str) -> String {
+    daemon.stderr().until(&format!(r"POST /api/generate 200 {model}[^\n]*")).await
+}
+
+/// Two answers over one connection: one that is not read, and one that is, and goes on whatever happens to the other.
+async fn beside_one_that_is_not_read(daemon: &Daemon, step: &FakeNode, end: impl AsyncFnOnce()) -> String {
+    let mut client = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let unread = client.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+    step.release(1);
+    let mut read = client.begin("POST", "/api/generate", &[], generate("step")).await.unwrap();
+    H2Client::piece(&mut read).await.unwrap();
+
+    end().await;
+    let record = record(daemon, "flood").await;
+    step.open_gate();
+    let (rest, cut) = H2Client::rest(read).await;
+    assert_eq!(cut, None, "the other stream goes on");
+    assert!(memchr::memmem::find(&rest, b"\"done\":true").is_some(), "{rest:?}");
+    let (got, cut) = H2Client::rest(unread).await;
+    assert!(got.len() <= 10_000 && cut.is_some(), "no more than fitted, and a reset: {} {cut:?}", got.len());
+    assert_eq!(client.ask("GET", "/health", &[], "").await.status, 200, "the connection stays");
+    assert!(self::record(daemon, "step").await.contains("bytes_out"), "it is complete");
+    record
+}
+
+#[tokio::test]
+async fn ending_one_unread_stream_leaves_the_others_of_its_connection() {
+    let (flood, step) = (flood().await, step().await);
+    let daemon = Daemon::run(&[&flood, &step], "").await;
+    let cancel = async || {
+        let running = daemon.control().await.running_list().await.unwrap();
+        let unread =
+            running.iter().find(|one| one.model.as_deref().is_some_and(|model| model.starts_with("flood")));
+        daemon.aivonx().ok(&["running", "cancel", &unread.unwrap().id]).await;
+    };
+    let record = beside_one_that_is_not_read(&daemon, &step, cancel).await;
+    assert!(record.contains("outcome=ended") && record.contains("an administrator ended"), "{record}");
+    let unread = daemon.stderr().text();
+    assert!(!unread.contains("client_gone"), "{unread}");
+}
+
+#[tokio::test]
+async fn removing_a_node_leaves_the_streams_of_others() {
+    let (flood, step) = (flood().await, step().await);
+    let daemon = Daemon::run(&[&flood, &step], "").await;
+    let remove = async || {
+        daemon.aivonx().ok(&["node", "remove", "n0", "--yes"]).await;
+    };
+    let record = beside_one_that_is_not_read(&daemon, &step, remove).await;
+    assert!(record.contains("outcome=ended") && record.contains("the node was removed"), "{record}");
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_is_let_go_alone() {
+    let (flood, step) = (flood().await, step().await);
+    let config = format!("[timeouts]\nclient_idle = \"{}ms\"\n", PAUSE.as_millis());
+    let daemon = Daemon::run(&[&flood, &step], &config).await;
+    let record = beside_one_that_is_not_read(&daemon, &step, async || ()).await;
+    assert!(record.contains("outcome=client_stalled"), "{record}");
+    assert!(record.contains("the client stopped reading the answer"), "{record}");
+    assert!(daemon.nodes().await.iter().all(|node| node["pool"] == "active"), "no node is blamed");
+}
+
+#[tokio::test]
+async fn a_short_answer_that_nobody_takes_is_let_go() {
+    let node = FakeNode::start(Kind::Ollama, &["flood"]).await;
+    let config = format!("[timeouts]\nclient_idle = \"{}ms\"\n", PAUSE.as_millis());
+    let daemon = Daemon::run(&[&node], &config).await;
+    let mut client = H2Client::connect_with_window(daemon.address(), 0).await;
+    for stream in [true, false] {
+        let asked = json!({"model": "flood", "prompt": "x", "stream": stream}).to_string();
+        let unread = client.begin("POST", "/api/generate", &[], asked).await.unwrap();
+        let (got, cut) = H2Client::rest(unread).await;
+        assert!(got.is_empty() && cut.is_some(), "{got:?} {cut:?}");
+    }
+    let twice = r"(?s)outcome=client_stalled.*outcome=client_stalled";
+    daemon.stderr().until(twice).await;
+}
+
+#[tokio::test]
+async fn a_client_may_pause_longer_than_a_node() {
+    let flood = flood().await;
+    let config = format!("[timeouts]\nidle = \"{}ms\"\n", PAUSE.as_millis());
+    let daemon = Daemon::run(&[&flood], &config).await;
+    let mut one = daemon.client().await;
+    one.send(&Request::post("/api/generate", generate("flood"))).await;
+    let head = one.head().await;
+    let mut two = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let answer = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+    // The pause itself is what is tested: several times what a node may take.
+    tokio::time::sleep(PAUSE * 4).await;
+    let first = one.rest(head).await;
+    assert_eq!((first.cut.as_deref(), first.lines().len()), (None, 2_001));
+    let (rest, cut) = H2Client::rest(answer).await;
+    assert_eq!((cut, memchr::memchr_iter(b'\n', &rest).count()), (None, 2_001));
+}
+
+#[tokio::test]
+async fn an_http_1_client_that_stops_reading_is_let_go() {
+    let flood = flood().await;
+    let config = format!("[timeouts]\nclient_idle = \"{}ms\"\n", PAUSE.as_millis());
+    let daemon = Daemon::run(&[&flood], &config).await;
+    let mut client = daemon.client().await;
+    client.send(&Request::post("/api/generate", generate("flood"))).await;
+    client.head().await;
+    let record = record(&daemon, "flood").await;
+    assert!(record.contains("outcome=client_stalled"), "{record}");
+    assert!(record.contains("the client stopped reading the answer"), "{record}");
+    assert_eq!(daemon.nodes().await[0]["pool"], "active");
+    daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_the_gateway_itself_does_not_wait_for_ever() {
+    let daemon = Daemon::run(&[], &format!("[timeouts]\nkeep_alive = \"{}ms\"\n", PAUSE.as_millis())).await;
+    // A window into which nothing fits.
+    for path in ["/health", "/v1/models", "/nowhere", "/api/chat"] {
+        let mut client = H2Client::connect_with_window(daemon.address(), 0).await;
+        let unread = client.begin("GET", path, &[], "").await.unwrap();
+        let (got, cut) = H2Client::rest(unread).await;
+        assert!(got.is_empty() && cut.is_some(), "{path}: {got:?} {cut:?}");
+        client.closed().await;
+    }
+    // Questions without end, and nobody who reads the answers.
+    let mut client = tokio::net::TcpStream::connect(daemon.address()).await.unwrap();
+    let many = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    let asked = within("the connection to be broken off", async {
+        loop {
+            if let Err(e) = client.write_all(many.as_bytes()).await {
+                return e;
+            }
+        }
+    });
+    asked.await;
+    assert_eq!(daemon.get("/health").await.status, 200);
+}
+
+/// Answers read to their end, as the others in this file must not be.
+#[tokio::test]
+async fn clients_that_read_are_served_as_ever() {
+    let node = FakeNode::start(Kind::Ollama, &["flood"]).await;
+    let config = "[timeouts]\nclient_idle = \"10ms\"\nkeep_alive = \"10ms\"\nidle = \"10s\"\n";
+    let daemon = Daemon::run(&[&node], config).await;
+    // The client reads, and it is the node that is waited for.
+    node.delay(PAUSE / 2);
+    let mut client = H2Client::connect(daemon.address()).await;
+    let answer = client.ask("POST", "/api/generate", &[], generate_short()).await;
+    assert_eq!(answer.cut, None);
+    let mut client: Client = daemon.client().await;
+    let answer = client.ask(&Request::post("/api/generate", generate_short())).await;
+    assert_eq!(answer.cut, None);
+    let last: Value = answer.lines().pop().unwrap();
+    assert_eq!(last["done"], true);
+}
+
+fn generate_short() -> String {
+    json!({"model": "flood", "prompt": "x", "options": {"num_predict": 4}}).to_string()
+}
