@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::{
     Endpoint,
     dial::{DialError, dial},
+    via,
 };
 
 /// Largest answer read as a whole: a catalogue of some ten thousand models.
@@ -137,6 +138,10 @@ fn head(endpoint: &Endpoint, method: Method, path: &str, json: Option<Bytes>) ->
         header::HeaderValue::from_static(concat!("aivonx/", env!("CARGO_PKG_VERSION"))),
     );
     headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
+    // A node that is this gateway refuses it, so that it is never taken for one.
+    if let Ok(via) = header::HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())) {
+        headers.insert(header::VIA, via);
+    }
     if json.is_some() {
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     }

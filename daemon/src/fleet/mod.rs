@@ -41,6 +41,7 @@ mod tenants;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
+pub mod via;
 mod watch;
 mod words;
 

@@ -32,6 +32,8 @@ pub(super) struct Call<'a> {
     pub(super) route: Forward,
     pub(super) dialect: Dialect,
     pub(super) fields: &'a Fields<'a>,
+    /// The protocol the request came by.
+    pub(super) received: http::Version,
     pub(super) peek: &'a Peek,
     pub(super) body: Collected,
     /// What the gateway changes of it, but for governed values.
@@ -42,6 +44,33 @@ pub(super) struct Call<'a> {
     pub(super) plan: Option<Plan>,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a Eligible,
+}
+
+/// What is wrong with a node whose answer is proper HTTP and yet none for a client: it is set up wrongly, and another
+/// attempt would change nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misfit {
+    #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
+    Credential(String),
+    /// Followed, it would take the prompt, and perhaps the credential, past everything that is checked here.
+    #[error("node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'")]
+    Redirects(String, u16),
+    #[error("node {0} compresses its answers, though asked not to; switch that off on the node or in front of it")]
+    Compresses(String),
+}
+
+impl Misfit {
+    fn check(node: &Node, answer: &Incoming) -> Result<(), Self> {
+        let name = || node.name.to_string();
+        match answer.status {
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(Self::Credential(name()))
+            }
+            status if status.is_redirection() => Err(Self::Redirects(name(), status.as_u16())),
+            _ if answer.coded => Err(Self::Compresses(name())),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Gets an answer for `call` from the fleet.
@@ -70,6 +99,7 @@ pub(super) async fn forward(
         let request = Outgoing {
             path: call.route.path,
             client: call.fields,
+            received: call.received,
             request_id: &exchange.id,
             body: candidates.body(),
             connect_within: settings.connect,
@@ -135,9 +165,7 @@ pub(super) async fn forward(
     drop(call.body);
     let stream = if streaming { call.route.stream } else { Stream::Never };
     let node_header = settings.node_header;
-    if incoming.status == StatusCode::UNAUTHORIZED {
-        return Err(Refusal::NodeRejectsUs(lease.node().name.to_string()));
-    }
+    Misfit::check(lease.node(), &incoming)?;
     flight.allow(Waiting::Chunk, worker.now(), settings.idle);
     if node_header {
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());

@@ -1,14 +1,14 @@
 //! Which header fields cross the gateway, in both directions, and those it adds itself.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::fields::{Field, Fields};
-use crate::fleet::Endpoint;
+use crate::fleet::{Endpoint, via};
 
-/// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's
-/// credentials travel in fields nobody can enumerate.
-const TO_NODE: [(Field, &str); 6] = [
-    (Field::ContentType, "content-type: "),
+/// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
+/// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and a node that
+/// is told otherwise may read another one (a form, another charset).
+const TO_NODE: [(Field, &str); 5] = [
     (Field::Accept, "accept: "),
     (Field::UserAgent, "user-agent: "),
     (Field::AnthropicVersion, "anthropic-version: "),
@@ -22,7 +22,13 @@ pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-
 
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.
-pub(super) fn to_node(client: &Fields<'_>, endpoint: &Endpoint, request_id: &HeaderValue, out: &mut Vec<u8>) {
+pub(super) fn to_node(
+    client: &Fields<'_>,
+    received: Version,
+    endpoint: &Endpoint,
+    request_id: &HeaderValue,
+    out: &mut Vec<u8>,
+) {
     let mut field = |name: &str, value: &HeaderValue| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(value.as_bytes());
@@ -34,45 +40,39 @@ pub(super) fn to_node(client: &Fields<'_>, endpoint: &Endpoint, request_id: &Hea
             field(name, value);
         }
     }
-    field("accept-encoding: identity\r\nx-request-id: ", request_id);
+    field("content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ", request_id);
     if let Some((name, value)) = &endpoint.credential {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
+    // Those it went through before, or a circle of two gateways would not be noticed; then this one.
+    out.extend_from_slice(b"via: ");
+    for before in client.all(Field::Via) {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(b", ");
+    }
+    let protocol: &[u8] = match received {
+        Version::HTTP_2 => b"2 ",
+        Version::HTTP_10 => b"1.0 ",
+        _ => b"1.1 ",
+    };
+    out.extend_from_slice(protocol);
+    out.extend_from_slice(via::pseudonym().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a field of a node's answer ends here: hop-by-hop fields (RFC 9110, 7.6.1), what speaks for the
-/// node and not for the gateway, and what the gateway sets itself (the length, if it is known, is the body's).
-pub(super) fn ends_here(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "www-authenticate"
-            | "authentication-info"
-            | "authorization"
-            | "proxy-authorization"
-            | "set-cookie"
-            | "set-cookie2"
-            | "strict-transport-security"
-            | "alt-svc"
-            | "server"
-            | "x-powered-by"
-            | "x-request-id"
-            | "content-length"
-            | "x-aivonx-node"
-            | "cache-control"
-            | "x-content-type-options"
-    ) || name.starts_with("access-control-")
+/// Whether a field of a node's answer reaches the client. A list of what may pass, for the same reason as on the way
+/// to the node: what leads elsewhere (`Location`, `Refresh`, `Link`), speaks for the gateway (`X-Aivonx-*`,
+/// `X-RateLimit-*`) or to the browser, or tells of the inside is nothing anybody can enumerate.
+pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
+    match name.as_str() {
+        "content-type" | "openai-processing-ms" => true,
+        // When a node that refuses will serve again.
+        "retry-after" => matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE),
+        _ => false,
+    }
 }
 
 /// Sets what stands on every answer, refusals too.

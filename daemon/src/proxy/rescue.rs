@@ -9,6 +9,7 @@ use super::{
     authenticate::Forbidden,
     body::{BodyError, VerdictError},
     clock::{Verdict, Waiting},
+    forward::Misfit,
     host::HostError,
     limit::Limited,
 };
@@ -55,8 +56,10 @@ pub(super) enum Refusal {
     NoNode(#[from] NoNode),
     #[error("node {node}: {why}")]
     NodeFailed { node: String, why: String },
-    #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
-    NodeRejectsUs(String),
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    #[error("the request went through this gateway already: a node's address leads back to it")]
+    Loop,
     #[error("{0}")]
     Limited(Box<Limited>),
     #[error(transparent)]
@@ -85,6 +88,7 @@ impl Refusal {
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
+            Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
@@ -107,7 +111,7 @@ impl Refusal {
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
             Self::NoNode(_) => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
-            Self::NodeFailed { .. } | Self::NodeRejectsUs(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
+            Self::NodeFailed { .. } | Self::Misfit(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
             Self::Manage { status, .. } => (*status, Refused),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
         }

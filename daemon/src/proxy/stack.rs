@@ -22,7 +22,7 @@ use crate::{
         Dialect, Edits, Peek,
         route::{self, Action, Forward, Route},
     },
-    fleet::{Eligible, NoNode},
+    fleet::{Eligible, NoNode, via},
     identity::Caller,
     policy::Plan,
     telemetry::access::Outcome,
@@ -87,6 +87,11 @@ async fn layers(
     let Head { parts: head, fields } = head;
 
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
+
+    // First: whatever is done for a request that comes back is done for each round of it.
+    if fields.all(Field::Via).any(via::is_ours) {
+        return Err(Refusal::Loop);
+    }
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
@@ -169,7 +174,18 @@ async fn layers(
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
-    let call = Call { route: forwarded, dialect, fields, peek: &peek, body, edits, output, plan, eligible };
+    let call = Call {
+        route: forwarded,
+        dialect,
+        fields,
+        received: head.version,
+        peek: &peek,
+        body,
+        edits,
+        output,
+        plan,
+        eligible,
+    };
     forward(exchange, flight, call).await
 }
 

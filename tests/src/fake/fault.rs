@@ -43,6 +43,10 @@ pub enum Fault {
     Body(&'static str),
     /// Answers with a redirect to elsewhere.
     Redirect(&'static str),
+    /// Answers with this status and closes before it reads the body, most of which is still to come.
+    Early(u16),
+    /// Sends interim answers for as long as they are taken.
+    EndlessInterim,
 }
 
 /// How health checks fare.

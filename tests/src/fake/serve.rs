@@ -54,6 +54,15 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
         if head.get("expect").is_some() && wire.send(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
             return false;
         }
+        if let Some(Fault::Early(status)) = shared.look(|s| s.always.clone())
+            && head.method() == "POST"
+        {
+            let recorded = Recorded { connection, nth, head, body: Bytes::new(), end: Some(End::Complete) };
+            shared.change(|s| s.recorded.push(recorded));
+            let answer = format!("HTTP/1.1 {status} Early\r\nContent-Length: 5\r\n\r\nearly");
+            wire.send(answer.as_bytes()).await.ok();
+            return false;
+        }
         let Ok(body) = wire.body(Framing::of_request(&head)).await else { return false };
         let recorded = Recorded { connection, nth, head, body, end: None };
         let (place, reply, fault, kind) = shared.change(|s| {
@@ -187,6 +196,9 @@ impl Sender<'_> {
                 self.wire.send(head.as_bytes()).await?;
                 return Ok(Went::Well);
             }
+            Some(Fault::EndlessInterim) => loop {
+                self.wire.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n").await?;
+            },
             Some(Fault::Interim) => {
                 self.wire
                     .send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")

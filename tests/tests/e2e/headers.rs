@@ -31,7 +31,8 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
         .field("Origin", &format!("http://{}", daemon.address()))
         .field("X-Request-Id", "mine-1")
         .field("User-Agent", "tester/1")
-        .field("Anthropic-Version", "2023-06-01");
+        .field("Anthropic-Version", "2023-06-01")
+        .field("Via", "1.1 front");
     daemon.ask(&request).await.expect(200);
     let head = node.only_request().head;
     for name in [
@@ -59,6 +60,8 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
     assert_eq!(head.all("accept-encoding"), ["identity"]);
     assert_eq!(head.all("content-length").len(), 1);
     assert_eq!(head.get("anthropic-version"), Some("2023-06-01"));
+    let via = head.get("via").unwrap();
+    assert!(via.starts_with("1.1 front, 1.1 aivonx-") && head.all("via").len() == 1, "{via}");
     // The same over HTTP/2, where cookies may come in pieces.
     let mut client = H2Client::connect(daemon.address()).await;
     let fields = [
@@ -94,6 +97,16 @@ async fn nothing_of_the_node_that_is_not_the_clients_business_reaches_it() {
         ("X-Aivonx-Node", "a-lie"),
         ("Authorization", "Bearer node"),
         ("Proxy-Connection", "keep-alive"),
+        ("Location", "http://elsewhere.example/"),
+        ("Refresh", "0; url=http://elsewhere.example/"),
+        ("Link", "<http://elsewhere.example>; rel=preload"),
+        ("Clear-Site-Data", "\"*\""),
+        ("X-Aivonx-Model", "a-lie"),
+        ("X-RateLimit-Remaining", "0"),
+        ("Retry-After", "3600"),
+        ("Vary", "*"),
+        ("Content-Security-Policy", "default-src *"),
+        ("X-LiteLLM-Model-Api-Base", "http://10.0.0.1/"),
     ];
     node.with(|s| s.extra_fields = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec());
     let daemon = Daemon::dev(&[&node]).await;
@@ -154,7 +167,7 @@ async fn a_clients_own_id_is_kept_beside_ours_in_the_log() {
 }
 
 #[tokio::test]
-async fn interim_answers_are_skipped_and_redirects_not_followed() {
+async fn interim_answers_are_skipped_but_not_for_ever() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
     node.fail_next(Fault::Interim);
@@ -163,10 +176,90 @@ async fn interim_answers_are_skipped_and_redirects_not_followed() {
     let head = client.head().await;
     assert_eq!(head.status(), 200, "the final answer comes first");
     assert_eq!(client.rest(head).await.lines().last().unwrap()["done"], true);
+    node.fail_next(Fault::EndlessInterim);
+    let answer = daemon.ask(&Request::post("/api/generate", generate())).await.expect(502);
+    assert!(answer.text().contains("interim"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_redirect_is_neither_followed_nor_passed_on() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let body = json!({"model": "m", "prompt": "x", "input": "x", "messages": [], "max_tokens": 9});
+    let paths = ["/api/generate", "/v1/chat/completions", "/v1/messages", "/api/show", "/api/embed"];
+    for path in paths {
+        node.fail_next(Fault::Redirect("http://169.254.169.254/latest"));
+        let answer = daemon.post(path, &body).await.expect(502);
+        assert_eq!(answer.field("location"), None);
+        let told = answer.json();
+        let message = if path.starts_with("/v1") { &told["error"]["message"] } else { &told["error"] };
+        let message = message.as_str().unwrap();
+        assert!(message.contains("redirects (302)") && message.contains("aivonx node set"), "{message}");
+    }
+    assert_eq!(node.requests().len(), paths.len(), "each was sent once");
+    // It is set up wrongly, not ill.
+    daemon.post("/api/generate", &body).await.expect(200);
     node.fail_next(Fault::Redirect("http://169.254.169.254/latest"));
-    let answer = daemon.ask(&Request::post("/api/generate", generate())).await;
-    assert!(answer.status == 502 || (300..400).contains(&answer.status), "{}", answer.status);
-    assert_eq!(node.requests().len(), 2);
+    let told = daemon.aivonx().run(&["model", "remove", "m", "--yes"]).await;
+    assert_ne!(told.code, 0, "{told:?}");
+    assert_eq!(node.requests().last().unwrap().head.method(), "DELETE");
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_refused_in_words() {
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.extra_fields = vec![("Content-Encoding".to_owned(), "gzip".to_owned())]);
+    let daemon = Daemon::dev(&[&node]).await;
+    let answer = daemon.ask(&Request::post("/api/generate", generate())).await.expect(502);
+    assert!(answer.text().contains("compresses"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn what_a_node_is_told_to_read_is_what_was_checked() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for kind in ["application/x-www-form-urlencoded", "application/json; charset=utf-7", "multipart/form-data"] {
+        for path in ["/api/generate", "/v1/completions", "/api/show"] {
+            let request = Request::new("POST", path).field("Content-Type", kind).body(generate());
+            daemon.ask(&request).await.expect(200);
+            let head = node.requests().pop().unwrap().head;
+            assert_eq!(head.all("content-type"), ["application/json"], "{path} {kind}");
+        }
+    }
+    daemon.ask(&Request::new("POST", "/api/generate").body(generate())).await.expect(200);
+    assert_eq!(node.requests().pop().unwrap().head.get("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_back_is_refused() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    daemon.ask(&Request::post("/api/generate", generate())).await.expect(200);
+    let via = node.requests().pop().unwrap().head.get("via").unwrap().to_owned();
+    for path in ["/api/generate", "/v1/messages", "/api/version", "/nowhere"] {
+        let again = Request::post(path, generate()).field("Via", "1.0 other").field("Via", &via);
+        let answer = daemon.ask(&again).await.expect(508);
+        assert!(answer.text().contains("through this gateway already"), "{}", answer.text());
+    }
+    assert_eq!(node.requests().len(), 1);
+    // Also what the gateway asks on its own account: it is no node of itself.
+    let url = format!("http://{}", daemon.address());
+    let told = daemon.aivonx().run(&["node", "add", "loop", &url]).await;
+    assert_ne!(told.code, 0, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_body_was_read_reaches_the_client() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let body = json!({"model": "m", "prompt": "x".repeat(8 << 20)}).to_string();
+    node.fail_always(Some(Fault::Early(413)));
+    for _ in 0..8 {
+        let answer = daemon.ask(&Request::post("/api/generate", body.clone())).await.expect(413);
+        assert_eq!(answer.text(), "early");
+    }
+    node.fail_always(None);
+    daemon.ask(&Request::post("/api/generate", generate())).await.expect(200);
 }
 
 #[tokio::test]

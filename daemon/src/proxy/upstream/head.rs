@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Outgoing, framing::Framing};
 use crate::{
     fleet::Endpoint,
-    proxy::headers::{ends_here, to_node},
+    proxy::headers::{to_client, to_node},
 };
 
 /// Largest head of an answer.
@@ -16,8 +16,11 @@ pub(super) const LARGEST: usize = 64 << 10;
 /// Most fields in the head of an answer.
 const FIELDS: usize = 100;
 
-/// Fields that answers mostly have at most.
-const KEPT: usize = 8;
+/// Fields of an answer that may reach a client.
+const KEPT: usize = 4;
+
+/// Most interim answers before the real one: a node sends one or two, an endless row of them keeps a thread busy.
+const INTERIM: u8 = 16;
 
 /// Appends the request's head as bytes.
 pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint, out: &mut Vec<u8>) {
@@ -25,7 +28,7 @@ pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint, out: &mut Vec<u
     out.extend_from_slice(endpoint.prefix.as_bytes());
     out.extend_from_slice(request.path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    to_node(request.client, endpoint, request.request_id, out);
+    to_node(request.client, request.received, endpoint, request.request_id, out);
     let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
     out.extend_from_slice(b"content-length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -40,14 +43,20 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// The connection can serve another request after this answer.
     pub(super) keep: bool,
+    /// The body is compressed, or coded otherwise, although that was not asked for.
+    pub(super) coded: bool,
 }
 
-/// Takes a head off the beginning of `buffer`, passing over interim (1xx) answers and leaving out the fields
-/// that must not reach a client. None if it is not complete yet.
+/// Interim (1xx) answers that one answer has had.
+#[derive(Debug, Default)]
+pub(super) struct Interim(u8);
+
+/// Takes a head off the beginning of `buffer`, passing over interim answers and leaving out the fields that must not
+/// reach a client. None if it is not complete yet; `interim` is to be kept until it is.
 ///
 /// # Errors
 /// What is not HTTP about it.
-pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> {
+pub(super) fn read(buffer: &mut BytesMut, interim: &mut Interim) -> Result<Option<Head>, &'static str> {
     loop {
         if buffer.is_empty() {
             return Ok(None);
@@ -67,6 +76,10 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
             if code == 101 {
                 return Err("it switches protocols unasked");
             }
+            interim.0 += 1;
+            if interim.0 > INTERIM {
+                return Err("it sends interim answers without end");
+            }
             buffer.advance(length);
             continue;
         }
@@ -74,19 +87,20 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
         let one_one = parsed.version == Some(1);
         let base = buffer.as_ptr().addr();
         let mut hop = Hop::default();
-        let mut kept: SmallVec<[_; KEPT]> = SmallVec::new();
+        let mut kept: SmallVec<[(HeaderName, _); KEPT]> = SmallVec::new();
         for field in parsed.headers.iter() {
             let name =
                 HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field name is malformed")?;
             hop.read(&name, field.value)?;
-            if !ends_here(name.as_str()) {
+            // Of a field that stands twice a client might heed the second where the gateway read the first.
+            if to_client(&name, status) && kept.iter().all(|(other, _)| *other != name) {
                 let start = field.value.as_ptr().addr() - base;
                 kept.push((name, start..start + field.value.len()));
             }
         }
         let framing = hop.framing(status)?;
         let keep = hop.keeps(one_one) && framing != Framing::UntilClose;
-        let named = hop.named;
+        let coded = hop.coded;
         // Values share the bytes they came in.
         let bytes = buffer.split_to(length).freeze();
         // With room for what the gateway adds.
@@ -95,10 +109,7 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
             let value = HeaderValue::from_maybe_shared(bytes.slice(span));
             headers.append(name, value.map_err(|_| "a field value is malformed")?);
         }
-        for name in named {
-            headers.remove(name);
-        }
-        return Ok(Some(Head { status, headers, framing, keep }));
+        return Ok(Some(Head { status, headers, framing, keep, coded }));
     }
 }
 
@@ -106,13 +117,13 @@ pub(super) fn read(buffer: &mut BytesMut) -> Result<Option<Head>, &'static str> 
 #[derive(Default)]
 struct Hop<'a> {
     /// `Transfer-Encoding` fields, and whether one of them is not `chunked` alone.
-    codings: usize,
+    transfers: usize,
+    not_chunked: bool,
+    /// `Content-Encoding` names something.
     coded: bool,
     length: Option<&'a [u8]>,
     close: bool,
     keep_alive: bool,
-    /// Fields that `Connection` names: they end here, too.
-    named: Vec<HeaderName>,
 }
 
 impl<'a> Hop<'a> {
@@ -123,20 +134,16 @@ impl<'a> Hop<'a> {
             }
             self.length = Some(value);
         } else if *name == header::TRANSFER_ENCODING {
-            self.codings += 1;
-            self.coded |= !value.eq_ignore_ascii_case(b"chunked");
+            self.transfers += 1;
+            self.not_chunked |= !value.eq_ignore_ascii_case(b"chunked");
+        } else if *name == header::CONTENT_ENCODING {
+            self.coded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
         } else if *name == header::CONNECTION {
             for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
                     self.close = true;
                 } else if option.eq_ignore_ascii_case(b"keep-alive") {
                     self.keep_alive = true;
-                } else if let Ok(name) = HeaderName::from_bytes(option)
-                    // What frames the body is decided elsewhere, whatever `Connection` says.
-                    && name != header::CONTENT_LENGTH
-                    && name != header::CONTENT_TYPE
-                {
-                    self.named.push(name);
                 }
             }
         }
@@ -145,11 +152,11 @@ impl<'a> Hop<'a> {
 
     /// How the body is framed (RFC 9112, 6.3). Anything two readers could disagree about is refused.
     fn framing(&self, status: StatusCode) -> Result<Framing, &'static str> {
-        if self.codings > 0 {
+        if self.transfers > 0 {
             if self.length.is_some() {
                 return Err("it has both Transfer-Encoding and Content-Length");
             }
-            let chunked = self.codings == 1 && !self.coded;
+            let chunked = self.transfers == 1 && !self.not_chunked;
             return if chunked {
                 Ok(Framing::chunked())
             } else {
@@ -179,7 +186,11 @@ mod tests {
     use http::StatusCode;
     use proptest::prelude::*;
 
-    use super::{Framing, read};
+    use super::{Framing, INTERIM, Interim};
+
+    fn read(buffer: &mut BytesMut) -> Result<Option<super::Head>, &'static str> {
+        super::read(buffer, &mut Interim::default())
+    }
 
     fn head(text: &str) -> Result<Option<super::Head>, &'static str> {
         read(&mut BytesMut::from(text.as_bytes()))
@@ -193,19 +204,47 @@ mod tests {
         let head = read(&mut buffer).unwrap().unwrap();
         assert_eq!((head.status, head.framing, head.keep), (StatusCode::OK, Framing::Length(12), true));
         assert_eq!(&buffer[..], b"rest");
-        assert!(super::read(&mut BytesMut::from(&b"HTTP/1.1 200 OK\r\nCon"[..])).unwrap().is_none());
+        assert!(read(&mut BytesMut::from(&b"HTTP/1.1 200 OK\r\nCon"[..])).unwrap().is_none());
     }
 
     #[test]
-    fn what_speaks_for_the_node_ends_here() {
-        let text = "HTTP/1.1 200 OK\r\nConnection: x-hop, content-length, close\r\nX-Hop: 1\r\n\
-                    Set-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\nServer: uvicorn\r\nContent-Length: 3\r\n\
-                    Content-Type: application/json\r\nX-RateLimit-Left: 5\r\nKeep-Alive: timeout=5\r\n\r\n";
-        let head = head(text).unwrap().unwrap();
-        let mut left: Vec<&str> = head.headers.keys().map(|n| n.as_str()).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["content-type", "x-ratelimit-left"]);
-        assert_eq!((head.framing, head.keep), (Framing::Length(3), false));
+    fn interim_answers_have_an_end_however_they_come() {
+        let one = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
+        let most = usize::from(INTERIM);
+        let last = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        assert!(head(&(one.repeat(most) + last)).unwrap().is_some());
+        assert!(head(&(one.repeat(most + 1) + last)).is_err());
+        let mut interim = Interim::default();
+        let mut each = (0..=most).map(|_| super::read(&mut BytesMut::from(one), &mut interim).is_err());
+        assert_eq!(each.position(|refused| refused), Some(most));
+    }
+
+    #[test]
+    fn only_what_is_the_clients_business_passes() {
+        let fields = "Connection: content-length, content-type, close\r\nSet-Cookie: a=b\r\nX-Hop: 1\r\n\
+            Location: http://elsewhere/\r\nRefresh: 0\r\nLink: <x>\r\nClear-Site-Data: \"*\"\r\nServer: uvicorn\r\n\
+            X-Aivonx-Model: other\r\nX-RateLimit-Limit: 5\r\nVary: *\r\nContent-Length: 3\r\nRetry-After: 9\r\n\
+            Content-Type: application/json\r\nContent-Type: text/html\r\nOpenai-Processing-Ms: 7\r\n\r\n";
+        let left = |status: &str| {
+            let head = head(&format!("HTTP/1.1 {status}\r\n{fields}")).unwrap().unwrap();
+            assert_eq!((head.framing, head.keep, head.coded), (Framing::Length(3), false, false));
+            assert_eq!(head.headers["content-type"], "application/json");
+            let mut left: Vec<_> = head.headers.keys().map(|n| n.as_str().to_owned()).collect();
+            left.sort_unstable();
+            left
+        };
+        assert_eq!(left("200 OK"), ["content-type", "openai-processing-ms"]);
+        assert_eq!(left("503 Busy"), ["content-type", "openai-processing-ms", "retry-after"]);
+    }
+
+    #[test]
+    fn a_coded_body_is_noticed() {
+        let coded = |value: &str| {
+            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-encoding: {value}\r\n\r\n");
+            head(&text).unwrap().unwrap().coded
+        };
+        assert!(["gzip", "GZIP", "br, identity", "zstd"].into_iter().all(coded));
+        assert!(!["identity", "Identity", ""].into_iter().any(coded));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     Outgoing, SendError, Upstream,
     framing::Framing,
-    head::{self, Head},
+    head::{self, Head, Interim},
 };
 use crate::fleet::{Endpoint, Node, dial::NodeStream};
 
@@ -82,7 +82,8 @@ impl Line {
             body.iter().for_each(|segment| head.extend_from_slice(segment));
             body = &[];
         }
-        let mut sending = Sending { head, of_head: 0, body, next: 0, sent: 0 };
+        let interim = Interim::default();
+        let mut sending = Sending { head, of_head: 0, body, next: 0, sent: 0, failed: None, interim };
         std::future::poll_fn(|cx| self.poll_exchange(cx, &mut sending)).await
     }
 
@@ -92,42 +93,31 @@ impl Line {
         cx: &mut Context<'_>,
         sending: &mut Sending<'_>,
     ) -> Poll<Result<Head, SendError>> {
-        let mut failed = None;
-        while !sending.is_over() {
-            match sending.poll_some(cx, &mut self.stream) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(e)) => {
-                    // The answer may have come before the connection broke.
-                    failed = Some(e);
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        if sending.is_over()
-            && failed.is_none()
-            && let Poll::Ready(Err(e)) = Pin::new(&mut self.stream).poll_flush(cx)
-        {
-            failed = Some(e);
+        if sending.failed.is_none() {
+            sending.failed = sending.poll_all(cx, &mut self.stream).err();
         }
         loop {
             let early = !sending.is_over();
-            match head::read(&mut self.buffer) {
+            match head::read(&mut self.buffer, &mut sending.interim) {
                 Ok(Some(mut head)) => {
-                    head.keep &= !early && failed.is_none();
+                    head.keep &= !early && sending.failed.is_none();
                     return Poll::Ready(Ok(head));
                 }
                 Ok(None) => {}
                 Err(what) => return Poll::Ready(Err(SendError::Garbage(what))),
             }
             let reused = self.reused && self.buffer.is_empty();
-            match (self.poll_read(cx), failed.take()) {
-                (Poll::Ready(Ok(0)), None) => return Poll::Ready(Err(SendError::Closed { reused })),
-                (Poll::Ready(Ok(0)) | Poll::Pending, Some(source)) | (Poll::Ready(Err(source)), _) => {
-                    return Poll::Ready(Err(SendError::Died { reused, source }));
+            // An answer that came before the connection broke is still to be read. It may be a moment until the
+            // runtime has noticed that there is something: a broken connection always becomes readable.
+            match ready!(self.poll_read(cx)) {
+                Ok(0) => {
+                    return Poll::Ready(Err(match sending.failed.take() {
+                        None => SendError::Closed { reused },
+                        Some(source) => SendError::Died { reused, source },
+                    }));
                 }
-                (Poll::Ready(Ok(_)), again) => failed = again,
-                (Poll::Pending, None) => return Poll::Pending,
+                Ok(_) => {}
+                Err(source) => return Poll::Ready(Err(SendError::Died { reused, source })),
             }
         }
     }
@@ -179,11 +169,28 @@ struct Sending<'a> {
     next: usize,
     /// Bytes of that segment written.
     sent: usize,
+    /// Why nothing more can be written.
+    failed: Option<io::Error>,
+    interim: Interim,
 }
 
 impl Sending<'_> {
     fn is_over(&self) -> bool {
         self.head.is_empty() && self.next == self.body.len()
+    }
+
+    /// Writes as much as the connection takes.
+    fn poll_all(&mut self, cx: &mut Context<'_>, stream: &mut NodeStream) -> io::Result<()> {
+        while !self.is_over() {
+            match self.poll_some(cx, stream) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        match Pin::new(stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Writes once.

@@ -49,6 +49,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) path: &'static str,
     /// Head fields of the client's request.
     pub(super) client: &'a Fields<'a>,
+    /// The protocol the client's request came by.
+    pub(super) received: http::Version,
     /// Our id of the request.
     pub(super) request_id: &'a http::HeaderValue,
     /// The body's segments.

@@ -34,6 +34,8 @@ pub(in crate::proxy) struct Incoming {
     pub(in crate::proxy) status: StatusCode,
     pub(in crate::proxy) headers: HeaderMap,
     pub(in crate::proxy) body: NodeBody,
+    /// The body is compressed, or coded otherwise, although that was not asked for.
+    pub(in crate::proxy) coded: bool,
 }
 
 impl Upstream {
@@ -52,7 +54,7 @@ impl Upstream {
         };
         let head = line.exchange(&request, &node.endpoint).await?;
         let body = NodeBody::new(line, head.framing, head.keep);
-        Ok(Incoming { status: head.status, headers: head.headers, body })
+        Ok(Incoming { status: head.status, headers: head.headers, body, coded: head.coded })
     }
 
     /// The connection used last that is still good.

@@ -1,0 +1,40 @@
+//! This gateway's name in `Via` (RFC 9110, 7.6.3). A node that is this gateway, or leads back to it, sends a request
+//! back with that name in it.
+
+use std::sync::LazyLock;
+
+use http::HeaderValue;
+use uuid::Uuid;
+
+/// `aivonx-` and 32 hexadecimal digits, new with each start of the process.
+static PSEUDONYM: LazyLock<String> = LazyLock::new(|| format!("aivonx-{}", Uuid::new_v4().simple()));
+
+/// The name by which this process is known to recipients of its requests. No secret: nodes see it.
+pub fn pseudonym() -> &'static str {
+    &PSEUDONYM
+}
+
+/// Whether a message with this value of `Via` went through this process before.
+pub fn is_ours(via: &HeaderValue) -> bool {
+    memchr::memmem::find(via.as_bytes(), PSEUDONYM.as_bytes()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::{is_ours, pseudonym};
+
+    #[test]
+    fn only_what_went_through_this_process_is_ours() {
+        let via = |text: &str| HeaderValue::from_str(text).unwrap();
+        for value in [format!("1.1 {}", pseudonym()), format!("2 a (x), 1.1 {} , 1.0 b", pseudonym())] {
+            assert!(is_ours(&via(&value)), "{value}");
+        }
+        for value in ["", "1.1 aivonx", "1.1 aivonx-00000000000000000000000000000000"] {
+            assert!(!is_ours(&via(value)), "{value}");
+        }
+        // One token (RFC 9110, 5.6.2), so that it is a pseudonym.
+        assert!(pseudonym().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    }
+}
