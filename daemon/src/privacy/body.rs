@@ -5,10 +5,14 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use aivonx_protocol::privacy::Category;
+use serde::de::IgnoredAny;
+
 use crate::{
     api::{
         escape::{Skipped, skip},
-        json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink},
+        json::MAX_DEPTH,
+        media,
     },
     telemetry::access::Findings,
 };
@@ -17,7 +21,8 @@ use super::{
     Wanted,
     find::{Found, Hint, find},
     marker::marker,
-    rules::{self, Key, Search, Zone},
+    numerals::{self, Reading, Row},
+    rules::{self, Key, Zone},
     text::{Malformed, Ruler, decode},
 };
 
@@ -33,7 +38,7 @@ pub enum Unsearchable {
     /// Tokens in place of text.
     #[error("{0} holds tokens, which cannot be searched; send text")]
     Tokens(&'static str),
-    /// A document or text in base64.
+    /// A document in base64 that is not plain text.
     #[error("a document in base64 cannot be searched; send its text")]
     Document,
     /// Not what JSON allows.
@@ -50,10 +55,32 @@ pub enum Unsearchable {
     Many,
 }
 
+/// Shortest base64 outside of a `data:` URL that is taken for data, in which no mixed strings are looked for.
+const DATA: usize = 64;
+
+/// Shortest base64 that is taken for a document by its first bytes.
+const DOCUMENT: usize = 16;
+
+/// Shortest run of ASCII in binary data that is searched.
+const READABLE: usize = 16;
+
 /// One replacement in a text.
 pub(super) struct Edit {
     pub(super) range: Range<usize>,
     pub(super) text: Cow<'static, str>,
+}
+
+/// The text with `edits`, which are in order, made in it.
+pub(super) fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut kept = 0;
+    for Edit { range, text: marker } in edits {
+        out.extend_from_slice(&text[kept..range.start]);
+        out.extend_from_slice(marker.as_bytes());
+        kept = range.end;
+    }
+    out.extend_from_slice(&text[kept..]);
+    out
 }
 
 /// Searches bodies.
@@ -62,10 +89,18 @@ pub(super) struct Reader {
     /// Whether what cannot be searched is an error.
     enforces: bool,
     pub(super) findings: Findings,
+    /// The numbers last seen, if nothing else stands between them.
+    row: Row,
     /// Kept to be used again.
     found: Vec<Found>,
     spare: Vec<Vec<u8>>,
 }
+
+/// Shortest number that may be something: a social security number.
+const SHORTEST: usize = 9;
+
+/// Longest number that is looked at.
+const LONGEST: usize = 64;
 
 /// An open object or array.
 struct Frame {
@@ -79,9 +114,16 @@ struct Frame {
     wants_key: bool,
 }
 
+impl Frame {
+    /// Whether it is an array whose numbers are looked at together.
+    fn is_list(&self) -> bool {
+        !self.object && matches!(self.zone, Zone::Plain | Zone::Free) && self.key != Key::Parameter
+    }
+}
+
 impl Reader {
     pub(super) fn new(wanted: Wanted, enforces: bool) -> Self {
-        Self { wanted, enforces, findings: Findings::default(), found: Vec::new(), spare: Vec::new() }
+        Self { wanted, enforces, findings: Findings::default(), row: Row::default(), found: Vec::new(), spare: Vec::new() }
     }
 
     /// Searches a whole JSON value; `level` 0 is the body.
@@ -96,7 +138,9 @@ impl Reader {
         let mut at = 0;
         while let Some(byte) = text.get(at) {
             let top = stack.last_mut();
-            let here = (at, level);
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'-' | b'0'..=b'9' | b'"') {
+                self.end_row(edits)?;
+            }
             at = match byte {
                 b' ' | b'\t' | b'\n' | b'\r' => at + 1,
                 b',' => {
@@ -130,12 +174,17 @@ impl Reader {
                     };
                     let raw = at + 1..after - 1;
                     match top {
+                        Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
+                            self.add_to_row(at..after, &text[raw], edits)?;
+                        }
                         Some(frame) if frame.wants_key => {
+                            self.end_row(edits)?;
                             frame.wants_key = false;
                             frame.name = raw.clone();
                             frame.key = self.key(text, raw, frame.zone, edits)?;
                         }
                         Some(frame) => {
+                            self.end_row(edits)?;
                             let name = &text[frame.name.clone()];
                             self.string(text, raw, (frame.key, name), level, edits)?;
                         }
@@ -153,7 +202,7 @@ impl Reader {
                 }
                 b't' | b'n' => at + 4,
                 b'f' => at + 5,
-                _ => return Err(Unsearchable::Malformed(here.0)),
+                _ => return Err(Unsearchable::Malformed(at)),
             };
         }
         if stack.is_empty() { Ok(()) } else { Err(Unsearchable::Malformed(text.len())) }
@@ -172,9 +221,8 @@ impl Reader {
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let key = rules::key(zone, decoded);
         if decoded.len() >= 6 {
-            let hint = Hint { mixed: false, ..Hint::default() };
             let first = edits.len();
-            self.text(decoded, hint, edits)?;
+            self.text(decoded, Hint::FORMS, edits)?;
             place(edits, first, slice, raw.start, plain);
         }
         self.put_back(buffer);
@@ -191,26 +239,84 @@ impl Reader {
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         // The shortest finding is "a@b.cd".
-        if raw.len() < 6 || key == Key::Governed {
+        if raw.len() < 6 || key == Key::Model {
             return Ok(());
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         let slice = &text[raw.clone()];
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let first = edits.len();
-        match rules::string(key, decoded) {
-            Search::No => {}
-            Search::Cannot if self.enforces => return Err(Unsearchable::Document),
-            Search::Cannot => {}
-            Search::Yes(hint) => {
-                let named = rules::hint(name, decoded);
-                let hint = Hint { mixed: hint.mixed, ..named };
-                self.text_or_json(decoded, hint, level, edits)?;
+        match key {
+            Key::Vectors(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
+            Key::Data | Key::Url => self.data(decoded, key, level, edits)?,
+            Key::Id => self.text_or_json(decoded, Hint::FORMS, level, edits)?,
+            Key::Opaque if decoded.len() >= DATA && media::decode(decoded).is_some() => {
+                self.text(decoded, Hint::FORMS, edits)?;
             }
+            _ => self.text_or_json(decoded, rules::hint(name, decoded), level, edits)?,
         }
         place(edits, first, slice, raw.start, plain);
         self.put_back(buffer);
         Ok(())
+    }
+
+    /// A string where data may be: base64 alone or in a `data:` URL. What is no image and no sound is searched: as it
+    /// stands, for what only looks like base64, and decoded.
+    fn data(
+        &mut self,
+        text: &[u8],
+        key: Key,
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        let url = media::payload(text);
+        let encoded = if key == Key::Data { Some(url.unwrap_or(text)) } else { url };
+        let Some(encoded) = encoded else { return self.text_or_json(text, Hint::default(), level, edits) };
+        if media::is_media(encoded) {
+            return Ok(());
+        }
+        let Some(decoded) = media::decode(encoded) else {
+            // Some decoders take what is percent-encoded, or drop what is not of the alphabet.
+            if url.is_some() && self.enforces {
+                return Err(Unsearchable::Document);
+            }
+            return self.text_or_json(text, Hint::default(), level, edits);
+        };
+        let before = edits.len();
+        let is_data = url.is_some() || encoded.len() >= DATA;
+        self.text(text, if is_data { Hint::FORMS } else { Hint::default() }, edits)?;
+        if edits.len() > before {
+            return Ok(());
+        }
+        match decoded.kind() {
+            media::Kind::Text => {
+                let mut inner = Vec::new();
+                self.text_or_json(&decoded.bytes, Hint::default(), level, &mut inner)?;
+                if !inner.is_empty() {
+                    let range = text.len() - encoded.len()..text.len();
+                    let text = Cow::Owned(decoded.encode(&apply(&decoded.bytes, &inner)));
+                    edits.push(Edit { range, text });
+                }
+                Ok(())
+            }
+            media::Kind::Document if encoded.len() >= DOCUMENT && self.enforces => {
+                Err(Unsearchable::Document)
+            }
+            media::Kind::Binary if self.enforces && self.shows(&decoded.bytes) => {
+                Err(Unsearchable::Document)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether anything is found in what can be read of binary data.
+    fn shows(&mut self, bytes: &[u8]) -> bool {
+        self.found.clear();
+        let runs = bytes.split(|byte| !matches!(byte, b' '..=b'~')).filter(|run| run.len() >= READABLE);
+        for run in runs {
+            find(run, self.wanted, Hint::FORMS, &mut self.found);
+        }
+        !self.found.is_empty()
     }
 
     /// A text that may itself be JSON; then it stays JSON.
@@ -222,7 +328,7 @@ impl Reader {
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         if !is_json(text) {
-            return self.text(text, hint, edits);
+            return self.plain(text, hint, edits);
         }
         if level == MAX_LEVEL {
             return Err(Unsearchable::Level);
@@ -230,13 +336,26 @@ impl Reader {
         let (before, findings) = (edits.len(), self.findings);
         match self.json(text, level + 1, edits) {
             Err(Unsearchable::Malformed(_)) => {
-                // An escape that JSON does not know: a text after all.
+                // Deeper than anything that is meant to be read.
                 edits.truncate(before);
                 self.findings = findings;
-                self.text(text, hint, edits)
+                self.row.clear();
+                self.plain(text, hint, edits)
             }
             other => other,
         }
+    }
+
+    /// A text that is no JSON, or a number alone.
+    fn plain(&mut self, text: &[u8], hint: Hint, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+        let before = edits.len();
+        self.text(text, hint, edits)?;
+        if edits.len() == before
+            && let Some(category) = self.worth(text.trim_ascii(), hint)
+        {
+            edits.push(Edit { range: 0..text.len(), text: Cow::Borrowed(marker(category)) });
+        }
+        Ok(())
     }
 
     /// Text, as a person reads it.
@@ -250,6 +369,19 @@ impl Reader {
         if self.findings.total() > MAX_FINDINGS { Err(Unsearchable::Many) } else { Ok(()) }
     }
 
+    /// What a number is by its worth, counted if it is anything.
+    fn worth(&mut self, numeral: &[u8], hint: Hint) -> Option<Category> {
+        if !(SHORTEST..=LONGEST).contains(&numeral.len()) {
+            return None;
+        }
+        let whole = numerals::whole(numeral)?;
+        self.found.clear();
+        find(&whole, self.wanted, hint, &mut self.found);
+        let category = self.found.first()?.category;
+        self.findings.add(category);
+        Some(category)
+    }
+
     /// A number that is no parameter: it becomes a string if it must not stay.
     fn number(
         &mut self,
@@ -260,21 +392,74 @@ impl Reader {
     ) -> Result<(), Unsearchable> {
         match frame.zone {
             Zone::Tokens(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
-            Zone::Tokens(_) | Zone::Root | Zone::Options => return Ok(()),
-            Zone::Plain | Zone::Free => {}
+            Zone::Tokens(_) => return Ok(()),
+            _ if frame.key == Key::Parameter => return Ok(()),
+            _ => {}
         }
         let number = &text[range.clone()];
-        if !(9..=19).contains(&number.len()) || !number.iter().all(u8::is_ascii_digit) {
-            return Ok(());
+        if number.len() >= SHORTEST {
+            let hint = rules::hint(&text[frame.name.clone()], number);
+            self.found.clear();
+            find(number, self.wanted, hint, &mut self.found);
+            let written = self.found.first().map(|found| found.category);
+            if let Some(category) = written {
+                self.findings.add(category);
+            }
+            if let Some(category) = written.or_else(|| self.worth(number, hint)) {
+                self.end_row(edits)?;
+                edits.push(quoted(range, category));
+                return Ok(());
+            }
         }
-        self.found.clear();
-        let hint = rules::hint(&text[frame.name.clone()], number);
-        find(number, self.wanted, hint, &mut self.found);
-        if let Some(found) = self.found.first() {
-            self.findings.add(found.category);
-            edits.push(Edit { range, text: Cow::Owned(format!("\"{}\"", marker(found.category))) });
+        match numerals::whole(number) {
+            Some(digits) if frame.is_list() => self.add_to_row(range, &digits, edits),
+            None if frame.is_list() && number == b"0" => self.add_to_row(range, number, edits),
+            _ => self.end_row(edits),
         }
+    }
+
+    /// Adds a number, or a string of digits, to those before it in its array.
+    fn add_to_row(
+        &mut self,
+        place: Range<usize>,
+        digits: &[u8],
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        if self.row.len() == numerals::TOGETHER {
+            self.end_row(edits)?;
+        }
+        self.row.push(place, digits);
         Ok(())
+    }
+
+    /// Searches the numbers that have followed each other as the text they may stand for. Each that is of a finding
+    /// becomes a string.
+    fn end_row(&mut self, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+        if self.row.len() > 1 {
+            self.search_row(edits);
+        }
+        self.row.clear();
+        if self.findings.total() > MAX_FINDINGS { Err(Unsearchable::Many) } else { Ok(()) }
+    }
+
+    fn search_row(&mut self, edits: &mut Vec<Edit>) {
+        for reading in Reading::ALL {
+            let Some(text) = self.row.text(reading) else { continue };
+            self.found.clear();
+            find(&text, self.wanted, Hint::FORMS, &mut self.found);
+            if reading == Reading::Digits {
+                self.found.retain(|found| found.category == Category::Card);
+            }
+            for found in &self.found {
+                self.findings.add(found.category);
+                for place in self.row.places(reading, found.start..found.end) {
+                    edits.push(quoted(place, found.category));
+                }
+            }
+            if !self.found.is_empty() {
+                return;
+            }
+        }
     }
 
     fn put_back(&mut self, mut buffer: Vec<u8>) {
@@ -307,31 +492,20 @@ fn place(edits: &mut [Edit], first: usize, raw: &[u8], at: usize, plain: bool) {
     }
 }
 
-/// Whether a text is a JSON object or array.
-fn is_json(text: &[u8]) -> bool {
-    let text = text.trim_ascii();
-    if !matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))) {
-        return false;
-    }
-    let mut scanner = Scanner::new(Nobody);
-    scanner.feed(text).is_ok() && scanner.finish().is_ok()
+/// A marker as a string in place of a number.
+fn quoted(range: Range<usize>, category: Category) -> Edit {
+    Edit { range, text: Cow::Owned(format!("\"{}\"", marker(category))) }
 }
 
-/// Is told and does not care.
-struct Nobody;
+/// Whether a string is digits alone, and too short to be searched by itself.
+fn is_digits(raw: &[u8]) -> bool {
+    (1..6).contains(&raw.len()) && raw.iter().all(u8::is_ascii_digit)
+}
 
-impl Sink for Nobody {
-    type Error = JsonError;
-
-    fn key(&mut self, _: usize, _: Raw<'_>) -> Result<(), JsonError> {
-        Ok(())
-    }
-
-    fn begin(&mut self, _: usize, _: Kind, _: usize) -> Result<bool, JsonError> {
-        Ok(false)
-    }
-
-    fn end(&mut self, _: usize, _: Kind, _: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
-        Ok(())
-    }
+/// Whether a text is an object or array of JSON, exactly as RFC 8259 has it. What is only like it is text: what of it a
+/// lenient reader would read otherwise, a person reads as it stands.
+fn is_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+        && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }

@@ -92,6 +92,43 @@ pub(super) fn of_secret(text: &[u8], at: usize) -> bool {
     is_secret_name(word)
 }
 
+/// Whether the word before what is at `at` says that a secret follows, with or without `is`, a colon or brackets:
+/// `Token 9944...`, `the key is (9944...)`.
+pub(super) fn after_secret(text: &[u8], at: usize) -> bool {
+    let floor = at.saturating_sub(REACH);
+    let back = |mut end: usize| {
+        while end > floor
+            && matches!(
+                text[end - 1],
+                b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'`' | b':' | b'=' | b'>' | b'(' | b'<' | b'[' | b'*' | b'\\'
+            )
+        {
+            end -= 1;
+        }
+        let mut begin = end;
+        while begin > floor && classes::is(text[begin - 1], ATOM) {
+            begin -= 1;
+        }
+        begin..end
+    };
+    let mut word = back(at);
+    if word.end == at {
+        return false;
+    }
+    if [b"is".as_slice(), b"was", b"are"].iter().any(|verb| text[word.clone()].eq_ignore_ascii_case(verb)) {
+        word = back(word.start);
+    }
+    // The rest of a name that a marker has begun.
+    if word.start > 0 && text[word.start - 1] == b']' {
+        return false;
+    }
+    let word = &text[word];
+    let word = word.strip_suffix(b"s").or(word.strip_suffix(b"S")).unwrap_or(word);
+    [b"token".as_slice(), b"key", b"bearer", b"secret"].iter().any(|name| {
+        word.len().checked_sub(name.len()).is_some_and(|from| word[from..].eq_ignore_ascii_case(name))
+    })
+}
+
 /// Whether a name, in lower case, is that of a secret.
 pub(super) fn is_secret_name(name: &[u8]) -> bool {
     ["key", "token", "secret", "passw", "pwd", "auth", "credential", "bearer"]

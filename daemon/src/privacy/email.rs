@@ -20,18 +20,44 @@ fn local(text: &[u8], at: usize) -> Option<usize> {
     loop {
         if classes::before(text, start, LOCAL) {
             start -= 1;
-        } else if let Some([0xc3..=0xc9, 0x80..=0xbf]) = text[..start].last_chunk() {
-            // A Latin letter with a mark; other scripts are written without spaces around an address.
+        } else if let Some([0xc3..=0xdf, 0x80..=0xbf]) = text[..start].last_chunk() {
+            // A letter of an alphabet: those are written with spaces around an address.
             start -= 2;
         } else {
             break;
         }
+    }
+    if start == at {
+        return ideographs(text, at);
     }
     // Quotes, dots and the like before it stay outside.
     while start < at && text[start].is_ascii() && !classes::is(text[start], ALNUM) && text[start] != b'_' {
         start += 1;
     }
     (start < at).then_some(start)
+}
+
+/// Where a name begins that is written wholly without an alphabet and ends at `at`: nothing tells it from the words
+/// before it.
+fn ideographs(text: &[u8], at: usize) -> Option<usize> {
+    let mut start = at;
+    while let Some(letter @ [0xe0..=0xee, ..]) = text[..start].last_chunk::<3>()
+        && at - start < 64
+        && is_letter(letter)
+    {
+        start -= 3;
+    }
+    (start < at).then_some(start)
+}
+
+/// Whether three bytes of UTF-8 are a letter or a syllable: neither the punctuation of typesetters, symbols, nor that
+/// of Chinese and Japanese.
+fn is_letter(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xe0 | 0xe1 | 0xe4..=0xed, ..] => true,
+        [0xe3, second, third, ..] => (*second, *third) >= (0x81, 0x81),
+        _ => false,
+    }
 }
 
 /// The end of the host name at `from`: the last place where a name with a top-level domain ends.
@@ -69,7 +95,23 @@ fn top_level(text: &[u8], from: usize, to: usize) -> Option<usize> {
         return Some(to);
     }
     let letters = classes::run(&text[..to], from, ALPHA);
+    if letters == from {
+        return foreign(&text[..to], from);
+    }
     (letters - from >= 2 && !classes::at(text, letters, ALNUM)).then_some(letters)
+}
+
+/// Where the letters beyond ASCII that begin at `from` end, if there are two at least.
+fn foreign(text: &[u8], from: usize) -> Option<usize> {
+    let mut end = from;
+    loop {
+        end += match &text[end..] {
+            [0xc3..=0xdf, 0x80..=0xbf, ..] => 2,
+            bytes if bytes.len() >= 3 && is_letter(bytes) => 3,
+            _ => break,
+        };
+    }
+    (end >= from + 4).then_some(end)
 }
 
 fn is_scale(host: &[u8]) -> bool {

@@ -2,11 +2,15 @@
 //!
 //! One pass, eight bytes at a time: a word without `@`, without digits and not wholly of characters of a key, as
 //! nearly all words of prose are, costs a handful of operations. What the others point at is looked at by the
-//! detectors, each of which begins where it last stopped.
+//! detectors, each of which begins where it last stopped. A text that reads otherwise than it is written is passed a
+//! second time as it is read.
 
 use aivonx_protocol::privacy::Category;
 
-use super::{Wanted, email, key, number, pem};
+use super::{
+    Wanted, email, key, number, pem,
+    view::{self, Places},
+};
 
 /// One finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +38,20 @@ pub struct Hint {
     pub ssn: bool,
     /// Its key is that of a secret.
     pub secret: bool,
-    /// Whether mixed strings, and those after a name of a secret, are looked for. They are not in ids.
+    /// Whether mixed strings, and what is assigned to a name of a secret, are looked for.
     pub mixed: bool,
+    /// Whether hexadecimal and long alphanumeric strings are looked for after a word that says that they are secret.
+    pub named: bool,
+}
+
+impl Hint {
+    /// Only what its own form gives away is looked for: ids and data in base64 are random anyway.
+    pub const FORMS: Self = Self { phone: false, ssn: false, secret: false, mixed: false, named: false };
 }
 
 impl Default for Hint {
     fn default() -> Self {
-        Self { phone: false, ssn: false, secret: false, mixed: true }
+        Self { mixed: true, named: true, ..Self::FORMS }
     }
 }
 
@@ -71,10 +82,26 @@ fn runs(word: u64) -> bool {
     (letters | (from_plus & !past_equals)) & !word & HIGH == HIGH
 }
 
-/// Finds what is `wanted` in `text` and appends it to `out`: in order, no two overlapping. What overlaps is one
-/// finding, of the category of the first.
+/// Finds what is `wanted` in `text`, as it is written and as it is read, and appends it to `out`: in order, no two
+/// overlapping. What overlaps is one finding, of the category of the first.
 pub fn find(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     let first = out.len();
+    scan(text, wanted, hint, out);
+    if let Some(read) = view::read(text) {
+        let mut found = Vec::new();
+        scan(&read, wanted, hint, &mut found);
+        settle(&mut found, 0);
+        let mut places = Places::new(text);
+        out.extend(found.iter().map(|found| {
+            let range = places.range(found.start..found.end);
+            Found::new(range.start, range.end, found.category)
+        }));
+    }
+    settle(out, first);
+}
+
+/// Finds what is in a text as it stands, in no order.
+fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     let mut search = Search {
         text,
         wanted,
@@ -103,7 +130,6 @@ pub fn find(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     if search.keys && text.len() >= 40 {
         pem::find(text, out);
     }
-    settle(out, first);
 }
 
 struct Search<'a> {

@@ -152,7 +152,8 @@ fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
         let atom = &text[at..stop];
         let named = || hint.secret || context::of_secret(text, at);
         let sized = (16..=LONGEST).contains(&atom.len());
-        if hint.mixed && sized && (is_mixed(atom) || (is_secretive(atom) && named())) {
+        let mixed = || hint.mixed && (is_mixed(atom) || (is_secretive(atom) && named()));
+        if sized && (mixed() || (hint.named && is_drawn(atom) && context::after_secret(text, at))) {
             out.push(Found::new(at, stop, Category::Key));
         }
         at = stop;
@@ -169,6 +170,16 @@ fn is_digest(text: &[u8], part: &Range<usize>) -> bool {
 /// Whether an atom has letters and digits: a name that says what it is makes it a key.
 fn is_secretive(atom: &[u8]) -> bool {
     atom.iter().any(u8::is_ascii_digit) && atom.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether an atom looks drawn from digits and letters, not named: hexadecimal, with or without dashes, or so long
+/// without `-` and `_` and with so many digits that it is no name.
+fn is_drawn(atom: &[u8]) -> bool {
+    let digits = atom.iter().filter(|byte| byte.is_ascii_digit()).count();
+    digits >= 3
+        && digits < atom.len()
+        && (atom.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+            || (atom.len() >= SHORTEST && atom.iter().all(|byte| classes::is(*byte, ALNUM))))
 }
 
 /// Whether `text` changes between capitals, small letters and digits as often as chance does (62 % of the places)

@@ -15,15 +15,18 @@ mod classes;
 mod context;
 mod email;
 pub mod find;
+mod fold;
 mod key;
 mod marker;
 mod number;
+mod numerals;
 mod pem;
 mod phone;
 mod prefixes;
 mod rules;
 mod screen;
 mod text;
+mod view;
 
 pub use screen::{Blocked, redact_text, screen};
 

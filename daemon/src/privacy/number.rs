@@ -37,6 +37,11 @@ impl Join {
     pub(super) fn is_loose(self) -> bool {
         matches!(self, Self::Free | Self::Space | Self::Paren)
     }
+
+    /// Whether it divides a number that is written in one from another.
+    fn divides(self) -> bool {
+        matches!(self, Self::Dash | Self::Slash)
+    }
 }
 
 /// Digits without anything between.
@@ -199,10 +204,11 @@ pub(super) fn digits(text: &[u8], at: usize) -> usize {
 #[inline(always)]
 fn may_begin(text: &[u8], first: &Group, second: Option<usize>, wanted: Wanted) -> bool {
     let length = first.len();
-    first.before.is_loose()
-        && ((length >= 4 && matches!(text[first.start], b'2'..=b'6') && wanted.has(Category::Card))
-            || (matches!(length, 3 | 9) && wanted.has(Category::Ssn) && may_begin_ssn(text, first, second))
-            || (wanted.has(Category::Phone) && phone::may_begin(text, first, second)))
+    let card = length >= 4 && matches!(text[first.start], b'2'..=b'6') && wanted.has(Category::Card);
+    (card && (first.before.is_loose() || (first.before.divides() && length >= 13)))
+        || (first.before.is_loose()
+            && ((matches!(length, 3 | 9) && wanted.has(Category::Ssn) && may_begin_ssn(text, first, second))
+                || (wanted.has(Category::Phone) && phone::may_begin(text, first, second))))
 }
 
 fn may_begin_ssn(text: &[u8], first: &Group, second: Option<usize>) -> bool {
@@ -246,20 +252,34 @@ fn best(text: &[u8], groups: &[Group], wanted: Wanted, hint: Hint) -> Option<(Fo
 /// as on cards or in one, with a right check digit. The longest there is.
 fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     let first = &groups[0];
-    if first.len() < 4 || !matches!(text[first.start], b'2'..=b'6') || !first.before.is_loose() {
+    if first.len() < 4 || !matches!(text[first.start], b'2'..=b'6') {
         return None;
     }
+    let whole = first.len() >= 13;
+    if !first.before.is_loose() && !(whole && first.before.divides()) {
+        return None;
+    }
+    if whole && first.len() <= 19 && ends_alone(text, first) && luhn(&groups[..1]) {
+        return Some(1);
+    }
+    // No card begins with the years that dots and slashes stand between.
+    let dotted = first.len() == 4 && !text[first.start..].starts_with(b"20");
     let mut digits = 0;
     let mut longest = None;
     for (n, group) in groups.iter().enumerate() {
-        if n > 0 && (group.before != groups[1].before || !matches!(group.before, Join::Space | Join::Dash)) {
+        let joined = match group.before {
+            Join::Space | Join::Dash => true,
+            Join::Dot | Join::Slash => dotted,
+            _ => false,
+        };
+        if n > 0 && (group.before != groups[1].before || !joined) {
             break;
         }
         digits += group.len();
         if digits > 19 {
             break;
         }
-        if digits >= 13 && group.after.is_loose() && luhn(&groups[..=n]) {
+        if digits >= 13 && first.before.is_loose() && group.after.is_loose() && luhn(&groups[..=n]) {
             longest = Some(n + 1);
         }
         if group.len() < 3 {
@@ -267,6 +287,24 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
         }
     }
     longest
+}
+
+/// Whether a number that is written in one may end with this group: also where it is a number of a program, such as
+/// `4111.0` or `4111e0`.
+fn ends_alone(text: &[u8], group: &Group) -> bool {
+    if group.after.is_loose() || group.after.divides() {
+        return true;
+    }
+    let mut at = group.end;
+    if group.after == Join::Dot {
+        at += 1;
+        at += text[at..].iter().take_while(|byte| **byte == b'0').count();
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        at += 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        at += digits(text, at);
+    }
+    at > group.end && !classes::at(text, at, WORD)
 }
 
 /// Whether the digits have a right check digit (ISO/IEC 7812-1, annex B).
@@ -289,11 +327,16 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
     if let [a, b, c, ..] = groups
         && (a.len(), b.len(), c.len()) == (3, 2, 4)
     {
-        let dashes = b.before == Join::Dash && c.before == Join::Dash && c.after.is_loose();
         let alone = |join| matches!(join, Join::Free | Join::Paren);
-        let spaces = b.before == Join::Space && c.before == Join::Space && alone(a.before) && alone(c.after);
+        let shaped = b.before == c.before
+            && match b.before {
+                Join::Dash => c.after.is_loose(),
+                Join::Space => alone(a.before) && alone(c.after),
+                Join::Dot | Join::Slash => c.after.is_loose() && stands_alone(text, a.start, c.end),
+                _ => false,
+            };
         let valid = is_assigned(&text[a.start..a.end], &text[b.start..b.end], &text[c.start..c.end]);
-        return ((dashes || spaces) && valid).then_some(3);
+        return (shaped && valid).then_some(3);
     }
     if first.len() == 9 && first.after.is_loose() {
         let digits = &text[first.start..first.end];
@@ -308,6 +351,12 @@ fn is_assigned(area: &[u8], group: &[u8], serial: &[u8]) -> bool {
     area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000"
 }
 
+/// Whether neither a path nor a version goes on around what is at `start..end`.
+pub(super) fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    let before = start.checked_sub(1).map(|last| text[last]);
+    !matches!(before, Some(b'/' | b'.')) && text.get(end) != Some(&b'/')
+}
+
 /// The length of the separator at `at`, and what it is.
 fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
     Some(match text.get(at)? {
@@ -315,17 +364,25 @@ fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
         b'-' => (Join::Dash, 1),
         b'.' => (Join::Dot, 1),
         b'/' => (Join::Slash, 1),
-        0xc2 | 0xe2 => wide_separator(&text[at..])?,
+        0xc2 | 0xe2 | 0xe3 | 0xef => wide_separator(&text[at..])?,
         _ => return None,
     })
 }
 
-/// No-break and thin spaces, hyphens and dashes of typesetters.
+/// Spaces, hyphens and dashes of typesetters; what has no width stands for a hyphen, too.
 fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
     Some(match text {
         [0xc2, 0xa0, ..] => (Join::Space, 2),
-        [0xe2, 0x80, 0x87 | 0x89 | 0xaf, ..] => (Join::Space, 3),
-        [0xe2, 0x80, 0x90..=0x93, ..] | [0xe2, 0x88, 0x92, ..] => (Join::Dash, 3),
+        [0xc2, 0xad, ..] => (Join::Dash, 2),
+        [0xe2, 0x80, 0x80..=0x8a | 0xaf, ..] | [0xe2, 0x81, 0x9f, ..] | [0xe3, 0x80, 0x80, ..] => {
+            (Join::Space, 3)
+        }
+        [0xe2, 0x80, 0x8b..=0x8f | 0x90..=0x95, ..]
+        | [0xe2, 0x81, 0xa0..=0xa4, ..]
+        | [0xe2, 0x88, 0x92, ..]
+        | [0xef, 0xb9, 0x98 | 0xa3, ..]
+        | [0xef, 0xbb, 0xbf, ..]
+        | [0xef, 0xbc, 0x8d, ..] => (Join::Dash, 3),
         _ => return None,
     })
 }
@@ -358,6 +415,14 @@ fn gap(text: &[u8], at: usize) -> (Join, usize) {
     if let Some((kind, length)) = separator(text, next) {
         join = kind;
         next += length;
+        // `4111 - 1111`
+        if kind == Join::Space
+            && let Some((inner @ (Join::Dash | Join::Dot | Join::Slash), middle)) = separator(text, next)
+            && let Some((Join::Space, last)) = separator(text, next + middle)
+        {
+            join = inner;
+            next += middle + last;
+        }
     }
     let open = text.get(next) == Some(&b'(') && classes::at(text, next + 1, DIGIT);
     next += usize::from(open);

@@ -7,7 +7,7 @@ use super::{
     classes::{self, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    number::{Group, Join, digits, reach},
+    number::{Group, Join, digits, reach, stands_alone},
 };
 
 /// Whether a telephone number may begin with `first`, behind which a group begins at `second`: where it may not,
@@ -120,10 +120,12 @@ fn north_american(text: &[u8], groups: &[Group]) -> Option<usize> {
         return ends(text, rest).then_some(one + 2);
     }
     let [_, exchange, line, ..] = number else { return None };
+    let slashes = exchange.before == Join::Slash && line.before == Join::Slash;
     let grouped = exchange.len() == 3
         && line.len() == 4
         && (joined(exchange.before) || exchange.before == Join::Slash)
-        && matches!(line.before, Join::Space | Join::Dash | Join::Dot);
+        && (matches!(line.before, Join::Space | Join::Dash | Join::Dot)
+            || (slashes && stands_alone(text, area.start, line.end)));
     // Spaces alone also separate the columns of a table: then nothing may stand beside.
     let table = one == 0 && exchange.before == Join::Space && line.before == Join::Space;
     let alone = |join| join != Join::Space;

@@ -40,6 +40,7 @@ static PREFIXES: &[(&str, Rest)] = &[
     ("dop_v1_", Word(32)),
     ("dor_v1_", Word(32)),
     ("figd_", Atom(20)),
+    ("gAAAAA", Atom(32)),
     ("gho_", Word(20)),
     ("ghp_", Word(20)),
     ("ghr_", Word(20)),

@@ -1,29 +1,31 @@
-//! What a string is, by where it stands: text, or one of the few that are not searched.
+//! What a value is, by where it stands: text, nearly always.
 
-use super::{classes, classes::ATOM, context, find::Hint};
+use super::{context, find::Hint};
 
 /// What a member's key says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// Nothing.
     Other,
-    /// `model`, `keep_alive` of the outermost object: other layers answer for them.
-    Governed,
-    /// A word of the API: `role`, `type`, `format`, `object`.
-    Word,
+    /// `model` of the outermost object: the gateway has looked it up.
+    Model,
+    /// A parameter of the outermost object or of `options` whose numbers may be large.
+    Parameter,
     /// Ties a call to its result.
     Id,
-    /// Where an image, a sound or a document may be, in base64 or as a data URL.
+    /// Where an image, a sound or a document may be, in base64 or as a `data:` URL.
     Data,
+    /// The same, but only as a `data:` URL.
+    Url,
     /// State that only its maker reads.
     Opaque,
-    /// The outermost `context` of Ollama: tokens.
-    Context,
-    /// The outermost `prompt` or `input`: text, or tokens.
-    Prompt,
+    /// Text, in place of which some nodes take its tokens: numbers in arrays.
+    Text(&'static str),
+    /// Vectors that stand for text.
+    Vectors(&'static str),
     /// Parameters of the model.
     Options,
-    /// What a tool is called with: all of it is text, whatever its keys are.
+    /// What a tool is called with, or the schema of it: all of it is text, whatever its keys are.
     Arguments,
 }
 
@@ -32,7 +34,7 @@ pub(super) enum Key {
 pub(super) enum Zone {
     /// Members of the outermost object.
     Root,
-    /// Parameters: numbers in them are no text.
+    /// Parameters.
     Options,
     /// An array that may hold tokens in place of text.
     Tokens(&'static str),
@@ -46,55 +48,91 @@ pub(super) enum Zone {
 pub(super) fn key(zone: Zone, key: &[u8]) -> Key {
     match (zone, key) {
         (Zone::Free, _) => Key::Other,
-        (Zone::Root, b"model" | b"keep_alive") => Key::Governed,
-        (Zone::Root, b"context") => Key::Context,
-        (Zone::Root, b"prompt" | b"input") => Key::Prompt,
-        (Zone::Root, b"options") => Key::Options,
+        (Zone::Root, b"model") => Key::Model,
+        (Zone::Root, b"options" | b"parameters") => Key::Options,
         (Zone::Root, b"previous_response_id") => Key::Id,
-        (_, b"role" | b"type" | b"format" | b"object") => Key::Word,
+        (Zone::Root | Zone::Options, _) if is_parameter(key) => Key::Parameter,
+        (Zone::Plain | Zone::Tokens(_), b"input") => Key::Arguments,
+        (_, b"arguments" | b"parameters" | b"input_schema" | b"schema" | b"format") => Key::Arguments,
         (_, b"id" | b"tool_call_id" | b"tool_use_id" | b"call_id" | b"item_id") => Key::Id,
-        (_, b"images" | b"data" | b"url" | b"image_url" | b"file_data") => Key::Data,
+        (_, b"images" | b"data" | b"file_data") => Key::Data,
+        (_, b"url" | b"image_url") => Key::Url,
         (_, b"signature" | b"thought_signature" | b"encrypted_content") => Key::Opaque,
-        (Zone::Plain, b"arguments" | b"input") => Key::Arguments,
-        _ => Key::Other,
+        _ => text(key),
     }
+}
+
+/// Parameters that may have nine digits or more, or that are lists of tokens without being a prompt.
+fn is_parameter(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"seed"
+            | b"max_tokens"
+            | b"max_completion_tokens"
+            | b"max_output_tokens"
+            | b"min_tokens"
+            | b"n_predict"
+            | b"num_predict"
+            | b"num_ctx"
+            | b"logit_bias"
+            | b"stop_token_ids"
+            | b"allowed_token_ids"
+            | b"bad_words_ids"
+    )
+}
+
+/// The keys of text and of what stands for it, in any case: what one node refuses another may read.
+fn text(key: &[u8]) -> Key {
+    let mut lower = [0; 24];
+    let Some(lower) = lower.get_mut(..key.len()) else { return Key::Other };
+    lower.copy_from_slice(key);
+    lower.make_ascii_lowercase();
+    Key::Text(match &*lower {
+        b"prompt" => "prompt",
+        b"prompts" => "prompts",
+        b"input" => "input",
+        b"inputs" => "inputs",
+        b"context" => "context",
+        b"messages" => "messages",
+        b"content" => "content",
+        b"text" => "text",
+        b"system" => "system",
+        b"suffix" => "suffix",
+        b"template" => "template",
+        b"instructions" => "instructions",
+        b"thinking" => "thinking",
+        b"reasoning" => "reasoning",
+        b"reasoning_content" => "reasoning_content",
+        b"output" => "output",
+        b"query" => "query",
+        b"documents" => "documents",
+        b"input_prefix" => "input_prefix",
+        b"input_suffix" => "input_suffix",
+        b"input_extra" => "input_extra",
+        b"tokens" => "tokens",
+        b"token_ids" => "token_ids",
+        b"input_ids" => "input_ids",
+        b"input_tokens" => "input_tokens",
+        b"prompt_ids" => "prompt_ids",
+        b"prompt_tokens" => "prompt_tokens",
+        b"prompt_token_ids" => "prompt_token_ids",
+        b"prompt_embeds" => return Key::Vectors("prompt_embeds"),
+        b"prompt_embedding" => return Key::Vectors("prompt_embedding"),
+        b"prompt_embeddings" => return Key::Vectors("prompt_embeddings"),
+        b"input_embeds" => return Key::Vectors("input_embeds"),
+        b"inputs_embeds" => return Key::Vectors("inputs_embeds"),
+        _ => return Key::Other,
+    })
 }
 
 /// Where the members of an object or array are that stands in `zone` under `key`.
 pub(super) fn inside(zone: Zone, key: Key, object: bool) -> Zone {
     match (zone, key) {
-        (Zone::Free, _) => Zone::Free,
-        (_, Key::Context) => Zone::Tokens("context"),
-        (_, Key::Prompt) if !object => Zone::Tokens("prompt or input"),
-        (Zone::Tokens(name), _) if !object => Zone::Tokens(name),
-        (Zone::Root, Key::Options) | (Zone::Options, _) => Zone::Options,
-        (_, Key::Arguments) => Zone::Free,
+        (Zone::Free, _) | (_, Key::Arguments) => Zone::Free,
+        (_, Key::Vectors(name)) => Zone::Tokens(name),
+        (_, Key::Text(name)) | (Zone::Tokens(name), _) if !object => Zone::Tokens(name),
+        (Zone::Root, Key::Options | Key::Parameter) | (Zone::Options, _) => Zone::Options,
         _ => Zone::Plain,
-    }
-}
-
-/// What is done with a string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
-    /// Nothing.
-    No,
-    /// It is searched.
-    Yes(Hint),
-    /// It holds text in a form that cannot be searched.
-    Cannot,
-}
-
-/// Judges the string `text` under `key`.
-pub(super) fn string(key: Key, text: &[u8]) -> Search {
-    match key {
-        Key::Governed => Search::No,
-        Key::Word if text.len() <= 64 && text.iter().all(|b| classes::is(*b, ATOM) || *b == b'.') => {
-            Search::No
-        }
-        Key::Id => Search::Yes(Hint { mixed: false, ..Hint::default() }),
-        Key::Opaque if text.len() >= LEAST && is_base64(text, b"-_") => Search::No,
-        Key::Data => data(text),
-        _ => Search::Yes(Hint::default()),
     }
 }
 
@@ -118,97 +156,4 @@ pub(super) fn hint(name: &[u8], value: &[u8]) -> Hint {
     hint.ssn = says("ssn") || says("social_sec") || says("socialsec");
     hint.secret = context::is_secret_name(lower);
     hint
-}
-
-/// Shortest base64 that is taken for data without looking into it.
-const LEAST: usize = 64;
-
-/// A string where data may be: base64 alone or in a data URL.
-fn data(text: &[u8]) -> Search {
-    let url = text.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"data:"));
-    let encoded = if url {
-        let head = &text[..text.len().min(256)];
-        match memchr::memmem::find(head, b";base64,") {
-            Some(at) => &text[at + 8..],
-            None => return Search::Yes(Hint::default()),
-        }
-    } else {
-        text
-    };
-    if !is_base64(encoded, b"\r\n") {
-        return Search::Yes(Hint::default());
-    }
-    match sniff(encoded) {
-        Content::Picture => Search::No,
-        Content::Document => Search::Cannot,
-        Content::Unknown if url || encoded.len() >= LEAST => Search::No,
-        Content::Unknown => Search::Yes(Hint::default()),
-    }
-}
-
-fn is_base64(text: &[u8], besides: &[u8]) -> bool {
-    let end = text.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
-    let (of, also) = match besides {
-        [a, b] => (*a, *b),
-        _ => (b'+', b'/'),
-    };
-    text.len() - end <= 2
-        && text[..end]
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/') || *b == of || *b == also)
-}
-
-enum Content {
-    /// An image or a sound, by its first bytes.
-    Picture,
-    /// Text, or a document with text in it.
-    Document,
-    /// Anything else.
-    Unknown,
-}
-
-/// What base64 holds, by its beginning.
-fn sniff(encoded: &[u8]) -> Content {
-    use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-    let mut head = [0; 96];
-    let mut length = 0;
-    let plain = encoded.iter().filter(|b| !matches!(b, b'\r' | b'\n' | b'='));
-    for (place, byte) in head.iter_mut().zip(plain) {
-        *place = *byte;
-        length += 1;
-    }
-    let mut bytes = [0; 72];
-    let whole = length / 4 * 4;
-    let Ok(length) = STANDARD_NO_PAD.decode_slice(&head[..whole], &mut bytes) else {
-        return Content::Unknown;
-    };
-    let bytes = &bytes[..length];
-    const PICTURES: [&[u8]; 11] = [
-        b"\x89PNG",
-        b"\xff\xd8\xff",
-        b"GIF8",
-        b"RIFF",
-        b"BM",
-        b"II*\0",
-        b"MM\0*",
-        b"OggS",
-        b"fLaC",
-        b"ID3",
-        b"\x1aE\xdf\xa3",
-    ];
-    if PICTURES.iter().any(|magic| bytes.starts_with(magic)) || bytes.get(4..8) == Some(b"ftyp") {
-        return Content::Picture;
-    }
-    let text =
-        !bytes.is_empty() && bytes.iter().all(|b| matches!(b, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..));
-    let readable = text
-        && match std::str::from_utf8(bytes) {
-            Ok(_) => true,
-            // Cut off in the middle of a character.
-            Err(error) => error.error_len().is_none(),
-        };
-    if readable || bytes.starts_with(b"%PDF") || bytes.starts_with(b"PK\x03\x04") {
-        return Content::Document;
-    }
-    Content::Unknown
 }

@@ -6,7 +6,7 @@ use aivonx_protocol::organization::PrivacyMode;
 
 use super::{
     Privacy,
-    body::{Edit, Reader, Unsearchable},
+    body::{Edit, Reader, Unsearchable, apply},
     find::Hint,
 };
 use crate::{api::Edits, telemetry::access::Findings};
@@ -55,7 +55,6 @@ pub fn screen(privacy: Privacy, body: &[u8], edits: &mut Edits) -> Result<Findin
 /// # Errors
 /// As [`screen`].
 pub fn redact_text(privacy: Privacy, text: &str) -> Result<(String, Findings), Blocked> {
-    let mut out = String::with_capacity(text.len());
     if privacy.is_off() {
         return Ok((text.to_owned(), Findings::default()));
     }
@@ -66,14 +65,8 @@ pub fn redact_text(privacy: Privacy, text: &str) -> Result<(String, Findings), B
     if privacy.mode != PrivacyMode::Redact {
         return Ok((text.to_owned(), reader.findings));
     }
-    let mut kept = 0;
-    for Edit { range, text: marker } in changes {
-        out.push_str(&text[kept..range.start]);
-        out.push_str(&marker);
-        kept = range.end;
-    }
-    out.push_str(&text[kept..]);
-    Ok((out, reader.findings))
+    // Markers and the text between them are UTF-8, and findings are whole characters.
+    Ok((String::from_utf8_lossy(&apply(text.as_bytes(), &changes)).into_owned(), reader.findings))
 }
 
 fn conclude(privacy: Privacy, searched: Result<(), Unsearchable>, findings: Findings) -> Result<(), Blocked> {

@@ -85,7 +85,7 @@ impl<S: Sink> Scanner<S> {
     #[cold]
     pub(super) fn cut_number(&mut self, segment: &[u8], at: usize, wanted: bool) -> (usize, State) {
         self.cut.begin(What::Number, wanted);
-        self.cut.take(&segment[at..]);
+        self.take_text(&segment[at..]);
         (segment.len(), State::Rest)
     }
 
@@ -109,7 +109,7 @@ impl<S: Sink> Scanner<S> {
             What::Key | What::String => self.rest_of_text(segment),
             What::Number => {
                 let end = number_end(segment, 0);
-                self.cut.take(&segment[..end]);
+                self.take_text(&segment[..end]);
                 if end == segment.len() {
                     return Ok((end, State::Rest));
                 }

@@ -47,7 +47,7 @@ pub struct Scanner<S> {
     nest: Nest,
     /// Bytes fed before the present segment.
     fed: usize,
-    /// Bytes between quotes so far.
+    /// Bytes between quotes and of numbers so far.
     quoted: u64,
     cut: Cut,
 }
@@ -58,7 +58,7 @@ impl<S: Sink> Scanner<S> {
         Self { sink, state: State::Value, nest: Nest::default(), fed: 0, quoted: 0, cut: Cut::default() }
     }
 
-    /// Bytes between the quotes of all strings so far, keys included, as they were sent.
+    /// Bytes of all numbers and between the quotes of all strings so far, keys included, as they were sent.
     pub fn quoted(&self) -> u64 {
         self.quoted
     }
@@ -228,6 +228,7 @@ impl<S: Sink> Scanner<S> {
         if after == segment.len() {
             return Ok(self.cut_number(segment, at, wanted));
         }
+        self.quoted += (after - at) as u64;
         if wanted {
             let raw = Raw::of(&segment[at..after]);
             self.sink.end(depth, Kind::Number, self.fed + after, Some(raw))?;

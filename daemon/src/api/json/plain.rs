@@ -140,6 +140,7 @@ impl Plain<'_> {
                     .take_while(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
                     .count();
                 self.at += length;
+                self.quoted += length as u64;
                 if self.at == self.body.len() && depth > 0 {
                     return Err(self.cut_off());
                 }

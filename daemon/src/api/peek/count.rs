@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use crate::api::json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink};
+use crate::api::{
+    json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink},
+    media,
+};
 
 /// Characters that a token given as a number stands for.
 const PER_TOKEN: u64 = 4;
@@ -31,14 +35,72 @@ const BESIDE: [&[u8]; 18] = [
     b"stop_sequences",
 ];
 
+/// Values of `role` and `type` that say what something is. Others may be anything, and count.
+const WORDS: [&[u8]; 49] = [
+    b"user",
+    b"assistant",
+    b"system",
+    b"developer",
+    b"tool",
+    b"function",
+    b"model",
+    b"text",
+    b"input_text",
+    b"output_text",
+    b"refusal",
+    b"image",
+    b"image_url",
+    b"input_image",
+    b"input_audio",
+    b"audio_url",
+    b"video_url",
+    b"file",
+    b"input_file",
+    b"document",
+    b"base64",
+    b"url",
+    b"message",
+    b"function_call",
+    b"function_call_output",
+    b"custom_tool_call",
+    b"custom_tool_call_output",
+    b"item_reference",
+    b"reasoning",
+    b"reasoning_text",
+    b"summary_text",
+    b"thinking",
+    b"redacted_thinking",
+    b"tool_use",
+    b"tool_result",
+    b"server_tool_use",
+    b"web_search_tool_result",
+    b"search_result",
+    b"ephemeral",
+    b"custom",
+    b"object",
+    b"array",
+    b"string",
+    b"number",
+    b"integer",
+    b"boolean",
+    b"null",
+    b"json_object",
+    b"json_schema",
+];
+
+/// Shortest base64 that is taken for a file.
+const FILE: usize = 64;
+
 /// Characters of the prompt in a body, escapes resolved: every string in it but
 ///
 /// - those under top-level keys that no model reads (`model`, `options`, `format`, ...),
-/// - values of `role` and `type` up to 16 bytes,
-/// - base64 under `images`, `data`, `url`, `image_url` and `file_data` (images, sound, files),
+/// - values of `role` and `type` that are words of the API,
+/// - base64 of images under `images`, of images and sound in `data:` URLs under `url` and `image_url`, and of what
+///   begins as a file that is no text under `data` and `file_data`,
 ///
-/// and keys longer than 64 bytes, which may carry text as well (counted in bytes). A token sent as a number
-/// counts as four characters. Zero for what is not JSON.
+/// and keys longer than 64 bytes, which may carry text as well (counted in bytes). What tools are called with counts
+/// whole but for its keys: all strings, whatever they are called, and the digits of all numbers. A token sent as a
+/// number counts as four characters. Zero for what is not JSON.
 ///
 /// Costs a second pass, some 0.3 ms per MiB.
 #[must_use]
@@ -47,6 +109,7 @@ pub fn prompt_chars(segments: &[Bytes]) -> u64 {
         text: Text { segments, start: 0 },
         counts: false,
         tokens: false,
+        arguments: None,
         key: Key::Other,
         began: 0,
         total: 0,
@@ -65,8 +128,14 @@ enum Key {
     Other,
     /// Says what something is.
     Label,
-    /// May carry base64.
+    /// Images in base64.
+    Images,
+    /// May be a `data:` URL.
+    Url,
+    /// May be a file in base64, or a `data:` URL.
     Data,
+    /// What a tool is called with.
+    Arguments,
 }
 
 struct Counter<'a> {
@@ -75,6 +144,8 @@ struct Counter<'a> {
     counts: bool,
     /// Whether numbers under it may be tokens.
     tokens: bool,
+    /// How deep the arguments of a tool lie that the value at hand is in.
+    arguments: Option<usize>,
     /// The last key.
     key: Key,
     /// Where the value at hand began.
@@ -94,8 +165,13 @@ impl Sink for Counter<'_> {
             self.total += key.length as u64;
         }
         self.key = match key.bytes {
+            _ if self.arguments.is_some() => Key::Other,
             b"role" | b"type" => Key::Label,
-            b"images" | b"data" | b"url" | b"image_url" | b"file_data" => Key::Data,
+            b"images" => Key::Images,
+            b"url" | b"image_url" => Key::Url,
+            b"data" | b"file_data" => Key::Data,
+            b"arguments" => Key::Arguments,
+            b"input" if depth > 1 => Key::Arguments,
             _ => Key::Other,
         };
         Ok(())
@@ -103,31 +179,42 @@ impl Sink for Counter<'_> {
 
     fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, JsonError> {
         self.began = at;
-        if kind == Kind::Number && self.tokens && depth > 1 {
+        if kind == Kind::Number && self.tokens && depth > 1 && self.arguments.is_none() {
             self.total += PER_TOKEN;
+            return Ok(false);
         }
-        Ok(kind == Kind::String && self.counts)
+        if matches!(kind, Kind::Object | Kind::Array) && self.key == Key::Arguments && self.arguments.is_none() {
+            self.arguments = Some(depth);
+            self.key = Key::Other;
+        }
+        let text = kind == Kind::String || (kind == Kind::Number && self.arguments.is_some());
+        Ok(text && self.counts)
     }
 
-    fn end(&mut self, _: usize, kind: Kind, end: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
-        if kind != Kind::String {
-            return Ok(());
-        }
-        // Without the quotes.
-        let range = self.began + 1..end - 1;
-        if self.key == Key::Label && range.len() <= 16 {
-            return Ok(());
-        }
-        let mut chars = Chars::default();
-        let mut base64 = Base64::new(self.key == Key::Data && range.len() >= 64);
-        self.text.pieces(range, |piece| {
-            chars.feed(piece);
-            base64.feed(piece);
-        });
-        if !base64.is() {
-            self.total += chars.count();
+    fn end(&mut self, depth: usize, kind: Kind, end: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
+        match kind {
+            Kind::Object | Kind::Array if self.arguments == Some(depth) => self.arguments = None,
+            Kind::Number => self.total += (end - self.began) as u64,
+            // Without the quotes.
+            Kind::String => self.string(self.began + 1..end - 1),
+            _ => {}
         }
         Ok(())
+    }
+}
+
+impl Counter<'_> {
+    fn string(&mut self, range: Range<usize>) {
+        let mut chars = Chars::default();
+        let mut form = Form::new(self.key);
+        let length = range.len();
+        self.text.pieces(range, |piece| {
+            chars.feed(piece);
+            form.feed(piece);
+        });
+        if !form.is_beside(length) {
+            self.total += chars.count();
+        }
     }
 }
 
@@ -231,43 +318,56 @@ fn characters(text: &[u8]) -> u64 {
         .sum()
 }
 
-/// Whether a string that comes in pieces is base64, after the head of a `data:` URL if it has one.
-struct Base64 {
-    possible: bool,
-    /// Before the first byte.
-    begin: bool,
+/// Whether a string that comes in pieces is one that no model reads as text.
+struct Form {
+    key: Key,
+    /// Its first bytes, as sent.
+    head: ArrayVec<u8, 256>,
+    /// Whether all behind those may be base64.
+    base64: bool,
 }
 
-impl Base64 {
-    fn new(possible: bool) -> Self {
-        Self { possible, begin: true }
+impl Form {
+    fn new(key: Key) -> Self {
+        Self { key, head: ArrayVec::new(), base64: true }
     }
 
-    fn is(&self) -> bool {
-        self.possible
-    }
-
-    fn feed(&mut self, mut piece: &[u8]) {
-        if !self.possible {
+    fn feed(&mut self, piece: &[u8]) {
+        if matches!(self.key, Key::Other | Key::Arguments) {
             return;
         }
-        if std::mem::take(&mut self.begin) && piece.starts_with(b"data:") {
-            // The head is short; one cut by the end of a segment counts as text.
-            match memchr::memchr(b',', &piece[..piece.len().min(128)]) {
-                Some(comma) => piece = &piece[comma + 1..],
-                None => self.possible = false,
-            }
-        }
-        for block in piece.chunks(1024) {
-            // A JSON string may escape the slash.
-            let odd = block.iter().fold(false, |odd, byte| {
-                odd | !(byte.is_ascii_alphanumeric()
-                    | matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\'))
-            });
-            if odd {
-                self.possible = false;
-                return;
-            }
-        }
+        let (head, rest) = piece.split_at(piece.len().min(self.head.remaining_capacity()));
+        self.head.extend(head.iter().copied());
+        self.base64 &= rest.chunks(1024).all(is_base64);
     }
+
+    /// Whether it is, being `length` bytes long.
+    fn is_beside(&self, length: usize) -> bool {
+        if self.key == Key::Label {
+            return length <= self.head.len() && WORDS.contains(&self.head.as_slice());
+        }
+        if !self.base64 || length < FILE {
+            return false;
+        }
+        // JSON may escape a slash.
+        let head: ArrayVec<u8, 256> = self.head.iter().copied().filter(|byte| *byte != b'\\').collect();
+        let payload = media::payload(&head);
+        let encoded = payload.unwrap_or(&head);
+        is_base64(encoded)
+            && match self.key {
+                Key::Images => true,
+                Key::Url => payload.is_some() && media::is_of_media(&head),
+                // What looks like base64 may be text all the same.
+                Key::Data => media::starts_as_file(encoded),
+                Key::Other | Key::Label | Key::Arguments => false,
+            }
+    }
+}
+
+/// Whether every byte may be of base64, written in JSON.
+fn is_base64(text: &[u8]) -> bool {
+    let odd = |byte: &u8| {
+        !(byte.is_ascii_alphanumeric() | matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\'))
+    };
+    !text.iter().fold(false, |any, byte| any | odd(byte))
 }

@@ -143,7 +143,7 @@ impl Peek {
         self.usage == UsageOption::On
     }
 
-    /// More characters than the prompt has: the bytes of all strings and keys of the body, as sent, images too.
+    /// More characters than the prompt has: the bytes of all strings, keys and numbers of the body, as sent, images too.
     /// It costs nothing. [`prompt_chars`] counts exactly, and is never more.
     #[must_use]
     pub fn prompt_at_most(&self) -> u64 {

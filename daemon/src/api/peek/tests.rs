@@ -240,6 +240,18 @@ fn characters_of_the_prompt_are_counted_exactly() {
         ("{\"prompt\":\"a\\n\\u00e9\\ud83d\\ude00\\ud83dx\\\"\u{e9}\u{1f600}\"}".to_owned(), 9),
         (r#"{"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]}]}"#.to_owned(), 5),
         (r#"{"messages":[{"role":"a role that is a whole story"}]}"#.to_owned(), 28),
+        (r#"{"messages":[{"role":"xxxxxxxxxxxxxxxx"},{"role":"assistant","type":"y"}]}"#.to_owned(), 17),
+        (format!(r#"{{"messages":[{{"arguments":{{"role":"user","data":"{image}","a":[12,{{"url":"{image}"}}]}}}}]}}"#), 326),
+        (format!(r#"{{"messages":[{{"content":[{{"input":{{"images":["{image}",-1.5]}}}},{{"type":"text"}}]}}]}}"#), 164),
+        (format!(r#"{{"messages":[{{"arguments":[],"images":["{image}"]}}]}}"#), 0),
+        // Base64 of text, what only looks like base64, and files.
+        (format!(r#"{{"messages":[{{"data":"{image}"}}]}}"#), 160),
+        (format!(r#"{{"messages":[{{"data":"{}"}}]}}"#, "x".repeat(100)), 100),
+        (format!(r#"{{"messages":[{{"url":"data:text/plain;base64,{image}"}}]}}"#), 183),
+        (format!(r#"{{"messages":[{{"url":"data:image/png,{image}"}}]}}"#), 175),
+        (format!(r#"{{"messages":[{{"url":"{image}"}}]}}"#), 160),
+        (format!(r#"{{"messages":[{{"data":"iVBORw0KGgoA{image}"}}]}}"#), 0),
+        (format!(r#"{{"messages":[{{"file_data":"data:application/pdf;base64,JVBERi0x{image}"}}]}}"#), 0),
         (format!(r#"{{"prompt":"x","images":["{image}"]}}"#), 1),
         (format!(r#"{{"messages":[{{"data":"{image} and prose"}}]}}"#), 170),
         (format!(r#"{{"messages":[{{"text":"{image}"}}]}}"#), 160),
@@ -260,17 +272,18 @@ fn characters_of_the_prompt_are_counted_exactly() {
 proptest! {
     #[test]
     fn no_prompt_has_more_characters_than_is_told_for_nothing(
-        text in ".*", input in prop::collection::vec(any::<u32>(), 0..20), cut in any::<prop::sample::Index>()
+        text in ".*", input in prop::collection::vec(any::<u32>(), 0..20), number: i32,
+        cut in any::<prop::sample::Index>()
     ) {
         let body = serde_json::json!({
-            "prompt": text, "input": input, "messages": [{"content": text, "arguments": {text.clone(): 1}}]
+            "prompt": text, "input": input, "messages": [{"content": text, "arguments": {text.clone(): number}}]
         });
         let bytes = Bytes::from(body.to_string());
         let cut = cut.index(bytes.len());
         let segments = [bytes.slice(..cut), bytes.slice(cut..)];
         let exact = prompt_chars(&segments);
         prop_assert!(exact <= Peek::read(&segments).unwrap().prompt_at_most());
-        let mut chars = 2 * text.chars().count() + 4 * input.len();
+        let mut chars = 2 * text.chars().count() + 4 * input.len() + number.to_string().len();
         let key = serde_json::Value::from(text).to_string().len() - 2;
         if key > 64 {
             chars += key;

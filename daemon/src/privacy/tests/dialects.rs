@@ -69,7 +69,8 @@ fn what_is_structure_stays() {
         format!(r#"{{"messages":[{{"content":[{{"type":"thinking","signature":"{}"}}]}}]}}"#, key.repeat(4)),
         r#"{"options":{"seed":4111111111111111},"seed":4111111111111111,"max_tokens":4111111111111111}"#
             .to_owned(),
-        format!(r#"{{"format":"{key}","messages":[{{"role":"{key}","type":"{key}"}}]}}"#),
+        r#"{"format":"json","messages":[{"role":"user","type":"input_text"},{"type":"web_search_20250305"}]}"#.to_owned(),
+        r#"{"stop_token_ids":[128001,128009],"logit_bias":{"128001":-100},"zz":[1,2],"temperature":1.50e0}"#.to_owned(),
     ] {
         assert_eq!(redact(&body), body);
     }
@@ -144,16 +145,9 @@ fn what_cannot_be_searched_is_refused() {
     use Unsearchable as U;
     assert_eq!(refused(r#"{"context":[1,2,3]}"#), U::Tokens("context"));
     assert_eq!(refused(r#"{"cont\u0065xt":[1]}"#), U::Tokens("context"));
-    assert_eq!(refused(r#"{"input":[[1,2],[3]]}"#), U::Tokens("prompt or input"));
-    assert_eq!(refused(r#"{"prompt":[1]}"#), U::Tokens("prompt or input"));
+    assert_eq!(refused(r#"{"input":[[1,2],[3]]}"#), U::Tokens("input"));
+    assert_eq!(refused(r#"{"prompt":[1]}"#), U::Tokens("prompt"));
     assert!(matches!(refused(r#"{"x":"C:\qqqqqqqqq"}"#), U::Malformed(_)));
-    // "Write to bob@example.com" as a file.
-    let text = "V3JpdGUgdG8gYm9iQGV4YW1wbGUuY29t";
-    assert_eq!(
-        refused(&format!(r#"{{"messages":[{{"file_data":"data:text/plain;base64,{text}"}}]}}"#)),
-        U::Document
-    );
-    assert_eq!(refused(&format!(r#"{{"messages":[{{"data":"{text}"}}]}}"#)), U::Document);
     assert_eq!(refused(r#"{"messages":[{"data":"JVBERi0xLjQKJeLjz9MK"}]}"#), U::Document);
     let mut deep = r#"[\"bob@example.com\"]"#.replace('\\', "");
     for _ in 0..8 {

@@ -2,6 +2,8 @@
 
 mod corpus;
 mod dialects;
+mod holes;
+mod planted;
 mod properties;
 
 use aivonx_protocol::organization::PrivacyMode;
