@@ -1,5 +1,8 @@
 //! One client connection: which HTTP it speaks, and its life until it is closed.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -138,7 +141,10 @@ impl ConnState {
 
     fn end(&self, stream: Option<&Rc<StreamState>>, now: u32) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        self.since.set(now);
+        // A client that let its answer lie has been idle all the while.
+        if stream.is_none_or(|stream| stream.task.why_cut() != Some(Cut::Stalled)) {
+            self.since.set(now);
+        }
         if let Some(stream) = stream {
             let mut streams = self.streams.borrow_mut();
             let place = stream.place.get();
@@ -351,81 +357,4 @@ async fn drive<C: Graceful>(connection: C, worker: &Worker, state: &ConnState) {
         Poll::Pending
     })
     .await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    fn settings() -> Settings {
-        Settings { head: 4, keep_alive: 8, client_idle: 40, ..Settings::new(&Config::default()) }
-    }
-
-    /// The tick at which the ticker breaks the connection off, and why.
-    fn cut(conn: &ConnState, from: u32) -> Option<(u32, Cut)> {
-        let settings = settings();
-        (from..from + 100).find_map(|now| {
-            conn.tick(now, &settings);
-            conn.task.why_cut().map(|why| (now, why))
-        })
-    }
-
-    #[test]
-    fn a_connection_without_a_request_is_closed() {
-        let conn = ConnState::new(100);
-        assert_eq!(cut(&conn, 100), Some((105, Cut::Idle)), "before its first head");
-        let conn = ConnState::new(100);
-        conn.begin(None);
-        assert_eq!(cut(&conn, 100), None, "while it is answered");
-        conn.end(None, 200);
-        assert_eq!(cut(&conn, 200), Some((209, Cut::Idle)));
-    }
-
-    #[test]
-    fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
-        for (relayed, at) in [(false, 209), (true, 241)] {
-            let conn = ConnState::new(100);
-            conn.begin(None);
-            conn.relayed.set(relayed);
-            conn.wrote(true, 150);
-            conn.wrote(false, 200);
-            conn.wrote(false, 205);
-            assert_eq!(cut(&conn, 200), Some((at, Cut::Stalled)));
-        }
-        let conn = ConnState::new(100);
-        conn.begin(None);
-        conn.wrote(false, 200);
-        conn.wrote(true, 205);
-        assert_eq!(cut(&conn, 200), None, "it reads again");
-    }
-
-    #[test]
-    fn the_rest_of_a_nodes_answer_may_wait_in_the_window_of_its_stream() {
-        let conn = ConnState::new(100);
-        conn.begin(None);
-        conn.relayed.set(true);
-        conn.end(None, 200);
-        assert_eq!(cut(&conn, 200), Some((241, Cut::Idle)));
-        assert!(conn.draining.get(), "and no more is taken meanwhile");
-    }
-
-    #[test]
-    fn streams_are_judged_one_by_one() {
-        let conn = ConnState::new(100);
-        let streams: [Rc<StreamState>; 3] = Default::default();
-        for stream in &streams {
-            conn.begin(Some(stream));
-        }
-        streams[0].polled(true, false, 100);
-        streams[1].polled(false, true, 100);
-        streams[2].polled(true, true, 100);
-        assert_eq!(cut(&conn, 100), None, "the connection stays");
-        let why = || streams.each_ref().map(|stream| stream.task.why_cut());
-        assert_eq!(why(), [Some(Cut::Stalled), None, Some(Cut::Stalled)]);
-        for stream in &streams {
-            conn.end(Some(stream), 200);
-        }
-        assert!(conn.streams.borrow().is_empty());
-    }
 }

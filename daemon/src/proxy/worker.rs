@@ -24,6 +24,7 @@ use super::{
     request_id::RequestIds,
     running,
     shared::{Phase, Settings, Shared},
+    transport::Cut,
     upstream::Upstream,
 };
 use crate::{fleet::Node, telemetry::access::AccessRecord};
@@ -127,6 +128,18 @@ impl Worker {
     pub(super) fn succeeded(&self, node: &Node) {
         if node.live.recovers() {
             self.shared.fleet.report(&node.id, true, None);
+        }
+    }
+
+    /// Breaks off the answers whose clients did not even take the last words, so that their records are told.
+    async fn cut_the_rest(&self) {
+        self.flights.borrow().iter().for_each(|flight| flight.transport.cut(Cut::Cancelled));
+        // A task is dropped when its turn comes. All are, but the process has to end whatever happens.
+        for _ in 0..1000 {
+            if self.flights.borrow().is_empty() {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -312,6 +325,7 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
             ending += 1;
         }
         if phase != Phase::Running && (idle || ending > ticks(LAST_WORDS)) {
+            worker.cut_the_rest().await;
             // What the last look ended must still be told.
             worker.tick();
             return;

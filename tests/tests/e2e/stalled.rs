@@ -145,6 +145,41 @@ async fn an_http_1_client_that_stops_reading_is_let_go() {
 }
 
 #[tokio::test]
+async fn an_unread_answer_that_is_ended_is_recorded_as_ended() {
+    let flood = flood().await;
+    let mut daemon = Daemon::run(&[&flood], "[timeouts]\nshutdown_grace = \"0\"\n").await;
+    let mut client = daemon.client().await;
+    client.send(&Request::post("/api/generate", generate("flood"))).await;
+    client.head().await;
+    let running = daemon.control().await.running_list().await.unwrap();
+    daemon.aivonx().ok(&["running", "cancel", &running[0].id]).await;
+    let record = record(&daemon, "flood").await;
+    assert!(record.contains("outcome=ended") && record.contains("an administrator ended"), "{record}");
+
+    let mut one = daemon.client().await;
+    one.send(&Request::post("/api/generate", generate("flood"))).await;
+    one.head().await;
+    let mut two = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let _unread = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+    daemon.stop().await;
+    let ended = daemon.stderr().text().matches("error=\"the gateway is shutting down\"").count();
+    assert_eq!(ended, 2, "{}", daemon.stderr().text());
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_a_nodes_answer_too() {
+    let node = FakeNode::start(Kind::Ollama, &["flood"]).await;
+    let config = format!("[timeouts]\nkeep_alive = \"{}ms\"\n", PAUSE.as_millis());
+    let daemon = Daemon::run(&[&node], &config).await;
+    let mut one = daemon.client().await;
+    one.ask(&Request::post("/api/generate", generate_short())).await.expect(200);
+    one.closed().await;
+    let mut two = H2Client::connect(daemon.address()).await;
+    assert_eq!(two.ask("POST", "/api/generate", &[], generate_short()).await.cut, None);
+    two.closed().await;
+}
+
+#[tokio::test]
 async fn an_answer_of_the_gateway_itself_does_not_wait_for_ever() {
     let daemon = Daemon::run(&[], &format!("[timeouts]\nkeep_alive = \"{}ms\"\n", PAUSE.as_millis())).await;
     // A window into which nothing fits.
