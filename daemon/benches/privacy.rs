@@ -34,7 +34,7 @@ fn main() {
     let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
     let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
     let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
-    let texts: [(&str, String); 25] = [
+    let texts: [(&str, String); 33] = [
         ("prose", PROSE.to_owned()),
         ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
         ("prose with findings", with_findings),
@@ -60,12 +60,21 @@ fn main() {
         ("headers of keys", "-----BEGIN A-----".to_owned()),
         ("escapes", "\\u0061".to_owned()),
         ("newlines", "\\n".to_owned()),
+        ("typography", PROSE.replace("the ", "the\u{a0}").replace(", ", "\u{2013}")),
+        ("cyrillic", "съешь же ещё этих мягких французских булок, да выпей чаю ".to_owned()),
+        ("chinese", "我能吞下玻璃而不伤身体，".to_owned()),
+        ("full width", "４１１１ａｂｃ＠".to_owned()),
+        ("zero width", "a\u{200b}1\u{200b}".to_owned()),
+        ("percent", "%40%2525".to_owned()),
+        ("backslashes", "\\\\".to_owned()),
+        ("words of secrets", "token is ".to_owned()),
     ];
     for (name, text) in &texts {
         measure(name, &format!(r#"{{"model":"m","prompt":"{}"}}"#, text.repeat(SIZE / text.len())));
     }
     let list = json.repeat(SIZE / json.len());
     measure("arguments", &format!(r#"{{"model":"m","x":"[{}1]"}}"#, list));
+    measure("numbers", &format!(r#"{{"x":[{}1]}}"#, "4111,1,".repeat(SIZE / 7)));
     measure("small members", &format!(r#"{{"x":[{}1]}}"#, r#"{"a":1,"b":"c"},"#.repeat(SIZE / 16)));
 }
 

@@ -196,7 +196,8 @@ mod tests {
         let image = format!("iVBORw0KGgoAAAANSUhEUgAA{}", "QUJD".repeat(40));
         assert!(is_media(image.as_bytes()));
         for line in [64, 76] {
-            let lines: Vec<_> = image.as_bytes().chunks(line).map(|l| std::str::from_utf8(l).unwrap()).collect();
+            let lines: Vec<_> =
+                image.as_bytes().chunks(line).map(|l| std::str::from_utf8(l).unwrap()).collect();
             assert!(is_media(lines.join("\n").as_bytes()));
             assert!(is_media((lines.join("\r\n") + "\r\n").as_bytes()));
         }

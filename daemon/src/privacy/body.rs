@@ -5,7 +5,6 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use aivonx_protocol::privacy::Category;
 use serde::de::IgnoredAny;
 
 use crate::{
@@ -19,9 +18,10 @@ use crate::{
 
 use super::{
     Wanted,
+    data::DATA,
     find::{Found, Hint, find},
     marker::marker,
-    numerals::{self, Reading, Row},
+    numerals::Row,
     rules::{self, Key, Zone},
     text::{Malformed, Ruler, decode},
 };
@@ -55,15 +55,6 @@ pub enum Unsearchable {
     Many,
 }
 
-/// Shortest base64 outside of a `data:` URL that is taken for data, in which no mixed strings are looked for.
-const DATA: usize = 64;
-
-/// Shortest base64 that is taken for a document by its first bytes.
-const DOCUMENT: usize = 16;
-
-/// Shortest run of ASCII in binary data that is searched.
-const READABLE: usize = 16;
-
 /// One replacement in a text.
 pub(super) struct Edit {
     pub(super) range: Range<usize>,
@@ -85,45 +76,46 @@ pub(super) fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
 
 /// Searches bodies.
 pub(super) struct Reader {
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
     /// Whether what cannot be searched is an error.
-    enforces: bool,
+    pub(super) enforces: bool,
     pub(super) findings: Findings,
     /// The numbers last seen, if nothing else stands between them.
-    row: Row,
+    pub(super) row: Row,
     /// Kept to be used again.
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
     spare: Vec<Vec<u8>>,
 }
 
-/// Shortest number that may be something: a social security number.
-const SHORTEST: usize = 9;
-
-/// Longest number that is looked at.
-const LONGEST: usize = 64;
-
 /// An open object or array.
-struct Frame {
+pub(super) struct Frame {
     object: bool,
-    zone: Zone,
+    pub(super) zone: Zone,
     /// Of an array: the key it stands under. Of an object: that of the member at hand.
-    key: Key,
+    pub(super) key: Key,
     /// Where the key's name is, between its quotes.
-    name: Range<usize>,
+    pub(super) name: Range<usize>,
     /// Whether a key comes next.
     wants_key: bool,
 }
 
 impl Frame {
     /// Whether it is an array whose numbers are looked at together.
-    fn is_list(&self) -> bool {
+    pub(super) fn is_list(&self) -> bool {
         !self.object && matches!(self.zone, Zone::Plain | Zone::Free) && self.key != Key::Parameter
     }
 }
 
 impl Reader {
     pub(super) fn new(wanted: Wanted, enforces: bool) -> Self {
-        Self { wanted, enforces, findings: Findings::default(), row: Row::default(), found: Vec::new(), spare: Vec::new() }
+        Self {
+            wanted,
+            enforces,
+            findings: Findings::default(),
+            row: Row::default(),
+            found: Vec::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Searches a whole JSON value; `level` 0 is the body.
@@ -260,65 +252,6 @@ impl Reader {
         Ok(())
     }
 
-    /// A string where data may be: base64 alone or in a `data:` URL. What is no image and no sound is searched: as it
-    /// stands, for what only looks like base64, and decoded.
-    fn data(
-        &mut self,
-        text: &[u8],
-        key: Key,
-        level: usize,
-        edits: &mut Vec<Edit>,
-    ) -> Result<(), Unsearchable> {
-        let url = media::payload(text);
-        let encoded = if key == Key::Data { Some(url.unwrap_or(text)) } else { url };
-        let Some(encoded) = encoded else { return self.text_or_json(text, Hint::default(), level, edits) };
-        if media::is_media(encoded) {
-            return Ok(());
-        }
-        let Some(decoded) = media::decode(encoded) else {
-            // Some decoders take what is percent-encoded, or drop what is not of the alphabet.
-            if url.is_some() && self.enforces {
-                return Err(Unsearchable::Document);
-            }
-            return self.text_or_json(text, Hint::default(), level, edits);
-        };
-        let before = edits.len();
-        let is_data = url.is_some() || encoded.len() >= DATA;
-        self.text(text, if is_data { Hint::FORMS } else { Hint::default() }, edits)?;
-        if edits.len() > before {
-            return Ok(());
-        }
-        match decoded.kind() {
-            media::Kind::Text => {
-                let mut inner = Vec::new();
-                self.text_or_json(&decoded.bytes, Hint::default(), level, &mut inner)?;
-                if !inner.is_empty() {
-                    let range = text.len() - encoded.len()..text.len();
-                    let text = Cow::Owned(decoded.encode(&apply(&decoded.bytes, &inner)));
-                    edits.push(Edit { range, text });
-                }
-                Ok(())
-            }
-            media::Kind::Document if encoded.len() >= DOCUMENT && self.enforces => {
-                Err(Unsearchable::Document)
-            }
-            media::Kind::Binary if self.enforces && self.shows(&decoded.bytes) => {
-                Err(Unsearchable::Document)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether anything is found in what can be read of binary data.
-    fn shows(&mut self, bytes: &[u8]) -> bool {
-        self.found.clear();
-        let runs = bytes.split(|byte| !matches!(byte, b' '..=b'~')).filter(|run| run.len() >= READABLE);
-        for run in runs {
-            find(run, self.wanted, Hint::FORMS, &mut self.found);
-        }
-        !self.found.is_empty()
-    }
-
     /// A text that may itself be JSON; then it stays JSON.
     pub(super) fn text_or_json(
         &mut self,
@@ -359,107 +292,24 @@ impl Reader {
     }
 
     /// Text, as a person reads it.
-    fn text(&mut self, text: &[u8], hint: Hint, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+    pub(super) fn text(
+        &mut self,
+        text: &[u8],
+        hint: Hint,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
         self.found.clear();
         find(text, self.wanted, hint, &mut self.found);
         for found in &self.found {
             self.findings.add(found.category);
             edits.push(Edit { range: found.start..found.end, text: Cow::Borrowed(marker(found.category)) });
         }
+        self.bounded()
+    }
+
+    /// Whether there are not too many findings.
+    pub(super) fn bounded(&self) -> Result<(), Unsearchable> {
         if self.findings.total() > MAX_FINDINGS { Err(Unsearchable::Many) } else { Ok(()) }
-    }
-
-    /// What a number is by its worth, counted if it is anything.
-    fn worth(&mut self, numeral: &[u8], hint: Hint) -> Option<Category> {
-        if !(SHORTEST..=LONGEST).contains(&numeral.len()) {
-            return None;
-        }
-        let whole = numerals::whole(numeral)?;
-        self.found.clear();
-        find(&whole, self.wanted, hint, &mut self.found);
-        let category = self.found.first()?.category;
-        self.findings.add(category);
-        Some(category)
-    }
-
-    /// A number that is no parameter: it becomes a string if it must not stay.
-    fn number(
-        &mut self,
-        text: &[u8],
-        range: Range<usize>,
-        frame: &Frame,
-        edits: &mut Vec<Edit>,
-    ) -> Result<(), Unsearchable> {
-        match frame.zone {
-            Zone::Tokens(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
-            Zone::Tokens(_) => return Ok(()),
-            _ if frame.key == Key::Parameter => return Ok(()),
-            _ => {}
-        }
-        let number = &text[range.clone()];
-        if number.len() >= SHORTEST {
-            let hint = rules::hint(&text[frame.name.clone()], number);
-            self.found.clear();
-            find(number, self.wanted, hint, &mut self.found);
-            let written = self.found.first().map(|found| found.category);
-            if let Some(category) = written {
-                self.findings.add(category);
-            }
-            if let Some(category) = written.or_else(|| self.worth(number, hint)) {
-                self.end_row(edits)?;
-                edits.push(quoted(range, category));
-                return Ok(());
-            }
-        }
-        match numerals::whole(number) {
-            Some(digits) if frame.is_list() => self.add_to_row(range, &digits, edits),
-            None if frame.is_list() && number == b"0" => self.add_to_row(range, number, edits),
-            _ => self.end_row(edits),
-        }
-    }
-
-    /// Adds a number, or a string of digits, to those before it in its array.
-    fn add_to_row(
-        &mut self,
-        place: Range<usize>,
-        digits: &[u8],
-        edits: &mut Vec<Edit>,
-    ) -> Result<(), Unsearchable> {
-        if self.row.len() == numerals::TOGETHER {
-            self.end_row(edits)?;
-        }
-        self.row.push(place, digits);
-        Ok(())
-    }
-
-    /// Searches the numbers that have followed each other as the text they may stand for. Each that is of a finding
-    /// becomes a string.
-    fn end_row(&mut self, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
-        if self.row.len() > 1 {
-            self.search_row(edits);
-        }
-        self.row.clear();
-        if self.findings.total() > MAX_FINDINGS { Err(Unsearchable::Many) } else { Ok(()) }
-    }
-
-    fn search_row(&mut self, edits: &mut Vec<Edit>) {
-        for reading in Reading::ALL {
-            let Some(text) = self.row.text(reading) else { continue };
-            self.found.clear();
-            find(&text, self.wanted, Hint::FORMS, &mut self.found);
-            if reading == Reading::Digits {
-                self.found.retain(|found| found.category == Category::Card);
-            }
-            for found in &self.found {
-                self.findings.add(found.category);
-                for place in self.row.places(reading, found.start..found.end) {
-                    edits.push(quoted(place, found.category));
-                }
-            }
-            if !self.found.is_empty() {
-                return;
-            }
-        }
     }
 
     fn put_back(&mut self, mut buffer: Vec<u8>) {
@@ -490,11 +340,6 @@ fn place(edits: &mut [Edit], first: usize, raw: &[u8], at: usize, plain: bool) {
             edit.text = Cow::Owned(edit.text.replace('\\', "\\\\").replace('"', "\\\""));
         }
     }
-}
-
-/// A marker as a string in place of a number.
-fn quoted(range: Range<usize>, category: Category) -> Edit {
-    Edit { range, text: Cow::Owned(format!("\"{}\"", marker(category))) }
 }
 
 /// Whether a string is digits alone, and too short to be searched by itself.

@@ -100,7 +100,20 @@ pub(super) fn after_secret(text: &[u8], at: usize) -> bool {
         while end > floor
             && matches!(
                 text[end - 1],
-                b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'`' | b':' | b'=' | b'>' | b'(' | b'<' | b'[' | b'*' | b'\\'
+                b' ' | b'\t'
+                    | b'\r'
+                    | b'\n'
+                    | b'"'
+                    | b'\''
+                    | b'`'
+                    | b':'
+                    | b'='
+                    | b'>'
+                    | b'('
+                    | b'<'
+                    | b'['
+                    | b'*'
+                    | b'\\'
             )
         {
             end -= 1;

@@ -4,18 +4,23 @@
 //! findings back as edits, so that all else stays byte for byte what the client sent. Pure: no I/O, no clock,
 //! linear time, and nothing of the text is kept.
 //!
-//! What is not looked at (`body.rs` says where exactly): `model`, `keep_alive`, the words of `role`, `type`,
-//! `format` and `object`, base64 of images, sound and opaque state, numbers that are parameters. Ids that tie calls
-//! to their results are searched for all but long mixed strings, which they are. Keys of objects are texts like
-//! values. What cannot be searched is refused: tokens in place of text, malformed escapes or UTF-8, documents of
-//! text wrapped in base64, JSON in strings in strings beyond [`body::MAX_LEVEL`].
+//! What is not looked at: `model`, images and sound in base64 (`data.rs`), numbers that are parameters (`rules.rs`).
+//! Ids that tie calls to their results, and other data in base64, are searched for all but long mixed strings, which
+//! they are. Keys of objects are texts like values, numbers are texts by their worth. What cannot be searched is
+//! refused: tokens and vectors in place of text, malformed escapes or UTF-8, documents in base64 that are not plain
+//! text, JSON in strings in strings beyond [`body::MAX_LEVEL`].
+//!
+//! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as
+//! whatever reads its escapes may read it (`view.rs`).
 
 mod body;
 mod classes;
 mod context;
+mod data;
 mod email;
 pub mod find;
 mod fold;
+mod join;
 mod key;
 mod marker;
 mod number;
@@ -23,6 +28,7 @@ mod numerals;
 mod pem;
 mod phone;
 mod prefixes;
+mod row;
 mod rules;
 mod screen;
 mod text;

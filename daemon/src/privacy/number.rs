@@ -10,39 +10,9 @@ use super::{
     classes::{self, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    marker, phone,
+    join::{Join, join, left, right, stands_alone},
+    phone,
 };
-
-/// What is between two groups, or between a number and its surroundings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Join {
-    /// No digits are near.
-    Free,
-    /// A letter, or a marker, with nothing between.
-    Glued,
-    /// A space of any kind.
-    Space,
-    /// A hyphen of any kind.
-    Dash,
-    /// `.`
-    Dot,
-    /// `/`
-    Slash,
-    /// A parenthesis, with or without one of the others.
-    Paren,
-}
-
-impl Join {
-    /// Whether a number may begin or end there.
-    pub(super) fn is_loose(self) -> bool {
-        matches!(self, Self::Free | Self::Space | Self::Paren)
-    }
-
-    /// Whether it divides a number that is written in one from another.
-    fn divides(self) -> bool {
-        matches!(self, Self::Dash | Self::Slash)
-    }
-}
 
 /// Digits without anything between.
 #[derive(Debug, Clone, Copy)]
@@ -204,7 +174,10 @@ pub(super) fn digits(text: &[u8], at: usize) -> usize {
 #[inline(always)]
 fn may_begin(text: &[u8], first: &Group, second: Option<usize>, wanted: Wanted) -> bool {
     let length = first.len();
-    let card = length >= 4 && matches!(text[first.start], b'2'..=b'6') && wanted.has(Category::Card);
+    let card = length >= 4
+        && matches!(text[first.start], b'2'..=b'6' | b'0')
+        && (text[first.start] != b'0' || length > 13)
+        && wanted.has(Category::Card);
     (card && (first.before.is_loose() || (first.before.divides() && length >= 13)))
         || (first.before.is_loose()
             && ((matches!(length, 3 | 9) && wanted.has(Category::Ssn) && may_begin_ssn(text, first, second))
@@ -252,15 +225,21 @@ fn best(text: &[u8], groups: &[Group], wanted: Wanted, hint: Hint) -> Option<(Fo
 /// as on cards or in one, with a right check digit. The longest there is.
 fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     let first = &groups[0];
-    if first.len() < 4 || !matches!(text[first.start], b'2'..=b'6') {
+    // A program may write zeros before it, which change neither its worth nor its check digit.
+    let zeros = text[first.start..first.end].iter().take_while(|digit| **digit == b'0').count();
+    let length = first.len() - zeros;
+    if length < 4 || !matches!(text[first.start + zeros], b'2'..=b'6') {
         return None;
     }
-    let whole = first.len() >= 13;
+    let whole = length >= 13;
     if !first.before.is_loose() && !(whole && first.before.divides()) {
         return None;
     }
-    if whole && first.len() <= 19 && ends_alone(text, first) && luhn(&groups[..1]) {
+    if whole && length <= 19 && ends_alone(text, first) && luhn(&groups[..1]) {
         return Some(1);
+    }
+    if zeros > 0 {
+        return None;
     }
     // No card begins with the years that dots and slashes stand between.
     let dotted = first.len() == 4 && !text[first.start..].starts_with(b"20");
@@ -349,115 +328,6 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
 /// Whether the areas, groups and serials of the Social Security Administration have it.
 fn is_assigned(area: &[u8], group: &[u8], serial: &[u8]) -> bool {
     area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000"
-}
-
-/// Whether neither a path nor a version goes on around what is at `start..end`.
-pub(super) fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
-    let before = start.checked_sub(1).map(|last| text[last]);
-    !matches!(before, Some(b'/' | b'.')) && text.get(end) != Some(&b'/')
-}
-
-/// The length of the separator at `at`, and what it is.
-fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
-    Some(match text.get(at)? {
-        b' ' => (Join::Space, 1),
-        b'-' => (Join::Dash, 1),
-        b'.' => (Join::Dot, 1),
-        b'/' => (Join::Slash, 1),
-        0xc2 | 0xe2 | 0xe3 | 0xef => wide_separator(&text[at..])?,
-        _ => return None,
-    })
-}
-
-/// Spaces, hyphens and dashes of typesetters; what has no width stands for a hyphen, too.
-fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
-    Some(match text {
-        [0xc2, 0xa0, ..] => (Join::Space, 2),
-        [0xc2, 0xad, ..] => (Join::Dash, 2),
-        [0xe2, 0x80, 0x80..=0x8a | 0xaf, ..] | [0xe2, 0x81, 0x9f, ..] | [0xe3, 0x80, 0x80, ..] => {
-            (Join::Space, 3)
-        }
-        [0xe2, 0x80, 0x8b..=0x8f | 0x90..=0x95, ..]
-        | [0xe2, 0x81, 0xa0..=0xa4, ..]
-        | [0xe2, 0x88, 0x92, ..]
-        | [0xef, 0xb9, 0x98 | 0xa3, ..]
-        | [0xef, 0xbb, 0xbf, ..]
-        | [0xef, 0xbc, 0x8d, ..] => (Join::Dash, 3),
-        _ => return None,
-    })
-}
-
-/// What is between the digit before `at` and the next one, and where that is.
-#[inline]
-fn join(text: &[u8], at: usize) -> Option<(Join, usize)> {
-    // What it nearly always is: one character, or nothing.
-    let plain = match text.get(at)? {
-        b' ' => Join::Space,
-        b'-' => Join::Dash,
-        b'.' => Join::Dot,
-        b'/' => Join::Slash,
-        b')' | b'(' | 0x80.. => return wide_join(text, at),
-        _ => return None,
-    };
-    if classes::at(text, at + 1, DIGIT) { Some((plain, at + 1)) } else { wide_join(text, at) }
-}
-
-/// The same where it is more than one byte, or none.
-fn wide_join(text: &[u8], at: usize) -> Option<(Join, usize)> {
-    let (join, next) = gap(text, at);
-    (next > at && classes::at(text, next, DIGIT)).then_some((join, next))
-}
-
-/// What separates at `at`, and its end.
-fn gap(text: &[u8], at: usize) -> (Join, usize) {
-    let mut next = at + usize::from(text.get(at) == Some(&b')'));
-    let mut join = Join::Free;
-    if let Some((kind, length)) = separator(text, next) {
-        join = kind;
-        next += length;
-        // `4111 - 1111`
-        if kind == Join::Space
-            && let Some((inner @ (Join::Dash | Join::Dot | Join::Slash), middle)) = separator(text, next)
-            && let Some((Join::Space, last)) = separator(text, next + middle)
-        {
-            join = inner;
-            next += middle + last;
-        }
-    }
-    let open = text.get(next) == Some(&b'(') && classes::at(text, next + 1, DIGIT);
-    next += usize::from(open);
-    if open || text.get(at) == Some(&b')') {
-        join = Join::Paren;
-    }
-    (join, next)
-}
-
-/// What is behind the last group of a cluster.
-fn right(text: &[u8], end: usize) -> Join {
-    if classes::at(text, end, WORD) || marker::begins_at(text, end) {
-        return Join::Glued;
-    }
-    let (join, next) = gap(text, end);
-    if marker::begins_at(text, next) { join } else { Join::Free }
-}
-
-/// What is before the first group of a cluster, whose sign is at `start`.
-fn left(text: &[u8], start: usize) -> Join {
-    if classes::before(text, start, WORD) || marker::ends_before(text, start) {
-        return Join::Glued;
-    }
-    // Only the wide ones end with what is not ASCII.
-    let lengths = if start.checked_sub(1).is_some_and(|last| text[last].is_ascii()) { 1..=1 } else { 2..=3 };
-    for length in lengths {
-        if let Some(at) = start.checked_sub(length)
-            && let Some((join, found)) = separator(text, at)
-            && found == length
-        {
-            let near = classes::before(text, at, DIGIT) || marker::ends_before(text, at);
-            return if near { join } else { Join::Free };
-        }
-    }
-    Join::Free
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::{
     classes::{self, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    number::{Group, Join, digits, reach, stands_alone},
+    join::{Join, stands_alone},
+    number::{Group, digits, reach},
 };
 
 /// Whether a telephone number may begin with `first`, behind which a group begins at `second`: where it may not,

@@ -183,7 +183,10 @@ impl Sink for Counter<'_> {
             self.total += PER_TOKEN;
             return Ok(false);
         }
-        if matches!(kind, Kind::Object | Kind::Array) && self.key == Key::Arguments && self.arguments.is_none() {
+        if matches!(kind, Kind::Object | Kind::Array)
+            && self.key == Key::Arguments
+            && self.arguments.is_none()
+        {
             self.arguments = Some(depth);
             self.key = Key::Other;
         }

@@ -241,8 +241,18 @@ fn characters_of_the_prompt_are_counted_exactly() {
         (r#"{"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]}]}"#.to_owned(), 5),
         (r#"{"messages":[{"role":"a role that is a whole story"}]}"#.to_owned(), 28),
         (r#"{"messages":[{"role":"xxxxxxxxxxxxxxxx"},{"role":"assistant","type":"y"}]}"#.to_owned(), 17),
-        (format!(r#"{{"messages":[{{"arguments":{{"role":"user","data":"{image}","a":[12,{{"url":"{image}"}}]}}}}]}}"#), 326),
-        (format!(r#"{{"messages":[{{"content":[{{"input":{{"images":["{image}",-1.5]}}}},{{"type":"text"}}]}}]}}"#), 164),
+        (
+            format!(
+                r#"{{"messages":[{{"arguments":{{"role":"user","data":"{image}","a":[12,{{"url":"{image}"}}]}}}}]}}"#
+            ),
+            326,
+        ),
+        (
+            format!(
+                r#"{{"messages":[{{"content":[{{"input":{{"images":["{image}",-1.5]}}}},{{"type":"text"}}]}}]}}"#
+            ),
+            164,
+        ),
         (format!(r#"{{"messages":[{{"arguments":[],"images":["{image}"]}}]}}"#), 0),
         // Base64 of text, what only looks like base64, and files.
         (format!(r#"{{"messages":[{{"data":"{image}"}}]}}"#), 160),

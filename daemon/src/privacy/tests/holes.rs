@@ -28,7 +28,10 @@ fn only_what_is_json_is_taken_apart_as_json() {
         ("{\"a\":1}\n{\"a\":4111111111111111}", "{\"a\":1}\n{\"a\":[REDACTED_CARD]}"),
         // Escapes of what a lenient reader takes for JSON.
         (r#"{"a": NaN, "b": "bob\u0040example.com"}"#, r#"{"a": NaN, "b": "[REDACTED_EMAIL]"}"#),
-        (r#"{"a": NaN, "b": "{\"c\": \"call\\n555-123-4567\"}"}"#, r#"{"a": NaN, "b": "{\"c\": \"call\\n[REDACTED_PHONE]\"}"}"#),
+        (
+            r#"{"a": NaN, "b": "{\"c\": \"call\\n555-123-4567\"}"}"#,
+            r#"{"a": NaN, "b": "{\"c\": \"call\\n[REDACTED_PHONE]\"}"}"#,
+        ),
         (r#""bob\u0040example.com""#, r#""[REDACTED_EMAIL]""#),
         // Numbers alone.
         ("4111111111111111.0", "[REDACTED_CARD].0"),
@@ -54,8 +57,14 @@ fn numbers_of_json_are_searched_by_their_worth() {
         "4111-1111-1111-1111",
         "04111111111111111",
     ] {
-        for body in [r#"{"x":@}"#, r#"{"messages":[{"tool_calls":[{"function":{"arguments":{"a":[{"b":@}]}}}]}]}"#] {
-            assert_eq!(redact(&body.replace('@', number)), body.replace('@', "\"[REDACTED_CARD]\""), "{number}");
+        for body in
+            [r#"{"x":@}"#, r#"{"messages":[{"tool_calls":[{"function":{"arguments":{"a":[{"b":@}]}}}]}]}"#]
+        {
+            assert_eq!(
+                redact(&body.replace('@', number)),
+                body.replace('@', "\"[REDACTED_CARD]\""),
+                "{number}"
+            );
         }
         let strict = serde_json::from_str::<Value>(number).is_ok();
         let inner = redact(&json!({"x": format!("{{\"a\":{number}}}")}).to_string());
@@ -78,20 +87,18 @@ fn numbers_of_an_array_are_searched_together() {
         ("[4111, 1111,1111,1111]", four.to_owned()),
         (r#"["4111", 1111,"1111",1111]"#, four.to_owned()),
         ("[12,4111,1111,1111,1111,12]", format!("[12,{},12]", ["\"[REDACTED_CARD]\""; 4].join(","))),
-        (
-            "[4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
-            format!("[{}]", ["\"[REDACTED_CARD]\""; 16].join(",")),
-        ),
+        ("[4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", format!("[{}]", ["\"[REDACTED_CARD]\""; 16].join(","))),
         ("[123,45,6789]", format!("[{}]", ["\"[REDACTED_SSN]\""; 3].join(","))),
         // Codes of characters.
+        ("[98,111,98,64,101,120,46,99,111]", format!("[{}]", ["\"[REDACTED_EMAIL]\""; 9].join(","))),
         (
-            "[98,111,98,64,101,120,46,99,111]",
-            format!("[{}]", ["\"[REDACTED_EMAIL]\""; 9].join(",")),
+            "[[1,2,3],[555,10],{\"a\":4111},1111,1111,1111]",
+            "[[1,2,3],[555,10],{\"a\":4111},1111,1111,1111]".to_owned(),
         ),
-        ("[[1,2,3],[555,10],{\"a\":4111},1111,1111,1111]", "[[1,2,3],[555,10],{\"a\":4111},1111,1111,1111]".to_owned()),
         ("[0,0,0,1,0,640,480,3,0]", "[0,0,0,1,0,640,480,3,0]".to_owned()),
     ] {
-        let body = |list: &str| format!(r#"{{"messages":[{{"tool_calls":[{{"arguments":{{"a":{list}}}}}]}}]}}"#);
+        let body =
+            |list: &str| format!(r#"{{"messages":[{{"tool_calls":[{{"arguments":{{"a":{list}}}}}]}}]}}"#);
         assert_eq!(redact(&body(sent)), body(&wanted));
         let inside = |list: &str| json!({"x": list}).to_string();
         assert_eq!(redact(&inside(sent)), inside(&wanted));
@@ -106,7 +113,9 @@ fn the_words_of_an_api_are_no_place_to_hide_in() {
             ("123-45-6789", "[REDACTED_SSN]"),
             ("aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zC", "[REDACTED_KEY]"),
         ] {
-            for body in [format!(r#"{{"{key}":"@"}}"#), format!(r#"{{"messages":[{{"{key}":"@","content":"x"}}]}}"#)] {
+            for body in
+                [format!(r#"{{"{key}":"@"}}"#), format!(r#"{{"messages":[{{"{key}":"@","content":"x"}}]}}"#)]
+            {
                 assert_eq!(redact(&body.replace('@', secret)), body.replace('@', marker));
             }
         }
@@ -160,7 +169,11 @@ fn data_is_searched_unless_it_is_an_image_or_sound() {
             "[REDACTED_CARD]\n[REDACTED_CARD]\n".repeat(5),
         ),
         ("url", "data:text/plain,ssn%20123%2D45%2D6789", "data:text/plain,ssn%20[REDACTED_SSN]".to_owned()),
-        ("url", "https://x.example/?mail=bob%40example.com&a=1", "https://x.example/?mail=[REDACTED_EMAIL]&a=1".to_owned()),
+        (
+            "url",
+            "https://x.example/?mail=bob%40example.com&a=1",
+            "https://x.example/?mail=[REDACTED_EMAIL]&a=1".to_owned(),
+        ),
         // Text in base64 is put back into it.
         ("data", &STANDARD.encode("mail bob@example.com"), STANDARD.encode("mail [REDACTED_EMAIL]")),
         (
@@ -189,7 +202,16 @@ fn data_is_searched_unless_it_is_an_image_or_sound() {
         ("data", STANDARD.encode("%PDF-1.4 whatever it is")),
         ("data", STANDARD.encode("\0\u{1}\u{2} the mail is bob@example.com \0")),
         ("url", "data:;base64,Ym9iQGV4YW1w%62GUuY29t".to_owned()),
-        ("data", STANDARD.encode("bob".encode_utf16().chain("@example.com".encode_utf16()).flat_map(u16::to_le_bytes).collect::<Vec<_>>())),
+        (
+            "data",
+            STANDARD.encode(
+                "bob"
+                    .encode_utf16()
+                    .chain("@example.com".encode_utf16())
+                    .flat_map(u16::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            ),
+        ),
     ] {
         assert_eq!(refused(&part(key, &sent)), Unsearchable::Document, "{sent}");
     }
@@ -198,10 +220,16 @@ fn data_is_searched_unless_it_is_an_image_or_sound() {
 #[test]
 fn what_is_spelled_otherwise_is_found() {
     for (sent, wanted) in [
-        ("bob\u{200b}@example.com 4111\u{200b}1111\u{200b}1111\u{200b}1111", "[REDACTED_EMAIL] [REDACTED_CARD]"),
+        (
+            "bob\u{200b}@example.com 4111\u{200b}1111\u{200b}1111\u{200b}1111",
+            "[REDACTED_EMAIL] [REDACTED_CARD]",
+        ),
         ("41\u{ad}11\u{2060}1111111\u{feff}11111", "[REDACTED_CARD]"),
         ("123\u{200b}-45-6789 and 123\u{200b}45\u{200b}6789", "[REDACTED_SSN] and [REDACTED_SSN]"),
-        ("４１１１１１１１１１１１１１１１ 123－45－6789 bob＠example．com", "[REDACTED_CARD] [REDACTED_SSN] [REDACTED_EMAIL]"),
+        (
+            "４１１１１１１１１１１１１１１１ 123－45－6789 bob＠example．com",
+            "[REDACTED_CARD] [REDACTED_SSN] [REDACTED_EMAIL]",
+        ),
         ("٤١١١ ١١١١ ١١١١ ١١١١", "[REDACTED_CARD]"),
         ("𝟺𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷𝟷", "[REDACTED_CARD]"),
         ("4\u{336}1\u{336}11111111111111", "[REDACTED_CARD]"),
@@ -209,7 +237,10 @@ fn what_is_spelled_otherwise_is_found() {
         ("用户@例子.公司", "[REDACTED_EMAIL]"),
         ("4111.1111.1111.1111 4111/1111/1111/1111", "[REDACTED_CARD] [REDACTED_CARD]"),
         ("4111 - 1111 - 1111 - 1111", "[REDACTED_CARD]"),
-        ("4111111111111111/123 and 4111111111111111-5500000000000004", "[REDACTED_CARD]/123 and [REDACTED_CARD]-[REDACTED_CARD]"),
+        (
+            "4111111111111111/123 and 4111111111111111-5500000000000004",
+            "[REDACTED_CARD]/123 and [REDACTED_CARD]-[REDACTED_CARD]",
+        ),
         ("123.45.6789, 123/45/6789; 123 45 6789", "[REDACTED_SSN], [REDACTED_SSN]; [REDACTED_SSN]"),
         ("555/123/4567 or 555.123.4567", "[REDACTED_PHONE] or [REDACTED_PHONE]"),
         ("bob%40example.com bob&#64;example.com", "[REDACTED_EMAIL] [REDACTED_EMAIL]"),

@@ -68,7 +68,18 @@ fn node() -> impl Strategy<Value = Node> {
     ];
     leaf.prop_recursive(5, 24, 4, |inner| {
         let name = prop::sample::select(vec![
-            "a", "value", "role", "type", "id", "name", "url", "data", "arguments", "format", "signature", "images",
+            "a",
+            "value",
+            "role",
+            "type",
+            "id",
+            "name",
+            "url",
+            "data",
+            "arguments",
+            "format",
+            "signature",
+            "images",
         ]);
         prop_oneof![
             2 => prop::collection::vec(inner.clone(), 0..4).prop_map(Node::List),

@@ -8,7 +8,10 @@ mod members;
 pub(crate) mod names;
 mod shapes;
 
+use aivonx_protocol::privacy::Category;
 use memchr::memmem;
+
+use crate::privacy::find::{Hint, find};
 
 /// What stands in place of a hidden value.
 pub const REDACTED: &str = "[REDACTED]";
@@ -39,7 +42,7 @@ pub(crate) fn judge(name: &str) -> Verdict {
 
 /// Masks credentials in `text` from byte `start` on: members of JSON that are named like secrets, what follows
 /// `Bearer ` or `Basic `, the user information of URLs, and what has the form of a key or token of ours or of a
-/// well-known maker. Text without any is left untouched and unallocated.
+/// well-known maker, or follows a word that says that it is one. Text without any is left untouched and unallocated.
 pub(crate) fn scrub(text: &mut String, start: usize) {
     members::mask(text, start);
     // Without their first letter, which is written either way; capitals throughout are rare, and cheap.
@@ -48,6 +51,21 @@ pub(crate) fn scrub(text: &mut String, start: usize) {
     }
     mask_userinfo(text, start);
     shapes::mask(text, start);
+    mask_found(text, start);
+}
+
+/// Masks what a prompt would be searched for, too.
+fn mask_found(text: &mut String, start: usize) {
+    let Some(tail) = text.get(start..) else { return };
+    let mut found = Vec::new();
+    find(tail.as_bytes(), [Category::Key].as_slice().into(), Hint { named: true, ..Hint::FORMS }, &mut found);
+    for found in found.iter().rev() {
+        let range = start + found.start..start + found.end;
+        // Findings are whole characters; a log is no place to rely on it.
+        if text.is_char_boundary(range.start) && text.is_char_boundary(range.end) {
+            text.replace_range(range, REDACTED);
+        }
+    }
 }
 
 /// Shortest run of credential characters after a scheme that is taken for a credential: `basic check` is
@@ -121,6 +139,14 @@ mod tests {
             ("Bearer ü, Bearer ", "Bearer ü, Bearer "),
             (concat!("key sk", "-0123456789abcdefghij: no"), "key [REDACTED]: no"),
             (r#"said {"token":"x","a":"b"}"#, r#"said {"token":"[REDACTED]","a":"b"}"#),
+            (
+                "sent Authorization: Token 9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b",
+                "sent Authorization: Token [REDACTED]",
+            ),
+            ("the key is 9944b09199c62bcf9418ad846dd0e4bb, no", "the key is [REDACTED], no"),
+            ("glpat-x9Yz8Wv7Ut6Sr5Qp4On3", "[REDACTED]"),
+            ("token 9944b09\u{200b}199c62bcf9418ad846dd0e4bb", "token [REDACTED]"),
+            ("digest 9944b09199c62bcf9418ad846dd0e4bb", "digest 9944b09199c62bcf9418ad846dd0e4bb"),
             ("nothing here", "nothing here"),
         ];
         for (text, want) in cases {

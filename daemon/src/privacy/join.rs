@@ -1,0 +1,146 @@
+//! What stands between the groups of a number, and around it.
+
+use super::{
+    classes::{self, DIGIT, WORD},
+    marker,
+};
+
+/// What is between two groups, or between a number and its surroundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    /// No digits are near.
+    Free,
+    /// A letter, or a marker, with nothing between.
+    Glued,
+    /// A space of any kind.
+    Space,
+    /// A hyphen of any kind.
+    Dash,
+    /// `.`
+    Dot,
+    /// `/`
+    Slash,
+    /// A parenthesis, with or without one of the others.
+    Paren,
+}
+
+impl Join {
+    /// Whether a number may begin or end there.
+    pub(super) fn is_loose(self) -> bool {
+        matches!(self, Self::Free | Self::Space | Self::Paren)
+    }
+
+    /// Whether it divides a number that is written in one from another.
+    pub(super) fn divides(self) -> bool {
+        matches!(self, Self::Dash | Self::Slash)
+    }
+}
+
+/// Whether neither a path nor a version goes on around what is at `start..end`.
+pub(super) fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    let before = start.checked_sub(1).map(|last| text[last]);
+    !matches!(before, Some(b'/' | b'.')) && text.get(end) != Some(&b'/')
+}
+
+/// The length of the separator at `at`, and what it is.
+fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    Some(match text.get(at)? {
+        b' ' => (Join::Space, 1),
+        b'-' => (Join::Dash, 1),
+        b'.' => (Join::Dot, 1),
+        b'/' => (Join::Slash, 1),
+        0xc2 | 0xe2 | 0xe3 | 0xef => wide_separator(&text[at..])?,
+        _ => return None,
+    })
+}
+
+/// Spaces, hyphens and dashes of typesetters; what has no width stands for a hyphen, too.
+fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
+    Some(match text {
+        [0xc2, 0xa0, ..] => (Join::Space, 2),
+        [0xc2, 0xad, ..] => (Join::Dash, 2),
+        [0xe2, 0x80, 0x80..=0x8a | 0xaf, ..] | [0xe2, 0x81, 0x9f, ..] | [0xe3, 0x80, 0x80, ..] => {
+            (Join::Space, 3)
+        }
+        [0xe2, 0x80, 0x8b..=0x8f | 0x90..=0x95, ..]
+        | [0xe2, 0x81, 0xa0..=0xa4, ..]
+        | [0xe2, 0x88, 0x92, ..]
+        | [0xef, 0xb9, 0x98 | 0xa3, ..]
+        | [0xef, 0xbb, 0xbf, ..]
+        | [0xef, 0xbc, 0x8d, ..] => (Join::Dash, 3),
+        _ => return None,
+    })
+}
+
+/// What is between the digit before `at` and the next one, and where that is.
+#[inline]
+pub(super) fn join(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    // What it nearly always is: one character, or nothing.
+    let plain = match text.get(at)? {
+        b' ' => Join::Space,
+        b'-' => Join::Dash,
+        b'.' => Join::Dot,
+        b'/' => Join::Slash,
+        b')' | b'(' | 0x80.. => return wide_join(text, at),
+        _ => return None,
+    };
+    if classes::at(text, at + 1, DIGIT) { Some((plain, at + 1)) } else { wide_join(text, at) }
+}
+
+/// The same where it is more than one byte, or none.
+fn wide_join(text: &[u8], at: usize) -> Option<(Join, usize)> {
+    let (join, next) = gap(text, at);
+    (next > at && classes::at(text, next, DIGIT)).then_some((join, next))
+}
+
+/// What separates at `at`, and its end.
+fn gap(text: &[u8], at: usize) -> (Join, usize) {
+    let mut next = at + usize::from(text.get(at) == Some(&b')'));
+    let mut join = Join::Free;
+    if let Some((kind, length)) = separator(text, next) {
+        join = kind;
+        next += length;
+        // `4111 - 1111`
+        if kind == Join::Space
+            && let Some((inner @ (Join::Dash | Join::Dot | Join::Slash), middle)) = separator(text, next)
+            && let Some((Join::Space, last)) = separator(text, next + middle)
+        {
+            join = inner;
+            next += middle + last;
+        }
+    }
+    let open = text.get(next) == Some(&b'(') && classes::at(text, next + 1, DIGIT);
+    next += usize::from(open);
+    if open || text.get(at) == Some(&b')') {
+        join = Join::Paren;
+    }
+    (join, next)
+}
+
+/// What is behind the last group of a cluster.
+pub(super) fn right(text: &[u8], end: usize) -> Join {
+    if classes::at(text, end, WORD) || marker::begins_at(text, end) {
+        return Join::Glued;
+    }
+    let (join, next) = gap(text, end);
+    if marker::begins_at(text, next) { join } else { Join::Free }
+}
+
+/// What is before the first group of a cluster, whose sign is at `start`.
+pub(super) fn left(text: &[u8], start: usize) -> Join {
+    if classes::before(text, start, WORD) || marker::ends_before(text, start) {
+        return Join::Glued;
+    }
+    // Only the wide ones end with what is not ASCII.
+    let lengths = if start.checked_sub(1).is_some_and(|last| text[last].is_ascii()) { 1..=1 } else { 2..=3 };
+    for length in lengths {
+        if let Some(at) = start.checked_sub(length)
+            && let Some((join, found)) = separator(text, at)
+            && found == length
+        {
+            let near = classes::before(text, at, DIGIT) || marker::ends_before(text, at);
+            return if near { join } else { Join::Free };
+        }
+    }
+    Join::Free
+}

@@ -1,0 +1,120 @@
+//! Numbers in bodies: each by itself, and those of an array together.
+
+use std::{borrow::Cow, ops::Range};
+
+use aivonx_protocol::privacy::Category;
+
+use super::{
+    body::{Edit, Frame, Reader, Unsearchable},
+    find::{Hint, find},
+    marker::marker,
+    numerals::{self, Reading},
+    rules::{self, Key, Zone},
+};
+
+/// Shortest number that may be something: a social security number.
+const SHORTEST: usize = 9;
+
+/// Longest number that is looked at.
+const LONGEST: usize = 1024;
+
+impl Reader {
+    /// What a number is by its worth, counted if it is anything.
+    pub(super) fn worth(&mut self, numeral: &[u8], hint: Hint) -> Option<Category> {
+        let begins = matches!(numeral.first(), Some(b'-' | b'+' | b'0'..=b'9'));
+        if !begins || !(SHORTEST..=LONGEST).contains(&numeral.len()) {
+            return None;
+        }
+        let whole = numerals::whole(numeral)?;
+        self.found.clear();
+        find(&whole, self.wanted, hint, &mut self.found);
+        let category = self.found.first()?.category;
+        self.findings.add(category);
+        Some(category)
+    }
+
+    /// A number that is no parameter: it becomes a string if it must not stay.
+    pub(super) fn number(
+        &mut self,
+        text: &[u8],
+        range: Range<usize>,
+        frame: &Frame,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        match frame.zone {
+            Zone::Tokens(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
+            Zone::Tokens(_) => return Ok(()),
+            _ if frame.key == Key::Parameter => return Ok(()),
+            _ => {}
+        }
+        let number = &text[range.clone()];
+        if number.len() >= SHORTEST {
+            let hint = rules::hint(&text[frame.name.clone()], number);
+            self.found.clear();
+            find(number, self.wanted, hint, &mut self.found);
+            let written = self.found.first().map(|found| found.category);
+            if let Some(category) = written {
+                self.findings.add(category);
+            }
+            if let Some(category) = written.or_else(|| self.worth(number, hint)) {
+                self.end_row(edits)?;
+                edits.push(quoted(range, category));
+                return Ok(());
+            }
+        }
+        match numerals::whole(number) {
+            Some(digits) if frame.is_list() => self.add_to_row(range, &digits, edits),
+            None if frame.is_list() && number == b"0" => self.add_to_row(range, number, edits),
+            _ => self.end_row(edits),
+        }
+    }
+
+    /// Adds a number, or a string of digits, to those before it in its array.
+    pub(super) fn add_to_row(
+        &mut self,
+        place: Range<usize>,
+        digits: &[u8],
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        if self.row.len() == numerals::TOGETHER {
+            self.end_row(edits)?;
+        }
+        self.row.push(place, digits);
+        Ok(())
+    }
+
+    /// Searches the numbers that have followed each other as the text they may stand for. Each that is of a finding
+    /// becomes a string.
+    pub(super) fn end_row(&mut self, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+        if self.row.len() > 1 {
+            self.search_row(edits);
+        }
+        self.row.clear();
+        self.bounded()
+    }
+
+    fn search_row(&mut self, edits: &mut Vec<Edit>) {
+        for reading in Reading::ALL {
+            let Some(text) = self.row.text(reading) else { continue };
+            self.found.clear();
+            find(&text, self.wanted, Hint::FORMS, &mut self.found);
+            if reading == Reading::Digits {
+                self.found.retain(|found| found.category == Category::Card);
+            }
+            for found in &self.found {
+                self.findings.add(found.category);
+                for place in self.row.places(reading, found.start..found.end) {
+                    edits.push(quoted(place, found.category));
+                }
+            }
+            if !self.found.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// A marker as a string in place of a number.
+fn quoted(range: Range<usize>, category: Category) -> Edit {
+    Edit { range, text: Cow::Owned(format!("\"{}\"", marker(category))) }
+}
