@@ -166,14 +166,23 @@ impl Reader {
                     };
                     let raw = at + 1..after - 1;
                     match top {
-                        Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
-                            self.add_to_row(at..after, &text[raw], edits)?;
-                        }
                         Some(frame) if frame.wants_key => {
                             self.end_row(edits)?;
                             frame.wants_key = false;
                             frame.name = raw.clone();
                             frame.key = self.key(text, raw, frame.zone, edits)?;
+                        }
+                        Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
+                            let name = &text[frame.name.clone()];
+                            let mut own = Vec::new();
+                            self.string(text, raw.clone(), (frame.key, name), level, &mut own)?;
+                            if own.is_empty() {
+                                self.add_to_row(at..after, &text[raw], edits)?;
+                            } else {
+                                // Edits are in order.
+                                self.end_row(edits)?;
+                                edits.append(&mut own);
+                            }
                         }
                         Some(frame) => {
                             self.end_row(edits)?;
@@ -342,9 +351,9 @@ fn place(edits: &mut [Edit], first: usize, raw: &[u8], at: usize, plain: bool) {
     }
 }
 
-/// Whether a string is digits alone, and too short to be searched by itself.
+/// Whether a string is digits alone, as many as a card has at most.
 fn is_digits(raw: &[u8]) -> bool {
-    (1..6).contains(&raw.len()) && raw.iter().all(u8::is_ascii_digit)
+    (1..=19).contains(&raw.len()) && raw.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether a text is an object or array of JSON, exactly as RFC 8259 has it. What is only like it is text: what of it a

@@ -241,14 +241,16 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     if zeros > 0 {
         return None;
     }
-    // No card begins with the years that dots and slashes stand between.
-    let dotted = first.len() == 4 && !text[first.start..].starts_with(b"20");
+    // Four digits and more that begin so are years.
+    if text[first.start..].starts_with(b"20") {
+        return None;
+    }
     let mut digits = 0;
     let mut longest = None;
     for (n, group) in groups.iter().enumerate() {
         let joined = match group.before {
             Join::Space | Join::Dash => true,
-            Join::Dot | Join::Slash => dotted,
+            Join::Dot | Join::Slash => first.len() == 4,
             _ => false,
         };
         if n > 0 && (group.before != groups[1].before || !joined) {

