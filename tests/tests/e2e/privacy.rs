@@ -93,6 +93,46 @@ async fn bytes_that_are_not_redacted_stay_and_escapes_hide_nothing() {
 }
 
 #[tokio::test]
+async fn what_only_resembles_json_or_data_is_searched_on_every_route() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    set(&daemon, PrivacyMode::Redact).await;
+    for (text, safe) in [
+        ("[123-45-6789]", "[[REDACTED_SSN]]"),
+        (
+            r#"{"ssn": 123-45-6789, "card": 4111111111111111e0}"#,
+            r#"{"ssn": [REDACTED_SSN], "card": [REDACTED_CARD]e0}"#,
+        ),
+        (r#"{"card": -4111111111111111.0}"#, r#"{"card": "[REDACTED_CARD]"}"#),
+        (
+            "[4111, 1111, 1111, 1111]",
+            r#"["[REDACTED_CARD]", "[REDACTED_CARD]", "[REDACTED_CARD]", "[REDACTED_CARD]"]"#,
+        ),
+        ("４１１１１１１１１１１１１１１１ bob%40example.com", "[REDACTED_CARD] [REDACTED_EMAIL]"),
+    ] {
+        for ((path, body), (_, wanted)) in prompts(text).into_iter().zip(prompts(safe)) {
+            daemon.post(path, &body).await.expect(200);
+            assert_eq!(node.requests().pop().unwrap().json(), wanted, "{path}");
+        }
+    }
+    let tokens = [
+        ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": [1, 2, 3]}]})),
+        ("/v1/completions", json!({"model": "m", "prompt": "", "prompt_embeds": "QUJDREVGR0hJSktMTU5P"})),
+        ("/v1/chat/completions", json!({"model": "m", "messages": [], "prompt_token_ids": [1, 2, 3]})),
+    ];
+    let before = node.requests().len();
+    for (path, body) in &tokens {
+        let refused = daemon.post(path, body).await.expect(400);
+        assert!(refused.text().contains("tokens"), "{path}: {}", refused.text());
+    }
+    set(&daemon, PrivacyMode::Block).await;
+    for (path, body) in prompts("[123-45-6789]").iter().chain(&tokens) {
+        daemon.post(path, body).await.expect(400);
+    }
+    assert_eq!(node.requests().len(), before, "nothing reached the node");
+}
+
+#[tokio::test]
 async fn the_command_line_shows_what_would_happen_and_tenants_have_their_own_mode() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
