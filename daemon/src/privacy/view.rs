@@ -116,7 +116,7 @@ fn next(text: &[u8], mut at: usize) -> Option<Unit> {
             b'%' => percent(rest),
             b'&' => entity(rest),
             b'\t' | b'\n' | b'\r' => None,
-            0..0x20 => Some((1, Reads::Nothing)),
+            0..0x20 | 0x7f => Some((1, Reads::Nothing)),
             _ => {
                 let Some((c, length)) = character(rest) else {
                     at += 1;
@@ -147,7 +147,11 @@ fn special(text: &[u8], mut at: usize) -> Option<usize> {
     let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     while let Some(bytes) = text[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*bytes);
-        let signs = is(word, b'\\') | is(word, b'%') | is(word, b'&') | word.wrapping_sub(ONES * 0x20);
+        let signs = is(word, b'\\')
+            | is(word, b'%')
+            | is(word, b'&')
+            | is(word, 0x7f)
+            | word.wrapping_sub(ONES * 0x20);
         // The first is right; a borrow may make later ones wrong.
         let marks = ((signs & !word) | word) & HIGH;
         if marks != 0 {
@@ -155,7 +159,7 @@ fn special(text: &[u8], mut at: usize) -> Option<usize> {
         }
         at += 8;
     }
-    let rest = text[at..].iter().position(|byte| matches!(byte, ..0x20 | b'\\' | b'%' | b'&' | 0x80..))?;
+    let rest = text[at..].iter().position(|byte| matches!(byte, ..0x20 | b'\\' | b'%' | b'&' | 0x7f..))?;
     Some(at + rest)
 }
 
@@ -310,7 +314,7 @@ mod tests {
             ("bob%2540example%2Ecom 50% 50%25", "bob@example.com 50% 50%"),
             ("%EF%BC%94%ef%bc%94%D0%B8%u0040%ff%", "44и@%ff%"),
             ("&#64;&#x40;&commat;&amp;&#;&", "@@@&amp;&#;&"),
-            ("４１１１\u{200b}1\u{0}1", "411111"),
+            ("４１１１\u{200b}1\u{0}1\u{7f}", "411111"),
             ("1990–1995 and \u{a0}", "1990–1995 and \u{a0}"),
             ("ｘ1990–1995", "x1990-1995"),
         ] {
