@@ -232,7 +232,8 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
         return None;
     }
     let whole = length >= 13;
-    if !first.before.is_loose() && !(whole && first.before.divides()) {
+    let begins = first.before.is_loose() || (whole && first.before.divides());
+    if !begins {
         return None;
     }
     if whole && length <= 19 && ends_alone(text, first) && luhn(&groups[..1]) {

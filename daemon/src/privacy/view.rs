@@ -123,6 +123,8 @@ fn next(text: &[u8], mut at: usize) -> Option<Unit> {
                     continue;
                 };
                 match fold(c) {
+                    // The full stop of Chinese and Japanese stands in host names, too.
+                    Fold::Same if c == '\u{3002}' && in_name(text, at) => Some((length, Reads::Char('.'))),
                     Fold::Same => {
                         at += length;
                         continue;
@@ -138,6 +140,17 @@ fn next(text: &[u8], mut at: usize) -> Option<Unit> {
             None => at += backslashes(rest).max(1),
         }
     }
+}
+
+/// Whether Latin letters or digits of either width stand on both sides of the character of three bytes at `at`.
+fn in_name(text: &[u8], at: usize) -> bool {
+    let wide = |bytes: &[u8]| matches!(bytes, [0xef, 0xbc | 0xbd, _]);
+    let before = &text[..at];
+    let behind = &text[at + 3..];
+    (before.last().is_some_and(u8::is_ascii_alphanumeric)
+        || before.last_chunk::<3>().is_some_and(|c| wide(c)))
+        && (behind.first().is_some_and(u8::is_ascii_alphanumeric)
+            || behind.first_chunk::<3>().is_some_and(|c| wide(c)))
 }
 
 /// The next byte from `at` on that may begin one: not ASCII, a control, `\`, `%` or `&`.
@@ -317,6 +330,7 @@ mod tests {
             ("４１１１\u{200b}1\u{0}1\u{7f}", "411111"),
             ("1990–1995 and \u{a0}", "1990–1995 and \u{a0}"),
             ("ｘ1990–1995", "x1990-1995"),
+            ("bob@example。com。我。x", "bob@example.com。我。x"),
         ] {
             assert_eq!(reads(text), want, "{text}");
         }

@@ -99,8 +99,8 @@ const FILE: usize = 64;
 ///   begins as a file that is no text under `data` and `file_data`,
 ///
 /// and keys longer than 64 bytes, which may carry text as well (counted in bytes). What tools are called with counts
-/// whole but for its keys: all strings, whatever they are called, and the digits of all numbers. A token sent as a
-/// number counts as four characters. Zero for what is not JSON.
+/// whole: all keys and strings, whatever they are called, and the digits of all numbers. A token sent as a number
+/// counts as four characters. Zero for what is not JSON.
 ///
 /// Costs a second pass, some 0.3 ms per MiB.
 #[must_use]
@@ -161,7 +161,7 @@ impl Sink for Counter<'_> {
         if depth == 1 {
             self.counts = !BESIDE.contains(&key.bytes);
             self.tokens = matches!(key.bytes, b"prompt" | b"input" | b"context");
-        } else if self.counts && key.length > 64 {
+        } else if self.counts && (key.length > 64 || self.arguments.is_some()) {
             self.total += key.length as u64;
         }
         self.key = match key.bytes {

@@ -195,7 +195,7 @@ fn data_is_searched_unless_it_is_an_image_or_sound() {
         ("data", image.clone()),
         ("url", format!("data:image/png;base64,{image}")),
         // Sound without a head.
-        ("data", STANDARD.encode((0..6000u32).map(|n| (n * n * 7 >> 3) as u8 | 0x80).collect::<Vec<_>>())),
+        ("data", STANDARD.encode((0..6000u32).map(|n| ((n * n * 7) >> 3) as u8 | 0x80).collect::<Vec<_>>())),
     ] {
         let body = part(key, &sent);
         assert_eq!(redact(&body), body);
