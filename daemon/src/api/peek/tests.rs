@@ -245,13 +245,13 @@ fn characters_of_the_prompt_are_counted_exactly() {
             format!(
                 r#"{{"messages":[{{"arguments":{{"role":"user","data":"{image}","a":[12,{{"url":"{image}"}}]}}}}]}}"#
             ),
-            326,
+            338,
         ),
         (
             format!(
                 r#"{{"messages":[{{"content":[{{"input":{{"images":["{image}",-1.5]}}}},{{"type":"text"}}]}}]}}"#
             ),
-            164,
+            170,
         ),
         (format!(r#"{{"messages":[{{"arguments":[],"images":["{image}"]}}]}}"#), 0),
         // Base64 of text, what only looks like base64, and files.
