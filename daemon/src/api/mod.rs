@@ -9,6 +9,7 @@ pub mod meter;
 pub mod peek;
 pub mod pieces;
 pub mod route;
+pub mod tail;
 pub mod usage;
 
 pub use dialect::Dialect;

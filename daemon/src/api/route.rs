@@ -53,6 +53,8 @@ pub struct Forward {
     pub stream_default: Option<bool>,
     /// How its stream is framed and ends.
     pub stream: Stream,
+    /// Where the tokens of its output are bound.
+    pub output: Output,
     /// Whether usage must be asked for with `stream_options.include_usage`.
     pub ask_usage: bool,
     /// Key that may name the model when `model` is absent or empty: the older `name` of some Ollama routes.
@@ -65,6 +67,25 @@ impl Forward {
     pub fn prompts(&self) -> bool {
         self.path != "/api/show"
     }
+
+    /// Whether it takes `keep_alive` and `options`: those that run a model by Ollama's own API.
+    #[must_use]
+    pub fn native(&self) -> bool {
+        !self.openai && self.prompts()
+    }
+}
+
+/// Where the output of a route is bound. Engines know more words for it than the route's own API, and whichever of
+/// them stands in a body is governed ([`super::Peek::output_limit`]); this is the one that is written where a bound
+/// is wanted and none is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// It has no output tokens: embeddings.
+    Nothing,
+    /// `options.num_predict`
+    Predict,
+    /// A key of the outermost object. Of OpenAI's two for chat it is `max_tokens`, which every engine knows.
+    Key(&'static str),
 }
 
 /// How a route's stream is framed, and what its end looks like.
@@ -144,7 +165,10 @@ const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
 const ANY: Option<Version> = Some((0, 0, 0));
 
 const fn ollama(pattern: &'static str, path: &'static str, stream_default: Option<bool>) -> Route {
-    let stream = if stream_default.is_some() { Stream::Ndjson } else { Stream::Never };
+    let (stream, output) = match stream_default {
+        Some(_) => (Stream::Ndjson, Output::Predict),
+        None => (Stream::Never, Output::Nothing),
+    };
     Route {
         pattern,
         methods: POST,
@@ -155,13 +179,14 @@ const fn ollama(pattern: &'static str, path: &'static str, stream_default: Optio
             openai: false,
             stream_default,
             stream,
+            output,
             ask_usage: false,
             legacy_name: false,
         }),
     }
 }
 
-const fn v1(path: &'static str, lowest: Version, stream: Stream, ask_usage: bool, dialect: Dialect) -> Route {
+const fn v1(path: &'static str, lowest: Version, stream: Stream, output: Output, dialect: Dialect) -> Route {
     let stream_default = match stream {
         Stream::Never => None,
         _ => Some(false),
@@ -176,7 +201,8 @@ const fn v1(path: &'static str, lowest: Version, stream: Stream, ask_usage: bool
             openai: true,
             stream_default,
             stream,
-            ask_usage,
+            output,
+            ask_usage: matches!(stream, Stream::Done),
             legacy_name: false,
         }),
     }
@@ -212,15 +238,16 @@ pub static ROUTES: &[Route] = &[
             openai: false,
             stream_default: None,
             stream: Stream::Never,
+            output: Output::Nothing,
             ask_usage: false,
             legacy_name: true,
         }),
     },
-    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, true, I),
-    v1("/v1/completions", (0, 0, 0), Stream::Done, true, I),
-    v1("/v1/embeddings", (0, 0, 0), Stream::Never, false, I),
-    v1("/v1/responses", (0, 13, 3), Stream::Responses, false, I),
-    v1("/v1/messages", (0, 14, 0), Stream::Messages, false, A),
+    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I),
+    v1("/v1/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I),
+    v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I),
+    v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I),
+    v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A),
     local("/", O, Local::Root),
     local("/api/version", O, Local::Version),
     local("/api/tags", O, Local::Tags),

@@ -1,50 +1,101 @@
-//! Reading token counts out of a node's answer.
+//! Token counts as nodes write them.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
 
-use memchr::memmem::Finder;
-use serde::Deserialize;
+use memchr::memmem;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// Tokens as a node counted them; None where it did not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, those that the node had in its cache too.
     pub prompt: Option<u64>,
     /// Tokens of the output.
     pub output: Option<u64>,
 }
 
 impl Usage {
-    /// Takes over what `other` knows: later counts are the better ones.
-    pub fn absorb(&mut self, other: Self) {
-        self.prompt = other.prompt.or(self.prompt);
-        self.output = other.output.or(self.output);
+    /// Takes over what `later` knows: of an answer's counts the last is the best one, but for a zero, which some
+    /// servers write where they do not know yet.
+    pub fn absorb(&mut self, later: Self) {
+        self.prompt = told(later.prompt, self.prompt);
+        self.output = told(later.output, self.output);
     }
 
-    /// Whether nothing is left to be said.
-    pub(super) fn is_whole(&self) -> bool {
-        self.prompt.is_some() && self.output.is_some()
+    /// The larger of each.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { prompt: self.prompt.max(other.prompt), output: self.output.max(other.output) }
     }
 
-    /// What is not said is none: Ollama leaves zeros out of its final object.
-    pub(super) fn or_zero(&mut self) {
-        self.prompt.get_or_insert(0);
-        self.output.get_or_insert(0);
+    /// What is not said is none: Ollama leaves zeros out of its final object. What is said there in a way that cannot
+    /// be read stays unknown.
+    pub(super) fn or_zero(&mut self, object: &[u8]) {
+        let named = |name: &str| memmem::find(object, name.as_bytes()).is_some();
+        if self.prompt.is_none() && !named("\"prompt_eval_count\"") {
+            self.prompt = Some(0);
+        }
+        if self.output.is_none() && !named("\"eval_count\"") {
+            self.output = Some(0);
+        }
     }
 }
 
-/// The counts of the three dialects, by their various names.
+/// The first count that is not zero.
+fn told(first: Option<u64>, second: Option<u64>) -> Option<u64> {
+    first.filter(|count| *count > 0).or(second).or(first)
+}
+
+/// A count as it may be written. What is no number, or less than none, is no count.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct Counts {
-    #[serde(alias = "input_tokens")]
-    prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens")]
-    completion_tokens: Option<u64>,
+#[serde(from = "Written")]
+struct Count(Option<u64>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Whole(u64),
+    Real(f64),
+    Other(IgnoredAny),
 }
 
-impl From<Counts> for Usage {
-    fn from(c: Counts) -> Self {
-        Self { prompt: c.prompt_tokens, output: c.completion_tokens }
+impl From<Written> for Count {
+    fn from(written: Written) -> Self {
+        Self(match written {
+            Written::Whole(count) => Some(count),
+            Written::Real(count) => whole_part(count),
+            Written::Other(_) => None,
+        })
+    }
+}
+
+/// The whole part of a count, the largest number for what is larger.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
+pub(super) fn whole_part(count: f64) -> Option<u64> {
+    (count >= 0.0).then_some(count as u64)
+}
+
+/// The counts of OpenAI's and Anthropic's dialects. Some servers write the names of both.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    input_tokens: Count,
+    output_tokens: Count,
+    /// Anthropic's `input_tokens` are without those read from the cache, and those written into it.
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+}
+
+impl Counts {
+    pub(super) fn usage(&self) -> Usage {
+        let cached = [self.cache_read_input_tokens, self.cache_creation_input_tokens];
+        let cached = cached.iter().filter_map(|count| count.0).fold(0, u64::saturating_add);
+        let input = self.input_tokens.0.map(|input| input.saturating_add(cached));
+        Usage {
+            prompt: told(self.prompt_tokens.0, input),
+            output: told(self.completion_tokens.0, self.output_tokens.0),
+        }
     }
 }
 
@@ -53,8 +104,8 @@ impl From<Counts> for Usage {
 #[serde(default)]
 pub(super) struct OllamaLine {
     pub(super) done: bool,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
+    prompt_eval_count: Option<Count>,
+    eval_count: Option<Count>,
 }
 
 impl OllamaLine {
@@ -63,12 +114,21 @@ impl OllamaLine {
         serde_json::from_slice(line).ok()
     }
 
-    /// The counts of the last line.
+    /// The counts of the last line. It leaves zeros out.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage { prompt: self.prompt_eval_count, output: self.eval_count };
-        usage.or_zero();
-        usage
+        let count = |count: Option<Count>| count.unwrap_or(Count(Some(0))).0;
+        Usage { prompt: count(self.prompt_eval_count), output: count(self.eval_count) }
     }
+}
+
+/// The `type` of an object; empty if there is none, None if it is no object.
+pub(super) fn type_of(json: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, default)]
+        r#type: Cow<'a, str>,
+    }
+    serde_json::from_slice::<Typed<'_>>(json).ok().map(|object| object.r#type)
 }
 
 /// The data of one server-sent event, as far as usage goes.
@@ -76,7 +136,8 @@ impl OllamaLine {
 #[serde(default)]
 pub(super) struct EventData {
     usage: Option<Counts>,
-    choices: Option<Vec<serde::de::IgnoredAny>>,
+    choices: Option<Vec<IgnoredAny>>,
+    error: Option<IgnoredAny>,
     message: Option<Holder>,
     response: Option<Holder>,
 }
@@ -95,150 +156,69 @@ impl EventData {
 
     pub(super) fn usage(&self) -> Option<Usage> {
         let held = |h: &Option<Holder>| h.as_ref().and_then(|h| h.usage);
-        self.usage.or_else(|| held(&self.response)).or_else(|| held(&self.message)).map(Into::into)
+        let counts = self.usage.or_else(|| held(&self.response)).or_else(|| held(&self.message));
+        counts.map(|counts| counts.usage())
     }
 
     /// Whether this is the chunk that OpenAI's servers add for `include_usage`: usage and no choices.
     pub(super) fn usage_only(&self) -> bool {
-        self.usage.is_some() && self.choices.as_ref().is_some_and(Vec::is_empty)
+        self.usage.is_some() && self.error.is_none() && self.choices.as_ref().is_none_or(Vec::is_empty)
     }
-}
-
-/// How the names of the counts end: Ollama's `"prompt_eval_count"` and `"eval_count"`, then those of the others.
-static EVAL_COUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("eval_count\""));
-/// `"prompt_tokens"`, `"input_tokens"` and `"output_tokens"`.
-static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("t_tokens\""));
-/// `"completion_tokens"`
-static COMPLETION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("completion_tokens\""));
-
-/// Where counts are looked for first, bytes from the end.
-const NEAR: usize = 256;
-
-/// Counts in the end of an answer that is one JSON object. Its keys cannot be confused with text, whose
-/// quotes are escaped.
-#[must_use]
-pub fn of_tail(tail: &[u8]) -> Usage {
-    of_last_members(tail).unwrap_or_else(|| of_names(tail))
-}
-
-/// The counts of an answer whose last members are those that Ollama writes there; None of any other.
-fn of_last_members(tail: &[u8]) -> Option<Usage> {
-    let rest = tail.trim_ascii_end().strip_suffix(b"}")?;
-    let (rest, _) = last_member(rest, b",\"eval_duration\":")?;
-    let (rest, output) = last_member(rest, b",\"eval_count\":")?;
-    let (rest, _) = last_member(rest, b",\"prompt_eval_duration\":")?;
-    let (_, prompt) = last_member(rest, b"\"prompt_eval_count\":")?;
-    Some(Usage { prompt: Some(first_number(prompt)?), output: Some(first_number(output)?) })
-}
-
-/// Splits a member off the end whose value is all digits: what is before it, and these.
-#[inline(always)]
-fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let mut rest = text;
-    // Times have nine digits and more.
-    while let Some((before, last)) = rest.split_last_chunk()
-        && are_digits(*last)
-    {
-        rest = before;
-    }
-    while let Some((b'0'..=b'9', before)) = rest.split_last() {
-        rest = before;
-    }
-    Some((rest.strip_suffix(name)?, &text[rest.len()..]))
-}
-
-#[inline(always)]
-fn are_digits(bytes: [u8; 8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_le_bytes(bytes);
-    // All begin with a 3, and none leaves the range if 6 is added; no sum is carried into the next byte then.
-    word & (ONES * 0xf0) == ONES * 0x30 && word.wrapping_add(ONES * 6) & (ONES * 0xf0) == ONES * 0x30
-}
-
-/// The counts by whatever names they have and wherever they are.
-fn of_names(tail: &[u8]) -> Usage {
-    // What counts is the last of a name, and names in the very last bytes before all others.
-    let near = tail.len().saturating_sub(NEAR);
-    let [mut prompt_eval, mut prompt, mut input] = [Last::default(); 3];
-    let [mut eval, mut completion, mut output] = [Last::default(); 3];
-    for at in EVAL_COUNT.find_iter(tail) {
-        let end = at + EVAL_COUNT.needle().len();
-        let _ = prompt_eval.is(tail, b"\"prompt_", at, end) || eval.is(tail, b"\"", at, end);
-    }
-    for at in TOKENS.find_iter(tail) {
-        let end = at + TOKENS.needle().len();
-        let _ = prompt.is(tail, b"\"promp", at, end)
-            || input.is(tail, b"\"inpu", at, end)
-            || output.is(tail, b"\"outpu", at, end);
-    }
-    for at in COMPLETION.find_iter(tail) {
-        completion.is(tail, b"\"", at, at + COMPLETION.needle().len());
-    }
-    let find = |names: [Last; 3]| {
-        let within = |from| names.iter().find_map(|name| name.number(tail, from));
-        within(near).or_else(|| within(0))
-    };
-    Usage { prompt: find([prompt_eval, prompt, input]), output: find([eval, completion, output]) }
-}
-
-/// Where a name stands last: its quotes and all between, empty if nowhere.
-#[derive(Debug, Clone, Copy, Default)]
-struct Last {
-    start: usize,
-    end: usize,
-}
-
-impl Last {
-    /// Takes the name whose `beginning` ends at `at` and which ends at `end`, if it is this one.
-    fn is(&mut self, tail: &[u8], beginning: &[u8], at: usize, end: usize) -> bool {
-        let is = tail[..at].ends_with(beginning);
-        if is {
-            *self = Self { start: at - beginning.len(), end };
-        }
-        is
-    }
-
-    /// The number after the name, if that stands at `from` or later.
-    fn number(self, tail: &[u8], from: usize) -> Option<u64> {
-        if self.end == 0 || self.start < from {
-            return None;
-        }
-        first_number(tail[self.end..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
-    }
-}
-
-/// The whole number that `text` begins with.
-fn first_number(text: &[u8]) -> Option<u64> {
-    text.first().filter(|first| first.is_ascii_digit())?;
-    text.iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
 #[cfg(test)]
 mod tests {
-    use memchr::memmem;
-    use proptest::prelude::*;
-
-    use super::{EventData, NEAR, Usage, of_tail};
+    use super::{EventData, OllamaLine, Usage};
+    use crate::api::tail::of_tail;
 
     #[test]
-    fn tails_of_each_dialect() {
-        let want = Usage { prompt: Some(26), output: Some(298) };
-        assert_eq!(
-            of_tail(br#","done":true,"prompt_eval_count":26,"prompt_eval_duration":1,"eval_count":298}"#),
-            want
-        );
-        assert_eq!(of_tail(br#""usage": {"prompt_tokens": 26, "completion_tokens": 298}}"#), want);
-        assert_eq!(of_tail(br#""usage":{"input_tokens":26,"output_tokens":298}}"#), want);
-        assert_eq!(of_tail(br#"{"content":"\"eval_count\":7"}"#), Usage::default());
-        // Wherever they lie.
-        for gap in 150..300 {
-            let text = format!(
-                "{{\"prompt_eval_count\":1,\"prompt_eval_count\":26,\"eval_count\":298,\"x\":\"{}\"}}",
-                "y".repeat(gap)
-            );
-            assert_eq!(of_tail(text.as_bytes()), want, "{gap}");
+    fn usage_objects_are_read_as_servers_write_them() {
+        for (counts, prompt, output) in [
+            // new-api writes both pairs of names.
+            (r#""prompt_tokens":800,"completion_tokens":900,"input_tokens":0,"output_tokens":0"#, 800, 900),
+            (r#""prompt_tokens":0,"completion_tokens":0,"input_tokens":8,"output_tokens":9"#, 8, 9),
+            (r#""prompt_tokens":0,"completion_tokens":0"#, 0, 0),
+            // What came out of the cache was a prompt all the same.
+            (r#""cache_read_input_tokens":330,"input_tokens":1,"output_tokens":4"#, 331, 4),
+            (
+                r#""input_tokens":1,"cache_creation_input_tokens":20,"cache_read_input_tokens":300,"output_tokens":4"#,
+                321,
+                4,
+            ),
+            // OpenAI's are with it.
+            (r#""prompt_tokens":331,"cache_read_input_tokens":330,"completion_tokens":4"#, 331, 4),
+            (r#""prompt_tokens":2.0,"completion_tokens":7.9,"x":{"prompt_tokens":5}"#, 2, 7),
+            (r#""prompt_tokens":1e300,"completion_tokens":18446744073709551616"#, u64::MAX, u64::MAX),
+        ] {
+            let want = Some(Usage { prompt: Some(prompt), output: Some(output) });
+            let event = format!(r#"{{"choices":[],"usage":{{{counts}}}}}"#);
+            assert_eq!(EventData::read(event.as_bytes()).unwrap().usage(), want, "{counts}");
+            for rest in ["", r#","metadata":{"usage":{"input_tokens":0,"output_tokens":0}}"#] {
+                let object = format!(r#"{{"id":"x","usage" : {{{counts}}}{rest},"timings":{{"n":1}}}}"#);
+                assert_eq!(Some(of_tail(object.as_bytes())), want, "{object}");
+            }
+        }
+        for odd in [r#""prompt_tokens":-5,"completion_tokens":"7""#, r#""prompt_tokens":null"#, ""] {
+            let event = format!(r#"{{"usage":{{{odd}}}}}"#);
+            assert_eq!(EventData::read(event.as_bytes()).unwrap().usage(), Some(Usage::default()), "{odd}");
+            assert_eq!(of_tail(event.as_bytes()), Usage::default(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_zero() {
+        for (line, want) in [
+            (r#"{"done":true}"#, (Some(0), Some(0))),
+            (r#"{"done":true,"eval_count":7}"#, (Some(0), Some(7))),
+            (r#"{"done":true,"prompt_eval_count":-5000,"eval_count":-1}"#, (None, None)),
+            (r#"{"done":true,"prompt_eval_count":3,"eval_count":"x"}"#, (Some(3), None)),
+            (r#"{"done":true,"prompt_eval_count":1e300,"eval_count":1.5}"#, (Some(u64::MAX), Some(1))),
+        ] {
+            let want = Usage { prompt: want.0, output: want.1 };
+            assert_eq!(OllamaLine::read(line.as_bytes()).unwrap().usage(), want, "{line}");
+            let mut usage = of_tail(line.as_bytes());
+            usage.or_zero(line.as_bytes());
+            assert_eq!(usage, want, "{line}");
         }
     }
 
@@ -253,60 +233,5 @@ mod tests {
         let start =
             EventData::read(br#"{"type":"message_start","message":{"usage":{"input_tokens":5}}}"#).unwrap();
         assert_eq!(start.usage().unwrap().prompt, Some(5));
-    }
-
-    /// The same name by name.
-    fn plainly(tail: &[u8]) -> Usage {
-        let number_after = |part: &[u8], key: &&str| -> Option<u64> {
-            let at = memmem::rfind(part, key.as_bytes())?;
-            let rest = part[at + key.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-            std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
-        };
-        let near = &tail[tail.len().saturating_sub(NEAR)..];
-        let find = |keys: [&str; 3]| {
-            let within = |part| keys.iter().find_map(|key| number_after(part, key));
-            within(near).or_else(|| within(tail))
-        };
-        Usage {
-            prompt: find(["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""]),
-            output: find(["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""]),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn counts_are_found_as_by_looking_for_each_name(parts in prop::collection::vec(prop_oneof![
-            4 => prop::sample::select(vec![
-                "\"prompt_eval_count\"", "\"eval_count\"", "\"prompt_tokens\"", "\"completion_tokens\"",
-                "\"input_tokens\"", "\"output_tokens\"", "\"total_tokens\"", "eval_count\"", "tokens\"",
-                "_tokens\"", "prompt_", "\"eval_duration\"", "\"prompt_eval_duration\"", "prompt", "\"", "_", "\"usage\":{", "}", ",", "null",
-            ]).prop_map(str::to_owned),
-            4 => prop::sample::select(vec![":", ": ", " : ", ":7,", ":26}", ":18446744073709551616"])
-                .prop_map(str::to_owned),
-            1 => "[0-9]{1,22}",
-            1 => (1usize..200).prop_map(|gap| "y".repeat(gap)),
-        ], 0..24)) {
-            let tail = parts.concat();
-            prop_assert_eq!(of_tail(tail.as_bytes()), plainly(tail.as_bytes()), "{}", tail);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn counts_are_found_where_ollama_writes_them(
-            members in prop::collection::vec((0usize..6, "[0-9]{1,22}"), 4..6), cut in 0usize..40, end in "[ \n}]{0,3}",
-        ) {
-            let names = ["eval_duration", "eval_count", "prompt_eval_duration", "prompt_eval_count", "x", "input_tokens"];
-            let orders = [[3, 2, 1, 0], [3, 2, 1, 0], [1, 0, 3, 2], [3, 5, 1, 0]];
-            let order = orders[members[0].0 % 4];
-            let list: Vec<_> = members.iter().zip(order).map(|((odd, number), name)| {
-                let name = names[if *odd == 5 { 4 } else { name }];
-                format!("\"{name}\":{number}")
-            }).collect();
-            let text = format!("{{\"done\":true,{}}}{end}", list.join(","));
-            let tail = &text.as_bytes()[cut..];
-            prop_assert_eq!(of_tail(tail), plainly(tail), "{}", text);
-        }
     }
 }

@@ -46,6 +46,26 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// Most tokens of all answers together; None is no bound.
+    #[must_use]
+    pub fn total(self) -> Option<u64> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::UpTo { each, answers } => each.map(|each| each.saturating_mul(answers)),
+        }
+    }
+
+    /// How many answers.
+    #[must_use]
+    pub fn answers(self) -> u64 {
+        match self {
+            Self::Nothing => 1,
+            Self::UpTo { answers, .. } => answers.max(1),
+        }
+    }
+}
+
 /// What a request really used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
@@ -92,7 +112,11 @@ pub(super) fn reserve(levels: Levels<'_>, ask: &Ask, now: &Now) -> Result<Reserv
         });
         Some(Hold { account: level.account.clone(), serials })
     });
-    Ok(Reservation { holds, reserved: Used { tokens, cost }, prompt: ask.prompt, price: ask.price, bound })
+    let mut ask = *ask;
+    if let Output::UpTo { each, .. } = &mut ask.output {
+        *each = bound.or(*each);
+    }
+    Ok(Reservation { holds, reserved: Used { tokens, cost }, ask, bound })
 }
 
 fn windows(book: &mut Book) -> [&mut Window; 3] {
@@ -194,21 +218,15 @@ struct Hold {
 pub struct Reservation {
     holds: [Option<Hold>; 3],
     reserved: Used,
-    prompt: u64,
-    price: Price,
+    /// What it was taken for, the bound written into the request among it.
+    ask: Ask,
     bound: Option<u64>,
 }
 
 impl Reservation {
     /// That of a stranger, who shares in no budget.
     pub(super) fn of_nobody(ask: &Ask) -> Self {
-        Self {
-            holds: [const { None }; 3],
-            reserved: Used::default(),
-            prompt: ask.prompt,
-            price: ask.price,
-            bound: None,
-        }
+        Self { holds: [const { None }; 3], reserved: Used::default(), ask: *ask, bound: None }
     }
 
     /// Whether anything was taken of any level.
@@ -217,16 +235,10 @@ impl Reservation {
         self.holds.iter().any(Option::is_some)
     }
 
-    /// Tokens of the prompt as they were estimated.
+    /// What it was taken for: the prompt as estimated, the most output, the price.
     #[must_use]
-    pub fn prompt(&self) -> u64 {
-        self.prompt
-    }
-
-    /// The price that was reserved for.
-    #[must_use]
-    pub fn price(&self) -> Price {
-        self.price
+    pub fn ask(&self) -> &Ask {
+        &self.ask
     }
 
     /// The limit of output tokens of each answer that the request must be sent with, because a budget relies on it.

@@ -69,6 +69,7 @@ impl Candidate {
             model: None,
             keep_alive: keep_alive.map(|keep| &*keep.value),
             num_ctx: num_ctx.map(|size| size.value),
+            pinned: num_ctx.is_some_and(|size| size.force),
             output: output.into_iter().chain(*output_max).min(),
             usage: false,
         }

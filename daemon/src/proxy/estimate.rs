@@ -1,43 +1,89 @@
-//! The tokens of an answer: as the node counted them, and where it did not, an estimate that says it is one.
+//! The tokens of an answer: as the node counted them, and where it did not, or cannot have, an estimate that says it is
+//! one.
 //!
 //! A node does not count if it does not know how (`/api/embeddings`, servers that ignore `include_usage`), if
 //! its answer broke off, or if the client left before the end; what was produced until then was produced all
-//! the same.
+//! the same. Some count the first of several answers alone. And what a node says is not believed beyond what was asked
+//! for and what went by: one wild number would use up a tenant's month.
 
 use aivonx_protocol::key::KeyScope;
 
 use crate::{
     api::{
-        meter::BYTES_PER_TOKEN,
-        route::{self, Action, Need},
-        usage::Usage,
+        meter::{BYTES_PER_TOKEN, Tally},
+        route::{self, Action, Need, Output},
     },
+    limits::Ask,
     telemetry::AccessRecord,
 };
 
-/// Puts counts into `record`, whose route and status are known. `prompt` is how many tokens the prompt has, about,
-/// if that was looked at; `produced` how many of output went by.
-pub(super) fn count(record: &mut AccessRecord, usage: Usage, prompt: Option<u64>, produced: u64) {
-    record.prompt_tokens = usage.prompt;
-    record.output_tokens = usage.output;
-    if (usage.prompt.is_some() && usage.output.is_some()) || record.status != 200 {
+/// Tokens that a node may add to a prompt: the template around it, a model's own system prompt, an image by its URL.
+const ADDED: u64 = 4096;
+
+/// Events of a stream that carry no output: the first and the last of each answer, and one with the counts.
+const FIRST_AND_LAST: u64 = 2;
+const WITH_COUNTS: u64 = 1;
+
+/// Puts counts into `record`, whose route, status and size are known. `ask` is what was reserved, if anything.
+pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>) {
+    let Some(output) = output_of(record.route) else { return };
+    let answers = ask.map_or(1, |ask| ask.output.answers());
+    // Several answers may be those to several prompts, of which the node may have counted the first.
+    let sent = ask.filter(|_| answers > 1).map_or(0, |ask| ask.prompt);
+    // No token of a prompt is shorter than a byte.
+    let prompt = answer.usage.prompt.map(|count| count.min(record.bytes_in.saturating_add(ADDED)).max(sent));
+    let asked = ask.and_then(|ask| ask.output.total());
+    let most = match (output, asked) {
+        (Output::Nothing, _) => 0,
+        // A node that does not heed the bound has produced what was seen.
+        (_, Some(asked)) => asked.max(answer.produced),
+        (_, None) => answer.bytes,
+    };
+    let counted = answer.usage.output.map(|count| count.min(most));
+    let own = match (counted, answer.complete, answer.streamed) {
+        // What it said so far was not the end of it.
+        (_, false, _) | (None, ..) => answer.produced,
+        (_, true, true) => {
+            let other = FIRST_AND_LAST.saturating_mul(answers).saturating_add(WITH_COUNTS);
+            answer.produced.saturating_sub(other)
+        }
+        // Of one object the length is a poor measure.
+        (Some(_), true, false) if answers == 1 => 0,
+        (Some(count), true, false) if answer.first_only => count.saturating_mul(answers),
+        (Some(count), true, false) => answer.produced.min(count.saturating_mul(answers)),
+    };
+    let own = if answer.complete { own.min(asked.unwrap_or(u64::MAX)) } else { own };
+    record.prompt_tokens = prompt;
+    record.output_tokens = counted.map(|count| count.max(own.min(most)));
+    record.estimated |= prompt != answer.usage.prompt || record.output_tokens != answer.usage.output;
+    if !(200..300).contains(&record.status) {
         return;
     }
-    let Some((route, _)) = route::find(record.route) else { return };
-    let Action::Forward(forward) = route.action else { return };
-    if route.need() != Need::Scope(KeyScope::Infer) {
-        return;
-    }
-    if usage.prompt.is_none() {
-        record.prompt_tokens = Some(prompt.unwrap_or(record.bytes_in / BYTES_PER_TOKEN));
+    if prompt.is_none() {
+        record.prompt_tokens = Some(ask.map_or(record.bytes_in / BYTES_PER_TOKEN, |ask| ask.prompt));
         record.estimated = true;
     }
     // Embeddings have no output, so nothing is missing.
-    let embeds = matches!(forward.path, "/api/embed" | "/api/embeddings" | "/v1/embeddings");
-    if usage.output.is_none() && !embeds {
-        record.output_tokens = Some(produced);
+    if counted.is_none() && output != Output::Nothing {
+        record.output_tokens = Some(own);
         record.estimated = true;
     }
+}
+
+/// Puts into `record` what a request comes to whose client left: the node has read the prompt, and of an answer in one
+/// piece that is still `due` nobody knows how much is made, so that it is all that was reserved for it.
+pub(super) fn left(record: &mut AccessRecord, ask: &Ask, due: bool) {
+    let made = if due { ask.output.total().filter(|most| *most > 0) } else { None };
+    record.estimated |= record.prompt_tokens.is_none() || made > record.output_tokens;
+    record.prompt_tokens.get_or_insert(ask.prompt);
+    record.output_tokens = record.output_tokens.max(made);
+}
+
+/// What a route's output is, if its tokens are counted.
+fn output_of(route: &str) -> Option<Output> {
+    let (route, _) = route::find(route)?;
+    let Action::Forward(forward) = route.action else { return None };
+    (route.need() == Need::Scope(KeyScope::Infer)).then_some(forward.output)
 }
 
 #[cfg(test)]
@@ -45,32 +91,125 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::{
+        api::usage::Usage,
+        limits::{self, Price},
+    };
 
-    fn counted(route: &'static str, status: u16, usage: Usage) -> (Option<u64>, Option<u64>, bool) {
+    fn record(route: &'static str, status: u16) -> AccessRecord {
         let mut record = AccessRecord::new(Uuid::nil(), [127, 0, 0, 1].into(), http::Method::POST);
         (record.route, record.status, record.bytes_in) = (route, status, 400);
-        count(&mut record, usage, None, 7);
+        record
+    }
+
+    fn ask(each: Option<u64>, answers: u64) -> Ask {
+        Ask { prompt: 90, output: limits::Output::UpTo { each, answers }, price: Price::FREE }
+    }
+
+    fn counts(record: &AccessRecord) -> (Option<u64>, Option<u64>, bool) {
         (record.prompt_tokens, record.output_tokens, record.estimated)
+    }
+
+    const WHOLE: Tally = Tally {
+        usage: Usage { prompt: None, output: None },
+        produced: 7,
+        bytes: 284,
+        streamed: false,
+        complete: true,
+        first_only: false,
+    };
+
+    fn usage(prompt: u64, output: u64) -> Usage {
+        Usage { prompt: Some(prompt), output: Some(output) }
     }
 
     #[test]
     fn only_what_the_node_did_not_count_is_estimated() {
-        let both = Usage { prompt: Some(1), output: Some(2) };
+        let both = usage(1, 2);
         let prompt = Usage { prompt: Some(1), output: None };
         let none = Usage::default();
         for (route, status, usage, want) in [
             ("/api/chat", 200, both, (Some(1), Some(2), false)),
             ("/api/chat", 200, none, (Some(100), Some(7), true)),
+            ("/api/chat", 201, none, (Some(100), Some(7), true)),
             ("/v1/messages", 200, prompt, (Some(1), Some(7), true)),
             ("/api/embed", 200, prompt, (Some(1), None, false)),
             ("/v1/embeddings", 200, prompt, (Some(1), None, false)),
             ("/api/embeddings", 200, none, (Some(100), None, true)),
             // Nothing was produced, or nothing is counted.
             ("/api/chat", 503, none, (None, None, false)),
-            ("/api/show", 200, none, (None, None, false)),
+            ("/api/show", 200, both, (None, None, false)),
             ("unknown", 200, none, (None, None, false)),
         ] {
-            assert_eq!(counted(route, status, usage), want, "{route} {status}");
+            let mut record = record(route, status);
+            count(&mut record, Tally { usage, ..WHOLE }, None);
+            assert_eq!(counts(&record), want, "{route} {status}");
         }
+    }
+
+    #[test]
+    fn a_count_is_not_believed_beyond_what_was_asked_and_what_went_by() {
+        let wild = usage(u64::MAX, u64::MAX);
+        for (route, status, ask, want) in [
+            ("/api/chat", 200, None, (4496, 284)),
+            ("/api/chat", 200, Some(ask(None, 1)), (4496, 284)),
+            ("/api/chat", 200, Some(ask(Some(50), 1)), (4496, 50)),
+            ("/v1/completions", 200, Some(ask(Some(50), 3)), (4496, 150)),
+            // More than it was to make went by.
+            ("/api/chat", 200, Some(ask(Some(5), 1)), (4496, 7)),
+            ("/api/chat", 400, Some(ask(Some(50), 1)), (4496, 50)),
+            ("/api/embed", 200, None, (4496, 0)),
+        ] {
+            let mut record = record(route, status);
+            count(&mut record, Tally { usage: wild, ..WHOLE }, ask.as_ref());
+            assert_eq!(counts(&record), (Some(want.0), Some(want.1), true), "{route} {status} {ask:?}");
+        }
+    }
+
+    #[test]
+    fn what_went_by_is_counted_where_it_is_more() {
+        let stream = Tally { streamed: true, produced: 306, bytes: 60_000, ..WHOLE };
+        let object = Tally { produced: 400, bytes: 2000, ..WHOLE };
+        for (answer, told, answers, want) in [
+            // llama.cpp counts the first of several answers.
+            (stream, 100, 3, 299),
+            (Tally { produced: 1000, ..stream }, 100, 3, 300),
+            (object, 100, 3, 300),
+            (Tally { produced: 150, ..object }, 100, 3, 150),
+            (object, 300, 3, 300),
+            (Tally { produced: 150, first_only: true, ..object }, 90, 3, 270),
+            (Tally { produced: 150, first_only: true, ..object }, 90, 1, 90),
+            // One answer.
+            (Tally { produced: 103, ..stream }, 100, 1, 100),
+            (stream, 0, 1, 100),
+            (object, 90, 1, 90),
+            // It was not over: Anthropic's begin with a zero.
+            (Tally { produced: 60, complete: false, ..stream }, 0, 1, 60),
+            (Tally { produced: 60, complete: false, ..stream }, 61, 1, 61),
+        ] {
+            let mut record = record("/v1/chat/completions", 200);
+            count(&mut record, Tally { usage: usage(5, told), ..answer }, Some(&ask(Some(100), answers)));
+            assert_eq!(record.output_tokens, Some(want), "{answer:?} {told} {answers}");
+            // The prompt of several may be that of one of them.
+            assert_eq!(record.prompt_tokens, Some(if answers > 1 { 90 } else { 5 }));
+            assert_eq!(record.estimated, want != told || answers > 1);
+        }
+    }
+
+    #[test]
+    fn who_leaves_an_answer_that_comes_at_once_pays_what_was_reserved() {
+        let left = |known: Option<u64>, ask: &Ask, due| {
+            let mut record = record("/api/chat", 499);
+            record.output_tokens = known;
+            super::left(&mut record, ask, due);
+            counts(&record)
+        };
+        assert_eq!(left(None, &ask(Some(100), 2), true), (Some(90), Some(200), true));
+        assert_eq!(left(Some(300), &ask(Some(100), 2), true), (Some(90), Some(300), true));
+        assert_eq!(left(None, &ask(None, 1), true), (Some(90), None, true));
+        assert_eq!(left(None, &ask(Some(100), 1), false), (Some(90), None, true));
+        assert_eq!(left(Some(30), &ask(Some(100), 1), false), (Some(90), Some(30), true));
+        let embed = Ask { output: limits::Output::Nothing, ..ask(None, 1) };
+        assert_eq!(left(None, &embed, true), (Some(90), None, true));
     }
 }

@@ -19,7 +19,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    api::usage::Usage,
+    api::meter::Tally,
     limits::Reservation,
     telemetry::access::{AccessRecord, Outcome},
 };
@@ -35,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) id: HeaderValue,
     /// Its share of the limits, until it is over. Dropped, it is given back.
     pub(super) reservation: Option<Reservation>,
+    /// A node makes its answer, which is to come in one piece and has not come.
+    pub(super) due: bool,
     began: Instant,
     told: bool,
 }
@@ -55,7 +57,7 @@ impl Exchange {
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let settings = worker.settings();
-        Self { worker, settings, record, id, reservation: None, began, told: false }
+        Self { worker, settings, record, id, reservation: None, due: false, began, told: false }
     }
 
     /// What is known of it by now.
@@ -86,11 +88,11 @@ impl Exchange {
         }
     }
 
-    /// Puts the node's counts into the record; what it did not count is estimated from what `produced` says
-    /// went by.
-    pub(super) fn usage(&mut self, usage: Usage, produced: u64) {
-        let prompt = self.reservation.as_ref().map(Reservation::prompt);
-        estimate::count(&mut self.record, usage, prompt, produced);
+    /// Puts what the answer came to into the record: the node's counts, as far as they can be, and where it did not
+    /// count an estimate.
+    pub(super) fn usage(&mut self, answer: Tally) {
+        self.due &= !answer.complete;
+        estimate::count(&mut self.record, answer, self.reservation.as_ref().map(Reservation::ask));
     }
 
     /// Ends the exchange and tells it.
@@ -101,7 +103,7 @@ impl Exchange {
         self.record.outcome = outcome;
         self.record.duration = self.lasted();
         if let Some(reservation) = self.reservation.take() {
-            limit::settle(reservation, &mut self.record, &self.worker.shared.limits);
+            limit::settle(reservation, &mut self.record, &self.worker.shared.limits, self.due);
         }
         self.worker.shared.requests.fetch_add(1, Ordering::Relaxed);
         let spent = AccessRecord::new(Uuid::nil(), self.record.client, Method::GET);

@@ -86,6 +86,7 @@ pub(super) async fn forward(
     let worker = exchange.worker.clone();
     let settings = exchange.settings.clone();
     let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
+    exchange.due = !streaming;
     let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
     let mut candidates = Candidates::new(&call, strip);
 

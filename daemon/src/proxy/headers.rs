@@ -70,7 +70,7 @@ pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
     match name.as_str() {
         "content-type" | "openai-processing-ms" => true,
         // When a node that refuses will serve again.
-        "retry-after" => matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE),
+        "retry-after" => status.is_client_error() || status.is_server_error(),
         _ => false,
     }
 }

@@ -8,6 +8,7 @@ use super::{
     answer::{self, Answer},
     body::Collected,
     conn::ConnContext,
+    estimate,
     exchange::Exchange,
     rescue::Refusal,
 };
@@ -130,19 +131,19 @@ async fn prompt(limits: &Limits, levels: Levels<'_>, peek: &Peek, body: &Collect
     Ok(rough.min(chars))
 }
 
-/// Puts what a request really used into its record and in the place of what was reserved.
-pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits: &Limits) {
+/// Puts what a request really used into its record and in the place of what was reserved. `due` is whether an answer in
+/// one piece has not come.
+pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits: &Limits, due: bool) {
     if !pays(record) {
         return;
     }
-    if record.outcome == Outcome::ClientGone && record.prompt_tokens.is_none() {
-        // It left before the node answered, which has read the prompt all the same.
-        record.prompt_tokens = Some(reservation.prompt());
-        record.estimated = true;
+    let ask = *reservation.ask();
+    if matches!(record.outcome, Outcome::ClientGone | Outcome::ClientStalled) {
+        estimate::left(record, &ask, due);
     }
     let (prompt, output) = (record.prompt_tokens.unwrap_or(0), record.output_tokens.unwrap_or(0));
     let model = record.served.as_ref().or(record.model.as_ref());
-    let price = model.map_or(reservation.price(), |model| limits.prices().of(model));
+    let price = model.map_or(ask.price, |model| limits.prices().of(model));
     record.cost = price.cost(prompt, output);
     if reservation.counts() {
         reservation.settle(Used { tokens: prompt.saturating_add(output), cost: record.cost }, &limits.now());
@@ -150,14 +151,14 @@ pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits
 }
 
 /// Whether a request counts and costs something. What the fleet did not carry out does not; whatever a client
-/// can bring about does, or it could ask for nothing at all.
+/// can bring about does, or it could ask for nothing at all. Of an answer that broke off it is what went by.
 fn pays(record: &AccessRecord) -> bool {
     match record.outcome {
         // A node that is busy, or failed before it began, has done nothing.
         Outcome::Complete => record.status < 500 && record.status != 429,
         Outcome::ClientGone | Outcome::ClientStalled => record.node.is_some(),
-        Outcome::TimedOut | Outcome::Ended => record.first_byte.is_some(),
-        Outcome::Broken | Outcome::NodeFailed | Outcome::NoNode | Outcome::Refused => false,
+        Outcome::TimedOut | Outcome::Ended | Outcome::Broken => record.first_byte.is_some(),
+        Outcome::NodeFailed | Outcome::NoNode | Outcome::Refused => false,
     }
 }
 

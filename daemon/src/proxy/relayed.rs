@@ -17,7 +17,7 @@ use super::{
     upstream::NodeBody,
     worker::Watched,
 };
-use crate::{api::usage::Usage, fleet::Lease, telemetry::access::Outcome};
+use crate::{api::meter::Tally, fleet::Lease, telemetry::access::Outcome};
 
 pub(super) struct Relayed {
     flight: Watched,
@@ -96,9 +96,9 @@ impl Request for Relayed {
         }
     }
 
-    fn count(&mut self, usage: Usage, tokens: u64) {
+    fn count(&mut self, answer: Tally) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.usage(usage, tokens);
+            exchange.usage(answer);
         }
     }
 

@@ -19,7 +19,10 @@ use super::{
     relayed::Relayed,
 };
 use crate::{
-    api::{Dialect, Meter, Pieces, meter::End, usage::Usage},
+    api::{
+        Dialect, Meter, Pieces,
+        meter::{End, Tally},
+    },
     telemetry::access::Outcome,
 };
 
@@ -53,8 +56,8 @@ pub(super) trait Request {
     fn sent(&mut self, bytes: usize);
     /// Nothing more is read from `node`, whose answer ended in order if it is `clean`, or failed because of `blame`.
     fn leave(&mut self, node: &mut Self::Node, clean: bool, blame: Option<&'static str>);
-    /// What the answer took, as the node counted it, and about so many tokens that went by.
-    fn count(&mut self, usage: Usage, tokens: u64);
+    /// What the answer came to.
+    fn count(&mut self, answer: Tally);
     /// The request is over. Called once.
     fn settle(&mut self, ending: Ending);
 }
@@ -184,12 +187,13 @@ impl<R: Request> Relay<R> {
     /// The node's answer is over, in order or not, or it is `cancelled`.
     fn end(&mut self, clean: bool, cancelled: Option<Ending>) {
         let end = self.meter.finish(clean, &mut self.out);
-        self.request.count(self.meter.usage(), self.meter.produced());
+        self.request.count(self.meter.tally());
         let ending = match end {
             End::Complete => Ending::COMPLETE,
             End::Missing | End::Cut => cancelled.unwrap_or(Ending::BROKEN),
         };
-        let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken);
+        // A node whose answer ended in order has not failed: its last line is missing, or its model broke down.
+        let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken && !clean);
         self.request.leave(&mut self.node, clean, blame);
         self.state = match ending.error {
             None => State::Closing(ending),
@@ -222,7 +226,7 @@ impl<R: Request> Drop for Relay<R> {
             }
             State::Passing | State::Closing(_) | State::Breaking(_) | State::Broken(_) => {
                 if state == State::Passing {
-                    self.request.count(self.meter.usage(), self.meter.produced());
+                    self.request.count(self.meter.tally());
                 }
                 cut.or_else(|| self.request.verdict()).map_or(Ending::CLIENT_GONE, Ending::by)
             }

@@ -71,8 +71,10 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
         ("authorization", "client-secret"),
     ];
     assert_eq!(client.ask("POST", "/api/generate", &fields, generate()).await.status.as_u16(), 200);
-    let text = String::from_utf8_lossy(&node.requests()[1].head.raw).into_owned();
+    let head = node.requests()[1].head.clone();
+    let text = String::from_utf8_lossy(&head.raw).into_owned();
     assert!(!text.contains("secret") && !text.to_lowercase().contains("\nte:"), "{text}");
+    assert!(head.get("via").unwrap().starts_with("2 aivonx-"), "{text}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod budgets;
+mod counts;
 mod restart;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

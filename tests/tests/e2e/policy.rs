@@ -98,11 +98,20 @@ async fn nodes_are_asked_as_policy_says_in_every_dialect() {
     let much = json!({"max_tokens": 1000, "max_completion_tokens": null});
     let bound = json!({"max_tokens": 7, "max_completion_tokens": 7});
     assert_eq!(sent(&daemon, &node, "/v1/chat/completions", &with(&much)).await, with(&bound));
+    // By whatever name an engine knows it.
+    let much = json!({"max_tokens": 5, "n_predict": 200, "min_tokens": 90});
+    let bound = json!({"max_tokens": 5, "n_predict": 7, "min_tokens": 7});
+    assert_eq!(sent(&daemon, &node, "/v1/chat/completions", &with(&much)).await, with(&bound));
     // Unless it is forced; and that holds for the next request.
     policy(&control, "m*", ctx(4096, true)).await;
     policy(&control, "*", keep("-1", true)).await;
     let forced = json!({"keep_alive": -1, "options": {"num_ctx": 4096, "num_predict": 5}, "max_tokens": 5});
     assert_eq!(sent(&daemon, &node, "/api/chat", &with(&own)).await, with(&forced));
+    // With the other options for which a node would load the model anew.
+    let anew =
+        json!({"options": {"num_gpu": 0, "num_ctx": 1, "use_mmap": false, "num_predict": 5, "num_batch": 1}});
+    let kept = json!({"keep_alive": -1, "options": {"num_ctx": 4096, "num_predict": 5}});
+    assert_eq!(sent(&daemon, &node, "/api/chat", &with(&anew)).await, with(&kept));
     for pattern in ["*", "m*", "m:latest"] {
         control.policy_remove(None, pattern).await.unwrap();
     }

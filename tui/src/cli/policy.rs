@@ -62,7 +62,8 @@ pub struct SetArgs {
     /// Size of their context in tokens where the client does not say; 'none' takes it out
     #[arg(long, value_name = "TOKENS")]
     pub num_ctx: Option<Tokens>,
-    /// The same, whatever the client says: another size makes a node load the model anew
+    /// The same, whatever the client says: another size makes a node load the model anew, and so do other options, which
+    /// are then left out
     #[arg(long, value_name = "TOKENS", conflicts_with = "num_ctx")]
     pub force_num_ctx: Option<Tokens>,
     /// Most tokens of an answer; 'none' takes it out

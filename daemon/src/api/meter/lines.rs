@@ -4,10 +4,26 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use crate::api::route::Stream;
+use crate::api::{route::Stream, usage::type_of};
 
-static USAGE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"usage\""));
-static DONE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"done\""));
+type Finder = LazyLock<memmem::Finder<'static>>;
+
+static USAGE: Finder = LazyLock::new(|| memmem::Finder::new("\"usage\""));
+static DONE: Finder = LazyLock::new(|| memmem::Finder::new("\"done\""));
+static TIMINGS: Finder = LazyLock::new(|| memmem::Finder::new("\"timings\""));
+static FINISH_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"finish_reason\""));
+static STOP_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"stop_reason\""));
+static DELTA: Finder = LazyLock::new(|| memmem::Finder::new("delta\""));
+static LAST_RESPONSES: [Finder; 4] = [
+    LazyLock::new(|| memmem::Finder::new("\"response.completed\"")),
+    LazyLock::new(|| memmem::Finder::new("\"response.failed\"")),
+    LazyLock::new(|| memmem::Finder::new("\"response.incomplete\"")),
+    LazyLock::new(|| memmem::Finder::new("\"error\"")),
+];
+static LAST_MESSAGES: [Finder; 2] = [
+    LazyLock::new(|| memmem::Finder::new("\"message_stop\"")),
+    LazyLock::new(|| memmem::Finder::new("\"error\"")),
+];
 
 /// Whether these lines have a `done` that is true.
 pub(super) fn has_done(lines: &[u8]) -> bool {
@@ -17,6 +33,11 @@ pub(super) fn has_done(lines: &[u8]) -> bool {
 /// Whether these lines have a `usage` that is not null.
 pub(super) fn has_usage(lines: &[u8]) -> bool {
     has_member(lines, &USAGE, b'{')
+}
+
+/// Whether llama.cpp's server wrote this end of an answer: it adds its `timings` to what others write, too.
+pub(super) fn is_of_llama(tail: &[u8]) -> bool {
+    has_member(tail, &TIMINGS, b'{')
 }
 
 /// Whether a member of some object in these lines has a value that begins with `first`. Text cannot be
@@ -35,27 +56,68 @@ pub(super) fn line_ends(text: &[u8]) -> u64 {
         .sum()
 }
 
-/// Whether one of these lines ends a stream of `kind`.
-pub(super) fn terminator(kind: Stream, lines: &[u8]) -> bool {
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', lines).chain([lines.len()]) {
-        if ends_stream(kind, &lines[start..end]) {
-            return true;
-        }
-        start = end + 1;
-    }
-    false
+/// What some lines of server-sent events say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Events {
+    /// The stream is over.
+    pub(super) over: bool,
+    /// The model is: what is still to come is formality.
+    pub(super) finished: bool,
+    /// Events that carry a piece of the output, about.
+    pub(super) pieces: u64,
 }
 
-fn ends_stream(kind: Stream, line: &[u8]) -> bool {
-    let field = |name: &[u8]| line.strip_prefix(name).map(<[u8]>::trim_ascii);
-    match kind {
-        Stream::Done => field(b"data:").is_some_and(|d| d == b"[DONE]" || d.starts_with(b"{\"error\"")),
-        Stream::Responses => {
-            field(b"event:").is_some_and(|e| {
-                matches!(e, b"response.completed" | b"response.failed" | b"response.incomplete" | b"error")
-            }) || field(b"data:").is_some_and(|d| d.starts_with(b"{\"error\""))
+/// Reads what these lines of a stream of `kind` say.
+pub(super) fn events(kind: Stream, lines: &[u8]) -> Events {
+    let mut events = Events::default();
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', lines).chain([lines.len()]) {
+        let line = &lines[start..end];
+        start = end + 1;
+        if let Some(data) = line.strip_prefix(b"data:") {
+            let data = data.trim_ascii();
+            let over = ends_stream(kind, data);
+            events.over |= over;
+            events.pieces += u64::from(!over && is_piece(kind, data));
+        } else if let Some(name) = line.strip_prefix(b"event:") {
+            events.over |= kind != Stream::Done && is_last(name.trim_ascii());
         }
-        _ => field(b"event:").is_some_and(|e| matches!(e, b"message_stop" | b"error")),
     }
+    events.finished = match kind {
+        Stream::Done => has_member(lines, &FINISH_REASON, b'"'),
+        Stream::Messages => has_member(lines, &STOP_REASON, b'"'),
+        _ => false,
+    };
+    events
+}
+
+/// Whether the event of this name or type is a stream's last.
+fn is_last(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"message_stop" | b"response.completed" | b"response.failed" | b"response.incomplete" | b"error"
+    )
+}
+
+/// Whether the stream ends with this data. Some servers leave the names of events out, or end every stream as OpenAI's
+/// first API did.
+fn ends_stream(kind: Stream, data: &[u8]) -> bool {
+    if data == b"[DONE]"
+        || data.strip_prefix(b"{").is_some_and(|d| d.trim_ascii_start().starts_with(b"\"error\""))
+    {
+        return true;
+    }
+    let names: &[_] = match kind {
+        Stream::Responses => &LAST_RESPONSES,
+        Stream::Messages => &LAST_MESSAGES,
+        _ => return false,
+    };
+    // Only what is the object's own type counts, not what stands somewhere in it.
+    names.iter().any(|name| name.find(data).is_some())
+        && type_of(data).is_some_and(|name| is_last(name.as_bytes()))
+}
+
+/// Whether data carries a piece of the output: of the two APIs that name their events, those called some `delta`.
+fn is_piece(kind: Stream, data: &[u8]) -> bool {
+    kind == Stream::Done || DELTA.find(data).is_some()
 }

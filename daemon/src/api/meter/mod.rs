@@ -12,9 +12,10 @@ use memchr::memrchr;
 use super::{
     pieces::Pieces,
     route::Stream,
-    usage::{EventData, OllamaLine, Usage, of_tail},
+    tail::of_tail,
+    usage::{EventData, OllamaLine, Usage},
 };
-use lines::{has_done, has_usage, line_ends, terminator};
+use lines::{has_done, has_usage, is_of_llama, line_ends};
 
 /// A line longer than this is passed on unread; whether the stream ended properly is then not known.
 const LONGEST_LINE: usize = 4 << 20;
@@ -60,10 +61,18 @@ pub struct Meter {
     tail: Bytes,
     /// The beginning of one that is longer than its `tail`.
     head: Bytes,
-    /// Lines that went by, or bytes of an answer of [`Shape::Whole`].
-    seen: u64,
+    /// Bytes that came.
+    bytes: u64,
+    /// Lines, or events that carry a piece of the output.
+    pieces: u64,
     /// A terminator, or the node's own error, went by.
     ended: bool,
+    /// The model said why it stopped: all that is missing is the dialect's last line.
+    finished: bool,
+    /// The answer came to its end.
+    complete: bool,
+    /// The node counts the first of several answers alone.
+    first_only: bool,
     /// A line was too long to be read.
     blind: bool,
     /// The bytes passed on so far end with a line end.
@@ -83,8 +92,12 @@ impl Meter {
             held: Vec::new(),
             tail: Bytes::new(),
             head: Bytes::new(),
-            seen: 0,
+            bytes: 0,
+            pieces: 0,
             ended: false,
+            finished: false,
+            complete: false,
+            first_only: false,
             blind: false,
             at_line_start: true,
             usage: Usage::default(),
@@ -99,13 +112,12 @@ impl Meter {
 
     /// Takes a chunk from the node and puts what goes to the client into `out`.
     pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
+        self.bytes += chunk.len() as u64;
         let Shape::Lines(kind) = self.shape else {
-            self.seen += chunk.len() as u64;
             self.keep_tail(&chunk);
             out.push(chunk);
             return;
         };
-        self.seen += line_ends(&chunk);
         let Some(last) = memrchr(b'\n', &chunk) else {
             self.hold(&chunk, out);
             return;
@@ -178,6 +190,7 @@ impl Meter {
     }
 
     fn ndjson(&mut self, lines: &[u8]) {
+        self.pieces += line_ends(lines);
         if self.ended {
             return;
         }
@@ -198,14 +211,19 @@ impl Meter {
     }
 
     fn events(&mut self, kind: Stream, lines: &[u8]) {
-        if !self.ended && terminator(kind, lines) {
-            self.ended = true;
-        }
+        self.note(kind, lines);
         if has_usage(lines) {
             for line in lines.split(|b| *b == b'\n') {
                 self.read_usage(line);
             }
         }
+    }
+
+    fn note(&mut self, kind: Stream, lines: &[u8]) {
+        let events = lines::events(kind, lines);
+        self.ended |= events.over;
+        self.finished |= events.finished;
+        self.pieces += events.pieces;
     }
 
     fn read_usage(&mut self, line: &[u8]) -> bool {
@@ -239,33 +257,46 @@ impl Meter {
                 None => kept.extend_from_slice(line),
             }
         }
-        if !self.ended && terminator(kind, &kept) {
-            self.ended = true;
-        }
+        self.note(kind, &kept);
         kept
     }
 
     /// Called when the node's answer is over, cleanly or not: passes on what was held back, if it can be of
     /// use, and says whether the answer was complete.
     pub fn finish(&mut self, clean: bool, out: &mut Pieces) -> End {
-        let Shape::Lines(kind) = self.shape else {
-            self.usage = of_tail(&self.tail);
-            if self.usage == Usage::default() {
-                let head = if self.head.is_empty() { &self.tail } else { &self.head };
-                self.usage = of_tail(&head[..head.len().min(HEAD)]);
+        let end = match self.shape {
+            Shape::Whole => {
+                self.read_tail();
+                if clean { End::Complete } else { End::Cut }
             }
-            if !self.usage.is_whole() && has_done(&self.tail) {
-                self.usage.or_zero();
-            }
-            return if clean { End::Complete } else { End::Cut };
+            Shape::Lines(kind) => self.finish_lines(kind, clean, out),
         };
+        self.complete = end == End::Complete;
+        end
+    }
+
+    fn read_tail(&mut self) {
+        self.usage = of_tail(&self.tail);
+        self.first_only = is_of_llama(&self.tail);
+        if self.usage == Usage::default() {
+            let head = if self.head.is_empty() { &self.tail } else { &self.head };
+            self.usage = of_tail(&head[..head.len().min(HEAD)]);
+        }
+        let Usage { prompt, output } = self.usage;
+        if (prompt.is_none() || output.is_none()) && has_done(&self.tail) {
+            self.usage.or_zero(&self.tail);
+        }
+    }
+
+    fn finish_lines(&mut self, kind: Stream, clean: bool, out: &mut Pieces) -> End {
         if clean && !self.held.is_empty() {
             // A last line without its line end: whole if the answer ended in order.
             let mut line = std::mem::take(&mut self.held);
             line.push(b'\n');
             self.lines(kind, Bytes::from(line), out);
         }
-        if self.ended || (clean && self.blind) {
+        // What ended in order after the model had stopped lacks nothing but a formality.
+        if self.ended || (clean && (self.finished || self.blind)) {
             End::Complete
         } else if self.blind && !self.at_line_start {
             End::Cut
@@ -274,31 +305,45 @@ impl Meter {
         }
     }
 
-    /// Whether a terminator, or the node's own error, went by.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// Tokens of output that went by, about: streams have one in a line or event, and of a single object most
     /// is text. For answers whose node did not count.
     #[must_use]
     pub fn produced(&self) -> u64 {
         match self.shape {
-            Shape::Whole => self.seen.saturating_sub(ENVELOPE) / BYTES_PER_TOKEN,
-            Shape::Lines(Stream::Ndjson) => self.seen,
-            // Data and a blank line.
-            Shape::Lines(Stream::Done) => self.seen / 2,
-            // And a line with the event's name before.
-            Shape::Lines(_) => self.seen / 3,
+            Shape::Whole => self.bytes.saturating_sub(ENVELOPE) / BYTES_PER_TOKEN,
+            Shape::Lines(_) => self.pieces,
         }
     }
 
-    /// The counts read so far.
+    /// What the answer came to so far.
     #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.usage
+    pub fn tally(&self) -> Tally {
+        Tally {
+            usage: self.usage,
+            produced: self.produced(),
+            bytes: self.bytes,
+            streamed: self.shape != Shape::Whole,
+            complete: self.complete,
+            first_only: self.first_only,
+        }
     }
+}
+
+/// What an answer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// As the node counted.
+    pub usage: Usage,
+    /// Tokens of output, as the gateway counted: pieces of a stream, or by the length of an object.
+    pub produced: u64,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// It came piece by piece.
+    pub streamed: bool,
+    /// It came to its end.
+    pub complete: bool,
+    /// Of several answers in one object the node counts the first alone, as llama.cpp does.
+    pub first_only: bool,
 }
 
 /// How an answer ended.

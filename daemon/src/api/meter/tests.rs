@@ -16,7 +16,7 @@ fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, En
     }
     let end = meter.finish(clean, &mut out);
     let all: Vec<u8> = std::iter::from_fn(|| out.pop()).flatten().collect();
-    (String::from_utf8(all).unwrap(), end, meter.usage())
+    (String::from_utf8(all).unwrap(), end, meter.tally().usage)
 }
 
 const CHAT: &str = "{\"message\":{\"content\":\"\\\"done\\\":true\"},\"done\":false}\n\
@@ -88,6 +88,66 @@ fn messages_and_responses_end_by_their_events() {
 }
 
 #[test]
+fn a_stream_that_ends_in_order_after_the_model_is_complete() {
+    let done = "data: [DONE]\n\n";
+    let completed =
+        r#"data: {"type":"response.completed","response":{"usage":{"input_tokens":5,"output_tokens":7}}}"#;
+    let echo = r#"data: {"type":"response.created","response":{"metadata":{"type":"response.completed"}}}"#;
+    let stopped = "data: {\"choices\":[{\"delta\":{},\"finish_reason\" : \"stop\"}]}\n\n";
+    let going = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"x\\\"\"},\"finish_reason\":null}]}\n\n";
+    let delta = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+    let start = "event: message_start\ndata: {\"message\":{\"stop_reason\":null}}\n\n";
+    for (kind, text, clean, broken) in [
+        // LiteLLM leaves the names of events out.
+        (Stream::Responses, format!("{completed}\n\n{done}"), End::Complete, End::Complete),
+        (
+            Stream::Responses,
+            completed.replace("completed", "incomplete") + "\n\n",
+            End::Complete,
+            End::Complete,
+        ),
+        (Stream::Responses, completed.replace("completed", "failed") + "\n\n", End::Complete, End::Complete),
+        (Stream::Responses, format!("{echo}\n\n"), End::Missing, End::Missing),
+        (Stream::Responses, done.to_owned(), End::Complete, End::Complete),
+        (
+            Stream::Responses,
+            "data: {\"type\":\"error\",\"message\":\"x\"}\n\n".to_owned(),
+            End::Complete,
+            End::Complete,
+        ),
+        (Stream::Messages, "data: {\"type\":\"message_stop\"}\n\n".to_owned(), End::Complete, End::Complete),
+        (Stream::Messages, format!("{start}{delta}"), End::Complete, End::Missing),
+        (Stream::Messages, start.to_owned(), End::Missing, End::Missing),
+        (Stream::Done, format!("{going}{stopped}"), End::Complete, End::Missing),
+        (Stream::Done, going.to_owned(), End::Missing, End::Missing),
+        (Stream::Done, "data: { \"error\":{}}\n\n".to_owned(), End::Complete, End::Complete),
+    ] {
+        for cut in 0..text.len() {
+            let (out, end, _) = run(Meter::stream(kind, false), &text, &[cut], true);
+            assert_eq!((out.as_str(), end), (text.as_str(), clean), "{text} cut at {cut}");
+            assert_eq!(
+                run(Meter::stream(kind, false), &text, &[cut], false).1,
+                broken,
+                "{text} cut at {cut}"
+            );
+        }
+    }
+    let counted = format!("{completed}\n\n{done}");
+    assert_eq!(run(Meter::stream(Stream::Responses, false), &counted, &[], true).2, COUNTED);
+}
+
+#[test]
+fn the_usage_chunk_is_known_however_it_says_that_there_is_no_choice() {
+    for choices in ["\"choices\":[],", "\"choices\":null,", ""] {
+        let usage =
+            format!("data: {{{choices}\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":7}}}}\n\n");
+        let (text, end, counted) =
+            run(Meter::stream(Stream::Done, true), &(usage + "data: [DONE]\n\n"), &[], true);
+        assert_eq!((text.as_str(), end, counted), ("data: [DONE]\n\n", End::Complete, COUNTED), "{choices}");
+    }
+}
+
+#[test]
 fn whole_answers_are_counted_from_their_tail() {
     let text = format!("{{\"x\":\"{}\",\"prompt_eval_count\":5,\"eval_count\":7}}", "y".repeat(5000));
     let (out, end, usage) = run(Meter::whole(), &text, &[10, 3000], true);
@@ -114,7 +174,7 @@ fn ollama_leaves_out_what_is_zero() {
 fn what_went_by_is_estimated() {
     let mut out = Pieces::default();
     for (kind, text, want) in
-        [(Stream::Ndjson, "{}\n{}\n", 2), (Stream::Done, SSE, 3), (Stream::Never, &*"y".repeat(656), 100)]
+        [(Stream::Ndjson, "{}\n{}\n", 2), (Stream::Done, SSE, 2), (Stream::Never, &*"y".repeat(656), 100)]
     {
         let mut meter = Meter::stream(kind, false);
         meter.pass(Bytes::copy_from_slice(text.as_bytes()), &mut out);
@@ -170,7 +230,7 @@ proptest! {
             want = super::of_tail(&text.as_bytes()[..text.len().min(super::HEAD)]);
         }
         if super::has_done(tail) {
-            want.or_zero();
+            want.or_zero(tail);
         }
         prop_assert_eq!(run(Meter::whole(), &text, &cuts, true).2, want);
     }

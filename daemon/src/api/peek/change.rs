@@ -1,8 +1,11 @@
 //! What the gateway writes into a body: all governed values in one place, so that two layers never write the same
 //! key, nor add the same object twice.
 
-use super::{Number, Options, Peek, PeekError, Value};
-use crate::api::{Edits, route::Forward};
+use super::{Named, Number, Options, Peek, PeekError, Value};
+use crate::api::{
+    Edits,
+    route::{Forward, Output},
+};
 
 /// Values to be written. Those a route does not know are left out there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,99 +16,60 @@ pub struct Changes<'a> {
     pub keep_alive: Option<&'a str>,
     /// Size of the context, in tokens.
     pub num_ctx: Option<u64>,
+    /// Leave out every other option for which a node loads the model anew. Only together with `num_ctx`.
+    pub pinned: bool,
     /// Most tokens of the answer, of each where several are asked for. What the client set lower stays.
     pub output: Option<u64>,
     /// Ask for usage in the stream.
     pub usage: bool,
 }
 
-/// Which keys bound a route's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    /// It has no output tokens.
-    Nothing,
-    /// `options.num_predict`
-    Predict,
-    /// `max_tokens`, and `max_completion_tokens`, which not every node knows.
-    Chat,
-    /// `max_tokens`
-    Tokens,
-    /// `max_output_tokens`
-    Responses,
-}
-
-impl Output {
-    fn of(route: &Forward) -> Self {
-        match route.path {
-            "/api/chat" | "/api/generate" => Self::Predict,
-            "/v1/chat/completions" => Self::Chat,
-            "/v1/completions" | "/v1/messages" => Self::Tokens,
-            "/v1/responses" => Self::Responses,
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// Whether a route takes `keep_alive` and `options`: those that run a model by Ollama's own API.
-fn native(route: &Forward) -> bool {
-    matches!(route.path, "/api/chat" | "/api/generate" | "/api/embed" | "/api/embeddings")
-}
-
 impl Peek {
     /// Looks at the values that mean something on `route`; on other routes nobody reads them.
     ///
     /// # Errors
-    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object.
+    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Hidden`] for
+    /// an `extra_body`, which LiteLLM writes over the rest of the body.
     pub fn check(&self, route: &Forward) -> Result<(), PeekError> {
-        if native(route) {
+        if self.extra {
+            return Err(PeekError::Hidden("extra_body"));
+        }
+        if route.native() {
             if self.options == Options::Other {
                 return Err(PeekError::Type("options", "an object"));
             }
             self.num_ctx.check("options.num_ctx")?;
         }
-        match Output::of(route) {
-            Output::Nothing => Ok(()),
-            Output::Predict => self.num_predict.check("options.num_predict"),
-            Output::Chat => {
-                self.max_completion_tokens.check("max_completion_tokens")?;
-                self.n.check("n")?;
-                self.max_tokens.check("max_tokens")
-            }
-            Output::Tokens => {
-                self.n.check("n")?;
-                self.max_tokens.check("max_tokens")
-            }
-            Output::Responses => self.max_output_tokens.check("max_output_tokens"),
+        if route.output == Output::Nothing {
+            return Ok(());
         }
+        self.bounds.iter().chain(&self.multiples).try_for_each(|Named { name, number }| number.check(name))
     }
 
     /// Most tokens the client asks of `route` for one answer; see [`Peek::answers`] for how many answers it asks.
     /// Zero where a route has no output; None where the client sets no bound (nodes take zero and less as none).
     ///
-    /// Of `max_tokens` and `max_completion_tokens` the larger one: nodes differ in which of them they heed. One
-    /// that knows only `max_tokens` is not bound by the other, so whoever relies on the bound writes it, too
-    /// ([`Changes::output`]).
+    /// Of several bounds the largest one: nodes differ in which of them they heed. One that does not know any of
+    /// them is not bound at all, so whoever relies on the bound writes it, too ([`Changes::output`]).
     #[must_use]
     pub fn output_limit(&self, route: &Forward) -> Option<u64> {
-        match Output::of(route) {
-            Output::Nothing => Some(0),
-            Output::Predict => self.num_predict.bound(),
-            Output::Tokens => self.max_tokens.bound(),
-            Output::Responses => self.max_output_tokens.bound(),
-            // An absent one is less than any that is given.
-            Output::Chat => self.max_tokens.bound().max(self.max_completion_tokens.bound()),
+        if route.output == Output::Nothing {
+            return Some(0);
         }
+        let most = self.bounds.iter().filter(|bound| !bound.is_least() && bound.number.value().is_some());
+        // None of them, and one that is without end, is no bound.
+        most.map(|bound| bound.number.bound().unwrap_or(u64::MAX)).max().filter(|most| *most < u64::MAX)
     }
 
-    /// How many answers the client asks of `route`: `n`, for each of the prompts of a batch.
+    /// How many answers the client asks of `route`: `n` by whatever name, for each of the prompts of a batch.
     #[must_use]
     pub fn answers(&self, route: &Forward) -> u64 {
-        let n = self.n.bound().unwrap_or(1);
-        match route.path {
-            "/v1/chat/completions" => n,
-            "/v1/completions" => n.saturating_mul(self.prompts.max(1)),
-            _ => 1,
+        if route.native() || route.output == Output::Nothing {
+            return 1;
         }
+        let each = self.multiples.iter().filter_map(|multiple| multiple.number.bound()).max().unwrap_or(1);
+        let prompts = if route.path == "/v1/completions" { self.prompts.max(1) } else { 1 };
+        each.saturating_mul(prompts)
     }
 
     /// Whether the client sets how long the model stays in memory.
@@ -134,7 +98,17 @@ impl Peek {
             };
             edits.push(range.clone(), quoted(model));
         }
-        if native(route) {
+        if let Some(output) = output.filter(|_| route.output != Output::Nothing) {
+            // Whichever of them a node heeds.
+            self.bounds.iter().for_each(|bound| bound.lower(output, edits));
+        }
+        let needs = |name: &str| output.filter(|_| self.bounds.iter().all(|bound| bound.name != name));
+        if let Output::Key(name) = route.output
+            && let Some(output) = needs(name)
+        {
+            missing.push(member(name, output));
+        }
+        if route.native() {
             match (&self.keep_alive, changes.keep_alive) {
                 (_, None) => {}
                 (Value::Absent, Some(text)) => missing.push(format!(r#""keep_alive":{text}"#)),
@@ -142,21 +116,8 @@ impl Peek {
                     edits.push(range.clone(), text.to_owned());
                 }
             }
-            let predict = output.filter(|_| Output::of(route) == Output::Predict);
-            missing.extend(self.write_options(changes.num_ctx, predict, edits));
-        }
-        let mut bound = |number: &Number, name: &str, needed: bool| {
-            let Some(output) = output else { return };
-            missing.extend(bound_or_member(number, name, output, edits).filter(|_| needed));
-        };
-        match Output::of(route) {
-            Output::Nothing | Output::Predict => {}
-            Output::Tokens => bound(&self.max_tokens, "max_tokens", true),
-            Output::Responses => bound(&self.max_output_tokens, "max_output_tokens", true),
-            Output::Chat => {
-                bound(&self.max_tokens, "max_tokens", true);
-                bound(&self.max_completion_tokens, "max_completion_tokens", false);
-            }
+            let predict = needs("options.num_predict").filter(|_| route.output == Output::Predict);
+            missing.extend(self.write_options(changes, predict, edits));
         }
         if changes.usage {
             missing.extend(self.usage.ask(edits).map(str::to_owned));
@@ -165,21 +126,37 @@ impl Peek {
     }
 
     /// Writes into `options`; returns the whole of it if the body has none.
-    fn write_options(&self, ctx: Option<u64>, output: Option<u64>, edits: &mut Edits) -> Option<String> {
+    fn write_options(
+        &self,
+        changes: &Changes<'_>,
+        predict: Option<u64>,
+        edits: &mut Edits,
+    ) -> Option<String> {
         let mut missing = Vec::new();
-        if let Some(ctx) = ctx {
-            missing.extend(number_or_member(&self.num_ctx, "num_ctx", ctx, edits));
+        // Where the first member goes, so does the comma after it.
+        let mut bare = false;
+        if let Some(ctx) = changes.num_ctx {
+            match &self.options {
+                // The context's size is among them.
+                Options::Object { inside, runner, .. }
+                    if changes.pinned && runner.len() > usize::from(self.num_ctx.at.is_some()) =>
+                {
+                    runner.iter().for_each(|member| edits.push(member.clone(), ""));
+                    bare = runner.iter().any(|member| member.start == *inside);
+                    missing.push(member("num_ctx", ctx));
+                }
+                _ if self.num_ctx.at.is_some() => self.num_ctx.set(ctx, edits),
+                _ => missing.push(member("num_ctx", ctx)),
+            }
         }
-        if let Some(output) = output {
-            missing.extend(bound_or_member(&self.num_predict, "num_predict", output, edits));
-        }
+        missing.extend(predict.map(|most| member("num_predict", most)));
         if missing.is_empty() {
             return None;
         }
         match &self.options {
             Options::Absent => return Some(format!(r#""options":{{{}}}"#, missing.join(","))),
             Options::Null(range) => edits.push(range.clone(), format!("{{{}}}", missing.join(","))),
-            Options::Object { inside, empty } => insert(&missing, *inside, *empty, edits),
+            Options::Object { inside, empty, .. } => insert(&missing, *inside, *empty || bare, edits),
             // Refused by `check`.
             Options::Other => {}
         }
@@ -187,21 +164,29 @@ impl Peek {
     }
 }
 
-/// Writes `value` where the number stands; returns a member to be inserted if it stands nowhere.
-fn number_or_member(number: &Number, name: &str, value: u64, edits: &mut Edits) -> Option<String> {
-    let Some(range) = &number.at else { return Some(format!(r#""{name}":{value}"#)) };
-    if number.bound() != Some(value) {
-        edits.push(range.clone(), value.to_string());
+impl Number {
+    /// Writes `value` where the number stands.
+    fn set(&self, value: u64, edits: &mut Edits) {
+        if let Some(range) = &self.at
+            && self.bound() != Some(value)
+        {
+            edits.push(range.clone(), value.to_string());
+        }
     }
-    None
 }
 
-/// The same for a bound: a lower one stays.
-fn bound_or_member(number: &Number, name: &str, most: u64, edits: &mut Edits) -> Option<String> {
-    if number.bound().is_some_and(|bound| bound <= most) {
-        return None;
+impl Named {
+    /// Writes `most` where it allows more, or asks for more.
+    fn lower(&self, most: u64, edits: &mut Edits) {
+        let bound = self.number.bound();
+        if bound.is_some_and(|bound| bound > most) || (bound.is_none() && !self.is_least()) {
+            self.number.set(most, edits);
+        }
     }
-    number_or_member(number, name, most, edits)
+}
+
+fn member(name: &str, value: u64) -> String {
+    format!(r#""{name}":{value}"#)
 }
 
 /// Inserts members at the beginning of an object.

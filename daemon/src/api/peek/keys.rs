@@ -73,7 +73,14 @@ names! {
         MaxTokens = "max_tokens",
         MaxCompletionTokens = "max_completion_tokens",
         MaxOutputTokens = "max_output_tokens",
+        MaxNewTokens = "max_new_tokens",
+        NPredict = "n_predict",
+        NumPredict = "num_predict",
+        MinTokens = "min_tokens",
         N = "n",
+        NCmpl = "n_cmpl",
+        BestOf = "best_of",
+        ExtraBody = "extra_body",
         Source = "source",
         Insecure = "insecure",
         PreviousResponseId = "previous_response_id",
@@ -85,6 +92,62 @@ names! {
     Inner {
         NumCtx = "num_ctx",
         NumPredict = "num_predict",
+        NPredict = "n_predict",
+        MaxTokens = "max_tokens",
+        NumBatch = "num_batch",
+        NumGpu = "num_gpu",
+        NumThread = "num_thread",
+        NumGqa = "num_gqa",
+        MainGpu = "main_gpu",
+        UseMmap = "use_mmap",
+        UseMlock = "use_mlock",
+        LowVram = "low_vram",
+        Numa = "numa",
+        F16Kv = "f16_kv",
+        LogitsAll = "logits_all",
+        VocabOnly = "vocab_only",
+        EmbeddingOnly = "embedding_only",
+        RopeBase = "rope_frequency_base",
+        RopeScale = "rope_frequency_scale",
+    }
+}
+
+impl Governed {
+    /// Whether it bounds the tokens of an answer: the words of OpenAI, Anthropic, llama.cpp, TGI, Ollama and vLLM.
+    pub(super) fn bounds(self) -> bool {
+        use Governed as G;
+        matches!(
+            self,
+            G::MaxTokens
+                | G::MaxCompletionTokens
+                | G::MaxOutputTokens
+                | G::MaxNewTokens
+                | G::NPredict
+                | G::NumPredict
+                | G::MinTokens
+        )
+    }
+
+    /// Whether it says how many answers are made: `n`, in llama.cpp's words, and as vLLM makes them to choose from.
+    pub(super) fn multiplies(self) -> bool {
+        matches!(self, Self::N | Self::NCmpl | Self::BestOf)
+    }
+}
+
+impl Inner {
+    /// Its name as a client is told, if it bounds the tokens of an answer.
+    pub(super) fn bounds(self) -> Option<&'static str> {
+        match self {
+            Self::NumPredict => Some("options.num_predict"),
+            Self::NPredict => Some("options.n_predict"),
+            Self::MaxTokens => Some("options.max_tokens"),
+            _ => None,
+        }
+    }
+
+    /// Whether Ollama loads a model anew for another value (its `Runner` options, those of older versions too).
+    pub(super) fn reloads(self) -> bool {
+        self.bounds().is_none()
     }
 }
 

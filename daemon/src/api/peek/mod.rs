@@ -17,8 +17,9 @@ use bytes::Bytes;
 
 pub use change::Changes;
 pub use count::prompt_chars;
-use number::Number;
+use number::{Named, Number};
 use reader::Reader;
+use smallvec::SmallVec;
 use usage_option::UsageOption;
 
 use super::json::{JsonError, Scanner};
@@ -47,6 +48,9 @@ pub enum PeekError {
     /// A governed key with a value of the wrong type.
     #[error("'{0}' must be {1}")]
     Type(&'static str, &'static str),
+    /// A key whose value would be put in the place of what was checked.
+    #[error("'{0}' is not passed on; write what is in it into the request body itself")]
+    Hidden(&'static str),
     /// A model name beyond 512 bytes.
     #[error("'{0}' is longer than {LONGEST_NAME} bytes")]
     Long(&'static str),
@@ -69,11 +73,12 @@ pub struct Peek {
     keep_alive: Value,
     options: Options,
     num_ctx: Number,
-    num_predict: Number,
-    max_tokens: Number,
-    max_completion_tokens: Number,
-    max_output_tokens: Number,
-    n: Number,
+    /// What bounds the tokens of an answer, by whatever name.
+    bounds: SmallVec<[Named; 2]>,
+    /// What says how many answers are made, by whatever name.
+    multiples: SmallVec<[Named; 1]>,
+    /// `extra_body` is there.
+    extra: bool,
     /// Elements of `prompt` that are not numbers, if it is an array.
     prompts: u64,
     prompt_at_most: u64,
@@ -105,6 +110,8 @@ enum Options {
         /// Byte after its `{`.
         inside: usize,
         empty: bool,
+        /// Members for which a node loads the model anew, each from the end of the one before it.
+        runner: SmallVec<[Range<usize>; 1]>,
     },
     /// Neither.
     Other,

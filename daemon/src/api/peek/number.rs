@@ -58,6 +58,21 @@ impl Number {
     }
 }
 
+/// A number that bounds what is asked for, by the name it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    /// As the client knows it: `max_tokens`, `options.num_predict`.
+    pub(super) name: &'static str,
+    pub(super) number: Number,
+}
+
+impl Named {
+    /// Whether it bounds from below.
+    pub(super) fn is_least(&self) -> bool {
+        self.name == "min_tokens"
+    }
+}
+
 /// The whole part of a number, as nodes cut it.
 fn whole(raw: Raw<'_>) -> Option<i64> {
     if raw.length > LONGEST {

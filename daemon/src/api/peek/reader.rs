@@ -1,7 +1,9 @@
 //! The sink that fills a [`Peek`] while the scanner passes a body.
 
+use smallvec::SmallVec;
+
 use super::{
-    LONGEST_NAME, Number, Options, Peek, PeekError, Value,
+    LONGEST_NAME, Named, Number, Options, Peek, PeekError, Value,
     keys::{Governed, Inner, Names, StreamOption, which},
     usage_option::UsageOption,
 };
@@ -14,9 +16,9 @@ use crate::api::{
 pub(super) struct Reader {
     pub(super) peek: Peek,
     /// One bit per governed key seen.
-    seen: u32,
+    seen: u64,
     /// The same for keys inside `options`, and for those inside `stream_options`.
-    seen_inside: u8,
+    seen_inside: u32,
     seen_option: u8,
     /// The governed key whose value comes next, at depth 1.
     current: Option<Governed>,
@@ -29,6 +31,8 @@ pub(super) struct Reader {
     /// Where the value at hand began: at depth 1, and inside.
     began: usize,
     began_inside: usize,
+    /// Where the last member of `options` ended.
+    ended_inside: usize,
 }
 
 impl Sink for Reader {
@@ -70,7 +74,7 @@ impl Sink for Reader {
                     self.peek.prompts += 1;
                 }
                 self.tokens |= matches!(kind, Kind::Number | Kind::Array);
-                Ok(self.inner.is_some() || self.option.is_some())
+                Ok(current == Some(Governed::Options) || self.option.is_some())
             }
         }
     }
@@ -79,7 +83,11 @@ impl Sink for Reader {
     fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
         match depth {
             1 => self.end_member(kind, end, raw),
-            2 if self.inner.is_some() || self.option.is_some() => self.end_inside(kind, end, raw),
+            2 if self.current == Some(Governed::Options) => {
+                self.end_of_options(kind, end, raw);
+                Ok(())
+            }
+            2 if self.option.is_some() => self.end_of_stream_options(kind, end),
             _ => Ok(()),
         }
     }
@@ -108,7 +116,8 @@ impl Reader {
             (Governed::StreamOptions, Kind::Null) => {}
             (Governed::StreamOptions, _) => return Err(PeekError::Type(key.name(), "an object")),
             (Governed::Options, Kind::Object) => {
-                self.peek.options = Options::Object { inside: at + 1, empty: true };
+                self.ended_inside = at + 1;
+                self.peek.options = Options::Object { inside: at + 1, empty: true, runner: SmallVec::new() };
             }
             _ => {}
         }
@@ -164,12 +173,15 @@ impl Reader {
             (Governed::Options, Kind::Object) => {}
             (Governed::Options, Kind::Null) => self.peek.options = Options::Null(range),
             (Governed::Options, _) => self.peek.options = Options::Other,
-            (Governed::MaxTokens, _) => self.peek.max_tokens = Number::read(kind, range, raw),
-            (Governed::MaxCompletionTokens, _) => {
-                self.peek.max_completion_tokens = Number::read(kind, range, raw);
+            (Governed::ExtraBody, _) => self.peek.extra = kind != Kind::Null,
+            (key, _) if key.bounds() => {
+                let number = Number::read(kind, range, raw);
+                self.peek.bounds.push(Named { name: key.name(), number });
             }
-            (Governed::MaxOutputTokens, _) => self.peek.max_output_tokens = Number::read(kind, range, raw),
-            (Governed::N, _) => self.peek.n = Number::read(kind, range, raw),
+            (key, _) if key.multiplies() => {
+                let number = Number::read(kind, range, raw);
+                self.peek.multiples.push(Named { name: key.name(), number });
+            }
             (Governed::Prompt | Governed::Input | Governed::Context, Kind::Array) if self.tokens => {
                 // Each token takes two bytes at least, and stands for some four characters.
                 self.peek.prompt_at_most += 2 * (range.len() as u64);
@@ -179,19 +191,29 @@ impl Reader {
         Ok(())
     }
 
-    fn end_inside(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
+    fn end_of_options(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) {
+        let from = std::mem::replace(&mut self.ended_inside, end);
+        let Some(key) = self.inner.take() else { return };
         let range = self.began_inside..end;
+        if let Some(name) = key.bounds() {
+            self.peek.bounds.push(Named { name, number: Number::read(kind, range, raw) });
+        } else if key == Inner::NumCtx {
+            self.peek.num_ctx = Number::read(kind, range, raw);
+        }
+        if key.reloads()
+            && let Options::Object { runner, .. } = &mut self.peek.options
+        {
+            runner.push(from..end);
+        }
+    }
+
+    fn end_of_stream_options(&mut self, kind: Kind, end: usize) -> Result<(), PeekError> {
         if self.option.take() == Some(StreamOption::IncludeUsage) {
             self.peek.usage = match kind {
                 Kind::True => UsageOption::On,
-                Kind::False | Kind::Null => UsageOption::Off(range.clone()),
+                Kind::False | Kind::Null => UsageOption::Off(self.began_inside..end),
                 _ => return Err(PeekError::Type("stream_options.include_usage", "true or false")),
             };
-        }
-        match self.inner.take() {
-            Some(Inner::NumCtx) => self.peek.num_ctx = Number::read(kind, range, raw),
-            Some(Inner::NumPredict) => self.peek.num_predict = Number::read(kind, range, raw),
-            None => {}
         }
         Ok(())
     }

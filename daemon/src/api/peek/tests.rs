@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::{Changes, Peek, PeekError, prompt_chars};
 use crate::api::{
     Edits,
-    route::{Action, Forward, find},
+    route::{Action, Forward, Output, find},
 };
 
 /// The route of `path`, as it is forwarded.
@@ -124,6 +124,7 @@ const EVERYTHING: Changes<'_> = Changes {
     model: Some("served:70b"),
     keep_alive: Some("\"30m\""),
     num_ctx: Some(8192),
+    pinned: false,
     output: Some(64),
     usage: false,
 };
@@ -163,7 +164,7 @@ fn every_dialect_gets_its_own_keys_and_no_others() {
         (
             "/v1/completions",
             r#"{"model":"m","max_tokens":null,"max_completion_tokens":7}"#,
-            r#"{"model":"served:70b","max_tokens":64,"max_completion_tokens":7}"#,
+            r#"{"model":"served:70b","max_tokens":7,"max_completion_tokens":7}"#,
         ),
         ("/v1/embeddings", r#"{"model":"m","input":"x"}"#, r#"{"model":"served:70b","input":"x"}"#),
         (
@@ -180,13 +181,86 @@ fn every_dialect_gets_its_own_keys_and_no_others() {
 }
 
 #[test]
-fn the_limit_of_the_output_is_read_where_it_means_something() {
+fn every_word_for_the_end_of_an_answer_is_bound() {
+    for path in ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"] {
+        let own = match route(path).output {
+            Output::Key(name) => name,
+            other => panic!("{other:?}"),
+        };
+        for word in
+            ["n_predict", "num_predict", "max_new_tokens", "max_completion_tokens", "max_output_tokens"]
+        {
+            if word == own {
+                continue;
+            }
+            for (value, want) in [("1000", 64), ("-1", 64), ("0", 64), ("1e9", 64), ("null", 64), ("5", 5)] {
+                let body = format!(r#"{{"model":"m","{word}":{value}}}"#);
+                let want = format!(r#"{{"{own}":{want},"model":"served:70b","{word}":{want}}}"#);
+                assert_eq!(written(path, &body, &EVERYTHING), want, "{path}");
+            }
+        }
+        let body = format!(r#"{{"{own}":8,"n_predict":200,"min_tokens":5000,"options":{{"n_predict":-1}}}}"#);
+        let want = format!(r#"{{"{own}":8,"n_predict":64,"min_tokens":64,"options":{{"n_predict":64}}}}"#);
+        let changes = Changes { model: None, ..EVERYTHING };
+        assert_eq!(written(path, &body, &changes), want, "{path}");
+        // What asks for little is left alone, and nothing is made more of.
+        let body = format!(r#"{{"{own}":8,"min_tokens":0,"n":2}}"#);
+        assert_eq!(written(path, &body, &changes), body, "{path}");
+    }
+    for body in
+        [r#"{"n_predict":"9"}"#, r#"{"n_cmpl":"9"}"#, r#"{"best_of":[]}"#, r#"{"options":{"n_predict":{}}}"#]
+    {
+        let refused = read(body).unwrap().check(&route("/v1/chat/completions"));
+        assert!(matches!(refused, Err(PeekError::Type(..))), "{body}");
+    }
+    for body in [r#"{"n_predict":9,"n_predict":1}"#, r#"{"N_Predict":9}"#, r#"{"n_\u0063mpl":1,"n_cmpl":1}"#]
+    {
+        assert!(read(body).is_err(), "{body}");
+    }
+    let hidden = read(r#"{"extra_body":{"n_predict":9}}"#).unwrap();
+    assert_eq!(hidden.check(&route("/v1/completions")), Err(PeekError::Hidden("extra_body")));
+    assert_eq!(read(r#"{"extra_body":null}"#).unwrap().check(&route("/v1/completions")), Ok(()));
+}
+
+#[test]
+fn a_pinned_context_keeps_the_model_as_it_is_loaded() {
+    let changes = Changes { num_ctx: Some(4096), pinned: true, ..Changes::default() };
+    for (options, want) in [
+        (r#"{"num_gpu":0,"seed":1}"#, r#"{"num_ctx":4096,"seed":1}"#),
+        (r#"{"seed":1, "num_gpu" : 0 , "num_ctx":9,"top_k":2 }"#, r#"{"num_ctx":4096,"seed":1,"top_k":2 }"#),
+        (r#"{ "num_ctx":9,"num_batch":1,"use_mmap":false,"main_gpu":3}"#, r#"{"num_ctx":4096}"#),
+        (r#"{"numa":{"a":[1,2]},"low_vram":"x","num_thread":null}"#, r#"{"num_ctx":4096}"#),
+        // Nothing but the size of the context: as ever.
+        (r#"{"seed":1,"num_ctx":9}"#, r#"{"seed":1,"num_ctx":4096}"#),
+        (r#"{"seed":1}"#, r#"{"num_ctx":4096,"seed":1}"#),
+        (r#"{}"#, r#"{"num_ctx":4096}"#),
+        ("null", r#"{"num_ctx":4096}"#),
+    ] {
+        let of = |options: &str| format!(r#"{{"model":"m","options":{options}}}"#);
+        for path in ["/api/chat", "/api/embed"] {
+            assert_eq!(written(path, &of(options), &changes), of(want), "{path} {options}");
+        }
+        let free = Changes { pinned: false, ..changes };
+        let kept = written("/api/chat", &of(options), &free);
+        assert_eq!(kept.contains("num_gpu"), options.contains("num_gpu"), "{kept}");
+    }
+    assert!(read(r#"{"options":{"num_gpu":1,"Num_GPU":2}}"#).is_err());
+}
+
+#[test]
+fn the_limit_of_the_output_is_read_by_whatever_name() {
     let limit = |path: &str, body: &str| read(body).unwrap().output_limit(&route(path));
     let body =
         r#"{"max_tokens":1,"max_completion_tokens":2,"max_output_tokens":3,"options":{"num_predict":4}}"#;
-    for (path, want) in ROUTES.iter().zip([4, 4, 0, 0, 0, 2, 1, 0, 3, 1]) {
+    for (path, want) in ROUTES.iter().zip([4, 4, 0, 0, 0, 4, 4, 0, 4, 4]) {
         assert_eq!(limit(path, body), Some(want), "{path}");
     }
+    let endless = r#"{"max_tokens":8,"n_predict":-1,"min_tokens":3}"#;
+    assert_eq!(limit("/v1/chat/completions", endless), None);
+    assert_eq!(
+        limit("/v1/chat/completions", r#"{"max_tokens":8,"n_predict":null,"min_tokens":30}"#),
+        Some(8)
+    );
     for unbounded in ["-1", "0", "null", "-2", "0.5"] {
         let body = format!(r#"{{"max_tokens":{unbounded},"options":{{"num_predict":{unbounded}}}}}"#);
         for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
@@ -229,6 +303,10 @@ fn answers_are_counted() {
     assert_eq!(answers("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#), 2);
     assert_eq!(answers("/v1/completions", r#"{"prompt":[1,2,3]}"#), 1);
     assert_eq!(answers("/v1/completions", r#"{"n":0,"prompt":"a"}"#), 1);
+    assert_eq!(answers("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#), 5);
+    assert_eq!(answers("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#), 8);
+    assert_eq!(answers("/v1/responses", r#"{"n_cmpl":5}"#), 5);
+    assert_eq!(answers("/v1/embeddings", r#"{"n":5}"#), 1);
     assert_eq!(answers("/api/generate", r#"{"n":3}"#), 1);
 }
 
@@ -302,12 +380,14 @@ proptest! {
     fn what_is_written_stands_there_once_and_the_rest_stays(
         members in prop::collection::btree_map(prop::sample::select(vec![
             "name", "options", "keep_alive", "max_tokens", "max_completion_tokens", "max_output_tokens",
-            "prompt", "seed", "stream_options", "temperature",
+            "n_predict", "min_tokens", "n", "prompt", "seed", "stream_options", "temperature",
         ]), prop::sample::select(vec!["null", "1", "{}", " { } ", r#"{"num_ctx":1}"#,
-            r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#]), 0..8),
+            r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#,
+            r#"{"num_gpu":1,"seed":2 ,"use_mmap":{}, "n_predict":9}"#, r#"{ "stop":[],"num_ctx":7 , "numa":"x"}"#,
+        ]), 0..8),
         at in 0usize..8, path in prop::sample::select(ROUTES.to_vec()),
         keep_alive: bool, num_ctx in prop::option::of(1i64..1 << 20), output in prop::option::of(1u64..1 << 20),
-        usage: bool,
+        usage: bool, pinned: bool,
     ) {
         let mut list: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
         list.insert(at.min(list.len()), r#""model":"m""#.to_owned());
@@ -320,6 +400,7 @@ proptest! {
             model: Some("s"),
             keep_alive: keep_alive.then_some("\"1h\""),
             num_ctx: num_ctx.map(i64::unsigned_abs),
+            pinned,
             output,
             usage,
         };
@@ -345,19 +426,28 @@ proptest! {
             if usage {
                 outer.remove("stream_options");
             }
-            if output.is_some() && path.starts_with("/v1") {
-                outer.remove("max_tokens");
-                outer.remove("max_completion_tokens");
-                outer.remove("max_output_tokens");
+            let bound = output.is_some() && route.output != Output::Nothing;
+            if bound {
+                for key in ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "min_tokens"] {
+                    outer.remove(key);
+                }
             }
             if native {
                 outer.remove("keep_alive");
-                if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options") {
+            }
+            if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options").filter(|o| native || o.is_object()) {
+                if native {
                     inner.remove("num_ctx");
+                }
+                if bound {
                     inner.remove("num_predict");
-                    if !inner.is_empty() {
-                        outer.insert("options".into(), inner.into());
-                    }
+                    inner.remove("n_predict");
+                }
+                if native && pinned && num_ctx.is_some() {
+                    inner.retain(|key, _| !matches!(key.as_str(), "num_gpu" | "use_mmap" | "numa"));
+                }
+                if !inner.is_empty() {
+                    outer.insert("options".into(), inner.into());
                 }
             }
             value

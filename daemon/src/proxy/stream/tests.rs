@@ -85,7 +85,7 @@ impl Request for Fake {
         seen.blamed.extend(blame);
     }
 
-    fn count(&mut self, _: Usage, _: u64) {}
+    fn count(&mut self, _: Tally) {}
 
     fn settle(&mut self, ending: Ending) {
         self.0.borrow_mut().settled.push(ending);
@@ -185,6 +185,10 @@ fn only_a_node_that_fails_is_blamed() {
     assert!(error.contains("broke off"), "{error}");
     drop(relay);
     assert_eq!((outcomes(&seen), seen.borrow().blamed.len()), (vec![Outcome::Broken], 1));
+    let (mut relay, seen) = self::relay(&[Step::Send(LINE), Step::End], false);
+    while poll(&mut relay) != Polled::End {}
+    drop(relay);
+    assert_eq!((outcomes(&seen), seen.borrow().blamed.len()), (vec![Outcome::Broken], 0));
 }
 
 #[test]

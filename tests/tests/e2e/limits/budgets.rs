@@ -42,7 +42,7 @@ async fn of_500_requests_at_once_exactly_100_reach_the_nodes() {
 async fn what_the_fleet_fails_is_given_back() {
     let rig = Rig::new().await;
     rig.limit(&["inference.day=2", "concurrent=1"]).await;
-    for fault in [Fault::Status(500, "{\"error\":\"x\"}"), Fault::ResetBeforeHead, Fault::ResetAfter(2)] {
+    for fault in [Fault::Status(500, "{\"error\":\"x\"}"), Fault::ResetBeforeHead, Fault::ResetAfter(0)] {
         rig.node.fail_always(Some(fault.clone()));
         rig.chat(true).await;
         rig.until_used("concurrent", &json!(0)).await;
