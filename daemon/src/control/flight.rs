@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_secs(20);
 pub(super) struct Flight {
     outbox: mpsc::Sender<Payload>,
     slots: Arc<Semaphore>,
+    /// One login at a time: each costs a hash, and others of the machine wait for it.
+    logins: Arc<Semaphore>,
     table: Arc<Table>,
     connection: Arc<Connection>,
     rule: AccessRule,
@@ -72,7 +74,8 @@ impl Flight {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Self { outbox, slots, table: Arc::default(), connection, rule, stop }
+        let logins = Arc::new(Semaphore::new(1));
+        Self { outbox, slots, logins, table: Arc::default(), connection, rule, stop }
     }
 
     /// Whether `id` is taken.
@@ -80,10 +83,22 @@ impl Flight {
         self.table.lock().contains_key(&id)
     }
 
+    /// Whether nothing is in flight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.lock().is_empty()
+    }
+
     /// Begins to carry out `permitted`, or answers that there is too much in flight.
     pub(super) async fn begin<S: Serve>(&self, serve: &Arc<S>, id: u64, permitted: Permitted<Request>) {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             return self.reply(ServerFrame::Reply { id, result: Err(too_many()) }).await;
+        };
+        let ask = Ask::of(permitted.request());
+        let login = if ask.is_login() { Some(self.logins.clone().try_acquire_owned()) } else { None };
+        let Ok(login) = login.transpose() else {
+            let fault = Fault::new(FaultKind::Unavailable, "a login is in flight on this connection already");
+            let result = Err(fault.hint("Wait for it, or cancel it."));
+            return self.reply(ServerFrame::Reply { id, result }).await;
         };
         let change = permitted.permission().changes();
         let credit = Arc::new(Semaphore::new(STREAM_WINDOW as usize));
@@ -92,7 +107,7 @@ impl Flight {
             peer: *self.connection.peer(),
             session: self.connection.session(),
             rule: self.rule,
-            ask: Ask::of(permitted.request()),
+            ask,
             name: permitted.name(),
             user: permitted.actor().name.clone(),
             change,
@@ -104,7 +119,7 @@ impl Flight {
         let serve = serve.clone();
         // The lock is held until the entry is there: the task may be done before this line is.
         let mut table = self.table.lock();
-        let task = tokio::spawn(task.run(serve, permitted, slot));
+        let task = tokio::spawn(task.run(serve, permitted, (slot, login)));
         table.insert(id, Running { task, change, credit });
     }
 
@@ -162,6 +177,9 @@ impl Drop for Flight {
     }
 }
 
+/// A place in flight, and one for a login.
+type Slot = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 /// One request at work.
 struct Task {
     id: u64,
@@ -181,12 +199,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run<S: Serve>(
-        mut self,
-        serve: Arc<S>,
-        permitted: Permitted<Request>,
-        slot: OwnedSemaphorePermit,
-    ) {
+    async fn run<S: Serve>(mut self, serve: Arc<S>, permitted: Permitted<Request>, slot: Slot) {
         let answer = AssertUnwindSafe(serve.clone().handle(permitted)).catch_unwind().await;
         let id = self.id;
         let last = match answer.unwrap_or_else(|_| Answer::Reply(Err(self.panicked()))) {

@@ -7,6 +7,7 @@ pub mod access;
 mod connection;
 mod flight;
 mod handlers;
+mod places;
 mod record;
 mod session;
 pub mod socket;
@@ -26,7 +27,7 @@ use aivonx_protocol::{
 use futures_util::stream::BoxStream;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     task::JoinSet,
     time::sleep,
 };
@@ -39,8 +40,8 @@ pub use self::{
 use self::{
     access::{Peer, Standing},
     connection::Connection,
+    places::{Places, Room},
     session::{Common, SOFTWARE, SessionError},
-    throttle::Throttle,
 };
 use crate::{
     config,
@@ -55,11 +56,6 @@ use crate::{
     usage::Usage,
 };
 
-/// Most connections at once.
-const CONNECTIONS: usize = 64;
-/// Most connections at once of peers of whom nothing is known but an uid that is neither root's nor ours: until
-/// they have logged in they must not keep anyone out.
-const STRANGERS: usize = 16;
 /// Pause after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -113,7 +109,10 @@ pub(crate) trait Serve: Send + Sync + 'static {
     /// Who `peer` is, given the hash of the secret of the session its connection uses. Counts as a use of it.
     fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing;
 
-    /// Told whenever the answers to these two may have changed by something else than time.
+    /// Whether the session whose secret has this hash can still be used by `peer`. Is no use of it.
+    fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool;
+
+    /// Told whenever the answers to these may have changed by something else than time.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Somebody who has logged in asked for what is not theirs.
@@ -136,7 +135,7 @@ pub async fn serve(bound: Bound, services: Arc<Services>, stop: watch::Receiver<
 
 async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
     let listener = UnixListener::from_std(bound.listener()?)?;
-    let permits = Permits::default();
+    let places = Arc::<Places>::default();
     let mut sessions = JoinSet::new();
     let mut stop = common.stop.clone();
     loop {
@@ -148,7 +147,7 @@ async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
         };
         match accepted {
             Ok((stream, _)) => {
-                if let Some(admitted) = permits.admit(&common.rule, &common.throttle, stream) {
+                if let Some(admitted) = admit(&common, &places, stream) {
                     sessions.spawn(run(common.clone(), admitted));
                 }
             }
@@ -165,62 +164,44 @@ async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
     Ok(())
 }
 
-struct Permits {
-    all: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-}
-
-impl Default for Permits {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(CONNECTIONS)), strangers: Arc::new(Semaphore::new(STRANGERS)) }
-    }
-}
-
-/// A connection with its places, which it gives back at its end.
+/// A connection with its place, which it gives back at its end.
 struct Admitted {
     stream: UnixStream,
     connection: Connection,
-    _place: OwnedSemaphorePermit,
+    give_way: Arc<Notify>,
 }
 
-/// A place among all, and one among the strangers for a stranger.
-type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
-
-impl Permits {
-    /// Admits a connection, or tells it why not and closes it.
-    fn admit(&self, rule: &AccessRule, throttle: &Throttle, stream: UnixStream) -> Option<Admitted> {
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::warn!(%error, event = "control_refused", "a peer without readable credentials is refused");
-                let fault = Fault::new(FaultKind::NotPermitted, "your credentials cannot be read");
-                refuse(&stream, fault.hint("Connect from the same machine and user namespace."));
-                return None;
+/// Admits a connection, or tells it why not and closes it.
+fn admit<S: Serve>(common: &Common<S>, places: &Arc<Places>, stream: UnixStream) -> Option<Admitted> {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::warn!(%error, event = "control_refused", "a peer without readable credentials is refused");
+            let fault = Fault::new(FaultKind::NotPermitted, "your credentials cannot be read");
+            refuse(&stream, fault.hint("Connect from the same machine and user namespace."));
+            return None;
+        }
+    };
+    let trusted = common.rule.trusts(&peer);
+    let free = common.rule.is_superadmin(&peer, common.serve.is_set_up());
+    match places.admit(peer.uid, if trusted { Room::Trusted } else { Room::Others }, free) {
+        Ok(place) => {
+            let give_way = place.give_way();
+            Some(Admitted { stream, connection: Connection::new(peer, Some(place)), give_way })
+        }
+        Err(full) => {
+            if let Some(suppressed) = common.throttle.line(trusted) {
+                tracing::warn!(
+                    uid = peer.uid,
+                    pid = peer.pid,
+                    event = "control_full",
+                    suppressed,
+                    "{peer} found no room on the control socket"
+                );
             }
-        };
-        if let Some((place, strange)) = self.places(rule.trusts(&peer)) {
-            return Some(Admitted { stream, connection: Connection::new(peer, strange), _place: place });
+            refuse(&stream, full.into());
+            None
         }
-        if let Some(suppressed) = throttle.line(rule.trusts(&peer)) {
-            tracing::warn!(
-                uid = peer.uid,
-                pid = peer.pid,
-                event = "control_full",
-                suppressed,
-                "{peer} found no room on the control socket"
-            );
-        }
-        let fault = Fault::new(FaultKind::Unavailable, "too many connections to the control socket are open");
-        refuse(
-            &stream,
-            fault.hint("End some of the others (aivonx consoles, `aivonx logs -f`) and try again."),
-        );
-        None
-    }
-
-    fn places(&self, trusted: bool) -> Option<Places> {
-        let strange = if trusted { None } else { Some(self.strangers.clone().try_acquire_owned().ok()?) };
-        Some((self.all.clone().try_acquire_owned().ok()?, strange))
     }
 }
 
@@ -235,11 +216,15 @@ fn refuse(stream: &UnixStream, fault: Fault) {
 }
 
 async fn run<S: Serve>(common: Common<S>, admitted: Admitted) {
-    let Admitted { stream, connection, _place } = admitted;
+    let Admitted { stream, connection, give_way } = admitted;
     let peer = *connection.peer();
     let (throttle, trusted) = (common.throttle.clone(), common.rule.trusts(&peer));
     let (reader, writer) = stream.into_split();
-    match session::run(common, connection, reader, writer).await {
+    let ended = tokio::select! {
+        ended = session::run(common, connection, reader, writer) => ended,
+        () = give_way.notified() => Err(SessionError::GaveWay),
+    };
+    match ended {
         // Whoever looks whether the socket answers leaves without a word.
         Ok(()) | Err(SessionError::Handshake(HandshakeError::Closed)) => {
             tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left");

@@ -3,14 +3,15 @@
 //! | bound | value |
 //! |---|---|
 //! | handshake | [`HANDSHAKE`] |
+//! | without a login | [`STRANGER`] |
 //! | a frame, once begun | [`FRAME`] |
 //! | a frame to a peer that does not read | [`WRITE`] |
 //! | requests and streams in flight | `MAX_IN_FLIGHT` |
 //! | frames waiting to be written | [`OUTBOX`] |
 //!
-//! An idle connection costs nothing and may stay.
+//! An idle connection on which somebody has logged in may stay.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use aivonx_protocol::{
     ClientFrame, Fault, FaultKind, ServerFrame, Untrusted,
@@ -22,7 +23,7 @@ use aivonx_protocol::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -35,6 +36,8 @@ use super::{
 
 /// For the whole handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
+/// For a request, of a connection that needs a login and has none (any more).
+pub(super) const STRANGER: Duration = Duration::from_secs(60);
 /// For a frame once begun.
 pub(super) const FRAME: Duration = Duration::from_secs(10);
 /// For writing one frame.
@@ -81,6 +84,10 @@ pub(super) enum SessionError {
     Handshake(#[from] HandshakeError),
     #[error("the handshake took longer than {} s", HANDSHAKE.as_secs())]
     HandshakeLate,
+    #[error("nobody logged in within {} s", STRANGER.as_secs())]
+    Stranger,
+    #[error("nobody had logged in, and it gave way to a newer one")]
+    GaveWay,
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("a message cannot be read: {0}")]
@@ -179,14 +186,28 @@ async fn read<S: Serve, R: AsyncRead + Unpin>(
 ) -> Result<(), SessionError> {
     let peer = connection.peer();
     let mut stop = common.stop.clone();
+    let mut changes = common.serve.changes();
     loop {
-        let payload = tokio::select! {
-            payload = reader.next() => match payload {
-                Err(FrameError::Io(e)) if left(&e) => return Ok(()),
-                payload => payload?,
-            },
-            // An error means that the one who could stop us is gone, which is a stop too.
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        let mut next = pin!(reader.next());
+        let mut late = pin!(sleep(STRANGER));
+        let payload = loop {
+            tokio::select! {
+                payload = &mut next => match payload {
+                    Err(FrameError::Io(e)) if left(&e) => return Ok(()),
+                    payload => break payload?,
+                },
+                // An error means that the one who could stop us is gone, which is a stop too.
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                Ok(()) = changes.changed() => if ended(common, connection) {
+                    connection.forsake();
+                },
+                () = &mut late => {
+                    if flight.is_empty() && is_strange(common, connection) {
+                        return Err(SessionError::Stranger);
+                    }
+                    late.as_mut().reset(Instant::now() + STRANGER);
+                },
+            }
         };
         let Some(payload) = payload else { return Ok(()) };
         match wire::decode::<ClientFrame, MAX_IN>(&payload) {
@@ -227,6 +248,19 @@ async fn read<S: Serve, R: AsyncRead + Unpin>(
                 _ => return Err(SessionError::Unreadable(error.to_string())),
             },
         }
+    }
+}
+
+/// Whether somebody had logged in and it is over.
+fn ended<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
+    connection.session().is_some_and(|session| !common.serve.stands(connection.peer(), &session))
+}
+
+/// Whether it needs a login and has none, or one that is over.
+fn is_strange<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
+    match connection.session() {
+        Some(_) => ended(common, connection),
+        None => !common.rule.is_superadmin(connection.peer(), common.serve.is_set_up()),
     }
 }
 

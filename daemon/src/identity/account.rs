@@ -36,7 +36,7 @@ impl Identity {
         if old == new {
             return Err(AccountError::SamePassword);
         }
-        let hash = self.new_password(&user, new).await?;
+        let hash = self.new_password(&user, new, &actor.source).await?;
         let seen = user.password.clone();
         let set = move |record: &mut UserRecord| {
             // What was confirmed must still be so.
@@ -70,14 +70,18 @@ impl Identity {
         let name = name.to_lowercase();
         // Before the code: who has none learns nothing of whether it was right. 80 random bits need no lockout.
         let anyone = Context { user: name.clone(), ..Context::default() };
-        self.hasher.check_rules(new.clone(), anyone).await?.map_err(AccountError::WeakPassword)?;
+        self.hashers
+            .at(source)
+            .check_rules(new.clone(), anyone)
+            .await?
+            .map_err(AccountError::WeakPassword)?;
         let found = self.store.users().by_name(&Reach::All, None, &name).await?;
         let user = found.filter(|user| user.enabled && is_reset(user, code));
         let Some(user) = user else {
             self.audit.note(unknown(Action::PasswordReset, &name, source, via).detail("reason", "code"));
             return Err(AccountError::ResetCode);
         };
-        let hash = self.new_password(&user, new).await?;
+        let hash = self.new_password(&user, new, source).await?;
         let code = code.clone();
         let set = move |record: &mut UserRecord| {
             if !is_reset(record, &code) {
@@ -246,13 +250,15 @@ impl Identity {
         &self,
         user: &UserRecord,
         new: &WireSecret,
+        source: &Source,
     ) -> Result<String, AccountError> {
+        let hasher = self.hashers.at(source);
         let context = self.password_context(user).await?;
-        self.hasher.check_rules(new.clone(), context).await?.map_err(AccountError::WeakPassword)?;
-        if self.hasher.verify(user.password.as_deref(), new.clone()).await?.ok {
+        hasher.check_rules(new.clone(), context).await?.map_err(AccountError::WeakPassword)?;
+        if hasher.verify(user.password.as_deref(), new.clone()).await?.ok {
             return Err(AccountError::SamePassword);
         }
-        Ok(self.hasher.hash(new.clone()).await?)
+        Ok(hasher.hash(new.clone()).await?)
     }
 
     async fn password_context(&self, user: &UserRecord) -> Result<Context, AccountError> {

@@ -31,7 +31,7 @@ async fn rig() -> Rig {
     let (stand, audit) = (stand().await, Audit::memory());
     let (store, vault) = (stand.store.clone(), stand.vault.clone());
     let identity = Identity::open(store, vault, audit.clone(), Hasher::weak()).await.unwrap();
-    let hash = identity.hasher.hash(secret(PASSWORD)).await.unwrap();
+    let hash = identity.hashers.at(&Source::Daemon).hash(secret(PASSWORD)).await.unwrap();
     let alice = stand.user("alice", Some(hash)).await.id;
     Rig { stand, audit, identity, alice }
 }

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use aivonx_protocol::user::Role;
 
-use crate::{audit::Who, store::Reach};
+use crate::{
+    audit::Who,
+    store::{Reach, UserRecord},
+};
 
 /// Who does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,19 @@ pub enum Source {
 }
 
 impl Actor {
+    /// `user`, with all of its rights and in no session.
+    #[must_use]
+    pub fn of(user: &UserRecord, source: Source) -> Self {
+        Self {
+            user: Some(user.id.clone()),
+            name: user.name.clone(),
+            role: user.role,
+            organization: user.organization.clone(),
+            session: None,
+            source,
+        }
+    }
+
     /// Whose records it may touch.
     #[must_use]
     pub fn reach(&self) -> Reach {

@@ -77,7 +77,7 @@ impl Identity {
             None => false,
         };
         let hash = found.as_ref().filter(|_| enabled).and_then(|user| user.password.as_deref());
-        let verdict = self.hasher.verify(hash, password.clone()).await?;
+        let verdict = self.hashers.at(source).verify(hash, password.clone()).await?;
         let user = match found {
             Some(user) if enabled && verdict.ok => user,
             found => {
@@ -96,7 +96,7 @@ impl Identity {
             }
         }
         attempt.succeeded().await;
-        let user = self.logged_in(user, verdict.needs_rehash.then_some(password)).await?;
+        let user = self.logged_in(user, verdict.needs_rehash.then_some(password), source).await?;
         let entry = entry(Action::Login, &user, source, via);
         self.audit.write(entry).await.map_err(|e| AccountError::Other(e.into()))?;
         if let Some(Factor::BackupCode(left)) = factor {
@@ -120,7 +120,7 @@ impl Identity {
     ) -> Result<(), AccountError> {
         let attempt = self.attempt(&user.name, source, via).await?;
         let hash = user.password.as_deref().filter(|_| user.enabled);
-        if self.hasher.verify(hash, password.clone()).await?.ok {
+        if self.hashers.at(source).verify(hash, password.clone()).await?.ok {
             attempt.succeeded().await;
             return Ok(());
         }
@@ -220,9 +220,10 @@ impl Identity {
         &self,
         user: UserRecord,
         rehash: Option<&WireSecret>,
+        source: &Source,
     ) -> Result<UserRecord, AccountError> {
         let rehashed = match rehash {
-            Some(password) => Some(self.hasher.hash(password.clone()).await?),
+            Some(password) => Some(self.hashers.at(source).hash(password.clone()).await?),
             None => None,
         };
         let (at, old) = (now(), user.password.clone());

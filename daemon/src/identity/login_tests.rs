@@ -31,7 +31,7 @@ async fn open(stand: &Stand, audit: &Audit) -> Arc<Identity> {
 async fn rig() -> Rig {
     let (stand, audit) = (stand().await, Audit::memory());
     let identity = open(&stand, &audit).await;
-    let hash = identity.hasher.hash(secret(PASSWORD)).await.unwrap();
+    let hash = identity.hashers.at(&Source::Daemon).hash(secret(PASSWORD)).await.unwrap();
     let alice = stand.user("alice", Some(hash)).await;
     Rig { stand, audit, identity, alice }
 }

@@ -15,6 +15,7 @@ mod entries;
 mod error;
 mod fields;
 mod foreign;
+mod hashers;
 pub mod jwt;
 mod keys;
 mod lifting;

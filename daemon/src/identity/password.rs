@@ -50,6 +50,7 @@ pub struct Verdict {
 /// Hashes and checks passwords. Clones share the permits.
 #[derive(Clone)]
 pub struct Hasher {
+    permits: usize,
     params: Params,
     running: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -65,10 +66,17 @@ impl Hasher {
     fn with(permits: usize, params: Params) -> Self {
         let permits = permits.max(1);
         Self {
+            permits,
             params,
             running: Arc::new(Semaphore::new(permits)),
             queue: Arc::new(Semaphore::new(permits * QUEUE)),
         }
+    }
+
+    /// The same with permits of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::with(self.permits, self.params.clone())
     }
 
     /// As [`Self::new`], but fast and weak: for tests of what stands around it.
@@ -76,6 +84,12 @@ impl Hasher {
     #[must_use]
     pub fn weak() -> Self {
         Self::with(4, params(8, 1, 1))
+    }
+
+    /// Takes every place in the queue.
+    #[cfg(test)]
+    pub(super) fn fill(&self) -> Vec<OwnedSemaphorePermit> {
+        std::iter::from_fn(|| self.queue.clone().try_acquire_owned().ok()).collect()
     }
 
     /// The PHC string of `password` under a new salt.

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, broadcast::error::RecvError, mpsc, watch};
 
 use super::{
     IdentityError, Lockouts, Renewal,
+    hashers::Hashers,
     lockout::Policy,
     material,
     password::Hasher,
@@ -76,7 +77,7 @@ pub struct Identity {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) audit: Audit,
-    pub(crate) hasher: Hasher,
+    pub(crate) hashers: Hashers,
     pub(crate) lockouts: Lockouts,
     pub(super) sessions: Sessions,
     /// Held while the first administrator is made.
@@ -128,7 +129,7 @@ impl Identity {
             store,
             vault,
             audit,
-            hasher,
+            hashers: Hashers::of(hasher),
             lockouts,
             sessions: Sessions::default(),
             setting_up: tokio::sync::Mutex::default(),

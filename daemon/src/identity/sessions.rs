@@ -23,7 +23,7 @@ use super::{
     login::{address, entry},
     now,
     opaque::{self, Kind},
-    snapshot::User,
+    snapshot::{Snapshot, User},
 };
 use crate::store::{Reach, SessionRecord, StoreError, UserRecord};
 
@@ -216,15 +216,7 @@ impl Identity {
         now: UnixMillis,
     ) -> Result<(Arc<Actor>, Owed), Ended> {
         let hot = self.hot().load();
-        let record = hot.session_by_hash(hash).ok_or(Ended::Gone)?;
-        let user = hot.user(&record.user).ok_or(Ended::Gone)?;
-        if record.kind == SessionKind::Http || !holds(record, user) {
-            return Err(Ended::Gone);
-        }
-        if record.peer_uid.is_some() && record.peer_uid != uid(source) {
-            return Err(Ended::OtherUid);
-        }
-        self.still_good(record, now)?;
+        let (record, user) = self.standing(&hot, hash, source, now)?;
         if self.sessions.touch(record, now) {
             self.note_use(record.id.clone(), now);
         }
@@ -240,6 +232,31 @@ impl Identity {
         let demanded = self.two_factor.load(Ordering::Relaxed) && !user.totp_exempt
             || user.organization.as_ref().is_some_and(|organization| organization.require_totp);
         Ok((Arc::new(actor), Owed { password: user.must_change_password, enrol: demanded && !user.totp }))
+    }
+
+    /// Whether the session whose secret has this hash can still be used from `source`. Is no use of it.
+    #[must_use]
+    pub fn stands(&self, hash: &[u8; 32], source: &Source, now: UnixMillis) -> bool {
+        self.standing(&self.hot().load(), hash, source, now).is_ok()
+    }
+
+    fn standing<'h>(
+        &self,
+        hot: &'h Snapshot,
+        hash: &[u8; 32],
+        source: &Source,
+        now: UnixMillis,
+    ) -> Result<(&'h SessionRecord, &'h User), Ended> {
+        let record = hot.session_by_hash(hash).ok_or(Ended::Gone)?;
+        let user = hot.user(&record.user).ok_or(Ended::Gone)?;
+        if record.kind == SessionKind::Http || !holds(record, user) {
+            return Err(Ended::Gone);
+        }
+        if record.peer_uid.is_some() && record.peer_uid != uid(source) {
+            return Err(Ended::OtherUid);
+        }
+        self.still_good(record, now)?;
+        Ok((record, user))
     }
 
     fn still_good(&self, record: &SessionRecord, now: UnixMillis) -> Result<(), Ended> {

@@ -37,7 +37,7 @@ impl Identity {
             role: Role::Superadmin,
             organization: None,
             enabled: true,
-            password: Some(self.allowed(&username, password).await?),
+            password: Some(self.allowed(&username, password, source).await?),
             password_changed: now(),
             must_change_password: false,
             totp: None,
@@ -81,7 +81,7 @@ impl Identity {
             let hint = format!("Superadmins are: {}", administrators.join(", "));
             return Err(Fault::new(FaultKind::NotFound, message).field("recover").hint(hint).into());
         };
-        let hash = self.allowed(&name, password).await?;
+        let hash = self.allowed(&name, password, source).await?;
         let users = self.store.users();
         let rescued = users.update(&Reach::All, &found.id, None, move |user| {
             user.password = Some(hash);
@@ -110,10 +110,16 @@ impl Identity {
     }
 
     /// The hash of a password that keeps the rules.
-    async fn allowed(&self, name: &str, password: WireSecret) -> Result<String, AccountError> {
+    async fn allowed(
+        &self,
+        name: &str,
+        password: WireSecret,
+        source: &Source,
+    ) -> Result<String, AccountError> {
+        let hasher = self.hashers.at(source);
         let context = Context { user: name.to_owned(), ..Context::default() };
-        self.hasher.check_rules(password.clone(), context).await?.map_err(AccountError::WeakPassword)?;
-        Ok(self.hasher.hash(password).await?)
+        hasher.check_rules(password.clone(), context).await?.map_err(AccountError::WeakPassword)?;
+        Ok(hasher.hash(password).await?)
     }
 
     /// Names of the superadmins.

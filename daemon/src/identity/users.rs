@@ -85,7 +85,8 @@ impl Identity {
         };
         check(&record)?;
         if let Some(password) = new.password {
-            record.password = Some(self.hash_password(&record, organization.as_ref(), password).await?);
+            record.password =
+                Some(self.hash_password(actor, &record, organization.as_ref(), password).await?);
             record.password_changed = now();
         }
         let record = self.store.users().insert(record).await.map_err(|e| self.refuse(actor, e))?;
@@ -303,6 +304,7 @@ impl Identity {
 
     async fn hash_password(
         &self,
+        actor: &Actor,
         user: &UserRecord,
         organization: Option<&OrganizationRecord>,
         password: WireSecret,
@@ -313,9 +315,10 @@ impl Identity {
             email: user.email.clone(),
             organization: organization.map(|o| vec![o.slug.clone(), o.name.clone()]).unwrap_or_default(),
         };
-        let checked = self.hasher.check_rules(password.clone(), context).await.map_err(AccountError::from)?;
+        let hasher = self.hashers.at(&actor.source);
+        let checked = hasher.check_rules(password.clone(), context).await.map_err(AccountError::from)?;
         checked.map_err(AccountError::WeakPassword)?;
-        Ok(self.hasher.hash(password).await.map_err(AccountError::from)?)
+        Ok(hasher.hash(password).await.map_err(AccountError::from)?)
     }
 
     async fn sessions_of(&self, user: &UserRecord) -> Result<Vec<SessionRecord>, Fault> {

@@ -2,7 +2,10 @@ use aivonx_protocol::session::SessionKind;
 
 use super::*;
 use crate::{
-    identity::rig::{Rig, Tenant, actor, root, user_record},
+    identity::{
+        Source,
+        rig::{Rig, Tenant, actor, root, user_record},
+    },
     store::StoredTotp,
 };
 
@@ -56,7 +59,11 @@ async fn a_user_is_added_with_a_password_that_follows_the_rules() {
     assert_eq!((added.organization.as_deref(), added.role), (Some("a"), Role::Member));
     assert!(!added.must_change_password && added.enabled && !added.totp);
     let stored = record(&rig, "alice").await;
-    let verdict = rig.identity.hasher.verify(stored.password.as_deref(), alice.password.clone().unwrap());
+    let verdict = rig
+        .identity
+        .hashers
+        .at(&super::super::Source::Daemon)
+        .verify(stored.password.as_deref(), alice.password.clone().unwrap());
     assert!(verdict.await.unwrap().ok);
     assert_eq!(rig.identity.add_user(&a.admin, alice).await.unwrap_err().kind, FaultKind::Conflict);
     assert!(rig.identity.hot().load().user_by_name("alice").is_some(), "at once");

@@ -58,14 +58,7 @@ impl Identity {
         secret: WireSecret,
         source: &Source,
     ) -> Result<LoggedIn, AccountError> {
-        let actor = Actor {
-            user: Some(user.id.clone()),
-            name: user.name.clone(),
-            role: user.role,
-            organization: user.organization.clone(),
-            session: Some(session.id.clone()),
-            source: source.clone(),
-        };
+        let actor = Actor { session: Some(session.id.clone()), ..Actor::of(user, source.clone()) };
         let identity = self.whoami(&actor, true).await?;
         Ok(LoggedIn { identity, secret, expires: session.expires, idle_ms: session.idle_ms })
     }

@@ -4,7 +4,7 @@ use aivonx_protocol::{Fault, FaultKind, Reply, WireSecret, account::AccountReque
 
 use crate::{
     control::{Answer, Services, access::Permitted},
-    identity::{AccountError, Authenticated},
+    identity::{AccountError, Actor, Authenticated},
     store::UserRecord,
 };
 
@@ -37,6 +37,7 @@ async fn answer(services: &Services, permitted: Permitted<AccountRequest>) -> Re
         AccountRequest::Resume { secret } => {
             let session = identity.resume(&secret, &source)?;
             let (actor, _) = identity.in_session(&session, &source, crate::identity::now())?;
+            connection.reserve(&actor)?;
             connection.log_in(session);
             Ok(Reply::Identity(Box::new(identity.whoami(&actor, true).await?)))
         }
@@ -87,6 +88,7 @@ async fn begin(
 ) -> Result<Reply, Fault> {
     let identity = &services.identity;
     let source = connection.peer().source();
+    connection.reserve(&Actor::of(user, source.clone()))?;
     let (session, secret) = identity.begin_session(user, &source).await?;
     let hash = session.hash;
     let logged_in = identity.logged_in_as(user, session, secret, &source).await?;

@@ -56,6 +56,10 @@ impl Serve for Services {
         }
     }
 
+    fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool {
+        self.identity.stands(session, &peer.source(), identity::now())
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.identity.changes()
     }

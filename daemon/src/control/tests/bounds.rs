@@ -7,6 +7,7 @@ use aivonx_protocol::{
     frame::{self, FrameError, FrameReader, MAX_IN, MAX_OUT},
     handshake::{self, HandshakeError, MAGIC},
     request::MAX_IN_FLIGHT,
+    user::Role,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,10 +15,12 @@ use tokio::{
 };
 
 use super::{
-    super::{CONNECTIONS, Permits, STRANGERS, accept, session, session::SessionError, socket::Bound},
-    AccessRule, Arc, Common, Fake, Mode, OWN, Rig, watch,
+    super::{accept, places::Room, session, session::SessionError, socket::Bound},
+    AccessRule, Arc, Common, Fake, Mode, OWN, Rig, Standing,
+    logins::user,
+    watch,
 };
-use crate::config::Control;
+use crate::{config::Control, identity::Owed};
 
 #[tokio::test]
 async fn an_oversized_frame_ends_the_session() {
@@ -125,6 +128,26 @@ async fn too_many_requests_in_flight_are_refused() {
 }
 
 #[tokio::test]
+async fn one_login_at_a_time() {
+    let rig = Rig::of(1000);
+    rig.fake.standing.send_replace(Some(Standing::Stranger));
+    let (mut raw, rest) = rig.raw().await;
+    raw.call(1, "account.redeem").await;
+    rest.arrived().await;
+    raw.call(2, "account.login").await;
+    match raw.next().await {
+        Some(ServerFrame::Reply { id: 2, result: Err(fault) }) => {
+            assert_eq!(fault.kind, FaultKind::Unavailable);
+        }
+        other => panic!("{other:?}"),
+    }
+    rest.fake.gate.add_permits(1);
+    assert!(matches!(raw.next().await, Some(ServerFrame::Reply { id: 1, .. })));
+    raw.call(3, "account.login").await;
+    assert!(matches!(raw.next().await, Some(ServerFrame::Reply { id: 3, result: Ok(_) })));
+}
+
+#[tokio::test]
 async fn an_id_in_use_ends_the_session() {
     let (mut raw, rest) = Rig::of(OWN).raw().await;
     raw.call(1, "node.show").await;
@@ -139,29 +162,50 @@ async fn unreadable_cancels_end_the_session() {
     assert!(matches!(rest.ended().await, Err(SessionError::Unreadable(_))));
 }
 
-#[test]
-fn strangers_leave_places_for_the_trusted() {
-    let permits = Permits::default();
-    let strangers: Vec<_> = (0..STRANGERS).map(|_| permits.places(false).unwrap()).collect();
-    assert!(permits.places(false).is_none());
-    let trusted: Vec<_> = (STRANGERS..CONNECTIONS).map(|_| permits.places(true).unwrap()).collect();
-    assert!(permits.places(true).is_none());
-    drop(strangers);
-    assert!(permits.places(true).is_some());
-    drop(trusted);
+#[tokio::test(start_paused = true)]
+async fn who_does_not_log_in_has_a_minute() {
+    for session in [None, Some("over"), Some("good")] {
+        let rig = Rig::of(1000);
+        rig.fake.standing.send_replace(user(Role::Member, Owed::default()));
+        let (mut raw, rest) = rig.raw().await;
+        if session.is_some() {
+            raw.call(1, "account.login").await;
+            raw.next().await.unwrap();
+        }
+        if session == Some("over") {
+            rest.fake.standing.send_replace(Some(Standing::Ended("it has expired")));
+        }
+        // Changes of all sorts are no sign of life.
+        for _ in 0..5 {
+            tokio::time::sleep(session::STRANGER / 4).await;
+            rest.fake.changes.send_modify(|n| *n += 1);
+        }
+        if session == Some("good") {
+            raw.call(2, "daemon.status").await;
+            assert!(matches!(raw.next().await, Some(ServerFrame::Reply { id: 2, result: Ok(_) })));
+            continue;
+        }
+        assert_eq!(raw.next().await, None, "{session:?}");
+        assert!(matches!(rest.ended().await, Err(SessionError::Stranger)));
+    }
 }
 
 /// A whole daemon's end at `path`, as far as the socket goes.
-fn listen(path: &Path) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::Sender<bool>) {
+fn listen(
+    path: &Path,
+    standing: Option<Standing>,
+) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::Sender<bool>) {
     let bound = Bound::bind(&Control { socket: path.to_owned(), group: String::new(), ..Control::default() })
         .unwrap();
     let (stop, stopped) = watch::channel(false);
+    let fake = Fake::default();
+    fake.standing.send_replace(standing);
     let common = Common {
-        serve: Arc::new(Fake::default()),
+        serve: Arc::new(fake),
         rule: AccessRule {
             mode: Mode::Dev,
             daemon_uid: rustix::process::getuid().as_raw(),
-            login_required: false,
+            login_required: true,
         },
         daemon_id: "0190-daemon".into(),
         stop: stopped,
@@ -174,9 +218,9 @@ fn listen(path: &Path) -> (tokio::task::JoinHandle<std::io::Result<()>>, watch::
 async fn connections_beyond_the_bound_are_told_so() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("control.sock");
-    let (accepting, stop) = listen(&path);
+    let (accepting, stop) = listen(&path, None);
     let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..Room::Trusted.places() {
         clients.push(Client::connect(&path, "test 1").await.unwrap());
     }
     assert_eq!(clients[0].daemon().id, "0190-daemon");
@@ -197,6 +241,24 @@ async fn connections_beyond_the_bound_are_told_so() {
     accepting.await.unwrap().unwrap();
     assert!(!path.exists(), "the socket is removed");
     assert!(matches!(clients[0].status().await, Err(ClientError::Closed(_))));
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_gives_way_to_the_next() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("control.sock");
+    let (accepting, stop) = listen(&path, Some(Standing::Stranger));
+    // One that is still shaking hands, then many that have done so.
+    let mut silent = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..Room::Trusted.places() * 3 {
+        strangers.push(Client::connect(&path, "test 1").await.unwrap());
+    }
+    assert!(matches!(silent.read(&mut [0]).await, Ok(0) | Err(_)), "closed");
+    assert!(matches!(strangers[0].status().await, Err(ClientError::Closed(_))));
+    strangers.last().unwrap().status().await.unwrap();
+    stop.send_replace(true);
+    accepting.await.unwrap().unwrap();
 }
 
 proptest::proptest! {

@@ -7,7 +7,7 @@ use aivonx_protocol::{
 use super::{OWN, Rest, Rig, Standing};
 use crate::identity::{Actor, Owed, Source};
 
-fn user(role: Role, owed: Owed) -> Option<Standing> {
+pub(super) fn user(role: Role, owed: Owed) -> Option<Standing> {
     let source = Source::Control { uid: 1000, gid: 1000, pid: None };
     let actor = Actor {
         user: Some("u1".into()),

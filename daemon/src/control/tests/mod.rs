@@ -35,7 +35,8 @@ use crate::identity::Actor;
 
 const OWN: u32 = 4242;
 
-/// Answers `daemon.status` and `account.login` at once; `node.show` and `node.check` when a place in `gate` is free;
+/// Answers `daemon.status` and `account.login` at once; `node.show`, `node.check` and `account.redeem` when a place in
+/// `gate` is free;
 /// `node.list` with more than a frame holds; `model.show` with a panic; `log.follow` without end;
 /// `job.follow` with three events and the end.
 struct Fake {
@@ -95,6 +96,10 @@ impl Serve for Fake {
         }
     }
 
+    fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool {
+        matches!(self.standing(peer, Some(*session)), Standing::User(..))
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -110,7 +115,7 @@ impl Serve for Fake {
                 permitted.connection().log_in([7; 32]);
                 Answer::Reply(Ok(sample("logged_in")))
             }
-            "node.show" | "node.check" => {
+            "node.show" | "node.check" | "account.redeem" => {
                 self.arrived.add_permits(1);
                 self.gate.acquire().await.unwrap().forget();
                 self.passed.add_permits(1);
