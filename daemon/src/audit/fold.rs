@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -17,33 +18,38 @@ use aivonx_protocol::{
 
 use super::{Entry, Who};
 use crate::{
+    identity::lockout::address_key,
     table::Map,
     telemetry::{access::Subject, batch::Group},
 };
 
-/// How many of an action an actor may have written down singly within a minute; None is all of them.
-pub(super) fn burst(action: Action) -> Option<u32> {
+/// How many of an action an actor may have written down singly within a minute; None is all of them: what was done is
+/// never counted together, what was refused or failed is.
+fn burst(action: Action, outcome: Outcome) -> Option<u32> {
     match action {
         Action::Denied | Action::CrossOrgDenied | Action::Read | Action::AuditRead => Some(3),
         Action::LoginFailed | Action::TokenReuse | Action::Lockout => Some(10),
+        _ if outcome != Outcome::Ok => Some(10),
         _ => None,
     }
 }
 
 /// Most actors that are counted apart within a minute.
 const ACTORS_MAX: usize = 4096;
+/// Most of them that nobody knows, and who can come from as many addresses as they like.
+const STRANGERS_MAX: usize = 256;
 /// Stands for those beyond. No subject lies there: it is not aligned.
 const OTHERS: usize = 1;
-/// Most models named in one summary.
-const MODELS_MAX: usize = 8;
+/// Most models, or most users tried, named in one summary.
+const NAMED_MAX: usize = 8;
 
-/// Whose flood it is.
+/// Whose flood it is. A name that nobody has proven to have makes no other actor, nor does another address of the
+/// same network.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Flooder {
     action: Action,
     outcome: Outcome,
     id: Option<String>,
-    name: String,
     source: AuditSource,
     organization: Option<AuditOrganization>,
 }
@@ -54,6 +60,30 @@ struct Flood {
     folded: u64,
     first: UnixMillis,
     last: Option<Entry>,
+    /// The names that were given.
+    names: Counts,
+}
+
+/// How often each of a few names came.
+#[derive(Debug, Default)]
+struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    fn add(&mut self, name: &str, n: u64) {
+        let named = self.0.contains_key(name) || self.0.len() < NAMED_MAX;
+        let name = if named { name } else { "others" };
+        match self.0.get_mut(name) {
+            Some(count) => *count += n,
+            None => drop(self.0.insert(name.to_owned(), n)),
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(|(name, n)| format!("{name}={n}")).collect();
+        f.write_str(&names.join(" "))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +92,7 @@ struct Inferred {
     failed: u64,
     prompt_tokens: u64,
     output_tokens: u64,
-    models: BTreeMap<String, u64>,
+    models: Counts,
     /// What was found in prompts, by category.
     found: [u64; Category::ALL.len()],
 }
@@ -71,6 +101,8 @@ struct Inferred {
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     floods: HashMap<Flooder, Flood>,
+    /// How many of those are of somebody unknown.
+    strangers: usize,
     /// By where the subject lies in memory, which is cheap; it is kept here, so nothing else can lie there. Two
     /// that say the same are put together when the minute is over.
     inferred: Map<usize, (Option<Arc<Subject>>, Inferred)>,
@@ -79,20 +111,14 @@ pub(super) struct Fold {
 }
 
 impl Inferred {
-    fn count(&mut self, model: &str, n: u64) {
-        match self.models.get_mut(model) {
-            Some(count) => *count += n,
-            None => drop(self.models.insert(model.to_owned(), n)),
-        }
-    }
-
     fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.failed += other.failed;
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.found.iter_mut().zip(other.found).for_each(|(sum, n)| *sum = sum.saturating_add(n));
-        other.models.iter().for_each(|(model, n)| self.count(model, *n));
+        // Two that say the same are few: what one of them called "others" stays so.
+        other.models.0.iter().for_each(|(model, n)| self.models.add(model, *n));
     }
 }
 
@@ -102,14 +128,13 @@ fn summary(unnamed: &str, subject: Option<&Subject>, counts: &Inferred, since: U
     let key = subject.and_then(|s| s.key.as_ref());
     // A key without a user is its own subject.
     let (id, name) = user.or(key).map_or((None, unnamed), |(id, name)| (Some(id.to_string()), &**name));
-    let models: Vec<String> = counts.models.iter().map(|(model, n)| format!("{model}={n}")).collect();
     let mut entry = Entry::new(Action::InferenceSummary)
         .actor(Who { id, name: name.to_owned(), source: AuditSource::default() })
         .detail("requests", counts.requests)
         .detail("failed", counts.failed)
         .detail("prompt_tokens", counts.prompt_tokens)
         .detail("output_tokens", counts.output_tokens)
-        .detail("models", models.join(" "))
+        .detail("models", &counts.models)
         .detail("since", since);
     for (category, n) in Category::ALL.into_iter().zip(counts.found).filter(|(_, n)| *n > 0) {
         entry = entry.detail(&format!("found_{category}"), n);
@@ -126,21 +151,32 @@ fn summary(unnamed: &str, subject: Option<&Subject>, counts: &Inferred, since: U
 impl Fold {
     /// Gives the entry back if it is to be written down singly.
     pub(super) fn admit(&mut self, entry: Entry, now: UnixMillis) -> Option<Entry> {
-        let Some(burst) = burst(entry.action) else { return Some(entry) };
+        let Some(burst) = burst(entry.action, entry.outcome) else { return Some(entry) };
+        let source = &entry.who.source;
+        let network = |address: &String| address.parse().map_or_else(|_| address.clone(), address_key);
         let key = Flooder {
             action: entry.action,
             outcome: entry.outcome,
             id: entry.who.id.clone(),
-            name: entry.who.name.clone(),
             // A process of its own for each attempt makes no other actor.
-            source: AuditSource { pid: None, user_agent: None, ..entry.who.source.clone() },
+            source: AuditSource {
+                pid: None,
+                user_agent: None,
+                address: source.address.as_ref().map(network),
+                ..source.clone()
+            },
             organization: entry.organization.clone(),
         };
-        if self.floods.len() >= ACTORS_MAX && !self.floods.contains_key(&key) {
-            *self.overflow.entry(entry.action).or_default() += 1;
-            return None;
+        if !self.floods.contains_key(&key) {
+            let strange = key.id.is_none();
+            if self.floods.len() >= ACTORS_MAX || strange && self.strangers >= STRANGERS_MAX {
+                *self.overflow.entry(entry.action).or_default() += 1;
+                return None;
+            }
+            self.strangers += usize::from(strange);
         }
-        let flood = self.floods.entry(key).or_insert(Flood { single: 0, folded: 0, first: now, last: None });
+        let new = || Flood { single: 0, folded: 0, first: now, last: None, names: Counts::default() };
+        let flood = self.floods.entry(key).or_insert_with(new);
         if flood.single < burst {
             flood.single += 1;
             return Some(entry);
@@ -149,6 +185,7 @@ impl Fold {
             flood.first = now;
         }
         flood.folded += 1;
+        flood.names.add(&entry.who.name, 1);
         flood.last = Some(entry);
         None
     }
@@ -176,18 +213,21 @@ impl Fold {
             counts.found[category as usize] += u64::from(n);
         }
         if let Some(model) = &alike.model {
-            let named = counts.models.contains_key(&**model) || counts.models.len() < MODELS_MAX;
-            counts.count(if named { model } else { "others" }, sums.requests);
+            counts.models.add(model, sums.requests);
         }
     }
 
     /// The entries about what was counted; counting begins anew. `since` is when it began.
     pub(super) fn close(&mut self, since: UnixMillis) -> Vec<Entry> {
-        let Self { floods, inferred, overflow } = std::mem::take(self);
+        let Self { floods, strangers: _, inferred, overflow } = std::mem::take(self);
         let mut entries = Vec::new();
         for flood in floods.into_values() {
             if let Some(last) = flood.last {
-                entries.push(last.detail("count", flood.folded).detail("since", flood.first));
+                let mut entry = last.detail("count", flood.folded).detail("since", flood.first);
+                if flood.names.0.len() > 1 {
+                    entry = entry.detail("names", flood.names);
+                }
+                entries.push(entry);
             }
         }
         let mut actors = HashMap::<(bool, Option<Arc<Subject>>), Inferred>::new();
@@ -222,7 +262,12 @@ mod tests {
     use crate::telemetry::{AccessRecord, Batch, any};
 
     fn denied(name: &str) -> Entry {
-        Entry::new(Action::Denied).actor(Who::control(None, name, 5, 5, Some(1))).outcome(Outcome::Denied)
+        let who = Who::control(Some(format!("id-{name}")), name, 5, 5, Some(1));
+        Entry::new(Action::Denied).actor(who).outcome(Outcome::Denied)
+    }
+
+    fn guess(action: Action, name: &str, address: [u16; 8]) -> Entry {
+        Entry::new(action).actor(Who::http(None, name, address.into(), Some("curl"))).outcome(Outcome::Denied)
     }
 
     #[test]
@@ -231,7 +276,9 @@ mod tests {
         let single = (0..100).filter_map(|n| fold.admit(denied("mallory"), n)).count();
         assert_eq!(single, 3);
         assert!(fold.admit(denied("alice"), 5).is_some());
-        assert!(fold.admit(Entry::new(Action::Create), 5).is_some());
+        for _ in 0..100 {
+            assert!(fold.admit(Entry::new(Action::Create), 5).is_some());
+        }
         let entries = fold.close(0);
         assert_eq!(entries.len(), 1);
         assert_eq!((&*entries[0].details["count"], &*entries[0].details["since"]), ("97", "3"));
@@ -244,11 +291,33 @@ mod tests {
         for n in 0..ACTORS_MAX + 500 {
             fold.admit(denied(&format!("n{n}")), 0);
         }
+        assert!(fold.admit(guess(Action::LoginFailed, "root", [0; 8]), 0).is_none());
         fold.lose(Action::Create);
         let entries = fold.close(0);
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].action, Action::AuditOverflow);
         assert_eq!((&*entries[0].details["n_denied"], &*entries[0].details["n_create"]), ("500", "1"));
+    }
+
+    #[test]
+    fn a_stranger_fills_no_log_whatever_it_calls_itself_and_wherever_it_comes_from() {
+        for action in [Action::LoginFailed, Action::PasswordReset, Action::Update] {
+            let mut fold = Fold::default();
+            let guesses =
+                (0..1000u16).map(|n| guess(action, &format!("u{}", n % 20), [1, 2, 3, 4, n, 6, 7, 8]));
+            assert_eq!(guesses.filter_map(|entry| fold.admit(entry, 0)).count(), 10, "{action}");
+            let [rest] = &fold.close(0)[..] else { panic!("one entry") };
+            assert_eq!((rest.outcome, &*rest.details["count"]), (Outcome::Denied, "990"));
+            assert!(rest.details["names"].contains("others=") && rest.details["names"].contains("u10=50"));
+
+            // From as many networks as there are.
+            let guesses = (0..5000u16).map(|n| guess(action, "root", [n, 2, 3, 4, 5, 6, 7, 8]));
+            let single = guesses.filter_map(|entry| fold.admit(entry, 0)).count();
+            assert_eq!(single, STRANGERS_MAX);
+            assert!(fold.admit(denied("alice"), 0).is_some(), "who is known is not drowned out");
+            let overflow = fold.close(0).pop().unwrap();
+            assert_eq!(overflow.details[&format!("n_{action}")], (5000 - STRANGERS_MAX).to_string());
+        }
     }
 
     fn done(user: Option<&str>, key: Option<&str>) -> AccessRecord {

@@ -296,10 +296,7 @@ impl Shared {
     }
 
     fn admit(&self, entry: Entry, time: UnixMillis) -> Option<Entry> {
-        match fold::burst(entry.action) {
-            Some(_) => self.fold().admit(entry, time),
-            None => Some(entry),
-        }
+        self.fold().admit(entry, time)
     }
 }
 

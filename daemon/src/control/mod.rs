@@ -8,7 +8,7 @@ mod connection;
 mod flight;
 mod handlers;
 mod places;
-mod record;
+pub(crate) mod record;
 mod session;
 pub mod socket;
 mod throttle;

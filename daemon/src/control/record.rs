@@ -1,4 +1,5 @@
-//! What of the control requests goes into the audit log: the one place where that is decided.
+//! What of the control requests goes into the audit log: the one place where that is decided, for the requests over
+//! HTTP that do the same as well.
 //!
 //! Every request that changes something is recorded with who asked, what for and how it ended. Login, set-up and
 //! everything about the caller's own credentials are recorded by `identity`, where it is known what happened
@@ -14,16 +15,16 @@ use aivonx_protocol::{
 };
 use serde::Serialize;
 
-pub(super) use self::requests::of;
+pub(crate) use self::requests::of;
 
 use crate::{
     audit::Entry,
-    identity::{Actor, Snapshot, snapshot::Organization},
+    identity::{Actor, Identity, Snapshot, snapshot::Organization},
 };
 
 /// What is to be recorded of a request, whatever its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     action: Action,
     kind: &'static str,
     /// Name or id of the object, as the caller named it; empty if it has none.
@@ -45,7 +46,7 @@ struct Object {
 }
 
 /// How a request ended.
-pub(super) enum Ended<'a> {
+pub(crate) enum Ended<'a> {
     /// Carried out, with this answer.
     Ok(Option<&'a Reply>),
     /// Refused or failed.
@@ -70,7 +71,7 @@ impl Record {
     }
 
     /// Remembers what the object is before the request changes or removes it.
-    pub(super) fn seen(mut self, hot: &Snapshot) -> Self {
+    pub(crate) fn seen(mut self, hot: &Snapshot) -> Self {
         self.before = match self.kind {
             "user" => {
                 let user = hot.user(&self.object).or_else(|| hot.user_by_name(&self.object.to_lowercase()));
@@ -90,8 +91,22 @@ impl Record {
         self
     }
 
+    /// Writes down what `actor` asked as `name`, once it has ended.
+    pub(crate) async fn write(self, identity: &Identity, actor: &Actor, name: &str, ended: Ended<'_>) {
+        let entry = self.entry(actor, name, ended, &identity.hot().load());
+        if let Err(error) = identity.audit().write(entry).await {
+            // It is done all the same: to call it failed would be a second untruth.
+            tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
+        }
+    }
+
+    /// It was asked with this key.
+    pub(crate) fn by_key(self, id: &str) -> Self {
+        self.with("key_id", id)
+    }
+
     /// The entry of what `actor` asked as `name`.
-    pub(super) fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
+    fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
         let outcome = match &ended {
             Ended::Ok(_) => Outcome::Ok,
             Ended::Fault(fault) if matches!(fault.kind, FaultKind::NotPermitted | FaultKind::NotFound) => {
@@ -120,6 +135,9 @@ impl Record {
             }
             None => entry.object(self.kind, None, Some(&self.object)),
         };
+        if let Some(id) = actor.request_id() {
+            entry = entry.request_id(id);
+        }
         for (name, value) in self.details {
             entry = entry.detail(name, value);
         }

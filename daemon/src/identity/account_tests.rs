@@ -63,7 +63,7 @@ impl Rig {
     fn caller(&self, access: &WireSecret) -> Result<Caller, NotKnown> {
         let snapshot = self.identity.hot().full();
         let claims = Caller::read_token(&snapshot, access.expose(), self.identity.daemon_id(), now())?;
-        Caller::of_claims(&snapshot, &claims, now())
+        Caller::of_claims(&snapshot, &claims, self.identity.demands_two_factor(), now())
     }
 
     fn actor(&self, access: &WireSecret) -> Actor {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use aivonx_protocol::{UnixMillis, key::KeyScope};
+use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 
 use super::{
     Actor, Source, api_key,
@@ -106,11 +106,17 @@ impl Caller {
         Ok((Self::Key(key), renewal))
     }
 
-    /// The caller of an access token that `claims` were read from.
+    /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: a token
+    /// that was good for everything is so only while its user owes nothing.
     ///
     /// # Errors
     /// [`NotKnown`].
-    pub fn of_claims(snapshot: &Snapshot, claims: &Claims, now: UnixMillis) -> Result<Self, NotKnown> {
+    pub fn of_claims(
+        snapshot: &Snapshot,
+        claims: &Claims,
+        demanded: bool,
+        now: UnixMillis,
+    ) -> Result<Self, NotKnown> {
         if claims.exp.saturating_mul(1000) <= now {
             return Err(NotKnown::Token(JwtError::Expired));
         }
@@ -124,7 +130,8 @@ impl Caller {
         {
             return Err(NotKnown::Revoked);
         }
-        Ok(Self::User { user: user.clone(), session: session.id.as_str().into(), extent: claims.ext })
+        let extent = if user.owed(demanded).is_nothing() { claims.ext } else { Extent::Enrol };
+        Ok(Self::User { user: user.clone(), session: session.id.as_str().into(), extent })
     }
 
     /// Reads a token; see [`jwt::verify`].
@@ -183,6 +190,26 @@ impl Caller {
             Self::User { user, .. } => {
                 user.sessions.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
             }
+        }
+    }
+
+    /// Whoever acts, as the audit log names them: the user, else the key.
+    #[must_use]
+    pub fn acting(&self, source: Source) -> Actor {
+        let subject = self.subject();
+        let named = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
+        let user = match self {
+            Self::Anonymous => None,
+            Self::Key(key) => key.user.as_ref(),
+            Self::User { user, .. } => Some(user),
+        };
+        Actor {
+            user: named.map(|(id, _)| id.to_string()),
+            name: named.map_or("anonymous", |(_, name)| name).to_owned(),
+            role: user.map_or(Role::Member, |user| user.role),
+            organization: self.organization().map(|organization| organization.id.to_string()),
+            session: None,
+            source,
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 use ipnet::IpNet;
 
+use super::Owed;
 use crate::{fleet::Eligible, limits::Level, privacy::Privacy, telemetry::access::Subject};
 
 /// Whether something may still be used, shared by everything that uses it.
@@ -53,6 +54,8 @@ pub struct Organization {
     pub require_totp: bool,
     /// What of the fleet it may use.
     pub eligible: Eligible,
+    /// Whether it has nodes of its own alone.
+    pub exclusive: bool,
     /// Ends when it is disabled or removed.
     pub live: Arc<Live>,
     /// What it may use, and has used.
@@ -92,6 +95,17 @@ pub struct User {
     pub subject: Arc<Subject>,
     /// What it may use, and has used.
     pub level: Arc<Level>,
+}
+
+impl User {
+    /// What it has to do before anything but managing the own account. `demanded` is whether the configuration
+    /// demands two-factor authentication of every user.
+    #[must_use]
+    pub fn owed(&self, demanded: bool) -> Owed {
+        let enrol = demanded && !self.totp_exempt
+            || self.organization.as_ref().is_some_and(|organization| organization.require_totp);
+        Owed { password: self.must_change_password, enrol: enrol && !self.totp }
+    }
 }
 
 /// What a key or user may do over HTTP.
@@ -158,7 +172,7 @@ pub struct Key {
     pub organization: Option<Arc<Organization>>,
     /// The user it acts for.
     pub user: Option<Arc<User>>,
-    /// What it may do.
+    /// What it may do now: what it was given, as far as whoever answers for it may still have it.
     pub scopes: Scopes,
     /// What of the fleet it may use: at most what its organization and its user may.
     pub eligible: Eligible,

@@ -160,7 +160,7 @@ impl Identity {
     /// # Errors
     /// If the store fails.
     pub(super) async fn totp_required(&self, user: &UserRecord) -> Result<bool, AccountError> {
-        if self.two_factor.load(Ordering::Relaxed) && !user.totp_exempt {
+        if self.demands_two_factor() && !user.totp_exempt {
             return Ok(true);
         }
         let Some(id) = &user.organization else { return Ok(false) };

@@ -55,7 +55,7 @@ pub(super) fn check_manage(actor: &Actor, user: &UserRecord) -> Result<(), Fault
 
 /// Whether somebody of this role may have a key of this scope. `exclusive` is whether the organization it is
 /// bound to has nodes of its own alone: only those can be changed without changing what others run.
-fn may_have(role: Role, bound: bool, exclusive: bool, scope: KeyScope) -> bool {
+pub(super) fn may_have(role: Role, bound: bool, exclusive: bool, scope: KeyScope) -> bool {
     match scope {
         KeyScope::Infer | KeyScope::ModelsRead => true,
         KeyScope::ModelsWrite => match role {

@@ -215,6 +215,11 @@ impl Identity {
         self.two_factor.store(demanded, Ordering::Relaxed);
     }
 
+    /// Whether two-factor authentication is demanded of every user.
+    pub(crate) fn demands_two_factor(&self) -> bool {
+        self.two_factor.load(Ordering::Relaxed)
+    }
+
     /// Failed logins.
     #[must_use]
     pub fn lockouts(&self) -> &Lockouts {

@@ -229,9 +229,7 @@ impl Identity {
             session: Some(record.id.clone()),
             source: source.clone(),
         };
-        let demanded = self.two_factor.load(Ordering::Relaxed) && !user.totp_exempt
-            || user.organization.as_ref().is_some_and(|organization| organization.require_totp);
-        Ok((Arc::new(actor), Owed { password: user.must_change_password, enrol: demanded && !user.totp }))
+        Ok((Arc::new(actor), user.owed(self.demands_two_factor())))
     }
 
     /// Whether the session whose secret has this hash can still be used from `source`. Is no use of it.

@@ -9,10 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use aivonx_protocol::{UnixMillis, user::Role};
+use aivonx_protocol::{UnixMillis, key::KeyScope, organization::NodeAccess, user::Role};
 use ipnet::IpNet;
 
-use super::{entries::of_fleet, material::Material};
+use super::{entries::of_fleet, material::Material, rules::may_have};
 use crate::{
     fleet::Eligible,
     limits::{
@@ -143,6 +143,7 @@ impl Snapshot {
             enabled: record.enabled,
             require_totp: record.require_totp,
             eligible,
+            exclusive: record.nodes == NodeAccess::Exclusive,
             live,
             privacy: Privacy::new(record.privacy, &record.privacy_categories),
         });
@@ -199,7 +200,10 @@ impl Snapshot {
             && user.as_ref().is_none_or(|u| u.enabled);
         // What cannot be read must not open a door: a damaged network allows nothing.
         let networks: Option<Vec<IpNet>> = record.networks.iter().map(|n| n.parse().ok()).collect();
-        let scopes = if networks.is_some() { Scopes::of(&record.scopes) } else { Scopes::default() };
+        let scopes = match networks {
+            Some(_) => self.scopes_now(record, organization.as_deref(), user.as_deref()),
+            None => Scopes::default(),
+        };
         let id: Arc<str> = record.id.as_str().into();
         let scope = allowed.scope(organization.as_ref());
         let of_user = user.as_ref().map(|user| allowed.given.user(scope, &user.id));
@@ -227,6 +231,34 @@ impl Snapshot {
             self.hashes.insert(retiring.hash, Found { key: key.clone(), until: retiring.until });
         }
         self.keys.insert(key.id.clone(), key);
+    }
+
+    /// What `record` may do now: a key may have no scope that its user could not be given any more. For one that
+    /// acts for nobody whoever made it answers; once that one is gone, as good as anyone of the organization.
+    fn scopes_now(
+        &self,
+        record: &KeyRecord,
+        organization: Option<&Organization>,
+        user: Option<&User>,
+    ) -> Scopes {
+        let maker = || {
+            let maker = self.users.get(record.created_by.as_deref()?)?;
+            let here = match &maker.organization {
+                Some(of) => organization.is_some_and(|organization| organization.id == of.id),
+                None => true,
+            };
+            (maker.enabled && here).then_some(&**maker)
+        };
+        let holder = match (user.or_else(maker), organization) {
+            (Some(holder), _) => (holder.role, holder.organization.is_some()),
+            // The daemon's own user, before there was an administrator.
+            (None, _) if record.created_by.is_none() => (Role::Superadmin, false),
+            (None, Some(_)) => (Role::OrgAdmin, true),
+            (None, None) => (Role::Member, false),
+        };
+        let exclusive = organization.is_some_and(|organization| organization.exclusive);
+        let may = |scope: &KeyScope| may_have(holder.0, holder.1, exclusive, *scope);
+        Scopes::of(&record.scopes.iter().copied().filter(may).collect::<Vec<_>>())
     }
 
     /// A key that belongs to nobody is as good as who made it; once that one is gone, it is for shared nodes.

@@ -12,7 +12,7 @@ use aivonx_protocol::{
 use super::*;
 use crate::{
     identity::{
-        Caller, NotKnown,
+        Caller, NotKnown, Owed,
         api_key::{self, Pepper},
         jwt::{Claims, Extent, TokenKey, Verifiers},
     },
@@ -279,7 +279,7 @@ fn an_access_token_is_worth_what_its_user_and_session_are() {
         let mut records = all(key(&secret, 1, PEPPER));
         change(&mut records);
         let snapshot = Snapshot::build(records, material(&[(1, PEPPER)]), None);
-        Caller::of_claims(&snapshot, claims, now)
+        Caller::of_claims(&snapshot, claims, false, now)
     };
     let caller = of(|_| {}, &claims, NOW).unwrap();
     // The record's role has the say, not the token's.
@@ -298,6 +298,25 @@ fn an_access_token_is_worth_what_its_user_and_session_are() {
         assert!(matches!(of(change, &claims, NOW), Err(NotKnown::Revoked)));
     }
     assert!(matches!(of(|_| {}, &claims, NOW + 900_000), Err(NotKnown::Token(_))));
+}
+
+#[test]
+fn an_access_token_is_limited_as_soon_as_its_user_owes_something() {
+    let owes = |change: fn(&mut Records), demanded| {
+        let mut records = all(key(&secret(), 1, PEPPER));
+        change(&mut records);
+        Snapshot::build(records, material(&[(1, PEPPER)]), None).user("u1").unwrap().owed(demanded)
+    };
+    let (nothing, enrol) = (Owed::default(), Owed { enrol: true, ..Owed::default() });
+    let enrolled = |r: &mut Records| {
+        let secret = crate::secrets::Sealed { key: 1, nonce: [0; 12], ciphertext: Vec::new() };
+        r.users[0].totp = Some(crate::store::StoredTotp { secret, confirmed: true, last_step: 0 });
+    };
+    assert_eq!((owes(|_| (), false), owes(|_| (), true)), (nothing, enrol));
+    assert_eq!(owes(|r| r.users[0].totp_exempt = true, true), nothing);
+    assert_eq!(owes(|r| r.organizations[0].require_totp = true, false), enrol);
+    assert_eq!(owes(enrolled, true), nothing);
+    assert!(owes(|r| r.users[0].must_change_password = true, false).password);
 }
 
 #[test]
@@ -329,6 +348,53 @@ fn eligible(change: impl FnOnce(&mut KeyRecord), maker: Role) -> Eligible {
     });
     let snapshot = Snapshot::build(records, material(&[(1, PEPPER)]), None);
     Caller::of_key(&snapshot, &secret, HERE, NOW).unwrap().0.eligible().clone()
+}
+
+#[test]
+fn a_key_may_do_no_more_than_who_answers_for_it_may_now() {
+    use KeyScope::{AdminRead, Infer, ModelsRead, ModelsWrite};
+    let of = |change: fn(&mut Records), role, bound: bool, exclusive: bool| {
+        let secret = secret();
+        let mut records = all(key(&secret, 1, PEPPER));
+        (records.keys[0].scopes, records.keys[0].created_by) = (KeyScope::ALL.to_vec(), Some("u1".into()));
+        records.users[0].role = role;
+        if !bound {
+            (records.users[0].organization, records.keys[0].organization) = (None, None);
+        }
+        if exclusive {
+            records.organizations[0].nodes = NodeAccess::Exclusive;
+        }
+        change(&mut records);
+        let snapshot = Snapshot::build(records, material(&[(1, PEPPER)]), None);
+        let (caller, _) = Caller::of_key(&snapshot, &secret, HERE, NOW).unwrap();
+        KeyScope::ALL.into_iter().filter(|scope| caller.may(*scope)).collect::<Vec<_>>()
+    };
+    let fleets = |role| of(|_| (), role, false, false);
+    assert_eq!(fleets(Role::Superadmin), KeyScope::ALL);
+    assert_eq!(fleets(Role::Operator), KeyScope::ALL);
+    assert_eq!(fleets(Role::Auditor), [Infer, ModelsRead, AdminRead]);
+    assert_eq!(fleets(Role::Member), [Infer, ModelsRead]);
+    let acmes = |role, exclusive| of(|_| (), role, true, exclusive);
+    for role in [Role::Operator, Role::OrgAdmin] {
+        assert_eq!(acmes(role, true), [Infer, ModelsRead, ModelsWrite], "{role}");
+        assert_eq!(acmes(role, false), [Infer, ModelsRead], "{role}");
+    }
+    assert_eq!(acmes(Role::Member, true), [Infer, ModelsRead]);
+
+    // For nobody: whoever made it answers, as long as they are there.
+    let nobodys = |r: &mut Records| r.keys[0].user = None;
+    assert_eq!(of(nobodys, Role::Superadmin, false, false), KeyScope::ALL);
+    assert_eq!(of(nobodys, Role::Auditor, false, false), [Infer, ModelsRead, AdminRead]);
+    assert_eq!(of(nobodys, Role::Member, true, true), [Infer, ModelsRead]);
+    let gone = |r: &mut Records| (r.keys[0].user, r.keys[0].created_by) = (None, Some("gone".into()));
+    assert_eq!(of(gone, Role::Superadmin, false, false), [Infer, ModelsRead]);
+    assert_eq!(of(gone, Role::Member, true, true), [Infer, ModelsRead, ModelsWrite]);
+    let disabled = |r: &mut Records| (r.keys[0].user, r.users[0].enabled) = (None, false);
+    assert_eq!(of(disabled, Role::Superadmin, false, false), [Infer, ModelsRead]);
+    let elsewhere = |r: &mut Records| (r.keys[0].user, r.keys[0].organization) = (None, None);
+    assert_eq!(of(elsewhere, Role::Operator, true, true), [Infer, ModelsRead]);
+    let before = |r: &mut Records| (r.keys[0].user, r.keys[0].created_by) = (None, None);
+    assert_eq!(of(before, Role::Member, true, false), KeyScope::ALL);
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn a_user_is_added_with_a_password_that_follows_the_rules() {
     let verdict = rig
         .identity
         .hashers
-        .at(&super::super::Source::Daemon)
+        .at(&Source::Daemon)
         .verify(stored.password.as_deref(), alice.password.clone().unwrap());
     assert!(verdict.await.unwrap().ok);
     assert_eq!(rig.identity.add_user(&a.admin, alice).await.unwrap_err().kind, FaultKind::Conflict);

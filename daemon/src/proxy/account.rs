@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use aivonx_protocol::{
-    WireSecret,
-    key::{KeyScope, NewKey},
+    Fault, FaultKind, Reply, WireSecret,
+    key::{KeyRequest, KeyScope, NewKey},
     limit::LimitName,
     user::Role,
 };
@@ -19,10 +19,11 @@ use zeroize::Zeroizing;
 use super::{
     answer::{self, Answer},
     body,
+    change::{self, Change},
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
-    fields::{Field, Fields},
+    fields::Fields,
     limit,
     manage::STOPPED,
     rescue::Refusal,
@@ -35,8 +36,6 @@ use crate::{
 
 /// Largest body, after decoding: a password of 1024 bytes, each escaped, and room around it.
 const BODY: u64 = 16 << 10;
-/// Longest user agent looked at.
-const AGENT: usize = 512;
 
 /// What is asked.
 pub(super) struct Asked<'r> {
@@ -81,16 +80,11 @@ pub(super) async fn answer(
     exchange.record.bytes_in = collected.bytes;
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(collected.bytes).unwrap_or(0)));
     collected.segments.iter().for_each(|segment| text.extend_from_slice(segment));
-    let agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
-    let source = Source::Http {
-        address: cx.client,
-        user_agent: agent.map(|agent| agent.chars().take(AGENT).collect()),
-        request_id: exchange.id().to_owned(),
-    };
+    let source = change::source(cx, exchange, fields);
     let request = Request {
         what: asked.what,
         read: asked.method == Method::GET || asked.method == Method::HEAD,
-        via: format!("{} {}", asked.method, asked.route.pattern),
+        via: change::via(&asked.method, asked.route),
         parameter: asked.parameter.map(str::to_owned),
         actor: asked.caller.actor(source.clone()),
         source,
@@ -223,7 +217,7 @@ async fn carry_out(identity: Arc<Identity>, limits: Arc<Limits>, request: Reques
         Account::Keys | Account::Key => {
             let actor = request.actor()?;
             identity.owes_nothing(actor).await?;
-            Ok(keys(&identity, &request, actor).await?)
+            keys(&identity, &request, actor).await
         }
     }
 }
@@ -253,23 +247,33 @@ async fn totp(identity: &Identity, request: &Request) -> Result<Done, AccountErr
     Ok((StatusCode::OK, Some(done)))
 }
 
-async fn keys(identity: &Identity, request: &Request, actor: &Actor) -> Result<Done, AccountError> {
+async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Result<Done, Failed> {
     // Whoever it is: these are the caller's own keys, and reach no further.
     let own = Actor { role: Role::Member, ..actor.clone() };
     if request.what == Account::Key {
         let id = request.parameter.as_deref().unwrap_or_default();
-        identity.revoke_key(&own, None, id).await?;
+        let change = request.change(identity, KeyRequest::Revoke { organization: None, key: id.to_owned() });
+        let revoked = identity.revoke_key(&own, None, id).await;
+        change.ended(revoked.as_ref().map(|key| Some(Reply::Key(Box::new(key.clone()))))).await;
+        revoked.map_err(AccountError::from)?;
         return Ok((StatusCode::NO_CONTENT, None));
     }
     if request.read {
-        let keys = identity.keys(&own, None, None, false).await?;
+        let keys = identity.keys(&own, None, None, false).await.map_err(AccountError::from)?;
         return Ok((StatusCode::OK, Some(json!({ "keys": keys }))));
     }
     let NewOwnKey { name, scopes, models, networks, expires } = request.body(KEY)?;
     let new =
         NewKey { name, organization: None, user: actor.user.clone(), scopes, models, networks, expires };
+    let change = request.change(identity, KeyRequest::Create(Box::new(new.clone())));
+    if let Err(exceeded) = identity.count_own_key(actor) {
+        change.ended(Err(&Fault::new(FaultKind::Unavailable, exceeded.to_string()))).await;
+        return Err(exceeded.into());
+    }
     // With all of its rights: a key may do what its user may.
-    let made = identity.create_key(actor, new).await?;
+    let made = identity.create_key(actor, new).await;
+    change.ended(made.as_ref().map(|made| Some(Reply::Key(Box::new(made.key.clone()))))).await;
+    let made = made.map_err(AccountError::from)?;
     let mut json = json!(made.key);
     json["secret"] = made.secret.expose().into();
     Ok((StatusCode::CREATED, Some(json)))
@@ -307,6 +311,13 @@ fn codes_json(codes: &[WireSecret]) -> Value {
 }
 
 impl Request {
+    /// What is to be recorded of it, by what it asks in the words of the control socket.
+    fn change(&self, identity: &Arc<Identity>, asked: KeyRequest) -> Change {
+        // Not reached without a user.
+        let actor = self.actor.clone().unwrap_or_else(|| Caller::Anonymous.acting(self.source.clone()));
+        Change::new(identity, actor, self.via.clone(), &aivonx_protocol::Request::Key(asked))
+    }
+
     /// Who acts; a route that needs a user is not reached without one.
     fn actor(&self) -> Result<&Actor, AccountError> {
         self.actor.as_ref().ok_or(AccountError::NoToken)

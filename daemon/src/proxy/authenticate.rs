@@ -19,7 +19,7 @@ use crate::{
     audit,
     config::AccessMode,
     identity::{
-        AccountError, Caller, NotKnown, Snapshot, api_key,
+        AccountError, Caller, NotKnown, Owed, Snapshot, api_key,
         jwt::{self, Claims, JwtError, Verifiers},
         now,
     },
@@ -139,6 +139,17 @@ pub(super) fn authorize(
     if granted {
         return Ok(());
     }
+    if let Caller::User { user, .. } = caller {
+        let owed = match user.owed(cx.worker.shared.identity.demands_two_factor()) {
+            Owed { password: true, .. } => Some(AccountError::MustChangePassword),
+            Owed { enrol: true, .. } => Some(AccountError::MustEnrol),
+            Owed { .. } => None,
+        };
+        if let Some(error) = owed {
+            denied(cx, exchange, route, fields, &error);
+            return Err(error.into());
+        }
+    }
     let why = match (caller, scope) {
         (_, KeyScope::AdminRead) => Forbidden::Diagnostics,
         (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
@@ -170,7 +181,7 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
             claims
         }
     };
-    Caller::of_claims(snapshot, &claims, now)
+    Caller::of_claims(snapshot, &claims, shared.identity.demands_two_factor(), now)
 }
 
 /// The credential of a request. Two different ones are as good as a wrong one: which of them counts would be

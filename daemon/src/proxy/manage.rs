@@ -3,11 +3,12 @@
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::{
     answer::{self, Answer, AnswerBody, Lines},
     body::VerdictError,
+    change::{self, Change},
     clock::Verdict,
     exchange::Exchange,
     rescue::{Refusal, fault_status},
@@ -19,39 +20,65 @@ use crate::{
         route::{Action, Route},
     },
     fleet::{
-        Eligible, FleetError, NoNode,
+        Eligible, NoNode,
         model_name::{names_cloud, normalize},
     },
-    identity::Caller,
+    identity::{Caller, Source},
     policy::Plan,
 };
-use aivonx_protocol::{Fault, Untrusted};
+use aivonx_protocol::{Fault, FaultKind, Request, Untrusted, model::ModelRequest};
 
 /// Answers a pull or delete whose body has been read.
 pub(super) async fn answer(
     exchange: &Exchange,
     flight: Watched,
-    route: &Route,
+    asked: Asked<'_>,
     peek: &Peek,
     caller: &Caller,
 ) -> Result<Answer, Refusal> {
     let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+    let shared = &exchange.worker.shared;
+    let (pull_it, insecure) = (matches!(asked.route.action, Action::Pull), peek.insecure);
+    let request = if pull_it {
+        ModelRequest::Pull { model: model.clone(), nodes: Vec::new(), insecure }
+    } else {
+        ModelRequest::Remove { model: model.clone(), node: None }
+    };
+    let via = change::via(asked.method, asked.route);
+    let change = Change::new(&shared.identity, caller.acting(asked.source), via, &Request::Model(request));
+    let change = change.by(caller);
+    if let Err(refusal) = check(exchange, caller, &model) {
+        let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());
+        // Carried to its end even if the client leaves.
+        shared.control.spawn(async move { change.ended(Err(&fault)).await });
+        return Err(refusal);
+    }
+    let eligible = caller.eligible().clone();
+    if pull_it {
+        pull(exchange, flight, change, eligible, model, insecure, peek.stream.unwrap_or(true)).await
+    } else {
+        delete(exchange, change, eligible, model).await
+    }
+}
+
+/// What is asked, and from where.
+pub(super) struct Asked<'r> {
+    pub(super) method: &'r Method,
+    pub(super) route: &'static Route,
+    pub(super) source: Source,
+}
+
+/// Models that may not be used may not be pulled or deleted either.
+fn check(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(), Refusal> {
     let eligible = caller.eligible();
-    refuse_alias(exchange, caller, &model)?;
-    // Models that may not be used may not be pulled or deleted either.
-    if !eligible.allows(&model) {
-        return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
+    refuse_alias(exchange, caller, model)?;
+    if !eligible.allows(model) {
+        return Err(NoNode::UnknownModel { model: model.to_owned(), nearest: Vec::new() }.into());
     }
-    if !eligible.cloud() && names_cloud(&model) {
-        return Err(NoNode::Cloud(model).into());
+    if !eligible.cloud() && names_cloud(model) {
+        return Err(NoNode::Cloud(model.to_owned()).into());
     }
-    let eligible = eligible.clone();
-    match route.action {
-        Action::Pull => {
-            pull(exchange, flight, eligible, model, peek.insecure, peek.stream.unwrap_or(true)).await
-        }
-        _ => delete(exchange, eligible, model).await,
-    }
+    Ok(())
 }
 
 /// A name that only an alias has is no model that could be pulled or deleted: what it stands for is, under its own
@@ -75,12 +102,6 @@ fn refuse_alias(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(),
     Err(Refusal::Manage { status: StatusCode::BAD_REQUEST, message })
 }
 
-impl From<FleetError> for Refusal {
-    fn from(error: FleetError) -> Self {
-        Fault::from(error).into()
-    }
-}
-
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let status = fault_status(fault.kind);
@@ -94,6 +115,7 @@ pub(super) const STOPPED: Refusal = Refusal::Internal("the control plane has sto
 async fn pull(
     exchange: &Exchange,
     flight: Watched,
+    change: Change,
     eligible: Eligible,
     model: String,
     insecure: bool,
@@ -101,8 +123,9 @@ async fn pull(
 ) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let begun = exchange.worker.shared.control.spawn(async move {
-        let job = fleet.jobs().pull(&eligible, &model, &[], insecure).await?;
-        fleet.jobs().lines(&eligible, &job.id).await
+        let job = fleet.jobs().pull(&eligible, &model, &[], insecure).await.map_err(Fault::from);
+        change.ended(job.as_ref().map(|_| None)).await;
+        fleet.jobs().lines(&eligible, &job?.id).await.map_err(Fault::from)
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
     if stream {
@@ -134,13 +157,18 @@ async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> R
 }
 
 /// Deletes from every node that has the model and is the client's own.
-async fn delete(exchange: &Exchange, eligible: Eligible, model: String) -> Result<Answer, Refusal> {
+async fn delete(
+    exchange: &Exchange,
+    change: Change,
+    eligible: Eligible,
+    model: String,
+) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
-    let removed = exchange
-        .worker
-        .shared
-        .control
-        .spawn(async move { fleet.remove_model(&eligible, &model, None).await });
+    let removed = exchange.worker.shared.control.spawn(async move {
+        let removed = fleet.remove_model(&eligible, &model, None).await.map_err(Fault::from);
+        change.ended(removed.as_ref().map(|_| None)).await;
+        removed
+    });
     let removed = removed.await.map_err(|_| STOPPED)??;
     if removed.failed.is_empty() {
         return Ok(answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()));

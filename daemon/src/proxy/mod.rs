@@ -8,6 +8,7 @@ mod answer;
 mod authenticate;
 mod body;
 mod candidates;
+mod change;
 mod clock;
 mod conn;
 mod estimate;

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{
     account,
     answer::{Answer, AnswerBody},
-    authenticate, body,
+    authenticate, body, change,
     clock::{Flight, Waiting},
     conn::ConnContext,
     exchange::Exchange,
@@ -141,7 +141,9 @@ async fn layers(
         flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Head);
-        return Box::pin(manage::answer(exchange, flight, route, &peek, &caller)).await;
+        let source = change::source(cx, exchange, fields);
+        let asked = manage::Asked { method: &head.method, route, source };
+        return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
     flight.for_model(exchange.record.model.clone());

@@ -1,5 +1,6 @@
 //! The account API: what a tenant's people do, who have no shell on the gateway.
 
+mod changes;
 mod second_factor;
 mod usage;
 

@@ -1,8 +1,16 @@
 //! Requests about API keys.
 
-use aivonx_protocol::{Reply, key::KeyRequest};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply,
+    key::{KeyRequest, NewKey},
+    user::Role,
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::{
+    control::{Answer, Services, access::Permitted},
+    identity::{Actor, Identity},
+    limits::Exceeded,
+};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>) -> Answer {
     let (identity, actor) = (&services.identity, permitted.actor().clone());
@@ -15,15 +23,33 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>
         KeyRequest::Show { organization, key } => {
             identity.key(&actor, organization.as_deref(), &key).await.map(one)
         }
-        KeyRequest::Create(wanted) => identity.create_key(&actor, *wanted).await.map(new),
+        KeyRequest::Create(wanted) => match count_new(identity, &actor, &wanted) {
+            Ok(()) => identity.create_key(&actor, *wanted).await.map(new),
+            Err(exceeded) => Err(limited(&exceeded)),
+        },
         KeyRequest::Set { organization, key, revision, change } => {
             identity.set_key(&actor, organization.as_deref(), &key, revision, *change).await.map(one)
         }
-        KeyRequest::Rotate { organization, key, grace_ms } => {
-            identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new)
-        }
+        KeyRequest::Rotate { organization, key, grace_ms } => match identity.count_rotation(&actor, &key) {
+            Ok(()) => identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new),
+            Err(exceeded) => Err(limited(&exceeded)),
+        },
         KeyRequest::Revoke { organization, key } => {
             identity.revoke_key(&actor, organization.as_deref(), &key).await.map(one)
         }
     })
+}
+
+/// Counts a key that its maker will use; what administrators make for others is not limited.
+fn count_new(identity: &Identity, actor: &Actor, new: &NewKey) -> Result<(), Exceeded> {
+    let own = match &new.user {
+        None => actor.role == Role::Member,
+        Some(wanted) => actor.user.as_ref() == Some(wanted) || actor.name.eq_ignore_ascii_case(wanted),
+    };
+    if own { identity.count_own_key(actor) } else { Ok(()) }
+}
+
+fn limited(exceeded: &Exceeded) -> Fault {
+    Fault::new(FaultKind::Unavailable, exceeded.to_string())
+        .hint("Wait until the hour is over, or ask an administrator for a higher limit.")
 }

@@ -85,11 +85,7 @@ impl Serve for Services {
                 Ok(Answer::Stream(_)) => record::Ended::Ok(None),
                 Err(_) => record::Ended::Broken,
             };
-            let entry = record.entry(&actor, name, outcome, &self.identity.hot().load());
-            if let Err(error) = self.identity.audit().write(entry).await {
-                // It is done all the same: to call it failed would be a second untruth.
-                tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
-            }
+            record.write(&self.identity, &actor, name, outcome).await;
         }
         answer.unwrap_or_else(|panic| resume_unwind(panic))
     }

@@ -24,7 +24,7 @@ use super::Record;
 
 /// What is to be recorded of `request`. Exhaustive on purpose: a new request does not compile before it is
 /// decided.
-pub(in crate::control) fn of(request: &Request) -> Option<Record> {
+pub(crate) fn of(request: &Request) -> Option<Record> {
     match request {
         Request::Daemon(DaemonRequest::Status | DaemonRequest::Pulse { .. }) => None,
         Request::Node(request) => node(request),

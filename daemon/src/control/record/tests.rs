@@ -1,6 +1,7 @@
 use aivonx_protocol::{
     Request,
     config::{ConfigRequest, Reloaded},
+    limit::{LimitRequest, LimitSetting, LimitTarget, LimitValue},
     node::{Credential, NewNode, NodeChange, NodeRequest},
     user::{NewUser, Role, UserRequest},
 };
@@ -64,6 +65,25 @@ fn no_record_holds_a_secret() {
             let Some(record) = of(&request) else { continue };
             assert!(!format!("{record:?}").contains("marked-secret"), "{}: {record:?}", request.name());
         }
+    }
+}
+
+/// The rule by names is for what nobody thought of: a setting is always shown.
+#[tokio::test]
+async fn every_setting_is_shown() {
+    let hot = Rig::new().await.identity.hot().full();
+    let audit = crate::audit::Audit::memory();
+    let limits = LimitSetting::all().into_iter().map(|name| {
+        let values = vec![LimitValue { name, limit: Some(20) }];
+        Request::Limit(LimitRequest::Set { target: LimitTarget::Own, revision: None, values })
+    });
+    for request in Request::samples().into_iter().chain(limits) {
+        let Some(record) = of(&request) else { continue };
+        audit.note(record.entry(&actor(), request.name(), Ended::Ok(None), &hot));
+    }
+    for entry in audit.kept() {
+        let hidden = entry.details.iter().find(|(_, value)| value.contains("[REDACTED]"));
+        assert_eq!(hidden, None, "{:?}", entry.via);
     }
 }
 

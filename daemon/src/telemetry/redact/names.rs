@@ -1,6 +1,8 @@
 //! The names that say that a value is a secret: one list for the log, for the audit log, and for JSON inside
 //! their texts.
 
+use aivonx_protocol::limit::LimitName;
+
 /// A value whose name contains one of these, in any case, is hidden.
 const HIDDEN: [&str; 19] = [
     "password",
@@ -26,7 +28,7 @@ const HIDDEN: [&str; 19] = [
 
 /// Names that contain one of [`HIDDEN`] and only count, name or measure. Only letters and digits make a difference,
 /// in any case: `promptTokens` is `prompt_tokens`.
-const EXEMPT: [&str; 56] = [
+const EXEMPT: [&str; 61] = [
     // Counts of tokens, as the dialects and engines name them.
     "prompt_tokens",
     "output_tokens",
@@ -83,6 +85,12 @@ const EXEMPT: [&str; 56] = [
     "token_name",
     "tokens_revoked",
     "credential_kind",
+    // Settings that are on or off, and prices.
+    "prompt_usd",
+    "require_totp",
+    "totp_exempt",
+    "must_change_password",
+    "hash_pepper_too",
     // What can be done, or is wrong, about them.
     "private_networks",
     "tokenizer",
@@ -92,17 +100,22 @@ const EXEMPT: [&str; 56] = [
 /// Whether the value of what is called `name` is hidden.
 pub(crate) fn hides(name: &str) -> bool {
     let hidden = HIDDEN.iter().any(|word| contains(name, word)) || name.eq_ignore_ascii_case("otp");
-    hidden && !EXEMPT.iter().any(|exempt| same(name, exempt))
+    hidden
+        && !EXEMPT.iter().any(|exempt| same(name, &[exempt]))
+        // A limit, of whatever it is set on, of each user or of each key.
+        && !LimitName::ALL
+            .iter()
+            .any(|limit| ["", "user", "key"].iter().any(|each| same(name, &[each, limit.name()])))
 }
 
 fn contains(name: &str, word: &str) -> bool {
     name.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-fn same(name: &str, exempt: &str) -> bool {
+fn same(name: &str, exempt: &[&str]) -> bool {
     let plain = u8::is_ascii_alphanumeric;
     let folded = name.bytes().filter(plain).map(|byte| byte.to_ascii_lowercase());
-    folded.eq(exempt.bytes().filter(plain))
+    folded.eq(exempt.iter().flat_map(|part| part.bytes()).filter(plain))
 }
 
 #[cfg(test)]
@@ -137,6 +150,8 @@ mod tests {
             "credential",
             "private_pem",
             "tokens_of_alice",
+            "totp_secret",
+            "token.hours",
         ];
         for name in hidden {
             assert!(hides(name), "{name}");
@@ -163,6 +178,11 @@ mod tests {
             "footprint",
             "root_path",
             "keep_alive",
+            "require_totp",
+            "requireTotp",
+            "token.hour",
+            "key.hour",
+            "user.tokens.minute",
             "",
         ];
         for name in shown {

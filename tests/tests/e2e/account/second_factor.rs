@@ -62,6 +62,20 @@ async fn a_login_in_two_steps_is_one() {
 }
 
 #[tokio::test]
+async fn a_token_of_before_is_worth_no_more_than_a_new_one() {
+    let g = gateway().await;
+    let (access, _) = g.tokens(PASSWORD).await;
+    g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
+    let demand = |on| OrganizationChange { require_totp: Some(on), ..OrganizationChange::default() };
+    g.control.organization_set("acme", None, demand(true)).await.unwrap();
+    let answer = g.daemon.ask(&bearer(chat(false), &access)).await;
+    refused(&answer, 403, "totp_enrolment_required");
+    g.get("/api/account/me", &access).await.expect(200);
+    g.control.organization_set("acme", None, demand(false)).await.unwrap();
+    g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
+}
+
+#[tokio::test]
 async fn who_must_enrol_can_do_nothing_else() {
     let g = gateway().await;
     let change = OrganizationChange { require_totp: Some(true), ..OrganizationChange::default() };

@@ -1,0 +1,198 @@
+//! Whatever is changed over HTTP is in the audit log, as what is changed over the control socket.
+
+use aivonx_daemon::api::route::{Account, Action, ROUTES, Route};
+use aivonx_protocol::{
+    audit::{AuditEntry, AuditFilter, Outcome},
+    user::UserChange,
+};
+
+use super::*;
+use crate::otp::otp;
+
+impl Gateway {
+    async fn audit(&self, via: &str) -> Vec<AuditEntry> {
+        let page = self.control.audit_list(AuditFilter::default(), None, 1000, true).await.unwrap();
+        page.entries.into_iter().filter(|entry| entry.via.as_deref() == Some(via)).collect()
+    }
+
+    /// A key of a superadmin's that may pull and delete.
+    async fn manager(&self) -> (String, String) {
+        let new = NewKey {
+            name: "manager".into(),
+            organization: None,
+            user: None,
+            scopes: vec![KeyScope::ModelsWrite],
+            models: Vec::new(),
+            networks: Vec::new(),
+            expires: None,
+        };
+        let made = self.control.key_create(new).await.unwrap();
+        (made.key.id, made.secret.expose().to_owned())
+    }
+
+    /// Makes the change that `route` is for; None if it is for none.
+    async fn change(&self, route: &Route, manager: &str) -> Option<Answer> {
+        let own = |what: Account| async move {
+            let name = match what {
+                Account::Me => panic!("{what:?} changes nothing"),
+                // It goes on with a session, as each use of one does; a token used twice is another matter.
+                Account::Refresh => return None,
+                what => format!("{what:?}").to_lowercase(),
+            };
+            self.user(&name).await;
+            let tokens = self.login(&name, PASSWORD).await.expect(200).json();
+            let (access, pattern) = (text(&tokens, "access"), route.pattern);
+            Some(match what {
+                Account::Me | Account::Refresh => unreachable!("see above"),
+                Account::Login => self.login(&name, PASSWORD).await,
+                Account::Logout => self.post(pattern, &access, &json!({})).await,
+                Account::Password => self.post(pattern, &access, &json!({"old": PASSWORD, "new": NEW})).await,
+                Account::PasswordReset => {
+                    let code = self.control.user_reset_password(&name).await.unwrap().code;
+                    let body = json!({"username": name, "code": code.expose(), "password": NEW});
+                    self.daemon.post(pattern, &body).await
+                }
+                Account::Totp => {
+                    let begin = json!({"action": "begin", "password": PASSWORD});
+                    let offer = self.post(pattern, &access, &begin).await.expect(200).json();
+                    let code = otp(&text(&offer, "secret"), 0);
+                    self.post(pattern, &access, &json!({"action": "confirm", "code": code})).await
+                }
+                Account::Keys => self.post(pattern, &access, &json!({"name": "ci"})).await,
+                Account::Key => {
+                    let made = self.post("/api/account/keys", &access, &json!({"name": "ci"})).await;
+                    let path = pattern.replace(":id", &text(&made.expect(201).json(), "id"));
+                    self.delete(&path, &access).await
+                }
+            })
+        };
+        let model = json!({"model": "m", "stream": false});
+        match route.action {
+            // A node is asked for something, and nothing is different afterwards; or it is not served.
+            Action::Forward(_) | Action::NotYet => None,
+            Action::Local(_) | Action::OwnUsage => panic!("{} only tells", route.pattern),
+            Action::Pull => Some(self.post(route.pattern, manager, &model).await),
+            Action::Delete => {
+                let request = Request::json(route.pattern, &model).method("DELETE");
+                Some(self.daemon.ask(&bearer(request, manager)).await)
+            }
+            Action::Account(what) => own(what).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_change_over_http_leaves_an_entry() {
+    let g = gateway().await;
+    let (key, manager) = g.manager().await;
+    let mut seen = 0;
+    for route in ROUTES {
+        for method in route.methods.iter().filter(|method| !method.is_safe()) {
+            let Some(answer) = g.change(route, &manager).await else { continue };
+            let via = format!("{method} {}", route.pattern);
+            assert!(answer.status < 300, "{via}: {} {}", answer.status, answer.text());
+            let entries = g.audit(&via).await;
+            let entry = entries.iter().find(|entry| entry.outcome == Outcome::Ok);
+            let entry = entry.unwrap_or_else(|| panic!("{via} leaves no entry"));
+            assert!(entry.source.address.is_some() && entry.actor.id.is_some(), "{entry:?}");
+            if matches!(route.action, Action::Pull | Action::Delete) {
+                assert_eq!(entry.details["key_id"], key);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen}");
+    // What was refused is there too, and says why.
+    let request = Request::json("/api/delete", &json!({"model": "none"})).method("DELETE");
+    g.daemon.ask(&bearer(request, &manager)).await.expect(404);
+    let entries = g.audit("DELETE /api/delete").await;
+    let refused = entries.iter().find(|entry| entry.outcome != Outcome::Ok).expect("an entry");
+    assert_eq!(refused.object.as_ref().unwrap().name.as_deref(), Some("none"));
+    assert!(refused.details["why"].contains("none"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn failed_resets_are_counted_together() {
+    let g = gateway().await;
+    let reset = |name: String| {
+        let daemon = &g.daemon;
+        let body = json!({"username": name, "code": "0000-0000-0000-0000", "password": NEW});
+        async move { daemon.post("/api/account/password/reset", &body).await.expect(400) }
+    };
+    for n in 0..60 {
+        reset(format!("u{n}")).await;
+    }
+    let written = g.audit("POST /api/account/password/reset").await.len();
+    assert!((1..=21).contains(&written), "{written}, even if a minute passed in between");
+}
+
+#[tokio::test]
+async fn a_key_may_do_what_its_user_may_now() {
+    let g = gateway().await;
+    let new = NewUser {
+        name: "sue".into(),
+        display_name: None,
+        email: None,
+        role: Role::Superadmin,
+        organization: None,
+        password: None,
+    };
+    g.control.user_add(new).await.unwrap();
+    let new = NewKey {
+        name: "sues".into(),
+        organization: None,
+        user: Some("sue".into()),
+        scopes: KeyScope::ALL.to_vec(),
+        models: Vec::new(),
+        networks: Vec::new(),
+        expires: None,
+    };
+    let made = g.control.key_create(new).await.unwrap();
+    let secret = made.secret.expose();
+    let delete = async || {
+        let request = Request::json("/api/delete", &json!({"model": "none"})).method("DELETE");
+        g.daemon.ask(&bearer(request, secret)).await.status
+    };
+    assert_eq!(delete().await, 404);
+    let role = |role| UserChange { role: Some(role), ..UserChange::default() };
+    g.control.user_set("sue", None, role(Role::Auditor)).await.unwrap();
+    assert_eq!(delete().await, 403);
+    let shown = g.control.key_show(None, &made.key.id).await.unwrap().scopes;
+    assert_eq!(shown, [KeyScope::Infer, KeyScope::ModelsRead, KeyScope::AdminRead]);
+    g.control.user_set("sue", None, role(Role::Superadmin)).await.unwrap();
+    assert_eq!(delete().await, 404);
+}
+
+#[tokio::test]
+async fn making_ones_own_keys_counts_and_revoking_does_not() {
+    let g = gateway().await;
+    g.daemon.aivonx().ok(&["limit", "set", "token.hour=4"]).await;
+    let (access, _) = g.tokens(PASSWORD).await;
+    let make = async |name: &str| g.post("/api/account/keys", &access, &json!({"name": name})).await;
+    let mut made = Vec::new();
+    for name in ["a", "b"] {
+        made.push(text(&make(name).await.expect(201).json(), "id"));
+    }
+    // Over the control socket they count as well, and so does another secret.
+    let alice = g.daemon.control_as_stranger().await;
+    alice.login("alice", WireSecret::new(PASSWORD.into()), None).await.unwrap();
+    let new = NewKey {
+        name: "c".into(),
+        organization: None,
+        user: None,
+        scopes: vec![KeyScope::Infer],
+        models: Vec::new(),
+        networks: Vec::new(),
+        expires: None,
+    };
+    alice.key_create(new).await.unwrap();
+    alice.key_rotate(None, "c", 0).await.unwrap();
+    let told = alice.key_rotate(None, "c", 0).await.unwrap_err().to_string();
+    assert!(told.contains("token.hour"), "{told}");
+    let told = make("d").await.expect(429).json();
+    assert_eq!((&told["limit"], &told["used"]), (&json!(4), &json!(4)), "{told}");
+    for id in &made {
+        g.delete(&format!("/api/account/keys/{id}"), &access).await.expect(204);
+    }
+    make("d").await.expect(429);
+}
