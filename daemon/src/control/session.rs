@@ -36,7 +36,7 @@ use super::{
 
 /// For the whole handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
-/// For a request, of a connection that needs a login and has none (any more).
+/// For a request, of a connection that needs a login and has none (any more), and is neither root's nor ours.
 pub(super) const STRANGER: Duration = Duration::from_secs(60);
 /// For a frame once begun.
 pub(super) const FRAME: Duration = Duration::from_secs(10);
@@ -256,9 +256,10 @@ fn ended<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
     connection.session().is_some_and(|session| !common.serve.stands(connection.peer(), &session))
 }
 
-/// Whether it needs a login and has none, or one that is over.
+/// Whether it needs a login and has none, or one that is over. Root takes nobody's place while it thinks of a password.
 fn is_strange<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
     match connection.session() {
+        _ if common.rule.trusts(connection.peer()) => false,
         Some(_) => ended(common, connection),
         None => !common.rule.is_superadmin(connection.peer(), common.serve.is_set_up()),
     }

@@ -97,22 +97,25 @@ async fn an_org_admin_manages_org_admins_and_members_of_its_own() {
         assert_eq!((fault.kind, fault.field.as_deref()), (FaultKind::NotPermitted, Some("role")), "{role}");
     }
     // Its own organization is meant where none is named.
-    let member = identity.add_user(&a.admin, new("m", Role::Member, None)).await.unwrap();
+    let member = identity.add_user(&a.admin, new("m@a", Role::Member, None)).await.unwrap();
     assert_eq!(member.organization.as_deref(), Some("a"));
-    identity.add_user(&a.admin, new("n", Role::OrgAdmin, Some("a"))).await.unwrap();
+    identity.add_user(&a.admin, new("n@a", Role::OrgAdmin, Some("a"))).await.unwrap();
     rig.assert_foreign("organization", "b", identity.add_user(&a.admin, new("o", Role::Member, Some("b"))))
         .await;
 
     let promote = |role| UserChange { role: Some(role), ..UserChange::default() };
-    identity.set_user(&a.admin, "m", None, promote(Role::OrgAdmin)).await.unwrap();
+    identity.set_user(&a.admin, "m@a", None, promote(Role::OrgAdmin)).await.unwrap();
     for role in [Role::Operator, Role::Auditor] {
-        let fault = identity.set_user(&a.admin, "m", None, promote(role)).await.unwrap_err();
+        let fault = identity.set_user(&a.admin, "m@a", None, promote(role)).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::NotPermitted, "{fault}");
     }
     let out = UserChange { organization: Some(None), ..UserChange::default() };
-    assert_eq!(identity.set_user(&a.admin, "m", None, out).await.unwrap_err().kind, FaultKind::NotPermitted);
+    assert_eq!(
+        identity.set_user(&a.admin, "m@a", None, out).await.unwrap_err().kind,
+        FaultKind::NotPermitted
+    );
     let across = UserChange { organization: Some(Some(b.id.clone())), ..UserChange::default() };
-    rig.assert_foreign("organization", &b.id, identity.set_user(&a.admin, "m", None, across)).await;
+    rig.assert_foreign("organization", &b.id, identity.set_user(&a.admin, "m@a", None, across)).await;
 
     // One of its organization who is above it is shown and not touched.
     rig.store().users().insert(user_record("op", Role::Operator, Some(&a.id))).await.unwrap();
@@ -125,6 +128,40 @@ async fn an_org_admin_manages_org_admins_and_members_of_its_own() {
     refused(identity.reset_totp(&a.admin, "op").await.unwrap_err());
     refused(identity.end_sessions(&a.admin, "op", None).await.unwrap_err());
     assert_eq!(record(&rig, "op").await.revision, 1);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_elsewhere_is_told_like_any_other() {
+    let (rig, a, b) = Rig::with_two().await;
+    let identity = &rig.identity;
+    let plain = |fault: Fault, name: &str| {
+        assert_eq!((fault.kind, fault.field.as_deref()), (FaultKind::Invalid, Some("name")), "{fault}");
+        fault.to_string().replace(name, "NAME")
+    };
+    identity.add_user(&root(), new("in-b@b", Role::Member, Some("b"))).await.unwrap();
+    let mut told = Vec::new();
+    for name in ["b-member", "nobody", "in-b@b", "nobody@b", "x@nowhere"] {
+        let added = identity.add_user(&a.admin, new(name, Role::Member, None)).await;
+        told.push(plain(added.unwrap_err(), name));
+        let change = UserChange { name: Some(name.into()), ..UserChange::default() };
+        told.push(plain(identity.set_user(&a.admin, "a-member", None, change).await.unwrap_err(), name));
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("end in @a"), "{told:?}");
+    let alice = identity.add_user(&a.admin, new("alice@a", Role::Member, None)).await.unwrap();
+    let taken = identity.add_user(&a.admin, new("alice@a", Role::Member, None)).await.unwrap_err();
+    assert_eq!(taken.kind, FaultKind::Conflict);
+    // Nobody else has names of that form, so none of them can be taken.
+    let fault = identity.add_user(&root(), new("bob@a", Role::Member, Some("b"))).await.unwrap_err();
+    plain(fault, "bob@a");
+    let away = UserChange { organization: Some(Some(b.id.clone())), ..UserChange::default() };
+    let fault = identity.set_user(&root(), &alice.id, None, away.clone()).await.unwrap_err();
+    plain(fault, "alice@a");
+    let away = UserChange { name: Some("alice".into()), ..away };
+    identity.set_user(&root(), &alice.id, None, away).await.unwrap();
+    // What is no organization is part of a name, such as an address.
+    identity.add_user(&root(), new("carol@example.org", Role::Member, Some("b"))).await.unwrap();
 }
 
 /// Every function, from the actors of one tenant against a user of another and one of the fleet.

@@ -1,7 +1,7 @@
 //! The names that say that a value is a secret: one list for the log, for the audit log, and for JSON inside
 //! their texts.
 
-use aivonx_protocol::limit::LimitName;
+use aivonx_protocol::{audit::Action, limit::LimitName};
 
 /// A value whose name contains one of these, in any case, is hidden.
 const HIDDEN: [&str; 19] = [
@@ -28,7 +28,7 @@ const HIDDEN: [&str; 19] = [
 
 /// Names that contain one of [`HIDDEN`] and only count, name or measure. Only letters and digits make a difference,
 /// in any case: `promptTokens` is `prompt_tokens`.
-const EXEMPT: [&str; 61] = [
+const EXEMPT: [&str; 62] = [
     // Counts of tokens, as the dialects and engines name them.
     "prompt_tokens",
     "output_tokens",
@@ -85,7 +85,8 @@ const EXEMPT: [&str; 61] = [
     "token_name",
     "tokens_revoked",
     "credential_kind",
-    // Settings that are on or off, and prices.
+    // Settings that are on or off, prices, and the limit of each key that is not named like one of users.
+    "key_hour",
     "prompt_usd",
     "require_totp",
     "totp_exempt",
@@ -100,12 +101,18 @@ const EXEMPT: [&str; 61] = [
 /// Whether the value of what is called `name` is hidden.
 pub(crate) fn hides(name: &str) -> bool {
     let hidden = HIDDEN.iter().any(|word| contains(name, word)) || name.eq_ignore_ascii_case("otp");
-    hidden
-        && !EXEMPT.iter().any(|exempt| same(name, &[exempt]))
-        // A limit, of whatever it is set on, of each user or of each key.
-        && !LimitName::ALL
-            .iter()
-            .any(|limit| ["", "user", "key"].iter().any(|each| same(name, &[each, limit.name()])))
+    hidden && !EXEMPT.iter().any(|exempt| same(name, &[exempt])) && !is_limit(name) && !is_count(name)
+}
+
+/// Whether it is a limit: of what it is set on, of each user, or of each key.
+fn is_limit(name: &str) -> bool {
+    let is = |limit: LimitName| ["", "user", "key"].iter().any(|each| same(name, &[each, limit.name()]));
+    LimitName::ALL.into_iter().any(is)
+}
+
+/// Whether it says how many entries of an action there were.
+fn is_count(name: &str) -> bool {
+    Action::ALL.iter().any(|action| same(name, &["n", action.as_str()]))
 }
 
 fn contains(name: &str, word: &str) -> bool {
@@ -183,6 +190,7 @@ mod tests {
             "token.hour",
             "key.hour",
             "user.tokens.minute",
+            "n_password_reset",
             "",
         ];
         for name in shown {

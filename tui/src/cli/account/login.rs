@@ -62,10 +62,11 @@ pub async fn run(context: &mut Context, args: LoginArgs) -> Result<(), Failure> 
         None
     };
     let connected = context.connect().await?;
-    let client = &connected.client;
-    if client.daemon().login == Login::Setup {
+    if connected.client.daemon().login == Login::Setup {
         return Err(session::no_administrator(&connected.path));
     }
+    // The daemon does not wait for somebody who looks for a password.
+    drop(connected);
     let (username, password) = match (args.username, given, &mut prompt) {
         (Some(username), Some(password), _) => (username, password),
         (username, _, Some(prompt)) => {
@@ -74,6 +75,7 @@ pub async fn run(context: &mut Context, args: LoginArgs) -> Result<(), Failure> 
         }
         (_, _, None) => return Err(Failure::usage("--password-file needs --username")),
     };
+    let client = &context.connect().await?.client;
     let mut session = begin(client, &username, &password, otp, prompt.as_mut()).await?;
     if let Err(failure) = session::keep(client, &session) {
         // Nobody could use it.
