@@ -207,3 +207,37 @@ async fn a_session_is_its_uids_alone_and_a_token_is_not() {
     let allowed = as_nobody(&token.secret).await;
     assert!(allowed.status.success(), "{}", String::from_utf8_lossy(&allowed.stderr));
 }
+
+#[tokio::test]
+async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
+    let folder = folder();
+    let daemon = in_folder(folder.path()).start_any().await;
+    add_alice(&daemon).await;
+    let mut held = Vec::new();
+    let refused = loop {
+        let alice = daemon.control_as_stranger().await;
+        match alice.login("alice", WireSecret::new(PASSWORD.into()), None).await {
+            Ok(_) => held.push(alice),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(held.len(), 8, "{refused}");
+    assert!(refused.to_string().contains("too many connections of alice"), "{refused}");
+    // Who does not log in keeps nobody out either, and whoever ends her sessions ends her places.
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        strangers.push(daemon.control_as_stranger().await);
+    }
+    daemon.control().await.user_logout("alice", None).await.unwrap();
+    within("a place", async {
+        loop {
+            let alice = daemon.control_as_stranger().await;
+            match alice.login("alice", WireSecret::new(PASSWORD.into()), None).await {
+                Ok(_) => break,
+                Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unavailable => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    })
+    .await;
+}
