@@ -30,6 +30,10 @@ struct Gateway {
 async fn gateway() -> Gateway {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::builder().node(&node).arg("--access").arg("required").start().await;
+    furnished(node, daemon).await
+}
+
+async fn furnished(node: FakeNode, daemon: Daemon) -> Gateway {
     let control = daemon.control().await;
     let new = NewOrganization {
         slug: "acme".into(),

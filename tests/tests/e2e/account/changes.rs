@@ -15,7 +15,7 @@ impl Gateway {
         page.entries.into_iter().filter(|entry| entry.via.as_deref() == Some(via)).collect()
     }
 
-    /// A key of a superadmin's that may pull and delete.
+    /// A key that may pull and delete.
     async fn manager(&self) -> (String, String) {
         let new = NewKey {
             name: "manager".into(),
@@ -58,9 +58,9 @@ impl Gateway {
                     let code = otp(&text(&offer, "secret"), 0);
                     self.post(pattern, &access, &json!({"action": "confirm", "code": code})).await
                 }
-                Account::Keys => self.post(pattern, &access, &json!({"name": "ci"})).await,
+                Account::Keys => self.post(pattern, &access, &json!({"name": "one"})).await,
                 Account::Key => {
-                    let made = self.post("/api/account/keys", &access, &json!({"name": "ci"})).await;
+                    let made = self.post("/api/account/keys", &access, &json!({"name": "two"})).await;
                     let path = pattern.replace(":id", &text(&made.expect(201).json(), "id"));
                     self.delete(&path, &access).await
                 }
@@ -133,7 +133,7 @@ async fn a_key_may_do_what_its_user_may_now() {
         name: "sue".into(),
         display_name: None,
         email: None,
-        role: Role::Superadmin,
+        role: Role::Operator,
         organization: None,
         password: None,
     };
@@ -159,13 +159,14 @@ async fn a_key_may_do_what_its_user_may_now() {
     assert_eq!(delete().await, 403);
     let shown = g.control.key_show(None, &made.key.id).await.unwrap().scopes;
     assert_eq!(shown, [KeyScope::Infer, KeyScope::ModelsRead, KeyScope::AdminRead]);
-    g.control.user_set("sue", None, role(Role::Superadmin)).await.unwrap();
+    g.control.user_set("sue", None, role(Role::Operator)).await.unwrap();
     assert_eq!(delete().await, 404);
 }
 
 #[tokio::test]
 async fn making_ones_own_keys_counts_and_revoking_does_not() {
-    let g = gateway().await;
+    let builder = Daemon::builder().config("").plain_listener().access("two_factor = \"optional\"");
+    let g = furnished(FakeNode::ollama().await, builder.start().await).await;
     g.daemon.aivonx().ok(&["limit", "set", "token.hour=4"]).await;
     let (access, _) = g.tokens(PASSWORD).await;
     let make = async |name: &str| g.post("/api/account/keys", &access, &json!({"name": name})).await;
