@@ -1,19 +1,15 @@
 //! Administration of API keys.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis, WireSecret,
     key::{Key, KeyChange, KeyScope, NewKey, NewSecretKey},
-    limit::LimitName,
     user::Role,
 };
 
 use super::{Actor, Identity, api_key, fields, now, organizations::set, rules};
-use crate::{
-    limits::{Exceeded, Kind},
-    store::{KeyRecord, Noun, OrganizationRecord, Reach, RetiringHash, UserRecord},
-};
+use crate::store::{KeyRecord, Noun, OrganizationRecord, Reach, RetiringHash, UserRecord};
 
 /// Longest that an old secret works after a rotation: 30 days.
 const GRACE_MAX: UnixMillis = 30 * 24 * 60 * 60 * 1000;
@@ -124,35 +120,6 @@ impl Identity {
         let record = self.store.keys().insert(record).await.map_err(|e| self.refuse(actor, e))?;
         self.settle().await;
         Ok(NewSecretKey { key: self.key_shown(actor, record).await?, secret })
-    }
-
-    /// Counts that `actor` makes a key of its own, or gives one another secret.
-    ///
-    /// # Errors
-    /// [`Exceeded`] where `token.hour` is reached; then it does not count.
-    pub fn count_own_key(&self, actor: &Actor) -> Result<(), Exceeded> {
-        let (Some(limits), Some(id)) = (self.limits.get(), &actor.user) else { return Ok(()) };
-        let limit = LimitName::TokenHour;
-        let hot = self.hot().load();
-        let Some(user) = hot.user(id) else { return Ok(()) };
-        match user.level.caps.of(limit) {
-            Some(cap) => limits.throttle_subject(limit, Kind::User, &user.id, cap),
-            None => Ok(()),
-        }
-    }
-
-    /// As [`Self::count_own_key`], if the key `wanted` is one of the actor's own. One that is not is for
-    /// [`Self::rotate_key`] to judge.
-    ///
-    /// # Errors
-    /// [`Exceeded`].
-    pub fn count_rotation(&self, actor: &Actor, wanted: &str) -> Result<(), Exceeded> {
-        let own = |key: &Arc<super::snapshot::Key>| {
-            let named = |(id, name): &(Arc<str>, Arc<str>)| **id == *wanted || **name == *wanted;
-            key.user.as_ref().is_some_and(|user| Some(&*user.id) == actor.user.as_deref())
-                && key.subject.key.as_ref().is_some_and(named)
-        };
-        if self.hot().load().keys().any(own) { self.count_own_key(actor) } else { Ok(()) }
     }
 
     /// Changes a key that is not revoked.

@@ -17,6 +17,7 @@ mod fields;
 mod foreign;
 mod hashers;
 pub mod jwt;
+mod key_count;
 mod keys;
 mod lifting;
 mod limit_view;
@@ -47,6 +48,7 @@ pub(crate) mod testing;
 mod tokens;
 pub mod totp;
 pub mod unattended;
+mod user_names;
 mod users;
 mod whoami;
 
