@@ -24,11 +24,11 @@ use crate::{
     dev, facts,
     fleet::{Fleet, FleetError},
     identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
-    lifecycle::{self, Patience},
+    lifecycle::{self, Descriptors, Patience},
     limits,
     limits::{Limits, pricing::PriceList},
     policy::Policies,
-    proxy::{self, Phase, Settings, Shared, shared::Budget},
+    proxy::{self, AcceptFailures, Phase, Settings, Shared, budget::Budget, places::Places},
     pulse::Pulse,
     secrets::{MasterKey, Secrets, SecretsError, Vault},
     signals::Signals,
@@ -129,10 +129,17 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
     if let Err(e) = lifecycle::no_core_dumps() {
         notes.push(e.to_string());
     }
-    match lifecycle::raise_fd_limit(lifecycle::descriptors_needed(config.limits.connections)) {
-        Ok((_, warnings)) => notes.extend(warnings),
-        Err(e) => notes.push(e.to_string()),
-    }
+    let descriptors =
+        match lifecycle::raise_fd_limit(lifecycle::descriptors_needed(config.limits.connections)) {
+            Ok((limit, warnings)) => {
+                notes.extend(warnings);
+                limit
+            }
+            Err(e) => {
+                notes.push(e.to_string());
+                lifecycle::fd_limit()
+            }
+        };
     make_private(&config.data_dir)?;
     let telemetry = telemetry::init(&config.log, &config.data_dir, mode == Mode::Dev)?;
     for note in notes {
@@ -146,7 +153,7 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
         .enable_all()
         .build()
         .map_err(AppError::system("cannot start the control plane's threads"))?;
-    let result = runtime.block_on(live_and_die(live, mode, dev, inherited, &telemetry));
+    let result = runtime.block_on(live_and_die(live, mode, dev, inherited, descriptors, &telemetry));
     if let Err(e) = &result {
         tracing::error!(event = e.event(), error = %e, "the gateway stops");
     }
@@ -167,6 +174,7 @@ async fn live_and_die(
     mode: Mode,
     dev: Option<Dev>,
     inherited: proxy::Inherited,
+    descriptors: u64,
     telemetry: &Telemetry,
 ) -> Result<(), AppError> {
     let began = Instant::now();
@@ -213,6 +221,9 @@ async fn live_and_die(
     };
     let bound = proxy::bind_all(&config.listen, threads, inherited)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
+    let simulates = dev.as_ref().is_some_and(|dev| dev.simulate.is_some());
+    let descriptors = Descriptors::share(descriptors, config.limits.connections, simulates);
+    let places = Places::new(descriptors, config.limits.connections_per_address);
     let (phase, phase_rx) = watch::channel(Phase::Running);
     let shared = Arc::new_cyclic(|weak| Shared {
         hot: fleet.hot(),
@@ -227,8 +238,9 @@ async fn live_and_die(
         metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone()),
         control: tokio::runtime::Handle::current(),
         phase: phase_rx,
-        budget: Budget::new(config.limits.body_budget_bytes),
-        connections: AtomicUsize::new(0),
+        budget: Arc::new(Budget::new(config.limits.body_budget_bytes)),
+        places: Arc::new(places),
+        accept_failures: AcceptFailures::default(),
         requests: AtomicU64::new(0),
         running: Arc::default(),
         streams: AtomicUsize::new(0),

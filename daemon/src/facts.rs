@@ -58,7 +58,7 @@ pub(crate) fn metrics(
         metrics.render(&Gauges {
             nodes: nodes.collect(),
             active_streams: shared.streams.load(Ordering::Relaxed) as u64,
-            connections: shared.connections.load(Ordering::Relaxed) as u64,
+            connections: shared.places.clients() as u64,
             store_errors: health.errors,
             store_flush: health.flush_took,
             refusals: refusals(&shared.identity.counters, &shared.limits),

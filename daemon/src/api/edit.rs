@@ -20,7 +20,23 @@ impl Edits {
 
     /// Adds those of `other`.
     pub fn append(&mut self, mut other: Self) {
-        self.list.append(&mut other.list);
+        if self.list.is_empty() {
+            *self = other;
+        } else {
+            self.list.append(&mut other.list);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Bytes of memory they take.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        (self.list.capacity() * size_of::<(Range<usize>, Bytes)>()) as u64
     }
 
     /// Whether nothing changes.
@@ -32,10 +48,16 @@ impl Edits {
     /// The body with the changes made. Bytes that stay are not copied.
     #[must_use]
     pub fn apply(&self, segments: &[Bytes]) -> Vec<Bytes> {
-        let mut edits: Vec<_> = self.list.iter().collect();
+        let mut out = Vec::with_capacity(segments.len() + 2 * self.list.len());
+        self.pieces(&Self::default(), segments, |piece| out.push(piece));
+        out
+    }
+
+    /// Hands out the pieces of the body with the changes made, and those of `others`.
+    pub fn pieces(&self, others: &Self, segments: &[Bytes], mut out: impl FnMut(Bytes)) {
+        let mut edits: Vec<_> = self.list.iter().chain(&others.list).collect();
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut edits = edits.into_iter().peekable();
-        let mut out = Vec::with_capacity(segments.len() + 2 * self.list.len());
         let mut start = 0;
         // What is left of the range that is being left out.
         let mut skip = 0;
@@ -56,14 +78,13 @@ impl Edits {
             start = end;
         }
         // What is appended.
-        out.extend(edits.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()));
-        out
+        edits.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()).for_each(out);
     }
 }
 
-fn keep(out: &mut Vec<Bytes>, from: &Bytes, start: usize, end: usize) {
+fn keep(out: &mut impl FnMut(Bytes), from: &Bytes, start: usize, end: usize) {
     if start < end {
-        out.push(from.slice(start..end));
+        out(from.slice(start..end));
     }
 }
 

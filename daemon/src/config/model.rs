@@ -161,13 +161,17 @@ table! {
     Limits, LIMITS_DOC, LIMITS_KEYS of Config.limits {
         /// Largest JSON request body, after decoding.
         body_bytes: u64 = 64 * MIB, Size(KIB, 4 * GIB), Reload;
-        /// Most bytes of request bodies held at once by the process; beyond it requests get 503. At least
+        /// Most bytes of request bodies held at once by the process; beyond it requests get 503. One organization
+        /// holds at most as much as is left for all others, and the last eighth is for bodies up to 64 KiB. At least
         /// `body_bytes`.
         body_budget_bytes: u64 = GIB, Size(KIB, 1024 * GIB), Restart;
         /// Largest request head.
         head_bytes: usize = 64 << 10, Size(8 * KIB, MIB), Reload;
         /// Most client connections at once.
         connections: usize = 10_000, Count(1, 1_000_000), Restart;
+        /// Most of them from one address, or one IPv6 network of 64 bits; 0 is half of `connections`. Behind a proxy
+        /// that is all its clients: it may then be as many as `connections`.
+        connections_per_address: usize = 0, Count(0, 1_000_000), Restart;
         /// Days and months of usage limits begin so long after midnight UTC.
         day_offset: Duration = Duration::ZERO, Time::from(Duration::ZERO, hours(24)), Restart;
     }
@@ -183,6 +187,8 @@ table! {
         keep_alive: Duration = seconds(75), Time::from(ms(10), hours(24)), Reload;
         /// A request body must arrive at least in steps not further apart than this.
         body_idle: Duration = seconds(60), Time::from(ms(10), hours(24)), Reload;
+        /// And in each time of `body_idle` as much as this a second; "0" asks for none.
+        body_rate: u64 = 512, Size(0, MIB), Reload;
         /// Connecting to a node, TLS included.
         connect: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
         /// From sending a request until the node's answer begins; covers loading a model.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use super::{
@@ -60,11 +60,12 @@ pub struct Account {
     kind: Kind,
     id: Arc<str>,
     book: Mutex<Book>,
+    bodies: Arc<AtomicU64>,
 }
 
 impl Account {
     pub(super) fn new(kind: Kind, id: Arc<str>, book: Book) -> Self {
-        Self { kind, id, book: Mutex::new(book) }
+        Self { kind, id, book: Mutex::new(book), bodies: Arc::default() }
     }
 
     /// What it is of.
@@ -77,6 +78,12 @@ impl Account {
     #[must_use]
     pub fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// Bytes of request bodies that are held for it now; kept by those who hold them.
+    #[must_use]
+    pub fn bodies(&self) -> &Arc<AtomicU64> {
+        &self.bodies
     }
 
     /// What is used now.

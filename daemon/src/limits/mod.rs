@@ -4,7 +4,8 @@
 //! user, its key; strangers are counted by address):
 //!
 //! 1. [`Limits::throttle`], whatever it asks, once it is known who asks.
-//! 2. [`Limits::reserve`], of inference alone, when its size is known and before a node is chosen.
+//! 2. [`Limits::reserve`], of inference alone, when its size is known and before a node is chosen; where its body
+//!    keeps it waiting, [`Limits::enter`] counts it by then.
 //! 3. [`Reservation::settle`], when it is over: real counts take the place of estimates. A request that a node
 //!    failed is given back by dropping its reservation; one whose client left pays for what was produced.
 //!
@@ -54,6 +55,7 @@ pub use clock::{Clock, Now};
 pub use exceeded::{Exceeded, Who, usd};
 pub use prices::{Price, Prices};
 pub use reserve::{Ask, OPEN_OUTPUT, Output, Reservation, Used};
+pub use throttle::network;
 pub use window::{Counters, Counts, SavedWindow};
 
 use crate::store::Store;
@@ -161,15 +163,37 @@ impl Limits {
         self.noted(counted.map_err(|full| full.exceeded(limit, cap, Who::Subject(kind, id.clone()), &now)))
     }
 
+    /// Counts a request that is still coming in against the limits that are counted in requests. To be given to
+    /// [`Self::complete`] once its size is known, or dropped if it is not carried out.
+    ///
+    /// # Errors
+    /// [`Exceeded`]: the limit that does not have room for it; then it does not count.
+    pub fn enter(&self, levels: Levels<'_>) -> Result<Reservation, Exceeded> {
+        self.reserve(levels, &Ask::ENTRY)
+    }
+
     /// Takes what `ask` needs from every level. To be settled, or dropped where nothing was produced.
     ///
     /// # Errors
     /// [`Exceeded`]: the limit that does not have it; then nothing is taken.
     pub fn reserve(&self, levels: Levels<'_>, ask: &Ask) -> Result<Reservation, Exceeded> {
+        self.complete(None, levels, ask)
+    }
+
+    /// The same for a request that may have `entered` before with the same levels: what it took then is part of it.
+    ///
+    /// # Errors
+    /// [`Exceeded`]: the limit that does not have it; then nothing is taken, and what was is given back.
+    pub fn complete(
+        &self,
+        entered: Option<Reservation>,
+        levels: Levels<'_>,
+        ask: &Ask,
+    ) -> Result<Reservation, Exceeded> {
         if levels.iter().all(Option::is_none) {
             return Ok(Reservation::of_nobody(ask));
         }
-        self.noted(reserve::reserve(levels, ask, &self.now()))
+        self.noted(reserve::reserve(levels, entered, ask, &self.now()))
     }
 
     /// Whether any level has a cap that is counted in tokens or money: then estimates should be good ones.

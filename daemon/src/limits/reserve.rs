@@ -88,10 +88,23 @@ const TOKENS: [LimitName; 2] = [LimitName::TokensMinute, LimitName::TokensDay];
 /// Those counted in money.
 const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
 
-/// Takes what `ask` needs from every level, or says which limit does not have it.
-pub(super) fn reserve(levels: Levels<'_>, ask: &Ask, now: &Now) -> Result<Reservation, Exceeded> {
+/// Takes what `ask` needs from every level, or says which limit does not have it. `entered` is what the same request
+/// took before its size was known; it is part of what is taken, or given back.
+pub(super) fn reserve(
+    levels: Levels<'_>,
+    entered: Option<Reservation>,
+    ask: &Ask,
+    now: &Now,
+) -> Result<Reservation, Exceeded> {
     let mut books: Books<'_> = levels.map(|level| level.map(|level| level.account.lock()));
     books.iter_mut().flatten().for_each(|book| book.roll(now));
+    if let Some(mut entered) = entered {
+        for (hold, book) in entered.holds.iter_mut().zip(&mut books) {
+            if let (Some(hold), Some(book)) = (hold.take(), book) {
+                hold.close(book, entered.reserved, None);
+            }
+        }
+    }
     let (output, bound) = output(&levels, &books, ask);
     let tokens = ask.prompt.saturating_add(output);
     let cost = ask.price.cost(ask.prompt, output);
@@ -213,6 +226,34 @@ struct Hold {
     serials: [u32; 3],
 }
 
+impl Hold {
+    /// Puts what was `used` in the place of what was `reserved`, or gives that back.
+    fn close(self, book: &mut Book, reserved: Used, used: Option<Used>) {
+        book.running = book.running.saturating_sub(1);
+        book.dirty = true;
+        for (window, serial) in windows(book).into_iter().zip(self.serials) {
+            let (same, counts) = (window.serial == serial, &mut window.counts);
+            let put = |count: &mut u64, reserved: u64, real: u64| {
+                let before = if same { count.saturating_sub(reserved) } else { *count };
+                let more = if same { real } else { real.saturating_sub(reserved) };
+                *count = before.saturating_add(more);
+            };
+            match used {
+                Some(used) => {
+                    put(&mut counts.tokens, reserved.tokens, used.tokens);
+                    put(&mut counts.spend, reserved.cost, used.cost);
+                }
+                None if same => {
+                    put(&mut counts.tokens, reserved.tokens, 0);
+                    put(&mut counts.spend, reserved.cost, 0);
+                    counts.requests = counts.requests.saturating_sub(1);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
 /// A share of every limit, taken for one request. Dropped, it is given back.
 #[derive(Debug)]
 pub struct Reservation {
@@ -221,6 +262,11 @@ pub struct Reservation {
     /// What it was taken for, the bound written into the request among it.
     ask: Ask,
     bound: Option<u64>,
+}
+
+impl Ask {
+    /// Of a request whose size is not known yet.
+    pub(super) const ENTRY: Self = Self { prompt: 0, output: Output::Nothing, price: Price::FREE };
 }
 
 impl Reservation {
@@ -255,35 +301,13 @@ impl Reservation {
 
     fn close(&mut self, used: Option<(Used, &Now)>) {
         let reserved = self.reserved;
-        for Hold { account, serials } in
-            std::mem::replace(&mut self.holds, array::from_fn(|_| None)).into_iter().flatten()
-        {
+        for hold in std::mem::replace(&mut self.holds, array::from_fn(|_| None)).into_iter().flatten() {
+            let account = hold.account.clone();
             let mut book = account.lock();
             if let Some((_, now)) = used {
                 book.roll(now);
             }
-            book.running = book.running.saturating_sub(1);
-            book.dirty = true;
-            for (window, serial) in windows(&mut book).into_iter().zip(serials) {
-                let (same, counts) = (window.serial == serial, &mut window.counts);
-                let put = |count: &mut u64, reserved: u64, real: u64| {
-                    let before = if same { count.saturating_sub(reserved) } else { *count };
-                    let more = if same { real } else { real.saturating_sub(reserved) };
-                    *count = before.saturating_add(more);
-                };
-                match used {
-                    Some((used, _)) => {
-                        put(&mut counts.tokens, reserved.tokens, used.tokens);
-                        put(&mut counts.spend, reserved.cost, used.cost);
-                    }
-                    None if same => {
-                        put(&mut counts.tokens, reserved.tokens, 0);
-                        put(&mut counts.spend, reserved.cost, 0);
-                        counts.requests = counts.requests.saturating_sub(1);
-                    }
-                    None => {}
-                }
-            }
+            hold.close(&mut book, reserved, used.map(|(used, _)| used));
         }
     }
 }

@@ -138,7 +138,8 @@ impl Throttles {
 }
 
 /// What counts as one address: of IPv6 the network of 64 bits, which one customer has to itself.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -65,7 +65,7 @@ pub(super) async fn answer(
     exchange: &mut Exchange,
     asked: Asked<'_>,
     fields: &Fields<'_>,
-    incoming: Incoming,
+    incoming: &mut Incoming,
 ) -> Result<Answer, Refusal> {
     let shared = &cx.worker.shared;
     // Before anything is read: a flood must not cost a hash each. At the control socket only local users log in.
@@ -74,7 +74,8 @@ pub(super) async fn answer(
         counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
     }
     let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
-    let collected = body::collect_within(exchange, &flight, fields, incoming, BODY).await?;
+    let sender = body::Sender { caller: &asked.caller, route: asked.route };
+    let collected = body::collect_within(exchange, &flight, fields, sender, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.
     drop(flight);
     exchange.record.bytes_in = collected.bytes;

@@ -1,20 +1,30 @@
-//! Collecting a request body: as the segments it came in, uncopied, under the cap and the process's budget,
-//! decoded if it is compressed.
+//! Collecting a request body: under the cap, the process's budget and the least rate, decoded if it is compressed.
 
-use std::{io::Read, sync::Arc};
+use std::{
+    io::Read,
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU64},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use smallvec::SmallVec;
 
 use super::{
+    aside::{aside, discard},
+    budget::Held,
     clock::{Flight, Verdict, Waiting},
     exchange::Exchange,
     fields::{Field, Fields},
-    shared::{Held, Shared},
+    gather::{Gather, Segments, join},
+    limit,
+    rescue::Refusal,
+    steady::Steady,
 };
+use crate::{api::Route, config::AccessMode, identity::Caller};
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +64,6 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The pieces a body came in: mostly one.
-pub(super) type Segments = SmallVec<[Bytes; 1]>;
-
 /// A collected body.
 pub(super) struct Collected {
     pub(super) segments: Segments,
@@ -64,6 +71,9 @@ pub(super) struct Collected {
     /// Gives the budget back when the body is no longer needed.
     held: Held,
 }
+
+/// A body above this is given back aside: returning its pages takes milliseconds.
+const HEAVY: u64 = 4 << 20;
 
 impl Collected {
     /// The body, and nothing in its place.
@@ -80,74 +90,160 @@ impl Collected {
         if let [whole] = &self.segments[..] {
             return Ok(whole.clone());
         }
-        if !self.held.grow(self.bytes) {
+        let mut held = self.held.another();
+        let size = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+        if !held.grow(self.bytes) {
             return Err(BodyError::Budget);
         }
-        let mut whole = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or_default());
-        self.segments.drain(..).for_each(|segment| whole.extend_from_slice(&segment));
-        let whole = Bytes::from(whole);
-        self.segments.push(whole.clone());
-        self.held.shrink(self.bytes);
+        let whole = join(&self.segments, size)?;
+        self.segments = Segments::from_buf([whole.clone()]);
+        self.held = held;
         Ok(whole)
+    }
+
+    /// Charges `bytes` more of memory that is held on its account.
+    ///
+    /// # Errors
+    /// [`BodyError::Budget`].
+    pub(super) fn charge(&mut self, bytes: u64) -> Result<(), BodyError> {
+        if self.held.grow(bytes) { Ok(()) } else { Err(BodyError::Budget) }
+    }
+
+    /// For what takes the place of this body, or stands beside it.
+    pub(super) fn beside(&self) -> Gather {
+        Gather::new(self.held.another(), u64::MAX, usize::MAX)
+    }
+}
+
+impl From<Gather> for Collected {
+    fn from(gathered: Gather) -> Self {
+        let (segments, bytes, held) = gathered.finish();
+        Self { segments, bytes, held }
+    }
+}
+
+impl Drop for Collected {
+    fn drop(&mut self) {
+        if self.bytes > HEAVY {
+            discard((std::mem::take(&mut self.segments), self.held.take()));
+        }
+    }
+}
+
+/// Whose request a body belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) route: &'static Route,
+}
+
+impl Sender<'_> {
+    /// With whom its body shares a part of the budget.
+    fn group(self, exchange: &Exchange) -> Option<Arc<AtomicU64>> {
+        match self.caller.organization() {
+            Some(organization) => Some(organization.level.account.bodies().clone()),
+            None if matches!(self.caller, Caller::Anonymous)
+                && exchange.settings.access != AccessMode::Open =>
+            {
+                Some(exchange.worker.shared.budget.strangers().clone())
+            }
+            None => None,
+        }
     }
 }
 
 /// Takes the whole body.
 pub(super) async fn collect(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     flight: &Flight,
     fields: &Fields<'_>,
-    incoming: Incoming,
-) -> Result<Collected, BodyError> {
+    sender: Sender<'_>,
+    incoming: &mut Incoming,
+) -> Result<Collected, Refusal> {
     let cap = exchange.settings.body_bytes;
-    collect_within(exchange, flight, fields, incoming, cap).await
+    collect_within(exchange, flight, fields, sender, incoming, cap).await
 }
 
 /// Takes the whole body, of at most `cap` bytes.
 pub(super) async fn collect_within(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     flight: &Flight,
     fields: &Fields<'_>,
-    mut incoming: Incoming,
+    sender: Sender<'_>,
+    incoming: &mut Incoming,
     cap: u64,
-) -> Result<Collected, BodyError> {
-    let (worker, idle) = (&exchange.worker, exchange.settings.body_idle);
+) -> Result<Collected, Refusal> {
+    let (worker, settings) = (exchange.worker.clone(), exchange.settings.clone());
     let encoding = encoding(fields)?;
     if fields.all(Field::TransferEncoding).any(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(BodyError::Coding);
+        return Err(BodyError::Coding.into());
     }
     if incoming.size_hint().lower() > cap {
-        return Err(BodyError::TooLarge(cap));
+        return Err(BodyError::TooLarge(cap).into());
     }
-    let mut held = Held::none(&worker.shared);
-    let mut segments = Segments::new();
-    let mut bytes = 0u64;
+    let held = Held::none(&worker.shared.budget, sender.group(exchange), settings.body_bytes);
+    let mut gather = Gather::new(held, cap, settings.head_bytes);
+    let mut steady = Steady::new(worker.now(), settings.body_idle, settings.body_rate);
     while !incoming.is_end_stream() {
-        flight.allow(Waiting::Body, worker.now(), idle);
-        let frame = flight.watch(incoming.frame()).await.map_err(VerdictError)?;
+        flight.allow(Waiting::Body, worker.now(), settings.body_idle);
+        let mut frame = incoming.frame();
+        let frame = match flight.watch(at_hand(&mut frame)).await.map_err(VerdictError)? {
+            Some(frame) => frame,
+            None => {
+                // It takes time, and what takes time counts from now on.
+                limit::enter(exchange, sender)?;
+                flight.watch(frame).await.map_err(VerdictError)?
+            }
+        };
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
-        bytes += data.len() as u64;
-        if bytes > cap {
-            return Err(BodyError::TooLarge(cap));
-        }
-        if !held.grow(data.len() as u64) {
-            return Err(BodyError::Budget);
-        }
-        if !data.is_empty() {
-            segments.push(data);
+        let (length, last) = (data.len(), incoming.is_end_stream());
+        gather.add(data, last)?;
+        if !last && !steady.goes_on(worker.now(), length) {
+            return Err(VerdictError(Verdict::TimedOut(Waiting::Body)).into());
         }
     }
-    let collected = Collected { segments, bytes, held };
-    match encoding {
-        None => Ok(collected),
-        Some(encoding) => {
-            let shared = worker.shared.clone();
-            // Decompressing megabytes would stall every stream of this thread.
-            let decoded = tokio::task::spawn_blocking(move || decode(&shared, collected, encoding, cap));
-            decoded.await.unwrap_or(Err(BodyError::Corrupt("data")))
+    let collected = Collected::from(gather);
+    let Some(encoding) = encoding else { return Ok(collected) };
+    // It takes as long as it takes.
+    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
+    let decoded =
+        flight.watch(aside(move || decode(collected, encoding, cap))).await.map_err(VerdictError)?;
+    Ok(decoded.unwrap_or(Err(BodyError::Corrupt("data")))?)
+}
+
+/// Longest rest of a body that is read only so that the connection may be used again.
+const REST: u64 = 64 << 10;
+
+/// Whether nothing of a body is left that would stand before the next request. A short rest that has come already is
+/// read for that.
+pub(super) async fn is_read(headers: &HeaderMap, incoming: &mut Incoming) -> bool {
+    let short = |incoming: &Incoming| incoming.size_hint().upper().is_some_and(|rest| rest <= REST);
+    // Whoever expects to be told whether to go on was told by the answer.
+    while !incoming.is_end_stream() && short(incoming) && !headers.contains_key(header::EXPECT) {
+        match at_hand(&mut incoming.frame()).await {
+            Some(Some(Ok(_))) => {}
+            Some(None) => return true,
+            Some(Some(Err(_))) | None => break,
         }
     }
+    incoming.is_end_stream()
+}
+
+/// What `work` comes to, if that is at hand: at the second look, for at the first the connection only learns that it
+/// is wanted.
+async fn at_hand<F: Future + Unpin>(work: &mut F) -> Option<F::Output> {
+    let mut looked = false;
+    std::future::poll_fn(|cx| match Pin::new(&mut *work).poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if looked => Poll::Ready(None),
+        Poll::Pending => {
+            looked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -169,41 +265,20 @@ fn encoding(fields: &Fields<'_>) -> Result<Option<Encoding>, BodyError> {
     }
 }
 
-fn decode(
-    shared: &Arc<Shared>,
-    body: Collected,
-    encoding: Encoding,
-    cap: u64,
-) -> Result<Collected, BodyError> {
-    let source = SegmentReader { segments: body.segments.into_iter(), current: Bytes::new() };
+fn decode(mut body: Collected, encoding: Encoding, cap: u64) -> Result<Collected, BodyError> {
+    let mut gather = Gather::new(body.held.another(), cap, usize::MAX);
+    let source =
+        SegmentReader { segments: std::mem::take(&mut body.segments).into_iter(), current: Bytes::new() };
     let (mut reader, name): (Box<dyn Read>, _) = match encoding {
         Encoding::Gzip => (Box::new(MultiGzDecoder::new(source)), "gzip"),
         Encoding::Deflate => (Box::new(ZlibDecoder::new(source)), "deflate (zlib)"),
     };
-    let mut held = Held::none(shared);
-    let mut segments = Segments::new();
-    let mut bytes = 0u64;
+    let mut some = vec![0; 32 << 10];
     loop {
-        let mut segment = vec![0; 64 << 10];
-        let mut filled = 0;
-        while filled < segment.len() {
-            match reader.read(&mut segment[filled..]).map_err(|_| BodyError::Corrupt(name))? {
-                0 => break,
-                n => filled += n,
-            }
+        match reader.read(&mut some).map_err(|_| BodyError::Corrupt(name))? {
+            0 => return Ok(gather.into()),
+            n => gather.copy(&some[..n])?,
         }
-        if filled == 0 {
-            return Ok(Collected { segments, bytes, held });
-        }
-        segment.truncate(filled);
-        bytes += filled as u64;
-        if bytes > cap {
-            return Err(BodyError::TooLarge(cap));
-        }
-        if !held.grow(filled as u64) {
-            return Err(BodyError::Budget);
-        }
-        segments.push(Bytes::from(segment));
     }
 }
 

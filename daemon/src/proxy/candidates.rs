@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::forward::Call;
+use super::{
+    aside::{aside, discard},
+    body::{BodyError, Collected},
+    forward::Call,
+    gather::Gather,
+    rescue::Refusal,
+};
 use crate::{
     api::{Edits, peek::Changes},
     fleet::{Lease, NoNode, Node, Snapshot, Want},
@@ -17,15 +23,45 @@ pub(super) struct Candidates<'a> {
     at: usize,
     /// Ask for usage in the stream.
     usage: bool,
-    /// The body for that one, if it is not the client's.
-    body: Option<Vec<Bytes>>,
+    /// The body for that one, once it has been [prepared](Self::prepare).
+    body: Option<Written>,
 }
+
+/// The body for one of the models.
+enum Written {
+    /// The client's.
+    AsItCame,
+    /// That one with a few changes: most of it is not copied.
+    Spliced(Vec<Bytes>),
+    /// That one with many changes.
+    Anew(Collected),
+}
+
+/// Changes that are made on the thread that serves the request.
+const FEW: usize = 256;
+
+/// Changes that are so many that only other threads go through them.
+pub(super) struct Many(Option<Arc<Edits>>);
+
+impl Many {
+    /// All of `edits`, if they are that many.
+    pub(super) fn of(edits: &mut Edits) -> Option<Self> {
+        (edits.len() > FEW).then(|| Self(Some(Arc::new(std::mem::take(edits)))))
+    }
+}
+
+impl Drop for Many {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}
+
+/// Pieces between changes that are not copied.
+const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(call: &'a Call<'a>, usage: bool) -> Self {
-        let mut candidates = Self { call, at: 0, usage, body: None };
-        candidates.write();
-        candidates
+        Self { call, at: 0, usage, body: None }
     }
 
     /// Chooses a node for the first of the models that one can serve, and that is not among `tried`.
@@ -39,7 +75,7 @@ impl<'a> Candidates<'a> {
             match snapshot.choose(self.want(), tried) {
                 Ok(lease) => {
                     if self.at != before {
-                        self.write();
+                        self.body = None;
                     }
                     return Ok(lease);
                 }
@@ -63,9 +99,24 @@ impl<'a> Candidates<'a> {
         snapshot.choose(self.want(), tried).ok().filter(|lease| lease.node().id != node.id)
     }
 
+    /// Writes the body that is to be sent, unless it is.
+    ///
+    /// # Errors
+    /// [`BodyError::Budget`]: with the changes it is there twice.
+    pub(super) async fn prepare(&mut self) -> Result<(), Refusal> {
+        if self.body.is_none() {
+            self.body = Some(self.write().await?);
+        }
+        Ok(())
+    }
+
     /// The body to be sent.
     pub(super) fn body(&self) -> &[Bytes] {
-        self.body.as_deref().unwrap_or(&self.call.body.segments)
+        match &self.body {
+            None | Some(Written::AsItCame) => &self.call.body.segments,
+            Some(Written::Spliced(segments)) => segments,
+            Some(Written::Anew(body)) => &body.segments,
+        }
     }
 
     /// The model asked for, where it is another than the client's.
@@ -91,7 +142,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    fn write(&mut self) {
+    async fn write(&self) -> Result<Written, Refusal> {
         let call = self.call;
         let candidate = call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
         let changes = match candidate {
@@ -99,8 +150,34 @@ impl<'a> Candidates<'a> {
             None => Changes { output: call.output, ..Changes::default() },
         };
         let model = self.served().map(|model| &**model);
-        let mut edits: Edits = call.edits.clone();
+        let mut edits = call.edits.clone();
         call.peek.write(&call.route, &Changes { model, usage: self.usage, ..changes }, &mut edits);
-        self.body = (!edits.is_empty()).then(|| edits.apply(&call.body.segments));
+        let segments = &call.body.segments;
+        if let Some(many) = call.many.as_ref().and_then(|many| many.0.clone()) {
+            let (segments, gather) = (segments.clone(), call.body.beside());
+            let anew = aside(move || anew(&many, &edits, &segments, gather)).await;
+            return Ok(Written::Anew(anew.ok_or(Refusal::Internal("the body could not be changed"))??));
+        }
+        if edits.is_empty() {
+            return Ok(Written::AsItCame);
+        }
+        Ok(Written::Spliced(edits.apply(segments)))
     }
+}
+
+/// The body with `many` changes and `others`: what lies between changes is mostly too short to be worth a piece of
+/// its own.
+fn anew(
+    many: &Edits,
+    others: &Edits,
+    segments: &[Bytes],
+    mut gather: Gather,
+) -> Result<Collected, BodyError> {
+    let mut done = Ok(());
+    many.pieces(others, segments, |piece| {
+        if done.is_ok() {
+            done = if piece.len() < PIECE { gather.copy(&piece) } else { gather.keep(piece) };
+        }
+    });
+    done.map(|()| gather.into())
 }

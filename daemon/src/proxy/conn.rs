@@ -9,7 +9,6 @@ use std::{
     net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
-    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -21,11 +20,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
     answer::Tracked,
-    clock::TICK,
     shared::Settings,
     stack,
     transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
@@ -65,6 +63,7 @@ pub(super) struct ConnState {
     /// A request head has arrived.
     served: Cell<bool>,
     draining: Cell<bool>,
+    lingers: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     pub(super) task: Task,
     /// Requests under way, with HTTP/2; each knows its place.
@@ -82,12 +81,18 @@ impl ConnState {
             since: Cell::new(now),
             served: Cell::new(false),
             draining: Cell::new(false),
+            lingers: Cell::new(false),
             waker: RefCell::new(None),
             task: Task::default(),
             streams: RefCell::default(),
             blocked: Cell::new(None),
             relayed: Cell::new(false),
         })
+    }
+
+    /// At its end, what the client still sends is taken.
+    pub(super) fn linger(&self) {
+        self.lingers.set(true);
     }
 
     /// Lets it finish what runs and take nothing more.
@@ -179,33 +184,22 @@ impl Drop for InFlight {
     }
 }
 
-/// Counts one connection of the process.
-pub(super) struct Counted(Rc<Worker>);
-
-impl Counted {
-    /// None if there are too many.
-    pub(super) fn new(worker: &Rc<Worker>) -> Option<Self> {
-        let most = worker.settings().connections;
-        if worker.shared.connections.fetch_add(1, Ordering::Relaxed) >= most {
-            worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Self(worker.clone()))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.shared.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Serves one connection to its end.
-pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
-    let Some(version) = detect(&stream).await else { return };
+pub(super) async fn serve(cx: Rc<ConnContext>, mut stream: TcpStream) {
+    let mut first = Preface::default();
+    let Some((version, taken)) = detect(&mut stream, &mut first).await else { return };
+    let state = cx.state.clone();
+    speak(cx, &mut stream, version, &first[..taken]).await;
+    if state.lingers.get() {
+        linger(&mut stream).await;
+    }
+}
+
+/// Speaks HTTP until the connection is to be closed. The bytes in `first` were taken from it already.
+async fn speak(cx: Rc<ConnContext>, stream: &mut TcpStream, version: HttpVersion, first: &[u8]) {
     let (worker, state) = (cx.worker.clone(), cx.state.clone());
     let head_bytes = cx.worker.settings().head_bytes;
-    let io = TokioIo::new(ClientSocket::new(stream, cx.clone()));
+    let io = TokioIo::new(ClientSocket::new(first, stream, cx.clone()));
     match version {
         HttpVersion::One => {
             let service = service_fn(move |request| respond(cx.clone(), request));
@@ -248,30 +242,61 @@ fn respond(
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HttpVersion {
     One,
     Two,
 }
 
-/// Tells HTTP/2 with prior knowledge (RFC 9113, 3.3) from HTTP/1 by the first bytes, without taking them. The
+/// How HTTP/2 with prior knowledge begins (RFC 9113, 3.4), as far as no other method does.
+const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
+
+type Preface = [u8; PREFACE.len()];
+
+/// Tells HTTP/2 with prior knowledge from HTTP/1 by the `first` bytes. Mostly that takes none of them; where too few
+/// have come to tell, they are taken, so that the next ones, or the end, are noticed at once. Returns how many. The
 /// time for it is that for the first head: the ticker ends the connection.
-async fn detect(stream: &TcpStream) -> Option<HttpVersion> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut first).await.ok()?;
-        if seen == 0 {
-            return None;
-        }
-        if first[..seen] != PREFACE[..seen] {
-            return Some(HttpVersion::One);
-        }
-        if seen == PREFACE.len() {
-            return Some(HttpVersion::Two);
-        }
-        // The socket stays readable, so there is nothing to wait for but time. `P` alone can be a POST.
-        tokio::time::sleep(Duration::from_millis(5).min(TICK)).await;
+async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVersion, usize)> {
+    let seen = stream.peek(first).await.ok().filter(|seen| *seen > 0)?;
+    if let Some(version) = tell(&first[..seen]) {
+        return Some((version, 0));
     }
+    let mut taken = 0;
+    loop {
+        // `P` alone can be a POST.
+        taken += stream.read(&mut first[taken..]).await.ok().filter(|read| *read > 0)?;
+        if let Some(version) = tell(&first[..taken]) {
+            return Some((version, taken));
+        }
+    }
+}
+
+/// The version of a connection that begins with these bytes, if they tell.
+fn tell(first: &[u8]) -> Option<HttpVersion> {
+    if !PREFACE.starts_with(first) {
+        return Some(HttpVersion::One);
+    }
+    (first.len() == PREFACE.len()).then_some(HttpVersion::Two)
+}
+
+/// Most that is taken of a client that still sends when it has its answer, and for how long (RFC 9112, 9.6).
+const LINGER_BYTES: usize = 8 << 20;
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Takes what the client still sends: a connection that is closed with bytes unread is reset, and the reset takes the
+/// answer with it.
+async fn linger(stream: &mut TcpStream) {
+    let discard = async {
+        let mut some = vec![0; 16 << 10];
+        let mut taken = 0;
+        while taken < LINGER_BYTES
+            && let Ok(n @ 1..) = stream.read(&mut some).await
+        {
+            taken += n;
+        }
+    };
+    // Either way it is over.
+    let _ = tokio::time::timeout(LINGER, discard).await;
 }
 
 /// Runs the tasks of an HTTP/2 connection on this thread, one per stream.

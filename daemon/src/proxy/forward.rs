@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
-    candidates::Candidates,
+    candidates::{Candidates, Many},
     clock::Waiting,
     exchange::Exchange,
     fields::Fields,
@@ -15,7 +15,7 @@ use super::{
     relayed::Relayed,
     rescue::Refusal,
     stream::Relay,
-    upstream::{Incoming, Outgoing},
+    upstream::{Incoming, Outgoing, SendError},
     worker::Watched,
 };
 use crate::{
@@ -38,6 +38,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Collected,
     /// What the gateway changes of it, but for governed values.
     pub(super) edits: Edits,
+    /// What it changes in their place, where that is a lot.
+    pub(super) many: Option<Many>,
     /// Most tokens an answer may have, if that is to be written into the body.
     pub(super) output: Option<u64>,
     /// What policy makes of it, if anything.
@@ -101,6 +103,7 @@ pub(super) async fn forward(
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
+        flight.watch(candidates.prepare()).await.map_err(VerdictError)??;
         let request = Outgoing {
             path: call.route.path,
             client: call.fields,
@@ -149,6 +152,8 @@ pub(super) async fn forward(
                 exchange.record.retries += 1;
                 fresh = false;
             }
+            // No other node has room either, and none is at fault.
+            Err(SendError::NoRoom) => return Err(Refusal::NoRoom),
             Err(e) if e.stale() && !fresh => {
                 // The kept connection died before any byte: not the node's failure, and not an attempt.
                 fresh = true;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{self, Answer},
-    body::Collected,
+    aside::{self, aside},
+    body::{Collected, Sender},
     conn::ConnContext,
     estimate,
     exchange::Exchange,
@@ -34,9 +35,6 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Seconds worth waiting for in the middle of a program.
 const PATIENCE: u64 = 60;
-
-/// Characters of a prompt that are counted on the thread that serves it.
-const SMALL: u64 = 256 << 10;
 
 /// Prompts above this are looked at more closely: what they carry may be images.
 const ROUGH: u64 = 16 << 10;
@@ -90,6 +88,18 @@ impl Asks<'_> {
     }
 }
 
+/// Counts a request whose body is still coming in against the limits that are counted in requests: what waits for
+/// its client holds a place, and memory, as one that waits for a node does.
+pub(super) fn enter(exchange: &mut Exchange, sender: Sender<'_>) -> Result<(), Refusal> {
+    let Sender { caller, route } = sender;
+    if route.need() != Need::Scope(KeyScope::Infer) || exchange.reservation.is_some() {
+        return Ok(());
+    }
+    let entered = exchange.worker.shared.limits.enter(caller.levels());
+    exchange.reservation = Some(entered.map_err(|exceeded| refuse(exchange, caller, exceeded))?);
+    Ok(())
+}
+
 /// Takes the request's share of every limit; its exchange settles it. Returns the limit of output tokens that the
 /// body must carry, if any.
 pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<Option<u64>, Refusal> {
@@ -100,9 +110,11 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     let worker = exchange.worker.clone();
     let limits = &worker.shared.limits;
     let levels = caller.levels();
+    let entered = exchange.reservation.take();
     let done = async {
         let prompt = prompt(limits, levels, peek, body).await?;
-        limits.reserve(levels, &Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) })
+        let ask = Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) };
+        limits.complete(entered, levels, &ask)
     };
     let reservation = done.await.map_err(|exceeded| refuse(exchange, caller, exceeded))?;
     let bound = reservation.bound();
@@ -119,12 +131,11 @@ async fn prompt(limits: &Limits, levels: Levels<'_>, peek: &Peek, body: &Collect
     if !too_long && (most <= ROUGH || !Limits::counts_tokens(levels)) {
         return Ok(rough);
     }
-    let chars = if most <= SMALL {
+    let chars = if most <= aside::LARGE {
         prompt_chars(&body.segments)
     } else {
-        // Megabytes would stall every stream of this thread.
         let segments = body.segments.clone();
-        tokio::task::spawn_blocking(move || prompt_chars(&segments)).await.unwrap_or(most)
+        aside(move || prompt_chars(&segments)).await.unwrap_or(most)
     };
     limits.check_prompt(levels, chars)?;
     // Hardly any text has more tokens than characters; what goes beyond are images.

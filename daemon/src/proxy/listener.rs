@@ -1,7 +1,12 @@
 //! Client listeners: one socket per thread and address, all bound to the same port (SO_REUSEPORT), so that
 //! the kernel spreads connections over the threads.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -112,10 +117,36 @@ fn socket(address: SocketAddr, share: bool) -> io::Result<std::net::TcpListener>
 /// How long to wait after an accept that failed for want of descriptors or memory.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// When all threads together last logged that they cannot accept.
+#[derive(Debug, Default)]
+pub struct AcceptFailures(Mutex<Option<Instant>>);
+
+impl AcceptFailures {
+    /// Whether one that happens `now` is to be logged: one a second is.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= Duration::from_secs(1));
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bind;
+    use std::time::{Duration, Instant};
+
+    use super::{AcceptFailures, bind};
     use crate::config::Listen;
+
+    #[test]
+    fn failed_accepts_are_logged_once_a_second() {
+        let failures = AcceptFailures::default();
+        let begin = Instant::now();
+        let each = (0..50).map(|n| begin + n * Duration::from_millis(50));
+        assert_eq!(each.filter(|now| failures.is_due(*now)).count(), 3);
+    }
 
     #[test]
     fn threads_share_a_port_but_gateways_do_not() {

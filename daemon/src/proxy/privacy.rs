@@ -1,10 +1,7 @@
 //! Personal data in prompts: the body is searched as the caller's mode says.
 
-use std::sync::LazyLock;
-
-use tokio::sync::Semaphore;
-
 use super::{
+    aside::aside,
     body::{BodyError, Collected, VerdictError},
     clock::Waiting,
     exchange::Exchange,
@@ -23,10 +20,6 @@ type Searched = (Result<Findings, Blocked>, Collected, Edits);
 
 /// Up to this many bytes are searched where they are: as long as a handful of requests take.
 const AT_ONCE: u64 = 64 << 10;
-
-/// Searches of larger bodies at the same time: each holds a core.
-static SEARCHES: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// Searches the body of a request that carries a prompt: adds what must be replaced to `edits` and counts what was
 /// found in the record.
@@ -52,7 +45,7 @@ pub(super) async fn screen(
         // The body is there; what is waited for from now on is the answer.
         flight.allow(Waiting::Head, worker.now(), exchange.settings.header_wait);
         let (searched, back, made) =
-            flight.watch(aside(privacy, body.take())).await.map_err(VerdictError)??;
+            flight.watch(search(privacy, body.take())).await.map_err(VerdictError)??;
         *body = back;
         edits.append(made);
         searched
@@ -65,15 +58,13 @@ pub(super) async fn screen(
 }
 
 /// The same on a thread where it keeps no stream waiting.
-async fn aside(privacy: Privacy, mut body: Collected) -> Result<Searched, Refusal> {
-    const FAILED: Refusal = Refusal::Internal("the body could not be searched");
-    let permit = SEARCHES.acquire().await.map_err(|_| FAILED)?;
+async fn search(privacy: Privacy, mut body: Collected) -> Result<Searched, Refusal> {
     let search = move || {
         let whole = body.whole()?;
         let mut edits = Edits::default();
         let searched = privacy::screen(privacy, &whole, &mut edits);
-        drop(permit);
+        body.charge(edits.memory())?;
         Ok::<_, BodyError>((searched, body, edits))
     };
-    Ok(tokio::task::spawn_blocking(search).await.map_err(|_| FAILED)??)
+    Ok(aside(search).await.ok_or(Refusal::Internal("the body could not be searched"))??)
 }

@@ -60,6 +60,8 @@ pub(super) enum Refusal {
     Misfit(#[from] Misfit),
     #[error("the request went through this gateway already: a node's address leads back to it")]
     Loop,
+    #[error("the gateway has as many connections to nodes as it may; try again")]
+    NoRoom,
     #[error("{0}")]
     Limited(Box<Limited>),
     #[error(transparent)]
@@ -89,7 +91,7 @@ impl Refusal {
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
-            Self::NotSetUp => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Account(error) => (account_status(error), Refused),

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize},
     },
     time::Instant,
 };
@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{clock::ticks, running::Board};
+use super::{budget::Budget, clock::ticks, listener::AcceptFailures, places::Places, running::Board};
 use crate::{
     config::{AccessMode, Config},
     fleet::{Fleet, Hot, Realm},
@@ -40,14 +40,14 @@ pub struct Settings {
     pub body_bytes: u64,
     /// Largest request head.
     pub head_bytes: usize,
-    /// Most connections at once.
-    pub connections: usize,
     /// Time for the first head of a connection.
     pub head: u32,
     /// Time a kept-alive connection may idle, and the gateway's own answers may wait for their client.
     pub keep_alive: u32,
     /// Longest pause within a request body.
     pub body_idle: u32,
+    /// Least bytes a second of a request body, over each `body_idle`; 0 is no least.
+    pub body_rate: u64,
     /// Time to connect to a node.
     pub connect: std::time::Duration,
     /// Time until an answer's head.
@@ -84,10 +84,10 @@ impl Settings {
         Self {
             body_bytes: config.limits.body_bytes,
             head_bytes: config.limits.head_bytes.max(8192),
-            connections: config.limits.connections,
             head: ticks(config.timeouts.head),
             keep_alive: ticks(config.timeouts.keep_alive),
             body_idle: ticks(config.timeouts.body_idle),
+            body_rate: config.timeouts.body_rate,
             connect: config.timeouts.connect,
             header_wait: ticks(config.timeouts.header_wait),
             idle: ticks(config.timeouts.idle),
@@ -133,9 +133,11 @@ pub struct Shared {
     /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
     /// Bytes of request bodies held now.
-    pub budget: Budget,
-    /// Client connections open now.
-    pub connections: AtomicUsize,
+    pub budget: Arc<Budget>,
+    /// Places for connections.
+    pub places: Arc<Places>,
+    /// Accepts that failed.
+    pub accept_failures: AcceptFailures,
     /// Requests answered since start.
     pub requests: AtomicU64,
     /// The way to ask the data-plane threads what runs.
@@ -144,68 +146,4 @@ pub struct Shared {
     pub streams: AtomicUsize,
     /// When the process started.
     pub started: Instant,
-}
-
-/// The process-wide budget of request bodies.
-#[derive(Debug)]
-pub struct Budget {
-    held: AtomicU64,
-    most: u64,
-}
-
-impl Budget {
-    /// A budget of `most` bytes.
-    #[must_use]
-    pub fn new(most: u64) -> Self {
-        Self { held: AtomicU64::new(0), most }
-    }
-
-    /// Takes `bytes`, or says no.
-    fn take(&self, bytes: u64) -> bool {
-        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.most {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-}
-
-/// Bytes of the budget held by one request; given back on drop.
-pub(super) struct Held {
-    shared: Arc<Shared>,
-    bytes: u64,
-}
-
-impl Held {
-    pub(super) fn none(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), bytes: 0 }
-    }
-
-    /// Takes `bytes` more; false if the process holds too much already.
-    pub(super) fn grow(&mut self, bytes: u64) -> bool {
-        let granted = self.shared.budget.take(bytes);
-        if granted {
-            self.bytes += bytes;
-        }
-        granted
-    }
-
-    /// What it holds, leaving nothing.
-    pub(super) fn take(&mut self) -> Self {
-        Self { shared: self.shared.clone(), bytes: std::mem::take(&mut self.bytes) }
-    }
-
-    /// Gives `bytes` of what it took back.
-    pub(super) fn shrink(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        self.shared.budget.held.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.shared.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }

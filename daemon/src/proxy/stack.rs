@@ -2,13 +2,17 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderValue, Method, Request, Version, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
     account,
     answer::{Answer, AnswerBody},
-    authenticate, body, change,
+    aside::{self, aside},
+    authenticate,
+    body::{self, Collected, Sender, VerdictError},
+    candidates::Many,
+    change,
     clock::{Flight, Waiting},
     conn::ConnContext,
     exchange::Exchange,
@@ -28,13 +32,10 @@ use crate::{
     telemetry::access::Outcome,
 };
 
-/// Bodies above this take so long to read that the clock goes on meanwhile.
-const LONG: u64 = 64 << 10;
-
 /// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
     // First of all the id and the clock: whatever happens below is recorded under them.
-    let (head, incoming) = request.into_parts();
+    let (head, mut incoming) = request.into_parts();
     let fields = Fields::read(&head.headers);
     let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, &head.method, &fields);
     // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
@@ -43,18 +44,30 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     let path = head.uri.path();
     let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
     let dialect = Dialect::of_path(path, anthropic);
-    let (mut answer, outcome) =
-        match layers(&cx, &mut exchange, dialect, Head { parts: &head, fields: &fields }, incoming).await {
-            Ok(answer) => (answer, Outcome::Complete),
-            Err(refusal) => {
-                // The log may know more than a client is told.
-                exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
-                rescue(&refusal, dialect, exchange.id())
-            }
-        };
+    let (mut answer, outcome) = match layers(
+        &cx,
+        &mut exchange,
+        dialect,
+        Head { parts: &head, fields: &fields },
+        &mut incoming,
+    )
+    .await
+    {
+        Ok(answer) => (answer, Outcome::Complete),
+        Err(refusal) => {
+            // The log may know more than a client is told.
+            exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
+            rescue(&refusal, dialect, exchange.id())
+        }
+    };
     // Last, so that it stands on refusals too.
     headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
-    if last {
+    // What is left of the body is not waited for: the connection says so, and ends in order.
+    let unread = head.version < Version::HTTP_2 && !body::is_read(&head.headers, &mut incoming).await;
+    if unread {
+        cx.state.linger();
+    }
+    if last || unread {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.record.status = answer.status().as_u16();
@@ -82,7 +95,7 @@ async fn layers(
     exchange: &mut Exchange,
     dialect: Dialect,
     head: Head<'_>,
-    incoming: Incoming,
+    incoming: &mut Incoming,
 ) -> Result<Answer, Refusal> {
     let Head { parts: head, fields } = head;
 
@@ -130,12 +143,10 @@ async fn layers(
     let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
-    let mut body = body::collect(exchange, &flight, fields, incoming).await?;
+    let sender = Sender { caller: &caller, route };
+    let body = body::collect(exchange, &flight, fields, sender, incoming).await?;
     exchange.record.bytes_in = body.bytes;
-    let peek = Peek::read(&body.segments)?;
-    if body.bytes > LONG {
-        cx.worker.begin_turn();
-    }
+    let (mut body, peek) = read(exchange, &flight, body).await?;
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true, caller.eligible())?;
         flight.for_model(exchange.record.model.clone());
@@ -176,6 +187,7 @@ async fn layers(
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
+    let many = Many::of(&mut edits);
     let call = Call {
         route: forwarded,
         dialect,
@@ -184,11 +196,25 @@ async fn layers(
         peek: &peek,
         body,
         edits,
+        many,
         output,
         plan,
         eligible,
     };
     forward(exchange, flight, call).await
+}
+
+/// Reads what the gateway has to know of a body.
+async fn read(exchange: &Exchange, flight: &Flight, body: Collected) -> Result<(Collected, Peek), Refusal> {
+    if body.bytes <= aside::LARGE {
+        let peek = Peek::read(&body.segments)?;
+        return Ok((body, peek));
+    }
+    // The body is there; what is waited for from now on is the answer.
+    flight.allow(Waiting::Head, exchange.worker.now(), exchange.settings.header_wait);
+    let peek = aside(move || Peek::read(&body.segments).map(|peek| (body, peek)));
+    let peek = flight.watch(peek).await.map_err(VerdictError)?;
+    Ok(peek.ok_or(Refusal::Internal("the body could not be read"))??)
 }
 
 /// The route of a path; refuses what is no plain request first.

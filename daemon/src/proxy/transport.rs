@@ -123,14 +123,16 @@ impl Transport {
 
 /// The socket of a connection. It notes when the client stops taking bytes, which nobody else sees: hyper asks an
 /// answer for no more then, and the last piece of one may wait although the answer is over.
-pub(super) struct ClientSocket {
-    stream: TcpStream,
+pub(super) struct ClientSocket<'s> {
+    /// Bytes that were taken from it before and are still to be read.
+    first: &'s [u8],
+    stream: &'s mut TcpStream,
     cx: Rc<ConnContext>,
 }
 
-impl ClientSocket {
-    pub(super) fn new(stream: TcpStream, cx: Rc<ConnContext>) -> Self {
-        Self { stream, cx }
+impl<'s> ClientSocket<'s> {
+    pub(super) fn new(first: &'s [u8], stream: &'s mut TcpStream, cx: Rc<ConnContext>) -> Self {
+        Self { first, stream, cx }
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -139,19 +141,25 @@ impl ClientSocket {
     }
 }
 
-impl AsyncRead for ClientSocket {
+impl AsyncRead for ClientSocket<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if !self.first.is_empty() {
+            let (now, later) = self.first.split_at(self.first.len().min(buf.remaining()));
+            buf.put_slice(now);
+            self.first = later;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut *self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for ClientSocket {
+impl AsyncWrite for ClientSocket<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut *self.stream).poll_write(cx, buf);
         self.note(written)
     }
 
@@ -160,7 +168,7 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs);
         self.note(written)
     }
 
@@ -169,11 +177,11 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }
 

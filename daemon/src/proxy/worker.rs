@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{
     authenticate::Tokens,
     clock::{Flight, TICK, Turn, ticks},
-    conn::{self, ConnContext, ConnState, Counted},
+    conn::{self, ConnContext, ConnState},
     listener::{ACCEPT_PAUSE, Bound},
     request_id::RequestIds,
     running,
@@ -292,8 +292,8 @@ fn run(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
 
 async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
     let worker = Rc::new(Worker {
+        upstream: Upstream::new(shared.places.clone()),
         shared,
-        upstream: Upstream::default(),
         now: Cell::new(1),
         turn: Turn::default(),
         ids: RequestIds::new(),
@@ -351,12 +351,14 @@ async fn accept(worker: Rc<Worker>, door: Door) {
             Ok(accepted) => accepted,
             Err(e) => {
                 // Out of descriptors or memory: the queue waits, a spinning loop would make it worse.
-                tracing::warn!(error = %e, "a connection could not be accepted");
+                if worker.shared.accept_failures.is_due(Instant::now()) {
+                    tracing::warn!(error = %e, "connections cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some(counted) = Counted::new(&worker) else {
+        let Some(place) = worker.shared.places.client(peer.ip()) else {
             // Best effort: the queue of the socket takes this little without waiting.
             let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
             continue;
@@ -374,7 +376,7 @@ async fn accept(worker: Rc<Worker>, door: Door) {
             diagnostics: door.diagnostics,
         });
         let task = tokio::task::spawn_local(async move {
-            let _counted = counted;
+            let _place = place;
             conn::serve(cx, stream).await;
         });
         state.task.is(task.abort_handle());

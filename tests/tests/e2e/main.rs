@@ -14,6 +14,7 @@ mod console;
 mod durability;
 mod errors;
 mod fleet;
+mod greedy;
 mod headers;
 mod jobs;
 mod journald;

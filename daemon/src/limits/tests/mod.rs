@@ -37,7 +37,7 @@ impl Rig {
 
     fn ask(&self, levels: &[&Arc<Level>], ask: Ask) -> Result<Reservation, Exceeded> {
         let at = |at: usize| levels.get(at).copied();
-        reserve([at(0), at(1), at(2)], &ask, &self.clock.now())
+        reserve([at(0), at(1), at(2)], None, &ask, &self.clock.now())
     }
 
     /// Asks, and is done at once having used nothing.

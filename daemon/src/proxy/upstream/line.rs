@@ -16,7 +16,10 @@ use super::{
     framing::Framing,
     head::{self, Head, Interim},
 };
-use crate::fleet::{Endpoint, Node, dial::NodeStream};
+use crate::{
+    fleet::{Endpoint, Node, dial::NodeStream},
+    proxy::places::NodePlace,
+};
 
 /// Bytes asked of the socket at first: most answers, and every token of a stream, fit.
 const LEAST: usize = 16 << 10;
@@ -42,6 +45,9 @@ const SPARED: usize = 16 << 10;
 /// Segments handed to the kernel at once.
 const SLICES: usize = 16;
 
+/// Bytes of a body after which others of the thread have their turn.
+const TURN: usize = 1 << 20;
+
 /// A connection. Between answers it owns no buffer; dropping it closes it.
 pub(super) struct Line {
     stream: NodeStream,
@@ -49,11 +55,12 @@ pub(super) struct Line {
     /// Bytes asked of the socket next: [`LEAST`], or [`MOST`] while so many come.
     want: usize,
     pub(super) reused: bool,
+    _place: NodePlace,
 }
 
 impl Line {
-    pub(super) fn new(stream: NodeStream) -> Self {
-        Self { stream, buffer: BytesMut::new(), want: LEAST, reused: false }
+    pub(super) fn new(stream: NodeStream, place: NodePlace) -> Self {
+        Self { stream, buffer: BytesMut::new(), want: LEAST, reused: false, _place: place }
     }
 
     /// Whether nothing has come over the idle connection: neither its end nor an answer nobody asked for.
@@ -179,11 +186,17 @@ impl Sending<'_> {
         self.head.is_empty() && self.next == self.body.len()
     }
 
-    /// Writes as much as the connection takes.
+    /// Writes as much as the connection takes at this turn.
     fn poll_all(&mut self, cx: &mut Context<'_>, stream: &mut NodeStream) -> io::Result<()> {
+        let mut written = 0;
         while !self.is_over() {
+            if written >= TURN {
+                // A node that takes it as fast as it comes must not keep others waiting.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             match self.poll_some(cx, stream) {
-                Poll::Ready(written) => written?,
+                Poll::Ready(n) => written += n?,
                 Poll::Pending => return Ok(()),
             }
         }
@@ -193,8 +206,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Writes once.
-    fn poll_some(&mut self, cx: &mut Context<'_>, stream: &mut NodeStream) -> Poll<io::Result<()>> {
+    /// Writes once. Returns how much.
+    fn poll_some(&mut self, cx: &mut Context<'_>, stream: &mut NodeStream) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         if !self.head.is_empty() {
@@ -214,7 +227,7 @@ impl Sending<'_> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.advance(written);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(written))
     }
 
     fn advance(&mut self, mut written: usize) {

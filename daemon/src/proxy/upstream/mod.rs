@@ -33,6 +33,8 @@ pub(super) enum SendError {
     },
     #[error("the node's answer is not HTTP: {0}")]
     Garbage(&'static str),
+    #[error("the gateway has no room for another connection to a node; try again")]
+    NoRoom,
 }
 
 impl SendError {

@@ -1,22 +1,27 @@
 //! Connections kept between requests: per thread and node, last in first out.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, io, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
+use rustix::io::Errno;
 
 use super::{
     Outgoing, SendError,
     line::{Line, NodeBody},
 };
 use crate::{
-    fleet::{Endpoint, Node, dial::dial},
+    fleet::{
+        Endpoint, Node,
+        dial::{DialError, dial},
+    },
+    proxy::places::{NodePlace, Places},
     table::Map,
 };
 
 /// Connections of one thread.
-#[derive(Default)]
 pub(in crate::proxy) struct Upstream {
     pools: RefCell<Map<Arc<str>, Pool>>,
+    places: Arc<Places>,
 }
 
 struct Pool {
@@ -39,6 +44,10 @@ pub(in crate::proxy) struct Incoming {
 }
 
 impl Upstream {
+    pub(in crate::proxy) fn new(places: Arc<Places>) -> Self {
+        Self { pools: RefCell::default(), places }
+    }
+
     /// Sends one request to `node` and waits for the head of its answer. `fresh` demands a new connection.
     /// Dropping the future closes the connection.
     pub(in crate::proxy) async fn send(
@@ -50,11 +59,23 @@ impl Upstream {
         let kept = if fresh { None } else { self.take(node) };
         let mut line = match kept {
             Some(line) => line,
-            None => Line::new(dial(&node.endpoint, request.connect_within).await?),
+            None => {
+                let place = self.place().ok_or(SendError::NoRoom)?;
+                let stream = dial(&node.endpoint, request.connect_within).await;
+                Line::new(stream.map_err(|e| if is_ours(&e) { SendError::NoRoom } else { e.into() })?, place)
+            }
         };
         let head = line.exchange(&request, &node.endpoint).await?;
         let body = NodeBody::new(line, head.framing, head.keep);
         Ok(Incoming { status: head.status, headers: head.headers, body, coded: head.coded })
+    }
+
+    /// A place for a new connection; an idle one makes room for it.
+    fn place(&self) -> Option<NodePlace> {
+        self.places.node().or_else(|| {
+            self.pools.borrow_mut().values_mut().find_map(|pool| pool.idle.pop())?;
+            self.places.node()
+        })
     }
 
     /// The connection used last that is still good.
@@ -82,7 +103,10 @@ impl Upstream {
             None => pools.entry(node.id.clone()).or_insert_with(new),
         };
         // If the node changed meanwhile, the pool or this connection is out of date: either way it is not kept.
-        if Arc::ptr_eq(&pool.endpoint, &node.endpoint) && pool.idle.len() < most {
+        if Arc::ptr_eq(&pool.endpoint, &node.endpoint)
+            && pool.idle.len() < most
+            && !self.places.nodes_are_scarce()
+        {
             pool.idle.push(Idle { line, since: now });
         }
     }
@@ -94,4 +118,10 @@ impl Upstream {
             exists(id)
         });
     }
+}
+
+/// Whether it is the gateway that is out of descriptors, and no failure of the node.
+fn is_ours(error: &DialError) -> bool {
+    let DialError::Tcp(error) = error else { return false };
+    matches!(io::Error::raw_os_error(error).map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE))
 }

@@ -28,7 +28,7 @@ const HIDDEN: [&str; 19] = [
 
 /// Names that contain one of [`HIDDEN`] and only count, name or measure. Only letters and digits make a difference,
 /// in any case: `promptTokens` is `prompt_tokens`.
-const EXEMPT: [&str; 62] = [
+const EXEMPT: [&str; 63] = [
     // Counts of tokens, as the dialects and engines name them.
     "prompt_tokens",
     "output_tokens",
@@ -70,6 +70,7 @@ const EXEMPT: [&str; 62] = [
     "body_bytes",
     "body_limit",
     "body_idle",
+    "body_rate",
     "body_budget",
     // What keys and tokens are called, and how many they are.
     "key_id",
