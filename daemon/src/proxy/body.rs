@@ -218,16 +218,23 @@ const REST: u64 = 64 << 10;
 /// Whether nothing of a body is left that would stand before the next request. A short rest that has come already is
 /// read for that.
 pub(super) async fn is_read(headers: &HeaderMap, incoming: &mut Incoming) -> bool {
-    let short = |incoming: &Incoming| incoming.size_hint().upper().is_some_and(|rest| rest <= REST);
-    // Whoever expects to be told whether to go on was told by the answer.
-    while !incoming.is_end_stream() && short(incoming) && !headers.contains_key(header::EXPECT) {
+    let mut left = REST;
+    while !incoming.is_end_stream() {
+        // Whoever waits to be told whether to go on is told by the answer.
+        if incoming.size_hint().lower() > left || headers.contains_key(header::EXPECT) {
+            return false;
+        }
         match at_hand(&mut incoming.frame()).await {
-            Some(Some(Ok(_))) => {}
+            Some(Some(Ok(frame))) => {
+                let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(less) = left.checked_sub(read) else { return false };
+                left = less;
+            }
             Some(None) => return true,
-            Some(Some(Err(_))) | None => break,
+            Some(Some(Err(_))) | None => return false,
         }
     }
-    incoming.is_end_stream()
+    true
 }
 
 /// What `work` comes to, if that is at hand: at the second look, for at the first the connection only learns that it

@@ -86,6 +86,34 @@ fn what_one_level_refuses_counts_for_none() {
 }
 
 #[test]
+fn a_request_that_comes_in_counts_once() {
+    let rig = rig(NOON);
+    let level = rig.user(caps(&[(LimitName::Concurrent, 2), (LimitName::InferenceDay, 3)]));
+    let levels = [Some(&level), None, None];
+    let now = rig.clock.now();
+    let enter = || reserve(levels, None, &Ask::ENTRY, &now);
+    let complete = |entered, ask| reserve(levels, Some(entered), &ask, &now);
+    let (first, second) = (enter().unwrap(), enter().unwrap());
+    assert_eq!(enter().unwrap_err().limit, LimitName::Concurrent);
+    let used = || {
+        let counters = level.account.counters(&now);
+        (counters.running, counters.day.requests, counters.day.tokens)
+    };
+    assert_eq!(used(), (2, 2, 0));
+    let first = complete(first, at_most(10, 5)).unwrap();
+    assert_eq!(used(), (2, 2, 15));
+    first.settle(Used { tokens: 4, cost: 0 }, &now);
+    assert_eq!(used(), (1, 2, 4));
+    // One that is refused after all, or never comes, counts for nothing.
+    let greedy = rig.user(caps(&[(LimitName::TokensDay, 1)]));
+    let refused = reserve([Some(&greedy), None, None], Some(second), &at_most(10, 5), &now).unwrap_err();
+    assert_eq!(refused.limit, LimitName::TokensDay);
+    assert_eq!(used(), (0, 1, 4));
+    drop(enter().unwrap());
+    assert_eq!(used(), (0, 1, 4));
+}
+
+#[test]
 fn of_several_limits_the_one_that_lasts_longest_is_told() {
     let rig = rig(NOON);
     let user = rig.user(caps(&[(LimitName::BurstMinute, 1), (LimitName::InferenceDay, 1)]));
