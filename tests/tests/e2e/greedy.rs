@@ -160,7 +160,7 @@ async fn connections_that_end_within_their_first_bytes_are_let_go() {
 async fn a_refusal_reaches_the_client_that_still_sends() {
     let node = FakeNode::ollama().await;
     let extra = "[limits]\nbody_bytes = 1048576\n";
-    let daemon = Daemon::builder().node(&node).access("required").config(extra).start().await;
+    let daemon = Daemon::builder().node(&node).mode("required").config(extra).start().await;
     let body = vec![b'a'; 2 << 20];
     let sized = format!("Content-Length: {}", body.len());
     let chunked = "Transfer-Encoding: chunked".to_owned();
