@@ -1,8 +1,10 @@
 //! The daemon's log, as kept in memory and as it happens.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{UnixMillis, Untrusted};
 
 /// Severity, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +20,72 @@ pub enum Level {
     Debug,
     /// Everything.
     Trace,
+}
+
+impl Level {
+    /// The word in a line, as wide as the longest of them.
+    #[must_use]
+    pub fn column(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Warn => "WARN ",
+            Self::Info => "INFO ",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+/// How the time at the beginning of a line is written, as `strftime` has it.
+pub const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+
+/// Most characters shown of a message and of a field's value.
+const TEXT_MAX: usize = 4000;
+
+/// Appends an event's line behind its time, as `aivonx logs` prints it and `--grep` searches it: level, target,
+/// message, and ` name=value` for each field. Foreign text is escaped.
+pub fn push_line<'f>(
+    level: Level,
+    target: &str,
+    message: &str,
+    fields: impl IntoIterator<Item = (&'f str, &'f str)>,
+    line: &mut String,
+) {
+    line.push_str(level.column());
+    line.push(' ');
+    push(target, TARGET_MAX, line);
+    line.push_str(": ");
+    push(message, TEXT_MAX, line);
+    for (name, value) in fields {
+        line.push(' ');
+        push_field(name, value, line);
+    }
+}
+
+/// Most characters shown of a target and of a field's name.
+const TARGET_MAX: usize = 512;
+
+/// Appends `name=value`, the value in quotes where it would run into what follows.
+pub fn push_field(name: &str, value: &str, line: &mut String) {
+    push(name, TARGET_MAX, line);
+    line.push('=');
+    if !value.is_empty() && !value.contains([' ', '"', '=']) {
+        return push(value, TEXT_MAX, line);
+    }
+    line.push('"');
+    let begin = line.len();
+    push(value, TEXT_MAX, line);
+    if value.contains('"') {
+        let quoted = line.split_off(begin).replace('"', "\\\"");
+        line.push_str(&quoted);
+    }
+    line.push('"');
+}
+
+/// Appends foreign text, escaped.
+fn push(text: &str, max: usize, line: &mut String) {
+    // Writing to a string does not fail.
+    let _ = write!(line, "{}", Untrusted::new(text).max(max));
 }
 
 /// One event. Every string has been stripped of secrets; none has been escaped for a terminal.
@@ -42,7 +110,8 @@ pub struct LogEvent {
 pub struct LogFilter {
     /// Least severity; None is `info`.
     pub level: Option<Level>,
-    /// Regular expression on the message and the field values.
+    /// Regular expression on the line as [`push_line`] writes it behind its time, and on the message and each
+    /// field's value alone, for `^` and `$`.
     pub grep: Option<String>,
     /// Only events whose `node` field is this name.
     pub node: Option<String>,

@@ -7,6 +7,7 @@
 //! | `gpu[12] time` | what has both |
 //! | `node:gpu1` | what has this in the field `node` |
 //! | `status:>=500` | what has a number at least that large in the field |
+//! | `status=500` | log lines in which this is printed |
 //! | `"a b"` | what has this with the blank |
 //! | `!llama` | everything else |
 
@@ -21,6 +22,10 @@ pub(crate) trait Subject {
     fn field(&self, name: &str) -> Option<String>;
     /// Whether `test` holds for any of its texts.
     fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
+    /// Whether `test` holds for any field as `name=value`, if that is how fields are shown.
+    fn any_pair(&self, _test: &mut dyn FnMut(&str) -> bool) -> bool {
+        false
+    }
 }
 
 /// A filter that was understood.
@@ -37,6 +42,8 @@ pub(crate) struct Term {
     /// The field whose value has to fit; None is any text.
     field: Option<String>,
     test: Test,
+    /// Whether it may be part of `name=value`, which is looked at only then.
+    pair: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -121,7 +128,10 @@ impl Filter {
 impl Term {
     fn fits(&self, subject: &impl Subject) -> bool {
         match &self.field {
-            None => subject.any(&mut |text| self.fits_text(text)),
+            None => {
+                let fits = &mut |text: &str| self.fits_text(text);
+                subject.any(fits) || (self.pair && subject.any_pair(fits))
+            }
             Some(name) => subject.field(name).is_some_and(|value| self.fits_text(&value)),
         }
     }
@@ -129,6 +139,11 @@ impl Term {
     /// The field whose value has to fit; None is any text.
     pub(crate) fn field(&self) -> Option<&str> {
         self.field.as_deref()
+    }
+
+    /// Whether fields are looked at as `name=value`, too.
+    pub(crate) fn is_pair(&self) -> bool {
+        self.pair
     }
 
     /// Whether a text fits.
@@ -147,7 +162,7 @@ impl Term {
 
 /// Any text that this is found in.
 fn anywhere(text: &str) -> Result<Term, String> {
-    pattern(text).map(|regex| Term { field: None, test: Test::Text(regex) })
+    pattern(text).map(|regex| Term { field: None, test: Test::Text(regex), pair: text.contains('=') })
 }
 
 /// Splits at blanks; what stands in double quotes stays together and is told apart.
@@ -189,7 +204,7 @@ fn term(word: &str) -> Result<Term, String> {
         }
         None => Test::Text(pattern(value)?),
     };
-    Ok(Term { field: Some(name.to_owned()), test })
+    Ok(Term { field: Some(name.to_owned()), test, pair: false })
 }
 
 fn pattern(text: &str) -> Result<Regex, String> {

@@ -6,6 +6,7 @@ use aivonx_protocol::{
     UnixMillis,
     log::{Level, LogEvent, LogFilter},
 };
+use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::{Map, Value};
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::exit::Failure;
+use crate::{exit::Failure, render::text::log_line};
 
 /// The daemon's `SYSLOG_IDENTIFIER`.
 const IDENTIFIER: &str = "aivonxd";
@@ -42,7 +43,7 @@ pub async fn read(
     daemon: Option<u32>,
     mut take: impl FnMut(LogEvent) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let grep = grep(filter)?;
+    let grep = Grep::of(filter)?;
     let mut arguments =
         vec![format!("--since=@{}", since / 1000), format!("--until=@{}", until.div_ceil(1000))];
     if let Some(node) = &filter.node {
@@ -226,20 +227,32 @@ fn refusal(notices: &str) -> Option<Failure> {
     })
 }
 
-/// The filter's expression, compiled.
-///
-/// # Errors
-/// A usage failure with what is wrong in it.
-pub fn grep(filter: &LogFilter) -> Result<Option<Regex>, Failure> {
-    filter
-        .grep
-        .as_deref()
-        .map(|text| Regex::new(text).map_err(|error| Failure::usage(format!("--grep: {error}"))))
-        .transpose()
+/// The filter's expression, compiled, and the zone of the lines it is looked for in.
+struct Grep {
+    expression: Regex,
+    zone: TimeZone,
+}
+
+impl Grep {
+    /// # Errors
+    /// A usage failure with what is wrong in the expression.
+    fn of(filter: &LogFilter) -> Result<Option<Self>, Failure> {
+        let Some(text) = &filter.grep else { return Ok(None) };
+        match Regex::new(text) {
+            Ok(expression) => Ok(Some(Self { expression, zone: TimeZone::system() })),
+            Err(error) => Err(Failure::usage(format!("--grep: {error}"))),
+        }
+    }
+
+    fn finds(&self, event: &LogEvent) -> bool {
+        self.expression.is_match(&event.message)
+            || event.fields.iter().any(|(_, value)| self.expression.is_match(value))
+            || self.expression.is_match(&log_line(event, &self.zone))
+    }
 }
 
 /// Whether an event passes, by the daemon's own rules for events in memory.
-fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Regex>) -> bool {
+fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Grep>) -> bool {
     let has = |name: &str, wanted: &Option<String>| {
         wanted
             .as_ref()
@@ -248,9 +261,7 @@ fn passes(event: &LogEvent, filter: &LogFilter, grep: Option<&Regex>) -> bool {
     event.level <= filter.level.unwrap_or(Level::Info)
         && has("node", &filter.node)
         && has("organization", &filter.organization)
-        && grep.is_none_or(|grep| {
-            grep.is_match(&event.message) || event.fields.iter().any(|(_, value)| grep.is_match(value))
-        })
+        && grep.is_none_or(|grep| grep.finds(event))
 }
 
 /// One line of `journalctl -o json` as an event; None if it is not one, or not the daemon's. The sequence
@@ -393,7 +404,7 @@ mod tests {
     fn the_filter_is_the_daemons() {
         let event = parse(LINE.as_bytes(), None).unwrap();
         let check = |filter: LogFilter| {
-            let expression = grep(&filter).unwrap();
+            let expression = Grep::of(&filter).unwrap();
             passes(&event, &filter, expression.as_ref())
         };
         assert!(check(LogFilter::default()));
@@ -403,9 +414,13 @@ mod tests {
         assert!(!check(LogFilter { node: Some("gpu".into()), ..LogFilter::default() }));
         assert!(!check(LogFilter { organization: Some("gpu1".into()), ..LogFilter::default() }));
         assert!(check(LogFilter { grep: Some("^50[0-9]$".into()), ..LogFilter::default() }));
-        assert!(!check(LogFilter { grep: Some("fleet".into()), ..LogFilter::default() }));
+        // The line as it is printed.
+        for printed in ["node=gpu1 status=503", "WARN  fleet::health: node went to standby", "^2026-11-2"] {
+            assert!(check(LogFilter { grep: Some(printed.into()), ..LogFilter::default() }), "{printed}");
+        }
+        assert!(!check(LogFilter { grep: Some("status=500".into()), ..LogFilter::default() }));
         assert!(matches!(
-            grep(&LogFilter { grep: Some("(".into()), ..LogFilter::default() }),
+            Grep::of(&LogFilter { grep: Some("(".into()), ..LogFilter::default() }),
             Err(Failure::Usage { .. })
         ));
     }

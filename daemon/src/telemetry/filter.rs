@@ -1,9 +1,12 @@
 //! What a reader of the log asks for, compiled.
 
+use std::fmt::Write as _;
+
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis,
-    log::{Level, LogFilter},
+    log::{Level, LogFilter, TIME_FORMAT, push_line},
 };
+use jiff::{Timestamp, tz::TimeZone};
 use regex::{Regex, RegexBuilder};
 
 use super::view::View;
@@ -69,7 +72,7 @@ pub(crate) struct Filter {
     whose: Whose,
     organization: Option<String>,
     level: Level,
-    grep: Option<Regex>,
+    grep: Option<Grep>,
     node: Option<String>,
     since: Option<UnixMillis>,
     after: Option<u64>,
@@ -79,7 +82,7 @@ impl Filter {
     pub(crate) fn compile(whose: &Whose, filter: &LogFilter) -> Result<Self, FilterError> {
         Ok(Self {
             level: filter.level.unwrap_or(Level::Info),
-            grep: filter.grep.as_deref().map(compile).transpose()?,
+            grep: filter.grep.as_deref().map(Grep::compile).transpose()?,
             node: filter.node.clone(),
             since: filter.since,
             after: filter.after,
@@ -96,10 +99,37 @@ impl Filter {
             && self.since.is_none_or(|since| record.time >= since)
             && self.organization.as_deref().is_none_or(|id| record.is_of(id))
             && self.node.as_deref().is_none_or(|node| record.is_about(node))
-            && self.grep.as_ref().is_none_or(|re| {
-                let text = record.text();
-                re.is_match(text.message()) || text.fields().any(|f| re.is_match(f.value))
-            })
+            && self.grep.as_ref().is_none_or(|grep| grep.finds(record))
+    }
+}
+
+/// An expression, and what it takes to write lines as their reader sees them.
+#[derive(Debug, Clone)]
+struct Grep {
+    expression: Regex,
+    /// The machine's, as is that of who reads the log unless its environment says otherwise.
+    zone: TimeZone,
+}
+
+impl Grep {
+    fn compile(expression: &str) -> Result<Self, FilterError> {
+        Ok(Self { expression: compile(expression)?, zone: TimeZone::system() })
+    }
+
+    /// Whether it is found in the line, or in one of its texts alone.
+    fn finds(&self, record: &View<'_>) -> bool {
+        let (text, found) = (record.text(), |text: &str| self.expression.is_match(text));
+        if found(text.message()) || text.fields().any(|field| found(field.value)) {
+            return true;
+        }
+        let mut line = String::with_capacity(512);
+        let time = i64::try_from(record.time).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        if let Some(time) = time {
+            let _ = write!(line, "{} ", time.to_zoned(self.zone.clone()).strftime(TIME_FORMAT));
+        }
+        let fields = text.fields().map(|field| (field.name, field.value));
+        push_line(record.level, record.target, text.message(), fields, &mut line);
+        found(&line)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _};
 
 use aivonx_protocol::{
-    Event, UnixMillis, Untrusted,
+    Event, UnixMillis,
     client::Client,
     log::{Level, LogEvent, LogFilter, LogPage},
 };
@@ -74,7 +74,7 @@ pub struct LogsArgs {
     #[arg(long, short = 'l', value_enum, value_name = "LEVEL", hide_possible_values = true)]
     #[arg(help = "Least severity: error, warn, info, debug, trace [default: info]")]
     pub level: Option<Least>,
-    /// Only lines whose message or fields match this regular expression
+    /// Only lines in which this regular expression is found, as they are printed
     #[arg(long, short = 'g', value_name = "RE", value_parser = expression)]
     pub grep: Option<String>,
     /// Only lines about this node
@@ -116,6 +116,13 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
     if let Some(org) = &args.org {
         // By its id, which is what the journal has of every event.
         filter.organization = Some(client.organization_show(org).await?.id);
+    }
+    // One that was removed may still be in the log; one that was mistyped is not.
+    if let Some(node) = &filter.node
+        && let Ok(nodes) = client.node_list().await
+        && nodes.iter().all(|known| known.name != *node)
+    {
+        note(format_args!("aivonx: no node is named {} now; see aivonx node list", safe(node)));
     }
     let out = &mut context.out;
     let page = if args.follow && args.since.is_none() {
@@ -227,7 +234,7 @@ fn write(out: &mut Out, event: &LogEvent) -> Result<(), Failure> {
     if out.is_json() {
         return out.json_line(event);
     }
-    let line = line(event, &out.zone);
+    let line = text::log_line(event, &out.zone);
     let tone = match event.level {
         Level::Error => Tone::Bad,
         Level::Warn => Tone::Warn,
@@ -236,36 +243,6 @@ fn write(out: &mut Out, event: &LogEvent) -> Result<(), Failure> {
     };
     let line = out.paint(&line, tone);
     out.line(line)
-}
-
-/// Foreign text of one line, escaped; a log may say more than a table.
-fn long(text: &str) -> String {
-    Untrusted::new(text).max(4000).to_string()
-}
-
-/// One event as people read it.
-fn line(event: &LogEvent, zone: &TimeZone) -> String {
-    let level = match event.level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARN ",
-        Level::Info => "INFO ",
-        Level::Debug => "DEBUG",
-        Level::Trace => "TRACE",
-    };
-    let mut line =
-        format!("{} {level} {}: {}", text::time(event.time, zone), safe(&event.target), long(&event.message));
-    for (key, value) in &event.fields {
-        line.push(' ');
-        line.push_str(&safe(key));
-        line.push('=');
-        let value = long(value);
-        if value.is_empty() || value.contains([' ', '"', '=']) {
-            line.push_str(&format!("\"{}\"", value.replace('"', "\\\"")));
-        } else {
-            line.push_str(&value);
-        }
-    }
-    line
 }
 
 #[cfg(test)]
@@ -277,7 +254,8 @@ mod tests {
 
     #[test]
     fn lines_for_people() {
-        let shown: Vec<String> = samples::events().iter().map(|event| line(event, &TimeZone::UTC)).collect();
+        let shown: Vec<String> =
+            samples::events().iter().map(|event| text::log_line(event, &TimeZone::UTC)).collect();
         insta::assert_snapshot!(shown.join("\n"));
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use aivonx_protocol::{UnixMillis, Untrusted};
+use aivonx_protocol::{
+    UnixMillis, Untrusted,
+    log::{LogEvent, TIME_FORMAT, push_line},
+};
 use jiff::{Timestamp, tz::TimeZone};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -144,8 +147,18 @@ pub fn ago(time: UnixMillis, now: UnixMillis) -> String {
 pub fn time(at: UnixMillis, zone: &TimeZone) -> String {
     i64::try_from(at).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).map_or_else(
         || NONE.to_owned(),
-        |stamp| stamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        |stamp| stamp.to_zoned(zone.clone()).strftime(TIME_FORMAT).to_string(),
     )
+}
+
+/// An event of the log as people read it, on one line.
+#[must_use]
+pub fn log_line(event: &LogEvent, zone: &TimeZone) -> String {
+    let mut line = time(event.time, zone);
+    line.push(' ');
+    let fields = event.fields.iter().map(|(name, value)| (&**name, &**value));
+    push_line(event.level, &event.target, &event.message, fields, &mut line);
+    line
 }
 
 /// A time as a node spells it, with any zone and fraction of a second, told as [`time`] tells it. What is none

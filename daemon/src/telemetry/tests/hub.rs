@@ -52,6 +52,11 @@ fn filters_are_those_of_the_protocol() {
     let grep = |re: &str| LogFilter { grep: Some(re.into()), ..LogFilter::default() };
     assert_eq!(messages(&hub, &grep("^a.*odd$"), 10), ["a node is odd"]);
     assert_eq!(messages(&hub, &grep("^bad$"), 10), ["worse"]);
+    // The line as it is printed, its time included.
+    for printed in ["event=bad", r"^20\d\d-\d\d-\d\d [0-9:]{8} ERROR \S+: worse event=bad"] {
+        assert_eq!(messages(&hub, &grep(printed), 10), ["worse"], "{printed}");
+    }
+    assert!(messages(&hub, &grep("event=ba$"), 10).is_empty());
     let future = LogFilter { since: Some(u64::MAX), ..LogFilter::default() };
     assert!(messages(&hub, &future, 10).is_empty());
     let node = LogFilter { node: Some("gpu1".into()), ..LogFilter::default() };

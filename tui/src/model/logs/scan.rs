@@ -5,7 +5,7 @@ use super::{
     store::Store,
     word,
 };
-use crate::filter::{Filter, Term};
+use crate::filter::{Filter, Subject as _, Term};
 
 /// What is known of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,8 @@ impl Memory {
             return value(entry.message)
                 || value(entry.target)
                 || entry.codes().any(|(_, id)| value(id))
-                || term.fits_text(word(entry.level));
+                || term.fits_text(word(entry.level))
+                || (term.is_pair() && entry.any_pair(&mut |pair| term.fits_text(pair)));
         };
         let named = &mut self.named;
         let found = entry.codes().find(|(key, _)| known(named, *key, || segment.text(*key) == name));
@@ -116,6 +117,10 @@ mod tests {
             "absent:x",
             "!absent:x",
             "status:<450 \"request 3\"",
+            "status=500",
+            "node=gpu[12] !",
+            "=5.1$",
+            "!status=4",
         ] {
             let filter = Filter::parse(text).unwrap().unwrap();
             let mut scan = Scan::new(&filter);

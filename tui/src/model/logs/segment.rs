@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aivonx_protocol::{
     UnixMillis,
-    log::{Level, LogEvent},
+    log::{Level, LogEvent, push_field},
 };
 
 use super::word;
@@ -219,6 +219,15 @@ impl Subject for Entry<'_> {
             || test(self.target())
             || test(word(self.level))
             || self.fields().any(|(_, value)| test(value))
+    }
+
+    fn any_pair(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        let mut pair = String::new();
+        self.fields().any(|(name, value)| {
+            pair.clear();
+            push_field(name, value, &mut pair);
+            test(&pair)
+        })
     }
 }
 
