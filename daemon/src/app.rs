@@ -346,6 +346,9 @@ async fn live_and_die(
     if let Err(error) = limits.flush().await {
         tracing::warn!(event = "limits_lost", %error, "counters of limits are not saved");
     }
+    if let Err(error) = identity.flush_key_uses().await {
+        tracing::warn!(%error, "last uses of keys are not saved");
+    }
     store.close().await?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;

@@ -85,7 +85,7 @@ pub struct Key {
     pub grace_until: Option<UnixMillis>,
     /// Whether its hash is under a pepper that is being retired; it is renewed at its next use.
     pub old_pepper: bool,
-    /// When it was last used since the daemon started, to the minute.
+    /// When it was last used, as far as is known: a crash may forget the last minute.
     pub last_used: Option<UnixMillis>,
     /// When it was made.
     pub created: UnixMillis,
@@ -136,7 +136,8 @@ pub struct NewSecretKey {
     pub secret: WireSecret,
 }
 
-/// Requests about keys. One is named by its id, or by its name in `organization`.
+/// Requests about keys. One is named by its id, its name, the beginning of its secret or its secret, in
+/// `organization` if that is given; it must be the only one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyRequest {
     /// The keys the caller may see. Answered with `Reply::Keys`.

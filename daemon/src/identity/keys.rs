@@ -9,7 +9,7 @@ use aivonx_protocol::{
 };
 
 use super::{Actor, Identity, api_key, fields, now, organizations::set, rules};
-use crate::store::{KeyRecord, Noun, OrganizationRecord, Reach, RetiringHash, UserRecord};
+use crate::store::{KeyRecord, Noun, Reach, RetiringHash, UserRecord};
 
 /// Longest that an old secret works after a rotation: 30 days.
 const GRACE_MAX: UnixMillis = 30 * 24 * 60 * 60 * 1000;
@@ -52,7 +52,7 @@ impl Identity {
         Ok(records.into_iter().map(|record| self.view_key(record, &names)).collect())
     }
 
-    /// One key, by id, or by name in an organization.
+    /// One key; [`Self::key_record`] says how it may be named.
     ///
     /// # Errors
     /// `NotFound`, also for one out of reach.
@@ -225,36 +225,6 @@ impl Identity {
         self.key_shown(actor, record.await?).await
     }
 
-    /// The key that is meant, and its organization.
-    pub(super) async fn key_record(
-        &self,
-        actor: &Actor,
-        organization: Option<&str>,
-        wanted: &str,
-    ) -> Result<(KeyRecord, Option<OrganizationRecord>), Fault> {
-        let named = organization.is_some();
-        let mut organization = self.organization_of(actor, organization).await?;
-        let id = organization.as_ref().map(|organization| organization.id.as_str());
-        let found =
-            self.store.keys().find(&actor.reach(), id, wanted).await.map_err(|e| self.refuse(actor, e));
-        let found = found.map_err(|fault| match fault.kind {
-            FaultKind::NotFound if !named && !actor.is_bound() => {
-                fault.hint("name its organization with --org, or give the key's id")
-            }
-            _ => fault,
-        })?;
-        if found.organization.as_deref() != id {
-            if named {
-                return Err(Self::missing(Noun::Key, wanted));
-            }
-            organization = match &found.organization {
-                Some(id) => self.organization_of(actor, Some(id)).await?,
-                None => None,
-            };
-        }
-        Ok((found, organization))
-    }
-
     async fn change_key(
         &self,
         actor: &Actor,
@@ -327,7 +297,10 @@ impl Identity {
         }
         Key {
             old_pepper: hot.material.peppers.first().is_some_and(|(newest, _)| record.pepper != *newest),
-            last_used: hot.key(&record.id).and_then(|key| key.live.last_used()),
+            last_used: hot
+                .key(&record.id)
+                .and_then(|key| key.live.last_used())
+                .max(self.key_uses.last(&record.id)),
             id: record.id,
             name: record.name,
             organization: named(record.organization, &names.organizations),

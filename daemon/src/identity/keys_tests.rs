@@ -1,9 +1,12 @@
 use aivonx_protocol::organization::NodeAccess;
 
 use super::*;
-use crate::identity::{
-    Caller, NotKnown,
-    rig::{Rig, Tenant, actor, root, user_record},
+use crate::{
+    identity::{
+        Caller, NotKnown,
+        rig::{Rig, Tenant, actor, root, user_record},
+    },
+    store::OrganizationRecord,
 };
 
 fn new(name: &str, organization: Option<&str>, user: Option<&str>) -> NewKey {
@@ -108,7 +111,7 @@ async fn fields_are_checked_and_named() {
         assert!(fault.hint.is_some());
     }
     let fault = rig.identity.key(&root(), None, "nothing").await.unwrap_err();
-    assert!(fault.hint.is_some_and(|hint| hint.contains("--org")));
+    assert!(fault.hint.is_some_and(|hint| hint.contains("key list")));
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ mod foreign;
 mod hashers;
 pub mod jwt;
 mod key_count;
+mod key_lookup;
+mod key_uses;
 mod keys;
 mod lifting;
 mod limit_view;

@@ -39,6 +39,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::ApiKey, Self::Session, Self::Token, Self::Refresh];
+
     /// What a secret of this kind begins with.
     #[must_use]
     pub fn prefix(self) -> &'static str {
@@ -141,6 +143,14 @@ pub fn parse(kind: Kind, text: &str) -> Result<Parsed<'_>, Malformed> {
     if checksum(body) != sum.as_bytes() { Err(Malformed::Checksum) } else { Ok(Parsed { text }) }
 }
 
+/// What may be shown of `text`, whatever it is: the beginning, if it begins like a secret.
+#[must_use]
+pub fn shown(text: &str) -> &str {
+    let secret = Kind::ALL.into_iter().any(|kind| looks_like(kind, text));
+    let end = (0..=SHOWN.min(text.len())).rev().find(|at| secret && text.is_char_boundary(*at));
+    &text[..end.unwrap_or(text.len())]
+}
+
 /// CRC-32 of `body` in six digits to the base 62, the highest first.
 fn checksum(body: &str) -> [u8; CHECKSUM] {
     let mut rest = crc32fast::hash(body.as_bytes());
@@ -158,17 +168,15 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 4] = [Kind::ApiKey, Kind::Session, Kind::Token, Kind::Refresh];
-
     #[test]
     fn what_is_generated_is_read_as_its_kind_alone() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let secret = generate(kind).unwrap();
             let parsed = parse(kind, secret.expose()).unwrap();
             assert_eq!(parsed.shown().len(), SHOWN);
             assert!(parsed.shown().starts_with(kind.prefix()));
             assert_ne!(generate(kind).unwrap().expose(), secret.expose());
-            for other in KINDS.into_iter().filter(|other| *other != kind) {
+            for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
                 let error = parse(other, secret.expose()).unwrap_err();
                 assert_eq!(error, Malformed::Prefix(other.prefix()));
             }
@@ -215,12 +223,17 @@ mod tests {
         let secret = generate(Kind::Refresh).unwrap();
         let parsed = parse(Kind::Refresh, secret.expose()).unwrap();
         assert!(!format!("{parsed:?} {secret:?}").contains(&secret.expose()[SHOWN..]));
+        assert_eq!(shown(secret.expose()), &secret.expose()[..SHOWN]);
+        assert_eq!(
+            (shown("aivx_"), shown("aivx_ooooooü"), shown("laptop")),
+            ("aivx_", "aivx_oooooo", "laptop")
+        );
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in ".*", kind in 0usize..4) {
-            let kind = KINDS[kind];
+            let kind = Kind::ALL[kind];
             let _ = parse(kind, &text);
             let _ = parse(kind, &format!("{}{text}", kind.prefix()));
         }

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, broadcast::error::RecvError, mpsc, watch};
 use super::{
     IdentityError, Lockouts, Renewal,
     hashers::Hashers,
+    key_uses::{self, KeyUses},
     lockout::Policy,
     material,
     password::Hasher,
@@ -80,6 +81,7 @@ pub struct Identity {
     pub(crate) hashers: Hashers,
     pub(crate) lockouts: Lockouts,
     pub(super) sessions: Sessions,
+    pub(super) key_uses: KeyUses,
     /// Held while the first administrator is made.
     pub(super) setting_up: tokio::sync::Mutex<()>,
     /// Two-factor authentication is demanded of every user.
@@ -123,6 +125,7 @@ impl Identity {
         let changed = store.changes_of(&OURS);
         let first = read(&store, &vault, accounts.clone(), None).await?;
         let lockouts = Lockouts::open(&store, Policy::default(), now()).await?;
+        let key_uses = KeyUses::load(&store).await?;
         let (renewals, mut renew) = mpsc::channel(RENEWALS);
         let identity = Arc::new(Self {
             daemon_id: store.settings().daemon_id().to_owned(),
@@ -132,6 +135,7 @@ impl Identity {
             hashers: Hashers::of(hasher),
             lockouts,
             sessions: Sessions::default(),
+            key_uses,
             setting_up: tokio::sync::Mutex::default(),
             two_factor: AtomicBool::new(false),
             counters: Counters::default(),
@@ -170,6 +174,7 @@ impl Identity {
                 identity.renew(renewal).await;
             }
         });
+        key_uses::follow(&identity);
         Ok(identity)
     }
 
@@ -269,6 +274,8 @@ impl Identity {
                 let new = Arc::new(new);
                 self.hot.0.store(new.clone());
                 old.withdraw_for(&new);
+                // Those of keys that are revoked now are nowhere else.
+                self.key_uses.gather(&old);
                 if let Some(limits) = self.limits.get() {
                     limits.set_fleet(new.strangers);
                 }

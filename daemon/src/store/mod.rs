@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod files;
 pub mod key;
+mod key_use;
 mod layout;
 mod ledger;
 pub mod limit;
@@ -71,6 +72,7 @@ pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
+pub use key_use::KeyUses;
 pub use limit::{LimitRecord, LimitSubject, LimitValues};
 pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
@@ -197,6 +199,12 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> Records<KeyRecord> {
         Records::new(self.clone())
+    }
+
+    /// The last uses of the API keys.
+    #[must_use]
+    pub fn key_uses(&self) -> KeyUses {
+        KeyUses { store: self.clone() }
     }
 
     /// The sessions.

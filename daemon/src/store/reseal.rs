@@ -84,7 +84,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Policy
         | Tree::PolicyName
         | Tree::Alias
-        | Tree::AliasName => None,
+        | Tree::AliasName
+        | Tree::KeyUse => None,
     }
 }
 

@@ -103,6 +103,8 @@ trees! {
     Alias: Config = "alias",
     /// organization, alias -> id of the alias
     AliasName: Config = "alias_name",
+    /// id of the key -> when it was last used
+    KeyUse: Ledger = "key_use",
 }
 
 impl Tree {

@@ -219,7 +219,7 @@ impl Client {
     }
 }
 
-/// API keys. One is named by its id, or by its name in its organization.
+/// API keys. One is named as [`KeyRequest`] says.
 impl Client {
     /// The keys the caller may see; with `all`, revoked and expired ones too.
     pub async fn key_list(

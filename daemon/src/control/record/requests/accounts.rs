@@ -8,7 +8,7 @@ use aivonx_protocol::{
     user::{NewUser, UserChange, UserRequest},
 };
 
-use crate::control::record::Record;
+use crate::{control::record::Record, identity::opaque};
 
 pub(super) fn organization(request: &OrganizationRequest) -> Option<Record> {
     match request {
@@ -139,7 +139,7 @@ pub(super) fn key(request: &KeyRequest) -> Option<Record> {
         KeyRequest::Set { organization, key, change, .. } => {
             let KeyChange { name, scopes, models, networks, expires } = &**change;
             Some(
-                Record::new(Action::KeyUpdate, "key", key)
+                Record::new(Action::KeyUpdate, "key", opaque::shown(key))
                     .of_organization(organization.as_deref())
                     .maybe("name", name)
                     .maybe("scopes", scopes)
@@ -149,13 +149,14 @@ pub(super) fn key(request: &KeyRequest) -> Option<Record> {
             )
         }
         KeyRequest::Rotate { organization, key, grace_ms } => Some(
-            Record::new(Action::KeyRotate, "key", key)
+            Record::new(Action::KeyRotate, "key", opaque::shown(key))
                 .of_organization(organization.as_deref())
                 .with("grace_ms", grace_ms),
         ),
-        KeyRequest::Revoke { organization, key } => {
-            Some(Record::new(Action::KeyRevoke, "key", key).of_organization(organization.as_deref()))
-        }
+        KeyRequest::Revoke { organization, key } => Some(
+            Record::new(Action::KeyRevoke, "key", opaque::shown(key))
+                .of_organization(organization.as_deref()),
+        ),
     }
 }
 
