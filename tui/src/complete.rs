@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::client::{Client, ClientError};
+use aivonx_protocol::{
+    client::{Client, ClientError},
+    key::Key,
+};
 use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
 
@@ -192,8 +195,14 @@ async fn list(
             users.map(|user| (user.name, of(user.organization))).collect()
         }
         Noun::Key => {
-            let keys = client.key_list(organization, None, false).await?.into_iter();
-            keys.map(|key| (key.name, of(key.organization))).collect()
+            let keys = client.key_list(organization, None, false).await?;
+            let of_that_name = |name: &str| keys.iter().filter(|key| key.name == name).count();
+            let named = |key: &Key| match &key.organization {
+                _ if of_that_name(&key.name) == 1 => key.name.clone(),
+                Some(organization) => format!("{organization}/{}", key.name),
+                None => key.prefix.clone(),
+            };
+            keys.iter().map(|key| (named(key), of(key.organization.clone()))).collect()
         }
         Noun::Organization => {
             client.organization_list().await?.into_iter().map(|org| (org.slug, org.name)).collect()

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,10 @@ use aivonx_protocol::WireSecret;
 
 use crate::exit::Failure;
 
-/// An empty file that only its owner can read. Dropped before anything is written, it is removed.
+/// More than a secret takes: written at once, so that a full disk is found before there is a secret.
+const RESERVED: [u8; 128] = [b' '; 128];
+
+/// A file that only its owner can read. Dropped before the secret is in it, it is removed.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
@@ -26,7 +29,14 @@ impl SecretFile {
     /// It cannot be made, or is there already.
     pub fn create(option: &str, path: &Path) -> Result<Self, Failure> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(file) => Ok(Self { path: path.to_owned(), file: Some(file) }),
+            Ok(mut file) => {
+                let reserved = file.write_all(&RESERVED).and_then(|()| file.sync_all());
+                let made = Self { path: path.to_owned(), file: Some(file) };
+                match reserved {
+                    Ok(()) => Ok(made),
+                    Err(error) => Err(Failure::failed(format!("{option} {}: {error}", path.display()))),
+                }
+            }
             Err(error) => {
                 let message = format!("{option} {}: cannot be made: {error}", path.display());
                 Err(match error.kind() {
@@ -39,25 +49,23 @@ impl SecretFile {
         }
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes the secret and a line break.
+    /// Writes the secret and a line break, and returns where.
     ///
     /// # Errors
-    /// The file system does not take it.
-    pub fn write(mut self, secret: &WireSecret) -> Result<(), Failure> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
-        file.write_all(secret.expose().as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all())
-            .map_err(|error| {
-                Failure::failed(format!("{}: cannot be written: {error}", self.path.display()))
-                    .with_hint("The secret is lost: make another one.")
-            })
+    /// The file system does not take it; then the secret is lost, and the file removed.
+    pub fn write(mut self, secret: &WireSecret) -> Result<PathBuf, Failure> {
+        let written = self.file.as_ref().map_or(Ok(()), |file| {
+            let text = secret.expose().as_bytes();
+            file.write_all_at(text, 0)?;
+            file.write_all_at(b"\n", text.len() as u64)?;
+            file.set_len(text.len() as u64 + 1)?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            return Err(Failure::failed(format!("{}: cannot be written: {error}", self.path.display())));
+        }
+        self.file = None;
+        Ok(std::mem::take(&mut self.path))
     }
 }
 
@@ -81,7 +89,8 @@ mod tests {
         let path = dir.path().join("key");
         drop(SecretFile::create("--secret-file", &path).unwrap());
         assert!(!path.exists(), "nothing was made, nothing is left");
-        SecretFile::create("--secret-file", &path).unwrap().write(&WireSecret::new("s".into())).unwrap();
+        let file = SecretFile::create("--secret-file", &path).unwrap();
+        assert_eq!(file.write(&WireSecret::new("s".into())).unwrap(), path);
         assert_eq!(fs::read_to_string(&path).unwrap(), "s\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         let failure = SecretFile::create("--secret-file", &path).unwrap_err();

@@ -10,7 +10,11 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Confirm, Context, key::created::Secret, user::sessions};
+use super::{
+    Confirm, Context,
+    key::created::{Secret, hand_over},
+    user::sessions,
+};
 use crate::{
     exit::Failure,
     input,
@@ -81,13 +85,22 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
     match verb {
         TokenVerb::Create(args) => {
             let lasts = u64::try_from(args.lasts_ms.as_millis()).unwrap_or(u64::MAX);
-            let file = args.secret.file()?;
-            let new = context.client().await?.token_create(&args.name, args.role, lasts).await?;
-            let kept = file.as_ref().map(|file| file.path().to_owned());
-            if let Some(file) = file {
-                file.write(&new.secret)?;
-            }
-            context.out.show(&Created::from(&new), |out| created(out, &new, kept.as_deref()))
+            let file = args.secret.place(&context.out)?;
+            let client = context.client().await?;
+            let new = client.token_create(&args.name, args.role, lasts).await?;
+            let show =
+                |kept: Option<&Path>| context.out.show(&Created::from(&new), |out| created(out, &new, kept));
+            let lost = async |failure: Failure| match client.token_revoke(&new.session.id).await {
+                Ok(()) => failure.lost(
+                    "So nobody has the token, and it is revoked again.",
+                    "Make it again, with an output that can be written.",
+                ),
+                Err(error) => failure.lost(
+                    format_args!("So nobody has the token, and it is not revoked: {error}"),
+                    format!("Revoke it: aivonx token revoke {}", new.session.id),
+                ),
+            };
+            hand_over(file, &new.secret, show, lost).await
         }
         TokenVerb::List => {
             let tokens = context.client().await?.token_list().await?;

@@ -3,9 +3,11 @@
 use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write},
+    os::fd::AsFd,
 };
 
 use jiff::tz::TimeZone;
+use rustix::fs::FileType;
 use serde::Serialize;
 
 use super::{Table, Tone, json};
@@ -24,6 +26,8 @@ pub enum Format {
 /// Standard output. A reader that went away ends the command quietly: see [`Failure::exit`].
 pub struct Out {
     writer: Box<dyn Write>,
+    /// Whether nobody ever sees what is written.
+    nowhere: bool,
     /// Tables or JSON.
     pub format: Format,
     /// Columns of the terminal; None where lines may be as long as they like.
@@ -49,6 +53,7 @@ impl Out {
         let quiet = no_colour || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
+            nowhere: is_null(&stdout),
             writer: Box::new(stdout),
             format,
             width: asked.or_else(found),
@@ -63,6 +68,19 @@ impl Out {
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// To be called before something is made that is told only once.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if standard output is closed, or `/dev/null`, which is the same here.
+    pub fn check_seen(&self) -> Result<(), Failure> {
+        match self.nowhere {
+            false => Ok(()),
+            true => Err(Failure::usage(
+                "standard output is closed or /dev/null, so the secret would be lost; nothing was done",
+            )),
+        }
     }
 
     /// Writes a line. What is foreign in it must have been escaped.
@@ -136,6 +154,14 @@ impl Out {
     ) -> Result<(), Failure> {
         if self.is_json() { self.json(value) } else { people(self) }
     }
+}
+
+/// Whether it is `/dev/null`, which also takes the place of a standard output that was closed.
+fn is_null(output: &impl AsFd) -> bool {
+    rustix::fs::fstat(output).is_ok_and(|found| {
+        FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
+            && found.st_rdev == rustix::fs::makedev(1, 3)
+    })
 }
 
 /// Says something beside the output, on standard error. Nobody to hear it is no failure.

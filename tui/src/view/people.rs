@@ -214,7 +214,7 @@ fn key_facts(model: &Model, key: &Key) -> Vec<Row> {
         facts.toned("hash", "under an old pepper, renewed at its next use", Tone::Warn);
     }
     limit_facts(model, &mut facts, &key.id);
-    facts.put("last used", key.last_used.map_or_else(|| "not since the gateway started".to_owned(), at));
+    facts.put("last used", key.last_used.map_or_else(|| "no use is known".to_owned(), at));
     facts.put("since", at(key.created));
     facts.toned("id", format!("{} (revision {})", key.id, key.revision), Tone::Dim);
     facts.all()

@@ -75,6 +75,7 @@ pub async fn run(context: &mut Context, verb: TotpVerb) -> Result<(), Failure> {
             context.out.show(&identity, |out| out.line("Two-factor authentication is off."))
         }
         TotpVerb::Codes(proof) => {
+            context.out.check_seen()?;
             let (client, password, code) = proven(context, proof).await?;
             let codes = client.backup_codes(password, code).await?;
             show_codes(&mut context.out, &codes)
@@ -94,6 +95,7 @@ async fn enable(context: &mut Context, proof: Proof) -> Result<(), Failure> {
         let identity = client.whoami().await?;
         return context.out.show(&identity, |out| out.line("Two-factor authentication is on."));
     };
+    context.out.check_seen()?;
     let client = context.client().await?;
     let offer = client.totp_begin(password).await?;
     // On one line, so that what reads it can answer at once.
@@ -121,6 +123,12 @@ async fn proven(context: &Context, proof: Proof) -> Result<(Client, WireSecret, 
 }
 
 fn show_codes(out: &mut Out, codes: &[WireSecret]) -> Result<(), Failure> {
+    write_codes(out, codes).map_err(|failure| {
+        failure.lost("So nobody has the new backup codes.", "Others in their place: aivonx totp codes")
+    })
+}
+
+fn write_codes(out: &mut Out, codes: &[WireSecret]) -> Result<(), Failure> {
     if out.is_json() {
         return out.json_line(&Codes { backup_codes: codes });
     }

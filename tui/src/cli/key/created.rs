@@ -1,6 +1,9 @@
 //! A key with its secret: shown once, ready to use.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use aivonx_protocol::{
     WireSecret,
@@ -10,8 +13,11 @@ use aivonx_protocol::{
 use clap::Args;
 use serde::Serialize;
 
-use super::super::Context;
-use crate::{exit::Failure, render::text::safe, secret_file::SecretFile};
+use crate::{
+    exit::Failure,
+    render::{Out, text::safe},
+    secret_file::SecretFile,
+};
 
 /// Where a gateway listens unless told otherwise.
 const BASE: &str = "http://127.0.0.1:11435";
@@ -39,33 +45,45 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// The file, made.
+    /// The file, made; without one, standard output takes the secret.
     ///
     /// # Errors
-    /// See [`SecretFile::create`].
-    pub fn file(&self) -> Result<Option<SecretFile>, Failure> {
-        self.secret_file.as_ref().map(|path| SecretFile::create("--secret-file", path)).transpose()
+    /// See [`SecretFile::create`] and [`Out::check_seen`].
+    pub fn place(&self, out: &Out) -> Result<Option<SecretFile>, Failure> {
+        match &self.secret_file {
+            Some(path) => SecretFile::create("--secret-file", path).map(Some),
+            None => out.check_seen().map(|()| None),
+        }
     }
 }
 
-/// Writes the secret to its file, if there is one; what to tell people about it.
-pub(super) async fn keep(
-    context: &Context,
-    client: &Client,
+/// Hands a new secret over: to its file, if it has one, and to `show`, which is told of the file. What fails before
+/// the secret is anywhere is given to `lost`, which says what becomes of what was made.
+pub(crate) async fn hand_over<L: Future<Output = Failure>>(
     file: Option<SecretFile>,
-    made: &NewSecretKey,
-) -> Result<String, Failure> {
-    let told = match file {
-        Some(file) => {
-            let told = format!("Its secret is in {}.", safe(&file.path().to_string_lossy()));
-            file.write(&made.secret)?;
-            told
-        }
-        // Nobody reads it.
-        None if context.out.is_json() => String::new(),
-        None => told(made.secret.expose(), &base(client).await),
-    };
-    Ok(told)
+    secret: &WireSecret,
+    show: impl FnOnce(Option<&Path>) -> Result<(), Failure>,
+    lost: impl FnOnce(Failure) -> L,
+) -> Result<(), Failure> {
+    match file.map(|file| file.write(secret)).transpose() {
+        Ok(Some(path)) => show(Some(&path)),
+        Ok(None) => match show(None) {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(lost(failure).await),
+        },
+        Err(failure) => Err(lost(failure).await),
+    }
+}
+
+/// What to tell people about the secret.
+pub(super) async fn about(out: &Out, client: &Client, secret: &WireSecret) -> String {
+    // Nobody reads it.
+    if out.is_json() { String::new() } else { told(secret.expose(), &base(client).await) }
+}
+
+/// Where the secret is.
+pub(super) fn in_file(path: &Path) -> String {
+    format!("Its secret is in {}.", safe(&path.to_string_lossy()))
 }
 
 fn told(secret: &str, base: &str) -> String {

@@ -3,7 +3,7 @@
 pub mod created;
 pub mod table;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
@@ -20,9 +20,15 @@ use super::{Confirm, Context};
 use crate::{
     exit::Failure,
     input,
-    render::text::{self, safe},
+    render::{
+        out::note,
+        text::{self, safe},
+    },
     when,
 };
+
+/// Characters of a secret that lists show.
+const SHOWN: usize = 12;
 
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
@@ -45,12 +51,29 @@ pub enum KeyVerb {
 /// A key.
 #[derive(Debug, Args)]
 pub struct Name {
-    /// Name or id of the key
+    /// Name, id or secret of the key, or how its secret begins; - reads it from standard input
     #[arg(value_name = "KEY")]
     pub key: String,
-    /// Its organization, if it is named by name
+    /// Its organization, if others have a key of that name
     #[arg(long = "org", value_name = "ORG")]
     pub organization: Option<String>,
+}
+
+impl Name {
+    /// What names the key, and its organization.
+    fn given(self) -> Result<(String, Option<String>), Failure> {
+        let Self { key, organization } = self;
+        if key == "-" {
+            let key = input::secret("KEY", Path::new("-"))?;
+            return Ok((key.expose().trim().to_owned(), organization));
+        }
+        if key.len() > SHOWN && key.starts_with("aivx_") {
+            note(
+                "aivonx: a secret on the command line stays in the shell's history; - reads it from standard input",
+            );
+        }
+        Ok((key, organization))
+    }
 }
 
 /// `key list`
@@ -159,15 +182,17 @@ pub struct RevokeArgs {
 pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
     match verb {
         KeyVerb::List(args) => list(context, args).await,
-        KeyVerb::Show(Name { key, organization }) => {
+        KeyVerb::Show(name) => {
+            let (key, organization) = name.given()?;
             let key = context.client().await?.key_show(organization, &key).await?;
             show(context, &key)
         }
         KeyVerb::Create(args) => create(context, args).await,
         KeyVerb::Set(args) => {
             let change = change(&args)?;
-            let (client, name) = (context.client().await?, args.name);
-            let key = client.key_set(name.organization, &name.key, args.revision, change).await?;
+            let (key, organization) = args.name.given()?;
+            let client = context.client().await?;
+            let key = client.key_set(organization, &key, args.revision, change).await?;
             show(context, &key)
         }
         KeyVerb::Rotate(args) => rotate(context, args).await,
@@ -205,14 +230,28 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
         networks: args.networks,
         expires: args.expires,
     };
-    let file = args.secret.file()?;
+    let file = args.secret.place(&context.out)?;
     let client = context.client().await?;
     let made = client.key_create(new).await?;
-    let shown = created::keep(context, &client, file, &made).await?;
-    context.out.show(&Created::from(&made), |out| {
-        out.line(format_args!("Made the key {}.", described(&made.key)))?;
-        out.line(shown)
-    })
+    let about = created::about(&context.out, &client, &made.secret).await;
+    let name = described(&made.key);
+    let show = |path: Option<&Path>| {
+        context.out.show(&Created::from(&made), |out| {
+            out.line(format_args!("Made the key {name}."))?;
+            out.line(path.map_or(about, created::in_file))
+        })
+    };
+    let lost = async |failure: Failure| match client.key_revoke(None, &made.key.id).await {
+        Ok(_) => failure.lost(
+            format_args!("So nobody has the secret of the key {name}, and the key is revoked again."),
+            "Make it again, with an output that can be written.",
+        ),
+        Err(error) => failure.lost(
+            format_args!("So nobody has the secret of the key {name}, and it is not revoked: {error}"),
+            format!("Revoke it: aivonx key revoke {}", made.key.id),
+        ),
+    };
+    created::hand_over(file, &made.secret, show, lost).await
 }
 
 /// `ci of acme`
@@ -240,7 +279,7 @@ fn change(args: &SetArgs) -> Result<KeyChange, Failure> {
 }
 
 async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> {
-    let Name { key, organization } = args.name;
+    let (key, organization) = args.name.given()?;
     let client = context.client().await?;
     let grace = u64::try_from(args.grace_ms.as_millis()).unwrap_or(u64::MAX);
     if grace == 0 && !args.confirm.yes {
@@ -251,24 +290,35 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
         );
         input::confirm(false, &question)?;
     }
-    let file = args.secret.file()?;
+    let file = args.secret.place(&context.out)?;
     let made = client.key_rotate(organization, &key, grace).await?;
-    let shown = created::keep(context, &client, file, &made).await?;
-    context.out.show(&Created::from(&made), |out| {
-        let old = made.key.grace_until.map_or_else(
-            || "the old one is refused now".to_owned(),
-            |until| format!("the old one works until {}", text::time(until, &out.zone)),
-        );
-        out.line(format_args!("The key {} has a new secret; {old}.", described(&made.key)))?;
-        out.line(shown)
-    })
+    let about = created::about(&context.out, &client, &made.secret).await;
+    let name = described(&made.key);
+    let old = made.key.grace_until.map_or_else(
+        || "the old one is refused now".to_owned(),
+        |until| format!("the old one works until {}", text::time(until, &context.out.zone)),
+    );
+    let show = |path: Option<&Path>| {
+        context.out.show(&Created::from(&made), |out| {
+            out.line(format_args!("The key {name} has a new secret; {old}."))?;
+            out.line(path.map_or(about, created::in_file))
+        })
+    };
+    // Revoking it would end what still uses the old secret.
+    let lost = async |failure: Failure| {
+        failure.lost(
+            format_args!("So nobody has the new secret of the key {name}; {old}."),
+            format!("Give it another, which ends the old one: aivonx key rotate {}", made.key.id),
+        )
+    };
+    created::hand_over(file, &made.secret, show, lost).await
 }
 
 async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> {
-    let Name { key, organization } = args.name;
+    let (mut key, organization) = args.name.given()?;
     let client = context.client().await?;
     if !args.confirm.yes {
-        // Read first, so that the question names what goes.
+        // Read first, so that the question names what goes, and what goes is what the question named.
         let found = client.key_show(organization.clone(), &key).await?;
         let question = format!(
             "Revoke the key {} ({}...)? Its requests are refused, running ones end. This cannot be undone.",
@@ -276,6 +326,7 @@ async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> 
             safe(&found.prefix)
         );
         input::confirm(false, &question)?;
+        key = found.id;
     }
     let key = client.key_revoke(organization, &key).await?;
     context.out.show(&key, |out| out.line(format_args!("Revoked the key {}.", described(&key))))

@@ -86,7 +86,7 @@ pub fn details(key: &Key, now: u64, zone: &TimeZone) -> Table {
     }
     table.pair(
         "last used",
-        key.last_used.map_or_else(|| "not since the daemon started".to_owned(), |at| text::ago(at, now)),
+        key.last_used.map_or_else(|| "no use is known".to_owned(), |at| text::ago(at, now)),
     );
     table.pair("made", text::time(key.created, zone));
     table.pair("revision", key.revision.to_string());

@@ -266,8 +266,9 @@ async fn remove(context: &mut Context, args: NamedConfirm) -> Result<(), Failure
 async fn reset_password(context: &mut Context, args: NamedConfirm) -> Result<(), Failure> {
     let question = format!("Take the password of {} away? Its sessions end.", args.user);
     input::confirm(args.confirm.yes, &question)?;
+    context.out.check_seen()?;
     let code = context.client().await?.user_reset_password(&args.user).await?;
-    context.out.show(&code, |out| {
+    let shown = context.out.show(&code, |out| {
         let minutes = code.expires.saturating_sub(text::now()).div_ceil(60_000);
         out.line(format_args!(
             "{} sets a new password with this code, once, within {}:\n\n  {}\n",
@@ -280,6 +281,12 @@ async fn reset_password(context: &mut Context, args: NamedConfirm) -> Result<(),
              Over HTTP: POST /api/account/password/reset {{\"username\", \"code\", \"password\"}}",
             safe(&args.user)
         ))
+    });
+    shown.map_err(|failure| {
+        failure.lost(
+            format_args!("So nobody has the code, and {} has no password.", safe(&args.user)),
+            format!("Another code, which ends this one: aivonx user reset-password {}", safe(&args.user)),
+        )
     })
 }
 
