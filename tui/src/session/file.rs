@@ -101,8 +101,9 @@ impl SessionFiles {
                 "Set XDG_RUNTIME_DIR or XDG_STATE_HOME to a directory of your own that can be written.",
             )
         })?;
-        // An older one elsewhere would outlive this one's logout.
-        for other in &self.paths[1..] {
+        // An older one elsewhere would outlive this one's logout. Both places may be one.
+        let inode = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        for other in self.paths[1..].iter().filter(|other| inode(other) != inode(path)) {
             let _ = fs::remove_file(other);
         }
         Ok(())
@@ -300,6 +301,9 @@ mod tests {
         both.write(&kept("new")).unwrap();
         assert_eq!(both.read().unwrap(), Some(kept("new")));
         assert_eq!(late.read().unwrap(), None, "the older one is gone");
+        let same = files(&[("XDG_RUNTIME_DIR", state.path()), ("XDG_STATE_HOME", &state.path().join("."))]);
+        same.write(&kept("one")).unwrap();
+        assert_eq!(same.read().unwrap(), Some(kept("one")), "where both places are one");
         let absent = Path::new("/nonexistent/runtime");
         let home = files(&[("XDG_RUNTIME_DIR", absent), ("HOME", Path::new("/h"))]);
         assert_eq!(home.paths, [PathBuf::from("/h/.local/state/aivonx/sessions/0190-daemon")]);
