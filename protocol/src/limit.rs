@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     request::{
         EffectiveLimit, LimitLevel, LimitProfileInfo, LimitRequest, LimitSource, LimitTarget, LimitValue,
-        Limits,
+        Limits, Unpriced,
     },
     setting::{BadValue, CAP_MAX, Each, LimitSetting},
 };
@@ -58,11 +58,14 @@ pub enum LimitName {
     /// Characters of one prompt.
     #[serde(rename = "prompt.chars")]
     PromptChars,
+    /// Requests for models without a price, where money is limited: none (`refuse`), or any number (`free`).
+    #[serde(rename = "spend.unpriced")]
+    SpendUnpriced,
 }
 
 impl LimitName {
     /// Every limit, in the order of the enum: `ALL[n as usize] == n`.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AnonymousHour,
         Self::UserHour,
         Self::LoginHour,
@@ -76,6 +79,7 @@ impl LimitName {
         Self::TokensDay,
         Self::Concurrent,
         Self::PromptChars,
+        Self::SpendUnpriced,
     ];
 
     /// Its name.
@@ -95,6 +99,7 @@ impl LimitName {
             Self::TokensDay => "tokens.day",
             Self::Concurrent => "concurrent",
             Self::PromptChars => "prompt.chars",
+            Self::SpendUnpriced => "spend.unpriced",
         }
     }
 
@@ -118,7 +123,8 @@ impl LimitName {
             | Self::TokenHour
             | Self::InferenceDay
             | Self::BurstMinute
-            | Self::Concurrent => LimitUnit::Requests,
+            | Self::Concurrent
+            | Self::SpendUnpriced => LimitUnit::Requests,
         }
     }
 

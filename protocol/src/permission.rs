@@ -316,7 +316,9 @@ impl Request {
                 SecretsRequest::Rotate { .. } => Permission::SecretsWrite,
             },
             Request::Limit(request) => match request {
-                LimitRequest::Show { .. } | LimitRequest::Profiles => Permission::LimitRead,
+                LimitRequest::Show { .. } | LimitRequest::Profiles | LimitRequest::Unpriced { .. } => {
+                    Permission::LimitRead
+                }
                 LimitRequest::Set { .. } | LimitRequest::Unset { .. } | LimitRequest::SetProfile { .. } => {
                     Permission::LimitWrite
                 }
@@ -406,7 +408,7 @@ mod tests {
                 "audit.verify" | "audit.checkpoint" | "audit.walk" => Permission::AuditVerify,
                 "secrets.status" | "secrets.validate" => Permission::SecretsRead,
                 "secrets.rotate" => Permission::SecretsWrite,
-                "limit.show" | "limit.profiles" => Permission::LimitRead,
+                "limit.show" | "limit.profiles" | "limit.unpriced" => Permission::LimitRead,
                 "limit.set" | "limit.unset" | "limit.set_profile" => Permission::LimitWrite,
                 "price.list" => Permission::PriceRead,
                 "price.set" | "price.remove" => Permission::PriceWrite,

@@ -185,6 +185,8 @@ pub enum Reply {
     Probed(Box<node::Probed>),
     /// How the gateway does right now.
     Pulse(Box<pulse::Pulse>),
+    /// Models for which limits on money cannot hold.
+    Unpriced(limit::Unpriced),
 }
 
 /// One step of a stream. Append only.

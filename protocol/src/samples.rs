@@ -20,7 +20,7 @@ use crate::{
     daemon::DaemonRequest,
     job::JobRequest,
     key::KeyRequest,
-    limit::{LimitName, LimitRequest, LimitSetting},
+    limit::{LimitName, LimitRequest, LimitSetting, LimitTarget, Unpriced},
     lockout::LockoutRequest,
     log::{LogFilter, LogPage, LogRequest},
     model::{ModelRemoved, ModelRequest},
@@ -220,6 +220,8 @@ catalogue! { Request {
     Self::Limit(LimitRequest::SetProfile { .. }) => "limit.set_profile", Self::Limit(LimitRequest::SetProfile {
         organization: Some("acme".into()), profile: LimitProfile::Team, reset: true,
     });
+    Self::Limit(LimitRequest::Unpriced { .. }) => "limit.unpriced",
+        Self::Limit(LimitRequest::Unpriced { target: LimitTarget::Own });
     Self::Price(PriceRequest::List) => "price.list", Self::Price(PriceRequest::List);
     Self::Price(PriceRequest::Set { .. }) => "price.set", Self::Price(PriceRequest::Set {
         model: "llama3*".into(), prompt: MicroUsd(150_000), output: MicroUsd(600_000),
@@ -340,6 +342,7 @@ catalogue! { Reply {
         latency_ms: Some(1.5),
     }));
     Self::Pulse(_) => "pulse", Self::Pulse(Box::new(pulse::pulse()));
+    Self::Unpriced(_) => "unpriced", Self::Unpriced(Unpriced { models: vec!["qwen3:8b".into()], all: false });
 } }
 
 catalogue! { Event {

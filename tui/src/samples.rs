@@ -309,11 +309,26 @@ pub(crate) fn events() -> Vec<LogEvent> {
 /// The answer to a request, made of the samples; None where there is none.
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
-        Reply, Request, account::AccountRequest, audit::AuditRequest, config::ConfigRequest,
-        daemon::DaemonRequest, job::JobRequest, key::KeyRequest, limit::LimitRequest,
-        lockout::LockoutRequest, model::ModelRequest, node::NodeRequest, organization::OrganizationRequest,
-        policy::PolicyRequest, price::PriceRequest, privacy::PrivacyRequest, running::RunningRequest,
-        secrets::SecretsRequest, strategy::StrategyRequest, token::TokenRequest, usage::UsageRequest,
+        Reply, Request,
+        account::AccountRequest,
+        audit::AuditRequest,
+        config::ConfigRequest,
+        daemon::DaemonRequest,
+        job::JobRequest,
+        key::KeyRequest,
+        limit::{LimitRequest, Unpriced},
+        lockout::LockoutRequest,
+        model::ModelRequest,
+        node::NodeRequest,
+        organization::OrganizationRequest,
+        policy::PolicyRequest,
+        price::PriceRequest,
+        privacy::PrivacyRequest,
+        running::RunningRequest,
+        secrets::SecretsRequest,
+        strategy::StrategyRequest,
+        token::TokenRequest,
+        usage::UsageRequest,
         user::UserRequest,
     };
     let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
@@ -366,6 +381,9 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             | LimitRequest::Unset { target, .. },
         ) => Reply::Limits(Box::new(limits_of(target))),
         Request::Limit(LimitRequest::Profiles) => Reply::LimitProfiles(limit_profiles()),
+        Request::Limit(LimitRequest::Unpriced { .. }) => {
+            Reply::Unpriced(Unpriced { models: Vec::new(), all: false })
+        }
         Request::Price(PriceRequest::List) => Reply::Prices(prices()),
         Request::Policy(PolicyRequest::List { .. }) => Reply::Policies(policies()),
         Request::Policy(PolicyRequest::Aliases { .. }) => Reply::Aliases(aliases()),

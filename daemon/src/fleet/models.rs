@@ -33,8 +33,8 @@ impl Fleet {
     /// The models of the caller's own nodes and those it may use elsewhere, whatever the nodes' state, by name.
     /// Nodes that are not its own are not told.
     #[must_use]
-    pub fn models(&self, reach: &Reach) -> Vec<Model> {
-        self.models_in(&reach.into())
+    pub fn models(&self, realm: impl Into<Realm>) -> Vec<Model> {
+        self.models_in(&realm.into())
     }
 
     fn models_in(&self, realm: &Realm) -> Vec<Model> {

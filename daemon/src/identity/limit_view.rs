@@ -44,7 +44,11 @@ impl Resolved {
                 settings(LimitLevel::Fleet, &self.scope, LimitSetting::all().into_iter())
             }
             (LimitSubject::Key { .. }, user, Some(key)) => {
-                let mut all = own(LimitLevel::Key, &key.now, LimitSetting::goes_for_keys);
+                // One that acts for nobody is bound as a user is.
+                let of_it = |name| {
+                    LimitSetting::goes_for_keys(name) || (user.is_none() && name == LimitName::SpendUnpriced)
+                };
+                let mut all = own(LimitLevel::Key, &key.now, of_it);
                 if let Some(user) = user {
                     all.extend(
                         own(LimitLevel::User, &user.own.now, not_by_address).into_iter().filter(capped),
@@ -163,7 +167,8 @@ impl Identity {
             | LimitName::LoginHour
             | LimitName::ResetHour
             | LimitName::TokenHour
-            | LimitName::PromptChars => (None, None),
+            | LimitName::PromptChars
+            | LimitName::SpendUnpriced => (None, None),
         };
     }
 }

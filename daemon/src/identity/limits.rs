@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault, FaultKind,
-    limit::{CAP_MAX, Each, LimitProfileInfo, LimitSetting, LimitTarget, LimitValue, Limits},
+    limit::{CAP_MAX, Each, LimitName, LimitProfileInfo, LimitSetting, LimitTarget, LimitValue, Limits},
     organization::{LimitProfile, OrganizationChange},
     user::Role,
 };
@@ -61,6 +61,13 @@ impl Identity {
                 let message = format!("{setting} cannot be more than {}", setting.cap_text(Some(CAP_MAX)));
                 return Err(Fault::new(FaultKind::Invalid, message).field("limit").hint("use unlimited"));
             }
+        }
+        let choice = values.iter().find(|(setting, cap)| {
+            setting.name == LimitName::SpendUnpriced && cap.is_some_and(|cap| cap != 0)
+        });
+        if let Some((setting, _)) = choice {
+            let message = format!("{setting} is free or refuse");
+            return Err(Fault::new(FaultKind::Invalid, message).field("limit").hint("use one of the two"));
         }
         let free = actor.role == Role::Superadmin;
         if !free {
@@ -182,6 +189,18 @@ impl Identity {
         }
         self.settle().await;
         self.limits(actor, &target).await
+    }
+
+    /// The id of the organization whose limits hold for `target`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::limits`].
+    pub async fn limiting_organization(
+        &self,
+        actor: &Actor,
+        target: &LimitTarget,
+    ) -> Result<Option<String>, Fault> {
+        Ok(self.limited(actor, target).await?.organization.map(|organization| organization.id))
     }
 
     /// What `target` is to `actor`.

@@ -204,6 +204,22 @@ impl Limits {
         levels.into_iter().flatten().any(capped)
     }
 
+    /// Whether a model without a price is refused: `spend.unpriced` says so on any level, and money is limited on
+    /// any.
+    #[must_use]
+    pub fn refuses_unpriced(levels: Levels<'_>) -> bool {
+        let any = |limits: &[LimitName]| {
+            let capped = |level: &Arc<Level>| limits.iter().any(|limit| level.caps.of(*limit).is_some());
+            levels.iter().copied().flatten().any(capped)
+        };
+        any(&[LimitName::SpendUnpriced]) && any(&reserve::SPEND)
+    }
+
+    /// Counts a request that was refused because its model has no price.
+    pub fn refused_unpriced(&self) {
+        self.refusals[LimitName::SpendUnpriced as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The tightest `prompt.chars`, of every level or of strangers.
     #[must_use]
     pub fn prompt_cap(&self, levels: Levels<'_>) -> Option<u64> {

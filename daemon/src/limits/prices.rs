@@ -40,7 +40,7 @@ impl Price {
     }
 }
 
-/// The price table. The first pattern that matches a model decides; a model without one is free.
+/// The price table. The first pattern that matches a model decides; a model without one costs nothing.
 #[derive(Debug, Default)]
 pub struct Prices(ArcSwap<Vec<(Globs, Price)>>);
 
@@ -52,19 +52,28 @@ impl Prices {
         self.0.store(Arc::new(table));
     }
 
-    /// The price of a model, as a client or the catalogue writes it.
+    /// The price of a model, as a client or the catalogue writes it; nothing if it has none.
     #[must_use]
     pub fn of(&self, model: &str) -> Price {
+        self.find(model).unwrap_or(Price::FREE)
+    }
+
+    /// The same; None if it has none.
+    #[must_use]
+    pub fn find(&self, model: &str) -> Option<Price> {
         let table = self.0.load();
         if table.is_empty() {
-            return Price::FREE;
+            return None;
         }
         model_name::with_normal(model, |normal| {
-            table
-                .iter()
-                .find(|(globs, _)| globs.allow_normal(normal))
-                .map_or(Price::FREE, |(_, price)| *price)
+            table.iter().find(|(globs, _)| globs.allow_normal(normal)).map(|(_, price)| *price)
         })
+    }
+
+    /// Whether no model has a price.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
     }
 
     /// What these tokens of `model` cost, in micro-USD, rounded up.
@@ -87,7 +96,7 @@ mod tests {
             .set([("llama3:70b".into(), price(2_000_000, 4_000_000)), ("llama3*".into(), price(100_000, 3))]);
         assert_eq!(prices.cost("Llama3:70B", 1_000, 500), 2_000 + 2_000);
         assert_eq!(prices.of("llama3"), price(100_000, 3));
-        assert_eq!(prices.of("qwen3"), Price::FREE);
+        assert_eq!((prices.of("qwen3"), prices.find("qwen3")), (Price::FREE, None));
         assert_eq!(prices.cost("llama3", 1, 0), 1, "rounded up");
     }
 

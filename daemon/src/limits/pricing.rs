@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use aivonx_protocol::{Fault, FaultKind, money::MicroUsd, price::Price};
+use aivonx_protocol::{Fault, FaultKind, limit::Unpriced, money::MicroUsd, price::Price};
 use tokio::sync::{Mutex, broadcast::error::RecvError};
 
 use super::{Limits, prices as hot};
@@ -81,6 +81,16 @@ impl PriceList {
     /// If the store fails.
     pub async fn list(&self) -> Result<Vec<Price>, Fault> {
         Ok(self.ordered().await?.into_iter().map(view).collect())
+    }
+
+    /// Which of these models have no price.
+    #[must_use]
+    pub fn unpriced(&self, models: impl Iterator<Item = String>) -> Unpriced {
+        let prices = self.limits.prices();
+        Unpriced {
+            models: models.filter(|model| prices.find(model).is_none()).collect(),
+            all: prices.is_empty(),
+        }
     }
 
     /// Sets the price of a pattern; it holds for the next request.

@@ -86,7 +86,7 @@ const COUNTED: [LimitName; 3] = [LimitName::InferenceDay, LimitName::BurstMinute
 /// Those counted in tokens.
 const TOKENS: [LimitName; 2] = [LimitName::TokensMinute, LimitName::TokensDay];
 /// Those counted in money.
-const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
+pub(super) const SPEND: [LimitName; 2] = [LimitName::SpendDay, LimitName::SpendMonth];
 
 /// Takes what `ask` needs from every level, or says which limit does not have it. `entered` is what the same request
 /// took before its size was known; it is part of what is taken, or given back.

@@ -178,10 +178,11 @@ impl User {
     }
 }
 
-/// The caps of a key's account, given what holds for it.
+/// The caps of a key's account, given what holds for it. `spend.unpriced` is never a key's own, but one that acts
+/// for nobody is bound by it as a user is.
 #[must_use]
 pub fn key_caps(key: &Layered) -> Caps {
-    key.now.caps(LimitSetting::goes_for_keys)
+    key.now.caps(|name| LimitSetting::goes_for_keys(name) || name == LimitName::SpendUnpriced)
 }
 
 /// What holds in the fleet: for addresses, for users and keys without an organization. `set` is what was set on

@@ -119,7 +119,8 @@ impl Book {
             | LimitName::LoginHour
             | LimitName::ResetHour
             | LimitName::TokenHour
-            | LimitName::PromptChars => 0,
+            | LimitName::PromptChars
+            | LimitName::SpendUnpriced => 0,
         }
     }
 

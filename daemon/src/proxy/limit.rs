@@ -76,6 +76,16 @@ impl Asks<'_> {
         }
     }
 
+    /// A model without a price, if the request may be served by one.
+    fn unpriced(&self, prices: &Prices) -> Option<String> {
+        let unpriced = |model: &&str| prices.find(model).is_none();
+        let found = match self.plan {
+            Some(plan) => plan.candidates.iter().map(|candidate| &*candidate.model).find(unpriced),
+            None => self.peek.model(self.forward.legacy_name).filter(unpriced),
+        };
+        found.map(str::to_owned)
+    }
+
     /// Which model it will be is not known yet: of those that may be, the dearest.
     fn price(&self, prices: &Prices) -> Price {
         match self.plan {
@@ -110,6 +120,13 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     let worker = exchange.worker.clone();
     let limits = &worker.shared.limits;
     let levels = caller.levels();
+    if Limits::refuses_unpriced(levels)
+        && let Some(model) = asks.unpriced(limits.prices())
+    {
+        exchange.record.limit = Some(LimitName::SpendUnpriced);
+        limits.refused_unpriced();
+        return Err(Refusal::Unpriced(model));
+    }
     let entered = exchange.reservation.take();
     let done = async {
         let prompt = prompt(limits, levels, peek, body).await?;

@@ -1,6 +1,6 @@
 //! The one table: cause -> status and body, in the caller's dialect.
 
-use aivonx_protocol::FaultKind;
+use aivonx_protocol::{FaultKind, Untrusted};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -64,6 +64,11 @@ pub(super) enum Refusal {
     NoRoom,
     #[error("{0}")]
     Limited(Box<Limited>),
+    #[error(
+        "model {} has no price, and under a limit on money such models are refused (spend.unpriced)",
+        Untrusted::new(.0)
+    )]
+    Unpriced(String),
     #[error(transparent)]
     Verdict(#[from] VerdictError),
     #[error("{message}")]
@@ -96,6 +101,7 @@ impl Refusal {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Account(error) => (account_status(error), Refused),
             Self::Limited(limited) => (limited.status(), Refused),
+            Self::Unpriced(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
             Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),

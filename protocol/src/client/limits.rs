@@ -3,7 +3,7 @@
 use super::{Client, ClientError, calls::ask};
 use crate::{
     Reply, Request,
-    limit::{LimitProfileInfo, LimitRequest, LimitSetting, LimitTarget, LimitValue, Limits},
+    limit::{LimitProfileInfo, LimitRequest, LimitSetting, LimitTarget, LimitValue, Limits, Unpriced},
     money::MicroUsd,
     organization::LimitProfile,
     price::{Price, PriceRequest},
@@ -52,6 +52,11 @@ impl Client {
     ) -> Result<Limits, ClientError> {
         let request = LimitRequest::SetProfile { organization, profile, reset };
         ask!(self, Request::Limit(request), Reply::Limits(limits) => *limits)
+    }
+
+    /// Which models have no price.
+    pub async fn limit_unpriced(&self, target: LimitTarget) -> Result<Unpriced, ClientError> {
+        ask!(self, Request::Limit(LimitRequest::Unpriced { target }), Reply::Unpriced(found) => found)
     }
 }
 

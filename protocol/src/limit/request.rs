@@ -130,7 +130,16 @@ pub struct LimitProfileInfo {
     pub limits: Vec<LimitValue>,
 }
 
-/// Requests about limits.
+/// Where limits on money cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpriced {
+    /// Names of the models without a price, of those that are there and may be used.
+    pub models: Vec<String>,
+    /// Whether there is no price at all.
+    pub all: bool,
+}
+
+/// Requests about limits. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LimitRequest {
     /// The limits in force. Answered with `Reply::Limits`.
@@ -166,5 +175,11 @@ pub enum LimitRequest {
         profile: LimitProfile,
         /// Take back what was set on it, too.
         reset: bool,
+    },
+    /// Which models have no price, so that limits on money hold for nobody who uses them. Answered with
+    /// `Reply::Unpriced`.
+    Unpriced {
+        /// Whose models: those of its organization, else those the caller sees.
+        target: LimitTarget,
     },
 }

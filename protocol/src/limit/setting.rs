@@ -10,6 +10,10 @@ use crate::money::MicroUsd;
 /// The highest cap that can be set: 10^15 requests, tokens or characters, or a milliard US dollars.
 pub const CAP_MAX: u64 = 1_000_000_000_000_000;
 
+/// What becomes of requests for models without a price.
+const REFUSE: &str = "refuse";
+const FREE: &str = "free";
+
 /// For each of whom a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Each {
@@ -73,15 +77,23 @@ impl LimitSetting {
     /// Whether each key has a limit of it.
     #[must_use]
     pub fn goes_for_keys(name: LimitName) -> bool {
-        !name.is_by_address() && name != LimitName::TokenHour
+        !name.is_by_address() && !matches!(name, LimitName::TokenHour | LimitName::SpendUnpriced)
     }
 
-    /// Reads a cap: a count, US dollars with up to six decimals for spend, or `unlimited` (None).
+    /// Reads a cap: a count, US dollars with up to six decimals for spend, or `unlimited` (None); for
+    /// `spend.unpriced`, `refuse` (0) or `free` (None).
     ///
     /// # Errors
     /// What can be written instead.
     pub fn cap(self, text: &str) -> Result<Option<u64>, BadValue> {
         let bad = |fix| BadValue { setting: self, value: text.to_owned(), fix };
+        if self.name == LimitName::SpendUnpriced {
+            return match text {
+                REFUSE => Ok(Some(0)),
+                FREE => Ok(None),
+                _ => Err(bad("use free or refuse")),
+            };
+        }
         if text == "unlimited" {
             return Ok(None);
         }
@@ -106,6 +118,9 @@ impl LimitSetting {
     #[must_use]
     pub fn cap_text(self, cap: Option<u64>) -> String {
         match (cap, self.name.unit()) {
+            (cap, _) if self.name == LimitName::SpendUnpriced => {
+                if cap.is_some() { REFUSE } else { FREE }.to_owned()
+            }
             (None, _) => "unlimited".to_owned(),
             (Some(cap), LimitUnit::MicroUsd) => MicroUsd(cap).to_string(),
             (Some(cap), _) => cap.to_string(),
@@ -196,6 +211,7 @@ mod tests {
             "user.login.hour",
             "key.login.hour",
             "key.token.hour",
+            "key.spend.unpriced",
             "key.user.hour",
             "user.",
             "org.inference.day",
@@ -212,7 +228,13 @@ mod tests {
         assert_eq!(spend.cap("10.25"), Ok(Some(10_250_000)));
         assert_eq!(count.cap("0"), Ok(Some(0)));
         assert_eq!(count.cap("unlimited"), Ok(None));
-        for (setting, cap) in [(spend, Some(1)), (count, Some(7)), (count, None), (spend, None)] {
+        let unpriced = LimitSetting::bare(LimitName::SpendUnpriced);
+        assert_eq!((unpriced.cap("refuse"), unpriced.cap("free")), (Ok(Some(0)), Ok(None)));
+        for bad in ["0", "unlimited", "Free", ""] {
+            assert!(unpriced.cap(bad).unwrap_err().to_string().contains("free or refuse"), "{bad}");
+        }
+        let caps = [(spend, Some(1)), (count, Some(7)), (count, None), (spend, None)];
+        for (setting, cap) in caps.into_iter().chain([(unpriced, Some(0)), (unpriced, None)]) {
             assert_eq!(setting.cap(&setting.cap_text(cap)), Ok(cap));
         }
         for bad in ["", "-1", "+1", "1.5", "x", "99999999999999999999", "1000000000000001"] {

@@ -129,6 +129,7 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "running.cancel" => "done",
         "limit.show" | "limit.set" | "limit.unset" | "limit.set_profile" => "limits",
         "limit.profiles" => "limit_profiles",
+        "limit.unpriced" => "unpriced",
         "price.list" => "prices",
         "price.set" => "price",
         "price.remove" => "done",

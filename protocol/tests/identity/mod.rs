@@ -80,6 +80,7 @@ pub(super) async fn call_every_method(client: &Client) {
     assert!(client.limit_profiles().await.unwrap()[0].fleet);
     let set = client.limit_set_profile(None, LimitProfile::Team, false).await.unwrap();
     assert_eq!(set.profile, LimitProfile::Standard);
+    assert_eq!(client.limit_unpriced(LimitTarget::Own).await.unwrap().models, ["qwen3:8b"]);
     assert_eq!(client.price_list().await.unwrap().len(), 1);
     let price = client.price_set("llama3*", MicroUsd(1), MicroUsd(2)).await.unwrap();
     assert_eq!(price.output, MicroUsd(600_000));

@@ -4,6 +4,7 @@ mod answers;
 mod budgets;
 mod counts;
 mod restart;
+mod unpriced;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -148,6 +148,8 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
         ("limit.set of its key", outcome(&asked, c.limit_set(of_key(in_org()), None, one()).await)),
         ("limit.unset of it", outcome(&asked, c.limit_unset(of_org(), None, Vec::new()).await)),
         ("limit.unset of its user", outcome(&asked, c.limit_unset(of_user(), None, Vec::new()).await)),
+        ("limit.unpriced of it", outcome(&asked, c.limit_unpriced(of_org()).await)),
+        ("limit.unpriced of its user", outcome(&asked, c.limit_unpriced(of_user()).await)),
         ("limit.profile of it", outcome(&asked, c.limit_set_profile(in_org(), STANDARD, true).await)),
         (
             "usage.report of it",

@@ -50,6 +50,8 @@ pub(crate) enum Topic {
     Steps,
     /// The limits of one.
     Limits,
+    /// Models for which its limits on money do not hold.
+    Unpriced,
     /// The limit profiles.
     Profiles,
     /// The prices.

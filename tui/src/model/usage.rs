@@ -5,7 +5,7 @@ mod tariff;
 mod time;
 
 use aivonx_protocol::{
-    limit::{LimitProfileInfo, LimitTarget, Limits},
+    limit::{LimitProfileInfo, LimitTarget, Limits, Unpriced},
     policy::{Alias, Policy},
     price::Price,
     privacy::PrivacySettings,
@@ -201,6 +201,8 @@ pub(crate) struct Usage {
     pub(crate) limits: List<LimitRow>,
     /// The same as they came.
     pub(crate) limits_of: Option<Limits>,
+    /// Models for which its limits on money do not hold.
+    pub(crate) unpriced: Option<Unpriced>,
     /// Its usage by steps of time.
     pub(crate) steps: Option<UsageReport>,
     /// What happens to personal data in its prompts.
@@ -234,6 +236,7 @@ impl Default for Usage {
             nodes: served(),
             limits: List::default(),
             limits_of: None,
+            unpriced: None,
             steps: None,
             privacy: None,
             profiles: Vec::new(),
@@ -254,6 +257,7 @@ impl Usage {
     pub(crate) fn forget_one(&mut self) {
         self.limits.clear();
         self.limits_of = None;
+        self.unpriced = None;
         self.steps = None;
         self.privacy = None;
     }

@@ -103,6 +103,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("audit.checkpoint", Full, "8 c"),
     ("usage.report", Full, "6 r"),
     ("limit.show", Full, "6 enter"),
+    ("limit.unpriced", Full, "6 enter"),
     ("limit.set", Full, "6 j enter e ctrl-u 'inference.day=10 ctrl-s"),
     ("limit.unset", Full, "6 j enter u"),
     ("limit.profiles", Full, "6 enter"),

@@ -301,6 +301,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Usage
         | Topic::Steps
         | Topic::Limits
+        | Topic::Unpriced
         | Topic::Profiles
         | Topic::Prices
         | Topic::Policies
@@ -373,6 +374,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Usage
         | Topic::Steps
         | Topic::Limits
+        | Topic::Unpriced
         | Topic::Profiles
         | Topic::Prices
         | Topic::Policies

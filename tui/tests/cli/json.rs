@@ -5,12 +5,13 @@ use std::{
     path::PathBuf,
 };
 
-use aivonx_protocol::{Event, Reply};
+use aivonx_protocol::{Event, Reply, limit::Unpriced};
 use aivonx_tui::cli::{
     account::{login::LoggedOut, totp},
     audit::{Exported, offline::Proof},
     connect::Forwarding,
     key::created,
+    limit,
     lockout::Cleared,
     logs::Missed,
     secrets::Generated,
@@ -126,7 +127,10 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Limits(limits) => {
                 printed.insert("limit", json(&limits.limits[0]));
-                printed.insert("limits", json(limits));
+                let unpriced = Unpriced { models: Vec::new(), all: false };
+                let shown = json(limit::Shown::new(&limits, &unpriced));
+                printed.insert("unpriced models", shown["unpriced"].clone());
+                printed.insert("limits", shown);
             }
             Reply::LimitProfiles(profiles) => {
                 printed.insert("limit value", json(profiles[0].limits[0]));
@@ -147,6 +151,8 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("privacy count", json(report.findings[0]));
                 printed.insert("privacy report", json(report));
             }
+            // Printed with the limits.
+            Reply::Unpriced(_) => {}
             // Never printed: the secret goes to the session's file, the identity is printed.
             Reply::LoggedIn(_) => {}
             Reply::AuditPage(page) => drop(printed.insert("audit entry", json(&page.entries[0]))),

@@ -206,6 +206,7 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Lockout(B::Clear { .. }) => "lockouts_cleared",
         Request::Limit(Q::Show { .. } | Q::Set { .. } | Q::Unset { .. } | Q::SetProfile { .. }) => "limits",
         Request::Limit(Q::Profiles) => "limit_profiles",
+        Request::Limit(Q::Unpriced { .. }) => "unpriced",
         Request::Privacy(V::Show { .. } | V::Set { .. }) => "privacy",
         Request::Privacy(V::Test { .. }) => "privacy_report",
         Request::Price(P::List) => "prices",

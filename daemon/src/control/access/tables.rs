@@ -90,6 +90,7 @@ const TABLE: &[(&str, &str)] = &[
     ("limit.set", "Sg"),
     ("limit.unset", "Sg"),
     ("limit.profiles", "SAMagm"),
+    ("limit.unpriced", "SAMagm"),
     ("limit.set_profile", "Sg"),
     ("price.list", "SOAoag"),
     ("price.set", "S"),

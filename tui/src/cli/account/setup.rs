@@ -7,12 +7,14 @@ use aivonx_protocol::{
     account::{LoggedIn, Setup},
     client::{Client, ClientError},
     handshake::Login,
+    limit::LimitTarget,
     organization::LimitProfile,
 };
 use clap::{Args, ValueEnum};
 
 use super::{Context, remind, secrets, totp};
 use crate::{
+    cli::limit::table,
     connect::Connected,
     exit::Failure,
     prompt::Prompt,
@@ -93,7 +95,8 @@ pub async fn run(context: &mut Context, args: SetupArgs) -> Result<(), Failure> 
     let session = client.setup(setup).await?;
     kept(&client, &session);
     let identity = &session.identity;
-    context.out.show(identity, |out| done(out, &session, recovered))?;
+    let unpriced = if recovered { None } else { unpriced(&client).await };
+    context.out.show(identity, |out| done(out, &session, recovered, unpriced))?;
     remind(identity);
     Ok(())
 }
@@ -146,9 +149,10 @@ async fn ask(context: &mut Context, mut setup: Setup) -> Result<(), Failure> {
         session.identity.clone()
     };
     let session = LoggedIn { identity, ..session };
+    let unpriced = if setup.recover { None } else { unpriced(client).await };
     context.out.show(&session.identity, |out| {
         out.line("")?;
-        done(out, &session, setup.recover)
+        done(out, &session, setup.recover, unpriced)
     })?;
     remind(&session.identity);
     Ok(())
@@ -201,7 +205,13 @@ fn kept(client: &Client, session: &LoggedIn) {
     }
 }
 
-fn done(out: &mut Out, session: &LoggedIn, recovered: bool) -> Result<(), Failure> {
+/// Which of the limits that the gateway begins with cannot hold. Who may not ask yet is told by `limit show` later.
+async fn unpriced(client: &Client) -> Option<String> {
+    let limits = client.limit_show(LimitTarget::Own).await.ok()?;
+    table::unpriced_advice(&limits, &client.limit_unpriced(LimitTarget::Own).await.ok()?)
+}
+
+fn done(out: &mut Out, session: &LoggedIn, recovered: bool, unpriced: Option<String>) -> Result<(), Failure> {
     let name = safe(session.identity.user.as_deref().unwrap_or_default());
     if recovered {
         return out.line(format_args!("{name} has its new password, and you are logged in as {name}."));
@@ -212,5 +222,9 @@ fn done(out: &mut Out, session: &LoggedIn, recovered: bool) -> Result<(), Failur
          aivonx org add ORG                add an organization: users and keys of its own\n  \
          aivonx user add NAME --org ORG    add a member of it\n  \
          aivonx key create NAME --org ORG  make a key for its clients"
-    ))
+    ))?;
+    match unpriced {
+        Some(text) => out.line(format_args!("\n{text}")),
+        None => Ok(()),
+    }
 }

@@ -5,8 +5,12 @@ pub mod table;
 
 use std::str::FromStr;
 
-use aivonx_protocol::limit::{LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit};
+use aivonx_protocol::{
+    client::Client,
+    limit::{LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit, Unpriced},
+};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use self::{
     profile::ProfileVerb,
@@ -115,26 +119,65 @@ impl From<Whose> for LimitTarget {
 pub async fn run(context: &mut Context, verb: LimitVerb) -> Result<(), Failure> {
     match verb {
         LimitVerb::Show(ShowArgs { whose, all }) => {
-            let limits = context.client().await?.limit_show(whose.into()).await?;
-            show(context, &limits, all)
+            let (client, target) = (context.client().await?, LimitTarget::from(whose));
+            let limits = client.limit_show(target.clone()).await?;
+            show(context, &client, target, &limits, all).await
         }
         LimitVerb::Set(SetArgs { whose, limit, revision }) => {
             let values = limit.into_iter().map(|Assignment(value)| value).collect();
-            let limits = context.client().await?.limit_set(whose.into(), revision, values).await?;
-            show(context, &limits, false)
+            let (client, target) = (context.client().await?, LimitTarget::from(whose));
+            let limits = client.limit_set(target.clone(), revision, values).await?;
+            show(context, &client, target, &limits, false).await
         }
         LimitVerb::Unset(UnsetArgs { whose, limit, all: _, revision }) => {
-            let limits = context.client().await?.limit_unset(whose.into(), revision, limit).await?;
-            show(context, &limits, false)
+            let (client, target) = (context.client().await?, LimitTarget::from(whose));
+            let limits = client.limit_unset(target.clone(), revision, limit).await?;
+            show(context, &client, target, &limits, false).await
         }
         LimitVerb::Profile(verb) => profile::run(context, verb).await,
     }
 }
 
-fn show(context: &mut Context, limits: &Limits, all: bool) -> Result<(), Failure> {
-    context.out.show(limits, |out| {
+/// What is printed of limits as JSON: the limits, and for which models those on money cannot hold.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
+    #[serde(flatten)]
+    limits: &'a Limits,
+    unpriced: UnpricedModels<'a>,
+}
+
+/// Models that limits on money cannot hold for.
+#[derive(Debug, Serialize)]
+struct UnpricedModels<'a> {
+    /// What becomes of their requests: `free` or `refuse`.
+    then: &'static str,
+    models: &'a [String],
+}
+
+impl<'a> Shown<'a> {
+    /// Together.
+    #[must_use]
+    pub fn new(limits: &'a Limits, unpriced: &'a Unpriced) -> Self {
+        let then = if table::refuses_unpriced(limits) { "refuse" } else { "free" };
+        Self { limits, unpriced: UnpricedModels { then, models: &unpriced.models } }
+    }
+}
+
+async fn show(
+    context: &mut Context,
+    client: &Client,
+    target: LimitTarget,
+    limits: &Limits,
+    all: bool,
+) -> Result<(), Failure> {
+    let unpriced = client.limit_unpriced(target).await?;
+    context.out.show(&Shown::new(limits, &unpriced), |out| {
         out.line(title(limits))?;
-        out.table(&overview(limits, all, text::now()))
+        out.table(&overview(limits, all, text::now()))?;
+        match table::unpriced_advice(limits, &unpriced) {
+            Some(text) => out.line(format_args!("\n{text}")),
+            None => Ok(()),
+        }
     })
 }
 

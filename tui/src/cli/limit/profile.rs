@@ -1,12 +1,12 @@
 //! `aivonx limit profile ...`
 
-use aivonx_protocol::{limit::LimitProfileInfo, organization::LimitProfile};
+use aivonx_protocol::{
+    limit::{LimitProfileInfo, LimitTarget},
+    organization::LimitProfile,
+};
 use clap::{Args, Subcommand};
 
-use super::{
-    Context,
-    table::{self, title},
-};
+use super::{Context, Shown, table};
 use crate::{
     cli::{
         account::setup::Profile,
@@ -85,19 +85,22 @@ pub async fn run(context: &mut Context, verb: ProfileVerb) -> Result<(), Failure
         }
         ProfileVerb::Set(SetArgs { name, reset }) => {
             let limits = client.limit_set_profile(None, name.profile.into(), reset).await?;
-            context.out.show(&limits, |out| {
+            let unpriced = client.limit_unpriced(LimitTarget::Own).await?;
+            context.out.show(&Shown::new(&limits, &unpriced), |out| {
                 out.line(format_args!(
                     "The fleet's profile is {0}. Organizations keep theirs: aivonx limit profile apply {0} --org ORG",
                     profile_name(limits.profile)
-                ))
+                ))?;
+                match table::unpriced_advice(&limits, &unpriced) {
+                    Some(text) => out.line(text),
+                    None => Ok(()),
+                }
             })
         }
         ProfileVerb::Apply(ApplyArgs { name, organization, reset }) => {
+            let target = LimitTarget::Organization { organization: organization.clone() };
             let limits = client.limit_set_profile(Some(organization), name.profile.into(), reset).await?;
-            context.out.show(&limits, |out| {
-                out.line(title(&limits))?;
-                out.table(&table::overview(&limits, false, crate::render::text::now()))
-            })
+            super::show(context, &client, target, &limits, false).await
         }
     }
 }

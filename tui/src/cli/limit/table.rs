@@ -1,7 +1,7 @@
 //! Limits as tables.
 
 use aivonx_protocol::limit::{
-    Each, EffectiveLimit, LimitLevel, LimitSetting, LimitSource, LimitUnit, Limits,
+    Each, EffectiveLimit, LimitLevel, LimitName, LimitSetting, LimitSource, LimitUnit, Limits, Unpriced,
 };
 
 use crate::{
@@ -34,9 +34,56 @@ pub fn title(limits: &Limits) -> String {
 pub fn cap_text(setting: LimitSetting, cap: Option<u64>) -> String {
     match (cap, setting.name.unit()) {
         (Some(cap), LimitUnit::MicroUsd) => format!("{} USD", setting.cap_text(Some(cap))),
-        (Some(cap), _) => text::count(cap),
-        (None, _) => setting.cap_text(None),
+        (Some(cap), _) if setting.name != LimitName::SpendUnpriced => text::count(cap),
+        (cap, _) => setting.cap_text(cap),
     }
+}
+
+/// Models named where limits on money do not hold for them.
+const MODELS: usize = 5;
+
+/// What limits on money do about models without a price, in one sentence; None where there is nothing to say.
+#[must_use]
+pub fn unpriced(limits: &Limits, found: &Unpriced) -> Option<String> {
+    let is_set = |limit: &&EffectiveLimit| limit.limit.is_some();
+    let money = limits.limits.iter().filter(|limit| limit.name.name.is_spend()).filter(is_set);
+    let mut money: Vec<String> = money.map(|limit| limit.name.to_string()).collect();
+    money.dedup();
+    if money.is_empty() || (found.models.is_empty() && !found.all) {
+        return None;
+    }
+    let mut models: Vec<String> = found.models.iter().take(MODELS).map(|model| text::safe(model)).collect();
+    if let more @ 1.. = found.models.len().saturating_sub(MODELS) {
+        models.push(format!("{more} more"));
+    }
+    let models = if models.is_empty() { "any model".to_owned() } else { models.join(", ") };
+    Some(if refuses_unpriced(limits) {
+        format!("no price, so requests are refused (spend.unpriced=refuse): {models}")
+    } else {
+        format!("no price, so this limit cannot hold: {} for {models}", money.join(", "))
+    })
+}
+
+/// Whether models without a price are refused where money is limited.
+#[must_use]
+pub fn refuses_unpriced(limits: &Limits) -> bool {
+    let mut choices = limits.limits.iter().filter(|limit| limit.name.name == LimitName::SpendUnpriced);
+    choices.any(|limit| limit.limit.is_some())
+}
+
+/// The same as [`unpriced`], with what can be done about it.
+#[must_use]
+pub fn unpriced_advice(limits: &Limits, found: &Unpriced) -> Option<String> {
+    let said = unpriced(limits, found)?;
+    let price = "Set a price: aivonx price set MODEL PROMPT OUTPUT";
+    if refuses_unpriced(limits) {
+        return Some(format!("{said}\n{price}"));
+    }
+    let of = match &limits.organization {
+        Some(slug) => format!(" --org {}", text::safe(slug)),
+        None => String::new(),
+    };
+    Some(format!("{said}\n{price}; or refuse such models: aivonx limit set{of} spend.unpriced=refuse"))
 }
 
 /// Whose count it is.
@@ -126,6 +173,37 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(shown.join("\n\n"));
+    }
+
+    #[test]
+    fn what_cannot_hold_is_said() {
+        let limit = |name: &str, limit| EffectiveLimit {
+            name: name.parse().unwrap(),
+            level: LimitLevel::Organization,
+            limit,
+            unit: LimitUnit::Requests,
+            source: LimitSource::Organization,
+            used: None,
+            resets: None,
+        };
+        let mut limits = samples::limits()[0].clone();
+        limits.limits = vec![limit("spend.day", Some(5)), limit("spend.unpriced", None)];
+        let models = |count: usize| (1..=count).map(|n| format!("m{n}")).collect();
+        let none = Unpriced { models: models(0), all: false };
+        assert_eq!(unpriced(&limits, &none), None);
+        let cannot = "no price, so this limit cannot hold: spend.day for ";
+        for (found, which) in [
+            (Unpriced { models: models(2), all: false }, "m1, m2"),
+            (Unpriced { models: models(7), all: false }, "m1, m2, m3, m4, m5, 2 more"),
+            (Unpriced { models: models(0), all: true }, "any model"),
+        ] {
+            assert_eq!(unpriced(&limits, &found), Some(format!("{cannot}{which}")));
+        }
+        let one = Unpriced { models: models(1), all: true };
+        limits.limits[1].limit = Some(0);
+        assert!(unpriced(&limits, &one).unwrap().contains("refused (spend.unpriced=refuse): m1"));
+        limits.limits[0].limit = None;
+        assert_eq!(unpriced(&limits, &one), None, "no money is limited");
     }
 
     #[test]

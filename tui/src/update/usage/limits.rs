@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    limit::{LimitLevel, LimitRequest, LimitSetting, LimitValue, Limits},
+    limit::{LimitLevel, LimitName, LimitRequest, LimitSetting, LimitValue, Limits},
     organization::LimitProfile,
 };
 
@@ -155,6 +155,9 @@ pub(super) fn set(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, St
 /// What a value ends at once, if anything.
 fn blocks(model: &Model, value: &LimitValue) -> Option<String> {
     let cap = value.limit?;
+    if value.name.name == LimitName::SpendUnpriced {
+        return Some("Where money is limited, requests for models without a price are refused.".to_owned());
+    }
     let limits = model.usage.limits_of.as_ref()?;
     let mut all = limits.limits.iter();
     let now = all.find(|limit| limit.level == limits.level && limit.name == value.name);

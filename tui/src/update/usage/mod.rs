@@ -92,6 +92,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
     if model.screen == Screen::Usage {
         load(model, out, Topic::Steps);
         load(model, out, Topic::Privacy);
+        load(model, out, Topic::Unpriced);
         if model.usage.profiles.is_empty() {
             load(model, out, Topic::Profiles);
         }
@@ -134,7 +135,7 @@ pub(super) fn follow(model: &mut Model, out: &mut Vec<Effect>) {
     }
     model.usage.asked = wanted;
     model.usage.forget_one();
-    for topic in [Topic::Limits, Topic::Steps, Topic::Privacy] {
+    for topic in [Topic::Limits, Topic::Steps, Topic::Privacy, Topic::Unpriced] {
         out.extend(model.calls.give_up(topic).into_iter().map(Effect::Drop));
     }
     attend(model, out);
@@ -162,6 +163,10 @@ pub(super) fn request(model: &Model, topic: Topic) -> Option<(Right, Request)> {
             let target = usage.asked.as_ref()?.target()?;
             (Right::LimitsRead, Request::Limit(LimitRequest::Show { target }))
         }
+        Topic::Unpriced => {
+            let target = usage.asked.as_ref()?.target()?;
+            (Right::LimitsRead, Request::Limit(LimitRequest::Unpriced { target }))
+        }
         Topic::Profiles => (Right::LimitsRead, Request::Limit(LimitRequest::Profiles)),
         Topic::Privacy => {
             let organization = usage.asked.as_ref()?.organization()?;
@@ -186,6 +191,7 @@ pub(super) fn loaded(model: &mut Model, topic: Topic, reply: Reply) {
         }
         Reply::Limits(limits) => usage.note(*limits, now),
         Reply::LimitProfiles(profiles) => usage.profiles = profiles,
+        Reply::Unpriced(found) => usage.unpriced = Some(found),
         Reply::Privacy(settings) => usage.privacy = Some(*settings),
         Reply::Prices(prices) => usage.prices.set(prices, now),
         Reply::Policies(policies) => usage.policies.set(policies, now),

@@ -1,5 +1,7 @@
 //! Usage, limits, prices and policies, as they are seen in their states.
 
+use aivonx_protocol::limit::Unpriced;
+
 use super::*;
 
 shots!(usage, |model| {
@@ -167,4 +169,15 @@ fn usage_at_sixty_by_fifteen() {
     insta::assert_snapshot!(shot(&model));
     answered(&mut model, "j enter");
     insta::assert_snapshot!(shot(&model));
+}
+
+#[test]
+fn a_limit_on_money_that_cannot_hold_is_said() {
+    let mut model = full(100, 30);
+    answered(&mut model, "6 j enter");
+    assert!(!shot(&model).contains("no price"));
+    let found = Unpriced { models: vec!["qwen3:8b".to_owned()], all: false };
+    model.usage.unpriced = Some(found);
+    let drawn = shot(&model);
+    assert!(drawn.contains("no price, so this limit cannot hold: spend.day for qwen3:8b"), "{drawn}");
 }

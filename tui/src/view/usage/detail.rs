@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{
-        limit::table::{of, source},
+        limit::table::{self, of, source},
         organization::options::{privacy_name, profile_name},
     },
     model::{
@@ -86,9 +86,11 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         None => format!("Limits of {},", safe(&whose.called())),
     };
     frame::heading(buffer, area, model, &title);
+    let unpriced = usage.limits_of.as_ref().zip(usage.unpriced.as_ref());
+    let unpriced = unpriced.and_then(|(limits, found)| table::unpriced(limits, found));
     // About the chosen one, and what else there is to know.
-    let about = 2.min(area.height.saturating_sub(3));
-    let table = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + about), ..area };
+    let about = (2 + u16::from(unpriced.is_some())).min(area.height.saturating_sub(3));
+    let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + about), ..area };
     if usage.limits.all().is_empty() {
         let text = match (model.why_not(Right::LimitsRead), &usage.limits.load) {
             (Some(why), _) => format!("You cannot see limits: {why}."),
@@ -96,7 +98,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
             (None, Load::Waiting) => "Asking for the limits".to_owned(),
             (None, Load::Ready(_)) => "It has no limits.".to_owned(),
         };
-        return say(buffer, table, &text);
+        return say(buffer, rows, &text);
     }
     let grid = Grid {
         columns: LimitRow::COLUMNS,
@@ -106,7 +108,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         filter: usage.limits.filter(),
         theme,
     };
-    grid.draw(buffer, table, |row| match usage.limits.shown(row) {
+    grid.draw(buffer, rows, |row| match usage.limits.shown(row) {
         Some(one) => (usage.limits.is_marked(one), cells(model, one)),
         None => (false, Vec::new()),
     });
@@ -115,6 +117,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
     if let Some(row) = usage.limits.chosen() {
         lines.push((sentence(model, row), row.share().map_or(Tone::Plain, bar::tone)));
     }
+    lines.extend(unpriced.map(|text| (text, Tone::Warn)));
     if let Some(privacy) = &usage.privacy {
         let words: Vec<&str> = privacy.categories.iter().map(|category| category.name()).collect();
         let from = if privacy.profile.is_some() { ", as the profile has it" } else { "" };
@@ -124,7 +127,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
             Tone::Dim,
         ));
     }
-    for ((text, tone), y) in lines.iter().zip(table.bottom()..area.bottom()) {
+    for ((text, tone), y) in lines.iter().zip(rows.bottom()..area.bottom()) {
         buffer.set_stringn(area.x, y, fit(text, room, theme.cut()), room, theme.style(*tone));
     }
 }

@@ -10,11 +10,11 @@ use aivonx_protocol::{
     privacy::{Category, PrivacyRequest},
 };
 
-use crate::control::record::Record;
+use crate::{control::record::Record, identity::opaque};
 
 pub(super) fn limit(request: &LimitRequest) -> Option<Record> {
     match request {
-        LimitRequest::Show { .. } | LimitRequest::Profiles => None,
+        LimitRequest::Show { .. } | LimitRequest::Profiles | LimitRequest::Unpriced { .. } => None,
         LimitRequest::Set { target, values, .. } => {
             let set: BTreeMap<String, String> = values
                 .iter()
@@ -49,7 +49,9 @@ fn limits_of(target: &LimitTarget) -> Record {
             record("organization", organization).of_organization(Some(organization))
         }
         LimitTarget::User { user } => record("user", user),
-        LimitTarget::Key { organization, key } => record("key", key).of_organization(organization.as_deref()),
+        LimitTarget::Key { organization, key } => {
+            record("key", opaque::shown(key)).of_organization(organization.as_deref())
+        }
     }
 }
 
