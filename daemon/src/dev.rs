@@ -20,16 +20,22 @@ use crate::{
     fleet::Fleet,
     simulate::{self, Place, Simulation},
     store::{Reach, Store, usage::Calendar},
+    trusted,
 };
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA: &str = "http://127.0.0.1:11434";
 
-/// The directory of everything: the one given, else `$XDG_STATE_HOME/aivonx`, else `~/.local/state/aivonx`.
+/// The directory of everything: the one given, else `$XDG_STATE_HOME/aivonx`, else `~/.local/state/aivonx`. It must
+/// be ours alone.
 pub(crate) fn directory(given: Option<&Path>) -> Result<PathBuf, AppError> {
-    let absolute = |p: &Path| std::path::absolute(p).map_err(AppError::system("cannot resolve --dir"));
+    let dir = named(given)?;
+    trusted::directory(&dir).map_err(|why| AppError::Usage(format!("--dir {}: {why}", dir.display())))
+}
+
+fn named(given: Option<&Path>) -> Result<PathBuf, AppError> {
     if let Some(dir) = given {
-        return absolute(dir);
+        return std::path::absolute(dir).map_err(AppError::system("cannot resolve --dir"));
     }
     let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     from("XDG_STATE_HOME")

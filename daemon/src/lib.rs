@@ -28,4 +28,5 @@ mod simulate;
 pub mod store;
 pub mod table;
 pub mod telemetry;
+mod trusted;
 pub mod usage;

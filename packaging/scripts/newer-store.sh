@@ -2,7 +2,10 @@
 refuse_newer_store() {
     dir=$(sed -n 's/^data_dir *= *"\(.*\)".*/\1/p' /etc/aivonx/aivonxd.toml 2>/dev/null | head -n 1)
     dir=${dir:-/var/lib/aivonx}
-    found=$(sed -n 's/^schema \([0-9][0-9]*\)$/\1/p' "$dir/STORE" 2>/dev/null || true)
+    # The daemon's user may have put anything in its place: see make_master_key.
+    found=$({ setpriv --reuid "$(stat -Lc %u "$dir")" --regid "$(stat -Lc %g "$dir")" --clear-groups \
+        dd if="$dir/STORE" iflag=nofollow,nonblock bs=4096 count=1 status=none; } 2>/dev/null |
+        sed -n 's/^schema \([0-9]\{1,9\}\)$/\1/p' | head -n 1)
     if [ "${found:-0}" -le @SCHEMA@ ]; then
         return 0
     fi
