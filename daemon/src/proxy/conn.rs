@@ -330,7 +330,7 @@ where
 }
 
 /// A server connection that can be told to take no more requests.
-trait Graceful: Future {
+trait Graceful: Future<Output = hyper::Result<()>> {
     fn take_no_more(self: Pin<&mut Self>);
 }
 
@@ -372,7 +372,11 @@ async fn drive<C: Graceful>(connection: C, worker: &Worker, state: &ConnState) {
             connection.as_mut().take_no_more();
         }
         // Errors of a client connection are the client's: what matters of them is in the request's record.
-        if connection.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(done) = connection.as_mut().poll(cx) {
+            if done.is_err_and(|error| error.is_parse()) {
+                // It was answered without all of it having been read.
+                state.linger();
+            }
             return Poll::Ready(());
         }
         let mut waker = state.waker.borrow_mut();
