@@ -55,13 +55,9 @@ pub(super) enum Misfit {
     #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
     Credential(String),
     /// Followed, it would take the prompt, and perhaps the credential, past everything that is checked here.
-    #[error(
-        "node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'"
-    )]
+    #[error("node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'")]
     Redirects(String, u16),
-    #[error(
-        "node {0} compresses its answers, though asked not to; switch that off on the node or in front of it"
-    )]
+    #[error("node {0} compresses its answers, though asked not to; switch that off on the node or in front of it")]
     Compresses(String),
 }
 
