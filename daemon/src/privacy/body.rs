@@ -270,9 +270,9 @@ impl Reader {
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         if !is_json(text) {
-            return self.plain(text, hint, edits);
+            return self.plain(text, hint, level, edits);
         }
-        if level == MAX_LEVEL {
+        if level >= MAX_LEVEL {
             return Err(Unsearchable::Level);
         }
         let (before, findings) = (edits.len(), self.findings);
@@ -282,22 +282,30 @@ impl Reader {
                 edits.truncate(before);
                 self.findings = findings;
                 self.row.clear();
-                self.plain(text, hint, edits)
+                self.plain(text, hint, level, edits)
             }
             other => other,
         }
     }
 
-    /// A text that is no JSON, or a number alone.
-    fn plain(&mut self, text: &[u8], hint: Hint, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
+    /// A text that is no JSON: perhaps a number alone, or base64 of a text.
+    fn plain(
+        &mut self,
+        text: &[u8],
+        hint: Hint,
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
         let before = edits.len();
         self.text(text, hint, edits)?;
-        if edits.len() == before
-            && let Some(category) = self.worth(text.trim_ascii(), hint)
-        {
-            edits.push(Edit { range: 0..text.len(), text: Cow::Borrowed(marker(category)) });
+        if edits.len() > before {
+            return Ok(());
         }
-        Ok(())
+        if let Some(category) = self.worth(text.trim_ascii(), hint) {
+            edits.push(Edit { range: 0..text.len(), text: Cow::Borrowed(marker(category)) });
+            return Ok(());
+        }
+        self.whole(text, level, edits)
     }
 
     /// Text, as a person reads it.

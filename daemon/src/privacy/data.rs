@@ -1,18 +1,18 @@
 //! Data in bodies: images and sound are no text, and whatever else is in base64 may be.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::{
-    body::{Edit, Reader, Unsearchable, apply},
+    body::{Edit, MAX_LEVEL, Reader, Unsearchable, apply},
     find::{Hint, find},
     rules::Key,
 };
-use crate::api::media;
+use crate::api::media::{self, Decoded};
 
 /// Shortest base64 outside of a `data:` URL that is taken for data, in which no mixed strings are looked for.
 pub(super) const DATA: usize = 64;
 
-/// Shortest base64 that is taken for a document by its first bytes.
+/// Shortest base64 that is taken for a document by its first bytes, or for text by all of them.
 const DOCUMENT: usize = 16;
 
 /// Shortest run of ASCII in binary data that is searched.
@@ -49,20 +49,46 @@ impl Reader {
             return Ok(());
         }
         match kind {
-            media::Kind::Text => {
-                let mut inner = Vec::new();
-                self.text_or_json(&decoded.bytes, Hint::default(), level, &mut inner)?;
-                if !inner.is_empty() {
-                    let range = text.len() - encoded.len()..text.len();
-                    let text = Cow::Owned(decoded.encode(&apply(&decoded.bytes, &inner)));
-                    edits.push(Edit { range, text });
-                }
-                Ok(())
-            }
+            media::Kind::Text => self.wrapped(text.len() - encoded.len()..text.len(), &decoded, level, edits),
             media::Kind::Document if encoded.len() >= DOCUMENT && self.enforces => {
                 Err(Unsearchable::Document)
             }
             media::Kind::Binary if self.enforces && self.shows(&decoded.bytes) => Err(Unsearchable::Document),
+            _ => Ok(()),
+        }
+    }
+
+    /// Text that stands at `range` in base64: it goes back into it if it changes.
+    fn wrapped(
+        &mut self,
+        range: Range<usize>,
+        decoded: &Decoded,
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        let mut inner = Vec::new();
+        self.text_or_json(&decoded.bytes, Hint::default(), level + 1, &mut inner)?;
+        if !inner.is_empty() {
+            edits.push(Edit { range, text: Cow::Owned(decoded.encode(&apply(&decoded.bytes, &inner))) });
+        }
+        Ok(())
+    }
+
+    /// A text in which nothing was found: it may be base64 of another.
+    pub(super) fn whole(
+        &mut self,
+        text: &[u8],
+        level: usize,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        // Prose has spaces.
+        if text.len() < DOCUMENT || level >= MAX_LEVEL || memchr::memchr(b' ', text).is_some() {
+            return Ok(());
+        }
+        match media::decode(text) {
+            Some(decoded) if decoded.kind() == media::Kind::Text => {
+                self.wrapped(0..text.len(), &decoded, level, edits)
+            }
             _ => Ok(()),
         }
     }

@@ -184,6 +184,18 @@ fn data_is_searched_unless_it_is_an_image_or_sound() {
             format!("data:text/plain;base64,{}", STANDARD.encode("[[REDACTED_SSN]]")),
         ),
         ("data", &STANDARD.encode("nothing of note is in it"), STANDARD.encode("nothing of note is in it")),
+        // Under any other key, too, and more than once.
+        (
+            "text",
+            &STANDARD.encode("4111111111111111 ".repeat(20)),
+            STANDARD.encode("[REDACTED_CARD] ".repeat(20)),
+        ),
+        ("url", &STANDARD.encode("123-45-6789 ".repeat(20)), STANDARD.encode("[REDACTED_SSN] ".repeat(20))),
+        (
+            "text",
+            &STANDARD.encode(STANDARD.encode("123-45-6789 ".repeat(20))),
+            STANDARD.encode(STANDARD.encode("[REDACTED_SSN] ".repeat(20))),
+        ),
         // Shorter than what is taken for data.
         ("data", "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zC", "[REDACTED_KEY]".to_owned()),
         ("signature", &"4111111111111111\n".repeat(5), "[REDACTED_CARD]\n".repeat(5)),
