@@ -28,11 +28,11 @@ impl Peek {
     /// Looks at the values that mean something on `route`; on other routes nobody reads them.
     ///
     /// # Errors
-    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Hidden`] for
-    /// an `extra_body`, which LiteLLM writes over the rest of the body.
+    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Replaced`] for
+    /// what some node would put in the place of what was checked.
     pub fn check(&self, route: &Forward) -> Result<(), PeekError> {
-        if self.extra {
-            return Err(PeekError::Hidden("extra_body"));
+        if let Some(key) = self.replaced {
+            return Err(PeekError::Replaced(key));
         }
         if route.native() {
             if self.options == Options::Other {
@@ -202,3 +202,7 @@ fn insert(members: &[String], inside: usize, empty: bool, edits: &mut Edits) {
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -81,6 +81,11 @@ names! {
         NCmpl = "n_cmpl",
         BestOf = "best_of",
         ExtraBody = "extra_body",
+        Models = "models",
+        ModelList = "model_list",
+        Fallbacks = "fallbacks",
+        ContextFallbacks = "context_window_fallbacks",
+        PolicyFallbacks = "content_policy_fallbacks",
         Source = "source",
         Insecure = "insecure",
         PreviousResponseId = "previous_response_id",
@@ -131,6 +136,16 @@ impl Governed {
     /// Whether it says how many answers are made: `n`, in llama.cpp's words, and as vLLM makes them to choose from.
     pub(super) fn multiplies(self) -> bool {
         matches!(self, Self::N | Self::NCmpl | Self::BestOf)
+    }
+
+    /// Whether a node may put what is in it in the place of what was checked: LiteLLM writes an `extra_body` over the
+    /// rest of the body, and it and others ask models of these lists in place of the one asked for.
+    pub(super) fn replaces(self) -> bool {
+        use Governed as G;
+        matches!(
+            self,
+            G::ExtraBody | G::Models | G::ModelList | G::Fallbacks | G::ContextFallbacks | G::PolicyFallbacks
+        )
     }
 }
 

@@ -48,9 +48,9 @@ pub enum PeekError {
     /// A governed key with a value of the wrong type.
     #[error("'{0}' must be {1}")]
     Type(&'static str, &'static str),
-    /// A key whose value would be put in the place of what was checked.
-    #[error("'{0}' is not passed on; write what is in it into the request body itself")]
-    Hidden(&'static str),
+    /// A key whose value may take the place of what was checked.
+    #[error("'{0}' is not passed on, because it may replace the rest of the request; leave it out")]
+    Replaced(&'static str),
     /// A model name beyond 512 bytes.
     #[error("'{0}' is longer than {LONGEST_NAME} bytes")]
     Long(&'static str),
@@ -77,8 +77,8 @@ pub struct Peek {
     bounds: SmallVec<[Named; 2]>,
     /// What says how many answers are made, by whatever name.
     multiples: SmallVec<[Named; 1]>,
-    /// `extra_body` is there.
-    extra: bool,
+    /// A key whose value may take the place of what was checked.
+    replaced: Option<&'static str>,
     /// Elements of `prompt` that are not numbers, if it is an array.
     prompts: u64,
     prompt_at_most: u64,

@@ -173,7 +173,7 @@ impl Reader {
             (Governed::Options, Kind::Object) => {}
             (Governed::Options, Kind::Null) => self.peek.options = Options::Null(range),
             (Governed::Options, _) => self.peek.options = Options::Other,
-            (Governed::ExtraBody, _) => self.peek.extra = kind != Kind::Null,
+            (key, _) if key.replaces() && kind != Kind::Null => self.peek.replaced = Some(key.name()),
             (key, _) if key.bounds() => {
                 let number = Number::read(kind, range, raw);
                 self.peek.bounds.push(Named { name: key.name(), number });

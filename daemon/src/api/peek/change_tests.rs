@@ -1,0 +1,350 @@
+//! What is written into a body, and what is read of governed numbers.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{Changes, Output, Peek, PeekError};
+use crate::api::{
+    Edits,
+    peek::tests::{read, route},
+};
+
+const NATIVE: [&str; 4] = ["/api/chat", "/api/generate", "/api/embed", "/api/embeddings"];
+const ROUTES: [&str; 10] = [
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/show",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+];
+
+fn with_usage(body: &str, cut: usize) -> Option<String> {
+    let bytes = Bytes::copy_from_slice(body.as_bytes());
+    let segments = [bytes.slice(..cut), bytes.slice(cut..)];
+    let mut edits = Edits::default();
+    let peek = Peek::read(&segments).unwrap();
+    let changes = Changes { usage: true, ..Changes::default() };
+    peek.write(&route("/v1/chat/completions"), &changes, &mut edits);
+    assert_eq!(edits.is_empty(), peek.asks_usage());
+    (!edits.is_empty()).then(|| String::from_utf8(edits.apply(&segments).concat()).unwrap())
+}
+
+#[test]
+fn usage_is_spliced_in_wherever_the_segments_are_cut() {
+    for (body, want) in [
+        (r#" {"model":"m"}"#, r#" {"stream_options":{"include_usage":true},"model":"m"}"#),
+        (r#"{}"#, r#"{"stream_options":{"include_usage":true}}"#),
+        (r#"{"stream_options":null ,"a":1}"#, r#"{"stream_options":{"include_usage":true} ,"a":1}"#),
+        (r#"{"stream_options":{ }}"#, r#"{"stream_options":{"include_usage":true }}"#),
+        (r#"{"stream_options":{"x":1}}"#, r#"{"stream_options":{"include_usage":true,"x":1}}"#),
+        (
+            r#"{"stream_options":{"x":[{}],"include_usage":false}}"#,
+            r#"{"stream_options":{"x":[{}],"include_usage":true}}"#,
+        ),
+    ] {
+        for cut in 0..=body.len() {
+            assert_eq!(with_usage(body, cut).as_deref(), Some(want), "{body} cut at {cut}");
+        }
+    }
+    assert_eq!(with_usage(r#"{"stream_options":{"include_usage":true}}"#, 3), None);
+}
+
+fn written(path: &str, body: &str, changes: &Changes<'_>) -> String {
+    let segments = [Bytes::copy_from_slice(body.as_bytes())];
+    let mut edits = Edits::default();
+    Peek::read(&segments).unwrap().write(&route(path), changes, &mut edits);
+    String::from_utf8(edits.apply(&segments).concat()).unwrap()
+}
+
+const EVERYTHING: Changes<'_> = Changes {
+    model: Some("served:70b"),
+    keep_alive: Some("\"30m\""),
+    num_ctx: Some(8192),
+    pinned: false,
+    output: Some(64),
+    usage: false,
+};
+
+#[test]
+fn every_dialect_gets_its_own_keys_and_no_others() {
+    for (path, body, want) in [
+        (
+            "/api/chat",
+            r#"{"model":"m"}"#,
+            r#"{"keep_alive":"30m","options":{"num_ctx":8192,"num_predict":64},"model":"served:70b"}"#,
+        ),
+        (
+            "/api/generate",
+            r#"{"keep_alive": 5 ,"model":"m","options":{"seed":1, "num_predict" : -1}}"#,
+            r#"{"keep_alive": "30m" ,"model":"served:70b","options":{"num_ctx":8192,"seed":1, "num_predict" : 64}}"#,
+        ),
+        (
+            "/api/embed",
+            r#"{"model":"m","options":null,"keep_alive":null}"#,
+            r#"{"model":"served:70b","options":{"num_ctx":8192},"keep_alive":"30m"}"#,
+        ),
+        (
+            "/api/embeddings",
+            r#"{"model":"m","options":{ }}"#,
+            r#"{"keep_alive":"30m","model":"served:70b","options":{"num_ctx":8192 }}"#,
+        ),
+        ("/api/show", r#"{"name":"m","verbose":true}"#, r#"{"name":"served:70b","verbose":true}"#),
+        ("/api/show", r#"{"model":"","name":"m"}"#, r#"{"model":"","name":"served:70b"}"#),
+        ("/api/show", r#"{"model":"m","name":"x"}"#, r#"{"model":"served:70b","name":"x"}"#),
+        ("/v1/chat/completions", r#"{"model":"m"}"#, r#"{"max_tokens":64,"model":"served:70b"}"#),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"m","max_completion_tokens":100,"keep_alive":0}"#,
+            r#"{"max_tokens":64,"model":"served:70b","max_completion_tokens":64,"keep_alive":0}"#,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"m","max_tokens":null,"max_completion_tokens":7}"#,
+            r#"{"model":"served:70b","max_tokens":7,"max_completion_tokens":7}"#,
+        ),
+        ("/v1/embeddings", r#"{"model":"m","input":"x"}"#, r#"{"model":"served:70b","input":"x"}"#),
+        (
+            "/v1/responses",
+            r#"{"model":"m","max_output_tokens":64}"#,
+            r#"{"model":"served:70b","max_output_tokens":64}"#,
+        ),
+        ("/v1/messages", r#"{"model":"m","max_tokens":1e3}"#, r#"{"model":"served:70b","max_tokens":64}"#),
+    ] {
+        assert_eq!(written(path, body, &EVERYTHING), want, "{path} {body}");
+    }
+    let name = Changes { model: Some("a\"\\b"), ..Changes::default() };
+    assert_eq!(written("/api/chat", r#"{"model":"m"}"#, &name), r#"{"model":"a\"\\b"}"#);
+}
+
+#[test]
+fn every_word_for_the_end_of_an_answer_is_bound() {
+    for path in ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"] {
+        let own = match route(path).output {
+            Output::Key(name) => name,
+            other => panic!("{other:?}"),
+        };
+        for word in
+            ["n_predict", "num_predict", "max_new_tokens", "max_completion_tokens", "max_output_tokens"]
+        {
+            if word == own {
+                continue;
+            }
+            for (value, want) in [("1000", 64), ("-1", 64), ("0", 64), ("1e9", 64), ("null", 64), ("5", 5)] {
+                let body = format!(r#"{{"model":"m","{word}":{value}}}"#);
+                let want = format!(r#"{{"{own}":{want},"model":"served:70b","{word}":{want}}}"#);
+                assert_eq!(written(path, &body, &EVERYTHING), want, "{path}");
+            }
+        }
+        let body = format!(r#"{{"{own}":8,"n_predict":200,"min_tokens":5000,"options":{{"n_predict":-1}}}}"#);
+        let want = format!(r#"{{"{own}":8,"n_predict":64,"min_tokens":64,"options":{{"n_predict":64}}}}"#);
+        let changes = Changes { model: None, ..EVERYTHING };
+        assert_eq!(written(path, &body, &changes), want, "{path}");
+        // What asks for little is left alone, and nothing is made more of.
+        let body = format!(r#"{{"{own}":8,"min_tokens":0,"n":2}}"#);
+        assert_eq!(written(path, &body, &changes), body, "{path}");
+    }
+    for body in
+        [r#"{"n_predict":"9"}"#, r#"{"n_cmpl":"9"}"#, r#"{"best_of":[]}"#, r#"{"options":{"n_predict":{}}}"#]
+    {
+        let refused = read(body).unwrap().check(&route("/v1/chat/completions"));
+        assert!(matches!(refused, Err(PeekError::Type(..))), "{body}");
+    }
+    for body in [r#"{"n_predict":9,"n_predict":1}"#, r#"{"N_Predict":9}"#, r#"{"n_\u0063mpl":1,"n_cmpl":1}"#]
+    {
+        assert!(read(body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn nothing_may_take_the_place_of_what_was_checked() {
+    let check = |body: &str| read(body).unwrap().check(&route("/v1/chat/completions"));
+    for (key, value) in [
+        ("extra_body", r#"{"model":"dear"}"#),
+        ("fallbacks", r#"["dear"]"#),
+        ("context_window_fallbacks", "[]"),
+        ("content_policy_fallbacks", "[]"),
+        ("models", r#"["dear"]"#),
+        ("model_list", "[{}]"),
+    ] {
+        assert_eq!(check(&format!(r#"{{"model":"m","{key}":{value}}}"#)), Err(PeekError::Replaced(key)));
+        assert_eq!(check(&format!(r#"{{"model":"m","{key}":null,"x":{{"{key}":1}}}}"#)), Ok(()));
+    }
+}
+
+#[test]
+fn a_pinned_context_keeps_the_model_as_it_is_loaded() {
+    let changes = Changes { num_ctx: Some(4096), pinned: true, ..Changes::default() };
+    for (options, want) in [
+        (r#"{"num_gpu":0,"seed":1}"#, r#"{"num_ctx":4096,"seed":1}"#),
+        (r#"{"seed":1, "num_gpu" : 0 , "num_ctx":9,"top_k":2 }"#, r#"{"num_ctx":4096,"seed":1,"top_k":2 }"#),
+        (r#"{ "num_ctx":9,"num_batch":1,"use_mmap":false,"main_gpu":3}"#, r#"{"num_ctx":4096}"#),
+        (r#"{"numa":{"a":[1,2]},"low_vram":"x","num_thread":null}"#, r#"{"num_ctx":4096}"#),
+        // Nothing but the size of the context: as ever.
+        (r#"{"seed":1,"num_ctx":9}"#, r#"{"seed":1,"num_ctx":4096}"#),
+        (r#"{"seed":1}"#, r#"{"num_ctx":4096,"seed":1}"#),
+        (r#"{}"#, r#"{"num_ctx":4096}"#),
+        ("null", r#"{"num_ctx":4096}"#),
+    ] {
+        let of = |options: &str| format!(r#"{{"model":"m","options":{options}}}"#);
+        for path in ["/api/chat", "/api/embed"] {
+            assert_eq!(written(path, &of(options), &changes), of(want), "{path} {options}");
+        }
+        let free = Changes { pinned: false, ..changes };
+        let kept = written("/api/chat", &of(options), &free);
+        assert_eq!(kept.contains("num_gpu"), options.contains("num_gpu"), "{kept}");
+    }
+    assert!(read(r#"{"options":{"num_gpu":1,"Num_GPU":2}}"#).is_err());
+}
+
+#[test]
+fn the_limit_of_the_output_is_read_by_whatever_name() {
+    let limit = |path: &str, body: &str| read(body).unwrap().output_limit(&route(path));
+    let body =
+        r#"{"max_tokens":1,"max_completion_tokens":2,"max_output_tokens":3,"options":{"num_predict":4}}"#;
+    for (path, want) in ROUTES.iter().zip([4, 4, 0, 0, 0, 4, 4, 0, 4, 4]) {
+        assert_eq!(limit(path, body), Some(want), "{path}");
+    }
+    let endless = r#"{"max_tokens":8,"n_predict":-1,"min_tokens":3}"#;
+    assert_eq!(limit("/v1/chat/completions", endless), None);
+    assert_eq!(
+        limit("/v1/chat/completions", r#"{"max_tokens":8,"n_predict":null,"min_tokens":30}"#),
+        Some(8)
+    );
+    for unbounded in ["-1", "0", "null", "-2", "0.5"] {
+        let body = format!(r#"{{"max_tokens":{unbounded},"options":{{"num_predict":{unbounded}}}}}"#);
+        for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
+            assert_eq!(limit(path, &body), None, "{path} {unbounded}");
+        }
+    }
+    let most = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":1e2}"#), Some(100));
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":1e300}"#), Some(most));
+    assert_eq!(limit("/v1/messages", r#"{"max_tokens":99999999999999999999999}"#), Some(most));
+}
+
+#[test]
+fn numbers_that_are_none_are_refused_where_they_mean_something() {
+    let check = |path: &str, body: &str| read(body).unwrap().check(&route(path));
+    for (path, body) in [
+        ("/api/chat", r#"{"options":{"num_ctx":"8192"}}"#),
+        ("/api/embed", r#"{"options":{"num_ctx":[1]}}"#),
+        ("/api/generate", r#"{"options":{"num_predict":true}}"#),
+        ("/api/generate", r#"{"options":{"num_predict":1-2}}"#),
+        ("/api/generate", r#"{"options":[]}"#),
+        ("/v1/chat/completions", r#"{"max_tokens":"5"}"#),
+        ("/v1/chat/completions", r#"{"max_completion_tokens":{}}"#),
+        ("/v1/completions", r#"{"n":"5"}"#),
+        ("/v1/messages", r#"{"max_tokens":"5"}"#),
+        ("/v1/messages", r#"{"max_tokens":0.0000000000000000000000000000000000000001}"#),
+        ("/v1/responses", r#"{"max_output_tokens":false}"#),
+    ] {
+        assert!(matches!(check(path, body), Err(PeekError::Type(..))), "{path} {body}");
+        // Keys of other routes.
+        assert_eq!(check("/v1/embeddings", body), Ok(()), "{path} {body}");
+    }
+}
+
+#[test]
+fn answers_are_counted() {
+    let answers = |path: &str, body: &str| read(body).unwrap().answers(&route(path));
+    assert_eq!(answers("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#), 3);
+    assert_eq!(answers("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#), 6);
+    assert_eq!(answers("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#), 2);
+    assert_eq!(answers("/v1/completions", r#"{"prompt":[1,2,3]}"#), 1);
+    assert_eq!(answers("/v1/completions", r#"{"n":0,"prompt":"a"}"#), 1);
+    assert_eq!(answers("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#), 5);
+    assert_eq!(answers("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#), 8);
+    assert_eq!(answers("/v1/responses", r#"{"n_cmpl":5}"#), 5);
+    assert_eq!(answers("/v1/embeddings", r#"{"n":5}"#), 1);
+    assert_eq!(answers("/api/generate", r#"{"n":3}"#), 1);
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_stands_there_once_and_the_rest_stays(
+        members in prop::collection::btree_map(prop::sample::select(vec![
+            "name", "options", "keep_alive", "max_tokens", "max_completion_tokens", "max_output_tokens",
+            "n_predict", "min_tokens", "n", "prompt", "seed", "stream_options", "temperature",
+        ]), prop::sample::select(vec!["null", "1", "{}", " { } ", r#"{"num_ctx":1}"#,
+            r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#,
+            r#"{"num_gpu":1,"seed":2 ,"use_mmap":{}, "n_predict":9}"#, r#"{ "stop":[],"num_ctx":7 , "numa":"x"}"#,
+        ]), 0..8),
+        at in 0usize..8, path in prop::sample::select(ROUTES.to_vec()),
+        keep_alive: bool, num_ctx in prop::option::of(1i64..1 << 20), output in prop::option::of(1u64..1 << 20),
+        usage: bool, pinned: bool,
+    ) {
+        let mut list: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+        list.insert(at.min(list.len()), r#""model":"m""#.to_owned());
+        let body = format!("{{{}}}", list.join(" ,"));
+        let route = route(path);
+        let segments = [Bytes::from(body)];
+        let Ok(peek) = Peek::read(&segments) else { return Ok(()) };
+        prop_assume!(peek.check(&route).is_ok());
+        let changes = Changes {
+            model: Some("s"),
+            keep_alive: keep_alive.then_some("\"1h\""),
+            num_ctx: num_ctx.map(i64::unsigned_abs),
+            pinned,
+            output,
+            usage,
+        };
+        let mut edits = Edits::default();
+        peek.write(&route, &changes, &mut edits);
+        let after = [Bytes::from(edits.apply(&segments).concat())];
+        // Valid, no key twice, and what was written is what is read.
+        let again = Peek::read(&after).unwrap();
+        prop_assert!(serde_json::from_slice::<serde_json::Value>(&after[0]).is_ok());
+        prop_assert_eq!(again.model(false), Some("s"));
+        let native = NATIVE.contains(&path);
+        prop_assert_eq!(again.num_ctx(), num_ctx.filter(|_| native).or(peek.num_ctx()));
+        if again.output_limit(&route) != Some(0) {
+            let before = peek.output_limit(&route);
+            prop_assert_eq!(again.output_limit(&route), output.into_iter().chain(before).min());
+        }
+        prop_assert_eq!(again.asks_usage(), usage || peek.asks_usage());
+        // The rest as it was.
+        let plain = |bytes: &Bytes| {
+            let mut value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let outer = value.as_object_mut().unwrap();
+            outer.remove("model");
+            if usage {
+                outer.remove("stream_options");
+            }
+            let bound = output.is_some() && route.output != Output::Nothing;
+            if bound {
+                for key in ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "min_tokens"] {
+                    outer.remove(key);
+                }
+            }
+            if native {
+                outer.remove("keep_alive");
+            }
+            if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options").filter(|o| native || o.is_object()) {
+                if native {
+                    inner.remove("num_ctx");
+                }
+                if bound {
+                    inner.remove("num_predict");
+                    inner.remove("n_predict");
+                }
+                if native && pinned && num_ctx.is_some() {
+                    inner.retain(|key, _| !matches!(key.as_str(), "num_gpu" | "use_mmap" | "numa"));
+                }
+                if !inner.is_empty() {
+                    outer.insert("options".into(), inner.into());
+                }
+            }
+            value
+        };
+        prop_assert_eq!(plain(&segments[0]), plain(&after[0]));
+        // Writing the same once more changes nothing.
+        let mut twice = Edits::default();
+        again.write(&route, &changes, &mut twice);
+        prop_assert_eq!(twice.apply(&after).concat(), after[0].to_vec());
+    }
+}
