@@ -9,10 +9,17 @@ use aivonx_protocol::{
     UnixMillis, Untrusted,
     node::{self, AdminState, NodeKind, Pool},
 };
+use tokio::sync::Notify;
 
 use super::{
-    Endpoint, Live, Node, Seen, probe::Found, rates::Rates, registry::now, sight::Sight,
-    simulated::is_simulated, tenants::Tenants,
+    Endpoint, Live, Node, Seen,
+    doubt::{Caller, Doubts},
+    probe::Found,
+    rates::Rates,
+    registry::now,
+    sight::Sight,
+    simulated::is_simulated,
+    tenants::Tenants,
 };
 use crate::{
     config::Health,
@@ -44,8 +51,10 @@ pub(super) struct Entry {
     successes: u32,
     /// Not yet in since it was added, enabled or moved: enters after one good check.
     fresh: bool,
-    /// Failed attempts of real traffic in a row, and when the last was.
-    traffic: (u32, Option<Instant>),
+    /// What real traffic says against it.
+    doubts: Doubts,
+    /// Told when that is reason to check it now.
+    pub(super) doubted: Arc<Notify>,
     /// What it was sent and failed lately.
     rates: Rates,
     /// What was last told of that which changes all the time.
@@ -71,9 +80,6 @@ pub(super) enum Moved {
     Absent,
 }
 
-/// Failed attempts of real traffic further apart than this many checks are not one row.
-const ROW: u32 = 6;
-
 impl Entry {
     pub(super) fn new(record: NodeRecord, at: Prepared) -> Self {
         let last_error = at.unusable.clone();
@@ -90,7 +96,8 @@ impl Entry {
             failures: 0,
             successes: 0,
             fresh: true,
-            traffic: (0, None),
+            doubts: Doubts::default(),
+            doubted: Arc::default(),
             rates: Rates::default(),
             told: Passing::default(),
         }
@@ -151,7 +158,8 @@ impl Entry {
         if moved || left {
             self.pool = Pool::Standby;
             self.fresh = true;
-            (self.failures, self.successes, self.traffic) = (0, 0, (0, None));
+            (self.failures, self.successes) = (0, 0);
+            self.doubts.clear();
         }
         if left {
             self.last_error = None;
@@ -189,7 +197,7 @@ impl Entry {
         enters.then(|| {
             self.pool = Pool::Active;
             self.fresh = false;
-            self.traffic = (0, None);
+            self.doubts.clear();
             Moved::Active
         })
     }
@@ -200,33 +208,34 @@ impl Entry {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         match self.pool {
-            Pool::Active if self.failures >= health.failures => Some(self.leave()),
+            Pool::Active if self.failures >= health.failures => {
+                self.pool = Pool::Standby;
+                Some(Moved::Standby)
+            }
             Pool::Standby if self.fresh && self.failures == 1 => Some(Moved::Absent),
             _ => None,
         }
     }
 
-    /// Takes in a failed attempt of real traffic.
-    pub(super) fn traffic_failed(&mut self, why: String, now: Instant, health: &Health) -> Option<Moved> {
-        let row = (health.interval * ROW).max(Duration::from_secs(60));
-        let fits = self.traffic.1.is_some_and(|last| now.saturating_duration_since(last) <= row);
-        self.traffic = (if fits { self.traffic.0.saturating_add(1) } else { 1 }, Some(now));
+    /// Takes in a failed attempt of real traffic, and has the node checked if that is reason to. A check alone decides.
+    pub(super) fn traffic_failed(&mut self, why: String, by: Option<Caller>, now: Instant) {
         self.last_error = Some(why);
-        (self.pool == Pool::Active && self.traffic.0 >= health.failures).then(|| self.leave())
+        if self.pool == Pool::Active && self.doubts.hear(by, now) {
+            self.doubted.notify_one();
+        }
     }
 
     /// Takes in a good attempt of real traffic.
     pub(super) fn traffic_passed(&mut self) {
-        self.traffic = (0, None);
+        self.doubts.clear();
         if self.pool == Pool::Active && self.failures == 0 {
             self.last_error = None;
         }
     }
 
-    fn leave(&mut self) -> Moved {
-        self.pool = Pool::Standby;
-        (self.successes, self.traffic) = (0, (0, None));
-        Moved::Standby
+    /// Whether the last check failed, or the node waits to come back after such.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0 || self.pool == Pool::Standby
     }
 
     /// As the data path sees it.

@@ -173,17 +173,27 @@ impl Drop for Tasks {
     }
 }
 
+/// Time between the first two checks of a node in doubt; each further one waits twice as long.
+const SOON: Duration = Duration::from_millis(250);
+
 async fn keep_checking(checker: Arc<Checker>, id: String, just_checked: bool) {
     let mut settings = checker.settings.subscribe();
     let mut due = !just_checked;
+    // After failed requests: until the node is known to be well or gone, and is back.
+    let mut soon: Option<Duration> = None;
     while let Some(contact) = checker.registry.contact(&id) {
         if due && contact.admin_state != AdminState::Disabled {
             checker.check(&id).await;
         }
+        soon = soon.filter(|_| checker.registry.is_in_doubt(&id));
         // Jitter keeps the nodes' checks apart.
         let wait = settings.borrow_and_update().interval.mul_f64(rand::rng().random_range(0.9..1.1));
         tokio::select! {
-            () = tokio::time::sleep(wait) => due = true,
+            () = tokio::time::sleep(soon.map_or(wait, |soon| soon.min(wait))) => {
+                due = true;
+                soon = soon.filter(|soon| *soon < wait).map(|soon| soon * 2);
+            }
+            () = contact.doubted.notified() => (due, soon) = (true, Some(SOON)),
             changed = settings.changed() => due = changed.is_ok(),
         }
     }

@@ -9,6 +9,7 @@ mod carry_out;
 mod catalogue;
 mod client;
 pub mod dial;
+mod doubt;
 mod eligible;
 pub mod endpoint;
 mod entry;
@@ -36,6 +37,7 @@ mod set;
 mod sight;
 mod simulated;
 pub mod snapshot;
+mod spare;
 mod task;
 mod tenants;
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub mod via;
 mod watch;
 mod words;
 
+pub use doubt::{Caller, Traffic};
 pub use eligible::Eligible;
 pub use endpoint::Endpoint;
 pub use error::FleetError;

@@ -13,16 +13,18 @@ use aivonx_protocol::{
     node::{self, AdminState, NodeKind},
     strategy::Strategy,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use super::{
     Hot, Live, catalogue,
+    doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
     model_name,
     nearest::nearest,
     probe::Found,
     realm::Realm,
+    spare,
     tenants::Tenants,
     watch::Told,
 };
@@ -63,6 +65,8 @@ pub(super) struct Contact {
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) checking: Arc<tokio::sync::Mutex<()>>,
+    /// Told when real traffic is reason to check it now.
+    pub(super) doubted: Arc<Notify>,
 }
 
 /// Milliseconds since the epoch.
@@ -208,19 +212,24 @@ impl Registry {
     }
 
     /// Takes in how an attempt of real traffic went.
-    pub(super) fn traffic(&self, id: &str, ok: bool, why: Option<String>) {
-        let why = why.unwrap_or_else(|| "it failed without a reason".into());
-        let moved = self.on_node(id, |entry, health| {
-            if ok {
-                entry.traffic_passed();
-                return None;
-            }
-            let moved = entry.traffic_failed(why.clone(), Instant::now(), health)?;
-            Some((Named::from(&entry.record), moved))
+    pub(super) fn traffic(&self, id: &str, traffic: Traffic) {
+        self.on_node(id, |entry, _| match traffic {
+            Traffic::Served => entry.traffic_passed(),
+            Traffic::Failed { why, by } => entry.traffic_failed(why, by, Instant::now()),
         });
-        if let Some((named, moved)) = moved.flatten() {
-            log_move(&named, moved, &why);
+    }
+
+    /// Whether a node that traffic cast doubt on goes on being checked at short intervals: until it is well, unless
+    /// it takes requests that nobody else could take.
+    pub(super) fn is_in_doubt(&self, id: &str) -> bool {
+        let state = self.lock();
+        let Some(entry) = state.nodes.get(id).filter(|entry| entry.is_failing()) else { return false };
+        if entry.pool == node::Pool::Standby {
+            return true;
         }
+        let (node, known, callers) = (entry.node(), state.known(), state.tenants.served_by(&entry.node()));
+        drop(state);
+        spare::is_spare(&node, &known, &callers)
     }
 
     pub(super) fn set_strategy(&self, strategy: Strategy) {
@@ -355,6 +364,7 @@ impl Entry {
             at: self.at.clone(),
             live: self.live.clone(),
             checking: self.checking.clone(),
+            doubted: self.doubted.clone(),
         }
     }
 }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Hot, Jobs, add,
+    doubt::Traffic,
     error::FleetError,
     health::{Checker, Tasks},
     probe::REFUSED,
@@ -59,9 +60,8 @@ pub struct Fleet {
 
 #[derive(Debug)]
 struct Report {
-    node: String,
-    ok: bool,
-    why: Option<String>,
+    node: Arc<str>,
+    traffic: Traffic,
 }
 
 impl Fleet {
@@ -272,11 +272,10 @@ impl Fleet {
         &self.jobs
     }
 
-    /// Takes a report of real traffic: a good attempt, or one that failed in a way that says something about
-    /// the node (transport, 502, 503). Never blocks; for any thread.
-    pub fn report(&self, node_id: &str, ok: bool, why: Option<String>) {
+    /// Takes a report of real traffic about the node with this id. Never blocks; for any thread.
+    pub fn report(&self, node: Arc<str>, traffic: Traffic) {
         // Full means that the control plane has a thousand of them to draw the same conclusion from.
-        let _ = self.reports.try_send(Report { node: node_id.to_owned(), ok, why });
+        let _ = self.reports.try_send(Report { node, traffic });
     }
 
     /// Ends checks and jobs.
@@ -359,7 +358,7 @@ impl Drop for Fleet {
 
 async fn take_reports(checker: Arc<Checker>, mut inbox: mpsc::Receiver<Report>) {
     while let Some(report) = inbox.recv().await {
-        checker.registry.traffic(&report.node, report.ok, report.why);
+        checker.registry.traffic(&report.node, report.traffic);
     }
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::Fleet;
 use crate::{
     config::{Config, Health},
-    fleet::{Eligible, FleetError, Lease, Want, testing::FakeNode},
+    fleet::{Caller, Eligible, FleetError, Lease, Traffic, Want, testing::FakeNode},
     secrets::{MasterKey, Vault},
     store::{Reach, Store},
 };
@@ -254,22 +254,22 @@ async fn failures_and_successes_in_a_row_move_a_node() {
 }
 
 #[tokio::test]
-async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
+async fn failed_requests_have_a_node_checked_and_only_checks_move_it() {
     let rig = Rig::new().await;
     rig.add("gpu1", &FakeNode::ollama(&["m"]).await).await;
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu2", &node).await;
-    let id = rig.fleet.show(ALL, "gpu2").unwrap().id;
+    let id: Arc<str> = rig.fleet.show(ALL, "gpu2").unwrap().id.into();
     let mut events = rig.fleet.changes();
-    let failed = |why: &str| rig.fleet.report(&id, false, Some(why.into()));
-    failed("503");
-    failed("reset");
-    rig.fleet.report(&id, true, None);
-    failed("reset");
-    failed("reset");
-    rig.fleet.report(&id, true, None);
-    // The last report is taken in when the event that only it makes is here.
-    failed("marker");
+    let failed = |why: &str, by: &str| {
+        let by = Some(Caller::Subject(by.into()));
+        rig.fleet.report(id.clone(), Traffic::Failed { why: why.into(), by });
+    };
+    // However many callers there are and however often they ask: the node is well when it is looked at.
+    for n in 0..50 {
+        failed("reset", &format!("caller {}", n % 5));
+    }
+    failed("marker", "caller 0");
     loop {
         let Event::Node(node) = events.recv().await.unwrap().event else { continue };
         assert_eq!(node.pool, Pool::Active);
@@ -277,20 +277,42 @@ async fn failures_of_traffic_in_a_row_move_a_node_and_checks_bring_it_back() {
             break;
         }
     }
-    failed("reset");
-    failed("the third");
-    loop {
-        let Event::Node(node) = events.recv().await.unwrap().event else { continue };
-        if node.pool == Pool::Standby {
-            assert_eq!(node.last_error.as_deref(), Some("the third"));
-            break;
+    rig.fleet.report(id.clone(), Traffic::Served);
+    // One that is gone leaves at the pace of its checks, without waiting for the next ones that are due; and comes
+    // back in the same way.
+    node.answer("GET /api/tags", 500, "");
+    failed("reset", "caller 0");
+    let mut until = async |pool| {
+        loop {
+            let Event::Node(node) = events.recv().await.unwrap().event else { continue };
+            if node.name == "gpu2" && node.pool == pool {
+                break node;
+            }
         }
-    }
+    };
+    let gone = until(Pool::Standby).await;
+    assert!(gone.last_error.is_some_and(|why| why.contains("/api/tags answered 500")));
     assert_eq!(rig.pool("gpu1"), Pool::Active);
-    rig.fleet.check(ALL, "gpu2").await.unwrap();
-    assert_eq!(rig.pool("gpu2"), Pool::Standby);
-    rig.fleet.check(ALL, "gpu2").await.unwrap();
-    assert_eq!(rig.pool("gpu2"), Pool::Active);
+    node.become_ollama(&["m"]);
+    until(Pool::Active).await;
+}
+
+#[tokio::test]
+async fn the_last_node_of_a_model_stays_at_the_pace_of_its_checks() {
+    let rig = Rig::new().await;
+    let (other, last) = (FakeNode::ollama(&["m"]).await, FakeNode::ollama(&["m", "n"]).await);
+    rig.add("gpu1", &other).await;
+    rig.add("gpu2", &last).await;
+    let registry = &rig.fleet.checker.registry;
+    for (name, node, again) in [("gpu1", &other, true), ("gpu2", &last, false)] {
+        let id = rig.fleet.show(ALL, name).unwrap().id;
+        assert!(!registry.is_in_doubt(&id), "it is well");
+        node.answer("GET /api/tags", 500, "");
+        rig.fleet.check(ALL, name).await.unwrap();
+        assert_eq!((registry.is_in_doubt(&id), rig.pool(name)), (again, Pool::Active), "{name}");
+        node.become_ollama(&["m", "n"][..if again { 1 } else { 2 }]);
+        rig.fleet.check(ALL, name).await.unwrap();
+    }
 }
 
 #[tokio::test]

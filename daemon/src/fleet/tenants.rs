@@ -32,6 +32,12 @@ impl Tenants {
         self.0.get(id).map_or(id, |tenant| &tenant.slug)
     }
 
+    /// Those whom `node` serves: organizations, and those who have none.
+    pub(super) fn served_by(&self, node: &Node) -> Vec<Eligible> {
+        let all = self.0.values().map(|tenant| &tenant.eligible).chain([&Eligible::SHARED]);
+        all.filter(|eligible| eligible.admits(node)).cloned().collect()
+    }
+
     /// The view of the models that a realm has.
     pub(super) fn view(&self, realm: &Realm) -> View {
         let tenant = |id: &str| self.0.get(id).map(|tenant| tenant.eligible.clone());

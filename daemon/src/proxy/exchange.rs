@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     api::meter::Tally,
-    limits::Reservation,
+    fleet::{Caller, Node},
+    limits::{Reservation, network},
     telemetry::access::{AccessRecord, Outcome},
 };
 
@@ -93,6 +94,16 @@ impl Exchange {
     pub(super) fn usage(&mut self, answer: Tally) {
         self.due &= !answer.complete;
         estimate::count(&mut self.record, answer, self.reservation.as_ref().map(Reservation::ask));
+    }
+
+    /// Holds it against `node` that it failed over this request.
+    pub(super) fn failed(&self, node: &Node, why: String) {
+        let AccessRecord { subject, client, .. } = &self.record;
+        let id =
+            subject.as_deref().and_then(|s| s.organization.as_ref().or(s.user.as_ref()).or(s.key.as_ref()));
+        let caller =
+            id.map_or_else(|| Caller::Address(network(*client)), |(id, _)| Caller::Subject(id.clone()));
+        self.worker.failed(node, why, Some(caller));
     }
 
     /// Ends the exchange and tells it.

@@ -1,6 +1,6 @@
 //! Choosing a node and getting an answer out of it: attempts until the first byte, never after it.
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -15,7 +15,8 @@ use super::{
     relayed::Relayed,
     rescue::Refusal,
     stream::Relay,
-    upstream::{Incoming, Outgoing, SendError},
+    trial::Trial,
+    upstream::{Incoming, Outgoing},
     worker::Watched,
 };
 use crate::{
@@ -55,9 +56,13 @@ pub(super) enum Misfit {
     #[error("node {0} does not accept the gateway's credential; set it with 'aivonx node set {0}'")]
     Credential(String),
     /// Followed, it would take the prompt, and perhaps the credential, past everything that is checked here.
-    #[error("node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'")]
+    #[error(
+        "node {0} redirects ({1}), which is not followed; set the address it leads to: 'aivonx node set {0} --url'"
+    )]
     Redirects(String, u16),
-    #[error("node {0} compresses its answers, though asked not to; switch that off on the node or in front of it")]
+    #[error(
+        "node {0} compresses its answers, though asked not to; switch that off on the node or in front of it"
+    )]
     Compresses(String),
 }
 
@@ -90,11 +95,11 @@ pub(super) async fn forward(
 
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     flight.allow_total(worker.now(), settings.total);
-    let mut tried: Vec<Arc<Node>> = Vec::new();
+    let mut trial = Trial::default();
     let mut fresh = false;
-    let mut lease = candidates.choose(&worker.shared.hot.load(), &tried)?;
+    let mut lease = candidates.choose(&worker.shared.hot.load(), &trial.tried)?;
     exchange.chosen();
-    let mut incoming = loop {
+    let sent = loop {
         let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
@@ -117,56 +122,33 @@ pub(super) async fn forward(
                 }
                 // The node stopped answering anybody. Without another there is nothing better than to wait for it.
                 let snapshot = worker.shared.hot.load();
-                if more && let Some(lease) = candidates.elsewhere(&snapshot, &tried, node) {
+                if more && let Some(lease) = candidates.elsewhere(&snapshot, &trial.tried, node) {
                     break Err(lease);
                 }
             }
         };
-        let sent = match sent {
-            Ok(sent) => sent,
-            Err(elsewhere) => {
-                tried.push(node.clone());
-                lease = elsewhere;
-                exchange.record.retries += 1;
-                fresh = false;
+        let next = match sent {
+            // The kept connection died before any byte: not the node's failure, and not an attempt.
+            Ok(Err(e)) if e.stale() && !fresh => {
+                fresh = true;
                 continue;
             }
+            Ok(sent) => {
+                let another = trial.takes(exchange, node, &sent) && more;
+                let next = another.then(|| candidates.choose(&worker.shared.hot.load(), &trial.tried).ok());
+                let Some(next) = next.flatten() else { break sent };
+                next
+            }
+            Err(elsewhere) => {
+                trial.tried.push(node.clone());
+                elsewhere
+            }
         };
-        match sent {
-            Ok(incoming) => {
-                if !matches!(incoming.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) {
-                    worker.succeeded(node);
-                    break incoming;
-                }
-                worker.failed(node, &format!("answered {}", incoming.status.as_u16()));
-                tried.push(node.clone());
-                // A node that is merely busy says so best itself, if no other can take the request.
-                let next =
-                    if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
-                let Some(next) = next else { break incoming };
-                lease = next;
-                exchange.record.retries += 1;
-                fresh = false;
-            }
-            // No other node has room either, and none is at fault.
-            Err(SendError::NoRoom) => return Err(Refusal::NoRoom),
-            Err(e) if e.stale() && !fresh => {
-                // The kept connection died before any byte: not the node's failure, and not an attempt.
-                fresh = true;
-            }
-            Err(e) => {
-                let (node_name, why) = (node.name.to_string(), e.to_string());
-                worker.failed(node, &why);
-                tried.push(node.clone());
-                let next =
-                    if more { candidates.choose(&worker.shared.hot.load(), &tried).ok() } else { None };
-                let Some(next) = next else { return Err(Refusal::NodeFailed { node: node_name, why }) };
-                lease = next;
-                exchange.record.retries += 1;
-                fresh = false;
-            }
-        }
+        lease = next;
+        exchange.record.retries += 1;
+        fresh = false;
     };
+    let mut incoming = trial.end(exchange, lease.node(), sent)?;
     drop(candidates);
     drop(call.body);
     let stream = if streaming { call.route.stream } else { Stream::Never };

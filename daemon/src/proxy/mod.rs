@@ -25,6 +25,7 @@ mod limit;
 mod listener;
 mod local;
 mod manage;
+mod meaning;
 mod own_usage;
 pub mod places;
 mod privacy;
@@ -37,6 +38,7 @@ mod stack;
 mod steady;
 mod stream;
 mod transport;
+mod trial;
 mod upstream;
 mod worker;
 

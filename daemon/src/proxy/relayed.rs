@@ -92,7 +92,7 @@ impl Request for Relayed {
             node.recycle(&worker.upstream, lease.node(), worker.now(), self.idle_per_node);
         }
         if let Some(why) = blame {
-            worker.failed(lease.node(), why);
+            exchange.failed(lease.node(), why.to_owned());
         }
     }
 

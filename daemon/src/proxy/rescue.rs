@@ -56,6 +56,13 @@ pub(super) enum Refusal {
     NoNode(#[from] NoNode),
     #[error("node {node}: {why}")]
     NodeFailed { node: String, why: String },
+    #[error("node {node}: {why}; another node failed over this request as well, so no more are tried")]
+    FailedTwice { node: String, why: String },
+    #[error("every node that has the model is busy")]
+    NodesBusy {
+        /// Seconds until the first of them has room, as they say.
+        wait: Option<u32>,
+    },
     #[error(transparent)]
     Misfit(#[from] Misfit),
     #[error("the request went through this gateway already: a node's address leads back to it")]
@@ -118,8 +125,10 @@ impl Refusal {
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
-            Self::NoNode(_) => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
-            Self::NodeFailed { .. } | Self::Misfit(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
+            Self::NoNode(_) | Self::NodesBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
+            Self::NodeFailed { .. } | Self::FailedTwice { .. } | Self::Misfit(_) => {
+                (StatusCode::BAD_GATEWAY, NodeFailed)
+            }
             Self::Manage { status, .. } => (*status, Refused),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
         }
@@ -171,7 +180,8 @@ pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (
     };
     let mut answer = answer::json(status, body);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let wait = if let Refusal::NodesBusy { wait } = refusal { *wait } else { None };
+        answer.headers_mut().insert(header::RETRY_AFTER, wait.map_or(RETRY_AFTER, HeaderValue::from));
     }
     if let Refusal::Account(AccountError::Locked(seconds)) = refusal {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));

@@ -27,7 +27,10 @@ use super::{
     transport::Cut,
     upstream::Upstream,
 };
-use crate::{fleet::Node, telemetry::access::AccessRecord};
+use crate::{
+    fleet::{Caller, Node, Traffic},
+    telemetry::access::AccessRecord,
+};
 use aivonx_protocol::node::Pool;
 
 /// Records kept before they are handed over without waiting.
@@ -118,16 +121,16 @@ impl Worker {
         }
     }
 
-    /// Reports a failed attempt to the fleet.
-    pub(super) fn failed(&self, node: &Node, why: &str) {
+    /// Reports a failed attempt to the fleet: of a request of `by`, or of one that the node did not even take.
+    pub(super) fn failed(&self, node: &Node, why: String, by: Option<Caller>) {
         node.live.count_failure();
-        self.shared.fleet.report(&node.id, false, Some(why.to_owned()));
+        self.shared.fleet.report(node.id.clone(), Traffic::Failed { why, by });
     }
 
     /// Reports a success, if the node had failed before.
     pub(super) fn succeeded(&self, node: &Node) {
         if node.live.recovers() {
-            self.shared.fleet.report(&node.id, true, None);
+            self.shared.fleet.report(node.id.clone(), Traffic::Served);
         }
     }
 

@@ -220,7 +220,9 @@ async fn a_compressed_answer_is_refused_in_words() {
 async fn what_a_node_is_told_to_read_is_what_was_checked() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
-    for kind in ["application/x-www-form-urlencoded", "application/json; charset=utf-7", "multipart/form-data"] {
+    for kind in
+        ["application/x-www-form-urlencoded", "application/json; charset=utf-7", "multipart/form-data"]
+    {
         for path in ["/api/generate", "/v1/completions", "/api/show"] {
             let request = Request::new("POST", path).field("Content-Type", kind).body(generate());
             daemon.ask(&request).await.expect(200);

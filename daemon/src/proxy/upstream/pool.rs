@@ -120,8 +120,9 @@ impl Upstream {
     }
 }
 
-/// Whether it is the gateway that is out of descriptors, and no failure of the node.
+/// Whether a connection failed for want of something on this side: descriptors, memory, local ports.
 fn is_ours(error: &DialError) -> bool {
+    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
     let DialError::Tcp(error) = error else { return false };
-    matches!(io::Error::raw_os_error(error).map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE))
+    error.raw_os_error().is_some_and(|raw| OURS.iter().any(|errno| errno.raw_os_error() == raw))
 }
