@@ -224,6 +224,7 @@ async fn live_and_die(
     let simulates = dev.as_ref().is_some_and(|dev| dev.simulate.is_some());
     let descriptors = Descriptors::share(descriptors, config.limits.connections, simulates);
     let places = Places::new(descriptors, config.limits.connections_per_address);
+    fleet.listens_on(&addresses);
     let (phase, phase_rx) = watch::channel(Phase::Running);
     let shared = Arc::new_cyclic(|weak| Shared {
         hot: fleet.hot(),

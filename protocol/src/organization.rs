@@ -137,6 +137,15 @@ pub struct OrganizationRemoved {
     pub nodes: u32,
 }
 
+/// Where the operators of an organization may place nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeNetworks {
+    /// Id of the organization.
+    pub organization: String,
+    /// Networks (`10.0.0.0/8`), in order; empty is nowhere.
+    pub networks: Vec<String>,
+}
+
 /// Requests about organizations. One is named by its slug or its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrganizationRequest {
@@ -166,5 +175,18 @@ pub enum OrganizationRequest {
         revision: Option<u64>,
         /// Remove its users and keys too, and free its nodes; without it, one that has any is refused.
         with_contents: bool,
+    },
+    /// Where operators may place nodes. Answered with `Reply::NodeNetworks`, by slug.
+    Networks {
+        /// Slug or id; None is all the caller may see.
+        organization: Option<String>,
+    },
+    /// Say where the operators of one may place nodes. Those they placed elsewhere take no more requests. Answered
+    /// with `Reply::NodeNetworks`.
+    SetNetworks {
+        /// Slug or id.
+        organization: String,
+        /// Networks or addresses; empty is nowhere.
+        networks: Vec<String>,
     },
 }

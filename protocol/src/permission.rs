@@ -268,11 +268,13 @@ impl Request {
                 | AccountRequest::Verify { .. } => Permission::Account,
             },
             Request::Organization(request) => match request {
-                OrganizationRequest::List | OrganizationRequest::Show { .. } => Permission::OrganizationRead,
+                OrganizationRequest::List
+                | OrganizationRequest::Show { .. }
+                | OrganizationRequest::Networks { .. } => Permission::OrganizationRead,
                 OrganizationRequest::Set { .. } => Permission::OrganizationWrite,
-                OrganizationRequest::Add(_) | OrganizationRequest::Remove { .. } => {
-                    Permission::OrganizationManage
-                }
+                OrganizationRequest::Add(_)
+                | OrganizationRequest::Remove { .. }
+                | OrganizationRequest::SetNetworks { .. } => Permission::OrganizationManage,
             },
             Request::User(request) => match request {
                 UserRequest::List { .. } | UserRequest::Show { .. } | UserRequest::Sessions { .. } => {
@@ -388,9 +390,13 @@ mod tests {
                 | "account.verify"
                 | "token.create"
                 | "token.revoke" => Permission::Account,
-                "organization.list" | "organization.show" => Permission::OrganizationRead,
+                "organization.list" | "organization.show" | "organization.networks" => {
+                    Permission::OrganizationRead
+                }
                 "organization.set" => Permission::OrganizationWrite,
-                "organization.add" | "organization.remove" => Permission::OrganizationManage,
+                "organization.add" | "organization.remove" | "organization.set_networks" => {
+                    Permission::OrganizationManage
+                }
                 "user.list" | "user.show" | "user.sessions" => Permission::UserRead,
                 "user.add"
                 | "user.set"

@@ -187,6 +187,8 @@ pub enum Reply {
     Pulse(Box<pulse::Pulse>),
     /// Models for which limits on money cannot hold.
     Unpriced(limit::Unpriced),
+    /// Where the operators of organizations may place nodes.
+    NodeNetworks(Vec<organization::NodeNetworks>),
 }
 
 /// One step of a stream. Append only.

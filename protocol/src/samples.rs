@@ -145,6 +145,12 @@ catalogue! { Request {
         Self::Organization(OrganizationRequest::Remove {
             organization: "acme".into(), revision: None, with_contents: true,
         });
+    Self::Organization(OrganizationRequest::Networks { .. }) => "organization.networks",
+        Self::Organization(OrganizationRequest::Networks { organization: Some("acme".into()) });
+    Self::Organization(OrganizationRequest::SetNetworks { .. }) => "organization.set_networks",
+        Self::Organization(OrganizationRequest::SetNetworks {
+            organization: "acme".into(), networks: vec!["10.0.0.0/8".into()],
+        });
     Self::User(UserRequest::List { .. }) => "user.list",
         Self::User(UserRequest::List { organization: Some("acme".into()), role: Some(Role::Member) });
     Self::User(UserRequest::Show { .. }) => "user.show",
@@ -343,6 +349,7 @@ catalogue! { Reply {
     }));
     Self::Pulse(_) => "pulse", Self::Pulse(Box::new(pulse::pulse()));
     Self::Unpriced(_) => "unpriced", Self::Unpriced(Unpriced { models: vec!["qwen3:8b".into()], all: false });
+    Self::NodeNetworks(_) => "node_networks", Self::NodeNetworks(vec![who::node_networks()]);
 } }
 
 catalogue! { Event {

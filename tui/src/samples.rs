@@ -357,6 +357,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Model(ModelRequest::List) => Reply::Models(models()),
         Request::Job(JobRequest::List) => Reply::Jobs(jobs()),
         Request::Organization(OrganizationRequest::List) => Reply::Organizations(organizations()),
+        Request::Organization(OrganizationRequest::Networks { .. }) => return sample("node_networks"),
         Request::User(UserRequest::List { .. }) => Reply::Users(users()),
         Request::User(UserRequest::Sessions { .. }) => Reply::Sessions(sessions()),
         Request::Key(KeyRequest::List { .. }) => Reply::Keys(keys()),

@@ -228,9 +228,9 @@ table! {
         interval: Duration = seconds(10), Time::from(ms(10), hours(24)), Reload;
         /// Time one check may take.
         timeout: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
-        /// Failures in a row that move a node to standby.
+        /// Failed checks in a row that move a node to standby.
         failures: u32 = 3, Count(1, 1000), Reload;
-        /// Successes in a row that move it back.
+        /// Good checks in a row that move it back.
         successes: u32 = 2, Count(1, 1000), Reload;
     }
 }

@@ -2,11 +2,14 @@
 
 use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe, Probed};
 
+use futures_util::future::join_all;
+
 use super::{
     Fleet,
     address::NodeUrl,
+    bounds::Bounds,
     client::CallError,
-    dial::DialError,
+    dial::{self, DialError},
     entry::Prepared,
     error::FleetError,
     health::Finding,
@@ -18,9 +21,10 @@ use crate::store::{Reach, StoreError, node::NodeRecord};
 
 pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) -> Result<Probe, FleetError> {
     let organization = owner(fleet, reach, new.organization.as_deref()).await?;
-    record::check_name(&new.name)?;
+    let name = fleet.full_name(reach, &new.name).await?;
     record::check_labels(&new.labels)?;
-    let (url, at) = prepare(reach, &new)?;
+    let placed = *reach != Reach::All;
+    let (url, at) = prepare(fleet, reach, &id, &new).await?;
     let outcome = fleet.checker.ask(&at, new.kind).await;
     let kind = kind_of(&new, &url, &outcome)?;
     let mut finding = Finding::of(&outcome);
@@ -28,7 +32,7 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
     let record = NodeRecord {
         credential: record::seal(&fleet.vault, &id, &new.credential)?,
         id: id.clone(),
-        name: new.name.clone(),
+        name,
         url: url.text.clone(),
         kind,
         kind_assumed: new.kind.is_none() && outcome.is_err(),
@@ -44,7 +48,7 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
     };
     {
         let _turn = fleet.edit().await;
-        let record = insert(fleet, record, &new.credential).await?;
+        let record = insert(fleet, record, &new.credential, placed).await?;
         tracing::info!(event = "node_added", node = %record.name, organization = record.organization.as_deref(),
             url = %record.url, "node added");
         fleet.checker.registry.apply(record, at, Some(outcome.map_err(|e| e.to_string())));
@@ -60,14 +64,14 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
 /// Asks the server what it is, and leaves it at that.
 pub(super) async fn probe(fleet: &Fleet, reach: &Reach, new: &NewNode) -> Result<Probed, FleetError> {
     owner(fleet, reach, new.organization.as_deref()).await?;
-    let (url, at) = prepare(reach, new)?;
+    let (url, at) = prepare(fleet, reach, "", new).await?;
     probed(&url, fleet.checker.ask(&at, new.kind).await)
 }
 
 /// What was found, for those who only wanted to know.
 pub(super) fn probed(url: &NodeUrl, outcome: Result<Found, ProbeError>) -> Result<Probed, FleetError> {
-    if let Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) = outcome {
-        return Err(FleetError::Special { url: url.text.clone(), what });
+    if let Some(refused) = refused(url, &outcome) {
+        return Err(refused);
     }
     let Finding { healthy, text: finding } = Finding::of(&outcome);
     let nothing = Probed {
@@ -92,16 +96,56 @@ pub(super) fn probed(url: &NodeUrl, outcome: Result<Found, ProbeError>) -> Resul
     })
 }
 
+/// Why the server must not be asked, if that is what came of asking it.
+pub(super) fn refused<T>(url: &NodeUrl, outcome: &Result<T, ProbeError>) -> Option<FleetError> {
+    match outcome {
+        Err(ProbeError::Call(CallError::Dial(error))) => FleetError::of_dial(url, error),
+        _ => None,
+    }
+}
+
 /// Where to connect to, if the caller may have the gateway connect there.
-fn prepare(reach: &Reach, new: &NewNode) -> Result<(NodeUrl, Prepared), FleetError> {
+async fn prepare(
+    fleet: &Fleet,
+    reach: &Reach,
+    id: &str,
+    new: &NewNode,
+) -> Result<(NodeUrl, Prepared), FleetError> {
     if new.force && *reach != Reach::All {
         return Err(FleetError::FleetWide("adding a node with --force"));
     }
     let url = NodeUrl::parse(&new.url)?;
     record::check_address(&url, new.force)?;
     let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
-    let at = record::prepare(&url, ca, server_name, &new.credential, new.force)?;
+    let bounds = fleet.bounds(id, reach.organization()).await?;
+    let at = record::prepare(&url, ca, server_name, &new.credential, new.force, bounds)?;
+    admit(fleet, &url, &at).await?;
     Ok((url, at))
+}
+
+/// Refuses what must not be connected to, before anything is: the answer is the same whatever listens there.
+pub(super) async fn admit(fleet: &Fleet, url: &NodeUrl, at: &Prepared) -> Result<(), FleetError> {
+    let confined = at.endpoint.bounds.as_ref().is_some_and(Bounds::confine);
+    let within = fleet.checker.connect;
+    if confined {
+        // Nodes that are not checked are known by their names alone until they are looked up.
+        let others = fleet.hot().load().nodes.clone();
+        let unknown =
+            others.iter().filter(|node| node.endpoint.port == url.port && !node.endpoint.is_found());
+        let all = join_all(unknown.map(|node| dial::resolve(&node.endpoint)));
+        let _ = tokio::time::timeout(within, all).await;
+    }
+    let error = match tokio::time::timeout(within, dial::resolve(&at.endpoint)).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(_) => DialError::TimedOut(within),
+    };
+    match FleetError::of_dial(url, &error) {
+        Some(refused) => Err(refused),
+        // Nor do they learn which names there are.
+        None if confined => Err(FleetError::Closed { url: url.text.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The id of the organization that a new node is for. One of those who belong to an organization is for that
@@ -120,11 +164,12 @@ async fn insert(
     fleet: &Fleet,
     mut record: NodeRecord,
     credential: &Credential,
+    placed: bool,
 ) -> Result<NodeRecord, FleetError> {
-    match fleet.store.nodes().insert(record.clone()).await {
+    match fleet.store.nodes().place(record.clone(), placed).await {
         Err(StoreError::StaleSeal { .. }) => {
             record.credential = record::seal(&fleet.vault, &record.id, credential)?;
-            Ok(fleet.store.nodes().insert(record).await?)
+            Ok(fleet.store.nodes().place(record, placed).await?)
         }
         done => Ok(done?),
     }
@@ -136,11 +181,11 @@ fn kind_of(
     url: &NodeUrl,
     outcome: &Result<Found, ProbeError>,
 ) -> Result<NodeKind, FleetError> {
+    if let Some(refused) = refused(url, outcome) {
+        return Err(refused);
+    }
     match outcome {
         Ok(found) => Ok(found.kind),
-        Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) => {
-            Err(FleetError::Special { url: url.text.clone(), what })
-        }
         Err(error) => match new.kind {
             Some(kind) => Ok(kind),
             None if error.unreachable() || new.force => Ok(NodeKind::Ollama),

@@ -102,6 +102,12 @@ impl NodeUrl {
         Ok(Self { text, https, port, authority: header, prefix: prefix.into(), host: host.into() })
     }
 
+    /// Whether both lead to the same server in the same way, whatever the path.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        (self.https, self.port) == (other.https, other.port) && self.host == other.host
+    }
+
     /// What is special about the host as written, if it is link-local or a cloud's metadata service.
     #[must_use]
     pub fn special(&self) -> Option<&'static str> {
@@ -135,26 +141,31 @@ const METADATA_V6: [Ipv6Addr; 2] =
 /// What is special about `ip`, if a node there is more likely an attack than a node.
 #[must_use]
 pub fn special(ip: IpAddr) -> Option<&'static str> {
-    match ip.to_canonical() {
+    match embedded(ip) {
         IpAddr::V4(ip) if ip == Ipv4Addr::new(169, 254, 169, 254) => Some("a cloud metadata address"),
         IpAddr::V4(ip) if ip.is_link_local() => Some("a link-local address"),
         IpAddr::V4(ip) if METADATA_V4.contains(&ip) => Some("a cloud metadata address"),
         IpAddr::V4(_) => None,
         IpAddr::V6(ip) if ip.is_unicast_link_local() => Some("a link-local address"),
         IpAddr::V6(ip) if METADATA_V6.contains(&ip) => Some("a cloud metadata address"),
-        IpAddr::V6(ip) => {
-            // NAT64 (64:ff9b::/96) and 6to4 reach IPv4 by another name.
-            let [a, b, c, d, e, f, g, h] = ip.segments();
-            let v4 = |hi: u16, lo: u16| {
-                let ([a, b], [c, d]) = (hi.to_be_bytes(), lo.to_be_bytes());
-                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-            };
-            match (a, b, c, d, e, f) {
-                (0x64, 0xff9b, 0, 0, 0, 0) => special(v4(g, h)),
-                (0x2002, ..) => special(v4(b, c)),
-                _ => None,
-            }
-        }
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The IPv4 address that `ip` reaches by another name: mapped (RFC 4291, 2.5.5.2), by NAT64 (`64:ff9b::/96`) or 6to4;
+/// else `ip` itself.
+pub(super) fn embedded(ip: IpAddr) -> IpAddr {
+    let ip = ip.to_canonical();
+    let IpAddr::V6(v6) = ip else { return ip };
+    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let v4 = |hi: u16, lo: u16| {
+        let ([a, b], [c, d]) = (hi.to_be_bytes(), lo.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match (a, b, c, d, e, f) {
+        (0x64, 0xff9b, 0, 0, 0, 0) => v4(g, h),
+        (0x2002, ..) => v4(b, c),
+        _ => ip,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Endpoint, address::special};
+use super::Endpoint;
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,12 @@ pub enum DialError {
     /// The name resolves to nothing but addresses that are refused unless forced.
     #[error("the host resolves to {0}, {1}, which is refused unless the node is added with --force")]
     Special(IpAddr, &'static str),
+    /// The name resolves to nothing but listeners of this gateway.
+    #[error("{0} is this gateway itself")]
+    Own(SocketAddr),
+    /// The name resolves to nothing but addresses where the organization's operators may not have the gateway look.
+    #[error("the address is not one where this organization may have nodes")]
+    Closed,
     /// It took longer than allowed.
     #[error("no connection within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -61,24 +67,38 @@ async fn connect(endpoint: &Endpoint) -> Result<NodeStream, DialError> {
     Ok(NodeStream::Tls(Box::new(stream)))
 }
 
-/// Tries the host's addresses in turn. What a name resolves to is judged at every connection: a name that
-/// was harmless when the node was added may point at a metadata service today.
+/// Tries the host's addresses in turn.
 async fn reach(endpoint: &Endpoint) -> Result<TcpStream, DialError> {
-    let addresses = lookup_host((&*endpoint.host, endpoint.port)).await.map_err(DialError::Tcp)?;
     let mut last = None;
-    for address in addresses {
-        if !endpoint.forced
-            && let Some(what) = special(address.ip())
-        {
-            last = Some(DialError::Special(address.ip(), what));
-            continue;
-        }
+    for address in resolve(endpoint).await? {
         match TcpStream::connect(address).await {
             Ok(tcp) => return Ok(tcp),
-            Err(error) => last = Some(DialError::Tcp(error)),
+            Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| DialError::Tcp(io::Error::other("the name has no address"))))
+    Err(DialError::Tcp(last.unwrap_or_else(|| io::Error::other("the name has no address"))))
+}
+
+/// The host's addresses, of those that may be dialled.
+///
+/// # Errors
+/// [`DialError`] if there is none.
+pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, DialError> {
+    let mut refused = None;
+    let mut admitted = Vec::new();
+    for address in lookup_host((&*endpoint.host, endpoint.port)).await.map_err(DialError::Tcp)? {
+        match endpoint.admits(address) {
+            Ok(()) => admitted.push(address),
+            Err(error) => refused = Some(error),
+        }
+    }
+    if admitted.is_empty()
+        && let Some(refused) = refused
+    {
+        return Err(refused);
+    }
+    endpoint.found_at(&admitted);
+    Ok(admitted)
 }
 
 impl AsyncRead for NodeStream {

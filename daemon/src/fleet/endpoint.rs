@@ -1,6 +1,9 @@
 //! Where a node is and how the gateway proves itself there: everything a connection depends on.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aivonx_protocol::{WireSecret, node::Credential};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -8,7 +11,11 @@ use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::address::NodeUrl;
+use super::{
+    address::{NodeUrl, special},
+    bounds::{Bounds, same_place},
+    dial::DialError,
+};
 
 /// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that
 /// a pool can tell by pointer whether its connections are still the right ones.
@@ -28,6 +35,10 @@ pub struct Endpoint {
     pub credential: Option<(HeaderName, HeaderValue)>,
     /// Whether link-local and metadata addresses are dialled too, because the administrator insisted.
     pub forced: bool,
+    /// Where it is not dialled.
+    pub bounds: Option<Bounds>,
+    /// The addresses to which the host resolved last, of those that may be dialled.
+    found: Arc<Mutex<Vec<IpAddr>>>,
 }
 
 /// TLS towards a node.
@@ -70,7 +81,49 @@ impl Endpoint {
             tls,
             credential,
             forced,
+            bounds: None,
+            found: Arc::new(Mutex::new(url.host.parse().into_iter().collect())),
         }
+    }
+
+    /// Whether it may be dialled at `address`, to which its host resolves. Judged at every connection: a name that was
+    /// harmless when the node was added may point at a metadata service today.
+    ///
+    /// # Errors
+    /// [`DialError`] says why not.
+    pub(super) fn admits(&self, address: SocketAddr) -> Result<(), DialError> {
+        if !self.forced
+            && let Some(what) = special(address.ip())
+        {
+            return Err(DialError::Special(address.ip(), what));
+        }
+        self.bounds.as_ref().map_or(Ok(()), |bounds| bounds.check(self, address))
+    }
+
+    /// Remembers to what the host resolves.
+    pub(super) fn found_at(&self, addresses: &[SocketAddr]) {
+        *self.lock() = addresses.iter().map(SocketAddr::ip).collect();
+    }
+
+    /// Whether it is at `ip`, to which `host` resolves. Until it was looked up it is known by its name alone.
+    pub(super) fn is_at(&self, host: &str, ip: IpAddr) -> bool {
+        let found = self.lock();
+        self.host.eq_ignore_ascii_case(host) || found.iter().any(|own| same_place(*own, ip))
+    }
+
+    /// Whether it was looked up.
+    pub(super) fn is_found(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    /// Whether the host is an address, not a name.
+    pub(super) fn is_literal(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        // Whole at any time, so a panic elsewhere has left nothing half done.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a connection made for `other` is as good as one made for `self`. TLS set-ups of their own are
@@ -88,6 +141,10 @@ impl Endpoint {
             && self.prefix == other.prefix
             && self.credential == other.credential
             && self.forced == other.forced
+            && match (&self.bounds, &other.bounds) {
+                (Some(a), Some(b)) => a.same_as(b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
     }
 }
 

@@ -2,7 +2,12 @@
 
 use aivonx_protocol::{Fault, FaultKind, Untrusted};
 
-use super::{address::UrlError, endpoint::CredentialError, tls::TlsError};
+use super::{
+    address::{NodeUrl, UrlError},
+    dial::DialError,
+    endpoint::CredentialError,
+    tls::TlsError,
+};
 use crate::store::StoreError;
 
 /// A refused or failed operation on the fleet. Converts to the [`Fault`] that administrators see.
@@ -29,6 +34,18 @@ pub enum FleetError {
         url: String,
         /// What is special about it.
         what: &'static str,
+    },
+    /// The URL leads back here.
+    #[error("url '{url}' is this gateway itself")]
+    Own {
+        /// The URL.
+        url: String,
+    },
+    /// The URL points where the caller's organization may not have nodes. Says the same whatever is there.
+    #[error("url '{url}' is not where your organization may have nodes")]
+    Closed {
+        /// The URL.
+        url: String,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -124,6 +141,17 @@ impl FleetError {
         }
     }
 
+    /// Why no connection to `url` may be made, if that is what `error` says.
+    pub(super) fn of_dial(url: &NodeUrl, error: &DialError) -> Option<Self> {
+        let url = url.text.clone();
+        match error {
+            DialError::Special(_, what) => Some(Self::Special { url, what }),
+            DialError::Own(_) => Some(Self::Own { url }),
+            DialError::Closed => Some(Self::Closed { url }),
+            DialError::Tcp(_) | DialError::Tls(_) | DialError::TimedOut(_) => None,
+        }
+    }
+
     pub(super) fn gone(node: &str) -> Self {
         Self::UnknownNode { wanted: node.to_owned(), nearest: Vec::new(), foreign: false }
     }
@@ -154,6 +182,16 @@ impl From<FleetError> for Fault {
             FleetError::Special { .. } => {
                 invalid(text, "url", "if a node really is there, add it with --force".into())
             }
+            FleetError::Own { .. } => {
+                invalid(text, "url", "give the address of the server behind the gateway".into())
+            }
+            FleetError::Closed { .. } => invalid(
+                text,
+                "url",
+                "a superadmin names its networks with `aivonx org set ORG --node-networks`; where the fleet has a node \
+                 already, no other can be added"
+                    .into(),
+            ),
             FleetError::Tls(e) => invalid(text, e.field(), e.hint().into()),
             FleetError::Credential(_) => invalid(
                 text,

@@ -5,6 +5,7 @@
 
 mod add;
 pub mod address;
+mod bounds;
 mod carry_out;
 mod catalogue;
 mod client;
@@ -25,6 +26,8 @@ mod models;
 mod nearest;
 pub mod node;
 mod on_nodes;
+#[cfg(test)]
+mod placement_tests;
 mod probe;
 mod pull;
 mod rates;

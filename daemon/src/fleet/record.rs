@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use aivonx_protocol::{Untrusted, node::Credential};
 
 use super::{
-    Endpoint, address::NodeUrl, endpoint::credential_header, entry::Prepared, error::FleetError, tls,
+    Endpoint, address::NodeUrl, bounds::Bounds, endpoint::credential_header, entry::Prepared,
+    error::FleetError, tls,
 };
 use crate::{
     secrets::Vault,
@@ -30,6 +31,15 @@ pub(super) fn check_name(name: &str) -> Result<(), FleetError> {
         format!("name '{}' is not a node name", Untrusted::new(name).max(80)),
         "use 1 to 63 lower-case letters, digits, '.', '_' and '-', a letter or digit first, such as gpu1",
     ))
+}
+
+/// The name of a node that somebody bound to the organization `slug` calls `name`. Each organization names its nodes
+/// within its own: whoever finds a name taken would learn what others call theirs.
+pub(super) fn full_name(slug: &str, name: &str) -> String {
+    match name.strip_prefix(slug) {
+        Some(rest) if rest.starts_with('.') => name.to_owned(),
+        _ => format!("{slug}.{name}"),
+    }
 }
 
 /// Labels kept on one node.
@@ -75,6 +85,7 @@ pub(super) fn prepare(
     server_name: Option<&str>,
     credential: &Credential,
     forced: bool,
+    bounds: Bounds,
 ) -> Result<Prepared, FleetError> {
     for (field, given) in [("ca", ca_pem.is_some()), ("server-name", server_name.is_some())] {
         if given && !url.https {
@@ -84,31 +95,33 @@ pub(super) fn prepare(
     }
     let tls = tls::set_up(url, ca_pem, server_name)?;
     let credential = credential_header(credential)?;
-    let endpoint = Arc::new(Endpoint::new(url, tls, credential, forced));
-    Ok(Prepared { endpoint, unusable: None })
+    let mut endpoint = Endpoint::new(url, tls, credential, forced);
+    endpoint.bounds = Some(bounds);
+    Ok(Prepared { endpoint: Arc::new(endpoint), unusable: None })
 }
 
 /// The endpoint of a stored record. What is wrong with it does not keep the daemon from starting: the node
 /// says so and stays in standby.
-pub(super) fn restore(vault: &Vault, record: &NodeRecord) -> Prepared {
-    let prepared = || {
+pub(super) fn restore(vault: &Vault, record: &NodeRecord, bounds: Bounds) -> Prepared {
+    let prepared = move || {
         let url = NodeUrl::parse(&record.url)?;
         let credential = unseal(vault, record)?;
-        prepare(&url, record.ca_pem.as_deref(), record.server_name.as_deref(), &credential, record.forced)
+        let (ca, server_name) = (record.ca_pem.as_deref(), record.server_name.as_deref());
+        prepare(&url, ca, server_name, &credential, record.forced, bounds)
     };
     prepared().unwrap_or_else(|error: FleetError| {
         tracing::error!(event = "node_unusable", node = %record.name,
             organization = record.organization.as_deref(), %error, "node cannot be used");
         // Never dialled: it only has to be there.
-        let endpoint = Endpoint {
+        let nowhere = NodeUrl {
+            text: String::new(),
+            https: false,
             host: "unusable.invalid".into(),
             port: 1,
             authority: http::HeaderValue::from_static("unusable.invalid"),
             prefix: "".into(),
-            tls: None,
-            credential: None,
-            forced: false,
         };
+        let endpoint = Endpoint::new(&nowhere, None, None, false);
         Prepared { endpoint: Arc::new(endpoint), unusable: Some(format!("cannot be used: {error}")) }
     })
 }
@@ -146,7 +159,15 @@ pub(super) fn unseal(vault: &Vault, record: &NodeRecord) -> Result<Credential, F
 
 #[cfg(test)]
 mod tests {
-    use super::{check_labels, check_name};
+    use super::{check_labels, check_name, full_name};
+
+    #[test]
+    fn an_organizations_name_stands_before_its_nodes_names_once() {
+        for (name, full) in [("gpu", "acme.gpu"), ("acme.gpu", "acme.gpu"), ("acme", "acme.acme")] {
+            assert_eq!(full_name("acme", name), full);
+        }
+        assert_eq!(full_name("acme", "acme-2.gpu"), "acme.acme-2.gpu");
+    }
 
     #[test]
     fn names_and_labels_are_plain() {

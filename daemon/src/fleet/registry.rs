@@ -24,7 +24,7 @@ use super::{
     nearest::nearest,
     probe::Found,
     realm::Realm,
-    spare,
+    record, spare,
     tenants::Tenants,
     watch::Told,
 };
@@ -299,6 +299,20 @@ impl Registry {
         self.lock().nodes.get(id).map(|entry| entry.record.clone())
     }
 
+    pub(super) fn records(&self) -> Vec<NodeRecord> {
+        self.lock().nodes.values().map(|entry| entry.record.clone()).collect()
+    }
+
+    /// Takes in that a node is held to other bounds, and has it checked then.
+    pub(super) fn rebind(&self, id: &str, at: Prepared) {
+        self.on_node(id, |entry, _| {
+            if !entry.at.endpoint.same_as(&at.endpoint) {
+                entry.change(entry.record.clone(), at);
+                entry.doubted.notify_one();
+            }
+        });
+    }
+
     pub(super) fn ids(&self) -> Vec<String> {
         self.lock().nodes.keys().cloned().collect()
     }
@@ -320,12 +334,15 @@ impl Registry {
         self.lock().by_name().into_iter().filter(|e| e.in_realm(realm)).map(Entry::contact).collect()
     }
 
-    /// The id of the node with this name, or else this id, if it is in `realm`.
+    /// The id of the node with this name, or else this id, if it is in `realm`. Those of an organization may leave its
+    /// slug out of the name.
     pub(super) fn resolve(&self, realm: &Realm, wanted: &str) -> Result<String, FleetError> {
         let state = self.lock();
-        let by_name = state.nodes.values().find(|e| e.record.name == wanted);
-        let found = by_name.or_else(|| state.nodes.get(wanted));
-        if let Some(entry) = found.filter(|entry| entry.in_realm(realm)) {
+        let by_name = |name: &str| state.nodes.values().find(|e| e.record.name == name);
+        let found = by_name(wanted).or_else(|| state.nodes.get(wanted));
+        let full = realm.organization().map(|id| record::full_name(state.tenants.slug(id), wanted));
+        let own = |entry: &&Entry| entry.in_realm(realm);
+        if let Some(entry) = found.filter(own).or_else(|| by_name(&full?).filter(own)) {
             return Ok(entry.record.id.clone());
         }
         // What is told is the same whether there is no such node or it is another's.

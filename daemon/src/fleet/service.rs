@@ -1,6 +1,7 @@
 //! The fleet service: what administrators and the data path ask of the fleet.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -21,7 +22,9 @@ use uuid::Uuid;
 
 use super::{
     Hot, Jobs, add,
+    bounds::{Bounds, Grounds},
     doubt::Traffic,
+    entry::Prepared,
     error::FleetError,
     health::{Checker, Tasks},
     probe::REFUSED,
@@ -34,7 +37,7 @@ use super::{
 use crate::{
     config::Health,
     secrets::Vault,
-    store::{Change, Noun, Reach, Store, StoreError},
+    store::{Change, Noun, PlacementRecord, Reach, Store, StoreError, node::NodeRecord},
 };
 
 /// Reports of the data path that may wait; further ones are dropped, since a storm of them says no more.
@@ -50,6 +53,7 @@ pub struct Fleet {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) checker: Arc<Checker>,
+    grounds: Arc<Grounds>,
     tasks: Tasks,
     jobs: Jobs,
     reports: mpsc::Sender<Report>,
@@ -86,6 +90,7 @@ impl Fleet {
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
+            grounds: Grounds::new(&checker.registry.hot()),
             store,
             vault,
             checker: checker.clone(),
@@ -104,7 +109,7 @@ impl Fleet {
         let mut first = JoinSet::new();
         for node in fleet.store.nodes().list().await? {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);
-            let at = record::restore(&fleet.vault, &node);
+            let at = fleet.restore(&node).await?;
             checker.registry.apply(node, at, None);
             if enabled {
                 let (checker, id) = (checker.clone(), id.clone());
@@ -117,6 +122,11 @@ impl Fleet {
             first.detach_all();
         }
         Ok(fleet)
+    }
+
+    /// Says where the gateway itself listens: no node is looked for there.
+    pub fn listens_on(&self, addresses: &[SocketAddr]) {
+        self.grounds.set_own(addresses);
     }
 
     /// The pointer to the snapshots.
@@ -302,6 +312,57 @@ impl Fleet {
         Ok(record.id)
     }
 
+    /// What a node is called that one of `reach` calls `name`.
+    ///
+    /// # Errors
+    /// It is no name for a node; or the store fails.
+    pub(super) async fn full_name(&self, reach: &Reach, name: &str) -> Result<String, FleetError> {
+        record::check_name(name)?;
+        let Some(id) = reach.organization() else { return Ok(name.to_owned()) };
+        let organization = self.store.organizations().find(&Reach::All, None, id).await?;
+        let full = record::full_name(&organization.slug, name);
+        record::check_name(&full)?;
+        Ok(full)
+    }
+
+    /// To what a node is held whose address somebody of this organization named, or somebody of none.
+    pub(super) async fn bounds(&self, node: &str, organization: Option<&str>) -> Result<Bounds, StoreError> {
+        let networks = match organization {
+            Some(organization) => Some(self.store.placements().of(organization).await?.networks),
+            None => None,
+        };
+        Ok(Bounds::new(&self.grounds, node, networks.as_deref()))
+    }
+
+    /// To what a node is held whose address is as it was.
+    pub(super) async fn bounds_of(&self, node: &NodeRecord) -> Result<Bounds, StoreError> {
+        let placement = match &node.organization {
+            Some(organization) => self.store.placements().of(organization).await?,
+            None => PlacementRecord::default(),
+        };
+        let networks = placement.nodes.contains(&node.id).then_some(&*placement.networks);
+        Ok(Bounds::new(&self.grounds, &node.id, networks))
+    }
+
+    /// The endpoint of a stored record.
+    pub(super) async fn restore(&self, node: &NodeRecord) -> Result<Prepared, StoreError> {
+        Ok(record::restore(&self.vault, node, self.bounds_of(node).await?))
+    }
+
+    /// Holds the nodes of an organization, or all nodes, to where its operators may place some now.
+    async fn sync_placements(&self, organization: Option<&str>) -> Result<(), StoreError> {
+        let _turn = self.edits.lock().await;
+        for node in self.checker.registry.records() {
+            if node.organization.is_some()
+                && (organization.is_none() || organization == node.organization.as_deref())
+            {
+                let at = self.restore(&node).await?;
+                self.checker.registry.rebind(&node.id, at);
+            }
+        }
+        Ok(())
+    }
+
     /// Brings what is known of organizations in line with the store.
     async fn sync_tenants(&self) -> Result<(), StoreError> {
         let organizations = self.store.organizations().list(&Reach::All).await?;
@@ -327,7 +388,7 @@ impl Fleet {
         };
         let known = self.checker.registry.record(id);
         if known.as_ref().map(|record| record.revision) < Some(node.revision) {
-            let at = record::restore(&self.vault, &node);
+            let at = self.restore(&node).await?;
             let learned = known.is_some_and(|old| old.kind_assumed && !node.kind_assumed);
             if self.checker.registry.apply(node, at, None) || learned {
                 // A node whose kind has just been found out is asked as what it is at once.
@@ -345,6 +406,7 @@ impl Fleet {
             self.sync(&id).await?;
         }
         self.checker.registry.set_strategy(self.store.settings().strategy().await?);
+        self.sync_placements(None).await?;
         self.sync_tenants().await
     }
 }
@@ -384,6 +446,7 @@ async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Chang
                 fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
             }
             Ok(Change { noun: Noun::Organization, .. }) => fleet.sync_tenants().await,
+            Ok(Change { noun: Noun::Placement, id, .. }) => fleet.sync_placements(Some(&id)).await,
             Err(RecvError::Lagged(_)) => fleet.sync_all().await,
             // No business of the fleet.
             Ok(_) => continue,

@@ -48,7 +48,7 @@ impl Rig {
         Self { fleet, store, dir }
     }
 
-    async fn restart(self) -> Self {
+    pub(in crate::fleet) async fn restart(self) -> Self {
         self.fleet.stop().await;
         self.store.close().await.unwrap();
         Self::on(self.dir).await
@@ -354,13 +354,15 @@ async fn changes_keep_the_endpoint_unless_it_moves() {
     let (kind, ..) = fault(rig.fleet.set(ALL, "gpu-a", Some(1), change).await);
     assert_eq!(kind, FaultKind::Conflict, "the caller saw an older revision");
 
-    let change = NodeChange { url: Some(other.url()), ..NodeChange::default() };
+    let secret = || Some(Credential::Bearer(WireSecret::new("s3cret".into())));
+    let change = NodeChange { url: Some(other.url()), credential: secret(), ..NodeChange::default() };
     let set = rig.fleet.set(ALL, "gpu-a", None, change).await.unwrap();
     assert_eq!((set.pool, &*set.models), (Pool::Active, &["n".to_owned()][..]));
     assert!(!Arc::ptr_eq(&first, &endpoint()));
     assert_eq!(other.asked("GET /api/version")[0].headers["authorization"], "Bearer s3cret");
 
-    let change = NodeChange { url: Some(format!("http://{}", nobody().await)), ..NodeChange::default() };
+    let nobody = format!("http://{}", nobody().await);
+    let change = NodeChange { url: Some(nobody), credential: secret(), ..NodeChange::default() };
     let set = rig.fleet.set(ALL, "gpu-a", None, change).await.unwrap();
     assert_eq!((set.pool, set.models.len()), (Pool::Standby, 0));
     let bad = NodeChange { url: Some("http://[fe80::1]:11434".into()), ..NodeChange::default() };

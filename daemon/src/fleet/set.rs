@@ -6,8 +6,12 @@ use aivonx_protocol::{
 };
 
 use super::{
-    Fleet, add::probed, address::NodeUrl, client::CallError, dial::DialError, error::FleetError,
-    probe::ProbeError, record, simulated,
+    Fleet,
+    add::{admit, probed, refused},
+    address::NodeUrl,
+    entry::Prepared,
+    error::FleetError,
+    record, simulated,
 };
 use crate::store::{Reach, StoreError, node::NodeRecord};
 
@@ -54,17 +58,8 @@ pub(super) async fn probe(
 ) -> Result<Probed, FleetError> {
     let id = permitted(fleet, reach, node, change)?;
     let old = fleet.store.nodes().within().get(reach, &id).await?.ok_or_else(|| FleetError::gone(&id))?;
-    let (new, credential) = changed(fleet, &old, change)?;
-    // Trying an address is no decision that anyone finds later in the record of the node.
-    let kept = change.credential.is_none() && credential != Credential::None;
-    if new.url != old.url && kept {
-        let message = format!("the credential of {} is sent to its own address alone", old.name);
-        return Err(FleetError::field("credential", message, "give it again to try another address with it"));
-    }
-    let url = NodeUrl::parse(&new.url)?;
-    record::check_address(&url, new.forced)?;
-    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
-    let at = record::prepare(&url, ca, server_name, &credential, new.forced)?;
+    let (new, credential) = changed(fleet, reach, &old, change).await?;
+    let (url, at) = prepare(fleet, reach, (&old, &new), change, &credential).await?;
     probed(&url, fleet.checker.ask(&at, (!new.kind_assumed).then_some(new.kind)).await)
 }
 
@@ -83,19 +78,14 @@ async fn try_set(
         let (id, found) = (old.id, old.revision);
         return Err(StoreError::Conflict { noun: "node", id, expected, found }.into());
     }
-    let (mut new, credential) = changed(fleet, &old, change)?;
+    let (mut new, credential) = changed(fleet, reach, &old, change).await?;
     if let Some(organization) = &change.organization {
         new.organization = match organization {
             Some(wanted) => Some(fleet.organization(reach, wanted).await?),
             None => None,
         };
     }
-    let url = NodeUrl::parse(&new.url)?;
-    if change.url.is_some() {
-        record::check_address(&url, new.forced)?;
-    }
-    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
-    let at = record::prepare(&url, ca, server_name, &credential, new.forced)?;
+    let (url, at) = prepare(fleet, reach, (&old, &new), change, &credential).await?;
 
     // Asked before anything changes, so that a node that moves and answers does not miss a request.
     let moves = new.url != old.url
@@ -106,14 +96,15 @@ async fn try_set(
         || change.credential.is_some();
     let outcome = if moves && new.admin_state != AdminState::Disabled {
         let asked = fleet.checker.ask(&at, (!new.kind_assumed).then_some(new.kind)).await;
-        if let Err(ProbeError::Call(CallError::Dial(DialError::Special(_, what)))) = asked {
-            return Err(FleetError::Special { url: url.text, what });
+        if let Some(refused) = refused(&url, &asked) {
+            return Err(refused);
         }
         Some(asked.map_err(|e| e.to_string()))
     } else {
         None
     };
 
+    let placed = (new.url != old.url).then_some(*reach != Reach::All);
     let moved_from = (new.organization != old.organization).then_some(old.organization);
     let _turn = fleet.edit().await;
     let expected = Some(old.revision);
@@ -123,7 +114,7 @@ async fn try_set(
         let credential = if same_credential { record.credential.clone() } else { new.credential.clone() };
         *record = NodeRecord { credential, ..new };
     };
-    let record = fleet.store.nodes().within().update(reach, id, expected, update).await?;
+    let record = fleet.store.nodes().move_to(reach, id, expected, placed, update).await?;
     tracing::info!(event = "node_changed", node = %record.name, organization = record.organization.as_deref(),
         revision = record.revision, "node changed");
     if let Some(Some(before)) = moved_from {
@@ -134,16 +125,46 @@ async fn try_set(
     fleet.view(reach, id)
 }
 
-/// The record with the change made, and the credential in clear.
-fn changed(
+/// Where to connect to after the change from the one record to the other, if the caller may have the gateway connect
+/// there.
+async fn prepare(
     fleet: &Fleet,
+    reach: &Reach,
+    (old, new): (&NodeRecord, &NodeRecord),
+    change: &NodeChange,
+    credential: &Credential,
+) -> Result<(NodeUrl, Prepared), FleetError> {
+    let url = NodeUrl::parse(&new.url)?;
+    if change.url.is_some() {
+        record::check_address(&url, new.forced)?;
+    }
+    let kept = change.credential.is_none() && *credential != Credential::None;
+    if kept && !NodeUrl::parse(&old.url).is_ok_and(|old| old.is_same_server(&url)) {
+        let message = format!("the credential of {} is sent to its own address alone", old.name);
+        let fix = "give it again for another address, or leave it out there with --no-credential";
+        return Err(FleetError::field("credential", message, fix));
+    }
+    let moved = new.url != old.url;
+    let bounds =
+        if moved { fleet.bounds(&old.id, reach.organization()).await? } else { fleet.bounds_of(new).await? };
+    let (ca, server_name) = (new.ca_pem.as_deref(), new.server_name.as_deref());
+    let at = record::prepare(&url, ca, server_name, credential, new.forced, bounds)?;
+    if moved {
+        admit(fleet, &url, &at).await?;
+    }
+    Ok((url, at))
+}
+
+/// The record with the change made, and the credential in clear.
+async fn changed(
+    fleet: &Fleet,
+    reach: &Reach,
     old: &NodeRecord,
     change: &NodeChange,
 ) -> Result<(NodeRecord, Credential), FleetError> {
     let mut new = old.clone();
-    if let Some(name) = &change.name {
-        record::check_name(name)?;
-        new.name.clone_from(name);
+    if let Some(name) = change.name.as_deref().filter(|name| *name != old.name) {
+        new.name = fleet.full_name(reach, name).await?;
     }
     if let Some(url) = &change.url {
         new.url = NodeUrl::parse(url)?.text;
@@ -192,7 +213,7 @@ pub(super) async fn set_state(
         let active = fleet.checker.registry.contact(&id).map_or(0, |node| node.live.active());
         tracing::info!(event = "node_state", node = %Untrusted::new(&record.name), organization = record.organization.as_deref(), state = ?state,
             active_requests = active, "node state set");
-        let at = record::restore(&fleet.vault, &record);
+        let at = fleet.restore(&record).await?;
         fleet.checker.registry.apply(record, at, None);
     }
     if was == AdminState::Disabled && state != AdminState::Disabled {

@@ -154,29 +154,33 @@ async fn only_the_fleets_people_assign_nodes_and_others_add_them_for_themselves(
         let fault = Fault::from(fleet.set(acme, "anvil", None, change).await.unwrap_err());
         assert_eq!(fault.kind, FaultKind::NotPermitted, "{fault}");
     }
-    let node = FakeNode::ollama(&["m:latest"]).await;
-    let add = async |name: &str, organization: Option<&str>, force: bool| {
+    let networks = vec!["127.0.0.0/8".into()];
+    two.rig.store.placements().set_networks(acme.organization().unwrap(), networks).await.unwrap();
+    let (node, node2) = (FakeNode::ollama(&["m:latest"]).await, FakeNode::ollama(&["m:latest"]).await);
+    let add_at = async |node: &FakeNode, name: &str, organization: Option<&str>, force: bool| {
         let organization = organization.map(str::to_owned);
         fleet.add(acme, NewNode { organization, force, ..new(name, &node.url()) }).await
     };
+    let add = async |name: &str, organization, force| add_at(&node, name, organization, force).await;
     let own = add("mine", None, false).await.unwrap();
     assert_eq!(own.node.organization.as_deref(), Some("acme"));
-    assert_eq!(add("mine2", Some("acme"), false).await.unwrap().node.organization.as_deref(), Some("acme"));
+    let named = add_at(&node2, "mine2", Some("acme"), false).await.unwrap();
+    assert_eq!(named.node.organization.as_deref(), Some("acme"));
     same((add("x", Some("other"), false).await, "other"), (add("x", Some("zzzz"), false).await, "zzzz"));
     assert_eq!(Fault::from(add("x", None, true).await.unwrap_err()).kind, FaultKind::NotPermitted);
     let member = fleet.add(&two.member(), new("x", &node.url())).await.map_err(Fault::from).unwrap_err();
     assert_eq!(member.kind, FaultKind::NotPermitted);
 
     let to_other = NodeChange { organization: Some(Some("other".into())), ..NodeChange::default() };
-    let moved = fleet.set(ALL, "mine", None, to_other).await.unwrap();
+    let moved = fleet.set(ALL, "acme.mine", None, to_other).await.unwrap();
     assert_eq!(moved.organization.as_deref(), Some("other"));
-    assert!(fleet.show(acme, "mine").is_err() && fleet.show(&two.other, "mine").is_ok());
+    assert!(fleet.show(acme, "mine").is_err() && fleet.show(&two.other, "acme.mine").is_ok());
     let free = NodeChange { organization: Some(None), ..NodeChange::default() };
-    assert_eq!(fleet.set(ALL, "mine", None, free).await.unwrap().organization, None);
-    assert!(fleet.show(&two.other, "mine").is_err());
+    assert_eq!(fleet.set(ALL, "acme.mine", None, free).await.unwrap().organization, None);
+    assert!(fleet.show(&two.other, "acme.mine").is_err());
     let nowhere = NodeChange { organization: Some(Some("zzzz".into())), ..NodeChange::default() };
     assert_eq!(
-        Fault::from(fleet.set(ALL, "mine", None, nowhere).await.unwrap_err()).kind,
+        Fault::from(fleet.set(ALL, "acme.mine", None, nowhere).await.unwrap_err()).kind,
         FaultKind::NotFound
     );
 }

@@ -11,7 +11,7 @@ use crate::fleet::Globs;
 const TEXT_MAX: usize = 128;
 /// Longest e-mail address (RFC 5321), bytes.
 const EMAIL_MAX: usize = 254;
-/// Most networks of one key.
+/// Most networks in one list.
 const NETWORKS_MAX: usize = 64;
 /// Most labels an organization's nodes can be chosen by.
 const LABELS_MAX: usize = 32;
@@ -87,16 +87,15 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> Result<(), Fault> {
 }
 
 /// Networks, as they are kept: an address alone is a network of one.
-pub(super) fn networks(texts: &[String]) -> Result<Vec<String>, Fault> {
+pub(super) fn networks(field: &str, texts: &[String]) -> Result<Vec<String>, Fault> {
     if texts.len() > NETWORKS_MAX {
-        let message = format!("{} networks are more than the {NETWORKS_MAX} a key may have", texts.len());
-        return Err(Fault::new(FaultKind::Invalid, message).field("networks").hint("use larger networks"));
+        let message = format!("{} networks are more than the {NETWORKS_MAX} there may be", texts.len());
+        return Err(Fault::new(FaultKind::Invalid, message).field(field).hint("use larger networks"));
     }
     let parse = |text: &String| {
         let net = text.parse::<IpNet>().ok();
         let net = net.or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()));
-        let net =
-            net.ok_or_else(|| invalid("networks", text, "use 192.0.2.0/24, 2001:db8::/32 or an address"))?;
+        let net = net.ok_or_else(|| invalid(field, text, "use 192.0.2.0/24, 2001:db8::/32 or an address"))?;
         Ok(net.trunc().to_string())
     };
     let mut networks = texts.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
@@ -149,12 +148,12 @@ mod tests {
     #[test]
     fn networks_are_kept_in_one_form() {
         let given = ["192.0.2.77/24", "192.0.2.0/24", "2001:db8::1", "10.1.2.3"].map(str::to_owned);
-        assert_eq!(networks(&given).unwrap(), ["10.1.2.3/32", "192.0.2.0/24", "2001:db8::1/128"]);
+        assert_eq!(networks("networks", &given).unwrap(), ["10.1.2.3/32", "192.0.2.0/24", "2001:db8::1/128"]);
         for bad in ["", "x", "192.0.2.0/33", "192.0.2", "::/129"] {
-            let fault = networks(&[bad.to_owned()]).unwrap_err();
+            let fault = networks("networks", &[bad.to_owned()]).unwrap_err();
             assert_eq!(fault.field.as_deref(), Some("networks"), "{bad}");
         }
-        assert!(networks(&vec!["::1".to_owned(); 65]).is_err());
+        assert!(networks("networks", &vec!["::1".to_owned(); 65]).is_err());
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Identity {
         if let Some(at) = new.expires {
             fields::in_future("expires", at, now())?;
         }
-        let networks = fields::networks(&new.networks)?;
+        let networks = fields::networks("networks", &new.networks)?;
         self.check_count(actor).await?;
         let secret = new_secret()?;
         let (pepper, hash) = self.hash_key(&secret)?;
@@ -146,7 +146,7 @@ impl Identity {
         if let Some(Some(at)) = change.expires {
             fields::in_future("expires", at, now())?;
         }
-        let networks = change.networks.as_deref().map(fields::networks).transpose()?;
+        let networks = change.networks.as_deref().map(|all| fields::networks("networks", all)).transpose()?;
         let scopes = change.scopes.map(scopes).transpose()?;
         let maker = actor.clone();
         let record = self.change_key(actor, &found.id, revision, move |key| {

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use aivonx_protocol::{
     Fault,
-    organization::{NewOrganization, NodeAccess, Organization, OrganizationChange, OrganizationRemoved},
+    organization::{
+        NewOrganization, NodeAccess, NodeNetworks, Organization, OrganizationChange, OrganizationRemoved,
+    },
     user::Role,
 };
 
 use super::{Actor, Identity, fields, rules};
 use crate::{
     limits::profile,
-    store::{OrganizationRecord, Reach, StoreError},
+    store::{OrganizationRecord, PlacementRecord, Reach, StoreError},
 };
 
 /// What belongs to an organization.
@@ -137,6 +139,46 @@ impl Identity {
         let removed = done.map_err(|e| self.refuse(actor, e))?;
         self.settle().await;
         Ok(removed)
+    }
+
+    /// Where the operators of the organization `wanted` may place nodes, or of each that `actor` may see.
+    ///
+    /// # Errors
+    /// `NotFound`, also for one out of reach.
+    pub async fn node_networks(
+        &self,
+        actor: &Actor,
+        wanted: Option<&str>,
+    ) -> Result<Vec<NodeNetworks>, Fault> {
+        let (reach, organizations) = (actor.reach(), self.store.organizations());
+        let found = match wanted {
+            Some(wanted) => organizations.find(&reach, None, wanted).await.map(|one| vec![one]),
+            None => organizations.list(&reach).await,
+        };
+        let mut all = Vec::new();
+        for organization in found.map_err(|e| self.refuse(actor, e))? {
+            let PlacementRecord { id, networks, .. } = self.store.placements().of(&organization.id).await?;
+            all.push(NodeNetworks { organization: id, networks });
+        }
+        Ok(all)
+    }
+
+    /// Says where the operators of an organization may place nodes.
+    ///
+    /// # Errors
+    /// `NotFound`, also for one out of reach; `Invalid` naming the network.
+    pub async fn set_node_networks(
+        &self,
+        actor: &Actor,
+        wanted: &str,
+        networks: &[String],
+    ) -> Result<Vec<NodeNetworks>, Fault> {
+        let networks = fields::networks("node-networks", networks)?;
+        let found = self.store.organizations().find(&actor.reach(), None, wanted).await;
+        let id = found.map_err(|e| self.refuse(actor, e))?.id;
+        let PlacementRecord { id, networks, .. } =
+            self.store.placements().set_networks(&id, networks).await?;
+        Ok(vec![NodeNetworks { organization: id, networks }])
     }
 
     /// The organization a request is about: the one `wanted` by slug or id, which must be the actor's own if it

@@ -34,11 +34,13 @@ pub enum Noun {
     Policy,
     /// An alias of models.
     Alias,
+    /// Where the operators of an organization may place nodes.
+    Placement,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::Alias as usize + 1;
+    const COUNT: usize = Self::Placement as usize + 1;
 
     /// The word in messages.
     #[must_use]
@@ -57,6 +59,7 @@ impl Noun {
             Self::Privacy => "privacy",
             Self::Policy => "policy",
             Self::Alias => "alias",
+            Self::Placement => "placement",
         }
     }
 }

@@ -4,8 +4,9 @@ use aivonx_protocol::node::AdminState;
 
 use super::{
     AliasRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord,
-    PolicyRecord, Reach, Record, Records, SessionRecord, StoreError, UserRecord,
+    PlacementRecord, PolicyRecord, Reach, Record, Records, SessionRecord, StoreError, UserRecord,
     engine::now,
+    placement,
     transaction::{Telling, current},
     tree::Tree,
 };
@@ -89,8 +90,12 @@ pub(super) fn check_references<R: Record>(batch: &Telling<'_, '_>, record: &R) -
     Ok(())
 }
 
-/// A user who leaves for another organization takes no key along, and no session.
+/// A user who leaves for another organization takes no key along, and no session; a node is no longer one that the
+/// operators of the organization placed.
 pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R) -> Result<(), StoreError> {
+    if R::NOUN == Noun::Node && old.organization() != new.organization() {
+        return placement::note(batch, old, false);
+    }
     if R::NOUN != Noun::User || old.organization() == new.organization() {
         return Ok(());
     }
@@ -125,6 +130,7 @@ fn erase_limits(batch: &mut Telling<'_, '_>, id: &str) -> Result<(), StoreError>
 pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Result<(), StoreError> {
     match R::NOUN {
         Noun::Key => erase_limits(batch, old.id()),
+        Noun::Node => placement::note(batch, old, false),
         Noun::User => {
             erase_limits(batch, old.id())?;
             // Those of earlier organizations too.
@@ -141,6 +147,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Resu
                 // Its rules are nothing without it.
                 batch.list::<PolicyRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<AliasRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
+                batch.list::<PlacementRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 return erase_limits(batch, old.id());
             }
             let slug = old.name().map_or(old.id(), |(_, slug)| slug).to_owned();

@@ -19,7 +19,7 @@ use super::{
     codec,
     durable::Durable,
     marker::Commit,
-    tree::{Sums, Tree},
+    tree::{Sums, Tree, no_sums},
 };
 
 const META: &str = "meta";
@@ -95,7 +95,7 @@ impl Engine {
         Ok(Self {
             trees,
             meta,
-            writer: Mutex::new(Writer { sums: Sums::default(), seq: 0, unsure: false }),
+            writer: Mutex::new(Writer { sums: no_sums(), seq: 0, unsure: false }),
             ledger: Mutex::new(()),
             durable: Mutex::new(Durable::of(store)?),
             latest: AtomicU64::new(0),
@@ -109,7 +109,7 @@ impl Engine {
 
     /// Reads the meta tree; `Err` names what is missing or wrong.
     pub(super) fn meta(&self) -> Result<Meta, String> {
-        let mut sums = Sums::default();
+        let mut sums = no_sums();
         for tree in Tree::summed() {
             sums[tree.index()] = self.meta_value(tree.name().as_bytes())?;
         }
@@ -125,7 +125,7 @@ impl Engine {
 
     /// Reads every record but those of ledgers, checks its checksum and sums up. `Err` names the first wrong record.
     pub(super) fn sum_up(&self) -> Result<Sums, String> {
-        let mut sums = Sums::default();
+        let mut sums = no_sums();
         self.each(|tree, key, value| {
             codec::check(tree.name(), key, value)
                 .map_err(|e| format!("the record {}/{} is wrong: {e}", tree.name(), hex::encode(key)))?;

@@ -31,6 +31,7 @@ mod migrate;
 pub mod node;
 mod open;
 pub mod organization;
+mod placement;
 pub mod policy;
 pub mod price;
 mod reach;
@@ -78,6 +79,7 @@ pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
+pub use placement::PlacementRecord;
 pub use policy::{AliasRecord, PolicyRecord};
 pub use price::PriceRecord;
 pub use reach::Reach;
@@ -246,6 +248,12 @@ impl Store {
     /// The aliases of models.
     #[must_use]
     pub fn aliases(&self) -> Records<AliasRecord> {
+        Records::new(self.clone())
+    }
+
+    /// Where the operators of organizations may place nodes.
+    #[must_use]
+    pub fn placements(&self) -> Records<PlacementRecord> {
         Records::new(self.clone())
     }
 

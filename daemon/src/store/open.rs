@@ -27,7 +27,7 @@ use super::{
     migrate::Schemas,
     settings, snapshot,
     snapshot::Occasion,
-    tree::{Sums, Tree},
+    tree::{Tree, no_sums},
 };
 
 /// A store that is open and verified.
@@ -109,7 +109,7 @@ fn create(
     files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
     let engine = Engine::open(&store, cache_bytes)?;
-    engine.start(&Meta { schema: schemas.current, seq: 0, sums: Sums::default() }, None);
+    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, None);
     engine.write_schema(Some(schemas.current), |batch| {
         batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
     })?;

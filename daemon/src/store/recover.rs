@@ -16,7 +16,7 @@ use super::{
     marker::{Commit, Found, Marker, State},
     migrate::SCHEMAS,
     snapshot::{self, Contents},
-    tree::{Kind, Sums, Tree},
+    tree::{Kind, Tree, no_sums},
 };
 
 /// One snapshot file.
@@ -212,7 +212,7 @@ fn rebuild(dir: &Path, contents: &Contents) -> Result<(), Rebuild> {
     files::make_dir(dir)?;
     let engine = Engine::open(dir, 0).map_err(StoreError::from)?;
     engine.start(
-        &Meta { schema: contents.schema, seq: contents.seq.saturating_sub(1), sums: Sums::default() },
+        &Meta { schema: contents.schema, seq: contents.seq.saturating_sub(1), sums: no_sums() },
         None,
     );
     engine.write_schema(Some(contents.schema), |batch| {

@@ -85,7 +85,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::PolicyName
         | Tree::Alias
         | Tree::AliasName
-        | Tree::KeyUse => None,
+        | Tree::KeyUse
+        | Tree::Placement => None,
     }
 }
 

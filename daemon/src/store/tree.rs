@@ -105,6 +105,8 @@ trees! {
     AliasName: Config = "alias_name",
     /// id of the key -> when it was last used
     KeyUse: Ledger = "key_use",
+    /// id of an organization -> `PlacementRecord`
+    Placement: Config = "placement",
 }
 
 impl Tree {
@@ -160,6 +162,11 @@ impl Sum {
 
 /// The sums of all trees, by [`Tree::index`].
 pub(super) type Sums = [Sum; Tree::ALL.len()];
+
+/// Those of a store without records.
+pub(super) fn no_sums() -> Sums {
+    [Sum::default(); Tree::ALL.len()]
+}
 
 #[cfg(test)]
 mod tests {

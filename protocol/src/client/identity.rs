@@ -7,7 +7,8 @@ use crate::{
     key::{Key, KeyChange, KeyRequest, NewKey, NewSecretKey},
     lockout::{Lockout, LockoutRequest},
     organization::{
-        NewOrganization, Organization, OrganizationChange, OrganizationRemoved, OrganizationRequest,
+        NewOrganization, NodeNetworks, Organization, OrganizationChange, OrganizationRemoved,
+        OrganizationRequest,
     },
     session::{NewSession, Session},
     token::TokenRequest,
@@ -141,6 +142,25 @@ impl Client {
         let organization = organization.to_owned();
         let request = OrganizationRequest::Remove { organization, revision, with_contents };
         ask!(self, Request::Organization(request), Reply::OrganizationRemoved(removed) => removed)
+    }
+
+    /// Where the operators of one organization may place nodes, or of all the caller may see.
+    pub async fn organization_networks(
+        &self,
+        organization: Option<&str>,
+    ) -> Result<Vec<NodeNetworks>, ClientError> {
+        let request = OrganizationRequest::Networks { organization: organization.map(str::to_owned) };
+        ask!(self, Request::Organization(request), Reply::NodeNetworks(all) => all)
+    }
+
+    /// Says where the operators of an organization may place nodes.
+    pub async fn organization_set_networks(
+        &self,
+        organization: &str,
+        networks: Vec<String>,
+    ) -> Result<Vec<NodeNetworks>, ClientError> {
+        let request = OrganizationRequest::SetNetworks { organization: organization.to_owned(), networks };
+        ask!(self, Request::Organization(request), Reply::NodeNetworks(all) => all)
     }
 }
 

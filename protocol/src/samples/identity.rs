@@ -8,7 +8,8 @@ use crate::{
     key::{Key, KeyChange, KeyScope, NewKey, NewSecretKey},
     lockout::Lockout,
     organization::{
-        LimitProfile, NewOrganization, NodeAccess, Organization, OrganizationChange, PrivacyMode,
+        LimitProfile, NewOrganization, NodeAccess, NodeNetworks, Organization, OrganizationChange,
+        PrivacyMode,
     },
     session::{NewSession, Session, SessionKind},
     user::{NewUser, ResetCode, Role, User, UserChange},
@@ -71,6 +72,10 @@ pub(super) fn organization() -> Organization {
         created: NOW,
         revision: 2,
     }
+}
+
+pub(super) fn node_networks() -> NodeNetworks {
+    NodeNetworks { organization: "0190-org".into(), networks: vec!["10.0.0.0/8".into()] }
 }
 
 pub(super) fn new_organization() -> NewOrganization {

@@ -106,6 +106,7 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "organization.list" => "organizations",
         "organization.show" | "organization.add" | "organization.set" => "organization",
         "organization.remove" => "organization_removed",
+        "organization.networks" | "organization.set_networks" => "node_networks",
         "user.list" => "users",
         "user.show" | "user.add" | "user.set" | "user.set_enabled" | "user.reset_totp" => "user",
         "user.reset_password" => "reset_code",

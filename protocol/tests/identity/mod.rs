@@ -57,6 +57,9 @@ pub(super) async fn call_every_method(client: &Client) {
     assert_eq!(client.organization_list().await.unwrap().len(), 1);
     assert_eq!(client.organization_show("acme").await.unwrap().slug, "acme");
     assert_eq!(client.organization_remove("acme", None, true).await.unwrap().keys, 3);
+    assert_eq!(client.organization_networks(None).await.unwrap()[0].networks, ["10.0.0.0/8"]);
+    let set = client.organization_set_networks("acme", vec!["10.0.0.0/8".into()]).await.unwrap();
+    assert_eq!(set[0].organization, "0190-org");
     assert_eq!(client.user_list(None, None).await.unwrap().len(), 1);
     assert_eq!(client.user_show("alice").await.unwrap().name, "alice");
     assert!(client.user_set_enabled("alice", None, true).await.unwrap().enabled);

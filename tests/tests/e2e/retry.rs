@@ -45,19 +45,90 @@ async fn a_failed_attempt_goes_to_another_node() {
     assert_eq!(a.requests().len() + b.requests().len(), sent + 1);
 }
 
-#[tokio::test]
-async fn at_most_two_more_attempts_are_made() {
+/// Checks out of turn alone.
+const RARELY: &str = "[health]\ninterval = \"1h\"\nfailures = 1\nsuccesses = 1\n";
+
+async fn all_that(fault: Fault, count: usize, health: &str) -> (Vec<FakeNode>, Daemon) {
     let mut nodes = Vec::new();
-    for _ in 0..5 {
-        let node = FakeNode::ollama().await;
-        node.fail_always(Some(Fault::ResetBeforeHead));
-        nodes.push(node);
+    for _ in 0..count {
+        nodes.push(FakeNode::ollama().await);
     }
-    let daemon = Daemon::run(&nodes.iter().collect::<Vec<_>>(), PATIENT).await;
-    let answer = daemon.post("/api/chat", &body()).await.expect(502);
-    assert!(answer.json()["error"].is_string());
-    assert_eq!(nodes.iter().map(|n| n.requests().len()).sum::<usize>(), 3);
-    daemon.until_idle().await;
+    let daemon = Daemon::run(&nodes.iter().collect::<Vec<_>>(), health).await;
+    nodes.iter().for_each(|node| node.fail_always(Some(fault.clone())));
+    (nodes, daemon)
+}
+
+fn sent(nodes: &[FakeNode]) -> usize {
+    nodes.iter().map(|node| node.requests().len()).sum()
+}
+
+#[tokio::test]
+async fn a_request_that_fails_on_two_nodes_is_tried_on_no_third() {
+    for fault in [Fault::ResetBeforeHead, Fault::CloseBeforeHead, Fault::Garbage, Fault::Status(502, "{}")] {
+        let (nodes, daemon) = all_that(fault.clone(), 5, PATIENT).await;
+        let answer = daemon.post("/api/chat", &body()).await.expect(502);
+        assert!(!answer.text().is_empty(), "{fault:?}");
+        assert_eq!(sent(&nodes), 2, "{fault:?}");
+        daemon.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn requests_take_no_healthy_node_from_anybody() {
+    for (fault, count) in [
+        (Fault::ResetBeforeHead, 3),
+        (Fault::CloseBeforeHead, 1),
+        (Fault::Status(502, "{}"), 1),
+        (Fault::Status(503, r#"{"error":"server busy"}"#), 2),
+        (Fault::Status(429, "{}"), 1),
+        (Fault::ResetAfter(2), 2),
+    ] {
+        let (nodes, daemon) = all_that(fault.clone(), count, RARELY).await;
+        for _ in 0..10 {
+            daemon.post("/api/chat", &body()).await;
+        }
+        nodes.iter().for_each(|node| node.fail_always(None));
+        for _ in 0..2 * count {
+            daemon.post("/api/chat", &body()).await.expect(200);
+        }
+        daemon.until_idle().await;
+        let active = daemon.nodes().await.iter().filter(|node| node["pool"] == "active").count();
+        assert_eq!(active, count, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_leaves_with_the_first_request_it_does_not_take() {
+    let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
+    let daemon = Daemon::run(&[&a, &b], RARELY).await;
+    a.refuse().await;
+    // One of two requests in a row is its own.
+    for _ in 0..2 {
+        daemon.post("/api/show", &json!({"model": "m"})).await.expect(200);
+    }
+    daemon.until_active(1).await;
+    // It is looked for in ever longer intervals.
+    a.accept().await;
+    daemon.until_active(2).await;
+}
+
+#[tokio::test]
+async fn busy_nodes_are_no_failure_and_the_client_is_told_when_to_come_back() {
+    let (nodes, daemon) = all_that(Fault::Status(503, r#"{"error":"server busy"}"#), 5, PATIENT).await;
+    let answer = daemon.post("/api/chat", &body()).await.expect(503);
+    assert_eq!(answer.json()["error"], "server busy");
+    assert_eq!(sent(&nodes), 3, "two more attempts are made");
+    assert!(
+        daemon.nodes().await.iter().all(|node| node["recent_errors"] == 0 && node["last_error"].is_null())
+    );
+    // Where the last one is gone rather than busy, it is still worth coming back.
+    let (busy, gone) = (FakeNode::ollama().await, FakeNode::ollama().await);
+    let daemon = Daemon::run(&[&busy, &gone], PATIENT).await;
+    busy.fail_always(Some(Fault::Status(503, "{}")));
+    gone.refuse().await;
+    for _ in 0..2 {
+        daemon.post("/api/chat", &body()).await.expect(503);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tenants do not see each other: on the control socket, in streams, over HTTP, by name, by id, in bulk.
 
 mod http;
+mod placement;
 mod streams;
 mod world;
 

@@ -26,6 +26,8 @@ pub(crate) enum Topic {
     Strategy,
     /// The organizations.
     Organizations,
+    /// Where the operators of organizations may place nodes.
+    Networks,
     /// The users.
     Users,
     /// The keys.

@@ -1,6 +1,6 @@
 //! Organizations, users and keys as the console knows them.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
 use aivonx_protocol::{UnixMillis, key::Key, organization::Organization, user::User};
 
@@ -40,6 +40,8 @@ pub(crate) struct People {
     pub(crate) tab: Tab,
     /// The tenants.
     pub(crate) organizations: List<Organization>,
+    /// Where their operators may place nodes, by id.
+    pub(crate) networks: HashMap<String, Vec<String>>,
     /// Who may log in.
     pub(crate) users: List<User>,
     /// What clients send.

@@ -93,6 +93,9 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         }
         Reply::Strategy(strategy) => super::strategy::show(model, strategy),
         Reply::Organizations(all) => model.people.organizations.set(all, model.now),
+        Reply::NodeNetworks(all) => {
+            model.people.networks = all.into_iter().map(|one| (one.organization, one.networks)).collect();
+        }
         Reply::Users(users) => model.people.users.set(users, model.now),
         Reply::Keys(keys) => model.people.keys.set(keys, model.now),
         Reply::AuditPage(page) => {

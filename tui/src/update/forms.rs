@@ -74,7 +74,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
-    let then = people::then(form);
+    let then = people::then(model, form);
     let prepared = match &form.purpose {
         FormFor::Login => return login::send(model, out),
         FormFor::AddNode => nodes::add(form),

@@ -281,6 +281,10 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         Topic::Strategy => (Right::NodesRead, Request::Strategy(StrategyRequest::Show)),
         Topic::Jobs => (Right::JobsRead, Request::Job(JobRequest::List)),
         Topic::Organizations => (Right::OrganizationsRead, Request::Organization(OrganizationRequest::List)),
+        Topic::Networks => {
+            let request = OrganizationRequest::Networks { organization: None };
+            (Right::OrganizationsRead, Request::Organization(request))
+        }
         Topic::Users => {
             (Right::UsersRead, Request::User(UserRequest::List { organization: None, role: None }))
         }
@@ -380,9 +384,12 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Policies
         | Topic::Aliases
         | Topic::Privacy => usage::failed(model, topic, fault),
-        Topic::Status | Topic::Identity | Topic::Strategy | Topic::AuditMore | Topic::Secrets => {
-            model.warn(fault.message)
-        }
+        Topic::Status
+        | Topic::Identity
+        | Topic::Strategy
+        | Topic::Networks
+        | Topic::AuditMore
+        | Topic::Secrets => model.warn(fault.message),
     }
 }
 

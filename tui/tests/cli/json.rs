@@ -14,6 +14,7 @@ use aivonx_tui::cli::{
     limit,
     lockout::Cleared,
     logs::Missed,
+    organization::Described,
     secrets::Generated,
     token,
     user::sessions::Ended,
@@ -105,8 +106,12 @@ fn the_page_names_every_field_and_no_other() {
             Reply::BackupCodes(codes) => {
                 printed.insert("backup codes", json(totp::Codes { backup_codes: &codes }));
             }
-            Reply::Organizations(all) => drop(printed.insert("organization", json(&all[0]))),
-            Reply::Organization(one) => drop(printed.insert("organization", json(one))),
+            // Printed as parts of each other.
+            Reply::Organizations(_) | Reply::NodeNetworks(_) => {}
+            Reply::Organization(one) => {
+                let described = Described { organization: *one, node_networks: Vec::new() };
+                printed.insert("organization", json(described));
+            }
             Reply::OrganizationRemoved(removed) => {
                 printed.insert("organization removed", json(removed));
             }

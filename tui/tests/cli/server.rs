@@ -190,6 +190,7 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Organization(O::List) => "organizations",
         Request::Organization(O::Show { .. } | O::Add(_) | O::Set { .. }) => "organization",
         Request::Organization(O::Remove { .. }) => "organization_removed",
+        Request::Organization(O::Networks { .. } | O::SetNetworks { .. }) => "node_networks",
         Request::User(U::List { .. }) => "users",
         Request::User(
             U::Show { .. } | U::Add(_) | U::Set { .. } | U::SetEnabled { .. } | U::ResetTotp { .. },

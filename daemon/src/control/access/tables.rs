@@ -57,6 +57,8 @@ const TABLE: &[(&str, &str)] = &[
     ("organization.add", "S"),
     ("organization.set", "Sg"),
     ("organization.remove", "S"),
+    ("organization.networks", "SOAoag"),
+    ("organization.set_networks", "S"),
     ("user.list", "SAag"),
     ("user.show", "SAag"),
     ("user.add", "Sg"),

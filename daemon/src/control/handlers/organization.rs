@@ -20,5 +20,11 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<Organizatio
             .remove_organization(&actor, &organization, revision, with_contents)
             .await
             .map(Reply::OrganizationRemoved),
+        OrganizationRequest::Networks { organization } => {
+            identity.node_networks(&actor, organization.as_deref()).await.map(Reply::NodeNetworks)
+        }
+        OrganizationRequest::SetNetworks { organization, networks } => {
+            identity.set_node_networks(&actor, &organization, &networks).await.map(Reply::NodeNetworks)
+        }
     })
 }

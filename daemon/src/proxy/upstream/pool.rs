@@ -1,6 +1,6 @@
 //! Connections kept between requests: per thread and node, last in first out.
 
-use std::{cell::RefCell, io, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 use rustix::io::Errno;

@@ -3,8 +3,11 @@
 pub mod options;
 pub mod table;
 
-use aivonx_protocol::organization::{NewOrganization, Organization, OrganizationChange};
+use std::collections::HashMap;
+
+use aivonx_protocol::organization::{NewOrganization, NodeNetworks, Organization, OrganizationChange};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use self::{
     options::OrganizationOptions,
@@ -81,6 +84,9 @@ pub struct SetArgs {
     /// Allow every model again
     #[arg(long, conflicts_with = "models")]
     pub all_models: bool,
+    /// Let its operators add nodes nowhere again
+    #[arg(long, conflicts_with = "node_networks")]
+    pub no_node_networks: bool,
     /// Refuse models that a node hands on to a third party again
     #[arg(long, conflicts_with = "cloud_models")]
     pub no_cloud_models: bool,
@@ -109,34 +115,77 @@ pub struct RemoveArgs {
 pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Failure> {
     match verb {
         OrganizationVerb::List => {
-            let all = context.client().await?.organization_list().await?;
+            let client = context.client().await?;
+            let organizations = client.organization_list().await?;
+            let networks = client.organization_networks(None).await?;
+            let all = described(organizations, networks);
             context.out.show(&all, |out| {
                 if all.is_empty() {
                     return out.line("There are no organizations yet. Add one: aivonx org add ORG");
                 }
-                out.table(&overview(&all))
+                out.table(&overview(all.iter().map(|one| &one.organization)))
             })
         }
         OrganizationVerb::Show(Name { organization }) => {
-            let organization = context.client().await?.organization_show(&organization).await?;
-            show(context, &organization)
+            let client = context.client().await?;
+            let organization = client.organization_show(&organization).await?;
+            let networks = networks(client.organization_networks(Some(&organization.id)).await?);
+            show(context, &Described { organization, node_networks: networks })
         }
         OrganizationVerb::Add(args) => add(context, args).await,
-        OrganizationVerb::Set(args) => {
-            let change = change(&args)?;
-            let client = context.client().await?;
-            let organization = client.organization_set(&args.organization, args.revision, change).await?;
-            show(context, &organization)
-        }
+        OrganizationVerb::Set(args) => set(context, &args).await,
         OrganizationVerb::Remove(args) => remove(context, args).await,
     }
 }
 
-fn show(context: &mut Context, organization: &Organization) -> Result<(), Failure> {
-    context.out.show(organization, |out| {
-        let table = details(organization, &out.zone);
+/// An organization, and where its operators may add nodes.
+#[derive(Debug, Serialize)]
+pub struct Described {
+    /// The organization.
+    #[serde(flatten)]
+    pub organization: Organization,
+    /// Networks (`10.0.0.0/8`); empty is nowhere.
+    pub node_networks: Vec<String>,
+}
+
+/// Puts together what was asked for of each organization.
+fn described(organizations: Vec<Organization>, networks: Vec<NodeNetworks>) -> Vec<Described> {
+    let mut networks: HashMap<String, Vec<String>> =
+        networks.into_iter().map(|one| (one.organization, one.networks)).collect();
+    let describe = |organization: Organization| {
+        let node_networks = networks.remove(&organization.id).unwrap_or_default();
+        Described { organization, node_networks }
+    };
+    organizations.into_iter().map(describe).collect()
+}
+
+/// Of the one organization that was asked about.
+fn networks(all: Vec<NodeNetworks>) -> Vec<String> {
+    all.into_iter().flat_map(|one| one.networks).collect()
+}
+
+fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
+    context.out.show(described, |out| {
+        let table = details(described, &out.zone);
         out.table(&table)
     })
+}
+
+async fn set(context: &mut Context, args: &SetArgs) -> Result<(), Failure> {
+    let change = change(args)?;
+    let placed = &args.options.node_networks;
+    let client = context.client().await?;
+    let organization = if change == OrganizationChange::default() && args.revision.is_none() {
+        client.organization_show(&args.organization).await?
+    } else {
+        client.organization_set(&args.organization, args.revision, change).await?
+    };
+    let node_networks = networks(if placed.is_empty() && !args.no_node_networks {
+        client.organization_networks(Some(&organization.id)).await?
+    } else {
+        client.organization_set_networks(&organization.id, placed.clone()).await?
+    });
+    show(context, &Described { organization, node_networks })
 }
 
 async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
@@ -151,9 +200,15 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         privacy: options.privacy.map(Into::into),
         limit_profile: options.limit_profile.map(Into::into),
     };
-    let organization = context.client().await?.organization_add(new).await?;
-    context.out.show(&organization, |out| {
-        let slug = safe(&organization.slug);
+    let client = context.client().await?;
+    let organization = client.organization_add(new).await?;
+    let mut node_networks = options.node_networks;
+    if !node_networks.is_empty() {
+        node_networks = networks(client.organization_set_networks(&organization.id, node_networks).await?);
+    }
+    let described = Described { organization, node_networks };
+    context.out.show(&described, |out| {
+        let slug = safe(&described.organization.slug);
         out.line(format_args!("Added {slug}."))?;
         out.line(format_args!("Next: aivonx user add NAME --org {slug}, aivonx key create NAME --org {slug}"))
     })
@@ -173,7 +228,8 @@ fn change(args: &SetArgs) -> Result<OrganizationChange, Failure> {
         privacy: options.privacy.map(Into::into),
         limit_profile: options.limit_profile.map(Into::into),
     };
-    if change == OrganizationChange::default() {
+    let placed = args.no_node_networks || !options.node_networks.is_empty();
+    if change == OrganizationChange::default() && !placed {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --require-totp; all options: aivonx org set --help",
         ));

@@ -19,6 +19,9 @@ pub struct OrganizationOptions {
     /// Its nodes: shared, those shared ones with labels (KEY=VALUE,...), or exclusive
     #[arg(long, value_name = "NODES")]
     pub nodes: Option<Nodes>,
+    /// Where its operators may add nodes: networks such as 10.1.0.0/16,fd00:1::/32; without, nowhere
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    pub node_networks: Vec<String>,
     /// Models that a node hands on to a third party are allowed
     #[arg(long)]
     pub cloud_models: bool,

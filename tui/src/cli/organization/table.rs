@@ -3,7 +3,10 @@
 use aivonx_protocol::organization::{NodeAccess, Organization};
 use jiff::tz::TimeZone;
 
-use super::options::{nodes_name, privacy_name, profile_name};
+use super::{
+    Described,
+    options::{nodes_name, privacy_name, profile_name},
+};
 use crate::render::{Cell, Column, Table, Tone, text};
 
 fn state_cell(organization: &Organization) -> Cell {
@@ -16,7 +19,7 @@ fn state_cell(organization: &Organization) -> Cell {
 
 /// `org list` as a table.
 #[must_use]
-pub fn overview(organizations: &[Organization]) -> Table {
+pub fn overview<'o>(organizations: impl IntoIterator<Item = &'o Organization>) -> Table {
     let mut table = Table::new([
         Column::text("ORG").cut(16),
         Column::text("STATE"),
@@ -51,7 +54,8 @@ fn nodes(organization: &Organization) -> String {
 
 /// `org show` as a table.
 #[must_use]
-pub fn details(organization: &Organization, zone: &TimeZone) -> Table {
+pub fn details(described: &Described, zone: &TimeZone) -> Table {
+    let organization = &described.organization;
     let mut table = Table::pairs();
     table.pair("organization", &organization.slug);
     table.pair("name", &organization.name);
@@ -68,6 +72,11 @@ pub fn details(organization: &Organization, zone: &TimeZone) -> Table {
     table.pair("nodes", nodes(organization));
     if organization.nodes != NodeAccess::Exclusive && organization.exclusive_nodes > 0 {
         table.pair("nodes of its own", organization.exclusive_nodes.to_string());
+    }
+    if described.node_networks.is_empty() {
+        table.pair("node networks", "none");
+    } else {
+        table.list("node networks", &described.node_networks);
     }
     table.pair("cloud models", if organization.cloud_models { "allowed" } else { "refused" });
     table.pair("privacy", privacy_name(organization.privacy));
@@ -89,9 +98,12 @@ mod tests {
 
     #[test]
     fn one_organization() {
+        let networks = [vec!["10.1.0.0/16".into(), "fd00:1::/32".into()], Vec::new()];
         let shown: Vec<String> = samples::organizations()
-            .iter()
-            .map(|organization| details(organization, &TimeZone::UTC).render(Some(80), false))
+            .into_iter()
+            .zip(networks)
+            .map(|(organization, node_networks)| Described { organization, node_networks })
+            .map(|described| details(&described, &TimeZone::UTC).render(Some(80), false))
             .collect();
         insta::assert_snapshot!(shown.join("\n\n"));
     }

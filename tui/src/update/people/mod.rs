@@ -4,15 +4,22 @@ mod keys;
 mod organizations;
 mod users;
 
+use aivonx_protocol::Request;
+
 pub(super) use self::{
     keys::{add as add_key, change as change_key, rotate as rotate_key},
     organizations::{add as add_organization, change as change_organization},
-    users::{add as add_user, change as change_user, then},
+    users::{add as add_user, change as change_user},
 };
 use super::{load, nodes::Prepared};
 use crate::{
     keymap::Do,
-    model::{Model, Topic, calls::Act, people::Tab},
+    model::{
+        Model, Topic,
+        calls::Act,
+        form::{Form, FormFor},
+        people::Tab,
+    },
     msg::Effect,
 };
 
@@ -24,6 +31,18 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Tab::Keys => Topic::Keys,
     };
     load(model, out, topic);
+    if topic == Topic::Organizations {
+        load(model, out, Topic::Networks);
+    }
+}
+
+/// What follows if a form was taken.
+pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
+    match &form.purpose {
+        FormFor::AddUser => users::then(form),
+        FormFor::AddOrganization | FormFor::EditOrganization(..) => organizations::then(model, form),
+        _ => None,
+    }
 }
 
 /// A key of the screen's own.

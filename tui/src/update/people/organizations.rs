@@ -13,6 +13,7 @@ use crate::{
     keymap::Do,
     model::{
         Model, Right, Topic,
+        calls::Act,
         dialog::Whose,
         form::{Field, Form, FormFor, labels, slug},
     },
@@ -46,13 +47,19 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         // To add one takes more than to change one.
         return match model.why_not(Right::OrganizationsAdd) {
             Some(why) => model.warn(why),
-            None => forms::open(model, form(None)),
+            None => {
+                let form = form(model, None);
+                forms::open(model, form);
+            }
         };
     }
     let chosen: Vec<Organization> = model.people.organizations.targets().into_iter().cloned().collect();
     let Some(first) = chosen.first() else { return };
     match does {
-        Do::Edit => forms::open(model, form(Some(first))),
+        Do::Edit => {
+            let form = form(model, Some(first));
+            forms::open(model, form);
+        }
         Do::Enable => {
             for one in &chosen {
                 let (request, what) = set_enabled(one, true);
@@ -106,7 +113,7 @@ fn named(chosen: &[Organization]) -> String {
     }
 }
 
-fn set_enabled(one: &Organization, enabled: bool) -> (Request, crate::model::calls::Act) {
+fn set_enabled(one: &Organization, enabled: bool) -> (Request, Act) {
     let change = OrganizationChange { enabled: Some(enabled), ..OrganizationChange::default() };
     let request =
         OrganizationRequest::Set { organization: one.id.clone(), revision: None, change: Box::new(change) };
@@ -115,7 +122,7 @@ fn set_enabled(one: &Organization, enabled: bool) -> (Request, crate::model::cal
     (Request::Organization(request), what)
 }
 
-fn remove(one: &Organization) -> (Request, crate::model::calls::Act) {
+fn remove(one: &Organization) -> (Request, Act) {
     let request = OrganizationRequest::Remove {
         organization: one.id.clone(),
         revision: None,
@@ -125,7 +132,7 @@ fn remove(one: &Organization) -> (Request, crate::model::calls::Act) {
     (Request::Organization(request), what)
 }
 
-fn form(one: Option<&Organization>) -> Form {
+fn form(model: &Model, one: Option<&Organization>) -> Form {
     let slug_now = one.map(|one| one.slug.clone()).unwrap_or_default();
     let name = one.map(|one| one.name.clone()).unwrap_or_default();
     let models = one.map(|one| one.models.join(" ")).unwrap_or_default();
@@ -148,7 +155,7 @@ fn form(one: Option<&Organization>) -> Form {
     };
     let privacy_now = one.map_or("", |one| privacy_word(one.privacy));
     let profile_now = one.map_or("", |one| profile_word(one.limit_profile));
-    let fields = vec![
+    let mut fields = vec![
         Field::text("slug", "Slug", "its short name: lower case letters, digits, -", &slug_now)
             .required()
             .checked(slug),
@@ -169,6 +176,11 @@ fn form(one: Option<&Organization>) -> Form {
         Field::toggle("require_totp", "2FA", "its users must have a second factor", totp),
         Field::toggle("cloud_models", "Cloud", "models that a node passes on to a third party", cloud),
     ];
+    if model.why_not(Right::OrganizationsAdd).is_none() {
+        let networks = one.map(|one| networks(model, &one.id).join(" ")).unwrap_or_default();
+        let help = "where its operators may add nodes, such as 10.1.0.0/16; empty: nowhere";
+        fields.push(Field::text("node_networks", "Networks", help, &networks));
+    }
     match one {
         None => Form::new(FormFor::AddOrganization, "Add an organization", "", fields),
         Some(one) => {
@@ -236,13 +248,57 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
     Ok((Request::Organization(OrganizationRequest::Add(Box::new(new))), what))
 }
 
+/// Where the operators of the organization with this id may place nodes, as far as is known.
+fn networks<'m>(model: &'m Model, id: &str) -> &'m [String] {
+    model.people.networks.get(id).map_or(&[], Vec::as_slice)
+}
+
+/// Says where the operators of the organization of this form may place nodes, if the form says something else.
+fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Request, Act)> {
+    let networks = form.words("node_networks");
+    if form.fields.iter().all(|field| field.key != "node_networks") || networks == known {
+        return None;
+    }
+    let slug = form.value("slug");
+    let what = says(format!("Changing {slug}"), format!("{slug} is changed"), &[Topic::Networks]);
+    let request = OrganizationRequest::SetNetworks { organization: organization.to_owned(), networks };
+    Some((Request::Organization(request), what))
+}
+
+/// What follows once the organization of this form was added or changed: where its operators may place nodes.
+pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
+    match &form.purpose {
+        FormFor::EditOrganization(id, _) => {
+            let one = model.people.organizations.all().iter().find(|one| one.id == *id)?;
+            // On its own it is no sequel.
+            (changes(form, one) != OrganizationChange::default())
+                .then(|| set_networks(form, id, networks(model, id)))?
+        }
+        _ => set_networks(form, &form.value("slug"), &[]),
+    }
+}
+
 /// Changes what the form changes.
 pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
     let known = model.people.organizations.all().iter().find(|one| one.id == id);
     let one = known.ok_or_else(|| "it was removed meanwhile".to_owned())?;
+    let change = changes(form, one);
+    if change == OrganizationChange::default() {
+        return set_networks(form, id, networks(model, id)).ok_or_else(|| "nothing was changed".into());
+    }
+    let request = OrganizationRequest::Set {
+        organization: id.to_owned(),
+        revision: Some(revision),
+        change: Box::new(change),
+    };
+    let what = says(format!("Changing {}", one.slug), format!("{} is changed", one.slug), RELOAD);
+    Ok((Request::Organization(request), what))
+}
+
+fn changes(form: &Form, one: &Organization) -> OrganizationChange {
     let differs = |key: &str, before: &str| Some(form.value(key)).filter(|value| value != before);
     let toggled = |key: &str, before: bool| Some(form.is_on(key)).filter(|on| *on != before);
-    let change = OrganizationChange {
+    OrganizationChange {
         slug: differs("slug", &one.slug),
         name: differs("name", &one.name),
         require_totp: toggled("require_totp", one.require_totp),
@@ -252,15 +308,5 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
         privacy: privacy(form).filter(|mode| *mode != one.privacy),
         limit_profile: profile(form).filter(|profile| *profile != one.limit_profile),
         ..OrganizationChange::default()
-    };
-    if change == OrganizationChange::default() {
-        return Err("nothing was changed".into());
     }
-    let request = OrganizationRequest::Set {
-        organization: id.to_owned(),
-        revision: Some(revision),
-        change: Box::new(change),
-    };
-    let what = says(format!("Changing {}", one.slug), format!("{} is changed", one.slug), RELOAD);
-    Ok((Request::Organization(request), what))
 }

@@ -197,9 +197,9 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
     Ok((Request::User(UserRequest::Add(Box::new(new))), what))
 }
 
-/// What follows if a form was taken: somebody added without a password gets a code for setting one.
-pub(in crate::update) fn then(form: &Form) -> Option<(Request, Act)> {
-    if form.purpose != FormFor::AddUser || form.secret("password").is_some() {
+/// What follows if somebody was added: without a password, a code for setting one.
+pub(super) fn then(form: &Form) -> Option<(Request, Act)> {
+    if form.secret("password").is_some() {
         return None;
     }
     let name = form.value("name");

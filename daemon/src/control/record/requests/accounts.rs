@@ -12,7 +12,9 @@ use crate::{control::record::Record, identity::opaque};
 
 pub(super) fn organization(request: &OrganizationRequest) -> Option<Record> {
     match request {
-        OrganizationRequest::List | OrganizationRequest::Show { .. } => None,
+        OrganizationRequest::List
+        | OrganizationRequest::Show { .. }
+        | OrganizationRequest::Networks { .. } => None,
         OrganizationRequest::Add(new) => {
             let NewOrganization {
                 slug,
@@ -43,6 +45,11 @@ pub(super) fn organization(request: &OrganizationRequest) -> Option<Record> {
             Record::new(Action::Delete, "organization", organization)
                 .of_organization(Some(organization))
                 .with("with_contents", with_contents),
+        ),
+        OrganizationRequest::SetNetworks { organization, networks } => Some(
+            Record::new(Action::PermissionChange, "organization", organization)
+                .of_organization(Some(organization))
+                .with("node_networks", networks),
         ),
     }
 }
