@@ -38,6 +38,10 @@ use crate::{
     usage::Usage,
 };
 
+/// Most time that the end takes after the grace of what runs: every operation of the store has its deadline, and after
+/// the first that passes the others fail at once.
+const AFTER_GRACE: Duration = Duration::from_secs(90);
+
 /// Longest wait at the end for the last requests to be counted.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -69,6 +73,8 @@ pub enum AppError {
     Inherit(#[from] proxy::InheritError),
     #[error(transparent)]
     Control(#[from] control::BindError),
+    #[error("the store had failed and the disk takes writes again: the gateway is to be started anew")]
+    StoreMendable,
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
 }
@@ -101,7 +107,7 @@ const HASHES_AT_ONCE: usize = 2;
 /// Time between looks for sessions and failed logins that are over.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
-/// Does what the arguments say.
+/// Does what the arguments say. After [`AppError::StoreMendable`] it is to be called anew, in another process.
 ///
 /// # Errors
 /// [`AppError`], whose text is for the terminal.
@@ -184,7 +190,7 @@ async fn live_and_die(
     telemetry.spawn();
 
     // What the fleet stands on, bottom up. A large store takes its time to be verified or migrated.
-    let opening = Patience::ask("opening the store");
+    let opening = Patience::ask("opening the store", config.store.open_deadline);
     let store = Store::open(&config.data_dir, &config.store).await?;
     drop(opening);
     let key_file = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
@@ -237,6 +243,7 @@ async fn live_and_die(
         settings: ArcSwap::from_pointee(Settings::new(&config)),
         access: telemetry.access(),
         metrics: facts::metrics(weak.clone(), telemetry.metrics(), store.clone()),
+        trouble: facts::trouble(store.clone()),
         control: tokio::runtime::Handle::current(),
         phase: phase_rx,
         budget: Arc::new(Budget::new(config.limits.body_budget_bytes)),
@@ -261,14 +268,7 @@ async fn live_and_die(
         pulse: pulse.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
-        status: facts::status(
-            &shared,
-            &live,
-            mode,
-            &addresses,
-            store.settings().daemon_id(),
-            telemetry.sink(),
-        ),
+        status: facts::status(&shared, &live, mode, &addresses, &store, telemetry.sink()),
         rule: AccessRule {
             mode,
             daemon_uid: rustix::process::geteuid().as_raw(),
@@ -308,9 +308,14 @@ async fn live_and_die(
     audit.write(Entry::new(Action::Start).detail("version", env!("CARGO_PKG_VERSION"))).await?;
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
+    let mut mendable = false;
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
         () = signals.serve_until_stop(&live, &audit, telemetry) => {}
+        () = store.mendable() => {
+            mendable = true;
+            tracing::warn!(event = "store_failed", "the disk takes writes again: the gateway stops, to open the store anew");
+        }
         () = over => tracing::info!(event = "stop", "standard input has ended"),
     }
     if let Some(simulation) = &simulation {
@@ -320,7 +325,7 @@ async fn live_and_die(
     // Top down: no new requests, then no requests, then nothing that could want the store.
     let grace = live.get().timeouts.shutdown_grace;
     lifecycle::stopping("finishing what runs");
-    let _finishing = Patience::ask("finishing what runs");
+    let _finishing = Patience::ask("finishing what runs", grace + AFTER_GRACE);
     tracing::info!(event = "stop", grace_s = grace.as_secs(), "the gateway stops; what runs may finish");
     let _ = phase.send(Phase::Draining);
     let mut gone = tokio::task::spawn_blocking(move || plane.join());
@@ -350,7 +355,11 @@ async fn live_and_die(
     if let Err(error) = identity.flush_key_uses().await {
         tracing::warn!(%error, "last uses of keys are not saved");
     }
-    store.close().await?;
+    let closed = store.close().await;
+    if mendable {
+        return Err(AppError::StoreMendable);
+    }
+    closed?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;
     Ok(())

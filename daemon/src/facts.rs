@@ -28,7 +28,7 @@ use crate::{
     proxy::{Phase, Shared},
     pulse::{Glance, Pulse},
     secrets::Secrets,
-    store::Store,
+    store::{Store, Trouble},
     telemetry::{Batch, Gauges, Metrics, NodeGauge, Outcome, Refusals, batch::Group, process},
     usage::{Bound, Bounds},
 };
@@ -59,6 +59,7 @@ pub(crate) fn metrics(
             nodes: nodes.collect(),
             active_streams: shared.streams.load(Ordering::Relaxed) as u64,
             connections: shared.places.clients() as u64,
+            store_failed: store.trouble().is_some(),
             store_errors: health.errors,
             store_flush: health.flush_took,
             refusals: refusals(&shared.identity.counters, &shared.limits),
@@ -111,18 +112,23 @@ pub(crate) fn bounds(hot: Arc<identity::Hot>, limits: Arc<Limits>) -> Bounds {
     })
 }
 
+/// Tells why the store takes no more changes, if it does not.
+pub(crate) fn trouble(store: Store) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+    Arc::new(move || store.trouble().map(|trouble| trouble.what.clone()))
+}
+
 /// Answers `status`.
 pub(crate) fn status(
     shared: &Arc<Shared>,
     live: &config::Live,
     mode: Mode,
     addresses: &[SocketAddr],
-    daemon_id: &str,
+    store: &Store,
     log_sink: &str,
 ) -> Arc<dyn Fn() -> Status + Send + Sync> {
     let (shared, live) = (shared.clone(), live.clone());
     let listen: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let (daemon_id, log_sink) = (daemon_id.to_owned(), log_sink.to_owned());
+    let (store, log_sink) = (store.clone(), log_sink.to_owned());
     Arc::new(move || {
         let config = live.get();
         let snapshot = shared.hot.load();
@@ -131,7 +137,7 @@ pub(crate) fn status(
         };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            daemon_id: daemon_id.clone(),
+            daemon_id: store.settings().daemon_id().to_owned(),
             pid: std::process::id(),
             started: millis(SystemTime::now() - shared.started.elapsed()),
             mode: if mode == Mode::Dev { "dev" } else { "run" }.to_owned(),
@@ -155,6 +161,7 @@ pub(crate) fn status(
                 &config,
                 shared.awaits_setup && !shared.identity.is_set_up(),
                 shared.identity.audit.health().intact,
+                store.trouble().as_deref(),
             ),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
@@ -167,8 +174,15 @@ fn warnings(
     config: &config::Config,
     waits: bool,
     audit_intact: Option<bool>,
+    trouble: Option<&Trouble>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(trouble) = trouble {
+        warnings.push(format!(
+            "the store takes no changes until the disk takes writes again: {}; see 'aivonx logs --level error'",
+            trouble.what
+        ));
+    }
     if waits {
         warnings.push(
             "there is no administrator yet, so nothing but /health is served: run 'sudo aivonx setup'"
@@ -241,6 +255,7 @@ fn glance(shared: &Shared, store: &Store) -> Glance {
         audit_broken: audit.intact == Some(false),
         audit_stalled: audit.lag > AUDIT_LAG,
         cross_organization: shared.identity.counters.cross_organization.load(Ordering::Relaxed),
+        store_failed: store.trouble().map(|trouble| trouble.what.clone()),
         store_errors: store.health().errors,
         lost: shared.usage.health().lost + shared.access.dropped(),
     }

@@ -157,13 +157,15 @@ const MORE: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_secs(20);
 
 impl Patience {
-    /// For `what`, which `systemctl status` shows. Needs a runtime.
+    /// For `what`, which `systemctl status` shows, and which takes no longer than `most` if all is well: after that
+    /// systemd may lose its own. Needs a runtime.
     #[must_use]
-    pub fn ask(what: &str) -> Self {
+    pub fn ask(what: &str, most: Duration) -> Self {
         let what = one_line(what);
+        let until = tokio::time::Instant::now() + most;
         let more = u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX);
         Self(tokio::spawn(async move {
-            loop {
+            while tokio::time::Instant::now() <= until {
                 notify(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(&what)]);
                 tokio::time::sleep(EVERY).await;
             }
@@ -175,6 +177,18 @@ impl Drop for Patience {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Replaces this process by a new one of the same program and arguments, where nothing else starts it again: systemd
+/// does, which then also holds sockets that were inherited. Returns only if that is not to be done or fails.
+pub fn start_anew() {
+    use std::os::unix::process::CommandExt as _;
+    if std::env::var_os("INVOCATION_ID").is_some() {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else { return };
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    eprintln!("aivonxd: cannot start anew: {error}");
 }
 
 /// Keeps systemd's watchdog content, at half its interval, for as long as `alive` says so. Returns at once if

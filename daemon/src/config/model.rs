@@ -295,6 +295,9 @@ table! {
         snapshot_interval: Duration = hours(1), Time::from(seconds(1), hours(24 * 7)), Restart;
         /// Opening must finish in this time.
         open_deadline: Duration = seconds(10), Time::from(seconds(1), hours(1)), Restart;
+        /// An operation that takes longer has met a failing disk: the store takes no more changes then, until the
+        /// disk takes writes again and the gateway opens it anew.
+        operation_deadline: Duration = seconds(20), Time::from(seconds(1), hours(1)), Restart;
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) async fn stand() -> Stand {
         snapshots: 1,
         snapshot_interval: std::time::Duration::from_secs(3600),
         open_deadline: std::time::Duration::from_secs(60),
+        operation_deadline: std::time::Duration::from_secs(20),
     };
     let store = Store::open(dir.path(), &options).await.unwrap();
     let master = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();

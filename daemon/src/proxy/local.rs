@@ -80,7 +80,7 @@ pub(super) async fn answer(
         Local::Health => {
             ok(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }).to_string().into())
         }
-        Local::Ready => ready(*shared.phase.borrow(), &snapshot),
+        Local::Ready => ready(*shared.phase.borrow(), &snapshot, (shared.trouble)()),
         Local::ProxyState => ok(proxy_state(&snapshot, &realm).to_string().into()),
         Local::ActiveRequests => {
             ok(active_requests(&snapshot, &realm, node_id(asked.query)).to_string().into())
@@ -107,11 +107,15 @@ fn serving(node: &Node) -> bool {
     node.pool == Pool::Active && node.admin_state == AdminState::Enabled
 }
 
-fn ready(phase: Phase, snapshot: &Snapshot) -> Answer {
+/// A gateway whose store failed goes on serving, and keeps its traffic.
+fn ready(phase: Phase, snapshot: &Snapshot, trouble: Option<String>) -> Answer {
     let reason = if phase != Phase::Running {
         "draining"
     } else if !snapshot.nodes.iter().any(|n| serving(n)) {
         "no node is active"
+    } else if let Some(reason) = trouble {
+        let body = json!({ "status": "degraded", "reason": format!("the store takes no changes: {reason}") });
+        return answer::json(StatusCode::OK, body.to_string().into());
     } else {
         return answer::json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ready\"}"));
     };

@@ -147,7 +147,11 @@ fn locked(locked: &[Lockout], all: &mut Vec<Alert>) {
 
 /// What is the whole fleet's.
 fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
-    if watch.store_errors() > 0 {
+    if let Some(why) = watch.store_failed() {
+        let text = format!("the store takes no changes until the disk takes writes again: {why}");
+        let one = alert(AlertKind::Store, text, AlertPlace::Log).grave();
+        all.push(one.since(watch.since(&Condition::StoreFailed)).helps("aivonx logs --level error"));
+    } else if watch.store_errors() > 0 {
         let text = format!(
             "{} reads or writes of the store failed within the hour: is the disk full?",
             watch.store_errors()
@@ -238,6 +242,7 @@ mod tests {
             audit_broken: true,
             audit_stalled: true,
             cross_organization: 3,
+            store_failed: None,
             store_errors: 2,
             lost: 1,
         };

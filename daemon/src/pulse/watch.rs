@@ -22,6 +22,8 @@ pub struct Glance {
     pub audit_stalled: bool,
     /// Attempts to reach another organization's records, since the start.
     pub cross_organization: u64,
+    /// Why the store takes no more changes, if it does not.
+    pub store_failed: Option<String>,
     /// Failed reads and writes of the store, since the start.
     pub store_errors: u64,
     /// Requests missing from the log or the ledger, since the start.
@@ -37,6 +39,8 @@ pub enum Condition {
     AuditBroken,
     /// The audit log is not written.
     AuditStalled,
+    /// The store takes no more changes.
+    StoreFailed,
 }
 
 /// See the module.
@@ -44,6 +48,7 @@ pub enum Condition {
 pub struct Watch {
     since: BTreeMap<Condition, UnixMillis>,
     cross_organization: Hourly,
+    store_failed: Option<String>,
     store_errors: Hourly,
     lost: Hourly,
     failing: Vec<Check>,
@@ -55,13 +60,15 @@ impl Watch {
         let down = glance.down.iter().cloned().map(Condition::Down);
         let broken = glance.audit_broken.then_some(Condition::AuditBroken);
         let stalled = glance.audit_stalled.then_some(Condition::AuditStalled);
+        let failed = glance.store_failed.is_some().then_some(Condition::StoreFailed);
         let held = std::mem::take(&mut self.since);
         let still = |condition: Condition| {
             let since = held.get(&condition).copied().unwrap_or(now);
             (condition, since)
         };
-        self.since = down.chain(broken).chain(stalled).map(still).collect();
+        self.since = down.chain(broken).chain(stalled).chain(failed).map(still).collect();
         self.cross_organization.note(glance.cross_organization, now);
+        self.store_failed.clone_from(&glance.store_failed);
         self.store_errors.note(glance.store_errors, now);
         self.lost.note(glance.lost, now);
     }
@@ -87,6 +94,12 @@ impl Watch {
     #[must_use]
     pub fn cross_organization(&self) -> u64 {
         self.cross_organization.of_late()
+    }
+
+    /// Why the store takes no more changes; None if it did at the last look.
+    #[must_use]
+    pub fn store_failed(&self) -> Option<&str> {
+        self.store_failed.as_deref()
     }
 
     /// Failed reads and writes of the store within the last hour.

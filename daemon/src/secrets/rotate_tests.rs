@@ -31,6 +31,7 @@ fn options() -> StoreOptions {
         snapshots: 2,
         snapshot_interval: Duration::from_secs(86_400),
         open_deadline: Duration::from_secs(30),
+        operation_deadline: Duration::from_secs(20),
     }
 }
 

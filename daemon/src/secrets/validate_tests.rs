@@ -26,6 +26,7 @@ impl Rig {
             snapshots: 9,
             snapshot_interval: Duration::from_secs(86_400),
             open_deadline: Duration::from_secs(30),
+            operation_deadline: Duration::from_secs(20),
         };
         let store = Store::open(&dir.path().join("data"), &options).await.unwrap();
         let master = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();

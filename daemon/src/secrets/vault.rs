@@ -247,6 +247,7 @@ mod tests {
             snapshots: 1,
             snapshot_interval: std::time::Duration::from_secs(3600),
             open_deadline: std::time::Duration::from_secs(10),
+            operation_deadline: std::time::Duration::from_secs(20),
         };
         Store::open(dir, &options).await.unwrap()
     }

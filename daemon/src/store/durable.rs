@@ -4,8 +4,11 @@ use std::{
     collections::HashSet,
     ffi::OsString,
     fs::{self, File},
+    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{StoreError, files, layout::Layout, marker::Commit};
@@ -25,7 +28,7 @@ pub(super) struct Durable {
 
 impl Durable {
     /// Of the engine whose files lie in `store`; nothing is known to be durable yet.
-    pub(super) fn of(store: &Path) -> std::io::Result<Self> {
+    pub(super) fn of(store: &Path) -> io::Result<Self> {
         Ok(Self {
             seq: 0,
             appended: 0,
@@ -40,9 +43,12 @@ impl Durable {
     pub(super) fn sync(&mut self, db: &sled::Db, target: u64) -> Result<(), StoreError> {
         db.flush()?;
         // sled moves large pages into files of their own and does not sync them.
-        if sync_new_blobs(&self.blobs, &mut self.synced_blobs)? == ControlFlow::Break(()) {
-            files::sync_dir(&self.blobs)?;
-        }
+        with_descriptors(|| {
+            if sync_new_blobs(&self.blobs, &mut self.synced_blobs)? == ControlFlow::Break(()) {
+                files::sync_dir(&self.blobs)?;
+            }
+            Ok(())
+        })?;
         self.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
         if self.seq < target
             && let Some(commit) = &mut self.commit
@@ -53,6 +59,30 @@ impl Durable {
         }
         Ok(())
     }
+}
+
+/// Longest wait for a file descriptor.
+const DESCRIPTOR_WAIT: Duration = Duration::from_secs(10);
+
+/// Runs `work` again and again while the process or the system has no file descriptor left: what failed then has not
+/// been begun, so nothing is lost by it.
+fn with_descriptors(mut work: impl FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let began = Instant::now();
+    loop {
+        match work() {
+            Err(StoreError::Io { source, .. })
+                if is_out_of_descriptors(&source) && began.elapsed() < DESCRIPTOR_WAIT =>
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
 }
 
 /// Syncs the files of `dir` not in `synced`; breaks if there was one.
@@ -66,7 +96,7 @@ fn sync_new_blobs(dir: &Path, synced: &mut HashSet<OsString>) -> Result<ControlF
             match File::open(entry.path()).and_then(|f| f.sync_data()) {
                 Ok(()) => flow = ControlFlow::Break(()),
                 // Collected by sled in the meantime.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(StoreError::io("sync", &entry.path())(e)),
             }
         }
@@ -84,4 +114,35 @@ pub(super) fn sync_new_store(layout: &Layout) -> Result<(), StoreError> {
     }
     files::sync_dir(&layout.store())?;
     files::sync_dir(&layout.dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wants_a_descriptor_is_tried_until_there_is_one_and_nothing_else_is() {
+        let out = |code: i32| {
+            let source = io::Error::from_raw_os_error(code);
+            Err(StoreError::Io { action: "list", path: PathBuf::new(), source })
+        };
+        let mut tries = 0;
+        with_descriptors(|| {
+            tries += 1;
+            match tries {
+                1 => out(rustix::io::Errno::MFILE.raw_os_error()),
+                2 => out(rustix::io::Errno::NFILE.raw_os_error()),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+        assert_eq!(tries, 3);
+        let mut tries = 0;
+        let full = with_descriptors(|| {
+            tries += 1;
+            out(rustix::io::Errno::NOSPC.raw_os_error())
+        });
+        assert!(full.is_err());
+        assert_eq!(tries, 1);
+    }
 }

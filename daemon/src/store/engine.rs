@@ -19,13 +19,15 @@ use super::{
     codec,
     durable::Durable,
     marker::Commit,
-    tree::{Sums, Tree, no_sums},
+    tree::{Sum, Sums, Tree, no_sums},
 };
 
 const META: &str = "meta";
 const META_VERSION: u8 = 1;
 const SCHEMA: &[u8] = b"schema";
 const SEQ: &[u8] = b"seq";
+/// A tree that every sled database has.
+const SLED_DEFAULT: &str = "__sled__default";
 
 /// The open engine. All its functions block.
 pub(super) struct Engine {
@@ -111,16 +113,35 @@ impl Engine {
     pub(super) fn meta(&self) -> Result<Meta, String> {
         let mut sums = no_sums();
         for tree in Tree::summed() {
-            sums[tree.index()] = self.meta_value(tree.name().as_bytes())?;
+            sums[tree.index()] = match self.meta_value(tree.name().as_bytes())? {
+                Some(sum) => sum,
+                // A tree that the build which wrote the store did not have yet.
+                None if self.tree(tree).is_empty() => Sum::default(),
+                None => return Err(missing(tree.name())),
+            };
         }
-        Ok(Meta { schema: self.meta_value(SCHEMA)?, seq: self.meta_value(SEQ)?, sums })
+        let schema = self.meta_value(SCHEMA)?.ok_or_else(|| missing("schema"))?;
+        let seq = self.meta_value(SEQ)?.ok_or_else(|| missing("seq"))?;
+        Ok(Meta { schema, seq, sums })
     }
 
-    fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<T, String> {
+    fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, String> {
         let name = String::from_utf8_lossy(key);
         let bytes = self.meta.get(key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;
-        let bytes = bytes.ok_or_else(|| format!("meta/{name} is missing"))?;
-        codec::decode(META, key, META_VERSION, &bytes).map_err(|e| format!("meta/{name} is wrong: {e}"))
+        let decode = |bytes: sled::IVec| codec::decode(META, key, META_VERSION, &bytes);
+        bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))
+    }
+
+    /// A tree with records that this build does not know: a later one wrote them.
+    pub(super) fn foreign_tree(&self) -> Result<Option<String>, sled::Error> {
+        for name in self.db.tree_names() {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            let ours = name == META || name == SLED_DEFAULT || Tree::named(&name).is_some();
+            if !ours && !self.db.open_tree(&name)?.is_empty() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads every record but those of ledgers, checks its checksum and sums up. `Err` names the first wrong record.
@@ -282,7 +303,10 @@ impl Engine {
         match done {
             Ok(()) => {}
             // sled keeps its own error from here on; `unsure` stays set.
-            Err(sled::transaction::TransactionError::Storage(e)) => return Err(e.into()),
+            Err(sled::transaction::TransactionError::Storage(e)) => {
+                self.failed.store(true, Ordering::Release);
+                return Err(e.into());
+            }
             Err(sled::transaction::TransactionError::Abort(())) => {
                 return Err(StoreError::Engine("the transaction was given up".into()));
             }
@@ -317,6 +341,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether it takes no more writes.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// Number of the last change.
     pub(super) fn seq(&self) -> u64 {
         self.latest.load(Ordering::Acquire)
@@ -337,6 +366,10 @@ impl Engine {
         let _writer = self.writer();
         look(self)
     }
+}
+
+fn missing(name: &str) -> String {
+    format!("meta/{name} is missing")
 }
 
 fn encode_meta<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, StoreError> {
@@ -360,4 +393,23 @@ pub(super) fn decode<T: DeserializeOwned>(tree: Tree, key: &[u8], bytes: &[u8]) 
 /// Milliseconds since the epoch.
 pub(super) fn now() -> UnixMillis {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+impl Engine {
+    /// Removes an empty tree and its sum; false if there was no sum.
+    pub(super) fn forget_tree(&self, tree: Tree) -> Result<bool, StoreError> {
+        assert!(self.tree(tree).is_empty());
+        let had = self.meta.remove(tree.name())?.is_some();
+        self.db.drop_tree(tree.name())?;
+        self.db.flush()?;
+        Ok(had)
+    }
+
+    /// Stores a record in a tree of another build.
+    pub(super) fn plant_tree(&self, name: &str) -> Result<(), StoreError> {
+        self.db.open_tree(name)?.insert("key", "value")?;
+        self.db.flush()?;
+        Ok(())
+    }
 }

@@ -153,6 +153,17 @@ pub enum StoreError {
         /// Newest schema this build knows.
         known: u32,
     },
+    /// Written by a later version that keeps something this one does not know.
+    #[error(
+        "the store in {} has a tree \"{}\" that this aivonxd does not know: a later version wrote it; install that \
+         version, or restore an older snapshot with `aivonxd recover`", .dir.display(), Untrusted::new(.tree)
+    )]
+    NewerTree {
+        /// The data directory.
+        dir: PathBuf,
+        /// Name of the tree.
+        tree: String,
+    },
     /// Something in the directory does not check out.
     #[error(
         "the store in {} is damaged: {what}. See what can be restored with \

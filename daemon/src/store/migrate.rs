@@ -17,7 +17,8 @@ pub(super) struct Schemas {
     pub(super) steps: &'static [Step],
 }
 
-/// Raised by every change of a stored record's form, with a step that rewrites the old form.
+/// Raised by every change of a stored record's form, with a step that rewrites the old form ([`Batch::rewrite`]) and
+/// [`super::tree::Tree::version`] raised with it. A new tree needs neither: where it is absent it is empty.
 pub(super) const SCHEMAS: Schemas = Schemas { current: 1, steps: &[] };
 
 impl Schemas {

@@ -45,6 +45,7 @@ mod settings;
 mod snapshot;
 mod transaction;
 mod tree;
+mod trouble;
 pub mod usage;
 pub mod user;
 
@@ -91,6 +92,7 @@ pub use rewrap::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
 pub use session::SessionRecord;
 pub use settings::{FleetPrivacy, Restoration, Settings};
+pub use trouble::Trouble;
 pub use usage::UsageLog;
 pub use user::{StoredReset, StoredTotp, UserRecord};
 
@@ -99,6 +101,7 @@ use engine::Engine;
 use layout::{Layout, Lock};
 use migrate::{SCHEMAS, Schemas};
 use snapshot::Occasion;
+use trouble::Condition;
 
 /// The open store. Clones share it.
 #[derive(Clone)]
@@ -113,6 +116,7 @@ struct Inner {
     daemon: String,
     feed: Feed,
     counters: Counters,
+    condition: Condition,
     options: StoreOptions,
     snapshots: Mutex<Option<JoinHandle<()>>>,
 }
@@ -146,6 +150,9 @@ pub struct StoreHealth {
     pub last_snapshot: Option<UnixMillis>,
 }
 
+/// Deadline of an operation that reads the whole store.
+const LONG: Duration = Duration::from_secs(300);
+
 /// How soon after the first change a store without any snapshot gets its first.
 const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
 
@@ -169,6 +176,7 @@ impl Store {
                 daemon: opened.daemon,
                 feed: Feed::new(),
                 counters: Counters { snapshot_seq: snapshot_seq.into(), ..Counters::default() },
+                condition: Condition::default(),
                 options: options.clone(),
                 snapshots: Mutex::new(None),
                 open: RwLock::new(Some(Open { engine: opened.engine, _lock: opened.lock })),
@@ -319,13 +327,33 @@ impl Store {
         }
     }
 
+    /// Why the store takes no more changes, if it does not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<Trouble>> {
+        self.inner.condition.get()
+    }
+
+    /// Returns when the store has failed and the disk takes writes again: a new start would mend it.
+    pub async fn mendable(&self) {
+        self.inner.condition.trouble().await;
+        loop {
+            tokio::time::sleep(trouble::PROBE_EVERY).await;
+            let dir = self.inner.layout.dir.clone();
+            match tokio::task::spawn_blocking(move || trouble::probe(&dir)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => tracing::debug!(%error, "the disk takes no writes yet"),
+                Err(error) => tracing::debug!(%error, "the disk could not be tried"),
+            }
+        }
+    }
+
     /// Takes a snapshot now, whether or not something changed.
     ///
     /// # Errors
     /// If the store does not check out, or the file cannot be written.
     pub async fn snapshot(&self) -> Result<PathBuf, StoreError> {
         let inner = self.inner.clone();
-        self.run(move |engine, _| inner.snapshot(engine)).await
+        self.run_long(move |engine, _| inner.snapshot(engine)).await
     }
 
     /// Reads and checks every record against the checksums, counts and digests.
@@ -334,7 +362,7 @@ impl Store {
     /// [`StoreError::Damaged`] with what differs.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let dir = self.inner.layout.dir.clone();
-        self.run(move |engine, _| match engine.quiet(Engine::verify) {
+        self.run_long(move |engine, _| match engine.quiet(Engine::verify) {
             Ok(_) => Ok(()),
             Err(what) => Err(StoreError::Damaged { dir, what }),
         })
@@ -351,13 +379,15 @@ impl Store {
             task.abort();
         }
         let inner = self.inner.clone();
-        let last = self
-            .run(
-                move |engine, _| {
-                    if inner.is_behind(engine) { inner.snapshot(engine).map(drop) } else { Ok(()) }
-                },
-            )
-            .await;
+        let last = match self.trouble() {
+            None => self.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await,
+            // What it holds is not known any more, and a snapshot must hold what was acknowledged.
+            Some(_) => Err(StoreError::Failed),
+        };
+        if self.inner.condition.hangs() {
+            // The threads that hang keep it open; they end with the process.
+            return Err(StoreError::Failed);
+        }
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
             drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
@@ -373,41 +403,78 @@ impl Store {
         &self.inner.daemon
     }
 
-    /// Runs `work` on a blocking thread. It is carried to its end even if the caller stops waiting.
+    /// Runs `work` on a blocking thread, within `store.operation_deadline`. It is carried to its end even if the
+    /// caller stops waiting.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.run_within(self.inner.options.operation_deadline, work).await
+    }
+
+    /// As [`Self::run`], for what reads the whole store.
+    async fn run_long<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(self.inner.options.operation_deadline.max(LONG), work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let condition = &self.inner.condition;
+        if condition.hangs() {
+            return Err(StoreError::Failed);
+        }
         let inner = self.inner.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let working = tokio::task::spawn_blocking(move || {
             let open = inner.open.read().unwrap_or_else(PoisonError::into_inner);
             let open = open.as_ref().ok_or(StoreError::Closed)?;
             let done = work(&open.engine, &inner.feed);
             inner.counters.last_flush.fetch_max(open.engine.last_flush().unwrap_or(0), Ordering::Relaxed);
             inner.counters.flush_us.store(open.engine.flush_us(), Ordering::Relaxed);
+            if let Err(e) = &done
+                && open.engine.has_failed()
+            {
+                inner.condition.fails(&e.to_string(), false);
+            }
             done
-        })
-        .await
-        .unwrap_or_else(|e| {
-            Err(match e.try_into_panic() {
+        });
+        let done = match tokio::time::timeout(deadline, working).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(e)) => Err(match e.try_into_panic() {
                 Ok(panic) => StoreError::Panicked(open::panic_text(&*panic)),
                 Err(e) => StoreError::Panicked(e.to_string()),
-            })
-        });
+            }),
+            Err(_) => {
+                condition
+                    .fails(&format!("an operation did not end within {} s", deadline.as_secs_f32()), true);
+                Err(StoreError::Failed)
+            }
+        };
         if let Err(e) = &done
             && !e.is_refusal()
             && !matches!(e, StoreError::Closed)
         {
             self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(error = %e, "the store failed");
+            // What fails only because the store had failed before was said then.
+            if !matches!(e, StoreError::Failed) {
+                tracing::error!(error = %e, "the store failed");
+            }
         }
         done
     }
 }
 
 impl Inner {
-    fn is_behind(&self, engine: &Engine) -> bool {
-        engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire)
+    fn snapshot_if_behind(&self, engine: &Engine) -> Result<(), StoreError> {
+        if engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire) {
+            self.snapshot(engine)?;
+        }
+        Ok(())
     }
 
     fn snapshot(&self, engine: &Engine) -> Result<PathBuf, StoreError> {
@@ -438,13 +505,10 @@ async fn take_snapshots(inner: std::sync::Weak<Inner>) {
         tokio::time::sleep(wait).await;
         let Some(inner) = inner.upgrade() else { return };
         let store = Store { inner: inner.clone() };
+        if store.trouble().is_some() {
+            continue;
+        }
         // A failure is counted and logged by `run`, and tried again after the next interval.
-        let _ = store
-            .run(
-                move |engine, _| {
-                    if inner.is_behind(engine) { inner.snapshot(engine).map(drop) } else { Ok(()) }
-                },
-            )
-            .await;
+        let _ = store.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await;
     }
 }

@@ -144,6 +144,10 @@ fn open_existing(
     if meta.schema > schemas.current {
         return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
     }
+    snapshot::remove_unfinished(&layout.snapshots())?;
+    if let Some(tree) = engine.foreign_tree()? {
+        return Err(StoreError::NewerTree { dir, tree });
+    }
     if meta.schema < marker.schema {
         return Err(damaged(format!(
             "it is at schema {}, but has been at schema {} before: it is an older state",

@@ -125,11 +125,15 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
         )));
     }
     let fresh = layout.dir.join("store.restoring");
-    rebuild(&fresh, &contents).map_err(|e| match e {
+    let acknowledged = Commit::read(&layout.commit())?;
+    // What is changed from now on is newer than all that was before, the part that is given up included.
+    let newest = snapshot::newest(&layout.snapshots())?.max(acknowledged);
+    let seq = newest.filter(|newest| *newest > contents.seq).map_or(contents.seq, |newest| newest + 1);
+    rebuild(&fresh, &contents, seq).map_err(|e| match e {
         Rebuild::Unusable(what) => unusable(what),
         Rebuild::Store(e) => e,
     })?;
-    let summary = summary(&contents, Commit::read(&layout.commit())?);
+    let summary = summary(&contents, acknowledged);
     let ledgers = take_over(&layout, &fresh, snapshot, &summary)?;
 
     // From here on a crash leaves a directory that refuses to open and can be restored again.
@@ -140,7 +144,7 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
     }
     fs::rename(&fresh, layout.store()).map_err(StoreError::io("rename", &fresh))?;
     files::make_dir(&layout.snapshots())?;
-    Commit::create(&layout.commit(), contents.seq)?;
+    Commit::create(&layout.commit(), seq)?;
     Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready }
         .write(&layout.marker())?;
     Ok(Restored { set_aside, summary, ledgers })
@@ -192,8 +196,8 @@ impl From<StoreError> for Rebuild {
     }
 }
 
-/// Makes a store of `contents` in `dir`, verified and durable.
-fn rebuild(dir: &Path, contents: &Contents) -> Result<(), Rebuild> {
+/// Makes a store of `contents` in `dir`, verified and durable, whose last change is number `seq`.
+fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
     // Left by an attempt that did not come to its end.
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -211,10 +215,7 @@ fn rebuild(dir: &Path, contents: &Contents) -> Result<(), Rebuild> {
     }
     files::make_dir(dir)?;
     let engine = Engine::open(dir, 0).map_err(StoreError::from)?;
-    engine.start(
-        &Meta { schema: contents.schema, seq: contents.seq.saturating_sub(1), sums: no_sums() },
-        None,
-    );
+    engine.start(&Meta { schema: contents.schema, seq: seq.saturating_sub(1), sums: no_sums() }, None);
     engine.write_schema(Some(contents.schema), |batch| {
         for (tree, key, value) in records {
             batch.put_raw(tree, key, value.clone());

@@ -43,7 +43,7 @@ impl DataKeys {
     /// Puts every data key into its new form, all in one transaction. Returns how many were not before.
     pub(crate) async fn rewrap(&self, with: Rewrap) -> Result<Result<usize, String>, StoreError> {
         self.store
-            .run(move |engine, _| {
+            .run_long(move |engine, _| {
                 engine.write(|batch| {
                     let mut fresh = Vec::new();
                     for (key, record) in batch.all::<DataKeyRecord>(Tree::DataKey)? {
@@ -84,9 +84,9 @@ impl Store {
     ) -> Result<Vec<(PathBuf, Rewrapped)>, StoreError> {
         let dir = self.inner.layout.snapshots();
         // In the engine's turn, so that none is being taken meanwhile.
-        self.run(move |engine, _| {
+        self.run_long(move |engine, _| {
             engine.quiet(|_| {
-                remove_unfinished(&dir)?;
+                snapshot::remove_unfinished(&dir)?;
                 let paths = snapshot::paths(&dir)?.into_iter();
                 paths.map(|path| rewrap(&path, &with).map(|done| (path, done))).collect()
             })
@@ -160,18 +160,4 @@ fn rewrap(path: &Path, with: &Rewrap) -> Result<Rewrapped, StoreError> {
         (_, 0) => Ok(Rewrapped::Already),
         (_, done) => snapshot::replace(path, &contents).map(|()| Rewrapped::Done(done)),
     }
-}
-
-fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
-    let entries = match fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(StoreError::io("list", dir))?,
-    };
-    for entry in entries {
-        let path = entry.map_err(StoreError::io("list", dir))?.path();
-        if path.to_string_lossy().ends_with(&format!(".{}.new", snapshot::EXTENSION)) {
-            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
-        }
-    }
-    files::sync_dir(dir)
 }

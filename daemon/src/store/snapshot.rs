@@ -114,15 +114,34 @@ fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
     Ok(Contents { schema: meta.schema, seq: meta.seq, created: now(), daemon: daemon.to_owned(), trees })
 }
 
+/// Removes what a process that was killed left half written in `dir`.
+pub(super) fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(StoreError::io("list", dir))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(StoreError::io("list", dir))?.path();
+        if path.to_string_lossy().ends_with(&format!(".{}.new", EXTENSION)) {
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        }
+    }
+    files::sync_dir(dir)
+}
+
+/// Removes the routine snapshots beyond the newest `keep`; never what somebody else put there.
 fn prune(dir: &Path, keep: u32) -> Result<(), StoreError> {
-    let routine = paths(dir)?.into_iter().filter(|p| !p.to_string_lossy().contains(BEFORE_SCHEMA));
+    let ours =
+        |path: &PathBuf| seq_in_name(path).is_some() && !path.to_string_lossy().contains(BEFORE_SCHEMA);
+    let routine = paths(dir)?.into_iter().filter(ours);
     for old in routine.skip(keep.max(1) as usize) {
         fs::remove_file(&old).map_err(StoreError::io("remove the old snapshot", &old))?;
     }
     Ok(())
 }
 
-/// Snapshot files in `dir`, newest first. None if there is no such directory.
+/// Snapshot files in `dir`, newest first: by the number of the change they have, for a clock may have been wrong. None
+/// if there is no such directory.
 pub(super) fn paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -136,9 +155,18 @@ pub(super) fn paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
             found.push(path);
         }
     }
-    // The names begin with the time.
-    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.sort_unstable_by_key(|path| std::cmp::Reverse((seq_in_name(path), path.clone())));
     Ok(found)
+}
+
+/// The highest number of a change that a snapshot in `dir` has by its name.
+pub(super) fn newest(dir: &Path) -> Result<Option<u64>, StoreError> {
+    Ok(paths(dir)?.first().and_then(|path| seq_in_name(path)))
+}
+
+/// The number of the change in the name `TIME-NUMBER[-SUFFIX].snapshot`; none in a name that somebody else gave.
+fn seq_in_name(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
 fn render(contents: &Contents) -> Vec<u8> {
@@ -295,6 +323,28 @@ mod tests {
             assert!(parse(&changed).is_err(), "flip at {at}");
             assert!(parse(&bytes[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn snapshots_are_ordered_by_change_not_by_time() {
+        let dir = tempfile::tempdir().unwrap();
+        // The clock was a day ahead for the first two.
+        let names = [
+            "20261130T120000.000Z-7.snapshot",
+            "20261130T120001.000Z-8.snapshot",
+            "20261129T120000.000Z-9.snapshot",
+            "20261129T120001.000Z-10-before-schema-2.snapshot",
+            "20261129T120002.000Z-11.snapshot",
+            "copied.snapshot",
+        ];
+        names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
+        let found = |dir: &Path| -> Vec<String> {
+            let paths = paths(dir).unwrap();
+            paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(found(dir.path()), [names[4], names[3], names[2], names[1], names[0], names[5]]);
+        prune(dir.path(), 2).unwrap();
+        assert_eq!(found(dir.path()), [names[4], names[3], names[2], names[5]]);
     }
 
     #[test]

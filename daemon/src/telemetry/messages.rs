@@ -73,6 +73,7 @@ pub const MESSAGES: &[Message] = &[
         "Counters of limits could not be read or saved",
     ),
     message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
+    message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
 ];
 
 /// The id of an event.

@@ -45,6 +45,8 @@ pub struct Gauges {
     pub connections: u64,
     /// Failed reads or writes of the store since start.
     pub store_errors: u64,
+    /// Whether the store takes no more changes.
+    pub store_failed: bool,
     /// How long the store's last flush to disk took; None before the first.
     pub store_flush: Option<Duration>,
     /// What was refused since start.

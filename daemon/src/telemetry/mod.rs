@@ -15,6 +15,7 @@
 //! | `start`, `stop` | the gateway starts, serves, stops; what it found odd at the start |
 //! | `setup_needed` | there is no administrator, so that next to nothing is served |
 //! | `store_damaged` | the store does not check out, so that the gateway does not start |
+//! | `store_failed` | the store takes no more changes because the disk failed; it is opened anew when that takes writes again |
 //! | `config_reload` | the configuration was read again: what changed |
 //! | `config_reload_failed` | why the configuration stays as it was |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |

@@ -77,7 +77,7 @@ impl Page {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let metrics::Gauges { store_errors, store_flush, refusals, audit, usage_lost, .. } =
+        let metrics::Gauges { store_errors, store_failed, store_flush, refusals, audit, usage_lost, .. } =
             lock(&self.state).gauges.clone();
         let help = "Logins refused for a wrong name, password or code";
         out.counter("aivonx_login_failures", help, refusals.login_failures)?;
@@ -90,6 +90,8 @@ impl Page {
         let sets = limits.map(|(limit, n)| ([("limit", limit.name())], n));
         out.counters("aivonx_limit_refusals", "Requests refused because a limit was used up", sets)?;
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
+        let help = "Whether the store takes no changes because the disk failed (1) or takes them (0)";
+        out.gauge("aivonx_store_failed", help, None, Some(u64::from(store_failed)))?;
         let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";
         out.gauge("aivonx_store_flush", help, Some(Unit::Seconds), flush)?;

@@ -1,5 +1,6 @@
 mod child;
 mod damage;
+mod failing;
 mod kill;
 mod layout;
 mod migration;
@@ -23,6 +24,7 @@ pub(super) fn options() -> StoreOptions {
         // Snapshots are taken by hand in tests.
         snapshot_interval: Duration::from_secs(86_400),
         open_deadline: Duration::from_secs(10),
+        operation_deadline: Duration::from_secs(20),
     }
 }
 

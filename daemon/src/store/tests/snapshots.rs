@@ -87,3 +87,34 @@ async fn the_task_takes_one_while_something_changed() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn what_is_changed_after_going_back_is_newer_than_what_was_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for i in 0..5 {
+        store.nodes().insert(node(&format!("n{i}"))).await.unwrap();
+        store.snapshot().await.unwrap();
+    }
+    store.close().await.unwrap();
+    let first = recover::list(dir.path()).unwrap().pop().unwrap().path;
+    recover::restore(dir.path(), &first).unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("after")).await.unwrap();
+    let taken = store.snapshot().await.unwrap();
+    let listed = recover::list(dir.path()).unwrap();
+    assert_eq!(listed[0].path, taken);
+    assert_eq!(listed[0].contents.as_ref().unwrap().changes_behind, Some(0));
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_half_written_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let snapshot = store.snapshot().await.unwrap();
+    store.close().await.unwrap();
+    let half = snapshot.with_extension("snapshot.new");
+    std::fs::write(&half, "half").unwrap();
+    open(dir.path()).await;
+    assert!(!half.exists() && snapshot.exists());
+}

@@ -188,7 +188,7 @@ impl UsageLog {
         most: usize,
     ) -> Result<Summed, StoreError> {
         let calendar = self.calendar;
-        self.store.run(move |engine, _| sums::sum(engine, calendar, &wanted, &pieces, group, most)).await
+        self.store.run_long(move |engine, _| sums::sum(engine, calendar, &wanted, &pieces, group, most)).await
     }
 
     /// Forgets up to `most` of the blocks whose entries are all older than `before`; returns how many those were.

@@ -59,6 +59,7 @@ fn the_page_is_as_documented() {
         active_streams: 3,
         connections: 5,
         store_errors: 1,
+        store_failed: false,
         store_flush: Some(Duration::from_micros(150)),
         refusals: Refusals {
             login_failures: 6,
