@@ -308,12 +308,12 @@ async fn live_and_die(
     audit.write(Entry::new(Action::Start).detail("version", env!("CARGO_PKG_VERSION"))).await?;
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
-    let mut mendable = false;
+    let mut start_anew = false;
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
         () = signals.serve_until_stop(&live, &audit, telemetry) => {}
         () = store.mendable() => {
-            mendable = true;
+            start_anew = true;
             tracing::warn!(event = "store_failed", "the disk takes writes again: the gateway stops, to open the store anew");
         }
         () = over => tracing::info!(event = "stop", "standard input has ended"),
@@ -332,7 +332,10 @@ async fn live_and_die(
     let ended = tokio::select! {
         _ = &mut gone => true,
         () = tokio::time::sleep(grace) => false,
-        () = signals.stop() => false,
+        () = signals.stop() => {
+            start_anew = false;
+            false
+        }
     };
     let _ = phase.send(Phase::Ending);
     // Ends the jobs too, whose followers are told before the data plane's threads go.
@@ -356,7 +359,7 @@ async fn live_and_die(
         tracing::warn!(%error, "last uses of keys are not saved");
     }
     let closed = store.close().await;
-    if mendable {
+    if start_anew && !signals.stop_is_pending().await {
         return Err(AppError::StoreMendable);
     }
     closed?;

@@ -37,6 +37,15 @@ impl Signals {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 
+    /// Whether one that says to stop has come and was not waited for.
+    pub(crate) async fn stop_is_pending(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
     /// Reloads when told to, until one says to stop.
     pub(crate) async fn serve_until_stop(&mut self, live: &Live, audit: &Audit, telemetry: &Telemetry) {
         let mut changes = live.subscribe();

@@ -219,8 +219,8 @@ pub enum StoreError {
     Engine(String),
     /// An earlier write could not be made durable; what is on the disk is no longer known.
     #[error(
-        "an earlier write failed, the store takes no more until aivonxd is restarted; check the disk \
-         (space, health) first"
+        "an earlier write failed, and the store takes no more changes until the disk takes writes again: check its \
+         space, inodes and health"
     )]
     Failed,
     /// The store was closed.

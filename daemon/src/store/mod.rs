@@ -150,6 +150,9 @@ pub struct StoreHealth {
     pub last_snapshot: Option<UnixMillis>,
 }
 
+/// How long a failed engine may take to let go of its files.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 /// Deadline of an operation that reads the whole store.
 const LONG: Duration = Duration::from_secs(300);
 
@@ -384,15 +387,18 @@ impl Store {
             // What it holds is not known any more, and a snapshot must hold what was acknowledged.
             Some(_) => Err(StoreError::Failed),
         };
-        if self.inner.condition.hangs() {
-            // The threads that hang keep it open; they end with the process.
-            return Err(StoreError::Failed);
-        }
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
             drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
         });
-        closed.await.map_err(|e| StoreError::Panicked(e.to_string()))?;
+        match last {
+            // An engine that failed may never let go of its files; the threads that wait for it end with the process.
+            Err(StoreError::Failed) => {
+                let _ = tokio::time::timeout(LETTING_GO, closed).await;
+                return Err(StoreError::Failed);
+            }
+            _ => closed.await.map_err(|e| StoreError::Panicked(e.to_string()))?,
+        }
         match last {
             Err(StoreError::Closed) => Ok(()),
             other => other,

@@ -9,7 +9,7 @@ use std::{
 use aivonx_protocol::UnixMillis;
 
 use super::{
-    DataKeyRecord, DataKeys, Store, StoreError, codec, files,
+    DataKeyRecord, DataKeys, Store, StoreError, codec,
     snapshot::{self, Contents},
     tree::Tree,
 };
