@@ -162,6 +162,7 @@ pub(crate) fn status(
                 shared.awaits_setup && !shared.identity.is_set_up(),
                 shared.identity.audit.health().intact,
                 store.trouble().as_deref(),
+                store.groups_lost(),
             ),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
@@ -175,12 +176,19 @@ fn warnings(
     waits: bool,
     audit_intact: Option<bool>,
     trouble: Option<&Trouble>,
+    groups_lost: u64,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(trouble) = trouble {
         warnings.push(format!(
             "the store takes no changes until the disk takes writes again: {}; see 'aivonx logs --level error'",
             trouble.what
+        ));
+    }
+    if groups_lost > 0 {
+        warnings.push(format!(
+            "the disk lost the last {groups_lost} writes to the audit log, the usage ledger and the counters of \
+             limits before this start: see 'aivonx audit list --action chain_lost'"
         ));
     }
     if waits {
@@ -258,6 +266,7 @@ fn glance(shared: &Shared, store: &Store) -> Glance {
         store_failed: store.trouble().map(|trouble| trouble.what.clone()),
         store_errors: store.health().errors,
         lost: shared.usage.health().lost + shared.access.dropped(),
+        groups_lost: store.groups_lost(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use aivonx_protocol::audit::{Action, HexBytes, canonical};
+use aivonx_protocol::audit::{Action, HexBytes, Outcome, canonical};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -24,6 +24,7 @@ impl Audit {
         let signer = Signer::open(store, vault).await?;
         let log = store.audit_log();
         let restored = store.settings().restoration().await?;
+        let last = log.highest().await?;
         let (head, begin) = match head(&log).await? {
             Ok(head) => (head, None),
             Err(lost) => begin(&log, &signer, restored.as_ref(), lost).await?,
@@ -43,6 +44,10 @@ impl Audit {
         let audit = Self { inner: Arc::new(Inner::Kept { queue, shared }) };
         if let Some(begin) = begin {
             audit.write(begin).await?;
+        }
+        if store.groups_lost() > 0 {
+            let entry = Entry::new(Action::ChainLost).outcome(Outcome::Failed).object("store", None, None);
+            audit.write(entry.detail("writes", store.groups_lost()).detail("last", last)).await?;
         }
         if let Some(restored) = restored {
             audit.write(entry(&restored)).await?;
@@ -64,6 +69,13 @@ async fn head(log: &AuditLog) -> Result<Result<AuditHead, String>, AuditError> {
         }
         Err(error) => return Err(error.into()),
     };
+    let acknowledged = log.acknowledged().await?;
+    if acknowledged > head.last {
+        return Ok(Err(format!(
+            "its entries {} to {acknowledged} are missing: the disk lost the end of the store",
+            head.last + 1
+        )));
+    }
     let highest = log.highest().await?;
     if highest > head.last {
         return Ok(Err(format!("it should end with entry {}, and there is a trace of {highest}", head.last)));
@@ -84,7 +96,8 @@ async fn begin(
     restored: Option<&Restoration>,
     lost: String,
 ) -> Result<(AuditHead, Option<Entry>), AuditError> {
-    let highest = log.highest().await?;
+    // The places of entries that were lost stay free, so that it shows that they were there.
+    let highest = log.highest().await?.max(log.acknowledged().await?);
     let is_new = signer.is_new && highest == 0;
     let reason = match restored {
         _ if is_new => "new",

@@ -4,14 +4,13 @@ use aivonx_protocol::{
     WireSecret,
     account::{Identity as Shown, LoggedIn},
     session::{Session, SessionKind},
-    user::Role,
 };
 
 use super::{
     AccountError, Actor, Identity, Owed, Snapshot, Source,
     sessions::{includes, uid},
 };
-use crate::store::{Reach, SessionRecord, UserRecord};
+use crate::store::{Reach, SessionRecord, StoreError, UserRecord};
 
 impl Identity {
     /// Who `actor` is, for itself. `known` is whether it is anyone at all.
@@ -20,7 +19,7 @@ impl Identity {
     /// If the store fails.
     pub async fn whoami(&self, actor: &Actor, known: bool) -> Result<Shown, AccountError> {
         let user = match &actor.user {
-            Some(user) => self.store.users().get(&Reach::All, user).await?,
+            Some(user) => if_readable(self.store.users().get(&Reach::All, user).await)?,
             None => None,
         };
         let owed = match &user {
@@ -28,13 +27,13 @@ impl Identity {
             None => Owed::default(),
         };
         let session = match &actor.session {
-            Some(id) => self.store.sessions().get(&Reach::All, id).await?,
+            Some(id) => if_readable(self.store.sessions().get(&Reach::All, id).await)?,
             None => None,
         };
         let hot = self.hot().full();
         let slug = |id: &String| hot.organization(id).map(|organization| organization.slug.to_string());
         Ok(Shown {
-            user: user.as_ref().map(|user| user.name.clone()),
+            user: actor.user.as_ref().map(|_| actor.name.clone()),
             role: known.then_some(actor.role),
             organization: actor.organization.as_ref().and_then(slug),
             session: session.map(|record| self.session_shown(&hot, record)),
@@ -43,7 +42,7 @@ impl Identity {
             totp: user.as_ref().is_some_and(|user| user.totp.as_ref().is_some_and(|totp| totp.confirmed)),
             backup_codes: user.map_or(0, |user| u32::try_from(user.backup_codes.len()).unwrap_or(u32::MAX)),
             uid: uid(&actor.source).unwrap_or(u32::MAX),
-            set_up: self.store.users().list(&Reach::All).await?.iter().any(|u| u.role == Role::Superadmin),
+            set_up: self.is_set_up(),
         })
     }
 
@@ -86,5 +85,13 @@ impl Identity {
             expires: record.expires,
             id: record.id,
         }
+    }
+}
+
+/// None from a store that failed: who is logged in must be able to look at what is wrong.
+fn if_readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Failed) => Ok(None),
+        read => read,
     }
 }

@@ -168,6 +168,14 @@ fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
         let one = alert(AlertKind::AuditStalled, text, AlertPlace::Log).grave().since(Some(since));
         all.push(one.helps("aivonx logs --level error"));
     }
+    if watch.groups_lost() > 0 {
+        let text = format!(
+            "the disk lost the last {} writes to audit log, usage and counters before this start",
+            watch.groups_lost()
+        );
+        let one = alert(AlertKind::Lost, text, AlertPlace::Audit).grave();
+        all.push(one.helps("aivonx audit list --action chain_lost"));
+    }
     if watch.lost() > 0 {
         let text =
             format!("{} requests within the hour are missing from the log or the ledger", watch.lost());
@@ -245,6 +253,7 @@ mod tests {
             store_failed: None,
             store_errors: 2,
             lost: 1,
+            groups_lost: 0,
         };
         watch.note(&glance, 1000);
         watch.checked(vec![

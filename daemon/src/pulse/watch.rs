@@ -28,6 +28,8 @@ pub struct Glance {
     pub store_errors: u64,
     /// Requests missing from the log or the ledger, since the start.
     pub lost: u64,
+    /// Writes to the ledgers that the disk lost before the start.
+    pub groups_lost: u64,
 }
 
 /// Something that may hold for a while.
@@ -51,6 +53,7 @@ pub struct Watch {
     store_failed: Option<String>,
     store_errors: Hourly,
     lost: Hourly,
+    groups_lost: u64,
     failing: Vec<Check>,
 }
 
@@ -71,6 +74,7 @@ impl Watch {
         self.store_failed.clone_from(&glance.store_failed);
         self.store_errors.note(glance.store_errors, now);
         self.lost.note(glance.lost, now);
+        self.groups_lost = glance.groups_lost;
     }
 
     /// Takes note of what validating the secrets found: what failed is kept.
@@ -106,6 +110,12 @@ impl Watch {
     #[must_use]
     pub fn store_errors(&self) -> u64 {
         self.store_errors.of_late()
+    }
+
+    /// Writes to the ledgers that the disk lost before the start.
+    #[must_use]
+    pub fn groups_lost(&self) -> u64 {
+        self.groups_lost
     }
 
     /// Requests missing from the log or the ledger within the last hour.

@@ -76,7 +76,8 @@ pub(super) fn ledgers(layout: &Layout, fresh: &Engine) -> Result<Result<u64, Str
 
 fn read(layout: &Layout, steps: &mpsc::SyncSender<Step>) -> Result<(), String> {
     let engine = open_engine(layout, 0).map_err(|e| e.to_string())?;
-    for tree in Tree::ALL.into_iter().filter(|tree| tree.kind() == Kind::Ledger) {
+    for tree in Tree::ALL.into_iter().filter(|tree| tree.kind() == Kind::Ledger && *tree != Tree::LedgerHead)
+    {
         let mut records = Records::new();
         for item in engine.tree(tree) {
             let (key, value) =

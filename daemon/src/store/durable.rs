@@ -11,18 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StoreError, files, layout::Layout, marker::Commit};
+use super::{
+    StoreError, files,
+    layout::Layout,
+    marker::{Acknowledged, Commit},
+};
 
 /// How far the store is durable.
 pub(super) struct Durable {
-    /// The last change that is.
-    pub(super) seq: u64,
-    /// The last group appended to ledgers that is.
-    pub(super) appended: u64,
+    /// Everything up to here is.
+    pub(super) reached: Acknowledged,
     db: File,
     blobs: PathBuf,
     synced_blobs: HashSet<OsString>,
-    /// Where the number of the last change is noted beside the store.
+    /// Where that is noted beside the store.
     pub(super) commit: Option<Commit>,
 }
 
@@ -30,8 +32,7 @@ impl Durable {
     /// Of the engine whose files lie in `store`; nothing is known to be durable yet.
     pub(super) fn of(store: &Path) -> io::Result<Self> {
         Ok(Self {
-            seq: 0,
-            appended: 0,
+            reached: Acknowledged::default(),
             db: File::open(store.join("db"))?,
             blobs: store.join("blobs"),
             synced_blobs: HashSet::new(),
@@ -39,8 +40,8 @@ impl Durable {
         })
     }
 
-    /// Makes all that `db` was given so far durable; `target` is the last change of it.
-    pub(super) fn sync(&mut self, db: &sled::Db, target: u64) -> Result<(), StoreError> {
+    /// Makes all that `db` was given so far durable, which goes as far as `target`.
+    pub(super) fn sync(&mut self, db: &sled::Db, target: Acknowledged) -> Result<(), StoreError> {
         db.flush()?;
         // sled moves large pages into files of their own and does not sync them.
         with_descriptors(|| {
@@ -50,13 +51,12 @@ impl Durable {
             Ok(())
         })?;
         self.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
-        if self.seq < target
-            && let Some(commit) = &mut self.commit
-        {
+        if let Some(commit) = &mut self.commit {
             commit
                 .advance(target)
                 .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
         }
+        self.reached = target;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use super::{
     batch::{Batch, Changes},
     codec,
     durable::Durable,
-    marker::Commit,
+    marker::{Acknowledged, Commit},
     tree::{Sum, Sums, Tree, no_sums},
 };
 
@@ -39,8 +39,10 @@ pub(super) struct Engine {
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.
     latest: AtomicU64,
-    /// Groups appended to ledgers since the open; what is durable may be behind.
+    /// Groups ever appended to ledgers; what is durable may be behind.
     pub(super) appended: AtomicU64,
+    /// Number of the last audit entry; what is durable may be behind.
+    pub(super) audited: AtomicU64,
     pub(super) failed: AtomicBool,
     last_flush: AtomicU64,
     /// Microseconds it took.
@@ -102,6 +104,7 @@ impl Engine {
             durable: Mutex::new(Durable::of(store)?),
             latest: AtomicU64::new(0),
             appended: AtomicU64::new(0),
+            audited: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
             flush_us: AtomicU64::new(0),
@@ -192,13 +195,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins to take writes, on top of what `meta` says. `commit` is told of every acknowledged change.
-    pub(super) fn start(&self, meta: &Meta, commit: Option<Commit>) {
+    /// Begins to take writes, on top of what `meta` says and with `reached` acknowledged, of which `meta` has the number
+    /// of the last change. `commit` is told of everything that is acknowledged.
+    pub(super) fn start(&self, meta: &Meta, reached: Acknowledged, commit: Option<Commit>) {
         let mut writer = self.writer();
         (writer.sums, writer.seq) = (meta.sums, meta.seq);
         self.latest.store(meta.seq, Ordering::Release);
+        self.appended.store(reached.groups, Ordering::Release);
+        self.audited.store(reached.audited, Ordering::Release);
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        (durable.seq, durable.commit) = (meta.seq, commit);
+        (durable.reached, durable.commit) = (Acknowledged { seq: meta.seq, ..reached }, commit);
+    }
+
+    /// How far what is applied goes.
+    pub(super) fn reached(&self) -> Acknowledged {
+        Acknowledged {
+            seq: self.latest.load(Ordering::Acquire),
+            groups: self.appended.load(Ordering::Acquire),
+            audited: self.audited.load(Ordering::Acquire),
+        }
     }
 
     pub(super) fn tree(&self, tree: Tree) -> &sled::Tree {
@@ -324,17 +339,15 @@ impl Engine {
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::Failed);
         }
-        if durable.seq >= seq && durable.appended >= appended {
+        if durable.reached.seq >= seq && durable.reached.groups >= appended {
             return Ok(());
         }
-        let target = self.latest.load(Ordering::Acquire);
-        let appended = self.appended.load(Ordering::Acquire);
+        let target = self.reached();
         let began = Instant::now();
         if let Err(e) = durable.sync(&self.db, target) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
-        (durable.seq, durable.appended) = (target, appended);
         self.last_flush.store(now(), Ordering::Relaxed);
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flush_us.store(took, Ordering::Relaxed);

@@ -2,7 +2,8 @@
 //!
 //! They are written in groups, one transaction and one sync each, and read by ranges. No sum of them is kept,
 //! nothing reads them at open, and no snapshot holds them: what they miss is found by what their records say
-//! about each other (a chain, a number without a gap). Each record still has its checksum.
+//! about each other (a chain, a number without a gap), and what was cut off at the end by the number of groups that
+//! the file `COMMIT` has. Each record still has its checksum.
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,9 @@ use super::{
     engine::{Engine, decode, encode},
     tree::{Kind, Tree},
 };
+
+/// Where the number of groups stands.
+const GROUPS: &[u8] = b"groups";
 
 /// A key and what is stored under it.
 pub(super) type Item<T> = Result<(Vec<u8>, T), StoreError>;
@@ -50,6 +54,8 @@ impl Engine {
         if group.batches.is_empty() {
             return Ok((value, 0));
         }
+        let number = self.appended.load(Ordering::Acquire) + 1;
+        group.put(Tree::LedgerHead, GROUPS, &number)?;
         let (trees, batches): (Vec<_>, Vec<_>) =
             group.batches.iter().map(|(tree, batch)| (self.tree(*tree), batch)).unzip();
         let done = sled::Transactional::<()>::transaction(&trees[..], |views| {
@@ -68,7 +74,9 @@ impl Engine {
                 }
             });
         }
-        Ok((value, self.appended.fetch_add(1, Ordering::AcqRel) + 1))
+        self.audited.fetch_max(group.audited, Ordering::AcqRel);
+        self.appended.store(number, Ordering::Release);
+        Ok((value, number))
     }
 
     /// Makes what was gathered so far durable.
@@ -87,14 +95,23 @@ impl Engine {
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::Failed);
         }
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, record) in records {
             match record {
                 Some(record) => self.tree(tree).insert(&key, encode(tree, &key, record)?)?,
                 None => self.tree(tree).remove(&key)?,
             };
         }
-        let appended = self.appended.fetch_add(1, Ordering::AcqRel) + 1;
-        self.make_durable(0, appended)
+        let number = self.appended.load(Ordering::Acquire) + 1;
+        self.tree(Tree::LedgerHead).insert(GROUPS, encode(Tree::LedgerHead, GROUPS, &number)?)?;
+        self.appended.store(number, Ordering::Release);
+        drop(ledger);
+        self.make_durable(0, number)
+    }
+
+    /// How many groups were ever appended, as the ledgers themselves say; 0 where that cannot be read.
+    pub(super) fn groups(&self) -> u64 {
+        self.get(Tree::LedgerHead, GROUPS).ok().flatten().unwrap_or(0)
     }
 
     /// The records of `tree` with keys in `range`, in order; `.rev()` is newest first. Read while it is
@@ -155,9 +172,15 @@ pub(super) fn prefixed(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
 #[derive(Default)]
 pub(super) struct Group {
     batches: BTreeMap<Tree, sled::Batch>,
+    audited: u64,
 }
 
 impl Group {
+    /// Notes the number of the last audit entry of the group.
+    pub(super) fn audit(&mut self, last: u64) {
+        self.audited = last;
+    }
+
     /// Stores one record.
     pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
         let bytes = encode(tree, key, value)?;

@@ -1,5 +1,5 @@
 //! The two small files outside the engine that tell when the engine's own files were lost or rolled back:
-//! `STORE` (schema, daemon id, state) and `COMMIT` (number of the last acknowledged change).
+//! `STORE` (schema, daemon id, state) and `COMMIT` (how far what was acknowledged goes).
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -100,10 +100,21 @@ fn check(text: &str) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
-const SLOT: usize = 32;
-const MAGIC: &[u8; 8] = b"AVXSEQ1\n";
+const SLOT: usize = 64;
+const MAGIC: &[u8; 8] = b"AVXSEQ2\n";
 
-/// The number of the last acknowledged change, in two slots written in turn: a torn write leaves the other.
+/// How far what was acknowledged goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Acknowledged {
+    /// Number of the last change of the configuration trees.
+    pub(super) seq: u64,
+    /// Groups appended to the ledgers.
+    pub(super) groups: u64,
+    /// Number of the last audit entry.
+    pub(super) audited: u64,
+}
+
+/// What was acknowledged, in two slots written in turn: a torn write leaves the other.
 #[derive(Debug)]
 pub(super) struct Commit {
     file: File,
@@ -111,8 +122,8 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    /// The number in the file at `path`; None if there is none that can be read.
-    pub(super) fn read(path: &Path) -> Result<Option<u64>, StoreError> {
+    /// What the file at `path` says; None if there is none that can be read.
+    pub(super) fn read(path: &Path) -> Result<Option<Acknowledged>, StoreError> {
         match fs::read(path) {
             Ok(bytes) => Ok(bytes.chunks(SLOT).take(2).filter_map(parse_slot).max()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -120,37 +131,41 @@ impl Commit {
         }
     }
 
-    /// Writes `seq` anew and keeps the file open for [`Self::advance`].
-    pub(super) fn create(path: &Path, seq: u64) -> Result<Self, StoreError> {
-        let mut bytes = slot_bytes(seq).to_vec();
-        bytes.extend_from_slice(&slot_bytes(seq));
+    /// Writes it anew and keeps the file open for [`Self::advance`].
+    pub(super) fn create(path: &Path, to: Acknowledged) -> Result<Self, StoreError> {
+        let mut bytes = slot_bytes(to).to_vec();
+        bytes.extend_from_slice(&slot_bytes(to));
         files::replace(path, &bytes)?;
         let file =
             OpenOptions::new().write(true).mode(0o600).open(path).map_err(StoreError::io("open", path))?;
         Ok(Self { file, slot: 0 })
     }
 
-    /// Records that everything up to `seq` was acknowledged; durable when it returns.
-    pub(super) fn advance(&mut self, seq: u64) -> io::Result<()> {
-        self.file.write_all_at(&slot_bytes(seq), self.slot * SLOT as u64)?;
+    /// Records that everything up to `to` was acknowledged; durable when it returns.
+    pub(super) fn advance(&mut self, to: Acknowledged) -> io::Result<()> {
+        self.file.write_all_at(&slot_bytes(to), self.slot * SLOT as u64)?;
         self.file.sync_data()?;
         self.slot ^= 1;
         Ok(())
     }
 }
 
-fn slot_bytes(seq: u64) -> [u8; SLOT] {
+/// Magic, the three numbers and a checksum, little-endian; the rest is zero.
+fn slot_bytes(to: Acknowledged) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     slot[..8].copy_from_slice(MAGIC);
-    slot[8..16].copy_from_slice(&seq.to_le_bytes());
-    let crc = crc32fast::hash(&slot[..16]);
-    slot[16..20].copy_from_slice(&crc.to_le_bytes());
+    slot[8..16].copy_from_slice(&to.seq.to_le_bytes());
+    slot[16..24].copy_from_slice(&to.groups.to_le_bytes());
+    slot[24..32].copy_from_slice(&to.audited.to_le_bytes());
+    let crc = crc32fast::hash(&slot[..32]);
+    slot[32..36].copy_from_slice(&crc.to_le_bytes());
     slot
 }
 
-fn parse_slot(slot: &[u8]) -> Option<u64> {
-    let seq = u64::from_le_bytes(slot.get(8..16)?.try_into().ok()?);
-    (slot == slot_bytes(seq)).then_some(seq)
+fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
+    let number = |at: usize| Some(u64::from_le_bytes(slot.get(at..at + 8)?.try_into().ok()?));
+    let to = Acknowledged { seq: number(8)?, groups: number(16)?, audited: number(24)? };
+    (slot == slot_bytes(to)).then_some(to)
 }
 
 #[cfg(test)]
@@ -176,16 +191,17 @@ mod tests {
     fn a_torn_commit_leaves_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("COMMIT");
-        let mut commit = Commit::create(&path, 4).unwrap();
+        let to = |seq| Acknowledged { seq, groups: seq * 2, audited: seq * 3 };
+        let mut commit = Commit::create(&path, to(4)).unwrap();
         for seq in 5..9 {
-            commit.advance(seq).unwrap();
-            assert_eq!(Commit::read(&path).unwrap(), Some(seq));
+            commit.advance(to(seq)).unwrap();
+            assert_eq!(Commit::read(&path).unwrap(), Some(to(seq)));
         }
         let mut bytes = fs::read(&path).unwrap();
         bytes[SLOT + 9] ^= 0xff;
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(Commit::read(&path).unwrap(), Some(7));
-        fs::write(&path, [0; 64]).unwrap();
+        assert_eq!(Commit::read(&path).unwrap(), Some(to(7)));
+        fs::write(&path, [0; 2 * SLOT]).unwrap();
         assert_eq!(Commit::read(&path).unwrap(), None);
     }
 }

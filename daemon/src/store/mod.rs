@@ -117,6 +117,7 @@ struct Inner {
     feed: Feed,
     counters: Counters,
     condition: Condition,
+    groups_lost: u64,
     options: StoreOptions,
     snapshots: Mutex<Option<JoinHandle<()>>>,
 }
@@ -180,6 +181,7 @@ impl Store {
                 feed: Feed::new(),
                 counters: Counters { snapshot_seq: snapshot_seq.into(), ..Counters::default() },
                 condition: Condition::default(),
+                groups_lost: opened.groups_lost,
                 options: options.clone(),
                 snapshots: Mutex::new(None),
                 open: RwLock::new(Some(Open { engine: opened.engine, _lock: opened.lock })),
@@ -328,6 +330,13 @@ impl Store {
             flush_took: time(&counters.flush_us).map(Duration::from_micros),
             last_snapshot: time(&counters.last_snapshot),
         }
+    }
+
+    /// How many writes to the audit log, the usage ledger and the counters of limits were acknowledged and not there any
+    /// more at the open: the disk lost the newest part of the engine's log.
+    #[must_use]
+    pub fn groups_lost(&self) -> u64 {
+        self.inner.groups_lost
     }
 
     /// Why the store takes no more changes, if it does not.

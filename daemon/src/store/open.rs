@@ -23,7 +23,7 @@ use super::{
     engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
-    marker::{Commit, Found, Marker, State},
+    marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::Schemas,
     settings, snapshot,
     snapshot::Occasion,
@@ -36,6 +36,8 @@ pub(super) struct Opened {
     pub(super) layout: Layout,
     pub(super) lock: Lock,
     pub(super) daemon: String,
+    /// Groups of ledgers that were acknowledged and are not there.
+    pub(super) groups_lost: u64,
 }
 
 /// Opens, verifies and migrates, under the deadline of `options`.
@@ -109,16 +111,18 @@ fn create(
     files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
     let engine = Engine::open(&store, cache_bytes)?;
-    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, None);
+    let nothing = Acknowledged::default();
+    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, nothing, None);
     engine.write_schema(Some(schemas.current), |batch| {
         batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
     })?;
     sync_new_store(&layout)?;
     let meta = engine.meta().map_err(StoreError::Engine)?;
-    engine.start(&meta, Some(Commit::create(&layout.commit(), meta.seq)?));
+    engine.start(&meta, nothing, Some(Commit::create(&layout.commit(), engine.reached())?));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    Ok(Verified { opened: Opened { engine, layout, lock, daemon: marker.daemon }, meta })
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon, groups_lost: 0 };
+    Ok(Verified { opened, meta })
 }
 
 fn open_existing(
@@ -158,22 +162,27 @@ fn open_existing(
     if daemon.as_deref() != Some(&marker.daemon) {
         return Err(damaged("its file STORE belongs to another store".into()));
     }
-    match Commit::read(&layout.commit())? {
-        Some(acknowledged) if acknowledged > meta.seq => {
+    let acknowledged = Commit::read(&layout.commit())?;
+    match acknowledged {
+        Some(Acknowledged { seq, .. }) if seq > meta.seq => {
             return Err(damaged(format!(
-                "its last {} changes are missing: {acknowledged} were acknowledged, {} are there",
-                acknowledged - meta.seq,
+                "its last {} changes are missing: {seq} were acknowledged, {} are there",
+                seq - meta.seq,
                 meta.seq
             )));
         }
         Some(_) => {}
         None => tracing::warn!(
             dir = %dir.display(),
-            "the file COMMIT was missing or damaged and is written anew; changes lost at the same time would not be noticed"
+            "the file COMMIT was missing or damaged and is written anew; what was lost at the same time would not be noticed"
         ),
     }
-    engine.start(&meta, Some(Commit::create(&layout.commit(), meta.seq)?));
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon.clone() };
+    let acknowledged = acknowledged.unwrap_or_default();
+    let groups = engine.groups();
+    let groups_lost = acknowledged.groups.saturating_sub(groups);
+    let reached = Acknowledged { groups: groups.max(acknowledged.groups), seq: meta.seq, ..acknowledged };
+    engine.start(&meta, reached, Some(Commit::create(&layout.commit(), reached)?));
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon.clone(), groups_lost };
     if meta.schema > marker.schema {
         // A migration was interrupted after its last transaction.
         opened.write_marker(meta.schema)?;

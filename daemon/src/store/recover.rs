@@ -13,7 +13,7 @@ use super::{
     engine::{Engine, Meta, now},
     files,
     layout::{Layout, Lock},
-    marker::{Commit, Found, Marker, State},
+    marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
     snapshot::{self, Contents},
     tree::{Kind, Tree, no_sums},
@@ -83,13 +83,13 @@ pub fn list(dir: &Path) -> Result<Vec<Snapshot>, StoreError> {
         .collect()
 }
 
-fn summary(contents: &Contents, acknowledged: Option<u64>) -> Summary {
+fn summary(contents: &Contents, acknowledged: Option<Acknowledged>) -> Summary {
     Summary {
         created: contents.created,
         schema: contents.schema,
         daemon_id: contents.daemon.clone(),
         records: contents.counts().map(|(name, count)| (name.to_owned(), count)).collect(),
-        changes_behind: acknowledged.map(|n| n.saturating_sub(contents.seq)),
+        changes_behind: acknowledged.map(|to| to.seq.saturating_sub(contents.seq)),
     }
 }
 
@@ -127,14 +127,14 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
     let fresh = layout.dir.join("store.restoring");
     let acknowledged = Commit::read(&layout.commit())?;
     // What is changed from now on is newer than all that was before, the part that is given up included.
-    let newest = snapshot::newest(&layout.snapshots())?.max(acknowledged);
+    let newest = snapshot::newest(&layout.snapshots())?.max(acknowledged.map(|to| to.seq));
     let seq = newest.filter(|newest| *newest > contents.seq).map_or(contents.seq, |newest| newest + 1);
     rebuild(&fresh, &contents, seq).map_err(|e| match e {
         Rebuild::Unusable(what) => unusable(what),
         Rebuild::Store(e) => e,
     })?;
     let summary = summary(&contents, acknowledged);
-    let ledgers = take_over(&layout, &fresh, snapshot, &summary)?;
+    let (ledgers, reached) = take_over(&layout, &fresh, snapshot, &summary)?;
 
     // From here on a crash leaves a directory that refuses to open and can be restored again.
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
@@ -144,21 +144,22 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
     }
     fs::rename(&fresh, layout.store()).map_err(StoreError::io("rename", &fresh))?;
     files::make_dir(&layout.snapshots())?;
-    Commit::create(&layout.commit(), seq)?;
+    Commit::create(&layout.commit(), reached)?;
     Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready }
         .write(&layout.marker())?;
     Ok(Restored { set_aside, summary, ledgers })
 }
 
-/// Takes the ledgers over from the store that is there, and notes in the new one what is being done.
+/// Takes the ledgers over from the store that is there, and notes in the new one what is being done. Returns how many
+/// records those were, or why not all could be read, and how far the new one goes.
 fn take_over(
     layout: &Layout,
     fresh: &Path,
     snapshot: &Path,
     summary: &Summary,
-) -> Result<Result<u64, String>, StoreError> {
+) -> Result<(Result<u64, String>, Acknowledged), StoreError> {
     let engine = Engine::open(fresh, 0)?;
-    engine.start(&engine.meta().map_err(StoreError::Engine)?, None);
+    engine.start(&engine.meta().map_err(StoreError::Engine)?, Acknowledged::default(), None);
     let ledgers = carry::ledgers(layout, &engine)?;
     let restoration = Restoration {
         time: now(),
@@ -168,9 +169,10 @@ fn take_over(
         ledgers: ledgers.clone(),
     };
     carry::note(&engine, &restoration)?;
+    let reached = engine.reached();
     drop(engine);
     files::sync_dir(fresh)?;
-    Ok(ledgers)
+    Ok((ledgers, reached))
 }
 
 fn set_aside(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
@@ -215,7 +217,11 @@ fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
     }
     files::make_dir(dir)?;
     let engine = Engine::open(dir, 0).map_err(StoreError::from)?;
-    engine.start(&Meta { schema: contents.schema, seq: seq.saturating_sub(1), sums: no_sums() }, None);
+    engine.start(
+        &Meta { schema: contents.schema, seq: seq.saturating_sub(1), sums: no_sums() },
+        Acknowledged::default(),
+        None,
+    );
     engine.write_schema(Some(contents.schema), |batch| {
         for (tree, key, value) in records {
             batch.put_raw(tree, key, value.clone());

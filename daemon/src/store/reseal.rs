@@ -86,7 +86,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Alias
         | Tree::AliasName
         | Tree::KeyUse
-        | Tree::Placement => None,
+        | Tree::Placement
+        | Tree::LedgerHead => None,
     }
 }
 

@@ -107,6 +107,8 @@ trees! {
     KeyUse: Ledger = "key_use",
     /// id of an organization -> `PlacementRecord`
     Placement: Config = "placement",
+    /// one record: how many groups were ever appended to the ledgers
+    LedgerHead: Ledger = "ledger_head",
 }
 
 impl Tree {

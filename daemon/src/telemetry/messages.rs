@@ -73,6 +73,11 @@ pub const MESSAGES: &[Message] = &[
         "Counters of limits could not be read or saved",
     ),
     message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
+    message(
+        "chain_lost",
+        "1e005226fb7d57c2f7ad1933e5b257d5",
+        "The disk lost the end of the audit log or of usage",
+    ),
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
 ];
 

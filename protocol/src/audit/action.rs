@@ -131,6 +131,8 @@ actions! {
     ModelLoad = "model_load" routine;
     /// A model was taken out of a node's memory.
     ModelUnload = "model_unload" routine;
+    /// The disk lost the newest entries of this log, of the usage ledger or of the counters of limits.
+    ChainLost = "chain_lost" security;
 }
 
 impl fmt::Display for Action {

@@ -55,6 +55,58 @@ async fn a_log_cut_while_the_daemon_was_away_begins_anew_and_says_so() {
     f.close().await;
 }
 
+/// Puts the engine's files of an earlier time back, as a disk does that lost the end of them.
+fn roll_back(dir: &Path, before: &Path) {
+    std::fs::remove_dir_all(dir.join("store")).unwrap();
+    copy(before, &dir.join("store"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_end_the_disk_lost_begins_anew_behind_it_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(5).await;
+    f.close().await;
+    copy(&dir.path().join("store"), before.path());
+    let f = open(dir.path()).await;
+    assert_eq!(f.store.groups_lost(), 0);
+    f.fill(10).await;
+    let last =
+        f.audit.list(&Reach::All, AuditFilter::default(), None, 1, false).await.unwrap().entries[0].seq;
+    f.close().await;
+    roll_back(dir.path(), before.path());
+
+    let f = open(dir.path()).await;
+    assert!(f.store.groups_lost() >= 10, "{}", f.store.groups_lost());
+    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 2, false).await.unwrap();
+    let [lost, start] = &page.entries[..] else { panic!("two entries") };
+    assert_eq!((lost.action, start.action), (Action::ChainLost, Action::ChainStart));
+    assert_eq!((start.seq, &*start.details["reason"]), (last + 1, "lost"));
+    assert!(start.details["found"].contains(&format!("{last} are missing")), "{start:?}");
+    assert_eq!(lost.details["writes"], f.store.groups_lost().to_string());
+    assert!(!f.verify().await.intact);
+    f.close().await;
+
+    // Told once.
+    let f = open(dir.path()).await;
+    assert_eq!(f.store.groups_lost(), 0);
+    f.close().await;
+}
+
 #[tokio::test]
 async fn anchors_are_compared() {
     let dir = tempfile::tempdir().unwrap();

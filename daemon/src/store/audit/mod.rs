@@ -71,6 +71,14 @@ impl AuditLog {
             .await
     }
 
+    /// Number of the last entry that was ever acknowledged, whether or not the log still has it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn acknowledged(&self) -> Result<u64, StoreError> {
+        self.store.run(|engine, _| Ok(engine.reached().audited)).await
+    }
+
     /// Appends entries that follow each other, a checkpoint, and where the log stands then, as one; durable when
     /// it returns.
     ///
@@ -101,6 +109,7 @@ impl AuditLog {
                     if let Some(checkpoint) = &checkpoint {
                         group.put(Tree::AuditCheckpoint, &checkpoint.seq.to_be_bytes(), checkpoint)?;
                     }
+                    group.audit(head.last);
                     group.put(Tree::AuditHead, HEAD, &head)
                 })?;
                 Ok(entries)
