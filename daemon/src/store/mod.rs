@@ -37,6 +37,7 @@ pub mod price;
 mod reach;
 mod records;
 pub mod recover;
+mod repositories;
 mod reseal;
 mod rewrap;
 pub mod secret;
@@ -190,114 +191,6 @@ impl Store {
         let task = tokio::spawn(take_snapshots(Arc::downgrade(&store.inner)));
         *store.inner.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(store)
-    }
-
-    /// The nodes.
-    #[must_use]
-    pub fn nodes(&self) -> Nodes {
-        Nodes { records: Records::new(self.clone()) }
-    }
-
-    /// The organizations.
-    #[must_use]
-    pub fn organizations(&self) -> Records<OrganizationRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The users.
-    #[must_use]
-    pub fn users(&self) -> Records<UserRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The API keys.
-    #[must_use]
-    pub fn keys(&self) -> Records<KeyRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The last uses of the API keys.
-    #[must_use]
-    pub fn key_uses(&self) -> KeyUses {
-        KeyUses { store: self.clone() }
-    }
-
-    /// The sessions.
-    #[must_use]
-    pub fn sessions(&self) -> Records<SessionRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The failed logins.
-    #[must_use]
-    pub fn lockouts(&self) -> Records<LockoutRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The daemon's own secrets.
-    #[must_use]
-    pub fn secrets(&self) -> Records<SecretRecord> {
-        Records::new(self.clone())
-    }
-
-    /// Limits that were set.
-    #[must_use]
-    pub fn limits(&self) -> Records<LimitRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The prices.
-    #[must_use]
-    pub fn prices(&self) -> Records<PriceRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The model policies.
-    #[must_use]
-    pub fn policies(&self) -> Records<PolicyRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The aliases of models.
-    #[must_use]
-    pub fn aliases(&self) -> Records<AliasRecord> {
-        Records::new(self.clone())
-    }
-
-    /// Where the operators of organizations may place nodes.
-    #[must_use]
-    pub fn placements(&self) -> Records<PlacementRecord> {
-        Records::new(self.clone())
-    }
-
-    /// The settings.
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings { store: self.clone() }
-    }
-
-    /// The audit log.
-    #[must_use]
-    pub fn audit_log(&self) -> AuditLog {
-        AuditLog { store: self.clone() }
-    }
-
-    /// The counters of limits.
-    #[must_use]
-    pub fn limit_counters(&self) -> LimitCounters {
-        LimitCounters { store: self.clone() }
-    }
-
-    /// The usage ledger, with sums of the days of `calendar`.
-    #[must_use]
-    pub fn usage_log(&self, calendar: usage::Calendar) -> UsageLog {
-        UsageLog { store: self.clone(), calendar }
-    }
-
-    /// The data keys.
-    #[must_use]
-    pub fn data_keys(&self) -> DataKeys {
-        DataKeys { store: self.clone() }
     }
 
     /// Every change from now on.
