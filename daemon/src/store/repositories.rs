@@ -2,8 +2,8 @@
 
 use super::{
     AliasRecord, AuditLog, DataKeys, KeyRecord, KeyUses, LimitCounters, LimitRecord, LockoutRecord, Nodes,
-    OrganizationRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog,
-    UserRecord, usage,
+    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
+    Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {

@@ -76,7 +76,11 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("organization.add", Full, ": 'orgs enter a 'new ctrl-s"),
     ("organization.set", Full, ": 'orgs enter x y"),
     ("organization.networks", Full, "5 r"),
-    ("organization.set_networks", Full, ": 'orgs enter e tab tab tab tab tab tab tab tab tab ctrl-u '192.0.2.0/24 ctrl-s"),
+    (
+        "organization.set_networks",
+        Full,
+        ": 'orgs enter e tab tab tab tab tab tab tab tab tab ctrl-u '192.0.2.0/24 ctrl-s",
+    ),
     ("organization.remove", Full, ": 'orgs enter ctrl-d 'acme enter"),
     ("user.list", Full, ": 'users enter r"),
     ("user.add", Full, ": 'users enter a 'new ctrl-s"),
