@@ -148,6 +148,11 @@ fn kind(bytes: &[u8]) -> Kind {
         b"\xd0\xcf\x11\xe0",
         b"\xff\xfe",
     ];
+    // First: a text may begin like a file whose first bytes are letters.
+    let prints = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x0c | 0x1b | 0x80..);
+    if !bytes.is_empty() && bytes.iter().all(prints) && is_utf8_begun(bytes) {
+        return Kind::Text;
+    }
     let begins = |of: &[&[u8]]| of.iter().any(|magic| bytes.starts_with(magic));
     let bitmap = bytes.starts_with(b"BM") && bytes.get(6..10) == Some(&[0; 4]);
     if begins(&MEDIA) || bitmap || bytes.get(4..8) == Some(b"ftyp") {
@@ -156,11 +161,12 @@ fn kind(bytes: &[u8]) -> Kind {
     if begins(&DOCUMENTS) || bytes.starts_with(b"\xfe\xff") || is_utf16(bytes) {
         return Kind::Document;
     }
-    let prints = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x0c | 0x1b | 0x80..);
-    if !bytes.is_empty() && bytes.iter().all(prints) && std::str::from_utf8(bytes).is_ok() {
-        return Kind::Text;
-    }
     Kind::Binary
+}
+
+/// Whether it is UTF-8 as far as it goes: what is looked at may end within a character.
+fn is_utf8_begun(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none())
 }
 
 /// Whether it is UTF-16 of Latin text: every other byte is zero, and no more.
@@ -188,6 +194,11 @@ mod tests {
         assert_eq!(kind_of("YgBvAGIAQABlAHgA"), Some(Kind::Document));
         assert_eq!(kind_of("4111111111111111"), Some(Kind::Binary));
         assert_eq!(kind_of("not base64"), None);
+        for begin in ["RIFF", "ID3", "OggS", "fLaC", "GIF89a", "xxxxftyp", "%PDF", "BZh"] {
+            let text = STANDARD.encode(format!("{begin} report: ssn 123-45-6789"));
+            assert_eq!(kind_of(&text), Some(Kind::Text), "{begin}");
+            assert!(!is_media(text.as_bytes()) && !starts_as_file(text.as_bytes()), "{begin}");
+        }
         assert_eq!(decode(b"YmI=").unwrap().encode(b"a"), "YQ==");
     }
 

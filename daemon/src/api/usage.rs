@@ -16,9 +16,10 @@ pub struct Usage {
 
 impl Usage {
     /// Takes over what `later` knows: of an answer's counts the last is the best one, but for a zero, which some
-    /// servers write where they do not know yet.
+    /// servers write where they do not know yet. Of the prompt it is the largest: the last may be without what came
+    /// from the cache.
     pub fn absorb(&mut self, later: Self) {
-        self.prompt = told(later.prompt, self.prompt);
+        self.prompt = self.prompt.max(later.prompt);
         self.output = told(later.output, self.output);
     }
 
@@ -91,9 +92,10 @@ impl Counts {
     pub(super) fn usage(&self) -> Usage {
         let cached = [self.cache_read_input_tokens, self.cache_creation_input_tokens];
         let cached = cached.iter().filter_map(|count| count.0).fold(0, u64::saturating_add);
-        let input = self.input_tokens.0.map(|input| input.saturating_add(cached));
+        let input =
+            self.input_tokens.0.or((cached > 0).then_some(0)).map(|input| input.saturating_add(cached));
         Usage {
-            prompt: told(self.prompt_tokens.0, input),
+            prompt: self.prompt_tokens.0.max(input),
             output: told(self.completion_tokens.0, self.output_tokens.0),
         }
     }
@@ -187,6 +189,8 @@ mod tests {
             ),
             // OpenAI's are with it.
             (r#""prompt_tokens":331,"cache_read_input_tokens":330,"completion_tokens":4"#, 331, 4),
+            (r#""prompt_tokens":1,"input_tokens":1,"cache_read_input_tokens":330,"output_tokens":4"#, 331, 4),
+            (r#""cache_read_input_tokens":330,"output_tokens":4"#, 330, 4),
             (r#""prompt_tokens":2.0,"completion_tokens":7.9,"x":{"prompt_tokens":5}"#, 2, 7),
             (r#""prompt_tokens":1e300,"completion_tokens":18446744073709551616"#, u64::MAX, u64::MAX),
         ] {
@@ -220,6 +224,14 @@ mod tests {
             usage.or_zero(line.as_bytes());
             assert_eq!(usage, want, "{line}");
         }
+    }
+
+    #[test]
+    fn the_last_counts_do_not_forget_what_came_from_the_cache() {
+        let usage = |prompt, output| Usage { prompt: Some(prompt), output: Some(output) };
+        let mut all = usage(331, 0);
+        all.absorb(usage(1, 60));
+        assert_eq!(all, usage(331, 60));
     }
 
     #[test]

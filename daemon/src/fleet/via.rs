@@ -19,17 +19,22 @@ pub fn is_ours(via: &HeaderValue) -> bool {
     memchr::memmem::find(via.as_bytes(), PSEUDONYM.as_bytes()).is_some()
 }
 
+/// Whether a message with this value of `Via` went through any gateway of this kind before.
+pub fn is_gateway(via: &HeaderValue) -> bool {
+    memchr::memmem::find(via.as_bytes(), b" aivonx-").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
 
-    use super::{is_ours, pseudonym};
+    use super::{is_gateway, is_ours, pseudonym};
 
     #[test]
     fn only_what_went_through_this_process_is_ours() {
         let via = |text: &str| HeaderValue::from_str(text).unwrap();
         for value in [format!("1.1 {}", pseudonym()), format!("2 a (x), 1.1 {} , 1.0 b", pseudonym())] {
-            assert!(is_ours(&via(&value)), "{value}");
+            assert!(is_ours(&via(&value)) && is_gateway(&via(&value)), "{value}");
         }
         for value in ["", "1.1 aivonx", "1.1 aivonx-00000000000000000000000000000000"] {
             assert!(!is_ours(&via(value)), "{value}");

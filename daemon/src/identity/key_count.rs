@@ -1,10 +1,8 @@
 //! Secrets that users make for themselves, counted by `token.hour`.
 
-use std::sync::Arc;
+use aivonx_protocol::{Fault, FaultKind, limit::LimitName};
 
-use aivonx_protocol::limit::LimitName;
-
-use super::{Actor, Identity, snapshot::Key};
+use super::{Actor, Identity};
 use crate::limits::{Exceeded, Kind};
 
 impl Identity {
@@ -22,18 +20,10 @@ impl Identity {
             None => Ok(()),
         }
     }
+}
 
-    /// As [`Self::count_own_key`], if the key `wanted` is one of the actor's own. One that is not is for
-    /// [`Self::rotate_key`] to judge.
-    ///
-    /// # Errors
-    /// [`Exceeded`].
-    pub fn count_rotation(&self, actor: &Actor, wanted: &str) -> Result<(), Exceeded> {
-        let own = |key: &Arc<Key>| {
-            let named = |(id, name): &(Arc<str>, Arc<str>)| **id == *wanted || **name == *wanted;
-            key.user.as_ref().is_some_and(|user| Some(&*user.id) == actor.user.as_deref())
-                && key.subject.key.as_ref().is_some_and(named)
-        };
-        if self.hot().load().keys().any(own) { self.count_own_key(actor) } else { Ok(()) }
-    }
+/// What somebody is told who made or rotated too many keys.
+pub fn too_many_keys(exceeded: &Exceeded) -> Fault {
+    Fault::new(FaultKind::Unavailable, exceeded.to_string())
+        .hint("Wait until the hour is over, or ask an administrator for a higher limit.")
 }

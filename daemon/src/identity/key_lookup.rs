@@ -44,7 +44,8 @@ impl Identity {
         organization: Option<&str>,
         wanted: &str,
     ) -> Result<(KeyRecord, Option<OrganizationRecord>), Fault> {
-        let wanted = without_ellipsis(wanted);
+        let wanted = wanted.trim();
+        let wanted = without_ellipsis(wanted.strip_prefix("Bearer ").unwrap_or(wanted));
         let (organization, wanted) = match wanted.split_once('/') {
             Some((slug, name)) if organization.is_none_or(|given| given == slug) => (Some(slug), name),
             _ => (organization, wanted),

@@ -26,7 +26,8 @@ async fn a_key_is_found_by_all_that_is_known_of_it() {
     let (laptop, _) = (made(&rig, "laptop", Some("a")).await, made(&rig, "ci", Some("b")).await);
     let (id, prefix, secret) = (&laptop.key.id, &laptop.key.prefix, laptop.secret.expose());
     let (list, question) = (format!("{prefix}…"), format!("{prefix}..."));
-    for wanted in ["laptop", "a/laptop", id, prefix, &list, &question, secret] {
+    let header = format!(" Bearer {secret} ");
+    for wanted in ["laptop", "a/laptop", id, prefix, &list, &question, secret, &header] {
         for actor in [&root(), &a.admin] {
             assert_eq!(found(&rig, actor, wanted).await.unwrap().id, *id, "{wanted}");
             assert_eq!(rig.identity.key(actor, Some("a"), wanted).await.unwrap().id, *id, "{wanted}");

@@ -8,7 +8,7 @@ use aivonx_protocol::{
     user::Role,
 };
 
-use super::{Actor, Identity, api_key, fields, now, organizations::set, rules};
+use super::{Actor, Identity, api_key, fields, key_count::too_many_keys, now, organizations::set, rules};
 use crate::store::{KeyRecord, Noun, Reach, RetiringHash, UserRecord};
 
 /// Longest that an old secret works after a rotation: 30 days.
@@ -184,6 +184,9 @@ impl Identity {
             return Err(Fault::new(FaultKind::Invalid, message).field("grace").hint("use 30d or less"));
         }
         let (found, organization) = self.key_record(actor, organization, wanted).await?;
+        if found.user.is_some() && found.user == actor.user {
+            self.count_own_key(actor).map_err(|exceeded| too_many_keys(&exceeded))?;
+        }
         let secret = new_secret()?;
         let (pepper, hash) = self.hash_key(&secret)?;
         let prefix = shown(&secret);

@@ -58,6 +58,7 @@ pub use account_error::AccountError;
 pub use actor::{Actor, Source};
 pub use caller::{Caller, NotKnown, Renewal};
 pub use error::IdentityError;
+pub use key_count::too_many_keys;
 pub use lockouts::{Attempt, Lockouts, Refused};
 pub use login::{Authenticated, Owed};
 pub use random::NoRandom;

@@ -114,6 +114,10 @@ pub(super) fn after_secret(text: &[u8], at: usize) -> bool {
                     | b'['
                     | b'*'
                     | b'\\'
+                    | b'|'
+                    | b','
+                    | b';'
+                    | b'#'
             )
         {
             end -= 1;

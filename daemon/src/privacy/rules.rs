@@ -121,6 +121,16 @@ fn text(key: &[u8]) -> Key {
         b"prompt_embeddings" => return Key::Vectors("prompt_embeddings"),
         b"input_embeds" => return Key::Vectors("input_embeds"),
         b"inputs_embeds" => return Key::Vectors("inputs_embeds"),
+        // Engines have more of the kind, of images and of decoders. Not `stop_token_ids` and the like: those are no text.
+        name if name.ends_with(b"embeds") || name.ends_with(b"embeddings") => {
+            return Key::Vectors("embeddings");
+        }
+        name if [b"input_ids".as_slice(), b"input_token_ids", b"prompt_token_ids"]
+            .iter()
+            .any(|end| name.ends_with(end)) =>
+        {
+            "token_ids"
+        }
         _ => return Key::Other,
     })
 }

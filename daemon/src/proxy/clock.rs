@@ -101,7 +101,7 @@ pub(super) struct Flight {
 }
 
 /// Ticks a client has to take the last words of an answer that was ended. After them it is broken off.
-const LAST_WORDS: u32 = 20;
+const LAST_WORDS: u32 = 8;
 
 impl Flight {
     pub(super) fn new(transport: Transport, begun: Begun) -> Rc<Self> {

@@ -20,6 +20,9 @@ use crate::{
 /// Tokens that a node may add to a prompt: the template around it, a model's own system prompt, an image by its URL.
 const ADDED: u64 = 4096;
 
+/// Most bytes of an answer that has no text, such as that to a prompt that only loads a model.
+const WITHOUT_TEXT: u64 = 2048;
+
 /// Events of a stream that carry no output: the first and the last of each answer, and one with the counts.
 const FIRST_AND_LAST: u64 = 2;
 const WITH_COUNTS: u64 = 1;
@@ -39,7 +42,9 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>)
         (_, Some(asked)) => asked.max(answer.produced),
         (_, None) => answer.bytes,
     };
-    let counted = answer.usage.output.map(|count| count.min(most));
+    // A zero beside a text is no count.
+    let counted = answer.usage.output.filter(|count| *count > 0 || answer.bytes <= WITHOUT_TEXT);
+    let counted = counted.map(|count| count.min(most));
     let own = match (counted, answer.complete, answer.streamed) {
         // What it said so far was not the end of it.
         (_, false, _) | (None, ..) => answer.produced,
@@ -144,6 +149,15 @@ mod tests {
             let mut record = record(route, status);
             count(&mut record, Tally { usage, ..WHOLE }, None);
             assert_eq!(counts(&record), want, "{route} {status}");
+        }
+    }
+
+    #[test]
+    fn a_zero_beside_a_text_is_no_count() {
+        for (bytes, want) in [(300, (Some(9), Some(0), false)), (12_000, (Some(9), Some(3000), true))] {
+            let mut record = record("/v1/chat/completions", 200);
+            count(&mut record, Tally { usage: usage(9, 0), bytes, produced: bytes / 4, ..WHOLE }, None);
+            assert_eq!(counts(&record), want);
         }
     }
 

@@ -120,7 +120,9 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     let worker = exchange.worker.clone();
     let limits = &worker.shared.limits;
     let levels = caller.levels();
+    // A model that nobody has is 404, whatever it would cost.
     if Limits::refuses_unpriced(levels)
+        && exchange.record.model.is_some()
         && let Some(model) = asks.unpriced(limits.prices())
     {
         exchange.record.limit = Some(LimitName::SpendUnpriced);

@@ -17,7 +17,7 @@ pub(super) enum Meaning {
     Unreachable,
     /// The node failed over the request. Either may be at fault; another node tells.
     Broke,
-    /// The gateway had no means to ask: the node is not to blame.
+    /// No engine was asked, and the node is not to blame: another may do it.
     Unasked,
 }
 
@@ -28,6 +28,8 @@ impl Meaning {
             // Ollama with a full queue, llama.cpp while it loads, vLLM and proxies at their limits.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Self::Busy,
             StatusCode::BAD_GATEWAY => Self::Broke,
+            // The node is a gateway that leads back here, and another one may not.
+            StatusCode::LOOP_DETECTED => Self::Unasked,
             // What the gateway sent as its credential is no work of the node.
             StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Self::Passed,
             status if status.is_server_error() || status.is_redirection() => Self::Passed,
@@ -73,6 +75,7 @@ mod tests {
             (401, Meaning::Passed),
             (500, Meaning::Passed),
             (504, Meaning::Passed),
+            (508, Meaning::Unasked),
             (429, Meaning::Busy),
             (503, Meaning::Busy),
             (502, Meaning::Broke),

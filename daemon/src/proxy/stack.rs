@@ -136,6 +136,10 @@ async fn layers(
             return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
+        // Jobs do not carry on by which gateways they were asked, so that two that name each other would never end.
+        Action::Pull | Action::Delete if fields.all(Field::Via).any(via::is_gateway) => {
+            return Err(Refusal::Loop);
+        }
         Action::Pull | Action::Delete => None,
     };
 

@@ -49,6 +49,15 @@ fn has_member(lines: &[u8], key: &memmem::Finder<'_>, first: u8) -> bool {
     })
 }
 
+/// Whether a member of some object in these lines is a string that is not empty.
+fn has_text(lines: &[u8], key: &memmem::Finder<'_>) -> bool {
+    key.find_iter(lines).any(|at| {
+        let value = lines[at + key.needle().len()..].trim_ascii_start().strip_prefix(b":");
+        let text = value.and_then(|value| value.trim_ascii_start().strip_prefix(b"\""));
+        text.is_some_and(|text| !text.starts_with(b"\""))
+    })
+}
+
 /// How many lines end here. In blocks whose count fits a byte, which the compiler turns into vector instructions.
 pub(super) fn line_ends(text: &[u8]) -> u64 {
     text.chunks(255)
@@ -84,8 +93,8 @@ pub(super) fn events(kind: Stream, lines: &[u8]) -> Events {
         }
     }
     events.finished = match kind {
-        Stream::Done => has_member(lines, &FINISH_REASON, b'"'),
-        Stream::Messages => has_member(lines, &STOP_REASON, b'"'),
+        Stream::Done => has_text(lines, &FINISH_REASON),
+        Stream::Messages => has_text(lines, &STOP_REASON),
         _ => false,
     };
     events
@@ -120,4 +129,21 @@ fn ends_stream(kind: Stream, data: &[u8]) -> bool {
 /// Whether data carries a piece of the output: of the two APIs that name their events, those called some `delta`.
 fn is_piece(kind: Stream, data: &[u8]) -> bool {
     kind == Stream::Done || DELTA.find(data).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_reason_ends_nothing() {
+        for (line, finished) in [
+            (r#"data: {"choices":[{"finish_reason":"stop"}]}"#, true),
+            (r#"data: {"choices":[{"finish_reason" : "length"}]}"#, true),
+            (r#"data: {"choices":[{"finish_reason":""}]}"#, false),
+            (r#"data: {"choices":[{"finish_reason":null}]}"#, false),
+        ] {
+            assert_eq!(has_text(line.as_bytes(), &FINISH_REASON), finished, "{line}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ async fn answer(services: &Services, permitted: Permitted<AccountRequest>) -> Re
         }
         AccountRequest::Login { username, password, otp } => {
             if !identity.is_set_up() {
-                let fault = Fault::new(FaultKind::NotPermitted, "there is no user yet");
+                let fault = Fault::new(FaultKind::NotPermitted, "there is no administrator yet");
                 return Err(fault.hint("Make the first administrator: sudo aivonx setup"));
             }
             let login = identity.authenticate(&username, &password, otp.as_ref(), &source, VIA_LOGIN);

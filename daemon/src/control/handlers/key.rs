@@ -1,14 +1,14 @@
 //! Requests about API keys.
 
 use aivonx_protocol::{
-    Fault, FaultKind, Reply,
+    Reply,
     key::{KeyRequest, NewKey},
     user::Role,
 };
 
 use crate::{
     control::{Answer, Services, access::Permitted},
-    identity::{Actor, Identity},
+    identity::{Actor, Identity, too_many_keys},
     limits::Exceeded,
 };
 
@@ -25,15 +25,14 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>
         }
         KeyRequest::Create(wanted) => match count_new(identity, &actor, &wanted) {
             Ok(()) => identity.create_key(&actor, *wanted).await.map(new),
-            Err(exceeded) => Err(limited(&exceeded)),
+            Err(exceeded) => Err(too_many_keys(&exceeded)),
         },
         KeyRequest::Set { organization, key, revision, change } => {
             identity.set_key(&actor, organization.as_deref(), &key, revision, *change).await.map(one)
         }
-        KeyRequest::Rotate { organization, key, grace_ms } => match identity.count_rotation(&actor, &key) {
-            Ok(()) => identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new),
-            Err(exceeded) => Err(limited(&exceeded)),
-        },
+        KeyRequest::Rotate { organization, key, grace_ms } => {
+            identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new)
+        }
         KeyRequest::Revoke { organization, key } => {
             identity.revoke_key(&actor, organization.as_deref(), &key).await.map(one)
         }
@@ -47,9 +46,4 @@ fn count_new(identity: &Identity, actor: &Actor, new: &NewKey) -> Result<(), Exc
         Some(wanted) => actor.user.as_ref() == Some(wanted) || actor.name.eq_ignore_ascii_case(wanted),
     };
     if own { identity.count_own_key(actor) } else { Ok(()) }
-}
-
-fn limited(exceeded: &Exceeded) -> Fault {
-    Fault::new(FaultKind::Unavailable, exceeded.to_string())
-        .hint("Wait until the hour is over, or ask an administrator for a higher limit.")
 }

@@ -187,9 +187,11 @@ async fn making_ones_own_keys_counts_and_revoking_does_not() {
         expires: None,
     };
     alice.key_create(new).await.unwrap();
-    alice.key_rotate(None, "c", 0).await.unwrap();
-    let told = alice.key_rotate(None, "c", 0).await.unwrap_err().to_string();
-    assert!(told.contains("token.hour"), "{told}");
+    let rotated = alice.key_rotate(None, "c", 0).await.unwrap();
+    for named in ["c", &rotated.key.id, &rotated.key.prefix, rotated.secret.expose()] {
+        let told = alice.key_rotate(None, named, 0).await.unwrap_err().to_string();
+        assert!(told.contains("token.hour"), "{told}");
+    }
     let told = make("d").await.expect(429).json();
     assert_eq!((&told["limit"], &told["used"]), (&json!(4), &json!(4)), "{told}");
     for id in &made {

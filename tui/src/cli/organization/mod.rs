@@ -175,16 +175,18 @@ async fn set(context: &mut Context, args: &SetArgs) -> Result<(), Failure> {
     let change = change(args)?;
     let placed = &args.options.node_networks;
     let client = context.client().await?;
+    // First: they are what may be refused for its form, and nothing is to be half done.
+    let placed = if placed.is_empty() && !args.no_node_networks {
+        client.organization_networks(Some(&args.organization)).await?
+    } else {
+        client.organization_set_networks(&args.organization, placed.clone()).await?
+    };
+    let node_networks = networks(placed);
     let organization = if change == OrganizationChange::default() && args.revision.is_none() {
         client.organization_show(&args.organization).await?
     } else {
         client.organization_set(&args.organization, args.revision, change).await?
     };
-    let node_networks = networks(if placed.is_empty() && !args.no_node_networks {
-        client.organization_networks(Some(&organization.id)).await?
-    } else {
-        client.organization_set_networks(&organization.id, placed.clone()).await?
-    });
     show(context, &Described { organization, node_networks })
 }
 
@@ -204,7 +206,12 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
     let organization = client.organization_add(new).await?;
     let mut node_networks = options.node_networks;
     if !node_networks.is_empty() {
-        node_networks = networks(client.organization_set_networks(&organization.id, node_networks).await?);
+        let placed = client.organization_set_networks(&organization.id, node_networks).await;
+        if placed.is_err() {
+            // Nothing is half done. What went wrong before says more than a failure here.
+            let _ = client.organization_remove(&organization.id, None, false).await;
+        }
+        node_networks = networks(placed?);
     }
     let described = Described { organization, node_networks };
     context.out.show(&described, |out| {
