@@ -43,7 +43,8 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>)
         (_, None) => answer.bytes,
     };
     // A zero beside a text is no count.
-    let counted = answer.usage.output.filter(|count| *count > 0 || answer.bytes <= WITHOUT_TEXT);
+    let is_told = |count: &u64| *count > 0 || answer.bytes <= WITHOUT_TEXT || output == Output::Nothing;
+    let counted = answer.usage.output.filter(is_told);
     let counted = counted.map(|count| count.min(most));
     let own = match (counted, answer.complete, answer.streamed) {
         // What it said so far was not the end of it.
