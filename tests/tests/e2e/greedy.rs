@@ -217,7 +217,15 @@ async fn a_request_that_is_still_coming_in_counts() {
     daemon.ask(&chat).await.expect(200);
     let mut held = connect(&daemon).await;
     held.write_all(&head("/api/chat", &format!("{authorization}\r\nContent-Length: 100000"))).await.unwrap();
-    within("a refusal", async { while daemon.ask(&chat).await.status != 429 {} }).await;
+    // Not before it holds the one place: else it would be the one that is refused.
+    let aivonx = daemon.aivonx();
+    within("the place", async {
+        while aivonx.json(&["running", "list"]).await == serde_json::json!([]) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    daemon.ask(&chat).await.expect(429);
     drop(held);
     within("room", async { while daemon.ask(&chat).await.status != 200 {} }).await;
 }
