@@ -91,10 +91,9 @@ impl Counts {
     pub(super) fn usage(&self) -> Usage {
         let cached = [self.cache_read_input_tokens, self.cache_creation_input_tokens];
         let cached = cached.iter().filter_map(|count| count.0).fold(0, u64::saturating_add);
-        let input =
-            self.input_tokens.0.or((cached > 0).then_some(0)).map(|input| input.saturating_add(cached));
+        let input = self.input_tokens.0.map(|input| input.saturating_add(cached));
         Usage {
-            prompt: self.prompt_tokens.0.max(input),
+            prompt: told(self.prompt_tokens.0, input),
             output: told(self.completion_tokens.0, self.output_tokens.0),
         }
     }
@@ -188,8 +187,6 @@ mod tests {
             ),
             // OpenAI's are with it.
             (r#""prompt_tokens":331,"cache_read_input_tokens":330,"completion_tokens":4"#, 331, 4),
-            (r#""prompt_tokens":1,"input_tokens":1,"cache_read_input_tokens":330,"output_tokens":4"#, 331, 4),
-            (r#""cache_read_input_tokens":330,"output_tokens":4"#, 330, 4),
             (r#""prompt_tokens":2.0,"completion_tokens":7.9,"x":{"prompt_tokens":5}"#, 2, 7),
             (r#""prompt_tokens":1e300,"completion_tokens":18446744073709551616"#, u64::MAX, u64::MAX),
         ] {
