@@ -64,7 +64,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("org add acme --require-totp --nodes zone=b", &["organization.add"]),
     ("org add acme --node-networks 10.0.0.0/8,::1", &["organization.add", "organization.set_networks"]),
     ("org set acme --disable", &["organization.networks", "organization.set"]),
-    ("org set acme --no-node-networks", &["organization.show", "organization.set_networks"]),
+    ("org set acme --no-node-networks", &["organization.set_networks", "organization.show"]),
     ("org remove acme --with-contents --yes", &["organization.show", "organization.remove"]),
     ("user list --org acme --role member", &["user.list"]),
     ("user show alice", &["user.show"]),
