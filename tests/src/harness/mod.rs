@@ -6,6 +6,7 @@ mod console;
 mod daemon;
 mod http2;
 mod log;
+mod tenant;
 
 pub use aivonx::{Aivonx, Ran};
 pub use client::{Answer, Client, Request};

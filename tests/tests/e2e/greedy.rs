@@ -2,11 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use aivonx_protocol::{
-    Client as Control,
-    key::{KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess},
-};
 use aivonx_tests::{
     fake::FakeNode,
     harness::{Daemon, Request},
@@ -58,35 +53,6 @@ async fn health(mut stream: TcpStream) -> String {
     let mut all = Vec::new();
     let _ = within("an answer", stream.read_to_end(&mut all)).await;
     String::from_utf8_lossy(&all).lines().next().unwrap_or_default().to_owned()
-}
-
-async fn keys(daemon: &Daemon) -> [String; 2] {
-    let control = daemon.control().await;
-    [key(&control, "acme").await, key(&control, "beta").await]
-}
-
-async fn key(control: &Control, organization: &str) -> String {
-    let new = NewOrganization {
-        slug: organization.into(),
-        name: None,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: None,
-        limit_profile: None,
-    };
-    control.organization_add(new).await.unwrap();
-    let new = NewKey {
-        name: "key".into(),
-        organization: Some(organization.into()),
-        user: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
-    control.key_create(new).await.unwrap().secret.expose().to_owned()
 }
 
 #[tokio::test]
@@ -209,7 +175,7 @@ async fn one_address_leaves_connections_to_others() {
 async fn a_request_that_is_still_coming_in_counts() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::builder().node(&node).start().await;
-    let [acme, _] = keys(&daemon).await;
+    let acme = daemon.tenant("acme").await;
     daemon.aivonx().ok(&["limit", "set", "--org", "acme", "concurrent=1"]).await;
     let authorization = format!("Authorization: Bearer {acme}");
     let chat = Request::json("/api/chat", &json!({"model": "m", "messages": [], "stream": false}));
@@ -235,7 +201,7 @@ async fn one_organization_leaves_room_for_the_bodies_of_others() {
     let node = FakeNode::ollama().await;
     let limits = "[limits]\nbody_bytes = 1048576\nbody_budget_bytes = 8388608\n";
     let daemon = Daemon::builder().node(&node).config(limits).start().await;
-    let [acme, beta] = keys(&daemon).await;
+    let (acme, beta) = (daemon.tenant("acme").await, daemon.tenant("beta").await);
     let mut held = Vec::new();
     for _ in 0..8 {
         let mut stream = connect(&daemon).await;

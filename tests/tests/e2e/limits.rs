@@ -8,10 +8,6 @@ mod unpriced;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aivonx_protocol::{
-    key::{KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess},
-};
 use aivonx_tests::{
     fake::FakeNode,
     harness::{Answer, Builder, Daemon, Request},
@@ -40,7 +36,11 @@ impl Rig {
     async fn new() -> Self {
         let node = FakeNode::ollama().await;
         let daemon = builder("").node(&node).start().await;
-        let key = found(&daemon).await;
+        Self::with(node, daemon).await
+    }
+
+    async fn with(node: FakeNode, daemon: Daemon) -> Self {
+        let key = daemon.tenant(ORGANIZATION).await;
         Self { node, daemon, key }
     }
 
@@ -78,32 +78,6 @@ impl Rig {
             panic!("{limit}: {last} is used, not {wanted}");
         }
     }
-}
-
-/// Makes the organization; returns the secret of a key of it.
-async fn found(daemon: &Daemon) -> String {
-    let control = daemon.control().await;
-    let new = NewOrganization {
-        slug: ORGANIZATION.into(),
-        name: None,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: None,
-        limit_profile: None,
-    };
-    control.organization_add(new).await.unwrap();
-    let new = NewKey {
-        name: "key".into(),
-        organization: Some(ORGANIZATION.into()),
-        user: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-    };
-    control.key_create(new).await.unwrap().secret.expose().to_owned()
 }
 
 async fn set(daemon: &Daemon, target: &[&str], values: &[&str]) {

@@ -11,7 +11,7 @@ use aivonx_tests::{
 };
 use serde_json::json;
 
-use super::{builder, chat, found, set, used, within};
+use super::{ORGANIZATION, builder, chat, set, used, within};
 
 async fn ask(daemon: &Daemon, key: &str) -> u16 {
     daemon.ask(&chat(false).field("Authorization", &format!("Bearer {key}"))).await.status
@@ -22,7 +22,7 @@ async fn an_orderly_restart_loses_nothing() {
     let node = FakeNode::ollama().await;
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = builder("").folder(folder.path()).node(&node).start().await;
-    let key = found(&daemon).await;
+    let key = daemon.tenant(ORGANIZATION).await;
     set(&daemon, &["--org", "acme"], &["inference.day=3"]).await;
     for _ in 0..2 {
         assert_eq!(ask(&daemon, &key).await, 200);
@@ -42,7 +42,7 @@ async fn kill_9_loses_only_what_was_not_saved_yet() {
     let folder = tempfile::tempdir().unwrap();
     let log = "[log]\nlevel = \"info,limits=debug\"\n";
     let mut daemon = builder(log).folder(folder.path()).node(&node).start().await;
-    let key = found(&daemon).await;
+    let key = daemon.tenant(ORGANIZATION).await;
     set(&daemon, &["--org", "acme"], &["inference.day=4"]).await;
     for _ in 0..2 {
         assert_eq!(ask(&daemon, &key).await, 200);
@@ -78,7 +78,7 @@ async fn kill_9_under_load_costs_at_most_the_last_second() {
     let folder = tempfile::tempdir().unwrap();
     let log = "[log]\nlevel = \"info,limits=debug\"\n";
     let mut daemon = builder(log).folder(folder.path()).node(&node).start().await;
-    let key = found(&daemon).await;
+    let key = daemon.tenant(ORGANIZATION).await;
     set(&daemon, &["--org", "acme"], &["inference.day=1000000"]).await;
     let (asked, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let request = chat(false).field("Authorization", &format!("Bearer {key}"));
