@@ -43,6 +43,8 @@ pub enum Output {
         each: Option<u64>,
         /// How many; at least 1.
         answers: u64,
+        /// How many are made for each of them, of which the best one is sent; at least 1.
+        drafts: u64,
     },
 }
 
@@ -52,11 +54,26 @@ impl Output {
     pub fn total(self) -> Option<u64> {
         match self {
             Self::Nothing => Some(0),
-            Self::UpTo { each, answers } => each.map(|each| each.saturating_mul(answers)),
+            Self::UpTo { each, .. } => each.map(|each| each.saturating_mul(self.made())),
         }
     }
 
-    /// How many answers.
+    /// How many answers are made, those too that are not sent.
+    #[must_use]
+    pub fn made(self) -> u64 {
+        self.answers().saturating_mul(self.drafts())
+    }
+
+    /// How many are made for each that is sent.
+    #[must_use]
+    pub fn drafts(self) -> u64 {
+        match self {
+            Self::Nothing => 1,
+            Self::UpTo { drafts, .. } => drafts.max(1),
+        }
+    }
+
+    /// How many answers are sent.
     #[must_use]
     pub fn answers(self) -> u64 {
         match self {
@@ -147,8 +164,8 @@ fn room(levels: &Levels<'_>, books: &Books<'_>, limits: &[LimitName]) -> Option<
 
 /// Tokens of output to be reserved, and the limit of each answer if a budget relies on it.
 fn output(levels: &Levels<'_>, books: &Books<'_>, ask: &Ask) -> (u64, Option<u64>) {
-    let Output::UpTo { each, answers } = ask.output else { return (0, None) };
-    let answers = answers.max(1);
+    let Output::UpTo { each, .. } = ask.output else { return (0, None) };
+    let answers = ask.output.made();
     let by_tokens = room(levels, books, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
     let by_money = room(levels, books, &SPEND)
         .map(|left| left.saturating_sub(ask.price.cost(ask.prompt, 0)))

@@ -109,7 +109,8 @@ mod tests {
     }
 
     fn ask(each: Option<u64>, answers: u64) -> Ask {
-        Ask { prompt: 90, output: limits::Output::UpTo { each, answers }, price: Price::FREE }
+        let output = limits::Output::UpTo { each, answers, drafts: 1 };
+        Ask { prompt: 90, output, price: Price::FREE }
     }
 
     fn counts(record: &AccessRecord) -> (Option<u64>, Option<u64>, bool) {

@@ -72,7 +72,11 @@ impl Asks<'_> {
         let asked = self.peek.output_limit(self.forward);
         match self.plan.map_or(asked, |plan| plan.output_limit(asked)) {
             Some(0) => Output::Nothing,
-            each => Output::UpTo { each, answers: self.peek.answers(self.forward) },
+            each => Output::UpTo {
+                each,
+                answers: self.peek.answers(self.forward),
+                drafts: self.peek.drafts(self.forward),
+            },
         }
     }
 

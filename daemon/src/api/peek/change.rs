@@ -1,7 +1,7 @@
 //! What the gateway writes into a body: all governed values in one place, so that two layers never write the same
 //! key, nor add the same object twice.
 
-use super::{Named, Number, Options, Peek, PeekError, Value};
+use super::{MOST_ANSWERS, Named, Number, Options, Peek, PeekError, Value};
 use crate::api::{
     Edits,
     route::{Forward, Output},
@@ -28,11 +28,12 @@ impl Peek {
     /// Looks at the values that mean something on `route`; on other routes nobody reads them.
     ///
     /// # Errors
-    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Replaced`] for
-    /// what some node would put in the place of what was checked.
+    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Many`] for too
+    /// many answers; [`PeekError::Replaced`] for what some node would put in the place of what was checked, and
+    /// [`PeekError::Background`].
     pub fn check(&self, route: &Forward) -> Result<(), PeekError> {
-        if let Some(key) = self.replaced {
-            return Err(PeekError::Replaced(key));
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
         }
         if route.native() {
             if self.options == Options::Other {
@@ -43,7 +44,16 @@ impl Peek {
         if route.output == Output::Nothing {
             return Ok(());
         }
-        self.bounds.iter().chain(&self.multiples).try_for_each(|Named { name, number }| number.check(name))
+        self.bounds
+            .iter()
+            .chain(&self.multiples)
+            .try_for_each(|Named { name, number }| number.check(name))?;
+        let many =
+            |Named { name, number }: &Named| Some((*name, number.bound().filter(|n| *n > MOST_ANSWERS)?));
+        match self.multiples.iter().find_map(many).filter(|_| !route.native()) {
+            Some((name, answers)) => Err(PeekError::Many(name, answers)),
+            None => Ok(()),
+        }
     }
 
     /// Most tokens the client asks of `route` for one answer; see [`Peek::answers`] for how many answers it asks.
@@ -56,7 +66,7 @@ impl Peek {
         if route.output == Output::Nothing {
             return Some(0);
         }
-        let most = self.bounds.iter().filter(|bound| !bound.is_least() && bound.number.value().is_some());
+        let most = self.bounds.iter().filter(|bound| !bound.is_partial() && bound.number.value().is_some());
         // None of them, and one that is without end, is no bound.
         most.map(|bound| bound.number.bound().unwrap_or(u64::MAX)).max().filter(|most| *most < u64::MAX)
     }
@@ -67,9 +77,23 @@ impl Peek {
         if route.native() || route.output == Output::Nothing {
             return 1;
         }
-        let each = self.multiples.iter().filter_map(|multiple| multiple.number.bound()).max().unwrap_or(1);
         let prompts = if route.path == "/v1/completions" { self.prompts.max(1) } else { 1 };
-        each.saturating_mul(prompts)
+        self.multiple(false).saturating_mul(prompts)
+    }
+
+    /// How many a node makes for each of [these](Self::answers), of which it sends the best one.
+    #[must_use]
+    pub fn drafts(&self, route: &Forward) -> u64 {
+        if route.native() || route.output == Output::Nothing {
+            return 1;
+        }
+        self.multiple(true).div_ceil(self.multiple(false))
+    }
+
+    /// The largest number of answers to one prompt, as they come back or as they are made in a `search` for the best.
+    fn multiple(&self, search: bool) -> u64 {
+        let of_kind = self.multiples.iter().filter(|multiple| multiple.is_search() == search);
+        of_kind.filter_map(|multiple| multiple.number.bound()).max().unwrap_or(1)
     }
 
     /// Whether the client sets how long the model stays in memory.
@@ -118,11 +142,19 @@ impl Peek {
             }
             let predict = needs("options.num_predict").filter(|_| route.output == Output::Predict);
             missing.extend(self.write_options(changes, predict, edits));
+        } else if route.openai && changes.pinned && self.reloads() {
+            // Some servers hand them on to Ollama.
+            self.write_options(changes, None, edits);
         }
         if changes.usage {
             missing.extend(self.usage.ask(edits).map(str::to_owned));
         }
         insert(&missing, self.inside, self.empty, edits);
+    }
+
+    /// Whether `options` has anything for which a node loads the model anew.
+    fn reloads(&self) -> bool {
+        matches!(&self.options, Options::Object { runner, .. } if !runner.is_empty())
     }
 
     /// Writes into `options`; returns the whole of it if the body has none.
@@ -179,7 +211,7 @@ impl Named {
     /// Writes `most` where it allows more, or asks for more.
     fn lower(&self, most: u64, edits: &mut Edits) {
         let bound = self.number.bound();
-        if bound.is_some_and(|bound| bound > most) || (bound.is_none() && !self.is_least()) {
+        if bound.is_some_and(|bound| bound > most) || (bound.is_none() && !self.is_partial()) {
             self.number.set(most, edits);
         }
     }

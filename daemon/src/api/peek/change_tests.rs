@@ -128,9 +128,15 @@ fn every_word_for_the_end_of_an_answer_is_bound() {
             Output::Key(name) => name,
             other => panic!("{other:?}"),
         };
-        for word in
-            ["n_predict", "num_predict", "max_new_tokens", "max_completion_tokens", "max_output_tokens"]
-        {
+        for word in [
+            "n_predict",
+            "num_predict",
+            "max_new_tokens",
+            "max_completion_tokens",
+            "max_output_tokens",
+            "max_tokens_to_sample",
+            "max_length",
+        ] {
             if word == own {
                 continue;
             }
@@ -144,18 +150,47 @@ fn every_word_for_the_end_of_an_answer_is_bound() {
         let want = format!(r#"{{"{own}":8,"n_predict":64,"min_tokens":64,"options":{{"n_predict":64}}}}"#);
         let changes = Changes { model: None, ..EVERYTHING };
         assert_eq!(written(path, &body, &changes), want, "{path}");
+        // Bounds of a part, and from below.
+        for (key, value, bound) in [
+            ("min_new_tokens", "900", "8"),
+            ("min_length", "900", "8"),
+            (
+                "thinking",
+                r#"{"type":"enabled", "budget_tokens": 9000}"#,
+                r#"{"type":"enabled", "budget_tokens": 8}"#,
+            ),
+            ("reasoning", r#"{"effort":"high","max_tokens":9e3}"#, r#"{"effort":"high","max_tokens":8}"#),
+            ("reasoning", r#"{"max_tokens":null,"num_ctx":9}"#, r#"{"max_tokens":null,"num_ctx":9}"#),
+            ("thinking", r#"{"type":"disabled"}"#, r#"{"type":"disabled"}"#),
+            ("thinking", r#"["budget_tokens"]"#, r#"["budget_tokens"]"#),
+        ] {
+            let body = format!(r#"{{"{own}":8,"{key}":{value}}}"#);
+            assert_eq!(written(path, &body, &changes), format!(r#"{{"{own}":8,"{key}":{bound}}}"#), "{path}");
+            assert_eq!(read(&body).unwrap().output_limit(&route(path)), Some(8), "{path} {body}");
+        }
         // What asks for little is left alone, and nothing is made more of.
         let body = format!(r#"{{"{own}":8,"min_tokens":0,"n":2}}"#);
         assert_eq!(written(path, &body, &changes), body, "{path}");
     }
-    for body in
-        [r#"{"n_predict":"9"}"#, r#"{"n_cmpl":"9"}"#, r#"{"best_of":[]}"#, r#"{"options":{"n_predict":{}}}"#]
-    {
+    for body in [
+        r#"{"n_predict":"9"}"#,
+        r#"{"n_cmpl":"9"}"#,
+        r#"{"best_of":[]}"#,
+        r#"{"options":{"n_predict":{}}}"#,
+        r#"{"num_beams":"9"}"#,
+        r#"{"thinking":{"budget_tokens":"9"}}"#,
+    ] {
         let refused = read(body).unwrap().check(&route("/v1/chat/completions"));
         assert!(matches!(refused, Err(PeekError::Type(..))), "{body}");
     }
-    for body in [r#"{"n_predict":9,"n_predict":1}"#, r#"{"N_Predict":9}"#, r#"{"n_\u0063mpl":1,"n_cmpl":1}"#]
-    {
+    for body in [
+        r#"{"n_predict":9,"n_predict":1}"#,
+        r#"{"N_Predict":9}"#,
+        r#"{"n_\u0063mpl":1,"n_cmpl":1}"#,
+        r#"{"thinking":{"budget_tokens":9,"budget_tokens":1}}"#,
+        r#"{"Thinking":{"budget_tokens":9}}"#,
+        r#"{"thinking":{"Budget_Tokens":9}}"#,
+    ] {
         assert!(read(body).is_err(), "{body}");
     }
 }
@@ -170,9 +205,39 @@ fn nothing_may_take_the_place_of_what_was_checked() {
         ("content_policy_fallbacks", "[]"),
         ("models", r#"["dear"]"#),
         ("model_list", "[{}]"),
+        ("parameters", r#"{"max_new_tokens":900}"#),
+        ("sampling_params", r#"{"max_new_tokens":900,"n":9}"#),
+        ("generation_config", r#"{"max_length":900}"#),
+        ("auto_max_new_tokens", "true"),
     ] {
         assert_eq!(check(&format!(r#"{{"model":"m","{key}":{value}}}"#)), Err(PeekError::Replaced(key)));
         assert_eq!(check(&format!(r#"{{"model":"m","{key}":null,"x":{{"{key}":1}}}}"#)), Ok(()));
+    }
+    assert_eq!(check(r#"{"model":"m","auto_max_new_tokens":false,"background":false}"#), Ok(()));
+    for later in ["true", "1", r#""true""#] {
+        assert_eq!(check(&format!(r#"{{"model":"m","background":{later}}}"#)), Err(PeekError::Background));
+    }
+}
+
+#[test]
+fn more_answers_than_anybody_needs_are_refused() {
+    let check = |path: &str, body: &str| read(body).unwrap().check(&route(path));
+    for word in ["n", "n_cmpl", "num_return_sequences", "best_of", "num_beams", "beam_width"] {
+        for (value, want) in [
+            ("128", Ok(())),
+            ("-5", Ok(())),
+            ("null", Ok(())),
+            ("129", Err(PeekError::Many(word, 129))),
+            ("1e3", Err(PeekError::Many(word, 1000))),
+            ("1e400", Err(PeekError::Many(word, i64::MAX.unsigned_abs()))),
+        ] {
+            let body = format!(r#"{{"n":2,"{word}":{value}}}"#).replace(r#""n":2,"n""#, r#""n""#);
+            for path in ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"] {
+                assert_eq!(check(path, &body), want, "{path} {body}");
+            }
+            // Nobody reads it there.
+            assert_eq!(check("/api/chat", &body), Ok(()), "{body}");
+        }
     }
 }
 
@@ -194,6 +259,9 @@ fn a_pinned_context_keeps_the_model_as_it_is_loaded() {
         for path in ["/api/chat", "/api/embed"] {
             assert_eq!(written(path, &of(options), &changes), of(want), "{path} {options}");
         }
+        // A server with OpenAI's API may hand them on, but needs none.
+        let wanted = if options.contains("num_") || options.contains("numa") { want } else { options };
+        assert_eq!(written("/v1/chat/completions", &of(options), &changes), of(wanted), "{options}");
         let free = Changes { pinned: false, ..changes };
         let kept = written("/api/chat", &of(options), &free);
         assert_eq!(kept.contains("num_gpu"), options.contains("num_gpu"), "{kept}");
@@ -251,17 +319,29 @@ fn numbers_that_are_none_are_refused_where_they_mean_something() {
 
 #[test]
 fn answers_are_counted() {
-    let answers = |path: &str, body: &str| read(body).unwrap().answers(&route(path));
-    assert_eq!(answers("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#), 3);
-    assert_eq!(answers("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#), 6);
-    assert_eq!(answers("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#), 2);
-    assert_eq!(answers("/v1/completions", r#"{"prompt":[1,2,3]}"#), 1);
-    assert_eq!(answers("/v1/completions", r#"{"n":0,"prompt":"a"}"#), 1);
-    assert_eq!(answers("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#), 5);
-    assert_eq!(answers("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#), 8);
-    assert_eq!(answers("/v1/responses", r#"{"n_cmpl":5}"#), 5);
-    assert_eq!(answers("/v1/embeddings", r#"{"n":5}"#), 1);
-    assert_eq!(answers("/api/generate", r#"{"n":3}"#), 1);
+    let made = |path: &str, body: &str| {
+        let (peek, route) = (read(body).unwrap(), route(path));
+        (peek.answers(&route), peek.drafts(&route))
+    };
+    for (path, body, want) in [
+        ("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#, (3, 1)),
+        ("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#, (6, 1)),
+        ("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#, (2, 1)),
+        ("/v1/completions", r#"{"prompt":[1,2,3]}"#, (1, 1)),
+        ("/v1/completions", r#"{"n":0,"prompt":"a"}"#, (1, 1)),
+        ("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#, (5, 1)),
+        ("/v1/chat/completions", r#"{"n":2,"num_return_sequences":3}"#, (3, 1)),
+        ("/v1/chat/completions", r#"{"n":4,"use_beam_search":true}"#, (4, 1)),
+        // Not all of these come back.
+        ("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#, (2, 4)),
+        ("/v1/chat/completions", r#"{"n":2,"best_of":5,"num_beams":3}"#, (2, 3)),
+        ("/v1/messages", r#"{"beam_width":6}"#, (1, 6)),
+        ("/v1/responses", r#"{"n_cmpl":5}"#, (5, 1)),
+        ("/v1/embeddings", r#"{"n":5,"best_of":5}"#, (1, 1)),
+        ("/api/generate", r#"{"n":3,"best_of":5}"#, (1, 1)),
+    ] {
+        assert_eq!(made(path, body), want, "{path} {body}");
+    }
 }
 
 proptest! {
@@ -269,7 +349,8 @@ proptest! {
     fn what_is_written_stands_there_once_and_the_rest_stays(
         members in prop::collection::btree_map(prop::sample::select(vec![
             "name", "options", "keep_alive", "max_tokens", "max_completion_tokens", "max_output_tokens",
-            "n_predict", "min_tokens", "n", "prompt", "seed", "stream_options", "temperature",
+            "n_predict", "min_tokens", "n", "prompt", "seed", "stream_options", "temperature", "max_length",
+            "thinking",
         ]), prop::sample::select(vec!["null", "1", "{}", " { } ", r#"{"num_ctx":1}"#,
             r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#,
             r#"{"num_gpu":1,"seed":2 ,"use_mmap":{}, "n_predict":9}"#, r#"{ "stop":[],"num_ctx":7 , "numa":"x"}"#,
@@ -301,7 +382,8 @@ proptest! {
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&after[0]).is_ok());
         prop_assert_eq!(again.model(false), Some("s"));
         let native = NATIVE.contains(&path);
-        prop_assert_eq!(again.num_ctx(), num_ctx.filter(|_| native).or(peek.num_ctx()));
+        let pins = pinned && num_ctx.is_some() && route.openai && peek.reloads();
+        prop_assert_eq!(again.num_ctx(), num_ctx.filter(|_| native || pins).or(peek.num_ctx()));
         if again.output_limit(&route) != Some(0) {
             let before = peek.output_limit(&route);
             prop_assert_eq!(again.output_limit(&route), output.into_iter().chain(before).min());
@@ -317,7 +399,10 @@ proptest! {
             }
             let bound = output.is_some() && route.output != Output::Nothing;
             if bound {
-                for key in ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "min_tokens"] {
+                for key in [
+                    "max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "min_tokens",
+                    "max_length",
+                ] {
                     outer.remove(key);
                 }
             }
@@ -325,14 +410,14 @@ proptest! {
                 outer.remove("keep_alive");
             }
             if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options").filter(|o| native || o.is_object()) {
-                if native {
+                if native || pins {
                     inner.remove("num_ctx");
                 }
                 if bound {
                     inner.remove("num_predict");
                     inner.remove("n_predict");
                 }
-                if native && pinned && num_ctx.is_some() {
+                if (native || pins) && pinned && num_ctx.is_some() {
                     inner.retain(|key, _| !matches!(key.as_str(), "num_gpu" | "use_mmap" | "numa"));
                 }
                 if !inner.is_empty() {

@@ -74,12 +74,26 @@ names! {
         MaxCompletionTokens = "max_completion_tokens",
         MaxOutputTokens = "max_output_tokens",
         MaxNewTokens = "max_new_tokens",
+        MaxTokensToSample = "max_tokens_to_sample",
+        MaxLength = "max_length",
         NPredict = "n_predict",
         NumPredict = "num_predict",
         MinTokens = "min_tokens",
+        MinNewTokens = "min_new_tokens",
+        MinLength = "min_length",
+        Thinking = "thinking",
+        Reasoning = "reasoning",
         N = "n",
         NCmpl = "n_cmpl",
+        NumReturnSequences = "num_return_sequences",
         BestOf = "best_of",
+        NumBeams = "num_beams",
+        BeamWidth = "beam_width",
+        Background = "background",
+        AutoMaxNewTokens = "auto_max_new_tokens",
+        Parameters = "parameters",
+        SamplingParams = "sampling_params",
+        GenerationConfig = "generation_config",
         ExtraBody = "extra_body",
         Models = "models",
         ModelList = "model_list",
@@ -93,12 +107,13 @@ names! {
 }
 
 names! {
-    /// Keys inside `options`.
+    /// Keys inside `options`, `thinking` and `reasoning`.
     Inner {
         NumCtx = "num_ctx",
         NumPredict = "num_predict",
         NPredict = "n_predict",
         MaxTokens = "max_tokens",
+        BudgetTokens = "budget_tokens",
         NumBatch = "num_batch",
         NumGpu = "num_gpu",
         NumThread = "num_thread",
@@ -118,7 +133,8 @@ names! {
 }
 
 impl Governed {
-    /// Whether it bounds the tokens of an answer: the words of OpenAI, Anthropic, llama.cpp, TGI, Ollama and vLLM.
+    /// Whether it bounds the tokens of an answer, or a part of them: the words of OpenAI, Anthropic, llama.cpp, TGI,
+    /// Transformers, TabbyAPI, Ollama and vLLM.
     pub(super) fn bounds(self) -> bool {
         use Governed as G;
         matches!(
@@ -127,42 +143,65 @@ impl Governed {
                 | G::MaxCompletionTokens
                 | G::MaxOutputTokens
                 | G::MaxNewTokens
+                | G::MaxTokensToSample
+                | G::MaxLength
                 | G::NPredict
                 | G::NumPredict
                 | G::MinTokens
+                | G::MinNewTokens
+                | G::MinLength
         )
     }
 
-    /// Whether it says how many answers are made: `n`, in llama.cpp's words, and as vLLM makes them to choose from.
+    /// Whether it says how many answers are made: `n` by whatever name, and the wider searches out of which the best
+    /// come back. `use_beam_search` is not among them: its beam is as wide as these say.
     pub(super) fn multiplies(self) -> bool {
-        matches!(self, Self::N | Self::NCmpl | Self::BestOf)
+        use Governed as G;
+        matches!(self, G::N | G::NCmpl | G::NumReturnSequences | G::BestOf | G::NumBeams | G::BeamWidth)
+    }
+
+    /// Whether it is an object with keys of [`Inner`].
+    pub(super) fn holds(self) -> bool {
+        matches!(self, Self::Options | Self::Thinking | Self::Reasoning)
     }
 
     /// Whether a node may put what is in it in the place of what was checked: LiteLLM writes an `extra_body` over the
-    /// rest of the body, and it and others ask models of these lists in place of the one asked for.
+    /// rest of the body, and it and others ask models of these lists in place of the one asked for. What TGI, SGLang
+    /// and Transformers call parameters has bounds of its own.
     pub(super) fn replaces(self) -> bool {
         use Governed as G;
         matches!(
             self,
-            G::ExtraBody | G::Models | G::ModelList | G::Fallbacks | G::ContextFallbacks | G::PolicyFallbacks
+            G::ExtraBody
+                | G::Models
+                | G::ModelList
+                | G::Fallbacks
+                | G::ContextFallbacks
+                | G::PolicyFallbacks
+                | G::Parameters
+                | G::SamplingParams
+                | G::GenerationConfig
+                | G::AutoMaxNewTokens
         )
     }
 }
 
 impl Inner {
-    /// Its name as a client is told, if it bounds the tokens of an answer.
-    pub(super) fn bounds(self) -> Option<&'static str> {
-        match self {
-            Self::NumPredict => Some("options.num_predict"),
-            Self::NPredict => Some("options.n_predict"),
-            Self::MaxTokens => Some("options.max_tokens"),
+    /// Its name as a client is told, if in `holder` it bounds the tokens of an answer, or a part of them.
+    pub(super) fn bounds(self, holder: Governed) -> Option<&'static str> {
+        match (holder, self) {
+            (Governed::Options, Self::NumPredict) => Some("options.num_predict"),
+            (Governed::Options, Self::NPredict) => Some("options.n_predict"),
+            (Governed::Options, Self::MaxTokens) => Some("options.max_tokens"),
+            (Governed::Thinking, Self::BudgetTokens) => Some("thinking.budget_tokens"),
+            (Governed::Reasoning, Self::MaxTokens) => Some("reasoning.max_tokens"),
             _ => None,
         }
     }
 
     /// Whether Ollama loads a model anew for another value (its `Runner` options, those of older versions too).
     pub(super) fn reloads(self) -> bool {
-        self.bounds().is_none()
+        !matches!(self, Self::NumPredict | Self::NPredict | Self::MaxTokens | Self::BudgetTokens)
     }
 }
 

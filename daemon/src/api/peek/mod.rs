@@ -27,6 +27,10 @@ use super::json::{JsonError, Scanner};
 /// Longest model name accepted, in bytes as sent.
 const LONGEST_NAME: usize = 512;
 
+/// Most answers to one prompt, as in OpenAI's own API. A number beyond all reason keeps an engine busy for as long as
+/// it likes, whoever pays.
+const MOST_ANSWERS: u64 = 128;
+
 /// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeekError {
@@ -51,6 +55,14 @@ pub enum PeekError {
     /// A key whose value may take the place of what was checked.
     #[error("'{0}' is not passed on, because it may replace the rest of the request; leave it out")]
     Replaced(&'static str),
+    /// What is made when nobody counts it any more.
+    #[error(
+        "'background' is not served: what is made after the request is over cannot be fetched; leave it out"
+    )]
+    Background,
+    /// More answers than are made for one request.
+    #[error("'{0}' asks for {1} answers; at most {MOST_ANSWERS} are made at once, so ask for fewer")]
+    Many(&'static str, u64),
     /// A model name beyond 512 bytes.
     #[error("'{0}' is longer than {LONGEST_NAME} bytes")]
     Long(&'static str),
@@ -77,8 +89,8 @@ pub struct Peek {
     bounds: SmallVec<[Named; 2]>,
     /// What says how many answers are made, by whatever name.
     multiples: SmallVec<[Named; 1]>,
-    /// A key whose value may take the place of what was checked.
-    replaced: Option<&'static str>,
+    /// Why it is refused on any route, if it is.
+    refused: Option<PeekError>,
     /// Elements of `prompt` that are not numbers, if it is an array.
     prompts: u64,
     prompt_at_most: u64,

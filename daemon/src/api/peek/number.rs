@@ -67,9 +67,21 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Whether it bounds from below.
-    pub(super) fn is_least(&self) -> bool {
-        self.name == "min_tokens"
+    /// Whether an answer may be longer than it says: it bounds from below, or a part of the answer.
+    pub(super) fn is_partial(&self) -> bool {
+        matches!(
+            self.name,
+            "min_tokens"
+                | "min_new_tokens"
+                | "min_length"
+                | "thinking.budget_tokens"
+                | "reasoning.max_tokens"
+        )
+    }
+
+    /// Whether it says how many answers are made, of which only the best come back.
+    pub(super) fn is_search(&self) -> bool {
+        matches!(self.name, "best_of" | "num_beams" | "beam_width")
     }
 }
 

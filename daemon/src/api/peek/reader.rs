@@ -17,14 +17,14 @@ pub(super) struct Reader {
     pub(super) peek: Peek,
     /// One bit per governed key seen.
     seen: u64,
-    /// The same for keys inside `options`, and for those inside `stream_options`.
+    /// The same for keys inside the object at hand, and for those inside `stream_options`.
     seen_inside: u32,
     seen_option: u8,
     /// The governed key whose value comes next, at depth 1.
     current: Option<Governed>,
     /// Inside `stream_options`: the governed key whose value comes next.
     option: Option<StreamOption>,
-    /// Inside `options`: the governed key whose value comes next.
+    /// Inside an object that [holds](Governed::holds) some: the governed key whose value comes next.
     inner: Option<Inner>,
     /// Inside the array of a prompt: numbers or arrays were seen, so it may consist of tokens.
     tokens: bool,
@@ -54,7 +54,7 @@ impl Sink for Reader {
         }
         match self.current {
             Some(Governed::StreamOptions) => self.key_of_stream_options(key),
-            Some(Governed::Options) => self.key_of_options(key),
+            Some(holder) if holder.holds() => self.key_inside(key),
             _ => Ok(()),
         }
     }
@@ -66,6 +66,7 @@ impl Sink for Reader {
             (1, current) => {
                 self.began = at;
                 self.tokens = false;
+                self.seen_inside = 0;
                 if let Some(key) = current { self.begin_member(key, kind, at) } else { Ok(false) }
             }
             (_, current) => {
@@ -74,20 +75,20 @@ impl Sink for Reader {
                     self.peek.prompts += 1;
                 }
                 self.tokens |= matches!(kind, Kind::Number | Kind::Array);
-                Ok(current == Some(Governed::Options) || self.option.is_some())
+                Ok(current.is_some_and(Governed::holds) || self.option.is_some())
             }
         }
     }
 
     #[inline(always)]
     fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
-        match depth {
-            1 => self.end_member(kind, end, raw),
-            2 if self.current == Some(Governed::Options) => {
-                self.end_of_options(kind, end, raw);
+        match (depth, self.current) {
+            (1, _) => self.end_member(kind, end, raw),
+            (2, Some(holder)) if holder.holds() => {
+                self.end_inside(holder, kind, end, raw);
                 Ok(())
             }
-            2 if self.option.is_some() => self.end_of_stream_options(kind, end),
+            (2, _) if self.option.is_some() => self.end_of_stream_options(kind, end),
             _ => Ok(()),
         }
     }
@@ -125,8 +126,10 @@ impl Reader {
     }
 
     #[inline(always)]
-    fn key_of_options(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
-        if let Options::Object { empty, .. } = &mut self.peek.options {
+    fn key_inside(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
+        if self.current == Some(Governed::Options)
+            && let Options::Object { empty, .. } = &mut self.peek.options
+        {
             *empty = false;
         }
         self.inner = which(key)?;
@@ -173,7 +176,9 @@ impl Reader {
             (Governed::Options, Kind::Object) => {}
             (Governed::Options, Kind::Null) => self.peek.options = Options::Null(range),
             (Governed::Options, _) => self.peek.options = Options::Other,
-            (key, _) if key.replaces() && kind != Kind::Null => self.peek.replaced = Some(key.name()),
+            (_, Kind::Null | Kind::False) if key.replaces() || key == Governed::Background => {}
+            (key, _) if key.replaces() => self.peek.refused = Some(PeekError::Replaced(key.name())),
+            (Governed::Background, _) => self.peek.refused = Some(PeekError::Background),
             (key, _) if key.bounds() => {
                 let number = Number::read(kind, range, raw);
                 self.peek.bounds.push(Named { name: key.name(), number });
@@ -191,13 +196,18 @@ impl Reader {
         Ok(())
     }
 
-    fn end_of_options(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) {
+    fn end_inside(&mut self, holder: Governed, kind: Kind, end: usize, raw: Option<Raw<'_>>) {
         let from = std::mem::replace(&mut self.ended_inside, end);
         let Some(key) = self.inner.take() else { return };
         let range = self.began_inside..end;
-        if let Some(name) = key.bounds() {
+        if let Some(name) = key.bounds(holder) {
             self.peek.bounds.push(Named { name, number: Number::read(kind, range, raw) });
-        } else if key == Inner::NumCtx {
+            return;
+        }
+        if holder != Governed::Options {
+            return;
+        }
+        if key == Inner::NumCtx {
             self.peek.num_ctx = Number::read(kind, range, raw);
         }
         if key.reloads()
