@@ -10,21 +10,34 @@ use serde::{Deserialize, de::IgnoredAny};
 pub struct Usage {
     /// Tokens of the prompt, those that the node had in its cache too.
     pub prompt: Option<u64>,
+    /// Those of them that were read from the cache or written into it, as far as they are counted apart.
+    pub cached: u64,
     /// Tokens of the output.
     pub output: Option<u64>,
 }
 
 impl Usage {
     /// Takes over what `later` knows: of an answer's counts the last is the best one, but for a zero, which some
-    /// servers write where they do not know yet.
+    /// servers write where they do not know yet. Counts of the cache stay where later ones are without.
     pub fn absorb(&mut self, later: Self) {
-        self.prompt = told(later.prompt, self.prompt);
+        if later.cached > 0 {
+            self.cached = later.cached;
+            self.prompt = told(later.prompt, self.prompt);
+        } else if let Some(prompt) = later.prompt.filter(|count| *count > 0) {
+            self.prompt = Some(prompt.saturating_add(self.cached));
+        } else {
+            self.prompt = self.prompt.or(later.prompt);
+        }
         self.output = told(later.output, self.output);
     }
 
     /// The larger of each.
     pub(super) fn max(self, other: Self) -> Self {
-        Self { prompt: self.prompt.max(other.prompt), output: self.output.max(other.output) }
+        Self {
+            prompt: self.prompt.max(other.prompt),
+            cached: self.cached.max(other.cached),
+            output: self.output.max(other.output),
+        }
     }
 
     /// What is not said is none: Ollama leaves zeros out of its final object. What is said there in a way that cannot
@@ -91,9 +104,13 @@ impl Counts {
     pub(super) fn usage(&self) -> Usage {
         let cached = [self.cache_read_input_tokens, self.cache_creation_input_tokens];
         let cached = cached.iter().filter_map(|count| count.0).fold(0, u64::saturating_add);
-        let input = self.input_tokens.0.map(|input| input.saturating_add(cached));
+        let (whole, input) = (self.prompt_tokens.0, self.input_tokens.0);
+        // OpenAI's count is with the cache, but not if it is less than came from there.
+        let apart = input.filter(|count| *count > 0).or(whole.filter(|count| *count < cached));
+        let apart = if cached > 0 { Some(apart.unwrap_or(0).saturating_add(cached)) } else { input };
         Usage {
-            prompt: told(self.prompt_tokens.0, input),
+            prompt: whole.max(apart),
+            cached,
             output: told(self.completion_tokens.0, self.output_tokens.0),
         }
     }
@@ -117,7 +134,7 @@ impl OllamaLine {
     /// The counts of the last line. It leaves zeros out.
     pub(super) fn usage(&self) -> Usage {
         let count = |count: Option<Count>| count.unwrap_or(Count(Some(0))).0;
-        Usage { prompt: count(self.prompt_eval_count), output: count(self.eval_count) }
+        Usage { prompt: count(self.prompt_eval_count), output: count(self.eval_count), ..Usage::default() }
     }
 }
 
@@ -185,17 +202,33 @@ mod tests {
                 321,
                 4,
             ),
+            (r#""cache_read_input_tokens":330,"output_tokens":4"#, 330, 4),
+            (r#""cache_creation_input_tokens":330,"input_tokens":0,"output_tokens":4"#, 330, 4),
             // OpenAI's are with it.
             (r#""prompt_tokens":331,"cache_read_input_tokens":330,"completion_tokens":4"#, 331, 4),
+            // Both: the larger one, for nobody knows which is meant.
+            (
+                r#""prompt_tokens":1,"completion_tokens":9,"input_tokens":1,"output_tokens":9,"cache_read_input_tokens":330"#,
+                331,
+                9,
+            ),
+            (
+                r#""prompt_tokens":400,"input_tokens":400,"cache_read_input_tokens":330,"output_tokens":9"#,
+                730,
+                9,
+            ),
+            (r#""prompt_tokens":1,"cache_read_input_tokens":330,"completion_tokens":4"#, 331, 4),
+            (r#""prompt_tokens":0,"cache_read_input_tokens":330,"completion_tokens":4"#, 330, 4),
             (r#""prompt_tokens":2.0,"completion_tokens":7.9,"x":{"prompt_tokens":5}"#, 2, 7),
             (r#""prompt_tokens":1e300,"completion_tokens":18446744073709551616"#, u64::MAX, u64::MAX),
         ] {
-            let want = Some(Usage { prompt: Some(prompt), output: Some(output) });
+            let want = Some((Some(prompt), Some(output)));
+            let of = |usage: Usage| (usage.prompt, usage.output);
             let event = format!(r#"{{"choices":[],"usage":{{{counts}}}}}"#);
-            assert_eq!(EventData::read(event.as_bytes()).unwrap().usage(), want, "{counts}");
+            assert_eq!(EventData::read(event.as_bytes()).unwrap().usage().map(of), want, "{counts}");
             for rest in ["", r#","metadata":{"usage":{"input_tokens":0,"output_tokens":0}}"#] {
                 let object = format!(r#"{{"id":"x","usage" : {{{counts}}}{rest},"timings":{{"n":1}}}}"#);
-                assert_eq!(Some(of_tail(object.as_bytes())), want, "{object}");
+                assert_eq!(Some(of(of_tail(object.as_bytes()))), want, "{object}");
             }
         }
         for odd in [r#""prompt_tokens":-5,"completion_tokens":"7""#, r#""prompt_tokens":null"#, ""] {
@@ -214,11 +247,30 @@ mod tests {
             (r#"{"done":true,"prompt_eval_count":3,"eval_count":"x"}"#, (Some(3), None)),
             (r#"{"done":true,"prompt_eval_count":1e300,"eval_count":1.5}"#, (Some(u64::MAX), Some(1))),
         ] {
-            let want = Usage { prompt: want.0, output: want.1 };
+            let want = Usage { prompt: want.0, output: want.1, ..Usage::default() };
             assert_eq!(OllamaLine::read(line.as_bytes()).unwrap().usage(), want, "{line}");
             let mut usage = of_tail(line.as_bytes());
             usage.or_zero(line.as_bytes());
             assert_eq!(usage, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_counts_are_the_best_and_those_of_the_cache_stay() {
+        let usage = |prompt, cached, output| Usage { prompt, cached, output };
+        let start = usage(Some(331), 330, Some(0));
+        for (first, later, want) in [
+            (usage(Some(9), 0, Some(1)), usage(Some(5), 0, Some(7)), usage(Some(5), 0, Some(7))),
+            (usage(Some(9), 0, Some(1)), usage(Some(0), 0, Some(0)), usage(Some(9), 0, Some(1))),
+            (usage(None, 0, None), usage(Some(0), 0, None), usage(Some(0), 0, None)),
+            // It may repeat what was not in the cache, or all of it, or nothing.
+            (start, usage(Some(1), 0, Some(60)), usage(Some(331), 330, Some(60))),
+            (start, usage(Some(341), 340, Some(60)), usage(Some(341), 340, Some(60))),
+            (start, usage(None, 0, Some(60)), usage(Some(331), 330, Some(60))),
+        ] {
+            let mut counts = first;
+            counts.absorb(later);
+            assert_eq!(counts, want, "{first:?} then {later:?}");
         }
     }
 

@@ -3,38 +3,53 @@
 //!
 //! A node does not count if it does not know how (`/api/embeddings`, servers that ignore `include_usage`), if
 //! its answer broke off, or if the client left before the end; what was produced until then was produced all
-//! the same. Some count the first of several answers alone. And what a node says is not believed beyond what was asked
-//! for and what went by: one wild number would use up a tenant's month.
+//! the same. Some count the first of several answers alone. And what a node says is believed neither beyond what was
+//! asked for and what went by, for one wild number would use up a tenant's month, nor far below it, for then no budget
+//! would hold.
 
 use aivonx_protocol::key::KeyScope;
 
 use crate::{
     api::{
-        meter::{BYTES_PER_TOKEN, Tally},
+        meter::{BYTES_PER_TOKEN, Tally, may_count},
         route::{self, Action, Need, Output},
     },
     limits::Ask,
     telemetry::AccessRecord,
 };
 
-/// Tokens that a node may add to a prompt: the template around it, a model's own system prompt, an image by its URL.
+/// Tokens that a node may add to a prompt: the template around it, a model's own system prompt.
 const ADDED: u64 = 4096;
 
-/// Most bytes of an answer that has no text, such as that to a prompt that only loads a model.
-const WITHOUT_TEXT: u64 = 2048;
+/// A prompt that is too long for its model is cut to the context, which has so many tokens at least; of models for
+/// embeddings it is smaller.
+const CONTEXT: u64 = 2048;
+const CONTEXT_OF_EMBEDDINGS: u64 = 256;
 
 /// Events of a stream that carry no output: the first and the last of each answer, and one with the counts.
 const FIRST_AND_LAST: u64 = 2;
 const WITH_COUNTS: u64 = 1;
 
+/// What is known of a prompt but for its size, as far as it was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Characters of text.
+    pub(super) text: u64,
+    /// Most tokens of what it only names, and a node fetches.
+    pub(super) named: u64,
+}
+
 /// Puts counts into `record`, whose route, status and size are known. `ask` is what was reserved, if anything.
-pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>) {
+pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>, sent: Sent) {
     let Some(output) = output_of(record.route) else { return };
-    let answers = ask.map_or(1, |ask| ask.output.answers());
+    let (answers, drafts) = ask.map_or((1, 1), |ask| (ask.output.answers(), ask.output.drafts()));
     // Several answers may be those to several prompts, of which the node may have counted the first.
-    let sent = ask.filter(|_| answers > 1).map_or(0, |ask| ask.prompt);
+    let least = ask.filter(|_| answers > 1).map_or(0, |ask| ask.prompt);
     // No token of a prompt is shorter than a byte.
-    let prompt = answer.usage.prompt.map(|count| count.min(record.bytes_in.saturating_add(ADDED)).max(sent));
+    let most = record.bytes_in.saturating_add(ADDED).saturating_add(sent.named);
+    let context = if output == Output::Nothing { CONTEXT_OF_EMBEDDINGS } else { CONTEXT };
+    let prompt = answer.usage.prompt.filter(|count| *count >= context || may_count(*count, sent.text));
+    let prompt = prompt.map(|count| count.min(most).max(least));
     let asked = ask.and_then(|ask| ask.output.total());
     let most = match (output, asked) {
         (Output::Nothing, _) => 0,
@@ -42,16 +57,14 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>)
         (_, Some(asked)) => asked.max(answer.produced),
         (_, None) => answer.bytes,
     };
-    // A zero beside a text is no count.
-    let is_told = |count: &u64| *count > 0 || answer.bytes <= WITHOUT_TEXT || output == Output::Nothing;
-    let counted = answer.usage.output.filter(is_told);
+    let counted = answer.usage.output.filter(|c| output == Output::Nothing || may_count(*c, answer.text));
     let counted = counted.map(|count| count.min(most));
     let own = match (counted, answer.complete, answer.streamed) {
         // What it said so far was not the end of it.
         (_, false, _) | (None, ..) => answer.produced,
         (_, true, true) => {
             let other = FIRST_AND_LAST.saturating_mul(answers).saturating_add(WITH_COUNTS);
-            answer.produced.saturating_sub(other)
+            answer.pieces.saturating_sub(other)
         }
         // Of one object the length is a poor measure.
         (Some(_), true, false) if answers == 1 => 0,
@@ -59,8 +72,13 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>)
         (Some(count), true, false) => answer.produced.min(count.saturating_mul(answers)),
     };
     let own = if answer.complete { own.min(asked.unwrap_or(u64::MAX)) } else { own };
+    // What is made and not sent is as long as what is.
+    let made = |sent: u64| match drafts {
+        1 => sent,
+        drafts => sent.saturating_mul(drafts).min(most.max(sent)),
+    };
     record.prompt_tokens = prompt;
-    record.output_tokens = counted.map(|count| count.max(own.min(most)));
+    record.output_tokens = counted.map(|count| made(count.max(own.min(most))));
     record.estimated |= prompt != answer.usage.prompt || record.output_tokens != answer.usage.output;
     if !(200..300).contains(&record.status) {
         return;
@@ -71,13 +89,14 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>)
     }
     // Embeddings have no output, so nothing is missing.
     if counted.is_none() && output != Output::Nothing {
-        record.output_tokens = Some(own);
+        record.output_tokens = Some(made(own));
         record.estimated = true;
     }
 }
 
-/// Puts into `record` what a request comes to whose client left: the node has read the prompt, and of an answer in one
-/// piece that is still `due` nobody knows how much is made, so that it is all that was reserved for it.
+/// Puts into `record` what a request comes to whose client left, or that was ended: the node has read the prompt, and
+/// of an answer in one piece that is still `due` nobody knows how much is made, so that it is all that was reserved
+/// for it.
 pub(super) fn left(record: &mut AccessRecord, ask: &Ask, due: bool) {
     let made = if due { ask.output.total().filter(|most| *most > 0) } else { None };
     record.estimated |= record.prompt_tokens.is_none() || made > record.output_tokens;
@@ -113,27 +132,45 @@ mod tests {
         Ask { prompt: 90, output, price: Price::FREE }
     }
 
+    /// What [`super::count`] makes of it.
+    fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>) {
+        super::count(record, answer, ask, Sent::default());
+    }
+
     fn counts(record: &AccessRecord) -> (Option<u64>, Option<u64>, bool) {
         (record.prompt_tokens, record.output_tokens, record.estimated)
     }
 
     const WHOLE: Tally = Tally {
-        usage: Usage { prompt: None, output: None },
+        usage: Usage { prompt: None, output: None, cached: 0 },
         produced: 7,
+        pieces: 0,
+        text: 28,
         bytes: 284,
         streamed: false,
         complete: true,
         first_only: false,
     };
 
+    /// An answer in one piece with so much text.
+    fn object(text: u64) -> Tally {
+        Tally { produced: text / BYTES_PER_TOKEN, text, bytes: text + 256, ..WHOLE }
+    }
+
+    /// One in so many pieces, of a token each.
+    fn stream(pieces: u64) -> Tally {
+        let text = 5 * pieces;
+        Tally { produced: pieces, pieces, text, bytes: 200 * pieces, streamed: true, ..WHOLE }
+    }
+
     fn usage(prompt: u64, output: u64) -> Usage {
-        Usage { prompt: Some(prompt), output: Some(output) }
+        Usage { prompt: Some(prompt), output: Some(output), cached: 0 }
     }
 
     #[test]
     fn only_what_the_node_did_not_count_is_estimated() {
         let both = usage(1, 2);
-        let prompt = Usage { prompt: Some(1), output: None };
+        let prompt = Usage { output: None, ..both };
         let none = Usage::default();
         for (route, status, usage, want) in [
             ("/api/chat", 200, both, (Some(1), Some(2), false)),
@@ -155,12 +192,60 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_beside_a_text_is_no_count() {
-        for (bytes, want) in [(300, (Some(9), Some(0), false)), (12_000, (Some(9), Some(3000), true))] {
+    fn a_count_far_below_the_text_is_none() {
+        for (answer, output, want) in [
+            (object(4000), 1, 1000),
+            (object(4000), 0, 1000),
+            (object(4000), 249, 1000),
+            (object(4000), 250, 250),
+            (object(4000), 2000, 2000),
+            (object(0), 0, 0),
+            (stream(60), 1, 60),
+            (stream(60), 59, 59),
+            // Many tokens in an event.
+            (Tally { text: 20_000, produced: 5000, ..stream(20) }, 3, 5000),
+            (Tally { text: 20_000, produced: 5000, ..stream(20) }, 4000, 4000),
+        ] {
             let mut record = record("/v1/chat/completions", 200);
-            count(&mut record, Tally { usage: usage(9, 0), bytes, produced: bytes / 4, ..WHOLE }, None);
-            assert_eq!(counts(&record), want);
+            count(&mut record, Tally { usage: usage(9, output), ..answer }, Some(&ask(None, 1)));
+            assert_eq!(record.output_tokens, Some(want), "{answer:?} {output}");
+            assert_eq!(record.estimated, want != output);
         }
+    }
+
+    #[test]
+    fn a_prompt_is_counted_by_its_text_where_the_node_counts_next_to_nothing() {
+        for (route, count, text, want) in [
+            ("/api/chat", 1, 0, 1),
+            ("/api/chat", 1, 16, 1),
+            ("/api/chat", 1, 120, 90),
+            ("/api/chat", 0, 4, 90),
+            ("/api/chat", 200, 3200, 200),
+            ("/api/chat", 200, 3201, 90),
+            // It was cut to the context.
+            ("/api/chat", 2047, 1_000_000, 90),
+            ("/api/chat", 2048, 1_000_000, 2048),
+            ("/api/embed", 255, 1_000_000, 90),
+            ("/api/embed", 256, 1_000_000, 256),
+        ] {
+            for answer in [WHOLE, stream(9)] {
+                let mut record = record(route, 200);
+                let sent = Sent { text, named: 0 };
+                super::count(
+                    &mut record,
+                    Tally { usage: usage(count, 7), ..answer },
+                    Some(&ask(None, 1)),
+                    sent,
+                );
+                assert_eq!(record.prompt_tokens, Some(want), "{count} for {text}");
+                assert!(record.estimated || want == count);
+            }
+        }
+        // What stands elsewhere is believed to be long.
+        let mut record = record("/v1/chat/completions", 200);
+        let sent = Sent { text: 20, named: 40_000 };
+        super::count(&mut record, Tally { usage: usage(30_000, 7), ..WHOLE }, None, sent);
+        assert_eq!(counts(&record), (Some(30_000), Some(7), false));
     }
 
     #[test]
@@ -184,24 +269,22 @@ mod tests {
 
     #[test]
     fn what_went_by_is_counted_where_it_is_more() {
-        let stream = Tally { streamed: true, produced: 306, bytes: 60_000, ..WHOLE };
-        let object = Tally { produced: 400, bytes: 2000, ..WHOLE };
         for (answer, told, answers, want) in [
             // llama.cpp counts the first of several answers.
-            (stream, 100, 3, 299),
-            (Tally { produced: 1000, ..stream }, 100, 3, 300),
-            (object, 100, 3, 300),
-            (Tally { produced: 150, ..object }, 100, 3, 150),
-            (object, 300, 3, 300),
-            (Tally { produced: 150, first_only: true, ..object }, 90, 3, 270),
-            (Tally { produced: 150, first_only: true, ..object }, 90, 1, 90),
+            (stream(306), 100, 3, 299),
+            (stream(1000), 100, 3, 300),
+            (object(1600), 100, 3, 300),
+            (object(600), 100, 3, 150),
+            (object(1600), 300, 3, 300),
+            (Tally { first_only: true, ..object(600) }, 90, 3, 270),
+            (Tally { first_only: true, ..object(600) }, 90, 1, 90),
             // One answer.
-            (Tally { produced: 103, ..stream }, 100, 1, 100),
-            (stream, 0, 1, 100),
-            (object, 90, 1, 90),
+            (stream(103), 100, 1, 100),
+            (stream(306), 0, 1, 100),
+            (object(400), 90, 1, 90),
             // It was not over: Anthropic's begin with a zero.
-            (Tally { produced: 60, complete: false, ..stream }, 0, 1, 60),
-            (Tally { produced: 60, complete: false, ..stream }, 61, 1, 61),
+            (Tally { complete: false, ..stream(60) }, 0, 1, 60),
+            (Tally { complete: false, ..stream(60) }, 61, 1, 61),
         ] {
             let mut record = record("/v1/chat/completions", 200);
             count(&mut record, Tally { usage: usage(5, told), ..answer }, Some(&ask(Some(100), answers)));
@@ -209,6 +292,24 @@ mod tests {
             // The prompt of several may be that of one of them.
             assert_eq!(record.prompt_tokens, Some(if answers > 1 { 90 } else { 5 }));
             assert_eq!(record.estimated, want != told || answers > 1);
+        }
+    }
+
+    #[test]
+    fn what_is_made_and_not_sent_is_counted() {
+        let of = |drafts| limits::Output::UpTo { each: Some(100), answers: 2, drafts };
+        for (told, answer, drafts, want) in [
+            (Some(60), object(240), 1, 60),
+            (Some(60), object(240), 5, 300),
+            (None, object(240), 5, 300),
+            (Some(500), object(240), 5, 1000),
+            (Some(0), Tally { complete: false, ..stream(60) }, 5, 300),
+        ] {
+            let mut record = record("/v1/completions", 200);
+            let ask = Ask { output: of(drafts), ..ask(None, 1) };
+            let usage = Usage { output: told, ..usage(90, 0) };
+            count(&mut record, Tally { usage, ..answer }, Some(&ask));
+            assert_eq!(record.output_tokens, Some(want), "{told:?} {drafts}");
         }
     }
 

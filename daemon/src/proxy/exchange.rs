@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
 use super::{
-    estimate,
+    estimate::{self, Sent},
     fields::{Field, Fields},
     limit,
     running::Begun,
@@ -36,6 +36,8 @@ pub(super) struct Exchange {
     pub(super) id: HeaderValue,
     /// Its share of the limits, until it is over. Dropped, it is given back.
     pub(super) reservation: Option<Reservation>,
+    /// What is known of its prompt.
+    pub(super) sent: Sent,
     /// A node makes its answer, which is to come in one piece and has not come.
     pub(super) due: bool,
     began: Instant,
@@ -58,7 +60,17 @@ impl Exchange {
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let settings = worker.settings();
-        Self { worker, settings, record, id, reservation: None, due: false, began, told: false }
+        Self {
+            worker,
+            settings,
+            record,
+            id,
+            reservation: None,
+            sent: Sent::default(),
+            due: false,
+            began,
+            told: false,
+        }
     }
 
     /// What is known of it by now.
@@ -93,7 +105,8 @@ impl Exchange {
     /// count an estimate.
     pub(super) fn usage(&mut self, answer: Tally) {
         self.due &= !answer.complete;
-        estimate::count(&mut self.record, answer, self.reservation.as_ref().map(Reservation::ask));
+        let ask = self.reservation.as_ref().map(Reservation::ask);
+        estimate::count(&mut self.record, answer, ask, self.sent);
     }
 
     /// Holds it against `node` that it failed over this request.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{
         Dialect, Edits, Meter, Peek,
-        route::{Forward, Stream},
+        route::{Forward, Output, Stream},
     },
     fleet::{Eligible, Node},
     policy::Plan,
@@ -159,7 +159,17 @@ pub(super) async fn forward(
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
     }
     let request = Relayed::new(flight, lease, settings.idle, settings.idle_per_node);
-    let mut answer = answer(incoming, stream, strip, call.dialect, request);
+    let streams = is_stream(stream, incoming.status, &incoming.headers);
+    let meter = if streams {
+        Meter::stream(stream, strip)
+    } else {
+        Meter::whole(call.route.output != Output::Nothing)
+    };
+    // The dialect's error may have to be appended to a stream, so its length cannot be promised.
+    let relay = Relay::new(incoming.body, request, meter, call.dialect, !streams);
+    let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
+    *answer.status_mut() = incoming.status;
+    *answer.headers_mut() = incoming.headers;
     // What a node sends says its own name for the model; the client is told where that is not what it asked for.
     if let Some(served) = &exchange.record.served
         && let Ok(served) = HeaderValue::from_str(served)
@@ -167,17 +177,6 @@ pub(super) async fn forward(
         answer.headers_mut().insert(headers::X_AIVONX_MODEL, served);
     }
     Ok(answer)
-}
-
-fn answer(incoming: Incoming, stream: Stream, strip: bool, dialect: Dialect, request: Relayed) -> Answer {
-    let streams = is_stream(stream, incoming.status, &incoming.headers);
-    let meter = if streams { Meter::stream(stream, strip) } else { Meter::whole() };
-    // The dialect's error may have to be appended to a stream, so its length cannot be promised.
-    let relay = Relay::new(incoming.body, request, meter, dialect, !streams);
-    let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
-    *answer.status_mut() = incoming.status;
-    *answer.headers_mut() = incoming.headers;
-    answer
 }
 
 /// Whether the answer is the `stream` that was asked for: a node sends one object instead when it only loads or

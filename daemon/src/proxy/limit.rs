@@ -9,7 +9,7 @@ use super::{
     aside::{self, aside},
     body::{Collected, Sender},
     conn::ConnContext,
-    estimate,
+    estimate::{self, Sent},
     exchange::Exchange,
     rescue::Refusal,
 };
@@ -17,7 +17,7 @@ use crate::{
     api::{
         Dialect, Peek,
         meter::BYTES_PER_TOKEN,
-        peek::prompt_chars,
+        peek::{PromptSize, prompt_size},
         route::{Forward, Need, Route},
     },
     identity::Caller,
@@ -135,7 +135,8 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     }
     let entered = exchange.reservation.take();
     let done = async {
-        let prompt = prompt(limits, levels, peek, body).await?;
+        let (prompt, sent) = prompt(limits, levels, peek, body).await?;
+        exchange.sent = sent;
         let ask = Ask { prompt, output: asks.output(), price: asks.price(limits.prices()) };
         limits.complete(entered, levels, &ask)
     };
@@ -145,24 +146,31 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     Ok(bound)
 }
 
-/// Tokens of the prompt, estimated, if it is not too long.
-async fn prompt(limits: &Limits, levels: Levels<'_>, peek: &Peek, body: &Collected) -> Result<u64, Exceeded> {
+/// Tokens of the prompt, estimated, if it is not too long; and what else is known of it.
+async fn prompt(
+    limits: &Limits,
+    levels: Levels<'_>,
+    peek: &Peek,
+    body: &Collected,
+) -> Result<(u64, Sent), Exceeded> {
     // More than there are, and costs nothing.
     let most = peek.prompt_at_most();
     let rough = most / BYTES_PER_TOKEN;
     let too_long = limits.prompt_cap(levels).is_some_and(|cap| most > cap);
-    if !too_long && (most <= ROUGH || !Limits::counts_tokens(levels)) {
-        return Ok(rough);
+    let is_nobodys = levels.iter().all(Option::is_none);
+    if !too_long && (is_nobodys || (most > ROUGH && !Limits::counts_tokens(levels))) {
+        return Ok((rough, Sent::default()));
     }
-    let chars = if most <= aside::LARGE {
-        prompt_chars(&body.segments)
+    let size = if most <= aside::LARGE {
+        prompt_size(&body.segments)
     } else {
         let segments = body.segments.clone();
-        aside(move || prompt_chars(&segments)).await.unwrap_or(most)
+        aside(move || prompt_size(&segments)).await.unwrap_or(PromptSize { chars: most, named: 0 })
     };
-    limits.check_prompt(levels, chars)?;
+    limits.check_prompt(levels, size.chars)?;
+    let sent = Sent { text: size.chars, named: size.named };
     // Hardly any text has more tokens than characters; what goes beyond are images.
-    Ok(rough.min(chars))
+    Ok((if most <= ROUGH { rough } else { rough.min(size.chars) }, sent))
 }
 
 /// Puts what a request really used into its record and in the place of what was reserved. `due` is whether an answer in
@@ -172,7 +180,11 @@ pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits
         return;
     }
     let ask = *reservation.ask();
-    if matches!(record.outcome, Outcome::ClientGone | Outcome::ClientStalled) {
+    let ended = matches!(
+        record.outcome,
+        Outcome::ClientGone | Outcome::ClientStalled | Outcome::TimedOut | Outcome::Ended
+    );
+    if ended && record.node.is_some() {
         estimate::left(record, &ask, due);
     }
     let (prompt, output) = (record.prompt_tokens.unwrap_or(0), record.output_tokens.unwrap_or(0));
@@ -191,7 +203,8 @@ fn pays(record: &AccessRecord) -> bool {
         // A node that is busy, or failed before it began, has done nothing.
         Outcome::Complete => record.status < 500 && record.status != 429,
         Outcome::ClientGone | Outcome::ClientStalled => record.node.is_some(),
-        Outcome::TimedOut | Outcome::Ended | Outcome::Broken => record.first_byte.is_some(),
+        Outcome::TimedOut | Outcome::Ended => true,
+        Outcome::Broken => record.first_byte.is_some(),
         Outcome::NodeFailed | Outcome::NoNode | Outcome::Refused => false,
     }
 }

@@ -41,6 +41,8 @@ pub enum Fault {
     Interim,
     /// Answers 200 with this body as JSON.
     Body(&'static str),
+    /// Answers 200 with these server-sent events.
+    Events(String),
     /// Answers with a redirect to elsewhere.
     Redirect(&'static str),
     /// Answers with this status and closes before it reads the body, most of which is still to come.

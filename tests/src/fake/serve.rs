@@ -191,6 +191,11 @@ impl Sender<'_> {
                     .whole(&Reply::json(200, *body), &Bytes::from_static(body.as_bytes()), None)
                     .await;
             }
+            Some(Fault::Events(events)) => {
+                let events = Bytes::from(events.clone());
+                let reply = Reply { content_type: "text/event-stream", ..Reply::json(200, events.clone()) };
+                return self.whole(&reply, &events, None).await;
+            }
             Some(Fault::Redirect(to)) => {
                 let head = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
                 self.wire.send(head.as_bytes()).await?;

@@ -58,6 +58,11 @@ impl<S: Sink> Scanner<S> {
         Self { sink, state: State::Value, nest: Nest::default(), fed: 0, quoted: 0, cut: Cut::default() }
     }
 
+    /// What it tells.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
     /// Bytes of all numbers and between the quotes of all strings so far, keys included, as they were sent.
     pub fn quoted(&self) -> u64 {
         self.quoted

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
+use super::text::LineText;
 use crate::api::{route::Stream, usage::type_of};
 
 type Finder = LazyLock<memmem::Finder<'static>>;
@@ -58,11 +59,14 @@ fn has_text(lines: &[u8], key: &memmem::Finder<'_>) -> bool {
     })
 }
 
-/// How many lines end here. In blocks whose count fits a byte, which the compiler turns into vector instructions.
-pub(super) fn line_ends(text: &[u8]) -> u64 {
-    text.chunks(255)
-        .map(|block| u64::from(block.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>()))
-        .sum()
+/// The lines of a text, without their ends.
+pub(super) fn each(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text).map(move |end| {
+        let line = &text[start..end];
+        start = end + 1;
+        line
+    })
 }
 
 /// What some lines of server-sent events say.
@@ -74,20 +78,22 @@ pub(super) struct Events {
     pub(super) finished: bool,
     /// Events that carry a piece of the output, about.
     pub(super) pieces: u64,
+    /// Bytes of text in them.
+    pub(super) text: u64,
 }
 
 /// Reads what these lines of a stream of `kind` say.
-pub(super) fn events(kind: Stream, lines: &[u8]) -> Events {
+pub(super) fn events(kind: Stream, lines: &[u8], text: &mut LineText) -> Events {
     let mut events = Events::default();
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', lines).chain([lines.len()]) {
-        let line = &lines[start..end];
-        start = end + 1;
+    for line in each(lines) {
         if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.trim_ascii();
             let over = ends_stream(kind, data);
             events.over |= over;
-            events.pieces += u64::from(!over && is_piece(kind, data));
+            if !over && is_piece(kind, data) {
+                events.pieces += 1;
+                events.text += text.bytes(data);
+            }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             events.over |= kind != Stream::Done && is_last(name.trim_ascii());
         }

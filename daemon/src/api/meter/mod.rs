@@ -5,6 +5,7 @@
 mod lines;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use bytes::Bytes;
 use memchr::memrchr;
@@ -15,7 +16,8 @@ use super::{
     tail::of_tail,
     usage::{EventData, OllamaLine, Usage},
 };
-use lines::{has_done, has_usage, is_of_llama, line_ends};
+use lines::{has_done, has_usage, is_of_llama};
+use text::{LineText, Text};
 
 /// A line longer than this is passed on unread; whether the stream ended properly is then not known.
 const LONGEST_LINE: usize = 4 << 20;
@@ -31,6 +33,15 @@ const ENVELOPE: u64 = 256;
 
 /// Bytes of text per token, about.
 pub const BYTES_PER_TOKEN: u64 = 4;
+
+/// Bytes per token that no text of words has on average.
+const LONG_TOKEN: u64 = 16;
+
+/// Whether `count` may be the number of tokens of so many bytes of text.
+#[must_use]
+pub fn may_count(count: u64, text: u64) -> bool {
+    text <= count.saturating_mul(LONG_TOKEN)
+}
 
 /// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
 const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
@@ -65,6 +76,12 @@ pub struct Meter {
     bytes: u64,
     /// Lines, or events that carry a piece of the output.
     pieces: u64,
+    /// Bytes of text in them.
+    text: u64,
+    /// Finds it in them.
+    lines_text: LineText,
+    /// The text of an answer of [`Shape::Whole`], if it is measured and JSON.
+    whole_text: Option<Text>,
     /// A terminator, or the node's own error, went by.
     ended: bool,
     /// The model said why it stopped: all that is missing is the dialect's last line.
@@ -94,6 +111,9 @@ impl Meter {
             head: Bytes::new(),
             bytes: 0,
             pieces: 0,
+            text: 0,
+            lines_text: LineText::default(),
+            whole_text: None,
             ended: false,
             finished: false,
             complete: false,
@@ -104,16 +124,19 @@ impl Meter {
         }
     }
 
-    /// For an answer that is one object.
+    /// For an answer that is one object, whose text is measured if it has `text`.
     #[must_use]
-    pub fn whole() -> Self {
-        Self::stream(Stream::Never, false)
+    pub fn whole(text: bool) -> Self {
+        Self { whole_text: text.then(Text::new), ..Self::stream(Stream::Never, false) }
     }
 
     /// Takes a chunk from the node and puts what goes to the client into `out`.
     pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
         self.bytes += chunk.len() as u64;
         let Shape::Lines(kind) = self.shape else {
+            if self.whole_text.as_mut().is_some_and(|text| !text.feed(&chunk)) {
+                self.whole_text = None;
+            }
             self.keep_tail(&chunk);
             out.push(chunk);
             return;
@@ -190,9 +213,12 @@ impl Meter {
     }
 
     fn ndjson(&mut self, lines: &[u8]) {
-        self.pieces += line_ends(lines);
         if self.ended {
             return;
+        }
+        for line in lines::each(lines) {
+            self.pieces += 1;
+            self.text += self.lines_text.bytes(line);
         }
         let body = &lines[..lines.len() - 1];
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
@@ -220,10 +246,11 @@ impl Meter {
     }
 
     fn note(&mut self, kind: Stream, lines: &[u8]) {
-        let events = lines::events(kind, lines);
+        let events = lines::events(kind, lines, &mut self.lines_text);
         self.ended |= events.over;
         self.finished |= events.finished;
         self.pieces += events.pieces;
+        self.text += events.text;
     }
 
     fn read_usage(&mut self, line: &[u8]) -> bool {
@@ -282,7 +309,7 @@ impl Meter {
             let head = if self.head.is_empty() { &self.tail } else { &self.head };
             self.usage = of_tail(&head[..head.len().min(HEAD)]);
         }
-        let Usage { prompt, output } = self.usage;
+        let Usage { prompt, output, .. } = self.usage;
         if (prompt.is_none() || output.is_none()) && has_done(&self.tail) {
             self.usage.or_zero(&self.tail);
         }
@@ -305,13 +332,24 @@ impl Meter {
         }
     }
 
-    /// Tokens of output that went by, about: streams have one in a line or event, and of a single object most
-    /// is text. For answers whose node did not count.
+    /// Tokens of output that went by, about, for answers whose node did not count: streams have one in a line or event
+    /// unless these are too long for that.
     #[must_use]
     pub fn produced(&self) -> u64 {
-        match self.shape {
-            Shape::Whole => self.bytes.saturating_sub(ENVELOPE) / BYTES_PER_TOKEN,
-            Shape::Lines(_) => self.pieces,
+        let text = self.text();
+        if self.shape != Shape::Whole && may_count(self.pieces, text) {
+            self.pieces
+        } else {
+            text / BYTES_PER_TOKEN
+        }
+    }
+
+    /// Bytes of text that went by. Of an object that cannot be read most is text.
+    fn text(&self) -> u64 {
+        match (self.shape, &self.whole_text) {
+            (Shape::Lines(_), _) => self.text,
+            (Shape::Whole, Some(text)) => text.bytes(),
+            (Shape::Whole, None) => self.bytes.saturating_sub(ENVELOPE),
         }
     }
 
@@ -321,6 +359,8 @@ impl Meter {
         Tally {
             usage: self.usage,
             produced: self.produced(),
+            pieces: self.pieces,
+            text: self.text(),
             bytes: self.bytes,
             streamed: self.shape != Shape::Whole,
             complete: self.complete,
@@ -334,8 +374,12 @@ impl Meter {
 pub struct Tally {
     /// As the node counted.
     pub usage: Usage,
-    /// Tokens of output, as the gateway counted: pieces of a stream, or by the length of an object.
+    /// Tokens of output, as the gateway counted: pieces of a stream, or by the length of the text.
     pub produced: u64,
+    /// Pieces of a stream.
+    pub pieces: u64,
+    /// Bytes of text.
+    pub text: u64,
     /// Bytes of the body.
     pub bytes: u64,
     /// It came piece by piece.

@@ -39,7 +39,7 @@ fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
     }
 }
 
-const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7) };
+const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7), cached: 0 };
 
 #[test]
 fn ndjson_is_whole_and_counted_wherever_it_is_cut() {
@@ -150,21 +150,24 @@ fn the_usage_chunk_is_known_however_it_says_that_there_is_no_choice() {
 #[test]
 fn whole_answers_are_counted_from_their_tail() {
     let text = format!("{{\"x\":\"{}\",\"prompt_eval_count\":5,\"eval_count\":7}}", "y".repeat(5000));
-    let (out, end, usage) = run(Meter::whole(), &text, &[10, 3000], true);
+    let (out, end, usage) = run(Meter::whole(true), &text, &[10, 3000], true);
     assert_eq!((out.len(), end, usage), (text.len(), End::Complete, COUNTED));
-    assert_eq!(run(Meter::whole(), &text, &[], false).1, End::Cut);
+    assert_eq!(run(Meter::whole(true), &text, &[], false).1, End::Cut);
     // Embeddings of llama.cpp.
     let text =
         format!("{{\"usage\":{{\"prompt_tokens\":5,\"total_tokens\":5}},\"data\":\"{}\"}}", "y".repeat(9000));
-    assert_eq!(run(Meter::whole(), &text, &[10, 3000], true).2, Usage { prompt: Some(5), output: None });
+    assert_eq!(
+        run(Meter::whole(true), &text, &[10, 3000], true).2,
+        Usage { prompt: Some(5), ..Usage::default() }
+    );
 }
 
 #[test]
 fn ollama_leaves_out_what_is_zero() {
-    let zero = Usage { prompt: Some(0), output: Some(0) };
+    let zero = Usage { prompt: Some(0), output: Some(0), cached: 0 };
     let last = "{\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}\n";
     assert_eq!(run(Meter::stream(Stream::Ndjson, false), last, &[], true).2, zero);
-    assert_eq!(run(Meter::whole(), last, &[], true).2, zero);
+    assert_eq!(run(Meter::whole(true), last, &[], true).2, zero);
     // It ends the stream, and tells nothing of what was produced.
     let broken = "{\"done\":false}\n{\"error\":\"x\"}\n";
     assert_eq!(run(Meter::stream(Stream::Ndjson, false), broken, &[], true).2, Usage::default());
@@ -173,12 +176,33 @@ fn ollama_leaves_out_what_is_zero() {
 #[test]
 fn what_went_by_is_estimated() {
     let mut out = Pieces::default();
-    for (kind, text, want) in
-        [(Stream::Ndjson, "{}\n{}\n", 2), (Stream::Done, SSE, 2), (Stream::Never, &*"y".repeat(656), 100)]
-    {
-        let mut meter = Meter::stream(kind, false);
-        meter.pass(Bytes::copy_from_slice(text.as_bytes()), &mut out);
-        assert_eq!(meter.produced(), want, "{kind:?}");
+    let words = "word ".repeat(200);
+    let chunk = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let line = |text: &str| format!("{{\"message\":{{\"content\":\"{text}\"}},\"done\":false}}\n");
+    let delta =
+        |text: &str| format!("data: {{\"type\":\"response.output_text.delta\",\"delta\":\"{text}\"}}\n\n");
+    for (kind, text, want) in [
+        (Stream::Ndjson, "{}\n{}\n".to_owned(), 2),
+        (Stream::Done, SSE.to_owned(), 2),
+        // An event may carry more than a token.
+        (Stream::Done, chunk("ab").repeat(20), 20),
+        (Stream::Done, chunk(&words).repeat(20), 5000),
+        (Stream::Done, chunk(&words) + &chunk("ab").repeat(999), 1000),
+        (Stream::Ndjson, line(&words).repeat(20), 5000),
+        (Stream::Responses, delta(&words).repeat(20), 5000),
+        (Stream::Messages, delta(&words).repeat(20).replace("\"delta\"", "\"text\""), 5000),
+        // Not JSON, and JSON.
+        (Stream::Never, "y".repeat(656), 100),
+        (Stream::Never, format!("{{\"id\":\"{words}\",\"content\":\"{words}\",\"data\":[{words:?}]}}"), 250),
+    ] {
+        for cut in [1, text.len() / 3, text.len()] {
+            let mut meter =
+                if kind == Stream::Never { Meter::whole(true) } else { Meter::stream(kind, false) };
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
+            meter.pass(bytes.slice(..cut), &mut out);
+            meter.pass(bytes.slice(cut..), &mut out);
+            assert_eq!(meter.produced(), want, "{kind:?} {:.90}", text);
+        }
     }
 }
 
@@ -232,11 +256,6 @@ proptest! {
         if super::has_done(tail) {
             want.or_zero(tail);
         }
-        prop_assert_eq!(run(Meter::whole(), &text, &cuts, true).2, want);
-    }
-
-    #[test]
-    fn line_ends_are_counted(text in "[a\n]{0,600}") {
-        prop_assert_eq!(super::line_ends(text.as_bytes()), text.matches('\n').count() as u64);
+        prop_assert_eq!(run(Meter::whole(true), &text, &cuts, true).2, want);
     }
 }

@@ -91,20 +91,35 @@ const WORDS: [&[u8]; 49] = [
 /// Shortest base64 that is taken for a file.
 const FILE: usize = 64;
 
-/// Characters of the prompt in a body, escapes resolved: every string in it but
-///
-/// - those under top-level keys that no model reads (`model`, `options`, `format`, ...),
-/// - values of `role` and `type` that are words of the API,
-/// - base64 of images under `images`, of images and sound in `data:` URLs under `url` and `image_url`, and of what
-///   begins as a file that is no text under `data` and `file_data`,
-///
-/// and keys longer than 64 bytes, which may carry text as well (counted in bytes). What tools are called with counts
-/// whole: all keys and strings, whatever they are called, and the digits of all numbers. A token sent as a number
-/// counts as four characters. Zero for what is not JSON.
+/// Most tokens of what stands behind one address: an image, or some pages.
+const PER_ADDRESS: u64 = 32 << 10;
+
+/// Most tokens of a conversation that a node keeps.
+const KEPT: u64 = 1 << 20;
+
+/// How large a prompt is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PromptSize {
+    /// Its characters, escapes resolved: those of every string in the body but
+    ///
+    /// - those under top-level keys that no model reads (`model`, `options`, `format`, ...),
+    /// - values of `role` and `type` that are words of the API,
+    /// - base64 of images under `images`, of images and sound in `data:` URLs under `url` and `image_url`, and of what
+    ///   begins as a file that is no text under `data` and `file_data`,
+    ///
+    /// and keys longer than 64 bytes, which may carry text as well (counted in bytes). What tools are called with
+    /// counts whole: all keys and strings, whatever they are called, and the digits of all numbers. A token sent as a
+    /// number counts as four characters.
+    pub chars: u64,
+    /// Most tokens of what it only names: by address, or as a conversation that the node keeps.
+    pub named: u64,
+}
+
+/// The size of the prompt in a body; nothing for what is not JSON.
 ///
 /// Costs a second pass, some 0.3 ms per MiB.
 #[must_use]
-pub fn prompt_chars(segments: &[Bytes]) -> u64 {
+pub fn prompt_size(segments: &[Bytes]) -> PromptSize {
     let counter = Counter {
         text: Text { segments, start: 0 },
         counts: false,
@@ -112,15 +127,15 @@ pub fn prompt_chars(segments: &[Bytes]) -> u64 {
         arguments: None,
         key: Key::Other,
         began: 0,
-        total: 0,
+        size: PromptSize::default(),
     };
     let mut scanner = Scanner::new(counter);
     for segment in segments {
         if scanner.feed(segment).is_err() {
-            return 0;
+            return PromptSize::default();
         }
     }
-    scanner.finish().map_or(0, |counter| counter.total)
+    scanner.finish().map_or(PromptSize::default(), |counter| counter.size)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +165,7 @@ struct Counter<'a> {
     key: Key,
     /// Where the value at hand began.
     began: usize,
-    total: u64,
+    size: PromptSize,
 }
 
 impl Sink for Counter<'_> {
@@ -161,8 +176,11 @@ impl Sink for Counter<'_> {
         if depth == 1 {
             self.counts = !BESIDE.contains(&key.bytes);
             self.tokens = matches!(key.bytes, b"prompt" | b"input" | b"context");
+            if key.bytes == b"previous_response_id" {
+                self.size.named = self.size.named.saturating_add(KEPT);
+            }
         } else if self.counts && (key.length > 64 || self.arguments.is_some()) {
-            self.total += key.length as u64;
+            self.size.chars += key.length as u64;
         }
         self.key = match key.bytes {
             _ if self.arguments.is_some() => Key::Other,
@@ -180,7 +198,7 @@ impl Sink for Counter<'_> {
     fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, JsonError> {
         self.began = at;
         if kind == Kind::Number && self.tokens && depth > 1 && self.arguments.is_none() {
-            self.total += PER_TOKEN;
+            self.size.chars += PER_TOKEN;
             return Ok(false);
         }
         if matches!(kind, Kind::Object | Kind::Array)
@@ -197,7 +215,7 @@ impl Sink for Counter<'_> {
     fn end(&mut self, depth: usize, kind: Kind, end: usize, _: Option<Raw<'_>>) -> Result<(), JsonError> {
         match kind {
             Kind::Object | Kind::Array if self.arguments == Some(depth) => self.arguments = None,
-            Kind::Number => self.total += (end - self.began) as u64,
+            Kind::Number => self.size.chars += (end - self.began) as u64,
             // Without the quotes.
             Kind::String => self.string(self.began + 1..end - 1),
             _ => {}
@@ -215,8 +233,12 @@ impl Counter<'_> {
             chars.feed(piece);
             form.feed(piece);
         });
-        if !form.is_beside(length) {
-            self.total += chars.count();
+        if form.is_beside(length) {
+            return;
+        }
+        self.size.chars += chars.count();
+        if self.key == Key::Url {
+            self.size.named = self.size.named.saturating_add(PER_ADDRESS);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub use change::Changes;
-pub use count::prompt_chars;
+pub use count::{PromptSize, prompt_size};
 use number::{Named, Number};
 use reader::Reader;
 use smallvec::SmallVec;
@@ -163,7 +163,7 @@ impl Peek {
     }
 
     /// More characters than the prompt has: the bytes of all strings, keys and numbers of the body, as sent, images too.
-    /// It costs nothing. [`prompt_chars`] counts exactly, and is never more.
+    /// It costs nothing. [`prompt_size`] counts exactly, and is never more.
     #[must_use]
     pub fn prompt_at_most(&self) -> u64 {
         self.prompt_at_most

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Peek, PeekError, prompt_chars};
+use super::{Peek, PeekError, PromptSize, prompt_size};
 use crate::api::route::{Action, Forward, find};
 
 /// The route of `path`, as it is forwarded.
@@ -105,11 +105,26 @@ fn characters_of_the_prompt_are_counted_exactly() {
         for cut in 0..=body.len() {
             let bytes = Bytes::copy_from_slice(body.as_bytes());
             let segments = [bytes.slice(..cut), bytes.slice(cut..)];
-            assert_eq!(prompt_chars(&segments), want, "{body} cut at {cut}");
+            assert_eq!(prompt_size(&segments).chars, want, "{body} cut at {cut}");
         }
     }
     let url = format!(r#"{{"messages":[{{"image_url":{{"url":"data:image\/png;base64,{image}"}}}}]}}"#);
-    assert_eq!(prompt_chars(&[Bytes::from(url)]), 0);
+    assert_eq!(prompt_size(&[Bytes::from(url)]), PromptSize::default());
+}
+
+#[test]
+fn what_is_only_named_is_counted_apart() {
+    for (body, want) in [
+        (
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"http://h/a.png"}}]}]}"#,
+            32 << 10,
+        ),
+        (r#"{"messages":[{"content":[{"image_url":"http://a"},{"source":{"url":"http://b"}}]}]}"#, 64 << 10),
+        (r#"{"input":"hi","previous_response_id":"resp_1"}"#, 1 << 20),
+        (r#"{"messages":[{"content":"url"}],"user":{"url":1}}"#, 0),
+    ] {
+        assert_eq!(prompt_size(&[Bytes::copy_from_slice(body.as_bytes())]).named, want, "{body}");
+    }
 }
 
 proptest! {
@@ -124,7 +139,7 @@ proptest! {
         let bytes = Bytes::from(body.to_string());
         let cut = cut.index(bytes.len());
         let segments = [bytes.slice(..cut), bytes.slice(cut..)];
-        let exact = prompt_chars(&segments);
+        let exact = prompt_size(&segments).chars;
         prop_assert!(exact <= Peek::read(&segments).unwrap().prompt_at_most());
         let mut chars = 2 * text.chars().count() + 4 * input.len() + number.to_string().len();
         chars += serde_json::Value::from(text).to_string().len() - 2;

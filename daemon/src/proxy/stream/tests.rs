@@ -94,7 +94,7 @@ impl Request for Fake {
 
 fn relay(steps: &[Step], sized: bool) -> (Relay<Fake>, Rc<RefCell<Seen>>) {
     let seen = Rc::<RefCell<Seen>>::default();
-    let meter = if sized { Meter::whole() } else { Meter::stream(Stream::Ndjson, false) };
+    let meter = if sized { Meter::whole(true) } else { Meter::stream(Stream::Ndjson, false) };
     let node = Script(steps.iter().copied().collect());
     (Relay::new(node, Fake(seen.clone()), meter, Dialect::Ollama, sized), seen)
 }

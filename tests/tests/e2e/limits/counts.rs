@@ -1,9 +1,12 @@
 //! What a request is charged when the node counts wrongly, or does not come to count.
 
-use aivonx_tests::{fake::Fault, harness::Request};
+use aivonx_tests::{
+    fake::{FakeNode, Fault},
+    harness::Request,
+};
 use serde_json::{Value, json};
 
-use super::Rig;
+use super::{Rig, builder};
 
 /// A request that costs the budget at most `output` tokens, by whatever route.
 fn asked(path: &str, stream: bool, output: u64) -> Request {
@@ -58,6 +61,91 @@ async fn a_prompt_out_of_the_nodes_cache_is_counted() {
     rig.node.fail_next(Fault::Body(answer));
     rig.daemon.ask(&rig.with_key(asked("/v1/messages", false, 9))).await.expect(200);
     rig.until_used("tokens.day", &json!(332)).await;
+}
+
+/// A chat whose prompt has 1000 characters.
+fn long(path: &str, stream: bool) -> Request {
+    let messages = json!([{"role": "user", "content": "word ".repeat(200)}]);
+    Request::json(path, &json!({"model": "m", "stream": stream, "max_tokens": 5000, "messages": messages}))
+}
+
+#[tokio::test]
+async fn a_count_far_below_what_went_by_is_none() {
+    let rig = Rig::new().await;
+    rig.limit(&["tokens.day=1000000", "concurrent=9"]).await;
+    let words = "word ".repeat(800);
+    let whole = format!(
+        r#"{{"choices":[{{"message":{{"content":"{words}"}}}}],"usage":{{"prompt_tokens":1,"completion_tokens":1}}}}"#
+    );
+    rig.node.fail_next(Fault::Body(whole.leak()));
+    rig.daemon.ask(&rig.with_key(long("/v1/chat/completions", false))).await.expect(200);
+    rig.until_used("concurrent", &json!(0)).await;
+    // A token is taken for four bytes; of the prompt, keys count as well.
+    let used = rig.tokens().await;
+    assert!((1250..1300).contains(&used), "{used}");
+
+    let chunk = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let counts = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n";
+    // All of it in one event.
+    rig.node.fail_next(Fault::Events(chunk(&words) + counts + "data: [DONE]\n\n"));
+    rig.daemon.ask(&rig.with_key(long("/v1/chat/completions", true))).await.expect(200);
+    rig.until_used("concurrent", &json!(0)).await;
+    let used = rig.tokens().await - used;
+    assert!((1250..1300).contains(&used), "{used}");
+}
+
+#[tokio::test]
+async fn the_cache_is_counted_though_the_last_event_does_not_tell() {
+    let rig = Rig::new().await;
+    rig.limit(&["tokens.day=1000000"]).await;
+    let events = r#"event: message_start
+data: {"type":"message_start","message":{"usage":{"input_tokens":1,"cache_read_input_tokens":330,"output_tokens":0}}}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":1,"output_tokens":9}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+    rig.node.fail_next(Fault::Events(events.into()));
+    rig.daemon.ask(&rig.with_key(asked("/v1/messages", true, 50))).await.expect(200);
+    rig.until_used("tokens.day", &json!(331 + 9)).await;
+}
+
+#[tokio::test]
+async fn answers_that_are_made_and_not_sent_are_paid() {
+    let rig = Rig::new().await;
+    rig.limit(&["tokens.day=10000"]).await;
+    let of = |best: u64| {
+        let body = json!({"model": "m", "prompt": "hi", "max_tokens": 100, "best_of": best});
+        rig.with_key(Request::json("/v1/completions", &body))
+    };
+    let answer = r#"{"choices":[{"text":"abcd"}],"usage":{"prompt_tokens":2,"completion_tokens":10}}"#;
+    rig.node.fail_next(Fault::Body(answer));
+    rig.daemon.ask(&of(20)).await.expect(200);
+    rig.until_used("tokens.day", &json!(2 + 20 * 10)).await;
+    // A hundred of them would be too much, and two hundred are for nobody.
+    let told = rig.daemon.ask(&of(100)).await.expect(429);
+    assert!(told.text().contains("tokens.day"), "{}", told.text());
+    let told = rig.daemon.ask(&of(200)).await.expect(400);
+    assert!(told.text().contains("'best_of' asks for 200 answers; at most 128"), "{}", told.text());
+}
+
+#[tokio::test]
+async fn an_unstreamed_answer_that_takes_too_long_is_paid_as_one_that_is_left() {
+    let node = FakeNode::ollama().await;
+    let daemon = builder("[timeouts]\nheader_wait = \"1s\"\n").node(&node).start().await;
+    let rig = Rig::with(node, daemon).await;
+    rig.limit(&["tokens.day=1000000", "concurrent=9"]).await;
+    for (stream, output) in [(false, 500), (true, 0)] {
+        rig.node.fail_next(Fault::Silence);
+        let before = rig.tokens().await;
+        rig.daemon.ask(&rig.with_key(asked("/api/chat", stream, 500))).await.expect(504);
+        rig.until_used("concurrent", &json!(0)).await;
+        let used = rig.tokens().await - before;
+        assert!((output + 1..output + 30).contains(&used), "{used}");
+    }
 }
 
 #[tokio::test]
