@@ -1,11 +1,6 @@
 //! Collecting a request body: under the cap, the process's budget and the least rate, decoded if it is compressed.
 
-use std::{
-    io::Read,
-    pin::Pin,
-    sync::{Arc, atomic::AtomicU64},
-    task::Poll,
-};
+use std::{io::Read, pin::Pin, task::Poll};
 
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
@@ -15,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::{
     aside::{aside, discard},
-    budget::Held,
+    budget::{Group, Held},
     clock::{Flight, Verdict, Waiting},
     exchange::Exchange,
     fields::{Field, Fields},
@@ -139,15 +134,13 @@ pub(super) struct Sender<'a> {
 
 impl Sender<'_> {
     /// With whom its body shares a part of the budget.
-    fn group(self, exchange: &Exchange) -> Option<Arc<AtomicU64>> {
+    fn group(self, exchange: &Exchange) -> Group {
         match self.caller.organization() {
-            Some(organization) => Some(organization.level.account.bodies().clone()),
-            None if matches!(self.caller, Caller::Anonymous)
-                && exchange.settings.access != AccessMode::Open =>
-            {
-                Some(exchange.worker.shared.budget.strangers().clone())
-            }
-            None => None,
+            Some(organization) => Group::Of(organization.level.account.bodies().clone()),
+            None if !matches!(self.caller, Caller::Anonymous) => Group::Own,
+            // Nobody has to be a stranger, so that all of them would hold each other up.
+            None if exchange.settings.access == AccessMode::Open => Group::Address(exchange.record.client),
+            None => Group::Of(exchange.worker.shared.budget.strangers().clone()),
         }
     }
 }

@@ -1,9 +1,15 @@
 //! The budget of memory for request bodies: what the process holds at once, and who may hold how much of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
+
+use crate::limits::network;
 
 /// What every body may have while anything is left at all.
 const SMALL: u64 = 64 << 10;
@@ -19,18 +25,36 @@ pub struct Budget {
     most: u64,
     /// What callers without a credential hold, where others need one.
     strangers: Arc<AtomicU64>,
+    /// What each address holds, where nobody needs one; of IPv6 each network. Those that hold nothing are forgotten as
+    /// others come.
+    addresses: Mutex<HashMap<IpAddr, Weak<AtomicU64>>>,
 }
 
 impl Budget {
     /// A budget of `most` bytes.
     #[must_use]
     pub fn new(most: u64) -> Self {
-        Self { held: AtomicU64::new(0), most, strangers: Arc::default() }
+        Self { held: AtomicU64::new(0), most, strangers: Arc::default(), addresses: Mutex::default() }
     }
 
     /// What all strangers hold together.
     pub(super) fn strangers(&self) -> &Arc<AtomicU64> {
         &self.strangers
+    }
+
+    /// What `address` holds.
+    fn of_address(&self, address: IpAddr) -> Arc<AtomicU64> {
+        // Nothing that is done under the lock can panic half way.
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.len() == addresses.capacity() {
+            addresses.retain(|_, held| held.strong_count() > 0);
+        }
+        let known = addresses.entry(network(address)).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let held = Arc::default();
+            *known = Arc::downgrade(&held);
+            held
+        })
     }
 
     /// Takes `bytes` for a request that holds `own` already, if
@@ -61,24 +85,47 @@ impl Budget {
     }
 }
 
+/// With whom a request shares a part of the budget.
+#[derive(Debug, Clone)]
+pub(super) enum Group {
+    /// With nobody.
+    Own,
+    /// With all of its organization, or all strangers: what they hold.
+    Of(Arc<AtomicU64>),
+    /// With all from its address, once it is more than a small body.
+    Address(IpAddr),
+}
+
+impl Group {
+    fn held(&self) -> Option<&AtomicU64> {
+        if let Self::Of(held) = self { Some(held) } else { None }
+    }
+}
+
 /// Bytes of the budget held by one request; given back on drop.
 pub(super) struct Held {
     budget: Arc<Budget>,
-    /// What its organization holds, or all strangers.
-    group: Option<Arc<AtomicU64>>,
+    group: Group,
     /// The largest body there may be.
     largest: u64,
     bytes: u64,
 }
 
 impl Held {
-    pub(super) fn none(budget: &Arc<Budget>, group: Option<Arc<AtomicU64>>, largest: u64) -> Self {
+    pub(super) fn none(budget: &Arc<Budget>, group: Group, largest: u64) -> Self {
         Self { budget: budget.clone(), group, largest, bytes: 0 }
     }
 
     /// Takes `bytes` more; false if there is no room for them.
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
-        let granted = self.budget.take(bytes, self.bytes, self.group.as_deref(), self.largest);
+        if let Group::Address(address) = self.group
+            && self.bytes + bytes > SMALL
+        {
+            let held = self.budget.of_address(address);
+            held.fetch_add(self.bytes, Relaxed);
+            self.group = Group::Of(held);
+        }
+        let granted = self.budget.take(bytes, self.bytes, self.group.held(), self.largest);
         if granted {
             self.bytes += bytes;
         }
@@ -100,7 +147,7 @@ impl Held {
     pub(super) fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.budget.give(bytes, self.group.as_deref());
+        self.budget.give(bytes, self.group.held());
     }
 
     /// Bytes it holds.
@@ -142,6 +189,28 @@ mod tests {
         assert!(!budget.take(MIB, 0, Some(&acme), LARGEST));
         budget.give(512 * MIB, Some(&acme));
         assert!(budget.take(MIB, 0, Some(&acme), LARGEST));
+    }
+
+    #[test]
+    fn one_address_leaves_as_much_as_it_holds() {
+        let budget = Arc::new(Budget::new(1024 * MIB));
+        let from = |address: &str| Held::none(&budget, Group::Address(address.parse().unwrap()), LARGEST);
+        let whole = |address: &str| {
+            let mut held = from(address);
+            (0..64).all(|_| held.grow(MIB)).then_some(held)
+        };
+        let held: Vec<_> = std::iter::from_fn(|| whole("192.0.2.1")).collect();
+        assert_eq!(held.len(), 8);
+        assert!(whole("192.0.2.2").is_some());
+        let mut small = from("192.0.2.1");
+        assert!(small.grow(SMALL), "small bodies are not looked at");
+        assert!(!small.grow(1));
+        drop((held, small));
+        assert_eq!(budget.held.load(Relaxed), 0);
+        for n in 0..100 {
+            assert!(from(&format!("2001:db8:{n}::1")).grow(MIB));
+        }
+        assert!(budget.addresses.lock().unwrap().len() < 50, "those that hold nothing are forgotten");
     }
 
     #[test]

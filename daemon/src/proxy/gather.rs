@@ -174,12 +174,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::proxy::budget::Budget;
+    use crate::proxy::budget::{Budget, Group};
 
     const BUFFER: usize = 64 << 10;
 
     fn gather(budget: &Arc<Budget>) -> Gather {
-        Gather::new(Held::none(budget, None, 1 << 20), 64 << 20, BUFFER)
+        Gather::new(Held::none(budget, Group::Own, 1 << 20), 64 << 20, BUFFER)
     }
 
     fn budget() -> Arc<Budget> {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn beyond_the_heap_all_is_copied_into_pages() {
         let budget = budget();
-        let mut rest = Held::none(&budget, None, 1 << 20);
+        let mut rest = Held::none(&budget, Group::Own, 1 << 20);
         assert!(rest.grow(64 << 20));
         let mut gather = gather(&budget);
         let piece = Bytes::from(vec![3; BUFFER]);
@@ -254,8 +254,8 @@ mod tests {
         let more = gather.copy(&[0; 20 << 10]);
         assert!(matches!(more, Err(BodyError::Budget)), "{more:?}");
         drop(gather);
-        assert!(Held::none(&budget, None, 1 << 20).grow(20 << 10), "all of it was given back");
-        let mut small = Gather::new(Held::none(&budget, None, 1 << 20), 3, BUFFER);
+        assert!(Held::none(&budget, Group::Own, 1 << 20).grow(20 << 10), "all of it was given back");
+        let mut small = Gather::new(Held::none(&budget, Group::Own, 1 << 20), 3, BUFFER);
         assert!(matches!(small.add(Bytes::from_static(b"four"), true), Err(BodyError::TooLarge(3))));
     }
 }
