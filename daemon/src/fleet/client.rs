@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::{Body as _, Incoming},
@@ -55,6 +55,8 @@ fn innermost(error: &hyper::Error) -> String {
 pub(super) struct Session<'a> {
     endpoint: &'a Endpoint,
     connect_timeout: Duration,
+    /// Values of `Via` of the request it is for.
+    before: &'a [HeaderValue],
     open: Option<Open>,
 }
 
@@ -73,7 +75,12 @@ impl Drop for Open {
 impl<'a> Session<'a> {
     /// Connects with the first request.
     pub(super) fn new(endpoint: &'a Endpoint, connect_timeout: Duration) -> Self {
-        Self { endpoint, connect_timeout, open: None }
+        Self { endpoint, connect_timeout, before: &[], open: None }
+    }
+
+    /// For a request that came with these values of `Via`: a circle of gateways is noticed where it closes.
+    pub(super) fn after(self, before: &'a [HeaderValue]) -> Self {
+        Self { before, ..self }
     }
 
     /// The open connection, or a new one where the node closed it after its last answer.
@@ -99,7 +106,14 @@ impl<'a> Session<'a> {
         path: &str,
         json: Option<Bytes>,
     ) -> Result<Response<Incoming>, CallError> {
-        let request = head(self.endpoint, method, path, json);
+        let mut request = head(self.endpoint, method, path, json);
+        for via in self.before {
+            request.headers_mut().append(header::VIA, via.clone());
+        }
+        // Last, so that it stands behind those. A node that is this gateway refuses it, and is never taken for one.
+        if let Ok(via) = HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())) {
+            request.headers_mut().append(header::VIA, via);
+        }
         Ok(self.connected().await?.sender.send_request(request).await?)
     }
 
@@ -133,17 +147,11 @@ fn head(endpoint: &Endpoint, method: Method, path: &str, json: Option<Bytes>) ->
     *request.uri_mut() = target.parse().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(header::HOST, endpoint.authority.clone());
-    headers.insert(
-        header::USER_AGENT,
-        header::HeaderValue::from_static(concat!("aivonx/", env!("CARGO_PKG_VERSION"))),
-    );
-    headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
-    // A node that is this gateway refuses it, so that it is never taken for one.
-    if let Ok(via) = header::HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())) {
-        headers.insert(header::VIA, via);
-    }
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("aivonx/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     if json.is_some() {
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if let Some((name, value)) = &endpoint.credential {
         headers.insert(name.clone(), value.clone());

@@ -12,6 +12,7 @@ use aivonx_protocol::{
     node::{AdminState, NodeKind},
 };
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::{
     runtime::Handle,
     sync::{broadcast::error::RecvError, mpsc, watch},
@@ -160,20 +161,36 @@ impl Jobs {
         nodes: &[String],
         insecure: bool,
     ) -> Result<Job, FleetError> {
+        self.pull_after(Vec::new(), realm, model, nodes, insecure).await
+    }
+
+    /// The same for a request that came with these values of `Via`.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub async fn pull_after(
+        &self,
+        before: Vec<HeaderValue>,
+        realm: impl Into<Realm>,
+        model: &str,
+        nodes: &[String],
+        insecure: bool,
+    ) -> Result<Job, FleetError> {
         check_name(model)?;
         let realm = realm.into();
         let targets = self.targets(&realm, nodes)?;
-        self.start(&realm, model, Deed::Pull { insecure }, targets)
+        self.start(&realm, model, Deed::Pull { insecure }, targets, before)
     }
 
-    /// Does something with `model` on `targets`, which are the caller's own. The same that is at work already is
-    /// answered.
+    /// Does something with `model` on `targets`, which are the caller's own, for a request that came by `before`. The
+    /// same that is at work already is answered.
     pub(super) fn start(
         &self,
         realm: &Realm,
         model: &str,
         deed: Deed,
         targets: Vec<Contact>,
+        before: Vec<HeaderValue>,
     ) -> Result<Job, FleetError> {
         let owner = realm.organization();
         let key = model_name::normalize(model).into_owned();
@@ -195,7 +212,7 @@ impl Jobs {
             }
         }
         let owner = owner.map(str::to_owned);
-        let job = Arc::new(OnNodes::new(state.new_id(), model, key, deed, owner, targets));
+        let job = Arc::new(OnNodes::new(state.new_id(), model, key, deed, owner, targets, before));
         state.keep(Entry::OnNodes(job.clone()));
         drop(state);
         let view = job.view();

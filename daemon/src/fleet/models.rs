@@ -7,7 +7,7 @@ use aivonx_protocol::{
     model::{Model, ModelRemoved},
     node::{AdminState, NodeKind},
 };
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -72,6 +72,20 @@ impl Fleet {
         name: &str,
         node: Option<&str>,
     ) -> Result<ModelRemoved, FleetError> {
+        self.remove_after(Vec::new(), realm, name, node).await
+    }
+
+    /// The same for a request that came with these values of `Via`.
+    ///
+    /// # Errors
+    /// As [`Self::remove_model`].
+    pub async fn remove_after(
+        &self,
+        before: Vec<HeaderValue>,
+        realm: impl Into<Realm>,
+        name: &str,
+        node: Option<&str>,
+    ) -> Result<ModelRemoved, FleetError> {
         check_name(name)?;
         let realm = realm.into();
         let mut having = self.checker.registry.having(&realm, &model_name::normalize(name));
@@ -96,9 +110,9 @@ impl Fleet {
                 done.failed.push((node.name, "the node is disabled".into()));
                 continue;
             }
-            let checker = self.checker.clone();
+            let (checker, before) = (self.checker.clone(), before.clone());
             removals.spawn(async move {
-                let result = delete(&node, checker.connect, &model).await;
+                let result = delete(&node, checker.connect, &model, &before).await;
                 // Also after a failure: the catalogue may have been wrong.
                 checker.check(&node.id).await;
                 (node.name, node.organization, model, result)
@@ -151,7 +165,7 @@ impl Fleet {
         if targets.is_empty() {
             return Err(FleetError::NowhereToLoad(name.to_owned()));
         }
-        self.jobs().start(&realm, name, Deed::Load { keep_alive }, targets)
+        self.jobs().start(&realm, name, Deed::Load { keep_alive }, targets, Vec::new())
     }
 
     /// Begins to take a model out of the memory of one node, or of every node that holds it. What a node still works
@@ -178,7 +192,7 @@ impl Fleet {
         if targets.is_empty() {
             return Err(FleetError::NotLoaded(name.to_owned()));
         }
-        self.jobs().start(&realm, name, Deed::Unload, targets)
+        self.jobs().start(&realm, name, Deed::Unload, targets, Vec::new())
     }
 
     /// One node of the caller's own on which models can be managed. Whether it has the model it knows best itself.
@@ -203,11 +217,16 @@ fn is_nothing(keep_alive: &serde_json::Value) -> bool {
     !digits.contains(|c: char| c.is_ascii_digit() && c != '0')
 }
 
-async fn delete(node: &Contact, connect: Duration, model: &str) -> Result<(), String> {
+async fn delete(
+    node: &Contact,
+    connect: Duration,
+    model: &str,
+    before: &[HeaderValue],
+) -> Result<(), String> {
     if let Some(why) = &node.at.unusable {
         return Err(why.clone());
     }
-    let mut session = Session::new(&node.at.endpoint, connect);
+    let mut session = Session::new(&node.at.endpoint, connect).after(before);
     // Older versions know the field as `name`.
     let body = json!({"model": model, "name": model}).to_string();
     let sent = session.whole(Method::DELETE, "/api/delete", Some(body.into()));

@@ -11,6 +11,7 @@ use aivonx_protocol::{
     job::{Job, JobKind, JobState, JobTarget},
 };
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::{broadcast, watch};
 
 use super::{
@@ -66,6 +67,7 @@ pub(super) struct OnNodes {
     owner: Option<String>,
     started: UnixMillis,
     targets: Vec<Contact>,
+    before: Vec<HeaderValue>,
     progress: Mutex<Progress>,
     steps: watch::Sender<Job>,
     cancelled: watch::Sender<bool>,
@@ -89,7 +91,8 @@ pub(super) struct Feed {
 }
 
 impl OnNodes {
-    /// `key` is the model's normal name, `owner` the organization it is for.
+    /// `key` is the model's normal name, `owner` the organization it is for; `before` are the values of `Via` of the
+    /// request that began it.
     pub(super) fn new(
         id: String,
         model: &str,
@@ -97,6 +100,7 @@ impl OnNodes {
         deed: Deed,
         owner: Option<String>,
         targets: Vec<Contact>,
+        before: Vec<HeaderValue>,
     ) -> Self {
         let progress = Progress {
             merge: Merge::new(targets.len()),
@@ -115,6 +119,7 @@ impl OnNodes {
             owner,
             started,
             targets,
+            before,
             steps: watch::Sender::new(view),
             cancelled: watch::Sender::new(false),
             progress: Mutex::new(progress),
@@ -139,6 +144,10 @@ impl OnNodes {
 
     pub(super) fn targets(&self) -> &[Contact] {
         &self.targets
+    }
+
+    pub(super) fn before(&self) -> &[HeaderValue] {
+        &self.before
     }
 
     /// Whether it does the same with this model on exactly these nodes, for the same organization.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -23,8 +23,8 @@ const LINE: usize = 1 << 20;
 /// Largest refusal read.
 const REFUSAL: usize = 64 << 10;
 
-/// Pulls `model` on the node at `endpoint`; `each` gets its progress. Dropping the future closes the
-/// connection, and with it ends the pull on the node.
+/// Pulls `model` on the node at `endpoint` for a request that came by `before` (see [`Session::after`]); `each` gets
+/// its progress. Dropping the future closes the connection, and with it ends the pull on the node.
 ///
 /// # Errors
 /// The node's own words, or what broke.
@@ -33,9 +33,10 @@ pub(super) async fn pull(
     connect: Duration,
     model: &str,
     insecure: bool,
+    before: &[HeaderValue],
     mut each: impl FnMut(Line),
 ) -> Result<(), String> {
-    let mut session = Session::new(endpoint, connect);
+    let mut session = Session::new(endpoint, connect).after(before);
     // Older versions know the field as `name`.
     let body = json!({"model": model, "name": model, "insecure": insecure, "stream": true}).to_string();
     let sent = session.send(Method::POST, "/api/pull", Some(body.into()));

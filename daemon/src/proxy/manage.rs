@@ -53,12 +53,19 @@ pub(super) async fn answer(
         shared.control.spawn(async move { change.ended(Err(&fault)).await });
         return Err(refusal);
     }
-    let eligible = caller.eligible().clone();
+    let work = Work { eligible: caller.eligible().clone(), model, before: asked.before };
     if pull_it {
-        pull(exchange, flight, change, eligible, model, insecure, peek.stream.unwrap_or(true)).await
+        pull(exchange, flight, change, work, insecure, peek.stream.unwrap_or(true)).await
     } else {
-        delete(exchange, change, eligible, model).await
+        delete(exchange, change, work).await
     }
+}
+
+/// What is done, on which nodes, and by which gateways it was asked.
+struct Work {
+    eligible: Eligible,
+    model: String,
+    before: Vec<HeaderValue>,
 }
 
 /// What is asked, and from where.
@@ -66,6 +73,8 @@ pub(super) struct Asked<'r> {
     pub(super) method: &'r Method,
     pub(super) route: &'static Route,
     pub(super) source: Source,
+    /// Its values of `Via`.
+    pub(super) before: Vec<HeaderValue>,
 }
 
 /// Models that may not be used may not be pulled or deleted either.
@@ -116,14 +125,15 @@ async fn pull(
     exchange: &Exchange,
     flight: Watched,
     change: Change,
-    eligible: Eligible,
-    model: String,
+    work: Work,
     insecure: bool,
     stream: bool,
 ) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let begun = exchange.worker.shared.control.spawn(async move {
-        let job = fleet.jobs().pull(&eligible, &model, &[], insecure).await.map_err(Fault::from);
+        let Work { eligible, model, before } = work;
+        let job = fleet.jobs().pull_after(before, &eligible, &model, &[], insecure).await;
+        let job = job.map_err(Fault::from);
         change.ended(job.as_ref().map(|_| None)).await;
         fleet.jobs().lines(&eligible, &job?.id).await.map_err(Fault::from)
     });
@@ -157,15 +167,11 @@ async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> R
 }
 
 /// Deletes from every node that has the model and is the client's own.
-async fn delete(
-    exchange: &Exchange,
-    change: Change,
-    eligible: Eligible,
-    model: String,
-) -> Result<Answer, Refusal> {
+async fn delete(exchange: &Exchange, change: Change, work: Work) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let removed = exchange.worker.shared.control.spawn(async move {
-        let removed = fleet.remove_model(&eligible, &model, None).await.map_err(Fault::from);
+        let Work { eligible, model, before } = work;
+        let removed = fleet.remove_after(before, &eligible, &model, None).await.map_err(Fault::from);
         change.ended(removed.as_ref().map(|_| None)).await;
         removed
     });

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{
         Dialect, Edits, Peek,
-        route::{self, Action, Forward, Route},
+        route::{self, Action, Forward, Local, Route},
     },
     fleet::{Eligible, NoNode, via},
     identity::Caller,
@@ -101,17 +101,19 @@ async fn layers(
 
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
-    // First: whatever is done for a request that comes back is done for each round of it.
-    if fields.all(Field::Via).any(via::is_ours) {
-        return Err(Refusal::Loop);
-    }
-
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
 
     // The route decides everything below, and its own path is what a node will be asked.
     let (route, parameter) = find(&head.method, head.uri.path(), fields)?;
     exchange.record.route = route.pattern;
+
+    // Before anything is done: whatever is done for a request that comes back is done for each round of it. It also
+    // keeps this gateway from being a node of its own; whether it lives may be asked from anywhere.
+    let asks_health = matches!(route.action, Action::Local(Local::Health | Local::Ready));
+    if !asks_health && fields.all(Field::Via).any(via::is_ours) {
+        return Err(Refusal::Loop);
+    }
 
     // Before the body, so that a stranger costs no memory.
     let caller = authenticate::caller(cx, exchange, route, fields)?;
@@ -136,10 +138,6 @@ async fn layers(
             return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
-        // Jobs do not carry on by which gateways they were asked, so that two that name each other would never end.
-        Action::Pull | Action::Delete if fields.all(Field::Via).any(via::is_gateway) => {
-            return Err(Refusal::Loop);
-        }
         Action::Pull | Action::Delete => None,
     };
 
@@ -157,7 +155,8 @@ async fn layers(
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Head);
         let source = change::source(cx, exchange, fields);
-        let asked = manage::Asked { method: &head.method, route, source };
+        let before = fields.all(Field::Via).cloned().collect();
+        let asked = manage::Asked { method: &head.method, route, source, before };
         return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;

@@ -240,10 +240,15 @@ async fn a_request_that_comes_back_is_refused() {
     let daemon = Daemon::dev(&[&node]).await;
     daemon.ask(&Request::post("/api/generate", generate())).await.expect(200);
     let via = node.requests().pop().unwrap().head.get("via").unwrap().to_owned();
-    for path in ["/api/generate", "/v1/messages", "/api/version", "/nowhere"] {
-        let again = Request::post(path, generate()).field("Via", "1.0 other").field("Via", &via);
-        let answer = daemon.ask(&again).await.expect(508);
-        assert!(answer.text().contains("through this gateway already"), "{}", answer.text());
+    for path in ["/api/generate", "/v1/messages", "/api/version", "/api/pull"] {
+        for via in [&via, &via.to_uppercase()] {
+            let again = Request::post(path, generate()).field("Via", "1.0 other").field("Via", via);
+            let answer = daemon.ask(&again).await.expect(508);
+            assert!(answer.text().contains("through this gateway already"), "{}", answer.text());
+        }
+    }
+    for path in ["/health", "/ready"] {
+        daemon.ask(&Request::get(path).field("Via", &via)).await.expect(200);
     }
     assert_eq!(node.requests().len(), 1);
     // Also what the gateway asks on its own account: it is no node of itself.

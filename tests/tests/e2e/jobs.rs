@@ -35,6 +35,31 @@ async fn a_pull_over_http_shows_progress_as_ollama_does() {
 }
 
 #[tokio::test]
+async fn pulls_and_deletes_go_through_a_chain_of_gateways_but_not_round_a_circle() {
+    let node = FakeNode::ollama().await;
+    let back = Daemon::run(&[&node], QUICK).await;
+    let front = Daemon::run(&[], QUICK).await;
+    let url = |daemon: &Daemon| format!("http://{}", daemon.address());
+    front.aivonx().ok(&["node", "add", "back", &url(&back)]).await;
+    let new = json!({"model": "new", "stream": false});
+    let delete = |model| Request::json("/api/delete", &json!({"model": model})).method("DELETE");
+    front.post("/api/pull", &new).await.expect(200);
+    let asked = node.only_request();
+    assert_eq!((asked.head.target(), asked.head.all("via").len()), ("/api/pull", 2));
+    front.ask(&delete("new")).await.expect(200);
+    assert_eq!(node.requests().len(), 2);
+
+    // Each is a node of the other.
+    back.aivonx().ok(&["node", "add", "front", &url(&front)]).await;
+    let told = front.post("/api/pull", &new).await;
+    assert!(told.text().contains("through this gateway already"), "{} {}", told.status, told.text());
+    let told = front.ask(&delete("m")).await.expect(502);
+    assert!(told.text().contains("through this gateway already"), "{}", told.text());
+    // Once by each way that leads there.
+    assert_eq!(node.requests().len(), 4);
+}
+
+#[tokio::test]
 async fn progress_is_the_slowest_nodes_and_errors_are_told() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
     let daemon = Daemon::run(&[&a, &b], QUICK).await;
