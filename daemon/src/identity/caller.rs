@@ -106,8 +106,8 @@ impl Caller {
         Ok((Self::Key(key), renewal))
     }
 
-    /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: a token
-    /// that was good for everything is so only while its user owes nothing.
+    /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: what a token
+    /// opens is decided by what its user owes now, whatever that was when it was made.
     ///
     /// # Errors
     /// [`NotKnown`].
@@ -130,7 +130,7 @@ impl Caller {
         {
             return Err(NotKnown::Revoked);
         }
-        let extent = if user.owed(demanded).is_nothing() { claims.ext } else { Extent::Enrol };
+        let extent = if user.owed(demanded).is_nothing() { Extent::Full } else { Extent::Enrol };
         Ok(Self::User { user: user.clone(), session: session.id.as_str().into(), extent })
     }
 

@@ -54,7 +54,7 @@ pub struct Claims {
     pub epoch: u64,
     /// Id of the session (the refresh family) it belongs to.
     pub sid: String,
-    /// How much it opens.
+    /// How much it opened when it was made; what the user owes now has the say.
     pub ext: Extent,
     /// When it was made, in seconds since 1970.
     pub iat: u64,

@@ -284,8 +284,13 @@ fn an_access_token_is_worth_what_its_user_and_session_are() {
     let caller = of(|_| {}, &claims, NOW).unwrap();
     // The record's role has the say, not the token's.
     assert!(caller.may(KeyScope::Infer) && !caller.may(KeyScope::ModelsWrite));
+    // And what the user owes now, not what it did when the token was made.
     let limited = Claims { ext: Extent::Enrol, ..claims.clone() };
-    assert!(!of(|_| {}, &limited, NOW).unwrap().may(KeyScope::Infer));
+    assert!(of(|_| {}, &limited, NOW).unwrap().may(KeyScope::Infer));
+    for claims in [&claims, &limited] {
+        let demanded = of(|r| r.organizations[0].require_totp = true, claims, NOW).unwrap();
+        assert!(!demanded.may(KeyScope::Infer));
+    }
     for change in [
         (|r| r.users[0].epoch = 2) as fn(&mut Records),
         |r| r.users[0].enabled = false,

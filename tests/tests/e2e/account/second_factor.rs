@@ -71,8 +71,13 @@ async fn a_token_of_before_is_worth_no_more_than_a_new_one() {
     let answer = g.daemon.ask(&bearer(chat(false), &access)).await;
     refused(&answer, 403, "totp_enrolment_required");
     g.get("/api/account/me", &access).await.expect(200);
+    let (meanwhile, _) = g.tokens(PASSWORD).await;
+    let answer = g.daemon.ask(&bearer(chat(false), &meanwhile)).await;
+    refused(&answer, 403, "totp_enrolment_required");
     g.control.organization_set("acme", None, demand(false)).await.unwrap();
-    g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
+    for access in [access, meanwhile] {
+        g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
+    }
 }
 
 #[tokio::test]
