@@ -48,6 +48,7 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
     };
     {
         let _turn = fleet.edit().await;
+        fresh(fleet, reach, &record).await?;
         let record = insert(fleet, record, &new.credential, placed).await?;
         tracing::info!(event = "node_added", node = %record.name, organization = record.organization.as_deref(),
             url = %record.url, "node added");
@@ -156,6 +157,19 @@ async fn owner(fleet: &Fleet, reach: &Reach, wanted: Option<&str>) -> Result<Opt
         (None, Reach::All) => Ok(None),
         (None, Reach::Organization(own)) => Ok(Some(own.clone())),
         (None, Reach::User { .. }) => Err(FleetError::FleetWide("adding a node")),
+    }
+}
+
+/// Refuses a node whose very URL another one has. Who is bound to an organization is not told so: the address is out of
+/// bounds.
+pub(super) async fn fresh(fleet: &Fleet, reach: &Reach, node: &NodeRecord) -> Result<(), FleetError> {
+    if *reach != Reach::All {
+        return Ok(());
+    }
+    let nodes = fleet.store.nodes().list().await?;
+    match nodes.into_iter().find(|other| other.url == node.url && other.id != node.id) {
+        Some(other) => Err(FleetError::Taken { url: other.url, node: other.name }),
+        None => Ok(()),
     }
 }
 

@@ -41,6 +41,14 @@ pub enum FleetError {
         /// The URL.
         url: String,
     },
+    /// Another node has the URL.
+    #[error("url '{url}' is node {node} already")]
+    Taken {
+        /// The URL.
+        url: String,
+        /// The name of that node.
+        node: String,
+    },
     /// The URL points where the caller's organization may not have nodes. Says the same whatever is there.
     #[error("url '{url}' is not where your organization may have nodes")]
     Closed {
@@ -185,6 +193,10 @@ impl From<FleetError> for Fault {
             FleetError::Own { .. } => {
                 invalid(text, "url", "give the address of the server behind the gateway".into())
             }
+            FleetError::Taken { node, .. } => Self::new(FaultKind::Conflict, text).field("url").hint(format!(
+                "change that one with `aivonx node set {node}`, or give another path if there is another server behind \
+                 the same address"
+            )),
             FleetError::Closed { .. } => invalid(
                 text,
                 "url",

@@ -91,6 +91,25 @@ async fn nobody() -> String {
 }
 
 #[tokio::test]
+async fn a_url_is_that_of_one_node() {
+    let rig = Rig::new().await;
+    let (node, other) = (FakeNode::ollama(&["m:latest"]).await, FakeNode::ollama(&["m:latest"]).await);
+    rig.add("gpu1", &node).await;
+    rig.add("gpu2", &other).await;
+    let told = fault(rig.fleet.add(ALL, new("again", &format!("{}/", node.url()))).await);
+    assert_eq!((told.0, &*told.1), (FaultKind::Conflict, "url"));
+    assert!(told.2.contains(&format!("url '{}' is node gpu1 already", node.url())), "{}", told.2);
+    let change = |url: String| NodeChange { url: Some(url), ..NodeChange::default() };
+    let told = fault(rig.fleet.set(ALL, "gpu2", None, change(node.url())).await);
+    assert!(told.2.contains("is node gpu1 already"), "{}", told.2);
+    // Its own, and another path on the same server, are fine.
+    rig.fleet.set(ALL, "gpu1", None, change(node.url())).await.unwrap();
+    let kind = Some(NodeKind::Ollama);
+    let apart = NewNode { kind, ..new("path", &format!("{}/v2", node.url())) };
+    rig.fleet.add(ALL, apart).await.unwrap();
+}
+
+#[tokio::test]
 async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m:latest"]).await;
@@ -176,7 +195,8 @@ async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
 
     node.become_ollama(&[]);
     rig.add("gpu1", &node).await;
-    let (kind, field, _) = fault(rig.fleet.add(ALL, new("gpu1", &node.url())).await);
+    let other = FakeNode::ollama(&[]).await;
+    let (kind, field, _) = fault(rig.fleet.add(ALL, new("gpu1", &other.url())).await);
     assert_eq!((kind, &*field), (FaultKind::Conflict, "name"));
     let (kind, _, text) = fault(rig.fleet.show(ALL, "gpu2"));
     assert!(kind == FaultKind::NotFound && text.contains("did you mean gpu1"), "{text}");
@@ -376,10 +396,12 @@ async fn a_node_behind_tls_is_trusted_by_its_own_ca_and_name() {
     let url = format!("https://{}", node.address);
     let unknown = rig.fleet.add(ALL, new("unknown", &url)).await.unwrap();
     assert!(unknown.finding.contains("TLS handshake failed"), "{}", unknown.finding);
+    rig.fleet.remove(ALL, "unknown", None).await.unwrap();
     let ca_pem = Some(ca_pem);
     let misnamed =
         rig.fleet.add(ALL, NewNode { ca_pem: ca_pem.clone(), ..new("misnamed", &url) }).await.unwrap();
     assert!(misnamed.finding.contains("TLS handshake failed"), "{}", misnamed.finding);
+    rig.fleet.remove(ALL, "misnamed", None).await.unwrap();
 
     let server_name = Some("gpu.example".to_owned());
     let right = NewNode { ca_pem, server_name, ..new("gpu1", &url) };

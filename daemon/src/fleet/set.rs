@@ -7,7 +7,7 @@ use aivonx_protocol::{
 
 use super::{
     Fleet,
-    add::{admit, probed, refused},
+    add::{admit, fresh, probed, refused},
     address::NodeUrl,
     entry::Prepared,
     error::FleetError,
@@ -107,6 +107,9 @@ async fn try_set(
     let placed = (new.url != old.url).then_some(*reach != Reach::All);
     let moved_from = (new.organization != old.organization).then_some(old.organization);
     let _turn = fleet.edit().await;
+    if placed.is_some() {
+        fresh(fleet, reach, &new).await?;
+    }
     let expected = Some(old.revision);
     let same_credential = change.credential.is_none();
     let update = move |record: &mut NodeRecord| {
