@@ -93,6 +93,15 @@ impl Layered {
         self.now.0[name as usize] = value;
     }
 
+    /// Takes the value of `other` where that is the tighter one.
+    fn keep_tighter(&mut self, name: LimitName, other: &Self) {
+        for (mine, other) in [(&mut self.now, &other.now), (&mut self.granted, &other.granted)] {
+            if is_less(other.get(name).cap, mine.get(name).cap) {
+                mine.0[name as usize] = other.get(name);
+            }
+        }
+    }
+
     fn tighter(&self, other: &Self) -> Self {
         Self { now: self.now.tighter(&other.now), granted: self.granted.tighter(&other.granted) }
     }
@@ -228,6 +237,8 @@ pub fn user(scope: &Scope, set: Option<&LimitRecord>) -> User {
         for (setting, cap) in &set.own {
             row(&mut user, setting, *cap, LimitSource::UserAdmin, false);
         }
+        // There is no total of it that would hold beside what is set on the user.
+        user.own.keep_tighter(LimitName::SpendUnpriced, &scope.user);
     }
     user
 }

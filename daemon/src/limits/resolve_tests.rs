@@ -81,6 +81,30 @@ fn nearer_beats_farther_and_set_beats_profile() {
 }
 
 #[test]
+fn a_model_without_a_price_is_refused_to_a_user_where_the_organization_or_the_user_says_so() {
+    let unpriced = |refuses: bool| values(&[("spend.unpriced", refuses.then_some(0))]);
+    for (fleet_says, organization_says, user_says, refuses) in [
+        (false, Some(true), Some(false), true),
+        (false, Some(false), Some(true), true),
+        (false, Some(false), Some(false), false),
+        (false, Some(true), None, true),
+        (true, None, Some(false), true),
+        // An organization's own choice is nearer than the fleet's.
+        (true, Some(false), None, false),
+    ] {
+        let set = organization_says.map(|says| record(unpriced(says), LimitValues::new()));
+        let acme = organization(LimitProfile::Standard, &unpriced(fleet_says), set.as_ref());
+        let set = user_says.map(|says| record(unpriced(says), LimitValues::new()));
+        let alice = user(&acme, set.as_ref());
+        assert_eq!(
+            alice.caps().of(LimitName::SpendUnpriced).is_some(),
+            refuses,
+            "{fleet_says} {organization_says:?} {user_says:?}"
+        );
+    }
+}
+
+#[test]
 fn an_administrator_of_the_organization_distributes_what_it_was_given() {
     let own = values(&[("user.inference.day", Some(20)), ("inference.day", Some(9999))]);
     let set = record(LimitValues::new(), own);
@@ -157,9 +181,12 @@ proptest! {
         let alice = user(&scope, Some(&member_record));
         for name in LimitName::ALL {
             let default = LimitSetting::of_user(name);
+            let all = scope.get(default).cap;
             let expected = match own_of(&member, name) {
+                // A choice is not undone by a nearer one.
+                Some(cap) if name == LimitName::SpendUnpriced && is_less(all, cap) => all,
                 Some(cap) => cap,
-                None => scope.get(default).cap,
+                None => all,
             };
             prop_assert_eq!(alice.own.now.get(name).cap, expected, "{}", name);
         }
