@@ -6,7 +6,7 @@ use super::{Actor, Identity};
 use crate::limits::{Exceeded, Kind};
 
 impl Identity {
-    /// Counts that `actor` makes a key of its own, or gives one another secret.
+    /// Counts that `actor` makes a key or a control token of its own, or gives a key another secret.
     ///
     /// # Errors
     /// [`Exceeded`] where `token.hour` is reached; then it does not count.
@@ -22,7 +22,7 @@ impl Identity {
     }
 }
 
-/// What somebody is told who made or rotated too many keys.
+/// What somebody is told who made or rotated too many keys, or made too many tokens.
 pub fn too_many_keys(exceeded: &Exceeded) -> Fault {
     Fault::new(FaultKind::Unavailable, exceeded.to_string())
         .hint("Wait until the hour is over, or ask an administrator for a higher limit.")

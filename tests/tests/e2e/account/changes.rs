@@ -164,10 +164,10 @@ async fn a_key_may_do_what_its_user_may_now() {
 }
 
 #[tokio::test]
-async fn making_ones_own_keys_counts_and_revoking_does_not() {
+async fn making_ones_own_keys_and_tokens_counts_and_revoking_does_not() {
     let builder = Daemon::builder().config("").plain_listener().access("two_factor = \"optional\"");
     let g = furnished(FakeNode::ollama().await, builder.start().await).await;
-    g.daemon.aivonx().ok(&["limit", "set", "token.hour=4"]).await;
+    g.daemon.aivonx().ok(&["limit", "set", "token.hour=5"]).await;
     let (access, _) = g.tokens(PASSWORD).await;
     let make = async |name: &str| g.post("/api/account/keys", &access, &json!({"name": name})).await;
     let mut made = Vec::new();
@@ -187,13 +187,17 @@ async fn making_ones_own_keys_counts_and_revoking_does_not() {
         expires: None,
     };
     alice.key_create(new).await.unwrap();
+    alice.token_create("t", None, 3_600_000).await.unwrap();
     let rotated = alice.key_rotate(None, "c", 0).await.unwrap();
     for named in ["c", &rotated.key.id, &rotated.key.prefix, rotated.secret.expose()] {
         let told = alice.key_rotate(None, named, 0).await.unwrap_err().to_string();
         assert!(told.contains("token.hour"), "{told}");
     }
+    let told = alice.token_create("u", None, 3_600_000).await.unwrap_err().to_string();
+    assert!(told.contains("token.hour"), "{told}");
+    alice.token_revoke("t").await.unwrap();
     let told = make("d").await.expect(429).json();
-    assert_eq!((&told["limit"], &told["used"]), (&json!(4), &json!(4)), "{told}");
+    assert_eq!((&told["limit"], &told["used"]), (&json!(5), &json!(5)), "{told}");
     for id in &made {
         g.delete(&format!("/api/account/keys/{id}"), &access).await.expect(204);
     }
