@@ -15,6 +15,7 @@ mod eligible;
 pub mod endpoint;
 mod entry;
 mod error;
+mod follow;
 mod globs;
 mod health;
 mod jobs;

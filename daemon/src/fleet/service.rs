@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,10 +12,7 @@ use aivonx_protocol::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{
-        broadcast::{self, error::RecvError},
-        mpsc,
-    },
+    sync::{broadcast, mpsc},
     task::{JoinHandle, JoinSet},
 };
 use uuid::Uuid;
@@ -26,18 +23,18 @@ use super::{
     doubt::Traffic,
     entry::Prepared,
     error::FleetError,
+    follow,
     health::{Checker, Tasks},
     probe::REFUSED,
     record,
     registry::Registry,
     set, simulated,
-    tenants::Tenants,
     watch::Told,
 };
 use crate::{
     config::Health,
     secrets::Vault,
-    store::{Change, Noun, PlacementRecord, Reach, Store, StoreError, node::NodeRecord},
+    store::{PlacementRecord, Reach, Store, StoreError, node::NodeRecord},
 };
 
 /// Reports of the data path that may wait; further ones are dropped, since a storm of them says no more.
@@ -54,7 +51,7 @@ pub struct Fleet {
     pub(super) vault: Vault,
     pub(super) checker: Arc<Checker>,
     grounds: Arc<Grounds>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     jobs: Jobs,
     reports: mpsc::Sender<Report>,
     /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
@@ -100,7 +97,7 @@ impl Fleet {
         });
         let background = [
             tokio::spawn(take_reports(checker.clone(), inbox)),
-            tokio::spawn(follow_store(Arc::downgrade(&fleet), changes)),
+            tokio::spawn(follow::store(Arc::downgrade(&fleet), changes)),
             tokio::spawn(look_every_second(checker.clone())),
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
@@ -349,65 +346,13 @@ impl Fleet {
         Ok(record::restore(&self.vault, node, self.bounds_of(node).await?))
     }
 
-    /// Holds the nodes of an organization, or all nodes, to where its operators may place some now.
-    async fn sync_placements(&self, organization: Option<&str>) -> Result<(), StoreError> {
-        let _turn = self.edits.lock().await;
-        for node in self.checker.registry.records() {
-            if node.organization.is_some()
-                && (organization.is_none() || organization == node.organization.as_deref())
-            {
-                let at = self.restore(&node).await?;
-                self.checker.registry.rebind(&node.id, at);
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings what is known of organizations in line with the store.
-    async fn sync_tenants(&self) -> Result<(), StoreError> {
-        let organizations = self.store.organizations().list(&Reach::All).await?;
-        self.checker.registry.set_tenants(Tenants::new(&organizations));
-        Ok(())
-    }
-
     pub(super) fn keep_checking(&self, id: &str) {
         self.tasks.watch(id, true);
     }
 
-    fn forget(&self, id: &str) {
+    pub(super) fn forget(&self, id: &str) {
         self.tasks.forget(id);
         self.checker.registry.remove(id);
-    }
-
-    /// Brings one node in line with the store, whoever changed it there.
-    async fn sync(&self, id: &str) -> Result<(), StoreError> {
-        let _turn = self.edits.lock().await;
-        let Some(node) = self.store.nodes().get(id).await? else {
-            self.forget(id);
-            return Ok(());
-        };
-        let known = self.checker.registry.record(id);
-        if known.as_ref().map(|record| record.revision) < Some(node.revision) {
-            let at = self.restore(&node).await?;
-            let learned = known.is_some_and(|old| old.kind_assumed && !node.kind_assumed);
-            if self.checker.registry.apply(node, at, None) || learned {
-                // A node whose kind has just been found out is asked as what it is at once.
-                self.tasks.forget(id);
-                self.tasks.watch(id, false);
-            }
-        }
-        Ok(())
-    }
-
-    async fn sync_all(&self) -> Result<(), StoreError> {
-        let mut ids = self.checker.registry.ids();
-        ids.extend(self.store.nodes().list().await?.into_iter().map(|node| node.id));
-        for id in ids {
-            self.sync(&id).await?;
-        }
-        self.checker.registry.set_strategy(self.store.settings().strategy().await?);
-        self.sync_placements(None).await?;
-        self.sync_tenants().await
     }
 }
 
@@ -432,33 +377,6 @@ async fn look_every_second(checker: Arc<Checker>) {
         let now = seconds.tick().await;
         checker.registry.look((now - last).as_secs().max(1));
         last = now;
-    }
-}
-
-async fn follow_store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Change>) {
-    loop {
-        let change = changes.recv().await;
-        let Some(fleet) = fleet.upgrade() else { return };
-        let synced = match change {
-            Ok(Change { noun: Noun::Node, id, .. }) => fleet.sync(&id).await,
-            Ok(Change { noun: Noun::Strategy, .. }) => {
-                let _turn = fleet.edits.lock().await;
-                fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
-            }
-            Ok(Change { noun: Noun::Organization, .. }) => fleet.sync_tenants().await,
-            Ok(Change { noun: Noun::Placement, id, .. }) => fleet.sync_placements(Some(&id)).await,
-            Err(RecvError::Lagged(_)) => fleet.sync_all().await,
-            // No business of the fleet.
-            Ok(_) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        match synced {
-            Ok(()) => {}
-            Err(StoreError::Closed) => return,
-            Err(error) => {
-                tracing::error!(event = "fleet_sync", %error, "a change of the store was not taken in")
-            }
-        }
     }
 }
 
