@@ -1,6 +1,7 @@
 //! What was done to a log behind the daemon's back is found, and what it did itself is not taken for that.
 
 use super::*;
+use crate::store::tests::copy;
 
 /// Does something to the stored entries and says what the verification of the restarted log finds.
 async fn tampered(what: impl FnOnce(&Store) -> futures_util::future::BoxFuture<'_, ()>) -> AuditVerdict {
@@ -59,19 +60,6 @@ async fn a_log_cut_while_the_daemon_was_away_begins_anew_and_says_so() {
 fn roll_back(dir: &Path, before: &Path) {
     std::fs::remove_dir_all(dir.join("store")).unwrap();
     copy(before, &dir.join("store"));
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[tokio::test]

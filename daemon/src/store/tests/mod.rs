@@ -53,7 +53,7 @@ pub(super) async fn open(dir: &Path) -> Store {
 }
 
 /// Copies a directory tree.
-pub(super) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
