@@ -1,8 +1,9 @@
 //! aivonxd, the gateway daemon.
 //!
 //! Imports point one way:
-//! `main -> app -> { control, proxy } -> fleet -> { store, secrets } -> { config, telemetry }`,
-//! with `simulate` (nodes for `dev --simulate`) beside `app`, and `api` (the dialects: routes, body peek, errors, usage) beside `fleet`, used by `proxy` alone.
+//! `main -> app -> { control, proxy } -> fleet -> { store, secrets } -> { config, telemetry } -> privacy -> api`,
+//! with `simulate` (nodes for `dev --simulate`) beside `app`. `privacy` finds personal data and credentials, for logs too;
+//! `api` is the dialects: routes, body peek, errors, usage.
 
 pub mod api;
 pub mod app;

@@ -7,17 +7,14 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::de::IgnoredAny;
 
-use crate::{
-    api::{
-        escape::{Skipped, skip},
-        json::MAX_DEPTH,
-        media,
-    },
-    telemetry::access::Findings,
+use crate::api::{
+    escape::{Skipped, skip},
+    json::MAX_DEPTH,
+    media,
 };
 
 use super::{
-    Wanted,
+    Findings, Wanted,
     data::DATA,
     find::{Found, Hint, find},
     marker::marker,

@@ -19,6 +19,7 @@ mod context;
 mod data;
 mod email;
 pub mod find;
+mod findings;
 mod fold;
 mod join;
 mod key;
@@ -34,6 +35,7 @@ mod screen;
 mod text;
 mod view;
 
+pub use findings::Findings;
 pub use screen::{Blocked, redact_text, screen};
 
 use aivonx_protocol::{organization::PrivacyMode, privacy::Category};

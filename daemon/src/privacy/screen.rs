@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use aivonx_protocol::organization::PrivacyMode;
 
 use super::{
-    Privacy,
+    Findings, Privacy,
     body::{Edit, Reader, Unsearchable, apply},
     find::Hint,
 };
-use crate::{api::Edits, telemetry::access::Findings};
+use crate::api::Edits;
 
 /// Why a prompt is not passed on. It never says what was found, only of which kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,8 +11,7 @@ use super::{
 use crate::{
     api::{Edits, route::Forward},
     identity::Caller,
-    privacy::{self, Blocked, Privacy},
-    telemetry::access::Findings,
+    privacy::{self, Blocked, Findings, Privacy},
 };
 
 /// What a search found, the body, and what must be replaced in it.

@@ -6,7 +6,8 @@ use aivonx_protocol::{limit::LimitName, privacy::Category};
 use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
-use super::access::{AccessRecord, Findings, Outcome, Subject};
+use super::access::{AccessRecord, Outcome, Subject};
+use crate::privacy::Findings;
 
 /// Up to `most` requests. They share what they are about, as those of a batch do; some of it says the same and is
 /// another in memory.

@@ -6,10 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    access::{AccessRecord, Findings, Outcome, Subject},
+    access::{AccessRecord, Outcome, Subject},
     histogram::Counts,
 };
-use crate::table::Map;
+use crate::{privacy::Findings, table::Map};
 
 /// See the module.
 #[derive(Debug)]

@@ -19,14 +19,14 @@ use aivonx_protocol::{
 use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
-    access::{AccessRecord, Findings, Outcome},
+    access::{AccessRecord, Outcome},
     batch::{Batch, Group},
     histogram::Histogram,
     page::{Page, Share},
     pipe::Losses,
     sink::AccessSink,
 };
-use crate::table::Map;
+use crate::{privacy::Findings, table::Map};
 
 /// Content type of what [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -16,13 +16,14 @@ use prometheus_client::{
 };
 
 use super::{
-    access::{Findings, Outcome},
+    access::Outcome,
     histogram::Histogram,
     metrics::{self, Counts, NodeGauge, RequestSet, State, lock},
     pipe::Losses,
     process,
     sink::AccessSink,
 };
+use crate::privacy::Findings;
 
 /// See the module.
 pub(crate) struct Page {

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::Whose;
 use crate::{
     api::route::{self, Need},
+    privacy::Findings,
     telemetry::{
         AccessRecord, Outcome,
-        access::{Findings, Subject},
+        access::Subject,
         batch::{Places, places},
     },
 };

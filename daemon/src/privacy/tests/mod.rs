@@ -9,8 +9,8 @@ mod properties;
 use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
-use super::{Blocked, Privacy, Wanted, screen};
-use crate::{api::Edits, telemetry::access::Findings};
+use super::{Blocked, Findings, Privacy, Wanted, screen};
+use crate::api::Edits;
 
 fn privacy(mode: PrivacyMode) -> Privacy {
     Privacy { mode, wanted: Wanted::ALL }

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        access::{AccessRecord, Findings, Outcome},
+        access::{AccessRecord, Outcome},
         sink::{self, WAITING_MAX},
     },
     LONG, Rig,
 };
-use crate::{config::LogFormat, telemetry::Whose};
+use crate::{config::LogFormat, privacy::Findings, telemetry::Whose};
 
 pub(super) fn record() -> AccessRecord {
     AccessRecord {
