@@ -3,7 +3,7 @@
 //! costs nothing that can be measured. A deadline is therefore late by up to one tick.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     future::Future,
     pin::{Pin, pin},
     rc::Rc,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    relayed::NodeHalf,
     running::Begun,
     transport::{Cut, Transport},
 };
@@ -93,6 +94,9 @@ pub(super) struct Flight {
     since_verdict: Cell<u32>,
     waker: RefCell<Option<Waker>>,
     node: RefCell<Option<Arc<Node>>>,
+    /// What the answer holds of the node. It lies here, for the verdict to give it back: the answer itself may not be
+    /// asked for more for as long as its client takes nothing.
+    half: RefCell<Option<NodeHalf>>,
     /// The node was found down before it answered.
     node_down: Cell<bool>,
     caller: RefCell<Caller>,
@@ -117,6 +121,7 @@ impl Flight {
             since_verdict: Cell::new(0),
             waker: RefCell::new(None),
             node: RefCell::new(None),
+            half: RefCell::new(None),
             node_down: Cell::new(false),
             caller: RefCell::new(Caller::Anonymous),
             transport,
@@ -154,6 +159,16 @@ impl Flight {
     pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
         *self.node.borrow_mut() = node;
         self.node_down.set(false);
+    }
+
+    /// The node has begun to answer.
+    pub(super) fn answered_by(&self, half: NodeHalf) {
+        self.half.replace(Some(half));
+    }
+
+    /// What is held of the node that answers; None once it was left.
+    pub(super) fn half(&self) -> RefMut<'_, Option<NodeHalf>> {
+        self.half.borrow_mut()
     }
 
     /// The model it is for.
@@ -267,10 +282,11 @@ impl Flight {
         self.end(verdict);
     }
 
-    /// Ends it, unless something else did before.
+    /// Ends it, unless something else did before. The node is left at once, the client has time for the last words.
     pub(super) fn end(&self, verdict: Verdict) {
         if self.verdict.get().is_none() {
             self.verdict.set(Some(verdict));
+            self.half.take();
         }
         self.wake();
     }
@@ -288,7 +304,11 @@ mod tests {
 
     use uuid::Uuid;
 
-    use super::{super::conn::ConnState, *};
+    use super::{
+        super::{conn::ConnState, upstream::NodeBody},
+        *,
+    };
+    use crate::fleet::{Lease, testing};
 
     fn flight() -> (Rc<Flight>, Rc<ConnState>) {
         let conn = ConnState::new(1);
@@ -361,6 +381,26 @@ mod tests {
             flight.tick(now, false, &[]);
         }
         assert_eq!(conn.task.why_cut(), Some(Cut::Cancelled));
+    }
+
+    #[test]
+    fn a_node_is_left_at_the_verdict_whatever_its_client_takes() {
+        let node = Arc::new(testing::node("n"));
+        for at in [true, false] {
+            let (flight, conn) = flight();
+            let lease = Lease::take(&node).unwrap();
+            flight.answered_by(NodeHalf { body: NodeBody::read(), lease });
+            flight.no_deadline(Waiting::Client);
+            flight.tick(1, false, &[]);
+            assert_eq!(node.live.active(), 1);
+            if at {
+                flight.tick(2, true, &[]);
+            } else {
+                flight.end(Verdict::Cancelled);
+            }
+            assert_eq!((node.live.active(), conn.task.why_cut()), (0, None));
+            assert!(flight.half().is_none());
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use super::{
     exchange::Exchange,
     fields::Fields,
     headers,
-    relayed::Relayed,
+    relayed::{NodeHalf, Relayed},
     rescue::Refusal,
     stream::Relay,
     trial::Trial,
@@ -158,18 +158,21 @@ pub(super) async fn forward(
     if node_header {
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
     }
-    let request = Relayed::new(flight, lease, settings.idle, settings.idle_per_node);
-    let streams = is_stream(stream, incoming.status, &incoming.headers);
+    let Incoming { status, headers, body, .. } = incoming;
+    let length = body.length();
+    let half = NodeHalf { body, lease };
+    let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
+    let streams = is_stream(stream, status, &headers);
     let meter = if streams {
         Meter::stream(stream, strip)
     } else {
         Meter::whole(call.route.output != Output::Nothing)
     };
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
-    let relay = Relay::new(incoming.body, request, meter, call.dialect, !streams);
+    let relay = Relay::new(request, meter, call.dialect, !streams, length);
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
-    *answer.status_mut() = incoming.status;
-    *answer.headers_mut() = incoming.headers;
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
     // What a node sends says its own name for the model; the client is told where that is not what it asked for.
     if let Some(served) = &exchange.record.served
         && let Ok(served) = HeaderValue::from_str(served)

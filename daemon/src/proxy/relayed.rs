@@ -12,17 +12,22 @@ use bytes::Bytes;
 use super::{
     clock::{Verdict, Waiting},
     exchange::Exchange,
-    stream::{Ending, Request, Source},
+    stream::{Ending, Request},
     transport::Cut,
     upstream::NodeBody,
     worker::Watched,
 };
 use crate::{api::meter::Tally, fleet::Lease, telemetry::access::Outcome};
 
+/// What an answer holds of its node: the connection it comes over, which is closed if the answer is not over, and a
+/// place among the requests at work there.
+pub(super) struct NodeHalf {
+    pub(super) body: NodeBody,
+    pub(super) lease: Lease,
+}
+
 pub(super) struct Relayed {
     flight: Watched,
-    /// Given back as soon as the node is done.
-    lease: Option<Lease>,
     /// From the time the head is complete until the request is settled.
     exchange: Option<Exchange>,
     /// Longest silence of the node, in ticks.
@@ -32,8 +37,9 @@ pub(super) struct Relayed {
 }
 
 impl Relayed {
-    pub(super) fn new(flight: Watched, lease: Lease, idle: u32, idle_per_node: usize) -> Self {
-        Self { flight, lease: Some(lease), exchange: None, idle, idle_per_node }
+    pub(super) fn new(flight: Watched, half: NodeHalf, idle: u32, idle_per_node: usize) -> Self {
+        flight.answered_by(half);
+        Self { flight, exchange: None, idle, idle_per_node }
     }
 
     /// Takes the exchange over; the answer ends it.
@@ -44,7 +50,18 @@ impl Relayed {
 }
 
 impl Request for Relayed {
-    type Node = NodeBody;
+    type Error = io::Error;
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        match &mut *self.flight.half() {
+            Some(half) => half.body.poll_chunk(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.flight.half().as_ref().is_none_or(|half| half.body.is_over())
+    }
 
     fn id(&self) -> &str {
         self.exchange.as_ref().map_or("", Exchange::id)
@@ -85,14 +102,14 @@ impl Request for Relayed {
         self.flight.no_deadline(Waiting::Client);
     }
 
-    fn leave(&mut self, node: &mut NodeBody, clean: bool, blame: Option<&'static str>) {
-        let (Some(lease), Some(exchange)) = (self.lease.take(), &self.exchange) else { return };
-        let worker = &exchange.worker;
+    fn leave(&mut self, clean: bool, blame: Option<&'static str>) {
+        let (Some(half), Some(exchange)) = (self.flight.half().take(), &self.exchange) else { return };
+        let (worker, node) = (&exchange.worker, half.lease.node());
         if clean {
-            node.recycle(&worker.upstream, lease.node(), worker.now(), self.idle_per_node);
+            half.body.recycle(&worker.upstream, node, worker.now(), self.idle_per_node);
         }
         if let Some(why) = blame {
-            exchange.failed(lease.node(), why.to_owned());
+            exchange.failed(node, why.to_owned());
         }
     }
 
@@ -103,7 +120,7 @@ impl Request for Relayed {
     }
 
     fn settle(&mut self, ending: Ending) {
-        self.lease = None;
+        self.flight.half().take();
         let Some(mut exchange) = self.exchange.take() else { return };
         exchange.worker.shared.streams.fetch_sub(1, Ordering::Relaxed);
         if ending.outcome != Outcome::Complete {
@@ -112,21 +129,5 @@ impl Request for Relayed {
             exchange.record.error = ending.error.map(Into::into);
         }
         exchange.end(ending.outcome);
-    }
-}
-
-impl Source for NodeBody {
-    type Error = io::Error;
-
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
-        Self::poll_chunk(self, cx)
-    }
-
-    fn is_over(&self) -> bool {
-        Self::is_over(self)
-    }
-
-    fn length(&self) -> Option<u64> {
-        Self::length(self)
     }
 }

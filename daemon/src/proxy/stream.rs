@@ -26,22 +26,14 @@ use crate::{
     telemetry::access::Outcome,
 };
 
-/// The body of a node's answer.
-pub(super) trait Source {
+/// The request that is answered: its deadlines, its node and its record.
+pub(super) trait Request {
     type Error: Display;
 
-    /// The next chunk; None at the end.
+    /// The next chunk of the node's answer; None at its end, and after the node was left.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>>;
     /// Whether the last chunk was read.
     fn is_over(&self) -> bool;
-    /// All its bytes, if the node said so.
-    fn length(&self) -> Option<u64>;
-}
-
-/// The request that is answered: its deadlines, its node and its record.
-pub(super) trait Request {
-    type Node: Source;
-
     /// Our id of it.
     fn id(&self) -> &str;
     /// Why it has to end, if it has to.
@@ -54,8 +46,8 @@ pub(super) trait Request {
     fn wait_for_node(&self, cx: &Context<'_>);
     /// Bytes were handed over. The node's time does not run until the client has taken them.
     fn sent(&mut self, bytes: usize);
-    /// Nothing more is read from `node`, whose answer ended in order if it is `clean`, or failed because of `blame`.
-    fn leave(&mut self, node: &mut Self::Node, clean: bool, blame: Option<&'static str>);
+    /// Nothing more is read from the node, whose answer ended in order if it is `clean`, or failed because of `blame`.
+    fn leave(&mut self, clean: bool, blame: Option<&'static str>);
     /// What the answer came to.
     fn count(&mut self, answer: Tally);
     /// The request is over. Called once.
@@ -101,20 +93,23 @@ enum State {
 }
 
 pub(super) struct Relay<R: Request = Relayed> {
-    node: R::Node,
     pub(super) request: R,
     meter: Meter,
     dialect: Dialect,
-    /// The client was told the length, so nothing can be appended.
-    sized: bool,
+    /// The answer is one object, to which nothing can be appended.
+    whole: bool,
+    /// Its bytes, if the client was told.
+    length: Option<u64>,
     /// What the client gets next.
     out: Pieces,
     state: State,
 }
 
 impl<R: Request> Relay<R> {
-    pub(super) fn new(node: R::Node, request: R, meter: Meter, dialect: Dialect, sized: bool) -> Self {
-        Self { node, request, meter, dialect, sized, out: Pieces::default(), state: State::Passing }
+    /// The node's answer is a stream of pieces, or one object of so many bytes, if they are known.
+    pub(super) fn new(request: R, meter: Meter, dialect: Dialect, whole: bool, length: Option<u64>) -> Self {
+        let length = length.filter(|_| whole);
+        Self { request, meter, dialect, whole, length, out: Pieces::default(), state: State::Passing }
     }
 
     /// Whether the last piece was handed over.
@@ -123,10 +118,7 @@ impl<R: Request> Relay<R> {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        match self.node.length() {
-            Some(length) if self.sized => SizeHint::with_exact(length),
-            _ => SizeHint::default(),
-        }
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 
     pub(super) fn poll_frame(
@@ -163,11 +155,11 @@ impl<R: Request> Relay<R> {
             self.end(false, Some(Ending::by(verdict)));
             return Poll::Ready(());
         }
-        match self.node.poll_chunk(cx) {
+        match self.request.poll_chunk(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.meter.pass(chunk, &mut self.out);
                 self.request.received(self.meter.produced());
-                if self.node.is_over() {
+                if self.request.is_over() {
                     self.end(true, None);
                 }
             }
@@ -194,10 +186,10 @@ impl<R: Request> Relay<R> {
         };
         // A node whose answer ended in order has not failed: its last line is missing, or its model broke down.
         let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken && !clean);
-        self.request.leave(&mut self.node, clean, blame);
+        self.request.leave(clean, blame);
         self.state = match ending.error {
             None => State::Closing(ending),
-            Some(_) if end == End::Cut || self.sized => State::Breaking(ending),
+            Some(_) if end == End::Cut || self.whole => State::Breaking(ending),
             Some(error) => {
                 self.out.push(self.dialect.stream_error(error, self.request.id()));
                 State::Closing(ending)

@@ -7,6 +7,7 @@ use aivonx_tests::{
     harness::{Client, Daemon, H2Client, Request},
     within,
 };
+use hyper::{Response, body::Incoming};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -15,6 +16,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Tokens of an answer.
 const TOKENS: usize = 800;
+
+/// Most that a client takes of an answer it does not read.
+const WINDOW: u32 = 10_000;
 
 fn generate(model: &str) -> String {
     json!({"model": model, "prompt": "x", "options": {"num_predict": TOKENS}}).to_string()
@@ -41,36 +45,53 @@ async fn record(daemon: &Daemon, model: &str) -> String {
 
 /// Two answers over one connection: one that is not read, and one that is, and goes on whatever happens to the other.
 async fn beside_one_that_is_not_read(daemon: &Daemon, step: &FakeNode, end: impl AsyncFnOnce()) -> String {
-    let mut client = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let mut client = H2Client::connect_with_window(daemon.address(), WINDOW).await;
     let unread = client.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
-    step.release(1);
-    let mut read = client.begin("POST", "/api/generate", &[], generate("step")).await.unwrap();
-    H2Client::piece(&mut read).await.unwrap();
-
+    let read = begun(&mut client, step, &[]).await;
     end().await;
     let record = record(daemon, "flood").await;
+    other_goes_on(daemon, &mut client, step, read).await;
+    was_cut(unread).await;
+    record
+}
+
+/// An answer of which one token has come.
+async fn begun(client: &mut H2Client, step: &FakeNode, fields: &[(&str, &str)]) -> Response<Incoming> {
+    step.release(1);
+    let mut read = client.begin("POST", "/api/generate", fields, generate("step")).await.unwrap();
+    H2Client::piece(&mut read).await.unwrap();
+    read
+}
+
+/// An answer comes to its end, and its connection stays.
+async fn other_goes_on(daemon: &Daemon, client: &mut H2Client, step: &FakeNode, read: Response<Incoming>) {
     step.open_gate();
     let (rest, cut) = H2Client::rest(read).await;
     assert_eq!(cut, None, "the other stream goes on");
     assert!(memchr::memmem::find(&rest, b"\"done\":true").is_some(), "{rest:?}");
-    let (got, cut) = H2Client::rest(unread).await;
-    assert!(got.len() <= 10_000 && cut.is_some(), "no more than fitted, and a reset: {} {cut:?}", got.len());
     assert_eq!(client.ask("GET", "/health", &[], "").await.status, 200, "the connection stays");
-    assert!(self::record(daemon, "step").await.contains("bytes_out"), "it is complete");
-    record
+    assert!(record(daemon, "step").await.contains("bytes_out"), "it is complete");
+}
+
+/// No more came of an answer than fitted, and then a reset.
+async fn was_cut(unread: Response<Incoming>) {
+    let (got, cut) = H2Client::rest(unread).await;
+    assert!(got.len() <= WINDOW as usize && cut.is_some(), "{} {cut:?}", got.len());
+}
+
+/// Ends the one answer of `flood`.
+async fn cancel(daemon: &Daemon) {
+    let running = daemon.control().await.running_list().await.unwrap();
+    let unread =
+        running.iter().find(|one| one.model.as_deref().is_some_and(|model| model.starts_with("flood")));
+    daemon.aivonx().ok(&["running", "cancel", &unread.unwrap().id]).await;
 }
 
 #[tokio::test]
 async fn ending_one_unread_stream_leaves_the_others_of_its_connection() {
     let (flood, step) = (flood().await, step().await);
     let daemon = Daemon::run(&[&flood, &step], "").await;
-    let cancel = async || {
-        let running = daemon.control().await.running_list().await.unwrap();
-        let unread =
-            running.iter().find(|one| one.model.as_deref().is_some_and(|model| model.starts_with("flood")));
-        daemon.aivonx().ok(&["running", "cancel", &unread.unwrap().id]).await;
-    };
-    let record = beside_one_that_is_not_read(&daemon, &step, cancel).await;
+    let record = beside_one_that_is_not_read(&daemon, &step, async || cancel(&daemon).await).await;
     assert!(record.contains("outcome=ended") && record.contains("an administrator ended"), "{record}");
     let unread = daemon.stderr().text();
     assert!(!unread.contains("client_gone"), "{unread}");
@@ -85,6 +106,69 @@ async fn removing_a_node_leaves_the_streams_of_others() {
     };
     let record = beside_one_that_is_not_read(&daemon, &step, remove).await;
     assert!(record.contains("outcome=ended") && record.contains("the node was removed"), "{record}");
+}
+
+#[tokio::test]
+async fn revoking_a_key_leaves_the_streams_of_others() {
+    let (flood, step) = (flood().await, step().await);
+    let builder = Daemon::builder().config("").mode("required");
+    let daemon = builder.node(&flood).node(&step).start().await;
+    let secret = async |name: &str| {
+        let made = daemon.aivonx().json(&["key", "create", name]).await;
+        format!("Bearer {}", made["secret"].as_str().unwrap())
+    };
+    let (lost, kept) = (secret("lost").await, secret("kept").await);
+
+    let mut client = H2Client::connect_with_window(daemon.address(), WINDOW).await;
+    let fields = [("authorization", &*lost)];
+    let unread = client.begin("POST", "/api/generate", &fields, generate("flood")).await.unwrap();
+    let read = begun(&mut client, &step, &[("authorization", &kept)]).await;
+    daemon.aivonx().ok(&["key", "revoke", "lost", "--yes"]).await;
+    let record = record(&daemon, "flood").await;
+    other_goes_on(&daemon, &mut client, &step, read).await;
+    was_cut(unread).await;
+    assert!(record.contains("outcome=ended") && record.contains("the credential was revoked"), "{record}");
+}
+
+#[tokio::test]
+async fn the_deadline_of_an_unread_stream_ends_it_alone() {
+    let (flood, step) = (flood().await, step().await);
+    let daemon = Daemon::run(&[&flood, &step], "[timeouts]\ntotal = \"5s\"\n").await;
+    let mut client = H2Client::connect_with_window(daemon.address(), WINDOW).await;
+    let unread = client.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+    // Its own deadline is far away when that of the other has passed.
+    flood.until_gone(1).await;
+    let read = begun(&mut client, &step, &[]).await;
+    let record = record(&daemon, "flood").await;
+    other_goes_on(&daemon, &mut client, &step, read).await;
+    was_cut(unread).await;
+    assert!(record.contains("outcome=timed_out"), "{record}");
+    assert!(record.contains("the answer took longer than the gateway allows"), "{record}");
+}
+
+#[tokio::test]
+async fn a_node_is_left_at_once_and_its_client_still_gets_the_last_words() {
+    let flood = flood().await;
+    let daemon = Daemon::run(&[&flood], "").await;
+    let last = |body: &[u8]| String::from_utf8_lossy(body).lines().last().map(str::to_owned);
+    let error = "an administrator ended the request";
+
+    let mut one = daemon.client().await;
+    one.send(&Request::post("/api/generate", generate("flood"))).await;
+    let head = one.head().await;
+    cancel(&daemon).await;
+    flood.until_gone(1).await;
+    let answer = one.rest(head).await;
+    assert_eq!(answer.cut, None);
+    assert!(last(&answer.body).unwrap().contains(error));
+
+    let mut two = H2Client::connect_with_window(daemon.address(), WINDOW).await;
+    let answer = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+    cancel(&daemon).await;
+    flood.until_gone(2).await;
+    let (body, cut) = H2Client::rest(answer).await;
+    assert_eq!(cut, None);
+    assert!(last(&body).unwrap().contains(error));
 }
 
 #[tokio::test]
@@ -124,7 +208,7 @@ async fn a_client_may_pause_longer_than_a_node() {
     let mut one = daemon.client().await;
     one.send(&Request::post("/api/generate", generate("flood"))).await;
     let head = one.head().await;
-    let mut two = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let mut two = H2Client::connect_with_window(daemon.address(), WINDOW).await;
     let answer = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
     // The pause itself is what is tested.
     tokio::time::sleep(idle * 2).await;
@@ -164,7 +248,7 @@ async fn an_unread_answer_that_is_ended_is_recorded_as_ended() {
     let mut one = daemon.client().await;
     one.send(&Request::post("/api/generate", generate("flood"))).await;
     one.head().await;
-    let mut two = H2Client::connect_with_window(daemon.address(), 10_000).await;
+    let mut two = H2Client::connect_with_window(daemon.address(), WINDOW).await;
     let _unread = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
     daemon.stop().await;
     let ended = daemon.stderr().text().matches("error=\"the gateway is shutting down\"").count();

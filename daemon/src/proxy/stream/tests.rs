@@ -6,36 +6,12 @@ use crate::api::route::Stream;
 const LINE: &str = "{\"response\":\"x\",\"done\":false}\n";
 const LAST: &str = "{\"response\":\"\",\"done\":true}\n";
 
-/// What a node sends, in steps; after the last it is silent.
-struct Script(VecDeque<Step>);
-
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Send(&'static str),
     Silence,
     End,
     Fail,
-}
-
-impl Source for Script {
-    type Error = &'static str;
-
-    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, &'static str>>> {
-        match self.0.pop_front() {
-            Some(Step::Send(text)) => Poll::Ready(Some(Ok(Bytes::from_static(text.as_bytes())))),
-            Some(Step::Silence) | None => Poll::Pending,
-            Some(Step::End) => Poll::Ready(None),
-            Some(Step::Fail) => Poll::Ready(Some(Err("reset"))),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.0.front(), Some(Step::End))
-    }
-
-    fn length(&self) -> Option<u64> {
-        Some(7)
-    }
 }
 
 /// Everything a relay told its request.
@@ -50,37 +26,54 @@ struct Seen {
     settled: Vec<Ending>,
 }
 
-struct Fake(Rc<RefCell<Seen>>);
+struct Fake {
+    seen: Rc<RefCell<Seen>>,
+    /// What the node sends; after the last it is silent.
+    steps: VecDeque<Step>,
+}
 
 impl Request for Fake {
-    type Node = Script;
+    type Error = &'static str;
+
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, &'static str>>> {
+        match self.steps.pop_front() {
+            Some(Step::Send(text)) => Poll::Ready(Some(Ok(Bytes::from_static(text.as_bytes())))),
+            Some(Step::Silence) | None => Poll::Pending,
+            Some(Step::End) => Poll::Ready(None),
+            Some(Step::Fail) => Poll::Ready(Some(Err("reset"))),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.steps.front(), Some(Step::End))
+    }
 
     fn id(&self) -> &'static str {
         "id"
     }
 
     fn verdict(&self) -> Option<Verdict> {
-        self.0.borrow().verdict
+        self.seen.borrow().verdict
     }
 
     fn cut(&self) -> Option<Verdict> {
-        self.0.borrow().cut
+        self.seen.borrow().cut
     }
 
     fn received(&mut self, _: u64) {}
 
     fn wait_for_node(&self, _: &Context<'_>) {
-        self.0.borrow_mut().waiting = Some(Waiting::Chunk);
+        self.seen.borrow_mut().waiting = Some(Waiting::Chunk);
     }
 
     fn sent(&mut self, bytes: usize) {
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.seen.borrow_mut();
         seen.sent += bytes;
         seen.waiting = Some(Waiting::Client);
     }
 
-    fn leave(&mut self, _: &mut Script, clean: bool, blame: Option<&'static str>) {
-        let mut seen = self.0.borrow_mut();
+    fn leave(&mut self, clean: bool, blame: Option<&'static str>) {
+        let mut seen = self.seen.borrow_mut();
         seen.left.push(clean);
         seen.blamed.extend(blame);
     }
@@ -88,15 +81,15 @@ impl Request for Fake {
     fn count(&mut self, _: Tally) {}
 
     fn settle(&mut self, ending: Ending) {
-        self.0.borrow_mut().settled.push(ending);
+        self.seen.borrow_mut().settled.push(ending);
     }
 }
 
-fn relay(steps: &[Step], sized: bool) -> (Relay<Fake>, Rc<RefCell<Seen>>) {
+fn relay(steps: &[Step], whole: bool) -> (Relay<Fake>, Rc<RefCell<Seen>>) {
     let seen = Rc::<RefCell<Seen>>::default();
-    let meter = if sized { Meter::whole(true) } else { Meter::stream(Stream::Ndjson, false) };
-    let node = Script(steps.iter().copied().collect());
-    (Relay::new(node, Fake(seen.clone()), meter, Dialect::Ollama, sized), seen)
+    let meter = if whole { Meter::whole(true) } else { Meter::stream(Stream::Ndjson, false) };
+    let request = Fake { seen: seen.clone(), steps: steps.iter().copied().collect() };
+    (Relay::new(request, meter, Dialect::Ollama, whole, Some(7)), seen)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -227,9 +220,9 @@ fn whatever_happens_an_answer_is_settled_once() {
     let steps =
         [Step::Send(LINE), Step::Send("{\"resp"), Step::Send(LAST), Step::Silence, Step::End, Step::Fail];
     let orders = (0..steps.len().pow(3)).map(|n| [n / 36, n / 6 % 6, n % 6].map(|at| steps[at]));
-    for (order, sized) in orders.flat_map(|order| [(order, false), (order, true)]) {
+    for (order, whole) in orders.flat_map(|order| [(order, false), (order, true)]) {
         for (verdict_at, polls) in (0..7).flat_map(|at| (0..9).map(move |polls| (at, polls))) {
-            let (mut relay, seen) = relay(&order, sized);
+            let (mut relay, seen) = relay(&order, whole);
             for at in 0..polls {
                 if at == verdict_at {
                     seen.borrow_mut().verdict = Some(Verdict::Revoked);
@@ -240,7 +233,7 @@ fn whatever_happens_an_answer_is_settled_once() {
             }
             drop(relay);
             let seen = seen.borrow();
-            assert_eq!(seen.settled.len(), 1, "{order:?} {sized} {verdict_at} {polls}");
+            assert_eq!(seen.settled.len(), 1, "{order:?} {whole} {verdict_at} {polls}");
             assert!(seen.left.len() <= 1 && seen.blamed.len() <= seen.left.len());
         }
     }

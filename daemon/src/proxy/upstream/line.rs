@@ -269,6 +269,12 @@ impl NodeBody {
         Self { line: Some(line), framing, keep, length }
     }
 
+    /// A body that was read, over no connection.
+    #[cfg(test)]
+    pub(in crate::proxy) fn read() -> Self {
+        Self { line: None, framing: Framing::Length(0), keep: false, length: None }
+    }
+
     /// The next piece, or None at the end.
     pub(in crate::proxy) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let Some(line) = &mut self.line else { return Poll::Ready(None) };
@@ -310,8 +316,8 @@ impl NodeBody {
     }
 
     /// Hands the connection to `node` back after the last piece.
-    pub(in crate::proxy) fn recycle(&mut self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
-        if let Some(mut line) = self.line.take()
+    pub(in crate::proxy) fn recycle(self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
+        if let Some(mut line) = self.line
             && self.keep
             && self.framing.is_over()
             && line.buffer.is_empty()
