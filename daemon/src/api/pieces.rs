@@ -22,11 +22,13 @@ impl Pieces {
         }
     }
 
-    /// Takes the first piece.
-    pub fn pop(&mut self) -> Option<Bytes> {
-        let first = self.first.take()?;
-        self.first = self.more.pop_front();
-        Some(first)
+    /// Takes the first piece, or no more than `most` bytes of it.
+    pub fn pop(&mut self, most: usize) -> Option<Bytes> {
+        let first = self.first.as_mut()?;
+        if first.len() > most {
+            return Some(first.split_to(most));
+        }
+        std::mem::replace(&mut self.first, self.more.pop_front())
     }
 
     /// Whether nothing waits.
@@ -48,10 +50,20 @@ mod tests {
                 pieces.push(piece.into());
             }
             for piece in ["a", "b", "c"].into_iter().take(2 + round % 2) {
-                assert_eq!(pieces.pop().unwrap(), piece);
+                assert_eq!(pieces.pop(1).unwrap(), piece);
             }
-            while pieces.pop().is_some() {}
+            while pieces.pop(1).is_some() {}
             assert!(pieces.is_empty());
         }
+    }
+
+    #[test]
+    fn a_large_piece_is_taken_bit_by_bit() {
+        let mut pieces = Pieces::default();
+        pieces.push("abcde".into());
+        pieces.push("f".into());
+        let bits: Vec<_> = std::iter::from_fn(|| pieces.pop(2)).collect();
+        assert_eq!(bits, ["ab", "cd", "e", "f"]);
+        assert!(pieces.is_empty());
     }
 }

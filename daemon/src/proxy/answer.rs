@@ -70,23 +70,23 @@ pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
     typed(status, HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(body.as_bytes()))
 }
 
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
+impl AnswerBody {
+    /// The next frame, of at most `most` bytes where it might be long.
     fn poll_frame(
-        self: Pin<&mut Self>,
+        &mut self,
         cx: &mut Context<'_>,
+        most: usize,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let this = self.get_mut();
-        match this {
+        match self {
             Self::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *this = Self::Sent;
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+                let next = bytes.split_to(bytes.len().min(most));
+                if bytes.is_empty() {
+                    *self = Self::Sent;
+                }
+                Poll::Ready((!next.is_empty()).then(|| Ok(Frame::data(next))))
             }
             Self::Sent => Poll::Ready(None),
-            Self::Relay(relay) => relay.poll_frame(cx),
+            Self::Relay(relay) => relay.poll_frame(cx, most),
             Self::Lines(lines) => lines.poll(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
         }
     }
@@ -108,9 +108,7 @@ impl Body for AnswerBody {
             Self::Lines(_) => SizeHint::default(),
         }
     }
-}
 
-impl AnswerBody {
     /// Whether it comes bit by bit from elsewhere.
     pub(super) fn is_relayed(&self) -> bool {
         matches!(self, Self::Relay(_) | Self::Lines(_))
@@ -121,11 +119,14 @@ impl AnswerBody {
 pub(super) struct Tracked {
     body: AnswerBody,
     in_flight: InFlight,
+    /// Most bytes of a frame.
+    most: usize,
 }
 
 impl Tracked {
     pub(super) fn new(body: AnswerBody, in_flight: InFlight) -> Self {
-        Self { body, in_flight }
+        let most = in_flight.frame(body.is_relayed());
+        Self { body, in_flight, most }
     }
 }
 
@@ -138,7 +139,7 @@ impl Body for Tracked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let polled = this.body.poll_frame(cx, this.most);
         this.in_flight.polled(matches!(polled, Poll::Ready(Some(_))), this.body.is_relayed());
         polled
     }

@@ -22,6 +22,8 @@ use crate::{fleet::Node, identity::Caller, telemetry::access::Subject};
 /// Length of a tick.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
+pub(super) const TICKS_PER_SECOND: u32 = 1000 / TICK.as_millis() as u32;
+
 /// `time` in ticks, rounded up; zero stays zero.
 pub(super) fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX / 2)

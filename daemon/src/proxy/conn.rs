@@ -113,7 +113,7 @@ impl ConnState {
     /// One look of the ticker: neither a connection without a request nor one whose client does not read may stay
     /// for ever.
     pub(super) fn tick(&self, now: u32, settings: &Settings) {
-        let patience = Patience { own: settings.keep_alive, relayed: settings.client_idle };
+        let patience = Patience::new(settings);
         if let Some(since) = self.blocked.get() {
             if patience.is_over(since, now, self.relayed.get()) {
                 self.task.cut(Cut::Stalled);
@@ -168,6 +168,14 @@ impl InFlight {
     fn begin(cx: Rc<ConnContext>) -> Self {
         cx.state.begin(cx.stream.as_ref());
         Self(cx)
+    }
+
+    /// Most bytes of its answer that are handed over at once. With HTTP/1 the socket tells how much was taken.
+    pub(super) fn frame(&self, relayed: bool) -> usize {
+        match self.0.stream {
+            Some(_) => Patience::new(&self.0.worker.settings()).frame(relayed),
+            None => usize::MAX,
+        }
     }
 
     /// The answer was asked for more, and gave a frame or not.

@@ -1,6 +1,8 @@
 //! Whether a body goes on coming in at a least rate. A deadline for the next piece alone would let one byte a minute
 //! hold a connection, and all that came before it, for ever.
 
+use super::clock::TICKS_PER_SECOND;
+
 /// Looks at spans of time of equal length, each by itself: what was sent quickly buys no time later.
 #[derive(Debug)]
 pub(super) struct Steady {
@@ -12,13 +14,10 @@ pub(super) struct Steady {
     bytes: u64,
 }
 
-/// Ticks per second.
-const TICKS: u64 = 1000 / super::clock::TICK.as_millis() as u64;
-
 impl Steady {
     /// From `now` on, `rate` bytes a second, over spans of `span` ticks.
     pub(super) fn new(now: u32, span: u32, rate: u64) -> Self {
-        let least = rate.saturating_mul(span.into()) / TICKS;
+        let least = rate.saturating_mul(span.into()) / u64::from(TICKS_PER_SECOND);
         Self { span, least, ends: now.saturating_add(span), bytes: 0 }
     }
 

@@ -121,12 +121,14 @@ impl<R: Request> Relay<R> {
         self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 
+    /// The next frame, of at most `most` bytes.
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
+        most: usize,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         loop {
-            if let Some(bytes) = self.out.pop() {
+            if let Some(bytes) = self.out.pop(most) {
                 self.request.sent(bytes.len());
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }

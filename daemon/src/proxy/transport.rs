@@ -15,7 +15,11 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::conn::{ConnContext, ConnState};
+use super::{
+    clock::TICKS_PER_SECOND,
+    conn::{ConnContext, ConnState},
+    shared::Settings,
+};
 
 /// Why the gateway broke a connection or stream off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +97,28 @@ pub(super) struct Patience {
     pub(super) relayed: u32,
 }
 
+/// Bytes a second. A client that takes so many, however unevenly, is never taken for one that takes nothing.
+const STEADY: u32 = 256;
+
 impl Patience {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { own: settings.keep_alive, relayed: settings.client_idle }
+    }
+
+    fn limit(self, relayed: bool) -> u32 {
+        if relayed { self.relayed } else { self.own }.max(1)
+    }
+
     pub(super) fn is_over(self, since: u32, now: u32, relayed: bool) -> bool {
-        let limit = if relayed { self.relayed } else { self.own };
-        now.saturating_sub(since) > limit.max(1)
+        now.saturating_sub(since) > self.limit(relayed)
+    }
+
+    /// Most bytes of an answer that are handed over to HTTP/2 at once: nothing is heard of them until the client has
+    /// taken them all, so they are as many as a [`STEADY`] one takes in its time. No DATA frame has more than the upper
+    /// bound by default (RFC 9113, 6.5.2), so that costs nothing; smaller ones than the lower bound would.
+    pub(super) fn frame(self, relayed: bool) -> usize {
+        let bytes = (self.limit(relayed) / TICKS_PER_SECOND).saturating_mul(STEADY);
+        bytes.clamp(512, 16 << 10) as usize
     }
 }
 
@@ -201,6 +223,16 @@ mod tests {
             stream.tick(101 + limit, PATIENCE);
             assert_eq!(stream.task.why_cut(), Some(Cut::Stalled));
         }
+    }
+
+    #[test]
+    fn frames_are_what_a_slow_client_takes_in_its_time() {
+        let frames = |own, relayed| {
+            let patience = Patience { own, relayed };
+            (patience.frame(false), patience.frame(true))
+        };
+        assert_eq!(frames(4 * 10, 4 * 300), (2560, 16 << 10));
+        assert_eq!(frames(0, u32::MAX / 2), (512, 16 << 10));
     }
 
     #[test]

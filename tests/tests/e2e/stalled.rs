@@ -1,6 +1,6 @@
 //! Clients that do not read: what is ended is their answer and nothing beside it, and no node is blamed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aivonx_tests::{
     fake::{FakeNode, Kind},
@@ -9,7 +9,10 @@ use aivonx_tests::{
 };
 use hyper::{Response, body::Incoming};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
 
 /// Longest pauses of nodes and clients; the deadlines are looked at every quarter of a second.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -231,6 +234,34 @@ async fn an_http_1_client_that_stops_reading_is_let_go() {
     assert!(record.contains("the client stopped reading the answer"), "{record}");
     assert_eq!(daemon.nodes().await[0]["pool"], "active");
     daemon.until_idle().await;
+}
+
+/// A client's pauses between bits of an answer, and how long it goes on so.
+const SLOWLY: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(6);
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_but_steadily_is_not_let_go() {
+    let flood = flood().await;
+    let daemon = Daemon::run(&[&flood], "[timeouts]\nclient_idle = \"2s\"\n").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut one = socket.connect(daemon.address()).await.unwrap();
+    one.write_all(&Request::post("/api/generate", generate("flood")).bytes(daemon.address())).await.unwrap();
+    // Windows are opened by halves.
+    let mut two = H2Client::connect_with_window(daemon.address(), 1000).await;
+    let mut answer = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
+
+    let mut bit = [0; 1024];
+    let begin = Instant::now();
+    while begin.elapsed() < LONG {
+        tokio::time::sleep(SLOWLY).await;
+        within("some bytes", one.read_exact(&mut bit)).await.expect("the connection goes on");
+        H2Client::piece(&mut answer).await.expect("the stream goes on");
+    }
+    assert_eq!(daemon.control().await.running_list().await.unwrap().len(), 2);
+    // Now they stop.
+    daemon.stderr().until(r"(?s)outcome=client_stalled.*outcome=client_stalled").await;
 }
 
 #[tokio::test]

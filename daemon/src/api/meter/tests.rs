@@ -15,7 +15,7 @@ fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, En
         }
     }
     let end = meter.finish(clean, &mut out);
-    let all: Vec<u8> = std::iter::from_fn(|| out.pop()).flatten().collect();
+    let all: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
     (String::from_utf8(all).unwrap(), end, meter.tally().usage)
 }
 

@@ -4,6 +4,8 @@ use super::*;
 use crate::api::route::Stream;
 
 const LINE: &str = "{\"response\":\"x\",\"done\":false}\n";
+/// More than any of these lines has.
+const MOST: usize = 64;
 const LAST: &str = "{\"response\":\"\",\"done\":true}\n";
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +103,7 @@ enum Polled {
 }
 
 fn poll(relay: &mut Relay<Fake>) -> Polled {
-    match relay.poll_frame(&mut Context::from_waker(Waker::noop())) {
+    match relay.poll_frame(&mut Context::from_waker(Waker::noop()), MOST) {
         Poll::Ready(Some(Ok(frame))) => {
             Polled::Frame(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
         }
