@@ -11,6 +11,7 @@ mod bodies;
 mod chaos;
 mod completion;
 mod console;
+mod descriptors;
 mod durability;
 mod errors;
 mod fleet;
