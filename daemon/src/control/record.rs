@@ -9,17 +9,21 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use aivonx_protocol::{
-    Fault, FaultKind, Reply,
+    Fault, FaultKind, Reply, UnixMillis,
     audit::{Action, Outcome},
+    job::{Job, JobState, JobTarget},
 };
 use serde::Serialize;
+use tokio::sync::watch;
 
 pub(crate) use self::requests::of;
 
 use crate::{
     audit::Entry,
-    identity::{Actor, Identity, Snapshot, snapshot::Organization},
+    identity::{self, Actor, Identity, Snapshot, snapshot::Organization},
 };
 
 /// What is to be recorded of a request, whatever its outcome.
@@ -34,6 +38,8 @@ pub(crate) struct Record {
     details: Vec<(&'static str, String)>,
     /// The object as it was before.
     before: Option<Object>,
+    /// When it was asked.
+    asked: UnixMillis,
 }
 
 /// What is known of an object.
@@ -67,7 +73,7 @@ impl<'a> Ended<'a> {
 impl Record {
     fn new(action: Action, kind: &'static str, object: &str) -> Self {
         let (object, details) = (object.to_owned(), Vec::new());
-        Self { action, kind, object, organization: None, details, before: None }
+        Self { action, kind, object, organization: None, details, before: None, asked: identity::now() }
     }
 
     /// Remembers what the object is before the request changes or removes it.
@@ -93,6 +99,9 @@ impl Record {
 
     /// Writes down what `actor` asked as `name`, once it has ended.
     pub(crate) async fn write(self, identity: &Identity, actor: &Actor, name: &str, ended: Ended<'_>) {
+        if self.was_so_before(&ended) {
+            return;
+        }
         let entry = self.entry(actor, name, ended, &identity.hot().load());
         if let Err(error) = identity.audit().write(entry).await {
             // It is done all the same: to call it failed would be a second untruth.
@@ -100,9 +109,34 @@ impl Record {
         }
     }
 
+    /// Writes down that the job that was begun so failed, if it does.
+    pub(crate) async fn follow(
+        self,
+        identity: Arc<Identity>,
+        actor: Arc<Actor>,
+        name: String,
+        mut job: watch::Receiver<Job>,
+    ) {
+        // The sender goes with the daemon.
+        let Ok(failed) = job.wait_for(|job| job.state != JobState::Running).await.map(|job| why_failed(&job))
+        else {
+            return;
+        };
+        if let Some(why) = failed {
+            let fault = Fault::new(FaultKind::Unavailable, why);
+            self.write(&identity, &actor, &name, Ended::Fault(&fault)).await;
+        }
+    }
+
     /// It was asked with this key.
     pub(crate) fn by_key(self, id: &str) -> Self {
         self.with("key_id", id)
+    }
+
+    /// Whether it was to revoke what had been revoked already: that changes nothing.
+    fn was_so_before(&self, ended: &Ended<'_>) -> bool {
+        self.action == Action::KeyRevoke
+            && matches!(ended, Ended::Ok(Some(Reply::Key(key))) if key.revoked.is_some_and(|at| at < self.asked))
     }
 
     /// The entry of what `actor` asked as `name`.
@@ -194,6 +228,13 @@ pub(super) fn denied(actor: &Actor, name: &str) -> Entry {
 
 fn organization_of<'h>(hot: &'h Snapshot, named: &str) -> Option<&'h Organization> {
     hot.organization(named).or_else(|| hot.organization_by_slug(named)).map(|found| &**found)
+}
+
+/// Why a job failed, target by target; None if it did not.
+fn why_failed(job: &Job) -> Option<String> {
+    let why = |target: &JobTarget| Some(format!("{}: {}", target.node, target.error.as_ref()?));
+    let reasons: Vec<String> = job.targets.iter().filter_map(why).collect();
+    (job.state == JobState::Failed).then(|| format!("the job {} failed: {}", job.id, reasons.join("; ")))
 }
 
 /// The object that a reply shows.

@@ -295,8 +295,8 @@ impl Jobs {
     ///
     /// # Errors
     /// [`FleetError::UnknownJob`].
-    pub fn follow(&self, reach: &Reach, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
-        Ok(self.find(&reach.into(), id)?.follow())
+    pub fn follow(&self, realm: impl Into<Realm>, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
+        Ok(self.find(&realm.into(), id)?.follow())
     }
 
     /// Ends a job: its connections are closed. Answers with how it ended; one that had ended already stays

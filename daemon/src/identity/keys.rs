@@ -219,6 +219,9 @@ impl Identity {
         wanted: &str,
     ) -> Result<Key, Fault> {
         let (found, _) = self.key_record(actor, organization, wanted).await?;
+        if found.revoked.is_some() {
+            return self.key_shown(actor, found).await;
+        }
         let time = now();
         let record = self.change_key(actor, &found.id, None, move |key| {
             key.revoked = Some(key.revoked.unwrap_or(time));

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use aivonx_protocol::{Fault, Reply, Request};
+use aivonx_protocol::{Fault, Reply, Request, job::Job};
 use http::Method;
+use tokio::sync::watch;
 
 use super::{
     conn::ConnContext,
@@ -55,6 +56,17 @@ impl Change {
             self.record = self.record.map(|record| record.by_key(&key.id));
         }
         self
+    }
+
+    /// Writes down that it has begun, and that the job failed, if it does.
+    pub(super) async fn begun(self, job: watch::Receiver<Job>) {
+        let follow = self.record.clone().map(|record| {
+            record.follow(self.identity.clone(), Arc::new(self.actor.clone()), self.via.clone(), job)
+        });
+        self.ended(Ok(None)).await;
+        if let Some(follow) = follow {
+            tokio::spawn(follow);
+        }
     }
 
     /// Writes down how it ended, with the object as it is now.

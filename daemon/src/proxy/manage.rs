@@ -132,10 +132,19 @@ async fn pull(
     let fleet = exchange.worker.shared.fleet.clone();
     let begun = exchange.worker.shared.control.spawn(async move {
         let Work { eligible, model, before } = work;
-        let job = fleet.jobs().pull_after(before, &eligible, &model, &[], insecure).await;
-        let job = job.map_err(Fault::from);
-        change.ended(job.as_ref().map(|_| None)).await;
-        fleet.jobs().lines(&eligible, &job?.id).await.map_err(Fault::from)
+        let jobs = fleet.jobs();
+        let job = jobs.pull_after(before, &eligible, &model, &[], insecure).await;
+        let job = job.and_then(|job| Ok((jobs.follow(&eligible, &job.id)?, job))).map_err(Fault::from);
+        match job {
+            Ok((steps, job)) => {
+                change.begun(steps).await;
+                jobs.lines(&eligible, &job.id).await.map_err(Fault::from)
+            }
+            Err(fault) => {
+                change.ended(Err(&fault)).await;
+                Err(fault)
+            }
+        }
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
     if stream {

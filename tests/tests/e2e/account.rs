@@ -6,6 +6,7 @@ mod usage;
 
 use aivonx_protocol::{
     Client as Control, WireSecret,
+    audit::{Action, AuditFilter, Outcome},
     key::{KeyScope, NewKey},
     organization::{NewOrganization, NodeAccess},
     user::{NewUser, Role},
@@ -301,7 +302,17 @@ async fn everyone_makes_and_revokes_their_own_keys_and_no_others() {
         text(&missing.json(), "error").replace("0190c0de-0000-7000-8000-000000000000", "")
     );
     g.daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
-    g.delete(&path, &access).await.expect(204);
+    // Twice is once.
+    for _ in 0..2 {
+        g.delete(&path, &access).await.expect(204);
+    }
+    g.control.key_revoke(None, &id).await.unwrap();
+    let revoked = AuditFilter {
+        actions: vec![Action::KeyRevoke],
+        outcome: Some(Outcome::Ok),
+        ..AuditFilter::default()
+    };
+    assert_eq!(g.control.audit_list(revoked, None, 10, false).await.unwrap().entries.len(), 1);
     assert_eq!(g.daemon.ask(&bearer(chat(false), &secret)).await.status, 401);
     assert!(names(g.get("/api/account/keys", &access).await).is_empty());
     // A member's key may do no more than the member.

@@ -1,8 +1,10 @@
 //! Pull as a job, and delete, over HTTP and from the command line.
 
+use aivonx_protocol::audit::{Action, AuditFilter, Outcome};
 use aivonx_tests::{
     fake::{End, FakeNode, Fault},
     harness::{Daemon, Request},
+    within,
 };
 use serde_json::{Value, json};
 
@@ -81,6 +83,32 @@ async fn progress_is_the_slowest_nodes_and_errors_are_told() {
     assert!(missing.status != 200 || missing.lines().last().unwrap()["error"].is_string(), "{text}");
     let whole = daemon.post("/api/pull", &json!({"model": "missing", "stream": false})).await;
     assert!(whole.status >= 400 && whole.json()["error"].is_string(), "{} {}", whole.status, whole.text());
+}
+
+#[tokio::test]
+async fn a_pull_that_fails_is_recorded_as_failed() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    daemon.post("/api/pull", &json!({"model": "missing"})).await;
+    assert_ne!(daemon.aivonx().run(&["model", "pull", "missing"]).await.code, 0);
+    let control = daemon.control().await;
+    let pulls = AuditFilter { actions: vec![Action::ModelPull], ..AuditFilter::default() };
+    within("the entries of how they ended", async {
+        loop {
+            let page = control.audit_list(pulls.clone(), None, 10, false).await.unwrap();
+            let failed: Vec<_> = page.entries.iter().filter(|one| one.outcome == Outcome::Failed).collect();
+            if failed.len() < 2 {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            assert_eq!((failed.len(), page.entries.len()), (2, 4), "each began well");
+            assert!(failed.iter().all(|one| one.details["why"].contains("n0: ")), "{failed:?}");
+            let mut ways: Vec<_> = failed.iter().filter_map(|one| one.via.as_deref()).collect();
+            ways.sort_unstable();
+            return assert_eq!(ways, ["POST /api/pull", "model.pull"]);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aivonx_protocol::{Fault, Request};
+use aivonx_protocol::{Fault, Reply, Request};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
@@ -85,7 +85,13 @@ impl Serve for Services {
                 Ok(Answer::Stream(_)) => record::Ended::Ok(None),
                 Err(_) => record::Ended::Broken,
             };
-            record.write(&self.identity, &actor, name, outcome).await;
+            record.clone().write(&self.identity, &actor, name, outcome).await;
+            if let Ok(Answer::Reply(Ok(Reply::Job(job)))) = &answer
+                && let Ok(job) = self.fleet.jobs().follow(&actor.reach(), &job.id)
+            {
+                let identity = self.identity.clone();
+                tokio::spawn(record.follow(identity, actor, name.to_owned(), job));
+            }
         }
         answer.unwrap_or_else(|panic| resume_unwind(panic))
     }
