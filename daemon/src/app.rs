@@ -135,17 +135,17 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
     if let Err(e) = lifecycle::no_core_dumps() {
         notes.push(e.to_string());
     }
-    let descriptors =
-        match lifecycle::raise_fd_limit(lifecycle::descriptors_needed(config.limits.connections)) {
-            Ok((limit, warnings)) => {
-                notes.extend(warnings);
-                limit
-            }
-            Err(e) => {
-                notes.push(e.to_string());
-                lifecycle::fd_limit()
-            }
-        };
+    let needed = lifecycle::descriptors_needed(config.limits.connections);
+    let descriptors = match lifecycle::raise_fd_limit(needed, mode == Mode::Dev) {
+        Ok((limit, warnings)) => {
+            notes.extend(warnings);
+            limit
+        }
+        Err(e) => {
+            notes.push(e.to_string());
+            lifecycle::fd_limit()
+        }
+    };
     make_private(&config.data_dir)?;
     let telemetry = telemetry::init(&config.log, &config.data_dir, mode == Mode::Dev)?;
     for note in notes {

@@ -69,11 +69,11 @@ pub fn fd_limit() -> u64 {
 }
 
 /// Raises the soft limit on open files to the hard limit. Returns the limit now in force (`u64::MAX` is none)
-/// and a warning if it is below `needed`, which [`descriptors_needed`] computes.
+/// and a warning if it is below `needed`, which [`descriptors_needed`] computes. A daemon in `dev` is in no unit.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn raise_fd_limit(needed: u64) -> Result<(u64, Vec<String>), LifecycleError> {
+pub fn raise_fd_limit(needed: u64, dev: bool) -> Result<(u64, Vec<String>), LifecycleError> {
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     let hard = limit.maximum.unwrap_or(u64::MAX);
@@ -85,7 +85,7 @@ pub fn raise_fd_limit(needed: u64) -> Result<(u64, Vec<String>), LifecycleError>
             why: e.into(),
         })?;
     }
-    Ok((hard, short_of(hard, needed).into_iter().collect()))
+    Ok((hard, short_of(hard, needed, dev).into_iter().collect()))
 }
 
 /// Goes on as the owner of `dir` if that is somebody else and this is root: what is written there then belongs to
@@ -105,12 +105,14 @@ pub fn act_as_owner(dir: &Path) -> io::Result<()> {
     Ok(set_thread_res_uid(uid, uid, uid)?)
 }
 
-fn short_of(limit: u64, needed: u64) -> Option<String> {
+fn short_of(limit: u64, needed: u64, dev: bool) -> Option<String> {
+    let fix = if dev {
+        format!("raise it before the start (`ulimit -n {needed}`), or expect fewer connections")
+    } else {
+        format!("set LimitNOFILE={needed} in the unit (`systemctl edit aivonxd`) or lower limits.connections")
+    };
     (limit < needed).then(|| {
-        format!(
-            "the hard limit on open files is {limit}, but limits.connections needs {needed}: \
-             set LimitNOFILE={needed} in the unit (`systemctl edit aivonxd`) or lower limits.connections"
-        )
+        format!("the hard limit on open files is {limit}, but limits.connections needs {needed}: {fix}")
     })
 }
 
@@ -233,11 +235,14 @@ mod tests {
 
     #[test]
     fn the_limit_is_raised_and_a_shortage_is_said() {
-        let (soft, warnings) = raise_fd_limit(1).unwrap();
+        let (soft, warnings) = raise_fd_limit(1, false).unwrap();
         assert_eq!(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), soft);
         assert!(warnings.is_empty());
-        assert!(short_of(1024, descriptors_needed(10_000)).unwrap().contains("LimitNOFILE=20256"));
-        assert_eq!(short_of(20_256, descriptors_needed(10_000)), None);
+        let needed = descriptors_needed(10_000);
+        assert!(short_of(1024, needed, false).unwrap().contains("LimitNOFILE=20256"));
+        let dev = short_of(1024, needed, true).unwrap();
+        assert!(dev.contains("`ulimit -n 20256`") && !dev.contains("unit"), "{dev}");
+        assert_eq!(short_of(20_256, needed, false), None);
     }
 
     #[test]
