@@ -9,7 +9,7 @@ use super::{
     refresh::RefreshError,
     second_factor::FactorError,
 };
-use crate::{secrets::SecretsError, store::StoreError};
+use crate::{limits::duration, secrets::SecretsError, store::StoreError};
 
 /// Why an operation on one's own account is refused.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +20,8 @@ pub enum AccountError {
     /// The password is right; the second factor is missing.
     #[error("a one-time code is needed too: send it as \"otp\"")]
     OtpRequired,
-    /// Too many failures.
-    #[error("too many failed logins; try again in {0} s")]
+    /// Too many failures; so many seconds are left.
+    #[error("too many failed logins; try again in {}", duration(.0.saturating_mul(1000)))]
     Locked(u64),
     /// Too many others log in, or this user too often at once.
     #[error("too many logins at once; try again in a few seconds")]

@@ -105,12 +105,13 @@ pub fn usd(micros: u64) -> String {
 }
 
 /// Milliseconds as people read them, rounded up.
-fn duration(millis: u64) -> String {
+#[must_use]
+pub fn duration(millis: u64) -> String {
     let seconds = millis.div_ceil(1000).max(1);
     let minutes = seconds.div_ceil(60);
     match (seconds, minutes) {
         (s @ 0..=90, _) => format!("{s} s"),
-        (_, m @ 0..=90) => format!("{m} min"),
+        (_, m @ 0..=59) => format!("{m} min"),
         (_, m @ 0..=2880) => match (m / 60, m % 60) {
             (hours, 0) => format!("{hours} h"),
             (hours, minutes) => format!("{hours} h {minutes} min"),
@@ -163,6 +164,7 @@ mod tests {
         assert_eq!(e(Some(1)).reset_in_hours(), Some(0.0001));
         assert_eq!(usd(1_500_000), "1.5");
         assert_eq!(usd(7), "0.000007");
+        assert_eq!([3_540_000, 3_540_001, 3_720_000].map(duration), ["59 min", "1 h", "1 h 2 min"]);
         assert_eq!(duration(3 * 86_400_000 - 1), "3 days");
     }
 }

@@ -52,7 +52,7 @@ use arc_swap::ArcSwap;
 pub use account::{Account, Accounts, Kind};
 pub use caps::{Caps, Level, Levels};
 pub use clock::{Clock, Now};
-pub use exceeded::{Exceeded, Who, usd};
+pub use exceeded::{Exceeded, Who, duration, usd};
 pub use prices::{Price, Prices};
 pub use reserve::{Ask, OPEN_OUTPUT, Output, Reservation, Used};
 pub use throttle::network;
