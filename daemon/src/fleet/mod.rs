@@ -42,6 +42,8 @@ mod sight;
 mod simulated;
 pub mod snapshot;
 mod spare;
+#[cfg(test)]
+mod standing_tests;
 mod task;
 mod tenants;
 #[cfg(test)]
