@@ -196,7 +196,8 @@ table! {
         /// Longest silence of a node within its answer. Time in which the client reads nothing does not count.
         idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
         /// Longest time in which a client takes nothing of a node's answer that waits for it. It loses the answer
-        /// then: the connection with HTTP/1, the stream with HTTP/2. Taking a few hundred bytes a second is enough.
+        /// then: the connection with HTTP/1, the stream with HTTP/2.
+        /// One that was seen to go on after a pause gets up to as much again, to read what its system took.
         client_idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
         /// Longest answer in all; "0" is none.
         total: Duration = Duration::ZERO, Time::from(ms(10), hours(24 * 7)).or_none(), Reload;

@@ -70,6 +70,8 @@ pub(super) struct ConnState {
     streams: RefCell<Vec<Rc<StreamState>>>,
     /// Tick since which the client takes no bytes although there are some for it.
     blocked: Cell<Option<u32>>,
+    /// Bytes that it took since it last went on after it had taken none; None if it never did.
+    resumed: Cell<Option<u32>>,
     /// A node's answer was among what it was sent: people read those, and may pause.
     relayed: Cell<bool>,
 }
@@ -86,6 +88,7 @@ impl ConnState {
             task: Task::default(),
             streams: RefCell::default(),
             blocked: Cell::new(None),
+            resumed: Cell::new(None),
             relayed: Cell::new(false),
         })
     }
@@ -104,10 +107,14 @@ impl ConnState {
         }
     }
 
-    /// Bytes were offered to the client, which took some or none.
-    pub(super) fn wrote(&self, some: bool, now: u32) {
-        let since = self.blocked.get().unwrap_or(now);
-        self.blocked.set((!some).then_some(since));
+    /// Bytes were offered to the client, which took so many, or none.
+    pub(super) fn wrote(&self, bytes: Option<usize>, now: u32) {
+        let Some(bytes) = bytes else {
+            return self.blocked.set(self.blocked.get().or(Some(now)));
+        };
+        let before = if self.blocked.take().is_some() { Some(0) } else { self.resumed.get() };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.resumed.set(before.map(|before| before.saturating_add(bytes)));
     }
 
     /// One look of the ticker: neither a connection without a request nor one whose client does not read may stay
@@ -115,7 +122,7 @@ impl ConnState {
     pub(super) fn tick(&self, now: u32, settings: &Settings) {
         let patience = Patience::new(settings);
         if let Some(since) = self.blocked.get() {
-            if patience.is_over(since, now, self.relayed.get()) {
+            if patience.is_over(since, now, self.relayed.get(), self.resumed.get().unwrap_or(0)) {
                 self.task.cut(Cut::Stalled);
             }
         } else if self.in_flight.get() == 0 {

@@ -82,7 +82,7 @@ impl StreamState {
 
     /// One look of the ticker.
     pub(super) fn tick(&self, now: u32, patience: Patience) {
-        if self.waits.get().is_some_and(|since| patience.is_over(since, now, self.relayed.get())) {
+        if self.waits.get().is_some_and(|since| patience.is_over(since, now, self.relayed.get(), 0)) {
             self.task.cut(Cut::Stalled);
         }
     }
@@ -100,6 +100,9 @@ pub(super) struct Patience {
 /// Bytes a second. A client that takes so many, however unevenly, is never taken for one that takes nothing.
 const STEADY: u32 = 256;
 
+/// Bytes a second at which a slow client is taken to read what its system holds.
+const READ_SLOWLY: u32 = 8 << 10;
+
 impl Patience {
     pub(super) fn new(settings: &Settings) -> Self {
         Self { own: settings.keep_alive, relayed: settings.client_idle }
@@ -109,8 +112,13 @@ impl Patience {
         if relayed { self.relayed } else { self.own }.max(1)
     }
 
-    pub(super) fn is_over(self, since: u32, now: u32, relayed: bool) -> bool {
-        now.saturating_sub(since) > self.limit(relayed)
+    /// Whether a client has taken nothing for too long. One that has gone on after a pause reads slowly: its system
+    /// may hold all of the `resumed` bytes that came then, and opens the window only when most of them are read. That
+    /// nobody hears of, so it has time for it, though not more than once over.
+    pub(super) fn is_over(self, since: u32, now: u32, relayed: bool, resumed: u32) -> bool {
+        let limit = self.limit(relayed);
+        let reading = resumed / (READ_SLOWLY / TICKS_PER_SECOND);
+        now.saturating_sub(since) > limit.saturating_add(reading.min(limit))
     }
 
     /// Most bytes of an answer that are handed over to HTTP/2 at once: nothing is heard of them until the client has
@@ -158,7 +166,11 @@ impl<'s> ClientSocket<'s> {
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.cx.state.wrote(written.is_ready(), self.cx.worker.now());
+        let bytes = match &written {
+            Poll::Ready(written) => Some(*written.as_ref().unwrap_or(&0)),
+            Poll::Pending => None,
+        };
+        self.cx.state.wrote(bytes, self.cx.worker.now());
         written
     }
 }

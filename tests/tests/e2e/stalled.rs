@@ -238,12 +238,12 @@ async fn an_http_1_client_that_stops_reading_is_let_go() {
 
 /// A client's pauses between bits of an answer, and how long it goes on so.
 const SLOWLY: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(6);
+const LONG: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_steadily_is_not_let_go() {
     let flood = flood().await;
-    let daemon = Daemon::run(&[&flood], "[timeouts]\nclient_idle = \"2s\"\n").await;
+    let daemon = Daemon::run(&[&flood], "[timeouts]\nclient_idle = \"3s\"\n").await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut one = socket.connect(daemon.address()).await.unwrap();
@@ -252,13 +252,21 @@ async fn a_client_that_reads_slowly_but_steadily_is_not_let_go() {
     let mut two = H2Client::connect_with_window(daemon.address(), 1000).await;
     let mut answer = two.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();
 
-    let mut bit = [0; 1024];
     let begin = Instant::now();
-    while begin.elapsed() < LONG {
-        tokio::time::sleep(SLOWLY).await;
-        within("some bytes", one.read_exact(&mut bit)).await.expect("the connection goes on");
-        H2Client::piece(&mut answer).await.expect("the stream goes on");
-    }
+    let by_socket = async {
+        let mut bit = [0; 4096];
+        while begin.elapsed() < LONG {
+            tokio::time::sleep(SLOWLY).await;
+            within("some bytes", one.read_exact(&mut bit)).await.expect("the connection goes on");
+        }
+    };
+    let by_window = async {
+        while begin.elapsed() < LONG {
+            tokio::time::sleep(SLOWLY).await;
+            H2Client::piece(&mut answer).await.expect("the stream goes on");
+        }
+    };
+    tokio::join!(by_socket, by_window);
     assert_eq!(daemon.control().await.running_list().await.unwrap().len(), 2);
     // Now they stop.
     daemon.stderr().until(r"(?s)outcome=client_stalled.*outcome=client_stalled").await;

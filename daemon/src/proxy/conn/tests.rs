@@ -31,16 +31,30 @@ fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
         let conn = ConnState::new(100);
         conn.begin(None);
         conn.relayed.set(relayed);
-        conn.wrote(true, 150);
-        conn.wrote(false, 200);
-        conn.wrote(false, 205);
+        conn.wrote(Some(1 << 20), 150);
+        conn.wrote(None, 200);
+        conn.wrote(None, 205);
         assert_eq!(cut(&conn, 200), Some((at, Cut::Stalled)));
     }
     let conn = ConnState::new(100);
     conn.begin(None);
-    conn.wrote(false, 200);
-    conn.wrote(true, 205);
+    conn.wrote(None, 200);
+    conn.wrote(Some(1), 205);
     assert_eq!(cut(&conn, 200), None, "it reads again");
+}
+
+#[test]
+fn a_slow_client_has_time_for_what_its_system_took() {
+    for (bytes, at) in [(20 << 10, 217 + 41), (1 << 30, 207 + 81)] {
+        let conn = ConnState::new(100);
+        conn.begin(None);
+        conn.relayed.set(true);
+        conn.wrote(None, 200);
+        conn.wrote(Some(bytes / 2), 205);
+        conn.wrote(Some(bytes / 2), 206);
+        conn.wrote(None, 207);
+        assert_eq!(cut(&conn, 207), Some((at, Cut::Stalled)));
+    }
 }
 
 #[test]
