@@ -71,7 +71,7 @@ pub struct Key {
     pub user: Option<String>,
     /// First characters of the secret, to recognise it by.
     pub prefix: String,
-    /// What it may do.
+    /// What it may do now: no more than its user may. Empty where the user's role has nothing of what it was made for.
     pub scopes: Vec<KeyScope>,
     /// Globs of the models it may use; empty allows what its organization may.
     pub models: Vec<String>,
@@ -91,6 +91,24 @@ pub struct Key {
     pub created: UnixMillis,
     /// Revision of the record; a change must name it.
     pub revision: u64,
+}
+
+impl Key {
+    /// How it stands at `now`, in a word. What is not `valid` or `rotating` opens nothing.
+    #[must_use]
+    pub fn state(&self, now: UnixMillis) -> &'static str {
+        if self.revoked.is_some() {
+            "revoked"
+        } else if self.expires.is_some_and(|at| at <= now) {
+            "expired"
+        } else if self.scopes.is_empty() {
+            "demoted"
+        } else if self.grace_until.is_some_and(|until| until > now) {
+            "rotating"
+        } else {
+            "valid"
+        }
+    }
 }
 
 /// A key to make.

@@ -82,6 +82,9 @@ async fn a_secret_that_reaches_nobody_opens_nothing() {
     aivonx.ok(&["user", "add", "bob", "--org", "acme"]).await;
     let (code, said) = into(&aivonx, &["user", "reset-password", "bob", "-y"], full()).await;
     assert!(code == 1 && said.contains("aivonx user reset-password bob"), "{said}");
+    let (code, said) = into(&aivonx, &["user", "add", "carol", "--org", "acme"], full()).await;
+    assert!(code == 1 && said.contains("The user carol exists now, without a password"), "{said}");
+    assert!(said.contains("aivonx user reset-password carol"), "{said}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
-use aivonx_protocol::{UnixMillis, key::Key, organization::Organization, user::User};
+use aivonx_protocol::{key::Key, organization::Organization, user::User};
 
 use super::list::{Column, List, Record, Width};
 use crate::filter::Subject;
@@ -157,19 +157,6 @@ impl Record for User {
             6 => self.display_name.cmp(&other.display_name),
             _ => self.name.cmp(&other.name),
         }
-    }
-}
-
-/// How a key stands, in a word.
-pub(crate) fn key_state(key: &Key, now: UnixMillis) -> &'static str {
-    if key.revoked.is_some() {
-        "revoked"
-    } else if key.expires.is_some_and(|at| at <= now) {
-        "expired"
-    } else if key.grace_until.is_some_and(|at| at > now) {
-        "rotating"
-    } else {
-        "valid"
     }
 }
 

@@ -3,7 +3,7 @@
 
 use aivonx_protocol::{handshake::Login, key::Key, node::NodeKind};
 
-use super::{Link, Model, account, list::Load, nodes::Standing, people::key_state, rights::Right};
+use super::{Link, Model, account, list::Load, nodes::Standing, rights::Right};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) fn next(model: &Model) -> Option<Step> {
     }
     let may = |right| model.why_not(right).is_none();
     let nodes = status.nodes_active + status.nodes_standby + status.nodes_draining + status.nodes_disabled;
-    let usable = |key: &Key| matches!(key_state(key, model.now), "valid" | "rotating");
+    let usable = |key: &Key| matches!(key.state(model.now), "valid" | "rotating");
     let no_key =
         matches!(model.people.keys.load, Load::Ready(_)) && !model.people.keys.all().iter().any(usable);
     if nodes == 0 {

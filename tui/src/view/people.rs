@@ -14,10 +14,11 @@ use super::{
     usage::limit_facts,
 };
 use crate::{
+    cli::key::table::NO_SCOPES,
     model::{
         Model, Right,
         list::Record as _,
-        people::{Tab, key_state, on},
+        people::{Tab, on},
     },
     render::text::{ago, count, safe, span, time},
     theme::Tone,
@@ -168,10 +169,10 @@ fn user_facts(model: &Model, user: &User) -> Vec<Row> {
 }
 
 fn key_cells(model: &Model, key: &Key) -> Vec<Cell> {
-    let state = key_state(key, model.now);
+    let state = key.state(model.now);
     let tone = match state {
         "valid" => Tone::Good,
-        "rotating" => Tone::Warn,
+        "rotating" | "demoted" => Tone::Warn,
         _ => Tone::Dim,
     };
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -195,12 +196,12 @@ fn key_cells(model: &Model, key: &Key) -> Vec<Cell> {
 fn key_facts(model: &Model, key: &Key) -> Vec<Row> {
     let mut facts = Facts::default();
     let at = |at: u64| time(at, &model.zone);
-    facts.put("state", key_state(key, model.now));
+    facts.put("state", key.state(model.now));
     facts.put("organization", key.organization.clone().unwrap_or_else(|| "the whole fleet".into()));
     facts.put("acts for", key.user.clone().unwrap_or_else(|| "itself".into()));
     facts.put("begins with", &key.prefix);
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-    facts.put("scopes", scopes.join(", "));
+    facts.put("scopes", if scopes.is_empty() { NO_SCOPES.to_owned() } else { scopes.join(", ") });
     facts.put("models", listed(&key.models, "what its organization may"));
     facts.put("from", listed(&key.networks, "anywhere"));
     facts.put("expires", key.expires.map_or_else(|| "never".to_owned(), at));

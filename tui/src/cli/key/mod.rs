@@ -67,13 +67,18 @@ impl Name {
             let key = input::secret("KEY", Path::new("-"))?;
             return Ok((key.expose().trim().to_owned(), organization));
         }
-        if key.len() > SHOWN && key.starts_with("aivx_") {
+        if holds_secret(&key) {
             note(
                 "aivonx: a secret on the command line stays in the shell's history; - reads it from standard input",
             );
         }
         Ok((key, organization))
     }
+}
+
+/// Whether it is more of a secret than lists show, with or without the dots that they put behind it.
+fn holds_secret(key: &str) -> bool {
+    key.starts_with("aivx_") && key.trim_end_matches(['.', '…']).len() > SHOWN
 }
 
 /// `key list`
@@ -335,6 +340,15 @@ async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_lists_do_not_show_is_a_secret() {
+        for key in ["laptop", "aivx_1a2B3c4", "aivx_1a2B3c4…", "aivx_1a2B3c4..."] {
+            assert!(!holds_secret(key), "{key}");
+        }
+        assert!(holds_secret("aivx_1a2B3c4d5E6f7g8H9"));
+        assert!(holds_secret("aivx_1a2B3c4d5E6f7g8H9..."));
+    }
 
     #[test]
     fn set_needs_something_to_change() {

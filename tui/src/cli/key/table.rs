@@ -6,19 +6,20 @@ use jiff::tz::TimeZone;
 use crate::render::{Cell, Column, Table, Tone, text};
 
 fn state_cell(key: &Key, now: u64) -> Cell {
-    if key.revoked.is_some() {
-        Cell::new("revoked").tone(Tone::Dim)
-    } else if key.expires.is_some_and(|at| at <= now) {
-        Cell::new("expired").tone(Tone::Dim)
-    } else if key.grace_until.is_some_and(|until| until > now) {
-        Cell::new("rotating").tone(Tone::Warn)
-    } else {
-        Cell::new("good").tone(Tone::Good)
-    }
+    let state = key.state(now);
+    Cell::new(state).tone(match state {
+        "valid" => Tone::Good,
+        "rotating" | "demoted" => Tone::Warn,
+        _ => Tone::Dim,
+    })
 }
 
-fn scopes(key: &Key) -> String {
-    key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
+/// Why a key has no scopes.
+pub(crate) const NO_SCOPES: &str = "none: the role of its user has none of them any more";
+
+fn scopes(key: &Key) -> Option<String> {
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    (!scopes.is_empty()).then(|| scopes.join(","))
 }
 
 fn used(key: &Key, now: u64) -> String {
@@ -49,7 +50,7 @@ pub fn overview(keys: &[Key], now: u64) -> Table {
             state_cell(key, now),
             Cell::optional(key.user.as_deref()),
             format!("{}…", key.prefix).into(),
-            scopes(key).into(),
+            Cell::optional(scopes(key)),
             used(key, now).into(),
             Cell::optional(expires),
         ]);
@@ -71,7 +72,7 @@ pub fn details(key: &Key, now: u64, zone: &TimeZone) -> Table {
     table.pair("acts for", key.user.as_deref().unwrap_or("itself"));
     table.pair("state", state_cell(key, now));
     table.pair("secret", format!("{}…", key.prefix));
-    table.pair("scopes", scopes(key));
+    table.pair("scopes", scopes(key).unwrap_or_else(|| NO_SCOPES.to_owned()));
     table.list("models", any(&key.models, "what its organization may use"));
     table.list("networks", any(&key.networks, "anywhere"));
     table.pair("expires", at(key.expires).unwrap_or_else(|| "never".to_owned()));
@@ -101,6 +102,15 @@ mod tests {
     #[test]
     fn keys_at_eighty_columns() {
         insta::assert_snapshot!(overview(&samples::keys(), samples::NOW).render(Some(80), false));
+    }
+
+    #[test]
+    fn a_key_of_a_demoted_user_says_why_it_opens_nothing() {
+        let key = Key { scopes: Vec::new(), ..samples::keys().remove(0) };
+        let shown = details(&key, samples::NOW, &TimeZone::UTC).render(Some(80), false);
+        assert!(shown.contains("demoted") && shown.contains(NO_SCOPES), "{shown}");
+        let listed = overview(&[key], samples::NOW).render(Some(80), false);
+        assert!(listed.contains("demoted"), "{listed}");
     }
 
     #[test]

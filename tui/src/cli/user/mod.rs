@@ -192,8 +192,8 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         password,
     };
     let user = context.client().await?.user_add(new).await?;
-    context.out.show(&user, |out| {
-        let name = safe(&user.name);
+    let name = safe(&user.name);
+    let shown = context.out.show(&user, |out| {
         out.line(format_args!("Added {}.", described(&user)))?;
         if has_password {
             return Ok(());
@@ -201,6 +201,13 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         out.line(format_args!(
             "It has no password yet. A code for setting one: aivonx user reset-password {name}"
         ))
+    });
+    shown.map_err(|failure| {
+        let password = if has_password { "with the password that was given" } else { "without a password" };
+        failure.lost(
+            format_args!("The user {name} exists now, {password}."),
+            format!("A code for setting another password: aivonx user reset-password {name}"),
+        )
     })
 }
 

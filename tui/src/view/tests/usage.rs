@@ -180,4 +180,11 @@ fn a_limit_on_money_that_cannot_hold_is_said() {
     model.usage.unpriced = Some(found);
     let drawn = shot(&model);
     assert!(drawn.contains("no price, so this limit cannot hold: spend.day for qwen3:8b"), "{drawn}");
+
+    let mut model = full(80, 24);
+    answered(&mut model, "6 j enter");
+    let models = ["one", "two", "three"].map(|name| format!("{name}-of-a-family-with-a-long-name:70b"));
+    model.usage.unpriced = Some(Unpriced { models: models.to_vec(), all: false });
+    let drawn = shot(&model);
+    assert!(models.iter().all(|name| drawn.contains(name)), "{drawn}");
 }

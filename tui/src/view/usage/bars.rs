@@ -1,6 +1,6 @@
 //! What is used of limits, as lines among other facts.
 
-use aivonx_protocol::limit::{LimitLevel, Limits};
+use aivonx_protocol::limit::{LimitLevel, LimitName, Limits};
 
 use super::super::table::Facts;
 use crate::{
@@ -15,13 +15,14 @@ const LINES: usize = 5;
 /// Cells of a bar with its share.
 const BAR: usize = 16;
 
-/// `970 of 1 000`, `9.00 of 10.00 USD`, `unlimited`.
+/// `970 of 1 000`, `9.00 of 10.00 USD`, `at most 4`, `refuse`, `unlimited`.
 pub(super) fn used_of(row: &LimitRow) -> String {
     let limit = &row.limit;
     let cap = cap_text(limit.name, limit.limit);
     let amount = |used| if limit.name.name.is_spend() { dollars(used) } else { count(used) };
     match (limit.used, limit.limit) {
         (Some(used), Some(_)) => format!("{} of {cap}", amount(used)),
+        (None, Some(_)) if limit.name.name != LimitName::SpendUnpriced => format!("at most {cap}"),
         (Some(used), None) if used > 0 => format!("{}, {cap}", amount(used)),
         _ => cap,
     }
@@ -75,5 +76,24 @@ pub(in crate::view) fn facts(model: &Model, facts: &mut Facts, id: &str) {
         facts.put("used", "nothing that counts is limited (l: limits and usage)");
     } else if more > 0 {
         facts.put("", format!("and {more} more (l)"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_protocol::limit::EffectiveLimit;
+
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn only_a_number_is_the_most_there_may_be() {
+        let limits = samples::limits().remove(0);
+        let said = |name: &str, cap: u64| {
+            let name = name.parse().unwrap();
+            let limit = EffectiveLimit { name, limit: Some(cap), used: None, ..limits.limits[0].clone() };
+            used_of(&LimitRow { at: 0, limit, shown: limits.level })
+        };
+        assert_eq!([said("spend.unpriced", 1), said("prompt.chars", 4)], ["refuse", "at most 4"]);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         list::{Load, Record as _, Rows as _},
         usage::{LimitRow, Tab, Whose},
     },
-    render::text::{NONE, count, dollars, latency, plural, safe, short, span, time},
+    render::text::{NONE, count, dollars, latency, plural, safe, short, span, time, wrap},
     theme::Tone,
     widgets::{
         bar,
@@ -88,8 +88,11 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
     frame::heading(buffer, area, model, &title);
     let unpriced = usage.limits_of.as_ref().zip(usage.unpriced.as_ref());
     let unpriced = unpriced.and_then(|(limits, found)| table::unpriced(limits, found));
+    let room = usize::from(area.width);
+    let unpriced = unpriced.map(|text| wrap(&text, "", "", Some(room))).unwrap_or_default();
     // About the chosen one, and what else there is to know.
-    let about = (2 + u16::from(unpriced.is_some())).min(area.height.saturating_sub(3));
+    let about = u16::try_from(2 + unpriced.lines().count()).unwrap_or(u16::MAX);
+    let about = about.min(area.height.saturating_sub(3));
     let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + about), ..area };
     if usage.limits.all().is_empty() {
         let text = match (model.why_not(Right::LimitsRead), &usage.limits.load) {
@@ -112,12 +115,11 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         Some(one) => (usage.limits.is_marked(one), cells(model, one)),
         None => (false, Vec::new()),
     });
-    let room = usize::from(area.width);
     let mut lines = Vec::new();
     if let Some(row) = usage.limits.chosen() {
         lines.push((sentence(model, row), row.share().map_or(Tone::Plain, bar::tone)));
     }
-    lines.extend(unpriced.map(|text| (text, Tone::Warn)));
+    lines.extend(unpriced.lines().map(|line| (line.to_owned(), Tone::Warn)));
     if let Some(privacy) = &usage.privacy {
         let words: Vec<&str> = privacy.categories.iter().map(|category| category.name()).collect();
         let from = if privacy.profile.is_some() { ", as the profile has it" } else { "" };
@@ -135,10 +137,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
 /// The chosen limit in words.
 fn sentence(model: &Model, row: &LimitRow) -> String {
     let limit = &row.limit;
-    let text = match (limit.used, limit.limit) {
-        (None, Some(_)) => format!("at most {}", used_of(row)),
-        _ => used_of(row),
-    };
+    let text = used_of(row);
     let word = row.share().map_or("", bar::word);
     let word = if word.is_empty() { String::new() } else { format!(", {word}") };
     let anew = limit.resets.filter(|_| limit.limit.is_some()).map_or_else(String::new, |at| {
@@ -155,11 +154,7 @@ fn cells(model: &Model, row: &LimitRow) -> Vec<Cell> {
     let theme = model.settings.theme;
     let limit = &row.limit;
     let text = used_of(row);
-    let of_it = match (limit.used, limit.limit) {
-        (Some(_), Some(_)) => Cell::new(text),
-        (None, Some(_)) => Cell::new(format!("at most {text}")),
-        (_, None) => Cell::toned(text, Tone::Dim),
-    };
+    let of_it = if limit.limit.is_some() { Cell::new(text) } else { Cell::toned(text, Tone::Dim) };
     let resets = limit.resets.map_or_else(|| NONE.to_owned(), |at| span(at.saturating_sub(model.now)));
     vec![
         Cell::new(limit.name.to_string()),
