@@ -1,6 +1,8 @@
 //! Base64 in bodies: where it may stand and what it holds. Images and sound are no text; what only looks like base64
 //! is, and so is what text becomes in it.
 
+use std::borrow::Cow;
+
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -13,6 +15,9 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// Shortest lines that base64 of an image may be wrapped into: RFC 7468 has 64, RFC 2045 76.
 const LINE: usize = 60;
+
+/// Shortest groups that base64 may be written in.
+const GROUP: usize = 4;
 
 /// Bytes of base64 that tell what it holds; in one line wherever it is wrapped.
 const HEAD: usize = 60;
@@ -46,17 +51,30 @@ impl Decoded {
     }
 }
 
-/// Decodes base64 of either alphabet (RFC 4648), in one line or several. None if `text` is none.
+/// Decodes base64 of either alphabet (RFC 4648), in one line or several, or in groups of one length. None if `text` is
+/// none.
 pub(crate) fn decode(text: &[u8]) -> Option<Decoded> {
-    let url_safe = memchr::memchr2(b'-', b'_', text).is_some();
+    let letters = without_blanks(text)?;
+    let url_safe = memchr::memchr2(b'-', b'_', &letters).is_some();
     let engine = if url_safe { &URL_SAFE } else { &STANDARD };
-    let bytes = if memchr::memchr2(b'\r', b'\n', text).is_some() {
-        let line: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-        engine.decode(line)
-    } else {
-        engine.decode(text)
-    };
-    Some(Decoded { bytes: bytes.ok()?, engine })
+    Some(Decoded { bytes: engine.decode(letters).ok()?, engine })
+}
+
+/// Base64 without the ends of its lines, and without the blanks between its groups if those are of one length: words of
+/// prose are not.
+pub(crate) fn without_blanks(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let text = text.trim_ascii();
+    if memchr::memchr2(b' ', b'\t', text).is_some() {
+        let mut groups = text.split(u8::is_ascii_whitespace).filter(|group| !group.is_empty());
+        let length = groups.next().map_or(0, <[u8]>::len);
+        let last = groups.next_back().unwrap_or_default();
+        if length < GROUP || last.len() > length || groups.any(|group| group.len() != length) {
+            return None;
+        }
+    } else if memchr::memchr2(b'\r', b'\n', text).is_none() {
+        return Some(Cow::Borrowed(text));
+    }
+    Some(text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect())
 }
 
 /// Whether `text` is base64 of an image or of sound: by its first bytes, its alphabet, and the length of its lines.
@@ -69,6 +87,27 @@ pub(crate) fn is_of_media(url: &[u8]) -> bool {
     [b"data:image/".as_slice(), b"data:audio/", b"data:video/"]
         .iter()
         .any(|kind| url.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind)))
+}
+
+/// Whether a `data:` URL says that it is of text.
+pub(crate) fn is_of_text(url: &[u8]) -> bool {
+    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:")) && is_text_type(&url[5..])
+}
+
+/// Whether a media type (RFC 6838) is one of text.
+pub(crate) fn is_text_type(media_type: &[u8]) -> bool {
+    let end = media_type
+        .iter()
+        .take(64)
+        .position(|byte| matches!(byte, b';' | b','))
+        .unwrap_or(media_type.len().min(64));
+    // Some writers of JSON escape slashes.
+    let name: Vec<u8> = media_type[..end].iter().filter(|byte| **byte != b'\\').copied().collect();
+    let name = name.trim_ascii().to_ascii_lowercase();
+    name.starts_with(b"text/")
+        || [b"json".as_slice(), b"xml", b"yaml", b"csv", b"javascript", b"x-ndjson"]
+            .iter()
+            .any(|kind| name.starts_with(b"application/") && name.ends_with(kind))
 }
 
 /// Whether the beginning of `text` is that of an image, of sound or of a document in base64.
@@ -192,6 +231,8 @@ mod tests {
         assert_eq!(kind_of("YgBvAGIAQABlAHgA"), Some(Kind::Document));
         assert_eq!(kind_of("4111111111111111"), Some(Kind::Binary));
         assert_eq!(kind_of("not base64"), None);
+        assert_eq!(kind_of(" V3JpdGUg dG8gYm9i\tQGV4YW1w\nbGUuY29t"), Some(Kind::Text));
+        assert_eq!(kind_of("these words then that they like"), None);
         for begin in ["RIFF", "ID3", "OggS", "fLaC", "GIF89a", "xxxxftyp"] {
             let text = STANDARD.encode(format!("{begin} report: ssn 123-45-6789"));
             assert_eq!(kind_of(&text), Some(Kind::Text), "{begin}");
@@ -213,6 +254,21 @@ mod tests {
         assert!(!is_media(format!("{image}\n4111111111111111\n{image}").as_bytes()));
         assert!(!is_media(b"iVBORw0KGgoAAAAN\n4111111111111111"));
         assert!(!is_media("QUJD".repeat(40).as_bytes()));
+    }
+
+    #[test]
+    fn types_of_text_are_told_by_their_names() {
+        for url in
+            ["data:text/plain;base64,", "DATA:Text/HTML,x", "data:application/json;charset=utf-8;base64,QQ"]
+        {
+            assert!(is_of_text(url.as_bytes()), "{url}");
+        }
+        for url in
+            ["data:image/svg;base64,", "text/plain", "data:application/pdf,", "data:;base64,text/plain"]
+        {
+            assert!(!is_of_text(url.as_bytes()), "{url}");
+        }
+        assert!(is_text_type(b"application/ld+json") && !is_text_type(b"image/json"));
     }
 
     #[test]

@@ -10,21 +10,25 @@ use serde::de::IgnoredAny;
 use crate::api::{
     escape::{Skipped, skip},
     json::MAX_DEPTH,
-    media,
+    media::{self, Kind},
 };
 
 use super::{
     Findings, Wanted,
-    data::DATA,
+    chain::Chain,
     find::{Found, Hint, find},
     marker::marker,
     numerals::Row,
     rules::{self, Key, Zone},
+    spread::Spread,
     text::{Malformed, Ruler, decode},
 };
 
 /// How deep JSON in strings of JSON is searched as JSON.
 pub(super) const MAX_LEVEL: usize = 6;
+
+/// How deep the messages of a body stand: what is in one is not read with what is in the next.
+const MESSAGES: usize = 2;
 
 /// Findings in one body. More would be a directory of people, not a prompt, and cost memory.
 const MAX_FINDINGS: u64 = 1 << 18;
@@ -79,8 +83,11 @@ pub(super) struct Reader {
     pub(super) findings: Findings,
     /// The numbers last seen, if nothing else stands between them.
     pub(super) row: Row,
+    /// The values with digits last seen, if nothing else stands between them.
+    pub(super) chain: Chain,
     /// Kept to be used again.
     pub(super) found: Vec<Found>,
+    pub(super) spread: Spread,
     spare: Vec<Vec<u8>>,
 }
 
@@ -94,12 +101,21 @@ pub(super) struct Frame {
     pub(super) name: Range<usize>,
     /// Whether a key comes next.
     wants_key: bool,
+    /// Whether it says that the data in it is text.
+    text: bool,
+    /// Where data in it is, between its quotes.
+    data: Range<usize>,
 }
 
 impl Frame {
     /// Whether it is an array whose numbers are looked at together.
     pub(super) fn is_list(&self) -> bool {
-        !self.object && matches!(self.zone, Zone::Plain | Zone::Free) && self.key != Key::Parameter
+        !self.object && !matches!(self.zone, Zone::Root | Zone::Tokens(_)) && !self.is_parameter()
+    }
+
+    /// Whether its numbers are parameters.
+    pub(super) fn is_parameter(&self) -> bool {
+        matches!(self.key, Key::Parameter | Key::Seed)
     }
 }
 
@@ -110,7 +126,9 @@ impl Reader {
             enforces,
             findings: Findings::default(),
             row: Row::default(),
+            chain: Chain::default(),
             found: Vec::new(),
+            spread: Spread::default(),
             spare: Vec::new(),
         }
     }
@@ -122,6 +140,13 @@ impl Reader {
         level: usize,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
+        let outer = std::mem::replace(&mut self.chain, Chain::new(edits.len()));
+        let searched = self.value(text, level, edits).and_then(|()| self.end_chain(text, edits));
+        self.chain = outer;
+        searched
+    }
+
+    fn value(&mut self, text: &[u8], level: usize, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
         let mut stack: Vec<Frame> = Vec::with_capacity(16);
         let outermost = if level == 0 { Zone::Root } else { Zone::Free };
         let mut at = 0;
@@ -150,11 +175,14 @@ impl Reader {
                     if stack.len() == MAX_DEPTH {
                         return Err(Unsearchable::Malformed(at));
                     }
-                    stack.push(Frame { object, zone, key, name, wants_key: object });
+                    stack.push(Frame { object, zone, key, name, wants_key: object, text: false, data: 0..0 });
                     at + 1
                 }
                 b'}' | b']' => {
                     stack.pop().ok_or(Unsearchable::Malformed(at))?;
+                    if level == 0 && stack.len() <= MESSAGES {
+                        self.end_chain(text, edits)?;
+                    }
                     at + 1
                 }
                 b'"' => {
@@ -170,9 +198,8 @@ impl Reader {
                             frame.key = self.key(text, raw, frame.zone, edits)?;
                         }
                         Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
-                            let name = &text[frame.name.clone()];
                             let mut own = Vec::new();
-                            self.string(text, raw.clone(), (frame.key, name), level, &mut own)?;
+                            self.string(text, raw.clone(), (frame.key, frame.name.clone()), level, &mut own)?;
                             if own.is_empty() {
                                 self.add_to_row(at..after, &text[raw], edits)?;
                             } else {
@@ -183,10 +210,21 @@ impl Reader {
                         }
                         Some(frame) => {
                             self.end_row(edits)?;
-                            let name = &text[frame.name.clone()];
-                            self.string(text, raw, (frame.key, name), level, edits)?;
+                            let key = match frame.key {
+                                Key::Data if frame.text => Key::Document,
+                                key => key,
+                            };
+                            match key {
+                                Key::Data => frame.data = raw.clone(),
+                                Key::MediaType if media::is_text_type(&text[raw.clone()]) => {
+                                    frame.text = true;
+                                    self.said_text(&text[frame.data.clone()])?;
+                                }
+                                _ => {}
+                            }
+                            self.string(text, raw, (key, frame.name.clone()), level, edits)?;
                         }
-                        None => self.string(text, raw, (Key::Other, b""), level, edits)?,
+                        None => self.string(text, raw, (Key::Other, 0..0), level, edits)?,
                     }
                     after
                 }
@@ -232,12 +270,11 @@ impl Reader {
         &mut self,
         text: &[u8],
         raw: Range<usize>,
-        (key, name): (Key, &[u8]),
+        (key, name): (Key, Range<usize>),
         level: usize,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
-        // The shortest finding is "a@b.cd".
-        if raw.len() < 6 || key == Key::Model {
+        if key == Key::Model {
             return Ok(());
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
@@ -245,17 +282,32 @@ impl Reader {
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
         let first = edits.len();
         match key {
+            // The shortest finding is "a@b.cd".
+            _ if raw.len() < 6 => {}
             Key::Vectors(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
-            Key::Data | Key::Url => self.data(decoded, key, level, edits)?,
-            Key::Id => self.text_or_json(decoded, Hint::FORMS, level, edits)?,
-            Key::Opaque if decoded.len() >= DATA && media::decode(decoded).is_some() => {
-                self.text(decoded, Hint::FORMS, edits)?;
+            // Their bytes in base64.
+            Key::Ids(name)
+                if self.enforces && media::decode(decoded).is_some_and(|data| data.kind() != Kind::Text) =>
+            {
+                return Err(Unsearchable::Tokens(name));
             }
-            _ => self.text_or_json(decoded, rules::hint(name, decoded), level, edits)?,
+            Key::Data | Key::Document | Key::Url | Key::Opaque => self.data(decoded, key, level, edits)?,
+            Key::Id => self.text_or_json(decoded, Hint::FORMS, level, edits)?,
+            _ => self.text_or_json(decoded, rules::hint(&text[name.clone()], decoded), level, edits)?,
         }
+        let free = match &edits[first..] {
+            [] => (decoded.len(), 0),
+            [one, .., last] => (one.range.start, last.range.end),
+            [one] => (one.range.start, one.range.end),
+        };
         place(edits, first, slice, raw.start, plain);
+        let linked = match &text[name.clone()] {
+            // What stands between the parts of a message.
+            b"type" | b"role" if !decoded.iter().any(u8::is_ascii_digit) => Ok(()),
+            _ => self.link_string(text, (raw, name), decoded, free, edits),
+        };
         self.put_back(buffer);
-        Ok(())
+        linked
     }
 
     /// A text that may itself be JSON; then it stays JSON.
@@ -294,15 +346,18 @@ impl Reader {
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         let before = edits.len();
+        self.whole(text, level, edits)?;
+        if edits.len() > before {
+            return Ok(());
+        }
         self.text(text, hint, edits)?;
         if edits.len() > before {
             return Ok(());
         }
         if let Some(category) = self.worth(text.trim_ascii(), hint) {
             edits.push(Edit { range: 0..text.len(), text: Cow::Borrowed(marker(category)) });
-            return Ok(());
         }
-        self.whole(text, level, edits)
+        Ok(())
     }
 
     /// Text, as a person reads it.

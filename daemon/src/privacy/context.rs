@@ -1,12 +1,23 @@
 //! Words before a finding that say what it is: a number of nine digits alone is anything, after "SSN" it is one.
 
-use super::classes::{self, ALNUM, ALPHA, ATOM};
+use std::ops::Range;
+
+use super::{
+    classes::{self, ALNUM, ALPHA, ATOM},
+    marker,
+};
 
 /// How far back a word may begin, in bytes.
 const REACH: usize = 48;
 
 /// How many words back are looked at.
 const WORDS: usize = 4;
+
+/// Most words between a name of a secret and the secret.
+const LITTLE: usize = 3;
+
+/// Longest word directly before a number that is looked at.
+const LABEL: usize = 20;
 
 /// Whether the words before `at` speak of a telephone.
 pub(super) fn of_phone(text: &[u8], at: usize) -> bool {
@@ -22,7 +33,41 @@ pub(super) fn of_phone(text: &[u8], at: usize) -> bool {
 
 /// Whether the words before `at` speak of a social security number.
 pub(super) fn of_ssn(text: &[u8], at: usize) -> bool {
-    words(text, at, |word| matches!(word, b"ssn" | b"social" | b"socialsecuritynumber"))
+    words(text, at, |word| {
+        matches!(word, b"ssns" | b"social" | b"socialsecuritynumber") || word.ends_with(b"ssn")
+    })
+}
+
+/// Whether the words before `at` speak of a payment card.
+pub(super) fn of_card(text: &[u8], at: usize) -> bool {
+    words(text, at, |word| {
+        matches!(word, b"visa" | b"mastercard" | b"amex" | b"maestro" | b"pan" | b"cc" | b"cards")
+            || word.ends_with(b"card")
+            || (word.starts_with(b"card") && (word.ends_with(b"number") || word.ends_with(b"no")))
+    })
+}
+
+/// Whether the letters that end at `at`, or before underscores that do, say that a number follows: `ssn123-45-6789`.
+pub(super) fn labels(text: &[u8], at: usize) -> bool {
+    let mut end = at;
+    while end > 0 && text[end - 1] == b'_' {
+        end -= 1;
+    }
+    let mut start = end;
+    while start > 0 && end - start < LABEL && classes::is(text[start - 1], ALPHA) {
+        start -= 1;
+    }
+    if start == end || classes::before(text, start, ALNUM) {
+        return false;
+    }
+    let mut word = [0; LABEL];
+    let word = &mut word[..end - start];
+    word.copy_from_slice(&text[start..end]);
+    word.make_ascii_lowercase();
+    matches!(&*word, b"id" | b"no" | b"nr" | b"num" | b"cc" | b"pan" | b"tel" | b"cell" | b"fax")
+        || [b"ssn".as_slice(), b"card", b"visa", b"amex", b"phone", b"mobile", b"number", b"social"]
+            .iter()
+            .any(|end| word.ends_with(end))
 }
 
 /// Whether one of the last words of the same sentence, in lower case, is wanted.
@@ -92,58 +137,66 @@ pub(super) fn of_secret(text: &[u8], at: usize) -> bool {
     is_secret_name(word)
 }
 
-/// Whether the word before what is at `at` says that a secret follows, with or without `is`, a colon or brackets:
-/// `Token 9944...`, `the key is (9944...)`.
+/// Whether a word before what is at `at` says that a secret follows, whatever marks and little words stand between:
+/// `Token 9944...`, `the key is (9944...)`, `key no. 9944...`, `token -> 9944...`.
 pub(super) fn after_secret(text: &[u8], at: usize) -> bool {
-    let floor = at.saturating_sub(REACH);
-    let back = |mut end: usize| {
-        while end > floor
-            && matches!(
-                text[end - 1],
-                b' ' | b'\t'
-                    | b'\r'
-                    | b'\n'
-                    | b'"'
-                    | b'\''
-                    | b'`'
-                    | b':'
-                    | b'='
-                    | b'>'
-                    | b'('
-                    | b'<'
-                    | b'['
-                    | b'*'
-                    | b'\\'
-                    | b'|'
-                    | b','
-                    | b';'
-                    | b'#'
-            )
-        {
-            end -= 1;
+    const NAMES: [&[u8]; 8] =
+        [b"token", b"key", b"bearer", b"secret", b"password", b"passwd", b"passphrase", b"credential"];
+    let mut end = at;
+    for _ in 0..=LITTLE {
+        let Some(word) = word_before(text, end, at.saturating_sub(REACH)) else { return false };
+        end = word.start;
+        let mut word = &text[word];
+        while let [before @ .., b'0'..=b'9' | b'_' | b'-'] = word {
+            word = before;
         }
-        let mut begin = end;
-        while begin > floor && classes::is(text[begin - 1], ATOM) {
-            begin -= 1;
+        let one = word.strip_suffix(b"s").or(word.strip_suffix(b"S")).unwrap_or(word);
+        let ends = |name: &&[u8]| {
+            one.len().checked_sub(name.len()).is_some_and(|from| one[from..].eq_ignore_ascii_case(name))
+        };
+        if NAMES.iter().any(ends) {
+            return true;
         }
-        begin..end
-    };
-    let mut word = back(at);
-    if word.end == at {
-        return false;
+        if !is_little(word) {
+            return false;
+        }
     }
-    if [b"is".as_slice(), b"was", b"are"].iter().any(|verb| text[word.clone()].eq_ignore_ascii_case(verb)) {
-        word = back(word.start);
+    false
+}
+
+/// The word before `end`, from `floor` on at the earliest, and before the marks that stand there, of which there is one
+/// at least.
+fn word_before(text: &[u8], mut end: usize, floor: usize) -> Option<Range<usize>> {
+    let first = end;
+    while end > floor {
+        end -= match text[floor..end] {
+            // The rest of a name that a marker has begun.
+            [.., b']'] if marker::ends_before(text, end) => return None,
+            // Sentences end.
+            [.., b'!' | b'?'] => return None,
+            [.., b'-'] if first == end => return None,
+            [.., b'_'] => break,
+            [.., byte] if byte.is_ascii_punctuation() || byte.is_ascii_whitespace() => 1,
+            // Dashes, arrows, and marks of the width of ideographs.
+            [.., 0xe2, _, _] | [.., 0xef, 0xbc, _] => 3,
+            _ => break,
+        };
     }
-    // The rest of a name that a marker has begun.
-    if word.start > 0 && text[word.start - 1] == b']' {
-        return false;
+    let mut start = end;
+    while start > floor && classes::is(text[start - 1], ATOM) {
+        start -= 1;
     }
-    let word = &text[word];
-    let word = word.strip_suffix(b"s").or(word.strip_suffix(b"S")).unwrap_or(word);
-    [b"token".as_slice(), b"key", b"bearer", b"secret"].iter().any(|name| {
-        word.len().checked_sub(name.len()).is_some_and(|from| word[from..].eq_ignore_ascii_case(name))
-    })
+    (end < first && start < end).then_some(start..end)
+}
+
+/// Words that say nothing of what follows.
+fn is_little(word: &[u8]) -> bool {
+    const WORDS: [&[u8]; 26] = [
+        b"is", b"was", b"are", b"be", b"no", b"nr", b"num", b"number", b"value", b"hex", b"string", b"here",
+        b"as", b"for", b"the", b"this", b"my", b"your", b"our", b"new", b"old", b"api", b"auth", b"access",
+        b"to", b"follows",
+    ];
+    WORDS.iter().any(|little| word.eq_ignore_ascii_case(little))
 }
 
 /// Whether a name, in lower case, is that of a secret.

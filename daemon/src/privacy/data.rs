@@ -2,21 +2,27 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use aivonx_protocol::privacy::Category;
+
 use super::{
     body::{Edit, MAX_LEVEL, Reader, Unsearchable, apply},
+    encoded,
     find::{Hint, find},
     rules::Key,
 };
-use crate::api::media::{self, Decoded};
+use crate::api::media::{self, Decoded, Kind};
 
 /// Shortest base64 outside of a `data:` URL that is taken for data, in which no mixed strings are looked for.
-pub(super) const DATA: usize = 64;
+const DATA: usize = 64;
 
 /// Shortest base64 that is taken for a document by its first bytes, or for text by all of them.
 const DOCUMENT: usize = 16;
 
-/// Shortest run of ASCII in binary data that is searched.
-const READABLE: usize = 16;
+/// Shortest row of ASCII in an image or in sound that is searched.
+const CAPTION: usize = 16;
+
+/// Shortest address of mail in binary data that is one.
+const ADDRESS: usize = 12;
 
 impl Reader {
     /// A string where data may be: base64 alone or in a `data:` URL. What is no image and no sound is searched: as it
@@ -29,10 +35,15 @@ impl Reader {
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         let url = media::payload(text);
-        let encoded = if key == Key::Data { Some(url.unwrap_or(text)) } else { url };
+        let encoded = if key == Key::Url { url } else { Some(url.unwrap_or(text)) };
         let Some(encoded) = encoded else { return self.text_or_json(text, Hint::default(), level, edits) };
-        if media::is_media(encoded) {
-            return Ok(());
+        let is_said_text = key == Key::Document || (url.is_some() && media::is_of_text(text));
+        if !is_said_text && media::is_media(encoded) {
+            return if self.enforces && self.shows_media(encoded) {
+                Err(Unsearchable::Document)
+            } else {
+                Ok(())
+            };
         }
         let Some(decoded) = media::decode(encoded) else {
             // Some decoders take what is percent-encoded, or drop what is not of the alphabet.
@@ -41,21 +52,31 @@ impl Reader {
             }
             return self.text_or_json(text, Hint::default(), level, edits);
         };
-        let before = edits.len();
         let kind = decoded.kind();
-        let is_data = url.is_some() || encoded.len() >= DATA || kind != media::Kind::Binary;
-        self.text(text, if is_data { Hint::FORMS } else { Hint::default() }, edits)?;
+        let is_data = url.is_some() || encoded.len() >= DATA || kind != Kind::Binary;
+        // State of a model's maker is as random as a key.
+        let wanted = self.wanted;
+        if key == Key::Opaque && is_data {
+            self.wanted = wanted.without(Category::Key);
+        }
+        let before = edits.len();
+        let hint = if is_data { Hint::FORMS } else { Hint::default() };
+        let searched = self.text(text, Hint { encoded: 0, ..hint }, edits);
+        self.wanted = wanted;
+        searched?;
         if edits.len() > before {
             return Ok(());
         }
-        match kind {
-            media::Kind::Text => self.wrapped(text.len() - encoded.len()..text.len(), &decoded, level, edits),
-            media::Kind::Document if encoded.len() >= DOCUMENT && self.enforces => {
-                Err(Unsearchable::Document)
-            }
-            media::Kind::Binary if self.enforces && self.shows(&decoded.bytes) => Err(Unsearchable::Document),
-            _ => Ok(()),
+        if kind == Kind::Text {
+            return self.wrapped(text.len() - encoded.len()..text.len(), &decoded, level, edits);
         }
+        let unread = match kind {
+            _ if decoded.bytes.is_empty() => false,
+            _ if is_said_text => true,
+            Kind::Document if key != Key::Opaque => encoded.len() >= DOCUMENT,
+            _ => self.enforces && self.shows(&decoded.bytes),
+        };
+        if unread && self.enforces { Err(Unsearchable::Document) } else { Ok(()) }
     }
 
     /// Text that stands at `range` in base64: it goes back into it if it changes.
@@ -74,19 +95,28 @@ impl Reader {
         Ok(())
     }
 
-    /// A text in which nothing was found: it may be base64 of another.
+    /// Data that is found to be said to be text when it was searched already.
+    pub(super) fn said_text(&self, raw: &[u8]) -> Result<(), Unsearchable> {
+        let raw: Vec<u8> = raw.iter().copied().filter(|byte| *byte != b'\\').collect();
+        let is_text = |decoded: &Decoded| decoded.bytes.is_empty() || decoded.kind() == Kind::Text;
+        match media::decode(media::payload(&raw).unwrap_or(&raw)) {
+            Some(decoded) if self.enforces && !is_text(&decoded) => Err(Unsearchable::Document),
+            _ => Ok(()),
+        }
+    }
+
+    /// A text that may be base64 of another.
     pub(super) fn whole(
         &mut self,
         text: &[u8],
         level: usize,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
-        // Prose has spaces.
-        if text.len() < DOCUMENT || level >= MAX_LEVEL || memchr::memchr(b' ', text).is_some() {
+        if text.len() < DOCUMENT || level >= MAX_LEVEL {
             return Ok(());
         }
         match media::decode(text) {
-            Some(decoded) if decoded.kind() == media::Kind::Text => {
+            Some(decoded) if decoded.kind() == Kind::Text => {
                 self.wrapped(0..text.len(), &decoded, level, edits)
             }
             _ => Ok(()),
@@ -95,11 +125,23 @@ impl Reader {
 
     /// Whether anything is found in what can be read of binary data.
     fn shows(&mut self, bytes: &[u8]) -> bool {
+        let mut shown = false;
+        encoded::readable(bytes, |row| shown = shown || self.names(row));
+        shown
+    }
+
+    /// Whether anything is found in what can be read of an image or of sound in base64, such as its captions.
+    fn shows_media(&mut self, base64: &[u8]) -> bool {
+        let Some(letters) = media::without_blanks(base64) else { return false };
+        let mut shown = false;
+        encoded::each_readable(&letters, |row| shown = shown || (row.len() >= CAPTION && self.names(row)));
+        shown
+    }
+
+    /// Whether anything is found in a row of printable characters among others. Short addresses come about by chance.
+    fn names(&mut self, row: &[u8]) -> bool {
         self.found.clear();
-        let runs = bytes.split(|byte| !matches!(byte, b' '..=b'~')).filter(|run| run.len() >= READABLE);
-        for run in runs {
-            find(run, self.wanted, Hint::FORMS, &mut self.found);
-        }
-        !self.found.is_empty()
+        find(row, self.wanted, Hint::FORMS, &mut self.found);
+        self.found.iter().any(|found| found.category != Category::Email || found.end - found.start >= ADDRESS)
     }
 }

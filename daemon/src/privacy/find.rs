@@ -8,7 +8,8 @@
 use aivonx_protocol::privacy::Category;
 
 use super::{
-    Wanted, email, key, number, pem,
+    Wanted, email, encoded, key, number, pem,
+    spread::Spread,
     view::{self, Places},
 };
 
@@ -36,17 +37,22 @@ pub struct Hint {
     pub phone: bool,
     /// Its key speaks of a social security number.
     pub ssn: bool,
+    /// Its key speaks of a payment card.
+    pub card: bool,
     /// Its key is that of a secret.
     pub secret: bool,
     /// Whether mixed strings, and what is assigned to a name of a secret, are looked for.
     pub mixed: bool,
     /// Whether hexadecimal and long alphanumeric strings are looked for after a word that says that they are secret.
     pub named: bool,
+    /// How many times over base64 in it is looked into.
+    pub encoded: u8,
 }
 
 impl Hint {
     /// Only what its own form gives away is looked for: ids and data in base64 are random anyway.
-    pub const FORMS: Self = Self { phone: false, ssn: false, secret: false, mixed: false, named: false };
+    pub const FORMS: Self =
+        Self { phone: false, ssn: false, card: false, secret: false, mixed: false, named: false, encoded: 2 };
 }
 
 impl Default for Hint {
@@ -110,8 +116,11 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
         numbers: wanted.any(&[Category::Phone, Category::Ssn, Category::Card]),
         keys: wanted.has(Category::Key),
         numbers_from: 0,
+        spread_from: 0,
         keys_from: 0,
+        encoded_from: 0,
         window: number::Window::default(),
+        spread: Spread::default(),
         out,
     };
     let (words, tail) = text.as_chunks::<8>();
@@ -141,10 +150,15 @@ struct Search<'a> {
     keys: bool,
     /// Numbers before are done.
     numbers_from: usize,
+    /// Numbers that stand apart before are done.
+    spread_from: usize,
     /// Runs before are done.
     keys_from: usize,
+    /// Base64 before is done.
+    encoded_from: usize,
     /// For the numbers.
     window: number::Window,
+    spread: Spread,
     out: &'a mut Vec<Found>,
 }
 
@@ -154,6 +168,9 @@ impl Search<'_> {
         if run && self.keys && base >= self.keys_from {
             self.keys_from = key::run(self.text, base, self.keys_from, self.hint, self.out);
         }
+        if run && self.hint.encoded > 0 && base >= self.encoded_from {
+            self.encoded_from = self.encoded(base);
+        }
         while ats != 0 && self.emails {
             let at = base + (ats.trailing_zeros() / 8) as usize;
             if let Some((start, end)) = email::around(self.text, at) {
@@ -161,16 +178,42 @@ impl Search<'_> {
             }
             ats &= ats - 1;
         }
-        if self.numbers && self.numbers_from < base + 8 {
+        if self.numbers && self.numbers_from.min(self.spread_from) < base + 8 {
             while digits != 0 {
                 let at = base + (digits.trailing_zeros() / 8) as usize;
+                let Self { text, wanted, hint, window, spread, out, .. } = self;
                 if at >= self.numbers_from {
-                    let Self { text, wanted, hint, window, out, .. } = self;
                     self.numbers_from = number::cluster(text, at, *wanted, *hint, window, out);
+                }
+                if at >= self.spread_from {
+                    self.spread_from = spread.find(text, at, *wanted, *hint, out);
                 }
                 digits &= digits - 1;
             }
         }
+    }
+}
+
+impl Search<'_> {
+    /// What may be base64 around `inside`: with anything in it, it is a finding as a whole. Returns where the next may
+    /// begin.
+    fn encoded(&mut self, inside: usize) -> usize {
+        let Self { text, wanted, .. } = *self;
+        let range = encoded::around(text, inside, self.encoded_from);
+        if range.len() >= encoded::SHORTEST {
+            let hint = Hint { encoded: self.hint.encoded - 1, ..Hint::default() };
+            let mut found = Vec::new();
+            encoded::each_readable(&text[range.clone()], |row| {
+                if found.is_empty() {
+                    find(row, wanted, hint, &mut found);
+                }
+            });
+            if let Some(Found { category, .. }) = found.first() {
+                let padding = text[range.end..].iter().take(2).take_while(|byte| **byte == b'=').count();
+                self.out.push(Found::new(range.start, range.end + padding, *category));
+            }
+        }
+        range.end
     }
 }
 

@@ -1,8 +1,8 @@
 //! What stands between the groups of a number, and around it.
 
 use super::{
-    classes::{self, DIGIT, WORD},
-    marker,
+    classes::{self, ALNUM, DIGIT},
+    context, marker,
 };
 
 /// What is between two groups, or between a number and its surroundings.
@@ -20,6 +20,8 @@ pub(super) enum Join {
     Dot,
     /// `/`
     Slash,
+    /// `_` between it and a letter or digit.
+    Underscore,
     /// A parenthesis, with or without one of the others.
     Paren,
 }
@@ -32,7 +34,7 @@ impl Join {
 
     /// Whether it divides a number that is written in one from another.
     pub(super) fn divides(self) -> bool {
-        matches!(self, Self::Dash | Self::Slash)
+        matches!(self, Self::Dash | Self::Slash | Self::Underscore)
     }
 }
 
@@ -55,7 +57,7 @@ fn separator(text: &[u8], at: usize) -> Option<(Join, usize)> {
 }
 
 /// Spaces, hyphens and dashes of typesetters; what has no width stands for a hyphen, too.
-fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
+pub(super) fn wide_separator(text: &[u8]) -> Option<(Join, usize)> {
     Some(match text {
         [0xc2, 0xa0, ..] => (Join::Space, 2),
         [0xc2, 0xad, ..] => (Join::Dash, 2),
@@ -119,8 +121,12 @@ fn gap(text: &[u8], at: usize) -> (Join, usize) {
 
 /// What is behind the last group of a cluster.
 pub(super) fn right(text: &[u8], end: usize) -> Join {
-    if classes::at(text, end, WORD) || marker::begins_at(text, end) {
+    if classes::at(text, end, ALNUM) || marker::begins_at(text, end) {
         return Join::Glued;
+    }
+    if text.get(end) == Some(&b'_') && (classes::at(text, end + 1, ALNUM) || marker::begins_at(text, end + 1))
+    {
+        return Join::Underscore;
     }
     let (join, next) = gap(text, end);
     if marker::begins_at(text, next) { join } else { Join::Free }
@@ -128,8 +134,16 @@ pub(super) fn right(text: &[u8], end: usize) -> Join {
 
 /// What is before the first group of a cluster, whose sign is at `start`.
 pub(super) fn left(text: &[u8], start: usize) -> Join {
-    if classes::before(text, start, WORD) || marker::ends_before(text, start) {
+    if context::labels(text, start) {
+        return Join::Free;
+    }
+    if classes::before(text, start, ALNUM) || marker::ends_before(text, start) {
         return Join::Glued;
+    }
+    if let [before @ .., b'_'] = &text[..start]
+        && (classes::before(before, start - 1, ALNUM) || marker::ends_before(before, start - 1))
+    {
+        return Join::Underscore;
     }
     // Only the wide ones end with what is not ASCII.
     let lengths = if start.checked_sub(1).is_some_and(|last| text[last].is_ascii()) { 1..=1 } else { 2..=3 };

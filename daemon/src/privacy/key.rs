@@ -15,7 +15,10 @@ use super::{
 };
 
 /// Shortest run in which a key is looked for.
-pub(super) const SHORTEST: usize = 20;
+const SHORTEST: usize = 16;
+
+/// From this length on an atom with letters and digits is no mere name where something says that it is a secret.
+const LONG: usize = 20;
 
 /// Shortest part of a run that holds anything: the header of a token.
 const LEAST: usize = 13;
@@ -152,7 +155,8 @@ fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
         let atom = &text[at..stop];
         let named = || hint.secret || context::of_secret(text, at);
         let sized = (16..=LONGEST).contains(&atom.len());
-        let mixed = || hint.mixed && (is_mixed(atom) || (is_secretive(atom) && named()));
+        let secretive = || is_secretive(atom) && (atom.len() >= LONG || is_drawn(atom) || is_scattered(atom));
+        let mixed = || hint.mixed && (is_mixed(atom) || (secretive() && named()));
         if sized && (mixed() || (hint.named && is_drawn(atom) && context::after_secret(text, at))) {
             out.push(Found::new(at, stop, Category::Key));
         }
@@ -172,14 +176,21 @@ fn is_secretive(atom: &[u8]) -> bool {
     atom.iter().any(u8::is_ascii_digit) && atom.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// Whether an atom looks drawn from digits and letters, not named: hexadecimal, with or without dashes, or so long
-/// without `-` and `_` and with so many digits that it is no name.
+/// Whether an atom looks drawn from digits and letters, not named: hexadecimal, with or without dashes, or without `-`
+/// and `_` and so long or so changeful, with so many digits, that it is no name.
 fn is_drawn(atom: &[u8]) -> bool {
     let digits = atom.iter().filter(|byte| byte.is_ascii_digit()).count();
     digits >= 3
-        && digits < atom.len()
+        && atom.iter().any(u8::is_ascii_alphabetic)
         && (atom.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-            || (atom.len() >= SHORTEST && atom.iter().all(|byte| classes::is(*byte, ALNUM))))
+            || (atom.iter().all(|byte| classes::is(*byte, ALNUM))
+                && (atom.len() >= LONG || is_scattered(atom))))
+}
+
+/// Whether an atom changes between letters and digits more often than a name with numbers in it does.
+fn is_scattered(atom: &[u8]) -> bool {
+    let digits = atom.iter().filter(|byte| classes::is(**byte, ALNUM)).map(u8::is_ascii_digit);
+    digits.clone().zip(digits.skip(1)).filter(|(one, other)| one != other).count() >= 3
 }
 
 /// Whether `text` changes between capitals, small letters and digits as often as chance does (62 % of the places)

@@ -4,20 +4,24 @@
 //! findings back as edits, so that all else stays byte for byte what the client sent. Pure: no I/O, no clock,
 //! linear time, and nothing of the text is kept.
 //!
-//! What is not looked at: `model`, images and sound in base64 (`data.rs`), numbers that are parameters (`rules.rs`).
-//! Ids that tie calls to their results, and other data in base64, are searched for all but long mixed strings, which
-//! they are. Keys of objects are texts like values, numbers are texts by their worth. What cannot be searched is
-//! refused: tokens and vectors in place of text, malformed escapes or UTF-8, documents in base64 that are not plain
-//! text, JSON in strings in strings beyond [`body::MAX_LEVEL`].
+//! What is not looked at: `model`, and what images and sound in base64 show; what can be read in them is (`data.rs`).
+//! Numbers that are parameters are looked at for cards alone (`row.rs`). Ids that tie calls to their results, and other
+//! data in base64, are searched for all but long mixed strings, which they are. Keys of objects are texts like values,
+//! numbers are texts by their worth. What stands apart is read together: digits in lists and columns (`spread.rs`), and
+//! in several values (`chain.rs`). What cannot be searched is refused: tokens and vectors in place of text, malformed
+//! escapes or UTF-8, documents in base64 that are not plain text, JSON in strings in strings beyond [`body::MAX_LEVEL`].
 //!
 //! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as
 //! whatever reads its escapes may read it (`view.rs`).
 
+mod apart;
 mod body;
+mod chain;
 mod classes;
 mod context;
 mod data;
 mod email;
+mod encoded;
 pub mod find;
 mod findings;
 mod fold;
@@ -32,6 +36,7 @@ mod prefixes;
 mod row;
 mod rules;
 mod screen;
+mod spread;
 mod text;
 mod view;
 
@@ -58,6 +63,11 @@ impl Wanted {
     #[must_use]
     pub fn categories(self) -> Vec<Category> {
         Category::ALL.into_iter().filter(|category| self.has(*category)).collect()
+    }
+
+    /// The others.
+    fn without(self, category: Category) -> Self {
+        Self(self.0 & !(1 << category as u8))
     }
 
     fn any(self, of: &[Category]) -> bool {

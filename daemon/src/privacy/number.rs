@@ -7,7 +7,7 @@ use aivonx_protocol::privacy::Category;
 
 use super::{
     Wanted,
-    classes::{self, DIGIT, WORD},
+    classes::{self, ALNUM, DIGIT, WORD},
     context,
     find::{Found, Hint},
     join::{Join, join, left, right, stands_alone},
@@ -110,7 +110,7 @@ pub(super) fn cluster(
     window: &mut Window,
     out: &mut Vec<Found>,
 ) -> usize {
-    if classes::before(text, first, WORD) {
+    if classes::before(text, first, ALNUM) && !context::labels(text, first) {
         return classes::run(text, first, DIGIT);
     }
     let sign = match text[..first] {
@@ -178,10 +178,13 @@ fn may_begin(text: &[u8], first: &Group, second: Option<usize>, wanted: Wanted) 
         && matches!(text[first.start], b'2'..=b'6' | b'0')
         && (text[first.start] != b'0' || length > 13)
         && wanted.has(Category::Card);
-    (card && (first.before.is_loose() || (first.before.divides() && length >= 13)))
-        || (first.before.is_loose()
-            && ((matches!(length, 3 | 9) && wanted.has(Category::Ssn) && may_begin_ssn(text, first, second))
-                || (wanted.has(Category::Phone) && phone::may_begin(text, first, second))))
+    let loose = first.before.is_loose();
+    (card && (loose || (first.before.divides() && length >= 13)))
+        || ((loose || first.before == Join::Underscore)
+            && matches!(length, 3 | 9)
+            && wanted.has(Category::Ssn)
+            && may_begin_ssn(text, first, second))
+        || (loose && wanted.has(Category::Phone) && phone::may_begin(text, first, second))
 }
 
 fn may_begin_ssn(text: &[u8], first: &Group, second: Option<usize>) -> bool {
@@ -303,7 +306,8 @@ fn luhn(groups: &[Group]) -> bool {
 /// A social security number: three, two and four digits, or nine where something says what they are.
 fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
     let first = &groups[0];
-    if !first.before.is_loose() {
+    let loose = |join: Join| join.is_loose() || join == Join::Underscore;
+    if !loose(first.before) {
         return None;
     }
     if let [a, b, c, ..] = groups
@@ -312,7 +316,7 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
         let alone = |join| matches!(join, Join::Free | Join::Paren);
         let shaped = b.before == c.before
             && match b.before {
-                Join::Dash => c.after.is_loose(),
+                Join::Dash => loose(c.after),
                 Join::Space => alone(a.before) && alone(c.after),
                 Join::Dot | Join::Slash => c.after.is_loose() && stands_alone(text, a.start, c.end),
                 _ => false,
@@ -320,7 +324,7 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
         let valid = is_assigned(&text[a.start..a.end], &text[b.start..b.end], &text[c.start..c.end]);
         return (shaped && valid).then_some(3);
     }
-    if first.len() == 9 && first.after.is_loose() {
+    if first.len() == 9 && loose(first.after) {
         let digits = &text[first.start..first.end];
         let valid = is_assigned(&digits[..3], &digits[3..5], &digits[5..]);
         return (valid && (hint.ssn || context::of_ssn(text, first.start))).then_some(1);
@@ -329,7 +333,7 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
 }
 
 /// Whether the areas, groups and serials of the Social Security Administration have it.
-fn is_assigned(area: &[u8], group: &[u8], serial: &[u8]) -> bool {
+pub(super) fn is_assigned(area: &[u8], group: &[u8], serial: &[u8]) -> bool {
     area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000"
 }
 

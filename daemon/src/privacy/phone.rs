@@ -33,7 +33,7 @@ pub(super) fn may_begin(text: &[u8], first: &Group, second: Option<usize>) -> bo
 /// The telephone number that begins with the first of `groups`, and how many groups it takes.
 pub(super) fn find(text: &[u8], groups: &[Group], hint: Hint) -> Option<(Found, usize)> {
     let first = &groups[0];
-    if matches!(first.before, Join::Glued | Join::Dash | Join::Dot | Join::Slash) {
+    if matches!(first.before, Join::Glued | Join::Dash | Join::Dot | Join::Slash | Join::Underscore) {
         return None;
     }
     let plus = classes_before(text, first.start, b'+');

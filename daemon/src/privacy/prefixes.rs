@@ -1,9 +1,9 @@
 //! Keys that their makers gave a form of their own.
 
-use super::{
-    classes::{self, ALNUM, DIGIT, WORD},
-    key::SHORTEST,
-};
+use super::classes::{self, ALNUM, DIGIT, WORD};
+
+/// Shortest of them.
+const SHORTEST: usize = 20;
 
 /// What the rest of a key looks like.
 #[derive(Debug, Clone, Copy)]

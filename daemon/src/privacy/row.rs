@@ -5,6 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use aivonx_protocol::privacy::Category;
 
 use super::{
+    Wanted,
     body::{Edit, Frame, Reader, Unsearchable},
     find::{Hint, find},
     marker::marker,
@@ -14,6 +15,12 @@ use super::{
 
 /// Shortest number that may be something: a social security number.
 const SHORTEST: usize = 9;
+
+/// Shortest number of a card.
+const CARD: usize = 13;
+
+/// Seeds that stand for those that cannot stay: too few to tell which one it was.
+const SEEDS: u32 = 1 << 20;
 
 /// Longest number that is looked at.
 const LONGEST: usize = 1024;
@@ -44,7 +51,7 @@ impl Reader {
         match frame.zone {
             Zone::Tokens(name) if self.enforces => return Err(Unsearchable::Tokens(name)),
             Zone::Tokens(_) => return Ok(()),
-            _ if frame.key == Key::Parameter => return Ok(()),
+            _ if frame.is_parameter() => return self.parameter(text, range, frame, edits),
             _ => {}
         }
         let number = &text[range.clone()];
@@ -59,14 +66,48 @@ impl Reader {
             if let Some(category) = written.or_else(|| self.worth(number, hint)) {
                 self.end_row(edits)?;
                 edits.push(quoted(range, category));
-                return Ok(());
+                return self.end_chain(text, edits);
             }
         }
         match numerals::whole(number) {
-            Some(digits) if frame.is_list() => self.add_to_row(range, &digits, edits),
-            None if frame.is_list() && number == b"0" => self.add_to_row(range, number, edits),
-            _ => self.end_row(edits),
+            Some(digits) if frame.is_list() => self.add_to_row(range, &digits, edits)?,
+            None if frame.is_list() && number == b"0" => self.add_to_row(range, number, edits)?,
+            Some(digits) if !frame.is_list() => {
+                self.end_row(edits)?;
+                return self.link_number(text, (range, frame.name.clone()), &digits, edits);
+            }
+            _ => self.end_row(edits)?,
         }
+        self.end_chain(text, edits)
+    }
+
+    /// A number that is a parameter: it may be as long as a telephone number, but it is no card. Another seed does as
+    /// well; of what else would be a number of tokens nothing is left.
+    fn parameter(
+        &mut self,
+        text: &[u8],
+        range: Range<usize>,
+        frame: &Frame,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unsearchable> {
+        let number = &text[range.clone()];
+        if !self.wanted.has(Category::Card) || number.len() < CARD {
+            return Ok(());
+        }
+        let Some(digits) = numerals::whole(number) else { return Ok(()) };
+        self.found.clear();
+        find(&digits, Wanted::from([Category::Card].as_slice()), Hint::FORMS, &mut self.found);
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.findings.add(Category::Card);
+        edits.push(if frame.key == Key::Seed {
+            let folded = digits.iter().fold(0, |seed: u32, digit| (seed * 31 + u32::from(*digit)) % SEEDS);
+            Edit { range, text: Cow::Owned(folded.to_string()) }
+        } else {
+            quoted(range, Category::Card)
+        });
+        self.bounded()
     }
 
     /// Adds a number, or a string of digits, to those before it in its array.
@@ -115,6 +156,6 @@ impl Reader {
 }
 
 /// A marker as a string in place of a number.
-fn quoted(range: Range<usize>, category: Category) -> Edit {
+pub(super) fn quoted(range: Range<usize>, category: Category) -> Edit {
     Edit { range, text: Cow::Owned(format!("\"{}\"", marker(category))) }
 }

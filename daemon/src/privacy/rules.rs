@@ -1,5 +1,7 @@
 //! What a value is, by where it stands: text, nearly always.
 
+use arrayvec::ArrayVec;
+
 use super::{context, find::Hint};
 
 /// What a member's key says about its value.
@@ -11,16 +13,24 @@ pub(super) enum Key {
     Model,
     /// A parameter of the outermost object or of `options` whose numbers may be large.
     Parameter,
+    /// The same, where any number will do.
+    Seed,
     /// Ties a call to its result.
     Id,
     /// Where an image, a sound or a document may be, in base64 or as a `data:` URL.
     Data,
     /// The same, but only as a `data:` URL.
     Url,
+    /// Data that is said to be text.
+    Document,
+    /// What data beside it is.
+    MediaType,
     /// State that only its maker reads.
     Opaque,
     /// Text, in place of which some nodes take its tokens: numbers in arrays.
     Text(&'static str),
+    /// Tokens of a text.
+    Ids(&'static str),
     /// Vectors that stand for text.
     Vectors(&'static str),
     /// Parameters of the model.
@@ -51,11 +61,13 @@ pub(super) fn key(zone: Zone, key: &[u8]) -> Key {
         (Zone::Root, b"model") => Key::Model,
         (Zone::Root, b"options" | b"parameters") => Key::Options,
         (Zone::Root, b"previous_response_id") => Key::Id,
+        (Zone::Root | Zone::Options, b"seed") => Key::Seed,
         (Zone::Root | Zone::Options, _) if is_parameter(key) => Key::Parameter,
         (Zone::Plain | Zone::Tokens(_), b"input") => Key::Arguments,
         (_, b"arguments" | b"parameters" | b"input_schema" | b"schema" | b"format") => Key::Arguments,
         (_, b"id" | b"tool_call_id" | b"tool_use_id" | b"call_id" | b"item_id") => Key::Id,
         (_, b"images" | b"data" | b"file_data") => Key::Data,
+        (_, b"media_type" | b"mime_type" | b"mimeType") => Key::MediaType,
         (_, b"url" | b"image_url") => Key::Url,
         (_, b"signature" | b"thought_signature" | b"encrypted_content") => Key::Opaque,
         _ => text(key),
@@ -66,8 +78,7 @@ pub(super) fn key(zone: Zone, key: &[u8]) -> Key {
 fn is_parameter(key: &[u8]) -> bool {
     matches!(
         key,
-        b"seed"
-            | b"max_tokens"
+        b"max_tokens"
             | b"max_completion_tokens"
             | b"max_output_tokens"
             | b"min_tokens"
@@ -81,13 +92,16 @@ fn is_parameter(key: &[u8]) -> bool {
     )
 }
 
-/// The keys of text and of what stands for it, in any case: what one node refuses another may read.
+/// The keys of text and of what stands for it, in any case, with `_` or without: what one node refuses another may
+/// read.
 fn text(key: &[u8]) -> Key {
-    let mut lower = [0; 24];
-    let Some(lower) = lower.get_mut(..key.len()) else { return Key::Other };
-    lower.copy_from_slice(key);
-    lower.make_ascii_lowercase();
-    Key::Text(match &*lower {
+    let mut name = ArrayVec::<u8, 24>::new();
+    for byte in key.iter().filter(|byte| !matches!(byte, b'_' | b'-')) {
+        if name.try_push(byte.to_ascii_lowercase()).is_err() {
+            return Key::Other;
+        }
+    }
+    Key::Text(match &*name {
         b"prompt" => "prompt",
         b"prompts" => "prompts",
         b"input" => "input",
@@ -102,34 +116,40 @@ fn text(key: &[u8]) -> Key {
         b"instructions" => "instructions",
         b"thinking" => "thinking",
         b"reasoning" => "reasoning",
-        b"reasoning_content" => "reasoning_content",
+        b"reasoningcontent" => "reasoning_content",
         b"output" => "output",
         b"query" => "query",
         b"documents" => "documents",
-        b"input_prefix" => "input_prefix",
-        b"input_suffix" => "input_suffix",
-        b"input_extra" => "input_extra",
-        b"tokens" => "tokens",
-        b"token_ids" => "token_ids",
-        b"input_ids" => "input_ids",
-        b"input_tokens" => "input_tokens",
-        b"prompt_ids" => "prompt_ids",
-        b"prompt_tokens" => "prompt_tokens",
-        b"prompt_token_ids" => "prompt_token_ids",
-        b"prompt_embeds" => return Key::Vectors("prompt_embeds"),
-        b"prompt_embedding" => return Key::Vectors("prompt_embedding"),
-        b"prompt_embeddings" => return Key::Vectors("prompt_embeddings"),
-        b"input_embeds" => return Key::Vectors("input_embeds"),
-        b"inputs_embeds" => return Key::Vectors("inputs_embeds"),
+        b"inputprefix" => "input_prefix",
+        b"inputsuffix" => "input_suffix",
+        b"inputextra" => "input_extra",
+        b"tokens" => return Key::Ids("tokens"),
+        b"tokenids" => return Key::Ids("token_ids"),
+        b"inputids" => return Key::Ids("input_ids"),
+        b"inputtokens" => return Key::Ids("input_tokens"),
+        b"promptids" => return Key::Ids("prompt_ids"),
+        b"prompttokens" => return Key::Ids("prompt_tokens"),
+        b"prompttokenids" => return Key::Ids("prompt_token_ids"),
+        b"promptembeds" => return Key::Vectors("prompt_embeds"),
+        b"promptembedding" => return Key::Vectors("prompt_embedding"),
+        b"promptembeddings" => return Key::Vectors("prompt_embeddings"),
+        b"inputembeds" => return Key::Vectors("input_embeds"),
+        b"inputsembeds" => return Key::Vectors("inputs_embeds"),
         // Engines have more of the kind, of images and of decoders. Not `stop_token_ids` and the like: those are no text.
         name if name.ends_with(b"embeds") || name.ends_with(b"embeddings") => {
             return Key::Vectors("embeddings");
         }
-        name if [b"input_ids".as_slice(), b"input_token_ids", b"prompt_token_ids"]
-            .iter()
-            .any(|end| name.ends_with(end)) =>
+        name if [
+            b"inputids".as_slice(),
+            b"promptids",
+            b"inputtokenids",
+            b"prompttokenids",
+            b"fixtokenids",
+        ]
+        .iter()
+        .any(|end| name.ends_with(end)) =>
         {
-            "token_ids"
+            return Key::Ids("token_ids");
         }
         _ => return Key::Other,
     })
@@ -140,8 +160,8 @@ pub(super) fn inside(zone: Zone, key: Key, object: bool) -> Zone {
     match (zone, key) {
         (Zone::Free, _) | (_, Key::Arguments) => Zone::Free,
         (_, Key::Vectors(name)) => Zone::Tokens(name),
-        (_, Key::Text(name)) | (Zone::Tokens(name), _) if !object => Zone::Tokens(name),
-        (Zone::Root, Key::Options | Key::Parameter) | (Zone::Options, _) => Zone::Options,
+        (_, Key::Text(name) | Key::Ids(name)) | (Zone::Tokens(name), _) if !object => Zone::Tokens(name),
+        (Zone::Root, Key::Options | Key::Parameter | Key::Seed) | (Zone::Options, _) => Zone::Options,
         _ => Zone::Plain,
     }
 }
@@ -164,6 +184,7 @@ pub(super) fn hint(name: &[u8], value: &[u8]) -> Hint {
     let says = |word: &str| memchr::memmem::find(lower, word.as_bytes()).is_some();
     hint.phone = says("phone") || says("mobile") || says("fax") || lower.starts_with(b"tel");
     hint.ssn = says("ssn") || says("social_sec") || says("socialsec");
+    hint.card = says("card");
     hint.secret = context::is_secret_name(lower);
     hint
 }

@@ -67,7 +67,7 @@ fn what_is_structure_stays() {
             r#"{{"messages":[{{"tool_calls":[{{"id":"call_{key}"}}]}},{{"tool_call_id":"call_{key}"}}]}}"#
         ),
         format!(r#"{{"messages":[{{"content":[{{"type":"thinking","signature":"{}"}}]}}]}}"#, key.repeat(4)),
-        r#"{"options":{"seed":4111111111111111},"seed":4111111111111111,"max_tokens":4111111111111111}"#
+        r#"{"options":{"seed":4111111111111112},"seed":1234567890123456,"max_tokens":2125550147,"num_ctx":131072}"#
             .to_owned(),
         r#"{"format":"json","messages":[{"role":"user","type":"input_text"},{"type":"web_search_20250305"}]}"#.to_owned(),
         r#"{"stop_token_ids":[128001,128009],"logit_bias":{"128001":-100},"zz":[1,2],"temperature":1.50e0}"#.to_owned(),
@@ -122,7 +122,7 @@ fn escapes_and_surrogates_are_read_as_nodes_read_them() {
         (r#"{"x":"\ud83d bob@example\u002Ecom \ude00"}"#, r#"{"x":"\ud83d [REDACTED_EMAIL] \ude00"}"#),
         (r#"{"x":"j\u00f6rg@example.com"}"#, r#"{"x":"[REDACTED_EMAIL]"}"#),
         (r#"{"x":"a\nbob@example.com\tb\/c"}"#, r#"{"x":"a\n[REDACTED_EMAIL]\tb\/c"}"#),
-        (r#"{"x":"\u0034111\u00a01111\u00201111-1111"}"#, r#"{"x":"\u0034111\u00a01111\u00201111-1111"}"#),
+        (r#"{"x":"\u0034111\u00a01111\u00201111-1112"}"#, r#"{"x":"\u0034111\u00a01111\u00201111-1112"}"#),
         (r#"{"x":"\u0034111\u00a01111\u00201111 1111"}"#, r#"{"x":"[REDACTED_CARD]"}"#),
         (
             r#"{"x":"-----BEGIN PRIVATE KEY-----\nMIIB\nAAAA\n-----END PRIVATE KEY-----\n."}"#,

@@ -75,9 +75,8 @@ fn numbers_of_json_are_searched_by_their_worth() {
     }
     assert_eq!(redact(r#"{"x":{"ssn":-123456789.0}}"#), r#"{"x":{"ssn":"[REDACTED_SSN]"}}"#);
     assert_eq!(redact(r#"{"x":{"ssn":123-45-6789}}"#), r#"{"x":{"ssn":"[REDACTED_SSN]"}}"#);
-    for body in [r#"{"x":[0.4111111111111111,1e300,1.7e12]}"#, r#"{"seed":4111111111111111.0}"#] {
-        assert_eq!(redact(body), body);
-    }
+    let body = r#"{"x":[0.4111111111111111,1e300,1.7e12]}"#;
+    assert_eq!(redact(body), body);
 }
 
 #[test]

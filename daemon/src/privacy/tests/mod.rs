@@ -3,8 +3,10 @@
 mod corpus;
 mod dialects;
 mod holes;
+mod parts;
 mod planted;
 mod properties;
+mod spread;
 
 use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
