@@ -16,9 +16,9 @@ use aivonx_daemon::{
         Reach, Store,
         usage::{APPEND_MAX, Calendar, Code, Part, Parties, UsageEntry, UsageName},
     },
-    usage::{Bounds, Only, Usage},
+    usage::{Bounds, Keep, Only, Usage},
 };
-use aivonx_protocol::usage::{RECORD_DAYS, UsageBy, UsagePer, UsageRank};
+use aivonx_protocol::usage::{UsageBy, UsagePer, UsageRank};
 use anyhow::{Context as _, Result};
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ async fn bench(daily: u64) -> Result<()> {
         "append   {requests} requests of {DAYS} days in {took:.1?}: {:.0} a second, in groups of {APPEND_MAX}",
         requests as f64 / took.as_secs_f64()
     );
-    let before = (today - u64::from(RECORD_DAYS)) * DAY_MS;
+    let before = (today - u64::from(Keep::default().records)) * DAY_MS;
     let began = Instant::now();
     let mut forgotten = 0;
     loop {
@@ -70,7 +70,7 @@ async fn bench(daily: u64) -> Result<()> {
         }
     }
     println!("forget   {forgotten} blocks of single requests in {:.1?}", began.elapsed());
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     reports(&usage, now).await?;
     usage.close().await;
     store.close().await.context("closing")?;
@@ -99,6 +99,7 @@ fn entry(first: u64, day: u64, n: u64, daily: u64) -> UsageEntry {
             node: named(Part::Node, "node", chance / 11 % NODES),
             route: Code::of(Part::Route, "/api/chat"),
         },
+        address: Some([10, 0, (key / 256) as u8, key as u8].into()),
         times: 1,
         prompt: Some(chance % 4000),
         output: Some(chance % 700),

@@ -208,7 +208,7 @@ async fn live_and_die(
     let bounds = facts::bounds(identity.hot().clone(), limits.clone());
     let days = Calendar::new(config.limits.day_offset);
     tell_moved_days(&store, config.limits.day_offset).await?;
-    let usage = Usage::open(&store, Some(telemetry.access()), bounds, days);
+    let usage = Usage::open(&store, Some(telemetry.access()), bounds, days, (&config.usage).into());
     telemetry.observe(usage.observer());
     let pulse = Pulse::new();
     telemetry.observe(pulse.observer());

@@ -18,6 +18,7 @@ pub mod lockout;
 pub mod log;
 pub mod model;
 pub mod money;
+pub mod network;
 pub mod node;
 pub mod organization;
 pub mod permission;
@@ -40,6 +41,7 @@ pub mod wire;
 
 pub use client::{Client, ClientError, EventStream};
 pub use fault::{Fault, FaultKind};
+pub use network::{Network, NoNetwork};
 pub use permission::Permission;
 pub use request::{ClientFrame, Event, Reply, Request, ServerFrame};
 pub use secret::WireSecret;

@@ -305,10 +305,12 @@ impl Request {
             },
             Request::Audit(request) => match request {
                 AuditRequest::List { .. }
+                | AuditRequest::ListFrom { .. }
                 | AuditRequest::Show { .. }
                 | AuditRequest::Follow { .. }
+                | AuditRequest::FollowFrom { .. }
                 | AuditRequest::Keys => Permission::AuditRead,
-                AuditRequest::Export { .. } => Permission::AuditExport,
+                AuditRequest::Export { .. } | AuditRequest::ExportFrom { .. } => Permission::AuditExport,
                 AuditRequest::Verify { .. } | AuditRequest::Checkpoint | AuditRequest::Walk { .. } => {
                     Permission::AuditVerify
                 }
@@ -331,9 +333,13 @@ impl Request {
             },
             Request::Usage(request) => match request {
                 UsageRequest::Report { .. }
+                | UsageRequest::ReportFrom { .. }
                 | UsageRequest::Top { .. }
+                | UsageRequest::TopFrom { .. }
                 | UsageRequest::Watch { .. }
-                | UsageRequest::Export { .. } => Permission::UsageRead,
+                | UsageRequest::WatchFrom { .. }
+                | UsageRequest::Export { .. }
+                | UsageRequest::ExportFrom { .. } => Permission::UsageRead,
             },
             Request::Policy(request) => match request {
                 PolicyRequest::List { .. } | PolicyRequest::Aliases { .. } => Permission::PolicyRead,
@@ -409,8 +415,9 @@ mod tests {
                 "key.create" | "key.set" | "key.rotate" | "key.revoke" => Permission::KeyWrite,
                 "lockout.list" => Permission::LockoutRead,
                 "lockout.clear" => Permission::LockoutWrite,
-                "audit.list" | "audit.show" | "audit.follow" | "audit.keys" => Permission::AuditRead,
-                "audit.export" => Permission::AuditExport,
+                "audit.list" | "audit.list_from" | "audit.show" | "audit.follow" | "audit.follow_from"
+                | "audit.keys" => Permission::AuditRead,
+                "audit.export" | "audit.export_from" => Permission::AuditExport,
                 "audit.verify" | "audit.checkpoint" | "audit.walk" => Permission::AuditVerify,
                 "secrets.status" | "secrets.validate" => Permission::SecretsRead,
                 "secrets.rotate" => Permission::SecretsWrite,
@@ -418,7 +425,8 @@ mod tests {
                 "limit.set" | "limit.unset" | "limit.set_profile" => Permission::LimitWrite,
                 "price.list" => Permission::PriceRead,
                 "price.set" | "price.remove" => Permission::PriceWrite,
-                "usage.report" | "usage.top" | "usage.watch" | "usage.export" => Permission::UsageRead,
+                "usage.report" | "usage.top" | "usage.watch" | "usage.export" | "usage.report_from"
+                | "usage.top_from" | "usage.watch_from" | "usage.export_from" => Permission::UsageRead,
                 "policy.list" | "policy.aliases" => Permission::PolicyRead,
                 "policy.set" | "policy.remove" | "policy.set_alias" | "policy.remove_alias" => {
                     Permission::PolicyWrite

@@ -223,6 +223,8 @@ pub enum Event {
     },
     /// What was found by walking the audit log.
     AuditVerdict(Box<AuditVerdict>),
+    /// Requests that ended, with where they came from.
+    UsageRequests(Vec<usage::UsageFrom>),
 }
 
 /// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on

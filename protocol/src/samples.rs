@@ -209,6 +209,15 @@ catalogue! { Request {
     Self::Audit(AuditRequest::Checkpoint) => "audit.checkpoint", Self::Audit(AuditRequest::Checkpoint);
     Self::Audit(AuditRequest::Walk { .. }) => "audit.walk",
         Self::Audit(AuditRequest::Walk { anchors: vec![trail::checkpoint()] });
+    Self::Audit(AuditRequest::ListFrom { .. }) => "audit.list_from", Self::Audit(AuditRequest::ListFrom {
+        network: usage::network(), filter: trail::filter(), cursor: None, limit: 50, oldest_first: false,
+    });
+    Self::Audit(AuditRequest::FollowFrom { .. }) => "audit.follow_from", Self::Audit(AuditRequest::FollowFrom {
+        network: usage::network(), filter: AuditFilter::default(), lines: 10,
+    });
+    Self::Audit(AuditRequest::ExportFrom { .. }) => "audit.export_from", Self::Audit(AuditRequest::ExportFrom {
+        network: usage::network(), filter: AuditFilter::default(), format: ExportFormat::Jsonl,
+    });
     Self::Secrets(SecretsRequest::Status) => "secrets.status", Self::Secrets(SecretsRequest::Status);
     Self::Secrets(SecretsRequest::Validate) => "secrets.validate", Self::Secrets(SecretsRequest::Validate);
     Self::Secrets(SecretsRequest::Rotate { .. }) => "secrets.rotate", Self::Secrets(SecretsRequest::Rotate {
@@ -244,6 +253,16 @@ catalogue! { Request {
         Self::Usage(UsageRequest::Watch { filter: usage::filter() });
     Self::Usage(UsageRequest::Export { .. }) => "usage.export",
         Self::Usage(UsageRequest::Export { filter: usage::filter() });
+    Self::Usage(UsageRequest::ReportFrom { .. }) => "usage.report_from", Self::Usage(UsageRequest::ReportFrom {
+        network: usage::network(), filter: usage::filter(), by: Some(UsageBy::Key), per: None,
+    });
+    Self::Usage(UsageRequest::TopFrom { .. }) => "usage.top_from", Self::Usage(UsageRequest::TopFrom {
+        network: usage::network(), filter: usage::filter(), of: UsageBy::Key, rank: UsageRank::Spend, limit: 20,
+    });
+    Self::Usage(UsageRequest::WatchFrom { .. }) => "usage.watch_from",
+        Self::Usage(UsageRequest::WatchFrom { network: None, filter: usage::filter() });
+    Self::Usage(UsageRequest::ExportFrom { .. }) => "usage.export_from",
+        Self::Usage(UsageRequest::ExportFrom { network: Some(usage::network()), filter: usage::filter() });
     Self::Policy(PolicyRequest::List { .. }) => "policy.list",
         Self::Policy(PolicyRequest::List { organization: Some("acme".into()) });
     Self::Policy(PolicyRequest::Set { .. }) => "policy.set", Self::Policy(PolicyRequest::Set {
@@ -362,6 +381,7 @@ catalogue! { Event {
     Self::AuditBytes(_) => "audit_bytes", Self::AuditBytes(b"seq,time\n".to_vec());
     Self::AuditSigned(_) => "audit_signed", Self::AuditSigned(Box::new(trail::export()));
     Self::UsageRecords(_) => "usage_records", Self::UsageRecords(vec![usage::record()]);
+    Self::UsageRequests(_) => "usage_requests", Self::UsageRequests(vec![usage::from()]);
     Self::UsageMissed(_) => "usage_missed", Self::UsageMissed(300);
     Self::AuditWalked { .. } => "audit_walked", Self::AuditWalked { seq: 300, last: 70_000 };
     Self::AuditVerdict(_) => "audit_verdict", Self::AuditVerdict(Box::new(trail::verdict()));

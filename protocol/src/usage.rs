@@ -4,13 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, privacy::Category};
-
-/// Days that each request is kept for. Until then there are hours to be had.
-pub const RECORD_DAYS: u32 = 14;
-
-/// Days that the sums of a day are kept for.
-pub const SUM_DAYS: u32 = 400;
+use crate::{Network, UnixMillis, privacy::Category};
 
 /// Most rows of one [`UsageReport`].
 pub const ROWS_MAX: usize = 10_000;
@@ -44,9 +38,48 @@ pub enum UsageRequest {
         /// Which.
         filter: UsageFilter,
     },
-    /// Requests of the last [`RECORD_DAYS`] days, oldest first, as `Event::UsageRecords`.
+    /// Requests that are still kept, oldest first, as `Event::UsageRecords`.
     Export {
         /// Which.
+        filter: UsageFilter,
+    },
+    /// As `Report`, of requests that came from a network. Sums of days do not know addresses, so it goes no further
+    /// back than single requests are kept.
+    ReportFrom {
+        /// The network.
+        network: Network,
+        /// As in `Report`.
+        filter: UsageFilter,
+        /// As in `Report`.
+        by: Option<UsageBy>,
+        /// As in `Report`.
+        per: Option<UsagePer>,
+    },
+    /// As `Top`, of requests that came from a network.
+    TopFrom {
+        /// The network.
+        network: Network,
+        /// As in `Top`.
+        filter: UsageFilter,
+        /// As in `Top`.
+        of: UsageBy,
+        /// As in `Top`.
+        rank: UsageRank,
+        /// As in `Top`.
+        limit: u32,
+    },
+    /// As `Watch`, with the address of each, as `Event::UsageRequests`.
+    WatchFrom {
+        /// Only from this network.
+        network: Option<Network>,
+        /// As in `Watch`.
+        filter: UsageFilter,
+    },
+    /// As `Export`, with the address of each, as `Event::UsageRequests`.
+    ExportFrom {
+        /// Only from this network.
+        network: Option<Network>,
+        /// As in `Export`.
         filter: UsageFilter,
     },
 }
@@ -68,6 +101,9 @@ pub struct UsageFilter {
     pub model: Option<String>,
     /// Served by this node.
     pub node: Option<String>,
+    /// From an address within this network. It crosses the wire beside the filter: see [`UsageRequest::ReportFrom`].
+    #[serde(skip)]
+    pub network: Option<Network>,
 }
 
 /// What has a row of its own.
@@ -111,7 +147,7 @@ impl fmt::Display for UsageBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsagePer {
-    /// Hours of UTC, of the last [`RECORD_DAYS`] days.
+    /// Hours of UTC, as far back as each request is kept.
     Hour,
     /// Days.
     Day,
@@ -255,6 +291,15 @@ pub struct UsageRecord {
     pub queued_ms: Option<u32>,
     /// From its head to its end, milliseconds.
     pub total_ms: u32,
+}
+
+/// One request, or refusals that are alike, with where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageFrom {
+    /// The request.
+    pub record: UsageRecord,
+    /// Address of the client; None where it is not known any more, or refusals came from too many.
+    pub address: Option<String>,
 }
 
 #[cfg(test)]

@@ -364,7 +364,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
         Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
         Request::Running(RunningRequest::List) => Reply::Running(running()),
-        Request::Audit(AuditRequest::List { .. }) => {
+        Request::Audit(AuditRequest::List { .. } | AuditRequest::ListFrom { .. }) => {
             Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
         }
         Request::Audit(AuditRequest::Keys) => return sample("audit_keys"),

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use aivonx_protocol::{
     audit::{Action, AuditOrganization, AuditSource, Outcome},
     privacy::Category,
 };
+use smallvec::SmallVec;
 
 use super::{Entry, Who};
 use crate::{
@@ -42,6 +44,8 @@ const STRANGERS_MAX: usize = 256;
 const OTHERS: usize = 1;
 /// Most models, or most users tried, named in one summary.
 const NAMED_MAX: usize = 8;
+/// Most addresses told apart of one actor's inference within a minute.
+const ADDRESSES_MAX: usize = 8;
 
 /// Whose flood it is. A name that nobody has proven to have makes no other actor, nor does another address of the
 /// same network.
@@ -86,6 +90,13 @@ impl fmt::Display for Counts {
     }
 }
 
+/// What one actor had inferred, by the address it came from; None is any of those beyond the first few.
+#[derive(Debug)]
+struct Actor {
+    subject: Option<Arc<Subject>>,
+    from: SmallVec<[(Option<IpAddr>, Inferred); 1]>,
+}
+
 #[derive(Debug, Default)]
 struct Inferred {
     requests: u64,
@@ -105,7 +116,9 @@ pub(super) struct Fold {
     strangers: usize,
     /// By where the subject lies in memory, which is cheap; it is kept here, so nothing else can lie there. Two
     /// that say the same are put together when the minute is over.
-    inferred: Map<usize, (Option<Arc<Subject>>, Inferred)>,
+    inferred: Map<usize, Actor>,
+    /// How many addresses are told apart among those.
+    addresses: usize,
     /// By action, what was lost or is no longer told apart by actor.
     overflow: BTreeMap<Action, u64>,
 }
@@ -123,13 +136,21 @@ impl Inferred {
 }
 
 /// The entry about what one actor had inferred; `unnamed` is who it was if nobody said.
-fn summary(unnamed: &str, subject: Option<&Subject>, counts: &Inferred, since: UnixMillis) -> Entry {
+fn summary(
+    unnamed: &str,
+    subject: Option<&Subject>,
+    address: Option<IpAddr>,
+    counts: &Inferred,
+    since: UnixMillis,
+) -> Entry {
     let user = subject.and_then(|s| s.user.as_ref());
     let key = subject.and_then(|s| s.key.as_ref());
     // A key without a user is its own subject.
     let (id, name) = user.or(key).map_or((None, unnamed), |(id, name)| (Some(id.to_string()), &**name));
+    let source =
+        AuditSource { address: address.map(|address| address.to_string()), ..AuditSource::default() };
     let mut entry = Entry::new(Action::InferenceSummary)
-        .actor(Who { id, name: name.to_owned(), source: AuditSource::default() })
+        .actor(Who { id, name: name.to_owned(), source })
         .detail("requests", counts.requests)
         .detail("failed", counts.failed)
         .detail("prompt_tokens", counts.prompt_tokens)
@@ -203,8 +224,19 @@ impl Fold {
         if self.inferred.len() >= ACTORS_MAX && !self.inferred.contains_key(&key) {
             (key, subject) = (OTHERS, None);
         }
-        let new = || (subject.cloned(), Inferred::default());
-        let (_, counts) = self.inferred.entry(key).or_insert_with(new);
+        let new = || Actor { subject: subject.cloned(), from: SmallVec::new() };
+        let actor = self.inferred.entry(key).or_insert_with(new);
+        let mut address = Some(alike.client).filter(|_| key != OTHERS);
+        let is_new = |address| actor.from.iter().all(|(known, _)| *known != address);
+        if is_new(address) && (actor.from.len() >= ADDRESSES_MAX || self.addresses >= ACTORS_MAX) {
+            address = None;
+        }
+        let at = actor.from.iter().position(|(known, _)| *known == address).unwrap_or_else(|| {
+            self.addresses += usize::from(address.is_some());
+            actor.from.push((address, Inferred::default()));
+            actor.from.len() - 1
+        });
+        let counts = &mut actor.from[at].1;
         counts.requests += sums.requests;
         counts.failed += if alike.status >= 400 || alike.status == 0 { sums.requests } else { 0 };
         counts.prompt_tokens = counts.prompt_tokens.saturating_add(sums.prompt_tokens);
@@ -219,7 +251,7 @@ impl Fold {
 
     /// The entries about what was counted; counting begins anew. `since` is when it began.
     pub(super) fn close(&mut self, since: UnixMillis) -> Vec<Entry> {
-        let Self { floods, strangers: _, inferred, overflow } = std::mem::take(self);
+        let Self { floods, strangers: _, inferred, addresses: _, overflow } = std::mem::take(self);
         let mut entries = Vec::new();
         for flood in floods.into_values() {
             if let Some(last) = flood.last {
@@ -230,17 +262,15 @@ impl Fold {
                 entries.push(entry);
             }
         }
-        let mut actors = HashMap::<(bool, Option<Arc<Subject>>), Inferred>::new();
-        for (key, (subject, counts)) in inferred {
-            actors.entry((key == OTHERS, subject)).or_default().add(counts);
+        let mut actors = HashMap::<(bool, Option<Arc<Subject>>, Option<IpAddr>), Inferred>::new();
+        for (key, Actor { subject, from }) in inferred {
+            for (address, counts) in from {
+                actors.entry((key == OTHERS, subject.clone(), address)).or_default().add(counts);
+            }
         }
-        for ((others, subject), counts) in actors {
-            entries.push(summary(
-                if others { "others" } else { "anonymous" },
-                subject.as_deref(),
-                &counts,
-                since,
-            ));
+        for ((others, subject, address), counts) in actors {
+            let unnamed = if others { "others" } else { "anonymous" };
+            entries.push(summary(unnamed, subject.as_deref(), address, &counts, since));
         }
         if !overflow.is_empty() {
             let entry = Entry::new(Action::AuditOverflow).detail("since", since);

@@ -126,6 +126,29 @@ fn summaries_are_bounded() {
     assert_eq!(of("others").details["requests"], "7");
     assert!(of("u0").details["models"].contains("others=42"), "{}", of("u0").details["models"]);
 }
+
+#[test]
+fn summaries_tell_addresses_apart_as_far_as_they_are_few() {
+    let mut fold = Fold::default();
+    let from = |n: u8| AccessRecord { client: [192, 0, 2, n].into(), ..done(Some("alice"), None) };
+    infer(&mut fold, &[from(1), from(2), from(1)]);
+    // Another client with as many addresses as it likes.
+    let bot = done(None, Some("bot"));
+    let many: Vec<_> = (0..1000)
+        .map(|n| AccessRecord { client: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n].into(), ..bot.clone() })
+        .collect();
+    infer(&mut fold, &many);
+    let entries = fold.close(0);
+    let of = |name: &str| {
+        let requests = |entry: &&Entry| entry.details["requests"].parse::<u64>().unwrap();
+        let of = entries.iter().filter(|entry| entry.who.name == name);
+        of.map(|entry| (entry.who.source.address.as_deref(), requests(&entry))).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(of("alice"), BTreeMap::from([(Some("192.0.2.1"), 2), (Some("192.0.2.2"), 1)]));
+    assert_eq!(of("bot").len(), ADDRESSES_MAX + 1);
+    assert_eq!(of("bot")[&None], 1000 - ADDRESSES_MAX as u64);
+}
+
 proptest! {
     /// Requests come to the same whether they are counted together or one by one.
     #[test]

@@ -9,7 +9,7 @@ use super::{
     load::{Find, Places},
     model::{AccessMode, Config, LogTarget},
     table::LISTEN,
-    units::show_size,
+    units::{show_size, show_time},
 };
 
 /// Breaches of those rules. Keys in `bad` have mistakes already and are left out of it.
@@ -22,6 +22,7 @@ pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>)
     }
     rules.budget_below_one_body(&mut finds);
     rules.log_file_unused(&mut finds);
+    rules.sums_before_records(&mut finds);
     finds
 }
 
@@ -108,6 +109,21 @@ impl Rules<'_> {
             fix: Some(format!(
                 "raise body_budget_bytes to \"{one}\" or more, or lower body_bytes to \"{most}\""
             )),
+        });
+    }
+
+    fn sums_before_records(&self, finds: &mut Vec<Find>) {
+        let (records, sums) = ("usage.records", "usage.sums");
+        let usage = &self.config.usage;
+        if usage.sums >= usage.records || !self.usable(&[records, sums]) {
+            return;
+        }
+        let (short, long) = (show_time(usage.sums), show_time(usage.records));
+        finds.push(Find {
+            span: self.place(&[sums, records]),
+            what: format!("{sums} is {short}, which is less than {records}, {long}"),
+            accepted: Some(format!("at least {long}")),
+            fix: Some(format!("raise sums to \"{long}\" or more, or lower records to \"{short}\"")),
         });
     }
 

@@ -57,6 +57,8 @@ table! {
         secrets: Secrets = Secrets::default();
         /// `[audit]`
         audit: Audit = Audit::default();
+        /// `[usage]`
+        usage: Usage = Usage::default();
     }
 }
 
@@ -324,5 +326,17 @@ table! {
         checkpoint_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
         /// Entries older than this are removed; "0" keeps them for ever.
         retention: Duration = hours(24 * 365), Time::from(hours(1), hours(24 * 3650)).or_none(), Restart;
+    }
+}
+
+table! {
+    /// The usage ledger: who used what.
+    Usage, USAGE_DOC, USAGE_KEYS of Config.usage {
+        /// Single requests, with their addresses, are kept for so many days; they can be exported and summed up by
+        /// hour. On the disk a million take about 60 MiB.
+        records: Duration = hours(24 * 14), Time::from(hours(24), hours(24 * 3650)), Restart;
+        /// The sums of each day are kept for so long, at least as long as single requests. On the disk a day takes
+        /// about 100 bytes for each key with each of the models and nodes that it used.
+        sums: Duration = hours(24 * 400), Time::from(hours(24), hours(24 * 3650)), Restart;
     }
 }

@@ -3,7 +3,7 @@
 //! Most requests of a batch share whose they are, their route, model, node and status. So each record is read once,
 //! groups of such records are summed up on the way, and whoever counts requests does so per group.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
     access::{AccessRecord, Outcome, Subject},
@@ -24,7 +24,7 @@ pub struct Batch<'r> {
     latest: Vec<u32>,
 }
 
-/// Requests of a batch that share subject, route, models, node, status and outcome.
+/// Requests of a batch that share subject, address, route, models, node, status and outcome.
 #[derive(Debug)]
 pub struct Group<'r> {
     /// The first of them, for what they share.
@@ -71,13 +71,19 @@ pub(crate) type Places = [usize; 5];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     places: Places,
+    client: IpAddr,
     status: u16,
     outcome: Outcome,
 }
 
 impl Key {
     fn of(record: &AccessRecord) -> Self {
-        Self { places: record.places(), status: record.status, outcome: record.outcome }
+        Self {
+            places: record.places(),
+            client: record.client,
+            status: record.status,
+            outcome: record.outcome,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_protocol::{UnixMillis, usage::UsageRecord};
+use aivonx_protocol::{UnixMillis, usage::UsageFrom};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
@@ -21,7 +21,7 @@ const PAGE: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Followed {
     /// Requests that ended.
-    Records(Vec<UsageRecord>),
+    Records(Vec<UsageFrom>),
     /// So many groups of requests went by unseen, because the reader was slow.
     Missed(u64),
 }
@@ -29,7 +29,7 @@ pub enum Followed {
 /// A reader of requests as they end.
 #[derive(Debug)]
 pub struct Follow {
-    live: broadcast::Receiver<Arc<Vec<(Whose, UsageRecord)>>>,
+    live: broadcast::Receiver<Arc<Vec<(Whose, UsageFrom)>>>,
     reach: Reach,
     only: Only,
 }
@@ -40,7 +40,7 @@ impl Follow {
         loop {
             match self.live.recv().await {
                 Ok(group) => {
-                    let wanted = |((organization, user), record): &&(Whose, UsageRecord)| {
+                    let wanted = |((organization, user), record): &&(Whose, UsageFrom)| {
                         self.reach.covers(organization.as_deref(), user.as_deref()) && self.only.has(record)
                     };
                     let records: Vec<_> = group.iter().filter(wanted).map(|(_, r)| r.clone()).collect();
@@ -72,7 +72,7 @@ impl Export {
     ///
     /// # Errors
     /// If the store fails or a record is damaged.
-    pub async fn next(&mut self) -> Result<Option<Vec<UsageRecord>>, UsageError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<UsageFrom>>, UsageError> {
         let log = &self.usage.inner.log;
         while let Some(cursor) = self.cursor.take() {
             let page = log.page(self.wanted, self.since, self.until, cursor, PAGE).await?;

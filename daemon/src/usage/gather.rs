@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,12 +23,15 @@ pub(super) const WAITING_MAX: usize = 65_536;
 /// Most kinds of refusals told apart between two writes.
 const REFUSALS_MAX: usize = 4096;
 
+/// So many of them keep the addresses of their clients apart; beyond, no address is kept of a kind.
+const ADDRESSES_MAX: usize = REFUSALS_MAX / 2;
+
 /// Most that they may be about. Only a store that is not written for long while the fleet changes comes near it.
 const ABOUTS_MAX: usize = WAITING_MAX + REFUSALS_MAX;
 
-/// What refusals must share to be alike: whose, on which route and model, with which status and limit. The
-/// first and the third by where they lie in memory, which is held by what the refusals kept here are about.
-type Alike = (usize, &'static str, usize, u16, Option<LimitName>);
+/// What refusals must share to be alike: whose, on which route and model, with which status and limit, and from which
+/// address. The first and the third by where they lie in memory, which is held by what the refusals kept here are about.
+type Alike = (usize, &'static str, usize, u16, Option<LimitName>, Option<IpAddr>);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -147,9 +151,13 @@ impl Waiting {
     }
 
     /// Counts a refusal; false if there is no room for its kind.
-    fn refuse(&mut self, seen: Seen, record: &AccessRecord) -> bool {
+    fn refuse(&mut self, mut seen: Seen, record: &AccessRecord) -> bool {
         let [whose, model, ..] = record.places();
-        let alike = (whose, record.route, model, seen.status, seen.limit);
+        let alike = |address| (whose, record.route, model, seen.status, seen.limit, address);
+        if self.refused.len() >= ADDRESSES_MAX && !self.refused.contains_key(&alike(seen.address)) {
+            seen.address = None;
+        }
+        let alike = alike(seen.address);
         if let Some(last) = self.refused.get_mut(&alike) {
             let mut findings = last.findings;
             findings.join(&seen.findings);

@@ -19,12 +19,13 @@ mod writer;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use aivonx_protocol::usage::UsageRecord;
+use aivonx_protocol::usage::UsageFrom;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use bound::{Bound, Bounds};
 pub use follow::{Follow, Followed};
 pub use report::{Only, UsageError};
+pub use retention::Keep;
 
 use crate::{
     store::{Store, UsageLog, usage::Calendar},
@@ -47,10 +48,11 @@ struct Inner {
     log: UsageLog,
     gathered: Arc<Gathered>,
     jobs: mpsc::Sender<Job>,
-    live: broadcast::Sender<Arc<Vec<(Whose, UsageRecord)>>>,
+    live: broadcast::Sender<Arc<Vec<(Whose, UsageFrom)>>>,
     /// What is on its way from the data plane.
     access: Option<AccessSink>,
     bounds: Bounds,
+    keep: Keep,
 }
 
 /// Whose a live record is, by ids.
@@ -65,9 +67,16 @@ pub struct UsageHealth {
 
 impl Usage {
     /// Begins to write and to forget. Call it inside the control plane's runtime. `access` is where finished
-    /// requests come from, `bounds` knows what is left of limits, and `calendar` has the limits' days.
+    /// requests come from, `bounds` knows what is left of limits, `calendar` has the limits' days, and `keep` says for
+    /// how long.
     #[must_use]
-    pub fn open(store: &Store, access: Option<AccessSink>, bounds: Bounds, calendar: Calendar) -> Self {
+    pub fn open(
+        store: &Store,
+        access: Option<AccessSink>,
+        bounds: Bounds,
+        calendar: Calendar,
+        keep: Keep,
+    ) -> Self {
         let log = store.usage_log(calendar);
         let gathered = Arc::<Gathered>::default();
         let (jobs, queue) = mpsc::channel(16);
@@ -80,6 +89,7 @@ impl Usage {
                 live: broadcast::Sender::new(BEHIND),
                 access,
                 bounds,
+                keep,
             }),
         };
         tokio::spawn(retention::keep_up(Arc::downgrade(&usage.inner)));

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{UnixMillis, usage::UsagePer};
 
-use super::{report::UsageError, retention::kept_since};
+use super::{report::UsageError, retention::Keep};
 use crate::store::usage::{Calendar, DAY_MS, Piece, Step};
 
 /// Days that a report goes back where nothing else is asked for, the present one counted.
@@ -11,6 +11,17 @@ const DAYS: u32 = 30;
 const HOURS: u64 = 24;
 /// Months of one by months.
 const MONTHS: u32 = 12;
+
+/// What time is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pub(super) since: Option<UnixMillis>,
+    pub(super) until: Option<UnixMillis>,
+    /// In steps of that.
+    pub(super) per: Option<UsagePer>,
+    /// Only single requests tell what is asked.
+    pub(super) single: bool,
+}
 
 /// A time, and where its sums come from.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,37 +32,37 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// The time from `since` to before `until`, in steps of `per`. Without `since` it goes back some steps.
+    /// The time that is asked for, as far as there is anything about it at `now`. Without `since` it goes back some
+    /// steps.
     pub(super) fn of(
         calendar: Calendar,
-        since: Option<UnixMillis>,
-        until: Option<UnixMillis>,
-        per: Option<UsagePer>,
+        keep: Keep,
+        Asked { since, until, per, single }: Asked,
         now: UnixMillis,
     ) -> Result<Self, UsageError> {
-        let kept = kept_since(calendar, now);
+        let kept = keep.records_since(calendar, now);
         // What a clock that was ahead has left behind is not in the future for ever.
         let tomorrow = calendar.midnight(calendar.day_of(now)) + 2 * DAY_MS;
         let end = until.unwrap_or(tomorrow).min(tomorrow);
         let shown = until.unwrap_or(now).min(tomorrow);
-        if per == Some(UsagePer::Hour) {
-            let since = since.unwrap_or_else(|| shown.saturating_sub((HOURS - 1) * 3_600_000));
-            let since = calendar.begin(Step::Hour, since);
-            if end <= kept {
-                return Err(UsageError::TooOld);
-            }
-            let since = since.max(kept);
-            if since >= end {
-                return Err(UsageError::Empty);
-            }
-            return Ok(Self { since, until: shown, pieces: vec![Piece::Entries(since..end)] });
-        }
         let since = since.unwrap_or_else(|| match per {
+            Some(UsagePer::Hour) => shown.saturating_sub((HOURS - 1) * 3_600_000),
             Some(UsagePer::Month) => (1..MONTHS).fold(calendar.begin(Step::Month, shown), |begin, _| {
                 calendar.begin(Step::Month, begin.saturating_sub(1))
             }),
             _ => calendar.begin(Step::Day, shown.saturating_sub(u64::from(DAYS - 1) * DAY_MS)),
         });
+        if single || per == Some(UsagePer::Hour) {
+            if end <= kept {
+                return Err(UsageError::TooOld(keep.records));
+            }
+            let whole = if per == Some(UsagePer::Hour) { calendar.begin(Step::Hour, since) } else { since };
+            let since = whole.max(kept);
+            if since >= end {
+                return Err(UsageError::Empty);
+            }
+            return Ok(Self { since, until: shown, pieces: vec![Piece::Entries(since..end)] });
+        }
         if since >= end {
             return Err(UsageError::Empty);
         }
@@ -93,9 +104,34 @@ mod tests {
     /// Noon of day 20 000.
     const NOW: u64 = 20_000 * DAY + DAY / 2;
 
+    fn range(
+        calendar: Calendar,
+        since: Option<u64>,
+        until: Option<u64>,
+        per: Option<UsagePer>,
+        now: u64,
+    ) -> Result<Range, UsageError> {
+        Range::of(calendar, Keep::default(), Asked { since, until, per, single: false }, now)
+    }
+
+    #[test]
+    fn what_only_single_requests_tell_goes_as_far_back_as_they_do() {
+        let of = |since, until, per, records| {
+            let keep = Keep { records, ..Keep::default() };
+            Range::of(UTC, keep, Asked { since, until, per, single: true }, NOW)
+        };
+        let all = of(None, None, None, 20).unwrap();
+        assert_eq!((all.since, all.until), (19_980 * DAY, NOW));
+        assert_eq!(all.pieces, [Piece::Entries(19_980 * DAY..20_002 * DAY)]);
+        let some = of(Some(19_990 * DAY + 5), Some(19_992 * DAY), Some(UsagePer::Day), 14).unwrap();
+        assert_eq!(some.pieces, [Piece::Entries(19_990 * DAY + 5..19_992 * DAY)]);
+        let old = of(Some(19_000 * DAY), Some(19_986 * DAY), Some(UsagePer::Day), 14);
+        assert!(matches!(old, Err(UsageError::TooOld(14))));
+    }
+
     #[test]
     fn whole_days_come_from_their_sums_and_the_rest_from_requests() {
-        let of = |since, until| Range::of(UTC, since, until, None, NOW).unwrap();
+        let of = |since, until| range(UTC, since, until, None, NOW).unwrap();
         let all = of(None, None);
         assert_eq!((all.since, all.until), (19_971 * DAY, NOW));
         assert_eq!(all.pieces, [Piece::Days(19_971..20_002)]);
@@ -116,7 +152,7 @@ mod tests {
         let old = of(Some(19_900 * DAY + 5), Some(19_902 * DAY + 7));
         assert_eq!(old.pieces, [Piece::Days(19_900..19_903)]);
         assert_eq!((old.since, old.until), (19_900 * DAY, 19_903 * DAY));
-        assert!(matches!(Range::of(UTC, Some(NOW), Some(NOW - 1), None, NOW), Err(UsageError::Empty)));
+        assert!(matches!(range(UTC, Some(NOW), Some(NOW - 1), None, NOW), Err(UsageError::Empty)));
     }
 
     #[test]
@@ -125,7 +161,7 @@ mod tests {
         let late = Calendar::new(Duration::from_millis(LATE));
         // In the small hours it is still the day before.
         let night = 20_000 * DAY + LATE - 1;
-        let of = |since, until, now| Range::of(late, since, until, None, now).unwrap();
+        let of = |since, until, now| range(late, since, until, None, now).unwrap();
         assert_eq!(of(None, None, night).pieces, [Piece::Days(19_970..20_001)]);
         assert_eq!(of(None, None, night + 1).pieces, [Piece::Days(19_971..20_002)]);
         assert_eq!(of(None, None, night + 1).since, 19_971 * DAY + LATE);
@@ -144,11 +180,11 @@ mod tests {
 
     #[test]
     fn hours_and_months_go_back_some() {
-        let hours = Range::of(UTC, None, None, Some(UsagePer::Hour), NOW).unwrap();
+        let hours = range(UTC, None, None, Some(UsagePer::Hour), NOW).unwrap();
         assert_eq!((hours.since, hours.until), (NOW - 23 * 3_600_000, NOW));
-        let old = Range::of(UTC, None, Some(19_000 * DAY), Some(UsagePer::Hour), NOW);
-        assert!(matches!(old, Err(UsageError::TooOld)));
-        let months = Range::of(UTC, None, None, Some(UsagePer::Month), NOW).unwrap();
+        let old = range(UTC, None, Some(19_000 * DAY), Some(UsagePer::Hour), NOW);
+        assert!(matches!(old, Err(UsageError::TooOld(14))));
+        let months = range(UTC, None, None, Some(UsagePer::Month), NOW).unwrap();
         // Day 20 000 is 2024-10-04, and so it begins with 2023-11-01.
         assert_eq!(months.since, 19_662 * DAY);
     }

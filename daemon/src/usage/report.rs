@@ -3,11 +3,14 @@
 use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
 use aivonx_protocol::{
-    Fault, FaultKind, UnixMillis,
-    usage::{ROWS_MAX, UsageBy, UsagePer, UsageRank, UsageRecord, UsageReport, UsageRow},
+    Fault, FaultKind, Network, UnixMillis,
+    usage::{ROWS_MAX, UsageBy, UsageFrom, UsagePer, UsageRank, UsageRecord, UsageReport, UsageRow},
 };
 
-use super::{Usage, range::Range};
+use super::{
+    Usage,
+    range::{Asked, Range},
+};
 use crate::{
     identity::now,
     store::{
@@ -29,9 +32,9 @@ pub enum UsageError {
     /// The time ends before it begins.
     #[error("this time is over before it begins")]
     Empty,
-    /// Hours of a time that has none.
-    #[error("hours are kept for {} days only", aivonx_protocol::usage::RECORD_DAYS)]
-    TooOld,
+    /// What only single requests tell, of a time of which there are none any more.
+    #[error("single requests, which hours and addresses are told by, are kept for {0} days only")]
+    TooOld(u32),
 }
 
 impl From<UsageError> for Fault {
@@ -40,9 +43,9 @@ impl From<UsageError> for Fault {
         match error {
             UsageError::Store(error) => error.into(),
             UsageError::Empty => Self::new(FaultKind::Invalid, message).field("until"),
-            UsageError::TooOld => {
-                Self::new(FaultKind::Invalid, message).field("since").hint("Ask for days instead: --per day")
-            }
+            UsageError::TooOld(_) => Self::new(FaultKind::Invalid, message)
+                .field("since")
+                .hint("Ask for days instead, of all addresses: --per day"),
         }
     }
 }
@@ -60,11 +63,13 @@ pub struct Only {
     pub model: Option<String>,
     /// Served by this node.
     pub node: Option<String>,
+    /// From an address within this network.
+    pub network: Option<Network>,
 }
 
 impl Only {
     /// Whether a record is meant.
-    pub(super) fn has(&self, record: &UsageRecord) -> bool {
+    pub(super) fn has(&self, UsageFrom { record, address }: &UsageFrom) -> bool {
         let fits = |wanted: &Option<String>, found: Option<&String>| {
             wanted.as_ref().is_none_or(|wanted| Some(wanted) == found)
         };
@@ -73,6 +78,9 @@ impl Only {
             && fits(&self.key, record.key_id.as_ref())
             && fits(&self.model, record.served.as_ref().or(record.model.as_ref()))
             && fits(&self.node, record.node.as_ref())
+            && self.network.is_none_or(|network| {
+                address.as_ref().is_some_and(|address| address.parse().is_ok_and(|ip| network.contains(ip)))
+            })
     }
 }
 
@@ -109,6 +117,7 @@ pub(super) fn wanted(reach: &Reach, only: &Only) -> Wanted {
     .into_iter()
     .filter_map(|(part, id)| Some((part, id.as_deref()?)))
     .fold(Wanted::within(reach), |wanted, (part, id)| wanted.only(part, id))
+    .only_from(only.network)
 }
 
 impl Usage {
@@ -128,7 +137,8 @@ impl Usage {
     ) -> Result<UsageReport, UsageError> {
         self.catch_up().await;
         let log = &self.inner.log;
-        let range = Range::of(log.calendar(), since, until, per, now())?;
+        let asked = Asked { since, until, per, single: only.network.is_some() };
+        let range = Range::of(log.calendar(), self.inner.keep, asked, now())?;
         let group = Group { by: by.map(part), per: per.map(step) };
         let summed = log.sum(wanted(reach, only), range.pieces, group, ROWS_MAX).await?;
         let mut names = Names::default();
@@ -283,12 +293,13 @@ impl Names {
     }
 
     /// An entry with its names.
-    pub(super) fn record(&self, entry: &UsageEntry) -> UsageRecord {
+    pub(super) fn record(&self, entry: &UsageEntry) -> UsageFrom {
         let parties = &entry.parties;
         let id = |code: Code| self.0.get(&code).map(|name| name.id.clone());
         let name = |code: Code| self.0.get(&code).map(|name| name.name.clone());
         let outcome = Outcome::ALL.get(usize::from(entry.outcome)).map_or("unknown", |o| o.name());
-        UsageRecord {
+        let address = entry.address.map(|address| address.to_string());
+        let record = UsageRecord {
             time: entry.time,
             request_id: entry.request.to_string(),
             organization_id: id(parties.organization),
@@ -312,6 +323,7 @@ impl Names {
             findings: entry.findings.clone(),
             queued_ms: entry.queued_ms,
             total_ms: entry.total_ms,
-        }
+        };
+        UsageFrom { record, address }
     }
 }

@@ -2,17 +2,15 @@
 
 use std::{collections::HashSet, sync::Weak, time::Duration};
 
-use aivonx_protocol::{
-    UnixMillis,
-    usage::{RECORD_DAYS, SUM_DAYS},
-};
+use aivonx_protocol::UnixMillis;
 
 use super::{Inner, writer::Job};
 use crate::{
+    config,
     identity::now,
     store::{
         StoreError, UsageLog,
-        usage::{Calendar, Used},
+        usage::{Calendar, DAY_MS, Used},
     },
 };
 
@@ -23,9 +21,39 @@ const FIRST: Duration = Duration::from_secs(90);
 /// Records removed, or looked through, as one.
 const PART: usize = 1024;
 
-/// The time from which on all requests are kept at `now`: whole days.
-pub(super) fn kept_since(calendar: Calendar, now: UnixMillis) -> UnixMillis {
-    calendar.midnight(calendar.day_of(now).saturating_sub(RECORD_DAYS))
+/// For how many days what is kept, the present one not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Single requests.
+    pub records: u32,
+    /// The sums of days; not for less than single requests.
+    pub sums: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self::from(&config::Usage::default())
+    }
+}
+
+impl From<&config::Usage> for Keep {
+    fn from(config: &config::Usage) -> Self {
+        let days = |time: Duration| u32::try_from(time.as_secs().div_ceil(DAY_MS / 1000)).unwrap_or(u32::MAX);
+        let records = days(config.records);
+        Self { records, sums: days(config.sums).max(records) }
+    }
+}
+
+impl Keep {
+    /// The time from which on all requests are kept at `now`: whole days.
+    pub(super) fn records_since(self, calendar: Calendar, now: UnixMillis) -> UnixMillis {
+        calendar.midnight(calendar.day_of(now).saturating_sub(self.records))
+    }
+
+    /// The first day whose sums are kept at `now`.
+    fn sums_since(self, calendar: Calendar, now: UnixMillis) -> u32 {
+        calendar.day_of(now).saturating_sub(self.sums)
+    }
 }
 
 /// Keeps up for as long as the ledger is open.
@@ -48,16 +76,16 @@ pub(super) async fn keep_up(open: Weak<Inner>) {
 /// One round.
 pub(super) async fn round(inner: &Inner, now: UnixMillis) -> Result<(), StoreError> {
     // Names are without use only where something went that used them.
-    if forget(&inner.log, now).await? > 0 {
+    if forget(&inner.log, inner.keep, now).await? > 0 {
         forget_names(inner).await?;
     }
     Ok(())
 }
 
 /// Forgets requests and sums; returns how many records those were.
-async fn forget(log: &UsageLog, now: UnixMillis) -> Result<usize, StoreError> {
+async fn forget(log: &UsageLog, keep: Keep, now: UnixMillis) -> Result<usize, StoreError> {
     let calendar = log.calendar();
-    let (before, day) = (kept_since(calendar, now), calendar.day_of(now).saturating_sub(SUM_DAYS));
+    let (before, day) = (keep.records_since(calendar, now), keep.sums_since(calendar, now));
     let mut forgotten = 0;
     loop {
         let part = log.forget_entries(before, PART).await? + log.forget_days(day, PART).await?;

@@ -1,8 +1,13 @@
 //! What the ledger keeps of a finished request.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use aivonx_protocol::{UnixMillis, key::KeyScope, limit::LimitName, usage::UsageRecord};
+use aivonx_protocol::{
+    UnixMillis,
+    key::KeyScope,
+    limit::LimitName,
+    usage::{UsageFrom, UsageRecord},
+};
 use uuid::Uuid;
 
 use super::Whose;
@@ -48,6 +53,8 @@ impl About {
 pub(super) struct Seen {
     pub(super) time: UnixMillis,
     pub(super) request: Uuid,
+    /// Of the client.
+    pub(super) address: Option<IpAddr>,
     /// Place of its [`About`] among those of the group.
     pub(super) about: u32,
     /// How many are alike.
@@ -75,6 +82,7 @@ impl Seen {
         Self {
             time: now,
             request: record.request_id,
+            address: Some(record.client),
             about,
             times: 1,
             prompt: record.prompt_tokens,
@@ -92,7 +100,7 @@ impl Seen {
 }
 
 /// A request as those who follow are told of it.
-pub(super) fn live(record: &AccessRecord, now: UnixMillis) -> (Whose, UsageRecord) {
+pub(super) fn live(record: &AccessRecord, now: UnixMillis) -> (Whose, UsageFrom) {
     let organization = record.organization();
     let user = record.subject.as_ref().and_then(|s| s.user.as_ref());
     let key = record.key();
@@ -124,7 +132,8 @@ pub(super) fn live(record: &AccessRecord, now: UnixMillis) -> (Whose, UsageRecor
         queued_ms: record.queued.map(millis),
         total_ms: millis(record.duration),
     };
-    ((organization.map(|(id, _)| id.clone()), user.map(|(id, _)| id.clone())), told)
+    let whose = (organization.map(|(id, _)| id.clone()), user.map(|(id, _)| id.clone()));
+    (whose, UsageFrom { record: told, address: Some(record.client.to_string()) })
 }
 
 /// Whole milliseconds.

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use aivonx_protocol::{
     limit::LimitName,
     privacy::Category,
-    usage::{RECORD_DAYS, SUM_DAYS, UsageBy, UsagePer, UsageRank, UsageRow},
+    usage::{UsageBy, UsagePer, UsageRank, UsageRow},
 };
 use uuid::Uuid;
 
@@ -57,7 +57,7 @@ fn rows(report: &aivonx_protocol::usage::UsageReport, of: fn(&UsageRow) -> u64) 
 async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let observe = usage.observer();
     let (alice, bob) =
         (subject(Some("acme"), Some("alice"), Some("ci")), subject(Some("acme"), Some("bob"), None));
@@ -105,11 +105,20 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let mut export = usage.export(&own, &only, None, None).await;
     let records = export.next().await.unwrap().unwrap();
     assert!(export.next().await.unwrap().is_none());
-    assert!(records.len() == 3 && records.iter().all(|r| r.user.as_deref() == Some("alice")), "{records:?}");
-    assert_eq!((&*records[2].route, records[2].served.as_deref()), ("/api/chat", Some("m2")));
+    assert!(
+        records.len() == 3 && records.iter().all(|r| r.record.user.as_deref() == Some("alice")),
+        "{records:?}"
+    );
+    assert_eq!((&*records[2].record.route, records[2].record.served.as_deref()), ("/api/chat", Some("m2")));
+    let from = |network: &str| Only { network: Some(network.parse().unwrap()), ..Only::default() };
+    for (network, requests) in [("127.0.0.0/8", 4), ("127.0.0.2", 0)] {
+        let report = usage.report(&acme, &from(network), EVER, None, None).await.unwrap();
+        assert_eq!(report.total.requests, requests, "{network}");
+    }
+    assert_eq!(records[0].address.as_deref(), Some("127.0.0.1"));
     let with_key = Only { key: Some("id-bot".into()), ..Only::default() };
     let mut export = usage.export(&Reach::All, &with_key, None, None).await;
-    assert_eq!(export.next().await.unwrap().unwrap()[0].organization.as_deref(), Some("other"));
+    assert_eq!(export.next().await.unwrap().unwrap()[0].record.organization.as_deref(), Some("other"));
     usage.close().await;
 }
 
@@ -117,7 +126,7 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
 async fn a_flood_of_refusals_is_one_record() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let (alice, bob) = (subject(Some("acme"), Some("alice"), None), subject(Some("acme"), Some("bob"), None));
     let model: Arc<str> = "m".into();
     let with = |of| AccessRecord { model: Some(model.clone()), ..refused(of) };
@@ -126,18 +135,40 @@ async fn a_flood_of_refusals_is_one_record() {
     let only = Only::default();
     let mut export = usage.export(&Reach::All, &only, None, None).await;
     let mut records = export.next().await.unwrap().unwrap();
-    records.sort_by_key(|record| record.requests);
-    assert_eq!(records.iter().map(|record| record.requests).collect::<Vec<_>>(), [1, 5000]);
-    assert_eq!((records[1].limit.as_deref(), records[1].status), (Some("inference.day"), 429));
+    records.sort_by_key(|request| request.record.requests);
+    assert_eq!(records.iter().map(|request| request.record.requests).collect::<Vec<_>>(), [1, 5000]);
+    assert_eq!((records[1].record.limit.as_deref(), records[1].record.status), (Some("inference.day"), 429));
     let report = usage.report(&Reach::All, &only, EVER, None, None).await.unwrap();
     assert_eq!((report.total.requests, report.total.refused, report.rows.len()), (0, 5001, 0));
+}
+
+#[tokio::test]
+async fn refusals_keep_their_addresses_as_far_as_they_are_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
+    let one = refused(&subject(Some("acme"), Some("alice"), None));
+    let from = |n: u16| AccessRecord { client: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n].into(), ..one.clone() };
+    // More addresses than kinds of refusals are told apart.
+    let flood: Vec<_> = (0..10_000).map(from).collect();
+    usage.observer()(&Batch::of(&flood));
+    let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;
+    let (mut apart, mut together) = (0, 0);
+    while let Some(page) = export.next().await.unwrap() {
+        for request in page {
+            let count = if request.address.is_some() { &mut apart } else { &mut together };
+            *count += request.record.requests;
+        }
+    }
+    assert_eq!((apart + together, usage.health().lost), (10_000, 0));
+    assert!(apart > 1000 && together > 1000, "{apart} {together}");
 }
 
 #[tokio::test]
 async fn memory_is_bounded_while_the_store_does_not_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     store.close().await.unwrap();
     let alice = subject(Some("acme"), Some("alice"), None);
     let batch = vec![done(&alice, "m"); 10_000];
@@ -164,7 +195,7 @@ async fn rows_say_what_is_left_of_the_day() {
         let requests_limit = Some(10).filter(|_| by == UsageBy::User);
         Some(Bound { requests_used: used, requests_limit, spend_used: used * 30, spend_limit: None })
     });
-    let usage = Usage::open(&store, None, bounds, Calendar::UTC);
+    let usage = Usage::open(&store, None, bounds, Calendar::UTC, Keep::default());
     for user in ["alice", "bob", "carol"] {
         usage.observer()(&Batch::of(&[done(&subject(Some("acme"), Some(user), None), "m")]));
     }
@@ -194,7 +225,7 @@ async fn rows_say_what_is_left_of_the_day() {
 async fn names_are_those_they_last_had() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let named =
         |name: &str| Arc::new(Subject { key: Some(("id".into(), name.into())), ..Subject::default() });
     for name in ["old", "new"] {
@@ -210,13 +241,13 @@ async fn names_are_those_they_last_had() {
 async fn followers_are_told_of_what_they_may_see() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let (acme, other) =
         (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
     let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
     usage.observer()(&Batch::of(&[done(&other, "m"), done(&acme, "m1"), done(&acme, "m2")]));
     let Some(Followed::Records(records)) = follow.next().await else { panic!("nothing") };
-    assert_eq!(records.iter().map(|r| r.model.as_deref().unwrap()).collect::<Vec<_>>(), ["m1", "m2"]);
+    assert_eq!(records.iter().map(|r| r.record.model.as_deref().unwrap()).collect::<Vec<_>>(), ["m1", "m2"]);
     for _ in 0..BEHIND + 10 {
         usage.observer()(&Batch::of(&[done(&acme, "m")]));
     }
@@ -230,7 +261,7 @@ async fn a_day_is_the_limits_day() {
     // One that begins an hour from now: what is used now is of the day that began 23 hours ago.
     let next = crate::identity::now() % DAY_MS + 3_600_000;
     let calendar = Calendar::new(Duration::from_millis(next % DAY_MS));
-    let usage = Usage::open(&store, None, Bounds::none(), calendar);
+    let usage = Usage::open(&store, None, Bounds::none(), calendar, Keep::default());
     let alice = subject(Some("acme"), Some("alice"), None);
     usage.observer()(&Batch::of(&[done(&alice, "m")]));
     let only = Only::default();
@@ -247,7 +278,7 @@ async fn a_day_is_the_limits_day() {
 async fn names_go_with_the_last_that_needs_them() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).await.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let log = &usage.inner.log;
     let codes = ["old", "both", "new"].map(|name| Code::of(Part::Model, name));
     let named = async || {
@@ -267,7 +298,7 @@ async fn names_go_with_the_last_that_needs_them() {
     retention::round(&usage.inner, now).await.unwrap();
     assert_eq!(named().await, ["both", "old"]);
     // The requests are gone: what was asked for is in them alone, what served in the sums as well.
-    retention::round(&usage.inner, later(RECORD_DAYS + 2)).await.unwrap();
+    retention::round(&usage.inner, later(Keep::default().records + 2)).await.unwrap();
     assert_eq!(named().await, ["old"]);
     // It is remembered once more when it is needed once more.
     usage.observer()(&Batch::of(&[with("both", None), with("new", None)]));
@@ -279,7 +310,7 @@ async fn names_go_with_the_last_that_needs_them() {
     usage.flush().await;
     usage.inner.ask(|done| writer::Job::Forget(codes.to_vec(), done)).await.unwrap();
     assert_eq!(named().await, ["new"]);
-    retention::round(&usage.inner, later(SUM_DAYS + 2)).await.unwrap();
+    retention::round(&usage.inner, later(Keep::default().sums + 2)).await.unwrap();
     assert_eq!(named().await, Vec::<String>::new());
     usage.observer()(&Batch::of(&[with("new", None)]));
     usage.flush().await;

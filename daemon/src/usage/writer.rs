@@ -223,6 +223,7 @@ fn entry(seen: &Seen, parties: Parties) -> UsageEntry {
         time: seen.time,
         request: seen.request,
         parties,
+        address: seen.address,
         times: seen.times,
         prompt: seen.prompt,
         output: seen.output,

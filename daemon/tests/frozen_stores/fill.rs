@@ -428,6 +428,7 @@ async fn ledgers(Opened { store, .. }: &Opened) {
                 node: code(Part::Node, ["plain", "bearer"][n as usize % 2]),
                 route: code(Part::Route, ["/api/chat", "/v1/embeddings"][n as usize % 2]),
             },
+            address: Some([192, 0, 2, n as u8].into()),
             times: if is_refused { 40 } else { 1 },
             prompt: (!is_refused).then_some(n * 100),
             output: (!is_refused && n % 4 > 0).then_some(n * 7),

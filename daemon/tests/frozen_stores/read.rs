@@ -8,7 +8,7 @@ use aivonx_daemon::{
         Reach, Record, Records, Store,
         usage::{Calendar, Group, Part, Piece, Step, Wanted},
     },
-    usage::{Bounds, Only, Usage},
+    usage::{Bounds, Keep, Only, Usage},
 };
 use aivonx_protocol::audit::{Action, AuditFilter};
 use serde::Serialize;
@@ -107,11 +107,15 @@ async fn entries(audit: &aivonx_daemon::audit::Audit) -> Value {
 async fn usage(store: &Store) -> Value {
     let calendar = Calendar::new(super::fill::DAY_OFFSET);
     let log = store.usage_log(calendar);
-    let usage = Usage::open(store, None, Bounds::none(), calendar);
+    let usage = Usage::open(store, None, Bounds::none(), calendar, Keep::default());
     let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;
     let mut records = Vec::new();
     while let Some(page) = export.next().await.unwrap() {
-        records.extend(page);
+        records.extend(page.into_iter().map(|request| {
+            let mut record = value(request.record);
+            record["address"] = value(request.address);
+            record
+        }));
     }
     usage.close().await;
     let mut days = BTreeMap::new();

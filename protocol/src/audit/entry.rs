@@ -1,11 +1,11 @@
 //! One entry, and which entries are wanted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Digest, Outcome, canonical};
-use crate::UnixMillis;
+use crate::{Network, UnixMillis};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +29,14 @@ pub struct AuditSource {
     pub address: Option<String>,
     /// What it says it is. Untrusted.
     pub user_agent: Option<String>,
+}
+
+impl AuditSource {
+    /// The address, where it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.as_ref()?.parse().ok()
+    }
 }
 
 /// To whom it belongs.
@@ -109,6 +117,11 @@ pub struct AuditFilter {
     pub object: Option<String>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// From an address within this network. It crosses the wire beside the filter: see [`AuditRequest::sent`].
+    ///
+    /// [`AuditRequest::sent`]: super::AuditRequest::sent
+    #[serde(skip)]
+    pub network: Option<Network>,
 }
 
 impl AuditFilter {
@@ -135,5 +148,6 @@ impl AuditFilter {
                 object.and_then(|o| o.name.as_deref()),
             )
             && self.outcome.is_none_or(|outcome| entry.outcome == outcome)
+            && self.network.is_none_or(|network| entry.source.ip().is_some_and(|ip| network.contains(ip)))
     }
 }

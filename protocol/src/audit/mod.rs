@@ -17,7 +17,7 @@ pub use entry::{AuditActor, AuditEntry, AuditFilter, AuditObject, AuditOrganizat
 pub use hex_bytes::{Digest, HexBytes, NotHex, PublicKey, Signature};
 pub use signed::{Checkpoint, CheckpointKind, ExportSignature, NoPublicKey};
 
-use crate::UnixMillis;
+use crate::{Network, UnixMillis};
 
 /// Most entries one `AuditRequest::List` is answered with.
 pub const PAGE_MAX: u32 = 1000;
@@ -74,6 +74,59 @@ pub enum AuditRequest {
         /// Published checkpoints that the chain must agree with; at most [`ANCHORS_MAX`].
         anchors: Vec<Checkpoint>,
     },
+    /// As `List`, of entries that came from a network.
+    ListFrom {
+        /// The network.
+        network: Network,
+        /// As in `List`.
+        filter: AuditFilter,
+        /// As in `List`.
+        cursor: Option<u64>,
+        /// As in `List`.
+        limit: u32,
+        /// As in `List`.
+        oldest_first: bool,
+    },
+    /// As `Follow`, of entries that came from a network.
+    FollowFrom {
+        /// The network.
+        network: Network,
+        /// As in `Follow`.
+        filter: AuditFilter,
+        /// As in `Follow`.
+        lines: u32,
+    },
+    /// As `Export`, of entries that came from a network.
+    ExportFrom {
+        /// The network.
+        network: Network,
+        /// As in `Export`.
+        filter: AuditFilter,
+        /// As in `Export`.
+        format: ExportFormat,
+    },
+}
+
+impl AuditRequest {
+    /// The request in the variant that carries the network of its filter across the wire.
+    #[must_use]
+    pub fn sent(self) -> Self {
+        match self {
+            Self::List { filter, cursor, limit, oldest_first } => match filter.network {
+                Some(network) => Self::ListFrom { network, filter, cursor, limit, oldest_first },
+                None => Self::List { filter, cursor, limit, oldest_first },
+            },
+            Self::Follow { filter, lines } => match filter.network {
+                Some(network) => Self::FollowFrom { network, filter, lines },
+                None => Self::Follow { filter, lines },
+            },
+            Self::Export { filter, format } => match filter.network {
+                Some(network) => Self::ExportFrom { network, filter, format },
+                None => Self::Export { filter, format },
+            },
+            other => other,
+        }
+    }
 }
 
 /// Form of an exported file.

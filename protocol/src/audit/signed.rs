@@ -189,6 +189,7 @@ impl AuditFilter {
         say("object_kind", self.object_kind.as_deref());
         say("object", self.object.as_deref());
         say("outcome", self.outcome.map(|o| o.as_str()));
+        say("address", self.network.map(|network| network.to_string()).as_deref());
         words.join(" ")
     }
 }

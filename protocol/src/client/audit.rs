@@ -19,7 +19,7 @@ impl Client {
         limit: u32,
         oldest_first: bool,
     ) -> Result<AuditPage, ClientError> {
-        let request = AuditRequest::List { filter, cursor, limit, oldest_first };
+        let request = AuditRequest::List { filter, cursor, limit, oldest_first }.sent();
         ask!(self, Request::Audit(request), Reply::AuditPage(page) => page)
     }
 
@@ -30,7 +30,7 @@ impl Client {
 
     /// The newest `lines` entries that pass the filter, then every new one, until the stream is dropped.
     pub async fn audit_follow(&self, filter: AuditFilter, lines: u32) -> Result<EventStream, ClientError> {
-        self.stream(Request::Audit(AuditRequest::Follow { filter, lines })).await
+        self.stream(Request::Audit(AuditRequest::Follow { filter, lines }.sent())).await
     }
 
     /// Walks the chain and compares it with published checkpoints.
@@ -50,7 +50,7 @@ impl Client {
         filter: AuditFilter,
         format: ExportFormat,
     ) -> Result<EventStream, ClientError> {
-        self.stream(Request::Audit(AuditRequest::Export { filter, format })).await
+        self.stream(Request::Audit(AuditRequest::Export { filter, format }.sent())).await
     }
 
     /// The public keys that checkpoints and exports are signed with.

@@ -15,8 +15,11 @@ impl Client {
         by: Option<UsageBy>,
         per: Option<UsagePer>,
     ) -> Result<UsageReport, ClientError> {
-        let request = Request::Usage(UsageRequest::Report { filter, by, per });
-        ask!(self, request, Reply::Usage(report) => *report)
+        let request = match filter.network {
+            Some(network) => UsageRequest::ReportFrom { network, filter, by, per },
+            None => UsageRequest::Report { filter, by, per },
+        };
+        ask!(self, Request::Usage(request), Reply::Usage(report) => *report)
     }
 
     /// Those that come first.
@@ -27,17 +30,20 @@ impl Client {
         rank: UsageRank,
         limit: u32,
     ) -> Result<UsageReport, ClientError> {
-        let request = Request::Usage(UsageRequest::Top { filter, of, rank, limit });
-        ask!(self, request, Reply::Usage(report) => *report)
+        let request = match filter.network {
+            Some(network) => UsageRequest::TopFrom { network, filter, of, rank, limit },
+            None => UsageRequest::Top { filter, of, rank, limit },
+        };
+        ask!(self, Request::Usage(request), Reply::Usage(report) => *report)
     }
 
     /// Requests as they end, until the stream is dropped.
     pub async fn usage_watch(&self, filter: UsageFilter) -> Result<EventStream, ClientError> {
-        self.stream(Request::Usage(UsageRequest::Watch { filter })).await
+        self.stream(Request::Usage(UsageRequest::WatchFrom { network: filter.network, filter })).await
     }
 
     /// Requests that are still kept, oldest first.
     pub async fn usage_export(&self, filter: UsageFilter) -> Result<EventStream, ClientError> {
-        self.stream(Request::Usage(UsageRequest::Export { filter })).await
+        self.stream(Request::Usage(UsageRequest::ExportFrom { network: filter.network, filter })).await
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn filter() -> AuditFilter {
         object_kind: Some("node".into()),
         object: Some("gpu1".into()),
         outcome: Some(Outcome::Failed),
+        network: None,
     }
 }
 

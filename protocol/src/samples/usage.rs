@@ -1,8 +1,9 @@
 //! Values of the samples: usage.
 
 use crate::{
+    Network,
     privacy::Category,
-    usage::{UsageBy, UsageFilter, UsagePer, UsageRecord, UsageReport, UsageRow},
+    usage::{UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRecord, UsageReport, UsageRow},
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -16,7 +17,12 @@ pub(super) fn filter() -> UsageFilter {
         key: Some("ci".into()),
         model: Some("llama3:8b".into()),
         node: Some("gpu1".into()),
+        network: None,
     }
+}
+
+pub(super) fn network() -> Network {
+    Network::around([192, 0, 2, 7].into(), 24)
 }
 
 fn row() -> UsageRow {
@@ -79,4 +85,8 @@ pub(super) fn record() -> UsageRecord {
         queued_ms: Some(3),
         total_ms: 900,
     }
+}
+
+pub(super) fn from() -> UsageFrom {
+    UsageFrom { record: record(), address: Some("192.0.2.7".into()) }
 }

@@ -8,6 +8,10 @@ use aivonx_tests::{
     within,
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
 
 /// What asks a node to count, in every dialect, as a stream and whole.
 fn requests() -> Vec<Request> {
@@ -159,4 +163,50 @@ async fn usage_is_told_by_organization_and_exported() {
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
     assert_ne!(aivonx.run(&["usage", "show", "--org", "nobody"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn what_came_from_an_address_is_found_by_it() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    let request = Request::json("/api/generate", &json!({"model": "m", "prompt": "a b", "stream": false}));
+    daemon.ask(&request).await.expect(200);
+    // From a client with another address.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut stream = socket.connect(daemon.address()).await.unwrap();
+    stream.write_all(&request.field("connection", "close").bytes(daemon.address())).await.unwrap();
+    let mut answer = Vec::new();
+    within("an answer", stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+
+    let aivonx = daemon.aivonx();
+    usage(&aivonx, &[], 2).await;
+    for (network, requests) in [("127.0.0.0/8", 2), ("127.0.0.2", 1), ("192.0.2.0/24", 0)] {
+        let report = aivonx.json(&["usage", "show", "--address", network, "--per", "day"]).await;
+        assert_eq!(report["total"]["requests"], requests, "{network}: {report}");
+        let top = aivonx.json(&["usage", "top", "--of", "model", "--address", network]).await;
+        assert_eq!(top["total"]["requests"], requests, "{network}: {top}");
+        let lines = aivonx.ok(&["usage", "export", "--format", "jsonl", "--address", network]).await;
+        assert_eq!(lines.lines().count(), requests, "{network}: {lines}");
+    }
+    let lines = aivonx.ok(&["usage", "export", "--format", "jsonl"]).await;
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let addresses: Vec<_> = lines.iter().map(|line| line["address"].as_str().unwrap()).collect();
+    assert_eq!(addresses, ["127.0.0.1", "127.0.0.2"]);
+    assert!(aivonx.ok(&["usage", "export", "--address", "127.0.0.2"]).await.contains(",127.0.0.2\r\n"));
+    let wrong = aivonx.run(&["usage", "show", "--address", "somewhere"]).await;
+    assert!(wrong.stderr.contains("it is no network; use 192.0.2.0/24"), "{wrong:?}");
+
+    // What the minute comes to is written at its end, or at that of the daemon.
+    assert!(daemon.stop().await.success());
+    let daemon = Daemon::builder().folder(folder.path()).start_any().await;
+    let aivonx = daemon.aivonx();
+    let list = ["audit", "list", "--action", "inference_summary", "--address"];
+    for (network, entries) in [("127.0.0.0/8", 2), ("127.0.0.2/32", 1), ("192.0.2.0/24", 0)] {
+        let found = aivonx.json(&[&list[..], &[network]].concat()).await;
+        assert_eq!(found.as_array().unwrap().len(), entries, "{network}: {found}");
+        assert!(network != "127.0.0.2/32" || found[0]["source"]["address"] == "127.0.0.2", "{found}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     privacy::Category,
-    usage::{UsageBy, UsagePer, UsageRecord, UsageReport, UsageRow},
+    usage::{UsageBy, UsageFrom, UsagePer, UsageRecord, UsageReport, UsageRow},
 };
 
 use super::{HOSTILE, NOW};
@@ -112,7 +112,7 @@ pub(crate) fn usage_steps(per: UsagePer, begins: &[u64]) -> UsageReport {
     UsageReport { by: None, per: Some(per), rows, ..report }
 }
 
-pub(crate) fn usage_records() -> Vec<UsageRecord> {
+pub(crate) fn usage_records() -> Vec<UsageFrom> {
     let plain = UsageRecord {
         time: NOW,
         request_id: "0195f2a0-0000-7000-8000-0000000000b1".into(),
@@ -163,5 +163,6 @@ pub(crate) fn usage_records() -> Vec<UsageRecord> {
         outcome: "node_failed".into(),
         ..plain.clone()
     };
-    vec![plain, refused, hostile]
+    let from = |record, address: Option<&str>| UsageFrom { record, address: address.map(Into::into) };
+    vec![from(plain, Some("192.0.2.7")), from(refused, None), from(hostile, Some("2001:db8::7"))]
 }

@@ -17,6 +17,7 @@ use aivonx_tui::cli::{
     organization::Described,
     secrets::Generated,
     token,
+    usage::Flat,
     user::sessions::Ended,
 };
 use serde_json::Value;
@@ -187,7 +188,9 @@ fn the_page_names_every_field_and_no_other() {
     for event in Event::samples() {
         match event {
             Event::LogMissed(missed) => drop(printed.insert("missed", json(Missed { missed }))),
-            Event::UsageRecords(records) => drop(printed.insert("usage record", json(&records[0]))),
+            Event::UsageRequests(requests) => {
+                drop(printed.insert("usage record", json(&Flat::from(&requests[0]))));
+            }
             Event::AuditSigned(signed) => {
                 let none = PathBuf::new;
                 let exported = Exported {

@@ -170,7 +170,7 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Log(L::Recent { .. }) => "logs",
         Request::Config(C::Show) => "config",
         Request::Config(C::Reload) => "reloaded",
-        Request::Audit(Y::List { .. }) => "audit_page",
+        Request::Audit(Y::List { .. } | Y::ListFrom { .. }) => "audit_page",
         Request::Audit(Y::Show { .. }) => "audit_entry",
         Request::Audit(Y::Verify { .. }) => "audit_verdict",
         Request::Audit(Y::Walk { .. }) => {
@@ -223,16 +223,19 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Secrets(X::Status) => "secrets",
         Request::Secrets(X::Validate) => "checks",
         Request::Secrets(X::Rotate { .. }) => "job",
-        Request::Usage(G::Report { .. } | G::Top { .. }) => "usage",
-        Request::Usage(G::Export { .. }) => {
-            let records = aivonx_protocol::Event::samples().into_iter();
-            return Does::Streams(records.filter(|event| event.name() == "usage_records").collect());
+        Request::Usage(G::Report { .. } | G::ReportFrom { .. } | G::Top { .. } | G::TopFrom { .. }) => {
+            "usage"
         }
-        Request::Usage(G::Watch { .. })
+        Request::Usage(G::Export { .. } | G::ExportFrom { .. }) => {
+            let requests = aivonx_protocol::Event::samples().into_iter();
+            return Does::Streams(requests.filter(|event| event.name() == "usage_requests").collect());
+        }
+        Request::Usage(G::Watch { .. } | G::WatchFrom { .. })
         | Request::Node(N::Watch)
         | Request::Job(J::Follow { .. })
         | Request::Log(L::Follow { .. })
-        | Request::Audit(Y::Follow { .. } | Y::Export { .. }) => {
+        | Request::Audit(Y::Follow { .. } | Y::FollowFrom { .. } | Y::Export { .. } | Y::ExportFrom { .. }) =>
+        {
             return Does::Hangs(Vec::new());
         }
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
-    audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint},
+    audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint, ExportFormat},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -22,36 +22,27 @@ use crate::{
 pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
     let (audit, actor) = (&services.identity.audit, permitted.actor().clone());
     let reach = actor.reach();
+    let from = |filter, network| AuditFilter { network: Some(network), ..filter };
     Answer::Reply(match permitted.into_request() {
         AuditRequest::List { filter, cursor, limit, oldest_first } => {
-            // One reading, however many pages.
-            if cursor.is_none() {
-                read(audit, &actor, "audit.list", &filter);
-            }
-            let page = audit.list(&reach, filter, cursor, limit, oldest_first).await;
-            page.map(Reply::AuditPage).map_err(Fault::from)
+            list(audit, &actor, filter, cursor, limit, oldest_first).await
+        }
+        AuditRequest::ListFrom { network, filter, cursor, limit, oldest_first } => {
+            list(audit, &actor, from(filter, network), cursor, limit, oldest_first).await
         }
         AuditRequest::Show { seq } => show(audit, &actor, &reach, seq).await,
-        AuditRequest::Follow { filter, lines } => {
-            read(audit, &actor, "audit.follow", &filter);
-            match audit.follow(reach, filter, lines).await {
-                Ok(follow) => return Answer::Stream(stream::unfold(follow, step).boxed()),
-                Err(error) => Err(error.into()),
-            }
+        AuditRequest::Follow { filter, lines } => return follow(audit, &actor, filter, lines).await,
+        AuditRequest::FollowFrom { network, filter, lines } => {
+            return follow(audit, &actor, from(filter, network), lines).await;
         }
         AuditRequest::Verify { anchors } => {
             let verdict = verify(audit, &actor, &anchors, None).await;
             verdict.map(|verdict| Reply::AuditVerdict(Box::new(verdict)))
         }
         AuditRequest::Walk { anchors } => return Answer::Stream(walk(audit.clone(), actor, anchors)),
-        AuditRequest::Export { filter, format } => {
-            let entry = entry(&actor, Action::Export, "audit.export")
-                .detail("format", format.as_str())
-                .detail("filter", filter.words());
-            match audit.export(entry, reach, filter, format).await {
-                Ok(steps) => return Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
-                Err(error) => Err(error.into()),
-            }
+        AuditRequest::Export { filter, format } => return export(audit, &actor, filter, format).await,
+        AuditRequest::ExportFrom { network, filter, format } => {
+            return export(audit, &actor, from(filter, network), format).await;
         }
         AuditRequest::Keys => audit.keys().map(Reply::AuditKeys).map_err(Fault::from),
         AuditRequest::Checkpoint => match audit.checkpoint().await {
@@ -59,6 +50,39 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<AuditReques
             Err(error) => Err(error.into()),
         },
     })
+}
+
+async fn list(
+    audit: &Audit,
+    actor: &Actor,
+    filter: AuditFilter,
+    cursor: Option<u64>,
+    limit: u32,
+    oldest_first: bool,
+) -> Result<Reply, Fault> {
+    // One reading, however many pages.
+    if cursor.is_none() {
+        read(audit, actor, "audit.list", &filter);
+    }
+    Ok(Reply::AuditPage(audit.list(&actor.reach(), filter, cursor, limit, oldest_first).await?))
+}
+
+async fn follow(audit: &Audit, actor: &Actor, filter: AuditFilter, lines: u32) -> Answer {
+    read(audit, actor, "audit.follow", &filter);
+    match audit.follow(actor.reach(), filter, lines).await {
+        Ok(follow) => Answer::Stream(stream::unfold(follow, step).boxed()),
+        Err(error) => Answer::Reply(Err(error.into())),
+    }
+}
+
+async fn export(audit: &Audit, actor: &Actor, filter: AuditFilter, format: ExportFormat) -> Answer {
+    let entry = entry(actor, Action::Export, "audit.export")
+        .detail("format", format.as_str())
+        .detail("filter", filter.words());
+    match audit.export(entry, actor.reach(), filter, format).await {
+        Ok(steps) => Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
+        Err(error) => Answer::Reply(Err(error.into())),
+    }
 }
 
 /// An entry about the log itself, which belongs to whom the reader belongs.

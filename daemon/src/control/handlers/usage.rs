@@ -4,7 +4,7 @@
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
     audit::Action,
-    usage::{UsageBy, UsageFilter, UsageRequest},
+    usage::{UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageRequest},
     user::Role,
 };
 use futures_util::{StreamExt as _, stream};
@@ -18,70 +18,114 @@ use crate::{
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<UsageRequest>) -> Answer {
     let actor = permitted.actor().clone();
-    match permitted.into_request() {
-        UsageRequest::Report { filter, by, per } => Answer::Reply(
-            async {
-                let only = only(services, &actor, &filter).await?;
-                nodes_are_shown(&actor, by, &filter)?;
-                let span = (filter.since, filter.until);
-                let report = services.usage.report(&actor.reach(), &only, span, by, per).await?;
-                Ok(Reply::Usage(Box::new(report)))
-            }
-            .await,
-        ),
-        UsageRequest::Top { filter, of, rank, limit } => Answer::Reply(
-            async {
-                let only = only(services, &actor, &filter).await?;
-                nodes_are_shown(&actor, Some(of), &filter)?;
-                let span = (filter.since, filter.until);
-                let top = services.usage.top(&actor.reach(), &only, span, of, rank, limit).await?;
-                Ok(Reply::Usage(Box::new(top)))
-            }
-            .await,
-        ),
-        UsageRequest::Watch { filter } => {
-            let only = match only(services, &actor, &filter).await {
-                Ok(only) => only,
-                Err(fault) => return Answer::Reply(Err(fault)),
-            };
-            let follow = services.usage.follow(actor.reach(), only);
-            let member = actor.role == Role::Member;
-            let steps = stream::unfold(follow, move |mut follow| async move {
-                let event = match follow.next().await? {
-                    Followed::Missed(groups) => Event::UsageMissed(groups),
-                    Followed::Records(mut records) => {
-                        records.iter_mut().filter(|_| member).for_each(|record| record.node = None);
-                        Event::UsageRecords(records)
-                    }
-                };
-                Some((Ok(event), follow))
-            });
-            Answer::Stream(steps.boxed())
+    let asked = permitted.into_request();
+    let told = Told {
+        members: actor.role == Role::Member,
+        addresses: matches!(asked, UsageRequest::WatchFrom { .. } | UsageRequest::ExportFrom { .. }),
+    };
+    let from = |filter, network| UsageFilter { network, ..filter };
+    match asked {
+        UsageRequest::Report { filter, by, per } => report(services, &actor, filter, by, per).await,
+        UsageRequest::ReportFrom { network, filter, by, per } => {
+            report(services, &actor, from(filter, Some(network)), by, per).await
         }
-        UsageRequest::Export { filter } => {
-            let only = match only(services, &actor, &filter).await {
-                Ok(only) => only,
-                Err(fault) => return Answer::Reply(Err(fault)),
-            };
-            // Recorded before the first of it leaves.
-            if let Err(error) = services.identity.audit().write(exported(&actor, &only, &filter)).await {
-                return Answer::Reply(Err(error.into()));
-            }
-            let export = services.usage.export(&actor.reach(), &only, filter.since, filter.until).await;
-            let member = actor.role == Role::Member;
-            let steps = stream::unfold(Some(export), move |export| async move {
-                let mut export = export?;
-                match export.next().await {
-                    Ok(None) => None,
-                    Ok(Some(mut records)) => {
-                        records.iter_mut().filter(|_| member).for_each(|record| record.node = None);
-                        Some((Ok(Event::UsageRecords(records)), Some(export)))
-                    }
-                    Err(error) => Some((Err(Fault::from(error)), None)),
-                }
-            });
-            Answer::Stream(steps.boxed())
+        UsageRequest::Top { filter, of, rank, limit } => {
+            top(services, &actor, filter, (of, rank, limit)).await
         }
+        UsageRequest::TopFrom { network, filter, of, rank, limit } => {
+            top(services, &actor, from(filter, Some(network)), (of, rank, limit)).await
+        }
+        UsageRequest::Watch { filter } => watch(services, &actor, filter, told).await,
+        UsageRequest::WatchFrom { network, filter } => {
+            watch(services, &actor, from(filter, network), told).await
+        }
+        UsageRequest::Export { filter } => export(services, &actor, filter, told).await,
+        UsageRequest::ExportFrom { network, filter } => {
+            export(services, &actor, from(filter, network), told).await
+        }
+    }
+    .unwrap_or_else(|fault| Answer::Reply(Err(fault)))
+}
+
+async fn report(
+    services: &Services,
+    actor: &Actor,
+    filter: UsageFilter,
+    by: Option<UsageBy>,
+    per: Option<UsagePer>,
+) -> Result<Answer, Fault> {
+    let only = only(services, actor, &filter).await?;
+    nodes_are_shown(actor, by, &filter)?;
+    let span = (filter.since, filter.until);
+    let report = services.usage.report(&actor.reach(), &only, span, by, per).await?;
+    Ok(Answer::Reply(Ok(Reply::Usage(Box::new(report)))))
+}
+
+async fn top(
+    services: &Services,
+    actor: &Actor,
+    filter: UsageFilter,
+    (of, rank, limit): (UsageBy, UsageRank, u32),
+) -> Result<Answer, Fault> {
+    let only = only(services, actor, &filter).await?;
+    nodes_are_shown(actor, Some(of), &filter)?;
+    let span = (filter.since, filter.until);
+    let top = services.usage.top(&actor.reach(), &only, span, of, rank, limit).await?;
+    Ok(Answer::Reply(Ok(Reply::Usage(Box::new(top)))))
+}
+
+async fn watch(services: &Services, actor: &Actor, filter: UsageFilter, told: Told) -> Result<Answer, Fault> {
+    let only = only(services, actor, &filter).await?;
+    let follow = services.usage.follow(actor.reach(), only);
+    let steps = stream::unfold(follow, move |mut follow| async move {
+        let event = match follow.next().await? {
+            Followed::Missed(groups) => Event::UsageMissed(groups),
+            Followed::Records(records) => told.event(records),
+        };
+        Some((Ok(event), follow))
+    });
+    Ok(Answer::Stream(steps.boxed()))
+}
+
+async fn export(
+    services: &Services,
+    actor: &Actor,
+    filter: UsageFilter,
+    told: Told,
+) -> Result<Answer, Fault> {
+    let only = only(services, actor, &filter).await?;
+    // Recorded before the first of it leaves.
+    services.identity.audit().write(exported(actor, &only, &filter)).await?;
+    let export = services.usage.export(&actor.reach(), &only, filter.since, filter.until).await;
+    let steps = stream::unfold(Some(export), move |export| async move {
+        let mut export = export?;
+        match export.next().await {
+            Ok(None) => None,
+            Ok(Some(records)) => Some((Ok(told.event(records)), Some(export))),
+            Err(error) => Some((Err(Fault::from(error)), None)),
+        }
+    });
+    Ok(Answer::Stream(steps.boxed()))
+}
+
+/// What of requests is told.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// To members, who do not see nodes.
+    members: bool,
+    /// With addresses, which former clients cannot read.
+    addresses: bool,
+}
+
+impl Told {
+    fn event(self, mut requests: Vec<UsageFrom>) -> Event {
+        if self.members {
+            requests.iter_mut().for_each(|request| request.record.node = None);
+        }
+        if self.addresses {
+            return Event::UsageRequests(requests);
+        }
+        Event::UsageRecords(requests.into_iter().map(|request| request.record).collect())
     }
 }
 
@@ -101,6 +145,7 @@ fn exported(actor: &Actor, only: &Only, filter: &UsageFilter) -> Entry {
         ("key", filter.key.clone()),
         ("model", filter.model.clone()),
         ("node", filter.node.clone()),
+        ("address", filter.network.map(|network| network.to_string())),
     ] {
         if let Some(value) = value {
             entry = entry.detail(name, value);
@@ -133,5 +178,6 @@ async fn only(services: &Services, actor: &Actor, filter: &UsageFilter) -> Resul
         Some(wanted) => Some(identity.key(actor, filter.organization.as_deref(), wanted).await?.id),
         None => None,
     };
-    Ok(Only { organization, user, key, model: filter.model.clone(), node: filter.node.clone() })
+    let (model, node) = (filter.model.clone(), filter.node.clone());
+    Ok(Only { organization, user, key, model, node, network: filter.network })
 }

@@ -61,10 +61,13 @@ pub(crate) fn of(request: &Request) -> Option<Record> {
         // Reading and proving the log is recorded where it is done: there it is known what was read.
         Request::Audit(
             AuditRequest::List { .. }
+            | AuditRequest::ListFrom { .. }
             | AuditRequest::Show { .. }
             | AuditRequest::Follow { .. }
+            | AuditRequest::FollowFrom { .. }
             | AuditRequest::Verify { .. }
             | AuditRequest::Export { .. }
+            | AuditRequest::ExportFrom { .. }
             | AuditRequest::Keys
             | AuditRequest::Checkpoint
             | AuditRequest::Walk { .. },
@@ -72,9 +75,13 @@ pub(crate) fn of(request: &Request) -> Option<Record> {
         // Copies are recorded where they are made.
         Request::Usage(
             UsageRequest::Report { .. }
+            | UsageRequest::ReportFrom { .. }
             | UsageRequest::Top { .. }
+            | UsageRequest::TopFrom { .. }
             | UsageRequest::Watch { .. }
-            | UsageRequest::Export { .. },
+            | UsageRequest::WatchFrom { .. }
+            | UsageRequest::Export { .. }
+            | UsageRequest::ExportFrom { .. },
         ) => None,
         Request::Running(RunningRequest::List) => None,
         Request::Running(RunningRequest::Cancel { id }) => {

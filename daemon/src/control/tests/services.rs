@@ -30,7 +30,7 @@ use crate::{
     secrets::{MasterKey, Secrets, Vault},
     store::{Store, usage::Calendar},
     telemetry::Hub,
-    usage::{Bounds, Usage},
+    usage::{Bounds, Keep, Usage},
 };
 
 /// A client of a daemon's control side; the sender keeps the session alive.
@@ -42,7 +42,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let secrets = Secrets::new(store.clone(), vault.clone());
     let opened = Identity::open(store.clone(), vault.clone(), Audit::memory(), Hasher::weak()).await;
     let identity = opened.unwrap();
-    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC);
+    let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let policies = Policies::open(store.clone(), identity.clone()).await.unwrap();
     let clock = Clock::system(Duration::ZERO);
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();

@@ -1,6 +1,9 @@
 //! What the made-up clients used in the days before: a ledger that begins today has no month to show.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+};
 
 use aivonx_protocol::UnixMillis;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -62,6 +65,7 @@ pub(super) async fn write(
                         node: node.map_or(Code::NONE, |node| code(Part::Node, node, node)),
                         route: code(Part::Route, "/api/chat", "/api/chat"),
                     },
+                    address: Some(Ipv4Addr::LOCALHOST.into()),
                     // One entry stands for all of the day.
                     times: requests,
                     prompt: Some(prompt),

@@ -6,10 +6,10 @@
 //! blocks of one term and intersects. Terms are hashed; that two share a hash costs time, not truth, because
 //! every entry found is compared with the filter.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use aivonx_protocol::{
-    UnixMillis,
+    Network, UnixMillis,
     audit::{AuditEntry, AuditFilter},
 };
 use sha2::{Digest as _, Sha256};
@@ -28,6 +28,7 @@ enum Field {
     ObjectKind,
     Object,
     Outcome,
+    Network,
 }
 
 /// A term: its kind, and the hash of its text.
@@ -52,6 +53,19 @@ impl Term {
         key.extend_from_slice(&block.to_be_bytes());
         key
     }
+}
+
+/// Lengths of the networks of an address by which entries are found.
+fn prefixes(address: IpAddr) -> [u8; 4] {
+    if address.is_ipv4() { [0, 16, 24, 32] } else { [0, 32, 64, 128] }
+}
+
+/// The term of the smallest of those networks that has all of `network`.
+fn network_term(network: Network) -> Term {
+    let address = network.address();
+    let prefix =
+        prefixes(address).into_iter().filter(|prefix| *prefix <= network.prefix()).max().unwrap_or(0);
+    Term::new(Field::Network, &Network::around(address, prefix).to_string())
 }
 
 /// The block of an entry.
@@ -82,6 +96,10 @@ fn terms(entry: &AuditEntry) -> Vec<Term> {
         all(Field::ObjectKind, &[Some(&object.kind)]);
         all(Field::Object, &[object.id.as_deref(), object.name.as_deref()]);
     }
+    if let Some(address) = entry.source.ip().map(|address| address.to_canonical()) {
+        let networks = prefixes(address).map(|prefix| Network::around(address, prefix).to_string());
+        all(Field::Network, &networks.each_ref().map(|network| Some(&**network)));
+    }
     terms.sort_unstable();
     terms.dedup();
     terms
@@ -95,6 +113,7 @@ pub(super) fn conditions(filter: &AuditFilter, organization: Option<&str>) -> Ve
     [
         one(Field::Object, &filter.object),
         one(Field::Actor, &filter.actor),
+        filter.network.map(|network| vec![network_term(network)]),
         one(Field::Organization, &filter.organization),
         organization.map(|id| vec![Term::new(Field::Organization, id)]),
         Some(actions).filter(|actions| !actions.is_empty()),

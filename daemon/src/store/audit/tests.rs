@@ -18,7 +18,15 @@ fn entry(seq: u64, prev: Digest) -> AuditEntry {
         action: [Action::Login, Action::Create, Action::Denied][(seq / 2 % 3) as usize],
         outcome: if seq.is_multiple_of(7) { Outcome::Denied } else { Outcome::Ok },
         actor: AuditActor { id: Some(format!("id-{actor}")), name: actor.into() },
-        source: AuditSource::default(),
+        source: AuditSource {
+            address: [
+                None,
+                Some(format!("192.0.{}.{}", seq % 11, seq % 200)),
+                Some(format!("2001:db8::{seq:x}")),
+            ][(seq % 3) as usize]
+                .clone(),
+            ..AuditSource::default()
+        },
         organization: organization
             .map(|o| AuditOrganization { id: (*o).into(), name: Some(format!("{o}-slug")) }),
         object: seq.is_multiple_of(5).then(|| AuditObject {
@@ -97,6 +105,7 @@ async fn every_query_finds_what_a_scan_finds() {
     let store = open(dir.path()).await;
     let all = filled(&store, 2500).await;
     let text = |text: &str| Some(text.to_owned());
+    let network = |text: &str| Some(text.parse().unwrap());
     let none = AuditFilter::default();
     let filters = [
         none.clone(),
@@ -115,6 +124,13 @@ async fn every_query_finds_what_a_scan_finds() {
         AuditFilter { since: Some(all[700].time + 1), actor: text("carol"), ..none.clone() },
         AuditFilter { until: Some(all[100].time), actor: text("carol"), ..none.clone() },
         AuditFilter { until: Some(1), ..none.clone() },
+        AuditFilter { network: network("192.0.3.0/24"), ..none.clone() },
+        AuditFilter { network: network("192.0.3.16/28"), actor: text("bob"), ..none.clone() },
+        AuditFilter { network: network("192.0.4.70"), ..none.clone() },
+        AuditFilter { network: network("2001:db8::100/120"), ..none.clone() },
+        AuditFilter { network: network("128.0.0.0/1"), until: Some(all[100].time), ..none.clone() },
+        AuditFilter { network: network("::/0"), ..none.clone() },
+        AuditFilter { network: network("198.51.100.0/24"), ..none.clone() },
     ];
     let acme = Reach::Organization("acme".into());
     for filter in &filters {

@@ -1,13 +1,23 @@
 //! Blocks: requests that ended at about the same time, stored as one record.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use aivonx_protocol::{UnixMillis, limit::LimitName, privacy::Category};
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::code::{Parties, Wanted};
-use crate::table::Map;
+use crate::{
+    store::{
+        StoreError,
+        codec::{self, CodecError},
+        tree::Tree,
+    },
+    table::Map,
+};
+
+/// Version of the stored form.
+const VERSION: u8 = 2;
 
 /// Most rows of a block: at some fifty bytes each far from the largest record.
 pub(super) const ROWS: usize = 1024;
@@ -24,6 +34,8 @@ pub struct UsageEntry {
     pub request: Uuid,
     /// Who it was from, and what it was about.
     pub parties: Parties,
+    /// Address of the client; None where it is not known any more.
+    pub address: Option<IpAddr>,
     /// How many are alike; 1 unless they were refused.
     pub times: u32,
     /// Tokens of the prompt.
@@ -51,8 +63,24 @@ pub struct UsageEntry {
 /// The stored form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Block {
+    requests: Requests,
+    origins: Origins,
+}
+
+/// All of a block before addresses were kept.
+#[derive(Debug, Deserialize)]
+struct Requests {
     parties: Vec<Parties>,
     rows: Vec<Row>,
+}
+
+/// Where the requests of a block came from.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Origins {
+    /// Each address once.
+    addresses: Vec<IpAddr>,
+    /// The place of each request's address among those, counted from 1; 0 is none.
+    of: Vec<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +113,7 @@ pub(super) struct NewBlock<'e> {
     parties: Vec<Parties>,
     #[serde(serialize_with = "in_turn")]
     rows: Rows<'e>,
+    origins: Origins,
 }
 
 #[derive(Debug)]
@@ -134,6 +163,12 @@ fn in_turn<S: Serializer>(rows: &Rows<'_>, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl<'e> NewBlock<'e> {
+    /// As it is stored under `key`.
+    pub(super) fn bytes(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let tree = Tree::UsageRaw.name();
+        codec::encode(tree, key, VERSION, self).map_err(|source| StoreError::Record { tree, source })
+    }
+
     /// A block of entries that are in the order of their time.
     pub(super) fn of(entries: &'e [UsageEntry]) -> Self {
         let mut known = Map::default();
@@ -153,32 +188,74 @@ impl<'e> NewBlock<'e> {
                 u32::try_from(place).unwrap_or(u32::MAX)
             })
             .collect();
-        Self { parties, rows: Rows { entries, places } }
+        Self { parties, rows: Rows { entries, places }, origins: Origins::of(entries) }
+    }
+}
+
+impl Origins {
+    fn of(entries: &[UsageEntry]) -> Self {
+        let mut known = Map::default();
+        let mut addresses = Vec::new();
+        let place = |entry: &UsageEntry| {
+            let Some(address) = entry.address else { return 0 };
+            *known.entry(address).or_insert_with(|| {
+                addresses.push(address);
+                // A block has no more of them than rows.
+                u32::try_from(addresses.len()).unwrap_or(0)
+            })
+        };
+        let of = entries.iter().map(place).collect();
+        Self { addresses, of }
+    }
+
+    fn address(&self, row: usize) -> Option<IpAddr> {
+        let place = self.of.get(row)?.checked_sub(1)?;
+        self.addresses.get(place as usize).copied()
     }
 }
 
 impl Block {
+    /// Reads the record under `key`.
+    pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<Self, StoreError> {
+        let tree = Tree::UsageRaw.name();
+        let read = match codec::decode(tree, key, VERSION, bytes) {
+            Err(CodecError::Version { found: 1, .. }) => codec::decode(tree, key, 1, bytes)
+                .map(|requests| Self { requests, origins: Origins::default() }),
+            read => read,
+        };
+        read.map_err(|source| StoreError::Record { tree, source })
+    }
+
     /// Who and what its entries are about.
     pub(super) fn parties(&self) -> &[Parties] {
-        &self.parties
+        &self.requests.parties
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.requests.rows.len()
     }
 
     /// Whether any entry of it may be meant.
     pub(super) fn has(&self, wanted: &Wanted) -> bool {
-        self.parties.iter().any(|parties| wanted.covers(parties))
+        self.parties().iter().any(|parties| wanted.covers(parties))
+            && (wanted.network.is_none()
+                || self.origins.addresses.iter().any(|address| wanted.is_from(Some(*address))))
+    }
+
+    /// One entry of a block that begins at `begin`, if it is wanted. None as well if the block does not have it.
+    pub(super) fn wanted(&self, begin: UnixMillis, row: usize, wanted: &Wanted) -> Option<UsageEntry> {
+        self.entry(begin, row).filter(|entry| wanted.covers(&entry.parties) && wanted.is_from(entry.address))
     }
 
     /// One entry of a block that begins at `begin`. None if the block does not have it.
     pub(super) fn entry(&self, begin: UnixMillis, row: usize) -> Option<UsageEntry> {
-        let row = self.rows.get(row)?;
+        let address = self.origins.address(row);
+        let row = self.requests.rows.get(row)?;
         Some(UsageEntry {
             time: begin + u64::from(row.after),
             request: row.request,
-            parties: *self.parties.get(row.parties as usize)?,
+            parties: *self.requests.parties.get(row.parties as usize)?,
+            address,
             times: row.times,
             prompt: row.prompt,
             output: row.output,

@@ -1,5 +1,8 @@
 //! Codes: eight bytes that stand for an id, everywhere but in the tree of names.
 
+use std::net::IpAddr;
+
+use aivonx_protocol::Network;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -96,6 +99,8 @@ pub struct Wanted {
     pub(super) key: Option<Code>,
     pub(super) model: Option<Code>,
     pub(super) node: Option<Code>,
+    /// From an address within it. Sums of days know no addresses.
+    pub(super) network: Option<Network>,
     /// Nothing at all: what is asked for lies out of reach.
     pub(super) nothing: bool,
 }
@@ -133,6 +138,17 @@ impl Wanted {
             self.nothing = true;
         }
         self
+    }
+
+    /// Of that only what came from a network.
+    #[must_use]
+    pub fn only_from(self, network: Option<Network>) -> Self {
+        Self { network, ..self }
+    }
+
+    /// Whether a request from this address is meant.
+    pub(super) fn is_from(&self, address: Option<IpAddr>) -> bool {
+        self.network.is_none_or(|network| address.is_some_and(|address| network.contains(address)))
     }
 
     /// Whether a request of these is meant.

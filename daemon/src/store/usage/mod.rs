@@ -106,7 +106,7 @@ impl UsageLog {
                     let mut taken = Vec::new();
                     for part in block::parts(&entries) {
                         let key = free_key(engine, part[0].time, &taken);
-                        group.put(Tree::UsageRaw, &key, &NewBlock::of(part))?;
+                        group.put_raw(Tree::UsageRaw, &key, NewBlock::of(part).bytes(&key)?);
                         taken.push(key);
                     }
                     for (key, mut sums) in sums::by_day(calendar, &entries) {
@@ -153,8 +153,9 @@ impl UsageLog {
                 };
                 let mut entries = Vec::new();
                 let mut skip = Some(skip);
-                for item in engine.range::<Block, _>(Tree::UsageRaw, from..block::key(until, 0)) {
-                    let (key, block) = item?;
+                for item in engine.tree(Tree::UsageRaw).range(from..block::key(until, 0)) {
+                    let (key, bytes) = item?;
+                    let block = Block::read(&key, &bytes)?;
                     let begin = block::time(&key);
                     let first = skip.take().unwrap_or(0);
                     if !block.has(&wanted) {
@@ -162,12 +163,11 @@ impl UsageLog {
                     }
                     for row in first..block.len() {
                         if entries.len() >= limit {
-                            return Ok(UsagePage { entries, next: Some(Cursor { block: key, row }) });
+                            let next = Some(Cursor { block: key.to_vec(), row });
+                            return Ok(UsagePage { entries, next });
                         }
-                        let Some(entry) = block.entry(begin, row) else { continue };
-                        if (since..until).contains(&entry.time) && wanted.covers(&entry.parties) {
-                            entries.push(entry);
-                        }
+                        let entry = block.wanted(begin, row, &wanted);
+                        entries.extend(entry.filter(|entry| (since..until).contains(&entry.time)));
                     }
                 }
                 Ok(UsagePage { entries, next: None })

@@ -77,7 +77,8 @@ impl UsageLog {
                             codes.extend(day::read(&key).iter().flat_map(|(_, parties)| all(parties)))
                         }
                         Used::Entries => {
-                            let block = engine.get::<Block>(tree, &key)?;
+                            let bytes = engine.tree(tree).get(&key)?;
+                            let block = bytes.map(|bytes| Block::read(&key, &bytes)).transpose()?;
                             codes.extend(block.iter().flat_map(Block::parties).flat_map(all));
                         }
                     }

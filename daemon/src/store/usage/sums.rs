@@ -156,14 +156,15 @@ pub(super) fn sum(
         match piece {
             Piece::Entries(times) => {
                 let keys = block::first_key(times.start)..block::key(times.end, 0);
-                for item in engine.range::<Block, _>(Tree::UsageRaw, keys) {
-                    let (key, block) = item?;
+                for item in engine.tree(Tree::UsageRaw).range(keys) {
+                    let (key, bytes) = item?;
+                    let block = Block::read(&key, &bytes)?;
                     if !block.has(wanted) {
                         continue;
                     }
                     let begin = block::time(&key);
-                    for entry in (0..block.len()).filter_map(|row| block.entry(begin, row)) {
-                        if !times.contains(&entry.time) || !wanted.covers(&entry.parties) {
+                    for entry in (0..block.len()).filter_map(|row| block.wanted(begin, row, wanted)) {
+                        if !times.contains(&entry.time) {
                             continue;
                         }
                         summed.total.add(&entry);

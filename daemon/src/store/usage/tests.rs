@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    store::{Reach, codec, tests::open},
+    store::{Reach, tests::open},
     telemetry::Outcome,
 };
 
@@ -28,6 +28,7 @@ fn entry(time: u64, organization: &str, user: &str, model: &str) -> UsageEntry {
             node: Code::of(Part::Node, "gpu1"),
             ..Parties::default()
         },
+        address: (time % 3 > 0).then(|| [192, 0, 2, (time % 7) as u8].into()),
         times: 1,
         prompt: Some(10),
         output: Some(2),
@@ -170,8 +171,7 @@ proptest! {
         entries.sort_by_key(|entry| entry.time);
         let read: Vec<_> = block::parts(&entries)
             .flat_map(|part| {
-                let stored = codec::encode("t", b"k", 1, &NewBlock::of(part)).unwrap();
-                let block: Block = codec::decode("t", b"k", 1, &stored).unwrap();
+                let block = Block::read(b"k", &NewBlock::of(part).bytes(b"k").unwrap()).unwrap();
                 (0..block.len()).filter_map(|row| block.entry(part[0].time, row)).collect::<Vec<_>>()
             })
             .collect();

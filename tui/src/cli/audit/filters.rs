@@ -1,7 +1,7 @@
 //! Which entries of the audit log are wanted.
 
 use aivonx_protocol::{
-    UnixMillis,
+    Network, UnixMillis,
     audit::{Action, AuditFilter, Outcome},
 };
 use clap::{Args, ValueEnum};
@@ -36,6 +36,9 @@ pub struct Filters {
     /// How it ended: ok, denied, failed
     #[arg(long, value_enum, value_name = "OUTCOME", hide_possible_values = true)]
     pub outcome: Option<Ended>,
+    /// From this address, or from one within this network (CIDR)
+    #[arg(long, value_name = "CIDR")]
+    pub address: Option<Network>,
 }
 
 /// [`Outcome`] as clap sees it.
@@ -70,6 +73,7 @@ impl Filters {
                 Ended::Denied => Outcome::Denied,
                 Ended::Failed => Outcome::Failed,
             }),
+            network: self.address,
         }
     }
 }

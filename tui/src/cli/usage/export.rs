@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use aivonx_protocol::{
     Event, UnixMillis, Untrusted,
     privacy::Category,
-    usage::{UsageRecord, UsageRow},
+    usage::{UsageFrom, UsageRow},
 };
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-use super::{Context, ExportArgs, filter, table::usd};
+use super::{Context, ExportArgs, Flat, filter, table::usd};
 use crate::{exit::Failure, render::Out};
 
 /// Form of the output.
@@ -24,7 +24,7 @@ pub enum Format {
 
 const RECORD: &str = "time,request_id,organization_id,organization,user_id,user,key_id,key,model,served,node,\
                       route,requests,prompt_tokens,output_tokens,estimated,usd,status,outcome,limit,findings,\
-                      queued_ms,total_ms";
+                      queued_ms,total_ms,address";
 
 const ROW: &str = "time,id,name,requests,failed,refused,prompt_tokens,output_tokens,estimated,usd,findings,\
                    queued_ms,total_ms";
@@ -53,9 +53,9 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
         line(out, RECORD)?;
     }
     while let Some(step) = stream.next().await {
-        let Event::UsageRecords(records) = step? else { continue };
-        for record in &records {
-            if csv { line(out, &request(record))? } else { out.json_line(record)? }
+        let Event::UsageRequests(requests) = step? else { continue };
+        for one in &requests {
+            if csv { line(out, &request(one))? } else { out.json_line(&Flat::from(one))? }
         }
     }
     Ok(())
@@ -66,7 +66,7 @@ fn line(out: &mut Out, text: &str) -> Result<(), Failure> {
     out.line(format_args!("{text}\r"))
 }
 
-fn request(r: &UsageRecord) -> String {
+fn request(UsageFrom { record: r, address }: &UsageFrom) -> String {
     let maybe = |text: &Option<String>| text.clone().unwrap_or_default();
     let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
     cells(&[
@@ -93,6 +93,7 @@ fn request(r: &UsageRecord) -> String {
         findings(r.findings.iter().map(|(category, n)| (*category, u64::from(*n)))),
         number(r.queued_ms.map(Into::into)),
         r.total_ms.to_string(),
+        maybe(address),
     ])
 }
 

@@ -4,11 +4,12 @@ mod export;
 mod table;
 
 use aivonx_protocol::{
-    Event, UnixMillis,
-    usage::{UsageBy, UsageFilter, UsagePer, UsageRank},
+    Event, Network, UnixMillis,
+    usage::{UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageRecord},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Zoned;
+use serde::Serialize;
 
 use super::Context;
 use crate::{cli::logs::Missed, exit::Failure, when};
@@ -25,7 +26,7 @@ pub enum UsageVerb {
     Top(TopArgs),
     /// Requests as they end, until interrupted
     Watch(WatchArgs),
-    /// The requests of the last 14 days, or sums of up to 400, as CSV or JSON lines
+    /// The requests that are kept (of 14 days by default), or sums (of 400), as CSV or JSON lines
     Export(ExportArgs),
 }
 
@@ -47,6 +48,9 @@ pub struct Whose {
     /// Served by this node
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
+    /// From this address, or from one within this network (CIDR); as far back as single requests are kept
+    #[arg(long, value_name = "CIDR")]
+    pub address: Option<Network>,
 }
 
 /// Which time is meant.
@@ -148,7 +152,7 @@ pub struct ShowArgs {
     /// A row for each of these: org, user, key, model, node
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub by: Option<By>,
-    /// A row for each step of time (UTC): hour (of the last 14 days), day, month
+    /// A row for each step of time (UTC): hour (as far back as single requests are kept), day, month
     #[arg(long, value_enum, value_name = "STEP", hide_possible_values = true)]
     pub per: Option<Per>,
 }
@@ -201,6 +205,20 @@ pub struct ExportArgs {
     pub per: Option<Per>,
 }
 
+/// A request as it is printed: the address is one of its fields.
+#[derive(Debug, Serialize)]
+pub struct Flat<'r> {
+    #[serde(flatten)]
+    record: &'r UsageRecord,
+    address: Option<&'r str>,
+}
+
+impl<'r> From<&'r UsageFrom> for Flat<'r> {
+    fn from(request: &'r UsageFrom) -> Self {
+        Self { record: &request.record, address: request.address.as_deref() }
+    }
+}
+
 fn filter(whose: Whose, times: &Times) -> UsageFilter {
     UsageFilter {
         since: times.since,
@@ -210,6 +228,7 @@ fn filter(whose: Whose, times: &Times) -> UsageFilter {
         key: whose.key,
         model: whose.model,
         node: whose.node,
+        network: whose.address,
     }
 }
 
@@ -242,12 +261,12 @@ async fn watch(context: &mut Context, args: WatchArgs) -> Result<(), Failure> {
     let out = &mut context.out;
     while let Some(step) = stream.next().await {
         match step? {
-            Event::UsageRecords(records) => {
-                for record in &records {
+            Event::UsageRequests(requests) => {
+                for request in &requests {
                     if out.is_json() {
-                        out.json_line(record)?;
+                        out.json_line(&Flat::from(request))?;
                     } else {
-                        let line = out.paint(&table::line(record, &out.zone), table::tone(record));
+                        let line = out.paint(&table::line(request, &out.zone), table::tone(&request.record));
                         out.line(line)?;
                     }
                 }

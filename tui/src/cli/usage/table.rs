@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     UnixMillis,
-    usage::{UsageBy, UsagePer, UsageRecord, UsageReport, UsageRow},
+    usage::{UsageBy, UsageFrom, UsagePer, UsageRecord, UsageReport, UsageRow},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -169,17 +169,18 @@ pub(super) fn step(at: UnixMillis, per: UsagePer) -> String {
 }
 
 /// One request on a line.
-pub(super) fn line(record: &UsageRecord, zone: &TimeZone) -> String {
+pub(super) fn line(UsageFrom { record, address }: &UsageFrom, zone: &TimeZone) -> String {
     let name = |text: &Option<String>| text.as_ref().map_or_else(|| text::NONE.to_owned(), |text| safe(text));
     let tokens = |n: Option<u64>| n.map_or_else(|| text::NONE.to_owned(), |n| n.to_string());
     let mut line = format!(
-        "{} {} {} org={} user={} key={} model={} node={} in={} out={} usd={} {}",
+        "{} {} {} org={} user={} key={} from={} model={} node={} in={} out={} usd={} {}",
         text::time(record.time, zone),
         record.status,
         safe(&record.route),
         name(&record.organization),
         name(&record.user),
         name(&record.key),
+        name(address),
         name(if record.served.is_some() { &record.served } else { &record.model }),
         name(&record.node),
         tokens(record.prompt_tokens),

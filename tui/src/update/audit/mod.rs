@@ -31,12 +31,8 @@ const PAGE: u32 = 200;
 
 /// What is asked for at first, or again.
 pub(super) fn newest(model: &Model) -> Request {
-    Request::Audit(AuditRequest::List {
-        filter: model.audit.query.clone(),
-        cursor: None,
-        limit: PAGE,
-        oldest_first: false,
-    })
+    let filter = model.audit.query.clone();
+    Request::Audit(AuditRequest::List { filter, cursor: None, limit: PAGE, oldest_first: false }.sent())
 }
 
 /// A key of the screen's own.
@@ -51,7 +47,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let filter = model.audit.query.clone();
             let request =
                 AuditRequest::List { filter, cursor: Some(cursor), limit: PAGE, oldest_first: false };
-            out.push(Effect::Call { ticket, request: Request::Audit(request) });
+            out.push(Effect::Call { ticket, request: Request::Audit(request.sent()) });
         }
         Do::Query => {
             let form = query::form(model);
@@ -100,7 +96,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
             let ticket = model.calls.ticket();
             model.audit.feed = Some(ticket);
             let filter = model.audit.query.clone();
-            let request = Request::Audit(AuditRequest::Follow { filter, lines: PAGE });
+            let request = Request::Audit(AuditRequest::Follow { filter, lines: PAGE }.sent());
             out.push(Effect::Follow { ticket, request });
         }
         (false, Some(ticket)) => {

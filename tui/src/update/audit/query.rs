@@ -1,6 +1,9 @@
 //! Which entries are wanted.
 
-use aivonx_protocol::audit::{Action, AuditFilter, Outcome};
+use aivonx_protocol::{
+    Network,
+    audit::{Action, AuditFilter, Outcome},
+};
 use jiff::{Timestamp, Zoned};
 
 use super::super::reload;
@@ -28,6 +31,7 @@ pub(super) fn fields(model: &Model) -> Vec<Field> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let actions = query.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let outcome = query.outcome.map_or("any", Outcome::as_str);
+    let network = query.network.map(|network| network.to_string()).unwrap_or_default();
     let outcomes =
         [("any", ""), ("ok", "carried out"), ("denied", "refused"), ("failed", "tried and failed")];
     vec![
@@ -50,11 +54,21 @@ pub(super) fn fields(model: &Model) -> Vec<Field> {
             &text(&query.object_kind),
         ),
         Field::text("object", "Named", "name or id of what it was done to", &text(&query.object)),
+        Field::text("address", "From", "an address or a network, 192.0.2.0/24", &network)
+            .checked(network_check),
     ]
 }
 
 fn actions_check(text: &str) -> Result<(), String> {
     actions(text).map(|_| ())
+}
+
+fn network_check(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        Ok(())
+    } else {
+        text.parse::<Network>().map(drop).map_err(|error| error.to_string())
+    }
 }
 
 fn actions(text: &str) -> Result<Vec<Action>, String> {
@@ -89,6 +103,7 @@ pub(super) fn read(model: &mut Model) -> Option<AuditFilter> {
         object_kind: form.given("object_kind"),
         object: form.given("object"),
         outcome: Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == form.value("outcome")),
+        network: form.given("address").and_then(|text| text.parse().ok()),
     })
 }
 
