@@ -103,12 +103,15 @@ pub struct Recover {
     /// Configuration file
     #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
     pub config: PathBuf,
-    /// List the snapshots (what is done without --snapshot)
-    #[arg(long, conflicts_with = "snapshot")]
+    /// List the snapshots (what is done without --snapshot and --from)
+    #[arg(long, conflicts_with_all = ["snapshot", "from"])]
     pub list: bool,
     /// Put this snapshot back; the present store is set aside, not deleted
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+    /// Put a store back that was set aside (store.damaged-TIME), if it is whole; else say what of it is
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "snapshot")]
+    pub from: Option<PathBuf>,
 }
 
 /// Arguments of `aivonxd rekey`.

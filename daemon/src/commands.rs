@@ -18,7 +18,7 @@ use crate::{
     },
     store::{
         Rewrapped, Store,
-        recover::{self, Snapshot, Summary},
+        recover::{self, Restored, Snapshot, Summary},
     },
 };
 
@@ -39,13 +39,47 @@ pub(crate) fn check(file: &Path) -> Result<(), AppError> {
 
 /// `aivonxd recover`
 pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
+    recover::hush_engine();
     let dir = match &args.dir {
         Some(dir) => dir.clone(),
         None => config::load(&args.config)?.config.data_dir,
     };
-    let Some(file) = &args.snapshot else { return list(&dir) };
-    let restored = recover::restore(&dir, file)?;
-    let mut text = format!("restored {}: {}", file.display(), summary(&restored.summary));
+    // What is written must be the daemon's to read. What only root may read has been read before.
+    let act_as_owner = || match dir.exists() {
+        true => lifecycle::act_as_owner(&dir),
+        false => Ok(()),
+    };
+    let failed = AppError::system("cannot act as the owner of the data directory");
+    let (source, restored) = match (&args.snapshot, &args.from) {
+        (Some(file), _) => {
+            let file = found(file, &dir.join("snapshots"));
+            let snapshot = recover::read(&file)?;
+            act_as_owner().map_err(failed)?;
+            (file, recover::put_back(&dir, snapshot)?)
+        }
+        (None, Some(store)) => {
+            let store = found(store, &dir);
+            act_as_owner().map_err(failed)?;
+            let restored = recover::restore_from(&dir, &store)?;
+            (store, restored)
+        }
+        (None, None) => return list(&dir),
+    };
+    say(&restored_text(&source, &restored))
+}
+
+/// A bare name stands for the file of that name in `dir`, unless there is one here.
+fn found(name: &Path, dir: &Path) -> PathBuf {
+    let there = dir.join(name);
+    if name.components().count() == 1 && !name.exists() && there.exists() { there } else { name.to_owned() }
+}
+
+fn restored_text(source: &Path, restored: &Restored) -> String {
+    let mut text = String::new();
+    if restored.finished {
+        text += "an earlier recovery that was interrupted has been finished first\n";
+    }
+    text += &format!("restored {}: {}", source.display(), summary(&restored.summary));
     if let Some(aside) = &restored.set_aside {
         text += &format!("\nwhat was there is kept in {}", aside.display());
     }
@@ -53,41 +87,88 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         Ok(records) => text += &format!("\nthe audit log that was there goes on ({records} records)"),
         Err(why) => text += &format!("\nthe audit log begins a new chain: {}", Untrusted::new(why)),
     }
-    say(&format!("{text}\nStart the daemon to serve from it."))
+    text + "\nStart the daemon to serve from it."
 }
 
 fn list(dir: &Path) -> Result<(), AppError> {
-    let snapshots = recover::list(dir)?;
-    if snapshots.is_empty() {
-        return say(&format!("there are no snapshots in {}", dir.join("snapshots").display()));
+    let (snapshots, place) = (recover::list(dir)?, dir.join("snapshots"));
+    let mut text = match snapshots.len() {
+        0 => format!("there are no snapshots in {}", place.display()),
+        _ => format!("snapshots in {}, newest first:", place.display()),
+    };
+    let now = jiff::Timestamp::now();
+    for snapshot in &snapshots {
+        text += &line(snapshot, now);
     }
-    let lines: Vec<String> = snapshots.iter().map(line).collect();
-    say(&format!(
-        "{}\nPut one back with: aivonxd recover --dir {} --snapshot FILE",
-        lines.join("\n"),
-        dir.display()
-    ))
+    let aside = if dir.exists() { recover::set_aside(dir)? } else { Vec::new() };
+    if !aside.is_empty() {
+        text += "\nset aside by earlier recoveries:";
+        aside.iter().for_each(|store| text += &format!("\n  {}", store.display()));
+    }
+    match recover::in_use(dir) {
+        Some(Some(pid)) => {
+            text += &format!("\nprocess {pid} uses the directory: stop it before anything is put back")
+        }
+        Some(None) => text += "\na process uses the directory: stop it before anything is put back",
+        None if dir.exists() => text += "\nno daemon uses the directory",
+        None => {}
+    }
+    let dir = dir.display();
+    if !snapshots.is_empty() {
+        text += &format!("\nPut one back with: aivonxd recover --dir {dir} --snapshot FILE");
+    }
+    if !aside.is_empty() {
+        text += &format!(
+            "\nPut back what was set aside, if it is whole: aivonxd recover --dir {dir} --from DIRECTORY"
+        );
+    }
+    say(&text)
 }
 
-fn line(snapshot: &Snapshot) -> String {
-    let contents = match &snapshot.contents {
-        Ok(contents) => summary(contents),
-        Err(why) => format!("cannot be used: {why}"),
+/// A snapshot on three lines: its file, its age, and what is in it.
+fn line(snapshot: &Snapshot, now: jiff::Timestamp) -> String {
+    let size = size(snapshot.bytes);
+    let told = match &snapshot.contents {
+        Ok(contents) => format!("{}, {size}, {}", age(contents, now), summary(contents)),
+        Err(why) => format!("{size}, cannot be used: {}", Untrusted::new(why)),
     };
-    format!("{}  {} bytes  {contents}", snapshot.path.display(), snapshot.bytes)
+    format!("\n  {}\n    {told}", snapshot.path.display())
+}
+
+fn taken(contents: &Summary) -> jiff::Timestamp {
+    let millis = i64::try_from(contents.created).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
+/// How long ago it was taken, in its largest unit.
+fn age(contents: &Summary, now: jiff::Timestamp) -> String {
+    match now.duration_since(taken(contents)).as_secs() {
+        ..0 => "from a time to come (a clock was wrong)".to_owned(),
+        seconds @ 0..120 => format!("{seconds} s old"),
+        seconds @ 120..7200 => format!("{} min old", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h old", seconds / 3600),
+        seconds => format!("{} days old", seconds / 86_400),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        ..10_240 => format!("{bytes} bytes"),
+        ..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 fn summary(contents: &Summary) -> String {
-    let millis = i64::try_from(contents.created).unwrap_or(i64::MAX);
-    let taken = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
-    let records: Vec<String> = contents.records.iter().map(|(tree, n)| format!("{n} {tree}")).collect();
     let behind = match contents.changes_behind {
         Some(0) => "nothing is missing".to_owned(),
         Some(1) => "1 change is missing".to_owned(),
         Some(n) => format!("{n} changes are missing"),
         None => "how much is missing is not known".to_owned(),
     };
-    format!("taken {taken:.0}, {}; {behind}", records.join(", "))
+    let nouns = contents.nouns().filter(|(_, n)| *n > 0).map(|(noun, n)| format!("{noun} {n}"));
+    let nouns: Vec<String> = nouns.collect();
+    format!("{behind}; taken {:.0}: {}", taken(contents), nouns.join(", "))
 }
 
 /// `aivonxd rekey`
@@ -99,6 +180,7 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
             (config.data_dir, config.store, config.secrets.master_key)
         }
     };
+    recover::hush_engine();
     if !recover::is_store(&dir) {
         let dir = dir.display();
         return Err(AppError::Usage(format!("{dir} holds no store; name its directory with --dir")));

@@ -22,6 +22,7 @@ use crate::{
     secrets::{MasterKey, Sealed},
     store::{
         NodeRecord, Reach, SecretKind, SecretRecord, StoreError, StoredCredential, StoredTotp, UserRecord,
+        tests::kills,
     },
 };
 
@@ -374,13 +375,13 @@ fn as_child() {
 }
 
 #[tokio::test]
-async fn killed_at_20_random_points_every_secret_opens_and_it_is_finished() {
+async fn killed_at_random_points_every_secret_opens_and_it_is_finished() {
     let dir = tempfile::tempdir().unwrap();
     let (store, vault) = open(dir.path()).await;
     fill(&store, &vault, 40).await;
     store.close().await.unwrap();
     let mut unfinished = 0;
-    for round in 0..20 {
+    for round in 0..kills(20) {
         let mut child = start(dir.path());
         let (steps, delay) = {
             let mut random = rand::rng();

@@ -52,7 +52,7 @@ pub(super) struct Engine {
 }
 
 /// How long a closed engine may take to let go of its files.
-const LETTING_GO: Duration = Duration::from_secs(5);
+pub(super) const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// sled wraps the system's error in a text of its own.
 fn is_locked(error: &std::io::Error) -> bool {

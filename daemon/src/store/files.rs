@@ -1,9 +1,10 @@
-//! Small helpers over files: private creation, atomic replacement, directory sync.
+//! Small helpers over files: private creation, atomic replacement, directory sync, and opening what must be a regular
+//! file. A named pipe in the place of one holds up whoever opens it, for ever.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -15,12 +16,88 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(StoreError::io("create the directory", dir))
+        .map_err(StoreError::io("create the directory", dir))?;
+    step();
+    Ok(())
+}
+
+/// Follows every change of a directory or file; here tests end the process, as a kill would.
+#[cfg(not(test))]
+fn step() {}
+
+#[cfg(test)]
+fn step() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static STEPS: AtomicUsize = AtomicUsize::new(0);
+    let end = std::env::var(super::tests::END_AT).ok().and_then(|end| end.parse().ok());
+    if end.is_some_and(|end: usize| STEPS.fetch_add(1, Ordering::Relaxed) == end) {
+        std::process::abort();
+    }
+}
+
+/// Moves `from` to `to`, durably.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(StoreError::io("move", from))?;
+    step();
+    to.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Removes `dir` and what is in it, if it is there.
+pub(super) fn remove_dir(dir: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        done => done.map_err(StoreError::io("remove", dir))?,
+    }
+    step();
+    Ok(())
+}
+
+/// Removes a file.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+    step();
+    Ok(())
+}
+
+/// What stands at `path` in place of a regular file, in words. None if that is one, or if nothing is there.
+pub(super) fn in_place_of_file(path: &Path) -> Option<&'static str> {
+    let kind = match fs::metadata(path) {
+        Ok(found) => found.file_type(),
+        // There may be a link all the same.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::symlink_metadata(path).ok()?.file_type(),
+        // Opening it says why not.
+        Err(_) => return None,
+    };
+    match kind {
+        kind if kind.is_file() => None,
+        kind if kind.is_dir() => Some("a directory"),
+        kind if kind.is_symlink() => Some("a symbolic link to nothing"),
+        kind if kind.is_fifo() => Some("a named pipe"),
+        kind if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+/// Opens the regular file at `path` with `options`.
+///
+/// # Errors
+/// Also, in words and with [`io::ErrorKind::InvalidInput`], if something else is there; never waits for it.
+pub(super) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let refused =
+        |what| io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file"));
+    if let Some(what) = in_place_of_file(path) {
+        return Err(refused(what));
+    }
+    let file = options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    // It may have been exchanged since the look.
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused("something else now")) }
 }
 
 /// Makes the entries of `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io("sync the directory", dir))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io("sync the directory", dir))?;
+    step();
+    Ok(())
 }
 
 /// Opens a new file, readable by the owner alone, in place of any of that name.
@@ -29,12 +106,10 @@ pub(super) fn create_private(path: &Path) -> Result<File, StoreError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("replace", path)(e)),
         _ => {}
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("create", path))
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = created.map_err(StoreError::io("create", path))?;
+    step();
+    Ok(file)
 }
 
 /// Replaces `path` by `bytes`: after a crash it is wholly old or wholly new.
@@ -42,8 +117,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temp = added(path, "new");
     let mut file = create_private(&temp)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("write", &temp))?;
-    fs::rename(&temp, path).map_err(StoreError::io("replace", path))?;
-    path.parent().map_or(Ok(()), sync_dir)
+    step();
+    rename(&temp, path)
 }
 
 /// `path` with `.extension` added at the end.
@@ -52,4 +127,45 @@ pub(super) fn added(path: &Path, extension: &str) -> PathBuf {
     name.push(".");
     name.push(extension);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_opened_and_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        symlink(at("file"), at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        symlink("/dev/null", at("device")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        let open = |name: &str| open_regular(&at(name), OpenOptions::new().read(true));
+        for name in ["file", "link"] {
+            open(name).unwrap();
+        }
+        for (name, what) in [
+            (".", "a directory"),
+            ("dangling", "a symbolic link to nothing"),
+            ("device", "a device"),
+            ("pipe", "a named pipe"),
+            ("socket", "a socket"),
+        ] {
+            let error = open(name).unwrap_err();
+            assert_eq!(error.to_string(), format!("it is {what}, not a regular file"));
+        }
+        assert_eq!(open("absent").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StoreError, files};
+use super::{StoreError, engine::LETTING_GO, files};
 
 /// The paths of one data directory.
 #[derive(Debug, Clone)]
@@ -33,6 +33,16 @@ impl Layout {
     /// The engine's log, where everything is.
     pub(super) fn db(&self) -> PathBuf {
         self.dir.join("store/db")
+    }
+
+    /// A store that is being made by `recover`, see [`super::swap`].
+    pub(super) fn restoring(&self) -> PathBuf {
+        self.dir.join("store.restoring")
+    }
+
+    /// Where a store that was set aside is copied to be read.
+    pub(super) fn reading(&self) -> PathBuf {
+        self.dir.join("store.reading")
     }
 
     /// Verified snapshots.
@@ -77,7 +87,15 @@ impl Layout {
 
     /// Whether any trace of a store is there.
     pub(super) fn is_ours(&self) -> bool {
-        [self.marker(), self.commit(), self.store(), self.snapshots()].iter().any(|p| p.exists())
+        let parts = [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots()];
+        // A link to nothing is a trace too.
+        parts.iter().any(|part| fs::symlink_metadata(part).is_ok())
+    }
+
+    /// A marker that is no regular file, and what it is instead. To read it could take for ever.
+    pub(super) fn misplaced(&self) -> Option<(PathBuf, &'static str)> {
+        let found = |path: PathBuf| files::in_place_of_file(&path).map(|what| (path, what));
+        [self.marker(), self.commit()].into_iter().find_map(found)
     }
 
     fn foreign_entry(&self) -> Result<Option<String>, StoreError> {
@@ -124,33 +142,12 @@ impl Lock {
     /// Takes the lock or says who has it.
     pub(super) fn take(layout: &Layout) -> Result<Self, StoreError> {
         let path = layout.lock_file();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(StoreError::io("open the lock file", &path))?;
-        // A process that was just killed, or one being started by the last holder, may have it a moment longer.
-        let patience = Instant::now() + Duration::from_secs(1);
-        let locked = loop {
-            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < patience => {
-                    thread::sleep(Duration::from_millis(10));
-                }
-                other => break other,
-            }
-        };
-        match locked {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                // Only for the message: an unreadable file names nobody.
-                let _ = file.read_to_string(&mut text);
-                return Err(StoreError::InUse { dir: layout.dir.clone(), pid: text.trim().parse().ok() });
-            }
-            Err(e) => return Err(StoreError::io("lock", &path)(e.into())),
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file =
+            files::open_regular(&path, &mut options).map_err(StoreError::io("open the lock file", &path))?;
+        if !lock(&file, PATIENCE).map_err(StoreError::io("lock", &path))? {
+            return Err(StoreError::InUse { dir: layout.dir.clone(), pid: holder(&mut file) });
         }
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -158,4 +155,53 @@ impl Lock {
             .map_err(StoreError::io("write the lock file", &path))?;
         Ok(Self { _file: file })
     }
+
+    /// As [`Self::take`], for who is about to move the engine's files: those may be in use though the lock is free, for
+    /// to remove the lock file does not end the process that had it.
+    pub(super) fn take_to_move(layout: &Layout) -> Result<Self, StoreError> {
+        let held = Self::take(layout)?;
+        match files::open_regular(&layout.db(), OpenOptions::new().read(true)) {
+            Ok(db) if !lock(&db, LETTING_GO).map_err(StoreError::io("lock", &layout.db()))? => {
+                Err(StoreError::InUse { dir: layout.dir.clone(), pid: None })
+            }
+            // A file that cannot be opened is in nobody's use that matters.
+            _ => Ok(held),
+        }
+    }
+
+    /// Whether a process uses the directory, and which, if it said so.
+    pub(super) fn held(layout: &Layout) -> Option<Option<u32>> {
+        let open = |path: &Path| files::open_regular(path, OpenOptions::new().read(true)).ok();
+        let is_locked = |file: &File| matches!(lock(file, Duration::ZERO), Ok(false));
+        if let Some(mut file) = open(&layout.lock_file()).filter(is_locked) {
+            return Some(holder(&mut file));
+        }
+        open(&layout.db()).is_some_and(|db| is_locked(&db)).then_some(None)
+    }
+}
+
+/// How long a lock is waited for: a process that was just killed, or one being started by the last holder, may have it
+/// a moment longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Locks `file` unless another process has it locked for longer than `patience`.
+fn lock(file: &File, patience: Duration) -> io::Result<bool> {
+    let end = Instant::now() + patience;
+    loop {
+        match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => {
+                thread::sleep(Duration::from_millis(10))
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Which process says in a lock file that it has it. Only for messages: an unreadable file names nobody.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }

@@ -40,10 +40,12 @@ pub mod recover;
 mod repositories;
 mod reseal;
 mod rewrap;
+mod salvage;
 pub mod secret;
 pub mod session;
 mod settings;
 mod snapshot;
+mod swap;
 mod transaction;
 mod tree;
 mod trouble;
@@ -354,7 +356,7 @@ impl Store {
         let done = match tokio::time::timeout(deadline, working).await {
             Ok(Ok(done)) => done,
             Ok(Err(e)) => Err(match e.try_into_panic() {
-                Ok(panic) => StoreError::Panicked(open::panic_text(&*panic)),
+                Ok(panic) => StoreError::Panicked(open::panic_message(&*panic).to_owned()),
                 Err(e) => StoreError::Panicked(e.to_string()),
             }),
             Err(_) => {

@@ -27,6 +27,7 @@ use super::{
     migrate::Schemas,
     settings, snapshot,
     snapshot::Occasion,
+    swap,
     tree::{Tree, no_sums},
 };
 
@@ -77,7 +78,14 @@ fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verif
     let layout = Layout::new(dir);
     layout.prepare()?;
     let lock = Lock::take(&layout)?;
+    if swap::finish(&layout)?.is_some() {
+        tracing::warn!(dir = %dir.display(), "a recovery of the store that was interrupted is finished");
+    }
     let damaged = |what: String| StoreError::Damaged { dir: dir.to_owned(), what };
+    if let Some((path, what)) = layout.misplaced() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Err(damaged(format!("its file {name} is {what}, not a regular file")));
+    }
     match Marker::read(&layout.marker())? {
         Found::Absent if layout.is_ours() => Err(damaged("its file STORE is missing".into())),
         Found::Absent => create(layout, lock, uuid::Uuid::new_v4().to_string(), cache_bytes, schemas),
@@ -104,10 +112,7 @@ fn create(
     marker.write(&layout.marker())?;
     let store = layout.store();
     // Left by an attempt that did not come to its end: nothing in it was ever acknowledged.
-    match fs::remove_dir_all(&store) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &store)(e)),
-        _ => {}
-    }
+    files::remove_dir(&store)?;
     files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
     let engine = Engine::open(&store, cache_bytes)?;
@@ -135,10 +140,13 @@ fn open_existing(
     let dir = layout.dir.clone();
     let damaged = |what: String| StoreError::Damaged { dir: dir.clone(), what };
     // sled would make a new, empty one.
+    if let Some(what) = files::in_place_of_file(&layout.db()) {
+        return Err(damaged(format!("its file store/db is {what}, not a regular file")));
+    }
     match fs::metadata(layout.db()) {
         Ok(meta) if meta.len() == 0 => return Err(damaged("its file store/db is empty".into())),
         Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(damaged("its file store/db is missing".into()));
         }
         Err(e) => return Err(StoreError::io("look at", &layout.db())(e)),
@@ -190,9 +198,20 @@ fn open_existing(
     Ok(Verified { opened, meta })
 }
 
+/// The only directory in the engine's own.
+const BLOBS: &str = "blobs";
+
 /// Opens sled; a damaged page table snapshot of sled's is set aside once, the log has everything.
 pub(super) fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, StoreError> {
     let store = layout.store();
+    // The engine would wait for the other end of a pipe for ever.
+    for path in sled_files(&store, |name| name != BLOBS)? {
+        if let Some(what) = files::in_place_of_file(&path) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let what = format!("its file store/{name} is {what}, not a regular file");
+            return Err(StoreError::Damaged { dir: layout.dir.clone(), what });
+        }
+    }
     for path in sled_files(&store, |name| name.starts_with("snap.") && name.ends_with(".generating"))? {
         tracing::warn!(file = %path.display(), "removed a file of the storage engine that was never finished");
         fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
@@ -222,6 +241,10 @@ pub(super) fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, S
             {
                 return Err(StoreError::io("open the store in", &store)(e));
             }
+            Ok(Err(sled::Error::Corruption { .. })) => {
+                "the storage engine finds its files corrupted".to_owned()
+            }
+            Ok(Err(sled::Error::ReportableBug(_))) => UNREADABLE.to_owned(),
             Ok(Err(e)) => e.to_string(),
             Err(panic) => panic_text(&*panic),
         };
@@ -281,12 +304,19 @@ impl Opened {
     }
 }
 
-/// What a panic said.
+/// Name of the threads in which the engine may panic on damage without that being a mistake of this build.
+pub(super) const GUARDED: &str = "store-read";
+
+const UNREADABLE: &str = "the storage engine cannot read its files";
+
+/// What is said of damage on which the engine panicked. The engine's own words tell an administrator nothing.
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason given");
-    format!("the storage engine panicked: {text}")
+    tracing::debug!(panic = panic_message(panic), "{UNREADABLE}");
+    UNREADABLE.to_owned()
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
 }

@@ -15,7 +15,9 @@ use super::{
     layout::{Layout, Lock},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
+    salvage,
     snapshot::{self, Contents},
+    swap,
     tree::{Kind, Tree, no_sums},
 };
 
@@ -37,6 +39,8 @@ pub struct Summary {
     pub created: UnixMillis,
     /// Schema of its records.
     pub schema: u32,
+    /// Number of the last change it has.
+    pub seq: u64,
     /// Id of the daemon it belongs to.
     pub daemon_id: String,
     /// Records per tree (`node`, `setting`, ...).
@@ -45,7 +49,7 @@ pub struct Summary {
     pub changes_behind: Option<u64>,
 }
 
-/// What [`restore`] did.
+/// What [`put_back`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     /// Where the store that was there is now.
@@ -54,6 +58,16 @@ pub struct Restored {
     pub summary: Summary,
     /// Records of ledgers (the audit log) taken over from there, or why not all could be.
     pub ledgers: Result<u64, String>,
+    /// Whether an earlier recovery that was interrupted was finished first.
+    pub finished: bool,
+}
+
+impl Summary {
+    /// How many records there are of what an administrator knows by name, in the order of the store's trees.
+    pub fn nouns(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let count = |tree: Tree| Some((tree.plural()?, *self.records.get(tree.name())?));
+        Tree::ALL.into_iter().filter_map(count)
+    }
 }
 
 /// Whether `dir` is the data directory of a store.
@@ -62,92 +76,197 @@ pub fn is_store(dir: &Path) -> bool {
     Layout::new(dir).marker().is_file()
 }
 
+/// Whether a process uses the data directory `dir`, and which, if it said so.
+#[must_use]
+pub fn in_use(dir: &Path) -> Option<Option<u32>> {
+    Lock::held(&Layout::new(dir))
+}
+
+/// Keeps the engine's panics from standard error: those on damaged files are caught and told in words.
+pub fn hush_engine() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let thread = std::thread::current();
+        let is_engine =
+            thread.name().is_some_and(|name| name.starts_with("store-") || name.starts_with("sled"));
+        if !is_engine {
+            others(info);
+        }
+    }));
+}
+
 /// The snapshots of the data directory `dir`, newest first, each read and verified.
 ///
 /// # Errors
 /// If the directory cannot be read.
 pub fn list(dir: &Path) -> Result<Vec<Snapshot>, StoreError> {
     let layout = Layout::new(dir);
-    let acknowledged = Commit::read(&layout.commit())?;
-    snapshot::paths(&layout.snapshots())?
-        .into_iter()
-        .map(|path| {
-            let bytes = fs::metadata(&path).map_err(StoreError::io("look at", &path))?.len();
-            let contents =
-                snapshot::read(&path).map(|contents| summary(&contents, acknowledged)).map_err(|e| match e {
-                    StoreError::BadSnapshot { what, .. } => what,
-                    other => other.to_string(),
-                });
-            Ok(Snapshot { path, bytes, contents })
-        })
-        .collect()
+    let acknowledged = acknowledged(&layout)?;
+    Ok(snapshot::paths(&layout.snapshots())?.into_iter().map(|path| look(path, acknowledged)).collect())
 }
 
-fn summary(contents: &Contents, acknowledged: Option<Acknowledged>) -> Summary {
+/// The stores in the data directory `dir` that were set aside, oldest first.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn set_aside(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list the data directory", dir))? {
+        let entry = entry.map_err(StoreError::io("list the data directory", dir))?;
+        if entry.file_name().to_string_lossy().starts_with("store.damaged-") {
+            found.push(entry.path());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Reads one snapshot; `acknowledged` is what the store has.
+pub(super) fn look(path: PathBuf, acknowledged: Option<u64>) -> Snapshot {
+    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+    let contents = snapshot::read(&path).map(|contents| summary(&contents, acknowledged));
+    let contents = contents.map_err(|e| match e {
+        StoreError::BadSnapshot { what, .. } => what,
+        StoreError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    });
+    Snapshot { path, bytes, contents }
+}
+
+fn summary(contents: &Contents, acknowledged: Option<u64>) -> Summary {
     Summary {
         created: contents.created,
         schema: contents.schema,
+        seq: contents.seq,
         daemon_id: contents.daemon.clone(),
         records: contents.counts().map(|(name, count)| (name.to_owned(), count)).collect(),
-        changes_behind: acknowledged.map(|to| to.seq.saturating_sub(contents.seq)),
+        changes_behind: acknowledged.map(|seq| seq.saturating_sub(contents.seq)),
     }
+}
+
+/// Number of the last change that was acknowledged, if that is known.
+fn acknowledged(layout: &Layout) -> Result<Option<u64>, StoreError> {
+    // Nothing is known from what is no file.
+    if files::in_place_of_file(&layout.commit()).is_some() {
+        return Ok(None);
+    }
+    Ok(Commit::read(&layout.commit())?.map(|to| to.seq))
+}
+
+/// A snapshot that was read.
+pub struct Source {
+    path: PathBuf,
+    contents: Contents,
+}
+
+/// Reads a snapshot.
+///
+/// # Errors
+/// If it is not whole.
+pub fn read(snapshot: &Path) -> Result<Source, StoreError> {
+    Ok(Source { path: snapshot.to_owned(), contents: snapshot::read(snapshot)? })
 }
 
 /// Puts the records of `snapshot` in place of the store in `dir`. What was there is set aside beside it
 /// (`store.damaged-TIME`), never deleted. An empty or new `dir` is allowed: that moves a store to another
-/// machine (take the master key along).
+/// machine (take the master key along). Interrupted, it is finished by the next call, or by the daemon.
 ///
 /// # Errors
-/// If the snapshot is not whole, belongs to another daemon than the directory, is of a newer schema, or the
+/// If the snapshot belongs to another daemon than the directory, is of a newer schema, or the
 /// directory is in use. The directory is as it was then.
+pub fn put_back(dir: &Path, snapshot: Source) -> Result<Restored, StoreError> {
+    put(&Claim::lay(dir)?, snapshot.contents, &snapshot.path)
+}
+
+/// [`read`] and [`put_back`] in one.
+///
+/// # Errors
+/// As of those.
 pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
-    let contents = snapshot::read(snapshot)?;
-    let layout = Layout::new(dir);
-    layout.prepare()?;
-    let _lock = Lock::take(&layout)?;
-    let unusable = |what: String| StoreError::BadSnapshot { path: snapshot.to_owned(), what };
+    put_back(dir, read(snapshot)?)
+}
+
+/// As [`put_back`], with the records of `store`, a directory that an earlier call has set aside.
+///
+/// # Errors
+/// As of [`put_back`]; and if the store has not all of its records, with what is whole, cut or gone.
+pub fn restore_from(dir: &Path, store: &Path) -> Result<Restored, StoreError> {
+    salvage::check(store)?;
+    let claim = Claim::lay(dir)?;
+    let contents = salvage::read(store, &claim.layout.reading())?;
+    put(&claim, contents, store)
+}
+
+/// A data directory that nobody else uses.
+struct Claim {
+    layout: Layout,
+    /// Whether a recovery that was interrupted has been finished.
+    finished: bool,
+    _lock: Lock,
+}
+
+impl Claim {
+    fn lay(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(dir);
+        layout.prepare()?;
+        let lock = Lock::take_to_move(&layout)?;
+        let finished = swap::finish(&layout)?.is_some();
+        Ok(Self { layout, finished, _lock: lock })
+    }
+}
+
+fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, StoreError> {
+    let Claim { layout, finished, .. } = claim;
+    let unusable = |what: String| StoreError::BadSnapshot { path: source.to_owned(), what };
     if contents.schema > SCHEMAS.current {
         return Err(unusable(format!(
             "it has schema {}, this aivonxd knows schemas up to {}; install the version that wrote it",
             contents.schema, SCHEMAS.current
         )));
     }
-    let found = Marker::read(&layout.marker())?;
-    if let Found::Marker(marker) = &found
+    if files::in_place_of_file(&layout.marker()).is_none()
+        && let Found::Marker(marker) = Marker::read(&layout.marker())?
         && marker.daemon != contents.daemon
         && marker.state == State::Ready
     {
         return Err(unusable(format!(
             "it belongs to the daemon {}, the directory {} to {}; restore it into an empty directory",
             contents.daemon,
-            dir.display(),
+            layout.dir.display(),
             marker.daemon
         )));
     }
-    let fresh = layout.dir.join("store.restoring");
-    let acknowledged = Commit::read(&layout.commit())?;
+    let summary = summary(&contents, acknowledged(layout)?);
+    let made = make(layout, contents, source, &summary).inspect_err(|_| {
+        // It is of no use; what failed is told of.
+        let _ = swap::discard(layout);
+    });
+    let ledgers = made?;
+    let set_aside = swap::finish(layout)?.and_then(|placed| placed.set_aside);
+    Ok(Restored { set_aside, summary, ledgers, finished: *finished })
+}
+
+/// Makes a store of `contents`, ready to be put in place.
+fn make(
+    layout: &Layout,
+    contents: Contents,
+    source: &Path,
+    summary: &Summary,
+) -> Result<Result<u64, String>, StoreError> {
+    let fresh = layout.restoring();
     // What is changed from now on is newer than all that was before, the part that is given up included.
-    let newest = snapshot::newest(&layout.snapshots())?.max(acknowledged.map(|to| to.seq));
+    let snapshots = layout.snapshots();
+    let newest = if snapshots.is_dir() { snapshot::newest(&snapshots)? } else { None };
+    let newest = newest.max(acknowledged(layout)?);
     let seq = newest.filter(|newest| *newest > contents.seq).map_or(contents.seq, |newest| newest + 1);
     rebuild(&fresh, &contents, seq).map_err(|e| match e {
-        Rebuild::Unusable(what) => unusable(what),
+        Rebuild::Unusable(what) => StoreError::BadSnapshot { path: source.to_owned(), what },
         Rebuild::Store(e) => e,
     })?;
-    let summary = summary(&contents, acknowledged);
-    let (ledgers, reached) = take_over(&layout, &fresh, snapshot, &summary)?;
-
-    // From here on a crash leaves a directory that refuses to open and can be restored again.
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
-    let set_aside = set_aside(&layout.store(), &layout.dir.join(format!("store.damaged-{stamp}")))?;
-    if matches!(found, Found::Damaged(_)) {
-        set_aside_file(&layout.marker(), &layout.dir.join(format!("STORE.damaged-{stamp}")))?;
-    }
-    fs::rename(&fresh, layout.store()).map_err(StoreError::io("rename", &fresh))?;
-    files::make_dir(&layout.snapshots())?;
-    Commit::create(&layout.commit(), reached)?;
-    Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready }
-        .write(&layout.marker())?;
-    Ok(Restored { set_aside, summary, ledgers })
+    let (ledgers, reached) = take_over(layout, &fresh, source, summary)?;
+    let marker = Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready };
+    swap::seal(layout, &marker, reached)?;
+    Ok(ledgers)
 }
 
 /// Takes the ledgers over from the store that is there, and notes in the new one what is being done. Returns how many
@@ -155,7 +274,7 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
 fn take_over(
     layout: &Layout,
     fresh: &Path,
-    snapshot: &Path,
+    source: &Path,
     summary: &Summary,
 ) -> Result<(Result<u64, String>, Acknowledged), StoreError> {
     let engine = Engine::open(fresh, 0)?;
@@ -163,7 +282,7 @@ fn take_over(
     let ledgers = carry::ledgers(layout, &engine)?;
     let restoration = Restoration {
         time: now(),
-        snapshot: snapshot.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        snapshot: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         snapshot_time: summary.created,
         changes_behind: summary.changes_behind,
         ledgers: ledgers.clone(),
@@ -173,18 +292,6 @@ fn take_over(
     drop(engine);
     files::sync_dir(fresh)?;
     Ok((ledgers, reached))
-}
-
-fn set_aside(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
-    if !from.exists() {
-        return Ok(None);
-    }
-    set_aside_file(from, to)?;
-    Ok(Some(to.to_owned()))
-}
-
-fn set_aside_file(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to).map_err(StoreError::io("set aside", from))
 }
 
 enum Rebuild {
@@ -200,13 +307,6 @@ impl From<StoreError> for Rebuild {
 
 /// Makes a store of `contents` in `dir`, verified and durable, whose last change is number `seq`.
 fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
-    // Left by an attempt that did not come to its end.
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(StoreError::io("remove", dir)(e).into());
-        }
-        _ => {}
-    }
     let mut records = Vec::new();
     for tree in &contents.trees {
         let known = Tree::named(&tree.name);

@@ -6,7 +6,7 @@
 //! a u16 length and UTF-8; bytes are a u32 length and the bytes.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -96,8 +96,7 @@ pub(super) fn replace(path: &Path, contents: &Contents) -> Result<(), StoreError
     if read(&temp)? != *contents {
         return Err(StoreError::BadSnapshot { path: temp, what: "it does not read back as written".into() });
     }
-    fs::rename(&temp, path).map_err(StoreError::io("rename the snapshot to", path))?;
-    path.parent().map_or(Ok(()), files::sync_dir)
+    files::rename(&temp, path)
 }
 
 fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
@@ -123,7 +122,7 @@ pub(super) fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
     for entry in entries {
         let path = entry.map_err(StoreError::io("list", dir))?.path();
         if path.to_string_lossy().ends_with(&format!(".{}.new", EXTENSION)) {
-            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+            files::remove(&path)?;
         }
     }
     files::sync_dir(dir)
@@ -135,7 +134,7 @@ fn prune(dir: &Path, keep: u32) -> Result<(), StoreError> {
         |path: &PathBuf| seq_in_name(path).is_some() && !path.to_string_lossy().contains(BEFORE_SCHEMA);
     let routine = paths(dir)?.into_iter().filter(ours);
     for old in routine.skip(keep.max(1) as usize) {
-        fs::remove_file(&old).map_err(StoreError::io("remove the old snapshot", &old))?;
+        files::remove(&old)?;
     }
     Ok(())
 }
@@ -197,7 +196,7 @@ fn render(contents: &Contents) -> Vec<u8> {
 
 /// Reads a snapshot and checks all of it: digest, structure, and every record's checksum.
 pub(super) fn read(path: &Path) -> Result<Contents, StoreError> {
-    let bytes = File::open(path)
+    let bytes = files::open_regular(path, OpenOptions::new().read(true))
         .and_then(|mut file| {
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)

@@ -121,6 +121,27 @@ impl Tree {
         Self::ALL.into_iter().find(|tree| tree.name() == name)
     }
 
+    /// What an administrator calls its records; None for what only helps to find others.
+    pub(super) const fn plural(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Node => "nodes",
+            Self::Organization => "organizations",
+            Self::User => "users",
+            Self::Key => "keys",
+            Self::Session => "sessions",
+            Self::Lockout => "lockouts",
+            Self::Limit => "limits",
+            Self::Price => "prices",
+            Self::Policy => "policies",
+            Self::Alias => "aliases",
+            Self::Placement => "placements",
+            Self::Secret => "signing keys and peppers",
+            Self::DataKey => "data keys",
+            Self::Setting => "settings",
+            _ => return None,
+        })
+    }
+
     pub(super) const fn index(self) -> usize {
         self as usize
     }

@@ -275,9 +275,10 @@ async fn validate_says_line_by_line_what_is_wrong() {
     assert!(!wrong.stdout.contains(text.trim()));
 }
 
-/// Root changes the key of a daemon that runs as another user: nothing of the store may then be root's.
+/// Root changes the key and puts a snapshot back, of a daemon that runs as another user: nothing of the store may then
+/// be root's.
 #[tokio::test]
-async fn rekey_by_root_leaves_the_files_to_the_daemons_user() {
+async fn rekey_and_recover_by_root_leave_the_files_to_the_daemons_user() {
     use std::os::unix::fs::{MetadataExt as _, chown};
     const DAEMON: u32 = 61_234;
     if !rustix::process::geteuid().is_root() {
@@ -304,8 +305,18 @@ async fn rekey_by_root_leaves_the_files_to_the_daemons_user() {
     let line = ["rekey", "--dir", &dir, "--old", old.to_str().unwrap(), "--new", new.to_str().unwrap()];
     let done = aivonxd(&line).await;
     assert!(done.status.success(), "{}", said(&done));
-    each(daemon.data(), &mut |path| {
+    let is_the_daemons = |path: &Path| {
         let meta = fs::metadata(path).unwrap();
         assert_eq!((meta.uid(), meta.gid()), (DAEMON, DAEMON), "{}", path.display());
-    });
+    };
+    each(daemon.data(), &mut |path| is_the_daemons(path));
+
+    // A copy that only root may read.
+    let kept = fs::read_dir(daemon.data().join("snapshots")).unwrap().next().unwrap().unwrap().path();
+    let copied = folder.path().join("copied.snapshot");
+    fs::copy(kept, &copied).unwrap();
+    fs::set_permissions(&copied, fs::Permissions::from_mode(0o600)).unwrap();
+    let done = aivonxd(&["recover", "--dir", &dir, "--snapshot", copied.to_str().unwrap()]).await;
+    assert!(done.status.success(), "{}", said(&done));
+    each(daemon.data(), &mut |path| is_the_daemons(path));
 }

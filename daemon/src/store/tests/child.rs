@@ -14,10 +14,16 @@ const DIR: &str = "AIVONX_TEST_STORE_DIR";
 
 /// Starts this test binary as `role` on `dir`.
 pub(super) fn start(role: &str, dir: &Path) -> Child {
+    start_until(role, dir, None)
+}
+
+/// As [`start`], until after so many steps.
+pub(super) fn start_until(role: &str, dir: &Path, end_at: Option<usize>) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::tests::child::as_child", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(DIR, dir)
+        .envs(end_at.map(|step| (END_AT, step.to_string())))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -79,6 +85,7 @@ fn as_child() {
                 Err(e) => println!("REFUSED:{e}"),
             },
             "write" => super::kill::write_for_ever(dir).await,
+            role if super::interrupted::ROLES.contains(&role) => super::interrupted::work(role, dir).await,
             other => panic!("unknown role {other}"),
         }
     });

@@ -5,7 +5,7 @@ use super::{
 };
 
 /// A later version: schema 2 doubles every bound, schema 3 adds a label.
-const LATER: Schemas = Schemas {
+pub(super) const LATER: Schemas = Schemas {
     current: 3,
     steps: &[
         Step {

@@ -1,9 +1,11 @@
 mod child;
 mod damage;
 mod failing;
+mod interrupted;
 mod kill;
 mod layout;
 mod migration;
+mod odd;
 mod records;
 mod snapshots;
 mod tenants;
@@ -50,6 +52,14 @@ pub(super) fn node(name: &str) -> NodeRecord {
 
 pub(super) async fn open(dir: &Path) -> Store {
     Store::open(dir, &options()).await.unwrap()
+}
+
+/// Number of the step of [`super::files`] after which a child ends, as if it had been killed.
+pub(super) const END_AT: &str = "AIVONX_TEST_END_AT";
+
+/// How often something is killed: a few times, or as often as `AIVONX_TEST_KILLS` asks for.
+pub(crate) fn kills(few: usize) -> usize {
+    std::env::var("AIVONX_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(few)
 }
 
 /// Copies a directory tree.
