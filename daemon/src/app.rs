@@ -13,7 +13,7 @@ use std::{
 
 use aivonx_protocol::audit::Action;
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     args::{Args, Command, Dev},
@@ -194,7 +194,7 @@ async fn live_and_die(
     let store = Store::open(&config.data_dir, &config.store).await?;
     drop(opening);
     let key_file = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
-    let vault = Vault::open(MasterKey::load_or_generate(&key_file)?, &store).await?;
+    let vault = Vault::unlock(&key_file, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
     telemetry.observe(facts::inference(audit.clone()));
@@ -254,9 +254,10 @@ async fn live_and_die(
         streams: AtomicUsize::new(0),
         started: began,
     });
+    // Before `/health` answers: whoever waits for that goes on with `aivonx`.
+    let socket = control::Bound::bind(&config.control)?;
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
 
-    let socket = control::Bound::bind(&config.control)?;
     let services = Arc::new(Services {
         fleet: fleet.clone(),
         identity: identity.clone(),
@@ -277,7 +278,8 @@ async fn live_and_die(
     });
     facts::keep_watch(pulse.clone(), Arc::downgrade(&shared), store.clone(), secrets.clone());
     let (close_control, control_closed) = watch::channel(false);
-    let control = tokio::spawn(control::serve(socket, services, control_closed));
+    let look = Arc::new(Notify::new());
+    let control = tokio::spawn(control::serve(socket, services, control_closed, look.clone()));
     let beat = plane.pulse();
     let phase_now = shared.phase.clone();
     // Threads that have ended for the end of the daemon stand still for good.
@@ -311,7 +313,7 @@ async fn live_and_die(
     let mut start_anew = false;
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
-        () = signals.serve_until_stop(&live, &audit, telemetry) => {}
+        () = signals.serve_until_stop(&live, &audit, telemetry, &look) => {}
         () = store.mendable() => {
             start_anew = true;
             tracing::warn!(event = "store_failed", "the disk takes writes again: the gateway stops, to open the store anew");

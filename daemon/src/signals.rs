@@ -3,7 +3,10 @@
 use std::io;
 
 use aivonx_protocol::audit::{Action, Outcome};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 
 use crate::{
     audit::{Audit, Entry, Who},
@@ -46,14 +49,23 @@ impl Signals {
         }
     }
 
-    /// Reloads when told to, until one says to stop.
-    pub(crate) async fn serve_until_stop(&mut self, live: &Live, audit: &Audit, telemetry: &Telemetry) {
+    /// Reloads when told to, and has `look` look after the control socket then, until one says to stop.
+    pub(crate) async fn serve_until_stop(
+        &mut self,
+        live: &Live,
+        audit: &Audit,
+        telemetry: &Telemetry,
+        look: &Notify,
+    ) {
         let mut changes = live.subscribe();
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => reload(live, audit),
+                _ = self.hangup.recv() => {
+                    reload(live, audit);
+                    look.notify_one();
+                }
                 changed = changes.changed() => {
                     let level = changes.borrow_and_update().log.level.clone();
                     if changed.is_ok() && let Err(e) = telemetry.set_level(&level) {

@@ -123,18 +123,23 @@ pub(crate) trait Serve: Send + Sync + 'static {
 }
 
 /// Accepts connections until `stop` becomes true (or its sender goes), then ends the streams, waits a moment
-/// for running requests, and removes the socket.
+/// for running requests, and removes the socket. If its file is gone when `look` is notified, it is made anew.
 ///
 /// # Errors
 /// If the listening socket cannot be handed to the runtime. A failed accept is logged and retried.
-pub async fn serve(bound: Bound, services: Arc<Services>, stop: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(
+    bound: Bound,
+    services: Arc<Services>,
+    stop: watch::Receiver<bool>,
+    look: Arc<Notify>,
+) -> io::Result<()> {
     let rule = services.rule;
     let daemon_id = (services.status)().daemon_id;
-    accept(bound, Common { serve: services, rule, daemon_id, stop, throttle: Arc::default() }).await
+    accept(bound, Common { serve: services, rule, daemon_id, stop, throttle: Arc::default() }, &look).await
 }
 
-async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
-    let listener = UnixListener::from_std(bound.listener()?)?;
+async fn accept<S: Serve>(mut bound: Bound, common: Common<S>, look: &Notify) -> io::Result<()> {
+    let mut listener = UnixListener::from_std(bound.listener()?)?;
     let places = Arc::<Places>::default();
     let mut sessions = JoinSet::new();
     let mut stop = common.stop.clone();
@@ -143,6 +148,15 @@ async fn accept<S: Serve>(bound: Bound, common: Common<S>) -> io::Result<()> {
             accepted = listener.accept() => accepted,
             // What the sessions came to they have logged themselves.
             Some(_) = sessions.join_next() => continue,
+            () = look.notified() => {
+                if let Some(anew) = bound.made_anew() {
+                    match anew.listener().and_then(UnixListener::from_std) {
+                        Ok(handle) => (listener, bound) = (handle, anew),
+                        Err(error) => tracing::error!(%error, event = "control_made_anew", "the new control socket cannot be used"),
+                    }
+                }
+                continue;
+            }
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {

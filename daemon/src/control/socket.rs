@@ -61,7 +61,8 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Bound {
     listener: UnixListener,
-    path: PathBuf,
+    /// What it was made by.
+    control: Control,
     /// Device and inode, by which our socket is told from a successor's.
     identity: (u64, u64),
 }
@@ -88,13 +89,33 @@ impl Bound {
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| failed("lock", dir)(e.into()))?;
         look(path)?;
         let (listener, identity) = place(dir, path, group)?;
-        Ok(Self { listener, path: path.clone(), identity })
+        Ok(Self { listener, control: control.clone(), identity })
     }
 
-    /// Where it is.
+    /// Another in its place, if its file has been removed; that is told in the log, as is that none can be made.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn made_anew(&self) -> Option<Self> {
+        let socket = self.control.socket.display();
+        if self.is_in_place() {
+            return None;
+        }
+        match Self::bind(&self.control) {
+            Ok(anew) => {
+                tracing::warn!(event = "control_made_anew", path = %socket, "the control socket had been removed and is made anew");
+                Some(anew)
+            }
+            Err(error) => {
+                tracing::error!(
+                    event = "control_made_anew", path = %socket, %error,
+                    "the control socket had been removed and cannot be made anew"
+                );
+                None
+            }
+        }
+    }
+
+    fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.control.socket).is_ok_and(|m| (m.dev(), m.ino()) == self.identity)
     }
 
     /// A second handle of the listening socket, for the runtime. The first stays here, and with it the file.
@@ -110,8 +131,9 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.identity);
-        if ours && let Err(e) = fs::remove_file(&self.path) {
+        if self.is_in_place()
+            && let Err(e) = fs::remove_file(&self.control.socket)
+        {
             tracing::warn!(error = %e, "the control socket cannot be removed");
         }
     }
@@ -299,6 +321,22 @@ mod tests {
         assert!(path.exists());
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_was_removed_is_made_anew_and_only_then() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("run/control.sock");
+        let first = Bound::bind(&at(&path)).unwrap();
+        assert!(first.made_anew().is_none());
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        let second = first.made_anew().unwrap();
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(second.made_anew().is_none());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 
     #[test]

@@ -23,7 +23,6 @@ use crate::credentials;
 pub struct MasterKey {
     key: Key,
     path: PathBuf,
-    generated: bool,
 }
 
 /// Larger files are not read further: the right one has 44 or 45 bytes.
@@ -62,6 +61,11 @@ impl MasterKey {
     /// # Errors
     /// As [`Self::load_or_generate`], and if there is no file.
     pub fn load(path: &Path) -> Result<Self, SecretsError> {
+        let bad = |what| SecretsError::BadKey { path: path.to_owned(), what };
+        // A socket cannot even be opened.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(bad("it is not a regular file"));
+        }
         // A named pipe in its place must not hold up the start.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let file = OpenOptions::new()
@@ -70,7 +74,6 @@ impl MasterKey {
             .open(path)
             .map_err(failed("open", path))?;
         let meta = file.metadata().map_err(failed("look at", path))?;
-        let bad = |what| SecretsError::BadKey { path: path.to_owned(), what };
         if !meta.is_file() {
             return Err(bad("it is not a regular file"));
         }
@@ -85,7 +88,7 @@ impl MasterKey {
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
         file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(failed("read", path))?;
         let key = parse(&text).map_err(bad)?;
-        Ok(Self { key, path: path.to_owned(), generated: false })
+        Ok(Self { key, path: path.to_owned() })
     }
 
     fn generate(path: &Path) -> Result<Self, SecretsError> {
@@ -112,19 +115,13 @@ impl MasterKey {
             return Err(failed("write", path)(e));
         }
         tracing::info!(file = %path.display(), "generated the master key; keep a copy of it apart from the store's backups");
-        Ok(Self { key, path: path.to_owned(), generated: true })
+        Ok(Self { key, path: path.to_owned() })
     }
 
     /// The key's file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Whether this call made the file.
-    #[must_use]
-    pub fn generated(&self) -> bool {
-        self.generated
     }
 
     /// Which key this is, without telling anything about it: by this a wrong key is told from a damaged record.
@@ -202,10 +199,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub/master.key");
         let first = MasterKey::load_or_generate(&path).unwrap();
-        assert!(first.generated());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let again = MasterKey::load_or_generate(&path).unwrap();
-        assert!(!again.generated());
         assert_eq!((&again.key, again.tag()), (&first.key, first.tag()));
         let shown = format!("{first:?}");
         let text = fs::read_to_string(&path).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -79,6 +79,24 @@ impl Keys {
 }
 
 impl Vault {
+    /// Opens the vault of `store` with the master key in the file `path`, which is made only if the store has no data
+    /// keys yet: made anew for one that has, it would lie where the right one belongs.
+    ///
+    /// # Errors
+    /// As of [`MasterKey::load_or_generate`] and [`Self::open`]; [`SecretsError::MissingMasterKey`].
+    pub async fn unlock(path: &Path, store: &Store) -> Result<Self, SecretsError> {
+        let master = match store.data_keys().list().await?.len() {
+            0 => MasterKey::load_or_generate(path),
+            _ => MasterKey::load(path).map_err(|error| match error {
+                SecretsError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    SecretsError::MissingMasterKey { path }
+                }
+                other => other,
+            }),
+        };
+        Self::open(master?, store).await
+    }
+
     /// Unwraps the store's data keys with `master`; a store without any gets its first.
     ///
     /// # Errors
@@ -165,7 +183,7 @@ impl Vault {
     pub(super) async fn add_key(&self, store: &Store) -> Result<u32, SecretsError> {
         let master = MasterKey::load(&self.shared.master)?;
         if master.tag() != self.shared.tag {
-            return Err(SecretsError::WrongMasterKey { path: self.shared.master.clone(), generated: false });
+            return Err(SecretsError::WrongMasterKey { path: self.shared.master.clone() });
         }
         let kept = store.data_keys().list().await?;
         let id = kept.iter().map(|record| record.id).max().unwrap_or(0).saturating_add(1);
@@ -209,10 +227,7 @@ fn unwrap_all(
 ) -> Result<BTreeMap<u32, Arc<DataKey>>, SecretsError> {
     let tag = master.tag();
     if records.iter().any(|record| record.master != tag) {
-        return Err(SecretsError::WrongMasterKey {
-            path: master.path().to_owned(),
-            generated: master.generated(),
-        });
+        return Err(SecretsError::WrongMasterKey { path: master.path().to_owned() });
     }
     let wrapping = master.cipher();
     let one = |record: &DataKeyRecord| Ok((record.id, DataKey::new(&wrap::unwrap(&wrapping, record)?)));
@@ -325,14 +340,15 @@ mod tests {
         let path = dir.path().join("master.key");
         let right = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let lost = Vault::open(master(dir.path()), &at).await.unwrap_err();
-        assert!(matches!(lost, SecretsError::WrongMasterKey { generated: true, .. }));
-        assert!(lost.to_string().contains("just been generated"), "{lost}");
+        let lost = Vault::unlock(&path, &at).await.unwrap_err();
+        assert!(matches!(lost, SecretsError::MissingMasterKey { .. }));
+        assert!(lost.to_string().contains(&format!("{}", path.display())), "{lost}");
+        assert!(!path.exists(), "no other may lie where the right one belongs");
         let wrong = Vault::open(master(dir.path()), &at).await.unwrap_err();
-        assert!(matches!(wrong, SecretsError::WrongMasterKey { generated: false, .. }));
+        assert!(matches!(wrong, SecretsError::WrongMasterKey { .. }));
         assert!(wrong.to_string().contains("master.key"), "{wrong}");
         fs::write(&path, right).unwrap();
-        Vault::open(master(dir.path()), &at).await.unwrap();
+        Vault::unlock(&path, &at).await.unwrap();
     }
 
     #[tokio::test]

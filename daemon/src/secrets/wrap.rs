@@ -51,7 +51,7 @@ pub(super) fn rewrap(
         return Ok(None);
     }
     if record.master != old.tag() {
-        return Err(SecretsError::WrongMasterKey { path: old.path().to_owned(), generated: false });
+        return Err(SecretsError::WrongMasterKey { path: old.path().to_owned() });
     }
     let key = unwrap(&old.cipher(), record)?;
     wrap(new, record.id, &key, record.created).map(Some)

@@ -79,6 +79,7 @@ pub const MESSAGES: &[Message] = &[
         "The disk lost the end of the audit log or of usage",
     ),
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
+    message("control_made_anew", "91d10778de2791c0d0abbd4611236de4", "The control socket had been removed"),
 ];
 
 /// The id of an event.

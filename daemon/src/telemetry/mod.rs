@@ -37,6 +37,7 @@
 //! | `control_change`, `control_change_failed` | a client's change was carried out or not |
 //! | `control_failed`, `control_dropped` | an answer or a connection failed |
 //! | `control_accept_failed` | the control socket cannot accept |
+//! | `control_made_anew` | the control socket had been removed, and is made anew or cannot be |
 //! | `login_failed`, `lockout`, `lockout_cleared`, `setup`, `recover`, `password_change`, `password_reset`, `totp_change`, `backup_code_used`, `permission_change`, `key_create`, `key_rotate`, `key_revoke`, `token_create`, `token_revoke`, `token_reuse`, `denied`, `cross_org_denied`, `secrets_rotate`, `export`, `audit_retention`, `audit_overflow`, `chain_start`, `chain_lost`, `restore` | entries of the audit log that are about security, with `actor`, `organization` and `object` |
 //! | `audit_checkpoint` | a signed checkpoint of the audit log: `checkpoint` is what `aivonx audit verify --anchor` compares |
 //! | `audit_failed` | the audit log could not be written |

@@ -98,6 +98,38 @@ async fn while_draining_it_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_control_socket_that_was_removed_is_made_anew_on_sighup() {
+    let mut daemon = Daemon::run(&[], "").await;
+    std::fs::remove_file(daemon.socket()).unwrap();
+    daemon.signal(Signal::HUP);
+    daemon.stderr().until(r"(the control socket had been removed and is made anew)").await;
+    assert_eq!(daemon.aivonx().json(&["status"]).await["mode"], "run");
+    assert!(daemon.stop().await.success());
+    assert!(!daemon.socket().exists());
+}
+
+#[tokio::test]
+async fn a_missing_master_key_is_asked_for_and_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).start_any().await;
+    assert!(daemon.stop().await.success());
+    let key = daemon.data().join("master.key");
+    let aside = folder.path().join("kept.key");
+    std::fs::rename(&key, &aside).unwrap();
+    let refused = tokio::process::Command::new(binary("aivonxd"))
+        .args(["dev", "--listen", "127.0.0.1:0", "--dir"])
+        .arg(daemon.data())
+        .output();
+    let refused = aivonx_tests::within("a refusal", refused).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains(key.to_str().unwrap()), "{said}");
+    assert!(said.contains("is missing") && said.contains("backup"), "{said}");
+    assert!(!key.exists());
+    std::fs::rename(&aside, &key).unwrap();
+    Daemon::builder().folder(folder.path()).start_any().await;
+}
+
+#[tokio::test]
 async fn nodes_and_strategy_survive_a_restart() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
     let folder = tempfile::tempdir().unwrap();

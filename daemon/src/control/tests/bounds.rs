@@ -11,6 +11,7 @@ use aivonx_protocol::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Notify,
     time::Instant,
 };
 
@@ -211,7 +212,7 @@ fn listen(
         stop: stopped,
         throttle: Arc::default(),
     };
-    (tokio::spawn(accept(bound, common)), stop)
+    (tokio::spawn(async move { accept(bound, common, &Notify::new()).await }), stop)
 }
 
 #[tokio::test]
