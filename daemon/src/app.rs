@@ -263,6 +263,7 @@ async fn live_and_die(
         identity: identity.clone(),
         policies: policies.clone(),
         secrets: secrets.clone(),
+        store: store.clone(),
         usage: usage.clone(),
         prices,
         running: shared.running.clone(),

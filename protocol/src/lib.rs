@@ -32,6 +32,7 @@ pub mod samples;
 pub mod secret;
 pub mod secrets;
 pub mod session;
+pub mod snapshot;
 pub mod strategy;
 pub mod token;
 pub mod untrusted;

@@ -20,6 +20,7 @@ use crate::{
     privacy::PrivacyRequest,
     running::RunningRequest,
     secrets::SecretsRequest,
+    snapshot::SnapshotRequest,
     strategy::StrategyRequest,
     token::TokenRequest,
     usage::UsageRequest,
@@ -111,6 +112,10 @@ pub enum Permission {
     PrivacyRead,
     /// Set it.
     PrivacyWrite,
+    /// See the snapshots of the store.
+    SnapshotRead,
+    /// Take one, which may make room for itself.
+    SnapshotWrite,
 }
 
 impl Permission {
@@ -138,7 +143,8 @@ impl Permission {
             | Self::PriceWrite
             | Self::PolicyWrite
             | Self::RunningWrite
-            | Self::PrivacyWrite => true,
+            | Self::PrivacyWrite
+            | Self::SnapshotWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -160,7 +166,8 @@ impl Permission {
             | Self::UsageRead
             | Self::PolicyRead
             | Self::RunningRead
-            | Self::PrivacyRead => false,
+            | Self::PrivacyRead
+            | Self::SnapshotRead => false,
         }
     }
 
@@ -183,10 +190,14 @@ impl Permission {
             // These are the whole fleet's: no organization's operator decides for the others.
             Self::StrategyWrite => matches!(role, Superadmin | Operator) && !bound,
             Self::LogRead => role != Member,
-            Self::ConfigRead => matches!(role, Superadmin | Operator | Auditor) && !bound,
-            Self::ConfigWrite | Self::OrganizationManage | Self::SecretsWrite | Self::PriceWrite => {
-                role == Superadmin
+            Self::ConfigRead | Self::SnapshotRead => {
+                matches!(role, Superadmin | Operator | Auditor) && !bound
             }
+            Self::ConfigWrite
+            | Self::OrganizationManage
+            | Self::SecretsWrite
+            | Self::PriceWrite
+            | Self::SnapshotWrite => role == Superadmin,
             // They name snapshots, nodes and keys of every organization.
             Self::SecretsRead => role == Superadmin || (role == Auditor && !bound),
             Self::OrganizationRead | Self::PriceRead => role != Member,
@@ -356,6 +367,12 @@ impl Request {
                 PrivacyRequest::Show { .. } | PrivacyRequest::Test { .. } => Permission::PrivacyRead,
                 PrivacyRequest::Set { .. } => Permission::PrivacyWrite,
             },
+            Request::Snapshot(request) => match request {
+                SnapshotRequest::List => Permission::SnapshotRead,
+                SnapshotRequest::Create => Permission::SnapshotWrite,
+                // A part of how the daemon is; whoever may not see more is told nothing.
+                SnapshotRequest::Newest => Permission::Status,
+            },
         }
     }
 }
@@ -369,7 +386,7 @@ mod tests {
     fn every_request_declares_its_permission() {
         for request in Request::samples() {
             let expected = match request.name() {
-                "daemon.status" => Permission::Status,
+                "daemon.status" | "snapshot.newest" => Permission::Status,
                 "daemon.pulse" | "node.list" | "node.show" | "node.watch" | "strategy.show" => {
                     Permission::FleetRead
                 }
@@ -433,6 +450,8 @@ mod tests {
                 }
                 "privacy.show" | "privacy.test" => Permission::PrivacyRead,
                 "privacy.set" => Permission::PrivacyWrite,
+                "snapshot.list" => Permission::SnapshotRead,
+                "snapshot.create" => Permission::SnapshotWrite,
                 "running.list" => Permission::RunningRead,
                 "running.cancel" => Permission::RunningWrite,
                 other => panic!("say here what {other} needs"),

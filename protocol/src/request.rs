@@ -22,7 +22,7 @@ use crate::{
     running::Running,
     secrets,
     session::{NewSession, Session},
-    strategy,
+    snapshot, strategy,
     strategy::Strategy,
     token, usage, user,
     user::User,
@@ -74,6 +74,8 @@ pub enum Request {
     Running(running::RunningRequest),
     /// Personal data in prompts.
     Privacy(privacy::PrivacyRequest),
+    /// Snapshots of the store.
+    Snapshot(snapshot::SnapshotRequest),
 }
 
 /// The answer to a request that was carried out. Append only.
@@ -189,6 +191,12 @@ pub enum Reply {
     Unpriced(limit::Unpriced),
     /// Where the operators of organizations may place nodes.
     NodeNetworks(Vec<organization::NodeNetworks>),
+    /// Snapshots of the store.
+    Snapshots(Vec<snapshot::Snapshot>),
+    /// One snapshot.
+    Snapshot(Box<snapshot::Snapshot>),
+    /// The newest snapshot; None if there is none, or if the caller is not told.
+    NewestSnapshot(Option<snapshot::NewestSnapshot>),
 }
 
 /// One step of a stream. Append only.

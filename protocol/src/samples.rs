@@ -8,6 +8,7 @@ mod policy;
 mod privacy;
 mod pulse;
 mod secrets;
+mod snapshot;
 mod usage;
 mod values;
 
@@ -32,6 +33,7 @@ use crate::{
     privacy::{Category, PrivacyRequest},
     running::RunningRequest,
     secrets::SecretsRequest,
+    snapshot::SnapshotRequest,
     strategy::{Strategy, StrategyRequest},
     token::TokenRequest,
     usage::{UsageBy, UsagePer, UsageRank, UsageRequest},
@@ -291,6 +293,9 @@ catalogue! { Request {
     Self::Privacy(PrivacyRequest::Test { .. }) => "privacy.test", Self::Privacy(PrivacyRequest::Test {
         organization: None, text: WireSecret::new("mail bob@example.com".into()),
     });
+    Self::Snapshot(SnapshotRequest::List) => "snapshot.list", Self::Snapshot(SnapshotRequest::List);
+    Self::Snapshot(SnapshotRequest::Create) => "snapshot.create", Self::Snapshot(SnapshotRequest::Create);
+    Self::Snapshot(SnapshotRequest::Newest) => "snapshot.newest", Self::Snapshot(SnapshotRequest::Newest);
 } }
 
 catalogue! { Reply {
@@ -369,6 +374,9 @@ catalogue! { Reply {
     Self::Pulse(_) => "pulse", Self::Pulse(Box::new(pulse::pulse()));
     Self::Unpriced(_) => "unpriced", Self::Unpriced(Unpriced { models: vec!["qwen3:8b".into()], all: false });
     Self::NodeNetworks(_) => "node_networks", Self::NodeNetworks(vec![who::node_networks()]);
+    Self::Snapshots(_) => "snapshots", Self::Snapshots(vec![snapshot::snapshot(), snapshot::damaged()]);
+    Self::Snapshot(_) => "snapshot", Self::Snapshot(Box::new(snapshot::snapshot()));
+    Self::NewestSnapshot(_) => "newest_snapshot", Self::NewestSnapshot(Some(snapshot::newest()));
 } }
 
 catalogue! { Event {

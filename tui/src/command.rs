@@ -23,7 +23,7 @@ pub(crate) enum Place {
     Screen(Screen),
     /// Organizations, users or keys.
     People(people::Tab),
-    /// Lockouts, sessions or secrets.
+    /// Lockouts, sessions, secrets or snapshots.
     Security(security::Tab),
     /// Prices, policies or aliases.
     Usage(usage::Tab),
@@ -40,6 +40,11 @@ const TABS: &[(&[&str], Place, &str)] = &[
     (&["lockouts", "lockout"], Place::Security(security::Tab::Lockouts), "logins that failed too often"),
     (&["sessions", "session", "tokens"], Place::Security(security::Tab::Sessions), "who is logged in"),
     (&["secrets"], Place::Security(security::Tab::Secrets), "the keys that secrets are encrypted with"),
+    (
+        &["snapshots", "snapshot"],
+        Place::Security(security::Tab::Snapshots),
+        "copies of the store that can be put back",
+    ),
 ];
 
 /// Words that stand alone.

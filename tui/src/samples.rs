@@ -326,6 +326,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         privacy::PrivacyRequest,
         running::RunningRequest,
         secrets::SecretsRequest,
+        snapshot::{NewestSnapshot, SnapshotRequest},
         strategy::StrategyRequest,
         token::TokenRequest,
         usage::UsageRequest,
@@ -390,6 +391,11 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         Request::Policy(PolicyRequest::Aliases { .. }) => Reply::Aliases(aliases()),
         Request::Privacy(PrivacyRequest::Show { .. }) => return sample("privacy"),
         Request::Privacy(PrivacyRequest::Test { .. }) => return sample("privacy_report"),
+        Request::Snapshot(SnapshotRequest::List) => Reply::Snapshots(snapshots()),
+        Request::Snapshot(SnapshotRequest::Newest) => {
+            Reply::NewestSnapshot(Some(NewestSnapshot { taken: NOW - 7_200_000, behind: 17 }))
+        }
+        Request::Snapshot(SnapshotRequest::Create) => return sample("snapshot"),
         Request::Secrets(SecretsRequest::Status) => return sample("secrets"),
         Request::Secrets(SecretsRequest::Validate) => return sample("checks"),
         _ => return None,

@@ -14,7 +14,8 @@ use aivonx_protocol::{
     job::JobRequest, key::KeyRequest, limit::LimitRequest, lockout::LockoutRequest, log::LogRequest,
     model::ModelRequest, node::NodeRequest, organization::OrganizationRequest, policy::PolicyRequest,
     price::PriceRequest, privacy::PrivacyRequest, running::RunningRequest, secrets::SecretsRequest,
-    strategy::StrategyRequest, token::TokenRequest, usage::UsageRequest, user::UserRequest,
+    snapshot::SnapshotRequest, strategy::StrategyRequest, token::TokenRequest, usage::UsageRequest,
+    user::UserRequest,
 };
 
 pub use aivonx_protocol::Permission;
@@ -115,6 +116,8 @@ pub enum Noun {
     Running(Permitted<RunningRequest>),
     /// Personal data in prompts.
     Privacy(Permitted<PrivacyRequest>),
+    /// Snapshots of the store.
+    Snapshot(Permitted<SnapshotRequest>),
 }
 
 impl Permitted<Request> {
@@ -162,6 +165,7 @@ impl Permitted<Request> {
             Request::Policy(request) => Noun::Policy(proof.with(request)),
             Request::Running(request) => Noun::Running(proof.with(request)),
             Request::Privacy(request) => Noun::Privacy(proof.with(request)),
+            Request::Snapshot(request) => Noun::Snapshot(proof.with(request)),
         }
     }
 }

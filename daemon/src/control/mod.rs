@@ -52,6 +52,7 @@ use crate::{
     proxy::running::Board,
     pulse::Pulse,
     secrets::Secrets,
+    store::Store,
     telemetry::Hub,
     usage::Usage,
 };
@@ -69,6 +70,8 @@ pub struct Services {
     pub policies: Arc<Policies>,
     /// Keys and sealed secrets.
     pub secrets: Secrets,
+    /// What is kept, for its snapshots.
+    pub store: Store,
     /// Who used what.
     pub usage: Usage,
     /// Prices.

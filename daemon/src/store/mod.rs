@@ -65,7 +65,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::UnixMillis;
+use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
 use tokio::{sync::broadcast, task::JoinHandle};
 
 use crate::config::StoreOptions;
@@ -136,8 +136,9 @@ struct Counters {
     /// Kept when the engine is gone.
     last_flush: AtomicU64,
     flush_us: AtomicU64,
-    last_snapshot: AtomicU64,
-    /// Number of the change that the newest snapshot has.
+    /// When the newest snapshot was taken; 0 is never.
+    snapshot_taken: AtomicU64,
+    /// Number of the change that it has.
     snapshot_seq: AtomicU64,
 }
 
@@ -150,8 +151,6 @@ pub struct StoreHealth {
     pub last_flush: Option<UnixMillis>,
     /// How long that took.
     pub flush_took: Option<Duration>,
-    /// When a snapshot was last taken, since the open.
-    pub last_snapshot: Option<UnixMillis>,
 }
 
 /// How long a failed engine may take to let go of its files.
@@ -175,14 +174,19 @@ impl Store {
 
     async fn open_as(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Self, StoreError> {
         let opened = open::open(dir, options, schemas).await?;
-        let newest = snapshot::paths(&opened.layout.snapshots())?.into_iter().next();
-        let snapshot_seq = newest.and_then(|path| snapshot::read(&path).ok()).map_or(0, |found| found.seq);
+        let mut kept = snapshot::paths(&opened.layout.snapshots())?.into_iter();
+        let newest = kept.find_map(|path| snapshot::read(&path).ok());
+        let (snapshot_seq, snapshot_taken) = newest.map_or((0, 0), |found| (found.seq, found.created));
         let store = Self {
             inner: Arc::new(Inner {
                 layout: opened.layout,
                 daemon: opened.daemon,
                 feed: Feed::new(),
-                counters: Counters { snapshot_seq: snapshot_seq.into(), ..Counters::default() },
+                counters: Counters {
+                    snapshot_seq: snapshot_seq.into(),
+                    snapshot_taken: snapshot_taken.into(),
+                    ..Counters::default()
+                },
                 condition: Condition::default(),
                 groups_lost: opened.groups_lost,
                 options: options.clone(),
@@ -223,7 +227,6 @@ impl Store {
             errors: counters.errors.load(Ordering::Relaxed),
             last_flush: time(&counters.last_flush),
             flush_took: time(&counters.flush_us).map(Duration::from_micros),
-            last_snapshot: time(&counters.last_snapshot),
         }
     }
 
@@ -261,6 +264,43 @@ impl Store {
     pub async fn snapshot(&self) -> Result<PathBuf, StoreError> {
         let inner = self.inner.clone();
         self.run_long(move |engine, _| inner.snapshot(engine)).await
+    }
+
+    /// As [`Self::snapshot`], and looks at what was written.
+    ///
+    /// # Errors
+    /// As of that.
+    pub async fn take_snapshot(&self) -> Result<recover::Snapshot, StoreError> {
+        let inner = self.inner.clone();
+        self.run_long(move |engine, _| Ok(recover::look(inner.snapshot(engine)?, Some(engine.seq())))).await
+    }
+
+    /// The kept snapshots, newest first, each read and verified.
+    ///
+    /// # Errors
+    /// If their directory cannot be read.
+    pub async fn snapshots(&self) -> Result<Vec<recover::Snapshot>, StoreError> {
+        let (dir, latest) = (self.inner.layout.snapshots(), self.latest());
+        // Not through the engine: reading files holds up nobody who writes.
+        tokio::task::spawn_blocking(move || {
+            Ok(snapshot::paths(&dir)?.into_iter().map(|path| recover::look(path, latest)).collect())
+        })
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?
+    }
+
+    /// The newest snapshot that is whole, and how many changes were made since.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<NewestSnapshot> {
+        let counters = &self.inner.counters;
+        let taken = Some(counters.snapshot_taken.load(Ordering::Relaxed)).filter(|taken| *taken > 0)?;
+        let has = counters.snapshot_seq.load(Ordering::Acquire);
+        Some(NewestSnapshot { taken, behind: self.latest().unwrap_or(has).saturating_sub(has) })
+    }
+
+    /// Number of the last change; None once closed, or while it is being closed.
+    fn latest(&self) -> Option<u64> {
+        self.inner.open.try_read().ok()?.as_ref().map(|open| open.engine.seq())
     }
 
     /// Reads and checks every record against the checksums, counts and digests.
@@ -392,7 +432,7 @@ impl Inner {
         let path =
             snapshot::take(engine, &self.layout, &self.daemon, Occasion::Routine, self.options.snapshots)?;
         self.counters.snapshot_seq.fetch_max(seq, Ordering::AcqRel);
-        self.counters.last_snapshot.store(engine::now(), Ordering::Relaxed);
+        self.counters.snapshot_taken.store(engine::now(), Ordering::Relaxed);
         tracing::debug!(file = %path.display(), "took a snapshot of the store");
         Ok(path)
     }

@@ -13,6 +13,7 @@ mod policy;
 mod privacy;
 mod running;
 mod secrets;
+mod snapshot;
 mod stream;
 mod usage;
 

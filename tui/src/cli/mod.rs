@@ -20,6 +20,7 @@ pub mod privacy;
 pub mod pulse;
 pub mod running;
 pub mod secrets;
+pub mod snapshot;
 pub mod status;
 pub mod strategy;
 pub mod token;
@@ -130,6 +131,9 @@ pub enum Verb {
     /// The keys that secrets are encrypted with
     #[command(subcommand)]
     Secrets(secrets::SecretsVerb),
+    /// Snapshots of the store, from which `aivonxd recover` puts it back
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(snapshot::SnapshotVerb),
     /// Organizations: tenants with users and keys
     #[command(subcommand, name = "org", visible_alias = "orgs")]
     Organization(organization::OrganizationVerb),
@@ -258,6 +262,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Logs(args)) => logs::run(context, args).await,
         Some(Verb::Config(verb)) => config::run(context, verb).await,
         Some(Verb::Secrets(verb)) => secrets::run(context, verb).await,
+        Some(Verb::Snapshot(verb)) => snapshot::run(context, verb).await,
         Some(Verb::Organization(verb)) => organization::run(context, verb).await,
         Some(Verb::User(verb)) => user::run(context, verb).await,
         Some(Verb::Key(verb)) => key::run(context, verb).await,

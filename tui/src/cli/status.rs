@@ -1,6 +1,9 @@
 //! `aivonx status`, and `aivonx` alone.
 
-use aivonx_protocol::{daemon::Status, strategy::Strategy};
+use aivonx_protocol::{
+    Client, ClientError, FaultKind, daemon::Status, snapshot::NewestSnapshot, strategy::Strategy,
+};
+use serde::Serialize;
 
 use super::Context;
 use crate::{
@@ -11,13 +14,39 @@ use crate::{
     },
 };
 
+/// What `status` prints as JSON.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// How the daemon does.
+    #[serde(flatten)]
+    pub status: Status,
+    /// The newest snapshot of its store.
+    pub newest_snapshot: Option<NewestSnapshot>,
+}
+
+impl Shown {
+    async fn ask(client: &Client) -> Result<Self, ClientError> {
+        let status = client.status().await?;
+        // Who may not see more is told no process id, and nothing of this either.
+        let newest_snapshot = match status.pid {
+            0 => None,
+            _ => match client.snapshot_newest().await {
+                // An older daemon does not know of it.
+                Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unsupported => None,
+                newest => newest?,
+            },
+        };
+        Ok(Self { status, newest_snapshot })
+    }
+}
+
 /// Shows how the gateway does.
 ///
 /// # Errors
 /// Why not.
 pub async fn status(context: &mut Context) -> Result<(), Failure> {
-    let status = context.visitor().await?.status().await?;
-    context.out.show(&status, |out| show(out, &status))
+    let shown = Shown::ask(&context.visitor().await?).await?;
+    context.out.show(&shown, |out| show(out, &shown))
 }
 
 /// Shows how the gateway does and what to type next.
@@ -25,18 +54,18 @@ pub async fn status(context: &mut Context) -> Result<(), Failure> {
 /// # Errors
 /// Why not.
 pub async fn overview(context: &mut Context) -> Result<(), Failure> {
-    let status = context.visitor().await?.status().await?;
-    context.out.show(&status, |out| {
-        show(out, &status)?;
+    let shown = Shown::ask(&context.visitor().await?).await?;
+    context.out.show(&shown, |out| {
+        show(out, &shown)?;
         out.line("")?;
-        out.line(next(&status))
+        out.line(next(&shown.status))
     })
 }
 
-fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
-    let table = table(status, text::now());
+fn show(out: &mut Out, shown: &Shown) -> Result<(), Failure> {
+    let table = table(shown, text::now());
     out.table(&table)?;
-    for warning in &status.warnings {
+    for warning in &shown.status.warnings {
         out.line("")?;
         let text = wrap(&text::safe(warning), "! ", "  ", out.width);
         out.line(text)?;
@@ -44,7 +73,8 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(status: &Status, now: u64) -> Table {
+fn table(shown: &Shown, now: u64) -> Table {
+    let status = &shown.status;
     let mut table = Table::pairs();
     let doing = if status.draining {
         Cell::new("shutting down: finishing what runs").tone(Tone::Warn)
@@ -78,8 +108,20 @@ fn table(status: &Status, now: u64) -> Table {
     table.pair("strategy", Strategy::name(status.strategy));
     table.pair("memory", text::bytes(status.resident_bytes));
     table.pair("data", &status.data_dir);
+    table.pair("snapshot", snapshot(shown.newest_snapshot, now));
     table.pair("log", &status.log_sink);
     table
+}
+
+/// How old the newest snapshot is, and how much it lacks.
+fn snapshot(newest: Option<NewestSnapshot>, now: u64) -> Cell {
+    let Some(newest) = newest else { return Cell::new("none yet").tone(Tone::Warn) };
+    let behind = match newest.behind {
+        0 => "nothing changed since".to_owned(),
+        1 => "1 change since".to_owned(),
+        many => format!("{} changes since", count(many)),
+    };
+    Cell::new(format!("{}, {behind}", text::ago(newest.taken, now)))
 }
 
 fn nodes(status: &Status) -> Cell {
@@ -125,9 +167,14 @@ mod tests {
     use super::*;
     use crate::samples;
 
+    fn shown(status: Status, newest_snapshot: Option<NewestSnapshot>) -> String {
+        table(&Shown { status, newest_snapshot }, samples::NOW).render(Some(80), false)
+    }
+
     #[test]
     fn a_busy_gateway() {
-        insta::assert_snapshot!(table(&samples::status(), samples::NOW).render(Some(80), false));
+        let newest = NewestSnapshot { taken: samples::NOW - 7_200_000, behind: 17 };
+        insta::assert_snapshot!(shown(samples::status(), Some(newest)));
     }
 
     #[test]
@@ -141,8 +188,8 @@ mod tests {
             models: 0,
             ..samples::status()
         };
-        let shown = table(&status, samples::NOW).render(Some(80), false);
-        insta::assert_snapshot!(format!("{shown}\n\n{}", next(&status)));
+        let next = next(&status);
+        insta::assert_snapshot!(format!("{}\n\n{next}", shown(status, None)));
     }
 
     #[test]

@@ -158,7 +158,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Requests, &["K"], Do::ToKey, "", "the key that it came with").takes(Right::KeysRead),
     key(Scope::Requests, &["O"], Do::ToOrganization, "", "the organization that it is for")
         .takes(Right::OrganizationsRead),
-    key(Scope::Security, &["tab", "right"], Do::NextTab, "next tab", "lockouts, sessions, secrets"),
+    key(
+        Scope::Security,
+        &["tab", "right"],
+        Do::NextTab,
+        "next tab",
+        "lockouts, sessions, secrets, snapshots",
+    ),
     key(Scope::Security, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
     key(Scope::Lockouts, &["u"], Do::Unlock, "unlock", "let the user log in again from there")
         .takes(Right::LockoutsClear),
@@ -168,6 +174,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Secrets, &["v"], Do::Validate, "check", "look again whether all is in order")
         .takes(Right::SecretsRead),
     key(Scope::Secrets, &["R"], Do::Rotate, "rotate", "replace the data keys").takes(Right::SecretsRotate),
+    key(Scope::Snapshots, &["a"], Do::Add, "take one", "take a snapshot of the store now")
+        .takes(Right::SnapshotsTake),
     key(Scope::List, &["enter"], Do::Open, "open", "show everything about the chosen line"),
     key(
         Scope::List,

@@ -51,6 +51,8 @@ pub(crate) enum Scope {
     Sessions,
     /// On secrets.
     Secrets,
+    /// On snapshots.
+    Snapshots,
     /// In the form of a node.
     NodeForm,
     /// In a form.
@@ -100,6 +102,7 @@ impl Scope {
             Self::Lockouts => "Lockouts",
             Self::Sessions => "Sessions",
             Self::Secrets => "Secrets",
+            Self::Snapshots => "Snapshots",
             Self::NodeForm => "In the form of a node",
             Self::Form => "In a form",
             Self::Confirm | Self::Typed => "In a question",

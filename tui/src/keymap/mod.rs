@@ -90,6 +90,7 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
             security::Tab::Lockouts => const { &tab(Scope::Lockouts, Scope::Security) },
             security::Tab::Sessions => const { &tab(Scope::Sessions, Scope::Security) },
             security::Tab::Secrets => const { &tab(Scope::Secrets, Scope::Security) },
+            security::Tab::Snapshots => const { &tab(Scope::Snapshots, Scope::Security) },
         },
     }
 }

@@ -46,6 +46,10 @@ pub(crate) enum Topic {
     Secrets,
     /// Whether all is in order with them.
     Checks,
+    /// The snapshots of the store.
+    Snapshots,
+    /// The newest of them.
+    NewestSnapshot,
     /// What is used, by what the tab is about.
     Usage,
     /// What one used, by steps of time.

@@ -232,6 +232,7 @@ macro_rules! list_of {
                 security::Tab::Lockouts => $($way)+ $model.security.lockouts,
                 security::Tab::Sessions => $($way)+ $model.security.sessions,
                 security::Tab::Secrets => $($way)+ $model.security.checks,
+                security::Tab::Snapshots => $($way)+ $model.security.snapshots,
             },
         }
     };

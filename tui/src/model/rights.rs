@@ -84,6 +84,10 @@ pub(crate) enum Right {
     ConfigRead,
     /// Have it read again.
     ConfigReload,
+    /// See the snapshots of the store.
+    SnapshotsRead,
+    /// Take one.
+    SnapshotsTake,
 }
 
 impl Right {
@@ -127,6 +131,8 @@ impl Right {
             Self::PrivacyWrite => &[Permission::PrivacyWrite],
             Self::ConfigRead => &[Permission::ConfigRead],
             Self::ConfigReload => &[Permission::ConfigWrite],
+            Self::SnapshotsRead => &[Permission::SnapshotRead],
+            Self::SnapshotsTake => &[Permission::SnapshotWrite],
         }
     }
 

@@ -1,4 +1,4 @@
-//! Lockouts, sessions and keys of the daemon's own, as the console knows them.
+//! Lockouts, sessions, keys of the daemon's own and snapshots of its store, as the console knows them.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -6,6 +6,7 @@ use aivonx_protocol::{
     lockout::Lockout,
     secrets::{Check, CheckOutcome, SecretsStatus},
     session::{Session, SessionKind},
+    snapshot::{NewestSnapshot, Snapshot},
 };
 
 use super::list::{Column, List, Record, Width};
@@ -21,11 +22,13 @@ pub(crate) enum Tab {
     Sessions,
     /// The keys that secrets are kept under.
     Secrets,
+    /// The snapshots of the store.
+    Snapshots,
 }
 
 impl Tab {
     /// Every tab, in order.
-    pub(crate) const ALL: [Self; 3] = [Self::Lockouts, Self::Sessions, Self::Secrets];
+    pub(crate) const ALL: [Self; 4] = [Self::Lockouts, Self::Sessions, Self::Secrets, Self::Snapshots];
 
     /// Its name.
     pub(crate) fn title(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Tab {
             Self::Lockouts => "Lockouts",
             Self::Sessions => "Sessions",
             Self::Secrets => "Secrets",
+            Self::Snapshots => "Snapshots",
         }
     }
 }
@@ -52,6 +56,10 @@ pub(crate) struct Security {
     pub(crate) checks: List<Check>,
     /// Which keys there are.
     pub(crate) secrets: Option<SecretsStatus>,
+    /// The kept snapshots.
+    pub(crate) snapshots: List<Snapshot>,
+    /// The newest of them that is whole.
+    pub(crate) newest_snapshot: Option<NewestSnapshot>,
 }
 
 impl Subject for Lockout {
@@ -202,6 +210,53 @@ impl Record for Check {
             2 => self.finding.cmp(&other.finding),
             // The worst first.
             _ => other.outcome.cmp(&self.outcome),
+        }
+    }
+}
+
+/// How a snapshot is, in a word.
+pub(crate) fn state(one: &Snapshot) -> &'static str {
+    if one.problem.is_some() { "damaged" } else { "whole" }
+}
+
+impl Subject for Snapshot {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "file" => self.file.clone(),
+            "state" => state(self).to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.file) || test(state(self))
+    }
+}
+
+impl Record for Snapshot {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("TAKEN", Width::Fixed(12), 0),
+        Column::new("STATE", Width::Fixed(7), 0),
+        Column::number("BEHIND", 7, 0),
+        Column::number("SIZE", 9, 1),
+        Column::new("CONTENTS", Width::Fill(20), 0),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.file)
+    }
+
+    fn name(&self) -> &str {
+        &self.file
+    }
+
+    fn order(&self, other: &Self, column: usize) -> Ordering {
+        match column {
+            1 => state(self).cmp(state(other)),
+            2 => self.behind.cmp(&other.behind),
+            3 => other.bytes.cmp(&self.bytes),
+            // The newest first, by what it has: a clock may have been wrong.
+            _ => other.change.cmp(&self.change).then_with(|| other.file.cmp(&self.file)),
         }
     }
 }

@@ -46,7 +46,11 @@ pub(crate) fn full_as(columns: u16, rows: u16, role: Role) -> Model {
     answer_all(&mut model, effects);
     for screen in Screen::ALL {
         // The tabs of those that have some, too.
-        let tabs = if screen == Screen::Usage { crate::model::usage::Tab::ALL.len() } else { 3 };
+        let tabs = match screen {
+            Screen::Usage => crate::model::usage::Tab::ALL.len(),
+            Screen::Security => crate::model::security::Tab::ALL.len(),
+            _ => 3,
+        };
         for key in std::iter::once(screen.key()).chain(std::iter::repeat_n("tab", tabs)) {
             let effects = press(&mut model, key);
             answer_all(&mut model, effects);

@@ -8,6 +8,7 @@ use aivonx_protocol::{
     lockout::Lockout,
     organization::{LimitProfile, NodeAccess, Organization, PrivacyMode},
     session::{Session, SessionKind},
+    snapshot::{Snapshot, SnapshotContents},
     user::{Role, User},
 };
 
@@ -203,4 +204,42 @@ pub(crate) fn lockouts() -> Vec<Lockout> {
         ..alice.clone()
     };
     vec![alice, hostile]
+}
+
+pub(crate) fn snapshots() -> Vec<Snapshot> {
+    let contents = |all: &[(&str, u64)]| {
+        all.iter().map(|(kind, count)| SnapshotContents { kind: (*kind).to_owned(), count: *count }).collect()
+    };
+    let newest = Snapshot {
+        file: "20261121T223134.000Z-1042.snapshot".into(),
+        bytes: 348_160,
+        taken: Some(NOW - 7_200_000),
+        change: Some(1042),
+        behind: Some(17),
+        contents: contents(&[
+            ("nodes", 3),
+            ("organizations", 2),
+            ("users", 12),
+            ("keys", 40),
+            ("aliases", 0),
+        ]),
+        problem: None,
+    };
+    let damaged = Snapshot {
+        file: "20261121T213134.000Z-1001.snapshot".into(),
+        bytes: 346_000,
+        taken: None,
+        change: None,
+        behind: None,
+        contents: Vec::new(),
+        problem: Some("its digest does not match: it is cut off or was changed".into()),
+    };
+    let oldest = Snapshot {
+        file: "20261121T203134.000Z-900.snapshot".into(),
+        taken: Some(NOW - 14_400_000),
+        change: Some(900),
+        behind: Some(159),
+        ..newest.clone()
+    };
+    vec![newest, damaged, oldest]
 }

@@ -119,6 +119,8 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
         | Reply::Privacy(_)) => super::usage::loaded(model, topic, reply),
         Reply::Secrets(status) => model.security.secrets = Some(*status),
         Reply::Checks(checks) => model.security.checks.set(checks, model.now),
+        Reply::Snapshots(all) => model.security.snapshots.set(all, model.now),
+        Reply::NewestSnapshot(newest) => model.security.newest_snapshot = newest,
         other => {
             let fault = Fault::new(FaultKind::Internal, format!("it was answered with {}", other.name()));
             failed(model, topic, fault);

@@ -132,6 +132,9 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
     ("secrets.status", Full, ": 'secrets enter r"),
     ("secrets.validate", Full, ": 'secrets enter v"),
     ("secrets.rotate", Full, ": 'secrets enter R tab tab 'rotate ctrl-s"),
+    ("snapshot.newest", Full, "0 r"),
+    ("snapshot.list", Full, ": 'snapshots enter r"),
+    ("snapshot.create", Full, ": 'snapshots enter a"),
 ];
 
 /// Requests that no keys lead to, and why that is right.

@@ -35,7 +35,7 @@ use aivonx_protocol::{
     Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
     key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
     organization::OrganizationRequest, running::RunningRequest, secrets::SecretsRequest,
-    strategy::StrategyRequest, user::UserRequest,
+    snapshot::SnapshotRequest, strategy::StrategyRequest, user::UserRequest,
 };
 
 use crate::{
@@ -302,6 +302,8 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         },
         Topic::Secrets => (Right::SecretsRead, Request::Secrets(SecretsRequest::Status)),
         Topic::Checks => (Right::SecretsRead, Request::Secrets(SecretsRequest::Validate)),
+        Topic::Snapshots => (Right::SnapshotsRead, Request::Snapshot(SnapshotRequest::List)),
+        Topic::NewestSnapshot => (Right::SnapshotsRead, Request::Snapshot(SnapshotRequest::Newest)),
         Topic::Usage
         | Topic::Steps
         | Topic::Limits
@@ -375,6 +377,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Lockouts => model.security.lockouts.load = Load::Failed(fault),
         Topic::Sessions => model.security.sessions.load = Load::Failed(fault),
         Topic::Checks => model.security.checks.load = Load::Failed(fault),
+        Topic::Snapshots => model.security.snapshots.load = Load::Failed(fault),
         Topic::Usage
         | Topic::Steps
         | Topic::Limits
@@ -389,7 +392,8 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Strategy
         | Topic::Networks
         | Topic::AuditMore
-        | Topic::Secrets => model.warn(fault.message),
+        | Topic::Secrets
+        | Topic::NewestSnapshot => model.warn(fault.message),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request, config::ConfigRequest, lockout::LockoutRequest, secrets::SecretsRequest, session::SessionKind,
-    token::TokenRequest, user::UserRequest,
+    snapshot::SnapshotRequest, token::TokenRequest, user::UserRequest,
 };
 
 use super::{act, dialogs, forms, load, nodes::Prepared};
@@ -20,6 +20,7 @@ use crate::{
 
 /// Asks for what the tab shows.
 pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
+    load(model, out, Topic::NewestSnapshot);
     match model.security.tab {
         Tab::Lockouts => load(model, out, Topic::Lockouts),
         Tab::Sessions => load(model, out, Topic::Sessions),
@@ -27,6 +28,7 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
             load(model, out, Topic::Secrets);
             load(model, out, Topic::Checks);
         }
+        Tab::Snapshots => load(model, out, Topic::Snapshots),
     }
 }
 
@@ -99,6 +101,17 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             forms::open(model, rotate_form());
         }
         (Do::Add, Tab::Sessions) => ask_token(model),
+        (Do::Add, Tab::Snapshots) => {
+            if let Some(why) = model.why_not(Right::SnapshotsTake) {
+                return model.warn(why);
+            }
+            let what = Act {
+                doing: "Taking a snapshot".into(),
+                done: "took a snapshot".into(),
+                reload: vec![Topic::Snapshots, Topic::NewestSnapshot],
+            };
+            act(model, out, Request::Snapshot(SnapshotRequest::Create), what);
+        }
         _ => {}
     }
 }

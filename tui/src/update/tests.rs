@@ -285,6 +285,7 @@ fn holding(scope: Scope) -> Model {
         Scope::Security | Scope::Lockouts => drop(press(&mut model, "0")),
         Scope::Sessions => drop(press_all(&mut model, "0 tab")),
         Scope::Secrets => drop(press_all(&mut model, "0 tab tab")),
+        Scope::Snapshots => drop(press_all(&mut model, "0 backtab")),
         Scope::Form | Scope::NodeForm => drop(press_all(&mut model, "2 a")),
         Scope::Confirm => drop(press_all(&mut model, "2 x")),
         Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),

@@ -1,4 +1,4 @@
-//! Lockouts, sessions, and the keys that secrets are kept under.
+//! Lockouts, sessions, the keys that secrets are kept under, and the snapshots of the store.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,19 @@ use aivonx_protocol::{
     lockout::Lockout,
     secrets::{Check, CheckOutcome},
     session::Session,
+    snapshot::Snapshot,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Facts, Table, maybe, tabs};
 use crate::{
+    cli::snapshot::contents,
     model::{
         Model, Right,
         list::Record as _,
-        security::{Tab, kind, outcome},
+        security::{Tab, kind, outcome, state},
     },
-    render::text::{ago, safe, span, time},
+    render::text::{ago, bytes, count, safe, span, time},
     theme::Tone,
     widgets::{grid::Cell, rows::Row},
 };
@@ -25,6 +27,9 @@ use crate::{
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let security = &model.security;
     let mut title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == security.tab)));
+    if let Some(newest) = security.newest_snapshot {
+        title += &format!(" newest snapshot {}", ago(newest.taken, model.now));
+    }
     match security.tab {
         Tab::Lockouts => Table {
             title: &title,
@@ -62,6 +67,17 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             empty: "Nothing was checked.",
             cells: &check_cells,
             facts: &|check| check_facts(model, check),
+        }
+        .draw(buffer, area, model),
+        Tab::Snapshots => Table {
+            title: &title,
+            noun: "the snapshots",
+            list: &security.snapshots,
+            columns: Cow::Borrowed(Snapshot::COLUMNS),
+            right: Right::SnapshotsRead,
+            empty: "There is no snapshot yet: a takes one.",
+            cells: &|one| snapshot_cells(model, one),
+            facts: &|one| snapshot_facts(model, one),
         }
         .draw(buffer, area, model),
     }
@@ -162,5 +178,36 @@ fn check_facts(model: &Model, check: &Check) -> Vec<Row> {
         }
         facts.put("snapshots", status.snapshots.len().to_string());
     }
+    facts.all()
+}
+
+fn snapshot_cells(model: &Model, one: &Snapshot) -> Vec<Cell> {
+    let tone = if one.problem.is_some() { Tone::Bad } else { Tone::Good };
+    vec![
+        Cell::new(one.taken.map_or_else(|| "-".to_owned(), |at| ago(at, model.now))),
+        Cell::toned(state(one), tone),
+        Cell::new(one.behind.map_or_else(|| "-".to_owned(), count)),
+        Cell::new(bytes(one.bytes)),
+        Cell::new(one.problem.as_deref().map_or_else(|| contents(one), safe)),
+    ]
+}
+
+fn snapshot_facts(model: &Model, one: &Snapshot) -> Vec<Row> {
+    let mut facts = Facts::default();
+    facts.put("file", &one.file);
+    facts.put("size", bytes(one.bytes));
+    if let Some(taken) = one.taken {
+        facts.put("taken", time(taken, &model.zone));
+    }
+    if let (Some(change), Some(behind)) = (one.change, one.behind) {
+        facts.put("last change", format!("{}, {} were made since", count(change), count(behind)));
+    }
+    if let Some(why) = &one.problem {
+        facts.toned("damaged", safe(why), Tone::Bad);
+    }
+    for part in &one.contents {
+        facts.put(&part.kind, count(part.count));
+    }
+    facts.put("put back by", "aivonxd recover --snapshot FILE, while the daemon is stopped");
     facts.all()
 }

@@ -16,7 +16,7 @@ use aivonx_tui::cli::{
     logs::Missed,
     organization::Described,
     secrets::Generated,
-    token,
+    status, token,
     usage::Flat,
     user::sessions::Ended,
 };
@@ -62,7 +62,16 @@ fn the_page_names_every_field_and_no_other() {
     for reply in Reply::samples() {
         match reply {
             Reply::Done | Reply::Strategy(_) => {}
-            Reply::Status(status) => drop(printed.insert("status", json(status))),
+            Reply::Status(status) => {
+                let shown = status::Shown { status: *status, newest_snapshot: None };
+                printed.insert("status", json(shown));
+            }
+            Reply::NewestSnapshot(newest) => drop(printed.insert("newest snapshot", json(newest))),
+            Reply::Snapshot(one) => {
+                printed.insert("snapshot contents", json(&one.contents[0]));
+                printed.insert("snapshot", json(one));
+            }
+            Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
             Reply::Pulse(pulse) => {
                 printed.insert("pulse second", json(&pulse.seconds[0]));
                 printed.insert("pulse minute", json(&pulse.minute));

@@ -149,8 +149,8 @@ pub(crate) fn sample(request: &Request) -> Does {
         lockout::LockoutRequest as B, log::LogRequest as L, model::ModelRequest as M, node::NodeRequest as N,
         organization::OrganizationRequest as O, policy::PolicyRequest as Z, price::PriceRequest as P,
         privacy::PrivacyRequest as V, running::RunningRequest as R, secrets::SecretsRequest as X,
-        strategy::StrategyRequest as S, token::TokenRequest as T, usage::UsageRequest as G,
-        user::UserRequest as U,
+        snapshot::SnapshotRequest as W, strategy::StrategyRequest as S, token::TokenRequest as T,
+        usage::UsageRequest as G, user::UserRequest as U,
     };
     let wanted = match request {
         Request::Daemon(D::Status) => "status",
@@ -220,6 +220,9 @@ pub(crate) fn sample(request: &Request) -> Does {
         Request::Policy(Z::Remove { .. } | Z::RemoveAlias { .. }) => "done",
         Request::Running(R::List) => "running",
         Request::Running(R::Cancel { .. }) => "done",
+        Request::Snapshot(W::List) => "snapshots",
+        Request::Snapshot(W::Create) => "snapshot",
+        Request::Snapshot(W::Newest) => "newest_snapshot",
         Request::Secrets(X::Status) => "secrets",
         Request::Secrets(X::Validate) => "checks",
         Request::Secrets(X::Rotate { .. }) => "job",

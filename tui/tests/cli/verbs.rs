@@ -11,8 +11,8 @@ use aivonx_protocol::{
 
 /// Line, and the requests it makes.
 const VERBS: &[(&str, &[&str])] = &[
-    ("", &["daemon.status"]),
-    ("status", &["daemon.status"]),
+    ("", &["daemon.status", "snapshot.newest"]),
+    ("status", &["daemon.status", "snapshot.newest"]),
     ("pulse --since 1700000000", &["daemon.pulse"]),
     ("node list", &["node.list"]),
     ("node show gpu1", &["node.show"]),
@@ -110,6 +110,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("privacy test", &["privacy.test"]),
     ("lockout list --all", &["lockout.list"]),
     ("lockout clear alice", &["lockout.clear"]),
+    ("snapshot list", &["snapshot.list"]),
+    ("snapshot create", &["snapshot.create"]),
 ];
 
 /// What the samples answer is good news, so that every verb ends well.

@@ -119,6 +119,9 @@ const TABLE: &[(&str, &str)] = &[
     ("privacy.show", "SOAMoagm"),
     ("privacy.set", "Sg"),
     ("privacy.test", "SOAMoagm"),
+    ("snapshot.list", "SOA"),
+    ("snapshot.create", "S"),
+    ("snapshot.newest", "SOAGMsoagm"),
 ];
 
 const DAEMON: u32 = 990;
@@ -199,7 +202,7 @@ fn every_request_is_for_the_roles_of_the_table() {
 fn who_must_do_something_first_can_do_that_alone() {
     for request in Request::samples() {
         let own = request.name().starts_with("account.") && request.name() != "account.setup";
-        let expected = own || request.name() == "daemon.status";
+        let expected = own || matches!(request.name(), "daemon.status" | "snapshot.newest");
         for owed in [PASSWORD, ENROL] {
             let standing = Standing::User(user(Role::Superadmin, false), owed);
             assert_eq!(may(&run(), true, 1000, &standing, request.clone()), expected, "{}", request.name());
@@ -244,8 +247,8 @@ fn strangers_get_what_the_rule_gives_them() {
         for request in Request::samples() {
             let name = request.name();
             let expected = match name {
-                "daemon.status" | "account.login" | "account.resume" | "account.whoami"
-                | "account.redeem" => true,
+                "daemon.status" | "snapshot.newest" | "account.login" | "account.resume"
+                | "account.whoami" | "account.redeem" => true,
                 "account.setup" => matches!(gets, Everything | StatusAndSetup),
                 _ => matches!(gets, Everything | EverythingElse),
             };
@@ -258,6 +261,7 @@ fn strangers_get_what_the_rule_gives_them() {
                 || matches!(
                     name,
                     "daemon.status"
+                        | "snapshot.newest"
                         | "account.login"
                         | "account.resume"
                         | "account.whoami"
@@ -311,6 +315,7 @@ fn the_proof_carries_the_request() {
             Noun::Policy(p) => Request::Policy(p.into_request()),
             Noun::Running(p) => Request::Running(p.into_request()),
             Noun::Privacy(p) => Request::Privacy(p.into_request()),
+            Noun::Snapshot(p) => Request::Snapshot(p.into_request()),
         };
         assert_eq!(again, request);
     }

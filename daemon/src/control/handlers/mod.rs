@@ -18,6 +18,7 @@ mod privacy;
 mod pulse;
 mod running;
 pub(crate) mod secrets;
+mod snapshot;
 mod strategy;
 mod token;
 mod usage;
@@ -121,6 +122,7 @@ impl Services {
             Noun::Policy(permitted) => policy::handle(self, permitted).await,
             Noun::Running(permitted) => running::handle(self, permitted).await,
             Noun::Privacy(permitted) => privacy::handle(self, permitted).await,
+            Noun::Snapshot(permitted) => snapshot::handle(self, permitted).await,
         }
     }
 }

@@ -16,6 +16,7 @@ use aivonx_protocol::{
     node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
     running::RunningRequest,
     secrets::SecretsRequest,
+    snapshot::SnapshotRequest,
     strategy::StrategyRequest,
     usage::UsageRequest,
 };
@@ -87,6 +88,8 @@ pub(crate) fn of(request: &Request) -> Option<Record> {
         Request::Running(RunningRequest::Cancel { id }) => {
             Some(Record::new(Action::RequestCancel, "request", id))
         }
+        Request::Snapshot(SnapshotRequest::List | SnapshotRequest::Newest) => None,
+        Request::Snapshot(SnapshotRequest::Create) => Some(Record::new(Action::Create, "snapshot", "")),
         Request::Secrets(SecretsRequest::Status) => None,
         Request::Secrets(SecretsRequest::Validate) => {
             Some(Record::new(Action::SecretsValidate, "secrets", ""))

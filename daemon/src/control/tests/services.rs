@@ -48,7 +48,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let limits = Limits::open(store.clone(), identity.accounts().clone(), clock).await.unwrap();
     identity.count_with(&limits);
     let prices = PriceList::open(&store, &limits).await.unwrap();
-    let fleet = Fleet::start(store, vault, health, Duration::from_secs(5)).await.unwrap();
+    let fleet = Fleet::start(store.clone(), vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
     let services = Services {
@@ -56,6 +56,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         identity,
         policies,
         secrets,
+        store,
         usage,
         prices,
         running: Arc::default(),

@@ -16,7 +16,13 @@ async fn the_newest_few_are_kept_and_listed() {
     let newest = listed[0].contents.as_ref().unwrap();
     assert_eq!((newest.records["node"], newest.changes_behind), (5, Some(1)));
     assert_eq!(newest.daemon_id, store.settings().daemon_id());
-    assert!(store.health().last_snapshot.is_some());
+    let told = store.newest_snapshot().unwrap();
+    assert!(told.taken.abs_diff(newest.created) < 10_000, "{told:?}");
+    assert_eq!(told.behind, 1);
+    assert_eq!(store.snapshots().await.unwrap(), listed);
+    store.close().await.unwrap();
+    // It took one more at the end, and tells of that from the start.
+    assert_eq!(open(dir.path()).await.newest_snapshot().unwrap().behind, 0);
 }
 
 #[tokio::test]

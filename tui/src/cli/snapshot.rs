@@ -1,0 +1,101 @@
+//! `aivonx snapshot ...`
+
+use aivonx_protocol::snapshot::Snapshot;
+use clap::Subcommand;
+
+use super::Context;
+use crate::{
+    exit::Failure,
+    render::{
+        Cell, Column, Table, Tone,
+        text::{self, bytes, count},
+    },
+};
+
+/// What can be done with snapshots.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum SnapshotVerb {
+    /// The kept snapshots, newest first: how old, what they lack, what is in them
+    #[command(visible_alias = "ls")]
+    List,
+    /// Take one now; the oldest beyond store.snapshots is removed
+    Create,
+}
+
+/// Carries out a verb.
+///
+/// # Errors
+/// Why not.
+pub async fn run(context: &mut Context, verb: SnapshotVerb) -> Result<(), Failure> {
+    let client = context.client().await?;
+    match verb {
+        SnapshotVerb::List => {
+            let all = client.snapshot_list().await?;
+            context.out.show(&all, |out| match all.len() {
+                0 => out.line("There is no snapshot yet. Take one: aivonx snapshot create"),
+                _ => out.table(&overview(&all, text::now())),
+            })
+        }
+        SnapshotVerb::Create => {
+            let taken = client.snapshot_create().await?;
+            context.out.show(&taken, |out| {
+                let (file, contents) = (text::safe(&taken.file), contents(&taken));
+                out.line(format_args!("Took {file} ({}): {contents}", bytes(taken.bytes)))
+            })
+        }
+    }
+}
+
+/// `snapshot list` as a table.
+fn overview(all: &[Snapshot], now: u64) -> Table {
+    let mut table = Table::new([
+        Column::text("TAKEN"),
+        Column::number("CHANGE"),
+        Column::number("BEHIND"),
+        Column::number("SIZE"),
+        Column::text("CONTENTS").cut(30),
+        Column::text("FILE"),
+    ]);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), count);
+    for one in all {
+        let (taken, what) = match &one.problem {
+            Some(why) => (Cell::new("damaged").tone(Tone::Bad), Cell::new(text::safe(why)).tone(Tone::Bad)),
+            None => {
+                (one.taken.map_or_else(String::new, |at| text::ago(at, now)).into(), contents(one).into())
+            }
+        };
+        table.row([
+            taken,
+            number(one.change).into(),
+            number(one.behind).into(),
+            bytes(one.bytes).into(),
+            what,
+            (&one.file).into(),
+        ]);
+    }
+    table
+}
+
+/// What is in it: `nodes 3, users 12`.
+pub(crate) fn contents(one: &Snapshot) -> String {
+    let some = one.contents.iter().filter(|part| part.count > 0);
+    let all: Vec<String> =
+        some.map(|part| format!("{} {}", text::safe(&part.kind), count(part.count))).collect();
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn snapshots_at_eighty_columns_and_in_a_pipe() {
+        let table = overview(&samples::snapshots(), samples::NOW);
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            table.render(Some(80), false),
+            table.render(None, false)
+        ));
+    }
+}
