@@ -84,8 +84,13 @@ fn restored_text(source: &Path, restored: &Restored) -> String {
         text += &format!("\nwhat was there is kept in {}", aside.display());
     }
     match &restored.ledgers {
-        Ok(records) => text += &format!("\nthe audit log that was there goes on ({records} records)"),
-        Err(why) => text += &format!("\nthe audit log begins a new chain: {}", Untrusted::new(why)),
+        Ok(_) => text += "\nthe audit log, usage and the counters of limits that were there go on",
+        Err(why) => {
+            text += &format!(
+                "\nthe audit log, usage and the counters of limits are not whole: {}",
+                Untrusted::new(why)
+            );
+        }
     }
     text + "\nStart the daemon to serve from it."
 }

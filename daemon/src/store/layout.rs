@@ -144,8 +144,13 @@ impl Lock {
         let path = layout.lock_file();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file =
-            files::open_regular(&path, &mut options).map_err(StoreError::io("open the lock file", &path))?;
+        let mut file = files::open_regular(&path, &mut options).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidInput => StoreError::BadPath {
+                path: path.clone(),
+                what: format!("{e}; remove it, nothing is kept in it"),
+            },
+            _ => StoreError::io("open the lock file", &path)(e),
+        })?;
         if !lock(&file, PATIENCE).map_err(StoreError::io("lock", &path))? {
             return Err(StoreError::InUse { dir: layout.dir.clone(), pid: holder(&mut file) });
         }

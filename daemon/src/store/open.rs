@@ -156,6 +156,9 @@ fn open_existing(
     if meta.schema > schemas.current {
         return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
     }
+    if !layout.snapshots().is_dir() && fs::symlink_metadata(layout.snapshots()).is_ok() {
+        return Err(damaged("its directory snapshots is something else".into()));
+    }
     snapshot::remove_unfinished(&layout.snapshots())?;
     if let Some(tree) = engine.foreign_tree()? {
         return Err(StoreError::NewerTree { dir, tree });

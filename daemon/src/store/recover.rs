@@ -101,6 +101,9 @@ pub fn hush_engine() {
 /// If the directory cannot be read.
 pub fn list(dir: &Path) -> Result<Vec<Snapshot>, StoreError> {
     let layout = Layout::new(dir);
+    if !layout.snapshots().is_dir() {
+        return Ok(Vec::new());
+    }
     let acknowledged = acknowledged(&layout)?;
     Ok(snapshot::paths(&layout.snapshots())?.into_iter().map(|path| look(path, acknowledged)).collect())
 }

@@ -154,7 +154,7 @@ fn verdict(parts: &[Part], end: Option<String>) -> String {
         // Into a String it cannot fail.
         let _ = match (part.is_whole, part.expected) {
             (true, _) => write!(text, "\n  {name}: whole ({found})"),
-            (false, _) if found == 0 => write!(text, "\n  {name}: gone"),
+            (false, Some(expected)) if found == 0 => write!(text, "\n  {name}: gone ({expected})"),
             (false, Some(expected)) => write!(text, "\n  {name}: cut, {found} of {expected} can be read"),
             (false, None) => write!(text, "\n  {name}: {found} can be read, of how many is not known"),
         };

@@ -97,6 +97,10 @@ async fn a_damaged_store_is_refused_clearly_and_recovered() {
     assert!(said.contains("recover"), "{said}");
     let listed = run(&["recover", "--dir", &dir, "--list"]).output().await.unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let text = String::from_utf8_lossy(&listed.stdout);
+    for part in [" s old, ", "nothing is missing", "nodes 1", "no daemon uses the directory"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let mut snapshots: Vec<_> =
         std::fs::read_dir(data.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
     snapshots.sort();

@@ -51,12 +51,15 @@ async fn what_is_no_file_is_refused_in_words_and_recovered_from() {
             copy(&base, &at);
             remove(&at.join(name));
             put(&at.join(name));
-            if name != "snapshots" {
-                let refused = Store::open(&at, &options()).await.map(drop).unwrap_err();
-                let (text, said) =
-                    (refused.to_string(), if name == "store" { "store/db is missing" } else { kind });
-                assert!(text.contains(said) && text.contains("aivonxd recover"), "{what}: {text}");
-            }
+            let refused = Store::open(&at, &options()).await.map(drop).unwrap_err();
+            let said = match name {
+                "store" => "store/db is missing",
+                "snapshots" => "snapshots is something else",
+                _ => kind,
+            };
+            let text = refused.to_string();
+            assert!(text.contains(said) && text.contains("aivonxd recover"), "{what}: {text}");
+            assert_eq!(recover::list(&at).unwrap().is_empty(), name == "snapshots", "{what}");
             recover::restore(&at, &snapshot).unwrap_or_else(|e| panic!("{what}: {e}"));
             let store = open(&at).await;
             assert_eq!(store.nodes().list().await.unwrap(), std::slice::from_ref(&a), "{what}");
