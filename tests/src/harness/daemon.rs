@@ -144,6 +144,12 @@ impl Daemon {
         }
     }
 
+    /// An administrator's token, if the harness has logged in.
+    #[must_use]
+    pub fn token(&self) -> Option<&WireSecret> {
+        self.token.as_ref()
+    }
+
     /// What it wrote on standard error.
     #[must_use]
     pub fn stderr(&self) -> &Log {

@@ -28,6 +28,7 @@ pub struct Builder {
     folder: Option<PathBuf>,
     inherited: Option<TcpListener>,
     open_files: Option<u64>,
+    behind: Vec<String>,
 }
 
 impl Builder {
@@ -49,6 +50,13 @@ impl Builder {
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Started by this command line, which runs what follows it in its own place.
+    #[must_use]
+    pub fn behind(mut self, command: &[&str]) -> Self {
+        self.behind = command.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -147,6 +155,7 @@ impl Builder {
         command
             .arg("-c")
             .arg(format!("{limit}{pass}exec \"$0\" \"$@\""))
+            .args(&self.behind)
             .arg(binary("aivonxd"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

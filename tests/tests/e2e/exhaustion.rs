@@ -1,0 +1,227 @@
+//! The disk of the data directory runs out of space and of inodes, and the daemon out of descriptors, again and again,
+//! while four writers edit and requests come: nothing that was acknowledged is lost, and what is given back mends it.
+//!
+//! The disk is a small one in memory, in a mount namespace of the daemon's own; where that is not allowed, this is
+//! skipped. A few rounds; as many as `AIVONX_TEST_EXHAUSTIONS` asks for.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aivonx_protocol::{Client, WireSecret, node::NodeChange};
+use aivonx_tests::{fake::FakeNode, harness::Daemon, within};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+const WRITERS: usize = 4;
+
+/// Runs a program in a mount namespace of its own, with a disk of its own at the path before it.
+const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=700 tmpfs "$0" && exec "$@""#;
+
+/// Whether this system lets us make one.
+fn is_allowed() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tried = std::process::Command::new("unshare");
+    tried.args(["-m", "sh", "-c", ON_A_SMALL_DISK]).arg(dir.path()).arg("true");
+    tried.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// What is taken away, and given back when this is dropped.
+enum Taken {
+    Files(Vec<PathBuf>),
+    Descriptors(Pid, Rlimit),
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        match self {
+            Self::Files(files) => files.iter().for_each(|file| drop(fs::remove_file(file))),
+            Self::Descriptors(pid, before) => drop(prlimit(Some(*pid), Resource::Nofile, before.clone())),
+        }
+    }
+}
+
+/// All the space there is.
+fn take_space(dir: &Path) -> Taken {
+    let path = dir.join("filler");
+    let mut file = fs::File::create(&path).unwrap();
+    for size in [65_536, 512] {
+        let zeros = vec![0; size];
+        while file.write_all(&zeros).is_ok() {}
+    }
+    Taken::Files(vec![path])
+}
+
+fn take_inodes(dir: &Path) -> Taken {
+    let paths = (0..).map(|n| dir.join(format!("filler-{n}")));
+    Taken::Files(paths.take_while(|path| fs::File::create(path).is_ok()).collect())
+}
+
+/// All descriptors but a few of those that are open.
+fn take_descriptors(pid: u32, random: &mut StdRng) -> Taken {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let before = limit_of(pid);
+    let few = Rlimit { current: Some(open + random.random_range(0..4)), ..before.clone() };
+    prlimit(Some(pid), Resource::Nofile, few).unwrap();
+    Taken::Descriptors(pid, before)
+}
+
+/// The limits that are in force.
+fn limit_of(pid: Pid) -> Rlimit {
+    let text = fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<Option<u64>> = line.split_whitespace().skip(3).take(2).map(|n| n.parse().ok()).collect();
+    Rlimit { current: numbers[0], maximum: numbers[1] }
+}
+
+/// What the writers were told is done: node -> number of the edit.
+type Acknowledged = Arc<Mutex<BTreeMap<String, u64>>>;
+
+/// Edits one node for ever, over a connection that is made anew when the daemon opens its store anew.
+async fn write(
+    socket: PathBuf,
+    token: WireSecret,
+    name: String,
+    acknowledged: Acknowledged,
+    stop: Arc<AtomicBool>,
+) {
+    let mut client = None;
+    let mut edit = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        let Some(connected) = &client else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if let Ok(fresh) = Client::connect(&socket, "writer").await
+                && fresh.resume(token.clone()).await.is_ok()
+            {
+                client = Some(fresh);
+            }
+            continue;
+        };
+        edit += 1;
+        let labels = BTreeMap::from([("edit".to_owned(), Some(edit.to_string()))]);
+        let change = NodeChange { labels, ..NodeChange::default() };
+        match connected.node_set(&name, None, change).await {
+            Ok(_) => drop(acknowledged.lock().unwrap().insert(name.clone(), edit)),
+            Err(_) => client = None,
+        }
+    }
+}
+
+/// Asks for an answer again and again. A daemon without descriptors, or one that opens its store anew, may have none; it
+/// listens elsewhere then.
+async fn ask(socket: PathBuf, token: WireSecret, served: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
+    let request = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 42\r\n\r\n\
+                   {\"model\":\"m\",\"stream\":false,\"messages\":[]}";
+    let mut address = None;
+    while !stop.load(Ordering::Relaxed) {
+        let Some(at) = &address else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if let Ok(client) = Client::connect(&socket, "traffic").await
+                && client.resume(token.clone()).await.is_ok()
+                && let Ok(status) = client.status().await
+            {
+                address = Some(status.listen[0].clone());
+            }
+            continue;
+        };
+        let asked = async {
+            let mut stream = TcpStream::connect(at).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.map(|_| answer)
+        };
+        match tokio::time::timeout(Duration::from_secs(10), asked).await {
+            Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200") => {
+                drop(served.fetch_add(1, Ordering::Relaxed))
+            }
+            _ => address = None,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_and_go() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let rounds = std::env::var("AIVONX_TEST_EXHAUSTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let config = "[store]\noperation_deadline = \"2s\"\nsnapshots = 1\n";
+    let data = folder.path().join("data");
+    let prefix = ["unshare", "-m", "sh", "-c", ON_A_SMALL_DISK, data.to_str().unwrap()];
+    let mut daemon = Daemon::builder().folder(folder.path()).config(config).behind(&prefix).start_any().await;
+    daemon.aivonx().ok(&["node", "add", "n", &node.url()]).await;
+    daemon.until_active(1).await;
+    let url = format!("http://localhost:{}", node.address().port());
+    for n in 0..WRITERS {
+        daemon
+            .aivonx()
+            .ok(&["node", "add", &format!("w{n}"), &format!("{url}/{n}"), "--kind", "ollama", "--force"])
+            .await;
+    }
+    let disk = PathBuf::from(format!("/proc/{}/root{}", daemon.pid(), data.display()));
+    let (acknowledged, stop) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)));
+    let token = daemon.token().expect("an administrator's");
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|n| {
+            let (acknowledged, stop) = (acknowledged.clone(), stop.clone());
+            tokio::spawn(write(
+                daemon.socket().to_owned(),
+                token.clone(),
+                format!("w{n}"),
+                acknowledged,
+                stop,
+            ))
+        })
+        .collect();
+    let served = Arc::new(AtomicU64::new(0));
+    let traffic = tokio::spawn(ask(daemon.socket().to_owned(), token.clone(), served.clone(), stop.clone()));
+    let total = || acknowledged.lock().unwrap().values().sum::<u64>();
+    let mut random = StdRng::seed_from_u64(14);
+    for round in 0..rounds {
+        let taken = match random.random_range(0..3) {
+            0 => take_space(&disk),
+            1 => take_inodes(&disk),
+            _ => take_descriptors(daemon.pid(), &mut random),
+        };
+        tokio::time::sleep(Duration::from_millis(random.random_range(100..3000))).await;
+        drop(taken);
+        let (edits, requests) = (total(), served.load(Ordering::Relaxed));
+        within(&format!("edits and requests after round {round}"), async {
+            while total() < edits + 20 || served.load(Ordering::Relaxed) < requests + 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        within("a writer's end", writer).await.unwrap();
+    }
+    within("the end of the traffic", traffic).await.unwrap();
+    let nodes = daemon.nodes().await;
+    for (name, edit) in acknowledged.lock().unwrap().iter() {
+        let node = nodes.iter().find(|node| node["name"] == **name).unwrap();
+        let kept: u64 = node["labels"]["edit"].as_str().unwrap().parse().unwrap();
+        assert!(kept >= *edit, "{name}: acknowledged {edit}, kept {kept}");
+    }
+    let verdict = daemon.aivonx().json(&["audit", "verify"]).await;
+    assert_eq!(verdict["intact"], true, "{verdict}");
+    assert!(daemon.stop().await.success());
+}
