@@ -104,6 +104,35 @@ pub(super) fn decode<T: DeserializeOwned>(
     }
 }
 
+/// Most memory that reading a payload takes, bytes.
+const MAX_PAYLOAD: usize = 64 << 20;
+
+/// `value` as the payload of a frame, or of what was derived from frames: a version byte and bincode. The checksum is
+/// the frame's.
+pub(super) fn to_payload<T: Serialize>(version: u8, value: &T) -> Result<Vec<u8>, CodecError> {
+    let config = bincode::config::standard().with_limit::<MAX_PAYLOAD>();
+    let mut bytes = vec![version];
+    let encoded =
+        bincode::serde::encode_to_vec(value, config).map_err(|e| CodecError::Bincode(e.to_string()))?;
+    bytes.extend_from_slice(&encoded);
+    Ok(bytes)
+}
+
+/// The value of such a payload.
+pub(super) fn from_payload<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<MAX_PAYLOAD>();
+    let (&found, payload) = bytes.split_first().ok_or(CodecError::Short)?;
+    if found != version {
+        return Err(CodecError::Version { found, known: version });
+    }
+    let (value, used) = bincode::serde::decode_from_slice(payload, config)
+        .map_err(|e| CodecError::Bincode(e.to_string()))?;
+    match payload.len() - used {
+        0 => Ok(value),
+        left => Err(CodecError::Trailing(left)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -42,6 +42,7 @@ mod reseal;
 mod rewrap;
 mod salvage;
 pub mod secret;
+mod segment;
 pub mod session;
 mod settings;
 mod snapshot;
