@@ -59,7 +59,7 @@ async fn bench(wanted: u64) -> Result<()> {
         "append   {wanted} entries in {took:.1?}: {:.0} a second, each durable",
         wanted as f64 / took.as_secs_f64()
     );
-    let bytes = size(&dir.path().join("store"))?;
+    let bytes = size(&dir.path().join("ledger/audit"))?;
     println!("disk     {:.0} MiB, {} bytes an entry", bytes as f64 / 1_048_576.0, bytes / wanted.max(1));
     queries(&audit, wanted).await?;
     let began = Instant::now();

@@ -83,14 +83,8 @@ fn restored_text(source: &Path, restored: &Restored) -> String {
     if let Some(aside) = &restored.set_aside {
         text += &format!("\nwhat was there is kept in {}", aside.display());
     }
-    match &restored.ledgers {
-        Ok(_) => text += "\nthe audit log, usage and the counters of limits that were there go on",
-        Err(why) => {
-            text += &format!(
-                "\nthe audit log, usage and the counters of limits are not whole: {}",
-                Untrusted::new(why)
-            );
-        }
+    for ledger in &restored.ledgers {
+        text += &format!("\n{ledger}");
     }
     text + "\nStart the daemon to serve from it."
 }

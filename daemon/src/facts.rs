@@ -26,7 +26,7 @@ use crate::{
     identity::{self, Counters},
     limits::Limits,
     proxy::{Phase, Shared},
-    pulse::{Glance, Pulse},
+    pulse::{Glance, Pulse, alerts::in_short},
     secrets::Secrets,
     store::{Store, Trouble},
     telemetry::{Batch, Gauges, Metrics, NodeGauge, Outcome, Refusals, batch::Group, process},
@@ -162,7 +162,7 @@ pub(crate) fn status(
                 shared.awaits_setup && !shared.identity.is_set_up(),
                 shared.identity.audit.health().intact,
                 store.trouble().as_deref(),
-                store.groups_lost(),
+                &ledgers_lost(&store),
             ),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
@@ -176,7 +176,7 @@ fn warnings(
     waits: bool,
     audit_intact: Option<bool>,
     trouble: Option<&Trouble>,
-    groups_lost: u64,
+    ledgers_lost: &[String],
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(trouble) = trouble {
@@ -185,11 +185,9 @@ fn warnings(
             trouble.what
         ));
     }
-    if groups_lost > 0 {
-        warnings.push(format!(
-            "the disk lost the last {groups_lost} writes to the audit log, the usage ledger and the counters of \
-             limits before this start: see 'aivonx audit list --action chain_lost'"
-        ));
+    if let Some(lost) = in_short(ledgers_lost) {
+        warnings
+            .push(format!("part of a ledger is lost: {lost}; see 'aivonx audit list --action chain_lost'"));
     }
     if waits {
         warnings.push(
@@ -266,8 +264,17 @@ fn glance(shared: &Shared, store: &Store) -> Glance {
         store_failed: store.trouble().map(|trouble| trouble.what.clone()),
         store_errors: store.health().errors,
         lost: shared.usage.health().lost + shared.access.dropped(),
-        groups_lost: store.groups_lost(),
+        ledgers_lost: ledgers_lost(store),
     }
+}
+
+/// What the ledgers lack, in words.
+fn ledgers_lost(store: &Store) -> Vec<String> {
+    let mut lost: Vec<String> = store.ledger_losses().iter().map(ToString::to_string).collect();
+    if store.groups_lost() > 0 {
+        lost.push(format!("usage ledger and counters of limits: the last {} writes", store.groups_lost()));
+    }
+    lost
 }
 
 fn millis(time: SystemTime) -> u64 {

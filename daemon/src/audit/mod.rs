@@ -11,11 +11,11 @@
 //!
 //! # What a lost or restored store means
 //!
-//! The log is no part of the snapshots. `aivonxd recover` takes it over from the store that it sets aside,
-//! if that can still be read, and the restoration itself is recorded (`restore`). If it cannot, or if the log
-//! is found cut short at the start, a new chain begins behind the last position that anything speaks of, with an
-//! entry `chain_start` that says why: `restored` after `recover`, else `lost`. Verification reports every such
-//! place, and fails on one that nothing explains. Published checkpoints of the old chain then name a chain that
+//! The log is no part of the engine's store, nor of the snapshots: `aivonxd recover` leaves it as it is, and the
+//! restoration itself is recorded (`restore`). If the log is found cut short at the start, a new chain begins behind the
+//! last entry that was ever acknowledged, with an entry `chain_start` that says why: `restored` after `recover` into an
+//! empty directory, else `lost`. What any of the ledgers lacks is recorded too (`chain_lost`). Verification reports every
+//! such place, and fails on one that nothing explains. Published checkpoints of the old chain then name a chain that
 //! is not there any more, which `verify --anchor` reports as well.
 
 mod entry;

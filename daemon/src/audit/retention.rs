@@ -2,7 +2,8 @@
 //!
 //! Entries go up to a checkpoint. It is signed anew as the place where the log begins, that is recorded, and
 //! only then is anything removed: whatever a crash leaves, the next round finishes. Nothing is removed from a part
-//! of the log that does not verify.
+//! of the log that does not verify. What is removed cannot be read any more; it leaves the disk with the file that it is
+//! in, which holds a day at most beyond it.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -15,8 +16,6 @@ use super::{Audit, AuditError, Entry, now, verify::Walk, writer::Job};
 const ROUND: Duration = Duration::from_secs(3600);
 /// Before the first round.
 const FIRST: Duration = Duration::from_secs(60);
-/// Entries removed as one.
-const PART: usize = 1024;
 
 /// Keeps up with the retention for as long as the log is open.
 pub(super) async fn keep_up(audit: Audit) {
@@ -84,16 +83,9 @@ impl Audit {
     }
 
     async fn remove(&self, through: u64) -> Result<u64, AuditError> {
-        let (log, mut removed) = (&self.shared()?.log, 0);
-        if through == 0 || log.walk(0, 1).await?.first().is_none_or(|(seq, _)| *seq > through) {
+        if through == 0 {
             return Ok(0);
         }
-        loop {
-            match log.forget(through, PART).await? {
-                0 => return Ok(removed),
-                n => removed += n,
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        Ok(self.shared()?.log.forget(through).await?)
     }
 }

@@ -1,6 +1,6 @@
 //! Opening the log: where it goes on, or why it begins anew.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use aivonx_protocol::audit::{Action, HexBytes, Outcome, canonical};
 use tokio::sync::{mpsc, watch};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     secrets::Vault,
-    store::{AuditHead, AuditLog, Restoration, Store},
+    store::{AuditHead, AuditLog, LedgerLoss, Restoration, Store},
 };
 
 impl Audit {
@@ -29,7 +29,7 @@ impl Audit {
             Ok(head) => (head, None),
             Err(lost) => begin(&log, &signer, restored.as_ref(), lost).await?,
         };
-        let checkpoint = log.checkpoints().await?.last().map_or(0, |(seq, _)| *seq).min(head.last);
+        let checkpoint = log.last_checkpoint().await?.unwrap_or(0).min(head.last);
         let (queue, jobs) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             log,
@@ -49,30 +49,50 @@ impl Audit {
             let entry = Entry::new(Action::ChainLost).outcome(Outcome::Failed).object("store", None, None);
             audit.write(entry.detail("writes", store.groups_lost()).detail("last", last)).await?;
         }
+        let mut losses = store.watch_losses();
+        let told = losses.borrow_and_update().clone();
+        for loss in &told {
+            audit.write(lost(loss)).await?;
+        }
         if let Some(restored) = restored {
             audit.write(entry(&restored)).await?;
             store.settings().forget_restoration().await?;
         }
         tokio::spawn(verify::in_background(audit.clone()));
         tokio::spawn(retention::keep_up(audit.clone()));
+        tokio::spawn(tell_losses(Arc::downgrade(&audit.inner), losses, told.len()));
         Ok(audit)
     }
 }
 
+/// Records what is found damaged later on, of which `told` losses were recorded.
+async fn tell_losses(audit: Weak<Inner>, mut losses: watch::Receiver<Vec<LedgerLoss>>, mut told: usize) {
+    while losses.changed().await.is_ok() {
+        let found = losses.borrow_and_update().get(told..).unwrap_or_default().to_vec();
+        told += found.len();
+        let Some(inner) = audit.upgrade() else { return };
+        let audit = Audit { inner };
+        found.iter().for_each(|loss| audit.note(lost(loss)));
+    }
+}
+
+/// What is recorded about part of a ledger that is lost.
+fn lost(loss: &LedgerLoss) -> Entry {
+    Entry::new(Action::ChainLost)
+        .outcome(Outcome::Failed)
+        .object("ledger", None, Some(loss.ledger.as_str()))
+        .detail("lost", loss)
+}
+
 /// Where the log stands, or why it cannot go on from there.
 async fn head(log: &AuditLog) -> Result<Result<AuditHead, String>, AuditError> {
-    let head = match log.head().await {
-        Ok(Some(head)) => head,
-        Ok(None) => return Ok(Err("where it ends is not recorded".to_owned())),
-        Err(crate::store::StoreError::Record { .. }) => {
-            return Ok(Err("the record of where it ends is damaged".to_owned()));
-        }
-        Err(error) => return Err(error.into()),
+    let Some(head) = log.head().await? else {
+        return Ok(Err("where it ends is not recorded".to_owned()));
     };
     let acknowledged = log.acknowledged().await?;
     if acknowledged > head.last {
         return Ok(Err(format!(
-            "its entries {} to {acknowledged} are missing: the disk lost the end of the store",
+            "its entries {} to {acknowledged} are missing: the disk lost its end",
             head.last + 1
         )));
     }

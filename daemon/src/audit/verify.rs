@@ -89,16 +89,9 @@ impl Walk {
             let batch: Vec<Placed> = batch.into_iter().filter(|(place, _)| *place <= last).collect();
             let Some((end, _)) = batch.last() else { break };
             self.from = end + 1;
-            let batch = self.check(batch).await?;
+            self.check(batch).await?;
             if self.chain.found().is_some() && self.wanted.is_empty() {
                 break;
-            }
-            if self.chain.found().is_none() {
-                let entries = batch.into_iter().filter_map(|(_, entry)| entry.ok()).collect();
-                let mended = self.shared.log.mend_index(entries).await?;
-                if mended > 0 {
-                    tracing::warn!(event = "audit_mended", mended, "the audit log's index was put right");
-                }
             }
             if let Some(told) = &self.told {
                 let _ = told.try_send((self.from - 1, last));
@@ -112,7 +105,7 @@ impl Walk {
     }
 
     /// Takes a batch into the chain, off the threads on which others wait.
-    async fn check(&mut self, batch: Vec<Placed>) -> Result<Vec<Placed>, AuditError> {
+    async fn check(&mut self, batch: Vec<Placed>) -> Result<(), AuditError> {
         let mut chain = self.chain.clone();
         let range = batch[0].0..=batch[batch.len() - 1].0;
         let checkpoints: HashMap<u64, Result<Checkpoint, String>> = self
@@ -144,7 +137,7 @@ impl Walk {
                 self.chains.extend(entry.details.get("chain").cloned());
             }
         }
-        Ok(batch)
+        Ok(())
     }
 
     /// What an anchor proves: None if it is about entries since removed.

@@ -168,11 +168,8 @@ fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
         let one = alert(AlertKind::AuditStalled, text, AlertPlace::Log).grave().since(Some(since));
         all.push(one.helps("aivonx logs --level error"));
     }
-    if watch.groups_lost() > 0 {
-        let text = format!(
-            "the disk lost the last {} writes to audit log, usage and counters before this start",
-            watch.groups_lost()
-        );
+    if let Some(lost) = in_short(watch.ledgers_lost()) {
+        let text = format!("part of a ledger is lost: {lost}");
         let one = alert(AlertKind::Lost, text, AlertPlace::Audit).grave();
         all.push(one.helps("aivonx audit list --action chain_lost"));
     }
@@ -185,6 +182,16 @@ fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
         let text = "everyone who can reach a listener may use the gateway (access.mode = \"open\")";
         all.push(alert(AlertKind::Exposed, text, AlertPlace::Elsewhere).helps("aivonx config show"));
     }
+}
+
+/// The first few of what is lost, and how much there is besides; None if there is nothing.
+pub(crate) fn in_short(lost: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let mut shown: Vec<String> = lost.iter().take(SHOWN).cloned().collect();
+    if lost.len() > SHOWN {
+        shown.push(format!("and {} more", lost.len() - SHOWN));
+    }
+    (!shown.is_empty()).then(|| shown.join("; "))
 }
 
 /// What a check of the secrets found, if it is one that somebody must do something about now.
@@ -253,7 +260,7 @@ mod tests {
             store_failed: None,
             store_errors: 2,
             lost: 1,
-            groups_lost: 0,
+            ledgers_lost: Vec::new(),
         };
         watch.note(&glance, 1000);
         watch.checked(vec![

@@ -28,8 +28,8 @@ pub struct Glance {
     pub store_errors: u64,
     /// Requests missing from the log or the ledger, since the start.
     pub lost: u64,
-    /// Writes to the ledgers that the disk lost before the start.
-    pub groups_lost: u64,
+    /// What the ledgers lack, in words.
+    pub ledgers_lost: Vec<String>,
 }
 
 /// Something that may hold for a while.
@@ -53,7 +53,7 @@ pub struct Watch {
     store_failed: Option<String>,
     store_errors: Hourly,
     lost: Hourly,
-    groups_lost: u64,
+    ledgers_lost: Vec<String>,
     failing: Vec<Check>,
 }
 
@@ -74,7 +74,7 @@ impl Watch {
         self.store_failed.clone_from(&glance.store_failed);
         self.store_errors.note(glance.store_errors, now);
         self.lost.note(glance.lost, now);
-        self.groups_lost = glance.groups_lost;
+        self.ledgers_lost.clone_from(&glance.ledgers_lost);
     }
 
     /// Takes note of what validating the secrets found: what failed is kept.
@@ -112,10 +112,10 @@ impl Watch {
         self.store_errors.of_late()
     }
 
-    /// Writes to the ledgers that the disk lost before the start.
+    /// What the ledgers lack, in words.
     #[must_use]
-    pub fn groups_lost(&self) -> u64 {
-        self.groups_lost
+    pub fn ledgers_lost(&self) -> &[String] {
+        &self.ledgers_lost
     }
 
     /// Requests missing from the log or the ledger within the last hour.

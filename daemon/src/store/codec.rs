@@ -125,8 +125,8 @@ pub(super) fn from_payload<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Re
     if found != version {
         return Err(CodecError::Version { found, known: version });
     }
-    let (value, used) = bincode::serde::decode_from_slice(payload, config)
-        .map_err(|e| CodecError::Bincode(e.to_string()))?;
+    let (value, used) =
+        bincode::serde::decode_from_slice(payload, config).map_err(|e| CodecError::Bincode(e.to_string()))?;
     match payload.len() - used {
         0 => Ok(value),
         left => Err(CodecError::Trailing(left)),

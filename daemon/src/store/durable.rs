@@ -7,6 +7,7 @@ use std::{
     io,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ pub(super) struct Durable {
     blobs: PathBuf,
     synced_blobs: HashSet<OsString>,
     /// Where that is noted beside the store.
-    pub(super) commit: Option<Commit>,
+    pub(super) commit: Option<Arc<Commit>>,
 }
 
 impl Durable {
@@ -51,9 +52,9 @@ impl Durable {
             Ok(())
         })?;
         self.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
-        if let Some(commit) = &mut self.commit {
+        if let Some(commit) = &self.commit {
             commit
-                .advance(target)
+                .advance(true, |to| (to.seq, to.groups) = (target.seq, target.groups))
                 .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
         }
         self.reached = target;

@@ -4,7 +4,7 @@
 use std::{
     path::Path,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use super::{
     codec,
     durable::Durable,
     marker::{Acknowledged, Commit},
+    old,
     tree::{Sum, Sums, Tree, no_sums},
 };
 
@@ -41,8 +42,6 @@ pub(super) struct Engine {
     latest: AtomicU64,
     /// Groups ever appended to ledgers; what is durable may be behind.
     pub(super) appended: AtomicU64,
-    /// Number of the last audit entry; what is durable may be behind.
-    pub(super) audited: AtomicU64,
     pub(super) failed: AtomicBool,
     last_flush: AtomicU64,
     /// Microseconds it took.
@@ -104,7 +103,6 @@ impl Engine {
             durable: Mutex::new(Durable::of(store)?),
             latest: AtomicU64::new(0),
             appended: AtomicU64::new(0),
-            audited: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
             flush_us: AtomicU64::new(0),
@@ -135,11 +133,28 @@ impl Engine {
         bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))
     }
 
+    /// A tree of an older schema, if it is there.
+    pub(super) fn old_tree(&self, name: &str) -> Result<Option<sled::Tree>, sled::Error> {
+        let is_there = self.db.tree_names().iter().any(|found| found == name.as_bytes());
+        is_there.then(|| self.db.open_tree(name)).transpose()
+    }
+
+    /// Removes the trees of older schemas.
+    pub(super) fn drop_old_trees(&self) -> Result<(), sled::Error> {
+        for name in
+            self.db.tree_names().iter().filter(|name| old::TREES.iter().any(|old| **name == old.as_bytes()))
+        {
+            self.db.drop_tree(name)?;
+        }
+        self.db.flush().map(drop)
+    }
+
     /// A tree with records that this build does not know: a later one wrote them.
     pub(super) fn foreign_tree(&self) -> Result<Option<String>, sled::Error> {
         for name in self.db.tree_names() {
             let name = String::from_utf8_lossy(&name).into_owned();
             let ours = name == META || name == SLED_DEFAULT || Tree::named(&name).is_some();
+            let ours = ours || old::TREES.contains(&&*name);
             if !ours && !self.db.open_tree(&name)?.is_empty() {
                 return Ok(Some(name));
             }
@@ -197,12 +212,11 @@ impl Engine {
 
     /// Begins to take writes, on top of what `meta` says and with `reached` acknowledged, of which `meta` has the number
     /// of the last change. `commit` is told of everything that is acknowledged.
-    pub(super) fn start(&self, meta: &Meta, reached: Acknowledged, commit: Option<Commit>) {
+    pub(super) fn start(&self, meta: &Meta, reached: Acknowledged, commit: Option<Arc<Commit>>) {
         let mut writer = self.writer();
         (writer.sums, writer.seq) = (meta.sums, meta.seq);
         self.latest.store(meta.seq, Ordering::Release);
         self.appended.store(reached.groups, Ordering::Release);
-        self.audited.store(reached.audited, Ordering::Release);
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         (durable.reached, durable.commit) = (Acknowledged { seq: meta.seq, ..reached }, commit);
     }
@@ -212,7 +226,7 @@ impl Engine {
         Acknowledged {
             seq: self.latest.load(Ordering::Acquire),
             groups: self.appended.load(Ordering::Acquire),
-            audited: self.audited.load(Ordering::Acquire),
+            ..Acknowledged::default()
         }
     }
 
@@ -420,9 +434,8 @@ impl Engine {
     }
 
     /// Stores a record in a tree of another build.
-    pub(super) fn plant_tree(&self, name: &str) -> Result<(), StoreError> {
-        self.db.open_tree(name)?.insert("key", "value")?;
-        self.db.flush()?;
+    pub(super) fn plant(&self, tree: &str, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        self.db.open_tree(tree)?.insert(key, value)?;
         Ok(())
     }
 }

@@ -223,6 +223,12 @@ pub enum StoreError {
          space, inodes and health"
     )]
     Failed,
+    /// A ledger did not answer in time.
+    #[error("an operation of a ledger did not end within {} s: check the disk", .deadline.as_secs_f32())]
+    TooSlow {
+        /// The deadline that passed.
+        deadline: Duration,
+    },
     /// The store was closed.
     #[error("the store is closed: aivonxd is shutting down")]
     Closed,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StoreError, engine::LETTING_GO, files};
+use super::{StoreError, engine::LETTING_GO, files, ledgers::Ledger};
 
 /// The paths of one data directory.
 #[derive(Debug, Clone)]
@@ -50,6 +50,16 @@ impl Layout {
         self.dir.join("snapshots")
     }
 
+    /// The directory of a ledger.
+    pub(super) fn ledger(&self, ledger: Ledger) -> PathBuf {
+        self.ledgers().join(ledger.directory())
+    }
+
+    /// The ledgers.
+    pub(super) fn ledgers(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
     /// The marker.
     pub(super) fn marker(&self) -> PathBuf {
         self.dir.join("STORE")
@@ -87,7 +97,7 @@ impl Layout {
 
     /// Whether any trace of a store is there.
     pub(super) fn is_ours(&self) -> bool {
-        let parts = [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots()];
+        let parts = [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots(), self.ledgers()];
         // A link to nothing is a trace too.
         parts.iter().any(|part| fs::symlink_metadata(part).is_ok())
     }

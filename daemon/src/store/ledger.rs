@@ -74,7 +74,6 @@ impl Engine {
                 }
             });
         }
-        self.audited.fetch_max(group.audited, Ordering::AcqRel);
         self.appended.store(number, Ordering::Release);
         Ok((value, number))
     }
@@ -172,15 +171,9 @@ pub(super) fn prefixed(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
 #[derive(Default)]
 pub(super) struct Group {
     batches: BTreeMap<Tree, sled::Batch>,
-    audited: u64,
 }
 
 impl Group {
-    /// Notes the number of the last audit entry of the group.
-    pub(super) fn audit(&mut self, last: u64) {
-        self.audited = last;
-    }
-
     /// Stores one record.
     pub(super) fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StoreError> {
         let bytes = encode(tree, key, value)?;
@@ -212,7 +205,7 @@ mod tests {
     use crate::store::tests::{open, options};
     use crate::store::{Store, snapshot};
 
-    const TREE: Tree = Tree::Audit;
+    const TREE: Tree = Tree::UsageRaw;
 
     async fn append(store: &Store, numbers: std::ops::Range<u64>) {
         let done = store.run(move |engine, _| {

@@ -6,11 +6,12 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 use sha2::{Digest as _, Sha256};
 
-use super::{StoreError, files};
+use super::{StoreError, files, segment::Extent};
 
 /// How far the making of a store came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,32 +101,45 @@ fn check(text: &str) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
-const SLOT: usize = 64;
-const MAGIC: &[u8; 8] = b"AVXSEQ2\n";
+const SLOT: usize = 128;
+const MAGIC: &[u8; 8] = b"AVXSEQ3\n";
+/// What schema 1 wrote: the number of the last change, of the groups in the ledgers, of the last audit entry.
+const OLD_SLOT: usize = 64;
+const OLD_MAGIC: &[u8; 8] = b"AVXSEQ2\n";
 
 /// How far what was acknowledged goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Acknowledged {
     /// Number of the last change of the configuration trees.
     pub(super) seq: u64,
-    /// Groups appended to the ledgers.
+    /// Groups appended to the ledgers in the engine.
     pub(super) groups: u64,
     /// Number of the last audit entry.
     pub(super) audited: u64,
+    /// Frames of the audit log.
+    pub(super) audit: Extent,
+    /// Frames of the usage ledger.
+    pub(super) usage: Extent,
+    /// Frames of the counters.
+    pub(super) counters: Extent,
 }
 
-/// What was acknowledged, in two slots written in turn: a torn write leaves the other.
+/// What was acknowledged, in two slots written in turn: a torn write leaves the other. The engine and each ledger
+/// advance their own part of it.
 #[derive(Debug)]
 pub(super) struct Commit {
     file: File,
-    slot: u64,
+    state: Mutex<(Acknowledged, u64)>,
 }
 
 impl Commit {
     /// What the file at `path` says; None if there is none that can be read.
     pub(super) fn read(path: &Path) -> Result<Option<Acknowledged>, StoreError> {
         match fs::read(path) {
-            Ok(bytes) => Ok(bytes.chunks(SLOT).take(2).filter_map(parse_slot).max()),
+            Ok(bytes) => {
+                let old = bytes.chunks(OLD_SLOT).take(2).filter_map(parse_old);
+                Ok(bytes.chunks(SLOT).take(2).filter_map(parse_slot).chain(old).max())
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io("read", path)(e)),
         }
@@ -133,39 +147,65 @@ impl Commit {
 
     /// Writes it anew and keeps the file open for [`Self::advance`].
     pub(super) fn create(path: &Path, to: Acknowledged) -> Result<Self, StoreError> {
-        let mut bytes = slot_bytes(to).to_vec();
-        bytes.extend_from_slice(&slot_bytes(to));
-        files::replace(path, &bytes)?;
+        files::replace(path, &[slot_bytes(to), slot_bytes(to)].concat())?;
         let file =
             OpenOptions::new().write(true).mode(0o600).open(path).map_err(StoreError::io("open", path))?;
-        Ok(Self { file, slot: 0 })
+        Ok(Self { file, state: Mutex::new((to, 0)) })
     }
 
-    /// Records that everything up to `to` was acknowledged; durable when it returns.
-    pub(super) fn advance(&mut self, to: Acknowledged) -> io::Result<()> {
-        self.file.write_all_at(&slot_bytes(to), self.slot * SLOT as u64)?;
-        self.file.sync_data()?;
-        self.slot ^= 1;
-        Ok(())
+    /// Records that more was acknowledged. It survives the end of the process when this returns, and a loss of power
+    /// if `durable`.
+    pub(super) fn advance(&self, durable: bool, change: impl FnOnce(&mut Acknowledged)) -> io::Result<()> {
+        {
+            // What a panic of `change` leaves is what was there.
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (to, slot) = &mut *state;
+            change(to);
+            self.file.write_all_at(&slot_bytes(*to), *slot * SLOT as u64)?;
+            *slot ^= 1;
+        }
+        // Nobody else waits for it.
+        if durable { self.file.sync_data() } else { Ok(()) }
     }
 }
 
-/// Magic, the three numbers and a checksum, little-endian; the rest is zero.
+/// Magic, the numbers and a checksum, little-endian; the rest is zero.
 fn slot_bytes(to: Acknowledged) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     slot[..8].copy_from_slice(MAGIC);
-    slot[8..16].copy_from_slice(&to.seq.to_le_bytes());
-    slot[16..24].copy_from_slice(&to.groups.to_le_bytes());
-    slot[24..32].copy_from_slice(&to.audited.to_le_bytes());
-    let crc = crc32fast::hash(&slot[..32]);
-    slot[32..36].copy_from_slice(&crc.to_le_bytes());
+    let Acknowledged { seq, groups, audited, audit, usage, counters } = to;
+    let extents = [audit, usage, counters].map(|extent| [extent.first, extent.last]);
+    let numbers = [seq, groups, audited].into_iter().chain(extents.into_iter().flatten());
+    for (place, number) in slot[8..80].chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    let crc = crc32fast::hash(&slot[..80]);
+    slot[80..84].copy_from_slice(&crc.to_le_bytes());
     slot
 }
 
+fn number(slot: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(slot.get(at..at + 8)?.try_into().ok()?))
+}
+
 fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
-    let number = |at: usize| Some(u64::from_le_bytes(slot.get(at..at + 8)?.try_into().ok()?));
-    let to = Acknowledged { seq: number(8)?, groups: number(16)?, audited: number(24)? };
+    let extent = |at| Some(Extent { first: number(slot, at)?, last: number(slot, at + 8)? });
+    let to = Acknowledged {
+        seq: number(slot, 8)?,
+        groups: number(slot, 16)?,
+        audited: number(slot, 24)?,
+        audit: extent(32)?,
+        usage: extent(48)?,
+        counters: extent(64)?,
+    };
     (slot == slot_bytes(to)).then_some(to)
+}
+
+fn parse_old(slot: &[u8]) -> Option<Acknowledged> {
+    let crc = slot.get(32..36)?;
+    let is_whole = slot.starts_with(OLD_MAGIC) && crc == crc32fast::hash(&slot[..32]).to_le_bytes();
+    let (seq, groups, audited) = (number(slot, 8)?, number(slot, 16)?, number(slot, 24)?);
+    is_whole.then(|| Acknowledged { seq, groups, audited, ..Acknowledged::default() })
 }
 
 #[cfg(test)]
@@ -191,10 +231,17 @@ mod tests {
     fn a_torn_commit_leaves_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("COMMIT");
-        let to = |seq| Acknowledged { seq, groups: seq * 2, audited: seq * 3 };
-        let mut commit = Commit::create(&path, to(4)).unwrap();
+        let to = |seq| Acknowledged {
+            seq,
+            groups: seq * 2,
+            audited: seq * 3,
+            audit: Extent { first: seq, last: seq * 4 },
+            usage: Extent { first: 1, last: seq * 5 },
+            counters: Extent { first: seq * 2, last: seq * 6 },
+        };
+        let commit = Commit::create(&path, to(4)).unwrap();
         for seq in 5..9 {
-            commit.advance(to(seq)).unwrap();
+            commit.advance(seq % 2 == 0, |reached| *reached = to(seq)).unwrap();
             assert_eq!(Commit::read(&path).unwrap(), Some(to(seq)));
         }
         let mut bytes = fs::read(&path).unwrap();
@@ -203,5 +250,18 @@ mod tests {
         assert_eq!(Commit::read(&path).unwrap(), Some(to(7)));
         fs::write(&path, [0; 2 * SLOT]).unwrap();
         assert_eq!(Commit::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn the_form_of_schema_1_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("COMMIT");
+        let old = "415658534551320a070000000000000003000000000000000200000000000000";
+        let mut slot = hex::decode(old).unwrap();
+        slot.extend_from_slice(&crc32fast::hash(&slot).to_le_bytes());
+        slot.resize(OLD_SLOT, 0);
+        fs::write(&path, [vec![0; OLD_SLOT], slot].concat()).unwrap();
+        let wanted = Acknowledged { seq: 7, groups: 3, audited: 2, ..Acknowledged::default() };
+        assert_eq!(Commit::read(&path).unwrap(), Some(wanted));
     }
 }

@@ -1,11 +1,12 @@
 //! Schemas of the store and the steps from one to the next.
 
-use super::{StoreError, batch::Batch};
+use super::{StoreError, batch::Batch, ledgers::Ledgers, old};
 
-/// One step: brings every record from schema `to - 1` to schema `to`, in one transaction.
+/// One step: brings every record from schema `to - 1` to schema `to`, in one transaction. What it writes to the
+/// ledgers is not part of that: it must go on where an interrupted one left them.
 pub(super) struct Step {
     pub(super) to: u32,
-    pub(super) run: fn(&mut Batch<'_>) -> Result<(), StoreError>,
+    pub(super) run: fn(&mut Batch<'_>, &Ledgers) -> Result<(), StoreError>,
 }
 
 /// What this build knows. A parameter so that tests can pretend to be a later version.
@@ -19,7 +20,9 @@ pub(super) struct Schemas {
 
 /// Raised by every change of a stored record's form, with a step that rewrites the old form ([`Batch::rewrite`]) and
 /// [`super::tree::Tree::version`] raised with it. A new tree needs neither: where it is absent it is empty.
-pub(super) const SCHEMAS: Schemas = Schemas { current: 1, steps: &[] };
+pub(super) const SCHEMAS: Schemas = Schemas { current: 2, steps: STEPS };
+
+const STEPS: &[Step] = &[Step { to: 2, run: |batch, ledgers| old::audit(batch.engine(), ledgers) }];
 
 impl Schemas {
     /// The steps that lead from `from` to the current schema.

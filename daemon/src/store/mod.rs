@@ -5,12 +5,13 @@
 //! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
 //! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
 //!
-//! In the data directory: `store/` (the engine's files), `snapshots/`, `STORE` (schema and daemon id),
-//! `COMMIT` (number of the last acknowledged change), `lock`. The master key (`master.key`) lies beside them.
+//! What happened (audit log, usage, counters of limits) is in logs of our own beside the engine, see [`ledgers`].
+//!
+//! In the data directory: `store/` (the engine's files), `ledger/` (the logs), `snapshots/`, `STORE` (schema and daemon
+//! id), `COMMIT` (how far what was acknowledged goes), `lock`. The master key (`master.key`) lies beside them.
 
 pub mod audit;
 mod batch;
-mod carry;
 mod change;
 mod codec;
 mod contents;
@@ -23,12 +24,14 @@ pub mod key;
 mod key_use;
 mod layout;
 mod ledger;
+mod ledgers;
 pub mod limit;
 pub mod limit_counter;
 pub mod lockout;
 mod marker;
 mod migrate;
 pub mod node;
+mod old;
 mod open;
 pub mod organization;
 mod placement;
@@ -67,7 +70,10 @@ use std::{
 };
 
 use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
-use tokio::{sync::broadcast, task::JoinHandle};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
 
 use crate::config::StoreOptions;
 
@@ -79,6 +85,7 @@ pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
 pub use key_use::KeyUses;
+pub use ledgers::{Counted, Ledger, LedgerLoss, LedgerState};
 pub use limit::{LimitRecord, LimitSubject, LimitValues};
 pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
@@ -103,6 +110,7 @@ pub use user::{StoredReset, StoredTotp, UserRecord};
 use change::Feed;
 use engine::Engine;
 use layout::{Layout, Lock};
+use ledgers::Ledgers;
 use migrate::{SCHEMAS, Schemas};
 use snapshot::Occasion;
 use trouble::Condition;
@@ -116,6 +124,10 @@ pub struct Store {
 struct Inner {
     /// None once closed. Held for reading while an operation runs, so that closing waits for all of them.
     open: RwLock<Option<Open>>,
+    /// As above. Apart, so that an engine that hangs does not stop them.
+    ledgers: RwLock<Option<Ledgers>>,
+    /// What the ledgers lack.
+    lost: watch::Sender<Vec<LedgerLoss>>,
     layout: Layout,
     daemon: String,
     feed: Feed,
@@ -123,7 +135,8 @@ struct Inner {
     condition: Condition,
     groups_lost: u64,
     options: StoreOptions,
-    snapshots: Mutex<Option<JoinHandle<()>>>,
+    /// What goes on by itself until the store is closed.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Open {
@@ -191,12 +204,19 @@ impl Store {
                 condition: Condition::default(),
                 groups_lost: opened.groups_lost,
                 options: options.clone(),
-                snapshots: Mutex::new(None),
+                tasks: Mutex::default(),
+                ledgers: RwLock::new(Some(opened.ledgers)),
+                lost: watch::Sender::new(opened.lost),
                 open: RwLock::new(Some(Open { engine: opened.engine, _lock: opened.lock })),
             }),
         };
-        let task = tokio::spawn(take_snapshots(Arc::downgrade(&store.inner)));
-        *store.inner.snapshots.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let weak = || Arc::downgrade(&store.inner);
+        let tasks = vec![
+            tokio::spawn(take_snapshots(weak())),
+            tokio::spawn(ledgers::mend(weak())),
+            tokio::spawn(ledgers::verify(weak())),
+        ];
+        *store.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(store)
     }
 
@@ -238,10 +258,10 @@ impl Store {
         self.inner.groups_lost
     }
 
-    /// Why the store takes no more changes, if it does not.
+    /// Why the store takes no changes, if it does not. A ledger that cannot be written mends by itself.
     #[must_use]
     pub fn trouble(&self) -> Option<Arc<Trouble>> {
-        self.inner.condition.get()
+        self.inner.condition.get().or_else(|| self.ledger_trouble())
     }
 
     /// Returns when the store has failed and the disk takes writes again: a new start would mend it.
@@ -323,17 +343,17 @@ impl Store {
     /// # Errors
     /// If the snapshot fails; the store is closed all the same.
     pub async fn close(&self) -> Result<(), StoreError> {
-        if let Some(task) = self.inner.snapshots.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
         let inner = self.inner.clone();
-        let last = match self.trouble() {
+        let last = match self.inner.condition.get() {
             None => self.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await,
             // What it holds is not known any more, and a snapshot must hold what was acknowledged.
             Some(_) => Err(StoreError::Failed),
         };
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
+            // The lock on the directory is let go last.
+            drop(inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take());
             drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
         });
         match last {
@@ -406,17 +426,21 @@ impl Store {
                 Err(StoreError::Failed)
             }
         };
-        if let Err(e) = &done
-            && !e.is_refusal()
-            && !matches!(e, StoreError::Closed)
-        {
-            self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
-            // What fails only because the store had failed before was said then.
-            if !matches!(e, StoreError::Failed) {
-                tracing::error!(error = %e, "the store failed");
-            }
+        if let Err(error) = &done {
+            self.count_error(error);
         }
         done
+    }
+
+    fn count_error(&self, error: &StoreError) {
+        if error.is_refusal() || matches!(error, StoreError::Closed) {
+            return;
+        }
+        self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
+        // What fails only because the store had failed before was said then.
+        if !matches!(error, StoreError::Failed) {
+            tracing::error!(%error, "the store failed");
+        }
     }
 }
 
@@ -456,7 +480,7 @@ async fn take_snapshots(inner: std::sync::Weak<Inner>) {
         tokio::time::sleep(wait).await;
         let Some(inner) = inner.upgrade() else { return };
         let store = Store { inner: inner.clone() };
-        if store.trouble().is_some() {
+        if store.inner.condition.get().is_some() {
             continue;
         }
         // A failure is counted and logged by `run`, and tried again after the next interval.

@@ -9,6 +9,7 @@ use std::{
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +24,7 @@ use super::{
     engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
+    ledgers::{LedgerLoss, Ledgers},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::Schemas,
     settings, snapshot,
@@ -37,7 +39,10 @@ pub(super) struct Opened {
     pub(super) layout: Layout,
     pub(super) lock: Lock,
     pub(super) daemon: String,
-    /// Groups of ledgers that were acknowledged and are not there.
+    pub(super) ledgers: Ledgers,
+    /// What the ledgers lack.
+    pub(super) lost: Vec<LedgerLoss>,
+    /// Groups of ledgers in the engine that were acknowledged and are not there.
     pub(super) groups_lost: u64,
 }
 
@@ -113,6 +118,7 @@ fn create(
     let store = layout.store();
     // Left by an attempt that did not come to its end: nothing in it was ever acknowledged.
     files::remove_dir(&store)?;
+    files::remove_dir(&layout.ledgers())?;
     files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
     let engine = Engine::open(&store, cache_bytes)?;
@@ -123,10 +129,12 @@ fn create(
     })?;
     sync_new_store(&layout)?;
     let meta = engine.meta().map_err(StoreError::Engine)?;
-    engine.start(&meta, nothing, Some(Commit::create(&layout.commit(), engine.reached())?));
+    let commit = Arc::new(Commit::create(&layout.commit(), engine.reached())?);
+    let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
+    engine.start(&meta, nothing, Some(commit));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon, groups_lost: 0 };
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon, ledgers, lost, groups_lost: 0 };
     Ok(Verified { opened, meta })
 }
 
@@ -188,12 +196,16 @@ fn open_existing(
             "the file COMMIT was missing or damaged and is written anew; what was lost at the same time would not be noticed"
         ),
     }
+    let known = acknowledged;
     let acknowledged = acknowledged.unwrap_or_default();
     let groups = engine.groups();
     let groups_lost = acknowledged.groups.saturating_sub(groups);
     let reached = Acknowledged { groups: groups.max(acknowledged.groups), seq: meta.seq, ..acknowledged };
-    engine.start(&meta, reached, Some(Commit::create(&layout.commit(), reached)?));
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon.clone(), groups_lost };
+    let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
+    let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, known, Some(&commit))?;
+    engine.start(&meta, reached, Some(commit));
+    let daemon = marker.daemon.clone();
+    let opened = Opened { engine, layout, lock, daemon, ledgers, lost, groups_lost };
     if meta.schema > marker.schema {
         // A migration was interrupted after its last transaction.
         opened.write_marker(meta.schema)?;
@@ -283,20 +295,21 @@ fn sled_files(store: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<std::pa
 impl Verified {
     fn migrate(self, schemas: Schemas) -> Result<Opened, StoreError> {
         let Self { opened, meta } = self;
+        let Opened { engine, layout, daemon, ledgers, .. } = &opened;
         if meta.schema == schemas.current {
+            // An earlier migration may not have come to that.
+            engine.drop_old_trees()?;
             return Ok(opened);
         }
-        let Opened { engine, layout, daemon, .. } = &opened;
         let backup = snapshot::take(engine, layout, daemon, Occasion::Migration(schemas.current), 0)?;
         tracing::warn!(from = meta.schema, to = schemas.current, backup = %backup.display(), "migrating the store");
         for step in schemas.from(meta.schema) {
-            engine.write_schema(Some(step.to), step.run).map_err(|e| StoreError::Migration {
-                to: step.to,
-                reason: e.to_string(),
-                backup: backup.clone(),
+            engine.write_schema(Some(step.to), |batch| (step.run)(batch, ledgers)).map_err(|e| {
+                StoreError::Migration { to: step.to, reason: e.to_string(), backup: backup.clone() }
             })?;
             opened.write_marker(step.to)?;
         }
+        engine.drop_old_trees()?;
         Ok(opened)
     }
 }

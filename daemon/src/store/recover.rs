@@ -9,13 +9,15 @@ use std::{
 use aivonx_protocol::UnixMillis;
 
 use super::{
-    Restoration, StoreError, carry,
+    LedgerState, Restoration, StoreError,
     engine::{Engine, Meta, now},
     files,
     layout::{Layout, Lock},
+    ledgers::Ledgers,
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
     salvage,
+    settings::RESTORATION,
     snapshot::{self, Contents},
     swap,
     tree::{Kind, Tree, no_sums},
@@ -56,8 +58,8 @@ pub struct Restored {
     pub set_aside: Option<PathBuf>,
     /// What was restored.
     pub summary: Summary,
-    /// Records of ledgers (the audit log) taken over from there, or why not all could be.
-    pub ledgers: Result<u64, String>,
+    /// What there is of each ledger. They lie beside the store and are left where they are.
+    pub ledgers: Vec<LedgerState>,
     /// Whether an earlier recovery that was interrupted was finished first.
     pub finished: bool,
 }
@@ -149,11 +151,16 @@ fn summary(contents: &Contents, acknowledged: Option<u64>) -> Summary {
 
 /// Number of the last change that was acknowledged, if that is known.
 fn acknowledged(layout: &Layout) -> Result<Option<u64>, StoreError> {
+    Ok(reached(layout)?.map(|reached| reached.seq))
+}
+
+/// What was acknowledged, if that is known.
+fn reached(layout: &Layout) -> Result<Option<Acknowledged>, StoreError> {
     // Nothing is known from what is no file.
     if files::in_place_of_file(&layout.commit()).is_some() {
         return Ok(None);
     }
-    Ok(Commit::read(&layout.commit())?.map(|to| to.seq))
+    Commit::read(&layout.commit())
 }
 
 /// A snapshot that was read.
@@ -255,7 +262,7 @@ fn make(
     contents: Contents,
     source: &Path,
     summary: &Summary,
-) -> Result<Result<u64, String>, StoreError> {
+) -> Result<Vec<LedgerState>, StoreError> {
     let fresh = layout.restoring();
     // What is changed from now on is newer than all that was before, the part that is given up included.
     let snapshots = layout.snapshots();
@@ -266,35 +273,37 @@ fn make(
         Rebuild::Unusable(what) => StoreError::BadSnapshot { path: source.to_owned(), what },
         Rebuild::Store(e) => e,
     })?;
-    let (ledgers, reached) = take_over(layout, &fresh, source, summary)?;
+    let (ledgers, lost) = Ledgers::open(layout, &contents.daemon, reached(layout)?, None)?;
+    let reached = ledgers.reached();
+    let ledgers = ledgers.states(&lost);
+    let seq = note(&fresh, source, summary, &ledgers)?;
     let marker = Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready };
-    swap::seal(layout, &marker, reached)?;
+    swap::seal(layout, &marker, Acknowledged { seq, ..reached })?;
     Ok(ledgers)
 }
 
-/// Takes the ledgers over from the store that is there, and notes in the new one what is being done. Returns how many
-/// records those were, or why not all could be read, and how far the new one goes.
-fn take_over(
-    layout: &Layout,
+/// Notes in the new store what is being done, for the audit log to record. Returns the number of that change.
+fn note(
     fresh: &Path,
     source: &Path,
     summary: &Summary,
-) -> Result<(Result<u64, String>, Acknowledged), StoreError> {
-    let engine = Engine::open(fresh, 0)?;
-    engine.start(&engine.meta().map_err(StoreError::Engine)?, Acknowledged::default(), None);
-    let ledgers = carry::ledgers(layout, &engine)?;
+    ledgers: &[LedgerState],
+) -> Result<u64, StoreError> {
+    let lost: Vec<String> = ledgers.iter().flat_map(|ledger| &ledger.lost).map(ToString::to_string).collect();
     let restoration = Restoration {
         time: now(),
         snapshot: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         snapshot_time: summary.created,
         changes_behind: summary.changes_behind,
-        ledgers: ledgers.clone(),
+        ledgers: if lost.is_empty() { Ok(ledgers.len() as u64) } else { Err(lost.join("; ")) },
     };
-    carry::note(&engine, &restoration)?;
-    let reached = engine.reached();
+    let engine = Engine::open(fresh, 0)?;
+    engine.start(&engine.meta().map_err(StoreError::Engine)?, Acknowledged::default(), None);
+    engine.write(|batch| batch.put(Tree::Setting, RESTORATION, &restoration))?;
+    let seq = engine.seq();
     drop(engine);
     files::sync_dir(fresh)?;
-    Ok((ledgers, reached))
+    Ok(seq)
 }
 
 enum Rebuild {

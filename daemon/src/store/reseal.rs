@@ -60,11 +60,6 @@ fn seals(tree: Tree) -> Option<Access> {
         Tree::NodeName
         | Tree::Setting
         | Tree::DataKey
-        | Tree::Audit
-        | Tree::AuditIndex
-        | Tree::AuditTime
-        | Tree::AuditCheckpoint
-        | Tree::AuditHead
         | Tree::LimitCounter
         | Tree::UsageRaw
         | Tree::UsageDay

@@ -31,7 +31,7 @@ pub struct Restoration {
     pub snapshot_time: UnixMillis,
     /// Acknowledged changes that it lacked, where that is known.
     pub changes_behind: Option<u64>,
-    /// Records of ledgers taken over from the store that was set aside, or why none could be.
+    /// How many ledgers were whole, or what they lacked.
     pub ledgers: Result<u64, String>,
 }
 

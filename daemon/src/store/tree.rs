@@ -49,8 +49,6 @@ trees! {
     Setting: Config = "setting",
     /// number (big-endian) -> wrapped data key
     DataKey: Config = "data_key",
-    /// number (big-endian) -> audit entry
-    Audit: Ledger = "audit",
     /// id -> `OrganizationRecord`
     Organization: Config = "organization",
     /// slug -> id of the organization
@@ -75,14 +73,6 @@ trees! {
     Lockout: Config = "lockout",
     /// id -> `SecretRecord`
     Secret: Config = "secret",
-    /// term and block -> the audit entries of the block that have the term
-    AuditIndex: Ledger = "audit_index",
-    /// minute or day -> the first and the last audit entry of it
-    AuditTime: Ledger = "audit_time",
-    /// number of the entry (big-endian) -> signed checkpoint
-    AuditCheckpoint: Ledger = "audit_checkpoint",
-    /// one record: where the audit log stands
-    AuditHead: Ledger = "audit_head",
     /// kind and id of a subject -> `CounterRecord`
     LimitCounter: Ledger = "limit_counter",
     /// id of what is limited -> `LimitRecord`

@@ -73,11 +73,7 @@ pub const MESSAGES: &[Message] = &[
         "Counters of limits could not be read or saved",
     ),
     message("limit_reached", "5fc0a6b40fc84b888f211408f81581b6", "A limit refused a request"),
-    message(
-        "chain_lost",
-        "1e005226fb7d57c2f7ad1933e5b257d5",
-        "The disk lost the end of the audit log or of usage",
-    ),
+    message("chain_lost", "1e005226fb7d57c2f7ad1933e5b257d5", "Part of a ledger is lost"),
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
     message("control_made_anew", "91d10778de2791c0d0abbd4611236de4", "The control socket had been removed"),
 ];

@@ -15,7 +15,7 @@
 //! | `start`, `stop` | the gateway starts, serves, stops; what it found odd at the start |
 //! | `setup_needed` | there is no administrator, so that next to nothing is served |
 //! | `store_damaged` | the store does not check out, so that the gateway does not start |
-//! | `store_failed` | the store takes no more changes because the disk failed; it is opened anew when that takes writes again |
+//! | `store_failed` | the store or a ledger takes nothing because the disk failed; it is opened anew, or written again, when that takes writes |
 //! | `config_reload` | the configuration was read again: what changed |
 //! | `config_reload_failed` | why the configuration stays as it was |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |
@@ -42,7 +42,6 @@
 //! | `audit_checkpoint` | a signed checkpoint of the audit log: `checkpoint` is what `aivonx audit verify --anchor` compares |
 //! | `audit_failed` | the audit log could not be written |
 //! | `audit_broken` | the audit log does not verify, or begins anew |
-//! | `audit_mended` | the audit log's index was put right |
 //! | `usage_failed`, `usage_lost` | the usage ledger could not be written, or misses requests, and how many |
 //! | `identity_stale` | users and keys could not be read anew: the old ones stay in force |
 //! | `policy_stale` | model policy could not be read anew: the old one stays in force |

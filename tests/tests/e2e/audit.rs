@@ -150,11 +150,13 @@ async fn published_checkpoints_betray_a_log_begun_anew() {
     let data = daemon.data().to_owned();
     assert!(daemon.stop().await.success());
 
-    // Somebody gets rid of the log by going back to a snapshot, without the store that was there.
+    // Somebody gets rid of the log, and goes back to a snapshot to explain it.
     let mut snapshots: Vec<_> =
         fs::read_dir(data.join("snapshots")).unwrap().map(|e| e.unwrap().path()).collect();
     snapshots.sort();
-    fs::remove_dir_all(data.join("store")).unwrap();
+    for gone in ["store", "ledger"] {
+        fs::remove_dir_all(data.join(gone)).unwrap();
+    }
     let mut command = tokio::process::Command::new(binary("aivonxd"));
     command.args(["recover", "--dir", path(&data), "--snapshot", path(snapshots.last().unwrap())]);
     let recovered = within("recover", command.output()).await.unwrap();

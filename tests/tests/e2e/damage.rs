@@ -84,30 +84,37 @@ fn decided(listed: &Value) -> Value {
     }
 }
 
+/// What the command answers. That it fails is told, under the name of the `part` it is about.
+async fn ask(aivonx: &Aivonx, part: &str, words: &[&str], told: &mut String) -> Value {
+    let words = [words, &["--output", "json"]].concat();
+    let ran = aivonx.run(&words).await;
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| {
+        *told += &format!("{part}: {}: {}\n", words.join(" "), ran.stderr);
+        Value::Null
+    })
+}
+
 async fn survey(aivonx: &Aivonx, log: &str) -> State {
+    let mut told = String::new();
     let mut configuration = Map::new();
     for noun in ["node", "org", "user", "key", "price", "model policy", "model alias"] {
         let words: Vec<&str> = noun.split(' ').chain(["list"]).collect();
-        configuration.insert(noun.to_owned(), decided(&aivonx.json(&words).await));
+        configuration.insert(noun.to_owned(), decided(&ask(aivonx, noun, &words, &mut told).await));
     }
-    let limits = aivonx.json(&["limit", "show", "--org", "o0"]).await;
+    let limits = ask(aivonx, "counters", &["limit", "show", "--org", "o0"], &mut told).await;
     configuration.insert("limit".to_owned(), decided(&limits["limits"]));
-    let of_day = limits["limits"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["name"].as_str().unwrap().ends_with(".day"));
+    let all = limits["limits"].as_array().into_iter().flatten();
+    let of_day = all.filter(|one| one["name"].as_str().is_some_and(|name| name.ends_with(".day")));
     let counters = of_day.map(|one| json!([one["name"], one["used"]])).collect();
-    let verdict = aivonx.run(&["audit", "verify", "--output", "json"]).await;
-    let verdict: Value = serde_json::from_str(&verdict.stdout).unwrap();
-    let rows = aivonx.json(&["usage", "show", "--by", "org"]).await["rows"].take();
-    let usage =
-        rows.as_array().unwrap().iter().map(|row| json!([row["id"], row["requests"], row["prompt_tokens"]]));
-    let mut told = String::new();
+    let verdict = ask(aivonx, "audit", &["audit", "verify"], &mut told).await;
+    let usage = ask(aivonx, "usage", &["usage", "show", "--by", "org"], &mut told).await;
+    let rows = usage["rows"].as_array().into_iter().flatten();
+    let usage = rows.map(|row| json!([row["id"], row["requests"], row["prompt_tokens"]])).collect();
     if verdict["intact"] != true || verdict["restarts"] != json!([]) {
         told += &format!("audit verify: {verdict}\n");
     }
-    for warning in aivonx.json(&["status"]).await["warnings"].as_array().unwrap() {
+    let status = ask(aivonx, "status", &["status"], &mut told).await;
+    for warning in status["warnings"].as_array().into_iter().flatten() {
         told += &format!("status: {warning}\n");
     }
     // Without their times, so that they can be compared.
@@ -116,7 +123,7 @@ async fn survey(aivonx: &Aivonx, log: &str) -> State {
     State {
         configuration: Value::Object(configuration),
         audit: verdict["last"].as_u64().unwrap_or(0),
-        usage: usage.collect(),
+        usage,
         counters,
         told,
     }
@@ -134,6 +141,7 @@ impl Base {
         let node = FakeNode::ollama().await;
         let config = "[audit]\ncheckpoint_entries = 20\n";
         let at = folder.path().join("at");
+        fs::create_dir(&at).unwrap();
         let mut daemon = Daemon::builder().folder(&at).config(config).node(&node).start().await;
         fill(&daemon, 0).await;
         assert!(daemon.stop().await.success());
@@ -348,7 +356,7 @@ fn damage(data: &Path, older: &Path, random: &mut StdRng) -> String {
             let mut bytes = fs::read(&path).unwrap();
             for _ in 0..bits {
                 if let Some(byte) = bytes.get_mut(somewhere(random)) {
-                    *byte ^= 1 << random.random_range(0..8);
+                    *byte ^= 1_u8 << random.random_range(0..8_u32);
                 }
             }
             fs::write(&path, bytes).unwrap();

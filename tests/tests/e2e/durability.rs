@@ -108,6 +108,10 @@ async fn a_damaged_store_is_refused_clearly_and_recovered() {
     let restored =
         run(&["recover", "--dir", &dir, "--snapshot", newest.to_str().unwrap()]).output().await.unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let said = String::from_utf8_lossy(&restored.stdout);
+    assert!(said.contains("audit log: whole ("), "{said}");
     let daemon = Daemon::builder().folder(folder.path()).start_any().await;
     assert_eq!(daemon.nodes().await.len(), 1);
+    let verdict = daemon.aivonx().ok(&["audit", "verify"]).await;
+    assert!(verdict.contains("intact") && verdict.contains("Entries 1 to "), "{verdict}");
 }

@@ -28,7 +28,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let security = &model.security;
     let mut title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == security.tab)));
     if let Some(newest) = security.newest_snapshot {
-        title += &format!(" newest snapshot {}", ago(newest.taken, model.now));
+        let tab = Tab::Snapshots.title();
+        title = title.replacen(tab, &format!("{tab} {}", ago(newest.taken, model.now)), 1);
     }
     match security.tab {
         Tab::Lockouts => Table {

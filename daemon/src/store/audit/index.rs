@@ -1,23 +1,22 @@
-//! The index of the audit log: for each term (this actor, that outcome, ...) the entries that have it, and for
-//! each minute and day the entries written in it.
+//! The index of one segment of the audit log: where its entries stand, for each term (this actor, that outcome, ...)
+//! which of them have it, and when they were written.
 //!
-//! Entries are numbered without gaps, so those of one term are kept as sets of positions within blocks of
-//! [`BLOCK`] entries: one small record per term and block, however many entries. A query goes through the
-//! blocks of one term and intersects. Terms are hashed; that two share a hash costs time, not truth, because
-//! every entry found is compared with the filter.
+//! Entries are numbered without gaps and stand in order, so that those of a term are a list of small distances. Terms
+//! are hashed; that two share a hash costs time, not truth, because every entry found is compared with the filter.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 
 use aivonx_protocol::{
     Network, UnixMillis,
     audit::{AuditEntry, AuditFilter},
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Entries per block.
-pub(super) const BLOCK: u64 = 1024;
-const WORDS: usize = (BLOCK / 64) as usize;
-const BITMAP: usize = WORDS * 8;
+use super::kept::Head;
+
+/// Entries whose times are summed up together.
+const SPAN: usize = 64;
 
 /// What a term is about.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +31,7 @@ enum Field {
 }
 
 /// A term: its kind, and the hash of its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Term([u8; 9]);
 
 impl Term {
@@ -40,18 +39,6 @@ impl Term {
         let mut term = [kind as u8; 9];
         term[1..].copy_from_slice(&Sha256::digest(text.as_bytes())[..8]);
         Self(term)
-    }
-
-    /// What the keys of its records begin with.
-    pub(super) fn prefix(self) -> [u8; 9] {
-        self.0
-    }
-
-    /// The key of its record for `block`.
-    pub(super) fn key(self, block: u32) -> Vec<u8> {
-        let mut key = self.0.to_vec();
-        key.extend_from_slice(&block.to_be_bytes());
-        key
     }
 }
 
@@ -66,16 +53,6 @@ fn network_term(network: Network) -> Term {
     let prefix =
         prefixes(address).into_iter().filter(|prefix| *prefix <= network.prefix()).max().unwrap_or(0);
     Term::new(Field::Network, &Network::around(address, prefix).to_string())
-}
-
-/// The block of an entry.
-pub(super) fn block(seq: u64) -> u32 {
-    u32::try_from(seq / BLOCK).unwrap_or(u32::MAX)
-}
-
-/// The block that a key is about.
-pub(super) fn block_of(key: &[u8]) -> Option<u32> {
-    Some(u32::from_be_bytes(key.get(9..13)?.try_into().ok()?))
 }
 
 /// The terms of an entry, each once.
@@ -125,162 +102,203 @@ pub(super) fn conditions(filter: &AuditFilter, organization: Option<&str>) -> Ve
     .collect()
 }
 
-/// What a group of entries adds to the index: by key, the positions in the block.
-pub(super) fn additions(entries: &[AuditEntry]) -> BTreeMap<Vec<u8>, Set> {
-    let mut additions = BTreeMap::<Vec<u8>, Set>::new();
-    for entry in entries {
+/// Some elements of a segment, in order, as the distances between them in pieces of seven bits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Places {
+    last: u32,
+    bytes: Vec<u8>,
+}
+
+impl Places {
+    fn push(&mut self, place: u32) {
+        let mut gap = place - self.last;
+        self.last = place;
+        while gap >= 128 {
+            self.bytes.push((gap & 127) as u8 | 128);
+            gap >>= 7;
+        }
+        self.bytes.push(gap as u8);
+    }
+
+    fn read(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut bytes = self.bytes.iter();
+        let mut place = 0u32;
+        std::iter::from_fn(move || {
+            let mut shift = 0;
+            loop {
+                let byte = *bytes.next()?;
+                place = place.wrapping_add(u32::from(byte & 127).wrapping_shl(shift));
+                if byte < 128 {
+                    return Some(place);
+                }
+                shift += 7;
+            }
+        })
+    }
+}
+
+/// The index of a segment. Its entries are counted from 0 on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Index {
+    /// Number behind the last frame it knows of.
+    pub(super) end: u64,
+    /// Where the entries stand.
+    at: Vec<u32>,
+    /// Each entry whose number does not follow the one before, and that number.
+    runs: Vec<(u32, u64)>,
+    /// The earliest and the latest time among each [`SPAN`] entries: clocks are set back at times.
+    times: Vec<(UnixMillis, UnixMillis)>,
+    terms: BTreeMap<Term, Places>,
+    /// The checkpoints, by the entry they are about, and where they stand.
+    pub(super) checkpoints: Vec<(u64, u32)>,
+    /// The last record of where the log stands.
+    pub(super) head: Option<Head>,
+}
+
+impl Index {
+    /// Takes in an entry that stands behind all others.
+    pub(super) fn add(&mut self, seq: u64, at: u32, entry: Option<&AuditEntry>) {
+        let place = u32::try_from(self.at.len()).unwrap_or(u32::MAX);
+        if self.last() != seq.checked_sub(1) || place == 0 {
+            self.runs.push((place, seq));
+        }
+        if self.at.len().is_multiple_of(SPAN) {
+            self.times.push((UnixMillis::MAX, 0));
+        }
+        self.at.push(at);
+        // One that cannot be read is found by its number alone.
+        let Some(entry) = entry else { return };
+        if let Some((earliest, latest)) = self.times.last_mut() {
+            (*earliest, *latest) = ((*earliest).min(entry.time), (*latest).max(entry.time));
+        }
         for term in terms(entry) {
-            additions.entry(term.key(block(entry.seq))).or_default().insert(entry.seq);
+            self.terms.entry(term).or_default().push(place);
         }
     }
-    additions
-}
 
-/// Some of the entries of a block.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Set([u64; WORDS]);
-
-impl Set {
-    pub(super) fn all() -> Self {
-        Self([u64::MAX; WORDS])
+    /// Number of the first entry.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.runs.first().map(|(_, seq)| *seq)
     }
 
-    pub(super) fn insert(&mut self, seq: u64) {
-        let at = (seq % BLOCK) as usize;
-        self.0[at / 64] |= 1 << (at % 64);
+    /// Number of the last entry.
+    pub(super) fn last(&self) -> Option<u64> {
+        let (place, seq) = self.runs.last()?;
+        Some(seq + (self.at.len() as u64).saturating_sub(1).saturating_sub(u64::from(*place)))
     }
 
-    pub(super) fn union(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a |= b);
+    /// Where the entry `seq` stands.
+    pub(super) fn find(&self, seq: u64) -> Option<u32> {
+        let run = self.runs.partition_point(|(_, first)| *first <= seq).checked_sub(1)?;
+        let place = self.from(seq);
+        let end = self.runs.get(run + 1).map_or(self.at.len(), |(place, _)| *place as usize);
+        (place < end).then(|| self.at.get(place).copied()).flatten()
     }
 
-    pub(super) fn intersect(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a &= b);
+    /// The first entry whose number is `seq` or more, if there is one.
+    fn from(&self, seq: u64) -> usize {
+        let Some(run) = self.runs.partition_point(|(_, first)| *first <= seq).checked_sub(1) else {
+            return 0;
+        };
+        let (place, first) = self.runs[run];
+        let end = self.runs.get(run + 1).map_or(self.at.len(), |(place, _)| *place as usize);
+        usize::try_from(seq - first).map_or(end, |behind| end.min(behind.saturating_add(place as usize)))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// The entries of `block` in the set, in order.
-    pub(super) fn entries(&self, block: u32) -> impl DoubleEndedIterator<Item = u64> + '_ {
-        let begin = u64::from(block) * BLOCK;
-        (0..BLOCK).filter(|at| self.0[(at / 64) as usize] >> (at % 64) & 1 == 1).map(move |at| begin + at)
-    }
-
-    /// As stored: the distances between members in seven-bit pieces, or the bits where those are shorter.
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(BITMAP);
-        let mut last = 0;
-        for at in self.entries(0) {
-            let gap = at - last;
-            last = at;
-            if gap >= 128 {
-                bytes.push((gap & 127) as u8 | 128);
-            }
-            bytes.push(if gap >= 128 { (gap >> 7) as u8 } else { gap as u8 });
-            if bytes.len() >= BITMAP {
-                return self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-            }
+    /// Where the entries stand that may be wanted, in order: those between two numbers, written from `since` to before
+    /// `until`, that meet all conditions.
+    pub(super) fn wanted(
+        &self,
+        numbers: &RangeInclusive<u64>,
+        (since, until): (Option<UnixMillis>, Option<UnixMillis>),
+        conditions: &[Vec<Term>],
+    ) -> Vec<u32> {
+        let (from, to) = (self.from(*numbers.start()), self.from(numbers.end().saturating_add(1)));
+        let overlaps = |(earliest, latest): &(UnixMillis, UnixMillis)| {
+            since.is_none_or(|since| *latest >= since) && until.is_none_or(|until| *earliest < until)
+        };
+        if !self.times.iter().any(overlaps) {
+            return Vec::new();
         }
-        bytes
-    }
-
-    /// Reads the stored form. Bytes that are none add nothing: the record's checksum has vouched for them.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        let mut set = Self::default();
-        if bytes.len() == BITMAP {
-            for (word, bytes) in set.0.iter_mut().zip(bytes.chunks_exact(8)) {
-                *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let in_time = |place: &usize| overlaps(&self.times[place / SPAN]);
+        let at = |place: usize| self.at[place];
+        let Some((first, others)) = conditions.split_first() else {
+            return (from..to).filter(in_time).map(at).collect();
+        };
+        let mut places = self.any(first);
+        for terms in others {
+            if places.is_empty() {
+                break;
             }
-            return set;
+            let any = self.any(terms);
+            places.retain(|place| any.binary_search(place).is_ok());
         }
-        let mut bytes = bytes.iter().map(|byte| u64::from(*byte));
-        let mut at = 0;
-        while let Some(byte) = bytes.next() {
-            at += if byte < 128 { byte } else { (byte & 127) + (bytes.next().unwrap_or(0) << 7) };
-            if at < BLOCK {
-                set.insert(at);
-            }
+        let within = places.into_iter().map(|place| place as usize);
+        within.filter(|place| (from..to).contains(place)).filter(in_time).map(at).collect()
+    }
+
+    /// The entries that have any of `terms`, in order.
+    fn any(&self, terms: &[Term]) -> Vec<u32> {
+        let mut places: Vec<u32> =
+            terms.iter().filter_map(|term| self.terms.get(term)).flat_map(Places::read).collect();
+        if terms.len() > 1 {
+            places.sort_unstable();
+            places.dedup();
         }
-        set
+        // A file that somebody made up may say anything.
+        places.retain(|place| (*place as usize) < self.at.len());
+        places
     }
-}
 
-/// Minutes in a day.
-const DAY: u32 = 1440;
-
-/// The keys of the minute and the day of a time.
-pub(super) fn buckets(time: UnixMillis) -> [[u8; 5]; 2] {
-    let minute = minute(time);
-    [bucket(1, minute), bucket(0, minute / DAY)]
-}
-
-fn minute(time: UnixMillis) -> u32 {
-    u32::try_from(time / 60_000).unwrap_or(u32::MAX)
-}
-
-fn bucket(level: u8, number: u32) -> [u8; 5] {
-    let mut key = [level; 5];
-    key[1..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-/// The fewest ranges of keys whose buckets cover the time from `since` to before `until`: whole days where
-/// possible. Clocks are set back at times, so that no bucket tells what is in another.
-pub(super) fn cover(since: Option<UnixMillis>, until: Option<UnixMillis>) -> Vec<([u8; 5], [u8; 5])> {
-    let first = since.map_or(0, minute);
-    let last = until.map_or(u32::MAX, |until| minute(until.saturating_sub(1)));
-    let (first_day, last_day) = (first / DAY, last / DAY);
-    if first > last {
-        return Vec::new();
+    /// Where the entries stand among which the first one lies that was written at `time` or later.
+    pub(super) fn since(&self, time: UnixMillis) -> &[u32] {
+        match self.times.iter().position(|(_, latest)| *latest >= time) {
+            Some(span) => &self.at[span * SPAN..self.at.len().min(span * SPAN + SPAN)],
+            None => &[],
+        }
     }
-    if first_day == last_day {
-        return vec![(bucket(1, first), bucket(1, last))];
+
+    /// About how much memory it takes, bytes.
+    pub(super) fn weight(&self) -> usize {
+        let places: usize = self.terms.values().map(|places| places.bytes.capacity() + 64).sum();
+        places + self.at.len() * 4 + self.times.len() * 16 + self.checkpoints.len() * 16 + 256
     }
-    let mut ranges = vec![(bucket(1, first), bucket(1, first_day * DAY + DAY - 1))];
-    if first_day + 1 < last_day {
-        ranges.push((bucket(0, first_day + 1), bucket(0, last_day - 1)));
-    }
-    ranges.push((bucket(1, last_day * DAY), bucket(1, last)));
-    ranges
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
         #[test]
-        fn a_set_reads_back(members in proptest::collection::btree_set(0..BLOCK, 0..1024usize)) {
-            let mut set = Set::default();
-            members.iter().for_each(|at| set.insert(at + 5 * BLOCK));
-            let bytes = set.to_bytes();
-            prop_assert!(bytes.len() <= BITMAP);
-            let read = Set::from_bytes(&bytes);
-            prop_assert_eq!(read, set);
-            prop_assert_eq!(read.entries(5).map(|seq| seq - 5 * BLOCK).collect::<BTreeSet<_>>(), members);
+        fn places_read_back(members in proptest::collection::btree_set(0u32..1 << 20, 0..300usize)) {
+            let mut places = Places::default();
+            members.iter().for_each(|place| places.push(*place));
+            prop_assert_eq!(places.read().collect::<Vec<_>>(), members.into_iter().collect::<Vec<_>>());
         }
 
         #[test]
         fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            Set::from_bytes(&bytes);
+            let _ = Places { last: 0, bytes }.read().count();
         }
 
         #[test]
-        fn a_cover_has_the_buckets_of_every_time_in_it(since in 0u64..1 << 43, len in 1u64..1 << 33, at in 0.0..1.0) {
-            let time = since + (len as f64 * at) as u64;
-            let covered = |ranges: Vec<([u8; 5], [u8; 5])>| {
-                buckets(time).iter().any(|b| ranges.iter().any(|(from, to)| from <= b && b <= to))
-            };
-            prop_assert!(covered(cover(Some(since), Some(since + len))));
-            prop_assert!(covered(cover(Some(since), None)));
-            prop_assert!(covered(cover(None, Some(since + len))));
-            prop_assert!(covered(cover(None, None)));
+        fn entries_are_found_by_their_numbers(
+            numbers in proptest::collection::btree_set(1u64..200, 0..100usize), from in 0u64..210, len in 0u64..50,
+        ) {
+            let mut index = Index::default();
+            for seq in &numbers {
+                index.add(*seq, *seq as u32 * 10, None);
+            }
+            prop_assert_eq!(index.first(), numbers.first().copied());
+            prop_assert_eq!(index.last(), numbers.last().copied());
+            for seq in 0..210 {
+                prop_assert_eq!(index.find(seq), numbers.contains(&seq).then_some(seq as u32 * 10));
+            }
+            let wanted: Vec<u32> = numbers.range(from..=from + len).map(|seq| *seq as u32 * 10).collect();
+            prop_assert_eq!(index.wanted(&(from..=from + len), (None, None), &[]), wanted);
         }
     }
 }

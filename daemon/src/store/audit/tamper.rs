@@ -1,75 +1,100 @@
-//! What somebody with the store's files and its code could do. For tests.
+//! What somebody with the log's files and its code could do. For tests.
+
+use std::os::unix::fs::FileExt as _;
 
 use aivonx_protocol::audit::AuditEntry;
 
-use super::{AuditLog, Tree, index};
+use super::{
+    AuditLog,
+    kept::{ENTRY, Kept, placed},
+};
+use crate::store::segment::Item;
 
-fn key(seq: u64) -> [u8; 8] {
-    seq.to_be_bytes()
+type Frames = Vec<(u8, Vec<u8>)>;
+
+fn seq(payload: &[u8]) -> u64 {
+    u64::from_le_bytes(payload[..8].try_into().unwrap())
+}
+
+impl Kept {
+    /// Puts other frames in the place of all that are there.
+    fn rewrite(&self, change: impl FnOnce(&mut Frames)) {
+        let mut frames: Frames = Vec::new();
+        for item in self.log.read(0..=u64::MAX) {
+            let Item::Frame(placed) = item.unwrap() else { panic!("a hole") };
+            frames.push((placed.frame.kind, placed.frame.payload.to_vec()));
+        }
+        let before = frames.len();
+        change(&mut frames);
+        // That there are fewer of them would show.
+        frames.resize(before, (0, Vec::new()));
+        self.log.replace_all(&frames);
+        self.forget_indexes();
+    }
+}
+
+fn find(frames: &Frames, wanted: u64) -> usize {
+    frames.iter().position(|(kind, payload)| *kind == ENTRY && seq(payload) == wanted).unwrap()
 }
 
 impl AuditLog {
-    pub(crate) async fn tamper_flip(&self, seq: u64) {
-        let done = self.store.run(move |engine, _| {
-            let mut bytes = engine.tree(Tree::Audit).get(key(seq))?.unwrap().to_vec();
-            bytes[20] ^= 1;
-            engine.tree(Tree::Audit).insert(key(seq), bytes)?;
+    async fn tamper(&self, work: impl FnOnce(&Kept) + Send + 'static) {
+        let done = self.kept(move |kept| {
+            work(kept);
             Ok(())
         });
         done.await.unwrap();
     }
 
+    /// Has what comes next stand in another file.
+    pub(crate) async fn tamper_roll(&self) {
+        self.tamper(|kept| kept.log.roll().unwrap()).await;
+    }
+
+    pub(crate) async fn tamper_flip(&self, seq: u64) {
+        self.tamper(move |kept| {
+            let segments = kept.log.segments();
+            let found = segments.iter().find_map(|s| Some((s.path(), kept.index(s).unwrap().find(seq)?)));
+            let (path, at) = found.unwrap();
+            let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, u64::from(at) + 30).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], u64::from(at) + 30).unwrap();
+        })
+        .await;
+    }
+
     pub(crate) async fn tamper_edit(&self, seq: u64, edit: fn(&mut AuditEntry)) {
-        let done = self.store.run(move |engine, _| {
-            let mut entry: AuditEntry = engine.get(Tree::Audit, &key(seq))?.unwrap();
+        self.tamper(move |kept| {
+            let mut entry = kept.entry(seq).unwrap().unwrap();
             edit(&mut entry);
-            engine.append(|group| group.put(Tree::Audit, &key(seq), &entry))
-        });
-        done.await.unwrap();
+            kept.rewrite(|frames| {
+                let at = find(frames, seq);
+                frames[at].1 = placed(seq, &entry).unwrap();
+            });
+        })
+        .await;
     }
 
     pub(crate) async fn tamper_drop(&self, from: u64, to: u64) {
-        let done = self.store.run(move |engine, _| {
-            engine.append(|group| {
-                (from..=to).for_each(|seq| group.remove(Tree::Audit, &key(seq)));
-                Ok(())
-            })
-        });
-        done.await.unwrap();
+        self.tamper(move |kept| {
+            kept.rewrite(|frames| {
+                frames.retain(|(kind, payload)| *kind != ENTRY || !(from..=to).contains(&seq(payload)));
+            });
+        })
+        .await;
     }
 
     pub(crate) async fn tamper_swap(&self, a: u64, b: u64) {
-        let done = self.store.run(move |engine, _| {
-            let first: AuditEntry = engine.get(Tree::Audit, &key(a))?.unwrap();
-            let second: AuditEntry = engine.get(Tree::Audit, &key(b))?.unwrap();
-            engine.append(|group| {
-                group.put(Tree::Audit, &key(a), &second)?;
-                group.put(Tree::Audit, &key(b), &first)
-            })
-        });
-        done.await.unwrap();
-    }
-
-    /// Has everything there written so many milliseconds earlier, as far as the index of time knows.
-    pub(crate) async fn tamper_age(&self, ms: u64) {
-        let done = self.store.run(move |engine, _| {
-            let mut spans = Vec::new();
-            for item in engine.range::<(u64, u64), _>(Tree::AuditTime, ..) {
-                spans.push(item?);
-            }
-            engine.append(|group| {
-                for (old, span) in spans {
-                    group.remove(Tree::AuditTime, &old);
-                    let number = u64::from(u32::from_be_bytes(old[1..].try_into().unwrap()));
-                    let [minute, day] = index::buckets((number * 60_000).saturating_sub(ms));
-                    if old[0] == 1 {
-                        group.put(Tree::AuditTime, &minute, &span)?;
-                        group.put(Tree::AuditTime, &day, &span)?;
-                    }
+        self.tamper(move |kept| {
+            let (first, second) = (kept.entry(a).unwrap().unwrap(), kept.entry(b).unwrap().unwrap());
+            kept.rewrite(|frames| {
+                for (place, entry) in [(a, second), (b, first)] {
+                    let at = find(frames, place);
+                    frames[at].1 = placed(place, &entry).unwrap();
                 }
-                Ok(())
-            })
-        });
-        done.await.unwrap();
+            });
+        })
+        .await;
     }
 }

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use aivonx_protocol::audit::{
     Action, AuditActor, AuditFilter, AuditObject, AuditOrganization, AuditSource, CheckpointKind, HexBytes,
     Outcome, canonical::genesis,
@@ -56,13 +58,19 @@ fn entries(n: u64) -> Vec<AuditEntry> {
 }
 
 async fn filled(store: &Store, n: u64) -> Vec<AuditEntry> {
-    let all = entries(n);
-    for group in all.chunks(97) {
+    let mut all = Vec::new();
+    more(store, &mut all, n).await;
+    all
+}
+
+async fn more(store: &Store, all: &mut Vec<AuditEntry>, n: u64) {
+    let before = all.len();
+    *all = entries(before as u64 + n);
+    for group in all[before..].chunks(97) {
         let last = group.last().unwrap();
         let head = AuditHead { chain: "c".into(), first: 1, last: last.seq, hash: last.hash };
         store.audit_log().append(group.to_vec(), None, head).await.unwrap();
     }
-    all
 }
 
 fn checkpoint(seq: u64) -> Checkpoint {
@@ -77,6 +85,13 @@ fn checkpoint(seq: u64) -> Checkpoint {
         signer: HexBytes([2; 32]),
         signature: HexBytes([3; 64]),
     }
+}
+
+/// A log of `n` entries with two checkpoints, as schema 1 had it.
+pub(in crate::store) fn old_log(n: u64) -> (Vec<AuditEntry>, Vec<Checkpoint>, AuditHead) {
+    let entries = entries(n);
+    let head = AuditHead { chain: "c".into(), first: 1, last: n, hash: entries[n as usize - 1].hash };
+    (entries, vec![checkpoint(n / 3), checkpoint(n / 2)], head)
 }
 
 /// All entries a query asks for, over as many pages as it takes.
@@ -187,50 +202,96 @@ async fn the_log_survives_a_restart_and_is_forgotten_from_its_old_end() {
     let log = store.audit_log();
     assert_eq!(log.head().await.unwrap().unwrap(), head);
     assert_eq!((head.last, log.highest().await.unwrap()), (3000, 3000));
-    // To the minute, which ten entries share.
-    assert!((1992..=2001).contains(&log.first_since(all[2000].time).await.unwrap().unwrap()));
+    assert_eq!(log.first_since(all[2000].time).await.unwrap(), Some(2001));
     assert_eq!(log.first_since(u64::MAX).await.unwrap(), None);
     let walked = log.walk(2999, 10).await.unwrap();
     assert_eq!(walked, [(2999, Ok(all[2998].clone())), (3000, Ok(all[2999].clone()))]);
 
-    let mut forgotten = 0;
-    loop {
-        match log.forget(2000, 300).await.unwrap() {
-            0 => break,
-            n => forgotten += n,
-        }
-    }
-    assert_eq!(forgotten, 2000);
-    let left = |tree| store.run(move |engine, _| Ok(engine.keys(tree, ..).count()));
-    assert_eq!(left(Tree::Audit).await.unwrap(), 1000);
+    assert_eq!(log.forget(2000).await.unwrap(), 2000);
+    assert_eq!(log.forget(2000).await.unwrap(), 0);
+    assert_eq!(log.entry(&Reach::All, 2000).await.unwrap(), None);
+    assert_eq!(log.walk(0, 1).await.unwrap()[0].0, 2001);
     let checkpoints = log.checkpoints().await.unwrap();
     assert_eq!(checkpoints.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2000, 3000]);
-    let blocks = store.run(|engine, _| {
-        let keys = engine.keys(Tree::AuditIndex, ..).map(|key| Ok(index::block_of(&key?)));
-        keys.collect::<Result<std::collections::BTreeSet<_>, StoreError>>()
-    });
-    assert_eq!(blocks.await.unwrap().into_iter().flatten().collect::<Vec<_>>(), [1, 2]);
     let none = AuditFilter::default();
     assert_eq!(all_pages(&store, &Reach::All, &none, 400, true).await, (2001..=3000).collect::<Vec<_>>());
     let bob = AuditFilter { actor: Some("bob".into()), ..none };
     assert!(all_pages(&store, &Reach::All, &bob, 400, true).await.iter().all(|seq| *seq > 2000));
 }
 
+/// The segments' indexes.
+fn indexes(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir.join("ledger/audit")).unwrap().map(|e| e.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "index")).collect()
+}
+
 #[tokio::test]
-async fn a_lost_index_is_made_anew() {
+async fn a_lost_or_wrong_index_is_made_anew_and_goes_with_its_segment() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let all = filled(&store, 600).await;
-    let log = store.audit_log();
-    assert_eq!(log.mend_index(all.clone()).await.unwrap(), 0);
-    let lost = store.run(|engine, _| {
-        let keys: Vec<_> = engine.keys(Tree::AuditIndex, ..).collect::<Result<_, _>>()?;
-        engine.tree(Tree::AuditIndex).insert(&keys[0], b"nonsense")?;
-        remove_all(engine, Tree::AuditIndex, &keys[1..])
-    });
-    assert!(lost.await.unwrap() > 10);
-    assert!(log.mend_index(all[..300].to_vec()).await.unwrap() > 10);
-    log.mend_index(all[300..].to_vec()).await.unwrap();
+    let mut all = filled(&store, 300).await;
+    for _ in 0..3 {
+        store.with_ledgers(|ledgers| ledgers.audit.log.roll()).await.unwrap();
+        more(&store, &mut all, 300).await;
+    }
+    store.close().await.unwrap();
+    let kept = indexes(dir.path());
+    assert_eq!(kept.len(), 3);
+    std::fs::remove_file(&kept[0]).unwrap();
+    std::fs::write(&kept[1], "nonsense").unwrap();
+    std::fs::copy(&kept[1], &kept[2]).unwrap();
+    let store = open(dir.path()).await;
     let bob = AuditFilter { actor: Some("bob".into()), ..AuditFilter::default() };
-    assert_eq!(all_pages(&store, &Reach::All, &bob, 1000, true).await.len(), 200);
+    let scan: Vec<u64> = all.iter().filter(|entry| bob.matches(entry)).map(|entry| entry.seq).collect();
+    assert_eq!(all_pages(&store, &Reach::All, &bob, 100, true).await, scan);
+    assert_eq!(indexes(dir.path()).len(), 3);
+    assert_eq!(store.audit_log().forget(650).await.unwrap(), 650);
+    assert_eq!(indexes(dir.path()).len(), 1);
+    let scan: Vec<u64> = scan.into_iter().filter(|seq| *seq > 650).collect();
+    assert_eq!(all_pages(&store, &Reach::All, &bob, 100, true).await, scan);
+    more(&store, &mut all, 1).await;
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    assert_eq!(store.ledger_losses(), []);
+    assert_eq!(store.audit_log().walk(0, 1).await.unwrap()[0].0, 651, "what was forgotten stays so");
+}
+
+#[tokio::test]
+async fn an_entry_that_is_damaged_is_passed_over_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    filled(&store, 200).await;
+    let log = store.audit_log();
+    log.tamper_flip(50).await;
+    assert_eq!(all_pages(&store, &Reach::All, &AuditFilter::default(), 1000, true).await.len(), 199);
+    assert!(matches!(log.entry(&Reach::All, 50).await, Err(StoreError::Record { .. })));
+    assert!(log.walk(50, 1).await.unwrap()[0].1.is_err());
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    let [loss] = &store.ledger_losses()[..] else { panic!("{:?}", store.ledger_losses()) };
+    assert_eq!(loss.to_string(), "audit log: entry 50 is damaged");
+    let walked = store.audit_log().walk(49, 3).await.unwrap();
+    assert_eq!(
+        walked.iter().map(|(place, read)| (*place, read.is_ok())).collect::<Vec<_>>(),
+        [(49, true), (50, false), (51, true)]
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_does_not_stop_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let all = filled(&store, 10).await;
+    let (never, until_dropped) = std::sync::mpsc::channel::<()>();
+    let hung = store.run_within(std::time::Duration::from_millis(10), move |_, _| {
+        let _ = until_dropped.recv();
+        Ok(())
+    });
+    assert!(hung.await.is_err());
+    let log = store.audit_log();
+    let entry = entry(11, all[9].hash);
+    let head = AuditHead { chain: "c".into(), first: 1, last: 11, hash: entry.hash };
+    log.append(vec![entry.clone()], None, head).await.unwrap();
+    assert_eq!(log.entry(&Reach::All, 11).await.unwrap(), Some(entry));
+    drop(never);
 }

@@ -48,7 +48,7 @@ use super::{StoreError, engine::now};
 pub(in crate::store) use disk::{Disk, System};
 pub(in crate::store) use format::frame_len;
 pub(in crate::store) use open::{How, Loss, Setup};
-pub(in crate::store) use read::{Frame, Frames, Item, Placed, Segment, SegmentReader};
+pub(in crate::store) use read::{Frame, Frames, Item, Placed, Segment};
 pub(in crate::store) use write::Appended;
 
 use format::Owner;
@@ -129,6 +129,12 @@ impl Log {
             (since, error.to_string())
         });
         done
+    }
+
+    /// As if a write had failed.
+    #[cfg(test)]
+    pub(in crate::store) fn fail(&self, what: &str) {
+        let _ = self.judged::<()>(Err(StoreError::Engine(what.to_owned())));
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {

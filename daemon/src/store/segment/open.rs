@@ -292,5 +292,8 @@ struct Whole {
 
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
-    (digits.len() == 20).then(|| digits.parse().ok()).flatten().filter(|first| *first > 0)
+    (digits.len() == 20)
+        .then(|| digits.parse().ok())
+        .flatten()
+        .filter(|first| (1..u64::MAX / 2).contains(first))
 }

@@ -46,3 +46,25 @@ async fn a_failed_write_is_told_and_reading_goes_on() {
     // What was acknowledged is there after a new start.
     assert_eq!(open(dir.path()).await.nodes().list().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_is_told_and_tried_again_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store
+        .with_ledgers(|ledgers| {
+            ledgers.usage.fail("no space left on device");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let trouble = store.trouble().unwrap();
+    assert!(trouble.what.starts_with("the usage ledger cannot be written: "), "{trouble:?}");
+    assert!(!trouble.hangs);
+    // The store itself is as good as ever, and is not opened anew.
+    store.nodes().insert(node("a")).await.unwrap();
+    while store.trouble().is_some() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    store.close().await.unwrap();
+}
