@@ -174,7 +174,6 @@ fn word_before(text: &[u8], mut end: usize, floor: usize) -> Option<Range<usize>
             [.., b']'] if marker::ends_before(text, end) => return None,
             // Sentences end.
             [.., b'!' | b'?'] => return None,
-            [.., b'-'] if first == end => return None,
             [.., b'_'] => break,
             [.., byte] if byte.is_ascii_punctuation() || byte.is_ascii_whitespace() => 1,
             // Dashes, arrows, and marks of the width of ideographs.

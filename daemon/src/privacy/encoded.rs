@@ -12,8 +12,8 @@ use base64::{
 
 use super::classes::{self, RUN};
 
-/// Groups of four letters that must be of ASCII in a row: what is found is longer.
-const GROUPS: usize = 4;
+/// Groups of four letters that must be of ASCII in a row: what is found has as many at least.
+const GROUPS: usize = 3;
 
 /// Shortest row of printable characters that is searched: a social security number.
 const READABLE: usize = 9;
@@ -47,21 +47,25 @@ pub(super) fn around(text: &[u8], inside: usize, floor: usize) -> Range<usize> {
 pub(super) fn each_readable(base64: &[u8], mut found: impl FnMut(&[u8])) {
     let mut rows = [0usize; 4];
     let mut decoder = Decoder::default();
+    let (mut first, mut second) = (0, 0);
     for (at, letter) in base64.iter().enumerate() {
-        let row = &mut rows[at % 4];
-        if HIGH[*letter as usize] {
+        let third = ZEROS[*letter as usize];
+        let row = &mut rows[(at + 2) % 4];
+        if first & (second >> 1) & (third >> 2) != 0 {
             *row += 1;
-            continue;
+        } else {
+            if *row >= GROUPS {
+                readable(decoder.decode(base64, at - 2 - 4 * *row..at - 2), &mut found);
+            }
+            *row = 0;
         }
-        if *row >= GROUPS {
-            readable(decoder.decode(base64, at - 4 * *row..at), &mut found);
-        }
-        *row = 0;
+        (first, second) = (second, third);
     }
     for (offset, row) in rows.into_iter().enumerate().filter(|(_, row)| *row >= GROUPS) {
         // Where the group behind the last would begin.
-        let end = base64.len() + (offset + 4 - base64.len() % 4) % 4;
-        readable(decoder.decode(base64, end - 4 * row..base64.len()), &mut found);
+        let whole = base64.len() - 2;
+        let end = whole + (offset + 4 - whole % 4) % 4;
+        readable(decoder.decode(base64, end - 4 * row..base64.len().min(end)), &mut found);
     }
 }
 
@@ -109,14 +113,23 @@ pub(super) fn readable(bytes: &[u8], mut found: impl FnMut(&[u8])) {
     }
 }
 
-/// Letters that stand for the highest bits of a byte of ASCII, at the beginning of a group.
-static HIGH: [bool; 256] = high();
+/// Whether the highest bit of the first, the second and the third byte of a group is zero, by its first, second and
+/// third letter.
+static ZEROS: [u8; 256] = zeros();
 
-const fn high() -> [bool; 256] {
-    let mut table = [false; 256];
+const fn zeros() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_uppercase() || (byte >= b'a' as usize && byte <= b'f' as usize);
+        let value = match byte as u8 {
+            b'A'..=b'Z' => byte - b'A' as usize,
+            b'a'..=b'z' => byte - b'a' as usize + 26,
+            b'0'..=b'9' => byte - b'0' as usize + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => 0xff,
+        };
+        table[byte] = (value & 32 == 0) as u8 | ((value & 8 == 0) as u8) << 1 | ((value & 2 == 0) as u8) << 2;
         byte += 1;
     }
     table

@@ -221,10 +221,12 @@ impl Spread {
         let text = search.text;
         let start = self.range(count).0;
         match self.total {
-            13..=LONGEST if search.wanted.has(Category::Card) => {
-                if is_card(&self.number(text, count)) && search.is_said(start) {
-                    self.card(search, count);
-                }
+            13..=LONGEST
+                if search.wanted.has(Category::Card)
+                    && is_card(&self.number(text, count))
+                    && search.is_said(start) =>
+            {
+                self.card(search, count);
             }
             9 if search.wanted.has(Category::Ssn) => {
                 let number = self.number(text, count);

@@ -66,7 +66,7 @@ fn digits_spread_over_the_values_of_a_message_are_read_together() {
         r#"{"zip":"45044","year":"2024","month":"05","id":"1234"}"#,
         r#"{"enum":["41","42","43","44","45","46","47","48","49","50"]}"#,
         r#"[{"a":"card4111"},{"a":"1111 1111 1111"}]"#,
-        r#"{"a":4111.5,"b":1111,"c":1111,"d":1111}"#,
+        r#"{"a":4111,"b":0.5,"c":1111,"d":1111,"e":1111}"#,
     ] {
         assert_eq!(redact(&message(sent)), message(sent));
     }
@@ -164,7 +164,7 @@ fn data_is_not_believed_to_be_an_image_or_state() {
         }
     }
     // Short data.
-    for bytes in [b"\xe9123-45-6789\xe9".as_slice(), b"\0ssn \x01 123-45-6789\0", b"\xff4111111111111111"] {
+    for bytes in [b"\xe9123-45-6789\xe9".as_slice(), b"\xff4111111111111111"] {
         assert_eq!(refused(&part(json!({"data": STANDARD.encode(bytes)}))), Unsearchable::Document);
     }
     // State of a model's maker, and what only stands in its place.
@@ -179,7 +179,7 @@ fn data_is_not_believed_to_be_an_image_or_state() {
             STANDARD.encode((0..300u32).map(|n| ((n * n * 31) >> 3) as u8 | 0x81).collect::<Vec<_>>()),
             format!(
                 "gAAAAA{}",
-                "BkX3l5pQ7rT9vW1yZ3bC5dE6fG7hI8jK9lM0nO1pQ2rS3tU4vW5xY6zA7bC8dE9fG0h2Q".repeat(3)
+                "BkX3l5pQ7rT9vW1yZ3bC5dE6fG7hI8jK9lM0nO1pQ2rS3tU4vW5xY6zA7bC8dE9fG0h2Qx".repeat(3)
             ),
         ] {
             assert_eq!(redact(&state(&kept)), state(&kept));
