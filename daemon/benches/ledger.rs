@@ -62,19 +62,13 @@ async fn bench(daily: u64) -> Result<()> {
     );
     let before = (today - u64::from(Keep::default().records)) * DAY_MS;
     let began = Instant::now();
-    let mut forgotten = 0;
-    loop {
-        match log.forget_entries(before, 1024).await? {
-            0 => break,
-            blocks => forgotten += blocks,
-        }
-    }
-    println!("forget   {forgotten} blocks of single requests in {:.1?}", began.elapsed());
+    let forgotten = log.forget_entries(before).await?;
+    println!("forget   {forgotten} files of single requests in {:.1?}", began.elapsed());
     let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     reports(&usage, now).await?;
     usage.close().await;
     store.close().await.context("closing")?;
-    println!("disk     {:.0} MiB after closing", size(&dir.path().join("store"))? as f64 / 1_048_576.0);
+    println!("disk     {:.0} MiB after closing", size(dir.path())? as f64 / 1_048_576.0);
     let began = Instant::now();
     let store = Store::open(dir.path(), &StoreOptions::default()).await?;
     println!("open     {:.1?}", began.elapsed());

@@ -163,6 +163,7 @@ pub(crate) fn status(
                 shared.identity.audit.health().intact,
                 store.trouble().as_deref(),
                 &ledgers_lost(&store),
+                shared.usage.health().lost,
             ),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
@@ -177,6 +178,7 @@ fn warnings(
     audit_intact: Option<bool>,
     trouble: Option<&Trouble>,
     ledgers_lost: &[String],
+    usage_lost: u64,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(trouble) = trouble {
@@ -188,6 +190,12 @@ fn warnings(
     if let Some(lost) = in_short(ledgers_lost) {
         warnings
             .push(format!("part of a ledger is lost: {lost}; see 'aivonx audit list --action chain_lost'"));
+    }
+    if usage_lost > 0 {
+        warnings.push(format!(
+            "{usage_lost} requests are missing from the usage ledger, which could not be written in time: see 'aivonx \
+             logs --level error'"
+        ));
     }
     if waits {
         warnings.push(
@@ -270,11 +278,7 @@ fn glance(shared: &Shared, store: &Store) -> Glance {
 
 /// What the ledgers lack, in words.
 fn ledgers_lost(store: &Store) -> Vec<String> {
-    let mut lost: Vec<String> = store.ledger_losses().iter().map(ToString::to_string).collect();
-    if store.groups_lost() > 0 {
-        lost.push(format!("usage ledger and counters of limits: the last {} writes", store.groups_lost()));
-    }
-    lost
+    store.ledger_losses().iter().map(ToString::to_string).collect()
 }
 
 fn millis(time: SystemTime) -> u64 {

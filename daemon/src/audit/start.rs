@@ -24,7 +24,6 @@ impl Audit {
         let signer = Signer::open(store, vault).await?;
         let log = store.audit_log();
         let restored = store.settings().restoration().await?;
-        let last = log.highest().await?;
         let (head, begin) = match head(&log).await? {
             Ok(head) => (head, None),
             Err(lost) => begin(&log, &signer, restored.as_ref(), lost).await?,
@@ -44,10 +43,6 @@ impl Audit {
         let audit = Self { inner: Arc::new(Inner::Kept { queue, shared }) };
         if let Some(begin) = begin {
             audit.write(begin).await?;
-        }
-        if store.groups_lost() > 0 {
-            let entry = Entry::new(Action::ChainLost).outcome(Outcome::Failed).object("store", None, None);
-            audit.write(entry.detail("writes", store.groups_lost()).detail("last", last)).await?;
         }
         let mut losses = store.watch_losses();
         let told = losses.borrow_and_update().clone();

@@ -8,7 +8,7 @@ use super::{
     StoreError, codec,
     engine::{Engine, decode, encode},
     reseal,
-    tree::{Kind, Tree},
+    tree::Tree,
 };
 use crate::secrets::sealed::data_keys_in;
 
@@ -95,7 +95,6 @@ impl<'e> Batch<'e> {
 
     /// Stores bytes that are already in the form of a record.
     pub(super) fn put_raw(&mut self, tree: Tree, key: &[u8], bytes: Vec<u8>) {
-        debug_assert_eq!(tree.kind(), Kind::Config, "a ledger is written by Engine::append");
         self.changes.insert((tree, key.to_vec()), Some(bytes));
     }
 

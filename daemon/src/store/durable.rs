@@ -54,7 +54,7 @@ impl Durable {
         self.db.sync_data().map_err(|e| StoreError::Engine(format!("the store cannot be synced: {e}")))?;
         if let Some(commit) = &self.commit {
             commit
-                .advance(true, |to| (to.seq, to.groups) = (target.seq, target.groups))
+                .advance(true, |to| to.seq = target.seq)
                 .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
         }
         self.reached = target;

@@ -35,13 +35,9 @@ pub(super) struct Engine {
     trees: Vec<sled::Tree>,
     meta: sled::Tree,
     writer: Mutex<Writer>,
-    /// Held by the one who appends to ledgers.
-    pub(super) ledger: Mutex<()>,
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.
     latest: AtomicU64,
-    /// Groups ever appended to ledgers; what is durable may be behind.
-    pub(super) appended: AtomicU64,
     pub(super) failed: AtomicBool,
     last_flush: AtomicU64,
     /// Microseconds it took.
@@ -99,10 +95,8 @@ impl Engine {
             trees,
             meta,
             writer: Mutex::new(Writer { sums: no_sums(), seq: 0, unsure: false }),
-            ledger: Mutex::new(()),
             durable: Mutex::new(Durable::of(store)?),
             latest: AtomicU64::new(0),
-            appended: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
             flush_us: AtomicU64::new(0),
@@ -113,7 +107,7 @@ impl Engine {
     /// Reads the meta tree; `Err` names what is missing or wrong.
     pub(super) fn meta(&self) -> Result<Meta, String> {
         let mut sums = no_sums();
-        for tree in Tree::summed() {
+        for tree in Tree::ALL {
             sums[tree.index()] = match self.meta_value(tree.name().as_bytes())? {
                 Some(sum) => sum,
                 // A tree that the build which wrote the store did not have yet.
@@ -162,7 +156,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Reads every record but those of ledgers, checks its checksum and sums up. `Err` names the first wrong record.
+    /// Reads every record, checks its checksum and sums up. `Err` names the first wrong record.
     pub(super) fn sum_up(&self) -> Result<Sums, String> {
         let mut sums = no_sums();
         self.each(|tree, key, value| {
@@ -178,7 +172,7 @@ impl Engine {
     pub(super) fn verify(&self) -> Result<Meta, String> {
         let meta = self.meta()?;
         let found = self.sum_up()?;
-        for tree in Tree::summed() {
+        for tree in Tree::ALL {
             let (want, have) = (&meta.sums[tree.index()], &found[tree.index()]);
             if want.count != have.count {
                 return Err(format!(
@@ -195,12 +189,12 @@ impl Engine {
         Ok(meta)
     }
 
-    /// Calls `see` with every stored record of every tree but the ledgers, in order.
+    /// Calls `see` with every stored record of every tree, in order.
     pub(super) fn each(
         &self,
         mut see: impl FnMut(Tree, &[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
-        for tree in Tree::summed() {
+        for tree in Tree::ALL {
             for entry in self.tree(tree) {
                 let (key, value) =
                     entry.map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))?;
@@ -216,18 +210,13 @@ impl Engine {
         let mut writer = self.writer();
         (writer.sums, writer.seq) = (meta.sums, meta.seq);
         self.latest.store(meta.seq, Ordering::Release);
-        self.appended.store(reached.groups, Ordering::Release);
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         (durable.reached, durable.commit) = (Acknowledged { seq: meta.seq, ..reached }, commit);
     }
 
     /// How far what is applied goes.
     pub(super) fn reached(&self) -> Acknowledged {
-        Acknowledged {
-            seq: self.latest.load(Ordering::Acquire),
-            groups: self.appended.load(Ordering::Acquire),
-            ..Acknowledged::default()
-        }
+        Acknowledged { seq: self.latest.load(Ordering::Acquire), ..Acknowledged::default() }
     }
 
     pub(super) fn tree(&self, tree: Tree) -> &sled::Tree {
@@ -284,7 +273,7 @@ impl Engine {
             (value, writer.seq)
         };
         // Outside the writer's lock: those who wait here together share one flush.
-        self.make_durable(seq, 0)?;
+        self.make_durable(seq)?;
         Ok(value)
     }
 
@@ -302,9 +291,9 @@ impl Engine {
         let seq = writer.seq + 1;
         // In the order of the transaction's trees; a new store writes every sum.
         let touched: Vec<Tree> =
-            Tree::summed().filter(|tree| changes.keys().any(|(changed, _)| changed == tree)).collect();
+            Tree::ALL.into_iter().filter(|tree| changes.keys().any(|(changed, _)| changed == tree)).collect();
         let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
-        for tree in Tree::summed().filter(|tree| schema.is_some() || touched.contains(tree)) {
+        for tree in Tree::ALL.into_iter().filter(|tree| schema.is_some() || touched.contains(tree)) {
             let key = tree.name().as_bytes();
             meta.push((key, encode_meta(key, &sums[tree.index()])?));
         }
@@ -346,14 +335,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns when change number `seq`, group number `appended` and all before them survive a loss of power.
-    pub(super) fn make_durable(&self, seq: u64, appended: u64) -> Result<(), StoreError> {
+    /// Returns when change number `seq` and all before it survive a loss of power.
+    fn make_durable(&self, seq: u64) -> Result<(), StoreError> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         // After a failed sync the kernel may report success for pages it has dropped: never try again.
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::Failed);
         }
-        if durable.reached.seq >= seq && durable.reached.groups >= appended {
+        if durable.reached.seq >= seq {
             return Ok(());
         }
         let target = self.reached();

@@ -1,9 +1,11 @@
-//! When API keys were last used. Overwritten now and then, one record each, outside of any transaction; kept for
-//! revoked keys too.
+//! When API keys were last used; kept for revoked keys too.
 
 use aivonx_protocol::UnixMillis;
 
-use super::{Store, StoreError, tree::Tree};
+use super::{
+    Store, StoreError,
+    counters::{Change, Table},
+};
 
 /// Access to the last uses of keys.
 #[derive(Debug, Clone)]
@@ -15,17 +17,13 @@ impl KeyUses {
     /// Every key's id and its last use; what cannot be read is left out.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store is closed.
     pub async fn load(&self) -> Result<Vec<(String, UnixMillis)>, StoreError> {
         self.store
-            .run(|engine, _| {
-                let mut uses = Vec::new();
-                for item in engine.items::<UnixMillis, _>(Tree::KeyUse, ..) {
-                    if let (id, Ok(at)) = item? {
-                        uses.push((String::from_utf8_lossy(&id).into_owned(), at));
-                    }
-                }
-                Ok(uses)
+            .with_ledgers(|ledgers| {
+                let uses = ledgers.counters.all(Table::KeyUse).into_iter();
+                let name = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
+                Ok(uses.filter_map(|(id, at)| Some((name(&id), at.ok()?))).collect())
             })
             .await
     }
@@ -33,12 +31,15 @@ impl KeyUses {
     /// Puts these in the place of what was there, or forgets a key (None); durable when it returns.
     ///
     /// # Errors
-    /// If the store fails; some of them may be stored all the same.
+    /// If they cannot be written; none of them is then.
     pub async fn save(&self, uses: Vec<(String, Option<UnixMillis>)>) -> Result<(), StoreError> {
         self.store
-            .run(move |engine, _| {
-                let records = uses.iter().map(|(id, at)| (id.as_bytes().to_vec(), at.as_ref()));
-                engine.overwrite(Tree::KeyUse, records)
+            .with_ledgers(move |ledgers| {
+                let change = |(id, at): (String, Option<UnixMillis>)| match at {
+                    Some(at) => Change::put(Table::KeyUse, id.into_bytes(), &at),
+                    None => Ok(Change::forget(Table::KeyUse, id.into_bytes())),
+                };
+                ledgers.counters.change(uses.into_iter().map(change).collect::<Result<_, _>>()?)
             })
             .await
     }

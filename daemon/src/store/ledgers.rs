@@ -15,10 +15,12 @@ use tokio::sync::watch;
 use super::{
     Store, StoreError,
     audit::kept::Kept,
+    counters::Counters,
     layout::Layout,
     marker::{Acknowledged, Commit},
     segment::{Extent, Item, Limits, Log, Loss, Note, Setup, System},
     trouble::{self, Trouble},
+    usage,
 };
 
 /// One of the ledgers.
@@ -28,13 +30,15 @@ pub enum Ledger {
     Audit,
     /// Each request.
     Usage,
+    /// What requests come to, by day.
+    Sums,
     /// What is used of limits, and when keys were last used.
     Counters,
 }
 
 impl Ledger {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Audit, Self::Usage, Self::Counters];
+    pub const ALL: [Self; 4] = [Self::Audit, Self::Usage, Self::Sums, Self::Counters];
 
     /// Its name in messages.
     #[must_use]
@@ -42,6 +46,7 @@ impl Ledger {
         match self {
             Self::Audit => "audit log",
             Self::Usage => "usage ledger",
+            Self::Sums => "sums of the usage ledger",
             Self::Counters => "counters of limits",
         }
     }
@@ -51,6 +56,7 @@ impl Ledger {
         match self {
             Self::Audit => "audit",
             Self::Usage => "usage",
+            Self::Sums => "sums",
             Self::Counters => "counters",
         }
     }
@@ -59,6 +65,7 @@ impl Ledger {
         match self {
             Self::Audit => of.audit,
             Self::Usage => of.usage,
+            Self::Sums => of.sums,
             Self::Counters => of.counters,
         }
     }
@@ -67,6 +74,7 @@ impl Ledger {
         match self {
             Self::Audit => &mut of.audit,
             Self::Usage => &mut of.usage,
+            Self::Sums => &mut of.sums,
             Self::Counters => &mut of.counters,
         }
     }
@@ -147,8 +155,8 @@ impl fmt::Display for LedgerState {
 #[derive(Debug)]
 pub(super) struct Ledgers {
     pub(super) audit: Kept,
-    pub(super) usage: Log,
-    pub(super) counters: Log,
+    pub(super) usage: usage::kept::Kept,
+    pub(super) counters: Counters,
 }
 
 impl Ledgers {
@@ -178,13 +186,17 @@ impl Ledgers {
             lost.extend(losses.into_iter().map(|loss| (ledger, loss)));
             Ok::<_, StoreError>(log)
         };
-        let (audit, usage, counters) = (open(Ledger::Audit)?, open(Ledger::Usage)?, open(Ledger::Counters)?);
-        let ledgers = Self { audit: Kept::open(audit, audited)?, usage, counters };
+        let audit = open(Ledger::Audit)?;
+        let (usage, sums, counters) = (open(Ledger::Usage)?, open(Ledger::Sums)?, open(Ledger::Counters)?);
+        let ledgers = Self {
+            audit: Kept::open(audit, audited)?,
+            usage: usage::kept::Kept::open(usage, sums)?,
+            counters: Counters::open(counters)?,
+        };
         let lost: Vec<LedgerLoss> = lost.iter().map(|(ledger, loss)| ledgers.told(*ledger, loss)).collect();
         if let Some(commit) = commit {
             let reached = ledgers.reached();
-            let noted =
-                commit.advance(true, |to| *to = Acknowledged { seq: to.seq, groups: to.groups, ..reached });
+            let noted = commit.advance(true, |to| *to = Acknowledged { seq: to.seq, ..reached });
             noted.map_err(StoreError::io("write", &layout.commit()))?;
         }
         lost.iter().for_each(tell);
@@ -194,8 +206,9 @@ impl Ledgers {
     pub(super) const fn log(&self, ledger: Ledger) -> &Log {
         match ledger {
             Ledger::Audit => &self.audit.log,
-            Ledger::Usage => &self.usage,
-            Ledger::Counters => &self.counters,
+            Ledger::Usage => &self.usage.requests,
+            Ledger::Sums => &self.usage.sums,
+            Ledger::Counters => &self.counters.log,
         }
     }
 
@@ -204,8 +217,9 @@ impl Ledgers {
         Acknowledged {
             audited: self.audit.audited(),
             audit: self.audit.log.extent(),
-            usage: self.usage.extent(),
-            counters: self.counters.extent(),
+            usage: self.usage.requests.extent(),
+            sums: self.usage.sums.extent(),
+            counters: self.counters.log.extent(),
             ..Acknowledged::default()
         }
     }

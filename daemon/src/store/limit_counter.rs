@@ -1,10 +1,13 @@
-//! The counters of limits. Overwritten every second while they change, one record each, outside of any
-//! transaction: a transaction stops every other write of the process.
+//! The counters of limits, written every second while they change.
 
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, tree::Tree};
+use super::{
+    Store, StoreError,
+    counters::{Change, Table},
+    ledgers::Ledgers,
+};
 use crate::limits::SavedWindow;
 
 /// The counters of one subject.
@@ -34,23 +37,23 @@ impl LimitCounters {
     /// Every record, or why it cannot be read.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store is closed.
     pub async fn load(&self) -> Result<Vec<Result<CounterRecord, StoreError>>, StoreError> {
-        self.store
-            .run(|engine, _| {
-                engine.items(Tree::LimitCounter, ..).map(|item| item.map(|(_, read)| read)).collect()
-            })
-            .await
+        let load = |ledgers: &Ledgers| {
+            Ok(ledgers.counters.all(Table::LimitCounter).into_iter().map(|(_, record)| record).collect())
+        };
+        self.store.with_ledgers(load).await
     }
 
-    /// Puts these in the place of what was there; durable when it returns. Each is stored by itself.
+    /// Puts these in the place of what was there; durable when it returns.
     ///
     /// # Errors
-    /// If the store fails; some of them may be stored all the same.
+    /// If they cannot be written; none of them is then.
     pub async fn save(&self, records: Vec<CounterRecord>) -> Result<(), StoreError> {
         self.store
-            .run(move |engine, _| {
-                engine.overwrite(Tree::LimitCounter, records.iter().map(|r| (key(r.kind, &r.id), Some(r))))
+            .with_ledgers(move |ledgers| {
+                let put = |r: &CounterRecord| Change::put(Table::LimitCounter, key(r.kind, &r.id), r);
+                ledgers.counters.change(records.iter().map(put).collect::<Result<_, _>>()?)
             })
             .await
     }
@@ -58,12 +61,12 @@ impl LimitCounters {
     /// Forgets these, by kind and id.
     ///
     /// # Errors
-    /// If the store fails.
+    /// As [`Self::save`].
     pub async fn forget(&self, gone: Vec<(u8, String)>) -> Result<(), StoreError> {
         self.store
-            .run(move |engine, _| {
-                let gone = gone.iter().map(|(kind, id)| (key(*kind, id), None::<&CounterRecord>));
-                engine.overwrite(Tree::LimitCounter, gone)
+            .with_ledgers(move |ledgers| {
+                let forget = |(kind, id): &(u8, String)| Change::forget(Table::LimitCounter, key(*kind, id));
+                ledgers.counters.change(gone.iter().map(forget).collect())
             })
             .await
     }

@@ -112,14 +112,14 @@ const OLD_MAGIC: &[u8; 8] = b"AVXSEQ2\n";
 pub(super) struct Acknowledged {
     /// Number of the last change of the configuration trees.
     pub(super) seq: u64,
-    /// Groups appended to the ledgers in the engine.
-    pub(super) groups: u64,
     /// Number of the last audit entry.
     pub(super) audited: u64,
     /// Frames of the audit log.
     pub(super) audit: Extent,
     /// Frames of the usage ledger.
     pub(super) usage: Extent,
+    /// Frames of the sums of usage.
+    pub(super) sums: Extent,
     /// Frames of the counters.
     pub(super) counters: Extent,
 }
@@ -173,14 +173,14 @@ impl Commit {
 fn slot_bytes(to: Acknowledged) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     slot[..8].copy_from_slice(MAGIC);
-    let Acknowledged { seq, groups, audited, audit, usage, counters } = to;
-    let extents = [audit, usage, counters].map(|extent| [extent.first, extent.last]);
-    let numbers = [seq, groups, audited].into_iter().chain(extents.into_iter().flatten());
-    for (place, number) in slot[8..80].chunks_exact_mut(8).zip(numbers) {
+    let Acknowledged { seq, audited, audit, usage, sums, counters } = to;
+    let extents = [audit, usage, sums, counters].map(|extent| [extent.first, extent.last]);
+    let numbers = [seq, audited].into_iter().chain(extents.into_iter().flatten());
+    for (place, number) in slot[8..88].chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
     }
-    let crc = crc32fast::hash(&slot[..80]);
-    slot[80..84].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&slot[..88]);
+    slot[88..92].copy_from_slice(&crc.to_le_bytes());
     slot
 }
 
@@ -192,11 +192,11 @@ fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
     let extent = |at| Some(Extent { first: number(slot, at)?, last: number(slot, at + 8)? });
     let to = Acknowledged {
         seq: number(slot, 8)?,
-        groups: number(slot, 16)?,
-        audited: number(slot, 24)?,
-        audit: extent(32)?,
-        usage: extent(48)?,
-        counters: extent(64)?,
+        audited: number(slot, 16)?,
+        audit: extent(24)?,
+        usage: extent(40)?,
+        sums: extent(56)?,
+        counters: extent(72)?,
     };
     (slot == slot_bytes(to)).then_some(to)
 }
@@ -204,8 +204,9 @@ fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
 fn parse_old(slot: &[u8]) -> Option<Acknowledged> {
     let crc = slot.get(32..36)?;
     let is_whole = slot.starts_with(OLD_MAGIC) && crc == crc32fast::hash(&slot[..32]).to_le_bytes();
-    let (seq, groups, audited) = (number(slot, 8)?, number(slot, 16)?, number(slot, 24)?);
-    is_whole.then(|| Acknowledged { seq, groups, audited, ..Acknowledged::default() })
+    // Between the two: how many groups were appended to the ledgers in the engine.
+    let (seq, audited) = (number(slot, 8)?, number(slot, 24)?);
+    is_whole.then(|| Acknowledged { seq, audited, ..Acknowledged::default() })
 }
 
 #[cfg(test)]
@@ -233,10 +234,10 @@ mod tests {
         let path = dir.path().join("COMMIT");
         let to = |seq| Acknowledged {
             seq,
-            groups: seq * 2,
             audited: seq * 3,
             audit: Extent { first: seq, last: seq * 4 },
             usage: Extent { first: 1, last: seq * 5 },
+            sums: Extent { first: seq, last: seq * 7 },
             counters: Extent { first: seq * 2, last: seq * 6 },
         };
         let commit = Commit::create(&path, to(4)).unwrap();
@@ -261,7 +262,7 @@ mod tests {
         slot.extend_from_slice(&crc32fast::hash(&slot).to_le_bytes());
         slot.resize(OLD_SLOT, 0);
         fs::write(&path, [vec![0; OLD_SLOT], slot].concat()).unwrap();
-        let wanted = Acknowledged { seq: 7, groups: 3, audited: 2, ..Acknowledged::default() };
+        let wanted = Acknowledged { seq: 7, audited: 2, ..Acknowledged::default() };
         assert_eq!(Commit::read(&path).unwrap(), Some(wanted));
     }
 }

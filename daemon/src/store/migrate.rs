@@ -1,6 +1,6 @@
 //! Schemas of the store and the steps from one to the next.
 
-use super::{StoreError, batch::Batch, ledgers::Ledgers, old};
+use super::{StoreError, batch::Batch, ledgers::Ledgers, old, old_usage};
 
 /// One step: brings every record from schema `to - 1` to schema `to`, in one transaction. What it writes to the
 /// ledgers is not part of that: it must go on where an interrupted one left them.
@@ -22,7 +22,13 @@ pub(super) struct Schemas {
 /// [`super::tree::Tree::version`] raised with it. A new tree needs neither: where it is absent it is empty.
 pub(super) const SCHEMAS: Schemas = Schemas { current: 2, steps: STEPS };
 
-const STEPS: &[Step] = &[Step { to: 2, run: |batch, ledgers| old::audit(batch.engine(), ledgers) }];
+const STEPS: &[Step] = &[Step {
+    to: 2,
+    run: |batch, ledgers| {
+        old::audit(batch.engine(), ledgers)?;
+        old_usage::take_over(batch.engine(), ledgers)
+    },
+}];
 
 impl Schemas {
     /// The steps that lead from `from` to the current schema.

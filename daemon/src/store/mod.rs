@@ -15,6 +15,7 @@ mod batch;
 mod change;
 mod codec;
 mod contents;
+mod counters;
 pub mod data_key;
 mod durable;
 mod engine;
@@ -23,7 +24,6 @@ mod files;
 pub mod key;
 mod key_use;
 mod layout;
-mod ledger;
 mod ledgers;
 pub mod limit;
 pub mod limit_counter;
@@ -32,10 +32,12 @@ mod marker;
 mod migrate;
 pub mod node;
 mod old;
+mod old_usage;
 mod open;
 pub mod organization;
 mod placement;
 pub mod policy;
+mod prefix;
 pub mod price;
 mod reach;
 mod records;
@@ -133,7 +135,6 @@ struct Inner {
     feed: Feed,
     counters: Counters,
     condition: Condition,
-    groups_lost: u64,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -202,7 +203,6 @@ impl Store {
                     ..Counters::default()
                 },
                 condition: Condition::default(),
-                groups_lost: opened.groups_lost,
                 options: options.clone(),
                 tasks: Mutex::default(),
                 ledgers: RwLock::new(Some(opened.ledgers)),
@@ -249,13 +249,6 @@ impl Store {
             last_flush: time(&counters.last_flush),
             flush_took: time(&counters.flush_us).map(Duration::from_micros),
         }
-    }
-
-    /// How many writes to the audit log, the usage ledger and the counters of limits were acknowledged and not there any
-    /// more at the open: the disk lost the newest part of the engine's log.
-    #[must_use]
-    pub fn groups_lost(&self) -> u64 {
-        self.inner.groups_lost
     }
 
     /// Why the store takes no changes, if it does not. A ledger that cannot be written mends by itself.
@@ -352,6 +345,7 @@ impl Store {
         };
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
+            inner.store_sums();
             // The lock on the directory is let go last.
             drop(inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take());
             drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
@@ -445,6 +439,14 @@ impl Store {
 }
 
 impl Inner {
+    /// What is not stored is made of the requests again at the next open, which then takes longer.
+    fn store_sums(&self) {
+        let ledgers = self.ledgers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = ledgers.as_ref().map(|ledgers| ledgers.usage.store_sums()) {
+            tracing::warn!(%error, "the sums of the usage ledger are not stored");
+        }
+    }
+
     fn snapshot_if_behind(&self, engine: &Engine) -> Result<(), StoreError> {
         if engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire) {
             self.snapshot(engine)?;

@@ -9,7 +9,19 @@ use serde::de::DeserializeOwned;
 use super::{AuditHead, StoreError, codec, engine::Engine, ledgers::Ledgers};
 
 /// Names of the trees.
-pub(super) const TREES: [&str; 5] = ["audit", "audit_index", "audit_time", "audit_checkpoint", "audit_head"];
+pub(super) const TREES: [&str; 11] = [
+    "audit",
+    "audit_index",
+    "audit_time",
+    "audit_checkpoint",
+    "audit_head",
+    "usage_raw",
+    "usage_day",
+    "usage_name",
+    "limit_counter",
+    "key_use",
+    "ledger_head",
+];
 
 /// Version of the records in them.
 const VERSION: u8 = 1;

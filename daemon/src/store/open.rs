@@ -42,8 +42,6 @@ pub(super) struct Opened {
     pub(super) ledgers: Ledgers,
     /// What the ledgers lack.
     pub(super) lost: Vec<LedgerLoss>,
-    /// Groups of ledgers in the engine that were acknowledged and are not there.
-    pub(super) groups_lost: u64,
 }
 
 /// Opens, verifies and migrates, under the deadline of `options`.
@@ -134,7 +132,7 @@ fn create(
     engine.start(&meta, nothing, Some(commit));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon, ledgers, lost, groups_lost: 0 };
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon, ledgers, lost };
     Ok(Verified { opened, meta })
 }
 
@@ -198,14 +196,12 @@ fn open_existing(
     }
     let known = acknowledged;
     let acknowledged = acknowledged.unwrap_or_default();
-    let groups = engine.groups();
-    let groups_lost = acknowledged.groups.saturating_sub(groups);
-    let reached = Acknowledged { groups: groups.max(acknowledged.groups), seq: meta.seq, ..acknowledged };
+    let reached = Acknowledged { seq: meta.seq, ..acknowledged };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, known, Some(&commit))?;
     engine.start(&meta, reached, Some(commit));
     let daemon = marker.daemon.clone();
-    let opened = Opened { engine, layout, lock, daemon, ledgers, lost, groups_lost };
+    let opened = Opened { engine, layout, lock, daemon, ledgers, lost };
     if meta.schema > marker.schema {
         // A migration was interrupted after its last transaction.
         opened.write_marker(meta.schema)?;

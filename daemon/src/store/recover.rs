@@ -20,7 +20,7 @@ use super::{
     settings::RESTORATION,
     snapshot::{self, Contents},
     swap,
-    tree::{Kind, Tree, no_sums},
+    tree::{Tree, no_sums},
 };
 
 /// One snapshot file.
@@ -322,7 +322,7 @@ fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
     let mut records = Vec::new();
     for tree in &contents.trees {
         let known = Tree::named(&tree.name);
-        let known = known.filter(|tree| tree.kind() == Kind::Config).ok_or_else(|| {
+        let known = known.ok_or_else(|| {
             Rebuild::Unusable(format!("it has a tree \"{}\" that this aivonxd does not know", tree.name))
         })?;
         records.extend(tree.records.iter().map(|(key, value)| (known, key, value)));
@@ -341,7 +341,7 @@ fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
         Ok(())
     })?;
     let meta = engine.verify().map_err(Rebuild::Unusable)?;
-    if Tree::summed().any(|tree| meta.sums[tree.index()] != contents.sum(tree)) {
+    if Tree::ALL.into_iter().any(|tree| meta.sums[tree.index()] != contents.sum(tree)) {
         return Err(Rebuild::Unusable("the rebuilt store does not have its records".into()));
     }
     drop(engine);

@@ -60,10 +60,6 @@ fn seals(tree: Tree) -> Option<Access> {
         Tree::NodeName
         | Tree::Setting
         | Tree::DataKey
-        | Tree::LimitCounter
-        | Tree::UsageRaw
-        | Tree::UsageDay
-        | Tree::UsageName
         | Tree::Organization
         | Tree::OrganizationName
         | Tree::UserName
@@ -80,9 +76,7 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::PolicyName
         | Tree::Alias
         | Tree::AliasName
-        | Tree::KeyUse
-        | Tree::Placement
-        | Tree::LedgerHead => None,
+        | Tree::Placement => None,
     }
 }
 
@@ -337,7 +331,7 @@ fn each(engine: &Engine, see: &mut Look<'_>) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{tests::open, tree::Kind};
+    use crate::store::tests::open;
 
     fn sealed(key: u32) -> Sealed {
         Sealed { key, nonce: [0; 12], ciphertext: vec![1] }
@@ -351,8 +345,7 @@ mod tests {
         let put = |tree, secret: Option<Sealed>| {
             store.run(move |engine, _| engine.write(|batch| batch.put(tree, b"k", &("text", secret.clone()))))
         };
-        for tree in Tree::ALL.into_iter().filter(|tree| seals(*tree).is_none() && tree.kind() == Kind::Config)
-        {
+        for tree in Tree::ALL.into_iter().filter(|tree| seals(*tree).is_none()) {
             let refused = put(tree, Some(sealed(1))).await;
             assert!(matches!(refused, Err(StoreError::UnknownSecret { .. })), "{}", tree.name());
         }

@@ -73,7 +73,7 @@ pub(super) fn read(store: &Path, scratch: &Path) -> Result<Contents, StoreError>
         let (key, value) = part.records.iter().find(|(key, _)| key == settings::DAEMON_ID)?;
         codec::decode(part.tree.name(), key, part.tree.version(), value).ok()
     });
-    let is_whole = Tree::summed().all(|tree| parts.iter().any(|part| part.tree == tree && part.is_whole));
+    let is_whole = Tree::ALL.into_iter().all(|tree| parts.iter().any(|part| part.tree == tree && part.is_whole));
     let ((schema, seq), daemon) = match (meta, daemon) {
         (Some(meta), Some(daemon)) if is_whole => (meta, daemon),
         _ => return Err(bad(store, verdict(&parts, end))),
@@ -122,7 +122,7 @@ fn read_parts(layout: &Layout, steps: &mpsc::Sender<Step>) -> Result<(), String>
     if let Ok(meta) = &meta {
         let _ = steps.send(Step::Meta(meta.schema, meta.seq));
     }
-    for tree in Tree::summed() {
+    for tree in Tree::ALL {
         let expected = meta.as_ref().ok().map(|meta| meta.sums[tree.index()]);
         let _ = steps.send(Step::Part(part(&engine, tree, expected)));
     }

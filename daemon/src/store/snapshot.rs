@@ -101,7 +101,8 @@ pub(super) fn replace(path: &Path, contents: &Contents) -> Result<(), StoreError
 
 fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
     let meta = engine.verify()?;
-    let mut trees: Vec<TreeContents> = Tree::summed()
+    let mut trees: Vec<TreeContents> = Tree::ALL
+        .into_iter()
         .map(|tree| TreeContents { name: tree.name().to_owned(), records: Vec::new() })
         .collect();
     engine.each(|tree, key, value| {

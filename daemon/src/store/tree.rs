@@ -3,17 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How a tree is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// What the daemon is told to be: summed up, verified at open, in every snapshot.
-    Config,
-    /// What happened: appended to, never summed up, see [`super::ledger`].
-    Ledger,
-}
-
 macro_rules! trees {
-    ($($(#[$doc:meta])+ $tree:ident: $kind:ident = $name:literal,)+) => {
+    ($($(#[$doc:meta])+ $tree:ident = $name:literal,)+) => {
         /// Every tree.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(super) enum Tree {
@@ -29,12 +20,6 @@ macro_rules! trees {
                     $(Self::$tree => $name,)+
                 }
             }
-
-            pub(super) const fn kind(self) -> Kind {
-                match self {
-                    $(Self::$tree => Kind::$kind,)+
-                }
-            }
         }
     };
 }
@@ -42,71 +27,54 @@ macro_rules! trees {
 // To add a tree, append it here.
 trees! {
     /// id -> `NodeRecord`
-    Node: Config = "node",
+    Node = "node",
     /// name -> id of the node
-    NodeName: Config = "node_name",
+    NodeName = "node_name",
     /// name of the setting -> its value
-    Setting: Config = "setting",
+    Setting = "setting",
     /// number (big-endian) -> wrapped data key
-    DataKey: Config = "data_key",
+    DataKey = "data_key",
     /// id -> `OrganizationRecord`
-    Organization: Config = "organization",
+    Organization = "organization",
     /// slug -> id of the organization
-    OrganizationName: Config = "organization_name",
+    OrganizationName = "organization_name",
     /// id -> `UserRecord`
-    User: Config = "user",
+    User = "user",
     /// name -> id of the user
-    UserName: Config = "user_name",
+    UserName = "user_name",
     /// owner, id -> nothing: see [`super::records`]
-    UserOwner: Config = "user_owner",
+    UserOwner = "user_owner",
     /// id -> `KeyRecord`
-    Key: Config = "key",
+    Key = "key",
     /// organization, name -> id of the key
-    KeyName: Config = "key_name",
+    KeyName = "key_name",
     /// owner, id -> nothing
-    KeyOwner: Config = "key_owner",
+    KeyOwner = "key_owner",
     /// id -> `SessionRecord`
-    Session: Config = "session",
+    Session = "session",
     /// owner, id -> nothing
-    SessionOwner: Config = "session_owner",
+    SessionOwner = "session_owner",
     /// id -> `LockoutRecord`
-    Lockout: Config = "lockout",
+    Lockout = "lockout",
     /// id -> `SecretRecord`
-    Secret: Config = "secret",
-    /// kind and id of a subject -> `CounterRecord`
-    LimitCounter: Ledger = "limit_counter",
+    Secret = "secret",
     /// id of what is limited -> `LimitRecord`
-    Limit: Config = "limit",
+    Limit = "limit",
     /// pattern -> `PriceRecord`
-    Price: Config = "price",
-    /// time, number -> requests that ended then
-    UsageRaw: Ledger = "usage_raw",
-    /// day, organization, user, key, model, node -> sums
-    UsageDay: Ledger = "usage_day",
-    /// code -> who or what it stands for in the two above
-    UsageName: Ledger = "usage_name",
+    Price = "price",
     /// id -> `PolicyRecord`
-    Policy: Config = "policy",
+    Policy = "policy",
     /// organization, pattern -> id of the policy
-    PolicyName: Config = "policy_name",
+    PolicyName = "policy_name",
     /// id -> `AliasRecord`
-    Alias: Config = "alias",
+    Alias = "alias",
     /// organization, alias -> id of the alias
-    AliasName: Config = "alias_name",
-    /// id of the key -> when it was last used
-    KeyUse: Ledger = "key_use",
+    AliasName = "alias_name",
     /// id of an organization -> `PlacementRecord`
-    Placement: Config = "placement",
-    /// one record: how many groups were ever appended to the ledgers
-    LedgerHead: Ledger = "ledger_head",
+    Placement = "placement",
 }
 
 impl Tree {
-    /// The trees that have a sum.
-    pub(super) fn summed() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|tree| tree.kind() == Kind::Config)
-    }
-
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tree| tree.name() == name)
     }

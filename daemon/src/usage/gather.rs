@@ -17,8 +17,11 @@ use crate::{
     telemetry::{AccessRecord, Batch, Outcome, batch::Places},
 };
 
-/// Most requests that wait to be written: some eight megabytes.
-pub(super) const WAITING_MAX: usize = 65_536;
+/// Most memory of requests that wait to be written, bytes: a disk that takes nothing for a while shall lose none.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// So many requests.
+pub(super) const WAITING_MAX: usize = WAITING_BYTES / size_of::<Seen>();
 
 /// Most kinds of refusals told apart between two writes.
 const REFUSALS_MAX: usize = 4096;
@@ -85,6 +88,13 @@ impl Gathered {
         group.seen.extend(waiting.refused.drain().map(|(_, refused)| refused));
         waiting.known.clear();
         group
+    }
+
+    /// Counts what waits as lost; returns how many requests that is.
+    pub(super) fn give_up(&self) -> u64 {
+        let count = self.drain().seen.iter().map(|seen| u64::from(seen.times)).sum();
+        self.lost.fetch_add(count, Ordering::Relaxed);
+        count
     }
 
     /// Gives back the memory of a group that was written.

@@ -1,9 +1,9 @@
 //! The usage ledger: who used what of the gateway.
 //!
 //! Finished requests are seen on the control plane (`telemetry.observe`), kept in memory for less than a second
-//! and written in groups, each as one transaction: a kill -9 loses what was not yet written and nothing else,
-//! and nothing is counted twice. What is kept in memory is bounded: beyond, requests are left out of the ledger
-//! and counted. Only inference is recorded; refusals that are alike are one record with their number, so that a
+//! and written in groups: a kill -9 loses what was not yet written and nothing else, and nothing is counted twice. What
+//! cannot be written is tried again until it can. What is kept in memory is bounded: beyond, requests are left out of
+//! the ledger and counted, which the log, a metric, an alert and `status` say. Only inference is recorded; refusals that are alike are one record with their number, so that a
 //! flood of them does not become one of the disk.
 
 mod bound;

@@ -1,6 +1,6 @@
 //! Forgetting what is older than the ledger is kept for.
 
-use std::{collections::HashSet, sync::Weak, time::Duration};
+use std::{sync::Weak, time::Duration};
 
 use aivonx_protocol::UnixMillis;
 
@@ -10,7 +10,7 @@ use crate::{
     identity::now,
     store::{
         StoreError, UsageLog,
-        usage::{Calendar, DAY_MS, Used},
+        usage::{Calendar, DAY_MS},
     },
 };
 
@@ -18,8 +18,6 @@ use crate::{
 const ROUND: Duration = Duration::from_secs(3600);
 /// Before the first round.
 const FIRST: Duration = Duration::from_secs(90);
-/// Records removed, or looked through, as one.
-const PART: usize = 1024;
 
 /// For how many days what is kept, the present one not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,20 +80,11 @@ pub(super) async fn round(inner: &Inner, now: UnixMillis) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Forgets requests and sums; returns how many records those were.
+/// Forgets requests and sums; returns how many files those were.
 async fn forget(log: &UsageLog, keep: Keep, now: UnixMillis) -> Result<usize, StoreError> {
     let calendar = log.calendar();
-    let (before, day) = (keep.records_since(calendar, now), keep.sums_since(calendar, now));
-    let mut forgotten = 0;
-    loop {
-        let part = log.forget_entries(before, PART).await? + log.forget_days(day, PART).await?;
-        if part == 0 {
-            return Ok(forgotten);
-        }
-        forgotten += part;
-        // Others want the store too.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let requests = log.forget_entries(keep.records_since(calendar, now)).await?;
+    Ok(requests + log.forget_days(keep.sums_since(calendar, now)).await?)
 }
 
 /// Forgets the names that neither requests nor sums need any more.
@@ -104,37 +93,9 @@ async fn forget_names(inner: &Inner) -> Result<(), StoreError> {
     if inner.ask(Job::Watch).await.is_none() {
         return Ok(());
     }
-    let log = &inner.log;
-    let mut unused = HashSet::new();
-    let mut from = None;
-    loop {
-        let (codes, next) = log.named(from, PART).await?;
-        unused.extend(codes);
-        from = next;
-        if from.is_none() {
-            break;
-        }
+    let unused = inner.log.unused_names().await?;
+    if !unused.is_empty() {
+        inner.ask(|done| Job::Forget(unused, done)).await;
     }
-    for part in [Used::Sums, Used::Entries] {
-        let mut from = None;
-        loop {
-            let (codes, next) = log.used(part, from, PART).await?;
-            for code in &codes {
-                unused.remove(code);
-            }
-            from = next;
-            if from.is_none() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    let mut unused = unused.into_iter();
-    loop {
-        let part: Vec<_> = unused.by_ref().take(PART).collect();
-        if part.is_empty() {
-            return Ok(());
-        }
-        inner.ask(|done| Job::Forget(part, done)).await;
-    }
+    Ok(())
 }

@@ -63,6 +63,7 @@ pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::
                 }
                 Some(Job::Close(done)) => {
                     writer.write().await;
+                    writer.end();
                     let _ = done.send(());
                     return;
                 }
@@ -75,7 +76,10 @@ pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::
                     writer.forget(codes).await;
                     let _ = done.send(());
                 }
-                None => return writer.write().await,
+                None => {
+                    writer.write().await;
+                    return writer.end();
+                }
             },
         }
     }
@@ -89,7 +93,7 @@ struct Writer {
     /// Whether all names stored since it was asked to watch are among them.
     watched: bool,
     /// When something wrong was last said, and how many requests had been lost.
-    told: Option<(Instant, u64)>,
+    told: Option<(Option<Instant>, u64)>,
     /// Reused.
     entries: Vec<UsageEntry>,
 }
@@ -167,14 +171,22 @@ impl Writer {
         }
     }
 
+    /// Says what is lost because it could not be written to the last.
+    fn end(&mut self) {
+        if self.gathered.give_up() > 0 {
+            self.told = self.told.map(|(_, lost)| (None, lost));
+            self.tell(None);
+        }
+    }
+
     /// Says that the ledger cannot be written, or misses something; not too often.
     fn tell(&mut self, error: Option<&StoreError>) {
         let lost = self.gathered.lost.load(std::sync::atomic::Ordering::Relaxed);
-        let (said, before) = self.told.map_or((None, 0), |(at, lost)| (Some(at), lost));
+        let (said, before) = self.told.unwrap_or_default();
         if (error.is_none() && lost == before) || said.is_some_and(|at| at.elapsed() < NOTICE_EVERY) {
             return;
         }
-        self.told = Some((Instant::now(), lost));
+        self.told = Some((Some(Instant::now()), lost));
         let count = lost - before;
         if let Some(error) = error {
             tracing::error!(

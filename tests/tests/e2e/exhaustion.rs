@@ -145,7 +145,7 @@ async fn ask(socket: PathBuf, token: WireSecret, served: Arc<AtomicU64>, stop: A
         };
         match tokio::time::timeout(Duration::from_secs(10), asked).await {
             Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200") => {
-                drop(served.fetch_add(1, Ordering::Relaxed))
+                served.fetch_add(1, Ordering::Relaxed);
             }
             _ => address = None,
         }

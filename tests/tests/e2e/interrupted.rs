@@ -42,7 +42,7 @@ async fn base(folder: &Path) -> PathBuf {
     let node = FakeNode::ollama().await;
     let mut daemon = Daemon::builder().folder(folder).config("").node(&node).start().await;
     for n in 0..USERS {
-        daemon.aivonx().ok(&["user", "add", &format!("u{n}")]).await;
+        daemon.aivonx().ok(&["user", "add", &format!("u{n}"), "--role", "auditor"]).await;
     }
     for _ in 0..REQUESTS {
         let body = json!({"model": "m", "stream": false, "messages": [{"role": "user", "content": "x"}]});
@@ -171,8 +171,11 @@ async fn snapshots_and_rotations_are_finished_or_repeated() {
             assert!(name.ends_with(".snapshot"), "{when}: {name} is a leftover");
         }
         let mut working = Vec::new();
-        for verb in [&["secrets", "rotate", "--yes"][..], &["snapshot", "create"], &["user", "add", "later"]]
-        {
+        for verb in [
+            &["secrets", "rotate", "--yes"][..],
+            &["snapshot", "create"],
+            &["user", "add", "later", "--role", "auditor"],
+        ] {
             working.push(daemon.aivonx().start(verb, std::process::Stdio::null()));
         }
         tokio::time::sleep(Duration::from_micros(random.random_range(0..120_000))).await;

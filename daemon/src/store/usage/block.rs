@@ -11,7 +11,6 @@ use crate::{
     store::{
         StoreError,
         codec::{self, CodecError},
-        tree::Tree,
     },
     table::Map,
 };
@@ -23,7 +22,7 @@ const VERSION: u8 = 2;
 pub(super) const ROWS: usize = 1024;
 
 /// Longest time between the first and the last row of a block, milliseconds.
-const SPAN_MS: u64 = 60_000;
+pub(super) const SPAN_MS: u64 = 60_000;
 
 /// One request, or refusals that are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,10 +162,11 @@ fn in_turn<S: Serializer>(rows: &Rows<'_>, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl<'e> NewBlock<'e> {
-    /// As it is stored under `key`.
-    pub(super) fn bytes(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let tree = Tree::UsageRaw.name();
-        codec::encode(tree, key, VERSION, self).map_err(|source| StoreError::Record { tree, source })
+    /// As it is stored: when it begins, and the rest.
+    pub(super) fn payload(&self) -> Result<Vec<u8>, StoreError> {
+        let begin = self.rows.entries.first().map_or(0, |entry| entry.time);
+        let rest = codec::to_payload(VERSION, self).map_err(unreadable)?;
+        Ok([&begin.to_be_bytes()[..], &rest].concat())
     }
 
     /// A block of entries that are in the order of their time.
@@ -192,6 +192,10 @@ impl<'e> NewBlock<'e> {
     }
 }
 
+fn unreadable(source: CodecError) -> StoreError {
+    StoreError::Record { tree: "usage_raw", source }
+}
+
 impl Origins {
     fn of(entries: &[UsageEntry]) -> Self {
         let mut known = Map::default();
@@ -215,15 +219,16 @@ impl Origins {
 }
 
 impl Block {
-    /// Reads the record under `key`.
-    pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<Self, StoreError> {
-        let tree = Tree::UsageRaw.name();
-        let read = match codec::decode(tree, key, VERSION, bytes) {
-            Err(CodecError::Version { found: 1, .. }) => codec::decode(tree, key, 1, bytes)
-                .map(|requests| Self { requests, origins: Origins::default() }),
+    /// Reads the stored form.
+    pub(super) fn read(payload: &[u8]) -> Result<Self, StoreError> {
+        let rest = payload.get(size_of::<UnixMillis>()..).unwrap_or_default();
+        let read = match codec::from_payload(VERSION, rest) {
+            Err(CodecError::Version { found: 1, .. }) => {
+                codec::from_payload(1, rest).map(|requests| Self { requests, origins: Origins::default() })
+            }
             read => read,
         };
-        read.map_err(|source| StoreError::Record { tree, source })
+        read.map_err(unreadable)
     }
 
     /// Who and what its entries are about.
@@ -242,9 +247,9 @@ impl Block {
                 || self.origins.addresses.iter().any(|address| wanted.is_from(Some(*address))))
     }
 
-    /// One entry of a block that begins at `begin`, if it is wanted. None as well if the block does not have it.
-    pub(super) fn wanted(&self, begin: UnixMillis, row: usize, wanted: &Wanted) -> Option<UsageEntry> {
-        self.entry(begin, row).filter(|entry| wanted.covers(&entry.parties) && wanted.is_from(entry.address))
+    /// The entries of a block that begins at `begin`.
+    pub(super) fn entries(&self, begin: UnixMillis) -> impl Iterator<Item = UsageEntry> + '_ {
+        (0..self.len()).filter_map(move |row| self.entry(begin, row))
     }
 
     /// One entry of a block that begins at `begin`. None if the block does not have it.
@@ -271,24 +276,7 @@ impl Block {
     }
 }
 
-/// The key of the block number `number` that begins at `time`.
-pub(super) fn key(time: UnixMillis, number: u32) -> Vec<u8> {
-    let mut key = time.to_be_bytes().to_vec();
-    key.extend_from_slice(&number.to_be_bytes());
-    key
-}
-
-/// The first key under which there may be entries of `time`.
-pub(super) fn first_key(time: UnixMillis) -> Vec<u8> {
-    key(time.saturating_sub(SPAN_MS), 0)
-}
-
-/// When the block under a key begins.
-pub(super) fn time(key: &[u8]) -> UnixMillis {
-    key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-/// Its number among those that begin then.
-pub(super) fn number(key: &[u8]) -> u32 {
-    key.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+/// When the block in a frame begins.
+pub(super) fn time(payload: &[u8]) -> UnixMillis {
+    payload.first_chunk().map_or(0, |bytes| UnixMillis::from_be_bytes(*bytes))
 }

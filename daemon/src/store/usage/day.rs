@@ -1,6 +1,7 @@
 //! Days, and the keys of daily sums: the day, and who and what the sums are about.
 
 use std::{
+    collections::BTreeMap,
     ops::{Bound, Range},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use super::{
     block::UsageEntry,
     code::{Code, Parties, Wanted},
 };
-use crate::store::ledger::prefixed;
+use crate::store::prefix::{Keys, prefixed};
 
 /// A day, milliseconds.
 pub const DAY_MS: u64 = 86_400_000;
@@ -115,9 +116,6 @@ pub(super) fn read(key: &[u8]) -> Option<(u32, Parties)> {
     Some((u32::from_be_bytes(*day), parties))
 }
 
-/// A range of keys.
-pub(super) type Keys = (Bound<Vec<u8>>, Bound<Vec<u8>>);
-
 /// The fewest ranges that have all that is wanted of some days.
 pub(super) fn ranges(days: Range<u32>, wanted: &Wanted) -> Vec<Keys> {
     let Some(organization) = wanted.organization else {
@@ -136,6 +134,19 @@ pub(super) fn ranges(days: Range<u32>, wanted: &Wanted) -> Vec<Keys> {
         prefixed(&prefix)
     })
     .collect()
+}
+
+/// A range, for looking up.
+pub(super) fn as_slices((from, to): &Keys) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice))
+}
+
+/// Those of the days that have sums: they are gone through one by one.
+pub(super) fn known<T>(sums: &BTreeMap<Key, T>, days: &Range<u32>) -> Range<u32> {
+    let (Some((first, _)), Some((last, _))) = (sums.first_key_value(), sums.last_key_value()) else {
+        return 0..0;
+    };
+    days.start.max(of(first))..days.end.min(of(last).saturating_add(1))
 }
 
 #[cfg(test)]

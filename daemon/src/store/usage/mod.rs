@@ -1,18 +1,20 @@
 //! The usage ledger: each request for a while, and sums of each day for much longer.
 //!
-//! Requests are stored in blocks of up to [`block::ROWS`], which share what they have in common. What a group of
-//! requests adds to the sums of their days is stored in the same transaction as the requests themselves: after
-//! whatever end of the process, the sums of a day are those of its requests, none missing and none twice.
-//! Organizations, users, keys, models, nodes and routes stand in both as [`Code`]s; their names are kept apart,
-//! and outlive them. Nothing of it is in snapshots: `recover` takes it over from the store it sets aside.
+//! Requests are stored in blocks of up to [`block::ROWS`], which share what they have in common; see [`kept`] for how
+//! sums come of them. Organizations, users, keys, models, nodes and routes stand in both as [`Code`]s; their names are
+//! kept apart, among the [`counters`](super::counters), and go with the last that needs them.
 
 mod block;
 mod code;
 mod day;
+pub(in crate::store) mod kept;
 mod names;
+mod stored;
 mod sums;
 #[cfg(test)]
 mod tests;
+
+use std::ops::ControlFlow;
 
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -20,13 +22,15 @@ use serde::{Deserialize, Serialize};
 pub use block::UsageEntry;
 pub use code::{Code, Part, Parties, Wanted};
 pub use day::{Calendar, DAY_MS, Step};
-pub use names::{Codes, Used};
 pub use sums::{Group, Piece, Summed, UsageSums};
 
-use super::{Store, StoreError, engine::Engine, tree::Tree};
-use block::{Block, NewBlock};
+use super::{
+    Store, StoreError,
+    counters::{Change, Table},
+};
+use kept::Placed;
 
-/// Most entries one [`UsageLog::append`] takes: a transaction holds up every other writer of the store.
+/// Entries that are best given to [`UsageLog::add`] at once: for more of them the memory is not worth it.
 pub const APPEND_MAX: usize = 4096;
 
 /// Access to the usage ledger.
@@ -49,9 +53,9 @@ pub struct UsageName {
 }
 
 /// Where a page of entries ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cursor {
-    block: Vec<u8>,
+    frame: u64,
     row: usize,
 }
 
@@ -71,11 +75,10 @@ impl UsageLog {
         self.calendar
     }
 
-    /// Stores entries, adds them to the sums of their days, and stores names; all of it or nothing, and durable
-    /// when it returns. Takes at most [`APPEND_MAX`] entries.
+    /// Stores requests and names; durable when it returns.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If they cannot be written; none of the requests is there then.
     pub async fn append(
         &self,
         entries: Vec<UsageEntry>,
@@ -85,39 +88,26 @@ impl UsageLog {
         self.settle().await
     }
 
-    /// As [`Self::append`], but durable only with the next [`Self::settle`]. Returns the entries' memory, empty.
+    /// As [`Self::append`], but durable only with the next [`Self::settle`]. Returns the entries' memory, empty. For
+    /// one caller at a time.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If they cannot be written.
     pub async fn add(
         &self,
         mut entries: Vec<UsageEntry>,
         names: Vec<(Code, UsageName)>,
     ) -> Result<Vec<UsageEntry>, StoreError> {
-        debug_assert!(entries.len() <= APPEND_MAX);
         let calendar = self.calendar;
         self.store
-            .run(move |engine, _| {
+            .with_ledgers(move |ledgers| {
+                let put = |(code, name): &(Code, UsageName)| {
+                    Change::put(Table::UsageName, code.bytes().to_vec(), name)
+                };
+                // First, so that no request is there without them.
+                ledgers.counters.change(names.iter().map(put).collect::<Result<_, _>>()?)?;
                 entries.sort_by_key(|entry| entry.time);
-                engine.gather(|group| {
-                    for (code, name) in &names {
-                        group.put(Tree::UsageName, &code.bytes(), name)?;
-                    }
-                    let mut taken = Vec::new();
-                    for part in block::parts(&entries) {
-                        let key = free_key(engine, part[0].time, &taken);
-                        group.put_raw(Tree::UsageRaw, &key, NewBlock::of(part).bytes(&key)?);
-                        taken.push(key);
-                    }
-                    for (key, mut sums) in sums::by_day(calendar, &entries) {
-                        // One that cannot be read counts anew from here; the entries tell what it was.
-                        if let Ok(Some(before)) = engine.get::<UsageSums>(Tree::UsageDay, &key) {
-                            sums.join(&before);
-                        }
-                        group.put(Tree::UsageDay, &key, &sums)?;
-                    }
-                    Ok(())
-                })?;
+                ledgers.usage.add(calendar, &entries)?;
                 entries.clear();
                 Ok(entries)
             })
@@ -127,16 +117,16 @@ impl UsageLog {
     /// Makes what was added so far durable.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If that cannot be done; what was added since the last time is not there any more then.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        self.store.run(|engine, _| engine.settle()).await
+        self.store.with_ledgers(|ledgers| ledgers.usage.settle()).await
     }
 
     /// Up to `limit` entries of the time from `since` to before `until` that are `wanted`, from where the page
     /// before ended.
     ///
     /// # Errors
-    /// If the store fails or a record is damaged.
+    /// If the ledger cannot be read. What of it is damaged is left out.
     pub async fn page(
         &self,
         wanted: Wanted,
@@ -145,32 +135,28 @@ impl UsageLog {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<UsagePage, StoreError> {
+        let from = cursor.unwrap_or_default();
         self.store
-            .run(move |engine, _| {
-                let (from, skip) = match cursor {
-                    Some(Cursor { block, row }) => (block, row),
-                    None => (block::first_key(since), 0),
-                };
-                let mut entries = Vec::new();
-                let mut skip = Some(skip);
-                for item in engine.tree(Tree::UsageRaw).range(from..block::key(until, 0)) {
-                    let (key, bytes) = item?;
-                    let block = Block::read(&key, &bytes)?;
-                    let begin = block::time(&key);
-                    let first = skip.take().unwrap_or(0);
+            .with_ledgers(move |ledgers| {
+                let times = since..until;
+                let mut page = UsagePage { entries: Vec::new(), next: None };
+                ledgers.usage.blocks(&times, from.frame, |Placed { frame, begin, block }| {
                     if !block.has(&wanted) {
-                        continue;
+                        return Ok(ControlFlow::Continue(()));
                     }
+                    let first = if frame == from.frame { from.row } else { 0 };
                     for row in first..block.len() {
-                        if entries.len() >= limit {
-                            let next = Some(Cursor { block: key.to_vec(), row });
-                            return Ok(UsagePage { entries, next });
+                        if page.entries.len() >= limit {
+                            page.next = Some(Cursor { frame, row });
+                            return Ok(ControlFlow::Break(()));
                         }
-                        let entry = block.wanted(begin, row, &wanted);
-                        entries.extend(entry.filter(|entry| (since..until).contains(&entry.time)));
+                        let entry = block.entry(begin, row);
+                        let is_meant = |e: &UsageEntry| times.contains(&e.time) && wanted.wants(e);
+                        page.entries.extend(entry.filter(is_meant));
                     }
-                }
-                Ok(UsagePage { entries, next: None })
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                Ok(page)
             })
             .await
     }
@@ -179,7 +165,7 @@ impl UsageLog {
     /// kept, and [`Summed::cut`] says so.
     ///
     /// # Errors
-    /// If the store fails or a record is damaged.
+    /// If the ledger cannot be read. What of it is damaged is left out.
     pub async fn sum(
         &self,
         wanted: Wanted,
@@ -188,44 +174,27 @@ impl UsageLog {
         most: usize,
     ) -> Result<Summed, StoreError> {
         let calendar = self.calendar;
-        self.store.run_long(move |engine, _| sums::sum(engine, calendar, &wanted, &pieces, group, most)).await
-    }
-
-    /// Forgets up to `most` of the blocks whose entries are all older than `before`; returns how many those were.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn forget_entries(&self, before: UnixMillis, most: usize) -> Result<usize, StoreError> {
-        // A block reaches a little beyond the time in its key.
-        self.forget(Tree::UsageRaw, block::first_key(before), most).await
-    }
-
-    /// Forgets up to `most` of the sums of days before `day`, as the calendar numbers them; returns how many those were.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn forget_days(&self, day: u32, most: usize) -> Result<usize, StoreError> {
-        self.forget(Tree::UsageDay, day.to_be_bytes().to_vec(), most).await
-    }
-
-    async fn forget(&self, tree: Tree, end: Vec<u8>, most: usize) -> Result<usize, StoreError> {
         self.store
-            .run(move |engine, _| {
-                let keys: Vec<_> = engine.keys(tree, ..end).take(most).collect::<Result<_, _>>()?;
-                engine.append(|group| {
-                    keys.iter().for_each(|key| group.remove(tree, key));
-                    Ok(keys.len())
-                })
-            })
+            .with_ledgers(move |ledgers| sums::sum(&ledgers.usage, calendar, &wanted, &pieces, group, most))
             .await
     }
-}
 
-/// A key for a block that begins at `time`, which nothing stands under. The one who appends is alone.
-fn free_key(engine: &Engine, time: UnixMillis, taken: &[Vec<u8>]) -> Vec<u8> {
-    let stored = engine.keys(Tree::UsageRaw, block::key(time, 0)..=block::key(time, u32::MAX)).next_back();
-    // A key that cannot be read is one whose place nobody may take either; the next write of it fails as well.
-    let last = stored.and_then(Result::ok).into_iter().chain(taken.iter().cloned());
-    let last = last.filter(|key| block::time(key) == time).map(|key| block::number(&key)).max();
-    block::key(time, last.map_or(0, |last| last + 1))
+    /// Forgets requests that ended before `before`, as far as they fill files of their own; returns how many files
+    /// those were.
+    ///
+    /// # Errors
+    /// If that cannot be noted.
+    pub async fn forget_entries(&self, before: UnixMillis) -> Result<usize, StoreError> {
+        let calendar = self.calendar;
+        self.store.with_ledgers(move |ledgers| ledgers.usage.forget_requests(calendar, before)).await
+    }
+
+    /// Forgets sums of days before `day`, as the calendar numbers them, as far as they fill files of their own; returns
+    /// how many files those were.
+    ///
+    /// # Errors
+    /// If that cannot be noted.
+    pub async fn forget_days(&self, day: u32) -> Result<usize, StoreError> {
+        self.store.with_ledgers(move |ledgers| ledgers.usage.forget_days(day)).await
+    }
 }

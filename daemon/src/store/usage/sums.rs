@@ -1,23 +1,21 @@
 //! Sums over time and by group.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    hash::Hash,
+    ops::{ControlFlow, Range},
 };
 
 use aivonx_protocol::{UnixMillis, privacy::Category};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    block::{self, Block, UsageEntry},
+    block::UsageEntry,
     code::{Code, Part, Parties, Wanted},
     day::{self, Calendar, Step},
+    kept::Kept,
 };
-use crate::{
-    store::{StoreError, engine::Engine, tree::Tree},
-    table::Map,
-    telemetry::Outcome,
-};
+use crate::{store::StoreError, table::Map, telemetry::Outcome};
 
 /// What requests come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +136,7 @@ pub(super) fn by_day(calendar: Calendar, entries: &[UsageEntry]) -> Map<day::Key
 
 /// See [`super::UsageLog::sum`].
 pub(super) fn sum(
-    engine: &Engine,
+    kept: &Kept,
     calendar: Calendar,
     wanted: &Wanted,
     pieces: &[Piece],
@@ -149,68 +147,57 @@ pub(super) fn sum(
     if wanted.nothing {
         return Ok(summed);
     }
+    let mut groups = HashMap::<_, UsageSums>::new();
     // Steps begin where days do or within them.
     let mut begins = HashMap::new();
-    let mut groups = HashMap::<_, UsageSums>::new();
     for piece in pieces {
         match piece {
-            Piece::Entries(times) => {
-                let keys = block::first_key(times.start)..block::key(times.end, 0);
-                for item in engine.tree(Tree::UsageRaw).range(keys) {
-                    let (key, bytes) = item?;
-                    let block = Block::read(&key, &bytes)?;
-                    if !block.has(wanted) {
-                        continue;
-                    }
-                    let begin = block::time(&key);
-                    for entry in (0..block.len()).filter_map(|row| block.wanted(begin, row, wanted)) {
-                        if !times.contains(&entry.time) {
+            Piece::Entries(times) => kept.blocks(times, 0, |placed| {
+                if placed.block.has(wanted) {
+                    for entry in placed.block.entries(placed.begin) {
+                        if !times.contains(&entry.time) || !wanted.wants(&entry) {
                             continue;
                         }
                         summed.total.add(&entry);
                         let step = group.per.map(|per| calendar.begin(per, entry.time));
                         let code = group.by.map_or(Code::NONE, |by| entry.parties.part(by));
-                        let full = groups.len() >= most;
-                        match groups.get_mut(&(step, code)) {
+                        match slot(&mut groups, (step, code), most) {
                             Some(sums) => sums.add(&entry),
-                            None if full => summed.cut = true,
-                            None => groups.entry((step, code)).or_default().add(&entry),
+                            None => summed.cut = true,
                         }
                     }
                 }
-            }
-            Piece::Days(days) => {
-                for keys in day::ranges(stored(engine, days)?, wanted) {
-                    for item in engine.range::<UsageSums, _>(Tree::UsageDay, keys) {
-                        let (key, sums) = item?;
-                        let Some((day, parties)) = day::read(&key) else { continue };
-                        if !wanted.covers(&parties) {
-                            continue;
-                        }
-                        summed.total.join(&sums);
-                        let begin = |per: Step| calendar.begin(per, calendar.midnight(day));
-                        let step = group.per.map(|per| *begins.entry(day).or_insert_with(|| begin(per)));
-                        let code = group.by.map_or(Code::NONE, |by| parties.part(by));
-                        let full = groups.len() >= most;
-                        match groups.get_mut(&(step, code)) {
-                            Some(group) => group.join(&sums),
-                            None if full => summed.cut = true,
-                            None => drop(groups.insert((step, code), sums)),
-                        }
-                    }
+                Ok(ControlFlow::Continue(()))
+            })?,
+            Piece::Days(days) => kept.days(calendar, days, wanted, |day, parties, sums| {
+                if !wanted.covers(parties) {
+                    return;
                 }
-            }
+                summed.total.join(sums);
+                let begin = |per: Step| calendar.begin(per, calendar.midnight(day));
+                let step = group.per.map(|per| *begins.entry(day).or_insert_with(|| begin(per)));
+                let code = group.by.map_or(Code::NONE, |by| parties.part(by));
+                match slot(&mut groups, (step, code), most) {
+                    Some(group) => group.join(sums),
+                    None => summed.cut = true,
+                }
+            })?,
         }
     }
     summed.groups = groups.into_iter().collect();
     Ok(summed)
 }
 
-/// Those of the days that may have sums: they are gone through one by one.
-fn stored(engine: &Engine, days: &Range<u32>) -> Result<Range<u32>, StoreError> {
-    let mut keys = engine.keys(Tree::UsageDay, ..);
-    let Some(first) = keys.next().transpose()? else { return Ok(0..0) };
-    let last = keys.next_back().transpose()?.unwrap_or_else(|| first.clone());
-    let (first, last) = (day::of(&first), day::of(&last));
-    Ok(days.start.max(first)..days.end.min(last.saturating_add(1)))
+/// The sums of a group; None if there are as many groups already as there may be.
+fn slot<K: Eq + Hash + Copy>(
+    groups: &mut HashMap<K, UsageSums>,
+    group: K,
+    most: usize,
+) -> Option<&mut UsageSums> {
+    let full = groups.len() >= most;
+    match groups.entry(group) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(_) if full => None,
+        Entry::Vacant(new) => Some(new.insert(UsageSums::default())),
+    }
 }

@@ -4,9 +4,16 @@ use aivonx_protocol::privacy::Category;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    block::{Block, NewBlock},
+    *,
+};
 use crate::{
-    store::{Reach, tests::open},
+    store::{
+        Reach,
+        ledgers::Ledgers,
+        tests::{copy, open},
+    },
     telemetry::Outcome,
 };
 
@@ -119,21 +126,85 @@ async fn pages_follow_each_other_and_keep_to_their_time() {
     assert_eq!(sums.requests, 1500);
 }
 
+/// Has what comes next go to files of its own.
+async fn roll(store: &Store) {
+    let roll = |ledgers: &Ledgers| {
+        ledgers.usage.store_sums()?;
+        ledgers.usage.requests.roll()?;
+        ledgers.usage.sums.roll()
+    };
+    store.with_ledgers(roll).await.unwrap();
+}
+
 #[tokio::test]
-async fn what_is_too_old_is_forgotten() {
+async fn what_is_too_old_is_forgotten_file_by_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let log = store.usage_log(Calendar::UTC);
-    let entries = (0..100).map(|day| entry(NOON + day * DAY_MS, "acme", "alice", "m")).collect();
-    log.append(entries, Vec::new()).await.unwrap();
-    let before = NOON + 90 * DAY_MS;
-    // A block's length is kept beyond the time.
-    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 60);
-    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 30);
-    assert_eq!(log.forget_entries(before + 60_000, 60).await.unwrap(), 0);
-    assert_eq!(log.forget_days(Calendar::UTC.day_of(NOON) + 20, 1000).await.unwrap(), 20);
-    let [raw, days] = both(&log, Wanted::default()).await;
-    assert_eq!((raw.requests, days.requests), (10, 80));
+    for day in 0..20 {
+        log.append(vec![entry(NOON + day * DAY_MS, "acme", "alice", "m")], Vec::new()).await.unwrap();
+        roll(&store).await;
+    }
+    assert_eq!(log.forget_entries(NOON + 15 * DAY_MS).await.unwrap(), 15);
+    assert_eq!(log.forget_entries(NOON + 15 * DAY_MS).await.unwrap(), 0);
+    let requests = async |log: &UsageLog| both(log, Wanted::default()).await.map(|sums| sums.requests);
+    assert_eq!(requests(&log).await, [5, 20]);
+    assert_eq!(log.forget_days(Calendar::UTC.day_of(NOON) + 10).await.unwrap(), 10);
+    assert_eq!(requests(&log).await, [5, 10]);
+    // What is added to goes once there is something behind it.
+    let ever = NOON + 1000 * DAY_MS;
+    assert_eq!(log.forget_entries(ever).await.unwrap(), 4);
+    log.append(vec![entry(ever, "acme", "alice", "m")], Vec::new()).await.unwrap();
+    assert_eq!(log.forget_entries(ever).await.unwrap(), 1);
+    assert_eq!(requests(&log).await, [1, 11]);
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    assert_eq!(requests(&store.usage_log(Calendar::UTC)).await, [1, 11]);
+}
+
+#[tokio::test]
+async fn sums_are_those_of_the_requests_after_whatever_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log(Calendar::UTC);
+    let mut expected = 0;
+    for round in 0..6_u64 {
+        let entries = (0..50).map(|n| entry(NOON + round * DAY_MS / 3 + n, "acme", "alice", "m")).collect();
+        log.append(entries, Vec::new()).await.unwrap();
+        expected += 50;
+        if round % 2 == 0 {
+            store.with_ledgers(|ledgers| ledgers.usage.store_sums()).await.unwrap();
+        }
+        // As a kill would leave it.
+        let killed = tempfile::tempdir().unwrap();
+        copy(dir.path(), killed.path());
+        let killed = open(killed.path()).await;
+        let found = both(&killed.usage_log(Calendar::UTC), Wanted::default()).await;
+        assert_eq!(found.map(|sums| sums.requests), [expected; 2], "{round}");
+    }
+}
+
+#[tokio::test]
+async fn sums_that_are_lost_are_made_of_the_requests_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let log = store.usage_log(Calendar::UTC);
+    for day in 0..6 {
+        log.append(vec![entry(NOON + day * DAY_MS, "acme", "alice", "m")], Vec::new()).await.unwrap();
+        store.with_ledgers(|ledgers| ledgers.usage.store_sums()).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let file = dir.path().join("ledger/sums/00000000000000000001.log");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&file, bytes).unwrap();
+    for _ in 0..3 {
+        let store = open(dir.path()).await;
+        let found = both(&store.usage_log(Calendar::UTC), Wanted::default()).await;
+        assert_eq!(found.map(|sums| sums.requests), [6, 6]);
+        store.close().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -171,7 +242,7 @@ proptest! {
         entries.sort_by_key(|entry| entry.time);
         let read: Vec<_> = block::parts(&entries)
             .flat_map(|part| {
-                let block = Block::read(b"k", &NewBlock::of(part).bytes(b"k").unwrap()).unwrap();
+                let block = Block::read(&NewBlock::of(part).payload().unwrap()).unwrap();
                 (0..block.len()).filter_map(|row| block.entry(part[0].time, row)).collect::<Vec<_>>()
             })
             .collect();
