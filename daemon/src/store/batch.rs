@@ -63,7 +63,7 @@ impl<'e> Batch<'e> {
         mut make: impl FnMut(Old) -> Result<New, StoreError>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Record { tree: tree.name(), source };
-        for entry in self.engine.tree(tree) {
+        for entry in self.engine.scan(tree) {
             let (key, old) = entry?;
             let old = codec::decode(tree.name(), &key, from, &old).map_err(failed)?;
             let new = make(old)?;

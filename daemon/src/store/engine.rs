@@ -1,13 +1,12 @@
-//! The engine: sled, with what it does not promise by itself added (durable acknowledgement, counts and
-//! digests, one writer at a time).
+//! The engine: what the store promises of its settings, over any backend (durable acknowledgement, counts and digests,
+//! one writer at a time).
 
 use std::{
-    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use aivonx_protocol::UnixMillis;
@@ -15,10 +14,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     StoreError,
+    backend::{Backend, Pairs, Write},
     batch::{Batch, Changes},
     codec,
-    durable::Durable,
-    marker::{Acknowledged, Commit},
+    marker::Commit,
     old,
     tree::{Sum, Sums, Tree, no_sums},
 };
@@ -27,13 +26,10 @@ const META: &str = "meta";
 const META_VERSION: u8 = 1;
 const SCHEMA: &[u8] = b"schema";
 const SEQ: &[u8] = b"seq";
-/// A tree that every sled database has.
-const SLED_DEFAULT: &str = "__sled__default";
 
 /// The open engine. All its functions block.
 pub(super) struct Engine {
-    trees: Vec<sled::Tree>,
-    meta: sled::Tree,
+    backend: Box<dyn Backend>,
     writer: Mutex<Writer>,
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.
@@ -42,16 +38,14 @@ pub(super) struct Engine {
     last_flush: AtomicU64,
     /// Microseconds it took.
     flush_us: AtomicU64,
-    // Dropped last: the trees hold on to it.
-    db: sled::Db,
 }
 
-/// How long a closed engine may take to let go of its files.
-pub(super) const LETTING_GO: Duration = Duration::from_secs(5);
-
-/// sled wraps the system's error in a text of its own.
-fn is_locked(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+/// How far the store is durable.
+struct Durable {
+    /// Number of the last change that is.
+    seq: u64,
+    /// Where that is noted beside the store.
+    commit: Option<Arc<Commit>>,
 }
 
 /// State of the one writer.
@@ -71,37 +65,17 @@ pub(super) struct Meta {
 }
 
 impl Engine {
-    /// Opens sled in `store`. It may panic or never return on damaged files: see [`super::open`].
-    pub(super) fn open(store: &Path, cache_bytes: u64) -> Result<Self, sled::Error> {
-        let config = sled::Config::default()
-            .path(store)
-            .cache_capacity(cache_bytes.clamp(16 << 20, 64 << 20))
-            // Every change is flushed by its writer: no thread that does so in between.
-            .flush_every_ms(None);
-        let began = Instant::now();
-        let db = loop {
-            match config.open() {
-                // An engine of this process that was just closed lets go of its lock only with the last of its
-                // threads; another process is kept out by the directory's own lock before this.
-                Err(sled::Error::Io(e)) if is_locked(&e) && began.elapsed() < LETTING_GO => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                opened => break opened?,
-            }
-        };
-        let trees = Tree::ALL.iter().map(|t| db.open_tree(t.name())).collect::<Result<_, _>>()?;
-        let meta = db.open_tree(META)?;
-        Ok(Self {
-            trees,
-            meta,
+    /// Over a backend that was just opened.
+    pub(super) fn over(backend: impl Backend + 'static) -> Self {
+        Self {
+            backend: Box::new(backend),
             writer: Mutex::new(Writer { sums: no_sums(), seq: 0, unsure: false }),
-            durable: Mutex::new(Durable::of(store)?),
+            durable: Mutex::new(Durable { seq: 0, commit: None }),
             latest: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             last_flush: AtomicU64::new(0),
             flush_us: AtomicU64::new(0),
-            db,
-        })
+        }
     }
 
     /// Reads the meta tree; `Err` names what is missing or wrong.
@@ -111,7 +85,7 @@ impl Engine {
             sums[tree.index()] = match self.meta_value(tree.name().as_bytes())? {
                 Some(sum) => sum,
                 // A tree that the build which wrote the store did not have yet.
-                None if self.tree(tree).is_empty() => Sum::default(),
+                None if self.is_empty(tree)? => Sum::default(),
                 None => return Err(missing(tree.name())),
             };
         }
@@ -122,38 +96,36 @@ impl Engine {
 
     fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, String> {
         let name = String::from_utf8_lossy(key);
-        let bytes = self.meta.get(key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;
-        let decode = |bytes: sled::IVec| codec::decode(META, key, META_VERSION, &bytes);
+        let bytes = self.backend.get(META, key).map_err(|e| format!("meta/{name} cannot be read: {e}"))?;
+        let decode = |bytes: Vec<u8>| codec::decode(META, key, META_VERSION, &bytes);
         bytes.map(decode).transpose().map_err(|e| format!("meta/{name} is wrong: {e}"))
     }
 
-    /// A tree of an older schema, if it is there.
-    pub(super) fn old_tree(&self, name: &str) -> Result<Option<sled::Tree>, sled::Error> {
-        let is_there = self.db.tree_names().iter().any(|found| found == name.as_bytes());
-        is_there.then(|| self.db.open_tree(name)).transpose()
+    fn is_empty(&self, tree: Tree) -> Result<bool, String> {
+        let first = self.scan(tree).next().transpose();
+        first
+            .map(|found| found.is_none())
+            .map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))
+    }
+
+    /// What keeps the bytes, for what is read or written past the records: trees of older schemas, and tests.
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.backend
     }
 
     /// Removes the trees of older schemas.
-    pub(super) fn drop_old_trees(&self) -> Result<(), sled::Error> {
-        for name in
-            self.db.tree_names().iter().filter(|name| old::TREES.iter().any(|old| **name == old.as_bytes()))
-        {
-            self.db.drop_tree(name)?;
+    pub(super) fn drop_old_trees(&self) -> Result<(), StoreError> {
+        let spaces = self.backend.spaces()?;
+        for space in spaces.iter().filter(|space| old::TREES.contains(&&***space)) {
+            self.backend.clear(space)?;
         }
-        self.db.flush().map(drop)
+        self.backend.flush()
     }
 
     /// A tree with records that this build does not know: a later one wrote them.
-    pub(super) fn foreign_tree(&self) -> Result<Option<String>, sled::Error> {
-        for name in self.db.tree_names() {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            let ours = name == META || name == SLED_DEFAULT || Tree::named(&name).is_some();
-            let ours = ours || old::TREES.contains(&&*name);
-            if !ours && !self.db.open_tree(&name)?.is_empty() {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
+    pub(super) fn foreign_tree(&self) -> Result<Option<String>, StoreError> {
+        let is_ours = |name: &str| name == META || Tree::named(name).is_some() || old::TREES.contains(&name);
+        Ok(self.backend.spaces()?.into_iter().find(|space| !is_ours(space)))
     }
 
     /// Reads every record, checks its checksum and sums up. `Err` names the first wrong record.
@@ -195,7 +167,7 @@ impl Engine {
         mut see: impl FnMut(Tree, &[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
         for tree in Tree::ALL {
-            for entry in self.tree(tree) {
+            for entry in self.scan(tree) {
                 let (key, value) =
                     entry.map_err(|e| format!("the tree \"{}\" cannot be read: {e}", tree.name()))?;
                 see(tree, &key, &value)?;
@@ -204,23 +176,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins to take writes, on top of what `meta` says and with `reached` acknowledged, of which `meta` has the number
-    /// of the last change. `commit` is told of everything that is acknowledged.
-    pub(super) fn start(&self, meta: &Meta, reached: Acknowledged, commit: Option<Arc<Commit>>) {
+    /// Begins to take writes, on top of what `meta` says. `commit` is told of everything that is acknowledged.
+    pub(super) fn start(&self, meta: &Meta, commit: Option<Arc<Commit>>) {
         let mut writer = self.writer();
         (writer.sums, writer.seq) = (meta.sums, meta.seq);
         self.latest.store(meta.seq, Ordering::Release);
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        (durable.reached, durable.commit) = (Acknowledged { seq: meta.seq, ..reached }, commit);
+        (durable.seq, durable.commit) = (meta.seq, commit);
     }
 
-    /// How far what is applied goes.
-    pub(super) fn reached(&self) -> Acknowledged {
-        Acknowledged { seq: self.latest.load(Ordering::Acquire), ..Acknowledged::default() }
+    /// The stored bytes of every record of a tree, in the order of the keys.
+    pub(super) fn scan(&self, tree: Tree) -> Pairs<'_> {
+        self.backend.scan(tree.name(), b"")
     }
 
-    pub(super) fn tree(&self, tree: Tree) -> &sled::Tree {
-        &self.trees[tree.index()]
+    /// The keys of a tree that begin with `prefix`, in order.
+    pub(super) fn keys(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<Vec<u8>, StoreError>> {
+        self.backend.scan(tree.name(), prefix).map(|pair| Ok(pair?.0))
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -230,13 +206,12 @@ impl Engine {
 
     /// Reads one record.
     pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
-        self.tree(tree).get(key)?.map(|bytes| decode(tree, key, &bytes)).transpose()
+        self.backend.get(tree.name(), key)?.map(|bytes| decode(tree, key, &bytes)).transpose()
     }
 
     /// Reads every record of a tree, in the order of the keys.
     pub(super) fn all<T: DeserializeOwned>(&self, tree: Tree) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
-        self.tree(tree)
-            .iter()
+        self.scan(tree)
             .map(|entry| {
                 let (key, value) = entry?;
                 Ok((key.to_vec(), decode(tree, &key, &value)?))
@@ -281,7 +256,7 @@ impl Engine {
         let mut sums = writer.sums;
         for ((tree, key), new) in &changes {
             let sum = &mut sums[tree.index()];
-            if let Some(old) = self.tree(*tree).get(key)? {
+            if let Some(old) = self.backend.get(tree.name(), key)? {
                 sum.take(key, &old);
             }
             if let Some(new) = new {
@@ -289,45 +264,28 @@ impl Engine {
             }
         }
         let seq = writer.seq + 1;
-        // In the order of the transaction's trees; a new store writes every sum.
-        let touched: Vec<Tree> =
-            Tree::ALL.into_iter().filter(|tree| changes.keys().any(|(changed, _)| changed == tree)).collect();
+        // A new store, and a migrated one, writes every sum.
+        let is_touched = |tree: &Tree| schema.is_some() || changes.keys().any(|(changed, _)| changed == tree);
         let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
-        for tree in Tree::ALL.into_iter().filter(|tree| schema.is_some() || touched.contains(tree)) {
+        for tree in Tree::ALL.into_iter().filter(is_touched) {
             let key = tree.name().as_bytes();
             meta.push((key, encode_meta(key, &sums[tree.index()])?));
         }
         if let Some(schema) = schema {
             meta.push((SCHEMA, encode_meta(SCHEMA, &schema)?));
         }
-        let mut all: Vec<&sled::Tree> = touched.iter().map(|tree| self.tree(*tree)).collect();
-        all.push(&self.meta);
-        writer.unsure = true;
-        let done = sled::Transactional::<()>::transaction(&all[..], |views| {
-            for (tree, view) in touched.iter().zip(views) {
-                for ((_, key), new) in changes.iter().filter(|((changed, _), _)| changed == tree) {
-                    match new {
-                        Some(new) => view.insert(key.as_slice(), new.as_slice())?,
-                        None => view.remove(key.as_slice())?,
-                    };
-                }
-            }
-            let view = &views[touched.len()];
-            for (key, value) in &meta {
-                view.insert(*key, value.as_slice())?;
-            }
-            Ok(())
+        let records = changes.iter().map(|((tree, key), value)| Write {
+            space: tree.name(),
+            key,
+            value: value.as_deref(),
         });
-        match done {
-            Ok(()) => {}
-            // sled keeps its own error from here on; `unsure` stays set.
-            Err(sled::transaction::TransactionError::Storage(e)) => {
-                self.failed.store(true, Ordering::Release);
-                return Err(e.into());
-            }
-            Err(sled::transaction::TransactionError::Abort(())) => {
-                return Err(StoreError::Engine("the transaction was given up".into()));
-            }
+        let meta = meta.iter().map(|(key, value)| Write { space: META, key, value: Some(value) });
+        let writes: Vec<Write<'_>> = records.chain(meta).collect();
+        writer.unsure = true;
+        if let Err(e) = self.backend.apply(&writes) {
+            // What is stored is not known: `unsure` stays set.
+            self.failed.store(true, Ordering::Release);
+            return Err(e);
         }
         writer.unsure = false;
         (writer.sums, writer.seq) = (sums, seq);
@@ -342,12 +300,12 @@ impl Engine {
         if self.failed.load(Ordering::Acquire) {
             return Err(StoreError::Failed);
         }
-        if durable.reached.seq >= seq {
+        if durable.seq >= seq {
             return Ok(());
         }
-        let target = self.reached();
+        let target = self.seq();
         let began = Instant::now();
-        if let Err(e) = durable.sync(&self.db, target) {
+        if let Err(e) = self.backend.flush().and_then(|()| durable.note(target)) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
@@ -384,6 +342,19 @@ impl Engine {
     }
 }
 
+impl Durable {
+    /// Notes that everything up to change number `seq` is durable.
+    fn note(&mut self, seq: u64) -> Result<(), StoreError> {
+        if let Some(commit) = &self.commit {
+            commit
+                .advance(true, |to| to.seq = seq)
+                .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
+        }
+        self.seq = seq;
+        Ok(())
+    }
+}
+
 fn missing(name: &str) -> String {
     format!("meta/{name} is missing")
 }
@@ -413,18 +384,17 @@ pub(super) fn now() -> UnixMillis {
 
 #[cfg(test)]
 impl Engine {
-    /// Removes an empty tree and its sum; false if there was no sum.
+    /// Removes the sum of an empty tree; false if there was none.
     pub(super) fn forget_tree(&self, tree: Tree) -> Result<bool, StoreError> {
-        assert!(self.tree(tree).is_empty());
-        let had = self.meta.remove(tree.name())?.is_some();
-        self.db.drop_tree(tree.name())?;
-        self.db.flush()?;
+        assert_eq!(self.is_empty(tree), Ok(true));
+        let had = self.backend.get(META, tree.name().as_bytes())?.is_some();
+        self.backend.apply(&[Write { space: META, key: tree.name().as_bytes(), value: None }])?;
+        self.backend.flush()?;
         Ok(had)
     }
 
     /// Stores a record in a tree of another build.
-    pub(super) fn plant(&self, tree: &str, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
-        self.db.open_tree(tree)?.insert(key, value)?;
-        Ok(())
+    pub(super) fn plant(&self, space: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.backend.apply(&[Write { space, key, value: Some(value) }])
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StoreError, engine::LETTING_GO, files, ledgers::Ledger};
+use super::{StoreError, backend::sled::LETTING_GO, files, ledgers::Ledger};
 
 /// The paths of one data directory.
 #[derive(Debug, Clone)]
@@ -97,7 +97,8 @@ impl Layout {
 
     /// Whether any trace of a store is there.
     pub(super) fn is_ours(&self) -> bool {
-        let parts = [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots(), self.ledgers()];
+        let parts =
+            [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots(), self.ledgers()];
         // A link to nothing is a trace too.
         parts.iter().any(|part| fs::symlink_metadata(part).is_ok())
     }

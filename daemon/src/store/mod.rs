@@ -11,13 +11,13 @@
 //! id), `COMMIT` (how far what was acknowledged goes), `lock`. The master key (`master.key`) lies beside them.
 
 pub mod audit;
+mod backend;
 mod batch;
 mod change;
 mod codec;
 mod contents;
 mod counters;
 pub mod data_key;
-mod durable;
 mod engine;
 mod error;
 mod files;

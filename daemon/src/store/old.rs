@@ -6,7 +6,7 @@
 use aivonx_protocol::audit::{Action, AuditEntry, Checkpoint};
 use serde::de::DeserializeOwned;
 
-use super::{AuditHead, StoreError, codec, engine::Engine, ledgers::Ledgers};
+use super::{AuditHead, StoreError, backend::Backend, codec, engine::Engine, ledgers::Ledgers};
 
 /// Names of the trees.
 pub(super) const TREES: [&str; 11] = [
@@ -31,17 +31,16 @@ const GROUP: usize = 256;
 
 /// Takes the audit log over.
 pub(super) fn audit(engine: &Engine, ledgers: &Ledgers) -> Result<(), StoreError> {
-    let (Some(entries), kept) = (engine.old_tree("audit")?, &ledgers.audit) else { return Ok(()) };
-    let checkpoints = engine.old_tree("audit_checkpoint")?;
-    let stood: Option<AuditHead> = match engine.old_tree("audit_head")? {
-        Some(tree) => tree.get(b"head")?.and_then(|bytes| read("audit_head", b"head", &bytes).ok()),
-        None => None,
-    };
+    let (backend, kept) = (engine.backend(), &ledgers.audit);
+    let stood: Option<AuditHead> = get(backend, "audit_head", b"head")?;
     let mut head = kept.head().or_else(|| stood.clone().map(|head| AuditHead { last: 0, ..head }));
     let (mut group, mut unreadable) = (Vec::new(), 0u64);
-    let from = kept.head().map_or(0, |head| head.last) + 1;
-    for item in entries.range(from.to_be_bytes()..) {
+    let from = (kept.head().map_or(0, |head| head.last) + 1).to_be_bytes();
+    for item in backend.scan("audit", b"") {
         let (key, bytes) = item?;
+        if *key < from[..] {
+            continue;
+        }
         let Ok(entry) = read::<AuditEntry>("audit", &key, &bytes) else {
             unreadable += 1;
             continue;
@@ -56,10 +55,7 @@ pub(super) fn audit(engine: &Engine, ledgers: &Ledgers) -> Result<(), StoreError
             begun.chain = entry.details.get("chain").cloned().unwrap_or_default();
         }
         (begun.last, begun.hash) = (entry.seq, entry.hash);
-        let checkpoint = match &checkpoints {
-            Some(tree) => tree.get(&key)?.and_then(|bytes| read("audit_checkpoint", &key, &bytes).ok()),
-            None => None,
-        };
+        let checkpoint = get(backend, "audit_checkpoint", &key)?;
         group.push(entry);
         if checkpoint.is_some() || group.len() == GROUP {
             kept.append(&group, checkpoint.as_ref(), begun)?;
@@ -72,13 +68,14 @@ pub(super) fn audit(engine: &Engine, ledgers: &Ledgers) -> Result<(), StoreError
         kept.append(&group, None, head)?;
     }
     // What begins the log, signed for entries that were removed.
-    if let Some(tree) = &checkpoints
-        && let Some(head) = &head
-    {
-        let first = kept.walk(0, 1)?.first().map_or(u64::MAX, |(seq, _)| *seq);
+    if let Some(head) = &head {
+        let first = kept.walk(0, 1)?.first().map_or(u64::MAX, |(seq, _)| *seq).to_be_bytes();
         let have = kept.checkpoints()?;
-        for item in tree.range(..first.to_be_bytes()) {
+        for item in backend.scan("audit_checkpoint", b"") {
             let (key, bytes) = item?;
+            if *key >= first[..] {
+                break;
+            }
             let checkpoint = read::<Checkpoint>("audit_checkpoint", &key, &bytes);
             if let Some(checkpoint) = checkpoint.ok().filter(|checkpoint| !have.contains_key(&checkpoint.seq))
             {
@@ -94,6 +91,11 @@ pub(super) fn audit(engine: &Engine, ledgers: &Ledgers) -> Result<(), StoreError
         tracing::error!(unreadable, "entries of the audit log cannot be read, and are not taken over");
     }
     Ok(())
+}
+
+/// A record of one of the trees, if it can be read.
+fn get<T: DeserializeOwned>(backend: &dyn Backend, tree: &str, key: &[u8]) -> Result<Option<T>, StoreError> {
+    Ok(backend.get(tree, key)?.and_then(|bytes| read(tree, key, &bytes).ok()))
 }
 
 /// A record of one of the trees.

@@ -39,10 +39,10 @@ pub(super) fn take_over(engine: &Engine, ledgers: &Ledgers) -> Result<(), StoreE
 
 fn records(engine: &Engine, tree: &str, unreadable: &mut u64) -> Result<Vec<Record>, StoreError> {
     let mut records = Vec::new();
-    for item in engine.old_tree(tree)?.iter().flatten() {
+    for item in engine.backend().scan(tree, b"") {
         let (key, bytes) = item?;
         match codec::check(tree, &key, &bytes) {
-            Ok((version, payload)) => records.push((key.to_vec(), [&[version], payload].concat())),
+            Ok((version, payload)) => records.push((key, [&[version], payload].concat())),
             Err(_) => *unreadable += 1,
         }
     }

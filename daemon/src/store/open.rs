@@ -20,7 +20,7 @@ use crate::config::StoreOptions;
 
 use super::{
     StoreError,
-    durable::sync_new_store,
+    backend::sled::Sled,
     engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
@@ -119,17 +119,21 @@ fn create(
     files::remove_dir(&layout.ledgers())?;
     files::make_dir(&store)?;
     files::make_dir(&layout.snapshots())?;
-    let engine = Engine::open(&store, cache_bytes)?;
+    let engine = Engine::over(Sled::open(&store, cache_bytes)?);
     let nothing = Acknowledged::default();
-    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, nothing, None);
+    engine.start(&Meta { schema: schemas.current, seq: 0, sums: no_sums() }, None);
     engine.write_schema(Some(schemas.current), |batch| {
         batch.put(Tree::Setting, settings::DAEMON_ID, &marker.daemon)
     })?;
-    sync_new_store(&layout)?;
+    Sled::sync_new(&store)?;
+    files::sync_dir(&layout.dir)?;
     let meta = engine.meta().map_err(StoreError::Engine)?;
-    let commit = Arc::new(Commit::create(&layout.commit(), engine.reached())?);
+    let commit = Arc::new(Commit::create(
+        &layout.commit(),
+        Acknowledged { seq: engine.seq(), ..Acknowledged::default() },
+    )?);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
-    engine.start(&meta, nothing, Some(commit));
+    engine.start(&meta, Some(commit));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
     let opened = Opened { engine, layout, lock, daemon: marker.daemon, ledgers, lost };
@@ -199,7 +203,7 @@ fn open_existing(
     let reached = Acknowledged { seq: meta.seq, ..acknowledged };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, known, Some(&commit))?;
-    engine.start(&meta, reached, Some(commit));
+    engine.start(&meta, Some(commit));
     let daemon = marker.daemon.clone();
     let opened = Opened { engine, layout, lock, daemon, ledgers, lost };
     if meta.schema > marker.schema {
@@ -230,9 +234,9 @@ pub(super) fn open_engine(layout: &Layout, cache_bytes: u64) -> Result<Engine, S
     let mut set_aside = false;
     let mut locked_since = None;
     loop {
-        let tried = catch_unwind(AssertUnwindSafe(|| Engine::open(&store, cache_bytes)));
+        let tried = catch_unwind(AssertUnwindSafe(|| Sled::open(&store, cache_bytes)));
         let what = match tried {
-            Ok(Ok(engine)) => return Ok(engine),
+            Ok(Ok(sled)) => return Ok(Engine::over(sled)),
             Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => {
                 // We hold the directory's lock: it is an engine of this process on its way out.
                 let since: &Instant = locked_since.get_or_insert_with(Instant::now);

@@ -10,6 +10,7 @@ use aivonx_protocol::UnixMillis;
 
 use super::{
     LedgerState, Restoration, StoreError,
+    backend::sled::Sled,
     engine::{Engine, Meta, now},
     files,
     layout::{Layout, Lock},
@@ -283,12 +284,7 @@ fn make(
 }
 
 /// Notes in the new store what is being done, for the audit log to record. Returns the number of that change.
-fn note(
-    fresh: &Path,
-    source: &Path,
-    summary: &Summary,
-    ledgers: &[LedgerState],
-) -> Result<u64, StoreError> {
+fn note(fresh: &Path, source: &Path, summary: &Summary, ledgers: &[LedgerState]) -> Result<u64, StoreError> {
     let lost: Vec<String> = ledgers.iter().flat_map(|ledger| &ledger.lost).map(ToString::to_string).collect();
     let restoration = Restoration {
         time: now(),
@@ -297,8 +293,8 @@ fn note(
         changes_behind: summary.changes_behind,
         ledgers: if lost.is_empty() { Ok(ledgers.len() as u64) } else { Err(lost.join("; ")) },
     };
-    let engine = Engine::open(fresh, 0)?;
-    engine.start(&engine.meta().map_err(StoreError::Engine)?, Acknowledged::default(), None);
+    let engine = Engine::over(Sled::open(fresh, 0)?);
+    engine.start(&engine.meta().map_err(StoreError::Engine)?, None);
     engine.write(|batch| batch.put(Tree::Setting, RESTORATION, &restoration))?;
     let seq = engine.seq();
     drop(engine);
@@ -328,12 +324,8 @@ fn rebuild(dir: &Path, contents: &Contents, seq: u64) -> Result<(), Rebuild> {
         records.extend(tree.records.iter().map(|(key, value)| (known, key, value)));
     }
     files::make_dir(dir)?;
-    let engine = Engine::open(dir, 0).map_err(StoreError::from)?;
-    engine.start(
-        &Meta { schema: contents.schema, seq: seq.saturating_sub(1), sums: no_sums() },
-        Acknowledged::default(),
-        None,
-    );
+    let engine = Engine::over(Sled::open(dir, 0).map_err(StoreError::from)?);
+    engine.start(&Meta { schema: contents.schema, seq: seq.saturating_sub(1), sums: no_sums() }, None);
     engine.write_schema(Some(contents.schema), |batch| {
         for (tree, key, value) in records {
             batch.put_raw(tree, key, value.clone());

@@ -73,7 +73,8 @@ pub(super) fn read(store: &Path, scratch: &Path) -> Result<Contents, StoreError>
         let (key, value) = part.records.iter().find(|(key, _)| key == settings::DAEMON_ID)?;
         codec::decode(part.tree.name(), key, part.tree.version(), value).ok()
     });
-    let is_whole = Tree::ALL.into_iter().all(|tree| parts.iter().any(|part| part.tree == tree && part.is_whole));
+    let is_whole =
+        Tree::ALL.into_iter().all(|tree| parts.iter().any(|part| part.tree == tree && part.is_whole));
     let ((schema, seq), daemon) = match (meta, daemon) {
         (Some(meta), Some(daemon)) if is_whole => (meta, daemon),
         _ => return Err(bad(store, verdict(&parts, end))),
@@ -135,10 +136,10 @@ fn part(engine: &Engine, tree: Tree, expected: Option<Sum>) -> Part {
     let mut sum = Sum::default();
     // That the engine panics shows in the sum.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        for (key, value) in engine.tree(tree).iter().map_while(Result::ok) {
+        for (key, value) in engine.scan(tree).map_while(Result::ok) {
             if codec::check(tree.name(), &key, &value).is_ok() {
                 sum.add(&key, &value);
-                records.push((key.to_vec(), value.to_vec()));
+                records.push((key, value));
             }
         }
     }));

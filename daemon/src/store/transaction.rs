@@ -8,7 +8,6 @@ use super::{
     batch::Batch,
     contents,
     engine::{Engine, now},
-    prefix::prefixed,
     tree::Tree,
 };
 
@@ -206,7 +205,7 @@ pub(super) fn list<R: Record>(engine: &Engine, reach: &Reach) -> Result<Vec<R>, 
 
 fn owned<R: Record>(engine: &Engine, tree: Tree, prefix: &[u8]) -> Result<Vec<R>, StoreError> {
     let mut found = Vec::new();
-    for key in engine.tree(tree).range::<Vec<u8>, _>(prefixed(prefix)).keys() {
+    for key in engine.keys(tree, prefix) {
         // One that was removed since its key was read is passed over.
         found.extend(engine.get(R::TREES.record, key?.get(prefix.len()..).unwrap_or_default())?);
     }

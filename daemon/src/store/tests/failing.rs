@@ -53,7 +53,7 @@ async fn a_ledger_that_cannot_be_written_is_told_and_tried_again_in_place() {
     let store = open(dir.path()).await;
     store
         .with_ledgers(|ledgers| {
-            ledgers.usage.fail("no space left on device");
+            ledgers.usage.requests.fail("no space left on device");
             Ok(())
         })
         .await

@@ -111,7 +111,7 @@ async fn a_tree_of_a_later_build_is_not_passed_over() {
     let store = open(dir.path()).await;
     store
         .run(|engine, _| {
-            engine.plant("tariff", b"key", b"value".to_vec())?;
+            engine.plant("tariff", b"key", b"value")?;
             Ok(())
         })
         .await
@@ -169,7 +169,7 @@ async fn as_schema_1(dir: &Path, entries: &[AuditEntry], checkpoints: &[Checkpoi
     store
         .run(move |engine, _| {
             let encoded = |tree: &str, key: &[u8], bytes: Result<Vec<u8>, CodecError>| {
-                engine.plant(tree, key, bytes.unwrap())
+                engine.plant(tree, key, &bytes.unwrap())
             };
             for entry in &entries {
                 let key = entry.seq.to_be_bytes();
