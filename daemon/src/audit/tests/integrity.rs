@@ -200,7 +200,7 @@ async fn a_restored_snapshot_leaves_the_log_alone_and_is_recorded() {
     let anchor = f.audit.checkpoint().await.unwrap();
     f.close().await;
     let restored = recover::restore(dir.path(), &snapshot).unwrap();
-    assert_eq!(restored.ledgers.len(), 3);
+    assert_eq!(restored.ledgers.len(), 4);
     assert!(restored.ledgers.iter().all(|ledger| ledger.lost.is_empty()), "{:?}", restored.ledgers);
 
     let f = open(dir.path()).await;

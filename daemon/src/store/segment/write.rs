@@ -286,7 +286,6 @@ impl Log {
     ///
     /// # Errors
     /// As [`Self::sync`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no ledger is compacted yet"))]
     pub(in crate::store) fn roll(&self) -> Result<(), StoreError> {
         let last = {
             let mut writing = self.writing();
