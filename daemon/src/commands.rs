@@ -153,7 +153,7 @@ fn age(contents: &Summary, now: jiff::Timestamp) -> String {
 fn size(bytes: u64) -> String {
     match bytes {
         ..10_240 => format!("{bytes} bytes"),
-        ..10_485_760 => format!("{} KiB", bytes >> 10),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
         _ => format!("{} MiB", bytes >> 20),
     }
 }

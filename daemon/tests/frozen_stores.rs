@@ -7,6 +7,8 @@
 //!
 //!     cargo test -p aivonx-daemon --test frozen_stores -- --ignored freeze
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod frozen_stores {
     pub(crate) mod fill;
     pub(crate) mod read;

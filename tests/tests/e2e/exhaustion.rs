@@ -48,7 +48,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         match self {
             Self::Files(files) => files.iter().for_each(|file| drop(fs::remove_file(file))),
-            Self::Descriptors(pid, before) => drop(prlimit(Some(*pid), Resource::Nofile, before.clone())),
+            Self::Descriptors(pid, before) => drop(prlimit(Some(*pid), Resource::Nofile, *before)),
         }
     }
 }
@@ -74,7 +74,7 @@ fn take_descriptors(pid: u32, random: &mut StdRng) -> Taken {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     let before = limit_of(pid);
-    let few = Rlimit { current: Some(open + random.random_range(0..4)), ..before.clone() };
+    let few = Rlimit { current: Some(open + random.random_range(0..4)), ..before };
     prlimit(Some(pid), Resource::Nofile, few).unwrap();
     Taken::Descriptors(pid, before)
 }

@@ -5,8 +5,8 @@
 //! order, where `...` stands for anything. A command that ends with ` &` goes on in the background; the next
 //! one starts when it has printed the address it listens on. All blocks share one shell session in the
 //! repository's root, with the workspace's binaries first in PATH, and with these replaced: `cargo run
-//! --release --bin NAME --` by NAME, 127.0.0.1:11434 by a fake node with the models llama3.2 and qwen3:8b,
-//! 127.0.0.1:11435 by the address the daemon chose.
+//! --release --bin NAME --` by NAME, 127.0.0.1:11434 and :11436 by fake nodes with the models llama3.2 and
+//! qwen3:8b, 127.0.0.1:11435 by the address the daemon chose.
 
 use std::{path::PathBuf, process::Stdio};
 
@@ -154,6 +154,7 @@ async fn the_readmes_commands_work() {
     let steps = steps(&text);
     assert!(steps.len() > 5, "the README's commands are marked with <!-- test -->");
     let node = FakeNode::start(Kind::Ollama, &["llama3.2:latest", "qwen3:8b"]).await;
+    let second = FakeNode::start(Kind::Ollama, &["llama3.2:latest", "qwen3:8b"]).await;
     let folder = tempfile::tempdir().unwrap();
     let mut shell = Shell::start(folder.path());
     let mut gateway = "127.0.0.1:11435".to_owned();
@@ -161,9 +162,12 @@ async fn the_readmes_commands_work() {
     let address = regex::Regex::new(r"listening on http://(127\.0\.0\.1:\d+)").unwrap();
     for step in steps {
         let mut command = run.replace_all(&step.command, "$1").into_owned();
-        command = command
-            .replace("127.0.0.1:11434", &node.address().to_string())
-            .replace("127.0.0.1:11435", &gateway);
+        let with_addresses = |text: &str, gateway: &str| {
+            text.replace("127.0.0.1:11434", &node.address().to_string())
+                .replace("127.0.0.1:11436", &second.address().to_string())
+                .replace("127.0.0.1:11435", gateway)
+        };
+        command = with_addresses(&command, &gateway);
         let daemon = command.contains("aivonxd dev");
         if daemon {
             if !command.contains("--listen") {
@@ -184,13 +188,7 @@ async fn the_readmes_commands_work() {
             gateway = address.captures(&printed).expect("an address")[1].to_owned();
         }
         assert_eq!(status, 0, "{}\n{printed}", step.command);
-        let shown: Vec<String> = step
-            .output
-            .iter()
-            .map(|l| {
-                l.replace("127.0.0.1:11434", &node.address().to_string()).replace("127.0.0.1:11435", &gateway)
-            })
-            .collect();
+        let shown: Vec<String> = step.output.iter().map(|line| with_addresses(line, &gateway)).collect();
         let mut seen = shown_in(&shown, &printed);
         if seen.is_err() && command.starts_with("aivonx logs") {
             // The log is told of a request a moment after its client: asked again, it has it.

@@ -198,7 +198,7 @@ fn the_page_names_every_field_and_no_other() {
         match event {
             Event::LogMissed(missed) => drop(printed.insert("missed", json(Missed { missed }))),
             Event::UsageRequests(requests) => {
-                drop(printed.insert("usage record", json(&Flat::from(&requests[0]))));
+                drop(printed.insert("usage record", json(Flat::from(&requests[0]))));
             }
             Event::AuditSigned(signed) => {
                 let none = PathBuf::new;

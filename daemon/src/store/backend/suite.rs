@@ -84,7 +84,7 @@ fn keys_and_values_are_any_bytes_and_keys_are_in_order() {
             written.iter().rev().map(|key| put("node", key, &large[..key.len() * 1000])).collect();
         backend.apply(&writes).unwrap();
         assert_eq!(keys(&*backend, "node", b""), written.iter().cloned().collect::<Vec<_>>());
-        assert_eq!(keys(&*backend, "node", b"a"), [&b"a"[..], b"a\0", b"a\xff", b"ab"]);
+        assert_eq!(keys(&*backend, "node", b"a"), [&b"a"[..], b"a\0", b"ab", b"a\xff"]);
         assert_eq!(keys(&*backend, "node", b"\xff"), [&b"\xff"[..], b"\xff\xff"]);
         backend.apply(&[put("node", b"a", &large)]).unwrap();
         assert_eq!(backend.get("node", b"a").unwrap().as_ref(), Some(&large));

@@ -107,7 +107,6 @@ pub(in crate::store) struct Log {
 
 impl Log {
     /// Number of the next frame.
-    #[cfg(test)]
     pub(in crate::store) fn next(&self) -> u64 {
         self.writing().next
     }

@@ -7,6 +7,11 @@ use std::{
 };
 
 use super::*;
+use crate::store::{
+    backend::{Write, sled::Sled},
+    engine::Engine,
+    tree::Tree,
+};
 
 /// Puts something of a kind in the place of a file.
 type Put = fn(&Path);
@@ -133,10 +138,14 @@ async fn a_store_that_was_set_aside_is_put_back_if_it_is_whole_and_told_of_if_no
     assert_eq!(store.nodes().list().await.unwrap().len(), 40);
     store.close().await.unwrap();
 
-    // All but its beginning is lost.
-    fs::OpenOptions::new().write(true).open(aside.join("db")).unwrap().set_len(10_000).unwrap();
+    // One of its records is lost.
+    let engine = Engine::over(Sled::open(&aside, 16 << 20).unwrap());
+    let (key, _) = engine.scan(Tree::Node).next().unwrap().unwrap();
+    engine.backend().apply(&[Write { space: Tree::Node.name(), key: &key, value: None }]).unwrap();
+    engine.backend().flush().unwrap();
+    drop(engine);
     let refused = recover::restore_from(dir.path(), &aside).unwrap_err().to_string();
-    assert!(refused.contains("not whole") && refused.contains("recover --list"), "{refused}");
+    assert!(refused.contains("nodes: cut, 39 of 40") && refused.contains("recover --list"), "{refused}");
     assert!(!refused.contains("panicked"), "{refused}");
     assert!(
         recover::restore_from(dir.path(), dir.path()).unwrap_err().to_string().contains("no store in it")

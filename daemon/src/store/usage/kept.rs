@@ -431,14 +431,14 @@ fn span(segment: &Segment) -> Result<Option<Range<UnixMillis>>, StoreError> {
         Item::Frame(placed) if placed.frame.kind == REQUESTS => Some(block::time(&placed.frame.payload)),
         _ => None,
     });
-    let span = times.fold(UnixMillis::MAX..0, |span, time| {
-        span.start.min(time)..span.end.max(time.saturating_add(block::SPAN_MS))
+    let (start, end) = times.fold((UnixMillis::MAX, 0), |(start, end), time| {
+        (time.min(start), time.saturating_add(block::SPAN_MS).max(end))
     });
-    let bytes = [span.start.to_le_bytes(), span.end.to_le_bytes()].concat();
+    let bytes = [start.to_le_bytes(), end.to_le_bytes()].concat();
     if let Err(error) = segment.keep_derived(SPAN, &bytes) {
         tracing::debug!(%error, "what was derived from a segment is not kept");
     }
-    Ok(Some(span).filter(|span| !span.is_empty()))
+    Ok(Some(start..end).filter(|span| !span.is_empty()))
 }
 
 impl fmt::Debug for Kept {

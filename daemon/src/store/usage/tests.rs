@@ -35,7 +35,7 @@ fn entry(time: u64, organization: &str, user: &str, model: &str) -> UsageEntry {
             node: Code::of(Part::Node, "gpu1"),
             ..Parties::default()
         },
-        address: (time % 3 > 0).then(|| [192, 0, 2, (time % 7) as u8].into()),
+        address: (!time.is_multiple_of(3)).then(|| [192, 0, 2, (time % 7) as u8].into()),
         times: 1,
         prompt: Some(10),
         output: Some(2),
