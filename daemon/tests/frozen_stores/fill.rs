@@ -414,30 +414,34 @@ async fn ledgers(Opened { store, .. }: &Opened) {
     let names: Vec<_> = names.into_iter().map(|(part, id, name)| named(part, id, name)).collect();
     let entry = |n: u64| {
         let code = |part, id: &str| if id.is_empty() { Code::NONE } else { Code::of(part, id) };
-        let is_beta = n % 3 == 0;
-        let is_refused = n % 7 == 0;
+        let is_beta = n.is_multiple_of(3);
+        let is_refused = n.is_multiple_of(7);
         UsageEntry {
             time: TIME + n * 3_600_000 * 2 + n,
             request: Uuid::from_u64_pair(TIME, n),
             parties: Parties {
                 organization: code(Part::Organization, if is_beta { &beta } else { &acme }),
                 user: code(Part::User, if is_beta { "" } else { &bob }),
-                key: code(Part::Key, if n % 2 == 0 { &key } else { "" }),
+                key: code(Part::Key, if n.is_multiple_of(2) { &key } else { "" }),
                 model: code(Part::Model, "llama3:8b"),
-                served: code(Part::Model, if n % 5 == 0 { "qwen2" } else { "" }),
+                served: code(Part::Model, if n.is_multiple_of(5) { "qwen2" } else { "" }),
                 node: code(Part::Node, ["plain", "bearer"][n as usize % 2]),
                 route: code(Part::Route, ["/api/chat", "/v1/embeddings"][n as usize % 2]),
             },
             address: Some([192, 0, 2, n as u8].into()),
             times: if is_refused { 40 } else { 1 },
             prompt: (!is_refused).then_some(n * 100),
-            output: (!is_refused && n % 4 > 0).then_some(n * 7),
+            output: (!is_refused && !n.is_multiple_of(4)).then_some(n * 7),
             estimated: n % 4 == 1,
             cost: n * 11,
             status: if is_refused { 429 } else { 200 },
             outcome: u8::from(is_refused),
             limit: is_refused.then_some(LimitName::InferenceDay),
-            findings: if n % 6 == 0 { BTreeMap::from([(Category::Email, 2)]) } else { BTreeMap::new() },
+            findings: if n.is_multiple_of(6) {
+                BTreeMap::from([(Category::Email, 2)])
+            } else {
+                BTreeMap::new()
+            },
             queued_ms: (!is_refused).then_some(3),
             total_ms: 2500 + n as u32,
         }
