@@ -47,7 +47,7 @@ impl Ledger {
             Self::Audit => "audit log",
             Self::Usage => "usage ledger",
             Self::Sums => "sums of the usage ledger",
-            Self::Counters => "counters of limits",
+            Self::Counters => "counters of limits and names in the usage ledger",
         }
     }
 
