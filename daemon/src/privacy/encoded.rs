@@ -43,8 +43,10 @@ pub(super) fn around(text: &[u8], inside: usize, floor: usize) -> Range<usize> {
     inside - before..end
 }
 
-/// Hands out what of `base64`, of either alphabet and without padding, reads as printable ASCII.
+/// Hands out what of `base64`, of either alphabet, reads as printable ASCII.
 pub(super) fn each_readable(base64: &[u8], mut found: impl FnMut(&[u8])) {
+    let padding = base64.iter().rev().take_while(|letter| **letter == b'=').count();
+    let base64 = &base64[..base64.len() - padding];
     let mut rows = [0usize; 4];
     let mut decoder = Decoder::default();
     let (mut first, mut second) = (0, 0);
@@ -137,7 +139,7 @@ const fn zeros() -> [u8; 256] {
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
     use super::*;
 
@@ -153,7 +155,9 @@ mod tests {
             ["ssn 123-45-6789", "my ssn is 123-45-6789", "my ssn is 123-45-6789 >>>???", "bob@example.com!!"]
         {
             for before in ["", "x", "x1", "/data", "zzzzz9"] {
-                for encoded in [STANDARD_NO_PAD.encode(text), URL_SAFE_NO_PAD.encode(text)] {
+                for encoded in
+                    [STANDARD.encode(text), STANDARD_NO_PAD.encode(text), URL_SAFE_NO_PAD.encode(text)]
+                {
                     let found = all(&format!("{before}{encoded}"));
                     assert!(found.iter().any(|row| row.contains(text)), "{before}{encoded}: {found:?}");
                 }

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::{context, find::Hint};
+use crate::api::escape::unescape;
 
 /// What a member's key says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +170,9 @@ pub(super) fn inside(zone: Zone, key: Key, object: bool) -> Zone {
 /// What the name of a value says: looked at only for short values with digits.
 pub(super) fn hint(name: &[u8], value: &[u8]) -> Hint {
     let mut hint = Hint::default();
+    // As the node reads it.
+    let unescaped = name.contains(&b'\\').then(|| unescape(name).unwrap_or_default());
+    let name = unescaped.as_ref().map_or(name, String::as_bytes);
     // A marker in a name says what the name was.
     if name.len() > 40
         || name.contains(&b']')

@@ -74,6 +74,8 @@ fn numbers_of_json_are_searched_by_their_worth() {
         assert_eq!(serde_json::from_str::<Value>(inner).is_ok(), strict, "{inner}");
     }
     assert_eq!(redact(r#"{"x":{"ssn":-123456789.0}}"#), r#"{"x":{"ssn":"[REDACTED_SSN]"}}"#);
+    assert_eq!(redact(r#"{"x":{"s\u0073n":123456789}}"#), r#"{"x":{"s\u0073n":"[REDACTED_SSN]"}}"#);
+    assert_eq!(redact(r#"{"x":{"ss\u006E":"123456789"}}"#), r#"{"x":{"ss\u006E":"[REDACTED_SSN]"}}"#);
     assert_eq!(redact(r#"{"x":{"ssn":123-45-6789}}"#), r#"{"x":{"ssn":"[REDACTED_SSN]"}}"#);
     let body = r#"{"x":[0.4111111111111111,1e300,1.7e12]}"#;
     assert_eq!(redact(body), body);
