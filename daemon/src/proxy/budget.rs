@@ -68,8 +68,10 @@ impl Budget {
         let left = self.most.checked_sub(held);
         // Nobody is refused the one body that the configuration promises.
         let kept = (self.most / 8).min(self.most.saturating_sub(largest));
+        // What one body takes while it is gathered may be a little more than its bytes.
+        let promised = largest.max(own + bytes);
         let fits = left.is_some_and(|left| {
-            (own + bytes <= SMALL || left >= kept) && (of_group <= left || of_group <= largest)
+            (own + bytes <= SMALL || left >= kept) && (of_group <= left || of_group <= promised)
         });
         if !fits {
             self.give(bytes, group);
