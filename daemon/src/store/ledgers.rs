@@ -32,7 +32,7 @@ pub enum Ledger {
     Usage,
     /// What requests come to, by day.
     Sums,
-    /// What is used of limits, and when keys were last used.
+    /// What is used of limits, when keys were last used, and the names in the usage ledger.
     Counters,
 }
 
