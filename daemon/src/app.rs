@@ -42,6 +42,10 @@ use crate::{
 /// the first that passes the others fail at once.
 const AFTER_GRACE: Duration = Duration::from_secs(90);
 
+/// Time between two attempts to open the store on a full disk, and between two lines about it.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(2);
+const SAY_FULL_EVERY: Duration = Duration::from_secs(60);
+
 /// Longest wait at the end for the last requests to be counted.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -73,8 +77,6 @@ pub enum AppError {
     Inherit(#[from] proxy::InheritError),
     #[error(transparent)]
     Control(#[from] control::BindError),
-    #[error("the store had failed and the disk takes writes again: the gateway is to be started anew")]
-    StoreMendable,
     #[error("{what}: {source}")]
     System { what: &'static str, source: io::Error },
 }
@@ -107,7 +109,7 @@ const HASHES_AT_ONCE: usize = 2;
 /// Time between looks for sessions and failed logins that are over.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
-/// Does what the arguments say. After [`AppError::StoreMendable`] it is to be called anew, in another process.
+/// Does what the arguments say.
 ///
 /// # Errors
 /// [`AppError`], whose text is for the terminal.
@@ -189,10 +191,12 @@ async fn live_and_die(
     let mut signals = Signals::listen().map_err(AppError::system("cannot listen for signals"))?;
     telemetry.spawn();
 
-    // What the fleet stands on, bottom up. A large store takes its time to be verified or migrated.
-    let opening = Patience::ask("opening the store", config.store.open_deadline);
-    let store = Store::open(&config.data_dir, &config.store).await?;
-    drop(opening);
+    // What the fleet stands on, bottom up.
+    let Some(store) = open_store(&config, &mut signals).await? else {
+        tracing::info!(event = "stop", "told to stop before there was room on the disk");
+        telemetry.stop().await;
+        return Ok(());
+    };
     let key_file = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
     let vault = Vault::unlock(&key_file, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
@@ -311,14 +315,9 @@ async fn live_and_die(
     audit.write(Entry::new(Action::Start).detail("version", env!("CARGO_PKG_VERSION"))).await?;
     lifecycle::ready(&format!("serving on {}", listening.join(" ")));
 
-    let mut start_anew = false;
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
         () = signals.serve_until_stop(&live, &audit, telemetry, &look) => {}
-        () = store.mendable() => {
-            start_anew = true;
-            tracing::warn!(event = "store_failed", "the disk takes writes again: the gateway stops, to open the store anew");
-        }
         () = over => tracing::info!(event = "stop", "standard input has ended"),
     }
     if let Some(simulation) = &simulation {
@@ -335,10 +334,7 @@ async fn live_and_die(
     let ended = tokio::select! {
         _ = &mut gone => true,
         () = tokio::time::sleep(grace) => false,
-        () = signals.stop() => {
-            start_anew = false;
-            false
-        }
+        () = signals.stop() => false,
     };
     let _ = phase.send(Phase::Ending);
     // Ends the jobs too, whose followers are told before the data plane's threads go.
@@ -361,14 +357,38 @@ async fn live_and_die(
     if let Err(error) = identity.flush_key_uses().await {
         tracing::warn!(%error, "last uses of keys are not saved");
     }
-    let closed = store.close().await;
-    if start_anew && !signals.stop_is_pending().await {
-        return Err(AppError::StoreMendable);
-    }
-    closed?;
+    store.close().await?;
     tracing::info!(event = "stop", "the gateway has stopped");
     telemetry.stop().await;
     Ok(())
+}
+
+/// Opens the store; None if told to stop before that was possible. A full disk is waited for: to end, and to be started
+/// again and again, makes no room, and systemd gives up on it.
+async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Option<Store>, AppError> {
+    let mut said: Option<(Instant, Patience)> = None;
+    loop {
+        // A large store takes its time to be verified or migrated.
+        let opening = said.is_none().then(|| Patience::ask("opening the store", config.store.open_deadline));
+        let full = match Store::open(&config.data_dir, &config.store).await {
+            Err(error) if error.wants_room() => error,
+            opened => return Ok(Some(opened?)),
+        };
+        drop(opening);
+        if said.as_ref().is_none_or(|(at, _)| at.elapsed() >= SAY_FULL_EVERY) {
+            tracing::error!(
+                event = "store_failed",
+                error = %full,
+                "the gateway waits for room on the disk of its data directory (see 'df' and 'df -i'), and starts when there is"
+            );
+            let text = format!("waiting for room on the disk: {full}");
+            said = Some((Instant::now(), Patience::ask(&text, 2 * SAY_FULL_EVERY)));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_FOR_ROOM_EVERY) => {}
+            () = signals.stop() => return Ok(None),
+        }
+    }
 }
 
 /// Has identity go by the configuration.

@@ -183,7 +183,7 @@ fn warnings(
     let mut warnings = Vec::new();
     if let Some(trouble) = trouble {
         warnings.push(format!(
-            "the store takes no changes until the disk takes writes again: {}; see 'aivonx logs --level error'",
+            "the store takes no changes until this is mended: {}; see 'aivonx logs --level error'",
             trouble.what
         ));
     }

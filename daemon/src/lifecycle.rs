@@ -181,18 +181,6 @@ impl Drop for Patience {
     }
 }
 
-/// Replaces this process by a new one of the same program and arguments, where nothing else starts it again: systemd
-/// does, which then also holds sockets that were inherited. Returns only if that is not to be done or fails.
-pub fn start_anew() {
-    use std::os::unix::process::CommandExt as _;
-    if std::env::var_os("INVOCATION_ID").is_some() {
-        return;
-    }
-    let Ok(program) = std::env::current_exe() else { return };
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
-    eprintln!("aivonxd: cannot start anew: {error}");
-}
-
 /// Keeps systemd's watchdog content, at half its interval, for as long as `alive` says so. Returns at once if
 /// there is no watchdog; else runs for ever: spawn it on the control plane, so that it also tells when that
 /// stands still. `alive` is called each time and must not block.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use aivonx_daemon::{app, args::Args, lifecycle};
+use aivonx_daemon::{app, args::Args};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -10,9 +10,6 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("aivonxd: {e}");
-            if matches!(e, app::AppError::StoreMendable) {
-                lifecycle::start_anew();
-            }
             e.exit_code()
         }
     }

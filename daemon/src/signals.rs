@@ -40,15 +40,6 @@ impl Signals {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 
-    /// Whether one that says to stop has come and was not waited for.
-    pub(crate) async fn stop_is_pending(&mut self) -> bool {
-        tokio::select! {
-            biased;
-            () = self.stop() => true,
-            () = std::future::ready(()) => false,
-        }
-    }
-
     /// Reloads when told to, and has `look` look after the control socket then, until one says to stop.
     pub(crate) async fn serve_until_stop(
         &mut self,

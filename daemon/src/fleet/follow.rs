@@ -13,13 +13,16 @@ pub(super) async fn store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<C
         let change = changes.recv().await;
         let Some(fleet) = fleet.upgrade() else { return };
         let synced = match change {
+            Ok(Change { noun: Noun::Node, id, .. }) if id.is_empty() => fleet.sync_all().await,
             Ok(Change { noun: Noun::Node, id, .. }) => fleet.sync(&id).await,
             Ok(Change { noun: Noun::Strategy, .. }) => {
                 let _turn = fleet.edit().await;
                 fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
             }
             Ok(Change { noun: Noun::Organization, .. }) => fleet.sync_tenants().await,
-            Ok(Change { noun: Noun::Placement, id, .. }) => fleet.sync_placements(Some(&id)).await,
+            Ok(Change { noun: Noun::Placement, id, .. }) => {
+                fleet.sync_placements(Some(&*id).filter(|id| !id.is_empty())).await
+            }
             Err(RecvError::Lagged(_)) => fleet.sync_all().await,
             // No business of the fleet.
             Ok(_) => continue,

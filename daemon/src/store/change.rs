@@ -42,6 +42,24 @@ impl Noun {
     /// How many there are.
     const COUNT: usize = Self::Placement as usize + 1;
 
+    /// Every one.
+    const ALL: [Self; Self::COUNT] = [
+        Self::Node,
+        Self::Strategy,
+        Self::Organization,
+        Self::User,
+        Self::Key,
+        Self::Session,
+        Self::Lockout,
+        Self::Secret,
+        Self::Limit,
+        Self::Price,
+        Self::Privacy,
+        Self::Policy,
+        Self::Alias,
+        Self::Placement,
+    ];
+
     /// The word in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -70,7 +88,7 @@ impl Noun {
 pub struct Change {
     /// What kind of record.
     pub noun: Noun,
-    /// Which one.
+    /// Which one; empty if it may be any of them.
     pub id: String,
     /// Its revision now; 0 if it was removed.
     pub revision: u64,
@@ -97,6 +115,13 @@ impl Feed {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)[change.noun as usize] += 1;
         // Without a subscriber there is nobody to tell.
         let _ = self.sender.send(change);
+    }
+
+    /// Any record may have changed.
+    pub(super) fn tell_all(&self) {
+        for noun in Noun::ALL {
+            self.tell(Change { noun, id: String::new(), revision: 0 });
+        }
     }
 
     pub(super) fn told(&self, of: &[Noun]) -> u64 {

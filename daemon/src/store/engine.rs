@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -27,14 +27,18 @@ const META_VERSION: u8 = 1;
 const SCHEMA: &[u8] = b"schema";
 const SEQ: &[u8] = b"seq";
 
+/// Asked before every change whether it may be made.
+pub(super) type Gate = Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
+
 /// The open engine. All its functions block.
 pub(super) struct Engine {
     backend: Box<dyn Backend>,
     writer: Mutex<Writer>,
+    gate: OnceLock<Gate>,
     durable: Mutex<Durable>,
     /// Number of the last change applied; what is durable may be behind.
     latest: AtomicU64,
-    pub(super) failed: AtomicBool,
+    failed: AtomicBool,
     last_flush: AtomicU64,
     /// Microseconds it took.
     flush_us: AtomicU64,
@@ -70,6 +74,7 @@ impl Engine {
         Self {
             backend: Box::new(backend),
             writer: Mutex::new(Writer { sums: no_sums(), seq: 0, unsure: false }),
+            gate: OnceLock::new(),
             durable: Mutex::new(Durable { seq: 0, commit: None }),
             latest: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -185,6 +190,12 @@ impl Engine {
         (durable.seq, durable.commit) = (meta.seq, commit);
     }
 
+    /// Has `gate` asked before every change from now on. The first stays.
+    pub(super) fn guard(&self, gate: Gate) {
+        // A second call could only come from a second opening.
+        let _ = self.gate.set(gate);
+    }
+
     /// The stored bytes of every record of a tree, in the order of the keys.
     pub(super) fn scan(&self, tree: Tree) -> Pairs<'_> {
         self.backend.scan(tree.name(), b"")
@@ -243,6 +254,7 @@ impl Engine {
             let value = change(&mut batch)?;
             let changes = batch.into_changes();
             if !changes.is_empty() || schema.is_some() {
+                self.gate.get().map_or(Ok(()), |gate| gate())?;
                 self.apply(&mut writer, changes, schema)?;
             }
             (value, writer.seq)
@@ -305,7 +317,7 @@ impl Engine {
         }
         let target = self.seq();
         let began = Instant::now();
-        if let Err(e) = self.backend.flush().and_then(|()| durable.note(target)) {
+        if let Err(e) = self.backend.flush().and_then(|()| durable.note(target, &self.failed)) {
             self.failed.store(true, Ordering::Release);
             return Err(e);
         }
@@ -313,6 +325,11 @@ impl Engine {
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flush_us.store(took, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Takes no more writes, and acknowledges none of those that still run.
+    pub(super) fn retire(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Whether it takes no more writes.
@@ -343,12 +360,20 @@ impl Engine {
 }
 
 impl Durable {
-    /// Notes that everything up to change number `seq` is durable.
-    fn note(&mut self, seq: u64) -> Result<(), StoreError> {
+    /// Notes that everything up to change number `seq` is durable, but if the engine has `failed` meanwhile: what is
+    /// acknowledged then is another's business.
+    fn note(&mut self, seq: u64, failed: &AtomicBool) -> Result<(), StoreError> {
         if let Some(commit) = &self.commit {
             commit
-                .advance(true, |to| to.seq = seq)
+                .advance(true, |to| {
+                    if !failed.load(Ordering::Acquire) {
+                        to.seq = seq;
+                    }
+                })
                 .map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))?;
+            if failed.load(Ordering::Acquire) {
+                return Err(StoreError::Failed);
+            }
         }
         self.seq = seq;
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use aivonx_protocol::{Fault, FaultKind, Untrusted};
 
-use super::codec::CodecError;
+use super::{codec::CodecError, room};
 
 /// A failed store operation.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +223,23 @@ pub enum StoreError {
          space, inodes and health"
     )]
     Failed,
+    /// The disk is full.
+    #[error(
+        "the disk of {} is full: {free} bytes are free, {} are needed; make room on it, or move the data directory to a \
+         larger one", .dir.display(), room::NEEDED
+    )]
+    NoRoom {
+        /// The data directory.
+        dir: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The audit log cannot be written, and a change that nobody could account for is not made.
+    #[error("no change is made while the audit log cannot be written: {why}")]
+    Unrecorded {
+        /// Why it cannot.
+        why: String,
+    },
     /// A ledger did not answer in time.
     #[error("an operation of a ledger did not end within {} s: check the disk", .deadline.as_secs_f32())]
     TooSlow {
@@ -251,6 +268,18 @@ impl StoreError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether it would go well with more room on the disk.
+    #[must_use]
+    pub fn wants_room(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the caller's request is at fault, not the store.
@@ -309,6 +338,10 @@ impl From<StoreError> for Fault {
             StoreError::Refused(fault) => *fault,
             StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),
             StoreError::Closed => Self::new(FaultKind::Unavailable, text),
+            StoreError::Failed => Self::new(FaultKind::Unavailable, text).hint("see `aivonx status`"),
+            StoreError::NoRoom { .. } | StoreError::Unrecorded { .. } => {
+                Self::new(FaultKind::Unavailable, text).hint("nothing was changed; see `aivonx status`")
+            }
             _ => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
         }
     }

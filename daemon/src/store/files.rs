@@ -121,6 +121,21 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     rename(&temp, path)
 }
 
+/// Puts a copy of the file at `path` in its place, durably. Who has the file open goes on with the old one.
+pub(super) fn replace_by_copy(path: &Path) -> Result<(), StoreError> {
+    let temp = added(path, "new");
+    let copied = fs::copy(path, &temp)
+        .and_then(|_| File::open(&temp)?.sync_all())
+        .map_err(StoreError::io("copy", path));
+    if copied.is_err() {
+        // It may be what a full disk wants back; the next attempt begins anew in any case.
+        let _ = fs::remove_file(&temp);
+    }
+    copied?;
+    step();
+    rename(&temp, path)
+}
+
 /// `path` with `.extension` added at the end.
 pub(super) fn added(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

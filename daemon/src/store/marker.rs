@@ -153,6 +153,11 @@ impl Commit {
         Ok(Self { file, state: Mutex::new((to, 0)) })
     }
 
+    /// How far that goes.
+    pub(super) fn reached(&self) -> Acknowledged {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// Records that more was acknowledged. It survives the end of the process when this returns, and a loss of power
     /// if `durable`.
     pub(super) fn advance(&self, durable: bool, change: impl FnOnce(&mut Acknowledged)) -> io::Result<()> {

@@ -45,6 +45,7 @@ pub mod recover;
 mod repositories;
 mod reseal;
 mod rewrap;
+mod room;
 mod salvage;
 pub mod secret;
 mod segment;
@@ -65,13 +66,14 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
+use arc_swap::ArcSwap;
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -113,7 +115,9 @@ use change::Feed;
 use engine::Engine;
 use layout::{Layout, Lock};
 use ledgers::Ledgers;
+use marker::Commit;
 use migrate::{SCHEMAS, Schemas};
+use room::Room;
 use snapshot::Occasion;
 use trouble::Condition;
 
@@ -124,9 +128,12 @@ pub struct Store {
 }
 
 struct Inner {
-    /// None once closed. Held for reading while an operation runs, so that closing waits for all of them.
-    open: RwLock<Option<Open>>,
-    /// As above. Apart, so that an engine that hangs does not stop them.
+    /// The engine in use. One that has failed is replaced by another, see [`trouble`].
+    engine: ArcSwap<Slot>,
+    /// That on the directory; let go when the store is closed.
+    lock: Mutex<Option<Arc<Lock>>>,
+    commit: Arc<Commit>,
+    /// As [`Slot`]. Apart, so that an engine that hangs does not stop them.
     ledgers: RwLock<Option<Ledgers>>,
     /// What the ledgers lack.
     lost: watch::Sender<Vec<LedgerLoss>>,
@@ -135,15 +142,14 @@ struct Inner {
     feed: Feed,
     counters: Counters,
     condition: Condition,
+    room: Room,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Open {
-    engine: Engine,
-    _lock: Lock,
-}
+/// An engine; None once closed. Held for reading while an operation runs, so that closing waits for all of them.
+type Slot = RwLock<Option<Engine>>;
 
 #[derive(Default)]
 struct Counters {
@@ -193,7 +199,7 @@ impl Store {
         let newest = kept.find_map(|path| snapshot::read(&path).ok());
         let (snapshot_seq, snapshot_taken) = newest.map_or((0, 0), |found| (found.seq, found.created));
         let store = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new_cyclic(|inner| Inner {
                 layout: opened.layout,
                 daemon: opened.daemon,
                 feed: Feed::new(),
@@ -203,16 +209,21 @@ impl Store {
                     ..Counters::default()
                 },
                 condition: Condition::default(),
+                room: Room::default(),
                 options: options.clone(),
                 tasks: Mutex::default(),
                 ledgers: RwLock::new(Some(opened.ledgers)),
                 lost: watch::Sender::new(opened.lost),
-                open: RwLock::new(Some(Open { engine: opened.engine, _lock: opened.lock })),
+                engine: ArcSwap::from_pointee(in_use(opened.engine, inner.clone())),
+                lock: Mutex::new(Some(Arc::new(opened.lock))),
+                commit: opened.commit,
             }),
         };
         let weak = || Arc::downgrade(&store.inner);
         let tasks = vec![
             tokio::spawn(take_snapshots(weak())),
+            tokio::spawn(trouble::mend(weak())),
+            tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
             tokio::spawn(ledgers::verify(weak())),
         ];
@@ -251,24 +262,11 @@ impl Store {
         }
     }
 
-    /// Why the store takes no changes, if it does not. A ledger that cannot be written mends by itself.
+    /// Why the store takes no changes, or a ledger nothing, if that is so. It mends by itself.
     #[must_use]
     pub fn trouble(&self) -> Option<Arc<Trouble>> {
-        self.inner.condition.get().or_else(|| self.ledger_trouble())
-    }
-
-    /// Returns when the store has failed and the disk takes writes again: a new start would mend it.
-    pub async fn mendable(&self) {
-        self.inner.condition.trouble().await;
-        loop {
-            tokio::time::sleep(trouble::PROBE_EVERY).await;
-            let dir = self.inner.layout.dir.clone();
-            match tokio::task::spawn_blocking(move || trouble::probe(&dir)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => tracing::debug!(%error, "the disk takes no writes yet"),
-                Err(error) => tracing::debug!(%error, "the disk could not be tried"),
-            }
-        }
+        let inner = &self.inner;
+        inner.condition.get().or_else(|| self.ledger_trouble()).or_else(|| inner.room.trouble())
     }
 
     /// Takes a snapshot now, whether or not something changed.
@@ -314,7 +312,7 @@ impl Store {
 
     /// Number of the last change; None once closed, or while it is being closed.
     fn latest(&self) -> Option<u64> {
-        self.inner.open.try_read().ok()?.as_ref().map(|open| open.engine.seq())
+        self.inner.engine.load().try_read().ok()?.as_ref().map(Engine::seq)
     }
 
     /// Reads and checks every record against the checksums, counts and digests.
@@ -346,9 +344,9 @@ impl Store {
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
             inner.store_sums();
-            // The lock on the directory is let go last.
             drop(inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take());
-            drop(inner.open.write().unwrap_or_else(PoisonError::into_inner).take());
+            drop(inner.engine.load().write().unwrap_or_else(PoisonError::into_inner).take());
+            drop(inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         });
         match last {
             // An engine that failed may never let go of its files; the threads that wait for it end with the process.
@@ -390,21 +388,22 @@ impl Store {
         deadline: Duration,
         work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let condition = &self.inner.condition;
-        if condition.hangs() {
+        if self.inner.condition.hangs() {
             return Err(StoreError::Failed);
         }
         let inner = self.inner.clone();
+        let slot = inner.engine.load_full();
+        let used = slot.clone();
         let working = tokio::task::spawn_blocking(move || {
-            let open = inner.open.read().unwrap_or_else(PoisonError::into_inner);
-            let open = open.as_ref().ok_or(StoreError::Closed)?;
-            let done = work(&open.engine, &inner.feed);
-            inner.counters.last_flush.fetch_max(open.engine.last_flush().unwrap_or(0), Ordering::Relaxed);
-            inner.counters.flush_us.store(open.engine.flush_us(), Ordering::Relaxed);
+            let engine = used.read().unwrap_or_else(PoisonError::into_inner);
+            let engine = engine.as_ref().ok_or(StoreError::Closed)?;
+            let done = work(engine, &inner.feed);
+            inner.counters.last_flush.fetch_max(engine.last_flush().unwrap_or(0), Ordering::Relaxed);
+            inner.counters.flush_us.store(engine.flush_us(), Ordering::Relaxed);
             if let Err(e) = &done
-                && open.engine.has_failed()
+                && engine.has_failed()
             {
-                inner.condition.fails(&e.to_string(), false);
+                inner.fails(&used, &e.to_string(), false);
             }
             done
         });
@@ -415,8 +414,8 @@ impl Store {
                 Err(e) => StoreError::Panicked(e.to_string()),
             }),
             Err(_) => {
-                condition
-                    .fails(&format!("an operation did not end within {} s", deadline.as_secs_f32()), true);
+                let what = format!("an operation did not end within {} s", deadline.as_secs_f32());
+                self.inner.fails(&slot, &what, true);
                 Err(StoreError::Failed)
             }
         };
@@ -431,14 +430,30 @@ impl Store {
             return;
         }
         self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
-        // What fails only because the store had failed before was said then.
-        if !matches!(error, StoreError::Failed) {
+        // Why it takes no changes was said when it began.
+        if !matches!(error, StoreError::Failed | StoreError::NoRoom { .. } | StoreError::Unrecorded { .. }) {
             tracing::error!(%error, "the store failed");
         }
     }
 }
 
 impl Inner {
+    /// The engine of `slot` has failed. That of one that was replaced meanwhile is no news.
+    fn fails(&self, slot: &Arc<Slot>, what: &str, hangs: bool) {
+        if Arc::ptr_eq(slot, &self.engine.load()) {
+            self.condition.fails(what, hangs);
+        }
+    }
+
+    /// Whether a change may be made now: who made it must be recorded, and there must be room.
+    fn may_change(&self) -> Result<(), StoreError> {
+        let ledgers = self.ledgers.try_read().ok();
+        if let Some((_, why)) = ledgers.and_then(|ledgers| ledgers.as_ref()?.audit.log.trouble()) {
+            return Err(StoreError::Unrecorded { why });
+        }
+        self.room.look(&self.layout.dir)
+    }
+
     /// What is not stored is made of the requests again at the next open, which then takes longer.
     fn store_sums(&self) {
         let ledgers = self.ledgers.read().unwrap_or_else(PoisonError::into_inner);
@@ -465,6 +480,13 @@ impl Inner {
     }
 }
 
+/// An engine that asks the store of `inner` before every change.
+fn in_use(engine: Engine, inner: Weak<Inner>) -> Slot {
+    engine
+        .guard(Box::new(move || inner.upgrade().map_or(Err(StoreError::Closed), |inner| inner.may_change())));
+    RwLock::new(Some(engine))
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.inner.layout.dir).finish_non_exhaustive()
@@ -472,7 +494,7 @@ impl fmt::Debug for Store {
 }
 
 /// Takes a snapshot at every interval in which something changed, the first soon. Ends with the last clone.
-async fn take_snapshots(inner: std::sync::Weak<Inner>) {
+async fn take_snapshots(inner: Weak<Inner>) {
     loop {
         let Some(store) = inner.upgrade() else { return };
         let none_yet = store.counters.snapshot_seq.load(Ordering::Acquire) == 0;

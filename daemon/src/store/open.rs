@@ -27,7 +27,7 @@ use super::{
     ledgers::{LedgerLoss, Ledgers},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::Schemas,
-    settings, snapshot,
+    room, settings, snapshot,
     snapshot::Occasion,
     swap,
     tree::{Tree, no_sums},
@@ -39,6 +39,8 @@ pub(super) struct Opened {
     pub(super) layout: Layout,
     pub(super) lock: Lock,
     pub(super) daemon: String,
+    /// Where the engine and the ledgers note what they acknowledge.
+    pub(super) commit: Arc<Commit>,
     pub(super) ledgers: Ledgers,
     /// What the ledgers lack.
     pub(super) lost: Vec<LedgerLoss>,
@@ -46,29 +48,101 @@ pub(super) struct Opened {
 
 /// Opens, verifies and migrates, under the deadline of `options`.
 pub(super) async fn open(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Opened, StoreError> {
-    let (deadline, cache) = (options.open_deadline, options.cache_bytes);
+    let (path, cache) = (dir.to_owned(), options.cache_bytes);
+    let opened = guarded(dir, options.open_deadline, move || open_verified(&path, cache, schemas)).await?;
+    tokio::task::spawn_blocking(move || opened.migrate(schemas))
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?
+}
+
+/// Opens the store in `dir` by `open`, which may panic on damage, or never return.
+async fn guarded<T: Send + 'static>(
+    dir: &Path,
+    deadline: Duration,
+    open: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     let (send, receive) = oneshot::channel();
     let path = dir.to_owned();
     // Not a worker of the runtime: the runtime waits for its workers at exit, and this one may never end.
     thread::Builder::new()
         .name("store-open".into())
         .spawn(move || {
-            let opened = catch_unwind(AssertUnwindSafe(|| open_verified(&path, cache, schemas)))
-                .unwrap_or_else(|panic| {
-                    Err(StoreError::Damaged { dir: path.clone(), what: panic_text(&*panic) })
-                });
-            // If nobody waits any more, the process is on its way out.
+            let opened = catch_unwind(AssertUnwindSafe(open))
+                .unwrap_or_else(|panic| Err(StoreError::Damaged { dir: path, what: panic_text(&*panic) }));
+            // If nobody waits any more, it was given up.
             let _ = send.send(opened);
         })
         .map_err(StoreError::io("start a thread to open", dir))?;
-    let opened = match tokio::time::timeout(deadline, receive).await {
-        Ok(Ok(opened)) => opened?,
-        Ok(Err(_)) => return Err(StoreError::Panicked("the opening thread ended without an answer".into())),
-        Err(_) => return Err(StoreError::OpenTimedOut { dir: dir.to_owned(), deadline }),
-    };
-    tokio::task::spawn_blocking(move || opened.migrate(schemas))
-        .await
-        .map_err(|e| StoreError::Panicked(e.to_string()))?
+    match tokio::time::timeout(deadline, receive).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) => Err(StoreError::Panicked("the opening thread ended without an answer".into())),
+        Err(_) => Err(StoreError::OpenTimedOut { dir: dir.to_owned(), deadline }),
+    }
+}
+
+/// Opens a second engine beside one that has failed, and verifies it.
+///
+/// The first may hang for ever, with its lock on the file `db` and threads that may still write to it. Both belong to
+/// the file, not to its name: a copy under that name is free, and the other goes with the process.
+pub(super) async fn open_beside(
+    layout: &Layout,
+    lock: Arc<Lock>,
+    daemon: &str,
+    commit: Arc<Commit>,
+    options: &StoreOptions,
+) -> Result<Engine, StoreError> {
+    let (of, daemon, cache) = (layout.clone(), daemon.to_owned(), options.cache_bytes);
+    guarded(&layout.dir, options.open_deadline, move || {
+        // Held to the end: nobody else may use the directory before, though the store is closed meanwhile.
+        let _lock = lock;
+        let damaged = |what: String| StoreError::Damaged { dir: of.dir.clone(), what };
+        check_db(&of)?;
+        files::replace_by_copy(&of.db())?;
+        let engine = open_engine(&of, cache)?;
+        let meta = engine.verify().map_err(damaged)?;
+        check_belongs(&engine, &of, &daemon)?;
+        let acknowledged = commit.reached().seq;
+        if acknowledged > meta.seq {
+            return Err(damaged(behind(acknowledged, meta.seq)));
+        }
+        let noted = commit.advance(true, |to| to.seq = meta.seq);
+        noted.map_err(StoreError::io("write", &of.commit()))?;
+        engine.start(&meta, Some(commit));
+        Ok(engine)
+    })
+    .await
+}
+
+/// There must be an engine's file to open: sled would make a new, empty one.
+fn check_db(layout: &Layout) -> Result<(), StoreError> {
+    let damaged = |what: &str| StoreError::Damaged { dir: layout.dir.clone(), what: what.to_owned() };
+    if let Some(what) = files::in_place_of_file(&layout.db()) {
+        return Err(damaged(&format!("its file store/db is {what}, not a regular file")));
+    }
+    match fs::metadata(layout.db()) {
+        Ok(meta) if meta.len() == 0 => Err(damaged("its file store/db is empty")),
+        Ok(_) => Ok(()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(damaged("its file store/db is missing"))
+        }
+        Err(e) => Err(StoreError::io("look at", &layout.db())(e)),
+    }
+}
+
+fn check_belongs(engine: &Engine, layout: &Layout, daemon: &str) -> Result<(), StoreError> {
+    let found: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
+    if found.as_deref() == Some(daemon) {
+        return Ok(());
+    }
+    let what = "its file STORE belongs to another store".into();
+    Err(StoreError::Damaged { dir: layout.dir.clone(), what })
+}
+
+fn behind(acknowledged: u64, there: u64) -> String {
+    format!(
+        "its last {} changes are missing: {acknowledged} were acknowledged, {there} are there",
+        acknowledged - there
+    )
 }
 
 /// A store that is verified, whose schema may be older.
@@ -80,7 +154,10 @@ struct Verified {
 fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verified, StoreError> {
     let layout = Layout::new(dir);
     layout.prepare()?;
-    let lock = Lock::take(&layout)?;
+    // A full disk takes no lock either; that there is no room says more.
+    let lock =
+        Lock::take(&layout).or_else(|e| if e.wants_room() { room::look(dir).and(Err(e)) } else { Err(e) })?;
+    room::look(dir)?;
     if swap::finish(&layout)?.is_some() {
         tracing::warn!(dir = %dir.display(), "a recovery of the store that was interrupted is finished");
     }
@@ -133,10 +210,10 @@ fn create(
         Acknowledged { seq: engine.seq(), ..Acknowledged::default() },
     )?);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
-    engine.start(&meta, Some(commit));
+    engine.start(&meta, Some(commit.clone()));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon, ledgers, lost };
+    let opened = Opened { engine, layout, lock, daemon: marker.daemon, commit, ledgers, lost };
     Ok(Verified { opened, meta })
 }
 
@@ -149,18 +226,7 @@ fn open_existing(
 ) -> Result<Verified, StoreError> {
     let dir = layout.dir.clone();
     let damaged = |what: String| StoreError::Damaged { dir: dir.clone(), what };
-    // sled would make a new, empty one.
-    if let Some(what) = files::in_place_of_file(&layout.db()) {
-        return Err(damaged(format!("its file store/db is {what}, not a regular file")));
-    }
-    match fs::metadata(layout.db()) {
-        Ok(meta) if meta.len() == 0 => return Err(damaged("its file store/db is empty".into())),
-        Ok(_) => {}
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(damaged("its file store/db is missing".into()));
-        }
-        Err(e) => return Err(StoreError::io("look at", &layout.db())(e)),
-    }
+    check_db(&layout)?;
     let engine = open_engine(&layout, cache_bytes)?;
     let meta = engine.verify().map_err(damaged)?;
     if meta.schema > schemas.current {
@@ -179,18 +245,11 @@ fn open_existing(
             meta.schema, marker.schema
         )));
     }
-    let daemon: Option<String> = engine.get(Tree::Setting, settings::DAEMON_ID)?;
-    if daemon.as_deref() != Some(&marker.daemon) {
-        return Err(damaged("its file STORE belongs to another store".into()));
-    }
+    check_belongs(&engine, &layout, &marker.daemon)?;
     let acknowledged = Commit::read(&layout.commit())?;
     match acknowledged {
         Some(Acknowledged { seq, .. }) if seq > meta.seq => {
-            return Err(damaged(format!(
-                "its last {} changes are missing: {seq} were acknowledged, {} are there",
-                seq - meta.seq,
-                meta.seq
-            )));
+            return Err(damaged(behind(seq, meta.seq)));
         }
         Some(_) => {}
         None => tracing::warn!(
@@ -203,9 +262,9 @@ fn open_existing(
     let reached = Acknowledged { seq: meta.seq, ..acknowledged };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, known, Some(&commit))?;
-    engine.start(&meta, Some(commit));
+    engine.start(&meta, Some(commit.clone()));
     let daemon = marker.daemon.clone();
-    let opened = Opened { engine, layout, lock, daemon, ledgers, lost };
+    let opened = Opened { engine, layout, lock, daemon, commit, ledgers, lost };
     if meta.schema > marker.schema {
         // A migration was interrupted after its last transaction.
         opened.write_marker(meta.schema)?;

@@ -1,15 +1,22 @@
-//! A store that can no longer be written. It says so once and for all: what was asked fails at once from then on, the
-//! gateway goes on serving from its snapshots, and a probe of the disk tells when a new start would mend it.
+//! A store that cannot be written. It says so once: what was asked fails at once from then on, the gateway goes on
+//! serving from its snapshots, and a probe of the disk tells when a second engine may be opened.
 //!
 //! Nothing is tried again on the engine that failed. After a failed sync the kernel may report success for pages that
 //! it has dropped, and sled waits for ever, holding its locks, once a write of its own has failed.
 
-use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    sync::{Arc, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
 
 use aivonx_protocol::UnixMillis;
 use tokio::sync::watch;
 
-use super::{StoreError, engine::now, files};
+use super::{Inner, StoreError, engine::now, files, in_use, open};
 
 /// Why the store takes no more writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +60,84 @@ impl Condition {
         }
     }
 
-    /// Returns when there is trouble.
-    pub(super) async fn trouble(&self) {
-        // The sender is `self`, so it is there as long as this waits.
-        let _ = self.0.subscribe().wait_for(Option::is_some).await;
+    /// The store could not be opened anew either.
+    fn remains(&self, why: &StoreError) {
+        let what = format!("it cannot be opened anew: {why}");
+        self.0.send_if_modified(|trouble| {
+            let Some(known) = trouble.as_ref().filter(|known| known.what != what) else { return false };
+            tracing::error!(event = "store_failed", error = what, "the store still takes no changes");
+            *trouble = Some(Arc::new(Trouble { what, ..Trouble::clone(known) }));
+            true
+        });
+    }
+
+    fn is_mended(&self) {
+        self.0.send_replace(None);
+        tracing::info!(event = "store_failed", "the store was opened anew and takes changes again");
     }
 }
 
-/// Bytes a disk must take for a new start to be worth it: the engine grows by half a MiB at a time, and a snapshot is
-/// written at the end of every run.
+/// Bytes a disk must take for it to be worth opening a second engine: it grows by half a MiB at a time.
 const PROBE_BYTES: usize = 4 << 20;
 
 /// Time between probes.
-pub(super) const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest time between two attempts to open a second engine.
+const ANEW_EVERY: Duration = Duration::from_secs(10);
+
+/// Opens a second engine where the first has failed, as soon as the disk takes writes. Ends with the last clone of the
+/// store.
+pub(super) async fn mend(inner: Weak<Inner>) {
+    loop {
+        let Some(mut condition) = inner.upgrade().map(|inner| inner.condition.0.subscribe()) else { return };
+        if condition.wait_for(Option::is_some).await.is_err() {
+            return;
+        }
+        let mut wait = PROBE_EVERY;
+        loop {
+            tokio::time::sleep(wait).await;
+            let Some(inner) = inner.upgrade() else { return };
+            let dir = inner.layout.dir.clone();
+            let probed = tokio::task::spawn_blocking(move || probe(&dir)).await;
+            if !matches!(probed, Ok(Ok(()))) {
+                tracing::debug!(?probed, "the disk takes no writes yet");
+                continue;
+            }
+            match inner.open_anew().await {
+                Ok(()) => break,
+                Err(error) => {
+                    inner.condition.remains(&error);
+                    // Room may come at any time, other things take somebody to mend them.
+                    wait = if error.wants_room() { PROBE_EVERY } else { (wait * 2).min(ANEW_EVERY) };
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Puts a second engine in the place of the one that has failed. That one stays in use until then.
+    async fn open_anew(self: &Arc<Self>) -> Result<(), StoreError> {
+        let failed = self.engine.load_full();
+        match failed.try_read() {
+            Ok(engine) => engine.as_ref().ok_or(StoreError::Closed)?.retire(),
+            // It is being closed.
+            Err(_) => return Err(StoreError::Closed),
+        }
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lock = lock.ok_or(StoreError::Closed)?;
+        let commit = self.commit.clone();
+        let engine = open::open_beside(&self.layout, lock, &self.daemon, commit, &self.options).await?;
+        self.engine.store(Arc::new(in_use(engine, Arc::downgrade(self))));
+        self.condition.is_mended();
+        // What was refused while the engine failed may have been stored all the same.
+        self.feed.tell_all();
+        // It may hang at that too.
+        let _ = thread::Builder::new().name("store-end".into()).spawn(move || drop(failed));
+        Ok(())
+    }
+}
 
 /// Writes, syncs and removes a file in `dir`.
 pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@
 //! | `start`, `stop` | the gateway starts, serves, stops; what it found odd at the start |
 //! | `setup_needed` | there is no administrator, so that next to nothing is served |
 //! | `store_damaged` | the store does not check out, so that the gateway does not start |
-//! | `store_failed` | the store or a ledger takes nothing because the disk failed; it is opened anew, or written again, when that takes writes |
+//! | `store_failed` | the store or a ledger takes nothing because the disk failed or is full; it is opened anew, or written again, when that takes writes |
 //! | `config_reload` | the configuration was read again: what changed |
 //! | `config_reload_failed` | why the configuration stays as it was |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |

@@ -30,6 +30,12 @@ const WRITERS: usize = 4;
 /// Runs a program in a mount namespace of its own, with a disk of its own at the path before it.
 const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=700 tmpfs "$0" && exec "$@""#;
 
+/// The same, full until the daemon has tried it.
+const ON_A_FULL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=700 tmpfs "$0" || exit
+    dd if=/dev/zero of="$0/filler" bs=64k 2>/dev/null
+    (until [ -e "$0/lock" ]; do sleep 0.1; done; sleep 1; rm "$0/filler") &
+    exec "$@""#;
+
 /// Whether this system lets us make one.
 fn is_allowed() -> bool {
     let dir = tempfile::tempdir().unwrap();
@@ -152,6 +158,72 @@ async fn ask(socket: PathBuf, token: WireSecret, served: Arc<AtomicU64>, stop: A
     }
 }
 
+/// A daemon on a small disk, with an administrator; its data directory is in `folder`.
+async fn start(folder: &Path, script: &str) -> Daemon {
+    let data = folder.join("data");
+    fs::create_dir(&data).unwrap();
+    let config = "[store]\noperation_deadline = \"2s\"\nsnapshots = 1\n";
+    let prefix = ["unshare", "-m", "sh", "-c", script, data.to_str().unwrap()];
+    Daemon::builder().folder(folder).config(config).behind(&prefix).start_any().await
+}
+
+/// The data directory as the daemon sees it.
+fn disk_of(daemon: &Daemon) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/root{}", daemon.pid(), daemon.data().display()))
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for_at_the_start() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = start(folder.path(), ON_A_FULL_DISK).await;
+    let said = daemon.stderr().text();
+    assert!(said.contains("waits for room on the disk") && said.contains("2097152 are needed"), "{said}");
+    daemon.aivonx().ok(&["org", "add", "acme"]).await;
+    assert!(daemon.stop().await.success());
+}
+
+#[tokio::test]
+async fn changes_are_refused_in_words_while_the_disk_is_full_and_nothing_else_is() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = start(folder.path(), ON_A_SMALL_DISK).await;
+    daemon.aivonx().ok(&["node", "add", "n", &node.url()]).await;
+    daemon.until_active(1).await;
+    let pid = daemon.pid();
+    let full = take_space(&disk_of(&daemon));
+    let refused = daemon.aivonx().run(&["org", "add", "acme"]).await;
+    assert!(
+        refused.stderr.contains("is full: ") && refused.stderr.contains("nothing was changed"),
+        "{refused:?}"
+    );
+    let ready = daemon.get("/ready").await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("degraded") && ready.text().contains("is full: "), "{}", ready.text());
+    let body = serde_json::json!({ "model": "m", "stream": false, "messages": [] });
+    assert_eq!(daemon.post("/api/chat", &body).await.status, 200);
+    drop(full);
+    daemon.aivonx().ok(&["org", "add", "acme"]).await;
+    within("word that all is well", async {
+        while daemon.get("/ready").await.text().contains("degraded") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(daemon.pid(), pid);
+    // Every change has its entry, and nothing was left out.
+    let audit = daemon.aivonx().ok(&["audit", "list"]).await;
+    assert!(audit.contains("acme") && !audit.contains("audit_overflow"), "{audit}");
+    assert!(daemon.stop().await.success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_and_go() {
     if !is_allowed() {
@@ -161,11 +233,7 @@ async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_an
     let rounds = std::env::var("AIVONX_TEST_EXHAUSTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
     let node = FakeNode::ollama().await;
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("data")).unwrap();
-    let config = "[store]\noperation_deadline = \"2s\"\nsnapshots = 1\n";
-    let data = folder.path().join("data");
-    let prefix = ["unshare", "-m", "sh", "-c", ON_A_SMALL_DISK, data.to_str().unwrap()];
-    let mut daemon = Daemon::builder().folder(folder.path()).config(config).behind(&prefix).start_any().await;
+    let mut daemon = start(folder.path(), ON_A_SMALL_DISK).await;
     daemon.aivonx().ok(&["node", "add", "n", &node.url()]).await;
     daemon.until_active(1).await;
     let url = format!("http://localhost:{}", node.address().port());
@@ -175,7 +243,7 @@ async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_an
             .ok(&["node", "add", &format!("w{n}"), &format!("{url}/{n}"), "--kind", "ollama", "--force"])
             .await;
     }
-    let disk = PathBuf::from(format!("/proc/{}/root{}", daemon.pid(), data.display()));
+    let (disk, pid) = (disk_of(&daemon), daemon.pid());
     let (acknowledged, stop) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)));
     let token = daemon.token().expect("an administrator's");
     let writers: Vec<_> = (0..WRITERS)
@@ -210,6 +278,8 @@ async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_an
         })
         .await;
     }
+    // Whatever failed was mended beside the traffic.
+    assert_eq!(daemon.pid(), pid);
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         within("a writer's end", writer).await.unwrap();

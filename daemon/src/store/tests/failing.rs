@@ -21,10 +21,66 @@ async fn an_operation_that_hangs_ends_the_store_and_nothing_waits_for_it() {
     assert!(matches!(store.nodes().list().await, Err(StoreError::Failed)));
     assert!(matches!(store.nodes().insert(node("a")).await, Err(StoreError::Failed)));
     assert!(matches!(store.close().await, Err(StoreError::Failed)));
-    // The disk is as good as ever, so a new start would mend it.
-    store.mendable().await;
     assert!(began.elapsed() < FOR_EVER);
     drop(never);
+}
+
+/// Returns when the store takes changes again.
+async fn mended(store: &Store) {
+    while store.trouble().is_some() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_engine_takes_the_place_of_one_that_hangs_and_has_all_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("a")).await.unwrap();
+    let mut changes = store.subscribe();
+    let (told, acknowledged) = std::sync::mpsc::channel();
+    let (never, until_dropped) = std::sync::mpsc::channel::<()>();
+    // The first engine stays open, its lock held, until it comes to life again.
+    let hung = store.run_within(Duration::from_millis(20), move |engine, _| {
+        let _ = until_dropped.recv_timeout(FOR_EVER);
+        let _ = told.send(engine.write(|batch| batch.put(tree::Tree::Setting, b"late", &1_u8)));
+        Ok(())
+    });
+    assert!(hung.await.is_err());
+    mended(&store).await;
+    // Whoever follows the store reads all of it anew.
+    assert_eq!(changes.recv().await.unwrap(), Change { noun: Noun::Node, id: String::new(), revision: 0 });
+    store.nodes().insert(node("b")).await.unwrap();
+    drop(never);
+    assert!(matches!(acknowledged.recv_timeout(FOR_EVER), Ok(Err(StoreError::Failed))));
+    // What it says then changes nothing.
+    assert_eq!(store.trouble(), None);
+    store.nodes().insert(node("c")).await.unwrap();
+    store.verify().await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(open(dir.path()).await.nodes().list().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_anew_says_so_and_is_read_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("a")).await.unwrap();
+    let aside = dir.path().join("aside");
+    std::fs::rename(dir.path().join("store"), &aside).unwrap();
+    let failed = store.run(|engine, _| {
+        engine.retire();
+        Err::<(), _>(StoreError::Engine("input/output error".into()))
+    });
+    assert!(failed.await.is_err());
+    while !store.trouble().unwrap().what.contains("store/db is missing") {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(store.nodes().list().await.unwrap().len(), 1);
+    std::fs::rename(&aside, dir.path().join("store")).unwrap();
+    mended(&store).await;
+    store.nodes().insert(node("b")).await.unwrap();
+    store.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -34,7 +90,7 @@ async fn a_failed_write_is_told_and_reading_goes_on() {
     store.nodes().insert(node("a")).await.unwrap();
     assert_eq!(store.trouble(), None);
     let refused = store.run(|engine, _| {
-        engine.failed.store(true, std::sync::atomic::Ordering::Release);
+        engine.retire();
         Err::<(), _>(StoreError::Engine("no space left on device".into()))
     });
     assert!(refused.await.is_err());
@@ -63,8 +119,6 @@ async fn a_ledger_that_cannot_be_written_is_told_and_tried_again_in_place() {
     assert!(!trouble.hangs);
     // The store itself is as good as ever, and is not opened anew.
     store.nodes().insert(node("a")).await.unwrap();
-    while store.trouble().is_some() {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    mended(&store).await;
     store.close().await.unwrap();
 }
