@@ -16,10 +16,14 @@ use tokio::{
 };
 
 use super::{AuditError, Entry, Shared, mirror, now, publish};
-use crate::store::AuditHead;
+use crate::store::{AuditHead, StoreError};
 
 /// Most entries stored as one.
 const GROUP: usize = 256;
+/// Most entries kept while they cannot be stored; further ones are counted instead.
+const KEPT: usize = 8192;
+/// Time between two attempts to store those.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long entries that nobody waits for may gather.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -50,6 +54,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Job>,
     head: AuditHead,
+    /// Entries behind the head that are not stored yet, in their order: what was acknowledged keeps its entry.
+    kept: Vec<AuditEntry>,
     /// The entry that the last checkpoint is about.
     checkpoint: u64,
     checkpointed: Instant,
@@ -67,7 +73,8 @@ impl Writer {
     ) -> Self {
         let mut ticks = interval((shared.options.fold / 4).max(Duration::from_millis(10)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { shared, queue, head, checkpoint, checkpointed: Instant::now(), minute: now(), ticks }
+        let kept = Vec::new();
+        Self { shared, queue, head, kept, checkpoint, checkpointed: Instant::now(), minute: now(), ticks }
     }
 
     pub(super) async fn run(mut self) {
@@ -76,6 +83,11 @@ impl Writer {
                 job = self.queue.recv() => job,
                 _ = self.ticks.tick() => {
                     self.tick().await;
+                    continue;
+                }
+                () = tokio::time::sleep(RETRY_EVERY), if !self.kept.is_empty() => {
+                    // It failed before, and was told then.
+                    let _ = self.store_kept().await;
                     continue;
                 }
             };
@@ -112,7 +124,9 @@ impl Writer {
 
     /// Takes what has come by now. If nobody waits for it, a little more may come.
     async fn gather(&mut self, first: Waiting) -> (Vec<Waiting>, Option<Job>) {
-        self.shared.figures.oldest.store(first.time, Ordering::Relaxed);
+        if self.kept.is_empty() {
+            self.shared.figures.oldest.store(first.time, Ordering::Relaxed);
+        }
         let mut someone_waits = first.done.is_some();
         let mut group = vec![first];
         let until = Instant::now() + GATHER;
@@ -139,62 +153,94 @@ impl Writer {
     }
 
     async fn store(&mut self, group: Vec<Waiting>) {
-        let mut head = self.head.clone();
         let mut waiting = Vec::with_capacity(group.len());
-        let count = group.len() as u64;
-        let entries: Vec<AuditEntry> = group
-            .into_iter()
-            .map(|Waiting { entry, time, done }| {
-                let mut entry = entry.placed(head.last + 1, time);
-                self.shared.name(&mut entry);
-                entry.prev = head.hash;
-                entry.hash = entry.chained(&head.hash);
-                (head.last, head.hash) = (entry.seq, entry.hash);
-                waiting.push((entry.seq, done));
-                entry
-            })
-            .collect();
-        let due = head.last - self.checkpoint >= self.shared.options.checkpoint_entries;
-        let checkpoint = due.then(|| self.shared.signer.checkpoint(&head, self.checkpoint));
-        let actions: Vec<_> = entries.iter().map(|e| e.action).collect();
-        let stored = self.shared.log.append(entries, checkpoint.clone(), head.clone()).await;
-        let shared = self.shared.clone();
-        let figures = &shared.figures;
-        let failed = match stored {
-            Ok(_) => {
-                self.advance(head);
-                figures.written.fetch_add(count, Ordering::Relaxed);
-                None
+        let (count, earlier) = (group.len() as u64, self.kept.len());
+        for Waiting { entry, time, done } in group {
+            // Its place is given when it is stored.
+            let mut entry = entry.placed(0, time);
+            self.shared.name(&mut entry);
+            self.kept.push(entry);
+            waiting.push(done);
+        }
+        let stored = self.store_kept().await;
+        if let Err(error) = &stored {
+            self.shared.figures.failures.fetch_add(1, Ordering::Relaxed);
+            if earlier == 0 {
+                tracing::error!(
+                    event = "audit_failed", count, %error, "audit entries could not be stored; it is tried again"
+                );
             }
-            Err(error) => {
-                figures.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(event = "audit_failed", count, error = %error, "audit entries could not be stored");
-                let mut fold = self.shared.fold.lock().unwrap_or_else(PoisonError::into_inner);
-                actions.into_iter().for_each(|action| fold.lose(action));
-                Some(error.to_string())
-            }
-        };
-        figures.pending.fetch_sub(count, Ordering::Relaxed);
-        for (seq, done) in waiting {
+            self.give_up_surplus();
+        }
+        let first = (self.head.last + 1).saturating_sub(count);
+        for (seq, done) in (first..).zip(waiting) {
             if let Some(done) = done {
-                let result = match &failed {
-                    None => Ok(seq),
-                    Some(error) => Err(AuditError::NotStored(error.clone())),
+                let result = match &stored {
+                    Ok(()) => Ok(seq),
+                    Err(error) => Err(AuditError::NotStored(error.to_string())),
                 };
                 // Who waited may have left.
                 let _ = done.send(result);
             }
         }
-        if failed.is_none()
-            && let Some(checkpoint) = checkpoint
-        {
-            self.publish(&checkpoint).await;
-        }
     }
 
-    fn advance(&mut self, head: AuditHead) {
+    /// Gives what is kept its place, and stores it in groups.
+    async fn store_kept(&mut self) -> Result<(), StoreError> {
+        self.take_over_late().await?;
+        while !self.kept.is_empty() {
+            let count = self.kept.len().min(GROUP);
+            let mut head = self.head.clone();
+            for entry in &mut self.kept[..count] {
+                (entry.seq, entry.prev) = (head.last + 1, head.hash);
+                entry.hash = entry.chained(&head.hash);
+                (head.last, head.hash) = (entry.seq, entry.hash);
+            }
+            let due = head.last - self.checkpoint >= self.shared.options.checkpoint_entries;
+            let checkpoint = due.then(|| self.shared.signer.checkpoint(&head, self.checkpoint));
+            let entries = self.kept[..count].to_vec();
+            self.shared.log.append(entries, checkpoint.clone(), head.clone()).await?;
+            self.advance(count, head);
+            if let Some(checkpoint) = checkpoint {
+                self.publish(&checkpoint).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// An attempt that did not end in time may have come to its end since.
+    async fn take_over_late(&mut self) -> Result<(), StoreError> {
+        if self.kept.first().is_none_or(|entry| entry.seq == 0) {
+            return Ok(());
+        }
+        if let Some(head) = self.shared.log.head().await?
+            && let Some(last) =
+                self.kept.iter().position(|entry| entry.seq == head.last && entry.hash == head.hash)
+        {
+            self.advance(last + 1, head);
+        }
+        Ok(())
+    }
+
+    /// Takes the first `count` of what is kept for stored.
+    fn advance(&mut self, count: usize, head: AuditHead) {
+        self.kept.drain(..count);
+        let figures = &self.shared.figures;
+        figures.written.fetch_add(count as u64, Ordering::Relaxed);
+        figures.pending.fetch_sub(count as u64, Ordering::Relaxed);
+        if let Some(oldest) = self.kept.first() {
+            figures.oldest.store(oldest.time, Ordering::Relaxed);
+        }
         self.head = head.clone();
         self.shared.head.send_replace(head);
+    }
+
+    /// Counts the entries for which there is no room, the newest: no change is made meanwhile, so those are of refusals.
+    fn give_up_surplus(&mut self) {
+        let surplus = self.kept.split_off(self.kept.len().min(KEPT));
+        self.shared.figures.pending.fetch_sub(surplus.len() as u64, Ordering::Relaxed);
+        let mut fold = self.shared.fold.lock().unwrap_or_else(PoisonError::into_inner);
+        surplus.iter().for_each(|entry| fold.lose(entry.action));
     }
 
     async fn tick(&mut self) {
@@ -231,6 +277,7 @@ impl Writer {
     }
 
     async fn make_checkpoint(&mut self) -> Result<Option<Checkpoint>, AuditError> {
+        self.store_kept().await?;
         if self.head.last <= self.checkpoint {
             self.checkpointed = Instant::now();
             return Ok(None);
@@ -267,5 +314,9 @@ impl Writer {
         }
         self.close_minute().await;
         let _ = self.make_checkpoint().await;
+        if !self.kept.is_empty() {
+            let count = self.kept.len();
+            tracing::error!(event = "audit_failed", count, "audit entries that could not be stored are lost");
+        }
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::{
     secrets::{MasterKey, Vault},
-    store::{Reach, Store, recover},
+    store::{Reach, Store, StoreError, recover},
     telemetry::{AccessRecord, Batch},
 };
 
@@ -328,6 +328,43 @@ async fn a_closed_log_takes_nothing() {
     let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 10, false).await.unwrap();
     assert_eq!(page.entries.len(), 2, "what was noted before is there");
     f.store.close().await.unwrap();
+}
+
+/// What was done keeps its entry, and is not done while nobody could account for it.
+#[tokio::test]
+async fn entries_that_cannot_be_stored_are_stored_as_soon_as_they_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.fill(3).await;
+    let log = f.store.audit_log();
+    log.tamper_refuse(true).await;
+    assert!(matches!(f.audit.write(created(3)).await, Err(AuditError::NotStored(_))));
+    for n in 4..700 {
+        f.audit.note(created(n));
+    }
+    // The log is tried now and then; until the next entry fails it is taken for sound.
+    loop {
+        match f.store.settings().set_strategy(aivonx_protocol::strategy::Strategy::default()).await {
+            Err(StoreError::Unrecorded { .. }) => break,
+            other => other.unwrap(),
+        }
+        f.audit.write(created(700)).await.unwrap_err();
+    }
+    log.tamper_refuse(false).await;
+    while f.audit.health().pending > 0 || f.store.trouble().is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    f.store.settings().set_strategy(aivonx_protocol::strategy::Strategy::default()).await.unwrap();
+    f.audit.write(created(701)).await.unwrap();
+    let created = AuditFilter { actions: vec![Action::Create], ..AuditFilter::default() };
+    let entries = f.audit.list(&Reach::All, created, None, 1000, false).await.unwrap().entries;
+    assert!(entries.len() >= 701, "{}", entries.len());
+    let overflow = AuditFilter { actions: vec![Action::AuditOverflow], ..AuditFilter::default() };
+    assert!(f.audit.list(&Reach::All, overflow, None, 1, false).await.unwrap().entries.is_empty());
+    f.close().await;
+    let f = open(dir.path()).await;
+    assert!(f.verify().await.intact);
+    f.close().await;
 }
 
 /// A bounded queue: what finds no room is counted, and that is written down.

@@ -48,6 +48,9 @@ pub(in crate::store) struct Kept {
     /// Entries up to this one were removed by age, but for what is left of them in the oldest segment.
     removed: AtomicU64,
     state: Mutex<State>,
+    /// As if the disk took nothing.
+    #[cfg(test)]
+    pub(super) refuses: std::sync::atomic::AtomicBool,
     /// A walk that will be gone on with.
     walk: Mutex<Option<Walk>>,
 }
@@ -67,6 +70,8 @@ impl Kept {
             audited,
             removed: AtomicU64::new(0),
             state: Mutex::default(),
+            #[cfg(test)]
+            refuses: false.into(),
             walk: Mutex::new(None),
         };
         kept.find_head()?;
@@ -140,6 +145,13 @@ impl Kept {
         head: &AuditHead,
     ) -> Result<(), StoreError> {
         let _alone = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.head().map_or(0, |head| head.last);
+        if let Some(entry) = entries.first().filter(|entry| entry.seq <= last) {
+            // An earlier attempt that was given up for late may have stored it.
+            return Err(StoreError::Engine(format!("the audit log has an entry {} already", entry.seq)));
+        }
+        #[cfg(test)]
+        self.refuse()?;
         let mut group = Vec::with_capacity(entries.len() + 2);
         for entry in entries {
             group.push((ENTRY, placed(entry.seq, entry)?));

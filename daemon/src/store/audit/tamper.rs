@@ -1,6 +1,6 @@
 //! What somebody with the log's files and its code could do. For tests.
 
-use std::os::unix::fs::FileExt as _;
+use std::{os::unix::fs::FileExt as _, sync::atomic::Ordering};
 
 use aivonx_protocol::audit::AuditEntry;
 
@@ -8,7 +8,7 @@ use super::{
     AuditLog,
     kept::{ENTRY, Kept, placed},
 };
-use crate::store::segment::Item;
+use crate::store::{StoreError, segment::Item};
 
 type Frames = Vec<(u8, Vec<u8>)>;
 
@@ -33,6 +33,17 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Fails if that was asked for.
+    pub(super) fn refuse(&self) -> Result<(), StoreError> {
+        if !self.refuses.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.log.fail("no space left on device");
+        Err(StoreError::Engine("no space left on device".to_owned()))
+    }
+}
+
 fn find(frames: &Frames, wanted: u64) -> usize {
     frames.iter().position(|(kind, payload)| *kind == ENTRY && seq(payload) == wanted).unwrap()
 }
@@ -44,6 +55,11 @@ impl AuditLog {
             Ok(())
         });
         done.await.unwrap();
+    }
+
+    /// Has nothing be appended from now on, or lets it.
+    pub(crate) async fn tamper_refuse(&self, refuses: bool) {
+        self.tamper(move |kept| kept.refuses.store(refuses, Ordering::Relaxed)).await;
     }
 
     /// Has what comes next stand in another file.
