@@ -109,7 +109,7 @@ impl Record {
         }
     }
 
-    /// Writes down that the job that was begun so failed, if it does.
+    /// Writes down that the job that was begun so failed or was cancelled, if so.
     pub(crate) async fn follow(
         self,
         identity: Arc<Identity>,
@@ -118,11 +118,11 @@ impl Record {
         mut job: watch::Receiver<Job>,
     ) {
         // The sender goes with the daemon.
-        let Ok(failed) = job.wait_for(|job| job.state != JobState::Running).await.map(|job| why_failed(&job))
+        let Ok(undone) = job.wait_for(|job| job.state != JobState::Running).await.map(|job| why_undone(&job))
         else {
             return;
         };
-        if let Some(why) = failed {
+        if let Some(why) = undone {
             let fault = Fault::new(FaultKind::Unavailable, why);
             self.write(&identity, &actor, &name, Ended::Fault(&fault)).await;
         }
@@ -142,6 +142,7 @@ impl Record {
     /// The entry of what `actor` asked as `name`.
     fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
         let outcome = match &ended {
+            Ended::Ok(Some(Reply::ModelRemoved(done))) if !done.failed.is_empty() => Outcome::Failed,
             Ended::Ok(_) => Outcome::Ok,
             Ended::Fault(fault) if matches!(fault.kind, FaultKind::NotPermitted | FaultKind::NotFound) => {
                 Outcome::Denied
@@ -182,6 +183,12 @@ impl Record {
                 entry.detail("users", removed.users).detail("removed_keys_count", removed.keys)
             }
             Ended::Ok(Some(Reply::Reloaded(done))) => entry.reloaded(done),
+            Ended::Ok(Some(Reply::ModelRemoved(done))) if !done.failed.is_empty() => {
+                let why = done.failed.iter().map(|(node, why)| format!("{node}: {why}"));
+                entry
+                    .detail("why", why.collect::<Vec<_>>().join("; "))
+                    .detail("removed_from", done.removed.join(", "))
+            }
             Ended::Ok(Some(Reply::SessionsEnded(count) | Reply::LockoutsCleared(count))) => {
                 entry.detail("count", count)
             }
@@ -230,11 +237,17 @@ fn organization_of<'h>(hot: &'h Snapshot, named: &str) -> Option<&'h Organizatio
     hot.organization(named).or_else(|| hot.organization_by_slug(named)).map(|found| &**found)
 }
 
-/// Why a job failed, target by target; None if it did not.
-fn why_failed(job: &Job) -> Option<String> {
+/// Why a job did not do all it was begun for; target by target if it failed.
+fn why_undone(job: &Job) -> Option<String> {
     let why = |target: &JobTarget| Some(format!("{}: {}", target.node, target.error.as_ref()?));
-    let reasons: Vec<String> = job.targets.iter().filter_map(why).collect();
-    (job.state == JobState::Failed).then(|| format!("the job {} failed: {}", job.id, reasons.join("; ")))
+    match job.state {
+        JobState::Running | JobState::Done => None,
+        JobState::Cancelled => Some(format!("the job {} was cancelled", job.id)),
+        JobState::Failed => {
+            let reasons: Vec<String> = job.targets.iter().filter_map(why).collect();
+            Some(format!("the job {} failed: {}", job.id, reasons.join("; ")))
+        }
+    }
 }
 
 /// The object that a reply shows.

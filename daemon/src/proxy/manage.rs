@@ -26,7 +26,7 @@ use crate::{
     identity::{Caller, Source},
     policy::Plan,
 };
-use aivonx_protocol::{Fault, FaultKind, Request, Untrusted, model::ModelRequest};
+use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model::ModelRequest};
 
 /// Answers a pull or delete whose body has been read.
 pub(super) async fn answer(
@@ -181,7 +181,7 @@ async fn delete(exchange: &Exchange, change: Change, work: Work) -> Result<Answe
     let removed = exchange.worker.shared.control.spawn(async move {
         let Work { eligible, model, before } = work;
         let removed = fleet.remove_after(before, &eligible, &model, None).await.map_err(Fault::from);
-        change.ended(removed.as_ref().map(|_| None)).await;
+        change.ended(removed.as_ref().map(|removed| Some(Reply::ModelRemoved(removed.clone())))).await;
         removed
     });
     let removed = removed.await.map_err(|_| STOPPED)??;

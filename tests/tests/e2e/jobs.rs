@@ -167,6 +167,34 @@ async fn a_model_is_deleted_from_every_node_that_has_it() {
 }
 
 #[tokio::test]
+async fn what_a_node_refuses_is_no_success_in_the_audit_log() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], QUICK).await;
+    node.fail_always(Some(Fault::Status(500, r#"{"error":"the disk is gone"}"#)));
+    daemon.ask(&Request::json("/api/delete", &json!({"model": "m"})).method("DELETE")).await.expect(502);
+    for verb in [["remove", "m", "--yes"].as_slice(), &["load", "m"]] {
+        let told = daemon.aivonx().run(&[["model"].as_slice(), verb].concat()).await;
+        assert_ne!(told.code, 0, "{verb:?}: {}", told.stdout);
+    }
+    let control = daemon.control().await;
+    let filter = AuditFilter { outcome: Some(Outcome::Failed), ..AuditFilter::default() };
+    within("the entries of how they ended", async {
+        loop {
+            let page = control.audit_list(filter.clone(), None, 10, false).await.unwrap();
+            let why = |via: &str| page.entries.iter().find(|one| one.via.as_deref() == Some(via));
+            let entries = ["DELETE /api/delete", "model.remove", "model.load"].map(why);
+            if let [Some(a), Some(b), Some(c)] = entries {
+                assert!([a, b, c].iter().all(|one| one.details["why"].contains("n0: ")), "{entries:?}");
+                assert!(a.details["why"].contains("the disk is gone"), "{a:?}");
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn managing_models_over_http_needs_the_files_permission() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::builder().config("").access("").node(&node).start().await;

@@ -29,7 +29,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aivonx_protocol::{Fault, Reply, Request};
+use aivonx_protocol::{Fault, Reply, Request, job::JobState};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
@@ -87,7 +87,9 @@ impl Serve for Services {
                 Err(_) => record::Ended::Broken,
             };
             record.clone().write(&self.identity, &actor, name, outcome).await;
+            // One that had ended was not begun by this.
             if let Ok(Answer::Reply(Ok(Reply::Job(job)))) = &answer
+                && job.state == JobState::Running
                 && let Ok(job) = self.fleet.jobs().follow(&actor.reach(), &job.id)
             {
                 let identity = self.identity.clone();

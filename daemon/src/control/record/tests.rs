@@ -1,7 +1,9 @@
 use aivonx_protocol::{
     Request,
     config::{ConfigRequest, Reloaded},
+    job::JobKind,
     limit::{LimitRequest, LimitSetting, LimitTarget, LimitValue},
+    model::{ModelRemoved, ModelRequest},
     node::{Credential, NewNode, NodeChange, NodeRequest},
     user::{NewUser, Role, UserRequest},
 };
@@ -135,4 +137,66 @@ async fn an_entry_names_what_was_there_and_how_it_ended() {
         assert_eq!((entry.actor.name.as_str(), entry.source.uid), ("alice", Some(1000)));
     }
     assert_eq!((kept[4].action, kept[4].via.as_deref()), (Action::Denied, Some("node.add")));
+}
+
+#[tokio::test]
+async fn a_removal_that_a_node_refuses_is_failed() {
+    let hot = Rig::new().await.identity.hot().full();
+    let record = of(&Request::Model(ModelRequest::Remove { model: "m".into(), node: None })).unwrap();
+    let audit = crate::audit::Audit::memory();
+    for failed in [vec![], vec![("n1".to_owned(), "500: disk".to_owned()), ("n2".into(), "gone".into())]] {
+        let reply = Reply::ModelRemoved(ModelRemoved { removed: vec!["n0".into()], failed });
+        audit.note(record.clone().entry(&actor(), "model.remove", Ended::Ok(Some(&reply)), &hot));
+    }
+    let [done, failed] = &audit.kept()[..] else { panic!("two entries") };
+    assert_eq!((done.outcome, done.details.get("why")), (Outcome::Ok, None));
+    assert_eq!((failed.outcome, &*failed.details["why"]), (Outcome::Failed, "n1: 500: disk; n2: gone"));
+    assert_eq!(failed.details["removed_from"], "n0");
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_get_through_is_failed() {
+    let rig = Rig::new().await;
+    let record = of(&Request::Model(ModelRequest::Unload { model: "m".into(), node: None })).unwrap();
+    let target = |error: Option<&str>| JobTarget {
+        node: "n1".into(),
+        state: JobState::Failed,
+        status: String::new(),
+        completed: 0,
+        total: 0,
+        error: error.map(str::to_owned),
+    };
+    for (state, targets, why) in [
+        (JobState::Done, vec![], None),
+        (JobState::Failed, vec![target(Some("500")), target(None)], Some("the job j failed: n1: 500")),
+        (JobState::Cancelled, vec![target(None)], Some("the job j was cancelled")),
+    ] {
+        let job = Job {
+            id: "j".into(),
+            kind: JobKind::Unload,
+            subject: "m".into(),
+            state: JobState::Running,
+            started: 1,
+            ended: None,
+            targets,
+            completed: 0,
+            total: 0,
+        };
+        let steps = watch::Sender::new(job);
+        let follow = record.clone().follow(
+            rig.identity.clone(),
+            Arc::new(actor()),
+            format!("model.unload {state:?}"),
+            steps.subscribe(),
+        );
+        steps.send_modify(|job| job.state = state);
+        follow.await;
+        let via = format!("model.unload {state:?}");
+        let kept = rig.identity.audit().kept();
+        let entry = kept.iter().find(|entry| entry.via.as_deref() == Some(&*via));
+        assert_eq!(
+            entry.map(|entry| (entry.outcome, &*entry.details["why"])),
+            why.map(|why| (Outcome::Failed, why))
+        );
+    }
 }
