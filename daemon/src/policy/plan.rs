@@ -66,12 +66,11 @@ impl Candidate {
         let keep_alive = keep_alive.as_ref().filter(|keep| keep.force || !peek.sets_keep_alive());
         let num_ctx = num_ctx.as_ref().filter(|size| size.force || peek.num_ctx().is_none());
         Changes {
-            model: None,
             keep_alive: keep_alive.map(|keep| &*keep.value),
             num_ctx: num_ctx.map(|size| size.value),
             pinned: num_ctx.is_some_and(|size| size.force),
             output: output.into_iter().chain(*output_max).min(),
-            usage: false,
+            ..Changes::default()
         }
     }
 }

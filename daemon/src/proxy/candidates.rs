@@ -15,6 +15,7 @@ use crate::{
     api::{Edits, peek::Changes},
     fleet::{Lease, NoNode, Node, Snapshot, Want},
 };
+use aivonx_protocol::node::NodeKind;
 
 /// The models that may be served, in order; those that no node can serve are left behind.
 pub(super) struct Candidates<'a> {
@@ -23,8 +24,9 @@ pub(super) struct Candidates<'a> {
     at: usize,
     /// Ask for usage in the stream.
     usage: bool,
-    /// The body for that one, once it has been [prepared](Self::prepare).
+    /// The body for that one, once it has been [prepared](Self::prepare), and for what kind of node.
     body: Option<Written>,
+    kind: NodeKind,
 }
 
 /// The body for one of the models.
@@ -61,7 +63,7 @@ const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(call: &'a Call<'a>, usage: bool) -> Self {
-        Self { call, at: 0, usage, body: None }
+        Self { call, at: 0, usage, body: None, kind: NodeKind::Ollama }
     }
 
     /// Chooses a node for the first of the models that one can serve, and that is not among `tried`.
@@ -99,12 +101,15 @@ impl<'a> Candidates<'a> {
         snapshot.choose(self.want(), tried).ok().filter(|lease| lease.node().id != node.id)
     }
 
-    /// Writes the body that is to be sent, unless it is.
+    /// Writes the body that is to be sent to a node of that kind, unless it is.
     ///
     /// # Errors
     /// [`BodyError::Budget`]: with the changes it is there twice.
-    pub(super) async fn prepare(&mut self) -> Result<(), Refusal> {
-        if self.body.is_none() {
+    pub(super) async fn prepare(&mut self, kind: NodeKind) -> Result<(), Refusal> {
+        if self.body.is_none() || self.kind != kind {
+            self.kind = kind;
+            // Not there three times.
+            self.body = None;
             self.body = Some(self.write().await?);
         }
         Ok(())
@@ -150,8 +155,10 @@ impl<'a> Candidates<'a> {
             None => Changes { output: call.output, ..Changes::default() },
         };
         let model = self.served().map(|model| &**model);
+        let endless_zero = self.kind == NodeKind::Ollama;
+        let changes = Changes { model, usage: self.usage, endless_zero, ..changes };
         let mut edits = call.edits.clone();
-        call.peek.write(&call.route, &Changes { model, usage: self.usage, ..changes }, &mut edits);
+        call.peek.write(&call.route, &changes, &mut edits);
         let segments = &call.body.segments;
         if let Some(many) = call.many.as_ref().and_then(|many| many.0.clone()) {
             let (segments, gather) = (segments.clone(), call.body.beside());

@@ -104,7 +104,7 @@ pub(super) async fn forward(
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
-        flight.watch(candidates.prepare()).await.map_err(VerdictError)??;
+        flight.watch(candidates.prepare(node.kind)).await.map_err(VerdictError)??;
         let request = Outgoing {
             path: call.route.path,
             client: call.fields,

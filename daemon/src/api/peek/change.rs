@@ -1,11 +1,18 @@
 //! What the gateway writes into a body: all governed values in one place, so that two layers never write the same
 //! key, nor add the same object twice.
 
+use std::ops::Range;
+
+use super::keys::Inner;
 use super::{MOST_ANSWERS, Named, Number, Options, Peek, PeekError, Value};
 use crate::api::{
     Edits,
     route::{Forward, Output},
 };
+
+/// Least tokens that Anthropic and those who do as it does take for a budget of thinking. It has to be less than the
+/// answer's bound.
+const LEAST_BUDGET: u64 = 1024;
 
 /// Values to be written. Those a route does not know are left out there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +27,8 @@ pub struct Changes<'a> {
     pub pinned: bool,
     /// Most tokens of the answer, of each where several are asked for. What the client set lower stays.
     pub output: Option<u64>,
+    /// Whether the node takes a bound of zero as none at all, as Ollama does, and not as an answer without a token.
+    pub endless_zero: bool,
     /// Ask for usage in the stream.
     pub usage: bool,
 }
@@ -32,7 +41,8 @@ impl Peek {
     /// many answers; [`PeekError::Replaced`] for what some node would put in the place of what was checked, and
     /// [`PeekError::Background`].
     pub fn check(&self, route: &Forward) -> Result<(), PeekError> {
-        if let Some(refused) = &self.refused {
+        // What only tells about a model, or makes one, is not carried out by these.
+        if let Some(refused) = self.refused.as_ref().filter(|_| route.prompts()) {
             return Err(refused.clone());
         }
         if route.native() {
@@ -124,7 +134,19 @@ impl Peek {
         }
         if let Some(output) = output.filter(|_| route.output != Output::Nothing) {
             // Whichever of them a node heeds.
-            self.bounds.iter().for_each(|bound| bound.lower(output, edits));
+            for bound in &self.bounds {
+                match &self.thinking {
+                    Some(thinking) if bound.is_budget_of_thinking() => {
+                        bound.lower_budget(output, (thinking, r#"{"type":"disabled"}"#), edits);
+                    }
+                    _ if bound.is_budget() => {
+                        if let Some(at) = &bound.number.at {
+                            bound.lower_budget(output, (at, "null"), edits);
+                        }
+                    }
+                    _ => bound.lower(output, changes.endless_zero, edits),
+                }
+            }
         }
         let needs = |name: &str| output.filter(|_| self.bounds.iter().all(|bound| bound.name != name));
         if let Output::Key(name) = route.output
@@ -142,9 +164,15 @@ impl Peek {
             }
             let predict = needs("options.num_predict").filter(|_| route.output == Output::Predict);
             missing.extend(self.write_options(changes, predict, edits));
-        } else if route.openai && changes.pinned && self.reloads() {
-            // Some servers hand them on to Ollama.
-            self.write_options(changes, None, edits);
+        } else if let Some(size) = changes.num_ctx.filter(|_| route.openai && changes.pinned) {
+            // Some servers hand them on to Ollama, those among `options` and those beside them.
+            if self.reloads() {
+                self.write_options(changes, None, edits);
+            }
+            for (key, value) in &self.beside {
+                let pinned = if *key == Inner::NumCtx { size.to_string() } else { "null".to_owned() };
+                edits.push(value.clone(), pinned);
+            }
         }
         if changes.usage {
             missing.extend(self.usage.ask(edits).map(str::to_owned));
@@ -208,11 +236,28 @@ impl Number {
 }
 
 impl Named {
-    /// Writes `most` where it allows more, or asks for more.
-    fn lower(&self, most: u64, edits: &mut Edits) {
-        let bound = self.number.bound();
-        if bound.is_some_and(|bound| bound > most) || (bound.is_none() && !self.is_partial()) {
-            self.number.set(most, edits);
+    /// Writes `most` where it allows more, or asks for more. Zero stays, or is the least that bounds at all where it is
+    /// an `endless_zero`.
+    fn lower(&self, most: u64, endless_zero: bool, edits: &mut Edits) {
+        match (self.number.bound(), self.number.value()) {
+            (Some(bound), _) if bound <= most => {}
+            (None, _) if self.is_partial() => {}
+            (None, Some(0)) if !endless_zero => {}
+            (None, Some(0)) => self.number.set(1, edits),
+            _ => self.number.set(most, edits),
+        }
+    }
+
+    /// Keeps the part of an answer that is for thinking below `most`, the whole of it. Where too little is left for any,
+    /// `without` is written instead: a text, and where.
+    fn lower_budget(&self, most: u64, without: (&Range<usize>, &'static str), edits: &mut Edits) {
+        if self.number.bound().is_none_or(|budget| budget < most) {
+            return;
+        }
+        if most > LEAST_BUDGET {
+            self.number.set(most - 1, edits);
+        } else {
+            edits.push(without.0.clone(), without.1);
         }
     }
 }

@@ -67,6 +67,7 @@ const EVERYTHING: Changes<'_> = Changes {
     num_ctx: Some(8192),
     pinned: false,
     output: Some(64),
+    endless_zero: false,
     usage: false,
 };
 
@@ -140,9 +141,10 @@ fn every_word_for_the_end_of_an_answer_is_bound() {
             if word == own {
                 continue;
             }
-            for (value, want) in [("1000", 64), ("-1", 64), ("0", 64), ("1e9", 64), ("null", 64), ("5", 5)] {
+            for (value, want) in [("1000", 64), ("-1", 64), ("0", 0), ("1e9", 64), ("null", 64), ("5", 5)] {
                 let body = format!(r#"{{"model":"m","{word}":{value}}}"#);
-                let want = format!(r#"{{"{own}":{want},"model":"served:70b","{word}":{want}}}"#);
+                let most = if want == 0 { 64 } else { want };
+                let want = format!(r#"{{"{own}":{most},"model":"served:70b","{word}":{want}}}"#);
                 assert_eq!(written(path, &body, &EVERYTHING), want, "{path}");
             }
         }
@@ -154,12 +156,10 @@ fn every_word_for_the_end_of_an_answer_is_bound() {
         for (key, value, bound) in [
             ("min_new_tokens", "900", "8"),
             ("min_length", "900", "8"),
-            (
-                "thinking",
-                r#"{"type":"enabled", "budget_tokens": 9000}"#,
-                r#"{"type":"enabled", "budget_tokens": 8}"#,
-            ),
-            ("reasoning", r#"{"effort":"high","max_tokens":9e3}"#, r#"{"effort":"high","max_tokens":8}"#),
+            ("thinking", r#"{"type":"enabled", "budget_tokens": 9000}"#, r#"{"type":"disabled"}"#),
+            ("thinking", r#"{"type":"enabled","budget_tokens":8}"#, r#"{"type":"disabled"}"#),
+            ("thinking", r#"{"budget_tokens":7}"#, r#"{"budget_tokens":7}"#),
+            ("reasoning", r#"{"effort":"high","max_tokens":9e3}"#, r#"{"effort":"high","max_tokens":null}"#),
             ("reasoning", r#"{"max_tokens":null,"num_ctx":9}"#, r#"{"max_tokens":null,"num_ctx":9}"#),
             ("thinking", r#"{"type":"disabled"}"#, r#"{"type":"disabled"}"#),
             ("thinking", r#"["budget_tokens"]"#, r#"["budget_tokens"]"#),
@@ -193,6 +193,105 @@ fn every_word_for_the_end_of_an_answer_is_bound() {
     ] {
         assert!(read(body).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_budget_of_thinking_stays_below_the_bound_of_the_answer() {
+    for (most, asked, budget, want) in [
+        (4096, 8000, 6000, Some(4095)),
+        (4096, 9000, 4096, Some(4095)),
+        (4096, 4000, 4000, Some(3999)),
+        (4096, 8000, 4095, Some(4095)),
+        (4096, 8000, 1024, Some(1024)),
+        (1025, 8000, 2000, Some(1024)),
+        (1024, 8000, 1024, None),
+        (16, 8000, 6000, None),
+        (4096, 1000, 1024, None),
+    ] {
+        let changes = Changes { output: Some(most), ..Changes::default() };
+        let bound = most.min(asked);
+        let of = |key: &str, most: u64, value: String| format!(r#"{{"max_tokens":{most},"{key}":{value}}}"#);
+        let thinking = |budget| format!(r#"{{"type":"enabled","budget_tokens":{budget}}}"#);
+        let wanted = want.map_or(r#"{"type":"disabled"}"#.to_owned(), thinking);
+        let body = of("thinking", asked, thinking(budget));
+        assert_eq!(written("/v1/messages", &body, &changes), of("thinking", bound, wanted), "{body} {most}");
+        let reasoning = |budget: String| format!(r#"{{"max_tokens":{budget}}}"#);
+        let wanted = reasoning(want.map_or("null".to_owned(), |budget| budget.to_string()));
+        let body = of("reasoning", asked, reasoning(budget.to_string()));
+        let kept = written("/v1/chat/completions", &body, &changes);
+        assert_eq!(kept, of("reasoning", bound, wanted), "{body} {most}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_token_stays_one_where_the_node_makes_none() {
+    let bound = Changes { output: Some(16), ..Changes::default() };
+    let endless = Changes { endless_zero: true, ..bound };
+    for (path, body) in [
+        ("/v1/completions", r#"{"echo":true,"max_tokens":N}"#),
+        ("/v1/chat/completions", r#"{"max_tokens":N,"n_predict":N}"#),
+        ("/api/chat", r#"{"options":{"num_predict":N}}"#),
+    ] {
+        let of = |n: &str| body.replace('N', n);
+        assert_eq!(written(path, &of("0"), &bound), of("0"), "{path}");
+        // Ollama's runner takes it as no bound.
+        assert_eq!(written(path, &of("0"), &endless), of("1"), "{path}");
+        assert_eq!(written(path, &of("0"), &Changes::default()), of("0"), "{path}");
+    }
+}
+
+#[test]
+fn what_makes_no_answer_may_have_words_of_its_own() {
+    let body = r#"{"model":"m","parameters":{"num_ctx":8192},"background":true}"#;
+    assert_eq!(read(body).unwrap().check(&route("/api/show")), Ok(()));
+    for path in ["/api/chat", "/api/embed", "/v1/embeddings"] {
+        assert!(read(body).unwrap().check(&route(path)).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn words_written_together_are_no_way_round() {
+    for (body, name) in [
+        (r#"{"maxTokens":900}"#, "max_tokens"),
+        (r#"{"maxCompletionTokens":900}"#, "max_completion_tokens"),
+        (r#"{"Max-Tokens":900}"#, "max_tokens"),
+        (r#"{"bestOf":9}"#, "best_of"),
+        (r#"{"extraBody":{}}"#, "extra_body"),
+        (r#"{"numGpu":0}"#, "num_gpu"),
+        (r#"{"options":{"numCtx":9}}"#, "num_ctx"),
+        (r#"{"thinking":{"budgetTokens":9}}"#, "budget_tokens"),
+    ] {
+        assert!(matches!(read(body), Err(PeekError::Miscased(_, known)) if known == name), "{body}");
+    }
+    assert!(read(r#"{"model":"m","topP":1,"maxTokensPerImage":3}"#).is_ok());
+}
+
+#[test]
+fn options_of_the_runner_are_dropped_beside_the_others_too() {
+    let changes = Changes { num_ctx: Some(4096), pinned: true, ..Changes::default() };
+    for (body, want) in [
+        (r#"{"num_gpu":0,"model":"m"}"#, r#"{"num_gpu":null,"model":"m"}"#),
+        (
+            r#"{"model":"m", "num_ctx" : 9 , "seed":1,"num_thread":[1] }"#,
+            r#"{"model":"m", "num_ctx" : 4096 , "seed":1,"num_thread":null }"#,
+        ),
+        (r#"{"num_ctx":null}"#, r#"{"num_ctx":4096}"#),
+        (r#"{"model":"m","use_mmap":{"num_ctx":1}}"#, r#"{"model":"m","use_mmap":null}"#),
+        (r#"{"model":"m","x":{"num_ctx":1}}"#, r#"{"model":"m","x":{"num_ctx":1}}"#),
+        (
+            r#"{"main_gpu":1,"options":{"num_gpu":0},"model":"m"}"#,
+            r#"{"main_gpu":null,"options":{"num_ctx":4096},"model":"m"}"#,
+        ),
+    ] {
+        for path in ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"] {
+            assert_eq!(written(path, body, &changes), want, "{path}");
+        }
+        // Nobody reads them there, or forces anything.
+        assert_eq!(written("/api/show", body, &changes), body);
+        assert_eq!(written("/v1/chat/completions", body, &Changes { pinned: false, ..changes }), body);
+    }
+    assert!(read(r#"{"num_gpu":1,"num_gpu":2}"#).is_err());
+    assert!(read(r#"{"num_gpu":1,"Num_GPU":2}"#).is_err());
 }
 
 #[test]
@@ -350,7 +449,7 @@ proptest! {
         members in prop::collection::btree_map(prop::sample::select(vec![
             "name", "options", "keep_alive", "max_tokens", "max_completion_tokens", "max_output_tokens",
             "n_predict", "min_tokens", "n", "prompt", "seed", "stream_options", "temperature", "max_length",
-            "thinking",
+            "thinking", "num_gpu", "use_mmap",
         ]), prop::sample::select(vec!["null", "1", "{}", " { } ", r#"{"num_ctx":1}"#,
             r#"{"num_predict":-1,"seed":2}"#, r#"{"num_ctx":null , "num_predict":7}"#, r#""x""#,
             r#"{"num_gpu":1,"seed":2 ,"use_mmap":{}, "n_predict":9}"#, r#"{ "stop":[],"num_ctx":7 , "numa":"x"}"#,
@@ -372,6 +471,7 @@ proptest! {
             num_ctx: num_ctx.map(i64::unsigned_abs),
             pinned,
             output,
+            endless_zero: false,
             usage,
         };
         let mut edits = Edits::default();
@@ -408,6 +508,11 @@ proptest! {
             }
             if native {
                 outer.remove("keep_alive");
+            }
+            if route.openai && pinned && num_ctx.is_some() {
+                for key in ["num_gpu", "use_mmap", "num_ctx"] {
+                    outer.remove(key);
+                }
             }
             if let Some(serde_json::Value::Object(mut inner)) = outer.remove("options").filter(|o| native || o.is_object()) {
                 if native || pins {

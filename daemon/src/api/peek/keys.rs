@@ -215,7 +215,8 @@ names! {
 /// Which of `K` this key is, if any, escapes resolved.
 ///
 /// # Errors
-/// [`PeekError::Miscased`] if it is one of them only to a reader that folds case.
+/// [`PeekError::Miscased`] if it is one of them only to a reader that folds case, or that writes words together as in
+/// `maxTokens`.
 #[inline(always)]
 pub(super) fn which<K: Names>(key: Raw<'_>) -> Result<Option<K>, PeekError> {
     let exact = K::exactly(key.bytes);
@@ -259,11 +260,16 @@ fn folded<K: Names>(key: Raw<'_>) -> Result<Option<K>, PeekError> {
         if spelled == name {
             return Ok(Some(*known));
         }
-        if spelled.chars().map(fold).eq(name.chars()) {
+        if letters(&spelled).eq(letters(name)) {
             return Err(PeekError::Miscased(spelled, name));
         }
     }
     Ok(None)
+}
+
+/// What `text` is whatever its case, and however its words are set apart.
+fn letters(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(fold).filter(|c| !matches!(c, '_' | '-'))
 }
 
 /// Unicode simple folding, as far as it can end in an ASCII letter: besides upper case only the long s and
@@ -290,7 +296,10 @@ mod tests {
             if spelled == known.name() {
                 return Ok(Some(*known));
             }
-            if spelled.chars().map(fold).collect::<String>() == known.name() {
+            let together = |text: &str| text.chars().map(fold).collect::<String>().replace(['_', '-'], "");
+            let plain =
+                spelled.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) && !key.contains(&b'\\');
+            if !plain && together(&spelled) == together(known.name()) {
                 return Err(PeekError::Miscased(spelled, known.name()));
             }
         }

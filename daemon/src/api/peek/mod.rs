@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 pub use change::Changes;
 pub use count::{PromptSize, prompt_size};
+use keys::Inner;
 use number::{Named, Number};
 use reader::Reader;
 use smallvec::SmallVec;
@@ -85,8 +86,12 @@ pub struct Peek {
     keep_alive: Value,
     options: Options,
     num_ctx: Number,
+    /// Options for which a node loads a model anew that stand in the outermost object itself, and their values.
+    beside: SmallVec<[(Inner, Range<usize>); 1]>,
     /// What bounds the tokens of an answer, by whatever name.
     bounds: SmallVec<[Named; 2]>,
+    /// The value of `thinking`, if it is there.
+    thinking: Option<Range<usize>>,
     /// What says how many answers are made, by whatever name.
     multiples: SmallVec<[Named; 1]>,
     /// Why it is refused on any route, if it is.

@@ -69,14 +69,17 @@ pub(super) struct Named {
 impl Named {
     /// Whether an answer may be longer than it says: it bounds from below, or a part of the answer.
     pub(super) fn is_partial(&self) -> bool {
-        matches!(
-            self.name,
-            "min_tokens"
-                | "min_new_tokens"
-                | "min_length"
-                | "thinking.budget_tokens"
-                | "reasoning.max_tokens"
-        )
+        matches!(self.name, "min_tokens" | "min_new_tokens" | "min_length") || self.is_budget()
+    }
+
+    /// Whether it bounds the part of an answer that is for thinking.
+    pub(super) fn is_budget(&self) -> bool {
+        self.is_budget_of_thinking() || self.name == "reasoning.max_tokens"
+    }
+
+    /// Whether it does so in Anthropic's way.
+    pub(super) fn is_budget_of_thinking(&self) -> bool {
+        self.name == "thinking.budget_tokens"
     }
 
     /// Whether it says how many answers are made, of which only the best come back.

@@ -20,8 +20,12 @@ pub(super) struct Reader {
     /// The same for keys inside the object at hand, and for those inside `stream_options`.
     seen_inside: u32,
     seen_option: u8,
+    /// And for those beside `options` that belong into them.
+    seen_beside: u32,
     /// The governed key whose value comes next, at depth 1.
     current: Option<Governed>,
+    /// The same, of an option that belongs into `options`.
+    beside: Option<Inner>,
     /// Inside `stream_options`: the governed key whose value comes next.
     option: Option<StreamOption>,
     /// Inside an object that [holds](Governed::holds) some: the governed key whose value comes next.
@@ -43,13 +47,12 @@ impl Sink for Reader {
         if depth == 1 {
             self.peek.empty = false;
             self.current = which(key)?;
-            if let Some(key) = self.current {
-                let bit = 1 << key as u8;
-                if self.seen & bit != 0 {
-                    return Err(PeekError::Repeated(key.name()));
-                }
-                self.seen |= bit;
+            let Some(key) = self.current else { return self.key_beside(key) };
+            let bit = 1 << key as u8;
+            if self.seen & bit != 0 {
+                return Err(PeekError::Repeated(key.name()));
             }
+            self.seen |= bit;
             return Ok(());
         }
         match self.current {
@@ -67,7 +70,10 @@ impl Sink for Reader {
                 self.began = at;
                 self.tokens = false;
                 self.seen_inside = 0;
-                if let Some(key) = current { self.begin_member(key, kind, at) } else { Ok(false) }
+                match current {
+                    Some(key) => self.begin_member(key, kind, at),
+                    None => Ok(self.beside.is_some()),
+                }
             }
             (_, current) => {
                 self.began_inside = at;
@@ -125,6 +131,18 @@ impl Reader {
         Ok(true)
     }
 
+    /// A key of the outermost object that is none of its own.
+    fn key_beside(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
+        let Some(key) = which::<Inner>(key)?.filter(|key| key.reloads()) else { return Ok(()) };
+        let bit = 1 << key as u8;
+        if self.seen_beside & bit != 0 {
+            return Err(PeekError::Repeated(key.name()));
+        }
+        self.seen_beside |= bit;
+        self.beside = Some(key);
+        Ok(())
+    }
+
     #[inline(always)]
     fn key_inside(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
         if self.current == Some(Governed::Options)
@@ -157,8 +175,11 @@ impl Reader {
     }
 
     fn end_member(&mut self, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), PeekError> {
-        let Some(key) = self.current.take() else { return Ok(()) };
         let range = self.began..end;
+        let Some(key) = self.current.take() else {
+            self.peek.beside.extend(self.beside.take().map(|key| (key, range)));
+            return Ok(());
+        };
         match (key, kind) {
             (Governed::Model, Kind::String) => {
                 self.peek.model = Some(text(raw, "model")?);
@@ -173,6 +194,7 @@ impl Reader {
             (Governed::StreamOptions, Kind::Null) => self.peek.usage = UsageOption::Null(range),
             (Governed::KeepAlive, Kind::Null) => self.peek.keep_alive = Value::Null(range),
             (Governed::KeepAlive, _) => self.peek.keep_alive = Value::Given(range),
+            (Governed::Thinking, _) => self.peek.thinking = Some(range),
             (Governed::Options, Kind::Object) => {}
             (Governed::Options, Kind::Null) => self.peek.options = Options::Null(range),
             (Governed::Options, _) => self.peek.options = Options::Other,
