@@ -127,7 +127,8 @@ impl Identity {
         Ok(TotpOffer { secret: shared.base32(), uri: shared.uri(ISSUER, &user.name) })
     }
 
-    /// Turns the offered second factor on. Returns the backup codes.
+    /// Turns the offered second factor on, and ends the sessions that were begun without it but for this one. Returns
+    /// the backup codes.
     ///
     /// # Errors
     /// [`AccountError::OneTimeCode`], [`AccountError::TotpOn`], [`AccountError::TotpOff`] if none was offered.
@@ -160,10 +161,12 @@ impl Identity {
             let Some(totp) = record.totp.as_mut().filter(|_| known) else { return Err(refused()) };
             (totp.confirmed, totp.last_step) = (true, step);
             record.backup_codes = hashes;
+            record.epoch += 1;
             Ok(())
         };
         let changed = self.store.users().try_update(&Reach::All, &user.id, None, confirm).await;
         let user = unless_refused(changed, AccountError::OneTimeCode)?;
+        self.end_other_sessions(&user, actor.session.as_deref()).await?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "on")).await?;
         self.settle().await;
         Ok(codes)

@@ -122,6 +122,18 @@ async fn refreshing_goes_on_and_reuse_ends_everything_of_the_family() {
 }
 
 #[tokio::test]
+async fn what_was_begun_before_there_was_a_second_factor_ends_with_it() {
+    let rig = rig().await;
+    let (mine, other) = (rig.login(PASSWORD, None).await.unwrap(), rig.login(PASSWORD, None).await.unwrap());
+    rig.enrol(&rig.actor(&mine.access)).await;
+    assert_eq!(code_of(rig.refresh(&other.refresh).await), "refresh_invalid");
+    assert_eq!(rig.caller(&other.access).unwrap_err(), NotKnown::Revoked);
+    // It was proven here.
+    let renewed = rig.refresh(&mine.refresh).await.unwrap();
+    assert!(rig.caller(&renewed.access).is_ok());
+}
+
+#[tokio::test]
 async fn logging_out_revokes_what_has_not_expired() {
     let rig = rig().await;
     let by_access = rig.login(PASSWORD, None).await.unwrap();
