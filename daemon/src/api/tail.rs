@@ -45,7 +45,12 @@ fn of_last_members(tail: &[u8]) -> Option<Usage> {
     let (rest, output) = last_member(rest, b",\"eval_count\":")?;
     let (rest, _) = last_member(rest, b",\"prompt_eval_duration\":")?;
     let (_, prompt) = last_member(rest, b"\"prompt_eval_count\":")?;
-    Some(Usage { prompt: Some(whole_number(prompt)?), output: Some(whole_number(output)?), cached: 0 })
+    Some(Usage {
+        prompt: Some(whole_number(prompt)?),
+        output: Some(whole_number(output)?),
+        cached: 0,
+        total: None,
+    })
 }
 
 /// Splits a member off the end whose value is all digits: what is before it, and these.
@@ -95,7 +100,12 @@ fn of_names(tail: &[u8]) -> Usage {
         let within = |from| names.iter().find_map(|name| name.number(tail, from));
         within(near).or_else(|| within(0))
     };
-    Usage { prompt: find([prompt_eval, prompt, input]), output: find([eval, completion, output]), cached: 0 }
+    Usage {
+        prompt: find([prompt_eval, prompt, input]),
+        output: find([eval, completion, output]),
+        cached: 0,
+        total: None,
+    }
 }
 
 /// Where a name stands last: its quotes and all between, empty if nowhere.
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn tails_of_each_dialect() {
-        let want = Usage { prompt: Some(26), output: Some(298), cached: 0 };
+        let want = Usage { prompt: Some(26), output: Some(298), cached: 0, total: None };
         assert_eq!(
             of_tail(br#","done":true,"prompt_eval_count":26,"prompt_eval_duration":1,"eval_count":298}"#),
             want
@@ -183,6 +193,7 @@ mod tests {
             prompt: find(["\"prompt_eval_count\"", "\"prompt_tokens\"", "\"input_tokens\""]),
             output: find(["\"eval_count\"", "\"completion_tokens\"", "\"output_tokens\""]),
             cached: 0,
+            total: None,
         }
     }
 

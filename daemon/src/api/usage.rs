@@ -14,6 +14,8 @@ pub struct Usage {
     pub cached: u64,
     /// Tokens of the output.
     pub output: Option<u64>,
+    /// All of them, where the node does not tell them apart.
+    pub total: Option<u64>,
 }
 
 impl Usage {
@@ -29,6 +31,8 @@ impl Usage {
             self.prompt = self.prompt.or(later.prompt);
         }
         self.output = told(later.output, self.output);
+        let is_told = self.prompt.max(self.output).is_some_and(|count| count > 0);
+        self.total = later.total.or(self.total).filter(|_| !is_told);
     }
 
     /// The larger of each.
@@ -37,6 +41,7 @@ impl Usage {
             prompt: self.prompt.max(other.prompt),
             cached: self.cached.max(other.cached),
             output: self.output.max(other.output),
+            total: self.total.max(other.total),
         }
     }
 
@@ -98,6 +103,7 @@ pub(super) struct Counts {
     /// Anthropic's `input_tokens` are without those read from the cache, and those written into it.
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
+    total_tokens: Count,
 }
 
 impl Counts {
@@ -108,11 +114,9 @@ impl Counts {
         // OpenAI's count is with the cache, but not if it is less than came from there.
         let apart = input.filter(|count| *count > 0).or(whole.filter(|count| *count < cached));
         let apart = if cached > 0 { Some(apart.unwrap_or(0).saturating_add(cached)) } else { input };
-        Usage {
-            prompt: whole.max(apart),
-            cached,
-            output: told(self.completion_tokens.0, self.output_tokens.0),
-        }
+        let (prompt, output) = (whole.max(apart), told(self.completion_tokens.0, self.output_tokens.0));
+        let is_told = prompt.max(output).is_some_and(|count| count > 0);
+        Usage { prompt, cached, output, total: self.total_tokens.0.filter(|total| *total > 0 && !is_told) }
     }
 }
 
@@ -231,6 +235,9 @@ mod tests {
                 assert_eq!(Some(of(of_tail(object.as_bytes()))), want, "{object}");
             }
         }
+        let whole = br#"{"choices":[],"usage":{"total_tokens":500}}"#;
+        let total = Usage { total: Some(500), ..Usage::default() };
+        assert_eq!((EventData::read(whole).unwrap().usage(), of_tail(whole)), (Some(total), total));
         for odd in [r#""prompt_tokens":-5,"completion_tokens":"7""#, r#""prompt_tokens":null"#, ""] {
             let event = format!(r#"{{"usage":{{{odd}}}}}"#);
             assert_eq!(EventData::read(event.as_bytes()).unwrap().usage(), Some(Usage::default()), "{odd}");
@@ -257,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_last_counts_are_the_best_and_those_of_the_cache_stay() {
-        let usage = |prompt, cached, output| Usage { prompt, cached, output };
+        let usage = |prompt, cached, output| Usage { prompt, cached, output, total: None };
         let start = usage(Some(331), 330, Some(0));
         for (first, later, want) in [
             (usage(Some(9), 0, Some(1)), usage(Some(5), 0, Some(7)), usage(Some(5), 0, Some(7))),

@@ -196,14 +196,6 @@ impl Limits {
         self.noted(reserve::reserve(levels, entered, ask, &self.now()))
     }
 
-    /// Whether any level has a cap that is counted in tokens or money: then estimates should be good ones.
-    #[must_use]
-    pub fn counts_tokens(levels: Levels<'_>) -> bool {
-        let capped =
-            |level: &Arc<Level>| reserve::BY_SIZE.iter().any(|limit| level.caps.of(*limit).is_some());
-        levels.into_iter().flatten().any(capped)
-    }
-
     /// Whether a model without a price is refused: `spend.unpriced` says so on any level, and money is limited on
     /// any.
     #[must_use]

@@ -43,8 +43,8 @@ pub enum Output {
         each: Option<u64>,
         /// How many; at least 1.
         answers: u64,
-        /// How many are made for each of them, of which the best one is sent; at least 1.
-        drafts: u64,
+        /// How many are made, of which the best are sent; at least as many.
+        made: u64,
     },
 }
 
@@ -61,15 +61,9 @@ impl Output {
     /// How many answers are made, those too that are not sent.
     #[must_use]
     pub fn made(self) -> u64 {
-        self.answers().saturating_mul(self.drafts())
-    }
-
-    /// How many are made for each that is sent.
-    #[must_use]
-    pub fn drafts(self) -> u64 {
         match self {
             Self::Nothing => 1,
-            Self::UpTo { drafts, .. } => drafts.max(1),
+            Self::UpTo { made, .. } => made.max(self.answers()),
         }
     }
 
@@ -91,10 +85,6 @@ pub struct Used {
     /// Micro-USD.
     pub cost: u64,
 }
-
-/// The limits whose share depends on the size of a request.
-pub(super) const BY_SIZE: [LimitName; 4] =
-    [LimitName::TokensMinute, LimitName::TokensDay, LimitName::SpendDay, LimitName::SpendMonth];
 
 type Books<'a> = [Option<MutexGuard<'a, Book>>; 3];
 

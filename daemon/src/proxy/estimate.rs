@@ -13,6 +13,7 @@ use crate::{
     api::{
         meter::{BYTES_PER_TOKEN, Tally, may_count},
         route::{self, Action, Need, Output},
+        usage::Usage,
     },
     limits::Ask,
     telemetry::AccessRecord,
@@ -42,13 +43,22 @@ pub(super) struct Sent {
 /// Puts counts into `record`, whose route, status and size are known. `ask` is what was reserved, if anything.
 pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>, sent: Sent) {
     let Some(output) = output_of(record.route) else { return };
-    let (answers, drafts) = ask.map_or((1, 1), |ask| (ask.output.answers(), ask.output.drafts()));
+    let (answers, all) = ask.map_or((1, 1), |ask| (ask.output.answers(), ask.output.made()));
     // Several answers may be those to several prompts, of which the node may have counted the first.
     let least = ask.filter(|_| answers > 1).map_or(0, |ask| ask.prompt);
     // No token of a prompt is shorter than a byte.
     let most = record.bytes_in.saturating_add(ADDED).saturating_add(sent.named);
     let context = if output == Output::Nothing { CONTEXT_OF_EMBEDDINGS } else { CONTEXT };
-    let prompt = answer.usage.prompt.filter(|count| *count >= context || may_count(*count, sent.text));
+    let estimate = ask.map_or(record.bytes_in / BYTES_PER_TOKEN, |ask| ask.prompt);
+    // Both together: the prompt is estimated, and the output is the rest.
+    let told = match (answer.usage.total, output) {
+        (Some(total), Output::Nothing) => Usage { prompt: Some(total), ..answer.usage },
+        (Some(total), _) => {
+            Usage { output: Some(total.saturating_sub(estimate)), prompt: None, ..answer.usage }
+        }
+        (None, _) => answer.usage,
+    };
+    let prompt = told.prompt.filter(|count| *count >= context || may_count(*count, sent.text));
     let prompt = prompt.map(|count| count.min(most).max(least));
     let asked = ask.and_then(|ask| ask.output.total());
     let most = match (output, asked) {
@@ -57,7 +67,7 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>,
         (_, Some(asked)) => asked.max(answer.produced),
         (_, None) => answer.bytes,
     };
-    let counted = answer.usage.output.filter(|c| output == Output::Nothing || may_count(*c, answer.text));
+    let counted = told.output.filter(|c| output == Output::Nothing || answer.text.may_have(*c));
     let counted = counted.map(|count| count.min(most));
     let own = match (counted, answer.complete, answer.streamed) {
         // What it said so far was not the end of it.
@@ -73,9 +83,9 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>,
     };
     let own = if answer.complete { own.min(asked.unwrap_or(u64::MAX)) } else { own };
     // What is made and not sent is as long as what is.
-    let made = |sent: u64| match drafts {
-        1 => sent,
-        drafts => sent.saturating_mul(drafts).min(most.max(sent)),
+    let made = |sent: u64| {
+        let made = u128::from(sent) * u128::from(all.max(answers)) / u128::from(answers);
+        u64::try_from(made).unwrap_or(u64::MAX).min(most.max(sent))
     };
     record.prompt_tokens = prompt;
     record.output_tokens = counted.map(|count| made(count.max(own.min(most))));
@@ -84,7 +94,7 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>,
         return;
     }
     if prompt.is_none() {
-        record.prompt_tokens = Some(ask.map_or(record.bytes_in / BYTES_PER_TOKEN, |ask| ask.prompt));
+        record.prompt_tokens = Some(estimate);
         record.estimated = true;
     }
     // Embeddings have no output, so nothing is missing.
@@ -92,6 +102,12 @@ pub(super) fn count(record: &mut AccessRecord, answer: Tally, ask: Option<&Ask>,
         record.output_tokens = Some(made(own));
         record.estimated = true;
     }
+}
+
+/// Whether a node that made what was asked for counts so many tokens of output: then the length of an answer in one
+/// piece says nothing more.
+pub(super) fn is_expected(output: u64, ask: Option<&Ask>) -> bool {
+    ask.is_none_or(|ask| ask.output.answers() == 1 && ask.output.total().is_none_or(|asked| output <= asked))
 }
 
 /// Puts into `record` what a request comes to whose client left, or that was ended: the node has read the prompt, and
@@ -117,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::usage::Usage,
+        api::meter::Amount,
         limits::{self, Price},
     };
 
@@ -128,7 +144,7 @@ mod tests {
     }
 
     fn ask(each: Option<u64>, answers: u64) -> Ask {
-        let output = limits::Output::UpTo { each, answers, drafts: 1 };
+        let output = limits::Output::UpTo { each, answers, made: answers };
         Ask { prompt: 90, output, price: Price::FREE }
     }
 
@@ -142,10 +158,10 @@ mod tests {
     }
 
     const WHOLE: Tally = Tally {
-        usage: Usage { prompt: None, output: None, cached: 0 },
+        usage: Usage { prompt: None, output: None, cached: 0, total: None },
         produced: 7,
         pieces: 0,
-        text: 28,
+        text: Amount { bytes: 28, runs: 0 },
         bytes: 284,
         streamed: false,
         complete: true,
@@ -154,17 +170,17 @@ mod tests {
 
     /// An answer in one piece with so much text.
     fn object(text: u64) -> Tally {
-        Tally { produced: text / BYTES_PER_TOKEN, text, bytes: text + 256, ..WHOLE }
+        Tally { produced: text / BYTES_PER_TOKEN, text: Amount::words(text), bytes: text + 256, ..WHOLE }
     }
 
     /// One in so many pieces, of a token each.
     fn stream(pieces: u64) -> Tally {
-        let text = 5 * pieces;
+        let text = Amount::words(5 * pieces);
         Tally { produced: pieces, pieces, text, bytes: 200 * pieces, streamed: true, ..WHOLE }
     }
 
     fn usage(prompt: u64, output: u64) -> Usage {
-        Usage { prompt: Some(prompt), output: Some(output), cached: 0 }
+        Usage { prompt: Some(prompt), output: Some(output), cached: 0, total: None }
     }
 
     #[test]
@@ -203,8 +219,8 @@ mod tests {
             (stream(60), 1, 60),
             (stream(60), 59, 59),
             // Many tokens in an event.
-            (Tally { text: 20_000, produced: 5000, ..stream(20) }, 3, 5000),
-            (Tally { text: 20_000, produced: 5000, ..stream(20) }, 4000, 4000),
+            (Tally { text: Amount::words(20_000), produced: 5000, ..stream(20) }, 3, 5000),
+            (Tally { text: Amount::words(20_000), produced: 5000, ..stream(20) }, 4000, 4000),
         ] {
             let mut record = record("/v1/chat/completions", 200);
             count(&mut record, Tally { usage: usage(9, output), ..answer }, Some(&ask(None, 1)));
@@ -297,20 +313,38 @@ mod tests {
 
     #[test]
     fn what_is_made_and_not_sent_is_counted() {
-        let of = |drafts| limits::Output::UpTo { each: Some(100), answers: 2, drafts };
-        for (told, answer, drafts, want) in [
-            (Some(60), object(240), 1, 60),
-            (Some(60), object(240), 5, 300),
-            (None, object(240), 5, 300),
-            (Some(500), object(240), 5, 1000),
-            (Some(0), Tally { complete: false, ..stream(60) }, 5, 300),
+        let of = |made| limits::Output::UpTo { each: Some(100), answers: 2, made };
+        for (told, answer, made, want) in [
+            (Some(60), object(240), 2, 60),
+            (Some(60), object(240), 10, 300),
+            (Some(60), object(240), 5, 150),
+            (None, object(240), 10, 300),
+            (Some(500), object(240), 5, 500),
+            (Some(500), object(240), 10, 1000),
+            (Some(0), Tally { complete: false, ..stream(60) }, 10, 300),
         ] {
             let mut record = record("/v1/completions", 200);
-            let ask = Ask { output: of(drafts), ..ask(None, 1) };
+            let ask = Ask { output: of(made), ..ask(None, 1) };
             let usage = Usage { output: told, ..usage(90, 0) };
             count(&mut record, Tally { usage, ..answer }, Some(&ask));
-            assert_eq!(record.output_tokens, Some(want), "{told:?} {drafts}");
+            assert_eq!(record.output_tokens, Some(want), "{told:?} {made}");
         }
+    }
+
+    #[test]
+    fn a_count_of_all_tokens_is_that_of_the_prompt_and_the_output() {
+        let of = |route, total, answer: Tally| {
+            let mut record = record(route, 200);
+            let usage = Usage { total: Some(total), ..Usage::default() };
+            count(&mut record, Tally { usage, ..answer }, Some(&ask(Some(1000), 1)));
+            counts(&record)
+        };
+        assert_eq!(of("/v1/chat/completions", 500, object(800)), (Some(90), Some(410), true));
+        assert_eq!(of("/v1/chat/completions", u64::MAX, object(800)), (Some(90), Some(1000), true));
+        // Less than the prompt has: what went by.
+        assert_eq!(of("/v1/chat/completions", 50, object(800)), (Some(90), Some(200), true));
+        assert_eq!(of("/v1/chat/completions", 500, stream(700)), (Some(90), Some(697), true));
+        assert_eq!(of("/v1/embeddings", 50, WHOLE), (Some(50), None, true));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    api::meter::Tally,
+    api::Meter,
     fleet::{Caller, Node},
     limits::{Reservation, network},
     telemetry::access::{AccessRecord, Outcome},
@@ -103,9 +103,10 @@ impl Exchange {
 
     /// Puts what the answer came to into the record: the node's counts, as far as they can be, and where it did not
     /// count an estimate.
-    pub(super) fn usage(&mut self, answer: Tally) {
-        self.due &= !answer.complete;
+    pub(super) fn usage(&mut self, answer: &Meter) {
         let ask = self.reservation.as_ref().map(Reservation::ask);
+        let answer = answer.tally(|output| estimate::is_expected(output, ask));
+        self.due &= !answer.complete;
         estimate::count(&mut self.record, answer, ask, self.sent);
     }
 

@@ -75,7 +75,7 @@ impl Asks<'_> {
             each => Output::UpTo {
                 each,
                 answers: self.peek.answers(self.forward),
-                drafts: self.peek.drafts(self.forward),
+                made: self.peek.made(self.forward),
             },
         }
     }
@@ -158,7 +158,7 @@ async fn prompt(
     let rough = most / BYTES_PER_TOKEN;
     let too_long = limits.prompt_cap(levels).is_some_and(|cap| most > cap);
     let is_nobodys = levels.iter().all(Option::is_none);
-    if !too_long && (is_nobodys || (most > ROUGH && !Limits::counts_tokens(levels))) {
+    if is_nobodys && !too_long {
         return Ok((rough, Sent::default()));
     }
     let size = if most <= aside::LARGE {

@@ -17,7 +17,7 @@ use super::{
     upstream::NodeBody,
     worker::Watched,
 };
-use crate::{api::meter::Tally, fleet::Lease, telemetry::access::Outcome};
+use crate::{api::Meter, fleet::Lease, telemetry::access::Outcome};
 
 /// What an answer holds of its node: the connection it comes over, which is closed if the answer is not over, and a
 /// place among the requests at work there.
@@ -113,7 +113,7 @@ impl Request for Relayed {
         }
     }
 
-    fn count(&mut self, answer: Tally) {
+    fn count(&mut self, answer: &Meter) {
         if let Some(exchange) = &mut self.exchange {
             exchange.usage(answer);
         }

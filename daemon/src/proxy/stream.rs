@@ -19,10 +19,7 @@ use super::{
     relayed::Relayed,
 };
 use crate::{
-    api::{
-        Dialect, Meter, Pieces,
-        meter::{End, Tally},
-    },
+    api::{Dialect, Meter, Pieces, meter::End},
     telemetry::access::Outcome,
 };
 
@@ -49,7 +46,7 @@ pub(super) trait Request {
     /// Nothing more is read from the node, whose answer ended in order if it is `clean`, or failed because of `blame`.
     fn leave(&mut self, clean: bool, blame: Option<&'static str>);
     /// What the answer came to.
-    fn count(&mut self, answer: Tally);
+    fn count(&mut self, answer: &Meter);
     /// The request is over. Called once.
     fn settle(&mut self, ending: Ending);
 }
@@ -181,7 +178,7 @@ impl<R: Request> Relay<R> {
     /// The node's answer is over, in order or not, or it is `cancelled`.
     fn end(&mut self, clean: bool, cancelled: Option<Ending>) {
         let end = self.meter.finish(clean, &mut self.out);
-        self.request.count(self.meter.tally());
+        self.request.count(&self.meter);
         let ending = match end {
             End::Complete => Ending::COMPLETE,
             End::Missing | End::Cut => cancelled.unwrap_or(Ending::BROKEN),
@@ -220,7 +217,7 @@ impl<R: Request> Drop for Relay<R> {
             }
             State::Passing | State::Closing(_) | State::Breaking(_) | State::Broken(_) => {
                 if state == State::Passing {
-                    self.request.count(self.meter.tally());
+                    self.request.count(&self.meter);
                 }
                 cut.or_else(|| self.request.verdict()).map_or(Ending::CLIENT_GONE, Ending::by)
             }

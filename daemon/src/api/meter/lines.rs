@@ -69,6 +69,34 @@ pub(super) fn each(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Where the last end of a line in `chunk` is.
+pub(super) fn last_end(kind: Stream, chunk: &[u8]) -> Option<usize> {
+    match kind {
+        Stream::Ndjson => memchr::memrchr(b'\n', chunk),
+        _ => memchr::memrchr2(b'\r', b'\n', chunk),
+    }
+}
+
+/// The length of the first line of `lines` with its end, if it has one.
+pub(super) fn first_end(kind: Stream, lines: &[u8]) -> Option<usize> {
+    match kind {
+        Stream::Ndjson => memchr::memchr(b'\n', lines).map(|at| at + 1),
+        _ => of_events(lines).next().map(<[u8]>::len),
+    }
+}
+
+/// The lines of server-sent events with their ends: CR, LF or both (WHATWG, 9.2.5). What follows the last is none.
+pub(super) fn of_events(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = memchr::memchr2(b'\r', b'\n', rest)?;
+        let both = rest[at] == b'\r' && rest.get(at + 1) == Some(&b'\n');
+        let (line, after) = rest.split_at(at + 1 + usize::from(both));
+        rest = after;
+        Some(line)
+    })
+}
+
 /// What some lines of server-sent events say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Events {
@@ -78,21 +106,19 @@ pub(super) struct Events {
     pub(super) finished: bool,
     /// Events that carry a piece of the output, about.
     pub(super) pieces: u64,
-    /// Bytes of text in them.
-    pub(super) text: u64,
 }
 
-/// Reads what these lines of a stream of `kind` say.
+/// Reads what these lines of a stream of `kind` say, and adds their text.
 pub(super) fn events(kind: Stream, lines: &[u8], text: &mut LineText) -> Events {
     let mut events = Events::default();
-    for line in each(lines) {
+    for line in of_events(lines) {
         if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.trim_ascii();
             let over = ends_stream(kind, data);
             events.over |= over;
             if !over && is_piece(kind, data) {
                 events.pieces += 1;
-                events.text += text.bytes(data);
+                text.add(data);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             events.over |= kind != Stream::Done && is_last(name.trim_ascii());

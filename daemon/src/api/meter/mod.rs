@@ -16,7 +16,8 @@ use super::{
     tail::of_tail,
     usage::{EventData, OllamaLine, Usage},
 };
-use lines::{has_done, has_usage, is_of_llama};
+use lines::{first_end, has_done, has_usage, is_of_llama, last_end};
+pub use text::{Amount, BYTES_PER_TOKEN, may_count};
 use text::{LineText, Text};
 
 /// A line longer than this is passed on unread; whether the stream ended properly is then not known.
@@ -30,18 +31,6 @@ const HEAD: usize = 512;
 
 /// Bytes of a single object that are not what the model wrote, about.
 const ENVELOPE: u64 = 256;
-
-/// Bytes of text per token, about.
-pub const BYTES_PER_TOKEN: u64 = 4;
-
-/// Bytes per token that no text of words has on average.
-const LONG_TOKEN: u64 = 16;
-
-/// Whether `count` may be the number of tokens of so many bytes of text.
-#[must_use]
-pub fn may_count(count: u64, text: u64) -> bool {
-    text <= count.saturating_mul(LONG_TOKEN)
-}
 
 /// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
 const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
@@ -76,12 +65,11 @@ pub struct Meter {
     bytes: u64,
     /// Lines, or events that carry a piece of the output.
     pieces: u64,
-    /// Bytes of text in them.
-    text: u64,
-    /// Finds it in them.
+    /// The text in them.
     lines_text: LineText,
-    /// The text of an answer of [`Shape::Whole`], if it is measured and JSON.
+    /// The text of an answer of [`Shape::Whole`], once it has begun, if it is measured and JSON.
     whole_text: Option<Text>,
+    measured: bool,
     /// A terminator, or the node's own error, went by.
     ended: bool,
     /// The model said why it stopped: all that is missing is the dialect's last line.
@@ -94,6 +82,8 @@ pub struct Meter {
     blind: bool,
     /// The bytes passed on so far end with a line end.
     at_line_start: bool,
+    /// And that is a CR, which an LF may belong to.
+    after_cr: bool,
     usage: Usage,
 }
 
@@ -111,15 +101,16 @@ impl Meter {
             head: Bytes::new(),
             bytes: 0,
             pieces: 0,
-            text: 0,
             lines_text: LineText::default(),
             whole_text: None,
+            measured: false,
             ended: false,
             finished: false,
             complete: false,
             first_only: false,
             blind: false,
             at_line_start: true,
+            after_cr: false,
             usage: Usage::default(),
         }
     }
@@ -127,21 +118,33 @@ impl Meter {
     /// For an answer that is one object, whose text is measured if it has `text`.
     #[must_use]
     pub fn whole(text: bool) -> Self {
-        Self { whole_text: text.then(Text::new), ..Self::stream(Stream::Never, false) }
+        Self { measured: text, ..Self::stream(Stream::Never, false) }
     }
 
     /// Takes a chunk from the node and puts what goes to the client into `out`.
-    pub fn pass(&mut self, chunk: Bytes, out: &mut Pieces) {
+    pub fn pass(&mut self, mut chunk: Bytes, out: &mut Pieces) {
         self.bytes += chunk.len() as u64;
         let Shape::Lines(kind) = self.shape else {
-            if self.whole_text.as_mut().is_some_and(|text| !text.feed(&chunk)) {
+            if std::mem::take(&mut self.measured) {
+                self.whole_text = Some(Text::begin(chunk.clone()));
+            } else if self.whole_text.as_mut().is_some_and(|text| !text.feed(&chunk)) {
                 self.whole_text = None;
             }
             self.keep_tail(&chunk);
             out.push(chunk);
             return;
         };
-        let Some(last) = memrchr(b'\n', &chunk) else {
+        if std::mem::take(&mut self.after_cr) && chunk.first() == Some(&b'\n') {
+            let end = chunk.split_to(1);
+            // It goes with its line.
+            if !self.skip_blank {
+                out.push(end);
+            }
+            if chunk.is_empty() {
+                return;
+            }
+        }
+        let Some(last) = last_end(kind, &chunk) else {
             self.hold(&chunk, out);
             return;
         };
@@ -151,7 +154,7 @@ impl Meter {
             self.lines(kind, lines, out);
         } else {
             // The line that was cut by the chunk's end goes out whole, as one piece.
-            let first = memchr::memchr(b'\n', &lines).map_or(lines.len(), |at| at + 1);
+            let first = first_end(kind, &lines).unwrap_or(lines.len());
             let mut joined = std::mem::take(&mut self.held);
             joined.extend_from_slice(&lines[..first]);
             self.lines(kind, Bytes::from(joined), out);
@@ -159,6 +162,7 @@ impl Meter {
                 self.lines(kind, lines.slice(first..), out);
             }
         }
+        self.after_cr = rest.is_empty() && kind != Stream::Ndjson && chunk[last] == b'\r';
         if !rest.is_empty() {
             self.hold(&rest, out);
         }
@@ -218,7 +222,7 @@ impl Meter {
         }
         for line in lines::each(lines) {
             self.pieces += 1;
-            self.text += self.lines_text.bytes(line);
+            self.lines_text.add(line);
         }
         let body = &lines[..lines.len() - 1];
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
@@ -239,7 +243,7 @@ impl Meter {
     fn events(&mut self, kind: Stream, lines: &[u8]) {
         self.note(kind, lines);
         if has_usage(lines) {
-            for line in lines.split(|b| *b == b'\n') {
+            for line in lines::of_events(lines) {
                 self.read_usage(line);
             }
         }
@@ -250,7 +254,6 @@ impl Meter {
         self.ended |= events.over;
         self.finished |= events.finished;
         self.pieces += events.pieces;
-        self.text += events.text;
     }
 
     fn read_usage(&mut self, line: &[u8]) -> bool {
@@ -266,7 +269,7 @@ impl Meter {
 
     fn without_usage(&mut self, kind: Stream, lines: &[u8]) -> Vec<u8> {
         let mut kept = Vec::with_capacity(lines.len());
-        for line in lines.split_inclusive(|b| *b == b'\n') {
+        for line in lines::of_events(lines) {
             let blank = line.trim_ascii().is_empty();
             if std::mem::take(&mut self.skip_blank) && blank {
                 continue;
@@ -332,35 +335,46 @@ impl Meter {
         }
     }
 
-    /// Tokens of output that went by, about, for answers whose node did not count: streams have one in a line or event
-    /// unless these are too long for that.
+    /// Tokens of output that went by, about, while they do. Cheap.
     #[must_use]
     pub fn produced(&self) -> u64 {
-        let text = self.text();
-        if self.shape != Shape::Whole && may_count(self.pieces, text) {
-            self.pieces
-        } else {
-            text / BYTES_PER_TOKEN
+        match self.shape {
+            Shape::Whole => self.unread().tokens(),
+            Shape::Lines(_) => self.tokens(self.lines_text.amount()),
         }
     }
 
-    /// Bytes of text that went by. Of an object that cannot be read most is text.
-    fn text(&self) -> u64 {
+    /// Tokens in the text that went by, about: streams have one in a line or event unless these are too long for that.
+    fn tokens(&self, text: Amount) -> u64 {
+        if self.shape != Shape::Whole && text.may_have(self.pieces) { self.pieces } else { text.tokens() }
+    }
+
+    /// The text that went by. Of an object that cannot be read most is text.
+    fn text(&self) -> Amount {
         match (self.shape, &self.whole_text) {
-            (Shape::Lines(_), _) => self.text,
-            (Shape::Whole, Some(text)) => text.bytes(),
-            (Shape::Whole, None) => self.bytes.saturating_sub(ENVELOPE),
+            (Shape::Lines(_), _) => self.lines_text.amount(),
+            (Shape::Whole, text) => text.as_ref().and_then(Text::amount).unwrap_or_else(|| self.unread()),
         }
     }
 
-    /// What the answer came to so far.
+    fn unread(&self) -> Amount {
+        Amount::words(self.bytes.saturating_sub(ENVELOPE))
+    }
+
+    /// What the answer came to so far. Where the node's count of the output is one `to_be_expected`, and fits whatever
+    /// text the answer has, a text in one piece is not looked at and told as none.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self, to_be_expected: impl Fn(u64) -> bool) -> Tally {
+        let fits = |count| self.complete && may_count(count, self.bytes) && to_be_expected(count);
+        let text = match self.shape {
+            Shape::Whole if self.usage.output.is_some_and(fits) => Amount::default(),
+            _ => self.text(),
+        };
         Tally {
             usage: self.usage,
-            produced: self.produced(),
+            produced: self.tokens(text),
             pieces: self.pieces,
-            text: self.text(),
+            text,
             bytes: self.bytes,
             streamed: self.shape != Shape::Whole,
             complete: self.complete,
@@ -378,8 +392,8 @@ pub struct Tally {
     pub produced: u64,
     /// Pieces of a stream.
     pub pieces: u64,
-    /// Bytes of text.
-    pub text: u64,
+    /// Its text.
+    pub text: Amount,
     /// Bytes of the body.
     pub bytes: u64,
     /// It came piece by piece.

@@ -16,7 +16,7 @@ fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, En
     }
     let end = meter.finish(clean, &mut out);
     let all: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
-    (String::from_utf8(all).unwrap(), end, meter.tally().usage)
+    (String::from_utf8(all).unwrap(), end, meter.tally(|_| true).usage)
 }
 
 const CHAT: &str = "{\"message\":{\"content\":\"\\\"done\\\":true\"},\"done\":false}\n\
@@ -39,7 +39,7 @@ fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
     }
 }
 
-const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7), cached: 0 };
+const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7), cached: 0, total: None };
 
 #[test]
 fn ndjson_is_whole_and_counted_wherever_it_is_cut() {
@@ -137,6 +137,33 @@ fn a_stream_that_ends_in_order_after_the_model_is_complete() {
 }
 
 #[test]
+fn events_are_read_whatever_ends_their_lines() {
+    let chunk = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let stopped = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\n";
+    for end in ["\n", "\r", "\r\n"] {
+        let of = |parts: &[&str]| parts.concat().replace('\n', end);
+        let kept = of(&[&chunk("a"), &chunk("b"), stopped]);
+        let sent = of(&[&chunk("a"), &chunk("b"), stopped, usage]);
+        for cut in 0..sent.len() {
+            let (text, done, counted) = run(Meter::stream(Stream::Done, false), &sent, &[cut], true);
+            assert_eq!((&*text, done, counted), (&*sent, End::Complete, COUNTED), "{end:?} cut at {cut}");
+            let (text, done, counted) = run(Meter::stream(Stream::Done, true), &sent, &[cut], true);
+            assert_eq!((done, counted), (End::Complete, COUNTED), "{end:?} cut at {cut}");
+            // Between the two bytes of a line's end there may be a cut: a blank line more says nothing.
+            let blank = text.strip_prefix(&*kept).map(str::trim);
+            assert_eq!(blank, Some(""), "{end:?} cut at {cut}: {text:?}");
+        }
+        let mut meter = Meter::stream(Stream::Done, false);
+        let mut out = Pieces::default();
+        meter.pass(Bytes::from(kept.clone()), &mut out);
+        assert_eq!(meter.tally(|_| true).pieces, 3, "{end:?}");
+        let done = of(&["event: message_stop\ndata: {}\n\n"]);
+        assert_eq!(run(Meter::stream(Stream::Messages, false), &done, &[], true).1, End::Complete, "{end:?}");
+    }
+}
+
+#[test]
 fn the_usage_chunk_is_known_however_it_says_that_there_is_no_choice() {
     for choices in ["\"choices\":[],", "\"choices\":null,", ""] {
         let usage =
@@ -164,7 +191,7 @@ fn whole_answers_are_counted_from_their_tail() {
 
 #[test]
 fn ollama_leaves_out_what_is_zero() {
-    let zero = Usage { prompt: Some(0), output: Some(0), cached: 0 };
+    let zero = Usage { prompt: Some(0), output: Some(0), cached: 0, total: None };
     let last = "{\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}\n";
     assert_eq!(run(Meter::stream(Stream::Ndjson, false), last, &[], true).2, zero);
     assert_eq!(run(Meter::whole(true), last, &[], true).2, zero);
@@ -201,8 +228,20 @@ fn what_went_by_is_estimated() {
             let bytes = Bytes::copy_from_slice(text.as_bytes());
             meter.pass(bytes.slice(..cut), &mut out);
             meter.pass(bytes.slice(cut..), &mut out);
-            assert_eq!(meter.produced(), want, "{kind:?} {:.90}", text);
+            assert_eq!(meter.tally(|_| true).produced, want, "{kind:?} {:.90}", text);
         }
+    }
+}
+
+#[test]
+fn a_text_whose_count_is_to_be_expected_is_not_looked_at() {
+    let text = |count: u64| format!(r#"{{"content":"{}","completion_tokens":{count}}}"#, "word ".repeat(200));
+    for (count, expected, want) in [(200, true, 0), (200, false, 1000), (50, true, 1000)] {
+        let mut meter = Meter::whole(true);
+        let mut out = Pieces::default();
+        meter.pass(text(count).into(), &mut out);
+        meter.finish(true, &mut out);
+        assert_eq!(meter.tally(|_| expected).text.bytes, want, "{count}");
     }
 }
 

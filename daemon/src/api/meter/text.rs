@@ -1,27 +1,118 @@
 //! How much text a node sends: the bytes of those strings that a client shows or acts on, as they were sent. A count
-//! of tokens that is far too small for its text is none.
+//! of tokens that is far too small for its text is none. Blanks and rules are told apart: tokenizers put dozens of the
+//! same characters into one token.
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::api::json::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink};
 
-/// The text of answers in one piece, which come in segments.
+/// Bytes of text, and how many of them repeat what stands before them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// All of them.
+    pub bytes: u64,
+    /// Those within runs, such as blanks and lines of dashes, about.
+    pub runs: u64,
+}
+
+/// Bytes of text per token, about.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
+/// Bytes per token that no text of words has on average; runs have about as many.
+const LONG_TOKEN: u64 = 16;
+
+/// Bytes of a run per token that no tokenizer reaches.
+const LONG_RUN: u64 = 256;
+
+impl Amount {
+    /// So much text of words.
+    #[must_use]
+    pub fn words(bytes: u64) -> Self {
+        Self { bytes, runs: 0 }
+    }
+
+    fn runs(self) -> u64 {
+        // What is around the text has runs, too, if it is laid out to be read.
+        self.runs.min(self.bytes)
+    }
+
+    /// How many tokens it has, about.
+    #[must_use]
+    pub fn tokens(self) -> u64 {
+        let runs = self.runs();
+        (self.bytes - runs).div_ceil(BYTES_PER_TOKEN) + runs.div_ceil(LONG_TOKEN)
+    }
+
+    /// Whether `count` may be the number of its tokens.
+    #[must_use]
+    pub fn may_have(self, count: u64) -> bool {
+        let runs = self.runs();
+        self.bytes - runs + runs / (LONG_RUN / LONG_TOKEN) <= count.saturating_mul(LONG_TOKEN)
+    }
+}
+
+/// Whether `count` may be the number of tokens of so many bytes of text.
+#[must_use]
+pub fn may_count(count: u64, text: u64) -> bool {
+    Amount::words(text).may_have(count)
+}
+
+/// The period of all runs of one character: of one byte, of two (`\n`, `é`), three (`─`), four and six (`\u2500`).
+const PERIOD: usize = 12;
+
+/// Bytes of `text` that stand within runs, about: words of eight that stand a period before as well.
+fn runs(text: &[u8]) -> u64 {
+    let Some(later) = text.get(PERIOD..) else { return 0 };
+    let (before, _) = text[..later.len()].as_chunks::<8>();
+    let (later, _) = later.as_chunks::<8>();
+    8 * later.iter().zip(before).filter(|(a, b)| a == b).count() as u64
+}
+
+/// The text of answers in one piece, which come in segments. Most come in one, and are not looked at unless it is asked
+/// for.
 #[derive(Debug)]
-pub(super) struct Text(Scanner<Strings>);
+pub(super) struct Text {
+    first: Option<Bytes>,
+    scanner: Scanner<Strings>,
+    runs: u64,
+}
 
 impl Text {
-    pub(super) fn new() -> Self {
-        Self(Scanner::new(Strings::default()))
+    /// That of an answer that begins with `segment`.
+    pub(super) fn begin(segment: Bytes) -> Self {
+        Self { first: Some(segment), ..Self::new() }
     }
 
-    /// Passes over a segment; false if this is no JSON.
+    fn new() -> Self {
+        Self { first: None, scanner: Scanner::new(Strings::default()), runs: 0 }
+    }
+
+    /// Takes in the next segment; false if this is no JSON.
     pub(super) fn feed(&mut self, segment: &[u8]) -> bool {
-        self.0.feed(segment).is_ok()
+        let first = self.first.take();
+        first.is_none_or(|first| self.scan(&first)) && self.scan(segment)
     }
 
-    /// Bytes so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.sink().bytes
+    fn scan(&mut self, segment: &[u8]) -> bool {
+        self.runs += runs(segment);
+        self.scanner.feed(segment).is_ok()
+    }
+
+    /// That of all segments so far; None if this is no JSON.
+    pub(super) fn amount(&self) -> Option<Amount> {
+        match &self.first {
+            Some(first) => {
+                let mut text = Self::new();
+                text.scan(first).then(|| text.scanned())
+            }
+            None => Some(self.scanned()),
+        }
+    }
+
+    fn scanned(&self) -> Amount {
+        Amount { bytes: self.scanner.sink().bytes, runs: self.runs }
     }
 }
 
@@ -29,6 +120,8 @@ impl Text {
 /// line before was.
 #[derive(Debug, Default)]
 pub(super) struct LineText {
+    /// That of all lines so far.
+    amount: Amount,
     /// Bytes before the text of such a line, and the last of them: its key, about.
     before: usize,
     key: Vec<u8>,
@@ -39,9 +132,25 @@ pub(super) struct LineText {
 /// Bytes before a text that must be the same as in the line before.
 const KEY: usize = 32;
 
+/// Bytes of text in a line in which runs are looked for. Most lines have a token or two.
+const MAY_RUN: u64 = 24;
+
 impl LineText {
-    /// Bytes of text in `line`, one JSON object; none in what is no JSON.
-    pub(super) fn bytes(&mut self, line: &[u8]) -> u64 {
+    /// Adds the text of `line`, one JSON object; what is no JSON has none.
+    pub(super) fn add(&mut self, line: &[u8]) {
+        let bytes = self.bytes(line);
+        self.amount.bytes += bytes;
+        if bytes >= MAY_RUN {
+            self.amount.runs += runs(line).min(bytes);
+        }
+    }
+
+    /// That of all lines so far.
+    pub(super) fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    fn bytes(&mut self, line: &[u8]) -> u64 {
         if let Some(text) = self.as_before(line) {
             return text as u64;
         }
@@ -141,9 +250,7 @@ mod tests {
     use super::*;
 
     fn plainly(json: &str) -> u64 {
-        let mut text = Text::new();
-        assert!(text.feed(json.as_bytes()), "{json}");
-        text.bytes()
+        Text::begin(json.to_owned().into()).amount().unwrap().bytes
     }
 
     #[test]
@@ -185,6 +292,37 @@ mod tests {
         assert_eq!(LineText::default().bytes(b"x"), 0);
     }
 
+    #[test]
+    fn runs_are_few_tokens_and_words_are_not() {
+        let repeated = |unit: &str, times: usize| unit.repeat(times);
+        for (text, told) in [
+            (repeated(" ", 8000) + "x", 130),
+            (repeated("\\n", 4000), 50),
+            (repeated(&(repeated("-", 80) + "\\n"), 20), 60),
+            (repeated(&(repeated("\u{2500}", 80) + "\\n"), 20), 60),
+            (repeated(&(repeated("\\u2500", 80) + "\\n"), 20), 70),
+            (repeated(&format!("| {} |{}|\\n", repeated("-", 60), repeated(" ", 60)), 20), 200),
+        ] {
+            let json = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}]}}"#);
+            let mut line = LineText::default();
+            line.add(json.as_bytes());
+            for amount in [Text::begin(json.into()).amount().unwrap(), line.amount()] {
+                assert_eq!(amount.bytes, text.len() as u64);
+                assert!(amount.may_have(told), "{text:.90} {amount:?}");
+                let tokens = amount.tokens();
+                assert!(tokens < amount.bytes / 7, "{text:.90} {amount:?} {tokens}");
+                assert!(tokens >= amount.bytes / LONG_TOKEN, "{text:.90} {amount:?} {tokens}");
+            }
+        }
+        for words in
+            ["internationalization ", "word ", "int main(void) {\\n    return 0;\\n}\\n", "Zeile, aaah! "]
+        {
+            let json = format!(r#"{{"content":"{}"}}"#, words.repeat(100));
+            assert_eq!(Text::begin(json.into()).amount().unwrap().runs, 0, "{words}");
+        }
+        assert_eq!((Amount::words(2).tokens(), Amount::words(0).tokens()), (1, 0));
+    }
+
     proptest! {
         #[test]
         fn lines_one_after_the_other_are_as_each_alone(lines in prop::collection::vec((
@@ -204,9 +342,9 @@ mod tests {
         fn segments_are_as_the_whole(content in ".{0,30}", cut in any::<prop::sample::Index>()) {
             let json = serde_json::json!({"content": content, "input": {"n": 12, "s": content}}).to_string();
             let (first, second) = json.as_bytes().split_at(cut.index(json.len()));
-            let mut text = Text::new();
-            prop_assert!(text.feed(first) && text.feed(second));
-            prop_assert_eq!(text.bytes(), plainly(&json));
+            let mut text = Text::begin(Bytes::copy_from_slice(first));
+            prop_assert!(text.feed(second));
+            prop_assert_eq!(text.amount().unwrap().bytes, plainly(&json));
         }
     }
 }

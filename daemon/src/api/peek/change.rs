@@ -84,20 +84,22 @@ impl Peek {
     /// How many answers the client asks of `route`: `n` by whatever name, for each of the prompts of a batch.
     #[must_use]
     pub fn answers(&self, route: &Forward) -> u64 {
+        self.times(route, self.multiple(false))
+    }
+
+    /// How many a node makes for [these](Self::answers), of which it sends the best ones.
+    #[must_use]
+    pub fn made(&self, route: &Forward) -> u64 {
+        self.times(route, self.multiple(false).max(self.multiple(true)))
+    }
+
+    /// So many for each of the prompts of a batch, where `route` makes more than one answer.
+    fn times(&self, route: &Forward, each: u64) -> u64 {
         if route.native() || route.output == Output::Nothing {
             return 1;
         }
         let prompts = if route.path == "/v1/completions" { self.prompts.max(1) } else { 1 };
-        self.multiple(false).saturating_mul(prompts)
-    }
-
-    /// How many a node makes for each of [these](Self::answers), of which it sends the best one.
-    #[must_use]
-    pub fn drafts(&self, route: &Forward) -> u64 {
-        if route.native() || route.output == Output::Nothing {
-            return 1;
-        }
-        self.multiple(true).div_ceil(self.multiple(false))
+        each.saturating_mul(prompts)
     }
 
     /// The largest number of answers to one prompt, as they come back or as they are made in a `search` for the best.

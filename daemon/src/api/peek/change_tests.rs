@@ -420,22 +420,22 @@ fn numbers_that_are_none_are_refused_where_they_mean_something() {
 fn answers_are_counted() {
     let made = |path: &str, body: &str| {
         let (peek, route) = (read(body).unwrap(), route(path));
-        (peek.answers(&route), peek.drafts(&route))
+        (peek.answers(&route), peek.made(&route))
     };
     for (path, body, want) in [
-        ("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#, (3, 1)),
-        ("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#, (6, 1)),
-        ("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#, (2, 1)),
+        ("/v1/chat/completions", r#"{"n":3,"prompt":["a","b"]}"#, (3, 3)),
+        ("/v1/completions", r#"{"n":3,"prompt":["a","b"]}"#, (6, 6)),
+        ("/v1/completions", r#"{"prompt":[[1,2],[3]]}"#, (2, 2)),
         ("/v1/completions", r#"{"prompt":[1,2,3]}"#, (1, 1)),
         ("/v1/completions", r#"{"n":0,"prompt":"a"}"#, (1, 1)),
-        ("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#, (5, 1)),
-        ("/v1/chat/completions", r#"{"n":2,"num_return_sequences":3}"#, (3, 1)),
-        ("/v1/chat/completions", r#"{"n":4,"use_beam_search":true}"#, (4, 1)),
+        ("/v1/chat/completions", r#"{"n":2,"n_cmpl":5,"best_of":4}"#, (5, 5)),
+        ("/v1/chat/completions", r#"{"n":2,"num_return_sequences":3}"#, (3, 3)),
+        ("/v1/chat/completions", r#"{"n":4,"use_beam_search":true}"#, (4, 4)),
         // Not all of these come back.
-        ("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#, (2, 4)),
-        ("/v1/chat/completions", r#"{"n":2,"best_of":5,"num_beams":3}"#, (2, 3)),
+        ("/v1/completions", r#"{"best_of":4,"prompt":["a","b"]}"#, (2, 8)),
+        ("/v1/chat/completions", r#"{"n":2,"best_of":5,"num_beams":3}"#, (2, 5)),
         ("/v1/messages", r#"{"beam_width":6}"#, (1, 6)),
-        ("/v1/responses", r#"{"n_cmpl":5}"#, (5, 1)),
+        ("/v1/responses", r#"{"n_cmpl":5}"#, (5, 5)),
         ("/v1/embeddings", r#"{"n":5,"best_of":5}"#, (1, 1)),
         ("/api/generate", r#"{"n":3,"best_of":5}"#, (1, 1)),
     ] {

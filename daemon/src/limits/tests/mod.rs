@@ -50,11 +50,11 @@ impl Rig {
 const FREE: Ask = Ask { prompt: 0, output: Output::Nothing, price: Price::FREE };
 
 fn open(prompt: u64, price: Price) -> Ask {
-    Ask { prompt, output: Output::UpTo { each: None, answers: 1, drafts: 1 }, price }
+    Ask { prompt, output: Output::UpTo { each: None, answers: 1, made: 1 }, price }
 }
 
 fn at_most(prompt: u64, each: u64) -> Ask {
-    Ask { prompt, output: Output::UpTo { each: Some(each), answers: 1, drafts: 1 }, price: Price::FREE }
+    Ask { prompt, output: Output::UpTo { each: Some(each), answers: 1, made: 1 }, price: Price::FREE }
 }
 
 fn caps(each: &[(LimitName, u64)]) -> Caps {
@@ -158,7 +158,7 @@ fn an_answer_without_a_limit_gets_what_is_left() {
     drop((second, third));
     assert_eq!(user.account.counters(&rig.clock.now()).day.spend, 200);
     // Of two answers at once, each gets half.
-    let two = Ask { output: Output::UpTo { each: None, answers: 2, drafts: 1 }, ..open(0, dollar) };
+    let two = Ask { output: Output::UpTo { each: None, answers: 2, made: 1 }, ..open(0, dollar) };
     assert_eq!(rig.ask(&[&user], two).unwrap().bound(), Some(2450));
     // One that says how long it may be is taken at its word, which the node is then held to.
     let asked = Ask { price: dollar, ..at_most(0, 4900) };

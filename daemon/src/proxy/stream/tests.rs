@@ -80,7 +80,7 @@ impl Request for Fake {
         seen.blamed.extend(blame);
     }
 
-    fn count(&mut self, _: Tally) {}
+    fn count(&mut self, _: &Meter) {}
 
     fn settle(&mut self, ending: Ending) {
         self.seen.borrow_mut().settled.push(ending);

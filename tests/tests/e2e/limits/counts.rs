@@ -3,6 +3,7 @@
 use aivonx_tests::{
     fake::{FakeNode, Fault},
     harness::Request,
+    within,
 };
 use serde_json::{Value, json};
 
@@ -92,6 +93,28 @@ async fn a_count_far_below_what_went_by_is_none() {
     rig.until_used("concurrent", &json!(0)).await;
     let used = rig.tokens().await - used;
     assert!((1250..1300).contains(&used), "{used}");
+}
+
+#[tokio::test]
+async fn a_long_prompt_is_counted_where_nothing_is_capped() {
+    let rig = Rig::new().await;
+    rig.node.fail_next(Fault::Body(
+        r#"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+    ));
+    let messages = json!([{"role": "user", "content": "word ".repeat(10_000)}]);
+    let body = json!({"model": "m", "messages": messages});
+    rig.daemon.ask(&rig.with_key(Request::json("/v1/chat/completions", &body))).await.expect(200);
+    within("the usage", async {
+        loop {
+            let total = rig.daemon.aivonx().json(&["usage", "show"]).await["total"].clone();
+            if total["output_tokens"] == 1 {
+                let prompt = total["prompt_tokens"].as_u64().unwrap();
+                assert!((12_500..12_600).contains(&prompt), "{total}");
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
