@@ -89,7 +89,9 @@ pub(super) fn gather<'a, 'e>(
             let gathered = match at.get(&key) {
                 Some(&at) => {
                     let (_, old) = &mut all[at];
-                    if modified > old.modified {
+                    // The nearest, and of these the newest: what is here as well is not had from elsewhere.
+                    let near = |model: &SeenModel| std::cmp::Reverse(model.facts.gateways().count());
+                    if (near(model), modified) > (near(old.newest), old.modified) {
                         (old.newest, old.modified) = (model, modified);
                     }
                     old.listed |= listed;

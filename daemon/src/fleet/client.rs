@@ -58,6 +58,7 @@ pub(super) struct Session<'a> {
     /// Values of `Via` of the request it is for.
     before: &'a [HeaderValue],
     open: Option<Open>,
+    gateway: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Drop for Open {
 impl<'a> Session<'a> {
     /// Connects with the first request.
     pub(super) fn new(endpoint: &'a Endpoint, connect_timeout: Duration) -> Self {
-        Self { endpoint, connect_timeout, before: &[], open: None }
+        Self { endpoint, connect_timeout, before: &[], open: None, gateway: None }
     }
 
     /// For a request that came with these values of `Via`: a circle of gateways is noticed where it closes.
@@ -107,14 +108,21 @@ impl<'a> Session<'a> {
         json: Option<Bytes>,
     ) -> Result<Response<Incoming>, CallError> {
         let mut request = head(self.endpoint, method, path, json);
-        for via in self.before {
-            request.headers_mut().append(header::VIA, via.clone());
-        }
         // Last, so that it stands behind those. A node that is this gateway refuses it, and is never taken for one.
-        if let Ok(via) = HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())) {
-            request.headers_mut().append(header::VIA, via);
+        let own = HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())).ok();
+        for via in self.before.iter().chain(&own) {
+            request.headers_mut().append(header::VIA, via.clone());
+            request.headers_mut().append(via::X_AIVONX_HOPS, via.clone());
         }
-        Ok(self.connected().await?.sender.send_request(request).await?)
+        let answer = self.connected().await?.sender.send_request(request).await?;
+        let gateway = answer.headers().get(via::X_AIVONX_HOPS).and_then(|name| name.to_str().ok());
+        self.gateway = gateway.filter(|name| via::is_name(name)).map(Into::into);
+        Ok(answer)
+    }
+
+    /// The name of the gateway that gave the last answer, if it was one and said so.
+    pub(super) fn gateway(&self) -> Option<&str> {
+        self.gateway.as_deref()
     }
 
     /// `GET path`, the answer read as a whole, and how long it took from sending to the last byte.

@@ -148,9 +148,11 @@ fn openai_object(model: &Gathered<'_>) -> Bytes {
         Some((path, _)) => path.rsplit('/').next().unwrap_or("library"),
         None => "library",
     };
+    let path: Vec<&str> = model.newest.facts.gateways().collect();
+    let path = if path.is_empty() { String::new() } else { format!(",\"aivonx_gateways\":{}", json!(path)) };
     // In the order in which Ollama writes them.
     let text = format!(
-        "{{\"id\":{},\"object\":\"model\",\"created\":{created},\"owned_by\":{}}}",
+        "{{\"id\":{},\"object\":\"model\",\"created\":{created},\"owned_by\":{}{path}}}",
         json!(name),
         json!(owner)
     );

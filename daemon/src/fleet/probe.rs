@@ -168,20 +168,25 @@ async fn rest_of_ollama(
     round_trip: Duration,
 ) -> Result<Found, ProbeError> {
     let (tags, _) = get(session, TAGS).await?;
-    let models = sight::read_tags(&tags).map_err(wrong(TAGS))?;
-    let loaded = match get(session, PS).await {
+    let mut models = sight::read_tags(&tags).map_err(wrong(TAGS))?;
+    sight::without_circles(&mut models, session.gateway());
+    let mut loaded = match get(session, PS).await {
         Ok((ps, _)) => sight::read_ps(&ps).map_err(wrong(PS))?,
         // Ollama before 0.1.33 does not tell.
         Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
+    if session.gateway().is_some() {
+        loaded.retain(|loaded| models.iter().any(|model| model.name == loaded.name));
+    }
     let sight = Sight { version: Some(version), models, loaded };
     Ok(Found { kind: NodeKind::Ollama, sight, round_trip })
 }
 
 async fn openai(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     let (body, round_trip) = get(session, MODELS).await?;
-    let models = sight::read_openai(&body).map_err(wrong(MODELS))?;
+    let mut models = sight::read_openai(&body).map_err(wrong(MODELS))?;
+    sight::without_circles(&mut models, session.gateway());
     Ok(Found {
         kind: NodeKind::Openai,
         sight: Sight { version: None, models, loaded: Vec::new() },

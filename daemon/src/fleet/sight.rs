@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Seen, model_name, node::parse_version};
+use super::{Seen, model_name, node::parse_version, via};
 
 /// One good check's findings.
 #[derive(Debug, Default)]
@@ -44,6 +44,7 @@ pub(super) struct ModelFacts {
     pub(super) digest: Option<String>,
     remote_host: Option<String>,
     remote_model: Option<String>,
+    aivonx_gateways: Option<serde_json::Value>,
     /// Family and the like.
     pub(super) details: Option<ModelDetails>,
 }
@@ -87,6 +88,12 @@ pub(super) struct LoadedFacts {
 }
 
 impl ModelFacts {
+    /// The gateways that a request for this model goes through, as far as they said so, the last one first.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &str> {
+        let listed = self.aivonx_gateways.as_ref().and_then(serde_json::Value::as_array);
+        listed.into_iter().flatten().filter_map(serde_json::Value::as_str)
+    }
+
     /// Whether the node hands this model's prompts on to a third party.
     #[must_use]
     pub(super) fn remote(&self) -> bool {
@@ -98,6 +105,49 @@ impl LoadedFacts {
     /// Whether the node itself writes a field `node`.
     pub(super) fn has_node(&self) -> bool {
         self.node.is_some()
+    }
+}
+
+/// Most gateways in a row.
+const MOST_GATEWAYS: usize = 16;
+
+/// Of the models that a node lists leaves out those that it has from here: two gateways that are nodes of each other
+/// would go on telling each other of a model that nobody has any more. If the node is a `gateway`, the others say so,
+/// to the gateways that are told of them in turn.
+pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>) {
+    models.retain_mut(|model| {
+        let mut path: Vec<String> = model.facts.gateways().map(str::to_owned).collect();
+        if path.len() >= MOST_GATEWAYS || path.iter().any(|name| name == via::pseudonym()) {
+            return false;
+        }
+        if let Some(gateway) = gateway {
+            path.push(gateway.to_owned());
+            model.set_gateways(path.into());
+        }
+        true
+    });
+}
+
+impl SeenModel {
+    /// Writes `gateways` into what the node wrote.
+    fn set_gateways(&mut self, gateways: serde_json::Value) {
+        let raw = self.raw.get();
+        let text = match raw.strip_suffix('}') {
+            // It has a name at least.
+            Some(body) if self.facts.aivonx_gateways.is_none() => {
+                format!("{},\"aivonx_gateways\":{gateways}}}", body.trim_end())
+            }
+            _ => {
+                let mut object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(raw).unwrap_or_default();
+                object.insert("aivonx_gateways".into(), gateways.clone());
+                serde_json::Value::Object(object).to_string()
+            }
+        };
+        if let Ok(raw) = RawValue::from_string(text) {
+            self.raw = raw;
+        }
+        self.facts.aivonx_gateways = Some(gateways);
     }
 }
 
@@ -206,7 +256,7 @@ impl PartialEq for Sight {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_openai, read_ps, read_tags, read_version};
+    use super::{read_openai, read_ps, read_tags, read_version, via, without_circles};
 
     #[test]
     fn reads_proper_answers_whatever_else_they_carry() {
@@ -223,6 +273,25 @@ mod tests {
             read_ps(br#"{"models":[{"name":"m","size_vram":7}]}"#).unwrap()[0].facts.size_vram,
             Some(7)
         );
+    }
+
+    #[test]
+    fn what_a_gateway_has_from_here_is_not_there() {
+        let tags = |of: &str| {
+            let mut models = read_tags(format!(r#"{{"models":[{of}]}}"#).as_bytes()).unwrap();
+            without_circles(&mut models, Some("aivonx-b"));
+            models.iter().map(|model| model.raw.get().to_owned()).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(tags(r#"{"name":"m" }"#), r#"{"name":"m","aivonx_gateways":["aivonx-b"]}"#);
+        let behind = r#"{"aivonx_gateways":["aivonx-c"],"name":"m"}"#;
+        assert_eq!(tags(behind), r#"{"aivonx_gateways":["aivonx-c","aivonx-b"],"name":"m"}"#);
+        let ours = behind.replace("aivonx-c", via::pseudonym());
+        assert_eq!(tags(&format!(r#"{ours},{{"name":"n","aivonx_gateways":7}}"#)).matches("name").count(), 1);
+        let many = format!(r#"{{"name":"m","aivonx_gateways":{}}}"#, serde_json::json!(vec!["aivonx-d"; 16]));
+        assert_eq!(tags(&many), "");
+        let mut models = read_tags(format!(r#"{{"models":[{ours},{{"name":"n"}}]}}"#).as_bytes()).unwrap();
+        without_circles(&mut models, None);
+        assert_eq!(models.iter().map(|model| model.raw.get()).collect::<String>(), r#"{"name":"n"}"#);
     }
 
     #[test]

@@ -47,20 +47,25 @@ pub(super) fn to_node(
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    // Those it went through before, or a circle of two gateways would not be noticed; then this one.
-    out.extend_from_slice(b"via: ");
-    for before in client.all(Field::Via) {
-        out.extend_from_slice(before.as_bytes());
-        out.extend_from_slice(b", ");
-    }
+    // Those it went through before, or a circle of two gateways would not be noticed; then this one. Once more under a
+    // name of our own, for there are relays that take `Via` out.
     let protocol: &[u8] = match received {
         Version::HTTP_2 => b"2 ",
         Version::HTTP_10 => b"1.0 ",
         _ => b"1.1 ",
     };
-    out.extend_from_slice(protocol);
-    out.extend_from_slice(via::pseudonym().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    let names: [(&[u8], _, _); 2] =
+        [(b"via: ", Field::Via, protocol), (b"x-aivonx-hops: ", Field::Hops, b"")];
+    for (name, field, protocol) in names {
+        out.extend_from_slice(name);
+        for before in client.all(field) {
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(protocol);
+        out.extend_from_slice(via::pseudonym().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Whether a field of a node's answer reaches the client. A list of what may pass, for the same reason as on the way

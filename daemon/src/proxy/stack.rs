@@ -111,7 +111,7 @@ async fn layers(
     // Before anything is done: whatever is done for a request that comes back is done for each round of it. It also
     // keeps this gateway from being a node of its own; whether it lives may be asked from anywhere.
     let asks_health = matches!(route.action, Action::Local(Local::Health | Local::Ready));
-    if !asks_health && fields.all(Field::Via).any(via::is_ours) {
+    if !asks_health && fields.all(Field::Via).chain(fields.all(Field::Hops)).any(via::is_ours) {
         return Err(Refusal::Loop);
     }
 
@@ -128,7 +128,12 @@ async fn layers(
         Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter, query: head.uri.query() };
-            return local::answer(cx, what, asked, &caller).await;
+            let mut answer = local::answer(cx, what, asked, &caller).await?;
+            // To be known as a gateway, and by which name (see `fleet`).
+            if fields.has(Field::Hops) {
+                answer.headers_mut().insert(via::X_AIVONX_HOPS, HeaderValue::from_static(via::pseudonym()));
+            }
+            return Ok(answer);
         }
         Action::OwnUsage => {
             return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
@@ -155,7 +160,9 @@ async fn layers(
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Head);
         let source = change::source(cx, exchange, fields);
-        let before = fields.all(Field::Via).cloned().collect();
+        // A relay may have taken the one out.
+        let before = if fields.has(Field::Hops) { Field::Hops } else { Field::Via };
+        let before = fields.all(before).cloned().collect();
         let asked = manage::Asked { method: &head.method, route, source, before };
         return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };

@@ -3,6 +3,7 @@
 use aivonx_tests::{
     fake::{FakeNode, Fault},
     harness::{Daemon, H2Client, Request},
+    within,
 };
 use serde_json::json;
 
@@ -250,11 +251,45 @@ async fn a_request_that_comes_back_is_refused() {
     for path in ["/health", "/ready"] {
         daemon.ask(&Request::get(path).field("Via", &via)).await.expect(200);
     }
+    // A relay may have taken that out.
+    let hops = node.requests().pop().unwrap().head.get("x-aivonx-hops").unwrap().to_owned();
+    let again =
+        Request::post("/api/generate", generate()).field("X-Aivonx-Hops", &format!("aivonx-0, {hops}"));
+    daemon.ask(&again).await.expect(508);
     assert_eq!(node.requests().len(), 1);
     // Also what the gateway asks on its own account: it is no node of itself.
     let url = format!("http://{}", daemon.address());
     let told = daemon.aivonx().run(&["node", "add", "loop", &url]).await;
     assert_ne!(told.code, 0, "{told:?}");
+}
+
+#[tokio::test]
+async fn gateways_that_list_each_other_forget_what_nobody_has() {
+    const QUICK: &str = "[health]\ninterval = \"1s\"\n";
+    let node = FakeNode::ollama().await;
+    let (a, b) = (Daemon::run(&[&node], QUICK).await, Daemon::run(&[], QUICK).await);
+    let c = Daemon::run(&[], QUICK).await;
+    let url = |daemon: &Daemon| format!("http://{}", daemon.address());
+    for (of, name, to) in [(&b, "a", &a), (&c, "b", &b), (&a, "c", &c), (&a, "b", &b)] {
+        of.aivonx().ok(&["node", "add", name, &url(to), "--force"]).await;
+    }
+    let has =
+        async |daemon: &Daemon| daemon.ask(&Request::get("/api/tags")).await.text().contains("\"m:latest\"");
+    let until = async |wanted: bool| {
+        for daemon in [&a, &b, &c] {
+            within("the list of models", async {
+                while has(daemon).await != wanted {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+    };
+    until(true).await;
+    // By way of two others.
+    c.ask(&Request::post("/api/generate", generate())).await.expect(200);
+    a.aivonx().ok(&["node", "remove", "n0", "--yes"]).await;
+    until(false).await;
 }
 
 #[tokio::test]

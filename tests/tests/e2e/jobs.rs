@@ -55,8 +55,8 @@ async fn pulls_and_deletes_go_through_a_chain_of_gateways_but_not_round_a_circle
     back.aivonx().ok(&["node", "add", "front", &url(&front)]).await;
     let told = front.post("/api/pull", &new).await;
     assert!(told.text().contains("through this gateway already"), "{} {}", told.status, told.text());
-    let told = front.ask(&delete("m")).await.expect(502);
-    assert!(told.text().contains("through this gateway already"), "{}", told.text());
+    // What a gateway has from the other is not asked of that one.
+    front.ask(&delete("m")).await.expect(200);
     // Once by each way that leads there.
     assert_eq!(node.requests().len(), 4);
 }
