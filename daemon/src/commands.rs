@@ -50,6 +50,7 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         false => Ok(()),
     };
     let failed = AppError::system("cannot act as the owner of the data directory");
+    let is_new = !recover::is_data_dir(&dir);
     let (source, restored) = match (&args.snapshot, &args.from) {
         (Some(file), _) => {
             let file = found(file, &dir.join("snapshots"));
@@ -65,7 +66,15 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         }
         (None, None) => return list(&dir),
     };
-    say(&restored_text(&source, &restored))
+    let mut text = restored_text(&source, &restored);
+    if is_new && !dir.join("master.key").exists() {
+        text += &format!(
+            "\nIts secrets open only with the master key of the daemon it was taken from: before the start put that \
+             into {}, or where secrets.master_key says.",
+            dir.join("master.key").display()
+        );
+    }
+    say(&(text + "\nStart the daemon to serve from it."))
 }
 
 /// A bare name stands for the file of that name in `dir`, unless there is one here.
@@ -83,13 +92,28 @@ fn restored_text(source: &Path, restored: &Restored) -> String {
     if let Some(aside) = &restored.set_aside {
         text += &format!("\nwhat was there is kept in {}", aside.display());
     }
-    for ledger in &restored.ledgers {
-        text += &format!("\n{ledger}");
+    for state in &restored.ledgers {
+        let is_none = state.records == 0 && state.lost.is_empty();
+        text += &match &restored.set_aside {
+            Some(aside) if restored.had_old_ledgers && is_none => format!(
+                "\n{}: not put back; the older form that was there had it in the store itself, so it is in {}",
+                state.ledger.as_str(),
+                aside.display()
+            ),
+            _ => format!("\n{state}"),
+        };
     }
-    text + "\nStart the daemon to serve from it."
+    text
 }
 
 fn list(dir: &Path) -> Result<(), AppError> {
+    if !recover::is_data_dir(dir) {
+        let what = if dir.exists() { "is no data directory of aivonxd" } else { "is not there" };
+        return Err(AppError::Usage(format!(
+            "{} {what}; name the data directory with --dir, or the file that says where it is with --config",
+            dir.display()
+        )));
+    }
     let (snapshots, place) = (recover::list(dir)?, dir.join("snapshots"));
     let mut text = match snapshots.len() {
         0 => format!("there are no snapshots in {}", place.display()),
@@ -99,7 +123,7 @@ fn list(dir: &Path) -> Result<(), AppError> {
     for snapshot in &snapshots {
         text += &line(snapshot, now);
     }
-    let aside = if dir.exists() { recover::set_aside(dir)? } else { Vec::new() };
+    let aside = recover::set_aside(dir)?;
     if !aside.is_empty() {
         text += "\nset aside by earlier recoveries:";
         aside.iter().for_each(|store| text += &format!("\n  {}", store.display()));
@@ -109,8 +133,7 @@ fn list(dir: &Path) -> Result<(), AppError> {
             text += &format!("\nprocess {pid} uses the directory: stop it before anything is put back")
         }
         Some(None) => text += "\na process uses the directory: stop it before anything is put back",
-        None if dir.exists() => text += "\nno daemon uses the directory",
-        None => {}
+        None => text += "\nno daemon uses the directory",
     }
     let dir = dir.display();
     if !snapshots.is_empty() {

@@ -64,7 +64,7 @@ pub(crate) fn metrics(
             store_flush: health.flush_took,
             refusals: refusals(&shared.identity.counters, &shared.limits),
             audit: shared.identity.audit.health(),
-            usage_lost: shared.usage.health().lost,
+            usage_lost: shared.usage.health().lost + store.usage_lost(),
         })
     })
 }
@@ -188,8 +188,9 @@ fn warnings(
         ));
     }
     if let Some(lost) = in_short(ledgers_lost) {
-        warnings
-            .push(format!("part of a ledger is lost: {lost}; see 'aivonx audit list --action chain_lost'"));
+        warnings.push(format!(
+            "part of a ledger is lost: {lost}; see 'aivonx audit list --action chain_lost' (told for 30 days)"
+        ));
     }
     if usage_lost > 0 {
         warnings.push(format!(

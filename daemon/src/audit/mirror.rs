@@ -19,7 +19,8 @@ pub(super) fn mirror(entry: &Entry) {
     let name = sensitive::scrub(who.name.clone());
     // The address stands before the name, which is anybody's to choose: what bans addresses reads up to it.
     let from = who.source.address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
-    let reason = entry.details.get("reason").map(String::as_str).unwrap_or_default();
+    let reason = ["reason", "lost"].iter().find_map(|name| entry.details.get(*name));
+    let reason = reason.map(|reason| tracing::field::display(Untrusted::new(reason)));
     // The macro wants a level known at compile time.
     macro_rules! tell {
         ($level:ident) => {
@@ -37,7 +38,7 @@ pub(super) fn mirror(entry: &Entry) {
                 object = %Untrusted::new(&object).max(128),
                 via = entry.via.as_deref().map(tracing::field::display),
                 request_id = entry.request_id.as_deref().map(tracing::field::display),
-                reason = %Untrusted::new(reason),
+                reason = reason.as_ref(),
                 "{}{from} by {}: {}",
                 entry.action, Untrusted::new(&name).max(128), entry.outcome
             )

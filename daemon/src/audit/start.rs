@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     secrets::Vault,
-    store::{AuditHead, AuditLog, LedgerLoss, Restoration, Store},
+    store::{AuditHead, AuditLog, LedgerLoss, NotedLoss, Restoration, Store},
 };
 
 impl Audit {
@@ -45,29 +45,33 @@ impl Audit {
             audit.write(begin).await?;
         }
         let mut losses = store.watch_losses();
-        let told = losses.borrow_and_update().clone();
-        for loss in &told {
+        losses.mark_unchanged();
+        let log = store.audit_log();
+        let found = log.unrecorded_losses();
+        for loss in &found {
             audit.write(lost(loss)).await?;
         }
+        log.losses_are_recorded(&found);
         if let Some(restored) = restored {
             audit.write(entry(&restored)).await?;
             store.settings().forget_restoration().await?;
         }
         tokio::spawn(verify::in_background(audit.clone()));
         tokio::spawn(retention::keep_up(audit.clone()));
-        tokio::spawn(tell_losses(Arc::downgrade(&audit.inner), losses, told.len()));
+        tokio::spawn(tell_losses(Arc::downgrade(&audit.inner), losses));
         Ok(audit)
     }
 }
 
-/// Records what is found damaged later on, of which `told` losses were recorded.
-async fn tell_losses(audit: Weak<Inner>, mut losses: watch::Receiver<Vec<LedgerLoss>>, mut told: usize) {
+/// Records what is found damaged later on.
+async fn tell_losses(audit: Weak<Inner>, mut losses: watch::Receiver<Vec<NotedLoss>>) {
     while losses.changed().await.is_ok() {
-        let found = losses.borrow_and_update().get(told..).unwrap_or_default().to_vec();
-        told += found.len();
         let Some(inner) = audit.upgrade() else { return };
-        let audit = Audit { inner };
+        let Inner::Kept { shared, .. } = &*inner else { return };
+        let log = shared.log.clone();
+        let (audit, found) = (Audit { inner }, log.unrecorded_losses());
         found.iter().for_each(|loss| audit.note(lost(loss)));
+        log.losses_are_recorded(&found);
     }
 }
 

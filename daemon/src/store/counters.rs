@@ -181,6 +181,13 @@ impl Counters {
         Ok(())
     }
 
+    /// Writes what there is in memory anew, in place of a log that lost some of it.
+    pub(super) fn write_anew(&self) {
+        if let Err(error) = self.renew(&mut self.kept()) {
+            tracing::warn!(%error, "what was lost of the log of the counters is not written anew");
+        }
+    }
+
     /// Writes what there is anew, and forgets the rest.
     fn renew(&self, kept: &mut Kept) -> Result<(), StoreError> {
         self.log.roll()?;

@@ -17,7 +17,7 @@ use super::{
     backend::{Backend, Pairs, Write},
     batch::{Batch, Changes},
     codec,
-    marker::Commit,
+    marker::{Acknowledged, Commit},
     old,
     tree::{Sum, Sums, Tree, no_sums},
 };
@@ -26,6 +26,8 @@ const META: &str = "meta";
 const META_VERSION: u8 = 1;
 const SCHEMA: &[u8] = b"schema";
 const SEQ: &[u8] = b"seq";
+/// How far the ledgers went at the last change.
+const LEDGERS: &[u8] = b"ledgers";
 
 /// Asked before every change whether it may be made.
 pub(super) type Gate = Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
@@ -56,6 +58,7 @@ struct Durable {
 struct Writer {
     sums: Sums,
     seq: u64,
+    commit: Option<Arc<Commit>>,
     /// Set while a transaction runs: found set, it panicked, and what is stored is unknown.
     unsure: bool,
 }
@@ -73,7 +76,7 @@ impl Engine {
     pub(super) fn over(backend: impl Backend + 'static) -> Self {
         Self {
             backend: Box::new(backend),
-            writer: Mutex::new(Writer { sums: no_sums(), seq: 0, unsure: false }),
+            writer: Mutex::new(Writer { sums: no_sums(), seq: 0, commit: None, unsure: false }),
             gate: OnceLock::new(),
             durable: Mutex::new(Durable { seq: 0, commit: None }),
             latest: AtomicU64::new(0),
@@ -97,6 +100,11 @@ impl Engine {
         let schema = self.meta_value(SCHEMA)?.ok_or_else(|| missing("schema"))?;
         let seq = self.meta_value(SEQ)?.ok_or_else(|| missing("seq"))?;
         Ok(Meta { schema, seq, sums })
+    }
+
+    /// How far the ledgers went at the last change, by what this store says itself; None if it does not.
+    pub(super) fn ledgers(&self) -> Result<Option<Acknowledged>, String> {
+        self.meta_value(LEDGERS)
     }
 
     fn meta_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, String> {
@@ -184,7 +192,7 @@ impl Engine {
     /// Begins to take writes, on top of what `meta` says. `commit` is told of everything that is acknowledged.
     pub(super) fn start(&self, meta: &Meta, commit: Option<Arc<Commit>>) {
         let mut writer = self.writer();
-        (writer.sums, writer.seq) = (meta.sums, meta.seq);
+        (writer.sums, writer.seq, writer.commit) = (meta.sums, meta.seq, commit.clone());
         self.latest.store(meta.seq, Ordering::Release);
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         (durable.seq, durable.commit) = (meta.seq, commit);
@@ -279,6 +287,9 @@ impl Engine {
         // A new store, and a migrated one, writes every sum.
         let is_touched = |tree: &Tree| schema.is_some() || changes.keys().any(|(changed, _)| changed == tree);
         let mut meta = vec![(SEQ, encode_meta(SEQ, &seq)?)];
+        if let Some(commit) = &writer.commit {
+            meta.push((LEDGERS, encode_meta(LEDGERS, &commit.reached())?));
+        }
         for tree in Tree::ALL.into_iter().filter(is_touched) {
             let key = tree.name().as_bytes();
             meta.push((key, encode_meta(key, &sums[tree.index()])?));

@@ -78,6 +78,15 @@ pub(super) fn in_place_of_file(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// As [`in_place_of_file`], of a directory.
+pub(super) fn in_place_of_dir(path: &Path) -> Option<&'static str> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => None,
+        Ok(found) if found.is_file() => Some("a file"),
+        _ => in_place_of_file(path),
+    }
+}
+
 /// Opens the regular file at `path` with `options`.
 ///
 /// # Errors

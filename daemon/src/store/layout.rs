@@ -109,6 +109,12 @@ impl Layout {
         [self.marker(), self.commit()].into_iter().find_map(found)
     }
 
+    /// What stands in place of the ledgers' directories, and what it is.
+    pub(super) fn misplaced_ledgers(&self) -> Vec<(PathBuf, &'static str)> {
+        let dirs = [self.ledgers()].into_iter().chain(Ledger::ALL.map(|ledger| self.ledger(ledger)));
+        dirs.filter_map(|path| files::in_place_of_dir(&path).map(|what| (path, what))).collect()
+    }
+
     fn foreign_entry(&self) -> Result<Option<String>, StoreError> {
         let failed = |e| StoreError::io("list the data directory", &self.dir)(e);
         for entry in fs::read_dir(&self.dir).map_err(failed)? {

@@ -10,21 +10,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Store, StoreError,
     audit::kept::Kept,
     counters::Counters,
     layout::Layout,
+    losses::{Counted, LedgerLoss},
     marker::{Acknowledged, Commit},
     segment::{Extent, Item, Limits, Log, Loss, Note, Setup, System},
     trouble::{self, Trouble},
     usage,
 };
 
-/// One of the ledgers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// One of the ledgers. Stored in losses: the order is never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Ledger {
     /// Who did what.
     Audit,
@@ -51,6 +52,12 @@ impl Ledger {
         }
     }
 
+    /// Whether what is told of usage comes from it.
+    #[must_use]
+    pub const fn is_of_usage(self) -> bool {
+        matches!(self, Self::Usage | Self::Sums)
+    }
+
     /// The name of its directory, never changed.
     pub(super) const fn directory(self) -> &'static str {
         match self {
@@ -61,7 +68,7 @@ impl Ledger {
         }
     }
 
-    fn extent(self, of: &Acknowledged) -> Extent {
+    pub(super) fn extent(self, of: &Acknowledged) -> Extent {
         match self {
             Self::Audit => of.audit,
             Self::Usage => of.usage,
@@ -70,57 +77,13 @@ impl Ledger {
         }
     }
 
-    fn extent_mut(self, of: &mut Acknowledged) -> &mut Extent {
+    pub(super) fn extent_mut(self, of: &mut Acknowledged) -> &mut Extent {
         match self {
             Self::Audit => &mut of.audit,
             Self::Usage => &mut of.usage,
             Self::Sums => &mut of.sums,
             Self::Counters => &mut of.counters,
         }
-    }
-}
-
-/// What the numbers of a loss count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// Everything the ledger holds.
-    All,
-    /// Entries of the audit log, by their own numbers.
-    Entries,
-    /// What the audit log holds besides: checkpoints, and where it stands.
-    Inner,
-}
-
-/// Records of a ledger that were acknowledged and are not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LedgerLoss {
-    /// Which.
-    pub ledger: Ledger,
-    /// What the numbers count.
-    pub records: Counted,
-    /// The first of them, as the ledger numbers what it writes.
-    pub from: u64,
-    /// The last of them.
-    pub to: u64,
-    /// `cut off`, `damaged` or `missing`.
-    pub how: &'static str,
-}
-
-impl LedgerLoss {
-    fn what(&self) -> String {
-        let Self { records, from, to, how, .. } = self;
-        let (one, many) = match records {
-            Counted::Entries => ("entry", "entries"),
-            Counted::All => ("record", "records"),
-            Counted::Inner => ("inner record", "inner records"),
-        };
-        if from == to { format!("{one} {from} is {how}") } else { format!("{many} {from} to {to} are {how}") }
-    }
-}
-
-impl fmt::Display for LedgerLoss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.ledger.as_str(), self.what())
     }
 }
 
@@ -157,11 +120,12 @@ pub(super) struct Ledgers {
     pub(super) audit: Kept,
     pub(super) usage: usage::kept::Kept,
     pub(super) counters: Counters,
+    commit: Option<Arc<Commit>>,
 }
 
 impl Ledgers {
     /// Opens them, and says what of `acknowledged` they lack. From then on `commit` is told of everything that is
-    /// acknowledged; without one they are only looked at.
+    /// acknowledged, and with [`Self::acknowledge`] of what there is; without one they are only looked at.
     pub(super) fn open(
         layout: &Layout,
         daemon: &str,
@@ -192,15 +156,50 @@ impl Ledgers {
             audit: Kept::open(audit, audited)?,
             usage: usage::kept::Kept::open(usage, sums)?,
             counters: Counters::open(counters)?,
+            commit: commit.cloned(),
         };
-        let lost: Vec<LedgerLoss> = lost.iter().map(|(ledger, loss)| ledgers.told(*ledger, loss)).collect();
-        if let Some(commit) = commit {
-            let reached = ledgers.reached();
-            let noted = commit.advance(true, |to| *to = Acknowledged { seq: to.seq, ..reached });
-            noted.map_err(StoreError::io("write", &layout.commit()))?;
-        }
-        lost.iter().for_each(tell);
+        let lost = lost.iter().map(|(ledger, loss)| ledgers.told(*ledger, loss)).collect();
         Ok((ledgers, lost))
+    }
+
+    /// Takes what there is for all that was acknowledged: what is lost has been noted elsewhere. `run` is the number of
+    /// this run of the store.
+    pub(super) fn acknowledge(&self, run: u64) -> Result<(), StoreError> {
+        let reached = self.reached();
+        self.note(|to| *to = Acknowledged { seq: to.seq, run, ..reached })
+    }
+
+    /// Notes that so many requests will never be in the usage ledger. That needs no room on the disk.
+    pub(super) fn give_up_requests(&self, count: u64) -> Result<(), StoreError> {
+        self.note(|to| to.unwritten = to.unwritten.saturating_add(count))
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Acknowledged)) -> Result<(), StoreError> {
+        let noted = self.commit.as_ref().map_or(Ok(()), |commit| commit.advance(true, change));
+        noted.map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))
+    }
+
+    /// Looks after the files: [`Log::look`], and makes durable how far they go.
+    fn look(&self) {
+        let looked = Ledger::ALL.into_iter().try_for_each(|ledger| self.log(ledger).look());
+        let settled = self.commit.as_ref().map_or(Ok(()), |commit| commit.settle());
+        // A disk that refuses is told by the next append, and all of this is done again soon.
+        if let Err(error) = looked.map_err(|e| e.to_string()).and(settled.map_err(|e| e.to_string())) {
+            tracing::debug!(error, "the files of the ledgers could not be looked after");
+        }
+    }
+
+    /// What was met since the last call where something should have been: see [`Log::suspicions`].
+    pub(super) fn suspicions(&self) -> Vec<LedgerLoss> {
+        let of = |ledger: Ledger| {
+            let lost = self.log(ledger).suspicions();
+            if ledger == Ledger::Counters && !lost.is_empty() {
+                // All of it is in memory.
+                self.counters.write_anew();
+            }
+            lost.into_iter().map(move |loss| self.told(ledger, &loss))
+        };
+        Ledger::ALL.into_iter().flat_map(of).collect()
     }
 
     pub(super) const fn log(&self, ledger: Ledger) -> &Log {
@@ -244,14 +243,14 @@ impl Ledgers {
     }
 
     /// A loss in words. The audit log's entries have numbers of their own.
-    fn told(&self, ledger: Ledger, loss: &Loss) -> LedgerLoss {
+    pub(super) fn told(&self, ledger: Ledger, loss: &Loss) -> LedgerLoss {
         let entries = (ledger == Ledger::Audit).then(|| self.audit.entries_of(loss));
         let (records, from, to) = match entries {
             Some(Some((from, to))) => (Counted::Entries, from, to),
             Some(None) => (Counted::Inner, loss.from, loss.to),
             None => (Counted::All, loss.from, loss.to),
         };
-        LedgerLoss { ledger, records, from, to, how: loss.how.as_str() }
+        LedgerLoss { ledger, records, from, to, how: loss.how }
     }
 
     /// Why one of them cannot be written.
@@ -285,11 +284,6 @@ fn note(layout: &Layout, ledger: Ledger, commit: &Arc<Commit>, audited: &Arc<Ato
     })
 }
 
-fn tell(loss: &LedgerLoss) {
-    // The event of its name comes with the audit log's entry.
-    tracing::error!("part of a ledger is lost, what is before and behind it is not: {loss}");
-}
-
 impl Store {
     /// Runs `work` on a blocking thread, within `store.operation_deadline`. It is carried to its end even if the caller
     /// stops waiting. The engine has no part in it, so that a failed one does not stop it.
@@ -300,7 +294,11 @@ impl Store {
         let inner = self.inner.clone();
         let working = tokio::task::spawn_blocking(move || {
             let ledgers = inner.ledgers.read().unwrap_or_else(PoisonError::into_inner);
-            work(ledgers.as_ref().ok_or(StoreError::Closed)?)
+            let ledgers = ledgers.as_ref().ok_or(StoreError::Closed)?;
+            let done = work(ledgers);
+            // Before the answer, so that whoever asks next what is missing from it is told.
+            inner.lose(ledgers.suspicions());
+            done
         });
         let deadline = self.inner.options.operation_deadline;
         let done = match tokio::time::timeout(deadline, working).await {
@@ -314,18 +312,6 @@ impl Store {
         done
     }
 
-    /// What the ledgers lacked at the open, or was found damaged since then.
-    #[must_use]
-    pub fn ledger_losses(&self) -> Vec<LedgerLoss> {
-        self.inner.lost.borrow().clone()
-    }
-
-    /// The same, to be followed.
-    #[must_use]
-    pub fn watch_losses(&self) -> watch::Receiver<Vec<LedgerLoss>> {
-        self.inner.lost.subscribe()
-    }
-
     /// Why a ledger cannot be written, if one cannot.
     pub(super) fn ledger_trouble(&self) -> Option<Arc<Trouble>> {
         let ledgers = self.inner.ledgers.try_read().ok()?;
@@ -333,16 +319,24 @@ impl Store {
     }
 }
 
-/// Time between two attempts to write a ledger again.
+/// Time between two looks after the files, and two attempts to write a ledger again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Has ledgers that could not be written tried again as soon as the disk takes writes. Ends with the last clone.
+/// Looks after the files of the ledgers, and has those that could not be written tried again as soon as the disk takes
+/// writes. Ends with the last clone.
 pub(super) async fn mend(inner: std::sync::Weak<super::Inner>) {
     let mut said = None;
     loop {
         tokio::time::sleep(RETRY_EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
         let store = Store { inner };
+        // What is wrong is told by itself.
+        let _ = store
+            .with_ledgers(|ledgers| {
+                ledgers.look();
+                Ok(())
+            })
+            .await;
         let trouble = store.ledger_trouble().map(|trouble| trouble.what.clone());
         match (&said, &trouble) {
             (None, Some(error)) => tracing::error!(
@@ -365,60 +359,5 @@ pub(super) async fn mend(inner: std::sync::Weak<super::Inner>) {
                 })
                 .await;
         }
-    }
-}
-
-/// Rest between two files that are verified.
-const VERIFY_PAUSE: Duration = Duration::from_millis(20);
-
-/// Time between two rounds of that.
-const VERIFY_EVERY: Duration = Duration::from_secs(86_400);
-
-/// Reads what nobody asks for, so that damage is noticed. Ends with the last clone.
-pub(super) async fn verify(inner: std::sync::Weak<super::Inner>) {
-    loop {
-        for ledger in Ledger::ALL {
-            let mut from = 0;
-            loop {
-                tokio::time::sleep(VERIFY_PAUSE).await;
-                let Some(inner) = inner.upgrade() else { return };
-                match (Store { inner }).verify_segment(ledger, from).await {
-                    Ok(Some(next)) => from = next,
-                    Ok(None) => break,
-                    Err(error) => {
-                        tracing::debug!(%error, "a ledger is not verified");
-                        break;
-                    }
-                }
-            }
-        }
-        tokio::time::sleep(VERIFY_EVERY).await;
-    }
-}
-
-impl Store {
-    /// Verifies the first closed segment of the ledger that begins with frame `from` or later; returns the frame behind
-    /// it.
-    async fn verify_segment(&self, ledger: Ledger, from: u64) -> Result<Option<u64>, StoreError> {
-        let (next, found) = self
-            .with_ledgers(move |ledgers| {
-                let mut segments = ledgers.log(ledger).segments().into_iter();
-                let segment = segments.find(|segment| segment.first >= from && segment.is_closed());
-                let Some(segment) = segment else { return Ok((None, Vec::new())) };
-                let losses = segment.verify()?;
-                Ok((Some(segment.end), losses.iter().map(|loss| ledgers.told(ledger, loss)).collect()))
-            })
-            .await?;
-        for loss in found {
-            self.inner.lost.send_if_modified(|lost| {
-                let is_new = !lost.contains(&loss);
-                if is_new {
-                    tell(&loss);
-                    lost.push(loss.clone());
-                }
-                is_new
-            });
-        }
-        Ok(next)
     }
 }

@@ -6,12 +6,16 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{StoreError, files, segment::Extent};
+use super::{StoreError, files, ledgers::Ledger, segment::Extent};
 
 /// How far the making of a store came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,13 +106,18 @@ fn check(text: &str) -> String {
 }
 
 const SLOT: usize = 128;
-const MAGIC: &[u8; 8] = b"AVXSEQ3\n";
+const MAGIC: &[u8; 8] = b"AVXSEQ4\n";
+/// Bytes of magic and numbers, behind which their checksum stands.
+const BODY: usize = 104;
+/// The form before, without the last two numbers.
+const MAGIC_3: &[u8; 8] = b"AVXSEQ3\n";
+const BODY_3: usize = 88;
 /// What schema 1 wrote: the number of the last change, of the groups in the ledgers, of the last audit entry.
 const OLD_SLOT: usize = 64;
 const OLD_MAGIC: &[u8; 8] = b"AVXSEQ2\n";
 
 /// How far what was acknowledged goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     /// Number of the last change of the configuration trees.
     pub(super) seq: u64,
@@ -122,6 +131,22 @@ pub(super) struct Acknowledged {
     pub(super) sums: Extent,
     /// Frames of the counters.
     pub(super) counters: Extent,
+    /// Which run of the store said so, counted by its opens.
+    pub(super) run: u64,
+    /// Requests that were given up before they could be written to the usage ledger, and not told yet.
+    pub(super) unwritten: u64,
+}
+
+impl Acknowledged {
+    /// As far as either says that the ledgers go.
+    pub(super) fn join(mut self, other: &Self) -> Self {
+        self.audited = self.audited.max(other.audited);
+        for ledger in Ledger::ALL {
+            let (extent, other) = (ledger.extent_mut(&mut self), ledger.extent(other));
+            *extent = Extent { first: extent.first.max(other.first), last: extent.last.max(other.last) };
+        }
+        self
+    }
 }
 
 /// What was acknowledged, in two slots written in turn: a torn write leaves the other. The engine and each ledger
@@ -130,6 +155,8 @@ pub(super) struct Acknowledged {
 pub(super) struct Commit {
     file: File,
     state: Mutex<(Acknowledged, u64)>,
+    /// Something was written and not made durable yet.
+    unsettled: AtomicBool,
 }
 
 impl Commit {
@@ -138,7 +165,12 @@ impl Commit {
         match fs::read(path) {
             Ok(bytes) => {
                 let old = bytes.chunks(OLD_SLOT).take(2).filter_map(parse_old);
-                Ok(bytes.chunks(SLOT).take(2).filter_map(parse_slot).chain(old).max())
+                Ok(bytes
+                    .chunks(SLOT)
+                    .take(2)
+                    .filter_map(parse_slot)
+                    .chain(old)
+                    .max_by_key(|to| (to.run, *to)))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io("read", path)(e)),
@@ -150,16 +182,28 @@ impl Commit {
         files::replace(path, &[slot_bytes(to), slot_bytes(to)].concat())?;
         let file =
             OpenOptions::new().write(true).mode(0o600).open(path).map_err(StoreError::io("open", path))?;
-        Ok(Self { file, state: Mutex::new((to, 0)) })
+        Ok(Self { file, state: Mutex::new((to, 0)), unsettled: AtomicBool::new(false) })
     }
 
-    /// How far that goes.
+    /// What was recorded last.
     pub(super) fn reached(&self) -> Acknowledged {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Makes durable what was recorded without being so.
+    ///
+    /// Every frame of a ledger is durable before it is acknowledged, so a loss of power takes none away. What it can
+    /// take away is that it was told here: should a ledger's end be lost at the same time, that is not noticed as far as
+    /// it was appended after the last call of this, which comes every second.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        if !self.unsettled.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.file.sync_data().inspect_err(|_| self.unsettled.store(true, Ordering::Release))
+    }
+
     /// Records that more was acknowledged. It survives the end of the process when this returns, and a loss of power
-    /// if `durable`.
+    /// if `durable`, else with the next [`Self::settle`].
     pub(super) fn advance(&self, durable: bool, change: impl FnOnce(&mut Acknowledged)) -> io::Result<()> {
         {
             // What a panic of `change` leaves is what was there.
@@ -169,8 +213,9 @@ impl Commit {
             self.file.write_all_at(&slot_bytes(*to), *slot * SLOT as u64)?;
             *slot ^= 1;
         }
+        self.unsettled.store(true, Ordering::Release);
         // Nobody else waits for it.
-        if durable { self.file.sync_data() } else { Ok(()) }
+        if durable { self.settle() } else { Ok(()) }
     }
 }
 
@@ -178,14 +223,14 @@ impl Commit {
 fn slot_bytes(to: Acknowledged) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     slot[..8].copy_from_slice(MAGIC);
-    let Acknowledged { seq, audited, audit, usage, sums, counters } = to;
+    let Acknowledged { seq, audited, audit, usage, sums, counters, run, unwritten } = to;
     let extents = [audit, usage, sums, counters].map(|extent| [extent.first, extent.last]);
-    let numbers = [seq, audited].into_iter().chain(extents.into_iter().flatten());
-    for (place, number) in slot[8..88].chunks_exact_mut(8).zip(numbers) {
+    let numbers = [seq, audited].into_iter().chain(extents.into_iter().flatten()).chain([run, unwritten]);
+    for (place, number) in slot[8..BODY].chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
     }
-    let crc = crc32fast::hash(&slot[..88]);
-    slot[88..92].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&slot[..BODY]);
+    slot[BODY..BODY + 4].copy_from_slice(&crc.to_le_bytes());
     slot
 }
 
@@ -194,16 +239,21 @@ fn number(slot: &[u8], at: usize) -> Option<u64> {
 }
 
 fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
+    let body = if slot.starts_with(MAGIC_3) { BODY_3 } else { BODY };
+    let is_whole = (slot.starts_with(MAGIC) || slot.starts_with(MAGIC_3))
+        && slot.get(body..body + 4)? == crc32fast::hash(&slot[..body]).to_le_bytes();
     let extent = |at| Some(Extent { first: number(slot, at)?, last: number(slot, at + 8)? });
-    let to = Acknowledged {
+    let added = |at| if body == BODY { number(slot, at) } else { Some(0) };
+    is_whole.then_some(Acknowledged {
         seq: number(slot, 8)?,
         audited: number(slot, 16)?,
         audit: extent(24)?,
         usage: extent(40)?,
         sums: extent(56)?,
         counters: extent(72)?,
-    };
-    (slot == slot_bytes(to)).then_some(to)
+        run: added(88)?,
+        unwritten: added(96)?,
+    })
 }
 
 fn parse_old(slot: &[u8]) -> Option<Acknowledged> {
@@ -244,6 +294,8 @@ mod tests {
             usage: Extent { first: 1, last: seq * 5 },
             sums: Extent { first: seq, last: seq * 7 },
             counters: Extent { first: seq * 2, last: seq * 6 },
+            run: 2,
+            unwritten: seq % 3,
         };
         let commit = Commit::create(&path, to(4)).unwrap();
         for seq in 5..9 {
@@ -256,6 +308,21 @@ mod tests {
         assert_eq!(Commit::read(&path).unwrap(), Some(to(7)));
         fs::write(&path, [0; 2 * SLOT]).unwrap();
         assert_eq!(Commit::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn the_form_before_is_read_and_a_flip_in_it_found() {
+        let mut slot = b"AVXSEQ3\n".to_vec();
+        (1..=10_u64).for_each(|n| slot.extend_from_slice(&n.to_le_bytes()));
+        slot.extend_from_slice(&crc32fast::hash(&slot).to_le_bytes());
+        slot.resize(SLOT, 0);
+        let told = parse_slot(&slot).unwrap();
+        assert_eq!((told.seq, told.counters, told.run), (1, Extent { first: 9, last: 10 }, 0));
+        for at in 0..92 {
+            let mut flipped = slot.clone();
+            flipped[at] ^= 1;
+            assert_eq!(parse_slot(&flipped), None, "byte {at}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod ledgers;
 pub mod limit;
 pub mod limit_counter;
 pub mod lockout;
+mod losses;
 mod marker;
 mod migrate;
 pub mod node;
@@ -89,10 +90,11 @@ pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
 pub use key_use::KeyUses;
-pub use ledgers::{Counted, Ledger, LedgerLoss, LedgerState};
+pub use ledgers::{Ledger, LedgerState};
 pub use limit::{LimitRecord, LimitSubject, LimitValues};
 pub use limit_counter::{CounterRecord, LimitCounters};
 pub use lockout::LockoutRecord;
+pub use losses::{Counted, LedgerLoss, NotedLoss, TOLD_FOR};
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
 pub use placement::PlacementRecord;
@@ -105,6 +107,7 @@ pub use reseal::{Unopened, Use};
 pub(crate) use rewrap::Rewrap;
 pub use rewrap::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
+pub use segment::How;
 pub use session::SessionRecord;
 pub use settings::{FleetPrivacy, Restoration, Settings};
 pub use trouble::Trouble;
@@ -136,7 +139,7 @@ struct Inner {
     /// As [`Slot`]. Apart, so that an engine that hangs does not stop them.
     ledgers: RwLock<Option<Ledgers>>,
     /// What the ledgers lack.
-    lost: watch::Sender<Vec<LedgerLoss>>,
+    lost: watch::Sender<Vec<NotedLoss>>,
     layout: Layout,
     daemon: String,
     feed: Feed,
@@ -225,7 +228,8 @@ impl Store {
             tokio::spawn(trouble::mend(weak())),
             tokio::spawn(room::watch(weak())),
             tokio::spawn(ledgers::mend(weak())),
-            tokio::spawn(ledgers::verify(weak())),
+            tokio::spawn(losses::verify(weak())),
+            tokio::spawn(losses::keep_up(weak(), store.watch_losses())),
         ];
         *store.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(store)

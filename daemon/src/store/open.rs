@@ -24,7 +24,8 @@ use super::{
     engine::{Engine, Meta},
     files,
     layout::{Layout, Lock},
-    ledgers::{LedgerLoss, Ledgers},
+    ledgers::Ledgers,
+    losses::{self, NotedLoss},
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::Schemas,
     room, settings, snapshot,
@@ -42,8 +43,8 @@ pub(super) struct Opened {
     /// Where the engine and the ledgers note what they acknowledge.
     pub(super) commit: Arc<Commit>,
     pub(super) ledgers: Ledgers,
-    /// What the ledgers lack.
-    pub(super) lost: Vec<LedgerLoss>,
+    /// What the ledgers lack, and have lacked for a while.
+    pub(super) lost: Vec<NotedLoss>,
 }
 
 /// Opens, verifies and migrates, under the deadline of `options`.
@@ -166,6 +167,13 @@ fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verif
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         return Err(damaged(format!("its file {name} is {what}, not a regular file")));
     }
+    if let Some((path, what)) = layout.misplaced_ledgers().into_iter().next() {
+        let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+        return Err(damaged(format!(
+            "{name} is {what}, not a directory; move it away or put the right one back, or let `aivonxd recover` set it \
+             aside"
+        )));
+    }
     match Marker::read(&layout.marker())? {
         Found::Absent if layout.is_ours() => Err(damaged("its file STORE is missing".into())),
         Found::Absent => create(layout, lock, uuid::Uuid::new_v4().to_string(), cache_bytes, schemas),
@@ -209,11 +217,13 @@ fn create(
         &layout.commit(),
         Acknowledged { seq: engine.seq(), ..Acknowledged::default() },
     )?);
-    let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
+    let (ledgers, _) = Ledgers::open(&layout, &marker.daemon, Some(nothing), Some(&commit))?;
+    ledgers.acknowledge(1)?;
     engine.start(&meta, Some(commit.clone()));
     let marker = Marker { state: State::Ready, ..marker };
     marker.write(&layout.marker())?;
-    let opened = Opened { engine, layout, lock, daemon: marker.daemon, commit, ledgers, lost };
+    let opened =
+        Opened { engine, layout, lock, daemon: marker.daemon, commit, ledgers, lost: Vec::new() };
     Ok(Verified { opened, meta })
 }
 
@@ -254,15 +264,20 @@ fn open_existing(
         Some(_) => {}
         None => tracing::warn!(
             dir = %dir.display(),
-            "the file COMMIT was missing or damaged and is written anew; what was lost at the same time would not be noticed"
+            "the file COMMIT was missing or damaged and is written anew"
         ),
     }
-    let known = acknowledged;
-    let acknowledged = acknowledged.unwrap_or_default();
-    let reached = Acknowledged { seq: meta.seq, ..acknowledged };
+    let own = engine.ledgers().map_err(damaged)?;
+    // Until all is noted that the ledgers lack, the number of the run tells that it is not.
+    let reached = Acknowledged { seq: meta.seq, ..acknowledged.unwrap_or_default() };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
+    let known = acknowledged.map(|known| own.map_or(known, |own| known.join(&own))).or(own);
     let (ledgers, lost) = Ledgers::open(&layout, &marker.daemon, known, Some(&commit))?;
     engine.start(&meta, Some(commit.clone()));
+    let told = losses::told_by(acknowledged.as_ref(), own.as_ref());
+    let lost = losses::keep(&engine, told.into_iter().chain(lost).collect())?;
+    let run = [acknowledged, own].into_iter().flatten().map(|known| known.run).max().unwrap_or(0) + 1;
+    ledgers.acknowledge(run)?;
     let daemon = marker.daemon.clone();
     let opened = Opened { engine, layout, lock, daemon, commit, ledgers, lost };
     if meta.schema > marker.schema {

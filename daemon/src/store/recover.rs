@@ -9,12 +9,13 @@ use std::{
 use aivonx_protocol::UnixMillis;
 
 use super::{
-    LedgerState, Restoration, StoreError,
+    Ledger, LedgerLoss, LedgerState, Restoration, StoreError,
     backend::sled::Sled,
     engine::{Engine, Meta, now},
     files,
     layout::{Layout, Lock},
     ledgers::Ledgers,
+    losses,
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
     salvage,
@@ -61,6 +62,8 @@ pub struct Restored {
     pub summary: Summary,
     /// What there is of each ledger. They lie beside the store and are left where they are.
     pub ledgers: Vec<LedgerState>,
+    /// Whether what was there is of schema 1, which had its ledgers in the store: they went aside with it.
+    pub had_old_ledgers: bool,
     /// Whether an earlier recovery that was interrupted was finished first.
     pub finished: bool,
 }
@@ -77,6 +80,12 @@ impl Summary {
 #[must_use]
 pub fn is_store(dir: &Path) -> bool {
     Layout::new(dir).marker().is_file()
+}
+
+/// Whether there is any trace of a store in `dir`.
+#[must_use]
+pub fn is_data_dir(dir: &Path) -> bool {
+    Layout::new(dir).is_ours()
 }
 
 /// Whether a process uses the data directory `dir`, and which, if it said so.
@@ -247,6 +256,8 @@ fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, Sto
             marker.daemon
         )));
     }
+    let had_old_ledgers = is_schema_1(layout)?;
+    swap::clear_ledgers(layout)?;
     let summary = summary(&contents, acknowledged(layout)?);
     let made = make(layout, contents, source, &summary).inspect_err(|_| {
         // It is of no use; what failed is told of.
@@ -254,7 +265,15 @@ fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, Sto
     });
     let ledgers = made?;
     let set_aside = swap::finish(layout)?.and_then(|placed| placed.set_aside);
-    Ok(Restored { set_aside, summary, ledgers, finished: *finished })
+    Ok(Restored { had_old_ledgers, set_aside, summary, ledgers, finished: *finished })
+}
+
+/// Whether the store that is there keeps its ledgers itself.
+fn is_schema_1(layout: &Layout) -> Result<bool, StoreError> {
+    if files::in_place_of_file(&layout.marker()).is_some() {
+        return Ok(false);
+    }
+    Ok(matches!(Marker::read(&layout.marker())?, Found::Marker(marker) if marker.schema == 1))
 }
 
 /// Makes a store of `contents`, ready to be put in place.
@@ -274,28 +293,37 @@ fn make(
         Rebuild::Unusable(what) => StoreError::BadSnapshot { path: source.to_owned(), what },
         Rebuild::Store(e) => e,
     })?;
-    let (ledgers, lost) = Ledgers::open(layout, &contents.daemon, reached(layout)?, None)?;
+    let known = reached(layout)?;
+    let (ledgers, lost) = Ledgers::open(layout, &contents.daemon, known, None)?;
     let reached = ledgers.reached();
     let ledgers = ledgers.states(&lost);
-    let seq = note(&fresh, source, summary, &ledgers)?;
+    let mut lost: Vec<LedgerLoss> = ledgers.iter().flat_map(|ledger| ledger.lost.clone()).collect();
+    // A directory without a store had no ledgers either.
+    if known.is_some()
+        || [layout.marker(), layout.store()].iter().any(|path| fs::symlink_metadata(path).is_ok())
+    {
+        lost.extend(losses::told_by(known.as_ref(), None));
+    }
+    let seq = note(&fresh, source, summary, lost)?;
     let marker = Marker { schema: contents.schema, daemon: contents.daemon, state: State::Ready };
     swap::seal(layout, &marker, Acknowledged { seq, ..reached })?;
     Ok(ledgers)
 }
 
 /// Notes in the new store what is being done, for the audit log to record. Returns the number of that change.
-fn note(fresh: &Path, source: &Path, summary: &Summary, ledgers: &[LedgerState]) -> Result<u64, StoreError> {
-    let lost: Vec<String> = ledgers.iter().flat_map(|ledger| &ledger.lost).map(ToString::to_string).collect();
+fn note(fresh: &Path, source: &Path, summary: &Summary, lost: Vec<LedgerLoss>) -> Result<u64, StoreError> {
+    let words: Vec<String> = lost.iter().map(ToString::to_string).collect();
     let restoration = Restoration {
         time: now(),
         snapshot: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         snapshot_time: summary.created,
         changes_behind: summary.changes_behind,
-        ledgers: if lost.is_empty() { Ok(ledgers.len() as u64) } else { Err(lost.join("; ")) },
+        ledgers: if words.is_empty() { Ok(Ledger::ALL.len() as u64) } else { Err(words.join("; ")) },
     };
     let engine = Engine::over(Sled::open(fresh, 0)?);
     engine.start(&engine.meta().map_err(StoreError::Engine)?, None);
     engine.write(|batch| batch.put(Tree::Setting, RESTORATION, &restoration))?;
+    losses::keep(&engine, lost)?;
     let seq = engine.seq();
     drop(engine);
     files::sync_dir(fresh)?;

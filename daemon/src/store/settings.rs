@@ -19,6 +19,8 @@ const PRIVACY: &[u8] = b"privacy";
 const DAY_OFFSET: &[u8] = b"day_offset";
 const SETUP_USED: &[u8] = b"setup_used";
 pub(super) const RESTORATION: &[u8] = b"restoration";
+/// What the ledgers have lost, see [`super::losses`].
+pub(super) const LOSSES: &[u8] = b"ledger_losses";
 
 /// What `recover` did, until it is recorded in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

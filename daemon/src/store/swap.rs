@@ -40,7 +40,7 @@ pub(super) struct Placed {
 /// nothing to put anywhere. For the holder of the directory's lock.
 pub(super) fn finish(layout: &Layout) -> Result<Option<Placed>, StoreError> {
     let (fresh, store) = (layout.restoring(), layout.store());
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
+    let stamp = stamp();
     let mut set_aside = None;
     if is_marked(&fresh) {
         set_aside = move_aside(&store, &stamp)?;
@@ -72,6 +72,16 @@ pub(super) fn finish(layout: &Layout) -> Result<Option<Placed>, StoreError> {
     }
     files::sync_dir(&store)?;
     Ok(Some(Placed { set_aside }))
+}
+
+/// Sets aside what stands in place of the ledgers' directories.
+pub(super) fn clear_ledgers(layout: &Layout) -> Result<(), StoreError> {
+    let stamp = stamp();
+    layout.misplaced_ledgers().iter().try_for_each(|(path, _)| move_aside(path, &stamp).map(drop))
+}
+
+fn stamp() -> String {
+    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string()
 }
 
 /// Removes a store in the making, and a copy that was being read.

@@ -53,7 +53,7 @@ pub struct Gauges {
     pub refusals: Refusals,
     /// The audit log.
     pub audit: AuditGauges,
-    /// Requests missing from the usage ledger since start.
+    /// Requests missing from the usage ledger, as far as is known and still told.
     pub usage_lost: u64,
 }
 

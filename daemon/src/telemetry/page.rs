@@ -116,7 +116,7 @@ impl Page {
             "Log events that reached memory but not the log's sink",
             dropped,
         )?;
-        let help = "Requests missing from the usage ledger";
+        let help = "Requests missing from the usage ledger; a lost record of it counts as one, and may have had more";
         out.counter("aivonx_usage_records_lost", help, usage_lost)?;
         let help = "Requests that were neither logged nor counted";
         out.counter("aivonx_access_records_dropped", help, self.access.dropped())?;

@@ -28,7 +28,7 @@ pub use report::{Only, UsageError};
 pub use retention::Keep;
 
 use crate::{
-    store::{Store, UsageLog, usage::Calendar},
+    store::{Ledger, Store, UsageLog, usage::Calendar},
     telemetry::{AccessSink, Batch},
 };
 use gather::Gathered;
@@ -93,6 +93,20 @@ impl Usage {
             }),
         };
         tokio::spawn(retention::keep_up(Arc::downgrade(&usage.inner)));
+        if store.ledger_losses().iter().any(|loss| loss.ledger == Ledger::Counters) {
+            let log = usage.inner.log.clone();
+            tokio::spawn(async move {
+                match log.name_again().await {
+                    Ok(0) => {}
+                    Ok(count) => {
+                        tracing::info!(count, "names in the usage ledger that were lost are there again")
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "names in the usage ledger that were lost are not there again")
+                    }
+                }
+            });
+        }
         usage
     }
 

@@ -49,8 +49,15 @@ pub(super) enum Job {
 
 /// Writes until closed, or until the ledger is gone.
 pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::Receiver<Job>) {
-    let mut writer =
-        Writer { log, gathered, names: Map::default(), watched: false, told: None, entries: Vec::new() };
+    let mut writer = Writer {
+        log,
+        gathered,
+        names: Map::default(),
+        watched: false,
+        told: None,
+        noted: 0,
+        entries: Vec::new(),
+    };
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -63,7 +70,7 @@ pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::
                 }
                 Some(Job::Close(done)) => {
                     writer.write().await;
-                    writer.end();
+                    writer.end().await;
                     let _ = done.send(());
                     return;
                 }
@@ -78,7 +85,7 @@ pub(super) async fn run(log: UsageLog, gathered: Arc<Gathered>, mut jobs: mpsc::
                 }
                 None => {
                     writer.write().await;
-                    return writer.end();
+                    return writer.end().await;
                 }
             },
         }
@@ -94,12 +101,15 @@ struct Writer {
     watched: bool,
     /// When something wrong was last said, and how many requests had been lost.
     told: Option<(Option<Instant>, u64)>,
+    /// Requests that were lost and noted as such in the store.
+    noted: u64,
     /// Reused.
     entries: Vec<UsageEntry>,
 }
 
 impl Writer {
     async fn write(&mut self) {
+        self.note().await;
         let group = self.gathered.drain();
         if group.seen.is_empty() {
             self.gathered.give_back(group.seen);
@@ -172,10 +182,23 @@ impl Writer {
     }
 
     /// Says what is lost because it could not be written to the last.
-    fn end(&mut self) {
+    async fn end(&mut self) {
         if self.gathered.give_up() > 0 {
             self.told = self.told.map(|(_, lost)| (None, lost));
             self.tell(None);
+        }
+        self.note().await;
+    }
+
+    /// Has the store note what is lost, so that it is told after a restart as well.
+    async fn note(&mut self) {
+        let lost = self.gathered.lost.load(std::sync::atomic::Ordering::Relaxed);
+        if lost > self.noted {
+            match self.log.give_up(lost - self.noted).await {
+                Ok(()) => self.noted = lost,
+                // It is in the log all the same.
+                Err(error) => tracing::debug!(%error, "what the usage ledger misses is not noted"),
+            }
         }
     }
 

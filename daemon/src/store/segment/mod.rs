@@ -22,7 +22,8 @@
 //! The caller keeps [`Extent`]s outside of the log and hands the last one to [`Log::open`]. What it promises and is not
 //! there is a [`Loss`], never a reason not to open: the log goes on behind it. A tail that was never acknowledged is
 //! cut off quietly. Only the last segment is read at the open; the others by [`Segment::verify`], when somebody has
-//! time. Each segment says what the one before it holds, so that a missing, shortened, swapped or old one is noticed.
+//! time or has met a hole ([`Log::suspicions`]). Files that are taken away under an open log are noticed by
+//! [`Log::look`]. Each segment says what the one before it holds, so that a missing, shortened, swapped or old one is noticed.
 
 mod derived;
 mod disk;
@@ -31,6 +32,7 @@ mod open;
 mod read;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod write;
 
 use std::{
@@ -42,20 +44,23 @@ use std::{
 };
 
 use aivonx_protocol::UnixMillis;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, engine::now};
 
 pub(in crate::store) use disk::{Disk, System};
 pub(in crate::store) use format::frame_len;
-pub(in crate::store) use open::{How, Loss, Setup};
+pub use open::How;
+pub(in crate::store) use open::{Loss, Setup};
 pub(in crate::store) use read::{Frame, Frames, Item, Placed, Segment};
 pub(in crate::store) use write::Appended;
 
 use format::Owner;
+use watch::Suspects;
 use write::Writing;
 
 /// Which frames a log must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::store) struct Extent {
     /// The oldest that was not forgotten.
     pub(in crate::store) first: u64,
@@ -93,7 +98,7 @@ pub(in crate::store) type Note = Box<dyn Fn(Extent, bool) -> Result<(), StoreErr
 pub(in crate::store) struct Log {
     dir: Arc<Path>,
     /// The directory, kept open to be synced.
-    folder: File,
+    folder: Mutex<Arc<File>>,
     owner: Owner,
     limits: Limits,
     disk: Arc<dyn Disk>,
@@ -101,6 +106,7 @@ pub(in crate::store) struct Log {
     /// Held by the one who syncs. Taken before `writing`, which is free while the disk works.
     syncing: Mutex<()>,
     writing: Mutex<Writing>,
+    suspects: Arc<Suspects>,
     /// Since when and why it cannot be written.
     trouble: Mutex<Option<(UnixMillis, String)>>,
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Disk, Extent, Limits, Log, Note, StoreError,
@@ -43,9 +44,9 @@ pub(in crate::store) struct Loss {
     pub(in crate::store) how: How,
 }
 
-/// How frames were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum How {
+/// How frames were lost. Stored: the order is never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
     /// The log ends before them.
     Cut,
     /// What stands in their place is something else.
@@ -55,7 +56,9 @@ pub(in crate::store) enum How {
 }
 
 impl How {
-    pub(in crate::store) const fn as_str(self) -> &'static str {
+    /// In words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cut => "cut off",
             Self::Damaged => "damaged",
@@ -90,13 +93,14 @@ impl Log {
         let losses = opening.losses;
         let log = Self {
             dir: setup.dir.into(),
-            folder,
+            folder: Mutex::new(Arc::new(folder)),
             owner,
             limits: setup.limits,
             disk: setup.disk,
             note: setup.note,
             syncing: Mutex::new(()),
             writing: Mutex::new(writing),
+            suspects: Arc::default(),
             trouble: Mutex::new(None),
         };
         Ok((log, losses))
@@ -147,6 +151,7 @@ impl Opening<'_> {
             rolls: false,
             generation: 0,
             kept: synced,
+            looked: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     ops::RangeInclusive,
     os::unix::fs::FileExt as _,
@@ -16,7 +16,9 @@ use super::{
     How, Log, Loss, StoreError,
     format::{self, FRAME, Found, Header, Owner, Scan, Step},
     open::segment_path,
+    watch::Suspects,
 };
+use crate::store::files;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,7 @@ pub(in crate::store) struct Segment {
     pub(super) crc: Option<u32>,
     /// Of the one that is added to.
     file: Option<Arc<File>>,
+    suspects: Arc<Suspects>,
 }
 
 impl Log {
@@ -70,8 +73,8 @@ impl Log {
         let behind = writing.active.as_ref().map_or(writing.next, |active| active.first);
         let ends = writing.closed.iter().skip(1).map(|closed| closed.first).chain([behind]);
         let segment = |first, end, len, crc, file| {
-            let (dir, owner) = (self.dir.clone(), self.owner.clone());
-            Segment { dir, owner, first, end, len, crc, file }
+            let (dir, owner, suspects) = (self.dir.clone(), self.owner.clone(), self.suspects.clone());
+            Segment { dir, owner, first, end, len, crc, file, suspects }
         };
         let closed = writing.closed.iter().zip(ends);
         let closed =
@@ -107,50 +110,57 @@ impl Segment {
     /// # Errors
     /// If the file cannot be read; a missing one is a hole.
     pub(in crate::store) fn read(&self) -> Result<Vec<Item>, StoreError> {
-        Ok(items(&self.load()?, &self.owner, self.first, self.end))
+        let items = items(&self.load()?, &self.owner, self.first, self.end);
+        if items.iter().any(|item| matches!(item, Item::Hole(_))) {
+            self.suspects.add(self.first);
+        }
+        Ok(items)
     }
 
     fn load(&self) -> Result<Bytes, StoreError> {
-        let loaded = match &self.file {
-            Some(file) => load(file, self.len),
-            None => File::open(self.path()).and_then(|file| load(&file, self.len)),
-        };
-        match loaded {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Bytes::new()),
-            loaded => loaded.map(Bytes::from).map_err(StoreError::io("read", &self.path())),
+        let loaded = self.open().and_then(|file| file.map_or(Ok(Vec::new()), |file| load(&file, self.len)));
+        loaded.map(Bytes::from).map_err(StoreError::io("read", &self.path()))
+    }
+
+    /// None if the file is not there, or something else is.
+    fn open(&self) -> io::Result<Option<Arc<File>>> {
+        if let Some(file) = &self.file {
+            return Ok(Some(file.clone()));
+        }
+        match files::open_regular(&self.path(), OpenOptions::new().read(true)) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+            opened => opened.map(|file| Some(Arc::new(file))),
         }
     }
 
     /// For reading single frames.
     ///
     /// # Errors
-    /// If the file cannot be opened.
+    /// If the file cannot be opened; in a missing one no frame is found.
     pub(in crate::store) fn reader(&self) -> Result<SegmentReader, StoreError> {
-        let file = match &self.file {
-            Some(file) => file.clone(),
-            None => Arc::new(File::open(self.path()).map_err(StoreError::io("open", &self.path()))?),
-        };
+        let file = self.open().map_err(StoreError::io("open", &self.path()))?;
         Ok(SegmentReader { segment: self.clone(), file })
     }
 
-    /// Reads a closed segment and compares it with what the next one says of it. Returns what is not there.
+    /// Reads it, and compares it with what the next one says of it. Returns what is not there.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub(in crate::store) fn verify(&self) -> Result<Vec<Loss>, StoreError> {
         let bytes = self.load()?;
         let is_whole = bytes.len() as u64 == self.len && Some(crc32fast::hash(&bytes)) == self.crc;
-        if !self.is_closed() || is_whole {
+        if is_whole {
             return Ok(Vec::new());
         }
+        let how = if bytes.is_empty() { How::Missing } else { How::Damaged };
         let losses: Vec<Loss> = items(&bytes, &self.owner, self.first, self.end)
             .into_iter()
             .filter_map(|item| match item {
-                Item::Hole(range) => Some(Loss { from: *range.start(), to: *range.end(), how: How::Damaged }),
+                Item::Hole(range) => Some(Loss { from: *range.start(), to: *range.end(), how }),
                 Item::Frame(_) => None,
             })
             .collect();
-        if losses.is_empty() {
+        if losses.is_empty() && self.is_closed() {
             let header = Header::read(&bytes, &self.owner).is_some();
             tracing::warn!(
                 file = %self.path().display(), header,
@@ -161,7 +171,7 @@ impl Segment {
     }
 }
 
-fn load(file: &File, len: u64) -> io::Result<Vec<u8>> {
+pub(super) fn load(file: &File, len: u64) -> io::Result<Vec<u8>> {
     let there = file.metadata()?.len().min(len);
     // No more than was once written.
     let mut bytes = vec![0; usize::try_from(there).map_err(io::Error::other)?];
@@ -189,7 +199,7 @@ fn placed(bytes: &Bytes, found: &Found) -> Placed {
 #[derive(Debug)]
 pub(in crate::store) struct SegmentReader {
     segment: Segment,
-    file: Arc<File>,
+    file: Option<Arc<File>>,
 }
 
 /// Bytes read in the hope that they hold a whole frame.
@@ -201,7 +211,11 @@ impl SegmentReader {
     /// # Errors
     /// If the file cannot be read.
     pub(in crate::store) fn frame(&self, at: u32) -> Result<Option<Frame>, StoreError> {
-        self.find(u64::from(at)).map_err(StoreError::io("read", &self.segment.path()))
+        let found = self.find(u64::from(at)).map_err(StoreError::io("read", &self.segment.path()))?;
+        if found.is_none() {
+            self.segment.suspects.add(self.segment.first);
+        }
+        Ok(found)
     }
 
     fn find(&self, at: u64) -> io::Result<Option<Frame>> {
@@ -230,7 +244,8 @@ impl SegmentReader {
 
     /// False if the file ends before.
     fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<bool> {
-        match self.file.read_exact_at(bytes, at) {
+        let Some(file) = &self.file else { return Ok(false) };
+        match file.read_exact_at(bytes, at) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             read => read.map(|()| true),
         }

@@ -32,6 +32,8 @@ pub(super) struct Writing {
     pub(super) generation: u64,
     /// The last frame that was durable when that was done last.
     pub(super) kept: u64,
+    /// When the directory was last changed, as [`Log::look`] saw it: seconds and nanoseconds.
+    pub(super) looked: Option<(i64, i64)>,
 }
 
 /// The segment that is added to.
@@ -106,7 +108,7 @@ impl Writing {
     }
 
     /// Takes what stands in the active segment for durable.
-    fn reached(&mut self, last: u64, content: Content, pending: usize) {
+    pub(super) fn reached(&mut self, last: u64, content: Content, pending: usize) {
         self.synced = last;
         self.pending.drain(..pending);
         if let Some(active) = &mut self.active {
@@ -184,6 +186,10 @@ impl Log {
     }
 
     fn extend(&self, active: &mut Active, bytes: &[u8]) -> io::Result<()> {
+        // What is written behind would hide it. The next look begins another file.
+        if active.file.metadata()?.len() < active.content.len {
+            return Err(io::Error::other("it was cut while it was in use"));
+        }
         // Part of an earlier group might otherwise stand behind this one, as if it belonged there.
         if active.has_rest {
             self.disk.cut(&active.file, active.content.len)?;
@@ -247,14 +253,14 @@ impl Log {
         (self.note)(extent, false)
     }
 
-    fn to_disk(&self, file: &File, is_new: bool) -> io::Result<()> {
+    pub(super) fn to_disk(&self, file: &File, is_new: bool) -> io::Result<()> {
         self.disk.sync(file)?;
-        if is_new { self.disk.sync_dir(&self.folder) } else { Ok(()) }
+        if is_new { self.disk.sync_dir(&self.folder()) } else { Ok(()) }
     }
 
     /// After a failed sync the kernel may report success for pages that it has dropped: the segment is never synced
     /// again, and what was not durable goes into another one. Where that fails as well it is given up.
-    fn write_anew(&self, writing: &mut Writing, error: io::Error) -> Result<(), StoreError> {
+    pub(super) fn write_anew(&self, writing: &mut Writing, error: io::Error) -> Result<(), StoreError> {
         let first = writing.synced + 1;
         let failed = self.failed("sync", first)(error);
         if let Some(old) = writing.close() {
@@ -331,12 +337,16 @@ impl Log {
             for segment in gone {
                 remove(&self.dir, segment.first)?;
             }
-            self.disk.sync_dir(&self.folder).map_err(StoreError::io("sync the directory", &self.dir))?;
+            self.disk.sync_dir(&self.folder()).map_err(StoreError::io("sync the directory", &self.dir))?;
         }
         Ok(extent.first)
     }
 
-    fn failed(&self, action: &'static str, first: u64) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    pub(super) fn failed(
+        &self,
+        action: &'static str,
+        first: u64,
+    ) -> impl FnOnce(io::Error) -> StoreError + use<> {
         let path: PathBuf = segment_path(&self.dir, first);
         move |source| StoreError::Io { action, path, source }
     }

@@ -4,6 +4,7 @@ mod failing;
 mod interrupted;
 mod kill;
 mod layout;
+mod losses;
 mod migration;
 mod odd;
 mod records;

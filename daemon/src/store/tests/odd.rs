@@ -75,6 +75,32 @@ async fn what_is_no_file_is_refused_in_words_and_recovered_from() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_place_of_the_ledgers_is_refused_in_words_and_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().join("base");
+    open(&base).await.close().await.unwrap();
+    let snapshot = recover::list(&base).unwrap().remove(0).path;
+    let file: (_, Put) = ("a file", |path| fs::write(path, "x").unwrap());
+    for name in ["ledger", "ledger/usage"] {
+        for (kind, put) in KINDS.into_iter().skip(1).chain([file]) {
+            let what = format!("{name} is {kind}");
+            let at = dir.path().join(what.replace(['/', ' '], "-"));
+            copy(&base, &at);
+            remove(&at.join(name));
+            put(&at.join(name));
+            let refused = Store::open(&at, &options()).await.map(drop).unwrap_err().to_string();
+            assert!(refused.contains(&what) && refused.contains("aivonxd recover"), "{what}: {refused}");
+            recover::restore(&at, &snapshot).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let parent = at.join(name).parent().unwrap().to_owned();
+            let mut there = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
+            let aside = format!("{}.damaged-", at.join(name).display());
+            assert!(there.any(|path| path.to_string_lossy().starts_with(&aside)), "{what}");
+            open(&at).await.close().await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_snapshot_and_a_lock_that_are_no_files_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();

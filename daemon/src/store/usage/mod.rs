@@ -122,6 +122,15 @@ impl UsageLog {
         self.store.with_ledgers(|ledgers| ledgers.usage.settle()).await
     }
 
+    /// Notes that so many requests will never be stored, to be told at the next start. For that no room on the disk is
+    /// needed.
+    ///
+    /// # Errors
+    /// If it cannot be written all the same.
+    pub async fn give_up(&self, count: u64) -> Result<(), StoreError> {
+        self.store.with_ledgers(move |ledgers| ledgers.give_up_requests(count)).await
+    }
+
     /// Up to `limit` entries of the time from `since` to before `until` that are `wanted`, from where the page
     /// before ended.
     ///

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    UsageLog, UsageName,
+    Part, UsageLog, UsageName,
     code::{Code, Parties},
 };
 use crate::store::{
-    StoreError,
+    Reach, StoreError,
     counters::{Change, Table},
 };
 
@@ -24,6 +24,43 @@ impl UsageLog {
                     name.transpose().map(|name| Ok((code, name?)))
                 };
                 codes.into_iter().filter_map(name).collect()
+            })
+            .await
+    }
+
+    /// Names again what requests and sums are about, as far as there still is a record of it: for when the log with the
+    /// names has lost some. Returns how many got one.
+    ///
+    /// # Errors
+    /// If the store or the ledger cannot be read, or the names not be written.
+    pub async fn name_again(&self) -> Result<usize, StoreError> {
+        let (store, calendar) = (&self.store, self.calendar);
+        let mut known = Vec::new();
+        let mut add = |part, id: String, name: String| {
+            known.push((Code::of(part, &id), UsageName { part, id, name }));
+        };
+        for one in store.organizations().list(&Reach::All).await? {
+            add(Part::Organization, one.id, one.slug);
+        }
+        for one in store.users().list(&Reach::All).await? {
+            add(Part::User, one.id, one.name);
+        }
+        for one in store.keys().list(&Reach::All).await? {
+            add(Part::Key, one.id, one.name);
+        }
+        for one in store.nodes().list().await? {
+            add(Part::Node, one.name.clone(), one.name);
+        }
+        store
+            .with_ledgers(move |ledgers| {
+                let used = ledgers.usage.codes(calendar)?;
+                let named: HashSet<Vec<u8>> = ledgers.counters.keys(Table::UsageName).into_iter().collect();
+                known.retain(|(code, _)| used.contains(code) && !named.contains(&code.bytes()[..]));
+                let put = |(code, name): &(Code, UsageName)| {
+                    Change::put(Table::UsageName, code.bytes().to_vec(), name)
+                };
+                ledgers.counters.change(known.iter().map(put).collect::<Result<_, _>>()?)?;
+                Ok(known.len())
             })
             .await
     }

@@ -1,6 +1,7 @@
 //! Logs that are torn, flipped, cut, swapped and rolled back.
 
 mod failing;
+mod watching;
 
 use std::{
     fs,
