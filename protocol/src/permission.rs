@@ -320,7 +320,8 @@ impl Request {
                 | AuditRequest::Show { .. }
                 | AuditRequest::Follow { .. }
                 | AuditRequest::FollowFrom { .. }
-                | AuditRequest::Keys => Permission::AuditRead,
+                | AuditRequest::Keys
+                | AuditRequest::Losses => Permission::AuditRead,
                 AuditRequest::Export { .. } | AuditRequest::ExportFrom { .. } => Permission::AuditExport,
                 AuditRequest::Verify { .. } | AuditRequest::Checkpoint | AuditRequest::Walk { .. } => {
                     Permission::AuditVerify
@@ -350,7 +351,8 @@ impl Request {
                 | UsageRequest::Watch { .. }
                 | UsageRequest::WatchFrom { .. }
                 | UsageRequest::Export { .. }
-                | UsageRequest::ExportFrom { .. } => Permission::UsageRead,
+                | UsageRequest::ExportFrom { .. }
+                | UsageRequest::Losses => Permission::UsageRead,
             },
             Request::Policy(request) => match request {
                 PolicyRequest::List { .. } | PolicyRequest::Aliases { .. } => Permission::PolicyRead,
@@ -433,7 +435,7 @@ mod tests {
                 "lockout.list" => Permission::LockoutRead,
                 "lockout.clear" => Permission::LockoutWrite,
                 "audit.list" | "audit.list_from" | "audit.show" | "audit.follow" | "audit.follow_from"
-                | "audit.keys" => Permission::AuditRead,
+                | "audit.keys" | "audit.losses" => Permission::AuditRead,
                 "audit.export" | "audit.export_from" => Permission::AuditExport,
                 "audit.verify" | "audit.checkpoint" | "audit.walk" => Permission::AuditVerify,
                 "secrets.status" | "secrets.validate" => Permission::SecretsRead,
@@ -443,7 +445,9 @@ mod tests {
                 "price.list" => Permission::PriceRead,
                 "price.set" | "price.remove" => Permission::PriceWrite,
                 "usage.report" | "usage.top" | "usage.watch" | "usage.export" | "usage.report_from"
-                | "usage.top_from" | "usage.watch_from" | "usage.export_from" => Permission::UsageRead,
+                | "usage.top_from" | "usage.watch_from" | "usage.export_from" | "usage.losses" => {
+                    Permission::UsageRead
+                }
                 "policy.list" | "policy.aliases" => Permission::PolicyRead,
                 "policy.set" | "policy.remove" | "policy.set_alias" | "policy.remove_alias" => {
                     Permission::PolicyWrite

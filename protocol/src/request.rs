@@ -197,6 +197,10 @@ pub enum Reply {
     Snapshot(Box<snapshot::Snapshot>),
     /// The newest snapshot; None if there is none, or if the caller is not told.
     NewestSnapshot(Option<snapshot::NewestSnapshot>),
+    /// The snapshot that holds everything already, so that no other was taken.
+    SnapshotHeld(Box<snapshot::Snapshot>),
+    /// What a ledger has lost, in words.
+    Losses(Vec<String>),
 }
 
 /// One step of a stream. Append only.

@@ -296,6 +296,8 @@ catalogue! { Request {
     Self::Snapshot(SnapshotRequest::List) => "snapshot.list", Self::Snapshot(SnapshotRequest::List);
     Self::Snapshot(SnapshotRequest::Create) => "snapshot.create", Self::Snapshot(SnapshotRequest::Create);
     Self::Snapshot(SnapshotRequest::Newest) => "snapshot.newest", Self::Snapshot(SnapshotRequest::Newest);
+    Self::Usage(UsageRequest::Losses) => "usage.losses", Self::Usage(UsageRequest::Losses);
+    Self::Audit(AuditRequest::Losses) => "audit.losses", Self::Audit(AuditRequest::Losses);
 } }
 
 catalogue! { Reply {
@@ -377,6 +379,8 @@ catalogue! { Reply {
     Self::Snapshots(_) => "snapshots", Self::Snapshots(vec![snapshot::snapshot(), snapshot::damaged()]);
     Self::Snapshot(_) => "snapshot", Self::Snapshot(Box::new(snapshot::snapshot()));
     Self::NewestSnapshot(_) => "newest_snapshot", Self::NewestSnapshot(Some(snapshot::newest()));
+    Self::SnapshotHeld(_) => "snapshot_held", Self::SnapshotHeld(Box::new(snapshot::snapshot()));
+    Self::Losses(_) => "losses", Self::Losses(vec!["usage ledger: record 4 is damaged".into()]);
 } }
 
 catalogue! { Event {

@@ -9,7 +9,8 @@ use crate::UnixMillis;
 pub enum SnapshotRequest {
     /// The kept snapshots, newest first, each read and verified. Answered with `Reply::Snapshots`.
     List,
-    /// Takes one now. Answered with `Reply::Snapshot`.
+    /// Takes one now, if something changed since the newest. Answered with `Reply::Snapshot`, or with
+    /// `Reply::SnapshotHeld`.
     Create,
     /// When the newest was taken. Answered with `Reply::NewestSnapshot`.
     Newest,

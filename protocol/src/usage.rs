@@ -82,6 +82,8 @@ pub enum UsageRequest {
         /// As in `Export`.
         filter: UsageFilter,
     },
+    /// What the usage ledger has lost of late, and so is in no answer. Answered with `Reply::Losses`.
+    Losses,
 }
 
 /// Which usage is meant. All conditions must hold.

@@ -282,13 +282,23 @@ impl Store {
         self.run_long(move |engine, _| inner.snapshot(engine)).await
     }
 
-    /// As [`Self::snapshot`], and looks at what was written.
+    /// The snapshot that holds everything, and whether it was taken now: an unchanged store needs no other, and each
+    /// would take the place of an older one.
     ///
     /// # Errors
-    /// As of that.
-    pub async fn take_snapshot(&self) -> Result<recover::Snapshot, StoreError> {
+    /// As of [`Self::snapshot`].
+    pub async fn take_snapshot(&self) -> Result<(recover::Snapshot, bool), StoreError> {
         let inner = self.inner.clone();
-        self.run_long(move |engine, _| Ok(recover::look(inner.snapshot(engine)?, Some(engine.seq())))).await
+        self.run_long(move |engine, _| {
+            let newest = snapshot::paths(&inner.layout.snapshots())?.into_iter().next();
+            let held = newest.map(|path| recover::look(path, Some(engine.seq())));
+            let has_all = |contents: &recover::Summary| contents.changes_behind == Some(0);
+            if let Some(held) = held.filter(|held| held.contents.as_ref().is_ok_and(has_all)) {
+                return Ok((held, false));
+            }
+            Ok((recover::look(inner.snapshot(engine)?, Some(engine.seq())), true))
+        })
+        .await
     }
 
     /// The kept snapshots, newest first, each read and verified.

@@ -105,6 +105,8 @@ pub enum AuditRequest {
         /// As in `Export`.
         format: ExportFormat,
     },
+    /// What the audit log has lost of late, and so is in no answer. Answered with `Reply::Losses`.
+    Losses,
 }
 
 impl AuditRequest {

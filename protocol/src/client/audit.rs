@@ -23,6 +23,11 @@ impl Client {
         ask!(self, Request::Audit(request), Reply::AuditPage(page) => page)
     }
 
+    /// What the log has lost of late, in words.
+    pub async fn audit_losses(&self) -> Result<Vec<String>, ClientError> {
+        ask!(self, Request::Audit(AuditRequest::Losses), Reply::Losses(lost) => lost)
+    }
+
     /// One entry.
     pub async fn audit_show(&self, seq: u64) -> Result<AuditEntry, ClientError> {
         ask!(self, Request::Audit(AuditRequest::Show { seq }), Reply::AuditEntry(entry) => *entry)

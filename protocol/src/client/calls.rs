@@ -15,11 +15,11 @@ use crate::{
 
 /// Sends a request and takes the one right reply out.
 macro_rules! ask {
-    ($client:expr, $request:expr, $pattern:pat => $out:expr) => {{
+    ($client:expr, $request:expr, $($pattern:pat => $out:expr),+) => {{
         let request: Request = $request;
         let asked = request.name();
         match $client.call(request).await? {
-            $pattern => Ok($out),
+            $($pattern => Ok($out),)+
             other => Err(ClientError::unexpected(asked, other.name())),
         }
     }};

@@ -13,9 +13,15 @@ impl Client {
         ask!(self, Request::Snapshot(SnapshotRequest::List), Reply::Snapshots(all) => all)
     }
 
-    /// Takes one now.
-    pub async fn snapshot_create(&self) -> Result<Snapshot, ClientError> {
-        ask!(self, Request::Snapshot(SnapshotRequest::Create), Reply::Snapshot(one) => *one)
+    /// Takes one now, if something changed since the newest; returns the one that holds everything, and whether it was
+    /// taken now.
+    pub async fn snapshot_create(&self) -> Result<(Snapshot, bool), ClientError> {
+        ask!(
+            self,
+            Request::Snapshot(SnapshotRequest::Create),
+            Reply::Snapshot(one) => (*one, true),
+            Reply::SnapshotHeld(one) => (*one, false)
+        )
     }
 
     /// The newest that is whole; None if there is none, or if the caller is not told.

@@ -22,6 +22,11 @@ impl Client {
         ask!(self, Request::Usage(request), Reply::Usage(report) => *report)
     }
 
+    /// What the ledger has lost of late, in words.
+    pub async fn usage_losses(&self) -> Result<Vec<String>, ClientError> {
+        ask!(self, Request::Usage(UsageRequest::Losses), Reply::Losses(lost) => lost)
+    }
+
     /// Those that come first.
     pub async fn usage_top(
         &self,

@@ -129,6 +129,7 @@ fn reply_to(request: &Request) -> Option<&'static str> {
         "snapshot.list" => "snapshots",
         "snapshot.create" => "snapshot",
         "snapshot.newest" => "newest_snapshot",
+        "usage.losses" | "audit.losses" => "losses",
         "running.list" => "running",
         "running.cancel" => "done",
         "limit.show" | "limit.set" | "limit.unset" | "limit.set_profile" => "limits",
@@ -238,11 +239,13 @@ async fn every_method_sends_its_request_and_takes_its_reply() {
         let top = client.usage_top(filter, UsageBy::Key, UsageRank::Spend, 5);
         assert_eq!(top.await.unwrap().total.requests, 7);
     }
+    assert_eq!(client.usage_losses().await.unwrap().len(), 1);
+    assert_eq!(client.audit_losses().await.unwrap().len(), 1);
     assert_eq!(client.running_list().await.unwrap()[0].tokens, 321);
     client.running_cancel("0190-request").await.unwrap();
     identity::call_every_method(&client).await;
     assert_eq!(client.snapshot_list().await.unwrap().len(), 2);
-    assert_eq!(client.snapshot_create().await.unwrap().change, Some(9));
+    assert_eq!(client.snapshot_create().await.unwrap().0.change, Some(9));
     assert_eq!(client.snapshot_newest().await.unwrap().unwrap().behind, 2);
     assert!(client.secrets_status().await.unwrap().unfinished);
     assert_eq!(client.secrets_validate().await.unwrap().len(), 1);

@@ -73,6 +73,60 @@ async fn kill_9_in_the_middle_of_500_edits_loses_nothing_acknowledged() {
 }
 
 #[tokio::test]
+async fn what_the_ledgers_lost_is_told_beside_their_answers_and_after_restarts() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    let ledger = daemon.data().join("ledger");
+    assert!(daemon.stop().await.success());
+    std::fs::remove_dir_all(ledger.join("audit")).unwrap();
+    for _ in 0..2 {
+        let mut daemon = Daemon::builder().folder(folder.path()).start_any().await;
+        let listed = daemon.aivonx().run(&["audit", "list", "--limit", "5"]).await;
+        assert_eq!(listed.code, 0);
+        assert!(listed.stderr.contains("not all there was: audit log: entr"), "{}", listed.stderr);
+        let status = daemon.aivonx().ok(&["status"]).await;
+        assert!(status.contains("! part of a ledger is lost: audit log: entr"), "{status}");
+        let entries = daemon.aivonx().ok(&["audit", "list", "--action", "chain_lost"]).await;
+        // Of the entries, and of what the log holds besides.
+        assert!((1..=2).contains(&entries.matches("chain_lost").count()), "{entries}");
+        let usage = daemon.aivonx().run(&["usage", "show"]).await;
+        assert_eq!((usage.code, &*usage.stderr), (0, ""));
+        assert!(daemon.stop().await.success());
+    }
+}
+
+#[tokio::test]
+async fn recover_says_what_is_no_data_directory_and_which_key_a_new_one_needs() {
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
+    let took = daemon.aivonx().ok(&["snapshot", "create"]).await;
+    let held = daemon.aivonx().ok(&["snapshot", "create"]).await;
+    let file = took.split_whitespace().nth(1).unwrap();
+    assert!(
+        took.starts_with("Took ") && held.starts_with(&format!("Nothing changed since {file}")),
+        "{held}"
+    );
+    let snapshot = daemon.data().join("snapshots").join(file);
+    assert!(daemon.stop().await.success());
+    let run = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(aivonx_tests::harness::binary("aivonxd"));
+        let output = command.arg("recover").args(arguments).kill_on_drop(true).output();
+        aivonx_tests::within("recover", output).await.unwrap()
+    };
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (name, what) in [("misspelt", "is not there"), ("", "is no data directory")] {
+        let refused = run(&["--dir", &at(name), "--list"]).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && said.contains(what) && said.contains("--dir"), "{said}");
+    }
+    let restored = run(&["--dir", &at("new"), "--snapshot", snapshot.to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&restored.stdout);
+    assert!(restored.status.success() && said.contains(&at("new/master.key")), "{said}");
+}
+
+#[tokio::test]
 async fn a_damaged_store_is_refused_clearly_and_recovered() {
     let node = FakeNode::ollama().await;
     let folder = tempfile::tempdir().unwrap();

@@ -33,7 +33,7 @@ use std::{
     path::PathBuf,
 };
 
-use aivonx_protocol::client::Client;
+use aivonx_protocol::client::{Client, ClientError};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     connect::{self as socket, Connected},
     exit::{Exit, Failure},
     model::Settings,
-    render::{Format, Out, out::note},
+    render::{Format, Out, out::note, text},
     runtime, session,
     theme::Theme,
 };
@@ -201,6 +201,13 @@ pub struct Context {
     pub socket: Option<PathBuf>,
     /// Where output goes.
     pub out: Out,
+}
+
+/// Says what a ledger has lost, beside an answer from it. A daemon that cannot tell has given the answer all the same.
+fn tell_lost(lost: Result<Vec<String>, ClientError>) {
+    for lost in lost.unwrap_or_default() {
+        note(format_args!("aivonx: this is not all there was: {}", text::safe(&lost)));
+    }
 }
 
 impl Context {

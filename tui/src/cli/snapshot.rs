@@ -18,7 +18,7 @@ pub enum SnapshotVerb {
     /// The kept snapshots, newest first: how old, what they lack, what is in them
     #[command(visible_alias = "ls")]
     List,
-    /// Take one now; the oldest beyond store.snapshots is removed
+    /// Take one now, if something changed; the oldest beyond store.snapshots is removed
     Create,
 }
 
@@ -37,10 +37,14 @@ pub async fn run(context: &mut Context, verb: SnapshotVerb) -> Result<(), Failur
             })
         }
         SnapshotVerb::Create => {
-            let taken = client.snapshot_create().await?;
-            context.out.show(&taken, |out| {
-                let (file, contents) = (text::safe(&taken.file), contents(&taken));
-                out.line(format_args!("Took {file} ({}): {contents}", bytes(taken.bytes)))
+            let (held, is_new) = client.snapshot_create().await?;
+            context.out.show(&held, |out| {
+                let (file, contents) = (text::safe(&held.file), contents(&held));
+                if is_new {
+                    return out.line(format_args!("Took {file} ({}): {contents}", bytes(held.bytes)));
+                }
+                let taken = held.taken.map(|at| text::ago(at, text::now())).unwrap_or_default();
+                out.line(format_args!("Nothing changed since {file} was taken, {taken}: it holds {contents}"))
             })
         }
     }

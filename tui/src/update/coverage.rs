@@ -152,6 +152,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("usage.top_from", "as usage.top"),
     ("usage.watch_from", "as usage.watch"),
     ("usage.export_from", "as usage.export"),
+    ("usage.losses", "an alert of screen 0 and of the status line tells them"),
+    ("audit.losses", "as usage.losses"),
     ("audit.show", "the list says all there is about an entry"),
     ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("log.recent", "following begins with all that the daemon holds"),

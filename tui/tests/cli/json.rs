@@ -71,6 +71,9 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot contents", json(&one.contents[0]));
                 printed.insert("snapshot", json(one));
             }
+            Reply::SnapshotHeld(one) => drop(printed.insert("snapshot", json(one))),
+            // Told on standard error.
+            Reply::Losses(_) => {}
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
             Reply::Pulse(pulse) => {
                 printed.insert("pulse second", json(&pulse.seconds[0]));

@@ -179,6 +179,7 @@ pub(crate) fn sample(request: &Request) -> Does {
             return Does::Streams(steps.filter(named).collect());
         }
         Request::Audit(Y::Keys) => "audit_keys",
+        Request::Audit(Y::Losses) | Request::Usage(G::Losses) => "losses",
         Request::Audit(Y::Checkpoint) => "audit_checkpoint",
         Request::Account(A::Setup(_) | A::Login { .. }) => "logged_in",
         Request::Account(A::Resume { .. } | A::Whoami) => "identity",

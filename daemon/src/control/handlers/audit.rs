@@ -16,7 +16,7 @@ use crate::{
     audit::{Audit, AuditError, Entry, Follow, Progress, Who},
     control::{Answer, Services, access::Permitted},
     identity::{Actor, Source},
-    store::Reach,
+    store::{Ledger, Reach},
 };
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
@@ -43,6 +43,10 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<AuditReques
         AuditRequest::Export { filter, format } => return export(audit, &actor, filter, format).await,
         AuditRequest::ExportFrom { network, filter, format } => {
             return export(audit, &actor, from(filter, network), format).await;
+        }
+        AuditRequest::Losses => {
+            let lost = services.store.ledger_losses().into_iter().filter(|loss| loss.ledger == Ledger::Audit);
+            Ok(Reply::Losses(lost.map(|loss| loss.to_string()).collect()))
         }
         AuditRequest::Keys => audit.keys().map(Reply::AuditKeys).map_err(Fault::from),
         AuditRequest::Checkpoint => match audit.checkpoint().await {

@@ -19,7 +19,11 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<SnapshotReq
             found.map(|all| Reply::Snapshots(all.iter().map(wire).collect())).map_err(Fault::from)
         }
         SnapshotRequest::Create => {
-            store.take_snapshot().await.map(|one| Reply::Snapshot(Box::new(wire(&one)))).map_err(Fault::from)
+            let reply = |(one, is_new)| match (Box::new(wire(&one)), is_new) {
+                (one, true) => Reply::Snapshot(one),
+                (one, false) => Reply::SnapshotHeld(one),
+            };
+            store.take_snapshot().await.map(reply).map_err(Fault::from)
         }
         SnapshotRequest::Newest => Ok(Reply::NewestSnapshot(store.newest_snapshot().filter(|_| told))),
     })

@@ -25,6 +25,10 @@ pub(super) async fn handle(services: &Services, permitted: Permitted<UsageReques
     };
     let from = |filter, network| UsageFilter { network, ..filter };
     match asked {
+        UsageRequest::Losses => {
+            let lost = services.store.ledger_losses().into_iter().filter(|loss| loss.ledger.is_of_usage());
+            Ok(Answer::Reply(Ok(Reply::Losses(lost.map(|loss| loss.to_string()).collect()))))
+        }
         UsageRequest::Report { filter, by, per } => report(services, &actor, filter, by, per).await,
         UsageRequest::ReportFrom { network, filter, by, per } => {
             report(services, &actor, from(filter, Some(network)), by, per).await

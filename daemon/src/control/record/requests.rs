@@ -62,6 +62,7 @@ pub(crate) fn of(request: &Request) -> Option<Record> {
         // Reading and proving the log is recorded where it is done: there it is known what was read.
         Request::Audit(
             AuditRequest::List { .. }
+            | AuditRequest::Losses
             | AuditRequest::ListFrom { .. }
             | AuditRequest::Show { .. }
             | AuditRequest::Follow { .. }
@@ -76,6 +77,7 @@ pub(crate) fn of(request: &Request) -> Option<Record> {
         // Copies are recorded where they are made.
         Request::Usage(
             UsageRequest::Report { .. }
+            | UsageRequest::Losses
             | UsageRequest::ReportFrom { .. }
             | UsageRequest::Top { .. }
             | UsageRequest::TopFrom { .. }

@@ -65,6 +65,22 @@ async fn closing_takes_one_only_if_something_changed() {
 }
 
 #[tokio::test]
+async fn an_unchanged_store_needs_no_other_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("a")).await.unwrap();
+    let (first, is_new) = store.take_snapshot().await.unwrap();
+    assert!(is_new);
+    assert_eq!(store.take_snapshot().await.unwrap(), (first.clone(), false));
+    // One that cannot be used holds nothing.
+    std::fs::write(&first.path, "").unwrap();
+    assert!(store.take_snapshot().await.unwrap().1);
+    store.nodes().insert(node("b")).await.unwrap();
+    let (second, is_new) = store.take_snapshot().await.unwrap();
+    assert!(is_new && second.path != first.path);
+}
+
+#[tokio::test]
 async fn a_damaged_snapshot_is_listed_as_such_and_not_restored() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;

@@ -11,7 +11,7 @@ use aivonx_protocol::{
 };
 use serde::Serialize;
 
-use super::{Context, ExportArgs, Format};
+use super::{Context, ExportArgs, Format, tell_lost};
 use crate::{
     audit_copy::{self, Writing, beside},
     exit::Failure,
@@ -72,6 +72,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     let signed = signed
         .ok_or_else(|| Failure::Lost("the daemon ended the export without its signature".to_owned()))?;
     copy.end(&signed).map_err(|e| failed(&file, &e))?;
+    tell_lost(client.audit_losses().await);
     tell(context, &Exported::new(file, &signed))
 }
 

@@ -14,7 +14,7 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Context;
+use super::{Context, tell_lost};
 use crate::{
     exit::Failure,
     render::text::{self, safe},
@@ -55,7 +55,7 @@ pub struct ListArgs {
     #[command(flatten)]
     pub filters: Filters,
     /// At most so many [default: 50; all with --since]
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', alias = "limit", value_name = "N")]
     pub lines: Option<u32>,
     /// The oldest first
     #[arg(long)]
@@ -166,6 +166,7 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
             break;
         }
     }
+    tell_lost(client.audit_losses().await);
     context.out.show(&entries, |out| {
         if entries.is_empty() {
             return out.line("No entry of the audit log is like that.");

@@ -10,7 +10,7 @@ use aivonx_protocol::{
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-use super::{Context, ExportArgs, Flat, filter, table::usd};
+use super::{Context, ExportArgs, Flat, filter, table::usd, tell_lost};
 use crate::{exit::Failure, render::Out};
 
 /// Form of the output.
@@ -36,6 +36,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     let out = &mut context.out;
     if args.by.is_some() || args.per.is_some() {
         let report = client.usage_report(filter, args.by.map(Into::into), args.per.map(Into::into)).await?;
+        tell_lost(client.usage_losses().await);
         if csv {
             line(out, ROW)?;
         }
@@ -58,6 +59,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
             if csv { line(out, &request(one))? } else { out.json_line(&Flat::from(one))? }
         }
     }
+    tell_lost(client.usage_losses().await);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Zoned;
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, tell_lost};
 use crate::{cli::logs::Missed, exit::Failure, when};
 
 /// Rows of `usage top` where nothing else is asked for.
@@ -242,12 +242,14 @@ pub async fn run(context: &mut Context, verb: UsageVerb) -> Result<(), Failure> 
             let client = context.client().await?;
             let (by, per) = (by.map(Into::into), per.map(Into::into));
             let report = client.usage_report(filter(whose, &times), by, per).await?;
+            tell_lost(client.usage_losses().await);
             context.out.show(&report, |out| table::report(out, &report))
         }
         UsageVerb::Top(TopArgs { whose, times, of, by, lines }) => {
             let client = context.client().await?;
             let lines = lines.unwrap_or(LINES);
             let report = client.usage_top(filter(whose, &times), of.into(), by.into(), lines).await?;
+            tell_lost(client.usage_losses().await);
             context.out.show(&report, |out| table::report(out, &report))
         }
         UsageVerb::Watch(args) => watch(context, args).await,
