@@ -1,6 +1,6 @@
 //! Keys, strings, numbers and words that the end of a segment cuts.
 
-use super::{JsonError, KEEP, Kind, Raw, Scanner, Sink, Skipped, State, number_end, skip, spelling};
+use super::{JsonError, KEEP, Kind, Numeral, Raw, Scanner, Sink, Skipped, State, skip, spelling};
 
 /// What was cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -8,7 +8,8 @@ enum What {
     #[default]
     Key,
     String,
-    Number,
+    /// With what of it was there.
+    Number(Numeral),
     /// `true`, `false` or `null`, with how many bytes of it were there.
     Word(Kind, usize),
 }
@@ -83,8 +84,14 @@ impl<S: Sink> Scanner<S> {
 
     /// The number that may do so.
     #[cold]
-    pub(super) fn cut_number(&mut self, segment: &[u8], at: usize, wanted: bool) -> (usize, State) {
-        self.cut.begin(What::Number, wanted);
+    pub(super) fn cut_number(
+        &mut self,
+        segment: &[u8],
+        at: usize,
+        numeral: Numeral,
+        wanted: bool,
+    ) -> (usize, State) {
+        self.cut.begin(What::Number(numeral), wanted);
         self.take_text(&segment[at..]);
         (segment.len(), State::Rest)
     }
@@ -107,11 +114,15 @@ impl<S: Sink> Scanner<S> {
     pub(super) fn rest(&mut self, segment: &[u8]) -> Result<(usize, State), S::Error> {
         match self.cut.what {
             What::Key | What::String => self.rest_of_text(segment),
-            What::Number => {
-                let end = number_end(segment, 0);
+            What::Number(numeral) => {
+                let (end, numeral) = numeral.pass(segment, 0);
                 self.take_text(&segment[..end]);
                 if end == segment.len() {
+                    self.cut.what = What::Number(numeral);
                     return Ok((end, State::Rest));
+                }
+                if !numeral.is_whole() {
+                    return Err(JsonError::Syntax(self.fed + end).into());
                 }
                 self.end_cut(Kind::Number, end)
             }
@@ -165,7 +176,8 @@ impl<S: Sink> Scanner<S> {
     /// Whether the body's end is that of a number, which only it can tell.
     #[cold]
     pub(super) fn ends_in_number(&mut self) -> Result<bool, S::Error> {
-        if self.state != State::Rest || self.cut.what != What::Number {
+        let What::Number(numeral) = self.cut.what else { return Ok(false) };
+        if self.state != State::Rest || !numeral.is_whole() {
             return Ok(false);
         }
         if self.cut.wanted {

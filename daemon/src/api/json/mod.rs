@@ -1,11 +1,11 @@
 //! A push scanner for JSON: fed the segments of a body as they lie, it checks the structure in one pass,
 //! builds nothing, and tells a [`Sink`] about the members of the two outermost levels.
 //!
-//! A number is any run of number characters (a node that is stricter refuses it, none reads it as something
-//! else).
+//! A number is what RFC 8259 has: of what else looks like one, nodes read what was not searched.
 
 mod cut;
 mod nest;
+mod numeral;
 #[cfg(test)]
 mod plain;
 mod sink;
@@ -15,6 +15,7 @@ mod tests;
 use super::escape::{Skipped, skip};
 use cut::Cut;
 use nest::Nest;
+use numeral::Numeral;
 pub use sink::{JsonError, Kind, MAX_DEPTH, Raw, Sink};
 
 /// Raw bytes kept of a key, string or number.
@@ -229,9 +230,12 @@ impl<S: Sink> Scanner<S> {
     #[inline(always)]
     fn number(&mut self, segment: &[u8], at: usize, depth: usize) -> Result<(usize, State), S::Error> {
         let wanted = depth <= S::TOLD && self.sink.begin(depth, Kind::Number, self.fed + at)?;
-        let after = number_end(segment, at);
+        let (after, numeral) = Numeral::Start.pass(segment, at);
         if after == segment.len() {
-            return Ok(self.cut_number(segment, at, wanted));
+            return Ok(self.cut_number(segment, at, numeral, wanted));
+        }
+        if !numeral.is_whole() {
+            return Err(JsonError::Syntax(self.fed + after).into());
         }
         self.quoted += (after - at) as u64;
         if wanted {
@@ -268,15 +272,6 @@ fn spelling(kind: Kind) -> &'static [u8] {
         Kind::False => b"false",
         _ => b"null",
     }
-}
-
-/// Where the number that goes on at `at` ends in this segment.
-#[inline]
-fn number_end(segment: &[u8], mut at: usize) -> usize {
-    while let Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') = segment.get(at) {
-        at += 1;
-    }
-    at
 }
 
 /// Passes over the space that begins at `at`.

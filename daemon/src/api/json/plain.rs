@@ -134,17 +134,13 @@ impl Plain<'_> {
             }
             Kind::String => Some(self.text()?),
             Kind::Number => {
-                let rest = &self.body[start..];
-                let length = rest
-                    .iter()
-                    .take_while(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-                    .count();
-                self.at += length;
-                self.quoted += length as u64;
+                self.number()?;
+                let raw = &self.body[start..self.at];
+                self.quoted += raw.len() as u64;
                 if self.at == self.body.len() && depth > 0 {
                     return Err(self.cut_off());
                 }
-                Some((rest[..length.min(KEEP)].to_vec(), length))
+                Some((raw[..raw.len().min(KEEP)].to_vec(), raw.len()))
             }
             Kind::True => self.word(b"true")?,
             Kind::False => self.word(b"false")?,
@@ -154,6 +150,36 @@ impl Plain<'_> {
             self.tell(depth, Told::End(depth, kind, self.at, raw));
         }
         Ok(())
+    }
+
+    /// A number, as the grammar of RFC 8259 goes.
+    fn number(&mut self) -> Result<(), JsonError> {
+        self.at += usize::from(self.body.get(self.at) == Some(&b'-'));
+        match self.body.get(self.at) {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.body.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.body.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.body.get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit at least.
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let count = self.body[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        match self.body.get(self.at) {
+            _ if count > 0 => Ok(()),
+            None => Err(self.cut_off()),
+            Some(_) => Err(JsonError::Syntax(self.at)),
+        }
     }
 
     fn word(&mut self, word: &[u8]) -> Result<Option<(Vec<u8>, usize)>, JsonError> {
@@ -207,7 +233,7 @@ fn tokens() -> impl Strategy<Value = String> {
     let token = prop_oneof![
         6 => prop::sample::select(vec![
             "{", "}", "[", "]", ",", ":", " ", "\n    ", "\"a\":", "\"a\": ", "\",\"b\":", "\"", "\\", "\\\"", "\\\\",
-            "true", "false", "null", "tru", "nulx", "0", "-1.5e3", "x", "\"\"", "{\"k\":1,\"l\":\"m\"}", "[1, 2,\"3\"]",
+            "true", "false", "null", "tru", "nulx", "0", "-1.5e3", "12E+0", "-", ".", "e", "+", "01", "x", "\"\"", "{\"k\":1,\"l\":\"m\"}", "[1, 2,\"3\"]",
         ]).prop_map(str::to_owned),
         1 => "\"[a-z\\u{e9}]{0,40}\"",
         1 => (1000usize..1100).prop_map(|length| format!("\"{}\"", "k".repeat(length))),

@@ -80,6 +80,50 @@ fn refuses_what_is_not_one_json_value() {
     assert_eq!(keys(&[deep.as_bytes()]), Err(JsonError::Depth));
 }
 
+#[test]
+fn numbers_are_those_of_rfc_8259() {
+    for (number, wrong) in [
+        ("123-45-6789", 3),
+        ("123-45-6789.0", 3),
+        ("4111-1111-1111-1111e0", 4),
+        ("1.2.3", 3),
+        ("--1", 1),
+        ("1e", 2),
+        ("1e+", 3),
+        ("1e5e5", 3),
+        ("1.", 2),
+        ("1.e5", 2),
+        ("-", 1),
+        ("-.5", 1),
+        ("01", 1),
+        ("-01", 2),
+        ("00", 1),
+        ("1-", 1),
+        ("1+1", 1),
+        ("+1", 0),
+        (".5", 0),
+    ] {
+        for (before, after) in
+            [("[", "]"), ("{\"a\":", " }"), ("{\"a\":{\"b\":[{\"c\": ", ",1]}}}"), ("[1,", ",2]")]
+        {
+            let body = format!("{before}{number}{after}");
+            let want = Err(JsonError::Syntax(before.len() + wrong));
+            assert_eq!(keys(&[body.as_bytes()]), want, "{body}");
+            let single: Vec<_> = body.as_bytes().chunks(1).collect();
+            assert_eq!(keys(&single), want, "{body}");
+        }
+        assert!(keys(&[number.as_bytes()]).is_err(), "{number}");
+    }
+    for number in ["0", "-0", "0.0", "10", "-1.05e-07", "1E+9", "0e0", "123456789012345678901234567890"] {
+        for body in
+            [number.to_owned(), format!("[{number}]"), format!("{{\"a\":{number},\"b\":[ {number} ]}}")]
+        {
+            let single: Vec<_> = body.as_bytes().chunks(1).collect();
+            assert!(keys(&[body.as_bytes()]).is_ok() && keys(&single).is_ok(), "{body}");
+        }
+    }
+}
+
 pub(super) fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
