@@ -8,7 +8,7 @@
 use aivonx_protocol::privacy::Category;
 
 use super::{
-    Wanted, email, encoded, key, number, pem,
+    Wanted, context, email, encoded, key, number, numerals, pem,
     spread::Spread,
     view::{self, Places},
 };
@@ -181,10 +181,14 @@ impl Search<'_> {
         if self.numbers && self.numbers_from.min(self.spread_from) < base + 8 {
             while digits != 0 {
                 let at = base + (digits.trailing_zeros() / 8) as usize;
-                let Self { text, wanted, hint, window, spread, out, .. } = self;
+                let Self { text, wanted, hint, window, out, .. } = self;
                 if at >= self.numbers_from {
                     self.numbers_from = number::cluster(text, at, *wanted, *hint, window, out);
+                    if matches!(text.get(self.numbers_from), Some(b'e' | b'E')) {
+                        self.scientific(self.numbers_from);
+                    }
                 }
+                let Self { text, wanted, hint, spread, out, .. } = self;
                 if at >= self.spread_from {
                     self.spread_from = spread.find(text, at, *wanted, *hint, out);
                 }
@@ -195,6 +199,24 @@ impl Search<'_> {
 }
 
 impl Search<'_> {
+    /// The number in scientific notation whose `e` is at `at`, by its worth.
+    fn scientific(&mut self, at: usize) {
+        let Self { text, wanted, hint, .. } = *self;
+        let Some((range, digits)) = numerals::scientific(text, at) else { return };
+        if self.out.last().is_some_and(|found| found.end > range.start) {
+            return;
+        }
+        let said = Hint {
+            phone: hint.phone || context::of_phone(text, range.start),
+            ssn: hint.ssn || context::of_ssn(text, range.start),
+            card: hint.card,
+            ..Hint::FORMS
+        };
+        let mut found = Vec::new();
+        find(&digits, wanted, said, &mut found);
+        self.out.extend(found.first().map(|found| Found::new(range.start, range.end, found.category)));
+    }
+
     /// What may be base64 around `inside`: with anything in it, it is a finding as a whole. Returns where the next may
     /// begin.
     fn encoded(&mut self, inside: usize) -> usize {

@@ -35,12 +35,13 @@ pub(super) fn fold(c: char) -> Fold {
         | 0x3041..=0x30fa
         | 0x31f0..=0x9fff
         | 0xac00..=0xd7ff => Same,
-        // Controls, soft hyphen, fillers, joiners, marks of direction, variation selectors, tags.
+        // Controls, soft hyphen, fillers, joiners, marks of direction, variation selectors, tags, and what stands for
+        // what could not be read.
         0x80..=0x84 | 0x86..=0x9f | 0xad | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f => {
             Gone
         }
         0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff => Gone,
-        0xffa0 | 0xfff9..=0xfffb | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff => Gone,
+        0xffa0 | 0xfff9..=0xfffb | 0xfffd | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff => Gone,
         // Marks on other characters, such as a stroke through them.
         0x300..=0x36f
         | 0x483..=0x489
@@ -80,6 +81,34 @@ pub(super) fn fold(c: char) -> Fold {
         code @ 0x1d7ce..=0x1d7ff => As(b'0' + ((code - 0x1d7ce) % 10) as u8),
         code => digit(code),
     }
+}
+
+/// Whether `c` is a letter or a mark that looks like a dash between digits.
+pub(super) fn is_stroke(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0x2d7
+            | 0x5be
+            | 0x1400
+            | 0x1806
+            | 0x2053
+            | 0x207b
+            | 0x208b
+            | 0x223c
+            | 0x23af
+            | 0x2500
+            | 0x2501
+            | 0x2796
+            | 0x2e17
+            | 0x2e1a
+            | 0x2e40
+            | 0x2e5d
+            | 0x301c
+            | 0x3030
+            | 0x30a0
+            | 0x30fc
+            | 0xff70
+    )
 }
 
 fn digit(code: u32) -> Fold {

@@ -1,9 +1,12 @@
 //! What stands between the groups of a number, and around it.
 
 use super::{
-    classes::{self, ALNUM, DIGIT},
+    classes::{self, ALNUM, DIGIT, WORD},
     context, marker,
 };
+
+/// Longest fraction or exponent that is looked at.
+const FRACTION: usize = 32;
 
 /// What is between two groups, or between a number and its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,40 @@ impl Join {
 pub(super) fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
     let before = start.checked_sub(1).map(|last| text[last]);
     !matches!(before, Some(b'/' | b'.')) && text.get(end) != Some(&b'/')
+}
+
+/// Whether what is glued to digits at `end` is of the number itself: a fraction, an exponent, or what programs and
+/// people put behind one, such as `L` or `USD`.
+pub(super) fn ends_numeral(text: &[u8], end: usize) -> bool {
+    let digits = |at: usize| {
+        text[at.min(text.len())..].iter().take(FRACTION).take_while(|b| b.is_ascii_digit()).count()
+    };
+    let mut at = end;
+    if text.get(at) == Some(&b'.') && digits(at + 1) > 0 {
+        at += 1 + digits(at + 1);
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        let power = at + 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        at = if digits(power) > 0 { power + digits(power) } else { at };
+    }
+    at += suffix(&text[at..]);
+    let goes_on = matches!(text.get(at), Some(b'.' | b'-' | b'/')) && classes::at(text, at + 1, DIGIT);
+    at > end && !classes::at(text, at, WORD) && !goes_on
+}
+
+/// How long the suffix of a number is that `text` begins with: the type of a program's literal, or a currency.
+fn suffix(text: &[u8]) -> usize {
+    let length = text.iter().take(5).take_while(|byte| classes::is(**byte, ALNUM)).count();
+    let word = &text[..length];
+    let mut lower = [0; 5];
+    let lower = &mut lower[..length];
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    let known =
+        matches!(&*lower, b"l" | b"ll" | b"u" | b"ul" | b"ull" | b"lu" | b"llu" | b"n" | b"f" | b"d" | b"m")
+            || matches!(&*lower, b"i64" | b"u64" | b"i128" | b"u128" | b"f64")
+            || matches!(&*lower, b"usd" | b"eur" | b"gbp" | b"chf" | b"jpy");
+    if known || (length == 3 && word.iter().all(u8::is_ascii_uppercase)) { length } else { 0 }
 }
 
 /// The length of the separator at `at`, and what it is.

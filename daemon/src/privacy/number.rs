@@ -10,8 +10,8 @@ use super::{
     classes::{self, ALNUM, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    join::{Join, join, left, right, stands_alone},
-    phone,
+    join::{Join, ends_numeral, join, left, right, stands_alone},
+    phone, spread,
 };
 
 /// Digits without anything between.
@@ -239,7 +239,7 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     if !begins {
         return None;
     }
-    if whole && length <= 19 && ends_alone(text, first) && luhn(&groups[..1]) {
+    if whole && length <= 19 && ends_alone(text, first, zeros) && luhn(&groups[..1]) {
         return Some(1);
     }
     if zeros > 0 {
@@ -264,7 +264,8 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
         if digits > 19 {
             break;
         }
-        if digits >= 13 && first.before.is_loose() && group.after.is_loose() && luhn(&groups[..=n]) {
+        let ends = group.after.is_loose() || (group.before == Join::Dash && ends_numeral(text, group.end));
+        if digits >= 13 && first.before.is_loose() && ends && luhn(&groups[..=n]) {
             longest = Some(n + 1);
         }
         if group.len() < 3 {
@@ -274,22 +275,16 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     longest
 }
 
-/// Whether a number that is written in one may end with this group: also where it is a number of a program, such as
-/// `4111.0` or `4111e0`.
-fn ends_alone(text: &[u8], group: &Group) -> bool {
+/// Whether a card that is written in one, behind so many zeros, may end with this group: also where it is a number of
+/// a program, such as `4111.0` or `4111e0`. Where it has a fraction that is worth something, cards must be issued so.
+fn ends_alone(text: &[u8], group: &Group, zeros: usize) -> bool {
     if group.after.is_loose() || group.after.divides() {
         return true;
     }
-    let mut at = group.end;
-    if group.after == Join::Dot {
-        at += 1;
-        at += text[at..].iter().take_while(|byte| **byte == b'0').count();
-    }
-    if matches!(text.get(at), Some(b'e' | b'E')) {
-        at += 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        at += digits(text, at);
-    }
-    at > group.end && !classes::at(text, at, WORD)
+    let fraction =
+        || text[group.end + 1..].iter().find(|byte| **byte != b'0').is_some_and(u8::is_ascii_digit);
+    ends_numeral(text, group.end)
+        && (group.after != Join::Dot || !fraction() || spread::is_card(&text[group.start + zeros..group.end]))
 }
 
 /// Whether the digits have a right check digit (ISO/IEC 7812-1, annex B).
@@ -314,17 +309,20 @@ fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
         && (a.len(), b.len(), c.len()) == (3, 2, 4)
     {
         let alone = |join| matches!(join, Join::Free | Join::Paren);
-        let shaped = b.before == c.before
-            && match b.before {
-                Join::Dash => loose(c.after),
-                Join::Space => alone(a.before) && alone(c.after),
-                Join::Dot | Join::Slash => c.after.is_loose() && stands_alone(text, a.start, c.end),
-                _ => false,
-            };
+        // `(123)-45-6789`
+        let opened = b.before == Join::Paren && c.before == Join::Dash && loose(c.after);
+        let shaped = opened
+            || b.before == c.before
+                && match b.before {
+                    Join::Dash => loose(c.after) || ends_numeral(text, c.end),
+                    Join::Space => alone(a.before) && (alone(c.after) || ends_numeral(text, c.end)),
+                    Join::Dot | Join::Slash => c.after.is_loose() && stands_alone(text, a.start, c.end),
+                    _ => false,
+                };
         let valid = is_assigned(&text[a.start..a.end], &text[b.start..b.end], &text[c.start..c.end]);
         return (shaped && valid).then_some(3);
     }
-    if first.len() == 9 && loose(first.after) {
+    if first.len() == 9 && (loose(first.after) || ends_numeral(text, first.end)) {
         let digits = &text[first.start..first.end];
         let valid = is_assigned(&digits[..3], &digits[3..5], &digits[5..]);
         return (valid && (hint.ssn || context::of_ssn(text, first.start))).then_some(1);

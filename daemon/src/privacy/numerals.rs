@@ -4,8 +4,14 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
+use super::classes::{self, ALNUM, WORD};
+
 /// Digits of the longest number that is looked at: a card has 19.
 const LONGEST: usize = 32;
+
+/// Digits of the shortest number that is looked at in scientific notation: those of a social security number may end
+/// with a zero.
+const MANTISSA: usize = 8;
 
 /// Numbers of an array that are looked at together.
 pub(super) const TOGETHER: usize = 1024;
@@ -30,6 +36,26 @@ pub(super) fn whole(numeral: &[u8]) -> Option<ArrayVec<u8, LONGEST>> {
     let length = (before.len() as i64).saturating_sub(zeros as i64).saturating_add(exponent);
     let length = usize::try_from(length).ok().filter(|length| (1..=LONGEST).contains(length))?;
     Some(digits().skip(zeros).chain(std::iter::repeat(&b'0')).copied().take(length).collect())
+}
+
+/// The number in scientific notation whose `e` is at `at`, as in `4.111e15`: where it stands, and its digits before the
+/// point. None if it has too few digits to be anything, or goes on.
+pub(super) fn scientific(text: &[u8], at: usize) -> Option<(Range<usize>, ArrayVec<u8, LONGEST>)> {
+    let near = text[..at].iter().rev().take(LONGEST + 2);
+    let mut start = at - near.take_while(|byte| matches!(byte, b'0'..=b'9' | b'.')).count();
+    start += usize::from(text[start] == b'.');
+    let mantissa = text[start..at].iter().filter(|byte| **byte != b'.').count();
+    if mantissa < MANTISSA || classes::before(text, start, ALNUM) {
+        return None;
+    }
+    let power = at + 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+    let digits = text.get(power..)?.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    let end = power + digits;
+    let goes_on = classes::at(text, end, WORD);
+    if digits == 0 || goes_on {
+        return None;
+    }
+    Some((start..end, whole(&text[start..end])?))
 }
 
 /// Numbers that follow each other in an array.

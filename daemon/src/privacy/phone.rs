@@ -7,7 +7,7 @@ use super::{
     classes::{self, DIGIT, WORD},
     context,
     find::{Found, Hint},
-    join::{Join, stands_alone},
+    join::{Join, ends_numeral, stands_alone},
     number::{Group, digits, reach},
 };
 
@@ -185,6 +185,7 @@ fn local(groups: &[Group]) -> Option<usize> {
 /// Whether a number may end with this group.
 fn ends(text: &[u8], group: &Group) -> bool {
     group.after.is_loose()
+        || (!matches!(group.before, Join::Dot | Join::Slash) && ends_numeral(text, group.end))
         || (group.after == Join::Glued && extension(text, group).is_some_and(|e| e > group.end))
 }
 
@@ -204,5 +205,5 @@ fn extension(text: &[u8], group: &Group) -> Option<usize> {
             return Some(to);
         }
     }
-    (group.after != Join::Glued).then_some(group.end)
+    (group.after != Join::Glued || ends_numeral(text, group.end)).then_some(group.end)
 }

@@ -14,7 +14,7 @@ use super::{
     classes::{self, ALNUM},
     context,
     find::{Found, Hint},
-    join::join,
+    join::{ends_numeral, join},
     number::{digits, is_assigned},
 };
 
@@ -282,7 +282,8 @@ impl Search<'_> {
     fn add(&mut self, (start, end): (usize, usize), category: Category) -> bool {
         let text = self.text;
         let glued = classes::before(text, start, ALNUM) && !context::labels(text, start);
-        if glued || classes::at(text, end, ALNUM) || is_beside_marker(text, start, end) {
+        let goes_on = classes::at(text, end, ALNUM) && !ends_numeral(text, end);
+        if glued || goes_on || is_beside_marker(text, start, end) {
             return false;
         }
         let sign = usize::from(category == Category::Phone && matches!(text[..start], [.., b'+' | b'(']));
@@ -310,7 +311,7 @@ fn is_card_of_fours(text: &[u8], mut at: usize) -> bool {
 }
 
 /// Whether cards of so many digits begin so (ISO/IEC 7812-1, as issued), and the check digit is right.
-fn is_card(number: &[u8]) -> bool {
+pub(super) fn is_card(number: &[u8]) -> bool {
     let Some([a, b, c, d]) = number.first_chunk().map(|head| head.map(|digit| u32::from(digit - b'0')))
     else {
         return false;

@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::fold::{Fold, fold};
+use super::{
+    fold::{Fold, fold, is_stroke},
+    join::wide_separator,
+};
 
 /// The text as it is read. None if that is as it is written but for the spaces and dashes of typesetters, which the
 /// search knows itself: so it is of most texts, and those cost one pass.
@@ -11,7 +14,8 @@ pub(super) fn read(text: &[u8]) -> Option<Vec<u8>> {
     let mut at = 0;
     loop {
         let Unit { range, reads } = next(text, at)?;
-        if text[range.start].is_ascii() || !matches!(reads, Reads::Char(' ' | '-')) {
+        let known = wide_separator(&text[range.start..]).is_some();
+        if !known || !matches!(reads, Reads::Char(' ' | '-')) {
             return Some(resolve(text));
         }
         at = range.end;
@@ -100,6 +104,8 @@ impl Reads {
 fn fold_any(c: char) -> Fold {
     match c {
         '\t' | '\n' | '\r' => Fold::Same,
+        // Tabulators, ends of pages, and those that separate fields.
+        '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1f}' => Fold::As(b' '),
         '\u{0}'..='\u{1f}' | '\u{7f}' => Fold::Gone,
         c if c.is_ascii() => Fold::Same,
         c => fold(c),
@@ -116,7 +122,7 @@ fn next(text: &[u8], mut at: usize) -> Option<Unit> {
             b'%' => percent(rest),
             b'&' => entity(rest),
             b'\t' | b'\n' | b'\r' => None,
-            0..0x20 | 0x7f => Some((1, Reads::Nothing)),
+            byte @ (0..0x20 | 0x7f) => Some((1, Reads::of(char::from(byte)))),
             _ => {
                 let Some((c, length)) = character(rest) else {
                     at += 1;
@@ -125,6 +131,9 @@ fn next(text: &[u8], mut at: usize) -> Option<Unit> {
                 match fold(c) {
                     // The full stop of Chinese and Japanese stands in host names, too.
                     Fold::Same if c == '\u{3002}' && in_name(text, at) => Some((length, Reads::Char('.'))),
+                    Fold::Same if is_stroke(c) && is_between_digits(text, at, at + length) => {
+                        Some((length, Reads::Char('-')))
+                    }
                     Fold::Same => {
                         at += length;
                         continue;
@@ -151,6 +160,14 @@ fn in_name(text: &[u8], at: usize) -> bool {
         || before.last_chunk::<3>().is_some_and(|c| wide(c)))
         && (behind.first().is_some_and(u8::is_ascii_alphanumeric)
             || behind.first_chunk::<3>().is_some_and(|c| wide(c)))
+}
+
+/// Whether digits of either width stand on both sides of `start..end`, a space between or not.
+fn is_between_digits(text: &[u8], start: usize, end: usize) -> bool {
+    let before = text[..start].strip_suffix(b" ").unwrap_or(&text[..start]);
+    let behind = text[end..].strip_prefix(b" ").unwrap_or(&text[end..]);
+    matches!(before, [.., b'0'..=b'9'] | [.., 0xef, 0xbc, 0x90..=0x99])
+        && matches!(behind, [b'0'..=b'9', ..] | [0xef, 0xbc, 0x90..=0x99, ..])
 }
 
 /// The next byte from `at` on that may begin one: not ASCII, a control, `\`, `%` or `&`.
@@ -270,16 +287,31 @@ fn octet(text: &[u8]) -> Option<(usize, u8)> {
     Some((at + 2, hex(&text[at..], 2)? as u8))
 }
 
-/// A character of HTML by its number (`&#64;`, `&#x40;`), or `&commat;`.
+/// Longest name of a character of HTML, with its marks.
+const ENTITY: usize = 17;
+
+/// A character of HTML by its number (`&#64;`, `&#x40;`), or its name, such as `&commat;`.
 fn entity(text: &[u8]) -> Option<(usize, Reads)> {
-    for (name, c) in
-        [(b"&commat;".as_slice(), '@'), (b"&period;", '.'), (b"&nbsp;", ' '), (b"&shy;", '\u{ad}')]
-    {
-        if text.starts_with(name) {
-            return Some((name.len(), Reads::of(c)));
-        }
-    }
-    let rest = text.strip_prefix(b"&#")?;
+    let Some(rest) = text.strip_prefix(b"&#") else {
+        let name = &text[1..text.len().min(ENTITY)];
+        let name = &name[..name.iter().position(|byte| *byte == b';')?];
+        let c = match name {
+            b"commat" => '@',
+            b"period" => '.',
+            b"sol" => '/',
+            b"lowbar" => '_',
+            b"plus" => '+',
+            b"lpar" => '(',
+            b"rpar" => ')',
+            b"dash" | b"hyphen" | b"ndash" | b"mdash" | b"horbar" | b"minus" => '-',
+            b"nbsp" | b"ensp" | b"emsp" | b"thinsp" | b"hairsp" | b"numsp" | b"puncsp" => ' ',
+            b"Tab" => '\t',
+            b"NewLine" => '\n',
+            b"shy" | b"zwj" | b"zwnj" | b"ZeroWidthSpace" | b"NoBreak" => '\u{ad}',
+            _ => return None,
+        };
+        return Some((name.len() + 2, Reads::of(c)));
+    };
     let (skip, radix) = if matches!(rest.first(), Some(b'x' | b'X')) { (1, 16) } else { (0, 10) };
     let digits = &rest[skip..];
     let end = digits.iter().take(9).position(|byte| *byte == b';')?;
@@ -321,9 +353,15 @@ mod tests {
             (r"bob\\u0040example\\\u002ecom", "bob@example.com"),
             (r"bob\x40example.com", "bob@example.com"),
             (r"bob\u{40}\U00000040", "bob@@"),
-            (r"\ud83d\ude00\uff14\\ud835\\udfd2\u200b\ud83d", "\u{1f600}44\u{fffd}"),
+            (r"\ud83d\ude00\uff14\\ud835\\udfd2\u200b\ud83d", "\u{1f600}44"),
             (r"a\nb\\tc\/\_\-\.\d\%40", "a\nb\tc/_-.\\d@"),
             ("bob%40example.com", "bob@example.com"),
+            ("a\u{b}b\u{c}c\u{1f}d\u{85}e\u{fffd}f", "a b c d\nef"),
+            ("1ー2〜3\u{5be}4 ⁓ 5−6⁃7⸺8 サーバー 10〜20", "1-2-3-4 - 5-6-7-8 サーバー 10-20"),
+            (
+                "1&dash;2&minus;3&nbsp;4&zwj;5&sol;6&dash &x; &toolongforanyname;",
+                "1-2-3 45/6&dash &x; &toolongforanyname;",
+            ),
             ("bob%2540example%2Ecom 50% 50%25", "bob@example.com 50% 50%"),
             ("%EF%BC%94%ef%bc%94%D0%B8%u0040%ff%", "44и@%ff%"),
             ("&#64;&#x40;&commat;&amp;&#;&", "@@@&amp;&#;&"),

@@ -3,6 +3,7 @@
 mod corpus;
 mod dialects;
 mod holes;
+mod kinds;
 mod parts;
 mod planted;
 mod properties;
