@@ -2,6 +2,9 @@
 
 use super::{join::wide_separator, marker};
 
+/// How far a line beside another is looked at.
+const LINE: usize = 160;
+
 /// Most bytes between two groups of digits that stand apart.
 const APART: usize = 16;
 
@@ -59,6 +62,21 @@ pub(super) fn edges_on(text: &[u8], start: usize, end: usize, by: u8) -> bool {
         b' ' => start - before > 1 || behind - end > 1,
         _ => text[..before].last() == Some(&by) || text.get(behind) == Some(&by),
     }
+}
+
+/// The lines before and behind that of `start..end`, as much of them as is near.
+pub(super) fn lines_beside(text: &[u8], start: usize, end: usize) -> [Option<&[u8]>; 2] {
+    let near = &text[start.saturating_sub(LINE)..start];
+    let before = near.iter().rposition(|byte| *byte == b'\n').map(|at| {
+        let line = &near[..at];
+        &line[line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)..]
+    });
+    let near = &text[end..text.len().min(end + LINE)];
+    let behind = near.iter().position(|byte| *byte == b'\n').map(|at| {
+        let line = &near[at + 1..];
+        &line[..line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len())]
+    });
+    [before, behind]
 }
 
 /// Whether nothing but what may stand between numbers is between `start..end` and a marker.

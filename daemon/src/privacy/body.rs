@@ -17,7 +17,9 @@ use super::{
     Findings, Wanted,
     chain::Chain,
     find::{Found, Hint, find},
+    frame::{Frame, Place},
     marker::marker,
+    names::{self, Said, Says},
     numerals::Row,
     rules::{self, Key, Zone},
     spread::Spread,
@@ -85,38 +87,12 @@ pub(super) struct Reader {
     pub(super) row: Row,
     /// The values with digits last seen, if nothing else stands between them.
     pub(super) chain: Chain,
+    /// What is said of the text that is looked at next, if that is JSON.
+    outside: Said,
     /// Kept to be used again.
     pub(super) found: Vec<Found>,
     pub(super) spread: Spread,
     spare: Vec<Vec<u8>>,
-}
-
-/// An open object or array.
-pub(super) struct Frame {
-    object: bool,
-    pub(super) zone: Zone,
-    /// Of an array: the key it stands under. Of an object: that of the member at hand.
-    pub(super) key: Key,
-    /// Where the key's name is, between its quotes.
-    pub(super) name: Range<usize>,
-    /// Whether a key comes next.
-    wants_key: bool,
-    /// Whether it says that the data in it is text.
-    text: bool,
-    /// Where data in it is, between its quotes.
-    data: Range<usize>,
-}
-
-impl Frame {
-    /// Whether it is an array whose numbers are looked at together.
-    pub(super) fn is_list(&self) -> bool {
-        !self.object && !matches!(self.zone, Zone::Root | Zone::Tokens(_)) && !self.is_parameter()
-    }
-
-    /// Whether its numbers are parameters.
-    pub(super) fn is_parameter(&self) -> bool {
-        matches!(self.key, Key::Parameter | Key::Seed)
-    }
 }
 
 impl Reader {
@@ -127,6 +103,7 @@ impl Reader {
             findings: Findings::default(),
             row: Row::default(),
             chain: Chain::default(),
+            outside: Said::default(),
             found: Vec::new(),
             spread: Spread::default(),
             spare: Vec::new(),
@@ -148,6 +125,7 @@ impl Reader {
 
     fn value(&mut self, text: &[u8], level: usize, edits: &mut Vec<Edit>) -> Result<(), Unsearchable> {
         let mut stack: Vec<Frame> = Vec::with_capacity(16);
+        let outside = std::mem::take(&mut self.outside);
         let outermost = if level == 0 { Zone::Root } else { Zone::Free };
         let mut at = 0;
         while let Some(byte) = text.get(at) {
@@ -166,20 +144,35 @@ impl Reader {
                 b':' => at + 1,
                 b'{' | b'[' => {
                     let object = *byte == b'{';
-                    let (zone, key, name) = match top {
-                        None => (outermost, Key::Other, 0..0),
+                    let (zone, key, name, said) = match top {
+                        None => (outermost, Key::Other, 0..0, outside.inside(object)),
                         Some(frame) => {
-                            (rules::inside(frame.zone, frame.key, object), frame.key, frame.name.clone())
+                            let zone = rules::inside(frame.zone, frame.key, object);
+                            (zone, frame.key, frame.name.clone(), frame.said.inside(object))
                         }
                     };
                     if stack.len() == MAX_DEPTH {
                         return Err(Unsearchable::Malformed(at));
                     }
-                    stack.push(Frame { object, zone, key, name, wants_key: object, text: false, data: 0..0 });
+                    stack.push(Frame {
+                        object,
+                        zone,
+                        key,
+                        name,
+                        said,
+                        wants_key: object,
+                        text: false,
+                        data: 0..0,
+                    });
                     at + 1
                 }
                 b'}' | b']' => {
-                    stack.pop().ok_or(Unsearchable::Malformed(at))?;
+                    let inner = stack.pop().ok_or(Unsearchable::Malformed(at))?;
+                    match stack.last_mut() {
+                        Some(frame) if !inner.object => frame.said.pass_array(inner.said),
+                        Some(frame) => frame.said.pass(),
+                        None => {}
+                    }
                     if level == 0 && stack.len() <= MESSAGES {
                         self.end_chain(text, edits)?;
                     }
@@ -195,11 +188,12 @@ impl Reader {
                             self.end_row(edits)?;
                             frame.wants_key = false;
                             frame.name = raw.clone();
-                            frame.key = self.key(text, raw, frame.zone, edits)?;
+                            (frame.key, frame.said.own) = self.key(text, raw, frame.zone, edits)?;
                         }
                         Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
                             let mut own = Vec::new();
-                            self.string(text, raw.clone(), (frame.key, frame.name.clone()), level, &mut own)?;
+                            self.string(text, raw.clone(), frame.value(), level, &mut own)?;
+                            frame.said.pass_text(&text[raw.clone()]);
                             if own.is_empty() {
                                 self.add_to_row(at..after, &text[raw], edits)?;
                             } else {
@@ -222,9 +216,16 @@ impl Reader {
                                 }
                                 _ => {}
                             }
-                            self.string(text, raw, (key, frame.name.clone()), level, edits)?;
+                            self.string(text, raw.clone(), Place { key, ..frame.value() }, level, edits)?;
+                            frame.said.pass_text(&text[raw]);
                         }
-                        None => self.string(text, raw, (Key::Other, 0..0), level, edits)?,
+                        None => self.string(
+                            text,
+                            raw,
+                            Place { key: Key::Other, name: 0..0, said: Said::default() },
+                            level,
+                            edits,
+                        )?,
                     }
                     after
                 }
@@ -233,6 +234,7 @@ impl Reader {
                     let end = text[at..].iter().position(more).map_or(text.len(), |n| at + n);
                     if let Some(frame) = top {
                         self.number(text, at..end, frame, edits)?;
+                        frame.said.pass();
                     }
                     end
                 }
@@ -251,18 +253,18 @@ impl Reader {
         raw: Range<usize>,
         zone: Zone,
         edits: &mut Vec<Edit>,
-    ) -> Result<Key, Unsearchable> {
+    ) -> Result<(Key, Says), Unsearchable> {
         let mut buffer = self.spare.pop().unwrap_or_default();
         let slice = &text[raw.clone()];
         let (decoded, plain) = decoded(slice, raw.start, &mut buffer)?;
-        let key = rules::key(zone, decoded);
+        let (key, says) = (rules::key(zone, decoded), names::says(decoded));
         if decoded.len() >= 6 {
             let first = edits.len();
             self.text(decoded, Hint::FORMS, edits)?;
             place(edits, first, slice, raw.start, plain);
         }
         self.put_back(buffer);
-        Ok(key)
+        Ok((key, says))
     }
 
     /// A string value.
@@ -270,7 +272,7 @@ impl Reader {
         &mut self,
         text: &[u8],
         raw: Range<usize>,
-        (key, name): (Key, Range<usize>),
+        Place { key, name, said }: Place,
         level: usize,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
@@ -293,7 +295,11 @@ impl Reader {
             }
             Key::Data | Key::Document | Key::Url | Key::Opaque => self.data(decoded, key, level, edits)?,
             Key::Id => self.text_or_json(decoded, Hint::FORMS, level, edits)?,
-            _ => self.text_or_json(decoded, rules::hint(&text[name.clone()], decoded), level, edits)?,
+            _ => {
+                self.outside = said;
+                self.text_or_json(decoded, said.hint(decoded), level, edits)?;
+                self.outside = Said::default();
+            }
         }
         let free = match &edits[first..] {
             [] => (decoded.len(), 0),

@@ -7,6 +7,18 @@ use super::{
     marker,
 };
 
+/// The blank that ends before `end` of a text, as written: spaces of every width.
+fn blank(text: &[u8]) -> usize {
+    match text {
+        [.., byte] if byte.is_ascii_whitespace() => 1,
+        [.., 0xc2, 0xa0 | 0x85] => 2,
+        [.., 0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf]
+        | [.., 0xe2, 0x81, 0x9f]
+        | [.., 0xe3, 0x80, 0x80] => 3,
+        _ => 0,
+    }
+}
+
 /// How far back a word may begin, in bytes.
 const REACH: usize = 48;
 
@@ -16,6 +28,9 @@ const WORDS: usize = 4;
 /// Most words between a name of a secret and the secret.
 const LITTLE: usize = 3;
 
+/// Most bytes between two secrets of which one name speaks.
+const GAP: usize = 24;
+
 /// Longest word directly before a number that is looked at.
 const LABEL: usize = 20;
 
@@ -24,7 +39,17 @@ pub(super) fn of_phone(text: &[u8], at: usize) -> bool {
     words(text, at, |word| {
         matches!(
             word,
-            b"tel" | b"cell" | b"cellphone" | b"fax" | b"sms" | b"ph" | b"call" | b"dial" | b"telefax"
+            b"tel"
+                | b"cell"
+                | b"cellphone"
+                | b"fax"
+                | b"sms"
+                | b"ph"
+                | b"call"
+                | b"dial"
+                | b"telefax"
+                | b"contact"
+                | b"reach"
         ) || [b"phone".as_slice(), b"mobile", b"telephon", b"telefon", b"whatsapp"]
             .iter()
             .any(|begin| word.starts_with(begin))
@@ -80,7 +105,7 @@ fn words(text: &[u8], at: usize, wanted: impl Fn(&[u8]) -> bool) -> bool {
         let last = text[end - 1];
         if !classes::is(last, ALPHA) {
             // A marker is not a word, and neither is anything before it.
-            if matches!(last, b']' | b';' | b'!' | b'?') {
+            if matches!(last, b';' | b'!' | b'?') || marker::ends_before(text, end) {
                 return false;
             }
             end -= 1;
@@ -105,22 +130,46 @@ fn words(text: &[u8], at: usize, wanted: impl Fn(&[u8]) -> bool) -> bool {
 
 /// Whether what is at `at` is assigned to a name that means a secret: `api_key = "`, `Authorization: Bearer `.
 pub(super) fn of_secret(text: &[u8], at: usize) -> bool {
+    assigned(text, at, |word, assigns| {
+        // Nothing assigns it, but a scheme is a word before a space.
+        if assigns { is_secret_name(word) } else { matches!(word, b"bearer" | b"basic") }
+    })
+}
+
+/// Whether what is at `at` is assigned to a name that means a secret which may be made of words.
+pub(super) fn of_phrase(text: &[u8], at: usize) -> bool {
+    const NAMES: [&str; 5] = ["passw", "passphrase", "pwd", "secret", "credential"];
+    assigned(text, at, |word, assigns| {
+        assigns && NAMES.iter().any(|part| memchr::memmem::find(word, part.as_bytes()).is_some())
+    })
+}
+
+/// Whether the name, in lower case, that stands before what is at `at` is `wanted`, and whether it is assigned to that.
+fn assigned(text: &[u8], at: usize, wanted: impl Fn(&[u8], bool) -> bool) -> bool {
     let floor = at.saturating_sub(REACH);
+    // Over marks, and blanks of any width.
     let back = |mut end: usize, over: &[u8]| {
-        while end > floor && over.contains(&text[end - 1]) {
-            end -= 1;
+        while end > floor && !marker::ends_before(text, end) {
+            end -= match text[end - 1] {
+                mark if over.contains(&mark) => 1,
+                _ => match blank(&text[floor..end]) {
+                    0 => break,
+                    length => length,
+                },
+            };
         }
         end
     };
-    let end = back(at, b" \"'`");
-    let begin = back(end, b":=>");
-    let name_end = if begin < end { back(begin, b" \"'`") } else { end };
+    let end = back(at, b"\"'`");
+    let assigns = |mark: &&u8| matches!(mark, b':' | b'=' | b'>');
+    let begin = end - text[floor..end].iter().rev().take_while(assigns).count();
+    let name_end = if begin < end { back(begin, b"\"'`]") } else { end };
     let mut name = name_end;
     while name > floor && classes::is(text[name - 1], ATOM) {
         name -= 1;
     }
     // The rest of a name that a marker has begun, and dashes before a word, are not of it.
-    if name > 0 && text[name - 1] == b']' {
+    if marker::ends_before(text, name) {
         return false;
     }
     while name < name_end && !classes::is(text[name], ALNUM) {
@@ -130,11 +179,10 @@ pub(super) fn of_secret(text: &[u8], at: usize) -> bool {
     let Some(word) = word.get_mut(..name_end - name) else { return false };
     word.copy_from_slice(&text[name..name_end]);
     word.make_ascii_lowercase();
-    if begin == end {
-        // Nothing assigns it, but a scheme is a word before a space.
-        return name_end < at && matches!(&*word, b"bearer" | b"basic");
+    if begin == end && name_end == at {
+        return false;
     }
-    is_secret_name(word)
+    wanted(word, begin < end)
 }
 
 /// Whether a word before what is at `at` says that a secret follows, whatever marks and little words stand between:
@@ -175,10 +223,13 @@ fn word_before(text: &[u8], mut end: usize, floor: usize) -> Option<Range<usize>
             // Sentences end.
             [.., b'!' | b'?'] => return None,
             [.., b'_'] => break,
-            [.., byte] if byte.is_ascii_punctuation() || byte.is_ascii_whitespace() => 1,
+            [.., byte] if byte.is_ascii_punctuation() => 1,
             // Dashes, arrows, and marks of the width of ideographs.
-            [.., 0xe2, _, _] | [.., 0xef, 0xbc, _] => 3,
-            _ => break,
+            [.., 0xe2, _, _] | [.., 0xef, 0xbc, _] | [.., 0xe3, 0x80, 0x80..=0x91] => 3,
+            ref before => match blank(before) {
+                0 => break,
+                length => length,
+            },
         };
     }
     let mut start = end;
@@ -188,12 +239,23 @@ fn word_before(text: &[u8], mut end: usize, floor: usize) -> Option<Range<usize>
     (end < first && start < end).then_some(start..end)
 }
 
+/// Whether nothing but marks and words that say nothing stands between two secrets, of which the first ends at `from`.
+pub(super) fn goes_on(text: &[u8], from: usize, to: usize) -> bool {
+    if to.saturating_sub(from) > GAP {
+        return false;
+    }
+    let between = text[from..to].split(|byte| !classes::is(*byte, ATOM)).filter(|word| !word.is_empty());
+    between.filter(|word| word.iter().any(|byte| classes::is(*byte, ALNUM))).all(is_little)
+}
+
 /// Words that say nothing of what follows.
 fn is_little(word: &[u8]) -> bool {
-    const WORDS: [&[u8]; 26] = [
+    const WORDS: [&[u8]; 47] = [
         b"is", b"was", b"are", b"be", b"no", b"nr", b"num", b"number", b"value", b"hex", b"string", b"here",
         b"as", b"for", b"the", b"this", b"my", b"your", b"our", b"new", b"old", b"api", b"auth", b"access",
-        b"to", b"follows",
+        b"to", b"follows", b"one", b"and", b"or", b"set", b"you", b"need", b"now", b"equals", b"below",
+        b"it", b"at", // Tags of HTML between a name and its value.
+        b"b", b"i", b"em", b"strong", b"code", b"span", b"td", b"th", b"dt", b"dd",
     ];
     WORDS.iter().any(|little| word.eq_ignore_ascii_case(little))
 }

@@ -1,5 +1,7 @@
 //! E-mail addresses, found by their `@`.
 
+use std::ops::Range;
+
 use super::classes::{self, ALNUM, ALPHA, DOMAIN, LOCAL};
 
 /// The address around the `@` at `at`: its bytes. Every byte is looked at for the `@` before it and the `@`
@@ -8,8 +10,8 @@ pub(super) fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let start = local(text, at)?;
     let host = at + 1;
     let end = domain(text, host)?;
-    if text.get(start..at) == Some(b"git") || is_scale(&text[host..end]) {
-        // `git@github.com:org/repository`, `logo@2x.png`
+    if text.get(start..at) == Some(b"git") || is_scale(&text[host..end]) || is_place(text, host..end) {
+        // `git@github.com:org/repository`, `logo@2x.png`, `root@host:/tmp`
         return None;
     }
     Some((start, end))
@@ -112,6 +114,15 @@ fn foreign(text: &[u8], from: usize) -> Option<usize> {
         };
     }
     (end >= from + 4).then_some(end)
+}
+
+/// Whether a host is one where files are, as scp and rsync write it: a path follows, or it has a name of a local network
+/// and nothing but the colon follows.
+fn is_place(text: &[u8], host: Range<usize>) -> bool {
+    let behind = &text[host.end..];
+    matches!(behind, [b':', b'/' | b'~', ..] | [b':', b'.', b'/' | b'.', ..])
+        || (text[host].ends_with(b".local")
+            && matches!(behind, [b':'] | [b':', b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`', ..]))
 }
 
 fn is_scale(host: &[u8]) -> bool {

@@ -41,6 +41,10 @@ pub struct Hint {
     pub card: bool,
     /// Its key is that of a secret.
     pub secret: bool,
+    /// Its key is that of a secret that may be made of words.
+    pub phrase: bool,
+    /// What stands around it speaks of a secret.
+    pub beside: bool,
     /// Whether mixed strings, and what is assigned to a name of a secret, are looked for.
     pub mixed: bool,
     /// Whether hexadecimal and long alphanumeric strings are looked for after a word that says that they are secret.
@@ -51,8 +55,17 @@ pub struct Hint {
 
 impl Hint {
     /// Only what its own form gives away is looked for: ids and data in base64 are random anyway.
-    pub const FORMS: Self =
-        Self { phone: false, ssn: false, card: false, secret: false, mixed: false, named: false, encoded: 2 };
+    pub const FORMS: Self = Self {
+        phone: false,
+        ssn: false,
+        card: false,
+        secret: false,
+        phrase: false,
+        beside: false,
+        mixed: false,
+        named: false,
+        encoded: 2,
+    };
 }
 
 impl Default for Hint {

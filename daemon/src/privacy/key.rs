@@ -11,7 +11,7 @@ use super::{
     classes::{self, ALNUM, ATOM, RUN},
     context,
     find::{Found, Hint},
-    marker, prefixes,
+    marker, prefixes, public,
 };
 
 /// Shortest run in which a key is looked for.
@@ -67,7 +67,7 @@ fn part(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) -> us
         }
         // What touches a marker was longer once, and judged then.
         let glued = marker::ends_before(text, part.start) || marker::begins_at(text, part.end);
-        if !glued && !is_digest(text, &part) {
+        if !glued && !public::is_published(text, &part) {
             unnamed(text, range, hint, out);
         }
     };
@@ -126,21 +126,32 @@ fn token(text: &[u8], at: usize, atom: usize) -> Option<usize> {
 /// A part without anything well known in it.
 fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
     let whole = &text[part.clone()];
+    let assigned = || hint.secret || context::of_secret(text, part.start);
+    let in_url = whole.contains(&b'/') && is_in_url(text, &part);
     // Base64 of the usual alphabet: judged whole, or its pieces would be too short. Beyond a key's length it is
     // data, and so are its pieces.
     if whole.len() >= 32
         && hint.mixed
+        && !in_url
         && memchr::memchr2(b'+', b'/', whole).is_some()
         && is_mixed(&whole[..whole.len().min(2 * LONGEST)])
     {
         if whole.len() <= LONGEST {
             let padding = text[part.end..].iter().take(2).take_while(|b| **b == b'=').count();
-            out.push(Found::new(part.start, part.end + padding, Category::Key));
+            let end = part.end + padding;
+            if assigned() || !public::is_prose(&text[part.start..end]) {
+                out.push(Found::new(part.start, end, Category::Key));
+            }
         }
         return;
     }
-    let wide = (32..=LONGEST).contains(&whole.len()) && whole[0] != b'/' && is_secretive(whole);
-    if hint.mixed && wide && whole.iter().any(u8::is_ascii_uppercase) && context::of_secret(text, part.start)
+    if (32..=LONGEST).contains(&whole.len())
+        && hint.mixed
+        && whole[0] != b'/'
+        && is_secretive(whole)
+        && whole.iter().any(u8::is_ascii_uppercase)
+        && ((assigned() && (is_changeful(whole) || hint.phrase || context::of_phrase(text, part.start)))
+            || (!in_url && is_changeful(whole) && is_said(text, part.start, hint, out)))
     {
         out.push(Found::new(part.start, part.end, Category::Key));
         return;
@@ -152,23 +163,47 @@ fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
             at += 1;
             continue;
         }
-        let atom = &text[at..stop];
-        let named = || hint.secret || context::of_secret(text, at);
-        let sized = (16..=LONGEST).contains(&atom.len());
-        let secretive = || is_secretive(atom) && (atom.len() >= LONG || is_drawn(atom) || is_scattered(atom));
-        let mixed = || hint.mixed && (is_mixed(atom) || (secretive() && named()));
-        if sized && (mixed() || (hint.named && is_drawn(atom) && context::after_secret(text, at))) {
+        if (16..=LONGEST).contains(&(stop - at)) && is_key(text, at..stop, hint, out) {
             out.push(Found::new(at, stop, Category::Key));
         }
         at = stop;
     }
 }
 
-/// Sums that are published to be compared, and say so.
-fn is_digest(text: &[u8], part: &Range<usize>) -> bool {
-    const NAMES: [&[u8]; 8] =
-        [b"sha1-", b"sha256-", b"sha384-", b"sha512-", b"sha256:", b"SHA256:", b"sha512:", b"md5:"];
-    NAMES.iter().any(|name| text[part.clone()].starts_with(name) || text[..part.start].ends_with(name))
+/// Whether an atom without anything well known in it is a key.
+fn is_key(text: &[u8], place: Range<usize>, hint: Hint, out: &[Found]) -> bool {
+    let atom = &text[place.clone()];
+    let named = || hint.secret || context::of_secret(text, place.start);
+    let phrase = || hint.phrase || context::of_phrase(text, place.start);
+    let secretive = || is_secretive(atom) && (atom.len() >= LONG || is_drawn(atom) || is_scattered(atom));
+    let spoken = || public::is_identifier(atom) || public::is_literal(atom);
+    if hint.mixed && is_mixed(atom) && !spoken() {
+        let padding = text[place.end..].iter().take(2).take_while(|b| **b == b'=').count();
+        let base64 = &text[place.start..place.end + padding];
+        return named()
+            || is_said(text, place.start, hint, out)
+            || !(public::is_wallet(atom) || public::is_prose(base64));
+    }
+    (hint.mixed && secretive() && named() && (!spoken() || phrase()))
+        || (hint.named && is_drawn(atom) && is_said(text, place.start, hint, out) && !spoken())
+}
+
+/// Whether what stands around or before says that what is at `at` is a secret, or it follows one in a list of them.
+fn is_said(text: &[u8], at: usize, hint: Hint, out: &[Found]) -> bool {
+    hint.named
+        && (hint.beside
+            || context::after_secret(text, at)
+            || out.last().is_some_and(|last| {
+                last.category == Category::Key && last.end < at && context::goes_on(text, last.end, at)
+            }))
+}
+
+/// Whether a part is of the address of a page: behind its scheme, or the end of its host with a path behind.
+fn is_in_url(text: &[u8], part: &Range<usize>) -> bool {
+    let whole = &text[part.clone()];
+    let domain = whole.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let behind_dot = text[..part.start].last() == Some(&b'.') && classes::before(text, part.start - 1, ALNUM);
+    whole.starts_with(b"//") || (behind_dot && (2..=10).contains(&domain) && whole.get(domain) == Some(&b'/'))
 }
 
 /// Whether an atom has letters and digits: a name that says what it is makes it a key.
@@ -193,31 +228,51 @@ fn is_scattered(atom: &[u8]) -> bool {
     digits.clone().zip(digits.skip(1)).filter(|(one, other)| one != other).count() >= 3
 }
 
+/// How a text changes between small letters, capitals and digits.
+struct Mix {
+    /// Small letters, capitals, digits, and the others, which count for nothing.
+    counts: [u32; 4],
+    changes: u32,
+    /// Pairs of neighbours that could have changed.
+    pairs: u32,
+    /// Most of one kind in a row.
+    longest: u32,
+}
+
+impl Mix {
+    fn of(text: &[u8]) -> Self {
+        let mut mix = Self { counts: [0; 4], changes: 0, pairs: 0, longest: 0 };
+        let mut last = 3;
+        let mut run = 0u32;
+        for byte in text {
+            let kind = KINDS[*byte as usize];
+            mix.counts[kind as usize & 3] += 1;
+            let same = u32::from(kind == last);
+            let both = u32::from(kind != 3) & u32::from(last != 3);
+            run = run * same + 1;
+            mix.longest = mix.longest.max(run * u32::from(kind != 3));
+            mix.pairs += both;
+            mix.changes += both & (1 - same);
+            last = kind;
+        }
+        mix
+    }
+}
+
 /// Whether `text` changes between capitals, small letters and digits as often as chance does (62 % of the places)
 /// and words do not (`getUserById2`: a third), and has all three.
 fn is_mixed(text: &[u8]) -> bool {
     if text.len() < 24 {
         return false;
     }
-    // Small letters, capitals, digits, and the others, which count for nothing.
-    let mut counts = [0u32; 4];
-    let mut changes = 0u32;
-    let mut pairs = 0u32;
-    let mut last = 3;
-    let mut run = 0u32;
-    let mut longest = 0u32;
-    for byte in text {
-        let kind = KINDS[*byte as usize];
-        counts[kind as usize & 3] += 1;
-        let same = u32::from(kind == last);
-        let both = u32::from(kind != 3) & u32::from(last != 3);
-        run = run * same + 1;
-        longest = longest.max(run * u32::from(kind != 3));
-        pairs += both;
-        changes += both & (1 - same);
-        last = kind;
-    }
+    let Mix { counts, changes, pairs, longest } = Mix::of(text);
     counts[0] >= 3 && counts[1] >= 3 && counts[2] >= 2 && longest <= 8 && changes * 100 >= pairs * 42
+}
+
+/// Whether it changes more often than the names of a path do (a quarter), where something says that it is a secret.
+fn is_changeful(text: &[u8]) -> bool {
+    let Mix { changes, pairs, .. } = Mix::of(text);
+    changes * 100 >= pairs * 32
 }
 
 static KINDS: [u8; 256] = kinds();

@@ -8,7 +8,7 @@ use aivonx_protocol::privacy::Category;
 use super::{
     Wanted,
     classes::{self, ALNUM, DIGIT, WORD},
-    context,
+    context, figures,
     find::{Found, Hint},
     join::{Join, ends_numeral, join, left, right, stands_alone},
     phone, spread,
@@ -51,6 +51,9 @@ impl Group {
         self.end - self.start
     }
 }
+
+/// Digits of the longest card.
+pub(super) const LONGEST: usize = 19;
 
 /// Groups looked at together: a card has five at most, a telephone number seven.
 const WINDOW: usize = 8;
@@ -132,7 +135,8 @@ pub(super) fn cluster(
             let mut taken = 1;
             if may_begin(text, group, second, wanted) {
                 window.fill(text);
-                if let Some((found, count)) = best(text, window.groups(), wanted, hint) {
+                let done = out.last().map_or(0, |found| found.end);
+                if let Some((found, count)) = best(text, window.groups(), wanted, done, hint) {
                     out.push(found);
                     end = end.max(found.end);
                     taken = count;
@@ -206,10 +210,10 @@ pub(super) fn reach(text: &[u8], mut start: usize, count: usize) -> bool {
     false
 }
 
-/// What begins with the first of `groups`, and how many groups it takes.
-fn best(text: &[u8], groups: &[Group], wanted: Wanted, hint: Hint) -> Option<(Found, usize)> {
+/// What begins with the first of `groups`, and how many groups it takes. What is before `done` was found to be something.
+fn best(text: &[u8], groups: &[Group], wanted: Wanted, done: usize, hint: Hint) -> Option<(Found, usize)> {
     if wanted.has(Category::Card)
-        && let Some(taken) = card(text, groups)
+        && let Some(taken) = card(text, groups, done, hint)
     {
         return Some((Found::new(groups[0].start, groups[taken - 1].end, Category::Card), taken));
     }
@@ -226,7 +230,7 @@ fn best(text: &[u8], groups: &[Group], wanted: Wanted, hint: Hint) -> Option<(Fo
 
 /// A card's number: 13 to 19 digits that begin with 2 to 6 (what banks and credit card companies issue), in groups
 /// as on cards or in one, with a right check digit. The longest there is.
-fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
+fn card(text: &[u8], groups: &[Group], done: usize, hint: Hint) -> Option<usize> {
     let first = &groups[0];
     // A program may write zeros before it, which change neither its worth nor its check digit.
     let zeros = text[first.start..first.end].iter().take_while(|digit| **digit == b'0').count();
@@ -239,7 +243,7 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
     if !begins {
         return None;
     }
-    if whole && length <= 19 && ends_alone(text, first, zeros) && luhn(&groups[..1]) {
+    if whole && length <= LONGEST && ends_alone(text, first, zeros) && luhn(&groups[..1]) {
         return Some(1);
     }
     if zeros > 0 {
@@ -261,11 +265,16 @@ fn card(text: &[u8], groups: &[Group]) -> Option<usize> {
             break;
         }
         digits += group.len();
-        if digits > 19 {
+        if digits > LONGEST {
             break;
         }
         let ends = group.after.is_loose() || (group.before == Join::Dash && ends_numeral(text, group.end));
-        if digits >= 13 && first.before.is_loose() && ends && luhn(&groups[..=n]) {
+        if digits >= 13
+            && first.before.is_loose()
+            && ends
+            && luhn(&groups[..=n])
+            && (group.before != Join::Space || !figures::is_of_row(text, groups, n + 1, done, hint))
+        {
             longest = Some(n + 1);
         }
         if group.len() < 3 {
@@ -354,7 +363,7 @@ mod tests {
             let hint = Hint { phone: true, ssn: true, ..Hint::default() };
             while let Some(group) = window.groups().first() {
                 let second = window.groups().get(1).map(|group| group.start);
-                let found = best(text, window.groups(), Wanted::ALL, hint);
+                let found = best(text, window.groups(), Wanted::ALL, 0, hint);
                 prop_assert!(found.is_none() || may_begin(text, group, second, Wanted::ALL), "{:?}", found);
                 window.first += 1;
                 window.fill(text);

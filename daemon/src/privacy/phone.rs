@@ -5,7 +5,7 @@ use aivonx_protocol::privacy::Category;
 
 use super::{
     classes::{self, DIGIT, WORD},
-    context,
+    context, figures,
     find::{Found, Hint},
     join::{Join, ends_numeral, stands_alone},
     number::{Group, digits, reach},
@@ -45,13 +45,18 @@ pub(super) fn find(text: &[u8], groups: &[Group], hint: Hint) -> Option<(Found, 
         international(text, groups, 0)
     } else {
         match first.len() {
-            1 | 3 => north_american(text, groups).or_else(|| trunk(text, groups)),
-            2 | 4..=6 if text[first.start] == b'0' => trunk(text, groups).or_else(|| prefixed(text, groups)),
+            1 | 3 => north_american(text, groups, said).or_else(|| trunk(text, groups)),
+            2 | 4..=6 if text[first.start] == b'0' => trunk(text, groups)
+                .filter(|taken| !figures::are_modes(text, &groups[..*taken]) || said())
+                .or_else(|| prefixed(text, groups)),
             10..=15 => bare(text, first).then_some(1).filter(|_| said()).or_else(|| prefixed(text, groups)),
             _ => None,
         }
         .or_else(|| local(groups).filter(|_| said()))
     }?;
+    if first.before == Join::Space && figures::is_in_iban(text, first.start) {
+        return None;
+    }
     let last = &groups[taken - 1];
     let end = extension(text, last)?;
     let opened = classes_before(text, first.start, b'(') && text.get(first.end) == Some(&b')');
@@ -102,7 +107,7 @@ fn prefixed(text: &[u8], groups: &[Group]) -> Option<usize> {
 }
 
 /// Three, three and four digits, with or without a 1 before; `(555) 1234567`.
-fn north_american(text: &[u8], groups: &[Group]) -> Option<usize> {
+fn north_american(text: &[u8], groups: &[Group], said: impl Fn() -> bool) -> Option<usize> {
     let one = usize::from(groups[0].len() == 1 && text[groups[0].start] == b'1');
     let number = groups.get(one..)?;
     let area = number.first()?;
@@ -127,11 +132,15 @@ fn north_american(text: &[u8], groups: &[Group]) -> Option<usize> {
         && (joined(exchange.before) || exchange.before == Join::Slash)
         && (matches!(line.before, Join::Space | Join::Dash | Join::Dot)
             || (slashes && stands_alone(text, area.start, line.end)));
-    // Spaces alone also separate the columns of a table: then nothing may stand beside.
-    let table = one == 0 && exchange.before == Join::Space && line.before == Join::Space;
+    // Spaces alone also separate figures: then something must say what they are, or nothing else is there.
+    let figures = one == 0 && exchange.before == Join::Space && line.before == Join::Space;
     let alone = |join| join != Join::Space;
-    let free = !table || (alone(groups[0].before) && alone(line.after));
-    (grouped && free && ends(text, line)).then_some(one + 3)
+    let free = || {
+        let all = text[..area.start].trim_ascii().is_empty() && text[line.end..].trim_ascii().is_empty();
+        let extended = extension(text, line).is_some_and(|end| end > line.end);
+        alone(groups[0].before) && alone(line.after) && (all || extended || said())
+    };
+    (grouped && ends(text, line) && (!figures || free())).then_some(one + 3)
 }
 
 /// A number that begins with the zero of long-distance calls: 9 to 12 digits in two to five groups.

@@ -6,11 +6,12 @@ use aivonx_protocol::privacy::Category;
 
 use super::{
     Wanted,
-    body::{Edit, Frame, Reader, Unsearchable},
+    body::{Edit, Reader, Unsearchable},
     find::{Hint, find},
+    frame::Frame,
     marker::marker,
     numerals::{self, Reading},
-    rules::{self, Key, Zone},
+    rules::{Key, Zone},
 };
 
 /// Shortest number that may be something: a social security number.
@@ -56,7 +57,7 @@ impl Reader {
         }
         let number = &text[range.clone()];
         if number.len() >= SHORTEST {
-            let hint = rules::hint(&text[frame.name.clone()], number);
+            let hint = Hint { mixed: false, named: false, ..frame.said.hint(number) };
             self.found.clear();
             find(number, self.wanted, hint, &mut self.found);
             let written = self.found.first().map(|found| found.category);

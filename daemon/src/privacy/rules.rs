@@ -2,9 +2,6 @@
 
 use arrayvec::ArrayVec;
 
-use super::{context, find::Hint};
-use crate::api::escape::unescape;
-
 /// What a member's key says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
@@ -165,30 +162,4 @@ pub(super) fn inside(zone: Zone, key: Key, object: bool) -> Zone {
         (Zone::Root, Key::Options | Key::Parameter | Key::Seed) | (Zone::Options, _) => Zone::Options,
         _ => Zone::Plain,
     }
-}
-
-/// What the name of a value says: looked at only for short values with digits.
-pub(super) fn hint(name: &[u8], value: &[u8]) -> Hint {
-    let mut hint = Hint::default();
-    // As the node reads it.
-    let unescaped = name.contains(&b'\\').then(|| unescape(name).unwrap_or_default());
-    let name = unescaped.as_ref().map_or(name, String::as_bytes);
-    // A marker in a name says what the name was.
-    if name.len() > 40
-        || name.contains(&b']')
-        || !(7..=256).contains(&value.len())
-        || !value.iter().any(u8::is_ascii_digit)
-    {
-        return hint;
-    }
-    let mut lower = [0; 40];
-    let lower = &mut lower[..name.len()];
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let says = |word: &str| memchr::memmem::find(lower, word.as_bytes()).is_some();
-    hint.phone = says("phone") || says("mobile") || says("fax") || lower.starts_with(b"tel");
-    hint.ssn = says("ssn") || says("social_sec") || says("socialsec");
-    hint.card = says("card");
-    hint.secret = context::is_secret_name(lower);
-    hint
 }

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 
 use super::{
     Wanted,
-    apart::{apart, edges_on, is_beside_marker, mark},
+    apart::{apart, edges_on, is_beside_marker, lines_beside, mark},
     classes::{self, ALNUM},
     context,
     find::{Found, Hint},
@@ -140,12 +140,27 @@ impl Spread {
         if self.length(4) != 4 || (self.length(5) == 4 && self.card_end != self.back(5).1) {
             return;
         }
-        if self.length(0) != 4
-            || is_card_of_fours(search.text, self.back(0).0)
-            || search.is_said(self.range(4).0)
-        {
+        let start = self.range(4).0;
+        let alone = self.length(0) != 4 || is_card_of_fours(search.text, self.back(0).0);
+        if (alone && !self.is_tabled(search.text, 4)) || search.is_said(start) {
             self.card(search, 4);
         }
+    }
+
+    /// Whether the `count` groups of four digits before the last are cells of a line beside which another has as many that
+    /// are of no card.
+    fn is_tabled(&self, text: &[u8], count: usize) -> bool {
+        let (start, end) = self.range(count);
+        let mark = self.mark(text, count).unwrap_or(b'\n');
+        if mark == b'\n' || self.joined(text, count) || !is_card(&self.number(text, count)) {
+            return false;
+        }
+        let lines = lines_beside(text, start, end);
+        lines.into_iter().flatten().any(|line| {
+            let cells = line.split(|byte| !byte.is_ascii_digit()).filter(|cell| cell.len() == 4);
+            let number: ArrayVec<u8, LONGEST> = cells.take(count).flatten().copied().collect();
+            number.len() == 4 * count && !is_card(&number)
+        })
     }
 
     /// The other groups that cards are printed in, and those of a large number: `4,111,111,111,111,111`.

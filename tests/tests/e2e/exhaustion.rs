@@ -32,8 +32,8 @@ const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=7
 
 /// The same, full until the daemon has tried it.
 const ON_A_FULL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=300,mode=700 tmpfs "$0" || exit
-    dd if=/dev/zero of="$0/filler" bs=64k 2>/dev/null
-    (until [ -e "$0/lock" ]; do sleep 0.1; done; sleep 1; rm "$0/filler") &
+    dd if=/dev/zero of="$0/filler.log" bs=64k 2>/dev/null
+    (until [ -e "$0/lock" ]; do sleep 0.1; done; sleep 1; rm "$0/filler.log") &
     exec "$@""#;
 
 /// Whether this system lets us make one.
