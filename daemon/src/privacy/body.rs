@@ -145,10 +145,10 @@ impl Reader {
                 b'{' | b'[' => {
                     let object = *byte == b'{';
                     let (zone, key, name, said) = match top {
-                        None => (outermost, Key::Other, 0..0, outside.inside(object)),
+                        None => (outermost, Key::Other, 0..0, outside.inside(text, object)),
                         Some(frame) => {
                             let zone = rules::inside(frame.zone, frame.key, object);
-                            (zone, frame.key, frame.name.clone(), frame.said.inside(object))
+                            (zone, frame.key, frame.name.clone(), frame.said.inside(text, object))
                         }
                     };
                     if stack.len() == MAX_DEPTH {
@@ -193,7 +193,7 @@ impl Reader {
                         Some(frame) if frame.is_list() && is_digits(&text[raw.clone()]) => {
                             let mut own = Vec::new();
                             self.string(text, raw.clone(), frame.value(), level, &mut own)?;
-                            frame.said.pass_text(&text[raw.clone()]);
+                            frame.said.pass_text(text, &raw);
                             if own.is_empty() {
                                 self.add_to_row(at..after, &text[raw], edits)?;
                             } else {
@@ -217,7 +217,7 @@ impl Reader {
                                 _ => {}
                             }
                             self.string(text, raw.clone(), Place { key, ..frame.value() }, level, edits)?;
-                            frame.said.pass_text(&text[raw]);
+                            frame.said.pass_text(text, &raw);
                         }
                         None => self.string(
                             text,
@@ -293,11 +293,19 @@ impl Reader {
             {
                 return Err(Unsearchable::Tokens(name));
             }
-            Key::Data | Key::Document | Key::Url | Key::Opaque => self.data(decoded, key, level, edits)?,
-            Key::Id => self.text_or_json(decoded, Hint::FORMS, level, edits)?,
+            Key::Data | Key::Document | Key::Url | Key::Opaque => {
+                self.data(decoded, key, said.hint(text, decoded), level, edits)?;
+            }
+            Key::Id => {
+                let hint = said.hint(text, decoded);
+                let hint = Hint { mixed: false, named: hint.beside, ..hint };
+                self.text_or_json(decoded, hint, level, edits)?;
+            }
             _ => {
-                self.outside = said;
-                self.text_or_json(decoded, said.hint(decoded), level, edits)?;
+                if matches!(decoded.trim_ascii_start().first(), Some(b'{' | b'[')) {
+                    self.outside = said.within(text);
+                }
+                self.text_or_json(decoded, said.hint(text, decoded), level, edits)?;
                 self.outside = Said::default();
             }
         }

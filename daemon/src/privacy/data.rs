@@ -31,12 +31,13 @@ impl Reader {
         &mut self,
         text: &[u8],
         key: Key,
+        hint: Hint,
         level: usize,
         edits: &mut Vec<Edit>,
     ) -> Result<(), Unsearchable> {
         let url = media::payload(text);
         let encoded = if key == Key::Url { url } else { Some(url.unwrap_or(text)) };
-        let Some(encoded) = encoded else { return self.text_or_json(text, Hint::default(), level, edits) };
+        let Some(encoded) = encoded else { return self.text_or_json(text, hint, level, edits) };
         let is_said_text = key == Key::Document || (url.is_some() && media::is_of_text(text));
         if !is_said_text && media::is_media(encoded) {
             return if self.enforces && self.shows_media(encoded) {
@@ -50,7 +51,7 @@ impl Reader {
             if url.is_some() && self.enforces {
                 return Err(Unsearchable::Document);
             }
-            return self.text_or_json(text, Hint::default(), level, edits);
+            return self.text_or_json(text, hint, level, edits);
         };
         let kind = decoded.kind();
         let is_data = url.is_some() || encoded.len() >= DATA || kind != Kind::Binary;
@@ -60,7 +61,7 @@ impl Reader {
             self.wanted = wanted.without(Category::Key);
         }
         let before = edits.len();
-        let hint = if is_data { Hint::FORMS } else { Hint::default() };
+        let hint = if is_data { Hint::FORMS } else { hint };
         let searched = self.text(text, Hint { encoded: 0, ..hint }, edits);
         self.wanted = wanted;
         searched?;

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::classes::{self, ALNUM, ALPHA, DOMAIN, LOCAL};
+use super::{
+    classes::{self, ALNUM, ALPHA, DOMAIN, LOCAL},
+    context,
+};
 
 /// The address around the `@` at `at`: its bytes. Every byte is looked at for the `@` before it and the `@`
 /// after it at most.
@@ -100,7 +103,9 @@ fn top_level(text: &[u8], from: usize, to: usize) -> Option<usize> {
     if letters == from {
         return foreign(&text[..to], from);
     }
-    (letters - from >= 2 && !classes::at(text, letters, ALNUM)).then_some(letters)
+    // A number may follow at once where the letters say so, and is something of its own.
+    let ends = !classes::at(text, letters, ALNUM) || context::labels(text, letters);
+    (letters - from >= 2 && ends).then_some(letters)
 }
 
 /// Where the letters beyond ASCII that begin at `from` end, if there are two at least.

@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::{
-    classes::{self, ALNUM, DIGIT},
+    classes::{self, ALNUM},
     context,
     find::Hint,
     join::Join,
@@ -39,9 +39,13 @@ pub(super) fn is_of_row(text: &[u8], groups: &[Group], count: usize, done: usize
         .is_some_and(|at| at >= done && begins(at) && digits(text, at) == 4 && text[first.start - 1] == b' ');
     let fours = |group: &Group| group.len() == 4;
     let behind = groups.get(count).is_some_and(|next| {
-        let goes_on = next.after == Join::Free || groups.get(count + 1).is_some_and(fours);
-        let other = is_expiry(&text[next.start..next.end]) || is_card_of_fours(text, next.start);
-        last.after == Join::Space && fours(next) && goes_on && !other
+        let more = groups.get(count + 1).is_some_and(fours);
+        let date = !more && is_expiry(&text[next.start..next.end]);
+        last.after == Join::Space
+            && fours(next)
+            && (more || next.after == Join::Free)
+            && !date
+            && !is_card_of_fours(text, next.start)
     });
     (before || behind) && !said()
 }

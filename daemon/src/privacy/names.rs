@@ -1,5 +1,7 @@
 //! What names say of the values they stand for: those of members, and texts that are names themselves.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::{find::Hint, marker, view};
@@ -33,60 +35,71 @@ impl Says {
 }
 
 /// Longest text that is taken for a name of what stands behind it.
-pub(super) const LONGEST: usize = 48;
+const LONGEST: usize = 48;
 
-/// What is said of a value.
+/// Bytes of the longest escape of a character.
+const ESCAPE: usize = 6;
+
+/// What is said of a value in a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Said {
     /// By the name of the member that it is, or that its array is.
     pub(super) own: Says,
     /// By what stands around: the names of the objects it is in, and those beside it.
     near: Says,
-    /// By the text just before it.
-    before: Says,
+    /// Where the text just before it stands, looked at only if it matters.
+    before: (usize, usize),
 }
 
 impl Said {
-    fn around(self) -> Says {
-        if self.own.has(Says::APART) { Says::default() } else { self.near.and(self.before) }
+    fn around(self, text: &[u8]) -> Says {
+        if self.own.has(Says::APART) {
+            Says::default()
+        } else {
+            self.near.and(says_short(&text[self.before.0..self.before.1]))
+        }
     }
 
     /// What is said of what is in the object or array that it is said of.
-    pub(super) fn inside(self, object: bool) -> Self {
-        let near = self.around();
+    pub(super) fn inside(self, text: &[u8], object: bool) -> Self {
+        let near = self.around(text);
         if object {
-            let near = Says(near.and(self.own).0 & Says::OF_VALUES);
-            Self { own: Says::default(), near, before: Says::default() }
+            Self { near: Says(near.and(self.own).0 & Says::OF_VALUES), ..Self::default() }
         } else {
-            Self { own: self.own, near, before: Says::default() }
+            Self { own: Says(self.own.0 & Says::OF_VALUES), near, ..Self::default() }
         }
+    }
+
+    /// What is said of a value that is itself a text, of what is in it.
+    pub(super) fn within(self, text: &[u8]) -> Self {
+        Self { own: self.own, near: self.around(text), ..Self::default() }
     }
 
     /// After a value has gone by that is no text.
     pub(super) fn pass(&mut self) {
-        self.before = Says::default();
+        self.before = (0, 0);
     }
 
-    /// After a text has gone by, as it stands in the body.
-    pub(super) fn pass_text(&mut self, raw: &[u8]) {
-        self.before = if raw.len() <= LONGEST { says(raw) } else { Says::default() };
+    /// After the string at `raw` has gone by.
+    pub(super) fn pass_text(&mut self, text: &[u8], raw: &Range<usize>) {
+        self.before = if raw.len() <= ESCAPE * LONGEST { (raw.start, raw.end) } else { (0, 0) };
         if self.own.has(Says::NAMING) {
-            self.near = Says(self.near.and(self.before).0 & Says::OF_VALUES);
+            self.near = Says(self.around(text).0 & Says::OF_VALUES);
         }
     }
 
-    /// After an array has gone by of which this was said: the text that is its last names what is behind.
+    /// After an array has gone by of which this was said: the string that is its last names what is behind.
     pub(super) fn pass_array(&mut self, inner: Self) {
         self.before = inner.before;
     }
 
     /// What to look for in a value: only short ones with digits are anything by their name.
-    pub(super) fn hint(self, value: &[u8]) -> Hint {
+    pub(super) fn hint(self, text: &[u8], value: &[u8]) -> Hint {
         let mut hint = Hint::default();
         if !(7..=256).contains(&value.len()) || !value.iter().any(u8::is_ascii_digit) {
             return hint;
         }
-        let around = self.around();
+        let around = self.around(text);
         let all = self.own.and(around);
         hint.phone = all.has(Says::PHONE);
         hint.ssn = all.has(Says::SSN);
@@ -98,8 +111,23 @@ impl Said {
     }
 }
 
+/// What a string says, as it stands in the body, if it is short enough to be a name.
+fn says_short(raw: &[u8]) -> Says {
+    if raw.len() <= LONGEST {
+        return says(raw);
+    }
+    // Its escapes may make it so long.
+    match view::read(raw).filter(|read| read.len() <= LONGEST) {
+        Some(read) => says(&read),
+        None => Says::default(),
+    }
+}
+
 /// What a name says, in whatever case, with whatever between its words.
 pub(super) fn says(name: &[u8]) -> Says {
+    if name.iter().all(u8::is_ascii_lowercase) {
+        return said(name, |at| at == 0 || at == name.len());
+    }
     // As it reads.
     let read = view::read(name);
     let name = read.as_deref().unwrap_or(name);
@@ -119,11 +147,15 @@ pub(super) fn says(name: &[u8]) -> Says {
         }
         last = *byte;
     }
-    let mut says = whole(&letters);
+    said(&letters, |at| begins.get(at).is_none_or(|begins| *begins))
+}
+
+/// What the letters and digits of a name say; `begins` tells where its words begin and end.
+fn said(letters: &[u8], begins: impl Fn(usize) -> bool) -> Says {
+    let mut says = whole(letters);
     for at in 0..letters.len() {
         let rest = &letters[at..];
         let is = |word: &[u8]| rest.starts_with(word);
-        let ends = |length: usize| begins.get(at + length).is_none_or(|begins| *begins);
         says = says.and(match rest[0] {
             b'p' if is(b"phone") => Says::PHONE,
             b'p' if is(b"passw") || is(b"passphrase") => Says::SECRET.and(Says::PHRASE),
@@ -133,12 +165,12 @@ pub(super) fn says(name: &[u8]) -> Says {
             b't' if is(b"token") => Says::SECRET,
             b't' if is(b"telefon") => Says::PHONE,
             b't' if is(b"tel")
-                && begins[at]
-                && (ends(3) || is(b"telno") || is(b"telnr") || is(b"telnum")) =>
+                && begins(at)
+                && (begins(at + 3) || is(b"telno") || is(b"telnr") || is(b"telnum")) =>
             {
                 Says::PHONE
             }
-            b's' if is(b"ssn") && (begins[at] || rest.len() == 3) => Says::SSN,
+            b's' if is(b"ssn") && (begins(at) || rest.len() == 3) => Says::SSN,
             b's' if is(b"socialsec") => Says::SSN,
             b's' if is(b"secret") => Says::SECRET.and(Says::PHRASE),
             b'k' if is(b"key") => Says::SECRET,

@@ -7,7 +7,7 @@ use aivonx_protocol::privacy::Category;
 
 use super::{
     Wanted,
-    classes::{self, ALNUM, DIGIT, WORD},
+    classes::{self, ALNUM, DIGIT},
     context, figures,
     find::{Found, Hint},
     join::{Join, ends_numeral, join, left, right, stands_alone},

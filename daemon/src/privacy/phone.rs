@@ -11,6 +11,9 @@ use super::{
     number::{Group, digits, reach},
 };
 
+/// Most blanks around a number that is all of its text.
+const BLANK: usize = 16;
+
 /// Whether a telephone number may begin with `first`, behind which a group begins at `second`: where it may not,
 /// [`find`], which is much more work, finds nothing.
 #[inline(always)]
@@ -136,7 +139,9 @@ fn north_american(text: &[u8], groups: &[Group], said: impl Fn() -> bool) -> Opt
     let figures = one == 0 && exchange.before == Join::Space && line.before == Join::Space;
     let alone = |join| join != Join::Space;
     let free = || {
-        let all = text[..area.start].trim_ascii().is_empty() && text[line.end..].trim_ascii().is_empty();
+        let (before, behind) = (&text[..area.start], &text[line.end..]);
+        let all = before.len().max(behind.len()) <= BLANK
+            && before.iter().chain(behind).all(u8::is_ascii_whitespace);
         let extended = extension(text, line).is_some_and(|end| end > line.end);
         alone(groups[0].before) && alone(line.after) && (all || extended || said())
     };

@@ -57,7 +57,7 @@ impl Reader {
         }
         let number = &text[range.clone()];
         if number.len() >= SHORTEST {
-            let hint = Hint { mixed: false, named: false, ..frame.said.hint(number) };
+            let hint = Hint { mixed: false, named: false, ..frame.said.hint(text, number) };
             self.found.clear();
             find(number, self.wanted, hint, &mut self.found);
             let written = self.found.first().map(|found| found.category);

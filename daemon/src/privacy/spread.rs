@@ -174,8 +174,10 @@ impl Spread {
         };
         let tight = |n| self.back(n).0 - self.back(n + 1).1 == 1;
         let large = self.length(1) == 3 && self.length(2) == 3;
-        if large && (self.length(0) != 0 || !(1..count).all(tight) || self.mark(search.text, count).is_none())
-        {
+        let (start, end) = self.range(count);
+        let text = search.text;
+        let tabled = || self.mark(text, count).is_none_or(|mark| edges_on(text, start, end, mark));
+        if large && (self.length(0) != 0 || !(1..count).all(tight) || tabled()) {
             return;
         }
         self.card(search, count);

@@ -12,7 +12,7 @@ use crate::{
 use aivonx_protocol::organization::PrivacyMode;
 
 /// What is planted: as text, what no string of the body may hold afterwards, and its marker.
-const SECRETS: [(&str, &str, &str); 16] = [
+const SECRETS: [(&str, &str, &str); 23] = [
     ("bob@example.com", "bob@", "[REDACTED_EMAIL]"),
     ("иван@example.com", "иван", "[REDACTED_EMAIL]"),
     ("b\u{200b}ob@exa\u{ad}mple.com", "mple.com", "[REDACTED_EMAIL]"),
@@ -25,10 +25,47 @@ const SECRETS: [(&str, &str, &str); 16] = [
     ("123-45-6789", "6789", "[REDACTED_SSN]"),
     ("123/45/6789", "6789", "[REDACTED_SSN]"),
     ("123\u{2011}45\u{2011}6789", "6789", "[REDACTED_SSN]"),
+    ("123\u{1f}45\u{1f}6789", "6789", "[REDACTED_SSN]"),
+    ("123\u{2043}45\u{2043}6789", "6789", "[REDACTED_SSN]"),
+    ("123ー45ー6789", "6789", "[REDACTED_SSN]"),
+    ("123&dash;45&dash;6789", "6789", "[REDACTED_SSN]"),
+    ("12\u{fffd}3-45-6789", "6789", "[REDACTED_SSN]"),
+    ("4.111111111111111e15", "1111", "[REDACTED_CARD]"),
+    ("4111\u{85}1111\u{85}1111\u{85}1111", "1111", "[REDACTED_CARD]"),
     ("+1 555 123 4567", "4567", "[REDACTED_PHONE]"),
     ("555-123-4567", "4567", "[REDACTED_PHONE]"),
     ("sk-1234567890abcdefghij1", "abcdef", "[REDACTED_KEY]"),
     ("-----BEGIN PRIVATE KEY-----\nMIIB\"\\\nAAAA\n-----END PRIVATE KEY-----", "MIIB", "[REDACTED_KEY]"),
+];
+
+/// What only names tell: those, in many spellings, a value, and its marker.
+const TOLD: [(&[&str], &str, &str); 3] = [
+    (
+        &["ssn", "ｓｓｎ", "ss\u{200b}n", "ssn]", "customerSSN", "social security number"],
+        "123456789",
+        "[REDACTED_SSN]",
+    ),
+    (
+        &["phone", "Phone No.", "the telephone number that was given to us at the desk"],
+        "5551234567",
+        "[REDACTED_PHONE]",
+    ),
+    (
+        &["token", "api key", "ｔｏｋｅｎ", "X-Auth-Token"],
+        "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b",
+        "[REDACTED_KEY]",
+    ),
+];
+
+/// Where such a name and a value may stand: `@` is the name, `$` the value.
+const TELLING: [&str; 7] = [
+    r#"{"@":"$"}"#,
+    r#"{"@" : ["x", "$"]}"#,
+    r#"{"@":{"v":"$"}}"#,
+    r#"{"@":[{"a":{"b":"$"}}]}"#,
+    r#"{"name":"@","value":"$"}"#,
+    r#"["@","$"]"#,
+    r#"[["@"],["$"]]"#,
 ];
 
 /// The same as numbers.
@@ -54,6 +91,8 @@ enum Node {
     Object(Vec<(&'static str, Node)>),
     /// JSON in a string.
     Inside(Box<Node>),
+    /// A value that a name tells: which, how the name is spelled, and where they stand.
+    Told(usize, prop::sample::Index, usize),
     /// A key that is one.
     Named(usize, Box<Node>),
 }
@@ -64,6 +103,8 @@ fn node() -> impl Strategy<Value = Node> {
         3 => (0..SECRETS.len()).prop_map(Node::Secret),
         2 => (0..NUMBERS.len()).prop_map(Node::SecretNumber),
         1 => any::<i8>().prop_map(Node::Number),
+        2 => (0..TOLD.len(), any::<prop::sample::Index>(), 0..TELLING.len())
+            .prop_map(|(n, name, place)| Node::Told(n, name, place)),
         1 => prop::sample::select(vec!["true", "false", "null", "0.25", "1.5", "{}", "[ ]"]).prop_map(Node::Word),
     ];
     leaf.prop_recursive(5, 24, 4, |inner| {
@@ -133,6 +174,22 @@ fn write(node: &Node, depth: usize, escapes: &mut impl FnMut() -> bool, out: &mu
             if depth >= 4 {
                 out.push(same("0"));
             }
+        }
+        Node::Told(n, name, place) => {
+            let (names, value, marker) = TOLD[*n];
+            let mut name = names[name.index(names.len())];
+            let place = TELLING[*place];
+            // Longer texts are no names.
+            if !place.contains(r#""@" :"#) && !place.contains(r#""@":"#) && name.len() > 48 {
+                name = names[0];
+            }
+            let (before, rest) = place.split_once("\"@\"").unwrap();
+            let (between, after) = rest.split_once("\"$\"").unwrap();
+            out.push(same(before));
+            quote(&vec![same(name)], escapes, out);
+            out.push(same(between));
+            quote(&vec![(value.to_owned(), marker.to_owned())], escapes, out);
+            out.push(same(after));
         }
         Node::Named(n, inner) => {
             out.push(same("{"));
@@ -227,7 +284,8 @@ proptest! {
         prop_assert_eq!(&redacted, &format!("{before}{wanted}{after}"), "of {}", body);
         let mut left = Vec::new();
         read(&serde_json::from_str(&redacted).unwrap(), &mut |text| {
-            left.extend(SECRETS.iter().map(|(_, part, _)| *part).filter(|part| text.contains(part)));
+            let parts = SECRETS.iter().map(|(_, part, _)| *part).chain(TOLD.iter().map(|(_, value, _)| *value));
+            left.extend(parts.filter(|part| text.contains(part)));
         });
         prop_assert!(left.is_empty(), "{:?} in {}", left, redacted);
         let found = screened.unwrap().total() > 0;
