@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::store::usage::{Calendar, Parties, UsageEntry};
+use crate::store::usage::{Calendar, Code, Part, Parties, UsageEntry, UsageName};
 
 fn request(time: u64) -> UsageEntry {
     UsageEntry {
@@ -171,4 +171,23 @@ async fn what_recover_finds_lost_is_told_by_the_daemon_that_starts_behind_it() {
     let other = tempfile::tempdir().unwrap();
     recover::restore(other.path(), &snapshot).unwrap();
     assert_eq!(told(&open(other.path()).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn names_that_went_with_the_counters_are_taken_from_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("gpu1")).await.unwrap();
+    let code = Code::of(Part::Node, "gpu1");
+    let name = UsageName { part: Part::Node, id: "gpu1".into(), name: "gpu1".into() };
+    let entry = UsageEntry { parties: Parties { node: code, ..Parties::default() }, ..request(1000) };
+    usage(&store).append(vec![entry], vec![(code, name.clone())]).await.unwrap();
+    store.close().await.unwrap();
+    fs::remove_dir_all(dir.path().join("ledger/counters")).unwrap();
+    let store = open(dir.path()).await;
+    assert!(told(&store)[0].starts_with("counters"), "{:?}", told(&store));
+    assert!(usage(&store).names(vec![code]).await.unwrap().is_empty());
+    assert_eq!(usage(&store).name_again().await.unwrap(), 1);
+    assert_eq!(usage(&store).names(vec![code]).await.unwrap()[&code], name);
+    assert_eq!(usage(&store).name_again().await.unwrap(), 0);
 }
