@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_daemon::{
-    audit::{Audit, Entry, Options, Who},
-    config::StoreOptions,
-    secrets::{MasterKey, Vault},
-    store::{Reach, Store},
-};
+use aivonx_config::StoreOptions;
+use aivonx_domain::Reach;
+use aivonx_ledgers::audit::{Audit, Entry, Options, Who};
 use aivonx_protocol::audit::{Action, AuditFilter, Outcome};
+use aivonx_store::{
+    Store,
+    secrets::{MasterKey, Vault},
+};
 use anyhow::{Context as _, Result};
 
 /// Writers at once, each of which waits until its entry is durable.
@@ -48,7 +49,7 @@ async fn bench(wanted: u64) -> Result<()> {
             for n in (writer..wanted).step_by(WRITERS as usize) {
                 audit.write(entry(n)).await?;
             }
-            Ok::<_, aivonx_daemon::audit::AuditError>(())
+            Ok::<_, aivonx_ledgers::audit::AuditError>(())
         })
     });
     for writer in writers.collect::<Vec<_>>() {

@@ -10,15 +10,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use aivonx_daemon::{
-    config::StoreOptions,
-    store::{
-        Reach, Store,
-        usage::{APPEND_MAX, Calendar, Code, Part, Parties, UsageEntry, UsageName},
-    },
-    usage::{Bounds, Keep, Only, Usage},
-};
+use aivonx_config::StoreOptions;
+use aivonx_domain::Reach;
+use aivonx_ledgers::usage::{Bounds, Keep, Only, Usage};
 use aivonx_protocol::usage::{UsageBy, UsagePer, UsageRank};
+use aivonx_store::{
+    Store,
+    usage::{APPEND_MAX, Calendar, Code, Part, Parties, UsageEntry, UsageName},
+};
 use anyhow::{Context as _, Result};
 use uuid::Uuid;
 

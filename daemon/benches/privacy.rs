@@ -3,11 +3,11 @@
 //! `cargo bench -p aivonx-daemon --bench privacy`; each figure is the best of several runs on one core, in MB of the
 //! body as sent, the whole way from its bytes to the edited ones.
 
-use aivonx_daemon::{
+use aivonx_protocol::organization::PrivacyMode;
+use aivonx_wire::{
     api::Edits,
     privacy::{Privacy, Wanted, screen},
 };
-use aivonx_protocol::organization::PrivacyMode;
 use bytes::Bytes;
 
 const SIZE: usize = 4 << 20;

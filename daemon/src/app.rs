@@ -11,31 +11,39 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aivonx_config::{self as config, AccessMode, Mistakes, TwoFactor, show_time};
+use aivonx_fleet::{Fleet, FleetError};
+use aivonx_gateway::{
+    self as proxy, AcceptFailures, Phase, Settings, Shared,
+    budget::Budget,
+    places::{Descriptors, Places},
+    policy::Policies,
+    pulse::Pulse,
+};
+use aivonx_identity::{Identity, IdentityError, password::Hasher, rotation, unattended};
+use aivonx_ledgers::{
+    audit::{Audit, AuditError, Entry},
+    usage::Usage,
+};
+use aivonx_limits::{self as limits, Limits, pricing::PriceList};
 use aivonx_protocol::audit::Action;
+use aivonx_store::{
+    Store, StoreError,
+    secrets::{MasterKey, Secrets, SecretsError, Vault},
+    usage::Calendar,
+};
+use aivonx_telemetry::{self as telemetry, Telemetry};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use crate::{
     args::{Args, Command, Dev},
-    audit::{Audit, AuditError, Entry},
     commands,
-    config::{self, AccessMode, Mistakes, TwoFactor, show_time},
     control::{self, AccessRule, Mode, Services},
     dev, facts,
-    fleet::{Fleet, FleetError},
-    identity::{self, Identity, IdentityError, password::Hasher, rotation, unattended},
-    lifecycle::{self, Descriptors, Patience},
-    limits,
-    limits::{Limits, pricing::PriceList},
-    policy::Policies,
-    proxy::{self, AcceptFailures, Phase, Settings, Shared, budget::Budget, places::Places},
-    pulse::Pulse,
-    secrets::{MasterKey, Secrets, SecretsError, Vault},
+    lifecycle::{self, Patience},
     signals::Signals,
     simulate::Simulation,
-    store::{Store, StoreError, usage::Calendar},
-    telemetry::{self, Telemetry},
-    usage::Usage,
 };
 
 /// Most time that the end takes after the grace of what runs: every operation of the store has its deadline, and after
@@ -137,7 +145,7 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
     if let Err(e) = lifecycle::no_core_dumps() {
         notes.push(e.to_string());
     }
-    let needed = lifecycle::descriptors_needed(config.limits.connections);
+    let needed = Descriptors::needed(config.limits.connections);
     let descriptors = match lifecycle::raise_fd_limit(needed, mode == Mode::Dev) {
         Ok((limit, warnings)) => {
             notes.extend(warnings);
@@ -433,7 +441,7 @@ fn keep_house(identity: &Arc<Identity>) {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             let Some(identity) = weak.upgrade() else { return };
-            let now = identity::now();
+            let now = aivonx_domain::now();
             let swept = match identity.lockouts().sweep(now).await {
                 Ok(()) => identity.sweep_sessions(now).await,
                 Err(error) => Err(error),

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use aivonx_config::AccessMode;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::{config::AccessMode, simulate::MOST};
+use crate::simulate::MOST;
 
 /// The gateway daemon for fleets of self-hosted LLM nodes.
 #[derive(Debug, Parser)]

@@ -5,21 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aivonx_config::{self as config, StoreOptions};
 use aivonx_protocol::Untrusted;
-
-use crate::{
-    app::AppError,
-    args::{Recover, Rekey},
-    config::{self, StoreOptions},
-    lifecycle,
+use aivonx_store::{
+    Rewrapped, Store,
+    recover::{self, Restored, Snapshot, Summary},
     secrets::{
         MasterKey,
         rekey::{self, Rekeyed},
     },
-    store::{
-        Rewrapped, Store,
-        recover::{self, Restored, Snapshot, Summary},
-    },
+};
+
+use crate::{
+    app::AppError,
+    args::{Recover, Rekey},
+    lifecycle,
 };
 
 fn say(text: &str) -> Result<(), AppError> {

@@ -8,18 +8,19 @@ use std::{
     sync::Arc,
 };
 
+use aivonx_config::{self as config, AccessMode};
+use aivonx_domain::Reach;
+use aivonx_fleet::Fleet;
 use aivonx_protocol::{
     Fault, Untrusted,
     node::{Credential, NewNode, Node, Pool},
 };
+use aivonx_store::{Store, usage::Calendar};
 
 use crate::{
     app::AppError,
     args::Dev,
-    config::{self, AccessMode},
-    fleet::Fleet,
     simulate::{self, Place, Simulation},
-    store::{Reach, Store, usage::Calendar},
     trusted,
 };
 

@@ -9,6 +9,19 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aivonx_config::{self as config, AccessMode};
+use aivonx_domain::{Batch, Outcome, batch::Group};
+use aivonx_fleet::{Realm, Snapshot};
+use aivonx_gateway::{
+    Phase, Shared,
+    pulse::{Glance, Pulse, alerts::in_short},
+};
+use aivonx_identity::{self as identity, Counters};
+use aivonx_ledgers::{
+    audit::Audit,
+    usage::{Bound, Bounds},
+};
+use aivonx_limits::Limits;
 use aivonx_protocol::{
     daemon::Status,
     key::KeyScope,
@@ -16,22 +29,11 @@ use aivonx_protocol::{
     node::{AdminState, Pool},
     usage::UsageBy,
 };
+use aivonx_store::{Store, Trouble, secrets::Secrets};
+use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
+use aivonx_wire::api::route::{self, Need};
 
-use crate::{
-    api::route::{self, Need},
-    audit::Audit,
-    config::{self, AccessMode},
-    control::Mode,
-    fleet::{Realm, Snapshot},
-    identity::{self, Counters},
-    limits::Limits,
-    proxy::{Phase, Shared},
-    pulse::{Glance, Pulse, alerts::in_short},
-    secrets::Secrets,
-    store::{Store, Trouble},
-    telemetry::{Batch, Gauges, Metrics, NodeGauge, Outcome, Refusals, batch::Group, process},
-    usage::{Bound, Bounds},
-};
+use crate::control::Mode;
 
 /// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
 /// what is theirs.
@@ -132,7 +134,7 @@ pub(crate) fn status(
     Arc::new(move || {
         let config = live.get();
         let snapshot = shared.hot.load();
-        let count = |wanted: fn(&crate::fleet::Node) -> bool| {
+        let count = |wanted: fn(&aivonx_fleet::Node) -> bool| {
             u32::try_from(snapshot.nodes.iter().filter(|n| wanted(n)).count()).unwrap_or(u32::MAX)
         };
         Status {
@@ -263,7 +265,7 @@ pub(crate) fn keep_watch(pulse: Pulse, shared: Weak<Shared>, store: Store, secre
 
 fn glance(shared: &Shared, store: &Store) -> Glance {
     let snapshot = shared.hot.load();
-    let down = |n: &&Arc<crate::fleet::Node>| n.admin_state == AdminState::Enabled && n.pool == Pool::Standby;
+    let down = |n: &&Arc<aivonx_fleet::Node>| n.admin_state == AdminState::Enabled && n.pool == Pool::Standby;
     let audit = shared.identity.audit.health();
     Glance {
         down: snapshot.nodes.iter().filter(down).map(|n| n.id.to_string()).collect(),

@@ -12,10 +12,7 @@ use rustix::{
 };
 use sd_notify::NotifyState;
 
-pub use crate::telemetry::process::resident_bytes;
-
-/// Descriptors beside connections: store, log, control socket, health checks, runtimes.
-const OTHER_DESCRIPTORS: u64 = 256;
+pub use aivonx_telemetry::process::resident_bytes;
 
 /// A request to the system that failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,33 +32,6 @@ pub enum LifecycleError {
     CoreDumps(io::Error),
 }
 
-/// Descriptors that `connections` client connections need: one each, one each to a node, and the rest.
-#[must_use]
-pub fn descriptors_needed(connections: usize) -> u64 {
-    (connections as u64).saturating_mul(2).saturating_add(OTHER_DESCRIPTORS)
-}
-
-/// How the descriptors there are, are shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Descriptors {
-    /// Most connections of clients.
-    pub clients: usize,
-    /// Most connections to nodes that carry requests. One client may need many over HTTP/2.
-    pub nodes: usize,
-}
-
-impl Descriptors {
-    /// Of `limit` (`u64::MAX` is none), for up to `connections` of clients. The store and the control socket keep
-    /// what they need. A process that `simulates` the nodes holds both ends of the connections to them.
-    #[must_use]
-    pub fn share(limit: u64, connections: usize, simulates: bool) -> Self {
-        let room = usize::try_from(limit - OTHER_DESCRIPTORS.min(limit / 2)).unwrap_or(usize::MAX);
-        let clients = connections.min(room / 2).max(1);
-        let nodes = room - clients.min(room);
-        Self { clients, nodes: if simulates { nodes / 2 } else { nodes } }
-    }
-}
-
 /// The limit on open files in force; `u64::MAX` is none.
 #[must_use]
 pub fn fd_limit() -> u64 {
@@ -69,7 +39,7 @@ pub fn fd_limit() -> u64 {
 }
 
 /// Raises the soft limit on open files to the hard limit. Returns the limit now in force (`u64::MAX` is none)
-/// and a warning if it is below `needed`, which [`descriptors_needed`] computes. A daemon in `dev` is in no unit.
+/// and a warning if it is below `needed`, which [`aivonx_gateway::places::Descriptors::needed`] computes. A daemon in `dev` is in no unit.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -226,22 +196,11 @@ mod tests {
         let (soft, warnings) = raise_fd_limit(1, false).unwrap();
         assert_eq!(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), soft);
         assert!(warnings.is_empty());
-        let needed = descriptors_needed(10_000);
+        let needed = 20_256;
         assert!(short_of(1024, needed, false).unwrap().contains("LimitNOFILE=20256"));
         let dev = short_of(1024, needed, true).unwrap();
         assert!(dev.contains("`ulimit -n 20256`") && !dev.contains("unit"), "{dev}");
         assert_eq!(short_of(20_256, needed, false), None);
-    }
-
-    #[test]
-    fn descriptors_are_kept_for_the_store() {
-        let share = |limit, connections| Descriptors::share(limit, connections, false);
-        assert_eq!(share(20_256, 10_000), Descriptors { clients: 10_000, nodes: 10_000 });
-        assert_eq!(share(2_256, 10_000), Descriptors { clients: 1_000, nodes: 1_000 });
-        assert_eq!(share(2_256, 100), Descriptors { clients: 100, nodes: 1_900 });
-        assert_eq!(share(256, 10_000), Descriptors { clients: 64, nodes: 64 });
-        assert!(share(u64::MAX, 10_000).nodes > 1 << 32);
-        assert_eq!(Descriptors::share(2_256, 1_000, true), Descriptors { clients: 1_000, nodes: 500 });
     }
 
     #[test]

@@ -2,18 +2,16 @@
 
 use std::io;
 
+use aivonx_config::Live;
+use aivonx_ledgers::audit::{Audit, Entry, Who};
 use aivonx_protocol::audit::{Action, Outcome};
+use aivonx_telemetry::Telemetry;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
 
-use crate::{
-    audit::{Audit, Entry, Who},
-    config::Live,
-    lifecycle,
-    telemetry::Telemetry,
-};
+use crate::lifecycle;
 
 /// The signals that mean something here.
 pub(crate) struct Signals {

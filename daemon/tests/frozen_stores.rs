@@ -21,11 +21,11 @@ use std::{
     time::Duration,
 };
 
-use aivonx_daemon::{
-    audit::{self, Audit},
-    config::StoreOptions,
+use aivonx_config::StoreOptions;
+use aivonx_ledgers::audit::{self, Audit};
+use aivonx_store::{
+    Store, recover,
     secrets::{MasterKey, Vault},
-    store::{Store, recover},
 };
 use frozen_stores::{fill, read};
 use serde_json::Value;

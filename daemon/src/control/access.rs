@@ -9,6 +9,7 @@ mod tables;
 
 use std::sync::Arc;
 
+use aivonx_identity::Actor;
 use aivonx_protocol::{
     Request, account::AccountRequest, audit::AuditRequest, config::ConfigRequest, daemon::DaemonRequest,
     job::JobRequest, key::KeyRequest, limit::LimitRequest, lockout::LockoutRequest, log::LogRequest,
@@ -23,7 +24,6 @@ pub use aivonx_protocol::Permission;
 pub use self::rule::{AccessRule, Mode, Peer, Standing};
 pub(crate) use self::rule::{Ask, check};
 use super::connection::Connection;
-use crate::identity::Actor;
 
 /// A request whose caller may make it. Only [`check`] makes one.
 #[derive(Debug)]

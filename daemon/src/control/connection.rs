@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use aivonx_identity::Actor;
 use aivonx_protocol::{Fault, user::Role};
 
 use super::{access::Peer, places::Place};
-use crate::identity::Actor;
 
 /// One connection to the control socket.
 #[derive(Debug)]

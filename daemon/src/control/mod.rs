@@ -8,13 +8,21 @@ mod connection;
 mod flight;
 mod handlers;
 mod places;
-pub(crate) mod record;
 mod session;
 pub mod socket;
 mod throttle;
 
 #[cfg(test)]
 mod tests;
+
+use aivonx_config as config;
+use aivonx_fleet::Fleet;
+use aivonx_gateway::{policy::Policies, pulse::Pulse, running::Board};
+use aivonx_identity::{Actor, Identity};
+use aivonx_ledgers::usage::Usage;
+use aivonx_limits::pricing::PriceList;
+use aivonx_store::{Store, secrets::Secrets};
+use aivonx_telemetry::Hub;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -42,19 +50,6 @@ use self::{
     connection::Connection,
     places::{Places, Room},
     session::{Common, SOFTWARE, SessionError},
-};
-use crate::{
-    config,
-    fleet::Fleet,
-    identity::{Actor, Identity},
-    limits::pricing::PriceList,
-    policy::Policies,
-    proxy::running::Board,
-    pulse::Pulse,
-    secrets::Secrets,
-    store::Store,
-    telemetry::Hub,
-    usage::Usage,
 };
 
 /// Pause after a failed accept, which is nearly always a lack of descriptors.

@@ -13,12 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aivonx_config::Control;
 use rustix::{
     fs::{FlockOperation, flock},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
 };
-
-use crate::config::Control;
 
 /// Mode of a directory made for the socket.
 const DIR_MODE: u32 = 0o750;

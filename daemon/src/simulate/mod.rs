@@ -27,6 +27,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use aivonx_domain::Reach;
+use aivonx_fleet::{Fleet, FleetError};
 use aivonx_protocol::{
     WireSecret,
     node::{Credential, NewNode, NodeKind},
@@ -43,10 +45,6 @@ pub(crate) use self::traffic::{Place, fit};
 use self::{
     hardware::{Hardware, MACHINES},
     node::SimNode,
-};
-use crate::{
-    fleet::{Fleet, FleetError},
-    store::Reach,
 };
 
 /// Most nodes simulated at once.

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
+use aivonx_domain::model_name;
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Semaphore, watch};
 
 use super::hardware::{Hardware, Weights};
-use crate::fleet::model_name;
 
 /// How long a model stays in memory when nobody says.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);

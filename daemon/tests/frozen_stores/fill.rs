@@ -6,18 +6,8 @@ use std::{
     time::Duration,
 };
 
-use aivonx_daemon::{
-    audit::{Entry, Who},
-    identity::material,
-    limits::{Counts, SavedWindow},
-    secrets::Sealed,
-    store::{
-        AliasRecord, CounterRecord, FleetPrivacy, KeyRecord, LimitRecord, LimitSubject, LockoutRecord,
-        NodeRecord, OrganizationRecord, PolicyRecord, PriceRecord, RetiringHash, SecretKind, SecretRecord,
-        SessionRecord, StoredCredential, StoredReset, StoredTotp, UserRecord,
-        usage::{Calendar, Code, DAY_MS, Part, Parties, UsageEntry, UsageName},
-    },
-};
+use aivonx_identity::material;
+use aivonx_ledgers::audit::{Entry, Who};
 use aivonx_protocol::{
     WireSecret,
     audit::{Action, Outcome},
@@ -30,6 +20,14 @@ use aivonx_protocol::{
     session::SessionKind,
     strategy::Strategy,
     user::Role,
+};
+use aivonx_store::Counts;
+use aivonx_store::{
+    AliasRecord, CounterRecord, FleetPrivacy, KeyRecord, LimitRecord, LimitSubject, LockoutRecord,
+    NodeRecord, OrganizationRecord, PolicyRecord, PriceRecord, RetiringHash, SavedWindow, SecretKind,
+    SecretRecord, SessionRecord, StoredCredential, StoredReset, StoredTotp, UserRecord,
+    secrets::Sealed,
+    usage::{Calendar, Code, DAY_MS, Part, Parties, UsageEntry, UsageName},
 };
 use uuid::Uuid;
 
@@ -174,7 +172,7 @@ async fn users(Opened { store, vault, .. }: &Opened) {
         store.users().insert(record).await.unwrap();
     }
     // One that was changed has a revision of its own.
-    let reach = aivonx_daemon::store::Reach::All;
+    let reach = aivonx_domain::Reach::All;
     store.users().update(&reach, &id(USER, 3), Some(1), |bob| bob.epoch = 2).await.unwrap();
 }
 

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_daemon::{
-    secrets::{Sealed, Vault},
-    store::{
-        Reach, Record, Records, Store,
-        usage::{Calendar, Group, Part, Piece, Step, Wanted},
-    },
-    usage::{Bounds, Keep, Only, Usage},
-};
+use aivonx_domain::Reach;
+use aivonx_ledgers::usage::{Bounds, Keep, Only, Usage};
 use aivonx_protocol::audit::{Action, AuditFilter};
+use aivonx_store::{
+    Record, Records, Store,
+    secrets::{Sealed, Vault},
+    usage::{Calendar, Group, Part, Piece, Step, Wanted},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -91,7 +90,7 @@ fn open(record: Value, tree: &str, id: &str, vault: &Vault) -> Value {
 }
 
 /// The audit log up to [`super::fill::AUDITED`] entries; what the daemon adds when it opens it comes behind.
-async fn entries(audit: &aivonx_daemon::audit::Audit) -> Value {
+async fn entries(audit: &aivonx_ledgers::audit::Audit) -> Value {
     let list = async |filter, limit, oldest| {
         value(audit.list(&Reach::All, filter, None, limit, oldest).await.unwrap().entries)
     };

@@ -2,11 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use aivonx_identity::{Actor, Owed, Source};
 use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
 use tokio::net::UnixStream;
 
 use super::{Connection, Permission, Permitted};
-use crate::identity::{Actor, Owed, Source};
 
 /// How the daemon was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! The table of who may do what, spelled out a second time, and the rule of who has to log in.
 
+use aivonx_identity::Owed;
 use aivonx_protocol::{FaultKind, handshake::Login, user::Role};
 
 use super::*;
-use crate::identity::Owed;
 
 /// Who may ask each request. `S O A G M` are the fleet's superadmin, operator, auditor, org-admin and member;
 /// `s o a g m` are the same bound to an organization. There is no fleet's org-admin and no organization's

@@ -1,12 +1,10 @@
 //! Requests about the caller's own account.
 
+use aivonx_identity::{AccountError, Actor, Authenticated};
 use aivonx_protocol::{Fault, FaultKind, Reply, WireSecret, account::AccountRequest};
+use aivonx_store::UserRecord;
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    identity::{AccountError, Actor, Authenticated},
-    store::UserRecord,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 /// As the audit log names how it was asked.
 const VIA_SETUP: &str = "account.setup";
@@ -36,7 +34,7 @@ async fn answer(services: &Services, permitted: Permitted<AccountRequest>) -> Re
         }
         AccountRequest::Resume { secret } => {
             let session = identity.resume(&secret, &source)?;
-            let (actor, _) = identity.in_session(&session, &source, crate::identity::now())?;
+            let (actor, _) = identity.in_session(&session, &source, aivonx_domain::now())?;
             connection.reserve(&actor)?;
             connection.log_in(session);
             Ok(Reply::Identity(Box::new(identity.whoami(&actor, true).await?)))

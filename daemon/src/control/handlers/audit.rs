@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
+use aivonx_domain::Reach;
+use aivonx_identity::{Actor, Source};
+use aivonx_ledgers::audit::{Audit, AuditError, Entry, Follow, Progress, Who};
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
     audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint, ExportFormat},
 };
+use aivonx_store::Ledger;
 use futures_util::{
     FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
 use tokio::sync::mpsc::channel;
 
-use crate::{
-    audit::{Audit, AuditError, Entry, Follow, Progress, Who},
-    control::{Answer, Services, access::Permitted},
-    identity::{Actor, Source},
-    store::{Ledger, Reach},
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
     let (audit, actor) = (&services.identity.audit, permitted.actor().clone());

@@ -1,5 +1,6 @@
 //! Requests about the daemon.
 
+use aivonx_domain::Reach;
 use aivonx_protocol::{
     Reply,
     daemon::{DaemonRequest, Status},
@@ -7,10 +8,7 @@ use aivonx_protocol::{
 };
 
 use super::pulse;
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    store::Reach,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -> Answer {
     let (stranger, actor) = (permitted.is_stranger(), permitted.actor().clone());

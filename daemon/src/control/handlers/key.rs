@@ -1,16 +1,14 @@
 //! Requests about API keys.
 
+use aivonx_identity::{Actor, Identity, too_many_keys};
+use aivonx_limits::Exceeded;
 use aivonx_protocol::{
     Reply,
     key::{KeyRequest, NewKey},
     user::Role,
 };
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    identity::{Actor, Identity, too_many_keys},
-    limits::Exceeded,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>) -> Answer {
     let (identity, actor) = (&services.identity, permitted.actor().clone());

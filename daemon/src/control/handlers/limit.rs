@@ -1,14 +1,12 @@
 //! Requests about limits.
 
+use aivonx_identity::Actor;
 use aivonx_protocol::{
     Fault, Reply,
     limit::{LimitRequest, LimitTarget, Unpriced},
 };
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    identity::Actor,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<LimitRequest>) -> Answer {
     let (identity, actor) = (&services.identity, permitted.actor().clone());

@@ -1,18 +1,17 @@
 //! Requests about the log.
 
+use aivonx_domain::Reach;
+use aivonx_identity::{Actor, Identity};
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
     log::{LogFilter, LogRequest},
 };
+use aivonx_store::Noun;
+use aivonx_telemetry::{FilterError, FollowItem, Hub, Whose};
 use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    identity::{Actor, Identity},
-    store::{Noun, Reach},
-    telemetry::{FilterError, FollowItem, Hub, Whose},
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<LogRequest>) -> Answer {
     let actor = permitted.actor().clone();

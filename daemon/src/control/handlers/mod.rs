@@ -24,6 +24,11 @@ mod token;
 mod usage;
 mod user;
 
+use aivonx_fleet::FleetError;
+use aivonx_identity::Actor;
+use aivonx_identity::record;
+use aivonx_store::StoreError;
+
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{Arc, atomic::Ordering},
@@ -36,12 +41,6 @@ use tokio::sync::watch;
 use super::{
     Answer, Serve, Services,
     access::{Noun, Peer, Permitted, Standing},
-    record,
-};
-use crate::{
-    fleet::FleetError,
-    identity::{self, Actor},
-    store::StoreError,
 };
 
 impl Serve for Services {
@@ -51,14 +50,14 @@ impl Serve for Services {
 
     fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing {
         let Some(session) = session else { return Standing::Stranger };
-        match self.identity.in_session(&session, &peer.source(), identity::now()) {
+        match self.identity.in_session(&session, &peer.source(), aivonx_domain::now()) {
             Ok((actor, owed)) => Standing::User(actor, owed),
             Err(ended) => Standing::Ended(ended.as_str()),
         }
     }
 
     fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool {
-        self.identity.stands(session, &peer.source(), identity::now())
+        self.identity.stands(session, &peer.source(), aivonx_domain::now())
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -1,11 +1,9 @@
 //! Requests about models.
 
+use aivonx_gateway::policy;
 use aivonx_protocol::{Reply, model::ModelRequest};
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    policy,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<ModelRequest>) -> Answer {
     let fleet = &services.fleet;

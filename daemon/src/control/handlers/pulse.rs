@@ -1,5 +1,14 @@
 //! How the gateway does right now, as far as the caller may see it.
 
+use aivonx_domain::Reach;
+use aivonx_fleet::Realm;
+use aivonx_gateway::pulse::{
+    Numbers,
+    alerts::{self, Down, Scene},
+    budgets,
+    busiest::{Busy, Of},
+};
+use aivonx_identity::Actor;
 use aivonx_protocol::{
     Permission,
     lockout::Lockout,
@@ -7,19 +16,7 @@ use aivonx_protocol::{
     pulse::{self, BUSIEST_MAX, Pulse, PulseSecond, PulseSum, WINDOW},
 };
 
-use crate::{
-    control::Services,
-    facts,
-    fleet::Realm,
-    identity::Actor,
-    pulse::{
-        Numbers,
-        alerts::{self, Down, Scene},
-        budgets,
-        busiest::{Busy, Of},
-    },
-    store::Reach,
-};
+use crate::{control::Services, facts};
 
 /// What has changed since the second `since`, and everything else as it is.
 pub(super) async fn tell(services: &Services, actor: &Actor, since: u64) -> Pulse {

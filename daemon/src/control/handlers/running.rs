@@ -1,13 +1,11 @@
 //! Requests about running requests.
 
+use aivonx_gateway::running::Ending;
 use aivonx_protocol::{Fault, FaultKind, Reply, Untrusted, running::RunningRequest};
+use aivonx_store::StoreError;
 use uuid::Uuid;
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    proxy::running::Ending,
-    store::StoreError,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 /// Requests, as the audit log and errors name them.
 const NOUN: &str = "request";

@@ -2,25 +2,26 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
+use aivonx_domain::Reach;
+use aivonx_fleet::{Ended, Fleet, Task};
+use aivonx_identity::{
+    IdentityError,
+    rotation::{PEPPER_DEADLINE, SIGNING_GRACE},
+};
 use aivonx_protocol::{
     Fault, FaultKind, Reply,
     job::{Job, JobKind},
     secrets::SecretsRequest,
 };
-
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    fleet::{Ended, Fleet, Task},
-    identity::{
-        IdentityError,
-        rotation::{PEPPER_DEADLINE, SIGNING_GRACE},
-    },
+use aivonx_store::{
+    SecretKind,
     secrets::{
         Secrets, SecretsError,
         rotate::{Outcome, Part, Rotated},
     },
-    store::{Reach, SecretKind},
 };
+
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequest>) -> Answer {
     let secrets = &services.secrets;

@@ -1,14 +1,13 @@
 //! Requests about snapshots of the store.
 
+use aivonx_domain::Reach;
 use aivonx_protocol::{
     Fault, Reply,
     snapshot::{Snapshot, SnapshotContents, SnapshotRequest},
 };
+use aivonx_store::recover;
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    store::{Reach, recover},
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<SnapshotRequest>) -> Answer {
     let store = &services.store;

@@ -1,11 +1,9 @@
 //! Requests about the caller's control tokens.
 
+use aivonx_identity::too_many_keys;
 use aivonx_protocol::{Reply, token::TokenRequest};
 
-use crate::{
-    control::{Answer, Services, access::Permitted},
-    identity::too_many_keys,
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<TokenRequest>) -> Answer {
     let (identity, actor) = (&services.identity, permitted.actor().clone());

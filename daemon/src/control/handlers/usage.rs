@@ -1,6 +1,11 @@
 //! Requests about usage. Names become ids here, and what is foreign is told as if it did not exist; the ledger
 //! keeps to the caller's reach by itself.
 
+use aivonx_identity::Actor;
+use aivonx_ledgers::{
+    audit::Entry,
+    usage::{Followed, Only},
+};
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply,
     audit::Action,
@@ -9,12 +14,7 @@ use aivonx_protocol::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use crate::{
-    audit::Entry,
-    control::{Answer, Services, access::Permitted},
-    identity::Actor,
-    usage::{Followed, Only},
-};
+use crate::control::{Answer, Services, access::Permitted};
 
 pub(super) async fn handle(services: &Services, permitted: Permitted<UsageRequest>) -> Answer {
     let actor = permitted.actor().clone();

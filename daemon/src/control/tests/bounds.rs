@@ -2,6 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use aivonx_config::Control;
+use aivonx_identity::Owed;
 use aivonx_protocol::{
     Client, ClientError, ClientFrame, FaultKind, ServerFrame,
     frame::{self, FrameError, FrameReader, MAX_IN, MAX_OUT},
@@ -21,7 +23,6 @@ use super::{
     logins::user,
     watch,
 };
-use crate::{config::Control, identity::Owed};
 
 #[tokio::test]
 async fn an_oversized_frame_ends_the_session() {

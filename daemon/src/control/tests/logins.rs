@@ -1,11 +1,11 @@
 //! What a connection may do depends on who has logged in on it, at every moment.
 
+use aivonx_identity::{Actor, Owed, Source};
 use aivonx_protocol::{
     ClientError, Fault, FaultKind, WireSecret, handshake::Login, log::LogFilter, user::Role,
 };
 
 use super::{OWN, Rest, Rig, Standing};
-use crate::identity::{Actor, Owed, Source};
 
 pub(super) fn user(role: Role, owed: Owed) -> Option<Standing> {
     let source = Source::Control { uid: 1000, gid: 1000, pid: None };

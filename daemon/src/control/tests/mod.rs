@@ -10,6 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use aivonx_identity::Actor;
 use aivonx_protocol::{
     Client, ClientFrame, Event, Reply, Request, ServerFrame,
     frame::{self, FrameReader, MAX_IN, MAX_OUT},
@@ -31,7 +32,6 @@ use super::{
     connection::Connection,
     session::{self, Common, SessionError},
 };
-use crate::identity::Actor;
 
 const OWN: u32 = 4242;
 

@@ -2,6 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use aivonx_config::{AccessMode, Config, Live};
+use aivonx_fleet::{Fleet, testing::FakeNode};
+use aivonx_gateway::policy::Policies;
+use aivonx_identity::{Identity, password::Hasher};
+use aivonx_ledgers::{
+    audit::Audit,
+    usage::{Bounds, Keep, Usage},
+};
+use aivonx_limits::{Clock, Limits, pricing::PriceList};
 use aivonx_protocol::{
     Client, ClientError, Event, Fault, FaultKind, Reply, Request, WireSecret,
     job::JobState,
@@ -9,6 +18,12 @@ use aivonx_protocol::{
     node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
     strategy::Strategy,
 };
+use aivonx_store::{
+    Store,
+    secrets::{MasterKey, Secrets, Vault},
+    usage::Calendar,
+};
+use aivonx_telemetry::Hub;
 use tokio::{net::UnixStream, sync::watch};
 
 use super::{
@@ -19,18 +34,6 @@ use super::{
         session::{self, Common},
     },
     OWN, sample,
-};
-use crate::{
-    audit::Audit,
-    config::{AccessMode, Config, Live},
-    fleet::{Fleet, testing::FakeNode},
-    identity::{Identity, password::Hasher},
-    limits::{Clock, Limits, pricing::PriceList},
-    policy::Policies,
-    secrets::{MasterKey, Secrets, Vault},
-    store::{Store, usage::Calendar},
-    telemetry::Hub,
-    usage::{Bounds, Keep, Usage},
 };
 
 /// A client of a daemon's control side; the sender keeps the session alive.
@@ -60,7 +63,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         usage,
         prices,
         running: Arc::default(),
-        pulse: crate::pulse::Pulse::new(),
+        pulse: aivonx_gateway::pulse::Pulse::new(),
         hub: Hub::default(),
         config,
         status: Arc::new(move || (*status).clone()),

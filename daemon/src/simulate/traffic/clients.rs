@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use aivonx_domain::Reach;
+use aivonx_fleet::Fleet;
 use http::StatusCode;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
@@ -13,7 +15,6 @@ use super::{
     client::{Ask, ask},
     people::Credential,
 };
-use crate::{fleet::Fleet, store::Reach};
 
 /// How one of them asks.
 #[derive(Debug, Clone, Copy)]

@@ -9,13 +9,14 @@ mod trouble;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use aivonx_fleet::Fleet;
+use aivonx_store::UsageLog;
 use clap::ValueEnum;
 use tokio::task::JoinSet;
 
 use self::clients::Crowd;
 pub(crate) use self::people::fit;
 use super::node::SimNode;
-use crate::{fleet::Fleet, identity, store::UsageLog};
 
 /// Values of `--traffic`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,7 +57,7 @@ pub(super) async fn run(place: Place, nodes: Vec<(String, Arc<SimNode>)>) {
         Ok(people) => {
             if people.new
                 && let Err(error) =
-                    past::write(&ledger, &people.credentials, &names, identity::now(), seed).await
+                    past::write(&ledger, &people.credentials, &names, aivonx_domain::now(), seed).await
             {
                 tracing::error!(event = "simulate", %error, "there is no usage of the days before");
             }

@@ -5,18 +5,16 @@ use std::{
     net::Ipv4Addr,
 };
 
+use aivonx_domain::Outcome;
 use aivonx_protocol::UnixMillis;
+use aivonx_store::{
+    StoreError, UsageLog,
+    usage::{Code, DAY_MS, Part, Parties, UsageEntry, UsageName},
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
 use super::people::{Credential, price};
-use crate::{
-    store::{
-        StoreError, UsageLog,
-        usage::{Code, DAY_MS, Part, Parties, UsageEntry, UsageName},
-    },
-    telemetry::Outcome,
-};
 
 /// Days before today.
 const DAYS: u64 = 29;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use aivonx_domain::Reach;
 use aivonx_protocol::{
     FaultKind, WireSecret,
     client::{Client, ClientError},
@@ -12,8 +13,7 @@ use aivonx_protocol::{
     organization::{LimitProfile, NewOrganization, NodeAccess, PrivacyMode},
     user::{NewUser, Role},
 };
-
-use crate::store::{Reach, Store, StoreError};
+use aivonx_store::{Store, StoreError};
 
 /// What the name of every organization made here ends with.
 const MARK: &str = "(simulated)";

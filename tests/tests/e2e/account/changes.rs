@@ -1,10 +1,10 @@
 //! Whatever is changed over HTTP is in the audit log, as what is changed over the control socket.
 
-use aivonx_daemon::api::route::{Account, Action, ROUTES, Route};
 use aivonx_protocol::{
     audit::{AuditEntry, AuditFilter, Outcome},
     user::UserChange,
 };
+use aivonx_wire::api::route::{Account, Action, ROUTES, Route};
 
 use super::*;
 use crate::otp::otp;

@@ -1,0 +1,175 @@
+//! Texts with a form of their own: group, log level, host, origin.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{kind::Problem, mistake::quote, text::Text};
+use crate::level;
+
+/// A group of the system, or empty.
+pub(super) const GROUP: Text =
+    Text { check: group, accepted: "the name of a group, or \"\" for the daemon's own" };
+
+/// Levels, overall and per part.
+pub(super) const LEVEL: Text = Text {
+    check: log_level,
+    accepted: "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\", then levels of parts (\"info,fleet=debug\")",
+};
+
+/// A host as it stands in `Host`.
+pub(super) const HOST: Text =
+    Text { check: host, accepted: "host names or IP addresses, with a port if only that one is meant" };
+
+/// An origin as browsers send it.
+pub(super) const ORIGIN: Text = Text {
+    check: origin,
+    accepted: "origins as browsers send them, scheme://host or scheme://host:port (\"https://chat.example.org\")",
+};
+
+fn group(name: &str) -> Result<(), Problem> {
+    let usable = |c: char| c.is_ascii_alphanumeric() || "_-.$@".contains(c);
+    if name.len() > 64 || !name.chars().all(usable) || name.starts_with('-') {
+        return Err(Problem::new(format!("is {}, which is no name of a group", quote(name))));
+    }
+    Ok(())
+}
+
+fn log_level(directives: &str) -> Result<(), Problem> {
+    level::parse(directives).map(|_| ()).map_err(|e| {
+        // Its text begins with the key, which stands before ours already.
+        let text = e.to_string();
+        let text = text.strip_prefix("log.level").unwrap_or(&text).trim_start_matches(':').trim_start();
+        match text.split_once(": ") {
+            Some((what, fix)) => {
+                let what = if what.starts_with("is ") { what.to_owned() } else { format!("says {what}") };
+                Problem::new(aivonx_protocol::Untrusted::new(&what).to_string()).fix(fix)
+            }
+            None => Problem::new(format!("says {text}")),
+        }
+    })
+}
+
+fn host(text: &str) -> Result<(), Problem> {
+    let wrong = |why: &str| Problem::new(format!("has {}, {why}", quote(text)));
+    if text == "*" {
+        return Err(wrong("but there are no wildcards").fix(
+            "leave the list empty to accept any host on listeners that are not loopback, or name each host",
+        ));
+    }
+    if text.contains("://") {
+        let rest = text.split("://").nth(1).unwrap_or_default().trim_end_matches('/');
+        let problem = wrong("which is a URL, not a host");
+        return Err(if authority(rest) { problem.fix(format!("write \"{rest}\"")) } else { problem });
+    }
+    if authority(text) { Ok(()) } else { Err(wrong("which is no host")) }
+}
+
+fn origin(text: &str) -> Result<(), Problem> {
+    let wrong = |why: &str| Problem::new(format!("has {}, {why}", quote(text)));
+    if text == "*" || text == "null" {
+        return Err(wrong("which would let any web page in").fix("name each origin"));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let problem = wrong("which has no scheme");
+        return Err(if authority(text) { problem.fix(format!("write \"https://{text}\"")) } else { problem });
+    };
+    let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if !scheme_ok {
+        return Err(wrong("which has no proper scheme"));
+    }
+    if let Some((host, _path)) = rest.split_once('/') {
+        let problem = wrong("but an origin ends with its host and port");
+        return Err(if authority(host) {
+            problem.fix(format!("write \"{scheme}://{host}\""))
+        } else {
+            problem
+        });
+    }
+    if !authority(rest) || rest.parse::<Ipv6Addr>().is_ok() {
+        return Err(wrong("which has no proper host"));
+    }
+    let common = match scheme.to_ascii_lowercase().as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return Ok(()),
+    };
+    match rest.strip_suffix(common) {
+        Some(host) => {
+            Err(wrong("but browsers leave the usual port out").fix(format!("write \"{scheme}://{host}\"")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether this is a host with or without port.
+fn authority(text: &str) -> bool {
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let port_ok = |port: &str| !port.starts_with(['+', '0']) && port.parse::<u16>().is_ok();
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((ip, after)) = rest.split_once(']') else { return false };
+        return ip.parse::<Ipv6Addr>().is_ok() && after.strip_prefix(':').map_or(after.is_empty(), port_ok);
+    }
+    match text.split_once(':') {
+        Some((host, port)) => host_name(host) && port_ok(port),
+        None => host_name(text),
+    }
+}
+
+fn host_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    // What is all digits and dots is an address or nothing.
+    let numeric = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.len() <= 253 && if numeric { text.parse::<IpAddr>().is_ok() } else { text.split('.').all(label) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for good in ["localhost", "gpu1", "gw.example.org", "10.0.0.5", "::1", "[::1]:80", "gw:8080", "a_b.c"]
+        {
+            assert_eq!(host(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "*", "*.x", "http://x", "x/y", "1.2.3", "x:", "x:0", "x:99999", "-x", "a..b", "[::1", "é"]
+        {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+        assert_eq!(host("http://x:80/").unwrap_err().fix.as_deref(), Some("write \"x:80\""));
+    }
+
+    #[test]
+    fn origins() {
+        for good in ["https://a.example", "http://localhost:3000", "app://obsidian.md", "http://[::1]:3000"] {
+            assert_eq!(origin(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["*", "null", "a.example", "https://", "https://a/", "https://a:443", "http://a:80", "://a"]
+        {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+        assert_eq!(origin("a.example").unwrap_err().fix.as_deref(), Some("write \"https://a.example\""));
+        assert_eq!(origin("https://a:443").unwrap_err().fix.as_deref(), Some("write \"https://a\""));
+    }
+
+    #[test]
+    fn levels_and_groups() {
+        assert_eq!(log_level("info,fleet=debug"), Ok(()));
+        let problem = log_level("loud").unwrap_err();
+        assert!(problem.what.contains("`loud` is not a level"), "{problem:?}");
+        assert!(problem.fix.is_some_and(|f| f.starts_with("use ")));
+        assert!(log_level("").unwrap_err().what.starts_with("is empty"));
+        assert!(group("aivonx").is_ok() && group("").is_ok());
+        assert!(group("a b").is_err() && group("-x").is_err());
+    }
+}

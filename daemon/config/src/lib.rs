@@ -1,0 +1,30 @@
+//! The file configuration: how the process runs. What it serves is in the store.
+//!
+//! [`model`](self) declares every key once; parsing ([`load`]), the printed default file ([`print_default`]), what
+//! `config show` lists and what a reload may change ([`Live`]) all come from that table.
+
+mod check;
+pub mod credentials;
+mod document;
+mod form;
+mod kind;
+pub mod level;
+mod live;
+mod load;
+mod mistake;
+mod model;
+mod origin;
+mod print;
+mod suggest;
+mod syntax;
+mod table;
+mod text;
+mod units;
+
+pub use live::Live;
+pub use load::{Loaded, load};
+pub use mistake::Mistakes;
+pub use model::*;
+pub use origin::{Origin, Origins};
+pub use print::print_default;
+pub use units::show_time;

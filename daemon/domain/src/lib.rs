@@ -1,0 +1,23 @@
+//! What every part of the daemon speaks of: finished requests and whose they are, whose records an operation may
+//! touch, how models are named and listed. No I/O, and no other part of the daemon is known here.
+
+pub mod access;
+#[cfg(any(test, feature = "testing"))]
+pub mod any;
+pub mod batch;
+mod clock;
+mod findings;
+mod globs;
+pub mod histogram;
+pub mod model_name;
+mod network;
+mod reach;
+pub mod table;
+
+pub use access::{AccessRecord, Outcome, Subject};
+pub use batch::Batch;
+pub use clock::now;
+pub use findings::Findings;
+pub use globs::{GlobError, Globs};
+pub use network::{address_key, network};
+pub use reach::Reach;

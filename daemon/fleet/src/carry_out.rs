@@ -1,0 +1,91 @@
+//! Carrying out a job on nodes.
+
+use std::{sync::Arc, time::Duration};
+
+use aivonx_domain::model_name;
+use aivonx_protocol::{Untrusted, job::JobState};
+use tokio::task::JoinSet;
+
+use super::{
+    health::Checker,
+    memory,
+    merge::Line,
+    on_nodes::{Deed, OnNodes},
+    pull::pull,
+    registry::Contact,
+};
+
+/// How often a node that unloads a model is looked at again, and how far apart. One that is still at work with the
+/// model keeps it until then: nobody waits for that.
+const UNLOADS: u32 = 10;
+const UNLOADING: Duration = Duration::from_millis(300);
+
+/// Carries out a job on all its nodes at once, to its end.
+pub(super) async fn run(job: Arc<OnNodes>, checker: Arc<Checker>) {
+    let mut all = JoinSet::new();
+    for (at, node) in job.targets().iter().enumerate() {
+        all.spawn(run_on(job.clone(), checker.clone(), at, node.clone()));
+    }
+    while all.join_next().await.is_some() {}
+    let view = job.view();
+    let model = Untrusted::new(&view.subject);
+    match view.state {
+        JobState::Done => tracing::info!(event = "job_done", job = %view.id, organization = job.owner(),
+            model = %model, "{} done", job.deed().word()),
+        state => {
+            let error = job.error();
+            tracing::warn!(event = "job_ended", job = %view.id, organization = job.owner(), model = %model, state = ?state,
+                error = %Untrusted::new(&error), "{} ended before it was complete", job.deed().word());
+        }
+    }
+}
+
+async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Contact) {
+    let work = async {
+        if let Some(why) = &node.at.unusable {
+            return Err(why.clone());
+        }
+        let (endpoint, model) = (&node.at.endpoint, job.model());
+        let says = |status: &str| job.take(at, Line { status: status.to_owned(), ..Line::default() });
+        match job.deed() {
+            Deed::Pull { insecure } => {
+                let each = |line: Line| job.take(at, line);
+                pull(endpoint, checker.connect, model, *insecure, job.before(), each).await?;
+                // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
+                checker.check(&node.id).await;
+            }
+            Deed::Load { keep_alive } => {
+                says("loading into memory");
+                memory::load(endpoint, checker.connect, model, keep_alive.as_ref()).await?;
+                checker.check(&node.id).await;
+            }
+            Deed::Unload => {
+                says("taking out of memory");
+                memory::unload(endpoint, checker.connect, model).await?;
+                until_unloaded(&checker, &node.id, model).await;
+            }
+        }
+        Ok(())
+    };
+    let (state, error) = tokio::select! {
+        () = job.until_cancelled() => (JobState::Cancelled, None),
+        () = node.live.until_retired() => (JobState::Failed, Some("the node was removed".to_owned())),
+        result = work => match result {
+            Ok(()) => (JobState::Done, None),
+            Err(error) => (JobState::Failed, Some(error)),
+        },
+    };
+    job.end(at, state, error);
+}
+
+/// A node says that it will unload, and does so a moment later: the catalogue is to have it right by the end.
+async fn until_unloaded(checker: &Checker, node: &str, model: &str) {
+    let normal = model_name::normalize(model);
+    for _ in 0..UNLOADS {
+        checker.check(node).await;
+        if !checker.registry.holds(node, &normal) {
+            return;
+        }
+        tokio::time::sleep(UNLOADING).await;
+    }
+}

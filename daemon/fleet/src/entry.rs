@@ -1,0 +1,307 @@
+//! One node as the control plane keeps it: the record, and what checks and traffic said of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aivonx_config::Health;
+use aivonx_domain::now;
+use aivonx_protocol::{
+    UnixMillis, Untrusted,
+    node::{self, AdminState, NodeKind, Pool},
+};
+use aivonx_store::node::{NodeRecord, StoredCredential};
+use tokio::sync::Notify;
+
+use super::{
+    Endpoint, Live, Node, Seen,
+    doubt::{Caller, Doubts},
+    probe::Found,
+    rates::Rates,
+    sight::Sight,
+    simulated::is_simulated,
+    tenants::Tenants,
+};
+
+/// An endpoint, and why it must not be used if so (a credential that does not decrypt, a damaged CA).
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) unusable: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: NodeRecord,
+    pub(super) at: Prepared,
+    pub(super) live: Arc<Live>,
+    pub(super) pool: Pool,
+    pub(super) sight: Option<Arc<Sight>>,
+    pub(super) seen: Arc<Seen>,
+    pub(super) last_error: Option<String>,
+    pub(super) last_check: Option<UnixMillis>,
+    /// Held by whoever checks it, so that results come in the order of checks.
+    pub(super) checking: Arc<tokio::sync::Mutex<()>>,
+    /// Failed checks in a row.
+    failures: u32,
+    /// Good checks in a row.
+    successes: u32,
+    /// Not yet in since it was added, enabled or moved: enters after one good check.
+    fresh: bool,
+    /// What real traffic says against it.
+    doubts: Doubts,
+    /// Told when that is reason to check it now.
+    pub(super) doubted: Arc<Notify>,
+    /// What it was sent and failed lately.
+    rates: Rates,
+    /// What was last told of that which changes all the time.
+    told: Passing,
+}
+
+/// What changes all the time: told once a second at most.
+#[derive(Debug, Default, PartialEq)]
+struct Passing {
+    active: u32,
+    sent: f64,
+    failed: u32,
+    latency_us: Option<u64>,
+    last_check: Option<UnixMillis>,
+}
+
+/// A change of pool, to be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Active,
+    Standby,
+    /// Not moved, but worth the same line: a new node's first check failed.
+    Absent,
+}
+
+impl Entry {
+    pub(super) fn new(record: NodeRecord, at: Prepared) -> Self {
+        let last_error = at.unusable.clone();
+        Self {
+            record,
+            at,
+            live: Arc::default(),
+            pool: Pool::Standby,
+            sight: None,
+            seen: Arc::default(),
+            last_error,
+            last_check: None,
+            checking: Arc::default(),
+            failures: 0,
+            successes: 0,
+            fresh: true,
+            doubts: Doubts::default(),
+            doubted: Arc::default(),
+            rates: Rates::default(),
+            told: Passing::default(),
+        }
+    }
+
+    /// Looks at what changes all the time, `seconds` after the last time; whether there is something to tell.
+    pub(super) fn look(&mut self, seconds: u64) -> bool {
+        self.rates.look(&self.live, seconds);
+        self.told != self.passing()
+    }
+
+    /// Everything is told now.
+    pub(super) fn is_told(&mut self) {
+        self.told = self.passing();
+    }
+
+    fn passing(&self) -> Passing {
+        Passing {
+            active: self.live.active(),
+            sent: self.rates.sent(),
+            failed: self.rates.failed(),
+            latency_us: self.live.latency_us(),
+            last_check: self.last_check,
+        }
+    }
+
+    /// Bytes of GPU memory that loaded models take, as far as the node tells.
+    fn vram(&self) -> Option<u64> {
+        let sight = self.sight.as_deref().filter(|_| self.pool == Pool::Active)?;
+        if self.record.kind != NodeKind::Ollama {
+            return None;
+        }
+        let mut sizes = sight.loaded.iter().map(|model| model.facts.size_vram);
+        sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)))
+    }
+
+    /// Takes a newer record. Whatever a connection depends on decides whether what is known still holds.
+    pub(super) fn change(&mut self, record: NodeRecord, mut at: Prepared) {
+        if self.record.ca_pem == record.ca_pem
+            && let (Some(old), Some(new)) = (&self.at.endpoint.tls, &at.endpoint.tls)
+            && !Arc::ptr_eq(&old.config, &new.config)
+        {
+            let mut endpoint = (*at.endpoint).clone();
+            if let Some(tls) = &mut endpoint.tls {
+                tls.config = old.config.clone();
+            }
+            at.endpoint = Arc::new(endpoint);
+        }
+        let moved = !self.at.endpoint.same_as(&at.endpoint)
+            || self.at.unusable != at.unusable
+            || self.record.kind != record.kind;
+        if moved {
+            self.at = at;
+            (self.sight, self.seen) = (None, Arc::default());
+            self.last_error = self.at.unusable.clone();
+        }
+        let left = record.admin_state == AdminState::Disabled;
+        if moved || left {
+            self.pool = Pool::Standby;
+            self.fresh = true;
+            (self.failures, self.successes) = (0, 0);
+            self.doubts.clear();
+        }
+        if left {
+            self.last_error = None;
+        }
+        self.record = record;
+    }
+
+    /// Takes in what a check found; the reason goes with a move.
+    pub(super) fn checked(
+        &mut self,
+        result: Result<Found, String>,
+        health: &Health,
+    ) -> Option<(Moved, String)> {
+        self.last_check = Some(now());
+        match result {
+            Ok(found) => self.good(found.sight, found.round_trip, health).map(|m| (m, String::new())),
+            Err(why) => self.bad(why.clone(), health).map(|m| (m, why)),
+        }
+    }
+
+    /// Takes in a good check.
+    fn good(&mut self, sight: Sight, round_trip: Duration, health: &Health) -> Option<Moved> {
+        self.live.observe_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
+        self.last_error = None;
+        self.failures = 0;
+        self.successes = self.successes.saturating_add(1);
+        if self.sight.as_deref() != Some(&sight) {
+            self.seen = Arc::new(sight.seen());
+            self.sight = Some(Arc::new(sight));
+        }
+        if self.record.admin_state == AdminState::Disabled {
+            return None;
+        }
+        let enters = self.pool == Pool::Standby && (self.fresh || self.successes >= health.successes);
+        enters.then(|| {
+            self.pool = Pool::Active;
+            self.fresh = false;
+            self.doubts.clear();
+            Moved::Active
+        })
+    }
+
+    /// Takes in a failed check.
+    fn bad(&mut self, why: String, health: &Health) -> Option<Moved> {
+        self.last_error = Some(why);
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        match self.pool {
+            Pool::Active if self.failures >= health.failures => {
+                self.pool = Pool::Standby;
+                Some(Moved::Standby)
+            }
+            Pool::Standby if self.fresh && self.failures == 1 => Some(Moved::Absent),
+            _ => None,
+        }
+    }
+
+    /// Takes in a failed attempt of real traffic, and has the node checked if that is reason to. A check alone decides.
+    pub(super) fn traffic_failed(&mut self, why: String, by: Option<Caller>, now: Instant) {
+        self.last_error = Some(why);
+        if self.pool == Pool::Active && self.doubts.hear(by, now) {
+            self.doubted.notify_one();
+        }
+    }
+
+    /// Takes in a good attempt of real traffic.
+    pub(super) fn traffic_passed(&mut self) {
+        self.doubts.clear();
+        if self.pool == Pool::Active && self.failures == 0 {
+            self.last_error = None;
+        }
+    }
+
+    /// Whether the last check failed, or the node waits to come back after such.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0 || self.pool == Pool::Standby
+    }
+
+    /// As the data path sees it.
+    pub(super) fn node(&self) -> Node {
+        let record = &self.record;
+        Node {
+            id: record.id.as_str().into(),
+            name: record.name.as_str().into(),
+            heading: Node::heading(&record.name),
+            url: record.url.as_str().into(),
+            kind: record.kind,
+            admin_state: record.admin_state,
+            pool: self.pool,
+            max_parallel: record.max_parallel,
+            labels: Arc::new(record.labels.clone()),
+            organization: record.organization.as_deref().map(Into::into),
+            endpoint: self.at.endpoint.clone(),
+            seen: self.seen.clone(),
+            live: self.live.clone(),
+            revision: record.revision,
+        }
+    }
+
+    /// As administrators see it.
+    pub(super) fn view(&self, tenants: &Tenants) -> node::Node {
+        let record = &self.record;
+        let sight = self.sight.as_deref();
+        let mut models: Vec<String> =
+            sight.map(|s| s.models.iter().map(|m| m.name.to_string()).collect()).unwrap_or_default();
+        models.sort_unstable();
+        let here = self.pool == Pool::Active;
+        let mut loaded: Vec<String> = sight
+            .filter(|_| here)
+            .map(|s| s.loaded.iter().map(|m| m.name.to_string()).collect())
+            .unwrap_or_default();
+        loaded.sort_unstable();
+        #[expect(clippy::cast_precision_loss, reason = "a latency of 285 years is out of reach")]
+        let latency_ms = self.live.latency_us().map(|us| us as f64 / 1000.0);
+        node::Node {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            url: record.url.clone(),
+            kind: record.kind,
+            version: sight.and_then(|s| s.version.as_deref().map(str::to_owned)),
+            pool: self.pool,
+            admin_state: record.admin_state,
+            models,
+            loaded,
+            latency_ms,
+            active_requests: self.live.active(),
+            max_parallel: record.max_parallel,
+            last_error: self.last_error.clone(),
+            last_check: self.last_check,
+            credential: match &record.credential {
+                StoredCredential::None => "none".into(),
+                StoredCredential::Bearer(_) => "bearer".into(),
+                StoredCredential::Basic { .. } => "basic".into(),
+                StoredCredential::Header { name, .. } => format!("header {}", Untrusted::new(name).max(100)),
+            },
+            labels: record.labels.clone(),
+            server_name: record.server_name.clone(),
+            custom_ca: record.ca_pem.is_some(),
+            revision: record.revision,
+            simulated: is_simulated(&record.id),
+            organization: record.organization.as_deref().map(|id| tenants.slug(id).to_owned()),
+            vram_bytes: self.vram(),
+            requests_per_second: self.rates.sent(),
+            recent_errors: self.rates.failed(),
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Jobs: pulls and loading of models, and long operations of other parts, that go on when the one who began them
+//! leaves.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aivonx_domain::Reach;
+use aivonx_domain::{model_name, now};
+use aivonx_protocol::{
+    Untrusted,
+    job::{Job, JobKind, JobState},
+    node::{AdminState, NodeKind},
+};
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::{
+    runtime::Handle,
+    sync::{broadcast::error::RecvError, mpsc, watch},
+};
+
+use super::{
+    carry_out,
+    error::FleetError,
+    health::Checker,
+    on_nodes::{Deed, Feed, OnNodes},
+    realm::Realm,
+    registry::Contact,
+    task::{Ended, Task},
+};
+
+/// Finished jobs kept, of each organization and of the fleet itself: nobody pushes out what is another's.
+const KEPT: usize = 100;
+
+/// Jobs on nodes at work at once.
+const AT_ONCE: usize = 64;
+
+/// Of them, those for one organization.
+const AT_ONCE_FOR_ONE: usize = 16;
+
+/// Lines a reader may be behind before it waits in its own task.
+const READER: usize = 64;
+
+/// The jobs of this daemon's life.
+#[derive(Debug)]
+pub struct Jobs {
+    checker: Arc<Checker>,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Oldest first.
+    jobs: VecDeque<Entry>,
+    last_id: u64,
+    stopping: bool,
+}
+
+/// One job, whatever it does.
+#[derive(Debug, Clone)]
+enum Entry {
+    OnNodes(Arc<OnNodes>),
+    Task(Arc<Task>),
+}
+
+impl Entry {
+    fn is(&self, id: &str) -> bool {
+        match self {
+            Self::OnNodes(job) => job.id() == id,
+            Self::Task(job) => job.is(id),
+        }
+    }
+
+    /// The organization it is for.
+    fn owner(&self) -> Option<&str> {
+        match self {
+            Self::OnNodes(job) => job.owner(),
+            Self::Task(job) => job.owner(),
+        }
+    }
+
+    fn running(&self) -> bool {
+        match self {
+            Self::OnNodes(job) => job.running(),
+            Self::Task(job) => job.running(),
+        }
+    }
+
+    fn view(&self) -> Job {
+        match self {
+            Self::OnNodes(job) => job.view(),
+            Self::Task(job) => job.view(),
+        }
+    }
+
+    fn follow(&self) -> watch::Receiver<Job> {
+        match self {
+            Self::OnNodes(job) => job.follow(),
+            Self::Task(job) => job.follow(),
+        }
+    }
+
+    fn cancel(&self) {
+        match self {
+            Self::OnNodes(job) => job.cancel(),
+            Self::Task(job) => job.cancel(),
+        }
+    }
+
+    fn on_nodes(&self) -> Option<&Arc<OnNodes>> {
+        match self {
+            Self::OnNodes(job) => Some(job),
+            Self::Task(_) => None,
+        }
+    }
+}
+
+impl State {
+    /// Time makes ids that no earlier life of the daemon gave out; the step keeps them apart within one.
+    fn new_id(&mut self) -> String {
+        self.last_id = now().max(self.last_id + 1);
+        base36(self.last_id)
+    }
+
+    /// Takes a job in, and forgets the oldest of those that ended long ago.
+    fn keep(&mut self, job: Entry) {
+        let owner = job.owner().map(str::to_owned);
+        self.jobs.push_back(job);
+        let over = |job: &Entry| job.owner() == owner.as_deref() && !job.running();
+        for _ in KEPT..self.jobs.iter().filter(|job| over(job)).count() {
+            if let Some(at) = self.jobs.iter().position(over) {
+                self.jobs.remove(at);
+            }
+        }
+    }
+}
+
+impl Jobs {
+    pub(super) fn new(checker: Arc<Checker>, runtime: Handle) -> Self {
+        Self { checker, runtime, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pulls `model` on `nodes` (names or ids; empty is every active Ollama node), which are the caller's own:
+    /// a [`Reach`](aivonx_domain::Reach), or a client's [`Eligible`](super::Eligible). If the same is being
+    /// pulled on the same nodes for the same organization already, that job is answered. Returns as soon as the
+    /// job has begun.
+    ///
+    /// # Errors
+    /// A model or a node that cannot be, a node that is not there or not the caller's, nowhere to pull to, or
+    /// too much being pulled.
+    pub async fn pull(
+        &self,
+        realm: impl Into<Realm>,
+        model: &str,
+        nodes: &[String],
+        insecure: bool,
+    ) -> Result<Job, FleetError> {
+        self.pull_after(Vec::new(), realm, model, nodes, insecure).await
+    }
+
+    /// The same for a request that came with these values of `Via`.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub async fn pull_after(
+        &self,
+        before: Vec<HeaderValue>,
+        realm: impl Into<Realm>,
+        model: &str,
+        nodes: &[String],
+        insecure: bool,
+    ) -> Result<Job, FleetError> {
+        check_name(model)?;
+        let realm = realm.into();
+        let targets = self.targets(&realm, nodes)?;
+        self.start(&realm, model, Deed::Pull { insecure }, targets, before)
+    }
+
+    /// Does something with `model` on `targets`, which are the caller's own, for a request that came by `before`. The
+    /// same that is at work already is answered.
+    pub(super) fn start(
+        &self,
+        realm: &Realm,
+        model: &str,
+        deed: Deed,
+        targets: Vec<Contact>,
+        before: Vec<HeaderValue>,
+    ) -> Result<Job, FleetError> {
+        let owner = realm.organization();
+        let key = model_name::normalize(model).into_owned();
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(FleetError::Stopping);
+        }
+        let same = |job: &OnNodes| job.is_same(&key, &deed, owner, &targets);
+        let running = || state.jobs.iter().filter_map(Entry::on_nodes).filter(|job| job.running());
+        if let Some(job) = running().find(|job| same(job)) {
+            return Ok(job.view());
+        }
+        for (most, at_work) in [
+            (AT_ONCE, running().count()),
+            (AT_ONCE_FOR_ONE, running().filter(|job| owner.is_some() && job.owner() == owner).count()),
+        ] {
+            if at_work >= most {
+                return Err(FleetError::TooMany(most));
+            }
+        }
+        let owner = owner.map(str::to_owned);
+        let job = Arc::new(OnNodes::new(state.new_id(), model, key, deed, owner, targets, before));
+        state.keep(Entry::OnNodes(job.clone()));
+        drop(state);
+        let view = job.view();
+        tracing::info!(event = "job_started", job = %view.id, organization = job.owner(), model = %Untrusted::new(model),
+            nodes = job.targets().len(), "{} started", job.deed().word());
+        self.runtime.spawn(carry_out::run(job, self.checker.clone()));
+        Ok(view)
+    }
+
+    /// Begins a job that `work` carries out, which reports to the task it is given and looks at it to see
+    /// whether it is to end. One of a kind runs at a time, for each organization and for the fleet itself.
+    /// Returns as soon as it has begun.
+    ///
+    /// # Errors
+    /// One of this kind is at work, or the daemon is stopping.
+    pub fn begin<W, F>(&self, reach: &Reach, kind: JobKind, subject: &str, work: W) -> Result<Job, FleetError>
+    where
+        W: FnOnce(Arc<Task>) -> F,
+        F: Future<Output = Ended> + Send + 'static,
+    {
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(FleetError::Stopping);
+        }
+        let owner = Realm::from(reach).organization().map(str::to_owned);
+        let same = |job: &&Entry| {
+            matches!(job, Entry::Task(job)
+                if job.kind() == kind && job.owner() == owner.as_deref() && job.running())
+        };
+        if let Some(job) = state.jobs.iter().find(same) {
+            return Err(FleetError::JobRuns(job.view().id));
+        }
+        let task = Arc::new(Task::new(state.new_id(), kind, subject, owner));
+        state.keep(Entry::Task(task.clone()));
+        drop(state);
+        let view = task.view();
+        tracing::info!(event = "job_started", job = %view.id, organization = task.owner(),
+            subject = %Untrusted::new(subject), "job started");
+        let work = self.runtime.spawn(work(task.clone()));
+        self.runtime.spawn(async move {
+            // A job whose work panicked must not look as if it ran for ever.
+            let ended = work.await.unwrap_or_else(|e| Ended::Failed(format!("a mistake in aivonxd: {e}")));
+            match &ended {
+                Ended::Done => {
+                    tracing::info!(event = "job_done", job = %task.view().id, organization = task.owner(),
+                        "job done");
+                }
+                Ended::Cancelled => {
+                    tracing::warn!(event = "job_ended", job = %task.view().id, organization = task.owner(),
+                        "job ended before it was through");
+                }
+                Ended::Failed(error) => {
+                    let error = Untrusted::new(error);
+                    tracing::error!(event = "job_ended", job = %task.view().id, organization = task.owner(),
+                        %error, "job failed");
+                }
+            }
+            task.end(ended);
+        });
+        Ok(view)
+    }
+
+    /// Running and recent jobs within reach, newest first.
+    #[must_use]
+    pub fn list(&self, reach: &Reach) -> Vec<Job> {
+        let realm = Realm::from(reach);
+        self.lock().jobs.iter().rev().filter(|job| realm.covers(job.owner())).map(Entry::view).collect()
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`FleetError::UnknownJob`].
+    pub fn show(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+        Ok(self.find(&reach.into(), id)?.view())
+    }
+
+    /// A job as it goes on: the value is how it stands, and the last one has a state other than running. A
+    /// slow reader misses steps, never the end.
+    ///
+    /// # Errors
+    /// [`FleetError::UnknownJob`].
+    pub fn follow(&self, realm: impl Into<Realm>, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
+        Ok(self.find(&realm.into(), id)?.follow())
+    }
+
+    /// Ends a job: its connections are closed. Answers with how it ended; one that had ended already stays
+    /// as it was.
+    ///
+    /// # Errors
+    /// [`FleetError::UnknownJob`].
+    pub async fn cancel(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+        let job = self.find(&reach.into(), id)?;
+        job.cancel();
+        let mut steps = job.follow();
+        let ended = steps.wait_for(|job| job.state != JobState::Running).await;
+        Ok(ended.map_or_else(|_| job.view(), |job| job.clone()))
+    }
+
+    /// A job's progress in the form of Ollama's own `/api/pull`, lines of NDJSON each with its line feed,
+    /// beginning with how it stands and ending with the job. A reader that is slow gets fewer steps and holds
+    /// up nobody; one that leaves changes nothing.
+    ///
+    /// # Errors
+    /// [`FleetError::UnknownJob`], also for a job that is no pull.
+    pub async fn lines(
+        &self,
+        realm: impl Into<Realm>,
+        id: &str,
+    ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
+        let found = self.find(&realm.into(), id)?;
+        let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
+        let job = found
+            .on_nodes()
+            .filter(|job| matches!(job.deed(), Deed::Pull { .. }))
+            .ok_or_else(unknown)?
+            .clone();
+        let (lines, reader) = mpsc::channel(READER);
+        self.runtime.spawn(async move {
+            // The reader's leaving is the only way this fails.
+            let _ = tell(&job, &lines).await;
+        });
+        Ok(reader)
+    }
+
+    /// Ends every job, and takes no new ones.
+    pub(super) async fn stop(&self) {
+        let jobs: Vec<_> = {
+            let mut state = self.lock();
+            state.stopping = true;
+            state.jobs.iter().filter(|job| job.running()).cloned().collect()
+        };
+        jobs.iter().for_each(|job| job.cancel());
+        for job in jobs {
+            // The sender lives in `job`, so waiting cannot fail.
+            let _ = job.follow().wait_for(|job| job.state != JobState::Running).await;
+        }
+    }
+
+    fn find(&self, realm: &Realm, id: &str) -> Result<Entry, FleetError> {
+        let found = self.lock().jobs.iter().find(|job| job.is(id)).cloned();
+        let foreign = found.is_some();
+        found
+            .filter(|job| realm.covers(job.owner()))
+            .ok_or_else(|| FleetError::UnknownJob { wanted: id.to_owned(), foreign })
+    }
+
+    fn targets(&self, realm: &Realm, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
+        let registry = &self.checker.registry;
+        if nodes.is_empty() {
+            let mut targets = registry.contacts(realm);
+            targets.retain(|node| node.kind == NodeKind::Ollama && node.active);
+            return if targets.is_empty() { Err(FleetError::NowhereToPull) } else { Ok(targets) };
+        }
+        let mut targets = Vec::new();
+        let mut seen = HashSet::new();
+        for wanted in nodes {
+            let id = registry.resolve(realm, wanted)?;
+            let Some(node) = registry.contact(&id).filter(|_| seen.insert(id)) else { continue };
+            fit_for_models(&node)?;
+            targets.push(node);
+        }
+        Ok(targets)
+    }
+}
+
+/// Whether models can be put on and taken off `node`.
+pub(super) fn fit_for_models(node: &Contact) -> Result<(), FleetError> {
+    let unfit = |why, fix: String| Err(FleetError::Unfit { node: node.name.clone(), why, fix });
+    if node.kind == NodeKind::Openai {
+        return unfit(
+            "speaks the OpenAI API alone, which has no way to manage models",
+            "manage its models on the machine itself".into(),
+        );
+    }
+    if node.admin_state == AdminState::Disabled {
+        return unfit("is disabled", format!("enable it first: aivonx node enable {}", node.name));
+    }
+    Ok(())
+}
+
+/// Whether `model` can be the name of a model at all.
+pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
+    let wrong = |c: char| c.is_control() || c.is_whitespace();
+    if model.is_empty() || model.len() > 512 || model.contains(wrong) {
+        let shown = Untrusted::new(model).max(100);
+        return Err(FleetError::field(
+            "model",
+            format!("model '{shown}' is not a model name: empty, too long, or with spaces"),
+            "write it as NAME or NAME:TAG, such as llama3.2:3b",
+        ));
+    }
+    Ok(())
+}
+
+/// Tells `reader` how the job stands and then what is new, until the job ends.
+async fn tell(job: &OnNodes, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
+    'stand: loop {
+        let Feed { so_far, news } = job.feed();
+        for line in so_far {
+            reader.send(line).await?;
+        }
+        let Some(mut news) = news else { return Ok(()) };
+        loop {
+            match news.recv().await {
+                Ok(line) => reader.send(line).await?,
+                Err(RecvError::Lagged(_)) => continue 'stand,
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+}
+
+fn base36(mut n: u64) -> String {
+    let mut digits = Vec::new();
+    while n > 0 || digits.is_empty() {
+        digits.push(char::from_digit(u32::try_from(n % 36).unwrap_or(0), 36).unwrap_or('0'));
+        n /= 36;
+    }
+    digits.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

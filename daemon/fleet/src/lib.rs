@@ -1,0 +1,65 @@
+//! The fleet: nodes, health, model catalogue, scheduler, jobs.
+//!
+//! The data path sees one immutable [`Snapshot`] behind an atomic pointer and each node's [`Live`] atomics;
+//! everything that changes them runs on the control plane.
+
+mod add;
+pub mod address;
+mod bounds;
+mod carry_out;
+mod catalogue;
+mod client;
+pub mod dial;
+mod doubt;
+mod eligible;
+pub mod endpoint;
+mod entry;
+mod error;
+mod follow;
+mod health;
+mod jobs;
+mod lists;
+mod memory;
+mod merge;
+mod models;
+mod nearest;
+pub mod node;
+mod on_nodes;
+#[cfg(test)]
+mod placement_tests;
+mod probe;
+mod pull;
+mod rates;
+mod realm;
+mod record;
+mod registry;
+pub mod scheduler;
+mod service;
+mod set;
+mod sight;
+mod simulated;
+pub mod snapshot;
+mod spare;
+#[cfg(test)]
+mod standing_tests;
+mod task;
+mod tenants;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod tls;
+pub mod via;
+mod watch;
+mod words;
+
+pub use doubt::{Caller, Traffic};
+pub use eligible::Eligible;
+pub use endpoint::Endpoint;
+pub use error::FleetError;
+pub use jobs::Jobs;
+pub use lists::Lists;
+pub use node::{Lease, Live, Node, Seen};
+pub use realm::Realm;
+pub use scheduler::{NoNode, Want};
+pub use service::Fleet;
+pub use snapshot::{Hot, Snapshot};
+pub use task::{Ended, Task};

@@ -1,0 +1,423 @@
+//! Every node's state in one place. Each change ends in a new snapshot for the data path and an event for
+//! those who watch, if either has something new in it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use aivonx_config::Health;
+use aivonx_domain::model_name;
+use aivonx_protocol::{
+    Event, Untrusted,
+    model::Model,
+    node::{self, AdminState, NodeKind},
+    strategy::Strategy,
+};
+use aivonx_store::{OrganizationRecord, node::NodeRecord};
+use tokio::sync::{Notify, broadcast};
+
+use super::{
+    Hot, Live, catalogue,
+    doubt::Traffic,
+    entry::{Entry, Moved, Prepared},
+    error::FleetError,
+    nearest::nearest,
+    probe::Found,
+    realm::Realm,
+    record, spare,
+    tenants::Tenants,
+    watch::Told,
+};
+
+/// Events kept for one who watches slowly.
+const EVENTS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    hot: Arc<Hot>,
+    events: broadcast::Sender<Told>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    nodes: BTreeMap<String, Entry>,
+    strategy: Strategy,
+    health: Health,
+    tenants: Tenants,
+}
+
+/// What a check or a job needs to talk to a node.
+#[derive(Debug, Clone)]
+pub(super) struct Contact {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// Id of the organization it is assigned to alone.
+    pub(super) organization: Option<String>,
+    pub(super) kind: NodeKind,
+    pub(super) kind_assumed: bool,
+    pub(super) admin_state: AdminState,
+    pub(super) active: bool,
+    pub(super) at: Prepared,
+    pub(super) live: Arc<Live>,
+    pub(super) checking: Arc<tokio::sync::Mutex<()>>,
+    /// Told when real traffic is reason to check it now.
+    pub(super) doubted: Arc<Notify>,
+}
+
+impl Registry {
+    pub(super) fn new(strategy: Strategy, health: Health) -> Self {
+        let state = State { nodes: BTreeMap::new(), strategy, health, tenants: Tenants::default() };
+        let registry =
+            Self { hot: Arc::default(), events: broadcast::channel(EVENTS).0, state: Mutex::new(state) };
+        registry.publish(&registry.lock());
+        registry
+    }
+
+    pub(super) fn hot(&self) -> Arc<Hot> {
+        self.hot.clone()
+    }
+
+    pub(super) fn changes(&self) -> broadcast::Receiver<Told> {
+        self.events.subscribe()
+    }
+
+    /// Nothing in here leaves the state half changed, so a panic elsewhere is no reason to stop.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, state: &State) {
+        self.hot.store(catalogue::build(state.known(), state.strategy));
+    }
+
+    /// Runs `change` on one node and tells the world what came of it.
+    fn on_node<T>(&self, id: &str, change: impl FnOnce(&mut Entry, &Health) -> T) -> Option<T> {
+        let mut state = self.lock();
+        let State { nodes, health, tenants, .. } = &mut *state;
+        let entry = nodes.get_mut(id)?;
+        let before = (lasting(entry, tenants), entry.sight.clone());
+        let result = change(entry, health);
+        let after = lasting(entry, tenants);
+        // What a node has loaded may change in ways that only `ps` shows.
+        let same_sight = match (&before.1, &entry.sight) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let changed = before.0 != after;
+        let told = changed.then(|| told(entry, tenants));
+        if changed || !same_sight {
+            self.publish(&state);
+        }
+        if let Some(told) = told {
+            self.tell(told);
+        }
+        Some(result)
+    }
+
+    /// Looks at what changes all the time, `seconds` after the last time, and tells what did.
+    pub(super) fn look(&self, seconds: u64) {
+        let mut state = self.lock();
+        let State { nodes, tenants, .. } = &mut *state;
+        for entry in nodes.values_mut() {
+            if entry.look(seconds) && self.events.receiver_count() > 0 {
+                self.tell(told(entry, tenants));
+            }
+        }
+    }
+
+    /// Whether the node holds a model of this normal name in memory, as far as is known.
+    pub(super) fn holds(&self, id: &str, normal: &str) -> bool {
+        let state = self.lock();
+        let sight = state.nodes.get(id).and_then(|entry| entry.sight.as_deref());
+        sight.is_some_and(|sight| sight.loaded.iter().any(|m| model_name::normalize(&m.name) == normal))
+    }
+
+    fn tell(&self, told: Told) {
+        // Nobody watching is fine.
+        let _ = self.events.send(told);
+    }
+
+    /// Takes in a record as the store has it now, unless it is here already, and what asking the node under
+    /// this record gave, all in one step. Says whether the node is new here.
+    pub(super) fn apply(
+        &self,
+        record: NodeRecord,
+        at: Prepared,
+        outcome: Option<Result<Found, String>>,
+    ) -> bool {
+        let id = record.id.clone();
+        let named = Named::from(&record);
+        let mut fresh = Some((record, at, outcome));
+        let moved = self.on_node(&id, |entry, health| {
+            let (record, at, outcome) = fresh.take()?;
+            if record.revision > entry.record.revision {
+                entry.change(record, at);
+            }
+            outcome.and_then(|outcome| entry.checked(outcome, health))
+        });
+        if let Some((moved, why)) = moved.flatten() {
+            log_move(&named, moved, &why);
+        }
+        let Some((record, at, outcome)) = fresh else { return false };
+        let mut state = self.lock();
+        let mut entry = Entry::new(record, at);
+        let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
+        let told = told(&mut entry, &state.tenants);
+        state.nodes.insert(id, entry);
+        self.publish(&state);
+        self.tell(told);
+        drop(state);
+        if let Some((moved, why)) = moved {
+            log_move(&named, moved, &why);
+        }
+        true
+    }
+
+    /// Forgets a node; what runs on it ends.
+    pub(super) fn remove(&self, id: &str) {
+        let mut state = self.lock();
+        let Some(entry) = state.nodes.remove(id) else { return };
+        self.publish(&state);
+        entry.live.retire();
+        self.tell(Told { owner: owner(&entry), event: Event::NodeRemoved(id.to_owned()) });
+        drop(state);
+        tracing::info!(event = "node_removed", node = %entry.record.name,
+            organization = entry.record.organization.as_deref(), "node removed");
+    }
+
+    /// Takes in what a check found, unless the node has moved since it was asked.
+    pub(super) fn checked(&self, asked: &Contact, result: Result<Found, String>) {
+        let moved = self.on_node(&asked.id, |entry, health| {
+            if entry.record.kind != asked.kind || !entry.at.endpoint.same_as(&asked.at.endpoint) {
+                return None;
+            }
+            entry.checked(result, health)
+        });
+        if let Some((moved, why)) = moved.flatten() {
+            let named = Named { name: asked.name.clone(), organization: asked.organization.clone() };
+            log_move(&named, moved, &why);
+        }
+    }
+
+    /// Takes in how an attempt of real traffic went.
+    pub(super) fn traffic(&self, id: &str, traffic: Traffic) {
+        self.on_node(id, |entry, _| match traffic {
+            Traffic::Served => entry.traffic_passed(),
+            Traffic::Failed { why, by } => entry.traffic_failed(why, by, Instant::now()),
+        });
+    }
+
+    /// Whether a node that traffic cast doubt on goes on being checked at short intervals: until it is well, unless
+    /// it takes requests that nobody else could take.
+    pub(super) fn is_in_doubt(&self, id: &str) -> bool {
+        let state = self.lock();
+        let Some(entry) = state.nodes.get(id).filter(|entry| entry.is_failing()) else { return false };
+        if entry.pool == node::Pool::Standby {
+            return true;
+        }
+        let (node, known, callers) = (entry.node(), state.known(), state.tenants.served_by(&entry.node()));
+        drop(state);
+        spare::is_spare(&node, &known, &callers)
+    }
+
+    pub(super) fn set_strategy(&self, strategy: Strategy) {
+        let mut state = self.lock();
+        if state.strategy != strategy {
+            state.strategy = strategy;
+            self.publish(&state);
+        }
+    }
+
+    pub(super) fn set_health(&self, health: Health) {
+        self.lock().health = health;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    /// Takes in what organizations there are. Who watches hears of the nodes whose owner changed its name.
+    pub(super) fn set_tenants(&self, tenants: Tenants) {
+        let mut state = self.lock();
+        let old = std::mem::replace(&mut state.tenants, tenants);
+        let State { nodes, tenants, .. } = &mut *state;
+        for entry in nodes.values_mut() {
+            let slug =
+                |tenants: &Tenants| Some(tenants.slug(entry.record.organization.as_deref()?).to_owned());
+            if slug(&old) != slug(tenants) {
+                self.tell(told(entry, tenants));
+            }
+        }
+    }
+
+    /// Takes in one organization at once, whose change is still on its way here.
+    pub(super) fn know_tenant(&self, record: &OrganizationRecord) {
+        let mut tenants = self.lock().tenants.clone();
+        tenants.put(record);
+        self.set_tenants(tenants);
+    }
+
+    /// The nodes in `realm`, by name.
+    pub(super) fn views(&self, realm: &Realm) -> Vec<node::Node> {
+        let state = self.lock();
+        let own = state.by_name().into_iter().filter(|entry| entry.in_realm(realm));
+        own.map(|entry| entry.view(&state.tenants)).collect()
+    }
+
+    pub(super) fn view(&self, realm: &Realm, id: &str) -> Option<node::Node> {
+        let state = self.lock();
+        state.nodes.get(id).filter(|entry| entry.in_realm(realm)).map(|entry| entry.view(&state.tenants))
+    }
+
+    /// The Ollama nodes in `realm` that have a model of this normal name, and what they call it.
+    pub(super) fn having(&self, realm: &Realm, normal: &str) -> Vec<(Contact, String)> {
+        let state = self.lock();
+        let own = |e: &&Entry| e.record.kind == NodeKind::Ollama && e.in_realm(realm);
+        let nodes = state.by_name().into_iter().filter(own);
+        nodes
+            .filter_map(|entry| {
+                let models = &entry.sight.as_ref()?.models;
+                let model = models.iter().find(|m| model_name::normalize(&m.name) == normal)?;
+                Some((entry.contact(), model.name.to_string()))
+            })
+            .collect()
+    }
+
+    pub(super) fn record(&self, id: &str) -> Option<NodeRecord> {
+        self.lock().nodes.get(id).map(|entry| entry.record.clone())
+    }
+
+    pub(super) fn records(&self) -> Vec<NodeRecord> {
+        self.lock().nodes.values().map(|entry| entry.record.clone()).collect()
+    }
+
+    /// Takes in that a node is held to other bounds, and has it checked then.
+    pub(super) fn rebind(&self, id: &str, at: Prepared) {
+        self.on_node(id, |entry, _| {
+            if !entry.at.endpoint.same_as(&at.endpoint) {
+                entry.change(entry.record.clone(), at);
+                entry.doubted.notify_one();
+            }
+        });
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.lock().nodes.keys().cloned().collect()
+    }
+
+    /// The models that those of `realm` may see, whatever the nodes' state.
+    pub(super) fn models(&self, realm: &Realm) -> Vec<(NodeKind, Model)> {
+        let state = self.lock();
+        let (known, view) = (state.known(), state.tenants.view(realm));
+        drop(state);
+        catalogue::models(&known, &view)
+    }
+
+    pub(super) fn contact(&self, id: &str) -> Option<Contact> {
+        self.lock().nodes.get(id).map(Entry::contact)
+    }
+
+    /// The nodes in `realm`, by name.
+    pub(super) fn contacts(&self, realm: &Realm) -> Vec<Contact> {
+        self.lock().by_name().into_iter().filter(|e| e.in_realm(realm)).map(Entry::contact).collect()
+    }
+
+    /// The id of the node with this name, or else this id, if it is in `realm`. Those of an organization may leave its
+    /// slug out of the name.
+    pub(super) fn resolve(&self, realm: &Realm, wanted: &str) -> Result<String, FleetError> {
+        let state = self.lock();
+        let by_name = |name: &str| state.nodes.values().find(|e| e.record.name == name);
+        let found = by_name(wanted).or_else(|| state.nodes.get(wanted));
+        let full = realm.organization().map(|id| record::full_name(state.tenants.slug(id), wanted));
+        let own = |entry: &&Entry| entry.in_realm(realm);
+        if let Some(entry) = found.filter(own).or_else(|| by_name(&full?).filter(own)) {
+            return Ok(entry.record.id.clone());
+        }
+        // What is told is the same whether there is no such node or it is another's.
+        let own = state.by_name().into_iter().filter(|e| e.in_realm(realm));
+        let nearest = nearest(wanted, own.map(|e| e.record.name.as_str()));
+        Err(FleetError::UnknownNode { wanted: wanted.to_owned(), nearest, foreign: found.is_some() })
+    }
+}
+
+impl State {
+    fn by_name(&self) -> Vec<&Entry> {
+        let mut entries: Vec<&Entry> = self.nodes.values().collect();
+        entries.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        entries
+    }
+
+    fn known(&self) -> Vec<catalogue::Known> {
+        self.by_name().into_iter().map(|e| (Arc::new(e.node()), e.sight.clone())).collect()
+    }
+}
+
+impl Entry {
+    fn in_realm(&self, realm: &Realm) -> bool {
+        realm.covers(self.record.organization.as_deref())
+    }
+
+    fn contact(&self) -> Contact {
+        Contact {
+            id: self.record.id.clone(),
+            name: self.record.name.clone(),
+            organization: self.record.organization.clone(),
+            kind: self.record.kind,
+            kind_assumed: self.record.kind_assumed,
+            admin_state: self.record.admin_state,
+            active: self.pool == node::Pool::Active && self.record.admin_state == AdminState::Enabled,
+            at: self.at.clone(),
+            live: self.live.clone(),
+            checking: self.checking.clone(),
+            doubted: self.doubted.clone(),
+        }
+    }
+}
+
+/// The view without what changes all the time.
+fn lasting(entry: &Entry, tenants: &Tenants) -> (node::Node, Option<Arc<str>>) {
+    let view = entry.view(tenants);
+    (node::Node { latency_ms: None, last_check: None, active_requests: 0, ..view }, owner(entry))
+}
+
+fn owner(entry: &Entry) -> Option<Arc<str>> {
+    entry.record.organization.as_deref().map(Into::into)
+}
+
+fn told(entry: &mut Entry, tenants: &Tenants) -> Told {
+    entry.is_told();
+    Told { owner: owner(entry), event: Event::Node(Box::new(entry.view(tenants))) }
+}
+
+fn log_move(entry: &Named, moved: Moved, why: &str) {
+    let (node, organization) = (&entry.name, entry.organization.as_deref());
+    match moved {
+        Moved::Active => {
+            tracing::info!(event = "node_active", %node, organization, "node is healthy and takes requests");
+        }
+        Moved::Standby => {
+            let reason = Untrusted::new(why);
+            tracing::warn!(event = "node_standby", %node, organization, %reason, "node takes no more requests");
+        }
+        Moved::Absent => {
+            let reason = Untrusted::new(why);
+            tracing::warn!(event = "node_absent", %node, organization, %reason, "node is not healthy and waits");
+        }
+    }
+}
+
+/// A node's name, and whose it is, for the log.
+struct Named {
+    name: String,
+    organization: Option<String>,
+}
+
+impl From<&NodeRecord> for Named {
+    fn from(record: &NodeRecord) -> Self {
+        Self { name: record.name.clone(), organization: record.organization.clone() }
+    }
+}

@@ -1,0 +1,236 @@
+//! Which node gets a request.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use aivonx_domain::model_name;
+use aivonx_protocol::{
+    node::{AdminState, NodeKind, Pool},
+    strategy::Strategy,
+};
+
+use super::{Eligible, Lease, Node, Snapshot, nearest::nearest_models};
+
+/// What a request needs of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Want<'a> {
+    /// Model as the client wrote it; None if any node will do.
+    pub model: Option<&'a str>,
+    /// Whether lists of models were asked already, by another name.
+    pub granted: bool,
+    /// Lowest Ollama version that serves the route; None if `ollama` nodes do not serve it at all.
+    pub ollama: Option<(u32, u32, u32)>,
+    /// Whether `openai` nodes serve the route.
+    pub openai: bool,
+    /// What of the fleet the caller may use.
+    pub eligible: &'a Eligible,
+}
+
+/// Why no node was chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoNode {
+    /// No node has the model. Carries the nearest names.
+    #[error("model '{model}' not found{}", nearest_text(.nearest))]
+    UnknownModel {
+        /// As the client wrote it.
+        model: String,
+        /// The nearest names in the catalogue, best first, at most three.
+        nearest: Vec<String>,
+    },
+    /// Nodes have the model, but none is up.
+    #[error("no node that has the model is available now")]
+    Down,
+    /// Every candidate is at its bound.
+    #[error("every node that has the model is at its limit of parallel requests")]
+    Busy,
+    /// Nodes that have the model do not serve this route (kind or version).
+    #[error("no node that has the model serves this route: {0}")]
+    Unserved(String),
+    /// There is no node at all.
+    #[error("the gateway has no nodes")]
+    Empty,
+    /// No node is for the caller's organization.
+    #[error("no node serves your organization; an administrator assigns one, or lets it use shared nodes")]
+    NotServed,
+    /// The node would hand the prompt on to a third party, which the caller's organization does not allow.
+    #[error("model '{0}' runs at a third party, which this organization does not allow")]
+    Cloud(String),
+}
+
+fn nearest_text(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
+}
+
+/// How often a place lost to another request is looked for again.
+const ROUNDS: usize = 8;
+
+/// Turns among equals. Process-wide: exactness does not matter, only that it moves.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
+impl Snapshot {
+    /// Chooses a node for `want` that is not among `tried` and takes a place on it.
+    ///
+    /// Order: the strategy's measure, then nodes that hold the model in memory, then rotation. Runs once per
+    /// request and allocates nothing unless it fails.
+    ///
+    /// # Errors
+    /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
+    pub fn choose(&self, want: Want<'_>, tried: &[Arc<Node>]) -> Result<Lease, NoNode> {
+        match want.model {
+            Some(model) => {
+                model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
+            }
+            None => self.choose_among(want, "", self.admitted(want, 0..self.nodes.len()), tried),
+        }
+    }
+
+    fn choose_model(
+        &self,
+        want: Want<'_>,
+        model: &str,
+        normal: &str,
+        tried: &[Arc<Node>],
+    ) -> Result<Lease, NoNode> {
+        // First of all, so that the answer is the same whether the fleet has the model or not.
+        if !want.granted && !want.eligible.allows_normal(normal) {
+            return Err(self.unknown(want, model));
+        }
+        let entries = || [self.ollama.get(normal), self.openai.get(model)].into_iter().flatten();
+        let having = self.admitted(want, entries().flat_map(|entry| &entry.nodes).map(|at| usize::from(*at)));
+        if having.clone().next().is_none() {
+            return Err(self.unknown(want, model));
+        }
+        if want.eligible.cloud() {
+            return self.choose_among(want, normal, having, tried);
+        }
+        let handed_on =
+            |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
+        let here = having.filter(|at| !handed_on(at));
+        if here.clone().next().is_none() {
+            return Err(NoNode::Cloud(model.to_owned()));
+        }
+        self.choose_among(want, normal, here, tried)
+    }
+
+    /// Those of the nodes that may serve the caller.
+    fn admitted(
+        &self,
+        want: Want<'_>,
+        nodes: impl Iterator<Item = usize> + Clone,
+    ) -> impl Iterator<Item = usize> + Clone {
+        nodes.filter(move |at| self.nodes.get(*at).is_some_and(|node| want.eligible.admits(node)))
+    }
+
+    /// What to say to a caller whom no node serves.
+    fn nobody(&self, want: Want<'_>) -> Option<NoNode> {
+        let none = !self.nodes.iter().any(|node| want.eligible.admits(node));
+        // Whether others have nodes is none of an organization's business.
+        none.then(|| want.eligible.organization().map_or(NoNode::Empty, |_| NoNode::NotServed))
+    }
+
+    fn choose_among(
+        &self,
+        want: Want<'_>,
+        normal: &str,
+        having: impl Iterator<Item = usize> + Clone,
+        tried: &[Arc<Node>],
+    ) -> Result<Lease, NoNode> {
+        let serving = || having.clone().filter_map(|at| self.nodes.get(at)).filter(|n| serves(n, want));
+        let candidates = || {
+            serving()
+                .filter(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
+                .filter(|n| !tried.iter().any(|t| t.id == n.id))
+        };
+        // Counts move while they are compared, so a place found free may be gone when it is asked for. Each
+        // round that loses saw another request win one; a handful of rounds is as good as waiting.
+        for _ in 0..ROUNDS {
+            let mut best: Option<(u64, &Arc<Node>)> = None;
+            let mut equals = 0_usize;
+            for node in candidates().filter(|n| n.has_room()) {
+                let measure = self.measure(node);
+                match &best {
+                    Some((lowest, _)) if measure > *lowest => {}
+                    Some((lowest, _)) if measure == *lowest => equals += 1,
+                    _ => (best, equals) = (Some((measure, node)), 1),
+                }
+            }
+            let Some((lowest, first)) = best else { break };
+            let node = if equals == 1 {
+                first
+            } else {
+                let among = || candidates().filter(|n| n.has_room() && self.measure(n) == lowest);
+                let warm = || among().filter(|n| n.seen.loaded.contains(normal));
+                let turn = TURN.fetch_add(1, Ordering::Relaxed);
+                nth_of(warm, turn).or_else(|| nth_of(among, turn)).unwrap_or(first)
+            };
+            if let Some(lease) = Lease::take(node) {
+                return Ok(lease);
+            }
+        }
+        if candidates().next().is_some() {
+            return Err(NoNode::Busy);
+        }
+        if serving().next().is_some() {
+            return Err(NoNode::Down);
+        }
+        Err(self.nobody(want).unwrap_or_else(|| NoNode::Unserved(self.why_unserved(having, want))))
+    }
+
+    fn measure(&self, node: &Node) -> u64 {
+        match self.strategy {
+            Strategy::LeastActive => u64::from(node.live.active()),
+            Strategy::LowestLatency => node.live.latency_us().unwrap_or(u64::MAX),
+        }
+    }
+
+    fn unknown(&self, want: Want<'_>, model: &str) -> NoNode {
+        if let Some(nobody) = self.nobody(want) {
+            return nobody;
+        }
+        let eligible = want.eligible;
+        if !eligible.cloud() && model_name::names_cloud(model) {
+            return NoNode::Cloud(model.to_owned());
+        }
+        let entries = self.ollama.values().chain(self.openai.values()).filter(|e| self.has(e, eligible));
+        // With nothing in the catalogue and nodes still to be heard of, nobody can say that the model is not
+        // there: the client should come back, not give up.
+        if entries.clone().next().is_none()
+            && self.nodes.iter().filter(|n| eligible.admits(n)).all(|n| n.pool == Pool::Standby)
+        {
+            return NoNode::Down;
+        }
+        let names = entries.map(|entry| &*entry.name).filter(|name| eligible.allows(name));
+        NoNode::UnknownModel { model: model.to_owned(), nearest: nearest_models(model, names) }
+    }
+
+    fn why_unserved(&self, having: impl Iterator<Item = usize>, want: Want<'_>) -> String {
+        let names: Vec<&str> = having.filter_map(|at| self.nodes.get(at)).map(|n| &*n.name).collect();
+        match want.ollama {
+            Some((major, minor, patch)) if (major, minor, patch) > (0, 0, 0) => {
+                format!("{} would need Ollama {major}.{minor}.{patch} or newer", names.join(", "))
+            }
+            Some(_) => format!("{} has no Ollama API", names.join(", ")),
+            None => format!("{} does not have it", names.join(", ")),
+        }
+    }
+}
+
+/// The one of `all` whose turn it is.
+fn nth_of<'n, I: Iterator<Item = &'n Arc<Node>>>(all: impl Fn() -> I, turn: usize) -> Option<&'n Arc<Node>> {
+    all().nth(turn.checked_rem(all().count())?)
+}
+
+fn serves(node: &Node, want: Want<'_>) -> bool {
+    match node.kind {
+        NodeKind::Openai => want.openai,
+        NodeKind::Ollama => want.ollama.is_some_and(|lowest| {
+            lowest == (0, 0, 0) || node.seen.version.as_ref().is_none_or(|(_, v)| *v >= lowest)
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

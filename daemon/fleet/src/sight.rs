@@ -1,0 +1,308 @@
+//! What a node said of itself at one check: its models and what it holds in memory, as it wrote them.
+
+use std::collections::HashMap;
+
+use aivonx_domain::model_name;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Seen, node::parse_version, via};
+
+/// One good check's findings.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    /// Version as reported.
+    pub(super) version: Option<Box<str>>,
+    /// Models it has, in its own order.
+    pub(super) models: Vec<SeenModel>,
+    /// Models in memory, in its own order.
+    pub(super) loaded: Vec<SeenLoaded>,
+}
+
+/// A model as a node lists it.
+#[derive(Debug)]
+pub(super) struct SeenModel {
+    /// Name as reported.
+    pub(super) name: Box<str>,
+    /// What the node wrote about it.
+    pub(super) raw: Box<RawValue>,
+    /// The parts of it that matter here.
+    pub(super) facts: ModelFacts,
+}
+
+/// The parts of a listed model that the gateway reads. Anything may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ModelFacts {
+    name: Option<String>,
+    model: Option<String>,
+    id: Option<String>,
+    /// RFC 3339.
+    pub(super) modified_at: Option<String>,
+    /// Bytes on disk.
+    pub(super) size: Option<u64>,
+    /// Content digest.
+    pub(super) digest: Option<String>,
+    remote_host: Option<String>,
+    remote_model: Option<String>,
+    aivonx_gateways: Option<serde_json::Value>,
+    /// Family and the like.
+    pub(super) details: Option<ModelDetails>,
+}
+
+/// `details` of a listed model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ModelDetails {
+    /// `llama`, `qwen3`.
+    pub(super) family: Option<String>,
+    /// `8.0B`.
+    pub(super) parameter_size: Option<String>,
+    /// `Q4_K_M`.
+    pub(super) quantization_level: Option<String>,
+}
+
+/// A model in a node's memory.
+#[derive(Debug)]
+pub(super) struct SeenLoaded {
+    /// Name as reported.
+    pub(super) name: Box<str>,
+    /// What the node wrote about it.
+    pub(super) raw: Box<RawValue>,
+    /// The parts of it that matter here.
+    pub(super) facts: LoadedFacts,
+}
+
+/// The parts of a loaded model that the gateway reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoadedFacts {
+    name: Option<String>,
+    model: Option<String>,
+    /// RFC 3339.
+    pub(super) expires_at: Option<String>,
+    /// Bytes of GPU memory.
+    pub(super) size_vram: Option<u64>,
+    /// Tokens.
+    pub(super) context_length: Option<u64>,
+    node: Option<serde::de::IgnoredAny>,
+}
+
+impl ModelFacts {
+    /// The gateways that a request for this model goes through, as far as they said so, the last one first.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &str> {
+        let listed = self.aivonx_gateways.as_ref().and_then(serde_json::Value::as_array);
+        listed.into_iter().flatten().filter_map(serde_json::Value::as_str)
+    }
+
+    /// Whether the node hands this model's prompts on to a third party.
+    #[must_use]
+    pub(super) fn remote(&self) -> bool {
+        [&self.remote_host, &self.remote_model].into_iter().flatten().any(|text| !text.is_empty())
+    }
+}
+
+impl LoadedFacts {
+    /// Whether the node itself writes a field `node`.
+    pub(super) fn has_node(&self) -> bool {
+        self.node.is_some()
+    }
+}
+
+/// Most gateways in a row.
+const MOST_GATEWAYS: usize = 16;
+
+/// Of the models that a node lists leaves out those that it has from here: two gateways that are nodes of each other
+/// would go on telling each other of a model that nobody has any more. If the node is a `gateway`, the others say so,
+/// to the gateways that are told of them in turn.
+pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>) {
+    models.retain_mut(|model| {
+        let mut path: Vec<String> = model.facts.gateways().map(str::to_owned).collect();
+        if path.len() >= MOST_GATEWAYS || path.iter().any(|name| name == via::pseudonym()) {
+            return false;
+        }
+        if let Some(gateway) = gateway {
+            path.push(gateway.to_owned());
+            model.set_gateways(path.into());
+        }
+        true
+    });
+}
+
+impl SeenModel {
+    /// Writes `gateways` into what the node wrote.
+    fn set_gateways(&mut self, gateways: serde_json::Value) {
+        let raw = self.raw.get();
+        let text = match raw.strip_suffix('}') {
+            // It has a name at least.
+            Some(body) if self.facts.aivonx_gateways.is_none() => {
+                format!("{},\"aivonx_gateways\":{gateways}}}", body.trim_end())
+            }
+            _ => {
+                let mut object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(raw).unwrap_or_default();
+                object.insert("aivonx_gateways".into(), gateways.clone());
+                serde_json::Value::Object(object).to_string()
+            }
+        };
+        if let Ok(raw) = RawValue::from_string(text) {
+            self.raw = raw;
+        }
+        self.facts.aivonx_gateways = Some(gateways);
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    models: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+struct OpenaiListed {
+    data: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// Reads `GET /api/version`.
+pub(super) fn read_version(body: &[u8]) -> Result<Box<str>, String> {
+    let version: Version = read(body, r#"{"version":"..."}"#)?;
+    match version.version.trim() {
+        "" => Err("the version is empty".into()),
+        text if text.len() > 64 => Err("the version is longer than 64 bytes".into()),
+        text => Ok(text.into()),
+    }
+}
+
+/// Reads `GET /api/tags`. Go writes an empty list as `null` in places.
+pub(super) fn read_tags(body: &[u8]) -> Result<Vec<SeenModel>, String> {
+    let listed: Listed = read(body, r#"{"models":[...]}"#)?;
+    listed.models.unwrap_or_default().into_iter().map(seen_model).collect()
+}
+
+/// Reads `GET /v1/models`.
+pub(super) fn read_openai(body: &[u8]) -> Result<Vec<SeenModel>, String> {
+    let listed: OpenaiListed = read(body, r#"{"data":[...]}"#)?;
+    listed.data.into_iter().map(seen_model).collect()
+}
+
+/// Reads `GET /api/ps`.
+pub(super) fn read_ps(body: &[u8]) -> Result<Vec<SeenLoaded>, String> {
+    let listed: Listed = read(body, r#"{"models":[...]}"#)?;
+    let loaded = |raw: Box<RawValue>| {
+        let mut facts: LoadedFacts = entry(&raw)?;
+        let name = facts.name.take().or_else(|| facts.model.take());
+        Ok(SeenLoaded { name: named(name)?, facts, raw })
+    };
+    listed.models.unwrap_or_default().into_iter().map(loaded).collect()
+}
+
+fn seen_model(raw: Box<RawValue>) -> Result<SeenModel, String> {
+    let mut facts: ModelFacts = entry(&raw)?;
+    let name = facts.name.take().or_else(|| facts.model.take()).or_else(|| facts.id.take());
+    Ok(SeenModel { name: named(name)?, facts, raw })
+}
+
+fn named(name: Option<String>) -> Result<Box<str>, String> {
+    name.filter(|name| !name.is_empty() && name.len() <= 1024)
+        .map(String::into_boxed_str)
+        .ok_or_else(|| "a model in the list has no name".into())
+}
+
+fn entry<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
+    if !raw.get().starts_with('{') {
+        return Err("a model in the list is no object".into());
+    }
+    serde_json::from_str(raw.get()).map_err(|e| format!("a model in the list cannot be read: {e}"))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| {
+        if body.trim_ascii_start().starts_with(b"<") {
+            format!("it is HTML, not {expected}")
+        } else {
+            format!("it is not {expected}: {e}")
+        }
+    })
+}
+
+impl Sight {
+    /// The part of it that the data path needs.
+    #[must_use]
+    pub(super) fn seen(&self) -> Seen {
+        Seen {
+            version: self.version.as_ref().and_then(|text| Some((text.clone(), parse_version(text)?))),
+            loaded: self.loaded.iter().map(|m| model_name::normalize(&m.name).into()).collect(),
+        }
+    }
+
+    /// The loaded models by normal name.
+    #[must_use]
+    pub(super) fn loaded_by_name(&self) -> HashMap<Box<str>, &SeenLoaded> {
+        self.loaded.iter().map(|m| (model_name::normalize(&m.name).into(), m)).collect()
+    }
+}
+
+impl PartialEq for Sight {
+    /// Equal if the node wrote the same: everything else follows from that.
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+            && self.models.iter().map(|m| m.raw.get()).eq(other.models.iter().map(|m| m.raw.get()))
+            && self.loaded.iter().map(|m| m.raw.get()).eq(other.loaded.iter().map(|m| m.raw.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read_openai, read_ps, read_tags, read_version, via, without_circles};
+
+    #[test]
+    fn reads_proper_answers_whatever_else_they_carry() {
+        assert_eq!(&*read_version(br#"{"version":"0.14.0","x":1}"#).unwrap(), "0.14.0");
+        let tags =
+            br#"{"models":[{"name":"m:latest","size":5,"details":null,"new":{"a":[1]}},{"model":"n:8b"}]}"#;
+        let models = read_tags(tags).unwrap();
+        assert_eq!((&*models[0].name, models[0].facts.size, &*models[1].name), ("m:latest", Some(5), "n:8b"));
+        assert!(read_tags(br#"{"models":null}"#).unwrap().is_empty());
+        let llama_cpp =
+            br#"{"models":[{"name":"x"}],"object":"list","data":[{"id":"/srv/x.gguf","meta":{"n":1}}]}"#;
+        assert_eq!(&*read_openai(llama_cpp).unwrap()[0].name, "/srv/x.gguf");
+        assert_eq!(
+            read_ps(br#"{"models":[{"name":"m","size_vram":7}]}"#).unwrap()[0].facts.size_vram,
+            Some(7)
+        );
+    }
+
+    #[test]
+    fn what_a_gateway_has_from_here_is_not_there() {
+        let tags = |of: &str| {
+            let mut models = read_tags(format!(r#"{{"models":[{of}]}}"#).as_bytes()).unwrap();
+            without_circles(&mut models, Some("aivonx-b"));
+            models.iter().map(|model| model.raw.get().to_owned()).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(tags(r#"{"name":"m" }"#), r#"{"name":"m","aivonx_gateways":["aivonx-b"]}"#);
+        let behind = r#"{"aivonx_gateways":["aivonx-c"],"name":"m"}"#;
+        assert_eq!(tags(behind), r#"{"aivonx_gateways":["aivonx-c","aivonx-b"],"name":"m"}"#);
+        let ours = behind.replace("aivonx-c", via::pseudonym());
+        assert_eq!(tags(&format!(r#"{ours},{{"name":"n","aivonx_gateways":7}}"#)).matches("name").count(), 1);
+        let many = format!(r#"{{"name":"m","aivonx_gateways":{}}}"#, serde_json::json!(vec!["aivonx-d"; 16]));
+        assert_eq!(tags(&many), "");
+        let mut models = read_tags(format!(r#"{{"models":[{ours},{{"name":"n"}}]}}"#).as_bytes()).unwrap();
+        without_circles(&mut models, None);
+        assert_eq!(models.iter().map(|model| model.raw.get()).collect::<String>(), r#"{"name":"n"}"#);
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_others() {
+        assert!(read_version(b"<!doctype html>").unwrap_err().contains("HTML"));
+        assert!(read_version(br#"{"version":7}"#).is_err());
+        assert!(read_version(br#"{"version":""}"#).is_err());
+        assert!(read_tags(br#"{"models":[{"size":1}]}"#).unwrap_err().contains("no name"));
+        assert!(read_tags(br#"{"models":["m"]}"#).unwrap_err().contains("no object"));
+        assert!(read_tags(br#"[]"#).is_err());
+        assert!(read_openai(br#"{"models":[]}"#).is_err());
+    }
+}

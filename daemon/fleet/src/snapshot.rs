@@ -1,0 +1,79 @@
+//! The hot snapshot: everything the data path needs to know of the fleet, immutable.
+
+use std::sync::Arc;
+
+use aivonx_domain::model_name;
+use aivonx_domain::table::Map;
+use aivonx_protocol::strategy::Strategy;
+use arc_swap::{ArcSwap, Guard};
+
+use super::{
+    Eligible, Node,
+    catalogue::Known,
+    lists::{Lists, ListsFor},
+};
+
+/// The fleet at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Every node that is not removed, by name.
+    pub nodes: Vec<Arc<Node>>,
+    /// How to choose among candidates.
+    pub strategy: Strategy,
+    /// Models of `ollama` nodes, by normalised name.
+    pub ollama: Map<Box<str>, ModelEntry>,
+    /// Models of `openai` nodes, by exact name.
+    pub openai: Map<Box<str>, ModelEntry>,
+    /// Lowest version among active ollama nodes, for `GET /api/version`.
+    pub version: Option<Box<str>>,
+    pub(super) known: Vec<Known>,
+    pub(super) lists: ListsFor,
+}
+
+/// One model and where it is.
+#[derive(Debug, Clone)]
+pub struct ModelEntry {
+    /// Name as the nodes report it: bounded, so fit for metric labels.
+    pub name: Arc<str>,
+    /// Indexes into [`Snapshot::nodes`], whatever the nodes' state.
+    pub nodes: Vec<u16>,
+    /// Those of them that hand its prompts on to a third party.
+    pub cloud: Vec<u16>,
+}
+
+impl Snapshot {
+    /// The catalogue's name for what a client calls `name`, if a node that may serve the client has it.
+    #[must_use]
+    pub fn known(&self, name: &str, eligible: &Eligible) -> Option<&ModelEntry> {
+        let here = |entry: &&ModelEntry| self.has(entry, eligible);
+        let ollama = model_name::with_normal(name, |normal| self.ollama.get(normal)).filter(here);
+        ollama.or_else(|| self.openai.get(name).filter(here))
+    }
+
+    /// The answers to `GET /api/tags` and its like for a caller who may use what `eligible` says.
+    #[must_use]
+    pub fn lists(&self, eligible: &Eligible) -> Arc<Lists> {
+        self.lists.get(&self.known, eligible)
+    }
+
+    /// Whether a node that may serve the caller has the model, whatever the node's state.
+    pub(super) fn has(&self, entry: &ModelEntry, eligible: &Eligible) -> bool {
+        entry.nodes.iter().filter_map(|at| self.nodes.get(usize::from(*at))).any(|n| eligible.admits(n))
+    }
+}
+
+/// The pointer through which the data path reaches the current snapshot.
+#[derive(Debug, Default)]
+pub struct Hot(ArcSwap<Snapshot>);
+
+impl Hot {
+    /// The snapshot now. Cheap; not to be held across an await: take an `Arc` of what is needed.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.0.load()
+    }
+
+    /// Puts a new snapshot in place.
+    pub fn store(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}

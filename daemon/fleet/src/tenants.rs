@@ -1,0 +1,79 @@
+//! What the fleet has to know of organizations: how they are called, and which nodes and models are for them.
+
+use std::collections::BTreeMap;
+
+use aivonx_store::OrganizationRecord;
+
+use super::{Eligible, Node, realm::Realm};
+
+/// The organizations, by id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tenants(BTreeMap<String, Tenant>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Tenant {
+    slug: String,
+    eligible: Eligible,
+}
+
+impl Tenants {
+    pub(super) fn new(records: &[OrganizationRecord]) -> Self {
+        let mut tenants = Self::default();
+        records.iter().for_each(|record| tenants.put(record));
+        tenants
+    }
+
+    pub(super) fn put(&mut self, record: &OrganizationRecord) {
+        let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
+        self.0.insert(record.id.clone(), Tenant { slug: record.slug.clone(), eligible });
+    }
+
+    /// What people call the organization; one that is not known (yet) goes by its id.
+    pub(super) fn slug<'a>(&'a self, id: &'a str) -> &'a str {
+        self.0.get(id).map_or(id, |tenant| &tenant.slug)
+    }
+
+    /// Those whom `node` serves: organizations, and those who have none.
+    pub(super) fn served_by(&self, node: &Node) -> Vec<Eligible> {
+        let all = self.0.values().map(|tenant| &tenant.eligible).chain([&Eligible::SHARED]);
+        all.filter(|eligible| eligible.admits(node)).cloned().collect()
+    }
+
+    /// The view of the models that a realm has.
+    pub(super) fn view(&self, realm: &Realm) -> View {
+        let tenant = |id: &str| self.0.get(id).map(|tenant| tenant.eligible.clone());
+        let serves = match realm.organization() {
+            _ if realm.is_all() => Some(Eligible::ALL),
+            Some(id) => tenant(id),
+            None => Some(Eligible::SHARED),
+        };
+        View { realm: realm.clone(), serves }
+    }
+}
+
+/// Which models of which nodes one may see: all on one's own nodes, and on those that serve one what one may
+/// use.
+#[derive(Debug)]
+pub(super) struct View {
+    realm: Realm,
+    serves: Option<Eligible>,
+}
+
+impl View {
+    /// What may be seen of a node; None is nothing.
+    pub(super) fn of(&self, node: &Node) -> Option<&Eligible> {
+        if self.owns(node) {
+            return Some(&Eligible::ALL);
+        }
+        self.serves.as_ref().filter(|eligible| eligible.admits(node))
+    }
+
+    /// Whether the node itself may be seen.
+    pub(super) fn owns(&self, node: &Node) -> bool {
+        self.realm.covers(node.organization.as_deref())
+    }
+}
+
+#[cfg(test)]
+#[path = "tenants_tests.rs"]
+mod tests;

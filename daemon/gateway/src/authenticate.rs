@@ -1,0 +1,276 @@
+//! Who a request is from, and whether they may ask it.
+//!
+//! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
+//! `Bearer`, `Api-Key` or `Token`, and `x-api-key`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{
+    conn::ConnContext,
+    exchange::Exchange,
+    fields::{Field, Fields},
+    rescue::Refusal,
+};
+use aivonx_config::AccessMode;
+use aivonx_domain::now;
+use aivonx_identity::{
+    AccountError, Caller, NotKnown, Owed, Snapshot, api_key,
+    jwt::{self, Claims, JwtError, Verifiers},
+};
+use aivonx_ledgers::audit;
+use aivonx_protocol::audit::{Action as Audited, Outcome};
+use aivonx_protocol::key::KeyScope;
+use aivonx_wire::api::route::{Action, Local, Need, Route};
+
+/// Schemes of `Authorization` that carry a key or token.
+const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
+
+/// Why a known caller may not ask something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Forbidden {
+    #[error("this needs a credential with the scope {0}")]
+    Scope(KeyScope),
+    #[error(
+        "this is told to credentials with the scope admin:read, and on a listener with diagnostics = true"
+    )]
+    Diagnostics,
+    #[error(
+        "models are not managed here without a key; set access.allow_model_management = true, or use 'aivonx model'"
+    )]
+    Management,
+}
+
+/// Who asks. Puts them into the record.
+pub(super) fn caller(
+    cx: &ConnContext,
+    exchange: &mut Exchange,
+    route: &Route,
+    fields: &Fields<'_>,
+) -> Result<Caller, Refusal> {
+    let shared = &cx.worker.shared;
+    let snapshot = shared.identity.hot().load();
+    if shared.awaits_setup && !snapshot.is_set_up() && !matches!(route.action, Action::Local(Local::Health)) {
+        return Err(Refusal::NotSetUp);
+    }
+    let mode = exchange.settings.access;
+    // Whatever they carry: nothing here depends on who asks.
+    if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
+        return Ok(Caller::Anonymous);
+    }
+    let user = matches!(route.need(), Need::User | Need::UserOrBody);
+    let known = match credential(fields) {
+        Ok(None) if user => return Ok(Caller::Anonymous),
+        Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
+        Ok(None) => return Ok(Caller::Anonymous),
+        Ok(Some(secret)) => identify(cx, &snapshot, secret),
+        Err(error) => Err(error),
+    };
+    match known {
+        Ok(caller) => {
+            exchange.record.subject = caller.subject().cloned();
+            Ok(caller)
+        }
+        // Clients that must send something send a placeholder to a gateway that asks for nothing.
+        Err(_) if mode == AccessMode::Open && !user => Ok(Caller::Anonymous),
+        Err(error) => {
+            denied(cx, exchange, route, fields, &error);
+            exchange.record.error = Some(error.to_string().into());
+            Err(match error {
+                _ if !user => Refusal::Unauthenticated,
+                NotKnown::Token(JwtError::Expired) => AccountError::TokenExpired.into(),
+                _ => AccountError::TokenInvalid.into(),
+            })
+        }
+    }
+}
+
+/// Counts and records that a request was refused.
+fn denied(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    route: &Route,
+    fields: &Fields<'_>,
+    reason: &dyn std::fmt::Display,
+) {
+    let identity = &cx.worker.shared.identity;
+    identity.counters.denials.fetch_add(1, Ordering::Relaxed);
+    let subject = exchange.record.subject.as_deref();
+    let known = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
+    let (id, name) = known.map_or((None, "unknown"), |(id, name)| (Some(id.to_string()), &**name));
+    let organization = subject.and_then(|subject| subject.organization.as_ref()).map(|(id, _)| &**id);
+    let user_agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
+    let entry = audit::Entry::new(Audited::Denied)
+        .actor(audit::Who::http(id, name, cx.client, user_agent))
+        .organization(organization)
+        .via(format!("{} {}", exchange.record.method, route.pattern))
+        .request_id(exchange.id())
+        .outcome(Outcome::Denied)
+        .detail("reason", reason);
+    identity.audit.note(entry);
+}
+
+/// Whether `caller` may ask `route` here.
+pub(super) fn authorize(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    caller: &Caller,
+    route: &Route,
+    fields: &Fields<'_>,
+) -> Result<(), Refusal> {
+    let scope = match (route.need(), caller) {
+        (Need::Scope(scope), _) => scope,
+        (Need::Nothing | Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
+        (Need::User, Caller::Anonymous) => return Err(AccountError::NoToken.into()),
+        (Need::User, Caller::Key(_)) => return Err(AccountError::NoAccount.into()),
+    };
+    let granted = match (caller, scope) {
+        (_, KeyScope::AdminRead) if cx.diagnostics => true,
+        // The access mode let them in.
+        (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
+        (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,
+        (Caller::Anonymous, KeyScope::AdminRead) => false,
+        (caller, scope) => caller.may(scope),
+    };
+    if granted {
+        return Ok(());
+    }
+    if let Caller::User { user, .. } = caller {
+        let owed = match user.owed(cx.worker.shared.identity.demands_two_factor()) {
+            Owed { password: true, .. } => Some(AccountError::MustChangePassword),
+            Owed { enrol: true, .. } => Some(AccountError::MustEnrol),
+            Owed { .. } => None,
+        };
+        if let Some(error) = owed {
+            denied(cx, exchange, route, fields, &error);
+            return Err(error.into());
+        }
+    }
+    let why = match (caller, scope) {
+        (_, KeyScope::AdminRead) => Forbidden::Diagnostics,
+        (Caller::Anonymous, KeyScope::ModelsWrite) => Forbidden::Management,
+        (_, scope) => Forbidden::Scope(scope),
+    };
+    denied(cx, exchange, route, fields, &why);
+    Err(Refusal::Forbidden(why))
+}
+
+fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Caller, NotKnown> {
+    let shared = &cx.worker.shared;
+    let now = now();
+    if api_key::looks_like(secret) {
+        let (caller, renewal) = Caller::of_key(snapshot, secret, cx.client, now)?;
+        if let Some(renewal) = renewal {
+            shared.identity.renewal(renewal);
+        }
+        return Ok(caller);
+    }
+    if !jwt::looks_like(secret) {
+        return Err(NotKnown::Foreign);
+    }
+    let known = cx.worker.tokens.borrow().get(snapshot, secret);
+    let claims = match known {
+        Some(claims) => claims,
+        None => {
+            let claims = Arc::new(Caller::read_token(snapshot, secret, shared.identity.daemon_id(), now)?);
+            cx.worker.tokens.borrow_mut().keep(snapshot, secret, claims.clone());
+            claims
+        }
+    };
+    Caller::of_claims(snapshot, &claims, shared.identity.demands_two_factor(), now)
+}
+
+/// The credential of a request. Two different ones are as good as a wrong one: which of them counts would be
+/// anybody's guess.
+fn credential<'h>(fields: &Fields<'h>) -> Result<Option<&'h str>, NotKnown> {
+    let mut found = None;
+    let schemed = fields.all(Field::Authorization).map(|value| (true, value));
+    for (scheme, value) in schemed.chain(fields.all(Field::ApiKey).map(|value| (false, value))) {
+        let text = value.to_str().map_err(|_| NotKnown::Foreign)?.trim();
+        let secret = if scheme {
+            let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
+            if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+                return Err(NotKnown::Foreign);
+            }
+            rest.trim()
+        } else {
+            text
+        };
+        if found.replace(secret).is_some_and(|other| other != secret) {
+            return Err(NotKnown::Foreign);
+        }
+    }
+    Ok(found)
+}
+
+/// Most tokens remembered by one thread.
+const TOKENS: usize = 1024;
+
+/// Tokens whose signature this thread has checked: a check costs as much as the rest of a request.
+#[derive(Default)]
+pub(super) struct Tokens {
+    /// The keys they were checked with; others make them all strangers.
+    verifiers: Option<Arc<Verifiers>>,
+    claims: HashMap<Box<str>, Arc<Claims>>,
+}
+
+impl Tokens {
+    fn get(&self, snapshot: &Snapshot, token: &str) -> Option<Arc<Claims>> {
+        let same = self.verifiers.as_ref().is_some_and(|v| Arc::ptr_eq(v, &snapshot.material.verifiers));
+        if same { self.claims.get(token).cloned() } else { None }
+    }
+
+    fn keep(&mut self, snapshot: &Snapshot, token: &str, claims: Arc<Claims>) {
+        let verifiers = &snapshot.material.verifiers;
+        if !self.verifiers.as_ref().is_some_and(|v| Arc::ptr_eq(v, verifiers)) || self.claims.len() >= TOKENS
+        {
+            self.claims.clear();
+            self.verifiers = Some(verifiers.clone());
+        }
+        self.claims.insert(token.into(), claims);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{Fields, NotKnown, credential};
+
+    fn of(fields: &[(&'static str, &'static str)]) -> Result<Option<String>, NotKnown> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        credential(&Fields::read(&headers)).map(|found| found.map(str::to_owned))
+    }
+
+    #[test]
+    fn every_ecosystems_field_is_taken() {
+        for field in [
+            ("authorization", "Bearer k"),
+            ("authorization", "bearer  k"),
+            ("authorization", "Api-Key k"),
+            ("authorization", "Token k"),
+            ("x-api-key", "k"),
+        ] {
+            assert_eq!(of(&[field]), Ok(Some("k".into())), "{field:?}");
+        }
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&[("authorization", "Bearer k"), ("x-api-key", "k")]), Ok(Some("k".into())));
+    }
+
+    #[test]
+    fn what_is_ambiguous_or_foreign_is_no_credential() {
+        for fields in [
+            &[("authorization", "Bearer k"), ("x-api-key", "other")][..],
+            &[("authorization", "Bearer k"), ("authorization", "Bearer other")],
+            &[("authorization", "Basic azo=")],
+            &[("authorization", "k")],
+        ] {
+            assert_eq!(of(fields), Err(NotKnown::Foreign), "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Which of a plan's models is asked for, and the body that asks for it.
+
+use std::sync::Arc;
+
+use aivonx_fleet::{Lease, NoNode, Node, Snapshot, Want};
+use aivonx_wire::api::{Edits, peek::Changes};
+use bytes::Bytes;
+
+use super::{
+    aside::{aside, discard},
+    body::{BodyError, Collected},
+    forward::Call,
+    gather::Gather,
+    rescue::Refusal,
+};
+use aivonx_protocol::node::NodeKind;
+
+/// The models that may be served, in order; those that no node can serve are left behind.
+pub(super) struct Candidates<'a> {
+    call: &'a Call<'a>,
+    /// Which one is asked for.
+    at: usize,
+    /// Ask for usage in the stream.
+    usage: bool,
+    /// The body for that one, once it has been [prepared](Self::prepare), and for what kind of node.
+    body: Option<Written>,
+    kind: NodeKind,
+}
+
+/// The body for one of the models.
+enum Written {
+    /// The client's.
+    AsItCame,
+    /// That one with a few changes: most of it is not copied.
+    Spliced(Vec<Bytes>),
+    /// That one with many changes.
+    Anew(Collected),
+}
+
+/// Changes that are made on the thread that serves the request.
+const FEW: usize = 256;
+
+/// Changes that are so many that only other threads go through them.
+pub(super) struct Many(Option<Arc<Edits>>);
+
+impl Many {
+    /// All of `edits`, if they are that many.
+    pub(super) fn of(edits: &mut Edits) -> Option<Self> {
+        (edits.len() > FEW).then(|| Self(Some(Arc::new(std::mem::take(edits)))))
+    }
+}
+
+impl Drop for Many {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}
+
+/// Pieces between changes that are not copied.
+const PIECE: usize = 4 << 10;
+
+impl<'a> Candidates<'a> {
+    pub(super) fn new(call: &'a Call<'a>, usage: bool) -> Self {
+        Self { call, at: 0, usage, body: None, kind: NodeKind::Ollama }
+    }
+
+    /// Chooses a node for the first of the models that one can serve, and that is not among `tried`.
+    ///
+    /// # Errors
+    /// What keeps the first one left from being served.
+    pub(super) fn choose(&mut self, snapshot: &Snapshot, tried: &[Arc<Node>]) -> Result<Lease, NoNode> {
+        let before = self.at;
+        let mut why = None;
+        loop {
+            match snapshot.choose(self.want(), tried) {
+                Ok(lease) => {
+                    if self.at != before {
+                        self.body = None;
+                    }
+                    return Ok(lease);
+                }
+                Err(error) => {
+                    let why = why.get_or_insert(error);
+                    let more =
+                        self.call.plan.as_ref().is_some_and(|plan| self.at + 1 < plan.candidates.len());
+                    if !more {
+                        let why = why.clone();
+                        self.at = before;
+                        return Err(why);
+                    }
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// A node other than `node` for the very request that is to be sent, if one can take it now.
+    pub(super) fn elsewhere(&self, snapshot: &Snapshot, tried: &[Arc<Node>], node: &Node) -> Option<Lease> {
+        snapshot.choose(self.want(), tried).ok().filter(|lease| lease.node().id != node.id)
+    }
+
+    /// Writes the body that is to be sent to a node of that kind, unless it is.
+    ///
+    /// # Errors
+    /// [`BodyError::Budget`]: with the changes it is there twice.
+    pub(super) async fn prepare(&mut self, kind: NodeKind) -> Result<(), Refusal> {
+        if self.body.is_none() || self.kind != kind {
+            self.kind = kind;
+            // Not there three times.
+            self.body = None;
+            self.body = Some(self.write().await?);
+        }
+        Ok(())
+    }
+
+    /// The body to be sent.
+    pub(super) fn body(&self) -> &[Bytes] {
+        match &self.body {
+            None | Some(Written::AsItCame) => &self.call.body.segments,
+            Some(Written::Spliced(segments)) => segments,
+            Some(Written::Anew(body)) => &body.segments,
+        }
+    }
+
+    /// The model asked for, where it is another than the client's.
+    pub(super) fn served(&self) -> Option<&'a Arc<str>> {
+        let plan = self.call.plan.as_ref()?;
+        let model = &plan.candidates.get(self.at)?.model;
+        (Some(&**model) != self.asked()).then_some(model)
+    }
+
+    fn asked(&self) -> Option<&'a str> {
+        self.call.peek.model(self.call.route.legacy_name)
+    }
+
+    fn want(&self) -> Want<'a> {
+        let call = self.call;
+        let candidate = call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
+        Want {
+            model: candidate.map(|candidate| &*candidate.model).or(self.asked()),
+            granted: candidate.is_some_and(|candidate| candidate.granted),
+            ollama: call.route.ollama,
+            openai: call.route.openai,
+            eligible: call.eligible,
+        }
+    }
+
+    async fn write(&self) -> Result<Written, Refusal> {
+        let call = self.call;
+        let candidate = call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
+        let changes = match candidate {
+            Some(candidate) => candidate.changes(call.peek, call.output),
+            None => Changes { output: call.output, ..Changes::default() },
+        };
+        let model = self.served().map(|model| &**model);
+        let endless_zero = self.kind == NodeKind::Ollama;
+        let changes = Changes { model, usage: self.usage, endless_zero, ..changes };
+        let mut edits = call.edits.clone();
+        call.peek.write(&call.route, &changes, &mut edits);
+        let segments = &call.body.segments;
+        if let Some(many) = call.many.as_ref().and_then(|many| many.0.clone()) {
+            let (segments, gather) = (segments.clone(), call.body.beside());
+            let anew = aside(move || anew(&many, &edits, &segments, gather)).await;
+            return Ok(Written::Anew(anew.ok_or(Refusal::Internal("the body could not be changed"))??));
+        }
+        if edits.is_empty() {
+            return Ok(Written::AsItCame);
+        }
+        Ok(Written::Spliced(edits.apply(segments)))
+    }
+}
+
+/// The body with `many` changes and `others`: what lies between changes is mostly too short to be worth a piece of
+/// its own.
+fn anew(
+    many: &Edits,
+    others: &Edits,
+    segments: &[Bytes],
+    mut gather: Gather,
+) -> Result<Collected, BodyError> {
+    let mut done = Ok(());
+    many.pieces(others, segments, |piece| {
+        if done.is_ok() {
+            done = if piece.len() < PIECE { gather.copy(&piece) } else { gather.keep(piece) };
+        }
+    });
+    done.map(|()| gather.into())
+}

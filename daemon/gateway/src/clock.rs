@@ -1,0 +1,419 @@
+//! Deadlines of the data path. One ticker per thread looks over everything that runs instead of one timer
+//! per request: a timer costs a request some percent of its instructions, a look every quarter of a second
+//! costs nothing that can be measured. A deadline is therefore late by up to one tick.
+
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use aivonx_domain::access::Subject;
+use aivonx_fleet::Node;
+use aivonx_identity::Caller;
+
+use super::{
+    relayed::NodeHalf,
+    running::Begun,
+    transport::{Cut, Transport},
+};
+
+/// Length of a tick.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+pub(super) const TICKS_PER_SECOND: u32 = 1000 / TICK.as_millis() as u32;
+
+/// `time` in ticks, rounded up; zero stays zero.
+pub(super) fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX / 2)
+}
+
+/// The time as it was when a turn of a task first asked for it. A turn takes microseconds, and half a dozen places
+/// note the time in it; reading the clock costs each of them as much as the rest of what it does.
+#[derive(Debug, Default)]
+pub(super) struct Turn(Cell<Option<Instant>>);
+
+impl Turn {
+    /// The next one who asks reads the clock.
+    pub(super) fn begin(&self) {
+        self.0.set(None);
+    }
+
+    /// The time.
+    pub(super) fn instant(&self) -> Instant {
+        self.0.get().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.0.set(Some(now));
+            now
+        })
+    }
+}
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// For the next bytes of the request body.
+    Body,
+    /// For the head of a node's answer.
+    Head,
+    /// For the next bytes of a node's answer.
+    Chunk,
+    /// For the client to take what the node sent; how long that may last is seen to where it is sent.
+    Client,
+    /// For the end of the answer.
+    Total,
+}
+
+/// Why something that runs has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A deadline passed.
+    TimedOut(Waiting),
+    /// The daemon stops.
+    Stopping,
+    /// The node was removed.
+    Retired,
+    /// The key or user it runs under was withdrawn.
+    Revoked,
+    /// An administrator ended it.
+    Cancelled,
+}
+
+/// One request under way, as the ticker sees it.
+pub(super) struct Flight {
+    /// Where it stands in the ticker's list; kept by the list's owner.
+    pub(super) place: Cell<usize>,
+    pub(super) begun: Begun,
+    model: RefCell<Option<Arc<str>>>,
+    /// From the request's head to the first byte of the answer, and tokens passed on since.
+    passed: Cell<(Option<Duration>, u64)>,
+    deadline: Cell<u32>,
+    waiting: Cell<Waiting>,
+    total: Cell<u32>,
+    verdict: Cell<Option<Verdict>>,
+    /// Ticks since the verdict.
+    since_verdict: Cell<u32>,
+    waker: RefCell<Option<Waker>>,
+    node: RefCell<Option<Arc<Node>>>,
+    /// What the answer holds of the node. It lies here, for the verdict to give it back: the answer itself may not be
+    /// asked for more for as long as its client takes nothing.
+    half: RefCell<Option<NodeHalf>>,
+    /// The node was found down before it answered.
+    node_down: Cell<bool>,
+    caller: RefCell<Caller>,
+    /// Where its answer goes.
+    pub(super) transport: Transport,
+}
+
+/// Ticks a client has to take the last words of an answer that was ended. After them it is broken off.
+const LAST_WORDS: u32 = 8;
+
+impl Flight {
+    pub(super) fn new(transport: Transport, begun: Begun) -> Rc<Self> {
+        Rc::new(Self {
+            place: Cell::new(0),
+            begun,
+            model: RefCell::new(None),
+            passed: Cell::new((None, 0)),
+            deadline: Cell::new(u32::MAX),
+            waiting: Cell::new(Waiting::Body),
+            total: Cell::new(u32::MAX),
+            verdict: Cell::new(None),
+            since_verdict: Cell::new(0),
+            waker: RefCell::new(None),
+            node: RefCell::new(None),
+            half: RefCell::new(None),
+            node_down: Cell::new(false),
+            caller: RefCell::new(Caller::Anonymous),
+            transport,
+        })
+    }
+
+    /// From `now` on, `waiting` may take `limit` ticks.
+    pub(super) fn allow(&self, waiting: Waiting, now: u32, limit: u32) {
+        self.waiting.set(waiting);
+        self.deadline.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
+    }
+
+    /// What goes on now has no deadline of its own.
+    pub(super) fn no_deadline(&self, waiting: Waiting) {
+        self.waiting.set(waiting);
+        self.deadline.set(u32::MAX);
+    }
+
+    /// What is waited for.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.get()
+    }
+
+    /// The whole answer may take `limit` ticks from `now` on; 0 is no limit.
+    pub(super) fn allow_total(&self, now: u32, limit: u32) {
+        self.total.set(if limit == 0 { u32::MAX } else { now.saturating_add(limit).saturating_add(1) });
+    }
+
+    /// Who it is for; withdrawing them ends the request.
+    pub(super) fn on_behalf_of(&self, caller: Caller) {
+        *self.caller.borrow_mut() = caller;
+    }
+
+    /// The node at work; its removal ends the request.
+    pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
+        *self.node.borrow_mut() = node;
+        self.node_down.set(false);
+    }
+
+    /// The node has begun to answer.
+    pub(super) fn answered_by(&self, half: NodeHalf) {
+        self.half.replace(Some(half));
+    }
+
+    /// What is held of the node that answers; None once it was left.
+    pub(super) fn half(&self) -> RefMut<'_, Option<NodeHalf>> {
+        self.half.borrow_mut()
+    }
+
+    /// The model it is for.
+    pub(super) fn for_model(&self, model: Option<Arc<str>>) {
+        *self.model.borrow_mut() = model;
+    }
+
+    /// So much of its answer was passed on.
+    pub(super) fn pass(&self, first_byte: Option<Duration>, tokens: u64) {
+        self.passed.set((first_byte, tokens));
+    }
+
+    /// When its answer began, counted from its head, and how many tokens were passed on.
+    pub(super) fn passed(&self) -> (Option<Duration>, u64) {
+        self.passed.get()
+    }
+
+    /// Whether its body is still coming in.
+    pub(super) fn receives(&self) -> bool {
+        self.waiting.get() == Waiting::Body
+    }
+
+    /// Who it is for, if a credential said so.
+    pub(super) fn subject(&self) -> Option<Arc<Subject>> {
+        self.caller.borrow().subject().cloned()
+    }
+
+    /// The model it is for.
+    pub(super) fn model(&self) -> Option<Arc<str>> {
+        self.model.borrow().clone()
+    }
+
+    /// The node at work.
+    pub(super) fn node_name(&self) -> Option<Arc<str>> {
+        self.node.borrow().as_ref().map(|node| node.name.clone())
+    }
+
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.verdict.get()
+    }
+
+    /// Remembers whom to wake with a verdict.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Runs `work` until it is done or a verdict falls.
+    pub(super) async fn watch<F: Future>(&self, work: F) -> Result<F::Output, Verdict> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Some(verdict) = self.verdict.get() {
+                return Poll::Ready(Err(verdict));
+            }
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.register(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Runs `work`, for which the node is waited for, until it is done or a verdict falls. None as often as the node is
+    /// found to be down meanwhile: `work` may be polled on.
+    pub(super) async fn watch_node<F: Future>(
+        &self,
+        mut work: Pin<&mut F>,
+    ) -> Result<Option<F::Output>, Verdict> {
+        self.watch(std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.node_down.take() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }))
+        .await
+    }
+
+    /// One look of the ticker; `down` are the nodes that health checks took out of the pool.
+    pub(super) fn tick(&self, now: u32, ending: bool, down: &[Arc<Node>]) {
+        if self.verdict.get().is_some() {
+            self.since_verdict.set(self.since_verdict.get() + 1);
+            if self.since_verdict.get() == LAST_WORDS {
+                self.transport.cut(Cut::Cancelled);
+            }
+            return;
+        }
+        let node = self.node.borrow();
+        let retired = || node.as_ref().is_some_and(|n| n.live.retired());
+        let is_down = || node.as_ref().is_some_and(|node| down.iter().any(|one| one.id == node.id));
+        let verdict = if now >= self.deadline.get() {
+            Verdict::TimedOut(self.waiting.get())
+        } else if now >= self.total.get() {
+            Verdict::TimedOut(Waiting::Total)
+        } else if ending {
+            Verdict::Stopping
+        } else if retired() {
+            Verdict::Retired
+        } else if self.caller.borrow().ended() {
+            Verdict::Revoked
+        } else {
+            if self.waiting.get() == Waiting::Head && is_down() {
+                self.node_down.set(true);
+                self.wake();
+            }
+            return;
+        };
+        drop(node);
+        self.end(verdict);
+    }
+
+    /// Ends it, unless something else did before. The node is left at once, the client has time for the last words.
+    pub(super) fn end(&self, verdict: Verdict) {
+        if self.verdict.get().is_none() {
+            self.verdict.set(Some(verdict));
+            self.half.take();
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use uuid::Uuid;
+
+    use super::{
+        super::{conn::ConnState, upstream::NodeBody},
+        *,
+    };
+    use aivonx_fleet::{Lease, testing};
+
+    fn flight() -> (Rc<Flight>, Rc<ConnState>) {
+        let conn = ConnState::new(1);
+        let begun = Begun {
+            id: Uuid::nil(),
+            at: Instant::now(),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            route: "/x",
+        };
+        (Flight::new(Transport { conn: conn.clone(), stream: None }, begun), conn)
+    }
+
+    #[test]
+    fn times_are_rounded_up_to_ticks() {
+        let of = |ms| ticks(Duration::from_millis(ms));
+        assert_eq!((of(0), of(1), of(250), of(251), of(60_000)), (0, 1, 1, 2, 240));
+        assert_eq!(ticks(Duration::MAX), u32::MAX / 2);
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_late_by_a_tick() {
+        let (flight, _) = flight();
+        flight.allow(Waiting::Head, 10, 4);
+        // The tick in which it was set may have been nearly over.
+        flight.tick(14, false, &[]);
+        assert_eq!(flight.verdict(), None);
+        flight.tick(15, false, &[]);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Head)));
+    }
+
+    #[test]
+    fn the_time_of_a_client_is_not_its_nodes() {
+        let (flight, _) = flight();
+        flight.allow(Waiting::Chunk, 10, 4);
+        flight.no_deadline(Waiting::Client);
+        flight.tick(1000, false, &[]);
+        assert_eq!(flight.verdict(), None);
+        flight.allow(Waiting::Chunk, 1000, 4);
+        flight.tick(1005, false, &[]);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Chunk)));
+    }
+
+    #[test]
+    fn the_whole_answer_has_a_deadline_that_no_chunk_moves() {
+        let (flight, _) = flight();
+        flight.allow_total(10, 8);
+        for now in 11..19 {
+            flight.allow(Waiting::Chunk, now, 4);
+            flight.tick(now, false, &[]);
+            assert_eq!(flight.verdict(), None);
+        }
+        flight.tick(19, false, &[]);
+        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Total)));
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let (flight, _) = flight();
+        flight.tick(2, true, &[]);
+        flight.end(Verdict::Cancelled);
+        assert_eq!(flight.verdict(), Some(Verdict::Stopping));
+    }
+
+    #[test]
+    fn a_client_that_does_not_take_the_last_words_is_broken_off() {
+        let (flight, conn) = flight();
+        flight.end(Verdict::Cancelled);
+        for now in 0..LAST_WORDS {
+            assert_eq!(conn.task.why_cut(), None, "{now}");
+            flight.tick(now, false, &[]);
+        }
+        assert_eq!(conn.task.why_cut(), Some(Cut::Cancelled));
+    }
+
+    #[test]
+    fn a_node_is_left_at_the_verdict_whatever_its_client_takes() {
+        let node = Arc::new(testing::node("n"));
+        for at in [true, false] {
+            let (flight, conn) = flight();
+            let lease = Lease::take(&node).unwrap();
+            flight.answered_by(NodeHalf { body: NodeBody::read(), lease });
+            flight.no_deadline(Waiting::Client);
+            flight.tick(1, false, &[]);
+            assert_eq!(node.live.active(), 1);
+            if at {
+                flight.tick(2, true, &[]);
+            } else {
+                flight.end(Verdict::Cancelled);
+            }
+            assert_eq!((node.live.active(), conn.task.why_cut()), (0, None));
+            assert!(flight.half().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_verdict_interrupts_what_is_watched() {
+        let (flight, _) = flight();
+        assert_eq!(flight.watch(async { 7 }).await, Ok(7));
+        let work = flight.watch(std::future::pending::<()>());
+        let (interrupted, ()) = tokio::join!(work, async { flight.end(Verdict::Retired) });
+        assert_eq!(interrupted, Err(Verdict::Retired));
+    }
+}

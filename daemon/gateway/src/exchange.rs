@@ -1,0 +1,177 @@
+//! One request from its head to its end: its id, its clock, and the record that is told when it is over.
+//! Dropped anywhere (the client went away), it tells that too: exactly one record per request.
+
+use std::{
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use aivonx_domain::{
+    access::{AccessRecord, Outcome},
+    network,
+};
+use aivonx_fleet::{Caller, Node};
+use aivonx_limits::Reservation;
+use aivonx_wire::api::Meter;
+use http::{HeaderName, HeaderValue, Method};
+use uuid::Uuid;
+
+use super::{
+    estimate::{self, Sent},
+    fields::{Field, Fields},
+    limit,
+    running::Begun,
+    shared::Settings,
+    worker::Worker,
+};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(super) struct Exchange {
+    pub(super) worker: Rc<Worker>,
+    /// As they were when it began.
+    pub(super) settings: Arc<Settings>,
+    pub(super) record: AccessRecord,
+    /// Our id of the request, as it stands in headers.
+    pub(super) id: HeaderValue,
+    /// Its share of the limits, until it is over. Dropped, it is given back.
+    pub(super) reservation: Option<Reservation>,
+    /// What is known of its prompt.
+    pub(super) sent: Sent,
+    /// A node makes its answer, which is to come in one piece and has not come.
+    pub(super) due: bool,
+    began: Instant,
+    told: bool,
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        worker: Rc<Worker>,
+        client: std::net::IpAddr,
+        method: &Method,
+        fields: &Fields<'_>,
+    ) -> Self {
+        let began = worker.instant();
+        let request_id = worker.request_id(began);
+        let mut record = AccessRecord::new(request_id, client, method.clone());
+        record.client_request_id = client_request_id(fields.get(Field::RequestId));
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut text));
+        // Hexadecimal digits and hyphens always make a header value.
+        let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let settings = worker.settings();
+        Self {
+            worker,
+            settings,
+            record,
+            id,
+            reservation: None,
+            sent: Sent::default(),
+            due: false,
+            began,
+            told: false,
+        }
+    }
+
+    /// What is known of it by now.
+    pub(super) fn begun(&self) -> Begun {
+        let AccessRecord { request_id, client, route, .. } = self.record;
+        Begun { id: request_id, at: self.began, client, route }
+    }
+
+    /// Our id of the request as text.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    /// Time since its head.
+    fn lasted(&self) -> Duration {
+        self.worker.instant() - self.began
+    }
+
+    /// A node was chosen.
+    pub(super) fn chosen(&mut self) {
+        self.record.queued = Some(self.lasted());
+    }
+
+    /// The first byte of the answer is on its way.
+    pub(super) fn first_byte(&mut self) {
+        if self.record.first_byte.is_none() {
+            self.record.first_byte = Some(self.lasted());
+        }
+    }
+
+    /// Puts what the answer came to into the record: the node's counts, as far as they can be, and where it did not
+    /// count an estimate.
+    pub(super) fn usage(&mut self, answer: &Meter) {
+        let ask = self.reservation.as_ref().map(Reservation::ask);
+        let answer = answer.tally(|output| estimate::is_expected(output, ask));
+        self.due &= !answer.complete;
+        estimate::count(&mut self.record, answer, ask, self.sent);
+    }
+
+    /// Holds it against `node` that it failed over this request.
+    pub(super) fn failed(&self, node: &Node, why: String) {
+        let AccessRecord { subject, client, .. } = &self.record;
+        let id =
+            subject.as_deref().and_then(|s| s.organization.as_ref().or(s.user.as_ref()).or(s.key.as_ref()));
+        let caller =
+            id.map_or_else(|| Caller::Address(network(*client)), |(id, _)| Caller::Subject(id.clone()));
+        self.worker.failed(node, why, Some(caller));
+    }
+
+    /// Ends the exchange and tells it.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.record.outcome = outcome;
+        self.record.duration = self.lasted();
+        if let Some(reservation) = self.reservation.take() {
+            limit::settle(reservation, &mut self.record, &self.worker.shared.limits, self.due);
+        }
+        self.worker.shared.requests.fetch_add(1, Ordering::Relaxed);
+        let spent = AccessRecord::new(Uuid::nil(), self.record.client, Method::GET);
+        self.worker.tell(std::mem::replace(&mut self.record, spent));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        // A connection that is broken off is dropped without a turn of its own.
+        self.worker.begin_turn();
+        if self.record.status == 0 {
+            // The convention of nginx's log for a client that left before the answer.
+            self.record.status = 499;
+        }
+        self.end(Outcome::ClientGone);
+    }
+}
+
+/// The client's own id, if it is one: `[A-Za-z0-9._-]{1,64}`.
+fn client_request_id(field: Option<&HeaderValue>) -> Option<Box<str>> {
+    let id = field?.to_str().ok()?;
+    let good = (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    good.then(|| id.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::client_request_id;
+
+    #[test]
+    fn a_client_id_is_kept_only_if_well_formed() {
+        let with = |value: &str| client_request_id(Some(&HeaderValue::from_str(value).unwrap()));
+        assert_eq!(with("req_01.a-B").as_deref(), Some("req_01.a-B"));
+        assert!(with("a b").is_none());
+        assert!(with("").is_none());
+        assert!(with(&"x".repeat(65)).is_none());
+    }
+}

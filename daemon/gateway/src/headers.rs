@@ -1,0 +1,88 @@
+//! Which header fields cross the gateway, in both directions, and those it adds itself.
+
+use aivonx_fleet::{Endpoint, via};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+
+use super::fields::{Field, Fields};
+
+/// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
+/// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and a node that
+/// is told otherwise may read another one (a form, another charset).
+const TO_NODE: [(Field, &str); 5] = [
+    (Field::Accept, "accept: "),
+    (Field::UserAgent, "user-agent: "),
+    (Field::AnthropicVersion, "anthropic-version: "),
+    (Field::AnthropicBeta, "anthropic-beta: "),
+    (Field::OpenaiBeta, "openai-beta: "),
+];
+
+/// The node that answered.
+pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-node");
+pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
+
+/// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
+/// [`HeaderValue`]s, so none can break out of its line.
+pub(super) fn to_node(
+    client: &Fields<'_>,
+    received: Version,
+    endpoint: &Endpoint,
+    request_id: &HeaderValue,
+    out: &mut Vec<u8>,
+) {
+    let mut field = |name: &str, value: &HeaderValue| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    field("host: ", &endpoint.authority);
+    for (passed, name) in TO_NODE {
+        if let Some(value) = client.get(passed) {
+            field(name, value);
+        }
+    }
+    field("content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ", request_id);
+    if let Some((name, value)) = &endpoint.credential {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    // Those it went through before, or a circle of two gateways would not be noticed; then this one. Once more under a
+    // name of our own, for there are relays that take `Via` out.
+    let protocol: &[u8] = match received {
+        Version::HTTP_2 => b"2 ",
+        Version::HTTP_10 => b"1.0 ",
+        _ => b"1.1 ",
+    };
+    let names: [(&[u8], _, _); 2] =
+        [(b"via: ", Field::Via, protocol), (b"x-aivonx-hops: ", Field::Hops, b"")];
+    for (name, field, protocol) in names {
+        out.extend_from_slice(name);
+        for before in client.all(field) {
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(protocol);
+        out.extend_from_slice(via::pseudonym().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Whether a field of a node's answer reaches the client. A list of what may pass, for the same reason as on the way
+/// to the node: what leads elsewhere (`Location`, `Refresh`, `Link`), speaks for the gateway (`X-Aivonx-*`,
+/// `X-RateLimit-*`) or to the browser, or tells of the inside is nothing anybody can enumerate.
+pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
+    match name.as_str() {
+        "content-type" | "openai-processing-ms" => true,
+        // When a node that refuses will serve again.
+        "retry-after" => status.is_client_error() || status.is_server_error(),
+        _ => false,
+    }
+}
+
+/// Sets what stands on every answer, refusals too.
+pub(super) fn on_every_answer(headers: &mut HeaderMap, request_id: HeaderValue) {
+    headers.insert(super::exchange::X_REQUEST_ID, request_id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

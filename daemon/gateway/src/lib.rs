@@ -1,0 +1,50 @@
+//! The data plane: threads of their own, one per core, each with a single-threaded runtime, listeners that
+//! share the port, and pools of connections to the nodes. `stack.rs` is the data path in one function.
+//!
+//! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
+
+mod account;
+mod answer;
+mod aside;
+mod authenticate;
+mod body;
+pub mod budget;
+mod candidates;
+mod change;
+mod clock;
+mod conn;
+mod estimate;
+mod exchange;
+mod fields;
+mod forward;
+mod gather;
+mod headers;
+mod host;
+mod inherited;
+mod limit;
+mod listener;
+mod local;
+mod manage;
+mod meaning;
+mod own_usage;
+pub mod places;
+pub mod policy;
+mod privacy;
+pub mod pulse;
+mod relayed;
+mod request_id;
+mod rescue;
+pub mod running;
+pub mod shared;
+mod stack;
+mod steady;
+mod stream;
+mod transport;
+mod trial;
+mod upstream;
+mod worker;
+
+pub use inherited::{InheritError, Inherited};
+pub use listener::{AcceptFailures, BindError, Bound, ListenError, bind_all};
+pub use shared::{Phase, Settings, Shared};
+pub use worker::{Plane, Pulse, start};

@@ -1,0 +1,184 @@
+//! Client listeners: one socket per thread and address, all bound to the same port (SO_REUSEPORT), so that
+//! the kernel spreads connections over the threads.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aivonx_config::Listen;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::inherited::{InheritError, Inherited};
+
+/// Bytes that the kernel takes for a client beyond what it can send. Without the bound it takes megabytes, and has room
+/// for more only when a third of them is gone: a client that reads slowly, but all the time, would look like one that
+/// does not read. Connections have it of their listener.
+const UNSENT: u32 = 4 << 10;
+
+/// Length of the queue of connections not yet accepted.
+const BACKLOG: i32 = 4096;
+
+/// A listener could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{}", advice(.source))]
+pub struct BindError {
+    /// The address wanted.
+    pub address: SocketAddr,
+    source: io::Error,
+}
+
+/// The listeners could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// What systemd passed is not what is configured.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// One could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has it: stop that one, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
+}
+
+/// One configured address with a socket for each thread.
+#[derive(Debug)]
+pub struct Bound {
+    /// The address, with the port the kernel chose if it was 0.
+    pub address: SocketAddr,
+    /// Whether diagnostics are told here.
+    pub diagnostics: bool,
+    pub(super) sockets: Vec<std::net::TcpListener>,
+}
+
+/// Opens every listener: those that systemd passed, and the others anew.
+///
+/// # Errors
+/// [`ListenError`] with what to do.
+pub fn bind_all(
+    listen: &[Listen],
+    threads: usize,
+    mut inherited: Inherited,
+) -> Result<Vec<Bound>, ListenError> {
+    inherited.check(listen)?;
+    let open = |l: &Listen| match inherited.claim(l.address) {
+        Some(socket) => adopt(l, &socket, threads),
+        None => bind(l, threads),
+    };
+    Ok(listen.iter().map(open).collect::<Result<_, _>>()?)
+}
+
+/// Gives every thread a handle of the one socket that was passed: each is woken, the quickest accepts. Sockets of our
+/// own beside it would share its connections out better, but what waits in their queues is lost when the daemon ends.
+fn adopt(listen: &Listen, socket: &std::net::TcpListener, threads: usize) -> Result<Bound, BindError> {
+    let fail = |source| BindError { address: listen.address, source };
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT).map_err(fail)?;
+    let sockets = (0..threads).map(|_| socket.try_clone()).collect::<Result<_, _>>().map_err(fail)?;
+    Ok(Bound { address: listen.address, diagnostics: listen.diagnostics, sockets })
+}
+
+/// Binds `listen` once per thread.
+fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
+    let fail = |source| BindError { address: listen.address, source };
+    if listen.address.port() != 0 {
+        // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: an ordinary
+        // socket tells whether anybody is there.
+        drop(socket(listen.address, false).map_err(fail)?);
+    }
+    let first = socket(listen.address, true).map_err(fail)?;
+    let address = first.local_addr().map_err(fail)?;
+    let mut sockets = vec![first];
+    for _ in 1..threads {
+        sockets.push(socket(address, true).map_err(fail)?);
+    }
+    Ok(Bound { address, diagnostics: listen.diagnostics, sockets })
+}
+
+fn socket(address: SocketAddr, share: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if share {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if share {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// How long to wait after an accept that failed for want of descriptors or memory.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// When all threads together last logged that they cannot accept.
+#[derive(Debug, Default)]
+pub struct AcceptFailures(Mutex<Option<Instant>>);
+
+impl AcceptFailures {
+    /// Whether one that happens `now` is to be logged: one a second is.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= Duration::from_secs(1));
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::TcpStream,
+        time::{Duration, Instant},
+    };
+
+    use socket2::SockRef;
+
+    use super::{AcceptFailures, UNSENT, adopt, bind};
+    use aivonx_config::Listen;
+
+    #[test]
+    fn failed_accepts_are_logged_once_a_second() {
+        let failures = AcceptFailures::default();
+        let begin = Instant::now();
+        let each = (0..50).map(|n| begin + n * Duration::from_millis(50));
+        assert_eq!(each.filter(|now| failures.is_due(*now)).count(), 3);
+    }
+
+    #[test]
+    fn the_kernel_takes_little_for_a_client_that_does_not_read() {
+        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), diagnostics: false };
+        let passed = std::net::TcpListener::bind(any.address).unwrap();
+        for bound in [bind(&any, 1).unwrap(), adopt(&any, &passed, 1).unwrap()] {
+            let listener = &bound.sockets[0];
+            listener.set_nonblocking(false).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert_eq!(SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), UNSENT);
+        }
+    }
+
+    #[test]
+    fn threads_share_a_port_but_gateways_do_not() {
+        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), diagnostics: false };
+        let bound = bind(&any, 3).unwrap();
+        assert_eq!(bound.sockets.len(), 3);
+        let again = bind(&Listen { address: bound.address, diagnostics: false }, 1).unwrap_err();
+        assert!(again.to_string().contains("another program has it"), "{again}");
+    }
+}

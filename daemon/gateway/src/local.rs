@@ -1,0 +1,213 @@
+//! What the gateway answers itself, from the snapshot: no node is asked.
+
+use aivonx_fleet::{NoNode, Node, Realm, Snapshot};
+use aivonx_identity::Caller;
+use aivonx_wire::api::{Dialect, route::Local};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{
+    answer::{self, Answer},
+    conn::ConnContext,
+    rescue::Refusal,
+    shared::Phase,
+};
+use crate::policy::{self, Shape};
+use aivonx_protocol::node::{AdminState, Pool};
+
+const RUNNING: &str = "Ollama is running";
+
+/// What was asked beside the path's pattern.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) dialect: Dialect,
+    /// The variable part of the path.
+    pub(super) parameter: Option<&'a str>,
+    pub(super) query: Option<&'a str>,
+}
+
+/// Answers `what` for `caller`.
+pub(super) async fn answer(
+    cx: &ConnContext,
+    what: Local,
+    asked: Asked<'_>,
+    caller: &Caller,
+) -> Result<Answer, Refusal> {
+    let eligible = caller.eligible();
+    // A listener for diagnostics tells everything to whoever reaches it.
+    let realm = if cx.diagnostics { Realm::ALL } else { Realm::from(eligible) };
+    if what == Local::Metrics {
+        return metrics(cx, realm).await;
+    }
+    let shared = &cx.worker.shared;
+    let snapshot = shared.hot.load();
+    let ok = |body: Bytes| answer::json(StatusCode::OK, body);
+    Ok(match what {
+        Local::Root => answer::text(StatusCode::OK, RUNNING),
+        Local::Proxy if snapshot.nodes.iter().any(|n| serving(n)) => answer::text(StatusCode::OK, RUNNING),
+        Local::Proxy => answer::text(StatusCode::SERVICE_UNAVAILABLE, "no node is active"),
+        Local::Version => {
+            let version = snapshot.version.as_deref().ok_or(NoNode::Down)?;
+            ok(json!({ "version": version }).to_string().into())
+        }
+        Local::Tags => ok(match &*shared.policy.load() {
+            None => snapshot.lists(eligible).tags.clone(),
+            Some(rules) => policy::with_aliases(Shape::Tags, rules, &snapshot, eligible),
+        }),
+        Local::Ps => ok(snapshot.lists(eligible).ps.clone()),
+        Local::Models => {
+            let models = match &*shared.policy.load() {
+                None => snapshot.lists(eligible).models.clone(),
+                Some(rules) => policy::with_aliases(Shape::Models, rules, &snapshot, eligible),
+            };
+            ok(if asked.dialect == Dialect::Anthropic { anthropic_models(&models) } else { models })
+        }
+        Local::Model => {
+            let name = asked.parameter.unwrap_or_default();
+            let alias = || policy::entry(name, shared.policy.load().as_deref()?, &snapshot, eligible);
+            let object = snapshot.lists(eligible).model(name).cloned().or_else(alias).ok_or_else(|| {
+                Refusal::NoNode(NoNode::UnknownModel { model: name.to_owned(), nearest: Vec::new() })
+            })?;
+            ok(if asked.dialect == Dialect::Anthropic {
+                anthropic_model(&object).to_string().into()
+            } else {
+                object
+            })
+        }
+        Local::Health => {
+            ok(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }).to_string().into())
+        }
+        Local::Ready => ready(*shared.phase.borrow(), &snapshot, (shared.trouble)()),
+        Local::ProxyState => ok(proxy_state(&snapshot, &realm).to_string().into()),
+        Local::ActiveRequests => {
+            ok(active_requests(&snapshot, &realm, node_id(asked.query)).to_string().into())
+        }
+        Local::Metrics => return Err(Refusal::Internal("metrics are answered above")),
+    })
+}
+
+async fn metrics(cx: &ConnContext, realm: Realm) -> Result<Answer, Refusal> {
+    const TYPE: HeaderValue = HeaderValue::from_static(aivonx_telemetry::CONTENT_TYPE);
+    let shared = &cx.worker.shared;
+    let render = shared.metrics.clone();
+    // Formatting thousands of series belongs to the control plane.
+    let text = shared.control.spawn_blocking(move || render(&realm)).await;
+    let text = text.map_err(|_| Refusal::Internal("metrics could not be rendered"))?;
+    Ok(answer::typed(StatusCode::OK, TYPE, text.into()))
+}
+
+fn owns(realm: &Realm, node: &Node) -> bool {
+    realm.covers(node.organization.as_deref())
+}
+
+fn serving(node: &Node) -> bool {
+    node.pool == Pool::Active && node.admin_state == AdminState::Enabled
+}
+
+/// A gateway whose store failed goes on serving, and keeps its traffic.
+fn ready(phase: Phase, snapshot: &Snapshot, trouble: Option<String>) -> Answer {
+    let reason = if phase != Phase::Running {
+        "draining"
+    } else if !snapshot.nodes.iter().any(|n| serving(n)) {
+        "no node is active"
+    } else if let Some(reason) = trouble {
+        let body = json!({ "status": "degraded", "reason": format!("the store takes no changes: {reason}") });
+        return answer::json(StatusCode::OK, body.to_string().into());
+    } else {
+        return answer::json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ready\"}"));
+    };
+    let body = json!({ "status": "not ready", "reason": reason }).to_string();
+    answer::json(StatusCode::SERVICE_UNAVAILABLE, body.into())
+}
+
+/// One entry of `/v1/models` in Anthropic's shape.
+fn anthropic_model(openai: &[u8]) -> Value {
+    let object: Value = serde_json::from_slice(openai).unwrap_or_default();
+    anthropic_object(&object)
+}
+
+fn anthropic_object(openai: &Value) -> Value {
+    let created =
+        openai["created"].as_i64().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or_default();
+    json!({
+        "type": "model",
+        "id": openai["id"],
+        "display_name": openai["id"],
+        "created_at": created.to_string(),
+    })
+}
+
+fn anthropic_models(openai: &[u8]) -> Bytes {
+    let list: Value = serde_json::from_slice(openai).unwrap_or_default();
+    let data: Vec<Value> = list["data"].as_array().into_iter().flatten().map(anthropic_object).collect();
+    let edge = |entry: Option<&Value>| entry.map_or(Value::Null, |e| e["id"].clone());
+    let (first, last) = (edge(data.first()), edge(data.last()));
+    json!({ "data": data, "has_more": false, "first_id": first, "last_id": last }).to_string().into()
+}
+
+/// The state in the shape of the proxy this gateway replaces.
+fn proxy_state(snapshot: &Snapshot, realm: &Realm) -> Value {
+    let mut state = json!({
+        "active": [], "standby": [], "node_id_map": {}, "latencies": {}, "active_counts": {}, "models": {}
+    });
+    for node in snapshot.nodes.iter().filter(|node| owns(realm, node)) {
+        let url = &*node.url;
+        let pool = if serving(node) { "active" } else { "standby" };
+        if let Some(list) = state[pool].as_array_mut() {
+            list.push(url.into());
+        }
+        state["node_id_map"][&*node.id] = url.into();
+        state["latencies"][url] = seconds(node);
+        state["active_counts"][url] = node.live.active().into();
+        state["models"][url] = models_of(snapshot, node).into();
+    }
+    state
+}
+
+fn active_requests(snapshot: &Snapshot, realm: &Realm, only: Option<&str>) -> Value {
+    let mut total = 0;
+    let nodes: Vec<Value> = snapshot
+        .nodes
+        .iter()
+        .filter(|n| owns(realm, n))
+        .filter(|n| only.is_none_or(|id| *n.id == *id || *n.name == *id))
+        .map(|node| {
+            let active = node.live.active();
+            total += u64::from(active);
+            let mut entry = Map::new();
+            entry.insert("id".into(), node.id.as_ref().into());
+            entry.insert("name".into(), node.name.as_ref().into());
+            entry.insert("address".into(), node.url.as_ref().into());
+            entry.insert("active_requests".into(), active.into());
+            entry.insert("status".into(), if serving(node) { "active" } else { "standby" }.into());
+            entry.insert("latency".into(), seconds(node));
+            entry.insert("models".into(), models_of(snapshot, node).into());
+            entry.into()
+        })
+        .collect();
+    json!({ "nodes": nodes, "total_active_requests": total })
+}
+
+fn seconds(node: &Node) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of a latency are far below 2^52")]
+    node.live.latency_us().map_or(Value::Null, |us| (us as f64 / 1e6).into())
+}
+
+fn models_of(snapshot: &Snapshot, node: &Node) -> Vec<String> {
+    let Some(index) = snapshot.nodes.iter().position(|n| n.id == node.id) else { return Vec::new() };
+    let mut names: Vec<String> = snapshot
+        .ollama
+        .values()
+        .chain(snapshot.openai.values())
+        .filter(|e| e.nodes.iter().any(|i| usize::from(*i) == index))
+        .map(|e| e.name.to_string())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// `node_id` of a query string.
+fn node_id(query: Option<&str>) -> Option<&str> {
+    query?.split('&').find_map(|pair| pair.strip_prefix("node_id=")).filter(|id| !id.is_empty())
+}

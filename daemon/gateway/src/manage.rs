@@ -1,0 +1,192 @@
+//! Pull and delete over HTTP: jobs and changes of the fleet, done on the control plane.
+
+use std::task::Poll;
+
+use aivonx_domain::model_name::{names_cloud, normalize};
+use aivonx_fleet::{Eligible, NoNode};
+use aivonx_identity::{Caller, Source};
+use aivonx_wire::api::{
+    Peek,
+    route::{Action, Route},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+
+use super::{
+    answer::{self, Answer, AnswerBody, Lines},
+    body::VerdictError,
+    change::{self, Change},
+    clock::Verdict,
+    exchange::Exchange,
+    rescue::{Refusal, fault_status},
+    worker::Watched,
+};
+use crate::policy::Plan;
+use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model::ModelRequest};
+
+/// Answers a pull or delete whose body has been read.
+pub(super) async fn answer(
+    exchange: &Exchange,
+    flight: Watched,
+    asked: Asked<'_>,
+    peek: &Peek,
+    caller: &Caller,
+) -> Result<Answer, Refusal> {
+    let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
+    let shared = &exchange.worker.shared;
+    let (pull_it, insecure) = (matches!(asked.route.action, Action::Pull), peek.insecure);
+    let request = if pull_it {
+        ModelRequest::Pull { model: model.clone(), nodes: Vec::new(), insecure }
+    } else {
+        ModelRequest::Remove { model: model.clone(), node: None }
+    };
+    let via = change::via(asked.method, asked.route);
+    let change = Change::new(&shared.identity, caller.acting(asked.source), via, &Request::Model(request));
+    let change = change.by(caller);
+    if let Err(refusal) = check(exchange, caller, &model) {
+        let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());
+        // Carried to its end even if the client leaves.
+        shared.control.spawn(async move { change.ended(Err(&fault)).await });
+        return Err(refusal);
+    }
+    let work = Work { eligible: caller.eligible().clone(), model, before: asked.before };
+    if pull_it {
+        pull(exchange, flight, change, work, insecure, peek.stream.unwrap_or(true)).await
+    } else {
+        delete(exchange, change, work).await
+    }
+}
+
+/// What is done, on which nodes, and by which gateways it was asked.
+struct Work {
+    eligible: Eligible,
+    model: String,
+    before: Vec<HeaderValue>,
+}
+
+/// What is asked, and from where.
+pub(super) struct Asked<'r> {
+    pub(super) method: &'r Method,
+    pub(super) route: &'static Route,
+    pub(super) source: Source,
+    /// Its values of `Via`.
+    pub(super) before: Vec<HeaderValue>,
+}
+
+/// Models that may not be used may not be pulled or deleted either.
+fn check(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(), Refusal> {
+    let eligible = caller.eligible();
+    refuse_alias(exchange, caller, model)?;
+    if !eligible.allows(model) {
+        return Err(NoNode::UnknownModel { model: model.to_owned(), nearest: Vec::new() }.into());
+    }
+    if !eligible.cloud() && names_cloud(model) {
+        return Err(NoNode::Cloud(model.to_owned()).into());
+    }
+    Ok(())
+}
+
+/// A name that only an alias has is no model that could be pulled or deleted: what it stands for is, under its own
+/// name, and would be a surprise. Where a model has the name as well, that one is meant.
+fn refuse_alias(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(), Refusal> {
+    let shared = &exchange.worker.shared;
+    let eligible = caller.eligible();
+    let plan = shared.policy.load().as_deref().and_then(|rules| {
+        let organization = caller.organization().map(|organization| &*organization.id);
+        rules.plan(organization, model, eligible)
+    });
+    let Some(Plan { alias: Some(alias), candidates }) = plan else { return Ok(()) };
+    let names: Vec<&str> = candidates.iter().map(|candidate| &*candidate.model).collect();
+    let itself = names.iter().any(|name| normalize(name) == normalize(model));
+    if names.is_empty() || itself || shared.hot.load().known(model, eligible).is_some() {
+        return Ok(());
+    }
+    let alias = Untrusted::new(&alias).max(100).to_string();
+    let message =
+        format!("'{alias}' is an alias of {}, not a model: name the model itself", names.join(", "));
+    Err(Refusal::Manage { status: StatusCode::BAD_REQUEST, message })
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let status = fault_status(fault.kind);
+        Self::Manage { status, message: fault.message }
+    }
+}
+
+pub(super) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
+
+/// Pulls on every active node that is the client's own; the job goes on when the client leaves.
+async fn pull(
+    exchange: &Exchange,
+    flight: Watched,
+    change: Change,
+    work: Work,
+    insecure: bool,
+    stream: bool,
+) -> Result<Answer, Refusal> {
+    let fleet = exchange.worker.shared.fleet.clone();
+    let begun = exchange.worker.shared.control.spawn(async move {
+        let Work { eligible, model, before } = work;
+        let jobs = fleet.jobs();
+        let job = jobs.pull_after(before, &eligible, &model, &[], insecure).await;
+        let job = job.and_then(|job| Ok((jobs.follow(&eligible, &job.id)?, job))).map_err(Fault::from);
+        match job {
+            Ok((steps, job)) => {
+                change.begun(steps).await;
+                jobs.lines(&eligible, &job.id).await.map_err(Fault::from)
+            }
+            Err(fault) => {
+                change.ended(Err(&fault)).await;
+                Err(fault)
+            }
+        }
+    });
+    let mut lines = begun.await.map_err(|_| STOPPED)??;
+    if stream {
+        let mut answer = Answer::new(AnswerBody::Lines(Lines::new(lines, flight)));
+        let ndjson = HeaderValue::from_static("application/x-ndjson");
+        answer.headers_mut().insert(http::header::CONTENT_TYPE, ndjson);
+        return Ok(answer);
+    }
+    let mut last = Bytes::new();
+    while let Some(line) = unless_revoked(&flight, lines.recv()).await? {
+        last = line;
+    }
+    let failed = last.starts_with(b"{\"error\"");
+    let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    Ok(answer::json(status, last))
+}
+
+/// What `work` comes to, unless the credential is withdrawn meanwhile. At shutdown the job has the last word.
+async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| {
+        if let Some(verdict @ (Verdict::Revoked | Verdict::Cancelled)) = flight.verdict() {
+            return Poll::Ready(Err(VerdictError(verdict)));
+        }
+        flight.register(cx);
+        work.as_mut().poll(cx).map(Ok)
+    })
+    .await
+}
+
+/// Deletes from every node that has the model and is the client's own.
+async fn delete(exchange: &Exchange, change: Change, work: Work) -> Result<Answer, Refusal> {
+    let fleet = exchange.worker.shared.fleet.clone();
+    let removed = exchange.worker.shared.control.spawn(async move {
+        let Work { eligible, model, before } = work;
+        let removed = fleet.remove_after(before, &eligible, &model, None).await.map_err(Fault::from);
+        change.ended(removed.as_ref().map(|removed| Some(Reply::ModelRemoved(removed.clone())))).await;
+        removed
+    });
+    let removed = removed.await.map_err(|_| STOPPED)??;
+    if removed.failed.is_empty() {
+        return Ok(answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()));
+    }
+    let reasons: Vec<String> = removed.failed.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    Err(Refusal::Manage {
+        status: StatusCode::BAD_GATEWAY,
+        message: format!("not deleted on {}", reasons.join("; ")),
+    })
+}

@@ -1,0 +1,95 @@
+//! `GET /api/account/usage`: what the caller used, as `aivonx usage show --output json` tells it. Whoever it is,
+//! it is told of itself alone.
+
+use aivonx_identity::{AccountError, Actor, Caller, Source};
+use aivonx_ledgers::usage::Only;
+use aivonx_protocol::{
+    Fault, UnixMillis,
+    usage::{UsageBy, UsagePer},
+    user::Role,
+};
+use http::{HeaderValue, StatusCode, header};
+
+use super::{
+    answer::{self, Answer},
+    conn::ConnContext,
+    exchange::Exchange,
+    manage::STOPPED,
+    rescue::Refusal,
+};
+
+/// What can be asked for in the query.
+const PARAMETERS: &str = "the query may have since and until (milliseconds since 1970-01-01 UTC), \
+                          by (key or model) and per (hour, day or month)";
+
+/// What is asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    since: Option<UnixMillis>,
+    until: Option<UnixMillis>,
+    by: Option<UsageBy>,
+    per: Option<UsagePer>,
+}
+
+impl Asked {
+    fn read(query: Option<&str>) -> Result<Self, AccountError> {
+        let mut asked = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let time = || value.parse().map_err(|_| AccountError::Invalid(PARAMETERS.to_owned())).map(Some);
+            match (&*name, &*value) {
+                ("since", _) => asked.since = time()?,
+                ("until", _) => asked.until = time()?,
+                ("by", "key") => asked.by = Some(UsageBy::Key),
+                ("by", "model") => asked.by = Some(UsageBy::Model),
+                ("per", "hour") => asked.per = Some(UsagePer::Hour),
+                ("per", "day") => asked.per = Some(UsagePer::Day),
+                ("per", "month") => asked.per = Some(UsagePer::Month),
+                _ => return Err(AccountError::Invalid(PARAMETERS.to_owned())),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+pub(super) async fn answer(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    caller: &Caller,
+    query: Option<&str>,
+) -> Result<Answer, Refusal> {
+    let asked = Asked::read(query)?;
+    let source = Source::Http { address: cx.client, user_agent: None, request_id: exchange.id().to_owned() };
+    let actor = caller.actor(source).ok_or(AccountError::NoToken)?;
+    let shared = &cx.worker.shared;
+    let (identity, usage) = (shared.identity.clone(), shared.usage.clone());
+    let report = shared.control.spawn(async move {
+        identity.owes_nothing(&actor).await?;
+        let reach = Actor { role: Role::Member, ..actor }.reach();
+        let span = (asked.since, asked.until);
+        let report = usage.report(&reach, &Only::default(), span, asked.by, asked.per).await;
+        report.map_err(|error| AccountError::from(Fault::from(error)))
+    });
+    let report = report.await.map_err(|_| STOPPED)??;
+    // Times, numbers and names always make JSON.
+    let body = serde_json::to_vec(&report).unwrap_or_default();
+    let mut answer = answer::json(StatusCode::OK, body.into());
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_what_it_says_or_refused() {
+        assert_eq!(Asked::read(None).unwrap(), Asked::default());
+        let asked = Asked::read(Some("since=5&until=7&by=model&per=day")).unwrap();
+        let want =
+            Asked { since: Some(5), until: Some(7), by: Some(UsageBy::Model), per: Some(UsagePer::Day) };
+        assert_eq!(asked, want);
+        for wrong in ["since=yesterday", "by=node", "by=organization", "user=bob", "per=", "x"] {
+            assert!(matches!(Asked::read(Some(wrong)), Err(AccountError::Invalid(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Places for connections: of clients, in all and of each address, and to nodes. What they may take together leaves
+//! descriptors for the store, the control socket and everything else.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use aivonx_domain::network;
+
+/// Descriptors beside connections: store, log, control socket, health checks, runtimes.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// How the descriptors there are, are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Most connections of clients.
+    pub clients: usize,
+    /// Most connections to nodes that carry requests. One client may need many over HTTP/2.
+    pub nodes: usize,
+}
+
+impl Descriptors {
+    /// Descriptors that `connections` client connections need: one each, one each to a node, and the rest.
+    #[must_use]
+    pub fn needed(connections: usize) -> u64 {
+        (connections as u64).saturating_mul(2).saturating_add(OTHER_DESCRIPTORS)
+    }
+
+    /// Of `limit` (`u64::MAX` is none), for up to `connections` of clients. The store and the control socket keep
+    /// what they need. A process that `simulates` the nodes holds both ends of the connections to them.
+    #[must_use]
+    pub fn share(limit: u64, connections: usize, simulates: bool) -> Self {
+        let room = usize::try_from(limit - OTHER_DESCRIPTORS.min(limit / 2)).unwrap_or(usize::MAX);
+        let clients = connections.min(room / 2).max(1);
+        let nodes = room - clients.min(room);
+        Self { clients, nodes: if simulates { nodes / 2 } else { nodes } }
+    }
+}
+
+/// Places of the process.
+#[derive(Debug)]
+pub struct Places {
+    most: Descriptors,
+    /// Most client connections of one address.
+    of_address: usize,
+    clients: AtomicUsize,
+    /// Client connections by address; of IPv6 by network.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+    nodes: AtomicUsize,
+}
+
+impl Places {
+    /// So many, of which one address may take `of_address`; 0 is half.
+    #[must_use]
+    pub fn new(most: Descriptors, of_address: usize) -> Self {
+        let of_address = match of_address {
+            0 => most.clients.div_ceil(2),
+            n => n,
+        };
+        Self {
+            most,
+            of_address,
+            clients: AtomicUsize::new(0),
+            addresses: Mutex::default(),
+            nodes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Client connections open now.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients.load(Relaxed)
+    }
+
+    /// A place for a connection from `address`.
+    pub(super) fn client(self: &Arc<Self>, address: IpAddr) -> Option<ClientPlace> {
+        let address = network(address);
+        if self.clients.fetch_add(1, Relaxed) >= self.most.clients {
+            self.clients.fetch_sub(1, Relaxed);
+            return None;
+        }
+        let mut addresses = self.addresses();
+        let open = addresses.entry(address).or_default();
+        if *open >= self.of_address {
+            self.clients.fetch_sub(1, Relaxed);
+            return None;
+        }
+        *open += 1;
+        drop(addresses);
+        Some(ClientPlace { places: self.clone(), address })
+    }
+
+    /// A place for a connection to a node.
+    pub(super) fn node(self: &Arc<Self>) -> Option<NodePlace> {
+        let place = NodePlace(self.clone());
+        // Given back by the place, also where it is one too many.
+        (self.nodes.fetch_add(1, Relaxed) < self.most.nodes).then_some(place)
+    }
+
+    /// Whether so many connections to nodes are open that none should be kept idle.
+    pub(super) fn nodes_are_scarce(&self) -> bool {
+        self.nodes.load(Relaxed) > self.most.nodes / 4 * 3
+    }
+
+    /// Nothing that is done under the lock can panic half way.
+    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one client connection.
+#[derive(Debug)]
+pub(super) struct ClientPlace {
+    places: Arc<Places>,
+    address: IpAddr,
+}
+
+impl Drop for ClientPlace {
+    fn drop(&mut self) {
+        let mut addresses = self.places.addresses();
+        if let Some(open) = addresses.get_mut(&self.address) {
+            *open -= 1;
+            if *open == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+        self.places.clients.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The place of one connection to a node.
+#[derive(Debug)]
+pub(super) struct NodePlace(Arc<Places>);
+
+impl Drop for NodePlace {
+    fn drop(&mut self) {
+        self.0.nodes.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(clients: usize, of_address: usize) -> Arc<Places> {
+        Arc::new(Places::new(Descriptors { clients, nodes: 2 }, of_address))
+    }
+
+    fn at(address: &str) -> IpAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_leaves_half_to_the_others() {
+        let places = places(5, 0);
+        let mut taken: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.1"))).collect();
+        assert_eq!((taken.len(), places.clients()), (3, 3));
+        let others: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.2"))).collect();
+        assert_eq!((others.len(), places.clients()), (2, 5));
+        taken.pop();
+        assert!(places.client(at("192.0.2.1")).is_some());
+        drop((taken, others));
+        assert_eq!(places.clients(), 0);
+        assert!(places.addresses().is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let places = places(10, 2);
+        let taken: Vec<_> = (0..5).filter_map(|n| places.client(at(&format!("2001:db8::{n}")))).collect();
+        assert_eq!(taken.len(), 2);
+        assert!(places.client(at("2001:db8:0:1::1")).is_some());
+        assert!(places.client(at("::ffff:192.0.2.1")).is_some());
+    }
+
+    #[test]
+    fn connections_to_nodes_are_bounded() {
+        let places = places(1, 0);
+        let taken = (places.node().unwrap(), places.node().unwrap());
+        assert!(places.node().is_none() && places.node().is_none());
+        drop(taken);
+        assert!(places.node().is_some());
+    }
+
+    #[test]
+    fn descriptors_are_kept_for_the_store() {
+        let share = |limit, connections| Descriptors::share(limit, connections, false);
+        assert_eq!(share(20_256, 10_000), Descriptors { clients: 10_000, nodes: 10_000 });
+        assert_eq!(share(2_256, 10_000), Descriptors { clients: 1_000, nodes: 1_000 });
+        assert_eq!(share(2_256, 100), Descriptors { clients: 100, nodes: 1_900 });
+        assert_eq!(share(256, 10_000), Descriptors { clients: 64, nodes: 64 });
+        assert_eq!(Descriptors::needed(10_000), 20_256);
+        assert!(share(u64::MAX, 10_000).nodes > 1 << 32);
+        assert_eq!(Descriptors::share(2_256, 1_000, true), Descriptors { clients: 1_000, nodes: 500 });
+    }
+}

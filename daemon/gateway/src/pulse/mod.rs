@@ -1,0 +1,369 @@
+//! How the gateway does right now: numbers of the last minutes, second by second.
+//!
+//! Folded on the control plane from the same batches of finished requests that the log and the metrics are made
+//! of (`telemetry.observe`): the data path does nothing for it. Health checks, scrapes and what else needs no key
+//! are left out, so that an idle gateway looks idle. What is kept is bounded, whoever asks:
+//!
+//! | what | bound |
+//! |---|---|
+//! | the fleet, and each of at most 128 organizations | the last 300 seconds: some 35 kB each |
+//! | each of at most 512 nodes | the last 60 seconds: some 7 kB each |
+//! | the busiest | see [`busiest`] |
+//!
+//! An organization or a node beyond those takes the place of the one that has been quiet for the longest.
+
+pub mod alerts;
+pub mod budgets;
+pub mod busiest;
+mod series;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aivonx_domain::{AccessRecord, Batch, Outcome, batch::Group, table::Map};
+use aivonx_protocol::key::KeyScope;
+use aivonx_wire::api::route::{self, Need};
+
+use self::{
+    busiest::{Asked, Busiest, Busy, Of},
+    series::{Series, Tally},
+};
+pub use self::{
+    series::{BUCKETS, Numbers, Pace},
+    watch::{Condition, Glance, Watch},
+};
+
+/// Seconds that are remembered.
+pub const WINDOW: u64 = 300;
+
+/// Seconds that are remembered of each node.
+pub const NODE_WINDOW: u64 = 60;
+
+/// Organizations told apart.
+const ORGANIZATIONS_MAX: usize = 128;
+
+/// Nodes told apart.
+const NODES_MAX: usize = 512;
+
+/// See the module. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    watch: Mutex<Watch>,
+    clock: Clock,
+}
+
+/// A clock that never goes back: the time of day at the start, and what has passed since.
+#[derive(Debug)]
+struct Clock {
+    began: Duration,
+    started: Instant,
+}
+
+impl Clock {
+    fn system() -> Self {
+        Self {
+            began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            started: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from((self.began + self.started.elapsed()).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    fleet: Series,
+    organizations: Map<Arc<str>, Series>,
+    nodes: Map<Arc<str>, Series>,
+    busiest: Busiest,
+    /// Reused.
+    tally: Tally,
+}
+
+/// What a node did of late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodePulse {
+    /// Seconds that the numbers are of: [`NODE_WINDOW`], or less if the daemon has not run for that long.
+    pub seconds: u64,
+    /// All of them together.
+    pub numbers: Numbers,
+}
+
+impl NodePulse {
+    /// Requests per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let seconds = u32::try_from(self.seconds.max(1)).unwrap_or(u32::MAX);
+        f64::from(self.numbers.requests) / f64::from(seconds)
+    }
+}
+
+/// What happened second by second.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Those seconds, oldest first, that have changed since the one asked for.
+    pub seconds: Vec<(u64, Numbers)>,
+    /// The last sixty seconds together.
+    pub minute: Numbers,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pulse {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let state = State {
+            fleet: Series::new(seconds(WINDOW)),
+            organizations: Map::default(),
+            nodes: Map::default(),
+            busiest: Busiest::default(),
+            tally: Tally::default(),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                watch: Mutex::default(),
+                clock: Clock::system(),
+            }),
+        }
+    }
+
+    /// What `telemetry.observe` is to be given.
+    pub fn observer(&self) -> impl Fn(&Batch<'_>) + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.inner);
+        move |batch| {
+            if let Some(inner) = inner.upgrade() {
+                let now = inner.clock.now();
+                Self { inner }.fold(batch, now);
+            }
+        }
+    }
+
+    /// The time that seconds are counted by, milliseconds since 1970. It never goes back.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.inner.clock.now()
+    }
+
+    /// Takes requests that ended at `now`, milliseconds since 1970, which must not go back.
+    pub fn fold(&self, batch: &Batch<'_>, now: u64) {
+        self.state().fold(batch, now);
+    }
+
+    /// What the node of this name did up to now. One that nothing was heard of did nothing.
+    #[must_use]
+    pub fn node(&self, name: &str) -> NodePulse {
+        self.node_at(name, self.now())
+    }
+
+    /// The same up to another moment.
+    #[must_use]
+    pub fn node_at(&self, name: &str, now: u64) -> NodePulse {
+        let now_s = now / 1000;
+        let numbers = self.state().nodes.get(name).map(|series| series.sum(NODE_WINDOW, now_s));
+        NodePulse { seconds: self.lasted(now).min(NODE_WINDOW), numbers: numbers.unwrap_or_default() }
+    }
+
+    /// Requests per second that the node of this name answered in each of the last [`NODE_WINDOW`] seconds, the
+    /// oldest first.
+    #[must_use]
+    pub fn node_rates(&self, name: &str) -> Vec<u32> {
+        let now = self.now() / 1000;
+        let first = (now + 1).saturating_sub(NODE_WINDOW);
+        let mut rates = vec![0; seconds(NODE_WINDOW)];
+        if let Some(series) = self.state().nodes.get(name) {
+            for (at, numbers) in series.window(now) {
+                if let Some(rate) = at.checked_sub(first).and_then(|at| rates.get_mut(seconds(at))) {
+                    *rate = numbers.requests;
+                }
+            }
+        }
+        rates
+    }
+
+    /// The window up to `now` (milliseconds since 1970), as far as it has changed since the second `since`; of the
+    /// organization with this id, or of the fleet. What `running` has done so far is part of it.
+    #[must_use]
+    pub fn told(&self, organization: Option<&str>, since: u64, now: u64, running: &[Pace]) -> Told {
+        let mut live = Series::new(seconds(WINDOW));
+        for pace in running.iter().filter(|pace| counts(pace.route)) {
+            live.go_on(pace, now);
+        }
+        let now = now / 1000;
+        let all = {
+            let state = self.state();
+            let series = match organization {
+                None => Some(&state.fleet),
+                Some(id) => state.organizations.get(id),
+            };
+            match series {
+                Some(series) => series.with(&live, since, now),
+                None => live.with(&Series::new(1), since, now),
+            }
+        };
+        let mut told = Told::default();
+        let minute = (now + 1).saturating_sub(60);
+        for (at, changed, numbers) in all {
+            if at >= minute {
+                told.minute.add(&numbers);
+            }
+            if changed {
+                told.seconds.push((at, numbers));
+            }
+        }
+        told
+    }
+
+    /// At most `most` of those who asked the most within the window up to `now` (milliseconds since 1970); of the
+    /// organization with this id, or of the fleet.
+    #[must_use]
+    pub fn busiest(&self, of: Of, organization: Option<&str>, most: usize, now: u64) -> Vec<Busy> {
+        self.state().busiest.top(of, organization, most, now / 1000)
+    }
+
+    /// Seconds since the start, at least one.
+    #[must_use]
+    pub fn lasted(&self, now: u64) -> u64 {
+        let began = u64::try_from(self.inner.clock.began.as_millis()).unwrap_or(u64::MAX);
+        now.saturating_sub(began).div_ceil(1000).max(1)
+    }
+
+    /// Takes note of what is now.
+    pub fn glance(&self, glance: &Glance) {
+        self.watch().note(glance, self.now());
+    }
+
+    /// What was noticed by looking.
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        // Whole after every change.
+        self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What was counted is right even if a thread panicked while adding.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn fold(&mut self, batch: &Batch<'_>, now: u64) {
+        let Self { fleet, organizations, nodes, busiest, tally } = self;
+        for group in batch.groups().iter().filter(|group| counts(group.alike.route)) {
+            sum_up(tally, batch, group, now);
+            fleet.add(tally, now);
+            if let Some((id, _)) = group.alike.organization() {
+                place(organizations, id, ORGANIZATIONS_MAX, WINDOW).add(tally, now);
+            }
+            if let Some(node) = &group.alike.node {
+                place(nodes, node, NODES_MAX, NODE_WINDOW).add(tally, now);
+            }
+        }
+        for group in batch.latest().filter(|group| counts(group.alike.route)) {
+            let sums = &group.sums;
+            let asked = Asked {
+                requests: sums.requests,
+                errors: if verdict(group.alike).failed { sums.requests } else { 0 },
+                tokens: sums.prompt_tokens.saturating_add(sums.output_tokens),
+            };
+            busiest.add(group.alike, asked, now / 1000);
+        }
+    }
+}
+
+/// The series of `name`. Where there is no room, it takes the place of the one that has been quiet for the longest.
+fn place<'s>(
+    all: &'s mut Map<Arc<str>, Series>,
+    name: &Arc<str>,
+    most: usize,
+    window: u64,
+) -> &'s mut Series {
+    if all.len() >= most && !all.contains_key(name) {
+        let quiet = all.iter().min_by_key(|(_, series)| series.newest()).map(|(name, _)| name.clone());
+        if let Some(quiet) = quiet {
+            all.remove(&quiet);
+        }
+    }
+    all.entry(name.clone()).or_insert_with(|| Series::new(seconds(window)))
+}
+
+fn need(route: &str) -> Option<Need> {
+    route::find(route).map(|(route, _)| route.need())
+}
+
+/// Whether requests of this route are counted.
+fn counts(route: &str) -> bool {
+    !matches!(need(route), Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
+}
+
+/// How requests are told that ended in a way.
+struct Verdict {
+    failed: bool,
+    refused: bool,
+}
+
+fn verdict(record: &AccessRecord) -> Verdict {
+    let refused = (400..500).contains(&record.status);
+    let broken = match record.outcome {
+        Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,
+        Outcome::Complete
+        | Outcome::Refused
+        | Outcome::ClientGone
+        | Outcome::Ended
+        | Outcome::ClientStalled => false,
+    };
+    // A model that is not there is the client's mistake, whatever the way it ended is called.
+    Verdict { failed: record.status >= 500 || (broken && !refused), refused }
+}
+
+/// Makes `tally` the sum of a group that ended at `now`.
+fn sum_up(tally: &mut Tally, batch: &Batch<'_>, group: &Group<'_>, now: u64) {
+    let sums = &group.sums;
+    let Verdict { failed, refused } = verdict(group.alike);
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    let requests = count(sums.requests);
+    let mut ended = Numbers {
+        requests,
+        errors: if failed { requests } else { 0 },
+        refused: if refused { requests } else { 0 },
+        prompt_tokens: sums.prompt_tokens,
+        ..Numbers::default()
+    };
+    let infers = need(group.alike.route) == Some(Need::Scope(KeyScope::Infer));
+    // That of a refusal is the gateway's own.
+    if infers && !refused && !failed {
+        ended.first_byte = sums.first_byte.0.map(count);
+    }
+    if Tally::is_short(sums.longest, now) {
+        (ended.output_tokens, ended.busy_ms) = (sums.output_tokens, sums.busy_ms);
+        return tally.begin(ended);
+    }
+    tally.begin(ended);
+    for record in batch.members(group) {
+        let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
+        let answering = record.duration - first_byte;
+        tally.spread(record.output_tokens.unwrap_or(0), answering, record.duration, now);
+    }
+}
+
+/// As an index or a length; the windows are small.
+fn seconds(seconds: u64) -> usize {
+    usize::try_from(seconds).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,135 @@
+//! The request that a relay answers, as the data plane has it: deadlines from the ticker, a place at a node, and
+//! the record.
+
+use std::{
+    io,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+};
+
+use aivonx_domain::access::Outcome;
+use aivonx_fleet::Lease;
+use aivonx_wire::api::Meter;
+use bytes::Bytes;
+
+use super::{
+    clock::{Verdict, Waiting},
+    exchange::Exchange,
+    stream::{Ending, Request},
+    transport::Cut,
+    upstream::NodeBody,
+    worker::Watched,
+};
+
+/// What an answer holds of its node: the connection it comes over, which is closed if the answer is not over, and a
+/// place among the requests at work there.
+pub(super) struct NodeHalf {
+    pub(super) body: NodeBody,
+    pub(super) lease: Lease,
+}
+
+pub(super) struct Relayed {
+    flight: Watched,
+    /// From the time the head is complete until the request is settled.
+    exchange: Option<Exchange>,
+    /// Longest silence of the node, in ticks.
+    idle: u32,
+    /// Idle connections kept for a node.
+    idle_per_node: usize,
+}
+
+impl Relayed {
+    pub(super) fn new(flight: Watched, half: NodeHalf, idle: u32, idle_per_node: usize) -> Self {
+        flight.answered_by(half);
+        Self { flight, exchange: None, idle, idle_per_node }
+    }
+
+    /// Takes the exchange over; the answer ends it.
+    pub(super) fn begin(&mut self, exchange: Exchange) {
+        exchange.worker.shared.streams.fetch_add(1, Ordering::Relaxed);
+        self.exchange = Some(exchange);
+    }
+}
+
+impl Request for Relayed {
+    type Error = io::Error;
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        match &mut *self.flight.half() {
+            Some(half) => half.body.poll_chunk(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.flight.half().as_ref().is_none_or(|half| half.body.is_over())
+    }
+
+    fn id(&self) -> &str {
+        self.exchange.as_ref().map_or("", Exchange::id)
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.flight.verdict()
+    }
+
+    fn cut(&self) -> Option<Verdict> {
+        match self.flight.transport.why_cut()? {
+            Cut::Stalled => Some(Verdict::TimedOut(Waiting::Client)),
+            Cut::Cancelled => self.flight.verdict(),
+            Cut::Idle => None,
+        }
+    }
+
+    fn received(&mut self, tokens: u64) {
+        let Some(exchange) = &mut self.exchange else { return };
+        self.flight.allow(Waiting::Chunk, exchange.worker.now(), self.idle);
+        exchange.first_byte();
+        self.flight.pass(exchange.record.first_byte, tokens);
+    }
+
+    fn wait_for_node(&self, cx: &Context<'_>) {
+        if self.flight.waiting() != Waiting::Chunk
+            && let Some(exchange) = &self.exchange
+        {
+            self.flight.allow(Waiting::Chunk, exchange.worker.now(), self.idle);
+        }
+        self.flight.register(cx);
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.record.bytes_out += bytes as u64;
+        exchange.record.chunks += 1;
+        self.flight.no_deadline(Waiting::Client);
+    }
+
+    fn leave(&mut self, clean: bool, blame: Option<&'static str>) {
+        let (Some(half), Some(exchange)) = (self.flight.half().take(), &self.exchange) else { return };
+        let (worker, node) = (&exchange.worker, half.lease.node());
+        if clean {
+            half.body.recycle(&worker.upstream, node, worker.now(), self.idle_per_node);
+        }
+        if let Some(why) = blame {
+            exchange.failed(node, why.to_owned());
+        }
+    }
+
+    fn count(&mut self, answer: &Meter) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.usage(answer);
+        }
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        self.flight.half().take();
+        let Some(mut exchange) = self.exchange.take() else { return };
+        exchange.worker.shared.streams.fetch_sub(1, Ordering::Relaxed);
+        if ending.outcome != Outcome::Complete {
+            // A stream or connection that is broken off is dropped without a turn of its own.
+            exchange.worker.begin_turn();
+            exchange.record.error = ending.error.map(Into::into);
+        }
+        exchange.end(ending.outcome);
+    }
+}

@@ -1,0 +1,198 @@
+//! The one table: cause -> status and body, in the caller's dialect.
+
+use aivonx_domain::access::Outcome;
+use aivonx_fleet::NoNode;
+use aivonx_identity::AccountError;
+use aivonx_protocol::{FaultKind, Untrusted};
+use aivonx_wire::{
+    api::{Dialect, peek::PeekError},
+    privacy::Blocked,
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::{
+    answer::{self, Answer},
+    authenticate::Forbidden,
+    body::{BodyError, VerdictError},
+    clock::{Verdict, Waiting},
+    forward::Misfit,
+    host::HostError,
+    limit::Limited,
+};
+
+/// Everything that ends a request before a node's answer begins.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("this gateway has no administrator yet: run 'aivonx setup' on its host")]
+    NotSetUp,
+    #[error(
+        "a valid API key or access token is needed: send it as 'Authorization: Bearer ...' or 'x-api-key'"
+    )]
+    Unauthenticated,
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("no such path: see the API of Ollama, OpenAI or Anthropic")]
+    NoRoute,
+    #[error("method {method} is not served here; use {allow}")]
+    Method { method: String, allow: String },
+    #[error("{0} is not served by this version of the gateway")]
+    NotYet(&'static str),
+    #[error("protocol upgrades are not served")]
+    Upgrade,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Peek(#[from] PeekError),
+    #[error(transparent)]
+    Private(Blocked),
+    #[error("model is required")]
+    ModelMissing,
+    #[error(transparent)]
+    NoNode(#[from] NoNode),
+    #[error("node {node}: {why}")]
+    NodeFailed { node: String, why: String },
+    #[error("node {node}: {why}; another node failed over this request as well, so no more are tried")]
+    FailedTwice { node: String, why: String },
+    #[error("every node that has the model is busy")]
+    NodesBusy {
+        /// Seconds until the first of them has room, as they say.
+        wait: Option<u32>,
+    },
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    #[error("the request went through this gateway already: a node's address leads back to it")]
+    Loop,
+    #[error("the gateway has as many connections to nodes as it may; try again")]
+    NoRoom,
+    #[error("{0}")]
+    Limited(Box<Limited>),
+    #[error(
+        "model {} has no price, and under a limit on money such models are refused (spend.unpriced)",
+        Untrusted::new(.0)
+    )]
+    Unpriced(String),
+    #[error(transparent)]
+    Verdict(#[from] VerdictError),
+    #[error("{message}")]
+    Manage { status: StatusCode, message: String },
+    #[error("the gateway failed: {0}")]
+    Internal(&'static str),
+}
+
+/// Seconds a client should wait before it tries again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// How to authenticate (RFC 6750, 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"aivonx\"");
+
+impl Refusal {
+    /// Status, and how the request counts.
+    fn verdict(&self) -> (StatusCode, Outcome) {
+        use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
+        match self {
+            Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
+            Self::Host(HostError::Absolute) | Self::NoRoute => (StatusCode::NOT_FOUND, Refused),
+            Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing | Self::Upgrade => {
+                (StatusCode::BAD_REQUEST, Refused)
+            }
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
+            Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
+            Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
+            Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Refused),
+            Self::Account(error) => (account_status(error), Refused),
+            Self::Limited(limited) => (limited.status(), Refused),
+            Self::Unpriced(_) => (StatusCode::FORBIDDEN, Refused),
+            Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, Refused),
+            Self::Body(BodyError::Budget) => (StatusCode::SERVICE_UNAVAILABLE, Refused),
+            Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
+            Self::Body(BodyError::Encoding(_)) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused),
+            Self::Body(BodyError::Corrupt(_) | BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, Refused),
+            Self::Body(BodyError::Verdict(v)) | Self::Verdict(v) => match v.0 {
+                Verdict::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
+                Verdict::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
+                Verdict::Stopping | Verdict::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
+                Verdict::Revoked => (StatusCode::UNAUTHORIZED, Ended),
+                // Not one of those that stock clients try again.
+                Verdict::Cancelled => (StatusCode::FORBIDDEN, Ended),
+            },
+            Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
+            Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
+            Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
+            Self::NoNode(_) | Self::NodesBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
+            Self::NodeFailed { .. } | Self::FailedTwice { .. } | Self::Misfit(_) => {
+                (StatusCode::BAD_GATEWAY, NodeFailed)
+            }
+            Self::Manage { status, .. } => (*status, Refused),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
+        }
+    }
+}
+
+fn account_status(error: &AccountError) -> StatusCode {
+    use AccountError as E;
+    match error {
+        E::Credentials | E::OtpRequired | E::NoToken | E::TokenExpired | E::TokenInvalid | E::Refresh => {
+            StatusCode::UNAUTHORIZED
+        }
+        E::Locked(_) => StatusCode::TOO_MANY_REQUESTS,
+        E::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        E::NoAccount | E::MustEnrol | E::MustChangePassword | E::TotpRequired => StatusCode::FORBIDDEN,
+        E::WeakPassword(_) | E::SamePassword | E::ResetCode | E::OneTimeCode | E::Invalid(_) => {
+            StatusCode::BAD_REQUEST
+        }
+        E::TotpOn | E::TotpOff => StatusCode::CONFLICT,
+        E::Other(fault) => fault_status(fault.kind),
+    }
+}
+
+/// The status of a fault of the control plane.
+pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
+    match kind {
+        FaultKind::Invalid => StatusCode::BAD_REQUEST,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::NotPermitted => StatusCode::FORBIDDEN,
+        FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FaultKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        FaultKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a refused request, and how it counts.
+pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
+    let (status, outcome) = refusal.verdict();
+    if let Refusal::Limited(limited) = refusal {
+        return (limited.answer(dialect, request_id), outcome);
+    }
+    let body = match refusal {
+        Refusal::Account(error) => {
+            json!({ "error": error.to_string(), "code": error.code() }).to_string().into()
+        }
+        _ => dialect.error_body(status, &refusal.to_string(), request_id),
+    };
+    let mut answer = answer::json(status, body);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let wait = if let Refusal::NodesBusy { wait } = refusal { *wait } else { None };
+        answer.headers_mut().insert(header::RETRY_AFTER, wait.map_or(RETRY_AFTER, HeaderValue::from));
+    }
+    if let Refusal::Account(AccountError::Locked(seconds)) = refusal {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if let Refusal::Method { allow, .. } = refusal
+        && let Ok(allow) = HeaderValue::from_str(allow)
+    {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    (answer, outcome)
+}

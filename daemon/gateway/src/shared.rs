@@ -1,0 +1,149 @@
+//! What the data-plane threads share with each other and with the control plane.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+    time::Instant,
+};
+
+use aivonx_config::{AccessMode, Config};
+use aivonx_fleet::{Fleet, Hot, Realm};
+use aivonx_identity::Identity;
+use aivonx_ledgers::usage::Usage;
+use aivonx_limits::Limits;
+use aivonx_telemetry::AccessSink;
+use arc_swap::ArcSwap;
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{budget::Budget, clock::ticks, listener::AcceptFailures, places::Places, running::Board};
+use crate::policy;
+
+/// How far the process is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Serving.
+    Running,
+    /// Takes no new connections; what runs may finish.
+    Draining,
+    /// What still runs is ended with its dialect's error.
+    Ending,
+}
+
+/// Settings the data path reads; a reload puts new ones in place. Times are in ticks.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest request body, after decoding.
+    pub body_bytes: u64,
+    /// Largest request head.
+    pub head_bytes: usize,
+    /// Time for the first head of a connection.
+    pub head: u32,
+    /// Time a kept-alive connection may idle, and the gateway's own answers may wait for their client.
+    pub keep_alive: u32,
+    /// Longest pause within a request body.
+    pub body_idle: u32,
+    /// Least bytes a second of a request body, over each `body_idle`; 0 is no least.
+    pub body_rate: u64,
+    /// Time to connect to a node.
+    pub connect: std::time::Duration,
+    /// Time until an answer's head.
+    pub header_wait: u32,
+    /// Longest pause of a node within its answer.
+    pub idle: u32,
+    /// Longest pause of a client that reads a node's answer.
+    pub client_idle: u32,
+    /// Longest answer; 0 is no limit.
+    pub total: u32,
+    /// Attempts after the first.
+    pub retries: u8,
+    /// Idle connections kept per node and thread.
+    pub idle_per_node: usize,
+    /// Time a connection to a node may idle.
+    pub idle_close: u32,
+    /// Send `X-Aivonx-Node`.
+    pub node_header: bool,
+    /// Who may use the gateway.
+    pub access: AccessMode,
+    /// Pull and delete over HTTP.
+    pub allow_model_management: bool,
+    /// Hosts accepted beside the listener's own, lower case.
+    pub allowed_hosts: Vec<String>,
+    /// Origins accepted, lower case.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Settings {
+    /// The part of `config` that the data path reads.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let lower = |all: &[String]| all.iter().map(|s| s.to_ascii_lowercase()).collect();
+        Self {
+            body_bytes: config.limits.body_bytes,
+            head_bytes: config.limits.head_bytes.max(8192),
+            head: ticks(config.timeouts.head),
+            keep_alive: ticks(config.timeouts.keep_alive),
+            body_idle: ticks(config.timeouts.body_idle),
+            body_rate: config.timeouts.body_rate,
+            connect: config.timeouts.connect,
+            header_wait: ticks(config.timeouts.header_wait),
+            idle: ticks(config.timeouts.idle),
+            client_idle: ticks(config.timeouts.client_idle),
+            total: ticks(config.timeouts.total),
+            retries: config.proxy.retries,
+            idle_per_node: config.proxy.idle_per_node,
+            idle_close: ticks(config.proxy.idle_close),
+            node_header: config.proxy.node_header,
+            access: config.access.mode,
+            allow_model_management: config.access.allow_model_management,
+            allowed_hosts: lower(&config.access.allowed_hosts),
+            allowed_origins: lower(&config.access.allowed_origins),
+        }
+    }
+}
+
+/// Shared by all data-plane threads.
+pub struct Shared {
+    /// Snapshots of the fleet.
+    pub hot: Arc<Hot>,
+    /// For reports about nodes, and for pull and delete; only ever called on the control plane's runtime or
+    /// through calls that do not block.
+    pub fleet: Arc<Fleet>,
+    /// Which model is served for which name, and how.
+    pub policy: Arc<policy::Hot>,
+    /// Who may do what.
+    pub identity: Arc<Identity>,
+    /// How much of it.
+    pub limits: Arc<Limits>,
+    /// Who used what.
+    pub usage: Usage,
+    /// Nothing but `/health` is served before there is an administrator.
+    pub awaits_setup: bool,
+    /// Settings now.
+    pub settings: ArcSwap<Settings>,
+    /// Where finished requests are told.
+    pub access: AccessSink,
+    /// Renders `/metrics` for those whose fleet it is; run on the control plane.
+    pub metrics: Arc<dyn Fn(&Realm) -> String + Send + Sync>,
+    /// Why the store takes no more changes, if it does not.
+    pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The control plane's runtime.
+    pub control: Handle,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// Bytes of request bodies held now.
+    pub budget: Arc<Budget>,
+    /// Places for connections.
+    pub places: Arc<Places>,
+    /// Accepts that failed.
+    pub accept_failures: AcceptFailures,
+    /// Requests answered since start.
+    pub requests: AtomicU64,
+    /// The way to ask the data-plane threads what runs.
+    pub running: Arc<Board>,
+    /// Answers being streamed now.
+    pub streams: AtomicUsize,
+    /// When the process started.
+    pub started: Instant,
+}

@@ -1,0 +1,281 @@
+//! The data path, top to bottom, in one function.
+
+use std::rc::Rc;
+
+use aivonx_domain::access::Outcome;
+use aivonx_fleet::{Eligible, NoNode, via};
+use aivonx_identity::Caller;
+use aivonx_wire::api::{
+    Dialect, Edits, Peek,
+    route::{self, Action, Forward, Local, Route},
+};
+use http::{HeaderValue, Method, Request, Version, header, request::Parts};
+use hyper::body::Incoming;
+
+use super::{
+    account,
+    answer::{Answer, AnswerBody},
+    aside::{self, aside},
+    authenticate,
+    body::{self, Collected, Sender, VerdictError},
+    candidates::Many,
+    change,
+    clock::{Flight, Waiting},
+    conn::ConnContext,
+    exchange::Exchange,
+    fields::{Field, Fields},
+    forward::{Call, forward},
+    headers, host, limit, local, manage, own_usage, privacy,
+    rescue::{Refusal, rescue},
+};
+use crate::policy::Plan;
+
+/// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
+pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
+    // First of all the id and the clock: whatever happens below is recorded under them.
+    let (head, mut incoming) = request.into_parts();
+    let fields = Fields::read(&head.headers);
+    let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, &head.method, &fields);
+    // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
+    // a connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
+    let last = fields.has(Field::TransferEncoding);
+    let path = head.uri.path();
+    let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
+    let dialect = Dialect::of_path(path, anthropic);
+    let (mut answer, outcome) = match layers(
+        &cx,
+        &mut exchange,
+        dialect,
+        Head { parts: &head, fields: &fields },
+        &mut incoming,
+    )
+    .await
+    {
+        Ok(answer) => (answer, Outcome::Complete),
+        Err(refusal) => {
+            // The log may know more than a client is told.
+            exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
+            rescue(&refusal, dialect, exchange.id())
+        }
+    };
+    // Last, so that it stands on refusals too.
+    headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
+    // What is left of the body is not waited for: the connection says so, and ends in order.
+    let unread = head.version < Version::HTTP_2 && !body::is_read(&head.headers, &mut incoming).await;
+    if unread {
+        cx.state.linger();
+    }
+    if last || unread {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    exchange.record.status = answer.status().as_u16();
+    match answer.body_mut() {
+        AnswerBody::Relay(relay) => relay.request.begin(exchange),
+        AnswerBody::Full(bytes) => {
+            exchange.record.bytes_out = bytes.len() as u64;
+            exchange.first_byte();
+            exchange.end(outcome);
+        }
+        _ => exchange.end(outcome),
+    }
+    answer
+}
+
+/// A request's head, and what stands in it.
+#[derive(Clone, Copy)]
+struct Head<'r> {
+    parts: &'r Parts,
+    fields: &'r Fields<'r>,
+}
+
+async fn layers(
+    cx: &ConnContext,
+    exchange: &mut Exchange,
+    dialect: Dialect,
+    head: Head<'_>,
+    incoming: &mut Incoming,
+) -> Result<Answer, Refusal> {
+    let Head { parts: head, fields } = head;
+
+    // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
+
+    // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
+    host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
+
+    // The route decides everything below, and its own path is what a node will be asked.
+    let (route, parameter) = find(&head.method, head.uri.path(), fields)?;
+    exchange.record.route = route.pattern;
+
+    // Before anything is done: whatever is done for a request that comes back is done for each round of it. It also
+    // keeps this gateway from being a node of its own; whether it lives may be asked from anywhere.
+    let asks_health = matches!(route.action, Action::Local(Local::Health | Local::Ready));
+    if !asks_health && fields.all(Field::Via).chain(fields.all(Field::Hops)).any(via::is_ours) {
+        return Err(Refusal::Loop);
+    }
+
+    // Before the body, so that a stranger costs no memory.
+    let caller = authenticate::caller(cx, exchange, route, fields)?;
+    // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of
+    // refusals counts too.
+    limit::throttle(cx, exchange, &caller, route)?;
+    authenticate::authorize(cx, exchange, &caller, route, fields)?;
+    if !route.allows(&head.method) {
+        return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
+    }
+    let forwarded = match route.action {
+        Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
+        Action::Local(what) => {
+            let asked = local::Asked { dialect, parameter, query: head.uri.query() };
+            let mut answer = local::answer(cx, what, asked, &caller).await?;
+            // To be known as a gateway, and by which name (see `fleet`).
+            if fields.has(Field::Hops) {
+                answer.headers_mut().insert(via::X_AIVONX_HOPS, HeaderValue::from_static(via::pseudonym()));
+            }
+            return Ok(answer);
+        }
+        Action::OwnUsage => {
+            return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
+        }
+        Action::Account(what) => {
+            let asked = account::Asked { what, method: head.method.clone(), route, parameter, caller };
+            return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
+        }
+        Action::Forward(forward) => Some(forward),
+        Action::Pull | Action::Delete => None,
+    };
+
+    // The body is whole before a node is chosen: that makes a second attempt possible.
+    let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
+    // From here on it takes time, and what takes time ends with the credential it runs under.
+    flight.on_behalf_of(caller.clone());
+    let sender = Sender { caller: &caller, route };
+    let body = body::collect(exchange, &flight, fields, sender, incoming).await?;
+    exchange.record.bytes_in = body.bytes;
+    let (mut body, peek) = read(exchange, &flight, body).await?;
+    let Some(forwarded) = forwarded else {
+        name_model(exchange, &peek, true, caller.eligible())?;
+        flight.for_model(exchange.record.model.clone());
+        // A pull takes as long as it takes: the deadline was the body's.
+        flight.no_deadline(Waiting::Head);
+        let source = change::source(cx, exchange, fields);
+        // A relay may have taken the one out.
+        let before = if fields.has(Field::Hops) { Field::Hops } else { Field::Via };
+        let before = fields.all(before).cloned().collect();
+        let asked = manage::Asked { method: &head.method, route, source, before };
+        return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
+    };
+    name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
+    flight.for_model(exchange.record.model.clone());
+
+    peek.check(&forwarded)?;
+
+    // What the gateway changes of the body: one list, made by the layers below and carried out once. Governed values
+    // are not among it; they are written in one place, for they may be set by several layers.
+    let mut edits = Edits::default();
+
+    // Which model is served for the name that was asked for, and what its requests are given: the layers below, and
+    // the node, are about that one.
+    let plan = plan(exchange, &peek, &forwarded, &caller)?;
+
+    // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
+    privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
+
+    // Last before a node is chosen: it needs to know how long the prompt is, and how long the answer may be, and
+    // nothing may be reserved for a request that is refused.
+    let asks = limit::Asks {
+        route,
+        forward: &forwarded,
+        caller: &caller,
+        peek: &peek,
+        body: &body,
+        plan: plan.as_ref(),
+    };
+    // Most tokens an answer may have, where a budget relies on it.
+    let output = limit::reserve(exchange, asks).await?;
+
+    // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
+    let eligible = caller.eligible();
+    let many = Many::of(&mut edits);
+    let call = Call {
+        route: forwarded,
+        dialect,
+        fields,
+        received: head.version,
+        peek: &peek,
+        body,
+        edits,
+        many,
+        output,
+        plan,
+        eligible,
+    };
+    forward(exchange, flight, call).await
+}
+
+/// Reads what the gateway has to know of a body.
+async fn read(exchange: &Exchange, flight: &Flight, body: Collected) -> Result<(Collected, Peek), Refusal> {
+    if body.bytes <= aside::LARGE {
+        let peek = Peek::read(&body.segments)?;
+        return Ok((body, peek));
+    }
+    // The body is there; what is waited for from now on is the answer.
+    flight.allow(Waiting::Head, exchange.worker.now(), exchange.settings.header_wait);
+    let peek = aside(move || Peek::read(&body.segments).map(|peek| (body, peek)));
+    let peek = flight.watch(peek).await.map_err(VerdictError)?;
+    Ok(peek.ok_or(Refusal::Internal("the body could not be read"))??)
+}
+
+/// The route of a path; refuses what is no plain request first.
+fn find<'p>(
+    method: &Method,
+    path: &'p str,
+    fields: &Fields<'_>,
+) -> Result<(&'static Route, Option<&'p str>), Refusal> {
+    if *method == Method::CONNECT || *method == Method::TRACE {
+        return Err(Refusal::Method { method: method.to_string(), allow: "GET, POST, DELETE".to_owned() });
+    }
+    if fields.has(Field::Upgrade) {
+        return Err(Refusal::Upgrade);
+    }
+    route::find(path).ok_or(Refusal::NoRoute)
+}
+
+/// What model policy makes of the request. An alias is its own name in the record.
+fn plan(
+    exchange: &mut Exchange,
+    peek: &Peek,
+    forwarded: &Forward,
+    caller: &Caller,
+) -> Result<Option<Plan>, Refusal> {
+    let plan = {
+        let rules = exchange.worker.shared.policy.load();
+        let (Some(rules), Some(asked)) = (&*rules, peek.model(forwarded.legacy_name)) else {
+            return Ok(None);
+        };
+        let organization = caller.organization().map(|organization| &*organization.id);
+        rules.plan(organization, asked, caller.eligible())
+    };
+    let Some(plan) = plan else { return Ok(None) };
+    if let Some(alias) = &plan.alias {
+        exchange.record.model = Some(alias.clone());
+    }
+    if plan.candidates.is_empty() {
+        // As if there were no such name.
+        let model = peek.model(forwarded.legacy_name).unwrap_or_default().to_owned();
+        return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
+    }
+    Ok(Some(plan))
+}
+
+/// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.
+fn name_model(
+    exchange: &mut Exchange,
+    peek: &Peek,
+    legacy: bool,
+    eligible: &Eligible,
+) -> Result<(), Refusal> {
+    let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
+    let known = exchange.worker.shared.hot.load().known(model, eligible).map(|entry| entry.name.clone());
+    exchange.record.model = known;
+    Ok(())
+}

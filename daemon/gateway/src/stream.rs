@@ -1,0 +1,225 @@
+//! A node's answer on its way to the client: chunks go out as they come, a break ends with the dialect's
+//! error, and whatever happens the node's place, the connection and the record are settled exactly once.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Display,
+    io, mem,
+    task::{Context, Poll, ready},
+};
+
+use aivonx_domain::access::Outcome;
+use aivonx_wire::api::{Dialect, Meter, Pieces, meter::End};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::{
+    body::verdict_text,
+    clock::{Verdict, Waiting},
+    relayed::Relayed,
+};
+
+/// The request that is answered: its deadlines, its node and its record.
+pub(super) trait Request {
+    type Error: Display;
+
+    /// The next chunk of the node's answer; None at its end, and after the node was left.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>>;
+    /// Whether the last chunk was read.
+    fn is_over(&self) -> bool;
+    /// Our id of it.
+    fn id(&self) -> &str;
+    /// Why it has to end, if it has to.
+    fn verdict(&self) -> Option<Verdict>;
+    /// Why its stream or connection was broken off, if the gateway did that.
+    fn cut(&self) -> Option<Verdict>;
+    /// A chunk came from the node; about so many tokens went by.
+    fn received(&mut self, tokens: u64);
+    /// The node has nothing yet: its time runs, and a verdict wakes the task.
+    fn wait_for_node(&self, cx: &Context<'_>);
+    /// Bytes were handed over. The node's time does not run until the client has taken them.
+    fn sent(&mut self, bytes: usize);
+    /// Nothing more is read from the node, whose answer ended in order if it is `clean`, or failed because of `blame`.
+    fn leave(&mut self, clean: bool, blame: Option<&'static str>);
+    /// What the answer came to.
+    fn count(&mut self, answer: &Meter);
+    /// The request is over. Called once.
+    fn settle(&mut self, ending: Ending);
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    /// None only of what is complete, or left by its client.
+    pub(super) error: Option<&'static str>,
+}
+
+impl Ending {
+    const COMPLETE: Self = Self { outcome: Outcome::Complete, error: None };
+    const CLIENT_GONE: Self = Self { outcome: Outcome::ClientGone, error: None };
+    const BROKEN: Self = Self { outcome: Outcome::Broken, error: Some("the node's answer broke off") };
+
+    fn by(verdict: Verdict) -> Self {
+        let outcome = match verdict {
+            Verdict::TimedOut(Waiting::Client) => Outcome::ClientStalled,
+            Verdict::TimedOut(_) => Outcome::TimedOut,
+            Verdict::Stopping | Verdict::Retired | Verdict::Revoked | Verdict::Cancelled => Outcome::Ended,
+        };
+        Self { outcome, error: Some(verdict_text(verdict)) }
+    }
+}
+
+/// How far a relay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The node's chunks are passed on as they come.
+    Passing,
+    /// Nothing more comes from the node. The client gets what is left in `out`, and the answer ends in order.
+    Closing(Ending),
+    /// Nothing more comes from the node. The client gets what is left in `out`, and the answer is broken off.
+    Breaking(Ending),
+    /// All that is left is to break the answer off.
+    Broken(Ending),
+    /// The request is settled.
+    Settled,
+}
+
+pub(super) struct Relay<R: Request = Relayed> {
+    pub(super) request: R,
+    meter: Meter,
+    dialect: Dialect,
+    /// The answer is one object, to which nothing can be appended.
+    whole: bool,
+    /// Its bytes, if the client was told.
+    length: Option<u64>,
+    /// What the client gets next.
+    out: Pieces,
+    state: State,
+}
+
+impl<R: Request> Relay<R> {
+    /// The node's answer is a stream of pieces, or one object of so many bytes, if they are known.
+    pub(super) fn new(request: R, meter: Meter, dialect: Dialect, whole: bool, length: Option<u64>) -> Self {
+        let length = length.filter(|_| whole);
+        Self { request, meter, dialect, whole, length, out: Pieces::default(), state: State::Passing }
+    }
+
+    /// Whether the last piece was handed over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Closing(_) | State::Settled) && self.out.is_empty()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
+    /// The next frame, of at most `most` bytes.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        loop {
+            if let Some(bytes) = self.out.pop(most) {
+                self.request.sent(bytes.len());
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            match self.state {
+                State::Passing => ready!(self.poll_node(cx)),
+                State::Closing(ending) => self.settle(ending),
+                State::Breaking(ending) => {
+                    // One turn for hyper to send what it holds, the head perhaps: an error drops it.
+                    self.state = State::Broken(ending);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                State::Broken(ending) => {
+                    self.settle(ending);
+                    let error = io::Error::new(io::ErrorKind::ConnectionAborted, "the answer is broken off");
+                    return Poll::Ready(Some(Err(error)));
+                }
+                State::Settled => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Puts what the node sends next into `out`; its answer may end with it.
+    fn poll_node(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(verdict) = self.request.verdict() {
+            self.end(false, Some(Ending::by(verdict)));
+            return Poll::Ready(());
+        }
+        match self.request.poll_chunk(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.meter.pass(chunk, &mut self.out);
+                self.request.received(self.meter.produced());
+                if self.request.is_over() {
+                    self.end(true, None);
+                }
+            }
+            Poll::Ready(None) => self.end(true, None),
+            Poll::Ready(Some(Err(e))) => {
+                tracing::debug!(error = %e, "a node's answer broke off");
+                self.end(false, None);
+            }
+            Poll::Pending => {
+                self.request.wait_for_node(cx);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The node's answer is over, in order or not, or it is `cancelled`.
+    fn end(&mut self, clean: bool, cancelled: Option<Ending>) {
+        let end = self.meter.finish(clean, &mut self.out);
+        self.request.count(&self.meter);
+        let ending = match end {
+            End::Complete => Ending::COMPLETE,
+            End::Missing | End::Cut => cancelled.unwrap_or(Ending::BROKEN),
+        };
+        // A node whose answer ended in order has not failed: its last line is missing, or its model broke down.
+        let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken && !clean);
+        self.request.leave(clean, blame);
+        self.state = match ending.error {
+            None => State::Closing(ending),
+            Some(_) if end == End::Cut || self.whole => State::Breaking(ending),
+            Some(error) => {
+                self.out.push(self.dialect.stream_error(error, self.request.id()));
+                State::Closing(ending)
+            }
+        };
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        self.state = State::Settled;
+        self.request.settle(ending);
+    }
+}
+
+/// An answer is dropped when its last piece was taken, and when its client left or was let go.
+impl<R: Request> Drop for Relay<R> {
+    fn drop(&mut self) {
+        let state = mem::replace(&mut self.state, State::Settled);
+        let cut = self.request.cut();
+        let ending = match state {
+            State::Settled => return,
+            State::Closing(ending) if self.out.is_empty() && cut.is_none() => ending,
+            State::Closing(ending) | State::Breaking(ending) | State::Broken(ending)
+                if ending != Ending::COMPLETE =>
+            {
+                ending
+            }
+            State::Passing | State::Closing(_) | State::Breaking(_) | State::Broken(_) => {
+                if state == State::Passing {
+                    self.request.count(&self.meter);
+                }
+                cut.or_else(|| self.request.verdict()).map_or(Ending::CLIENT_GONE, Ending::by)
+            }
+        };
+        self.request.settle(ending);
+    }
+}

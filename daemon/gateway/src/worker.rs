@@ -1,0 +1,385 @@
+//! The data-plane threads.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    ops::Deref,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use aivonx_domain::access::AccessRecord;
+use aivonx_fleet::{Caller, Node, Traffic};
+use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
+use uuid::Uuid;
+
+use super::{
+    authenticate::Tokens,
+    clock::{Flight, TICK, Turn, ticks},
+    conn::{self, ConnContext, ConnState},
+    listener::{ACCEPT_PAUSE, Bound},
+    request_id::RequestIds,
+    running,
+    shared::{Phase, Settings, Shared},
+    transport::Cut,
+    upstream::Upstream,
+};
+use aivonx_protocol::node::Pool;
+
+/// Records kept before they are handed over without waiting.
+const RECORDS: usize = 256;
+
+/// How long a record waits for others.
+const BATCH: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Time that ended requests are given to send their last words.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// One data-plane thread.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) upstream: Upstream,
+    now: Cell<u32>,
+    turn: Turn,
+    ids: RequestIds,
+    /// What runs; each knows its place, and leaves when its [`Watched`] is dropped. Left to the ticker, those
+    /// that are over would be thousands under load, and their memory cold when it is used again.
+    flights: RefCell<Vec<Rc<Flight>>>,
+    connections: RefCell<Vec<Rc<ConnState>>>,
+    records: RefCell<Vec<AccessRecord>>,
+    /// Access tokens whose signature was checked.
+    pub(super) tokens: RefCell<Tokens>,
+}
+
+impl Worker {
+    /// The present tick.
+    pub(super) fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    /// The time at this turn of a task: read once, however many ask.
+    pub(super) fn instant(&self) -> Instant {
+        self.turn.instant()
+    }
+
+    /// A turn begins, or took so long that the time has to be read anew.
+    pub(super) fn begin_turn(&self) {
+        self.turn.begin();
+    }
+
+    /// An id for a request that begins at `at`.
+    pub(super) fn request_id(&self, at: Instant) -> Uuid {
+        self.ids.next(at)
+    }
+
+    /// The settings now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.load_full()
+    }
+
+    /// Puts a request under the ticker's eyes until what is returned is dropped.
+    pub(super) fn watch(self: &Rc<Self>, flight: Rc<Flight>) -> Watched {
+        let mut flights = self.flights.borrow_mut();
+        flight.place.set(flights.len());
+        flights.push(flight.clone());
+        Watched { worker: self.clone(), flight }
+    }
+
+    /// Takes the record of a finished request. Records go to the control plane in batches, each [`BATCH`] after
+    /// its first: waking another thread costs more than everything else about a record.
+    pub(super) fn tell(self: &Rc<Self>, record: AccessRecord) {
+        let waiting = {
+            let mut records = self.records.borrow_mut();
+            records.push(record);
+            records.len()
+        };
+        if waiting == 1 {
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(BATCH).await;
+                worker.hand_over();
+            });
+        } else if waiting >= RECORDS {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&self) {
+        let mut records = self.records.borrow_mut();
+        // The next batch will be about as large as this one: growing step by step would copy it twice.
+        let next = Vec::with_capacity(records.len());
+        let records = std::mem::replace(&mut *records, next);
+        if !records.is_empty() {
+            self.shared.access.push(records);
+        }
+    }
+
+    /// Reports a failed attempt to the fleet: of a request of `by`, or of one that the node did not even take.
+    pub(super) fn failed(&self, node: &Node, why: String, by: Option<Caller>) {
+        node.live.count_failure();
+        self.shared.fleet.report(node.id.clone(), Traffic::Failed { why, by });
+    }
+
+    /// Reports a success, if the node had failed before.
+    pub(super) fn succeeded(&self, node: &Node) {
+        if node.live.recovers() {
+            self.shared.fleet.report(node.id.clone(), Traffic::Served);
+        }
+    }
+
+    /// Breaks off the answers whose clients did not even take the last words, so that their records are told.
+    async fn cut_the_rest(&self) {
+        self.flights.borrow().iter().for_each(|flight| flight.transport.cut(Cut::Cancelled));
+        // A task is dropped when its turn comes. All are, but the process has to end whatever happens.
+        for _ in 0..1000 {
+            if self.flights.borrow().is_empty() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn tick(&self) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        self.ids.adjust();
+        let phase = *self.shared.phase.borrow();
+        let settings = self.settings();
+        let snapshot = self.shared.hot.load();
+        let down: Vec<_> = snapshot.nodes.iter().filter(|node| node.pool == Pool::Standby).cloned().collect();
+        for flight in self.flights.borrow().iter() {
+            // Wakes tasks but runs none, so nobody leaves the list meanwhile.
+            flight.tick(now, phase == Phase::Ending, &down);
+        }
+        self.connections.borrow_mut().retain(|connection| {
+            connection.tick(now, &settings);
+            if phase != Phase::Running {
+                connection.drain();
+            }
+            Rc::strong_count(connection) > 1
+        });
+        self.upstream.sweep(now, settings.idle_close, |id| snapshot.nodes.iter().any(|n| &*n.id == id));
+        if phase != Phase::Running {
+            self.hand_over();
+        }
+    }
+}
+
+/// A request under the ticker's eyes.
+pub(super) struct Watched {
+    worker: Rc<Worker>,
+    flight: Rc<Flight>,
+}
+
+impl Deref for Watched {
+    type Target = Flight;
+
+    fn deref(&self) -> &Flight {
+        &self.flight
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut flights = self.worker.flights.borrow_mut();
+        let place = self.flight.place.get();
+        flights.swap_remove(place);
+        if let Some(moved) = flights.get(place) {
+            moved.place.set(place);
+        }
+    }
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Plane {
+    threads: Vec<JoinHandle<()>>,
+    beats: Arc<[AtomicU32]>,
+}
+
+/// Tells whether every data-plane thread goes on: each counts its ticks where the control plane sees it.
+#[derive(Debug)]
+pub struct Pulse {
+    beats: Arc<[AtomicU32]>,
+    seen: Arc<[AtomicU32]>,
+}
+
+impl Pulse {
+    /// Whether every thread has ticked since the last call, which must be several [`TICK`]s ago. True the first time.
+    #[must_use]
+    pub fn beats(&self) -> bool {
+        // Every thread is looked at, or the next call would compare with what was never seen.
+        self.beats.iter().zip(&*self.seen).fold(true, |all, (beat, seen)| {
+            let now = beat.load(Relaxed);
+            all & (seen.swap(now, Relaxed) != now)
+        })
+    }
+}
+
+impl Plane {
+    /// By which the watchdog tells whether the threads still run.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let never = || AtomicU32::new(u32::MAX);
+        Pulse { beats: self.beats.clone(), seen: self.beats.iter().map(|_| never()).collect() }
+    }
+
+    /// Waits until every thread has ended, which they do once the phase says so. Blocks.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A panic of the thread has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts one thread per socket of the listeners, which all have the same number.
+///
+/// # Errors
+/// If a thread cannot be started.
+pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
+    let threads = listeners.first().map_or(0, |l| l.sockets.len());
+    let beats: Arc<[AtomicU32]> = (0..threads).map(|_| AtomicU32::new(0)).collect();
+    let mut per_thread: Vec<Vec<Door>> = (0..threads).map(|_| Vec::new()).collect();
+    for bound in listeners {
+        for (doors, socket) in per_thread.iter_mut().zip(bound.sockets) {
+            doors.push(Door {
+                socket,
+                loopback: bound.address.ip().is_loopback(),
+                diagnostics: bound.diagnostics,
+            });
+        }
+    }
+    let threads = per_thread
+        .into_iter()
+        .enumerate()
+        .map(|(at, doors)| {
+            let (shared, beats) = (shared.clone(), beats.clone());
+            let beat = move |now| {
+                if let Some(beat) = beats.get(at) {
+                    beat.store(now, Relaxed);
+                }
+            };
+            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, doors, beat))
+        })
+        .collect::<io::Result<_>>()?;
+    Ok(Plane { threads, beats })
+}
+
+/// One thread's socket of one listener.
+struct Door {
+    socket: std::net::TcpListener,
+    loopback: bool,
+    diagnostics: bool,
+}
+
+fn run(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+        {
+            Ok(runtime) => runtime,
+            Err(e) => {
+                tracing::error!(error = %e, "a data-plane thread could not start");
+                return;
+            }
+        };
+    runtime.block_on(work(shared, doors, beat));
+}
+
+async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
+    let worker = Rc::new(Worker {
+        upstream: Upstream::new(shared.places.clone()),
+        shared,
+        now: Cell::new(1),
+        turn: Turn::default(),
+        ids: RequestIds::new(),
+        flights: RefCell::default(),
+        connections: RefCell::default(),
+        records: RefCell::default(),
+        tokens: RefCell::default(),
+    });
+    for door in doors {
+        tokio::task::spawn_local(accept(worker.clone(), door));
+    }
+    let mut ticker = tokio::time::interval(TICK);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut asks = worker.shared.running.join();
+    let mut ending = 0;
+    loop {
+        tokio::select! {
+            _ = ticker.tick() => {}
+            Some(ask) = asks.recv() => {
+                running::answer(ask, worker.flights.borrow().iter().map(|flight| &**flight));
+                continue;
+            }
+        }
+        worker.tick();
+        beat(worker.now());
+        let phase = *worker.shared.phase.borrow();
+        let idle = worker.connections.borrow().is_empty();
+        if phase == Phase::Ending {
+            ending += 1;
+        }
+        if phase != Phase::Running && (idle || ending > ticks(LAST_WORDS)) {
+            worker.cut_the_rest().await;
+            // What the last look ended must still be told.
+            worker.tick();
+            return;
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, door: Door) {
+    let listener = match TcpListener::from_std(door.socket) {
+        Ok(listener) => listener,
+        Err(e) => {
+            tracing::error!(error = %e, "a listener could not be registered");
+            return;
+        }
+    };
+    let mut phase = worker.shared.phase.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = phase.wait_for(|p| *p != Phase::Running) => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors or memory: the queue waits, a spinning loop would make it worse.
+                if worker.shared.accept_failures.is_due(Instant::now()) {
+                    tracing::warn!(error = %e, "connections cannot be accepted");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = worker.shared.places.client(peer.ip()) else {
+            // Best effort: the queue of the socket takes this little without waiting.
+            let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            continue;
+        };
+        // Chunks of a few bytes must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let state = ConnState::new(worker.now());
+        worker.connections.borrow_mut().push(state.clone());
+        let cx = Rc::new(ConnContext {
+            worker: worker.clone(),
+            state: state.clone(),
+            stream: None,
+            client: peer.ip().to_canonical(),
+            loopback: door.loopback,
+            diagnostics: door.diagnostics,
+        });
+        let task = tokio::task::spawn_local(async move {
+            let _place = place;
+            conn::serve(cx, stream).await;
+        });
+        state.task.is(task.abort_handle());
+    }
+}

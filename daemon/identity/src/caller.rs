@@ -1,0 +1,252 @@
+//! Who a request over HTTP is from: one keyed hash and one map read for a key, a signature for an access token.
+
+use std::{net::IpAddr, sync::Arc};
+
+use aivonx_domain::access::Subject;
+use aivonx_fleet::Eligible;
+use aivonx_limits::Levels;
+use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
+
+use super::{
+    Actor, Source, api_key,
+    jwt::{self, Claims, Extent, JwtError},
+    snapshot::{Key, Organization, Scopes, Snapshot, User},
+};
+
+/// Who a request is from.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Nobody in particular.
+    Anonymous,
+    /// A key.
+    Key(Arc<Key>),
+    /// A user with an access token.
+    User {
+        /// The user.
+        user: Arc<User>,
+        /// Id of its session.
+        session: Arc<str>,
+        /// How much the token opens.
+        extent: Extent,
+    },
+}
+
+/// Why a credential is worth nothing. Clients are told one sentence for all of these; the log has the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotKnown {
+    /// No such key, or one that was revoked, expired, or whose owner was disabled.
+    #[error("the key is not valid")]
+    Key,
+    /// A key with a typing error.
+    #[error("the key is mistyped: its checksum does not match")]
+    Mistyped,
+    /// Used from elsewhere.
+    #[error("the key is not valid from this address")]
+    Network,
+    /// A token that is not ours, or was revoked.
+    #[error("the access token is not valid: {0}")]
+    Token(JwtError),
+    /// The token's user or session was withdrawn.
+    #[error("the access token was revoked")]
+    Revoked,
+    /// Neither the form of a key nor of a token.
+    #[error("this is neither an API key nor an access token of this gateway")]
+    Foreign,
+}
+
+/// A key found under an older pepper, to be written under the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The key's id.
+    pub key: Arc<str>,
+    /// Number of the pepper it was found under.
+    pub found: u32,
+    /// Number of the newest pepper.
+    pub pepper: u32,
+    /// The hash under it.
+    pub hash: [u8; 32],
+}
+
+impl Caller {
+    /// The caller whose key is `secret`. The second value is there if its hash should be renewed.
+    ///
+    /// # Errors
+    /// [`NotKnown`].
+    pub fn of_key(
+        snapshot: &Snapshot,
+        secret: &str,
+        address: IpAddr,
+        now: UnixMillis,
+    ) -> Result<(Self, Option<Renewal>), NotKnown> {
+        // The checksum spares the hash for what was mistyped.
+        api_key::parse(secret).map_err(|_| NotKnown::Mistyped)?;
+        let mut newest = None;
+        let mut found = None;
+        for (number, pepper) in &snapshot.material.peppers {
+            let hash = pepper.hash(secret);
+            let first = *newest.get_or_insert((*number, hash));
+            if let Some(key) = snapshot.key_by_hash(&hash, now) {
+                let renewal = (first.0 != *number).then(|| Renewal {
+                    key: key.id.clone(),
+                    found: *number,
+                    pepper: first.0,
+                    hash: first.1,
+                });
+                found = Some((key.clone(), renewal));
+                break;
+            }
+        }
+        let (key, renewal) = found.ok_or(NotKnown::Key)?;
+        if !key.enabled || key.expires <= now || key.ended() {
+            return Err(NotKnown::Key);
+        }
+        let address = address.to_canonical();
+        if !key.networks.is_empty() && !key.networks.iter().any(|network| network.contains(&address)) {
+            return Err(NotKnown::Network);
+        }
+        key.live.touch(now);
+        Ok((Self::Key(key), renewal))
+    }
+
+    /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: what a token
+    /// opens is decided by what its user owes now, whatever that was when it was made.
+    ///
+    /// # Errors
+    /// [`NotKnown`].
+    pub fn of_claims(
+        snapshot: &Snapshot,
+        claims: &Claims,
+        demanded: bool,
+        now: UnixMillis,
+    ) -> Result<Self, NotKnown> {
+        if claims.exp.saturating_mul(1000) <= now {
+            return Err(NotKnown::Token(JwtError::Expired));
+        }
+        let user = snapshot.user(&claims.sub).ok_or(NotKnown::Revoked)?;
+        let session = snapshot.session(&claims.sid).ok_or(NotKnown::Revoked)?;
+        if !user.enabled
+            || user.epoch != claims.epoch
+            || session.epoch != claims.epoch
+            || session.user != claims.sub
+            || session.expires <= now
+        {
+            return Err(NotKnown::Revoked);
+        }
+        let extent = if user.owed(demanded).is_nothing() { Extent::Full } else { Extent::Enrol };
+        Ok(Self::User { user: user.clone(), session: session.id.as_str().into(), extent })
+    }
+
+    /// Reads a token; see [`jwt::verify`].
+    ///
+    /// # Errors
+    /// [`NotKnown::Token`].
+    pub fn read_token(
+        snapshot: &Snapshot,
+        token: &str,
+        daemon: &str,
+        now: UnixMillis,
+    ) -> Result<Claims, NotKnown> {
+        jwt::verify(token, &snapshot.material.verifiers, now, daemon).map_err(NotKnown::Token)
+    }
+
+    /// Its organization.
+    #[must_use]
+    pub fn organization(&self) -> Option<&Arc<Organization>> {
+        match self {
+            Self::Anonymous => None,
+            Self::Key(key) => key.organization.as_ref(),
+            Self::User { user, .. } => user.organization.as_ref(),
+        }
+    }
+
+    /// Whether it may do what needs `scope`. Nobody in particular has none here: what the access mode grants to
+    /// strangers is not for the credential to say.
+    #[must_use]
+    pub fn may(&self, scope: KeyScope) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::Key(key) => key.scopes.has(scope),
+            Self::User { user, extent, .. } => {
+                *extent == Extent::Full && Scopes::of_role(user.role).has(scope)
+            }
+        }
+    }
+
+    /// What of the fleet it may use. Nobody in particular: the nodes that are for everyone.
+    #[must_use]
+    pub fn eligible(&self) -> &Eligible {
+        static ANYBODY: Eligible = Eligible::SHARED;
+        match self {
+            Self::Anonymous => &ANYBODY,
+            Self::Key(key) => &key.eligible,
+            Self::User { user, .. } => &user.eligible,
+        }
+    }
+
+    /// Whether it was withdrawn: what runs under it ends.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::Key(key) => key.ended(),
+            Self::User { user, .. } => {
+                user.sessions.ended() || user.organization.as_ref().is_some_and(|o| o.live.ended())
+            }
+        }
+    }
+
+    /// Whoever acts, as the audit log names them: the user, else the key.
+    #[must_use]
+    pub fn acting(&self, source: Source) -> Actor {
+        let subject = self.subject();
+        let named = subject.and_then(|subject| subject.user.as_ref().or(subject.key.as_ref()));
+        let user = match self {
+            Self::Anonymous => None,
+            Self::Key(key) => key.user.as_ref(),
+            Self::User { user, .. } => Some(user),
+        };
+        Actor {
+            user: named.map(|(id, _)| id.to_string()),
+            name: named.map_or("anonymous", |(_, name)| name).to_owned(),
+            role: user.map_or(Role::Member, |user| user.role),
+            organization: self.organization().map(|organization| organization.id.to_string()),
+            session: None,
+            source,
+        }
+    }
+
+    /// The user it is, as the one who acts; a key acts for a user but is not one.
+    #[must_use]
+    pub fn actor(&self, source: Source) -> Option<Actor> {
+        let Self::User { user, session, .. } = self else { return None };
+        Some(Actor {
+            user: Some(user.id.to_string()),
+            name: user.name.to_string(),
+            role: user.role,
+            organization: user.organization.as_ref().map(|organization| organization.id.to_string()),
+            session: Some(session.to_string()),
+            source,
+        })
+    }
+
+    /// The levels whose limits it is under. Nobody in particular is under none: strangers count by address.
+    #[must_use]
+    pub fn levels(&self) -> Levels<'_> {
+        let (user, key) = match self {
+            Self::Anonymous => (None, None),
+            Self::Key(key) => (key.user.as_ref(), Some(&key.level)),
+            Self::User { user, .. } => (Some(user), None),
+        };
+        [self.organization().map(|organization| &organization.level), user.map(|user| &user.level), key]
+    }
+
+    /// As records of finished requests name it.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Arc<Subject>> {
+        match self {
+            Self::Anonymous => None,
+            Self::Key(key) => Some(&key.subject),
+            Self::User { user, .. } => Some(&user.subject),
+        }
+    }
+}

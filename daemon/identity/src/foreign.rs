@@ -1,0 +1,43 @@
+//! What a caller is told of what is not theirs.
+
+use std::sync::atomic::Ordering;
+
+use aivonx_ledgers::audit::Entry;
+use aivonx_protocol::{
+    Fault,
+    audit::{Action, Outcome},
+};
+use aivonx_store::{Noun, StoreError};
+
+use super::{Actor, Identity};
+
+impl Identity {
+    /// What `actor` is told of a failed operation of the store. That something is outside its reach is recorded
+    /// and counted, and told exactly as if it did not exist.
+    pub fn refuse(&self, actor: &Actor, error: StoreError) -> Fault {
+        if let StoreError::Foreign { noun, id } = &error {
+            self.counters.cross_organization.fetch_add(1, Ordering::Relaxed);
+            let entry = Entry::new(Action::CrossOrgDenied)
+                .actor(actor.who())
+                .organization(actor.organization.as_deref())
+                .object(noun, None, Some(id))
+                .outcome(Outcome::Denied);
+            self.audit.note(match actor.request_id() {
+                Some(id) => entry.request_id(id),
+                None => entry,
+            });
+        }
+        error.into()
+    }
+
+    /// As [`Self::refuse`], for what was found to be foreign elsewhere. `asked` is what the caller wrote.
+    pub fn foreign(&self, actor: &Actor, noun: Noun, asked: &str) -> Fault {
+        self.refuse(actor, StoreError::Foreign { noun: noun.as_str(), id: asked.to_owned() })
+    }
+
+    /// What a caller is told of what is not there. `asked` is what the caller wrote.
+    #[must_use]
+    pub fn missing(noun: Noun, asked: &str) -> Fault {
+        StoreError::NotFound { noun: noun.as_str(), id: asked.to_owned() }.into()
+    }
+}

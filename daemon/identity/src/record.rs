@@ -1,0 +1,278 @@
+//! What of the control requests goes into the audit log: the one place where that is decided, for the requests over
+//! HTTP that do the same as well.
+//!
+//! Every request that changes something is recorded with who asked, what for and how it ended. Login, set-up and
+//! everything about the caller's own credentials are recorded by `identity`, where it is known what happened
+//! and where requests over HTTP come by too.
+
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use aivonx_ledgers::audit::Entry;
+use aivonx_protocol::{
+    Fault, FaultKind, Reply, UnixMillis,
+    audit::{Action, Outcome},
+    job::{Job, JobState, JobTarget},
+};
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub use self::requests::of;
+
+use crate::{Actor, Identity, Snapshot, snapshot::Organization};
+
+/// What is to be recorded of a request, whatever its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    action: Action,
+    kind: &'static str,
+    /// Name or id of the object, as the caller named it; empty if it has none.
+    object: String,
+    /// Slug or id of the organization that the caller named.
+    organization: Option<String>,
+    details: Vec<(&'static str, String)>,
+    /// The object as it was before.
+    before: Option<Object>,
+    /// When it was asked.
+    asked: UnixMillis,
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Object {
+    id: String,
+    name: String,
+    /// Id of its organization.
+    organization: Option<String>,
+}
+
+/// How a request ended.
+pub enum Ended<'a> {
+    /// Carried out, with this answer.
+    Ok(Option<&'a Reply>),
+    /// Refused or failed.
+    Fault(&'a Fault),
+    /// By a mistake in the daemon.
+    Broken,
+}
+
+impl<'a> Ended<'a> {
+    pub fn of(result: Result<&'a Reply, &'a Fault>) -> Self {
+        match result {
+            Ok(reply) => Self::Ok(Some(reply)),
+            Err(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+impl Record {
+    fn new(action: Action, kind: &'static str, object: &str) -> Self {
+        let (object, details) = (object.to_owned(), Vec::new());
+        Self { action, kind, object, organization: None, details, before: None, asked: aivonx_domain::now() }
+    }
+
+    /// Remembers what the object is before the request changes or removes it.
+    pub fn seen(mut self, hot: &Snapshot) -> Self {
+        self.before = match self.kind {
+            "user" => {
+                let user = hot.user(&self.object).or_else(|| hot.user_by_name(&self.object.to_lowercase()));
+                user.map(|user| Object {
+                    id: user.id.to_string(),
+                    name: user.name.to_string(),
+                    organization: user.organization.as_ref().map(|found| found.id.to_string()),
+                })
+            }
+            "organization" => organization_of(hot, &self.object).map(|found| Object {
+                id: found.id.to_string(),
+                name: found.slug.to_string(),
+                organization: Some(found.id.to_string()),
+            }),
+            _ => None,
+        };
+        self
+    }
+
+    /// Writes down what `actor` asked as `name`, once it has ended.
+    pub async fn write(self, identity: &Identity, actor: &Actor, name: &str, ended: Ended<'_>) {
+        if self.was_so_before(&ended) {
+            return;
+        }
+        let entry = self.entry(actor, name, ended, &identity.hot().load());
+        if let Err(error) = identity.audit().write(entry).await {
+            // It is done all the same: to call it failed would be a second untruth.
+            tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
+        }
+    }
+
+    /// Writes down that the job that was begun so failed or was cancelled, if so.
+    pub async fn follow(
+        self,
+        identity: Arc<Identity>,
+        actor: Arc<Actor>,
+        name: String,
+        mut job: watch::Receiver<Job>,
+    ) {
+        // The sender goes with the daemon.
+        let Ok(undone) = job.wait_for(|job| job.state != JobState::Running).await.map(|job| why_undone(&job))
+        else {
+            return;
+        };
+        if let Some(why) = undone {
+            let fault = Fault::new(FaultKind::Unavailable, why);
+            self.write(&identity, &actor, &name, Ended::Fault(&fault)).await;
+        }
+    }
+
+    /// It was asked with this key.
+    pub fn by_key(self, id: &str) -> Self {
+        self.with("key_id", id)
+    }
+
+    /// Whether it was to revoke what had been revoked already: that changes nothing.
+    fn was_so_before(&self, ended: &Ended<'_>) -> bool {
+        self.action == Action::KeyRevoke
+            && matches!(ended, Ended::Ok(Some(Reply::Key(key))) if key.revoked.is_some_and(|at| at < self.asked))
+    }
+
+    /// The entry of what `actor` asked as `name`.
+    fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
+        let outcome = match &ended {
+            Ended::Ok(Some(Reply::ModelRemoved(done))) if !done.failed.is_empty() => Outcome::Failed,
+            Ended::Ok(_) => Outcome::Ok,
+            Ended::Fault(fault) if matches!(fault.kind, FaultKind::NotPermitted | FaultKind::NotFound) => {
+                Outcome::Denied
+            }
+            Ended::Fault(_) | Ended::Broken => Outcome::Failed,
+        };
+        let after = match &ended {
+            Ended::Ok(Some(reply)) => answered(reply, hot),
+            _ => None,
+        };
+        let mut entry = Entry::new(self.action).actor(actor.who()).via(name).outcome(outcome);
+        // What was there, what is there now, what was named, else whoever asked.
+        let known = self.before.as_ref().or(after.as_ref());
+        let named = self.organization.as_deref().and_then(|named| organization_of(hot, named));
+        let organization = known
+            .and_then(|object| object.organization.clone())
+            .or_else(|| named.map(|found| found.id.to_string()))
+            .or_else(|| actor.organization.clone());
+        entry = entry.organization(organization.as_deref());
+        entry = match known {
+            Some(object) => entry.object(self.kind, Some(&object.id), Some(&object.name)),
+            None if self.object.is_empty() => entry.object(self.kind, None, None),
+            None if uuid::Uuid::try_parse(&self.object).is_ok() => {
+                entry.object(self.kind, Some(&self.object), None)
+            }
+            None => entry.object(self.kind, None, Some(&self.object)),
+        };
+        if let Some(id) = actor.request_id() {
+            entry = entry.request_id(id);
+        }
+        for (name, value) in self.details {
+            entry = entry.detail(name, value);
+        }
+        match ended {
+            Ended::Fault(fault) => entry.detail("why", &fault.message),
+            Ended::Broken => entry.detail("why", "a mistake in aivonxd"),
+            Ended::Ok(Some(Reply::OrganizationRemoved(removed))) => {
+                entry.detail("users", removed.users).detail("removed_keys_count", removed.keys)
+            }
+            Ended::Ok(Some(Reply::Reloaded(done))) => entry.reloaded(done),
+            Ended::Ok(Some(Reply::ModelRemoved(done))) if !done.failed.is_empty() => {
+                let why = done.failed.iter().map(|(node, why)| format!("{node}: {why}"));
+                entry
+                    .detail("why", why.collect::<Vec<_>>().join("; "))
+                    .detail("removed_from", done.removed.join(", "))
+            }
+            Ended::Ok(Some(Reply::SessionsEnded(count) | Reply::LockoutsCleared(count))) => {
+                entry.detail("count", count)
+            }
+            Ended::Ok(_) => entry,
+        }
+    }
+
+    /// A detail in the words of the protocol. Never given anything that holds a secret.
+    fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
+        let value = match serde_json::to_value(value) {
+            Ok(serde_json::Value::Null) => "none".to_owned(),
+            Ok(serde_json::Value::String(text)) => text,
+            Ok(value) => value.to_string(),
+            // Only maps with keys that are no texts cannot be written, and there are none.
+            Err(_) => return self,
+        };
+        self.details.push((name, value));
+        self
+    }
+
+    /// The same, if there is one.
+    fn maybe<T: Serialize>(self, name: &'static str, value: &Option<T>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    fn of_organization(mut self, organization: Option<&str>) -> Self {
+        self.organization = organization.map(str::to_owned);
+        self
+    }
+}
+
+/// The entry of a refusal: `actor` asked for what its role does not have.
+pub fn denied(actor: &Actor, name: &str) -> Entry {
+    Entry::new(Action::Denied)
+        .actor(actor.who())
+        .organization(actor.organization.as_deref())
+        .via(name)
+        .outcome(Outcome::Denied)
+        .detail("role", actor.role)
+}
+
+fn organization_of<'h>(hot: &'h Snapshot, named: &str) -> Option<&'h Organization> {
+    hot.organization(named).or_else(|| hot.organization_by_slug(named)).map(|found| &**found)
+}
+
+/// Why a job did not do all it was begun for; target by target if it failed.
+fn why_undone(job: &Job) -> Option<String> {
+    let why = |target: &JobTarget| Some(format!("{}: {}", target.node, target.error.as_ref()?));
+    match job.state {
+        JobState::Running | JobState::Done => None,
+        JobState::Cancelled => Some(format!("the job {} was cancelled", job.id)),
+        JobState::Failed => {
+            let reasons: Vec<String> = job.targets.iter().filter_map(why).collect();
+            Some(format!("the job {} failed: {}", job.id, reasons.join("; ")))
+        }
+    }
+}
+
+/// The object that a reply shows.
+fn answered(reply: &Reply, hot: &Snapshot) -> Option<Object> {
+    let object = |id: &str, name: &str, slug: Option<&str>| Object {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        organization: slug.and_then(|slug| organization_of(hot, slug)).map(|found| found.id.to_string()),
+    };
+    match reply {
+        Reply::Node(node) => Some(object(&node.id, &node.name, node.organization.as_deref())),
+        Reply::Probe(probe) => {
+            Some(object(&probe.node.id, &probe.node.name, probe.node.organization.as_deref()))
+        }
+        Reply::Organization(found) => Some(object(&found.id, &found.slug, Some(&found.id))),
+        Reply::User(user) => Some(object(&user.id, &user.name, user.organization.as_deref())),
+        Reply::Key(key) => Some(object(&key.id, &key.name, key.organization.as_deref())),
+        Reply::NewKey(new) => Some(object(&new.key.id, &new.key.name, new.key.organization.as_deref())),
+        Reply::Limits(limits) => {
+            let name = limits.name.as_deref().unwrap_or_default();
+            limits.id.as_deref().map(|id| object(id, name, limits.organization.as_deref()))
+        }
+        Reply::Snapshot(one) => Some(object(&one.file, &one.file, None)),
+        Reply::NewSession(new) => {
+            let name = new.session.name.as_deref().unwrap_or_default();
+            Some(object(&new.session.id, name, new.session.organization.as_deref()))
+        }
+        _ => None,
+    }
+}

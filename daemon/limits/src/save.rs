@@ -1,0 +1,111 @@
+//! Keeping the counters over a restart.
+
+use std::{sync::Arc, time::Duration};
+
+use aivonx_protocol::limit::LimitName;
+use aivonx_store::{CounterRecord, Store, StoreError};
+
+use super::{Account, Accounts, Caps, Clock, Kind, Limits, Now, Prices, throttle::Throttles, window::Book};
+
+/// Time between two looks for what has changed.
+const EVERY: Duration = Duration::from_secs(1);
+/// Looks between two for subjects that are gone.
+const SWEEP: u32 = 600;
+
+impl Limits {
+    /// Reads what was saved into `accounts`, and saves what changes from then on.
+    ///
+    /// # Errors
+    /// If the store fails. Counters that cannot be read are left out, and logged.
+    pub async fn open(store: Store, accounts: Arc<Accounts>, clock: Clock) -> Result<Arc<Self>, StoreError> {
+        let now = clock.now();
+        let mut damaged = 0u64;
+        for record in store.limit_counters().load().await? {
+            match record.map(|record| (kind_of(record.kind), record)) {
+                Ok((Some(kind), record)) => {
+                    let book = Book::restored(&record.windows, record.saved, &now);
+                    accounts.restore(kind, &record.id.into(), book);
+                }
+                Ok((None, _)) | Err(_) => damaged += 1,
+            }
+        }
+        if damaged > 0 {
+            tracing::warn!(
+                event = "limits_lost",
+                count = damaged,
+                "counters of limits that cannot be read begin anew"
+            );
+        }
+        let limits = Arc::new(Self {
+            clock,
+            store,
+            accounts,
+            throttles: Throttles::default(),
+            fleet: arc_swap::ArcSwap::from_pointee(Caps::UNLIMITED),
+            prices: Prices::default(),
+            refusals: [const { std::sync::atomic::AtomicU64::new(0) }; LimitName::ALL.len()],
+        });
+        let weak = Arc::downgrade(&limits);
+        tokio::spawn(async move {
+            for look in 1u32.. {
+                tokio::time::sleep(EVERY).await;
+                let Some(limits) = weak.upgrade() else { return };
+                let swept = if look % SWEEP == 0 { limits.sweep().await } else { Ok(()) };
+                match swept.and(limits.flush().await) {
+                    Ok(()) => {}
+                    Err(StoreError::Closed) => return,
+                    Err(error) => {
+                        tracing::warn!(event = "limits_lost", %error, "counters of limits are not saved")
+                    }
+                }
+            }
+        });
+        Ok(limits)
+    }
+
+    /// Saves what has changed since the last time; durable when it returns.
+    ///
+    /// # Errors
+    /// If the store fails. What was not saved is saved the next time.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let changed =
+            self.accounts.all().into_iter().filter_map(|account| Some((record(&account, &now)?, account)));
+        let (records, accounts): (Vec<_>, Vec<Arc<Account>>) = changed.unzip();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let count = records.len();
+        let saved = self.store.limit_counters().save(records).await;
+        match &saved {
+            Ok(()) => tracing::debug!(count, "counters of limits saved"),
+            Err(_) => accounts.iter().for_each(|account| account.lock().dirty = true),
+        }
+        saved
+    }
+
+    pub(super) async fn sweep(&self) -> Result<(), StoreError> {
+        let gone = self.accounts.sweep(&self.now());
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let gone = gone.into_iter().map(|(kind, id)| (kind as u8, id.to_string())).collect();
+        self.store.limit_counters().forget(gone).await
+    }
+}
+
+/// What is to be saved of an account; None if nothing changed.
+fn record(account: &Account, now: &Now) -> Option<CounterRecord> {
+    let mut book = account.lock();
+    if !std::mem::take(&mut book.dirty) {
+        return None;
+    }
+    book.roll(now);
+    let windows = book.saved(now);
+    drop(book);
+    Some(CounterRecord { kind: account.kind() as u8, id: account.id().to_string(), saved: now.wall, windows })
+}
+
+fn kind_of(number: u8) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+}

@@ -1,0 +1,528 @@
+//! What the gateway must remember. The only place that names sled.
+//!
+//! One repository per noun ([`Records`] of it; [`Settings`], [`DataKeys`]), async, typed, and confined to what
+//! the caller may [`Reach`]. Writes that belong together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
+//! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
+//! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
+//!
+//! What happened (audit log, usage, counters of limits) is in logs of our own beside the engine, see [`ledgers`].
+//!
+//! In the data directory: `store/` (the engine's files), `ledger/` (the logs), `snapshots/`, `STORE` (schema and daemon
+//! id), `COMMIT` (how far what was acknowledged goes), `lock`. The master key (`master.key`) lies beside them.
+
+pub mod audit;
+mod backend;
+mod batch;
+mod change;
+mod codec;
+mod contents;
+mod counters;
+pub mod data_key;
+mod engine;
+mod error;
+mod files;
+pub mod key;
+mod key_use;
+mod layout;
+mod ledgers;
+pub mod limit;
+pub mod limit_counter;
+pub mod lockout;
+mod losses;
+mod marker;
+mod migrate;
+pub mod node;
+mod old;
+mod old_usage;
+mod open;
+pub mod organization;
+mod placement;
+pub mod policy;
+mod prefix;
+pub mod price;
+mod records;
+pub mod recover;
+mod repositories;
+mod reseal;
+mod rewrap;
+mod room;
+mod salvage;
+pub mod secret;
+pub mod secrets;
+mod segment;
+pub mod session;
+mod settings;
+mod snapshot;
+mod swap;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod transaction;
+mod tree;
+mod trouble;
+pub mod usage;
+pub mod user;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use aivonx_config::StoreOptions;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
+
+pub use audit::{AuditHead, AuditLog};
+pub use change::{Change, Noun};
+pub use codec::CodecError;
+pub use contents::Contents;
+pub use data_key::{DataKeyRecord, DataKeys};
+pub use error::StoreError;
+pub use key::{KeyRecord, RetiringHash};
+pub use key_use::KeyUses;
+pub use ledgers::{Ledger, LedgerState};
+pub use limit::{LimitRecord, LimitSubject, LimitValues};
+pub use limit_counter::{CounterRecord, Counts, LimitCounters, SavedWindow};
+pub use lockout::LockoutRecord;
+pub use losses::{Counted, LedgerLoss, NotedLoss, TOLD_FOR};
+pub use node::{NodeRecord, Nodes, StoredCredential};
+pub use organization::OrganizationRecord;
+pub use placement::PlacementRecord;
+pub use policy::{AliasRecord, PolicyRecord};
+pub use price::PriceRecord;
+pub use records::{Head, Record, Records, Trees};
+pub(crate) use reseal::Reseal;
+pub use reseal::{Unopened, Use};
+pub(crate) use rewrap::Rewrap;
+pub use rewrap::{Kept, Rewrapped};
+pub use secret::{SecretKind, SecretRecord};
+pub use segment::How;
+pub use session::SessionRecord;
+pub use settings::{FleetPrivacy, Restoration, Settings};
+pub use trouble::Trouble;
+pub use usage::UsageLog;
+pub use user::{StoredReset, StoredTotp, UserRecord};
+
+use change::Feed;
+use engine::Engine;
+use layout::{Layout, Lock};
+use ledgers::Ledgers;
+use marker::Commit;
+use migrate::{SCHEMAS, Schemas};
+use room::Room;
+use snapshot::Occasion;
+use trouble::Condition;
+
+/// The open store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The engine in use. One that has failed is replaced by another, see [`trouble`].
+    engine: ArcSwap<Slot>,
+    /// That on the directory; let go when the store is closed.
+    lock: Mutex<Option<Arc<Lock>>>,
+    commit: Arc<Commit>,
+    /// As [`Slot`]. Apart, so that an engine that hangs does not stop them.
+    ledgers: RwLock<Option<Ledgers>>,
+    /// What the ledgers lack.
+    lost: watch::Sender<Vec<NotedLoss>>,
+    layout: Layout,
+    daemon: String,
+    feed: Feed,
+    counters: Counters,
+    condition: Condition,
+    room: Room,
+    options: StoreOptions,
+    /// What goes on by itself until the store is closed.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// An engine; None once closed. Held for reading while an operation runs, so that closing waits for all of them.
+type Slot = RwLock<Option<Engine>>;
+
+#[derive(Default)]
+struct Counters {
+    errors: AtomicU64,
+    /// Kept when the engine is gone.
+    last_flush: AtomicU64,
+    flush_us: AtomicU64,
+    /// When the newest snapshot was taken; 0 is never.
+    snapshot_taken: AtomicU64,
+    /// Number of the change that it has.
+    snapshot_seq: AtomicU64,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// Operations that failed through no fault of the caller, since the open.
+    pub errors: u64,
+    /// When something was last made durable, since the open.
+    pub last_flush: Option<UnixMillis>,
+    /// How long that took.
+    pub flush_took: Option<Duration>,
+}
+
+/// How long a failed engine may take to let go of its files.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
+/// Deadline of an operation that reads the whole store.
+const LONG: Duration = Duration::from_secs(300);
+
+/// How soon after the first change a store without any snapshot gets its first.
+const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Opens the store in the data directory `dir`, which is made if it is not there. Verifies every record.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: in use, foreign directory, damaged, newer schema, deadline passed. After
+    /// [`StoreError::OpenTimedOut`] a thread may hang on the damage for ever: the process should exit.
+    pub async fn open(dir: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        Self::open_as(dir, options, SCHEMAS).await
+    }
+
+    async fn open_as(dir: &Path, options: &StoreOptions, schemas: Schemas) -> Result<Self, StoreError> {
+        let opened = open::open(dir, options, schemas).await?;
+        let mut kept = snapshot::paths(&opened.layout.snapshots())?.into_iter();
+        let newest = kept.find_map(|path| snapshot::read(&path).ok());
+        let (snapshot_seq, snapshot_taken) = newest.map_or((0, 0), |found| (found.seq, found.created));
+        let store = Self {
+            inner: Arc::new_cyclic(|inner| Inner {
+                layout: opened.layout,
+                daemon: opened.daemon,
+                feed: Feed::new(),
+                counters: Counters {
+                    snapshot_seq: snapshot_seq.into(),
+                    snapshot_taken: snapshot_taken.into(),
+                    ..Counters::default()
+                },
+                condition: Condition::default(),
+                room: Room::default(),
+                options: options.clone(),
+                tasks: Mutex::default(),
+                ledgers: RwLock::new(Some(opened.ledgers)),
+                lost: watch::Sender::new(opened.lost),
+                engine: ArcSwap::from_pointee(in_use(opened.engine, inner.clone())),
+                lock: Mutex::new(Some(Arc::new(opened.lock))),
+                commit: opened.commit,
+            }),
+        };
+        let weak = || Arc::downgrade(&store.inner);
+        let tasks = vec![
+            tokio::spawn(take_snapshots(weak())),
+            tokio::spawn(trouble::mend(weak())),
+            tokio::spawn(room::watch(weak())),
+            tokio::spawn(ledgers::mend(weak())),
+            tokio::spawn(losses::verify(weak())),
+            tokio::spawn(losses::keep_up(weak(), store.watch_losses())),
+        ];
+        *store.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(store)
+    }
+
+    /// Every change from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.inner.feed.subscribe()
+    }
+
+    /// How many changes of these nouns were made since the open. Whoever reads it before the records themselves has
+    /// at least those changes, and need not read them again before it grows.
+    #[must_use]
+    pub fn changes_of(&self, nouns: &[Noun]) -> u64 {
+        self.inner.feed.told(nouns)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.inner.layout.dir
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        let counters = &self.inner.counters;
+        let time = |at: &AtomicU64| Some(at.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        StoreHealth {
+            errors: counters.errors.load(Ordering::Relaxed),
+            last_flush: time(&counters.last_flush),
+            flush_took: time(&counters.flush_us).map(Duration::from_micros),
+        }
+    }
+
+    /// Why the store takes no changes, or a ledger nothing, if that is so. It mends by itself.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<Trouble>> {
+        let inner = &self.inner;
+        inner.condition.get().or_else(|| self.ledger_trouble()).or_else(|| inner.room.trouble())
+    }
+
+    /// Takes a snapshot now, whether or not something changed.
+    ///
+    /// # Errors
+    /// If the store does not check out, or the file cannot be written.
+    pub async fn snapshot(&self) -> Result<PathBuf, StoreError> {
+        let inner = self.inner.clone();
+        self.run_long(move |engine, _| inner.snapshot(engine)).await
+    }
+
+    /// The snapshot that holds everything, and whether it was taken now: an unchanged store needs no other, and each
+    /// would take the place of an older one.
+    ///
+    /// # Errors
+    /// As of [`Self::snapshot`].
+    pub async fn take_snapshot(&self) -> Result<(recover::Snapshot, bool), StoreError> {
+        let inner = self.inner.clone();
+        self.run_long(move |engine, _| {
+            let newest = snapshot::paths(&inner.layout.snapshots())?.into_iter().next();
+            let held = newest.map(|path| recover::look(path, Some(engine.seq())));
+            let has_all = |contents: &recover::Summary| contents.changes_behind == Some(0);
+            if let Some(held) = held.filter(|held| held.contents.as_ref().is_ok_and(has_all)) {
+                return Ok((held, false));
+            }
+            Ok((recover::look(inner.snapshot(engine)?, Some(engine.seq())), true))
+        })
+        .await
+    }
+
+    /// The kept snapshots, newest first, each read and verified.
+    ///
+    /// # Errors
+    /// If their directory cannot be read.
+    pub async fn snapshots(&self) -> Result<Vec<recover::Snapshot>, StoreError> {
+        let (dir, latest) = (self.inner.layout.snapshots(), self.latest());
+        // Not through the engine: reading files holds up nobody who writes.
+        tokio::task::spawn_blocking(move || {
+            Ok(snapshot::paths(&dir)?.into_iter().map(|path| recover::look(path, latest)).collect())
+        })
+        .await
+        .map_err(|e| StoreError::Panicked(e.to_string()))?
+    }
+
+    /// The newest snapshot that is whole, and how many changes were made since.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<NewestSnapshot> {
+        let counters = &self.inner.counters;
+        let taken = Some(counters.snapshot_taken.load(Ordering::Relaxed)).filter(|taken| *taken > 0)?;
+        let has = counters.snapshot_seq.load(Ordering::Acquire);
+        Some(NewestSnapshot { taken, behind: self.latest().unwrap_or(has).saturating_sub(has) })
+    }
+
+    /// Number of the last change; None once closed, or while it is being closed.
+    fn latest(&self) -> Option<u64> {
+        self.inner.engine.load().try_read().ok()?.as_ref().map(Engine::seq)
+    }
+
+    /// Reads and checks every record against the checksums, counts and digests.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what differs.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        let dir = self.inner.layout.dir.clone();
+        self.run_long(move |engine, _| match engine.quiet(Engine::verify) {
+            Ok(_) => Ok(()),
+            Err(what) => Err(StoreError::Damaged { dir, what }),
+        })
+        .await
+    }
+
+    /// Takes a snapshot if something changed since the last, and closes; every later operation of any clone
+    /// fails with [`StoreError::Closed`]. The directory is free for another daemon when it returns.
+    ///
+    /// # Errors
+    /// If the snapshot fails; the store is closed all the same.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
+        let inner = self.inner.clone();
+        let last = match self.inner.condition.get() {
+            None => self.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await,
+            // What it holds is not known any more, and a snapshot must hold what was acknowledged.
+            Some(_) => Err(StoreError::Failed),
+        };
+        let inner = self.inner.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            inner.store_sums();
+            drop(inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take());
+            drop(inner.engine.load().write().unwrap_or_else(PoisonError::into_inner).take());
+            drop(inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        match last {
+            // An engine that failed may never let go of its files; the threads that wait for it end with the process.
+            Err(StoreError::Failed) => {
+                let _ = tokio::time::timeout(LETTING_GO, closed).await;
+                return Err(StoreError::Failed);
+            }
+            _ => closed.await.map_err(|e| StoreError::Panicked(e.to_string()))?,
+        }
+        match last {
+            Err(StoreError::Closed) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn daemon(&self) -> &str {
+        &self.inner.daemon
+    }
+
+    /// Runs `work` on a blocking thread, within `store.operation_deadline`. It is carried to its end even if the
+    /// caller stops waiting.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(self.inner.options.operation_deadline, work).await
+    }
+
+    /// As [`Self::run`], for what reads the whole store.
+    async fn run_long<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(self.inner.options.operation_deadline.max(LONG), work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        work: impl FnOnce(&Engine, &Feed) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.inner.condition.hangs() {
+            return Err(StoreError::Failed);
+        }
+        let inner = self.inner.clone();
+        let slot = inner.engine.load_full();
+        let used = slot.clone();
+        let working = tokio::task::spawn_blocking(move || {
+            let engine = used.read().unwrap_or_else(PoisonError::into_inner);
+            let engine = engine.as_ref().ok_or(StoreError::Closed)?;
+            let done = work(engine, &inner.feed);
+            inner.counters.last_flush.fetch_max(engine.last_flush().unwrap_or(0), Ordering::Relaxed);
+            inner.counters.flush_us.store(engine.flush_us(), Ordering::Relaxed);
+            if let Err(e) = &done
+                && engine.has_failed()
+            {
+                inner.fails(&used, &e.to_string(), false);
+            }
+            done
+        });
+        let done = match tokio::time::timeout(deadline, working).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(e)) => Err(match e.try_into_panic() {
+                Ok(panic) => StoreError::Panicked(open::panic_message(&*panic).to_owned()),
+                Err(e) => StoreError::Panicked(e.to_string()),
+            }),
+            Err(_) => {
+                let what = format!("an operation did not end within {} s", deadline.as_secs_f32());
+                self.inner.fails(&slot, &what, true);
+                Err(StoreError::Failed)
+            }
+        };
+        if let Err(error) = &done {
+            self.count_error(error);
+        }
+        done
+    }
+
+    fn count_error(&self, error: &StoreError) {
+        if error.is_refusal() || matches!(error, StoreError::Closed) {
+            return;
+        }
+        self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
+        // Why it takes no changes was said when it began.
+        if !matches!(error, StoreError::Failed | StoreError::NoRoom { .. } | StoreError::Unrecorded { .. }) {
+            tracing::error!(%error, "the store failed");
+        }
+    }
+}
+
+impl Inner {
+    /// The engine of `slot` has failed. That of one that was replaced meanwhile is no news.
+    fn fails(&self, slot: &Arc<Slot>, what: &str, hangs: bool) {
+        if Arc::ptr_eq(slot, &self.engine.load()) {
+            self.condition.fails(what, hangs);
+        }
+    }
+
+    /// Whether a change may be made now: who made it must be recorded, and there must be room.
+    fn may_change(&self) -> Result<(), StoreError> {
+        let ledgers = self.ledgers.try_read().ok();
+        if let Some((_, why)) = ledgers.and_then(|ledgers| ledgers.as_ref()?.audit.log.trouble()) {
+            return Err(StoreError::Unrecorded { why });
+        }
+        self.room.look(&self.layout.dir)
+    }
+
+    /// What is not stored is made of the requests again at the next open, which then takes longer.
+    fn store_sums(&self) {
+        let ledgers = self.ledgers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = ledgers.as_ref().map(|ledgers| ledgers.usage.store_sums()) {
+            tracing::warn!(%error, "the sums of the usage ledger are not stored");
+        }
+    }
+
+    fn snapshot_if_behind(&self, engine: &Engine) -> Result<(), StoreError> {
+        if engine.seq() > self.counters.snapshot_seq.load(Ordering::Acquire) {
+            self.snapshot(engine)?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, engine: &Engine) -> Result<PathBuf, StoreError> {
+        let seq = engine.seq();
+        let path =
+            snapshot::take(engine, &self.layout, &self.daemon, Occasion::Routine, self.options.snapshots)?;
+        self.counters.snapshot_seq.fetch_max(seq, Ordering::AcqRel);
+        self.counters.snapshot_taken.store(aivonx_domain::now(), Ordering::Relaxed);
+        tracing::debug!(file = %path.display(), "took a snapshot of the store");
+        Ok(path)
+    }
+}
+
+/// An engine that asks the store of `inner` before every change.
+fn in_use(engine: Engine, inner: Weak<Inner>) -> Slot {
+    engine
+        .guard(Box::new(move || inner.upgrade().map_or(Err(StoreError::Closed), |inner| inner.may_change())));
+    RwLock::new(Some(engine))
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.inner.layout.dir).finish_non_exhaustive()
+    }
+}
+
+/// Takes a snapshot at every interval in which something changed, the first soon. Ends with the last clone.
+async fn take_snapshots(inner: Weak<Inner>) {
+    loop {
+        let Some(store) = inner.upgrade() else { return };
+        let none_yet = store.counters.snapshot_seq.load(Ordering::Acquire) == 0;
+        let wait = store.options.snapshot_interval;
+        let wait = if none_yet { FIRST_SNAPSHOT.min(wait) } else { wait };
+        drop(store);
+        tokio::time::sleep(wait).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let store = Store { inner: inner.clone() };
+        if store.inner.condition.get().is_some() {
+            continue;
+        }
+        // A failure is counted and logged by `run`, and tried again after the next interval.
+        let _ = store.run_long(move |engine, _| inner.snapshot_if_behind(engine)).await;
+    }
+}

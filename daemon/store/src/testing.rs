@@ -1,0 +1,80 @@
+//! What the tests of this part stand on: a store in a directory of its own, and users in it.
+
+#![allow(clippy::unwrap_used, reason = "tests fail where it fails")]
+
+use aivonx_config::StoreOptions;
+use aivonx_protocol::user::Role;
+use tempfile::TempDir;
+
+use crate::{
+    Store, UserRecord,
+    secrets::{MasterKey, Vault},
+};
+
+/// A store that lasts as long as this.
+pub struct Stand {
+    _dir: TempDir,
+    pub store: Store,
+    pub vault: Vault,
+}
+
+pub async fn stand() -> Stand {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        cache_bytes: 16 << 20,
+        snapshots: 1,
+        snapshot_interval: std::time::Duration::from_secs(3600),
+        open_deadline: std::time::Duration::from_secs(60),
+        operation_deadline: std::time::Duration::from_secs(20),
+    };
+    let store = Store::open(dir.path(), &options).await.unwrap();
+    let master = MasterKey::load_or_generate(&dir.path().join("master.key")).unwrap();
+    let vault = Vault::open(master, &store).await.unwrap();
+    Stand { _dir: dir, store, vault }
+}
+
+impl Stand {
+    /// A member without an organization, with a password hash or none.
+    pub async fn user(&self, name: &str, password: Option<String>) -> UserRecord {
+        let record = UserRecord { password, ..record("", name) };
+        self.store.users().insert(record).await.unwrap()
+    }
+}
+
+/// A member without an organization and without a password.
+pub fn record(id: &str, name: &str) -> UserRecord {
+    UserRecord {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        display_name: None,
+        email: None,
+        role: Role::Auditor,
+        organization: None,
+        enabled: true,
+        password: None,
+        password_changed: 0,
+        must_change_password: false,
+        totp: None,
+        totp_exempt: false,
+        backup_codes: Vec::new(),
+        reset: None,
+        epoch: 1,
+        last_login: None,
+        created: 0,
+        revision: 0,
+    }
+}
+
+/// Copies a directory tree.
+pub fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

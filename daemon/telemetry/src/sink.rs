@@ -1,0 +1,172 @@
+//! From the data-plane threads to the log and the metrics: one event per request.
+//!
+//! A data-plane thread hands over its finished requests by moving a vector into a queue. Formatting and
+//! counting happen on the control plane, a batch at a time.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aivonx_config::level::LevelHandle;
+use aivonx_domain::{access::AccessRecord, batch::Batch};
+use aivonx_protocol::log::Level;
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    watch,
+};
+
+use super::{
+    hub::Hub,
+    metrics::Metrics,
+    pipe::Pipe,
+    view::{self, Bunch},
+};
+
+/// Records that may wait; more are dropped and counted.
+pub const WAITING_MAX: usize = 65_536;
+/// After a batch, others are let gather for so long: a busy gateway then wakes this task fifty times a second
+/// instead of once per request, and its data-plane threads hardly ever.
+const GATHER: Duration = Duration::from_millis(20);
+/// Records formatted before other tasks get their turn.
+const STRIDE: usize = 512;
+/// How often losses are said.
+const NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// The entrance for finished requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AccessSink(Arc<Entrance>);
+
+#[derive(Debug)]
+struct Entrance {
+    queue: UnboundedSender<Vec<AccessRecord>>,
+    waiting: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+impl AccessSink {
+    /// Hands over finished requests. Never waits: beyond [`WAITING_MAX`] they are dropped and counted.
+    pub fn push(&self, records: Vec<AccessRecord>) {
+        let n = records.len();
+        if n == 0 {
+            return;
+        }
+        let before = self.0.waiting.fetch_add(n, Ordering::Relaxed);
+        if before + n > WAITING_MAX || self.0.queue.send(records).is_err() {
+            self.0.waiting.fetch_sub(n, Ordering::Relaxed);
+            self.0.dropped.fetch_add(n as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Records handed over and not yet counted.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Records dropped since start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The way out, for [`drain`].
+pub(crate) type AccessQueue = UnboundedReceiver<Vec<AccessRecord>>;
+
+pub(crate) fn channel() -> (AccessSink, AccessQueue) {
+    let (queue, out) = unbounded_channel();
+    (AccessSink(Arc::new(Entrance { queue, waiting: AtomicUsize::new(0), dropped: AtomicU64::new(0) })), out)
+}
+
+/// Turns records into events and metrics until `stop` says true and the queue is empty.
+pub(crate) async fn drain(
+    sink: AccessSink,
+    mut queue: AccessQueue,
+    outlet: Outlet,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut notice = tokio::time::interval(NOTICE_EVERY);
+    let mut told = 0;
+    loop {
+        tokio::select! {
+            biased;
+            Some(records) = queue.recv() => {
+                let mut done = records.len();
+                outlet.take(&sink, records);
+                while let Ok(records) = queue.try_recv() {
+                    done += records.len();
+                    outlet.take(&sink, records);
+                    if done >= STRIDE {
+                        done = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(GATHER) => {}
+                    () = stopped(&mut stop) => {}
+                }
+            }
+            _ = notice.tick() => tell(&sink, &mut told),
+            () = stopped(&mut stop) => break,
+        }
+    }
+    tell(&sink, &mut told);
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone has nothing more to log.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn tell(sink: &AccessSink, told: &mut u64) {
+    let dropped = sink.dropped();
+    if dropped > *told {
+        let count = dropped - *told;
+        tracing::warn!(
+            event = "access_lost",
+            count,
+            "{count} requests were not logged or counted because the control plane did not keep up"
+        );
+        *told = dropped;
+    }
+}
+
+/// Where records go.
+pub(crate) struct Outlet {
+    pub(crate) level: LevelHandle,
+    pub(crate) hub: Hub,
+    pub(crate) pipe: Pipe,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) observers: Arc<RwLock<Vec<Observer>>>,
+}
+
+/// Sees finished requests, a batch at a time, on the control plane. Must not block.
+pub type Observer = Box<dyn Fn(&Batch<'_>) + Send + Sync>;
+
+impl Outlet {
+    /// Counts and logs. Records do not take the way through tracing: eighteen fields would be written down
+    /// one by one for every request, whether anyone reads them or not. Nor are they moved: those who count see them
+    /// where they are, and the log keeps them there.
+    fn take(&self, sink: &AccessSink, mut records: Vec<AccessRecord>) {
+        let batch = Batch::of(&records);
+        self.metrics.count(&batch);
+        // One that panicked has been told of.
+        for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
+            observer(&batch);
+        }
+        sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
+        match self.level.access() {
+            // Nothing about a request is below that.
+            Some(wanted) if wanted >= Level::Info => {}
+            Some(wanted) => records.retain(|request| view::level_of(request) <= wanted),
+            None => return,
+        }
+        if !records.is_empty() {
+            self.pipe.send(self.hub.put_all(Bunch::new(aivonx_domain::now(), records)));
+        }
+    }
+}
