@@ -44,9 +44,10 @@ part() {
         requests) requests ;;
         commands) "$bins/aivonx" manual ;;
         keys) "$bins/aivonxd" check --print-default | mdoc keys ;;
+        routes) "$bins/aivonxd" manual ;;
         json) mdoc tables <"$here/aivonx-json.md" ;;
-        fields) mdoc fields <"$root/daemon/src/telemetry/fields.rs" ;;
-        events) sed -n 's,^//! |,|,p' "$root/daemon/src/telemetry/mod.rs" | mdoc tables ;;
+        fields) mdoc fields <"$root/daemon/telemetry/src/fields.rs" ;;
+        events) sed -n 's,^//! |,|,p' "$root/daemon/telemetry/src/lib.rs" | mdoc tables ;;
         messages) mdoc catalog <"$root/packaging/journald/aivonx.catalog" ;;
         *) echo "man/build.sh: no part is called $1" >&2; return 1 ;;
     esac

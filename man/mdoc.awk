@@ -1,7 +1,7 @@
 # Turns what the program's sources say into mdoc. -v form=
 #   tables  Markdown with headings, paragraphs and tables of two columns
 #   keys    the default configuration file
-#   fields  the table of fields in daemon/src/telemetry/fields.rs
+#   fields  the table of fields in daemon/telemetry/src/fields.rs
 #   catalog the journal's message catalog
 #   enum    the variants of the Rust enumeration -v name=, numbered as on the wire
 

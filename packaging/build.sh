@@ -59,8 +59,8 @@ version=${AIVONX_VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "
 version=${version//-/\~}
 maintainer=${AIVONX_MAINTAINER:-The aivonx authors <aivonx@users.noreply.github.com>}
 # The schema of the store that this version writes: an older package must not be put over a newer store.
-schema=$(sed -n 's/.*Schemas = Schemas { current: \([0-9]*\),.*/\1/p' daemon/src/store/migrate.rs)
-[ -n "$schema" ] || die "daemon/src/store/migrate.rs does not tell the store's schema"
+schema=$(sed -n 's/.*Schemas = Schemas { current: \([0-9]*\),.*/\1/p' daemon/store/src/migrate.rs)
+[ -n "$schema" ] || die "daemon/store/src/migrate.rs does not tell the store's schema"
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 fi

@@ -131,6 +131,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Run { config } => serve(config::Live::from_file(&config)?, Mode::Run, None),
         Command::Check { print_default: true, .. } => commands::print_default(),
         Command::Check { config, .. } => commands::check(&config),
+        Command::Manual => commands::manual(),
         Command::Recover(args) => commands::recover(&args),
         Command::Rekey(args) => commands::rekey(&args),
     }

@@ -36,6 +36,9 @@ pub enum Command {
         #[arg(long)]
         print_default: bool,
     },
+    /// Print the routes in mdoc, for aivonx-api(7)
+    #[command(hide = true)]
+    Manual,
     /// List a store's snapshots, or put one back (the daemon must not run)
     Recover(Recover),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)

@@ -19,7 +19,7 @@ use aivonx_store::{
 use crate::{
     app::AppError,
     args::{Recover, Rekey},
-    lifecycle,
+    lifecycle, manual,
 };
 
 fn say(text: &str) -> Result<(), AppError> {
@@ -29,6 +29,11 @@ fn say(text: &str) -> Result<(), AppError> {
 /// `aivonxd check --print-default`
 pub(crate) fn print_default() -> Result<(), AppError> {
     say(config::print_default().trim_end())
+}
+
+/// `aivonxd manual`
+pub(crate) fn manual() -> Result<(), AppError> {
+    say(manual::sections().trim_end())
 }
 
 /// `aivonxd check --config FILE`

@@ -12,6 +12,7 @@ pub mod control;
 mod dev;
 mod facts;
 pub mod lifecycle;
+mod manual;
 mod signals;
 mod simulate;
 mod trusted;

@@ -329,6 +329,20 @@ impl Request {
     }
 }
 
+/// The JSON that a route of the account takes, by example; `None` where it takes none.
+#[must_use]
+pub fn form(what: Account) -> Option<&'static str> {
+    match what {
+        Account::Login => Some(LOGIN),
+        Account::Refresh | Account::Logout => Some(REFRESH),
+        Account::PasswordReset => Some(RESET),
+        Account::Password => Some(PASSWORD),
+        Account::Totp => Some(TOTP),
+        Account::Keys => Some(KEY),
+        Account::Me | Account::Key => None,
+    }
+}
+
 const LOGIN: &str = r#"{"username":"...","password":"...","otp":"..."}, otp only where it is asked for"#;
 
 #[derive(Deserialize)]

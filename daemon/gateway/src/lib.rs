@@ -3,7 +3,7 @@
 //!
 //! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
 
-mod account;
+pub mod account;
 mod answer;
 mod aside;
 mod authenticate;
@@ -26,7 +26,7 @@ mod listener;
 mod local;
 mod manage;
 mod meaning;
-mod own_usage;
+pub mod own_usage;
 pub mod places;
 pub mod policy;
 mod privacy;

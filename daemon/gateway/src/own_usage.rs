@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What can be asked for in the query.
-const PARAMETERS: &str = "the query may have since and until (milliseconds since 1970-01-01 UTC), \
+pub const PARAMETERS: &str = "the query may have since and until (milliseconds since 1970-01-01 UTC), \
                           by (key or model) and per (hour, day or month)";
 
 /// What is asked.

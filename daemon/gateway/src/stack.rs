@@ -123,7 +123,7 @@ async fn layers(
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
     }
     let forwarded = match route.action {
-        Action::NotYet => return Err(Refusal::NotYet(route.pattern)),
+        Action::NotYet(_) => return Err(Refusal::NotYet(route.pattern)),
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter, query: head.uri.query() };
             let mut answer = local::answer(cx, what, asked, &caller).await?;

@@ -19,6 +19,8 @@ pub struct Route {
     pub dialect: Dialect,
     /// Who answers.
     pub action: Action,
+    /// What it is for, in a sentence: aivonx-api(7) prints it.
+    pub about: &'static str,
 }
 
 /// Who answers a route.
@@ -36,8 +38,8 @@ pub enum Action {
     Account(Account),
     /// What the caller used.
     OwnUsage,
-    /// Known, but not served by this version: 501.
-    NotYet,
+    /// Known, but not served by this version: 501. The scope is what it will need.
+    NotYet(KeyScope),
 }
 
 /// What forwarding needs to know.
@@ -45,6 +47,10 @@ pub enum Action {
 pub struct Forward {
     /// Path on the node, under its prefix.
     pub path: &'static str,
+    /// What a key must be allowed: [`KeyScope::Infer`] where the body carries a prompt.
+    pub scope: KeyScope,
+    /// Whether `prompt` may be a list whose entries are answered one by one.
+    pub prompt_list: bool,
     /// Lowest Ollama version that serves it; None if Ollama does not.
     pub ollama: Option<Version>,
     /// Whether `openai` nodes serve it.
@@ -65,7 +71,7 @@ impl Forward {
     /// Whether its body carries a prompt: all but what only tells about a model.
     #[must_use]
     pub fn prompts(&self) -> bool {
-        self.path != "/api/show"
+        self.scope == KeyScope::Infer
     }
 
     /// Whether it takes `keep_alive` and `options`: those that run a model by Ollama's own API.
@@ -164,7 +170,12 @@ const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
 /// Any Ollama version.
 const ANY: Option<Version> = Some((0, 0, 0));
 
-const fn ollama(pattern: &'static str, path: &'static str, stream_default: Option<bool>) -> Route {
+const fn ollama(
+    pattern: &'static str,
+    path: &'static str,
+    stream_default: Option<bool>,
+    about: &'static str,
+) -> Route {
     let (stream, output) = match stream_default {
         Some(_) => (Stream::Ndjson, Output::Predict),
         None => (Stream::Never, Output::Nothing),
@@ -175,6 +186,8 @@ const fn ollama(pattern: &'static str, path: &'static str, stream_default: Optio
         dialect: Dialect::Ollama,
         action: Action::Forward(Forward {
             path,
+            scope: KeyScope::Infer,
+            prompt_list: false,
             ollama: ANY,
             openai: false,
             stream_default,
@@ -183,10 +196,18 @@ const fn ollama(pattern: &'static str, path: &'static str, stream_default: Optio
             ask_usage: false,
             legacy_name: false,
         }),
+        about,
     }
 }
 
-const fn v1(path: &'static str, lowest: Version, stream: Stream, output: Output, dialect: Dialect) -> Route {
+const fn v1(
+    path: &'static str,
+    lowest: Version,
+    stream: Stream,
+    output: Output,
+    dialect: Dialect,
+    about: &'static str,
+) -> Route {
     let stream_default = match stream {
         Stream::Never => None,
         _ => Some(false),
@@ -197,6 +218,8 @@ const fn v1(path: &'static str, lowest: Version, stream: Stream, output: Output,
         dialect,
         action: Action::Forward(Forward {
             path,
+            scope: KeyScope::Infer,
+            prompt_list: false,
             ollama: Some(lowest),
             openai: true,
             stream_default,
@@ -205,35 +228,69 @@ const fn v1(path: &'static str, lowest: Version, stream: Stream, output: Output,
             ask_usage: matches!(stream, Stream::Done),
             legacy_name: false,
         }),
+        about,
     }
 }
 
-const fn local(pattern: &'static str, dialect: Dialect, what: Local) -> Route {
-    Route { pattern, methods: GET, dialect, action: Action::Local(what) }
+/// The same, where `prompt` may be a list.
+const fn prompt_list(route: Route) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            Route { action: Action::Forward(Forward { prompt_list: true, ..forward }), ..route }
+        }
+        route => route,
+    }
 }
 
-const fn account(pattern: &'static str, methods: &'static [Method], what: Account) -> Route {
-    Route { pattern, methods, dialect: Dialect::Ollama, action: Action::Account(what) }
+const fn local(pattern: &'static str, dialect: Dialect, what: Local, about: &'static str) -> Route {
+    Route { pattern, methods: GET, dialect, action: Action::Local(what), about }
 }
 
-const fn not_yet(pattern: &'static str, methods: &'static [Method], dialect: Dialect) -> Route {
-    Route { pattern, methods, dialect, action: Action::NotYet }
+const fn account(
+    pattern: &'static str,
+    methods: &'static [Method],
+    what: Account,
+    about: &'static str,
+) -> Route {
+    Route { pattern, methods, dialect: Dialect::Ollama, action: Action::Account(what), about }
+}
+
+const fn not_yet(
+    pattern: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    scope: KeyScope,
+) -> Route {
+    Route {
+        pattern,
+        methods,
+        dialect,
+        action: Action::NotYet(scope),
+        about: "Not served by this version: 501.",
+    }
 }
 
 use Dialect::{Anthropic as A, Ollama as O, Openai as I};
 
 /// Every route, those of the data path first.
 pub static ROUTES: &[Route] = &[
-    ollama("/api/chat", "/api/chat", Some(true)),
-    ollama("/api/generate", "/api/generate", Some(true)),
-    ollama("/api/embed", "/api/embed", None),
-    ollama("/api/embeddings", "/api/embeddings", None),
+    ollama("/api/chat", "/api/chat", Some(true), "Chat."),
+    ollama(
+        "/api/generate",
+        "/api/generate",
+        Some(true),
+        "Completion of a prompt; an empty prompt loads the model.",
+    ),
+    ollama("/api/embed", "/api/embed", None, "Embeddings of one or more texts."),
+    ollama("/api/embeddings", "/api/embeddings", None, "The older form, for one text."),
     Route {
         pattern: "/api/show",
         methods: POST,
         dialect: O,
         action: Action::Forward(Forward {
             path: "/api/show",
+            scope: KeyScope::ModelsRead,
+            prompt_list: false,
             ollama: ANY,
             openai: false,
             stream_default: None,
@@ -242,47 +299,118 @@ pub static ROUTES: &[Route] = &[
             ask_usage: false,
             legacy_name: true,
         }),
+        about: "What a model is: its template, parameters and capabilities.",
     },
-    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I),
-    v1("/v1/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I),
-    v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I),
-    v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I),
-    v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A),
-    local("/", O, Local::Root),
-    local("/api/version", O, Local::Version),
-    local("/api/tags", O, Local::Tags),
-    local("/api/ps", O, Local::Ps),
-    local("/v1/models", I, Local::Models),
-    local(MODEL_PATTERN, I, Local::Model),
-    Route { pattern: "/api/pull", methods: POST, dialect: O, action: Action::Pull },
-    Route { pattern: "/api/delete", methods: DELETE, dialect: O, action: Action::Delete },
-    local("/health", O, Local::Health),
-    local("/api/health", O, Local::Health),
-    local("/ready", O, Local::Ready),
-    local("/api/proxy", O, Local::Proxy),
-    local("/api/proxy/state", O, Local::ProxyState),
-    local("/api/proxy/active-requests", O, Local::ActiveRequests),
-    local("/metrics", O, Local::Metrics),
-    ollama("/api/proxy/generate", "/api/generate", Some(true)),
-    ollama("/api/proxy/chat", "/api/chat", Some(true)),
-    ollama("/api/proxy/embed", "/api/embed", None),
-    ollama("/api/proxy/embeddings", "/api/embeddings", None),
-    account("/api/account/login", POST, Account::Login),
-    account("/api/account/refresh", POST, Account::Refresh),
-    account("/api/account/logout", POST, Account::Logout),
-    account("/api/account/me", GET, Account::Me),
-    account("/api/account/password", POST, Account::Password),
-    account("/api/account/password/reset", POST, Account::PasswordReset),
-    account("/api/account/totp", POST, Account::Totp),
-    account("/api/account/keys", GET_POST, Account::Keys),
-    account(KEY_PATTERN, DELETE, Account::Key),
-    Route { pattern: "/api/account/usage", methods: GET, dialect: O, action: Action::OwnUsage },
-    not_yet("/api/push", POST, O),
-    not_yet("/api/create", POST, O),
-    not_yet("/api/copy", POST, O),
-    not_yet("/api/status", GET, O),
-    not_yet(BLOB_PATTERN, POST_HEAD, O),
-    not_yet("/v1/audio/transcriptions", POST, I),
+    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I, "Chat."),
+    prompt_list(v1(
+        "/v1/completions",
+        (0, 0, 0),
+        Stream::Done,
+        Output::Key("max_tokens"),
+        I,
+        "Completion of a prompt.",
+    )),
+    v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I, "Embeddings of one or more texts."),
+    v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
+    v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
+    local(
+        "/",
+        O,
+        Local::Root,
+        "`Ollama is running`, whatever the state of the fleet: clients ask it before anything else.",
+    ),
+    local("/api/version", O, Local::Version, "The lowest version among the nodes."),
+    local("/api/tags", O, Local::Tags, "The models the caller may use."),
+    local("/api/ps", O, Local::Ps, "The models in memory."),
+    local(
+        "/v1/models",
+        I,
+        Local::Models,
+        "The models the caller may use; with the field `anthropic-version` in that dialect.",
+    ),
+    local(MODEL_PATTERN, I, Local::Model, "One model."),
+    Route {
+        pattern: "/api/pull",
+        methods: POST,
+        dialect: O,
+        action: Action::Pull,
+        about: "Has a model pulled, by a job that goes on when the client leaves; its progress is the stream.",
+    },
+    Route {
+        pattern: "/api/delete",
+        methods: DELETE,
+        dialect: O,
+        action: Action::Delete,
+        about: "Removes a model from every node of the caller that has it.",
+    },
+    local("/health", O, Local::Health, "200 while the process lives."),
+    local("/api/health", O, Local::Health, "The same."),
+    local(
+        "/ready",
+        O,
+        Local::Ready,
+        "200 when requests can be served; `status` is `degraded`, with the reason, while the store takes no changes.",
+    ),
+    local("/api/proxy", O, Local::Proxy, "`Ollama is running` if a node is active."),
+    local("/api/proxy/state", O, Local::ProxyState, "The nodes and their state."),
+    local("/api/proxy/active-requests", O, Local::ActiveRequests, "The requests that are running."),
+    local("/metrics", O, Local::Metrics, "Metrics for Prometheus."),
+    ollama("/api/proxy/generate", "/api/generate", Some(true), "Older name of `/api/generate`."),
+    ollama("/api/proxy/chat", "/api/chat", Some(true), "Older name of `/api/chat`."),
+    ollama("/api/proxy/embed", "/api/embed", None, "Older name of `/api/embed`."),
+    ollama("/api/proxy/embeddings", "/api/embeddings", None, "Older name of `/api/embeddings`."),
+    account("/api/account/login", POST, Account::Login, "Proves who one is, and gives tokens."),
+    account(
+        "/api/account/refresh",
+        POST,
+        Account::Refresh,
+        "Gives new tokens for a refresh token, which is spent.",
+    ),
+    account(
+        "/api/account/logout",
+        POST,
+        Account::Logout,
+        "Ends the session of the access token, or of the refresh token in the body.",
+    ),
+    account("/api/account/me", GET, Account::Me, "Who the caller is."),
+    account(
+        "/api/account/password",
+        POST,
+        Account::Password,
+        "Sets another password; the other sessions end.",
+    ),
+    account(
+        "/api/account/password/reset",
+        POST,
+        Account::PasswordReset,
+        "Sets a password with an administrator's code.",
+    ),
+    account(
+        "/api/account/totp",
+        POST,
+        Account::Totp,
+        "Sets up, confirms or disables the second factor, or makes new backup codes.",
+    ),
+    account(
+        "/api/account/keys",
+        GET_POST,
+        Account::Keys,
+        "Lists the caller's keys, or makes one, whose secret is shown once.",
+    ),
+    account(KEY_PATTERN, DELETE, Account::Key, "Revokes one of the caller's keys."),
+    Route {
+        pattern: "/api/account/usage",
+        methods: GET,
+        dialect: O,
+        action: Action::OwnUsage,
+        about: "What the caller used.",
+    },
+    not_yet("/api/push", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/status", GET, O, KeyScope::AdminRead),
+    not_yet(BLOB_PATTERN, POST_HEAD, O, KeyScope::ModelsWrite),
+    not_yet("/v1/audio/transcriptions", POST, I, KeyScope::Infer),
 ];
 
 const MODEL_PATTERN: &str = "/v1/models/:model";
@@ -331,15 +459,9 @@ impl Route {
     #[must_use]
     pub fn need(&self) -> Need {
         Need::Scope(match self.action {
-            // It tells about a model and uses none.
-            Action::Forward(forward) if forward.path == "/api/show" => KeyScope::ModelsRead,
-            Action::Forward(_) => KeyScope::Infer,
+            Action::Forward(forward) => forward.scope,
             Action::Pull | Action::Delete => KeyScope::ModelsWrite,
-            Action::NotYet => match self.pattern {
-                "/api/status" => KeyScope::AdminRead,
-                "/v1/audio/transcriptions" => KeyScope::Infer,
-                _ => KeyScope::ModelsWrite,
-            },
+            Action::NotYet(scope) => scope,
             Action::OwnUsage => return Need::User,
             Action::Account(what) => {
                 return match what {

@@ -98,7 +98,7 @@ impl Peek {
         if route.native() || route.output == Output::Nothing {
             return 1;
         }
-        let prompts = if route.path == "/v1/completions" { self.prompts.max(1) } else { 1 };
+        let prompts = if route.prompt_list { self.prompts.max(1) } else { 1 };
         each.saturating_mul(prompts)
     }
 
