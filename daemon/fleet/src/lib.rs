@@ -42,6 +42,7 @@ pub mod snapshot;
 mod spare;
 #[cfg(test)]
 mod standing_tests;
+mod strategy;
 mod task;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]

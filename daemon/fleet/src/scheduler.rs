@@ -6,12 +6,9 @@ use std::sync::{
 };
 
 use aivonx_domain::model_name;
-use aivonx_protocol::{
-    node::{AdminState, NodeKind, Pool},
-    strategy::Strategy,
-};
+use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 
-use super::{Eligible, Lease, Node, Snapshot, nearest::nearest_models};
+use super::{Eligible, Lease, Node, Snapshot, nearest::nearest_models, strategy};
 
 /// What a request needs of a node.
 #[derive(Debug, Clone, Copy)]
@@ -143,24 +140,25 @@ impl Snapshot {
                 .filter(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
                 .filter(|n| !tried.iter().any(|t| t.id == n.id))
         };
+        let measure = strategy::measure(self.strategy);
         // Counts move while they are compared, so a place found free may be gone when it is asked for. Each
         // round that loses saw another request win one; a handful of rounds is as good as waiting.
         for _ in 0..ROUNDS {
             let mut best: Option<(u64, &Arc<Node>)> = None;
             let mut equals = 0_usize;
             for node in candidates().filter(|n| n.has_room()) {
-                let measure = self.measure(node);
+                let measured = measure.of(node);
                 match &best {
-                    Some((lowest, _)) if measure > *lowest => {}
-                    Some((lowest, _)) if measure == *lowest => equals += 1,
-                    _ => (best, equals) = (Some((measure, node)), 1),
+                    Some((lowest, _)) if measured > *lowest => {}
+                    Some((lowest, _)) if measured == *lowest => equals += 1,
+                    _ => (best, equals) = (Some((measured, node)), 1),
                 }
             }
             let Some((lowest, first)) = best else { break };
             let node = if equals == 1 {
                 first
             } else {
-                let among = || candidates().filter(|n| n.has_room() && self.measure(n) == lowest);
+                let among = || candidates().filter(|n| n.has_room() && measure.of(n) == lowest);
                 let warm = || among().filter(|n| n.seen.loaded.contains(normal));
                 let turn = TURN.fetch_add(1, Ordering::Relaxed);
                 nth_of(warm, turn).or_else(|| nth_of(among, turn)).unwrap_or(first)
@@ -176,13 +174,6 @@ impl Snapshot {
             return Err(NoNode::Down);
         }
         Err(self.nobody(want).unwrap_or_else(|| NoNode::Unserved(self.why_unserved(having, want))))
-    }
-
-    fn measure(&self, node: &Node) -> u64 {
-        match self.strategy {
-            Strategy::LeastActive => u64::from(node.live.active()),
-            Strategy::LowestLatency => node.live.latency_us().unwrap_or(u64::MAX),
-        }
     }
 
     fn unknown(&self, want: Want<'_>, model: &str) -> NoNode {
