@@ -180,7 +180,7 @@ impl Ledgers {
     }
 
     /// Looks after the files: [`Log::look`], and makes durable how far they go.
-    fn look(&self) {
+    pub(super) fn look(&self) {
         let looked = Ledger::ALL.into_iter().try_for_each(|ledger| self.log(ledger).look());
         let settled = self.commit.as_ref().map_or(Ok(()), |commit| commit.settle());
         // A disk that refuses is told by the next append, and all of this is done again soon.

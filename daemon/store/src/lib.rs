@@ -359,7 +359,11 @@ impl Store {
         let inner = self.inner.clone();
         let closed = tokio::task::spawn_blocking(move || {
             inner.store_sums();
-            drop(inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take());
+            let ledgers = inner.ledgers.write().unwrap_or_else(PoisonError::into_inner).take();
+            // What was appended since the last look may be in a file that was removed.
+            if let Some(ledgers) = ledgers {
+                ledgers.look();
+            }
             drop(inner.engine.load().write().unwrap_or_else(PoisonError::into_inner).take());
             drop(inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         });

@@ -20,7 +20,7 @@ pub(super) fn start(role: &str, dir: &Path) -> Child {
 /// As [`start`], until after so many steps.
 pub(super) fn start_until(role: &str, dir: &Path, end_at: Option<usize>) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::child::as_child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "tests::child::as_child", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(DIR, dir)
         .envs(end_at.map(|step| (END_AT, step.to_string())))

@@ -127,7 +127,7 @@ fn in_namespace(before: &str, test: &str, after: &str) -> Option<String> {
         return None;
     }
     let script = format!(
-        "set -eu\n{before}\n\"$TEST\" --exact telemetry::tests::{test} --ignored --nocapture >&2\n{after}"
+        "set -eu\n{before}\n\"$TEST\" --exact tests::{test} --ignored --nocapture >&2\n{after}"
     );
     let output = Command::new("unshare")
         .args(["-m", "--propagation", "private", "bash", "-c", &script])
