@@ -2,22 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, WireSecret, organization::LimitProfile, session::Session, user::Role};
-
-/// The first administrator, or one to be rescued.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setup {
-    /// Name of the superadmin.
-    pub username: String,
-    /// Its password.
-    pub password: WireSecret,
-    /// Do not ask it for two-factor authentication, although the configuration does.
-    pub no_totp: bool,
-    /// Limits of the organizations to come; None keeps what is there.
-    pub profile: Option<LimitProfile>,
-    /// Rescue an existing user: new password, second factor and lockouts cleared. For uid 0.
-    pub recover: bool,
-}
+use crate::{
+    UnixMillis, WireSecret, operation::operations, organization::LimitProfile, session::Session, user::Role,
+};
 
 /// Who the caller is. `--output json` prints exactly these fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,76 +53,99 @@ pub struct TotpOffer {
     pub uri: WireSecret,
 }
 
-/// Requests about the caller's own account. Login, Resume and Setup also say who the connection is from then
-/// on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AccountRequest {
-    /// Make the first superadmin, or rescue one. Answered with `Reply::LoggedIn`.
-    Setup(Box<Setup>),
-    /// Begin a session. A missing or wrong second factor is `FaultKind::NotPermitted` with the field `otp`; then
-    /// ask for it and try again. Answered with `Reply::LoggedIn`.
-    Login {
+operations! {
+    /// Requests about the caller's own account. Login, Resume and Setup also say who the connection is from then
+    /// on.
+    Request::Account(AccountRequest);
+
+    /// Make the first superadmin, or rescue one.
+    "account.setup" Setup {
+        /// Name of the superadmin.
+        username: String,
+        /// Its password.
+        password: WireSecret,
+        /// Do not ask it for two-factor authentication, although the configuration does.
+        no_totp: bool,
+        /// Limits of the organizations to come; None keeps what is there.
+        profile: Option<LimitProfile>,
+        /// Rescue an existing user: new password, second factor and lockouts cleared. For uid 0.
+        recover: bool,
+    } -> LoggedIn as LoggedIn, needs Setup;
+
+    /// Begin a session. A missing or wrong second factor is `FaultKind::NotPermitted` with the field `otp`;
+    /// then ask for it and try again.
+    "account.login" Login {
         /// Name of the user.
         username: String,
         /// Its password.
         password: WireSecret,
         /// Code of the authenticator, or a backup code.
         otp: Option<WireSecret>,
-    },
-    /// Go on with a session or use a control token. Answered with `Reply::Identity`.
-    Resume {
+    } -> LoggedIn as LoggedIn, needs Login;
+
+    /// Go on with a session or use a control token.
+    "account.resume" Resume {
         /// Its secret.
         secret: WireSecret,
-    },
-    /// End the session. Answered with `Reply::Done`.
-    Logout,
-    /// Who the connection is. Answered with `Reply::Identity`.
-    Whoami,
-    /// Change the password; ends the other sessions. Answered with `Reply::Done`.
-    Password {
+    } -> Identity as Identity, needs Identify;
+
+    /// End the session.
+    "account.logout" Logout -> () as Done, needs Account;
+
+    /// Who the connection is.
+    "account.whoami" Whoami -> Identity as Identity, needs Identify;
+
+    /// Change the password; ends the other sessions.
+    "account.password" Password {
         /// The old one.
         old: WireSecret,
         /// The new one.
         new: WireSecret,
-    },
-    /// Offer a second factor. Answered with `Reply::TotpOffer`.
-    TotpBegin {
+    } -> () as Done, needs Account;
+
+    /// Offer a second factor.
+    "account.totp_begin" TotpBegin {
         /// The password, again.
         password: WireSecret,
-    },
-    /// Turn the offered second factor on. Answered with `Reply::BackupCodes`.
-    TotpConfirm {
+    } -> TotpOffer as TotpOffer, needs Account;
+
+    /// Turn the offered second factor on.
+    "account.totp_confirm" TotpConfirm {
         /// A code of it.
         code: WireSecret,
-    },
-    /// Turn the second factor off, where the rules allow it. Answered with `Reply::Done`.
-    TotpDisable {
+    } -> Vec<WireSecret> as BackupCodes, needs Account;
+
+    /// Turn the second factor off, where the rules allow it.
+    "account.totp_disable" TotpDisable {
         /// The password, again.
         password: WireSecret,
         /// A code of it, or a backup code.
         code: WireSecret,
-    },
-    /// Make new backup codes; the old ones are void. Answered with `Reply::BackupCodes`.
-    BackupCodes {
+    } -> () as Done, needs Account;
+
+    /// Make new backup codes; the old ones are void.
+    "account.backup_codes" BackupCodes {
         /// The password, again.
         password: WireSecret,
         /// A code of the second factor.
         code: WireSecret,
-    },
-    /// Is it still the same person? For a console that was locked. A wrong password counts like one at a login.
-    /// Answered with `Reply::Done`.
-    Verify {
+    } -> Vec<WireSecret> as BackupCodes, needs Account;
+
+    /// Is it still the same person? For a console that was locked. A wrong password counts like one at a
+    /// login.
+    "account.verify" Verify {
         /// The password, again.
         password: WireSecret,
-    },
-    /// Set a new password with the code that an administrator gave; then log in with it. Ends every session of the
-    /// user. Answered with `Reply::Done`.
-    Redeem {
+    } -> () as Done, needs Account;
+
+    /// Set a new password with the code that an administrator gave; then log in with it. Ends every session
+    /// of the user.
+    "account.redeem" Redeem {
         /// Name of the user.
         username: String,
         /// The code.
         code: WireSecret,
         /// The new password.
         password: WireSecret,
-    },
+    } -> () as Done, needs Login;
 }

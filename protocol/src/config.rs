@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    audit::{Action, Noted},
+    operation::operations,
+};
+
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
@@ -22,11 +27,14 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
 }
 
-/// Requests about the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConfigRequest {
-    /// Answered with `Reply::Config`.
-    Show,
-    /// Read the file again. Answered with `Reply::Reloaded`; on a mistake nothing changes.
-    Reload,
+operations! {
+    /// Requests about the configuration.
+    Request::Config(ConfigRequest);
+
+    /// Every effective setting and where it comes from.
+    "config.show" Show -> Vec<Setting> as Config, needs ConfigRead;
+
+    /// Reads the file again; on a mistake nothing changes.
+    "config.reload" Reload -> Reloaded as Reloaded, needs ConfigWrite,
+        noted |_op| Noted::new(Action::ConfigReload, "config", "");
 }

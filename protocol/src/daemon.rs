@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, strategy::Strategy};
+use crate::{UnixMillis, operation::operations, pulse, strategy::Strategy};
 
 /// What the daemon is and does now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,15 +53,17 @@ pub struct Status {
     pub day_offset_minutes: u32,
 }
 
-/// Requests about the daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DaemonRequest {
-    /// Answered with `Reply::Status`.
-    Status,
-    /// How it does right now. Answered with `Reply::Pulse`.
-    Pulse {
+operations! {
+    /// Requests about the daemon.
+    Request::Daemon(DaemonRequest);
+
+    /// What the daemon is and does now.
+    "daemon.status" GetStatus -> Status as Status, needs Status;
+
+    /// How it does right now.
+    "daemon.pulse" Pulse {
         /// The seconds that have changed since this one (since 1970), as an earlier answer had them; None is all
         /// of the window.
         since: Option<u64>,
-    },
+    } -> pulse::Pulse as Pulse, needs FleetRead;
 }

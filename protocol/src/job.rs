@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,24 +77,28 @@ pub struct JobTarget {
     pub error: Option<String>,
 }
 
-/// Requests about jobs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobRequest {
-    /// Running and recent jobs, newest first. Answered with `Reply::Jobs`.
-    List,
-    /// One job. Answered with `Reply::Job`.
-    Show {
+operations! {
+    /// Requests about jobs.
+    Request::Job(JobRequest);
+
+    /// Running and recent jobs, newest first.
+    "job.list" List -> Vec<Job> as Jobs, needs JobsRead;
+
+    /// One job.
+    "job.show" Show {
         /// Job id.
         job: String,
-    },
+    } -> Job as Job, needs JobsRead;
+
     /// Every step of one job as `Event::Job`, beginning with how it stands; ends with the job.
-    Follow {
+    "job.follow" Follow {
         /// Job id.
         job: String,
-    },
-    /// End it. Answered with `Reply::Job`.
-    Cancel {
+    } => Event, needs JobsRead;
+
+    /// End it.
+    "job.cancel" Cancel {
         /// Job id.
         job: String,
-    },
+    } -> Job as Job, needs JobsWrite, noted |op| Noted::new(Action::JobCancel, "job", &op.job);
 }

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, WireSecret};
+use crate::{
+    UnixMillis, WireSecret,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -130,6 +134,19 @@ pub struct NewKey {
     pub expires: Option<UnixMillis>,
 }
 
+impl NewKey {
+    fn noted(&self) -> Noted {
+        let Self { name, organization, user, scopes, models, networks, expires } = self;
+        Noted::new(Action::KeyCreate, "key", name)
+            .of_organization(organization.as_deref())
+            .maybe("user", user)
+            .with("scopes", scopes)
+            .with("models", models)
+            .with("networks", networks)
+            .with("expires", expires)
+    }
+}
+
 /// What to change in a key; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
@@ -145,6 +162,18 @@ pub struct KeyChange {
     pub expires: Option<Option<UnixMillis>>,
 }
 
+impl KeyChange {
+    fn noted(&self, key: &str) -> Noted {
+        let Self { name, scopes, models, networks, expires } = self;
+        Noted::new(Action::KeyUpdate, "key", key)
+            .maybe("name", name)
+            .maybe("scopes", scopes)
+            .maybe("models", models)
+            .maybe("networks", networks)
+            .maybe("expires", expires)
+    }
+}
+
 /// A key just made or rotated, with its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSecretKey {
@@ -154,30 +183,34 @@ pub struct NewSecretKey {
     pub secret: WireSecret,
 }
 
-/// Requests about keys. One is named by its id, its name, the beginning of its secret or its secret, in
-/// `organization` if that is given; it must be the only one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyRequest {
-    /// The keys the caller may see. Answered with `Reply::Keys`.
-    List {
+operations! {
+    /// Requests about keys. One is named by its id, its name, the beginning of its secret or its secret, in
+    /// `organization` if that is given; it must be the only one.
+    Request::Key(KeyRequest);
+
+    /// The keys the caller may see.
+    "key.list" List {
         /// Only those of this organization, by slug or id.
         organization: Option<String>,
         /// Only those of this user, by name or id.
         user: Option<String>,
         /// Revoked and expired ones too.
         all: bool,
-    },
-    /// One. Answered with `Reply::Key`.
-    Show {
+    } -> Vec<Key> as Keys, needs KeyRead;
+
+    /// One.
+    "key.show" Show {
         /// Slug or id of its organization.
         organization: Option<String>,
         /// Name or id.
         key: String,
-    },
-    /// Make one. Answered with `Reply::NewKey`.
-    Create(Box<NewKey>),
-    /// Change fields. Answered with `Reply::Key`.
-    Set {
+    } -> Key as Key, needs KeyRead;
+
+    /// Make one.
+    "key.create" Create(Box<NewKey>) -> NewSecretKey as NewKey, needs KeyWrite, noted |op| op.0.noted();
+
+    /// Change fields.
+    "key.set" Set {
         /// Slug or id of its organization.
         organization: Option<String>,
         /// Name or id.
@@ -186,21 +219,30 @@ pub enum KeyRequest {
         revision: Option<u64>,
         /// The change.
         change: Box<KeyChange>,
-    },
-    /// Give it a new secret. Answered with `Reply::NewKey`.
-    Rotate {
+    } -> Key as Key, needs KeyWrite,
+        noted |op| op.change.noted(&op.key).of_organization(op.organization.as_deref());
+
+    /// Give it a new secret.
+    "key.rotate" Rotate {
         /// Slug or id of its organization.
         organization: Option<String>,
         /// Name or id.
         key: String,
         /// How long the old secret still works, milliseconds, at most 30 days; 0 ends it at once.
         grace_ms: u64,
-    },
-    /// Revoke it: new requests are refused at once, running ones end. Answered with `Reply::Key`.
-    Revoke {
+    } -> NewSecretKey as NewKey, needs KeyWrite,
+        noted |op| Noted::new(Action::KeyRotate, "key", &op.key)
+            .of_organization(op.organization.as_deref())
+            .with("grace_ms", op.grace_ms);
+
+    /// Revoke it: new requests are refused at once, running ones end.
+    "key.revoke" Revoke {
         /// Slug or id of its organization.
         organization: Option<String>,
         /// Name or id.
         key: String,
-    },
+    } -> Key as Key, needs KeyWrite,
+        noted |op| {
+            Noted::new(Action::KeyRevoke, "key", &op.key).of_organization(op.organization.as_deref())
+        };
 }

@@ -20,6 +20,7 @@ pub mod model;
 pub mod money;
 pub mod network;
 pub mod node;
+pub mod operation;
 pub mod organization;
 pub mod permission;
 pub mod policy;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     request::{
-        EffectiveLimit, LimitLevel, LimitProfileInfo, LimitRequest, LimitSource, LimitTarget, LimitValue,
-        Limits, Unpriced,
+        EffectiveLimit, FindUnpriced, LimitLevel, LimitProfileInfo, LimitRequest, LimitSource, LimitTarget,
+        LimitValue, Limits, Profiles, Serves, Set, SetProfile, Show, Unpriced, Unset,
     },
     setting::{BadValue, CAP_MAX, Each, LimitSetting},
 };

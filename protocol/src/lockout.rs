@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// The failed logins of one user name from one address. `--output json` prints exactly these fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,19 +23,25 @@ pub struct Lockout {
     pub locked_until: Option<UnixMillis>,
 }
 
-/// Requests about lockouts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LockoutRequest {
-    /// Locked ones, or all with failures. Answered with `Reply::Lockouts`.
-    List {
+operations! {
+    /// Requests about lockouts.
+    Request::Lockout(LockoutRequest);
+
+    /// Locked ones, or all with failures.
+    "lockout.list" List {
         /// Those not locked (yet) too.
         all: bool,
-    },
-    /// Forget failures. Answered with `Reply::LockoutsCleared`.
-    Clear {
+    } -> Vec<Lockout> as Lockouts, needs LockoutRead;
+
+    /// Forget failures.
+    "lockout.clear" Clear {
         /// Of this user name; None is every name.
         user: Option<String>,
         /// From this address; None is every address.
         address: Option<String>,
-    },
+    } -> u32 as LockoutsCleared, needs LockoutWrite,
+        noted |op| {
+            let user = op.user.as_deref().unwrap_or_default();
+            Noted::new(Action::LockoutCleared, "lockout", user).maybe("address", &op.address)
+        };
 }

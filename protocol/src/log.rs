@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, Untrusted};
+use crate::{UnixMillis, Untrusted, operation::operations};
 
 /// Severity, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,23 +125,25 @@ pub struct LogFilter {
     pub after: Option<u64>,
 }
 
-/// Requests about the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogRequest {
-    /// The newest `lines` events in memory that pass the filter, oldest first. Answered with `Reply::Logs`.
-    Recent {
+operations! {
+    /// Requests about the log.
+    Request::Log(LogRequest);
+
+    /// The newest `lines` events in memory that pass the filter, oldest first.
+    "log.recent" Recent {
         /// The filter.
         filter: LogFilter,
         /// How many at most.
         lines: u32,
-    },
+    } -> LogPage as Logs, needs LogRead;
+
     /// The same as `Event::Log`, then every new event; `Event::LogMissed` counts what a slow reader lost.
-    Follow {
+    "log.follow" Follow {
         /// The filter.
         filter: LogFilter,
         /// How many of the past to begin with.
         lines: u32,
-    },
+    } => Event, needs LogRead;
 }
 
 /// An answer to `LogRequest::Recent`.

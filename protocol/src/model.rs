@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    job::Job,
+    operation::operations,
+};
 
 /// One model, over all nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,34 +47,43 @@ pub struct ModelOnNode {
     pub context_length: Option<u64>,
 }
 
-/// Requests about models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ModelRequest {
-    /// All models, by name. Answered with `Reply::Models`.
-    List,
-    /// One model. Answered with `Reply::Model`.
-    Show {
+operations! {
+    /// Requests about models.
+    Request::Model(ModelRequest);
+
+    /// All models, by name.
+    "model.list" List -> Vec<Model> as Models, needs ModelsRead;
+
+    /// One model.
+    "model.show" Show {
         /// Model name; `:latest` is implied.
         model: String,
-    },
-    /// Pull as a job. Answered with `Reply::Job`.
-    Pull {
+    } -> Model as Model, needs ModelsRead;
+
+    /// Pull as a job.
+    "model.pull" Pull {
         /// Model name.
         model: String,
         /// Node name or id; empty is every active node.
         nodes: Vec<String>,
         /// Allow a registry without TLS (Ollama's `insecure`).
         insecure: bool,
-    },
-    /// Remove a model from one node, or from every node that has it. Answered with `Reply::ModelRemoved`.
-    Remove {
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelPull, "model", &op.model)
+            .with("nodes", &op.nodes)
+            .with("insecure", op.insecure);
+
+    /// Remove a model from one node, or from every node that has it.
+    "model.remove" Remove {
         /// Model name.
         model: String,
         /// Node name or id; None is every node that has it.
         node: Option<String>,
-    },
-    /// Load into a node's memory, as a job. Answered with `Reply::Job`.
-    Load {
+    } -> ModelRemoved as ModelRemoved, needs ModelsWrite,
+        noted |op| Noted::new(Action::Delete, "model", &op.model).maybe("node", &op.node);
+
+    /// Load into a node's memory, as a job.
+    "model.load" Load {
         /// Model name.
         model: String,
         /// Node name or id; None is every node that has it and takes requests.
@@ -77,14 +91,19 @@ pub enum ModelRequest {
         /// How long it stays in memory without a request: a duration such as `30m`, seconds, or negative for ever.
         /// None is the node's own habit.
         keep_alive: Option<String>,
-    },
-    /// Take out of a node's memory, as a job. Answered with `Reply::Job`.
-    Unload {
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelLoad, "model", &op.model)
+            .maybe("node", &op.node)
+            .maybe("keep_alive", &op.keep_alive);
+
+    /// Take out of a node's memory, as a job.
+    "model.unload" Unload {
         /// Model name.
         model: String,
         /// Node name or id; None is every node that holds it.
         node: Option<String>,
-    },
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelUnload, "model", &op.model).maybe("node", &op.node);
 }
 
 /// What a removal did on each node.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, WireSecret};
+use crate::{
+    UnixMillis, WireSecret,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// What API a node speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +118,18 @@ pub enum Credential {
     },
 }
 
+impl Credential {
+    /// How it proves who we are, without what it proves it with.
+    fn method(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bearer(_) => "bearer",
+            Self::Basic { .. } => "basic",
+            Self::Header { .. } => "header",
+        }
+    }
+}
+
 /// A node to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewNode {
@@ -139,6 +155,33 @@ pub struct NewNode {
     pub organization: Option<String>,
 }
 
+impl NewNode {
+    fn noted(&self, action: Action) -> Noted {
+        let Self {
+            name,
+            url,
+            kind,
+            credential,
+            ca_pem,
+            server_name,
+            max_parallel,
+            labels,
+            force,
+            organization,
+        } = self;
+        Noted::new(action, "node", name)
+            .of_organization(organization.as_deref())
+            .with("url", url)
+            .maybe("kind", kind)
+            .with("authentication", credential.method())
+            .with("own_ca", ca_pem.is_some())
+            .maybe("server_name", server_name)
+            .with("max_parallel", max_parallel)
+            .with("labels", labels)
+            .with("force", force)
+    }
+}
+
 /// What to change in a node; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeChange {
@@ -162,6 +205,35 @@ pub struct NodeChange {
     pub force: bool,
     /// New organization, by slug or id; `Some(None)` makes it shared.
     pub organization: Option<Option<String>>,
+}
+
+impl NodeChange {
+    fn noted(&self, action: Action, node: &str) -> Noted {
+        let Self {
+            name,
+            url,
+            kind,
+            credential,
+            ca_pem,
+            server_name,
+            max_parallel,
+            labels,
+            force,
+            organization,
+        } = self;
+        let noted = Noted::new(action, "node", node)
+            .of_organization(organization.as_ref().and_then(Option::as_deref))
+            .maybe("name", name)
+            .maybe("url", url)
+            .maybe("kind", kind)
+            .maybe("authentication", &credential.as_ref().map(Credential::method))
+            .maybe("own_ca", &ca_pem.as_ref().map(Option::is_some))
+            .maybe("server_name", server_name)
+            .maybe("max_parallel", max_parallel)
+            .maybe("organization", organization)
+            .with("force", force);
+        if labels.is_empty() { noted } else { noted.with("labels", labels) }
+    }
 }
 
 /// What a probe found.
@@ -194,59 +266,74 @@ pub struct Probed {
     pub latency_ms: Option<f64>,
 }
 
-/// Requests about nodes. A node is named by its name or its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NodeRequest {
-    /// All nodes, by name. Answered with `Reply::Nodes`.
-    List,
-    /// One node. Answered with `Reply::Node`.
-    Show {
+operations! {
+    /// Requests about nodes. A node is named by its name or its id.
+    Request::Node(NodeRequest);
+
+    /// All nodes, by name.
+    "node.list" List -> Vec<Node> as Nodes, needs FleetRead;
+
+    /// One node.
+    "node.show" Show {
         /// Name or id.
         node: String,
-    },
-    /// Probe and add. Answered with `Reply::Probe`.
-    Add(Box<NewNode>),
-    /// Change fields. Answered with `Reply::Node`.
-    Set {
+    } -> Node as Node, needs FleetRead;
+
+    /// Probe and add.
+    "node.add" Add(Box<NewNode>) -> Probe as Probe, needs FleetWrite, noted |op| op.0.noted(Action::Create);
+
+    /// Change fields.
+    "node.set" Set {
         /// Name or id.
         node: String,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The change.
         change: Box<NodeChange>,
-    },
-    /// Enable, drain or disable. Answered with `Reply::Node`.
-    SetState {
+    } -> Node as Node, needs FleetWrite, noted |op| op.change.noted(Action::Update, &op.node);
+
+    /// Enable, drain or disable.
+    "node.set_state" SetState {
         /// Name or id.
         node: String,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The new state.
         state: AdminState,
-    },
-    /// Forget a node; its running requests end. Answered with `Reply::Done`.
-    Remove {
+    } -> Node as Node, needs FleetWrite,
+        noted |op| {
+            let action = if op.state == AdminState::Enabled { Action::Enable } else { Action::Disable };
+            Noted::new(action, "node", &op.node).with("state", op.state)
+        };
+
+    /// Forget a node; its running requests end.
+    "node.remove" Remove {
         /// Name or id.
         node: String,
         /// Revision the caller saw; None removes whatever is there.
         revision: Option<u64>,
-    },
-    /// Check now. Answered with `Reply::Probe`.
-    Check {
+    } -> () as Done, needs FleetWrite, noted |op| Noted::new(Action::Delete, "node", &op.node);
+
+    /// Check now. Not noted: it changes what is known of a node, not what anyone decided.
+    "node.check" Check {
         /// Name or id.
         node: String,
-    },
+    } -> Probe as Probe, needs FleetWrite;
+
     /// Every change of any node as `Event::Node` or `Event::NodeRemoved`, beginning with all nodes. Ends
     /// when cancelled.
-    Watch,
-    /// Ask a server what it is as if it were to be added, without adding it. Answered with `Reply::Probed`.
-    Probe(Box<NewNode>),
-    /// Ask a node what it is as if it were changed so, without changing it. Its stored credential is sent to no
-    /// other address than its own. Answered with `Reply::Probed`.
-    ProbeChange {
+    "node.watch" Watch => Event, needs FleetRead;
+
+    /// Ask a server what it is as if it were to be added, without adding it.
+    "node.probe" ProbeNew(Box<NewNode>) -> Probed as Probed, needs FleetWrite,
+        noted |op| op.0.noted(Action::NodeProbe);
+
+    /// Ask a node what it is as if it were changed so, without changing it. Its stored credential is sent
+    /// to no other address than its own.
+    "node.probe_change" ProbeChange {
         /// Name or id.
         node: String,
         /// The change.
         change: Box<NodeChange>,
-    },
+    } -> Probed as Probed, needs FleetWrite, noted |op| op.change.noted(Action::NodeProbe, &op.node);
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// Which nodes an organization's requests may go to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +107,21 @@ pub struct NewOrganization {
     pub limit_profile: Option<LimitProfile>,
 }
 
+impl NewOrganization {
+    fn noted(&self) -> Noted {
+        let Self { slug, name, require_totp, models, nodes, cloud_models, privacy, limit_profile } = self;
+        Noted::new(Action::Create, "organization", slug)
+            .of_organization(Some(slug))
+            .maybe("name", name)
+            .with("require_totp", require_totp)
+            .with("models", models)
+            .with("nodes", nodes)
+            .with("cloud_models", cloud_models)
+            .maybe("privacy", privacy)
+            .maybe("limit_profile", limit_profile)
+    }
+}
+
 /// What to change in an organization; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrganizationChange {
@@ -126,6 +145,31 @@ pub struct OrganizationChange {
     pub limit_profile: Option<LimitProfile>,
 }
 
+impl OrganizationChange {
+    fn noted(&self, organization: &str) -> Noted {
+        let Self { slug, name, enabled, require_totp, models, nodes, cloud_models, privacy, limit_profile } =
+            self;
+        let rights = models.is_some() || nodes.is_some() || cloud_models.is_some() || require_totp.is_some();
+        let action = match enabled {
+            Some(true) => Action::Enable,
+            Some(false) => Action::Disable,
+            None if rights => Action::PermissionChange,
+            None => Action::Update,
+        };
+        Noted::new(action, "organization", organization)
+            .of_organization(Some(organization))
+            .maybe("slug", slug)
+            .maybe("name", name)
+            .maybe("enabled", enabled)
+            .maybe("require_totp", require_totp)
+            .maybe("models", models)
+            .maybe("nodes", nodes)
+            .maybe("cloud_models", cloud_models)
+            .maybe("privacy", privacy)
+            .maybe("limit_profile", limit_profile)
+    }
+}
+
 /// What went with a removed organization.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrganizationRemoved {
@@ -146,47 +190,60 @@ pub struct NodeNetworks {
     pub networks: Vec<String>,
 }
 
-/// Requests about organizations. One is named by its slug or its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OrganizationRequest {
-    /// All the caller may see, by slug. Answered with `Reply::Organizations`.
-    List,
-    /// One. Answered with `Reply::Organization`.
-    Show {
+operations! {
+    /// Requests about organizations. One is named by its slug or its id.
+    Request::Organization(OrganizationRequest);
+
+    /// All the caller may see, by slug.
+    "organization.list" List -> Vec<Organization> as Organizations, needs OrganizationRead;
+
+    /// One.
+    "organization.show" Show {
         /// Slug or id.
         organization: String,
-    },
-    /// Add one. Answered with `Reply::Organization`.
-    Add(Box<NewOrganization>),
-    /// Change fields. Answered with `Reply::Organization`.
-    Set {
+    } -> Organization as Organization, needs OrganizationRead;
+
+    /// Add one.
+    "organization.add" Add(Box<NewOrganization>) -> Organization as Organization, needs OrganizationManage,
+        noted |op| op.0.noted();
+
+    /// Change fields.
+    "organization.set" Set {
         /// Slug or id.
         organization: String,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The change.
         change: Box<OrganizationChange>,
-    },
-    /// Remove one. Answered with `Reply::OrganizationRemoved`.
-    Remove {
+    } -> Organization as Organization, needs OrganizationWrite, noted |op| op.change.noted(&op.organization);
+
+    /// Remove one.
+    "organization.remove" Remove {
         /// Slug or id.
         organization: String,
         /// Revision the caller saw; None removes whatever is there.
         revision: Option<u64>,
         /// Remove its users and keys too, and free its nodes; without it, one that has any is refused.
         with_contents: bool,
-    },
-    /// Where operators may place nodes. Answered with `Reply::NodeNetworks`, by slug.
-    Networks {
+    } -> OrganizationRemoved as OrganizationRemoved, needs OrganizationManage,
+        noted |op| Noted::new(Action::Delete, "organization", &op.organization)
+            .of_organization(Some(&op.organization))
+            .with("with_contents", op.with_contents);
+
+    /// Where operators may place nodes., by slug.
+    "organization.networks" Networks {
         /// Slug or id; None is all the caller may see.
         organization: Option<String>,
-    },
-    /// Say where the operators of one may place nodes. Those they placed elsewhere take no more requests. Answered
-    /// with `Reply::NodeNetworks`.
-    SetNetworks {
+    } -> Vec<NodeNetworks> as NodeNetworks, needs OrganizationRead;
+
+    /// Say where the operators of one may place nodes. Those they placed elsewhere take no more requests.
+    "organization.set_networks" SetNetworks {
         /// Slug or id.
         organization: String,
         /// Networks or addresses; empty is nowhere.
         networks: Vec<String>,
-    },
+    } -> Vec<NodeNetworks> as NodeNetworks, needs OrganizationManage,
+        noted |op| Noted::new(Action::PermissionChange, "organization", &op.organization)
+            .of_organization(Some(&op.organization))
+            .with("node_networks", &op.networks);
 }

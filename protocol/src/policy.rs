@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
 /// How long a model stays in memory after a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +61,16 @@ pub struct PolicyChange {
     pub output_max: Option<Option<u32>>,
 }
 
+impl PolicyChange {
+    fn noted(&self, model: &str) -> Noted {
+        let Self { keep_alive, num_ctx, output_max } = self;
+        Noted::new(Action::Update, "policy", model)
+            .maybe("keep_alive", keep_alive)
+            .maybe("num_ctx", num_ctx)
+            .maybe("output_max", output_max)
+    }
+}
+
 /// Another name for a model. `--output json` prints exactly these fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alias {
@@ -74,16 +88,18 @@ pub struct Alias {
     pub revision: u64,
 }
 
-/// Requests about model policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PolicyRequest {
-    /// Policies that apply within the caller's reach, the fleet's first. Answered with `Reply::Policies`.
-    List {
+operations! {
+    /// Requests about model policy.
+    Request::Policy(PolicyRequest);
+
+    /// Policies that apply within the caller's reach, the fleet's first.
+    "policy.list" List {
         /// Only those of this organization, and the fleet's.
         organization: Option<String>,
-    },
-    /// Add a policy or change the one for this pattern. Answered with `Reply::Policy`.
-    Set {
+    } -> Vec<Policy> as Policies, needs PolicyRead;
+
+    /// Add a policy or change the one for this pattern.
+    "policy.set" Set {
         /// Whose.
         organization: Option<String>,
         /// Glob of the models.
@@ -92,21 +108,28 @@ pub enum PolicyRequest {
         revision: Option<u64>,
         /// The change.
         change: Box<PolicyChange>,
-    },
-    /// Remove a policy. Answered with `Reply::Done`.
-    Remove {
+    } -> Policy as Policy, needs PolicyWrite,
+        noted |op| op.change.noted(&op.model).of_organization(op.organization.as_deref());
+
+    /// Remove a policy.
+    "policy.remove" Remove {
         /// Whose.
         organization: Option<String>,
         /// Glob of the models, as it was given.
         model: String,
-    },
-    /// Aliases that apply within the caller's reach, the fleet's first. Answered with `Reply::Aliases`.
-    Aliases {
+    } -> () as Done, needs PolicyWrite,
+        noted |op| {
+            Noted::new(Action::Delete, "policy", &op.model).of_organization(op.organization.as_deref())
+        };
+
+    /// Aliases that apply within the caller's reach, the fleet's first.
+    "policy.aliases" Aliases {
         /// Only those of this organization, and the fleet's.
         organization: Option<String>,
-    },
-    /// Add an alias, or replace its models. Answered with `Reply::Alias`.
-    SetAlias {
+    } -> Vec<Alias> as Aliases, needs PolicyRead;
+
+    /// Add an alias, or replace its models.
+    "policy.set_alias" SetAlias {
         /// Whose.
         organization: Option<String>,
         /// The name that clients ask for.
@@ -115,12 +138,19 @@ pub enum PolicyRequest {
         models: Vec<String>,
         /// Revision the caller saw; None replaces whatever is there.
         revision: Option<u64>,
-    },
-    /// Remove an alias. Answered with `Reply::Done`.
-    RemoveAlias {
+    } -> Alias as Alias, needs PolicyWrite,
+        noted |op| Noted::new(Action::Update, "alias", &op.alias)
+            .of_organization(op.organization.as_deref())
+            .with("models", &op.models);
+
+    /// Remove an alias.
+    "policy.remove_alias" RemoveAlias {
         /// Whose.
         organization: Option<String>,
         /// The name that clients ask for.
         alias: String,
-    },
+    } -> () as Done, needs PolicyWrite,
+        noted |op| {
+            Noted::new(Action::Delete, "alias", &op.alias).of_organization(op.organization.as_deref())
+        };
 }

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, money::MicroUsd};
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    money::MicroUsd,
+    operation::operations,
+};
 
 /// The price of the models that match a pattern. `--output json` prints exactly these fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,24 +24,29 @@ pub struct Price {
     pub revision: u64,
 }
 
-/// Requests about prices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PriceRequest {
-    /// All, in the order in which they are tried: the first that matches a model is its price. Answered with
-    /// `Reply::Prices`.
-    List,
-    /// Set the price of a pattern, new or not. Answered with `Reply::Price`.
-    Set {
+operations! {
+    /// Requests about prices.
+    Request::Price(PriceRequest);
+
+    /// All, in the order in which they are tried: the first that matches a model is its price.
+    "price.list" List -> Vec<Price> as Prices, needs PriceRead;
+
+    /// Set the price of a pattern, new or not.
+    "price.set" Set {
         /// Glob of the models.
         model: String,
         /// Millionths of a US dollar per million tokens of the prompt.
         prompt: MicroUsd,
         /// Millionths of a US dollar per million tokens of output.
         output: MicroUsd,
-    },
-    /// Forget the price of a pattern. Answered with `Reply::Done`.
-    Remove {
+    } -> Price as Price, needs PriceWrite,
+        noted |op| Noted::new(Action::Update, "price", &op.model)
+            .with("prompt_usd", op.prompt.to_string())
+            .with("output_usd", op.output.to_string());
+
+    /// Forget the price of a pattern.
+    "price.remove" Remove {
         /// The pattern, as the list shows it.
         model: String,
-    },
+    } -> () as Done, needs PriceWrite, noted |op| Noted::new(Action::Delete, "price", &op.model);
 }

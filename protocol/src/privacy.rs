@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     WireSecret,
+    audit::Noted,
+    operation::operations,
     organization::{LimitProfile, PrivacyMode},
 };
 
@@ -89,29 +91,41 @@ pub struct PrivacyReport {
 /// Longest text that can be tested, in bytes.
 pub const TEST_MAX: usize = 512 << 10;
 
-/// Requests about personal data. Without an organization the caller's own is meant, or, where it has none, those
-/// without one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PrivacyRequest {
-    /// What holds. Answered with `Reply::Privacy`.
-    Show {
+operations! {
+    /// Requests about personal data. Without an organization the caller's own is meant, or, where it has none, those
+    /// without one.
+    Request::Privacy(PrivacyRequest);
+
+    /// What holds.
+    "privacy.show" Show {
         /// Slug or id.
         organization: Option<String>,
-    },
-    /// Change it. Answered with `Reply::Privacy`.
-    Set {
+    } -> PrivacySettings as Privacy, needs PrivacyRead;
+
+    /// Change it.
+    "privacy.set" Set {
         /// Slug or id.
         organization: Option<String>,
         /// What happens to what is found.
         mode: Option<PrivacyMode>,
         /// What is looked for; empty is all.
         categories: Option<Vec<Category>>,
-    },
-    /// What would become of a text. It is not kept. Answered with `Reply::PrivacyReport`.
-    Test {
+    } -> PrivacySettings as Privacy, needs PrivacyWrite,
+        noted |op| {
+            let names = op.categories.as_ref().map(|some| match &**some {
+                [] => vec!["all"],
+                some => some.iter().map(|category| category.name()).collect(),
+            });
+            Noted::on_organization("privacy", op.organization.as_deref())
+                .maybe("privacy", &op.mode)
+                .maybe("privacy_categories", &names)
+        };
+
+    /// What would become of a text. It is not kept.
+    "privacy.test" Test {
         /// Slug or id.
         organization: Option<String>,
         /// At most [`TEST_MAX`] bytes.
         text: WireSecret,
-    },
+    } -> PrivacyReport as PrivacyReport, needs PrivacyRead;
 }

@@ -4,34 +4,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Fault, WireSecret, account,
-    audit::{self, AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
-    config, daemon, job,
+    audit::{AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
+    config, daemon,
     job::Job,
-    key,
-    key::Key,
-    limit, lockout,
+    key::{self, Key},
+    limit,
     lockout::Lockout,
-    log,
-    log::LogEvent,
-    model, node,
-    node::Node,
-    organization,
-    organization::Organization,
-    policy::{self, Alias, Policy},
-    price, privacy, pulse, running,
+    log::{LogEvent, LogPage},
+    model,
+    node::{self, Node},
+    operation::{Answer, Declared, Server, nouns},
+    organization::{self, Organization},
+    policy::{Alias, Policy},
+    price, privacy, pulse,
     running::Running,
     secrets,
     session::{NewSession, Session},
-    snapshot, strategy,
+    snapshot,
     strategy::Strategy,
-    token, usage, user,
-    user::User,
+    usage,
+    user::{self, User},
 };
 
-/// Everything the control socket can be asked, grouped by noun. Append only, never reorder: the position
-/// of a variant is its number on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
+nouns! {
+    /// Everything the control socket can be asked, grouped by noun. Append only, never reorder: the position
+    /// of a variant is its number on the wire.
+    Request;
+
     /// The daemon itself.
     Daemon(daemon::DaemonRequest),
     /// Nodes.
@@ -78,11 +77,23 @@ pub enum Request {
     Snapshot(snapshot::SnapshotRequest),
 }
 
+impl Request {
+    /// As it crosses the wire: a filter by network goes beside the rest of the filter.
+    #[must_use]
+    pub fn sent(self) -> Self {
+        match self {
+            Self::Audit(request) => Self::Audit(request.sent()),
+            Self::Usage(request) => Self::Usage(request.sent()),
+            other => other,
+        }
+    }
+}
+
 /// The answer to a request that was carried out. Append only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// Carried out; nothing to tell.
-    Done,
+    Done(()),
     /// Status of the daemon.
     Status(Box<daemon::Status>),
     /// All nodes.
@@ -104,7 +115,7 @@ pub enum Reply {
     /// One job.
     Job(Box<Job>),
     /// Log events.
-    Logs(log::LogPage),
+    Logs(LogPage),
     /// Effective configuration.
     Config(Vec<config::Setting>),
     /// Result of a reload.
@@ -197,8 +208,8 @@ pub enum Reply {
     Snapshot(Box<snapshot::Snapshot>),
     /// The newest snapshot; None if there is none, or if the caller is not told.
     NewestSnapshot(Option<snapshot::NewestSnapshot>),
-    /// The snapshot that holds everything already, so that no other was taken.
-    SnapshotHeld(Box<snapshot::Snapshot>),
+    /// The newest snapshot, and whether it was taken now.
+    SnapshotTaken(Box<snapshot::Taken>),
     /// What a ledger has lost, in words.
     Losses(Vec<String>),
 }

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    audit::{Action, Noted},
+    operation::operations,
+};
+
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,14 +48,16 @@ pub struct Running {
     pub tokens: u64,
 }
 
-/// Requests about running requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RunningRequest {
-    /// Those within the caller's reach, oldest first. Answered with `Reply::Running`.
-    List,
-    /// End one. Its client is told that an administrator ended it. Answered with `Reply::Done`.
-    Cancel {
+operations! {
+    /// Requests about running requests.
+    Request::Running(RunningRequest);
+
+    /// Those within the caller's reach, oldest first.
+    "running.list" List -> Vec<Running> as Running, needs RunningRead;
+
+    /// End one. Its client is told that an administrator ended it.
+    "running.cancel" Cancel {
         /// Id of the request.
         id: String,
-    },
+    } -> () as Done, needs RunningWrite, noted |op| Noted::new(Action::RequestCancel, "request", &op.id);
 }

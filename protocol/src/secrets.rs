@@ -2,18 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    job::Job,
+    operation::operations,
+};
 
-/// Requests about keys and sealed secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SecretsRequest {
-    /// Which keys there are and what they are needed for. Answered with `Reply::Secrets`.
-    Status,
-    /// Looks whether all is in order. Answered with `Reply::Checks`.
-    Validate,
-    /// Replaces the data keys, as a job; older rotations that were not finished are finished with it. Answered
-    /// with `Reply::Job` as soon as it has begun.
-    Rotate {
+operations! {
+    /// Requests about keys and sealed secrets.
+    Request::Secrets(SecretsRequest);
+
+    /// Which keys there are and what they are needed for.
+    "secrets.status" Status -> SecretsStatus as Secrets, needs SecretsRead;
+
+    /// Looks whether all is in order.
+    "secrets.validate" Validate -> Vec<Check> as Checks, needs SecretsRead,
+        noted |_op| Noted::new(Action::SecretsValidate, "secrets", "");
+
+    /// Replaces the data keys, as a job; older rotations that were not finished are finished with it. Answered as
+    /// soon as it has begun.
+    "secrets.rotate" Rotate {
         /// A new pepper as well. API keys move to it when they are used next; those that have not been used
         /// by the deadline are revoked.
         peppers: bool,
@@ -21,7 +30,11 @@ pub enum SecretsRequest {
         signing: bool,
         /// How long API keys may take to move to the new pepper, milliseconds; 30 days if not given.
         deadline_ms: Option<u64>,
-    },
+    } -> Job as Job, needs SecretsWrite,
+        noted |op| Noted::new(Action::SecretsRotate, "secrets", "")
+            .with("hash_pepper_too", op.peppers)
+            .with("signing_too", op.signing)
+            .maybe("deadline_ms", &op.deadline_ms);
 }
 
 /// The keys and what they are needed for. No key is in here.

@@ -2,18 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{
+    UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
+};
 
-/// Requests about snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SnapshotRequest {
-    /// The kept snapshots, newest first, each read and verified. Answered with `Reply::Snapshots`.
-    List,
-    /// Takes one now, if something changed since the newest. Answered with `Reply::Snapshot`, or with
-    /// `Reply::SnapshotHeld`.
-    Create,
-    /// When the newest was taken. Answered with `Reply::NewestSnapshot`.
-    Newest,
+operations! {
+    /// Requests about snapshots.
+    Request::Snapshot(SnapshotRequest);
+
+    /// The kept snapshots, newest first, each read and verified.
+    "snapshot.list" List -> Vec<Snapshot> as Snapshots, needs SnapshotRead;
+
+    /// Takes one now, if something changed since the newest.
+    "snapshot.create" Create -> Taken as SnapshotTaken, needs SnapshotWrite,
+        noted |_op| Noted::new(Action::Create, "snapshot", "");
+
+    /// When the newest was taken.
+    "snapshot.newest" Newest -> Option<NewestSnapshot> as NewestSnapshot, needs Status;
 }
 
 /// A kept snapshot.
@@ -42,6 +49,15 @@ pub struct SnapshotContents {
     pub kind: String,
     /// How many.
     pub count: u64,
+}
+
+/// The newest snapshot after [`Create`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// It holds everything.
+    pub snapshot: Snapshot,
+    /// Whether it was taken now; if not, nothing had changed since.
+    pub is_new: bool,
 }
 
 /// The newest snapshot that is whole.

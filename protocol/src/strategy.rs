@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    audit::{Action, Noted},
+    operation::operations,
+};
+
 /// A scheduling strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,11 +32,14 @@ impl Strategy {
     }
 }
 
-/// Requests about the strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StrategyRequest {
-    /// Answered with `Reply::Strategy`.
-    Show,
-    /// Answered with `Reply::Strategy`.
-    Set(Strategy),
+operations! {
+    /// Requests about the strategy.
+    Request::Strategy(StrategyRequest);
+
+    /// The strategy in force.
+    "strategy.show" Show -> Strategy as Strategy, needs FleetRead;
+
+    /// Changes it.
+    "strategy.set" Set(Strategy) -> Strategy as Strategy, needs StrategyWrite,
+        noted |op| Noted::new(Action::Update, "strategy", "").with("strategy", op.0);
 }

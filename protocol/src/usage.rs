@@ -4,26 +4,28 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Network, UnixMillis, privacy::Category};
+use crate::{Network, UnixMillis, operation::operations, privacy::Category};
 
 /// Most rows of one [`UsageReport`].
 pub const ROWS_MAX: usize = 10_000;
 
-/// Requests about usage. Whoever asks sees their own: members what they used themselves, those bound to an
-/// organization its usage, the fleet's roles everybody's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UsageRequest {
-    /// Sums over a time. Answered with `Reply::Usage`.
-    Report {
+operations! {
+    /// Requests about usage. Whoever asks sees their own: members what they used themselves, those bound to an
+    /// organization its usage, the fleet's roles everybody's.
+    Request::Usage(UsageRequest);
+
+    /// Sums over a time.
+    "usage.report" Report {
         /// Of what.
         filter: UsageFilter,
         /// A row for each of these.
         by: Option<UsageBy>,
         /// A row for each step of time.
         per: Option<UsagePer>,
-    },
-    /// Those that come first by some measure. Answered with `Reply::Usage`.
-    Top {
+    } -> UsageReport as Usage, needs UsageRead;
+
+    /// Those that come first by some measure.
+    "usage.top" Top {
         /// Of what.
         filter: UsageFilter,
         /// Who is compared.
@@ -32,20 +34,23 @@ pub enum UsageRequest {
         rank: UsageRank,
         /// How many rows at most.
         limit: u32,
-    },
+    } -> UsageReport as Usage, needs UsageRead;
+
     /// Requests as they end, as `Event::UsageRecords`; the times of the filter are ignored.
-    Watch {
+    "usage.watch" Watch {
         /// Which.
         filter: UsageFilter,
-    },
+    } => Event, needs UsageRead;
+
     /// Requests that are still kept, oldest first, as `Event::UsageRecords`.
-    Export {
+    "usage.export" Export {
         /// Which.
         filter: UsageFilter,
-    },
-    /// As `Report`, of requests that came from a network. Sums of days do not know addresses, so it goes no further
-    /// back than single requests are kept.
-    ReportFrom {
+    } => Event, needs UsageRead;
+
+    /// As `Report`, of requests that came from a network. Sums of days do not know addresses, so it goes no
+    /// further back than single requests are kept.
+    "usage.report_from" ReportFrom {
         /// The network.
         network: Network,
         /// As in `Report`.
@@ -54,9 +59,10 @@ pub enum UsageRequest {
         by: Option<UsageBy>,
         /// As in `Report`.
         per: Option<UsagePer>,
-    },
+    } -> UsageReport as Usage, needs UsageRead;
+
     /// As `Top`, of requests that came from a network.
-    TopFrom {
+    "usage.top_from" TopFrom {
         /// The network.
         network: Network,
         /// As in `Top`.
@@ -67,23 +73,43 @@ pub enum UsageRequest {
         rank: UsageRank,
         /// As in `Top`.
         limit: u32,
-    },
+    } -> UsageReport as Usage, needs UsageRead;
+
     /// As `Watch`, with the address of each, as `Event::UsageRequests`.
-    WatchFrom {
+    "usage.watch_from" WatchFrom {
         /// Only from this network.
         network: Option<Network>,
         /// As in `Watch`.
         filter: UsageFilter,
-    },
+    } => Event, needs UsageRead;
+
     /// As `Export`, with the address of each, as `Event::UsageRequests`.
-    ExportFrom {
+    "usage.export_from" ExportFrom {
         /// Only from this network.
         network: Option<Network>,
         /// As in `Export`.
         filter: UsageFilter,
-    },
-    /// What the usage ledger has lost of late, and so is in no answer. Answered with `Reply::Losses`.
-    Losses,
+    } => Event, needs UsageRead;
+
+    /// What the usage ledger has lost of late, and so is in no answer; in words.
+    "usage.losses" Losses -> Vec<String> as Losses, needs UsageRead;
+}
+
+impl UsageRequest {
+    /// The operation that carries the network of the filter across the wire.
+    pub(crate) fn sent(self) -> Self {
+        match self {
+            Self::Report(Report { filter, by, per }) => match filter.network {
+                Some(network) => Self::ReportFrom(ReportFrom { network, filter, by, per }),
+                None => Self::Report(Report { filter, by, per }),
+            },
+            Self::Top(Top { filter, of, rank, limit }) => match filter.network {
+                Some(network) => Self::TopFrom(TopFrom { network, filter, of, rank, limit }),
+                None => Self::Top(Top { filter, of, rank, limit }),
+            },
+            other => other,
+        }
+    }
 }
 
 /// Which usage is meant. All conditions must hold.

@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UnixMillis, WireSecret};
+use crate::{
+    UnixMillis, WireSecret,
+    audit::{Action, Noted},
+    operation::operations,
+    session::Session,
+};
 
 /// What a user may do. Operators and auditors are fleet-wide or bound to one organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +112,18 @@ pub struct NewUser {
     pub password: Option<WireSecret>,
 }
 
+impl NewUser {
+    fn noted(&self) -> Noted {
+        let Self { name, display_name, email, role, organization, password } = self;
+        Noted::new(Action::Create, "user", name)
+            .of_organization(organization.as_deref())
+            .maybe("display_name", display_name)
+            .maybe("email", email)
+            .with("role", role)
+            .with("can_log_in", password.is_some())
+    }
+}
+
 /// What to change in a user; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserChange {
@@ -122,6 +139,19 @@ pub struct UserChange {
     pub organization: Option<Option<String>>,
 }
 
+impl UserChange {
+    fn noted(&self, user: &str) -> Noted {
+        let Self { name, display_name, email, role, organization } = self;
+        let rights = role.is_some() || organization.is_some();
+        Noted::new(if rights { Action::PermissionChange } else { Action::Update }, "user", user)
+            .maybe("name", name)
+            .maybe("display_name", display_name)
+            .maybe("email", email)
+            .maybe("role", role)
+            .maybe("organization", organization)
+    }
+}
+
 /// A code that lets a user set a new password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetCode {
@@ -131,69 +161,89 @@ pub struct ResetCode {
     pub expires: UnixMillis,
 }
 
-/// Requests about users. One is named by its name or its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UserRequest {
-    /// The users the caller may see, by name. Answered with `Reply::Users`.
-    List {
+operations! {
+    /// Requests about users. One is named by its name or its id.
+    Request::User(UserRequest);
+
+    /// The users the caller may see, by name.
+    "user.list" List {
         /// Only those of this organization, by slug or id.
         organization: Option<String>,
         /// Only those of this role.
         role: Option<Role>,
-    },
-    /// One. Answered with `Reply::User`.
-    Show {
+    } -> Vec<User> as Users, needs UserRead;
+
+    /// One.
+    "user.show" Show {
         /// Name or id.
         user: String,
-    },
-    /// Add one. Answered with `Reply::User`.
-    Add(Box<NewUser>),
-    /// Change fields. Answered with `Reply::User`.
-    Set {
+    } -> User as User, needs UserRead;
+
+    /// Add one.
+    "user.add" Add(Box<NewUser>) -> User as User, needs UserWrite, noted |op| op.0.noted();
+
+    /// Change fields.
+    "user.set" Set {
         /// Name or id.
         user: String,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The change.
         change: Box<UserChange>,
-    },
-    /// Enable or disable; disabling ends its sessions, tokens and running requests. Answered with `Reply::User`.
-    SetEnabled {
+    } -> User as User, needs UserWrite, noted |op| op.change.noted(&op.user);
+
+    /// Enable or disable; disabling ends its sessions, tokens and running requests.
+    "user.set_enabled" SetEnabled {
         /// Name or id.
         user: String,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The new state.
         enabled: bool,
-    },
-    /// Remove one with its keys and sessions. Answered with `Reply::Done`.
-    Remove {
+    } -> User as User, needs UserWrite,
+        noted |op| {
+            Noted::new(if op.enabled { Action::Enable } else { Action::Disable }, "user", &op.user)
+        };
+
+    /// Remove one with its keys and sessions.
+    "user.remove" Remove {
         /// Name or id.
         user: String,
         /// Revision the caller saw; None removes whatever is there.
         revision: Option<u64>,
-    },
-    /// Take the password away and give a code for setting a new one; ends its sessions. Answered with
-    /// `Reply::ResetCode`.
-    ResetPassword {
+    } -> () as Done, needs UserWrite, noted |op| Noted::new(Action::Delete, "user", &op.user);
+
+    /// Take the password away and give a code for setting a new one; ends its sessions.
+    "user.reset_password" ResetPassword {
         /// Name or id.
         user: String,
-    },
-    /// Take two-factor authentication away; ends its sessions. Answered with `Reply::User`.
-    ResetTotp {
+    } -> ResetCode as ResetCode, needs UserWrite,
+        noted |op| Noted::new(Action::PasswordReset, "user", &op.user);
+
+    /// Take two-factor authentication away; ends its sessions.
+    "user.reset_totp" ResetTotp {
         /// Name or id.
         user: String,
-    },
-    /// Its sessions and tokens. Answered with `Reply::Sessions`.
-    Sessions {
+    } -> User as User, needs UserWrite,
+        noted |op| {
+            Noted::new(Action::TotpChange, "user", &op.user).with("change", "reset by an administrator")
+        };
+
+    /// Its sessions and tokens.
+    "user.sessions" Sessions {
         /// Name or id.
         user: String,
-    },
-    /// End its sessions and tokens, or one of them. Answered with `Reply::SessionsEnded`.
-    Logout {
+    } -> Vec<Session> as Sessions, needs UserRead;
+
+    /// End its sessions and tokens, or one of them.
+    "user.logout" Logout {
         /// Name or id.
         user: String,
         /// Id of the session; None ends all.
         session: Option<String>,
-    },
+    } -> u32 as SessionsEnded, needs UserWrite,
+        noted |op| {
+            let sessions = op.session.as_deref().unwrap_or("all");
+            Noted::new(Action::TokenRevoke, "user", &op.user).with("sessions", sessions)
+        };
 }

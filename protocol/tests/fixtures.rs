@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame,
+    ClientFrame, Event, Fault, FaultKind, Permission, Reply, Request, ServerFrame,
     frame::{self, MAX_IN, MAX_OUT},
     handshake::{self, Answer, Login},
+    operation::Declared,
+    user::Role,
     wire,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -127,4 +129,28 @@ fn bytes_after_the_end_are_refused() {
     let mut bytes = wire::encode(&ClientFrame::Cancel { id: 1 }, 0, MAX_IN).unwrap().to_vec();
     bytes.push(0);
     assert_eq!(wire::decode::<ClientFrame, MAX_IN>(&bytes), Err(wire::WireError::Trailing(1)));
+}
+
+/// What each operation needs and is answered with and who may ask it, spelled out a second time.
+#[test]
+fn every_operation_is_what_the_table_says() {
+    let letters = [
+        (Role::Superadmin, 'S'),
+        (Role::Operator, 'O'),
+        (Role::Auditor, 'A'),
+        (Role::OrgAdmin, 'G'),
+        (Role::Member, 'M'),
+    ];
+    let who = |needs: Permission| {
+        let fleet = letters.iter().filter(|(role, _)| needs.is_of(*role, false)).map(|(_, letter)| *letter);
+        let bound = letters.iter().filter(|(role, _)| needs.is_of(*role, true)).map(|(_, letter)| *letter);
+        let who: String = fleet.chain(bound.map(|letter| letter.to_ascii_lowercase())).collect();
+        if who.is_empty() { "-".to_owned() } else { who }
+    };
+    let found = Request::all().map(|Declared { name, needs, answer }| {
+        format!("{name:<27} {:<20} {answer:<21} {}\n", format!("{needs:?}"), who(*needs))
+    });
+    let rows =
+        include_str!("fixtures/operations.txt").split_inclusive('\n').filter(|row| !row.starts_with('#'));
+    assert_eq!(found.collect::<String>(), rows.collect::<String>(), "see tests/fixtures/operations.txt");
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use aivonx_protocol::{
-    node::{Credential, NewNode, NodeKind},
-    user::{NewUser, Role},
+    node::{self, Credential, NewNode, NodeKind},
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::FakeNode,
@@ -138,7 +138,7 @@ async fn fill(daemon: &Daemon, nodes: &[FakeNode]) -> Result<()> {
             force: true,
             organization: None,
         };
-        control.node_add(node).await?;
+        control.ask(node::Add(Box::new(node))).await?;
     }
     // Many at once: those that wait together become durable together.
     let control = &control;
@@ -151,7 +151,7 @@ async fn fill(daemon: &Daemon, nodes: &[FakeNode]) -> Result<()> {
             organization: None,
             password: None,
         };
-        control.user_add(user).await
+        control.ask(user::Add(Box::new(user))).await
     });
     users.buffer_unordered(32).try_collect::<Vec<_>>().await?;
     Ok(())

@@ -16,7 +16,9 @@ use std::{
 
 use aivonx_protocol::{
     client::{Client, ClientError},
-    key::Key,
+    job,
+    key::{self, Key},
+    model, node, organization, token, user,
 };
 use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
@@ -185,17 +187,17 @@ async fn list(
 ) -> Result<Vec<(String, String)>, ClientError> {
     let of = |organization: Option<String>| organization.unwrap_or_else(|| "fleet".to_owned());
     Ok(match noun {
-        Noun::Node => client.node_list().await?.into_iter().map(|node| (node.name, node.url)).collect(),
+        Noun::Node => client.ask(node::List).await?.into_iter().map(|node| (node.name, node.url)).collect(),
         Noun::Model => {
-            let models = client.model_list().await?.into_iter();
+            let models = client.ask(model::List).await?.into_iter();
             models.map(|model| (model.name, model.parameters.unwrap_or_default())).collect()
         }
         Noun::User => {
-            let users = client.user_list(organization, None).await?.into_iter();
+            let users = client.ask(user::List { organization, role: None }).await?.into_iter();
             users.map(|user| (user.name, of(user.organization))).collect()
         }
         Noun::Key => {
-            let keys = client.key_list(organization, None, false).await?;
+            let keys = client.ask(key::List { organization, user: None, all: false }).await?;
             let of_that_name = |name: &str| keys.iter().filter(|key| key.name == name).count();
             let named = |key: &Key| match &key.organization {
                 _ if of_that_name(&key.name) == 1 => key.name.clone(),
@@ -205,11 +207,11 @@ async fn list(
             keys.iter().map(|key| (named(key), of(key.organization.clone()))).collect()
         }
         Noun::Organization => {
-            client.organization_list().await?.into_iter().map(|org| (org.slug, org.name)).collect()
+            client.ask(organization::List).await?.into_iter().map(|org| (org.slug, org.name)).collect()
         }
-        Noun::Job => client.job_list().await?.into_iter().map(|job| (job.id, job.subject)).collect(),
+        Noun::Job => client.ask(job::List).await?.into_iter().map(|job| (job.id, job.subject)).collect(),
         Noun::Token => {
-            let tokens = client.token_list().await?.into_iter();
+            let tokens = client.ask(token::List).await?.into_iter();
             tokens.filter_map(|token| Some((token.name?, token.user))).collect()
         }
     })

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aivonx_protocol::{
     Event, Fault, Reply, Request, UnixMillis, WireSecret,
     account::{Identity, LoggedIn},
-    audit::{AuditRequest, Checkpoint},
+    audit::{self, Checkpoint},
     handshake::Login,
 };
 use crossterm::event::KeyEvent;
@@ -105,7 +105,7 @@ pub(crate) enum Msg {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Export {
     /// Which entries, in which form.
-    pub(crate) request: AuditRequest,
+    pub(crate) request: audit::Export,
     /// Where to; the signature goes beside it.
     pub(crate) file: PathBuf,
     /// Whether what is there is replaced.

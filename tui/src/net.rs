@@ -10,7 +10,7 @@ use std::{
 
 use aivonx_protocol::{
     Event, Fault, FaultKind, Request, WireSecret,
-    account::LoggedIn,
+    account::{self, LoggedIn},
     client::{Client, ClientError, EventStream},
     request::STREAM_WINDOW,
 };
@@ -165,7 +165,7 @@ impl Net {
         };
         if identity.is_none()
             && let Some(secret) = self.secret.clone()
-            && let Ok(resumed) = client.resume(secret).await
+            && let Ok(resumed) = client.ask(account::Resume { secret }).await
         {
             (identity, refused) = (Some(resumed), None);
         }

@@ -13,6 +13,7 @@ use aivonx_protocol::{
     config::Setting,
     daemon::Status,
     job::{Job, JobKind, JobState, JobTarget},
+    limit,
     log::{Level, LogEvent},
     model::{Model, ModelOnNode},
     node::{AdminState, Node, NodeKind, Pool},
@@ -310,94 +311,76 @@ pub(crate) fn events() -> Vec<LogEvent> {
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
         Reply, Request,
-        account::AccountRequest,
-        audit::AuditRequest,
-        config::ConfigRequest,
-        daemon::DaemonRequest,
-        job::JobRequest,
-        key::KeyRequest,
         limit::{LimitRequest, Unpriced},
-        lockout::LockoutRequest,
-        model::ModelRequest,
-        node::NodeRequest,
-        organization::OrganizationRequest,
-        policy::PolicyRequest,
-        price::PriceRequest,
-        privacy::PrivacyRequest,
-        running::RunningRequest,
-        secrets::SecretsRequest,
-        snapshot::{NewestSnapshot, SnapshotRequest},
-        strategy::StrategyRequest,
-        token::TokenRequest,
-        usage::UsageRequest,
-        user::UserRequest,
+        snapshot::NewestSnapshot,
+        usage::{Report, UsageRequest},
     };
-    let sample = |name: &str| Reply::samples().into_iter().find(|reply| reply.name() == name);
     Some(match request {
-        Request::Daemon(DaemonRequest::Status) => Reply::Status(Box::new(status())),
-        Request::Daemon(DaemonRequest::Pulse { .. }) => Reply::Pulse(Box::new(pulse())),
-        Request::Account(AccountRequest::TotpBegin { .. }) => {
-            Reply::TotpOffer(crate::model::testing::offer())
+        Request::Usage(UsageRequest::Report(Report { by: Some(by), .. })) => {
+            Reply::Usage(Box::new(usage_by(*by)))
         }
-        Request::Account(AccountRequest::TotpConfirm { .. } | AccountRequest::BackupCodes { .. }) => {
-            return sample("backup_codes");
-        }
-        Request::Account(
-            AccountRequest::Password { .. }
-            | AccountRequest::TotpDisable { .. }
-            | AccountRequest::Verify { .. }
-            | AccountRequest::Redeem { .. },
-        ) => Reply::Done,
-        Request::Config(ConfigRequest::Show) => Reply::Config(settings()),
-        Request::Token(TokenRequest::List) => Reply::Sessions(vec![sessions().remove(1)]),
-        Request::Token(TokenRequest::Create { .. }) => return sample("new_session"),
-        Request::Account(AccountRequest::Whoami) => Reply::Identity(Box::new(identities().remove(0))),
-        Request::Node(NodeRequest::List) => Reply::Nodes(nodes()),
-        Request::Node(NodeRequest::Probe(_) | NodeRequest::ProbeChange { .. }) => return sample("probed"),
-        Request::Strategy(StrategyRequest::Show) => Reply::Strategy(Strategy::LeastActive),
-        Request::Model(ModelRequest::List) => Reply::Models(models()),
-        Request::Job(JobRequest::List) => Reply::Jobs(jobs()),
-        Request::Organization(OrganizationRequest::List) => Reply::Organizations(organizations()),
-        Request::Organization(OrganizationRequest::Networks { .. }) => return sample("node_networks"),
-        Request::User(UserRequest::List { .. }) => Reply::Users(users()),
-        Request::User(UserRequest::Sessions { .. }) => Reply::Sessions(sessions()),
-        Request::Key(KeyRequest::List { .. }) => Reply::Keys(keys()),
-        Request::Key(KeyRequest::Create(_) | KeyRequest::Rotate { .. }) => return sample("new_key"),
-        Request::Lockout(LockoutRequest::List { .. }) => Reply::Lockouts(lockouts()),
-        Request::Running(RunningRequest::List) => Reply::Running(running()),
-        Request::Audit(AuditRequest::List { .. } | AuditRequest::ListFrom { .. }) => {
-            Reply::AuditPage(aivonx_protocol::audit::AuditPage { entries: audit_entries(), next: Some(1) })
-        }
-        Request::Audit(AuditRequest::Keys) => return sample("audit_keys"),
-        Request::Audit(AuditRequest::Checkpoint) => return sample("audit_checkpoint"),
-        Request::Usage(UsageRequest::Report { by: Some(by), .. }) => Reply::Usage(Box::new(usage_by(*by))),
-        Request::Usage(UsageRequest::Report { per: Some(per), .. }) => {
+        Request::Usage(UsageRequest::Report(Report { per: Some(per), .. })) => {
             use crate::model::usage::Period;
             let periods = [Period::Hour, Period::Day, Period::Month];
             let period = periods.into_iter().find(|period| period.per() == *per)?;
             Reply::Usage(Box::new(usage_steps(*per, &period.steps(NOW, 0))))
         }
         Request::Limit(
-            LimitRequest::Show { target }
-            | LimitRequest::Set { target, .. }
-            | LimitRequest::Unset { target, .. },
+            LimitRequest::Show(limit::Show { target })
+            | LimitRequest::Set(limit::Set { target, .. })
+            | LimitRequest::Unset(limit::Unset { target, .. }),
         ) => Reply::Limits(Box::new(limits_of(target))),
-        Request::Limit(LimitRequest::Profiles) => Reply::LimitProfiles(limit_profiles()),
-        Request::Limit(LimitRequest::Unpriced { .. }) => {
-            Reply::Unpriced(Unpriced { models: Vec::new(), all: false })
-        }
-        Request::Price(PriceRequest::List) => Reply::Prices(prices()),
-        Request::Policy(PolicyRequest::List { .. }) => Reply::Policies(policies()),
-        Request::Policy(PolicyRequest::Aliases { .. }) => Reply::Aliases(aliases()),
-        Request::Privacy(PrivacyRequest::Show { .. }) => return sample("privacy"),
-        Request::Privacy(PrivacyRequest::Test { .. }) => return sample("privacy_report"),
-        Request::Snapshot(SnapshotRequest::List) => Reply::Snapshots(snapshots()),
-        Request::Snapshot(SnapshotRequest::Newest) => {
-            Reply::NewestSnapshot(Some(NewestSnapshot { taken: NOW - 7_200_000, behind: 17 }))
-        }
-        Request::Snapshot(SnapshotRequest::Create) => return sample("snapshot"),
-        Request::Secrets(SecretsRequest::Status) => return sample("secrets"),
-        Request::Secrets(SecretsRequest::Validate) => return sample("checks"),
-        _ => return None,
+        _ => match request.name() {
+            "daemon.status" => Reply::Status(Box::new(status())),
+            "daemon.pulse" => Reply::Pulse(Box::new(pulse())),
+            "account.totp_begin" => Reply::TotpOffer(crate::model::testing::offer()),
+            "account.password" | "account.totp_disable" | "account.verify" | "account.redeem" => {
+                Reply::Done(())
+            }
+            "config.show" => Reply::Config(settings()),
+            "token.list" => Reply::Sessions(vec![sessions().remove(1)]),
+            "account.whoami" => Reply::Identity(Box::new(identities().remove(0))),
+            "node.list" => Reply::Nodes(nodes()),
+            "strategy.show" => Reply::Strategy(Strategy::LeastActive),
+            "model.list" => Reply::Models(models()),
+            "job.list" => Reply::Jobs(jobs()),
+            "organization.list" => Reply::Organizations(organizations()),
+            "user.list" => Reply::Users(users()),
+            "user.sessions" => Reply::Sessions(sessions()),
+            "key.list" => Reply::Keys(keys()),
+            "lockout.list" => Reply::Lockouts(lockouts()),
+            "running.list" => Reply::Running(running()),
+            "audit.list" | "audit.list_from" => Reply::AuditPage(aivonx_protocol::audit::AuditPage {
+                entries: audit_entries(),
+                next: Some(1),
+            }),
+            "limit.profiles" => Reply::LimitProfiles(limit_profiles()),
+            "limit.unpriced" => Reply::Unpriced(Unpriced { models: Vec::new(), all: false }),
+            "price.list" => Reply::Prices(prices()),
+            "policy.list" => Reply::Policies(policies()),
+            "policy.aliases" => Reply::Aliases(aliases()),
+            "snapshot.list" => Reply::Snapshots(snapshots()),
+            "snapshot.newest" => {
+                Reply::NewestSnapshot(Some(NewestSnapshot { taken: NOW - 7_200_000, behind: 17 }))
+            }
+            "token.create"
+            | "node.probe"
+            | "node.probe_change"
+            | "organization.networks"
+            | "key.create"
+            | "key.rotate"
+            | "audit.keys"
+            | "audit.checkpoint"
+            | "privacy.show"
+            | "privacy.test"
+            | "snapshot.create"
+            | "secrets.status"
+            | "secrets.validate"
+            | "account.totp_confirm"
+            | "account.backup_codes" => {
+                return request.sample_reply();
+            }
+            _ => return None,
+        },
     })
 }

@@ -7,8 +7,9 @@ use aivonx_identity::{AccountError, Actor, Caller, Identity, Owed, Source, acces
 use aivonx_limits::{Exceeded, Limits};
 use aivonx_protocol::{
     Fault, FaultKind, Reply, WireSecret,
-    key::{KeyRequest, KeyScope, NewKey},
+    key::{self, KeyScope, NewKey},
     limit::LimitName,
+    operation::Operation,
     user::Role,
 };
 use aivonx_wire::api::route::{Account, Route};
@@ -251,7 +252,7 @@ async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Res
     let own = Actor { role: Role::Member, ..actor.clone() };
     if request.what == Account::Key {
         let id = request.parameter.as_deref().unwrap_or_default();
-        let change = request.change(identity, KeyRequest::Revoke { organization: None, key: id.to_owned() });
+        let change = request.change(identity, key::Revoke { organization: None, key: id.to_owned() });
         let revoked = identity.revoke_key(&own, None, id).await;
         change.ended(revoked.as_ref().map(|key| Some(Reply::Key(Box::new(key.clone()))))).await;
         revoked.map_err(AccountError::from)?;
@@ -264,7 +265,7 @@ async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Res
     let NewOwnKey { name, scopes, models, networks, expires } = request.body(KEY)?;
     let new =
         NewKey { name, organization: None, user: actor.user.clone(), scopes, models, networks, expires };
-    let change = request.change(identity, KeyRequest::Create(Box::new(new.clone())));
+    let change = request.change(identity, key::Create(Box::new(new.clone())));
     if let Err(exceeded) = identity.count_own_key(actor) {
         change.ended(Err(&Fault::new(FaultKind::Unavailable, exceeded.to_string()))).await;
         return Err(exceeded.into());
@@ -311,10 +312,10 @@ fn codes_json(codes: &[WireSecret]) -> Value {
 
 impl Request {
     /// What is to be recorded of it, by what it asks in the words of the control socket.
-    fn change(&self, identity: &Arc<Identity>, asked: KeyRequest) -> Change {
+    fn change(&self, identity: &Arc<Identity>, asked: impl Operation) -> Change {
         // Not reached without a user.
         let actor = self.actor.clone().unwrap_or_else(|| Caller::Anonymous.acting(self.source.clone()));
-        Change::new(identity, actor, self.via.clone(), &aivonx_protocol::Request::Key(asked))
+        Change::new(identity, actor, self.via.clone(), asked)
     }
 
     /// Who acts; a route that needs a user is not reached without one.

@@ -45,8 +45,13 @@ pub(super) struct Change {
 
 impl Change {
     /// What `actor` asks as `via`, in the words of the control socket.
-    pub(super) fn new(identity: &Arc<Identity>, actor: Actor, via: String, request: &Request) -> Self {
-        let record = record::of(request).map(|record| record.seen(&identity.hot().load()));
+    pub(super) fn new(
+        identity: &Arc<Identity>,
+        actor: Actor,
+        via: String,
+        request: impl Into<Request>,
+    ) -> Self {
+        let record = record::of(&request.into()).map(|record| record.seen(&identity.hot().load()));
         Self { identity: identity.clone(), actor, via, record }
     }
 

@@ -22,7 +22,7 @@ use super::{
     worker::Watched,
 };
 use crate::policy::Plan;
-use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model::ModelRequest};
+use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model};
 
 /// Answers a pull or delete whose body has been read.
 pub(super) async fn answer(
@@ -36,12 +36,12 @@ pub(super) async fn answer(
     let shared = &exchange.worker.shared;
     let (pull_it, insecure) = (matches!(asked.route.action, Action::Pull), peek.insecure);
     let request = if pull_it {
-        ModelRequest::Pull { model: model.clone(), nodes: Vec::new(), insecure }
+        Request::from(model::Pull { model: model.clone(), nodes: Vec::new(), insecure })
     } else {
-        ModelRequest::Remove { model: model.clone(), node: None }
+        Request::from(model::Remove { model: model.clone(), node: None })
     };
     let via = change::via(asked.method, asked.route);
-    let change = Change::new(&shared.identity, caller.acting(asked.source), via, &Request::Model(request));
+    let change = Change::new(&shared.identity, caller.acting(asked.source), via, request);
     let change = change.by(caller);
     if let Err(refusal) = check(exchange, caller, &model) {
         let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());

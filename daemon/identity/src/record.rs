@@ -1,11 +1,9 @@
-//! What of the control requests goes into the audit log: the one place where that is decided, for the requests over
-//! HTTP that do the same as well.
+//! Operations in the audit log, whether they were asked over the control socket or over HTTP.
 //!
-//! Every request that changes something is recorded with who asked, what for and how it ended. Login, set-up and
+//! Every operation that changes something says what is noted of it; here follow who asked, and how it ended. Login, set-up and
 //! everything about the caller's own credentials are recorded by `identity`, where it is known what happened
 //! and where requests over HTTP come by too.
 
-mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -13,27 +11,18 @@ use std::sync::Arc;
 
 use aivonx_ledgers::audit::Entry;
 use aivonx_protocol::{
-    Fault, FaultKind, Reply, UnixMillis,
-    audit::{Action, Outcome},
+    Fault, FaultKind, Reply, Request, UnixMillis,
+    audit::{Action, Noted, Outcome},
     job::{Job, JobState, JobTarget},
 };
-use serde::Serialize;
 use tokio::sync::watch;
 
-pub use self::requests::of;
-
-use crate::{Actor, Identity, Snapshot, snapshot::Organization};
+use crate::{Actor, Identity, Snapshot, opaque, snapshot::Organization};
 
 /// What is to be recorded of a request, whatever its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    action: Action,
-    kind: &'static str,
-    /// Name or id of the object, as the caller named it; empty if it has none.
-    object: String,
-    /// Slug or id of the organization that the caller named.
-    organization: Option<String>,
-    details: Vec<(&'static str, String)>,
+    noted: Noted,
     /// The object as it was before.
     before: Option<Object>,
     /// When it was asked.
@@ -68,24 +57,31 @@ impl<'a> Ended<'a> {
     }
 }
 
-impl Record {
-    fn new(action: Action, kind: &'static str, object: &str) -> Self {
-        let (object, details) = (object.to_owned(), Vec::new());
-        Self { action, kind, object, organization: None, details, before: None, asked: aivonx_domain::now() }
+/// What is to be recorded of `request`, if it is to be recorded here.
+pub fn of(request: &Request) -> Option<Record> {
+    let mut noted = request.noted()?;
+    // A key may be named by its secret.
+    if noted.kind == "key" {
+        noted.object = opaque::shown(&noted.object).to_owned();
     }
+    Some(Record { noted, before: None, asked: aivonx_domain::now() })
+}
 
+impl Record {
     /// Remembers what the object is before the request changes or removes it.
     pub fn seen(mut self, hot: &Snapshot) -> Self {
-        self.before = match self.kind {
+        self.before = match self.noted.kind {
             "user" => {
-                let user = hot.user(&self.object).or_else(|| hot.user_by_name(&self.object.to_lowercase()));
+                let user = hot
+                    .user(&self.noted.object)
+                    .or_else(|| hot.user_by_name(&self.noted.object.to_lowercase()));
                 user.map(|user| Object {
                     id: user.id.to_string(),
                     name: user.name.to_string(),
                     organization: user.organization.as_ref().map(|found| found.id.to_string()),
                 })
             }
-            "organization" => organization_of(hot, &self.object).map(|found| Object {
+            "organization" => organization_of(hot, &self.noted.object).map(|found| Object {
                 id: found.id.to_string(),
                 name: found.slug.to_string(),
                 organization: Some(found.id.to_string()),
@@ -128,17 +124,18 @@ impl Record {
 
     /// It was asked with this key.
     pub fn by_key(self, id: &str) -> Self {
-        self.with("key_id", id)
+        Self { noted: self.noted.with("key_id", id), ..self }
     }
 
     /// Whether it was to revoke what had been revoked already: that changes nothing.
     fn was_so_before(&self, ended: &Ended<'_>) -> bool {
-        self.action == Action::KeyRevoke
+        self.noted.action == Action::KeyRevoke
             && matches!(ended, Ended::Ok(Some(Reply::Key(key))) if key.revoked.is_some_and(|at| at < self.asked))
     }
 
     /// The entry of what `actor` asked as `name`.
     fn entry(self, actor: &Actor, name: &str, ended: Ended<'_>, hot: &Snapshot) -> Entry {
+        let Noted { action, kind, object, organization, details } = self.noted;
         let outcome = match &ended {
             Ended::Ok(Some(Reply::ModelRemoved(done))) if !done.failed.is_empty() => Outcome::Failed,
             Ended::Ok(_) => Outcome::Ok,
@@ -151,27 +148,25 @@ impl Record {
             Ended::Ok(Some(reply)) => answered(reply, hot),
             _ => None,
         };
-        let mut entry = Entry::new(self.action).actor(actor.who()).via(name).outcome(outcome);
+        let mut entry = Entry::new(action).actor(actor.who()).via(name).outcome(outcome);
         // What was there, what is there now, what was named, else whoever asked.
         let known = self.before.as_ref().or(after.as_ref());
-        let named = self.organization.as_deref().and_then(|named| organization_of(hot, named));
+        let named = organization.as_deref().and_then(|named| organization_of(hot, named));
         let organization = known
             .and_then(|object| object.organization.clone())
             .or_else(|| named.map(|found| found.id.to_string()))
             .or_else(|| actor.organization.clone());
         entry = entry.organization(organization.as_deref());
         entry = match known {
-            Some(object) => entry.object(self.kind, Some(&object.id), Some(&object.name)),
-            None if self.object.is_empty() => entry.object(self.kind, None, None),
-            None if uuid::Uuid::try_parse(&self.object).is_ok() => {
-                entry.object(self.kind, Some(&self.object), None)
-            }
-            None => entry.object(self.kind, None, Some(&self.object)),
+            Some(known) => entry.object(kind, Some(&known.id), Some(&known.name)),
+            None if object.is_empty() => entry.object(kind, None, None),
+            None if uuid::Uuid::try_parse(&object).is_ok() => entry.object(kind, Some(&object), None),
+            None => entry.object(kind, None, Some(&object)),
         };
         if let Some(id) = actor.request_id() {
             entry = entry.request_id(id);
         }
-        for (name, value) in self.details {
+        for (name, value) in details {
             entry = entry.detail(name, value);
         }
         match ended {
@@ -192,32 +187,6 @@ impl Record {
             }
             Ended::Ok(_) => entry,
         }
-    }
-
-    /// A detail in the words of the protocol. Never given anything that holds a secret.
-    fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
-        let value = match serde_json::to_value(value) {
-            Ok(serde_json::Value::Null) => "none".to_owned(),
-            Ok(serde_json::Value::String(text)) => text,
-            Ok(value) => value.to_string(),
-            // Only maps with keys that are no texts cannot be written, and there are none.
-            Err(_) => return self,
-        };
-        self.details.push((name, value));
-        self
-    }
-
-    /// The same, if there is one.
-    fn maybe<T: Serialize>(self, name: &'static str, value: &Option<T>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
-    }
-
-    fn of_organization(mut self, organization: Option<&str>) -> Self {
-        self.organization = organization.map(str::to_owned);
-        self
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Request, ServerFrame, Untrusted,
+    Event, Fault, FaultKind, ServerFrame, Untrusted,
     frame::{self, MAX_OUT},
     request::{MAX_IN_FLIGHT, STREAM_WINDOW},
     wire::Payload,
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Serve,
+    Answer, Backend,
     access::{AccessRule, Ask, Peer, Permitted},
     connection::Connection,
     session::{WIND_UP, too_many},
@@ -89,7 +89,7 @@ impl Flight {
     }
 
     /// Begins to carry out `permitted`, or answers that there is too much in flight.
-    pub(super) async fn begin<S: Serve>(&self, serve: &Arc<S>, id: u64, permitted: Permitted<Request>) {
+    pub(super) async fn begin<S: Backend>(&self, serve: &Arc<S>, id: u64, permitted: Permitted) {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             return self.reply(ServerFrame::Reply { id, result: Err(too_many()) }).await;
         };
@@ -100,7 +100,7 @@ impl Flight {
             let result = Err(fault.hint("Wait for it, or cancel it."));
             return self.reply(ServerFrame::Reply { id, result }).await;
         };
-        let change = permitted.permission().changes();
+        let change = permitted.request().needs().changes();
         let credit = Arc::new(Semaphore::new(STREAM_WINDOW as usize));
         let task = Task {
             id,
@@ -108,8 +108,8 @@ impl Flight {
             session: self.connection.session(),
             rule: self.rule,
             ask,
-            name: permitted.name(),
-            user: permitted.actor().name.clone(),
+            name: permitted.request().name(),
+            user: permitted.by().actor().name.clone(),
             change,
             outbox: self.outbox.clone(),
             table: self.table.clone(),
@@ -199,7 +199,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run<S: Serve>(mut self, serve: Arc<S>, permitted: Permitted<Request>, slot: Slot) {
+    async fn run<S: Backend>(mut self, serve: Arc<S>, permitted: Permitted, slot: Slot) {
         let answer = AssertUnwindSafe(serve.clone().handle(permitted)).catch_unwind().await;
         let id = self.id;
         let last = match answer.unwrap_or_else(|_| Answer::Reply(Err(self.panicked()))) {
@@ -226,7 +226,7 @@ impl Task {
     }
 
     /// Sends events as far as they are granted. A reader that grants none lets the source wait, or lose.
-    async fn stream<S: Serve>(
+    async fn stream<S: Backend>(
         &mut self,
         serve: &S,
         mut events: BoxStream<'static, Result<Event, Fault>>,
@@ -285,7 +285,7 @@ impl Task {
 }
 
 /// Waits until what is being streamed may no longer be asked: the session was ended, or has expired.
-async fn lapse<S: Serve>(
+async fn lapse<S: Backend>(
     serve: &S,
     rule: AccessRule,
     ask: Ask,

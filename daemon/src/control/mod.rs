@@ -27,10 +27,11 @@ use aivonx_telemetry::Hub;
 use std::{io, sync::Arc, time::Duration};
 
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Reply, Request, Untrusted,
+    Event, Fault, FaultKind, Untrusted,
     daemon::Status,
     frame,
     handshake::{self, Answer as Greeting, HandshakeError},
+    operation,
 };
 use futures_util::stream::BoxStream;
 use tokio::{
@@ -42,7 +43,7 @@ use tokio::{
 
 pub(crate) use self::handlers::secrets::finish_rotation;
 pub use self::{
-    access::{AccessRule, Mode, Permission, Permitted},
+    access::{AccessRule, By, Mode, Permission, Permitted},
     socket::{BindError, Bound},
 };
 use self::{
@@ -91,16 +92,14 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// What a request is answered with.
-pub(crate) enum Answer {
-    /// Once.
-    Reply(Result<Reply, Fault>),
-    /// With events, until it ends or is cancelled. Polled only as far as the reader takes them.
-    Stream(BoxStream<'static, Result<Event, Fault>>),
-}
+/// Events, until they end or the request is cancelled. Polled only as far as the reader takes them.
+pub(crate) type Events = BoxStream<'static, Result<Event, Fault>>;
 
-/// What carries out requests: [`Services`], and stand-ins in the tests of the session.
-pub(crate) trait Serve: Send + Sync + 'static {
+/// What a request is answered with.
+pub(crate) type Answer = operation::Answer<Events>;
+
+/// What sessions are served by: [`Services`], and stand-ins in the tests of the session.
+pub(crate) trait Backend: Send + Sync + 'static {
     /// Whether there is an administrator.
     fn is_set_up(&self) -> bool;
 
@@ -117,7 +116,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
     fn refused(&self, actor: &Actor, name: &'static str);
 
     /// Carries out one request.
-    fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> impl Future<Output = Answer> + Send;
+    fn handle(self: Arc<Self>, permitted: Permitted) -> impl Future<Output = Answer> + Send;
 }
 
 /// Accepts connections until `stop` becomes true (or its sender goes), then ends the streams, waits a moment
@@ -136,7 +135,7 @@ pub async fn serve(
     accept(bound, Common { serve: services, rule, daemon_id, stop, throttle: Arc::default() }, &look).await
 }
 
-async fn accept<S: Serve>(mut bound: Bound, common: Common<S>, look: &Notify) -> io::Result<()> {
+async fn accept<S: Backend>(mut bound: Bound, common: Common<S>, look: &Notify) -> io::Result<()> {
     let mut listener = UnixListener::from_std(bound.listener()?)?;
     let places = Arc::<Places>::default();
     let mut sessions = JoinSet::new();
@@ -184,7 +183,7 @@ struct Admitted {
 }
 
 /// Admits a connection, or tells it why not and closes it.
-fn admit<S: Serve>(common: &Common<S>, places: &Arc<Places>, stream: UnixStream) -> Option<Admitted> {
+fn admit<S: Backend>(common: &Common<S>, places: &Arc<Places>, stream: UnixStream) -> Option<Admitted> {
     let peer = match Peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => {
@@ -227,7 +226,7 @@ fn refuse(stream: &UnixStream, fault: Fault) {
     }
 }
 
-async fn run<S: Serve>(common: Common<S>, admitted: Admitted) {
+async fn run<S: Backend>(common: Common<S>, admitted: Admitted) {
     let Admitted { stream, connection, give_way } = admitted;
     let peer = *connection.peer();
     let (throttle, trusted) = (common.throttle.clone(), common.rule.trusts(&peer));

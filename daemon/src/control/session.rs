@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    Serve,
+    Backend,
     access::{self, AccessRule, Peer, Standing},
     connection::Connection,
     flight::Flight,
@@ -108,7 +108,7 @@ pub(super) async fn run<S, R, W>(
     mut writer: W,
 ) -> Result<(), SessionError>
 where
-    S: Serve,
+    S: Backend,
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
@@ -157,7 +157,7 @@ async fn shake_hands<S, R, W>(
     writer: &mut W,
 ) -> Result<handshake::Hello, HandshakeError>
 where
-    S: Serve,
+    S: Backend,
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
@@ -178,7 +178,7 @@ where
     }
 }
 
-async fn read<S: Serve, R: AsyncRead + Unpin>(
+async fn read<S: Backend, R: AsyncRead + Unpin>(
     common: &Common<S>,
     connection: &Arc<Connection>,
     reader: &mut FrameReader<R>,
@@ -252,12 +252,12 @@ async fn read<S: Serve, R: AsyncRead + Unpin>(
 }
 
 /// Whether somebody had logged in and it is over.
-fn ended<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
+fn ended<S: Backend>(common: &Common<S>, connection: &Connection) -> bool {
     connection.session().is_some_and(|session| !common.serve.stands(connection.peer(), &session))
 }
 
 /// Whether it needs a login and has none, or one that is over. Root takes nobody's place while it thinks of a password.
-fn is_strange<S: Serve>(common: &Common<S>, connection: &Connection) -> bool {
+fn is_strange<S: Backend>(common: &Common<S>, connection: &Connection) -> bool {
     match connection.session() {
         _ if common.rule.trusts(connection.peer()) => false,
         Some(_) => ended(common, connection),

@@ -5,6 +5,7 @@ pub mod canonical;
 mod chain;
 mod entry;
 mod hex_bytes;
+mod noted;
 mod signed;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ pub use action::{Action, NoAction, Outcome};
 pub use chain::{Break, Chain, Problem, Restart};
 pub use entry::{AuditActor, AuditEntry, AuditFilter, AuditObject, AuditOrganization, AuditSource};
 pub use hex_bytes::{Digest, HexBytes, NotHex, PublicKey, Signature};
+pub use noted::Noted;
 pub use signed::{Checkpoint, CheckpointKind, ExportSignature, NoPublicKey};
 
-use crate::{Network, UnixMillis};
+use crate::{Network, UnixMillis, operation::operations};
 
 /// Most entries one `AuditRequest::List` is answered with.
 pub const PAGE_MAX: u32 = 1000;
@@ -25,11 +27,12 @@ pub const PAGE_MAX: u32 = 1000;
 /// Most checkpoints one `AuditRequest::Verify` takes.
 pub const ANCHORS_MAX: usize = 2000;
 
-/// Requests about the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AuditRequest {
-    /// Entries that pass the filter, newest first. Answered with `Reply::AuditPage`.
-    List {
+operations! {
+    /// Requests about the audit log.
+    Request::Audit(AuditRequest);
+
+    /// Entries that pass the filter, newest first.
+    "audit.list" List {
         /// The filter.
         filter: AuditFilter,
         /// Go on behind this entry, as the page before said.
@@ -38,44 +41,52 @@ pub enum AuditRequest {
         limit: u32,
         /// The oldest first instead.
         oldest_first: bool,
-    },
-    /// One entry. Answered with `Reply::AuditEntry`.
-    Show {
+    } -> AuditPage as AuditPage, needs AuditRead;
+
+    /// One entry.
+    "audit.show" Show {
         /// Its position.
         seq: u64,
-    },
-    /// The newest `lines` entries that pass the filter as `Event::Audit`, oldest first, then every new one. None
-    /// is left out, however slow the reader.
-    Follow {
+    } -> AuditEntry as AuditEntry, needs AuditRead;
+
+    /// The newest `lines` entries that pass the filter as `Event::Audit`, oldest first, then every new one.
+    /// None is left out, however slow the reader.
+    "audit.follow" Follow {
         /// The filter.
         filter: AuditFilter,
         /// How many of the past to begin with; at most [`PAGE_MAX`].
         lines: u32,
-    },
-    /// Walks the whole chain. Answered with `Reply::AuditVerdict`.
-    Verify {
+    } => Event, needs AuditRead;
+
+    /// Walks the whole chain.
+    "audit.verify" Verify {
         /// Published checkpoints that the chain must agree with; at most [`ANCHORS_MAX`].
         anchors: Vec<Checkpoint>,
-    },
+    } -> AuditVerdict as AuditVerdict, needs AuditVerify;
+
     /// All entries that pass the filter, oldest first, as `Event::AuditBytes`, then `Event::AuditSigned`.
-    Export {
+    "audit.export" Export {
         /// The filter.
         filter: AuditFilter,
         /// Form of the file.
         format: ExportFormat,
-    },
-    /// The public keys. Answered with `Reply::AuditKeys`.
-    Keys,
-    /// Makes a checkpoint now, for safe keeping. Answered with `Reply::AuditCheckpoint`.
-    Checkpoint,
-    /// The same as `Verify`, with `Event::AuditWalked` on the way and `Event::AuditVerdict` at the end. Dropping
-    /// the stream ends the walk.
-    Walk {
+    } => Event, needs AuditExport;
+
+    /// The public keys.
+    "audit.keys" Keys -> Vec<AuditKey> as AuditKeys, needs AuditRead;
+
+    /// Makes a checkpoint now, for safe keeping.
+    "audit.checkpoint" MakeCheckpoint -> Checkpoint as AuditCheckpoint, needs AuditVerify;
+
+    /// The same as `Verify`, with `Event::AuditWalked` on the way and `Event::AuditVerdict` at the end.
+    /// Dropping the stream ends the walk.
+    "audit.walk" Walk {
         /// Published checkpoints that the chain must agree with; at most [`ANCHORS_MAX`].
         anchors: Vec<Checkpoint>,
-    },
+    } => Event, needs AuditVerify;
+
     /// As `List`, of entries that came from a network.
-    ListFrom {
+    "audit.list_from" ListFrom {
         /// The network.
         network: Network,
         /// As in `List`.
@@ -86,45 +97,47 @@ pub enum AuditRequest {
         limit: u32,
         /// As in `List`.
         oldest_first: bool,
-    },
+    } -> AuditPage as AuditPage, needs AuditRead;
+
     /// As `Follow`, of entries that came from a network.
-    FollowFrom {
+    "audit.follow_from" FollowFrom {
         /// The network.
         network: Network,
         /// As in `Follow`.
         filter: AuditFilter,
         /// As in `Follow`.
         lines: u32,
-    },
+    } => Event, needs AuditRead;
+
     /// As `Export`, of entries that came from a network.
-    ExportFrom {
+    "audit.export_from" ExportFrom {
         /// The network.
         network: Network,
         /// As in `Export`.
         filter: AuditFilter,
         /// As in `Export`.
         format: ExportFormat,
-    },
-    /// What the audit log has lost of late, and so is in no answer. Answered with `Reply::Losses`.
-    Losses,
+    } => Event, needs AuditExport;
+
+    /// What the audit log has lost of late, and so is in no answer; in words.
+    "audit.losses" Losses -> Vec<String> as Losses, needs AuditRead;
 }
 
 impl AuditRequest {
-    /// The request in the variant that carries the network of its filter across the wire.
-    #[must_use]
-    pub fn sent(self) -> Self {
+    /// The operation that carries the network of the filter across the wire.
+    pub(crate) fn sent(self) -> Self {
         match self {
-            Self::List { filter, cursor, limit, oldest_first } => match filter.network {
-                Some(network) => Self::ListFrom { network, filter, cursor, limit, oldest_first },
-                None => Self::List { filter, cursor, limit, oldest_first },
+            Self::List(List { filter, cursor, limit, oldest_first }) => match filter.network {
+                Some(network) => Self::ListFrom(ListFrom { network, filter, cursor, limit, oldest_first }),
+                None => Self::List(List { filter, cursor, limit, oldest_first }),
             },
-            Self::Follow { filter, lines } => match filter.network {
-                Some(network) => Self::FollowFrom { network, filter, lines },
-                None => Self::Follow { filter, lines },
+            Self::Follow(Follow { filter, lines }) => match filter.network {
+                Some(network) => Self::FollowFrom(FollowFrom { network, filter, lines }),
+                None => Self::Follow(Follow { filter, lines }),
             },
-            Self::Export { filter, format } => match filter.network {
-                Some(network) => Self::ExportFrom { network, filter, format },
-                None => Self::Export { filter, format },
+            Self::Export(Export { filter, format }) => match filter.network {
+                Some(network) => Self::ExportFrom(ExportFrom { network, filter, format }),
+                None => Self::Export(Export { filter, format }),
             },
             other => other,
         }

@@ -1,23 +1,13 @@
-//! The typed client: one method per request.
+//! The typed client.
 //!
 //! A [`Client`] is a cheap handle; its clones share one connection, over which requests and event streams run
 //! side by side. A pending call or a stream that is dropped is cancelled at the daemon.
 
-mod audit;
-mod calls;
 mod connection;
 mod error;
-mod identity;
-mod limits;
-mod policy;
-mod privacy;
-mod running;
-mod secrets;
-mod snapshot;
 mod stream;
-mod usage;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader},
@@ -31,6 +21,7 @@ use crate::{
     Reply, Request,
     frame::{FrameReader, MAX_OUT},
     handshake::{self, Daemon, MAX_HANDSHAKE},
+    operation::{Call, Follow},
 };
 
 /// How long the daemon may take for the handshake, in seconds.
@@ -90,21 +81,38 @@ impl Client {
         &self.daemon
     }
 
-    /// Any plain request. The typed methods are this with the right reply taken out.
+    /// Asks for something and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn ask<O: Call>(&self, operation: O) -> Result<O::Answer<Infallible>, ClientError> {
+        let reply = self.call(operation.into()).await?;
+        O::take(reply).map_err(|other| ClientError::unexpected(O::NAME, other.name()))
+    }
+
+    /// Asks for events, which come until the stream is dropped or ends. A refusal comes as its first step.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub async fn follow<O: Follow>(&self, operation: O) -> Result<EventStream, ClientError> {
+        self.stream(operation.into()).await
+    }
+
+    /// Any request that is answered once, for those who do not know which it is.
     ///
     /// # Errors
     /// [`ClientError::Fault`] if the daemon refuses or fails, [`ClientError::Closed`] if the connection ends
     /// first, [`ClientError::Protocol`] if the request is beyond the frame cap or the answer makes no sense.
     pub async fn call(&self, request: Request) -> Result<Reply, ClientError> {
-        self.link.call(request).await
+        self.link.call(request.sent()).await
     }
 
-    /// Any request that is answered with events. A refusal comes as the stream's first step.
+    /// Any request that is answered with events.
     ///
     /// # Errors
     /// [`ClientError::Closed`] or [`ClientError::Protocol`].
     pub async fn stream(&self, request: Request) -> Result<EventStream, ClientError> {
-        let (events, in_flight) = self.link.stream(request).await?;
+        let (events, in_flight) = self.link.stream(request.sent()).await?;
         Ok(EventStream::new(events, in_flight))
     }
 }

@@ -1,10 +1,14 @@
 //! Requests about limits, and what they are answered with.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{LimitSetting, LimitUnit};
 use crate::{
     UnixMillis,
+    audit::{Action, Noted},
+    operation::operations,
     organization::{LimitProfile, PrivacyMode},
 };
 
@@ -66,6 +70,21 @@ pub enum LimitTarget {
         /// Name or id.
         key: String,
     },
+}
+
+impl LimitTarget {
+    /// A change of limits is about what they are set on.
+    fn noted(&self) -> Noted {
+        let noted = |kind, object: &str| Noted::new(Action::Update, kind, object);
+        match self {
+            Self::Own => noted("limit", ""),
+            Self::Organization { organization } => {
+                noted("organization", organization).of_organization(Some(organization))
+            }
+            Self::User { user } => noted("user", user),
+            Self::Key { organization, key } => noted("key", key).of_organization(organization.as_deref()),
+        }
+    }
 }
 
 /// A limit and its cap.
@@ -139,47 +158,63 @@ pub struct Unpriced {
     pub all: bool,
 }
 
-/// Requests about limits. Append only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LimitRequest {
-    /// The limits in force. Answered with `Reply::Limits`.
-    Show {
+operations! {
+    /// Requests about limits. Append only.
+    Request::Limit(LimitRequest);
+
+    /// The limits in force.
+    "limit.show" Show {
         /// Whose.
         target: LimitTarget,
-    },
-    /// Set values. Answered with `Reply::Limits`.
-    Set {
+    } -> Limits as Limits, needs LimitRead;
+
+    /// Set values.
+    "limit.set" Set {
         /// On what.
         target: LimitTarget,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// The values.
         values: Vec<LimitValue>,
-    },
-    /// Take back what was set. Answered with `Reply::Limits`.
-    Unset {
+    } -> Limits as Limits, needs LimitWrite,
+        noted |op| {
+            let cap = |value: &LimitValue| (value.name.to_string(), value.name.cap_text(value.limit));
+            op.target.noted().with("set", op.values.iter().map(cap).collect::<BTreeMap<_, _>>())
+        };
+
+    /// Take back what was set.
+    "limit.unset" Unset {
         /// On what.
         target: LimitTarget,
         /// Revision the caller saw; None changes whatever is there.
         revision: Option<u64>,
         /// Which; none named is all.
         names: Vec<LimitSetting>,
-    },
-    /// The profiles. Answered with `Reply::LimitProfiles`.
-    Profiles,
-    /// Choose the profile of the fleet or of an organization. Answered with `Reply::Limits`.
-    SetProfile {
+    } -> Limits as Limits, needs LimitWrite,
+        noted |op| {
+            let names: Vec<String> = op.names.iter().map(ToString::to_string).collect();
+            op.target.noted().with("unset", if names.is_empty() { vec!["all".to_owned()] } else { names })
+        };
+
+    /// The profiles.
+    "limit.profiles" Profiles -> Vec<LimitProfileInfo> as LimitProfiles, needs LimitRead;
+
+    /// Choose the profile of the fleet or of an organization.
+    "limit.set_profile" SetProfile {
         /// Slug or id of the organization; None is the fleet.
         organization: Option<String>,
         /// The profile.
         profile: LimitProfile,
         /// Take back what was set on it, too.
         reset: bool,
-    },
-    /// Which models have no price, so that limits on money hold for nobody who uses them. Answered with
-    /// `Reply::Unpriced`.
-    Unpriced {
+    } -> Limits as Limits, needs LimitWrite,
+        noted |op| Noted::on_organization("limit", op.organization.as_deref())
+            .with("limit_profile", op.profile)
+            .with("reset", op.reset);
+
+    /// Which models have no price, so that limits on money hold for nobody who uses them.
+    "limit.unpriced" FindUnpriced {
         /// Whose models: those of its organization, else those the caller sees.
         target: LimitTarget,
-    },
+    } -> Unpriced as Unpriced, needs LimitRead;
 }

@@ -1,6 +1,6 @@
 //! Values of the samples: snapshots.
 
-use crate::snapshot::{NewestSnapshot, Snapshot, SnapshotContents};
+use crate::snapshot::{NewestSnapshot, Snapshot, SnapshotContents, Taken};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -27,6 +27,10 @@ pub(super) fn damaged() -> Snapshot {
         contents: Vec::new(),
         problem: Some("its digest does not match: it is cut off or was changed".into()),
     }
+}
+
+pub(super) fn taken() -> Taken {
+    Taken { snapshot: snapshot(), is_new: true }
 }
 
 pub(super) fn newest() -> NewestSnapshot {

@@ -32,7 +32,7 @@ async fn another_version_is_named_on_both_sides() {
     let text = error.to_string();
     assert!(text.contains("aivonx 3.0.0 speaks version 9"), "{text}");
     assert!(text.contains("aivonxd 0.1.0 speaks version 1"), "{text}");
-    assert!(matches!(handshake::refusal_for(&error), Some(Answer::Refused(_))));
+    assert!(matches!(handshake::refusal_for(&error), Some(handshake::Answer::Refused(_))));
 }
 
 #[tokio::test]
@@ -44,7 +44,8 @@ async fn a_stranger_is_not_taken_for_the_daemon() {
 
 #[tokio::test]
 async fn a_refused_connection_says_why() {
-    let refused = Answer::Refused(Fault::new(FaultKind::Unavailable, "64 connections are open already"));
+    let refused =
+        handshake::Answer::Refused(Fault::new(FaultKind::Unavailable, "64 connections are open already"));
     let error = greeted_with(handshake::answer_bytes(DAEMON, &refused).unwrap()).await;
     assert!(matches!(error, ClientError::Fault(Fault { kind: FaultKind::Unavailable, .. })), "{error:?}");
 }

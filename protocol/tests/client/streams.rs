@@ -1,19 +1,20 @@
 //! Streams of events: their window, their end, and what else goes on meanwhile.
 
 use super::*;
+use aivonx_protocol::{daemon, log, node};
 
 #[tokio::test]
 async fn a_dropped_call_and_a_dropped_stream_are_cancelled() {
     let (client, mut fake) = pair().await;
     let call = tokio::spawn({
         let client = client.clone();
-        async move { client.status().await }
+        async move { client.ask(daemon::GetStatus).await }
     });
     let (id, _) = fake.call().await;
     call.abort();
     assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
 
-    let stream = client.node_watch().await.unwrap();
+    let stream = client.follow(node::Watch).await.unwrap();
     let (id, _) = fake.call().await;
     drop(stream);
     assert_eq!(fake.next().await, Some(ClientFrame::Cancel { id }));
@@ -23,16 +24,16 @@ async fn a_dropped_call_and_a_dropped_stream_are_cancelled() {
     fake.send(&ServerFrame::End { id, result: Ok(()) }).await;
     let server = async {
         let (id, _) = fake.call().await;
-        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done(())) }).await;
     };
-    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
+    let (done, ()) = tokio::join!(client.ask(node::Remove { node: "a".into(), revision: None }), server);
     done.unwrap();
 }
 
 #[tokio::test]
 async fn a_slow_reader_of_a_stream_holds_up_nobody_else() {
     let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     let (follow, _) = fake.call().await;
     for n in 0..u64::from(STREAM_WINDOW) {
         fake.event(follow, n).await;
@@ -40,9 +41,9 @@ async fn a_slow_reader_of_a_stream_holds_up_nobody_else() {
     // The window is used up, and nobody has read: other requests go on.
     let server = async {
         let (id, _) = fake.call().await;
-        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done) }).await;
+        fake.send(&ServerFrame::Reply { id, result: Ok(Reply::Done(())) }).await;
     };
-    let (done, ()) = tokio::join!(client.node_remove("a", None), server);
+    let (done, ()) = tokio::join!(client.ask(node::Remove { node: "a".into(), revision: None }), server);
     done.unwrap();
     for n in 0..u64::from(STREAM_WINDOW) {
         assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(n));
@@ -55,7 +56,7 @@ async fn a_slow_reader_of_a_stream_holds_up_nobody_else() {
 #[tokio::test]
 async fn a_daemon_that_overruns_the_window_loses_that_stream() {
     let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     let (id, _) = fake.call().await;
     for n in 0..=u64::from(STREAM_WINDOW) {
         fake.event(id, n).await;
@@ -71,7 +72,7 @@ async fn a_daemon_that_overruns_the_window_loses_that_stream() {
 #[tokio::test]
 async fn a_stream_that_is_refused_says_why_even_when_it_is_full() {
     let (client, mut fake) = pair().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     let (id, _) = fake.call().await;
     for n in 0..u64::from(STREAM_WINDOW) {
         fake.event(id, n).await;

@@ -8,10 +8,11 @@ use super::{
 };
 use aivonx_protocol::{
     Client,
-    key::{KeyScope, NewKey},
-    limit::{LimitName, LimitSetting, LimitTarget, LimitValue},
+    key::{self, KeyScope, NewKey},
+    limit::{self, LimitName, LimitSetting, LimitTarget, LimitValue},
     money::MicroUsd,
-    organization::{NewOrganization, NodeAccess},
+    organization::{self, NewOrganization, NodeAccess},
+    price,
 };
 use anyhow::{Context as _, bail, ensure};
 use std::{
@@ -203,8 +204,8 @@ fn make_key(socket: &Path, limited: bool) -> anyhow::Result<String> {
         let client = Client::connect(socket, "bench").await?;
         let organization = limited.then(|| "bench".to_owned());
         if let Some(slug) = &organization {
-            client.organization_add(new_organization(slug)).await?;
-            client.price_set("*", MicroUsd(1), MicroUsd(1)).await?;
+            client.ask(organization::Add(Box::new(new_organization(slug)))).await?;
+            client.ask(price::Set { model: "*".into(), prompt: MicroUsd(1), output: MicroUsd(1) }).await?;
         }
         let new = NewKey {
             name: "bench".to_owned(),
@@ -215,11 +216,17 @@ fn make_key(socket: &Path, limited: bool) -> anyhow::Result<String> {
             networks: Vec::new(),
             expires: None,
         };
-        let secret = client.key_create(new).await?.secret.expose().to_owned();
+        let secret = client.ask(key::Create(Box::new(new))).await?.secret.expose().to_owned();
         if let Some(organization) = organization {
             let key = LimitTarget::Key { organization: Some(organization.clone()), key: "bench".to_owned() };
-            client.limit_set(key, None, far_away()).await?;
-            client.limit_set(LimitTarget::Organization { organization }, None, far_away()).await?;
+            client.ask(limit::Set { target: key, revision: None, values: far_away() }).await?;
+            client
+                .ask(limit::Set {
+                    target: LimitTarget::Organization { organization },
+                    revision: None,
+                    values: far_away(),
+                })
+                .await?;
         }
         Ok(secret)
     })

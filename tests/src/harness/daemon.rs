@@ -8,7 +8,7 @@ use std::{
     process::ExitStatus,
 };
 
-use aivonx_protocol::{WireSecret, client::Client as ControlClient};
+use aivonx_protocol::{WireSecret, account, client::Client as ControlClient, daemon, node, token};
 use tempfile::TempDir;
 use tokio::process::Child;
 
@@ -29,13 +29,23 @@ async fn log_in(socket: &Path) -> (String, WireSecret) {
     within("the control socket", async {
         loop {
             if let Ok(client) = ControlClient::connect(socket, "tests").await
-                && client.login(ADMIN, WireSecret::new(ADMIN_PASSWORD.to_owned()), None).await.is_ok()
-                && let Ok(status) = client.status().await
+                && client
+                    .ask(account::Login {
+                        username: ADMIN.to_owned(),
+                        password: WireSecret::new(ADMIN_PASSWORD.to_owned()),
+                        otp: None,
+                    })
+                    .await
+                    .is_ok()
+                && let Ok(status) = client.ask(daemon::GetStatus).await
             {
                 let name = format!("tests-{}", status.pid);
                 // The same process may be asked again.
-                client.token_revoke(&name).await.ok();
-                let token = client.token_create(&name, None, TOKEN_LASTS).await.expect("a token of our own");
+                client.ask(token::Revoke { token: name.clone() }).await.ok();
+                let token = client
+                    .ask(token::Create { name: name.clone(), role: None, lasts_ms: TOKEN_LASTS })
+                    .await
+                    .expect("a token of our own");
                 return (status.listen[0].clone(), token.secret);
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -186,7 +196,9 @@ impl Daemon {
     pub async fn control(&self) -> ControlClient {
         let client = self.control_as_stranger().await;
         if let Some(token) = &self.token {
-            within("the login", client.resume(token.clone())).await.expect("the token is good");
+            within("the login", client.ask(account::Resume { secret: token.clone() }))
+                .await
+                .expect("the token is good");
         }
         client
     }
@@ -199,7 +211,7 @@ impl Daemon {
 
     /// All nodes, with the fields that `node list --output json` prints.
     pub async fn nodes(&self) -> Vec<serde_json::Value> {
-        let nodes = within("the nodes", self.control().await.node_list()).await.expect("a list");
+        let nodes = within("the nodes", self.control().await.ask(node::List)).await.expect("a list");
         nodes.iter().map(|node| serde_json::to_value(node).expect("plain data")).collect()
     }
 

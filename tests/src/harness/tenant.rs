@@ -1,8 +1,8 @@
 //! Organizations of tests.
 
 use aivonx_protocol::{
-    key::{KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess},
+    key::{self, KeyScope, NewKey},
+    organization::{self, NewOrganization, NodeAccess},
 };
 
 use super::Daemon;
@@ -21,7 +21,7 @@ impl Daemon {
             privacy: None,
             limit_profile: None,
         };
-        control.organization_add(new).await.expect("an organization");
+        control.ask(organization::Add(Box::new(new))).await.expect("an organization");
         let new = NewKey {
             name: "key".into(),
             organization: Some(slug.into()),
@@ -31,6 +31,6 @@ impl Daemon {
             networks: Vec::new(),
             expires: None,
         };
-        control.key_create(new).await.expect("a key").secret.expose().to_owned()
+        control.ask(key::Create(Box::new(new))).await.expect("a key").secret.expose().to_owned()
     }
 }

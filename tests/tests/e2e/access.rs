@@ -2,8 +2,8 @@
 
 use aivonx_protocol::{
     Client as Control,
-    key::{KeyChange, KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess, OrganizationChange},
+    key::{self, KeyChange, KeyScope, NewKey},
+    organization::{self, NewOrganization, NodeAccess, OrganizationChange},
 };
 use aivonx_tests::{
     fake::FakeNode,
@@ -28,7 +28,7 @@ async fn organization(control: &Control, slug: &str) {
         privacy: None,
         limit_profile: None,
     };
-    control.organization_add(new).await.expect("an organization");
+    control.ask(organization::Add(Box::new(new))).await.expect("an organization");
 }
 
 fn new_key(name: &str, organization: Option<&str>, scopes: &[KeyScope]) -> NewKey {
@@ -44,8 +44,11 @@ fn new_key(name: &str, organization: Option<&str>, scopes: &[KeyScope]) -> NewKe
 }
 
 async fn key(control: &Control, organization: Option<&str>, scopes: &[KeyScope]) -> String {
-    let name = format!("k{}", control.key_list(None, None, true).await.expect("keys").len());
-    let made = control.key_create(new_key(&name, organization, scopes)).await.expect("a key");
+    let name = format!(
+        "k{}",
+        control.ask(key::List { organization: None, user: None, all: true }).await.expect("keys").len()
+    );
+    let made = control.ask(key::Create(Box::new(new_key(&name, organization, scopes)))).await.expect("a key");
     made.secret.expose().to_owned()
 }
 
@@ -163,7 +166,7 @@ async fn a_revoked_key_is_refused_at_once_and_its_stream_ends() {
     let head = client.head().await;
     client.piece().await.unwrap().unwrap();
 
-    control.key_revoke(Some("acme".into()), "k0").await.unwrap();
+    control.ask(key::Revoke { organization: Some("acme".into()), key: "k0".into() }).await.unwrap();
     refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
     let answer = within("the end of the stream", client.rest(head)).await;
     let last = answer.lines().pop().unwrap();
@@ -188,12 +191,26 @@ async fn disabling_an_organization_ends_what_its_keys_do() {
     waits.send(&bearer(chat(false), &secret)).await;
     node.until_requests(2).await;
     let change = |enabled| OrganizationChange { enabled: Some(enabled), ..OrganizationChange::default() };
-    control.organization_set("acme", None, change(false)).await.unwrap();
+    control
+        .ask(organization::Set {
+            organization: "acme".into(),
+            revision: None,
+            change: Box::new(change(false)),
+        })
+        .await
+        .unwrap();
     assert!(streams.rest(head).await.lines().pop().unwrap()["error"].is_string());
     refused(&waits.answer().await, 401);
     refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
     node.open_gate();
-    control.organization_set("acme", None, change(true)).await.unwrap();
+    control
+        .ask(organization::Set {
+            organization: "acme".into(),
+            revision: None,
+            change: Box::new(change(true)),
+        })
+        .await
+        .unwrap();
     daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
 }
 
@@ -203,17 +220,25 @@ async fn a_rotated_key_keeps_its_grace_and_changes_take_effect_at_once() {
     let daemon = daemon("required", &[&node]).await;
     let control = daemon.control().await;
     let old = key(&control, None, &[KeyScope::Infer]).await;
-    let new = control.key_rotate(None, "k0", 60_000).await.unwrap().secret;
+    let new = control
+        .ask(key::Rotate { organization: None, key: "k0".into(), grace_ms: 60_000 })
+        .await
+        .unwrap()
+        .secret;
     for secret in [&old[..], new.expose()] {
         daemon.ask(&bearer(chat(false), secret)).await.expect(200);
     }
-    let last = control.key_rotate(None, "k0", 0).await.unwrap().secret;
+    let last =
+        control.ask(key::Rotate { organization: None, key: "k0".into(), grace_ms: 0 }).await.unwrap().secret;
     for secret in [&old[..], new.expose()] {
         refused(&daemon.ask(&bearer(chat(false), secret)).await, 401);
     }
     daemon.ask(&bearer(chat(false), last.expose())).await.expect(200);
     let networks = KeyChange { networks: Some(vec!["192.0.2.0/24".into()]), ..KeyChange::default() };
-    control.key_set(None, "k0", None, networks).await.unwrap();
+    control
+        .ask(key::Set { organization: None, key: "k0".into(), revision: None, change: Box::new(networks) })
+        .await
+        .unwrap();
     refused(&daemon.ask(&bearer(chat(false), last.expose())).await, 401);
 }
 
@@ -245,6 +270,6 @@ async fn a_key_survives_a_restart() {
     daemon.kill().await;
     let daemon = start().await;
     daemon.ask(&bearer(chat(false), &secret)).await.expect(200);
-    daemon.control().await.key_revoke(None, "k0").await.unwrap();
+    daemon.control().await.ask(key::Revoke { organization: None, key: "k0".into() }).await.unwrap();
     refused(&daemon.ask(&bearer(chat(false), &secret)).await, 401);
 }

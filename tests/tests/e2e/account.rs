@@ -6,10 +6,11 @@ mod usage;
 
 use aivonx_protocol::{
     Client as Control, WireSecret,
-    audit::{Action, AuditFilter, Outcome},
-    key::{KeyScope, NewKey},
-    organization::{NewOrganization, NodeAccess},
-    user::{NewUser, Role},
+    audit::{self, Action, AuditFilter, Outcome},
+    key::{self, KeyScope, NewKey},
+    lockout,
+    organization::{self, NewOrganization, NodeAccess},
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::FakeNode,
@@ -46,7 +47,7 @@ async fn furnished(node: FakeNode, daemon: Daemon) -> Gateway {
         privacy: None,
         limit_profile: None,
     };
-    control.organization_add(new).await.expect("an organization");
+    control.ask(organization::Add(Box::new(new))).await.expect("an organization");
     let gateway = Gateway { node, daemon, control };
     gateway.user("alice").await;
     gateway
@@ -84,7 +85,7 @@ impl Gateway {
             organization: Some("acme".into()),
             password: Some(WireSecret::new(PASSWORD.into())),
         };
-        self.control.user_add(new).await.expect("a user");
+        self.control.ask(user::Add(Box::new(new))).await.expect("a user");
     }
 
     async fn login(&self, user: &str, password: &str) -> Answer {
@@ -179,7 +180,7 @@ async fn a_spent_refresh_token_ends_the_family_and_its_running_streams() {
     g.node.release(1);
     let head = client.head().await;
     client.piece().await.unwrap().unwrap();
-    g.control.user_set_enabled("alice", None, false).await.unwrap();
+    g.control.ask(user::SetEnabled { user: "alice".into(), revision: None, enabled: false }).await.unwrap();
     let answer = within("the end of the stream", client.rest(head)).await;
     assert!(answer.lines().pop().unwrap()["error"].is_string());
     refused(&g.get("/api/account/me", &access).await, 401, "token_invalid");
@@ -199,7 +200,7 @@ async fn brute_force_locks_known_and_unknown_users_alike_across_a_restart() {
         organization: None,
         password: Some(WireSecret::new(PASSWORD.into())),
     };
-    daemon.control().await.user_add(new).await.unwrap();
+    daemon.control().await.ask(user::Add(Box::new(new))).await.unwrap();
     let login = |user: &'static str, password: &'static str| json!({"username": user, "password": password});
     for user in ["alice", "nobody"] {
         for _ in 0..5 {
@@ -220,8 +221,8 @@ async fn brute_force_locks_known_and_unknown_users_alike_across_a_restart() {
         }
     }
     let control = daemon.control().await;
-    assert_eq!(control.lockout_list(false).await.unwrap().len(), 2);
-    control.lockout_clear(Some("alice".into()), None).await.unwrap();
+    assert_eq!(control.ask(lockout::List { all: false }).await.unwrap().len(), 2);
+    control.ask(lockout::Clear { user: Some("alice".into()), address: None }).await.unwrap();
     daemon.post("/api/account/login", &login("alice", PASSWORD)).await.expect(200);
     refused(&daemon.post("/api/account/login", &login("nobody", PASSWORD)).await, 429, "locked");
 }
@@ -252,7 +253,7 @@ async fn a_changed_password_ends_the_other_sessions() {
 async fn an_administrators_code_sets_a_new_password_once() {
     let g = gateway().await;
     let (access, _) = g.tokens(PASSWORD).await;
-    let code = g.control.user_reset_password("alice").await.unwrap().code;
+    let code = g.control.ask(user::ResetPassword { user: "alice".into() }).await.unwrap().code;
     // The old password and everything begun with it are void from then on.
     refused(&g.get("/api/account/me", &access).await, 401, "token_invalid");
     refused(&g.login("alice", PASSWORD).await, 401, "invalid_credentials");
@@ -306,13 +307,21 @@ async fn everyone_makes_and_revokes_their_own_keys_and_no_others() {
     for _ in 0..2 {
         g.delete(&path, &access).await.expect(204);
     }
-    g.control.key_revoke(None, &id).await.unwrap();
+    g.control.ask(key::Revoke { organization: None, key: id.clone() }).await.unwrap();
     let revoked = AuditFilter {
         actions: vec![Action::KeyRevoke],
         outcome: Some(Outcome::Ok),
         ..AuditFilter::default()
     };
-    assert_eq!(g.control.audit_list(revoked, None, 10, false).await.unwrap().entries.len(), 1);
+    assert_eq!(
+        g.control
+            .ask(audit::List { filter: revoked, cursor: None, limit: 10, oldest_first: false })
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        1
+    );
     assert_eq!(g.daemon.ask(&bearer(chat(false), &secret)).await.status, 401);
     assert!(names(g.get("/api/account/keys", &access).await).is_empty());
     // A member's key may do no more than the member.
@@ -330,7 +339,7 @@ async fn everyone_makes_and_revokes_their_own_keys_and_no_others() {
         networks: Vec::new(),
         expires: None,
     };
-    let fleet = g.control.key_create(fleet).await.unwrap().key.id;
+    let fleet = g.control.ask(key::Create(Box::new(fleet))).await.unwrap().key.id;
     refused(&g.delete(&format!("/api/account/keys/{fleet}"), &access).await, 404, "not_found");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aivonx_protocol::organization::{NewOrganization, NodeAccess};
+use aivonx_protocol::organization::{self, NewOrganization, NodeAccess};
 use aivonx_tests::{
     fake::{FakeNode, Kind},
     harness::{Client, Daemon, H2Client, Request},
@@ -79,7 +79,7 @@ async fn a_shortage_of_descriptors_passes_and_is_said_once_a_second() {
         client.send(&Request::get("/health")).await;
         waiting.push(client);
     }
-    let adding = tokio::spawn(async move { control.organization_add(acme()).await });
+    let adding = tokio::spawn(async move { control.ask(organization::Add(Box::new(acme()))).await });
     daemon.stderr().until(r"(?s)(cannot be accepted.*){3}").await;
     let lines = daemon.stderr().text().matches("cannot be accepted").count();
     assert!(lines as u64 <= begin.elapsed().as_secs() + 1, "{lines} in {:?}", begin.elapsed());

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aivonx_protocol::node::NodeChange;
+use aivonx_protocol::node::{self, NodeChange};
 use aivonx_tests::{fake::FakeNode, harness::Daemon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,11 @@ async fn kill_9_in_the_middle_of_500_edits_loses_nothing_acknowledged() {
                     labels: BTreeMap::from([("edit".to_owned(), Some(edit.to_string()))]),
                     ..NodeChange::default()
                 };
-                if client.node_set(&name, None, change).await.is_err() {
+                if client
+                    .ask(node::Set { node: name.clone(), revision: None, change: Box::new(change) })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 acknowledged.lock().unwrap().insert(name.clone(), edit);

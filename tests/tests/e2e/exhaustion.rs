@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::{Client, WireSecret, node::NodeChange};
+use aivonx_protocol::{
+    Client, WireSecret, account, daemon,
+    node::{self, NodeChange},
+};
 use aivonx_tests::{fake::FakeNode, harness::Daemon, within};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -110,7 +113,7 @@ async fn write(
         let Some(connected) = &client else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             if let Ok(fresh) = Client::connect(&socket, "writer").await
-                && fresh.resume(token.clone()).await.is_ok()
+                && fresh.ask(account::Resume { secret: token.clone() }).await.is_ok()
             {
                 client = Some(fresh);
             }
@@ -119,7 +122,8 @@ async fn write(
         edit += 1;
         let labels = BTreeMap::from([("edit".to_owned(), Some(edit.to_string()))]);
         let change = NodeChange { labels, ..NodeChange::default() };
-        match connected.node_set(&name, None, change).await {
+        match connected.ask(node::Set { node: name.clone(), revision: None, change: Box::new(change) }).await
+        {
             Ok(_) => drop(acknowledged.lock().unwrap().insert(name.clone(), edit)),
             Err(_) => client = None,
         }
@@ -136,8 +140,8 @@ async fn ask(socket: PathBuf, token: WireSecret, served: Arc<AtomicU64>, stop: A
         let Some(at) = &address else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             if let Ok(client) = Client::connect(&socket, "traffic").await
-                && client.resume(token.clone()).await.is_ok()
-                && let Ok(status) = client.status().await
+                && client.ask(account::Resume { secret: token.clone() }).await.is_ok()
+                && let Ok(status) = client.ask(daemon::GetStatus).await
             {
                 address = Some(status.listen[0].clone());
             }

@@ -1,6 +1,6 @@
 //! Pull as a job, and delete, over HTTP and from the command line.
 
-use aivonx_protocol::audit::{Action, AuditFilter, Outcome};
+use aivonx_protocol::audit::{self, Action, AuditFilter, Outcome};
 use aivonx_tests::{
     fake::{End, FakeNode, Fault},
     harness::{Daemon, Request},
@@ -95,7 +95,10 @@ async fn a_pull_that_fails_is_recorded_as_failed() {
     let pulls = AuditFilter { actions: vec![Action::ModelPull], ..AuditFilter::default() };
     within("the entries of how they ended", async {
         loop {
-            let page = control.audit_list(pulls.clone(), None, 10, false).await.unwrap();
+            let page = control
+                .ask(audit::List { filter: pulls.clone(), cursor: None, limit: 10, oldest_first: false })
+                .await
+                .unwrap();
             let failed: Vec<_> = page.entries.iter().filter(|one| one.outcome == Outcome::Failed).collect();
             if failed.len() < 2 {
                 tokio::task::yield_now().await;
@@ -180,7 +183,10 @@ async fn what_a_node_refuses_is_no_success_in_the_audit_log() {
     let filter = AuditFilter { outcome: Some(Outcome::Failed), ..AuditFilter::default() };
     within("the entries of how they ended", async {
         loop {
-            let page = control.audit_list(filter.clone(), None, 10, false).await.unwrap();
+            let page = control
+                .ask(audit::List { filter: filter.clone(), cursor: None, limit: 10, oldest_first: false })
+                .await
+                .unwrap();
             let why = |via: &str| page.entries.iter().find(|one| one.via.as_deref() == Some(via));
             let entries = ["DELETE /api/delete", "model.remove", "model.load"].map(why);
             if let [Some(a), Some(b), Some(c)] = entries {

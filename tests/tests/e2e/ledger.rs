@@ -172,6 +172,7 @@ async fn what_came_from_an_address_is_found_by_it() {
     let mut daemon = Daemon::builder().folder(folder.path()).node(&node).start().await;
     let request = Request::json("/api/generate", &json!({"model": "m", "prompt": "a b", "stream": false}));
     daemon.ask(&request).await.expect(200);
+    usage(&daemon.aivonx(), &[], 1).await;
     // From a client with another address.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();

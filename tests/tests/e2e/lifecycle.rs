@@ -1,5 +1,6 @@
 //! Starting, reloading, stopping, starting again.
 
+use aivonx_protocol::daemon;
 use aivonx_tests::{
     fake::{FakeNode, Fault},
     harness::{Daemon, Request, binary},
@@ -87,7 +88,10 @@ async fn while_draining_it_is_not_ready() {
     let head = client.head().await;
     daemon.signal(Signal::TERM);
     let control = daemon.control().await;
-    aivonx_tests::within("draining", async { while !control.status().await.unwrap().draining {} }).await;
+    aivonx_tests::within("draining", async {
+        while !control.ask(daemon::GetStatus).await.unwrap().draining {}
+    })
+    .await;
     other.send(&Request::get("/ready")).await;
     if let Some(head) = other.try_head().await {
         assert_eq!(head.status(), 503);

@@ -1,8 +1,8 @@
 //! Limits as they are administered: what is set is in force for the next request, and shown as it is.
 
 use aivonx_protocol::{
-    WireSecret,
-    user::{NewUser, Role},
+    WireSecret, account,
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::FakeNode,
@@ -25,7 +25,7 @@ async fn gateway(node: &FakeNode) -> (Daemon, String) {
         organization: Some("acme".into()),
         password: Some(WireSecret::new(PASSWORD.into())),
     };
-    daemon.control().await.user_add(alice).await.unwrap();
+    daemon.control().await.ask(user::Add(Box::new(alice))).await.unwrap();
     let secret = key(&aivonx, &["ci", "--org", "acme"]).await;
     (daemon, secret)
 }
@@ -213,7 +213,14 @@ async fn the_profile_chosen_at_set_up_is_in_force() {
     aivonx.ok(&["limit", "set", "login.hour=1"]).await;
     for _ in 0..3 {
         let control = daemon.control_as_stranger().await;
-        control.login("root", WireSecret::new(PASSWORD.into()), None).await.unwrap();
+        control
+            .ask(account::Login {
+                username: "root".into(),
+                password: WireSecret::new(PASSWORD.into()),
+                otp: None,
+            })
+            .await
+            .unwrap();
     }
     // It is in the audit log with what was set.
     let entries = aivonx.json(&["audit", "list", "--action", "update"]).await;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use aivonx_protocol::{
-    ClientError, FaultKind, WireSecret,
-    log::LogFilter,
-    user::{NewUser, Role},
+    ClientError, FaultKind, WireSecret, account,
+    log::{self, LogFilter},
+    token,
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     harness::{ADMIN, ADMIN_PASSWORD, Aivonx, Builder, Daemon, Ran},
@@ -49,7 +50,7 @@ async fn add_alice(daemon: &Daemon) {
         organization: None,
         password: Some(WireSecret::new(PASSWORD.into())),
     };
-    daemon.control().await.user_add(new).await.expect("a user");
+    daemon.control().await.ask(user::Add(Box::new(new))).await.expect("a user");
 }
 
 #[tokio::test]
@@ -146,9 +147,22 @@ async fn a_session_survives_a_restart_and_ends_with_its_user() {
 
     // What she follows ends with her.
     let client = daemon.control_as_stranger().await;
-    client.login("alice", WireSecret::new(PASSWORD.into()), None).await.expect("a login");
-    let mut events = client.log_follow(LogFilter::default(), 0).await.expect("a stream");
-    daemon.control().await.user_set_enabled("alice", None, false).await.expect("disabled");
+    client
+        .ask(account::Login {
+            username: "alice".into(),
+            password: WireSecret::new(PASSWORD.into()),
+            otp: None,
+        })
+        .await
+        .expect("a login");
+    let mut events =
+        client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.expect("a stream");
+    daemon
+        .control()
+        .await
+        .ask(user::SetEnabled { user: "alice".into(), revision: None, enabled: false })
+        .await
+        .expect("disabled");
     let end = within("the end of the stream", async {
         loop {
             match events.next().await {
@@ -189,8 +203,18 @@ async fn a_session_is_its_uids_alone_and_a_token_is_not() {
     }
     let daemon = Daemon::builder().config("").start_any().await;
     let control = daemon.control_as_stranger().await;
-    let begun = control.login(ADMIN, WireSecret::new(ADMIN_PASSWORD.into()), None).await.expect("a login");
-    let token = control.token_create("for-others", None, 60_000).await.expect("a token");
+    let begun = control
+        .ask(account::Login {
+            username: ADMIN.to_owned(),
+            password: WireSecret::new(ADMIN_PASSWORD.into()),
+            otp: None,
+        })
+        .await
+        .expect("a login");
+    let token = control
+        .ask(token::Create { name: "for-others".into(), role: None, lasts_ms: 60_000 })
+        .await
+        .expect("a token");
     // Let somebody else at the socket.
     std::fs::set_permissions(daemon.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(daemon.socket(), std::fs::Permissions::from_mode(0o666)).unwrap();
@@ -216,7 +240,14 @@ async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
     let mut held = Vec::new();
     let refused = loop {
         let alice = daemon.control_as_stranger().await;
-        match alice.login("alice", WireSecret::new(PASSWORD.into()), None).await {
+        match alice
+            .ask(account::Login {
+                username: "alice".into(),
+                password: WireSecret::new(PASSWORD.into()),
+                otp: None,
+            })
+            .await
+        {
             Ok(_) => held.push(alice),
             Err(error) => break error,
         }
@@ -228,11 +259,18 @@ async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
     for _ in 0..100 {
         strangers.push(daemon.control_as_stranger().await);
     }
-    daemon.control().await.user_logout("alice", None).await.unwrap();
+    daemon.control().await.ask(user::Logout { user: "alice".into(), session: None }).await.unwrap();
     within("a place", async {
         loop {
             let alice = daemon.control_as_stranger().await;
-            match alice.login("alice", WireSecret::new(PASSWORD.into()), None).await {
+            match alice
+                .ask(account::Login {
+                    username: "alice".into(),
+                    password: WireSecret::new(PASSWORD.into()),
+                    otp: None,
+                })
+                .await
+            {
                 Ok(_) => break,
                 Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unavailable => {}
                 Err(other) => panic!("{other}"),

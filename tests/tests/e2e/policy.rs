@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use aivonx_protocol::{
-    Client as Control, ClientError, FaultKind, WireSecret,
-    key::{KeyScope, NewKey},
-    node::AdminState,
-    organization::{NewOrganization, NodeAccess},
-    policy::{ContextSize, KeepAlive, PolicyChange},
-    user::{NewUser, Role},
+    Client as Control, ClientError, FaultKind, WireSecret, account,
+    key::{self, KeyScope, NewKey},
+    node::{self, AdminState},
+    organization::{self, NewOrganization, NodeAccess},
+    policy::{self, ContextSize, KeepAlive, PolicyChange},
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
@@ -34,12 +34,28 @@ fn most(tokens: u32) -> PolicyChange {
 }
 
 async fn policy(control: &Control, model: &str, change: PolicyChange) {
-    control.policy_set(None, model, None, change).await.unwrap();
+    control
+        .ask(policy::Set {
+            organization: None,
+            model: model.to_owned(),
+            revision: None,
+            change: Box::new(change),
+        })
+        .await
+        .unwrap();
 }
 
 async fn alias(control: &Control, organization: Option<&str>, alias: &str, models: &[&str]) {
     let models = models.iter().map(|model| (*model).to_owned()).collect();
-    control.alias_set(organization.map(str::to_owned), alias, models, None).await.unwrap();
+    control
+        .ask(policy::SetAlias {
+            organization: organization.map(str::to_owned),
+            alias: alias.to_owned(),
+            models,
+            revision: None,
+        })
+        .await
+        .unwrap();
 }
 
 /// What the node gets when a client sends `body`.
@@ -113,7 +129,7 @@ async fn nodes_are_asked_as_policy_says_in_every_dialect() {
     let kept = json!({"keep_alive": -1, "options": {"num_ctx": 4096, "num_predict": 5}});
     assert_eq!(sent(&daemon, &node, "/api/chat", &with(&anew)).await, with(&kept));
     for pattern in ["*", "m*", "m:latest"] {
-        control.policy_remove(None, pattern).await.unwrap();
+        control.ask(policy::Remove { organization: None, model: pattern.to_owned() }).await.unwrap();
     }
     assert_eq!(sent(&daemon, &node, "/api/chat", &base).await, base);
     daemon.until_idle().await;
@@ -171,13 +187,19 @@ async fn an_alias_is_served_by_the_first_model_that_can_be() {
     }
     big.fail_always(None);
     // There is no node for the first any more.
-    control.node_set_state("n0", None, AdminState::Disabled).await.unwrap();
+    control
+        .ask(node::SetState { node: "n0".into(), revision: None, state: AdminState::Disabled })
+        .await
+        .unwrap();
     let tried = big.requests().len();
     let answer = daemon.post("/api/chat", &body).await.expect(200);
     assert_eq!((answer.field("x-aivonx-model"), big.requests().len()), (Some("small:8b"), tried));
-    control.node_set_state("n1", None, AdminState::Disabled).await.unwrap();
+    control
+        .ask(node::SetState { node: "n1".into(), revision: None, state: AdminState::Disabled })
+        .await
+        .unwrap();
     daemon.post("/api/chat", &body).await.expect(503);
-    control.alias_remove(None, "gpt-4o").await.unwrap();
+    control.ask(policy::RemoveAlias { organization: None, alias: "gpt-4o".into() }).await.unwrap();
     daemon.post("/api/chat", &body).await.expect(404);
 }
 
@@ -298,7 +320,7 @@ async fn each_organization_has_its_own() {
     let root = daemon.control().await;
     let mut secrets = std::collections::BTreeMap::new();
     for (slug, models) in [("acme", &["open*"][..]), ("other", &[])] {
-        root.organization_add(organization(slug, models)).await.unwrap();
+        root.ask(organization::Add(Box::new(organization(slug, models)))).await.unwrap();
         let admin = NewUser {
             name: format!("{slug}-admin"),
             display_name: None,
@@ -307,7 +329,7 @@ async fn each_organization_has_its_own() {
             organization: Some(slug.into()),
             password: Some(WireSecret::new(PASSWORD.into())),
         };
-        root.user_add(admin).await.unwrap();
+        root.ask(user::Add(Box::new(admin))).await.unwrap();
         let new = NewKey {
             name: "k".into(),
             organization: Some(slug.into()),
@@ -317,7 +339,7 @@ async fn each_organization_has_its_own() {
             networks: Vec::new(),
             expires: None,
         };
-        secrets.insert(slug, root.key_create(new).await.unwrap().secret.expose().to_owned());
+        secrets.insert(slug, root.ask(key::Create(Box::new(new))).await.unwrap().secret.expose().to_owned());
     }
     let ask = async |slug: &str, model: &str| {
         let request = Request::json("/api/generate", &json!({"model": model, "prompt": "x"}));
@@ -326,19 +348,55 @@ async fn each_organization_has_its_own() {
         (answer.status, answer.field("x-aivonx-model").map(str::to_owned))
     };
     let admin = daemon.control_as_stranger().await;
-    admin.login("acme-admin", WireSecret::new(PASSWORD.into()), None).await.unwrap();
+    admin
+        .ask(account::Login {
+            username: "acme-admin".into(),
+            password: WireSecret::new(PASSWORD.into()),
+            otp: None,
+        })
+        .await
+        .unwrap();
 
     // Its own organization, named or not; nobody else's.
     alias(&admin, None, "mine", &["open:8b"]).await;
-    admin.policy_set(Some("acme".into()), "open*", None, ctx(1234, true)).await.unwrap();
-    let listed = root.alias_list(None).await.unwrap();
+    admin
+        .ask(policy::Set {
+            organization: Some("acme".into()),
+            model: "open*".into(),
+            revision: None,
+            change: Box::new(ctx(1234, true)),
+        })
+        .await
+        .unwrap();
+    let listed = root.ask(policy::Aliases { organization: None }).await.unwrap();
     assert_eq!(listed.iter().map(|a| a.organization.as_deref()).collect::<Vec<_>>(), [Some("acme")]);
     assert_eq!(
-        fault(admin.policy_set(Some("other".into()), "*", None, ctx(1, true)).await),
+        fault(
+            admin
+                .ask(policy::Set {
+                    organization: Some("other".into()),
+                    model: "*".into(),
+                    revision: None,
+                    change: Box::new(ctx(1, true))
+                })
+                .await
+        ),
         FaultKind::NotFound
     );
     let models = || vec!["open:8b".to_owned()];
-    assert_eq!(fault(admin.alias_set(Some("other".into()), "x", models(), None).await), FaultKind::NotFound);
+    assert_eq!(
+        fault(
+            admin
+                .ask(policy::SetAlias {
+                    organization: Some("other".into()),
+                    alias: "x".into(),
+                    models: models(),
+                    revision: None
+                })
+                .await
+        ),
+        FaultKind::NotFound
+    );
     assert_eq!(ask("acme", "mine").await, (200, Some("open:8b".into())));
     assert_eq!(node.requests().pop().unwrap().json()["options"]["num_ctx"], 1234);
     assert_eq!(ask("other", "mine").await.0, 404);
@@ -347,10 +405,22 @@ async fn each_organization_has_its_own() {
     // What the fleet sets is seen by all, and changed by none of them.
     alias(&root, None, "everyone", &["closed:70b", "open:8b"]).await;
     alias(&root, Some("other"), "theirs", &["open:8b"]).await;
-    let seen: Vec<String> = admin.alias_list(None).await.unwrap().into_iter().map(|a| a.alias).collect();
+    let seen: Vec<String> = admin
+        .ask(policy::Aliases { organization: None })
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|a| a.alias)
+        .collect();
     assert_eq!(seen, ["everyone", "mine"]);
-    assert_eq!(fault(admin.alias_remove(None, "everyone").await), FaultKind::NotFound);
-    assert_eq!(fault(admin.alias_list(Some("other".into())).await), FaultKind::NotFound);
+    assert_eq!(
+        fault(admin.ask(policy::RemoveAlias { organization: None, alias: "everyone".into() }).await),
+        FaultKind::NotFound
+    );
+    assert_eq!(
+        fault(admin.ask(policy::Aliases { organization: Some("other".into()) }).await),
+        FaultKind::NotFound
+    );
 
     // Lists of models hold: the model must be allowed, or a name that the fleet gave it.
     assert_eq!(ask("acme", "everyone").await, (200, Some("open:8b".into())));
@@ -367,7 +437,15 @@ async fn each_organization_has_its_own() {
     assert_eq!(node.requests().len(), before);
 
     // With the organization its rules go.
-    root.organization_remove("acme", None, true).await.unwrap();
-    assert!(root.alias_list(None).await.unwrap().iter().all(|a| a.organization.as_deref() != Some("acme")));
-    assert!(root.policy_list(None).await.unwrap().is_empty());
+    root.ask(organization::Remove { organization: "acme".into(), revision: None, with_contents: true })
+        .await
+        .unwrap();
+    assert!(
+        root.ask(policy::Aliases { organization: None })
+            .await
+            .unwrap()
+            .iter()
+            .all(|a| a.organization.as_deref() != Some("acme"))
+    );
+    assert!(root.ask(policy::List { organization: None }).await.unwrap().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Personal data in prompts: what the nodes receive, whatever the clients send.
 
-use aivonx_protocol::organization::PrivacyMode;
+use aivonx_protocol::{organization::PrivacyMode, privacy};
 use aivonx_tests::{fake::FakeNode, harness::Daemon};
 use serde_json::{Value, json};
 
@@ -38,7 +38,12 @@ const TEXT: &str = "mail bob@example.com, 4111 1111 1111 1111";
 const SAFE: &str = "mail [REDACTED_EMAIL], [REDACTED_CARD]";
 
 async fn set(daemon: &Daemon, mode: PrivacyMode) {
-    daemon.control().await.privacy_set(None, Some(mode), None).await.unwrap();
+    daemon
+        .control()
+        .await
+        .ask(privacy::Set { organization: None, mode: Some(mode), categories: None })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

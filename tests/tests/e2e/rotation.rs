@@ -1,5 +1,6 @@
 //! Replacing the keys that secrets are kept under: online, killed in the middle, and the master key offline.
 
+use aivonx_protocol::secrets;
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -149,7 +150,9 @@ async fn killed_in_the_middle_it_is_finished_at_the_next_start() {
     for round in 0_u64..6 {
         let control = daemon.control().await;
         let peppers = round % 2 == 0;
-        let rotation = tokio::spawn(async move { control.secrets_rotate(peppers, true, None).await });
+        let rotation = tokio::spawn(async move {
+            control.ask(secrets::Rotate { peppers, signing: true, deadline_ms: None }).await
+        });
         // Somewhere in it, another place every time: nothing here can wait for a place.
         tokio::time::sleep(std::time::Duration::from_micros(700 * round * round)).await;
         daemon.kill().await;

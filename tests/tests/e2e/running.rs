@@ -1,6 +1,9 @@
 //! What runs now: listed as it goes, ended by an administrator.
 
-use aivonx_protocol::{audit::AuditFilter, running::Phase};
+use aivonx_protocol::{
+    audit::{self, AuditFilter},
+    running::{self, Phase},
+};
 use aivonx_tests::{
     fake::FakeNode,
     harness::{Client, Daemon, Request},
@@ -76,7 +79,7 @@ async fn an_ended_request_says_so_to_its_client_and_leaves_its_node() {
     for path in ["/api/chat", "/v1/chat/completions", "/v1/messages"] {
         for answering in [false, true] {
             let mut client = begun(&daemon, &node, path, answering).await;
-            let listed = daemon.control().await.running_list().await.unwrap();
+            let listed = daemon.control().await.ask(running::List).await.unwrap();
             assert_eq!(listed[0].phase == Phase::Answering, answering);
             daemon.aivonx().ok(&["running", "cancel", &listed[0].id]).await;
             let answer = client.answer().await;
@@ -90,7 +93,10 @@ async fn an_ended_request_says_so_to_its_client_and_leaves_its_node() {
         }
     }
     let control = daemon.control().await;
-    let page = control.audit_list(AuditFilter::default(), None, 1000, false).await.unwrap();
+    let page = control
+        .ask(audit::List { filter: AuditFilter::default(), cursor: None, limit: 1000, oldest_first: false })
+        .await
+        .unwrap();
     let ended = page.entries.iter().filter(|entry| entry.action.as_str() == "request_cancel").count();
     assert_eq!(ended, 12, "those that failed too");
     assert_eq!(daemon.nodes().await[0]["pool"], "active", "it is not the node's failure");

@@ -1,5 +1,6 @@
 //! Clients that do not read: what is ended is their answer and nothing beside it, and no node is blamed.
 
+use aivonx_protocol::running;
 use std::time::{Duration, Instant};
 
 use aivonx_tests::{
@@ -84,7 +85,7 @@ async fn was_cut(unread: Response<Incoming>) {
 
 /// Ends the one answer of `flood`.
 async fn cancel(daemon: &Daemon) {
-    let running = daemon.control().await.running_list().await.unwrap();
+    let running = daemon.control().await.ask(running::List).await.unwrap();
     let unread =
         running.iter().find(|one| one.model.as_deref().is_some_and(|model| model.starts_with("flood")));
     daemon.aivonx().ok(&["running", "cancel", &unread.unwrap().id]).await;
@@ -267,7 +268,7 @@ async fn a_client_that_reads_slowly_but_steadily_is_not_let_go() {
         }
     };
     tokio::join!(by_socket, by_window);
-    assert_eq!(daemon.control().await.running_list().await.unwrap().len(), 2);
+    assert_eq!(daemon.control().await.ask(running::List).await.unwrap().len(), 2);
     // Now they stop.
     daemon.stderr().until(r"(?s)outcome=client_stalled.*outcome=client_stalled").await;
 }
@@ -279,7 +280,7 @@ async fn an_unread_answer_that_is_ended_is_recorded_as_ended() {
     let mut client = daemon.client().await;
     client.send(&Request::post("/api/generate", generate("flood"))).await;
     client.head().await;
-    let running = daemon.control().await.running_list().await.unwrap();
+    let running = daemon.control().await.ask(running::List).await.unwrap();
     daemon.aivonx().ok(&["running", "cancel", &running[0].id]).await;
     let record = record(&daemon, "flood").await;
     assert!(record.contains("outcome=ended") && record.contains("an administrator ended"), "{record}");

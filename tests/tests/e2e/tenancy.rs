@@ -6,16 +6,20 @@ mod streams;
 mod world;
 
 use aivonx_protocol::{
-    Client as Control, FaultKind,
-    audit::{Action, AuditFilter},
+    Client as Control, FaultKind, account,
+    audit::{self, Action, AuditFilter},
     client::ClientError,
-    key::{KeyChange, KeyScope},
-    limit::{LimitName, LimitSetting, LimitTarget, LimitValue},
-    log::LogFilter,
-    node::{AdminState, NodeChange},
-    organization::{LimitProfile, OrganizationChange},
-    usage::UsageFilter,
-    user::{NewUser, Role, UserChange},
+    job,
+    key::{self, KeyChange, KeyScope},
+    limit::{self, LimitName, LimitSetting, LimitTarget, LimitValue},
+    lockout,
+    log::{self, LogFilter},
+    model,
+    node::{self, AdminState, NodeChange},
+    organization::{self, LimitProfile, OrganizationChange},
+    strategy, token,
+    usage::{self, UsageFilter},
+    user::{self, NewUser, Role, UserChange},
 };
 use aivonx_tests::within;
 
@@ -51,42 +55,89 @@ async fn operate(c: &Control, ids: &Ids) -> Outcomes {
         within("an event", stream.next()).await.expect("an end with a reason").map(drop)
     };
     vec![
-        ("node.show", outcome(&asked, c.node_show(node).await)),
-        ("node.set", outcome(&asked, c.node_set(node, None, change).await)),
-        ("node.set_state", outcome(&asked, c.node_set_state(node, None, AdminState::Disabled).await)),
-        ("node.check", outcome(&asked, c.node_check(node).await)),
-        ("node.remove", o(c.node_remove(node, None).await)),
+        ("node.show", outcome(&asked, c.ask(node::Show { node: node.to_owned() }).await)),
+        (
+            "node.set",
+            outcome(
+                &asked,
+                c.ask(node::Set { node: node.to_owned(), revision: None, change: Box::new(change) }).await,
+            ),
+        ),
+        (
+            "node.set_state",
+            outcome(
+                &asked,
+                c.ask(node::SetState { node: node.to_owned(), revision: None, state: AdminState::Disabled })
+                    .await,
+            ),
+        ),
+        ("node.check", outcome(&asked, c.ask(node::Check { node: node.to_owned() }).await)),
+        ("node.remove", o(c.ask(node::Remove { node: node.to_owned(), revision: None }).await)),
         (
             "node.add for it",
-            outcome(&asked, c.node_add(new_node("mine", "http://127.0.0.1:9", Some(org))).await),
+            outcome(
+                &asked,
+                c.ask(node::Add(Box::new(new_node("mine", "http://127.0.0.1:9", Some(org))))).await,
+            ),
         ),
-        ("model.pull", outcome(&asked, c.model_pull("m", vec![node.into()], false).await)),
+        (
+            "model.pull",
+            outcome(
+                &asked,
+                c.ask(model::Pull { model: "m".into(), nodes: vec![node.into()], insecure: false }).await,
+            ),
+        ),
         (
             "node.probe for it",
-            outcome(&asked, c.node_probe(new_node("", "http://127.0.0.1:9", Some(org))).await),
+            outcome(
+                &asked,
+                c.ask(node::ProbeNew(Box::new(new_node("", "http://127.0.0.1:9", Some(org))))).await,
+            ),
         ),
-        ("node.probe_change", outcome(&asked, c.node_probe_change(node, NodeChange::default()).await)),
-        ("model.load", outcome(&asked, c.model_load("m", Some(node.into()), None).await)),
-        ("model.unload", outcome(&asked, c.model_unload("m", Some(node.into())).await)),
-        ("model.remove", outcome(&asked, c.model_remove("m", Some(node.into())).await)),
-        ("job.show", outcome(&asked, c.job_show(job).await)),
-        ("job.cancel", outcome(&asked, c.job_cancel(job).await)),
+        (
+            "node.probe_change",
+            outcome(
+                &asked,
+                c.ask(node::ProbeChange { node: node.to_owned(), change: Box::new(NodeChange::default()) })
+                    .await,
+            ),
+        ),
+        (
+            "model.load",
+            outcome(
+                &asked,
+                c.ask(model::Load { model: "m".into(), node: Some(node.into()), keep_alive: None }).await,
+            ),
+        ),
+        (
+            "model.unload",
+            outcome(&asked, c.ask(model::Unload { model: "m".into(), node: Some(node.into()) }).await),
+        ),
+        (
+            "model.remove",
+            outcome(&asked, c.ask(model::Remove { model: "m".into(), node: Some(node.into()) }).await),
+        ),
+        ("job.show", outcome(&asked, c.ask(job::Show { job: job.to_owned() }).await)),
+        ("job.cancel", outcome(&asked, c.ask(job::Cancel { job: job.to_owned() }).await)),
         (
             "job.follow",
-            o(match c.job_follow(job).await {
+            o(match c.follow(job::Follow { job: job.to_owned() }).await {
                 Ok(stream) => follow(stream).await,
                 Err(error) => Err(error),
             }),
         ),
-        ("log.recent of it", outcome(&asked, c.log_recent(filter.clone(), 10).await)),
+        ("log.recent of it", outcome(&asked, c.ask(log::Recent { filter: filter.clone(), lines: 10 }).await)),
         (
             "log.follow of it",
-            o(match c.log_follow(filter, 10).await {
+            o(match c.follow(log::Follow { filter, lines: 10 }).await {
                 Ok(stream) => follow(stream).await,
                 Err(error) => Err(error),
             }),
         ),
-        ("organization.show", outcome(&asked, c.organization_show(org).await)),
+        (
+            "organization.show",
+            outcome(&asked, c.ask(organization::Show { organization: org.to_owned() }).await),
+        ),
     ]
 }
 
@@ -120,52 +171,162 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
     let one = || vec![LimitValue { name: LimitSetting::bare(LimitName::InferenceDay), limit: Some(1) }];
     let for_org = new_key("planted", Some(org), &[KeyScope::Infer]);
     vec![
-        ("organization.show", outcome(&asked, c.organization_show(org).await)),
-        ("organization.set", outcome(&asked, c.organization_set(org, None, name).await)),
-        ("user.list of it", outcome(&asked, c.user_list(in_org(), None).await)),
-        ("user.show", outcome(&asked, c.user_show(user).await)),
-        ("user.set", outcome(&asked, c.user_set(user, None, email).await)),
-        ("user.set_enabled", outcome(&asked, c.user_set_enabled(user, None, false).await)),
-        ("user.reset_password", outcome(&asked, c.user_reset_password(user).await)),
-        ("user.reset_totp", outcome(&asked, c.user_reset_totp(user).await)),
-        ("user.sessions", outcome(&asked, c.user_sessions(user).await)),
-        ("user.logout", outcome(&asked, c.user_logout(user, None).await)),
-        ("user.remove", outcome(&asked, c.user_remove(user, None).await)),
-        ("user.add to it", outcome(&asked, c.user_add(into).await)),
-        ("key.list of it", outcome(&asked, c.key_list(in_org(), None, true).await)),
-        ("key.list of its user", outcome(&asked, c.key_list(None, Some(user.into()), true).await)),
-        ("key.show in it", outcome(&asked, c.key_show(in_org(), key).await)),
-        ("key.show", outcome(&asked, c.key_show(None, key).await)),
-        ("key.set", outcome(&asked, c.key_set(None, key, None, scopes()).await)),
-        ("key.set in it", outcome(&asked, c.key_set(in_org(), key, None, scopes()).await)),
-        ("key.rotate", outcome(&asked, c.key_rotate(None, key, 0).await)),
-        ("key.revoke", outcome(&asked, c.key_revoke(None, key).await)),
-        ("limit.show of it", outcome(&asked, c.limit_show(of_org()).await)),
-        ("limit.show of its user", outcome(&asked, c.limit_show(of_user()).await)),
-        ("limit.show of its key", outcome(&asked, c.limit_show(of_key(in_org())).await)),
-        ("limit.show of a key", outcome(&asked, c.limit_show(of_key(None)).await)),
-        ("limit.set of it", outcome(&asked, c.limit_set(of_org(), None, one()).await)),
-        ("limit.set of its user", outcome(&asked, c.limit_set(of_user(), None, one()).await)),
-        ("limit.set of its key", outcome(&asked, c.limit_set(of_key(in_org()), None, one()).await)),
-        ("limit.unset of it", outcome(&asked, c.limit_unset(of_org(), None, Vec::new()).await)),
-        ("limit.unset of its user", outcome(&asked, c.limit_unset(of_user(), None, Vec::new()).await)),
-        ("limit.unpriced of it", outcome(&asked, c.limit_unpriced(of_org()).await)),
-        ("limit.unpriced of its user", outcome(&asked, c.limit_unpriced(of_user()).await)),
-        ("limit.profile of it", outcome(&asked, c.limit_set_profile(in_org(), STANDARD, true).await)),
+        (
+            "organization.show",
+            outcome(&asked, c.ask(organization::Show { organization: org.to_owned() }).await),
+        ),
+        (
+            "organization.set",
+            outcome(
+                &asked,
+                c.ask(organization::Set {
+                    organization: org.to_owned(),
+                    revision: None,
+                    change: Box::new(name),
+                })
+                .await,
+            ),
+        ),
+        ("user.list of it", outcome(&asked, c.ask(user::List { organization: in_org(), role: None }).await)),
+        ("user.show", outcome(&asked, c.ask(user::Show { user: user.to_owned() }).await)),
+        (
+            "user.set",
+            outcome(
+                &asked,
+                c.ask(user::Set { user: user.to_owned(), revision: None, change: Box::new(email) }).await,
+            ),
+        ),
+        (
+            "user.set_enabled",
+            outcome(
+                &asked,
+                c.ask(user::SetEnabled { user: user.to_owned(), revision: None, enabled: false }).await,
+            ),
+        ),
+        ("user.reset_password", outcome(&asked, c.ask(user::ResetPassword { user: user.to_owned() }).await)),
+        ("user.reset_totp", outcome(&asked, c.ask(user::ResetTotp { user: user.to_owned() }).await)),
+        ("user.sessions", outcome(&asked, c.ask(user::Sessions { user: user.to_owned() }).await)),
+        ("user.logout", outcome(&asked, c.ask(user::Logout { user: user.to_owned(), session: None }).await)),
+        ("user.remove", outcome(&asked, c.ask(user::Remove { user: user.to_owned(), revision: None }).await)),
+        ("user.add to it", outcome(&asked, c.ask(user::Add(Box::new(into))).await)),
+        (
+            "key.list of it",
+            outcome(&asked, c.ask(key::List { organization: in_org(), user: None, all: true }).await),
+        ),
+        (
+            "key.list of its user",
+            outcome(
+                &asked,
+                c.ask(key::List { organization: None, user: Some(user.into()), all: true }).await,
+            ),
+        ),
+        (
+            "key.show in it",
+            outcome(&asked, c.ask(key::Show { organization: in_org(), key: key.to_owned() }).await),
+        ),
+        ("key.show", outcome(&asked, c.ask(key::Show { organization: None, key: key.to_owned() }).await)),
+        (
+            "key.set",
+            outcome(
+                &asked,
+                c.ask(key::Set {
+                    organization: None,
+                    key: key.to_owned(),
+                    revision: None,
+                    change: Box::new(scopes()),
+                })
+                .await,
+            ),
+        ),
+        (
+            "key.set in it",
+            outcome(
+                &asked,
+                c.ask(key::Set {
+                    organization: in_org(),
+                    key: key.to_owned(),
+                    revision: None,
+                    change: Box::new(scopes()),
+                })
+                .await,
+            ),
+        ),
+        (
+            "key.rotate",
+            outcome(
+                &asked,
+                c.ask(key::Rotate { organization: None, key: key.to_owned(), grace_ms: 0 }).await,
+            ),
+        ),
+        ("key.revoke", outcome(&asked, c.ask(key::Revoke { organization: None, key: key.to_owned() }).await)),
+        ("limit.show of it", outcome(&asked, c.ask(limit::Show { target: of_org() }).await)),
+        ("limit.show of its user", outcome(&asked, c.ask(limit::Show { target: of_user() }).await)),
+        ("limit.show of its key", outcome(&asked, c.ask(limit::Show { target: of_key(in_org()) }).await)),
+        ("limit.show of a key", outcome(&asked, c.ask(limit::Show { target: of_key(None) }).await)),
+        (
+            "limit.set of it",
+            outcome(&asked, c.ask(limit::Set { target: of_org(), revision: None, values: one() }).await),
+        ),
+        (
+            "limit.set of its user",
+            outcome(&asked, c.ask(limit::Set { target: of_user(), revision: None, values: one() }).await),
+        ),
+        (
+            "limit.set of its key",
+            outcome(
+                &asked,
+                c.ask(limit::Set { target: of_key(in_org()), revision: None, values: one() }).await,
+            ),
+        ),
+        (
+            "limit.unset of it",
+            outcome(
+                &asked,
+                c.ask(limit::Unset { target: of_org(), revision: None, names: Vec::new() }).await,
+            ),
+        ),
+        (
+            "limit.unset of its user",
+            outcome(
+                &asked,
+                c.ask(limit::Unset { target: of_user(), revision: None, names: Vec::new() }).await,
+            ),
+        ),
+        ("limit.unpriced of it", outcome(&asked, c.ask(limit::FindUnpriced { target: of_org() }).await)),
+        (
+            "limit.unpriced of its user",
+            outcome(&asked, c.ask(limit::FindUnpriced { target: of_user() }).await),
+        ),
+        (
+            "limit.profile of it",
+            outcome(
+                &asked,
+                c.ask(limit::SetProfile { organization: in_org(), profile: STANDARD, reset: true }).await,
+            ),
+        ),
         (
             "usage.report of it",
-            outcome(&asked, c.usage_report(usage(in_org(), None, None), None, None).await),
+            outcome(
+                &asked,
+                c.ask(usage::Report { filter: usage(in_org(), None, None), by: None, per: None }).await,
+            ),
         ),
         (
             "usage.report of its user",
-            outcome(&asked, c.usage_report(usage(None, Some(user), None), None, None).await),
+            outcome(
+                &asked,
+                c.ask(usage::Report { filter: usage(None, Some(user), None), by: None, per: None }).await,
+            ),
         ),
         (
             "usage.report of its key",
-            outcome(&asked, c.usage_report(usage(None, None, Some(key)), None, None).await),
+            outcome(
+                &asked,
+                c.ask(usage::Report { filter: usage(None, None, Some(key)), by: None, per: None }).await,
+            ),
         ),
-        ("key.create for its user", outcome(&asked, c.key_create(for_user).await)),
-        ("key.create in it", outcome(&asked, c.key_create(for_org).await)),
+        ("key.create for its user", outcome(&asked, c.ask(key::Create(Box::new(for_user))).await)),
+        ("key.create in it", outcome(&asked, c.ask(key::Create(Box::new(for_org))).await)),
     ]
 }
 
@@ -198,7 +359,7 @@ async fn forged_names_and_ids_are_answered_like_missing_ones_and_audited() {
     // None of it left a trace but in the audit log.
     assert_eq!(world.state().await, world.before);
     let filter = AuditFilter { actions: vec![Action::CrossOrgDenied], ..AuditFilter::default() };
-    let mut denied = world.root.audit_follow(filter, 1000).await.unwrap();
+    let mut denied = world.root.follow(audit::Follow { filter, lines: 1000 }).await.unwrap();
     let mut missing = std::collections::BTreeSet::from(["acme-operator", "acme-admin"]);
     while !missing.is_empty() {
         let event = within("the denials", denied.next()).await.unwrap().unwrap();
@@ -224,38 +385,53 @@ async fn lists_hold_what_is_ones_own() {
         assert!(everything.contains(&word), "{word}");
     }
     let admin = world.log_in("acme-admin").await;
-    let users: Vec<_> = admin.user_list(None, None).await.unwrap().into_iter().map(|u| u.name).collect();
+    let users: Vec<_> = admin
+        .ask(user::List { organization: None, role: None })
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|u| u.name)
+        .collect();
     assert_eq!(users, ["acme-admin", "acme-auditor", "acme-member", "acme-operator"]);
     let operator = world.log_in("acme-operator").await;
-    let nodes: Vec<_> = operator.node_list().await.unwrap().into_iter().map(|n| n.name).collect();
+    let nodes: Vec<_> = operator.ask(node::List).await.unwrap().into_iter().map(|n| n.name).collect();
     assert_eq!(nodes, ["anvil"]);
-    assert_eq!(operator.job_list().await.unwrap().len(), 1);
+    assert_eq!(operator.ask(job::List).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn audit_entries_are_read_by_those_they_belong_to() {
     let world = World::new().await;
-    let all = world.root.audit_list(AuditFilter::default(), None, 1000, true).await.unwrap().entries;
+    let all = world
+        .root
+        .ask(audit::List { filter: AuditFilter::default(), cursor: None, limit: 1000, oldest_first: true })
+        .await
+        .unwrap()
+        .entries;
     let foreign =
         all.iter().find(|e| e.organization.as_ref().is_some_and(|o| o.id == world.other_id)).unwrap();
     let fleets = all.iter().find(|e| e.organization.is_none()).unwrap();
     let auditor = world.log_in("acme-auditor").await;
-    let own = auditor.audit_list(AuditFilter::default(), None, 1000, true).await.unwrap().entries;
+    let own = auditor
+        .ask(audit::List { filter: AuditFilter::default(), cursor: None, limit: 1000, oldest_first: true })
+        .await
+        .unwrap()
+        .entries;
     assert!(!own.is_empty());
     assert!(own.iter().all(|e| e.organization.as_ref().is_some_and(|o| o.id == world.acme_id)), "{own:#?}");
     let seq = |n: u64| async move { (n.to_string(), n) };
     for entry in [foreign, fleets] {
         let (asked, n) = seq(entry.seq).await;
         let (nothing, far) = seq(999_999).await;
-        let foreign = outcome(&[&asked], auditor.audit_show(n).await);
-        let missing = outcome(&[&nothing], auditor.audit_show(far).await);
+        let foreign = outcome(&[&asked], auditor.ask(audit::Show { seq: n }).await);
+        let missing = outcome(&[&nothing], auditor.ask(audit::Show { seq: far }).await);
         assert_eq!(foreign, missing);
         assert!(foreign.is_err());
     }
-    assert_eq!(auditor.audit_show(own[0].seq).await.unwrap().seq, own[0].seq);
+    assert_eq!(auditor.ask(audit::Show { seq: own[0].seq }).await.unwrap().seq, own[0].seq);
     for organization in [&*world.other_id, "other"] {
         let filter = AuditFilter { organization: Some(organization.into()), ..AuditFilter::default() };
-        let found = auditor.audit_list(filter, None, 10, true).await;
+        let found = auditor.ask(audit::List { filter, cursor: None, limit: 10, oldest_first: true }).await;
         assert!(found.is_err() || found.unwrap().entries.is_empty());
     }
 }
@@ -264,12 +440,13 @@ async fn audit_entries_are_read_by_those_they_belong_to() {
 async fn bulk_operations_stop_at_the_border() {
     let world = World::new().await;
     let operator = world.log_in("acme-operator").await;
-    let pulled = operator.model_pull("bulk", Vec::new(), false).await.unwrap();
+    let pulled =
+        operator.ask(model::Pull { model: "bulk".into(), nodes: Vec::new(), insecure: false }).await.unwrap();
     let targets: Vec<_> = pulled.targets.iter().map(|t| &*t.node).collect();
     assert_eq!(targets, ["anvil"]);
-    operator.job_cancel(&pulled.id).await.unwrap();
+    operator.ask(job::Cancel { job: pulled.id.clone() }).await.unwrap();
     // Every node has it; one is acme's.
-    let removed = operator.model_remove("everywhere", None).await.unwrap();
+    let removed = operator.ask(model::Remove { model: "everywhere".into(), node: None }).await.unwrap();
     assert_eq!((removed.removed.as_slice(), removed.failed.len()), (&["anvil".to_owned()][..], 0));
     for node in [&world.osprey, &world.commons] {
         assert!(node.requests().iter().all(|r| !r.head.start.contains("/api/delete")));
@@ -279,15 +456,23 @@ async fn bulk_operations_stop_at_the_border() {
     for who in ["acme-member", "other-member"] {
         let stranger = world.daemon.control_as_stranger().await;
         let wrong = aivonx_protocol::WireSecret::new("wrong".into());
-        assert!(stranger.login(who, wrong, None).await.is_err());
+        assert!(
+            stranger
+                .ask(account::Login { username: who.to_owned(), password: wrong, otp: None })
+                .await
+                .is_err()
+        );
     }
     let admin = world.log_in("acme-admin").await;
-    let seen: Vec<_> = admin.lockout_list(true).await.unwrap().into_iter().map(|l| l.user).collect();
+    let seen: Vec<_> =
+        admin.ask(lockout::List { all: true }).await.unwrap().into_iter().map(|l| l.user).collect();
     assert_eq!(seen, ["acme-member"]);
-    let clear = async |user: &str| outcome(&[user], admin.lockout_clear(Some(user.into()), None).await);
+    let clear = async |user: &str| {
+        outcome(&[user], admin.ask(lockout::Clear { user: Some(user.into()), address: None }).await)
+    };
     assert_eq!(clear("other-member").await, clear("nobody-here").await);
-    admin.lockout_clear(None, None).await.unwrap();
-    let left = world.root.lockout_list(true).await.unwrap();
+    admin.ask(lockout::Clear { user: None, address: None }).await.unwrap();
+    let left = world.root.ask(lockout::List { all: true }).await.unwrap();
     assert!(left.iter().any(|l| l.user == "other-member") && !left.iter().any(|l| l.user == "acme-member"));
 }
 
@@ -307,34 +492,61 @@ async fn nobody_moves_across_or_grants_beyond_themselves() {
         change(Some(Role::Superadmin), Some(None)),
     ] {
         for user in ["acme-member", "acme-admin"] {
-            assert!(admin.user_set(user, None, change.clone()).await.is_err(), "{user} {change:?}");
+            assert!(
+                admin
+                    .ask(user::Set {
+                        user: user.to_owned(),
+                        revision: None,
+                        change: Box::new(change.clone())
+                    })
+                    .await
+                    .is_err(),
+                "{user} {change:?}"
+            );
         }
     }
     let mut fleets = new_key("fleets", None, &[KeyScope::AdminRead]);
-    if let Ok(made) = admin.key_create(fleets.clone()).await {
+    if let Ok(made) = admin.ask(key::Create(Box::new(fleets.clone()))).await {
         assert_eq!(made.key.organization.as_deref(), Some("acme"), "no key of the fleet's");
     }
     fleets.name = "theirs".into();
     fleets.organization = Some("other".into());
-    assert!(admin.key_create(fleets).await.is_err());
+    assert!(admin.ask(key::Create(Box::new(fleets))).await.is_err());
     let operator = world.log_in("acme-operator").await;
     for organization in [None, Some("other".to_owned())] {
         let change = NodeChange { organization: Some(organization), ..NodeChange::default() };
-        assert!(operator.node_set("anvil", None, change).await.is_err());
+        assert!(
+            operator
+                .ask(node::Set { node: "anvil".into(), revision: None, change: Box::new(change) })
+                .await
+                .is_err()
+        );
     }
-    assert!(operator.strategy_set(aivonx_protocol::strategy::Strategy::LowestLatency).await.is_err());
+    assert!(operator.ask(strategy::Set(aivonx_protocol::strategy::Strategy::LowestLatency)).await.is_err());
     // A token is worth no more than who made it.
-    let token = operator.token_create("t", None, 60_000).await.unwrap();
+    let token = operator.ask(token::Create { name: "t".into(), role: None, lasts_ms: 60_000 }).await.unwrap();
     let script = world.daemon.control_as_stranger().await;
-    script.resume(token.secret).await.unwrap();
-    assert_eq!(script.node_list().await.unwrap().len(), 1);
-    assert!(script.node_show("osprey").await.is_err());
+    script.ask(account::Resume { secret: token.secret }).await.unwrap();
+    assert_eq!(script.ask(node::List).await.unwrap().len(), 1);
+    assert!(script.ask(node::Show { node: "osprey".into() }).await.is_err());
 
     // A node that is assigned elsewhere is gone for its old owner.
     let to_other = NodeChange { organization: Some(Some("other".into())), ..NodeChange::default() };
-    world.root.node_set("anvil", None, to_other).await.unwrap();
-    assert!(operator.node_list().await.unwrap().is_empty());
-    assert!(operator.node_set_state("anvil", None, AdminState::Disabled).await.is_err());
+    world
+        .root
+        .ask(node::Set { node: "anvil".into(), revision: None, change: Box::new(to_other) })
+        .await
+        .unwrap();
+    assert!(operator.ask(node::List).await.unwrap().is_empty());
+    assert!(
+        operator
+            .ask(node::SetState { node: "anvil".into(), revision: None, state: AdminState::Disabled })
+            .await
+            .is_err()
+    );
     let theirs = world.log_in("other-operator").await;
-    assert_eq!(theirs.node_show("anvil").await.unwrap().organization.as_deref(), Some("other"));
+    assert_eq!(
+        theirs.ask(node::Show { node: "anvil".into() }).await.unwrap().organization.as_deref(),
+        Some("other")
+    );
 }

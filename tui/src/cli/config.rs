@@ -1,6 +1,6 @@
 //! `aivonx config ...`
 
-use aivonx_protocol::config::Setting;
+use aivonx_protocol::config::{self, Setting};
 use clap::Subcommand;
 
 use super::Context;
@@ -26,11 +26,11 @@ pub async fn run(context: &mut Context, verb: ConfigVerb) -> Result<(), Failure>
     let client = context.client().await?;
     match verb {
         ConfigVerb::Show => {
-            let settings = client.config_show().await?;
+            let settings = client.ask(config::Show).await?;
             context.out.show(&settings, |out| out.table(&table(&settings)))
         }
         ConfigVerb::Reload => {
-            let reloaded = client.config_reload().await?;
+            let reloaded = client.ask(config::Reload).await?;
             context.out.show(&reloaded, |out| {
                 if reloaded.applied.is_empty() && reloaded.needs_restart.is_empty() {
                     return out.line("Read again; nothing has changed.");

@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Event,
     client::Client,
-    job::{Job, JobState},
+    job::{self, Job, JobState},
 };
 
 use crate::{
@@ -62,7 +62,7 @@ async fn watch(
     mut job: Job,
     steps: Steps,
 ) -> Result<Job, Failure> {
-    let mut stream = client.job_follow(&job.id).await?;
+    let mut stream = client.follow(job::Follow { job: job.id.clone() }).await?;
     while let Some(step) = stream.next().await {
         let Event::Job(now) = step? else { continue };
         job = *now;

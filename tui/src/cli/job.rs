@@ -1,6 +1,6 @@
 //! `aivonx job ...`
 
-use aivonx_protocol::job::{Job, JobKind, JobState};
+use aivonx_protocol::job::{self, Job, JobKind, JobState};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
@@ -52,7 +52,7 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
     let client = context.client().await?;
     match verb {
         JobVerb::List => {
-            let jobs = client.job_list().await?;
+            let jobs = client.ask(job::List).await?;
             context.out.show(&jobs, |out| {
                 if jobs.is_empty() {
                     return out.line("No job runs or ran lately. Begin one: aivonx model pull MODEL");
@@ -62,16 +62,16 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
             })
         }
         JobVerb::Show(ShowArgs { job, follow: true }) => {
-            let job = client.job_show(&job).await?;
+            let job = client.ask(job::Show { job: job.clone() }).await?;
             let end = follow::follow(&client, &mut context.out, job, follow::Steps::All).await?;
             follow::verdict(&end)
         }
         JobVerb::Show(ShowArgs { job, follow: false }) => {
-            let job = client.job_show(&job).await?;
+            let job = client.ask(job::Show { job: job.clone() }).await?;
             context.out.show(&job, |out| show(out, &job))
         }
         JobVerb::Cancel(Id { job }) => {
-            let job = client.job_cancel(&job).await?;
+            let job = client.ask(job::Cancel { job: job.clone() }).await?;
             context.out.show(&job, |out| {
                 let (id, subject) = (safe(&job.id), safe(&job.subject));
                 match job.state {

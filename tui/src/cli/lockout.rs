@@ -1,6 +1,6 @@
 //! `aivonx lockout ...`
 
-use aivonx_protocol::lockout::Lockout;
+use aivonx_protocol::lockout::{self, Lockout};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure
     let client = context.client().await?;
     match verb {
         LockoutVerb::List(ListArgs { all }) => {
-            let lockouts = client.lockout_list(all).await?;
+            let lockouts = client.ask(lockout::List { all }).await?;
             context.out.show(&lockouts, |out| {
                 if lockouts.is_empty() {
                     return out.line(if all {
@@ -77,7 +77,7 @@ pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure
             })
         }
         LockoutVerb::Clear(ClearArgs { user, address, .. }) => {
-            let cleared = client.lockout_clear(user, address).await?;
+            let cleared = client.ask(lockout::Clear { user, address }).await?;
             context.out.show(&Cleared { cleared }, |out| match cleared {
                 0 => out.line("There was nothing to clear. What there is: aivonx lockout list --all"),
                 _ => out.line(format_args!(

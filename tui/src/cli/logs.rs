@@ -5,7 +5,9 @@ use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _};
 use aivonx_protocol::{
     Event, UnixMillis,
     client::Client,
-    log::{Level, LogEvent, LogFilter, LogPage},
+    daemon,
+    log::{self, Level, LogEvent, LogFilter, LogPage},
+    node, organization,
 };
 use clap::{Args, ValueEnum};
 use jiff::{Zoned, tz::TimeZone};
@@ -115,11 +117,11 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     if let Some(org) = &args.org {
         // By its id, which is what the journal has of every event.
-        filter.organization = Some(client.organization_show(org).await?.id);
+        filter.organization = Some(client.ask(organization::Show { organization: org.to_owned() }).await?.id);
     }
     // One that was removed may still be in the log; one that was mistyped is not.
     if let Some(node) = &filter.node
-        && let Ok(nodes) = client.node_list().await
+        && let Ok(nodes) = client.ask(node::List).await
         && nodes.iter().all(|known| known.name != *node)
     {
         note(format_args!("aivonx: no node is named {} now; see aivonx node list", safe(node)));
@@ -128,7 +130,7 @@ pub async fn run(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
     let page = if args.follow && args.since.is_none() {
         None
     } else {
-        Some(client.log_recent(filter.clone(), wanted).await?)
+        Some(client.ask(log::Recent { filter: filter.clone(), lines: wanted }).await?)
     };
     let older = match &page {
         Some(page) => older(&client, out, &filter, page, args.lines).await,
@@ -167,8 +169,9 @@ async fn older(
         note(elsewhere(&page.sink, oldest, &out.zone));
         return Ok(());
     }
-    let daemon =
-        fs::metadata(format!("/proc/{}", client.status().await?.pid)).ok().map(|process| process.uid());
+    let daemon = fs::metadata(format!("/proc/{}", client.ask(daemon::GetStatus).await?.pid))
+        .ok()
+        .map(|process| process.uid());
     let Some(lines) = lines else {
         return journal::read(filter, since, until, daemon, |event| write(out, &event)).await;
     };
@@ -204,7 +207,7 @@ pub(crate) fn place(sink: &str) -> String {
 }
 
 async fn follow(client: &Client, out: &mut Out, filter: LogFilter, lines: u32) -> Result<(), Failure> {
-    let mut stream = client.log_follow(filter, lines).await?;
+    let mut stream = client.follow(log::Follow { filter, lines }).await?;
     while let Some(step) = stream.next().await {
         match step? {
             Event::Log(event) => write(out, &event)?,

@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     client::Client,
     job::Job,
-    model::{Model, ModelOnNode, ModelRemoved},
+    model::{self, Model, ModelOnNode, ModelRemoved},
 };
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -120,7 +120,7 @@ pub struct RemoveArgs {
 pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> {
     match verb {
         ModelVerb::List => {
-            let models = context.client().await?.model_list().await?;
+            let models = context.client().await?.ask(model::List).await?;
             context.out.show(&models, |out| {
                 if models.is_empty() {
                     out.line("No active node has a model. Pull one: aivonx model pull MODEL")
@@ -132,18 +132,20 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             })
         }
         ModelVerb::Show(Name { model }) => {
-            let model = context.client().await?.model_show(&model).await?;
+            let model = context.client().await?.ask(model::Show { model: model.clone() }).await?;
             context.out.show(&model, |out| show(out, &model))
         }
         ModelVerb::Pull(args) => pull(context, args).await,
         ModelVerb::Load(args) => {
             let client = context.client().await?;
-            let job = client.model_load(&args.model, args.node, args.keep_alive).await?;
+            let job = client
+                .ask(model::Load { model: args.model.clone(), node: args.node, keep_alive: args.keep_alive })
+                .await?;
             see_to(context, &client, job, args.detach, "Loading").await
         }
         ModelVerb::Unload(args) => {
             let client = context.client().await?;
-            let job = client.model_unload(&args.model, args.node).await?;
+            let job = client.ask(model::Unload { model: args.model.clone(), node: args.node }).await?;
             see_to(context, &client, job, args.detach, "Unloading").await
         }
         ModelVerb::Remove(args) => remove(context, args).await,
@@ -154,7 +156,9 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
 
 async fn pull(context: &mut Context, args: PullArgs) -> Result<(), Failure> {
     let client = context.client().await?;
-    let job = client.model_pull(&args.model, args.nodes, args.insecure).await?;
+    let job = client
+        .ask(model::Pull { model: args.model.clone(), nodes: args.nodes, insecure: args.insecure })
+        .await?;
     see_to(context, &client, job, args.detach, "Pulling").await
 }
 
@@ -185,13 +189,13 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
         Some(node) => format!("node {node}"),
         None if args.confirm.yes => String::new(),
         None => {
-            let model = client.model_show(&args.model).await?;
+            let model = client.ask(model::Show { model: args.model.clone() }).await?;
             let nodes: Vec<String> = model.nodes.into_iter().map(|place| place.node).collect();
             format!("{} ({})", text::plural(nodes.len() as u64, "node"), nodes.join(", "))
         }
     };
     input::confirm(args.confirm.yes, &format!("Delete model {} from {places}?", args.model))?;
-    let result = client.model_remove(&args.model, args.node).await?;
+    let result = client.ask(model::Remove { model: args.model.clone(), node: args.node }).await?;
     context.out.show(&result, |out| {
         if !result.removed.is_empty() {
             out.line(format_args!(

@@ -1,6 +1,6 @@
 //! `aivonx model policy ...` and `aivonx model alias ...`
 
-use aivonx_protocol::policy::{Alias, ContextSize, KeepAlive, Policy, PolicyChange};
+use aivonx_protocol::policy::{self, Alias, ContextSize, KeepAlive, Policy, PolicyChange};
 use clap::{Args, Subcommand};
 
 use super::Context;
@@ -135,7 +135,7 @@ impl std::str::FromStr for Tokens {
 pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure> {
     match verb {
         PolicyVerb::List(Whose { organization }) => {
-            let policies = context.client().await?.policy_list(organization).await?;
+            let policies = context.client().await?.ask(policy::List { organization }).await?;
             context.out.show(&policies, |out| {
                 if policies.is_empty() {
                     return out.line(
@@ -150,12 +150,22 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
         PolicyVerb::Set(args) => {
             let change = change(&args)?;
             let client = context.client().await?;
-            let policy =
-                client.policy_set(args.whose.organization, &args.model, args.revision, change).await?;
+            let policy = client
+                .ask(policy::Set {
+                    organization: args.whose.organization,
+                    model: args.model.clone(),
+                    revision: args.revision,
+                    change: Box::new(change),
+                })
+                .await?;
             context.out.show(&policy, |out| out.table(&overview(std::slice::from_ref(&policy))))
         }
         PolicyVerb::Unset(UnsetArgs { model, whose }) => {
-            context.client().await?.policy_remove(whose.organization, &model).await?;
+            context
+                .client()
+                .await?
+                .ask(policy::Remove { organization: whose.organization, model: model.clone() })
+                .await?;
             context.out.show(&(), |out| out.line(format_args!("Forgot the policy for {}.", safe(&model))))
         }
     }
@@ -168,7 +178,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
 pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Failure> {
     match verb {
         AliasVerb::List(Whose { organization }) => {
-            let aliases = context.client().await?.alias_list(organization).await?;
+            let aliases = context.client().await?.ask(policy::Aliases { organization }).await?;
             context.out.show(&aliases, |out| {
                 if aliases.is_empty() {
                     return out.line(
@@ -180,11 +190,22 @@ pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Fai
         }
         AliasVerb::Set(AliasArgs { alias, models, whose, revision }) => {
             let client = context.client().await?;
-            let alias = client.alias_set(whose.organization, &alias, models, revision).await?;
+            let alias = client
+                .ask(policy::SetAlias {
+                    organization: whose.organization,
+                    alias: alias.clone(),
+                    models,
+                    revision,
+                })
+                .await?;
             context.out.show(&alias, |out| out.table(&aliases_overview(std::slice::from_ref(&alias))))
         }
         AliasVerb::Remove(RemoveArgs { alias, whose }) => {
-            context.client().await?.alias_remove(whose.organization, &alias).await?;
+            context
+                .client()
+                .await?
+                .ask(policy::RemoveAlias { organization: whose.organization, alias: alias.clone() })
+                .await?;
             context.out.show(&(), |out| out.line(format_args!("Forgot the alias {}.", safe(&alias))))
         }
     }

@@ -1,6 +1,9 @@
 //! `aivonx price ...`
 
-use aivonx_protocol::{money::MicroUsd, price::Price};
+use aivonx_protocol::{
+    money::MicroUsd,
+    price::{self, Price},
+};
 use clap::{Args, Subcommand};
 
 use super::Context;
@@ -51,7 +54,7 @@ pub async fn run(context: &mut Context, verb: PriceVerb) -> Result<(), Failure> 
     let client = context.client().await?;
     match verb {
         PriceVerb::List => {
-            let prices = client.price_list().await?;
+            let prices = client.ask(price::List).await?;
             context.out.show(&prices, |out| {
                 if prices.is_empty() {
                     return out.line(
@@ -63,7 +66,7 @@ pub async fn run(context: &mut Context, verb: PriceVerb) -> Result<(), Failure> 
             })
         }
         PriceVerb::Set(SetArgs { name: Name { model }, prompt, output }) => {
-            let price = client.price_set(&model, prompt, output).await?;
+            let price = client.ask(price::Set { model: model.clone(), prompt, output }).await?;
             context.out.show(&price, |out| {
                 out.line(format_args!(
                     "A million tokens of {} cost {} USD in prompts and {} USD in output.",
@@ -74,7 +77,7 @@ pub async fn run(context: &mut Context, verb: PriceVerb) -> Result<(), Failure> 
             })
         }
         PriceVerb::Remove(Name { model }) => {
-            client.price_remove(&model).await?;
+            client.ask(price::Remove { model: model.clone() }).await?;
             context.out.show(&(), |out| out.line(format_args!("Forgot the price of {}.", safe(&model))))
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use aivonx_protocol::{
     WireSecret,
     organization::PrivacyMode,
-    privacy::{Category, PrivacyReport, PrivacySettings, TEST_MAX},
+    privacy::{self, Category, PrivacyReport, PrivacySettings, TEST_MAX},
 };
 use clap::{Args, Subcommand};
 
@@ -75,18 +75,19 @@ pub(crate) fn categories(text: &str) -> Result<Categories, String> {
 pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure> {
     match verb {
         PrivacyVerb::Show(Whose { organization }) => {
-            let settings = context.client().await?.privacy_show(organization).await?;
+            let settings = context.client().await?.ask(privacy::Show { organization }).await?;
             context.out.show(&settings, |out| out.line(sentences(&settings)))
         }
         PrivacyVerb::Set(SetArgs { whose: Whose { organization }, mode, categories }) => {
             let client = context.client().await?;
             let categories = categories.map(|categories| categories.0);
-            let settings = client.privacy_set(organization, mode.map(Into::into), categories).await?;
+            let settings =
+                client.ask(privacy::Set { organization, mode: mode.map(Into::into), categories }).await?;
             context.out.show(&settings, |out| out.line(sentences(&settings)))
         }
         PrivacyVerb::Test(Whose { organization }) => {
             let text = WireSecret::new(input::text(TEST_MAX as u64)?.to_string());
-            let report = context.client().await?.privacy_test(organization, text).await?;
+            let report = context.client().await?.ask(privacy::Test { organization, text }).await?;
             context.out.show(&report, |out| out.line(result(&report)))
         }
     }

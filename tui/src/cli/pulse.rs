@@ -1,6 +1,9 @@
 //! `aivonx pulse`
 
-use aivonx_protocol::pulse::{Alert, Budget, Busy, Pulse, PulseSum};
+use aivonx_protocol::{
+    daemon,
+    pulse::{Alert, Budget, Busy, Pulse, PulseSum},
+};
 use clap::Args;
 
 use super::Context;
@@ -25,7 +28,7 @@ pub struct PulseArgs {
 /// # Errors
 /// Why not.
 pub async fn run(context: &mut Context, args: PulseArgs) -> Result<(), Failure> {
-    let pulse = context.client().await?.pulse(args.since).await?;
+    let pulse = context.client().await?.ask(daemon::Pulse { since: args.since }).await?;
     context.out.show(&pulse, |out| show(out, &pulse))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aivonx_protocol::running::{Phase, Running};
+use aivonx_protocol::running::{self, Phase, Running};
 use clap::{Args, Subcommand};
 
 use super::Context;
@@ -60,7 +60,7 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
     let client = context.client().await?;
     match verb {
         RunningVerb::List(args) => {
-            let mut running = client.running_list().await?;
+            let mut running = client.ask(running::List).await?;
             running.retain(|request| args.asks_for(request));
             context.out.show(&running, |out| {
                 if running.is_empty() {
@@ -75,7 +75,7 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
         }
         RunningVerb::Cancel(CancelArgs { ids }) => {
             for id in &ids {
-                client.running_cancel(id).await?;
+                client.ask(running::Cancel { id: id.to_owned() }).await?;
             }
             context.out.show(&ids, |out| {
                 ids.iter().try_for_each(|id| out.line(format_args!("Request {} ends.", safe(id))))

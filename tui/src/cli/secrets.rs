@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aivonx_protocol::secrets::{Check, CheckOutcome, SecretsStatus};
+use aivonx_protocol::secrets::{self, Check, CheckOutcome, SecretsStatus};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -90,11 +90,11 @@ pub async fn run(context: &mut Context, verb: SecretsVerb) -> Result<(), Failure
     match verb {
         SecretsVerb::GenerateKey(args) => generate(context, args),
         SecretsVerb::Status => {
-            let status = context.client().await?.secrets_status().await?;
+            let status = context.client().await?.ask(secrets::Status).await?;
             context.out.show(&status, |out| show(out, &status))
         }
         SecretsVerb::Validate => {
-            let checks = context.client().await?.secrets_validate().await?;
+            let checks = context.client().await?.ask(secrets::Validate).await?;
             context.out.show(&checks, |out| {
                 checks.iter().try_for_each(|check| {
                     let line = line(out, check);
@@ -164,7 +164,9 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
     }
     input::confirm(args.confirm.yes, &question)?;
     let client = context.client().await?;
-    let job = client.secrets_rotate(args.peppers, args.signing, args.deadline).await?;
+    let job = client
+        .ask(secrets::Rotate { peppers: args.peppers, signing: args.signing, deadline_ms: args.deadline })
+        .await?;
     if args.detach {
         return context.out.show(&job, |out| {
             out.line(format_args!("Rotating as job {}.", safe(&job.id)))?;

@@ -1,6 +1,6 @@
 //! `aivonx snapshot ...`
 
-use aivonx_protocol::snapshot::Snapshot;
+use aivonx_protocol::snapshot::{self, Snapshot};
 use clap::Subcommand;
 
 use super::Context;
@@ -30,20 +30,20 @@ pub async fn run(context: &mut Context, verb: SnapshotVerb) -> Result<(), Failur
     let client = context.client().await?;
     match verb {
         SnapshotVerb::List => {
-            let all = client.snapshot_list().await?;
+            let all = client.ask(snapshot::List).await?;
             context.out.show(&all, |out| match all.len() {
                 0 => out.line("There is no snapshot yet. Take one: aivonx snapshot create"),
                 _ => out.table(&overview(&all, text::now())),
             })
         }
         SnapshotVerb::Create => {
-            let (held, is_new) = client.snapshot_create().await?;
-            context.out.show(&held, |out| {
-                let (file, contents) = (text::safe(&held.file), contents(&held));
+            let snapshot::Taken { snapshot: newest, is_new } = client.ask(snapshot::Create).await?;
+            context.out.show(&newest, |out| {
+                let (file, contents) = (text::safe(&newest.file), contents(&newest));
                 if is_new {
-                    return out.line(format_args!("Took {file} ({}): {contents}", bytes(held.bytes)));
+                    return out.line(format_args!("Took {file} ({}): {contents}", bytes(newest.bytes)));
                 }
-                let taken = held.taken.map(|at| text::ago(at, text::now())).unwrap_or_default();
+                let taken = newest.taken.map(|at| text::ago(at, text::now())).unwrap_or_default();
                 out.line(format_args!("Nothing changed since {file} was taken, {taken}: it holds {contents}"))
             })
         }

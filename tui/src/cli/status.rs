@@ -1,7 +1,10 @@
 //! `aivonx status`, and `aivonx` alone.
 
 use aivonx_protocol::{
-    Client, ClientError, FaultKind, daemon::Status, snapshot::NewestSnapshot, strategy::Strategy,
+    Client, ClientError, FaultKind,
+    daemon::{self, Status},
+    snapshot::{self, NewestSnapshot},
+    strategy::Strategy,
 };
 use serde::Serialize;
 
@@ -26,11 +29,11 @@ pub struct Shown {
 
 impl Shown {
     async fn ask(client: &Client) -> Result<Self, ClientError> {
-        let status = client.status().await?;
+        let status = client.ask(daemon::GetStatus).await?;
         // Who may not see more is told no process id, and nothing of this either.
         let newest_snapshot = match status.pid {
             0 => None,
-            _ => match client.snapshot_newest().await {
+            _ => match client.ask(snapshot::Newest).await {
                 // An older daemon does not know of it.
                 Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unsupported => None,
                 newest => newest?,

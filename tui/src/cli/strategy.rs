@@ -1,6 +1,6 @@
 //! `aivonx strategy ...`
 
-use aivonx_protocol::strategy::Strategy;
+use aivonx_protocol::strategy::{self, Strategy};
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 
 use super::Context;
@@ -52,11 +52,11 @@ pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failur
     let client = context.client().await?;
     match verb {
         StrategyVerb::Show => {
-            let strategy = client.strategy_show().await?;
+            let strategy = client.ask(strategy::Show).await?;
             context.out.show(&strategy, |out| out.table(&table(strategy)))
         }
         StrategyVerb::Set(SetArgs { strategy: Choice(strategy) }) => {
-            let strategy = client.strategy_set(strategy).await?;
+            let strategy = client.ask(strategy::Set(strategy)).await?;
             context.out.show(&strategy, |out| out.line(format_args!("Strategy is {}.", strategy.name())))
         }
     }

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use aivonx_protocol::{
     WireSecret,
     session::{NewSession, Session},
+    token,
     user::Role,
 };
 use clap::{Args, Subcommand};
@@ -87,10 +88,15 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
             let lasts = u64::try_from(args.lasts_ms.as_millis()).unwrap_or(u64::MAX);
             let file = args.secret.place(&context.out)?;
             let client = context.client().await?;
-            let new = client.token_create(&args.name, args.role, lasts).await?;
+            let new = client
+                .ask(token::Create { name: args.name.clone(), role: args.role, lasts_ms: lasts })
+                .await?;
             let show =
                 |kept: Option<&Path>| context.out.show(&Created::from(&new), |out| created(out, &new, kept));
-            let lost = async |failure: Failure| match client.token_revoke(&new.session.id).await {
+            let lost = async |failure: Failure| match client
+                .ask(token::Revoke { token: new.session.id.clone() })
+                .await
+            {
                 Ok(()) => failure.lost(
                     "So nobody has the token, and it is revoked again.",
                     "Make it again, with an output that can be written.",
@@ -103,7 +109,7 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
             hand_over(file, &new.secret, show, lost).await
         }
         TokenVerb::List => {
-            let tokens = context.client().await?.token_list().await?;
+            let tokens = context.client().await?.ask(token::List).await?;
             context.out.show(&tokens, |out| {
                 if tokens.is_empty() {
                     return out.line("You have no tokens. Make one: aivonx token create NAME");
@@ -115,7 +121,7 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
         TokenVerb::Revoke(RevokeArgs { token, confirm }) => {
             let question = format!("Revoke the token {token}? What uses it is refused at once.");
             input::confirm(confirm.yes, &question)?;
-            context.client().await?.token_revoke(&token).await?;
+            context.client().await?.ask(token::Revoke { token: token.clone() }).await?;
             context.out.show(&(), |out| out.line(format_args!("Revoked the token {}.", safe(&token))))
         }
     }

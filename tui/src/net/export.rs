@@ -4,7 +4,7 @@
 use std::io;
 
 use aivonx_protocol::{
-    Event, Request,
+    Event,
     audit::ExportSignature,
     client::{Client, ClientError},
 };
@@ -66,8 +66,7 @@ async fn copy(
     if let (false, Some(path)) = (wanted.replace, taken(&wanted.file)) {
         return Err(Stopped::No(NoExport::There { path, export: Box::new(wanted.clone()) }));
     }
-    let request = Request::Audit(wanted.request.clone());
-    let mut stream = client.stream(request).await.map_err(Stopped::Client)?;
+    let mut stream = client.follow(wanted.request.clone()).await.map_err(Stopped::Client)?;
     let (steps, inbox) = channel(QUEUE);
     let (file, replace) = (wanted.file.clone(), wanted.replace);
     let writer = spawn_blocking(move || write(&file, replace, inbox));

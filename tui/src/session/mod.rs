@@ -10,7 +10,7 @@ use std::{
 
 use aivonx_protocol::{
     FaultKind, WireSecret,
-    account::{Identity, LoggedIn},
+    account::{self, Identity, LoggedIn},
     client::{Client, ClientError},
     handshake::Login,
 };
@@ -37,11 +37,11 @@ pub async fn resume(client: &Client) -> Result<Option<Identity>, Failure> {
             },
             other => other.into(),
         };
-        return client.resume(secret).await.map(Some).map_err(refused);
+        return client.ask(account::Resume { secret }).await.map(Some).map_err(refused);
     }
     let files = SessionFiles::of(&client.daemon().id)?;
     let Some(kept) = files.read()? else { return Ok(None) };
-    match client.resume(kept.secret).await {
+    match client.ask(account::Resume { secret: kept.secret }).await {
         Ok(identity) => Ok(Some(identity)),
         Err(ClientError::Fault(fault)) if fault.kind == FaultKind::NotPermitted => {
             files.remove();

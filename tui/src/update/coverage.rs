@@ -239,7 +239,7 @@ fn note(model: &mut Model, mut effects: Vec<Effect>, names: &mut BTreeSet<&'stat
                 names.insert(request.name());
             }
             Effect::Export { export, .. } => {
-                names.insert(Request::Audit(export.request).name());
+                names.insert(Request::from(export.request).sent().name());
             }
             _ => {}
         }

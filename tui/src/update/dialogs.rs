@@ -1,6 +1,6 @@
 //! What follows from the keys of questions, secrets and things to read.
 
-use aivonx_protocol::{Fault, Reply, Request, running::RunningRequest};
+use aivonx_protocol::{Fault, Reply, Request, running};
 use tui_input::Input;
 
 use super::{act, audit};
@@ -41,7 +41,7 @@ pub(super) fn count(model: &mut Model, out: &mut Vec<Effect>, whose: Whose) {
         return;
     }
     let asked = model.calls.begin(Purpose::Count, model.now);
-    out.push(Effect::Call { ticket: asked, request: Request::Running(RunningRequest::List) });
+    out.push(Effect::Call { ticket: asked, request: Request::from(running::List) });
     if let Some(Dialog::Confirm(confirm)) = model.dialogs.last_mut() {
         confirm.ends = Some(Ends { whose, asked, count: None });
     }

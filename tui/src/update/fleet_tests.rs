@@ -2,10 +2,10 @@
 
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply, Request,
-    job::{JobRequest, JobState},
-    model::ModelRequest,
-    node::{NodeRequest, Probed},
-    strategy::{Strategy, StrategyRequest},
+    job::{self, JobRequest, JobState},
+    model::{self, ModelRequest},
+    node::{self, NodeRequest, Probed},
+    strategy::{self, Strategy, StrategyRequest},
     user::Role,
 };
 
@@ -48,7 +48,9 @@ fn a_new_address_is_asked_what_it_is_and_keys_go_on_meanwhile() {
     assert!(press(&mut model, "ctrl-t").is_empty(), "without an address there is nobody to ask");
     type_text(&mut model, "http://10.0.0.9:11434");
     let effects = press(&mut model, "tab");
-    let (ticket, Request::Node(NodeRequest::Probe(new))) = call(&effects) else { panic!("{effects:?}") };
+    let (ticket, Request::Node(NodeRequest::ProbeNew(node::ProbeNew(new)))) = call(&effects) else {
+        panic!("{effects:?}")
+    };
     assert_eq!((&*new.url, form(&model).at), ("http://10.0.0.9:11434", 2));
     // Asked again before it answered: the first question is given up.
     let effects = press(&mut model, "ctrl-t");
@@ -98,7 +100,9 @@ fn certificates_are_read_before_the_form_is_sent() {
     // Of an older question.
     assert!(update(&mut model, Msg::File { ticket: ticket + 99, result: Ok("x".into()) }).is_empty());
     let effects = update(&mut model, Msg::File { ticket, result: Ok("PEM".into()) });
-    let Request::Node(NodeRequest::Set { change, .. }) = call(&effects).1 else { panic!("{effects:?}") };
+    let Request::Node(NodeRequest::Set(node::Set { change, .. })) = call(&effects).1 else {
+        panic!("{effects:?}")
+    };
     assert_eq!(change.ca_pem, Some(Some("PEM".into())));
     // And one's own are given up with a word.
     press_all(&mut model, "esc esc");
@@ -108,7 +112,9 @@ fn certificates_are_read_before_the_form_is_sent() {
     }
     type_text(&mut model, "none");
     let effects = press(&mut model, "ctrl-s");
-    let Request::Node(NodeRequest::Set { change, .. }) = call(&effects).1 else { panic!("{effects:?}") };
+    let Request::Node(NodeRequest::Set(node::Set { change, .. })) = call(&effects).1 else {
+        panic!("{effects:?}")
+    };
     assert_eq!(change.ca_pem, Some(None));
 }
 
@@ -120,7 +126,9 @@ fn the_strategy_is_shown_and_set_by_those_who_may() {
     assert_eq!(form(&model).value("strategy"), "least_active");
     press(&mut model, "right");
     let effects = press(&mut model, "ctrl-s");
-    let (ticket, Request::Strategy(StrategyRequest::Set(Strategy::LowestLatency))) = call(&effects) else {
+    let (ticket, Request::Strategy(StrategyRequest::Set(strategy::Set(Strategy::LowestLatency)))) =
+        call(&effects)
+    else {
         panic!("{effects:?}")
     };
     reply(&mut model, ticket, Reply::Strategy(Strategy::LowestLatency));
@@ -153,9 +161,10 @@ fn marked_models_are_loaded_and_unloaded_where_the_column_says() {
     let loads: Vec<_> = effects
         .iter()
         .map(|effect| match effect {
-            Effect::Call { request: Request::Model(ModelRequest::Load { node, keep_alive, .. }), .. } => {
-                (node.as_deref(), keep_alive.as_deref())
-            }
+            Effect::Call {
+                request: Request::Model(ModelRequest::Load(model::Load { node, keep_alive, .. })),
+                ..
+            } => (node.as_deref(), keep_alive.as_deref()),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -164,7 +173,9 @@ fn marked_models_are_loaded_and_unloaded_where_the_column_says() {
     // Only what is in memory can be taken out of it.
     press_all(&mut model, "esc esc esc g space space space U");
     let effects = press(&mut model, "y");
-    let Request::Model(ModelRequest::Unload { model: name, node }) = call(&effects).1 else { panic!() };
+    let Request::Model(ModelRequest::Unload(model::Unload { model: name, node })) = call(&effects).1 else {
+        panic!()
+    };
     assert_eq!((&**name, node.as_deref()), ("qwen3:8b", Some("gpu1")));
     press_all(&mut model, "esc esc");
     press_all(&mut model, "g j U");
@@ -177,7 +188,7 @@ fn the_job_that_is_looked_at_is_followed_to_its_end() {
     let effects = press_all(&mut model, "4 G enter");
     let feed = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
-            Effect::Follow { ticket, request: Request::Job(JobRequest::Follow { job }) } => {
+            Effect::Follow { ticket, request: Request::Job(JobRequest::Follow(job::Follow { job })) } => {
                 Some((*ticket, job.clone()))
             }
             _ => None,

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    job::{JobKind, JobRequest, JobState},
+    job::{self, JobKind, JobState},
 };
 
 use super::dialogs;
@@ -27,7 +27,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(job) = wanted {
         let ticket = model.calls.ticket();
         model.jobs.feed = Some((ticket, job.clone()));
-        out.push(Effect::Follow { ticket, request: Request::Job(JobRequest::Follow { job }) });
+        out.push(Effect::Follow { ticket, request: Request::from(job::Follow { job }) });
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
                 done: format!("job {} is cancelled", job.id),
                 reload: vec![Topic::Jobs],
             };
-            (Request::Job(JobRequest::Cancel { job: job.id.clone() }), act)
+            (Request::from(job::Cancel { job: job.id.clone() }), act)
         })
         .collect();
     dialogs::confirm(model, title, vec![consequence.into()], "Cancel it", None, requests);

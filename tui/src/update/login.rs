@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault, FaultKind, Reply, Request, WireSecret,
-    account::{AccountRequest, Identity},
+    account::{self as own, Identity},
     handshake::Login,
 };
 
@@ -88,11 +88,12 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
     let Some(password) = form.secret("password") else { return };
     let otp = form.secret("otp");
-    let request = AccountRequest::Login { username: form.value("username"), password: password.clone(), otp };
+    let request =
+        Request::from(own::Login { username: form.value("username"), password: password.clone(), otp });
     // What has to be done first may ask for it again.
     model.account.password = Some(password);
     let ticket = model.calls.begin(Purpose::Login, model.now);
-    out.push(Effect::Call { ticket, request: Request::Account(request) });
+    out.push(Effect::Call { ticket, request });
     if let Some(Dialog::Form(form)) = model.dialogs.last_mut() {
         form.sent = Some(ticket);
     }
@@ -165,7 +166,7 @@ pub(super) fn leave(model: &mut Model, out: &mut Vec<Effect>) {
     // Who comes next is somebody else.
     model.account.user = None;
     let ticket = model.calls.begin(Purpose::Logout, model.now);
-    out.push(Effect::Call { ticket, request: Request::Account(AccountRequest::Logout) });
+    out.push(Effect::Call { ticket, request: Request::from(own::Logout) });
 }
 
 /// The session was ended.

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Event, Request,
-    log::{LogFilter, LogRequest},
+    log::{self, LogFilter},
 };
 use jiff::{Timestamp, Zoned};
 
@@ -46,7 +46,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
             // What came while nobody looked comes now, and what of it is gone is counted.
             let (since, after) = model.logs.newest().unzip();
             let filter = LogFilter { level: Some(model.logs.level), since, after, ..LogFilter::default() };
-            let request = Request::Log(LogRequest::Follow { filter, lines: ALL });
+            let request = Request::from(log::Follow { filter, lines: ALL });
             out.push(Effect::Follow { ticket, request });
         }
         (false, Some(ticket)) => {

@@ -32,10 +32,13 @@ mod typing;
 mod usage;
 
 use aivonx_protocol::{
-    Event, Fault, Request, account::AccountRequest, daemon::DaemonRequest, handshake::Login, job::JobRequest,
-    key::KeyRequest, lockout::LockoutRequest, model::ModelRequest, node::NodeRequest,
-    organization::OrganizationRequest, running::RunningRequest, secrets::SecretsRequest,
-    snapshot::SnapshotRequest, strategy::StrategyRequest, user::UserRequest,
+    Event, Fault, Request, daemon,
+    handshake::Login,
+    job,
+    key::{self, KeyRequest},
+    lockout, model, node,
+    organization::{self, OrganizationRequest},
+    running, secrets, snapshot, user,
 };
 
 use crate::{
@@ -181,7 +184,7 @@ fn known(model: &mut Model, out: &mut Vec<Effect>) {
     if model.node_feed.is_none() && model.why_not(Right::NodesRead).is_none() {
         let ticket = model.calls.ticket();
         model.node_feed = Some(ticket);
-        out.push(Effect::Follow { ticket, request: Request::Node(NodeRequest::Watch) });
+        out.push(Effect::Follow { ticket, request: Request::from(node::Watch) });
         load(model, out, Topic::Nodes);
     }
     refresh(model, out);
@@ -270,40 +273,38 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         return;
     }
     let (right, request) = match topic {
-        Topic::Status => (Right::Status, Request::Daemon(DaemonRequest::Status)),
+        Topic::Status => (Right::Status, Request::from(daemon::GetStatus)),
         Topic::Pulse => {
             let since = model.overview.since();
-            (Right::NodesRead, Request::Daemon(DaemonRequest::Pulse { since }))
+            (Right::NodesRead, Request::from(daemon::Pulse { since }))
         }
-        Topic::Identity => (Right::Status, Request::Account(AccountRequest::Whoami)),
-        Topic::Nodes => (Right::NodesRead, Request::Node(NodeRequest::List)),
-        Topic::Models => (Right::ModelsRead, Request::Model(ModelRequest::List)),
-        Topic::Strategy => (Right::NodesRead, Request::Strategy(StrategyRequest::Show)),
-        Topic::Jobs => (Right::JobsRead, Request::Job(JobRequest::List)),
-        Topic::Organizations => (Right::OrganizationsRead, Request::Organization(OrganizationRequest::List)),
+        Topic::Identity => (Right::Status, Request::from(aivonx_protocol::account::Whoami)),
+        Topic::Nodes => (Right::NodesRead, Request::from(node::List)),
+        Topic::Models => (Right::ModelsRead, Request::from(model::List)),
+        Topic::Strategy => (Right::NodesRead, Request::from(aivonx_protocol::strategy::Show)),
+        Topic::Jobs => (Right::JobsRead, Request::from(job::List)),
+        Topic::Organizations => (Right::OrganizationsRead, Request::from(organization::List)),
         Topic::Networks => {
-            let request = OrganizationRequest::Networks { organization: None };
+            let request = OrganizationRequest::Networks(organization::Networks { organization: None });
             (Right::OrganizationsRead, Request::Organization(request))
         }
-        Topic::Users => {
-            (Right::UsersRead, Request::User(UserRequest::List { organization: None, role: None }))
-        }
+        Topic::Users => (Right::UsersRead, Request::from(user::List { organization: None, role: None })),
         Topic::Keys => {
-            let request = KeyRequest::List { organization: None, user: None, all: true };
+            let request = KeyRequest::List(key::List { organization: None, user: None, all: true });
             (Right::KeysRead, Request::Key(request))
         }
         Topic::Audit | Topic::AuditMore => (Right::AuditRead, audit::newest(model)),
-        Topic::Running => (Right::RunningRead, Request::Running(RunningRequest::List)),
-        Topic::Lockouts => (Right::LockoutsRead, Request::Lockout(LockoutRequest::List { all: true })),
+        Topic::Running => (Right::RunningRead, Request::from(running::List)),
+        Topic::Lockouts => (Right::LockoutsRead, Request::from(lockout::List { all: true })),
         Topic::Sessions => match security::sessions(model) {
             Some(request) => (Right::Own, request),
             // Without a user there is no session.
             None => return model.security.sessions.set(Vec::new(), model.now),
         },
-        Topic::Secrets => (Right::SecretsRead, Request::Secrets(SecretsRequest::Status)),
-        Topic::Checks => (Right::SecretsRead, Request::Secrets(SecretsRequest::Validate)),
-        Topic::Snapshots => (Right::SnapshotsRead, Request::Snapshot(SnapshotRequest::List)),
-        Topic::NewestSnapshot => (Right::SnapshotsRead, Request::Snapshot(SnapshotRequest::Newest)),
+        Topic::Secrets => (Right::SecretsRead, Request::from(secrets::Status)),
+        Topic::Checks => (Right::SecretsRead, Request::from(secrets::Validate)),
+        Topic::Snapshots => (Right::SnapshotsRead, Request::from(snapshot::List)),
+        Topic::NewestSnapshot => (Right::SnapshotsRead, Request::from(snapshot::Newest)),
         Topic::Usage
         | Topic::Steps
         | Topic::Limits

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    model::{Model as Known, ModelRequest},
+    model::{self, Model as Known, ModelRequest},
 };
 
 use super::{act, dialogs, forms, nodes};
@@ -89,7 +89,7 @@ pub(super) fn load(model: &mut Model, out: &mut Vec<Effect>) {
     for name in names {
         let (name, node, keep_alive) = (name.clone(), node.clone(), form.given("keep_alive"));
         let what = on_memory("loading", &name);
-        act(model, out, Request::Model(ModelRequest::Load { model: name, node, keep_alive }), what);
+        act(model, out, Request::from(model::Load { model: name, node, keep_alive }), what);
     }
     model.models.list.unmark();
 }
@@ -126,7 +126,7 @@ fn ask_unload(model: &mut Model) {
         .into_iter()
         .map(|name| {
             let what = on_memory("unloading", &name);
-            (Request::Model(ModelRequest::Unload { model: name, node: node.clone() }), what)
+            (Request::from(model::Unload { model: name, node: node.clone() }), what)
         })
         .collect();
     dialogs::confirm(model, title, lines, "Unload", None, requests);
@@ -172,7 +172,8 @@ fn remove(model: &mut Model) {
     let requests = affected
         .iter()
         .map(|known| {
-            let request = ModelRequest::Remove { model: known.name.clone(), node: node.clone() };
+            let request =
+                ModelRequest::Remove(model::Remove { model: known.name.clone(), node: node.clone() });
             let act = Act {
                 doing: format!("Removing {}", known.name),
                 done: format!("{} is removed", known.name),

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    Request, WireSecret,
-    model::ModelRequest,
-    node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest},
+    Request, WireSecret, model,
+    node::{self, AdminState, Credential, NewNode, Node, NodeChange, NodeKind, NodeRequest},
 };
 
 use super::{act, dialogs, forms, strategy};
@@ -64,7 +63,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         }
         Do::Check => {
             for node in targets(model) {
-                let request = NodeRequest::Check { node: node.id };
+                let request = NodeRequest::Check(node::Check { node: node.id });
                 let what = says(format!("Checking {}", node.name), node.name.clone());
                 act(model, out, Request::Node(request), what);
             }
@@ -89,12 +88,12 @@ fn set(node: &Node, state: AdminState) -> (Request, Act) {
         AdminState::Draining => ("Draining", "is draining"),
         AdminState::Disabled => ("Disabling", "is disabled"),
     };
-    let request = NodeRequest::SetState { node: node.id.clone(), revision: None, state };
+    let request = NodeRequest::SetState(node::SetState { node: node.id.clone(), revision: None, state });
     (Request::Node(request), says(format!("{doing} {}", node.name), format!("{} {done}", node.name)))
 }
 
 fn remove(node: &Node) -> (Request, Act) {
-    let request = NodeRequest::Remove { node: node.id.clone(), revision: None };
+    let request = NodeRequest::Remove(node::Remove { node: node.id.clone(), revision: None });
     let what = Act {
         doing: format!("Removing {}", node.name),
         done: format!("{} is removed", node.name),
@@ -301,7 +300,7 @@ pub(super) fn add(form: &Form) -> Prepared {
         done: format!("added {name}"),
         reload: vec![Topic::Status],
     };
-    Ok((Request::Node(NodeRequest::Add(Box::new(new))), what))
+    Ok((Request::from(node::Add(Box::new(new))), what))
 }
 
 /// What the form changes in the node.
@@ -344,8 +343,11 @@ pub(super) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Pre
     if change == (NodeChange { force: change.force, ..NodeChange::default() }) {
         return Err("nothing was changed".into());
     }
-    let request =
-        NodeRequest::Set { node: id.to_owned(), revision: Some(revision), change: Box::new(change) };
+    let request = NodeRequest::Set(node::Set {
+        node: id.to_owned(),
+        revision: Some(revision),
+        change: Box::new(change),
+    });
     Ok((Request::Node(request), says(format!("Changing {name}"), format!("{name} is changed"))))
 }
 
@@ -355,5 +357,5 @@ pub(super) fn pull(form: &Form, nodes: &[String]) -> Prepared {
     let nodes = if form.value("to") == "all" { Vec::new() } else { nodes.to_vec() };
     let what = says(format!("Beginning to pull {model}"), format!("pulling {model}"));
     let insecure = form.is_on("insecure");
-    Ok((Request::Model(ModelRequest::Pull { model, nodes, insecure }), what))
+    Ok((Request::from(model::Pull { model, nodes, insecure }), what))
 }

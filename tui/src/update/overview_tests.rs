@@ -1,6 +1,6 @@
 use aivonx_protocol::{
     Request,
-    daemon::DaemonRequest,
+    daemon::{self, DaemonRequest},
     pulse::{Alert, AlertKind, AlertPlace, Pulse},
     user::Role,
 };
@@ -39,7 +39,9 @@ fn alert(place: AlertPlace, object: &str) -> Alert {
 
 fn pulses(effects: &[Effect]) -> Vec<Option<u64>> {
     let since = |effect: &Effect| match effect {
-        Effect::Call { request: Request::Daemon(DaemonRequest::Pulse { since }), .. } => Some(*since),
+        Effect::Call { request: Request::Daemon(DaemonRequest::Pulse(daemon::Pulse { since })), .. } => {
+            Some(*since)
+        }
         _ => None,
     };
     effects.iter().filter_map(since).collect()

@@ -1,6 +1,9 @@
 //! Asking the server in a form what it is, and reading the certificates that it is to be trusted by.
 
-use aivonx_protocol::{Fault, FaultKind, Reply, Request, node::NodeRequest};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply, Request,
+    node::{self, NodeRequest},
+};
 
 use super::{answers::said, forms, nodes};
 use crate::{
@@ -46,9 +49,10 @@ fn begin(model: &mut Model, out: &mut Vec<Effect>) {
     }
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
     let request = match &form.purpose {
-        FormFor::AddNode => Ok(NodeRequest::Probe(Box::new(nodes::new_node(form)))),
-        FormFor::EditNode(id, _) => nodes::node_change(model, form, id)
-            .map(|change| NodeRequest::ProbeChange { node: id.clone(), change: Box::new(change) }),
+        FormFor::AddNode => Ok(NodeRequest::ProbeNew(node::ProbeNew(Box::new(nodes::new_node(form))))),
+        FormFor::EditNode(id, _) => nodes::node_change(model, form, id).map(|change| {
+            NodeRequest::ProbeChange(node::ProbeChange { node: id.clone(), change: Box::new(change) })
+        }),
         _ => return,
     };
     let now = model.now;

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    running::{Running, RunningRequest},
+    running::{self, Running},
 };
 
 use super::{dialogs, keys, logs};
@@ -94,7 +94,7 @@ fn cancel(model: &mut Model) {
                 done: format!("request {} ends", request.id),
                 reload: vec![Topic::Running],
             };
-            (Request::Running(RunningRequest::Cancel { id: request.id.clone() }), act)
+            (Request::from(running::Cancel { id: request.id.clone() }), act)
         })
         .collect();
     dialogs::confirm(model, title, vec![consequence], "End it", None, requests);

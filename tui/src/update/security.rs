@@ -1,8 +1,13 @@
 //! What can be done about lockouts, sessions and keys of the daemon's own.
 
 use aivonx_protocol::{
-    Request, config::ConfigRequest, lockout::LockoutRequest, secrets::SecretsRequest, session::SessionKind,
-    snapshot::SnapshotRequest, token::TokenRequest, user::UserRequest,
+    Request, config,
+    lockout::{self, LockoutRequest},
+    secrets::{self, SecretsRequest},
+    session::SessionKind,
+    snapshot,
+    token::{self, TokenRequest},
+    user,
 };
 
 use super::{act, dialogs, forms, load, nodes::Prepared};
@@ -38,8 +43,8 @@ pub(super) fn sessions(model: &Model) -> Option<Request> {
     let own = model.identity.as_ref().and_then(|who| who.user.clone());
     let whose = model.security.whose.clone().or(own)?;
     Some(match model.why_not(Right::UsersRead) {
-        None => Request::User(UserRequest::Sessions { user: whose }),
-        Some(_) => Request::Token(TokenRequest::List),
+        None => Request::from(user::Sessions { user: whose }),
+        Some(_) => Request::from(token::List),
     })
 }
 
@@ -69,10 +74,10 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 .targets()
                 .into_iter()
                 .map(|one| {
-                    let request = LockoutRequest::Clear {
+                    let request = LockoutRequest::Clear(lockout::Clear {
                         user: Some(one.user.clone()),
                         address: Some(one.address.clone()),
-                    };
+                    });
                     let what = Act {
                         doing: format!("Unlocking {}", one.user),
                         done: format!("{} may log in again from {}", one.user, one.address),
@@ -110,7 +115,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 done: "took a snapshot".into(),
                 reload: vec![Topic::Snapshots, Topic::NewestSnapshot],
             };
-            act(model, out, Request::Snapshot(SnapshotRequest::Create), what);
+            act(model, out, Request::from(snapshot::Create), what);
         }
         _ => {}
     }
@@ -127,12 +132,9 @@ fn end(model: &mut Model) {
             let request = match one.kind {
                 // One's own tokens need no right over users.
                 SessionKind::Token if model.why_not(Right::UsersWrite).is_some() => {
-                    Request::Token(TokenRequest::Revoke { token: one.id.clone() })
+                    Request::from(token::Revoke { token: one.id.clone() })
                 }
-                _ => Request::User(UserRequest::Logout {
-                    user: one.user.clone(),
-                    session: Some(one.id.clone()),
-                }),
+                _ => Request::from(user::Logout { user: one.user.clone(), session: Some(one.id.clone()) }),
             };
             let what = Act {
                 doing: format!("Ending {named} of {}", one.user),
@@ -193,7 +195,8 @@ fn millis(text: &str) -> Result<u64, String> {
 pub(super) fn rotate(form: &Form) -> Prepared {
     let peppers = form.is_on("peppers");
     let deadline_ms = if peppers { Some(millis(&form.value("deadline"))?) } else { None };
-    let request = SecretsRequest::Rotate { peppers, signing: form.is_on("signing"), deadline_ms };
+    let request =
+        SecretsRequest::Rotate(secrets::Rotate { peppers, signing: form.is_on("signing"), deadline_ms });
     let what = Act {
         doing: "Beginning to rotate".into(),
         done: "rotating".into(),
@@ -228,11 +231,11 @@ pub(super) fn ask_token(model: &mut Model) {
 /// Makes the token of that form.
 pub(super) fn make_token(form: &Form) -> Prepared {
     let name = form.value("name");
-    let request = TokenRequest::Create {
+    let request = TokenRequest::Create(token::Create {
         name: name.clone(),
         role: form.value("role").parse().ok(),
         lasts_ms: millis(&form.value("lasts"))?,
-    };
+    });
     let what = Act {
         doing: format!("Making token {name}"),
         done: format!("made token {name}"),
@@ -247,7 +250,7 @@ pub(super) fn config(model: &mut Model, out: &mut Vec<Effect>) {
         return model.warn(why);
     }
     let what = Act { doing: "Reading the configuration".into(), done: String::new(), reload: Vec::new() };
-    act(model, out, Request::Config(ConfigRequest::Show), what);
+    act(model, out, Request::from(config::Show), what);
 }
 
 /// Has the configuration file read again.
@@ -260,5 +263,5 @@ pub(super) fn reload_config(model: &mut Model, out: &mut Vec<Effect>) {
         done: String::new(),
         reload: vec![Topic::Status],
     };
-    act(model, out, Request::Config(ConfigRequest::Reload), what);
+    act(model, out, Request::from(config::Reload), what);
 }

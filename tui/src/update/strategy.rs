@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    strategy::{Strategy, StrategyRequest},
+    strategy::{self, Strategy},
 };
 
 use super::{forms, nodes::Prepared, reload};
@@ -50,5 +50,5 @@ pub(super) fn set(form: &Form) -> Prepared {
         done: format!("requests go to {}", about(strategy)),
         reload: vec![Topic::Status],
     };
-    Ok((Request::Strategy(StrategyRequest::Set(strategy)), act))
+    Ok((Request::from(strategy::Set(strategy)), act))
 }

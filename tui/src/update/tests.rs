@@ -2,7 +2,8 @@
 
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply, Request, WireSecret,
-    account::{AccountRequest, LoggedIn},
+    account::{self, AccountRequest, LoggedIn},
+    key, model,
     user::Role,
 };
 
@@ -85,7 +86,9 @@ fn a_login_with_two_factors() {
     type_text(&mut model, "123456");
     let effects = press(&mut model, "enter");
     let (ticket, request) = call(&effects);
-    let Request::Account(AccountRequest::Login { username, password, otp }) = request else { panic!() };
+    let Request::Account(AccountRequest::Login(account::Login { username, password, otp })) = request else {
+        panic!()
+    };
     assert_eq!((&**username, password.expose()), ("alice", "correct horse"));
     assert_eq!(otp.as_ref().map(WireSecret::expose), Some("123456"));
     assert!(!format!("{effects:?}").contains("horse") && !format!("{model:?}").contains("horse"));
@@ -170,7 +173,9 @@ fn a_new_key_is_shown_once_with_a_line_that_works() {
     type_text(&mut model, "90d");
     let effects = press(&mut model, "enter");
     let (ticket, request) = call(&effects);
-    let Request::Key(aivonx_protocol::key::KeyRequest::Create(new)) = request else { panic!("{request:?}") };
+    let Request::Key(aivonx_protocol::key::KeyRequest::Create(key::Create(new))) = request else {
+        panic!("{request:?}")
+    };
     assert_eq!((&*new.name, new.organization.as_deref()), ("ci", Some("acme")));
     assert_eq!(new.expires, Some(model.now + 90 * 86_400_000));
     let answer = samples::reply(request).unwrap();
@@ -198,7 +203,8 @@ fn models_are_removed_from_one_node_or_all() {
     press(&mut model, "ctrl-d");
     assert!(shot(&model).contains("from gpu1?"), "{}", shot(&model));
     let effects = press(&mut model, "y");
-    let Request::Model(aivonx_protocol::model::ModelRequest::Remove { model: name, node }) = call(&effects).1
+    let Request::Model(aivonx_protocol::model::ModelRequest::Remove(model::Remove { model: name, node })) =
+        call(&effects).1
     else {
         panic!()
     };
@@ -228,7 +234,7 @@ fn jobs_tell_their_speed() {
     assert!(shown.contains("50.0 MB/s") && shown.contains("1m 6s"), "{shown}");
     press_all(&mut model, "G ctrl-d");
     let effects = press(&mut model, "y");
-    assert!(matches!(call(&effects).1, Request::Job(aivonx_protocol::job::JobRequest::Cancel { .. })));
+    assert!(matches!(call(&effects).1, Request::Job(aivonx_protocol::job::JobRequest::Cancel(_))));
 }
 
 #[test]

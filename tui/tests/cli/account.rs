@@ -8,7 +8,7 @@ use super::{
 };
 use aivonx_protocol::{
     Fault, FaultKind, Reply, Request, WireSecret,
-    account::{AccountRequest, Setup, TotpOffer},
+    account::{self, AccountRequest, Setup, TotpOffer},
     handshake::Login,
     organization::LimitProfile,
 };
@@ -31,7 +31,7 @@ fn fresh(request: &Request) -> Does {
         Request::Account(AccountRequest::Setup(setup)) if setup.password.expose() != PASSWORD => {
             invalid("the password is too short: 12 characters or more", "password")
         }
-        Request::Account(AccountRequest::TotpBegin { .. }) => Does::Replies(Reply::TotpOffer(TotpOffer {
+        Request::Account(AccountRequest::TotpBegin(_)) => Does::Replies(Reply::TotpOffer(TotpOffer {
             secret: WireSecret::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into()),
             uri: WireSecret::new(
                 "otpauth://totp/aivonx:root?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=aivonx\
@@ -39,10 +39,12 @@ fn fresh(request: &Request) -> Does {
                     .into(),
             ),
         })),
-        Request::Account(AccountRequest::TotpConfirm { code }) if code.expose() != "123456" => {
+        Request::Account(AccountRequest::TotpConfirm(account::TotpConfirm { code }))
+            if code.expose() != "123456" =>
+        {
             invalid("that is not the code; is the clock right?", "code")
         }
-        Request::Account(AccountRequest::TotpConfirm { .. }) => Does::Replies(Reply::BackupCodes(
+        Request::Account(AccountRequest::TotpConfirm(_)) => Does::Replies(Reply::BackupCodes(
             (0..10).map(|n| WireSecret::new(format!("k7qm-2wxp-9d4r-hf{n}t"))).collect(),
         )),
         other => match sample(other) {
@@ -64,7 +66,7 @@ fn fresh(request: &Request) -> Does {
 
 fn setups(fake: &Fake) -> Vec<Setup> {
     let setup = |request| match request {
-        Request::Account(AccountRequest::Setup(setup)) => Some(*setup),
+        Request::Account(AccountRequest::Setup(setup)) => Some(setup),
         _ => None,
     };
     fake.asked().into_iter().filter_map(setup).collect()
@@ -143,13 +145,17 @@ fn an_administrator_is_made_once_and_rescued_by_name() {
 fn login_asks_for_what_the_daemon_wants() {
     let home = tempfile::tempdir().unwrap();
     let fake = Fake::wanting(Login::Needed, "0190-a", |request| match request {
-        Request::Account(AccountRequest::Login { otp: None, .. }) => {
+        Request::Account(AccountRequest::Login(account::Login { otp: None, .. })) => {
             Does::Refuses(Fault::new(FaultKind::NotPermitted, "a code is needed").field("otp"))
         }
-        Request::Account(AccountRequest::Login { otp: Some(otp), .. }) if otp.expose() != "123456" => {
+        Request::Account(AccountRequest::Login(account::Login { otp: Some(otp), .. }))
+            if otp.expose() != "123456" =>
+        {
             Does::Refuses(Fault::new(FaultKind::NotPermitted, "the code is wrong").field("otp"))
         }
-        Request::Account(AccountRequest::Password { new, .. }) if new.expose() != "another horse battery" => {
+        Request::Account(AccountRequest::Password(account::Password { new, .. }))
+            if new.expose() != "another horse battery" =>
+        {
             invalid("the password is one of the common ones", "new")
         }
         other => sample(other),

@@ -61,7 +61,7 @@ fn the_page_names_every_field_and_no_other() {
     let mut printed: BTreeMap<&str, Value> = BTreeMap::new();
     for reply in Reply::samples() {
         match reply {
-            Reply::Done | Reply::Strategy(_) => {}
+            Reply::Done(()) | Reply::Strategy(_) => {}
             Reply::Status(status) => {
                 let shown = status::Shown { status: *status, newest_snapshot: None };
                 printed.insert("status", json(shown));
@@ -71,7 +71,7 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot contents", json(&one.contents[0]));
                 printed.insert("snapshot", json(one));
             }
-            Reply::SnapshotHeld(one) => drop(printed.insert("snapshot", json(one))),
+            Reply::SnapshotTaken(one) => drop(printed.insert("snapshot", json(&one.snapshot))),
             // Told on standard error.
             Reply::Losses(_) => {}
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),

@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::server::{Does, Fake, Ran, run, sample};
-use aivonx_protocol::{Fault, FaultKind, Reply, Request, account::AccountRequest, handshake::Login};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply, Request,
+    account::{self, AccountRequest},
+    handshake::Login,
+};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -44,7 +48,7 @@ impl Home {
 /// A daemon that wants a login, with one good session.
 fn gateway(id: &'static str) -> Fake {
     Fake::wanting(Login::Needed, id, |request| match request {
-        Request::Account(AccountRequest::Resume { secret }) if secret.expose() != "s" => {
+        Request::Account(AccountRequest::Resume(account::Resume { secret })) if secret.expose() != "s" => {
             Does::Refuses(Fault::new(FaultKind::NotPermitted, "the session has ended"))
         }
         other => sample(other),
@@ -181,7 +185,7 @@ fn a_session_that_cannot_be_kept_is_ended() {
 fn the_second_factor_of_a_script() {
     let home = Home::new();
     let fake = Fake::wanting(Login::Needed, "0190-a", |request| match request {
-        Request::Account(AccountRequest::Login { otp, .. })
+        Request::Account(AccountRequest::Login(account::Login { otp, .. }))
             if otp.as_ref().is_none_or(|o| o.expose() != "123456") =>
         {
             Does::Refuses(Fault::new(FaultKind::NotPermitted, "a code is needed").field("otp"))

@@ -14,7 +14,7 @@ use super::{
 use aivonx_protocol::{
     Event, Reply, Request,
     job::{Job, JobState},
-    log::{Level, LogEvent, LogPage, LogRequest},
+    log::{self, Level, LogEvent, LogPage, LogRequest},
 };
 
 fn job(state: JobState, completed: u64, error: Option<&str>) -> Job {
@@ -34,7 +34,7 @@ fn job(state: JobState, completed: u64, error: Option<&str>) -> Job {
 /// A server whose only job takes these steps.
 fn with_job(steps: Vec<Job>, ends: bool) -> Fake {
     Fake::start(move |request| match request {
-        Request::Job(aivonx_protocol::job::JobRequest::Follow { .. }) => {
+        Request::Job(aivonx_protocol::job::JobRequest::Follow(_)) => {
             let events = steps.iter().cloned().map(|job| Event::Job(Box::new(job))).collect();
             if ends { Does::Streams(events) } else { Does::Hangs(events) }
         }
@@ -117,13 +117,13 @@ fn event(seq: u64, time: u64, message: &str) -> LogEvent {
 
 fn with_log(sink: &'static str, follow: Vec<Event>) -> Fake {
     Fake::start(move |request| match request {
-        Request::Log(LogRequest::Recent { lines, .. }) => {
+        Request::Log(LogRequest::Recent(log::Recent { lines, .. })) => {
             let events = vec![event(1, NOW, "first"), event(2, NOW + 1000, "second\u{1b}[2J")];
             let skip = events.len().saturating_sub(*lines as usize);
             let events = events.into_iter().skip(skip).collect();
             Does::Replies(Reply::Logs(LogPage { events, oldest: Some(NOW), sink: sink.into() }))
         }
-        Request::Log(LogRequest::Follow { .. }) => Does::Streams(follow.clone()),
+        Request::Log(LogRequest::Follow(_)) => Does::Streams(follow.clone()),
         other => sample(other),
     })
 }
@@ -148,7 +148,7 @@ fn the_filter_reaches_the_daemon() {
     let fake = with_log("stderr", Vec::new());
     fake.run("logs -n 7 --level warn --grep a.c --node gpu1 --since 2026-11-22T00:31:34Z");
     match fake.asked().pop() {
-        Some(Request::Log(LogRequest::Recent { filter, lines })) => {
+        Some(Request::Log(LogRequest::Recent(log::Recent { filter, lines }))) => {
             assert_eq!(lines, 7);
             assert_eq!((filter.level, filter.since), (Some(Level::Warn), Some(NOW)));
             assert_eq!((filter.grep.as_deref(), filter.node.as_deref()), (Some("a.c"), Some("gpu1")));

@@ -6,7 +6,7 @@ use super::server::{Does, Fake, run, sample};
 use aivonx_protocol::{
     Event, Fault, FaultKind, Reply, Request,
     model::{ModelRemoved, ModelRequest},
-    node::{AdminState, Credential, Node, NodeRequest},
+    node::{self, AdminState, Credential, Node, NodeRequest},
 };
 
 /// Line, and the requests it makes.
@@ -254,8 +254,8 @@ fn what_cannot_be_undone_needs_a_yes() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}: {ran:?}");
         assert!(ran.err.contains("--yes"), "{}", ran.err);
         let changed = |request: &Request| {
-            matches!(request, Request::Node(NodeRequest::Remove { .. }))
-                || matches!(request, Request::Model(ModelRequest::Remove { .. }))
+            matches!(request, Request::Node(NodeRequest::Remove(_)))
+                || matches!(request, Request::Model(ModelRequest::Remove(_)))
         };
         assert!(!fake.asked().iter().any(changed), "{line}");
     }
@@ -277,7 +277,7 @@ fn a_removal_that_a_node_refuses_fails_with_its_reason() {
 
 fn added(fake: &Fake) -> Credential {
     match fake.asked().pop() {
-        Some(Request::Node(NodeRequest::Add(new))) => new.credential,
+        Some(Request::Node(NodeRequest::Add(node::Add(new)))) => new.credential,
         other => panic!("{other:?}"),
     }
 }

@@ -1,11 +1,11 @@
 use aivonx_protocol::{
     Request,
-    config::{ConfigRequest, Reloaded},
+    config::{self, Reloaded},
     job::JobKind,
-    limit::{LimitRequest, LimitSetting, LimitTarget, LimitValue},
-    model::{ModelRemoved, ModelRequest},
-    node::{Credential, NewNode, NodeChange, NodeRequest},
-    user::{NewUser, Role, UserRequest},
+    limit::{self, LimitSetting, LimitTarget, LimitValue},
+    model::{self, ModelRemoved},
+    node::{self, Credential, NewNode, NodeChange, NodeRequest},
+    user::{self, NewUser, Role, UserRequest},
 };
 
 use super::*;
@@ -43,23 +43,23 @@ fn no_record_holds_a_secret() {
     ];
     for sample in Request::samples() {
         let requests: Vec<Request> = match sample {
-            Request::Node(NodeRequest::Add(new)) => credentials
+            Request::Node(NodeRequest::Add(node::Add(new))) => credentials
                 .iter()
                 .map(|credential| {
                     let new = NewNode { credential: credential.clone(), ..(*new).clone() };
-                    Request::Node(NodeRequest::Add(Box::new(new)))
+                    Request::from(node::Add(Box::new(new)))
                 })
                 .collect(),
-            Request::Node(NodeRequest::Set { node, revision, change }) => credentials
+            Request::Node(NodeRequest::Set(node::Set { node, revision, change })) => credentials
                 .iter()
                 .map(|credential| {
                     let change = NodeChange { credential: Some(credential.clone()), ..(*change).clone() };
                     let (node, change) = (node.clone(), Box::new(change));
-                    Request::Node(NodeRequest::Set { node, revision, change })
+                    Request::from(node::Set { node, revision, change })
                 })
                 .collect(),
-            Request::User(UserRequest::Add(new)) => {
-                vec![Request::User(UserRequest::Add(Box::new(NewUser { password: Some(secret()), ..*new })))]
+            Request::User(UserRequest::Add(user::Add(new))) => {
+                vec![Request::from(user::Add(Box::new(NewUser { password: Some(secret()), ..*new })))]
             }
             other => vec![other],
         };
@@ -77,7 +77,7 @@ async fn every_setting_is_shown() {
     let audit = aivonx_ledgers::audit::Audit::memory();
     let limits = LimitSetting::all().into_iter().map(|name| {
         let values = vec![LimitValue { name, limit: Some(20) }];
-        Request::Limit(LimitRequest::Set { target: LimitTarget::Own, revision: None, values })
+        Request::from(limit::Set { target: LimitTarget::Own, revision: None, values })
     });
     for request in Request::samples().into_iter().chain(limits) {
         let Some(record) = of(&request) else { continue };
@@ -92,7 +92,7 @@ async fn every_setting_is_shown() {
 #[tokio::test]
 async fn a_reload_says_what_it_changed_or_why_it_did_not() {
     let hot = Rig::new().await.identity.hot().full();
-    let request = Request::Config(ConfigRequest::Reload);
+    let request = Request::from(config::Reload);
     let record = of(&request).unwrap();
     let audit = aivonx_ledgers::audit::Audit::memory();
     let done = Reloaded { applied: vec!["health.interval".into()], needs_restart: vec!["listen".into()] };
@@ -114,12 +114,12 @@ async fn an_entry_names_what_was_there_and_how_it_ended() {
     let (rig, tenant, _) = Rig::with_two().await;
     rig.identity.settle().await;
     let hot = rig.identity.hot().full();
-    let request = Request::User(UserRequest::Remove { user: "A-member".into(), revision: None });
+    let request = Request::from(user::Remove { user: "A-member".into(), revision: None });
     let record = of(&request).unwrap().seen(&hot);
     let audit = aivonx_ledgers::audit::Audit::memory();
     // Gone by the time it is written down.
     let empty = Rig::new().await.identity.hot().full();
-    audit.note(record.clone().entry(&actor(), request.name(), Ended::Ok(Some(&Reply::Done)), &empty));
+    audit.note(record.clone().entry(&actor(), request.name(), Ended::Ok(Some(&Reply::Done(()))), &empty));
     let fault = Fault::new(FaultKind::NotFound, "there is no user");
     audit.note(record.clone().entry(&actor(), request.name(), Ended::Fault(&fault), &hot));
     let fault = Fault::new(FaultKind::Conflict, "it has changed");
@@ -142,7 +142,7 @@ async fn an_entry_names_what_was_there_and_how_it_ended() {
 #[tokio::test]
 async fn a_removal_that_a_node_refuses_is_failed() {
     let hot = Rig::new().await.identity.hot().full();
-    let record = of(&Request::Model(ModelRequest::Remove { model: "m".into(), node: None })).unwrap();
+    let record = of(&Request::from(model::Remove { model: "m".into(), node: None })).unwrap();
     let audit = aivonx_ledgers::audit::Audit::memory();
     for failed in [vec![], vec![("n1".to_owned(), "500: disk".to_owned()), ("n2".into(), "gone".into())]] {
         let reply = Reply::ModelRemoved(ModelRemoved { removed: vec!["n0".into()], failed });
@@ -157,7 +157,7 @@ async fn a_removal_that_a_node_refuses_is_failed() {
 #[tokio::test]
 async fn a_job_that_does_not_get_through_is_failed() {
     let rig = Rig::new().await;
-    let record = of(&Request::Model(ModelRequest::Unload { model: "m".into(), node: None })).unwrap();
+    let record = of(&Request::from(model::Unload { model: "m".into(), node: None })).unwrap();
     let target = |error: Option<&str>| JobTarget {
         node: "n1".into(),
         state: JobState::Failed,

@@ -1,12 +1,12 @@
 //! Who has to log in, and what those may ask who have not.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use aivonx_identity::{Actor, Owed, Source};
 use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
 use tokio::net::UnixStream;
 
-use super::{Connection, Permission, Permitted};
+use super::{By, Connection, Permission, Permitted};
 
 /// How the daemon was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +233,10 @@ pub(crate) fn check(
     connection: &Arc<Connection>,
     standing: &Standing,
     request: Request,
-) -> Result<Permitted<Request>, Fault> {
+) -> Result<Permitted, Fault> {
     let (actor, known) = Ask::of(&request).decide(rule, set_up, connection.peer(), standing)?;
-    Ok(Permitted { request, connection: connection.clone(), actor, known })
+    let by = By { connection: connection.clone(), actor, known, operation: PhantomData };
+    Ok(Permitted { request, by })
 }
 
 fn setup_refused(rule: &AccessRule, peer: &Peer, set_up: bool) -> Fault {

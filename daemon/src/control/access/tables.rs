@@ -1,130 +1,19 @@
-//! The table of who may do what, spelled out a second time, and the rule of who has to log in.
+//! What the decision is for everyone, beside the table of who may do what; and the rule of who has to log in.
+
+use std::sync::Mutex;
 
 use aivonx_identity::Owed;
-use aivonx_protocol::{FaultKind, handshake::Login, user::Role};
+use aivonx_protocol::{
+    Fault, FaultKind,
+    handshake::Login,
+    operation::{Operation, Serve},
+    user::Role,
+};
 
 use super::*;
 
-/// Who may ask each request. `S O A G M` are the fleet's superadmin, operator, auditor, org-admin and member;
-/// `s o a g m` are the same bound to an organization. There is no fleet's org-admin and no organization's
-/// superadmin: were there one, it could do no more than manage its own account.
-const TABLE: &[(&str, &str)] = &[
-    ("daemon.status", "SOAGMsoagm"),
-    ("daemon.pulse", "SOAoag"),
-    ("node.list", "SOAoag"),
-    ("node.show", "SOAoag"),
-    ("node.watch", "SOAoag"),
-    ("node.add", "SOo"),
-    ("node.set", "SOo"),
-    ("node.set_state", "SOo"),
-    ("node.remove", "SOo"),
-    ("node.check", "SOo"),
-    ("node.probe", "SOo"),
-    ("node.probe_change", "SOo"),
-    ("model.list", "SOAMoagm"),
-    ("model.show", "SOAMoagm"),
-    ("model.pull", "SOo"),
-    ("model.remove", "SOo"),
-    ("model.load", "SOo"),
-    ("model.unload", "SOo"),
-    ("strategy.show", "SOAoag"),
-    ("strategy.set", "SO"),
-    ("job.list", "SOAoag"),
-    ("job.show", "SOAoag"),
-    ("job.follow", "SOAoag"),
-    ("job.cancel", "SOo"),
-    ("log.recent", "SOAoag"),
-    ("log.follow", "SOAoag"),
-    ("config.show", "SOA"),
-    ("config.reload", "S"),
-    ("account.setup", ""),
-    ("account.login", "SOAGMsoagm"),
-    ("account.resume", "SOAGMsoagm"),
-    ("account.logout", "SOAGMsoagm"),
-    ("account.whoami", "SOAGMsoagm"),
-    ("account.password", "SOAGMsoagm"),
-    ("account.totp_begin", "SOAGMsoagm"),
-    ("account.totp_confirm", "SOAGMsoagm"),
-    ("account.totp_disable", "SOAGMsoagm"),
-    ("account.backup_codes", "SOAGMsoagm"),
-    ("account.verify", "SOAGMsoagm"),
-    ("account.redeem", "SOAGMsoagm"),
-    ("token.create", "SOAGMsoagm"),
-    ("token.list", "SOAGMsoagm"),
-    ("token.revoke", "SOAGMsoagm"),
-    ("organization.list", "SOAoag"),
-    ("organization.show", "SOAoag"),
-    ("organization.add", "S"),
-    ("organization.set", "Sg"),
-    ("organization.remove", "S"),
-    ("organization.networks", "SOAoag"),
-    ("organization.set_networks", "S"),
-    ("user.list", "SAag"),
-    ("user.show", "SAag"),
-    ("user.add", "Sg"),
-    ("user.set", "Sg"),
-    ("user.set_enabled", "Sg"),
-    ("user.remove", "Sg"),
-    ("user.reset_password", "Sg"),
-    ("user.reset_totp", "Sg"),
-    ("user.sessions", "SAag"),
-    ("user.logout", "Sg"),
-    ("key.list", "SAMagm"),
-    ("key.show", "SAMagm"),
-    ("key.create", "SMgm"),
-    ("key.set", "SMgm"),
-    ("key.rotate", "SMgm"),
-    ("key.revoke", "SMgm"),
-    ("lockout.list", "SAag"),
-    ("lockout.clear", "Sg"),
-    ("audit.list", "SAa"),
-    ("audit.list_from", "SAa"),
-    ("audit.show", "SAa"),
-    ("audit.follow", "SAa"),
-    ("audit.follow_from", "SAa"),
-    ("audit.keys", "SAa"),
-    ("audit.losses", "SAa"),
-    ("audit.export", "SAa"),
-    ("audit.export_from", "SAa"),
-    ("audit.verify", "SA"),
-    ("audit.walk", "SA"),
-    ("audit.checkpoint", "SA"),
-    ("secrets.status", "SA"),
-    ("secrets.validate", "SA"),
-    ("secrets.rotate", "S"),
-    ("limit.show", "SAMagm"),
-    ("limit.set", "Sg"),
-    ("limit.unset", "Sg"),
-    ("limit.profiles", "SAMagm"),
-    ("limit.unpriced", "SAMagm"),
-    ("limit.set_profile", "Sg"),
-    ("price.list", "SOAoag"),
-    ("price.set", "S"),
-    ("price.remove", "S"),
-    ("usage.report", "SOAMoagm"),
-    ("usage.top", "SOAMoagm"),
-    ("usage.watch", "SOAMoagm"),
-    ("usage.export", "SOAMoagm"),
-    ("usage.report_from", "SOAMoagm"),
-    ("usage.top_from", "SOAMoagm"),
-    ("usage.watch_from", "SOAMoagm"),
-    ("usage.export_from", "SOAMoagm"),
-    ("usage.losses", "SOAMoagm"),
-    ("policy.list", "SOAoag"),
-    ("policy.set", "SOog"),
-    ("policy.remove", "SOog"),
-    ("policy.aliases", "SOAoag"),
-    ("policy.set_alias", "SOog"),
-    ("policy.remove_alias", "SOog"),
-    ("running.list", "SOAMoagm"),
-    ("running.cancel", "SOMogm"),
-    ("privacy.show", "SOAMoagm"),
-    ("privacy.set", "Sg"),
-    ("privacy.test", "SOAMoagm"),
-    ("snapshot.list", "SOA"),
-    ("snapshot.create", "S"),
-    ("snapshot.newest", "SOAGMsoagm"),
-];
+/// Every operation, and the letters of the roles that may ask it.
+const TABLE: &str = include_str!("../../../../protocol/tests/fixtures/operations.txt");
 
 const DAEMON: u32 = 990;
 const PASSWORD: Owed = Owed { password: true, enrol: false };
@@ -154,7 +43,7 @@ fn may(rule: &AccessRule, set_up: bool, uid: u32, standing: &Standing, request: 
     let name = request.name();
     match check(rule, set_up, &from(uid), standing, request) {
         Ok(permitted) => {
-            assert_eq!(permitted.name(), name);
+            assert_eq!(permitted.request().name(), name);
             true
         }
         Err(fault) => {
@@ -174,12 +63,11 @@ fn every_request_is_for_the_roles_of_the_table() {
         (Role::OrgAdmin, 'G'),
         (Role::Member, 'M'),
     ];
-    let mut seen = Vec::new();
     for request in Request::samples() {
         let name = request.name();
-        seen.push(name);
-        let row = TABLE.iter().find(|(row, _)| *row == name);
-        let (_, roles) = row.unwrap_or_else(|| panic!("say in the table who may ask {name}"));
+        let row = TABLE.lines().find(|row| row.split(' ').next() == Some(name));
+        let row = row.unwrap_or_else(|| panic!("say in the table who may ask {name}"));
+        let roles = row.rsplit(' ').next().unwrap();
         for (role, letter) in letters {
             for bound in [false, true] {
                 let letter = if bound { letter.to_ascii_lowercase() } else { letter };
@@ -194,9 +82,6 @@ fn every_request_is_for_the_roles_of_the_table() {
                 }
             }
         }
-    }
-    for (row, _) in TABLE {
-        assert!(seen.contains(row), "there is no {row} any more, or no sample of it");
     }
 }
 
@@ -290,35 +175,35 @@ fn a_refusal_says_what_to_do() {
     assert!(hint(&run(), true, 0, &password).contains("aivonx passwd"));
 }
 
-/// Two methods of one noun must not swap: the proof carries the very request that was checked.
-#[test]
-fn the_proof_carries_the_request() {
+/// Takes down what reaches its handler.
+#[derive(Default)]
+struct Echo(Mutex<Option<(Request, String)>>);
+
+impl Server for Echo {
+    type Proof = By<Request>;
+    type By<O> = By<O>;
+    type Events = ();
+
+    fn by<O>(proof: By<Request>) -> By<O> {
+        proof.of()
+    }
+}
+
+impl<O: Operation> Serve<O> for Echo {
+    async fn serve(&self, by: By<O>, operation: O) -> Result<O::Answer<()>, Fault> {
+        *self.0.lock().unwrap() = Some((operation.into(), by.actor().name.clone()));
+        Err(Fault::new(FaultKind::Cancelled, O::NAME))
+    }
+}
+
+/// No two operations may swap: what reaches the handler is the very request that was checked, with who asked.
+#[tokio::test]
+async fn the_proof_carries_the_request() {
     for request in Request::samples() {
+        let echo = Echo::default();
         let checked = check(&dev(false), false, &from(0), &Standing::Stranger, request.clone());
-        let again = match checked.unwrap().noun() {
-            Noun::Daemon(p) => Request::Daemon(p.into_request()),
-            Noun::Node(p) => Request::Node(p.into_request()),
-            Noun::Model(p) => Request::Model(p.into_request()),
-            Noun::Strategy(p) => Request::Strategy(p.into_request()),
-            Noun::Job(p) => Request::Job(p.into_request()),
-            Noun::Log(p) => Request::Log(p.into_request()),
-            Noun::Config(p) => Request::Config(p.into_request()),
-            Noun::Account(p) => Request::Account(p.into_request()),
-            Noun::Organization(p) => Request::Organization(p.into_request()),
-            Noun::User(p) => Request::User(p.into_request()),
-            Noun::Key(p) => Request::Key(p.into_request()),
-            Noun::Token(p) => Request::Token(p.into_request()),
-            Noun::Lockout(p) => Request::Lockout(p.into_request()),
-            Noun::Audit(p) => Request::Audit(p.into_request()),
-            Noun::Secrets(p) => Request::Secrets(p.into_request()),
-            Noun::Limit(p) => Request::Limit(p.into_request()),
-            Noun::Price(p) => Request::Price(p.into_request()),
-            Noun::Usage(p) => Request::Usage(p.into_request()),
-            Noun::Policy(p) => Request::Policy(p.into_request()),
-            Noun::Running(p) => Request::Running(p.into_request()),
-            Noun::Privacy(p) => Request::Privacy(p.into_request()),
-            Noun::Snapshot(p) => Request::Snapshot(p.into_request()),
-        };
-        assert_eq!(again, request);
+        let Answer::Reply(Err(fault)) = checked.unwrap().serve(&echo).await else { panic!("{request:?}") };
+        assert_eq!(fault.message, request.name());
+        assert_eq!(echo.0.into_inner().unwrap(), Some((request, "uid 0".to_owned())));
     }
 }

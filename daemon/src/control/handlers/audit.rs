@@ -1,13 +1,16 @@
-//! Requests about the audit log. Reading it is recorded in it.
+//! Operations on the audit log. Reading it is recorded in it.
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
 use aivonx_identity::{Actor, Source};
 use aivonx_ledgers::audit::{Audit, AuditError, Entry, Follow, Progress, Who};
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Reply,
-    audit::{ANCHORS_MAX, Action, AuditFilter, AuditRequest, AuditVerdict, Checkpoint, ExportFormat},
+    Event, Fault, FaultKind, Network,
+    audit::{
+        self, ANCHORS_MAX, Action, AuditEntry, AuditFilter, AuditKey, AuditPage, AuditVerdict, Checkpoint,
+        ExportFormat,
+    },
+    operation::Serve,
 };
 use aivonx_store::Ledger;
 use futures_util::{
@@ -16,43 +19,93 @@ use futures_util::{
 };
 use tokio::sync::mpsc::channel;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Events, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<AuditRequest>) -> Answer {
-    let (audit, actor) = (&services.identity.audit, permitted.actor().clone());
-    let reach = actor.reach();
-    let from = |filter, network| AuditFilter { network: Some(network), ..filter };
-    Answer::Reply(match permitted.into_request() {
-        AuditRequest::List { filter, cursor, limit, oldest_first } => {
-            list(audit, &actor, filter, cursor, limit, oldest_first).await
-        }
-        AuditRequest::ListFrom { network, filter, cursor, limit, oldest_first } => {
-            list(audit, &actor, from(filter, network), cursor, limit, oldest_first).await
-        }
-        AuditRequest::Show { seq } => show(audit, &actor, &reach, seq).await,
-        AuditRequest::Follow { filter, lines } => return follow(audit, &actor, filter, lines).await,
-        AuditRequest::FollowFrom { network, filter, lines } => {
-            return follow(audit, &actor, from(filter, network), lines).await;
-        }
-        AuditRequest::Verify { anchors } => {
-            let verdict = verify(audit, &actor, &anchors, None).await;
-            verdict.map(|verdict| Reply::AuditVerdict(Box::new(verdict)))
-        }
-        AuditRequest::Walk { anchors } => return Answer::Stream(walk(audit.clone(), actor, anchors)),
-        AuditRequest::Export { filter, format } => return export(audit, &actor, filter, format).await,
-        AuditRequest::ExportFrom { network, filter, format } => {
-            return export(audit, &actor, from(filter, network), format).await;
-        }
-        AuditRequest::Losses => {
-            let lost = services.store.ledger_losses().into_iter().filter(|loss| loss.ledger == Ledger::Audit);
-            Ok(Reply::Losses(lost.map(|loss| loss.to_string()).collect()))
-        }
-        AuditRequest::Keys => audit.keys().map(Reply::AuditKeys).map_err(Fault::from),
-        AuditRequest::Checkpoint => match audit.checkpoint().await {
-            Ok(checkpoint) => Ok(Reply::AuditCheckpoint(Box::new(checkpoint))),
-            Err(error) => Err(error.into()),
-        },
-    })
+impl Serve<audit::List> for Services {
+    async fn serve(&self, by: By<audit::List>, asked: audit::List) -> Result<AuditPage, Fault> {
+        let audit::List { filter, cursor, limit, oldest_first } = asked;
+        list(self.identity.audit(), by.actor(), filter, cursor, limit, oldest_first).await
+    }
+}
+
+impl Serve<audit::ListFrom> for Services {
+    async fn serve(&self, by: By<audit::ListFrom>, asked: audit::ListFrom) -> Result<AuditPage, Fault> {
+        let audit::ListFrom { network, filter, cursor, limit, oldest_first } = asked;
+        let filter = from(filter, network);
+        list(self.identity.audit(), by.actor(), filter, cursor, limit, oldest_first).await
+    }
+}
+
+impl Serve<audit::Show> for Services {
+    async fn serve(&self, by: By<audit::Show>, asked: audit::Show) -> Result<AuditEntry, Fault> {
+        show(self.identity.audit(), by.actor(), asked.seq).await
+    }
+}
+
+impl Serve<audit::Follow> for Services {
+    async fn serve(&self, by: By<audit::Follow>, asked: audit::Follow) -> Result<Events, Fault> {
+        follow(self.identity.audit(), by.actor(), asked.filter, asked.lines).await
+    }
+}
+
+impl Serve<audit::FollowFrom> for Services {
+    async fn serve(&self, by: By<audit::FollowFrom>, asked: audit::FollowFrom) -> Result<Events, Fault> {
+        let filter = from(asked.filter, asked.network);
+        follow(self.identity.audit(), by.actor(), filter, asked.lines).await
+    }
+}
+
+impl Serve<audit::Verify> for Services {
+    async fn serve(&self, by: By<audit::Verify>, asked: audit::Verify) -> Result<AuditVerdict, Fault> {
+        verify(self.identity.audit(), by.actor(), &asked.anchors, None).await
+    }
+}
+
+impl Serve<audit::Walk> for Services {
+    async fn serve(&self, by: By<audit::Walk>, asked: audit::Walk) -> Result<Events, Fault> {
+        Ok(walk(self.identity.audit().clone(), by.actor().clone(), asked.anchors))
+    }
+}
+
+impl Serve<audit::Export> for Services {
+    async fn serve(&self, by: By<audit::Export>, asked: audit::Export) -> Result<Events, Fault> {
+        export(self.identity.audit(), by.actor(), asked.filter, asked.format).await
+    }
+}
+
+impl Serve<audit::ExportFrom> for Services {
+    async fn serve(&self, by: By<audit::ExportFrom>, asked: audit::ExportFrom) -> Result<Events, Fault> {
+        let filter = from(asked.filter, asked.network);
+        export(self.identity.audit(), by.actor(), filter, asked.format).await
+    }
+}
+
+impl Serve<audit::Keys> for Services {
+    async fn serve(&self, _: By<audit::Keys>, _: audit::Keys) -> Result<Vec<AuditKey>, Fault> {
+        Ok(self.identity.audit().keys()?)
+    }
+}
+
+impl Serve<audit::MakeCheckpoint> for Services {
+    async fn serve(
+        &self,
+        _: By<audit::MakeCheckpoint>,
+        _: audit::MakeCheckpoint,
+    ) -> Result<Checkpoint, Fault> {
+        Ok(self.identity.audit().checkpoint().await?)
+    }
+}
+
+impl Serve<audit::Losses> for Services {
+    async fn serve(&self, _: By<audit::Losses>, _: audit::Losses) -> Result<Vec<String>, Fault> {
+        let lost = self.store.ledger_losses().into_iter().filter(|loss| loss.ledger == Ledger::Audit);
+        Ok(lost.map(|loss| loss.to_string()).collect())
+    }
+}
+
+/// The filter with the network that came beside it.
+fn from(filter: AuditFilter, network: Network) -> AuditFilter {
+    AuditFilter { network: Some(network), ..filter }
 }
 
 async fn list(
@@ -62,30 +115,31 @@ async fn list(
     cursor: Option<u64>,
     limit: u32,
     oldest_first: bool,
-) -> Result<Reply, Fault> {
+) -> Result<AuditPage, Fault> {
     // One reading, however many pages.
     if cursor.is_none() {
         read(audit, actor, "audit.list", &filter);
     }
-    Ok(Reply::AuditPage(audit.list(&actor.reach(), filter, cursor, limit, oldest_first).await?))
+    Ok(audit.list(&actor.reach(), filter, cursor, limit, oldest_first).await?)
 }
 
-async fn follow(audit: &Audit, actor: &Actor, filter: AuditFilter, lines: u32) -> Answer {
+async fn follow(audit: &Audit, actor: &Actor, filter: AuditFilter, lines: u32) -> Result<Events, Fault> {
     read(audit, actor, "audit.follow", &filter);
-    match audit.follow(actor.reach(), filter, lines).await {
-        Ok(follow) => Answer::Stream(stream::unfold(follow, step).boxed()),
-        Err(error) => Answer::Reply(Err(error.into())),
-    }
+    let follow = audit.follow(actor.reach(), filter, lines).await?;
+    Ok(stream::unfold(follow, step).boxed())
 }
 
-async fn export(audit: &Audit, actor: &Actor, filter: AuditFilter, format: ExportFormat) -> Answer {
+async fn export(
+    audit: &Audit,
+    actor: &Actor,
+    filter: AuditFilter,
+    format: ExportFormat,
+) -> Result<Events, Fault> {
     let entry = entry(actor, Action::Export, "audit.export")
         .detail("format", format.as_str())
         .detail("filter", filter.words());
-    match audit.export(entry, actor.reach(), filter, format).await {
-        Ok(steps) => Answer::Stream(steps.map(|step| step.map_err(Fault::from)).boxed()),
-        Err(error) => Answer::Reply(Err(error.into())),
-    }
+    let steps = audit.export(entry, actor.reach(), filter, format).await?;
+    Ok(steps.map(|step| step.map_err(Fault::from)).boxed())
 }
 
 /// An entry about the log itself, which belongs to whom the reader belongs.
@@ -107,13 +161,12 @@ fn read(audit: &Audit, actor: &Actor, via: &str, filter: &AuditFilter) {
     audit.note(entry(actor, Action::AuditRead, via).detail("filter", filter.words()));
 }
 
-async fn show(audit: &Audit, actor: &Actor, reach: &Reach, seq: u64) -> Result<Reply, Fault> {
+async fn show(audit: &Audit, actor: &Actor, seq: u64) -> Result<AuditEntry, Fault> {
     audit.note(entry(actor, Action::AuditRead, "audit.show").detail("seq", seq));
-    match audit.show(reach, seq).await? {
-        Some(entry) => Ok(Reply::AuditEntry(Box::new(entry))),
-        None => Err(Fault::new(FaultKind::NotFound, format!("there is no audit entry {seq}"))
-            .hint("see `aivonx audit list`")),
-    }
+    audit.show(&actor.reach(), seq).await?.ok_or_else(|| {
+        Fault::new(FaultKind::NotFound, format!("there is no audit entry {seq}"))
+            .hint("see `aivonx audit list`")
+    })
 }
 
 async fn verify(

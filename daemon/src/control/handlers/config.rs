@@ -1,21 +1,28 @@
-//! Requests about the file configuration.
+//! Operations on the file configuration.
 
-use aivonx_protocol::{Fault, FaultKind, Reply, config::ConfigRequest};
+use aivonx_protocol::{
+    Fault, FaultKind,
+    config::{self, Reloaded, Setting},
+    operation::Serve,
+};
 use tokio::task::spawn_blocking;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<ConfigRequest>) -> Answer {
-    Answer::Reply(match permitted.into_request() {
-        ConfigRequest::Show => Ok(Reply::Config(services.config.show())),
-        ConfigRequest::Reload => {
-            let config = services.config.clone();
-            match spawn_blocking(move || config.reload()).await {
-                Ok(Ok(reloaded)) => Ok(Reply::Reloaded(reloaded)),
-                Ok(Err(mistakes)) => Err(Fault::new(FaultKind::Invalid, mistakes.to_string())
-                    .hint("Nothing was changed: correct the file and reload again.")),
-                Err(e) => Err(Fault::new(FaultKind::Internal, format!("reloading failed: {e}"))),
-            }
+impl Serve<config::Show> for Services {
+    async fn serve(&self, _: By<config::Show>, _: config::Show) -> Result<Vec<Setting>, Fault> {
+        Ok(self.config.show())
+    }
+}
+
+impl Serve<config::Reload> for Services {
+    async fn serve(&self, _: By<config::Reload>, _: config::Reload) -> Result<Reloaded, Fault> {
+        let config = self.config.clone();
+        match spawn_blocking(move || config.reload()).await {
+            Ok(Ok(reloaded)) => Ok(reloaded),
+            Ok(Err(mistakes)) => Err(Fault::new(FaultKind::Invalid, mistakes.to_string())
+                .hint("Nothing was changed: correct the file and reload again.")),
+            Err(e) => Err(Fault::new(FaultKind::Internal, format!("reloading failed: {e}"))),
         }
-    })
+    }
 }

@@ -1,31 +1,31 @@
-//! Requests about the daemon.
+//! What the daemon is and how it does.
 
 use aivonx_domain::Reach;
 use aivonx_protocol::{
-    Reply,
-    daemon::{DaemonRequest, Status},
+    Fault,
+    daemon::{self, Status},
+    operation::Serve,
+    pulse::Pulse,
     strategy::Strategy,
 };
 
 use super::pulse;
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<DaemonRequest>) -> Answer {
-    let (stranger, actor) = (permitted.is_stranger(), permitted.actor().clone());
-    match permitted.into_request() {
-        DaemonRequest::Status => {
-            let status = (services.status)();
-            let told = match (stranger, actor.reach()) {
-                (true, _) => to_stranger(status),
-                (false, Reach::All) => status,
-                (false, _) => to_tenant(status),
-            };
-            Answer::Reply(Ok(Reply::Status(Box::new(told))))
-        }
-        DaemonRequest::Pulse { since } => {
-            let pulse = pulse::tell(services, &actor, since.unwrap_or(0)).await;
-            Answer::Reply(Ok(Reply::Pulse(Box::new(pulse))))
-        }
+impl Serve<daemon::GetStatus> for Services {
+    async fn serve(&self, by: By<daemon::GetStatus>, _: daemon::GetStatus) -> Result<Status, Fault> {
+        let status = (self.status)();
+        Ok(match by.reach() {
+            _ if by.is_stranger() => to_stranger(status),
+            Reach::All => status,
+            _ => to_tenant(status),
+        })
+    }
+}
+
+impl Serve<daemon::Pulse> for Services {
+    async fn serve(&self, by: By<daemon::Pulse>, asked: daemon::Pulse) -> Result<Pulse, Fault> {
+        Ok(pulse::tell(self, by.actor(), asked.since.unwrap_or(0)).await)
     }
 }
 

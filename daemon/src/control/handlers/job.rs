@@ -1,30 +1,38 @@
-//! Requests about jobs.
+//! Operations on jobs.
 
 use aivonx_protocol::{
-    Event, Reply,
-    job::{Job, JobRequest, JobState},
+    Event, Fault,
+    job::{self, Job, JobState},
+    operation::Serve,
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::watch;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Events, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<JobRequest>) -> Answer {
-    let jobs = services.fleet.jobs();
-    let actor = permitted.actor().clone();
-    let reach = &actor.reach();
-    let done = match permitted.into_request() {
-        JobRequest::List => Ok(Reply::Jobs(jobs.list(reach))),
-        JobRequest::Show { job } => jobs.show(reach, &job).map(|job| Reply::Job(Box::new(job))),
-        JobRequest::Cancel { job } => jobs.cancel(reach, &job).await.map(|job| Reply::Job(Box::new(job))),
-        JobRequest::Follow { job } => match jobs.follow(reach, &job) {
-            Ok(steps) => {
-                return Answer::Stream(follow(steps).map(|job| Ok(Event::Job(Box::new(job)))).boxed());
-            }
-            Err(error) => Err(error),
-        },
-    };
-    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
+impl Serve<job::List> for Services {
+    async fn serve(&self, by: By<job::List>, _: job::List) -> Result<Vec<Job>, Fault> {
+        Ok(self.fleet.jobs().list(&by.reach()))
+    }
+}
+
+impl Serve<job::Show> for Services {
+    async fn serve(&self, by: By<job::Show>, asked: job::Show) -> Result<Job, Fault> {
+        self.fleet.jobs().show(&by.reach(), &asked.job).map_err(self.fault(&by))
+    }
+}
+
+impl Serve<job::Cancel> for Services {
+    async fn serve(&self, by: By<job::Cancel>, asked: job::Cancel) -> Result<Job, Fault> {
+        self.fleet.jobs().cancel(&by.reach(), &asked.job).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<job::Follow> for Services {
+    async fn serve(&self, by: By<job::Follow>, asked: job::Follow) -> Result<Events, Fault> {
+        let steps = self.fleet.jobs().follow(&by.reach(), &asked.job).map_err(self.fault(&by))?;
+        Ok(follow(steps).map(|job| Ok(Event::Job(Box::new(job)))).boxed())
+    }
 }
 
 /// How a job stands now, then each step the reader is fast enough to see, up to and with the last.
@@ -42,6 +50,8 @@ fn follow(mut steps: watch::Receiver<Job>) -> impl Stream<Item = Job> + Send {
 
 #[cfg(test)]
 mod tests {
+    use aivonx_protocol::Reply;
+
     use super::*;
 
     fn job() -> Job {

@@ -1,40 +1,54 @@
-//! Requests about API keys.
+//! Operations on API keys.
 
 use aivonx_identity::{Actor, Identity, too_many_keys};
 use aivonx_limits::Exceeded;
 use aivonx_protocol::{
-    Reply,
-    key::{KeyRequest, NewKey},
+    Fault,
+    key::{self, Key, NewKey, NewSecretKey},
+    operation::Serve,
     user::Role,
 };
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<KeyRequest>) -> Answer {
-    let (identity, actor) = (&services.identity, permitted.actor().clone());
-    let one = |key| Reply::Key(Box::new(key));
-    let new = |key| Reply::NewKey(Box::new(key));
-    Answer::Reply(match permitted.into_request() {
-        KeyRequest::List { organization, user, all } => {
-            identity.keys(&actor, organization.as_deref(), user.as_deref(), all).await.map(Reply::Keys)
-        }
-        KeyRequest::Show { organization, key } => {
-            identity.key(&actor, organization.as_deref(), &key).await.map(one)
-        }
-        KeyRequest::Create(wanted) => match count_new(identity, &actor, &wanted) {
-            Ok(()) => identity.create_key(&actor, *wanted).await.map(new),
-            Err(exceeded) => Err(too_many_keys(&exceeded)),
-        },
-        KeyRequest::Set { organization, key, revision, change } => {
-            identity.set_key(&actor, organization.as_deref(), &key, revision, *change).await.map(one)
-        }
-        KeyRequest::Rotate { organization, key, grace_ms } => {
-            identity.rotate_key(&actor, organization.as_deref(), &key, grace_ms).await.map(new)
-        }
-        KeyRequest::Revoke { organization, key } => {
-            identity.revoke_key(&actor, organization.as_deref(), &key).await.map(one)
-        }
-    })
+impl Serve<key::List> for Services {
+    async fn serve(&self, by: By<key::List>, asked: key::List) -> Result<Vec<Key>, Fault> {
+        let key::List { organization, user, all } = asked;
+        self.identity.keys(by.actor(), organization.as_deref(), user.as_deref(), all).await
+    }
+}
+
+impl Serve<key::Show> for Services {
+    async fn serve(&self, by: By<key::Show>, asked: key::Show) -> Result<Key, Fault> {
+        self.identity.key(by.actor(), asked.organization.as_deref(), &asked.key).await
+    }
+}
+
+impl Serve<key::Create> for Services {
+    async fn serve(&self, by: By<key::Create>, asked: key::Create) -> Result<NewSecretKey, Fault> {
+        count_new(&self.identity, by.actor(), &asked.0).map_err(|exceeded| too_many_keys(&exceeded))?;
+        self.identity.create_key(by.actor(), *asked.0).await
+    }
+}
+
+impl Serve<key::Set> for Services {
+    async fn serve(&self, by: By<key::Set>, asked: key::Set) -> Result<Key, Fault> {
+        let key::Set { organization, key, revision, change } = asked;
+        self.identity.set_key(by.actor(), organization.as_deref(), &key, revision, *change).await
+    }
+}
+
+impl Serve<key::Rotate> for Services {
+    async fn serve(&self, by: By<key::Rotate>, asked: key::Rotate) -> Result<NewSecretKey, Fault> {
+        let key::Rotate { organization, key, grace_ms } = asked;
+        self.identity.rotate_key(by.actor(), organization.as_deref(), &key, grace_ms).await
+    }
+}
+
+impl Serve<key::Revoke> for Services {
+    async fn serve(&self, by: By<key::Revoke>, asked: key::Revoke) -> Result<Key, Fault> {
+        self.identity.revoke_key(by.actor(), asked.organization.as_deref(), &asked.key).await
+    }
 }
 
 /// Counts a key that its maker will use; what administrators make for others is not limited.

@@ -1,30 +1,57 @@
-//! Requests about limits.
+//! Operations on limits.
 
 use aivonx_identity::Actor;
 use aivonx_protocol::{
-    Fault, Reply,
-    limit::{LimitRequest, LimitTarget, Unpriced},
+    Fault,
+    limit::{self, LimitProfileInfo, LimitTarget, Limits, Unpriced},
+    operation::Serve,
 };
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<LimitRequest>) -> Answer {
-    let (identity, actor) = (&services.identity, permitted.actor().clone());
-    let one = |limits| Reply::Limits(Box::new(limits));
-    Answer::Reply(match permitted.into_request() {
-        LimitRequest::Show { target } => identity.limits(&actor, &target).await.map(one),
-        LimitRequest::Set { target, revision, values } => {
-            identity.set_limits(&actor, &target, revision, values).await.map(one)
-        }
-        LimitRequest::Unset { target, revision, names } => {
-            identity.unset_limits(&actor, &target, revision, names).await.map(one)
-        }
-        LimitRequest::Profiles => identity.limit_profiles(&actor).await.map(Reply::LimitProfiles),
-        LimitRequest::SetProfile { organization, profile, reset } => {
-            identity.set_limit_profile(&actor, organization.as_deref(), profile, reset).await.map(one)
-        }
-        LimitRequest::Unpriced { target } => unpriced(services, &actor, &target).await.map(Reply::Unpriced),
-    })
+impl Serve<limit::Show> for Services {
+    async fn serve(&self, by: By<limit::Show>, asked: limit::Show) -> Result<Limits, Fault> {
+        self.identity.limits(by.actor(), &asked.target).await
+    }
+}
+
+impl Serve<limit::Set> for Services {
+    async fn serve(&self, by: By<limit::Set>, asked: limit::Set) -> Result<Limits, Fault> {
+        self.identity.set_limits(by.actor(), &asked.target, asked.revision, asked.values).await
+    }
+}
+
+impl Serve<limit::Unset> for Services {
+    async fn serve(&self, by: By<limit::Unset>, asked: limit::Unset) -> Result<Limits, Fault> {
+        self.identity.unset_limits(by.actor(), &asked.target, asked.revision, asked.names).await
+    }
+}
+
+impl Serve<limit::Profiles> for Services {
+    async fn serve(
+        &self,
+        by: By<limit::Profiles>,
+        _: limit::Profiles,
+    ) -> Result<Vec<LimitProfileInfo>, Fault> {
+        self.identity.limit_profiles(by.actor()).await
+    }
+}
+
+impl Serve<limit::SetProfile> for Services {
+    async fn serve(&self, by: By<limit::SetProfile>, asked: limit::SetProfile) -> Result<Limits, Fault> {
+        let limit::SetProfile { organization, profile, reset } = asked;
+        self.identity.set_limit_profile(by.actor(), organization.as_deref(), profile, reset).await
+    }
+}
+
+impl Serve<limit::FindUnpriced> for Services {
+    async fn serve(
+        &self,
+        by: By<limit::FindUnpriced>,
+        asked: limit::FindUnpriced,
+    ) -> Result<Unpriced, Fault> {
+        unpriced(self, by.actor(), &asked.target).await
+    }
 }
 
 /// Which models have no price, of those that an organization may use, else of those that `actor` sees.

@@ -1,16 +1,23 @@
-//! Requests about failed logins.
+//! Operations on failed logins.
 
-use aivonx_protocol::{Reply, lockout::LockoutRequest};
+use aivonx_protocol::{
+    Fault,
+    lockout::{self, Lockout},
+    operation::Serve,
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<LockoutRequest>) -> Answer {
-    let (identity, actor) = (&services.identity, permitted.actor().clone());
-    Answer::Reply(match permitted.into_request() {
-        LockoutRequest::List { all } => Ok(Reply::Lockouts(identity.lockouts_within(&actor, all))),
-        LockoutRequest::Clear { user, address } => {
-            let cleared = identity.clear_lockouts(&actor, user.as_deref(), address.as_deref()).await;
-            cleared.map(|count| Reply::LockoutsCleared(u32::try_from(count).unwrap_or(u32::MAX)))
-        }
-    })
+impl Serve<lockout::List> for Services {
+    async fn serve(&self, by: By<lockout::List>, asked: lockout::List) -> Result<Vec<Lockout>, Fault> {
+        Ok(self.identity.lockouts_within(by.actor(), asked.all))
+    }
+}
+
+impl Serve<lockout::Clear> for Services {
+    async fn serve(&self, by: By<lockout::Clear>, asked: lockout::Clear) -> Result<u32, Fault> {
+        let lockout::Clear { user, address } = asked;
+        let cleared = self.identity.clear_lockouts(by.actor(), user.as_deref(), address.as_deref()).await?;
+        Ok(u32::try_from(cleared).unwrap_or(u32::MAX))
+    }
 }

@@ -1,47 +1,42 @@
-//! Requests about the log.
+//! Reading the log.
 
 use aivonx_domain::Reach;
 use aivonx_identity::{Actor, Identity};
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Reply,
-    log::{LogFilter, LogRequest},
+    Event, Fault, FaultKind,
+    log::{self, LogFilter, LogPage},
+    operation::Serve,
 };
 use aivonx_store::Noun;
 use aivonx_telemetry::{FilterError, FollowItem, Hub, Whose};
 use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Events, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<LogRequest>) -> Answer {
-    let actor = permitted.actor().clone();
-    let mut request = permitted.into_request();
-    let (LogRequest::Recent { filter, .. } | LogRequest::Follow { filter, .. }) = &mut request;
-    if let Err(fault) = resolve(services, &actor, filter) {
-        return Answer::Reply(Err(fault));
+impl Serve<log::Recent> for Services {
+    async fn serve(&self, by: By<log::Recent>, asked: log::Recent) -> Result<LogPage, Fault> {
+        let log::Recent { mut filter, lines } = asked;
+        resolve(self, by.actor(), &mut filter)?;
+        let whose = whose(&by.reach());
+        search(&self.hub, filter, move |hub, filter| hub.recent(&whose, &filter, lines)).await
     }
-    let whose = whose(&actor.reach());
-    match request {
-        LogRequest::Recent { filter, lines } => {
-            let page = search(&services.hub, filter, move |hub, filter| hub.recent(&whose, &filter, lines));
-            Answer::Reply(page.await.map(Reply::Logs))
-        }
-        LogRequest::Follow { filter, lines } => {
-            let follow = search(&services.hub, filter, move |hub, filter| hub.follow(&whose, &filter, lines));
-            match follow.await {
-                Ok(follow) => Answer::Stream(
-                    stream::unfold(follow, async |mut follow| {
-                        let event = match follow.next().await {
-                            FollowItem::Event(event) => Event::Log(event),
-                            FollowItem::Missed(count) => Event::LogMissed(count),
-                        };
-                        Some((Ok(event), follow))
-                    })
-                    .boxed(),
-                ),
-                Err(fault) => Answer::Reply(Err(fault)),
-            }
-        }
+}
+
+impl Serve<log::Follow> for Services {
+    async fn serve(&self, by: By<log::Follow>, asked: log::Follow) -> Result<Events, Fault> {
+        let log::Follow { mut filter, lines } = asked;
+        resolve(self, by.actor(), &mut filter)?;
+        let whose = whose(&by.reach());
+        let follow = search(&self.hub, filter, move |hub, filter| hub.follow(&whose, &filter, lines));
+        let events = stream::unfold(follow.await?, async |mut follow| {
+            let event = match follow.next().await {
+                FollowItem::Event(event) => Event::Log(event),
+                FollowItem::Missed(count) => Event::LogMissed(count),
+            };
+            Some((Ok(event), follow))
+        });
+        Ok(events.boxed())
     }
 }
 

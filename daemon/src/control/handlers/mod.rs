@@ -1,4 +1,4 @@
-//! Carry out permitted requests: one file per noun, each thin over the service that does the work.
+//! Carry out permitted operations: one file per noun, each thin over the service that does the work.
 
 mod account;
 mod audit;
@@ -34,16 +34,26 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aivonx_protocol::{Fault, Reply, Request, job::JobState};
+use aivonx_protocol::{Fault, Reply, Request, job::JobState, operation::Server};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Answer, Serve, Services,
-    access::{Noun, Peer, Permitted, Standing},
+    Answer, Backend, Events, Services,
+    access::{By, Peer, Permitted, Standing},
 };
 
-impl Serve for Services {
+impl Server for Services {
+    type Proof = By<Request>;
+    type By<O> = By<O>;
+    type Events = Events;
+
+    fn by<O>(proof: By<Request>) -> By<O> {
+        proof.of()
+    }
+}
+
+impl Backend for Services {
     fn is_set_up(&self) -> bool {
         self.identity.is_set_up()
     }
@@ -69,12 +79,11 @@ impl Serve for Services {
         self.identity.audit().note(record::denied(actor, name));
     }
 
-    async fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> Answer {
-        let (name, actor) = (permitted.name(), permitted.actor().clone());
-        let changes = permitted.permission().changes();
+    async fn handle(self: Arc<Self>, permitted: Permitted) -> Answer {
+        let (name, actor) = (permitted.request().name(), permitted.by().actor().clone());
+        let changes = permitted.request().needs().changes();
         let record = record::of(permitted.request()).map(|record| record.seen(&self.identity.hot().load()));
-        let work = AssertUnwindSafe(self.dispatch(permitted)).catch_unwind();
-        let answer = work.await;
+        let answer = AssertUnwindSafe(permitted.serve(&*self)).catch_unwind().await;
         // What is answered must hold for the next request.
         if changes && matches!(answer, Ok(Answer::Reply(Ok(_)))) {
             self.identity.settle().await;
@@ -100,42 +109,15 @@ impl Serve for Services {
 }
 
 impl Services {
-    async fn dispatch(&self, permitted: Permitted<Request>) -> Answer {
-        match permitted.noun() {
-            Noun::Daemon(permitted) => daemon::handle(self, permitted).await,
-            Noun::Node(permitted) => node::handle(self, permitted).await,
-            Noun::Model(permitted) => model::handle(self, permitted).await,
-            Noun::Strategy(permitted) => strategy::handle(self, permitted).await,
-            Noun::Job(permitted) => job::handle(self, permitted).await,
-            Noun::Log(permitted) => log::handle(self, permitted).await,
-            Noun::Config(permitted) => config::handle(self, permitted).await,
-            Noun::Account(permitted) => account::handle(self, permitted).await,
-            Noun::Organization(permitted) => organization::handle(self, permitted).await,
-            Noun::User(permitted) => user::handle(self, permitted).await,
-            Noun::Key(permitted) => key::handle(self, permitted).await,
-            Noun::Token(permitted) => token::handle(self, permitted).await,
-            Noun::Lockout(permitted) => lockout::handle(self, permitted).await,
-            Noun::Audit(permitted) => audit::handle(self, permitted).await,
-            Noun::Secrets(permitted) => secrets::handle(self, permitted).await,
-            Noun::Limit(permitted) => limit::handle(self, permitted).await,
-            Noun::Price(permitted) => price::handle(self, permitted).await,
-            Noun::Usage(permitted) => usage::handle(self, permitted).await,
-            Noun::Policy(permitted) => policy::handle(self, permitted).await,
-            Noun::Running(permitted) => running::handle(self, permitted).await,
-            Noun::Privacy(permitted) => privacy::handle(self, permitted).await,
-            Noun::Snapshot(permitted) => snapshot::handle(self, permitted).await,
-        }
-    }
-}
-
-impl Services {
-    /// What `actor` is told of a failed operation on the fleet. That something is another organization's is
+    /// What the caller is told of a failed operation on the fleet. That something is another organization's is
     /// recorded, and told as if it did not exist.
-    fn fault(&self, actor: &Actor, error: FleetError) -> Fault {
-        if let Some((noun, id)) = error.foreign() {
-            // The fleet's own words for what is missing say more.
-            let _ = self.identity.refuse(actor, StoreError::Foreign { noun, id: id.to_owned() });
+    fn fault<O>(&self, by: &By<O>) -> impl FnOnce(FleetError) -> Fault {
+        move |error| {
+            if let Some((noun, id)) = error.foreign() {
+                // The fleet's own words for what is missing say more.
+                let _ = self.identity.refuse(by.actor(), StoreError::Foreign { noun, id: id.to_owned() });
+            }
+            error.into()
         }
-        error.into()
     }
 }

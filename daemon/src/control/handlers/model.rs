@@ -1,33 +1,51 @@
-//! Requests about models.
+//! Operations on models.
 
 use aivonx_gateway::policy;
-use aivonx_protocol::{Reply, model::ModelRequest};
+use aivonx_protocol::{
+    Fault,
+    job::Job,
+    model::{self, Model, ModelRemoved},
+    operation::Serve,
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<ModelRequest>) -> Answer {
-    let fleet = &services.fleet;
-    let actor = permitted.actor().clone();
-    let reach = &actor.reach();
-    let done = match permitted.into_request() {
-        ModelRequest::List => Ok(Reply::Models(fleet.models(reach))),
-        ModelRequest::Show { model } => fleet.model(reach, &model).map(|model| Reply::Model(Box::new(model))),
-        ModelRequest::Pull { model, nodes, insecure } => {
-            fleet.jobs().pull(reach, &model, &nodes, insecure).await.map(|job| Reply::Job(Box::new(job)))
-        }
-        ModelRequest::Remove { model, node } => {
-            fleet.remove_model(reach, &model, node.as_deref()).await.map(Reply::ModelRemoved)
-        }
-        ModelRequest::Load { model, node, keep_alive } => {
-            let keep_alive = match keep_alive.as_deref().map(policy::keep_alive).transpose() {
-                Ok(keep_alive) => keep_alive,
-                Err(fault) => return Answer::Reply(Err(fault)),
-            };
-            fleet.load_model(reach, &model, node.as_deref(), keep_alive).map(|job| Reply::Job(Box::new(job)))
-        }
-        ModelRequest::Unload { model, node } => {
-            fleet.unload_model(reach, &model, node.as_deref()).map(|job| Reply::Job(Box::new(job)))
-        }
-    };
-    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
+impl Serve<model::List> for Services {
+    async fn serve(&self, by: By<model::List>, _: model::List) -> Result<Vec<Model>, Fault> {
+        Ok(self.fleet.models(&by.reach()))
+    }
+}
+
+impl Serve<model::Show> for Services {
+    async fn serve(&self, by: By<model::Show>, asked: model::Show) -> Result<Model, Fault> {
+        self.fleet.model(&by.reach(), &asked.model).map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Pull> for Services {
+    async fn serve(&self, by: By<model::Pull>, asked: model::Pull) -> Result<Job, Fault> {
+        let model::Pull { model, nodes, insecure } = asked;
+        self.fleet.jobs().pull(&by.reach(), &model, &nodes, insecure).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Remove> for Services {
+    async fn serve(&self, by: By<model::Remove>, asked: model::Remove) -> Result<ModelRemoved, Fault> {
+        let node = asked.node.as_deref();
+        self.fleet.remove_model(&by.reach(), &asked.model, node).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Load> for Services {
+    async fn serve(&self, by: By<model::Load>, asked: model::Load) -> Result<Job, Fault> {
+        let model::Load { model, node, keep_alive } = asked;
+        let keep_alive = keep_alive.as_deref().map(policy::keep_alive).transpose()?;
+        self.fleet.load_model(&by.reach(), &model, node.as_deref(), keep_alive).map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Unload> for Services {
+    async fn serve(&self, by: By<model::Unload>, asked: model::Unload) -> Result<Job, Fault> {
+        self.fleet.unload_model(&by.reach(), &asked.model, asked.node.as_deref()).map_err(self.fault(&by))
+    }
 }

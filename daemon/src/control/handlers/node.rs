@@ -1,37 +1,72 @@
-//! Requests about nodes.
+//! Operations on nodes.
 
-use aivonx_protocol::{Reply, node::NodeRequest};
+use aivonx_protocol::{
+    Fault,
+    node::{self, Node, Probe, Probed},
+    operation::Serve,
+};
 use futures_util::StreamExt as _;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Events, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<NodeRequest>) -> Answer {
-    let fleet = &services.fleet;
-    let actor = permitted.actor().clone();
-    let reach = &actor.reach();
-    let node = |node| Reply::Node(Box::new(node));
-    let probe = |probe| Reply::Probe(Box::new(probe));
-    let done = match permitted.into_request() {
-        NodeRequest::List => Ok(Reply::Nodes(fleet.list(reach))),
-        NodeRequest::Show { node: wanted } => fleet.show(reach, &wanted).map(node),
-        NodeRequest::Add(new) => fleet.add(reach, *new).await.map(probe),
-        NodeRequest::Set { node: wanted, revision, change } => {
-            fleet.set(reach, &wanted, revision, *change).await.map(node)
-        }
-        NodeRequest::SetState { node: wanted, revision, state } => {
-            fleet.set_state(reach, &wanted, revision, state).await.map(node)
-        }
-        NodeRequest::Remove { node: wanted, revision } => {
-            fleet.remove(reach, &wanted, revision).await.map(|()| Reply::Done)
-        }
-        NodeRequest::Check { node: wanted } => fleet.check(reach, &wanted).await.map(probe),
-        NodeRequest::Probe(new) => {
-            fleet.probe(reach, &new).await.map(|probed| Reply::Probed(Box::new(probed)))
-        }
-        NodeRequest::ProbeChange { node: wanted, change } => {
-            fleet.probe_change(reach, &wanted, &change).await.map(|probed| Reply::Probed(Box::new(probed)))
-        }
-        NodeRequest::Watch => return Answer::Stream(fleet.watch(reach).map(Ok).boxed()),
-    };
-    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
+impl Serve<node::List> for Services {
+    async fn serve(&self, by: By<node::List>, _: node::List) -> Result<Vec<Node>, Fault> {
+        Ok(self.fleet.list(&by.reach()))
+    }
+}
+
+impl Serve<node::Show> for Services {
+    async fn serve(&self, by: By<node::Show>, asked: node::Show) -> Result<Node, Fault> {
+        self.fleet.show(&by.reach(), &asked.node).map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Add> for Services {
+    async fn serve(&self, by: By<node::Add>, node::Add(new): node::Add) -> Result<Probe, Fault> {
+        self.fleet.add(&by.reach(), *new).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Set> for Services {
+    async fn serve(&self, by: By<node::Set>, asked: node::Set) -> Result<Node, Fault> {
+        let node::Set { node, revision, change } = asked;
+        self.fleet.set(&by.reach(), &node, revision, *change).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::SetState> for Services {
+    async fn serve(&self, by: By<node::SetState>, asked: node::SetState) -> Result<Node, Fault> {
+        let node::SetState { node, revision, state } = asked;
+        self.fleet.set_state(&by.reach(), &node, revision, state).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Remove> for Services {
+    async fn serve(&self, by: By<node::Remove>, asked: node::Remove) -> Result<(), Fault> {
+        self.fleet.remove(&by.reach(), &asked.node, asked.revision).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Check> for Services {
+    async fn serve(&self, by: By<node::Check>, asked: node::Check) -> Result<Probe, Fault> {
+        self.fleet.check(&by.reach(), &asked.node).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::ProbeNew> for Services {
+    async fn serve(&self, by: By<node::ProbeNew>, asked: node::ProbeNew) -> Result<Probed, Fault> {
+        self.fleet.probe(&by.reach(), &asked.0).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::ProbeChange> for Services {
+    async fn serve(&self, by: By<node::ProbeChange>, asked: node::ProbeChange) -> Result<Probed, Fault> {
+        self.fleet.probe_change(&by.reach(), &asked.node, &asked.change).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Watch> for Services {
+    async fn serve(&self, by: By<node::Watch>, _: node::Watch) -> Result<Events, Fault> {
+        Ok(self.fleet.watch(&by.reach()).map(Ok).boxed())
+    }
 }

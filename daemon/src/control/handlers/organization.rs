@@ -1,30 +1,81 @@
-//! Requests about organizations.
+//! Operations on organizations.
 
-use aivonx_protocol::{Reply, organization::OrganizationRequest};
+use aivonx_protocol::{
+    Fault,
+    operation::Serve,
+    organization::{self, NodeNetworks, Organization, OrganizationRemoved},
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<OrganizationRequest>) -> Answer {
-    let (identity, actor) = (&services.identity, permitted.actor().clone());
-    let one = |organization| Reply::Organization(Box::new(organization));
-    Answer::Reply(match permitted.into_request() {
-        OrganizationRequest::List => identity.organizations(&actor).await.map(Reply::Organizations),
-        OrganizationRequest::Show { organization } => {
-            identity.organization(&actor, &organization).await.map(one)
-        }
-        OrganizationRequest::Add(new) => identity.add_organization(&actor, *new).await.map(one),
-        OrganizationRequest::Set { organization, revision, change } => {
-            identity.set_organization(&actor, &organization, revision, *change).await.map(one)
-        }
-        OrganizationRequest::Remove { organization, revision, with_contents } => identity
-            .remove_organization(&actor, &organization, revision, with_contents)
-            .await
-            .map(Reply::OrganizationRemoved),
-        OrganizationRequest::Networks { organization } => {
-            identity.node_networks(&actor, organization.as_deref()).await.map(Reply::NodeNetworks)
-        }
-        OrganizationRequest::SetNetworks { organization, networks } => {
-            identity.set_node_networks(&actor, &organization, &networks).await.map(Reply::NodeNetworks)
-        }
-    })
+impl Serve<organization::List> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::List>,
+        _: organization::List,
+    ) -> Result<Vec<Organization>, Fault> {
+        self.identity.organizations(by.actor()).await
+    }
+}
+
+impl Serve<organization::Show> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::Show>,
+        asked: organization::Show,
+    ) -> Result<Organization, Fault> {
+        self.identity.organization(by.actor(), &asked.organization).await
+    }
+}
+
+impl Serve<organization::Add> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::Add>,
+        asked: organization::Add,
+    ) -> Result<Organization, Fault> {
+        self.identity.add_organization(by.actor(), *asked.0).await
+    }
+}
+
+impl Serve<organization::Set> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::Set>,
+        asked: organization::Set,
+    ) -> Result<Organization, Fault> {
+        let organization::Set { organization, revision, change } = asked;
+        self.identity.set_organization(by.actor(), &organization, revision, *change).await
+    }
+}
+
+impl Serve<organization::Remove> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::Remove>,
+        asked: organization::Remove,
+    ) -> Result<OrganizationRemoved, Fault> {
+        let organization::Remove { organization, revision, with_contents } = asked;
+        self.identity.remove_organization(by.actor(), &organization, revision, with_contents).await
+    }
+}
+
+impl Serve<organization::Networks> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::Networks>,
+        asked: organization::Networks,
+    ) -> Result<Vec<NodeNetworks>, Fault> {
+        self.identity.node_networks(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<organization::SetNetworks> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::SetNetworks>,
+        asked: organization::SetNetworks,
+    ) -> Result<Vec<NodeNetworks>, Fault> {
+        self.identity.set_node_networks(by.actor(), &asked.organization, &asked.networks).await
+    }
 }

@@ -1,31 +1,47 @@
-//! Requests about model policy.
+//! Operations on model policy.
 
-use aivonx_protocol::{Reply, policy::PolicyRequest};
+use aivonx_protocol::{
+    Fault,
+    operation::Serve,
+    policy::{self, Alias, Policy},
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<PolicyRequest>) -> Answer {
-    let (policies, actor) = (&services.policies, permitted.actor().clone());
-    Answer::Reply(match permitted.into_request() {
-        PolicyRequest::List { organization } => {
-            policies.list(&actor, organization.as_deref()).await.map(Reply::Policies)
-        }
-        PolicyRequest::Set { organization, model, revision, change } => policies
-            .set(&actor, organization.as_deref(), &model, revision, *change)
-            .await
-            .map(|policy| Reply::Policy(Box::new(policy))),
-        PolicyRequest::Remove { organization, model } => {
-            policies.remove(&actor, organization.as_deref(), &model).await.map(|()| Reply::Done)
-        }
-        PolicyRequest::Aliases { organization } => {
-            policies.aliases(&actor, organization.as_deref()).await.map(Reply::Aliases)
-        }
-        PolicyRequest::SetAlias { organization, alias, models, revision } => policies
-            .set_alias(&actor, organization.as_deref(), &alias, models, revision)
-            .await
-            .map(|alias| Reply::Alias(Box::new(alias))),
-        PolicyRequest::RemoveAlias { organization, alias } => {
-            policies.remove_alias(&actor, organization.as_deref(), &alias).await.map(|()| Reply::Done)
-        }
-    })
+impl Serve<policy::List> for Services {
+    async fn serve(&self, by: By<policy::List>, asked: policy::List) -> Result<Vec<Policy>, Fault> {
+        self.policies.list(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<policy::Set> for Services {
+    async fn serve(&self, by: By<policy::Set>, asked: policy::Set) -> Result<Policy, Fault> {
+        let policy::Set { organization, model, revision, change } = asked;
+        self.policies.set(by.actor(), organization.as_deref(), &model, revision, *change).await
+    }
+}
+
+impl Serve<policy::Remove> for Services {
+    async fn serve(&self, by: By<policy::Remove>, asked: policy::Remove) -> Result<(), Fault> {
+        self.policies.remove(by.actor(), asked.organization.as_deref(), &asked.model).await
+    }
+}
+
+impl Serve<policy::Aliases> for Services {
+    async fn serve(&self, by: By<policy::Aliases>, asked: policy::Aliases) -> Result<Vec<Alias>, Fault> {
+        self.policies.aliases(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<policy::SetAlias> for Services {
+    async fn serve(&self, by: By<policy::SetAlias>, asked: policy::SetAlias) -> Result<Alias, Fault> {
+        let policy::SetAlias { organization, alias, models, revision } = asked;
+        self.policies.set_alias(by.actor(), organization.as_deref(), &alias, models, revision).await
+    }
+}
+
+impl Serve<policy::RemoveAlias> for Services {
+    async fn serve(&self, by: By<policy::RemoveAlias>, asked: policy::RemoveAlias) -> Result<(), Fault> {
+        self.policies.remove_alias(by.actor(), asked.organization.as_deref(), &asked.alias).await
+    }
 }

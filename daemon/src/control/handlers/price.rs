@@ -1,16 +1,27 @@
-//! Requests about prices.
+//! Operations on prices.
 
-use aivonx_protocol::{Reply, price::PriceRequest};
+use aivonx_protocol::{
+    Fault,
+    operation::Serve,
+    price::{self, Price},
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<PriceRequest>) -> Answer {
-    let prices = &services.prices;
-    Answer::Reply(match permitted.into_request() {
-        PriceRequest::List => prices.list().await.map(Reply::Prices),
-        PriceRequest::Set { model, prompt, output } => {
-            prices.set(model, prompt, output).await.map(|price| Reply::Price(Box::new(price)))
-        }
-        PriceRequest::Remove { model } => prices.remove(&model).await.map(|()| Reply::Done),
-    })
+impl Serve<price::List> for Services {
+    async fn serve(&self, _: By<price::List>, _: price::List) -> Result<Vec<Price>, Fault> {
+        self.prices.list().await
+    }
+}
+
+impl Serve<price::Set> for Services {
+    async fn serve(&self, _: By<price::Set>, asked: price::Set) -> Result<Price, Fault> {
+        self.prices.set(asked.model, asked.prompt, asked.output).await
+    }
+}
+
+impl Serve<price::Remove> for Services {
+    async fn serve(&self, _: By<price::Remove>, asked: price::Remove) -> Result<(), Fault> {
+        self.prices.remove(&asked.model).await
+    }
 }

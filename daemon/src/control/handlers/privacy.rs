@@ -1,22 +1,28 @@
-//! Requests about personal data in prompts.
+//! Operations on what happens to personal data in prompts.
 
-use aivonx_protocol::{Reply, privacy::PrivacyRequest};
+use aivonx_protocol::{
+    Fault,
+    operation::Serve,
+    privacy::{self, PrivacyReport, PrivacySettings},
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<PrivacyRequest>) -> Answer {
-    let (identity, actor) = (&services.identity, permitted.actor().clone());
-    let one = |settings| Reply::Privacy(Box::new(settings));
-    Answer::Reply(match permitted.into_request() {
-        PrivacyRequest::Show { organization } => {
-            identity.privacy(&actor, organization.as_deref()).await.map(one)
-        }
-        PrivacyRequest::Set { organization, mode, categories } => {
-            identity.set_privacy(&actor, organization.as_deref(), mode, categories).await.map(one)
-        }
-        PrivacyRequest::Test { organization, text } => {
-            let report = identity.test_privacy(&actor, organization.as_deref(), text).await;
-            report.map(|report| Reply::PrivacyReport(Box::new(report)))
-        }
-    })
+impl Serve<privacy::Show> for Services {
+    async fn serve(&self, by: By<privacy::Show>, asked: privacy::Show) -> Result<PrivacySettings, Fault> {
+        self.identity.privacy(by.actor(), asked.organization.as_deref()).await
+    }
+}
+
+impl Serve<privacy::Set> for Services {
+    async fn serve(&self, by: By<privacy::Set>, asked: privacy::Set) -> Result<PrivacySettings, Fault> {
+        let privacy::Set { organization, mode, categories } = asked;
+        self.identity.set_privacy(by.actor(), organization.as_deref(), mode, categories).await
+    }
+}
+
+impl Serve<privacy::Test> for Services {
+    async fn serve(&self, by: By<privacy::Test>, asked: privacy::Test) -> Result<PrivacyReport, Fault> {
+        self.identity.test_privacy(by.actor(), asked.organization.as_deref(), asked.text).await
+    }
 }

@@ -1,37 +1,42 @@
-//! Requests about running requests.
+//! Operations on running requests.
 
 use aivonx_gateway::running::Ending;
-use aivonx_protocol::{Fault, FaultKind, Reply, Untrusted, running::RunningRequest};
+use aivonx_protocol::{
+    Fault, FaultKind, Untrusted,
+    operation::Serve,
+    running::{self, Running},
+};
 use aivonx_store::StoreError;
 use uuid::Uuid;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
 /// Requests, as the audit log and errors name them.
 const NOUN: &str = "request";
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<RunningRequest>) -> Answer {
-    let actor = permitted.actor().clone();
-    let reach = actor.reach();
-    Answer::Reply(match permitted.into_request() {
-        RunningRequest::List => Ok(Reply::Running(services.running.list(&reach).await)),
-        RunningRequest::Cancel { id } => {
-            let ending = match Uuid::parse_str(&id) {
-                Ok(id) => services.running.end(id, &reach).await,
-                Err(_) => Ending::Unknown,
-            };
-            match ending {
-                Ending::Ended => Ok(Reply::Done),
-                Ending::Foreign => {
-                    // Recorded; what is told is the same.
-                    let foreign = StoreError::Foreign { noun: NOUN, id: id.clone() };
-                    let _ = services.identity.refuse(&actor, foreign);
-                    Err(unknown(&id))
-                }
-                Ending::Unknown => Err(unknown(&id)),
+impl Serve<running::List> for Services {
+    async fn serve(&self, by: By<running::List>, _: running::List) -> Result<Vec<Running>, Fault> {
+        Ok(self.running.list(&by.reach()).await)
+    }
+}
+
+impl Serve<running::Cancel> for Services {
+    async fn serve(&self, by: By<running::Cancel>, asked: running::Cancel) -> Result<(), Fault> {
+        let ending = match Uuid::parse_str(&asked.id) {
+            Ok(id) => self.running.end(id, &by.reach()).await,
+            Err(_) => Ending::Unknown,
+        };
+        match ending {
+            Ending::Ended => Ok(()),
+            Ending::Foreign => {
+                // Recorded; what is told is the same.
+                let foreign = StoreError::Foreign { noun: NOUN, id: asked.id.clone() };
+                let _ = self.identity.refuse(by.actor(), foreign);
+                Err(unknown(&asked.id))
             }
+            Ending::Unknown => Err(unknown(&asked.id)),
         }
-    })
+    }
 }
 
 fn unknown(id: &str) -> Fault {

@@ -1,4 +1,4 @@
-//! Requests about keys and sealed secrets.
+//! Operations on keys and sealed secrets.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -9,9 +9,10 @@ use aivonx_identity::{
     rotation::{PEPPER_DEADLINE, SIGNING_GRACE},
 };
 use aivonx_protocol::{
-    Fault, FaultKind, Reply,
+    Fault, FaultKind,
     job::{Job, JobKind},
-    secrets::SecretsRequest,
+    operation::Serve,
+    secrets::{self, Check, SecretsStatus},
 };
 use aivonx_store::{
     SecretKind,
@@ -21,29 +22,28 @@ use aivonx_store::{
     },
 };
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<SecretsRequest>) -> Answer {
-    let secrets = &services.secrets;
-    Answer::Reply(match permitted.into_request() {
-        SecretsRequest::Status => {
-            secrets.status().await.map(|status| Reply::Secrets(Box::new(status))).map_err(Fault::from)
-        }
-        SecretsRequest::Validate => {
-            let checks = secrets.validate(&services.fleet.refusing()).await;
-            if let Ok(checks) = &checks {
-                // What was found before is out of date, as an alert too.
-                services.pulse.watch().checked(checks.clone());
-            }
-            checks.map(Reply::Checks).map_err(Fault::from)
-        }
-        SecretsRequest::Rotate { peppers, signing, deadline_ms } => {
-            deadline(deadline_ms).and_then(|deadline| {
-                let own = Own { peppers: peppers.then_some(deadline), signing };
-                rotate(services, own).map(|job| Reply::Job(Box::new(job)))
-            })
-        }
-    })
+impl Serve<secrets::Status> for Services {
+    async fn serve(&self, _: By<secrets::Status>, _: secrets::Status) -> Result<SecretsStatus, Fault> {
+        Ok(self.secrets.status().await?)
+    }
+}
+
+impl Serve<secrets::Validate> for Services {
+    async fn serve(&self, _: By<secrets::Validate>, _: secrets::Validate) -> Result<Vec<Check>, Fault> {
+        let checks = self.secrets.validate(&self.fleet.refusing()).await?;
+        // What was found before is out of date, as an alert too.
+        self.pulse.watch().checked(checks.clone());
+        Ok(checks)
+    }
+}
+
+impl Serve<secrets::Rotate> for Services {
+    async fn serve(&self, _: By<secrets::Rotate>, asked: secrets::Rotate) -> Result<Job, Fault> {
+        let deadline = deadline(asked.deadline_ms)?;
+        rotate(self, Own { peppers: asked.peppers.then_some(deadline), signing: asked.signing })
+    }
 }
 
 /// Which of the daemon's own keys are replaced beside the data keys.

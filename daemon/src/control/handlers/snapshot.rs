@@ -1,31 +1,37 @@
-//! Requests about snapshots of the store.
+//! Operations on snapshots of the store.
 
 use aivonx_domain::Reach;
 use aivonx_protocol::{
-    Fault, Reply,
-    snapshot::{Snapshot, SnapshotContents, SnapshotRequest},
+    Fault,
+    operation::Serve,
+    snapshot::{self, NewestSnapshot, Snapshot, SnapshotContents, Taken},
 };
 use aivonx_store::recover;
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<SnapshotRequest>) -> Answer {
-    let store = &services.store;
-    let told = !permitted.is_stranger() && permitted.actor().reach() == Reach::All;
-    Answer::Reply(match permitted.into_request() {
-        SnapshotRequest::List => {
-            let found = store.snapshots().await;
-            found.map(|all| Reply::Snapshots(all.iter().map(wire).collect())).map_err(Fault::from)
-        }
-        SnapshotRequest::Create => {
-            let reply = |(one, is_new)| match (Box::new(wire(&one)), is_new) {
-                (one, true) => Reply::Snapshot(one),
-                (one, false) => Reply::SnapshotHeld(one),
-            };
-            store.take_snapshot().await.map(reply).map_err(Fault::from)
-        }
-        SnapshotRequest::Newest => Ok(Reply::NewestSnapshot(store.newest_snapshot().filter(|_| told))),
-    })
+impl Serve<snapshot::List> for Services {
+    async fn serve(&self, _: By<snapshot::List>, _: snapshot::List) -> Result<Vec<Snapshot>, Fault> {
+        Ok(self.store.snapshots().await?.iter().map(wire).collect())
+    }
+}
+
+impl Serve<snapshot::Create> for Services {
+    async fn serve(&self, _: By<snapshot::Create>, _: snapshot::Create) -> Result<Taken, Fault> {
+        let (newest, is_new) = self.store.take_snapshot().await?;
+        Ok(Taken { snapshot: wire(&newest), is_new })
+    }
+}
+
+impl Serve<snapshot::Newest> for Services {
+    async fn serve(
+        &self,
+        by: By<snapshot::Newest>,
+        _: snapshot::Newest,
+    ) -> Result<Option<NewestSnapshot>, Fault> {
+        let told = !by.is_stranger() && by.reach() == Reach::All;
+        Ok(self.store.newest_snapshot().filter(|_| told))
+    }
 }
 
 fn wire(found: &recover::Snapshot) -> Snapshot {

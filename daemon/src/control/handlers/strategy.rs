@@ -1,16 +1,21 @@
-//! Requests about the scheduling strategy.
+//! Operations on the scheduling strategy.
 
-use aivonx_protocol::{Reply, strategy::StrategyRequest};
+use aivonx_protocol::{
+    Fault,
+    operation::Serve,
+    strategy::{self, Strategy},
+};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<StrategyRequest>) -> Answer {
-    let actor = permitted.actor().clone();
-    let done = match permitted.into_request() {
-        StrategyRequest::Show => Ok(Reply::Strategy(services.fleet.strategy())),
-        StrategyRequest::Set(strategy) => {
-            services.fleet.set_strategy(&actor.reach(), strategy).await.map(Reply::Strategy)
-        }
-    };
-    Answer::Reply(done.map_err(|error| services.fault(&actor, error)))
+impl Serve<strategy::Show> for Services {
+    async fn serve(&self, _: By<strategy::Show>, _: strategy::Show) -> Result<Strategy, Fault> {
+        Ok(self.fleet.strategy())
+    }
+}
+
+impl Serve<strategy::Set> for Services {
+    async fn serve(&self, by: By<strategy::Set>, asked: strategy::Set) -> Result<Strategy, Fault> {
+        self.fleet.set_strategy(&by.reach(), asked.0).await.map_err(self.fault(&by))
+    }
 }

@@ -1,4 +1,4 @@
-//! Requests about usage. Names become ids here, and what is foreign is told as if it did not exist; the ledger
+//! Operations on usage. Names become ids here, and what is foreign is told as if it did not exist; the ledger
 //! keeps to the caller's reach by itself.
 
 use aivonx_identity::Actor;
@@ -7,48 +7,73 @@ use aivonx_ledgers::{
     usage::{Followed, Only},
 };
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Reply,
+    Event, Fault, FaultKind, Network,
     audit::Action,
-    usage::{UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageRequest},
+    operation::Serve,
+    usage::{self, UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageReport},
     user::Role,
 };
 use futures_util::{StreamExt as _, stream};
 
-use crate::control::{Answer, Services, access::Permitted};
+use crate::control::{By, Events, Services};
 
-pub(super) async fn handle(services: &Services, permitted: Permitted<UsageRequest>) -> Answer {
-    let actor = permitted.actor().clone();
-    let asked = permitted.into_request();
-    let told = Told {
-        members: actor.role == Role::Member,
-        addresses: matches!(asked, UsageRequest::WatchFrom { .. } | UsageRequest::ExportFrom { .. }),
-    };
-    let from = |filter, network| UsageFilter { network, ..filter };
-    match asked {
-        UsageRequest::Losses => {
-            let lost = services.store.ledger_losses().into_iter().filter(|loss| loss.ledger.is_of_usage());
-            Ok(Answer::Reply(Ok(Reply::Losses(lost.map(|loss| loss.to_string()).collect()))))
-        }
-        UsageRequest::Report { filter, by, per } => report(services, &actor, filter, by, per).await,
-        UsageRequest::ReportFrom { network, filter, by, per } => {
-            report(services, &actor, from(filter, Some(network)), by, per).await
-        }
-        UsageRequest::Top { filter, of, rank, limit } => {
-            top(services, &actor, filter, (of, rank, limit)).await
-        }
-        UsageRequest::TopFrom { network, filter, of, rank, limit } => {
-            top(services, &actor, from(filter, Some(network)), (of, rank, limit)).await
-        }
-        UsageRequest::Watch { filter } => watch(services, &actor, filter, told).await,
-        UsageRequest::WatchFrom { network, filter } => {
-            watch(services, &actor, from(filter, network), told).await
-        }
-        UsageRequest::Export { filter } => export(services, &actor, filter, told).await,
-        UsageRequest::ExportFrom { network, filter } => {
-            export(services, &actor, from(filter, network), told).await
-        }
+impl Serve<usage::Report> for Services {
+    async fn serve(&self, by: By<usage::Report>, asked: usage::Report) -> Result<UsageReport, Fault> {
+        report(self, by.actor(), asked.filter, asked.by, asked.per).await
     }
-    .unwrap_or_else(|fault| Answer::Reply(Err(fault)))
+}
+
+impl Serve<usage::ReportFrom> for Services {
+    async fn serve(&self, by: By<usage::ReportFrom>, asked: usage::ReportFrom) -> Result<UsageReport, Fault> {
+        let filter = from(asked.filter, Some(asked.network));
+        report(self, by.actor(), filter, asked.by, asked.per).await
+    }
+}
+
+impl Serve<usage::Top> for Services {
+    async fn serve(&self, by: By<usage::Top>, asked: usage::Top) -> Result<UsageReport, Fault> {
+        top(self, by.actor(), asked.filter, (asked.of, asked.rank, asked.limit)).await
+    }
+}
+
+impl Serve<usage::TopFrom> for Services {
+    async fn serve(&self, by: By<usage::TopFrom>, asked: usage::TopFrom) -> Result<UsageReport, Fault> {
+        let filter = from(asked.filter, Some(asked.network));
+        top(self, by.actor(), filter, (asked.of, asked.rank, asked.limit)).await
+    }
+}
+
+impl Serve<usage::Watch> for Services {
+    async fn serve(&self, by: By<usage::Watch>, asked: usage::Watch) -> Result<Events, Fault> {
+        watch(self, by.actor(), asked.filter, Told::to(by.actor(), false)).await
+    }
+}
+
+impl Serve<usage::WatchFrom> for Services {
+    async fn serve(&self, by: By<usage::WatchFrom>, asked: usage::WatchFrom) -> Result<Events, Fault> {
+        let filter = from(asked.filter, asked.network);
+        watch(self, by.actor(), filter, Told::to(by.actor(), true)).await
+    }
+}
+
+impl Serve<usage::Export> for Services {
+    async fn serve(&self, by: By<usage::Export>, asked: usage::Export) -> Result<Events, Fault> {
+        export(self, by.actor(), asked.filter, Told::to(by.actor(), false)).await
+    }
+}
+
+impl Serve<usage::ExportFrom> for Services {
+    async fn serve(&self, by: By<usage::ExportFrom>, asked: usage::ExportFrom) -> Result<Events, Fault> {
+        let filter = from(asked.filter, asked.network);
+        export(self, by.actor(), filter, Told::to(by.actor(), true)).await
+    }
+}
+
+impl Serve<usage::Losses> for Services {
+    async fn serve(&self, _: By<usage::Losses>, _: usage::Losses) -> Result<Vec<String>, Fault> {
+        let lost = self.store.ledger_losses().into_iter().filter(|loss| loss.ledger.is_of_usage());
+        Ok(lost.map(|loss| loss.to_string()).collect())
+    }
 }
 
 async fn report(
@@ -57,12 +82,11 @@ async fn report(
     filter: UsageFilter,
     by: Option<UsageBy>,
     per: Option<UsagePer>,
-) -> Result<Answer, Fault> {
+) -> Result<UsageReport, Fault> {
     let only = only(services, actor, &filter).await?;
     nodes_are_shown(actor, by, &filter)?;
     let span = (filter.since, filter.until);
-    let report = services.usage.report(&actor.reach(), &only, span, by, per).await?;
-    Ok(Answer::Reply(Ok(Reply::Usage(Box::new(report)))))
+    Ok(services.usage.report(&actor.reach(), &only, span, by, per).await?)
 }
 
 async fn top(
@@ -70,15 +94,14 @@ async fn top(
     actor: &Actor,
     filter: UsageFilter,
     (of, rank, limit): (UsageBy, UsageRank, u32),
-) -> Result<Answer, Fault> {
+) -> Result<UsageReport, Fault> {
     let only = only(services, actor, &filter).await?;
     nodes_are_shown(actor, Some(of), &filter)?;
     let span = (filter.since, filter.until);
-    let top = services.usage.top(&actor.reach(), &only, span, of, rank, limit).await?;
-    Ok(Answer::Reply(Ok(Reply::Usage(Box::new(top)))))
+    Ok(services.usage.top(&actor.reach(), &only, span, of, rank, limit).await?)
 }
 
-async fn watch(services: &Services, actor: &Actor, filter: UsageFilter, told: Told) -> Result<Answer, Fault> {
+async fn watch(services: &Services, actor: &Actor, filter: UsageFilter, told: Told) -> Result<Events, Fault> {
     let only = only(services, actor, &filter).await?;
     let follow = services.usage.follow(actor.reach(), only);
     let steps = stream::unfold(follow, move |mut follow| async move {
@@ -88,7 +111,7 @@ async fn watch(services: &Services, actor: &Actor, filter: UsageFilter, told: To
         };
         Some((Ok(event), follow))
     });
-    Ok(Answer::Stream(steps.boxed()))
+    Ok(steps.boxed())
 }
 
 async fn export(
@@ -96,7 +119,7 @@ async fn export(
     actor: &Actor,
     filter: UsageFilter,
     told: Told,
-) -> Result<Answer, Fault> {
+) -> Result<Events, Fault> {
     let only = only(services, actor, &filter).await?;
     // Recorded before the first of it leaves.
     services.identity.audit().write(exported(actor, &only, &filter)).await?;
@@ -109,7 +132,12 @@ async fn export(
             Err(error) => Some((Err(Fault::from(error)), None)),
         }
     });
-    Ok(Answer::Stream(steps.boxed()))
+    Ok(steps.boxed())
+}
+
+/// The filter with the network that came beside it.
+fn from(filter: UsageFilter, network: Option<Network>) -> UsageFilter {
+    UsageFilter { network, ..filter }
 }
 
 /// What of requests is told.
@@ -122,6 +150,10 @@ struct Told {
 }
 
 impl Told {
+    fn to(actor: &Actor, addresses: bool) -> Self {
+        Self { members: actor.role == Role::Member, addresses }
+    }
+
     fn event(self, mut requests: Vec<UsageFrom>) -> Event {
         if self.members {
             requests.iter_mut().for_each(|request| request.record.node = None);

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use aivonx_config::Control;
 use aivonx_identity::Owed;
 use aivonx_protocol::{
-    Client, ClientError, ClientFrame, FaultKind, ServerFrame,
+    Client, ClientError, ClientFrame, FaultKind, ServerFrame, daemon,
     frame::{self, FrameError, FrameReader, MAX_IN, MAX_OUT},
     handshake::{self, HandshakeError, MAGIC},
     request::MAX_IN_FLIGHT,
@@ -242,7 +242,7 @@ async fn connections_beyond_the_bound_are_told_so() {
     stop.send_replace(true);
     accepting.await.unwrap().unwrap();
     assert!(!path.exists(), "the socket is removed");
-    assert!(matches!(clients[0].status().await, Err(ClientError::Closed(_))));
+    assert!(matches!(clients[0].ask(daemon::GetStatus).await, Err(ClientError::Closed(_))));
 }
 
 #[tokio::test]
@@ -257,8 +257,8 @@ async fn who_does_not_log_in_gives_way_to_the_next() {
         strangers.push(Client::connect(&path, "test 1").await.unwrap());
     }
     assert!(matches!(silent.read(&mut [0]).await, Ok(0) | Err(_)), "closed");
-    assert!(matches!(strangers[0].status().await, Err(ClientError::Closed(_))));
-    strangers.last().unwrap().status().await.unwrap();
+    assert!(matches!(strangers[0].ask(daemon::GetStatus).await, Err(ClientError::Closed(_))));
+    strangers.last().unwrap().ask(daemon::GetStatus).await.unwrap();
     stop.send_replace(true);
     accepting.await.unwrap().unwrap();
 }

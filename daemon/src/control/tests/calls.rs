@@ -1,8 +1,13 @@
 //! Requests, streams and cancels.
 
 use aivonx_protocol::{
-    ClientError, ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame, frame::MAX_IN,
-    log::LogFilter, request::STREAM_WINDOW, wire,
+    ClientError, ClientFrame, Event, Fault, FaultKind, Reply, Request, ServerFrame, daemon,
+    frame::MAX_IN,
+    job,
+    log::{self, LogFilter},
+    model, node,
+    request::STREAM_WINDOW,
+    wire,
 };
 use std::sync::atomic::Ordering;
 
@@ -13,10 +18,10 @@ async fn calls_are_answered_as_they_finish() {
     let (client, rest) = Rig::of(OWN).client().await;
     let slow = tokio::spawn({
         let client = client.clone();
-        async move { client.node_check("gpu1").await }
+        async move { client.ask(node::Check { node: "gpu1".into() }).await }
     });
     rest.arrived().await;
-    client.status().await.unwrap();
+    client.ask(daemon::GetStatus).await.unwrap();
     assert!(!slow.is_finished());
     rest.fake.gate.add_permits(1);
     assert!(slow.await.unwrap().unwrap().healthy);
@@ -53,10 +58,10 @@ async fn a_follow_ends_when_it_is_cancelled_and_not_before() {
 #[tokio::test]
 async fn a_reader_that_does_not_take_events_makes_no_more() {
     let (client, rest) = Rig::of(OWN).client().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     stream.next().await.unwrap().unwrap();
     for _ in 0..20 {
-        client.status().await.unwrap();
+        client.ask(daemon::GetStatus).await.unwrap();
     }
     assert!(rest.fake.produced.load(Ordering::Relaxed) <= STREAM_WINDOW as usize);
     for n in 1..1000 {
@@ -69,7 +74,7 @@ async fn a_reader_that_does_not_take_events_makes_no_more() {
 #[tokio::test]
 async fn a_stream_that_ends_by_itself_ends_in_order() {
     let (client, _rest) = Rig::of(OWN).client().await;
-    let mut stream = client.job_follow("j1").await.unwrap();
+    let mut stream = client.follow(job::Follow { job: "j1".into() }).await.unwrap();
     for n in 0..3 {
         assert_eq!(stream.next().await.unwrap().unwrap(), Event::LogMissed(n));
     }
@@ -108,10 +113,10 @@ async fn a_change_goes_on_when_its_caller_leaves() {
 #[tokio::test]
 async fn a_stopping_daemon_ends_streams_and_finishes_calls() {
     let (client, rest) = Rig::of(OWN).client().await;
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     let call = tokio::spawn({
         let client = client.clone();
-        async move { client.node_show("gpu1").await }
+        async move { client.ask(node::Show { node: "gpu1".into() }).await }
     });
     rest.arrived().await;
     rest.stop.send_replace(true);
@@ -128,27 +133,27 @@ async fn a_stopping_daemon_ends_streams_and_finishes_calls() {
     rest.fake.gate.add_permits(1);
     assert_eq!(call.await.unwrap().unwrap().name, "gpu1");
     rest.ended().await.unwrap();
-    assert!(matches!(client.status().await, Err(ClientError::Closed(_))));
+    assert!(matches!(client.ask(daemon::GetStatus).await, Err(ClientError::Closed(_))));
 }
 
 #[tokio::test]
 async fn a_panic_costs_one_request_only() {
     let (client, _rest) = Rig::of(OWN).client().await;
-    match client.model_show("m").await {
+    match client.ask(model::Show { model: "m".into() }).await {
         Err(ClientError::Fault(Fault { kind: FaultKind::Internal, .. })) => {}
         other => panic!("{other:?}"),
     }
-    client.status().await.unwrap();
+    client.ask(daemon::GetStatus).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_answer_beyond_the_cap_is_a_fault() {
     let (client, _rest) = Rig::of(OWN).client().await;
-    match client.node_list().await {
+    match client.ask(node::List).await {
         Err(ClientError::Fault(fault)) => assert!(fault.message.contains("does not fit"), "{fault}"),
         other => panic!("{other:?}"),
     }
-    client.status().await.unwrap();
+    client.ask(daemon::GetStatus).await.unwrap();
 }
 
 #[tokio::test]
@@ -171,12 +176,12 @@ async fn a_request_of_a_later_version_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_stranger_gets_the_status_and_nothing_else() {
     let (client, rest) = Rig::of(1000).client().await;
-    client.status().await.unwrap();
-    match client.node_check("gpu1").await {
+    client.ask(daemon::GetStatus).await.unwrap();
+    match client.ask(node::Check { node: "gpu1".into() }).await {
         Err(ClientError::Fault(fault)) => assert_eq!(fault.kind, FaultKind::NotPermitted),
         other => panic!("{other:?}"),
     }
-    let mut stream = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut stream = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     match stream.next().await {
         Some(Err(ClientError::Fault(fault))) => assert_eq!(fault.kind, FaultKind::NotPermitted),
         other => panic!("{other:?}"),

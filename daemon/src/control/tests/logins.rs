@@ -2,7 +2,11 @@
 
 use aivonx_identity::{Actor, Owed, Source};
 use aivonx_protocol::{
-    ClientError, Fault, FaultKind, WireSecret, handshake::Login, log::LogFilter, user::Role,
+    ClientError, Fault, FaultKind, WireSecret, account, daemon,
+    handshake::Login,
+    log::{self, LogFilter},
+    node,
+    user::Role,
 };
 
 use super::{OWN, Rest, Rig, Standing};
@@ -45,26 +49,33 @@ async fn every_request_is_judged_anew() {
     let (client, rest) = rig.client().await;
     assert_eq!(client.daemon().login, Login::Needed);
     rest.fake.gate.add_permits(100);
-    assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx login"));
+    assert!(
+        refused(client.ask(node::Check { node: "gpu1".into() }).await).hint.unwrap().contains("aivonx login")
+    );
     assert!(rest.fake.refused.lock().unwrap().is_empty(), "a stranger is nobody's denial");
 
     rest.now(user(Role::Operator, Owed::default()));
-    refused(client.node_check("gpu1").await);
-    client.login("alice", secret(), None).await.unwrap();
-    client.node_check("gpu1").await.unwrap();
+    refused(client.ask(node::Check { node: "gpu1".into() }).await);
+    client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
+    client.ask(node::Check { node: "gpu1".into() }).await.unwrap();
 
     rest.now(user(Role::Member, Owed::default()));
-    assert!(refused(client.node_check("gpu1").await).message.contains("member"));
+    assert!(refused(client.ask(node::Check { node: "gpu1".into() }).await).message.contains("member"));
     assert_eq!(*rest.fake.refused.lock().unwrap(), ["node.check"]);
 
     rest.now(user(Role::Superadmin, Owed { password: true, enrol: false }));
-    assert!(refused(client.node_check("gpu1").await).hint.unwrap().contains("aivonx passwd"));
-    client.status().await.unwrap();
+    assert!(
+        refused(client.ask(node::Check { node: "gpu1".into() }).await)
+            .hint
+            .unwrap()
+            .contains("aivonx passwd")
+    );
+    client.ask(daemon::GetStatus).await.unwrap();
 
     rest.now(Some(Standing::Ended("your session was ended")));
-    assert!(refused(client.node_check("gpu1").await).message.contains("ended"));
+    assert!(refused(client.ask(node::Check { node: "gpu1".into() }).await).message.contains("ended"));
     rest.now(user(Role::Superadmin, Owed::default()));
-    client.node_check("gpu1").await.unwrap();
+    client.ask(node::Check { node: "gpu1".into() }).await.unwrap();
 }
 
 #[tokio::test]
@@ -72,8 +83,8 @@ async fn a_stream_ends_with_the_session_it_runs_in() {
     let rig = Rig::of(1000);
     rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
     let (client, rest) = rig.client().await;
-    client.login("alice", secret(), None).await.unwrap();
-    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
+    let mut events = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     events.next().await.unwrap().unwrap();
     // A change that leaves the session as it is ends nothing.
     rest.now(user(Role::Operator, Owed::default()));
@@ -94,13 +105,13 @@ async fn a_stream_ends_when_the_role_no_longer_has_it() {
     let rig = Rig::of(1000);
     rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
     let (client, rest) = rig.client().await;
-    client.login("alice", secret(), None).await.unwrap();
-    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
+    let mut events = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     events.next().await.unwrap().unwrap();
     rest.now(user(Role::Member, Owed::default()));
     while let Ok(_event) = events.next().await.unwrap() {}
     // The connection stays.
-    client.status().await.unwrap();
+    client.ask(daemon::GetStatus).await.unwrap();
 }
 
 #[tokio::test]
@@ -108,9 +119,9 @@ async fn the_first_administrator_takes_the_others_rights() {
     let rig = Rig::of(OWN);
     let (client, rest) = rig.client().await;
     assert_eq!(client.daemon().login, Login::NotNeeded);
-    let mut events = client.log_follow(LogFilter::default(), 0).await.unwrap();
+    let mut events = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     events.next().await.unwrap().unwrap();
     rest.now(Some(Standing::Stranger));
     while let Ok(_event) = events.next().await.unwrap() {}
-    refused(client.node_check("gpu1").await);
+    refused(client.ask(node::Check { node: "gpu1".into() }).await);
 }

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Serve,
+    Answer, Backend,
     access::{AccessRule, Mode, Peer, Permitted, Standing},
     connection::Connection,
     session::{self, Common, SessionError},
@@ -84,7 +84,7 @@ fn sample(name: &str) -> Reply {
     Reply::samples().into_iter().find(|r| r.name() == name).unwrap()
 }
 
-impl Serve for Fake {
+impl Backend for Fake {
     fn is_set_up(&self) -> bool {
         self.standing.borrow().is_some()
     }
@@ -108,18 +108,18 @@ impl Serve for Fake {
         self.refused.lock().unwrap().push(name);
     }
 
-    async fn handle(self: Arc<Self>, permitted: Permitted<Request>) -> Answer {
-        match permitted.name() {
+    async fn handle(self: Arc<Self>, permitted: Permitted) -> Answer {
+        match permitted.request().name() {
             "daemon.status" => Answer::Reply(Ok(sample("status"))),
             "account.login" => {
-                permitted.connection().log_in([7; 32]);
+                permitted.by().connection().log_in([7; 32]);
                 Answer::Reply(Ok(sample("logged_in")))
             }
             "node.show" | "node.check" | "account.redeem" => {
                 self.arrived.add_permits(1);
                 self.gate.acquire().await.unwrap().forget();
                 self.passed.add_permits(1);
-                let change = permitted.name() == "node.check";
+                let change = permitted.request().name() == "node.check";
                 Answer::Reply(Ok(sample(if change { "probe" } else { "node" })))
             }
             "node.list" => {

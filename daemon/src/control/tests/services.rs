@@ -12,11 +12,12 @@ use aivonx_ledgers::{
 };
 use aivonx_limits::{Clock, Limits, pricing::PriceList};
 use aivonx_protocol::{
-    Client, ClientError, Event, Fault, FaultKind, Reply, Request, WireSecret,
-    job::JobState,
-    log::LogFilter,
-    node::{AdminState, Credential, NewNode, NodeChange, NodeRequest},
-    strategy::Strategy,
+    Client, ClientError, Event, Fault, FaultKind, Reply, Request, WireSecret, config, daemon,
+    job::{self, JobState},
+    log::{self, LogFilter},
+    model,
+    node::{self, AdminState, Credential, NewNode, NodeChange, NodeRequest},
+    strategy::{self, Strategy},
 };
 use aivonx_store::{
     Store,
@@ -116,28 +117,52 @@ async fn nodes_are_managed_and_watched() {
     let dir = tempfile::tempdir().unwrap();
     let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
     let fake = FakeNode::ollama(&["llama3:8b"]).await;
-    let mut changes = client.node_watch().await.unwrap();
-    let probe = client.node_add(new_node("gpu1", fake.url())).await.unwrap();
+    let mut changes = client.follow(node::Watch).await.unwrap();
+    let probe = client.ask(node::Add(Box::new(new_node("gpu1", fake.url())))).await.unwrap();
     assert!(probe.healthy, "{}", probe.finding);
     match changes.next().await {
         Some(Ok(Event::Node(node))) => assert_eq!(node.id, probe.node.id),
         other => panic!("{other:?}"),
     }
-    assert_eq!(client.node_list().await.unwrap().len(), 1);
-    let seen = client.node_show("gpu1").await.unwrap();
+    assert_eq!(client.ask(node::List).await.unwrap().len(), 1);
+    let seen = client.ask(node::Show { node: "gpu1".into() }).await.unwrap();
     assert_eq!(seen.credential, "bearer");
-    assert!(client.node_check(&seen.id).await.unwrap().healthy);
+    assert!(client.ask(node::Check { node: seen.id.clone() }).await.unwrap().healthy);
 
     let change = NodeChange { max_parallel: Some(3), ..NodeChange::default() };
-    let changed = client.node_set("gpu1", Some(seen.revision), change.clone()).await.unwrap();
+    let changed = client
+        .ask(node::Set {
+            node: "gpu1".into(),
+            revision: Some(seen.revision),
+            change: Box::new(change.clone()),
+        })
+        .await
+        .unwrap();
     assert_eq!((changed.max_parallel, changed.revision), (3, seen.revision + 1));
-    assert_eq!(kind(client.node_set("gpu1", Some(seen.revision), change).await), FaultKind::Conflict);
-    let drained = client.node_set_state("gpu1", None, AdminState::Draining).await.unwrap();
+    assert_eq!(
+        kind(
+            client
+                .ask(node::Set {
+                    node: "gpu1".into(),
+                    revision: Some(seen.revision),
+                    change: Box::new(change)
+                })
+                .await
+        ),
+        FaultKind::Conflict
+    );
+    let drained = client
+        .ask(node::SetState { node: "gpu1".into(), revision: None, state: AdminState::Draining })
+        .await
+        .unwrap();
     assert_eq!(drained.admin_state, AdminState::Draining);
-    assert_eq!(kind(client.node_add(new_node("gpu1", fake.url())).await), FaultKind::Conflict);
-    assert_eq!(kind(client.node_show("gpu2").await), FaultKind::NotFound);
+    assert_eq!(
+        kind(client.ask(node::Add(Box::new(new_node("gpu1", fake.url())))).await),
+        FaultKind::Conflict
+    );
+    assert_eq!(kind(client.ask(node::Show { node: "gpu2".into() }).await), FaultKind::NotFound);
 
-    client.node_remove("gpu1", None).await.unwrap();
+    client.ask(node::Remove { node: "gpu1".into(), revision: None }).await.unwrap();
     loop {
         match changes.next().await {
             Some(Ok(Event::NodeRemoved(id))) => break assert_eq!(id, probe.node.id),
@@ -145,7 +170,7 @@ async fn nodes_are_managed_and_watched() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(client.node_list().await.unwrap().is_empty());
+    assert!(client.ask(node::List).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -153,16 +178,19 @@ async fn models_are_pulled_as_jobs_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
     let fake = FakeNode::ollama(&["llama3:8b"]).await;
-    client.node_add(new_node("gpu1", fake.url())).await.unwrap();
-    assert_eq!(client.model_list().await.unwrap().len(), 1);
-    assert_eq!(client.model_show("llama3:8b").await.unwrap().nodes[0].node, "gpu1");
-    assert_eq!(kind(client.model_show("none").await), FaultKind::NotFound);
+    client.ask(node::Add(Box::new(new_node("gpu1", fake.url())))).await.unwrap();
+    assert_eq!(client.ask(model::List).await.unwrap().len(), 1);
+    assert_eq!(client.ask(model::Show { model: "llama3:8b".into() }).await.unwrap().nodes[0].node, "gpu1");
+    assert_eq!(kind(client.ask(model::Show { model: "none".into() }).await), FaultKind::NotFound);
 
     let pull = fake.next_pull();
-    let job = client.model_pull("qwen3:4b", vec!["gpu1".into()], false).await.unwrap();
-    let mut steps = client.job_follow(&job.id).await.unwrap();
-    assert_eq!(client.job_show(&job.id).await.unwrap().id, job.id);
-    assert_eq!(client.job_list().await.unwrap().len(), 1);
+    let job = client
+        .ask(model::Pull { model: "qwen3:4b".into(), nodes: vec!["gpu1".into()], insecure: false })
+        .await
+        .unwrap();
+    let mut steps = client.follow(job::Follow { job: job.id.clone() }).await.unwrap();
+    assert_eq!(client.ask(job::Show { job: job.id.clone() }).await.unwrap().id, job.id);
+    assert_eq!(client.ask(job::List).await.unwrap().len(), 1);
     pull.send(r#"{"status":"success"}"#.into()).unwrap();
     drop(pull);
     let mut last = None;
@@ -173,13 +201,13 @@ async fn models_are_pulled_as_jobs_and_removed() {
         }
     }
     assert_eq!(last, Some(JobState::Done));
-    assert_eq!(client.job_cancel(&job.id).await.unwrap().state, JobState::Done);
-    assert_eq!(kind(client.job_cancel("none").await), FaultKind::NotFound);
-    let mut nothing = client.job_follow("none").await.unwrap();
+    assert_eq!(client.ask(job::Cancel { job: job.id.clone() }).await.unwrap().state, JobState::Done);
+    assert_eq!(kind(client.ask(job::Cancel { job: "none".into() }).await), FaultKind::NotFound);
+    let mut nothing = client.follow(job::Follow { job: "none".into() }).await.unwrap();
     assert_eq!(kind(nothing.next().await.unwrap()), FaultKind::NotFound);
 
     fake.answer("DELETE /api/delete", 200, "");
-    let removed = client.model_remove("llama3:8b", None).await.unwrap();
+    let removed = client.ask(model::Remove { model: "llama3:8b".into(), node: None }).await.unwrap();
     assert_eq!(removed.removed, ["gpu1"]);
 }
 
@@ -187,16 +215,18 @@ async fn models_are_pulled_as_jobs_and_removed() {
 async fn the_rest_answers_too() {
     let dir = tempfile::tempdir().unwrap();
     let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
-    assert_eq!(client.status().await.unwrap().pid, 4711);
-    assert_eq!(client.strategy_show().await.unwrap(), Strategy::LeastActive);
-    client.strategy_set(Strategy::LowestLatency).await.unwrap();
-    assert_eq!(client.strategy_show().await.unwrap(), Strategy::LowestLatency);
-    assert!(client.config_show().await.unwrap().iter().any(|s| s.key == "data_dir"));
-    assert!(client.config_reload().await.unwrap().applied.is_empty());
-    assert!(client.log_recent(LogFilter::default(), 10).await.unwrap().events.is_empty());
+    assert_eq!(client.ask(daemon::GetStatus).await.unwrap().pid, 4711);
+    assert_eq!(client.ask(strategy::Show).await.unwrap(), Strategy::LeastActive);
+    client.ask(strategy::Set(Strategy::LowestLatency)).await.unwrap();
+    assert_eq!(client.ask(strategy::Show).await.unwrap(), Strategy::LowestLatency);
+    assert!(client.ask(config::Show).await.unwrap().iter().any(|s| s.key == "data_dir"));
+    assert!(client.ask(config::Reload).await.unwrap().applied.is_empty());
+    assert!(
+        client.ask(log::Recent { filter: LogFilter::default(), lines: 10 }).await.unwrap().events.is_empty()
+    );
     let bad = LogFilter { grep: Some("(".into()), ..LogFilter::default() };
-    assert_eq!(kind(client.log_recent(bad.clone(), 1).await), FaultKind::Invalid);
-    let mut refused = client.log_follow(bad, 1).await.unwrap();
+    assert_eq!(kind(client.ask(log::Recent { filter: bad.clone(), lines: 1 }).await), FaultKind::Invalid);
+    let mut refused = client.follow(log::Follow { filter: bad, lines: 1 }).await.unwrap();
     assert_eq!(kind(refused.next().await.unwrap()), FaultKind::Invalid);
 }
 
@@ -207,12 +237,12 @@ async fn a_mistake_in_the_file_changes_nothing_and_is_shown_where_it_is() {
     std::fs::write(&file, "[health]\ninterval = \"20s\"\n").unwrap();
     let (client, _stop) = daemon(dir.path(), Live::from_file(&file).unwrap()).await;
     std::fs::write(&file, "[health]\nintervall = \"20s\"\n").unwrap();
-    let fault = client.config_reload().await.unwrap_err().to_string();
+    let fault = client.ask(config::Reload).await.unwrap_err().to_string();
     assert!(fault.contains("aivonxd.toml:2:1") && fault.contains('^'), "{fault}");
-    let setting = client.config_show().await.unwrap().into_iter().find(|s| s.key == "health.interval");
+    let setting = client.ask(config::Show).await.unwrap().into_iter().find(|s| s.key == "health.interval");
     assert!(setting.unwrap().value.contains("20"));
     std::fs::write(&file, "[health]\ninterval = \"30s\"\n").unwrap();
-    assert_eq!(client.config_reload().await.unwrap().applied, ["health.interval"]);
+    assert_eq!(client.ask(config::Reload).await.unwrap().applied, ["health.interval"]);
 }
 
 /// Whatever the daemon is asked, it answers: no request of the protocol is left without a handler.

@@ -126,9 +126,8 @@ fn in_namespace(before: &str, test: &str, after: &str) -> Option<String> {
         eprintln!("SKIPPED: needs unshare(1) and the right to make mount namespaces");
         return None;
     }
-    let script = format!(
-        "set -eu\n{before}\n\"$TEST\" --exact tests::{test} --ignored --nocapture >&2\n{after}"
-    );
+    let script =
+        format!("set -eu\n{before}\n\"$TEST\" --exact tests::{test} --ignored --nocapture >&2\n{after}");
     let output = Command::new("unshare")
         .args(["-m", "--propagation", "private", "bash", "-c", &script])
         .env("TEST", std::env::current_exe().unwrap())

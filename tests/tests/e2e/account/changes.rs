@@ -1,8 +1,10 @@
 //! Whatever is changed over HTTP is in the audit log, as what is changed over the control socket.
 
 use aivonx_protocol::{
-    audit::{AuditEntry, AuditFilter, Outcome},
-    user::UserChange,
+    account,
+    audit::{self, AuditEntry, AuditFilter, Outcome},
+    key, token,
+    user::{self, UserChange},
 };
 use aivonx_wire::api::route::{Account, Action, ROUTES, Route};
 
@@ -11,7 +13,16 @@ use crate::otp::otp;
 
 impl Gateway {
     async fn audit(&self, via: &str) -> Vec<AuditEntry> {
-        let page = self.control.audit_list(AuditFilter::default(), None, 1000, true).await.unwrap();
+        let page = self
+            .control
+            .ask(audit::List {
+                filter: AuditFilter::default(),
+                cursor: None,
+                limit: 1000,
+                oldest_first: true,
+            })
+            .await
+            .unwrap();
         page.entries.into_iter().filter(|entry| entry.via.as_deref() == Some(via)).collect()
     }
 
@@ -26,7 +37,7 @@ impl Gateway {
             networks: Vec::new(),
             expires: None,
         };
-        let made = self.control.key_create(new).await.unwrap();
+        let made = self.control.ask(key::Create(Box::new(new))).await.unwrap();
         (made.key.id, made.secret.expose().to_owned())
     }
 
@@ -48,7 +59,8 @@ impl Gateway {
                 Account::Logout => self.post(pattern, &access, &json!({})).await,
                 Account::Password => self.post(pattern, &access, &json!({"old": PASSWORD, "new": NEW})).await,
                 Account::PasswordReset => {
-                    let code = self.control.user_reset_password(&name).await.unwrap().code;
+                    let code =
+                        self.control.ask(user::ResetPassword { user: name.clone() }).await.unwrap().code;
                     let body = json!({"username": name, "code": code.expose(), "password": NEW});
                     self.daemon.post(pattern, &body).await
                 }
@@ -137,7 +149,7 @@ async fn a_key_may_do_what_its_user_may_now() {
         organization: None,
         password: None,
     };
-    g.control.user_add(new).await.unwrap();
+    g.control.ask(user::Add(Box::new(new))).await.unwrap();
     let new = NewKey {
         name: "sues".into(),
         organization: None,
@@ -147,7 +159,7 @@ async fn a_key_may_do_what_its_user_may_now() {
         networks: Vec::new(),
         expires: None,
     };
-    let made = g.control.key_create(new).await.unwrap();
+    let made = g.control.ask(key::Create(Box::new(new))).await.unwrap();
     let secret = made.secret.expose();
     let delete = async || {
         let request = Request::json("/api/delete", &json!({"model": "none"})).method("DELETE");
@@ -155,11 +167,18 @@ async fn a_key_may_do_what_its_user_may_now() {
     };
     assert_eq!(delete().await, 404);
     let role = |role| UserChange { role: Some(role), ..UserChange::default() };
-    g.control.user_set("sue", None, role(Role::Auditor)).await.unwrap();
+    g.control
+        .ask(user::Set { user: "sue".into(), revision: None, change: Box::new(role(Role::Auditor)) })
+        .await
+        .unwrap();
     assert_eq!(delete().await, 403);
-    let shown = g.control.key_show(None, &made.key.id).await.unwrap().scopes;
+    let shown =
+        g.control.ask(key::Show { organization: None, key: made.key.id.clone() }).await.unwrap().scopes;
     assert_eq!(shown, [KeyScope::Infer, KeyScope::ModelsRead, KeyScope::AdminRead]);
-    g.control.user_set("sue", None, role(Role::Operator)).await.unwrap();
+    g.control
+        .ask(user::Set { user: "sue".into(), revision: None, change: Box::new(role(Role::Operator)) })
+        .await
+        .unwrap();
     assert_eq!(delete().await, 404);
 }
 
@@ -176,7 +195,14 @@ async fn making_ones_own_keys_and_tokens_counts_and_revoking_does_not() {
     }
     // Over the control socket they count as well, and so does another secret.
     let alice = g.daemon.control_as_stranger().await;
-    alice.login("alice", WireSecret::new(PASSWORD.into()), None).await.unwrap();
+    alice
+        .ask(account::Login {
+            username: "alice".into(),
+            password: WireSecret::new(PASSWORD.into()),
+            otp: None,
+        })
+        .await
+        .unwrap();
     let new = NewKey {
         name: "c".into(),
         organization: None,
@@ -186,16 +212,24 @@ async fn making_ones_own_keys_and_tokens_counts_and_revoking_does_not() {
         networks: Vec::new(),
         expires: None,
     };
-    alice.key_create(new).await.unwrap();
-    alice.token_create("t", None, 3_600_000).await.unwrap();
-    let rotated = alice.key_rotate(None, "c", 0).await.unwrap();
+    alice.ask(key::Create(Box::new(new))).await.unwrap();
+    alice.ask(token::Create { name: "t".into(), role: None, lasts_ms: 3_600_000 }).await.unwrap();
+    let rotated = alice.ask(key::Rotate { organization: None, key: "c".into(), grace_ms: 0 }).await.unwrap();
     for named in ["c", &rotated.key.id, &rotated.key.prefix, rotated.secret.expose()] {
-        let told = alice.key_rotate(None, named, 0).await.unwrap_err().to_string();
+        let told = alice
+            .ask(key::Rotate { organization: None, key: named.to_owned(), grace_ms: 0 })
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("token.hour"), "{told}");
     }
-    let told = alice.token_create("u", None, 3_600_000).await.unwrap_err().to_string();
+    let told = alice
+        .ask(token::Create { name: "u".into(), role: None, lasts_ms: 3_600_000 })
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("token.hour"), "{told}");
-    alice.token_revoke("t").await.unwrap();
+    alice.ask(token::Revoke { token: "t".into() }).await.unwrap();
     let told = make("d").await.expect(429).json();
     assert_eq!((&told["limit"], &told["used"]), (&json!(5), &json!(5)), "{told}");
     for id in &made {

@@ -1,6 +1,6 @@
 //! Two-factor authentication over HTTP.
 
-use aivonx_protocol::organization::OrganizationChange;
+use aivonx_protocol::organization::{self, OrganizationChange};
 
 use super::*;
 use crate::otp::otp;
@@ -8,11 +8,13 @@ use crate::otp::otp;
 #[tokio::test]
 async fn a_second_factor_is_set_up_used_and_taken_off_over_http() {
     let g = gateway().await;
-    let (access, _) = g.tokens(PASSWORD).await;
-    let totp = |body: Value| {
-        let (g, access) = (&g, access.clone());
+    let (before, _) = g.tokens(PASSWORD).await;
+    let (other, _) = g.tokens(PASSWORD).await;
+    let totp_with = |access: &str, body: Value| {
+        let (g, access) = (&g, access.to_owned());
         async move { g.post("/api/account/totp", &access, &body).await }
     };
+    let totp = |body: Value| totp_with(&before, body);
     refused(&totp(json!({"action": "confirm", "code": "123456"})).await, 409, "totp_disabled");
     let offer = totp(json!({"action": "begin", "password": PASSWORD})).await.expect(200).json();
     let secret = text(&offer, "secret");
@@ -21,7 +23,13 @@ async fn a_second_factor_is_set_up_used_and_taken_off_over_http() {
     let done = totp(json!({"action": "confirm", "code": otp(&secret, 0)})).await.expect(200).json();
     let codes: Vec<String> = serde_json::from_value(done["backup_codes"].clone()).unwrap();
     assert_eq!(codes.len(), 10);
-    g.get("/api/account/me", &text(&done, "access")).await.expect(200);
+    let access = text(&done, "access");
+    g.get("/api/account/me", &access).await.expect(200);
+    // What was given without the second factor is worth nothing any more.
+    for spent in [&before, &other] {
+        refused(&g.get("/api/account/me", spent).await, 401, "token_invalid");
+    }
+    let totp = |body: Value| totp_with(&access, body);
 
     refused(&g.login("alice", PASSWORD).await, 401, "otp_required");
     refused(&g.login("alice", "wrong").await, 401, "invalid_credentials");
@@ -67,14 +75,28 @@ async fn a_token_of_before_is_worth_no_more_than_a_new_one() {
     let (access, _) = g.tokens(PASSWORD).await;
     g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
     let demand = |on| OrganizationChange { require_totp: Some(on), ..OrganizationChange::default() };
-    g.control.organization_set("acme", None, demand(true)).await.unwrap();
+    g.control
+        .ask(organization::Set {
+            organization: "acme".into(),
+            revision: None,
+            change: Box::new(demand(true)),
+        })
+        .await
+        .unwrap();
     let answer = g.daemon.ask(&bearer(chat(false), &access)).await;
     refused(&answer, 403, "totp_enrolment_required");
     g.get("/api/account/me", &access).await.expect(200);
     let (meanwhile, _) = g.tokens(PASSWORD).await;
     let answer = g.daemon.ask(&bearer(chat(false), &meanwhile)).await;
     refused(&answer, 403, "totp_enrolment_required");
-    g.control.organization_set("acme", None, demand(false)).await.unwrap();
+    g.control
+        .ask(organization::Set {
+            organization: "acme".into(),
+            revision: None,
+            change: Box::new(demand(false)),
+        })
+        .await
+        .unwrap();
     for access in [access, meanwhile] {
         g.daemon.ask(&bearer(chat(false), &access)).await.expect(200);
     }
@@ -84,7 +106,10 @@ async fn a_token_of_before_is_worth_no_more_than_a_new_one() {
 async fn who_must_enrol_can_do_nothing_else() {
     let g = gateway().await;
     let change = OrganizationChange { require_totp: Some(true), ..OrganizationChange::default() };
-    g.control.organization_set("acme", None, change).await.unwrap();
+    g.control
+        .ask(organization::Set { organization: "acme".into(), revision: None, change: Box::new(change) })
+        .await
+        .unwrap();
     let tokens = g.login("alice", PASSWORD).await.expect(200).json();
     assert_eq!(tokens["must_enrol"], true);
     let access = text(&tokens, "access");

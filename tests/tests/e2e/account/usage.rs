@@ -1,5 +1,6 @@
 //! `GET /api/account/usage`: each is told of what it used itself, and of what is left of its limits.
 
+use aivonx_protocol::user;
 use std::time::Duration;
 
 use super::*;
@@ -45,7 +46,7 @@ async fn everyone_is_told_of_the_own_usage_alone() {
         organization: Some("acme".into()),
         password: Some(WireSecret::new(PASSWORD.into())),
     };
-    g.control.user_add(boss).await.unwrap();
+    g.control.ask(user::Add(Box::new(boss))).await.unwrap();
     let aivonx = g.daemon.aivonx();
     aivonx.ok(&["price", "set", "*", "10", "20"]).await;
     aivonx.ok(&["limit", "set", "--org", "acme", "user.inference.day=50", "user.spend.day=2.5"]).await;
@@ -96,6 +97,6 @@ async fn usage_is_told_to_users_and_to_nobody_else() {
     refused(&g.daemon.get(PATH).await, 401, "token_required");
     assert_eq!(g.get(PATH, "no-such-token").await.status, 401);
     assert_eq!(g.post(PATH, &alice, &json!({})).await.status, 405);
-    g.control.user_set_enabled("alice", None, false).await.unwrap();
+    g.control.ask(user::SetEnabled { user: "alice".into(), revision: None, enabled: false }).await.unwrap();
     refused(&g.get(PATH, &alice).await, 401, "token_invalid");
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_protocol::client::Client;
+use aivonx_protocol::{client::Client, daemon, node};
 use aivonx_tests::{
     harness::{Aivonx, Console},
     within,
@@ -89,12 +89,12 @@ async fn it_moves_shows_every_screen_and_leaves_nothing_behind() {
     // It moves by itself: nobody has asked anything.
     let client = Client::connect(&socket, "tests").await.unwrap();
     within("traffic", async {
-        while client.status().await.unwrap().requests_total < 5 {
+        while client.ask(daemon::GetStatus).await.unwrap().requests_total < 5 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await;
-    assert!(client.node_list().await.unwrap().iter().all(|node| node.simulated));
+    assert!(client.ask(node::List).await.unwrap().iter().all(|node| node.simulated));
     drop(client);
     let tabs = console.shown().lines().nth(1).unwrap_or_default().to_owned();
     let digits: Vec<char> = "234567890".chars().filter(|digit| tabs.contains(*digit)).collect();

@@ -1,6 +1,6 @@
 //! Users and keys.
 
-use aivonx_protocol::key::{KeyScope, NewKey};
+use aivonx_protocol::key::{self, KeyScope, NewKey};
 use aivonx_tests::{
     fake::FakeNode,
     harness::{Daemon, Request},
@@ -74,7 +74,7 @@ async fn a_key_that_is_revoked_ends_its_stream() {
         networks: Vec::new(),
         expires: None,
     };
-    let key = daemon.control().await.key_create(new).await.unwrap();
+    let key = daemon.control().await.ask(key::Create(Box::new(new))).await.unwrap();
     node.gate();
     let mut client = daemon.client().await;
     let messages = json!([{"role": "user", "content": "hi"}]);

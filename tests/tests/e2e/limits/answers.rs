@@ -2,8 +2,8 @@
 
 use aivonx_protocol::{
     WireSecret,
-    key::{KeyScope, NewKey},
-    user::{NewUser, Role},
+    key::{self, KeyScope, NewKey},
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::harness::{ADMIN, ADMIN_PASSWORD, Request};
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ async fn who_may_only_tighten_is_told_so() {
         password: Some(WireSecret::new(ADMIN_PASSWORD.into())),
     };
     let control = rig.daemon.control().await;
-    control.user_add(boss).await.unwrap();
+    control.ask(user::Add(Box::new(boss))).await.unwrap();
     let key = NewKey {
         name: "boss".into(),
         organization: None,
@@ -111,7 +111,7 @@ async fn who_may_only_tighten_is_told_so() {
         networks: Vec::new(),
         expires: None,
     };
-    let key = control.key_create(key).await.unwrap().secret;
+    let key = control.ask(key::Create(Box::new(key))).await.unwrap().secret;
     rig.limit(&["inference.day=0"]).await;
     let asked = chat(false).field("Authorization", &format!("Bearer {}", key.expose()));
     let told = rig.daemon.ask(&asked).await.expect(429);

@@ -1,9 +1,9 @@
 //! Clients over HTTP use, list and manage what is for their organization.
 
 use aivonx_protocol::{
-    key::{KeyChange, KeyScope},
-    node::NodeChange,
-    organization::{NodeAccess, OrganizationChange},
+    key::{self, KeyChange, KeyScope},
+    node::{self, NodeChange},
+    organization::{self, NodeAccess, OrganizationChange},
 };
 use aivonx_tests::harness::{Answer, Request};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn a_list_of_models_and_the_way_to_a_third_party_are_closed() {
     world.anvil.with(|s| {
         s.model("everywhere:latest").unwrap().remote_host = Some("https://third.example".into());
     });
-    world.root.node_check("anvil").await.unwrap();
+    world.root.ask(node::Check { node: "anvil".into() }).await.unwrap();
     let refused = world.ask("acme", "work", chat("everywhere")).await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert_eq!(world.ask("acme", "work", chat("gpt-oss:120b-cloud")).await.status, 403);
@@ -100,11 +100,19 @@ async fn a_list_of_models_and_the_way_to_a_third_party_are_closed() {
     assert_eq!(listed, ["acme-model:latest"]);
     world.ask("other", "work", chat("everywhere")).await.expect(200);
     let allow = OrganizationChange { cloud_models: Some(true), ..OrganizationChange::default() };
-    world.root.organization_set("acme", None, allow).await.unwrap();
+    world
+        .root
+        .ask(organization::Set { organization: "acme".into(), revision: None, change: Box::new(allow) })
+        .await
+        .unwrap();
     world.ask("acme", "work", chat("everywhere")).await.expect(200);
 
     let only = OrganizationChange { models: Some(vec!["every*".into()]), ..OrganizationChange::default() };
-    world.root.organization_set("acme", None, only).await.unwrap();
+    world
+        .root
+        .ask(organization::Set { organization: "acme".into(), revision: None, change: Box::new(only) })
+        .await
+        .unwrap();
     let off = told(&world.ask("acme", "work", chat("acme-model")).await, "acme-model");
     let missing = told(&world.ask("acme", "work", chat("qqqqqqqqqq")).await, "qqqqqqqqqq");
     assert_eq!((off.0, missing.0), (404, 404));
@@ -112,7 +120,16 @@ async fn a_list_of_models_and_the_way_to_a_third_party_are_closed() {
     world.ask("acme", "work", chat("everywhere:latest")).await.expect(200);
     // A key narrows further, and its list takes effect at once.
     let none = KeyChange { models: Some(vec!["acme*".into()]), ..KeyChange::default() };
-    world.root.key_set(Some("acme".into()), "acme-work", None, none).await.unwrap();
+    world
+        .root
+        .ask(key::Set {
+            organization: Some("acme".into()),
+            key: "acme-work".into(),
+            revision: None,
+            change: Box::new(none),
+        })
+        .await
+        .unwrap();
     assert_eq!(world.ask("acme", "work", chat("everywhere")).await.status, 404);
     assert!(names(&world.ask("acme", "work", Request::get("/api/tags")).await).is_empty());
 }
@@ -135,7 +152,11 @@ async fn models_are_managed_on_own_nodes_alone() {
 
     // Served by shared nodes, it still manages none of them.
     let shared = OrganizationChange { nodes: Some(NodeAccess::Shared), ..OrganizationChange::default() };
-    world.root.organization_set("other", None, shared).await.unwrap();
+    world
+        .root
+        .ask(organization::Set { organization: "other".into(), revision: None, change: Box::new(shared) })
+        .await
+        .unwrap();
     world.ask("other", "work", chat("shared-model")).await.expect(200);
     let delete = Request::json("/api/delete", &json!({"model": "shared-model"})).method("DELETE");
     assert_eq!(world.ask("other", "work", delete).await.status, 404);
@@ -149,7 +170,12 @@ async fn diagnostics_and_metrics_tell_each_its_own() {
         let show = Request::json("/api/show", &json!({"model": "everywhere"}));
         world.ask(organization, "work", show).await.expect(200);
     }
-    let whole = world.root.key_create(new_key("whole", None, &[KeyScope::AdminRead])).await.unwrap().secret;
+    let whole = world
+        .root
+        .ask(key::Create(Box::new(new_key("whole", None, &[KeyScope::AdminRead]))))
+        .await
+        .unwrap()
+        .secret;
     for path in ["/metrics", "/api/proxy/state", "/api/proxy/active-requests"] {
         let own = world.ask("acme", "watch", Request::get(path)).await.expect(200).text();
         assert!(own.contains("anvil") || own.contains(&world.anvil.url()), "{path}: {own}");
@@ -168,7 +194,11 @@ async fn diagnostics_and_metrics_tell_each_its_own() {
 
     // A node that is assigned elsewhere takes new requests of its new owner alone.
     let to_other = NodeChange { organization: Some(Some("other".into())), ..NodeChange::default() };
-    world.root.node_set("anvil", None, to_other).await.unwrap();
+    world
+        .root
+        .ask(node::Set { node: "anvil".into(), revision: None, change: Box::new(to_other) })
+        .await
+        .unwrap();
     let left = world.ask("acme", "work", chat("acme-model")).await;
     assert_eq!(left.status, 503, "{}", left.text());
     world.ask("other", "work", chat("acme-model")).await.expect(200);

@@ -1,6 +1,11 @@
 //! Where an organization's operators may have the gateway look for nodes.
 
-use aivonx_protocol::{Client as Control, Event, client::ClientError, node::Pool};
+use aivonx_protocol::{
+    Client as Control, Event,
+    client::ClientError,
+    node::{self, Pool},
+    organization,
+};
 use aivonx_tests::{
     fake::{FakeNode, Kind},
     within,
@@ -10,7 +15,7 @@ use super::world::{World, new_node};
 
 /// What adding a node at `url` is refused with, without the URL.
 async fn refused(operator: &Control, url: &str) -> String {
-    match operator.node_add(new_node("mine", url, None)).await {
+    match operator.ask(node::Add(Box::new(new_node("mine", url, None)))).await {
         Err(ClientError::Fault(fault)) => fault.to_string().replace(url, "URL"),
         other => panic!("{url}: {other:?}"),
     }
@@ -35,29 +40,48 @@ async fn operators_bring_in_nodes_where_a_superadmin_lets_them_and_nobody_else_h
     }
     assert!(own.everything().is_empty(), "nothing was connected to");
     // It is not for operators to say where they may.
-    assert!(operator.organization_set_networks("acme", vec!["0.0.0.0/0".into()]).await.is_err());
+    assert!(
+        operator
+            .ask(organization::SetNetworks {
+                organization: "acme".into(),
+                networks: vec!["0.0.0.0/0".into()]
+            })
+            .await
+            .is_err()
+    );
 
-    world.root.organization_set_networks("acme", vec!["127.0.0.0/8".into()]).await.unwrap();
-    let known = operator.organization_networks(None).await.unwrap();
+    world
+        .root
+        .ask(organization::SetNetworks { organization: "acme".into(), networks: vec!["127.0.0.0/8".into()] })
+        .await
+        .unwrap();
+    let known = operator.ask(organization::Networks { organization: None }).await.unwrap();
     assert_eq!(known.len(), 1, "only of its own");
     assert_eq!(known[0].networks, ["127.0.0.0/8"]);
-    assert!(operator.node_add(new_node("mine", &own.url(), None)).await.unwrap().healthy);
+    assert!(operator.ask(node::Add(Box::new(new_node("mine", &own.url(), None)))).await.unwrap().healthy);
     for url in &taken {
         assert_eq!(refused(&operator, url).await, said, "{url}");
     }
     let me = world.daemon.url();
     assert!(refused(&operator, &me).await.contains("is this gateway itself"));
-    assert!(world.root.node_add(new_node("me", &me, None)).await.is_err());
+    assert!(world.root.ask(node::Add(Box::new(new_node("me", &me, None)))).await.is_err());
 
     // Withdrawn, it holds at once, and for what is there already.
-    let mut nodes = operator.node_watch().await.unwrap();
-    world.root.organization_set_networks("acme", Vec::new()).await.unwrap();
+    let mut nodes = operator.follow(node::Watch).await.unwrap();
+    world
+        .root
+        .ask(organization::SetNetworks { organization: "acme".into(), networks: Vec::new() })
+        .await
+        .unwrap();
     loop {
         match within("the node to leave", nodes.next()).await.unwrap().unwrap() {
             Event::Node(node) if node.name == "acme.mine" && node.pool == Pool::Standby => break,
             _ => {}
         }
     }
-    assert!(!operator.node_check("mine").await.unwrap().healthy);
-    assert!(operator.node_check("anvil").await.unwrap().healthy, "a superadmin placed that one");
+    assert!(!operator.ask(node::Check { node: "mine".into() }).await.unwrap().healthy);
+    assert!(
+        operator.ask(node::Check { node: "anvil".into() }).await.unwrap().healthy,
+        "a superadmin placed that one"
+    );
 }

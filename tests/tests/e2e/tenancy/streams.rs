@@ -2,10 +2,12 @@
 
 use aivonx_protocol::{
     Event,
-    audit::AuditFilter,
+    audit::{self, AuditFilter},
     client::EventStream,
-    log::{Level, LogFilter},
-    node::{AdminState, NodeChange},
+    daemon,
+    log::{self, Level, LogFilter},
+    node::{self, AdminState, NodeChange},
+    running,
 };
 use aivonx_tests::{harness::Request, within};
 use serde_json::json;
@@ -30,20 +32,28 @@ async fn nobody_follows_anothers_nodes_log_or_audit() {
     let world = World::new().await;
     let (operator, auditor) = (world.log_in("acme-operator").await, world.log_in("acme-auditor").await);
     let all = LogFilter { level: Some(Level::Trace), ..LogFilter::default() };
-    let mut nodes = operator.node_watch().await.unwrap();
-    let mut log = auditor.log_follow(all, 10_000).await.unwrap();
-    let mut audit = auditor.audit_follow(AuditFilter::default(), 1000).await.unwrap();
+    let mut nodes = operator.follow(node::Watch).await.unwrap();
+    let mut log = auditor.follow(log::Follow { filter: all, lines: 10_000 }).await.unwrap();
+    let mut audit =
+        auditor.follow(audit::Follow { filter: AuditFilter::default(), lines: 1000 }).await.unwrap();
     assert!(until(&mut nodes, "anvil").await.contains("acme-model"));
 
     // Things happen elsewhere, then at home.
     let theirs = world.log_in("other-operator").await;
-    theirs.node_set_state("osprey", None, AdminState::Draining).await.unwrap();
-    world.root.node_set_state("commons", None, AdminState::Draining).await.unwrap();
+    theirs
+        .ask(node::SetState { node: "osprey".into(), revision: None, state: AdminState::Draining })
+        .await
+        .unwrap();
+    world
+        .root
+        .ask(node::SetState { node: "commons".into(), revision: None, state: AdminState::Draining })
+        .await
+        .unwrap();
     let show = |model: &str| Request::json("/api/show", &json!({"model": model}));
     world.ask("other", "work", show("other-model")).await;
     world.ask("acme", "work", show("acme-model:latest")).await.expect(200);
     let change = NodeChange { max_parallel: Some(77), ..NodeChange::default() };
-    operator.node_set("anvil", None, change).await.unwrap();
+    operator.ask(node::Set { node: "anvil".into(), revision: None, change: Box::new(change) }).await.unwrap();
 
     let told = [
         until(&mut nodes, "max_parallel: 77").await,
@@ -58,9 +68,13 @@ async fn nobody_follows_anothers_nodes_log_or_audit() {
     assert!(told[1].contains("acme-model"), "its own requests are there: {}", told[1]);
 
     // A node assigned elsewhere is gone, and says no more.
-    let id = operator.node_show("anvil").await.unwrap().id;
+    let id = operator.ask(node::Show { node: "anvil".into() }).await.unwrap().id;
     let to_other = NodeChange { organization: Some(Some("other".into())), ..NodeChange::default() };
-    world.root.node_set("anvil", None, to_other).await.unwrap();
+    world
+        .root
+        .ask(node::Set { node: "anvil".into(), revision: None, change: Box::new(to_other) })
+        .await
+        .unwrap();
     loop {
         match within("the removal", nodes.next()).await.unwrap().unwrap() {
             Event::NodeRemoved(gone) => {
@@ -89,20 +103,21 @@ async fn nobody_sees_or_ends_what_runs_for_another() {
     }
     world.osprey.until("their request", |s| s.recorded.iter().any(|r| r.head.target() == "/api/chat")).await;
     world.anvil.until("its request", |s| s.recorded.iter().any(|r| r.head.target() == "/api/chat")).await;
-    let all = world.root.running_list().await.unwrap();
+    let all = world.root.ask(running::List).await.unwrap();
     let theirs = all.iter().find(|r| r.organization.as_deref() == Some("other")).unwrap();
     for role in ["operator", "auditor", "admin"] {
         let member = world.log_in(&format!("acme-{role}")).await;
-        let own = member.running_list().await.unwrap();
+        let own = member.ask(running::List).await.unwrap();
         assert_eq!(own.len(), 1, "{role}");
         assert_eq!(own[0].organization.as_deref(), Some("acme"), "{role}");
         if role != "auditor" {
-            let foreign = member.running_cancel(&theirs.id).await.unwrap_err().to_string();
-            let nothing = member.running_cancel("0").await.unwrap_err().to_string();
+            let foreign =
+                member.ask(running::Cancel { id: theirs.id.clone() }).await.unwrap_err().to_string();
+            let nothing = member.ask(running::Cancel { id: "0".into() }).await.unwrap_err().to_string();
             assert_eq!(foreign.replace(&theirs.id, "X"), nothing.replace("'0'", "'X'"), "{role}");
         }
     }
-    assert_eq!(world.root.running_list().await.unwrap().len(), 2, "both still run");
+    assert_eq!(world.root.ask(running::List).await.unwrap().len(), 2, "both still run");
 }
 
 #[tokio::test]
@@ -114,9 +129,10 @@ async fn one_organizations_log_is_picked_out_for_the_fleets_people() {
     }
     for org in ["acme", &world.acme_id] {
         let filter = LogFilter { organization: Some(org.to_owned()), ..LogFilter::default() };
-        let mut follow = world.root.log_follow(filter.clone(), 10_000).await.unwrap();
+        let mut follow =
+            world.root.follow(log::Follow { filter: filter.clone(), lines: 10_000 }).await.unwrap();
         until(&mut follow, "everywhere").await;
-        let page = world.root.log_recent(filter, 10_000).await.unwrap();
+        let page = world.root.ask(log::Recent { filter, lines: 10_000 }).await.unwrap();
         let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert!(page.events.iter().all(|e| e.fields.contains(&of("organization", &world.acme_id))));
         assert!(page.events.iter().any(|e| e.fields.contains(&of("org", "acme"))));
@@ -139,7 +155,7 @@ async fn nobody_is_told_how_another_does() {
     }
     // What both did, with what each showed itself at first, is known before it is looked for.
     let all = loop {
-        let pulse = world.root.pulse(None).await.unwrap();
+        let pulse = world.root.ask(daemon::Pulse { since: None }).await.unwrap();
         if pulse.organizations.iter().map(|one| one.requests).sum::<u64>() >= 6 {
             break pulse;
         }
@@ -153,7 +169,7 @@ async fn nobody_is_told_how_another_does() {
     world.osprey.refuse().await;
     world.daemon.until_active(1).await;
     let operator = world.log_in("acme-operator").await;
-    let own = operator.pulse(None).await.unwrap();
+    let own = operator.ask(daemon::Pulse { since: None }).await.unwrap();
     assert_eq!(own.organization.as_deref(), Some("acme"));
     assert_eq!(own.seconds.iter().map(|one| one.requests).sum::<u32>(), 2, "{own:?}");
     assert_eq!(own.organizations.iter().map(|one| one.requests).collect::<Vec<_>>(), [2], "{own:?}");

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    Client as Control, WireSecret,
-    audit::AuditFilter,
-    key::{KeyScope, NewKey},
-    log::{Level, LogFilter},
-    node::{Credential, NewNode},
-    organization::{NewOrganization, NodeAccess},
-    user::{NewUser, Role},
+    Client as Control, WireSecret, account,
+    audit::{self, AuditFilter},
+    daemon, job,
+    key::{self, KeyScope, NewKey},
+    lockout,
+    log::{self, Level, LogFilter},
+    model,
+    node::{self, Credential, NewNode},
+    organization::{self, NewOrganization, NodeAccess},
+    token,
+    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
@@ -115,9 +119,13 @@ impl World {
             let model = format!("{}-model:latest", organization.unwrap_or("shared"));
             let node = FakeNode::start(Kind::Ollama, &[&model, "everywhere:latest"]).await;
             if let Some(slug) = organization {
-                ids.insert(slug, root.organization_add(new_organization(slug)).await.unwrap().id);
+                ids.insert(
+                    slug,
+                    root.ask(organization::Add(Box::new(new_organization(slug)))).await.unwrap().id,
+                );
             }
-            let probe = root.node_add(new_node(name, &node.url(), organization)).await.unwrap();
+            let probe =
+                root.ask(node::Add(Box::new(new_node(name, &node.url(), organization)))).await.unwrap();
             assert!(probe.healthy, "{}", probe.finding);
             nodes.insert(name, node);
         }
@@ -136,11 +144,13 @@ impl World {
                     organization: Some(slug.into()),
                     password: Some(WireSecret::new(PASSWORD.into())),
                 };
-                root.user_add(user).await.unwrap();
+                root.ask(user::Add(Box::new(user))).await.unwrap();
             }
             let work = [KeyScope::Infer, KeyScope::ModelsRead, KeyScope::ModelsWrite];
             for (name, scopes) in [("work", &work[..]), ("watch", &[KeyScope::AdminRead])] {
-                let made = root.key_create(new_key(&format!("{slug}-{name}"), Some(slug), scopes)).await;
+                let made = root
+                    .ask(key::Create(Box::new(new_key(&format!("{slug}-{name}"), Some(slug), scopes))))
+                    .await;
                 secrets.insert((slug, name), made.unwrap().secret.expose().to_owned());
             }
         }
@@ -167,7 +177,10 @@ impl World {
             // It stays at work as long as the test.
             let node = if slug == "acme" { &world.anvil } else { &world.osprey };
             node.fail_next(Fault::StallAfter(1));
-            let job = operator.model_pull(&format!("{slug}-pulled"), Vec::new(), false).await.unwrap();
+            let job = operator
+                .ask(model::Pull { model: format!("{slug}-pulled"), nodes: Vec::new(), insecure: false })
+                .await
+                .unwrap();
             jobs.insert(slug, job.id);
             node.until_requests(1).await;
             let request = Request::json("/api/show", &json!({"model": format!("{slug}-model")}));
@@ -176,9 +189,14 @@ impl World {
         world.jobs = jobs;
         world.other_ids = Ids {
             organization: world.other_id.clone(),
-            node: world.root.node_show("osprey").await.unwrap().id,
-            user: world.root.user_show("other-member").await.unwrap().id,
-            key: world.root.key_show(Some("other".into()), "other-work").await.unwrap().id,
+            node: world.root.ask(node::Show { node: "osprey".into() }).await.unwrap().id,
+            user: world.root.ask(user::Show { user: "other-member".into() }).await.unwrap().id,
+            key: world
+                .root
+                .ask(key::Show { organization: Some("other".into()), key: "other-work".into() })
+                .await
+                .unwrap()
+                .id,
             job: world.jobs["other"].clone(),
         };
         world.before = world.state().await;
@@ -224,7 +242,11 @@ impl World {
     pub(super) async fn log_in(&self, user: &str) -> Control {
         let control = self.daemon.control_as_stranger().await;
         control
-            .login(user, WireSecret::new(PASSWORD.into()), None)
+            .ask(account::Login {
+                username: user.to_owned(),
+                password: WireSecret::new(PASSWORD.into()),
+                otp: None,
+            })
             .await
             .unwrap_or_else(|e| panic!("{user}: {e}"));
         control
@@ -243,16 +265,23 @@ impl World {
 
     /// What `other` has, as the superadmin sees it, without what changes all the time.
     pub(super) async fn state(&self) -> String {
-        let nodes = self.root.node_list().await.unwrap().into_iter().filter(|n| n.name != "anvil");
+        let nodes = self.root.ask(node::List).await.unwrap().into_iter().filter(|n| n.name != "anvil");
         let nodes: Vec<_> =
             nodes.map(|n| (n.id, n.name, n.revision, n.admin_state, n.organization)).collect();
         let other = || Some("other".to_owned());
-        let users = self.root.user_list(other(), None).await.unwrap().into_iter();
+        let users =
+            self.root.ask(user::List { organization: other(), role: None }).await.unwrap().into_iter();
         let users: Vec<_> = users.map(|u| (u.id, u.name, u.revision, u.enabled)).collect();
-        let keys = self.root.key_list(other(), None, true).await.unwrap().into_iter();
+        let keys = self
+            .root
+            .ask(key::List { organization: other(), user: None, all: true })
+            .await
+            .unwrap()
+            .into_iter();
         let keys: Vec<_> = keys.map(|k| (k.id, k.name, k.revision, k.revoked)).collect();
-        let job = self.root.job_show(&self.jobs["other"]).await.unwrap().state;
-        let organization = self.root.organization_show("other").await.unwrap().revision;
+        let job = self.root.ask(job::Show { job: self.jobs["other"].clone() }).await.unwrap().state;
+        let organization =
+            self.root.ask(organization::Show { organization: "other".into() }).await.unwrap().revision;
         format!("{nodes:?} {users:?} {keys:?} {job:?} {organization}")
     }
 
@@ -260,17 +289,27 @@ impl World {
     pub(super) async fn everything_listed(&self, control: &Control) -> String {
         let log = LogFilter { level: Some(Level::Trace), ..LogFilter::default() };
         [
-            format!("{:?}", control.node_list().await),
-            format!("{:?}", control.model_list().await),
-            format!("{:?}", control.job_list().await),
-            format!("{:?}", control.organization_list().await),
-            format!("{:?}", control.user_list(None, None).await),
-            format!("{:?}", control.key_list(None, None, true).await),
-            format!("{:?}", control.lockout_list(true).await),
-            format!("{:?}", control.token_list().await),
-            format!("{:?}", control.log_recent(log, 10_000).await),
-            format!("{:?}", control.audit_list(AuditFilter::default(), None, 1000, true).await),
-            format!("{:?}", control.status().await),
+            format!("{:?}", control.ask(node::List).await),
+            format!("{:?}", control.ask(model::List).await),
+            format!("{:?}", control.ask(job::List).await),
+            format!("{:?}", control.ask(organization::List).await),
+            format!("{:?}", control.ask(user::List { organization: None, role: None }).await),
+            format!("{:?}", control.ask(key::List { organization: None, user: None, all: true }).await),
+            format!("{:?}", control.ask(lockout::List { all: true }).await),
+            format!("{:?}", control.ask(token::List).await),
+            format!("{:?}", control.ask(log::Recent { filter: log, lines: 10_000 }).await),
+            format!(
+                "{:?}",
+                control
+                    .ask(audit::List {
+                        filter: AuditFilter::default(),
+                        cursor: None,
+                        limit: 1000,
+                        oldest_first: true
+                    })
+                    .await
+            ),
+            format!("{:?}", control.ask(daemon::GetStatus).await),
         ]
         .join("\n")
     }

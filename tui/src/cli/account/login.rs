@@ -7,7 +7,7 @@ use std::{
 
 use aivonx_protocol::{
     Fault, FaultKind, WireSecret,
-    account::LoggedIn,
+    account::{self, LoggedIn},
     client::{Client, ClientError},
     handshake::Login,
 };
@@ -79,7 +79,7 @@ pub async fn run(context: &mut Context, args: LoginArgs) -> Result<(), Failure> 
     let mut session = begin(client, &username, &password, otp, prompt.as_mut()).await?;
     if let Err(failure) = session::keep(client, &session) {
         // Nobody could use it.
-        let _ = client.logout().await;
+        let _ = client.ask(account::Logout).await;
         return Err(failure);
     }
     if let Some(prompt) = &mut prompt {
@@ -119,7 +119,14 @@ async fn begin(
     let from_file = otp.is_some();
     let mut left = CODES;
     loop {
-        let fault = match client.login(username, password.clone(), otp.clone()).await {
+        let fault = match client
+            .ask(account::Login {
+                username: username.to_owned(),
+                password: password.clone(),
+                otp: otp.clone(),
+            })
+            .await
+        {
             Ok(session) => return Ok(session),
             Err(ClientError::Fault(fault)) => fault,
             Err(other) => return Err(other.into()),
@@ -176,7 +183,7 @@ async fn settle(
         totp::enrol(prompt, client, password).await?;
     }
     if change || enrol {
-        identity = client.whoami().await?;
+        identity = client.ask(account::Whoami).await?;
     }
     Ok(identity)
 }
@@ -191,8 +198,8 @@ pub async fn logout(context: &mut Context) -> Result<(), Failure> {
     let (logged_out, said) = match files.read()? {
         None => (false, "You are not logged in."),
         Some(kept) => {
-            let ended = match client.resume(kept.secret).await {
-                Ok(_) => client.logout().await,
+            let ended = match client.ask(account::Resume { secret: kept.secret }).await {
+                Ok(_) => client.ask(account::Logout).await,
                 Err(error) => Err(error),
             };
             match ended {

@@ -7,7 +7,11 @@ pub mod totp;
 
 use std::path::{Path, PathBuf};
 
-use aivonx_protocol::{WireSecret, account::Identity, session::SessionKind};
+use aivonx_protocol::{
+    WireSecret,
+    account::{self, Identity},
+    session::SessionKind,
+};
 use jiff::tz::TimeZone;
 
 use super::Context;
@@ -32,7 +36,7 @@ const FEW_CODES: u32 = 3;
 pub async fn whoami(context: &mut Context) -> Result<(), Failure> {
     let connected = context.connect().await?;
     session::resume(&connected.client).await?;
-    let identity = connected.client.whoami().await?;
+    let identity = connected.client.ask(account::Whoami).await?;
     let zone = context.out.zone.clone();
     context.out.show(&identity, |out| {
         out.table(&details(&identity, &zone))?;

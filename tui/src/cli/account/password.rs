@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aivonx_protocol::{
-    FaultKind, WireSecret,
+    FaultKind, WireSecret, account,
     client::{Client, ClientError},
 };
 use clap::Args;
@@ -50,7 +50,7 @@ pub async fn run(context: &mut Context, args: PasswordArgs) -> Result<(), Failur
     let instead = "Without one give --password-file FILE --new-password-file FILE.";
     let prompt = given.is_none().then(|| Prompt::open(&context.out, instead)).transpose()?;
     let client = context.client().await?;
-    let identity = client.whoami().await?;
+    let identity = client.ask(account::Whoami).await?;
     let Some(user) = identity.user.clone() else {
         return Err(Failure::NotPermitted {
             message: "you are not logged in as a user, so there is no password to change".into(),
@@ -61,7 +61,7 @@ pub async fn run(context: &mut Context, args: PasswordArgs) -> Result<(), Failur
         });
     };
     match (given, prompt) {
-        (Some((old, new)), _) => client.password(old, new).await?,
+        (Some((old, new)), _) => client.ask(account::Password { old, new }).await?,
         (_, Some(mut prompt)) => {
             let old = prompt.secret(&format!("Password of {user} as it is"))?;
             change(&mut prompt, &client, old).await?;
@@ -83,7 +83,7 @@ async fn redeem(
     let client = match code.zip(new) {
         Some((code, new)) => {
             let client = context.connect().await?.client;
-            client.redeem(&user, code, new).await?;
+            client.ask(account::Redeem { username: user.clone(), code, password: new }).await?;
             client
         }
         None => {
@@ -93,7 +93,10 @@ async fn redeem(
             let code = prompt.secret(&format!("Code for {}", safe(&user)))?;
             loop {
                 let new = prompt.new_secret("New password")?;
-                match client.redeem(&user, code.clone(), new).await {
+                match client
+                    .ask(account::Redeem { username: user.clone(), code: code.clone(), password: new })
+                    .await
+                {
                     Ok(()) => break client,
                     Err(ClientError::Fault(fault)) if fault.field.as_deref() == Some("password") => {
                         prompt.refuse(&fault.to_string())?;
@@ -103,7 +106,7 @@ async fn redeem(
             }
         }
     };
-    let identity = client.whoami().await?;
+    let identity = client.ask(account::Whoami).await?;
     context.out.show(&identity, |out| {
         out.line(format_args!("{} has a new password. Log in with it: aivonx login", safe(&user)))
     })
@@ -117,7 +120,7 @@ pub(super) async fn change(
 ) -> Result<WireSecret, Failure> {
     loop {
         let new = prompt.new_secret("New password")?;
-        match client.password(old.clone(), new.clone()).await {
+        match client.ask(account::Password { old: old.clone(), new: new.clone() }).await {
             Ok(()) => return Ok(new),
             Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Invalid => {
                 prompt.refuse(&fault.to_string())?;

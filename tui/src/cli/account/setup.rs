@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use aivonx_protocol::{
     FaultKind, WireSecret,
-    account::{LoggedIn, Setup},
+    account::{self, LoggedIn, Setup},
     client::{Client, ClientError},
     handshake::Login,
-    limit::LimitTarget,
+    limit::{self, LimitTarget},
     organization::LimitProfile,
 };
 use clap::{Args, ValueEnum};
@@ -92,7 +92,7 @@ pub async fn run(context: &mut Context, args: SetupArgs) -> Result<(), Failure> 
     }
     let client = context.connect().await?.client;
     let recovered = setup.recover;
-    let session = client.setup(setup).await?;
+    let session = client.ask(setup).await?;
     kept(&client, &session);
     let identity = &session.identity;
     let unpriced = if recovered { None } else { unpriced(&client).await };
@@ -128,7 +128,7 @@ async fn ask(context: &mut Context, mut setup: Setup) -> Result<(), Failure> {
     prompt.say("\nA password: 12 characters or more, not digits alone, no name, not a common one.\n")?;
     let session = loop {
         setup.password = prompt.new_secret("Password")?;
-        match client.setup(setup.clone()).await {
+        match client.ask(setup.clone()).await {
             Ok(session) => break session,
             Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Invalid => {
                 prompt.refuse(&fault.to_string())?;
@@ -144,7 +144,7 @@ async fn ask(context: &mut Context, mut setup: Setup) -> Result<(), Failure> {
         || (!setup.no_totp
             && prompt.yes("\nAsk for a code of an authenticator app at every login, too?", true)?);
     let identity = if wanted && totp::enrol(&mut prompt, client, setup.password.clone()).await? {
-        client.whoami().await?
+        client.ask(account::Whoami).await?
     } else {
         session.identity.clone()
     };
@@ -170,7 +170,7 @@ async fn may(connected: &Connected, setup: &Setup) -> Result<(), Failure> {
     let set_up = match connected.client.daemon().login {
         Login::Setup => false,
         Login::Needed => true,
-        Login::NotNeeded => connected.client.whoami().await?.set_up,
+        Login::NotNeeded => connected.client.ask(account::Whoami).await?.set_up,
     };
     match (set_up, setup.recover) {
         (true, false) => Err(Failure::failed("the gateway has an administrator already").with_hint(
@@ -207,8 +207,8 @@ fn kept(client: &Client, session: &LoggedIn) {
 
 /// Which of the limits that the gateway begins with cannot hold. Who may not ask yet is told by `limit show` later.
 async fn unpriced(client: &Client) -> Option<String> {
-    let limits = client.limit_show(LimitTarget::Own).await.ok()?;
-    table::unpriced_advice(&limits, &client.limit_unpriced(LimitTarget::Own).await.ok()?)
+    let limits = client.ask(limit::Show { target: LimitTarget::Own }).await.ok()?;
+    table::unpriced_advice(&limits, &client.ask(limit::FindUnpriced { target: LimitTarget::Own }).await.ok()?)
 }
 
 fn done(out: &mut Out, session: &LoggedIn, recovered: bool, unpriced: Option<String>) -> Result<(), Failure> {

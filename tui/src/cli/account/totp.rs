@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aivonx_protocol::{
     FaultKind, WireSecret,
-    account::TotpOffer,
+    account::{self, TotpOffer},
     client::{Client, ClientError},
 };
 use clap::{Args, Subcommand};
@@ -70,14 +70,14 @@ pub async fn run(context: &mut Context, verb: TotpVerb) -> Result<(), Failure> {
         TotpVerb::Enable(proof) => enable(context, proof).await,
         TotpVerb::Disable(proof) => {
             let (client, password, code) = proven(context, proof).await?;
-            client.totp_disable(password, code).await?;
-            let identity = client.whoami().await?;
+            client.ask(account::TotpDisable { password, code }).await?;
+            let identity = client.ask(account::Whoami).await?;
             context.out.show(&identity, |out| out.line("Two-factor authentication is off."))
         }
         TotpVerb::Codes(proof) => {
             context.out.check_seen()?;
             let (client, password, code) = proven(context, proof).await?;
-            let codes = client.backup_codes(password, code).await?;
+            let codes = client.ask(account::BackupCodes { password, code }).await?;
             show_codes(&mut context.out, &codes)
         }
     }
@@ -92,12 +92,12 @@ async fn enable(context: &mut Context, proof: Proof) -> Result<(), Failure> {
         if !enrol(&mut prompt, &client, password).await? {
             return Err(Failure::failed("given up; two-factor authentication is as it was"));
         }
-        let identity = client.whoami().await?;
+        let identity = client.ask(account::Whoami).await?;
         return context.out.show(&identity, |out| out.line("Two-factor authentication is on."));
     };
     context.out.check_seen()?;
     let client = context.client().await?;
-    let offer = client.totp_begin(password).await?;
+    let offer = client.ask(account::TotpBegin { password }).await?;
     // On one line, so that what reads it can answer at once.
     let shown = Offer { secret: &offer.secret, uri: &offer.uri };
     if context.out.is_json() {
@@ -106,7 +106,7 @@ async fn enable(context: &mut Context, proof: Proof) -> Result<(), Failure> {
         context.out.line(shown.secret.expose())?;
     }
     context.out.raw("")?;
-    let codes = client.totp_confirm(input::secret("--otp-file", &file)?).await?;
+    let codes = client.ask(account::TotpConfirm { code: input::secret("--otp-file", &file)? }).await?;
     show_codes(&mut context.out, &codes)
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn enrol(
     client: &Client,
     password: WireSecret,
 ) -> Result<bool, Failure> {
-    let offer = client.totp_begin(password).await?;
+    let offer = client.ask(account::TotpBegin { password }).await?;
     let mut ground = prompt.ground;
     let mut pictured = show_offer(prompt, &offer, ground)?;
     loop {
@@ -163,7 +163,7 @@ pub(super) async fn enrol(
             pictured = show_offer(prompt, &offer, ground)?;
             continue;
         }
-        match client.totp_confirm(WireSecret::new(code)).await {
+        match client.ask(account::TotpConfirm { code: WireSecret::new(code) }).await {
             Ok(codes) => {
                 prompt.say(
                     "\nRight. These backup codes are each good once in place of a code, if the app is lost.\n\

@@ -7,7 +7,7 @@ use std::{
 
 use aivonx_protocol::{
     Event,
-    audit::{Digest, ExportFormat, ExportSignature, PublicKey},
+    audit::{self, Digest, ExportFormat, ExportSignature, PublicKey},
 };
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
         Format::Csv => ExportFormat::Csv,
     };
     let client = context.client().await?;
-    let mut stream = client.audit_export(args.filters.into_filter(), format).await?;
+    let mut stream = client.follow(audit::Export { filter: args.filters.into_filter(), format }).await?;
     let mut copy = Writing::begin(&file, false).map_err(|e| failed(&file, &e))?;
     let mut signed = None;
     while let Some(step) = stream.next().await {
@@ -72,7 +72,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     let signed = signed
         .ok_or_else(|| Failure::Lost("the daemon ended the export without its signature".to_owned()))?;
     copy.end(&signed).map_err(|e| failed(&file, &e))?;
-    tell_lost(client.audit_losses().await);
+    tell_lost(client.ask(audit::Losses).await);
     tell(context, &Exported::new(file, &signed))
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use aivonx_protocol::{
     Event,
-    audit::{AuditEntry, PAGE_MAX},
+    audit::{self, AuditEntry, PAGE_MAX},
 };
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -130,7 +130,7 @@ pub async fn run(context: &mut Context, verb: AuditVerb) -> Result<(), Failure> 
     match verb {
         AuditVerb::List(args) => list(context, args).await,
         AuditVerb::Show(ShowArgs { seq }) => {
-            let entry = context.client().await?.audit_show(seq).await?;
+            let entry = context.client().await?.ask(audit::Show { seq }).await?;
             context.out.show(&entry, |out| {
                 let table = show::details(&entry, &out.zone);
                 out.table(&table)
@@ -141,7 +141,7 @@ pub async fn run(context: &mut Context, verb: AuditVerb) -> Result<(), Failure> 
         AuditVerb::Export(args) => export::run(context, args).await,
         AuditVerb::Key => key(context).await,
         AuditVerb::Checkpoint => {
-            let checkpoint = context.client().await?.audit_checkpoint().await?;
+            let checkpoint = context.client().await?.ask(audit::MakeCheckpoint).await?;
             // One line either way: it is meant for a file.
             context.out.line(checkpoint.line())
         }
@@ -159,14 +159,16 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let mut cursor = None;
     while entries.len() < wanted {
         let limit = u32::try_from(wanted - entries.len()).unwrap_or(PAGE_MAX).min(PAGE_MAX);
-        let page = client.audit_list(filter.clone(), cursor, limit, args.oldest_first).await?;
+        let page = client
+            .ask(audit::List { filter: filter.clone(), cursor, limit, oldest_first: args.oldest_first })
+            .await?;
         entries.extend(page.entries);
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
-    tell_lost(client.audit_losses().await);
+    tell_lost(client.ask(audit::Losses).await);
     context.out.show(&entries, |out| {
         if entries.is_empty() {
             return out.line("No entry of the audit log is like that.");
@@ -186,7 +188,7 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
 async fn follow(context: &mut Context, args: FollowArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     let lines = args.lines.unwrap_or(LINES_BEFORE);
-    let mut stream = client.audit_follow(args.filters.into_filter(), lines).await?;
+    let mut stream = client.follow(audit::Follow { filter: args.filters.into_filter(), lines }).await?;
     let out = &mut context.out;
     while let Some(step) = stream.next().await {
         if let Event::Audit(entry) = step? {
@@ -202,7 +204,7 @@ async fn follow(context: &mut Context, args: FollowArgs) -> Result<(), Failure> 
 }
 
 async fn key(context: &mut Context) -> Result<(), Failure> {
-    let keys = context.client().await?.audit_keys().await?;
+    let keys = context.client().await?.ask(audit::Keys).await?;
     context.out.show(&keys, |out| {
         for key in &keys {
             let state = if key.current { "signs now" } else { "verifies what is old" };

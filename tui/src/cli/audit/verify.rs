@@ -8,7 +8,7 @@ use std::{
 
 use aivonx_protocol::{
     Event,
-    audit::{ANCHORS_MAX, AnchorProblem, AuditVerdict, Checkpoint},
+    audit::{self, ANCHORS_MAX, AnchorProblem, AuditVerdict, Checkpoint},
     client::Client,
 };
 use jiff::tz::TimeZone;
@@ -61,7 +61,7 @@ async fn walk(
     anchors: &[Checkpoint],
     passing: &mut Passing,
 ) -> Result<AuditVerdict, Failure> {
-    let mut steps = client.audit_walk(anchors.to_vec()).await?;
+    let mut steps = client.follow(audit::Walk { anchors: anchors.to_vec() }).await?;
     while let Some(step) = steps.next().await {
         match step? {
             Event::AuditWalked { seq, last } => passing.say(walked(seq, last)),

@@ -8,6 +8,7 @@ use std::{
 use aivonx_protocol::{
     WireSecret,
     client::Client,
+    daemon,
     key::{Key, NewSecretKey},
 };
 use clap::Args;
@@ -97,7 +98,7 @@ fn told(secret: &str, base: &str) -> String {
 
 /// Where the gateway can be reached from here, as well as its status tells.
 async fn base(client: &Client) -> String {
-    let listen = client.status().await.map(|status| status.listen).unwrap_or_default();
+    let listen = client.ask(daemon::GetStatus).await.map(|status| status.listen).unwrap_or_default();
     url(&listen)
 }
 

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
-    key::{Key, KeyChange, KeyScope, NewKey},
+    key::{self, Key, KeyChange, KeyScope, NewKey},
 };
 use clap::{Args, Subcommand};
 
@@ -189,7 +189,7 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
         KeyVerb::List(args) => list(context, args).await,
         KeyVerb::Show(name) => {
             let (key, organization) = name.given()?;
-            let key = context.client().await?.key_show(organization, &key).await?;
+            let key = context.client().await?.ask(key::Show { organization, key: key.clone() }).await?;
             show(context, &key)
         }
         KeyVerb::Create(args) => create(context, args).await,
@@ -197,7 +197,14 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
             let change = change(&args)?;
             let (key, organization) = args.name.given()?;
             let client = context.client().await?;
-            let key = client.key_set(organization, &key, args.revision, change).await?;
+            let key = client
+                .ask(key::Set {
+                    organization,
+                    key: key.clone(),
+                    revision: args.revision,
+                    change: Box::new(change),
+                })
+                .await?;
             show(context, &key)
         }
         KeyVerb::Rotate(args) => rotate(context, args).await,
@@ -214,7 +221,11 @@ fn show(context: &mut Context, key: &Key) -> Result<(), Failure> {
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let filtered = args.organization.is_some() || args.user.is_some();
-    let keys = context.client().await?.key_list(args.organization, args.user, args.all).await?;
+    let keys = context
+        .client()
+        .await?
+        .ask(key::List { organization: args.organization, user: args.user, all: args.all })
+        .await?;
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
@@ -237,7 +248,7 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
     };
     let file = args.secret.place(&context.out)?;
     let client = context.client().await?;
-    let made = client.key_create(new).await?;
+    let made = client.ask(key::Create(Box::new(new))).await?;
     let about = created::about(&context.out, &client, &made.secret).await;
     let name = described(&made.key);
     let show = |path: Option<&Path>| {
@@ -246,7 +257,10 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
             out.line(path.map_or(about, created::in_file))
         })
     };
-    let lost = async |failure: Failure| match client.key_revoke(None, &made.key.id).await {
+    let lost = async |failure: Failure| match client
+        .ask(key::Revoke { organization: None, key: made.key.id.clone() })
+        .await
+    {
         Ok(_) => failure.lost(
             format_args!("So nobody has the secret of the key {name}, and the key is revoked again."),
             "Make it again, with an output that can be written.",
@@ -288,7 +302,7 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
     let client = context.client().await?;
     let grace = u64::try_from(args.grace_ms.as_millis()).unwrap_or(u64::MAX);
     if grace == 0 && !args.confirm.yes {
-        let found = client.key_show(organization.clone(), &key).await?;
+        let found = client.ask(key::Show { organization: organization.clone(), key: key.clone() }).await?;
         let question = format!(
             "Give the key {} a new secret? What uses the old one is refused at once.",
             described(&found)
@@ -296,7 +310,7 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
         input::confirm(false, &question)?;
     }
     let file = args.secret.place(&context.out)?;
-    let made = client.key_rotate(organization, &key, grace).await?;
+    let made = client.ask(key::Rotate { organization, key: key.clone(), grace_ms: grace }).await?;
     let about = created::about(&context.out, &client, &made.secret).await;
     let name = described(&made.key);
     let old = made.key.grace_until.map_or_else(
@@ -324,7 +338,7 @@ async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> 
     let client = context.client().await?;
     if !args.confirm.yes {
         // Read first, so that the question names what goes, and what goes is what the question named.
-        let found = client.key_show(organization.clone(), &key).await?;
+        let found = client.ask(key::Show { organization: organization.clone(), key: key.clone() }).await?;
         let question = format!(
             "Revoke the key {} ({}...)? Its requests are refused, running ones end. This cannot be undone.",
             described(&found),
@@ -333,7 +347,7 @@ async fn revoke(context: &mut Context, args: RevokeArgs) -> Result<(), Failure> 
         input::confirm(false, &question)?;
         key = found.id;
     }
-    let key = client.key_revoke(organization, &key).await?;
+    let key = client.ask(key::Revoke { organization, key: key.clone() }).await?;
     context.out.show(&key, |out| out.line(format_args!("Revoked the key {}.", described(&key))))
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use aivonx_protocol::{
     client::Client,
-    limit::{LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit, Unpriced},
+    limit::{self, LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit, Unpriced},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -120,18 +120,18 @@ pub async fn run(context: &mut Context, verb: LimitVerb) -> Result<(), Failure> 
     match verb {
         LimitVerb::Show(ShowArgs { whose, all }) => {
             let (client, target) = (context.client().await?, LimitTarget::from(whose));
-            let limits = client.limit_show(target.clone()).await?;
+            let limits = client.ask(limit::Show { target: target.clone() }).await?;
             show(context, &client, target, &limits, all).await
         }
         LimitVerb::Set(SetArgs { whose, limit, revision }) => {
             let values = limit.into_iter().map(|Assignment(value)| value).collect();
             let (client, target) = (context.client().await?, LimitTarget::from(whose));
-            let limits = client.limit_set(target.clone(), revision, values).await?;
+            let limits = client.ask(limit::Set { target: target.clone(), revision, values }).await?;
             show(context, &client, target, &limits, false).await
         }
         LimitVerb::Unset(UnsetArgs { whose, limit, all: _, revision }) => {
             let (client, target) = (context.client().await?, LimitTarget::from(whose));
-            let limits = client.limit_unset(target.clone(), revision, limit).await?;
+            let limits = client.ask(limit::Unset { target: target.clone(), revision, names: limit }).await?;
             show(context, &client, target, &limits, false).await
         }
         LimitVerb::Profile(verb) => profile::run(context, verb).await,
@@ -170,7 +170,7 @@ async fn show(
     limits: &Limits,
     all: bool,
 ) -> Result<(), Failure> {
-    let unpriced = client.limit_unpriced(target).await?;
+    let unpriced = client.ask(limit::FindUnpriced { target }).await?;
     context.out.show(&Shown::new(limits, &unpriced), |out| {
         out.line(title(limits))?;
         out.table(&overview(limits, all, text::now()))?;

@@ -1,7 +1,7 @@
 //! `aivonx limit profile ...`
 
 use aivonx_protocol::{
-    limit::{LimitProfileInfo, LimitTarget},
+    limit::{self, LimitProfileInfo, LimitTarget},
     organization::LimitProfile,
 };
 use clap::{Args, Subcommand};
@@ -72,20 +72,22 @@ pub async fn run(context: &mut Context, verb: ProfileVerb) -> Result<(), Failure
     let client = context.client().await?;
     match verb {
         ProfileVerb::List => {
-            let profiles = client.limit_profiles().await?;
+            let profiles = client.ask(limit::Profiles).await?;
             context.out.show(&profiles, |out| out.table(&overview(&profiles)))
         }
         ProfileVerb::Show(Name { profile }) => {
             let wanted = LimitProfile::from(profile);
-            let found = client.limit_profiles().await?.into_iter().find(|info| info.profile == wanted);
+            let found = client.ask(limit::Profiles).await?.into_iter().find(|info| info.profile == wanted);
             let found = found.ok_or_else(|| {
                 Failure::failed(format!("the daemon knows no profile {}", profile_name(wanted)))
             })?;
             context.out.show(&found, |out| out.table(&details(&found)))
         }
         ProfileVerb::Set(SetArgs { name, reset }) => {
-            let limits = client.limit_set_profile(None, name.profile.into(), reset).await?;
-            let unpriced = client.limit_unpriced(LimitTarget::Own).await?;
+            let limits = client
+                .ask(limit::SetProfile { organization: None, profile: name.profile.into(), reset })
+                .await?;
+            let unpriced = client.ask(limit::FindUnpriced { target: LimitTarget::Own }).await?;
             context.out.show(&Shown::new(&limits, &unpriced), |out| {
                 out.line(format_args!(
                     "The fleet's profile is {0}. Organizations keep theirs: aivonx limit profile apply {0} --org ORG",
@@ -99,7 +101,13 @@ pub async fn run(context: &mut Context, verb: ProfileVerb) -> Result<(), Failure
         }
         ProfileVerb::Apply(ApplyArgs { name, organization, reset }) => {
             let target = LimitTarget::Organization { organization: organization.clone() };
-            let limits = client.limit_set_profile(Some(organization), name.profile.into(), reset).await?;
+            let limits = client
+                .ask(limit::SetProfile {
+                    organization: Some(organization),
+                    profile: name.profile.into(),
+                    reset,
+                })
+                .await?;
             super::show(context, &client, target, &limits, false).await
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aivonx_protocol::{
     client::Client,
-    node::{AdminState, Node},
+    node::{self, AdminState, Node},
 };
 use clap::Args;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,9 @@ pub struct DrainArgs {
 /// Why not; also if the time is over, or someone else enables or removes the node.
 pub async fn run(context: &mut Context, args: DrainArgs) -> Result<(), Failure> {
     let client = context.client().await?;
-    let node = client.node_set_state(&args.node, None, AdminState::Draining).await?;
+    let node = client
+        .ask(node::SetState { node: args.node.clone(), revision: None, state: AdminState::Draining })
+        .await?;
     if !args.wait {
         return context.out.show(&node, |out| out.line(state_line(&node)));
     }
@@ -99,7 +101,7 @@ async fn wait(
             )));
         }
         sleep(LOOK).await;
-        node = client.node_show(&node.id).await?;
+        node = client.ask(node::Show { node: node.id.clone() }).await?;
     }
 }
 

@@ -6,7 +6,7 @@ pub mod table;
 
 use std::collections::BTreeMap;
 
-use aivonx_protocol::node::{AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed};
+use aivonx_protocol::node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed};
 use clap::{Args, Subcommand};
 
 use self::{
@@ -144,11 +144,11 @@ pub struct CheckArgs {
 pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
     match verb {
         NodeVerb::List => {
-            let nodes = context.client().await?.node_list().await?;
+            let nodes = context.client().await?.ask(node::List).await?;
             context.out.show(&nodes, |out| list(out, &nodes))
         }
         NodeVerb::Show(Name { node }) => {
-            let node = context.client().await?.node_show(&node).await?;
+            let node = context.client().await?.ask(node::Show { node: node.clone() }).await?;
             context.out.show(&node, |out| {
                 let table = details(&node, text::now());
                 out.table(&table)
@@ -158,7 +158,7 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
         NodeVerb::Probe(args) => {
             let ProbeArgs { url, options } = *args;
             let new = new_node(String::new(), url, options)?;
-            let probed = context.client().await?.node_probe(new).await?;
+            let probed = context.client().await?.ask(node::ProbeNew(Box::new(new))).await?;
             show_probed(context, &probed)
         }
         NodeVerb::Set(args) => set(context, *args).await,
@@ -202,7 +202,7 @@ fn show_probed(context: &mut Context, probed: &Probed) -> Result<(), Failure> {
 
 async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
     let new = new_node(args.name, args.url, args.options)?;
-    let probe = context.client().await?.node_add(new).await?;
+    let probe = context.client().await?.ask(node::Add(Box::new(new))).await?;
     context.out.show(&probe, |out| {
         out.line(format_args!("Added {}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
         if !probe.healthy {
@@ -246,10 +246,18 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
 async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
     let change = change(&args)?;
     if args.probe {
-        let probed = context.client().await?.node_probe_change(&args.node, change).await?;
+        let probed = context
+            .client()
+            .await?
+            .ask(node::ProbeChange { node: args.node.clone(), change: Box::new(change) })
+            .await?;
         return show_probed(context, &probed);
     }
-    let node = context.client().await?.node_set(&args.node, args.revision, change).await?;
+    let node = context
+        .client()
+        .await?
+        .ask(node::Set { node: args.node.clone(), revision: args.revision, change: Box::new(change) })
+        .await?;
     context.out.show(&node, |out| {
         let table = details(&node, text::now());
         out.table(&table)
@@ -257,7 +265,8 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
 }
 
 async fn state(context: &mut Context, node: String, state: AdminState) -> Result<(), Failure> {
-    let node = context.client().await?.node_set_state(&node, None, state).await?;
+    let node =
+        context.client().await?.ask(node::SetState { node: node.clone(), revision: None, state }).await?;
     context.out.show(&node, |out| out.line(state_line(&node)))
 }
 
@@ -285,14 +294,14 @@ pub(super) fn state_line(node: &Node) -> String {
 async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     // Read first, so that the question names what goes, and what goes is what the question named.
-    let node = client.node_show(&args.node).await?;
+    let node = client.ask(node::Show { node: args.node.clone() }).await?;
     let running = match node.active_requests {
         0 => String::new(),
         running => format!(" {} at work on it will break off.", plural(running.into(), "request")),
     };
     input::confirm(args.confirm.yes, &format!("Remove node {} ({})?{running}", node.name, node.url))?;
     let revision = (!args.confirm.yes).then_some(node.revision);
-    client.node_remove(&node.id, revision).await?;
+    client.ask(node::Remove { node: node.id.clone(), revision }).await?;
     context
         .out
         .show(&node, |out| out.line(format_args!("Removed {} ({}).", safe(&node.name), safe(&node.url))))
@@ -301,7 +310,7 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
 async fn check(context: &mut Context, args: CheckArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     let nodes = if args.nodes.is_empty() {
-        let all = client.node_list().await?;
+        let all = client.ask(node::List).await?;
         all.into_iter()
             .filter(|node| node.admin_state != AdminState::Disabled)
             .map(|node| node.name)
@@ -313,7 +322,7 @@ async fn check(context: &mut Context, args: CheckArgs) -> Result<(), Failure> {
     let mut running = tokio::task::JoinSet::new();
     for (place, node) in nodes.iter().cloned().enumerate() {
         let client = client.clone();
-        running.spawn(async move { (place, client.node_check(&node).await) });
+        running.spawn(async move { (place, client.ask(node::Check { node: node.clone() }).await) });
     }
     let mut probes: Vec<(usize, Probe)> = Vec::new();
     let mut failures = Vec::new();

@@ -5,7 +5,7 @@ pub mod table;
 
 use std::collections::HashMap;
 
-use aivonx_protocol::organization::{NewOrganization, NodeNetworks, Organization, OrganizationChange};
+use aivonx_protocol::organization::{self, NewOrganization, NodeNetworks, Organization, OrganizationChange};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -116,8 +116,8 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
     match verb {
         OrganizationVerb::List => {
             let client = context.client().await?;
-            let organizations = client.organization_list().await?;
-            let networks = client.organization_networks(None).await?;
+            let organizations = client.ask(organization::List).await?;
+            let networks = client.ask(organization::Networks { organization: None }).await?;
             let all = described(organizations, networks);
             context.out.show(&all, |out| {
                 if all.is_empty() {
@@ -128,8 +128,10 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
         }
         OrganizationVerb::Show(Name { organization }) => {
             let client = context.client().await?;
-            let organization = client.organization_show(&organization).await?;
-            let networks = networks(client.organization_networks(Some(&organization.id)).await?);
+            let organization = client.ask(organization::Show { organization: organization.clone() }).await?;
+            let networks = networks(
+                client.ask(organization::Networks { organization: Some(organization.id.clone()) }).await?,
+            );
             show(context, &Described { organization, node_networks: networks })
         }
         OrganizationVerb::Add(args) => add(context, args).await,
@@ -177,15 +179,26 @@ async fn set(context: &mut Context, args: &SetArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     // First: they are what may be refused for its form, and nothing is to be half done.
     let placed = if placed.is_empty() && !args.no_node_networks {
-        client.organization_networks(Some(&args.organization)).await?
+        client.ask(organization::Networks { organization: Some(args.organization.clone()) }).await?
     } else {
-        client.organization_set_networks(&args.organization, placed.clone()).await?
+        client
+            .ask(organization::SetNetworks {
+                organization: args.organization.clone(),
+                networks: placed.clone(),
+            })
+            .await?
     };
     let node_networks = networks(placed);
     let organization = if change == OrganizationChange::default() && args.revision.is_none() {
-        client.organization_show(&args.organization).await?
+        client.ask(organization::Show { organization: args.organization.clone() }).await?
     } else {
-        client.organization_set(&args.organization, args.revision, change).await?
+        client
+            .ask(organization::Set {
+                organization: args.organization.clone(),
+                revision: args.revision,
+                change: Box::new(change),
+            })
+            .await?
     };
     show(context, &Described { organization, node_networks })
 }
@@ -203,13 +216,21 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         limit_profile: options.limit_profile.map(Into::into),
     };
     let client = context.client().await?;
-    let organization = client.organization_add(new).await?;
+    let organization = client.ask(organization::Add(Box::new(new))).await?;
     let mut node_networks = options.node_networks;
     if !node_networks.is_empty() {
-        let placed = client.organization_set_networks(&organization.id, node_networks).await;
+        let placed = client
+            .ask(organization::SetNetworks { organization: organization.id.clone(), networks: node_networks })
+            .await;
         if placed.is_err() {
             // Nothing is half done. What went wrong before says more than a failure here.
-            let _ = client.organization_remove(&organization.id, None, false).await;
+            let _ = client
+                .ask(organization::Remove {
+                    organization: organization.id.clone(),
+                    revision: None,
+                    with_contents: false,
+                })
+                .await;
         }
         node_networks = networks(placed?);
     }
@@ -259,7 +280,7 @@ fn contents(users: u32, keys: u32, nodes: u32) -> Option<String> {
 async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> {
     let client = context.client().await?;
     // Read first, so that the question names what goes, and what goes is what the question named.
-    let found = client.organization_show(&args.organization).await?;
+    let found = client.ask(organization::Show { organization: args.organization.clone() }).await?;
     let within = contents(found.users, found.keys, found.exclusive_nodes);
     let question = match &within {
         Some(within) if !args.with_contents => {
@@ -283,7 +304,13 @@ async fn remove(context: &mut Context, args: RemoveArgs) -> Result<(), Failure> 
     };
     input::confirm(args.confirm.yes, &question)?;
     let revision = (!args.confirm.yes).then_some(found.revision);
-    let removed = client.organization_remove(&found.id, revision, args.with_contents).await?;
+    let removed = client
+        .ask(organization::Remove {
+            organization: found.id.clone(),
+            revision,
+            with_contents: args.with_contents,
+        })
+        .await?;
     context.out.show(&removed, |out| {
         let with =
             contents(removed.users, removed.keys, 0).map(|with| format!(" with {with}")).unwrap_or_default();

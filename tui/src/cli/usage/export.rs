@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use aivonx_protocol::{
     Event, UnixMillis, Untrusted,
     privacy::Category,
-    usage::{UsageFrom, UsageRow},
+    usage::{self, UsageFrom, UsageRow},
 };
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -35,8 +35,10 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     let filter = filter(args.whose, &args.times);
     let out = &mut context.out;
     if args.by.is_some() || args.per.is_some() {
-        let report = client.usage_report(filter, args.by.map(Into::into), args.per.map(Into::into)).await?;
-        tell_lost(client.usage_losses().await);
+        let report = client
+            .ask(usage::Report { filter, by: args.by.map(Into::into), per: args.per.map(Into::into) })
+            .await?;
+        tell_lost(client.ask(usage::Losses).await);
         if csv {
             line(out, ROW)?;
         }
@@ -49,7 +51,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
         }
         return Ok(());
     }
-    let mut stream = client.usage_export(filter).await?;
+    let mut stream = client.follow(usage::ExportFrom { network: filter.network, filter }).await?;
     if csv {
         line(out, RECORD)?;
     }
@@ -59,7 +61,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
             if csv { line(out, &request(one))? } else { out.json_line(&Flat::from(one))? }
         }
     }
-    tell_lost(client.usage_losses().await);
+    tell_lost(client.ask(usage::Losses).await);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ mod table;
 
 use aivonx_protocol::{
     Event, Network, UnixMillis,
-    usage::{UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageRecord},
+    usage::{self, UsageBy, UsageFilter, UsageFrom, UsagePer, UsageRank, UsageRecord},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Zoned;
@@ -241,15 +241,22 @@ pub async fn run(context: &mut Context, verb: UsageVerb) -> Result<(), Failure> 
         UsageVerb::Show(ShowArgs { whose, times, by, per }) => {
             let client = context.client().await?;
             let (by, per) = (by.map(Into::into), per.map(Into::into));
-            let report = client.usage_report(filter(whose, &times), by, per).await?;
-            tell_lost(client.usage_losses().await);
+            let report = client.ask(usage::Report { filter: filter(whose, &times), by, per }).await?;
+            tell_lost(client.ask(usage::Losses).await);
             context.out.show(&report, |out| table::report(out, &report))
         }
         UsageVerb::Top(TopArgs { whose, times, of, by, lines }) => {
             let client = context.client().await?;
             let lines = lines.unwrap_or(LINES);
-            let report = client.usage_top(filter(whose, &times), of.into(), by.into(), lines).await?;
-            tell_lost(client.usage_losses().await);
+            let report = client
+                .ask(usage::Top {
+                    filter: filter(whose, &times),
+                    of: of.into(),
+                    rank: by.into(),
+                    limit: lines,
+                })
+                .await?;
+            tell_lost(client.ask(usage::Losses).await);
             context.out.show(&report, |out| table::report(out, &report))
         }
         UsageVerb::Watch(args) => watch(context, args).await,
@@ -259,7 +266,8 @@ pub async fn run(context: &mut Context, verb: UsageVerb) -> Result<(), Failure> 
 
 async fn watch(context: &mut Context, args: WatchArgs) -> Result<(), Failure> {
     let client = context.client().await?;
-    let mut stream = client.usage_watch(filter(args.whose, &Times::default())).await?;
+    let filter = filter(args.whose, &Times::default());
+    let mut stream = client.follow(usage::WatchFrom { network: filter.network, filter }).await?;
     let out = &mut context.out;
     while let Some(step) = stream.next().await {
         match step? {

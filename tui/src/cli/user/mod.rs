@@ -5,7 +5,10 @@ pub mod table;
 
 use std::path::PathBuf;
 
-use aivonx_protocol::user::{NewUser, Role, User, UserChange};
+use aivonx_protocol::{
+    key,
+    user::{self, NewUser, Role, User, UserChange},
+};
 use clap::{Args, Subcommand};
 
 use self::table::{details, overview};
@@ -140,13 +143,17 @@ pub async fn run(context: &mut Context, verb: UserVerb) -> Result<(), Failure> {
     match verb {
         UserVerb::List(args) => list(context, args).await,
         UserVerb::Show(Name { user }) => {
-            let user = context.client().await?.user_show(&user).await?;
+            let user = context.client().await?.ask(user::Show { user: user.clone() }).await?;
             show(context, &user)
         }
         UserVerb::Add(args) => add(context, args).await,
         UserVerb::Set(args) => {
             let change = change(&args)?;
-            let user = context.client().await?.user_set(&args.user, args.revision, change).await?;
+            let user = context
+                .client()
+                .await?
+                .ask(user::Set { user: args.user.clone(), revision: args.revision, change: Box::new(change) })
+                .await?;
             show(context, &user)
         }
         UserVerb::Enable(Name { user }) => enable(context, &user, true).await,
@@ -168,7 +175,8 @@ fn show(context: &mut Context, user: &User) -> Result<(), Failure> {
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let filtered = args.organization.is_some() || args.role.is_some();
-    let users = context.client().await?.user_list(args.organization, args.role).await?;
+    let users =
+        context.client().await?.ask(user::List { organization: args.organization, role: args.role }).await?;
     context.out.show(&users, |out| match &*users {
         [] if filtered => out.line("No user is like that."),
         [] => out.line("There are no users yet. Add one: aivonx user add NAME --org ORG"),
@@ -191,7 +199,7 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         organization: args.organization,
         password,
     };
-    let user = context.client().await?.user_add(new).await?;
+    let user = context.client().await?.ask(user::Add(Box::new(new))).await?;
     let name = safe(&user.name);
     let shown = context.out.show(&user, |out| {
         out.line(format_args!("Added {}.", described(&user)))?;
@@ -240,7 +248,11 @@ fn change(args: &SetArgs) -> Result<UserChange, Failure> {
 }
 
 async fn enable(context: &mut Context, user: &str, enabled: bool) -> Result<(), Failure> {
-    let user = context.client().await?.user_set_enabled(user, None, enabled).await?;
+    let user = context
+        .client()
+        .await?
+        .ask(user::SetEnabled { user: user.to_owned(), revision: None, enabled })
+        .await?;
     context.out.show(&user, |out| {
         let name = safe(&user.name);
         if user.enabled {
@@ -256,9 +268,10 @@ async fn enable(context: &mut Context, user: &str, enabled: bool) -> Result<(), 
 async fn remove(context: &mut Context, args: NamedConfirm) -> Result<(), Failure> {
     let client = context.client().await?;
     // Read first, so that the question names what goes, and what goes is what the question named.
-    let user = client.user_show(&args.user).await?;
+    let user = client.ask(user::Show { user: args.user.clone() }).await?;
     if !args.confirm.yes {
-        let keys = client.key_list(None, Some(user.id.clone()), false).await?;
+        let keys =
+            client.ask(key::List { organization: None, user: Some(user.id.clone()), all: false }).await?;
         let with = match keys.len() {
             0 => "its sessions".to_owned(),
             keys => format!("its sessions and {}", plural(keys as u64, "key")),
@@ -266,7 +279,7 @@ async fn remove(context: &mut Context, args: NamedConfirm) -> Result<(), Failure
         input::confirm(false, &format!("Remove {}, with {with}? This cannot be undone.", described(&user)))?;
     }
     let revision = (!args.confirm.yes).then_some(user.revision);
-    client.user_remove(&user.id, revision).await?;
+    client.ask(user::Remove { user: user.id.clone(), revision }).await?;
     context.out.show(&user, |out| out.line(format_args!("Removed {}.", described(&user))))
 }
 
@@ -274,7 +287,7 @@ async fn reset_password(context: &mut Context, args: NamedConfirm) -> Result<(),
     let question = format!("Take the password of {} away? Its sessions end.", args.user);
     input::confirm(args.confirm.yes, &question)?;
     context.out.check_seen()?;
-    let code = context.client().await?.user_reset_password(&args.user).await?;
+    let code = context.client().await?.ask(user::ResetPassword { user: args.user.clone() }).await?;
     let shown = context.out.show(&code, |out| {
         let minutes = code.expires.saturating_sub(text::now()).div_ceil(60_000);
         out.line(format_args!(
@@ -300,7 +313,7 @@ async fn reset_password(context: &mut Context, args: NamedConfirm) -> Result<(),
 async fn reset_totp(context: &mut Context, args: NamedConfirm) -> Result<(), Failure> {
     let question = format!("Take the second factor of {} away? Its sessions end.", args.user);
     input::confirm(args.confirm.yes, &question)?;
-    let user = context.client().await?.user_reset_totp(&args.user).await?;
+    let user = context.client().await?.ask(user::ResetTotp { user: args.user.clone() }).await?;
     context.out.show(&user, |out| {
         out.line(format_args!("{} has no second factor any more; its sessions have ended.", safe(&user.name)))
     })

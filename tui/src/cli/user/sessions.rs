@@ -1,6 +1,9 @@
 //! `aivonx user sessions` and `aivonx user logout`, and sessions as a table.
 
-use aivonx_protocol::session::{Session, SessionKind};
+use aivonx_protocol::{
+    session::{Session, SessionKind},
+    user,
+};
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -33,7 +36,7 @@ pub struct Ended {
 }
 
 pub(super) async fn list(context: &mut Context, user: &str) -> Result<(), Failure> {
-    let sessions = context.client().await?.user_sessions(user).await?;
+    let sessions = context.client().await?.ask(user::Sessions { user: user.to_owned() }).await?;
     context.out.show(&sessions, |out| {
         if sessions.is_empty() {
             return out.line(format_args!("{} is not logged in anywhere and has no tokens.", safe(user)));
@@ -44,7 +47,8 @@ pub(super) async fn list(context: &mut Context, user: &str) -> Result<(), Failur
 }
 
 pub(super) async fn logout(context: &mut Context, args: LogoutArgs) -> Result<(), Failure> {
-    let ended = context.client().await?.user_logout(&args.user, args.session).await?;
+    let ended =
+        context.client().await?.ask(user::Logout { user: args.user.clone(), session: args.session }).await?;
     context.out.show(&Ended { ended }, |out| {
         // Tokens are sessions as well.
         out.line(format_args!("Ended {} of {}.", plural(ended.into(), "session"), safe(&args.user)))

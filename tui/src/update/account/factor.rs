@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault, WireSecret,
-    account::{AccountRequest, TotpOffer},
+    account::{self, AccountRequest, TotpOffer},
 };
 
 use super::{Prepared, Step, ask, barred, forms, stands};
@@ -50,9 +50,9 @@ pub(super) fn request(form: &Form) -> Prepared {
     let password = form.secret("password").ok_or(("password", "this is needed"))?;
     let code = form.secret("otp").ok_or(("otp", "this is needed"))?;
     Ok(if form.value("what") == "turn it off" {
-        (Step::Disable, AccountRequest::TotpDisable { password, code })
+        (Step::Disable, AccountRequest::TotpDisable(account::TotpDisable { password, code }))
     } else {
-        (Step::Codes, AccountRequest::BackupCodes { password, code })
+        (Step::Codes, AccountRequest::BackupCodes(account::BackupCodes { password, code }))
     })
 }
 
@@ -65,7 +65,7 @@ pub(in crate::update) fn enrol(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     if let Some(password) = model.account.password.clone() {
-        ask(model, out, Step::Offer, AccountRequest::TotpBegin { password });
+        ask(model, out, Step::Offer, AccountRequest::TotpBegin(account::TotpBegin { password }));
         return;
     }
     let must = model.identity.as_ref().is_some_and(|who| who.must_enrol);
@@ -81,7 +81,7 @@ pub(in crate::update) fn enrol(model: &mut Model, out: &mut Vec<Effect>) {
 /// What that form asks for.
 pub(super) fn offer_request(form: &Form) -> Prepared {
     let password = form.secret("password").ok_or(("password", "this is needed"))?;
-    Ok((Step::Offer, AccountRequest::TotpBegin { password }))
+    Ok((Step::Offer, AccountRequest::TotpBegin(account::TotpBegin { password })))
 }
 
 /// The daemon offers one.
@@ -134,7 +134,8 @@ pub(in crate::update) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, doe
                 return;
             }
             let code = enrol.code.secret();
-            let ticket = ask(model, out, Step::Confirm, AccountRequest::TotpConfirm { code });
+            let ticket =
+                ask(model, out, Step::Confirm, AccountRequest::TotpConfirm(account::TotpConfirm { code }));
             if let Some(Dialog::Enrol(enrol)) = model.dialogs.last_mut() {
                 enrol.sent = Some(ticket);
                 enrol.fault = None;

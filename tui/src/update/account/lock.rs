@@ -1,6 +1,9 @@
 //! The locked screen: nothing is shown, and no key counts, until the password was typed again. The feeds run on.
 
-use aivonx_protocol::{Fault, FaultKind, Reply, account::AccountRequest};
+use aivonx_protocol::{
+    Fault, FaultKind, Reply,
+    account::{self, AccountRequest},
+};
 
 use super::{Step, answers, ask, load};
 use crate::{
@@ -53,7 +56,7 @@ pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: 
         // Whoever leaves a locked screen is not to find it open the next time.
         Do::Quit if up && !model.calls.steps(Step::Leave) => {
             out.push(Effect::Forget);
-            ask(model, out, Step::Leave, AccountRequest::Logout);
+            ask(model, out, Step::Leave, AccountRequest::Logout(account::Logout));
         }
         Do::Quit => out.push(Effect::Quit),
         Do::Submit if lock.sent.is_none() && lock.password.len() > 0 => {
@@ -62,7 +65,7 @@ pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: 
                 return;
             }
             let password = lock.password.secret();
-            let ticket = ask(model, out, Step::Unlock, AccountRequest::Verify { password });
+            let ticket = ask(model, out, Step::Unlock, AccountRequest::Verify(account::Verify { password }));
             if let Some(lock) = &mut model.account.lock {
                 lock.sent = Some(ticket);
                 lock.fault = None;

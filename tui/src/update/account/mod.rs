@@ -8,7 +8,10 @@ mod set_up;
 #[cfg(test)]
 mod tests;
 
-use aivonx_protocol::{Fault, Reply, Request, WireSecret, account::AccountRequest};
+use aivonx_protocol::{
+    Fault, Reply, Request, WireSecret,
+    account::{self, AccountRequest},
+};
 
 pub(super) use self::{
     factor::{carry_out, enrol, factor},
@@ -60,7 +63,7 @@ fn remember(model: &mut Model, step: Step, request: &AccountRequest) {
             model.account.wants_factor = !setup.no_totp;
             &setup.password
         }
-        AccountRequest::Password { new, .. } if owes(model) => new,
+        AccountRequest::Password(account::Password { new, .. }) if owes(model) => new,
         _ => return,
     };
     debug_assert!(matches!(step, Step::SetUp | Step::Password), "nothing else is remembered");

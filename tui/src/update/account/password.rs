@@ -1,6 +1,9 @@
 //! One's own password.
 
-use aivonx_protocol::{WireSecret, account::AccountRequest};
+use aivonx_protocol::{
+    WireSecret,
+    account::{self, AccountRequest},
+};
 
 use super::{Prepared, Step, barred, forms, stands};
 use crate::model::{
@@ -71,7 +74,10 @@ pub(super) fn redeem_request(form: &Form) -> Prepared {
     if form.secret("again").as_ref() != Some(&password) {
         return Err(("again", "the two are not the same"));
     }
-    Ok((Step::Redeem, AccountRequest::Redeem { username: form.value("username"), code, password }))
+    Ok((
+        Step::Redeem,
+        AccountRequest::Redeem(account::Redeem { username: form.value("username"), code, password }),
+    ))
 }
 
 /// What the form asks for.
@@ -82,5 +88,5 @@ pub(super) fn request(model: &Model, form: &Form) -> Prepared {
     if form.secret("again").as_ref() != Some(&new) {
         return Err(("again", "the two are not the same"));
     }
-    Ok((Step::Password, AccountRequest::Password { old, new }))
+    Ok((Step::Password, AccountRequest::Password(account::Password { old, new })))
 }

@@ -100,7 +100,7 @@ pub(super) fn request(form: &Form) -> Prepared {
         profile: Some(profile),
         recover: false,
     };
-    Ok((Step::SetUp, AccountRequest::Setup(Box::new(setup))))
+    Ok((Step::SetUp, AccountRequest::Setup(setup)))
 }
 
 /// There is an administrator, who is logged in.

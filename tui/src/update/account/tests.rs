@@ -2,9 +2,10 @@
 
 use aivonx_protocol::{
     Fault, FaultKind, Reply, Request, WireSecret,
-    account::{AccountRequest, Identity, LoggedIn},
+    account::{self, AccountRequest, Identity, LoggedIn},
+    organization,
     session::{Session, SessionKind},
-    token::TokenRequest,
+    token::{self, TokenRequest},
     user::Role,
 };
 
@@ -80,7 +81,7 @@ fn the_first_run_leads_to_a_second_factor_and_on() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Keep(_))));
     // The password is not asked for again.
     let (ticket, request) = calls(&effects, "account.totp_begin");
-    let asked = AccountRequest::TotpBegin { password: WireSecret::new(PASSWORD.into()) };
+    let asked = AccountRequest::TotpBegin(account::TotpBegin { password: WireSecret::new(PASSWORD.into()) });
     assert_eq!(request, Request::Account(asked));
     reply(&mut model, ticket, Reply::TotpOffer(offer()));
     assert!(shot(&model).contains("GEZD GNBV"), "{}", shot(&model));
@@ -88,7 +89,7 @@ fn the_first_run_leads_to_a_second_factor_and_on() {
     // Letters are keys there, digits the code.
     type_text(&mut model, "x123456");
     let (ticket, request) = calls(&press(&mut model, "enter"), "account.totp_confirm");
-    let asked = AccountRequest::TotpConfirm { code: WireSecret::new("123456".into()) };
+    let asked = AccountRequest::TotpConfirm(account::TotpConfirm { code: WireSecret::new("123456".into()) });
     assert_eq!(request, Request::Account(asked));
     refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "it is wrong").field("otp"));
     assert!(shot(&model).contains("it is wrong"));
@@ -150,14 +151,14 @@ fn what_has_to_be_done_first_follows_the_login() {
     type_text(&mut model, PASSWORD);
     let (ticket, request) = calls(&press(&mut model, "enter"), "account.password");
     let old = WireSecret::new("a code".into());
-    let asked = AccountRequest::Password { old, new: WireSecret::new(PASSWORD.into()) };
+    let asked = AccountRequest::Password(account::Password { old, new: WireSecret::new(PASSWORD.into()) });
     assert_eq!(request, Request::Account(asked));
-    let effects = reply(&mut model, ticket, Reply::Done);
+    let effects = reply(&mut model, ticket, Reply::Done(()));
     let (ticket, _) = calls(&effects, "account.whoami");
     let owing = Identity { must_enrol: true, ..who() };
     let effects = reply(&mut model, ticket, Reply::Identity(Box::new(owing)));
     let (_, request) = calls(&effects, "account.totp_begin");
-    let asked = AccountRequest::TotpBegin { password: WireSecret::new(PASSWORD.into()) };
+    let asked = AccountRequest::TotpBegin(account::TotpBegin { password: WireSecret::new(PASSWORD.into()) });
     assert_eq!(request, Request::Account(asked));
 }
 
@@ -188,7 +189,7 @@ fn the_second_factor_there_is() {
     type_text(&mut model, "987210");
     let (ticket, request) = calls(&press(&mut model, "enter"), "account.totp_disable");
     assert!(!format!("{request:?} {model:?}").contains("987210"), "a code is a secret");
-    let effects = reply(&mut model, ticket, Reply::Done);
+    let effects = reply(&mut model, ticket, Reply::Done(()));
     calls(&effects, "account.whoami");
     assert!(notice(&model).contains("is off"));
 }
@@ -214,9 +215,9 @@ fn a_locked_screen_opens_with_the_password_alone() {
     assert!(model.account.lock.is_some());
     type_text(&mut model, PASSWORD);
     let (ticket, request) = calls(&press(&mut model, "enter"), "account.verify");
-    let asked = AccountRequest::Verify { password: WireSecret::new(PASSWORD.into()) };
+    let asked = AccountRequest::Verify(account::Verify { password: WireSecret::new(PASSWORD.into()) });
     assert_eq!(request, Request::Account(asked));
-    reply(&mut model, ticket, Reply::Done);
+    reply(&mut model, ticket, Reply::Done(()));
     assert!(model.account.lock.is_none() && shot(&model).contains("gpu1"));
 }
 
@@ -283,7 +284,7 @@ fn leaving_a_locked_screen_ends_the_session() {
     let effects = press(&mut model, "ctrl-c");
     assert_eq!(effects[0], Effect::Forget);
     let (ticket, _) = calls(&effects, "account.logout");
-    assert_eq!(reply(&mut model, ticket, Reply::Done), [Effect::Quit]);
+    assert_eq!(reply(&mut model, ticket, Reply::Done(())), [Effect::Quit]);
 }
 
 #[test]
@@ -309,7 +310,7 @@ fn a_token_is_made_and_shown_once() {
     press_all(&mut model, "enter a");
     let effects = press(&mut model, "ctrl-s");
     let (_, request) = call(&effects);
-    let Request::Token(TokenRequest::Create { name, role, lasts_ms }) = request else {
+    let Request::Token(TokenRequest::Create(token::Create { name, role, lasts_ms })) = request else {
         panic!("{request:?}")
     };
     assert_eq!((&**name, *role, *lasts_ms), ("backup", Some(Role::Auditor), 90 * 86_400_000));
@@ -362,7 +363,9 @@ fn an_organization_says_which_nodes_serve_it() {
     assert_eq!(press(&mut model, "ctrl-s"), []);
     type_text(&mut model, "zone=b rack=1");
     let effects = press(&mut model, "ctrl-s");
-    let Request::Organization(OrganizationRequest::Add(new)) = call(&effects).1 else { panic!() };
+    let Request::Organization(OrganizationRequest::Add(organization::Add(new))) = call(&effects).1 else {
+        panic!()
+    };
     let NodeAccess::Labels(labels) = &new.nodes else { panic!("{new:?}") };
     assert_eq!((labels.len(), labels["zone"].as_str()), (2, "b"));
 }
@@ -390,12 +393,14 @@ fn a_code_in_place_of_the_password_sets_one_and_logs_in() {
     press(&mut model, "enter");
     type_text(&mut model, PASSWORD);
     let (ticket, request) = calls(&press(&mut model, "enter"), "account.redeem");
-    let Request::Account(AccountRequest::Redeem { username, code, .. }) = &request else { panic!() };
+    let Request::Account(AccountRequest::Redeem(account::Redeem { username, code, .. })) = &request else {
+        panic!()
+    };
     assert_eq!((&**username, code.expose()), ("alice", "ab12-cd34-ef56-gh78"));
-    let effects = reply(&mut model, ticket, Reply::Done);
+    let effects = reply(&mut model, ticket, Reply::Done(()));
     let (ticket, request) = calls(&effects, "account.login");
     let password = WireSecret::new(PASSWORD.into());
-    let asked = AccountRequest::Login { username: "alice".into(), password, otp: None };
+    let asked = AccountRequest::Login(account::Login { username: "alice".into(), password, otp: None });
     assert_eq!(request, Request::Account(asked));
     // Who has a second factor is asked for it alone.
     refuse(&mut model, ticket, Fault::new(FaultKind::NotPermitted, "a code is needed").field("otp"));

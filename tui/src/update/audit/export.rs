@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aivonx_protocol::audit::{AuditRequest, ExportFormat};
+use aivonx_protocol::audit::{self, ExportFormat};
 
 use super::query;
 use crate::{
@@ -47,7 +47,7 @@ pub(in crate::update) fn send(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Form(form)) = model.dialogs.last_mut() else { return };
     let format = if form.value("format") == "csv" { ExportFormat::Csv } else { ExportFormat::Jsonl };
     let file = PathBuf::from(form.value("file"));
-    let request = AuditRequest::Export { filter, format }.sent();
+    let request = audit::Export { filter, format };
     let what = Act { doing: EXPORTING.into(), done: String::new(), reload: Vec::new() };
     let ticket = model.calls.begin(Purpose::Act(what), model.now);
     form.sent = Some(ticket);

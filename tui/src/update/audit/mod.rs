@@ -6,7 +6,7 @@ mod verify;
 
 use aivonx_protocol::{
     Event, Fault, Request,
-    audit::{AuditKey, AuditRequest, Checkpoint},
+    audit::{self, AuditKey, Checkpoint},
 };
 
 pub(super) use self::{
@@ -32,7 +32,7 @@ const PAGE: u32 = 200;
 /// What is asked for at first, or again.
 pub(super) fn newest(model: &Model) -> Request {
     let filter = model.audit.query.clone();
-    Request::Audit(AuditRequest::List { filter, cursor: None, limit: PAGE, oldest_first: false }.sent())
+    Request::from(audit::List { filter, cursor: None, limit: PAGE, oldest_first: false }).sent()
 }
 
 /// A key of the screen's own.
@@ -45,9 +45,8 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
             let ticket = model.calls.begin(Purpose::Load(Topic::AuditMore), model.now);
             let filter = model.audit.query.clone();
-            let request =
-                AuditRequest::List { filter, cursor: Some(cursor), limit: PAGE, oldest_first: false };
-            out.push(Effect::Call { ticket, request: Request::Audit(request.sent()) });
+            let list = audit::List { filter, cursor: Some(cursor), limit: PAGE, oldest_first: false };
+            out.push(Effect::Call { ticket, request: Request::from(list).sent() });
         }
         Do::Query => {
             let form = query::form(model);
@@ -74,7 +73,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         }
         Do::PublicKeys => {
             let what = Act { doing: "Asking for the keys".into(), done: String::new(), reload: Vec::new() };
-            act(model, out, Request::Audit(AuditRequest::Keys), what);
+            act(model, out, Request::from(audit::Keys), what);
         }
         Do::Checkpoint => {
             let what = Act {
@@ -82,7 +81,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 done: String::new(),
                 reload: vec![Topic::Audit],
             };
-            act(model, out, Request::Audit(AuditRequest::Checkpoint), what);
+            act(model, out, Request::from(audit::MakeCheckpoint), what);
         }
         _ => {}
     }
@@ -96,7 +95,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
             let ticket = model.calls.ticket();
             model.audit.feed = Some(ticket);
             let filter = model.audit.query.clone();
-            let request = Request::Audit(AuditRequest::Follow { filter, lines: PAGE }.sent());
+            let request = Request::from(audit::Follow { filter, lines: PAGE }).sent();
             out.push(Effect::Follow { ticket, request });
         }
         (false, Some(ticket)) => {

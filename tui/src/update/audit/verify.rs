@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aivonx_protocol::{
     Event, Request,
-    audit::{ANCHORS_MAX, AuditRequest, AuditVerdict, Checkpoint},
+    audit::{self, ANCHORS_MAX, AuditVerdict, Checkpoint},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ pub(super) fn begin(model: &mut Model, out: &mut Vec<Effect>, anchors: Vec<Check
     let what = Act { doing: WALKING.into(), done: String::new(), reload: Vec::new() };
     let ticket = model.calls.begin(Purpose::Act(what), model.now);
     model.audit.walk = Some(ticket);
-    out.push(Effect::Follow { ticket, request: Request::Audit(AuditRequest::Walk { anchors }) });
+    out.push(Effect::Follow { ticket, request: Request::from(audit::Walk { anchors }) });
 }
 
 /// A step of the walk.

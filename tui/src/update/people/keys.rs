@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    key::{Key, KeyChange, KeyRequest, KeyScope, NewKey},
+    key::{self, Key, KeyChange, KeyRequest, KeyScope, NewKey},
 };
 
 use super::{Prepared, says};
@@ -42,8 +42,10 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let requests = chosen
                 .iter()
                 .map(|key| {
-                    let request =
-                        KeyRequest::Revoke { organization: key.organization.clone(), key: key.id.clone() };
+                    let request = KeyRequest::Revoke(key::Revoke {
+                        organization: key.organization.clone(),
+                        key: key.id.clone(),
+                    });
                     let what =
                         says(format!("Revoking {}", key.name), format!("{} is revoked", key.name), RELOAD);
                     (Request::Key(request), what)
@@ -170,7 +172,7 @@ pub(in crate::update) fn add(model: &Model, form: &Form) -> Prepared {
         expires: expires.map(|span| model.now + span),
     };
     let what = says(format!("Making key {name}"), format!("made key {name}"), RELOAD);
-    Ok((Request::Key(KeyRequest::Create(Box::new(new))), what))
+    Ok((Request::from(key::Create(Box::new(new))), what))
 }
 
 /// Changes what the form changes.
@@ -192,12 +194,12 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
     if change == KeyChange::default() {
         return Err("nothing was changed".into());
     }
-    let request = KeyRequest::Set {
+    let request = KeyRequest::Set(key::Set {
         organization: key.organization.clone(),
         key: id.to_owned(),
         revision: Some(revision),
         change: Box::new(change),
-    };
+    });
     let what = says(format!("Changing {}", key.name), format!("{} is changed", key.name), RELOAD);
     Ok((Request::Key(request), what))
 }
@@ -205,7 +207,10 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
 /// Gives a key a new secret.
 pub(in crate::update) fn rotate(form: &Form, id: &str, organization: Option<&str>) -> Prepared {
     let grace_ms = days(&form.value("grace"))?;
-    let request =
-        KeyRequest::Rotate { organization: organization.map(str::to_owned), key: id.to_owned(), grace_ms };
+    let request = KeyRequest::Rotate(key::Rotate {
+        organization: organization.map(str::to_owned),
+        key: id.to_owned(),
+        grace_ms,
+    });
     Ok((Request::Key(request), says("Rotating the key".into(), "rotated".into(), RELOAD)))
 }

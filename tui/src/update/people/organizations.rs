@@ -3,8 +3,8 @@
 use aivonx_protocol::{
     Request,
     organization::{
-        LimitProfile, NewOrganization, NodeAccess, Organization, OrganizationChange, OrganizationRequest,
-        PrivacyMode,
+        self, LimitProfile, NewOrganization, NodeAccess, Organization, OrganizationChange,
+        OrganizationRequest, PrivacyMode,
     },
 };
 
@@ -115,19 +115,22 @@ fn named(chosen: &[Organization]) -> String {
 
 fn set_enabled(one: &Organization, enabled: bool) -> (Request, Act) {
     let change = OrganizationChange { enabled: Some(enabled), ..OrganizationChange::default() };
-    let request =
-        OrganizationRequest::Set { organization: one.id.clone(), revision: None, change: Box::new(change) };
+    let request = OrganizationRequest::Set(organization::Set {
+        organization: one.id.clone(),
+        revision: None,
+        change: Box::new(change),
+    });
     let (doing, done) = if enabled { ("Enabling", "enabled") } else { ("Disabling", "disabled") };
     let what = says(format!("{doing} {}", one.slug), format!("{} is {done}", one.slug), RELOAD);
     (Request::Organization(request), what)
 }
 
 fn remove(one: &Organization) -> (Request, Act) {
-    let request = OrganizationRequest::Remove {
+    let request = OrganizationRequest::Remove(organization::Remove {
         organization: one.id.clone(),
         revision: None,
         with_contents: one.users + one.keys + one.exclusive_nodes > 0,
-    };
+    });
     let what = says(format!("Removing {}", one.slug), format!("{} is removed", one.slug), RELOAD);
     (Request::Organization(request), what)
 }
@@ -245,7 +248,7 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
         limit_profile: profile(form),
     };
     let what = says(format!("Adding {slug}"), format!("added {slug}"), RELOAD);
-    Ok((Request::Organization(OrganizationRequest::Add(Box::new(new))), what))
+    Ok((Request::from(organization::Add(Box::new(new))), what))
 }
 
 /// Where the operators of the organization with this id may place nodes, as far as is known.
@@ -261,7 +264,10 @@ fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Re
     }
     let slug = form.value("slug");
     let what = says(format!("Changing {slug}"), format!("{slug} is changed"), &[Topic::Networks]);
-    let request = OrganizationRequest::SetNetworks { organization: organization.to_owned(), networks };
+    let request = OrganizationRequest::SetNetworks(organization::SetNetworks {
+        organization: organization.to_owned(),
+        networks,
+    });
     Some((Request::Organization(request), what))
 }
 
@@ -286,11 +292,11 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
     if change == OrganizationChange::default() {
         return set_networks(form, id, networks(model, id)).ok_or_else(|| "nothing was changed".into());
     }
-    let request = OrganizationRequest::Set {
+    let request = OrganizationRequest::Set(organization::Set {
         organization: id.to_owned(),
         revision: Some(revision),
         change: Box::new(change),
-    };
+    });
     let what = says(format!("Changing {}", one.slug), format!("{} is changed", one.slug), RELOAD);
     Ok((Request::Organization(request), what))
 }

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    user::{NewUser, Role, User, UserChange, UserRequest},
+    user::{self, NewUser, Role, User, UserChange, UserRequest},
 };
 
 use super::{Prepared, says};
@@ -67,7 +67,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 "You get a code, shown once, with which the user sets a new one.".into(),
             ];
             let what = says(format!("Resetting the password of {}", first.name), first.name.clone(), RELOAD);
-            let request = Request::User(UserRequest::ResetPassword { user: first.id.clone() });
+            let request = Request::from(user::ResetPassword { user: first.id.clone() });
             let title = format!("Reset the password of {}?", first.name);
             dialogs::confirm(model, title, lines, "Reset", None, vec![(request, what)]);
         }
@@ -85,7 +85,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
                 format!("{} has no second factor any more", first.name),
                 RELOAD,
             );
-            let request = Request::User(UserRequest::ResetTotp { user: first.id.clone() });
+            let request = Request::from(user::ResetTotp { user: first.id.clone() });
             let title = format!("Take the second factor of {} away?", first.name);
             let typed = Some(first.name.clone());
             dialogs::confirm(model, title, vec![line.into()], "Take away", typed, vec![(request, what)]);
@@ -112,20 +112,21 @@ fn ask(verb: &str, chosen: &[User]) -> String {
 }
 
 fn set_enabled(user: &User, enabled: bool) -> (Request, Act) {
-    let request = UserRequest::SetEnabled { user: user.id.clone(), revision: None, enabled };
+    let request =
+        UserRequest::SetEnabled(user::SetEnabled { user: user.id.clone(), revision: None, enabled });
     let (doing, done) = if enabled { ("Enabling", "enabled") } else { ("Disabling", "disabled") };
     let what = says(format!("{doing} {}", user.name), format!("{} is {done}", user.name), RELOAD);
     (Request::User(request), what)
 }
 
 fn remove(user: &User) -> (Request, Act) {
-    let request = UserRequest::Remove { user: user.id.clone(), revision: None };
+    let request = UserRequest::Remove(user::Remove { user: user.id.clone(), revision: None });
     let what = says(format!("Removing {}", user.name), format!("{} is removed", user.name), RELOAD);
     (Request::User(request), what)
 }
 
 fn logout(user: &User) -> (Request, Act) {
-    let request = UserRequest::Logout { user: user.id.clone(), session: None };
+    let request = UserRequest::Logout(user::Logout { user: user.id.clone(), session: None });
     let what = says(
         format!("Ending the sessions of {}", user.name),
         format!("{} is logged out everywhere", user.name),
@@ -194,7 +195,7 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
         password: form.secret("password"),
     };
     let what = says(format!("Adding {name}"), format!("added {name}"), RELOAD);
-    Ok((Request::User(UserRequest::Add(Box::new(new))), what))
+    Ok((Request::from(user::Add(Box::new(new))), what))
 }
 
 /// What follows if somebody was added: without a password, a code for setting one.
@@ -204,7 +205,7 @@ pub(super) fn then(form: &Form) -> Option<(Request, Act)> {
     }
     let name = form.value("name");
     let what = says(format!("Making a code for {name}"), name.clone(), RELOAD);
-    Some((Request::User(UserRequest::ResetPassword { user: name }), what))
+    Some((Request::from(user::ResetPassword { user: name }), what))
 }
 
 /// Changes what the form changes.
@@ -222,8 +223,11 @@ pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: 
     if change == UserChange::default() {
         return Err("nothing was changed".into());
     }
-    let request =
-        UserRequest::Set { user: id.to_owned(), revision: Some(revision), change: Box::new(change) };
+    let request = UserRequest::Set(user::Set {
+        user: id.to_owned(),
+        revision: Some(revision),
+        change: Box::new(change),
+    });
     let what = says(format!("Changing {}", user.name), format!("{} is changed", user.name), RELOAD);
     Ok((Request::User(request), what))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aivonx_protocol::audit::{AuditFilter, AuditRequest, ExportFormat};
+use aivonx_protocol::audit::{self, AuditFilter, AuditRequest, ExportFormat};
 
 use super::*;
 use crate::{
@@ -21,11 +21,14 @@ fn the_audit_log_is_asked() {
     type_text(&mut model, "2h");
     let mut effects = press(&mut model, "ctrl-s");
     assert!(matches!(effects.remove(0), Effect::Drop(_)), "what was asked for before is given up");
-    let Request::Audit(AuditRequest::List { filter, .. }) = call(&effects).1 else { panic!() };
+    let Request::Audit(AuditRequest::List(audit::List { filter, .. })) = call(&effects).1 else { panic!() };
     assert_eq!(filter.since, Some(model.now - 7_200_000));
     answer_all(&mut model, effects);
     let effects = press(&mut model, "m");
-    assert!(matches!(call(&effects).1, Request::Audit(AuditRequest::List { cursor: Some(1), .. })));
+    assert!(matches!(
+        call(&effects).1,
+        Request::Audit(AuditRequest::List(audit::List { cursor: Some(1), .. }))
+    ));
 }
 
 /// The stream asked for among these.
@@ -42,7 +45,7 @@ fn a_walk_tells_how_far_it_is_and_can_be_given_up() {
     let mut model = full(80, 24);
     let effects = press_all(&mut model, "8 v");
     let (ticket, request) = follow(&effects);
-    assert_eq!(*request, AuditRequest::Walk { anchors: Vec::new() });
+    assert_eq!(*request, AuditRequest::Walk(audit::Walk { anchors: Vec::new() }));
     assert_eq!(press(&mut model, "v"), [], "once at a time");
     let events = vec![Event::AuditWalked { seq: 20_480, last: 81_920 }];
     update(&mut model, Msg::Events { ticket, events });
@@ -79,7 +82,7 @@ fn published_checkpoints_are_read_and_compared() {
     let [Effect::Anchors { ticket, .. }] = &*effects else { panic!("{effects:?}") };
     let anchors = vec![samples::checkpoint()];
     let effects = update(&mut model, Msg::Anchors { ticket: *ticket, result: Ok(anchors.clone()) });
-    assert_eq!(*follow(&effects).1, AuditRequest::Walk { anchors });
+    assert_eq!(*follow(&effects).1, AuditRequest::Walk(audit::Walk { anchors }));
     assert!(model.dialogs.is_empty());
 }
 
@@ -89,7 +92,7 @@ fn new_entries_come_while_that_is_wanted() {
     press(&mut model, "8");
     let effects = press(&mut model, "t");
     let (ticket, request) = follow(&effects);
-    assert!(matches!(request, AuditRequest::Follow { .. }));
+    assert!(matches!(request, AuditRequest::Follow(_)));
     let before = model.audit.list.counts().0;
     let mut entry = samples::audit_entries().remove(0);
     let known = entry.clone();
@@ -119,7 +122,7 @@ fn a_copy_is_written_and_replaces_nothing_unasked() {
     let effects = press(&mut model, "ctrl-s");
     let (ticket, wanted) = export(&effects);
     let filter = AuditFilter { actor: Some("alice".into()), ..AuditFilter::default() };
-    let request = AuditRequest::Export { filter, format: ExportFormat::Csv };
+    let request = audit::Export { filter, format: ExportFormat::Csv };
     let expected = Export { request, file: "/tmp/copy.csv".into(), replace: false };
     assert_eq!(*wanted, expected);
     update(&mut model, Msg::Exporting { ticket, written: 2_500_000 });

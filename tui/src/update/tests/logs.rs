@@ -1,6 +1,6 @@
 //! The log: followed, paused, searched, and read further back.
 
-use aivonx_protocol::log::{LogEvent, LogFilter, LogRequest};
+use aivonx_protocol::log::{self, LogEvent, LogFilter, LogRequest};
 
 use super::*;
 use crate::{
@@ -30,7 +30,9 @@ fn log(model: &mut Model, from: u64, to: u64) -> Vec<Effect> {
 /// What the feed among these asks for.
 fn follows(effects: &[Effect]) -> Option<&LogFilter> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Follow { request: Request::Log(LogRequest::Follow { filter, .. }), .. } => Some(filter),
+        Effect::Follow { request: Request::Log(LogRequest::Follow(log::Follow { filter, .. })), .. } => {
+            Some(filter)
+        }
         _ => None,
     })
 }

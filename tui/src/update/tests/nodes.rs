@@ -1,6 +1,6 @@
 //! Nodes: followed, added, changed, drained, removed.
 
-use aivonx_protocol::node::{AdminState, NodeChange, NodeRequest, Probe};
+use aivonx_protocol::node::{self, AdminState, NodeChange, NodeRequest, Probe};
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_node_is_added_with_what_was_filled_in() {
     type_text(&mut model, "s3cret");
     let effects = press(&mut model, "ctrl-s");
     let (ticket, request) = call(&effects);
-    let Request::Node(NodeRequest::Add(new)) = request else { panic!("{request:?}") };
+    let Request::Node(NodeRequest::Add(node::Add(new))) = request else { panic!("{request:?}") };
     assert_eq!((&*new.name, &*new.url, new.kind, new.force), ("gpu9", "http://10.0.0.9:11434", None, false));
     let bearer = WireSecret::new("s3cret".into());
     assert_eq!(new.credential, aivonx_protocol::node::Credential::Bearer(bearer));
@@ -55,7 +55,7 @@ fn a_node_is_added_with_what_was_filled_in() {
     type_text(&mut model, "b");
     let effects = press(&mut model, "ctrl-s");
     let (ticket, request) = call(&effects);
-    assert!(matches!(request, Request::Node(NodeRequest::Add(new)) if new.name == "gpu9b"));
+    assert!(matches!(request, Request::Node(NodeRequest::Add(node::Add(new))) if new.name == "gpu9b"));
     let node = samples::nodes().remove(0);
     let probe = Probe { node, finding: "Ollama 0.13.2 with 2 models".into(), healthy: true };
     reply(&mut model, ticket, Reply::Probe(Box::new(probe)));
@@ -75,7 +75,7 @@ fn only_what_was_changed_is_sent() {
     let change = NodeChange { name: Some("gpu1x".into()), ..NodeChange::default() };
     let (_, request) = call(&effects);
     let id = samples::nodes()[0].id.clone();
-    let expected = NodeRequest::Set { node: id, revision: Some(3), change: Box::new(change) };
+    let expected = NodeRequest::Set(node::Set { node: id, revision: Some(3), change: Box::new(change) });
     assert_eq!(*request, Request::Node(expected));
     // The first esc gives the call up, the second the form.
     assert!(matches!(*press(&mut model, "esc"), [Effect::Drop(_)]));
@@ -88,7 +88,7 @@ fn draining_several_asks_nothing() {
     press_all(&mut model, "2 g j space space");
     let effects = press(&mut model, "d");
     let states = effects.iter().filter(|effect| {
-        matches!(effect, Effect::Call { request: Request::Node(NodeRequest::SetState { state, .. }), .. }
+        matches!(effect, Effect::Call { request: Request::Node(NodeRequest::SetState(node::SetState { state, .. })), .. }
             if *state == AdminState::Draining)
     });
     assert_eq!((states.count(), effects.len(), model.nodes.list.marks()), (2, 2, 0));
@@ -105,10 +105,10 @@ fn what_ends_requests_wants_the_name_typed() {
     press(&mut model, "backspace");
     type_text(&mut model, "gpu1");
     let effects = press(&mut model, "enter");
-    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove { .. })));
+    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove(_))));
     // One that does nothing is removed with a key.
     press_all(&mut model, "j ctrl-d");
     assert_eq!(model.nodes.list.chosen_name().as_deref(), Some("gpu2"));
     let effects = press(&mut model, "y");
-    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove { .. })));
+    assert!(matches!(call(&effects).1, Request::Node(NodeRequest::Remove(_))));
 }

@@ -1,6 +1,6 @@
 //! What runs now: looked at, followed, ended.
 
-use aivonx_protocol::running::RunningRequest;
+use aivonx_protocol::running;
 
 use super::*;
 
@@ -44,8 +44,8 @@ fn one_is_ended_or_the_marked_ones() {
     let first = samples::running().remove(0).id;
     let effects = press(&mut model, "y");
     let (ticket, request) = call(&effects);
-    assert_eq!(*request, Request::Running(RunningRequest::Cancel { id: first.clone() }));
-    let effects = reply(&mut model, ticket, Reply::Done);
+    assert_eq!(*request, Request::from(running::Cancel { id: first.clone() }));
+    let effects = reply(&mut model, ticket, Reply::Done(()));
     assert_eq!(notice(&model), format!("request {first} ends"));
     assert_eq!(asked(&effects), ["running.list"]);
     let effects = press_all(&mut model, "space space ctrl-d y");

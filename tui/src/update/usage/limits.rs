@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    limit::{LimitLevel, LimitName, LimitRequest, LimitSetting, LimitValue, Limits},
+    limit::{self, LimitLevel, LimitName, LimitRequest, LimitSetting, LimitValue, Limits},
     organization::LimitProfile,
 };
 
@@ -128,7 +128,7 @@ pub(super) fn set(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, St
         Wanted::Unset(names) => {
             let words: Vec<String> = names.iter().map(ToString::to_string).collect();
             let words = words.join(", ");
-            let request = LimitRequest::Unset { target, revision: None, names };
+            let request = LimitRequest::Unset(limit::Unset { target, revision: None, names });
             return Ok(Asked::new(
                 Request::Limit(request),
                 format!("Taking back {words} of {called}"),
@@ -142,7 +142,7 @@ pub(super) fn set(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, St
         values.iter().map(|value| format!("{} {}", value.name, cap_text(value.name, value.limit))).collect();
     let words = words.join(", ");
     let because = values.iter().filter_map(|value| blocks(model, value)).collect();
-    let request = LimitRequest::Set { target, revision: None, values };
+    let request = LimitRequest::Set(limit::Set { target, revision: None, values });
     let asked = Asked::new(
         Request::Limit(request),
         format!("Setting {words} for {called}"),
@@ -193,7 +193,7 @@ fn unset(model: &mut Model, out: &mut Vec<Effect>) {
     }
     let Some(target) = whose.target() else { return };
     let words = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let request = LimitRequest::Unset { target, revision: None, names };
+    let request = LimitRequest::Unset(limit::Unset { target, revision: None, names });
     let what = Act {
         doing: format!("Taking back {words} of {called}"),
         done: format!("{words} of {called} is inherited again"),
@@ -219,7 +219,7 @@ fn unset_all(model: &mut Model) {
         return model.warn(format!("nothing is set on {called}"));
     }
     let lines = vec![format!("Inherited again: {}.", set.join(", "))];
-    let request = LimitRequest::Unset { target, revision: None, names: Vec::new() };
+    let request = LimitRequest::Unset(limit::Unset { target, revision: None, names: Vec::new() });
     let what = Act {
         doing: format!("Taking back what was set on {called}"),
         done: format!("{called} inherits its limits again"),
@@ -273,7 +273,7 @@ pub(super) fn apply(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, 
         (LimitLevel::Fleet, Whose::Own) => None,
         _ => return Err("only the fleet and organizations have a profile".to_owned()),
     };
-    let request = LimitRequest::SetProfile { organization, profile, reset };
+    let request = LimitRequest::SetProfile(limit::SetProfile { organization, profile, reset });
     let asked = Asked::new(
         Request::Limit(request),
         format!("Giving {} the profile {word}", called(limits)),

@@ -10,11 +10,9 @@ mod tests;
 
 use aivonx_protocol::{
     Fault, Reply, Request,
-    limit::{EffectiveLimit, LimitRequest, Limits},
-    policy::PolicyRequest,
-    price::PriceRequest,
-    privacy::PrivacyRequest,
-    usage::{UsageBy, UsageFilter, UsageRequest},
+    limit::{self, EffectiveLimit, Limits},
+    policy, price,
+    usage::{self, UsageBy, UsageFilter},
     user::Role,
 };
 
@@ -151,30 +149,30 @@ pub(super) fn request(model: &Model, topic: Topic) -> Option<(Right, Request)> {
                 ..UsageFilter::default()
             };
             let by = Some(usage.tab.by()?);
-            (usage.tab.right(), Request::Usage(UsageRequest::Report { filter, by, per: None }))
+            (usage.tab.right(), Request::from(usage::Report { filter, by, per: None }))
         }
         Topic::Steps => {
             let since = usage.period.steps(model.now, model.day_offset()).first().copied();
             let filter = UsageFilter { since, ..usage.asked.as_ref()?.filter() };
             let per = Some(usage.period.per());
-            (Right::UsageRead, Request::Usage(UsageRequest::Report { filter, by: None, per }))
+            (Right::UsageRead, Request::from(usage::Report { filter, by: None, per }))
         }
         Topic::Limits => {
             let target = usage.asked.as_ref()?.target()?;
-            (Right::LimitsRead, Request::Limit(LimitRequest::Show { target }))
+            (Right::LimitsRead, Request::from(limit::Show { target }))
         }
         Topic::Unpriced => {
             let target = usage.asked.as_ref()?.target()?;
-            (Right::LimitsRead, Request::Limit(LimitRequest::Unpriced { target }))
+            (Right::LimitsRead, Request::from(limit::FindUnpriced { target }))
         }
-        Topic::Profiles => (Right::LimitsRead, Request::Limit(LimitRequest::Profiles)),
+        Topic::Profiles => (Right::LimitsRead, Request::from(limit::Profiles)),
         Topic::Privacy => {
             let organization = usage.asked.as_ref()?.organization()?;
-            (Right::PrivacyRead, Request::Privacy(PrivacyRequest::Show { organization }))
+            (Right::PrivacyRead, Request::from(aivonx_protocol::privacy::Show { organization }))
         }
-        Topic::Prices => (Right::PricesRead, Request::Price(PriceRequest::List)),
-        Topic::Policies => (Right::PolicyRead, Request::Policy(PolicyRequest::List { organization: None })),
-        Topic::Aliases => (Right::PolicyRead, Request::Policy(PolicyRequest::Aliases { organization: None })),
+        Topic::Prices => (Right::PricesRead, Request::from(price::List)),
+        Topic::Policies => (Right::PolicyRead, Request::from(policy::List { organization: None })),
+        Topic::Aliases => (Right::PolicyRead, Request::from(policy::Aliases { organization: None })),
         _ => return None,
     })
 }

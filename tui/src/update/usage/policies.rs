@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Request,
-    policy::{Alias, ContextSize, KeepAlive, Policy, PolicyChange, PolicyRequest},
+    policy::{self, Alias, ContextSize, KeepAlive, Policy, PolicyChange, PolicyRequest},
 };
 
 use super::Asked;
@@ -137,8 +137,12 @@ pub(super) fn set(form: &Form, before: Option<&Policy>) -> Result<Asked, String>
         return Err("nothing to set; fill in one of the fields".to_owned());
     }
     let whose = of(organization.as_deref());
-    let request =
-        PolicyRequest::Set { organization, model: model.clone(), revision, change: Box::new(change) };
+    let request = PolicyRequest::Set(policy::Set {
+        organization,
+        model: model.clone(),
+        revision,
+        change: Box::new(change),
+    });
     Ok(Asked::new(
         Request::Policy(request),
         format!("Setting the policy for {model}{whose}"),
@@ -173,7 +177,7 @@ pub(super) fn set_alias(form: &Form, before: Option<&Alias>) -> Result<Asked, St
         None => (form.value("alias"), form.given("organization"), None),
     };
     let (doing, done) = (format!("Setting the alias {alias}"), format!("the alias {alias} is set"));
-    let request = PolicyRequest::SetAlias { organization, alias, models, revision };
+    let request = PolicyRequest::SetAlias(policy::SetAlias { organization, alias, models, revision });
     Ok(Asked::new(Request::Policy(request), doing, done, &[Topic::Aliases]))
 }
 
@@ -184,7 +188,7 @@ fn remove(model: &mut Model, policies: bool) {
         all.map(|one| {
             let (organization, model) = (one.organization.clone(), one.model.clone());
             let name = format!("{model}{}", of(organization.as_deref()));
-            (Request::Policy(PolicyRequest::Remove { organization, model }), name)
+            (Request::from(policy::Remove { organization, model }), name)
         })
         .collect()
     } else {
@@ -192,7 +196,7 @@ fn remove(model: &mut Model, policies: bool) {
         all.map(|one| {
             let (organization, alias) = (one.organization.clone(), one.alias.clone());
             let name = format!("{alias}{}", of(organization.as_deref()));
-            (Request::Policy(PolicyRequest::RemoveAlias { organization, alias }), name)
+            (Request::from(policy::RemoveAlias { organization, alias }), name)
         })
         .collect()
     };

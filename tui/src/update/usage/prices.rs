@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Request,
     money::MicroUsd,
-    price::{Price, PriceRequest},
+    price::{self, Price, PriceRequest},
 };
 
 use super::Asked;
@@ -73,8 +73,11 @@ fn form(price: Option<&Price>) -> Form {
 pub(super) fn set(form: &Form) -> Result<Asked, String> {
     let model = form.value("model");
     let amount = |key| form.value(key).parse::<MicroUsd>().map_err(|bad| bad.to_string());
-    let request =
-        PriceRequest::Set { model: model.clone(), prompt: amount("prompt")?, output: amount("output")? };
+    let request = PriceRequest::Set(price::Set {
+        model: model.clone(),
+        prompt: amount("prompt")?,
+        output: amount("output")?,
+    });
     let (doing, done) = (format!("Setting the price of {model}"), format!("the price of {model} is set"));
     Ok(Asked::new(Request::Price(request), doing, done, RELOAD))
 }
@@ -91,7 +94,7 @@ fn remove(model: &mut Model) {
                 done: format!("the price of {} is forgotten", price.model),
                 reload: RELOAD.to_vec(),
             };
-            (Request::Price(PriceRequest::Remove { model: price.model.clone() }), what)
+            (Request::from(price::Remove { model: price.model.clone() }), what)
         })
         .collect();
     let title = match &*requests {

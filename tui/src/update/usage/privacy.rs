@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Request, WireSecret,
     organization::PrivacyMode,
-    privacy::{Category, PrivacyReport, PrivacyRequest, PrivacySettings},
+    privacy::{self, Category, PrivacyReport, PrivacyRequest, PrivacySettings},
 };
 
 use super::Asked;
@@ -91,12 +91,12 @@ pub(super) fn set(model: &Model, form: &Form, organization: Option<&str>) -> Res
         b.sort_unstable();
         a == b
     };
-    let request = PrivacyRequest::Set {
+    let request = PrivacyRequest::Set(privacy::Set {
         organization: organization.map(str::to_owned),
         mode: Some(mode).filter(|mode| *mode != now.mode || now.profile.is_some()),
         categories: Some(wanted).filter(|wanted| !same(wanted)),
-    };
-    if matches!(request, PrivacyRequest::Set { mode: None, categories: None, .. }) {
+    });
+    if matches!(request, PrivacyRequest::Set(privacy::Set { mode: None, categories: None, .. })) {
         return Err("nothing was changed".to_owned());
     }
     let because = match mode {
@@ -130,7 +130,7 @@ pub(super) fn test(model: &mut Model) {
 /// Asks what would become of the text.
 pub(super) fn tried(form: &Form, organization: Option<&str>) -> Result<Asked, String> {
     let text = WireSecret::new(form.value("text"));
-    let request = PrivacyRequest::Test { organization: organization.map(str::to_owned), text };
+    let request = PrivacyRequest::Test(privacy::Test { organization: organization.map(str::to_owned), text });
     Ok(Asked::new(Request::Privacy(request), "Trying the text".into(), "tried".into(), &[]))
 }
 

@@ -2,12 +2,12 @@
 
 use aivonx_protocol::{
     Fault, FaultKind, Reply, Request,
-    limit::{LimitRequest, LimitSource, LimitTarget},
+    limit::{self, LimitRequest, LimitSource, LimitTarget},
     organization::{LimitProfile, PrivacyMode},
-    policy::PolicyRequest,
-    price::PriceRequest,
-    privacy::PrivacyRequest,
-    usage::{UsageBy, UsagePer, UsageRequest},
+    policy::{self, PolicyRequest},
+    price::{self, PriceRequest},
+    privacy::{self, PrivacyRequest},
+    usage::{self, UsageBy, UsagePer, UsageRequest},
     user::Role,
 };
 
@@ -100,7 +100,8 @@ fn another_time_and_another_tab_ask_anew() {
     let since = |effects: &[Effect], wanted: UsageBy| {
         effects.iter().find_map(|effect| match effect {
             Effect::Call {
-                request: Request::Usage(UsageRequest::Report { filter, by, per: None }), ..
+                request: Request::Usage(UsageRequest::Report(usage::Report { filter, by, per: None })),
+                ..
             } if *by == Some(wanted) => filter.since,
             _ => None,
         })
@@ -156,7 +157,9 @@ fn a_limit_is_set_in_place() {
     press(&mut model, "esc");
     let effects = type_limit(&mut model, "inference.day=12 user.spend.day=2.50");
     let (ticket, request) = call(&effects);
-    let Request::Limit(LimitRequest::Set { target, revision: None, values }) = request else { panic!() };
+    let Request::Limit(LimitRequest::Set(limit::Set { target, revision: None, values })) = request else {
+        panic!()
+    };
     let id = samples::organizations()[0].id.clone();
     assert_eq!(*target, LimitTarget::Organization { organization: id });
     assert_eq!(values.iter().map(|value| value.limit).collect::<Vec<_>>(), [Some(12), Some(2_500_000)]);
@@ -187,7 +190,7 @@ fn what_blocks_at_once_is_asked_first() {
     type_limit(&mut model, "concurrent=0");
     assert!(shot(&model).contains("lets nothing through"));
     let effects = press(&mut model, "y");
-    assert!(matches!(call(&effects).1, Request::Limit(LimitRequest::Set { .. })));
+    assert!(matches!(call(&effects).1, Request::Limit(LimitRequest::Set(_))));
     // Where nothing is blocked nothing is asked.
     assert_eq!(asked(&type_limit(&mut model, "inference.day=10")), ["limit.set"]);
 }
@@ -197,11 +200,13 @@ fn what_was_set_is_taken_back() {
     let mut model = acme();
     let effects = type_limit(&mut model, "inference.day=unset spend.day=unset");
     let (ticket, request) = call(&effects);
-    assert!(matches!(request, Request::Limit(LimitRequest::Unset { names, .. }) if names.len() == 2));
+    assert!(
+        matches!(request, Request::Limit(LimitRequest::Unset(limit::Unset { names, .. })) if names.len() == 2)
+    );
     let limits = samples::limits().remove(0);
     reply(&mut model, ticket, Reply::Limits(Box::new(limits)));
     let effects = press(&mut model, "u");
-    let Request::Limit(LimitRequest::Unset { names, .. }) = call(&effects).1 else { panic!() };
+    let Request::Limit(LimitRequest::Unset(limit::Unset { names, .. })) = call(&effects).1 else { panic!() };
     assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["inference.day"]);
     model.calls.clear();
     press_all(&mut model, "g j j");
@@ -212,7 +217,7 @@ fn what_was_set_is_taken_back() {
     assert!(shot(&model).contains("inference.day, spend.day, user.spend.day"), "{}", shot(&model));
     let effects = press(&mut model, "y");
     assert!(
-        matches!(call(&effects).1, Request::Limit(LimitRequest::Unset { names, .. }) if names.is_empty()),
+        matches!(call(&effects).1, Request::Limit(LimitRequest::Unset(limit::Unset { names, .. })) if names.is_empty()),
         "none named is all"
     );
 }
@@ -226,8 +231,11 @@ fn profiles_are_for_organizations_and_the_fleet() {
     assert_eq!(press_all(&mut model, "u down space ctrl-s"), [], "it asks first");
     let effects = press(&mut model, "y");
     let id = samples::organizations()[0].id.clone();
-    let expected =
-        LimitRequest::SetProfile { organization: Some(id), profile: LimitProfile::Unlimited, reset: true };
+    let expected = LimitRequest::SetProfile(limit::SetProfile {
+        organization: Some(id),
+        profile: LimitProfile::Unlimited,
+        reset: true,
+    });
     assert_eq!(*call(&effects).1, Request::Limit(expected));
     model.calls.clear();
     answered(&mut model, "o");
@@ -236,11 +244,11 @@ fn profiles_are_for_organizations_and_the_fleet() {
     let effects = press(&mut model, "y");
     assert!(matches!(
         call(&effects).1,
-        Request::Limit(LimitRequest::SetProfile {
+        Request::Limit(LimitRequest::SetProfile(limit::SetProfile {
             organization: None,
             profile: LimitProfile::Team,
             reset: false
-        })
+        }))
     ));
     model.calls.clear();
     answered(&mut model, "tab tab g enter f");
@@ -262,7 +270,9 @@ fn privacy_is_set_and_tried() {
     assert!(shot(&model).contains("refused from now on"), "{}", shot(&model));
     let effects = press(&mut model, "y");
     let (ticket, request) = call(&effects);
-    let Request::Privacy(PrivacyRequest::Set { organization: Some(_), mode, categories }) = request else {
+    let Request::Privacy(PrivacyRequest::Set(privacy::Set { organization: Some(_), mode, categories })) =
+        request
+    else {
         panic!("{request:?}")
     };
     assert_eq!((*mode, categories.as_ref().map(Vec::len)), (Some(PrivacyMode::Block), Some(2)));
@@ -274,7 +284,9 @@ fn privacy_is_set_and_tried() {
     press_all(&mut model, "esc t");
     update(&mut model, Msg::Paste("call 030 123\nor mail a@example.com\n".into()));
     let effects = press(&mut model, "enter");
-    let Request::Privacy(PrivacyRequest::Test { text, .. }) = call(&effects).1 else { panic!() };
+    let Request::Privacy(PrivacyRequest::Test(privacy::Test { text, .. })) = call(&effects).1 else {
+        panic!()
+    };
     assert_eq!(text.expose(), "call 030 123 or mail a@example.com");
     answer_all(&mut model, effects);
     assert!(matches!(model.dialogs[..], [Dialog::Text(_)]), "{:?}", model.dialogs);
@@ -293,14 +305,15 @@ fn prices_are_set_and_forgotten() {
     press(&mut model, "ctrl-u");
     type_text(&mut model, "1.25");
     let effects = press(&mut model, "ctrl-s");
-    let Request::Price(PriceRequest::Set { model: name, prompt, output }) = call(&effects).1 else {
+    let Request::Price(PriceRequest::Set(price::Set { model: name, prompt, output })) = call(&effects).1
+    else {
         panic!()
     };
     assert_eq!((&**name, prompt.0, output.0), ("llama3.3:70b", 1_250_000, 790_000));
     press_all(&mut model, "esc esc ctrl-d");
     let effects = press(&mut model, "y");
     assert!(
-        matches!(call(&effects).1, Request::Price(PriceRequest::Remove { model }) if model == "llama3.3:70b")
+        matches!(call(&effects).1, Request::Price(PriceRequest::Remove(price::Remove { model })) if model == "llama3.3:70b")
     );
 }
 
@@ -318,7 +331,9 @@ fn of_a_policy_only_what_was_changed_is_sent() {
     press(&mut model, "esc");
     press_all(&mut model, "e down down ctrl-u");
     let effects = press(&mut model, "ctrl-s");
-    let Request::Policy(PolicyRequest::Set { model: name, revision, change, .. }) = call(&effects).1 else {
+    let Request::Policy(PolicyRequest::Set(policy::Set { model: name, revision, change, .. })) =
+        call(&effects).1
+    else {
         panic!()
     };
     assert_eq!((&**name, *revision), ("*", Some(1)));
@@ -328,15 +343,19 @@ fn of_a_policy_only_what_was_changed_is_sent() {
     press_all(&mut model, "enter enter");
     type_text(&mut model, "llama3.3:70b, qwen3:8b");
     let effects = press(&mut model, "enter");
-    let Request::Policy(PolicyRequest::SetAlias { alias, models, organization: None, revision: None }) =
-        call(&effects).1
+    let Request::Policy(PolicyRequest::SetAlias(policy::SetAlias {
+        alias,
+        models,
+        organization: None,
+        revision: None,
+    })) = call(&effects).1
     else {
         panic!()
     };
     assert_eq!((&**alias, models.len()), ("gpt-5", 2));
     press_all(&mut model, "esc esc ctrl-d");
     let effects = press(&mut model, "y");
-    assert!(matches!(call(&effects).1, Request::Policy(PolicyRequest::RemoveAlias { .. })));
+    assert!(matches!(call(&effects).1, Request::Policy(PolicyRequest::RemoveAlias(_))));
 }
 
 #[test]
@@ -346,7 +365,7 @@ fn details_elsewhere_show_the_limits_of_the_chosen_one() {
     let Some(Effect::Call { ticket, request }) = effects.last() else { panic!("{effects:?}") };
     assert!(matches!(
         request,
-        Request::Limit(LimitRequest::Show { target: LimitTarget::Organization { .. } })
+        Request::Limit(LimitRequest::Show(limit::Show { target: LimitTarget::Organization { .. } }))
     ));
     let ticket = *ticket;
     // Another line is another one, and what was asked for the first is given up.
@@ -398,7 +417,7 @@ fn roles_see_and_do_what_they_may() {
     assert_eq!(member.usage.tab, Tab::Nodes);
     let by_node = |effect: &Effect| {
         let by_node = Some(UsageBy::Node);
-        matches!(effect, Effect::Call { request: Request::Usage(UsageRequest::Report { by, .. }), .. } if *by == by_node)
+        matches!(effect, Effect::Call { request: Request::Usage(UsageRequest::Report(usage::Report { by, .. })), .. } if *by == by_node)
     };
     assert!(!effects.iter().any(by_node));
     let mut looking = acme();

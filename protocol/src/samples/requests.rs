@@ -1,0 +1,238 @@
+//! Every operation once.
+
+use super::{audit as trail, identity as who, limits, policy as rules, usage as used, values::*};
+use crate::{
+    Reply, Request, WireSecret, account,
+    audit::{self, AuditFilter, ExportFormat},
+    config, daemon, job, key,
+    limit::{self, LimitName, LimitSetting, LimitTarget},
+    lockout,
+    log::{self, LogFilter},
+    model,
+    money::MicroUsd,
+    node::{self, AdminState},
+    organization::{self, LimitProfile, PrivacyMode},
+    policy, price,
+    privacy::{self, Category},
+    running, secrets, snapshot,
+    strategy::{self, Strategy},
+    token,
+    usage::{self, UsageBy, UsagePer, UsageRank},
+    user::{self, Role},
+};
+
+impl Request {
+    /// A sample of what it is answered with; None if with events. For tests.
+    #[must_use]
+    pub fn sample_reply(&self) -> Option<Reply> {
+        let declared = Self::all().find(|declared| declared.name == self.name())?;
+        let is_one = |reply: &Reply| format!("{reply:?}").split('(').next() == Some(declared.answer);
+        Reply::samples().into_iter().find(is_one)
+    }
+
+    /// One value of every operation, in the order of the wire. For tests.
+    #[must_use]
+    pub fn samples() -> Vec<Self> {
+        vec![
+            daemon::GetStatus.into(),
+            daemon::Pulse { since: Some(1_700_000_000) }.into(),
+            node::List.into(),
+            node::Show { node: "gpu1".into() }.into(),
+            node::Add(Box::new(new_node())).into(),
+            node::Set { node: "gpu1".into(), revision: Some(3), change: Box::new(node_change()) }.into(),
+            node::SetState { node: "gpu1".into(), revision: None, state: AdminState::Draining }.into(),
+            node::Remove { node: "gpu1".into(), revision: Some(300) }.into(),
+            node::Check { node: "gpu1".into() }.into(),
+            node::Watch.into(),
+            node::ProbeNew(Box::new(new_node())).into(),
+            node::ProbeChange { node: "gpu1".into(), change: Box::new(node_change()) }.into(),
+            model::List.into(),
+            model::Show { model: "llama3:8b".into() }.into(),
+            model::Pull {
+                model: "llama3:8b".into(),
+                nodes: vec!["gpu1".into(), "gpu2".into()],
+                insecure: true,
+            }
+            .into(),
+            model::Remove { model: "llama3:8b".into(), node: Some("gpu1".into()) }.into(),
+            model::Load {
+                model: "llama3:8b".into(),
+                node: Some("gpu1".into()),
+                keep_alive: Some("30m".into()),
+            }
+            .into(),
+            model::Unload { model: "llama3:8b".into(), node: None }.into(),
+            strategy::Show.into(),
+            strategy::Set(Strategy::LowestLatency).into(),
+            job::List.into(),
+            job::Show { job: "j1".into() }.into(),
+            job::Follow { job: "j1".into() }.into(),
+            job::Cancel { job: "j1".into() }.into(),
+            log::Recent { filter: log_filter(), lines: 100 }.into(),
+            log::Follow { filter: LogFilter::default(), lines: 10 }.into(),
+            config::Show.into(),
+            config::Reload.into(),
+            who::setup().into(),
+            account::Login {
+                username: "alice".into(),
+                password: who::secret("p"),
+                otp: Some(who::secret("123456")),
+            }
+            .into(),
+            account::Resume { secret: who::secret("s") }.into(),
+            account::Logout.into(),
+            account::Whoami.into(),
+            account::Password { old: who::secret("o"), new: who::secret("n") }.into(),
+            account::TotpBegin { password: who::secret("p") }.into(),
+            account::TotpConfirm { code: who::secret("123456") }.into(),
+            account::TotpDisable { password: who::secret("p"), code: who::secret("123456") }.into(),
+            account::BackupCodes { password: who::secret("p"), code: who::secret("123456") }.into(),
+            account::Verify { password: who::secret("p") }.into(),
+            account::Redeem {
+                username: "alice".into(),
+                code: who::secret("abcd-efgh"),
+                password: who::secret("p"),
+            }
+            .into(),
+            organization::List.into(),
+            organization::Show { organization: "acme".into() }.into(),
+            organization::Add(Box::new(who::new_organization())).into(),
+            organization::Set {
+                organization: "acme".into(),
+                revision: Some(2),
+                change: Box::new(who::organization_change()),
+            }
+            .into(),
+            organization::Remove { organization: "acme".into(), revision: None, with_contents: true }.into(),
+            organization::Networks { organization: Some("acme".into()) }.into(),
+            organization::SetNetworks { organization: "acme".into(), networks: vec!["10.0.0.0/8".into()] }
+                .into(),
+            user::List { organization: Some("acme".into()), role: Some(Role::Member) }.into(),
+            user::Show { user: "alice".into() }.into(),
+            user::Add(Box::new(who::new_user())).into(),
+            user::Set { user: "alice".into(), revision: Some(4), change: Box::new(who::user_change()) }
+                .into(),
+            user::SetEnabled { user: "alice".into(), revision: None, enabled: false }.into(),
+            user::Remove { user: "alice".into(), revision: Some(4) }.into(),
+            user::ResetPassword { user: "alice".into() }.into(),
+            user::ResetTotp { user: "alice".into() }.into(),
+            user::Sessions { user: "alice".into() }.into(),
+            user::Logout { user: "alice".into(), session: Some("0190-session".into()) }.into(),
+            key::List { organization: Some("acme".into()), user: Some("alice".into()), all: true }.into(),
+            key::Show { organization: Some("acme".into()), key: "ci".into() }.into(),
+            key::Create(Box::new(who::new_key())).into(),
+            key::Set {
+                organization: None,
+                key: "ci".into(),
+                revision: Some(1),
+                change: Box::new(who::key_change()),
+            }
+            .into(),
+            key::Rotate { organization: Some("acme".into()), key: "ci".into(), grace_ms: 86_400_000 }.into(),
+            key::Revoke { organization: Some("acme".into()), key: "ci".into() }.into(),
+            token::Create { name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000 }.into(),
+            token::List.into(),
+            token::Revoke { token: "backup".into() }.into(),
+            lockout::List { all: true }.into(),
+            lockout::Clear { user: Some("alice".into()), address: Some("192.0.2.7".into()) }.into(),
+            audit::List { filter: trail::filter(), cursor: Some(300), limit: 50, oldest_first: true }.into(),
+            audit::Show { seq: 7 }.into(),
+            audit::Follow { filter: AuditFilter::default(), lines: 10 }.into(),
+            audit::Verify { anchors: vec![trail::checkpoint()] }.into(),
+            audit::Export { filter: AuditFilter::default(), format: ExportFormat::Csv }.into(),
+            audit::Keys.into(),
+            audit::MakeCheckpoint.into(),
+            audit::Walk { anchors: vec![trail::checkpoint()] }.into(),
+            audit::ListFrom {
+                network: used::network(),
+                filter: trail::filter(),
+                cursor: None,
+                limit: 50,
+                oldest_first: false,
+            }
+            .into(),
+            audit::FollowFrom { network: used::network(), filter: AuditFilter::default(), lines: 10 }.into(),
+            audit::ExportFrom {
+                network: used::network(),
+                filter: AuditFilter::default(),
+                format: ExportFormat::Jsonl,
+            }
+            .into(),
+            audit::Losses.into(),
+            secrets::Status.into(),
+            secrets::Validate.into(),
+            secrets::Rotate { peppers: true, signing: false, deadline_ms: Some(86_400_000) }.into(),
+            limit::Show { target: limits::key() }.into(),
+            limit::Set { target: limits::organization(), revision: Some(4), values: limits::values() }.into(),
+            limit::Unset {
+                target: limits::user(),
+                revision: None,
+                names: vec![LimitSetting::of_key(LimitName::UserHour)],
+            }
+            .into(),
+            limit::Profiles.into(),
+            limit::SetProfile { organization: Some("acme".into()), profile: LimitProfile::Team, reset: true }
+                .into(),
+            limit::FindUnpriced { target: LimitTarget::Own }.into(),
+            price::List.into(),
+            price::Set { model: "llama3*".into(), prompt: MicroUsd(150_000), output: MicroUsd(600_000) }
+                .into(),
+            price::Remove { model: "llama3*".into() }.into(),
+            usage::Report { filter: used::filter(), by: Some(UsageBy::Model), per: Some(UsagePer::Day) }
+                .into(),
+            usage::Top { filter: used::filter(), of: UsageBy::Key, rank: UsageRank::Remaining, limit: 20 }
+                .into(),
+            usage::Watch { filter: used::filter() }.into(),
+            usage::Export { filter: used::filter() }.into(),
+            usage::ReportFrom {
+                network: used::network(),
+                filter: used::filter(),
+                by: Some(UsageBy::Key),
+                per: None,
+            }
+            .into(),
+            usage::TopFrom {
+                network: used::network(),
+                filter: used::filter(),
+                of: UsageBy::Key,
+                rank: UsageRank::Spend,
+                limit: 20,
+            }
+            .into(),
+            usage::WatchFrom { network: None, filter: used::filter() }.into(),
+            usage::ExportFrom { network: Some(used::network()), filter: used::filter() }.into(),
+            usage::Losses.into(),
+            policy::List { organization: Some("acme".into()) }.into(),
+            policy::Set {
+                organization: Some("acme".into()),
+                model: "llama3*".into(),
+                revision: Some(1),
+                change: Box::new(rules::change()),
+            }
+            .into(),
+            policy::Remove { organization: Some("acme".into()), model: "llama3*".into() }.into(),
+            policy::Aliases { organization: None }.into(),
+            policy::SetAlias {
+                organization: Some("acme".into()),
+                alias: "gpt-4o".into(),
+                models: vec!["llama3.3:70b".into(), "llama3.1:8b".into()],
+                revision: None,
+            }
+            .into(),
+            policy::RemoveAlias { organization: None, alias: "gpt-4o".into() }.into(),
+            running::List.into(),
+            running::Cancel { id: "0190-request".into() }.into(),
+            privacy::Show { organization: Some("acme".into()) }.into(),
+            privacy::Set {
+                organization: None,
+                mode: Some(PrivacyMode::Block),
+                categories: Some(vec![Category::Card]),
+            }
+            .into(),
+            privacy::Test { organization: None, text: WireSecret::new("mail bob@example.com".into()) }.into(),
+            snapshot::List.into(),
+            snapshot::Create.into(),
+            snapshot::Newest.into(),
+        ]
+    }
+}
