@@ -1,47 +1,56 @@
 //! The fleet kept in line with the store, whoever changed it there.
 
-use std::sync::Weak;
-
 use aivonx_domain::Reach;
-use aivonx_store::{Change, Noun, StoreError};
-use tokio::sync::broadcast::{self, error::RecvError};
+use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
 
 use super::{Fleet, tenants::Tenants};
 
-/// Takes in every change, for as long as there is a fleet.
-pub(super) async fn store(fleet: Weak<Fleet>, mut changes: broadcast::Receiver<Change>) {
-    loop {
-        let change = changes.recv().await;
-        let Some(fleet) = fleet.upgrade() else { return };
-        let synced = match change {
-            Ok(Change { noun: Noun::Node, id, .. }) if id.is_empty() => fleet.sync_all().await,
-            Ok(Change { noun: Noun::Node, id, .. }) => fleet.sync(&id).await,
-            Ok(Change { noun: Noun::Strategy, .. }) => {
-                let _turn = fleet.edit().await;
-                fleet.store.settings().strategy().await.map(|s| fleet.checker.registry.set_strategy(s))
+impl Projection for Fleet {
+    const NOUNS: &'static [Noun] = &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement];
+    type Error = StoreError;
+
+    async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
+        match changed.of(Noun::Node) {
+            Some(Which::These(ids)) => self.sync_nodes(ids).await?,
+            Some(Which::Any) => {
+                let mut ids = self.checker.registry.ids();
+                ids.extend(self.store.nodes().list().await?.into_iter().map(|node| node.id));
+                self.sync_nodes(&ids).await?;
             }
-            Ok(Change { noun: Noun::Organization, .. }) => fleet.sync_tenants().await,
-            Ok(Change { noun: Noun::Placement, id, .. }) => {
-                fleet.sync_placements(Some(&*id).filter(|id| !id.is_empty())).await
-            }
-            Err(RecvError::Lagged(_)) => fleet.sync_all().await,
-            // No business of the fleet.
-            Ok(_) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        match synced {
-            Ok(()) => {}
-            Err(StoreError::Closed) => return,
-            Err(error) => {
-                tracing::error!(event = "fleet_sync", %error, "a change of the store was not taken in")
-            }
+            None => {}
         }
+        if changed.has(Noun::Strategy) {
+            let _turn = self.edit().await;
+            self.checker.registry.set_strategy(self.store.settings().strategy().await?);
+        }
+        match changed.of(Noun::Placement) {
+            Some(Which::These(organizations)) => {
+                self.sync_placements(|organization| organizations.contains(organization)).await?;
+            }
+            Some(Which::Any) => self.sync_placements(|_| true).await?,
+            None => {}
+        }
+        if changed.has(Noun::Organization) {
+            self.sync_tenants().await?;
+        }
+        Ok(())
+    }
+
+    fn stale(&self, error: &StoreError) {
+        tracing::error!(event = "fleet_sync", %error, "a change of the store was not taken in");
     }
 }
 
 impl Fleet {
-    /// Brings one node in line with the store, whoever changed it there.
-    async fn sync(&self, id: &str) -> Result<(), StoreError> {
+    /// Brings nodes in line with the store, whoever changed them there.
+    async fn sync_nodes(&self, ids: impl IntoIterator<Item = &String>) -> Result<(), StoreError> {
+        for id in ids {
+            self.sync_node(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn sync_node(&self, id: &str) -> Result<(), StoreError> {
         let _turn = self.edit().await;
         let Some(node) = self.store.nodes().get(id).await? else {
             self.forget(id);
@@ -60,24 +69,11 @@ impl Fleet {
         Ok(())
     }
 
-    async fn sync_all(&self) -> Result<(), StoreError> {
-        let mut ids = self.checker.registry.ids();
-        ids.extend(self.store.nodes().list().await?.into_iter().map(|node| node.id));
-        for id in ids {
-            self.sync(&id).await?;
-        }
-        self.checker.registry.set_strategy(self.store.settings().strategy().await?);
-        self.sync_placements(None).await?;
-        self.sync_tenants().await
-    }
-
-    /// Holds the nodes of an organization, or all nodes, to where its operators may place some now.
-    async fn sync_placements(&self, organization: Option<&str>) -> Result<(), StoreError> {
+    /// Holds the nodes of these organizations to where their operators may place some now.
+    async fn sync_placements(&self, of: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         let _turn = self.edit().await;
         for node in self.checker.registry.records() {
-            if node.organization.is_some()
-                && (organization.is_none() || organization == node.organization.as_deref())
-            {
+            if node.organization.as_deref().is_some_and(&of) {
                 let at = self.restore(&node).await?;
                 self.checker.registry.rebind(&node.id, at);
             }

@@ -12,7 +12,7 @@ use aivonx_protocol::{
     node::{AdminState, NewNode, Node, NodeChange, Probe, Probed},
     strategy::Strategy,
 };
-use aivonx_store::{PlacementRecord, Store, StoreError, node::NodeRecord, secrets::Vault};
+use aivonx_store::{Follower, InForce, PlacementRecord, Store, StoreError, node::NodeRecord, secrets::Vault};
 use tokio::{
     runtime::Handle,
     sync::{broadcast, mpsc},
@@ -26,7 +26,6 @@ use super::{
     doubt::Traffic,
     entry::Prepared,
     error::FleetError,
-    follow,
     health::{Checker, Tasks},
     probe::REFUSED,
     record,
@@ -52,6 +51,7 @@ pub struct Fleet {
     pub(super) tasks: Tasks,
     jobs: Jobs,
     reports: mpsc::Sender<Report>,
+    in_force: InForce,
     /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
     edits: tokio::sync::Mutex<()>,
     background: Mutex<Vec<JoinHandle<()>>>,
@@ -78,7 +78,7 @@ impl Fleet {
     ) -> Result<Arc<Self>, FleetError> {
         simulated::forget_all(&store).await?;
         let runtime = Handle::current();
-        let changes = store.subscribe();
+        let follower = Follower::new(&store);
         let strategy = store.settings().strategy().await?;
         let checker = Arc::new(Checker::new(Registry::new(strategy, health), store.nodes(), connect_timeout));
         let (reports, inbox) = mpsc::channel(REPORTS);
@@ -86,6 +86,7 @@ impl Fleet {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
             grounds: Grounds::new(&checker.registry.hot()),
+            in_force: follower.in_force(),
             store,
             vault,
             checker: checker.clone(),
@@ -95,7 +96,7 @@ impl Fleet {
         });
         let background = [
             tokio::spawn(take_reports(checker.clone(), inbox)),
-            tokio::spawn(follow::store(Arc::downgrade(&fleet), changes)),
+            follower.follow(&fleet),
             tokio::spawn(look_every_second(checker.clone())),
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
@@ -269,6 +270,14 @@ impl Fleet {
     /// From now on checks nodes so.
     pub fn set_health(&self, health: Health) {
         self.checker.set_health(health);
+    }
+
+    /// Returns once what others changed of organizations and placements holds for the nodes.
+    ///
+    /// # Errors
+    /// As of [`InForce::settle`].
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.in_force.settle().await
     }
 
     /// The jobs.

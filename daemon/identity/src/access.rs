@@ -51,7 +51,7 @@ impl Identity {
             _ => None,
         };
         let family = refresh::begin(&self.store, &user, Some(address(source)), agent, now()).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(self.http_tokens(&user, family, owed))
     }
 
@@ -87,7 +87,7 @@ impl Identity {
                 };
                 self.record(entry.detail("session", &session.id)).await?;
                 // Its access tokens end with it.
-                self.settle().await;
+                self.settle().await?;
                 return Err(AccountError::Refresh);
             }
             Err(error) => return Err(error.into()),
@@ -118,7 +118,7 @@ impl Identity {
         }
         let user = self.own_record(actor).await?;
         self.record(entry(Action::Logout, &user, &actor.source, via)).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl Identity {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(e) => return Err(e.into()),
         }
-        self.settle().await;
+        self.settle().await?;
         Ok(())
     }
 

@@ -51,7 +51,7 @@ impl Identity {
         let user = unless_refused(changed, AccountError::Credentials)?;
         self.end_other_sessions(&user, actor.session.as_deref()).await?;
         self.record(entry(Action::PasswordChange, &user, &actor.source, via)).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Identity {
         let place = Place::new(&user.name, address(source));
         self.lockouts.clear(Some(place.user()), Some(place.address())).await?;
         self.record(entry(Action::PasswordReset, &user, source, via)).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Identity {
         let user = unless_refused(changed, AccountError::OneTimeCode)?;
         self.end_other_sessions(&user, actor.session.as_deref()).await?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "on")).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(codes)
     }
 
@@ -199,7 +199,7 @@ impl Identity {
         };
         let user = self.store.users().update(&Reach::All, &user.id, None, clear).await?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "off")).await?;
-        self.settle().await;
+        self.settle().await?;
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Rig {
 
     async fn change(&self, change: impl FnOnce(&mut UserRecord) + Send + 'static) {
         self.stand.store.users().update(&Reach::All, &self.alice, None, change).await.unwrap();
-        self.identity.settle().await;
+        self.identity.settle().await.unwrap();
     }
 
     fn recorded(&self, action: Action) -> usize {

@@ -9,6 +9,7 @@ use aivonx_domain::access::Subject;
 use aivonx_fleet::Eligible;
 use aivonx_limits::Level;
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
+use aivonx_store::{StoredTotp, UserRecord};
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
 
@@ -98,6 +99,27 @@ pub struct User {
     pub subject: Arc<Subject>,
     /// What it may use, and has used.
     pub level: Arc<Level>,
+    /// What of its record all this comes from.
+    pub(super) judged: Judged,
+}
+
+/// A user's record without what a login changes and nobody is judged by. Everything else counts, so that what is added
+/// to records does too.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Judged(UserRecord);
+
+impl Judged {
+    pub(super) fn of(record: UserRecord) -> Self {
+        let totp = record.totp.map(|totp| StoredTotp { last_step: 0, ..totp });
+        Self(UserRecord {
+            last_login: None,
+            password: None,
+            backup_codes: Vec::new(),
+            revision: 0,
+            totp,
+            ..record
+        })
+    }
 }
 
 impl User {

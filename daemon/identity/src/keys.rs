@@ -120,7 +120,7 @@ impl Identity {
             revision: 0,
         };
         let record = self.store.keys().insert(record).await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         Ok(NewSecretKey { key: self.key_shown(actor, record).await?, secret })
     }
 
@@ -242,7 +242,7 @@ impl Identity {
     ) -> Result<KeyRecord, Fault> {
         let changed = self.store.keys().try_update(&actor.reach(), id, revision, change).await;
         let record = changed.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         Ok(record)
     }
 

@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test]
     async fn each_organization_sees_and_lifts_its_own() {
         let (rig, a, b) = Rig::with_two().await;
-        rig.identity.settle().await;
+        rig.identity.settle().await.unwrap();
         for user in ["a-member", "b-member", "nobody"] {
             fail(&rig, user, "192.0.2.1").await;
             fail(&rig, user, "192.0.2.2").await;

@@ -186,7 +186,7 @@ impl Identity {
         if reset {
             self.unset_limits(actor, &target, None, Vec::new()).await?;
         }
-        self.settle().await;
+        self.settle().await?;
         self.limits(actor, &target).await
     }
 
@@ -276,7 +276,7 @@ impl Identity {
         let revised =
             self.store.limits().revise(&actor.reach(), found.subject.clone(), revision, change).await;
         revised.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         self.limits_shown(actor, found).await
     }
 }

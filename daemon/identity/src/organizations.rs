@@ -76,7 +76,7 @@ impl Identity {
         };
         check(&record)?;
         let record = self.store.organizations().insert(record).await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         Ok(view(record, Counts::default()))
     }
 
@@ -105,7 +105,7 @@ impl Identity {
             check(record)
         });
         let record = changed.await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         self.shown(record).await
     }
 
@@ -136,7 +136,7 @@ impl Identity {
         }
         .await;
         let removed = done.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         Ok(removed)
     }
 

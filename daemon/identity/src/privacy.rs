@@ -70,7 +70,7 @@ impl Identity {
             let mode = mode.unwrap_or(now.mode);
             let categories = categories.unwrap_or_else(|| now.wanted.categories());
             self.store.settings().set_privacy(FleetPrivacy { mode, categories }).await?;
-            self.settle().await;
+            self.settle().await?;
             return self.privacy(actor, None).await;
         };
         let (organizations, reach) = (self.store.organizations(), actor.reach());
@@ -82,7 +82,7 @@ impl Identity {
             if free { Ok(()) } else { check_tightening(before, after) }
         });
         let record = changed.await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         Ok(of_organization(&record))
     }
 

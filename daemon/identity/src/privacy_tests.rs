@@ -21,7 +21,7 @@ async fn those_without_an_organization_follow_the_profile_until_it_is_set() {
     let shown = rig.identity.privacy(&root, None).await.unwrap();
     assert_eq!((shown.mode, shown.profile), (PrivacyMode::Off, Some(LimitProfile::Unlimited)));
     rig.store().settings().set_limit_profile(LimitProfile::Standard).await.unwrap();
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     let shown = rig.identity.privacy(&root, None).await.unwrap();
     assert_eq!((shown.mode, shown.profile), (PrivacyMode::Redact, Some(LimitProfile::Standard)));
     assert_eq!(rig.identity.hot().load().privacy().mode, PrivacyMode::Redact);

@@ -13,8 +13,8 @@ use aivonx_domain::Reach;
 use aivonx_domain::now;
 use aivonx_ledgers::audit::Entry;
 use aivonx_protocol::{UnixMillis, audit::Action};
-use aivonx_store::{Change, KeyRecord, Noun, SecretKind, SecretRecord, StoreError};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use aivonx_store::{KeyRecord, SecretKind, SecretRecord, StoreError};
+use tokio::sync::Notify;
 
 use super::{
     Identity, IdentityError,
@@ -59,7 +59,7 @@ impl Identity {
         // First the new one: without one in use nothing could be made or verified.
         self.store.secrets().insert(record).await?;
         self.retire_older(&records, now().saturating_add(millis(grace))).await?;
-        self.settle().await;
+        self.settle().await?;
         tracing::info!(event = "secret_made", kind = kind_name(kind), number, "a new one is in use");
         Ok(number)
     }
@@ -173,11 +173,10 @@ fn millis(span: Duration) -> u64 {
 
 /// Forgets old peppers and signing keys when they are due, as long as `identity` is there.
 pub fn follow(identity: &Arc<Identity>) {
-    let changes = identity.store.subscribe();
-    tokio::spawn(run(Arc::downgrade(identity), changes));
+    tokio::spawn(run(Arc::downgrade(identity), identity.secrets_changed.clone()));
 }
 
-async fn run(identity: Weak<Identity>, mut changes: Receiver<Change>) {
+async fn run(identity: Weak<Identity>, secrets_changed: Arc<Notify>) {
     loop {
         let due = {
             let Some(identity) = identity.upgrade() else { return };
@@ -192,19 +191,7 @@ async fn run(identity: Weak<Identity>, mut changes: Receiver<Change>) {
         };
         tokio::select! {
             () = tokio::time::sleep(due) => {}
-            open = until_secret(&mut changes) => if !open { return },
-        }
-    }
-}
-
-/// Waits for a change of a secret; false when there will be none any more.
-async fn until_secret(changes: &mut Receiver<Change>) -> bool {
-    loop {
-        match changes.recv().await {
-            Ok(change) if change.noun == Noun::Secret => return true,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return true,
-            Err(RecvError::Closed) => return false,
+            () = secrets_changed.notified() => {}
         }
     }
 }

@@ -48,7 +48,7 @@ async fn key(identity: &Identity, name: &str) -> (KeyRecord, WireSecret) {
         revision: 0,
     };
     let record = identity.store.keys().insert(record).await.unwrap();
-    identity.settle().await;
+    identity.settle().await.unwrap();
     (record, secret)
 }
 
@@ -60,6 +60,14 @@ fn use_key(identity: &Identity, secret: &WireSecret) -> Result<bool, NotKnown> {
         identity.renewal(renewal);
     }
     Ok(renews)
+}
+
+/// Returns once `is_so`, which a change of a record makes so.
+async fn until(identity: &Identity, is_so: impl AsyncFn() -> bool) {
+    let mut changes = identity.changes();
+    while !is_so().await {
+        changes.changed().await.unwrap();
+    }
 }
 
 async fn get(identity: &Identity, record: &KeyRecord) -> KeyRecord {
@@ -77,33 +85,29 @@ async fn keys_move_to_the_new_pepper_when_used_and_the_rest_is_revoked_at_the_de
     let identity = open(&stand).await;
     let (used, used_secret) = key(&identity, "used").await;
     let (idle, idle_secret) = key(&identity, "idle").await;
-    let mut changes = identity.store.subscribe();
     assert_eq!(identity.rotate(SecretKind::Pepper, HOUR).await.unwrap(), 2);
     let (new, new_secret) = key(&identity, "new").await;
     assert_eq!(new.pepper, 2);
 
     assert!(use_key(&identity, &used_secret).unwrap(), "found under the old pepper");
-    let mut renewed = async |id: &str| loop {
-        let change = changes.recv().await.unwrap();
-        if change.noun == Noun::Key && change.id == id {
-            break;
-        }
+    let renewed = async |record: &KeyRecord| {
+        until(&identity, async || get(&identity, record).await.pepper == 2).await;
     };
-    renewed(&used.id).await;
-    identity.settle().await;
+    renewed(&used).await;
+    identity.settle().await.unwrap();
     assert_eq!(get(&identity, &used).await.pepper, 2);
     assert!(!use_key(&identity, &used_secret).unwrap(), "found at once");
 
     let deadline = of_kind(&identity, SecretKind::Pepper).await[0].1.unwrap();
     assert_eq!(identity.retire_due(deadline - 1).await.unwrap(), Some(deadline));
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert!(use_key(&identity, &idle_secret).is_ok());
     // Used, but not moved yet: the write was lost.
-    renewed(&idle.id).await;
+    renewed(&idle).await;
     let put_back = |key: &mut KeyRecord| (key.pepper, key.hash) = (1, [9; 32]);
     identity.store.keys().update(&Reach::All, &idle.id, None, put_back).await.unwrap();
     assert_eq!(identity.retire_due(deadline).await.unwrap(), None);
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert_eq!(of_kind(&identity, SecretKind::Pepper).await, [(2, None)]);
     assert!(get(&identity, &idle).await.revoked.is_some());
     assert!(use_key(&identity, &idle_secret).is_err());
@@ -158,7 +162,7 @@ async fn the_old_signing_key_verifies_until_it_is_due() {
     let new = identity.hot().load().material.signer.sign(&claims);
     assert!(verifies(&identity, &token) && verifies(&identity, &new) && token != new);
     identity.retire_due(u64::MAX).await.unwrap();
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert!(!verifies(&identity, &token) && verifies(&identity, &new));
     assert_eq!(of_kind(&identity, SecretKind::TokenSigning).await, [(2, None)]);
 }
@@ -184,15 +188,9 @@ async fn it_is_forgotten_by_itself() {
     let stand = stand().await;
     let identity = open(&stand).await;
     let (record, secret) = key(&identity, "idle").await;
-    let mut changes = identity.store.subscribe();
     follow(&identity);
     identity.rotate(SecretKind::Pepper, Duration::from_millis(50)).await.unwrap();
-    loop {
-        let change = changes.recv().await.unwrap();
-        if change.noun == Noun::Secret && change.id == "pepper-1" && change.revision == 0 {
-            break;
-        }
-    }
-    identity.settle().await;
+    until(&identity, async || of_kind(&identity, SecretKind::Pepper).await.len() == 1).await;
+    identity.settle().await.unwrap();
     assert!(get(&identity, &record).await.revoked.is_some() && use_key(&identity, &secret).is_err());
 }

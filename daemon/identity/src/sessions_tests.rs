@@ -39,7 +39,7 @@ fn secret(text: &str) -> WireSecret {
 impl Rig {
     async fn begin(&self) -> (SessionRecord, WireSecret) {
         let begun = self.identity.begin_session(&self.user, &peer(1000)).await.unwrap();
-        self.identity.settle().await;
+        self.identity.settle().await.unwrap();
         begun
     }
 
@@ -49,7 +49,7 @@ impl Rig {
 
     async fn change(&self, change: impl FnOnce(&mut UserRecord) + Send + 'static) {
         self.stand.store.users().update(&Reach::All, &self.user.id, None, change).await.unwrap();
-        self.identity.settle().await;
+        self.identity.settle().await.unwrap();
     }
 
     fn actor(&self, session: &SessionRecord) -> Actor {
@@ -116,10 +116,10 @@ async fn whatever_ends_the_user_ends_the_session() {
 
     let user = rig.stand.store.users().get(&Reach::All, &rig.user.id).await.unwrap().unwrap();
     let (session, _) = rig.identity.begin_session(&user, &peer(1000)).await.unwrap();
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     let actor = rig.actor(&session);
     rig.identity.log_out(&actor, "account.logout").await.unwrap();
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     assert_eq!(rig.at(&session, at).unwrap_err(), Ended::Gone);
     assert_eq!(rig.audit.kept().last().unwrap().action, Action::Logout);
 }
@@ -145,7 +145,7 @@ async fn the_oldest_login_makes_room() {
     for _ in 0..=LOGINS {
         begun.push(rig.identity.begin_session(&rig.user, &peer(1000)).await.unwrap().0);
     }
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     let ended = begun.iter().filter(|session| rig.at(session, session.created).is_err()).count();
     assert_eq!(ended, 1);
     rig.at(begun.last().unwrap(), begun.last().unwrap().created).unwrap();
@@ -159,7 +159,7 @@ async fn a_token_is_never_more_than_its_owner() {
     let day = 24 * HOUR;
     let identity = &rig.identity;
     let made = identity.create_token(&actor, "ci", Some(Role::Operator), day).await.unwrap();
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert_eq!((made.session.role, made.session.kind), (Role::Operator, SessionKind::Token));
     // Scripts run as whoever they run.
     let hash = identity.resume(&made.secret, &peer(4711)).unwrap();
@@ -182,7 +182,7 @@ async fn a_token_is_never_more_than_its_owner() {
     assert_eq!(identity.control_tokens(&actor).await.unwrap()[0].role, Role::Auditor);
 
     identity.revoke_token(&actor, "ci").await.unwrap();
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert_eq!(identity.in_session(&hash, &peer(4711), now()).unwrap_err(), Ended::Gone);
     assert_eq!(identity.revoke_token(&actor, "ci").await.unwrap_err().kind, FaultKind::NotFound);
 }
@@ -192,7 +192,7 @@ async fn a_token_expires() {
     let rig = rig(Role::Member).await;
     let (session, _) = rig.begin().await;
     let made = rig.identity.create_token(&rig.actor(&session), "ci", None, MINUTE).await.unwrap();
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     let hash = hash(Kind::Token, &made.secret);
     let at = |now| rig.identity.in_session(&hash, &peer(1), now);
     at(made.session.expires - 1).unwrap();
@@ -279,7 +279,7 @@ async fn the_first_administrator_is_made_once() {
     let both =
         tokio::join!(identity.set_up(setup("root"), &root, via), identity.set_up(setup("toor"), &root, via));
     assert!(both.0.is_ok() != both.1.is_ok(), "one of two at once");
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert!(identity.is_set_up());
     let profile = stand.store.settings().limit_profile().await.unwrap();
     assert_eq!(profile, aivonx_protocol::organization::LimitProfile::Team);
@@ -310,7 +310,7 @@ async fn a_rescue_lets_back_in_and_everybody_else_out() {
     assert_eq!(missing.kind, FaultKind::NotFound);
     assert!(missing.hint.unwrap().contains("root"), "who can be rescued is named");
     identity.set_up(rescue("root"), &peer(0), via).await.unwrap();
-    identity.settle().await;
+    identity.settle().await.unwrap();
     assert_eq!(identity.in_session(&session.hash, &peer(1000), now()).unwrap_err(), Ended::Gone);
     identity.authenticate("root", &secret(new), None, &peer(0), "account.login").await.unwrap();
     let entry = audit.kept().into_iter().find(|entry| entry.action == Action::Recover).unwrap();

@@ -2,13 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use aivonx_fleet::Eligible;
 use aivonx_protocol::{
     key::KeyScope,
     organization::{LimitProfile, NodeAccess, PrivacyMode},
     session::SessionKind,
     user::Role,
 };
-use aivonx_store::RetiringHash;
+use aivonx_store::{KeyRecord, OrganizationRecord, RetiringHash, UserRecord};
 
 use super::*;
 use crate::{

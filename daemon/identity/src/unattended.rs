@@ -85,7 +85,7 @@ impl Identity {
         let setup = read(path)?;
         let user = self.set_up(setup, &Source::Daemon, "unattended").await.map_err(refused)?;
         settings.set_setup_used().await.map_err(|e| refused(e.into()))?;
-        self.settle().await;
+        self.settle().await.map_err(|e| refused(e.into()))?;
         Ok(Some(user.name))
     }
 }

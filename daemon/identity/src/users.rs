@@ -93,7 +93,7 @@ impl Identity {
             record.password_changed = now();
         }
         let record = self.store.users().insert(record).await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         self.user_shown(actor, record).await
     }
 
@@ -184,7 +184,7 @@ impl Identity {
             let seen = Some(revision.unwrap_or(found.revision));
             match self.store.users().remove(&actor.reach(), &found.id, seen).await {
                 Ok(_) => {
-                    self.settle().await;
+                    self.settle().await?;
                     return Ok(());
                 }
                 Err(StoreError::Conflict { .. }) if revision.is_none() && tries < 8 => tries += 1,
@@ -261,7 +261,7 @@ impl Identity {
                 return Err(Self::missing(Noun::Session, id));
             }
             sessions.remove(&actor.reach(), id, None).await.map_err(|e| self.refuse(actor, e))?;
-            self.settle().await;
+            self.settle().await?;
             return Ok(1);
         }
         let ended = self.sessions_of(&user).await?.len();
@@ -293,7 +293,7 @@ impl Identity {
             change(user)
         });
         let record = changed.await.map_err(|e| self.refuse(actor, e))?;
-        self.settle().await;
+        self.settle().await?;
         self.sweep(&record).await?;
         Ok(record)
     }

@@ -7,8 +7,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use aivonx_domain::{Globs, Reach};
 use aivonx_protocol::{Fault, FaultKind, limit::Unpriced, money::MicroUsd, price::Price};
-use aivonx_store::{Noun, PriceRecord, Store, StoreError};
-use tokio::sync::{Mutex, broadcast::error::RecvError};
+use aivonx_store::{Changed, Follower, InForce, Noun, PriceRecord, Projection, Store, StoreError};
 
 use super::{Limits, prices as hot};
 
@@ -22,9 +21,23 @@ const PRICES_MAX: usize = 1000;
 pub struct PriceList {
     store: Store,
     limits: Arc<Limits>,
-    /// How many changes those in force have; None before the first. One at a time reads them, so that an older state
-    /// never takes the place of a newer one.
-    loaded: Mutex<Option<u64>>,
+    in_force: InForce,
+}
+
+impl Projection for PriceList {
+    const NOUNS: &'static [Noun] = &[Noun::Price];
+    type Error = StoreError;
+
+    async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {
+        let hot =
+            |record: PriceRecord| (record.model, hot::Price { prompt: record.prompt, output: record.output });
+        self.limits.prices().set(self.ordered().await?.into_iter().map(hot));
+        Ok(())
+    }
+
+    fn stale(&self, error: &StoreError) {
+        tracing::error!(event = "prices_stale", %error, "prices cannot be read; the old ones stay");
+    }
 }
 
 impl PriceList {
@@ -33,38 +46,12 @@ impl PriceList {
     /// # Errors
     /// If the store fails.
     pub async fn open(store: &Store, limits: &Arc<Limits>) -> Result<Arc<Self>, StoreError> {
-        let mut changes = store.subscribe();
-        let list = Arc::new(Self { store: store.clone(), limits: limits.clone(), loaded: Mutex::default() });
-        list.load().await?;
-        let weak = Arc::downgrade(&list);
-        tokio::spawn(async move {
-            loop {
-                let ours = match changes.recv().await {
-                    Ok(change) => change.noun == Noun::Price,
-                    Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return,
-                };
-                let Some(list) = weak.upgrade() else { return };
-                if ours && let Err(error) = list.load().await {
-                    tracing::error!(event = "prices_stale", %error, "prices cannot be read; the old ones stay");
-                }
-            }
-        });
+        let follower = Follower::new(store);
+        let list =
+            Arc::new(Self { store: store.clone(), limits: limits.clone(), in_force: follower.in_force() });
+        list.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        follower.follow(&list);
         Ok(list)
-    }
-
-    async fn load(&self) -> Result<(), StoreError> {
-        let mut loaded = self.loaded.lock().await;
-        let changes = self.store.changes_of(&[Noun::Price]);
-        if *loaded >= Some(changes) {
-            return Ok(());
-        }
-        let records = self.ordered().await?;
-        let hot =
-            |record: PriceRecord| (record.model, hot::Price { prompt: record.prompt, output: record.output });
-        self.limits.prices().set(records.into_iter().map(hot));
-        *loaded = Some(changes);
-        Ok(())
     }
 
     async fn ordered(&self) -> Result<Vec<PriceRecord>, StoreError> {
@@ -121,7 +108,7 @@ impl PriceList {
             })
         });
         let record = changed.await?;
-        self.load().await?;
+        self.in_force.settle().await?;
         record.map(view).ok_or_else(|| Fault::new(FaultKind::Internal, "the price was not stored"))
     }
 
@@ -131,7 +118,7 @@ impl PriceList {
     /// `NotFound` if it has none; or the store fails.
     pub async fn remove(&self, model: &str) -> Result<(), Fault> {
         match self.store.prices().remove(&Reach::All, &Globs::normal(model), None).await {
-            Ok(_) => Ok(self.load().await?),
+            Ok(_) => Ok(self.in_force.settle().await?),
             Err(StoreError::NotFound { .. }) => {
                 let missing = StoreError::NotFound { noun: Noun::Price.as_str(), id: model.to_owned() };
                 let hint = "the patterns that have one: aivonx price list";

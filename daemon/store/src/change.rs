@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 
 /// What kind of record changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Noun {
     /// A node.
@@ -85,7 +85,7 @@ impl Noun {
 /// One change, told after it is durable. Two changes made at the same time may be told in either order: read
 /// the record, do not reckon from the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub(super) struct Change {
     /// What kind of record.
     pub noun: Noun,
     /// Which one; empty if it may be any of them.
@@ -111,8 +111,10 @@ impl Feed {
     }
 
     pub(super) fn tell(&self, change: Change) {
-        // Whole at any time, so a panic elsewhere has left nothing half done.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)[change.noun as usize] += 1;
+        // Whole at any time, so a panic elsewhere has left nothing half done. Held while it is sent: whoever has counted
+        // a change can receive it.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told[change.noun as usize] += 1;
         // Without a subscriber there is nobody to tell.
         let _ = self.sender.send(change);
     }
@@ -124,6 +126,7 @@ impl Feed {
         }
     }
 
+    /// How many changes of these nouns were told so far.
     pub(super) fn told(&self, of: &[Noun]) -> u64 {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         of.iter().map(|noun| told[*noun as usize]).sum()

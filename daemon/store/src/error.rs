@@ -249,6 +249,9 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed: aivonxd is shutting down")]
     Closed,
+    /// A change is durable, but the records could not be read back in time to act by it.
+    #[error("the change is stored, but cannot be read back yet, so that the old state is still in force")]
+    NotInForce,
     /// A worker panicked.
     #[error("an operation of the store panicked: {0}")]
     Panicked(String),
@@ -339,6 +342,8 @@ impl From<StoreError> for Fault {
             StoreError::TooLarge { .. } => Self::new(FaultKind::Invalid, text),
             StoreError::Closed => Self::new(FaultKind::Unavailable, text),
             StoreError::Failed => Self::new(FaultKind::Unavailable, text).hint("see `aivonx status`"),
+            StoreError::NotInForce => Self::new(FaultKind::Unavailable, text)
+                .hint("it is tried again every second; see the daemon's log"),
             StoreError::NoRoom { .. } | StoreError::Unrecorded { .. } => {
                 Self::new(FaultKind::Unavailable, text).hint("nothing was changed; see `aivonx status`")
             }

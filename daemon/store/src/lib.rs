@@ -40,6 +40,7 @@ mod placement;
 pub mod policy;
 mod prefix;
 pub mod price;
+mod projection;
 mod records;
 pub mod recover;
 mod repositories;
@@ -85,7 +86,7 @@ use tokio::{
 };
 
 pub use audit::{AuditHead, AuditLog};
-pub use change::{Change, Noun};
+pub use change::Noun;
 pub use codec::CodecError;
 pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
@@ -102,6 +103,7 @@ pub use organization::OrganizationRecord;
 pub use placement::PlacementRecord;
 pub use policy::{AliasRecord, PolicyRecord};
 pub use price::PriceRecord;
+pub use projection::{Changed, Follower, InForce, Projection, Which};
 pub use records::{Head, Record, Records, Trees};
 pub(crate) use reseal::Reseal;
 pub use reseal::{Unopened, Use};
@@ -115,7 +117,7 @@ pub use trouble::Trouble;
 pub use usage::UsageLog;
 pub use user::{StoredReset, StoredTotp, UserRecord};
 
-use change::Feed;
+use change::{Change, Feed};
 use engine::Engine;
 use layout::{Layout, Lock};
 use ledgers::Ledgers;
@@ -236,17 +238,14 @@ impl Store {
         Ok(store)
     }
 
-    /// Every change from now on.
-    #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+    /// Every change from now on. For the rest of the daemon there is [`Follower`].
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.inner.feed.subscribe()
     }
 
-    /// How many changes of these nouns were made since the open. Whoever reads it before the records themselves has
-    /// at least those changes, and need not read them again before it grows.
-    #[must_use]
-    pub fn changes_of(&self, nouns: &[Noun]) -> u64 {
-        self.inner.feed.told(nouns)
+    /// Whether it is closed, or being closed.
+    fn is_closed(&self) -> bool {
+        self.latest().is_none()
     }
 
     /// The data directory.

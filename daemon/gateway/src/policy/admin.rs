@@ -197,7 +197,7 @@ impl Policies {
             }
         };
         let record = record.map_err(|e| self.identity.refuse(actor, e))?;
-        self.settle().await?;
+        self.in_force.settle().await?;
         Ok(record)
     }
 
@@ -217,7 +217,7 @@ impl Policies {
             records.remove(&reach, found.ok_or_else(missing)?.id(), None).await
         };
         removed.await.map_err(|e| self.identity.refuse(actor, e))?;
-        self.settle().await
+        Ok(self.in_force.settle().await?)
     }
 
     /// The records `actor` may write, if those of `owner` are among them.

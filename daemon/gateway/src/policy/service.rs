@@ -1,13 +1,11 @@
 //! The service: the rules in force, which follow the store.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use aivonx_domain::Reach;
 use aivonx_identity::Identity;
-use aivonx_protocol::Fault;
-use aivonx_store::{Noun, Store, StoreError};
+use aivonx_store::{Changed, Follower, InForce, Noun, Projection, Store, StoreError};
 use arc_swap::{ArcSwapOption, Guard};
-use tokio::sync::broadcast::error::RecvError;
 
 use super::Rules;
 
@@ -28,9 +26,7 @@ pub struct Policies {
     pub(super) store: Store,
     pub(super) identity: Arc<Identity>,
     hot: Arc<Hot>,
-    /// How many changes the rules in force have; None before the first. Held while they are read and put in place,
-    /// so that older ones never follow newer ones.
-    built: tokio::sync::Mutex<Option<u64>>,
+    pub(super) in_force: InForce,
 }
 
 impl std::fmt::Debug for Policies {
@@ -39,37 +35,16 @@ impl std::fmt::Debug for Policies {
     }
 }
 
-/// What the rules are made of.
-const OURS: [Noun; 2] = [Noun::Policy, Noun::Alias];
-
 impl Policies {
     /// Reads the rules, and follows the store from then on.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn open(store: Store, identity: Arc<Identity>) -> Result<Arc<Self>, StoreError> {
-        let mut changes = store.subscribe();
-        let policies =
-            Arc::new(Self { store, identity, hot: Arc::default(), built: tokio::sync::Mutex::default() });
-        policies.rebuild().await?;
-        let weak: Weak<Self> = Arc::downgrade(&policies);
-        tokio::spawn(async move {
-            loop {
-                let ours = match changes.recv().await {
-                    Ok(change) => OURS.contains(&change.noun),
-                    Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return,
-                };
-                let Some(policies) = weak.upgrade() else { return };
-                match if ours { policies.rebuild().await } else { Ok(()) } {
-                    Ok(()) => {}
-                    Err(StoreError::Closed) => return,
-                    Err(error) => {
-                        tracing::error!(event = "policy_stale", %error, "model policy cannot be read; the old one stays");
-                    }
-                }
-            }
-        });
+        let follower = Follower::new(&store);
+        let policies = Arc::new(Self { store, identity, hot: Arc::default(), in_force: follower.in_force() });
+        policies.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        follower.follow(&policies);
         Ok(policies)
     }
 
@@ -78,23 +53,20 @@ impl Policies {
     pub fn hot(&self) -> &Arc<Hot> {
         &self.hot
     }
+}
 
-    /// Puts the rules in force as they are now, unless they are.
-    async fn rebuild(&self) -> Result<(), StoreError> {
-        let mut built = self.built.lock().await;
-        let changes = self.store.changes_of(&OURS);
-        if *built >= Some(changes) {
-            return Ok(());
-        }
+impl Projection for Policies {
+    const NOUNS: &'static [Noun] = &[Noun::Policy, Noun::Alias];
+    type Error = StoreError;
+
+    async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {
         let policies = self.store.policies().list(&Reach::All).await?;
         let aliases = self.store.aliases().list(&Reach::All).await?;
         self.hot.0.store(Rules::new(policies, aliases).map(Arc::new));
-        *built = Some(changes);
         Ok(())
     }
 
-    /// Puts what was just written into force: what a reply promises must hold for the next request.
-    pub(super) async fn settle(&self) -> Result<(), Fault> {
-        self.rebuild().await.map_err(Fault::from)
+    fn stale(&self, error: &StoreError) {
+        tracing::error!(event = "policy_stale", %error, "model policy cannot be read; the old one stays");
     }
 }

@@ -112,7 +112,7 @@ async fn a_reload_says_what_it_changed_or_why_it_did_not() {
 #[tokio::test]
 async fn an_entry_names_what_was_there_and_how_it_ended() {
     let (rig, tenant, _) = Rig::with_two().await;
-    rig.identity.settle().await;
+    rig.identity.settle().await.unwrap();
     let hot = rig.identity.hot().full();
     let request = Request::from(user::Remove { user: "A-member".into(), revision: None });
     let record = of(&request).unwrap().seen(&hot);

@@ -126,7 +126,7 @@ async fn begin(services: &Services, connection: &Connection, user: &UserRecord) 
     let hash = session.hash;
     let logged_in = identity.logged_in_as(user, session, secret, &source).await?;
     // The snapshot must have the session before the connection is judged by it.
-    identity.settle().await;
+    identity.settle().await?;
     connection.log_in(hash);
     Ok(logged_in)
 }

@@ -83,10 +83,13 @@ impl Backend for Services {
         let (name, actor) = (permitted.request().name(), permitted.by().actor().clone());
         let changes = permitted.request().needs().changes();
         let record = record::of(permitted.request()).map(|record| record.seen(&self.identity.hot().load()));
-        let answer = AssertUnwindSafe(permitted.serve(&*self)).catch_unwind().await;
+        let mut answer = AssertUnwindSafe(permitted.serve(&*self)).catch_unwind().await;
         // What is answered must hold for the next request.
-        if changes && matches!(answer, Ok(Answer::Reply(Ok(_)))) {
-            self.identity.settle().await;
+        if changes
+            && matches!(answer, Ok(Answer::Reply(Ok(_))))
+            && let Err(error) = self.settle().await
+        {
+            answer = Ok(Answer::Reply(Err(error.into())));
         }
         if let Some(record) = record {
             let outcome = match &answer {
@@ -109,6 +112,12 @@ impl Backend for Services {
 }
 
 impl Services {
+    /// Returns once every change that was made before holds for requests and nodes.
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.identity.settle().await?;
+        self.fleet.settle().await
+    }
+
     /// What the caller is told of a failed operation on the fleet. That something is another organization's is
     /// recorded, and told as if it did not exist.
     fn fault<O>(&self, by: &By<O>) -> impl FnOnce(FleetError) -> Fault {

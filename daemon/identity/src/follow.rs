@@ -1,0 +1,105 @@
+//! The snapshot kept in line with the store.
+//!
+//! Most changes are logins, which begin a session and note the time of the login on the user: of those the sessions that
+//! changed are read, and nothing else is rebuilt.
+
+use std::sync::Arc;
+
+use aivonx_domain::{Reach, now};
+use aivonx_limits::{Accounts, given::Given};
+use aivonx_store::{Changed, Noun, Projection, SessionRecord, Store, StoreError, Which, secrets::Vault};
+
+use super::{
+    Identity, IdentityError, Snapshot, entries::Judged, material, privacy::of_fleet, snapshot::Records,
+};
+
+impl Projection for Identity {
+    const NOUNS: &'static [Noun] =
+        &[Noun::Organization, Noun::User, Noun::Key, Noun::Session, Noun::Secret, Noun::Limit, Noun::Privacy];
+    type Error = IdentityError;
+
+    async fn refresh(&self, changed: &Changed) -> Result<(), IdentityError> {
+        let old = self.hot.full();
+        if changed.is_only(&[Noun::User, Noun::Session]) && self.judges_as_before(changed, &old).await? {
+            if let Some(new) = self.with_sessions(changed, &old).await? {
+                self.hot.set(Arc::new(new));
+            }
+            return Ok(());
+        }
+        let new = read(&self.store, &self.vault, self.accounts.clone(), Some(&old)).await?;
+        let new = Arc::new(new);
+        self.hot.set(new.clone());
+        old.withdraw_for(&new);
+        // Those of keys that are revoked now are nowhere else.
+        self.key_uses.gather(&old);
+        if let Some(limits) = self.limits.get() {
+            limits.set_fleet(new.strangers());
+        }
+        if changed.has(Noun::Secret) {
+            self.secrets_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn stale(&self, error: &IdentityError) {
+        tracing::error!(event = "identity_stale", %error, "users and keys cannot be read; the old ones stay");
+    }
+}
+
+impl Identity {
+    /// Whether no request is judged otherwise for what changed of users.
+    async fn judges_as_before(&self, changed: &Changed, old: &Snapshot) -> Result<bool, StoreError> {
+        let ids = match changed.of(Noun::User) {
+            None => return Ok(true),
+            Some(Which::Any) => return Ok(false),
+            Some(Which::These(ids)) => ids,
+        };
+        for id in ids {
+            let now = self.store.users().get(&Reach::All, id).await?;
+            if now.map(Judged::of).as_ref() != old.user(id).map(|user| &user.judged) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `old` with the sessions as they are now; None if none of them changed.
+    async fn with_sessions(&self, changed: &Changed, old: &Snapshot) -> Result<Option<Snapshot>, StoreError> {
+        let sessions = self.store.sessions();
+        Ok(match changed.of(Noun::Session) {
+            None => None,
+            Some(Which::Any) => Some(old.with_sessions(sessions.list(&Reach::All).await?)),
+            Some(Which::These(ids)) => {
+                let mut now: Vec<(&str, Option<SessionRecord>)> = Vec::new();
+                for id in ids {
+                    now.push((id, sessions.get(&Reach::All, id).await?));
+                }
+                Some(old.with_changed_sessions(now))
+            }
+        })
+    }
+}
+
+/// Reads everything.
+pub(super) async fn read(
+    store: &Store,
+    vault: &Vault,
+    accounts: Arc<Accounts>,
+    old: Option<&Snapshot>,
+) -> Result<Snapshot, IdentityError> {
+    let material = material::load(store, vault, now()).await?;
+    let records = Records {
+        organizations: store.organizations().list(&Reach::All).await?,
+        users: store.users().list(&Reach::All).await?,
+        keys: store.keys().list(&Reach::All).await?,
+        sessions: store.sessions().list(&Reach::All).await?,
+        accounts,
+        privacy: of_fleet(store).await?.0,
+        limits: Given::read(store).await?,
+    };
+    Ok(Snapshot::build(records, material, old))
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;
