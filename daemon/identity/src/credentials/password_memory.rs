@@ -100,10 +100,12 @@ mod tests {
         const ALONE: &str = "AIVONX_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
             // In a process of its own: what other tests take meanwhile is not to count.
-            let name = "identity::password_memory::tests::no_thread_keeps_the_memory";
+            let (_crate, here) = module_path!().split_once("::").unwrap();
+            let name = format!("{here}::no_thread_keeps_the_memory");
             let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-            let done = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+            let done = alone.args(["--exact", &name]).env(ALONE, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&done.stdout);
+            assert!(done.status.success() && said.contains("1 passed"), "{said}");
             return;
         }
         let hash = || {

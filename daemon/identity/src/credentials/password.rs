@@ -88,7 +88,7 @@ impl Hasher {
 
     /// Takes every place in the queue.
     #[cfg(test)]
-    pub(super) fn fill(&self) -> Vec<OwnedSemaphorePermit> {
+    pub(crate) fn fill(&self) -> Vec<OwnedSemaphorePermit> {
         std::iter::from_fn(|| self.queue.clone().try_acquire_owned().ok()).collect()
     }
 
