@@ -21,7 +21,6 @@ mod key_lookup;
 mod key_uses;
 mod keys;
 mod lifting;
-mod limit_view;
 mod limits;
 mod lockouts;
 mod login;

@@ -1,26 +1,27 @@
-//! Administration of limits. What holds follows from what is set in [`aivonx_limits::resolve`].
+//! Who may see and set whose limits. What may be set, and what holds then, is in [`aivonx_limits::setting`] and
+//! [`aivonx_limits::resolve`].
 
 use aivonx_domain::Reach;
-use aivonx_limits::{given::Given, profile, resolve};
+use aivonx_limits::{profile, setting, shown::Resolved};
 use aivonx_protocol::{
     Fault, FaultKind,
-    limit::{CAP_MAX, Each, LimitName, LimitProfileInfo, LimitSetting, LimitTarget, LimitValue, Limits},
+    limit::{LimitProfileInfo, LimitSetting, LimitTarget, LimitValue, Limits},
     organization::{LimitProfile, OrganizationChange},
     user::Role,
 };
-use aivonx_store::{LimitRecord, LimitSubject, OrganizationRecord, UserRecord};
+use aivonx_store::{LimitRecord, LimitSubject, OrganizationRecord, StoreError, UserRecord};
 
-use super::{Actor, Identity, limit_view::Resolved, rules};
+use super::{Actor, Identity, rules};
 
 /// What limits are set on, as found in the store.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) subject: LimitSubject,
+struct Found {
+    subject: LimitSubject,
     /// Slug or name; None of the fleet.
-    pub(super) name: Option<String>,
-    pub(super) organization: Option<OrganizationRecord>,
+    name: Option<String>,
+    organization: Option<OrganizationRecord>,
     /// The user it is, or that the key acts for.
-    pub(super) user: Option<UserRecord>,
+    user: Option<UserRecord>,
 }
 
 impl Identity {
@@ -47,44 +48,13 @@ impl Identity {
     ) -> Result<Limits, Fault> {
         let found = self.limited(actor, target).await?;
         check_target(actor, &found)?;
-        if values.is_empty() {
-            let fault = Fault::new(FaultKind::Invalid, "there is nothing to set").field("limit");
-            return Err(fault.hint("name a limit and its value, such as inference.day=100"));
-        }
-        let values = values
-            .into_iter()
-            .map(|value| Ok((fitting(&found.subject, value.name)?, value.limit)))
-            .collect::<Result<Vec<_>, Fault>>()?;
-        for (setting, cap) in &values {
-            if cap.is_some_and(|cap| cap > CAP_MAX) {
-                let message = format!("{setting} cannot be more than {}", setting.cap_text(Some(CAP_MAX)));
-                return Err(Fault::new(FaultKind::Invalid, message).field("limit").hint("use unlimited"));
-            }
-        }
-        let choice = values.iter().find(|(setting, cap)| {
-            setting.name == LimitName::SpendUnpriced && cap.is_some_and(|cap| cap != 0)
-        });
-        if let Some((setting, _)) = choice {
-            let message = format!("{setting} is free or refuse");
-            return Err(Fault::new(FaultKind::Invalid, message).field("limit").hint("use one of the two"));
-        }
+        let values = setting::check(&found.subject, values)?;
         let free = actor.role == Role::Superadmin;
         if !free {
-            let resolved = self.resolved(&found).await?;
-            values.iter().try_for_each(|(setting, cap)| {
-                check_tightening(*setting, *cap, resolved.granted(*setting))
-            })?;
+            setting::check_tightening(&values, &self.resolved(&found).await?)?;
         }
         self.revise_limits(actor, found, revision, move |record| {
-            for (setting, cap) in values {
-                // The last word is the superadmin's.
-                if free {
-                    record.own.remove(&setting);
-                    record.granted.insert(setting, cap);
-                } else {
-                    record.own.insert(setting, cap);
-                }
-            }
+            setting::set(record, values, free);
             Ok(())
         })
         .await
@@ -103,29 +73,9 @@ impl Identity {
     ) -> Result<Limits, Fault> {
         let found = self.limited(actor, target).await?;
         check_target(actor, &found)?;
-        let names = names
-            .into_iter()
-            .map(|name| fitting(&found.subject, name))
-            .collect::<Result<Vec<LimitSetting>, Fault>>()?;
+        let names = setting::check_names(&found.subject, names)?;
         let free = actor.role == Role::Superadmin;
-        self.revise_limits(actor, found, revision, move |record| {
-            let named = |setting: &LimitSetting| names.is_empty() || names.contains(setting);
-            let granted = record.granted.keys().find(|setting| {
-                !free && !names.is_empty() && names.contains(setting) && !record.own.contains_key(setting)
-            });
-            if let Some(setting) = granted {
-                let message = format!("{setting} was set by a superadmin");
-                return Err(Fault::new(FaultKind::NotPermitted, message)
-                    .field("limit")
-                    .hint("a superadmin may take it back; you may set less"));
-            }
-            record.own.retain(|setting, _| !named(setting));
-            if free {
-                record.granted.retain(|setting, _| !named(setting));
-            }
-            Ok(())
-        })
-        .await
+        self.revise_limits(actor, found, revision, move |record| setting::unset(record, &names, free)).await
     }
 
     /// The limit profiles, with the organizations `actor` may see that have them.
@@ -135,21 +85,7 @@ impl Identity {
     pub async fn limit_profiles(&self, actor: &Actor) -> Result<Vec<LimitProfileInfo>, Fault> {
         let fleet = self.store.settings().limit_profile().await?;
         let organizations = self.store.organizations().list(&actor.reach()).await?;
-        let info = |wanted: LimitProfile| LimitProfileInfo {
-            profile: wanted,
-            fleet: wanted == fleet,
-            organizations: organizations
-                .iter()
-                .filter(|organization| organization.limit_profile == wanted)
-                .map(|organization| organization.slug.clone())
-                .collect(),
-            privacy: profile::privacy(wanted),
-            limits: profile::values(wanted)
-                .into_iter()
-                .map(|(name, limit)| LimitValue { name, limit })
-                .collect(),
-        };
-        Ok(profile::ALL.into_iter().map(info).collect())
+        Ok(profile::infos(fleet, &organizations))
     }
 
     /// Chooses the profile of the fleet, or of an organization; `reset` takes back what was set on it.
@@ -249,21 +185,26 @@ impl Identity {
         Ok(Found { subject, name: Some(user.name.clone()), organization, user: Some(user) })
     }
 
-    /// What holds for it.
-    pub(super) async fn resolved(&self, found: &Found) -> Result<Resolved, Fault> {
-        let given = Given::read(&self.store).await?;
-        let (profile, scope) = match &found.organization {
-            Some(organization) => {
-                let profile = organization.limit_profile;
-                (profile, given.organization(&organization.id, profile))
-            }
-            None => (given.profile(), given.fleet()),
-        };
-        let user = found.user.as_ref().map(|user| given.user(&scope, &user.id));
-        let key = matches!(found.subject, LimitSubject::Key { .. })
-            .then(|| given.key(&scope, user.as_ref(), found.subject.id()));
-        let set = self.store.limits().get(&Reach::All, found.subject.id()).await?;
-        Ok(Resolved { profile, scope, user, key, revision: set.map_or(0, |set| set.revision) })
+    async fn resolved(&self, found: &Found) -> Result<Resolved, StoreError> {
+        let user = found.user.as_ref().map(|user| &*user.id);
+        Resolved::read(&self.store, &found.subject, found.organization.as_ref(), user).await
+    }
+
+    /// The limits that hold for `found`, as `actor` may see them.
+    async fn limits_shown(&self, actor: &Actor, found: Found) -> Result<Limits, Fault> {
+        let resolved = self.resolved(&found).await?;
+        let counted = self.limits.get().map(|limits| &**limits);
+        // What the others of its organization use is not a member's business.
+        let limits = resolved.shown(&found.subject, counted, actor.role != Role::Member);
+        Ok(Limits {
+            level: found.subject.level(),
+            id: (found.subject != LimitSubject::Fleet).then(|| found.subject.id().to_owned()),
+            name: found.name,
+            organization: found.organization.map(|organization| organization.slug),
+            profile: resolved.profile,
+            limits,
+            revision: resolved.revision,
+        })
     }
 
     async fn revise_limits(
@@ -292,43 +233,6 @@ fn check_target(actor: &Actor, found: &Found) -> Result<(), Fault> {
         (LimitSubject::User { .. }, Some(user)) => rules::check_manage(actor, user),
         _ => Ok(()),
     }
-}
-
-/// The setting as it is kept for this kind of subject.
-fn fitting(subject: &LimitSubject, setting: LimitSetting) -> Result<LimitSetting, Fault> {
-    let name = setting.name;
-    let refused =
-        |message: String, fix: String| Err(Fault::new(FaultKind::Invalid, message).field("limit").hint(fix));
-    match subject {
-        LimitSubject::Fleet => Ok(setting),
-        _ if name.is_by_address() => refused(
-            format!("{name} is counted by address, so it is the fleet's alone"),
-            "leave --org, --user and --key out".to_owned(),
-        ),
-        LimitSubject::Organization { .. } => Ok(setting),
-        LimitSubject::User { .. } => match setting.each {
-            Each::Key => Ok(setting),
-            Each::Itself | Each::User => Ok(LimitSetting::bare(name)),
-        },
-        LimitSubject::Key { .. } if !LimitSetting::goes_for_keys(name) => {
-            refused(format!("keys have no {name}"), "set it with --user or --org".to_owned())
-        }
-        LimitSubject::Key { .. } if setting.each == Each::User && !setting.is_bare() => {
-            refused(format!("{setting} is not of a key"), format!("use {name}"))
-        }
-        LimitSubject::Key { .. } => Ok(LimitSetting::bare(name)),
-    }
-}
-
-fn check_tightening(setting: LimitSetting, cap: Option<u64>, granted: Option<u64>) -> Result<(), Fault> {
-    if !resolve::is_less(granted, cap) {
-        return Ok(());
-    }
-    let message = format!(
-        "an administrator of an organization may set {setting} to {} at most here",
-        setting.cap_text(granted)
-    );
-    Err(Fault::new(FaultKind::NotPermitted, message).field("limit").hint("a superadmin may set more"))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub mod profile;
 mod reserve;
 pub mod resolve;
 mod save;
+pub mod setting;
+pub mod shown;
 #[cfg(test)]
 mod tests;
 mod throttle;

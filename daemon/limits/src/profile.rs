@@ -1,11 +1,28 @@
 //! The limit profiles: values to begin with.
 
 use aivonx_protocol::{
-    limit::{LimitName, LimitSetting},
+    limit::{LimitName, LimitProfileInfo, LimitSetting, LimitValue},
     money::MICRO,
     organization::{LimitProfile, PrivacyMode},
 };
-use aivonx_store::LimitValues;
+use aivonx_store::{LimitValues, OrganizationRecord};
+
+/// The profiles, with those of `organizations` that have them; `fleet` is the fleet's.
+#[must_use]
+pub fn infos(fleet: LimitProfile, organizations: &[OrganizationRecord]) -> Vec<LimitProfileInfo> {
+    let info = |wanted: LimitProfile| LimitProfileInfo {
+        profile: wanted,
+        fleet: wanted == fleet,
+        organizations: organizations
+            .iter()
+            .filter(|organization| organization.limit_profile == wanted)
+            .map(|organization| organization.slug.clone())
+            .collect(),
+        privacy: privacy(wanted),
+        limits: values(wanted).into_iter().map(|(name, limit)| LimitValue { name, limit }).collect(),
+    };
+    ALL.into_iter().map(info).collect()
+}
 
 /// What a profile limits; what is not in it is not limited.
 #[must_use]
