@@ -178,11 +178,10 @@ async fn it_ends_with_the_store_and_keeps_neither_open() {
     assert!(matches!(names.in_force.settle().await, Err(StoreError::Closed)));
     assert_eq!(names.stale.load(Relaxed), 0, "the daemon stops, which is no news");
 
-    let follower = Follower::<Names>::new(&stand.store);
-    let (names, kept) = (Names::follow(&stand, MANY), Arc::downgrade(&names));
-    drop((names, follower));
-    tokio::task::yield_now().await;
-    assert!(kept.upgrade().is_none());
+    let (projection, store) = (Arc::downgrade(&names), Arc::downgrade(&stand.store.inner));
+    let followed = Names::follow(&stand, MANY);
+    drop((names, followed, stand));
+    assert!(projection.upgrade().is_none() && store.upgrade().is_none());
 }
 
 /// Whether `future` waits.

@@ -23,7 +23,7 @@ mod tests {
             let path = file.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
             for line in text.lines().filter(|line| line.trim_start().starts_with("use ")) {
-                let theirs = ["aivonx_store", "aivonx_ledgers", "crate::", "super::super", "tokio"];
+                let theirs = ["aivonx_store", "aivonx_ledgers", "crate::", "super::super"];
                 assert!(!theirs.iter().any(|part| line.contains(part)), "{}: {line}", path.display());
             }
         }
