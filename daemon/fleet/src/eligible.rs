@@ -66,8 +66,8 @@ impl Eligible {
     }
 
     /// The same without models that a node hands on to a third party.
-    #[must_use]
-    pub fn without_cloud(&self) -> Self {
+    #[cfg(test)]
+    pub(crate) fn without_cloud(&self) -> Self {
         Self { cloud: false, ..self.clone() }
     }
 

@@ -14,7 +14,7 @@ use aivonx_protocol::{
 };
 use aivonx_wire::api::route::{Account, Route};
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use hyper::body::Incoming;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -105,7 +105,6 @@ pub(super) async fn answer(
     if status == StatusCode::NO_CONTENT {
         answer.headers_mut().remove(header::CONTENT_TYPE);
     }
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }
 

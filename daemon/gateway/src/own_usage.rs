@@ -8,7 +8,7 @@ use aivonx_protocol::{
     usage::{UsageBy, UsagePer},
     user::Role,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::{
     answer::{self, Answer},
@@ -72,9 +72,7 @@ pub(super) async fn answer(
     let report = report.await.map_err(|_| STOPPED)??;
     // Times, numbers and names always make JSON.
     let body = serde_json::to_vec(&report).unwrap_or_default();
-    let mut answer = answer::json(StatusCode::OK, body.into());
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    Ok(answer::json(StatusCode::OK, body.into()))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn key(secret: &str, number: u32, pepper: [u8; 32]) -> KeyRecord {
         user: Some("u1".into()),
         prefix: secret[..12].into(),
         pepper: number,
-        hash: api_key::keyed_hash(&pepper, secret),
+        hash: Pepper::new(&pepper).hash(secret),
         retiring: None,
         scopes: vec![KeyScope::Infer],
         models: Vec::new(),
@@ -190,7 +190,7 @@ fn a_rotated_secret_lives_until_its_grace_ends() {
     let (old, new) = (secret(), secret());
     let mut record = key(&new, 1, PEPPER);
     record.retiring =
-        Some(RetiringHash { pepper: 1, hash: api_key::keyed_hash(&PEPPER, &old), until: NOW + 10 });
+        Some(RetiringHash { pepper: 1, hash: Pepper::new(&PEPPER).hash(&old), until: NOW + 10 });
     let snapshot = Snapshot::build(all(record), material(&[(1, PEPPER)]), None);
     for secret in [&old, &new] {
         assert!(Caller::of_key(&snapshot, secret, HERE, NOW + 9).is_ok());
@@ -208,7 +208,7 @@ fn a_key_under_an_old_pepper_is_to_be_renewed() {
     let (_, renewal) = Caller::of_key(&snapshot, &secret, HERE, NOW).unwrap();
     let renewal = renewal.unwrap();
     assert_eq!((&*renewal.key, renewal.found, renewal.pepper), ("k1", 1, 2));
-    assert_eq!(renewal.hash, api_key::keyed_hash(&newest, &secret));
+    assert_eq!(renewal.hash, Pepper::new(&newest).hash(&secret));
 }
 
 #[test]

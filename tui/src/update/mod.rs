@@ -335,7 +335,6 @@ fn reload(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
 fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     load(model, out, Topic::Status);
     match model.screen {
-        // Whether there is a key at all decides what to do next.
         Screen::Overview => {
             load(model, out, Topic::Pulse);
             // Whether there is a key at all decides what to do next.
