@@ -7,10 +7,9 @@
 //! | what | bound |
 //! |---|---|
 //! | the fleet, and each of at most 128 organizations | the last 300 seconds: some 35 kB each |
-//! | each of at most 512 nodes | the last 60 seconds: some 7 kB each |
 //! | the busiest | see [`busiest`] |
 //!
-//! An organization or a node beyond those takes the place of the one that has been quiet for the longest.
+//! An organization beyond those takes the place of the one that has been quiet for the longest.
 
 pub mod alerts;
 pub mod budgets;
@@ -41,14 +40,8 @@ pub use self::{
 /// Seconds that are remembered.
 pub const WINDOW: u64 = 300;
 
-/// Seconds that are remembered of each node.
-pub const NODE_WINDOW: u64 = 60;
-
 /// Organizations told apart.
 const ORGANIZATIONS_MAX: usize = 128;
-
-/// Nodes told apart.
-const NODES_MAX: usize = 512;
 
 /// See the module. Clones share it.
 #[derive(Debug, Clone)]
@@ -87,28 +80,9 @@ impl Clock {
 struct State {
     fleet: Series,
     organizations: Map<Arc<str>, Series>,
-    nodes: Map<Arc<str>, Series>,
     busiest: Busiest,
     /// Reused.
     tally: Tally,
-}
-
-/// What a node did of late.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NodePulse {
-    /// Seconds that the numbers are of: [`NODE_WINDOW`], or less if the daemon has not run for that long.
-    pub seconds: u64,
-    /// All of them together.
-    pub numbers: Numbers,
-}
-
-impl NodePulse {
-    /// Requests per second.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        let seconds = u32::try_from(self.seconds.max(1)).unwrap_or(u32::MAX);
-        f64::from(self.numbers.requests) / f64::from(seconds)
-    }
 }
 
 /// What happened second by second.
@@ -133,7 +107,6 @@ impl Pulse {
         let state = State {
             fleet: Series::new(seconds(WINDOW)),
             organizations: Map::default(),
-            nodes: Map::default(),
             busiest: Busiest::default(),
             tally: Tally::default(),
         };
@@ -166,37 +139,6 @@ impl Pulse {
     /// Takes requests that ended at `now`, milliseconds since 1970, which must not go back.
     pub fn fold(&self, batch: &Batch<'_>, now: u64) {
         self.state().fold(batch, now);
-    }
-
-    /// What the node of this name did up to now. One that nothing was heard of did nothing.
-    #[must_use]
-    pub fn node(&self, name: &str) -> NodePulse {
-        self.node_at(name, self.now())
-    }
-
-    /// The same up to another moment.
-    #[must_use]
-    pub fn node_at(&self, name: &str, now: u64) -> NodePulse {
-        let now_s = now / 1000;
-        let numbers = self.state().nodes.get(name).map(|series| series.sum(NODE_WINDOW, now_s));
-        NodePulse { seconds: self.lasted(now).min(NODE_WINDOW), numbers: numbers.unwrap_or_default() }
-    }
-
-    /// Requests per second that the node of this name answered in each of the last [`NODE_WINDOW`] seconds, the
-    /// oldest first.
-    #[must_use]
-    pub fn node_rates(&self, name: &str) -> Vec<u32> {
-        let now = self.now() / 1000;
-        let first = (now + 1).saturating_sub(NODE_WINDOW);
-        let mut rates = vec![0; seconds(NODE_WINDOW)];
-        if let Some(series) = self.state().nodes.get(name) {
-            for (at, numbers) in series.window(now) {
-                if let Some(rate) = at.checked_sub(first).and_then(|at| rates.get_mut(seconds(at))) {
-                    *rate = numbers.requests;
-                }
-            }
-        }
-        rates
     }
 
     /// The window up to `now` (milliseconds since 1970), as far as it has changed since the second `since`; of the
@@ -265,15 +207,12 @@ impl Pulse {
 
 impl State {
     fn fold(&mut self, batch: &Batch<'_>, now: u64) {
-        let Self { fleet, organizations, nodes, busiest, tally } = self;
+        let Self { fleet, organizations, busiest, tally } = self;
         for group in batch.groups().iter().filter(|group| counts(group.alike.route)) {
             sum_up(tally, batch, group, now);
             fleet.add(tally, now);
             if let Some((id, _)) = group.alike.organization() {
-                place(organizations, id, ORGANIZATIONS_MAX, WINDOW).add(tally, now);
-            }
-            if let Some(node) = &group.alike.node {
-                place(nodes, node, NODES_MAX, NODE_WINDOW).add(tally, now);
+                place(organizations, id).add(tally, now);
             }
         }
         for group in batch.latest().filter(|group| counts(group.alike.route)) {
@@ -288,20 +227,15 @@ impl State {
     }
 }
 
-/// The series of `name`. Where there is no room, it takes the place of the one that has been quiet for the longest.
-fn place<'s>(
-    all: &'s mut Map<Arc<str>, Series>,
-    name: &Arc<str>,
-    most: usize,
-    window: u64,
-) -> &'s mut Series {
-    if all.len() >= most && !all.contains_key(name) {
-        let quiet = all.iter().min_by_key(|(_, series)| series.newest()).map(|(name, _)| name.clone());
+/// The series of an organization. Where there is no room, it takes the place of the one that has been quiet for the longest.
+fn place<'s>(all: &'s mut Map<Arc<str>, Series>, id: &Arc<str>) -> &'s mut Series {
+    if all.len() >= ORGANIZATIONS_MAX && !all.contains_key(id) {
+        let quiet = all.iter().min_by_key(|(_, series)| series.newest()).map(|(id, _)| id.clone());
         if let Some(quiet) = quiet {
             all.remove(&quiet);
         }
     }
-    all.entry(name.clone()).or_insert_with(|| Series::new(seconds(window)))
+    all.entry(id.clone()).or_insert_with(|| Series::new(seconds(WINDOW)))
 }
 
 fn need(route: &str) -> Option<Need> {

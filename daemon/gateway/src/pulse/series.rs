@@ -204,12 +204,8 @@ impl Series {
         (now + 1).saturating_sub(self.slots.len() as u64)
     }
 
-    /// The seconds of the window that ends with `now`, oldest first, those left out in which nothing happened.
-    pub(super) fn window(&self, now: u64) -> impl Iterator<Item = (u64, &Numbers)> {
-        (self.oldest(now)..=now).filter_map(|at| Some((at, &self.get(at)?.numbers)))
-    }
-
-    /// The same together with what `live` has, each with whether it has changed since the second `since`.
+    /// The seconds of the window that ends with `now` together with what `live` has, oldest first, those left out in
+    /// which nothing happened; each with whether it has changed since the second `since`.
     pub(super) fn with(&self, live: &Self, since: u64, now: u64) -> Vec<(u64, bool, Numbers)> {
         let mut all = Vec::new();
         for at in self.oldest(now)..=now {
@@ -229,16 +225,6 @@ impl Series {
         let slot = &self.slots[usize::try_from(at % self.slots.len() as u64).unwrap_or(0)];
         // Nothing happened in 1970.
         (slot.at == at && at > 0).then_some(slot)
-    }
-
-    /// The last `seconds` up to `now` together.
-    pub(super) fn sum(&self, seconds: u64, now: u64) -> Numbers {
-        let first = (now + 1).saturating_sub(seconds);
-        let mut sum = Numbers::default();
-        for (_, numbers) in self.window(now).filter(|(at, _)| *at >= first) {
-            sum.add(numbers);
-        }
-        sum
     }
 }
 

@@ -155,21 +155,6 @@ fn what_still_runs_is_part_of_it() {
 }
 
 #[test]
-fn nodes_are_looked_up_by_name() {
-    let pulse = Pulse::new();
-    let mut failed = chat();
-    (failed.outcome, failed.status) = (Outcome::NodeFailed, 502);
-    pulse.fold(&Batch::of(&[chat(), chat(), failed]), START);
-    let node = pulse.node_at("gpu1", START + 30_000);
-    assert_eq!((node.numbers.requests, node.numbers.errors), (3, 1));
-    assert_eq!(pulse.node_at("gpu2", START).numbers, Numbers::default());
-    let later = pulse.node_at("gpu1", START + 60_000);
-    assert_eq!((later.numbers.requests, later.rate()), (0, 0.0));
-    let node = NodePulse { seconds: 60, numbers: Numbers { requests: 90, ..Numbers::default() } };
-    assert!((node.rate() - 1.5).abs() < f64::EPSILON);
-}
-
-#[test]
 fn the_busiest_are_ranked_by_tokens_and_each_organization_sees_its_own() {
     let pulse = Pulse::new();
     let asked = |subject, model: &str, output| {
@@ -203,12 +188,11 @@ fn however_many_come_memory_is_bounded_and_the_sums_are_right() {
     for at in 0..3000_u64 {
         let mut record = chat();
         record.subject = of(&format!("o{at}"), &format!("k{at}"));
-        record.node = Some(format!("n{at}").into());
         (record.duration, record.first_byte) = (Duration::ZERO, None);
         pulse.fold(&Batch::of(&[record]), START + at);
     }
     let state = pulse.state();
-    assert_eq!((state.organizations.len(), state.nodes.len()), (ORGANIZATIONS_MAX, NODES_MAX));
+    assert_eq!(state.organizations.len(), ORGANIZATIONS_MAX);
     let sum = state.busiest.sum(START / 1000 + 3);
     assert_eq!((sum.requests, sum.tokens), (3000, 3000 * 107));
     let newest: Arc<str> = "o2999".into();
@@ -219,7 +203,7 @@ fn however_many_come_memory_is_bounded_and_the_sums_are_right() {
 type Fed = (u64, u8, u8, u8, u16, u16, u16, u16);
 
 proptest! {
-    /// Whatever is fed, sums equal what was fed, in the fleet, in organizations, nodes and among the busiest.
+    /// Whatever is fed, sums equal what was fed, in the fleet, in organizations and among the busiest.
     #[test]
     fn sums_equal_what_was_fed(fed in prop::collection::vec(
         (0..700_u64, 0..4_u8, 0..3_u8, 0..4_u8, 0..9000_u16, 0..9000_u16, 0..500_u16, any::<u16>()), 1..120)
@@ -304,8 +288,5 @@ proptest! {
         }
         let told = |pulse: &Pulse| pulse.state().busiest.told(now / 1000);
         prop_assert_eq!(told(&together), told(&singly));
-        for node in ["gpu1", "gpu2"] {
-            prop_assert_eq!(together.node_at(node, now).numbers, singly.node_at(node, now).numbers);
-        }
     }
 }
