@@ -1,14 +1,15 @@
-//! Requests per hour and address, in a table that does not grow.
+//! Requests per hour and address, in tables that do not grow.
 //!
-//! A set of the table has eight places. Where all are taken by hours that are not over, the one with the fewest
-//! requests makes room: who is close to a limit stays, and a flood of addresses takes the places of one another.
-//! Exact for about a hundred thousand addresses an hour. Nothing of it survives a restart.
+//! A table that is full first lets go of the hours that are over, then of the quarter with the fewest requests: who is
+//! close to a limit stays, and a flood of addresses takes the places of one another. Exact for about a hundred thousand
+//! addresses an hour. Nothing of it survives a restart.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use aivonx_domain::table::Map;
 use aivonx_protocol::limit::LimitName;
 
 use super::{
@@ -16,42 +17,40 @@ use super::{
     clock::{HOUR, Now},
 };
 
-/// Locks; each has as many sets.
+/// Tables, each under a lock of its own.
 const SHARDS: usize = 64;
-/// Sets of a shard.
-const SETS: usize = 256;
-/// Places of a set.
-const WAYS: usize = 8;
+/// Most hours of a table: what a map of 2048 buckets holds, 3.5 MiB for all of them.
+const HOURS_MAX: usize = 1792;
 
 /// One address and limit in one hour.
-#[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    /// Hash of both; an hour without a request has not begun.
-    tag: u64,
-    /// When the hour began, by the steady clock.
+#[derive(Debug, Clone, Copy)]
+struct Hour {
+    /// By the steady clock.
     began: i64,
+    /// One without a request has not begun.
     requests: u64,
 }
 
-impl Place {
+impl Hour {
     fn is_over(&self, now: &Now) -> bool {
         self.requests == 0 || now.steady - self.began >= HOUR
     }
 }
 
-type Set = [Place; WAYS];
+/// By a hash of the limit and whom it counts.
+type Hours = Map<u64, Hour>;
 
-/// The table: 3 MiB when every part of it is in use.
+/// See the module.
 #[derive(Debug)]
 pub(super) struct Throttles {
-    /// Keyed at random, so that nobody can choose addresses that share a set.
+    /// Keyed at random, so that nobody can choose addresses that are taken for one another.
     hasher: RandomState,
-    shards: [OnceLock<Mutex<Box<[Set]>>>; SHARDS],
+    shards: [Mutex<Hours>; SHARDS],
 }
 
 impl Default for Throttles {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: std::array::from_fn(|_| OnceLock::new()) }
+        Self { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
     }
 }
 
@@ -81,59 +80,54 @@ impl Full {
 impl Throttles {
     /// Counts one use of `limit` by `who`, of which `cap` are allowed an hour.
     pub(super) fn count(&self, limit: LimitName, who: impl Hash, cap: u64, now: &Now) -> Result<(), Full> {
-        let tag = self.hasher.hash_one((limit, who));
-        let [low, high, ..] = tag.to_le_bytes();
-        let (shard, set) = (usize::from(low) % SHARDS, usize::from(high) % SETS);
-        let shard = self.shards[shard].get_or_init(|| Mutex::new(vec![Set::default(); SETS].into()));
-        let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = &mut sets[set];
-        let place = match places.iter().position(|place| place.tag == tag && place.requests > 0) {
-            Some(at) => &mut places[at],
-            None => {
-                // Free ones first, then the one with the fewest requests.
-                let fewest = (0..WAYS).min_by_key(|at| {
-                    let place = &places[*at];
-                    if place.is_over(now) { 0 } else { place.requests }
-                });
-                // There are places.
-                let place = &mut places[fewest.unwrap_or(0)];
-                *place = Place { tag, began: now.steady, requests: 0 };
-                place
-            }
-        };
-        if place.is_over(now) {
-            (place.began, place.requests) = (now.steady, 0);
+        let (tag, mut hours) = self.hours(limit, who);
+        if hours.len() >= HOURS_MAX && !hours.contains_key(&tag) {
+            make_room(&mut hours, now);
         }
-        if place.requests >= cap {
-            let left = (place.began + HOUR - now.steady).clamp(0, HOUR).unsigned_abs();
-            return Err(Full { used: place.requests, left });
+        let new = Hour { began: now.steady, requests: 0 };
+        let hour = hours.entry(tag).or_insert(new);
+        if hour.is_over(now) {
+            *hour = new;
         }
-        place.requests += 1;
+        if hour.requests >= cap {
+            let left = (hour.began + HOUR - now.steady).clamp(0, HOUR).unsigned_abs();
+            return Err(Full { used: hour.requests, left });
+        }
+        hour.requests += 1;
         Ok(())
     }
 
     /// Takes back one use of `limit` by `who`, if there is any in its hour.
     pub(super) fn give_back(&self, limit: LimitName, who: impl Hash, now: &Now) {
-        let tag = self.hasher.hash_one((limit, who));
-        let [low, high, ..] = tag.to_le_bytes();
-        let (shard, set) = (usize::from(low) % SHARDS, usize::from(high) % SETS);
-        let Some(shard) = self.shards[shard].get() else { return };
-        let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = sets[set].iter_mut().find(|place| place.tag == tag && !place.is_over(now)) {
-            place.requests -= 1;
+        let (tag, mut hours) = self.hours(limit, who);
+        if let Some(hour) = hours.get_mut(&tag).filter(|hour| !hour.is_over(now)) {
+            hour.requests -= 1;
         }
     }
 
     /// Whether `who` has used `limit` as often as `cap` allows in its hour. Counts nothing.
     pub(super) fn is_full(&self, limit: LimitName, who: impl Hash, cap: u64, now: &Now) -> bool {
-        let tag = self.hasher.hash_one((limit, who));
-        let [low, high, ..] = tag.to_le_bytes();
-        let (shard, set) = (usize::from(low) % SHARDS, usize::from(high) % SETS);
-        let Some(shard) = self.shards[shard].get() else { return false };
-        let sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut places = sets[set].iter();
-        places.any(|place| place.tag == tag && place.requests >= cap && !place.is_over(now))
+        let (tag, hours) = self.hours(limit, who);
+        hours.get(&tag).is_some_and(|hour| hour.requests >= cap && !hour.is_over(now))
     }
+
+    /// The hash of `who` and `limit`, and the table that has it.
+    fn hours(&self, limit: LimitName, who: impl Hash) -> (u64, MutexGuard<'_, Hours>) {
+        let tag = self.hasher.hash_one((limit, who));
+        let shard = &self.shards[usize::from(tag.to_le_bytes()[0]) % SHARDS];
+        (tag, shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Makes room for a quarter of a table at least, so that the next time is far.
+fn make_room(hours: &mut Hours, now: &Now) {
+    const QUARTER: usize = HOURS_MAX / 4;
+    let mut left: Vec<(u64, Hour)> = hours.drain().filter(|(_, hour)| !hour.is_over(now)).collect();
+    if left.len() > HOURS_MAX - QUARTER {
+        left.select_nth_unstable_by_key(QUARTER, |(_, hour)| hour.requests);
+        left.drain(..QUARTER);
+    }
+    hours.extend(left);
 }
 
 #[cfg(test)]
@@ -195,8 +189,8 @@ mod tests {
             table.count(LIMIT, IpAddr::from(address.to_be_bytes()), 50, &now).unwrap();
         }
         assert!(table.count(LIMIT, "busy", 50, &now).is_err());
-        let bytes = SHARDS * SETS * size_of::<Set>();
-        assert!(bytes <= 4 << 20, "{bytes}");
+        let held = |shard: &Mutex<Hours>| shard.lock().unwrap().capacity();
+        assert!(table.shards.iter().map(held).max() <= Some(HOURS_MAX));
     }
 
     #[test]
