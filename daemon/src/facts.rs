@@ -10,7 +10,7 @@ use std::{
 };
 
 use aivonx_config::{self as config, AccessMode};
-use aivonx_domain::{Batch, Outcome, batch::Group};
+use aivonx_domain::{AccessRecord, Outcome};
 use aivonx_fleet::{Realm, Snapshot};
 use aivonx_gateway::{
     Phase, Shared,
@@ -83,15 +83,14 @@ fn refusals(counters: &Counters, limits: &Limits) -> Refusals {
 }
 
 /// Counts finished inference for the audit log.
-pub(crate) fn inference(audit: Audit) -> impl Fn(&Batch<'_>) + Send + Sync {
-    let infers = |group: &&Group<'_>| {
-        let record = group.alike;
+pub(crate) fn inference(audit: Audit) -> impl Fn(&[AccessRecord]) + Send + Sync {
+    let infers = |record: &&AccessRecord| {
         // What was refused before anyone was known is a denial.
         (record.subject.is_some() || record.outcome != Outcome::Refused)
             && route::find(record.route)
                 .is_some_and(|(route, _)| route.need() == Need::Scope(KeyScope::Infer))
     };
-    move |batch| audit.inference(batch.groups().iter().filter(infers))
+    move |done| audit.inference(done.iter().filter(infers))
 }
 
 /// Looks up what is used and left of the limits of the day.

@@ -4,7 +4,6 @@
 pub mod access;
 #[cfg(any(test, feature = "testing"))]
 pub mod any;
-pub mod batch;
 mod clock;
 mod findings;
 mod globs;
@@ -15,7 +14,6 @@ mod reach;
 pub mod table;
 
 pub use access::{AccessRecord, Outcome, Subject};
-pub use batch::Batch;
 pub use clock::now;
 pub use findings::Findings;
 pub use globs::{GlobError, Globs};

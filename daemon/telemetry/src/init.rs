@@ -11,7 +11,7 @@ use std::{
 
 use aivonx_config::level::{self, LevelError, LevelHandle};
 use aivonx_config::{Log, LogTarget};
-use aivonx_domain::batch::Batch;
+use aivonx_domain::access::AccessRecord;
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
@@ -141,7 +141,7 @@ impl Telemetry {
     }
 
     /// Has `observer` see every request finished from now on, a batch at a time.
-    pub fn observe(&self, observer: impl Fn(&Batch<'_>) + Send + Sync + 'static) {
+    pub fn observe(&self, observer: impl Fn(&[AccessRecord]) + Send + Sync + 'static) {
         self.observers.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
     }
 

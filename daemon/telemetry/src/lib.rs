@@ -67,7 +67,6 @@ pub mod messages;
 pub mod metrics;
 mod page;
 mod panic;
-mod phrases;
 mod pipe;
 pub mod process;
 mod record;

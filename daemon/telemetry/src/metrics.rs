@@ -5,24 +5,24 @@
 //! number of label sets is bounded all the same, and those of a node that was removed go with it.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use aivonx_domain::{Findings, table::Map};
 use aivonx_domain::{
+    Findings,
     access::{AccessRecord, Outcome},
-    batch::{Batch, Group},
-    histogram::Histogram,
+    histogram::BOUNDS,
+    table::Map,
 };
 use aivonx_protocol::{
     UnixMillis,
     limit::LimitName,
     node::{AdminState, Pool},
 };
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::{encoding::text, metrics::histogram::Histogram, registry::Registry};
 
 use super::{
     page::{Page, Share},
@@ -141,12 +141,11 @@ pub(crate) struct Counts {
     pub(crate) spend: u64,
 }
 
-/// Durations of one route.
-#[derive(Debug)]
-pub(crate) struct RouteTimes {
-    pub(crate) route: &'static str,
-    pub(crate) first_byte: Histogram,
-    pub(crate) duration: Histogram,
+/// Durations by route of the route table.
+pub(crate) type Times = BTreeMap<&'static str, Histogram>;
+
+fn observe(times: &mut Times, route: &'static str, duration: Duration) {
+    times.entry(route).or_insert_with(|| Histogram::new(BOUNDS)).observe(duration.as_secs_f64());
 }
 
 /// Everything counted so far.
@@ -159,8 +158,8 @@ pub(crate) struct State {
     pub(crate) retries: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// One per route of the route table that was asked for.
-    pub(crate) times: Vec<RouteTimes>,
+    pub(crate) first_byte: Times,
+    pub(crate) duration: Times,
     pub(crate) gauges: Gauges,
     /// Slugs of organizations, by id.
     pub(crate) slugs: Map<Arc<str>, Arc<str>>,
@@ -171,56 +170,26 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn add(&mut self, group: &Group<'_>) {
-        let (alike, sums) = (group.alike, &group.sums);
-        self.total += sums.requests;
-        self.outcomes[alike.outcome as usize] += sums.requests;
-        self.retries += sums.retries;
-        self.bytes_in += sums.bytes_in;
-        self.bytes_out += sums.bytes_out;
-        let counts = self.counts(alike);
-        counts.requests += sums.requests;
-        counts.input += sums.prompt_tokens;
-        counts.output += sums.output_tokens;
-        counts.spend += sums.cost;
-        if sums.findings.total() > 0 {
-            let organization = alike.organization().map(|(id, _)| id.clone());
-            self.findings.entry(organization).or_default().join(&sums.findings);
+    fn add(&mut self, r: &AccessRecord) {
+        self.total += 1;
+        self.outcomes[r.outcome as usize] += 1;
+        self.retries += u64::from(r.retries);
+        self.bytes_in += r.bytes_in;
+        self.bytes_out += r.bytes_out;
+        let counts = self.counts(r);
+        counts.requests += 1;
+        counts.input += r.prompt_tokens.unwrap_or(0);
+        counts.output += r.output_tokens.unwrap_or(0);
+        counts.spend += r.cost;
+        if r.findings.total() > 0 {
+            let organization = r.organization().map(|(id, _)| id.clone());
+            self.findings.entry(organization).or_default().join(&r.findings);
         }
-    }
-
-    /// Adds the times of all requests. Unlike whole numbers, these make another sum in another order, so they are
-    /// added one by one as the requests came.
-    fn add_times(&mut self, batch: &Batch<'_>) {
-        let places: Vec<usize> = batch
-            .groups()
-            .iter()
-            .map(|group| {
-                let at = self.times(group.alike.route);
-                self.times[at].duration.join(&group.sums.duration);
-                self.times[at].first_byte.join(&group.sums.first_byte);
-                at
-            })
-            .collect();
-        for (group, record) in batch.each() {
-            let times = &mut self.times[places[group]];
-            times.duration.sum_up(record.duration);
-            if let Some(first_byte) = record.first_byte {
-                times.first_byte.sum_up(first_byte);
-            }
+        observe(&mut self.duration, r.route, r.duration);
+        if let Some(first_byte) = r.first_byte {
+            observe(&mut self.first_byte, r.route, first_byte);
         }
-    }
-
-    /// The place of a route's times.
-    fn times(&mut self, route: &'static str) -> usize {
-        self.times.iter().position(|t| t.route == route).unwrap_or_else(|| {
-            self.times.push(RouteTimes {
-                route,
-                first_byte: Histogram::default(),
-                duration: Histogram::default(),
-            });
-            self.times.len() - 1
-        })
+        self.name(r);
     }
 
     /// Takes note of what its organization is called now.
@@ -279,15 +248,9 @@ impl Metrics {
     }
 
     /// Counts finished requests. Called on the control plane.
-    pub(crate) fn count(&self, batch: &Batch<'_>) {
+    pub(crate) fn count(&self, records: &[AccessRecord]) {
         let mut state = lock(&self.state);
-        for group in batch.groups() {
-            state.add(group);
-        }
-        state.add_times(batch);
-        for group in batch.latest() {
-            state.name(group.alike);
-        }
+        records.iter().for_each(|record| state.add(record));
     }
 
     /// Requests finished since start.

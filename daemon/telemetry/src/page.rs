@@ -7,18 +7,19 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use aivonx_domain::Findings;
-use aivonx_domain::{access::Outcome, histogram::Histogram};
+use aivonx_domain::{Findings, access::Outcome};
 use aivonx_protocol::limit::LimitName;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet},
+    encoding::{
+        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, NoLabelSet,
+    },
     metrics::MetricType,
     registry::Unit,
 };
 
 use super::{
-    metrics::{self, Counts, NodeGauge, RequestSet, State, lock},
+    metrics::{self, Counts, NodeGauge, RequestSet, State, Times, lock},
     pipe::Losses,
     process,
     sink::AccessSink,
@@ -62,11 +63,9 @@ impl Page {
         let sets = [([("direction", "in")], state.bytes_in), ([("direction", "out")], state.bytes_out)];
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
-        let mut times: Vec<_> = state.times.iter().collect();
-        times.sort_unstable_by_key(|t| t.route);
-        out.histograms("aivonx_request_first_byte", help, times.iter().map(|t| (t.route, &t.first_byte)))?;
+        out.histograms("aivonx_request_first_byte", help, &state.first_byte)?;
         let help = "Time from a request's head to its end";
-        out.histograms("aivonx_request_duration", help, times.iter().map(|t| (t.route, &t.duration)))?;
+        out.histograms("aivonx_request_duration", help, &state.duration)?;
         out.gauge(
             "aivonx_active_streams",
             "Answers being sent now",
@@ -315,20 +314,10 @@ impl Writer<'_> {
         value.map_or(Ok(()), |value| family.encode_gauge(&value))
     }
 
-    fn histograms<'h>(
-        &mut self,
-        name: &str,
-        help: &str,
-        sets: impl Iterator<Item = (&'static str, &'h Histogram)>,
-    ) -> fmt::Result {
+    fn histograms(&mut self, name: &str, help: &str, times: &Times) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (route, h) in sets.filter(|(_, h)| h.count() > 0) {
-            family.encode_family(&[("route", route)])?.encode_histogram::<NoLabelSet>(
-                h.sum(),
-                h.count(),
-                &h.buckets(),
-                None,
-            )?;
+        for (route, times) in times {
+            times.encode(family.encode_family(&[("route", *route)])?)?;
         }
         Ok(())
     }

@@ -95,9 +95,7 @@ impl Text {
     /// The words about a finished request.
     pub(crate) fn about(request: &AccessRecord) -> Self {
         Draft::with(|draft| {
-            let mut words = String::with_capacity(128);
-            wording::sentence(request, &mut words);
-            draft.add(MESSAGE, false, |w| w.write_str(&words));
+            draft.add(MESSAGE, false, |w| w.write_str(&wording::sentence(request)));
             wording::each_field(request, |name, value, _| {
                 value.with_text(|value, bare| draft.add(name, bare, |w| w.write_str(value)));
             });

@@ -12,7 +12,7 @@ use std::{
 };
 
 use aivonx_config::level::LevelHandle;
-use aivonx_domain::{access::AccessRecord, batch::Batch};
+use aivonx_domain::access::AccessRecord;
 use aivonx_protocol::log::Level;
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -145,18 +145,17 @@ pub(crate) struct Outlet {
 }
 
 /// Sees finished requests, a batch at a time, on the control plane. Must not block.
-pub type Observer = Box<dyn Fn(&Batch<'_>) + Send + Sync>;
+pub type Observer = Box<dyn Fn(&[AccessRecord]) + Send + Sync>;
 
 impl Outlet {
     /// Counts and logs. Records do not take the way through tracing: eighteen fields would be written down
     /// one by one for every request, whether anyone reads them or not. Nor are they moved: those who count see them
     /// where they are, and the log keeps them there.
     fn take(&self, sink: &AccessSink, mut records: Vec<AccessRecord>) {
-        let batch = Batch::of(&records);
-        self.metrics.count(&batch);
+        self.metrics.count(&records);
         // One that panicked has been told of.
         for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
-            observer(&batch);
+            observer(&records);
         }
         sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
         match self.level.access() {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use super::{
     file::RotatingFile,
-    format::{Formatter, Style},
+    format::Style,
     pipe::{Lost, Sink},
     view::View,
 };
@@ -12,14 +12,14 @@ use super::{
 /// Lines to a writer.
 pub(crate) struct Lines<W> {
     out: W,
-    format: Formatter,
+    style: Style,
     text: String,
     events: u64,
 }
 
 impl<W: LineWriter> Lines<W> {
     pub(crate) fn new(out: W, style: Style) -> Self {
-        Self { out, format: Formatter::new(style), text: String::new(), events: 0 }
+        Self { out, style, text: String::new(), events: 0 }
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) trait LineWriter: Send {
 
 impl<W: LineWriter> Sink for Lines<W> {
     fn take(&mut self, record: View<'_>) {
-        self.format.line(record, &mut self.text);
+        self.style.line(record, &mut self.text);
         self.events += 1;
     }
 

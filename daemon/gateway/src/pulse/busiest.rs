@@ -84,7 +84,7 @@ pub(super) struct Busiest {
 }
 
 impl Busiest {
-    /// Adds requests that ended in the second `now` and are of the same caller as `record`.
+    /// Adds what `record` asked, which ended in the second `now`.
     pub(super) fn add(&mut self, record: &AccessRecord, asked: Asked, now: u64) {
         let at = now / SLICE;
         self.forget(now);
@@ -173,12 +173,5 @@ impl Busiest {
             sum.add(slice.others);
         }
         sum
-    }
-    /// All that is remembered, in words.
-    #[cfg(test)]
-    pub(super) fn told(&self, now: u64) -> Vec<String> {
-        let mut told: Vec<_> = self.callers(None, now).map(|caller| format!("{caller:?}")).collect();
-        told.sort();
-        told
     }
 }

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use aivonx_domain::{AccessRecord, Batch, Outcome, batch::Group, table::Map};
+use aivonx_domain::{AccessRecord, Outcome, histogram, table::Map};
 use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::route::{self, Need};
 
@@ -120,12 +120,12 @@ impl Pulse {
     }
 
     /// What `telemetry.observe` is to be given.
-    pub fn observer(&self) -> impl Fn(&Batch<'_>) + Send + Sync + 'static {
+    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
-        move |batch| {
+        move |records| {
             if let Some(inner) = inner.upgrade() {
                 let now = inner.clock.now();
-                Self { inner }.fold(batch, now);
+                Self { inner }.fold(records, now);
             }
         }
     }
@@ -137,8 +137,9 @@ impl Pulse {
     }
 
     /// Takes requests that ended at `now`, milliseconds since 1970, which must not go back.
-    pub fn fold(&self, batch: &Batch<'_>, now: u64) {
-        self.state().fold(batch, now);
+    pub fn fold(&self, records: &[AccessRecord], now: u64) {
+        let mut state = self.state();
+        records.iter().for_each(|record| state.add(record, now));
     }
 
     /// The window up to `now` (milliseconds since 1970), as far as it has changed since the second `since`; of the
@@ -146,7 +147,7 @@ impl Pulse {
     #[must_use]
     pub fn told(&self, organization: Option<&str>, since: u64, now: u64, running: &[Pace]) -> Told {
         let mut live = Series::new(seconds(WINDOW));
-        for pace in running.iter().filter(|pace| counts(pace.route)) {
+        for pace in running.iter().filter(|pace| counts(need(pace.route))) {
             live.go_on(pace, now);
         }
         let now = now / 1000;
@@ -206,24 +207,38 @@ impl Pulse {
 }
 
 impl State {
-    fn fold(&mut self, batch: &Batch<'_>, now: u64) {
+    fn add(&mut self, record: &AccessRecord, now: u64) {
+        let need = need(record.route);
+        if !counts(need) {
+            return;
+        }
         let Self { fleet, organizations, busiest, tally } = self;
-        for group in batch.groups().iter().filter(|group| counts(group.alike.route)) {
-            sum_up(tally, batch, group, now);
-            fleet.add(tally, now);
-            if let Some((id, _)) = group.alike.organization() {
-                place(organizations, id).add(tally, now);
-            }
+        let Verdict { failed, refused } = verdict(record);
+        let mut ended = Numbers {
+            requests: 1,
+            errors: failed.into(),
+            refused: refused.into(),
+            prompt_tokens: record.prompt_tokens.unwrap_or(0),
+            ..Numbers::default()
+        };
+        // That of a refusal is the gateway's own.
+        if need == Some(Need::Scope(KeyScope::Infer))
+            && !refused
+            && !failed
+            && let Some(first_byte) = record.first_byte
+        {
+            ended.first_byte[histogram::bucket(first_byte)] = 1;
         }
-        for group in batch.latest().filter(|group| counts(group.alike.route)) {
-            let sums = &group.sums;
-            let asked = Asked {
-                requests: sums.requests,
-                errors: if verdict(group.alike).failed { sums.requests } else { 0 },
-                tokens: sums.prompt_tokens.saturating_add(sums.output_tokens),
-            };
-            busiest.add(group.alike, asked, now / 1000);
+        tally.begin(ended);
+        let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
+        let output = record.output_tokens.unwrap_or(0);
+        tally.spread(output, record.duration - first_byte, record.duration, now);
+        fleet.add(tally, now);
+        if let Some((id, _)) = record.organization() {
+            place(organizations, id).add(tally, now);
         }
+        let tokens = record.prompt_tokens.unwrap_or(0).saturating_add(output);
+        busiest.add(record, Asked { requests: 1, errors: failed.into(), tokens }, now / 1000);
     }
 }
 
@@ -242,9 +257,9 @@ fn need(route: &str) -> Option<Need> {
     route::find(route).map(|(route, _)| route.need())
 }
 
-/// Whether requests of this route are counted.
-fn counts(route: &str) -> bool {
-    !matches!(need(route), Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
+/// Whether requests that need this are counted.
+fn counts(need: Option<Need>) -> bool {
+    !matches!(need, Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
 }
 
 /// How requests are told that ended in a way.
@@ -265,36 +280,6 @@ fn verdict(record: &AccessRecord) -> Verdict {
     };
     // A model that is not there is the client's mistake, whatever the way it ended is called.
     Verdict { failed: record.status >= 500 || (broken && !refused), refused }
-}
-
-/// Makes `tally` the sum of a group that ended at `now`.
-fn sum_up(tally: &mut Tally, batch: &Batch<'_>, group: &Group<'_>, now: u64) {
-    let sums = &group.sums;
-    let Verdict { failed, refused } = verdict(group.alike);
-    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    let requests = count(sums.requests);
-    let mut ended = Numbers {
-        requests,
-        errors: if failed { requests } else { 0 },
-        refused: if refused { requests } else { 0 },
-        prompt_tokens: sums.prompt_tokens,
-        ..Numbers::default()
-    };
-    let infers = need(group.alike.route) == Some(Need::Scope(KeyScope::Infer));
-    // That of a refusal is the gateway's own.
-    if infers && !refused && !failed {
-        ended.first_byte = sums.first_byte.0.map(count);
-    }
-    if Tally::is_short(sums.longest, now) {
-        (ended.output_tokens, ended.busy_ms) = (sums.output_tokens, sums.busy_ms);
-        return tally.begin(ended);
-    }
-    tally.begin(ended);
-    for record in batch.members(group) {
-        let first_byte = record.first_byte.unwrap_or(record.duration).min(record.duration);
-        let answering = record.duration - first_byte;
-        tally.spread(record.output_tokens.unwrap_or(0), answering, record.duration, now);
-    }
 }
 
 /// As an index or a length; the windows are small.

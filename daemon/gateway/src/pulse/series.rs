@@ -38,16 +38,16 @@ impl Numbers {
     }
 }
 
-/// Requests that ended at one moment, added up.
+/// A request that ended.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// What happened in the second of that moment.
     pub(super) ended: Numbers,
-    /// What the same requests did in the seconds before it, the latest first.
+    /// What it did in the seconds before it, the latest first.
     before: Vec<Part>,
 }
 
-/// What came of requests in one second, before they ended.
+/// What came of a request in one second, before it ended.
 #[derive(Debug, Clone, Copy, Default)]
 struct Part {
     output_tokens: u64,
@@ -55,15 +55,10 @@ struct Part {
 }
 
 impl Tally {
-    /// Of requests of which nothing is known yet but what happened in the second they ended in.
+    /// Of a request of which nothing is known yet but what happened in the second it ended in.
     pub(super) fn begin(&mut self, ended: Numbers) {
         self.ended = ended;
         self.before.clear();
-    }
-
-    /// Whether a request that lasted so long and ended at `now` began in the same second.
-    pub(super) fn is_short(lasted: Duration, now: u64) -> bool {
-        millis(lasted) <= now % 1000
     }
 
     /// Spreads the output of a request over the time `answering` before `now`, and its work over all its `duration`.
@@ -157,7 +152,7 @@ impl Series {
         self.newest
     }
 
-    /// Adds requests that ended at `now`, milliseconds since 1970.
+    /// Adds a request that ended at `now`, milliseconds since 1970.
     pub(super) fn add(&mut self, tally: &Tally, now: u64) {
         let second = now / 1000;
         self.slot(second, second).add(&tally.ended);

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aivonx_domain::{access::Subject, any};
+use aivonx_domain::access::Subject;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ fn sum(seconds: &[(u64, Numbers)]) -> Numbers {
 #[test]
 fn an_answer_is_spread_over_the_time_it_took() {
     let pulse = Pulse::new();
-    pulse.fold(&Batch::of(&[chat()]), START + 500);
+    pulse.fold(&[chat()], START + 500);
     let seconds = pulse.told(None, 0, START + 500, &[]).seconds;
     let told: Vec<_> = seconds
         .iter()
@@ -65,7 +65,7 @@ fn failures_and_refusals_are_told_apart() {
         let mut record = chat();
         (record.outcome, record.status) = (outcome, status);
         let pulse = Pulse::new();
-        pulse.fold(&Batch::of(&[record]), START);
+        pulse.fold(&[record], START);
         let n = sum(&pulse.told(None, 0, START, &[]).seconds);
         (n.requests, n.errors, n.refused)
     };
@@ -90,13 +90,13 @@ fn health_checks_and_scrapes_are_left_out() {
     for route in ["/health", "/ready", "/metrics", "/api/version", "/", "/api/account/login"] {
         let mut record = chat();
         record.route = route;
-        pulse.fold(&Batch::of(&[record]), START);
+        pulse.fold(&[record], START);
     }
     assert!(pulse.told(None, 0, START, &[]).seconds.is_empty());
     for route in ["/api/tags", "unknown"] {
         let mut record = chat();
         record.route = route;
-        pulse.fold(&Batch::of(&[record]), START);
+        pulse.fold(&[record], START);
     }
     let n = sum(&pulse.told(None, 0, START, &[]).seconds);
     assert_eq!((n.requests, n.first_byte.iter().sum::<u32>()), (2, 0), "only inference is timed");
@@ -109,7 +109,7 @@ fn only_what_changed_is_told_and_what_is_old_is_forgotten() {
     (short.duration, short.first_byte) = (Duration::from_millis(10), Some(Duration::from_millis(5)));
     let second = START / 1000;
     for step in 0..10 {
-        pulse.fold(&Batch::of(std::slice::from_ref(&short)), START + step * 1000 + 100);
+        pulse.fold(std::slice::from_ref(&short), START + step * 1000 + 100);
     }
     let now = START + 9500;
     let told = |since| {
@@ -118,7 +118,7 @@ fn only_what_changed_is_told_and_what_is_old_is_forgotten() {
     assert_eq!(told(0), (0..10).collect::<Vec<_>>());
     assert_eq!(told(second + 8), [8, 9]);
     // One that began earlier changes earlier seconds too.
-    pulse.fold(&Batch::of(&[chat()]), now);
+    pulse.fold(&[chat()], now);
     assert_eq!(told(second + 9), [5, 6, 7, 8, 9]);
     let later = now + WINDOW * 1000;
     assert!(pulse.told(None, 0, later, &[]).seconds.is_empty());
@@ -146,7 +146,7 @@ fn what_still_runs_is_part_of_it() {
         told.seconds.iter().map(|(at, n)| (at - second, n.requests, n.output_tokens, n.busy_ms)).collect();
     assert_eq!(told, [(8, 0, 0, 500), (9, 0, 20, 1000), (10, 0, 20, 1000)]);
     // Together with what has ended, and none of it for another organization.
-    pulse.fold(&Batch::of(&[chat()]), now);
+    pulse.fold(&[chat()], now);
     let told = pulse.told(None, 0, now, &running);
     assert_eq!((told.minute.requests, told.minute.output_tokens, told.minute.busy_ms), (1, 140, 6500));
     assert_eq!(told.seconds.len(), 5);
@@ -165,8 +165,8 @@ fn the_busiest_are_ranked_by_tokens_and_each_organization_sees_its_own() {
     };
     let records =
         [asked(of("o1", "k1"), "a", 10), asked(of("o1", "k2"), "b", 500), asked(of("o2", "k3"), "a", 1000)];
-    pulse.fold(&Batch::of(&records), START);
-    pulse.fold(&Batch::of(&[asked(of("o1", "k1"), "a", 10), asked(None, "c", 1)]), START + 15_000);
+    pulse.fold(&records, START);
+    pulse.fold(&[asked(of("o1", "k1"), "a", 10), asked(None, "c", 1)], START + 15_000);
     let now = START + 20_000;
     let top = |of, organization, most| {
         let busy = pulse.busiest(of, organization, most, now);
@@ -189,7 +189,7 @@ fn however_many_come_memory_is_bounded_and_the_sums_are_right() {
         let mut record = chat();
         record.subject = of(&format!("o{at}"), &format!("k{at}"));
         (record.duration, record.first_byte) = (Duration::ZERO, None);
-        pulse.fold(&Batch::of(&[record]), START + at);
+        pulse.fold(&[record], START + at);
     }
     let state = pulse.state();
     assert_eq!(state.organizations.len(), ORGANIZATIONS_MAX);
@@ -234,7 +234,7 @@ proptest! {
             expected.busy_ms += u64::from(wait) + u64::from(answer);
             let own = organizations.entry(organization).or_default();
             *own = (own.0 + 1, own.1 + u64::from(output));
-            pulse.fold(&Batch::of(&[record]), now);
+            pulse.fold(&[record], now);
         }
         let mut found = sum(&pulse.told(None, 0, now, &[]).seconds);
         let timed: u32 = found.first_byte.iter().sum();
@@ -266,27 +266,11 @@ proptest! {
             record.duration = Duration::from_millis(duration);
             record.first_byte = None;
             record.output_tokens = Some(output);
-            pulse.fold(&Batch::of(&[record]), now);
+            pulse.fold(&[record], now);
             let told = pulse.told(None, 0, now, &[]).seconds;
             prop_assert!(told.len() <= usize::try_from(WINDOW).unwrap());
             prop_assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0));
             prop_assert!(told.iter().all(|(at, _)| *at <= now / 1000 && *at + WINDOW > now / 1000));
         }
-    }
-    /// Requests come to the same whether they are taken together or one by one.
-    #[test]
-    fn a_batch_is_its_requests(records in any::requests(60), at in 0..2000_u64) {
-        let (together, singly) = (Pulse::new(), Pulse::new());
-        let now = START + at;
-        together.fold(&Batch::of(&records), now);
-        for record in &records {
-            singly.fold(&Batch::of(std::slice::from_ref(record)), now);
-        }
-        for organization in [None, Some("o1"), Some("o2")] {
-            let told = |pulse: &Pulse| pulse.told(organization, 0, now, &[]);
-            prop_assert_eq!(told(&together), told(&singly));
-        }
-        let told = |pulse: &Pulse| pulse.state().busiest.told(now / 1000);
-        prop_assert_eq!(told(&together), told(&singly));
     }
 }

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use aivonx_domain::{access::Subject, address_key, batch::Group, table::Map};
+use aivonx_domain::{AccessRecord, access::Subject, address_key, table::Map};
 use aivonx_protocol::{
     UnixMillis,
     audit::{Action, AuditOrganization, AuditSource, Outcome},
@@ -36,8 +36,6 @@ fn burst(action: Action, outcome: Outcome) -> Option<u32> {
 const ACTORS_MAX: usize = 4096;
 /// Most of them that nobody knows, and who can come from as many addresses as they like.
 const STRANGERS_MAX: usize = 256;
-/// Stands for those beyond. No subject lies there: it is not aligned.
-const OTHERS: usize = 1;
 /// Most models, or most users tried, named in one summary.
 const NAMED_MAX: usize = 8;
 /// Most addresses told apart of one actor's inference within a minute.
@@ -69,12 +67,12 @@ struct Flood {
 struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    fn add(&mut self, name: &str, n: u64) {
+    fn add(&mut self, name: &str) {
         let named = self.0.contains_key(name) || self.0.len() < NAMED_MAX;
         let name = if named { name } else { "others" };
         match self.0.get_mut(name) {
-            Some(count) => *count += n,
-            None => drop(self.0.insert(name.to_owned(), n)),
+            Some(count) => *count += 1,
+            None => drop(self.0.insert(name.to_owned(), 1)),
         }
     }
 }
@@ -86,11 +84,13 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What one actor had inferred, by the address it came from; None is any of those beyond the first few.
-#[derive(Debug)]
-struct Actor {
-    subject: Option<Arc<Subject>>,
-    from: SmallVec<[(Option<IpAddr>, Inferred); 1]>,
+/// Who had something inferred.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Actor {
+    /// None is anonymous.
+    One(Option<Arc<Subject>>),
+    /// Those beyond [`ACTORS_MAX`].
+    Others,
 }
 
 #[derive(Debug, Default)]
@@ -110,35 +110,20 @@ pub(super) struct Fold {
     floods: HashMap<Flooder, Flood>,
     /// How many of those are of somebody unknown.
     strangers: usize,
-    /// By where the subject lies in memory, which is cheap; it is kept here, so nothing else can lie there. Two
-    /// that say the same are put together when the minute is over.
-    inferred: Map<usize, Actor>,
+    /// What each actor had inferred, by the address it came from; None is any of those beyond the first few.
+    inferred: Map<Actor, SmallVec<[(Option<IpAddr>, Inferred); 1]>>,
     /// How many addresses are told apart among those.
     addresses: usize,
     /// By action, what was lost or is no longer told apart by actor.
     overflow: BTreeMap<Action, u64>,
 }
 
-impl Inferred {
-    fn add(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.failed += other.failed;
-        self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.found.iter_mut().zip(other.found).for_each(|(sum, n)| *sum = sum.saturating_add(n));
-        // Two that say the same are few: what one of them called "others" stays so.
-        other.models.0.iter().for_each(|(model, n)| self.models.add(model, *n));
-    }
-}
-
-/// The entry about what one actor had inferred; `unnamed` is who it was if nobody said.
-fn summary(
-    unnamed: &str,
-    subject: Option<&Subject>,
-    address: Option<IpAddr>,
-    counts: &Inferred,
-    since: UnixMillis,
-) -> Entry {
+/// The entry about what one actor had inferred.
+fn summary(actor: &Actor, address: Option<IpAddr>, counts: &Inferred, since: UnixMillis) -> Entry {
+    let (unnamed, subject) = match actor {
+        Actor::One(subject) => ("anonymous", subject.as_deref()),
+        Actor::Others => ("others", None),
+    };
     let user = subject.and_then(|s| s.user.as_ref());
     let key = subject.and_then(|s| s.key.as_ref());
     // A key without a user is its own subject.
@@ -202,7 +187,7 @@ impl Fold {
             flood.first = now;
         }
         flood.folded += 1;
-        flood.names.add(&entry.who.name, 1);
+        flood.names.add(&entry.who.name);
         flood.last = Some(entry);
         None
     }
@@ -212,36 +197,33 @@ impl Fold {
         *self.overflow.entry(action).or_default() += 1;
     }
 
-    /// Counts finished requests.
-    pub(super) fn infer(&mut self, done: &Group<'_>) {
-        let (alike, sums) = (done.alike, &done.sums);
-        let mut subject = alike.subject.as_ref();
-        let mut key = subject.map_or(0, |subject| Arc::as_ptr(subject) as usize);
-        if self.inferred.len() >= ACTORS_MAX && !self.inferred.contains_key(&key) {
-            (key, subject) = (OTHERS, None);
+    /// Counts a finished request.
+    pub(super) fn infer(&mut self, done: &AccessRecord) {
+        let mut actor = Actor::One(done.subject.clone());
+        if self.inferred.len() >= ACTORS_MAX && !self.inferred.contains_key(&actor) {
+            actor = Actor::Others;
         }
-        let new = || Actor { subject: subject.cloned(), from: SmallVec::new() };
-        let actor = self.inferred.entry(key).or_insert_with(new);
-        let mut address = Some(alike.client).filter(|_| key != OTHERS);
-        let is_new = |address| actor.from.iter().all(|(known, _)| *known != address);
-        if is_new(address) && (actor.from.len() >= ADDRESSES_MAX || self.addresses >= ACTORS_MAX) {
+        let mut address = Some(done.client).filter(|_| actor != Actor::Others);
+        let from = self.inferred.entry(actor).or_default();
+        let is_new = |address| from.iter().all(|(known, _)| *known != address);
+        if is_new(address) && (from.len() >= ADDRESSES_MAX || self.addresses >= ACTORS_MAX) {
             address = None;
         }
-        let at = actor.from.iter().position(|(known, _)| *known == address).unwrap_or_else(|| {
+        let at = from.iter().position(|(known, _)| *known == address).unwrap_or_else(|| {
             self.addresses += usize::from(address.is_some());
-            actor.from.push((address, Inferred::default()));
-            actor.from.len() - 1
+            from.push((address, Inferred::default()));
+            from.len() - 1
         });
-        let counts = &mut actor.from[at].1;
-        counts.requests += sums.requests;
-        counts.failed += if alike.status >= 400 || alike.status == 0 { sums.requests } else { 0 };
-        counts.prompt_tokens = counts.prompt_tokens.saturating_add(sums.prompt_tokens);
-        counts.output_tokens = counts.output_tokens.saturating_add(sums.output_tokens);
-        for (category, n) in sums.findings.each() {
+        let counts = &mut from[at].1;
+        counts.requests += 1;
+        counts.failed += u64::from(done.status >= 400 || done.status == 0);
+        counts.prompt_tokens = counts.prompt_tokens.saturating_add(done.prompt_tokens.unwrap_or(0));
+        counts.output_tokens = counts.output_tokens.saturating_add(done.output_tokens.unwrap_or(0));
+        for (category, n) in done.findings.each() {
             counts.found[category as usize] += u64::from(n);
         }
-        if let Some(model) = &alike.model {
-            counts.models.add(model, sums.requests);
+        if let Some(model) = &done.model {
+            counts.models.add(model);
         }
     }
 
@@ -258,15 +240,8 @@ impl Fold {
                 entries.push(entry);
             }
         }
-        let mut actors = HashMap::<(bool, Option<Arc<Subject>>, Option<IpAddr>), Inferred>::new();
-        for (key, Actor { subject, from }) in inferred {
-            for (address, counts) in from {
-                actors.entry((key == OTHERS, subject.clone(), address)).or_default().add(counts);
-            }
-        }
-        for ((others, subject, address), counts) in actors {
-            let unnamed = if others { "others" } else { "anonymous" };
-            entries.push(summary(unnamed, subject.as_deref(), address, &counts, since));
+        for (actor, from) in inferred {
+            entries.extend(from.iter().map(|(address, counts)| summary(&actor, *address, counts, since)));
         }
         if !overflow.is_empty() {
             let entry = Entry::new(Action::AuditOverflow).detail("since", since);

@@ -1,7 +1,6 @@
 //! Floods and summaries.
 
-use aivonx_domain::{AccessRecord, Batch, any};
-use proptest::prelude::*;
+use aivonx_domain::AccessRecord;
 
 use super::*;
 
@@ -75,7 +74,7 @@ fn done(user: Option<&str>, key: Option<&str>) -> AccessRecord {
 }
 
 fn infer(fold: &mut Fold, records: &[AccessRecord]) {
-    Batch::of(records).groups().iter().for_each(|group| fold.infer(group));
+    records.iter().for_each(|record| fold.infer(record));
 }
 
 #[test]
@@ -147,20 +146,4 @@ fn summaries_tell_addresses_apart_as_far_as_they_are_few() {
     assert_eq!(of("alice"), BTreeMap::from([(Some("192.0.2.1"), 2), (Some("192.0.2.2"), 1)]));
     assert_eq!(of("bot").len(), ADDRESSES_MAX + 1);
     assert_eq!(of("bot")[&None], 1000 - ADDRESSES_MAX as u64);
-}
-
-proptest! {
-    /// Requests come to the same whether they are counted together or one by one.
-    #[test]
-    fn a_batch_is_its_requests(records in any::requests(60)) {
-        let (mut together, mut singly) = (Fold::default(), Fold::default());
-        infer(&mut together, &records);
-        records.iter().for_each(|record| infer(&mut singly, std::slice::from_ref(record)));
-        let text = |mut fold: Fold| {
-            let mut entries: Vec<_> = fold.close(7).iter().map(|entry| format!("{entry:?}")).collect();
-            entries.sort();
-            entries
-        };
-        prop_assert_eq!(text(together), text(singly));
-    }
 }

@@ -45,7 +45,7 @@ use std::{
 };
 
 use aivonx_config as config;
-use aivonx_domain::{batch::Group, now};
+use aivonx_domain::{AccessRecord, now};
 use aivonx_protocol::{
     UnixMillis,
     audit::{AuditEntry, AuditKey, Checkpoint},
@@ -193,10 +193,10 @@ impl Audit {
     }
 
     /// Counts finished inference of the data path towards the summaries of its actors' minute.
-    pub fn inference<'b, 'r: 'b>(&self, done: impl Iterator<Item = &'b Group<'r>>) {
+    pub fn inference<'r>(&self, done: impl Iterator<Item = &'r AccessRecord>) {
         if let Inner::Kept { shared, .. } = &*self.inner {
             let mut fold = shared.fold();
-            done.for_each(|group| fold.infer(group));
+            done.for_each(|record| fold.infer(record));
         }
     }
 

@@ -4,12 +4,12 @@ use std::{
     mem,
     net::IpAddr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use aivonx_domain::{AccessRecord, Batch, Outcome, batch::Places, table::Map};
+use aivonx_domain::{AccessRecord, Outcome, Subject, table::Map};
 use aivonx_protocol::{UnixMillis, limit::LimitName};
 
 use super::seen::{About, Seen, counts};
@@ -30,8 +30,8 @@ const ADDRESSES_MAX: usize = REFUSALS_MAX / 2;
 const ABOUTS_MAX: usize = WAITING_MAX + REFUSALS_MAX;
 
 /// What refusals must share to be alike: whose, on which route and model, with which status and limit, and from which
-/// address. The first and the third by where they lie in memory, which is held by what the refusals kept here are about.
-type Alike = (usize, &'static str, usize, u16, Option<LimitName>, Option<IpAddr>);
+/// address.
+type Alike = (Option<Arc<Subject>>, &'static str, Option<Arc<str>>, u16, Option<LimitName>, Option<IpAddr>);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -53,8 +53,8 @@ pub(super) struct Group {
 struct Waiting {
     group: Group,
     refused: Map<Alike, Seen>,
-    /// Where in the group it is kept what lies at these places, which it holds.
-    known: Map<Places, u32>,
+    /// Where in the group each of its [`About`]s is kept.
+    known: Map<About, u32>,
     /// The memory of a group that was written, for the next but one: what one thread fills and another frees would
     /// be asked of the system every time anew.
     spare: Vec<Seen>,
@@ -62,14 +62,11 @@ struct Waiting {
 
 impl Gathered {
     /// Takes those finished requests that are for the ledger; they ended at `now`. Never waits.
-    pub(super) fn take(&self, batch: &Batch<'_>, now: UnixMillis) {
-        let wanted: Vec<bool> = batch.groups().iter().map(|group| counts(group.alike)).collect();
-        let mut abouts: Vec<Option<u32>> = vec![None; wanted.len()];
+    pub(super) fn take(&self, records: &[AccessRecord], now: UnixMillis) {
         let mut waiting = self.waiting();
         let mut lost = 0;
-        for (group, record) in batch.each().filter(|(group, _)| wanted[*group]) {
-            let about = abouts[group].or_else(|| waiting.about(record));
-            abouts[group] = about;
+        for record in records.iter().filter(|record| counts(record)) {
+            let about = waiting.about(record);
             let taken = about.is_some_and(|about| waiting.take(Seen::of(record, now, about), record));
             lost += u64::from(!taken);
         }
@@ -111,11 +108,8 @@ impl Gathered {
         let lost: u64 = group.seen.drain(..over).map(|seen| u64::from(seen.times)).sum();
         self.lost.fetch_add(lost, Ordering::Relaxed);
         let since = mem::replace(&mut waiting.group, group);
-        waiting.known.clear();
-        for at in 0..waiting.group.abouts.len() {
-            let places = waiting.group.abouts[at].places();
-            waiting.known.entry(places).or_insert(number(at));
-        }
+        let known = waiting.group.abouts.iter().cloned().zip(0..).collect();
+        waiting.known = known;
         // What has come since may be about the same.
         let moved: Vec<u32> = since.abouts.into_iter().map(|about| waiting.keep(about)).collect();
         let moved = |seen: Seen| Seen { about: moved[seen.about as usize], ..seen };
@@ -132,17 +126,21 @@ impl Gathered {
 impl Waiting {
     /// The place of what a request is about. None if there is no room.
     fn about(&mut self, record: &AccessRecord) -> Option<u32> {
-        if let Some(known) = self.known.get(&record.places()) {
-            return Some(*known);
+        let about = About::of(record);
+        match self.known.get(&about) {
+            Some(known) => Some(*known),
+            None => (self.group.abouts.len() < ABOUTS_MAX).then(|| self.keep(about)),
         }
-        (self.group.abouts.len() < ABOUTS_MAX).then(|| self.keep(About::of(record)))
     }
 
     fn keep(&mut self, about: About) -> u32 {
-        *self.known.entry(about.places()).or_insert_with(|| {
-            self.group.abouts.push(about);
-            number(self.group.abouts.len() - 1)
-        })
+        if let Some(known) = self.known.get(&about) {
+            return *known;
+        }
+        let place = number(self.group.abouts.len());
+        self.group.abouts.push(about.clone());
+        self.known.insert(about, place);
+        place
     }
 
     /// Takes a request; false if there is no room for it.
@@ -159,8 +157,9 @@ impl Waiting {
 
     /// Counts a refusal; false if there is no room for its kind.
     fn refuse(&mut self, mut seen: Seen, record: &AccessRecord) -> bool {
-        let [whose, model, ..] = record.places();
-        let alike = |address| (whose, record.route, model, seen.status, seen.limit, address);
+        let (status, limit) = (seen.status, seen.limit);
+        let alike =
+            |address| (record.subject.clone(), record.route, record.model.clone(), status, limit, address);
         if self.refused.len() >= ADDRESSES_MAX && !self.refused.contains_key(&alike(seen.address)) {
             seen.address = None;
         }
@@ -200,35 +199,23 @@ mod tests {
             .collect()
     }
 
-    fn sorted(mut lines: Vec<String>) -> Vec<String> {
-        lines.sort();
-        lines
-    }
-
     proptest! {
-        /// Requests come to the same whether they are taken together or one by one, and if they were put back.
+        /// Requests come to the same if they were put back.
         #[test]
-        fn a_batch_is_its_requests(records in any::requests(60), cut in 0..60_usize) {
-            let [together, singly, back] = [(); 3].map(|()| Gathered::default());
-            together.take(&Batch::of(&records), 7);
-            for record in &records {
-                singly.take(&Batch::of(std::slice::from_ref(record)), 7);
-            }
+        fn what_is_put_back_is_not_lost(records in any::requests(60), cut in 0..60_usize) {
+            let [together, back] = [(); 2].map(|()| Gathered::default());
+            together.take(&records, 7);
             let (before, after) = records.split_at(cut.min(records.len()));
-            back.take(&Batch::of(before), 7);
+            back.take(before, 7);
             let drained = back.drain();
-            back.take(&Batch::of(after), 7);
+            back.take(after, 7);
             back.put_back(drained);
-            let [together, singly, back] = [together, singly, back].map(|gathered| gathered.drain());
-            prop_assert_eq!(together.abouts.len(), singly.abouts.len());
-            prop_assert!(back.abouts.len() <= together.abouts.len());
-            // Refusals come in no order.
-            let refused = |line: &String| line.contains("outcome: Refused");
-            let split = |group: &Group| told(group).into_iter().partition::<Vec<_>, _>(refused);
-            let ((refused, rest), (refused_singly, rest_singly)) = (split(&together), split(&singly));
-            prop_assert_eq!(&rest, &rest_singly);
-            prop_assert_eq!(sorted(refused), sorted(refused_singly));
-            prop_assert_eq!(rest, split(&back).1);
+            let [together, back] = [together, back].map(|gathered| gathered.drain());
+            prop_assert_eq!(&together.abouts, &back.abouts);
+            let accepted = |group: &Group| {
+                told(group).into_iter().filter(|line| !line.contains("outcome: Refused")).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(accepted(&together), accepted(&back));
             let times = |group: &Group| group.seen.iter().map(|seen| u64::from(seen.times)).sum::<u64>();
             prop_assert_eq!(times(&together), times(&back));
         }

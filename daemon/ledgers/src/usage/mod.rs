@@ -19,7 +19,7 @@ mod writer;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use aivonx_domain::Batch;
+use aivonx_domain::AccessRecord;
 use aivonx_protocol::usage::UsageFrom;
 use aivonx_store::{Ledger, Store, UsageLog, usage::Calendar};
 use aivonx_telemetry::AccessSink;
@@ -110,20 +110,20 @@ impl Usage {
     }
 
     /// What `telemetry.observe` is to be given.
-    pub fn observer(&self) -> impl Fn(&Batch<'_>) + Send + Sync + 'static {
+    pub fn observer(&self) -> impl Fn(&[AccessRecord]) + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
-        move |batch| {
+        move |records| {
             let Some(inner) = inner.upgrade() else { return };
             let now = aivonx_domain::now();
             if inner.live.receiver_count() > 0 {
-                let wanted = batch.records().iter().filter(|record| seen::counts(record));
+                let wanted = records.iter().filter(|record| seen::counts(record));
                 let told: Vec<_> = wanted.map(|record| seen::live(record, now)).collect();
                 if !told.is_empty() {
                     // Nobody may have stayed to hear it.
                     let _ = inner.live.send(Arc::new(told));
                 }
             }
-            inner.gathered.take(batch, now);
+            inner.gathered.take(records, now);
         }
     }
 

@@ -2,11 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use aivonx_domain::{
-    AccessRecord, Findings, Outcome,
-    access::Subject,
-    batch::{Places, places},
-};
+use aivonx_domain::{AccessRecord, Findings, Outcome, access::Subject};
 use aivonx_protocol::{
     UnixMillis,
     key::KeyScope,
@@ -19,7 +15,7 @@ use uuid::Uuid;
 use super::Whose;
 
 /// What requests are about: who asked, for what, and who answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct About {
     pub(super) subject: Option<Arc<Subject>>,
     pub(super) model: Option<Arc<str>>,
@@ -37,11 +33,6 @@ impl About {
             node: record.node.clone(),
             route: record.route,
         }
-    }
-
-    /// Where that lies in memory.
-    pub(super) fn places(&self) -> Places {
-        places(self.subject.as_ref(), [&self.model, &self.served, &self.node], self.route)
     }
 }
 

@@ -63,18 +63,12 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let mut found = done(&alice, "m1");
     found.findings.add(Category::Email);
     found.served = Some("m2".into());
-    observe(&Batch::of(&[
-        done(&alice, "m1"),
-        done(&alice, "m1"),
-        done(&bob, "m1"),
-        found,
-        done(&other, "m1"),
-    ]));
+    observe(&[done(&alice, "m1"), done(&alice, "m1"), done(&bob, "m1"), found, done(&other, "m1")]);
     let mut anonymous = done(&alice, "m1");
     anonymous.subject = None;
     let strange = AccessRecord { outcome: Outcome::Refused, ..anonymous.clone() };
     let show = AccessRecord { route: "/api/show", ..done(&alice, "m1") };
-    observe(&Batch::of(&[anonymous, strange, show]));
+    observe(&[anonymous, strange, show]);
 
     let acme = Reach::Organization("id-acme".into());
     let own = Reach::User { organization: Some("id-acme".into()), user: "id-alice".into() };
@@ -128,8 +122,8 @@ async fn a_flood_of_refusals_is_one_record() {
     let (alice, bob) = (subject(Some("acme"), Some("alice"), None), subject(Some("acme"), Some("bob"), None));
     let model: Arc<str> = "m".into();
     let with = |of| AccessRecord { model: Some(model.clone()), ..refused(of) };
-    usage.observer()(&Batch::of(&vec![with(&alice); 5000]));
-    usage.observer()(&Batch::of(&[with(&bob)]));
+    usage.observer()(&vec![with(&alice); 5000]);
+    usage.observer()(&[with(&bob)]);
     let only = Only::default();
     let mut export = usage.export(&Reach::All, &only, None, None).await;
     let mut records = export.next().await.unwrap().unwrap();
@@ -149,7 +143,7 @@ async fn refusals_keep_their_addresses_as_far_as_they_are_few() {
     let from = |n: u16| AccessRecord { client: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n].into(), ..one.clone() };
     // More addresses than kinds of refusals are told apart.
     let flood: Vec<_> = (0..10_000).map(from).collect();
-    usage.observer()(&Batch::of(&flood));
+    usage.observer()(&flood);
     let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;
     let (mut apart, mut together) = (0, 0);
     while let Some(page) = export.next().await.unwrap() {
@@ -172,7 +166,7 @@ async fn memory_is_bounded_while_the_store_does_not_write() {
     let batch = vec![done(&alice, "m"); 100_000];
     let rounds = gather::WAITING_MAX / batch.len() + 2;
     for _ in 0..rounds {
-        usage.observer()(&Batch::of(&batch));
+        usage.observer()(&batch);
         usage.flush().await;
     }
     assert_eq!(usage.health().lost, (rounds * batch.len() - gather::WAITING_MAX) as u64);
@@ -199,7 +193,7 @@ async fn rows_say_what_is_left_of_the_day() {
     });
     let usage = Usage::open(&store, None, bounds, Calendar::UTC, Keep::default());
     for user in ["alice", "bob", "carol"] {
-        usage.observer()(&Batch::of(&[done(&subject(Some("acme"), Some(user), None), "m")]));
+        usage.observer()(&[done(&subject(Some("acme"), Some(user), None), "m")]);
     }
     let acme = Reach::Organization("id-acme".into());
     let only = Only::default();
@@ -231,7 +225,7 @@ async fn names_are_those_they_last_had() {
     let named =
         |name: &str| Arc::new(Subject { key: Some(("id".into(), name.into())), ..Subject::default() });
     for name in ["old", "new"] {
-        usage.observer()(&Batch::of(&[done(&named(name), "m")]));
+        usage.observer()(&[done(&named(name), "m")]);
         usage.flush().await;
     }
     let only = Only::default();
@@ -247,11 +241,11 @@ async fn followers_are_told_of_what_they_may_see() {
     let (acme, other) =
         (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
     let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
-    usage.observer()(&Batch::of(&[done(&other, "m"), done(&acme, "m1"), done(&acme, "m2")]));
+    usage.observer()(&[done(&other, "m"), done(&acme, "m1"), done(&acme, "m2")]);
     let Some(Followed::Records(records)) = follow.next().await else { panic!("nothing") };
     assert_eq!(records.iter().map(|r| r.record.model.as_deref().unwrap()).collect::<Vec<_>>(), ["m1", "m2"]);
     for _ in 0..BEHIND + 10 {
-        usage.observer()(&Batch::of(&[done(&acme, "m")]));
+        usage.observer()(&[done(&acme, "m")]);
     }
     assert_eq!(follow.next().await, Some(Followed::Missed(10)));
 }
@@ -265,7 +259,7 @@ async fn a_day_is_the_limits_day() {
     let calendar = Calendar::new(Duration::from_millis(next % DAY_MS));
     let usage = Usage::open(&store, None, Bounds::none(), calendar, Keep::default());
     let alice = subject(Some("acme"), Some("alice"), None);
-    usage.observer()(&Batch::of(&[done(&alice, "m")]));
+    usage.observer()(&[done(&alice, "m")]);
     let only = Only::default();
     let days = usage.report(&Reach::All, &only, EVER, None, Some(UsagePer::Day)).await.unwrap();
     let begin = calendar.begin(Step::Day, aivonx_domain::now());
@@ -292,7 +286,7 @@ async fn names_go_with_the_last_that_needs_them() {
     let alice = subject(None, Some("alice"), None);
     let with =
         |model, served: Option<&str>| AccessRecord { served: served.map(Into::into), ..done(&alice, model) };
-    usage.observer()(&Batch::of(&[with("both", Some("old"))]));
+    usage.observer()(&[with("both", Some("old"))]);
     usage.flush().await;
     let now = aivonx_domain::now();
     let later = |days: u32| now + u64::from(days) * DAY_MS;
@@ -303,18 +297,18 @@ async fn names_go_with_the_last_that_needs_them() {
     let old = later(Keep::default().records + 2);
     retention::round(&usage.inner, old).await.unwrap();
     assert_eq!(named().await, ["both", "old"]);
-    usage.observer()(&Batch::of(&[with("new", None)]));
+    usage.observer()(&[with("new", None)]);
     usage.flush().await;
     // The requests are gone: what was asked for is in them alone, what served in the sums as well.
     retention::round(&usage.inner, old).await.unwrap();
     assert_eq!(named().await, ["new", "old"]);
     // It is remembered once more when it is needed once more.
-    usage.observer()(&Batch::of(&[with("both", None)]));
+    usage.observer()(&[with("both", None)]);
     usage.flush().await;
     assert_eq!(named().await, ["both", "new", "old"]);
     // What is stored while it is looked for is kept, though nothing that is left needs it.
     usage.inner.ask(writer::Job::Watch).await.unwrap();
-    usage.observer()(&Batch::of(&[with("new", None)]));
+    usage.observer()(&[with("new", None)]);
     usage.flush().await;
     usage.inner.ask(|done| writer::Job::Forget(codes.to_vec(), done)).await.unwrap();
     assert_eq!(named().await, ["new"]);

@@ -1,9 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use aivonx_domain::{
-    access::{AccessRecord, Outcome, Subject},
-    batch::Batch,
-};
+use aivonx_domain::access::{AccessRecord, Outcome, Subject};
 use aivonx_protocol::{
     node::{AdminState, Pool},
     privacy::Category,
@@ -52,7 +49,7 @@ fn the_page_is_as_documented() {
         ..Subject::default()
     }));
     paid.findings.add(Category::Email);
-    metrics.count(&Batch::of(&[record(), paid, none, odd]));
+    metrics.count(&[record(), paid, none, odd]);
     let gauges = Gauges {
         nodes: vec![
             node("gpu2", Pool::Active, AdminState::Draining),
@@ -88,7 +85,7 @@ fn the_page_is_as_documented() {
 #[test]
 fn buckets_are_cumulative_and_end_in_infinity() {
     let metrics = metrics();
-    metrics.count(&Batch::of(&[record(), AccessRecord { duration: Duration::from_secs(1000), ..record() }]));
+    metrics.count(&[record(), AccessRecord { duration: Duration::from_secs(1000), ..record() }]);
     let text = metrics.render(&Gauges::default());
     let bucket =
         |le: &str| format!("aivonx_request_duration_seconds_bucket{{le=\"{le}\",route=\"/api/chat\"}}");
@@ -102,7 +99,7 @@ fn a_removed_node_takes_its_counts_along() {
     let metrics = metrics();
     let gauges = Gauges { nodes: vec![node("gpu1", Pool::Active, AdminState::Enabled)], ..Gauges::default() };
     let other = AccessRecord { node: None, ..record() };
-    metrics.count(&Batch::of(&[record(), other]));
+    metrics.count(&[record(), other]);
     assert!(metrics.render(&gauges).contains("node=\"gpu1\""));
     let text = metrics.render(&Gauges::default());
     assert!(!text.contains("gpu1"), "{text}");
@@ -116,7 +113,7 @@ fn a_removed_node_takes_its_counts_along() {
 fn label_sets_are_bounded() {
     let metrics = metrics();
     for i in 0..6000 {
-        metrics.count(&Batch::of(&[AccessRecord { model: Some(format!("m{i}").into()), ..record() }]));
+        metrics.count(&[AccessRecord { model: Some(format!("m{i}").into()), ..record() }]);
     }
     let text = metrics.render(&Gauges::default());
     let sets = text.lines().filter(|l| l.starts_with("aivonx_requests_total{")).count();
@@ -139,7 +136,7 @@ fn an_organization_is_given_its_share_alone() {
         request("for-other", of("other")),
         request("for-nobody", None),
     ];
-    metrics.count(&Batch::of(&records));
+    metrics.count(&records);
     let nodes = vec![
         node("gpu1", Pool::Active, AdminState::Enabled),
         node("gpu2", Pool::Active, AdminState::Enabled),

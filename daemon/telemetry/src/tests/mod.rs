@@ -12,7 +12,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    format::{Formatter, Style},
+    format::Style,
     hub::Hub,
     metrics::Metrics,
     pipe::{Lost, Pipe, Sink},
@@ -22,7 +22,6 @@ use super::{
 };
 
 mod access;
-mod batch;
 mod docs;
 mod file;
 mod hub;
@@ -33,6 +32,7 @@ mod metrics;
 mod pipe;
 mod reissue;
 mod tap;
+mod view;
 
 /// Longer than anything takes on a loaded machine; reached only by failures.
 const LONG: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ struct Rig {
 impl Rig {
     fn new(level: &str, format: LogFormat) -> Self {
         let lines = Arc::new(Mutex::new(String::new()));
-        let sink = Keep { lines: lines.clone(), format: Formatter::new(Style { format, colour: false }) };
+        let sink = Keep { lines: lines.clone(), style: Style { format, colour: false } };
         Self::with_sink(level, Box::new(sink), Hub::default(), lines)
     }
 
@@ -83,12 +83,12 @@ impl Rig {
 
 struct Keep {
     lines: Arc<Mutex<String>>,
-    format: Formatter,
+    style: Style,
 }
 
 impl Sink for Keep {
     fn take(&mut self, record: View<'_>) {
-        self.format.line(record, &mut self.lines.lock().unwrap());
+        self.style.line(record, &mut self.lines.lock().unwrap());
     }
 
     fn flush(&mut self) -> Result<(), Lost> {

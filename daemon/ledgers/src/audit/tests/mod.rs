@@ -4,7 +4,7 @@ mod integrity;
 
 use std::{path::Path, sync::Arc};
 
-use aivonx_domain::{AccessRecord, Batch, Reach};
+use aivonx_domain::{AccessRecord, Reach};
 use aivonx_protocol::{
     Event,
     audit::{
@@ -143,7 +143,7 @@ async fn a_flood_is_counted() {
     for n in 0..500u64 {
         let who = Who::control(None, "mallory", 1000, 1000, Some(n as i32));
         f.audit.note(Entry::new(Action::CrossOrgDenied).actor(who).outcome(Outcome::Denied));
-        f.audit.inference(Batch::of(std::slice::from_ref(&done)).groups().iter());
+        f.audit.inference([&done].into_iter());
     }
     f.audit.close().await;
     let all = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;
