@@ -119,7 +119,7 @@ impl Grep {
     /// Whether it is found in the line, or in one of its texts alone.
     fn finds(&self, record: &View<'_>) -> bool {
         let (text, found) = (record.text(), |text: &str| self.expression.is_match(text));
-        if found(text.message()) || text.fields().any(|field| found(field.value)) {
+        if found(text.message()) || text.fields().iter().any(|field| found(&field.value)) {
             return true;
         }
         let mut line = String::with_capacity(512);
@@ -127,7 +127,7 @@ impl Grep {
         if let Some(time) = time {
             let _ = write!(line, "{} ", time.to_zoned(self.zone.clone()).strftime(TIME_FORMAT));
         }
-        let fields = text.fields().map(|field| (field.name, field.value));
+        let fields = text.fields().iter().map(|field| (field.name, &*field.value));
         push_line(record.level, record.target, text.message(), fields, &mut line);
         found(&line)
     }

@@ -44,7 +44,7 @@ impl Style {
             Body::Text(text) => {
                 escape(text.message(), out);
                 for field in text.fields() {
-                    human_field(field.name, field.value, field.bare, out);
+                    human_field(field.name, &field.value, field.bare, out);
                 }
             }
             Body::Access(request) => {
@@ -70,7 +70,7 @@ fn json(record: View<'_>, out: &mut String) {
     match record.body {
         Body::Text(text) => {
             json_string(text.message(), out);
-            text.fields().for_each(|field| json_field(field.name, field.value, field.bare, out));
+            text.fields().iter().for_each(|field| json_field(field.name, &field.value, field.bare, out));
         }
         Body::Access(request) => {
             json_string(&sentence(request), out);

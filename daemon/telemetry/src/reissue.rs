@@ -29,14 +29,13 @@ pub(crate) fn reissue(record: View<'_>, to: &impl Subscriber) {
     let mut other = String::new();
     for field in text.fields() {
         match FIELDS.iter().position(|name| *name == field.name) {
-            Some(i) => documented[i] = Some(escaped(field.value)),
-            None => human_field(field.name, field.value, field.bare, &mut other),
+            Some(i) => documented[i] = Some(escaped(&field.value)),
+            None => human_field(field.name, &field.value, field.bare, &mut other),
         }
     }
     // In the order of OWN.
     own[0] = Some(escaped(text.message()));
-    let event = text.fields().find(|field| field.name == "event");
-    own[1] = event.and_then(|field| messages::id_of(field.value)).map(str::to_owned);
+    own[1] = text.field("event").and_then(messages::id_of).map(str::to_owned);
     own[2] = Some(escaped(record.target));
     own[3] = i64::try_from(record.time)
         .ok()

@@ -8,15 +8,15 @@ use tracing::{
     span::{Attributes, Id, Record as SpanRecord},
     subscriber::Interest,
 };
-use tracing_subscriber::{
-    Layer,
-    layer::Context,
-    registry::{LookupSpan, SpanRef},
-};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use aivonx_protocol::log::Level;
 
-use super::{hub::Hub, pipe::Pipe, record::Draft};
+use super::{
+    hub::Hub,
+    pipe::Pipe,
+    record::{Record, Text},
+};
 
 /// See the module.
 pub(crate) struct Tap {
@@ -26,7 +26,7 @@ pub(crate) struct Tap {
 }
 
 /// Fields of a span, kept beside it.
-struct SpanFields(Draft);
+struct SpanFields(Text);
 
 impl<S> Layer<S> for Tap
 where
@@ -46,7 +46,7 @@ where
 
     fn on_new_span(&self, attrs: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         let Some(span) = ctx.span(id) else { return };
-        let mut fields = Draft::default();
+        let mut fields = Text::default();
         attrs.record(&mut fields);
         span.extensions_mut().replace(SpanFields(fields));
     }
@@ -60,20 +60,16 @@ where
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let meta = event.metadata();
-        let record = Draft::record(protocol_level(*meta.level()), level::shown(meta.target()), |draft| {
-            for span in ctx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-                take_over(draft, &span);
+        let mut text = Text::default();
+        for span in ctx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<SpanFields>() {
+                text.take_over(&fields.0);
             }
-            event.record(draft);
-        });
-        let kept = self.hub.put(record);
+        }
+        event.record(&mut text);
+        let level = protocol_level(*meta.level());
+        let kept = self.hub.put(Record::new(level, level::shown(meta.target()), text));
         self.pipe.send(kept);
-    }
-}
-
-fn take_over<'a, S: LookupSpan<'a>>(draft: &mut Draft, span: &SpanRef<'a, S>) {
-    if let Some(fields) = span.extensions().get::<SpanFields>() {
-        draft.take_over(&fields.0);
     }
 }
 

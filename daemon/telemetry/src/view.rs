@@ -97,7 +97,7 @@ impl<'a> View<'a> {
     /// Whether the event is about the node of this name.
     pub(crate) fn is_about(&self, node: &str) -> bool {
         match self.body {
-            Body::Text(text) => text.fields().any(|f| f.name == "node" && f.value == node),
+            Body::Text(text) => text.field("node") == Some(node),
             Body::Access(request) => request.node.as_deref() == Some(node),
         }
     }
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
     /// Whether the event belongs to the organization with this id.
     pub(crate) fn is_of(&self, organization: &str) -> bool {
         match self.body {
-            Body::Text(text) => text.fields().any(|f| f.name == "organization" && f.value == organization),
+            Body::Text(text) => text.field("organization") == Some(organization),
             Body::Access(request) => request.organization().is_some_and(|(id, _)| **id == *organization),
         }
     }
@@ -126,7 +126,7 @@ impl<'a> View<'a> {
             level: self.level,
             target: self.target.to_owned(),
             message: text.message().to_owned(),
-            fields: text.fields().map(|f| (f.name.to_owned(), f.value.to_owned())).collect(),
+            fields: text.fields().iter().map(|f| (f.name.to_owned(), f.value.clone())).collect(),
         }
     }
 }

@@ -27,7 +27,7 @@ proptest! {
     fn a_level_is_that_of_the_outcome(records in any::requests(10)) {
         let bunch = Bunch::new(1, records);
         for event in (0..bunch.len()).filter_map(|at| bunch.view(at, 1)) {
-            let odd = event.text().fields().any(|f| f.name == "outcome" && matches!(f.value, "node_failed" | "broken"));
+            let odd = matches!(event.text().field("outcome"), Some("node_failed" | "broken"));
             prop_assert_eq!(event.level, if odd { Level::Warn } else { Level::Info });
         }
     }
