@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 #[tokio::test]
 async fn nodes_are_listed_with_the_documented_fields() {
     let node = FakeNode::ollama().await;
-    node.with(|s| s.models[0].loaded = true);
+    node.with(|s| s.models[0].load());
     let daemon = Daemon::dev(&[&node]).await;
     let nodes = daemon.aivonx().json(&["node", "list"]).await;
     let row = &nodes[0];

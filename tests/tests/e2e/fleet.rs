@@ -22,12 +22,12 @@ async fn tags_models_ps_and_version_speak_for_all_nodes() {
     let c = FakeNode::start(Kind::Openai, &["Exact-Name"]).await;
     a.with(|s| {
         s.version = "0.12.9".to_owned();
-        s.models[0].modified_at = "2025-01-01T00:00:00Z".to_owned();
-        s.models[1].loaded = true;
+        s.models[0].modified_at = "2025-01-01T00:00:00Z".parse().unwrap();
+        s.models[1].load();
     });
     b.with(|s| {
-        s.models[0].modified_at = "2026-01-01T00:00:00Z".to_owned();
-        s.models[0].loaded = true;
+        s.models[0].modified_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        s.models[0].load();
     });
     let daemon = Daemon::run(&[&a, &b, &c], QUICK).await;
     let tags = daemon.get("/api/tags").await.expect(200);

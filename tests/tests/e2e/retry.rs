@@ -261,7 +261,7 @@ async fn only_a_proper_answer_is_healthy() {
 #[tokio::test]
 async fn nodes_that_hold_the_model_in_memory_come_first_and_equals_take_turns() {
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await, FakeNode::ollama().await];
-    nodes[1].with(|s| s.models[0].loaded = true);
+    nodes[1].with(|s| s.models[0].load());
     let daemon = Daemon::run(&nodes.iter().collect::<Vec<_>>(), PATIENT).await;
     daemon
         .until_nodes("the loaded model to be seen", |nodes| {

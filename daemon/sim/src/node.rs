@@ -1,29 +1,18 @@
-//! Fake nodes: servers in this process that speak the wire format of real ones, do as they are told, and
-//! remember what they were sent, byte for byte.
-
-mod anthropic;
-mod fault;
-mod json;
-mod model;
-mod ollama;
-mod openai;
-mod reply;
-mod responses;
-mod serve;
-mod state;
+//! A fake node while it runs, and what it is told.
 
 use std::{
+    io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-pub use fault::{Fault, OnHealth};
-pub use model::Model;
-pub use reply::{Reply, Step};
-pub use state::{End, Recorded};
-use state::{Shared, State};
 use tokio::task::JoinHandle;
+
+use crate::{
+    Fault, OnHealth, serve,
+    state::{Shared, State},
+};
 
 /// What a fake node speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +26,7 @@ pub enum Kind {
 /// A running fake node. Ends when dropped.
 #[derive(Debug)]
 pub struct FakeNode {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
@@ -60,11 +49,15 @@ impl FakeNode {
 
     /// The same at `address`.
     pub async fn start_at(kind: Kind, models: &[&str], address: SocketAddr) -> Self {
-        let shared = Arc::new(Shared::new(State::new(kind, models)));
-        let listener = serve::bind(address).expect("a loopback port");
-        let address = listener.local_addr().expect("bound");
+        Self::listen(State::scripted(kind, models), address).expect("a loopback port")
+    }
+
+    pub(crate) fn listen(state: State, address: SocketAddr) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(state));
+        let listener = serve::bind(address)?;
+        let address = listener.local_addr()?;
         let accepting = tokio::spawn(serve::accept(listener, shared.clone()));
-        Self { shared, address, accepting: Mutex::new(Some(accepting)) }
+        Ok(Self { shared, address, accepting: Mutex::new(Some(accepting)) })
     }
 
     /// Where it listens.
@@ -123,7 +116,7 @@ impl FakeNode {
 
     /// Stops listening and drops every connection: connecting is refused from now on.
     pub async fn refuse(&self) {
-        let accepting = self.accepting.lock().expect("not poisoned").take();
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = accepting {
             task.abort();
             task.await.ok();
@@ -135,67 +128,24 @@ impl FakeNode {
     pub async fn accept(&self) {
         let listener = serve::bind(self.address).expect("the port is free again");
         let task = tokio::spawn(serve::accept(listener, self.shared.clone()));
-        *self.accepting.lock().expect("not poisoned") = Some(task);
+        *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Goes down, where every connection ends as soon as it is made, or comes back with nothing in memory. The port
+    /// stays its own.
+    pub fn set_up(&self, up: bool) {
+        self.with(|s| {
+            s.up = up;
+            s.models.iter_mut().for_each(|model| model.loaded = None);
+        });
+        if !up {
+            self.drop_connections();
+        }
     }
 
     /// Resets every open connection.
     pub fn drop_connections(&self) {
         self.shared.drop_connections();
-    }
-
-    /// What it was sent so far, without health checks.
-    #[must_use]
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.with(|s| s.recorded.iter().filter(|r| !r.is_health()).cloned().collect())
-    }
-
-    /// Everything it was sent, health checks too.
-    #[must_use]
-    pub fn everything(&self) -> Vec<Recorded> {
-        self.with(|s| s.recorded.clone())
-    }
-
-    /// The only request it was sent beside health checks.
-    #[must_use]
-    pub fn only_request(&self) -> Recorded {
-        let mut all = self.requests();
-        assert_eq!(all.len(), 1, "one request expected, got {all:#?}");
-        all.remove(0)
-    }
-
-    /// Waits until `condition` holds of its state.
-    pub async fn until(&self, what: &str, mut condition: impl FnMut(&mut State) -> bool) {
-        let mut changed = self.shared.changed.subscribe();
-        crate::within(what, async {
-            loop {
-                changed.borrow_and_update();
-                if self.shared.look(&mut condition) {
-                    return;
-                }
-                changed.changed().await.expect("the state outlives the wait");
-            }
-        })
-        .await;
-    }
-
-    /// Waits until it was sent `count` requests that are not health checks.
-    pub async fn until_requests(&self, count: usize) {
-        let what = format!("{count} requests at {}", self.url());
-        self.until(&what, |s| s.recorded.iter().filter(|r| !r.is_health()).count() >= count).await;
-    }
-
-    /// Waits until `count` requests ended because the client went away.
-    pub async fn until_gone(&self, count: usize) {
-        let what = format!("{count} departures at {}", self.url());
-        self.until(&what, |s| s.recorded.iter().filter(|r| r.end == Some(End::ClientGone)).count() >= count)
-            .await;
-    }
-
-    /// Waits until it was health-checked `count` times more.
-    pub async fn until_checked(&self, count: usize) {
-        let is_check = |r: &&Recorded| r.is_health() && r.end == Some(End::Complete);
-        let before = self.with(|s| s.recorded.iter().filter(is_check).count());
-        self.until("health checks", |s| s.recorded.iter().filter(is_check).count() >= before + count).await;
     }
 }
 

@@ -108,6 +108,9 @@ impl Framing {
     }
 }
 
+/// Longest head that is read, bytes.
+const HEAD_MAX: usize = 1 << 20;
+
 /// A connection with what was read too much.
 #[derive(Debug)]
 pub struct Wire {
@@ -170,11 +173,14 @@ impl Wire {
     /// Reads a head; None if the connection ended before its first byte.
     ///
     /// # Errors
-    /// If it ends within a head.
+    /// If it ends within a head, or the head is longer than a megabyte.
     pub async fn head(&mut self) -> io::Result<Option<Head>> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 return Ok(Some(Head::parse(self.buffer.split_to(at + 4).freeze())));
+            }
+            if self.buffer.len() > HEAD_MAX {
+                return Err(io::Error::other("the head does not end"));
             }
             if self.fill().await? == 0 {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(broken("end within a head")) };
