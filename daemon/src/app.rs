@@ -43,7 +43,6 @@ use crate::{
     dev, facts,
     lifecycle::{self, Patience},
     signals::Signals,
-    simulate::Simulation,
 };
 
 /// Most time that the end takes after the grace of what runs: every operation of the store has its deadline, and after
@@ -240,8 +239,7 @@ async fn live_and_die(
     };
     let bound = proxy::bind_all(&config.listen, threads, inherited)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
-    let simulates = dev.as_ref().is_some_and(|dev| dev.simulate.is_some());
-    let descriptors = Descriptors::share(descriptors, config.limits.connections, simulates);
+    let descriptors = Descriptors::share(descriptors, config.limits.connections);
     let places = Places::new(descriptors, config.limits.connections_per_address);
     fleet.listens_on(&addresses);
     let (phase, phase_rx) = watch::channel(Phase::Running);
@@ -304,12 +302,11 @@ async fn live_and_die(
         tracing::error!(event = "start", %error, "a rotation of the keys that was begun earlier is not finished");
     }
 
-    let simulate = |count| Simulation::start(count, dev.as_ref().map_or(1, |dev| dev.seed));
-    let simulation = dev.as_ref().and_then(|dev| dev.simulate).map(simulate).transpose();
-    let mut simulation = simulation.map_err(AppError::system("cannot simulate nodes"))?;
+    let mut simulation = None;
     if let Some(dev) = &dev {
-        dev::first_nodes(&fleet, &dev.nodes, simulation.as_ref(), &addresses).await?;
-        dev::traffic(dev, simulation.as_mut(), &store, &fleet, &live, &addresses).await?;
+        simulation = dev::simulate(dev, &store, &live).await?;
+        dev::first_nodes(&fleet, &dev.nodes, simulation.as_mut(), &addresses).await?;
+        dev::traffic(dev, simulation.as_mut(), &store, &live, &addresses).await?;
         dev::greet(&live, &fleet, &addresses).await;
     }
     let listening: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -329,8 +326,8 @@ async fn live_and_die(
         () = signals.serve_until_stop(&live, &audit, telemetry, &look) => {}
         () = over => tracing::info!(event = "stop", "standard input has ended"),
     }
-    if let Some(simulation) = &simulation {
-        simulation.end_traffic();
+    if let Some(simulation) = &mut simulation {
+        simulation.end_traffic().await;
     }
 
     // Top down: no new requests, then no requests, then nothing that could want the store.
@@ -351,7 +348,9 @@ async fn live_and_die(
     if !ended {
         let _ = gone.await;
     }
-    drop(simulation);
+    if let Some(simulation) = simulation {
+        simulation.end().await;
+    }
     let _ = close_control.send(true);
     let _ = control.await;
     watchdog.abort();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use aivonx_config::AccessMode;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::simulate::MOST;
+use crate::dev::MOST;
 
 /// The gateway daemon for fleets of self-hosted LLM nodes.
 #[derive(Debug, Parser)]
@@ -75,7 +75,13 @@ pub struct Dev {
 }
 
 /// Values of `--traffic`.
-pub use crate::simulate::Amount as Traffic;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Traffic {
+    /// A request or two a second
+    Light,
+    /// Several times as many
+    Busy,
+}
 
 /// Values of `--access`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,8 @@
 //! `aivonxd dev`: the gateway for this machine alone, set up from nothing.
 
+mod past;
+mod simulation;
+
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -17,12 +20,8 @@ use aivonx_protocol::{
 };
 use aivonx_store::{Store, usage::Calendar};
 
-use crate::{
-    app::AppError,
-    args::Dev,
-    simulate::{self, Place, Simulation},
-    trusted,
-};
+pub(crate) use self::simulation::{MOST, Simulation};
+use crate::{app::AppError, args::Dev, trusted};
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA: &str = "http://127.0.0.1:11434";
@@ -68,7 +67,7 @@ pub(crate) fn configuration(
 pub(crate) async fn first_nodes(
     fleet: &Arc<Fleet>,
     given: &[String],
-    simulation: Option<&Simulation>,
+    simulation: Option<&mut Simulation>,
     own: &[SocketAddr],
 ) -> Result<(), AppError> {
     if let Some(simulation) = simulation {
@@ -103,35 +102,37 @@ pub(crate) async fn first_nodes(
     Ok(())
 }
 
+/// Starts the simulated nodes, if asked to.
+pub(crate) async fn simulate(
+    args: &Dev,
+    store: &Store,
+    live: &config::Live,
+) -> Result<Option<Simulation>, AppError> {
+    let Some(count) = args.simulate else { return Ok(None) };
+    let log = store.usage_log(Calendar::new(live.get().limits.day_offset));
+    Simulation::start(count, args.seed, log).await.map(Some)
+}
+
 /// Begins to make traffic, if asked to and if nobody's own organizations, users and keys are in the way of it.
 pub(crate) async fn traffic(
     args: &Dev,
     simulation: Option<&mut Simulation>,
     store: &Store,
-    fleet: &Arc<Fleet>,
     live: &config::Live,
     own: &[SocketAddr],
 ) -> Result<(), AppError> {
     let (Some(amount), Some(simulation), Some(gateway)) = (args.traffic, simulation, own.first()) else {
         return Ok(());
     };
-    if !simulate::fit(store).await? {
+    if !simulation::fit(store).await? {
         return Err(AppError::Usage(
             "--traffic: it makes organizations, users and keys, and there are others already; use an empty \
              directory: --dir \"$(mktemp -d)\""
                 .into(),
         ));
     }
-    let socket = live.get().control.socket.clone();
-    simulation.begin_traffic(Place {
-        gateway: *gateway,
-        socket,
-        ledger: store.usage_log(Calendar::new(live.get().limits.day_offset)),
-        fleet: fleet.clone(),
-        amount,
-        seed: args.seed,
-    });
-    Ok(())
+    let begun = simulation.begin_traffic(amount, *gateway, &live.get().control.socket).await;
+    begun.map_err(AppError::system("cannot make traffic"))
 }
 
 /// Returns once standard input has ended, if that matters.

@@ -2,7 +2,7 @@
 //!
 //! Imports point one way:
 //! `main -> app -> { control, proxy } -> fleet -> { store, secrets } -> { config, telemetry } -> privacy -> api`,
-//! with `simulate` (nodes for `dev --simulate`) beside `app`. `privacy` finds personal data and credentials, for logs too;
+//! where `privacy` finds personal data and credentials, for logs too;
 //! `api` is the dialects: routes, body peek, errors, usage.
 
 pub mod app;
@@ -14,5 +14,4 @@ mod facts;
 pub mod lifecycle;
 mod manual;
 mod signals;
-mod simulate;
 mod trusted;

@@ -28,7 +28,7 @@ use tokio::{
 use self::folder::{Folder, data};
 use crate::exit::Failure;
 
-/// What the daemon is called.
+/// What the daemon is called. It starts the nodes, `aivonx-sim`, itself.
 const DAEMON: &str = "aivonxd";
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -214,7 +214,9 @@ fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, F
     all.into_iter().find(|file| is_program(file)).ok_or_else(|| {
         let beside = beside.as_deref().and_then(Path::parent).unwrap_or(Path::new("?")).display();
         Failure::failed(format!("the demo needs {DAEMON}, which is neither in {beside} nor on the PATH"))
-            .with_hint(format!("Install the package aivonx, or build it: cargo build --bin {DAEMON}"))
+            .with_hint(format!(
+                "Install the package aivonx, or build it: cargo build --bin {DAEMON} --bin aivonx-sim"
+            ))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Nodes that this very process simulates (`aivonxd dev --simulate`). They are kept like others while it runs, so
+//! Nodes that a process of the daemon's own simulates (`aivonxd dev --simulate`). They are kept like others while it runs, so
 //! that everything that can be done with a node can be done with them; the next start forgets them.
 //!
 //! They are known by their id: a UUID of version 8, which nobody else is given. The records need no field for it,
@@ -23,7 +23,7 @@ pub(super) fn is_simulated(id: &str) -> bool {
 }
 
 impl Fleet {
-    /// Adds a node that this process simulates; it is gone after the next start.
+    /// Adds a node that is simulated for this process; it is gone after the next start.
     ///
     /// # Errors
     /// As of [`Fleet::add`].
@@ -32,7 +32,7 @@ impl Fleet {
     }
 }
 
-/// Forgets the nodes that an earlier process simulated: behind their ports is nobody, or somebody else by now.
+/// Forgets the nodes that were simulated for an earlier process: behind their ports is nobody, or somebody else by now.
 pub(super) async fn forget_all(store: &Store) -> Result<(), StoreError> {
     for node in store.nodes().list().await? {
         if is_simulated(&node.id) {

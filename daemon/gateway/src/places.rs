@@ -32,13 +32,12 @@ impl Descriptors {
     }
 
     /// Of `limit` (`u64::MAX` is none), for up to `connections` of clients. The store and the control socket keep
-    /// what they need. A process that `simulates` the nodes holds both ends of the connections to them.
+    /// what they need.
     #[must_use]
-    pub fn share(limit: u64, connections: usize, simulates: bool) -> Self {
+    pub fn share(limit: u64, connections: usize) -> Self {
         let room = usize::try_from(limit - OTHER_DESCRIPTORS.min(limit / 2)).unwrap_or(usize::MAX);
         let clients = connections.min(room / 2).max(1);
-        let nodes = room - clients.min(room);
-        Self { clients, nodes: if simulates { nodes / 2 } else { nodes } }
+        Self { clients, nodes: room - clients.min(room) }
     }
 }
 
@@ -189,13 +188,12 @@ mod tests {
 
     #[test]
     fn descriptors_are_kept_for_the_store() {
-        let share = |limit, connections| Descriptors::share(limit, connections, false);
+        let share = Descriptors::share;
         assert_eq!(share(20_256, 10_000), Descriptors { clients: 10_000, nodes: 10_000 });
         assert_eq!(share(2_256, 10_000), Descriptors { clients: 1_000, nodes: 1_000 });
         assert_eq!(share(2_256, 100), Descriptors { clients: 100, nodes: 1_900 });
         assert_eq!(share(256, 10_000), Descriptors { clients: 64, nodes: 64 });
         assert_eq!(Descriptors::needed(10_000), 20_256);
         assert!(share(u64::MAX, 10_000).nodes > 1 << 32);
-        assert_eq!(Descriptors::share(2_256, 1_000, true), Descriptors { clients: 1_000, nodes: 500 });
     }
 }

@@ -1,4 +1,4 @@
-//! `aivonxd dev --simulate`: nodes of the daemon's own, through the gateway like any other.
+//! `aivonxd dev --simulate`: nodes of a process of the daemon's own, through the gateway like any other.
 
 use aivonx_tests::{
     fake::FakeNode,
@@ -72,8 +72,12 @@ async fn simulated_nodes_stand_beside_real_ones_and_leave_nothing_behind() {
     // Even a daemon that could not clean up leaves none that the next would take for real.
     let mut daemon = Daemon::builder().folder(folder.path()).arg("--simulate").arg("1").start_any().await;
     daemon.until_active(2).await;
-    assert_eq!(names(&daemon.nodes().await), [("node1", false), ("sim1", true)]);
+    let nodes = daemon.nodes().await;
+    assert_eq!(names(&nodes), [("node1", false), ("sim1", true)]);
     daemon.kill().await;
+    let address = nodes[1]["url"].as_str().and_then(|url| url.strip_prefix("http://")).unwrap().to_owned();
+    until("the end of the simulated nodes", async || tokio::net::TcpStream::connect(&address).await.is_err())
+        .await;
     let daemon = Daemon::builder().folder(folder.path()).start_any().await;
     assert_eq!(names(&daemon.nodes().await), [("node1", false)]);
     let kept = daemon.nodes().await;
@@ -127,6 +131,25 @@ async fn traffic_stays_out_of_directories_with_people_of_their_own() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("there are others already"), "{said}");
+}
+
+#[tokio::test]
+async fn without_the_program_that_simulates_it_says_where_it_looked() {
+    let daemon = aivonx_tests::harness::binary("aivonxd");
+    // Under another path, on the same file system.
+    let folder = tempfile::tempdir_in(daemon.parent().unwrap()).unwrap();
+    let alone = folder.path().join("aivonxd");
+    std::fs::hard_link(&daemon, &alone).unwrap();
+    let output = tokio::process::Command::new(&alone)
+        .args(["dev", "--listen", "127.0.0.1:0", "--simulate", "1", "--dir"])
+        .arg(folder.path().join("data"))
+        .env("PATH", "/nonexistent")
+        .output();
+    let output = aivonx_tests::within("the failure", output).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot simulate nodes: aivonx-sim is neither in"), "{said}");
+    assert!(said.contains(folder.path().to_str().unwrap()) && said.contains("cargo build"), "{said}");
 }
 
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
