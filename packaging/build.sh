@@ -24,6 +24,8 @@ umask 022
 # RHEL 9 has 2.34, Ubuntu 22.04 2.35, Debian 12 2.36.
 readonly GLIBC_MAX=2.34
 readonly PROGRAMS=(aivonxd aivonx)
+# What the programs start themselves, from /usr/libexec/aivonx.
+readonly HELPERS=(aivonx-sim)
 
 die() {
     echo "packaging/build.sh: $*" >&2
@@ -75,20 +77,20 @@ else
     # Whose home the sources were in is nobody's business, and would make every build another.
     flags="--remap-path-prefix=$PWD=aivonx --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
     RUSTFLAGS="${RUSTFLAGS:-} $flags" CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0 \
-        cargo build --release --locked --bin aivonxd --bin aivonx
+        cargo build --release --locked "${PROGRAMS[@]/#/--bin=}" "${HELPERS[@]/#/--bin=}"
     bin=$target/release
 fi
-for program in "${PROGRAMS[@]}"; do
+for program in "${PROGRAMS[@]}" "${HELPERS[@]}"; do
     [ -x "$bin/$program" ] || die "$bin/$program is not there"
 done
 
 # The newest GLIBC that the programs need. Fails on anything above GLIBC_MAX.
 glibc() {
     local versions newest
-    versions=$(objdump -T "${PROGRAMS[@]/#/$bin/}" | grep -o 'GLIBC_[A-Z0-9_.]*' | sort -Vu)
+    versions=$(objdump -T "${PROGRAMS[@]/#/$bin/}" "${HELPERS[@]/#/$bin/}" | grep -o 'GLIBC_[A-Z0-9_.]*' | sort -Vu)
     newest=$(sed -n 's/^GLIBC_\([0-9.]*\)$/\1/p' <<<"$versions" | tail -1)
     if grep -qv '^GLIBC_[0-9.]*$' <<<"$versions" || ! printf '%s\n' "$newest" "$GLIBC_MAX" | sort -VC; then
-        objdump -T "${PROGRAMS[@]/#/$bin/}" | grep -E "$(grep -v '^GLIBC_2\.[0-9.]*$' <<<"$versions" |
+        objdump -T "${PROGRAMS[@]/#/$bin/}" "${HELPERS[@]/#/$bin/}" | grep -E "$(grep -v '^GLIBC_2\.[0-9.]*$' <<<"$versions" |
             tr '\n' '|')GLIBC_${newest//./\\.}\)" >&2
         die "the programs need symbols above GLIBC_$GLIBC_MAX, see above: they would not start on RHEL 9"
     fi
@@ -98,7 +100,7 @@ glibc=$(glibc)
 
 # Splits each program into itself, without symbols, and its symbols, found by build id by gdb, coredumpctl and perf.
 build_ids=()
-for program in "${PROGRAMS[@]}"; do
+for program in "${PROGRAMS[@]}" "${HELPERS[@]}"; do
     id=$(readelf -n "$bin/$program" | sed -n 's/.*Build ID: //p')
     [ -n "$id" ] || die "$bin/$program has no build id: link with --build-id"
     build_ids+=("$id")
@@ -122,6 +124,7 @@ packaging/third-party >"$work/THIRD-PARTY"
 stage() {
     local root=$1 zsh=$2 file
     install -D -m 755 -t "$root/usr/bin" "${PROGRAMS[@]/#/$work/bin/}"
+    install -D -m 755 -t "$root/usr/libexec/aivonx" "${HELPERS[@]/#/$work/bin/}"
     install -D -m 644 -t "$root/etc/aivonx" packaging/aivonxd.toml
     install -D -m 644 -t "$root/usr/lib/systemd/system" packaging/systemd/aivonxd.{service,socket}
     install -D -m 644 -t "$root/usr/lib/sysusers.d" packaging/sysusers.d/aivonx.conf

@@ -44,6 +44,17 @@ for sample in "$root"/usr/share/doc/aivonx/examples/*.conf; do
 done
 ok "systemd-analyze verify prints nothing, of the units and of each sample"
 
+# The simulator is found from /proc/self/exe, which a root without mounts lacks.
+case $AIVONX_NAMESPACES in
+*mount*)
+    in_root aivonxd dev --dir /root/demo --listen 127.0.0.1:0 --simulate 1 --until-eof </dev/null >"$work/said" 2>&1 ||
+        { cat "$work/said" >&2; die "it simulates no nodes"; }
+    holds "$work/said" "node sim1 http://127.0.0.1:" "simulated"
+    rm -r "$root/root/demo"
+    ok "simulates nodes"
+    ;;
+esac
+
 # What an administrator changes must stay: a port that is free, and one below 1024 where nobody else is.
 sed -i 's/^address = .*/address = "127.0.0.1:0"/' "$root/etc/aivonx/aivonxd.toml"
 case $AIVONX_NAMESPACES in
@@ -121,8 +132,8 @@ esac
 
 if [ -f "$packages/aivonx-dbgsym_${version}_amd64.deb" ]; then
     dpkg-deb -x "$packages/aivonx-dbgsym_${version}_amd64.deb" "$work/dbgsym"
-    for program in aivonx aivonxd; do
-        id=$(readelf -n "$work/old/usr/bin/$program" | sed -n 's/.*Build ID: //p')
+    for program in bin/aivonx bin/aivonxd libexec/aivonx/aivonx-sim; do
+        id=$(readelf -n "$work/old/usr/$program" | sed -n 's/.*Build ID: //p')
         [ -f "$work/dbgsym/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" ] || die "no symbols for $program"
     done
     ok "the symbols fit the programs"

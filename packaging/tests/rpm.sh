@@ -6,8 +6,8 @@ rpm=$packages/aivonx-$version-1.x86_64.rpm
 clone_root "$root" systemd procps passwd ca-certificates
 # The same programs as a lower version; in a hurry.
 AIVONX_VERSION=${OLD/\~/-} AIVONX_COMPRESS=fast AIVONX_BIN_DIR=$work/bin CARGO_TARGET_DIR=$work/lower \
-    bash -c 'mkdir -p "$AIVONX_BIN_DIR" && cd "$AIVONX_BIN_DIR" && rpm2cpio "$1" | cpio -idm --quiet "./usr/bin/*" &&
-        mv usr/bin/* . && cd "$2" && packaging/build.sh rpm' - "$rpm" "$PWD" >"$work/said" 2>&1 ||
+    bash -c 'mkdir -p "$AIVONX_BIN_DIR" && cd "$AIVONX_BIN_DIR" && rpm2cpio "$1" | cpio -idm --quiet "./usr/bin/*" "./usr/libexec/*" &&
+        mv usr/bin/* usr/libexec/aivonx/* . && cd "$2" && packaging/build.sh rpm' - "$rpm" "$PWD" >"$work/said" 2>&1 ||
     { cat "$work/said" >&2; die "the older package cannot be made"; }
 old=$(echo "$work"/lower/packages/aivonx-0*.rpm)
 in_rpm() {

@@ -6,11 +6,12 @@ use std::path::Path;
 use aivonx_protocol::{
     FaultKind, WireSecret,
     client::{Client, ClientError},
-    key::{KeyScope, NewKey},
-    limit::{LimitSetting, LimitTarget, LimitValue},
+    key::{self, KeyScope, NewKey},
+    limit::{self, LimitSetting, LimitTarget, LimitValue},
     money::MicroUsd,
-    organization::{LimitProfile, NewOrganization, NodeAccess, PrivacyMode},
-    user::{NewUser, Role},
+    organization::{self, LimitProfile, NewOrganization, NodeAccess, PrivacyMode},
+    price,
+    user::{self, NewUser, Role},
 };
 
 /// What the name of every organization made here ends with. The daemon knows them by it.
@@ -127,13 +128,19 @@ pub(super) struct People {
 pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
     let client = Client::connect(socket, "simulated administrator").await?;
     // Prices of somebody's own stay.
-    let prices = if client.price_list().await?.is_empty() { &PRICES[..] } else { &[] };
+    let prices = if client.ask(price::List).await?.is_empty() { &PRICES[..] } else { &[] };
     for (model, prompt, output) in prices {
-        client.price_set(model, MicroUsd(prompt * 1_000_000), MicroUsd(output * 1_000_000)).await?;
+        client
+            .ask(price::Set {
+                model: (*model).to_owned(),
+                prompt: MicroUsd(prompt * 1_000_000),
+                output: MicroUsd(output * 1_000_000),
+            })
+            .await?;
     }
     let mut visitor = None;
     for tenant in &TENANTS {
-        let made = client.organization_add(NewOrganization {
+        let made = client.ask(organization::Add(Box::new(NewOrganization {
             slug: tenant.slug.to_owned(),
             name: Some(format!("{} {MARK}", tenant.name)),
             require_totp: false,
@@ -142,7 +149,7 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
             cloud_models: false,
             privacy: Some(tenant.privacy),
             limit_profile: Some(LimitProfile::Unlimited),
-        });
+        })));
         if new(made.await)?.is_some() {
             let target = LimitTarget::Organization { organization: tenant.slug.to_owned() };
             limit(&client, target, tenant.limits).await?;
@@ -151,14 +158,14 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
             // Hashing costs: one who logs in is enough to see.
             let password =
                 visitor.is_none().then(|| WireSecret::new(format!("{:032x}", rand::random::<u128>())));
-            let made = client.user_add(NewUser {
+            let made = client.ask(user::Add(Box::new(NewUser {
                 name: (*user).to_owned(),
                 display_name: Some((*display_name).to_owned()),
                 email: None,
                 role: *role,
                 organization: Some(tenant.slug.to_owned()),
                 password: password.clone(),
-            });
+            })));
             let is_new = new(made.await)?.is_some();
             if is_new && !limits.is_empty() {
                 limit(&client, LimitTarget::User { user: (*user).to_owned() }, limits).await?;
@@ -168,12 +175,12 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
             }
         }
     }
-    let organizations = client.organization_list().await?;
-    let users = client.user_list(None, None).await?;
+    let organizations = client.ask(organization::List).await?;
+    let users = client.ask(user::List { organization: None, role: None }).await?;
     let visitor = visitor.and_then(|(user, password)| Some((user, password?)));
     let mut people = People { credentials: Vec::new(), new: true, visitor };
     for (name, organization, user) in KEYS {
-        let made = client.key_create(NewKey {
+        let made = client.ask(key::Create(Box::new(NewKey {
             name: name.to_owned(),
             organization: Some(organization.to_owned()),
             user: user.map(str::to_owned),
@@ -181,13 +188,19 @@ pub(super) async fn make(socket: &Path) -> Result<People, ClientError> {
             models: Vec::new(),
             networks: Vec::new(),
             expires: None,
-        });
+        })));
         let made = match new(made.await)? {
             Some(made) => made,
             // Its secret went with the process that made it.
             None => {
                 people.new = false;
-                client.key_rotate(Some(organization.to_owned()), name, 0).await?
+                client
+                    .ask(key::Rotate {
+                        organization: Some(organization.to_owned()),
+                        key: name.to_owned(),
+                        grace_ms: 0,
+                    })
+                    .await?
             }
         };
         let of = |slug| organizations.iter().find(|found| found.slug == slug).map(|found| found.id.clone());
@@ -217,7 +230,10 @@ async fn limit(client: &Client, target: LimitTarget, limits: &[(&str, u64)]) -> 
         let name = name.parse::<LimitSetting>().ok()?;
         Some(LimitValue { name, limit: Some(*cap) })
     };
-    client.limit_set(target, None, limits.iter().filter_map(value).collect()).await.map(drop)
+    client
+        .ask(limit::Set { target, revision: None, values: limits.iter().filter_map(value).collect() })
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

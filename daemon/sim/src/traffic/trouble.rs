@@ -3,7 +3,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use aivonx_protocol::{Event, WireSecret, client::Client, job::JobState};
+use aivonx_protocol::{
+    Event, WireSecret,
+    client::Client,
+    job::{self, JobState},
+    model, node,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use tokio::time::sleep;
@@ -80,9 +85,13 @@ pub(super) async fn models_come_and_go(socket: PathBuf, node: String, seed: u64)
     let Ok(client) = Client::connect(&socket, "simulated operator").await else { return };
     for model in PULLED.iter().cycle() {
         // A real node may have its name by now.
-        let is_simulated = async || client.node_show(&node).await.is_ok_and(|node| node.simulated);
+        let is_simulated =
+            async || client.ask(node::Show { node: node.clone() }).await.is_ok_and(|node| node.simulated);
         let job = match is_simulated().await {
-            true => client.model_pull(model, vec![node.clone()], false).await.ok(),
+            true => client
+                .ask(model::Pull { model: (*model).to_owned(), nodes: vec![node.clone()], insecure: false })
+                .await
+                .ok(),
             false => None,
         };
         // One that somebody has removed meanwhile, or that is down: perhaps next time.
@@ -90,7 +99,7 @@ pub(super) async fn models_come_and_go(socket: PathBuf, node: String, seed: u64)
             sleep(between(&mut random, 30, 60)).await;
             continue;
         };
-        if let Ok(mut events) = client.job_follow(&job.id).await {
+        if let Ok(mut events) = client.follow(job::Follow { job: job.id.clone() }).await {
             while let Some(Ok(event)) = events.next().await {
                 if matches!(&event, Event::Job(job) if job.state != JobState::Running) {
                     break;
@@ -99,7 +108,7 @@ pub(super) async fn models_come_and_go(socket: PathBuf, node: String, seed: u64)
         }
         sleep(between(&mut random, 45, 90)).await;
         if is_simulated().await {
-            let _ = client.model_remove(model, Some(node.clone())).await;
+            let _ = client.ask(model::Remove { model: (*model).to_owned(), node: Some(node.clone()) }).await;
         }
     }
 }
