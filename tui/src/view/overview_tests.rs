@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{Reply, pulse::Pulse, user::Role};
 
-use super::tests::{shot, shots};
+use super::tests::{pane, shot, shots};
 use crate::{
     model::{
         Model, Topic,
@@ -84,9 +84,8 @@ shots!(overview_ascii, |model| {
 /// At small and large sizes there is what counts, and room is used.
 #[test]
 fn overview_at_other_sizes() {
-    for (columns, rows) in [(60, 15), (200, 60)] {
-        insta::assert_snapshot!(format!("overview_{columns}x{rows}"), shot(&full(columns, rows)));
-    }
+    let shown = [(60, 15), (200, 60)].map(|(columns, rows)| pane(&mut full(columns, rows)));
+    insta::assert_snapshot!(shown.join("\n\n"));
 }
 
 /// No name takes over the terminal, and no size is too small.

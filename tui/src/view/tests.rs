@@ -1,28 +1,68 @@
 //! What is seen, at the sizes terminals have.
 
 use aivonx_protocol::user::Role;
-use ratatui::{Terminal, backend::TestBackend};
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect};
 
 use crate::{
     model::{
-        Model, Topic,
+        Link, Model, Topic,
         testing::{connected, fail, fresh, full, full_as, press, press_all, type_text},
     },
     msg::{Down, Msg},
     update::update,
 };
 
-/// What a model looks like.
-pub(crate) fn shot(model: &Model) -> String {
+fn drawn(model: &Model) -> Buffer {
     let (columns, rows) = model.size;
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal.draw(|frame| super::draw(frame, model)).unwrap();
-    let buffer = terminal.backend().buffer();
+    terminal.backend().buffer().clone()
+}
+
+/// The text of a part of the screen, without blanks at the ends of lines and blank lines at its end.
+fn text(buffer: &Buffer, part: Rect) -> String {
     let line = |y: u16| {
-        let line: String = (0..columns).map(|x| buffer[(x, y)].symbol()).collect();
+        let line: String = (part.left()..part.right()).map(|x| buffer[(x, y)].symbol()).collect();
         line.trim_end().to_owned()
     };
-    (0..rows).map(line).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = (part.top()..part.bottom()).map(line).collect();
+    lines.join("\n").trim_end_matches('\n').to_owned()
+}
+
+/// What a model looks like: all of the screen.
+pub(crate) fn shot(model: &Model) -> String {
+    let buffer = drawn(model);
+    text(&buffer, buffer.area)
+}
+
+/// What a model looks like where something happens: the dialogs, if there are any, else what the screen is for; and
+/// what is said or typed below it. The bars around are the same everywhere, and in a few whole frames.
+pub(crate) fn pane(model: &mut Model) -> String {
+    let buffer = drawn(model);
+    let bottom = Rect { y: buffer.area.height - 2, height: 1, ..buffer.area };
+    let banner = u16::from(!matches!(model.link, Link::Up { .. }));
+    let mut part = Rect { y: 2, height: buffer.area.height - 4, ..buffer.area };
+    let dialogs = std::mem::take(&mut model.dialogs);
+    if model.account.lock.is_some() {
+        part = buffer.area;
+    } else if !dialogs.is_empty() {
+        let under = drawn(model);
+        let changed = |x: u16, y: u16| buffer[(x, y)] != under[(x, y)];
+        let all = || (0..bottom.y).flat_map(|y| (0..buffer.area.width).map(move |x| (x, y)));
+        let changed: Vec<_> = all().filter(|(x, y)| changed(*x, *y)).collect();
+        let range = |of: fn(&(u16, u16)) -> u16| {
+            let places = || changed.iter().map(of);
+            places().min().unwrap_or(0)..places().max().unwrap_or(0) + 1
+        };
+        let (x, y) = (range(|place| place.0), range(|place| place.1));
+        part = Rect { x: x.start, y: y.start, width: x.end - x.start, height: y.end - y.start };
+    } else if banner > 0 {
+        part = Rect { y: 1, height: part.height + 1, ..part };
+    }
+    model.dialogs = dialogs;
+    let said = text(&buffer, bottom);
+    let part = text(&buffer, part);
+    if said.is_empty() || model.account.lock.is_some() { part } else { format!("{part}\n{said}") }
 }
 
 /// Carries out keys, and answers what they ask.
@@ -33,31 +73,46 @@ fn answered(model: &mut Model, keys: &str) {
     }
 }
 
-/// Snapshots of a state at both sizes.
+/// Draws a state at both sizes that everything has to look well at.
+pub(crate) fn at_both_sizes(make: impl Fn(Model) -> Model, draw: fn(&mut Model) -> String) -> String {
+    let shown = [(80, 24), (120, 40)].map(|(columns, rows)| {
+        let mut model = make(full(columns, rows));
+        format!("{columns}x{rows}\n{}", draw(&mut model))
+    });
+    shown.join("\n\n")
+}
+
+/// Snapshots of panes.
 macro_rules! shots {
     ($name:ident, |$model:ident| $make:block) => {
+        shots!($name, |$model| $make, crate::view::tests::pane);
+    };
+    ($name:ident, |$model:ident| $make:block, $draw:expr) => {
         #[test]
         fn $name() {
-            for (columns, rows) in [(80, 24), (120, 40)] {
-                #[allow(unused_mut, reason = "some states are made whole")]
-                let mut $model = full(columns, rows);
-                let model: Model = $make;
-                let name = format!("{}_{columns}x{rows}", stringify!($name));
-                insta::assert_snapshot!(name, shot(&model));
-            }
+            #[allow(unused_mut, reason = "some states are made whole")]
+            let shown = crate::view::tests::at_both_sizes(|mut $model| $make, $draw);
+            insta::assert_snapshot!(stringify!($name), shown);
         }
+    };
+}
+
+/// Snapshots of whole frames.
+macro_rules! frames {
+    ($name:ident, |$model:ident| $make:block) => {
+        shots!($name, |$model| $make, |model| shot(model));
     };
 }
 
 pub(crate) use shots;
 
-shots!(overview, |model| { model });
+frames!(overview, |model| { model });
 shots!(overview_demo, |model| {
     model.settings.demo = Some(([127, 0, 0, 1], 41_233).into());
     model
 });
 shots!(overview_waiting, |model| { fresh(model.size.0, model.size.1) });
-shots!(nodes, |model| {
+frames!(nodes, |model| {
     press(&mut model, "2");
     model
 });
@@ -168,7 +223,7 @@ shots!(ascii, |model| {
     model
 });
 
-shots!(models, |model| {
+frames!(models, |model| {
     press_all(&mut model, "3 right right");
     model
 });
@@ -186,7 +241,7 @@ shots!(models_empty, |model| {
     model.models.list.set(Vec::new(), now);
     model
 });
-shots!(jobs, |model| {
+frames!(jobs, |model| {
     press(&mut model, "4");
     model
 });
@@ -198,7 +253,7 @@ shots!(job_cancel, |model| {
     press_all(&mut model, "4 ctrl-d");
     model
 });
-shots!(logs, |model| {
+frames!(logs, |model| {
     press(&mut model, "7");
     let ticket = model.logs.feed.unwrap();
     let events = crate::samples::events().into_iter().map(aivonx_protocol::Event::Log).collect();
@@ -319,7 +374,7 @@ fn every_size_is_drawn() {
 fn sixty_by_fifteen() {
     let mut model = full(60, 15);
     press(&mut model, "2");
-    insta::assert_snapshot!(shot(&model));
+    let list = pane(&mut model);
     press(&mut model, "a");
-    insta::assert_snapshot!(shot(&model));
+    insta::assert_snapshot!(format!("{list}\n\n{}", pane(&mut model)));
 }
