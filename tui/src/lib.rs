@@ -16,6 +16,7 @@ pub mod manual;
 mod model;
 mod msg;
 mod net;
+mod nouns;
 pub mod prompt;
 pub mod render;
 mod runtime;

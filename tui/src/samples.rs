@@ -21,6 +21,8 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 
+use jiff::tz::TimeZone;
+
 pub(crate) use self::{
     audit::{audit_entries, audit_export, audit_verdicts, checkpoint},
     identity::*,
@@ -29,9 +31,12 @@ pub(crate) use self::{
     pulse::{hostile_pulse, pulse},
     usage::{usage_by, usage_records, usage_report, usage_steps},
 };
+use crate::nouns::View;
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
 pub(crate) const NOW: u64 = 1_795_307_494_000;
+/// How the command line looks at these.
+pub(crate) const VIEW: View<'_> = View { now: NOW, zone: &TimeZone::UTC, theme: None };
 
 /// Text that would take over a terminal.
 pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\u{202e}\u{9b}31m\nx";

@@ -2,15 +2,12 @@
 
 use aivonx_protocol::job::{self, Job, JobKind, JobState};
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
 
-use super::{Context, follow, node::table::footers};
+use super::{Context, follow, node::footers};
 use crate::{
     exit::Failure,
-    render::{
-        Cell, Column, Out, Table, Tone, progress,
-        text::{self, safe},
-    },
+    nouns::{self, job::state},
+    render::{Column, Out, Table, progress, text::safe},
 };
 
 /// What can be done with jobs.
@@ -57,8 +54,7 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
                 if jobs.is_empty() {
                     return out.line("No job runs or ran lately. Begin one: aivonx model pull MODEL");
                 }
-                let table = overview(&jobs, text::now());
-                out.table(&table)
+                nouns::list(out, &jobs)
             })
         }
         JobVerb::Show(ShowArgs { job, follow: true }) => {
@@ -87,47 +83,8 @@ pub async fn run(context: &mut Context, verb: JobVerb) -> Result<(), Failure> {
     }
 }
 
-fn state_cell(state: JobState) -> Cell {
-    Cell::new(progress::state(state)).tone(match state {
-        JobState::Running => Tone::Plain,
-        JobState::Done => Tone::Good,
-        JobState::Failed => Tone::Bad,
-        JobState::Cancelled => Tone::Warn,
-    })
-}
-
-/// `job list` as a table.
-#[must_use]
-pub fn overview(jobs: &[Job], now: u64) -> Table {
-    let mut table = Table::new([
-        Column::text("ID"),
-        Column::text("KIND").optional(2),
-        Column::text("SUBJECT").cut(12),
-        Column::text("STATE"),
-        Column::number("DONE"),
-        Column::number("STARTED"),
-        Column::number("TOOK").optional(1),
-        Column::text("NODES").cut(8).optional(3),
-    ]);
-    for job in jobs {
-        let nodes: Vec<&str> = job.targets.iter().map(|target| &*target.node).collect();
-        table.row([
-            (&job.id).into(),
-            progress::kind(job.kind).into(),
-            (&job.subject).into(),
-            state_cell(job.state),
-            progress::percent(job.completed, job.total).into(),
-            text::ago(job.started, now).into(),
-            text::span(job.ended.unwrap_or(now).saturating_sub(job.started)).into(),
-            nodes.join(", ").into(),
-        ]);
-    }
-    table
-}
-
 fn show(out: &mut Out, job: &Job) -> Result<(), Failure> {
-    let zone = out.zone.clone();
-    out.table(&details(job, &zone))?;
+    nouns::show(out, job)?;
     out.line("")?;
     out.table(&targets(job))?;
     let errors = job.targets.iter().filter_map(|target| Some((&*target.node, target.error.as_deref()?)));
@@ -137,19 +94,6 @@ fn show(out: &mut Out, job: &Job) -> Result<(), Failure> {
         out.line(follow::ways(&job.id))?;
     }
     Ok(())
-}
-
-fn details(job: &Job, zone: &TimeZone) -> Table {
-    let mut table = Table::pairs();
-    table.pair("id", &job.id);
-    table.pair(progress::kind(job.kind), &job.subject);
-    table.pair("state", state_cell(job.state));
-    table.pair("done", progress::amount(job.kind, job.completed, job.total));
-    table.pair("started", text::time(job.started, zone));
-    if let Some(ended) = job.ended {
-        table.pair("ended", text::time(ended, zone));
-    }
-    table
 }
 
 fn targets(job: &Job) -> Table {
@@ -166,7 +110,7 @@ fn targets(job: &Job) -> Table {
     for target in &job.targets {
         table.row([
             (&target.node).into(),
-            state_cell(target.state),
+            state(target.state),
             progress::amount(job.kind, target.completed, target.total).into(),
             (&target.status).into(),
         ]);
@@ -180,22 +124,9 @@ mod tests {
     use crate::samples;
 
     #[test]
-    fn all_jobs() {
-        insta::assert_snapshot!(overview(&samples::jobs(), samples::NOW).render(Some(80), false));
-    }
-
-    #[test]
-    fn one_job() {
-        let shown: Vec<String> = samples::jobs()
-            .iter()
-            .map(|job| {
-                format!(
-                    "{}\n\n{}",
-                    details(job, &TimeZone::UTC).render(Some(80), false),
-                    targets(job).render(Some(80), false)
-                )
-            })
-            .collect();
+    fn parts_of_jobs() {
+        let shown: Vec<String> =
+            samples::jobs().iter().map(|job| targets(job).render(Some(80), false)).collect();
         insta::assert_snapshot!(shown.join("\n\n"));
     }
 }

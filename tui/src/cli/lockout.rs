@@ -1,17 +1,11 @@
 //! `aivonx lockout ...`
 
-use aivonx_protocol::lockout::{self, Lockout};
+use aivonx_protocol::lockout;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Context;
-use crate::{
-    exit::Failure,
-    render::{
-        Cell, Column, Table, Tone,
-        text::{self, count},
-    },
-};
+use crate::{exit::Failure, nouns, render::text::count};
 
 /// What can be done with lockouts.
 #[derive(Debug, Subcommand)]
@@ -73,7 +67,7 @@ pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure
                         "Nobody is locked out."
                     });
                 }
-                out.table(&overview(&lockouts, text::now()))
+                nouns::list(out, &lockouts)
             })
         }
         LockoutVerb::Clear(ClearArgs { user, address, .. }) => {
@@ -86,41 +80,5 @@ pub async fn run(context: &mut Context, verb: LockoutVerb) -> Result<(), Failure
                 )),
             })
         }
-    }
-}
-
-/// `lockout list` as a table.
-fn overview(lockouts: &[Lockout], now: u64) -> Table {
-    let mut table = Table::new([
-        Column::text("USER").cut(16),
-        Column::text("FROM").cut(16),
-        Column::number("FAILURES"),
-        Column::number("LAST"),
-        Column::text("LOCKED"),
-    ]);
-    for lockout in lockouts {
-        let locked = lockout.locked_until.filter(|until| *until > now).map_or_else(
-            || Cell::new("no").tone(Tone::Dim),
-            |until| Cell::new(format!("{} more", text::span(until - now))).tone(Tone::Bad),
-        );
-        table.row([
-            (&lockout.user).into(),
-            (&lockout.address).into(),
-            lockout.failures.to_string().into(),
-            text::ago(lockout.last, now).into(),
-            locked,
-        ]);
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples;
-
-    #[test]
-    fn who_is_locked_out() {
-        insta::assert_snapshot!(overview(&samples::lockouts(), samples::NOW).render(Some(80), false));
     }
 }

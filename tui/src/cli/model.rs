@@ -3,17 +3,17 @@
 use aivonx_protocol::{
     client::Client,
     job::Job,
-    model::{self, Model, ModelOnNode, ModelRemoved},
+    model::{self, Model, ModelRemoved},
 };
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
 
 use super::{Confirm, Context, follow, policy};
 use crate::{
     exit::{Exit, Failure},
     input,
+    nouns::{self, model::places},
     render::{
-        Cell, Column, Out, Table, Tone,
+        Out,
         out::note,
         text::{self, Lines, safe},
     },
@@ -125,7 +125,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
                 if models.is_empty() {
                     out.line("No active node has a model. Pull one: aivonx model pull MODEL")
                 } else {
-                    out.table(&overview(&models))?;
+                    nouns::list(out, &models)?;
                     let loaded = models.iter().flat_map(|model| &model.nodes).any(|place| place.loaded);
                     if loaded { out.line("* in memory there") } else { Ok(()) }
                 }
@@ -220,84 +220,11 @@ fn removal_verdict(model: &str, result: &ModelRemoved) -> Result<(), Failure> {
     Err(Failure::Silent(Exit::Failed))
 }
 
-/// `model list` as a table.
-#[must_use]
-pub fn overview(models: &[Model]) -> Table {
-    let mut table = Table::new([
-        Column::text("NAME").cut(36),
-        Column::number("SIZE"),
-        Column::text("PARAMS").cut(8).optional(1),
-        Column::text("QUANT").cut(8).optional(2),
-        Column::text("FAMILY").cut(8).optional(3),
-        Column::text("NODES").cut(14),
-    ]);
-    for model in models {
-        let place = |place: &ModelOnNode| format!("{}{}", place.node, if place.loaded { "*" } else { "" });
-        let nodes: Vec<String> = model.nodes.iter().map(place).collect();
-        let name = if model.cloud { format!("{} (cloud)", model.name) } else { model.name.clone() };
-        table.row([
-            name.into(),
-            Cell::optional(model.size.map(text::bytes)),
-            Cell::optional(model.parameters.as_deref()),
-            Cell::optional(model.quantization.as_deref()),
-            Cell::optional(model.family.as_deref()),
-            nodes.join(", ").into(),
-        ]);
-    }
-    table
-}
-
 fn show(out: &mut Out, model: &Model) -> Result<(), Failure> {
-    let table = details(model, &out.zone);
-    out.table(&table)?;
+    nouns::show(out, model)?;
     out.line("")?;
-    let places = places(model, text::now());
+    let places = places(model, &out.view());
     out.table(&places)
-}
-
-fn details(model: &Model, zone: &TimeZone) -> Table {
-    let mut table = Table::pairs();
-    table.pair("name", &model.name);
-    if model.cloud {
-        table.pair("cloud", Cell::new("yes: the node hands prompts on to a third party").tone(Tone::Warn));
-    }
-    table.pair("size", Cell::optional(model.size.map(text::bytes)));
-    table.pair("parameters", Cell::optional(model.parameters.as_deref()));
-    table.pair("quantization", Cell::optional(model.quantization.as_deref()));
-    table.pair("family", Cell::optional(model.family.as_deref()));
-    let modified = model.modified_at.as_deref().map(|at| text::stamp(at, zone));
-    table.pair("modified", Cell::optional(modified));
-    table.pair("digest", Cell::optional(model.digest.as_deref()));
-    table
-}
-
-fn places(model: &Model, now: u64) -> Table {
-    let mut table = Table::new([
-        Column::text("NODE"),
-        Column::text("LOADED"),
-        Column::number("GPU MEMORY"),
-        Column::number("CONTEXT"),
-        Column::text("UNLOADS IN"),
-    ]);
-    for place in &model.nodes {
-        table.row([
-            (&place.node).into(),
-            if place.loaded { Cell::new("yes").tone(Tone::Good) } else { "no".into() },
-            Cell::optional(place.size_vram.map(text::bytes)),
-            Cell::optional(place.context_length.map(text::count)),
-            Cell::optional(place.expires_at.map(|at| unloads(at, now))),
-        ]);
-    }
-    table
-}
-
-/// When a node unloads a model. A model kept for ever has a date far away.
-fn unloads(at: u64, now: u64) -> String {
-    const YEAR: u64 = 365 * 86_400_000;
-    match at.saturating_sub(now) {
-        left if left > YEAR => "never".to_owned(),
-        left => text::span(left),
-    }
 }
 
 #[cfg(test)]
@@ -306,24 +233,9 @@ mod tests {
     use crate::samples;
 
     #[test]
-    fn the_catalogue() {
-        let table = overview(&samples::models());
-        insta::assert_snapshot!(table.render(Some(80), false));
-        insta::assert_snapshot!(table.render(None, false));
-    }
-
-    #[test]
-    fn one_model() {
-        let shown: Vec<String> = samples::models()
-            .iter()
-            .map(|model| {
-                format!(
-                    "{}\n\n{}",
-                    details(model, &TimeZone::UTC).render(None, false),
-                    places(model, samples::NOW).render(None, false)
-                )
-            })
-            .collect();
+    fn where_models_are() {
+        let shown: Vec<String> =
+            samples::models().iter().map(|model| places(model, &samples::VIEW).render(None, false)).collect();
         insta::assert_snapshot!(shown.join("\n\n"));
     }
 

@@ -1,16 +1,10 @@
 //! `aivonx model policy ...` and `aivonx model alias ...`
 
-use aivonx_protocol::policy::{self, Alias, ContextSize, KeepAlive, Policy, PolicyChange};
+use aivonx_protocol::policy::{self, ContextSize, KeepAlive, Policy, PolicyChange};
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::{
-    exit::Failure,
-    render::{
-        Cell, Column, Table,
-        text::{self, safe},
-    },
-};
+use crate::{exit::Failure, nouns, render::text::safe};
 
 /// What can be done with model policies.
 #[derive(Debug, Subcommand)]
@@ -142,7 +136,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
                         "Clients decide for themselves. Set a policy: aivonx model policy set GLOB --num-ctx TOKENS",
                     );
                 }
-                out.table(&overview(&policies))?;
+                nouns::list(out, &policies)?;
                 let forced = policies.iter().any(is_forced);
                 if forced { out.line("! whatever the client says") } else { Ok(()) }
             })
@@ -158,7 +152,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
                     change: Box::new(change),
                 })
                 .await?;
-            context.out.show(&policy, |out| out.table(&overview(std::slice::from_ref(&policy))))
+            context.out.show(&policy, |out| nouns::list(out, [&policy]))
         }
         PolicyVerb::Unset(UnsetArgs { model, whose }) => {
             context
@@ -185,7 +179,7 @@ pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Fai
                         "There are no aliases. Add one: aivonx model alias set ALIAS MODEL [MODEL ...]",
                     );
                 }
-                out.table(&aliases_overview(&aliases))
+                nouns::list(out, &aliases)
             })
         }
         AliasVerb::Set(AliasArgs { alias, models, whose, revision }) => {
@@ -198,7 +192,7 @@ pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Fai
                     revision,
                 })
                 .await?;
-            context.out.show(&alias, |out| out.table(&aliases_overview(std::slice::from_ref(&alias))))
+            context.out.show(&alias, |out| nouns::list(out, [&alias]))
         }
         AliasVerb::Remove(RemoveArgs { alias, whose }) => {
             context
@@ -234,48 +228,9 @@ fn is_forced(policy: &Policy) -> bool {
     policy.keep_alive.as_ref().is_some_and(|keep| keep.force) || policy.num_ctx.is_some_and(|size| size.force)
 }
 
-fn overview(policies: &[Policy]) -> Table {
-    let mut table = Table::new([
-        Column::text("ORG").cut(16),
-        Column::text("MODEL").cut(24),
-        Column::number("KEEP ALIVE"),
-        Column::number("CONTEXT"),
-        Column::number("MAX OUTPUT"),
-    ]);
-    let forced = |text: String, force| if force { format!("{text}!") } else { text };
-    for policy in policies {
-        let Policy { organization, model, keep_alive, num_ctx, output_max, .. } = policy;
-        table.row([
-            organization.as_deref().unwrap_or("(all)").into(),
-            model.into(),
-            Cell::optional(keep_alive.as_ref().map(|keep| forced(keep.value.clone(), keep.force))),
-            Cell::optional(num_ctx.map(|size| forced(text::count(size.tokens.into()), size.force))),
-            Cell::optional(output_max.map(|most| text::count(most.into()))),
-        ]);
-    }
-    table
-}
-
-fn aliases_overview(aliases: &[Alias]) -> Table {
-    let mut table = Table::new([
-        Column::text("ORG").cut(16),
-        Column::text("ALIAS").cut(24),
-        Column::text("SERVED").cut(24),
-    ]);
-    for alias in aliases {
-        table.row([
-            alias.organization.as_deref().unwrap_or("(all)").into(),
-            (&alias.alias).into(),
-            alias.models.join(", else ").into(),
-        ]);
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples;
 
     fn set(line: &str) -> Result<PolicyChange, Failure> {
         use clap::Parser as _;
@@ -302,15 +257,5 @@ mod tests {
         let none = set("aivonx model policy set m --keep-alive none --force-num-ctx none").unwrap();
         assert_eq!((none.keep_alive, none.num_ctx, none.output_max), (Some(None), Some(None), None));
         assert!("0".parse::<Tokens>().is_err() && "8k".parse::<Tokens>().is_err());
-    }
-
-    #[test]
-    fn policies_at_eighty_columns() {
-        insta::assert_snapshot!(overview(&samples::policies()).render(Some(80), false));
-    }
-
-    #[test]
-    fn aliases_at_eighty_columns() {
-        insta::assert_snapshot!(aliases_overview(&samples::aliases()).render(Some(80), false));
     }
 }

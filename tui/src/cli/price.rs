@@ -1,16 +1,10 @@
 //! `aivonx price ...`
 
-use aivonx_protocol::{
-    money::MicroUsd,
-    price::{self, Price},
-};
+use aivonx_protocol::{money::MicroUsd, price};
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::{
-    exit::Failure,
-    render::{Column, Table, text::safe},
-};
+use crate::{exit::Failure, nouns, render::text::safe};
 
 /// What can be done with prices.
 #[derive(Debug, Subcommand)]
@@ -62,7 +56,7 @@ pub async fn run(context: &mut Context, verb: PriceVerb) -> Result<(), Failure> 
                     );
                 }
                 out.line("US dollars per million tokens; the first pattern that matches a model counts.")?;
-                out.table(&table(&prices))
+                nouns::list(out, &prices)
             })
         }
         PriceVerb::Set(SetArgs { name: Name { model }, prompt, output }) => {
@@ -80,25 +74,5 @@ pub async fn run(context: &mut Context, verb: PriceVerb) -> Result<(), Failure> 
             client.ask(price::Remove { model: model.clone() }).await?;
             context.out.show(&(), |out| out.line(format_args!("Forgot the price of {}.", safe(&model))))
         }
-    }
-}
-
-fn table(prices: &[Price]) -> Table {
-    let mut table =
-        Table::new([Column::text("MODEL").cut(20), Column::number("PROMPT"), Column::number("OUTPUT")]);
-    for price in prices {
-        table.row([(&price.model).into(), price.prompt.to_string().into(), price.output.to_string().into()]);
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples;
-
-    #[test]
-    fn prices_at_eighty_columns() {
-        insta::assert_snapshot!(table(&samples::prices()).render(Some(80), false));
     }
 }

@@ -9,13 +9,11 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand};
 
-use super::{
-    Context,
-    organization::options::{Privacy, privacy_name, profile_name},
-};
+use super::{Context, organization::options::Privacy};
 use crate::{
     exit::Failure,
     input,
+    nouns::{privacy_name, profile_name},
     render::text::{Lines, safe},
 };
 

@@ -1,18 +1,10 @@
 //! `aivonx running ...`
 
-use std::time::Duration;
-
-use aivonx_protocol::running::{self, Phase, Running};
+use aivonx_protocol::running::{self, Running};
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::{
-    exit::Failure,
-    render::{
-        Cell, Column, Table, Tone,
-        text::{self, safe},
-    },
-};
+use crate::{exit::Failure, nouns, render::text::safe};
 
 /// What can be done with running requests.
 #[derive(Debug, Subcommand)]
@@ -70,7 +62,7 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
                         "No such request is running."
                     });
                 }
-                out.table(&overview(&running))
+                nouns::list(out, &running)
             })
         }
         RunningVerb::Cancel(CancelArgs { ids }) => {
@@ -99,79 +91,10 @@ impl ListArgs {
     }
 }
 
-/// How far a request is, in a word.
-#[must_use]
-pub fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Receiving => "receiving",
-        Phase::Waiting => "waiting",
-        Phase::Answering => "answering",
-    }
-}
-
-fn phase_cell(of: Phase) -> Cell {
-    Cell::new(phase(of)).tone(match of {
-        Phase::Receiving => Tone::Plain,
-        Phase::Waiting => Tone::Warn,
-        Phase::Answering => Tone::Good,
-    })
-}
-
-/// Tokens per second since the answer began; None before it can be said.
-#[must_use]
-pub fn rate(request: &Running) -> Option<f64> {
-    let time = Duration::from_millis(request.answering_ms?).as_secs_f64();
-    // Tokens that can be counted do not reach where a double is inexact.
-    #[expect(clippy::cast_precision_loss, reason = "see above")]
-    (time >= 0.1).then(|| request.tokens as f64 / time)
-}
-
-/// `running list` as a table.
-#[must_use]
-pub fn overview(running: &[Running]) -> Table {
-    let mut table = Table::new([
-        Column::text("ID"),
-        Column::number("AGE"),
-        Column::text("PHASE").optional(3),
-        Column::text("NODE").cut(8),
-        Column::text("MODEL").cut(10),
-        Column::number("TOKENS"),
-        Column::number("PER S").optional(2),
-        Column::text("FROM").cut(8).optional(1),
-        Column::text("CLIENT").optional(4),
-        Column::text("ROUTE").optional(5),
-    ]);
-    for request in running {
-        let none = || "-".to_owned();
-        let from = [&request.organization, &request.user, &request.key].into_iter().flatten();
-        let from: Vec<&str> = from.map(String::as_str).collect();
-        table.row([
-            (&request.id).into(),
-            text::span(request.age_ms).into(),
-            phase_cell(request.phase),
-            request.node.clone().unwrap_or_else(none).into(),
-            request.model.clone().unwrap_or_else(none).into(),
-            request.tokens.to_string().into(),
-            rate(request).map_or_else(none, |rate| format!("{rate:.1}")).into(),
-            if from.is_empty() { none() } else { from.join("/") }.into(),
-            (&request.client).into(),
-            (&request.route).into(),
-        ]);
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples;
-
-    #[test]
-    fn what_runs() {
-        let running = samples::running();
-        let shown = [80, 160].map(|width| overview(&running).render(Some(width), false));
-        insta::assert_snapshot!(shown.join("\n\n"));
-    }
 
     #[test]
     fn every_filter_counts() {

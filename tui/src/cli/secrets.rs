@@ -19,6 +19,7 @@ use super::{Confirm, Context, follow};
 use crate::{
     exit::{Exit, Failure},
     input,
+    nouns::check::outcome,
     render::{
         Cell, Column, Out, Table, Tone,
         text::{self, safe},
@@ -193,13 +194,14 @@ async fn rotate(context: &mut Context, args: RotateArgs) -> Result<(), Failure> 
 
 /// A check in one line, what to do about it behind.
 fn line(out: &Out, check: &Check) -> String {
-    let (word, tone) = match check.outcome {
-        CheckOutcome::Ok => ("ok  ", Tone::Good),
-        CheckOutcome::Warn => ("warn", Tone::Warn),
-        CheckOutcome::Fail => ("FAIL", Tone::Bad),
-    };
+    let outcome = outcome(check);
     let fix = check.fix.as_deref().map(|fix| format!(" ({})", safe(fix))).unwrap_or_default();
-    format!("{}  {:<9}  {}{fix}", out.paint(word, tone), safe(&check.name), safe(&check.finding))
+    format!(
+        "{}  {:<9}  {}{fix}",
+        out.paint(&format!("{:<4}", outcome.text), outcome.tone),
+        safe(&check.name),
+        safe(&check.finding)
+    )
 }
 
 fn show(out: &mut Out, status: &SecretsStatus) -> Result<(), Failure> {

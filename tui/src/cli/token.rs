@@ -14,11 +14,10 @@ use serde::Serialize;
 use super::{
     Confirm, Context,
     key::created::{Secret, hand_over},
-    user::sessions,
 };
 use crate::{
     exit::Failure,
-    input,
+    input, nouns,
     render::{
         Out,
         text::{self, safe},
@@ -114,8 +113,7 @@ pub async fn run(context: &mut Context, verb: TokenVerb) -> Result<(), Failure> 
                 if tokens.is_empty() {
                     return out.line("You have no tokens. Make one: aivonx token create NAME");
                 }
-                let table = sessions::overview(&tokens, text::now(), &out.zone);
-                out.table(&table)
+                nouns::list(out, &tokens)
             })
         }
         TokenVerb::Revoke(RevokeArgs { token, confirm }) => {

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    cmp::Ordering,
     collections::{BTreeMap, VecDeque},
 };
 
@@ -11,13 +10,8 @@ use aivonx_protocol::{
     job::{Job, JobKind, JobState, JobTarget},
 };
 
-use super::list::{Column, List, Record, Width};
-use crate::{
-    filter::Subject,
-    msg::Ticket,
-    render::progress::{kind, state},
-    widgets::bar::share,
-};
+use super::list::List;
+use crate::{msg::Ticket, render::progress::state};
 
 /// The screen.
 #[derive(Debug, Default)]
@@ -176,71 +170,4 @@ fn left(speed: f64, completed: u64, total: u64) -> Option<u64> {
     )]
     let left = (total.checked_sub(completed)? as f64 * 1000.0 / speed) as u64;
     Some(left)
-}
-
-impl Subject for Job {
-    fn field(&self, name: &str) -> Option<String> {
-        Some(match name {
-            "job" | "id" => self.id.clone(),
-            "kind" => kind(self.kind).to_owned(),
-            "state" => state(self.state).to_owned(),
-            "model" | "subject" => self.subject.clone(),
-            "node" => self.targets.iter().map(|target| &*target.node).collect::<Vec<_>>().join(" "),
-            _ => return None,
-        })
-    }
-
-    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
-        test(&self.id)
-            || test(&self.subject)
-            || test(kind(self.kind))
-            || test(state(self.state))
-            || self.targets.iter().any(|target| test(&target.node))
-    }
-}
-
-impl Record for Job {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("STARTED", Width::Fixed(10), 2),
-        Column::new("WHAT", Width::Fixed(6), 3),
-        Column::new("OF", Width::Fill(16), 0),
-        Column::new("STATE", Width::Fixed(9), 0),
-        Column::new("PROGRESS", Width::Fixed(14), 0),
-        Column::number("DONE", 8, 5),
-        Column::number("SPEED", 9, 4),
-        Column::number("LEFT/TOOK", 9, 1),
-        Column::new("NODES", Width::Fill(12), 6),
-        Column::new("JOB", Width::Fixed(9), 7),
-    ];
-
-    fn id(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.id)
-    }
-
-    fn name(&self) -> &str {
-        &self.id
-    }
-
-    fn order(&self, other: &Self, column: usize) -> Ordering {
-        match column {
-            1 => kind(self.kind).cmp(kind(other.kind)),
-            2 => self.subject.cmp(&other.subject),
-            3 => state(self.state).cmp(state(other.state)),
-            4 => {
-                // How much there is to do may not be known yet.
-                let part = |job: &Self| if job.total == 0 { 0.0 } else { share(job.completed, job.total) };
-                part(self).total_cmp(&part(other))
-            }
-            5 => self.completed.cmp(&other.completed),
-            8 => self.targets.len().cmp(&other.targets.len()),
-            9 => self.id.cmp(&other.id),
-            // The newest first.
-            _ => other.started.cmp(&self.started),
-        }
-    }
-
-    fn sorts(column: usize) -> bool {
-        // How fast it goes, and how long it takes, is known of the steps between two reports.
-        !matches!(column, 6 | 7)
-    }
 }

@@ -3,64 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use aivonx_protocol::{Fault, UnixMillis};
 
-use crate::filter::{Filter, Subject};
+use crate::{filter::Filter, nouns::Noun, render::Column};
 
-/// How wide a column is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Width {
-    /// So many cells.
-    Fixed(u16),
-    /// At least so many, and its part of what is left over.
-    Fill(u16),
-}
-
-/// One column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Column {
-    /// What stands above it.
-    pub(crate) title: Cow<'static, str>,
-    /// How wide it is.
-    pub(crate) width: Width,
-    /// Where there is little room, the columns with the highest rank go first; 0 stays.
-    pub(crate) rank: u8,
-    /// Whether it is aligned to the right, as numbers are.
-    pub(crate) right: bool,
-}
-
-impl Column {
-    /// A column of text that stays.
-    pub(crate) const fn new(title: &'static str, width: Width, rank: u8) -> Self {
-        Self { title: Cow::Borrowed(title), width, rank, right: false }
-    }
-
-    /// A column of numbers.
-    pub(crate) const fn number(title: &'static str, width: u16, rank: u8) -> Self {
-        Self { title: Cow::Borrowed(title), width: Width::Fixed(width), rank, right: true }
-    }
-}
-
-/// What a list is of.
-pub(crate) trait Record: Subject {
-    /// The columns, in order.
-    const COLUMNS: &'static [Column];
-    /// What tells it from every other.
-    fn id(&self) -> Cow<'_, str>;
-    /// What it is called, for the clipboard and for questions.
-    fn name(&self) -> &str;
-    /// How it is sorted by a column.
-    fn order(&self, other: &Self, column: usize) -> Ordering;
-    /// Whether a column is worth sorting by: not one that says the same as another, or what a record does not
-    /// know of itself.
-    fn sorts(_column: usize) -> bool {
-        true
-    }
-}
-
-/// Where the rows come from stands.
+/// Whether the rows are there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Load {
     /// Nothing came yet.
@@ -87,8 +36,8 @@ pub(crate) trait Rows {
         true
     }
     /// The columns that rows can be sorted by.
-    fn columns(&self) -> &'static [Column] {
-        &[]
+    fn columns(&self) -> Vec<Column> {
+        Vec::new()
     }
     /// Sorts by the next of the columns that are `seen`, by their positions in order.
     fn sort(&mut self, seen: &[usize]);
@@ -132,18 +81,18 @@ pub(crate) struct List<T> {
     marked: BTreeSet<String>,
     /// Name of the row that is to be chosen once it is there.
     wanted: Option<String>,
-    /// Where the rows come from stands.
+    /// Whether the rows are there.
     pub(crate) load: Load,
 }
 
-impl<T> Default for List<T> {
+impl<T: Noun> Default for List<T> {
     fn default() -> Self {
         Self {
             all: Vec::new(),
             shown: Vec::new(),
             at: 0,
             chosen: None,
-            column: 0,
+            column: T::FIRST,
             descending: false,
             filter: None,
             last: None,
@@ -154,14 +103,7 @@ impl<T> Default for List<T> {
     }
 }
 
-impl<T> List<T> {
-    /// An empty one that is sorted by this column at first.
-    pub(crate) fn sorted_by(column: usize) -> Self {
-        Self { column, ..Self::default() }
-    }
-}
-
-impl<T: Record> List<T> {
+impl<T: Noun> List<T> {
     /// These are all, as of now.
     pub(crate) fn set(&mut self, all: Vec<T>, now: UnixMillis) {
         self.all = all;
@@ -285,7 +227,7 @@ impl<T: Record> List<T> {
     }
 }
 
-impl<T: Record> Rows for List<T> {
+impl<T: Noun> Rows for List<T> {
     fn counts(&self) -> (usize, usize) {
         (self.shown.len(), self.all.len())
     }
@@ -306,13 +248,13 @@ impl<T: Record> Rows for List<T> {
         self.keep();
     }
 
-    fn columns(&self) -> &'static [Column] {
-        T::COLUMNS
+    fn columns(&self) -> Vec<Column> {
+        T::columns()
     }
 
     fn sort(&mut self, seen: &[usize]) {
         // A screen may add columns of its own behind these.
-        let mut own = seen.iter().copied().filter(|at| *at < T::COLUMNS.len() && T::sorts(*at));
+        let mut own = seen.iter().copied().filter(|at| T::sorts(*at));
         let first = own.clone().next();
         let Some(next) = own.find(|at| *at > self.column).or(first) else { return };
         self.column = next;

@@ -35,7 +35,7 @@ pub(crate) use self::{
     line::LineInput,
     rights::Right,
 };
-use crate::{command::History, msg::Ticket, theme::Theme};
+use crate::{command::History, msg::Ticket, nouns::View, theme::Theme};
 
 /// One of the screens. The number that leads to it never changes: those of screens to come are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -335,6 +335,11 @@ impl Model {
             account: account::Account::default(),
             node_feed: None,
         }
+    }
+
+    /// How nouns are looked at here.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { now: self.now, zone: &self.zone, theme: Some(self.settings.theme) }
     }
 
     /// How many minutes after midnight UTC the days of usage begin.

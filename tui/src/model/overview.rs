@@ -1,6 +1,6 @@
 //! What the overview knows: the last minutes second by second, and what needs somebody.
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use aivonx_protocol::{
     UnixMillis,
@@ -9,9 +9,13 @@ use aivonx_protocol::{
 
 use super::{
     Screen,
-    list::{Column, List, Load, Record, Rows, Width},
+    list::{List, Load, Rows},
 };
-use crate::filter::{Filter, Subject};
+use crate::{
+    filter::{Filter, Subject},
+    nouns::{Field, Noun, View},
+    render::{Column, Table},
+};
 
 /// Seconds that "now" is an average of.
 const NOW_SECONDS: u64 = 5;
@@ -247,8 +251,10 @@ impl Subject for Concern {
     }
 }
 
-impl Record for Concern {
-    const COLUMNS: &'static [Column] = &[Column::new("WHAT", Width::Fill(10), 0)];
+impl Noun for Concern {
+    const FIELDS: &'static [Field<Self>] =
+        &[Field::<Self>::new(Column::text("WHAT"), |one, _| one.name().into())
+            .sorted(|a, b| a.rank.cmp(&b.rank))];
 
     fn id(&self) -> Cow<'_, str> {
         Cow::Owned(match &self.what {
@@ -264,8 +270,8 @@ impl Record for Concern {
         }
     }
 
-    fn order(&self, other: &Self, _: usize) -> Ordering {
-        self.rank.cmp(&other.rank)
+    fn details(&self, _: &View<'_>) -> Table {
+        Table::pairs()
     }
 }
 

@@ -3,7 +3,8 @@
 
 use aivonx_protocol::{handshake::Login, key::Key, node::NodeKind};
 
-use super::{Link, Model, account, list::Load, nodes::Standing, rights::Right};
+use super::{Link, Model, account, list::Load, rights::Right};
+use crate::nouns::Standing;
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

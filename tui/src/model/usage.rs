@@ -1,7 +1,5 @@
 //! Usage and limits, prices and model policy, as the console knows them.
 
-mod rows;
-mod tariff;
 mod time;
 
 use aivonx_protocol::{
@@ -12,11 +10,9 @@ use aivonx_protocol::{
     usage::{UsageBy, UsageFilter, UsageReport, UsageRow},
 };
 
-pub(crate) use self::{
-    rows::{Budget, LimitRow, NOBODY, Served, source_is_own},
-    time::{Measure, Period},
-};
+pub(crate) use self::time::{Measure, Period};
 use super::{Right, list::List};
+use crate::nouns::{Budget, LimitRow, Served};
 
 /// What is shown of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,7 +169,7 @@ pub(crate) enum UsageForm {
 }
 
 /// The screen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Usage {
     /// What is shown.
     pub(crate) tab: Tab,
@@ -217,36 +213,6 @@ pub(crate) struct Usage {
     pub(crate) aliases: List<Alias>,
 }
 
-impl Default for Usage {
-    fn default() -> Self {
-        // Those who have least left come first, and what serves most.
-        let budgets = || List::sorted_by(Budget::LEFT);
-        let served = || List::sorted_by(Served::SHARE);
-        Self {
-            tab: Tab::default(),
-            period: Period::default(),
-            measure: Measure::default(),
-            open: None,
-            asked: None,
-            report: None,
-            organizations: budgets(),
-            users: budgets(),
-            keys: budgets(),
-            models: served(),
-            nodes: served(),
-            limits: List::default(),
-            limits_of: None,
-            unpriced: None,
-            steps: None,
-            privacy: None,
-            profiles: Vec::new(),
-            prices: List::default(),
-            policies: List::default(),
-            aliases: List::default(),
-        }
-    }
-}
-
 impl Usage {
     /// Whether the limits that are open are the caller's own.
     pub(crate) fn is_own(&self) -> bool {
@@ -264,12 +230,7 @@ impl Usage {
 
     /// These limits hold for the one asked about.
     pub(crate) fn note(&mut self, limits: Limits, now: u64) {
-        let rows = limits.limits.iter().enumerate().map(|(at, limit)| LimitRow {
-            at,
-            limit: limit.clone(),
-            shown: limits.level,
-        });
-        self.limits.set(rows.collect(), now);
+        self.limits.set(LimitRow::all(&limits).collect(), now);
         self.limits_of = Some(limits);
     }
 }

@@ -8,4 +8,5 @@ pub mod table;
 pub mod text;
 
 pub use out::{Format, Out};
+pub(crate) use table::Width;
 pub use table::{Cell, Column, Table, Tone};

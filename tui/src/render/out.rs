@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use serde::Serialize;
 
 use super::{Table, Tone, json};
-use crate::exit::Failure;
+use crate::{exit::Failure, nouns::View};
 
 /// What standard output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -49,7 +49,9 @@ impl Out {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&n| n >= 20);
-        let found = || terminal.then(|| comfy_table::Table::new().width().map(usize::from)).flatten();
+        let found = || {
+            terminal.then(|| crossterm::terminal::size().ok()).flatten().map(|(columns, _)| columns.into())
+        };
         let quiet = no_colour || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
@@ -102,18 +104,15 @@ impl Out {
         Ok(())
     }
 
+    /// How nouns are looked at here and now.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { now: super::text::now(), zone: &self.zone, theme: None }
+    }
+
     /// `text` in the colour of its meaning, where colours are shown.
     #[must_use]
     pub fn paint(&self, text: &str, tone: Tone) -> String {
-        let code = match tone {
-            _ if !self.colour => return text.to_owned(),
-            Tone::Plain => return text.to_owned(),
-            Tone::Good => 32,
-            Tone::Warn => 33,
-            Tone::Bad => 31,
-            Tone::Dim => 2,
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        if self.colour { super::table::paint(text, tone) } else { text.to_owned() }
     }
 
     /// Writes a table.

@@ -5,9 +5,10 @@ use std::{collections::HashMap, fmt::Write as _};
 use aivonx_protocol::job::{Job, JobKind, JobState, JobTarget};
 
 use super::{
-    table::cut,
+    table::CUT,
     text::{bytes, count, plural, safe},
 };
+use crate::widgets::text::fit;
 
 /// Cells of the bar.
 const BAR: usize = 20;
@@ -96,7 +97,7 @@ impl Progress {
         for target in &job.targets {
             let line = format!("{:names$}  {}", safe(&target.node), describe(job.kind, target, true));
             // One cell stays free: a line that fills the last one wraps on some terminals.
-            let _ = writeln!(text, "\r\u{1b}[2K{}", cut(&line, self.width.saturating_sub(1)));
+            let _ = writeln!(text, "\r\u{1b}[2K{}", fit(&line, self.width.saturating_sub(1), CUT));
         }
         self.drawn = job.targets.len();
         text

@@ -1,39 +1,34 @@
-//! Tables that fit the terminal: cells are cut or columns left out, nothing ever wraps.
+//! Tables: their cells and columns, and how the command line writes them. Cells are cut or columns left out where
+//! there is little room; nothing ever wraps.
 
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, presets};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use std::borrow::Cow;
+
+pub use crate::theme::Tone;
+use crate::widgets::text::{fit, width};
 
 /// Blanks between two columns.
-const GAP: usize = 2;
-
-/// What a cell means, shown as a colour where colours are shown. The text alone must say it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tone {
-    /// Nothing special.
-    #[default]
-    Plain,
-    /// As it should be.
-    Good,
-    /// Needs a look.
-    Warn,
-    /// Broken.
-    Bad,
-    /// Less important.
-    Dim,
-}
+pub(crate) const GAP: usize = 2;
+/// What stands where text was cut.
+pub(crate) const CUT: char = '…';
 
 /// One cell. Its text is escaped when the cell is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    text: String,
-    tone: Tone,
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
 }
 
 impl Cell {
     /// A cell with `text`, which may be foreign.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self { text: super::text::safe(text.as_ref()), tone: Tone::Plain }
+        Self::toned(text, Tone::Plain)
+    }
+
+    /// A cell with `text`, which may be foreign, and its meaning.
+    #[must_use]
+    pub fn toned(text: impl AsRef<str>, tone: Tone) -> Self {
+        Self { text: super::text::safe(text.as_ref()), tone }
     }
 
     /// A cell with `text`, or `-` where there is none.
@@ -56,34 +51,52 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
+/// How wide a column is. The command line makes it as wide as what stands in it; only what fills may be cut there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// So many cells of the console.
+    Fixed(u16),
+    /// At least so many, and in the console its part of what is left over.
+    Fill(u16),
+}
+
 /// One column: how it looks, and what may happen to it where there is little room.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    title: &'static str,
-    right: bool,
-    /// May be cut down to so many characters.
-    cut: Option<usize>,
+    pub(crate) title: Cow<'static, str>,
+    pub(crate) width: Width,
     /// The highest rank is left out first; 0 stays.
-    rank: u8,
+    pub(crate) rank: u8,
+    /// Aligned to the right, as numbers are.
+    pub(crate) right: bool,
 }
 
 impl Column {
-    /// A column of text, always shown whole.
+    /// A column of text, as wide as its title.
     #[must_use]
     pub const fn text(title: &'static str) -> Self {
-        Self { title, right: false, cut: None, rank: 0 }
+        Self { title: Cow::Borrowed(title), width: Width::Fixed(title.len() as u16), rank: 0, right: false }
     }
 
-    /// A column of numbers, always shown whole.
+    /// A column of numbers, as wide as its title.
     #[must_use]
     pub const fn number(title: &'static str) -> Self {
-        Self { title, right: true, cut: None, rank: 0 }
+        let mut column = Self::text(title);
+        column.right = true;
+        column
     }
 
-    /// May be cut to `least` characters.
+    /// `cells` wide in the console.
     #[must_use]
-    pub const fn cut(mut self, least: usize) -> Self {
-        self.cut = Some(least);
+    pub const fn cells(mut self, cells: u16) -> Self {
+        self.width = Width::Fixed(cells);
+        self
+    }
+
+    /// Takes what room is left over in the console, and may be cut to `least` characters; a number only there.
+    #[must_use]
+    pub const fn cut(mut self, least: u16) -> Self {
+        self.width = Width::Fill(least);
         self
     }
 
@@ -141,6 +154,18 @@ impl Table {
         }
     }
 
+    /// Adds the lines of a text under one name.
+    pub fn lines(&mut self, name: &str, text: &str, tone: Tone) {
+        for (place, line) in text.split('\n').enumerate() {
+            self.pair(if place == 0 { name } else { "" }, Cell::toned(line, tone));
+        }
+    }
+
+    /// The rows.
+    pub(crate) fn rows(&self) -> &[Vec<Cell>] {
+        &self.rows
+    }
+
     /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -152,40 +177,40 @@ impl Table {
     #[must_use]
     pub fn render(&self, width: Option<usize>, colour: bool) -> String {
         let shown = self.fit(width);
-        let mut table = comfy_table::Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        if colour {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
+        let mut lines = Vec::with_capacity(self.rows.len() + 1);
         if self.titles {
-            table.set_header(shown.iter().map(|&(at, room)| {
-                comfy_table::Cell::new(cut(self.columns[at].title, room)).add_attribute(Attribute::Bold)
-            }));
+            lines.push(self.line(&shown, colour, |at| (&self.columns[at].title, Tone::Strong)));
         }
-        for row in &self.rows {
-            table.add_row(shown.iter().map(|&(at, room)| {
-                let cell = comfy_table::Cell::new(cut(&row[at].text, room));
-                match row[at].tone {
-                    Tone::Plain => cell,
-                    Tone::Good => cell.fg(Color::Green),
-                    Tone::Warn => cell.fg(Color::Yellow),
-                    Tone::Bad => cell.fg(Color::Red),
-                    Tone::Dim => cell.add_attribute(Attribute::Dim),
-                }
-            }));
-        }
-        let last = shown.len().saturating_sub(1);
-        for (place, &(at, _)) in shown.iter().enumerate() {
-            if let Some(column) = table.column_mut(place) {
-                column.set_padding((0, if place == last { 0 } else { GAP as u16 }));
-                if self.columns[at].right {
-                    column.set_cell_alignment(CellAlignment::Right);
-                }
+        lines.extend(
+            self.rows.iter().map(|row| self.line(&shown, colour, |at| (&row[at].text, row[at].tone))),
+        );
+        lines.join("\n")
+    }
+
+    fn line<'a>(
+        &self,
+        shown: &[(usize, usize)],
+        colour: bool,
+        cell: impl Fn(usize) -> (&'a str, Tone),
+    ) -> String {
+        let mut line = String::new();
+        let mut blanks = 0;
+        for &(at, room) in shown {
+            let (text, tone) = cell(at);
+            let text = fit(text, room, CUT);
+            let rest = room - width(&text);
+            let (before, after) = if self.columns[at].right { (rest, 0) } else { (0, rest) };
+            // Blanks are written once something comes after them.
+            if !text.is_empty() {
+                line += &" ".repeat(blanks + before);
+                line += &if colour { paint(&text, tone) } else { text };
+                blanks = 0;
+            } else {
+                blanks += before;
             }
+            blanks += after + GAP;
         }
-        table.trim_fmt()
+        line
     }
 
     /// Which columns are shown, each with its width.
@@ -198,7 +223,10 @@ impl Table {
             while total(&fitted) > limit {
                 let widest = fitted
                     .iter_mut()
-                    .filter(|(at, room)| self.columns[*at].cut.is_some_and(|least| *room > least))
+                    .filter(|(at, room)| match &self.columns[*at] {
+                        Column { width: Width::Fill(least), right: false, .. } => *room > usize::from(*least),
+                        _ => false,
+                    })
                     .max_by_key(|(_, room)| *room);
                 match widest {
                     Some((_, room)) => *room -= 1,
@@ -223,8 +251,8 @@ impl Table {
 
     /// The width a column would like to have.
     fn natural(&self, at: usize) -> usize {
-        let title = if self.titles { self.columns[at].title.width() } else { 0 };
-        self.rows.iter().map(|row| row[at].text.width()).fold(title, usize::max)
+        let title = if self.titles { width(&self.columns[at].title) } else { 0 };
+        self.rows.iter().map(|row| width(&row[at].text)).fold(title, usize::max)
     }
 }
 
@@ -232,26 +260,20 @@ fn total(columns: &[(usize, usize)]) -> usize {
     columns.iter().map(|(_, room)| room).sum::<usize>() + GAP * columns.len().saturating_sub(1)
 }
 
-/// `text` in at most `room` terminal cells, ending in `…` if it was cut.
-#[must_use]
-pub fn cut(text: &str, room: usize) -> String {
-    if text.width() <= room {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        let width = c.width().unwrap_or(0);
-        if used + width + 1 > room {
-            break;
-        }
-        used += width;
-        kept.push(c);
-    }
-    if room > 0 {
-        kept.push('…');
-    }
-    kept
+/// `text` in the colour of its meaning.
+pub(crate) fn paint(text: &str, tone: Tone) -> String {
+    let code = match tone {
+        Tone::Plain => return text.to_owned(),
+        Tone::Strong => 1,
+        Tone::Dim => 2,
+        Tone::Found => 4,
+        Tone::Chosen | Tone::Bar => 7,
+        Tone::Bad => 31,
+        Tone::Good => 32,
+        Tone::Warn => 33,
+        Tone::Accent => 36,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
 #[cfg(test)]
@@ -307,7 +329,7 @@ mod tests {
     fn no_line_is_wider_than_the_limit() {
         for limit in 14..100 {
             for line in sample().render(Some(limit), false).lines() {
-                assert!(line.width() <= limit, "{limit}: {line:?}");
+                assert!(width(line) <= limit, "{limit}: {line:?}");
             }
         }
     }
@@ -319,13 +341,5 @@ mod tests {
         assert_eq!(table.render(None, false), "NAME\n\\u{1b}[31mx\\u{202e}\\n");
         let coloured = table.render(None, true);
         assert!(coloured.contains("\u{1b}[") && coloured.contains("\\u{1b}[31mx"), "{coloured:?}");
-    }
-
-    #[test]
-    fn cutting_counts_cells_not_characters() {
-        assert_eq!(cut("模型名字", 5), "模型…");
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("abcd", 3), "ab…");
-        assert_eq!(cut("abcd", 0), "");
     }
 }

@@ -95,6 +95,14 @@ pub fn dollars(micro: u64) -> String {
     }
 }
 
+/// Micro-USD as dollars: two decimals, and more where there is more.
+#[must_use]
+pub fn usd(micro: u64) -> String {
+    let fraction = format!("{:06}", micro % 1_000_000);
+    let (cents, rest) = fraction.split_at(2);
+    format!("{}.{cents}{}", micro / 1_000_000, rest.trim_end_matches('0'))
+}
+
 /// Milliseconds: `0.4 ms`, `12 ms`, `3.1 s`.
 #[must_use]
 pub fn latency(millis: f64) -> String {
@@ -257,6 +265,13 @@ mod tests {
             (9_999_995_000, "10.0k"),
         ] {
             assert_eq!(dollars(micro), shown, "{micro}");
+        }
+    }
+
+    #[test]
+    fn money_keeps_what_it_has() {
+        for (micro, shown) in [(0, "0.00"), (1, "0.000001"), (1_230_000, "1.23"), (12_345_678, "12.345678")] {
+            assert_eq!(usd(micro), shown);
         }
     }
 

@@ -11,11 +11,12 @@ use crate::{
     keymap::Do,
     model::{
         Model, Screen,
-        list::{List, Record, Rows as _},
+        list::{List, Rows as _},
         overview::What,
         people, security, usage,
     },
     msg::Effect,
+    nouns::Noun,
 };
 
 /// A key of the screen's own.
@@ -92,7 +93,7 @@ fn open(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Chooses the row of this name, now or as soon as it is there; nothing is hidden from it.
-fn choose<T: Record>(list: &mut List<T>, name: Option<&str>) {
+fn choose<T: Noun>(list: &mut List<T>, name: Option<&str>) {
     list.set_filter(None);
     if let Some(name) = name {
         list.want(name);

@@ -9,8 +9,9 @@ use super::{dialogs, keys, logs};
 use crate::{
     filter::Filter,
     keymap::Do,
-    model::{Model, Screen, Topic, calls::Act, people::Tab, requests::whose},
+    model::{Model, Screen, Topic, calls::Act, people::Tab},
     msg::Effect,
+    nouns::running::whose,
     render::text::plural,
 };
 

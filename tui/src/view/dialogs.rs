@@ -14,7 +14,10 @@ use crate::{
         dialog::{Confirm, Reveal},
         form::{Form, Kind, Probing},
     },
-    render::text::{plural, safe},
+    render::{
+        Table,
+        text::{plural, safe},
+    },
     theme::{Theme, Tone},
     widgets::{
         input, popup, rows,
@@ -80,9 +83,11 @@ fn reading(model: &Model, area: Rect, dialog: &Dialog) -> Vec<Line<'static>> {
     let room = inside(area).min(100);
     match dialog {
         Dialog::Text(text) => {
-            let rows: Vec<rows::Row> =
-                text.rows.iter().map(|(label, value)| (safe(label), value.clone(), Tone::Plain)).collect();
-            rows::lines(&rows, room, theme)
+            let mut table = Table::pairs();
+            for (label, value) in &text.rows {
+                table.lines(label, value, Tone::Plain);
+            }
+            rows::lines(&table, room, theme)
         }
         Dialog::Help(_) => help(model, usize::from(room)),
         _ => Vec::new(),

@@ -1,38 +1,40 @@
 //! The jobs: what goes on for longer.
 
-use std::borrow::Cow;
-
 use aivonx_protocol::job::{Job, JobKind, JobState};
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::table::{Facts, Table};
+use super::table::Pane;
 use crate::{
-    model::{Model, Right, list::Record as _},
+    model::{Model, Right},
+    nouns::{Noun as _, job::done},
     render::{
-        progress::{kind, state},
-        text::{ago, bytes, count, safe, span, time},
+        Cell, Column, Table,
+        progress::state,
+        text::{bytes, count, safe, span, time},
     },
-    theme::{Theme, Tone},
-    widgets::{bar, grid::Cell, text::fit},
+    theme::Tone,
+    widgets::text::fit,
 };
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
-    let table = Table {
-        title: "Jobs (they go on when this console is closed)",
-        noun: "the jobs",
-        list: &model.jobs.list,
-        columns: Cow::Borrowed(Job::COLUMNS),
-        right: Right::JobsRead,
-        empty: "Nothing goes on, and nothing did since the gateway started.\n\nPulling a model (3, then p), \
-                loading it (3, then L) and rotating keys (0) are jobs: they go on when this console is closed.",
-        cells: &|job| cells(model, job),
-        facts: &|job| facts(model, job),
+    let pane = Pane {
+        columns: columns(),
+        more: &|job: &Job| more(model, job),
+        facts: &|job: &Job, table| facts(model, job, table),
+        ..Pane::new(
+            "Jobs (they go on when this console is closed)",
+            "the jobs",
+            &model.jobs.list,
+            Right::JobsRead,
+            "Nothing goes on, and nothing did since the gateway started.\n\nPulling a model (3, then p), loading it \
+             (3, then L) and rotating keys (0) are jobs: they go on when this console is closed.",
+        )
     };
     let Some(job) = model.jobs.list.chosen().filter(|_| !model.detail && area.height > 4) else {
-        return table.draw(buffer, area, model);
+        return pane.draw(buffer, area, model);
     };
-    table.draw(buffer, Rect { height: area.height - 1, ..area }, model);
+    pane.draw(buffer, Rect { height: area.height - 1, ..area }, model);
     let (text, tone) = note(job, model);
     let line = fit(&text, usize::from(area.width.saturating_sub(2)), model.settings.theme.cut());
     let style = model.settings.theme.style(tone);
@@ -60,19 +62,20 @@ fn note(job: &Job, model: &Model) -> (String, Tone) {
     (format!("{}: {}", safe(&job.id), safe(&text)), tone)
 }
 
-fn tone(state: JobState) -> Tone {
-    match state {
-        JobState::Running => Tone::Accent,
-        JobState::Done => Tone::Good,
-        JobState::Failed => Tone::Bad,
-        JobState::Cancelled => Tone::Warn,
-    }
+/// The noun's columns, and how it goes.
+pub(super) fn columns() -> Vec<Column> {
+    let mut columns = Job::columns();
+    columns.extend([
+        Column::number("LEFT").cells(8).optional(3),
+        Column::number("SPEED").cells(9).optional(4),
+        Column::number("SO FAR").cells(8).optional(7),
+    ]);
+    columns
 }
 
-/// How far, in a bar and in words.
-pub(super) fn progress(done: u64, total: u64, cells: usize, theme: Theme) -> String {
-    // Of nothing nobody knows how much is done.
-    bar::told(if total == 0 { f64::NAN } else { bar::share(done, total) }, cells, theme)
+fn more(model: &Model, job: &Job) -> Vec<Cell> {
+    let left = model.jobs.left(job).map_or_else(String::new, span);
+    [left, speed(job, model.jobs.speed(job)), amount(job, job.completed)].map(Cell::new).into()
 }
 
 /// How fast, in a few words; nothing if that is not known.
@@ -88,38 +91,11 @@ pub(super) fn amount(job: &Job, number: u64) -> String {
     }
 }
 
-fn cells(model: &Model, job: &Job) -> Vec<Cell> {
-    let theme = model.settings.theme;
-    let left = match job.ended {
-        Some(ended) => span(ended.saturating_sub(job.started)),
-        None => model.jobs.left(job).map_or_else(String::new, span),
-    };
-    let nodes: Vec<String> = job.targets.iter().map(|target| safe(&target.node)).collect();
-    vec![
-        Cell::new(ago(job.started, model.now)),
-        Cell::new(kind(job.kind)),
-        Cell::new(safe(&job.subject)),
-        Cell::toned(state(job.state), tone(job.state)),
-        Cell::new(progress(job.completed, job.total, 14, theme)),
-        Cell::new(amount(job, job.completed)),
-        Cell::new(speed(job, model.jobs.speed(job))),
-        Cell::new(left),
-        Cell::new(nodes.join(", ")),
-        Cell::new(safe(&job.id)),
-    ]
-}
-
-fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
-    let theme = model.settings.theme;
-    let mut facts = Facts::default();
-    facts.put("job", format!("{}: {} {}", job.id, kind(job.kind), job.subject));
-    facts.toned("state", state(job.state), tone(job.state));
-    facts.put("began", format!("{} ({})", time(job.started, &model.zone), ago(job.started, model.now)));
-    if let Some(ended) = job.ended {
-        facts.put("took", span(ended.saturating_sub(job.started)));
-    }
-    let of = |done, total| {
-        format!("{}  {} of {}", progress(done, total, 20, theme), amount(job, done), amount(job, total))
+fn facts(model: &Model, job: &Job, table: &mut Table) {
+    let view = model.view();
+    let of = |completed, total| {
+        let bar = done(completed, total, 20, &view);
+        format!("{bar}  {} of {}", amount(job, completed), amount(job, total))
     };
     let going = |per_second, left: Option<u64>| {
         let speed = speed(job, per_second);
@@ -127,20 +103,21 @@ fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
         if speed.is_empty() { String::new() } else { format!("  {speed}{left}") }
     };
     let all = of(job.completed, job.total) + &going(model.jobs.speed(job), model.jobs.left(job));
-    facts.put("in all", all);
+    table.pair("in all", all);
     for target in &job.targets {
         let mut text = format!("{} {}", of(target.completed, target.total), state(target.state));
         text += &going(model.jobs.speed_on(job, target), model.jobs.left_on(job, target));
         if !target.status.is_empty() && target.state == JobState::Running {
             text += &format!(": {}", target.status);
         }
-        facts.toned(&safe(&target.node), text, if target.error.is_some() { Tone::Bad } else { Tone::Plain });
+        let tone = if target.error.is_some() { Tone::Bad } else { Tone::Plain };
+        table.pair(&target.node, Cell::toned(text, tone));
         if let Some(error) = &target.error {
-            facts.toned("", error.clone(), Tone::Bad);
+            table.lines("", error, Tone::Bad);
         }
     }
     if job.state == JobState::Running {
-        facts.toned("", "It goes on when this console is closed.", Tone::Dim);
+        table.pair("", Cell::toned("It goes on when this console is closed.", Tone::Dim));
     }
     // The newest first: the older ones are what there may be no room for.
     let mut steps: Vec<_> = model.jobs.steps(&job.id).collect();
@@ -148,7 +125,6 @@ fn facts(model: &Model, job: &Job) -> Vec<crate::widgets::rows::Row> {
     for (nth, (at, text)) in steps.into_iter().enumerate() {
         let clock = time(*at, &model.zone);
         let clock = clock.split_once(' ').map_or(&*clock, |(_, clock)| clock);
-        facts.toned(if nth == 0 { "log" } else { "" }, format!("{clock}  {text}"), Tone::Dim);
+        table.pair(if nth == 0 { "log" } else { "" }, Cell::toned(format!("{clock}  {text}"), Tone::Dim));
     }
-    facts.all()
 }

@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     frame,
-    table::{Facts, details, say},
+    table::{details, say},
 };
 use crate::{
     model::{
@@ -13,7 +13,10 @@ use crate::{
         list::Rows as _,
         logs::{Entry, word},
     },
-    render::text::{count, safe, time},
+    render::{
+        Cell, Table,
+        text::{count, safe, time},
+    },
     theme::Tone,
     widgets::{
         grid::offset,
@@ -145,17 +148,17 @@ fn put(buffer: &mut Buffer, area: Rect, y: u16, model: &Model, line: &Written) {
     }
 }
 
-fn facts(model: &Model, event: &Entry<'_>) -> Vec<crate::widgets::rows::Row> {
-    let mut facts = Facts::default();
-    facts.put("time", format!("{}.{:03}", time(event.time, &model.zone), event.time % 1000));
-    facts.toned("level", word(event.level), tone(event.level));
-    facts.put("part", event.target());
-    facts.put("message", event.message());
+fn facts(model: &Model, event: &Entry<'_>) -> Table {
+    let mut table = Table::pairs();
+    table.pair("time", format!("{}.{:03}", time(event.time, &model.zone), event.time % 1000));
+    table.pair("level", Cell::toned(word(event.level), tone(event.level)));
+    table.pair("part", event.target());
+    table.lines("message", event.message(), Tone::Plain);
     for (key, value) in event.fields() {
-        facts.put(&safe(key), value);
+        table.lines(key, value, Tone::Plain);
     }
     if event.seq > 0 {
-        facts.toned("number", event.seq.to_string(), Tone::Dim);
+        table.pair("number", Cell::toned(event.seq.to_string(), Tone::Dim));
     }
-    facts.all()
+    table
 }

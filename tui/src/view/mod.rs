@@ -95,7 +95,9 @@ pub(crate) fn columns(model: &Model) -> Vec<usize> {
     let across = if model.is_limits() { model.size.0 } else { table::across(model) };
     match (model.screen, model.rows_ref()) {
         (Screen::Models, _) => grid::seen(&models::shown(model, model.size.0), across),
-        (_, Some(rows)) => grid::seen(rows.columns(), across),
+        (Screen::Nodes, _) => grid::seen(&nodes::columns(), across),
+        (Screen::Jobs, _) => grid::seen(&jobs::columns(), across),
+        (_, Some(rows)) => grid::seen(&rows.columns(), across),
         (_, None) => Vec::new(),
     }
 }

@@ -8,20 +8,18 @@ use aivonx_protocol::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::table::{Facts, Table, maybe};
+use super::table::Pane;
 use crate::{
-    model::{
-        Model, Right,
-        list::{Column, Record as _, Width},
-        models::on,
-    },
+    model::{Model, Right, models::on},
+    nouns::{Noun as _, job::done, model::kept},
     render::{
+        Cell, Column, Table,
         progress::kind,
-        text::{bytes, plural, safe, span, stamp},
+        text::{bytes, plural, safe, span},
     },
     theme::Tone,
     update::models::columns,
-    widgets::{bar, grid::Cell, text},
+    widgets::{bar, text},
 };
 
 /// Cells of a node's column, least and most.
@@ -40,22 +38,24 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         None => "keys act on every node; left, right: one".to_owned(),
     };
     let title = format!("Models ({target}{more})");
-    let table = Table {
-        title: &title,
-        noun: "the models",
-        list: &model.models.list,
-        columns: Cow::Owned(shown(model, area.width)),
-        right: Right::ModelsRead,
-        empty: "There is no model on any active node yet.\n\nPress p to have the nodes download one, such as qwen3:8b.",
-        cells: &|known| cells(model, known, &names),
-        facts: &|known| facts(model, known),
+    let pane = Pane {
+        columns: shown(model, area.width),
+        more: &|known| names.iter().map(|node| cell(model, known, node)).collect(),
+        facts: &|known, table| facts(model, known, table),
+        ..Pane::new(
+            &title,
+            "the models",
+            &model.models.list,
+            Right::ModelsRead,
+            "There is no model on any active node yet.\n\nPress p to have the nodes download one, such as qwen3:8b.",
+        )
     };
     // What goes on stands below, while there is room for the list itself.
     let jobs: Vec<String> = model.jobs.at_work().map(|job| at_work(job, model, area.width)).collect();
     let below = jobs.len().min(3).min(usize::from(area.height.saturating_sub(6)));
     let rows = u16::try_from(below).unwrap_or(0);
     let above = Rect { height: area.height - if model.detail { 0 } else { rows }, ..area };
-    table.draw(buffer, above, model);
+    pane.draw(buffer, above, model);
     for (line, y) in jobs.iter().take(below).zip(above.bottom()..area.bottom()) {
         let style = model.settings.theme.style(Tone::Accent);
         buffer.set_stringn(area.x + 2, y, line, usize::from(area.width.saturating_sub(2)), style);
@@ -64,12 +64,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
 
 /// The columns where so many cells are to be had: what is known of a model, then its nodes.
 pub(super) fn shown(model: &Model, width: u16) -> Vec<Column> {
-    let mut shown: Vec<Column> = Known::COLUMNS.to_vec();
+    let mut shown = Known::columns();
     for name in in_sight(model, &columns(model), usize::from(width)) {
         let here = model.models.node.as_deref() == Some(name);
         let title = if here { format!("[{}]", safe(name)) } else { safe(name) };
         let cells = u16::try_from(text::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
-        shown.push(Column { title: Cow::Owned(title), width: Width::Fixed(cells), rank: 1, right: false });
+        shown.push(Column { title: Cow::Owned(title), ..Column::text("").cells(cells).optional(1) });
     }
     shown
 }
@@ -83,12 +83,12 @@ fn at_work(job: &Job, model: &Model, width: u16) -> String {
         JobKind::Pull | JobKind::Rotate => "pulling",
     };
     let mut line = format!("{doing} {}  ", safe(&job.subject));
-    line += &super::jobs::progress(job.completed, job.total, 20, theme);
-    let (done, all) = (super::jobs::amount(job, job.completed), super::jobs::amount(job, job.total));
-    line += &match job.kind {
-        JobKind::Pull => format!("  {done} of {all}"),
-        _ => format!("  {done} of {}", plural(job.total, "node")),
+    line += &done(job.completed, job.total, 20, &model.view());
+    let all = match job.kind {
+        JobKind::Pull => super::jobs::amount(job, job.total),
+        _ => plural(job.total, "node"),
     };
+    line += &format!("  {} of {all}", super::jobs::amount(job, job.completed));
     let speed = super::jobs::speed(job, model.jobs.speed(job));
     if !speed.is_empty() {
         line += &format!("  {speed}");
@@ -110,22 +110,14 @@ fn in_sight<'a>(model: &Model, names: &[&'a str], width: usize) -> Vec<&'a str> 
     names.iter().skip(from).take(room).copied().collect()
 }
 
-fn cells(model: &Model, known: &Known, nodes: &[&str]) -> Vec<Cell> {
-    let cloud = if known.cloud { " (cloud)" } else { "" };
-    let mut cells = vec![
-        Cell::new(safe(&known.name) + cloud),
-        Cell::new(known.size.map_or_else(|| "-".to_owned(), bytes)),
-        Cell::new(maybe(known.parameters.as_deref())),
-        Cell::new(maybe(known.quantization.as_deref())),
-        Cell::new(maybe(known.family.as_deref())),
-    ];
-    cells.extend(nodes.iter().map(|node| match (doing(model, known, node), on(known, node)) {
+/// How a model is on a node.
+fn cell(model: &Model, known: &Known, node: &str) -> Cell {
+    match (doing(model, known, node), on(known, node)) {
         (Some(doing), _) => Cell::toned(doing, Tone::Accent),
         (None, None) => Cell::toned("-", Tone::Dim),
         (None, Some(place)) if place.loaded => Cell::toned(loaded(model, place), Tone::Good),
         (None, Some(_)) => Cell::new("disk"),
-    }));
-    cells
+    }
 }
 
 /// What is being done with the model on this node, if anything.
@@ -160,47 +152,35 @@ fn rough(size: u64) -> String {
     }
 }
 
-/// How long a model stays, in one unit; for ever is a date far away.
+/// How long a model stays, in one unit.
 fn until(at: u64, now: u64) -> String {
     const DAY: u64 = 86_400_000;
-    match at.saturating_sub(now) {
-        left if left > 365 * DAY => "ever".to_owned(),
-        left if left >= DAY => format!("{}d", left / DAY),
-        left => span(left).split(' ').next().unwrap_or_default().to_owned(),
+    match kept(at, now) {
+        None => "ever".to_owned(),
+        Some(left) if left >= DAY => format!("{}d", left / DAY),
+        Some(left) => span(left).split(' ').next().unwrap_or_default().to_owned(),
     }
 }
 
-fn facts(model: &Model, known: &Known) -> Vec<crate::widgets::rows::Row> {
-    let mut facts = Facts::default();
-    facts.put("name", &known.name);
-    facts.put("size", known.size.map_or_else(|| "-".to_owned(), bytes));
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-    facts.put("family", text(&known.family));
-    facts.put("parameters", text(&known.parameters));
-    facts.put("quantization", text(&known.quantization));
-    facts
-        .put("changed", known.modified_at.as_deref().map_or_else(|| "-".into(), |at| stamp(at, &model.zone)));
-    if known.cloud {
-        facts.toned("cloud", "its node hands prompts on to a third party", Tone::Warn);
-    }
+fn facts(model: &Model, known: &Known, table: &mut Table) {
     for place in &known.nodes {
         let how = if place.loaded {
             let context =
                 place.context_length.map(|length| format!(", context {length}")).unwrap_or_default();
-            let ends = place.expires_at.map(|at| match until(at, model.now) {
-                ever if ever == "ever" => ", for ever".to_owned(),
-                _ => format!(", for {} more without a request", span(at.saturating_sub(model.now))),
+            let ends = place.expires_at.map(|at| match kept(at, model.now) {
+                None => ", for ever".to_owned(),
+                Some(left) => format!(", for {} more without a request", span(left)),
             });
             let size = place.size_vram.map(|size| format!(" {}", bytes(size))).unwrap_or_default();
             format!("loaded{size}{context}{}", ends.unwrap_or_default())
         } else {
             "on disk".to_owned()
         };
-        facts.put(&safe(&place.node), how);
+        table.pair(&place.node, how);
     }
     for job in model.jobs.on_model(&known.name) {
         for target in job.targets.iter().filter(|target| target.state == JobState::Running) {
-            let mut text = super::jobs::progress(target.completed, target.total, 20, model.settings.theme);
+            let mut text = done(target.completed, target.total, 20, &model.view());
             let speed = super::jobs::speed(job, model.jobs.speed_on(job, target));
             if !speed.is_empty() {
                 text += &format!("  {speed}");
@@ -208,10 +188,8 @@ fn facts(model: &Model, known: &Known) -> Vec<crate::widgets::rows::Row> {
             if let Some(left) = model.jobs.left_on(job, target) {
                 text += &format!(", about {} left", span(left));
             }
-            let label = format!("{} to {}", kind(job.kind), safe(&target.node));
-            facts.toned(&label, format!("{text}  {}", target.status), Tone::Accent);
+            let label = format!("{} to {}", kind(job.kind), target.node);
+            table.pair(&label, Cell::toned(format!("{text}  {}", target.status), Tone::Accent));
         }
     }
-    facts.toned("digest", text(&known.digest), Tone::Dim);
-    facts.all()
 }

@@ -1,8 +1,6 @@
 //! A list with its heading, and everything about the chosen line: beside the list where there is room, else
 //! in its place.
 
-use std::borrow::Cow;
-
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -14,13 +12,14 @@ use super::frame;
 use crate::{
     model::{
         Model, Right,
-        list::{Column, List, Load, Record, Rows as _},
+        list::{List, Load, Rows as _},
     },
-    render::text::safe,
+    nouns::Noun,
+    render::{Cell, Column, Table, text::safe},
     theme::Tone,
     widgets::{
-        grid::{Cell, Grid},
-        rows::{self, Row},
+        grid::Grid,
+        rows,
         text::{fit, wrap},
     },
 };
@@ -29,26 +28,46 @@ use crate::{
 const WIDE: u16 = 110;
 
 /// What a list is drawn with.
-pub(super) struct Table<'a, T> {
+pub(super) struct Pane<'a, T: Noun> {
     /// What stands above it.
     pub(super) title: &'a str,
     /// What it is of, in a sentence: `the nodes`.
     pub(super) noun: &'a str,
     /// The records.
     pub(super) list: &'a List<T>,
-    /// The columns.
-    pub(super) columns: Cow<'a, [Column]>,
     /// What one must be allowed to see.
     pub(super) right: Right,
     /// What is said where there is none.
     pub(super) empty: &'a str,
-    /// The cells of one.
-    pub(super) cells: &'a dyn Fn(&T) -> Vec<Cell>,
-    /// Everything about one.
-    pub(super) facts: &'a dyn Fn(&T) -> Vec<Row>,
+    /// The columns: those of the noun, and behind them those that only this console knows.
+    pub(super) columns: Vec<Column>,
+    /// What stands in the columns behind the noun's.
+    pub(super) more: &'a dyn Fn(&T) -> Vec<Cell>,
+    /// What only this console knows of one, below the rest.
+    pub(super) facts: &'a dyn Fn(&T, &mut Table),
 }
 
-impl<T: Record> Table<'_, T> {
+impl<'a, T: Noun> Pane<'a, T> {
+    /// A list with what its noun says of itself.
+    pub(super) fn new(
+        title: &'a str,
+        noun: &'a str,
+        list: &'a List<T>,
+        right: Right,
+        empty: &'a str,
+    ) -> Self {
+        Self {
+            title,
+            noun,
+            list,
+            right,
+            empty,
+            columns: T::columns(),
+            more: &|_| Vec::new(),
+            facts: &|_, _| (),
+        }
+    }
+
     /// Draws it.
     pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect, model: &Model) {
         match self.list.chosen().filter(|_| model.detail) {
@@ -84,13 +103,19 @@ impl<T: Record> Table<'_, T> {
             theme: model.settings.theme,
         };
         grid.draw(buffer, inner, |row| match self.list.shown(row) {
-            Some(one) => (self.list.is_marked(one), (self.cells)(one)),
+            Some(one) => {
+                let mut cells = one.cells(&model.view());
+                cells.extend((self.more)(one));
+                (self.list.is_marked(one), cells)
+            }
             None => (false, Vec::new()),
         });
     }
 
     fn detail(&self, buffer: &mut Buffer, area: Rect, model: &Model, one: &T) {
-        details(buffer, area, model, one.name(), &(self.facts)(one));
+        let mut table = one.details(&model.view());
+        (self.facts)(one, &mut table);
+        details(buffer, area, model, one.name(), &table);
     }
 }
 
@@ -99,14 +124,14 @@ fn beside(columns: u16) -> u16 {
     columns * 3 / 5
 }
 
-/// The columns of the terminal that a [`Table`] takes, or will once its details are closed.
+/// The columns of the terminal that a [`Pane`] takes, or will once its details are closed.
 pub(super) fn across(model: &Model) -> u16 {
     let (columns, _) = model.size;
     if model.detail && columns >= WIDE { beside(columns) } else { columns }
 }
 
 /// Everything about one, with its name above.
-pub(super) fn details(buffer: &mut Buffer, area: Rect, model: &Model, name: &str, facts: &[Row]) {
+pub(super) fn details(buffer: &mut Buffer, area: Rect, model: &Model, name: &str, facts: &Table) {
     let theme = model.settings.theme;
     let room = usize::from(area.width);
     let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
@@ -137,37 +162,6 @@ pub(super) fn say(buffer: &mut Buffer, area: Rect, text: &str) {
         height: area.height.saturating_sub(1),
     };
     Paragraph::new(lines).render(place, buffer);
-}
-
-/// Facts, one after another.
-#[derive(Default)]
-pub(super) struct Facts(Vec<Row>);
-
-impl Facts {
-    /// One more.
-    pub(super) fn put(&mut self, label: &str, value: impl Into<String>) {
-        self.toned(label, value, Tone::Plain);
-    }
-
-    /// One more, of this tone.
-    pub(super) fn toned(&mut self, label: &str, value: impl Into<String>, tone: Tone) {
-        self.0.push((label.to_owned(), value.into(), tone));
-    }
-
-    /// All of them.
-    pub(super) fn all(self) -> Vec<Row> {
-        self.0
-    }
-}
-
-/// A list in words, or that there is nothing in it.
-pub(super) fn listed(words: &[String], none: &str) -> String {
-    if words.is_empty() { none.to_owned() } else { words.join(", ") }
-}
-
-/// Text that may be missing.
-pub(super) fn maybe(text: Option<&str>) -> String {
-    text.map_or_else(|| crate::render::text::NONE.to_owned(), safe)
 }
 
 /// The tabs of a screen, the one shown in brackets.

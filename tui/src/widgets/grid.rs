@@ -1,39 +1,18 @@
 //! A table of which only the rows that are seen are made: thousands cost no more than a screenful.
 
-use std::borrow::Cow;
-
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::text::{fill, width};
 use crate::{
     filter::Filter,
-    model::list::{Column, Width},
+    render::{Cell, Column, Width, table},
     theme::{Theme, Tone},
 };
 
 /// Blanks between columns.
-const GAP: u16 = 2;
+const GAP: u16 = table::GAP as u16;
 /// Cells before the first column: what is chosen, and what is marked.
 const GUTTER: u16 = 2;
-
-/// What stands in a row and a column. Escaped already.
-#[derive(Debug, Clone)]
-pub(crate) struct Cell {
-    text: Cow<'static, str>,
-    tone: Tone,
-}
-
-impl Cell {
-    /// Ordinary text.
-    pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into(), tone: Tone::Plain }
-    }
-
-    /// Text of this tone.
-    pub(crate) fn toned(text: impl Into<Cow<'static, str>>, tone: Tone) -> Self {
-        Self { text: text.into(), tone }
-    }
-}
 
 /// What is drawn.
 pub(crate) struct Grid<'a> {
@@ -166,9 +145,9 @@ mod tests {
     use super::*;
 
     const COLUMNS: &[Column] = &[
-        Column::new("NAME", Width::Fill(10), 0),
-        Column::number("N", 4, 2),
-        Column::new("MORE", Width::Fill(10), 1),
+        Column::text("NAME").cut(10),
+        Column::number("N").cells(4).optional(2),
+        Column::text("MORE").cut(10).optional(1),
     ];
 
     #[test]

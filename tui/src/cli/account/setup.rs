@@ -14,9 +14,9 @@ use clap::{Args, ValueEnum};
 
 use super::{Context, remind, secrets, totp};
 use crate::{
-    cli::limit::table,
     connect::Connected,
     exit::Failure,
+    nouns::limit::unpriced_advice,
     prompt::Prompt,
     render::{Out, out::note, text::safe},
     session,
@@ -208,7 +208,7 @@ fn kept(client: &Client, session: &LoggedIn) {
 /// Which of the limits that the gateway begins with cannot hold. Who may not ask yet is told by `limit show` later.
 async fn unpriced(client: &Client) -> Option<String> {
     let limits = client.ask(limit::Show { target: LimitTarget::Own }).await.ok()?;
-    table::unpriced_advice(&limits, &client.ask(limit::FindUnpriced { target: LimitTarget::Own }).await.ok()?)
+    unpriced_advice(&limits, &client.ask(limit::FindUnpriced { target: LimitTarget::Own }).await.ok()?)
 }
 
 fn done(out: &mut Out, session: &LoggedIn, recovered: bool, unpriced: Option<String>) -> Result<(), Failure> {

@@ -3,7 +3,6 @@
 mod export;
 mod filters;
 pub mod offline;
-mod show;
 mod verify;
 
 use std::path::PathBuf;
@@ -17,7 +16,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Context, tell_lost};
 use crate::{
     exit::Failure,
-    render::text::{self, safe},
+    nouns::{
+        self,
+        audit::{line, tone},
+    },
+    render::text,
 };
 
 pub use export::Exported;
@@ -131,10 +134,7 @@ pub async fn run(context: &mut Context, verb: AuditVerb) -> Result<(), Failure> 
         AuditVerb::List(args) => list(context, args).await,
         AuditVerb::Show(ShowArgs { seq }) => {
             let entry = context.client().await?.ask(audit::Show { seq }).await?;
-            context.out.show(&entry, |out| {
-                let table = show::details(&entry, &out.zone);
-                out.table(&table)
-            })
+            context.out.show(&entry, |out| nouns::show(out, &entry))
         }
         AuditVerb::Follow(args) => follow(context, args).await,
         AuditVerb::Verify(args) => verify::run(context, args).await,
@@ -173,8 +173,7 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
         if entries.is_empty() {
             return out.line("No entry of the audit log is like that.");
         }
-        let table = show::overview(&entries, &out.zone);
-        out.table(&table)?;
+        nouns::list(out, &entries)?;
         if cursor.is_some() {
             out.line(format_args!(
                 "There are more: --lines {}, or aivonx audit export",
@@ -195,7 +194,7 @@ async fn follow(context: &mut Context, args: FollowArgs) -> Result<(), Failure> 
             if out.is_json() {
                 out.json_line(&entry)?;
             } else {
-                let line = out.paint(&show::line(&entry, &out.zone), show::tone(&entry));
+                let line = out.paint(&line(&entry, &out.zone), tone(&entry));
                 out.line(line)?;
             }
         }
@@ -217,9 +216,4 @@ async fn key(context: &mut Context) -> Result<(), Failure> {
         }
         Ok(())
     })
-}
-
-/// What is foreign in a line.
-fn long(text: &str) -> String {
-    safe(text)
 }

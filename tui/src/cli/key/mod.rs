@@ -1,7 +1,6 @@
 //! `aivonx key ...`
 
 pub mod created;
-pub mod table;
 
 use std::{path::Path, time::Duration};
 
@@ -12,14 +11,11 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 
 pub(crate) use self::created::url as base;
-use self::{
-    created::{Created, Secret},
-    table::{details, overview},
-};
+use self::created::{Created, Secret};
 use super::{Confirm, Context};
 use crate::{
     exit::Failure,
-    input,
+    input, nouns,
     render::{
         out::note,
         text::{self, safe},
@@ -213,10 +209,7 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
 }
 
 fn show(context: &mut Context, key: &Key) -> Result<(), Failure> {
-    context.out.show(key, |out| {
-        let table = details(key, text::now(), &out.zone);
-        out.table(&table)
-    })
+    context.out.show(key, |out| nouns::show(out, key))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
@@ -229,10 +222,7 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
-        keys => {
-            let table = overview(keys, text::now());
-            out.table(&table)
-        }
+        keys => nouns::list(out, keys),
     })
 }
 

@@ -1,7 +1,6 @@
 //! `aivonx limit ...`
 
 pub mod profile;
-pub mod table;
 
 use std::str::FromStr;
 
@@ -12,12 +11,15 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::{
-    profile::ProfileVerb,
-    table::{overview, title},
-};
+use self::profile::ProfileVerb;
 use super::Context;
-use crate::{exit::Failure, render::text};
+use crate::{
+    exit::Failure,
+    nouns::{
+        self, LimitRow,
+        limit::{refuses_unpriced, title, unpriced_advice},
+    },
+};
 
 /// What can be done with limits.
 #[derive(Debug, Subcommand)]
@@ -158,7 +160,7 @@ impl<'a> Shown<'a> {
     /// Together.
     #[must_use]
     pub fn new(limits: &'a Limits, unpriced: &'a Unpriced) -> Self {
-        let then = if table::refuses_unpriced(limits) { "refuse" } else { "free" };
+        let then = if refuses_unpriced(limits) { "refuse" } else { "free" };
         Self { limits, unpriced: UnpricedModels { then, models: &unpriced.models } }
     }
 }
@@ -173,8 +175,9 @@ async fn show(
     let unpriced = client.ask(limit::FindUnpriced { target }).await?;
     context.out.show(&Shown::new(limits, &unpriced), |out| {
         out.line(title(limits))?;
-        out.table(&overview(limits, all, text::now()))?;
-        match table::unpriced_advice(limits, &unpriced) {
+        let rows: Vec<_> = LimitRow::all(limits).filter(|row| all || row.matters()).collect();
+        nouns::list(out, &rows)?;
+        match unpriced_advice(limits, &unpriced) {
             Some(text) => out.line(format_args!("\n{text}")),
             None => Ok(()),
         }

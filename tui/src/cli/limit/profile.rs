@@ -6,13 +6,14 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand};
 
-use super::{Context, Shown, table};
+use super::{Context, Shown};
 use crate::{
-    cli::{
-        account::setup::Profile,
-        organization::options::{privacy_name, profile_name},
-    },
+    cli::account::setup::Profile,
     exit::Failure,
+    nouns::{
+        limit::{cap_text, unpriced_advice},
+        privacy_name, profile_name,
+    },
     render::{
         Cell, Column, Table, Tone,
         text::{plural, safe},
@@ -93,7 +94,7 @@ pub async fn run(context: &mut Context, verb: ProfileVerb) -> Result<(), Failure
                     "The fleet's profile is {0}. Organizations keep theirs: aivonx limit profile apply {0} --org ORG",
                     profile_name(limits.profile)
                 ))?;
-                match table::unpriced_advice(&limits, &unpriced) {
+                match unpriced_advice(&limits, &unpriced) {
                     Some(text) => out.line(text),
                     None => Ok(()),
                 }
@@ -153,7 +154,7 @@ fn details(info: &LimitProfileInfo) -> Table {
     table.list("organizations", info.organizations.iter().map(|slug| safe(slug)));
     table.pair("privacy", privacy_name(info.privacy));
     for value in &info.limits {
-        table.pair(&value.name.to_string(), table::cap_text(value.name, value.limit));
+        table.pair(&value.name.to_string(), cap_text(value.name, value.limit));
     }
     if info.limits.is_empty() {
         table.pair("limits", "none");

@@ -2,21 +2,17 @@
 
 pub mod credential;
 pub mod drain;
-pub mod table;
 
 use std::collections::BTreeMap;
 
 use aivonx_protocol::node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed};
 use clap::{Args, Subcommand};
 
-use self::{
-    credential::NodeOptions,
-    table::{details, footers, overview},
-};
+use self::credential::NodeOptions;
 use super::{Confirm, Context};
 use crate::{
     exit::{Exit, Failure},
-    input,
+    input, nouns,
     render::{
         Out,
         out::note,
@@ -149,10 +145,7 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
         }
         NodeVerb::Show(Name { node }) => {
             let node = context.client().await?.ask(node::Show { node: node.clone() }).await?;
-            context.out.show(&node, |out| {
-                let table = details(&node, text::now());
-                out.table(&table)
-            })
+            context.out.show(&node, |out| nouns::show(out, &node))
         }
         NodeVerb::Add(args) => add(context, *args).await,
         NodeVerb::Probe(args) => {
@@ -258,10 +251,7 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
         .await?
         .ask(node::Set { node: args.node.clone(), revision: args.revision, change: Box::new(change) })
         .await?;
-    context.out.show(&node, |out| {
-        let table = details(&node, text::now());
-        out.table(&table)
-    })
+    context.out.show(&node, |out| nouns::show(out, &node))
 }
 
 async fn state(context: &mut Context, node: String, state: AdminState) -> Result<(), Failure> {
@@ -361,8 +351,23 @@ fn list(out: &mut Out, nodes: &[Node]) -> Result<(), Failure> {
     if nodes.is_empty() {
         return out.line("There are no nodes yet. Add one: aivonx node add NAME URL");
     }
-    out.table(&overview(nodes))?;
+    nouns::list(out, nodes)?;
     footers(out, nodes.iter().filter_map(|node| Some((&*node.name, node.last_error.as_deref()?))))
+}
+
+/// Says under a table what is wrong, whole: a column would have to cut it.
+pub(crate) fn footers<'a>(
+    out: &mut Out,
+    notes: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Failure> {
+    for (place, (name, why)) in notes.enumerate() {
+        if place == 0 {
+            out.line("")?;
+        }
+        let text = text::wrap(&safe(why), &format!("{}: ", safe(name)), "  ", out.width);
+        out.line(text)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `aivonx org ...`
 
 pub mod options;
-pub mod table;
 
 use std::collections::HashMap;
 
@@ -9,14 +8,12 @@ use aivonx_protocol::organization::{self, NewOrganization, NodeNetworks, Organiz
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::{
-    options::OrganizationOptions,
-    table::{details, overview},
-};
+use self::options::OrganizationOptions;
 use super::{Confirm, Context};
 use crate::{
     exit::Failure,
     input,
+    nouns::{self, Noun as _},
     render::text::{plural, safe},
 };
 
@@ -123,7 +120,7 @@ pub async fn run(context: &mut Context, verb: OrganizationVerb) -> Result<(), Fa
                 if all.is_empty() {
                     return out.line("There are no organizations yet. Add one: aivonx org add ORG");
                 }
-                out.table(&overview(all.iter().map(|one| &one.organization)))
+                nouns::list(out, all.iter().map(|one| &one.organization))
             })
         }
         OrganizationVerb::Show(Name { organization }) => {
@@ -168,7 +165,8 @@ fn networks(all: Vec<NodeNetworks>) -> Vec<String> {
 
 fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
     context.out.show(described, |out| {
-        let table = details(described, &out.zone);
+        let mut table = described.organization.details(&out.view());
+        nouns::organization::networks(&mut table, &described.node_networks);
         out.table(&table)
     })
 }

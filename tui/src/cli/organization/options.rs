@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use aivonx_protocol::organization::{LimitProfile, NodeAccess, PrivacyMode};
+use aivonx_protocol::organization::{NodeAccess, PrivacyMode};
 use clap::{Args, ValueEnum};
 
 use crate::cli::account::setup::Profile;
@@ -83,42 +83,10 @@ impl From<Privacy> for PrivacyMode {
     }
 }
 
-/// The word for a privacy mode.
-#[must_use]
-pub fn privacy_name(mode: PrivacyMode) -> &'static str {
-    match mode {
-        PrivacyMode::Off => "off",
-        PrivacyMode::Detect => "detect",
-        PrivacyMode::Redact => "redact",
-        PrivacyMode::Block => "block",
-    }
-}
-
-/// The word for a profile.
-#[must_use]
-pub fn profile_name(profile: LimitProfile) -> &'static str {
-    match profile {
-        LimitProfile::Standard => "standard",
-        LimitProfile::Team => "team",
-        LimitProfile::Unlimited => "unlimited",
-    }
-}
-
-/// Which nodes, in words.
-#[must_use]
-pub fn nodes_name(nodes: &NodeAccess) -> String {
-    match nodes {
-        NodeAccess::Shared => "shared".to_owned(),
-        NodeAccess::Exclusive => "exclusive".to_owned(),
-        NodeAccess::Labels(labels) => {
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nouns::nodes_name;
 
     #[test]
     fn nodes_are_read_as_they_are_shown() {

@@ -10,8 +10,11 @@ use aivonx_protocol::{
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-use super::{Context, ExportArgs, Flat, filter, table::usd, tell_lost};
-use crate::{exit::Failure, render::Out};
+use super::{Context, ExportArgs, Flat, filter, tell_lost};
+use crate::{
+    exit::Failure,
+    render::{Out, text::usd},
+};
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

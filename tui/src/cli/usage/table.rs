@@ -8,18 +8,12 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     exit::Failure,
+    nouns::{Field, View, usage::REPORT},
     render::{
         Cell, Column, Out, Table, Tone,
-        text::{self, count, safe},
+        text::{self, count, safe, usd},
     },
 };
-
-/// Micro-USD as dollars: two decimals, and more where there is more.
-pub(super) fn usd(micro: u64) -> String {
-    let fraction = format!("{:06}", micro % 1_000_000);
-    let (cents, rest) = fraction.split_at(2);
-    format!("{}.{cents}{}", micro / 1_000_000, rest.trim_end_matches('0'))
-}
 
 /// `usage show` and `usage top`.
 pub(super) fn report(out: &mut Out, report: &UsageReport) -> Result<(), Failure> {
@@ -32,7 +26,7 @@ pub(super) fn report(out: &mut Out, report: &UsageReport) -> Result<(), Failure>
     if report.rows.is_empty() {
         return out.line(format_args!("Nothing was used from {span}."));
     }
-    let table = rows(report);
+    let table = rows(report, &out.view());
     out.table(&table)?;
     if report.cut {
         out.line("There are more rows: narrow it down with --org, --user, --since, or --lines.")?;
@@ -95,7 +89,7 @@ fn title(by: UsageBy) -> &'static str {
     }
 }
 
-fn rows(report: &UsageReport) -> Table {
+fn rows(report: &UsageReport, view: &View<'_>) -> Table {
     let limits = report.rows.iter().any(|row| row.requests_limit.is_some() || row.spend_limit.is_some());
     let mut columns = Vec::new();
     if report.per.is_some() {
@@ -104,17 +98,8 @@ fn rows(report: &UsageReport) -> Table {
     if let Some(by) = report.by {
         columns.push(Column::text(title(by)).cut(12));
     }
-    columns.extend([
-        Column::number("REQUESTS"),
-        Column::number("FAILED").optional(2),
-        Column::number("REFUSED").optional(3),
-        Column::number("TOKENS IN"),
-        Column::number("TOKENS OUT"),
-        Column::number("USD"),
-    ]);
-    if limits {
-        columns.push(Column::number("LEFT").optional(1));
-    }
+    let fields = if limits { REPORT } else { &REPORT[..REPORT.len() - 1] };
+    columns.extend(fields.iter().map(Field::column));
     let mut table = Table::new(columns);
     for row in &report.rows {
         let mut cells: Vec<Cell> = Vec::new();
@@ -124,35 +109,10 @@ fn rows(report: &UsageReport) -> Table {
         if report.by.is_some() {
             cells.push(Cell::optional(row.name.as_ref()));
         }
-        let odd = |number: u64, tone| {
-            let cell = Cell::new(count(number));
-            if number > 0 { cell.tone(tone) } else { cell }
-        };
-        cells.extend([
-            count(row.requests).into(),
-            odd(row.failed, Tone::Bad),
-            odd(row.refused, Tone::Warn),
-            count(row.prompt_tokens).into(),
-            count(row.output_tokens).into(),
-            usd(row.spend).into(),
-        ]);
-        if limits {
-            cells.push(left(row));
-        }
+        cells.extend(fields.iter().map(|field| field.cell(row, view)));
         table.row(cells);
     }
     table
-}
-
-/// What is left of the tightest limit of the day, in percent.
-fn left(row: &UsageRow) -> Cell {
-    let Some(thousandths) = row.remaining() else { return Cell::new(text::NONE) };
-    let cell = Cell::new(format!("{}%", thousandths / 10));
-    match thousandths {
-        0..50 => cell.tone(Tone::Bad),
-        50..200 => cell.tone(Tone::Warn),
-        _ => cell,
-    }
 }
 
 /// When a step begins, as far as it matters.
@@ -213,21 +173,14 @@ mod tests {
     use crate::samples;
 
     #[test]
-    fn money_keeps_what_it_has() {
-        for (micro, shown) in [(0, "0.00"), (1, "0.000001"), (1_230_000, "1.23"), (12_345_678, "12.345678")] {
-            assert_eq!(usd(micro), shown);
-        }
-    }
-
-    #[test]
     fn rows_at_eighty_columns_and_in_a_pipe() {
         let report = samples::usage_report();
         let months = UsageReport { by: None, per: Some(UsagePer::Month), ..report.clone() };
         insta::assert_snapshot!(
             [
-                rows(&report).render(Some(80), false),
-                rows(&report).render(None, false),
-                rows(&months).render(Some(80), false)
+                rows(&report, &samples::VIEW).render(Some(80), false),
+                rows(&report, &samples::VIEW).render(None, false),
+                rows(&months, &samples::VIEW).render(Some(80), false)
             ]
             .join("\n\n")
         );

@@ -1,7 +1,6 @@
 //! `aivonx user ...`
 
 pub mod sessions;
-pub mod table;
 
 use std::path::PathBuf;
 
@@ -11,11 +10,10 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand};
 
-use self::table::{details, overview};
 use super::{Confirm, Context};
 use crate::{
     exit::Failure,
-    input,
+    input, nouns,
     render::text::{self, plural, safe},
 };
 
@@ -167,10 +165,7 @@ pub async fn run(context: &mut Context, verb: UserVerb) -> Result<(), Failure> {
 }
 
 fn show(context: &mut Context, user: &User) -> Result<(), Failure> {
-    context.out.show(user, |out| {
-        let table = details(user, text::now(), &out.zone);
-        out.table(&table)
-    })
+    context.out.show(user, |out| nouns::show(out, user))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
@@ -180,10 +175,7 @@ async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     context.out.show(&users, |out| match &*users {
         [] if filtered => out.line("No user is like that."),
         [] => out.line("There are no users yet. Add one: aivonx user add NAME --org ORG"),
-        users => {
-            let table = overview(users, text::now());
-            out.table(&table)
-        }
+        users => nouns::list(out, users),
     })
 }
 

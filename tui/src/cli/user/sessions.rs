@@ -1,20 +1,14 @@
-//! `aivonx user sessions` and `aivonx user logout`, and sessions as a table.
+//! `aivonx user sessions` and `aivonx user logout`.
 
-use aivonx_protocol::{
-    session::{Session, SessionKind},
-    user,
-};
+use aivonx_protocol::user;
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::super::Context;
 use crate::{
     exit::Failure,
-    render::{
-        Column, Table,
-        text::{self, plural, safe},
-    },
+    nouns,
+    render::text::{plural, safe},
 };
 
 /// `user logout`
@@ -41,8 +35,7 @@ pub(super) async fn list(context: &mut Context, user: &str) -> Result<(), Failur
         if sessions.is_empty() {
             return out.line(format_args!("{} is not logged in anywhere and has no tokens.", safe(user)));
         }
-        let table = overview(&sessions, text::now(), &out.zone);
-        out.table(&table)
+        nouns::list(out, &sessions)
     })
 }
 
@@ -53,59 +46,4 @@ pub(super) async fn logout(context: &mut Context, args: LogoutArgs) -> Result<()
         // Tokens are sessions as well.
         out.line(format_args!("Ended {} of {}.", plural(ended.into(), "session"), safe(&args.user)))
     })
-}
-
-/// Sessions as a table: each with its whole id, which is how one of them is named.
-#[must_use]
-pub fn overview(sessions: &[Session], now: u64, zone: &TimeZone) -> Table {
-    let mut table = Table::new([
-        Column::text("ID"),
-        Column::text("KIND"),
-        Column::text("NAME").cut(8).optional(1),
-        Column::text("ROLE").optional(3),
-        Column::number("USED"),
-        Column::text("UNTIL").optional(4),
-        Column::text("FROM").cut(12).optional(2),
-    ]);
-    for session in sessions {
-        let from = match (&session.address, session.peer_uid) {
-            (Some(address), _) => address.clone(),
-            (None, Some(uid)) => format!("uid {uid}"),
-            (None, None) => text::NONE.to_owned(),
-        };
-        table.row([
-            (&session.id).into(),
-            kind(session.kind).into(),
-            session.name.as_deref().unwrap_or(text::NONE).into(),
-            session.role.as_str().into(),
-            text::ago(session.last_used, now).into(),
-            text::time(session.expires, zone).into(),
-            from.into(),
-        ]);
-    }
-    table
-}
-
-fn kind(kind: SessionKind) -> &'static str {
-    match kind {
-        SessionKind::Control => "login",
-        SessionKind::Token => "token",
-        SessionKind::Http => "http",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples;
-
-    #[test]
-    fn sessions_at_eighty_columns_and_in_a_pipe() {
-        let table = overview(&samples::sessions(), samples::NOW, &TimeZone::UTC);
-        insta::assert_snapshot!(format!(
-            "{}\n\n{}",
-            table.render(Some(80), false),
-            table.render(None, false)
-        ));
-    }
 }

@@ -1,6 +1,13 @@
 //! Lists filtered, sorted and changed.
 
+use std::borrow::Cow;
+
 use super::*;
+use crate::{
+    filter::Subject,
+    nouns::{Field, View},
+    render::Table,
+};
 
 struct Row(&'static str, u32);
 
@@ -13,16 +20,20 @@ impl Subject for Row {
     }
 }
 
-impl Record for Row {
-    const COLUMNS: &'static [Column] = &[Column::new("NAME", Width::Fill(4), 0), Column::number("N", 4, 0)];
+impl Noun for Row {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::<Self>::new(Column::text("NAME"), |row, _| row.0.into()).sorted(|a, b| a.0.cmp(b.0)),
+        Field::<Self>::new(Column::number("N"), |row, _| row.1.to_string().into())
+            .sorted(|a, b| a.1.cmp(&b.1)),
+    ];
     fn id(&self) -> Cow<'_, str> {
         Cow::Borrowed(self.0)
     }
     fn name(&self) -> &str {
         self.0
     }
-    fn order(&self, other: &Self, column: usize) -> Ordering {
-        if column == 0 { self.0.cmp(other.0) } else { self.1.cmp(&other.1) }
+    fn details(&self, _: &View<'_>) -> Table {
+        Table::pairs()
     }
 }
 
@@ -33,7 +44,7 @@ fn list() -> List<Row> {
 }
 
 fn names(list: &List<Row>) -> String {
-    (0..list.counts().0).filter_map(|row| list.shown(row)).map(Record::name).collect()
+    (0..list.counts().0).filter_map(|row| list.shown(row)).map(Noun::name).collect()
 }
 
 #[test]
@@ -107,7 +118,7 @@ fn marks_are_what_is_acted_on() {
     assert_eq!(list.targets().len(), 1);
     list.mark();
     list.mark();
-    let marked: String = list.targets().into_iter().map(Record::name).collect();
+    let marked: String = list.targets().into_iter().map(Noun::name).collect();
     assert_eq!((marked.as_str(), list.marks(), list.at()), ("ab", 2, 2));
     list.remove("a");
     assert_eq!(list.marks(), 1, "what is gone is not marked");

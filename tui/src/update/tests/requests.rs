@@ -100,7 +100,7 @@ fn it_is_sorted_and_filtered_by_what_is_shown() {
     press(&mut model, "enter");
     assert_eq!(model.requests.list.counts(), (1, 3));
     press(&mut model, "esc");
-    press_all(&mut model, "s s s s s s s");
+    press_all(&mut model, "s s s s");
     assert_eq!(model.requests.list.shown(0).map(|one| one.tokens), Some(321), "the most first");
     assert!(shot(&model).contains("TOKENS▲"), "{}", shot(&model));
 }

@@ -8,19 +8,20 @@ use aivonx_protocol::{
 
 use super::Asked;
 use crate::{
-    cli::{
-        limit::{Assignment, table::cap_text},
-        organization::options::profile_name,
-    },
+    cli::limit::Assignment,
     keymap::Do,
     model::{
         Model, Topic,
         calls::Act,
         form::{Field, Form, FormFor},
         list::Rows as _,
-        usage::{UsageForm, Whose, source_is_own},
+        usage::{UsageForm, Whose},
     },
     msg::Effect,
+    nouns::{
+        limit::{cap_text, source_is_own},
+        profile_name,
+    },
     render::text::span,
     update::{act, dialogs, forms},
 };
@@ -74,7 +75,7 @@ pub(super) fn edit(model: &mut Model) {
         }
         Some(row) => {
             let text = format!("{}=", row.limit.name);
-            let of = crate::cli::limit::table::of(&row.limit, level);
+            let of = row.of();
             model.tell(format!("that one is of {of} and holds as well; what you set here is its own"));
             text
         }
@@ -184,7 +185,7 @@ fn blocks(model: &Model, value: &LimitValue) -> Option<String> {
 fn unset(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((whose, called, level)) = open(model) else { return };
     let Some(row) = model.usage.limits.chosen() else { return };
-    let (first, from) = (row.limit.name, crate::cli::limit::table::source(row.limit.source));
+    let (first, from) = (row.limit.name, crate::nouns::limit::source(row.limit.source));
     let targets = model.usage.limits.targets().into_iter();
     let own = targets.filter(|row| row.limit.level == level && source_is_own(row.limit.source, level));
     let names: Vec<LimitSetting> = own.map(|row| row.limit.name).collect();

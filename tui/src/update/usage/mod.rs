@@ -24,11 +24,12 @@ use crate::{
         Dialog, Model, Right, Screen, Topic,
         calls::Act,
         form::FormFor,
-        list::{List, Load, Record as _},
+        list::{List, Load},
         people,
-        usage::{LimitRow, Tab, UsageForm, Whose},
+        usage::{Tab, UsageForm, Whose},
     },
     msg::Effect,
+    nouns::{LimitRow, Noun as _},
 };
 
 /// How often what is shown is asked for anew, and how often the chart, milliseconds.
@@ -229,7 +230,7 @@ pub(super) fn open(model: &mut Model) {
         model.detail = model.rows_ref().is_some_and(|rows| rows.counts().0 > 0);
         return;
     };
-    fn of<T: crate::model::list::Record>(list: &List<T>) -> Option<(String, String)> {
+    fn of<T: crate::nouns::Noun>(list: &List<T>) -> Option<(String, String)> {
         list.chosen().map(|one| (one.id().into_owned(), one.name().to_owned()))
     }
     let chosen = match usage.tab {
@@ -241,7 +242,7 @@ pub(super) fn open(model: &mut Model) {
     };
     match chosen {
         None => {}
-        Some((id, name)) if id == name && name == crate::model::usage::NOBODY => {
+        Some((id, name)) if id == name && name == crate::nouns::usage::NOBODY => {
             model.warn("this is what belongs to none of them; o shows the limits of the fleet");
         }
         Some((id, name)) => {

@@ -8,16 +8,14 @@ use aivonx_protocol::{
 
 use super::Asked;
 use crate::{
-    cli::{
-        organization::options::privacy_name,
-        privacy::{categories, outcome},
-    },
+    cli::privacy::{categories, outcome},
     model::{
         Dialog, Model, Topic,
         dialog::Text,
         form::{Field, Form, FormFor},
         usage::UsageForm,
     },
+    nouns::privacy_name,
     update::forms,
 };
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use aivonx_protocol::usage::{UsageBy, UsageReport};
 
-use crate::model::{
-    Model,
-    usage::{Budget, Served, unused},
+use crate::{
+    model::{Model, usage::unused},
+    nouns::{Budget, Served},
 };
 
 /// Puts the last sums into the list they are about, with those who have used nothing.

@@ -14,11 +14,11 @@ use aivonx_protocol::{
 use crate::{
     model::{
         Dialog, Model, Screen, Topic,
-        list::Record as _,
         testing::{answer_all, call, connected, full, full_as, press, press_all, refuse, reply, type_text},
         usage::{Period, Tab, Whose},
     },
     msg::{Effect, Msg},
+    nouns::Noun as _,
     samples,
     update::update,
     view::tests::shot,

@@ -8,7 +8,8 @@ use ratatui::text::{Line, Span};
 
 use super::{TALL, TALLER, heading};
 use crate::{
-    model::{Model, Right, list::Load, nodes::Standing, overview::Measure},
+    model::{Model, Right, list::Load, overview::Measure},
+    nouns::Standing,
     render::text::{bytes, count, latency, safe, span},
     theme::Tone,
     widgets::{
@@ -183,24 +184,27 @@ fn whole(number: f64) -> u64 {
 fn nodes(model: &Model, status: &Status, columns: u16) -> Line<'static> {
     let theme = model.settings.theme;
     let states = [
-        (status.nodes_active, Standing::Active, Tone::Good),
-        (status.nodes_standby, Standing::Standby, Tone::Bad),
-        (status.nodes_draining, Standing::Draining, Tone::Warn),
-        (status.nodes_disabled, Standing::Disabled, Tone::Dim),
+        (status.nodes_active, Standing::Active),
+        (status.nodes_standby, Standing::Standby),
+        (status.nodes_draining, Standing::Draining),
+        (status.nodes_disabled, Standing::Disabled),
     ];
     // Whoever is bound to an organization has its nodes, which the status does not tell of.
     let own = |standing: Standing| {
         let all = model.nodes.list.all().iter();
         u32::try_from(all.filter(|node| Standing::of(node) == standing).count()).unwrap_or(u32::MAX)
     };
-    let told = states.iter().any(|(number, ..)| *number > 0);
+    let told = states.iter().any(|(number, _)| *number > 0);
     let mut spans = vec![label(model, "nodes")];
     let mut none = true;
-    for (number, standing, tone) in states {
+    for (number, standing) in states {
         let number = if told { number } else { own(standing) };
         if number > 0 {
             none = false;
-            spans.push(Span::styled(format!("{number} {}  ", standing.as_str()), theme.style(tone)));
+            spans.push(Span::styled(
+                format!("{number} {}  ", standing.as_str()),
+                theme.style(standing.tone()),
+            ));
         }
     }
     if none {

@@ -2,11 +2,13 @@
 
 use aivonx_protocol::limit::{LimitLevel, LimitName, Limits};
 
-use super::super::table::Facts;
 use crate::{
-    cli::limit::table::cap_text,
-    model::{Model, usage::LimitRow},
-    render::text::{count, dollars, safe, span},
+    model::Model,
+    nouns::{LimitRow, limit::cap_text},
+    render::{
+        Cell, Table,
+        text::{count, dollars, safe, span},
+    },
     widgets::bar,
 };
 
@@ -44,7 +46,7 @@ pub(super) fn called(limits: &Limits) -> String {
 }
 
 /// The limits that `id` is nearest to, if they are known; a line each.
-pub(in crate::view) fn facts(model: &Model, facts: &mut Facts, id: &str) {
+pub(in crate::view) fn facts(model: &Model, table: &mut Table, id: &str) {
     let usage = &model.usage;
     if usage.limits_of.as_ref().is_none_or(|limits| limits.id.as_deref() != Some(id)) {
         return;
@@ -55,11 +57,7 @@ pub(in crate::view) fn facts(model: &Model, facts: &mut Facts, id: &str) {
     rows.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let more = rows.len().saturating_sub(LINES);
     for (row, share) in rows.iter().take(LINES) {
-        let of = if row.limit.level == row.shown {
-            String::new()
-        } else {
-            format!(" ({})", crate::cli::limit::table::of(&row.limit, row.shown))
-        };
+        let of = if row.limit.level == row.shown { String::new() } else { format!(" ({})", row.of()) };
         let bar = bar::told(*share, BAR, theme);
         let word = match bar::word(*share) {
             "" => String::new(),
@@ -70,12 +68,12 @@ pub(in crate::view) fn facts(model: &Model, facts: &mut Facts, id: &str) {
             .resets
             .map_or_else(String::new, |at| format!(", anew in {}", span(at.saturating_sub(model.now))));
         let text = format!("{bar}  {}{of}{word}{anew}", used_of(row));
-        facts.toned(&row.limit.name.to_string(), text, bar::tone(*share));
+        table.pair(&row.limit.name.to_string(), Cell::toned(text, bar::tone(*share)));
     }
     if rows.is_empty() {
-        facts.put("used", "nothing that counts is limited (l: limits and usage)");
+        table.pair("used", "nothing that counts is limited (l: limits and usage)");
     } else if more > 0 {
-        facts.put("", format!("and {more} more (l)"));
+        table.pair("", format!("and {more} more (l)"));
     }
 }
 

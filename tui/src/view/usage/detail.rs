@@ -6,34 +6,31 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{
     super::{
         frame,
-        table::{Facts, details, say},
+        table::{details, say},
     },
     bars::{called, used_of},
 };
 use crate::{
-    cli::{
-        limit::table::{self, of, source},
-        organization::options::{privacy_name, profile_name},
-    },
     model::{
         Model, Right,
-        list::{Load, Record as _, Rows as _},
-        usage::{LimitRow, Tab, Whose},
+        list::{Load, Rows as _},
+        usage::{Tab, Whose},
     },
-    render::text::{NONE, count, dollars, latency, plural, safe, short, span, time, wrap},
+    nouns::{
+        LimitRow, Noun as _,
+        limit::{source, unpriced},
+        privacy_name, profile_name,
+    },
+    render::{
+        Table,
+        text::{NONE, count, dollars, latency, plural, safe, short, span, time, wrap},
+    },
     theme::Tone,
-    widgets::{
-        bar,
-        chart::Chart,
-        grid::{Cell, Grid},
-        text::fit,
-    },
+    widgets::{bar, chart::Chart, grid::Grid, text::fit},
 };
 
 /// Rows of the chart, least and most.
 const CHART: (u16, u16) = (7, 14);
-/// Cells of a bar with its share.
-const BAR: usize = 12;
 
 /// Draws them.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
@@ -57,7 +54,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
 fn served(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
     let usage = &model.usage;
     let list = if usage.tab == Tab::Models { &usage.models } else { &usage.nodes };
-    let mut facts = Facts::default();
+    let mut facts = Table::pairs();
     if let Whose::One { id, .. } = whose
         && let Some(one) = list.all().iter().find(|one| one.id() == *id)
     {
@@ -73,9 +70,9 @@ fn served(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
             short(row.output_tokens),
             dollars(row.spend)
         );
-        facts.put(usage.period.now(), text);
+        facts.pair(usage.period.now(), text);
     }
-    details(buffer, area, model, &whose.called(), &facts.all());
+    details(buffer, area, model, &whose.called(), &facts);
 }
 
 fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
@@ -86,8 +83,8 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         None => format!("Limits of {},", safe(&whose.called())),
     };
     frame::heading(buffer, area, model, &title);
-    let unpriced = usage.limits_of.as_ref().zip(usage.unpriced.as_ref());
-    let unpriced = unpriced.and_then(|(limits, found)| table::unpriced(limits, found));
+    let known = usage.limits_of.as_ref().zip(usage.unpriced.as_ref());
+    let unpriced = known.and_then(|(limits, found)| unpriced(limits, found));
     let room = usize::from(area.width);
     let unpriced = unpriced.map(|text| wrap(&text, "", "", Some(room))).unwrap_or_default();
     // About the chosen one, and what else there is to know.
@@ -104,7 +101,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         return say(buffer, rows, &text);
     }
     let grid = Grid {
-        columns: LimitRow::COLUMNS,
+        columns: &LimitRow::columns(),
         sorted: Some(usage.limits.order()),
         count: usage.limits.counts().0,
         at: usage.limits.at(),
@@ -112,7 +109,7 @@ fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
         theme,
     };
     grid.draw(buffer, rows, |row| match usage.limits.shown(row) {
-        Some(one) => (usage.limits.is_marked(one), cells(model, one)),
+        Some(one) => (usage.limits.is_marked(one), one.cells(&model.view())),
         None => (false, Vec::new()),
     });
     let mut lines = Vec::new();
@@ -143,30 +140,11 @@ fn sentence(model: &Model, row: &LimitRow) -> String {
     let anew = limit.resets.filter(|_| limit.limit.is_some()).map_or_else(String::new, |at| {
         format!(", anew in {} ({})", span(at.saturating_sub(model.now)), time(at, &model.zone))
     });
-    let of = match of(limit, row.shown) {
+    let of = match row.of() {
         "itself" => String::new(),
         others => format!(" of {others}"),
     };
     format!("{}{of}, from {}: {text}{word}{anew}", limit.name, source(limit.source))
-}
-
-fn cells(model: &Model, row: &LimitRow) -> Vec<Cell> {
-    let theme = model.settings.theme;
-    let limit = &row.limit;
-    let text = used_of(row);
-    let of_it = if limit.limit.is_some() { Cell::new(text) } else { Cell::toned(text, Tone::Dim) };
-    let resets = limit.resets.map_or_else(|| NONE.to_owned(), |at| span(at.saturating_sub(model.now)));
-    vec![
-        Cell::new(limit.name.to_string()),
-        match row.share() {
-            Some(share) => Cell::toned(bar::told(share, BAR, theme), bar::tone(share)),
-            None => Cell::new(""),
-        },
-        of_it,
-        Cell::new(resets),
-        Cell::new(of(limit, row.shown)),
-        Cell::new(source(limit.source)),
-    ]
 }
 
 /// How its usage went.

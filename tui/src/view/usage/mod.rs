@@ -2,22 +2,14 @@
 
 mod bars;
 mod detail;
-mod tables;
 
-use aivonx_protocol::{
-    policy::{Alias, Policy},
-    price::Price,
-};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 pub(super) use self::bars::facts as limit_facts;
-use super::table::{Table, tabs};
+use super::table::{Pane, tabs};
 use crate::{
-    model::{
-        Model,
-        list::{Column, List, Record as _},
-        usage::{Budget, Served, Tab},
-    },
+    model::{Model, list::List, usage::Tab},
+    nouns::Noun,
     render::text::{dollars, plural, short},
     theme::Tone,
     widgets::text::fit,
@@ -44,105 +36,61 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let theme = model.settings.theme;
     let room = usize::from(area.width);
     buffer.set_stringn(area.x, body.bottom(), fit(&below, room, theme.cut()), room, theme.style(Tone::Dim));
+    let used = "Nothing was used in this time. p: over another time; 5: who may use the gateway.";
+    let served = "Nothing was served in this time. p: over another time.";
+    let draw = Draw { buffer, area: body, model, title: &title };
     match usage.tab {
-        Tab::Organizations => budgets(buffer, body, model, &title, "ORG", &usage.organizations),
-        Tab::Users => budgets(buffer, body, model, &title, "USER", &usage.users),
-        Tab::Keys => budgets(buffer, body, model, &title, "KEY", &usage.keys),
-        Tab::Models => served(buffer, body, model, &title, "MODEL", &usage.models),
-        Tab::Nodes => served(buffer, body, model, &title, "NODE", &usage.nodes),
-        Tab::Prices => Table {
-            title: &title,
-            noun: "the prices",
-            list: &usage.prices,
-            columns: Price::COLUMNS.into(),
-            right: usage.tab.right(),
-            empty: "Nothing costs anything yet, so limits of spend hold nobody back.\n\nPress a to set the price of \
-                    models.",
-            cells: &|price| tables::price_cells(model, price),
-            facts: &|price| tables::price_facts(model, price),
-        }
-        .draw(buffer, body, model),
-        Tab::Policies => Table {
-            title: &title,
-            noun: "the model policies",
-            list: &usage.policies,
-            columns: Policy::COLUMNS.into(),
-            right: usage.tab.right(),
-            empty: "Clients decide for themselves how long models stay in memory, how large their context and how \
-                    long their answers are.\n\nPress a to add a policy.",
-            cells: &tables::policy_cells,
-            facts: &|policy| tables::policy_facts(model, policy),
-        }
-        .draw(buffer, body, model),
-        Tab::Aliases => Table {
-            title: &title,
-            noun: "the aliases",
-            list: &usage.aliases,
-            columns: Alias::COLUMNS.into(),
-            right: usage.tab.right(),
-            empty: "There are no other names for models.\n\nPress a to add one: a client that asks for gpt-4o gets \
-                    llama3.3:70b.",
-            cells: &tables::alias_cells,
-            facts: &|alias| tables::alias_facts(model, alias),
-        }
-        .draw(buffer, body, model),
+        Tab::Organizations => draw.sums("usage by organizations", "ORG", &usage.organizations, used),
+        Tab::Users => draw.sums("usage by users", "USER", &usage.users, used),
+        Tab::Keys => draw.sums("usage by keys", "KEY", &usage.keys, used),
+        Tab::Models => draw.sums("usage by models", "MODEL", &usage.models, served),
+        Tab::Nodes => draw.sums("usage by nodes", "NODE", &usage.nodes, served),
+        Tab::Prices => draw.list(
+            "the prices",
+            &usage.prices,
+            "Nothing costs anything yet, so limits of spend hold nobody back.\n\nPress a to set the price of models.",
+        ),
+        Tab::Policies => draw.list(
+            "the model policies",
+            &usage.policies,
+            "Clients decide for themselves how long models stay in memory, how large their context and how long \
+             their answers are.\n\nPress a to add a policy.",
+        ),
+        Tab::Aliases => draw.list(
+            "the aliases",
+            &usage.aliases,
+            "There are no other names for models.\n\nPress a to add one: a client that asks for gpt-4o gets \
+             llama3.3:70b.",
+        ),
     }
 }
 
-/// The columns with another word above the first.
-fn named(columns: &'static [Column], first: &'static str) -> Vec<Column> {
-    let mut columns = columns.to_vec();
-    if let Some(column) = columns.first_mut() {
-        column.title = first.into();
-    }
-    columns
-}
-
-fn budgets(
-    buffer: &mut Buffer,
+/// Where a tab's list is drawn.
+struct Draw<'a> {
+    buffer: &'a mut Buffer,
     area: Rect,
-    model: &Model,
-    title: &str,
-    first: &'static str,
-    list: &List<Budget>,
-) {
-    let noun = match model.usage.tab {
-        Tab::Organizations => "usage by organizations",
-        Tab::Users => "usage by users",
-        _ => "usage by keys",
-    };
-    Table {
-        title,
-        noun,
-        list,
-        columns: named(Budget::COLUMNS, first).into(),
-        right: model.usage.tab.right(),
-        empty: "Nothing was used in this time. p: over another time; 5: who may use the gateway.",
-        cells: &|one| tables::budget_cells(model, one),
-        facts: &|_| Vec::new(),
-    }
-    .draw(buffer, area, model);
+    model: &'a Model,
+    title: &'a str,
 }
 
-fn served(
-    buffer: &mut Buffer,
-    area: Rect,
-    model: &Model,
-    title: &str,
-    first: &'static str,
-    list: &List<Served>,
-) {
-    Table {
-        title,
-        noun: if model.usage.tab == Tab::Models { "usage by models" } else { "usage by nodes" },
-        list,
-        columns: named(Served::COLUMNS, first).into(),
-        right: model.usage.tab.right(),
-        empty: "Nothing was served in this time. p: over another time.",
-        cells: &|one| tables::served_cells(model, one),
-        facts: &|_| Vec::new(),
+impl Draw<'_> {
+    /// A list.
+    fn list<T: Noun>(self, noun: &str, list: &List<T>, empty: &str) {
+        Pane::new(self.title, noun, list, self.model.usage.tab.right(), empty).draw(
+            self.buffer,
+            self.area,
+            self.model,
+        );
     }
-    .draw(buffer, area, model);
+
+    /// Sums, with what they are by above their names.
+    fn sums<T: Noun>(self, noun: &str, by: &'static str, list: &List<T>, empty: &str) {
+        let mut pane = Pane::new(self.title, noun, list, self.model.usage.tab.right(), empty);
+        if let Some(column) = pane.columns.first_mut() {
+            column.title = by.into();
+        }
+        pane.draw(self.buffer, self.area, self.model);
+    }
 }
 
 /// What the time came to.

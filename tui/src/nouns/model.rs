@@ -1,0 +1,126 @@
+//! Models.
+
+use std::borrow::Cow;
+
+use aivonx_protocol::model::{Model, ModelOnNode};
+
+use super::{Field, Noun, View};
+use crate::{
+    filter::Subject,
+    render::{
+        Cell, Column, Table, Tone,
+        text::{bytes, count, span, stamp},
+    },
+};
+
+/// Longer than this from now is for ever, milliseconds: a model that is kept has a date far away.
+const EVER: u64 = 365 * 86_400_000;
+
+/// For how long still a node keeps a model in memory, milliseconds; None is for ever.
+pub(crate) fn kept(at: u64, now: u64) -> Option<u64> {
+    Some(at.saturating_sub(now)).filter(|left| *left <= EVER)
+}
+
+/// Its nodes, with `*` behind those that have it in memory.
+fn nodes(model: &Model) -> String {
+    let place = |place: &ModelOnNode| format!("{}{}", place.node, if place.loaded { "*" } else { "" });
+    model.nodes.iter().map(place).collect::<Vec<_>>().join(", ")
+}
+
+/// Where it is, a row for each node.
+pub(crate) fn places(model: &Model, view: &View<'_>) -> Table {
+    let mut table = Table::new([
+        Column::text("NODE"),
+        Column::text("LOADED"),
+        Column::number("GPU MEMORY"),
+        Column::number("CONTEXT"),
+        Column::text("UNLOADS IN"),
+    ]);
+    let unloads = |at| kept(at, view.now).map_or_else(|| "never".to_owned(), span);
+    for place in &model.nodes {
+        table.row([
+            (&place.node).into(),
+            if place.loaded { Cell::toned("yes", Tone::Good) } else { "no".into() },
+            Cell::optional(place.size_vram.map(bytes)),
+            Cell::optional(place.context_length.map(count)),
+            Cell::optional(place.expires_at.map(unloads)),
+        ]);
+    }
+    table
+}
+
+impl Noun for Model {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::<Self>::new(Column::text("NAME").cut(22), |model, _| {
+            format!("{}{}", model.name, if model.cloud { " (cloud)" } else { "" }).into()
+        })
+        .sorted(|a, b| a.name.cmp(&b.name)),
+        Field::<Self>::new(Column::number("SIZE").cells(7).optional(3), |model, _| {
+            Cell::optional(model.size.map(bytes))
+        })
+        .sorted(|a, b| a.size.cmp(&b.size)),
+        Field::<Self>::new(Column::text("PARAMS").cells(7).optional(5), |model, _| {
+            Cell::optional(model.parameters.as_deref())
+        })
+        .sorted(|a, b| a.parameters.cmp(&b.parameters)),
+        Field::<Self>::new(Column::text("QUANT").cells(8).optional(6), |model, _| {
+            Cell::optional(model.quantization.as_deref())
+        })
+        .sorted(|a, b| a.quantization.cmp(&b.quantization)),
+        Field::<Self>::new(Column::text("FAMILY").cells(9).optional(7), |model, _| {
+            Cell::optional(model.family.as_deref())
+        })
+        .sorted(|a, b| a.family.cmp(&b.family)),
+        // The console has a column for each.
+        Field::<Self>::new(Column::text("NODES").cut(14), |model, _| nodes(model).into()).on_command_line(),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.name)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn details(&self, view: &View<'_>) -> Table {
+        let mut table = Table::pairs();
+        table.pair("name", &self.name);
+        if self.cloud {
+            table.pair("cloud", Cell::toned("yes: the node hands prompts on to a third party", Tone::Warn));
+        }
+        table.pair("size", Cell::optional(self.size.map(bytes)));
+        table.pair("parameters", Cell::optional(self.parameters.as_deref()));
+        table.pair("quantization", Cell::optional(self.quantization.as_deref()));
+        table.pair("family", Cell::optional(self.family.as_deref()));
+        table.pair("modified", Cell::optional(self.modified_at.as_deref().map(|at| stamp(at, view.zone))));
+        table.pair("digest", Cell::optional(self.digest.as_deref()));
+        table
+    }
+}
+
+impl Subject for Model {
+    fn field(&self, name: &str) -> Option<String> {
+        let nodes = |loaded: bool| {
+            let names = self.nodes.iter().filter(|place| place.loaded || !loaded);
+            names.map(|place| &*place.node).collect::<Vec<_>>().join(" ")
+        };
+        Some(match name {
+            "model" | "name" => self.name.clone(),
+            "family" => self.family.clone()?,
+            "size" => self.size?.to_string(),
+            "node" => nodes(false),
+            "loaded" => nodes(true),
+            "quant" => self.quantization.clone()?,
+            "cloud" => if self.cloud { "yes" } else { "no" }.to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.name)
+            || self.family.as_deref().is_some_and(&mut *test)
+            || self.quantization.as_deref().is_some_and(&mut *test)
+            || self.nodes.iter().any(|place| test(&place.node))
+    }
+}

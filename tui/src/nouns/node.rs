@@ -1,0 +1,269 @@
+//! Nodes.
+
+use std::borrow::Cow;
+
+use aivonx_protocol::node::{AdminState, Node, NodeKind, Pool};
+
+use super::{Field, Noun, View};
+use crate::{
+    filter::Subject,
+    render::{
+        Cell, Column, Table, Tone,
+        text::{ago, bytes, latency, rate},
+    },
+};
+
+/// How a node stands, in one word; the most pressing first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// Wanted and not healthy.
+    Standby,
+    /// Finishes what it has.
+    Draining,
+    /// Taken out.
+    Disabled,
+    /// Serves.
+    Active,
+}
+
+impl Standing {
+    /// Of this node.
+    pub(crate) fn of(node: &Node) -> Self {
+        match (node.admin_state, node.pool) {
+            (AdminState::Disabled, _) => Self::Disabled,
+            (AdminState::Draining, _) => Self::Draining,
+            (AdminState::Enabled, Pool::Active) => Self::Active,
+            (AdminState::Enabled, Pool::Standby) => Self::Standby,
+        }
+    }
+
+    /// The word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Standby => "standby",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+            Self::Active => "active",
+        }
+    }
+
+    /// What it means.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Standby => "takes none until it answers its checks",
+            Self::Draining => "finishes what it has and takes nothing new",
+            Self::Disabled => "takes nothing and is not checked",
+            Self::Active => "takes requests",
+        }
+    }
+
+    /// How it looks.
+    pub(crate) fn tone(self) -> Tone {
+        match self {
+            Self::Standby => Tone::Bad,
+            Self::Draining => Tone::Warn,
+            Self::Disabled => Tone::Dim,
+            Self::Active => Tone::Good,
+        }
+    }
+}
+
+/// What the checks found, in a word.
+fn pool(node: &Node) -> &'static str {
+    match node.pool {
+        Pool::Active => "active",
+        Pool::Standby => "standby",
+    }
+}
+
+fn kind(node: &Node) -> &'static str {
+    match node.kind {
+        NodeKind::Ollama => "ollama",
+        NodeKind::Openai => "openai",
+    }
+}
+
+fn state(node: &Node, view: &View<'_>) -> Cell {
+    let standing = Standing::of(node);
+    let (unicode, ascii) = match standing {
+        Standing::Active => ("●", "+"),
+        Standing::Standby => ("○", "!"),
+        Standing::Draining => ("◐", "~"),
+        Standing::Disabled => ("×", "x"),
+    };
+    Cell::toned(view.signed(unicode, ascii, standing.as_str()), standing.tone())
+}
+
+/// Requests at work, with the bound if there is one: `3/8`. A full node, and one that drains, needs a look.
+fn active(node: &Node) -> Cell {
+    let full = node.max_parallel > 0 && node.active_requests >= node.max_parallel;
+    let draining = Standing::of(node) == Standing::Draining && node.active_requests > 0;
+    let text = match node.max_parallel {
+        0 => node.active_requests.to_string(),
+        most => format!("{}/{most}", node.active_requests),
+    };
+    Cell::toned(text, if full || draining { Tone::Warn } else { Tone::Plain })
+}
+
+fn errors(node: &Node, text: String) -> Cell {
+    Cell::toned(text, if node.recent_errors > 0 { Tone::Bad } else { Tone::Plain })
+}
+
+impl Noun for Node {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::<Self>::new(Column::text("NAME").cut(12), |node, view| {
+            // The command line says so in its column of the kind.
+            let simulated = if node.simulated && view.theme.is_some() { " (simulated)" } else { "" };
+            format!("{}{simulated}", node.name).into()
+        })
+        .sorted(|a, b| a.name.cmp(&b.name)),
+        Field::<Self>::new(Column::text("STATE").cells(10), state)
+            .sorted(|a, b| Standing::of(a).cmp(&Standing::of(b))),
+        Field::<Self>::new(Column::number("ACTIVE"), |node, _| active(node))
+            .sorted(|a, b| a.active_requests.cmp(&b.active_requests)),
+        Field::<Self>::new(Column::number("MODELS").optional(2), |node, _| {
+            node.models.len().to_string().into()
+        })
+        .sorted(|a, b| a.models.len().cmp(&b.models.len())),
+        Field::<Self>::new(Column::number("LOADED").optional(1), |node, _| {
+            node.loaded.len().to_string().into()
+        })
+        .sorted(|a, b| a.loaded.len().cmp(&b.loaded.len())),
+        Field::<Self>::new(Column::number("GPU MEMORY").optional(7), |node, _| {
+            Cell::optional(node.vram_bytes.map(bytes))
+        })
+        .sorted(|a, b| a.vram_bytes.cmp(&b.vram_bytes)),
+        Field::<Self>::new(Column::number("LATENCY").optional(2), |node, _| {
+            Cell::optional(node.latency_ms.map(latency))
+        })
+        .sorted(|a, b| {
+            // What has none comes last.
+            let of = |node: &Node| node.latency_ms.unwrap_or(f64::INFINITY);
+            of(a).total_cmp(&of(b))
+        }),
+        Field::<Self>::new(Column::number("REQ/S").optional(3), |node, _| {
+            rate(node.requests_per_second).into()
+        })
+        .sorted(|a, b| a.requests_per_second.total_cmp(&b.requests_per_second)),
+        Field::<Self>::new(Column::number("ERRORS").optional(1), |node, _| {
+            errors(node, node.recent_errors.to_string())
+        })
+        .sorted(|a, b| a.recent_errors.cmp(&b.recent_errors)),
+        Field::<Self>::new(Column::text("KIND").cells(17).optional(8), |node, _| {
+            format!("{}{}", kind(node), if node.simulated { ", simulated" } else { "" }).into()
+        })
+        .sorted(|a, b| kind(a).cmp(kind(b))),
+        Field::<Self>::new(Column::text("URL").cut(16).optional(6), |node, _| (&node.url).into())
+            .sorted(|a, b| a.url.cmp(&b.url)),
+        Field::<Self>::new(Column::text("VERSION").cells(9).optional(9), |node, _| {
+            Cell::optional(node.version.as_deref())
+        })
+        .sorted(|a, b| a.version.cmp(&b.version))
+        .in_console(),
+        Field::<Self>::new(Column::text("ORG").cells(10).optional(10), |node, _| {
+            Cell::optional(node.organization.as_deref())
+        })
+        .sorted(|a, b| a.organization.cmp(&b.organization))
+        .in_console(),
+        Field::<Self>::new(Column::text("POOL").cells(7).optional(11), |node, _| pool(node).into())
+            .sorted(|a, b| pool(a).cmp(pool(b)))
+            .in_console(),
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn details(&self, view: &View<'_>) -> Table {
+        let standing = Standing::of(self);
+        let mut table = Table::pairs();
+        table.pair("name", &self.name);
+        table.pair("id", &self.id);
+        table.pair("url", &self.url);
+        let version = self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        table.pair("kind", format!("{}{version}", kind(self)));
+        table.pair(
+            "state",
+            Cell::toned(format!("{} ({})", standing.as_str(), standing.meaning()), standing.tone()),
+        );
+        if self.admin_state != AdminState::Enabled {
+            let health = match self.pool {
+                Pool::Active => "healthy",
+                Pool::Standby => "not healthy",
+            };
+            table.pair("health", health);
+        }
+        if let Some(why) = &self.last_error {
+            table.lines("last error", why, Tone::Bad);
+        }
+        table.pair("last check", self.last_check.map_or_else(|| "never".to_owned(), |at| ago(at, view.now)));
+        table.pair("latency", Cell::optional(self.latency_ms.map(latency)));
+        table.pair("active requests", active(self));
+        if standing == Standing::Draining && self.active_requests == 0 {
+            table.pair("drained", Cell::toned("nothing is left: it can be disabled or removed", Tone::Warn));
+        }
+        table.pair("requests/s", format!("{} (last minute)", rate(self.requests_per_second)));
+        table.pair("errors", errors(self, format!("{} (last 5 minutes)", self.recent_errors)));
+        table.pair("GPU memory", Cell::optional(self.vram_bytes.map(bytes)));
+        table.pair(
+            "max parallel",
+            match self.max_parallel {
+                0 => "no limit".to_owned(),
+                most => most.to_string(),
+            },
+        );
+        if let Some(organization) = &self.organization {
+            table.pair("assigned to", organization);
+        }
+        table.pair("credential", &self.credential);
+        if self.url.starts_with("https:") {
+            table.pair("certificates", if self.custom_ca { "own CA" } else { "the system's" });
+            table.pair("server name", self.server_name.as_deref().unwrap_or("as in the URL"));
+        }
+        for (key, value) in &self.labels {
+            table.pair("label", format!("{key}={value}"));
+        }
+        if self.simulated {
+            table.pair("simulated", "yes");
+        }
+        table.pair("revision", self.revision.to_string());
+        let loaded = |model: &String| if self.loaded.contains(model) { " (loaded)" } else { "" };
+        table.list("models", self.models.iter().map(|model| format!("{model}{}", loaded(model))));
+        table
+    }
+}
+
+impl Subject for Node {
+    fn field(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "node" | "name" => self.name.clone(),
+            "url" => self.url.clone(),
+            "state" => Standing::of(self).as_str().to_owned(),
+            "active" => self.active_requests.to_string(),
+            "model" => self.models.join(" "),
+            "loaded" => self.loaded.join(" "),
+            "version" => self.version.clone()?,
+            "pool" => pool(self).to_owned(),
+            "vram" => self.vram_bytes?.to_string(),
+            "rate" => self.requests_per_second.to_string(),
+            "errors" => self.recent_errors.to_string(),
+            "latency" => self.latency_ms?.to_string(),
+            "error" => self.last_error.clone()?,
+            "org" => self.organization.clone()?,
+            label => self.labels.get(label)?.clone(),
+        })
+    }
+
+    fn any(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        test(&self.name)
+            || test(&self.url)
+            || test(Standing::of(self).as_str())
+            || self.organization.as_deref().is_some_and(&mut *test)
+            || self.last_error.as_deref().is_some_and(&mut *test)
+            || self.labels.iter().any(|(key, value)| test(key) || test(value))
+    }
+}
