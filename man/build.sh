@@ -45,7 +45,10 @@ part() {
         commands) "$bins/aivonx" manual ;;
         keys) "$bins/aivonxd" check --print-default | mdoc keys ;;
         routes) "$bins/aivonxd" manual ;;
-        json) mdoc tables <"$here/aivonx-json.md" ;;
+        json)
+            # What is printed of a noun stands beside what tables say of it.
+            { cat "$here/aivonx-json.md"; sed -n '/^\/\/! ##/,/^$/s,^//! \{0\,1\},,p' "$root"/tui/src/nouns/*.rs; } | mdoc tables
+            ;;
         fields) mdoc fields <"$root/daemon/telemetry/src/fields.rs" ;;
         events) sed -n 's,^//! |,|,p' "$root/daemon/telemetry/src/lib.rs" | mdoc tables ;;
         messages) mdoc catalog <"$root/packaging/journald/aivonx.catalog" ;;

@@ -36,7 +36,7 @@ fn data(route: &Route) -> bool {
 }
 
 fn entry(page: &mut String, route: &Route) {
-    let methods: Vec<&str> = route.methods.iter().map(http::Method::as_str).collect();
+    let methods: Vec<&str> = route.methods.iter().map(|method| method.as_str()).collect();
     let _ = writeln!(page, ".It Li {} {}", methods.join("|"), route.pattern);
     text(page, route.about);
     text(page, needs(route.need()));

@@ -1,4 +1,14 @@
 //! Other names for models.
+//!
+//! ## alias
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id |
+//! | `organization` | slug of the organization whose requests it is for, or null for everybody's |
+//! | `alias` | the name that clients ask for |
+//! | `models` | array of the models that are served, the first that a node can serve |
+//! | `created` | time |
+//! | `revision` | rises with every change |
 
 use std::borrow::Cow;
 
@@ -12,9 +22,11 @@ use crate::{
 
 impl Noun for Alias {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("ORG").cut(12), |alias, _| everybody(alias.organization.as_deref()))
-            .sorted(|a, b| (&a.organization, &a.alias).cmp(&(&b.organization, &b.alias))),
-        Field::<Self>::new(Column::text("ALIAS").cut(18), |alias, _| (&alias.alias).into())
+        Field::<Self>::new(Column::text("ORG").cut(16).grows(12), |alias, _| {
+            everybody(alias.organization.as_deref())
+        })
+        .sorted(|a, b| (&a.organization, &a.alias).cmp(&(&b.organization, &b.alias))),
+        Field::<Self>::new(Column::text("ALIAS").cut(24).grows(18), |alias, _| (&alias.alias).into())
             .sorted(|a, b| (&a.alias, &a.organization).cmp(&(&b.alias, &b.organization))),
         Field::<Self>::new(Column::text("SERVED").cut(24), |alias, _| alias.models.join(", else ").into())
             .sorted(|a, b| a.models.cmp(&b.models)),

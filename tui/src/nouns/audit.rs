@@ -1,4 +1,21 @@
 //! Entries of the audit log.
+//!
+//! ## audit entry
+//! | field | meaning |
+//! |---|---|
+//! | `seq` | position in the log, from 1, without gaps |
+//! | `time` | when |
+//! | `action` | what: `login`, `login_failed`, `create`, `key_revoke`, `cross_org_denied`, `inference_summary`, ... |
+//! | `outcome` | `ok`, `denied` or `failed` |
+//! | `actor` | who: object with `id` (null for who has none) and `name` |
+//! | `source` | from where: object with `uid`, `gid`, `pid` or `address`, `user_agent`; in an `inference_summary` the address is null for what came from more than a few |
+//! | `organization` | object with `id` and `name`, or null for the fleet |
+//! | `object` | to what: object with `kind`, `id` and `name`, or null |
+//! | `via` | the control request, or method and route |
+//! | `request_id` | id of the request, or null |
+//! | `details` | object of further facts, all text |
+//! | `prev` | hash of the entry before |
+//! | `hash` | SHA-256 over `prev` and the canonical form of the entry |
 
 use std::borrow::Cow;
 
@@ -77,11 +94,14 @@ pub(crate) fn line(entry: &AuditEntry, zone: &TimeZone) -> String {
 
 impl Noun for AuditEntry {
     const FIELDS: &'static [Field<Self>] = &[
+        // The command line names an entry by it.
+        Field::<Self>::new(Column::number("SEQ"), |entry, _| entry.seq.to_string().into()).on_command_line(),
         // The newest first.
         Field::<Self>::new(Column::number("SEQ").cells(7).optional(3), |entry, _| {
             entry.seq.to_string().into()
         })
-        .sorted(|a, b| b.seq.cmp(&a.seq)),
+        .sorted(|a, b| b.seq.cmp(&a.seq))
+        .in_console(),
         Field::<Self>::new(Column::text("TIME").cells(19), |entry, view| view.time(entry.time).into())
             .sorted(|a, b| b.seq.cmp(&a.seq)),
         Field::<Self>::new(Column::text("ACTOR").cut(10), |entry, _| (&entry.actor.name).into())

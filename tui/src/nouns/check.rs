@@ -1,4 +1,12 @@
 //! What was looked at among the secrets.
+//!
+//! ## check
+//! | field | meaning |
+//! |---|---|
+//! | `name` | what was looked at, a word that stays the same |
+//! | `outcome` | `ok`, `warn` or `fail` |
+//! | `finding` | what was found |
+//! | `fix` | what to do about it, or null |
 
 use std::borrow::Cow;
 

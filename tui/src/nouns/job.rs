@@ -1,4 +1,24 @@
 //! Jobs.
+//!
+//! ## job
+//! | field | meaning |
+//! |---|---|
+//! | `id` | id, never reused |
+//! | `kind` | `pull`, `rotate`, `load` or `unload` |
+//! | `subject` | the model; of a rotation, the new data key |
+//! | `state` | `running`, `done`, `failed` or `cancelled` |
+//! | `started`, `ended` | times; `ended` is null while it runs |
+//! | `targets` | array of targets |
+//! | `completed`, `total` | bytes (of a rotation: secrets; of loading: nodes) done and in all, as far as known |
+//!
+//! ## target
+//! | field | meaning |
+//! |---|---|
+//! | `node` | name of the node; of a rotation, the kind of secret |
+//! | `state` | as of a job |
+//! | `status` | the node's own last status line |
+//! | `completed`, `total` | bytes (of a rotation: secrets; of loading: 1 for the node) done and in all there, as far as known |
+//! | `error` | why it failed there, or null |
 
 use std::borrow::Cow;
 

@@ -1,4 +1,22 @@
 //! API keys.
+//!
+//! ## key
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id, never reused |
+//! | `name` | name, unique in its organization |
+//! | `organization` | slug, or null for a key of the fleet |
+//! | `user` | name of the user it acts for, or null |
+//! | `prefix` | first characters of its secret |
+//! | `scopes` | array of `infer`, `models:read`, `models:write`, `admin:read` |
+//! | `models` | array of globs of the models it may use; empty allows what its organization may |
+//! | `networks` | array of networks it may be used from; empty is anywhere |
+//! | `expires`, `revoked` | times, or null |
+//! | `grace_until` | until when the secret before the last rotation works, or null |
+//! | `old_pepper` | whether its hash waits to be renewed |
+//! | `last_used` | time, or null if no use is known |
+//! | `created` | time |
+//! | `revision` | rises with every change; see `key set --revision` |
 
 use std::borrow::Cow;
 
@@ -35,7 +53,7 @@ fn scopes(key: &Key) -> Option<String> {
 
 impl Noun for Key {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("NAME").cut(14), |key, _| (&key.name).into())
+        Field::<Self>::new(Column::text("NAME").cut(16).grows(14), |key, _| (&key.name).into())
             .sorted(|a, b| a.name.cmp(&b.name)),
         Field::<Self>::new(Column::text("ORG").cut(10), |key, _| Cell::optional(key.organization.as_deref()))
             .sorted(|a, b| a.organization.cmp(&b.organization)),

@@ -1,4 +1,15 @@
 //! Limits.
+//!
+//! ## limit
+//! | field | meaning |
+//! |---|---|
+//! | `name` | such as `inference.day`, `user.inference.day`, `key.hour`: see aivonx-limits(7) |
+//! | `level` | whose it is: `fleet`, `organization`, `user` or `key` |
+//! | `limit` | the cap in its unit, or null for unlimited; of `spend.unpriced` 0 is `refuse` and null is `free` |
+//! | `unit` | `requests`, `tokens`, `characters` or `micro_usd` (millionths of a US dollar) |
+//! | `source` | where the cap comes from: `profile`, `fleet`, `organization`, `organization_admin`, `user`, `user_admin`, `key`, `key_admin` |
+//! | `used` | how much of it is used, or null where nothing is counted or you may not see it |
+//! | `resets` | time at which the count begins anew, or null |
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -88,10 +99,10 @@ impl Noun for LimitRow {
     const FIELDS: &'static [Field<Self>] = &[
         Field::<Self>::new(Column::text("LIMIT").cells(18), |row, _| row.limit.name.to_string().into())
             .sorted(|a, b| (a.rank(), a.at).cmp(&(b.rank(), b.at))),
-        Field::<Self>::new(Column::number("CAP").cut(11), |row, _| cap(row)).sorted(by_share),
+        Field::<Self>::new(Column::number("CAP").grows(11), |row, _| cap(row)).sorted(by_share),
         Field::<Self>::new(Column::text("OF").cells(9).optional(2), |row, _| row.of().into())
             .sorted(|a, b| (a.limit.level, a.at).cmp(&(b.limit.level, b.at))),
-        Field::<Self>::new(Column::number("USED").cut(10), used).sorted(by_share),
+        Field::<Self>::new(Column::number("USED").grows(10), used).sorted(by_share),
         Field::<Self>::new(Column::number("RESETS IN").optional(3), |row, view| {
             Cell::optional(row.limit.resets.map(|at| span(at.saturating_sub(view.now))))
         })

@@ -1,4 +1,13 @@
 //! Lockouts: names that failed to log in, and from where.
+//!
+//! ## lockout
+//! | field | meaning |
+//! |---|---|
+//! | `user` | the name that was tried; there may be no such user |
+//! | `address` | where from: an address, an IPv6 /64, or `uid N` |
+//! | `failures` | number of failures in a row |
+//! | `last` | time of the last one |
+//! | `locked_until` | time until which logins are refused, or null |
 
 use std::borrow::Cow;
 

@@ -34,7 +34,7 @@ use jiff::tz::TimeZone;
 pub(crate) use self::{
     limit::LimitRow,
     node::Standing,
-    organization::{nodes_name, privacy_name, profile_name},
+    organization::{privacy_name, profile_name},
     usage::{Budget, Served},
 };
 use crate::{

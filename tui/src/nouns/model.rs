@@ -1,4 +1,24 @@
 //! Models.
+//!
+//! ## model
+//! | field | meaning |
+//! |---|---|
+//! | `name` | name with tag |
+//! | `size` | bytes on disk, or null |
+//! | `digest` | content digest, or null |
+//! | `family`, `parameters`, `quantization` | as the nodes say, or null |
+//! | `modified_at` | newest modification, RFC 3339, or null |
+//! | `cloud` | whether the node hands prompts on to a third party |
+//! | `nodes` | array of places |
+//!
+//! ## place
+//! | field | meaning |
+//! |---|---|
+//! | `node` | name of the node |
+//! | `loaded` | whether it is in memory there |
+//! | `size_vram` | bytes of GPU memory, or null |
+//! | `expires_at` | time at which it is unloaded, or null |
+//! | `context_length` | context length it is loaded with, or null |
 
 use std::borrow::Cow;
 
@@ -51,7 +71,7 @@ pub(crate) fn places(model: &Model, view: &View<'_>) -> Table {
 
 impl Noun for Model {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("NAME").cut(22), |model, _| {
+        Field::<Self>::new(Column::text("NAME").cut(36).grows(22), |model, _| {
             format!("{}{}", model.name, if model.cloud { " (cloud)" } else { "" }).into()
         })
         .sorted(|a, b| a.name.cmp(&b.name)),
@@ -59,15 +79,15 @@ impl Noun for Model {
             Cell::optional(model.size.map(bytes))
         })
         .sorted(|a, b| a.size.cmp(&b.size)),
-        Field::<Self>::new(Column::text("PARAMS").cells(7).optional(5), |model, _| {
+        Field::<Self>::new(Column::text("PARAMS").cut(8).cells(7).optional(5), |model, _| {
             Cell::optional(model.parameters.as_deref())
         })
         .sorted(|a, b| a.parameters.cmp(&b.parameters)),
-        Field::<Self>::new(Column::text("QUANT").cells(8).optional(6), |model, _| {
+        Field::<Self>::new(Column::text("QUANT").cut(8).cells(8).optional(6), |model, _| {
             Cell::optional(model.quantization.as_deref())
         })
         .sorted(|a, b| a.quantization.cmp(&b.quantization)),
-        Field::<Self>::new(Column::text("FAMILY").cells(9).optional(7), |model, _| {
+        Field::<Self>::new(Column::text("FAMILY").cut(8).cells(9).optional(7), |model, _| {
             Cell::optional(model.family.as_deref())
         })
         .sorted(|a, b| a.family.cmp(&b.family)),

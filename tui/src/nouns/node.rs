@@ -1,4 +1,32 @@
 //! Nodes.
+//!
+//! ## node
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id, never reused |
+//! | `name` | unique name |
+//! | `url` | base URL, without credentials |
+//! | `kind` | `ollama` or `openai` |
+//! | `version` | version it reported last, or null |
+//! | `pool` | `active` (healthy) or `standby` |
+//! | `admin_state` | `enabled`, `draining` or `disabled` |
+//! | `models` | array of names it has |
+//! | `loaded` | array of names it holds in memory |
+//! | `latency_ms` | average of the health check's round trip, or null |
+//! | `active_requests` | requests it works on for this gateway now |
+//! | `max_parallel` | most requests at once; 0 is no limit |
+//! | `last_error` | why the last check or attempt failed, or null |
+//! | `last_check` | time of the last check, or null |
+//! | `credential` | `none`, `bearer`, `basic` or `header NAME`; never the secret |
+//! | `labels` | object of your own labels |
+//! | `server_name` | name expected in its certificate, or null for the URL's host |
+//! | `custom_ca` | whether it has a CA of its own |
+//! | `revision` | rises with every change; see `node set --revision` |
+//! | `simulated` | whether the daemon simulates this node (`dev --simulate`) |
+//! | `organization` | slug of the organization it is assigned to alone, or null |
+//! | `vram_bytes` | bytes of GPU memory that its loaded models take, or null while it does not tell |
+//! | `requests_per_second` | attempts sent to it a second, on average over the last minute |
+//! | `recent_errors` | attempts it failed in the last five minutes |
 
 use std::borrow::Cow;
 
@@ -111,7 +139,7 @@ fn errors(node: &Node, text: String) -> Cell {
 
 impl Noun for Node {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("NAME").cut(12), |node, view| {
+        Field::<Self>::new(Column::text("NAME").cut(24).grows(12), |node, view| {
             // The command line says so in its column of the kind.
             let simulated = if node.simulated && view.theme.is_some() { " (simulated)" } else { "" };
             format!("{}{simulated}", node.name).into()

@@ -1,4 +1,23 @@
 //! Organizations.
+//!
+//! ## organization
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id, never reused |
+//! | `slug` | unique short name |
+//! | `name` | name for people |
+//! | `enabled` | whether its users and keys may do anything |
+//! | `require_totp` | whether its users must use two-factor authentication |
+//! | `models` | array of globs of the models it may use; empty allows all |
+//! | `nodes` | `"shared"`, `"exclusive"` or `{"labels": {...}}` |
+//! | `cloud_models` | whether models that a node hands on to a third party are allowed |
+//! | `privacy` | `off`, `detect`, `redact` or `block` |
+//! | `limit_profile` | `standard`, `team` or `unlimited` |
+//! | `users`, `keys` | number of users, and of keys that are not revoked |
+//! | `exclusive_nodes` | number of nodes assigned to it alone |
+//! | `created` | time |
+//! | `revision` | rises with every change; see `org set --revision` |
+//! | `node_networks` | array of networks in which its operators may add nodes; empty is nowhere |
 
 use std::borrow::Cow;
 
@@ -49,7 +68,7 @@ fn nodes(one: &Organization) -> String {
 
 impl Noun for Organization {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("ORG").cut(14), |one, _| (&one.slug).into())
+        Field::<Self>::new(Column::text("ORG").cut(16).grows(14), |one, _| (&one.slug).into())
             .sorted(|a, b| a.slug.cmp(&b.slug)),
         Field::<Self>::new(Column::text("STATE").cells(8), |one, _| switched(one.enabled))
             .sorted(|a, b| a.enabled.cmp(&b.enabled)),

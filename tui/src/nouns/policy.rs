@@ -1,4 +1,28 @@
 //! Model policies.
+//!
+//! ## policy
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id |
+//! | `organization` | slug of the organization whose requests it is for, or null for everybody's |
+//! | `model` | pattern of the models (`*`, `?`) |
+//! | `keep_alive` | a keep alive, or null |
+//! | `num_ctx` | a context size, or null |
+//! | `output_max` | most tokens of an answer, or null |
+//! | `created` | time |
+//! | `revision` | rises with every change |
+//!
+//! ## keep alive
+//! | field | meaning |
+//! |---|---|
+//! | `value` | how long models stay in memory after a request: `30m`, a number of seconds; negative is for ever |
+//! | `force` | whether it replaces what the client asks for; else it stands in for what the client leaves out |
+//!
+//! ## context size
+//! | field | meaning |
+//! |---|---|
+//! | `tokens` | size of the context |
+//! | `force` | whether it replaces what the client asks for; else it stands in for what the client leaves out |
 
 use std::borrow::Cow;
 
@@ -17,7 +41,7 @@ fn forced(text: String, force: bool) -> String {
 
 impl Noun for Policy {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("ORG").cut(12), |policy, _| {
+        Field::<Self>::new(Column::text("ORG").cut(16).grows(12), |policy, _| {
             everybody(policy.organization.as_deref())
         })
         .sorted(|a, b| (&a.organization, &a.model).cmp(&(&b.organization, &b.model))),

@@ -1,4 +1,12 @@
 //! Prices, in US dollars for a million tokens.
+//!
+//! ## price
+//! | field | meaning |
+//! |---|---|
+//! | `model` | pattern of the models (`*`, `?`) |
+//! | `prompt`, `output` | millionths of a US dollar per million tokens |
+//! | `created` | time |
+//! | `revision` | rises with every change |
 
 use std::borrow::Cow;
 

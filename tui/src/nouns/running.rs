@@ -1,4 +1,20 @@
 //! Requests that run now.
+//!
+//! ## running request
+//! | field | meaning |
+//! |---|---|
+//! | `id` | our id of it, as in `X-Request-Id` and in the log |
+//! | `client` | address of the client |
+//! | `organization` | slug of the organization it is for |
+//! | `user` | name of the user it is from |
+//! | `key` | name of the API key it came with |
+//! | `route` | route pattern |
+//! | `model` | model asked for, as the catalogue names it |
+//! | `node` | node that works on it |
+//! | `phase` | `receiving` its body, `waiting` for the node, or `answering` |
+//! | `age_ms` | milliseconds since its head came in |
+//! | `answering_ms` | milliseconds since its answer began; null before |
+//! | `tokens` | tokens of output passed on so far: pieces of the stream, each of which is about one token |
 
 use std::{borrow::Cow, time::Duration};
 

@@ -1,4 +1,18 @@
 //! Sessions and tokens.
+//!
+//! ## session
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id |
+//! | `kind` | `control` (`aivonx login`), `token` (`aivonx token create`) or `http` |
+//! | `user` | name of its user |
+//! | `name` | name of a token, or null |
+//! | `role` | what it may do |
+//! | `organization` | slug of the organization it is bound to, or null |
+//! | `peer_uid` | uid it is bound to, or null |
+//! | `address` | address it was begun from, or null |
+//! | `created`, `expires` | times |
+//! | `last_used` | time, to the minute |
 
 use std::borrow::Cow;
 

@@ -1,4 +1,21 @@
 //! Snapshots of the store.
+//!
+//! ## snapshot
+//! | field | meaning |
+//! |---|---|
+//! | `file` | the file in the directory `snapshots` |
+//! | `bytes` | its size |
+//! | `taken` | when, or null |
+//! | `change` | number of the last change it has, or null |
+//! | `behind` | changes that were made since, or null |
+//! | `contents` | array of snapshot contents |
+//! | `problem` | why it cannot be put back, or null |
+//!
+//! ## snapshot contents
+//! | field | meaning |
+//! |---|---|
+//! | `kind` | what: `nodes`, `users`, `keys`, ... |
+//! | `count` | how many |
 
 use std::borrow::Cow;
 
@@ -35,13 +52,13 @@ impl Noun for Snapshot {
         .sorted(|a, b| b.change.cmp(&a.change).then_with(|| b.file.cmp(&a.file))),
         Field::<Self>::new(Column::number("BEHIND").cells(7), |one, _| Cell::optional(one.behind.map(count)))
             .sorted(|a, b| a.behind.cmp(&b.behind)),
-        Field::<Self>::new(Column::number("SIZE").cells(8), |one, _| bytes(one.bytes).into())
+        Field::<Self>::new(Column::number("SIZE").cells(8).optional(1), |one, _| bytes(one.bytes).into())
             .sorted(|a, b| b.bytes.cmp(&a.bytes)),
         Field::<Self>::new(Column::text("CONTENTS").cut(14), |one, _| match &one.problem {
             Some(why) => Cell::toned(why, Tone::Bad),
             None => contents(one).into(),
         }),
-        Field::<Self>::new(Column::text("FILE").cells(35).optional(1), |one, _| (&one.file).into())
+        Field::<Self>::new(Column::text("FILE").cells(35), |one, _| (&one.file).into())
             .sorted(|a, b| a.file.cmp(&b.file)),
     ];
 

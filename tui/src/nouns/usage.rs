@@ -1,4 +1,24 @@
 //! What was used: by an organization, a user or a key, or of a model or a node.
+//!
+//! ## usage row
+//! | field | meaning |
+//! |---|---|
+//! | `time` | when its step of time begins (UTC), or null |
+//! | `id` | id of whose it is; of a model or node its name; null is nobody's |
+//! | `name` | its name, or null |
+//! | `requests` | number of requests that were let through |
+//! | `failed` | number of those that failed |
+//! | `refused` | number of requests that were refused |
+//! | `prompt_tokens`, `output_tokens` | tokens, as the nodes counted them |
+//! | `estimated` | number of requests whose tokens no node counted and that are estimated |
+//! | `spend` | what they cost |
+//! | `queued_ms` | time until a node was chosen, of all requests together |
+//! | `total_ms` | time to the end, of all requests together |
+//! | `findings` | object: number of findings in prompts by category (`email`, `phone`, `ssn`, `card`, `key`) |
+//! | `requests_used` | requests used of the day's limit now, or null |
+//! | `requests_limit` | the limit of requests a day, or null |
+//! | `spend_used` | money used of the day's limit now, or null |
+//! | `spend_limit` | the limit of money a day, or null |
 
 use std::{borrow::Cow, cmp::Ordering};
 

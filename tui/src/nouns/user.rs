@@ -1,4 +1,20 @@
 //! Users.
+//!
+//! ## user
+//! | field | meaning |
+//! |---|---|
+//! | `id` | stable id, never reused |
+//! | `name` | unique name |
+//! | `display_name`, `email` | for people, or null |
+//! | `role` | as of an identity |
+//! | `organization` | slug, or null for the whole fleet |
+//! | `enabled` | whether it may do anything |
+//! | `totp` | whether two-factor authentication is set up |
+//! | `backup_codes` | number of backup codes not used yet |
+//! | `must_change_password` | whether the password must be changed at the next login |
+//! | `last_login` | time, or null |
+//! | `created` | time |
+//! | `revision` | rises with every change; see `user set --revision` |
 
 use std::borrow::Cow;
 
@@ -27,7 +43,7 @@ fn last_login(user: &User, view: &View<'_>) -> String {
 
 impl Noun for User {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::<Self>::new(Column::text("NAME").cut(16), |user, _| (&user.name).into())
+        Field::<Self>::new(Column::text("NAME").cut(20).grows(16), |user, _| (&user.name).into())
             .sorted(|a, b| a.name.cmp(&b.name)),
         Field::<Self>::new(Column::text("ROLE").cells(10), |user, _| user.role.as_str().into())
             .sorted(|a, b| a.role.cmp(&b.role)),

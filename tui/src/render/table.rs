@@ -51,12 +51,12 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// How wide a column is. The command line makes it as wide as what stands in it; only what fills may be cut there.
+/// How wide a column of the console is. The command line makes it as wide as what stands in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Width {
-    /// So many cells of the console.
+    /// So many cells.
     Fixed(u16),
-    /// At least so many, and in the console its part of what is left over.
+    /// At least so many, and its part of what is left over.
     Fill(u16),
 }
 
@@ -65,6 +65,8 @@ pub(crate) enum Width {
 pub struct Column {
     pub(crate) title: Cow<'static, str>,
     pub(crate) width: Width,
+    /// To how many characters the command line may cut it.
+    least: Option<u16>,
     /// The highest rank is left out first; 0 stays.
     pub(crate) rank: u8,
     /// Aligned to the right, as numbers are.
@@ -75,7 +77,8 @@ impl Column {
     /// A column of text, as wide as its title.
     #[must_use]
     pub const fn text(title: &'static str) -> Self {
-        Self { title: Cow::Borrowed(title), width: Width::Fixed(title.len() as u16), rank: 0, right: false }
+        let width = Width::Fixed(title.len() as u16);
+        Self { title: Cow::Borrowed(title), width, least: None, rank: 0, right: false }
     }
 
     /// A column of numbers, as wide as its title.
@@ -93,11 +96,18 @@ impl Column {
         self
     }
 
-    /// Takes what room is left over in the console, and may be cut to `least` characters; a number only there.
+    /// At least `cells` wide in the console, with its part of what is left over.
+    #[must_use]
+    pub const fn grows(mut self, cells: u16) -> Self {
+        self.width = Width::Fill(cells);
+        self
+    }
+
+    /// May be cut to `least` characters, and grows in the console.
     #[must_use]
     pub const fn cut(mut self, least: u16) -> Self {
-        self.width = Width::Fill(least);
-        self
+        self.least = Some(least);
+        self.grows(least)
     }
 
     /// May be left out; the highest rank goes first.
@@ -223,9 +233,8 @@ impl Table {
             while total(&fitted) > limit {
                 let widest = fitted
                     .iter_mut()
-                    .filter(|(at, room)| match &self.columns[*at] {
-                        Column { width: Width::Fill(least), right: false, .. } => *room > usize::from(*least),
-                        _ => false,
+                    .filter(|(at, room)| {
+                        self.columns[*at].least.is_some_and(|least| *room > usize::from(least))
                     })
                     .max_by_key(|(_, room)| *room);
                 match widest {

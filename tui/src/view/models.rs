@@ -69,7 +69,9 @@ pub(super) fn shown(model: &Model, width: u16) -> Vec<Column> {
         let here = model.models.node.as_deref() == Some(name);
         let title = if here { format!("[{}]", safe(name)) } else { safe(name) };
         let cells = u16::try_from(text::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
-        shown.push(Column { title: Cow::Owned(title), ..Column::text("").cells(cells).optional(1) });
+        let mut column = Column::text("").cells(cells).optional(1);
+        column.title = Cow::Owned(title);
+        shown.push(column);
     }
     shown
 }

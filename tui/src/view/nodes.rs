@@ -25,7 +25,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             "the nodes",
             &model.nodes.list,
             Right::NodesRead,
-            "There is no node yet: no server to run models on.\n\nPress a to add one: its name and its address, \
+            "There is no node yet: no server to run models on.\n\nPress a to add one: its name and its URL, \
              such as http://10.0.0.5:11434. The gateway asks it what it is.",
         )
     };

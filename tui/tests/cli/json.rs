@@ -1,8 +1,8 @@
-//! `man/aivonx-json.md` names exactly the fields that are printed.
+//! `man/aivonx-json.md` and the nouns' own documentation, which make the page, name exactly the fields that are printed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use aivonx_protocol::{Event, Reply, limit::Unpriced};
@@ -22,13 +22,21 @@ use aivonx_tui::cli::{
 };
 use serde_json::Value;
 
-const PAGE: &str = include_str!("../../../man/aivonx-json.md");
+/// What the page is made of.
+fn page() -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let nouns = std::fs::read_dir(here.join("src/nouns")).unwrap().map(|file| file.unwrap().path());
+    let nouns = nouns.filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap());
+    let lines = nouns.collect::<String>();
+    let lines = lines.lines().filter_map(|line| line.strip_prefix("//! ")).map(|line| format!("{line}\n"));
+    std::fs::read_to_string(here.join("../man/aivonx-json.md")).unwrap() + &lines.collect::<String>()
+}
 
 /// Section -> fields, as documented: what stands in backticks in the first cell of each row.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut section = None;
-    for line in PAGE.lines() {
+    for line in page().lines() {
         if let Some(title) = line.strip_prefix("## ") {
             section = Some(title.to_owned());
             sections.insert(title.to_owned(), BTreeSet::new());

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use aivonx_protocol::client::Client as Control;
+use aivonx_protocol::{client::Client as Control, node};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -189,7 +189,7 @@ impl Crowd {
     /// Whether a node that is not simulated might have to work for this.
     async fn spares(&self, model: &str) -> bool {
         let has = |name: &String| name == model || name.strip_suffix(":latest") == Some(model);
-        let nodes = self.control.node_list().await;
+        let nodes = self.control.ask(node::List).await;
         !nodes.is_ok_and(|nodes| nodes.iter().all(|node| node.simulated || !node.models.iter().any(has)))
     }
 }

@@ -86,7 +86,7 @@ impl From<Privacy> for PrivacyMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nouns::nodes_name;
+    use crate::nouns::organization::nodes_name;
 
     #[test]
     fn nodes_are_read_as_they_are_shown() {
