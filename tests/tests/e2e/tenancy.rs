@@ -16,6 +16,7 @@ use aivonx_protocol::{
     log::{self, LogFilter},
     model,
     node::{self, AdminState, NodeChange},
+    operation::Call,
     organization::{self, LimitProfile, OrganizationChange},
     strategy, token,
     usage::{self, UsageFilter},
@@ -26,6 +27,16 @@ use aivonx_tests::within;
 use self::world::{Ids, World, new_key, new_node};
 
 const STANDARD: LimitProfile = LimitProfile::Standard;
+
+/// What an operation came to, beside what it is called here.
+async fn told<O: Call>(
+    c: &Control,
+    asked: &[&str],
+    name: &'static str,
+    operation: O,
+) -> (&'static str, Result<(), (FaultKind, String)>) {
+    (name, outcome(asked, c.ask(operation).await))
+}
 
 /// What a call came to: nothing to see, or the fault in words with `asked` taken out of it.
 fn outcome<T>(asked: &[&str], result: Result<T, ClientError>) -> Result<(), (FaultKind, String)> {
@@ -55,70 +66,62 @@ async fn operate(c: &Control, ids: &Ids) -> Outcomes {
         within("an event", stream.next()).await.expect("an end with a reason").map(drop)
     };
     vec![
-        ("node.show", outcome(&asked, c.ask(node::Show { node: node.to_owned() }).await)),
-        (
+        told(c, &asked, "node.show", node::Show { node: node.to_owned() }).await,
+        told(
+            c,
+            &asked,
             "node.set",
-            outcome(
-                &asked,
-                c.ask(node::Set { node: node.to_owned(), revision: None, change: Box::new(change) }).await,
-            ),
-        ),
-        (
+            node::Set { node: node.to_owned(), revision: None, change: Box::new(change) },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "node.set_state",
-            outcome(
-                &asked,
-                c.ask(node::SetState { node: node.to_owned(), revision: None, state: AdminState::Disabled })
-                    .await,
-            ),
-        ),
-        ("node.check", outcome(&asked, c.ask(node::Check { node: node.to_owned() }).await)),
-        ("node.remove", o(c.ask(node::Remove { node: node.to_owned(), revision: None }).await)),
-        (
+            node::SetState { node: node.to_owned(), revision: None, state: AdminState::Disabled },
+        )
+        .await,
+        told(c, &asked, "node.check", node::Check { node: node.to_owned() }).await,
+        told(c, &asked, "node.remove", node::Remove { node: node.to_owned(), revision: None }).await,
+        told(
+            c,
+            &asked,
             "node.add for it",
-            outcome(
-                &asked,
-                c.ask(node::Add(Box::new(new_node("mine", "http://127.0.0.1:9", Some(org))))).await,
-            ),
-        ),
-        (
+            node::Add(Box::new(new_node("mine", "http://127.0.0.1:9", Some(org)))),
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "model.pull",
-            outcome(
-                &asked,
-                c.ask(model::Pull { model: "m".into(), nodes: vec![node.into()], insecure: false }).await,
-            ),
-        ),
-        (
+            model::Pull { model: "m".into(), nodes: vec![node.into()], insecure: false },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "node.probe for it",
-            outcome(
-                &asked,
-                c.ask(node::ProbeNew(Box::new(new_node("", "http://127.0.0.1:9", Some(org))))).await,
-            ),
-        ),
-        (
+            node::ProbeNew(Box::new(new_node("", "http://127.0.0.1:9", Some(org)))),
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "node.probe_change",
-            outcome(
-                &asked,
-                c.ask(node::ProbeChange { node: node.to_owned(), change: Box::new(NodeChange::default()) })
-                    .await,
-            ),
-        ),
-        (
+            node::ProbeChange { node: node.to_owned(), change: Box::new(NodeChange::default()) },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "model.load",
-            outcome(
-                &asked,
-                c.ask(model::Load { model: "m".into(), node: Some(node.into()), keep_alive: None }).await,
-            ),
-        ),
-        (
-            "model.unload",
-            outcome(&asked, c.ask(model::Unload { model: "m".into(), node: Some(node.into()) }).await),
-        ),
-        (
-            "model.remove",
-            outcome(&asked, c.ask(model::Remove { model: "m".into(), node: Some(node.into()) }).await),
-        ),
-        ("job.show", outcome(&asked, c.ask(job::Show { job: job.to_owned() }).await)),
-        ("job.cancel", outcome(&asked, c.ask(job::Cancel { job: job.to_owned() }).await)),
+            model::Load { model: "m".into(), node: Some(node.into()), keep_alive: None },
+        )
+        .await,
+        told(c, &asked, "model.unload", model::Unload { model: "m".into(), node: Some(node.into()) }).await,
+        told(c, &asked, "model.remove", model::Remove { model: "m".into(), node: Some(node.into()) }).await,
+        told(c, &asked, "job.show", job::Show { job: job.to_owned() }).await,
+        told(c, &asked, "job.cancel", job::Cancel { job: job.to_owned() }).await,
         (
             "job.follow",
             o(match c.follow(job::Follow { job: job.to_owned() }).await {
@@ -126,7 +129,7 @@ async fn operate(c: &Control, ids: &Ids) -> Outcomes {
                 Err(error) => Err(error),
             }),
         ),
-        ("log.recent of it", outcome(&asked, c.ask(log::Recent { filter: filter.clone(), lines: 10 }).await)),
+        told(c, &asked, "log.recent of it", log::Recent { filter: filter.clone(), lines: 10 }).await,
         (
             "log.follow of it",
             o(match c.follow(log::Follow { filter, lines: 10 }).await {
@@ -134,10 +137,7 @@ async fn operate(c: &Control, ids: &Ids) -> Outcomes {
                 Err(error) => Err(error),
             }),
         ),
-        (
-            "organization.show",
-            outcome(&asked, c.ask(organization::Show { organization: org.to_owned() }).await),
-        ),
+        told(c, &asked, "organization.show", organization::Show { organization: org.to_owned() }).await,
     ]
 }
 
@@ -171,162 +171,134 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
     let one = || vec![LimitValue { name: LimitSetting::bare(LimitName::InferenceDay), limit: Some(1) }];
     let for_org = new_key("planted", Some(org), &[KeyScope::Infer]);
     vec![
-        (
-            "organization.show",
-            outcome(&asked, c.ask(organization::Show { organization: org.to_owned() }).await),
-        ),
-        (
+        told(c, &asked, "organization.show", organization::Show { organization: org.to_owned() }).await,
+        told(
+            c,
+            &asked,
             "organization.set",
-            outcome(
-                &asked,
-                c.ask(organization::Set {
-                    organization: org.to_owned(),
-                    revision: None,
-                    change: Box::new(name),
-                })
-                .await,
-            ),
-        ),
-        ("user.list of it", outcome(&asked, c.ask(user::List { organization: in_org(), role: None }).await)),
-        ("user.show", outcome(&asked, c.ask(user::Show { user: user.to_owned() }).await)),
-        (
+            organization::Set { organization: org.to_owned(), revision: None, change: Box::new(name) },
+        )
+        .await,
+        told(c, &asked, "user.list of it", user::List { organization: in_org(), role: None }).await,
+        told(c, &asked, "user.show", user::Show { user: user.to_owned() }).await,
+        told(
+            c,
+            &asked,
             "user.set",
-            outcome(
-                &asked,
-                c.ask(user::Set { user: user.to_owned(), revision: None, change: Box::new(email) }).await,
-            ),
-        ),
-        (
+            user::Set { user: user.to_owned(), revision: None, change: Box::new(email) },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "user.set_enabled",
-            outcome(
-                &asked,
-                c.ask(user::SetEnabled { user: user.to_owned(), revision: None, enabled: false }).await,
-            ),
-        ),
-        ("user.reset_password", outcome(&asked, c.ask(user::ResetPassword { user: user.to_owned() }).await)),
-        ("user.reset_totp", outcome(&asked, c.ask(user::ResetTotp { user: user.to_owned() }).await)),
-        ("user.sessions", outcome(&asked, c.ask(user::Sessions { user: user.to_owned() }).await)),
-        ("user.logout", outcome(&asked, c.ask(user::Logout { user: user.to_owned(), session: None }).await)),
-        ("user.remove", outcome(&asked, c.ask(user::Remove { user: user.to_owned(), revision: None }).await)),
-        ("user.add to it", outcome(&asked, c.ask(user::Add(Box::new(into))).await)),
-        (
-            "key.list of it",
-            outcome(&asked, c.ask(key::List { organization: in_org(), user: None, all: true }).await),
-        ),
-        (
+            user::SetEnabled { user: user.to_owned(), revision: None, enabled: false },
+        )
+        .await,
+        told(c, &asked, "user.reset_password", user::ResetPassword { user: user.to_owned() }).await,
+        told(c, &asked, "user.reset_totp", user::ResetTotp { user: user.to_owned() }).await,
+        told(c, &asked, "user.sessions", user::Sessions { user: user.to_owned() }).await,
+        told(c, &asked, "user.logout", user::Logout { user: user.to_owned(), session: None }).await,
+        told(c, &asked, "user.remove", user::Remove { user: user.to_owned(), revision: None }).await,
+        told(c, &asked, "user.add to it", user::Add(Box::new(into))).await,
+        told(c, &asked, "key.list of it", key::List { organization: in_org(), user: None, all: true }).await,
+        told(
+            c,
+            &asked,
             "key.list of its user",
-            outcome(
-                &asked,
-                c.ask(key::List { organization: None, user: Some(user.into()), all: true }).await,
-            ),
-        ),
-        (
-            "key.show in it",
-            outcome(&asked, c.ask(key::Show { organization: in_org(), key: key.to_owned() }).await),
-        ),
-        ("key.show", outcome(&asked, c.ask(key::Show { organization: None, key: key.to_owned() }).await)),
-        (
+            key::List { organization: None, user: Some(user.into()), all: true },
+        )
+        .await,
+        told(c, &asked, "key.show in it", key::Show { organization: in_org(), key: key.to_owned() }).await,
+        told(c, &asked, "key.show", key::Show { organization: None, key: key.to_owned() }).await,
+        told(
+            c,
+            &asked,
             "key.set",
-            outcome(
-                &asked,
-                c.ask(key::Set {
-                    organization: None,
-                    key: key.to_owned(),
-                    revision: None,
-                    change: Box::new(scopes()),
-                })
-                .await,
-            ),
-        ),
-        (
+            key::Set { organization: None, key: key.to_owned(), revision: None, change: Box::new(scopes()) },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "key.set in it",
-            outcome(
-                &asked,
-                c.ask(key::Set {
-                    organization: in_org(),
-                    key: key.to_owned(),
-                    revision: None,
-                    change: Box::new(scopes()),
-                })
-                .await,
-            ),
-        ),
-        (
-            "key.rotate",
-            outcome(
-                &asked,
-                c.ask(key::Rotate { organization: None, key: key.to_owned(), grace_ms: 0 }).await,
-            ),
-        ),
-        ("key.revoke", outcome(&asked, c.ask(key::Revoke { organization: None, key: key.to_owned() }).await)),
-        ("limit.show of it", outcome(&asked, c.ask(limit::Show { target: of_org() }).await)),
-        ("limit.show of its user", outcome(&asked, c.ask(limit::Show { target: of_user() }).await)),
-        ("limit.show of its key", outcome(&asked, c.ask(limit::Show { target: of_key(in_org()) }).await)),
-        ("limit.show of a key", outcome(&asked, c.ask(limit::Show { target: of_key(None) }).await)),
-        (
-            "limit.set of it",
-            outcome(&asked, c.ask(limit::Set { target: of_org(), revision: None, values: one() }).await),
-        ),
-        (
+            key::Set {
+                organization: in_org(),
+                key: key.to_owned(),
+                revision: None,
+                change: Box::new(scopes()),
+            },
+        )
+        .await,
+        told(c, &asked, "key.rotate", key::Rotate { organization: None, key: key.to_owned(), grace_ms: 0 })
+            .await,
+        told(c, &asked, "key.revoke", key::Revoke { organization: None, key: key.to_owned() }).await,
+        told(c, &asked, "limit.show of it", limit::Show { target: of_org() }).await,
+        told(c, &asked, "limit.show of its user", limit::Show { target: of_user() }).await,
+        told(c, &asked, "limit.show of its key", limit::Show { target: of_key(in_org()) }).await,
+        told(c, &asked, "limit.show of a key", limit::Show { target: of_key(None) }).await,
+        told(c, &asked, "limit.set of it", limit::Set { target: of_org(), revision: None, values: one() })
+            .await,
+        told(
+            c,
+            &asked,
             "limit.set of its user",
-            outcome(&asked, c.ask(limit::Set { target: of_user(), revision: None, values: one() }).await),
-        ),
-        (
+            limit::Set { target: of_user(), revision: None, values: one() },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "limit.set of its key",
-            outcome(
-                &asked,
-                c.ask(limit::Set { target: of_key(in_org()), revision: None, values: one() }).await,
-            ),
-        ),
-        (
+            limit::Set { target: of_key(in_org()), revision: None, values: one() },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "limit.unset of it",
-            outcome(
-                &asked,
-                c.ask(limit::Unset { target: of_org(), revision: None, names: Vec::new() }).await,
-            ),
-        ),
-        (
+            limit::Unset { target: of_org(), revision: None, names: Vec::new() },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "limit.unset of its user",
-            outcome(
-                &asked,
-                c.ask(limit::Unset { target: of_user(), revision: None, names: Vec::new() }).await,
-            ),
-        ),
-        ("limit.unpriced of it", outcome(&asked, c.ask(limit::FindUnpriced { target: of_org() }).await)),
-        (
-            "limit.unpriced of its user",
-            outcome(&asked, c.ask(limit::FindUnpriced { target: of_user() }).await),
-        ),
-        (
+            limit::Unset { target: of_user(), revision: None, names: Vec::new() },
+        )
+        .await,
+        told(c, &asked, "limit.unpriced of it", limit::FindUnpriced { target: of_org() }).await,
+        told(c, &asked, "limit.unpriced of its user", limit::FindUnpriced { target: of_user() }).await,
+        told(
+            c,
+            &asked,
             "limit.profile of it",
-            outcome(
-                &asked,
-                c.ask(limit::SetProfile { organization: in_org(), profile: STANDARD, reset: true }).await,
-            ),
-        ),
-        (
+            limit::SetProfile { organization: in_org(), profile: STANDARD, reset: true },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "usage.report of it",
-            outcome(
-                &asked,
-                c.ask(usage::Report { filter: usage(in_org(), None, None), by: None, per: None }).await,
-            ),
-        ),
-        (
+            usage::Report { filter: usage(in_org(), None, None), by: None, per: None },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "usage.report of its user",
-            outcome(
-                &asked,
-                c.ask(usage::Report { filter: usage(None, Some(user), None), by: None, per: None }).await,
-            ),
-        ),
-        (
+            usage::Report { filter: usage(None, Some(user), None), by: None, per: None },
+        )
+        .await,
+        told(
+            c,
+            &asked,
             "usage.report of its key",
-            outcome(
-                &asked,
-                c.ask(usage::Report { filter: usage(None, None, Some(key)), by: None, per: None }).await,
-            ),
-        ),
-        ("key.create for its user", outcome(&asked, c.ask(key::Create(Box::new(for_user))).await)),
-        ("key.create in it", outcome(&asked, c.ask(key::Create(Box::new(for_org))).await)),
+            usage::Report { filter: usage(None, None, Some(key)), by: None, per: None },
+        )
+        .await,
+        told(c, &asked, "key.create for its user", key::Create(Box::new(for_user))).await,
+        told(c, &asked, "key.create in it", key::Create(Box::new(for_org))).await,
     ]
 }
 
