@@ -146,7 +146,7 @@ operations! {
     } => Event, needs LogRead;
 }
 
-/// An answer to `LogRequest::Recent`.
+/// An answer to [`Recent`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPage {
     /// The events, oldest first.

@@ -129,7 +129,7 @@ pub struct UsageFilter {
     pub model: Option<String>,
     /// Served by this node.
     pub node: Option<String>,
-    /// From an address within this network. It crosses the wire beside the filter: see [`UsageRequest::ReportFrom`].
+    /// From an address within this network. It crosses the wire beside the filter: see [`ReportFrom`].
     #[serde(skip)]
     pub network: Option<Network>,
 }

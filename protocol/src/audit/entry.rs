@@ -117,9 +117,7 @@ pub struct AuditFilter {
     pub object: Option<String>,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// From an address within this network. It crosses the wire beside the filter: see [`AuditRequest::sent`].
-    ///
-    /// [`AuditRequest::sent`]: super::AuditRequest::sent
+    /// From an address within this network. It crosses the wire beside the filter: see [`ListFrom`](super::ListFrom).
     #[serde(skip)]
     pub network: Option<Network>,
 }

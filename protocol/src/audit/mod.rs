@@ -21,10 +21,10 @@ pub use signed::{Checkpoint, CheckpointKind, ExportSignature, NoPublicKey};
 
 use crate::{Network, UnixMillis, operation::operations};
 
-/// Most entries one `AuditRequest::List` is answered with.
+/// Most entries one [`List`] is answered with.
 pub const PAGE_MAX: u32 = 1000;
 
-/// Most checkpoints one `AuditRequest::Verify` takes.
+/// Most checkpoints one [`Verify`] takes.
 pub const ANCHORS_MAX: usize = 2000;
 
 operations! {
@@ -165,7 +165,7 @@ impl ExportFormat {
     }
 }
 
-/// An answer to `AuditRequest::List`.
+/// An answer to [`List`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditPage {
     /// The entries in the order asked for.
