@@ -336,4 +336,12 @@ operations! {
         /// The change.
         change: Box<NodeChange>,
     } -> Probed as Probed, needs FleetWrite, noted |op| op.change.noted(Action::NodeProbe, &op.node);
+    /// Give it another name: `Set` with a name alone.
+    "node.rename" Rename {
+        /// Name or id.
+        node: String,
+        /// New name.
+        name: String,
+    } -> Node as Node, needs FleetWrite,
+        noted |op| Noted::new(Action::Update, "node", &op.node).with("name", &op.name);
 }

@@ -46,6 +46,7 @@ impl Request {
             node::Watch.into(),
             node::ProbeNew(Box::new(new_node())).into(),
             node::ProbeChange { node: "gpu1".into(), change: Box::new(node_change()) }.into(),
+            node::Rename { node: "gpu1".into(), name: "gpu2".into() }.into(),
             model::List.into(),
             model::Show { model: "llama3:8b".into() }.into(),
             model::Pull {

@@ -140,6 +140,7 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
 /// Requests that no keys lead to, and why that is right.
 const NOT_ASKED: &[(&str, &str)] = &[
     ("node.show", "the list and its feed say all there is about a node"),
+    ("node.rename", "node.set does the same and more"),
     ("model.show", "the list says all there is about a model"),
     ("job.show", "the list says all there is about a job"),
     ("organization.show", "the list says all there is about an organization"),

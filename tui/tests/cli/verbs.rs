@@ -20,6 +20,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("node probe https://10.0.0.5:11434 --server-name gpu1", &["node.probe"]),
     ("node set gpu1 --max-parallel 3", &["node.set"]),
     ("node set gpu1 --probe", &["node.probe_change"]),
+    ("node rename gpu1 gpu2", &["node.rename"]),
     ("node enable gpu1", &["node.set_state"]),
     ("node disable gpu1", &["node.set_state"]),
     ("node drain gpu1", &["node.set_state"]),

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault,
-    node::{self, Node, Probe, Probed},
+    node::{self, Node, NodeChange, Probe, Probed},
     operation::Serve,
 };
 use futures_util::StreamExt as _;
@@ -68,5 +68,12 @@ impl Serve<node::ProbeChange> for Services {
 impl Serve<node::Watch> for Services {
     async fn serve(&self, by: By<node::Watch>, _: node::Watch) -> Result<Events, Fault> {
         Ok(self.fleet.watch(&by.reach()).map(Ok).boxed())
+    }
+}
+
+impl Serve<node::Rename> for Services {
+    async fn serve(&self, by: By<node::Rename>, asked: node::Rename) -> Result<Node, Fault> {
+        let change = NodeChange { name: Some(asked.name), ..NodeChange::default() };
+        self.fleet.set(&by.reach(), &asked.node, None, change).await.map_err(self.fault(&by))
     }
 }

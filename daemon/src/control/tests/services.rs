@@ -151,6 +151,10 @@ async fn nodes_are_managed_and_watched() {
         ),
         FaultKind::Conflict
     );
+    let name = client.ask(node::Rename { node: "gpu1".into(), name: "gpu7".into() }).await.unwrap().name;
+    assert_eq!(name, "gpu7");
+    let back = node::Rename { node: changed.id, name: "gpu1".into() };
+    assert_eq!(client.ask(back).await.unwrap().revision, changed.revision + 2);
     let drained = client
         .ask(node::SetState { node: "gpu1".into(), revision: None, state: AdminState::Draining })
         .await

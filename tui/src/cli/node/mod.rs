@@ -34,6 +34,8 @@ pub enum NodeVerb {
     Probe(Box<ProbeArgs>),
     /// Change a node
     Set(Box<SetArgs>),
+    /// Give a node another name
+    Rename(RenameArgs),
     /// Let a node take requests (again)
     Enable(Name),
     /// Take a node out: no requests, no checks
@@ -115,6 +117,17 @@ pub struct SetArgs {
     pub revision: Option<u64>,
 }
 
+/// `node rename`
+#[derive(Debug, Args)]
+pub struct RenameArgs {
+    /// Name or id of the node
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// New name: lower case letters, digits, . _ -
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
 /// `node remove`
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
@@ -155,6 +168,12 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             show_probed(context, &probed)
         }
         NodeVerb::Set(args) => set(context, *args).await,
+        NodeVerb::Rename(RenameArgs { node, name }) => {
+            let renamed = context.client().await?.ask(node::Rename { node: node.clone(), name }).await?;
+            context.out.show(&renamed, |out| {
+                out.line(format_args!("{} is now {}.", safe(&node), safe(&renamed.name)))
+            })
+        }
         NodeVerb::Enable(Name { node }) => state(context, node, AdminState::Enabled).await,
         NodeVerb::Disable(Name { node }) => state(context, node, AdminState::Disabled).await,
         NodeVerb::Drain(args) => drain::run(context, args).await,
