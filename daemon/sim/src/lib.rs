@@ -2,7 +2,7 @@
 //!
 //! Tests script them ([`FakeNode`]): they answer at once, fail as they are told, and remember what they were sent,
 //! byte for byte. `aivonxd dev --simulate` starts the binary of this crate ([`run`]): its nodes run on simulated
-//! machines ([`Machine`]) that take a plausible time for everything, and [`traffic`] asks them.
+//! machines ([`Machine`]) that take a plausible time for everything, and made-up clients ask them.
 
 mod anthropic;
 mod draft;

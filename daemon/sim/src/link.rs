@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// What this process says on standard output.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Said<'a> {
     /// First of all: the nodes, and what they want to be shown.

@@ -7,7 +7,6 @@ use rand::{TryRngCore as _, rngs::OsRng};
 use crate::{FakeNode, MACHINES, Machine, State};
 
 /// Nodes on machines of their own, which answer nobody who does not show the token. They end when it is dropped.
-#[derive(Debug)]
 pub struct Simulation {
     pub(crate) nodes: Vec<(Machine, FakeNode)>,
     /// Made anew at every start.

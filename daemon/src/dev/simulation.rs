@@ -58,7 +58,7 @@ pub(crate) struct Simulation {
 }
 
 /// What the process says: JSON, a line each.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Said {
     Nodes { token: String, nodes: Vec<SimNode> },
