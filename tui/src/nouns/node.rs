@@ -122,15 +122,24 @@ fn state(node: &Node, view: &View<'_>) -> Cell {
     Cell::toned(view.signed(unicode, ascii, standing.as_str()), standing.tone())
 }
 
-/// Requests at work, with the bound if there is one: `3/8`. A full node, and one that drains, needs a look.
-fn active(node: &Node) -> Cell {
+/// Requests at work, with the bound if there is one: `3/8`; in the console of a node that drains, how many are left.
+/// A full node, and one that drains, needs a look.
+fn active(node: &Node, view: &View<'_>) -> Cell {
     let full = node.max_parallel > 0 && node.active_requests >= node.max_parallel;
-    let draining = Standing::of(node) == Standing::Draining && node.active_requests > 0;
+    let drains = Standing::of(node) == Standing::Draining;
     let text = match node.max_parallel {
+        _ if drains && view.theme.is_some() => format!("{} left", node.active_requests),
         0 => node.active_requests.to_string(),
         most => format!("{}/{most}", node.active_requests),
     };
-    Cell::toned(text, if full || draining { Tone::Warn } else { Tone::Plain })
+    let look = full || (drains && node.active_requests > 0);
+    Cell::toned(text, if look { Tone::Warn } else { Tone::Plain })
+}
+
+/// Models in memory; in the console of how many.
+fn loaded(node: &Node, view: &View<'_>) -> Cell {
+    let all = if view.theme.is_some() { format!("/{}", node.models.len()) } else { String::new() };
+    format!("{}{all}", node.loaded.len()).into()
 }
 
 fn errors(node: &Node, text: String) -> Cell {
@@ -147,17 +156,15 @@ impl Noun for Node {
         .sorted(|a, b| a.name.cmp(&b.name)),
         Field::<Self>::new(Column::text("STATE").cells(10), state)
             .sorted(|a, b| Standing::of(a).cmp(&Standing::of(b))),
-        Field::<Self>::new(Column::number("ACTIVE"), |node, _| active(node))
+        Field::<Self>::new(Column::number("ACTIVE").cells(7), active)
             .sorted(|a, b| a.active_requests.cmp(&b.active_requests)),
         Field::<Self>::new(Column::number("MODELS").optional(2), |node, _| {
             node.models.len().to_string().into()
         })
-        .sorted(|a, b| a.models.len().cmp(&b.models.len())),
-        Field::<Self>::new(Column::number("LOADED").optional(1), |node, _| {
-            node.loaded.len().to_string().into()
-        })
-        .sorted(|a, b| a.loaded.len().cmp(&b.loaded.len())),
-        Field::<Self>::new(Column::number("GPU MEMORY").optional(7), |node, _| {
+        .on_command_line(),
+        Field::<Self>::new(Column::number("LOADED").optional(1), loaded)
+            .sorted(|a, b| (a.loaded.len(), a.models.len()).cmp(&(b.loaded.len(), b.models.len()))),
+        Field::<Self>::new(Column::number("GPU MEMORY").optional(4), |node, _| {
             Cell::optional(node.vram_bytes.map(bytes))
         })
         .sorted(|a, b| a.vram_bytes.cmp(&b.vram_bytes)),
@@ -230,7 +237,7 @@ impl Noun for Node {
         }
         table.pair("last check", self.last_check.map_or_else(|| "never".to_owned(), |at| ago(at, view.now)));
         table.pair("latency", Cell::optional(self.latency_ms.map(latency)));
-        table.pair("active requests", active(self));
+        table.pair("active requests", active(self, view));
         if standing == Standing::Draining && self.active_requests == 0 {
             table.pair("drained", Cell::toned("nothing is left: it can be disabled or removed", Tone::Warn));
         }

@@ -136,7 +136,7 @@ impl Noun for Running {
             table.pair("answer began", format!("after {}", latency(waited as f64)));
         }
         table.pair("tokens", format!("{} so far", count(self.tokens)));
-        table.pair("per second", speed(self));
+        table.pair("tokens a second", speed(self));
         table.pair("model", text(&self.model));
         table.pair("node", text(&self.node));
         table.pair("route", &self.route);

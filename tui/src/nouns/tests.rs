@@ -65,9 +65,9 @@ fn a_key_of_a_demoted_user_says_why_it_opens_nothing() {
     assert!(shown.contains(super::key::NO_SCOPES), "{shown}");
 }
 
-/// What stands in a column of the console fits it, whatever the command line makes of the same column.
+/// The console begins with an order there is.
 #[test]
-fn every_noun_has_as_many_cells_as_columns() {
+fn the_console_has_a_cell_for_every_column() {
     fn count<T: Noun>(all: &[T]) {
         for one in all {
             assert_eq!(one.cells(&samples::VIEW).len(), T::columns().len());

@@ -56,7 +56,7 @@ async fn a_user_is_added_and_logs_in_with_two_factors() {
     alice.keys("q");
     ends_well(alice).await;
     admin.keys("r");
-    admin.until(&["alice", "yes"]).await;
+    admin.until(&["alice", "enabled       on"]).await;
     admin.keys("q");
     ends_well(admin).await;
 }
