@@ -18,19 +18,9 @@ const LOOPBACK: &[&str] = &["127.0.0.0/8"];
 
 async fn organization(rig: &Rig, slug: &str) -> Reach {
     let record = OrganizationRecord {
-        id: String::new(),
-        slug: slug.into(),
-        name: slug.into(),
-        enabled: true,
-        require_totp: false,
-        models: Vec::new(),
         nodes: NodeAccess::Exclusive,
         cloud_models: true,
-        privacy: aivonx_protocol::organization::PrivacyMode::Off,
-        privacy_categories: Vec::new(),
-        limit_profile: aivonx_protocol::organization::LimitProfile::Unlimited,
-        created: 0,
-        revision: 0,
+        ..OrganizationRecord::new(slug)
     };
     Reach::Organization(rig.store.organizations().insert(record).await.unwrap().id)
 }

@@ -28,21 +28,7 @@ struct Two {
 }
 
 async fn organization(rig: &Rig, slug: &str, nodes: NodeAccess) -> Reach {
-    let record = OrganizationRecord {
-        id: String::new(),
-        slug: slug.into(),
-        name: slug.into(),
-        enabled: true,
-        require_totp: false,
-        models: Vec::new(),
-        nodes,
-        cloud_models: true,
-        privacy: aivonx_protocol::organization::PrivacyMode::Off,
-        privacy_categories: Vec::new(),
-        limit_profile: aivonx_protocol::organization::LimitProfile::Unlimited,
-        created: 0,
-        revision: 0,
-    };
+    let record = OrganizationRecord { nodes, cloud_models: true, ..OrganizationRecord::new(slug) };
     Reach::Organization(rig.store.organizations().insert(record).await.unwrap().id)
 }
 

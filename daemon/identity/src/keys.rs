@@ -100,24 +100,16 @@ impl Identity {
         let networks = fields::networks("networks", &new.networks)?;
         self.check_count(actor).await?;
         let secret = new_secret()?;
-        let (pepper, hash) = self.hash_key(&secret)?;
         let record = KeyRecord {
-            id: String::new(),
-            name: new.name,
             organization: organization_id,
             user: user.map(|user| user.id),
             prefix: shown(&secret),
-            pepper,
-            hash,
-            retiring: None,
             scopes,
             models: new.models,
             networks,
             expires: new.expires,
-            revoked: None,
-            created: 0,
             created_by: actor.user.clone(),
-            revision: 0,
+            ..KeyRecord::new(&new.name, self.hash_key(&secret)?)
         };
         let record = self.store.keys().insert(record).await.map_err(|e| self.refuse(actor, e))?;
         self.settle().await?;

@@ -179,22 +179,9 @@ async fn a_member_has_so_many_keys() {
     let (rig, a, _b) = Rig::with_two().await;
     for n in 0..MEMBER_KEYS {
         let record = KeyRecord {
-            id: String::new(),
-            name: format!("k{n}"),
             organization: Some(a.id.clone()),
             user: a.member.user.clone(),
-            prefix: String::new(),
-            pepper: 1,
-            hash: [u8::try_from(n).unwrap(); 32],
-            retiring: None,
-            scopes: vec![KeyScope::Infer],
-            models: vec![],
-            networks: vec![],
-            expires: None,
-            revoked: None,
-            created: 0,
-            created_by: None,
-            revision: 0,
+            ..KeyRecord::new(&format!("k{n}"), (1, [u8::try_from(n).unwrap(); 32]))
         };
         rig.store().keys().insert(record).await.unwrap();
     }

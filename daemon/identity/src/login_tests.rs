@@ -1,7 +1,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use aivonx_ledgers::audit::Audit;
-use aivonx_protocol::{audit::AuditEntry, organization::NodeAccess};
+use aivonx_protocol::audit::AuditEntry;
 use aivonx_store::{
     OrganizationRecord, StoredTotp,
     testing::{Stand, stand},
@@ -93,21 +93,7 @@ async fn the_right_password_gets_in_and_is_recorded() {
 #[tokio::test]
 async fn whatever_is_wrong_is_told_alike() {
     let rig = rig().await;
-    let organization = OrganizationRecord {
-        id: String::new(),
-        slug: "acme".into(),
-        name: "Acme".into(),
-        enabled: false,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::default(),
-        cloud_models: false,
-        privacy: Default::default(),
-        privacy_categories: Vec::new(),
-        limit_profile: Default::default(),
-        created: 0,
-        revision: 0,
-    };
+    let organization = OrganizationRecord { enabled: false, ..OrganizationRecord::new("acme") };
     let organization = rig.stand.store.organizations().insert(organization).await.unwrap();
     let refused = |result: Result<Authenticated, AccountError>| result.unwrap_err().to_string();
     let mut told = vec![

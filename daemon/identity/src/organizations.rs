@@ -60,19 +60,14 @@ impl Identity {
             None => self.store.settings().limit_profile().await?,
         };
         let record = OrganizationRecord {
-            id: String::new(),
             name: new.name.unwrap_or_else(|| new.slug.clone()),
-            slug: new.slug,
-            enabled: true,
             require_totp: new.require_totp,
             models: new.models,
             nodes: new.nodes,
             cloud_models: new.cloud_models,
             privacy: new.privacy.unwrap_or_else(|| profile::privacy(limit_profile)),
-            privacy_categories: Vec::new(),
             limit_profile,
-            created: 0,
-            revision: 0,
+            ..OrganizationRecord::new(&new.slug)
         };
         check(&record)?;
         let record = self.store.organizations().insert(record).await.map_err(|e| self.refuse(actor, e))?;

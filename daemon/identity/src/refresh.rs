@@ -76,22 +76,10 @@ pub async fn begin(
     let secret = opaque::generate(Kind::Refresh)?;
     let session = SessionRecord {
         id: uuid::Uuid::now_v7().to_string(),
-        kind: SessionKind::Http,
-        user: user.id.clone(),
-        epoch: user.epoch,
-        name: None,
-        role: user.role,
-        organization: user.organization.clone(),
-        hash: hash(&secret),
-        previous: Vec::new(),
-        peer_uid: None,
         address,
         user_agent: user_agent.map(|agent| agent.chars().take(AGENT).collect()),
-        created: now,
-        last_used: now,
         expires: now + LIFE_MS,
-        idle_ms: 0,
-        revision: 0,
+        ..SessionRecord::new(SessionKind::Http, user, hash(&secret), now)
     };
     let session = store.sessions().insert(session).await?;
     Ok(Refreshed { token: spell(&secret, &session.id), session })

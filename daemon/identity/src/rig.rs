@@ -5,12 +5,7 @@
 use std::{fmt::Debug, sync::Arc, sync::atomic::Ordering};
 
 use aivonx_ledgers::audit::Audit;
-use aivonx_protocol::{
-    Fault, FaultKind,
-    audit::Action,
-    organization::{LimitProfile, NodeAccess, PrivacyMode},
-    user::Role,
-};
+use aivonx_protocol::{Fault, FaultKind, audit::Action, user::Role};
 use aivonx_store::testing;
 use aivonx_store::{OrganizationRecord, Store, UserRecord};
 
@@ -117,43 +112,10 @@ pub fn actor(user: Option<&str>, role: Role, organization: Option<&str>) -> Acto
 
 /// An organization with the shared nodes and all models.
 pub fn organization_record(slug: &str) -> OrganizationRecord {
-    OrganizationRecord {
-        id: String::new(),
-        slug: slug.to_owned(),
-        name: slug.to_owned(),
-        enabled: true,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: PrivacyMode::Off,
-        privacy_categories: Vec::new(),
-        limit_profile: LimitProfile::Unlimited,
-        created: 0,
-        revision: 0,
-    }
+    OrganizationRecord::new(slug)
 }
 
 /// A user without a password.
 pub fn user_record(name: &str, role: Role, organization: Option<&str>) -> UserRecord {
-    UserRecord {
-        id: String::new(),
-        name: name.to_owned(),
-        display_name: None,
-        email: None,
-        role,
-        organization: organization.map(str::to_owned),
-        enabled: true,
-        password: None,
-        password_changed: 0,
-        must_change_password: false,
-        totp: None,
-        totp_exempt: false,
-        backup_codes: Vec::new(),
-        reset: None,
-        epoch: 1,
-        last_login: None,
-        created: 0,
-        revision: 0,
-    }
+    UserRecord::new(name, role, organization)
 }

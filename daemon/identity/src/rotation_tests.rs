@@ -1,7 +1,7 @@
 //! Tests of replacing peppers and signing keys.
 
 use aivonx_ledgers::audit::Audit;
-use aivonx_protocol::{WireSecret, key::KeyScope};
+use aivonx_protocol::WireSecret;
 use aivonx_store::{
     RetiringHash,
     testing::{Stand, stand},
@@ -24,29 +24,12 @@ async fn open(stand: &Stand) -> Arc<Identity> {
 /// A key of the fleet, hashed with the newest pepper.
 async fn key(identity: &Identity, name: &str) -> (KeyRecord, WireSecret) {
     let secret = api_key::generate().unwrap();
-    let (pepper, hash) = {
+    let hash = {
         let snapshot = identity.hot().load();
         let (number, pepper) = &snapshot.material.peppers[0];
         (*number, pepper.hash(secret.expose()))
     };
-    let record = KeyRecord {
-        id: String::new(),
-        name: name.into(),
-        organization: None,
-        user: None,
-        prefix: "aivx_".into(),
-        pepper,
-        hash,
-        retiring: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-        revoked: None,
-        created: 0,
-        created_by: None,
-        revision: 0,
-    };
+    let record = KeyRecord { prefix: "aivx_".into(), ..KeyRecord::new(name, hash) };
     let record = identity.store.keys().insert(record).await.unwrap();
     identity.settle().await.unwrap();
     (record, secret)

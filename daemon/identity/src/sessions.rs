@@ -162,7 +162,7 @@ impl Identity {
             peer_uid: uid(source),
             expires: now + self.sessions.lasts_ms.load(Ordering::Relaxed),
             idle_ms: self.sessions.idle_ms.load(Ordering::Relaxed),
-            ..blank(SessionKind::Control, user, hash(Kind::Session, &secret), now)
+            ..SessionRecord::new(SessionKind::Control, user, hash(Kind::Session, &secret), now)
         };
         let record = self.store.sessions().insert(record).await?;
         Ok((record, secret))
@@ -357,29 +357,6 @@ pub(super) fn uid(source: &Source) -> Option<u32> {
 pub(super) fn hash(kind: Kind, secret: &WireSecret) -> [u8; 32] {
     // What was just generated is of its kind; otherwise a hash that no secret has.
     opaque::parse(kind, secret.expose()).map_or([0; 32], |parsed| parsed.hash())
-}
-
-/// A session of `user` without the bounds that its kind has.
-pub(super) fn blank(kind: SessionKind, user: &UserRecord, hash: [u8; 32], now: UnixMillis) -> SessionRecord {
-    SessionRecord {
-        id: String::new(),
-        kind,
-        user: user.id.clone(),
-        epoch: user.epoch,
-        name: None,
-        role: user.role,
-        organization: user.organization.clone(),
-        hash,
-        previous: Vec::new(),
-        peer_uid: None,
-        address: None,
-        user_agent: None,
-        created: now,
-        last_used: now,
-        expires: now,
-        idle_ms: 0,
-        revision: 0,
-    }
 }
 
 #[cfg(test)]

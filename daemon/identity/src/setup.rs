@@ -31,24 +31,10 @@ impl Identity {
         let Setup { username, password, no_totp, profile, recover: _ } = setup;
         check_name(&username)?;
         let record = UserRecord {
-            id: String::new(),
-            display_name: None,
-            email: None,
-            role: Role::Superadmin,
-            organization: None,
-            enabled: true,
             password: Some(self.allowed(&username, password, source).await?),
             password_changed: now(),
-            must_change_password: false,
-            totp: None,
             totp_exempt: no_totp,
-            backup_codes: Vec::new(),
-            reset: None,
-            epoch: 1,
-            last_login: None,
-            created: 0,
-            revision: 0,
-            name: username,
+            ..UserRecord::new(&username, Role::Superadmin, None)
         };
         let user = self.store.users().insert(record).await?;
         if let Some(profile) = profile {

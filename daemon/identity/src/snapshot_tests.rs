@@ -3,12 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use aivonx_fleet::Eligible;
-use aivonx_protocol::{
-    key::KeyScope,
-    organization::{LimitProfile, NodeAccess, PrivacyMode},
-    session::SessionKind,
-    user::Role,
-};
+use aivonx_protocol::{key::KeyScope, organization::NodeAccess, session::SessionKind, user::Role};
 use aivonx_store::{KeyRecord, OrganizationRecord, RetiringHash, UserRecord};
 
 use super::*;
@@ -33,62 +28,34 @@ fn material(peppers: &[(u32, [u8; 32])]) -> Material {
 fn organization(enabled: bool) -> OrganizationRecord {
     OrganizationRecord {
         id: "o1".into(),
-        slug: "acme".into(),
-        name: "Acme".into(),
         enabled,
-        require_totp: false,
-        models: Vec::new(),
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: PrivacyMode::Off,
-        privacy_categories: Vec::new(),
-        limit_profile: LimitProfile::Unlimited,
         created: NOW,
         revision: 1,
+        ..OrganizationRecord::new("acme")
     }
 }
 
 fn user(enabled: bool, epoch: u64) -> UserRecord {
     UserRecord {
         id: "u1".into(),
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        role: Role::Member,
-        organization: Some("o1".into()),
         enabled,
-        password: None,
         password_changed: NOW,
-        must_change_password: false,
-        totp: None,
-        totp_exempt: false,
-        backup_codes: Vec::new(),
-        reset: None,
         epoch,
-        last_login: None,
         created: NOW,
         revision: 1,
+        ..UserRecord::new("alice", Role::Member, Some("o1"))
     }
 }
 
 fn key(secret: &str, number: u32, pepper: [u8; 32]) -> KeyRecord {
     KeyRecord {
         id: "k1".into(),
-        name: "ci".into(),
         organization: Some("o1".into()),
         user: Some("u1".into()),
         prefix: secret[..12].into(),
-        pepper: number,
-        hash: Pepper::new(&pepper).hash(secret),
-        retiring: None,
-        scopes: vec![KeyScope::Infer],
-        models: Vec::new(),
-        networks: Vec::new(),
-        expires: None,
-        revoked: None,
         created: NOW,
-        created_by: None,
         revision: 1,
+        ..KeyRecord::new("ci", (number, Pepper::new(&pepper).hash(secret)))
     }
 }
 

@@ -12,7 +12,7 @@ use aivonx_store::{SessionRecord, UserRecord};
 use super::{
     Actor, Identity,
     opaque::{self, Kind},
-    sessions::{blank, hash, includes},
+    sessions::{hash, includes},
 };
 
 /// Shortest life of a token, milliseconds.
@@ -77,7 +77,7 @@ impl Identity {
             name: Some(name.to_owned()),
             role,
             expires: now + lasts_ms,
-            ..blank(SessionKind::Token, &user, hash(Kind::Token, &secret), now)
+            ..SessionRecord::new(SessionKind::Token, &user, hash(Kind::Token, &secret), now)
         };
         let record = self.store.sessions().insert(record).await?;
         Ok(NewSession { session: self.session_shown(&self.hot().full(), record), secret })

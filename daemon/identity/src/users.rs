@@ -66,24 +66,9 @@ impl Identity {
         rules::check_grant(actor, new.role)?;
         let organization = self.organization_of(actor, new.organization.as_deref()).await?;
         let mut record = UserRecord {
-            id: String::new(),
-            name: new.name,
             display_name: new.display_name,
             email: new.email,
-            role: new.role,
-            organization: organization.as_ref().map(|organization| organization.id.clone()),
-            enabled: true,
-            password: None,
-            password_changed: 0,
-            must_change_password: false,
-            totp: None,
-            totp_exempt: false,
-            backup_codes: Vec::new(),
-            reset: None,
-            epoch: 1,
-            last_login: None,
-            created: 0,
-            revision: 0,
+            ..UserRecord::new(&new.name, new.role, organization.as_ref().map(|o| &*o.id))
         };
         check(&record)?;
         self.check_ending(actor, &record.name, record.organization.as_deref()).await?;

@@ -20,23 +20,9 @@ fn new(name: &str, role: Role, organization: Option<&str>) -> NewUser {
 
 fn session_record(user: &UserRecord) -> SessionRecord {
     SessionRecord {
-        id: String::new(),
-        kind: SessionKind::Control,
-        user: user.id.clone(),
-        epoch: user.epoch,
-        name: None,
-        role: user.role,
-        organization: user.organization.clone(),
-        hash: [9; 32],
-        previous: vec![],
         peer_uid: Some(1000),
-        address: None,
-        user_agent: None,
-        created: 0,
-        last_used: now(),
         expires: now() + 3_600_000,
-        idle_ms: 0,
-        revision: 0,
+        ..SessionRecord::new(SessionKind::Control, user, [9; 32], now())
     }
 }
 

@@ -87,7 +87,11 @@ async fn requests(wire: &mut Wire, shared: &Shared, connection: u64) -> bool {
                 OnHealth::Fail(fault) if is_health => Some(fault.clone()),
                 _ => s.faults.pop_front().or_else(|| s.always.clone()),
             };
-            let reply = answer(s, &recorded);
+            let reply = match &fault {
+                // What is refused is not done.
+                Some(Fault::Status(status, body)) => Reply::json(*status, (*body).to_owned()),
+                _ => answer(s, &recorded),
+            };
             (record(s, recorded), reply, fault, s.kind)
         });
         let mut sender = Sender { wire, shared, head_only, at_once: is_health, kind };

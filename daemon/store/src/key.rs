@@ -59,6 +59,32 @@ pub struct RetiringHash {
     pub until: UnixMillis,
 }
 
+impl KeyRecord {
+    /// A key of the fleet for inference that has not been added yet and never expires: `hash` of its secret under the
+    /// pepper of this number.
+    #[must_use]
+    pub fn new(name: &str, (pepper, hash): (u32, [u8; 32])) -> Self {
+        Self {
+            id: String::new(),
+            name: name.to_owned(),
+            organization: None,
+            user: None,
+            prefix: String::new(),
+            pepper,
+            hash,
+            retiring: None,
+            scopes: vec![KeyScope::Infer],
+            models: Vec::new(),
+            networks: Vec::new(),
+            expires: None,
+            revoked: None,
+            created: 0,
+            created_by: None,
+            revision: 0,
+        }
+    }
+}
+
 impl Record for KeyRecord {
     const NOUN: Noun = Noun::Key;
     const TREES: Trees = Trees { record: Tree::Key, name: Some(Tree::KeyName), owner: Some(Tree::KeyOwner) };

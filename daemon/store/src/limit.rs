@@ -129,10 +129,6 @@ impl Record for LimitRecord {
 
     record_head!();
 
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
-
     fn organization(&self) -> Option<&str> {
         self.subject.organization()
     }

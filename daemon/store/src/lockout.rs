@@ -44,16 +44,4 @@ impl Record for LockoutRecord {
     const TREES: Trees = Trees { record: Tree::Lockout, name: None, owner: None };
 
     record_head!();
-
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
-
-    fn organization(&self) -> Option<&str> {
-        None
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
-    }
 }

@@ -71,6 +71,30 @@ pub enum StoredCredential {
     },
 }
 
+impl NodeRecord {
+    /// An enabled Ollama node, shared, that has not been added yet.
+    #[must_use]
+    pub fn new(name: &str, url: &str) -> Self {
+        Self {
+            id: String::new(),
+            name: name.to_owned(),
+            url: url.to_owned(),
+            kind: NodeKind::Ollama,
+            kind_assumed: false,
+            admin_state: AdminState::Enabled,
+            max_parallel: 0,
+            labels: BTreeMap::new(),
+            ca_pem: None,
+            server_name: None,
+            credential: StoredCredential::None,
+            forced: false,
+            organization: None,
+            created: 0,
+            revision: 0,
+        }
+    }
+}
+
 impl Record for NodeRecord {
     const NOUN: Noun = Noun::Node;
     const TREES: Trees = Trees { record: Tree::Node, name: Some(Tree::NodeName), owner: None };
@@ -83,10 +107,6 @@ impl Record for NodeRecord {
 
     fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
     }
 }
 

@@ -44,6 +44,29 @@ pub struct OrganizationRecord {
     pub revision: u64,
 }
 
+impl OrganizationRecord {
+    /// An enabled organization that has not been added yet, named as its slug: on shared nodes, without cloud models
+    /// and without limits.
+    #[must_use]
+    pub fn new(slug: &str) -> Self {
+        Self {
+            id: String::new(),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            enabled: true,
+            require_totp: false,
+            models: Vec::new(),
+            nodes: NodeAccess::Shared,
+            cloud_models: false,
+            privacy: PrivacyMode::Off,
+            privacy_categories: Vec::new(),
+            limit_profile: LimitProfile::Unlimited,
+            created: 0,
+            revision: 0,
+        }
+    }
+}
+
 impl Record for OrganizationRecord {
     const NOUN: Noun = Noun::Organization;
     const TREES: Trees =
@@ -57,9 +80,5 @@ impl Record for OrganizationRecord {
 
     fn organization(&self) -> Option<&str> {
         Some(&self.id)
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
     }
 }

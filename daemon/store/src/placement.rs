@@ -34,16 +34,8 @@ impl Record for PlacementRecord {
 
     record_head!();
 
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
-
     fn organization(&self) -> Option<&str> {
         Some(&self.id)
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
     }
 }
 

@@ -48,10 +48,6 @@ impl Record for PolicyRecord {
     fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
     }
-
-    fn user(&self) -> Option<&str> {
-        None
-    }
 }
 
 /// Another name for a model, as kept in the store.
@@ -85,9 +81,5 @@ impl Record for AliasRecord {
 
     fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
     }
 }

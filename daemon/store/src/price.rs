@@ -31,16 +31,4 @@ impl Record for PriceRecord {
     const TREES: Trees = Trees { record: Tree::Price, name: None, owner: None };
 
     record_head!();
-
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
-
-    fn organization(&self) -> Option<&str> {
-        None
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
-    }
 }

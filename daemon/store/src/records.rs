@@ -52,11 +52,17 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'sta
     /// What the repository fills in.
     fn head(&mut self) -> Head<'_>;
     /// Its name, if the noun has names, and the organization in which that is unique (None: in the fleet).
-    fn name(&self) -> Option<(Option<&str>, &str)>;
-    /// The id of the organization it belongs to.
-    fn organization(&self) -> Option<&str>;
+    fn name(&self) -> Option<(Option<&str>, &str)> {
+        None
+    }
+    /// The id of the organization it belongs to; none is the fleet's own.
+    fn organization(&self) -> Option<&str> {
+        None
+    }
     /// The id of the user it belongs to.
-    fn user(&self) -> Option<&str>;
+    fn user(&self) -> Option<&str> {
+        None
+    }
     /// Whether it is one of those of which one must be left: an enabled superadmin.
     fn is_last_resort(&self) -> bool {
         false

@@ -46,16 +46,4 @@ impl Record for SecretRecord {
     const TREES: Trees = Trees { record: Tree::Secret, name: None, owner: None };
 
     record_head!();
-
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
-
-    fn organization(&self) -> Option<&str> {
-        None
-    }
-
-    fn user(&self) -> Option<&str> {
-        None
-    }
 }

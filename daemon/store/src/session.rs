@@ -6,7 +6,7 @@ use aivonx_protocol::{UnixMillis, session::SessionKind, user::Role};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Noun, Record,
+    Noun, Record, UserRecord,
     records::{Trees, record_head},
     tree::Tree,
 };
@@ -50,15 +50,37 @@ pub struct SessionRecord {
     pub revision: u64,
 }
 
+impl SessionRecord {
+    /// A session of `user` that begins `now`, without the bounds that its kind has: it has ended already.
+    #[must_use]
+    pub fn new(kind: SessionKind, user: &UserRecord, hash: [u8; 32], now: UnixMillis) -> Self {
+        Self {
+            id: String::new(),
+            kind,
+            user: user.id.clone(),
+            epoch: user.epoch,
+            name: None,
+            role: user.role,
+            organization: user.organization.clone(),
+            hash,
+            previous: Vec::new(),
+            peer_uid: None,
+            address: None,
+            user_agent: None,
+            created: now,
+            last_used: now,
+            expires: now,
+            idle_ms: 0,
+            revision: 0,
+        }
+    }
+}
+
 impl Record for SessionRecord {
     const NOUN: Noun = Noun::Session;
     const TREES: Trees = Trees { record: Tree::Session, name: None, owner: Some(Tree::SessionOwner) };
 
     record_head!();
-
-    fn name(&self) -> Option<(Option<&str>, &str)> {
-        None
-    }
 
     fn organization(&self) -> Option<&str> {
         self.organization.as_deref()

@@ -43,26 +43,7 @@ impl Stand {
 
 /// A member without an organization and without a password.
 pub fn record(id: &str, name: &str) -> UserRecord {
-    UserRecord {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        display_name: None,
-        email: None,
-        role: Role::Auditor,
-        organization: None,
-        enabled: true,
-        password: None,
-        password_changed: 0,
-        must_change_password: false,
-        totp: None,
-        totp_exempt: false,
-        backup_codes: Vec::new(),
-        reset: None,
-        epoch: 1,
-        last_login: None,
-        created: 0,
-        revision: 0,
-    }
+    UserRecord { id: id.to_owned(), ..UserRecord::new(name, Role::Auditor, None) }
 }
 
 /// Copies a directory tree.

@@ -74,6 +74,33 @@ pub struct StoredReset {
     pub expires: UnixMillis,
 }
 
+impl UserRecord {
+    /// An enabled user that has not been added yet, without a password or anything else.
+    #[must_use]
+    pub fn new(name: &str, role: Role, organization: Option<&str>) -> Self {
+        Self {
+            id: String::new(),
+            name: name.to_owned(),
+            display_name: None,
+            email: None,
+            role,
+            organization: organization.map(str::to_owned),
+            enabled: true,
+            password: None,
+            password_changed: 0,
+            must_change_password: false,
+            totp: None,
+            totp_exempt: false,
+            backup_codes: Vec::new(),
+            reset: None,
+            epoch: 1,
+            last_login: None,
+            created: 0,
+            revision: 0,
+        }
+    }
+}
+
 impl Record for UserRecord {
     const NOUN: Noun = Noun::User;
     const TREES: Trees =

@@ -104,6 +104,9 @@ struct Inferred {
     found: [u64; Category::ALL.len()],
 }
 
+/// By client address; mostly there is one.
+type ByAddress = SmallVec<[(Option<IpAddr>, Inferred); 1]>;
+
 /// What was counted since the minute began.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
@@ -111,7 +114,7 @@ pub(super) struct Fold {
     /// How many of those are of somebody unknown.
     strangers: usize,
     /// What each actor had inferred, by the address it came from; None is any of those beyond the first few.
-    inferred: Map<Actor, SmallVec<[(Option<IpAddr>, Inferred); 1]>>,
+    inferred: Map<Actor, ByAddress>,
     /// How many addresses are told apart among those.
     addresses: usize,
     /// By action, what was lost or is no longer told apart by actor.

@@ -34,7 +34,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aivonx_protocol::{Fault, Reply, Request, job::JobState, operation::Server};
+use aivonx_protocol::{Fault, Reply, Request, operation::Server};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
@@ -82,6 +82,8 @@ impl Backend for Services {
     async fn handle(self: Arc<Self>, permitted: Permitted) -> Answer {
         let (name, actor) = (permitted.request().name(), permitted.by().actor().clone());
         let changes = permitted.request().needs().changes();
+        // A job that is cancelled was begun by another request; one that was begun may have failed by now.
+        let begins = !matches!(permitted.request(), Request::Job(_));
         let record = record::of(permitted.request()).map(|record| record.seen(&self.identity.hot().load()));
         let mut answer = AssertUnwindSafe(permitted.serve(&*self)).catch_unwind().await;
         // What is answered must hold for the next request.
@@ -98,9 +100,8 @@ impl Backend for Services {
                 Err(_) => record::Ended::Broken,
             };
             record.clone().write(&self.identity, &actor, name, outcome).await;
-            // One that had ended was not begun by this.
-            if let Ok(Answer::Reply(Ok(Reply::Job(job)))) = &answer
-                && job.state == JobState::Running
+            if begins
+                && let Ok(Answer::Reply(Ok(Reply::Job(job)))) = &answer
                 && let Ok(job) = self.fleet.jobs().follow(&actor.reach(), &job.id)
             {
                 let identity = self.identity.clone();

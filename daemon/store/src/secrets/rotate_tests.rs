@@ -12,10 +12,7 @@ use std::{
 
 use aivonx_config::StoreOptions;
 use aivonx_domain::Reach;
-use aivonx_protocol::{
-    WireSecret,
-    node::{AdminState, NodeKind},
-};
+use aivonx_protocol::WireSecret;
 use rand::Rng as _;
 
 use super::*;
@@ -45,20 +42,9 @@ async fn open(dir: &Path) -> (Store, Vault) {
 pub(in crate::secrets) fn node(name: &str, credential: StoredCredential) -> NodeRecord {
     NodeRecord {
         id: format!("id-{name}"),
-        name: name.into(),
-        url: "http://127.0.0.1:1".into(),
-        kind: NodeKind::Ollama,
-        kind_assumed: false,
-        admin_state: AdminState::Enabled,
-        max_parallel: 0,
-        labels: BTreeMap::new(),
-        ca_pem: None,
-        server_name: None,
         credential,
-        forced: false,
-        organization: None,
         created: 1,
-        revision: 0,
+        ..NodeRecord::new(name, "http://127.0.0.1:1")
     }
 }
 

@@ -34,21 +34,9 @@ pub(super) fn options() -> StoreOptions {
 
 pub(super) fn node(name: &str) -> NodeRecord {
     NodeRecord {
-        id: String::new(),
-        name: name.into(),
-        url: format!("http://{name}.example:11434"),
-        kind: NodeKind::Ollama,
-        kind_assumed: false,
-        admin_state: AdminState::Enabled,
         max_parallel: 4,
         labels: BTreeMap::from([("site".into(), "west".into())]),
-        forced: false,
-        organization: None,
-        ca_pem: None,
-        server_name: None,
-        credential: StoredCredential::None,
-        created: 0,
-        revision: 0,
+        ..NodeRecord::new(name, &format!("http://{name}.example:11434"))
     }
 }
 

@@ -11,86 +11,28 @@ use super::*;
 use aivonx_domain::Reach;
 
 pub(crate) fn organization(slug: &str) -> OrganizationRecord {
-    OrganizationRecord {
-        id: String::new(),
-        slug: slug.into(),
-        name: slug.into(),
-        enabled: true,
-        require_totp: false,
-        models: vec![],
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: PrivacyMode::Off,
-        privacy_categories: Vec::new(),
-        limit_profile: LimitProfile::Unlimited,
-        created: 0,
-        revision: 0,
-    }
+    OrganizationRecord::new(slug)
 }
 
 pub(crate) fn user(name: &str, role: Role, organization: Option<&str>) -> UserRecord {
-    UserRecord {
-        id: String::new(),
-        name: name.into(),
-        display_name: None,
-        email: None,
-        role,
-        organization: organization.map(str::to_owned),
-        enabled: true,
-        password: None,
-        password_changed: 0,
-        must_change_password: false,
-        totp: None,
-        totp_exempt: false,
-        backup_codes: vec![],
-        reset: None,
-        epoch: 0,
-        last_login: None,
-        created: 0,
-        revision: 0,
-    }
+    UserRecord::new(name, role, organization)
 }
 
 pub(crate) fn key(name: &str, organization: Option<&str>, user: Option<&str>) -> KeyRecord {
     KeyRecord {
-        id: String::new(),
-        name: name.into(),
         organization: organization.map(str::to_owned),
         user: user.map(str::to_owned),
         prefix: "aivx_0123456".into(),
-        pepper: 1,
-        hash: [7; 32],
-        retiring: None,
-        scopes: vec![KeyScope::Infer],
-        models: vec![],
-        networks: vec![],
-        expires: None,
-        revoked: None,
-        created: 0,
-        created_by: None,
-        revision: 0,
+        ..KeyRecord::new(name, (1, [7; 32]))
     }
 }
 
 pub(crate) fn session(user: &UserRecord) -> SessionRecord {
     SessionRecord {
-        id: String::new(),
-        kind: SessionKind::Control,
-        user: user.id.clone(),
         epoch: 0,
-        name: None,
-        role: user.role,
-        organization: user.organization.clone(),
-        hash: [9; 32],
-        previous: vec![],
         peer_uid: Some(1000),
-        address: None,
-        user_agent: None,
-        created: 0,
-        last_used: 0,
         expires: 1,
-        idle_ms: 0,
-        revision: 0,
+        ..SessionRecord::new(SessionKind::Control, user, [9; 32], 0)
     }
 }
 

@@ -96,7 +96,7 @@ async fn a_pull_shows_how_far_it_is_on_both_screens() {
     console.keys("4");
     console.until(&["[4 Jobs]", "running", "33%"]).await;
     console.keys("\r");
-    console.until(&["esc: back", "goes on when this console is closed", "log"]).await;
+    console.until(&["esc: back", "It goes on when this console is", "closed.", "log"]).await;
     node.open_gate();
     console.until(&["state", "done", "100%"]).await;
     console.keys("3");
