@@ -44,10 +44,11 @@ fn entry(page: &mut String, route: &Route) {
         Action::Forward(forward) => served(page, &forward),
         Action::Account(what) => {
             if let Some(form) = account::form(what) {
-                let _ = writeln!(page, "The body:\n.Ql {}", quoted(form));
+                let lines = form.replace("}, or {", "}\n{").replace("}, ", "}\n").replace("}; ", "}\n");
+                let _ = writeln!(page, "The body:\n.Bd -literal -offset indent -compact\n{lines}\n.Ed");
             }
         }
-        Action::OwnUsage => text(page, &format!("In the query: {}.", own_usage::PARAMETERS)),
+        Action::OwnUsage => text(page, &format!("As for the request, {}.", own_usage::PARAMETERS)),
         Action::Local(_) | Action::Pull | Action::Delete | Action::NotYet(_) => {}
     }
 }
@@ -120,7 +121,7 @@ mod tests {
             assert_eq!(page.matches(&line).count(), 1, "{}", route.pattern);
             assert!(route.about.ends_with('.'), "{}: {}", route.pattern, route.about);
         }
-        assert!(page.contains(".Ql \"{\\(dqrefresh\\(dq:\\(dq...\\(dq}\""), "{page}");
+        assert!(page.contains("\n{\"refresh\":\"...\"}\n.Ed"), "{page}");
     }
 
     #[test]
