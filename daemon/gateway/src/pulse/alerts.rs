@@ -129,7 +129,7 @@ fn locked(locked: &[Lockout], all: &mut Vec<Alert>) {
         alert(AlertKind::Locked, text, AlertPlace::Lockouts)
             .since(Some(lockout.last))
             .about(user)
-            .helps("aivonx lockout clear --user USER")
+            .helps("aivonx lockout clear USER")
     };
     if locked.len() <= LOCKED_MAX {
         all.extend(locked.iter().map(one));

@@ -33,21 +33,24 @@ pub(super) fn is_of_row(text: &[u8], groups: &[Group], count: usize, done: usize
         return !said();
     }
     let begins = |at: usize| at.checked_sub(1).is_none_or(|last| text[last].is_ascii_whitespace());
-    let before = first
-        .start
-        .checked_sub(5)
-        .is_some_and(|at| at >= done && begins(at) && digits(text, at) == 4 && text[first.start - 1] == b' ');
+    let stands_before = |back: usize| {
+        let at = first.start.checked_sub(back);
+        at.is_some_and(|at| at >= done && begins(at) && digits(text, at) == 4 && text[at + 4] == b' ')
+    };
+    let before = usize::from(stands_before(5)) + usize::from(stands_before(5) && stands_before(10));
     let fours = |group: &Group| group.len() == 4;
-    let behind = groups.get(count).is_some_and(|next| {
+    let behind = groups.get(count).map_or(0, |next| {
         let more = groups.get(count + 1).is_some_and(fours);
         let date = !more && is_expiry(&text[next.start..next.end]);
-        last.after == Join::Space
+        let is_figure = last.after == Join::Space
             && fours(next)
             && (more || next.after == Join::Free)
             && !date
-            && !is_card_of_fours(text, next.start)
+            && !is_card_of_fours(text, next.start);
+        if is_figure { 1 + usize::from(more) } else { 0 }
     });
-    (before || behind) && !said()
+    // One may be a year or a number of something before a card; a card that is lost weighs more than a figure.
+    before + behind > 1 && !said()
 }
 
 /// Whether four groups of four digits that single spaces join are at `at`, and a card.

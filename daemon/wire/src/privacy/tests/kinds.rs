@@ -387,6 +387,8 @@ fn what_is_real_is_found_beside_what_only_looks_so() {
         ("4111 1111 1111 1111 2029", "[REDACTED_CARD] 2029"),
         ("4111 1111 1111 1111 5500 0000 0000 0004", "[REDACTED_CARD] [REDACTED_CARD]"),
         ("4111 1111 1111 1111\n4111 1111 1111 1112", "[REDACTED_CARD]\n4111 1111 1111 1112"),
+        ("invoice 2024 4111 1111 1111 1111", "invoice 2024 [REDACTED_CARD]"),
+        ("exp 1228 4111 1111 1111 1111 ok", "exp 1228 [REDACTED_CARD] ok"),
         ("card 2000 4111 1111 1111 1111 3000", "card 2000 [REDACTED_CARD] 3000"),
         ("411111 1111111111", "[REDACTED_CARD]"),
         (
