@@ -204,12 +204,10 @@ pub enum Reply {
     NodeNetworks(Vec<organization::NodeNetworks>),
     /// Snapshots of the store.
     Snapshots(Vec<snapshot::Snapshot>),
-    /// One snapshot.
-    Snapshot(Box<snapshot::Snapshot>),
-    /// The newest snapshot; None if there is none, or if the caller is not told.
-    NewestSnapshot(Option<snapshot::NewestSnapshot>),
     /// The newest snapshot, and whether it was taken now.
     SnapshotTaken(Box<snapshot::Taken>),
+    /// The newest snapshot; None if there is none, or if the caller is not told.
+    NewestSnapshot(Option<snapshot::NewestSnapshot>),
     /// What a ledger has lost, in words.
     Losses(Vec<String>),
 }

@@ -122,9 +122,8 @@ catalogue! { Reply {
     Self::Unpriced(_) => "unpriced", Self::Unpriced(Unpriced { models: vec!["qwen3:8b".into()], all: false });
     Self::NodeNetworks(_) => "node_networks", Self::NodeNetworks(vec![who::node_networks()]);
     Self::Snapshots(_) => "snapshots", Self::Snapshots(vec![snapshot::snapshot(), snapshot::damaged()]);
-    Self::Snapshot(_) => "snapshot", Self::Snapshot(Box::new(snapshot::snapshot()));
-    Self::NewestSnapshot(_) => "newest_snapshot", Self::NewestSnapshot(Some(snapshot::newest()));
     Self::SnapshotTaken(_) => "snapshot_taken", Self::SnapshotTaken(Box::new(snapshot::taken()));
+    Self::NewestSnapshot(_) => "newest_snapshot", Self::NewestSnapshot(Some(snapshot::newest()));
     Self::Losses(_) => "losses", Self::Losses(vec!["usage ledger: record 4 is damaged".into()]);
 } }
 

@@ -237,7 +237,7 @@ fn answered(reply: &Reply, hot: &Snapshot) -> Option<Object> {
             let name = limits.name.as_deref().unwrap_or_default();
             limits.id.as_deref().map(|id| object(id, name, limits.organization.as_deref()))
         }
-        Reply::Snapshot(one) => Some(object(&one.file, &one.file, None)),
+        Reply::SnapshotTaken(taken) => Some(object(&taken.snapshot.file, &taken.snapshot.file, None)),
         Reply::NewSession(new) => {
             let name = new.session.name.as_deref().unwrap_or_default();
             Some(object(&new.session.id, name, new.session.organization.as_deref()))

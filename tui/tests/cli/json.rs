@@ -75,11 +75,10 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("status", json(shown));
             }
             Reply::NewestSnapshot(newest) => drop(printed.insert("newest snapshot", json(newest))),
-            Reply::Snapshot(one) => {
-                printed.insert("snapshot contents", json(&one.contents[0]));
-                printed.insert("snapshot", json(one));
+            Reply::SnapshotTaken(taken) => {
+                printed.insert("snapshot contents", json(&taken.snapshot.contents[0]));
+                printed.insert("snapshot", json(taken.snapshot));
             }
-            Reply::SnapshotTaken(one) => drop(printed.insert("snapshot", json(&one.snapshot))),
             // Told on standard error.
             Reply::Losses(_) => {}
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),

@@ -5,6 +5,7 @@ use aivonx_protocol::{
     limit::{self, LimitSetting, LimitTarget, LimitValue},
     model::{self, ModelRemoved},
     node::{self, Credential, NewNode, NodeChange, NodeRequest},
+    snapshot,
     user::{self, NewUser, Role, UserRequest},
 };
 
@@ -199,4 +200,18 @@ async fn a_job_that_does_not_get_through_is_failed() {
             why.map(|why| (Outcome::Failed, why))
         );
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_named_by_its_file() {
+    let hot = Rig::new().await.identity.hot().full();
+    let audit = aivonx_ledgers::audit::Audit::memory();
+    let taken = Reply::samples().into_iter().find(|reply| reply.name() == "snapshot_taken").unwrap();
+    let record = of(&Request::from(snapshot::Create)).unwrap();
+    audit.note(record.entry(&actor(), "snapshot.create", Ended::Ok(Some(&taken)), &hot));
+    let object = audit.kept()[0].object.clone().unwrap();
+    assert_eq!(
+        (object.kind.as_str(), object.name.as_deref()),
+        ("snapshot", Some("20231114T221320.000Z-9.snapshot"))
+    );
 }
