@@ -1,0 +1,33 @@
+//! Which node a request goes to, and when. Nothing here does I/O or reads a clock: the gateway drives it in real time,
+//! the bench and the property tests in simulated time.
+//!
+//! A request is assigned to the node where its first token is predicted to come soonest ([`Terms`]), counted with
+//! everything that is already assigned there. If the node can take it, it is sent; else it waits in that node's queue,
+//! where it can still be overtaken, moved to another node, or cancelled. What the prediction is made of (time to load a
+//! model, speed of prefill, what memory and prompt cache hold) is learned from the answers.
+//!
+//! Times are seconds on the caller's clock, which never goes back.
+
+mod cost;
+mod learn;
+mod learned;
+mod memory;
+mod node;
+mod order;
+mod parallel;
+mod policy;
+mod prefix;
+mod queue;
+mod scheduler;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use cost::Terms;
+pub use node::Here;
+pub use policy::Policy;
+pub use prefix::{Block, Chain};
+pub use scheduler::{Answer, Ask, Candidate, JobId, ModelId, NodeId, Scheduler};
+
+/// Seconds on the caller's clock.
+pub type Time = f64;

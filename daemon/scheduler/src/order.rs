@@ -1,0 +1,32 @@
+//! Who is next in a queue.
+
+use std::cmp::Ordering;
+
+use crate::Time;
+
+/// Where a request stands among those that wait for a node: the lowest is next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rank {
+    /// The higher goes first.
+    pub(crate) band: u8,
+    /// What its organization was served of late.
+    pub(crate) organization: f64,
+    /// What its key was served of late.
+    pub(crate) key: f64,
+    /// Arrival, and some times its own prefill and load: short ones go first, and none waits for ever.
+    pub(crate) at: Time,
+}
+
+/// How many times its own work a request stands behind one that arrives with it and has none.
+pub(crate) const AGEING: f64 = 3.0;
+
+impl Rank {
+    pub(crate) fn cmp(&self, other: &Self) -> Ordering {
+        other
+            .band
+            .cmp(&self.band)
+            .then(self.organization.total_cmp(&other.organization))
+            .then(self.key.total_cmp(&other.key))
+            .then(self.at.total_cmp(&other.at))
+    }
+}

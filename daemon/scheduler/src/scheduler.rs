@@ -1,0 +1,355 @@
+//! The scheduler's state, and what happens to a request there: submitted, assigned, sent, begun, ended.
+
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
+use slab::Slab;
+
+use crate::{
+    Time,
+    cost::Terms,
+    learned::{Assumed, Learned, Rate},
+    node::{Here, Node},
+    policy::Policy,
+    prefix::{Block, Index, Known},
+    service::Service,
+};
+
+/// A node's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u16);
+
+/// A model's number, the same on all nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub u32);
+
+/// A request's number, from its submission to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JobId(pub(crate) usize);
+
+/// A node that may serve a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Which.
+    pub node: NodeId,
+    /// What the policy `lowest_latency` goes by, seconds.
+    pub latency: Option<f64>,
+    /// What the policy `weighted` goes by: the share of a node of weight 1.
+    pub weight: f64,
+    /// Seconds by which the node is to be thought later than it is: one that has just come back.
+    pub handicap: f64,
+}
+
+/// What is known of a request before it is sent.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// The model; None is no model's work, which any node does at once.
+    pub model: Option<ModelId>,
+    /// Options of its runner that mean loading it anew.
+    pub variant: Option<u64>,
+    /// Tokens of the prompt, about.
+    pub prompt: u32,
+    /// The prompt's blocks.
+    pub blocks: &'a [Block],
+    /// Tokens of the answer, if more is known than what the model's answers are like.
+    pub output: Option<f64>,
+    /// The answer is a stream, so that its beginning is seen.
+    pub streams: bool,
+    /// Nothing is generated: only the number of requests counts.
+    pub embeds: bool,
+    /// The higher goes first.
+    pub band: u8,
+    /// Whose it is.
+    pub organization: u64,
+    /// By which key.
+    pub key: u64,
+}
+
+/// What an answer said of the work, as far as it did.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Answer {
+    /// Tokens of the prompt.
+    pub prompt: Option<f64>,
+    /// Those of them that were cached.
+    pub cached: Option<f64>,
+    /// Seconds to load the model.
+    pub load: Option<f64>,
+    /// Seconds of prefill.
+    pub prefill: Option<f64>,
+    /// Tokens generated.
+    pub output: Option<f64>,
+    /// Seconds of generating them.
+    pub decode: Option<f64>,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Queued,
+    Unbegun,
+    Running,
+}
+
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) model: Option<ModelId>,
+    pub(crate) variant: Option<u64>,
+    pub(crate) here: Here,
+    pub(crate) prompt: u32,
+    pub(crate) output: f64,
+    pub(crate) streams: bool,
+    pub(crate) embeds: bool,
+    pub(crate) band: u8,
+    pub(crate) organization: u64,
+    pub(crate) key: u64,
+    pub(crate) arrived: Time,
+    pub(crate) node: NodeId,
+    pub(crate) stage: Stage,
+    /// As predicted when it was assigned.
+    pub(crate) terms: Terms,
+    pub(crate) known: Known,
+    pub(crate) sent: Time,
+    pub(crate) began: Option<Time>,
+    /// When its answer should begin, and end.
+    pub(crate) begins: Time,
+    pub(crate) ends: Time,
+    /// Requests that were at work on the node when it was sent there, and whether one had not begun to answer.
+    pub(crate) beside: usize,
+    pub(crate) behind: Option<Time>,
+    /// Whether another was sent there that had not begun to answer before it did.
+    pub(crate) met: bool,
+    /// The first block of its prompt that the node had not been sent, and when it was sent it for this one.
+    pub(crate) first: Option<(Block, u64)>,
+    /// Nobody else sent that block there in between.
+    pub(crate) fresh: bool,
+    /// When one that waits arrived, for moving it: its candidates and blocks.
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// What is known of a model on all nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) learned: Learned,
+    pub(crate) asked: Rate,
+    /// Nodes that hold it once everything assigned has begun.
+    pub(crate) copies: u32,
+}
+
+/// The nodes, the requests that wait and run there, and what was learned of them.
+#[derive(Debug, Default)]
+pub struct Scheduler {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) models: Vec<Model>,
+    pub(crate) pairs: HashMap<(NodeId, ModelId), Learned>,
+    pub(crate) jobs: Slab<Job>,
+    pub(crate) prefixes: Index,
+    pub(crate) service: Service,
+    /// Requests that waited and may be sent now.
+    pub(crate) ready: VecDeque<(JobId, NodeId)>,
+    /// Nodes whose memory is not as it was thought to be.
+    pub(crate) doubted: Vec<NodeId>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) times: Vec<Time>,
+    pub(crate) turn: u64,
+    /// Seconds of work that were sent to all nodes.
+    pub(crate) work: Rate,
+}
+
+impl Job {
+    /// The same request without what it needs only to be moved.
+    pub(crate) fn alike(&self) -> Self {
+        Self { candidates: Vec::new(), blocks: Vec::new(), ..*self }
+    }
+}
+
+impl Scheduler {
+    /// Submits a request to the best of its candidates. The node, if it can be sent there now; else it waits until
+    /// [`Self::ready`] names it, and so does whatever else this let go. None without a candidate that can be used.
+    pub fn submit(
+        &mut self,
+        policy: Policy,
+        ask: &Ask<'_>,
+        candidates: &[Candidate],
+        now: Time,
+    ) -> Option<(JobId, Option<NodeId>)> {
+        self.find_prefixes(ask.blocks);
+        if let Some(model) = ask.model {
+            self.model(model).asked.count(now);
+        }
+        let job = self.job(ask, now);
+        let beginning = ask.blocks.first().map_or(self.turn, |block| block.hash);
+        let (at, terms) = self.choose(policy, &job, candidates, beginning, now)?;
+        let id = JobId(self.jobs.insert(job));
+        self.assign(id, candidates[at].node, terms, ask.blocks, now);
+        let node = candidates[at].node;
+        self.pump(node, now);
+        let sent = self.ready.iter().position(|(ready, _)| *ready == id);
+        if let Some(sent) = sent {
+            self.ready.remove(sent);
+            return Some((id, Some(node)));
+        }
+        let job = &mut self.jobs[id.0];
+        job.candidates.extend_from_slice(candidates);
+        job.blocks.extend_from_slice(ask.blocks);
+        Some((id, None))
+    }
+
+    /// The next request that waited and may be sent now, and where.
+    pub fn ready(&mut self) -> Option<(JobId, NodeId)> {
+        self.ready.pop_front()
+    }
+
+    /// Whether a node's memory should be looked at: it is not as it was thought to be.
+    pub fn doubted(&mut self) -> Option<NodeId> {
+        self.doubted.pop()
+    }
+
+    /// The answer to a request has begun.
+    pub fn begun(&mut self, id: JobId, now: Time) {
+        let job = &mut self.jobs[id.0];
+        if job.stage != Stage::Unbegun {
+            return;
+        }
+        let node = job.node;
+        (job.stage, job.began) = (Stage::Running, Some(now));
+        let weights = job.here.weights;
+        if job.terms.load > 0.0 {
+            // What left for it shows now.
+            self.doubted.push(node);
+        }
+        self.nodes[usize::from(node.0)].memory.is_ready(weights, now);
+        self.learn_begin(id, now);
+        let decode = self.decode(node, self.jobs[id.0].model);
+        let job = &mut self.jobs[id.0];
+        job.ends = now + job.output * decode;
+        let on = &mut self.nodes[usize::from(node.0)];
+        on.unbegun.retain(|other| *other != id);
+        on.running.push(id);
+        self.pump(node, now);
+    }
+
+    /// A request is over, or its client left: wherever it is, it leaves no trace but what its answer taught.
+    pub fn ended(&mut self, id: JobId, answer: Option<&Answer>, now: Time) {
+        self.ready.retain(|(ready, _)| *ready != id);
+        if let Some(answer) = answer {
+            self.learn_end(id, answer, now);
+        }
+        let job = self.jobs.remove(id.0);
+        let node = job.node;
+        if job.stage == Stage::Unbegun && job.terms.load > 0.0 {
+            // Who gives up a load aborts it.
+            self.nodes[usize::from(node.0)].memory.remove(job.here.weights);
+            self.doubted.push(node);
+            self.plan_anew(node);
+        }
+        let on = &mut self.nodes[usize::from(node.0)];
+        for list in [&mut on.unbegun, &mut on.running, &mut on.queue] {
+            list.retain(|other| *other != id);
+        }
+        if job.stage == Stage::Queued {
+            self.plan_anew(node);
+        }
+        self.pump(node, now);
+    }
+
+    /// The node did not take a request now, being full; call [`Self::ended`] besides.
+    pub fn refused(&mut self, id: JobId, now: Time) {
+        let job = &self.jobs[id.0];
+        let on = &mut self.nodes[usize::from(job.node.0)];
+        let beside = on.active().saturating_sub(1);
+        on.parallel.full(beside, now);
+    }
+
+    /// Time goes on: whole answers that should have begun count as begun.
+    pub fn tick(&mut self, now: Time) {
+        for at in 0..self.nodes.len() {
+            while let Some(id) = self.nodes[at].unbegun.iter().copied().find(|id| {
+                let job = &self.jobs[id.0];
+                !job.streams && job.begins <= now
+            }) {
+                self.begun(id, now);
+            }
+        }
+    }
+
+    /// The time at which [`Self::tick`] has something to do.
+    #[must_use]
+    pub fn due(&self) -> Option<Time> {
+        let unbegun = self.nodes.iter().flat_map(|node| &node.unbegun);
+        unbegun.map(|id| &self.jobs[id.0]).filter(|job| !job.streams).map(|job| job.begins).min_by(Time::total_cmp)
+    }
+
+    /// Says what is known of a node: whether requests may be sent there, how many at once if anybody stated it, how many
+    /// models it holds if an administrator did.
+    pub fn set_node(&mut self, node: NodeId, usable: bool, parallel: Option<u32>, models: Option<usize>) {
+        let on = self.node(node);
+        (on.usable, on.parallel.stated, on.capacity.most) = (usable, parallel, models);
+    }
+
+    /// Says what models a node has.
+    pub fn set_models(&mut self, node: NodeId, models: impl Iterator<Item = (ModelId, Here)>) {
+        let on = self.node(node);
+        on.here.clear();
+        on.here.extend(models);
+    }
+
+    fn node(&mut self, node: NodeId) -> &mut Node {
+        let at = usize::from(node.0);
+        if at >= self.nodes.len() {
+            self.nodes.resize_with(at + 1, Node::new);
+        }
+        &mut self.nodes[at]
+    }
+
+    fn job(&self, ask: &Ask<'_>, now: Time) -> Job {
+        let output = ask.output.or_else(|| {
+            let model = self.models.get(usize::try_from(ask.model?.0).ok()?)?;
+            model.learned.output.get()
+        });
+        Job {
+            model: ask.model,
+            variant: ask.variant,
+            here: Here::UNKNOWN,
+            prompt: ask.prompt,
+            output: if ask.embeds { 0.0 } else { output.unwrap_or(Assumed::OUTPUT) },
+            streams: ask.streams,
+            embeds: ask.embeds,
+            band: ask.band,
+            organization: ask.organization,
+            key: ask.key,
+            arrived: now,
+            node: NodeId(0),
+            stage: Stage::Queued,
+            terms: Terms::default(),
+            known: Known::default(),
+            sent: now,
+            began: None,
+            begins: now,
+            ends: now,
+            beside: 0,
+            behind: None,
+            met: false,
+            first: None,
+            fresh: false,
+            candidates: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Looks the prompt up once for all nodes.
+    pub(crate) fn find_prefixes(&mut self, blocks: &[Block]) {
+        self.known.resize(self.nodes.len(), Known::default());
+        let nodes = &self.nodes;
+        let sent = |at: usize| nodes.get(at).map_or((0, 0), |node| (node.sent, node.reach));
+        self.prefixes.find(blocks, sent, &mut self.known);
+    }
+
+    pub(crate) fn model(&mut self, model: ModelId) -> &mut Model {
+        let at = model.0 as usize;
+        if at >= self.models.len() {
+            self.models.resize_with(at + 1, Model::default);
+        }
+        &mut self.models[at]
+    }
+}
