@@ -24,18 +24,23 @@ impl Scheduler {
         if !job.streams || job.is_light() {
             return;
         }
-        let (sent, load, behind) = (job.sent, job.terms.load, job.behind.is_some());
+        let (sent, load, behind, fresh) = (job.sent, job.terms.load, job.behind.is_some(), job.fresh);
         let uncached = f64::from(job.prompt - job.terms.cached.min(job.prompt)).max(1.0);
         let on = &mut self.nodes[usize::from(job.node.0)];
-        if behind && load == 0.0
-            && let Some((began, pace)) = on.pace
+        if let Some((began, pace)) = on.pace
+            && behind && fresh && load == 0.0
             && began - sent >= MET
         {
-            let waited = now - sent - pace * uncached;
-            on.serial.vote(waited >= (began - sent) / 2.0, now);
+            let own = pace * uncached;
+            let after = now - began;
+            if after >= own / 2.0 {
+                on.serial.vote(true, now);
+            } else if after < own / 5.0 {
+                on.serial.vote(false, now);
+            }
         }
         let since = on.pace.map_or(sent, |(began, _)| began.max(sent));
-        on.pace = (load == 0.0).then_some((now, (now - since) / uncached));
+        on.pace = (load == 0.0 && fresh).then_some((now, (now - since) / uncached));
     }
 
     /// How long a request waited on its node for others: what its load and prefill do not explain.
@@ -52,7 +57,9 @@ impl Scheduler {
         let (behind, beside, sent) = (job.behind, job.beside, job.sent);
         let on = &mut self.nodes[usize::from(job.node.0)];
         match behind {
-            Some(begins) if begins - sent >= NOTICEABLE => on.serial.vote(waited >= (begins - sent) / 2.0, now),
+            Some(begins) if begins - sent >= NOTICEABLE && waited >= (begins - sent) / 2.0 => {
+                on.serial.vote(true, now);
+            }
             None if waited >= NOTICEABLE && beside > 0 && !job.met => on.parallel.full(beside, now),
             _ => {}
         }

@@ -20,7 +20,16 @@ pub(crate) struct Rank {
 /// How many times its own work a request stands behind one that arrives with it and has none.
 pub(crate) const AGEING: f64 = 3.0;
 
+/// How many times less somebody has to have been served to be let in from another queue.
+const MUCH_LESS: f64 = 0.9;
+
 impl Rank {
+    /// Whether it should be served before `other` though it waits elsewhere.
+    pub(crate) fn is_more_due_than(&self, other: &Self) -> bool {
+        self.band > other.band
+            || (self.band == other.band && self.organization < other.organization * MUCH_LESS)
+    }
+
     pub(crate) fn cmp(&self, other: &Self) -> Ordering {
         other
             .band

@@ -68,7 +68,7 @@ impl Serial {
 
     /// Seen to be otherwise.
     pub(crate) fn is_refuted(&self, now: Time) -> bool {
-        self.votes(now) < -0.5
+        self.votes(now) < -1.5
     }
 
     /// Two prompts met: the second waited for the first, or did not.

@@ -65,35 +65,45 @@ impl Scheduler {
         }
     }
 
-    /// Sends what can be sent to `node` now; if it could do more, takes over from others.
+    /// Sends what can be sent to `node` now; takes over what is due there sooner than where it waits.
     pub(crate) fn pump(&mut self, node: NodeId, now: Time) {
         loop {
-            let next = self.next(node, now).or_else(|| self.taken_over(node, now));
-            let Some(id) = next else { return };
-            self.send(id, now);
+            let next = self.next(node, now);
+            if !self.can_take(node, next.is_some_and(|(id, _)| self.jobs[id.0].is_light()), now) {
+                return;
+            }
+            let other = match next {
+                Some((_, rank)) => self.more_due(node, &rank, now),
+                None => self.better_here(node, now),
+            };
+            match (other, next) {
+                (Some((id, terms)), _) => {
+                    self.move_to(id, node, terms, now);
+                    self.send(id, now);
+                }
+                (None, Some((id, _))) => self.send(id, now),
+                (None, None) => return,
+            }
         }
     }
 
-    /// The first in the queue of those that may be sent now.
-    fn next(&mut self, node: NodeId, now: Time) -> Option<JobId> {
-        let mut best: Option<(Rank, JobId, bool)> = None;
+    /// The first in the queue of a node.
+    fn next(&self, node: NodeId, now: Time) -> Option<(JobId, Rank)> {
         let on = &self.nodes[usize::from(node.0)];
-        for id in &on.queue {
+        let rank = |id: &JobId| {
             let job = &self.jobs[id.0];
-            let warm = job.here.resident
-                || job.model.is_none()
-                || on.memory.get(job.here.weights, job.variant).is_some();
-            let load = match job.model {
-                Some(model) if !warm => self.load(node, model, job.here.bytes),
-                _ => 0.0,
-            };
-            let rank = self.rank(job, load + job.terms.prefill, now);
-            if best.is_none_or(|(best, ..)| rank.cmp(&best).is_lt()) {
-                best = Some((rank, *id, job.is_light()));
-            }
+            (*id, self.rank(job, self.loads(job, node, now) + job.terms.prefill, now))
+        };
+        on.queue.iter().map(rank).min_by(|(_, a), (_, b)| a.cmp(b))
+    }
+
+    /// Seconds until the model of `job` is in a node's memory.
+    fn loads(&self, job: &Job, node: NodeId, now: Time) -> f64 {
+        let Some(model) = job.model.filter(|_| !job.here.resident) else { return 0.0 };
+        match self.nodes[usize::from(node.0)].memory.get(job.here.weights, job.variant) {
+            Some(held) => (held.ready - now).max(0.0),
+            None => self.load(node, model, job.here.bytes),
         }
-        let (_, id, light) = best?;
-        self.can_take(node, light, now).then_some(id)
     }
 
     fn can_take(&mut self, node: NodeId, light: bool, now: Time) -> bool {
@@ -104,35 +114,51 @@ impl Scheduler {
         on.usable && on.takes(light, before, loading, now)
     }
 
-    /// A node that has nothing to begin takes over the request that gains most of those that wait elsewhere.
-    fn taken_over(&mut self, node: NodeId, now: Time) -> Option<JobId> {
-        let idle = self.nodes[usize::from(node.0)].queue.is_empty() && self.can_take(node, false, now);
-        if !idle || self.nodes.iter().all(|on| on.queue.is_empty()) {
+    /// A request that waits elsewhere, of a higher band or of somebody who was served less than whoever is next here.
+    fn more_due(&mut self, node: NodeId, next: &Rank, now: Time) -> Option<(JobId, Terms)> {
+        if self.waiting.len() < 2 {
             return None;
         }
+        let rank = |id: JobId| (id, self.rank(&self.jobs[id.0], self.jobs[id.0].work(), now));
+        let due = self.elsewhere(node, usize::MAX).map(rank).filter(|(_, rank)| rank.is_more_due_than(next));
+        let (id, _) = due.min_by(|(_, a), (_, b)| a.cmp(b))?;
+        let terms = self.terms_of_waiting(id, node, now);
+        Some((id, terms))
+    }
+
+    /// The request that gains most by moving here of those that wait elsewhere.
+    fn better_here(&mut self, node: NodeId, now: Time) -> Option<(JobId, Terms)> {
+        let others: Vec<JobId> = self.elsewhere(node, LOOKED_AT).collect();
         let mut best: Option<(f64, JobId, Terms)> = None;
-        for other in 0..self.nodes.len() {
-            let waiting = self.nodes[other].queue.len().min(LOOKED_AT);
-            for at in 0..waiting {
-                let id = self.nodes[other].queue[at];
-                if !self.jobs[id.0].candidates.iter().any(|candidate| candidate.node == node) {
-                    continue;
-                }
-                // Out of the slab while it is compared: the cost is asked of the whole scheduler.
-                let blocks = std::mem::take(&mut self.jobs[id.0].blocks);
-                self.find_prefixes(&blocks);
-                self.jobs[id.0].blocks = blocks;
-                let Some(job) = self.jobs.get(id.0).map(Job::alike) else { continue };
-                let here = self.terms(&job, node, now);
-                let there = NodeId(u16::try_from(other).unwrap_or(u16::MAX));
-                let wait = self.wait(Some(id), &job, job.work(), there, now);
-                let gain = wait + job.work() - here.total();
-                if gain > WORTH_MOVING && best.as_ref().is_none_or(|(most, ..)| gain > *most) {
-                    best = Some((gain, id, here));
-                }
+        for id in others {
+            let here = self.terms_of_waiting(id, node, now);
+            let job = self.jobs[id.0].alike();
+            let gain = self.wait(Some(id), &job, job.work(), job.node, now) + job.work() - here.total();
+            if gain > WORTH_MOVING && best.as_ref().is_none_or(|(most, ..)| gain > *most) {
+                best = Some((gain, id, here));
             }
         }
-        let (_, id, terms) = best?;
+        best.map(|(_, id, terms)| (id, terms))
+    }
+
+    /// The requests that wait for other nodes and could go to `node`, at most so many of each queue.
+    fn elsewhere(&self, node: NodeId, most: usize) -> impl Iterator<Item = JobId> {
+        let queues = self.nodes.iter().map(move |on| on.queue.iter().take(most)).enumerate();
+        let others = queues.filter(move |(at, _)| *at != usize::from(node.0)).flat_map(|(_, queue)| queue);
+        let goes = move |id: &&JobId| self.jobs[id.0].candidates.iter().any(|other| other.node == node);
+        others.filter(goes).copied()
+    }
+
+    fn terms_of_waiting(&mut self, id: JobId, node: NodeId, now: Time) -> Terms {
+        let blocks = std::mem::take(&mut self.jobs[id.0].blocks);
+        self.find_prefixes(&blocks);
+        self.jobs[id.0].blocks = blocks;
+        let job = self.jobs[id.0].alike();
+        self.terms(&job, node, now)
+    }
+
+    /// Moves a request that waits to another queue; its prompt was looked up.
+    fn move_to(&mut self, id: JobId, node: NodeId, terms: Terms, now: Time) {
         let from = self.jobs[id.0].node;
         self.nodes[usize::from(from.0)].queue.retain(|other| *other != id);
         self.plan_anew(from);
@@ -140,7 +166,24 @@ impl Scheduler {
         self.find_prefixes(&blocks);
         self.assign(id, node, terms, &blocks, now);
         self.jobs[id.0].blocks = blocks;
-        Some(id)
+    }
+
+    /// What waits for a node that takes nothing any more goes to others, as far as there are any.
+    pub(crate) fn leave(&mut self, node: NodeId, now: Time) {
+        for id in self.nodes[usize::from(node.0)].queue.clone() {
+            let blocks = std::mem::take(&mut self.jobs[id.0].blocks);
+            self.find_prefixes(&blocks);
+            self.jobs[id.0].blocks = blocks;
+            let candidates = std::mem::take(&mut self.jobs[id.0].candidates);
+            let job = self.jobs[id.0].alike();
+            let best = self.choose(job.policy, &job, &candidates, 0, now);
+            let to = best.map(|(at, terms)| (candidates[at].node, terms));
+            self.jobs[id.0].candidates = candidates;
+            if let Some((to, terms)) = to {
+                self.move_to(id, to, terms, now);
+                self.pump(to, now);
+            }
+        }
     }
 
     fn send(&mut self, id: JobId, now: Time) {
@@ -152,13 +195,7 @@ impl Scheduler {
         let (beside, met) = (on.active(), !on.unbegun.is_empty());
         let fresh = job.first.is_some_and(|(block, at)| self.prefixes.mark(&block, node) == Some(at));
         let decode = self.decode(node, job.model);
-        let load = match job.model {
-            Some(model) if !job.here.resident => match on.memory.get(job.here.weights, job.variant) {
-                Some(held) => (held.ready - now).max(0.0),
-                None => self.load(node, model, job.here.bytes),
-            },
-            _ => 0.0,
-        };
+        let load = self.loads(job, node, now);
         let job = &mut self.jobs[id.0];
         let after = if job.is_light() { now } else { behind.unwrap_or(now).max(now) };
         job.terms.load = load;
@@ -167,7 +204,9 @@ impl Scheduler {
         (job.stage, job.sent, job.beside, job.behind) = (Stage::Unbegun, now, beside, behind);
         (job.met, job.fresh) = (met, fresh);
         let held = held(job, after + load, now);
-        let (organization, key, tokens) = (job.organization, job.key, f64::from(job.prompt - job.terms.cached.min(job.prompt)) + job.output);
+        let (organization, key) = (job.organization, job.key);
+        let tokens = f64::from(job.prompt) + job.output;
+        self.waits_no_more(organization);
         let on = &mut self.nodes[usize::from(node.0)];
         on.queue.retain(|other| *other != id);
         for other in &on.unbegun {
@@ -194,6 +233,16 @@ impl Scheduler {
             }
         }
         self.count_copies();
+    }
+
+    /// One request less waits for an organization.
+    pub(crate) fn waits_no_more(&mut self, organization: u64) {
+        if let Some(at) = self.waiting.iter().position(|(who, _)| *who == organization) {
+            self.waiting[at].1 -= 1;
+            if self.waiting[at].1 == 0 {
+                self.waiting.swap_remove(at);
+            }
+        }
     }
 
     /// Counts the nodes that hold each model once everything assigned has begun.

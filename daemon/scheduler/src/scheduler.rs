@@ -92,6 +92,7 @@ pub(crate) enum Stage {
 
 #[derive(Debug)]
 pub(crate) struct Job {
+    pub(crate) policy: Policy,
     pub(crate) model: Option<ModelId>,
     pub(crate) variant: Option<u64>,
     pub(crate) here: Here,
@@ -152,6 +153,8 @@ pub struct Scheduler {
     pub(crate) known: Vec<Known>,
     pub(crate) times: Vec<Time>,
     pub(crate) turn: u64,
+    /// Organizations for which requests wait, and how many.
+    pub(crate) waiting: Vec<(u64, u32)>,
     /// Seconds of work that were sent to all nodes.
     pub(crate) work: Rate,
 }
@@ -177,10 +180,14 @@ impl Scheduler {
         if let Some(model) = ask.model {
             self.model(model).asked.count(now);
         }
-        let job = self.job(ask, now);
+        let job = self.job(policy, ask, now);
         let beginning = ask.blocks.first().map_or(self.turn, |block| block.hash);
         let (at, terms) = self.choose(policy, &job, candidates, beginning, now)?;
         let id = JobId(self.jobs.insert(job));
+        match self.waiting.iter_mut().find(|(who, _)| *who == ask.organization) {
+            Some((_, waiting)) => *waiting += 1,
+            None => self.waiting.push((ask.organization, 1)),
+        }
         self.assign(id, candidates[at].node, terms, ask.blocks, now);
         let node = candidates[at].node;
         self.pump(node, now);
@@ -248,6 +255,7 @@ impl Scheduler {
             list.retain(|other| *other != id);
         }
         if job.stage == Stage::Queued {
+            self.waits_no_more(job.organization);
             self.plan_anew(node);
         }
         self.pump(node, now);
@@ -282,9 +290,21 @@ impl Scheduler {
 
     /// Says what is known of a node: whether requests may be sent there, how many at once if anybody stated it, how many
     /// models it holds if an administrator did.
-    pub fn set_node(&mut self, node: NodeId, usable: bool, parallel: Option<u32>, models: Option<usize>) {
+    pub fn set_node(
+        &mut self,
+        node: NodeId,
+        usable: bool,
+        parallel: Option<u32>,
+        models: Option<usize>,
+        now: Time,
+    ) {
         let on = self.node(node);
         (on.usable, on.parallel.stated, on.capacity.most) = (usable, parallel, models);
+        if usable {
+            self.pump(node, now);
+        } else {
+            self.leave(node, now);
+        }
     }
 
     /// Says what models a node has.
@@ -302,12 +322,13 @@ impl Scheduler {
         &mut self.nodes[at]
     }
 
-    fn job(&self, ask: &Ask<'_>, now: Time) -> Job {
+    fn job(&self, policy: Policy, ask: &Ask<'_>, now: Time) -> Job {
         let output = ask.output.or_else(|| {
             let model = self.models.get(usize::try_from(ask.model?.0).ok()?)?;
             model.learned.output.get()
         });
         Job {
+            policy,
             model: ask.model,
             variant: ask.variant,
             here: Here::UNKNOWN,

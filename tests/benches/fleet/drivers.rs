@@ -41,7 +41,7 @@ impl Ours {
         for (at, engine) in (0..).zip(&fleet.engines) {
             let machine = engine.machine;
             let (parallel, most) = (self.knows.then_some(machine.places as u32), self.knows.then_some(machine.models));
-            self.scheduler.set_node(NodeId(at), true, parallel, most);
+            self.scheduler.set_node(NodeId(at), true, parallel, most, fleet.now);
             let here = |model| {
                 (ModelId(model), Here { weights: u64::from(model) + 1, bytes: BYTES, resident: false })
             };
@@ -132,7 +132,7 @@ impl Driver for Ours {
     }
 
     fn failed(&mut self, fleet: &Fleet<'_>, node: usize, request: usize, sends: &mut Vec<(usize, usize)>) {
-        self.scheduler.set_node(NodeId(node as u16), false, None, None);
+        self.scheduler.set_node(NodeId(node as u16), false, None, None, fleet.now);
         self.end(request, None, fleet.now);
         self.submit(fleet, request, sends);
     }

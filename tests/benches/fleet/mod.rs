@@ -93,6 +93,11 @@ fn compare(mix: &Mix, share: f64) -> Vec<String> {
         .iter_mut()
         .map(|(name, driver)| {
             let outcome = run(&mut **driver, &mix.machines, &requests, mix.trouble);
+            if std::env::var_os("BUCKET").is_some() {
+                    let mut b = vec![(0.0, 0); 13];
+                    for (r, f) in requests.iter().zip(&outcome.first) { let i = (r.at / 50.0) as usize; b[i].0 += f; b[i].1 += 1; }
+                    println!("{:?}", b.iter().map(|(s, n)| (s / f64::from(*n) * 100.0).round() / 100.0).collect::<Vec<_>>());
+                }
             let times = Times::of(&outcome);
             println!(
                 "  {name:<18} p50 {:>7.2}  p95 {:>7.2}  p99 {:>7.2}  loads {:>4}  cached {:>3.0} %  lost {:>4}",
