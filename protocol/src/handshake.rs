@@ -10,7 +10,7 @@
 //! | n | software name and version, UTF-8 |
 //!
 //! What follows belongs to the version named: in version 1 nothing from the client, an [`Answer`] from the
-//! daemon. So two peers of different versions can always tell each other who they are.
+//! daemon. So two peers of different versions can always name their versions to each other.
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -175,7 +175,7 @@ pub fn answer_bytes(daemon: &str, answer: &Answer) -> Result<Vec<u8>, HandshakeE
     Ok(bytes)
 }
 
-/// The refusal that tells a client why its hello was not accepted; None where there is nobody to tell.
+/// The refusal to send for a hello that was not accepted; None if the peer does not speak this protocol or is gone.
 #[must_use]
 pub fn refusal_for(error: &HandshakeError) -> Option<Answer> {
     match error {

@@ -215,7 +215,7 @@ operations! {
         organization: Option<String>,
         /// Name or id.
         key: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The change.
         change: Box<KeyChange>,

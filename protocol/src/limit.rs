@@ -21,7 +21,7 @@ pub enum LimitName {
     /// Requests per hour and client address without a credential.
     #[serde(rename = "anonymous.hour")]
     AnonymousHour,
-    /// Requests per hour and user or key, whatever they ask.
+    /// Requests of any kind per hour and user or key.
     #[serde(rename = "user.hour")]
     UserHour,
     /// Logins per hour and client address.
@@ -128,7 +128,7 @@ impl LimitName {
         }
     }
 
-    /// Whether it counts by client address, whoever asks: then it is the fleet's alone.
+    /// Whether it counts by client address and not by user or key: then it is the fleet's alone.
     #[must_use]
     pub fn is_by_address(self) -> bool {
         matches!(self, Self::AnonymousHour | Self::LoginHour | Self::ResetHour)

@@ -87,7 +87,7 @@ pub struct Node {
     pub simulated: bool,
     /// Slug of the organization it is assigned to alone; None is shared.
     pub organization: Option<String>,
-    /// Bytes of GPU memory that the models it holds in memory take; None while it does not tell.
+    /// Bytes of GPU memory that its loaded models take; None if the node does not report it.
     pub vram_bytes: Option<u64>,
     /// Attempts sent to it a second, on average over the last minute.
     pub requests_per_second: f64,
@@ -286,7 +286,7 @@ operations! {
     "node.set" Set {
         /// Name or id.
         node: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The change.
         change: Box<NodeChange>,
@@ -296,7 +296,7 @@ operations! {
     "node.set_state" SetState {
         /// Name or id.
         node: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The new state.
         state: AdminState,
@@ -310,7 +310,7 @@ operations! {
     "node.remove" Remove {
         /// Name or id.
         node: String,
-        /// Revision the caller saw; None removes whatever is there.
+        /// Revision the caller saw; None removes any revision.
         revision: Option<u64>,
     } -> () as Done, needs FleetWrite, noted |op| Noted::new(Action::Delete, "node", &op.node);
 

@@ -211,7 +211,7 @@ operations! {
     "organization.set" Set {
         /// Slug or id.
         organization: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The change.
         change: Box<OrganizationChange>,
@@ -221,7 +221,7 @@ operations! {
     "organization.remove" Remove {
         /// Slug or id.
         organization: String,
-        /// Revision the caller saw; None removes whatever is there.
+        /// Revision the caller saw; None removes any revision.
         revision: Option<u64>,
         /// Remove its users and keys too, and free its nodes; without it, one that has any is refused.
         with_contents: bool,

@@ -104,7 +104,7 @@ operations! {
         organization: Option<String>,
         /// Glob of the models.
         model: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The change.
         change: Box<PolicyChange>,
@@ -136,7 +136,7 @@ operations! {
         alias: String,
         /// What is served, in order.
         models: Vec<String>,
-        /// Revision the caller saw; None replaces whatever is there.
+        /// Revision the caller saw; None replaces any revision.
         revision: Option<u64>,
     } -> Alias as Alias, needs PolicyWrite,
         noted |op| Noted::new(Action::Update, "alias", &op.alias)

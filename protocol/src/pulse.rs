@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{UnixMillis, limit::LimitName};
 
-/// Seconds that are told of.
+/// Seconds of history in a [`Pulse`].
 pub const WINDOW: u64 = 300;
 
 /// Upper bounds of the buckets of [`PulseSecond::first_byte`], in milliseconds; there is one bucket more, for
@@ -18,13 +18,13 @@ pub const FIRST_BYTE_MS: [u32; 17] = [
 /// Most rows of each list of the busiest.
 pub const BUSIEST_MAX: usize = 10;
 
-/// Most budgets that are told of.
+/// Most budgets in a [`Pulse`].
 pub const BUDGETS_MAX: usize = 5;
 
-/// From how much of a budget on it is told of, in percent.
+/// A budget appears in a [`Pulse`] from this use on, in percent.
 pub const BUDGET_NEAR: u64 = 80;
 
-/// How the gateway does. Whoever is bound to an organization is told of that alone.
+/// Load of the gateway, second by second. A caller bound to an organization gets that organization's share alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pulse {
     /// The time that seconds are counted by. It never goes back while the daemon runs.

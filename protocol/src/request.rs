@@ -92,7 +92,7 @@ impl Request {
 /// The answer to a request that was carried out. Append only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// Carried out; nothing to tell.
+    /// Carried out; there is nothing to return.
     Done(()),
     /// Status of the daemon.
     Status(Box<daemon::Status>),
@@ -206,7 +206,7 @@ pub enum Reply {
     Snapshots(Vec<snapshot::Snapshot>),
     /// The newest snapshot, and whether it was taken now.
     SnapshotTaken(Box<snapshot::Taken>),
-    /// The newest snapshot; None if there is none, or if the caller is not told.
+    /// The newest snapshot; None if there is none yet, or if the caller may not see it.
     NewestSnapshot(Option<snapshot::NewestSnapshot>),
     /// What a ledger has lost, in words.
     Losses(Vec<String>),

@@ -55,7 +55,7 @@ operations! {
     /// Those within the caller's reach, oldest first.
     "running.list" List -> Vec<Running> as Running, needs RunningRead;
 
-    /// End one. Its client is told that an administrator ended it.
+    /// End one. Its client gets an error that names an administrator as the cause.
     "running.cancel" Cancel {
         /// Id of the request.
         id: String,

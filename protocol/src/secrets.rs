@@ -146,7 +146,7 @@ pub struct SnapshotKeys {
     pub taken: Option<UnixMillis>,
     /// Numbers of its data keys.
     pub data_keys: Vec<u32>,
-    /// Those of them that the store itself no longer has: whoever has one of them opens this snapshot's secrets.
+    /// Those of them that the store itself no longer has: anyone with one of them can open this snapshot's secrets.
     pub retired: Vec<u32>,
     /// Why it could not be restored, or not with the master key in use.
     pub problem: Option<String>,

@@ -10,8 +10,8 @@ use crate::{Network, UnixMillis, operation::operations, privacy::Category};
 pub const ROWS_MAX: usize = 10_000;
 
 operations! {
-    /// Requests about usage. Whoever asks sees their own: members what they used themselves, those bound to an
-    /// organization its usage, the fleet's roles everybody's.
+    /// Requests about usage. Members see their own usage, users bound to an organization that organization's, and the
+    /// fleet's roles everybody's.
     Request::Usage(UsageRequest);
 
     /// Sums over a time.
@@ -212,7 +212,7 @@ pub struct UsageReport {
     pub total: UsageRow,
     /// The rows, in the order of time and then the largest first. Empty if none were asked for.
     pub rows: Vec<UsageRow>,
-    /// Whether there are more rows than could be told.
+    /// Whether rows are missing because there were too many.
     pub cut: bool,
 }
 
@@ -247,11 +247,11 @@ pub struct UsageRow {
     pub findings: BTreeMap<Category, u64>,
     /// Requests used of the day's limit, now.
     pub requests_used: Option<u64>,
-    /// The limit of requests per day; None is none.
+    /// The limit of requests per day; None without a limit.
     pub requests_limit: Option<u64>,
     /// Micro-USD spent of the day's limit, now.
     pub spend_used: Option<u64>,
-    /// The limit of micro-USD per day; None is none.
+    /// The limit of micro-USD per day; None without a limit.
     pub spend_limit: Option<u64>,
 }
 

@@ -186,7 +186,7 @@ operations! {
     "user.set" Set {
         /// Name or id.
         user: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The change.
         change: Box<UserChange>,
@@ -196,7 +196,7 @@ operations! {
     "user.set_enabled" SetEnabled {
         /// Name or id.
         user: String,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The new state.
         enabled: bool,
@@ -209,7 +209,7 @@ operations! {
     "user.remove" Remove {
         /// Name or id.
         user: String,
-        /// Revision the caller saw; None removes whatever is there.
+        /// Revision the caller saw; None removes any revision.
         revision: Option<u64>,
     } -> () as Done, needs UserWrite, noted |op| Noted::new(Action::Delete, "user", &op.user);
 

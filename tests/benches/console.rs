@@ -173,7 +173,7 @@ async fn requests(address: std::net::SocketAddr, count: u64, every: Option<u64>)
 async fn keys(console: &mut Console, what: &str) {
     let mut times = Vec::new();
     for n in 0..60 {
-        // What the daemon tells meanwhile is drawn, too: let it pass.
+        // Events of the daemon are drawn, too: let them pass.
         tokio::time::sleep(Duration::from_millis(40)).await;
         let began = Instant::now();
         console.keys(["j", "j", "G", "k", "g", "\x06"][n % 6]);

@@ -2,8 +2,8 @@
 //! `packaging/completions/` ask for it at every tab.
 //!
 //! Verbs and options come from the definition of the command line, names of nodes, models and the like from the
-//! daemon. Whatever goes wrong there, nothing is said and nobody waits: a daemon that is away, stands still or wants a
-//! login has no names to offer.
+//! daemon. Errors there are silent and bound by a deadline: a daemon that is away, hangs or wants a login has no names
+//! to offer.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -1,8 +1,8 @@
 //! The gateway of `aivonx demo`: found, started in a directory of its own, and ended with everything it made.
 //!
-//! It ends when this process does, however that ends: told to where there is time for it, killed where there is
-//! none (a panic), and by itself when the pipe it reads from closes (this process was killed). Its directory then
-//! stays until the next demo.
+//! It ends when this process does, in any case: by a signal where there is time for it, killed where there is not (a
+//! panic), and by itself when the pipe it reads from closes (this process was killed). Its directory then stays until
+//! the next demo.
 
 mod folder;
 
@@ -34,12 +34,12 @@ const DAEMON: &str = "aivonxd";
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end what runs, and then itself.
 const END: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
-/// Last lines of its log that are told if it dies.
+/// Last lines of its log that are printed if it dies.
 const LAST_WORDS: usize = 8;
 /// Bytes of one of them.
 const WORDS_MAX: u64 = 4096;
 
-/// What a service manager tells those it starts.
+/// Variables that a service manager sets for the process it starts; not passed on.
 const FOR_US: [&str; 7] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -197,7 +197,7 @@ fn command(program: &Path, folder: &Path, wanted: Wanted) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // What the terminal tells its foreground is told to the console alone, which then ends the gateway.
+        // Signals of the terminal reach the console alone, which then ends the gateway.
         .process_group(0)
         .kill_on_drop(true);
     command
@@ -208,7 +208,7 @@ fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, F
     let beside = own.and_then(Path::parent).map(|folder| folder.join(DAEMON));
     let on_path = path.map(|path| env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
     let all = beside.iter().cloned().chain(
-        // An empty or relative entry is whatever directory one happens to be in.
+        // An empty or relative entry would depend on the current directory.
         on_path.into_iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(DAEMON)),
     );
     all.into_iter().find(|file| is_program(file)).ok_or_else(|| {
@@ -224,7 +224,8 @@ fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Reads what the daemon says, tells where it listens, and reads on, so that it never waits for a reader.
+/// Reads the daemon's output, sends its address when it is printed, and reads on, so that the daemon never blocks on a
+/// full pipe.
 async fn watch_for_address(stdout: impl AsyncRead + Unpin, told: tokio::sync::oneshot::Sender<SocketAddr>) {
     let mut lines = BufReader::new(stdout).lines();
     let mut told = Some(told);

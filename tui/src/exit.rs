@@ -124,8 +124,8 @@ impl Failure {
         self
     }
 
-    /// The same where it has lost what was made, which cannot be told again: `what` became of it, and what to do
-    /// next. It is never silent.
+    /// The same where the failure has lost a new secret, which cannot be shown again: `what` became of it, and what
+    /// to do next. It is never silent.
     #[must_use]
     pub fn lost(self, what: impl fmt::Display, next: impl Into<String>) -> Self {
         Self::failed(format!("{self}\n{what}")).with_hint(next)

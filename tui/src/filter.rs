@@ -61,7 +61,7 @@ enum Order {
 }
 
 impl Filter {
-    /// Reads a filter. Nothing but blanks is none.
+    /// Reads a filter; None for blanks alone.
     ///
     /// # Errors
     /// A sentence that names what is wrong with which part.
@@ -165,7 +165,7 @@ fn anywhere(text: &str) -> Result<Term, String> {
     pattern(text).map(|regex| Term { field: None, test: Test::Text(regex), pair: text.contains('=') })
 }
 
-/// Splits at blanks; what stands in double quotes stays together and is told apart.
+/// Splits at blanks; what stands in double quotes stays together. The flag says whether a word was quoted.
 fn words(text: &str) -> Vec<(String, bool)> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();

@@ -30,12 +30,12 @@ const TIME: &str = "AIVONX_TIME";
 /// Longest line of journalctl that is read; a longer one is skipped.
 const LINE_MAX: usize = 1 << 20;
 
-/// Reads events at or after `since` and before `until` that pass `filter`, oldest first, and hands each to
-/// `take`. Whoever may write to the journal may call himself aivonxd: only entries of the daemon's own unit, of
-/// root or of `daemon` (the uid it runs as now) count.
+/// Reads events at or after `since` and before `until` that pass `filter`, oldest first, and hands each to `take`. Any
+/// process may write to the journal as `aivonxd`: only entries of the daemon's own unit, of root or of `daemon` (the
+/// uid it runs as now) count.
 ///
 /// # Errors
-/// journalctl is missing, failed, or may not read the journal; and whatever `take` answers.
+/// journalctl is missing, failed, or may not read the journal; and the errors of `take`.
 pub async fn read(
     filter: &LogFilter,
     since: UnixMillis,

@@ -169,7 +169,7 @@ pub(crate) enum Effect {
         /// The request.
         request: Request,
     },
-    /// Read a part of the journal, with the rights of whoever sits here.
+    /// Read a part of the journal, with the rights of the user who runs the console.
     Past {
         /// Number it comes with.
         ticket: Ticket,
@@ -185,7 +185,7 @@ pub(crate) enum Effect {
     },
     /// Ask the daemon for a copy of the audit log and write it.
     Export {
-        /// Number it is told with.
+        /// Number its result comes with.
         ticket: Ticket,
         /// What, and where to.
         export: Export,

@@ -52,8 +52,8 @@ pub(crate) enum Order {
     Forget,
 }
 
-/// Starts the connection, which tells what happens to `happens`; where to send orders. Sessions are read from and
-/// kept in files if `keeps`.
+/// Starts the connection, which sends its messages to `happens`; returns where to send orders. Sessions are read from
+/// and kept in files if `keeps`.
 pub(crate) fn start(socket: Option<PathBuf>, keeps: bool, happens: Sender<Msg>) -> Sender<Order> {
     let (orders, inbox) = channel(QUEUE);
     let net = Net { socket, inbox, happens, secret: None, keeps };
@@ -113,8 +113,8 @@ impl Net {
         }
     }
 
-    /// Waits, or until told to connect. Calls meanwhile have no answer: the console knows that there is no
-    /// connection.
+    /// Waits for `how_long`, or until an order to connect. Calls meanwhile get no answer: the console knows that
+    /// there is no connection.
     async fn wait(&mut self, how_long: Duration) -> Result<(), Gone> {
         let wait = sleep(how_long);
         tokio::pin!(wait);
@@ -237,7 +237,7 @@ impl Net {
     }
 }
 
-/// Asks and tells the answer; why the connection ended, if that is what happened.
+/// Calls and sends the answer on; returns why the connection ended, if it did.
 async fn call(client: Client, happens: Sender<Msg>, ticket: Ticket, request: Request) -> Option<String> {
     let (result, ended) = match client.call(request).await {
         Ok(reply) => (Ok(reply), None),
@@ -246,14 +246,14 @@ async fn call(client: Client, happens: Sender<Msg>, ticket: Ticket, request: Req
             (Err(fault), ended)
         }
     };
-    // Of an end everything open is told at once, by it.
+    // The end of the connection answers all open calls at once.
     if ended.is_none() {
         let _ = happens.send(Msg::Answer { ticket, result }).await;
     }
     ended
 }
 
-/// Follows and tells what comes, many at a time where many come.
+/// Follows a stream and sends its events on, in batches where many come; returns why the connection ended, if it did.
 async fn follow(client: Client, happens: Sender<Msg>, ticket: Ticket, request: Request) -> Option<String> {
     let (result, ended) = match client.stream(request).await {
         Ok(stream) => drain(stream, &happens, ticket).await,
@@ -292,7 +292,7 @@ async fn drain(
                 }
             }
             if next.is_none() {
-                // It has ended: to be told after these.
+                // The stream has ended: that is sent after these.
                 let _ = happens.send(Msg::Events { ticket, events }).await;
                 return (Ok(()), None);
             }

@@ -40,7 +40,7 @@ impl Prompt {
     /// The terminal that standard input is; `instead` says how to do without one.
     ///
     /// # Errors
-    /// [`Failure::Usage`] if it is none.
+    /// [`Failure::Usage`] if standard input is not a terminal.
     pub fn open(out: &Out, instead: &str) -> Result<Self, Failure> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {

@@ -312,7 +312,7 @@ pub(crate) fn events() -> Vec<LogEvent> {
     ]
 }
 
-/// The answer to a request, made of the samples; None where there is none.
+/// The answer to a request, made of the samples; None if no sample fits.
 pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protocol::Reply> {
     use aivonx_protocol::{
         Reply, Request,

@@ -1,5 +1,5 @@
-//! A new file for a secret that is told only once. It is made before the secret is asked for, so that a secret
-//! is never made that cannot be kept.
+//! A new file for a secret that is shown only once. It is made before the secret is asked for, so that a secret is
+//! never made that cannot be kept.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,4 +1,4 @@
-//! The terminal: raw, on its alternate screen, and as it was before whatever ends the console.
+//! The terminal: raw and on its alternate screen, and restored however the console ends.
 
 use std::{
     io::{self, Stdout, Write as _},
@@ -124,7 +124,7 @@ fn restore() {
     }
 }
 
-/// A panic is told on the terminal as it was before, not on the screen that goes away with it.
+/// Restores the terminal before a panic prints its message, which would otherwise vanish with the alternate screen.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

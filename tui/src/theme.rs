@@ -1,5 +1,5 @@
-//! Colours and signs. Sixteen colours at most, on the terminal's own background; whatever a colour says is
-//! said by a word or a sign as well.
+//! Colours and signs. Sixteen colours at most, on the terminal's own background; what a colour means, a word or a sign
+//! says as well.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -45,7 +45,7 @@ impl Theme {
     }
 
     /// What the environment says: `NO_COLOR`, `TERM`, the locale, and the background where the terminal
-    /// tells it (`COLORFGBG`).
+    /// reports it (`COLORFGBG`).
     pub(crate) fn detect(no_color: bool, ascii: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let term = set("TERM").unwrap_or_default();
@@ -84,7 +84,7 @@ impl Theme {
         self.colours
     }
 
-    /// Whether the background is light, as far as the terminal tells.
+    /// Whether the background is light, as far as the terminal reports it.
     pub(crate) fn is_light(self) -> bool {
         self.light
     }

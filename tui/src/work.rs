@@ -30,7 +30,7 @@ pub(crate) struct Works {
 }
 
 impl Works {
-    /// Nothing yet; what comes of it is told to `happens`.
+    /// No jobs yet; their results are sent to `happens`.
     pub(crate) fn new(happens: Sender<Msg>) -> Self {
         Self { happens, open: HashMap::new() }
     }

@@ -31,7 +31,7 @@ pub(super) struct Read {
 
 type Name<'i> = Spanned<DeString<'i>>;
 
-/// Reads `root` to its end, whatever is wrong with it.
+/// Reads all of `root` and collects every mistake, instead of stopping at the first.
 pub(super) fn read(root: &DeTable<'_>) -> Read {
     let mut read = Read::default();
     let mut config = Config::default();

@@ -308,7 +308,7 @@ impl Kind<SocketAddr> for Address {
     }
 }
 
-/// What was likely meant by an address that is none.
+/// The address that was likely meant by a text that does not parse as one.
 fn address_meant(text: &str) -> Option<SocketAddr> {
     let text = text.trim().trim_start_matches("http://").trim_end_matches('/');
     let text = text.replacen("localhost", "127.0.0.1", 1);

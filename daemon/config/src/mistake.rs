@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file, and how it is told.
+//! A mistake in a configuration file, and how it is printed.
 
 use std::{fmt, ops::Range, path::Path};
 

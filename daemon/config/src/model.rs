@@ -92,8 +92,8 @@ table! {
 table! {
     /// Who may use the gateway.
     Access, ACCESS_DOC, ACCESS_KEYS of Config.access {
-        /// `required`: only with an API key or access token. `optional`: without one too, under the limits of strangers.
-        /// `open`: everyone who can connect may use it, whoever they say they are.
+        /// `required`: only with an API key or access token. `optional`: without one too, under the anonymous limits.
+        /// `open`: everyone who can connect may use it, with or without credentials.
         mode: AccessMode = AccessMode::Required, OneOf, Restart;
         /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model.
         i_understand: bool = false, Flag, Restart;
@@ -121,7 +121,7 @@ table! {
 pub enum AccessMode {
     /// Only with an API key or access token.
     Required,
-    /// Without one too, under the limits of strangers; a wrong one is refused.
+    /// Without one too, under the anonymous limits; a wrong one is refused.
     Optional,
     /// Everyone who can connect may use it.
     Open,
@@ -201,7 +201,7 @@ table! {
         /// then: the connection with HTTP/1, the stream with HTTP/2.
         /// One that was seen to go on after a pause gets up to as much again, to read what its system took.
         client_idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
-        /// Longest answer in all; "0" is none.
+        /// Longest answer in all; "0" is no limit.
         total: Duration = Duration::ZERO, Time::from(ms(10), hours(24 * 7)).or_none(), Reload;
         /// How long running streams may finish at shutdown; "0" ends them at once.
         shutdown_grace: Duration = seconds(30), Time::from(Duration::ZERO, hours(24)), Reload;

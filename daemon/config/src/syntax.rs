@@ -1,5 +1,5 @@
-//! What the TOML parser complains about, told in the terms of our keys, and repaired so far that the rest of the
-//! file can be read and judged too.
+//! Syntax errors of the TOML parser, reported in terms of our keys, and repaired so far that the rest of the file
+//! can be read and checked too.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use super::{
 /// Rounds of repair before the rest of a file is given up.
 const ROUNDS: usize = 32;
 
-/// Syntax mistakes that are told before a file is taken for something else.
+/// Most syntax mistakes reported of one file: with more, it is taken for something else than TOML.
 const MOST: usize = 200;
 
 const DUPLICATE: &str = "duplicate key";
@@ -247,7 +247,7 @@ impl Header {
         Some(Self { name: name[..end].to_owned() })
     }
 
-    /// Well formed; a name that nobody uses if there is none.
+    /// The header well formed, with the known section nearest to the name, else the name as it is.
     fn brackets(&self) -> String {
         let known = SECTIONS[1..].iter().map(|section| section.name).chain([LISTEN]);
         match nearest(&self.name, known).unwrap_or(&self.name) {
@@ -258,8 +258,8 @@ impl Header {
     }
 }
 
-/// Tells `find`, on a line of `section` that begins at byte `begin`, in the terms of the line's key; its dotted
-/// name, if it is one.
+/// Rewrites `find`, on a line of `section` that begins at byte `begin`, in terms of the line's key. Returns the key's
+/// dotted name if it is a known one.
 fn explain(section: &str, line: &str, begin: usize, find: &mut Find) -> Option<String> {
     let (name, value) = match line.split_once('=') {
         Some((name, value)) => (name.trim(), value),

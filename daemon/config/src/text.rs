@@ -9,7 +9,7 @@ use super::{
     mistake::quote,
 };
 
-/// An absolute path, not longer than the given number of bytes; for `Option<PathBuf>` the empty string is none.
+/// An absolute path, not longer than the given number of bytes; for `Option<PathBuf>` the empty string means None.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AbsolutePath(pub(super) usize);
 

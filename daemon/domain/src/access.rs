@@ -88,8 +88,8 @@ pub struct AccessRecord {
     pub method: http::Method,
     /// Route pattern (`/api/chat`, `/v1/models/:model`); `unknown` where none matched. Never the client's path.
     pub route: &'static str,
-    /// Model as the catalogue names it; None when there is none or the fleet does not know it (so that a
-    /// client cannot make labels).
+    /// Model as the catalogue names it; None for a request without a model or with one that the fleet does not know (so
+    /// that a client cannot make labels).
     pub model: Option<Arc<str>>,
     /// Model that was asked of the node, where it is another than the client's (an alias or a fallback).
     pub served: Option<Arc<str>>,

@@ -11,7 +11,7 @@ const PATTERN_MAX: usize = 256;
 /// Most patterns in one list.
 const PATTERNS_MAX: usize = 256;
 
-/// Which models are allowed: those that match any of the patterns, or all if there is none.
+/// Which models are allowed: those that match any of the patterns, or all without a pattern.
 ///
 /// `*` stands for any number of characters, `/` and `:` included, `?` for one. Case does not count, and the
 /// default registry and namespace may be left out. A pattern without a tag means the tag `latest`, as a name
@@ -74,7 +74,7 @@ impl Globs {
         self.0.is_none()
     }
 
-    /// Whether it allows nothing that `wider` does not. Says no where that cannot be told from the patterns.
+    /// Whether it allows nothing that `wider` does not. False where the patterns do not prove it.
     #[must_use]
     pub fn narrows(&self, wider: &Self) -> bool {
         let Some(wider) = &wider.0 else { return true };

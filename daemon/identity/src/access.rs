@@ -213,7 +213,7 @@ impl Identity {
         Ok(())
     }
 
-    /// The stored record of whoever acts.
+    /// The stored record of the acting user.
     pub(super) async fn own_record(&self, actor: &Actor) -> Result<UserRecord, AccountError> {
         let Some(id) = &actor.user else { return Err(AccountError::NoAccount) };
         let found = self.store.users().get(&Reach::All, id).await?;

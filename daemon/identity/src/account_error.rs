@@ -15,7 +15,7 @@ use super::{
 /// Why an operation on one's own account is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// No such user, a wrong password, a disabled account, or a wrong second factor: nothing tells which.
+    /// No such user, a wrong password, a disabled account, or a wrong second factor: the client cannot find out which.
     #[error("wrong user name, password or one-time code")]
     Credentials,
     /// The password is right; the second factor is missing.
@@ -203,7 +203,7 @@ impl From<SecretsError> for AccountError {
     }
 }
 
-/// What went wrong inside is for the log; the client is told that something did.
+/// An internal failure: the cause goes to the log, the client only learns that there was one.
 fn internal(error: &dyn std::error::Error) -> AccountError {
     tracing::error!(error = %error, "an operation on an account failed");
     AccountError::Other(Fault::new(FaultKind::Internal, "the gateway failed; its log has the cause"))

@@ -33,7 +33,7 @@ pub enum Source {
         uid: u32,
         /// Its primary group.
         gid: u32,
-        /// Its process, where the kernel tells.
+        /// Its process, where the kernel reports it.
         pid: Option<i32>,
     },
     /// A client over HTTP.

@@ -31,7 +31,7 @@ pub enum Caller {
     },
 }
 
-/// Why a credential is worth nothing. Clients are told one sentence for all of these; the log has the difference.
+/// Why a credential is refused. Clients get the same sentence for all of these; the log has the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotKnown {
     /// No such key, or one that was revoked, expired, or whose owner was disabled.
@@ -109,7 +109,7 @@ impl Caller {
     }
 
     /// The caller of an access token that `claims` were read from. `demanded` is as for [`User::owed`]: what a token
-    /// opens is decided by what its user owes now, whatever that was when it was made.
+    /// opens is decided by what its user owes now, not by what was owed when it was made.
     ///
     /// # Errors
     /// [`NotKnown`].
@@ -195,7 +195,7 @@ impl Caller {
         }
     }
 
-    /// Whoever acts, as the audit log names them: the user, else the key.
+    /// The caller as the audit log names it: the user, else the key.
     #[must_use]
     pub fn acting(&self, source: Source) -> Actor {
         let subject = self.subject();

@@ -217,8 +217,8 @@ impl Directory {
         self.keys.insert(key.id.clone(), key);
     }
 
-    /// What `record` may do now: a key may have no scope that its user could not be given any more. For one that
-    /// acts for nobody whoever made it answers; once that one is gone, as good as anyone of the organization.
+    /// What `record` may do now: no scope that its user could not be given any more. A key without a user is limited by
+    /// its creator instead; once the creator is gone, by an administrator of its organization.
     fn scopes_now(
         &self,
         record: &KeyRecord,

@@ -197,7 +197,7 @@ pub struct Key {
     pub organization: Option<Arc<Organization>>,
     /// The user it acts for.
     pub user: Option<Arc<User>>,
-    /// What it may do now: what it was given, as far as whoever answers for it may still have it.
+    /// What it may do now: what it was given, as far as its user (or else its creator) may still have it.
     pub scopes: Scopes,
     /// What of the fleet it may use: at most what its organization and its user may.
     pub eligible: Eligible,

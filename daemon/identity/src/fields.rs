@@ -53,7 +53,7 @@ pub(super) fn text(field: &str, value: &str) -> Result<(), Fault> {
     Err(invalid(field, value, format!("use 1 to {TEXT_MAX} printable characters, no space at either end")))
 }
 
-/// Only what can tell a typing error: nothing is ever sent there.
+/// Checks only enough to find a typing error: no mail is ever sent.
 pub(super) fn email(value: &str) -> Result<(), Fault> {
     let parts = value.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if parts && value.len() <= EMAIL_MAX && !value.contains(|c: char| c.is_control() || c.is_whitespace()) {

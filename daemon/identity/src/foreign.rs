@@ -1,4 +1,4 @@
-//! What a caller is told of what is not theirs.
+//! Errors about objects outside the caller's scope: the same as for objects that do not exist.
 
 use std::sync::atomic::Ordering;
 
@@ -12,8 +12,8 @@ use aivonx_store::{Noun, StoreError};
 use super::{Actor, Identity};
 
 impl Identity {
-    /// What `actor` is told of a failed operation of the store. That something is outside its reach is recorded
-    /// and counted, and told exactly as if it did not exist.
+    /// The fault that `actor` gets for a failed operation of the store. An object outside its scope is recorded and
+    /// counted, and reported exactly as if it did not exist.
     pub fn refuse(&self, actor: &Actor, error: StoreError) -> Fault {
         if let StoreError::Foreign { noun, id } = &error {
             self.counters.cross_organization.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Identity {
         self.refuse(actor, StoreError::Foreign { noun: noun.as_str(), id: asked.to_owned() })
     }
 
-    /// What a caller is told of what is not there. `asked` is what the caller wrote.
+    /// The fault for an object that does not exist. `asked` is what the caller wrote.
     #[must_use]
     pub fn missing(noun: Noun, asked: &str) -> Fault {
         StoreError::NotFound { noun: noun.as_str(), id: asked.to_owned() }.into()

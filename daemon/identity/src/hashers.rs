@@ -1,7 +1,7 @@
-//! Who waits for whom when passwords are hashed: nobody for strangers with less at stake.
+//! Separate queues for hashing passwords, so that nobody waits for clients that are trusted less.
 //!
-//! However many log in over HTTP, whoever logs in at the control socket does not wait for them; and however many of
-//! the machine's users do so there, root does not.
+//! A login at the control socket never waits for logins over HTTP, however many, and root's never waits for those of the
+//! machine's other users.
 
 use super::{Source, password::Hasher};
 

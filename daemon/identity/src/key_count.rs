@@ -22,7 +22,7 @@ impl Identity {
     }
 }
 
-/// What somebody is told who made or rotated too many keys, or made too many tokens.
+/// The fault for a user who made or rotated too many keys, or made too many tokens.
 pub fn too_many_keys(exceeded: &Exceeded) -> Fault {
     Fault::new(FaultKind::Unavailable, exceeded.to_string())
         .hint("Wait until the hour is over, or ask an administrator for a higher limit.")

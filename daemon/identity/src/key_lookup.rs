@@ -105,7 +105,7 @@ impl Identity {
         Ok(Asked::Secret(hot.material.peppers.iter().map(|(_, pepper)| pepper.hash(wanted)).collect()))
     }
 
-    /// That there is none, which is recorded if there is one out of reach.
+    /// The fault for a key that was not found; recorded in the audit log if it exists out of the actor's scope.
     async fn no_key(&self, actor: &Actor, organization: Option<&str>, shown: &str) -> Result<Fault, Fault> {
         let organization = self.organization_of(actor, organization).await?;
         let id = organization.as_ref().map(|organization| &*organization.id);

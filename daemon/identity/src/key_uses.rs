@@ -25,7 +25,7 @@ pub(super) struct KeyUses(Mutex<HashMap<String, Use>>);
 #[derive(Debug, Clone, Copy)]
 struct Use {
     last: UnixMillis,
-    /// The one that is written down; 0 is none.
+    /// The last use that the store has; 0 if it has none.
     noted: UnixMillis,
 }
 

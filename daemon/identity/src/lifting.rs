@@ -1,4 +1,4 @@
-//! Lockouts as administrators see and lift them: whoever is bound to an organization, only those of its users.
+//! Lockouts as administrators see and lift them; administrators of an organization only those of its users.
 
 use aivonx_domain::Reach;
 use aivonx_domain::now;
@@ -95,7 +95,7 @@ mod tests {
         let identity = &rig.identity;
         rig.assert_foreign("user", "b-member", identity.clear_lockouts(&a.admin, Some("b-member"), None))
             .await;
-        // A name that nobody has is the fleet's, and told like a foreign one.
+        // A name that nobody has is the fleet's, and answered like a foreign one.
         let missing = identity.clear_lockouts(&a.admin, Some("nobody"), None).await.unwrap_err();
         assert_eq!(missing.message, "there is no user \"nobody\"");
         assert_eq!(identity.clear_lockouts(&a.admin, Some("A-member"), Some("192.0.2.1")).await.unwrap(), 1);

@@ -107,7 +107,7 @@ impl Identity {
         let found = self.limited(actor, &target).await?;
         let subject = match organization {
             Some(_) => found.subject,
-            // Not one's own, whoever asks.
+            // Without an organization the profile is the fleet's, for every caller.
             None => LimitSubject::Fleet,
         };
         check_target(actor, &Found { subject: subject.clone(), ..found })?;

@@ -307,7 +307,7 @@ async fn limits_go_with_what_they_are_set_on() {
     let own = values(&[("tokens.day", Some(5))]);
     rig.identity.set_limits(&a.admin, &user("a-member"), None, own).await.unwrap();
 
-    // Whoever moves keeps what a superadmin set, and nothing that the former organization did.
+    // A user who moves keeps the limits that a superadmin set, and none that the former organization set.
     store
         .users()
         .update(&Reach::All, &member, None, {

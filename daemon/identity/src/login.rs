@@ -51,7 +51,7 @@ impl Identity {
     /// its hash is weaker than today's. `via` says how it was asked, for the audit log (`account.login`).
     ///
     /// An unknown name, a disabled user or organization, a user without a password and a wrong password take the
-    /// same time and are told the same.
+    /// same time and get the same error.
     ///
     /// # Errors
     /// [`AccountError::Credentials`], [`AccountError::OtpRequired`], [`AccountError::OneTimeCode`],

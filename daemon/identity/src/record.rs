@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::{Actor, Identity, Snapshot, opaque, snapshot::Organization};
 
-/// What is to be recorded of a request, whatever its outcome.
+/// What is to be recorded of a request, successful or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     noted: Noted,
@@ -149,7 +149,7 @@ impl Record {
             _ => None,
         };
         let mut entry = Entry::new(action).actor(actor.who()).via(name).outcome(outcome);
-        // What was there, what is there now, what was named, else whoever asked.
+        // The organization of the object before, else of the object now, else the one named, else the caller's.
         let known = self.before.as_ref().or(after.as_ref());
         let named = organization.as_deref().and_then(|named| organization_of(hot, named));
         let organization = known

@@ -77,7 +77,7 @@ async fn keys_move_to_the_new_pepper_when_used_and_the_rest_is_revoked_at_the_de
         until(&identity, async || get(&identity, record).await.pepper == 2).await;
     };
     renewed(&used).await;
-    // The write is another task's, so it can be read before it is told.
+    // Another task writes it, so the store can have it before the snapshot does.
     until(&identity, async || !use_key(&identity, &used_secret).unwrap()).await;
 
     let deadline = of_kind(&identity, SecretKind::Pepper).await[0].1.unwrap();

@@ -33,7 +33,7 @@ pub enum FactorError {
     /// The shared secret does not open.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// The shared secret opens, but is none.
+    /// The shared secret decrypts, but to something that is not a TOTP secret.
     #[error("the second factor of user {0}: {1}")]
     NotASecret(String, NotASecret),
 }

@@ -55,7 +55,7 @@ impl fmt::Debug for Hot {
     }
 }
 
-/// What metrics tell. Since the start.
+/// Counters for the metrics, since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Logins refused for a wrong name, password or code.
@@ -81,7 +81,7 @@ pub struct Identity {
     pub(super) setting_up: tokio::sync::Mutex<()>,
     /// Two-factor authentication is demanded of every user.
     pub(super) two_factor: AtomicBool,
-    /// What metrics tell.
+    /// Counters for the metrics.
     pub counters: Counters,
     daemon_id: String,
     pub(super) accounts: Arc<Accounts>,
@@ -216,7 +216,7 @@ impl Identity {
         self.in_force.settle().await
     }
 
-    /// Told of every new snapshot.
+    /// Notified of every new snapshot.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.in_force.refreshes()
@@ -269,7 +269,7 @@ mod tests {
         identity.settle().await.unwrap();
         let after = identity.hot().full();
         assert!(after.organization(&tenant.id).unwrap().require_totp);
-        // The feed has told of it by now, or does so in the meantime.
+        // The feed has delivered the change by now, or does so in the meantime.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

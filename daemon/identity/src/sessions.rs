@@ -91,7 +91,7 @@ impl fmt::Debug for Sessions {
 /// Why a session is worth nothing (any more); a sentence for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
-    /// There is none, or no more.
+    /// Unknown: it was ended, or never existed.
     #[error("the session was ended, or is not of this gateway")]
     Gone,
     /// Its time is over.

@@ -161,7 +161,7 @@ async fn a_token_is_never_more_than_its_owner() {
     let made = identity.create_token(&actor, "ci", Some(Role::Operator), day).await.unwrap();
     identity.settle().await.unwrap();
     assert_eq!((made.session.role, made.session.kind), (Role::Operator, SessionKind::Token));
-    // Scripts run as whoever they run.
+    // A token works for every user of the machine: scripts run under their own.
     let hash = identity.resume(&made.secret, &peer(4711)).unwrap();
     let by = identity.in_session(&hash, &peer(4711), now()).unwrap().0;
     assert_eq!((by.role, by.name.as_str()), (Role::Operator, "alice"));
@@ -329,7 +329,7 @@ async fn an_unattended_set_up_is_done_once() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(identity.set_up_from(&file).await.unwrap().as_deref(), Some("root"));
     identity.authenticate("root", &secret(PASSWORD), None, &peer(0), "account.login").await.unwrap();
-    // Neither now nor after a restart, whatever the file says.
+    // The file is used once: neither again now nor after a restart, even with other contents.
     std::fs::write(&file, format!("toor:{PASSWORD}\n")).unwrap();
     assert_eq!(identity.set_up_from(&file).await.unwrap(), None);
     assert_eq!(open(&stand, &audit).await.set_up_from(&file).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! The first superadmin, and the way back in for whoever owns the machine.
+//! The first superadmin, and the way back in for the owner of the machine.
 
 use aivonx_domain::Reach;
 use aivonx_domain::now;
@@ -17,7 +17,7 @@ impl Identity {
     /// `Conflict` if there is an administrator (or, to rescue one, none); `Invalid` with what the name or the
     /// password breaks; `NotFound` if there is nobody to rescue.
     pub async fn set_up(&self, setup: Setup, source: &Source, via: &str) -> Result<UserRecord, AccountError> {
-        // One at a time: two at once would both find that there is none.
+        // One at a time: two at once would both see no administrator.
         let _alone = self.setting_up.lock().await;
         let administrators = self.administrators().await?;
         if setup.recover {
@@ -78,7 +78,7 @@ impl Identity {
             user.totp_exempt = no_totp;
             user.backup_codes.clear();
             user.reset = None;
-            // Whoever was in is out.
+            // Ends all sessions and tokens of the user.
             user.epoch += 1;
         });
         let user = rescued.await?;
@@ -132,7 +132,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
     Err(Fault::new(FaultKind::Invalid, message).field("username"))
 }
 
-/// An entry of whoever owns the machine about `user`.
+/// An audit entry about `user`, by the owner of the machine.
 fn entry(action: Action, user: &UserRecord, source: &Source, via: &str) -> Entry {
     let who = match source {
         Source::Control { uid, gid, pid } => Who::control(None, address(source), *uid, *gid, *pid),

@@ -171,7 +171,7 @@ impl Snapshot {
         self.directory.keys.get(id)
     }
 
-    /// The key with this hash at `now`, whatever else may speak against it.
+    /// The key with this hash at `now`. Whether it is enabled and allowed here is not checked.
     #[must_use]
     pub fn key_by_hash(&self, hash: &[u8; 32], now: UnixMillis) -> Option<&Arc<Key>> {
         self.directory.hashes.get(hash).filter(|found| now < found.until).map(|found| &found.key)

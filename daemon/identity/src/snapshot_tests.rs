@@ -352,7 +352,7 @@ fn a_key_may_do_no_more_than_who_answers_for_it_may_now() {
     }
     assert_eq!(acmes(Role::Member, true), [Infer, ModelsRead]);
 
-    // For nobody: whoever made it answers, as long as they are there.
+    // A key without a user is limited by its creator, as long as that one exists.
     let nobodys = |r: &mut Records| r.keys[0].user = None;
     assert_eq!(of(nobodys, Role::Superadmin, false, false), KeyScope::ALL);
     assert_eq!(of(nobodys, Role::Auditor, false, false), [Infer, ModelsRead, AdminRead]);

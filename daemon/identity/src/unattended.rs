@@ -72,7 +72,7 @@ pub fn file(configured: Option<&Path>) -> Option<PathBuf> {
 }
 
 impl Identity {
-    /// Makes the first superadmin from `path`, if there is none yet and the file was never used. Returns its name.
+    /// Makes the first superadmin from `path`, unless one exists or the file was used before. Returns its name.
     ///
     /// # Errors
     /// [`UnattendedError`].

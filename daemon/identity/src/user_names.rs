@@ -6,8 +6,8 @@ use aivonx_protocol::Fault;
 use super::{Actor, Identity, fields};
 
 impl Identity {
-    /// Whether `actor` may name a user of `organization` so. What ends in `@SLUG` is for users of that organization,
-    /// and its own administrators give no other names: one that is taken must not tell them whom others have.
+    /// Whether `actor` may name a user of `organization` so. Names that end in `@SLUG` are for users of that organization,
+    /// and its own administrators give no other names: one that is taken would reveal a user of another organization.
     pub(super) async fn check_ending(
         &self,
         actor: &Actor,

@@ -110,7 +110,7 @@ type Map = HashMap<(Kind, Arc<str>), Arc<Account>>;
 pub struct Accounts(Mutex<Map>);
 
 impl Accounts {
-    /// The account of a subject, made if there is none.
+    /// The account of a subject; made on first use.
     #[must_use]
     pub fn account(&self, kind: Kind, id: &Arc<str>) -> Arc<Account> {
         let mut map = self.map();

@@ -1,4 +1,4 @@
-//! What is told of a limit that is used up.
+//! The refusal by a limit that is used up.
 
 use std::{fmt, sync::Arc};
 
@@ -41,7 +41,7 @@ impl Exceeded {
         self.resets_in.unwrap_or(0).div_ceil(1000).max(1)
     }
 
-    /// Hours until the window ends, rounded up to a ten-thousandth; None if there is none.
+    /// Hours until the window ends, rounded up to a ten-thousandth; None for a limit without a window.
     #[must_use]
     pub fn reset_in_hours(&self) -> Option<f64> {
         let parts = self.resets_in?.div_ceil(360);

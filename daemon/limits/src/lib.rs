@@ -1,9 +1,9 @@
 //! Limits: throttles, quotas and spend, counted so that nobody can overrun them by asking often at once.
 //!
 //! A request is counted three times, each time by all levels it belongs to ([`Levels`]: its organization, its
-//! user, its key; strangers are counted by address):
+//! user, its key; anonymous requests are counted by address):
 //!
-//! 1. [`Limits::throttle`], whatever it asks, once it is known who asks.
+//! 1. [`Limits::throttle`], for every kind of request, once its caller is known.
 //! 2. [`Limits::reserve`], of inference alone, when its size is known and before a node is chosen; where its body
 //!    keeps it waiting, [`Limits::enter`] counts it by then.
 //! 3. [`Reservation::settle`], when it is over: real counts take the place of estimates. A request that a node
@@ -11,8 +11,8 @@
 //!
 //! Requests are exact. Tokens and money are reserved as estimated (four bytes of the body are a token of the prompt,
 //! and the output is as long as it may be); what a budget is overrun by is at most what the estimates of the
-//! prompts that run at the same time fall short of their real counts. A request that does not say how long its
-//! output may be is told, where a cap on tokens or money stands: [`OPEN_OUTPUT`], or what is left.
+//! prompts that run at the same time fall short of their real counts. Under a cap on tokens or money, a request that
+//! does not bound its output is bound by the gateway: to [`OPEN_OUTPUT`], or to what is left.
 //!
 //! Counters live in memory ([`Accounts`]) and are saved every second. A request that ran when the process was killed
 //! stays counted as it was reserved; what was counted in the last second before may be lost.
@@ -67,7 +67,7 @@ pub struct Limits {
     store: Store,
     accounts: Arc<Accounts>,
     throttles: throttle::Throttles,
-    /// Caps of those who are nobody's: strangers, and whoever logs in.
+    /// Caps of callers without an account: anonymous requests and logins.
     fleet: ArcSwap<Caps>,
     prices: Prices,
     refusals: [AtomicU64; LimitName::ALL.len()],
@@ -136,8 +136,8 @@ impl Limits {
         self.noted(reserve::throttle(levels, &self.now()))
     }
 
-    /// Counts one use of `limit`, which is per hour, by whoever is at `address` (an IPv6 network of 64 bits is one
-    /// address). Nothing without a cap in [`Self::fleet`].
+    /// Counts one use of `limit`, which is per hour, from `address` (an IPv6 network of 64 bits is one address). Does
+    /// nothing without a cap in [`Self::fleet`].
     ///
     /// # Errors
     /// [`Exceeded`]; then it does not count.

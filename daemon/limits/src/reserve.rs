@@ -206,7 +206,7 @@ fn found(level: &Level, limit: LimitName, of: [u64; 3], left: Option<u64>, now: 
     }
 }
 
-/// Counts one request, whatever it asks, against the hour of every level that has a cap on it.
+/// Counts one request of any kind against the hour of every level that has a cap on it.
 pub(super) fn throttle(levels: Levels<'_>, now: &Now) -> Result<(), Exceeded> {
     let limit = LimitName::UserHour;
     let capped = levels.map(|level| level.filter(|level| level.caps.of(limit).is_some()));

@@ -58,7 +58,7 @@ fn nearer_beats_farther_and_set_beats_profile() {
     let acme = organization(LimitProfile::Standard, &fleet_set, Some(&set));
     let total = acme.get(setting("inference.day"));
     assert_eq!((total.cap, total.source), (Some(3), LimitSource::Organization));
-    // Whatever the profile: what was set on the fleet holds for an unlimited organization as well.
+    // What was set on the fleet holds for an unlimited organization as well.
     let free = organization(LimitProfile::Unlimited, &fleet_set, None);
     let burst = free.get(setting("burst.minute"));
     assert_eq!((burst.cap, burst.source), (Some(20), LimitSource::Fleet));
@@ -192,7 +192,7 @@ proptest! {
         }
     }
 
-    /// Whatever administrators of an organization set, nobody in it may do more than without.
+    /// Limits set by administrators of an organization only tighten what holds without them.
     #[test]
     fn they_only_tighten(
         profile in any_profile(),

@@ -63,7 +63,7 @@ pub(super) struct Full {
 }
 
 impl Full {
-    /// As it is told.
+    /// The refusal that the client gets.
     pub(super) fn exceeded(self, limit: LimitName, cap: u64, who: Who, now: &Now) -> Exceeded {
         Exceeded {
             limit,

@@ -76,7 +76,7 @@ pub(crate) struct Draft {
     pub(crate) created: Timestamp,
     /// As in `chatcmpl-607`. Not unique, as with Ollama.
     pub(crate) number: u64,
-    /// Whether it calls the tools it is offered, and thinks if told to.
+    /// Whether it calls the tools it is offered, and thinks if asked to.
     pub(crate) scripted: bool,
     /// What it changes as its last bytes go out.
     pub(crate) then: Then,

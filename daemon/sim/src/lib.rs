@@ -1,7 +1,7 @@
 //! Fake nodes: servers that speak the wire format of real ones over loopback, with faults and costs on demand.
 //!
-//! Tests script them ([`FakeNode`]): they answer at once, fail as they are told, and remember what they were sent,
-//! byte for byte. `aivonxd dev --simulate` starts the binary of this crate ([`run`]): its nodes run on simulated
+//! Tests script them ([`FakeNode`]): they answer at once, fail on demand, and remember what they were sent, byte for
+//! byte. `aivonxd dev --simulate` starts the binary of this crate ([`run`]): its nodes run on simulated
 //! machines ([`Machine`]) that take a plausible time for everything, and made-up clients ask them.
 
 mod anthropic;

@@ -49,7 +49,7 @@ pub(crate) struct Used {
     pub(crate) status: u16,
 }
 
-/// What this process is told on standard input. It ends when that does.
+/// A command on standard input, one per line. The process ends when standard input does.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Told {

@@ -230,13 +230,13 @@ fn normal(name: &str) -> String {
     tagged(name.strip_prefix("library/").unwrap_or(name))
 }
 
-/// The name with its tag, which is `latest` if there is none.
+/// The name with its tag; without one, `latest`.
 pub(crate) fn tagged(name: &str) -> String {
     let tail = name.rsplit('/').next().unwrap_or(name);
     if tail.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
-/// The size that a tag tells: `qwen3:8b`, `x:1.5b-instruct`.
+/// Billions of parameters as the tag says: `qwen3:8b`, `x:1.5b-instruct`.
 fn billions(name: &str) -> Option<f64> {
     let tag = name.rsplit(':').next()?;
     let number = tag.split('-').find_map(|part| part.strip_suffix(['b', 'B']))?;

@@ -1,4 +1,4 @@
-//! A fake node while it runs, and what it is told.
+//! A fake node while it runs, and the calls that script it.
 
 use std::{
     io,

@@ -76,7 +76,7 @@ fn details(model: &Model) -> String {
     )
 }
 
-/// The models of which `row` tells something, the newest first.
+/// A list of the models for which `row` returns something, the newest first.
 fn list(state: &State, row: fn(&Model) -> Option<String>) -> Reply {
     let mut models: Vec<&Model> = state.models.iter().collect();
     models.sort_by_key(|model| Reverse(model.modified_at));

@@ -1,4 +1,4 @@
-//! The program: nodes, and traffic when told, for as long as standard input is open.
+//! The program: nodes, and traffic on request, for as long as standard input is open.
 
 use std::{
     io::{self, Write as _},
@@ -33,7 +33,7 @@ pub struct Args {
 /// Serves until standard input ends.
 ///
 /// # Errors
-/// No port, thread or random number is to be had, or what is told cannot be read.
+/// No port, thread or random number is to be had, or standard input cannot be read.
 pub fn run(args: &Args) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(args));

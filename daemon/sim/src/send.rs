@@ -190,7 +190,7 @@ impl Sender<'_> {
         Ok(Went::Well)
     }
 
-    /// Does what the answer changes: before its last bytes, which may tell the client of it.
+    /// Applies what the answer changes: before its last bytes, which may announce it to the client.
     fn apply(&self, reply: &Reply) {
         if let Some(then) = &reply.then {
             self.shared.change(|s| s.apply(then));

@@ -161,7 +161,7 @@ impl State {
         self.models.iter_mut().find(|m| m.name == name || ollama && m.is_called(name))
     }
 
-    /// A model that `name` stands for where there is none of it yet.
+    /// A new model for `name`, which no model here has yet.
     pub(crate) fn new_model(&self, name: &str) -> Model {
         if self.machine.is_some() { Model::known(name) } else { Model::new(&tagged(name)) }
     }

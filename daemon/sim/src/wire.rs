@@ -37,7 +37,7 @@ impl Head {
         Self { start, fields, raw }
     }
 
-    /// The first value of `name`, whatever its case.
+    /// The first value of `name`, compared without case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
@@ -61,7 +61,7 @@ impl Head {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// Status of a response; 0 if the line is none.
+    /// Status of a response; 0 if the first line has none.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0)

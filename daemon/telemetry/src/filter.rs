@@ -45,7 +45,7 @@ impl From<FilterError> for Fault {
     }
 }
 
-/// Whose events one may read, whatever one asks for.
+/// Which events the reader may see at all; the filter narrows these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
     /// All of them.

@@ -2,7 +2,7 @@
 //!
 //! A queue of events and of bunches of finished requests, under a lock that is held for as long as it takes to move
 //! some pointers: a bunch is put in as one, and readers take a few at a time and look at them afterwards. A reader that
-//! is slower than the log grows loses the oldest events and is told how many. Nobody is woken by a writer: a follower
+//! is slower than the log grows loses the oldest events and gets their count. Nobody is woken by a writer: a follower
 //! looks every [`LOOK_EVERY`], so that an event costs the same whether anyone follows or not.
 
 use std::{
@@ -343,7 +343,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The next event. Waits for ever if there is none; may be dropped at any point without losing one.
+    /// The next event; waits for it. Cancel-safe: dropping it loses no event.
     pub async fn next(&mut self) -> FollowItem {
         let mut passed = 0;
         loop {

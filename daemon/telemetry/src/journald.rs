@@ -2,7 +2,7 @@
 //!
 //! tracing-journald writes, but on the pipe's thread and from redacted records: under the registry, as it is
 //! meant to be used, it would hold up the thread of the event whenever journald stands still, and would see
-//! the fields before they are redacted. How it gets them is told in `reissue.rs`.
+//! the fields before they are redacted. How it gets them is described in `reissue.rs`.
 //!
 //! # Losses
 //! tracing-journald does not say when it cannot send, so the socket is tried before each event. Events while no

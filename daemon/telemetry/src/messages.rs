@@ -1,5 +1,5 @@
 //! Ids of the journal's messages: `MESSAGE_ID` makes `journalctl -x` explain an event, and
-//! `journalctl MESSAGE_ID=...` finds it whatever its words are.
+//! `journalctl MESSAGE_ID=...` finds it independently of its wording.
 //!
 //! `packaging/journald/aivonx.catalog` explains each and says what to do; a test compares the two.
 

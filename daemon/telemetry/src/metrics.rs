@@ -36,7 +36,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Label sets per family; beyond, the model's name is left out.
 const SETS_MAX: usize = 5000;
 
-/// What is, at the moment of a scrape. Made by whoever answers `/metrics`.
+/// Values read at the moment of a scrape, collected by the handler of `/metrics`.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
     /// Every node of the fleet. One that was here before and is missing has been removed.
@@ -55,7 +55,7 @@ pub struct Gauges {
     pub refusals: Refusals,
     /// The audit log.
     pub audit: AuditGauges,
-    /// Requests missing from the usage ledger, as far as is known and still told.
+    /// Requests known to be missing from the usage ledger.
     pub usage_lost: u64,
 }
 
@@ -269,8 +269,8 @@ impl Metrics {
         out
     }
 
-    /// The part of the page that is one organization's (by its id), or nobody's: its requests, on whatever
-    /// nodes, and `nodes`, which are its own.
+    /// The part of the page that is one organization's (by its id), or nobody's: its requests on all nodes, and `nodes`,
+    /// which are its own.
     #[must_use]
     pub fn render_share(&self, organization: Option<&str>, nodes: Vec<NodeGauge>) -> String {
         let state = lock(&self.state);

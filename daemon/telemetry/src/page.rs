@@ -160,7 +160,7 @@ fn slug_of<'s>(state: &'s State, id: &'s Option<Arc<str>>) -> &'s str {
 /// Route, model, node and status.
 type Labels<'a> = (&'static str, Option<&'a str>, Option<&'a str>, u16);
 
-/// What was counted under each set of labels, whoever it was for.
+/// The counts of each set of labels, summed over the organizations.
 fn merged<'a>(sets: impl Iterator<Item = (&'a RequestSet, Counts)>) -> BTreeMap<Labels<'a>, Counts> {
     let mut merged = BTreeMap::<_, Counts>::new();
     for (set, counts) in sets {

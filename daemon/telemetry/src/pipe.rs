@@ -129,7 +129,7 @@ struct Writer {
     hub: Hub,
     waiting: Arc<AtomicUsize>,
     losses: Arc<Losses>,
-    /// Losses that have been told of: queue, write.
+    /// Losses already reported: queue, write.
     told: (u64, u64),
     told_at: Option<Instant>,
     /// Why the last write failed.

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::OnceLock, time::SystemTime};
 
-/// Resident memory in bytes, as `/proc/self/status` has it; 0 where there is none.
+/// Resident memory in bytes from `/proc/self/status`; 0 on systems without it.
 #[must_use]
 pub fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/status").ok().and_then(|text| resident_in(&text)).unwrap_or(0)

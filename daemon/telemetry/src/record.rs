@@ -166,7 +166,7 @@ impl Text {
 /// The field that is the sentence, as tracing names it.
 const MESSAGE: &str = "message";
 
-/// Writes up to `left` bytes, then `…`, then fails, which ends the formatting of whatever is so long.
+/// Writes up to `left` bytes, then `…`, then fails, which ends the formatting of a value that is too long.
 struct Bounded<'a> {
     text: &'a mut String,
     left: usize,

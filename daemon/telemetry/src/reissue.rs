@@ -74,7 +74,7 @@ const fn metadata(level: tracing::Level) -> Metadata<'static> {
 
 /// What the fields belong to. Never registered: nothing asks whether our events are wanted.
 struct Site {
-    /// Gives the static an address of its own, by which tracing tells sites apart.
+    /// Gives the static an address of its own, by which tracing distinguishes sites.
     _address: u8,
 }
 

@@ -153,7 +153,7 @@ impl Outlet {
     /// where they are, and the log keeps them there.
     fn take(&self, sink: &AccessSink, mut records: Vec<AccessRecord>) {
         self.metrics.count(&records);
-        // One that panicked has been told of.
+        // The panic hook has logged one that panicked.
         for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
             observer(&records);
         }

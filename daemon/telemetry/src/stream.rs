@@ -69,8 +69,8 @@ fn count(lines: &str) -> u64 {
     lines.bytes().filter(|b| *b == b'\n').count() as u64
 }
 
-/// Writes everything, also to a descriptor that someone else has made non-blocking: it is shared with whoever
-/// gave it to us.
+/// Writes everything, also to a descriptor that another process has made non-blocking: standard output is shared with
+/// the process that started us.
 fn write_blocking(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {

@@ -1,5 +1,5 @@
-//! The one layer under the tracing registry: decides what is kept, writes it down redacted, and gives it to
-//! the hub and to the pipe. Runs on whatever thread the event is on, so nothing here waits for anyone.
+//! The one layer under the tracing registry: decides what is kept, writes it down redacted, and gives it to the hub and
+//! to the pipe. Runs on the thread of the event, so nothing here blocks.
 
 use aivonx_config::level::{self, LevelHandle};
 use tracing::{

@@ -12,7 +12,7 @@ use crate::{Network, UnixMillis};
 pub struct AuditActor {
     /// Id of the user or key; None is somebody without one (`root` before set-up, an unknown name, the daemon).
     pub id: Option<String>,
-    /// Name at that time. Untrusted where the id is None: what somebody claimed.
+    /// Name at that time. Untrusted without an id: it is what a client claimed to be.
     pub name: String,
 }
 

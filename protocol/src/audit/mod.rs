@@ -170,7 +170,7 @@ impl ExportFormat {
 pub struct AuditPage {
     /// The entries in the order asked for.
     pub entries: Vec<AuditEntry>,
-    /// Where the next page begins; None if there is none.
+    /// Position of the next page; None on the last page.
     pub next: Option<u64>,
 }
 
@@ -190,9 +190,9 @@ pub struct AuditKey {
 pub struct AuditVerdict {
     /// Whether nothing was found wrong: no break, no unexplained restart, no contradicting anchor.
     pub intact: bool,
-    /// Position of the first entry; 0 if there is none.
+    /// Position of the first entry; 0 if the log is empty.
     pub first: u64,
-    /// Position of the last entry; 0 if there is none.
+    /// Position of the last entry; 0 if the log is empty.
     pub last: u64,
     /// Entries walked.
     pub entries: u64,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Action;
 
-/// What is noted of an operation, whatever comes of it: in the words of the protocol, and without its secrets.
+/// What is noted of an operation, successful or not: in the words of the protocol, and without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
     /// What is done.

@@ -114,13 +114,13 @@ pub struct ExportSignature {
     pub sha256: Digest,
     /// Entries in it.
     pub entries: u64,
-    /// The first entry in it; 0 if there is none.
+    /// Position of the first entry in it; 0 if it is empty.
     pub first: u64,
-    /// The last entry in it; 0 if there is none.
+    /// Position of the last entry in it; 0 if it is empty.
     pub last: u64,
     /// Whether nothing between the first and the last was left out.
     pub complete: bool,
-    /// The filter, in words; empty is none.
+    /// The filter in words; empty without a filter.
     pub filter: String,
     /// When it was made.
     pub time: UnixMillis,

@@ -98,7 +98,7 @@ impl Table {
     }
 }
 
-/// Tells whoever waits that there will be no more.
+/// Ends a pending call or stream, with the error that ended it.
 fn finish(waiting: Waiting, result: Result<(), ClientError>) {
     match waiting {
         Waiting::Call(answer) => {

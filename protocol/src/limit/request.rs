@@ -172,7 +172,7 @@ operations! {
     "limit.set" Set {
         /// On what.
         target: LimitTarget,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// The values.
         values: Vec<LimitValue>,
@@ -186,7 +186,7 @@ operations! {
     "limit.unset" Unset {
         /// On what.
         target: LimitTarget,
-        /// Revision the caller saw; None changes whatever is there.
+        /// Revision the caller saw; None changes any revision.
         revision: Option<u64>,
         /// Which; none named is all.
         names: Vec<LimitSetting>,

@@ -121,7 +121,7 @@ async fn stream(socket: &mut TcpStream, wish: Wish) -> io::Result<()> {
         socket.write_all(&CHUNK).await?;
     }
     if wish.hold {
-        // The client asks nothing more before the end of its answer: whatever wakes this is the end.
+        // The client sends nothing more before the end of its answer: what wakes this is the end of the connection.
         socket.readable().await?;
         return Err(io::ErrorKind::ConnectionAborted.into());
     }

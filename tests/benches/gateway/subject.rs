@@ -119,8 +119,8 @@ fn installed(name: &str) -> Option<PathBuf> {
 fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // What cargo tells this bench about its own package would look to build scripts like a changed
-    // environment, and make the next build from a shell start anew.
+    // Cargo's variables about this bench's own package would look to build scripts like a changed environment, and make
+    // the next build from a shell start anew.
     for (name, _) in std::env::vars_os() {
         let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
         if own.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {

@@ -108,8 +108,8 @@ enum State {
     Done,
 }
 
-/// Reads one message after the other, in whatever pieces they come. Pieces never span two messages, as
-/// nobody here pipelines.
+/// Reads one message after the other, each in any number of pieces. A piece never spans two messages, as nobody here
+/// pipelines.
 #[derive(Debug)]
 pub(crate) struct Reader {
     side: Side,

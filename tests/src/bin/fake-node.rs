@@ -2,7 +2,7 @@
 //!
 //! `fake-node [--kind ollama|openai] [--listen ADDR] [--model NAME]... [--delay-ms N] [--tokens N]`
 //!
-//! Prints `listening on URL`. `GET /__fake/requests` tells what it was sent, and how each request ended.
+//! Prints `listening on URL`. `GET /__fake/requests` returns the requests it got, and how each ended.
 #![allow(clippy::unwrap_used, reason = "a test tool fails by panicking")]
 
 use std::{net::SocketAddr, time::Duration};

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that sends what it is told and shows each piece as it arrives.
+//! An HTTP/1.1 client that sends given bytes and shows each piece of the answer as it arrives.
 
 use std::{io, net::SocketAddr};
 

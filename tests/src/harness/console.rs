@@ -159,7 +159,7 @@ impl Console {
         self.screen.lock().expect("no reader panics").screen_mut().set_size(rows, columns);
         let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&self.keyboard, size).expect("a terminal");
-        // Only a terminal that controls its process tells it itself.
+        // The kernel sends it only for a controlling terminal, which this is not.
         self.signal(Signal::WINCH);
     }
 

@@ -24,7 +24,7 @@ pub const ADMIN_PASSWORD: &str = "seven quiet lamps under glass";
 const TOKEN_LASTS: u64 = 3_600_000;
 
 /// Logs in at `socket`, as soon as there is a daemon behind it, and asks where it listens. Returns that and a
-/// token for whoever comes after.
+/// token for later calls.
 async fn log_in(socket: &Path) -> (String, WireSecret) {
     within("the control socket", async {
         loop {
@@ -88,10 +88,10 @@ impl Daemon {
 
     async fn find_address(&mut self) {
         let (stdout, stderr, socket) = (self.stdout.clone(), self.stderr.clone(), self.socket.clone());
-        // `dev` prints it; `run` tells it over the control socket, wherever its log goes.
+        // `dev` prints it; `run` reports it over the control socket, wherever its log goes.
         let found = tokio::select! {
             address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
-            // Strangers are not told over the socket.
+            // The socket does not report it without a login.
             address = stderr.until(r"the gateway serves.* listen=(127\.0\.0\.1:\d+)"), if !self.logs_in => Ok(address),
             (address, token) = log_in(&socket), if self.logs_in => {
                 self.token = Some(token);

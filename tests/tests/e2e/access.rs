@@ -79,7 +79,7 @@ async fn without_a_key_only_the_doorbell_answers() {
     }
     for path in ["/api/tags", "/api/ps", "/v1/models", "/v1/models/m", "/metrics", "/api/proxy/state"] {
         let answer = daemon.get(path).await;
-        // dev's listener tells diagnostics to everyone on this machine.
+        // dev's listener serves diagnostics to everyone on this machine.
         if !matches!(path, "/metrics" | "/api/proxy/state") {
             refused(&answer, 401);
         }

@@ -370,7 +370,7 @@ async fn bodies_that_are_not_what_they_should_be_are_refused_and_not_echoed() {
     assert_eq!(g.daemon.get("/api/account/login").await.status, 405);
     assert_eq!(g.daemon.get("/api/account").await.status, 404);
     assert!(!g.daemon.stderr().text().contains(secret));
-    // A login needs no key, whatever the access mode; a wrong key beside it does not matter.
+    // A login needs no key in any access mode; a wrong key beside it does not matter.
     let login = Request::json("/api/account/login", &json!({"username": "alice", "password": PASSWORD}));
     g.daemon.ask(&bearer(login, "wrong")).await.expect(200);
 }

@@ -131,7 +131,7 @@ async fn the_master_key_may_be_a_credential() {
     assert!(checks.to_string().contains("aivonx-master-key"), "{checks}");
 }
 
-/// Waits until systemd, which is us, has been told something that contains `part`.
+/// Waits until a notification to systemd, which is us, contains `part`.
 async fn told(socket: &tokio::net::UnixDatagram, part: &str) -> String {
     let mut buffer = vec![0; 4096];
     aivonx_tests::within(part, async {

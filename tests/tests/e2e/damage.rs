@@ -84,7 +84,7 @@ fn decided(listed: &Value) -> Value {
     }
 }
 
-/// What the command answers. That it fails is told, under the name of the `part` it is about.
+/// The command's JSON. A failure is added to `told`, under the name of the `part` it is about.
 async fn ask(aivonx: &Aivonx, part: &str, words: &[&str], told: &mut String) -> Value {
     let words = [words, &["--output", "json"]].concat();
     let ran = aivonx.run(&words).await;

@@ -47,7 +47,7 @@ async fn streams_and_connections_leave_descriptors_for_the_store_and_the_control
     for _ in 0..FEW {
         idle.push(Client::connect(daemon.address()).await);
     }
-    // Those for which there is no connection to the node are told so at once.
+    // Requests for which there is no connection to the node are refused at once.
     for _ in 0..TO_NODES {
         let refused = streams.join_next().await.unwrap().unwrap();
         assert_eq!(refused.status, 503, "{refused:?}");

@@ -96,7 +96,7 @@ fn limit_of(pid: Pid) -> Rlimit {
     Rlimit { current: numbers[0], maximum: numbers[1] }
 }
 
-/// What the writers were told is done: node -> number of the edit.
+/// Acknowledged edits of the writers: node -> number of the edit.
 type Acknowledged = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// Edits one node for ever, over a connection that is made anew when the daemon opens its store anew.
@@ -282,7 +282,7 @@ async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_an
         })
         .await;
     }
-    // Whatever failed was mended beside the traffic.
+    // All faults were repaired without a restart.
     assert_eq!(daemon.pid(), pid);
     stop.store(true, Ordering::Relaxed);
     for writer in writers {

@@ -111,7 +111,7 @@ async fn connections_that_end_within_their_first_bytes_are_let_go() {
         }
         within(first, async { while !health(connect(&daemon).await).await.contains(" 200 ") {} }).await;
     }
-    // What was taken to tell the version is part of the request.
+    // The bytes read to detect the HTTP version are part of the request.
     let mut slow = connect(&daemon).await;
     for piece in ["P", "O", "ST /api/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"] {
         slow.write_all(piece.as_bytes()).await.unwrap();

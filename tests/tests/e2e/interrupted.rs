@@ -106,7 +106,7 @@ async fn recover_is_finished_or_repeated() {
         let file = snapshot.file_name().unwrap().to_str().unwrap();
         let line = ["recover", "--dir", data.to_str().unwrap(), "--snapshot", file];
         kill(&line, took, &mut random).await;
-        // Whoever is next may be the daemon.
+        // In every second round the daemon opens the store before the command is repeated.
         if round % 2 == 1 {
             let mut daemon = check(&at, &when).await;
             assert!(daemon.stop().await.success(), "{when}");

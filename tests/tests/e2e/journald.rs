@@ -151,7 +151,7 @@ fn ban_reads(message: &str) {
     assert_eq!(banned(message).as_deref(), Some("127.0.0.1"), "{message}");
 }
 
-/// A name is whatever somebody typed: it must not get others banned, nor keep its owner from it.
+/// The name of a failed login is untrusted text: it must neither get others banned nor keep its sender from it.
 #[tokio::test]
 async fn the_fail2ban_filter_reads_the_address_and_not_the_name() {
     let daemon = Daemon::run(&[], "").await;

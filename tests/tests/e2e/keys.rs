@@ -1,4 +1,4 @@
-//! `aivonx key ...` where something goes wrong: the output, the memory of whoever asks, the daemon.
+//! `aivonx key ...` where something goes wrong: the output, the client's memory, the daemon.
 
 use std::{fs::File, io, process::Stdio};
 

@@ -105,7 +105,7 @@ async fn totals_are_what_the_node_counted_in_every_dialect_and_after_a_restart()
     let hours = usage(&daemon.aivonx(), &["--per", "hour"], number + 1).await;
     assert_eq!(tokens(&hours), tokens(&again));
 
-    // What the ledger has told is written: it survives a kill without notice.
+    // What the ledger has reported is written: it survives a kill.
     daemon.kill().await;
     let daemon = Daemon::builder().folder(folder.path()).start_any().await;
     let killed = usage(&daemon.aivonx(), &["--per", "hour"], number + 1).await;

@@ -1,4 +1,4 @@
-//! Limits hold, whatever is asked at once, whoever fails and whatever happens to the process.
+//! Limits hold under parallel requests, failing nodes and clients, and a killed process.
 
 mod answers;
 mod budgets;

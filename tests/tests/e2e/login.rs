@@ -104,7 +104,7 @@ async fn five_failures_lock_a_restart_keeps_it_and_an_administrator_lifts_it() {
         assert_ne!(refused.code, 0);
         said.push(refused.stderr);
     }
-    // Somebody who is not there is told the same.
+    // An unknown user gets the same answer.
     let nobody = login(&alice, "nobody", &wrong).await;
     assert_eq!(nobody.stderr, said[0], "who exists can be told");
     let locked = login(&alice, "alice", &right).await;
@@ -254,7 +254,7 @@ async fn a_user_holds_a_share_of_the_control_socket_and_no_more() {
     };
     assert_eq!(held.len(), 8, "{refused}");
     assert!(refused.to_string().contains("too many connections of alice"), "{refused}");
-    // Who does not log in keeps nobody out either, and whoever ends her sessions ends her places.
+    // Connections without a login keep nobody out either, and ending her sessions frees her places.
     let mut strangers = Vec::new();
     for _ in 0..100 {
         strangers.push(daemon.control_as_stranger().await);

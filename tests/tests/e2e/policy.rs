@@ -1,4 +1,4 @@
-//! Model policy: what the nodes are asked for, whatever the clients ask.
+//! Model policy: what the nodes receive for what the clients ask.
 
 use std::collections::HashMap;
 
@@ -114,7 +114,7 @@ async fn nodes_are_asked_as_policy_says_in_every_dialect() {
     let much = json!({"max_tokens": 1000, "max_completion_tokens": null});
     let bound = json!({"max_tokens": 7, "max_completion_tokens": 7});
     assert_eq!(sent(&daemon, &node, "/v1/chat/completions", &with(&much)).await, with(&bound));
-    // By whatever name an engine knows it.
+    // Under every name that an engine has for it.
     let much = json!({"max_tokens": 5, "n_predict": 200, "min_tokens": 90});
     let bound = json!({"max_tokens": 5, "n_predict": 7, "min_tokens": 7});
     assert_eq!(sent(&daemon, &node, "/v1/chat/completions", &with(&much)).await, with(&bound));
@@ -155,7 +155,7 @@ async fn an_alias_is_served_by_the_first_model_that_can_be() {
         let got = big.requests().pop().unwrap().json();
         assert_eq!((&got["model"], &got["options"]), (&json!("big:70b"), &Value::Null), "{path}");
     }
-    // Who asks for the model by its name is told nothing new.
+    // The answer to a request for the model by its own name has no field about it.
     let direct = json!({"model": "small:8b", "prompt": "x"});
     assert_eq!(daemon.post("/api/generate", &direct).await.expect(200).field("x-aivonx-model"), None);
     assert!(small.requests().len() == 1);

@@ -1,4 +1,4 @@
-//! Personal data in prompts: what the nodes receive, whatever the clients send.
+//! Personal data in prompts: what the nodes receive for what the clients send.
 
 use aivonx_protocol::{organization::PrivacyMode, privacy};
 use aivonx_tests::{fake::FakeNode, harness::Daemon};

@@ -191,7 +191,7 @@ async fn the_readmes_commands_work() {
         let shown: Vec<String> = step.output.iter().map(|line| with_addresses(line, &gateway)).collect();
         let mut seen = shown_in(&shown, &printed);
         if seen.is_err() && command.starts_with("aivonx logs") {
-            // The log is told of a request a moment after its client: asked again, it has it.
+            // The log gets a request a moment after its client gets the answer: asked again, it has it.
             let asked = within(&command, async {
                 while seen.is_err() {
                     tokio::task::yield_now().await;

@@ -44,7 +44,7 @@ async fn every_dialect_is_served_by_nodes_that_answer_nobody_else() {
     let models = shown["models"].as_array().unwrap();
     assert!(models.contains(&json!("all-minilm:latest")), "{models:?}");
 
-    // Whoever finds the port is refused.
+    // Other clients that find the port are refused.
     let address = nodes[0]["url"].as_str().and_then(|url| url.strip_prefix("http://")).unwrap();
     let mut stranger = Client::connect(address.parse().unwrap()).await;
     for path in ["/", "/api/tags", "/v1/models"] {

@@ -35,7 +35,7 @@ async fn flood() -> FakeNode {
     node
 }
 
-/// A node that says a token when it is told to.
+/// A node that sends its tokens one at a time, on request.
 async fn step() -> FakeNode {
     let node = FakeNode::start(Kind::Ollama, &["step"]).await;
     node.gate();
@@ -47,7 +47,7 @@ async fn record(daemon: &Daemon, model: &str) -> String {
     daemon.stderr().until(&format!(r"POST /api/generate 200 {model}[^\n]*")).await
 }
 
-/// Two answers over one connection: one that is not read, and one that is, and goes on whatever happens to the other.
+/// Two answers over one connection: one that is not read, and one that is and goes on when the other is ended.
 async fn beside_one_that_is_not_read(daemon: &Daemon, step: &FakeNode, end: impl AsyncFnOnce()) -> String {
     let mut client = H2Client::connect_with_window(daemon.address(), WINDOW).await;
     let unread = client.begin("POST", "/api/generate", &[], generate("flood")).await.unwrap();

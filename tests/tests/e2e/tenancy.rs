@@ -306,7 +306,7 @@ async fn administer(c: &Control, ids: &Ids) -> Outcomes {
 fn alike(who: &str, foreign: Outcomes, missing: Outcomes) {
     for ((call, foreign), (_, missing)) in foreign.into_iter().zip(missing) {
         assert_eq!(foreign, missing, "{who}: {call}");
-        // Those who may not do it at all are told so, alike.
+        // Without the permission for it, both are refused with the same words.
         let (kind, text) = foreign.expect_err(call);
         assert!(matches!(kind, FaultKind::NotFound | FaultKind::NotPermitted), "{who}: {call}: {text}");
     }

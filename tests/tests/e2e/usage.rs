@@ -1,5 +1,4 @@
-//! OpenAI streams tell their usage only if asked: the gateway asks, and takes out what the client did not
-//! ask for.
+//! OpenAI streams report their usage only on request: the gateway requests it, and removes it if the client did not.
 
 use aivonx_tests::{
     fake::FakeNode,

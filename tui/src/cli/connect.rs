@@ -58,7 +58,7 @@ pub async fn run(context: &mut Context, args: ConnectArgs) -> Result<(), Failure
         UpstreamError::Url(_) => Failure::usage(format!("--to: {error}")),
         other => Failure::failed(other.to_string()),
     })?;
-    // Before the first line, so that whoever waits for that can send them.
+    // Before the first line is printed, so that a script that waits for the line can send signals.
     let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let listener = forward::bind(args.listen).await.map_err(|error| {
         Failure::failed(format!("cannot listen on {}: {error}", args.listen))

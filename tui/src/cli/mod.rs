@@ -203,7 +203,7 @@ pub struct Context {
     pub out: Out,
 }
 
-/// Says what a ledger has lost, beside an answer from it. A daemon that cannot tell has given the answer all the same.
+/// Prints what a ledger has lost, beside an answer from it. An error here does not make the answer itself fail.
 fn tell_lost(lost: Result<Vec<String>, ClientError>) {
     for lost in lost.unwrap_or_default() {
         note(format_args!("aivonx: this is not all there was: {}", text::safe(&lost)));

@@ -30,7 +30,7 @@ pub struct Shown {
 impl Shown {
     async fn ask(client: &Client) -> Result<Self, ClientError> {
         let status = client.ask(daemon::GetStatus).await?;
-        // Who may not see more is told no process id, and nothing of this either.
+        // A caller with restricted rights gets neither the process id nor this.
         let newest_snapshot = match status.pid {
             0 => None,
             _ => match client.ask(snapshot::Newest).await {
@@ -84,7 +84,7 @@ fn table(shown: &Shown, now: u64) -> Table {
     } else {
         Cell::new(format!("up {}", text::span(now.saturating_sub(status.started))))
     };
-    // Who may not see more is told no process id.
+    // A caller with restricted rights gets no process id.
     let limited = status.pid == 0;
     let process = if limited { String::new() } else { format!(", pid {}", status.pid) };
     table.pair("daemon", format!("aivonxd {}, {} mode{process}", status.version, status.mode));

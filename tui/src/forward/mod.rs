@@ -1,7 +1,7 @@
 //! `aivonx connect`: a forwarder on loopback that adds a key to every request.
 //!
-//! Whoever can reach the listener can use the key. So it binds loopback only, and refuses requests that a web
-//! page could have made.
+//! Every process that can reach the listener can use the key. So it binds loopback only, and refuses requests that a
+//! web page could have made.
 
 mod answer;
 mod exchange;
@@ -42,7 +42,8 @@ pub async fn serve(listener: TcpListener, upstream: Arc<Upstream>, key: http::He
                 let (exchange, line) = (exchange.clone(), line.clone());
                 async move { Ok::<_, Infallible>(exchange.run(request, &mut *line.lock().await).await) }
             });
-            // A client that breaks off or talks nonsense ends its own connection; there is nobody to tell.
+            // A client that breaks off or sends garbage ends its own connection; there is nobody to report the error
+            // to.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)

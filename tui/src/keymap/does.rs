@@ -5,7 +5,7 @@ use crate::model::Screen;
 /// Where a binding holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
-    /// Whatever is shown.
+    /// On every screen and in every dialog.
     Always,
     /// On every screen.
     Everywhere,

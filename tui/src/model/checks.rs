@@ -67,7 +67,7 @@ pub(crate) fn keep_alive(text: &str) -> Result<(), String> {
 /// A whole number.
 ///
 /// # Errors
-/// That it is none.
+/// Not a whole number.
 pub(crate) fn number(text: &str) -> Result<(), String> {
     text.parse::<u32>().map(|_| ()).map_err(|_| "a whole number; 0 is no limit".into())
 }
@@ -75,7 +75,7 @@ pub(crate) fn number(text: &str) -> Result<(), String> {
 /// Labels: `KEY=VALUE`, separated by blanks.
 ///
 /// # Errors
-/// Which word is none.
+/// The first word that is not a label.
 pub(crate) fn labels(text: &str) -> Result<(), String> {
     let wrong = text
         .split([' ', ','])

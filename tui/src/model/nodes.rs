@@ -23,7 +23,7 @@ impl Nodes {
     pub(crate) fn note(&mut self, node: &Node) {
         let Some(latency) = node.latency_ms else { return };
         let (measured, trend) = self.trends.entry(node.id.clone()).or_default();
-        // What is told for another reason is not measured anew.
+        // An update for another reason brings no new measurement.
         if !trend.is_empty() && *measured == node.last_check {
             return;
         }

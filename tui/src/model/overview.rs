@@ -74,7 +74,7 @@ impl Overview {
         self.pulse = Some(pulse);
     }
 
-    /// The second from which on it is to be told anew; None is all of the window.
+    /// The second from which on to ask anew; None asks for the whole window.
     pub(crate) fn since(&self) -> Option<u64> {
         self.pulse.as_ref().map(|pulse| pulse.now / 1000)
     }
@@ -96,7 +96,7 @@ impl Overview {
         rate
     }
 
-    /// The window in at most so many steps, the oldest first; below zero is nothing to tell of.
+    /// The window in at most so many steps, the oldest first; below zero means no data.
     pub(crate) fn graph(&self, of: Measure, cells: usize) -> Vec<f64> {
         let cells = u64::try_from(cells).unwrap_or(WINDOW).clamp(1, WINDOW);
         let step = WINDOW.div_ceil(cells);

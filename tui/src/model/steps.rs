@@ -104,8 +104,8 @@ pub(crate) fn next(model: &Model) -> Option<Step> {
 /// Stands for a key that the reader has to put in.
 pub(crate) const OF_THE_SHELL: &str = "$AIVONX_KEY";
 
-/// A command that shows the gateway answering, word by word. `secret` stands where the key goes; where nobody
-/// needs one there is none.
+/// A command that shows the gateway answering, word by word. `secret` stands where the key goes; omitted where access
+/// is open.
 pub(crate) fn line(model: &Model, secret: &str) -> String {
     let status = model.status.as_ref();
     let base = crate::cli::key::base(&status.map(|status| status.listen.clone()).unwrap_or_default());
@@ -122,7 +122,7 @@ pub(crate) fn line(model: &Model, secret: &str) -> String {
             let body = format!("{{\"model\":\"{name}\",\"stream\":true,{messages}}}");
             format!("curl -N {base}/v1/chat/completions{key} -d '{body}'")
         }
-        // It streams unless told not to.
+        // It streams by default.
         NodeKind::Ollama => {
             format!("curl -N {base}/api/chat{key} -d '{{\"model\":\"{name}\",{messages}}}'")
         }

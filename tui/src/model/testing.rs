@@ -35,7 +35,7 @@ pub(crate) fn connected(columns: u16, rows: u16, role: Option<Role>) -> (Model, 
     (model, effects)
 }
 
-/// One that was told everything there is in the samples.
+/// A model that has received every sample.
 pub(crate) fn full(columns: u16, rows: u16) -> Model {
     full_as(columns, rows, Role::Superadmin)
 }

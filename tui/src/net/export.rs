@@ -29,7 +29,7 @@ enum Step {
     Signed(Box<ExportSignature>),
 }
 
-/// Writes it and tells how that went; why the connection ended, if that is what happened.
+/// Writes the export and sends the result on; returns why the connection ended, if it did.
 pub(super) async fn run(
     client: Client,
     happens: Sender<Msg>,

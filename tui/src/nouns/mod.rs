@@ -146,7 +146,7 @@ pub(crate) trait Noun: Subject + Sized + 'static {
     const FIELDS: &'static [Field<Self>];
     /// The column that the console sorts by at first.
     const FIRST: usize = 0;
-    /// What tells it from every other.
+    /// Unique id among its kind.
     fn id(&self) -> Cow<'_, str>;
     /// What it is called, for the clipboard and for questions.
     fn name(&self) -> &str;

@@ -24,7 +24,7 @@
 //! | `revision` | rises with every change; see `node set --revision` |
 //! | `simulated` | whether the daemon simulates this node (`dev --simulate`) |
 //! | `organization` | slug of the organization it is assigned to alone, or null |
-//! | `vram_bytes` | bytes of GPU memory that its loaded models take, or null while it does not tell |
+//! | `vram_bytes` | bytes of GPU memory that its loaded models take, or null while it does not report them |
 //! | `requests_per_second` | attempts sent to it a second, on average over the last minute |
 //! | `recent_errors` | attempts it failed in the last five minutes |
 

@@ -34,7 +34,7 @@ use crate::{
     render::{Cell, Column, Table, text::count},
 };
 
-/// `!` behind what holds whatever the client says.
+/// Marks a value that overrides the client's with `!`.
 fn forced(text: String, force: bool) -> String {
     if force { format!("{text}!") } else { text }
 }

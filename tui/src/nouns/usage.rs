@@ -160,7 +160,7 @@ impl Used for Budget {
 }
 
 impl Budget {
-    /// The part of the day's limit of requests that is used; None where there is none.
+    /// The part of the day's limit of requests that is used; None without a limit.
     pub(crate) fn requests(&self) -> Option<f64> {
         part(self.row.requests_used, self.row.requests_limit)
     }
@@ -175,12 +175,12 @@ fn part(used: Option<u64>, limit: Option<u64>) -> Option<f64> {
     Some(bar::share(used.unwrap_or(0), limit?))
 }
 
-/// A bar of what is used of a limit; a word where there is none.
+/// A bar of what is used of a limit; a word without one.
 fn gauge(used: Option<u64>, share: Option<f64>, cells: usize, view: &View<'_>) -> Cell {
     match (used, share) {
         (_, Some(share)) => Cell::toned(view.bar(share, cells), bar::tone(share)),
         (Some(_), None) => Cell::toned("no limit", Tone::Dim),
-        // Of what has used nothing the limits are not told here.
+        // The report has no limits for subjects without usage.
         (None, None) => Cell::toned(NONE, Tone::Dim),
     }
 }

@@ -72,7 +72,7 @@ impl Out {
         self.format == Format::Json
     }
 
-    /// To be called before something is made that is told only once.
+    /// To be called before something is made that is shown only once.
     ///
     /// # Errors
     /// [`Failure::Usage`] if standard output is closed, or `/dev/null`, which is the same here.

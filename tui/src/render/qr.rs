@@ -44,7 +44,7 @@ impl Modules {
 /// What a code is drawn on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ground {
-    /// White on black, set with colours: right whatever the terminal's own are.
+    /// White on black, set with colours: independent of the terminal's own.
     Set,
     /// The terminal's own colours, where text is light on dark.
     Dark,

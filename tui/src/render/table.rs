@@ -31,7 +31,7 @@ impl Cell {
         Self { text: super::text::safe(text.as_ref()), tone }
     }
 
-    /// A cell with `text`, or `-` where there is none.
+    /// A cell with `text`, or `-` for None.
     #[must_use]
     pub fn optional(text: Option<impl AsRef<str>>) -> Self {
         text.map_or_else(|| Self::new(super::text::NONE), Self::new)

@@ -169,8 +169,8 @@ pub fn log_line(event: &LogEvent, zone: &TimeZone) -> String {
     line
 }
 
-/// A time as a node spells it, with any zone and fraction of a second, told as [`time`] tells it. What is none
-/// stays as it is: foreign text.
+/// A time as a node spells it, with any zone and fraction of a second, in the form of [`time`]. A text that does not
+/// parse stays as it is, untrusted.
 #[must_use]
 pub fn stamp(text: &str, zone: &TimeZone) -> String {
     let found = text.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());

@@ -41,7 +41,7 @@ impl SessionFiles {
     /// Those for the daemon of this identity, under `$XDG_RUNTIME_DIR`, else the state directory.
     ///
     /// # Errors
-    /// [`Failure::Failed`] if the identity is none: it becomes a file name.
+    /// [`Failure::Failed`] if the identity is malformed: it becomes a file name.
     pub fn of(daemon_id: &str) -> Result<Self, Failure> {
         Self::among(daemon_id, |name| env::var_os(name))
     }

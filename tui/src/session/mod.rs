@@ -54,7 +54,7 @@ pub async fn resume(client: &Client) -> Result<Option<Identity>, Failure> {
     }
 }
 
-/// [`resume`], and a refusal where the daemon wants a login and there is none.
+/// [`resume`], and a refusal if the daemon wants a login and no session is stored.
 ///
 /// # Errors
 /// As of [`resume`]; [`Failure::NotPermitted`] without a login or an administrator.

@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order and at whatever size: nothing panics, and everything is drawn.
+//! Random messages in random order, on screens of random size: nothing panics, and everything is drawn.
 
 use aivonx_protocol::{Event, Fault, FaultKind, Request, handshake::Login, user::Role};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ enum Happens {
     Answer(usize, Option<FaultKind>),
     /// Everything open is answered.
     Answers,
-    /// A feed tells something.
+    /// A feed delivers an event.
     Feed(usize),
     /// A feed is over.
     FeedEnds(FaultKind),

@@ -77,7 +77,7 @@ pub(super) fn events(model: &mut Model, out: &mut Vec<Effect>, ticket: Ticket, e
     }
 }
 
-/// Whatever happened: a filter looks on, and who follows again gets what is new.
+/// To be called after every message: a filter searches on, and a view that follows again gets what is new.
 pub(super) fn after(model: &mut Model, out: &mut Vec<Effect>) {
     // Nor does the feed go on behind a hole.
     if model.logs.held && (model.logs.follow || model.logs.feed.is_some()) {

@@ -324,7 +324,7 @@ fn every_binding_is_reachable_and_described() {
                 found.does,
                 binding.does
             );
-            // Carried out, whatever comes of it.
+            // Carried out; the result does not matter here.
             let mut model = holding(binding.scope);
             press(&mut model, key);
             shot(&model);

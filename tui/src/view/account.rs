@@ -118,7 +118,7 @@ fn ground(theme: Theme, enrol: &Enrol) -> Ground {
     if enrol.inverted { ground.inverted() } else { ground }
 }
 
-/// Dark on light, whatever the terminal's own colours are. Without colours there are only those.
+/// Dark on light, set with colours; in a theme without colours, with the terminal's own.
 fn picture(buffer: &mut Buffer, area: Rect, code: &Modules, theme: Theme, ground: Ground) {
     // What has the colour of text.
     let drawn = |dark: bool| dark == (ground == Ground::Light);

@@ -235,7 +235,7 @@ fn the_picture_is_the_code() {
                     fits,
                     "{theme:?} {columns}x{rows}, {letters} letters"
                 );
-                // Whatever is drawn, the secret can be typed.
+                // With or without a code on the screen, the secret can be typed.
                 let shown = shot(&model);
                 assert!(secret.split(' ').all(|four| shown.contains(four)), "{shown}");
                 assert!(shown.contains("   >"), "{shown}");

@@ -143,7 +143,7 @@ fn draw_form(buffer: &mut Buffer, area: Rect, model: &Model, form: &Form) {
     };
     let mut below_fields: Vec<(String, Tone)> = Vec::new();
     for (text, tone) in probed(form, theme) {
-        // A node's own words are one line, whatever is in them.
+        // A node's own words are one line: line breaks in them are escaped.
         let lines = wrap(&safe(&text), usize::from(columns));
         below_fields.extend(lines.into_iter().take(3).map(|line| (line, tone)));
     }

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Who and where one is; the screens; and that there is no connection, if there is none.
+/// The user and the gateway; the screens; and a notice while there is no connection.
 pub(super) fn top(buffer: &mut Buffer, area: Rect, model: &Model) {
     let theme = model.settings.theme;
     let line = Rect { height: 1, ..area };

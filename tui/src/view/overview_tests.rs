@@ -12,7 +12,7 @@ use crate::{
     theme::Theme,
 };
 
-/// The same gateway, told of something else.
+/// The same model with another pulse.
 fn told(mut model: Model, pulse: Pulse) -> Model {
     let now = model.now;
     model.overview = crate::model::overview::Overview::default();

@@ -15,7 +15,7 @@ const OLD: u64 = 5000;
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let list = &model.requests.list;
-    // What runs changes by the second: a list that does not is told from one that does.
+    // Running requests change by the second: the title says whether the list is current.
     let title = match list.load {
         Load::Ready(at) if model.now.saturating_sub(at) > OLD => {
             format!("Requests as of {} (r: look again):", ago(at, model.now))

@@ -37,7 +37,7 @@ pub(super) struct Pane<'a, T: Noun> {
     pub(super) list: &'a List<T>,
     /// What one must be allowed to see.
     pub(super) right: Right,
-    /// What is said where there is none.
+    /// Shown in place of an empty list.
     pub(super) empty: &'a str,
     /// The columns: those of the noun, and behind them those that only this console knows.
     pub(super) columns: Vec<Column>,

@@ -7,10 +7,10 @@ use crate::theme::{Theme, Tone};
 /// From this share on a limit is nearly used up.
 pub(crate) const NEAR: f64 = 0.8;
 
-/// Cells of the share in words, as [`percent`] tells it.
+/// Cells of the text of [`percent`].
 const WORDS: usize = 5;
 
-/// The part of `limit` that `used` is: 0 is none of it, 1 all. Of a limit of nothing all is used.
+/// The part of `limit` that is used, from 0 to 1 and beyond; 1 for a limit of 0.
 #[allow(clippy::cast_precision_loss, reason = "a share of three digits")]
 pub(crate) fn share(used: u64, limit: u64) -> f64 {
     if limit == 0 { 1.0 } else { used as f64 / limit as f64 }

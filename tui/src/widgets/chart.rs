@@ -45,7 +45,7 @@ impl Chart<'_> {
             buffer.set_stringn(area.x, y, fill(text, axis, true, self.theme.cut()), room, dim);
         };
         beside(&top, area.y + 1);
-        // Half of a small odd number is none.
+        // Half of a small odd number is not a whole one.
         if rows > 3 && most > 1 && (most.is_multiple_of(2) || most > 100) {
             beside(&half, area.y + 1 + rows / 2);
         }

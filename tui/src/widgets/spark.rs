@@ -16,8 +16,8 @@ pub(crate) fn line(readings: impl DoubleEndedIterator<Item = f64>, cells: usize,
     last.iter().map(bar).collect()
 }
 
-/// A graph so many rows high, the top row first, one cell for each reading. Below zero is nothing to tell of, and
-/// drawn as nothing; some is never drawn as none.
+/// A graph so many rows high, the top row first, one cell for each reading. Below zero means no data, and is drawn as
+/// nothing; a reading above zero is never drawn as zero.
 pub(crate) fn tall(readings: &[f64], rows: usize, theme: Theme) -> Vec<String> {
     let most = readings.iter().copied().fold(0.0_f64, f64::max);
     let heights = theme.heights();

@@ -7,7 +7,7 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in at most so many cells; what was cut is told by `cut`.
+/// `text` in at most so many cells; `cut` marks where it was shortened.
 pub(crate) fn fit(text: &str, cells: usize, cut: char) -> String {
     if text.width() <= cells {
         return text.to_owned();

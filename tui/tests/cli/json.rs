@@ -79,7 +79,7 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot contents", json(&taken.snapshot.contents[0]));
                 printed.insert("snapshot", json(taken.snapshot));
             }
-            // Told on standard error.
+            // Printed on standard error.
             Reply::Losses(_) => {}
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
             Reply::Pulse(pulse) => {

@@ -1,4 +1,4 @@
-//! The real `aivonx`: alone, and against a control server that answers as it is told.
+//! The real `aivonx`: alone, and against a scripted control server.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 

@@ -1,4 +1,4 @@
-//! A control server that answers as it is told, and the real `aivonx` against it.
+//! A scripted control server, and the real `aivonx` against it.
 
 use std::{
     io::Write as _,
@@ -57,7 +57,7 @@ impl Fake {
         let path = dir.path().join("control.sock");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
-        // Bound before anyone is told the path.
+        // Bound before anyone gets the path.
         let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
         listener.set_nonblocking(true).unwrap();
         thread::spawn(move || {
@@ -87,7 +87,7 @@ impl Fake {
         self.asked.lock().unwrap().clone()
     }
 
-    /// The real binary, told where the server is and nothing else about the world.
+    /// The real binary, with the server's socket and nothing else in its environment.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = aivonx(line);
         command.env("AIVONX_SOCKET", self.socket());

@@ -1,4 +1,4 @@
-//! Every verb against a server that answers as it is told.
+//! Every verb against a scripted server.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -84,7 +84,7 @@ pub fn find(purpose: Purpose, user: &str, hashes: &[String], code: &str) -> Opti
     found.filter(|_| canonical(code).is_some())
 }
 
-/// Whether `text` has the form of a code; tells a backup code from the six digits of an authenticator.
+/// Whether `text` has the form of a backup code, and not that of an authenticator's six digits.
 #[must_use]
 pub fn looks_like(text: &str) -> bool {
     canonical(text).is_some()

@@ -64,7 +64,7 @@ pub struct Claims {
     pub jti: String,
 }
 
-/// Why a token is not taken. For logs; clients are told only whether it has expired.
+/// Why a token is not accepted. For logs; clients only learn whether it has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     /// Longer than [`LONGEST`].
@@ -110,7 +110,7 @@ struct Header<'a> {
     kid: &'a str,
 }
 
-/// A stored signing key that is none.
+/// A stored signing key that does not parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a signing key: 32 bytes in base64 are expected")]
 pub struct NotAKey;
@@ -199,8 +199,8 @@ pub fn looks_like(text: &str) -> bool {
     text.starts_with("eyJ") && text.bytes().filter(|b| *b == b'.').count() == 2
 }
 
-/// Reads a token. About 50 microseconds, nearly all of them for the signature. Whether the user still exists,
-/// and has the epoch, only the user's record tells.
+/// Reads a token. About 50 microseconds, nearly all of them for the signature. Whether the user still exists and
+/// still has this epoch is for the caller to check against the user's record.
 ///
 /// # Errors
 /// The first thing that is wrong; the claims are looked at only after the signature.

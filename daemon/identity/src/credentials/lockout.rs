@@ -1,9 +1,9 @@
-//! Lockout after failed logins: the policy, and the book of failures it is applied to. Pure: told the time,
-//! stores nothing; what has to be kept is returned.
+//! Lockout after failed logins: the policy, and the failures it is applied to. Pure: the time is an argument, and
+//! what has to be stored is returned.
 //!
 //! Five failures for one user from one address lock that pair for an hour, whether the user exists or not.
-//! Failures from many addresses only add delay for the user, so that nobody can lock the owner out. Attempts
-//! in flight count as failures until they are told otherwise: a hundred at once get no more guesses than five.
+//! Failures from many addresses only add delay for the user, so that nobody can lock the owner out. Attempts in
+//! flight count as failures until they succeed: a hundred at once get no more guesses than five.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -54,8 +54,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The user name as it was given, and [`address_key`] or [`peer_key`]. Case makes no difference; a name that
-    /// is none is replaced by a short digest.
+    /// The user name as it was given, and [`address_key`] or [`peer_key`]. Case makes no difference; a text that cannot be
+    /// a user name is replaced by a short digest.
     #[must_use]
     pub fn new(user: &str, address: impl Into<String>) -> Self {
         Self { user: name_key(user), address: address.into() }

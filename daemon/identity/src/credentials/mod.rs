@@ -1,4 +1,4 @@
-//! The rules of each credential, pure: they know neither store nor clock nor network, and are told the time.
+//! The rules of each credential, pure: they know neither store nor clock nor network, and take the time as an argument.
 
 pub mod api_key;
 pub mod code;

@@ -1,6 +1,5 @@
-//! The form of every opaque secret the gateway hands out: a prefix that tells what it is, 43 random
-//! characters, and 6 characters of checksum, so that a typing error is told from a wrong secret without
-//! looking anywhere.
+//! The form of every opaque secret the gateway hands out: a prefix that names its kind, 43 random characters, and 6
+//! characters of checksum, so that a typing error is distinguished from a wrong secret without a lookup.
 //!
 //! ```text
 //! aivx_  7Qp...43 characters of 0-9A-Za-z...  000000
@@ -72,7 +71,7 @@ pub enum Malformed {
     Checksum,
 }
 
-/// A text of the right form; whether it is the right secret, only its hash tells.
+/// A text of the right form. Whether it is a valid secret is decided by a lookup of its hash.
 #[derive(Clone, Copy)]
 pub struct Parsed<'a> {
     text: &'a str,
@@ -143,7 +142,7 @@ pub fn parse(kind: Kind, text: &str) -> Result<Parsed<'_>, Malformed> {
     if checksum(body) != sum.as_bytes() { Err(Malformed::Checksum) } else { Ok(Parsed { text }) }
 }
 
-/// What may be shown of `text`, whatever it is: the beginning, if it begins like a secret.
+/// What may be shown of any `text`: the beginning, if it begins like a secret.
 #[must_use]
 pub fn shown(text: &str) -> &str {
     let secret = Kind::ALL.into_iter().any(|kind| looks_like(kind, text));

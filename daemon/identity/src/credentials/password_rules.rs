@@ -76,9 +76,8 @@ pub enum Rule {
 
 /// Checks a password that is about to be set.
 ///
-/// Common ones are found with zxcvbn's dictionaries (30 000 passwords, and words and names of several
-/// languages): whatever it takes less than 10^8 guesses to find is refused, so `Password12345!` is no better
-/// than `password`.
+/// Common ones are found with zxcvbn's dictionaries (30 000 passwords, and words and names of several languages): a
+/// password that it finds in less than 10^8 guesses is refused, so `Password12345!` is no better than `password`.
 ///
 /// # Errors
 /// Every rule that is broken.

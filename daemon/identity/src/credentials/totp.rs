@@ -26,7 +26,7 @@ const LABEL: usize = 128;
 #[derive(Clone)]
 pub struct TotpSecret(Zeroizing<[u8; SECRET]>);
 
-/// A stored secret that is none.
+/// A stored TOTP secret that does not parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a TOTP secret: 32 characters A-Z and 2-7 are expected")]
 pub struct NotASecret;

@@ -23,7 +23,7 @@ fn actor() -> Actor {
     }
 }
 
-/// Whatever changes something is recorded here, but for what `identity` and `audit` record themselves.
+/// Every operation that changes something is recorded here, except those that record themselves where they run.
 #[test]
 fn every_change_is_recorded() {
     for request in Request::samples() {

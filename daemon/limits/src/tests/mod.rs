@@ -199,7 +199,7 @@ fn requests_of_any_kind_are_counted_by_the_hour() {
     assert_eq!(organization.account.counters(&rig.clock.now()).hour.requests, 1);
 }
 
-/// Exactly as many as there are, whoever asks and however many at once.
+/// Exactly as many as the budget has, however many users ask at once.
 #[test]
 fn parallel_requests_share_a_budget_exactly() {
     let rig = rig(NOON);

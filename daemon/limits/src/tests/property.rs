@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: no budget is exceeded, and none leaks.
+//! Random operations in random order: no budget is exceeded, and none leaks.
 
 use proptest::prelude::*;
 
@@ -82,7 +82,7 @@ impl World {
         Self { rig, levels, model: Default::default(), days: [0; 3], serials: [0; 3], running: Vec::new() }
     }
 
-    /// Sees which accounts have begun another day, as a look at their serial tells.
+    /// Finds the accounts that have begun another day, by their serial.
     fn days(&mut self) {
         let now = self.rig.clock.now();
         for at in 0..3 {
@@ -204,7 +204,7 @@ proptest! {
             world.done(running, None);
         }
         world.check();
-        // Whatever the clock was set to: some days later everything is as new.
+        // However the clock was set before: some days later every counter is back at zero.
         world.rig.hand.pass(Duration::from_secs(3 * 86_400));
         world.days();
         prop_assert_eq!(world.model, [Day::default(); 3]);

@@ -138,7 +138,7 @@ pub(super) struct Crowd {
     pub(super) control: Control,
     /// How much they ask.
     pub(super) amount: Amount,
-    /// What they are told apart by.
+    /// Seed of their random choices: crowds with different seeds behave differently.
     pub(super) seed: u64,
 }
 

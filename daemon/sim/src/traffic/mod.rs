@@ -34,7 +34,7 @@ pub(crate) async fn run(traffic: Traffic, nodes: Vec<Arc<FakeNode>>, seed: u64) 
     while all.join_next().await.is_some() {}
 }
 
-/// Makes people, tells what they used before, and has them ask.
+/// Makes users and keys, writes their past usage, and sends their requests.
 async fn ask(traffic: &Traffic, seed: u64, all: &mut JoinSet<()>) -> Result<(), ClientError> {
     let people = people::make(&traffic.socket).await?;
     if people.new {

@@ -1,5 +1,5 @@
-//! The last guard before text enters the log: fields named like secrets lose their value, whatever wrote
-//! them, and credentials inside other text are masked.
+//! The last guard before text enters the log: fields named like secrets lose their value, in events of other crates too,
+//! and credentials inside other text are masked.
 //!
 //! It is a net under the rules, not a licence: secrets are types that do not print, and prompts are never
 //! given to an event in the first place.

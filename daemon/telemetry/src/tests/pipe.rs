@@ -31,7 +31,7 @@ fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
     let kept: Vec<u32> = taken.iter().filter_map(|m| m.parse().ok()).collect();
     assert!(kept.is_sorted());
     assert_eq!(kept.len() as u64 + lost, 20_000);
-    // The reader of the hub is told, too.
+    // The reader of the hub sees it, too.
     let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap();
     assert_eq!(page.events[0].message, said);
     assert_eq!(page.sink, "a stuck sink");

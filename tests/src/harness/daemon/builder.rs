@@ -135,7 +135,7 @@ impl Builder {
         daemon
     }
 
-    /// Starts it and waits until it listens, whatever its nodes are.
+    /// Starts it and waits until it listens; does not wait for its nodes to be healthy.
     pub async fn start_any(self) -> Daemon {
         let (own, folder) = match &self.folder {
             Some(folder) => (None, folder.clone()),

@@ -1,4 +1,4 @@
-//! Whatever is changed over HTTP is in the audit log, as what is changed over the control socket.
+//! Changes over HTTP are in the audit log, just as those over the control socket.
 
 use aivonx_protocol::{
     account,

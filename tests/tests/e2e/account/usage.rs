@@ -1,4 +1,4 @@
-//! `GET /api/account/usage`: each is told of what it used itself, and of what is left of its limits.
+//! `GET /api/account/usage`: a caller sees its own usage, and what is left of its limits.
 
 use aivonx_protocol::user;
 use std::time::Duration;
@@ -12,7 +12,7 @@ impl Gateway {
         text(&self.login(user, PASSWORD).await.expect(200).json(), "access")
     }
 
-    /// What `access` is told, once it is of so many requests: the last may still be on its way to the ledger.
+    /// The report for `access`, once it counts so many requests: the last may still be on its way to the ledger.
     async fn usage(&self, access: &str, query: &str, requests: u64) -> Value {
         within("the ledger has every request", async {
             loop {
@@ -80,7 +80,7 @@ async fn everyone_is_told_of_the_own_usage_alone() {
 
     let other = g.usage(&bob, "", 1).await;
     assert_eq!((&other["total"]["requests_used"], &other["rows"]), (&json!(1), &json!([])), "{other}");
-    // Whoever administers the organization is told of itself here, too.
+    // An administrator of the organization sees its own usage here, too.
     let admin = g.usage(&boss, "?by=model", 0).await;
     assert_eq!((&admin["total"]["requests_used"], &admin["rows"]), (&json!(0), &json!([])), "{admin}");
     for query in ["?user=alice", "?by=user", "?since=yesterday"] {

@@ -59,7 +59,7 @@ async fn a_node_that_drains_counts_down_and_is_removed() {
     console.until(&["Nodes 1", "● active"]).await;
     console.keys("d");
     console.until(&["◐ draining", "1 left"]).await;
-    // What runs is told of before it would be broken off.
+    // The question names the running requests before they would be cancelled.
     console.keys(CTRL_D);
     console.until(&["Remove node", "1 request is at work"]).await;
     console.leave("Remove node").await;

@@ -79,7 +79,7 @@ async fn under_load_nothing_is_lost_uncounted_and_the_place_is_kept() {
     console.until(&["(esc: back", "request_id", "status"]).await;
     console.leave("(esc: back").await;
     console.until(&["info and above: 1 of"]).await;
-    // There is no journal: that is told, and where the log is.
+    // There is no journal: the notice says so, and where the log is.
     console.keys("m");
     console.until(&["older ones went to its standard error"]).await;
     console.keys("q");

@@ -26,7 +26,7 @@ async fn a_locked_screen_opens_with_the_password() {
     assert!(!console.shown().contains("Nodes"), "{}", console.shown());
     console.keys(&format!("{ADMIN_PASSWORD}\r"));
     console.until(&["[1 Overview]", "gateway", "? help"]).await;
-    // Whoever leaves a locked screen does not find it open the next time.
+    // A console that was locked when it was left does not open unlocked.
     console.keys("\x0b");
     console.until(&["Locked"]).await;
     console.keys("\x03");

@@ -1,4 +1,4 @@
-//! How a refusal is told, in every dialect.
+//! The refusal in every dialect.
 
 use aivonx_protocol::{
     WireSecret,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Rig, builder};
 
-/// A request that costs the budget at most `output` tokens, by whatever route.
+/// A request that costs the budget at most `output` tokens, for any of the routes.
 fn asked(path: &str, stream: bool, output: u64) -> Request {
     let messages = json!([{"role": "user", "content": "hi"}]);
     let mut body = json!({"model": "m", "stream": stream, "messages": messages});

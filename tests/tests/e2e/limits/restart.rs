@@ -112,7 +112,7 @@ async fn kill_9_under_load_costs_at_most_the_last_second() {
         .await;
     };
     reached(100).await;
-    // What the ledger has told is written.
+    // What the ledger has reported is written.
     let told = daemon.aivonx().json(&["usage", "show"]).await["total"]["requests"].as_u64().unwrap();
     // The next save may have begun before now, the one after it has not: with its end all of this is on the disk.
     let saves = || daemon.stderr().text().matches("counters of limits saved").count();

@@ -15,7 +15,7 @@ fn chat(model: &str) -> Request {
     Request::json("/api/chat", &json!({"model": model, "stream": false, "messages": messages}))
 }
 
-/// What is told of a model, without its name.
+/// The answer about a model, without its name.
 fn told(answer: &Answer, model: &str) -> (u16, String) {
     (answer.status, answer.text().replace(model, "X"))
 }

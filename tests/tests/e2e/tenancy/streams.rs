@@ -1,4 +1,4 @@
-//! Streams tell of what is one's own, from the past and as it happens.
+//! Streams deliver the events of one's own organization alone, both past and live.
 
 use aivonx_protocol::{
     Event,
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::world::World;
 
-/// What `stream` tells up to and with the event in which `marker` stands.
+/// The events of `stream` up to and with the one that contains `marker`.
 async fn until(stream: &mut EventStream, marker: &str) -> String {
     let mut told = String::new();
     loop {

@@ -28,7 +28,7 @@ pub struct PasswordArgs {
     pub new_password_file: Option<PathBuf>,
 }
 
-/// Changes the caller's password, or sets that of whoever has a code for it.
+/// Changes the caller's password, or sets a user's with a code for it.
 ///
 /// # Errors
 /// Why not.
@@ -73,7 +73,7 @@ pub async fn run(context: &mut Context, args: PasswordArgs) -> Result<(), Failur
     })
 }
 
-/// Sets a password with a code, as whoever has it.
+/// Sets a password with a code, without a login.
 async fn redeem(
     context: &mut Context,
     user: String,

@@ -205,7 +205,8 @@ fn kept(client: &Client, session: &LoggedIn) {
     }
 }
 
-/// Which of the limits that the gateway begins with cannot hold. Who may not ask yet is told by `limit show` later.
+/// Advice on default limits that cannot hold without prices. None if the caller may not ask yet; `limit show` has it
+/// later.
 async fn unpriced(client: &Client) -> Option<String> {
     let limits = client.ask(limit::Show { target: LimitTarget::Own }).await.ok()?;
     unpriced_advice(&limits, &client.ask(limit::FindUnpriced { target: LimitTarget::Own }).await.ok()?)

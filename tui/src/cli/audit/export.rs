@@ -27,7 +27,7 @@ pub struct Exported {
     pub signature: PathBuf,
     /// Entries in it.
     pub entries: u64,
-    /// The first of them; 0 if there is none.
+    /// The first of them; 0 if it is empty.
     pub first: u64,
     /// The last of them.
     pub last: u64,

@@ -20,7 +20,7 @@ use crate::{
     secret_file::SecretFile,
 };
 
-/// Where a gateway listens unless told otherwise.
+/// Where a gateway listens by default.
 const BASE: &str = "http://127.0.0.1:11435";
 
 /// What `key create` and `key rotate` print as JSON: the key with its secret.
@@ -58,8 +58,8 @@ impl Secret {
     }
 }
 
-/// Hands a new secret over: to its file, if it has one, and to `show`, which is told of the file. What fails before
-/// the secret is anywhere is given to `lost`, which says what becomes of what was made.
+/// Hands a new secret over: to its file, if it has one, and to `show`, which gets the file's path. A failure before the
+/// secret is anywhere goes to `lost`, which says what becomes of what was made.
 pub(crate) async fn hand_over<L: Future<Output = Failure>>(
     file: Option<SecretFile>,
     secret: &WireSecret,
@@ -76,7 +76,7 @@ pub(crate) async fn hand_over<L: Future<Output = Failure>>(
     }
 }
 
-/// What to tell people about the secret.
+/// The lines printed beside the secret; empty for JSON.
 pub(super) async fn about(out: &Out, client: &Client, secret: &WireSecret) -> String {
     // Nobody reads it.
     if out.is_json() { String::new() } else { told(secret.expose(), &base(client).await) }
@@ -96,7 +96,7 @@ fn told(secret: &str, base: &str) -> String {
     )
 }
 
-/// Where the gateway can be reached from here, as well as its status tells.
+/// Base URL of the gateway, as its status reports it.
 async fn base(client: &Client) -> String {
     let listen = client.ask(daemon::GetStatus).await.map(|status| status.listen).unwrap_or_default();
     url(&listen)

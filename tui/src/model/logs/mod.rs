@@ -84,7 +84,7 @@ impl Default for Logs {
 }
 
 impl Logs {
-    /// One more event of the feed. False if it is not taken: whoever looks back would lose the place.
+    /// One more event of the feed. False if it is not taken: the view is scrolled back, and would lose its place.
     pub(crate) fn push(&mut self, event: &LogEvent) -> bool {
         if !self.follow && self.store.is_full() {
             self.held = true;
@@ -106,7 +106,7 @@ impl Logs {
         true
     }
 
-    /// So many events were lost on the way here; it is told where they would stand.
+    /// So many events were lost on the way here; a line in their place says so.
     pub(crate) fn lost(&mut self, count: u64, now: UnixMillis) {
         self.missed += count;
         self.push(&LogEvent {

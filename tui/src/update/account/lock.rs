@@ -53,7 +53,7 @@ pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: 
                 out.push(Effect::Drop(ticket));
             }
         }
-        // Whoever leaves a locked screen is not to find it open the next time.
+        // A locked console must not start unlocked the next time.
         Do::Quit if up && !model.calls.steps(Step::Leave) => {
             out.push(Effect::Forget);
             ask(model, out, Step::Leave, AccountRequest::Logout(account::Logout));
@@ -90,7 +90,7 @@ pub(super) fn answered(model: &mut Model, out: &mut Vec<Effect>, result: Result<
             let over = fault.kind == FaultKind::NotPermitted;
             lock.fault = Some(answers::said(&fault));
             if over {
-                // It may be the session that is over, which is told by who one is.
+                // The session itself may be over: asking for the identity finds out.
                 load(model, out, Topic::Identity);
             }
         }

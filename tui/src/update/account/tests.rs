@@ -68,7 +68,7 @@ fn the_first_run_leads_to_a_second_factor_and_on() {
     press(&mut model, "enter");
     type_text(&mut model, "another");
     press_all(&mut model, "enter right enter");
-    // The two differ, which is told before anything is sent.
+    // The two differ: the form says so before anything is sent.
     assert_eq!(press(&mut model, "enter"), []);
     assert!(shot(&model).contains("not the same"), "{}", shot(&model));
     press(&mut model, "ctrl-u");

@@ -32,7 +32,7 @@ const ROLES: &[(&str, &str)] = &[
 /// A key of the tab's own.
 pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     if does == Do::Add {
-        // Whoever administers one organization adds users to it.
+        // An administrator of one organization adds users to it.
         let own = model.identity.as_ref().and_then(|who| who.organization.clone()).unwrap_or_default();
         return forms::open(model, add_form(&own));
     }

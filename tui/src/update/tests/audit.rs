@@ -139,7 +139,7 @@ fn a_copy_is_written_and_replaces_nothing_unasked() {
     let exported = Exported::new(wanted.file.clone(), &signed);
     update(&mut model, Msg::Exported { ticket, result: Ok(exported) });
     assert!(shot(&model).contains("--file /tmp/copy.csv --public-key"), "{}", shot(&model));
-    // A disk that is full is told in the form.
+    // The form shows that the disk is full.
     press_all(&mut model, "esc x");
     let effects = press(&mut model, "ctrl-s");
     let (ticket, wanted) = export(&effects);

@@ -181,7 +181,7 @@ fn further_back_is_the_journal() {
     update(&mut model, Msg::Past { ticket, result: Err("you may not read the journal".into()) });
     assert!(shot(&model).contains("you may not read the journal"), "{}", shot(&model));
     press(&mut model, "esc");
-    // Its end is told once, and not asked for again.
+    // Its end is shown once, and not asked for again.
     let effects = press(&mut model, "m");
     let (ticket, _) = part(&effects);
     update(&mut model, Msg::Past { ticket, result: Ok(Past { events: Vec::new(), more: false }) });

@@ -29,7 +29,7 @@ const MODES: &[(&str, &str)] = &[
 const ALL: [PrivacyMode; 4] =
     [PrivacyMode::Off, PrivacyMode::Detect, PrivacyMode::Redact, PrivacyMode::Block];
 
-/// The organization meant by what is open, or says that there is none.
+/// The organization of the open list; None after a warning if it has none.
 fn organization(model: &mut Model) -> Option<Option<String>> {
     let found = model.usage.open.as_ref().and_then(crate::model::usage::Whose::organization);
     if found.is_none() {

@@ -72,7 +72,7 @@ fn quiet(model: &Model, columns: u16) -> Vec<Line<'static>> {
     ]
 }
 
-/// What the status warns of, for those who are told no more.
+/// The warnings of the status, for users who may see no more than these.
 fn warnings(model: &Model, status: &Status, columns: u16, rows: usize) -> Vec<Line<'static>> {
     let theme = model.settings.theme;
     if status.warnings.is_empty()

@@ -189,7 +189,7 @@ fn nodes(model: &Model, status: &Status, columns: u16) -> Line<'static> {
         (status.nodes_draining, Standing::Draining),
         (status.nodes_disabled, Standing::Disabled),
     ];
-    // Whoever is bound to an organization has its nodes, which the status does not tell of.
+    // A user bound to an organization sees its nodes, which the status does not count.
     let own = |standing: Standing| {
         let all = model.nodes.list.all().iter();
         u32::try_from(all.filter(|node| Standing::of(node) == standing).count()).unwrap_or(u32::MAX)
