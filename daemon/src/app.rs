@@ -136,7 +136,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
     }
 }
 
-/// Starts the control plane's runtime and serves until told to stop.
+/// Starts the control plane's runtime and serves until a signal says to stop.
 fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppError> {
     let config = live.get();
     // Before the first thread: it changes the environment.
@@ -265,7 +265,7 @@ async fn live_and_die(
         streams: AtomicUsize::new(0),
         started: began,
     });
-    // Before `/health` answers: whoever waits for that goes on with `aivonx`.
+    // Before `/health` answers: scripts that wait for that go on with `aivonx`.
     let socket = control::Bound::bind(&config.control)?;
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
 
@@ -343,7 +343,7 @@ async fn live_and_die(
         () = signals.stop() => false,
     };
     let _ = phase.send(Phase::Ending);
-    // Ends the jobs too, whose followers are told before the data plane's threads go.
+    // Ends the jobs too, and notifies their followers before the data plane's threads end.
     fleet.stop().await;
     if !ended {
         let _ = gone.await;
@@ -371,8 +371,8 @@ async fn live_and_die(
     Ok(())
 }
 
-/// Opens the store; None if told to stop before that was possible. A full disk is waited for: to end, and to be started
-/// again and again, makes no room, and systemd gives up on it.
+/// Opens the store; None if a signal said to stop before that was possible. A full disk is waited for: restarts would
+/// make no room, and systemd would give up on them.
 async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Option<Store>, AppError> {
     let mut said: Option<(Instant, Patience)> = None;
     loop {

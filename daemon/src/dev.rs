@@ -23,7 +23,7 @@ use aivonx_store::{Store, usage::Calendar};
 pub(crate) use self::simulation::{MOST, Simulation};
 use crate::{app::AppError, args::Dev, trusted};
 
-/// Where Ollama listens unless told otherwise.
+/// Where Ollama listens by default.
 const OLLAMA: &str = "http://127.0.0.1:11434";
 
 /// The directory of everything: the one given, else `$XDG_STATE_HOME/aivonx`, else `~/.local/state/aivonx`. It must
@@ -47,7 +47,7 @@ fn named(given: Option<&Path>) -> Result<PathBuf, AppError> {
         })
 }
 
-/// The configuration of `dev`, which is for loopback only: it is open unless told otherwise, and speaks no TLS.
+/// The configuration of `dev`, which is for loopback only: open by default, and without TLS.
 pub(crate) fn configuration(
     dir: &Path,
     listen: SocketAddr,
@@ -63,7 +63,7 @@ pub(crate) fn configuration(
     Ok(config::Live::dev(dir, listen, access))
 }
 
-/// Adds the nodes given and those simulated, or, if there is none yet, the Ollama of this machine.
+/// Adds the nodes given and those simulated, or, if there are no nodes yet, the Ollama of this machine.
 pub(crate) async fn first_nodes(
     fleet: &Arc<Fleet>,
     given: &[String],
@@ -146,7 +146,7 @@ pub(crate) async fn input_ends(matters: bool) {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         let _ = ended.send(());
     });
-    // Without a thread there is nobody to tell: it ends by signals alone.
+    // Without the thread, signals alone end the daemon.
     match reader {
         Ok(_) => drop(over.await),
         Err(error) => {
@@ -190,7 +190,7 @@ fn ollama_host(value: &str) -> String {
     format!("{scheme}://{authority}{path}")
 }
 
-/// A few lines for whoever started it: where it listens, what it found, what to type next.
+/// A few lines for the user who started it: where it listens, what it found, what to type next.
 pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[SocketAddr]) {
     let config = live.get();
     let address = own.first().map_or_else(String::new, ToString::to_string);

@@ -1,4 +1,4 @@
-//! What the daemon tells about itself: `aivonx status` and the gauges of `/metrics`.
+//! What the daemon reports about itself: `aivonx status` and the gauges of `/metrics`.
 
 use std::{
     net::SocketAddr,
@@ -113,7 +113,7 @@ pub(crate) fn bounds(hot: Arc<identity::Hot>, limits: Arc<Limits>) -> Bounds {
     })
 }
 
-/// Tells why the store takes no more changes, if it does not.
+/// Returns why the store takes no more changes; None while it does.
 pub(crate) fn trouble(store: Store) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
     Arc::new(move || store.trouble().map(|trouble| trouble.what.clone()))
 }

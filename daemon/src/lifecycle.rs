@@ -1,8 +1,8 @@
-//! What a daemon owes the system that runs it: enough file descriptors, no core dumps, and word to systemd.
+//! What a daemon owes the system that runs it: enough file descriptors, no core dumps, and notifications to systemd.
 //!
-//! To be called in this order by whoever builds the daemon: [`no_core_dumps`] before the first secret is
-//! read, [`raise_fd_limit`] before the first listener, [`ready`] when all listeners are open, [`watchdog`] on
-//! the control plane; [`reloading`] and then [`ready`] around a reload, [`stopping`] before streams are ended.
+//! To be called in this order: [`no_core_dumps`] before the first secret is read, [`raise_fd_limit`] before the first
+//! listener, [`ready`] when all listeners are open, [`watchdog`] on the control plane; [`reloading`] and then [`ready`]
+//! around a reload, [`stopping`] before streams are ended.
 
 use std::{io, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
@@ -32,14 +32,15 @@ pub enum LifecycleError {
     CoreDumps(io::Error),
 }
 
-/// The limit on open files in force; `u64::MAX` is none.
+/// The limit on open files in force; `u64::MAX` without one.
 #[must_use]
 pub fn fd_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Raises the soft limit on open files to the hard limit. Returns the limit now in force (`u64::MAX` is none)
-/// and a warning if it is below `needed`, which [`aivonx_gateway::places::Descriptors::needed`] computes. A daemon in `dev` is in no unit.
+/// Raises the soft limit on open files to the hard limit. Returns the limit now in force (`u64::MAX` without one) and
+/// a warning if it is below `needed`, which [`aivonx_gateway::places::Descriptors::needed`] computes. A daemon in
+/// `dev` is in no unit.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -58,8 +59,8 @@ pub fn raise_fd_limit(needed: u64, dev: bool) -> Result<(u64, Vec<String>), Life
     Ok((hard, short_of(hard, needed, dev).into_iter().collect()))
 }
 
-/// Goes on as the owner of `dir` if that is somebody else and this is root: what is written there then belongs to
-/// whoever has to read it later. To be called before any thread is started; what only root may read has been read.
+/// Drops root for the owner of `dir` if that is another user: the owner has to read later what is written there. To be
+/// called before any thread is started, and after everything that only root may read has been read.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -96,21 +97,21 @@ pub fn no_core_dumps() -> Result<(), LifecycleError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| LifecycleError::CoreDumps(e.into()))
 }
 
-/// Tells systemd that the daemon serves, or serves again after a reload. Nothing without systemd.
+/// Notifies systemd that the daemon serves, or serves again after a reload. Does nothing without systemd.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
-/// Tells systemd that a reload has begun; it must end with [`ready`].
+/// Notifies systemd that a reload has begun; it must end with [`ready`].
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        // systemd compares the time with its own, to tell this reload from an earlier one.
+        // systemd compares the time with its own, to distinguish this reload from an earlier one.
         Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading the configuration")]),
         Err(e) => tracing::warn!(error = %e, "cannot tell systemd about the reload: no monotonic clock"),
     }
 }
 
-/// Tells systemd that the end has begun.
+/// Notifies systemd that the shutdown has begun.
 pub fn stopping(status: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(&one_line(status))]);
 }
@@ -151,9 +152,9 @@ impl Drop for Patience {
     }
 }
 
-/// Keeps systemd's watchdog content, at half its interval, for as long as `alive` says so. Returns at once if
-/// there is no watchdog; else runs for ever: spawn it on the control plane, so that it also tells when that
-/// stands still. `alive` is called each time and must not block.
+/// Notifies systemd's watchdog at half its interval, for as long as `alive` says so. Returns at once without a
+/// watchdog; else runs for ever: spawn it on the control plane, so that a stalled control plane is noticed, too.
+/// `alive` is called each time and must not block.
 pub async fn watchdog(alive: impl Fn() -> bool) {
     let Some(interval) = sd_notify::watchdog_enabled() else { return };
     watch(interval, alive, || notify(&[NotifyState::Watchdog])).await;

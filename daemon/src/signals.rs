@@ -38,7 +38,7 @@ impl Signals {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 
-    /// Reloads when told to, and has `look` look after the control socket then, until one says to stop.
+    /// Reloads on SIGHUP, and then has `look` check the control socket, until a signal says to stop.
     pub(crate) async fn serve_until_stop(
         &mut self,
         live: &Live,

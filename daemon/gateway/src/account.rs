@@ -108,7 +108,7 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-/// The limit that counts by address whatever comes of it.
+/// The limit that counts attempts by address, successful or not.
 fn at_the_door(what: Account) -> Option<LimitName> {
     match what {
         Account::Login => Some(LimitName::LoginHour),
@@ -247,7 +247,7 @@ async fn totp(identity: &Identity, request: &Request) -> Result<Done, AccountErr
 }
 
 async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Result<Done, Failed> {
-    // Whoever it is: these are the caller's own keys, and reach no further.
+    // With the rights of a member for every role: this is about the caller's own keys alone.
     let own = Actor { role: Role::Member, ..actor.clone() };
     if request.what == Account::Key {
         let id = request.parameter.as_deref().unwrap_or_default();
@@ -322,7 +322,7 @@ impl Request {
         self.actor.as_ref().ok_or(AccountError::NoToken)
     }
 
-    /// The body. What is wrong with it is not told in detail: the detail might be a password.
+    /// The body. The error leaves out the parser's detail, which might contain a password.
     fn body<T: DeserializeOwned>(&self, example: &str) -> Result<T, AccountError> {
         let wrong = |_| AccountError::Invalid(format!("the body must be JSON of this form: {example}"));
         serde_json::from_slice(&self.body).map_err(wrong)

@@ -56,7 +56,7 @@ pub(super) fn caller(
         return Err(Refusal::NotSetUp);
     }
     let mode = exchange.settings.access;
-    // Whatever they carry: nothing here depends on who asks.
+    // Credentials are ignored: the answer does not depend on the caller.
     if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
         return Ok(Caller::Anonymous);
     }

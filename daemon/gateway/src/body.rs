@@ -215,7 +215,7 @@ const REST: u64 = 64 << 10;
 pub(super) async fn is_read(headers: &HeaderMap, incoming: &mut Incoming) -> bool {
     let mut left = REST;
     while !incoming.is_end_stream() {
-        // Whoever waits to be told whether to go on is told by the answer.
+        // A client that waits for `100 Continue` sends no body: the answer comes instead.
         if incoming.size_hint().lower() > left || headers.contains_key(header::EXPECT) {
             return false;
         }

@@ -44,7 +44,7 @@ pub(super) struct ConnContext {
     pub(super) client: IpAddr,
     /// The listener is on a loopback address.
     pub(super) loopback: bool,
-    /// The listener tells diagnostics.
+    /// The listener serves diagnostics.
     pub(super) diagnostics: bool,
 }
 
@@ -177,7 +177,7 @@ impl InFlight {
         Self(cx)
     }
 
-    /// Most bytes of its answer that are handed over at once. With HTTP/1 the socket tells how much was taken.
+    /// Most bytes of its answer that are handed over at once. With HTTP/1 the socket reports how much was taken.
     pub(super) fn frame(&self, relayed: bool) -> usize {
         match self.0.stream {
             Some(_) => Patience::new(&self.0.worker.settings()).frame(relayed),
@@ -268,9 +268,9 @@ const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
 
 type Preface = [u8; PREFACE.len()];
 
-/// Tells HTTP/2 with prior knowledge from HTTP/1 by the `first` bytes. Mostly that takes none of them; where too few
-/// have come to tell, they are taken, so that the next ones, or the end, are noticed at once. Returns how many. The
-/// time for it is that for the first head: the ticker ends the connection.
+/// Distinguishes HTTP/2 with prior knowledge from HTTP/1 by the `first` bytes. Mostly they are only peeked at; where
+/// too few have come to decide, they are taken, so that the next ones, or the end, are noticed at once. Returns how
+/// many were taken. The deadline is that of the first head: the ticker ends the connection.
 async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVersion, usize)> {
     let seen = stream.peek(first).await.ok().filter(|seen| *seen > 0)?;
     if let Some(version) = tell(&first[..seen]) {
@@ -286,7 +286,7 @@ async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVers
     }
 }
 
-/// The version of a connection that begins with these bytes, if they tell.
+/// The version of a connection that begins with these bytes; None if more are needed.
 fn tell(first: &[u8]) -> Option<HttpVersion> {
     if !PREFACE.starts_with(first) {
         return Some(HttpVersion::One);
@@ -344,7 +344,7 @@ where
     }
 }
 
-/// A server connection that can be told to take no more requests.
+/// A server connection that can be shut down gracefully: it takes no more requests.
 trait Graceful: Future<Output = hyper::Result<()>> {
     fn take_no_more(self: Pin<&mut Self>);
 }

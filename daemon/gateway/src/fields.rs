@@ -88,7 +88,7 @@ impl<'h> Fields<'h> {
     pub(super) fn read(headers: &'h HeaderMap) -> Self {
         let mut fields = Self { headers, first: [None; COUNT], again: 0 };
         for (name, value) in headers {
-            // Compared by length first, which tells nearly all of them apart.
+            // Compared by length first, which distinguishes nearly all of them.
             let Some(at) = Field::named(name.as_str()).map(|field| field as usize) else { continue };
             if fields.first[at].is_some() {
                 fields.again |= 1 << at;

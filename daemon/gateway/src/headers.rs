@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use super::fields::{Field, Fields};
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
-/// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and a node that
-/// is told otherwise may read another one (a form, another charset).
+/// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and under another
+/// type a node may read something else (a form, another charset).
 const TO_NODE: [(Field, &str); 5] = [
     (Field::Accept, "accept: "),
     (Field::UserAgent, "user-agent: "),
@@ -69,8 +69,8 @@ pub(super) fn to_node(
 }
 
 /// Whether a field of a node's answer reaches the client. A list of what may pass, for the same reason as on the way
-/// to the node: what leads elsewhere (`Location`, `Refresh`, `Link`), speaks for the gateway (`X-Aivonx-*`,
-/// `X-RateLimit-*`) or to the browser, or tells of the inside is nothing anybody can enumerate.
+/// to the node: fields that lead elsewhere (`Location`, `Refresh`, `Link`), speak for the gateway (`X-Aivonx-*`,
+/// `X-RateLimit-*`) or to the browser, or reveal internals cannot be enumerated.
 pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
     match name.as_str() {
         "content-type" | "openai-processing-ms" => true,

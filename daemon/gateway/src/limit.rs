@@ -1,4 +1,4 @@
-//! Limits on the data path: what a request takes of them, what it gives back, and how a refusal is told.
+//! Limits on the data path: what a request takes of them, what it gives back, and how it is refused.
 
 use aivonx_domain::access::{AccessRecord, Outcome};
 use aivonx_identity::Caller;
@@ -39,7 +39,7 @@ const PATIENCE: u64 = 60;
 /// Prompts above this are looked at more closely: what they carry may be images.
 const ROUGH: u64 = 16 << 10;
 
-/// Counts a request, whatever it asks, by who it is from.
+/// Counts a request of any kind against its caller's limits.
 pub(super) fn throttle(
     cx: &ConnContext,
     exchange: &mut Exchange,
@@ -124,7 +124,7 @@ pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<O
     let worker = exchange.worker.clone();
     let limits = &worker.shared.limits;
     let levels = caller.levels();
-    // A model that nobody has is 404, whatever it would cost.
+    // A model that no node has is 404 and not a matter of prices.
     if Limits::refuses_unpriced(levels)
         && exchange.record.model.is_some()
         && let Some(model) = asks.unpriced(limits.prices())
@@ -196,8 +196,8 @@ pub(super) fn settle(reservation: Reservation, record: &mut AccessRecord, limits
     }
 }
 
-/// Whether a request counts and costs something. What the fleet did not carry out does not; whatever a client
-/// can bring about does, or it could ask for nothing at all. Of an answer that broke off it is what went by.
+/// Whether a request counts and costs something. What the fleet did not carry out does not; what a client can cause by
+/// itself does, or it could ask for free. An answer that broke off costs what was relayed of it.
 fn pays(record: &AccessRecord) -> bool {
     match record.outcome {
         // A node that is busy, or failed before it began, has done nothing.

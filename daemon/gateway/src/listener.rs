@@ -55,7 +55,7 @@ fn advice(error: &io::Error) -> &'static str {
 pub struct Bound {
     /// The address, with the port the kernel chose if it was 0.
     pub address: SocketAddr,
-    /// Whether diagnostics are told here.
+    /// Whether diagnostics are served here.
     pub diagnostics: bool,
     pub(super) sockets: Vec<std::net::TcpListener>,
 }
@@ -90,8 +90,8 @@ fn adopt(listen: &Listen, socket: &std::net::TcpListener, threads: usize) -> Res
 fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
     let fail = |source| BindError { address: listen.address, source };
     if listen.address.port() != 0 {
-        // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: an ordinary
-        // socket tells whether anybody is there.
+        // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: binding an
+        // ordinary socket fails if the port is taken.
         drop(socket(listen.address, false).map_err(fail)?);
     }
     let first = socket(listen.address, true).map_err(fail)?;

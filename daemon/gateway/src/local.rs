@@ -35,7 +35,7 @@ pub(super) async fn answer(
     caller: &Caller,
 ) -> Result<Answer, Refusal> {
     let eligible = caller.eligible();
-    // A listener for diagnostics tells everything to whoever reaches it.
+    // A listener for diagnostics shows everything to everyone who reaches it.
     let realm = if cx.diagnostics { Realm::ALL } else { Realm::from(eligible) };
     if what == Local::Metrics {
         return metrics(cx, realm).await;

@@ -1,5 +1,5 @@
-//! `GET /api/account/usage`: what the caller used, as `aivonx usage show --output json` tells it. Whoever it is,
-//! it is told of itself alone.
+//! `GET /api/account/usage`: the caller's own usage, in the form of `aivonx usage show --output json`. No role sees the
+//! usage of others here.
 
 use aivonx_identity::{AccountError, Actor, Caller, Source};
 use aivonx_ledgers::usage::Only;

@@ -1,5 +1,5 @@
-//! What runs on the data plane, for the control plane that asks: each thread alone knows its requests, and
-//! tells of them in a turn of its own.
+//! Running requests of the data plane, for the control plane: each thread alone knows its requests, and answers in a
+//! turn of its own.
 
 use std::{
     net::IpAddr,
@@ -31,7 +31,7 @@ pub enum Ending {
     Ended,
     /// It is not within reach.
     Foreign,
-    /// There is none of this id.
+    /// No running request has this id.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Ask {
     End(Uuid, Reach, UnboundedSender<Ending>),
 }
 
-/// A running request, as its thread tells of it: nothing but reference counts is touched there.
+/// A running request, as its thread reports it: copying it touches nothing but reference counts.
 #[derive(Debug)]
 pub(super) struct Entry {
     id: Uuid,
@@ -73,7 +73,7 @@ impl Board {
                 all.extend(entries);
             }
         };
-        // What has come in time is told.
+        // Returns what has come in time.
         let _ = tokio::time::timeout(PATIENCE, gather).await;
         all
     }
@@ -115,7 +115,7 @@ impl Board {
 
 /// Answers for the requests of one thread.
 pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f Flight>) {
-    // Whoever asked may have stopped waiting.
+    // The receiver may have stopped waiting.
     match ask {
         Ask::List(reach, answer) => {
             let own = flights.filter(|flight| within(&reach, flight));

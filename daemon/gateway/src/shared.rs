@@ -122,7 +122,7 @@ pub struct Shared {
     pub awaits_setup: bool,
     /// Settings now.
     pub settings: ArcSwap<Settings>,
-    /// Where finished requests are told.
+    /// Where the records of finished requests go.
     pub access: AccessSink,
     /// Renders `/metrics` for those whose fleet it is; run on the control plane.
     pub metrics: Arc<dyn Fn(&Realm) -> String + Send + Sync>,

@@ -32,12 +32,12 @@ use crate::policy::Plan;
 
 /// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
-    // First of all the id and the clock: whatever happens below is recorded under them.
+    // First of all the id and the clock: everything below is recorded under them.
     let (head, mut incoming) = request.into_parts();
     let fields = Fields::read(&head.headers);
     let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, &head.method, &fields);
-    // hyper lets the chunks decide where a length stands beside them and does not tell; what follows on such
-    // a connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
+    // hyper lets the chunks win over a length that stands beside them, and does not report it; what follows on such a
+    // connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
     let last = fields.has(Field::TransferEncoding);
     let path = head.uri.path();
     let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
@@ -53,7 +53,7 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     {
         Ok(answer) => (answer, Outcome::Complete),
         Err(refusal) => {
-            // The log may know more than a client is told.
+            // The log may have more detail than the client's error.
             exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
             rescue(&refusal, dialect, exchange.id())
         }
@@ -106,8 +106,8 @@ async fn layers(
     let (route, parameter) = find(&head.method, head.uri.path(), fields)?;
     exchange.record.route = route.pattern;
 
-    // Before anything is done: whatever is done for a request that comes back is done for each round of it. It also
-    // keeps this gateway from being a node of its own; whether it lives may be asked from anywhere.
+    // Before anything else is done: work for a request that comes back would be repeated in each round. It also keeps
+    // this gateway from being a node of its own; health may be asked from anywhere.
     let asks_health = matches!(route.action, Action::Local(Local::Health | Local::Ready));
     if !asks_health && fields.all(Field::Via).chain(fields.all(Field::Hops)).any(via::is_ours) {
         return Err(Refusal::Loop);

@@ -1,5 +1,5 @@
-//! A node's answer on its way to the client: chunks go out as they come, a break ends with the dialect's
-//! error, and whatever happens the node's place, the connection and the record are settled exactly once.
+//! A node's answer on its way to the client: chunks go out as they come, a break ends with the dialect's error, and in
+//! any case the node's place, the connection and the record are settled exactly once.
 
 #[cfg(test)]
 mod tests;
@@ -93,7 +93,7 @@ pub(super) struct Relay<R: Request = Relayed> {
     dialect: Dialect,
     /// The answer is one object, to which nothing can be appended.
     whole: bool,
-    /// Its bytes, if the client was told.
+    /// Its bytes, if the head that the client got has a length.
     length: Option<u64>,
     /// What the client gets next.
     out: Pieces,

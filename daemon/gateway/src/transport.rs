@@ -1,5 +1,5 @@
-//! How the answer of a request gets to its client: the one way to break it off, and what tells whether the client
-//! takes it. An answer has a connection to itself with HTTP/1 and a stream with HTTP/2.
+//! How the answer of a request gets to its client: the one way to break it off, and the measure of whether the client
+//! reads it. An answer has a connection to itself with HTTP/1 and a stream with HTTP/2.
 
 use std::{
     cell::{Cell, OnceCell},

@@ -132,10 +132,10 @@ impl Worker {
         }
     }
 
-    /// Breaks off the answers whose clients did not even take the last words, so that their records are told.
+    /// Breaks off the answers whose clients did not even read the end of the stream, so that their records are written.
     async fn cut_the_rest(&self) {
         self.flights.borrow().iter().for_each(|flight| flight.transport.cut(Cut::Cancelled));
-        // A task is dropped when its turn comes. All are, but the process has to end whatever happens.
+        // A task is dropped when its turn comes. The bound is there so that the process ends in any case.
         for _ in 0..1000 {
             if self.flights.borrow().is_empty() {
                 return;
@@ -202,7 +202,7 @@ pub struct Plane {
     beats: Arc<[AtomicU32]>,
 }
 
-/// Tells whether every data-plane thread goes on: each counts its ticks where the control plane sees it.
+/// Detects stalled data-plane threads: each counts its ticks where the control plane sees it.
 #[derive(Debug)]
 pub struct Pulse {
     beats: Arc<[AtomicU32]>,
@@ -222,7 +222,7 @@ impl Pulse {
 }
 
 impl Plane {
-    /// By which the watchdog tells whether the threads still run.
+    /// For the watchdog, which checks that the threads still run.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         let never = || AtomicU32::new(u32::MAX);
@@ -327,7 +327,7 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
         }
         if phase != Phase::Running && (idle || ending > ticks(LAST_WORDS)) {
             worker.cut_the_rest().await;
-            // What the last look ended must still be told.
+            // Sends the records of what the last look ended.
             worker.tick();
             return;
         }

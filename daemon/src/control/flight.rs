@@ -1,8 +1,8 @@
 //! Requests and streams in flight on one connection.
 //!
-//! Each runs in a task of its own and ends with exactly one last frame, sent by whoever takes its entry out
-//! of the table: the task itself when it is done, or the reader when it is cancelled. Reads and streams die
-//! with their connection; a change that has begun is carried out.
+//! Each runs in a task of its own and ends with exactly one last frame, sent by the side that takes its entry out of
+//! the table: the task itself when it is done, or the reader when it is cancelled. Reads and streams die with their
+//! connection; a change that has begun is carried out.
 
 use std::{
     collections::HashMap,
@@ -265,7 +265,7 @@ impl Task {
             Some(fault) if fault.kind == FaultKind::Internal => tracing::error!(
                 uid, pid, %user, event = "control_failed", error = %Untrusted::new(&fault.message), "{name} failed"
             ),
-            // A failed login is told by the audit log, which counts together what comes as a flood.
+            // A failed login is reported by the audit log, which folds a flood of them into one entry.
             Some(_) if self.ask.is_login() => {}
             Some(fault) if self.change => tracing::info!(
                 uid, pid, %user, event = "control_change_failed", error = %Untrusted::new(&fault.message),

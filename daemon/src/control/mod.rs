@@ -109,7 +109,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Whether the session whose secret has this hash can still be used by `peer`. Is no use of it.
     fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool;
 
-    /// Told whenever the answers to these may have changed by something else than time.
+    /// Notified whenever the answers to these may have changed by something else than time.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Somebody who has logged in asked for what is not theirs.
@@ -182,7 +182,7 @@ struct Admitted {
     give_way: Arc<Notify>,
 }
 
-/// Admits a connection, or tells it why not and closes it.
+/// Admits a connection, or answers why not and closes it.
 fn admit<S: Backend>(common: &Common<S>, places: &Arc<Places>, stream: UnixStream) -> Option<Admitted> {
     let peer = match Peer::of(&stream) {
         Ok(peer) => peer,
@@ -216,8 +216,8 @@ fn admit<S: Backend>(common: &Common<S>, places: &Arc<Places>, stream: UnixStrea
     }
 }
 
-/// Tells a peer why it is not admitted. The answer is smaller than an empty socket's buffer, so it needs no
-/// waiting; a peer that does not get it sees the connection closed.
+/// Answers a peer that is not admitted with the reason. The answer is smaller than an empty socket's buffer, so it
+/// needs no waiting; a peer that does not get it sees the connection closed.
 fn refuse(stream: &UnixStream, fault: Fault) {
     if let Ok(payload) = handshake::answer_bytes(SOFTWARE, &Greeting::Refused(fault))
         && let Ok(frame) = frame::seal_bytes(&payload)
@@ -236,7 +236,7 @@ async fn run<S: Backend>(common: Common<S>, admitted: Admitted) {
         () = give_way.notified() => Err(SessionError::GaveWay),
     };
     match ended {
-        // Whoever looks whether the socket answers leaves without a word.
+        // A probe that only checks whether the socket answers closes it without a handshake.
         Ok(()) | Err(SessionError::Handshake(HandshakeError::Closed)) => {
             tracing::debug!(uid = peer.uid, pid = peer.pid, "{peer} left");
         }

@@ -5,8 +5,8 @@
 //! | trusted | root and the daemon's user, until they have logged in and as superadmins | 32 | 32 | 16 |
 //! | others | everybody else | 64 | 16 | 8 |
 //!
-//! Whoever runs as root and logs in as somebody else is somebody else. A connection on which nobody has logged in
-//! keeps nobody out: the oldest of them gives way to a new one, of the same uid where that uid has its share.
+//! Root that logs in as a user who is not a superadmin belongs to the others. A connection without a login keeps nobody
+//! out: the oldest of them gives way to a new one, of the same uid where that uid has its share.
 
 use std::{
     collections::BTreeMap,
@@ -156,7 +156,7 @@ impl Place {
         self.give_way.clone()
     }
 
-    /// Takes it for the user with this id, who then keeps it. Whoever was logged in before no longer has it.
+    /// Takes it for the user with this id, who then keeps it, in place of the user who was logged in before.
     pub(super) fn take(&self, user: &str, name: &str, superadmin: bool) -> Result<(), Full> {
         let mut table = self.places.lock();
         // It gave way a moment ago.

@@ -295,7 +295,7 @@ async fn write<W: AsyncWrite + Unpin>(
             Err(_) => return Err(SessionError::NotReading),
         }
     }
-    // Nobody is left to be told that the end could not be sent.
+    // A failure has nobody left to report it to.
     let _ = timeout(WRITE, writer.shutdown()).await;
     Ok(())
 }

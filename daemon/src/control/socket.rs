@@ -62,7 +62,7 @@ pub struct Bound {
     listener: UnixListener,
     /// What it was made by.
     control: Control,
-    /// Device and inode, by which our socket is told from a successor's.
+    /// Device and inode, which distinguish our socket from a successor's.
     identity: (u64, u64),
 }
 
@@ -91,7 +91,7 @@ impl Bound {
         Ok(Self { listener, control: control.clone(), identity })
     }
 
-    /// Another in its place, if its file has been removed; that is told in the log, as is that none can be made.
+    /// Another in its place, if its file has been removed; logs that, and also if no other can be made.
     #[must_use]
     pub fn made_anew(&self) -> Option<Self> {
         let socket = self.control.socket.display();
@@ -286,7 +286,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("control.sock");
         let _stopped = UnixListener::bind(&path).unwrap();
-        // Fill its queue, whatever its length here.
+        // Fill its queue, the length of which depends on the system.
         let mut waiting = Vec::new();
         let address = SocketAddrUnix::new(&path).unwrap();
         loop {

@@ -1,8 +1,8 @@
 //! How much of the log peers without rights may fill.
 //!
-//! Whoever may reach the socket can be refused as often as it likes. Each line says who; a flood of them would
-//! push everything else out of memory, so beyond a burst they are counted instead, and the next line says how
-//! many there were. Peers with rights are always logged.
+//! A peer that reaches the socket can cause refusals as often as it likes. Each line says who; a flood of them would
+//! push everything else out of memory, so beyond a burst they are counted instead, and the next line says how many
+//! there were. Peers with rights are always logged.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -217,7 +217,7 @@ fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> io::Result<PathBu
     let beside = own.and_then(Path::parent);
     let on_path = path.map(|path| env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
     let folders = beside.map(Path::to_owned).into_iter().chain(beside.map(|folder| folder.join(LIBEXEC)));
-    // An empty or relative entry is whatever directory one happens to be in.
+    // An empty or relative entry would depend on the current directory.
     let folders = folders.chain(on_path.into_iter().filter(|folder| folder.is_absolute()));
     folders.map(|folder| folder.join(PROGRAM)).find(|file| is_program(file)).ok_or_else(|| {
         io::Error::new(

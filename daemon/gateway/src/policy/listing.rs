@@ -72,7 +72,7 @@ pub fn with_aliases(shape: Shape, rules: &Rules, snapshot: &Snapshot, eligible: 
     text.into()
 }
 
-/// The answer to `GET /v1/models/:model` for an alias; None if `name` is none, or the caller may use none of
+/// The answer to `GET /v1/models/:model` for an alias; None if `name` is not an alias, or the caller may use none of
 /// its models.
 #[must_use]
 pub fn entry(name: &str, rules: &Rules, snapshot: &Snapshot, eligible: &Eligible) -> Option<Bytes> {

@@ -134,8 +134,8 @@ fn an_organization_has_its_own_aliases() {
     assert_eq!(seen, ["gpt-4o", "own"]);
 }
 
-/// Whoever is held to a list of models gets through an alias what the list says, by the name of the model or of the
-/// alias; but an organization cannot name its way out of its own list.
+/// A list of allowed models applies through an alias to the name of the model or of the alias; but an organization's
+/// own alias cannot lead out of its own list.
 #[test]
 fn lists_of_models_hold_through_aliases() {
     let rules = Rules::new(

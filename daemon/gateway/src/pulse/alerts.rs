@@ -303,7 +303,7 @@ mod tests {
         );
         assert!(told[6].text.starts_with("gpu3 (simulated) refuses its credential"));
         assert!(told[7].text.starts_with("3 attempts within the hour"));
-        // Whoever is bound to an organization has its nodes and its users.
+        // A user bound to an organization sees its nodes and its users.
         let bound = Scene { down: vec![gpu("gpu2")], locked: vec![lock("alice")], ..Scene::default() };
         let told = alerts(&bound, &watch);
         assert_eq!(

@@ -1,8 +1,8 @@
-//! Who asked the most of late.
+//! The callers with the most requests of late.
 //!
-//! Counts are kept in slices of ten seconds, each with at most so many callers; what others ask in a slice is
-//! counted together. So the memory is bounded, what is told is exact as long as no more callers than that come
-//! within ten seconds, and sums are exact always.
+//! Counts are kept in slices of ten seconds, each with at most so many callers; what others ask in a slice is counted
+//! together. So the memory is bounded, the list is exact as long as no more callers than that come within ten seconds,
+//! and sums are exact always.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -14,7 +14,7 @@ use aivonx_domain::{
 /// Seconds of a slice.
 const SLICE: u64 = 10;
 
-/// Callers told apart in one slice: some 200 kB of them.
+/// Callers counted apart in one slice: some 200 kB of them.
 const CALLERS_MAX: usize = 1024;
 
 /// What somebody asked.
@@ -162,7 +162,7 @@ impl Busiest {
             .filter(move |(caller, _)| within.is_none() || caller.organization.as_deref() == within)
     }
 
-    /// Everything that is remembered, whoever asked.
+    /// The sum over all callers.
     #[cfg(test)]
     pub(super) fn sum(&self, now: u64) -> Asked {
         let mut sum = Asked::default();

@@ -2,7 +2,7 @@
 //!
 //! Folded on the control plane from the same batches of finished requests that the log and the metrics are made
 //! of (`telemetry.observe`): the data path does nothing for it. Health checks, scrapes and what else needs no key
-//! are left out, so that an idle gateway looks idle. What is kept is bounded, whoever asks:
+//! are left out, so that an idle gateway looks idle. What is kept is bounded, for any number of callers:
 //!
 //! | what | bound |
 //! |---|---|
@@ -40,7 +40,7 @@ pub use self::{
 /// Seconds that are remembered.
 pub const WINDOW: u64 = 300;
 
-/// Organizations told apart.
+/// Organizations counted apart.
 const ORGANIZATIONS_MAX: usize = 128;
 
 /// See the module. Clones share it.
@@ -262,7 +262,7 @@ fn counts(need: Option<Need>) -> bool {
     !matches!(need, Some(Need::Nothing | Need::Scope(KeyScope::AdminRead)))
 }
 
-/// How requests are told that ended in a way.
+/// How a finished request is counted.
 struct Verdict {
     failed: bool,
     refused: bool,
@@ -278,7 +278,7 @@ fn verdict(record: &AccessRecord) -> Verdict {
         | Outcome::Ended
         | Outcome::ClientStalled => false,
     };
-    // A model that is not there is the client's mistake, whatever the way it ended is called.
+    // A model that is not there is the client's mistake, although the outcome may say otherwise.
     Verdict { failed: record.status >= 500 || (broken && !refused), refused }
 }
 

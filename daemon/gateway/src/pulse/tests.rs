@@ -203,7 +203,7 @@ fn however_many_come_memory_is_bounded_and_the_sums_are_right() {
 type Fed = (u64, u8, u8, u8, u16, u16, u16, u16);
 
 proptest! {
-    /// Whatever is fed, sums equal what was fed, in the fleet, in organizations and among the busiest.
+    /// Sums equal what was fed, in the fleet, in organizations and among the busiest.
     #[test]
     fn sums_equal_what_was_fed(fed in prop::collection::vec(
         (0..700_u64, 0..4_u8, 0..3_u8, 0..4_u8, 0..9000_u16, 0..9000_u16, 0..500_u16, any::<u16>()), 1..120)
@@ -253,7 +253,7 @@ proptest! {
         prop_assert_eq!(models.iter().map(|m| m.asked.tokens).sum::<u64>(), tokens);
     }
 
-    /// However long requests take and however long nothing happens, nothing panics and nothing is told twice.
+    /// However long requests take and however long nothing happens, nothing panics and nothing is counted twice.
     #[test]
     fn what_is_beyond_the_window_is_left_out(
         steps in prop::collection::vec((0..2_000_000_u64, 0..u64::MAX / 2, any::<u64>()), 1..20)

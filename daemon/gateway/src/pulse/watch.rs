@@ -140,7 +140,7 @@ impl Hourly {
             self.readings.pop_front();
         }
         if self.readings.is_empty() {
-            // Whatever was counted before the first look happened since the start.
+            // What was counted before the first look happened since the start.
             self.readings.push_back((now, 0));
         } else if self.readings.back().is_some_and(|(at, _)| at + STEP <= now) {
             self.readings.push_back((now, total));

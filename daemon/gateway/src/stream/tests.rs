@@ -17,7 +17,7 @@ enum Step {
     Fail,
 }
 
-/// Everything a relay told its request.
+/// Everything a relay reported to its request.
 #[derive(Default)]
 struct Seen {
     verdict: Option<Verdict>,

@@ -43,8 +43,8 @@ impl Framing {
 
     /// Takes what `buffer` has of the body. None if more bytes are needed first.
     ///
-    /// Chunks that lie in the buffer together come out together: a client cannot tell, and each piece passed
-    /// on costs more than its copying.
+    /// Chunks that lie in the buffer together come out together: it makes no difference to a client, and each piece
+    /// passed on costs more than its copying.
     ///
     /// # Errors
     /// What is malformed.

@@ -25,7 +25,7 @@ pub enum Mode {
 /// | `dev` | root and the daemon's user may do everything | the daemon's user may; the others log in |
 /// | `dev --access required` | the same | everyone logs in |
 ///
-/// Whatever this table says, anyone who reaches the socket may ask how the daemon is, and log in.
+/// Besides, anyone who reaches the socket may ask for the daemon's status, and log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessRule {
     /// How the daemon was started.
@@ -54,14 +54,13 @@ impl AccessRule {
         }
     }
 
-    /// Whether `peer` may set up: the first administrator by whoever could take over the daemon, a rescue by
-    /// root.
+    /// Whether `peer` may set up: the first administrator by root and the daemon's own user, a rescue by root alone.
     #[must_use]
     pub fn may_set_up(&self, peer: &Peer, set_up: bool) -> bool {
         peer.uid == 0 || !set_up && self.trusts(peer)
     }
 
-    /// What the handshake tells `peer` to do.
+    /// What the handshake asks `peer` to do.
     #[must_use]
     pub fn login(&self, peer: &Peer, set_up: bool) -> Login {
         match (self.is_superadmin(peer, set_up), set_up) {
@@ -79,7 +78,7 @@ pub struct Peer {
     pub uid: u32,
     /// Primary group.
     pub gid: u32,
-    /// Process, where the kernel tells.
+    /// Process, where the kernel reports it.
     pub pid: Option<i32>,
 }
 

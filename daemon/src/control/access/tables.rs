@@ -73,7 +73,7 @@ fn every_request_is_for_the_roles_of_the_table() {
                 let letter = if bound { letter.to_ascii_lowercase() } else { letter };
                 let expected = roles.contains(letter);
                 let standing = Standing::User(user(role, bound), Owed::default());
-                // Whoever has logged in is its user: what the uid may do makes no difference.
+                // With a login only the user's role counts: what the uid may do makes no difference.
                 for uid in [1000, DAEMON] {
                     for rule in [run(), dev(true), dev(false)] {
                         let found = may(&rule, true, uid, &standing, request.clone());
@@ -141,7 +141,7 @@ fn strangers_get_what_the_rule_gives_them() {
             };
             let found = may(&rule, set_up, uid, &Standing::Stranger, request.clone());
             assert_eq!(found, expected, "{name}, {rule:?}, uid {uid}, set up: {set_up}");
-            // A session that has ended gives nothing that needs a login, whoever the peer is.
+            // A session that has ended gives no peer, not even a trusted one, what needs a login.
             let ended = Standing::Ended("it has expired");
             let free = expected
                 && (request.needs() == Permission::Setup || !matches!(gets, Everything | EverythingElse))

@@ -191,7 +191,7 @@ async fn verify(
     Ok(verdict)
 }
 
-/// A walk that tells how far it is, and ends when nobody listens.
+/// A walk that reports its progress, and ends when nobody listens.
 fn walk(
     audit: Audit,
     actor: Arc<Actor>,

@@ -119,8 +119,8 @@ impl Services {
         self.fleet.settle().await
     }
 
-    /// What the caller is told of a failed operation on the fleet. That something is another organization's is
-    /// recorded, and told as if it did not exist.
+    /// The caller's fault for a failed operation on the fleet. An object of another organization is recorded in the
+    /// audit log, and reported as if it did not exist.
     fn fault<O>(&self, by: &By<O>) -> impl FnOnce(FleetError) -> Fault {
         move |error| {
             if let Some((noun, id)) = error.foreign() {

@@ -24,7 +24,7 @@ pub(super) async fn tell(services: &Services, actor: &Actor, since: u64) -> Puls
     let running = services.running.paces(&reach).await;
     let pulse = &services.pulse;
     let now = pulse.now();
-    // No role that is confined to a user may ask; one that could would be told of no organization.
+    // No role that is confined to a user may ask; one that could would match no organization.
     let organization = match &reach {
         Reach::All => None,
         Reach::Organization(id) => Some(&**id),

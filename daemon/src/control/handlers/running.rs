@@ -29,7 +29,7 @@ impl Serve<running::Cancel> for Services {
         match ending {
             Ending::Ended => Ok(()),
             Ending::Foreign => {
-                // Recorded; what is told is the same.
+                // Recorded; the answer is the same as for an unknown id.
                 let foreign = StoreError::Foreign { noun: NOUN, id: asked.id.clone() };
                 let _ = self.identity.refuse(by.actor(), foreign);
                 Err(unknown(&asked.id))

@@ -1,5 +1,5 @@
-//! Operations on usage. Names become ids here, and what is foreign is told as if it did not exist; the ledger
-//! keeps to the caller's reach by itself.
+//! Operations on usage. Names become ids here, and what is foreign is answered as if it did not exist; the ledger keeps
+//! to the caller's reach by itself.
 
 use aivonx_identity::Actor;
 use aivonx_ledgers::{
@@ -140,7 +140,7 @@ fn from(filter: UsageFilter, network: Option<Network>) -> UsageFilter {
     UsageFilter { network, ..filter }
 }
 
-/// What of requests is told.
+/// What the caller may see of each request.
 #[derive(Debug, Clone, Copy)]
 struct Told {
     /// To members, who do not see nodes.

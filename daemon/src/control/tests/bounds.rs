@@ -266,8 +266,7 @@ async fn who_does_not_log_in_gives_way_to_the_next() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
-    /// Whatever a peer sends after its handshake, the session ends in order or by a named error: the join
-    /// would show a panic.
+    /// Random frames after the handshake end the session in order or by a named error: the join would show a panic.
     #[test]
     fn arbitrary_frames_end_a_session_at_worst(
         payloads in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..40), 0..20),

@@ -249,7 +249,7 @@ async fn a_mistake_in_the_file_changes_nothing_and_is_shown_where_it_is() {
     assert_eq!(client.ask(config::Reload).await.unwrap().applied, ["health.interval"]);
 }
 
-/// Whatever the daemon is asked, it answers: no request of the protocol is left without a handler.
+/// Every request of the protocol has a handler.
 #[tokio::test]
 async fn every_request_has_a_handler() {
     let dir = tempfile::tempdir().unwrap();

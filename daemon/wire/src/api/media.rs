@@ -19,7 +19,7 @@ const LINE: usize = 60;
 /// Shortest groups that base64 may be written in.
 const GROUP: usize = 4;
 
-/// Bytes of base64 that tell what it holds; in one line wherever it is wrapped.
+/// Bytes of base64 that suffice to detect what it holds; in one line wherever it is wrapped.
 const HEAD: usize = 60;
 
 /// What is behind the `;base64,` of a `data:` URL (RFC 2397). None if it is another URL, or holds its data as text.

@@ -68,7 +68,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Whether its body carries a prompt: all but what only tells about a model.
+    /// Whether its body carries a prompt: on all routes but those that only describe a model.
     #[must_use]
     pub fn prompts(&self) -> bool {
         self.scope == KeyScope::Infer
@@ -112,7 +112,7 @@ pub enum Stream {
 /// What the gateway answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Local {
-    /// "Ollama is running", whatever the fleet's state: clients ask it before anything else.
+    /// "Ollama is running", in any state of the fleet: clients ask it before anything else.
     Root,
     /// Lowest version of the fleet.
     Version,
@@ -147,7 +147,7 @@ pub enum Account {
     Refresh,
     /// End the session.
     Logout,
-    /// Tell who the caller is.
+    /// Who the caller is.
     Me,
     /// Change the password.
     Password,

@@ -50,7 +50,7 @@ fn last_member<'a>(text: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a str)> {
     Some((rest.strip_suffix(name)?, str::from_utf8(digits).ok()?))
 }
 
-/// The counts by whatever names they have and wherever they are.
+/// The counts under all their names, anywhere in the tail.
 fn of_names(tail: &[u8]) -> Usage {
     // What counts is the last of a name, and names in the very last bytes before all others.
     let near = &tail[tail.len().saturating_sub(NEAR)..];

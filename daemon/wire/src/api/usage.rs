@@ -14,7 +14,7 @@ pub struct Usage {
     pub cached: u64,
     /// Tokens of the output.
     pub output: Option<u64>,
-    /// All of them, where the node does not tell them apart.
+    /// All tokens, where the node does not report prompt and output apart.
     pub total: Option<u64>,
 }
 
@@ -45,8 +45,8 @@ impl Usage {
         }
     }
 
-    /// What is not said is none: Ollama leaves zeros out of its final object. What is said there in a way that cannot
-    /// be read stays unknown.
+    /// Counts that are missing from the final `object` become zero: Ollama leaves zeros out. Counts that are there but
+    /// cannot be read stay unknown.
     pub(super) fn or_zero(&mut self, object: &[u8]) {
         let named = |name: &str| memmem::find(object, name.as_bytes()).is_some();
         if self.prompt.is_none() && !named("\"prompt_eval_count\"") {
@@ -142,7 +142,7 @@ impl OllamaLine {
     }
 }
 
-/// The `type` of an object; empty if there is none, None if it is no object.
+/// The `type` of an object; empty without one, None if `json` is no object.
 pub(super) fn type_of(json: &[u8]) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Typed<'a> {

@@ -20,7 +20,7 @@ pub(super) struct Cut {
     what: What,
     /// The last byte was a backslash that escapes the next one.
     escaped: bool,
-    /// Whether it is to be told.
+    /// Whether the sink wants it.
     wanted: bool,
     /// Its bytes, if so; at most [`KEEP`].
     bytes: Vec<u8>,
@@ -96,7 +96,7 @@ impl<S: Sink> Scanner<S> {
         (segment.len(), State::Rest)
     }
 
-    /// The word that does, unless it is none.
+    /// A word (`true`, `false`, `null`) that the segment's end cuts, unless it is no word at all.
     #[cold]
     pub(super) fn cut_word(
         &mut self,
@@ -173,7 +173,7 @@ impl<S: Sink> Scanner<S> {
         Ok((end, State::Next))
     }
 
-    /// Whether the body's end is that of a number, which only it can tell.
+    /// Whether the body ends in a number: nothing but the end of the body can end one at the top level.
     #[cold]
     pub(super) fn ends_in_number(&mut self) -> Result<bool, S::Error> {
         let What::Number(numeral) = self.cut.what else { return Ok(false) };

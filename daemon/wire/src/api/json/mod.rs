@@ -1,5 +1,5 @@
-//! A push scanner for JSON: fed the segments of a body as they lie, it checks the structure in one pass,
-//! builds nothing, and tells a [`Sink`] about the members of the two outermost levels.
+//! A push scanner for JSON: fed the segments of a body as they lie, it checks the structure in one pass, builds
+//! nothing, and reports the members of the two outermost levels to a [`Sink`].
 //!
 //! A number is what RFC 8259 has: of what else looks like one, nodes read what was not searched.
 
@@ -59,7 +59,7 @@ impl<S: Sink> Scanner<S> {
         Self { sink, state: State::Value, nest: Nest::default(), fed: 0, quoted: 0, cut: Cut::default() }
     }
 
-    /// What it tells.
+    /// The sink it reports to.
     pub fn sink(&self) -> &S {
         &self.sink
     }

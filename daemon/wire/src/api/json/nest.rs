@@ -23,7 +23,7 @@ impl Nest {
         self.depth
     }
 
-    /// Whether the innermost container is an object. False if there is none.
+    /// Whether the innermost container is an object. False outside of any container.
     #[inline(always)]
     pub(super) fn in_object(&self) -> bool {
         self.inner & 1 != 0

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{JsonError, KEEP, Kind, MAX_DEPTH, Raw, Scanner, Sink};
 
-/// What a sink is told: a key, the beginning of a value, or its end with its bytes.
+/// A call of a sink: a key, the beginning of a value, or its end with its bytes.
 #[derive(Debug, Clone, PartialEq)]
 enum Told {
     Key(usize, Vec<u8>, usize),

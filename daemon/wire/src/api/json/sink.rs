@@ -1,4 +1,4 @@
-//! What a scanner tells, and what it refuses.
+//! What a scanner reports, and what it refuses.
 
 use super::KEEP;
 
@@ -61,28 +61,27 @@ pub enum JsonError {
     Trailing(usize),
 }
 
-/// Told of keys and values while the scanner passes them. `depth` is the number of containers around: the
-/// members of the outermost object are at depth 1. Only depths up to [`Sink::TOLD`] are told.
+/// Called for keys and values while the scanner passes them. `depth` is the number of containers around: the members of
+/// the outermost object are at depth 1. Only depths up to [`Sink::TOLD`] are reported.
 pub trait Sink {
-    /// Deepest level that is told. What lies deeper is passed over faster.
+    /// Deepest level that is reported. What lies deeper is passed over faster.
     const TOLD: usize = 2;
     /// What a sink refuses with.
     type Error: From<JsonError>;
     /// A key of an object.
     ///
     /// # Errors
-    /// Whatever the sink refuses.
+    /// What the sink refuses.
     fn key(&mut self, depth: usize, key: Raw<'_>) -> Result<(), Self::Error>;
-    /// A value begins at byte `at`. Returns whether its end is to be told: that of an object or array is in any
-    /// case.
+    /// A value begins at byte `at`. Returns whether its end is to be reported: that of an object or array always is.
     ///
     /// # Errors
-    /// Whatever the sink refuses.
+    /// What the sink refuses.
     fn begin(&mut self, depth: usize, kind: Kind, at: usize) -> Result<bool, Self::Error>;
     /// A value ended before byte `end`; `raw` has the bytes of a string or number.
     ///
     /// # Errors
-    /// Whatever the sink refuses.
+    /// What the sink refuses.
     fn end(&mut self, depth: usize, kind: Kind, end: usize, raw: Option<Raw<'_>>) -> Result<(), Self::Error>;
 }
 

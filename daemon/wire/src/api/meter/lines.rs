@@ -85,7 +85,7 @@ pub(super) fn first_end(kind: Stream, lines: &[u8]) -> Option<usize> {
     }
 }
 
-/// The lines of server-sent events with their ends: CR, LF or both (WHATWG, 9.2.5). What follows the last is none.
+/// The lines of server-sent events with their ends: CR, LF or both (WHATWG, 9.2.5). Text without an end is not a line.
 pub(super) fn of_events(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -361,8 +361,8 @@ impl Meter {
         Amount::words(self.bytes.saturating_sub(ENVELOPE))
     }
 
-    /// What the answer came to so far. Where the node's count of the output is one `to_be_expected`, and fits whatever
-    /// text the answer has, a text in one piece is not looked at and told as none.
+    /// Tokens of the answer so far. Where the node's count of the output is one `to_be_expected`, and fits any text
+    /// of that length, the text of an answer in one piece is not scanned and reported as empty.
     #[must_use]
     pub fn tally(&self, to_be_expected: impl Fn(u64) -> bool) -> Tally {
         let fits = |count| self.complete && may_count(count, self.bytes) && to_be_expected(count);

@@ -195,7 +195,7 @@ fn ollama_leaves_out_what_is_zero() {
     let last = "{\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}\n";
     assert_eq!(run(Meter::stream(Stream::Ndjson, false), last, &[], true).2, zero);
     assert_eq!(run(Meter::whole(true), last, &[], true).2, zero);
-    // It ends the stream, and tells nothing of what was produced.
+    // It ends the stream, and says nothing about the tokens produced.
     let broken = "{\"done\":false}\n{\"error\":\"x\"}\n";
     assert_eq!(run(Meter::stream(Stream::Ndjson, false), broken, &[], true).2, Usage::default());
 }

@@ -1,6 +1,6 @@
-//! How much text a node sends: the bytes of those strings that a client shows or acts on, as they were sent. A count
-//! of tokens that is far too small for its text is none. Blanks and rules are told apart: tokenizers put dozens of the
-//! same characters into one token.
+//! How much text a node sends: the bytes of those strings that a client shows or acts on, as they were sent. A count of
+//! tokens that is far too small for its text is ignored. Blanks and rules are counted apart: tokenizers put dozens of
+//! the same characters into one token.
 
 use std::ops::Range;
 

@@ -37,11 +37,11 @@ impl Peek {
     /// Looks at the values that mean something on `route`; on other routes nobody reads them.
     ///
     /// # Errors
-    /// [`PeekError::Type`] for a number that is none, or for `options` that are no object; [`PeekError::Many`] for too
-    /// many answers; [`PeekError::Replaced`] for what some node would put in the place of what was checked, and
-    /// [`PeekError::Background`].
+    /// [`PeekError::Type`] for a value that must be a number, or for `options` that are no object;
+    /// [`PeekError::Many`] for too many answers; [`PeekError::Replaced`] for what some node would put in the place of
+    /// what was checked, and [`PeekError::Background`].
     pub fn check(&self, route: &Forward) -> Result<(), PeekError> {
-        // What only tells about a model, or makes one, is not carried out by these.
+        // Routes that only describe a model, or make one, do not carry these out.
         if let Some(refused) = self.refused.as_ref().filter(|_| route.prompts()) {
             return Err(refused.clone());
         }
@@ -69,8 +69,8 @@ impl Peek {
     /// Most tokens the client asks of `route` for one answer; see [`Peek::answers`] for how many answers it asks.
     /// Zero where a route has no output; None where the client sets no bound (nodes take zero and less as none).
     ///
-    /// Of several bounds the largest one: nodes differ in which of them they heed. One that does not know any of
-    /// them is not bound at all, so whoever relies on the bound writes it, too ([`Changes::output`]).
+    /// Of several bounds the largest one: nodes differ in which of them they heed. A node that does not know any of
+    /// them is not bound at all, so a caller that relies on the bound writes it, too ([`Changes::output`]).
     #[must_use]
     pub fn output_limit(&self, route: &Forward) -> Option<u64> {
         if route.output == Output::Nothing {
@@ -81,7 +81,7 @@ impl Peek {
         most.map(|bound| bound.number.bound().unwrap_or(u64::MAX)).max().filter(|most| *most < u64::MAX)
     }
 
-    /// How many answers the client asks of `route`: `n` by whatever name, for each of the prompts of a batch.
+    /// How many answers the client asks of `route`: `n` by any of its names, for each of the prompts of a batch.
     #[must_use]
     pub fn answers(&self, route: &Forward) -> u64 {
         self.times(route, self.multiple(false))

@@ -107,9 +107,9 @@ pub struct PromptSize {
     /// - base64 of images under `images`, of images and sound in `data:` URLs under `url` and `image_url`, and of what
     ///   begins as a file that is no text under `data` and `file_data`,
     ///
-    /// and keys longer than 64 bytes, which may carry text as well (counted in bytes). What tools are called with
-    /// counts whole: all keys and strings, whatever they are called, and the digits of all numbers. A token sent as a
-    /// number counts as four characters.
+    /// and keys longer than 64 bytes, which may carry text as well (counted in bytes). Arguments of tool calls count
+    /// whole: all keys and strings of any name, and the digits of all numbers. A token sent as a number counts as four
+    /// characters.
     pub chars: u64,
     /// Most tokens of what it only names: by address, or as a conversation that the node keeps.
     pub named: u64,

@@ -153,8 +153,8 @@ impl Governed {
         )
     }
 
-    /// Whether it says how many answers are made: `n` by whatever name, and the wider searches out of which the best
-    /// come back. `use_beam_search` is not among them: its beam is as wide as these say.
+    /// Whether it says how many answers are made: `n` by any of its names, and the wider searches out of which the
+    /// best come back. `use_beam_search` is not among them: its beam is as wide as these say.
     pub(super) fn multiplies(self) -> bool {
         use Governed as G;
         matches!(self, G::N | G::NCmpl | G::NumReturnSequences | G::BestOf | G::NumBeams | G::BeamWidth)
@@ -187,7 +187,7 @@ impl Governed {
 }
 
 impl Inner {
-    /// Its name as a client is told, if in `holder` it bounds the tokens of an answer, or a part of them.
+    /// Its name in errors, if in `holder` it bounds the tokens of an answer, or a part of them.
     pub(super) fn bounds(self, holder: Governed) -> Option<&'static str> {
         match (holder, self) {
             (Governed::Options, Self::NumPredict) => Some("options.num_predict"),
@@ -267,7 +267,7 @@ fn folded<K: Names>(key: Raw<'_>) -> Result<Option<K>, PeekError> {
     Ok(None)
 }
 
-/// What `text` is whatever its case, and however its words are set apart.
+/// The letters of `text` without case and word separators.
 fn letters(text: &str) -> impl Iterator<Item = char> {
     text.chars().map(fold).filter(|c| !matches!(c, '_' | '-'))
 }

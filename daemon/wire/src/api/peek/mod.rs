@@ -28,8 +28,8 @@ use super::json::{JsonError, Scanner};
 /// Longest model name accepted, in bytes as sent.
 const LONGEST_NAME: usize = 512;
 
-/// Most answers to one prompt, as in OpenAI's own API. A number beyond all reason keeps an engine busy for as long as
-/// it likes, whoever pays.
+/// Most answers to one prompt, as in OpenAI's own API. A number beyond all reason would keep an engine busy without
+/// limit.
 const MOST_ANSWERS: u64 = 128;
 
 /// Why a body is refused.
@@ -88,11 +88,11 @@ pub struct Peek {
     num_ctx: Number,
     /// Options for which a node loads a model anew that stand in the outermost object itself, and their values.
     beside: SmallVec<[(Inner, Range<usize>); 1]>,
-    /// What bounds the tokens of an answer, by whatever name.
+    /// The values that bound the tokens of an answer, under any name.
     bounds: SmallVec<[Named; 2]>,
     /// The value of `thinking`, if it is there.
     thinking: Option<Range<usize>>,
-    /// What says how many answers are made, by whatever name.
+    /// The values that say how many answers are made, under any name.
     multiples: SmallVec<[Named; 1]>,
     /// Why it is refused on any route, if it is.
     refused: Option<PeekError>,

@@ -8,7 +8,7 @@ use crate::api::json::{Kind, Raw};
 /// Longest number read. None that a node takes for an integer is longer.
 const LONGEST: usize = 40;
 
-/// Digits that fit an i64 whatever they are.
+/// So many digits always fit an i64.
 const SURE: usize = 18;
 
 /// A governed number as it stands in the body.

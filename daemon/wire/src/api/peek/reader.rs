@@ -131,7 +131,7 @@ impl Reader {
         Ok(true)
     }
 
-    /// A key of the outermost object that is none of its own.
+    /// A key of the outermost object that belongs into `options`.
     fn key_beside(&mut self, key: Raw<'_>) -> Result<(), PeekError> {
         let Some(key) = which::<Inner>(key)?.filter(|key| key.reloads()) else { return Ok(()) };
         let bit = 1 << key as u8;
