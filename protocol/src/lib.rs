@@ -26,6 +26,7 @@ pub mod permission;
 pub mod policy;
 pub mod price;
 pub mod privacy;
+pub mod program;
 pub mod pulse;
 pub mod request;
 pub mod running;

@@ -8,15 +8,15 @@ mod folder;
 
 use std::{
     collections::VecDeque,
-    env, fs,
+    env,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use aivonx_protocol::program;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
@@ -205,23 +205,14 @@ fn command(program: &Path, folder: &Path, wanted: Wanted) -> Command {
 
 /// The daemon beside this program, else the first on the path.
 fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, Failure> {
-    let beside = own.and_then(Path::parent).map(|folder| folder.join(DAEMON));
-    let on_path = path.map(|path| env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    let all = beside.iter().cloned().chain(
-        // An empty or relative entry would depend on the current directory.
-        on_path.into_iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(DAEMON)),
-    );
-    all.into_iter().find(|file| is_program(file)).ok_or_else(|| {
-        let beside = beside.as_deref().and_then(Path::parent).unwrap_or(Path::new("?")).display();
+    let beside = own.and_then(Path::parent);
+    program::find(DAEMON, beside.map(Path::to_owned), path).ok_or_else(|| {
+        let beside = beside.unwrap_or(Path::new("?")).display();
         Failure::failed(format!("the demo needs {DAEMON}, which is neither in {beside} nor on the PATH"))
             .with_hint(format!(
                 "Install the package aivonx, or build it: cargo build --bin {DAEMON} --bin aivonx-sim"
             ))
     })
-}
-
-fn is_program(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Reads the daemon's output, sends its address when it is printed, and reads on, so that the daemon never blocks on a
@@ -280,6 +271,8 @@ impl LastWords {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     fn program(folder: &Path, mode: u32) -> PathBuf {

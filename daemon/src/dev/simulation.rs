@@ -7,9 +7,8 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -20,6 +19,7 @@ use aivonx_fleet::Fleet;
 use aivonx_protocol::{
     WireSecret,
     node::{Credential, NewNode, NodeKind},
+    program,
 };
 use aivonx_store::{Store, StoreError, UsageLog};
 use serde::Deserialize;
@@ -215,11 +215,8 @@ pub(crate) async fn fit(store: &Store) -> Result<bool, StoreError> {
 /// The program beside this one, else where packages put it, else the first on the path.
 fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> io::Result<PathBuf> {
     let beside = own.and_then(Path::parent);
-    let on_path = path.map(|path| env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    let folders = beside.map(Path::to_owned).into_iter().chain(beside.map(|folder| folder.join(LIBEXEC)));
-    // An empty or relative entry would depend on the current directory.
-    let folders = folders.chain(on_path.into_iter().filter(|folder| folder.is_absolute()));
-    folders.map(|folder| folder.join(PROGRAM)).find(|file| is_program(file)).ok_or_else(|| {
+    let folders = beside.into_iter().flat_map(|folder| [folder.to_owned(), folder.join(LIBEXEC)]);
+    program::find(PROGRAM, folders, path).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::NotFound,
             format!(
@@ -231,12 +228,10 @@ fn find(own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> io::Result<PathBu
     })
 }
 
-fn is_program(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     fn program(folder: &Path, mode: u32) -> PathBuf {
