@@ -1,9 +1,7 @@
 //! The only place that builds things and wires them; start and stop order.
 
 use std::{
-    io,
-    path::{Path, PathBuf},
-    process::ExitCode,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize},
@@ -11,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_config::{self as config, AccessMode, Mistakes, TwoFactor, show_time};
-use aivonx_fleet::{Fleet, FleetError};
+use aivonx_config::{self as config, AccessMode, TwoFactor, show_time};
+use aivonx_fleet::Fleet;
 use aivonx_gateway::{
     self as proxy, AcceptFailures, Phase, Settings, Shared,
     budget::Budget,
@@ -20,16 +18,16 @@ use aivonx_gateway::{
     policy::Policies,
     pulse::Pulse,
 };
-use aivonx_identity::{Identity, IdentityError, password::Hasher, rotation, unattended};
+use aivonx_identity::{Identity, password::Hasher, rotation, unattended};
 use aivonx_ledgers::{
-    audit::{Audit, AuditError, Entry},
+    audit::{Audit, Entry},
     usage::Usage,
 };
 use aivonx_limits::{self as limits, Limits, pricing::PriceList};
 use aivonx_protocol::audit::Action;
 use aivonx_store::{
     Store, StoreError,
-    secrets::{MasterKey, Secrets, SecretsError, Vault},
+    secrets::{MasterKey, Secrets, Vault},
     usage::Calendar,
 };
 use aivonx_telemetry::{self as telemetry, Telemetry};
@@ -40,7 +38,9 @@ use crate::{
     args::{Args, Command, Dev},
     commands,
     control::{self, AccessRule, Mode, Services},
-    dev, facts,
+    dev,
+    error::AppError,
+    facts,
     lifecycle::{self, Patience},
     signals::Signals,
 };
@@ -55,60 +55,6 @@ const SAY_FULL_EVERY: Duration = Duration::from_secs(60);
 
 /// Longest wait at the end for the last requests to be counted.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// Why the daemon did not start, or a command failed.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is named for the part that failed, and says it in full")]
-pub enum AppError {
-    #[error("{0}")]
-    Config(#[from] Mistakes),
-    #[error("{0}")]
-    Usage(String),
-    #[error("cannot prepare {}: {source}", .path.display())]
-    Directory { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Telemetry(#[from] telemetry::InitError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Fleet(#[from] FleetError),
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    #[error(transparent)]
-    Listen(#[from] proxy::ListenError),
-    #[error(transparent)]
-    Inherit(#[from] proxy::InheritError),
-    #[error(transparent)]
-    Control(#[from] control::BindError),
-    #[error("{what}: {source}")]
-    System { what: &'static str, source: io::Error },
-}
-
-impl AppError {
-    /// 2 for wrong usage, else 1.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
-    }
-
-    /// The word it is logged under.
-    fn event(&self) -> &'static str {
-        use StoreError::{Damaged, OpenTimedOut, Record};
-        match self {
-            Self::Store(Damaged { .. } | OpenTimedOut { .. } | Record { .. }) => "store_damaged",
-            _ => "stop",
-        }
-    }
-
-    /// For `map_err` on a system call.
-    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what, source }
-    }
-}
 
 /// Passwords hashed at once: logins must not take the cores from the streams.
 const HASHES_AT_ONCE: usize = 2;

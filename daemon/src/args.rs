@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use aivonx_config::AccessMode;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::dev::MOST;
+/// Most nodes simulated at once.
+const SIMULATED_MAX: u8 = 16;
 
 /// The gateway daemon for fleets of self-hosted LLM nodes.
 #[derive(Debug, Parser)]
@@ -58,7 +59,7 @@ pub struct Dev {
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
     /// Simulate 1 to 16 nodes, for trying without a GPU; they answer with made-up text and are gone when it stops
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST)))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(SIMULATED_MAX)))]
     pub simulate: Option<u8>,
     /// Number that the made-up texts follow from
     #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate")]

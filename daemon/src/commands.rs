@@ -17,8 +17,8 @@ use aivonx_store::{
 };
 
 use crate::{
-    app::AppError,
     args::{Recover, Rekey},
+    error::AppError,
     lifecycle, manual,
 };
 

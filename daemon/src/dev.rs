@@ -20,8 +20,8 @@ use aivonx_protocol::{
 };
 use aivonx_store::{Store, usage::Calendar};
 
-pub(crate) use self::simulation::{MOST, Simulation};
-use crate::{app::AppError, args::Dev, trusted};
+pub(crate) use self::simulation::Simulation;
+use crate::{args::Dev, error::AppError, trusted};
 
 /// Where Ollama listens by default.
 const OLLAMA: &str = "http://127.0.0.1:11434";

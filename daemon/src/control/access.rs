@@ -19,9 +19,10 @@ use aivonx_protocol::{
 
 pub use aivonx_protocol::Permission;
 
-pub use self::rule::{AccessRule, Mode, Peer, Standing};
+pub use self::rule::{AccessRule, Mode, Standing};
 pub(crate) use self::rule::{Ask, check};
 use super::connection::Connection;
+pub use super::peer::Peer;
 
 /// Who asks for the operation `O`, which they may.
 pub struct By<O> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aivonx_identity::Actor;
 use aivonx_protocol::{Fault, user::Role};
 
-use super::{access::Peer, places::Place};
+use super::{peer::Peer, places::Place};
 
 /// One connection to the control socket.
 #[derive(Debug)]

@@ -29,8 +29,10 @@ use super::{
     Answer, Backend,
     access::{AccessRule, Ask, Peer, Permitted},
     connection::Connection,
-    session::{WIND_UP, too_many},
 };
+
+/// Longest wait for running requests after the connection is gone or the daemon stops.
+const WIND_UP: Duration = Duration::from_secs(10);
 
 /// Most events a peer may have granted ahead; what it grants beyond is not counted.
 const CREDIT_MAX: usize = 1 << 16;
@@ -323,4 +325,10 @@ fn seal(frame: ServerFrame) -> Option<Payload> {
     });
     // The fault is a few hundred bytes.
     sealed.ok()
+}
+
+/// The fault of a connection that has too much in flight.
+fn too_many() -> Fault {
+    let message = format!("{MAX_IN_FLIGHT} requests are in flight on this connection already");
+    Fault::new(FaultKind::Unavailable, message).hint("Wait for one of them, or cancel it.")
 }

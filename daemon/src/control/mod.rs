@@ -4,9 +4,11 @@
 //! what it may do, and `handlers` (one file per noun) carry it out.
 
 pub mod access;
+mod backend;
 mod connection;
 mod flight;
 mod handlers;
+mod peer;
 mod places;
 mod session;
 pub mod socket;
@@ -18,7 +20,7 @@ mod tests;
 use aivonx_config as config;
 use aivonx_fleet::Fleet;
 use aivonx_gateway::{policy::Policies, pulse::Pulse, running::Board};
-use aivonx_identity::{Actor, Identity};
+use aivonx_identity::Identity;
 use aivonx_ledgers::usage::Usage;
 use aivonx_limits::pricing::PriceList;
 use aivonx_store::{Store, secrets::Secrets};
@@ -27,13 +29,11 @@ use aivonx_telemetry::Hub;
 use std::{io, sync::Arc, time::Duration};
 
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Untrusted,
+    Fault, FaultKind, Untrusted,
     daemon::Status,
     frame,
     handshake::{self, Answer as Greeting, HandshakeError},
-    operation,
 };
-use futures_util::stream::BoxStream;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Notify, watch},
@@ -41,16 +41,19 @@ use tokio::{
     time::sleep,
 };
 
-pub(crate) use self::handlers::secrets::finish_rotation;
+use self::{
+    access::Peer,
+    connection::Connection,
+    places::{Places, Room},
+    session::{Common, SOFTWARE, SessionError},
+};
 pub use self::{
     access::{AccessRule, By, Mode, Permission, Permitted},
     socket::{BindError, Bound},
 };
-use self::{
-    access::{Peer, Standing},
-    connection::Connection,
-    places::{Places, Room},
-    session::{Common, SOFTWARE, SessionError},
+pub(crate) use self::{
+    backend::{Answer, Backend, Events},
+    handlers::secrets::finish_rotation,
 };
 
 /// Pause after a failed accept, which is nearly always a lack of descriptors.
@@ -90,33 +93,6 @@ impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Services").field("rule", &self.rule).finish_non_exhaustive()
     }
-}
-
-/// Events, until they end or the request is cancelled. Polled only as far as the reader takes them.
-pub(crate) type Events = BoxStream<'static, Result<Event, Fault>>;
-
-/// What a request is answered with.
-pub(crate) type Answer = operation::Answer<Events>;
-
-/// What sessions are served by: [`Services`], and stand-ins in the tests of the session.
-pub(crate) trait Backend: Send + Sync + 'static {
-    /// Whether there is an administrator.
-    fn is_set_up(&self) -> bool;
-
-    /// Who `peer` is, given the hash of the secret of the session its connection uses. Counts as a use of it.
-    fn standing(&self, peer: &Peer, session: Option<[u8; 32]>) -> Standing;
-
-    /// Whether the session whose secret has this hash can still be used by `peer`. Is no use of it.
-    fn stands(&self, peer: &Peer, session: &[u8; 32]) -> bool;
-
-    /// Notified whenever the answers to these may have changed by something else than time.
-    fn changes(&self) -> watch::Receiver<u64>;
-
-    /// Somebody who has logged in asked for what is not theirs.
-    fn refused(&self, actor: &Actor, name: &'static str);
-
-    /// Carries out one request.
-    fn handle(self: Arc<Self>, permitted: Permitted) -> impl Future<Output = Answer> + Send;
 }
 
 /// Accepts connections until `stop` becomes true (or its sender goes), then ends the streams, waits a moment

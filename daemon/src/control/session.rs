@@ -17,7 +17,6 @@ use aivonx_protocol::{
     ClientFrame, Fault, FaultKind, ServerFrame, Untrusted,
     frame::{self, FrameError, FrameReader, MAX_IN},
     handshake::{self, Answer, HandshakeError, MAX_HANDSHAKE},
-    request::MAX_IN_FLIGHT,
     wire::{self, Payload},
 };
 use tokio::{
@@ -42,8 +41,6 @@ pub(super) const STRANGER: Duration = Duration::from_secs(60);
 pub(super) const FRAME: Duration = Duration::from_secs(10);
 /// For writing one frame.
 pub(super) const WRITE: Duration = Duration::from_secs(10);
-/// For running requests after the connection is gone or the daemon stops.
-pub(super) const WIND_UP: Duration = Duration::from_secs(10);
 /// What a refusal costs the refused, so that nobody floods the log with them.
 const REFUSED: Duration = Duration::from_millis(100);
 /// Frames waiting to be written.
@@ -269,12 +266,6 @@ fn is_strange<S: Backend>(common: &Common<S>, connection: &Connection) -> bool {
 fn unknown(error: &wire::WireError) -> Fault {
     let message = format!("{SOFTWARE} does not know this request ({error})");
     Fault::new(FaultKind::Unsupported, message).hint("Install aivonx and aivonxd from the same version.")
-}
-
-/// The fault of a connection that has too much in flight.
-pub(super) fn too_many() -> Fault {
-    let message = format!("{MAX_IN_FLIGHT} requests are in flight on this connection already");
-    Fault::new(FaultKind::Unavailable, message).hint("Wait for one of them, or cancel it.")
 }
 
 /// Whether the peer simply went, with something of ours unread.

@@ -32,13 +32,11 @@ use tokio::{
 };
 
 use super::past::{self, Used};
-use crate::{app::AppError, args::Traffic};
+use crate::{args::Traffic, error::AppError};
 
 const PROGRAM: &str = "aivonx-sim";
 /// Where packages put it, from the folder of this program.
 const LIBEXEC: &str = "../libexec/aivonx";
-/// Most nodes simulated at once.
-pub(crate) const MOST: u8 = 16;
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(2);
 /// What the name of every organization ends with that the traffic makes.
