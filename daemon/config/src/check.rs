@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    load::{Find, Places},
+    find::{Find, Places},
     model::{AccessMode, Config, LogTarget},
-    table::LISTEN,
+    sections::LISTEN,
     units::{show_size, show_time},
 };
 

@@ -8,12 +8,13 @@ use toml::{
 };
 
 use super::{
+    find::{Find, Places},
     kind::{Value, wrong_type},
-    load::{Find, Places},
     mistake::quote,
     model::{Config, Listen},
+    sections::{LISTEN, LISTEN_KEYS, SECTIONS, accepted_tables, dotted},
     suggest::nearest,
-    table::{Key, LISTEN, LISTEN_KEYS, SECTIONS, accepted_tables, dotted},
+    table::Key,
 };
 
 /// What was read.

@@ -6,6 +6,7 @@
 mod check;
 pub mod credentials;
 mod document;
+mod find;
 mod form;
 mod kind;
 pub mod level;
@@ -15,6 +16,7 @@ mod mistake;
 mod model;
 mod origin;
 mod print;
+mod sections;
 mod suggest;
 mod syntax;
 mod table;

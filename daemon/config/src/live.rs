@@ -14,7 +14,8 @@ use super::{
     mistake::Mistakes,
     model::{AccessMode, Config, Listen, TwoFactor},
     origin::{Origin, Origins},
-    table::{Applies, LISTEN, LISTEN_KEYS, SECTIONS, dotted},
+    sections::{LISTEN, LISTEN_KEYS, SECTIONS, dotted},
+    table::Applies,
 };
 
 /// The configuration in effect, with where each value comes from. Clones share it.

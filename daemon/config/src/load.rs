@@ -1,10 +1,8 @@
 //! Reads a file and finds everything that is wrong with it.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, ErrorKind, Read as _},
-    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -13,6 +11,7 @@ use toml::de::DeTable;
 
 use super::{
     check, document,
+    find::Places,
     mistake::{Mistake, Mistakes, Spot, line_of},
     model::Config,
     origin::{Origin, Origins},
@@ -75,9 +74,6 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
     Err(Mistakes::new(path, found))
 }
 
-/// Places of values by dotted key, in bytes.
-pub(super) type Places = BTreeMap<String, Range<usize>>;
-
 fn origins(path: &Path, text: &str, places: &Places) -> Origins {
     let file: Arc<str> = path.display().to_string().into();
     let mut origins = Origins::default();
@@ -85,22 +81,6 @@ fn origins(path: &Path, text: &str, places: &Places) -> Origins {
         origins.set(key, Origin::File { file: file.clone(), line: line_of(text, span.start) });
     }
     origins
-}
-
-/// A mistake with its place in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Find {
-    pub(super) span: Range<usize>,
-    pub(super) what: String,
-    pub(super) accepted: Option<String>,
-    pub(super) fix: Option<String>,
-}
-
-impl Find {
-    fn mistake(self, text: &str) -> Mistake {
-        let Self { span, what, accepted, fix } = self;
-        Mistake { spot: Some(Spot::new(text, span)), what, accepted, fix }
-    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -2,7 +2,8 @@
 
 use super::{
     model::{Config, Listen},
-    table::{Applies, Key, LISTEN, LISTEN_DOC, LISTEN_KEYS, SECTIONS},
+    sections::{LISTEN, LISTEN_DOC, LISTEN_KEYS, SECTIONS},
+    table::{Applies, Key},
 };
 
 const HEAD: &str = "\

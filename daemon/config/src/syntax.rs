@@ -10,10 +10,11 @@ use toml::{
 };
 
 use super::{
-    load::Find,
+    find::Find,
     mistake::{line_of, quote},
+    sections::{LISTEN, LISTEN_KEYS, SECTIONS, accepted_tables, dotted},
     suggest::nearest,
-    table::{Key, LISTEN, LISTEN_KEYS, SECTIONS, accepted_tables, dotted},
+    table::Key,
 };
 
 /// Rounds of repair before the rest of a file is given up.
