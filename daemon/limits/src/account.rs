@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Caps, Level,
+    Caps,
     clock::Now,
     window::{Book, Counters},
 };
@@ -102,6 +102,20 @@ impl Account {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What one subject has used, and how much it may: part of identity's entries, so that a request looks nothing
+/// up.
+#[derive(Debug)]
+pub struct Level {
+    /// Its counters.
+    pub account: Arc<Account>,
+    /// Its caps.
+    pub caps: Caps,
+}
+
+/// The levels of one request: organization, user, key, always in this order. It is the order in which their
+/// accounts are locked.
+pub type Levels<'a> = [Option<&'a Arc<Level>>; 3];
 
 type Map = HashMap<(Kind, Arc<str>), Arc<Account>>;
 

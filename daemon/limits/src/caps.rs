@@ -1,10 +1,6 @@
 //! Caps: how much of each limit one subject may use.
 
-use std::sync::Arc;
-
 use aivonx_protocol::limit::LimitName;
-
-use super::Account;
 
 /// The caps of one subject, by limit; None is no cap. Requests, tokens and characters are counted, money is in
 /// micro-USD.
@@ -44,20 +40,6 @@ impl Caps {
         LimitName::ALL.into_iter().filter_map(|limit| Some((limit, self.of(limit)?)))
     }
 }
-
-/// What one subject has used, and how much it may: part of identity's entries, so that a request looks nothing
-/// up.
-#[derive(Debug)]
-pub struct Level {
-    /// Its counters.
-    pub account: Arc<Account>,
-    /// Its caps.
-    pub caps: Caps,
-}
-
-/// The levels of one request: organization, user, key, always in this order. It is the order in which their
-/// accounts are locked.
-pub type Levels<'a> = [Option<&'a Arc<Level>>; 3];
 
 #[cfg(test)]
 mod tests {

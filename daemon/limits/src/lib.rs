@@ -53,8 +53,8 @@ use aivonx_protocol::limit::LimitName;
 use aivonx_store::Store;
 use arc_swap::ArcSwap;
 
-pub use account::{Account, Accounts, Kind};
-pub use caps::{Caps, Level, Levels};
+pub use account::{Account, Accounts, Kind, Level, Levels};
+pub use caps::Caps;
 pub use clock::{Clock, Now};
 pub use exceeded::{Exceeded, Who, duration, usd};
 pub use prices::{Price, Prices};

@@ -34,9 +34,9 @@ pub use self::{
     fault::{Fault, OnHealth},
     machine::{MACHINES, Machine},
     model::{Loaded, Model},
-    node::{FakeNode, Kind},
+    node::FakeNode,
     run::{Args, run},
     simulation::Simulation,
-    state::{End, Recorded, State},
+    state::{End, Kind, Recorded, State},
     watch::{DEADLINE, within},
 };

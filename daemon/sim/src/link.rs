@@ -1,7 +1,11 @@
 //! What is said between `aivonxd dev --simulate` and the process it starts for it: JSON, a line each. The daemon's half
 //! is its `dev/simulation.rs`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,4 +83,11 @@ pub(crate) enum Amount {
     Light,
     /// Several times as many.
     Busy,
+}
+
+/// Says it on standard output. If nobody listens standard input ends as well.
+pub(crate) fn say(said: &Said<'_>) {
+    let Ok(mut line) = serde_json::to_string(said) else { return };
+    line.push('\n');
+    let _ = io::stdout().lock().write_all(line.as_bytes());
 }

@@ -10,18 +10,9 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    Fault, OnHealth, serve,
+    Fault, Kind, OnHealth, serve,
     state::{Shared, State},
 };
-
-/// What a fake node speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Ollama's API and its OpenAI and Anthropic ones.
-    Ollama,
-    /// `/v1` only, like llama.cpp's server.
-    Openai,
-}
 
 /// A running fake node. Ends when dropped.
 #[derive(Debug)]

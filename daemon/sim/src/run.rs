@@ -1,9 +1,6 @@
 //! The program: nodes, and traffic on request, for as long as standard input is open.
 
-use std::{
-    io::{self, Write as _},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use clap::Parser;
 use tokio::{
@@ -14,7 +11,7 @@ use tokio::{
 
 use crate::{
     Simulation,
-    link::{Node, Said, Told},
+    link::{Node, Said, Told, say},
     traffic,
 };
 
@@ -60,11 +57,4 @@ async fn serve(args: &Args) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Says it on standard output. If nobody listens standard input ends as well.
-pub(crate) fn say(said: &Said<'_>) {
-    let Ok(mut line) = serde_json::to_string(said) else { return };
-    line.push('\n');
-    let _ = io::stdout().lock().write_all(line.as_bytes());
 }

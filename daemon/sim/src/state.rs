@@ -6,13 +6,22 @@ use std::{
     time::Duration,
 };
 
+/// What a fake node speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Ollama's API and its OpenAI and Anthropic ones.
+    Ollama,
+    /// `/v1` only, like llama.cpp's server.
+    Openai,
+}
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Fault, Kind, Machine, Model, OnHealth,
+    Fault, Machine, Model, OnHealth,
     model::{Keep, tagged},
     reply::Then,
     wire::Head,

@@ -16,8 +16,7 @@ use tokio::task::JoinSet;
 use self::clients::Crowd;
 use crate::{
     FakeNode,
-    link::{Said, Traffic},
-    run::say,
+    link::{Said, Traffic, say},
 };
 
 /// Runs until dropped. `nodes` stand in the order of their names.
