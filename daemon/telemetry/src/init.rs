@@ -17,6 +17,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
+    access_queue::{self, AccessQueue, AccessSink},
     file::RotatingFile,
     format::Style,
     hub::Hub,
@@ -25,7 +26,7 @@ use super::{
     panic,
     pipe::{Pipe, Sink},
     process,
-    sink::{self, AccessQueue, AccessSink, Observer, Outlet},
+    sink::{self, Observer, Outlet},
     stream::{Lines, Stderr},
     tap::Tap,
 };
@@ -103,7 +104,7 @@ pub(crate) fn build(
     hub.name_sink(&name);
     let pipe = Pipe::start(sink, hub.clone()).map_err(InitError::Thread)?;
     let level = LevelHandle::new(targets);
-    let (access, queue) = sink::channel();
+    let (access, queue) = access_queue::channel();
     let metrics = Arc::new(Metrics::new(pipe.losses().clone(), access.clone()));
     let tap = Tap { level: level.clone(), hub: hub.clone(), pipe: pipe.clone() };
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(tap));
@@ -169,7 +170,7 @@ impl Telemetry {
     }
 
     /// Starts turning access records into events and metrics. Call it once, inside the control plane's
-    /// runtime; until then up to [`sink::WAITING_MAX`] records wait.
+    /// runtime; until then up to [`access_queue::WAITING_MAX`] records wait.
     pub fn spawn(&self) {
         let Some(queue) = take(&self.queue) else { return };
         let outlet = Outlet {

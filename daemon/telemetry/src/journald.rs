@@ -26,6 +26,7 @@ use tracing_subscriber::{
 };
 
 use super::{
+    messages::IDENTIFIER,
     pipe::{Lost, Sink},
     reissue::reissue,
     view::View,
@@ -33,8 +34,6 @@ use super::{
 
 /// Where journald listens; tracing-journald knows no other place.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
-/// `SYSLOG_IDENTIFIER` of our events, for `journalctl -t aivonxd`.
-pub const IDENTIFIER: &str = "aivonxd";
 /// How often and how long apart a restarting journald is tried again before events are given up.
 const TRIES: u32 = 20;
 const TRY_EVERY: Duration = Duration::from_millis(100);

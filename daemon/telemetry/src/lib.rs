@@ -56,10 +56,13 @@
 //! in `redact/names.rs`) prints `[REDACTED]` unless it is a known count, and so does a member of JSON inside a text
 //! that is named so, at any depth; see [`redact`].
 
+mod access_queue;
+mod counts;
 pub mod fields;
 mod file;
 mod filter;
 mod format;
+mod gauges;
 pub mod hub;
 pub mod init;
 pub mod journald;
@@ -80,9 +83,10 @@ mod tests;
 mod view;
 mod wording;
 
+pub use access_queue::{AccessSink, WAITING_MAX};
 pub use fields::FIELDS;
 pub use filter::{FilterError, Whose};
+pub use gauges::{AuditGauges, Gauges, NodeGauge, Refusals};
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};
-pub use metrics::{AuditGauges, CONTENT_TYPE, Gauges, Metrics, NodeGauge, Refusals};
-pub use sink::AccessSink;
+pub use metrics::{CONTENT_TYPE, Metrics};

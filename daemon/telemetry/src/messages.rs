@@ -3,6 +3,9 @@
 //!
 //! `packaging/journald/aivonx.catalog` explains each and says what to do; a test compares the two.
 
+/// `SYSLOG_IDENTIFIER` of our events, for `journalctl -t aivonxd`.
+pub(crate) const IDENTIFIER: &str = "aivonxd";
+
 /// An event with an id of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {

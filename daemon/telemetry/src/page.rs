@@ -19,10 +19,11 @@ use prometheus_client::{
 };
 
 use super::{
-    metrics::{self, Counts, NodeGauge, RequestSet, State, Times, lock},
+    access_queue::AccessSink,
+    counts::{Counts, RequestSet, State, Times, lock},
+    gauges::{Gauges, NodeGauge},
     pipe::Losses,
     process,
-    sink::AccessSink,
 };
 
 /// See the module.
@@ -76,7 +77,7 @@ impl Page {
     }
 
     fn daemon(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let metrics::Gauges { store_errors, store_failed, store_flush, refusals, audit, usage_lost, .. } =
+        let Gauges { store_errors, store_failed, store_flush, refusals, audit, usage_lost, .. } =
             lock(&self.state).gauges.clone();
         let help = "Logins refused for a wrong name, password or code";
         out.counter("aivonx_login_failures", help, refusals.login_failures)?;

@@ -8,7 +8,6 @@ use tracing::field::Visit;
 
 use super::{
     redact::{self, Verdict},
-    view::{Body, HEADER, View},
     wording,
 };
 
@@ -18,6 +17,9 @@ pub(crate) const MESSAGE_MAX: usize = 8 << 10;
 pub(crate) const VALUE_MAX: usize = 2 << 10;
 /// Most bytes of message and values together; fields that no longer fit are cut to nothing.
 const TEXT_MAX: usize = 16 << 10;
+
+/// Bytes of the counters before what is shared.
+pub(crate) const HEADER: usize = 16;
 
 /// One event that was written down when it happened. Redacted, cut, not escaped.
 #[derive(Debug)]
@@ -74,11 +76,6 @@ impl Record {
     /// Bytes held, allocations included.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + HEADER + self.text.bytes()
-    }
-
-    /// The event as number `seq`.
-    pub(crate) fn view(&self, seq: u64) -> View<'_> {
-        View { seq, time: self.time, level: self.level, target: self.target, body: Body::Text(&self.text) }
     }
 }
 

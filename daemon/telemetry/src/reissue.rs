@@ -16,8 +16,7 @@ use tracing::{
 use super::{
     fields::{FIELDS, NAMES, OWN},
     format::{escape, human_field},
-    journald::IDENTIFIER,
-    messages,
+    messages::{self, IDENTIFIER},
     view::View,
 };
 

@@ -1,33 +1,24 @@
-//! From the data-plane threads to the log and the metrics: one event per request.
-//!
-//! A data-plane thread hands over its finished requests by moving a vector into a queue. Formatting and
-//! counting happen on the control plane, a batch at a time.
+//! From the queue of finished requests to the log and the metrics: one event per request, formatted and counted on the
+//! control plane, a batch at a time.
 
 use std::{
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use aivonx_config::level::LevelHandle;
 use aivonx_domain::access::AccessRecord;
 use aivonx_protocol::log::Level;
-use tokio::sync::{
-    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    watch,
-};
+use tokio::sync::watch;
 
 use super::{
+    access_queue::{AccessQueue, AccessSink},
     hub::Hub,
     metrics::Metrics,
     pipe::Pipe,
     view::{self, Bunch},
 };
 
-/// Records that may wait; more are dropped and counted.
-pub const WAITING_MAX: usize = 65_536;
 /// After a batch, others are let gather for so long: a busy gateway then wakes this task fifty times a second
 /// instead of once per request, and its data-plane threads hardly ever.
 const GATHER: Duration = Duration::from_millis(20);
@@ -35,52 +26,6 @@ const GATHER: Duration = Duration::from_millis(20);
 const STRIDE: usize = 512;
 /// How often losses are said.
 const NOTICE_EVERY: Duration = Duration::from_secs(60);
-
-/// The entrance for finished requests. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct AccessSink(Arc<Entrance>);
-
-#[derive(Debug)]
-struct Entrance {
-    queue: UnboundedSender<Vec<AccessRecord>>,
-    waiting: AtomicUsize,
-    dropped: AtomicU64,
-}
-
-impl AccessSink {
-    /// Hands over finished requests. Never waits: beyond [`WAITING_MAX`] they are dropped and counted.
-    pub fn push(&self, records: Vec<AccessRecord>) {
-        let n = records.len();
-        if n == 0 {
-            return;
-        }
-        let before = self.0.waiting.fetch_add(n, Ordering::Relaxed);
-        if before + n > WAITING_MAX || self.0.queue.send(records).is_err() {
-            self.0.waiting.fetch_sub(n, Ordering::Relaxed);
-            self.0.dropped.fetch_add(n as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// Records handed over and not yet counted.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Records dropped since start.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
-    }
-}
-
-/// The way out, for [`drain`].
-pub(crate) type AccessQueue = UnboundedReceiver<Vec<AccessRecord>>;
-
-pub(crate) fn channel() -> (AccessSink, AccessQueue) {
-    let (queue, out) = unbounded_channel();
-    (AccessSink(Arc::new(Entrance { queue, waiting: AtomicUsize::new(0), dropped: AtomicU64::new(0) })), out)
-}
 
 /// Turns records into events and metrics until `stop` says true and the queue is empty.
 pub(crate) async fn drain(
@@ -157,7 +102,7 @@ impl Outlet {
         for observer in &*self.observers.read().unwrap_or_else(PoisonError::into_inner) {
             observer(&records);
         }
-        sink.0.waiting.fetch_sub(records.len(), Ordering::Relaxed);
+        sink.taken(records.len());
         match self.level.access() {
             // Nothing about a request is below that.
             Some(wanted) if wanted >= Level::Info => {}

@@ -8,7 +8,7 @@ use aivonx_protocol::{
     log::{Level, LogEvent},
 };
 
-use super::record::{Record, Text};
+use super::record::{HEADER, Record, Text};
 
 /// Finished requests, put into words only where someone reads them.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ pub(crate) fn level_of(request: &AccessRecord) -> Level {
     }
 }
 
+impl Record {
+    /// The event as number `seq`.
+    pub(crate) fn view(&self, seq: u64) -> View<'_> {
+        View { seq, time: self.time, level: self.level, target: self.target, body: Body::Text(&self.text) }
+    }
+}
+
 impl Bunch {
     /// Requests that are logged at `time`.
     pub(crate) fn new(time: UnixMillis, mut requests: Vec<AccessRecord>) -> Self {
@@ -75,9 +82,6 @@ impl Bunch {
         Some(View { seq, time, level, target: "access", body: Body::Access(request) })
     }
 }
-
-/// Bytes of the counters before what is shared.
-pub(crate) const HEADER: usize = 16;
 
 /// Bytes that a request holds beside itself. The names are shared with the snapshot.
 fn texts(request: &AccessRecord) -> usize {

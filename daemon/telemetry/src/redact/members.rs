@@ -11,7 +11,7 @@ use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr;
 
-use super::{REDACTED, names::hides};
+use super::{names::hides, shapes::REDACTED};
 
 /// Masks the values in `text`, from byte `start` on. Text without any is left untouched and unallocated, and
 /// text without quotes is not looked at further.

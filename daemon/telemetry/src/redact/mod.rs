@@ -8,13 +8,12 @@ mod members;
 pub mod names;
 mod shapes;
 
+pub use self::shapes::REDACTED;
+
 use aivonx_wire::privacy::find::{Hint, find};
 
 use aivonx_protocol::privacy::Category;
 use memchr::memmem;
-
-/// What stands in place of a hidden value.
-pub const REDACTED: &str = "[REDACTED]";
 
 /// What a field's name says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::REDACTED;
+/// What stands in place of a hidden value.
+pub const REDACTED: &str = "[REDACTED]";
 
 /// Keys and tokens of ours, of the best-known makers, and JSON Web Tokens.
 static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {

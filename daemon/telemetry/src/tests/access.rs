@@ -12,7 +12,10 @@ use tracing::instrument::WithSubscriber;
 use uuid::Uuid;
 
 use super::{
-    super::sink::{self, WAITING_MAX},
+    super::{
+        access_queue::{WAITING_MAX, channel},
+        sink,
+    },
     LONG, Rig,
 };
 use crate::Whose;
@@ -50,7 +53,7 @@ pub(super) fn record() -> AccessRecord {
 #[tokio::test]
 async fn a_request_is_one_event() {
     let rig = Rig::new("info", LogFormat::Human);
-    let (access, queue) = sink::channel();
+    let (access, queue) = channel();
     let outlet = rig.outlet(&access);
     let metrics = outlet.metrics.clone();
     let stop = watch::Sender::new(false);
@@ -110,7 +113,7 @@ async fn a_request_is_one_event() {
 #[tokio::test]
 async fn too_many_requests_are_dropped_counted_and_said() {
     let rig = Rig::new("info", LogFormat::Human);
-    let (access, queue) = sink::channel();
+    let (access, queue) = channel();
     let outlet = rig.outlet(&access);
     let metrics = outlet.metrics.clone();
     rig.level.set(aivonx_config::level::parse("info,access=off").unwrap());
@@ -146,7 +149,7 @@ async fn cost_per_record() {
         let mut best = [Duration::MAX; 2];
         // Long enough to turn the hub's ring, so that what is dropped there is paid for.
         for _ in 0..20 {
-            let (access, queue) = sink::channel();
+            let (access, queue) = channel();
             let outlet = rig.outlet(&access);
             let stop = watch::Sender::new(true);
             for _ in 0..EACH / 400 {

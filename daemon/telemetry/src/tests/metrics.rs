@@ -8,15 +8,16 @@ use aivonx_protocol::{
 
 use super::{
     super::{
-        metrics::{AuditGauges, Gauges, Metrics, NodeGauge, Refusals},
+        access_queue,
+        gauges::{AuditGauges, Gauges, NodeGauge, Refusals},
+        metrics::Metrics,
         pipe::Losses,
-        sink,
     },
     access::record,
 };
 
 fn metrics() -> Metrics {
-    Metrics::new(Arc::new(Losses::default()), sink::channel().0)
+    Metrics::new(Arc::new(Losses::default()), access_queue::channel().0)
 }
 
 fn node(name: &str, pool: Pool, admin_state: AdminState) -> NodeGauge {

@@ -12,11 +12,12 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
+    access_queue::AccessSink,
     format::Style,
     hub::Hub,
     metrics::Metrics,
     pipe::{Lost, Pipe, Sink},
-    sink::{AccessSink, Outlet},
+    sink::Outlet,
     tap::Tap,
     view::View,
 };
