@@ -8,6 +8,7 @@ mod nest;
 mod numeral;
 #[cfg(test)]
 mod plain;
+mod resume;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,6 @@ use cut::Cut;
 use nest::Nest;
 use numeral::Numeral;
 pub use sink::{JsonError, Kind, MAX_DEPTH, Raw, Sink};
-
-/// Raw bytes kept of a key, string or number.
-const KEEP: usize = 1024;
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{JsonError, KEEP, Kind, MAX_DEPTH, Raw, Scanner, Sink};
+use super::{JsonError, Kind, MAX_DEPTH, Raw, Scanner, Sink, sink::KEEP};
 
 /// A call of a sink: a key, the beginning of a value, or its end with its bytes.
 #[derive(Debug, Clone, PartialEq)]

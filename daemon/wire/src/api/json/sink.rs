@@ -1,6 +1,7 @@
 //! What a scanner reports, and what it refuses.
 
-use super::KEEP;
+/// Raw bytes kept of a key, string or number.
+pub(super) const KEEP: usize = 1024;
 
 /// Deepest nesting accepted. Go's decoder, which Ollama uses, stops at 10 000; no request needs more than this.
 pub const MAX_DEPTH: usize = 512;

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::keys::Inner;
-use super::{MOST_ANSWERS, Named, Number, Options, Peek, PeekError, Value};
+use super::{Named, Number, Options, Peek, PeekError, Value};
+use super::{error::MOST_ANSWERS, keys::Inner};
 use crate::api::{
     Edits,
     route::{Forward, Output},

@@ -1,20 +1,43 @@
 //! The sink that fills a [`Peek`] while the scanner passes a body.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
-    LONGEST_NAME, Named, Number, Options, Peek, PeekError, Value,
+    Named, Number, Options, Peek, Value,
+    error::{LONGEST_NAME, PeekError},
     keys::{Governed, Inner, Names, StreamOption, which},
     usage_option::UsageOption,
 };
 use crate::api::{
     escape::unescape,
-    json::{Kind, Raw, Sink},
+    json::{Kind, Raw, Scanner, Sink},
 };
 
+impl Peek {
+    /// Reads a body that lies in `segments`.
+    ///
+    /// # Errors
+    /// [`PeekError`]: what is wrong with the first thing that is.
+    pub fn read(segments: &[Bytes]) -> Result<Self, PeekError> {
+        if segments.iter().flatten().all(u8::is_ascii_whitespace) {
+            return Err(PeekError::Empty);
+        }
+        let mut reader = Reader::default();
+        let mut scanner = Scanner::new(&mut reader);
+        for segment in segments {
+            scanner.feed(segment)?;
+        }
+        let quoted = scanner.quoted();
+        scanner.finish()?;
+        reader.peek.prompt_at_most += quoted;
+        Ok(reader.peek)
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    pub(super) peek: Peek,
+struct Reader {
+    peek: Peek,
     /// One bit per governed key seen.
     seen: u64,
     /// The same for keys inside the object at hand, and for those inside `stream_options`.
