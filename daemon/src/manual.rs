@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use aivonx_gateway::{account, own_usage};
+use aivonx_gateway::endpoints::{account, own_usage};
 use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::{
     Dialect,

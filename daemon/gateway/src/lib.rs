@@ -3,16 +3,15 @@
 //!
 //! The threads share with the control plane only what is in [`shared::Shared`]: snapshots, atomics, channels.
 
-pub mod account;
 mod answer;
 mod aside;
 mod authenticate;
 mod body;
 pub mod budget;
 mod candidates;
-mod change;
 mod clock;
 mod conn;
+pub mod endpoints;
 mod estimate;
 mod exchange;
 mod fields;
@@ -23,10 +22,7 @@ mod host;
 mod inherited;
 mod limit;
 mod listener;
-mod local;
-mod manage;
 mod meaning;
-pub mod own_usage;
 pub mod places;
 pub mod policy;
 mod privacy;

@@ -13,19 +13,18 @@ use http::{HeaderValue, Method, Request, Version, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
-    account,
     answer::{Answer, AnswerBody},
     aside::{self, aside},
     authenticate,
     body::{self, Collected, Sender, VerdictError},
     candidates::Many,
-    change,
     clock::{Flight, Waiting},
     conn::ConnContext,
+    endpoints::{account, change, local, manage, own_usage},
     exchange::Exchange,
     fields::{Field, Fields},
     forward::{Call, forward},
-    headers, host, limit, local, manage, own_usage, privacy,
+    headers, host, limit, privacy,
     rescue::{Refusal, rescue},
 };
 use crate::policy::Plan;

@@ -110,7 +110,7 @@ impl Busiest {
 
     /// Forgets slices that ended before the window of `now`.
     fn forget(&mut self, now: u64) {
-        let oldest = (now + 1).saturating_sub(super::WINDOW) / SLICE;
+        let oldest = (now + 1).saturating_sub(super::series::WINDOW) / SLICE;
         while self.slices.front().is_some_and(|slice| slice.at < oldest) {
             self.slices.pop_front();
         }
@@ -154,7 +154,7 @@ impl Busiest {
         within: Option<&'s str>,
         now: u64,
     ) -> impl Iterator<Item = (&'s Caller, &'s (Asked, Option<Arc<Subject>>))> {
-        let oldest = (now + 1).saturating_sub(super::WINDOW) / SLICE;
+        let oldest = (now + 1).saturating_sub(super::series::WINDOW) / SLICE;
         self.slices
             .iter()
             .filter(move |slice| slice.at >= oldest)

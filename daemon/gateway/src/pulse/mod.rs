@@ -30,15 +30,12 @@ use aivonx_wire::api::route::{self, Need};
 
 use self::{
     busiest::{Asked, Busiest, Busy, Of},
-    series::{Series, Tally},
+    series::{Series, Tally, seconds},
 };
 pub use self::{
-    series::{BUCKETS, Numbers, Pace},
+    series::{BUCKETS, Numbers, Pace, WINDOW},
     watch::{Condition, Glance, Watch},
 };
-
-/// Seconds that are remembered.
-pub const WINDOW: u64 = 300;
 
 /// Organizations counted apart.
 const ORGANIZATIONS_MAX: usize = 128;
@@ -280,9 +277,4 @@ fn verdict(record: &AccessRecord) -> Verdict {
     };
     // A model that is not there is the client's mistake, although the outcome may say otherwise.
     Verdict { failed: record.status >= 500 || (broken && !refused), refused }
-}
-
-/// As an index or a length; the windows are small.
-fn seconds(seconds: u64) -> usize {
-    usize::try_from(seconds).unwrap_or(usize::MAX)
 }

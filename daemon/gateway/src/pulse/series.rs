@@ -4,6 +4,9 @@ use std::time::Duration;
 
 pub use aivonx_domain::histogram::BUCKETS;
 
+/// Seconds that are remembered.
+pub const WINDOW: u64 = 300;
+
 /// What happened in one second, or in several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbers {
@@ -64,7 +67,7 @@ impl Tally {
     /// Spreads the output of a request over the time `answering` before `now`, and its work over all its `duration`.
     pub(super) fn spread(&mut self, output_tokens: u64, answering: Duration, duration: Duration, now: u64) {
         let second = now / 1000;
-        let oldest = (now / 1000 + 1).saturating_sub(super::WINDOW);
+        let oldest = (now / 1000 + 1).saturating_sub(WINDOW);
         spread(output_tokens, answering, now, oldest, |at, part| {
             let sum = if at == second {
                 &mut self.ended.output_tokens
@@ -82,7 +85,7 @@ impl Tally {
     /// So many seconds before the last, at least one.
     fn at(&mut self, ago: u64) -> &mut Part {
         // Within the window.
-        let at = super::seconds(ago) - 1;
+        let at = seconds(ago) - 1;
         if self.before.len() <= at {
             self.before.resize(at + 1, Part::default());
         }
@@ -225,4 +228,9 @@ impl Series {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As an index or a length; the windows are small.
+pub(super) fn seconds(seconds: u64) -> usize {
+    usize::try_from(seconds).unwrap_or(usize::MAX)
 }

@@ -11,7 +11,7 @@ use aivonx_wire::api::route::Route;
 use http::Method;
 use tokio::sync::watch;
 
-use super::{
+use crate::{
     conn::ConnContext,
     exchange::Exchange,
     fields::{Field, Fields},
@@ -21,7 +21,7 @@ use super::{
 const AGENT: usize = 512;
 
 /// Where a request came from.
-pub(super) fn source(cx: &ConnContext, exchange: &Exchange, fields: &Fields<'_>) -> Source {
+pub(crate) fn source(cx: &ConnContext, exchange: &Exchange, fields: &Fields<'_>) -> Source {
     let agent = fields.get(Field::UserAgent).and_then(|value| value.to_str().ok());
     Source::Http {
         address: cx.client,
@@ -31,12 +31,12 @@ pub(super) fn source(cx: &ConnContext, exchange: &Exchange, fields: &Fields<'_>)
 }
 
 /// How the audit log names what was asked.
-pub(super) fn via(method: &Method, route: &Route) -> String {
+pub(crate) fn via(method: &Method, route: &Route) -> String {
     format!("{method} {}", route.pattern)
 }
 
 /// A change that is about to be made.
-pub(super) struct Change {
+pub(crate) struct Change {
     identity: Arc<Identity>,
     actor: Actor,
     via: String,
@@ -45,7 +45,7 @@ pub(super) struct Change {
 
 impl Change {
     /// What `actor` asks as `via`, in the words of the control socket.
-    pub(super) fn new(
+    pub(crate) fn new(
         identity: &Arc<Identity>,
         actor: Actor,
         via: String,
@@ -56,7 +56,7 @@ impl Change {
     }
 
     /// It is asked by `caller`, who may be a key.
-    pub(super) fn by(mut self, caller: &Caller) -> Self {
+    pub(crate) fn by(mut self, caller: &Caller) -> Self {
         if let Caller::Key(key) = caller {
             self.record = self.record.map(|record| record.by_key(&key.id));
         }
@@ -64,7 +64,7 @@ impl Change {
     }
 
     /// Writes down that it has begun, and that the job failed, if it does.
-    pub(super) async fn begun(self, job: watch::Receiver<Job>) {
+    pub(crate) async fn begun(self, job: watch::Receiver<Job>) {
         let follow = self.record.clone().map(|record| {
             record.follow(self.identity.clone(), Arc::new(self.actor.clone()), self.via.clone(), job)
         });
@@ -75,7 +75,7 @@ impl Change {
     }
 
     /// Writes down how it ended, with the object as it is now.
-    pub(super) async fn ended(self, ended: Result<Option<Reply>, &Fault>) {
+    pub(crate) async fn ended(self, ended: Result<Option<Reply>, &Fault>) {
         let Some(record) = self.record else { return };
         let ended = match &ended {
             Ok(reply) => Ended::Ok(reply.as_ref()),

@@ -7,28 +7,28 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     answer::{self, Answer},
     conn::ConnContext,
+    policy::{self, Shape},
     rescue::Refusal,
     shared::Phase,
 };
-use crate::policy::{self, Shape};
 use aivonx_protocol::node::{AdminState, Pool};
 
 const RUNNING: &str = "Ollama is running";
 
 /// What was asked beside the path's pattern.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) dialect: Dialect,
+pub(crate) struct Asked<'a> {
+    pub(crate) dialect: Dialect,
     /// The variable part of the path.
-    pub(super) parameter: Option<&'a str>,
-    pub(super) query: Option<&'a str>,
+    pub(crate) parameter: Option<&'a str>,
+    pub(crate) query: Option<&'a str>,
 }
 
 /// Answers `what` for `caller`.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     cx: &ConnContext,
     what: Local,
     asked: Asked<'_>,

@@ -21,15 +21,17 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
+    change::{self, Change},
+    manage::STOPPED,
+};
+use crate::{
     answer::{self, Answer},
     body,
-    change::{self, Change},
     clock::Flight,
     conn::ConnContext,
     exchange::Exchange,
     fields::Fields,
     limit,
-    manage::STOPPED,
     rescue::Refusal,
 };
 
@@ -37,12 +39,12 @@ use super::{
 const BODY: u64 = 16 << 10;
 
 /// What is asked.
-pub(super) struct Asked<'r> {
-    pub(super) what: Account,
-    pub(super) method: Method,
-    pub(super) route: &'static Route,
-    pub(super) parameter: Option<&'r str>,
-    pub(super) caller: Caller,
+pub(crate) struct Asked<'r> {
+    pub(crate) what: Account,
+    pub(crate) method: Method,
+    pub(crate) route: &'static Route,
+    pub(crate) parameter: Option<&'r str>,
+    pub(crate) caller: Caller,
 }
 
 /// What it takes to carry a request out.
@@ -59,7 +61,7 @@ struct Request {
 /// A status, and a body that may be empty.
 type Done = (StatusCode, Option<Value>);
 
-pub(super) async fn answer(
+pub(crate) async fn answer(
     cx: &ConnContext,
     exchange: &mut Exchange,
     asked: Asked<'_>,

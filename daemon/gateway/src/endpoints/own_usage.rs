@@ -10,11 +10,11 @@ use aivonx_protocol::{
 };
 use http::StatusCode;
 
-use super::{
+use super::manage::STOPPED;
+use crate::{
     answer::{self, Answer},
     conn::ConnContext,
     exchange::Exchange,
-    manage::STOPPED,
     rescue::Refusal,
 };
 
@@ -51,7 +51,7 @@ impl Asked {
     }
 }
 
-pub(super) async fn answer(
+pub(crate) async fn answer(
     cx: &ConnContext,
     exchange: &Exchange,
     caller: &Caller,

@@ -12,20 +12,20 @@ use aivonx_wire::api::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{
+use super::change::{self, Change};
+use crate::{
     answer::{self, Answer, AnswerBody, Lines},
     body::VerdictError,
-    change::{self, Change},
     clock::Verdict,
     exchange::Exchange,
+    policy::Plan,
     rescue::{Refusal, fault_status},
     worker::Watched,
 };
-use crate::policy::Plan;
 use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model};
 
 /// Answers a pull or delete whose body has been read.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     exchange: &Exchange,
     flight: Watched,
     asked: Asked<'_>,
@@ -65,12 +65,12 @@ struct Work {
 }
 
 /// What is asked, and from where.
-pub(super) struct Asked<'r> {
-    pub(super) method: &'r Method,
-    pub(super) route: &'static Route,
-    pub(super) source: Source,
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) route: &'static Route,
+    pub(crate) source: Source,
     /// Its values of `Via`.
-    pub(super) before: Vec<HeaderValue>,
+    pub(crate) before: Vec<HeaderValue>,
 }
 
 /// Models that may not be used may not be pulled or deleted either.
@@ -114,7 +114,7 @@ impl From<Fault> for Refusal {
     }
 }
 
-pub(super) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
+pub(crate) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
 
 /// Pulls on every active node that is the client's own; the job goes on when the client leaves.
 async fn pull(

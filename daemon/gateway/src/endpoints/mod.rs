@@ -1,0 +1,8 @@
+//! What the gateway answers itself: the account API, a caller's own usage, models of the fleet, their management, and
+//! the state of the gateway.
+
+pub mod account;
+pub(crate) mod change;
+pub(crate) mod local;
+pub(crate) mod manage;
+pub mod own_usage;
