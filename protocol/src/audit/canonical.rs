@@ -23,6 +23,14 @@ use sha2::{Digest as _, Sha256};
 use super::{AuditEntry, Digest, HexBytes};
 use crate::Untrusted;
 
+impl AuditEntry {
+    /// The hash that this entry should have behind `prev`.
+    #[must_use]
+    pub fn chained(&self, prev: &Digest) -> Digest {
+        chain(prev, self)
+    }
+}
+
 /// The canonical form of `entry`: what is hashed behind `prev`.
 #[must_use]
 pub fn form(entry: &AuditEntry) -> String {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Digest, Outcome, canonical};
+use super::{Action, Digest, Outcome};
 use crate::{Network, UnixMillis};
 
 /// Who did it.
@@ -88,14 +88,6 @@ pub struct AuditEntry {
     pub prev: Digest,
     /// SHA-256 over `prev` and the canonical form of this entry.
     pub hash: Digest,
-}
-
-impl AuditEntry {
-    /// The hash that this entry should have behind `prev`.
-    #[must_use]
-    pub fn chained(&self, prev: &Digest) -> Digest {
-        canonical::chain(prev, self)
-    }
 }
 
 /// Which entries are wanted: those that all given conditions hold for.
