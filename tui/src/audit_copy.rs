@@ -7,7 +7,49 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aivonx_protocol::audit::ExportSignature;
+use aivonx_protocol::audit::{Digest, ExportSignature, PublicKey};
+use serde::Serialize;
+
+/// What `audit export` prints as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// The copy.
+    pub file: PathBuf,
+    /// Its signature.
+    pub signature: PathBuf,
+    /// Entries in it.
+    pub entries: u64,
+    /// The first of them; 0 if it is empty.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+    /// Whether nothing between the two was left out.
+    pub complete: bool,
+    /// Bytes of the copy.
+    pub bytes: u64,
+    /// Digest of the copy.
+    pub sha256: Digest,
+    /// The public key that proves it.
+    pub signer: PublicKey,
+}
+
+impl Exported {
+    /// What was written, by its signature.
+    #[must_use]
+    pub fn new(file: PathBuf, signed: &ExportSignature) -> Self {
+        Self {
+            signature: beside(&file),
+            file,
+            entries: signed.entries,
+            first: signed.first,
+            last: signed.last,
+            complete: signed.complete,
+            bytes: signed.bytes,
+            sha256: signed.sha256,
+            signer: signed.signer,
+        }
+    }
+}
 
 /// The name of a copy's signature.
 #[must_use]

@@ -20,10 +20,10 @@ use aivonx_protocol::{
     key::{self, Key},
     model, node, organization, token, user,
 };
-use clap::{Arg, Args, Command, CommandFactory as _};
+use clap::{Arg, Args, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
 
-use crate::{cli::Cli, connect, exit::Failure, session};
+use crate::{connect, exit::Failure, session};
 
 /// Longest wait for the daemon, connecting included: people wait for the tab.
 const WAIT: Duration = Duration::from_millis(700);
@@ -36,13 +36,13 @@ pub struct CompleteArgs {
     pub words: Vec<OsString>,
 }
 
-/// Prints a line for each candidate: what the word becomes, and behind a tab what that is.
+/// Prints a line for each candidate of `command`'s line: what the word becomes, and behind a tab what that is.
 ///
 /// # Errors
 /// [`Failure::Output`].
-pub fn run(args: CompleteArgs) -> Result<(), Failure> {
+pub fn run(args: CompleteArgs, command: Command) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    for candidate in candidates(args.words) {
+    for candidate in candidates(args.words, command) {
         let Some(value) = candidate.get_value().to_str().filter(|value| !value.contains(char::is_control))
         else {
             continue;
@@ -57,7 +57,7 @@ pub fn run(args: CompleteArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn candidates(words: Vec<OsString>) -> Vec<CompletionCandidate> {
+fn candidates(words: Vec<OsString>, command: Command) -> Vec<CompletionCandidate> {
     let asked = Arc::new(Asked::of(&words));
     let mut line = vec![OsString::from("aivonx")];
     line.extend(words);
@@ -66,7 +66,7 @@ fn candidates(words: Vec<OsString>) -> Vec<CompletionCandidate> {
     }
     let last = line.len() - 1;
     let wants_option = line[last].as_encoded_bytes().starts_with(b"-");
-    let mut command = with_names(Cli::command(), &asked);
+    let mut command = with_names(command, &asked);
     let found = complete(&mut command, line, last, std::env::current_dir().ok().as_deref());
     let mut found = found.unwrap_or_default();
     // Options are for who begins one; among names they only stand in the way.
@@ -219,11 +219,17 @@ async fn list(
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     fn completed(line: &str) -> Vec<String> {
         let words = line.split(' ').map(OsString::from).collect();
-        candidates(words).iter().map(|found| found.get_value().to_string_lossy().into_owned()).collect()
+        candidates(words, Cli::command())
+            .iter()
+            .map(|found| found.get_value().to_string_lossy().into_owned())
+            .collect()
     }
 
     #[test]

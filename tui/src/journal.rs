@@ -15,7 +15,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{exit::Failure, render::text::log_line};
+use crate::{
+    exit::Failure,
+    render::text::{log_line, safe},
+};
 
 /// The daemon's `SYSLOG_IDENTIFIER`.
 const IDENTIFIER: &str = "aivonxd";
@@ -313,6 +316,15 @@ fn text(value: &Value) -> Option<String> {
         }
         Value::Array(items) => items.first().and_then(text),
         _ => None,
+    }
+}
+
+/// Where events are that the daemon no longer holds in memory, by its log's sink.
+pub(crate) fn older_events(sink: &str) -> String {
+    match sink.strip_prefix("file ") {
+        Some(path) => format!("older ones are in {}", safe(path)),
+        None if sink == "stderr" => "older ones went to its standard error".to_owned(),
+        None => "older ones are kept nowhere".to_owned(),
     }
 }
 

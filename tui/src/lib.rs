@@ -1,6 +1,7 @@
 //! The `aivonx` program: administers a gateway over its control socket.
 
 pub mod audit_copy;
+mod audit_verify;
 pub mod cli;
 mod command;
 pub mod complete;
@@ -9,6 +10,7 @@ mod demo;
 pub mod exit;
 mod filter;
 pub mod forward;
+mod gateway_url;
 pub mod input;
 pub mod journal;
 mod keymap;

@@ -1,20 +1,17 @@
 //! The verbs and options of the command line in mdoc, for aivonx(1). `man/build.sh` asks for them with the hidden
 //! verb `manual`, so that the page is made from what the program accepts.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
-
-use crate::cli::Cli;
+use clap::{Arg, ArgAction, Command};
 
 /// The sections "Commands" and "Global options" of the page.
 #[must_use]
-pub fn sections() -> String {
-    let root = Cli::command();
+pub fn sections(root: &Command) -> String {
     let mut page = Page::default();
     page.line(".Sh COMMANDS");
     page.text(
         "A noun and what to do with it; or a verb that has no noun. `--help` after any of them explains it in short.",
     );
-    let (nouns, verbs): (Vec<&Command>, Vec<&Command>) = visible(&root).partition(|c| c.has_subcommands());
+    let (nouns, verbs): (Vec<&Command>, Vec<&Command>) = visible(root).partition(|c| c.has_subcommands());
     page.line(".Ss Verbs");
     page.line(".Bl -tag -width Ds");
     for verb in verbs {
@@ -240,7 +237,10 @@ fn argument(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn words_stay_words() {
@@ -255,7 +255,7 @@ mod tests {
     /// By walking the definition: nothing that is not hidden is left out.
     #[test]
     fn every_verb_and_option_is_there() {
-        let page = sections();
+        let page = sections(&Cli::command());
         fn walk(command: &Command, words: &str, page: &str) {
             for inner in visible(command) {
                 let words = format!("{words} {}", inner.get_name());

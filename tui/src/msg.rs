@@ -12,7 +12,7 @@ use aivonx_protocol::{
 use crossterm::event::KeyEvent;
 
 use crate::{
-    cli::audit::Exported,
+    audit_copy::Exported,
     journal::{Part, Past},
 };
 

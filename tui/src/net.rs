@@ -1,6 +1,7 @@
 //! The connection: made, kept, and made again. It owns every call under way, so that nothing else waits.
 
 mod export;
+mod fault;
 
 use std::{
     collections::HashMap,
@@ -9,9 +10,9 @@ use std::{
 };
 
 use aivonx_protocol::{
-    Event, Fault, FaultKind, Request, WireSecret,
+    Event, Fault, Request, WireSecret,
     account::{self, LoggedIn},
-    client::{Client, ClientError, EventStream},
+    client::{Client, EventStream},
     request::STREAM_WINDOW,
 };
 use tokio::{
@@ -20,6 +21,7 @@ use tokio::{
     time::sleep,
 };
 
+use self::fault::{fault, lost};
 use crate::{
     connect::connect,
     msg::{Down, Export, Msg, NoExport, Ticket, Up},
@@ -308,25 +310,6 @@ async fn drain(
             }
             None if !some => return (Ok(()), None),
             _ => {}
-        }
-    }
-}
-
-fn lost(why: &str) -> Fault {
-    Fault::new(FaultKind::Unavailable, why)
-}
-
-/// An error as a fault, and why the connection ended if that is what it is.
-fn fault(error: ClientError) -> (Fault, Option<String>) {
-    match error {
-        ClientError::Fault(fault) => (fault, None),
-        ClientError::Closed(_) | ClientError::Unreachable(_) => {
-            let why = error.to_string();
-            let first = why.lines().next().unwrap_or_default().to_owned();
-            (lost(&first), Some(first))
-        }
-        ClientError::Denied(_) | ClientError::Version(_) | ClientError::Protocol(_) => {
-            (Fault::new(FaultKind::Internal, error.to_string()), None)
         }
     }
 }

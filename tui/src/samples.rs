@@ -31,7 +31,7 @@ pub(crate) use self::{
     pulse::{hostile_pulse, pulse},
     usage::{usage_by, usage_records, usage_report, usage_steps},
 };
-use crate::nouns::View;
+use crate::render::View;
 
 /// The time at which the samples are looked at: 2026-11-22 00:31:34 UTC.
 pub(crate) const NOW: u64 = 1_795_307_494_000;

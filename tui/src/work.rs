@@ -48,7 +48,7 @@ impl Works {
     pub(crate) fn anchors(&mut self, ticket: Ticket, file: PathBuf) {
         let happens = self.happens.clone();
         self.begin(ticket, async move {
-            let read = spawn_blocking(move || crate::cli::audit::anchors(&place(&file))).await;
+            let read = spawn_blocking(move || crate::audit_verify::anchors(&place(&file))).await;
             let result = match read {
                 // What the option says first, a field need not.
                 Ok(read) => read.map_err(|why| why.to_string().trim_start_matches("--anchor ").to_owned()),

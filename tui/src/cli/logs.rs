@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::Context;
 use crate::{
     exit::Failure,
-    journal,
+    journal::{self, older_events},
     render::{
         Out, Tone,
         out::note,
@@ -194,16 +194,7 @@ async fn older(
 
 /// Where older events are, if not in the journal.
 fn elsewhere(sink: &str, oldest: UnixMillis, zone: &TimeZone) -> String {
-    format!("(the daemon holds events since {}; {})", text::time(oldest, zone), place(sink))
-}
-
-/// The same without since when.
-pub(crate) fn place(sink: &str) -> String {
-    match sink.strip_prefix("file ") {
-        Some(path) => format!("older ones are in {}", safe(path)),
-        None if sink == "stderr" => "older ones went to its standard error".to_owned(),
-        None => "older ones are kept nowhere".to_owned(),
-    }
+    format!("(the daemon holds events since {}; {})", text::time(oldest, zone), older_events(sink))
 }
 
 async fn follow(client: &Client, out: &mut Out, filter: LogFilter, lines: u32) -> Result<(), Failure> {

@@ -287,8 +287,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Passwd(args)) => account::password::run(context, args).await,
         Some(Verb::Connect(args)) => connect::run(context, args).await,
         Some(Verb::Totp(verb)) => account::totp::run(context, verb).await,
-        Some(Verb::Complete(args)) => complete::run(args),
-        Some(Verb::Manual) => context.out.raw(crate::manual::sections()),
+        Some(Verb::Complete(args)) => complete::run(args, Cli::command()),
+        Some(Verb::Manual) => context.out.raw(crate::manual::sections(&Cli::command())),
     }
 }
 

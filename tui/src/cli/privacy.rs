@@ -13,8 +13,11 @@ use super::{Context, organization::options::Privacy};
 use crate::{
     exit::Failure,
     input,
-    nouns::{privacy_name, profile_name},
-    render::text::{Lines, safe},
+    nouns::{
+        privacy::{Categories, categories, outcome, whose},
+        privacy_name, profile_name,
+    },
+    render::text::Lines,
 };
 
 /// What can be done about personal data in prompts.
@@ -47,23 +50,6 @@ pub struct SetArgs {
     /// What is looked for: email, phone, ssn, card, key, separated by commas; or all
     #[arg(long, value_name = "LIST", value_parser = categories)]
     pub categories: Option<Categories>,
-}
-
-/// Categories as they are typed; none is all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Categories(pub Vec<Category>);
-
-pub(crate) fn categories(text: &str) -> Result<Categories, String> {
-    if text == "all" {
-        return Ok(Categories(Vec::new()));
-    }
-    let known = |name: &str| {
-        Category::ALL
-            .into_iter()
-            .find(|category| category.name() == name)
-            .ok_or_else(|| format!("'{name}' is none; accepted are email, phone, ssn, card, key, and all"))
-    };
-    text.split(',').map(|name| known(name.trim())).collect::<Result<_, _>>().map(Categories)
 }
 
 /// Carries out a verb.
@@ -121,34 +107,6 @@ fn result(report: &PrivacyReport) -> String {
     out
 }
 
-/// Whether a prompt with this text goes out, and how.
-pub(crate) fn outcome(report: &PrivacyReport) -> String {
-    let whose = whose(report.organization.as_deref());
-    match (&report.refusal, report.mode) {
-        (Some(why), mode) => {
-            format!(
-                "The mode {whose} is {}: a prompt like this is refused ({}).",
-                privacy_name(mode),
-                safe(why)
-            )
-        }
-        (None, PrivacyMode::Off) => {
-            format!("The mode {whose} is off: it goes out as it is; redact would send what is shown here.")
-        }
-        (None, PrivacyMode::Detect) => {
-            format!("The mode {whose} is detect: it goes out as it is and is counted.")
-        }
-        (None, mode) => format!("The mode {whose} is {}: it goes out as shown here.", privacy_name(mode)),
-    }
-}
-
-fn whose(organization: Option<&str>) -> String {
-    match organization {
-        Some(organization) => format!("of {}", safe(organization)),
-        None => "of those without an organization".to_owned(),
-    }
-}
-
 fn done(mode: PrivacyMode) -> &'static str {
     match mode {
         PrivacyMode::Off => "nothing is looked for",
@@ -168,13 +126,6 @@ mod tests {
 
     use super::*;
     use crate::samples::HOSTILE;
-
-    #[test]
-    fn categories_are_named() {
-        assert_eq!(categories("email, key").unwrap().0, [Category::Email, Category::Key]);
-        assert_eq!(categories("all").unwrap().0, []);
-        assert!(categories("email,names").unwrap_err().contains("'names' is none; accepted are email"));
-    }
 
     #[test]
     fn settings_are_told_in_a_sentence() {

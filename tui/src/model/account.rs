@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{UnixMillis, WireSecret, account::TotpOffer};
 
-use super::{Link, Model, secret_input::SecretInput};
+use super::secret_input::SecretInput;
 use crate::{
     msg::Ticket,
     render::qr::{self, Modules},
@@ -109,29 +109,5 @@ impl Step {
             Self::Codes => "Making backup codes",
             Self::Leave => "Logging out",
         }
-    }
-}
-
-/// Why the screen cannot be locked, if so: without a password of one's own nobody could open it again.
-pub(crate) fn why_no_lock(model: &Model) -> Option<&'static str> {
-    use aivonx_protocol::session::SessionKind;
-    let who = model.identity.as_ref();
-    match who.and_then(|who| who.session.as_ref()) {
-        Some(session) if session.kind == SessionKind::Control => None,
-        Some(_) => Some("a token is in use here, which has no password"),
-        None if who.is_some_and(|who| who.role.is_some()) => {
-            Some("you are here by your uid, so there is no password to open it with")
-        }
-        None => Some("nobody is logged in"),
-    }
-}
-
-/// The line that makes the first administrator, for those who may not do it themselves.
-pub(crate) fn set_up_line(model: &Model) -> String {
-    match &model.link {
-        Link::Up { socket, .. } if socket != crate::connect::SYSTEM_SOCKET => {
-            format!("sudo aivonx setup --socket {socket}")
-        }
-        _ => "sudo aivonx setup".to_owned(),
     }
 }

@@ -8,13 +8,13 @@ use aivonx_protocol::{
 };
 
 use super::{
-    Screen,
     list::{List, Load, Rows},
+    screen::Screen,
 };
 use crate::{
     filter::{Filter, Subject},
-    nouns::{Field, Noun, View},
-    render::{Column, Table},
+    nouns::{Field, Noun},
+    render::{Column, Table, View},
 };
 
 /// Seconds that "now" is an average of.

@@ -1,9 +1,9 @@
 //! Who may do what: here only to say so before it is tried, by the table that the daemon decides by. A refusal
 //! of it is shown like any other.
 
-use aivonx_protocol::{Permission, handshake::Login, user::Role};
+use aivonx_protocol::{Permission, account::Identity, handshake::Login, user::Role};
 
-use super::{Link, Model};
+use super::link::Link;
 
 /// Something one may or may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,16 +147,21 @@ impl Right {
     }
 }
 
-/// Why not, in a few words.
-pub(super) fn why_not(model: &Model, right: Right) -> Option<String> {
-    let Link::Up { login, .. } = &model.link else { return Some("not connected".into()) };
-    if right.changes() && model.settings.read_only {
+/// Why `right` cannot be used over `link` by `identity`, in a few words; None if it can.
+pub(super) fn why_not(
+    right: Right,
+    link: &Link,
+    identity: Option<&Identity>,
+    read_only: bool,
+) -> Option<String> {
+    let Link::Up { login, .. } = link else { return Some("not connected".into()) };
+    if right.changes() && read_only {
         return Some("started with --read-only".into());
     }
     if right == Right::Status {
         return None;
     }
-    let Some(role) = model.identity.as_ref().and_then(|who| who.role.map(|role| (role, who))) else {
+    let Some(role) = identity.and_then(|who| who.role.map(|role| (role, who))) else {
         return Some(match login {
             Login::Setup => "there is no administrator yet".into(),
             Login::Needed | Login::NotNeeded => "not logged in; :login".into(),

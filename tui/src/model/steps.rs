@@ -3,8 +3,8 @@
 
 use aivonx_protocol::{handshake::Login, key::Key, node::NodeKind};
 
-use super::{Link, Model, account, list::Load, rights::Right};
-use crate::nouns::Standing;
+use super::{Link, Model, list::Load, rights::Right};
+use crate::{gateway_url::gateway_url, nouns::Standing};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Step {
             Self::SetUp => "Make the first administrator: nobody can use the gateway before.".into(),
             Self::HaveSetUp => format!(
                 "There is no administrator yet. Only root and the daemon's own user can make one: {}",
-                account::set_up_line(model)
+                set_up_line(model)
             ),
             Self::LogIn => "Log in to see more.".into(),
             Self::Password => "Your password has to be changed before anything else.".into(),
@@ -108,7 +108,7 @@ pub(crate) const OF_THE_SHELL: &str = "$AIVONX_KEY";
 /// is open.
 pub(crate) fn line(model: &Model, secret: &str) -> String {
     let status = model.status.as_ref();
-    let base = crate::cli::key::base(&status.map(|status| status.listen.clone()).unwrap_or_default());
+    let base = gateway_url(&status.map(|status| status.listen.clone()).unwrap_or_default());
     let key = match status {
         Some(status) if status.access == "open" && secret == OF_THE_SHELL => String::new(),
         _ => format!(" -H 'Authorization: Bearer {secret}'"),
@@ -132,7 +132,7 @@ pub(crate) fn line(model: &Model, secret: &str) -> String {
 /// A command that sets a new password with a code.
 pub(crate) fn reset_line(model: &Model, user: &str) -> String {
     let listen = model.status.as_ref().map(|status| status.listen.clone()).unwrap_or_default();
-    let base = crate::cli::key::base(&listen);
+    let base = gateway_url(&listen);
     let secret = super::dialog::SECRET;
     let body = format!("{{\"username\":\"{user}\",\"code\":\"{secret}\",\"password\":\"...\"}}");
     format!("curl {base}/api/account/password/reset -H 'Content-Type: application/json' -d '{body}'")
@@ -151,4 +151,14 @@ fn sample(model: &Model) -> Option<(&str, NodeKind)> {
 /// Nothing that would end a quotation of the shell or of JSON.
 fn plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '@' | '+')
+}
+
+/// The line that makes the first administrator, for those who may not do it themselves.
+pub(crate) fn set_up_line(model: &Model) -> String {
+    match &model.link {
+        Link::Up { socket, .. } if socket != crate::connect::SYSTEM_SOCKET => {
+            format!("sudo aivonx setup --socket {socket}")
+        }
+        _ => "sudo aivonx setup".to_owned(),
+    }
 }

@@ -13,9 +13,9 @@ use tokio::{
     task::spawn_blocking,
 };
 
+use super::fault::fault;
 use crate::{
-    audit_copy::{Writing, taken},
-    cli::audit::Exported,
+    audit_copy::{Exported, Writing, taken},
     msg::{Export, Msg, NoExport, Ticket},
     work::place,
 };
@@ -41,7 +41,7 @@ pub(super) async fn run(
         Ok(exported) => (Ok(exported), None),
         Err(Stopped::No(no)) => (Err(no), None),
         Err(Stopped::Client(error)) => {
-            let (fault, ended) = super::fault(error);
+            let (fault, ended) = fault(error);
             (Err(NoExport::Failed(fault.message)), ended)
         }
     };

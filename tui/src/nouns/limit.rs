@@ -11,10 +11,11 @@
 //! | `used` | how much of it is used, or null where nothing is counted or you may not see it |
 //! | `resets` | time at which the count begins anew, or null |
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering, str::FromStr};
 
 use aivonx_protocol::limit::{
-    Each, EffectiveLimit, LimitLevel, LimitName, LimitSetting, LimitSource, LimitUnit, Limits, Unpriced,
+    Each, EffectiveLimit, LimitLevel, LimitName, LimitSetting, LimitSource, LimitUnit, LimitValue, Limits,
+    UnknownLimit, Unpriced,
 };
 
 use super::{Field, Noun, View, largest, profile_name};
@@ -263,6 +264,21 @@ pub(crate) fn source(source: LimitSource) -> &'static str {
         LimitSource::UserAdmin => "user (admin)",
         LimitSource::Key => "key",
         LimitSource::KeyAdmin => "key (admin)",
+    }
+}
+
+/// A limit and its value as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment(pub LimitValue);
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as inference.day=100")?;
+        let name: LimitSetting = name.parse().map_err(|unknown: UnknownLimit| unknown.to_string())?;
+        let limit = name.cap(value).map_err(|bad| bad.to_string())?;
+        Ok(Self(LimitValue { name, limit }))
     }
 }
 

@@ -17,6 +17,7 @@ mod node;
 pub(crate) mod organization;
 mod policy;
 mod price;
+pub(crate) mod privacy;
 pub(crate) mod running;
 mod session;
 pub(crate) mod snapshot;
@@ -28,9 +29,6 @@ mod tests;
 
 use std::{borrow::Cow, cmp::Ordering};
 
-use aivonx_protocol::UnixMillis;
-use jiff::tz::TimeZone;
-
 pub(crate) use self::{
     limit::LimitRow,
     node::Standing,
@@ -40,53 +38,8 @@ pub(crate) use self::{
 use crate::{
     exit::Failure,
     filter::Subject,
-    render::{Cell, Column, Out, Table, Tone, text},
-    theme::Theme,
-    widgets::bar,
+    render::{Cell, Column, Out, Table, Tone, View},
 };
-
-/// How a noun is looked at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
-    /// The time that ages are counted to.
-    pub(crate) now: UnixMillis,
-    /// The zone times are shown in.
-    pub(crate) zone: &'a TimeZone,
-    /// How the console looks; None on the command line.
-    pub(crate) theme: Option<Theme>,
-}
-
-impl View<'_> {
-    /// A word with a sign before it in the console, where a column of words is looked over, not read.
-    fn signed(&self, unicode: &'static str, ascii: &'static str, word: &str) -> String {
-        self.theme.map_or_else(|| word.to_owned(), |theme| format!("{} {word}", theme.sign(unicode, ascii)))
-    }
-
-    /// How long ago that was; `-` where it never was.
-    fn ago(&self, at: Option<UnixMillis>) -> Cell {
-        Cell::optional(at.map(|at| text::ago(at, self.now)))
-    }
-
-    /// A number, in the console in a few cells.
-    fn number(&self, number: u64) -> String {
-        if self.theme.is_some() { text::short(number) } else { text::count(number) }
-    }
-
-    /// Micro-USD as dollars; the command line has every decimal there is.
-    fn dollars(&self, micro: u64) -> String {
-        if self.theme.is_some() { text::dollars(micro) } else { text::usd(micro) }
-    }
-
-    /// A share, in the console as a bar of so many cells.
-    fn bar(&self, share: f64, cells: usize) -> String {
-        self.theme.map_or_else(|| bar::percent(share), |theme| bar::told(share, cells, theme))
-    }
-
-    /// A time with its date.
-    fn time(&self, at: UnixMillis) -> String {
-        text::time(at, self.zone)
-    }
-}
 
 /// Where a column is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

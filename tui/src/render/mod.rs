@@ -6,7 +6,9 @@ pub mod progress;
 pub mod qr;
 pub mod table;
 pub mod text;
+mod view;
 
 pub use out::{Format, Out};
 pub(crate) use table::Width;
 pub use table::{Cell, Column, Table, Tone};
+pub(crate) use view::View;

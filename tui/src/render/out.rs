@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use rustix::fs::FileType;
 use serde::Serialize;
 
-use super::{Table, Tone, json};
-use crate::{exit::Failure, nouns::View};
+use super::{Table, Tone, View, json};
+use crate::exit::Failure;
 
 /// What standard output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

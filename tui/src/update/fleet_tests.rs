@@ -147,7 +147,7 @@ fn the_strategy_is_shown_and_set_by_those_who_may() {
 fn marked_models_are_loaded_and_unloaded_where_the_column_says() {
     let mut model = full(80, 24);
     model.screen = Screen::Models;
-    let names = super::models::columns(&model).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let names = crate::view::node_columns(&model).into_iter().map(str::to_owned).collect::<Vec<_>>();
     let gpu1 = names.iter().position(|name| name == "gpu1").unwrap();
     for _ in 0..=gpu1 {
         press(&mut model, "right");

@@ -172,7 +172,7 @@ fn older(model: &mut Model, out: &mut Vec<Effect>, from: Option<u64>) {
     let oldest = model.logs.oldest().unwrap_or(model.now);
     let Some(status) = &model.status else { return model.warn("the daemon has not told where it logs to") };
     if status.log_sink != "journald" {
-        let place = crate::cli::logs::place(&status.log_sink);
+        let place = crate::journal::older_events(&status.log_sink);
         let told = format!("{place}; the daemon holds those since {}", time(oldest, &model.zone));
         model.warn(told);
         if let Some(at) = from {

@@ -18,24 +18,12 @@ use crate::{
     msg::Effect,
 };
 
-/// The names of the nodes, in the order of their columns.
-pub(crate) fn columns(model: &Model) -> Vec<&str> {
-    let mut names: Vec<&str> = model.nodes.list.all().iter().map(|node| &*node.name).collect();
-    // Who may see models need not see nodes.
-    if names.is_empty() {
-        let places = model.models.list.all().iter().flat_map(|known| &known.nodes);
-        names = places.map(|place| &*place.node).collect();
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 /// A key of the screen's own.
 pub(super) fn carry_out(model: &mut Model, does: Do) {
     match does {
         Do::Left | Do::Right => {
-            let names: Vec<String> = columns(model).into_iter().map(str::to_owned).collect();
+            let names: Vec<String> =
+                crate::view::node_columns(model).into_iter().map(str::to_owned).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             model.models.step(&names, does == Do::Right);
         }

@@ -25,6 +25,7 @@ mod usage;
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
+pub(crate) use self::models::columns as node_columns;
 use crate::{
     model::{Dialog, Link, Model, Screen},
     widgets::grid,

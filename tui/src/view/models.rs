@@ -18,12 +18,24 @@ use crate::{
         text::{bytes, plural, safe, span},
     },
     theme::Tone,
-    update::models::columns,
     widgets::{bar, text},
 };
 
 /// Cells of a node's column, least and most.
 const NODE: (usize, usize) = (13, 14);
+
+/// The names of the nodes, in the order of their columns.
+pub(crate) fn columns(model: &Model) -> Vec<&str> {
+    let mut names: Vec<&str> = model.nodes.list.all().iter().map(|node| &*node.name).collect();
+    // Who may see models need not see nodes.
+    if names.is_empty() {
+        let places = model.models.list.all().iter().flat_map(|known| &known.nodes);
+        names = places.map(|place| &*place.node).collect();
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {

@@ -6,19 +6,22 @@ use std::{
 };
 
 use aivonx_protocol::{Event, Reply, limit::Unpriced};
-use aivonx_tui::cli::{
-    account::{login::LoggedOut, totp},
-    audit::{Exported, offline::Proof},
-    connect::Forwarding,
-    key::created,
-    limit,
-    lockout::Cleared,
-    logs::Missed,
-    organization::Described,
-    secrets::Generated,
-    status, token,
-    usage::Flat,
-    user::sessions::Ended,
+use aivonx_tui::{
+    audit_copy::Exported,
+    cli::{
+        account::{login::LoggedOut, totp},
+        audit::offline::Proof,
+        connect::Forwarding,
+        key::created,
+        limit,
+        lockout::Cleared,
+        logs::Missed,
+        organization::Described,
+        secrets::Generated,
+        status, token,
+        usage::Flat,
+        user::sessions::Ended,
+    },
 };
 use serde_json::Value;
 

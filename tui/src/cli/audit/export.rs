@@ -1,45 +1,18 @@
 //! `aivonx audit export`: the copy and its signature become two files, or none.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use aivonx_protocol::{
     Event,
-    audit::{self, Digest, ExportFormat, ExportSignature, PublicKey},
+    audit::{self, ExportFormat},
 };
-use serde::Serialize;
 
 use super::{Context, ExportArgs, Format, tell_lost};
 use crate::{
-    audit_copy::{self, Writing, beside},
+    audit_copy::{self, Exported, Writing},
     exit::Failure,
     render::text::{bytes, plural},
 };
-
-/// What `audit export` prints as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Exported {
-    /// The copy.
-    pub file: PathBuf,
-    /// Its signature.
-    pub signature: PathBuf,
-    /// Entries in it.
-    pub entries: u64,
-    /// The first of them; 0 if it is empty.
-    pub first: u64,
-    /// The last of them.
-    pub last: u64,
-    /// Whether nothing between the two was left out.
-    pub complete: bool,
-    /// Bytes of the copy.
-    pub bytes: u64,
-    /// Digest of the copy.
-    pub sha256: Digest,
-    /// The public key that proves it.
-    pub signer: PublicKey,
-}
 
 pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), Failure> {
     let file = args.out.clone();
@@ -74,24 +47,6 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), F
     copy.end(&signed).map_err(|e| failed(&file, &e))?;
     tell_lost(client.ask(audit::Losses).await);
     tell(context, &Exported::new(file, &signed))
-}
-
-impl Exported {
-    /// What was written, by its signature.
-    #[must_use]
-    pub fn new(file: PathBuf, signed: &ExportSignature) -> Self {
-        Self {
-            signature: beside(&file),
-            file,
-            entries: signed.entries,
-            first: signed.first,
-            last: signed.last,
-            complete: signed.complete,
-            bytes: signed.bytes,
-            sha256: signed.sha256,
-            signer: signed.signer,
-        }
-    }
 }
 
 fn tell(context: &mut Context, exported: &Exported) -> Result<(), Failure> {

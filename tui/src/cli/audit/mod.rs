@@ -23,9 +23,7 @@ use crate::{
     render::text,
 };
 
-pub use export::Exported;
 pub use filters::Filters;
-pub(crate) use verify::{WALKING, anchors, sentences, walked};
 
 /// Entries shown where nothing else is asked for, and before following.
 const LINES: u32 = 50;

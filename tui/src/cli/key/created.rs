@@ -1,9 +1,6 @@
 //! A key with its secret: shown once, ready to use.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use aivonx_protocol::{
     WireSecret,
@@ -16,12 +13,10 @@ use serde::Serialize;
 
 use crate::{
     exit::Failure,
+    gateway_url::gateway_url,
     render::{Out, text::safe},
     secret_file::SecretFile,
 };
-
-/// Where a gateway listens by default.
-const BASE: &str = "http://127.0.0.1:11435";
 
 /// What `key create` and `key rotate` print as JSON: the key with its secret.
 #[derive(Debug, Serialize)]
@@ -99,37 +94,5 @@ fn told(secret: &str, base: &str) -> String {
 /// Base URL of the gateway, as its status reports it.
 async fn base(client: &Client) -> String {
     let listen = client.ask(daemon::GetStatus).await.map(|status| status.listen).unwrap_or_default();
-    url(&listen)
-}
-
-/// The address to reach a gateway at that listens there.
-pub(crate) fn url(listen: &[String]) -> String {
-    let address = listen.iter().find_map(|text| text.parse::<SocketAddr>().ok());
-    address.map_or_else(
-        || BASE.to_owned(),
-        |mut address| {
-            if address.ip().is_unspecified() {
-                address.set_ip(if address.is_ipv4() {
-                    [127, 0, 0, 1].into()
-                } else {
-                    std::net::Ipv6Addr::LOCALHOST.into()
-                });
-            }
-            format!("http://{address}")
-        },
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_that_works_from_here() {
-        let of = |listen: &[&str]| url(&listen.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&[]), BASE);
-        assert_eq!(of(&["0.0.0.0:8080", "10.0.0.1:1"]), "http://127.0.0.1:8080");
-        assert_eq!(of(&["[::]:8080"]), "http://[::1]:8080");
-        assert_eq!(of(&["elsewhere", "10.0.0.1:80"]), "http://10.0.0.1:80");
-    }
+    gateway_url(&listen)
 }

@@ -10,7 +10,6 @@ use aivonx_protocol::{
 };
 use clap::{Args, Subcommand};
 
-pub(crate) use self::created::url as base;
 use self::created::{Created, Secret};
 use super::{Confirm, Context};
 use crate::{

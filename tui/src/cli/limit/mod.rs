@@ -2,11 +2,9 @@
 
 pub mod profile;
 
-use std::str::FromStr;
-
 use aivonx_protocol::{
     client::Client,
-    limit::{self, LimitSetting, LimitTarget, LimitValue, Limits, UnknownLimit, Unpriced},
+    limit::{self, LimitSetting, LimitTarget, Limits, Unpriced},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -17,7 +15,7 @@ use crate::{
     exit::Failure,
     nouns::{
         self, LimitRow,
-        limit::{refuses_unpriced, title, unpriced_advice},
+        limit::{Assignment, refuses_unpriced, title, unpriced_advice},
     },
 };
 
@@ -86,21 +84,6 @@ pub struct UnsetArgs {
     /// Only if nothing was set since it had this revision (see limit show --output json)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
-}
-
-/// A limit and its value as it is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Assignment(pub LimitValue);
-
-impl FromStr for Assignment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as inference.day=100")?;
-        let name: LimitSetting = name.parse().map_err(|unknown: UnknownLimit| unknown.to_string())?;
-        let limit = name.cap(value).map_err(|bad| bad.to_string())?;
-        Ok(Self(LimitValue { name, limit }))
-    }
 }
 
 impl From<Whose> for LimitTarget {

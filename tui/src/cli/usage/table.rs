@@ -8,9 +8,9 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     exit::Failure,
-    nouns::{Field, View, usage::REPORT},
+    nouns::{Field, usage::REPORT},
     render::{
-        Cell, Column, Out, Table, Tone,
+        Cell, Column, Out, Table, Tone, View,
         text::{self, count, safe, usd},
     },
 };

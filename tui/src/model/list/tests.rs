@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::*;
 use crate::{
     filter::Subject,
-    nouns::{Field, View},
-    render::Table,
+    nouns::Field,
+    render::{Table, View},
 };
 
 struct Row(&'static str, u32);

@@ -13,7 +13,7 @@ use aivonx_protocol::{
     log::{Level, LogEvent},
 };
 
-pub(crate) use self::segment::Entry;
+pub(crate) use self::segment::{Entry, word};
 use self::{scan::Scan, store::Store};
 use super::list::Rows;
 use crate::{filter::Filter, msg::Ticket, render::text};
@@ -271,17 +271,6 @@ impl Logs {
             Level::Debug => Level::Trace,
             Level::Trace => Level::Error,
         };
-    }
-}
-
-/// A level in a word.
-pub(crate) fn word(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
     }
 }
 

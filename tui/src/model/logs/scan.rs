@@ -1,9 +1,8 @@
 //! What a filter shows of the store. Each text is looked at once per segment and term.
 
 use super::{
-    segment::{Entry, Segment},
+    segment::{Entry, Segment, word},
     store::Store,
-    word,
 };
 use crate::filter::{Filter, Subject as _, Term};
 

@@ -7,7 +7,6 @@ use aivonx_protocol::{
     log::{Level, LogEvent, push_field},
 };
 
-use super::word;
 use crate::filter::Subject;
 
 /// Events in a segment.
@@ -265,4 +264,15 @@ fn take(codes: &mut &[u8]) -> u64 {
 
 fn take_id(codes: &mut &[u8]) -> u32 {
     u32::try_from(take(codes)).unwrap_or(u32::MAX)
+}
+
+/// A level in a word.
+pub(crate) fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
 }

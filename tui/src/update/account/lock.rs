@@ -8,11 +8,7 @@ use aivonx_protocol::{
 use super::{Step, answers, ask, load};
 use crate::{
     keymap::Do,
-    model::{
-        Model, Topic,
-        account::{Lock, why_no_lock},
-        secret_input::SecretInput,
-    },
+    model::{Model, Topic, account::Lock, secret_input::SecretInput},
     msg::Effect,
 };
 
@@ -94,5 +90,19 @@ pub(super) fn answered(model: &mut Model, out: &mut Vec<Effect>, result: Result<
                 load(model, out, Topic::Identity);
             }
         }
+    }
+}
+
+/// Why the screen cannot be locked, if so: without a password of one's own nobody could open it again.
+fn why_no_lock(model: &Model) -> Option<&'static str> {
+    use aivonx_protocol::session::SessionKind;
+    let who = model.identity.as_ref();
+    match who.and_then(|who| who.session.as_ref()) {
+        Some(session) if session.kind == SessionKind::Control => None,
+        Some(_) => Some("a token is in use here, which has no password"),
+        None if who.is_some_and(|who| who.role.is_some()) => {
+            Some("you are here by your uid, so there is no password to open it with")
+        }
+        None => Some("nobody is logged in"),
     }
 }

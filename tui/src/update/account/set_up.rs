@@ -10,9 +10,9 @@ use super::{Prepared, Step, forms, stands};
 use crate::{
     model::{
         Dialog, Link, Model,
-        account::set_up_line,
         dialog::Text,
         form::{self, Field, Form, FormFor},
+        steps::set_up_line,
     },
     msg::Effect,
     update::login,

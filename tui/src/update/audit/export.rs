@@ -6,7 +6,7 @@ use aivonx_protocol::audit::{self, ExportFormat};
 
 use super::query;
 use crate::{
-    cli::audit::Exported,
+    audit_copy::Exported,
     model::{
         Dialog, Model, Purpose,
         calls::Act,

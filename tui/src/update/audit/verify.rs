@@ -8,7 +8,7 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    cli::audit::{WALKING, sentences, walked},
+    audit_verify::{WALKING, sentences, walked},
     model::{
         Dialog, Model, Purpose,
         calls::Act,

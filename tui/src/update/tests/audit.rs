@@ -6,7 +6,7 @@ use aivonx_protocol::audit::{self, AuditFilter, AuditRequest, ExportFormat};
 
 use super::*;
 use crate::{
-    cli::audit::Exported,
+    audit_copy::Exported,
     msg::{Export, NoExport},
 };
 

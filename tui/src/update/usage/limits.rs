@@ -8,7 +8,6 @@ use aivonx_protocol::{
 
 use super::Asked;
 use crate::{
-    cli::limit::Assignment,
     keymap::Do,
     model::{
         Model, Topic,
@@ -19,7 +18,7 @@ use crate::{
     },
     msg::Effect,
     nouns::{
-        limit::{cap_text, source_is_own},
+        limit::{Assignment, cap_text, source_is_own},
         profile_name,
     },
     render::text::span,

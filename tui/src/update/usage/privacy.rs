@@ -8,14 +8,16 @@ use aivonx_protocol::{
 
 use super::Asked;
 use crate::{
-    cli::privacy::{categories, outcome},
     model::{
         Dialog, Model, Topic,
         dialog::Text,
         form::{Field, Form, FormFor},
         usage::UsageForm,
     },
-    nouns::privacy_name,
+    nouns::{
+        privacy::{categories, outcome},
+        privacy_name,
+    },
     update::forms,
 };
 

@@ -4,7 +4,7 @@ use aivonx_protocol::{Event, user::Role};
 
 use super::*;
 use crate::{
-    cli::audit::Exported,
+    audit_copy::Exported,
     model::testing::answer_all,
     msg::{Effect, NoExport, Ticket},
     samples,
