@@ -7,8 +7,8 @@ use aivonx_config::LogFormat;
 use aivonx_protocol::{UnixMillis, Untrusted, log::Level};
 
 use super::{
+    access_format::{each_field, sentence},
     view::{Body, View},
-    wording::{each_field, sentence},
 };
 
 /// How lines look.

@@ -22,13 +22,12 @@ use super::{
     format::Style,
     hub::Hub,
     journald::{self, Journald},
+    layer::LogLayer,
     metrics::Metrics,
-    panic,
-    pipe::{Pipe, Sink},
-    process,
+    panic, process,
+    queue::{LogQueue, Sink},
     sink::{self, Observer, Outlet},
     stream::{Lines, Stderr},
-    tap::Tap,
 };
 
 /// How long the end of the process waits for the log's sink.
@@ -60,11 +59,11 @@ pub enum InitError {
 /// dropped, so end the process by returning from `main`, or call [`Telemetry::flush`] before.
 pub struct Telemetry {
     hub: Hub,
-    pipe: Pipe,
+    queue: LogQueue,
     level: LevelHandle,
     access: AccessSink,
     metrics: Arc<Metrics>,
-    queue: Mutex<Option<AccessQueue>>,
+    finished: Mutex<Option<AccessQueue>>,
     observers: Arc<RwLock<Vec<Observer>>>,
     stop: watch::Sender<bool>,
     drain: Mutex<Option<JoinHandle<()>>>,
@@ -85,7 +84,7 @@ pub fn init(log: &Log, data_dir: &Path, stderr_is_for_people: bool) -> Result<Te
     process::started();
     let (telemetry, dispatch, warning) = build(log, data_dir, stderr_is_for_people)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::Twice)?;
-    panic::install(telemetry.pipe.clone());
+    panic::install(telemetry.queue.clone());
     if let Some(warning) = warning {
         tracing::warn!(event = "log_fallback", "{warning}");
     }
@@ -102,19 +101,19 @@ pub(crate) fn build(
     let Chosen { sink, name, warning } = choose(log, data_dir, stderr_is_for_people, Journald::open)?;
     let hub = Hub::default();
     hub.name_sink(&name);
-    let pipe = Pipe::start(sink, hub.clone()).map_err(InitError::Thread)?;
+    let queue = LogQueue::start(sink, hub.clone()).map_err(InitError::Thread)?;
     let level = LevelHandle::new(targets);
-    let (access, queue) = access_queue::channel();
-    let metrics = Arc::new(Metrics::new(pipe.losses().clone(), access.clone()));
-    let tap = Tap { level: level.clone(), hub: hub.clone(), pipe: pipe.clone() };
-    let dispatch = Dispatch::new(tracing_subscriber::registry().with(tap));
+    let (access, finished) = access_queue::channel();
+    let metrics = Arc::new(Metrics::new(queue.losses().clone(), access.clone()));
+    let layer = LogLayer { level: level.clone(), hub: hub.clone(), queue: queue.clone() };
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let telemetry = Telemetry {
         hub,
-        pipe,
+        queue,
         level,
         access,
         metrics,
-        queue: Mutex::new(Some(queue)),
+        finished: Mutex::new(Some(finished)),
         observers: Arc::default(),
         stop: watch::Sender::new(false),
         drain: Mutex::new(None),
@@ -172,15 +171,15 @@ impl Telemetry {
     /// Starts turning access records into events and metrics. Call it once, inside the control plane's
     /// runtime; until then up to [`access_queue::WAITING_MAX`] records wait.
     pub fn spawn(&self) {
-        let Some(queue) = take(&self.queue) else { return };
+        let Some(finished) = take(&self.finished) else { return };
         let outlet = Outlet {
             level: self.level.clone(),
             hub: self.hub(),
-            pipe: self.pipe.clone(),
+            queue: self.queue.clone(),
             metrics: self.metrics(),
             observers: self.observers.clone(),
         };
-        let task = sink::drain(self.access(), queue, outlet, self.stop.subscribe());
+        let task = sink::drain(self.access(), finished, outlet, self.stop.subscribe());
         *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(task));
     }
 
@@ -191,19 +190,19 @@ impl Telemetry {
         if let Some(task) = take(&self.drain) {
             let _ = task.await;
         }
-        let pipe = self.pipe.clone();
-        let _ = tokio::task::spawn_blocking(move || pipe.flush(FLUSH_WITHIN)).await;
+        let queue = self.queue.clone();
+        let _ = tokio::task::spawn_blocking(move || queue.flush(FLUSH_WITHIN)).await;
     }
 
     /// Waits until everything logged so far is written, or `within` has passed. Blocks the thread.
     pub fn flush(&self, within: Duration) -> bool {
-        self.pipe.flush(within)
+        self.queue.flush(within)
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.pipe.flush(FLUSH_WITHIN);
+        self.queue.flush(FLUSH_WITHIN);
     }
 }
 

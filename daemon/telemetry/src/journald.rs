@@ -1,6 +1,6 @@
 //! systemd's journal, with fields: `journalctl AIVONX_NODE=gpu1`.
 //!
-//! tracing-journald writes, but on the pipe's thread and from redacted records: under the registry, as it is
+//! tracing-journald writes, but on the queue's thread and from redacted records: under the registry, as it is
 //! meant to be used, it would hold up the thread of the event whenever journald stands still, and would see
 //! the fields before they are redacted. How it gets them is described in `reissue.rs`.
 //!
@@ -27,7 +27,7 @@ use tracing_subscriber::{
 
 use super::{
     messages::IDENTIFIER,
-    pipe::{Lost, Sink},
+    queue::{Lost, Sink},
     reissue::reissue,
     view::View,
 };

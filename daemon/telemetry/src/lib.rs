@@ -1,6 +1,6 @@
 //! Tracing set-up, journald, redaction, the log hub (live tail) and metrics.
 //!
-//! Every event takes the same way: the tap (a tracing layer) writes it down redacted and cut on the thread
+//! Every event takes the same way: a tracing layer writes it down redacted and cut on the thread
 //! it happened on, puts it into the [`hub::Hub`] (10 000 events in memory) and into a bounded queue; one
 //! thread takes it from there to the sink (journald, standard error or a file). No thread of the daemon ever
 //! waits for the sink, for a reader of the hub or for a scrape.
@@ -56,8 +56,10 @@
 //! in `redact/names.rs`) prints `[REDACTED]` unless it is a known count, and so does a member of JSON inside a text
 //! that is named so, at any depth; see [`redact`].
 
+mod access_format;
 mod access_queue;
 mod counts;
+mod exposition;
 pub mod fields;
 mod file;
 mod filter;
@@ -66,22 +68,20 @@ mod gauges;
 pub mod hub;
 pub mod init;
 pub mod journald;
+mod layer;
 pub mod messages;
 pub mod metrics;
-mod page;
 mod panic;
-mod pipe;
 pub mod process;
+mod queue;
 mod record;
 pub mod redact;
 mod reissue;
 pub mod sink;
 mod stream;
-mod tap;
 #[cfg(test)]
 mod tests;
 mod view;
-mod wording;
 
 pub use access_queue::{AccessSink, WAITING_MAX};
 pub use fields::FIELDS;

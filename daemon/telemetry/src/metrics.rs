@@ -15,9 +15,9 @@ use prometheus_client::{encoding::text, registry::Registry};
 use super::{
     access_queue::AccessSink,
     counts::{Name, State, lock},
+    exposition::{Exposition, Share},
     gauges::{Gauges, NodeGauge},
-    page::{Page, Share},
-    pipe::Losses,
+    queue::Losses,
 };
 
 /// Content type of what [`Metrics::render`] writes.
@@ -40,7 +40,7 @@ impl Metrics {
     pub(crate) fn new(losses: Arc<Losses>, access: AccessSink) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Page { state: state.clone(), losses, access }));
+        registry.register_collector(Box::new(Exposition { state: state.clone(), losses, access }));
         Self { state, registry }
     }
 

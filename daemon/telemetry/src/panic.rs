@@ -3,13 +3,13 @@
 
 use std::{panic, time::Duration};
 
-use super::pipe::Pipe;
+use super::queue::LogQueue;
 
 /// Most characters of a panic's message that are kept.
 const MESSAGE_MAX: usize = 120;
 
 /// Replaces the process's panic hook.
-pub(crate) fn install(pipe: Pipe) {
+pub(crate) fn install(queue: LogQueue) {
     panic::set_hook(Box::new(move |info| {
         let place = info.location().map_or_else(|| "unknown place".into(), ToString::to_string);
         let payload = info.payload();
@@ -23,7 +23,7 @@ pub(crate) fn install(pipe: Pipe) {
         tracing::error!(event = "panic", place, thread, "panic: {message}");
         // The log's own thread cannot wait for itself.
         if thread != "log" {
-            pipe.flush(Duration::from_millis(500));
+            queue.flush(Duration::from_millis(500));
         }
     }));
 }

@@ -7,8 +7,8 @@ use aivonx_protocol::{UnixMillis, log::Level};
 use tracing::field::Visit;
 
 use super::{
+    access_format,
     redact::{self, Verdict},
-    wording,
 };
 
 /// Longest message, bytes; what is longer is cut and ends with `…`.
@@ -84,8 +84,8 @@ impl Text {
     pub(crate) fn about(request: &AccessRecord) -> Self {
         let mut text = Self::default();
         let plain = Verdict::Plain;
-        text.write(MESSAGE, false, plain, |w| w.write_str(&wording::sentence(request)));
-        wording::each_field(request, |name, value, _| {
+        text.write(MESSAGE, false, plain, |w| w.write_str(&access_format::sentence(request)));
+        access_format::each_field(request, |name, value, _| {
             value.with_text(|value, bare| text.write(name, bare, plain, |w| w.write_str(value)));
         });
         text

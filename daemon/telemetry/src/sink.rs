@@ -15,7 +15,7 @@ use super::{
     access_queue::{AccessQueue, AccessSink},
     hub::Hub,
     metrics::Metrics,
-    pipe::Pipe,
+    queue::LogQueue,
     view::{self, Bunch},
 };
 
@@ -84,7 +84,7 @@ fn tell(sink: &AccessSink, told: &mut u64) {
 pub(crate) struct Outlet {
     pub(crate) level: LevelHandle,
     pub(crate) hub: Hub,
-    pub(crate) pipe: Pipe,
+    pub(crate) queue: LogQueue,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) observers: Arc<RwLock<Vec<Observer>>>,
 }
@@ -110,7 +110,7 @@ impl Outlet {
             None => return,
         }
         if !records.is_empty() {
-            self.pipe.send(self.hub.put_all(Bunch::new(aivonx_domain::now(), records)));
+            self.queue.send(self.hub.put_all(Bunch::new(aivonx_domain::now(), records)));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use super::{
     file::RotatingFile,
     format::Style,
-    pipe::{Lost, Sink},
+    queue::{Lost, Sink},
     view::View,
 };
 

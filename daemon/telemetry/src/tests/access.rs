@@ -79,7 +79,7 @@ async fn a_request_is_one_event() {
     stop.send_replace(true);
     let task = sink::drain(access, queue, outlet, stop.subscribe());
     tokio::time::timeout(LONG, task.with_subscriber(rig.dispatch.clone())).await.unwrap();
-    assert!(rig.pipe.flush(LONG));
+    assert!(rig.queue.flush(LONG));
 
     let events = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().events;
     let messages: Vec<_> = events.iter().map(|e| (e.level, &*e.message)).collect();
@@ -158,11 +158,11 @@ async fn cost_per_record() {
             let begin = Instant::now();
             sink::drain(access.clone(), queue, outlet, stop.subscribe()).await;
             let taken = begin.elapsed() / EACH;
-            assert!(rig.pipe.flush(LONG));
+            assert!(rig.queue.flush(LONG));
             rig.lines.lock().unwrap().clear();
             best = [best[0].min(taken), best[1].min(begin.elapsed() / EACH)];
         }
-        let lost = rig.pipe.losses().queue.load(Ordering::Relaxed);
+        let lost = rig.queue.losses().queue.load(Ordering::Relaxed);
         eprintln!(
             "{name}: {:?} a record on the control plane, {:?} until written, {lost} lost",
             best[0], best[1]

@@ -85,8 +85,8 @@ fn inner_events() {
         tracing::info!(node = "gpu1", event = "up", "up");
         tracing::info!(node = "gpu1", event = "large", "{}", "\u{1b}".repeat(8000));
     });
-    assert!(rig.pipe.flush(LONG));
-    assert_eq!(rig.pipe.losses().write.load(Ordering::Relaxed), 0);
+    assert!(rig.queue.flush(LONG));
+    assert_eq!(rig.queue.losses().write.load(Ordering::Relaxed), 0);
 }
 
 /// A journald that is restarted, and one that stays away, played by the test.
@@ -114,7 +114,7 @@ fn inner_restart() {
     let hub = Hub::default();
     hub.name_sink("journald");
     let rig = Rig::with_sink("trace", Box::new(Journald::open().unwrap()), hub, Arc::default());
-    let lost = || rig.pipe.losses().write.load(Ordering::Relaxed);
+    let lost = || rig.queue.losses().write.load(Ordering::Relaxed);
     assert_eq!(receive(&journal), "", "tracing-journald's own trial");
     tracing::dispatcher::with_default(&rig.dispatch, || {
         tracing::debug!("fine print");
@@ -132,12 +132,12 @@ fn inner_restart() {
     let journal = bind();
     assert!(receive(&journal).contains("refused"));
     assert!(receive(&journal).contains("not found"));
-    assert!(rig.pipe.flush(LONG));
+    assert!(rig.queue.flush(LONG));
     assert_eq!(lost(), 0);
     // It stays away: the event and the notice of its loss.
     drop(journal);
     tracing::dispatcher::with_default(&rig.dispatch, || tracing::error!("lost"));
-    assert!(rig.pipe.flush(LONG));
+    assert!(rig.queue.flush(LONG));
     assert_eq!(lost(), 2);
     fs::remove_file(SOCKET).unwrap();
     let journal = bind();

@@ -11,7 +11,7 @@ use super::{
         access_queue,
         gauges::{AuditGauges, Gauges, NodeGauge, Refusals},
         metrics::Metrics,
-        pipe::Losses,
+        queue::Losses,
     },
     access::record,
 };

@@ -15,10 +15,10 @@ use super::{
     access_queue::AccessSink,
     format::Style,
     hub::Hub,
+    layer::LogLayer,
     metrics::Metrics,
-    pipe::{Lost, Pipe, Sink},
+    queue::{LogQueue, Lost, Sink},
     sink::Outlet,
-    tap::Tap,
     view::View,
 };
 
@@ -28,11 +28,11 @@ mod file;
 mod hub;
 mod init;
 mod journald;
+mod layer;
 mod messages;
 mod metrics;
-mod pipe;
+mod queue;
 mod reissue;
-mod tap;
 mod view;
 
 /// Longer than anything takes on a loaded machine; reached only by failures.
@@ -41,7 +41,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Everything a daemon has but the process-wide part, with a sink that keeps its lines.
 struct Rig {
     hub: Hub,
-    pipe: Pipe,
+    queue: LogQueue,
     level: LevelHandle,
     dispatch: Dispatch,
     lines: Arc<Mutex<String>>,
@@ -55,19 +55,19 @@ impl Rig {
     }
 
     fn with_sink(level: &str, sink: Box<dyn Sink>, hub: Hub, lines: Arc<Mutex<String>>) -> Self {
-        let pipe = Pipe::start(sink, hub.clone()).unwrap();
+        let queue = LogQueue::start(sink, hub.clone()).unwrap();
         let level = LevelHandle::new(level::parse(level).unwrap());
-        let tap = Tap { level: level.clone(), hub: hub.clone(), pipe: pipe.clone() };
-        let dispatch = Dispatch::new(tracing_subscriber::registry().with(tap));
-        Self { hub, pipe, level, dispatch, lines }
+        let layer = LogLayer { level: level.clone(), hub: hub.clone(), queue: queue.clone() };
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+        Self { hub, queue, level, dispatch, lines }
     }
 
     fn outlet(&self, access: &AccessSink) -> Outlet {
-        let metrics = Arc::new(Metrics::new(self.pipe.losses().clone(), access.clone()));
+        let metrics = Arc::new(Metrics::new(self.queue.losses().clone(), access.clone()));
         Outlet {
             level: self.level.clone(),
             hub: self.hub.clone(),
-            pipe: self.pipe.clone(),
+            queue: self.queue.clone(),
             metrics,
             observers: Arc::default(),
         }
@@ -77,7 +77,7 @@ impl Rig {
     fn lines(&self, log: impl FnOnce()) -> Vec<String> {
         self.lines.lock().unwrap().clear();
         tracing::dispatcher::with_default(&self.dispatch, log);
-        assert!(self.pipe.flush(LONG));
+        assert!(self.queue.flush(LONG));
         self.lines.lock().unwrap().lines().map(|l| l.get(25..).unwrap_or(l).to_owned()).collect()
     }
 }

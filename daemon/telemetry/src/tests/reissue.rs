@@ -18,7 +18,7 @@ use crate::Whose;
 use super::{
     super::{
         hub::Hub,
-        pipe::{Lost, Sink},
+        queue::{Lost, Sink},
         record::Record,
         reissue::reissue,
         view::{Bunch, View},

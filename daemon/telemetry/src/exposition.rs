@@ -22,24 +22,24 @@ use super::{
     access_queue::AccessSink,
     counts::{Counts, RequestSet, State, Times, lock},
     gauges::{Gauges, NodeGauge},
-    pipe::Losses,
     process,
+    queue::Losses,
 };
 
 /// See the module.
-pub(crate) struct Page {
+pub(crate) struct Exposition {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) access: AccessSink,
 }
 
-impl fmt::Debug for Page {
+impl fmt::Debug for Exposition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page").finish_non_exhaustive()
+        f.debug_struct("Exposition").finish_non_exhaustive()
     }
 }
 
-impl Collector for Page {
+impl Collector for Exposition {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Writer(encoder);
         self.requests(&mut out)?;
@@ -48,7 +48,7 @@ impl Collector for Page {
     }
 }
 
-impl Page {
+impl Exposition {
     fn requests(&self, out: &mut Writer<'_>) -> fmt::Result {
         let state = lock(&self.state);
         let requests = merged(state.requests.iter().map(|(set, counts)| (set, *counts)));

@@ -1,5 +1,5 @@
 //! The one layer under the tracing registry: decides what is kept, writes it down redacted, and gives it to the hub and
-//! to the pipe. Runs on the thread of the event, so nothing here blocks.
+//! to the queue. Runs on the thread of the event, so nothing here blocks.
 
 use aivonx_config::level::{self, LevelHandle};
 use tracing::{
@@ -14,21 +14,21 @@ use aivonx_protocol::log::Level;
 
 use super::{
     hub::Hub,
-    pipe::Pipe,
+    queue::LogQueue,
     record::{Record, Text},
 };
 
 /// See the module.
-pub(crate) struct Tap {
+pub(crate) struct LogLayer {
     pub(crate) level: LevelHandle,
     pub(crate) hub: Hub,
-    pub(crate) pipe: Pipe,
+    pub(crate) queue: LogQueue,
 }
 
 /// Fields of a span, kept beside it.
 struct SpanFields(Text);
 
-impl<S> Layer<S> for Tap
+impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -69,7 +69,7 @@ where
         event.record(&mut text);
         let level = protocol_level(*meta.level());
         let kept = self.hub.put(Record::new(level, level::shown(meta.target()), text));
-        self.pipe.send(kept);
+        self.queue.send(kept);
     }
 }
 

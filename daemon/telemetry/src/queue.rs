@@ -30,7 +30,7 @@ const NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Events handed to the sink at once.
 const BATCH: usize = 256;
 
-/// Where lines end up. Called on the pipe's thread only, and may block it.
+/// Where lines end up. Called on the queue's thread only, and may block it.
 pub(crate) trait Sink: Send {
     /// Takes one event; may keep it until [`Sink::flush`].
     fn take(&mut self, event: View<'_>);
@@ -62,13 +62,13 @@ enum Item {
 
 /// The entrance. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Pipe {
+pub(crate) struct LogQueue {
     queue: SyncSender<Item>,
     waiting: Arc<AtomicUsize>,
     losses: Arc<Losses>,
 }
 
-impl Pipe {
+impl LogQueue {
     /// Starts the thread.
     pub(crate) fn start(sink: Box<dyn Sink>, hub: Hub) -> std::io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE_EVENTS);

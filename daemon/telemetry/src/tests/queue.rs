@@ -20,10 +20,10 @@ fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
             tracing::info!("{i}");
         }
     });
-    let lost = rig.pipe.losses().queue.load(Ordering::Relaxed);
+    let lost = rig.queue.losses().queue.load(Ordering::Relaxed);
     assert!((10_000..=12_000).contains(&lost), "{lost}");
     let_go.send(()).unwrap();
-    assert!(rig.pipe.flush(LONG));
+    assert!(rig.queue.flush(LONG));
     let taken = taken.lock().unwrap();
     let said = format!("{lost} log events were dropped because a stuck sink did not keep up");
     assert!(taken.contains(&said), "{:?}", taken.last());
@@ -43,7 +43,7 @@ fn a_flush_gives_up_in_time() {
     let sink = Box::new(Stuck { go, taken: Arc::default(), free: false });
     let rig = Rig::with_sink("info", sink, Hub::default(), Arc::default());
     tracing::dispatcher::with_default(&rig.dispatch, || tracing::info!("stuck"));
-    assert!(!rig.pipe.flush(std::time::Duration::from_millis(20)));
+    assert!(!rig.queue.flush(std::time::Duration::from_millis(20)));
 }
 
 #[test]

@@ -26,9 +26,9 @@ fn fields_named_like_secrets_are_hidden_everywhere() {
     assert_eq!(
         lines,
         [
-            "INFO  telemetry::tests::tap: said api_key=[REDACTED] node=gpu1 password=[REDACTED] Authorization=[REDACTED] body=[REDACTED] prompt=[REDACTED]",
-            "INFO  telemetry::tests::tap: counted api_key=[REDACTED] node=gpu1 prompt_tokens=3 output_tokens=4 error=\"401 for Bearer [REDACTED]\"",
-            "INFO  telemetry::tests::tap: fetching http://[REDACTED]@gpu1/ failed api_key=[REDACTED] node=gpu1",
+            "INFO  telemetry::tests::layer: said api_key=[REDACTED] node=gpu1 password=[REDACTED] Authorization=[REDACTED] body=[REDACTED] prompt=[REDACTED]",
+            "INFO  telemetry::tests::layer: counted api_key=[REDACTED] node=gpu1 prompt_tokens=3 output_tokens=4 error=\"401 for Bearer [REDACTED]\"",
+            "INFO  telemetry::tests::layer: fetching http://[REDACTED]@gpu1/ failed api_key=[REDACTED] node=gpu1",
         ]
     );
     let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap();
@@ -43,7 +43,7 @@ fn what_moves_a_cursor_is_escaped_in_both_forms_and_kept_in_memory() {
     assert_eq!(
         lines,
         [
-            "INFO  telemetry::tests::tap: from a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\"q\" node=\"a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\\\"q\\\"\""
+            "INFO  telemetry::tests::layer: from a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\"q\" node=\"a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\\\"q\\\"\""
         ]
     );
     let event = &human.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap().events[0];
@@ -118,6 +118,6 @@ fn inner_fields_win_and_values_may_log() {
         tracing::info!(node = "inner", value = ?Chatty, error, "done");
     });
     // A subscriber that is a thread's own hears no event within an event; the process's own does.
-    let done = "INFO  telemetry::tests::tap: done node=inner model=llama3.2:latest value=chatty error=why";
+    let done = "INFO  telemetry::tests::layer: done node=inner model=llama3.2:latest value=chatty error=why";
     assert_eq!(lines.last().unwrap(), done);
 }
