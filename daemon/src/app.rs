@@ -18,7 +18,7 @@ use aivonx_gateway::{
     policy::Policies,
     pulse::Pulse,
 };
-use aivonx_identity::{Identity, password::Hasher, rotation, unattended};
+use aivonx_identity::{Identity, password::Hasher, provisioning, rotation};
 use aivonx_ledgers::{
     audit::{Audit, Entry},
     usage::Usage,
@@ -115,7 +115,7 @@ fn serve(live: config::Live, mode: Mode, dev: Option<Dev>) -> Result<(), AppErro
         .enable_all()
         .build()
         .map_err(AppError::system("cannot start the control plane's threads"))?;
-    let result = runtime.block_on(live_and_die(live, mode, dev, inherited, descriptors, &telemetry));
+    let result = runtime.block_on(run_until_stopped(live, mode, dev, inherited, descriptors, &telemetry));
     if let Err(e) = &result {
         tracing::error!(event = e.event(), error = %e, "the gateway stops");
     }
@@ -131,7 +131,7 @@ fn make_private(dir: &Path) -> Result<(), AppError> {
     made.map_err(|source| AppError::Directory { path: dir.to_owned(), source })
 }
 
-async fn live_and_die(
+async fn run_until_stopped(
     live: config::Live,
     mode: Mode,
     dev: Option<Dev>,
@@ -171,9 +171,9 @@ async fn live_and_die(
     let pulse = Pulse::new();
     telemetry.observe(pulse.observer());
     rotation::follow(&identity);
-    govern(&identity, &config);
+    apply_security(&identity, &config);
     set_up(&identity, &config).await;
-    keep_house(&identity);
+    housekeeping(&identity);
     let secrets = Secrets::new(store.clone(), vault.clone());
     let policies = Policies::open(store.clone(), identity.clone()).await?;
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
@@ -346,7 +346,7 @@ async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Op
 }
 
 /// Has identity go by the configuration.
-fn govern(identity: &Identity, config: &config::Config) {
+fn apply_security(identity: &Identity, config: &config::Config) {
     identity.demand_two_factor(config.access.two_factor == TwoFactor::Required);
     identity.bound_sessions(config.control.session_lasts, config.control.session_idle);
 }
@@ -367,7 +367,7 @@ async fn tell_moved_days(store: &Store, offset: Duration) -> Result<(), StoreErr
 /// Makes the first administrator from a file, where there is one. What goes wrong is no reason not to start:
 /// there is `aivonx setup`.
 async fn set_up(identity: &Identity, config: &config::Config) {
-    let Some(file) = unattended::file(config.access.setup_file.as_deref()) else { return };
+    let Some(file) = provisioning::file(config.access.setup_file.as_deref()) else { return };
     match identity.set_up_from(&file).await {
         Ok(Some(user)) => tracing::info!(
             event = "setup",
@@ -381,7 +381,7 @@ async fn set_up(identity: &Identity, config: &config::Config) {
 }
 
 /// Forgets now and then what has ended by time alone.
-fn keep_house(identity: &Arc<Identity>) {
+fn housekeeping(identity: &Arc<Identity>) {
     let weak = Arc::downgrade(identity);
     tokio::spawn(async move {
         loop {
@@ -412,7 +412,7 @@ fn follow_config(live: &config::Live, shared: &Arc<Shared>, fleet: &Arc<Fleet>) 
             let config = changes.borrow_and_update().clone();
             shared.settings.store(Arc::new(Settings::new(&config)));
             fleet.set_health(config.health.clone());
-            govern(&identity, &config);
+            apply_security(&identity, &config);
         }
     });
 }

@@ -37,8 +37,8 @@ const RECORDS: usize = 256;
 /// How long a record waits for others.
 const BATCH: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// Time that ended requests are given to send their last words.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(3);
+/// Grace for ended requests to send the end of their streams.
+const END_GRACE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// One data-plane thread.
 pub(super) struct Worker {
@@ -245,10 +245,10 @@ impl Plane {
 pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
     let threads = listeners.first().map_or(0, |l| l.sockets.len());
     let beats: Arc<[AtomicU32]> = (0..threads).map(|_| AtomicU32::new(0)).collect();
-    let mut per_thread: Vec<Vec<Door>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut per_thread: Vec<Vec<Listener>> = (0..threads).map(|_| Vec::new()).collect();
     for bound in listeners {
-        for (doors, socket) in per_thread.iter_mut().zip(bound.sockets) {
-            doors.push(Door {
+        for (own, socket) in per_thread.iter_mut().zip(bound.sockets) {
+            own.push(Listener {
                 socket,
                 loopback: bound.address.ip().is_loopback(),
                 diagnostics: bound.diagnostics,
@@ -258,27 +258,27 @@ pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
     let threads = per_thread
         .into_iter()
         .enumerate()
-        .map(|(at, doors)| {
+        .map(|(at, sockets)| {
             let (shared, beats) = (shared.clone(), beats.clone());
             let beat = move |now| {
                 if let Some(beat) = beats.get(at) {
                     beat.store(now, Relaxed);
                 }
             };
-            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, doors, beat))
+            std::thread::Builder::new().name(format!("data-{at}")).spawn(move || run(shared, sockets, beat))
         })
         .collect::<io::Result<_>>()?;
     Ok(Plane { threads, beats })
 }
 
 /// One thread's socket of one listener.
-struct Door {
+struct Listener {
     socket: std::net::TcpListener,
     loopback: bool,
     diagnostics: bool,
 }
 
-fn run(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
+fn run(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
         {
@@ -288,10 +288,10 @@ fn run(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
                 return;
             }
         };
-    runtime.block_on(work(shared, doors, beat));
+    runtime.block_on(work(shared, sockets, beat));
 }
 
-async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
+async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
     let worker = Rc::new(Worker {
         upstream: Upstream::new(shared.places.clone()),
         shared,
@@ -303,8 +303,8 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
         records: RefCell::default(),
         tokens: RefCell::default(),
     });
-    for door in doors {
-        tokio::task::spawn_local(accept(worker.clone(), door));
+    for listener in sockets {
+        tokio::task::spawn_local(accept(worker.clone(), listener));
     }
     let mut ticker = tokio::time::interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -325,7 +325,7 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
         if phase == Phase::Ending {
             ending += 1;
         }
-        if phase != Phase::Running && (idle || ending > ticks(LAST_WORDS)) {
+        if phase != Phase::Running && (idle || ending > ticks(END_GRACE)) {
             worker.cut_the_rest().await;
             // Sends the records of what the last look ended.
             worker.tick();
@@ -334,8 +334,8 @@ async fn work(shared: Arc<Shared>, doors: Vec<Door>, beat: impl Fn(u32)) {
     }
 }
 
-async fn accept(worker: Rc<Worker>, door: Door) {
-    let listener = match TcpListener::from_std(door.socket) {
+async fn accept(worker: Rc<Worker>, Listener { socket, loopback, diagnostics }: Listener) {
+    let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(e) => {
             tracing::error!(error = %e, "a listener could not be registered");
@@ -373,8 +373,8 @@ async fn accept(worker: Rc<Worker>, door: Door) {
             state: state.clone(),
             stream: None,
             client: peer.ip().to_canonical(),
-            loopback: door.loopback,
-            diagnostics: door.diagnostics,
+            loopback,
+            diagnostics,
         });
         let task = tokio::task::spawn_local(async move {
             let _place = place;

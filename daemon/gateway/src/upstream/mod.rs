@@ -2,16 +2,16 @@
 //! client of our own, without a task or a buffer per connection, and a pool per thread and node, last in
 //! first out. hyper's client costs a task switch per chunk and 16 KiB per idle stream (`tests/benches`).
 
+mod connection;
 mod framing;
 mod head;
-mod line;
 mod pool;
 
 use std::{io, time::Duration};
 
 use aivonx_fleet::dial::DialError;
 
-pub(super) use line::NodeBody;
+pub(super) use connection::NodeBody;
 pub(super) use pool::{Incoming, Upstream};
 
 use super::fields::Fields;

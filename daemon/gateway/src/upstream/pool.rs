@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{
     Outgoing, SendError,
-    line::{Line, NodeBody},
+    connection::{Connection, NodeBody},
 };
 use crate::places::{NodePlace, Places};
 
@@ -28,7 +28,7 @@ struct Pool {
 }
 
 struct Idle {
-    line: Line,
+    connection: Connection,
     since: u32,
 }
 
@@ -55,16 +55,19 @@ impl Upstream {
         fresh: bool,
     ) -> Result<Incoming, SendError> {
         let kept = if fresh { None } else { self.take(node) };
-        let mut line = match kept {
-            Some(line) => line,
+        let mut connection = match kept {
+            Some(connection) => connection,
             None => {
                 let place = self.place().ok_or(SendError::NoRoom)?;
                 let stream = dial(&node.endpoint, request.connect_within).await;
-                Line::new(stream.map_err(|e| if is_ours(&e) { SendError::NoRoom } else { e.into() })?, place)
+                Connection::new(
+                    stream.map_err(|e| if is_ours(&e) { SendError::NoRoom } else { e.into() })?,
+                    place,
+                )
             }
         };
-        let head = line.exchange(&request, &node.endpoint).await?;
-        let body = NodeBody::new(line, head.framing, head.keep);
+        let head = connection.exchange(&request, &node.endpoint).await?;
+        let body = NodeBody::new(connection, head.framing, head.keep);
         Ok(Incoming { status: head.status, headers: head.headers, body, coded: head.coded })
     }
 
@@ -77,7 +80,7 @@ impl Upstream {
     }
 
     /// The connection used last that is still good.
-    fn take(&self, node: &Node) -> Option<Line> {
+    fn take(&self, node: &Node) -> Option<Connection> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.get_mut(&node.id)?;
         if !Arc::ptr_eq(&pool.endpoint, &node.endpoint) {
@@ -85,15 +88,15 @@ impl Upstream {
             return None;
         }
         while let Some(mut idle) = pool.idle.pop() {
-            if idle.line.is_quiet() {
-                idle.line.reused = true;
-                return Some(idle.line);
+            if idle.connection.is_quiet() {
+                idle.connection.reused = true;
+                return Some(idle.connection);
             }
         }
         None
     }
 
-    pub(super) fn give(&self, line: Line, node: &Node, now: u32, most: usize) {
+    pub(super) fn give(&self, connection: Connection, node: &Node, now: u32, most: usize) {
         let mut pools = self.pools.borrow_mut();
         let new = || Pool { endpoint: node.endpoint.clone(), idle: Vec::new() };
         let pool = match pools.get_mut(&node.id) {
@@ -105,14 +108,15 @@ impl Upstream {
             && pool.idle.len() < most
             && !self.places.nodes_are_scarce()
         {
-            pool.idle.push(Idle { line, since: now });
+            pool.idle.push(Idle { connection, since: now });
         }
     }
 
     /// Closes what idled too long or was closed by the node, and forgets nodes that are gone.
     pub(crate) fn sweep(&self, now: u32, idle_close: u32, exists: impl Fn(&str) -> bool) {
         self.pools.borrow_mut().retain(|id, pool| {
-            pool.idle.retain_mut(|i| now.saturating_sub(i.since) < idle_close.max(1) && i.line.is_quiet());
+            pool.idle
+                .retain_mut(|i| now.saturating_sub(i.since) < idle_close.max(1) && i.connection.is_quiet());
             exists(id)
         });
     }

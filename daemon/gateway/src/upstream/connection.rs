@@ -27,18 +27,18 @@ const MOST: usize = 64 << 10;
 
 thread_local! {
     /// Where heads are written. Taken while one is under way, which is for as long as a node does not take it.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static HEAD_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 
     /// Where a thread's reads land first, to be copied into memory of the right size. The copy is of a few hundred
     /// bytes mostly; room made for what may come, and given back, costs several times as much.
-    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LEAST].into());
 }
 
 /// A body up to this size is copied behind the head: one plain write is cheaper than a vectored one.
 const SMALL: usize = 4 << 10;
 
 /// Room for a head that is kept for the next.
-const SPARED: usize = 16 << 10;
+const HEAD_BUFFER_MAX: usize = 16 << 10;
 
 /// Segments handed to the kernel at once.
 const SLICES: usize = 16;
@@ -47,7 +47,7 @@ const SLICES: usize = 16;
 const TURN: usize = 1 << 20;
 
 /// A connection. Between answers it owns no buffer; dropping it closes it.
-pub(super) struct Line {
+pub(super) struct Connection {
     stream: NodeStream,
     buffer: BytesMut,
     /// Bytes asked of the socket next: [`LEAST`], or [`MOST`] while so many come.
@@ -56,7 +56,7 @@ pub(super) struct Line {
     _place: NodePlace,
 }
 
-impl Line {
+impl Connection {
     pub(super) fn new(stream: NodeStream, place: NodePlace) -> Self {
         Self { stream, buffer: BytesMut::new(), want: LEAST, reused: false, _place: place }
     }
@@ -79,7 +79,7 @@ impl Line {
         request: &Outgoing<'_>,
         endpoint: &Endpoint,
     ) -> Result<Head, SendError> {
-        let mut head = SPARE.take();
+        let mut head = HEAD_BUFFER.take();
         head.clear();
         head::write(request, endpoint, &mut head);
         let mut body = request.body;
@@ -143,7 +143,7 @@ impl Line {
             }
             return polled;
         }
-        ROOM.with_borrow_mut(|room| {
+        READ_BUFFER.with_borrow_mut(|room| {
             let mut read = ReadBuf::new(room);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
             let filled = read.filled();
@@ -234,8 +234,8 @@ impl Sending<'_> {
         written -= of_head;
         if self.of_head == self.head.len() {
             let head = std::mem::take(&mut self.head);
-            if head.capacity() <= SPARED {
-                SPARE.set(head);
+            if head.capacity() <= HEAD_BUFFER_MAX {
+                HEAD_BUFFER.set(head);
             }
             self.of_head = 0;
         }
@@ -254,7 +254,7 @@ impl Sending<'_> {
 
 /// A node's answer, piece by piece. Dropped before its end, it closes the connection.
 pub(crate) struct NodeBody {
-    line: Option<Line>,
+    connection: Option<Connection>,
     framing: Framing,
     keep: bool,
     /// The whole length, if the node gave it.
@@ -262,27 +262,27 @@ pub(crate) struct NodeBody {
 }
 
 impl NodeBody {
-    pub(super) fn new(line: Line, framing: Framing, keep: bool) -> Self {
+    pub(super) fn new(connection: Connection, framing: Framing, keep: bool) -> Self {
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-        Self { line: Some(line), framing, keep, length }
+        Self { connection: Some(connection), framing, keep, length }
     }
 
     /// A body that was read, over no connection.
     #[cfg(test)]
     pub(crate) fn read() -> Self {
-        Self { line: None, framing: Framing::Length(0), keep: false, length: None }
+        Self { connection: None, framing: Framing::Length(0), keep: false, length: None }
     }
 
     /// The next piece, or None at the end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let Some(line) = &mut self.line else { return Poll::Ready(None) };
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {
             if self.framing.is_over() {
                 return Poll::Ready(None);
             }
-            match self.framing.take(&mut line.buffer) {
+            match self.framing.take(&mut connection.buffer) {
                 Ok(Some(data)) => {
-                    release(&mut line.buffer);
+                    release(&mut connection.buffer);
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Ok(None) => {}
@@ -291,7 +291,7 @@ impl NodeBody {
             if self.framing.is_over() {
                 return Poll::Ready(None);
             }
-            match ready!(line.poll_read(cx)) {
+            match ready!(connection.poll_read(cx)) {
                 Ok(0) if self.framing == Framing::UntilClose => {
                     self.framing = Framing::Length(0);
                     return Poll::Ready(None);
@@ -315,13 +315,13 @@ impl NodeBody {
 
     /// Hands the connection to `node` back after the last piece.
     pub(crate) fn recycle(self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
-        if let Some(mut line) = self.line
+        if let Some(mut connection) = self.connection
             && self.keep
             && self.framing.is_over()
-            && line.buffer.is_empty()
+            && connection.buffer.is_empty()
         {
-            release(&mut line.buffer);
-            upstream.give(line, node, now, most);
+            release(&mut connection.buffer);
+            upstream.give(connection, node, now, most);
         }
     }
 }
