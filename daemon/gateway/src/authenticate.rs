@@ -17,7 +17,7 @@ use super::{
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
 use aivonx_identity::{
-    AccountError, Caller, NotKnown, Owed, Snapshot, api_key,
+    AccountError, Caller, NotKnown, RequiredActions, Snapshot, api_key,
     jwt::{self, Claims, JwtError, Verifiers},
 };
 use aivonx_ledgers::audit;
@@ -139,9 +139,9 @@ pub(super) fn authorize(
     }
     if let Caller::User { user, .. } = caller {
         let owed = match user.owed(cx.worker.shared.identity.demands_two_factor()) {
-            Owed { password: true, .. } => Some(AccountError::MustChangePassword),
-            Owed { enrol: true, .. } => Some(AccountError::MustEnrol),
-            Owed { .. } => None,
+            RequiredActions { password: true, .. } => Some(AccountError::MustChangePassword),
+            RequiredActions { enrol: true, .. } => Some(AccountError::MustEnrol),
+            RequiredActions { .. } => None,
         };
         if let Some(error) = owed {
             denied(cx, exchange, route, fields, &error);

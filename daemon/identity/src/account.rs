@@ -7,7 +7,7 @@ use aivonx_store::{StoreError, StoredTotp, UserRecord};
 
 use super::{
     AccountError, Actor, Identity, Source,
-    code::{self, Purpose},
+    backup_code::{self, Purpose},
     lockout::Place,
     login::{address, entry, unknown},
     password::Context,
@@ -146,7 +146,7 @@ impl Identity {
         let offered = user.totp.as_ref().ok_or(AccountError::TotpOff)?;
         let shared = second_factor::open(&self.vault, &user, &offered.secret)?;
         let step = shared.verify(code.expose(), now(), 0).ok_or(AccountError::OneTimeCode)?;
-        let codes = code::generate_backup()?;
+        let codes = backup_code::generate_backup()?;
         let hashes = hashes(&user, &codes);
         let vault = self.vault.clone();
         let confirm = move |record: &mut UserRecord| {
@@ -234,7 +234,7 @@ impl Identity {
         }
         self.confirm_password(&user, password, &actor.source, via).await?;
         self.confirm_code(&user, code, &actor.source, via).await?;
-        let codes = code::generate_backup()?;
+        let codes = backup_code::generate_backup()?;
         let hashes = hashes(&user, &codes);
         let set = move |record: &mut UserRecord| {
             if !has_totp(record) {
@@ -309,7 +309,7 @@ fn set_password(record: &mut UserRecord, hash: String) {
 fn is_reset(user: &UserRecord, code: &WireSecret) -> bool {
     user.reset.as_ref().is_some_and(|reset| {
         let hashes = std::slice::from_ref(&reset.hash);
-        now() < reset.expires && code::find(Purpose::Reset, &user.id, hashes, code.expose()).is_some()
+        now() < reset.expires && backup_code::find(Purpose::Reset, &user.id, hashes, code.expose()).is_some()
     })
 }
 
@@ -318,7 +318,7 @@ fn has_totp(user: &UserRecord) -> bool {
 }
 
 fn hashes(user: &UserRecord, codes: &[WireSecret]) -> Vec<String> {
-    codes.iter().map(|code| code::hash(Purpose::Backup, &user.id, code.expose())).collect()
+    codes.iter().map(|code| backup_code::hash(Purpose::Backup, &user.id, code.expose())).collect()
 }
 
 /// For a change that finds the record otherwise than it was; its text is never shown.

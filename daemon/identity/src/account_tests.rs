@@ -9,9 +9,9 @@ use aivonx_store::{
 
 use super::*;
 use crate::{
-    Caller, NotKnown, Owed, Source,
-    access::Tokens,
-    code::{self, Purpose},
+    Caller, NotKnown, RequiredActions, Source,
+    access_token::Tokens,
+    backup_code::{self, Purpose},
     jwt::Extent,
     password::Hasher,
 };
@@ -96,11 +96,11 @@ impl Rig {
 async fn a_login_gives_tokens_that_the_data_path_knows_at_once() {
     let rig = rig().await;
     let tokens = rig.login(PASSWORD, None).await.unwrap();
-    assert_eq!((tokens.expires_in, tokens.owed), (900, Owed::default()));
+    assert_eq!((tokens.expires_in, tokens.owed), (900, RequiredActions::default()));
     let actor = rig.actor(&tokens.access);
     assert_eq!((actor.user.as_deref(), &*actor.name), (Some(&*rig.alice), "alice"));
     let (user, slug, owed) = rig.identity.profile(&actor).await.unwrap();
-    assert_eq!((&*user.name, slug, owed), ("alice", None, Owed::default()));
+    assert_eq!((&*user.name, slug, owed), ("alice", None, RequiredActions::default()));
     assert!(!format!("{tokens:?}").contains("aivr_"));
 }
 
@@ -210,9 +210,9 @@ async fn guessing_the_password_of_an_open_session_locks_like_logging_in() {
 async fn a_reset_code_is_good_once_for_its_user_and_its_hour() {
     let rig = rig().await;
     let before = rig.login(PASSWORD, None).await.unwrap();
-    let code = code::generate().unwrap();
+    let code = backup_code::generate().unwrap();
     let give = |expires: u64| {
-        let hash = code::hash(Purpose::Reset, &rig.alice, code.expose());
+        let hash = backup_code::hash(Purpose::Reset, &rig.alice, code.expose());
         rig.change(move |user| {
             (user.password, user.reset) = (None, Some(StoredReset { hash, expires }));
             user.must_change_password = true;
@@ -226,7 +226,7 @@ async fn a_reset_code_is_good_once_for_its_user_and_its_hour() {
     assert_eq!(redeem("alice", code.clone(), NEW).await, "reset_code_invalid");
     give(now() + 3_600_000).await;
     assert_eq!(redeem("bob", code.clone(), NEW).await, "reset_code_invalid");
-    assert_eq!(redeem("alice", code::generate().unwrap(), NEW).await, "reset_code_invalid");
+    assert_eq!(redeem("alice", backup_code::generate().unwrap(), NEW).await, "reset_code_invalid");
     assert_eq!(redeem("alice", secret(""), NEW).await, "reset_code_invalid");
     // A refused password leaves the code unspent.
     assert_eq!(redeem("alice", code.clone(), "short").await, "password_refused");
@@ -293,7 +293,7 @@ async fn who_owes_something_gets_tokens_for_that_alone() {
     let rig = rig().await;
     rig.identity.demand_two_factor(true);
     let tokens = rig.login(PASSWORD, None).await.unwrap();
-    assert_eq!(tokens.owed, Owed { password: false, enrol: true });
+    assert_eq!(tokens.owed, RequiredActions { password: false, enrol: true });
     let caller = rig.caller(&tokens.access).unwrap();
     assert!(matches!(caller, Caller::User { extent: Extent::Enrol, .. }));
     assert!(!caller.may(aivonx_protocol::key::KeyScope::ModelsRead));

@@ -10,7 +10,7 @@ use aivonx_domain::access::Subject;
 use aivonx_fleet::Eligible;
 use aivonx_limits::{
     Accounts, Caps, Kind,
-    given::Given,
+    configured::Given,
     resolve::{Scope, key_caps},
 };
 use aivonx_protocol::{UnixMillis, key::KeyScope, organization::NodeAccess, user::Role};

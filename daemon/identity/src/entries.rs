@@ -13,7 +13,7 @@ use aivonx_store::{StoredTotp, UserRecord};
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
 
-use super::Owed;
+use super::RequiredActions;
 
 /// Whether something may still be used, shared by everything that uses it.
 #[derive(Debug, Default)]
@@ -126,10 +126,10 @@ impl User {
     /// What it has to do before anything but managing the own account. `demanded` is whether the configuration
     /// demands two-factor authentication of every user.
     #[must_use]
-    pub fn owed(&self, demanded: bool) -> Owed {
+    pub fn owed(&self, demanded: bool) -> RequiredActions {
         let enrol = demanded && !self.totp_exempt
             || self.organization.as_ref().is_some_and(|organization| organization.require_totp);
-        Owed { password: self.must_change_password, enrol: enrol && !self.totp }
+        RequiredActions { password: self.must_change_password, enrol: enrol && !self.totp }
     }
 }
 

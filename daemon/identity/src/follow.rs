@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use aivonx_domain::{Reach, now};
-use aivonx_limits::{Accounts, given::Given};
+use aivonx_limits::{Accounts, configured::Given};
 use aivonx_store::{Changed, Noun, Projection, SessionRecord, Store, StoreError, Which, secrets::Vault};
 
 use super::{
-    Identity, IdentityError, Snapshot, entries::Judged, material, privacy::of_fleet, snapshot::Records,
+    Identity, IdentityError, Snapshot, entries::Judged, key_material, privacy::of_fleet, snapshot::Records,
 };
 
 impl Projection for Identity {
@@ -87,7 +87,7 @@ pub(super) async fn read(
     accounts: Arc<Accounts>,
     old: Option<&Snapshot>,
 ) -> Result<Snapshot, IdentityError> {
-    let material = material::load(store, vault, now()).await?;
+    let material = key_material::load(store, vault, now()).await?;
     let records = Records {
         organizations: store.organizations().list(&Reach::All).await?,
         users: store.users().list(&Reach::All).await?,

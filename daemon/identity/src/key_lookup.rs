@@ -6,7 +6,7 @@
 use aivonx_protocol::{Fault, FaultKind, Untrusted};
 use aivonx_store::{KeyRecord, Noun, OrganizationRecord};
 
-use super::{Actor, Identity, api_key, opaque};
+use super::{Actor, Identity, api_key, token_format};
 
 /// Most keys named where several are meant.
 const NAMED_MAX: usize = 10;
@@ -50,7 +50,7 @@ impl Identity {
             Some((slug, name)) if organization.is_none_or(|given| given == slug) => (Some(slug), name),
             _ => (organization, wanted),
         };
-        let shown = opaque::shown(wanted);
+        let shown = token_format::shown(wanted);
         let within = match organization {
             Some(named) => self.organization_of(actor, Some(named)).await?,
             None => None,
@@ -90,7 +90,7 @@ impl Identity {
 
     fn asked<'a>(&self, wanted: &'a str) -> Result<Asked<'a>, Fault> {
         // Names have no capitals and may be as long, so only what is longer than a name is meant as a secret.
-        if !api_key::looks_like(wanted) || wanted.len() <= opaque::SHOWN {
+        if !api_key::looks_like(wanted) || wanted.len() <= token_format::SHOWN {
             return Ok(Asked::Text(wanted));
         }
         if let Err(error) = api_key::parse(wanted) {
@@ -98,7 +98,7 @@ impl Identity {
                 Ok(()) => Ok(Asked::Text(wanted)),
                 Err(_) => Err(Fault::new(FaultKind::Invalid, format!("this is no whole secret: {error}"))
                     .field("key")
-                    .hint(format!("its beginning is enough: {}", opaque::shown(wanted)))),
+                    .hint(format!("its beginning is enough: {}", token_format::shown(wanted)))),
             };
         }
         let hot = self.hot().load();
@@ -138,7 +138,7 @@ impl Identity {
 /// The beginning of a secret as lists (`aivx_7Qp12ab…`) and questions (`aivx_7Qp12ab...`) end it, without that.
 fn without_ellipsis(text: &str) -> &str {
     let cut = text.strip_suffix('…').or_else(|| text.strip_suffix("..."));
-    cut.filter(|cut| api_key::looks_like(cut) && cut.len() == opaque::SHOWN).unwrap_or(text)
+    cut.filter(|cut| api_key::looks_like(cut) && cut.len() == token_format::SHOWN).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ async fn a_key_is_found_by_all_that_is_known_of_it() {
         assert_eq!(elsewhere.kind, FaultKind::NotFound, "{elsewhere}");
         let foreign = found(&rig, &b.admin, wanted).await.unwrap_err();
         assert_eq!(foreign.kind, FaultKind::NotFound, "{foreign}");
-        assert!(!format!("{foreign} {:?}", rig.audit.kept()).contains(&secret[opaque::SHOWN..]));
+        assert!(!format!("{foreign} {:?}", rig.audit.kept()).contains(&secret[token_format::SHOWN..]));
     }
     // A revoked one, too, and the secret before a rotation.
     let rotated = rig.identity.rotate_key(&root(), None, secret, 60_000).await.unwrap();
@@ -74,7 +74,7 @@ async fn what_is_mistyped_is_said_and_never_shown() {
     for wrong in [&secret[..40], &mistyped, &format!("{secret}0")] {
         let fault = found(&rig, &root(), wrong).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
-        assert!(!format!("{fault:?}").contains(&secret[opaque::SHOWN..20]), "{fault:?}");
+        assert!(!format!("{fault:?}").contains(&secret[token_format::SHOWN..20]), "{fault:?}");
     }
     let cut = found(&rig, &root(), &secret[..40]).await.unwrap_err();
     assert!(cut.hint.is_some_and(|hint| hint.ends_with(&made.key.prefix)), "{}", cut.message);

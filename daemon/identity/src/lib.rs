@@ -3,30 +3,30 @@
 //! What is known of one credential each is in [`credentials`], which is pure. [`Identity`] is the service over that and
 //! the store; the data path reads its [`Snapshot`] and nothing else.
 
-pub mod access;
+pub mod access_token;
 mod account;
 mod account_error;
 mod actor;
 mod caller;
 pub mod credentials;
+mod cross_tenant;
 mod directory;
 mod entries;
 mod error;
 mod fields;
 mod follow;
-mod foreign;
 mod hashers;
 mod key_count;
 mod key_lookup;
+pub mod key_material;
 mod key_uses;
 mod keys;
-mod lifting;
 mod limits;
 mod lockouts;
 mod login;
-pub mod material;
 mod organizations;
 mod privacy;
+pub mod provisioning;
 pub mod record;
 pub mod refresh;
 #[cfg(any(test, feature = "testing"))]
@@ -39,7 +39,7 @@ mod sessions;
 mod setup;
 pub mod snapshot;
 mod tokens;
-pub mod unattended;
+mod unlock;
 mod user_names;
 mod users;
 mod whoami;
@@ -47,11 +47,11 @@ mod whoami;
 pub use account_error::AccountError;
 pub use actor::{Actor, Source};
 pub use caller::{Caller, NotKnown, Renewal};
-pub use credentials::{NoRandom, api_key, code, jwt, lockout, opaque, password, totp};
+pub use credentials::{NoRandom, api_key, backup_code, jwt, lockout, password, token_format, totp};
 pub use error::IdentityError;
 pub use key_count::too_many_keys;
 pub use lockouts::{Attempt, Lockouts, Refused};
-pub use login::{Authenticated, Owed};
+pub use login::{Authenticated, RequiredActions};
 pub use service::{Counters, Hot, Identity};
 pub use sessions::{Ended, includes};
 pub use snapshot::Snapshot;

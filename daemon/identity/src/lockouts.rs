@@ -1,4 +1,4 @@
-//! The book of failed logins, kept in the store: a restart forgets nothing.
+//! The logins of failed logins, kept in the store: a restart forgets nothing.
 
 use std::{
     fmt,
@@ -10,13 +10,13 @@ use aivonx_domain::Reach;
 use aivonx_protocol::{UnixMillis, lockout::Lockout};
 use aivonx_store::{LockoutRecord, Store, StoreError};
 
-use super::lockout::{Book, Decision, Entry, Failed, Place, Policy, Spray};
+use super::lockout::{Decision, Entry, Failed, FailedLogins, Place, Policy, Spray};
 
 /// Failed logins. Clones share them.
 #[derive(Clone)]
 pub struct Lockouts {
     store: Store,
-    book: Arc<Mutex<Book>>,
+    logins: Arc<Mutex<FailedLogins>>,
 }
 
 /// Why an attempt may not be made.
@@ -43,7 +43,7 @@ impl Lockouts {
     /// # Errors
     /// If the store fails.
     pub async fn open(store: &Store, policy: Policy, now: UnixMillis) -> Result<Self, StoreError> {
-        let mut book = Book::new(policy);
+        let mut logins = FailedLogins::new(policy);
         for record in store.lockouts().list(&Reach::All).await? {
             match &record.address {
                 Some(address) => {
@@ -53,14 +53,15 @@ impl Lockouts {
                         last: record.last,
                         locked_until: record.locked_until,
                     };
-                    book.restore(Place::new(&record.user, address), entry);
+                    logins.restore(Place::new(&record.user, address), entry);
                 }
                 None => {
-                    book.restore_spray(&record.user, Spray { failures: record.failures, last: record.last });
+                    logins
+                        .restore_spray(&record.user, Spray { failures: record.failures, last: record.last });
                 }
             }
         }
-        let this = Self { store: store.clone(), book: Arc::new(Mutex::new(book)) };
+        let this = Self { store: store.clone(), logins: Arc::new(Mutex::new(logins)) };
         this.sweep(now).await?;
         Ok(this)
     }
@@ -178,9 +179,9 @@ impl Lockouts {
         self.erase(&failed.forgotten).await
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        // The book is whole after each call; none of them panics.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, FailedLogins> {
+        // It is consistent after each call; none of them panics.
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

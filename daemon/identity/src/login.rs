@@ -22,14 +22,14 @@ const NAME: usize = 63;
 
 /// What a user has to do before anything but managing the own account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Owed {
+pub struct RequiredActions {
     /// Change the password.
     pub password: bool,
     /// Set up two-factor authentication.
     pub enrol: bool,
 }
 
-impl Owed {
+impl RequiredActions {
     /// Whether there is nothing.
     #[must_use]
     pub fn is_nothing(self) -> bool {
@@ -43,7 +43,7 @@ pub struct Authenticated {
     /// The user, as stored now.
     pub user: UserRecord,
     /// What it has to do first.
-    pub owed: Owed,
+    pub owed: RequiredActions,
 }
 
 impl Identity {
@@ -148,10 +148,10 @@ impl Identity {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn owed(&self, user: &UserRecord) -> Result<Owed, AccountError> {
+    pub async fn owed(&self, user: &UserRecord) -> Result<RequiredActions, AccountError> {
         let enrolled = user.totp.as_ref().is_some_and(|totp| totp.confirmed);
         let enrol = !enrolled && self.totp_required(user).await?;
-        Ok(Owed { password: user.must_change_password, enrol })
+        Ok(RequiredActions { password: user.must_change_password, enrol })
     }
 
     /// Whether `user` must have two-factor authentication.

@@ -9,7 +9,7 @@ use aivonx_store::{
 
 use super::*;
 use crate::{
-    code::{self, Purpose},
+    backup_code::{self, Purpose},
     password::Hasher,
     totp::TotpSecret,
 };
@@ -173,9 +173,10 @@ async fn a_spray_delays_the_owner_and_lets_them_in() {
 async fn a_second_factor_is_asked_for_only_after_the_right_password() {
     let rig = rig().await;
     let shared = TotpSecret::generate().unwrap();
-    let codes = code::generate_backup().unwrap();
+    let codes = backup_code::generate_backup().unwrap();
     let secret = rig.stand.vault.seal(second_factor::TREE, &rig.alice.id, &shared.base32()).unwrap();
-    let hashes = codes.iter().map(|c| code::hash(Purpose::Backup, &rig.alice.id, c.expose())).collect();
+    let hashes =
+        codes.iter().map(|c| backup_code::hash(Purpose::Backup, &rig.alice.id, c.expose())).collect();
     rig.change(move |user| {
         user.totp = Some(StoredTotp { secret, confirmed: true, last_step: 0 });
         user.backup_codes = hashes;
@@ -218,9 +219,9 @@ async fn what_is_owed_follows_configuration_and_organization() {
     let rig = rig().await;
     rig.identity.demand_two_factor(true);
     let owed = rig.login("alice", PASSWORD).await.unwrap().owed;
-    assert_eq!(owed, Owed { password: false, enrol: true });
+    assert_eq!(owed, RequiredActions { password: false, enrol: true });
     rig.identity.demand_two_factor(false);
     rig.change(|user| user.must_change_password = true).await;
     let owed = rig.login("alice", PASSWORD).await.unwrap().owed;
-    assert_eq!(owed, Owed { password: true, enrol: false });
+    assert_eq!(owed, RequiredActions { password: true, enrol: false });
 }

@@ -17,7 +17,7 @@ use aivonx_protocol::{
 };
 use tokio::sync::watch;
 
-use crate::{Actor, Identity, Snapshot, opaque, snapshot::Organization};
+use crate::{Actor, Identity, Snapshot, snapshot::Organization, token_format};
 
 /// What is to be recorded of a request, successful or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn of(request: &Request) -> Option<Record> {
     let mut noted = request.noted()?;
     // A key may be named by its secret.
     if noted.kind == "key" {
-        noted.object = opaque::shown(&noted.object).to_owned();
+        noted.object = token_format::shown(&noted.object).to_owned();
     }
     Some(Record { noted, before: None, asked: aivonx_domain::now() })
 }

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     NoRandom,
-    opaque::{self, Kind},
+    token_format::{self, Kind},
 };
 
 /// How long a family lasts, in milliseconds: then the user logs in again.
@@ -73,7 +73,7 @@ pub async fn begin(
     now: UnixMillis,
 ) -> Result<Refreshed, RefreshError> {
     make_room(store, user).await?;
-    let secret = opaque::generate(Kind::Refresh)?;
+    let secret = token_format::generate(Kind::Refresh)?;
     let session = SessionRecord {
         id: uuid::Uuid::now_v7().to_string(),
         address,
@@ -91,7 +91,7 @@ pub async fn begin(
 /// [`RefreshError`].
 pub async fn rotate(store: &Store, token: &str, now: UnixMillis) -> Result<Refreshed, RefreshError> {
     let (presented, id) = read(token).ok_or(RefreshError::Unknown)?;
-    let secret = opaque::generate(Kind::Refresh)?;
+    let secret = token_format::generate(Kind::Refresh)?;
     let successor = hash(&secret);
     let verdict: Arc<Mutex<Verdict>> = Arc::default();
     let told = verdict.clone();
@@ -179,7 +179,7 @@ fn spell(secret: &WireSecret, id: &str) -> WireSecret {
 /// The hash of the secret, and the id of the family.
 fn read(token: &str) -> Option<([u8; 32], &str)> {
     let (secret, id) = token.split_once('.')?;
-    let parsed = opaque::parse(Kind::Refresh, secret).ok()?;
+    let parsed = token_format::parse(Kind::Refresh, secret).ok()?;
     // Ids are written in one form; another never was ours.
     let plain = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     plain.then(|| (parsed.hash(), id))
@@ -258,8 +258,8 @@ mod tests {
         let user = stand.user("alice", None).await;
         let good = begin(&stand.store, &user, None, None, NOW).await.unwrap();
         let id = &good.session.id;
-        let secret = opaque::generate(Kind::Refresh).unwrap();
-        let key = opaque::generate(Kind::ApiKey).unwrap();
+        let secret = token_format::generate(Kind::Refresh).unwrap();
+        let key = token_format::generate(Kind::ApiKey).unwrap();
         for odd in [
             String::new(),
             ".".into(),

@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 
 use super::{
     Identity, IdentityError,
-    access::ACCESS_SECONDS,
-    material::{SEALED_IN, generate, kind_name},
+    access_token::ACCESS_SECONDS,
+    key_material::{SEALED_IN, generate, kind_name},
 };
 
 /// How long API keys may take to move to a new pepper unless the administrator says otherwise.

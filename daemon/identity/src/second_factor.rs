@@ -8,7 +8,7 @@ use aivonx_store::{
 };
 
 use super::{
-    code::{self, Purpose},
+    backup_code::{self, Purpose},
     totp::{NotASecret, TotpSecret},
 };
 
@@ -50,10 +50,10 @@ pub async fn prove(
     otp: &str,
     now: UnixMillis,
 ) -> Result<Option<Factor>, FactorError> {
-    if code::looks_like(otp) {
+    if backup_code::looks_like(otp) {
         let otp = aivonx_protocol::WireSecret::new(otp.to_owned());
         let spent = spend(store, user, move |record| {
-            let at = code::find(Purpose::Backup, &record.id, &record.backup_codes, otp.expose())?;
+            let at = backup_code::find(Purpose::Backup, &record.id, &record.backup_codes, otp.expose())?;
             record.backup_codes.remove(at);
             Some(())
         });
@@ -115,9 +115,9 @@ mod tests {
     ) -> (UserRecord, TotpSecret, Vec<aivonx_protocol::WireSecret>) {
         let user = stand.user(name, None).await;
         let secret = TotpSecret::generate().unwrap();
-        let codes = code::generate_backup().unwrap();
+        let codes = backup_code::generate_backup().unwrap();
         let sealed = stand.vault.seal(TREE, &user.id, &secret.base32()).unwrap();
-        let hashes = codes.iter().map(|c| code::hash(Purpose::Backup, &user.id, c.expose())).collect();
+        let hashes = codes.iter().map(|c| backup_code::hash(Purpose::Backup, &user.id, c.expose())).collect();
         let users = stand.store.users();
         let user = users.update(&Reach::All, &user.id, None, |record| {
             record.totp = Some(StoredTotp { secret: sealed, confirmed: true, last_step: 0 });

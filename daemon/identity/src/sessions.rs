@@ -22,10 +22,10 @@ use aivonx_protocol::{
 use aivonx_store::{SessionRecord, StoreError, UserRecord};
 
 use super::{
-    AccountError, Actor, Identity, Owed, Source,
+    AccountError, Actor, Identity, RequiredActions, Source,
     login::{address, entry},
-    opaque::{self, Kind},
     snapshot::{Snapshot, User},
+    token_format::{self, Kind},
 };
 
 /// A use is written down at most this often; after a restart a session is given as much on top of its idle time.
@@ -156,7 +156,7 @@ impl Identity {
         source: &Source,
     ) -> Result<(SessionRecord, WireSecret), AccountError> {
         self.make_room(user).await?;
-        let secret = opaque::generate(Kind::Session)?;
+        let secret = token_format::generate(Kind::Session)?;
         let now = now();
         let record = SessionRecord {
             peer_uid: uid(source),
@@ -173,8 +173,9 @@ impl Identity {
     /// # Errors
     /// `NotPermitted`, saying what is wrong.
     pub fn resume(&self, secret: &WireSecret, source: &Source) -> Result<[u8; 32], Fault> {
-        let kind = if opaque::looks_like(Kind::Token, secret.expose()) { Kind::Token } else { Kind::Session };
-        let parsed = opaque::parse(kind, secret.expose()).map_err(|error| {
+        let kind =
+            if token_format::looks_like(Kind::Token, secret.expose()) { Kind::Token } else { Kind::Session };
+        let parsed = token_format::parse(kind, secret.expose()).map_err(|error| {
             Fault::new(FaultKind::NotPermitted, format!("this is no session or token: {error}"))
                 .field("token")
                 .hint("Copy it again, or log in: aivonx login")
@@ -215,7 +216,7 @@ impl Identity {
         hash: &[u8; 32],
         source: &Source,
         now: UnixMillis,
-    ) -> Result<(Arc<Actor>, Owed), Ended> {
+    ) -> Result<(Arc<Actor>, RequiredActions), Ended> {
         let hot = self.hot().load();
         let (record, user) = self.standing(&hot, hash, source, now)?;
         if self.sessions.touch(record, now) {
@@ -356,7 +357,7 @@ pub(super) fn uid(source: &Source) -> Option<u32> {
 /// The hash of a secret just made.
 pub(super) fn hash(kind: Kind, secret: &WireSecret) -> [u8; 32] {
     // What was just generated is of its kind; otherwise a hash that no secret has.
-    opaque::parse(kind, secret.expose()).map_or([0; 32], |parsed| parsed.hash())
+    token_format::parse(kind, secret.expose()).map_or([0; 32], |parsed| parsed.hash())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use aivonx_protocol::session::NewSession;
 use aivonx_store::testing::{Stand, record, stand};
 
 use super::*;
-use crate::{Owed, password::Hasher};
+use crate::{RequiredActions, password::Hasher};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -43,7 +43,7 @@ impl Rig {
         begun
     }
 
-    fn at(&self, session: &SessionRecord, now: UnixMillis) -> Result<(Arc<Actor>, Owed), Ended> {
+    fn at(&self, session: &SessionRecord, now: UnixMillis) -> Result<(Arc<Actor>, RequiredActions), Ended> {
         self.identity.in_session(&session.hash, &peer(1000), now)
     }
 
@@ -64,7 +64,10 @@ async fn a_session_lasts_as_long_as_it_is_used_and_no_longer_than_it_may() {
     let (session, _) = rig.begin().await;
     let begun = session.created;
     let (actor, owed) = rig.at(&session, begun).unwrap();
-    assert_eq!((actor.name.as_str(), actor.role, owed), ("alice", Role::Operator, Owed::default()));
+    assert_eq!(
+        (actor.name.as_str(), actor.role, owed),
+        ("alice", Role::Operator, RequiredActions::default())
+    );
     assert_eq!(actor.session.as_ref(), Some(&session.id));
     for step in 1..=4 {
         rig.at(&session, begun + step * 29 * MINUTE).unwrap();
@@ -131,11 +134,11 @@ async fn what_is_owed_follows_the_user_and_the_configuration() {
     let owed = || rig.at(&session, session.created).unwrap().1;
     assert!(owed().is_nothing());
     rig.identity.demand_two_factor(true);
-    assert_eq!(owed(), Owed { password: false, enrol: true });
+    assert_eq!(owed(), RequiredActions { password: false, enrol: true });
     rig.change(|user| user.totp_exempt = true).await;
     assert!(owed().is_nothing());
     rig.change(|user| user.must_change_password = true).await;
-    assert_eq!(owed(), Owed { password: true, enrol: false });
+    assert_eq!(owed(), RequiredActions { password: true, enrol: false });
 }
 
 #[tokio::test]

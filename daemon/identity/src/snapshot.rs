@@ -12,7 +12,7 @@ use aivonx_protocol::UnixMillis;
 use aivonx_store::SessionRecord;
 use aivonx_wire::privacy::Privacy;
 
-use super::{directory::Directory, material::Material};
+use super::{directory::Directory, key_material::Material};
 
 pub use super::{
     directory::Records,

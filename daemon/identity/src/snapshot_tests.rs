@@ -8,7 +8,7 @@ use aivonx_store::{KeyRecord, OrganizationRecord, RetiringHash, UserRecord};
 
 use super::*;
 use crate::{
-    Caller, NotKnown, Owed,
+    Caller, NotKnown, RequiredActions,
     api_key::{self, Pepper},
     jwt::{Claims, Extent, TokenKey, Verifiers},
 };
@@ -278,7 +278,8 @@ fn an_access_token_is_limited_as_soon_as_its_user_owes_something() {
         change(&mut records);
         Snapshot::build(records, material(&[(1, PEPPER)]), None).user("u1").unwrap().owed(demanded)
     };
-    let (nothing, enrol) = (Owed::default(), Owed { enrol: true, ..Owed::default() });
+    let (nothing, enrol) =
+        (RequiredActions::default(), RequiredActions { enrol: true, ..RequiredActions::default() });
     let enrolled = |r: &mut Records| {
         let secret = aivonx_store::secrets::Sealed { key: 1, nonce: [0; 12], ciphertext: Vec::new() };
         r.users[0].totp = Some(aivonx_store::StoredTotp { secret, confirmed: true, last_step: 0 });

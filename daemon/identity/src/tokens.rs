@@ -11,8 +11,8 @@ use aivonx_store::{SessionRecord, UserRecord};
 
 use super::{
     Actor, Identity,
-    opaque::{self, Kind},
     sessions::{hash, includes},
+    token_format::{self, Kind},
 };
 
 /// Shortest life of a token, milliseconds.
@@ -71,7 +71,7 @@ impl Identity {
             return Err(Fault::new(FaultKind::NotPermitted, message).field("role"));
         }
         let failed = |error: super::NoRandom| Fault::new(FaultKind::Internal, error.to_string());
-        let secret = opaque::generate(Kind::Token).map_err(failed)?;
+        let secret = token_format::generate(Kind::Token).map_err(failed)?;
         let now = now();
         let record = SessionRecord {
             name: Some(name.to_owned()),

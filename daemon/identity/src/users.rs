@@ -13,7 +13,7 @@ use aivonx_store::{Noun, OrganizationRecord, SessionRecord, StoreError, StoredRe
 
 use super::{
     AccountError, Actor, Identity,
-    code::{self, Purpose},
+    backup_code::{self, Purpose},
     fields,
     organizations::set,
     password::Context,
@@ -185,9 +185,9 @@ impl Identity {
     /// `NotFound`, also for one out of reach; `NotPermitted`.
     pub async fn reset_password(&self, actor: &Actor, wanted: &str) -> Result<ResetCode, Fault> {
         let id = self.user_record(actor, wanted).await?.id;
-        let code = code::generate().map_err(|e| Fault::new(FaultKind::Internal, e.to_string()))?;
+        let code = backup_code::generate().map_err(|e| Fault::new(FaultKind::Internal, e.to_string()))?;
         let expires = now() + RESET_LASTS;
-        let reset = StoredReset { hash: code::hash(Purpose::Reset, &id, code.expose()), expires };
+        let reset = StoredReset { hash: backup_code::hash(Purpose::Reset, &id, code.expose()), expires };
         let change = move |user: &mut UserRecord| {
             user.password = None;
             user.must_change_password = false;

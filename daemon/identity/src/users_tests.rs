@@ -257,13 +257,13 @@ async fn a_reset_takes_the_password_and_gives_a_code_for_an_hour() {
     assert_eq!(kept.expires, reset.expires);
     assert!(reset.expires > now() + RESET_LASTS - 60_000 && reset.expires <= now() + RESET_LASTS);
     let hashes = [kept.hash.clone()];
-    assert_eq!(code::find(Purpose::Reset, &id, &hashes, reset.code.expose()), Some(0));
+    assert_eq!(backup_code::find(Purpose::Reset, &id, &hashes, reset.code.expose()), Some(0));
     assert!(!kept.hash.contains(reset.code.expose()));
     // The second replaces the first.
     let again = rig.identity.reset_password(&root(), "a-member").await.unwrap();
     let hashes = [record(&rig, "a-member").await.reset.unwrap().hash];
-    assert_eq!(code::find(Purpose::Reset, &id, &hashes, reset.code.expose()), None);
-    assert_eq!(code::find(Purpose::Reset, &id, &hashes, again.code.expose()), Some(0));
+    assert_eq!(backup_code::find(Purpose::Reset, &id, &hashes, reset.code.expose()), None);
+    assert_eq!(backup_code::find(Purpose::Reset, &id, &hashes, again.code.expose()), Some(0));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use aivonx_protocol::{
 use aivonx_store::{SessionRecord, StoreError, UserRecord};
 
 use super::{
-    AccountError, Actor, Identity, Owed, Snapshot, Source,
+    AccountError, Actor, Identity, RequiredActions, Snapshot, Source,
     sessions::{includes, uid},
 };
 
@@ -25,7 +25,7 @@ impl Identity {
         };
         let owed = match &user {
             Some(user) => self.owed(user).await?,
-            None => Owed::default(),
+            None => RequiredActions::default(),
         };
         let session = match &actor.session {
             Some(id) => if_readable(self.store.sessions().get(&Reach::All, id).await)?,

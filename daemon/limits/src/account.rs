@@ -9,7 +9,7 @@ use std::{
 use super::{
     Caps,
     clock::Now,
-    window::{Book, Counters},
+    window::{Counters, LiveCounters},
 };
 
 /// What an account is of.
@@ -59,13 +59,13 @@ impl fmt::Display for Kind {
 pub struct Account {
     kind: Kind,
     id: Arc<str>,
-    book: Mutex<Book>,
+    live: Mutex<LiveCounters>,
     bodies: Arc<AtomicU64>,
 }
 
 impl Account {
-    pub(super) fn new(kind: Kind, id: Arc<str>, book: Book) -> Self {
-        Self { kind, id, book: Mutex::new(book), bodies: Arc::default() }
+    pub(super) fn new(kind: Kind, id: Arc<str>, live: LiveCounters) -> Self {
+        Self { kind, id, live: Mutex::new(live), bodies: Arc::default() }
     }
 
     /// What it is of.
@@ -94,12 +94,12 @@ impl Account {
 
     /// The counters of a subject that has used nothing.
     pub(super) fn nothing(now: &Now) -> Counters {
-        Book::default().counters(now)
+        LiveCounters::default().counters(now)
     }
 
     /// Nothing that is done under the lock can panic half way.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, LiveCounters> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +128,7 @@ impl Accounts {
     #[must_use]
     pub fn account(&self, kind: Kind, id: &Arc<str>) -> Arc<Account> {
         let mut map = self.map();
-        let made = || Arc::new(Account::new(kind, id.clone(), Book::default()));
+        let made = || Arc::new(Account::new(kind, id.clone(), LiveCounters::default()));
         map.entry((kind, id.clone())).or_insert_with(made).clone()
     }
 
@@ -145,8 +145,8 @@ impl Accounts {
     }
 
     /// Puts what was stored into an account.
-    pub(super) fn restore(&self, kind: Kind, id: &Arc<str>, book: Book) {
-        *self.account(kind, id).lock() = book;
+    pub(super) fn restore(&self, kind: Kind, id: &Arc<str>, live: LiveCounters) {
+        *self.account(kind, id).lock() = live;
     }
 
     /// Every account.

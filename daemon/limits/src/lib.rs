@@ -22,8 +22,8 @@
 mod account;
 mod caps;
 mod clock;
+pub mod configured;
 mod exceeded;
-pub mod given;
 mod logins;
 mod prices;
 pub mod pricing;

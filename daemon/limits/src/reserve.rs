@@ -14,7 +14,7 @@ use aivonx_protocol::limit::LimitName;
 use super::{
     Account, Exceeded, Level, Levels, Price, Who,
     clock::Now,
-    window::{Book, Window},
+    window::{LiveCounters, Window},
 };
 /// Tokens of output that a request without a limit of its own is given under a cap on tokens or money, if that
 /// many are left.
@@ -86,7 +86,7 @@ pub struct Used {
     pub cost: u64,
 }
 
-type Books<'a> = [Option<MutexGuard<'a, Book>>; 3];
+type LockedCounters<'a> = [Option<MutexGuard<'a, LiveCounters>>; 3];
 
 /// The limits of a reservation that are counted in requests.
 const COUNTED: [LimitName; 3] = [LimitName::InferenceDay, LimitName::BurstMinute, LimitName::Concurrent];
@@ -103,28 +103,28 @@ pub(super) fn reserve(
     ask: &Ask,
     now: &Now,
 ) -> Result<Reservation, Exceeded> {
-    let mut books: Books<'_> = levels.map(|level| level.map(|level| level.account.lock()));
-    books.iter_mut().flatten().for_each(|book| book.roll(now));
+    let mut locked: LockedCounters<'_> = levels.map(|level| level.map(|level| level.account.lock()));
+    locked.iter_mut().flatten().for_each(|live| live.roll(now));
     if let Some(mut entered) = entered {
-        for (hold, book) in entered.holds.iter_mut().zip(&mut books) {
-            if let (Some(hold), Some(book)) = (hold.take(), book) {
-                hold.close(book, entered.reserved, None);
+        for (hold, live) in entered.holds.iter_mut().zip(&mut locked) {
+            if let (Some(hold), Some(live)) = (hold.take(), live) {
+                hold.close(live, entered.reserved, None);
             }
         }
     }
-    let (output, bound) = output(&levels, &books, ask);
+    let (output, bound) = output(&levels, &locked, ask);
     let tokens = ask.prompt.saturating_add(output);
     let cost = ask.price.cost(ask.prompt, output);
-    if let Some(exceeded) = exceeded(&levels, &books, [1, tokens, cost], now) {
+    if let Some(exceeded) = exceeded(&levels, &locked, [1, tokens, cost], now) {
         return Err(exceeded);
     }
-    let mut books = books.into_iter();
+    let mut locked = locked.into_iter();
     let holds = levels.map(|level| {
-        let (book, level) = (books.next().flatten(), level);
-        let (mut book, level) = (book?, level?);
-        book.running += 1;
-        book.dirty = true;
-        let serials = windows(&mut book).map(|window| {
+        let (live, level) = (locked.next().flatten(), level);
+        let (mut live, level) = (live?, level?);
+        live.running += 1;
+        live.dirty = true;
+        let serials = windows(&mut live).map(|window| {
             window.counts.requests += 1;
             window.counts.tokens = window.counts.tokens.saturating_add(tokens);
             window.counts.spend = window.counts.spend.saturating_add(cost);
@@ -139,25 +139,25 @@ pub(super) fn reserve(
     Ok(Reservation { holds, reserved: Used { tokens, cost }, ask, bound })
 }
 
-fn windows(book: &mut Book) -> [&mut Window; 3] {
-    [&mut book.minute, &mut book.day, &mut book.month]
+fn windows(live: &mut LiveCounters) -> [&mut Window; 3] {
+    [&mut live.minute, &mut live.day, &mut live.month]
 }
 
 /// Least that is left of `limits`, over all levels; None if there is no cap.
-fn room(levels: &Levels<'_>, books: &Books<'_>, limits: &[LimitName]) -> Option<u64> {
-    let each = levels.iter().zip(books).filter_map(|(level, book)| Some(((*level)?, book.as_deref()?)));
-    each.flat_map(|(level, book)| {
-        limits.iter().filter_map(|limit| Some(level.caps.of(*limit)?.saturating_sub(book.used(*limit))))
+fn room(levels: &Levels<'_>, locked: &LockedCounters<'_>, limits: &[LimitName]) -> Option<u64> {
+    let each = levels.iter().zip(locked).filter_map(|(level, live)| Some(((*level)?, live.as_deref()?)));
+    each.flat_map(|(level, live)| {
+        limits.iter().filter_map(|limit| Some(level.caps.of(*limit)?.saturating_sub(live.used(*limit))))
     })
     .min()
 }
 
 /// Tokens of output to be reserved, and the limit of each answer if a budget relies on it.
-fn output(levels: &Levels<'_>, books: &Books<'_>, ask: &Ask) -> (u64, Option<u64>) {
+fn output(levels: &Levels<'_>, locked: &LockedCounters<'_>, ask: &Ask) -> (u64, Option<u64>) {
     let Output::UpTo { each, .. } = ask.output else { return (0, None) };
     let answers = ask.output.made();
-    let by_tokens = room(levels, books, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
-    let by_money = room(levels, books, &SPEND)
+    let by_tokens = room(levels, locked, &TOKENS).map(|left| left.saturating_sub(ask.prompt));
+    let by_money = room(levels, locked, &SPEND)
         .map(|left| left.saturating_sub(ask.price.cost(ask.prompt, 0)))
         // What is free needs no limit.
         .and_then(|left| ask.price.output_for(left));
@@ -171,18 +171,23 @@ fn output(levels: &Levels<'_>, books: &Books<'_>, ask: &Ask) -> (u64, Option<u64
 
 /// The limit that does not have what is `asked` (requests, tokens, micro-USD); of several the one that will be
 /// missing longest.
-fn exceeded(levels: &Levels<'_>, books: &Books<'_>, asked: [u64; 3], now: &Now) -> Option<Exceeded> {
+fn exceeded(
+    levels: &Levels<'_>,
+    locked: &LockedCounters<'_>,
+    asked: [u64; 3],
+    now: &Now,
+) -> Option<Exceeded> {
     let mut worst: Option<Exceeded> = None;
-    for (level, book) in levels.iter().zip(books) {
-        let (Some(level), Some(book)) = (level, book.as_deref()) else { continue };
+    for (level, live) in levels.iter().zip(locked) {
+        let (Some(level), Some(live)) = (level, live.as_deref()) else { continue };
         for (limits, asked) in [&COUNTED[..], &TOKENS, &SPEND].into_iter().zip(asked) {
             for limit in limits {
                 let Some(cap) = level.caps.of(*limit) else { continue };
-                let used = book.used(*limit);
+                let used = live.used(*limit);
                 // A request that needs none of it is refused only once it is overdrawn.
                 let over = used.checked_add(asked).is_none_or(|sum| sum > cap);
                 if over && (asked > 0 || used > cap) {
-                    let found = found(level, *limit, [cap, used, asked], book.left(*limit, now), now);
+                    let found = found(level, *limit, [cap, used, asked], live.left(*limit, now), now);
                     if worst.as_ref().is_none_or(|worst| worst.resets_in < found.resets_in) {
                         worst = Some(found);
                     }
@@ -210,18 +215,18 @@ fn found(level: &Level, limit: LimitName, of: [u64; 3], left: Option<u64>, now: 
 pub(super) fn throttle(levels: Levels<'_>, now: &Now) -> Result<(), Exceeded> {
     let limit = LimitName::UserHour;
     let capped = levels.map(|level| level.filter(|level| level.caps.of(limit).is_some()));
-    let mut books: Books<'_> = capped.map(|level| level.map(|level| level.account.lock()));
-    for (level, book) in capped.iter().zip(&mut books) {
-        let (Some(level), Some(book)) = (level, book) else { continue };
-        book.hour(now);
-        let (cap, used) = (level.caps.of(limit).unwrap_or(u64::MAX), book.used(limit));
+    let mut locked: LockedCounters<'_> = capped.map(|level| level.map(|level| level.account.lock()));
+    for (level, live) in capped.iter().zip(&mut locked) {
+        let (Some(level), Some(live)) = (level, live) else { continue };
+        live.hour(now);
+        let (cap, used) = (level.caps.of(limit).unwrap_or(u64::MAX), live.used(limit));
         if used >= cap {
-            return Err(found(level, limit, [cap, used, 1], book.left(limit, now), now));
+            return Err(found(level, limit, [cap, used, 1], live.left(limit, now), now));
         }
     }
-    for book in books.iter_mut().flatten() {
-        book.hour(now).requests += 1;
-        book.dirty = true;
+    for live in locked.iter_mut().flatten() {
+        live.hour(now).requests += 1;
+        live.dirty = true;
     }
     Ok(())
 }
@@ -235,10 +240,10 @@ struct Hold {
 
 impl Hold {
     /// Puts what was `used` in the place of what was `reserved`, or gives that back.
-    fn close(self, book: &mut Book, reserved: Used, used: Option<Used>) {
-        book.running = book.running.saturating_sub(1);
-        book.dirty = true;
-        for (window, serial) in windows(book).into_iter().zip(self.serials) {
+    fn close(self, live: &mut LiveCounters, reserved: Used, used: Option<Used>) {
+        live.running = live.running.saturating_sub(1);
+        live.dirty = true;
+        for (window, serial) in windows(live).into_iter().zip(self.serials) {
             let (same, counts) = (window.serial == serial, &mut window.counts);
             let put = |count: &mut u64, reserved: u64, real: u64| {
                 let before = if same { count.saturating_sub(reserved) } else { *count };
@@ -310,11 +315,11 @@ impl Reservation {
         let reserved = self.reserved;
         for hold in std::mem::replace(&mut self.holds, array::from_fn(|_| None)).into_iter().flatten() {
             let account = hold.account.clone();
-            let mut book = account.lock();
+            let mut live = account.lock();
             if let Some((_, now)) = used {
-                book.roll(now);
+                live.roll(now);
             }
-            hold.close(&mut book, reserved, used.map(|(used, _)| used));
+            hold.close(&mut live, reserved, used.map(|(used, _)| used));
         }
     }
 }

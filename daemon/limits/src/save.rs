@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use aivonx_protocol::limit::LimitName;
 use aivonx_store::{CounterRecord, Store, StoreError};
 
-use super::{Account, Accounts, Caps, Clock, Kind, Limits, Now, Prices, throttle::Throttles, window::Book};
+use super::{
+    Account, Accounts, Caps, Clock, Kind, Limits, Now, Prices, throttle::Throttles, window::LiveCounters,
+};
 
 /// Time between two looks for what has changed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,8 +25,8 @@ impl Limits {
         for record in store.limit_counters().load().await? {
             match record.map(|record| (kind_of(record.kind), record)) {
                 Ok((Some(kind), record)) => {
-                    let book = Book::restored(&record.windows, record.saved, &now);
-                    accounts.restore(kind, &record.id.into(), book);
+                    let live = LiveCounters::restored(&record.windows, record.saved, &now);
+                    accounts.restore(kind, &record.id.into(), live);
                 }
                 Ok((None, _)) | Err(_) => damaged += 1,
             }
@@ -96,13 +98,13 @@ impl Limits {
 
 /// What is to be saved of an account; None if nothing changed.
 fn record(account: &Account, now: &Now) -> Option<CounterRecord> {
-    let mut book = account.lock();
-    if !std::mem::take(&mut book.dirty) {
+    let mut live = account.lock();
+    if !std::mem::take(&mut live.dirty) {
         return None;
     }
-    book.roll(now);
-    let windows = book.saved(now);
-    drop(book);
+    live.roll(now);
+    let windows = live.saved(now);
+    drop(live);
     Some(CounterRecord { kind: account.kind() as u8, id: account.id().to_string(), saved: now.wall, windows })
 }
 

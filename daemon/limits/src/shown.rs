@@ -9,7 +9,7 @@ use aivonx_store::{LimitSubject, OrganizationRecord, Store, StoreError};
 
 use super::{
     Counters, Kind, Limits,
-    given::Given,
+    configured::Given,
     resolve::{Layered, Row, Scope, User, Value},
 };
 

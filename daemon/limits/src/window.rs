@@ -65,7 +65,7 @@ const MONTH: i64 = 31 * DAY;
 
 /// Everything one subject has used.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Book {
+pub(super) struct LiveCounters {
     pub(super) minute: Window,
     hour: Window,
     pub(super) day: Window,
@@ -76,7 +76,7 @@ pub(super) struct Book {
     pub(super) dirty: bool,
 }
 
-impl Book {
+impl LiveCounters {
     /// Begins the windows anew whose time is over. To be called before anything is read or counted.
     pub(super) fn roll(&mut self, now: &Now) {
         self.minute.roll_span(MINUTE, now);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_identity::material;
+use aivonx_identity::key_material;
 use aivonx_ledgers::audit::{Entry, Who};
 use aivonx_protocol::{
     WireSecret,
@@ -316,13 +316,13 @@ async fn sessions(Opened { store, .. }: &Opened) {
 
 async fn secrets(Opened { store, vault, .. }: &Opened) {
     // The daemon's own, and one that a rotation left behind.
-    material::load(store, vault, TIME).await.unwrap();
-    let old = material::generate(SecretKind::Pepper).unwrap();
+    key_material::load(store, vault, TIME).await.unwrap();
+    let old = key_material::generate(SecretKind::Pepper).unwrap();
     let record = SecretRecord {
         id: "pepper-7".into(),
         kind: SecretKind::Pepper,
         number: 7,
-        sealed: vault.seal(material::SEALED_IN, "pepper-7", &old).unwrap(),
+        sealed: vault.seal(key_material::SEALED_IN, "pepper-7", &old).unwrap(),
         created: TIME,
         retire_at: Some(TIME + DAY_MS),
         revision: 0,

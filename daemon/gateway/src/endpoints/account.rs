@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use aivonx_identity::{AccountError, Actor, Caller, Identity, Owed, Source, access::Tokens};
+use aivonx_identity::{AccountError, Actor, Caller, Identity, RequiredActions, Source, access_token::Tokens};
 use aivonx_limits::{Exceeded, Limits};
 use aivonx_protocol::{
     Fault, FaultKind, Reply, WireSecret,
@@ -285,7 +285,7 @@ async fn renewed(identity: &Identity, actor: &Actor) -> Result<Value, AccountErr
     let (access, owed) = identity.access_token(actor).await?;
     let mut json = json!({
         "access": access.expose(),
-        "expires_in": aivonx_identity::access::ACCESS_SECONDS,
+        "expires_in": aivonx_identity::access_token::ACCESS_SECONDS,
     });
     owe(&mut json, owed);
     Ok(json)
@@ -301,7 +301,7 @@ fn tokens_json(tokens: &Tokens) -> Value {
     json
 }
 
-fn owe(json: &mut Value, owed: Owed) {
+fn owe(json: &mut Value, owed: RequiredActions) {
     json["must_change_password"] = owed.password.into();
     json["must_enrol"] = owed.enrol.into();
 }

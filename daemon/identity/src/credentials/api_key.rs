@@ -8,24 +8,24 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    opaque::{self, Kind},
     random::{NoRandom, random},
+    token_format::{self, Kind},
 };
 
-pub use super::opaque::{Malformed as KeyFormat, Parsed};
+pub use super::token_format::{Malformed as KeyFormat, Parsed};
 
 /// A new key: [`opaque`] says how it looks. [`parse`] gives the part that lists show.
 ///
 /// # Errors
 /// Only if the system gives no random numbers.
 pub fn generate() -> Result<WireSecret, NoRandom> {
-    opaque::generate(Kind::ApiKey)
+    token_format::generate(Kind::ApiKey)
 }
 
 /// Whether `text` is meant as a key of this gateway, right or wrong.
 #[must_use]
 pub fn looks_like(text: &str) -> bool {
-    opaque::looks_like(Kind::ApiKey, text)
+    token_format::looks_like(Kind::ApiKey, text)
 }
 
 /// Reads a key.
@@ -33,7 +33,7 @@ pub fn looks_like(text: &str) -> bool {
 /// # Errors
 /// [`KeyFormat`], naming the first thing that is wrong with its form.
 pub fn parse(text: &str) -> Result<Parsed<'_>, KeyFormat> {
-    opaque::parse(Kind::ApiKey, text)
+    token_format::parse(Kind::ApiKey, text)
 }
 
 /// Whether two hashes are the same, in constant time.

@@ -119,7 +119,7 @@ pub struct Spray {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Decision {
-    /// Wait `delay`, then check the password; then [`Book::failed`], [`Book::succeeded`] or [`Book::abandoned`]
+    /// Wait `delay`, then check the password; then [`FailedLogins::failed`], [`FailedLogins::succeeded`] or [`FailedLogins::abandoned`]
     /// must be called.
     Proceed {
         /// How long to wait first.
@@ -155,14 +155,14 @@ struct Tried {
 
 /// The failures remembered. Bounded: when it is full, the oldest are forgotten, locked pairs last.
 #[derive(Debug)]
-pub struct Book {
+pub struct FailedLogins {
     policy: Policy,
     pairs: HashMap<Place, Tried>,
     users: HashMap<String, Spray>,
 }
 
-impl Book {
-    /// An empty book.
+impl FailedLogins {
+    /// No failed logins.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
         Self { policy, pairs: HashMap::new(), users: HashMap::new() }
@@ -285,7 +285,7 @@ impl Book {
     }
 
     /// Makes room for one more pair and user. Forgets an eighth at a time: a flood of names and addresses pays for
-    /// a pass over the book only once in thousands of failures.
+    /// a pass over all of them only once in thousands of failures.
     fn make_room(&mut self, now: UnixMillis) -> Vec<Place> {
         let limit = self.policy.entries;
         let mut forgotten = Vec::new();

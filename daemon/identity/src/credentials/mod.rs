@@ -1,14 +1,14 @@
 //! The rules of each credential, pure: they know neither store nor clock nor network, and take the time as an argument.
 
 pub mod api_key;
-pub mod code;
+pub mod backup_code;
 pub mod jwt;
 pub mod lockout;
-pub mod opaque;
 pub mod password;
 pub mod password_memory;
 mod password_rules;
 mod random;
+pub mod token_format;
 pub mod totp;
 
 pub use random::NoRandom;

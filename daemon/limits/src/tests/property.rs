@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::window::Book;
+use crate::window::LiveCounters;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -86,10 +86,10 @@ impl World {
     fn days(&mut self) {
         let now = self.rig.clock.now();
         for at in 0..3 {
-            let mut book = self.levels[at].account.lock();
-            book.roll(&now);
-            if book.day.serial != self.serials[at] {
-                self.serials[at] = book.day.serial;
+            let mut live = self.levels[at].account.lock();
+            live.roll(&now);
+            if live.day.serial != self.serials[at] {
+                self.serials[at] = live.day.serial;
                 self.days[at] += 1;
                 self.model[at] = Day::default();
             }
@@ -167,7 +167,7 @@ impl World {
         let later = clock.now();
         let rig = Rig { hand, clock, accounts: Accounts::default() };
         for ((kind, id), saved) in KINDS.into_iter().zip(&saved) {
-            rig.accounts.restore(kind, &id.into(), Book::restored(saved, now.wall, &later));
+            rig.accounts.restore(kind, &id.into(), LiveCounters::restored(saved, now.wall, &later));
         }
         self.levels = levels(&rig.accounts);
         self.rig = rig;

@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use super::{By, Connection, Peer, Permission, Permitted};
-use aivonx_identity::{Actor, Owed};
+use aivonx_identity::{Actor, RequiredActions};
 use aivonx_protocol::{Fault, FaultKind, Request, handshake::Login, user::Role};
 
 /// How the daemon was started.
@@ -77,17 +77,19 @@ pub enum Standing {
     /// Somebody had, but the session has ended; says why.
     Ended(&'static str),
     /// Somebody, and what they have to do before anything but managing the own account.
-    User(Arc<Actor>, Owed),
+    User(Arc<Actor>, RequiredActions),
 }
 
 /// What is said to somebody who has to do something else first; None if there is nothing.
-fn first(owed: Owed) -> Option<Fault> {
+fn first(owed: RequiredActions) -> Option<Fault> {
     let (message, hint) = match owed {
-        Owed { password: true, .. } => ("the password must be changed first", "Change it: aivonx passwd"),
-        Owed { enrol: true, .. } => {
+        RequiredActions { password: true, .. } => {
+            ("the password must be changed first", "Change it: aivonx passwd")
+        }
+        RequiredActions { enrol: true, .. } => {
             ("two-factor authentication must be set up first", "Set it up: aivonx totp enable")
         }
-        Owed { .. } => return None,
+        RequiredActions { .. } => return None,
     };
     Some(Fault::new(FaultKind::NotPermitted, message).hint(hint))
 }

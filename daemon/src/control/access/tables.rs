@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use aivonx_identity::Owed;
+use aivonx_identity::RequiredActions;
 use aivonx_protocol::{
     Fault, FaultKind,
     handshake::Login,
@@ -16,8 +16,8 @@ use super::*;
 const TABLE: &str = include_str!("../../../../protocol/tests/fixtures/operations.txt");
 
 const DAEMON: u32 = 990;
-const PASSWORD: Owed = Owed { password: true, enrol: false };
-const ENROL: Owed = Owed { password: false, enrol: true };
+const PASSWORD: RequiredActions = RequiredActions { password: true, enrol: false };
+const ENROL: RequiredActions = RequiredActions { password: false, enrol: true };
 
 fn run() -> AccessRule {
     AccessRule { mode: Mode::Run, daemon_uid: DAEMON, login_required: true }
@@ -72,7 +72,7 @@ fn every_request_is_for_the_roles_of_the_table() {
             for bound in [false, true] {
                 let letter = if bound { letter.to_ascii_lowercase() } else { letter };
                 let expected = roles.contains(letter);
-                let standing = Standing::User(user(role, bound), Owed::default());
+                let standing = Standing::User(user(role, bound), RequiredActions::default());
                 // With a login only the user's role counts: what the uid may do makes no difference.
                 for uid in [1000, DAEMON] {
                     for rule in [run(), dev(true), dev(false)] {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use aivonx_config::Control;
-use aivonx_identity::Owed;
+use aivonx_identity::RequiredActions;
 use aivonx_protocol::{
     Client, ClientError, ClientFrame, FaultKind, ServerFrame, daemon,
     frame::{self, FrameError, FrameReader, MAX_IN, MAX_OUT},
@@ -168,7 +168,7 @@ async fn unreadable_cancels_end_the_session() {
 async fn who_does_not_log_in_has_a_minute() {
     for session in [None, Some("over"), Some("good")] {
         let rig = Rig::of(1000);
-        rig.fake.standing.send_replace(user(Role::Member, Owed::default()));
+        rig.fake.standing.send_replace(user(Role::Member, RequiredActions::default()));
         let (mut raw, rest) = rig.raw().await;
         if session.is_some() {
             raw.call(1, "account.login").await;

@@ -1,6 +1,6 @@
 //! What a connection may do depends on who has logged in on it, at every moment.
 
-use aivonx_identity::{Actor, Owed, Source};
+use aivonx_identity::{Actor, RequiredActions, Source};
 use aivonx_protocol::{
     ClientError, Fault, FaultKind, WireSecret, account, daemon,
     handshake::Login,
@@ -11,7 +11,7 @@ use aivonx_protocol::{
 
 use super::{OWN, Rest, Rig, Standing};
 
-pub(super) fn user(role: Role, owed: Owed) -> Option<Standing> {
+pub(super) fn user(role: Role, owed: RequiredActions) -> Option<Standing> {
     let source = Source::Control { uid: 1000, gid: 1000, pid: None };
     let actor = Actor {
         user: Some("u1".into()),
@@ -54,16 +54,16 @@ async fn every_request_is_judged_anew() {
     );
     assert!(rest.fake.refused.lock().unwrap().is_empty(), "a stranger is nobody's denial");
 
-    rest.now(user(Role::Operator, Owed::default()));
+    rest.now(user(Role::Operator, RequiredActions::default()));
     refused(client.ask(node::Check { node: "gpu1".into() }).await);
     client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
     client.ask(node::Check { node: "gpu1".into() }).await.unwrap();
 
-    rest.now(user(Role::Member, Owed::default()));
+    rest.now(user(Role::Member, RequiredActions::default()));
     assert!(refused(client.ask(node::Check { node: "gpu1".into() }).await).message.contains("member"));
     assert_eq!(*rest.fake.refused.lock().unwrap(), ["node.check"]);
 
-    rest.now(user(Role::Superadmin, Owed { password: true, enrol: false }));
+    rest.now(user(Role::Superadmin, RequiredActions { password: true, enrol: false }));
     assert!(
         refused(client.ask(node::Check { node: "gpu1".into() }).await)
             .hint
@@ -74,20 +74,20 @@ async fn every_request_is_judged_anew() {
 
     rest.now(Some(Standing::Ended("your session was ended")));
     assert!(refused(client.ask(node::Check { node: "gpu1".into() }).await).message.contains("ended"));
-    rest.now(user(Role::Superadmin, Owed::default()));
+    rest.now(user(Role::Superadmin, RequiredActions::default()));
     client.ask(node::Check { node: "gpu1".into() }).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_stream_ends_with_the_session_it_runs_in() {
     let rig = Rig::of(1000);
-    rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
+    rig.fake.standing.send_replace(user(Role::Auditor, RequiredActions::default()));
     let (client, rest) = rig.client().await;
     client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
     let mut events = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     events.next().await.unwrap().unwrap();
     // A change that leaves the session as it is ends nothing.
-    rest.now(user(Role::Operator, Owed::default()));
+    rest.now(user(Role::Operator, RequiredActions::default()));
     events.next().await.unwrap().unwrap();
     rest.now(Some(Standing::Ended("your session was ended")));
     let end = loop {
@@ -103,12 +103,12 @@ async fn a_stream_ends_with_the_session_it_runs_in() {
 #[tokio::test]
 async fn a_stream_ends_when_the_role_no_longer_has_it() {
     let rig = Rig::of(1000);
-    rig.fake.standing.send_replace(user(Role::Auditor, Owed::default()));
+    rig.fake.standing.send_replace(user(Role::Auditor, RequiredActions::default()));
     let (client, rest) = rig.client().await;
     client.ask(account::Login { username: "alice".into(), password: secret(), otp: None }).await.unwrap();
     let mut events = client.follow(log::Follow { filter: LogFilter::default(), lines: 0 }).await.unwrap();
     events.next().await.unwrap().unwrap();
-    rest.now(user(Role::Member, Owed::default()));
+    rest.now(user(Role::Member, RequiredActions::default()));
     while let Ok(_event) = events.next().await.unwrap() {}
     // The connection stays.
     client.ask(daemon::GetStatus).await.unwrap();

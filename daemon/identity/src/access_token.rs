@@ -9,7 +9,7 @@ use aivonx_protocol::{UnixMillis, WireSecret, audit::Action, audit::Outcome};
 use aivonx_store::{SessionRecord, StoreError, UserRecord};
 
 use super::{
-    AccountError, Actor, Authenticated, Identity, Owed, Source,
+    AccountError, Actor, Authenticated, Identity, RequiredActions, Source,
     jwt::{AUDIENCE, Claims, Extent},
     login::{address, entry, unknown},
     refresh::{self, RefreshError, Refreshed},
@@ -29,7 +29,7 @@ pub struct Tokens {
     /// For how many seconds the access token is good.
     pub expires_in: u64,
     /// What has to be done first: until then the tokens open nothing else.
-    pub owed: Owed,
+    pub owed: RequiredActions,
 }
 
 impl Identity {
@@ -144,7 +144,7 @@ impl Identity {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn access_token(&self, actor: &Actor) -> Result<(WireSecret, Owed), AccountError> {
+    pub async fn access_token(&self, actor: &Actor) -> Result<(WireSecret, RequiredActions), AccountError> {
         let Some(session) = &actor.session else { return Err(AccountError::NoToken) };
         let user = self.own_record(actor).await?;
         let owed = self.owed(&user).await?;
@@ -155,7 +155,10 @@ impl Identity {
     ///
     /// # Errors
     /// If the store fails, or the user is gone.
-    pub async fn profile(&self, actor: &Actor) -> Result<(UserRecord, Option<String>, Owed), AccountError> {
+    pub async fn profile(
+        &self,
+        actor: &Actor,
+    ) -> Result<(UserRecord, Option<String>, RequiredActions), AccountError> {
         let user = self.own_record(actor).await?;
         let organization = match &user.organization {
             Some(id) => self.store.organizations().get(&Reach::All, id).await?,
@@ -172,13 +175,13 @@ impl Identity {
     pub async fn owes_nothing(&self, actor: &Actor) -> Result<(), AccountError> {
         let user = self.own_record(actor).await?;
         match self.owed(&user).await? {
-            Owed { password: true, .. } => Err(AccountError::MustChangePassword),
-            Owed { enrol: true, .. } => Err(AccountError::MustEnrol),
+            RequiredActions { password: true, .. } => Err(AccountError::MustChangePassword),
+            RequiredActions { enrol: true, .. } => Err(AccountError::MustEnrol),
             _ => Ok(()),
         }
     }
 
-    fn http_tokens(&self, user: &UserRecord, family: Refreshed, owed: Owed) -> Tokens {
+    fn http_tokens(&self, user: &UserRecord, family: Refreshed, owed: RequiredActions) -> Tokens {
         Tokens {
             access: self.sign(user, &family.session.id, owed, now()),
             refresh: family.token,
@@ -187,7 +190,7 @@ impl Identity {
         }
     }
 
-    fn sign(&self, user: &UserRecord, session: &str, owed: Owed, now: UnixMillis) -> WireSecret {
+    fn sign(&self, user: &UserRecord, session: &str, owed: RequiredActions, now: UnixMillis) -> WireSecret {
         let claims = Claims {
             iss: self.daemon_id().to_owned(),
             aud: AUDIENCE.to_owned(),
