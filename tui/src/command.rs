@@ -1,6 +1,6 @@
 //! What `:` takes: where to go, or something to do. Tab completes, the arrows bring back what was typed.
 
-use crate::model::{Screen, people, security, usage};
+use crate::state::{Screen, access, security, usage};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Place {
     /// A screen, as it was left.
     Screen(Screen),
     /// Organizations, users or keys.
-    People(people::Tab),
+    Access(access::Tab),
     /// Lockouts, sessions, secrets or snapshots.
     Security(security::Tab),
     /// Prices, policies or aliases.
@@ -28,9 +28,9 @@ pub(crate) enum Place {
 
 /// Tabs of screens that can be named, each with one line about it.
 const TABS: &[(&[&str], Place, &str)] = &[
-    (&["orgs", "org", "organizations"], Place::People(people::Tab::Organizations), "the tenants"),
-    (&["users", "user"], Place::People(people::Tab::Users), "who may log in"),
-    (&["keys", "key"], Place::People(people::Tab::Keys), "what clients send"),
+    (&["orgs", "org", "organizations"], Place::Access(access::Tab::Organizations), "the tenants"),
+    (&["users", "user"], Place::Access(access::Tab::Users), "who may log in"),
+    (&["keys", "key"], Place::Access(access::Tab::Keys), "what clients send"),
     (&["prices", "price"], Place::Usage(usage::Tab::Prices), "what tokens of models cost"),
     (&["policies", "policy"], Place::Usage(usage::Tab::Policies), "what requests for models are bound to"),
     (&["aliases", "alias"], Place::Usage(usage::Tab::Aliases), "other names for models"),
@@ -108,7 +108,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
     if word == TIME.0 {
         let rest = rest.trim();
         if rest.is_empty() {
-            return Err(format!("which time? {}", crate::when::FORMS));
+            return Err(format!("which time? {}", crate::time_arg::FORMS));
         }
         return Ok(Some(Command::Time(rest.to_owned())));
     }

@@ -2,6 +2,7 @@
 
 pub mod audit_copy;
 mod audit_verify;
+mod background;
 pub mod cli;
 mod command;
 pub mod complete;
@@ -15,7 +16,6 @@ pub mod input;
 pub mod journal;
 mod keymap;
 pub mod manual;
-mod model;
 mod msg;
 mod net;
 mod nouns;
@@ -26,13 +26,13 @@ mod runtime;
 mod samples;
 pub mod secret_file;
 pub mod session;
+mod state;
 mod terminal;
 mod theme;
+pub mod time_arg;
 mod update;
 mod view;
-pub mod when;
 mod widgets;
-mod work;
 
 use std::{io, process::ExitCode};
 

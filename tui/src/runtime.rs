@@ -18,15 +18,15 @@ use tokio::{
 };
 
 use crate::{
+    background::BackgroundTasks,
     exit::Failure,
-    model::{Model, Settings},
     msg::{Effect, Msg},
     net::{self, Order},
     render::text::now,
+    state::{Model, Settings},
     terminal::{self, Screen},
     update::update,
     view,
-    work::Works,
 };
 
 /// Least time between two frames: what comes faster is drawn together.
@@ -50,7 +50,7 @@ pub(crate) async fn run(socket: Option<PathBuf>, settings: Settings) -> Result<(
     let (tell, mut happens) = channel(net::QUEUE);
     let orders = net::start(socket, settings.demo.is_none(), tell.clone());
     let model = Model::new(settings, now(), TimeZone::system(), terminal::size());
-    let works = Works::new(tell);
+    let works = BackgroundTasks::new(tell);
     let waiting = Vec::new();
     let mut console =
         Console { screen, model, orders, works, waiting, dirty: true, search: false, quit: false };
@@ -104,7 +104,7 @@ struct Console {
     orders: Sender<Order>,
     /// Orders that found no room; they go first.
     waiting: Vec<Order>,
-    works: Works,
+    works: BackgroundTasks,
     dirty: bool,
     /// Whether a filter is to look on.
     search: bool,

@@ -325,7 +325,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             Reply::Usage(Box::new(usage_by(*by)))
         }
         Request::Usage(UsageRequest::Report(Report { per: Some(per), .. })) => {
-            use crate::model::usage::Period;
+            use crate::state::usage::Period;
             let periods = [Period::Hour, Period::Day, Period::Month];
             let period = periods.into_iter().find(|period| period.per() == *per)?;
             Reply::Usage(Box::new(usage_steps(*per, &period.steps(NOW, 0))))
@@ -338,7 +338,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
         _ => match request.name() {
             "daemon.status" => Reply::Status(Box::new(status())),
             "daemon.pulse" => Reply::Pulse(Box::new(pulse())),
-            "account.totp_begin" => Reply::TotpOffer(crate::model::testing::offer()),
+            "account.totp_begin" => Reply::TotpOffer(crate::state::testing::offer()),
             "account.password" | "account.totp_disable" | "account.verify" | "account.redeem" => {
                 Reply::Done(())
             }

@@ -8,8 +8,8 @@ use super::Console;
 use crate::{
     demo::{Demo, Wanted},
     exit::Failure,
-    model::Settings,
     runtime,
+    state::Settings,
     theme::Theme,
 };
 

@@ -23,7 +23,7 @@ use crate::{
         out::note,
         text::{self, plural, safe},
     },
-    when,
+    time_arg,
 };
 
 /// Lines shown where nothing else is asked for, and before following.
@@ -69,8 +69,8 @@ pub struct LogsArgs {
     /// At most so many past lines [default: 100; 10 with -f; all with --since]
     #[arg(long, short = 'n', value_name = "N")]
     pub lines: Option<u32>,
-    /// The beginning, as [`when::since`] reads it.
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = since, help = when::SINCE)]
+    /// The beginning, as [`time_arg::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = since, help = time_arg::SINCE)]
     pub since: Option<UnixMillis>,
     /// Least severity [default: info]
     #[arg(long, short = 'l', value_enum, value_name = "LEVEL", hide_possible_values = true)]
@@ -88,7 +88,7 @@ pub struct LogsArgs {
 }
 
 fn since(text: &str) -> Result<UnixMillis, String> {
-    when::since(text, &Zoned::now())
+    time_arg::since(text, &Zoned::now())
 }
 
 fn expression(text: &str) -> Result<String, String> {

@@ -40,9 +40,9 @@ use crate::{
     complete::{self, CompleteArgs},
     connect::{self as socket, Connected},
     exit::{Exit, Failure},
-    model::Settings,
     render::{Format, Out, out::note, text},
     runtime, session,
+    state::Settings,
     theme::Theme,
 };
 
@@ -90,7 +90,7 @@ pub struct Console {
     #[arg(long, help_heading = "Console options")]
     pub ascii: bool,
     /// Lock the screen after so long without a key; 0s is never
-    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = crate::when::span_argument)]
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = crate::time_arg::span_argument)]
     #[arg(help_heading = "Console options")]
     pub lock_after: std::time::Duration,
 }

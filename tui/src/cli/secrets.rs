@@ -24,7 +24,7 @@ use crate::{
         Cell, Column, Out, Table, Tone,
         text::{self, safe},
     },
-    when,
+    time_arg,
 };
 
 /// What can be done with keys and sealed secrets.
@@ -69,7 +69,7 @@ pub struct RotateArgs {
 }
 
 fn span(text: &str) -> Result<u64, String> {
-    when::span(text)
+    time_arg::span(text)
         .and_then(|span| u64::try_from(span.as_millis()).ok())
         .ok_or_else(|| "not a span of time; write it as 12h or 30d".to_owned())
 }

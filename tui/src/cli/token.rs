@@ -22,7 +22,7 @@ use crate::{
         Out,
         text::{self, safe},
     },
-    session, when,
+    session, time_arg,
 };
 
 /// What can be done with control tokens.
@@ -47,7 +47,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "ROLE")]
     pub role: Option<Role>,
     /// How long it lasts
-    #[arg(long = "lasts", value_name = "SPAN", default_value = "90d", value_parser = when::span_argument)]
+    #[arg(long = "lasts", value_name = "SPAN", default_value = "90d", value_parser = time_arg::span_argument)]
     pub lasts_ms: Duration,
     #[command(flatten)]
     secret: Secret,

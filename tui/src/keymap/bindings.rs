@@ -1,7 +1,7 @@
 //! The bindings themselves.
 
 use super::{Binding, Do, Scope};
-use crate::model::{Right, Screen};
+use crate::state::{Right, Screen};
 
 const fn key(
     scope: Scope,
@@ -55,9 +55,9 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Models, &["right", "l"], Do::Right, "one node", "the node at the right: keys act on it alone"),
     key(Scope::Models, &["left", "h"], Do::Left, "", "the node at the left"),
     key(Scope::Jobs, &["ctrl-d"], Do::Remove, "cancel", "cancel it").takes(Right::JobsCancel),
-    key(Scope::People, &["tab", "right"], Do::NextTab, "next tab", "organizations, users, keys"),
-    key(Scope::People, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
-    key(Scope::People, &["l"], Do::Limits, "limits", "its limits and usage").takes(Right::LimitsRead),
+    key(Scope::Access, &["tab", "right"], Do::NextTab, "next tab", "organizations, users, keys"),
+    key(Scope::Access, &["backtab", "left"], Do::PreviousTab, "", "the tab before"),
+    key(Scope::Access, &["l"], Do::Limits, "limits", "its limits and usage").takes(Right::LimitsRead),
     key(Scope::Organizations, &["a"], Do::Add, "add", "add an organization").takes(Right::OrganizationsAdd),
     key(Scope::Organizations, &["e"], Do::Edit, "edit", "change it").takes(Right::UsersWrite),
     key(Scope::Organizations, &["u"], Do::Enable, "enable", "let its users and keys do something (again)")
@@ -202,7 +202,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     key(Scope::Everywhere, &["2"], Do::Go(Screen::Nodes), "", "nodes"),
     key(Scope::Everywhere, &["3"], Do::Go(Screen::Models), "", "models"),
     key(Scope::Everywhere, &["4"], Do::Go(Screen::Jobs), "", "jobs"),
-    key(Scope::Everywhere, &["5"], Do::Go(Screen::People), "", "organizations, users, keys"),
+    key(Scope::Everywhere, &["5"], Do::Go(Screen::Access), "", "organizations, users, keys"),
     key(Scope::Everywhere, &["6"], Do::Go(Screen::Usage), "", "usage and limits"),
     key(Scope::Everywhere, &["7"], Do::Go(Screen::Logs), "", "the log"),
     key(Scope::Everywhere, &["8"], Do::Go(Screen::Audit), "", "the audit log"),

@@ -1,6 +1,6 @@
 //! Where keys hold, and what they do.
 
-use crate::model::Screen;
+use crate::state::Screen;
 
 /// Where a binding holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub(crate) enum Scope {
     /// On the jobs.
     Jobs,
     /// On organizations, users and keys.
-    People,
+    Access,
     /// Among them, on organizations.
     Organizations,
     /// On users.
@@ -86,7 +86,7 @@ impl Scope {
             Self::Nodes => "Nodes",
             Self::Models => "Models",
             Self::Jobs => "Jobs",
-            Self::People => "Access",
+            Self::Access => "Access",
             Self::Organizations => "Organizations",
             Self::Users => "Users",
             Self::Keys => "Keys",

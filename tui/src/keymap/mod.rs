@@ -9,7 +9,7 @@ pub(crate) use self::{
     bindings::BINDINGS,
     does::{Do, Scope},
 };
-use crate::model::{Dialog, Model, Right, Screen};
+use crate::state::{Dialog, Model, Right, Screen};
 
 /// One binding.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
     }
     let own = if let Some(line) = &model.line {
         match line.kind {
-            crate::model::line::LineKind::Command => vec![Scope::Command],
-            crate::model::line::LineKind::Filter => vec![Scope::Filter],
+            crate::state::line::LineKind::Command => vec![Scope::Command],
+            crate::state::line::LineKind::Filter => vec![Scope::Filter],
         }
     } else if let Some(dialog) = model.dialogs.last() {
         vec![match dialog {
@@ -58,7 +58,7 @@ pub(crate) fn scopes(model: &Model) -> Vec<Scope> {
 
 /// Where the keys of the screen go.
 pub(crate) fn screen(model: &Model) -> &'static [Scope] {
-    use crate::model::{people, security, usage};
+    use crate::state::{access, security, usage};
     const fn tab(own: Scope, common: Scope) -> [Scope; 4] {
         [own, common, Scope::List, Scope::Everywhere]
     }
@@ -67,10 +67,10 @@ pub(crate) fn screen(model: &Model) -> &'static [Scope] {
         Screen::Nodes => &[Scope::Nodes, Scope::List, Scope::Everywhere],
         Screen::Models => &[Scope::Models, Scope::List, Scope::Everywhere],
         Screen::Jobs => &[Scope::Jobs, Scope::List, Scope::Everywhere],
-        Screen::People => match model.people.tab {
-            people::Tab::Organizations => const { &tab(Scope::Organizations, Scope::People) },
-            people::Tab::Users => const { &tab(Scope::Users, Scope::People) },
-            people::Tab::Keys => const { &tab(Scope::Keys, Scope::People) },
+        Screen::Access => match model.access.tab {
+            access::Tab::Organizations => const { &tab(Scope::Organizations, Scope::Access) },
+            access::Tab::Users => const { &tab(Scope::Users, Scope::Access) },
+            access::Tab::Keys => const { &tab(Scope::Keys, Scope::Access) },
         },
         Screen::Usage if model.is_limits() => match model.usage.tab {
             usage::Tab::Models | usage::Tab::Nodes if !model.usage.is_own() => {

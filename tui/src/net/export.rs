@@ -16,8 +16,8 @@ use tokio::{
 use super::fault::fault;
 use crate::{
     audit_copy::{Exported, Writing, taken},
+    background::place,
     msg::{Export, Msg, NoExport, Ticket},
-    work::place,
 };
 
 /// Pieces on their way to the file.

@@ -4,13 +4,13 @@ use aivonx_protocol::{Fault, FaultKind, Reply, account::Identity, key::NewSecret
 
 use super::{account, audit, dialogs, failed, known, load, login, probe};
 use crate::{
-    model::{
+    msg::{Effect, Ticket},
+    state::{
         Dialog, Model, Purpose, Topic,
         calls::Act,
         dialog::{Reveal, Text},
         steps,
     },
-    msg::{Effect, Ticket},
 };
 
 /// A call was answered.
@@ -92,12 +92,12 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
             super::jobs::attend(model, out);
         }
         Reply::Strategy(strategy) => super::strategy::show(model, strategy),
-        Reply::Organizations(all) => model.people.organizations.set(all, model.now),
+        Reply::Organizations(all) => model.access.organizations.set(all, model.now),
         Reply::NodeNetworks(all) => {
-            model.people.networks = all.into_iter().map(|one| (one.organization, one.networks)).collect();
+            model.access.networks = all.into_iter().map(|one| (one.organization, one.networks)).collect();
         }
-        Reply::Users(users) => model.people.users.set(users, model.now),
-        Reply::Keys(keys) => model.people.keys.set(keys, model.now),
+        Reply::Users(users) => model.access.users.set(users, model.now),
+        Reply::Keys(keys) => model.access.keys.set(keys, model.now),
         Reply::AuditPage(page) => {
             model.audit.next = page.next;
             if topic == Topic::AuditMore {
@@ -184,7 +184,7 @@ fn done(model: &mut Model, out: &mut Vec<Effect>, act: Act, reply: Reply) {
                     new.session.role
                 )],
                 secret: new.secret,
-                command: Some(format!("export AIVONX_TOKEN={}", crate::model::dialog::SECRET)),
+                command: Some(format!("export AIVONX_TOKEN={}", crate::state::dialog::SECRET)),
                 copied: false,
             })));
         }
@@ -228,14 +228,14 @@ fn reveal_key(model: &mut Model, new: NewSecretKey) {
         title: format!("The secret of key {}", new.key.name),
         lines: vec!["This is the only time it is shown. A line that tries it stands below.".into()],
         secret: new.secret,
-        command: Some(steps::line(model, crate::model::dialog::SECRET)),
+        command: Some(steps::line(model, crate::state::dialog::SECRET)),
         copied: false,
     })));
-    model.people.keys.put(new.key, model.now);
+    model.access.keys.put(new.key, model.now);
 }
 
 /// The form that was sent with this call.
-pub(super) fn form(model: &mut Model, ticket: Ticket) -> Option<&mut crate::model::form::Form> {
+pub(super) fn form(model: &mut Model, ticket: Ticket) -> Option<&mut crate::state::form::Form> {
     model.dialogs.iter_mut().find_map(|dialog| match dialog {
         Dialog::Form(form) if form.sent == Some(ticket) => Some(&mut **form),
         _ => None,

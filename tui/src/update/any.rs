@@ -7,12 +7,12 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{coverage::KEYS, update};
 use crate::{
     keymap::BINDINGS,
-    model::{
+    msg::{Down, Effect, Msg, Ticket, Up},
+    samples,
+    state::{
         Model,
         testing::{answer_all, connected, full, full_as, not_set_up, press, type_text},
     },
-    msg::{Down, Effect, Msg, Ticket, Up},
-    samples,
     view::paint,
 };
 

@@ -6,12 +6,12 @@ use aivonx_protocol::{Request, user::Role};
 
 use super::update;
 use crate::{
-    model::{
+    msg::{Effect, Msg},
+    samples,
+    state::{
         Model,
         testing::{connected, full, full_as, not_set_up, press, type_text},
     },
-    msg::{Effect, Msg},
-    samples,
 };
 
 /// Where keys are pressed.

@@ -6,12 +6,12 @@ use tui_input::Input;
 use super::{act, audit};
 use crate::{
     keymap::Do,
-    model::{
+    msg::{Effect, Ticket},
+    state::{
         Dialog, Model, Purpose,
         calls::Act,
         dialog::{Confirm, Ends, Whose},
     },
-    msg::{Effect, Ticket},
 };
 
 /// Asks before something that is hard to undo.

@@ -11,13 +11,13 @@ use aivonx_protocol::{
 
 use super::update;
 use crate::{
-    model::{
+    msg::{Effect, Msg, Ticket},
+    samples,
+    state::{
         Dialog, Model, Screen,
         form::{Form, Probing},
         testing::{answer_all, call, full, full_as, press, press_all, refuse, reply, type_text},
     },
-    msg::{Effect, Msg, Ticket},
-    samples,
 };
 
 fn form(model: &Model) -> &Form {

@@ -1,13 +1,13 @@
 //! What follows from the keys of a form.
 
-use super::{account, act, audit, login, models, nodes, people, probe, security, strategy, usage};
+use super::{access, account, act, audit, login, models, nodes, probe, security, strategy, usage};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    state::{
         Dialog, Model, Purpose,
         form::{After, Form, FormFor},
     },
-    msg::Effect,
 };
 
 /// Opens a form.
@@ -74,7 +74,7 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     let Some(Dialog::Form(form)) = model.dialogs.last() else { return };
-    let then = people::then(model, form);
+    let then = access::then(model, form);
     let prepared = match &form.purpose {
         FormFor::Login => return login::send(model, out),
         FormFor::AddNode => nodes::add(form),
@@ -82,13 +82,13 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
         FormFor::Pull(nodes) => nodes::pull(form, nodes),
         FormFor::Load(..) => return models::load(model, out),
         FormFor::Strategy => strategy::set(form),
-        FormFor::AddOrganization => people::add_organization(form),
-        FormFor::EditOrganization(id, revision) => people::change_organization(model, form, id, *revision),
-        FormFor::AddUser => people::add_user(form),
-        FormFor::EditUser(id, revision) => people::change_user(model, form, id, *revision),
-        FormFor::AddKey => people::add_key(model, form),
-        FormFor::EditKey(id, revision) => people::change_key(model, form, id, *revision),
-        FormFor::RotateKey(id, organization) => people::rotate_key(form, id, organization.as_deref()),
+        FormFor::AddOrganization => access::add_organization(form),
+        FormFor::EditOrganization(id, revision) => access::change_organization(model, form, id, *revision),
+        FormFor::AddUser => access::add_user(form),
+        FormFor::EditUser(id, revision) => access::change_user(model, form, id, *revision),
+        FormFor::AddKey => access::add_key(model, form),
+        FormFor::EditKey(id, revision) => access::change_key(model, form, id, *revision),
+        FormFor::RotateKey(id, organization) => access::rotate_key(form, id, organization.as_deref()),
         FormFor::AuditQuery => return audit::query(model, out),
         FormFor::AuditExport => return audit::export(model, out),
         FormFor::AuditAnchors => return audit::verify_against(model, out),

@@ -8,8 +8,8 @@ use aivonx_protocol::{
 use super::dialogs;
 use crate::{
     keymap::Do,
-    model::{Model, Screen, Topic, calls::Act},
     msg::Effect,
+    state::{Model, Screen, Topic, calls::Act},
 };
 
 /// Follows the job whose details are shown, while it runs.

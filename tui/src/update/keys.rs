@@ -4,13 +4,13 @@ use aivonx_protocol::WireSecret;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::{
-    account, audit, dialogs, forms, jobs, lines, logs, models, nodes, overview, people, refresh, requests,
+    access, account, audit, dialogs, forms, jobs, lines, logs, models, nodes, overview, refresh, requests,
     security, typing, usage,
 };
 use crate::{
     keymap::{self, Do},
-    model::{Dialog, Model, Purpose, Screen, line::LineKind},
     msg::Effect,
+    state::{Dialog, Model, Purpose, Screen, line::LineKind},
 };
 
 /// Farthest that details are scrolled, in lines; what is drawn ends where they do.
@@ -96,7 +96,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
         }
         Do::Yank => {
-            if let Some(name) = model.rows_ref().and_then(crate::model::list::Rows::chosen_name) {
+            if let Some(name) = model.rows_ref().and_then(crate::state::list::Rows::chosen_name) {
                 model.tell(format!("copied {name}"));
                 out.push(Effect::Copy(WireSecret::new(name)));
             }
@@ -108,7 +108,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             Screen::Nodes => nodes::carry_out(model, out, other),
             Screen::Models => models::carry_out(model, other),
             Screen::Jobs => jobs::carry_out(model, other),
-            Screen::People => people::carry_out(model, out, other),
+            Screen::Access => access::carry_out(model, out, other),
             Screen::Usage => usage::carry_out(model, out, other),
             Screen::Logs => logs::carry_out(model, out, other),
             Screen::Audit => audit::carry_out(model, out, other),
@@ -118,7 +118,7 @@ fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
 }
 
-fn rows(model: &mut Model, act: impl FnOnce(&mut dyn crate::model::list::Rows)) {
+fn rows(model: &mut Model, act: impl FnOnce(&mut dyn crate::state::list::Rows)) {
     if let Some(rows) = model.rows() {
         act(rows);
     }

@@ -5,8 +5,8 @@ use crate::{
     command::{self, Command, Place, Word},
     filter::Filter,
     keymap::Do,
-    model::{Dialog, LineInput, Model, Screen, line::LineKind},
     msg::Effect,
+    state::{Dialog, LineInput, Model, Screen, line::LineKind},
 };
 
 /// Begins a line.
@@ -84,9 +84,9 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
                 Some(Command::Go(place, filter)) => {
                     let screen = match place {
                         Place::Screen(screen) => screen,
-                        Place::People(tab) => {
-                            model.people.tab = tab;
-                            Screen::People
+                        Place::Access(tab) => {
+                            model.access.tab = tab;
+                            Screen::Access
                         }
                         Place::Usage(tab) => {
                             model.usage.tab = tab;

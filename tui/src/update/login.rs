@@ -8,12 +8,12 @@ use aivonx_protocol::{
 
 use super::{account, answers, forms, known, load};
 use crate::{
-    model::{
+    msg::{Effect, Ticket},
+    state::{
         Dialog, Link, Model, Purpose, Topic,
         account::Step,
         form::{Field, Form, FormFor},
     },
-    msg::{Effect, Ticket},
 };
 
 /// Asks for name and password, unless that is asked already.

@@ -11,13 +11,13 @@ use crate::{
     filter::Filter,
     journal::{Part, Past},
     keymap::Do,
-    model::{
+    msg::{Effect, Ticket},
+    render::text::time,
+    state::{
         Dialog, LineInput, Model, Purpose, Right, Screen, dialog::Text, line::LineKind, list::Rows as _,
         logs::word,
     },
-    msg::{Effect, Ticket},
-    render::text::time,
-    when,
+    time_arg,
 };
 
 /// More events of the past than the daemon has: all it has are wanted.
@@ -135,7 +135,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
 pub(super) fn go_to(model: &mut Model, out: &mut Vec<Effect>, text: &str) {
     let now = Timestamp::from_millisecond(i64::try_from(model.now).unwrap_or(0)).unwrap_or_default();
     let now: Zoned = now.to_zoned(model.zone.clone());
-    let at = match when::since(text, &now) {
+    let at = match time_arg::since(text, &now) {
         Ok(at) => at,
         Err(why) => return model.warn(format!("\"{text}\" is {why}")),
     };

@@ -1,6 +1,7 @@
 //! What follows from what happens: the only place where the model changes. Nothing here waits for anything;
 //! what takes time is asked of the runtime as an [`Effect`].
 
+mod access;
 mod account;
 mod answers;
 #[cfg(test)]
@@ -20,7 +21,6 @@ mod logs;
 pub(crate) mod models;
 mod nodes;
 mod overview;
-mod people;
 mod probe;
 mod requests;
 mod security;
@@ -42,8 +42,8 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    model::{Dialog, Link, Model, Purpose, Right, Screen, Topic, calls::Act, list::Load},
     msg::{Effect, Msg, Up},
+    state::{Dialog, Link, Model, Purpose, Right, Screen, Topic, calls::Act, list::Load},
 };
 
 /// How often the daemon is asked how it does, milliseconds.
@@ -136,7 +136,7 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
                 load(model, out, Topic::Models);
                 load(model, out, Topic::Jobs);
             }
-            Screen::Usage | Screen::People => usage::tick(model, out),
+            Screen::Usage | Screen::Access => usage::tick(model, out),
             _ if model.jobs.running() => load(model, out, Topic::Jobs),
             _ => {}
         }
@@ -338,7 +338,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Overview => {
             load(model, out, Topic::Pulse);
             // Whether there is a key at all decides what to do next.
-            if model.people.keys.load == Load::Waiting {
+            if model.access.keys.load == Load::Waiting {
                 load(model, out, Topic::Keys);
             }
         }
@@ -349,7 +349,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
             load(model, out, Topic::Jobs);
         }
         Screen::Jobs => load(model, out, Topic::Jobs),
-        Screen::People => people::refresh(model, out),
+        Screen::Access => access::refresh(model, out),
         Screen::Usage => usage::refresh(model, out),
         Screen::Logs => {}
         Screen::Audit => load(model, out, Topic::Audit),
@@ -369,9 +369,9 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         Topic::Nodes => model.nodes.list.load = Load::Failed(fault),
         Topic::Models => model.models.list.load = Load::Failed(fault),
         Topic::Jobs => model.jobs.list.load = Load::Failed(fault),
-        Topic::Organizations => model.people.organizations.load = Load::Failed(fault),
-        Topic::Users => model.people.users.load = Load::Failed(fault),
-        Topic::Keys => model.people.keys.load = Load::Failed(fault),
+        Topic::Organizations => model.access.organizations.load = Load::Failed(fault),
+        Topic::Users => model.access.users.load = Load::Failed(fault),
+        Topic::Keys => model.access.keys.load = Load::Failed(fault),
         Topic::Audit => model.audit.list.load = Load::Failed(fault),
         Topic::Running => model.requests.list.load = Load::Failed(fault),
         Topic::Lockouts => model.security.lockouts.load = Load::Failed(fault),

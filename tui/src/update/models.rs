@@ -8,14 +8,14 @@ use aivonx_protocol::{
 use super::{act, dialogs, forms, nodes};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    state::{
         Dialog, Model, Topic,
         calls::Act,
         form::{self, Field, Form, FormFor},
         list::Rows as _,
         models::on,
     },
-    msg::Effect,
 };
 
 /// A key of the screen's own.

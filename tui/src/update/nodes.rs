@@ -10,14 +10,14 @@ use aivonx_protocol::{
 use super::{act, dialogs, forms, strategy};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    render::text::plural,
+    state::{
         Model, Topic,
         calls::Act,
         form::{self, Field, Form, FormFor},
         list::Rows as _,
     },
-    msg::Effect,
-    render::text::plural,
 };
 
 /// A request, and what is said about it.

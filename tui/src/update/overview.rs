@@ -9,14 +9,14 @@ use super::{keys, steps};
 use crate::{
     filter::Filter,
     keymap::Do,
-    model::{
-        Model, Screen,
-        list::{List, Rows as _},
-        overview::What,
-        people, security, usage,
-    },
     msg::Effect,
     nouns::Noun,
+    state::{
+        Model, Screen, access,
+        list::{List, Rows as _},
+        overview::What,
+        security, usage,
+    },
 };
 
 /// A key of the screen's own.
@@ -24,7 +24,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     if does != Do::NextStep {
         return;
     }
-    let step = crate::model::steps::next(model).is_some();
+    let step = crate::state::steps::next(model).is_some();
     if step && !model.overview.concerns.picked {
         return steps::carry_out(model, out);
     }
@@ -54,7 +54,7 @@ fn open(model: &mut Model, out: &mut Vec<Effect>) {
                     choose(&mut model.security.checks, object);
                 }
                 AlertPlace::Nodes => choose(&mut model.nodes.list, object),
-                AlertPlace::Keys => model.people.tab = people::Tab::Keys,
+                AlertPlace::Keys => model.access.tab = access::Tab::Keys,
                 AlertPlace::Audit if alert.kind == AlertKind::CrossOrganization => {
                     // A word of the audit log's own: it parses.
                     if let Ok(filter) = Filter::parse("action:cross_org_denied") {

@@ -6,15 +6,15 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    model::{
-        Dialog, Model, Screen,
+    msg::{Effect, Msg},
+    samples::{self, NOW},
+    state::{
+        Dialog, Model, Screen, access,
         list::Rows as _,
-        people, security,
+        security,
         testing::{answer_all, connected, full, press, press_all},
         usage,
     },
-    msg::{Effect, Msg},
-    samples::{self, NOW},
     update::update,
 };
 
@@ -52,7 +52,7 @@ fn each_alert_leads_to_its_row() {
     let cases = [
         (AlertPlace::Nodes, "gpu2", Screen::Nodes),
         (AlertPlace::Jobs, "", Screen::Jobs),
-        (AlertPlace::Keys, "", Screen::People),
+        (AlertPlace::Keys, "", Screen::Access),
         (AlertPlace::Log, "", Screen::Logs),
         (AlertPlace::Audit, "", Screen::Audit),
         (AlertPlace::Lockouts, "root", Screen::Security),
@@ -71,7 +71,7 @@ fn each_alert_leads_to_its_row() {
             }
             AlertPlace::Lockouts => assert_eq!(model.security.tab, security::Tab::Lockouts),
             AlertPlace::Secrets => assert_eq!(model.security.tab, security::Tab::Secrets),
-            AlertPlace::Keys => assert_eq!(model.people.tab, people::Tab::Keys),
+            AlertPlace::Keys => assert_eq!(model.access.tab, access::Tab::Keys),
             AlertPlace::Elsewhere => {
                 let said = &model.notice.as_ref().unwrap().text;
                 assert!(said.contains("aivonx config show"), "{said}");
@@ -91,7 +91,7 @@ fn each_alert_leads_to_its_row() {
 fn what_is_filtered_away_is_found_all_the_same() {
     let mut model = alerted(vec![alert(AlertPlace::Nodes, "gpu2")]);
     press_all(&mut model, "2 /");
-    crate::model::testing::type_text(&mut model, "gpu1");
+    crate::state::testing::type_text(&mut model, "gpu1");
     press_all(&mut model, "enter 1 enter");
     assert_eq!(model.nodes.list.chosen_name().as_deref(), Some("gpu2"));
 }

@@ -7,11 +7,11 @@ use aivonx_protocol::{
 
 use super::{answers::said, forms, nodes};
 use crate::{
-    model::{
+    msg::{Effect, Ticket},
+    state::{
         Dialog, Model, Purpose,
         form::{After, Form, FormFor, Probing},
     },
-    msg::{Effect, Ticket},
 };
 
 fn form(model: &mut Model) -> Option<&mut Form> {

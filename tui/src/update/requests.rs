@@ -9,10 +9,10 @@ use super::{dialogs, keys, logs};
 use crate::{
     filter::Filter,
     keymap::Do,
-    model::{Model, Screen, Topic, calls::Act, people::Tab},
     msg::Effect,
     nouns::running::whose,
     render::text::plural,
+    state::{Model, Screen, Topic, access::Tab, calls::Act},
 };
 
 /// A key of the screen's own.
@@ -42,8 +42,8 @@ fn leave(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     let screen = match does {
         Do::ToNode => Screen::Nodes,
         _ => {
-            model.people.tab = if does == Do::ToKey { Tab::Keys } else { Tab::Organizations };
-            Screen::People
+            model.access.tab = if does == Do::ToKey { Tab::Keys } else { Tab::Organizations };
+            Screen::Access
         }
     };
     keys::go(model, out, screen);

@@ -13,14 +13,14 @@ use aivonx_protocol::{
 use super::{act, dialogs, forms, load, nodes::Prepared};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    state::{
         Model, Right, Screen, Topic,
         calls::Act,
         form::{Field, Form, FormFor},
         security::Tab,
     },
-    msg::Effect,
-    when,
+    time_arg,
 };
 
 /// Asks for what the tab shows.
@@ -186,7 +186,7 @@ fn span_check(text: &str) -> Result<(), String> {
 
 /// A span of time in milliseconds.
 fn millis(text: &str) -> Result<u64, String> {
-    when::span(text)
+    time_arg::span(text)
         .and_then(|span| u64::try_from(span.as_millis()).ok())
         .ok_or_else(|| "a span of time, such as 12h or 90d".to_owned())
 }

@@ -2,15 +2,15 @@
 
 use aivonx_protocol::WireSecret;
 
-use super::{account, forms, keys, login, nodes, people};
+use super::{access, account, forms, keys, login, nodes};
 use crate::{
-    model::{
+    msg::Effect,
+    state::{
         Dialog, Model, Screen,
+        access::Tab,
         dialog::Reveal,
-        people::Tab,
         steps::{self, Step},
     },
-    msg::Effect,
 };
 
 /// Does it, where the caller can.
@@ -31,9 +31,9 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>) {
             forms::open(model, nodes::pull_form(Vec::new(), ""));
         }
         Some(Step::MakeKey) => {
-            model.people.tab = Tab::Keys;
-            keys::go(model, out, Screen::People);
-            people::make_key(model);
+            model.access.tab = Tab::Keys;
+            keys::go(model, out, Screen::Access);
+            access::make_key(model);
         }
         Some(Step::Try) => {
             let line = steps::line(model, steps::OF_THE_SHELL);

@@ -7,12 +7,12 @@ use aivonx_protocol::{
 
 use super::{forms, nodes::Prepared, reload};
 use crate::{
-    model::{
+    msg::Effect,
+    state::{
         Model, Right, Topic,
         calls::Act,
         form::{Field, Form, FormFor},
     },
-    msg::Effect,
 };
 
 fn about(strategy: Strategy) -> &'static str {

@@ -10,7 +10,9 @@ use aivonx_protocol::{
 use super::update;
 use crate::{
     keymap::{self, BINDINGS, Do, Scope},
-    model::{
+    msg::{Down, Effect, Msg},
+    samples,
+    state::{
         Dialog, Link, Model, Screen,
         list::Rows as _,
         testing::{
@@ -18,8 +20,6 @@ use crate::{
             type_text,
         },
     },
-    msg::{Down, Effect, Msg},
-    samples,
     view::tests::shot,
 };
 
@@ -269,13 +269,13 @@ fn holding(scope: Scope) -> Model {
     match scope {
         Scope::Always | Scope::Everywhere | Scope::Overview => {}
         Scope::Enrol => {
-            model.dialogs.push(Dialog::Enrol(Box::new(crate::model::account::Enrol::new(offer()))))
+            model.dialogs.push(Dialog::Enrol(Box::new(crate::state::account::Enrol::new(offer()))))
         }
         Scope::Lock => drop(press(&mut model, "ctrl-k")),
         Scope::List | Scope::Nodes => drop(press(&mut model, "2")),
         Scope::Models => drop(press(&mut model, "3")),
         Scope::Jobs => drop(press(&mut model, "4")),
-        Scope::People | Scope::Organizations => drop(press(&mut model, "5")),
+        Scope::Access | Scope::Organizations => drop(press(&mut model, "5")),
         Scope::Users => drop(press_all(&mut model, "5 tab")),
         Scope::Keys => drop(press_all(&mut model, "5 backtab")),
         Scope::Usage => drop(press(&mut model, "6")),
@@ -295,7 +295,7 @@ fn holding(scope: Scope) -> Model {
         Scope::Form | Scope::NodeForm => drop(press_all(&mut model, "2 a")),
         Scope::Confirm => drop(press_all(&mut model, "2 x")),
         Scope::Typed => drop(press_all(&mut model, "2 g j ctrl-d")),
-        Scope::Reveal => model.dialogs.push(Dialog::Reveal(Box::new(crate::model::dialog::Reveal {
+        Scope::Reveal => model.dialogs.push(Dialog::Reveal(Box::new(crate::state::dialog::Reveal {
             title: "t".into(),
             lines: vec![],
             secret: WireSecret::new("s".into()),

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
 
 use super::lines;
-use crate::model::{Dialog, Model, form::Kind, secret_input::SecretInput};
+use crate::state::{Dialog, Model, form::Kind, secret_input::SecretInput};
 
 /// Longest line, in characters.
 const LONGEST: usize = 2000;

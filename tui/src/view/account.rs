@@ -9,13 +9,13 @@ use ratatui::{
 };
 
 use crate::{
-    model::{
-        Model,
-        account::{Enrol, Lock},
-    },
     render::{
         qr::{Ground, Modules},
         text::{safe, span},
+    },
+    state::{
+        Model,
+        account::{Enrol, Lock},
     },
     theme::{Theme, Tone},
     widgets::{input, popup, text::wrap},

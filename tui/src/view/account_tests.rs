@@ -9,7 +9,8 @@ use ratatui::{
 
 use super::tests::{shot, shots};
 use crate::{
-    model::{
+    render::qr::{self, Modules},
+    state::{
         Dialog, Model,
         account::Enrol,
         testing::{
@@ -17,7 +18,6 @@ use crate::{
             reply, type_text,
         },
     },
-    render::qr::{self, Modules},
     theme::Theme,
 };
 

@@ -4,7 +4,7 @@ use aivonx_protocol::audit::AuditFilter;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
-use crate::model::{Model, Right};
+use crate::state::{Model, Right};
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {

@@ -9,14 +9,14 @@ use ratatui::{
 
 use crate::{
     keymap::{self, Scope},
-    model::{
-        Dialog, Model,
-        dialog::{Confirm, Reveal},
-        form::{Form, Kind, Probing},
-    },
     render::{
         Table,
         text::{plural, safe},
+    },
+    state::{
+        Dialog, Model,
+        dialog::{Confirm, Reveal},
+        form::{Form, Kind, Probing},
     },
     theme::{Theme, Tone},
     widgets::{

@@ -9,14 +9,14 @@ use aivonx_protocol::{
 
 use super::tests::{pane, shot, shots};
 use crate::{
-    model::{
+    msg::Msg,
+    samples::{self, HOSTILE},
+    state::{
         Model, Topic,
         testing::{
             answer_all, call, connected, fail, full, full_as, press, press_all, refuse, reply, type_text,
         },
     },
-    msg::Msg,
-    samples::{self, HOSTILE},
     update::update,
 };
 

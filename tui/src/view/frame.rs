@@ -9,8 +9,8 @@ use ratatui::{
 
 use crate::{
     keymap::{self, Do},
-    model::{Link, Model, Screen, line::LineKind},
     render::text::{safe, span},
+    state::{Link, Model, Screen, line::LineKind},
     theme::Tone,
     widgets::{
         input,

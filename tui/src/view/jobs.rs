@@ -5,13 +5,13 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
-    model::{Model, Right},
     nouns::{Noun as _, job::done},
     render::{
         Cell, Column, Table,
         progress::state,
         text::{bytes, count, safe, span, time},
     },
+    state::{Model, Right},
     theme::Tone,
     widgets::text::fit,
 };

@@ -8,14 +8,14 @@ use super::{
     table::{details, say},
 };
 use crate::{
-    model::{
-        Model, Right,
-        list::Rows as _,
-        logs::{Entry, word},
-    },
     render::{
         Cell, Table,
         text::{count, safe, time},
+    },
+    state::{
+        Model, Right,
+        list::Rows as _,
+        logs::{Entry, word},
     },
     theme::Tone,
     widgets::{

@@ -1,5 +1,6 @@
 //! What is shown: pure functions of the model, one file per pane.
 
+mod access;
 mod account;
 #[cfg(test)]
 mod account_tests;
@@ -15,7 +16,6 @@ mod nodes;
 mod overview;
 #[cfg(test)]
 mod overview_tests;
-mod people;
 mod requests;
 mod security;
 mod table;
@@ -27,7 +27,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
 pub(crate) use self::models::columns as node_columns;
 use crate::{
-    model::{Dialog, Link, Model, Screen},
+    state::{Dialog, Link, Model, Screen},
     widgets::grid,
 };
 
@@ -68,7 +68,7 @@ pub(crate) fn paint(buffer: &mut Buffer, area: Rect, model: &Model) {
         Screen::Nodes => nodes::draw(buffer, body, model),
         Screen::Models => models::draw(buffer, body, model),
         Screen::Jobs => jobs::draw(buffer, body, model),
-        Screen::People => people::draw(buffer, body, model),
+        Screen::Access => access::draw(buffer, body, model),
         Screen::Usage => usage::draw(buffer, body, model),
         Screen::Logs => logs::draw(buffer, body, model),
         Screen::Audit => audit::draw(buffer, body, model),

@@ -10,13 +10,13 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
-    model::{Model, Right, models::on},
     nouns::{Noun as _, job::done, model::kept},
     render::{
         Cell, Column, Table,
         progress::kind,
         text::{bytes, plural, safe, span},
     },
+    state::{Model, Right, models::on},
     theme::Tone,
     widgets::{bar, text},
 };

@@ -5,9 +5,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
-    model::{Model, Right},
     nouns::Noun as _,
     render::{Cell, Column, text::safe},
+    state::{Model, Right},
     theme::Tone,
     widgets::{spark, text::fit},
 };

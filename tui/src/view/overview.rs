@@ -15,7 +15,7 @@ use ratatui::{
 
 use super::table::say;
 use crate::{
-    model::{Link, Model},
+    state::{Link, Model},
     theme::Tone,
     widgets::text::{fit, width},
 };

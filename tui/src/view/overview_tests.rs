@@ -4,18 +4,18 @@ use aivonx_protocol::{Reply, pulse::Pulse, user::Role};
 
 use super::tests::{pane, shot, shots};
 use crate::{
-    model::{
+    samples::{self, NOW},
+    state::{
         Model, Topic,
         testing::{connected, fail, full, full_as, press, press_all},
     },
-    samples::{self, NOW},
     theme::Theme,
 };
 
 /// The same model with another pulse.
 fn told(mut model: Model, pulse: Pulse) -> Model {
     let now = model.now;
-    model.overview = crate::model::overview::Overview::default();
+    model.overview = crate::state::overview::Overview::default();
     model.overview.heard(pulse, now);
     model
 }
@@ -56,8 +56,8 @@ shots!(overview_many_alerts, |model| {
 shots!(overview_hostile, |model| { told(model, samples::hostile_pulse()) });
 shots!(overview_failed, |model| {
     let (mut model, effects) = connected(model.size.0, model.size.1, Some(Role::Operator));
-    crate::model::testing::answer_all(&mut model, effects);
-    model.overview = crate::model::overview::Overview::default();
+    crate::state::testing::answer_all(&mut model, effects);
+    model.overview = crate::state::overview::Overview::default();
     fail(&mut model, Topic::Pulse);
     model
 });
@@ -117,7 +117,7 @@ fn overview_moves() {
         crate::msg::Effect::Call { ticket, request } if request.name() == "daemon.pulse" => Some(*ticket),
         _ => None,
     });
-    crate::model::testing::reply(&mut model, asked.unwrap(), Reply::Pulse(Box::new(pulse)));
+    crate::state::testing::reply(&mut model, asked.unwrap(), Reply::Pulse(Box::new(pulse)));
     let after = shot(&model);
     assert_ne!(before, after);
 }

@@ -5,8 +5,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
-    model::{Model, Right, list::Load},
     render::text::{ago, time},
+    state::{Model, Right, list::Load},
 };
 
 /// From how old the list is on that is said, milliseconds.

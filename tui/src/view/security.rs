@@ -4,11 +4,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::{Pane, tabs};
 use crate::{
-    model::{Model, Right, security::Tab},
     render::{
         Cell, Table,
         text::{ago, safe, time},
     },
+    state::{Model, Right, security::Tab},
     theme::Tone,
 };
 

@@ -10,12 +10,12 @@ use ratatui::{
 
 use super::frame;
 use crate::{
-    model::{
+    nouns::Noun,
+    render::{Cell, Column, Table, text::safe},
+    state::{
         Model, Right,
         list::{List, Load, Rows as _},
     },
-    nouns::Noun,
-    render::{Cell, Column, Table, text::safe},
     theme::Tone,
     widgets::{
         grid::Grid,

@@ -4,11 +4,11 @@ use aivonx_protocol::user::Role;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect};
 
 use crate::{
-    model::{
+    msg::{Down, Msg},
+    state::{
         Link, Model, Topic,
         testing::{connected, fail, fresh, full, full_as, press, press_all, type_text},
     },
-    msg::{Down, Msg},
     update::update,
 };
 
@@ -69,7 +69,7 @@ pub(crate) fn pane(model: &mut Model) -> String {
 fn answered(model: &mut Model, keys: &str) {
     for key in keys.split(' ') {
         let effects = press(model, key);
-        crate::model::testing::answer_all(model, effects);
+        crate::state::testing::answer_all(model, effects);
     }
 }
 
@@ -308,12 +308,12 @@ shots!(lockouts, |model| {
 });
 shots!(sessions, |model| {
     let effects = press_all(&mut model, "0 tab");
-    crate::model::testing::answer_all(&mut model, effects);
+    crate::state::testing::answer_all(&mut model, effects);
     model
 });
 shots!(secrets, |model| {
     let effects = press_all(&mut model, "0 tab tab");
-    crate::model::testing::answer_all(&mut model, effects);
+    crate::state::testing::answer_all(&mut model, effects);
     model
 });
 shots!(secrets_rotate, |model| {
@@ -321,9 +321,9 @@ shots!(secrets_rotate, |model| {
     model
 });
 
+mod access;
 mod audit;
 mod logs;
-mod people;
 mod requests;
 mod usage;
 

@@ -7,13 +7,13 @@ use aivonx_protocol::{
 use clap::{Args, ValueEnum};
 use jiff::Zoned;
 
-use crate::when;
+use crate::time_arg;
 
 /// Conditions that all must hold.
 #[derive(Debug, Default, Args)]
 pub struct Filters {
-    /// The beginning, as [`when::since`] reads it.
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = when::SINCE)]
+    /// The beginning, as [`time_arg::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = time_arg::SINCE)]
     pub since: Option<UnixMillis>,
     /// Before, in the same forms
     #[arg(long, short = 'U', value_name = "TIME", value_parser = time)]
@@ -53,7 +53,7 @@ pub enum Ended {
 }
 
 fn time(text: &str) -> Result<UnixMillis, String> {
-    when::since(text, &Zoned::now())
+    time_arg::since(text, &Zoned::now())
 }
 
 impl Filters {

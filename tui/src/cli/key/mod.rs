@@ -19,7 +19,7 @@ use crate::{
         out::note,
         text::{self, safe},
     },
-    when,
+    time_arg,
 };
 
 /// Characters of a secret that lists show.
@@ -112,7 +112,7 @@ pub struct CreateArgs {
     #[arg(long = "network", value_name = "CIDR")]
     pub networks: Vec<String>,
     /// When it expires: 90d from now, or 2027-01-31; without, never
-    #[arg(long, value_name = "WHEN", value_parser = when::until_argument)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::until_argument)]
     pub expires: Option<UnixMillis>,
     #[command(flatten)]
     secret: Secret,
@@ -142,7 +142,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "networks")]
     pub all_networks: bool,
     /// When it expires: 90d from now, or 2027-01-31
-    #[arg(long, value_name = "WHEN", value_parser = when::until_argument)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::until_argument)]
     pub expires: Option<UnixMillis>,
     /// Never let it expire
     #[arg(long, conflicts_with = "expires")]
@@ -158,7 +158,7 @@ pub struct RotateArgs {
     #[command(flatten)]
     name: Name,
     /// How long the old secret still works, at most 30d; 0s ends it at once
-    #[arg(long = "grace", value_name = "SPAN", default_value = "24h", value_parser = when::span_argument)]
+    #[arg(long = "grace", value_name = "SPAN", default_value = "24h", value_parser = time_arg::span_argument)]
     pub grace_ms: Duration,
     #[command(flatten)]
     secret: Secret,

@@ -17,7 +17,7 @@ use crate::{
         Out,
         text::{plural, safe, span},
     },
-    when::span_argument,
+    time_arg::span_argument,
 };
 
 /// Time between two looks at the node. The count is asked for: it changes with every request, and a stream

@@ -12,7 +12,7 @@ use jiff::Zoned;
 use serde::Serialize;
 
 use super::{Context, tell_lost};
-use crate::{cli::logs::Missed, exit::Failure, when};
+use crate::{cli::logs::Missed, exit::Failure, time_arg};
 
 /// Rows of `usage top` where nothing else is asked for.
 const LINES: u32 = 20;
@@ -56,8 +56,8 @@ pub struct Whose {
 /// Which time is meant.
 #[derive(Debug, Default, Args)]
 pub struct Times {
-    /// The beginning, as [`when::since`] reads it.
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = when::SINCE)]
+    /// The beginning, as [`time_arg::since`] reads it.
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = time, help = time_arg::SINCE)]
     pub since: Option<UnixMillis>,
     /// Before, in the same forms
     #[arg(long, short = 'U', value_name = "TIME", value_parser = time)]
@@ -65,7 +65,7 @@ pub struct Times {
 }
 
 fn time(text: &str) -> Result<UnixMillis, String> {
-    when::since(text, &Zoned::now())
+    time_arg::since(text, &Zoned::now())
 }
 
 /// [`UsageBy`] as clap sees it.

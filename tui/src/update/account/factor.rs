@@ -8,13 +8,13 @@ use aivonx_protocol::{
 use super::{Prepared, Step, ask, barred, forms, stands};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    render::text::plural,
+    state::{
         Dialog, Model,
         account::Enrol,
         form::{Field, Form, FormFor},
     },
-    msg::Effect,
-    render::text::plural,
 };
 
 /// What can be done about it, as things stand: set it up, or turn it off and make new backup codes.

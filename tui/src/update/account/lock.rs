@@ -8,8 +8,8 @@ use aivonx_protocol::{
 use super::{Step, answers, ask, load};
 use crate::{
     keymap::Do,
-    model::{Model, Topic, account::Lock, secret_input::SecretInput},
     msg::Effect,
+    state::{Model, Topic, account::Lock, secret_input::SecretInput},
 };
 
 /// Locks the screen, or says why that cannot be.

@@ -21,8 +21,8 @@ pub(super) use self::{
 };
 use super::{answers, forms, load, login};
 use crate::{
-    model::{Dialog, Model, Purpose, Right, Topic, account::Step, dialog::Reveal, form::FormFor},
     msg::{Effect, Ticket},
+    state::{Dialog, Model, Purpose, Right, Topic, account::Step, dialog::Reveal, form::FormFor},
 };
 
 /// The screen is locked, or not, and why.

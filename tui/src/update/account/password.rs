@@ -6,7 +6,7 @@ use aivonx_protocol::{
 };
 
 use super::{Prepared, Step, barred, forms, stands};
-use crate::model::{
+use crate::state::{
     Model,
     form::{Field, Form, FormFor},
 };

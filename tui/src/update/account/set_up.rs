@@ -8,13 +8,13 @@ use aivonx_protocol::{
 
 use super::{Prepared, Step, forms, stands};
 use crate::{
-    model::{
+    msg::Effect,
+    state::{
         Dialog, Link, Model,
         dialog::Text,
         form::{self, Field, Form, FormFor},
         steps::set_up_line,
     },
-    msg::Effect,
     update::login,
 };
 

@@ -10,7 +10,9 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    model::{
+    msg::{Effect, Msg},
+    samples,
+    state::{
         Dialog, Model, Screen,
         form::FormFor,
         testing::{
@@ -18,8 +20,6 @@ use crate::{
             type_text,
         },
     },
-    msg::{Effect, Msg},
-    samples,
     update::update,
     view::tests::shot,
 };
@@ -299,7 +299,7 @@ fn another_user_finds_nothing_of_the_one_before() {
     let (ticket, _) = calls(&press(&mut model, "enter"), "account.login");
     let alice = Identity { user: Some("alice".into()), role: Some(Role::Member), ..who() };
     reply(&mut model, ticket, begun(alice));
-    assert!(model.people.organizations.all().is_empty() && model.nodes.list.all().is_empty());
+    assert!(model.access.organizations.all().is_empty() && model.nodes.list.all().is_empty());
 }
 
 #[test]

@@ -7,14 +7,14 @@ use aivonx_protocol::audit::{self, ExportFormat};
 use super::query;
 use crate::{
     audit_copy::Exported,
-    model::{
+    msg::{Effect, Export, NoExport, Ticket},
+    render::text::{bytes, time},
+    state::{
         Dialog, Model, Purpose,
         calls::Act,
         dialog::{Confirm, Text},
         form::{Field, Form, FormFor},
     },
-    msg::{Effect, Export, NoExport, Ticket},
-    render::text::{bytes, time},
 };
 
 /// What is said while it is written.

@@ -17,13 +17,13 @@ pub(super) use self::{
 use super::{act, forms};
 use crate::{
     keymap::Do,
-    model::{
+    msg::{Effect, Ticket},
+    render::text::time,
+    state::{
         Dialog, Model, Purpose, Right, Screen, Topic,
         calls::Act,
         dialog::{Reveal, Text},
     },
-    msg::{Effect, Ticket},
-    render::text::time,
 };
 
 /// Entries asked for at a time.

@@ -8,14 +8,14 @@ use jiff::{Timestamp, Zoned};
 
 use super::super::reload;
 use crate::{
-    model::{
+    msg::Effect,
+    render::text::time,
+    state::{
         Dialog, Model, Topic,
         form::{Field, Form, FormFor},
         list::Rows as _,
     },
-    msg::Effect,
-    render::text::time,
-    when,
+    time_arg,
 };
 
 /// The form that asks for certain entries.
@@ -84,7 +84,7 @@ pub(super) fn read(model: &mut Model) -> Option<AuditFilter> {
     let mut times = [None, None];
     for (at, key) in times.iter_mut().zip(["since", "until"]) {
         if let Some(text) = form.given(key) {
-            match when::since(&text, &now) {
+            match time_arg::since(&text, &now) {
                 Ok(millis) => *at = Some(millis),
                 Err(why) => {
                     form.refuse(Some(key), &why);

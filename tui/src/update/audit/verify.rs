@@ -9,13 +9,13 @@ use aivonx_protocol::{
 
 use crate::{
     audit_verify::{WALKING, sentences, walked},
-    model::{
+    msg::{Effect, Ticket},
+    state::{
         Dialog, Model, Purpose,
         calls::Act,
         dialog::Text,
         form::{Field, Form, FormFor},
     },
-    msg::{Effect, Ticket},
 };
 
 /// Begins to walk.

@@ -5,7 +5,7 @@ use aivonx_protocol::log::{self, LogEvent, LogFilter, LogRequest};
 use super::*;
 use crate::{
     journal::{Part, Past},
-    model::logs::KEPT,
+    state::logs::KEPT,
 };
 
 fn event(seq: u64) -> LogEvent {

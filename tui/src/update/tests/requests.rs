@@ -86,7 +86,7 @@ fn from_a_request_to_its_log_and_what_it_belongs_to() {
     press(&mut model, "o");
     assert_eq!((model.screen, model.nodes.list.chosen_name().as_deref()), (Screen::Nodes, Some("gpu1")));
     press_all(&mut model, "esc esc K");
-    assert_eq!((model.screen, model.people.tab), (Screen::People, crate::model::people::Tab::Keys));
+    assert_eq!((model.screen, model.access.tab), (Screen::Access, crate::state::access::Tab::Keys));
     press_all(&mut model, "esc esc j K");
     assert_eq!(model.screen, Screen::Requests);
     assert!(notice(&model).contains("no key"), "{}", notice(&model));

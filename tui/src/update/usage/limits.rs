@@ -9,19 +9,19 @@ use aivonx_protocol::{
 use super::Asked;
 use crate::{
     keymap::Do,
-    model::{
-        Model, Topic,
-        calls::Act,
-        form::{Field, Form, FormFor},
-        list::Rows as _,
-        usage::{UsageForm, Whose},
-    },
     msg::Effect,
     nouns::{
         limit::{Assignment, cap_text, source_is_own},
         profile_name,
     },
     render::text::span,
+    state::{
+        Model, Topic,
+        calls::Act,
+        form::{Field, Form, FormFor},
+        list::Rows as _,
+        usage::{UsageForm, Whose},
+    },
     update::{act, dialogs, forms},
 };
 

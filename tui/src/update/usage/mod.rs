@@ -20,16 +20,15 @@ pub(super) use self::sums::fill;
 use super::{keys, load, nodes::Prepared, reload};
 use crate::{
     keymap::Do,
-    model::{
-        Dialog, Model, Right, Screen, Topic,
+    msg::Effect,
+    nouns::{LimitRow, Noun as _},
+    state::{
+        Dialog, Model, Right, Screen, Topic, access,
         calls::Act,
         form::FormFor,
         list::{List, Load},
-        people,
         usage::{Tab, UsageForm, Whose},
     },
-    msg::Effect,
-    nouns::{LimitRow, Noun as _},
 };
 
 /// How often what is shown is asked for anew, and how often the chart, milliseconds.
@@ -62,9 +61,9 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     look(model, out);
     // Who has used nothing yet is listed as well.
     let (topic, known) = match model.usage.tab {
-        Tab::Organizations => (Topic::Organizations, &model.people.organizations.load),
-        Tab::Users => (Topic::Users, &model.people.users.load),
-        Tab::Keys => (Topic::Keys, &model.people.keys.load),
+        Tab::Organizations => (Topic::Organizations, &model.access.organizations.load),
+        Tab::Users => (Topic::Users, &model.access.users.load),
+        Tab::Keys => (Topic::Keys, &model.access.keys.load),
         _ => return,
     };
     if *known == Load::Waiting {
@@ -105,20 +104,20 @@ fn subject(model: &Model) -> Option<Whose> {
     }
     match model.screen {
         Screen::Usage => model.usage.open.clone(),
-        Screen::People => person(model),
+        Screen::Access => person(model),
         _ => None,
     }
 }
 
 /// The one chosen among organizations, users and keys.
 fn person(model: &Model) -> Option<Whose> {
-    let people = &model.people;
-    let (by, id, name) = match people.tab {
-        people::Tab::Organizations => {
-            people.organizations.chosen().map(|one| (UsageBy::Organization, &one.id, &one.slug))?
+    let access = &model.access;
+    let (by, id, name) = match access.tab {
+        access::Tab::Organizations => {
+            access.organizations.chosen().map(|one| (UsageBy::Organization, &one.id, &one.slug))?
         }
-        people::Tab::Users => people.users.chosen().map(|one| (UsageBy::User, &one.id, &one.name))?,
-        people::Tab::Keys => people.keys.chosen().map(|one| (UsageBy::Key, &one.id, &one.name))?,
+        access::Tab::Users => access.users.chosen().map(|one| (UsageBy::User, &one.id, &one.name))?,
+        access::Tab::Keys => access.keys.chosen().map(|one| (UsageBy::Key, &one.id, &one.name))?,
     };
     Some(Whose::One { by, id: id.clone(), name: name.clone() })
 }
@@ -255,10 +254,10 @@ pub(super) fn open(model: &mut Model) {
 /// Goes to the limits of the one chosen on the screen of organizations, users and keys.
 pub(super) fn show(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(whose) = person(model) else { return };
-    model.usage.tab = match model.people.tab {
-        people::Tab::Organizations => Tab::Organizations,
-        people::Tab::Users => Tab::Users,
-        people::Tab::Keys => Tab::Keys,
+    model.usage.tab = match model.access.tab {
+        access::Tab::Organizations => Tab::Organizations,
+        access::Tab::Users => Tab::Users,
+        access::Tab::Keys => Tab::Keys,
     };
     keys::go(model, out, Screen::Usage);
     model.usage.open = Some(whose);

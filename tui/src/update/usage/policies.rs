@@ -8,7 +8,7 @@ use aivonx_protocol::{
 use super::Asked;
 use crate::{
     keymap::Do,
-    model::{
+    state::{
         Model, Topic,
         calls::Act,
         form::{Field, Form, FormFor, slug},

@@ -9,13 +9,13 @@ use aivonx_protocol::{
 use super::Asked;
 use crate::{
     keymap::Do,
-    model::{
+    render::text::plural,
+    state::{
         Model, Topic,
         calls::Act,
         form::{Field, Form, FormFor},
         usage::UsageForm,
     },
-    render::text::plural,
     update::{dialogs, forms},
 };
 

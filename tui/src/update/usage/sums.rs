@@ -5,26 +5,26 @@ use std::collections::HashMap;
 use aivonx_protocol::usage::{UsageBy, UsageReport};
 
 use crate::{
-    model::{Model, usage::unused},
     nouns::{Budget, Served},
+    state::{Model, usage::unused},
 };
 
 /// Puts the last sums into the list they are about, with those who have used nothing.
 pub(in crate::update) fn fill(model: &mut Model) {
-    let Model { usage, people, now, .. } = model;
+    let Model { usage, access, now, .. } = model;
     let Some(report) = &usage.report else { return };
     let Some(by) = report.by else { return };
     let all = report.total.prompt_tokens.saturating_add(report.total.output_tokens);
     let served = || report.rows.iter().map(|row| Served { row: row.clone(), all }).collect();
     match by {
         UsageBy::Organization => {
-            let known = people.organizations.all().iter();
+            let known = access.organizations.all().iter();
             let known =
                 known.map(|one| Known { id: &one.id, name: &one.slug, organization: None, listed: true });
             usage.organizations.set(budgets(report, known), *now);
         }
         UsageBy::User => {
-            let known = people.users.all().iter();
+            let known = access.users.all().iter();
             let known = known.map(|one| Known {
                 id: &one.id,
                 name: &one.name,
@@ -34,7 +34,7 @@ pub(in crate::update) fn fill(model: &mut Model) {
             usage.users.set(budgets(report, known), *now);
         }
         UsageBy::Key => {
-            let known = people.keys.all().iter();
+            let known = access.keys.all().iter();
             let known = known.map(|one| Known {
                 id: &one.id,
                 name: &one.name,

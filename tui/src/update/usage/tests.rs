@@ -12,14 +12,14 @@ use aivonx_protocol::{
 };
 
 use crate::{
-    model::{
+    msg::{Effect, Msg},
+    nouns::Noun as _,
+    samples,
+    state::{
         Dialog, Model, Screen, Topic,
         testing::{answer_all, call, connected, full, full_as, press, press_all, refuse, reply, type_text},
         usage::{Period, Tab, Whose},
     },
-    msg::{Effect, Msg},
-    nouns::Noun as _,
-    samples,
     update::update,
     view::tests::shot,
 };
@@ -84,7 +84,7 @@ fn who_has_used_nothing_is_listed_too() {
     // The samples' users share an id.
     let mut users = samples::users();
     users[1].id = "another".into();
-    let ticket = model.calls.begin(crate::model::Purpose::Load(Topic::Users), model.now);
+    let ticket = model.calls.begin(crate::state::Purpose::Load(Topic::Users), model.now);
     reply(&mut model, ticket, Reply::Users(users));
     answered(&mut model, "tab backtab");
     let names: Vec<&str> = model.usage.users.all().iter().map(|one| one.name()).collect();
@@ -369,7 +369,7 @@ fn details_elsewhere_show_the_limits_of_the_chosen_one() {
     ));
     let ticket = *ticket;
     // Another line is another one, and what was asked for the first is given up.
-    model.people.organizations.set(
+    model.access.organizations.set(
         samples::organizations()
             .into_iter()
             .enumerate()
@@ -388,7 +388,7 @@ fn details_elsewhere_show_the_limits_of_the_chosen_one() {
     assert_eq!((model.usage.tab, &model.usage.asked), (Tab::Organizations, &Some(asked)));
     assert!(model.usage.steps.as_ref().is_some_and(|report| report.per == Some(UsagePer::Day)));
     press_all(&mut model, "esc esc");
-    assert_eq!(model.screen, Screen::People);
+    assert_eq!(model.screen, Screen::Access);
 }
 
 #[test]

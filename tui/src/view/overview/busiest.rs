@@ -5,8 +5,8 @@ use ratatui::text::{Line, Span};
 
 use super::heading;
 use crate::{
-    model::Model,
     render::text::{count, safe},
+    state::Model,
     theme::Tone,
     widgets::text::{fill, fit, width},
 };

@@ -11,13 +11,13 @@ use ratatui::{
 
 use super::heading;
 use crate::{
-    model::{
+    render::text::{count, safe, span},
+    state::{
         Model, Right,
         list::Rows as _,
         overview::{Concern, What},
         steps,
     },
-    render::text::{count, safe, span},
     theme::Tone,
     widgets::{
         bar,

@@ -4,8 +4,8 @@ use ratatui::text::{Line, Span};
 
 use super::heading;
 use crate::{
-    model::{Model, steps},
     render::text::safe,
+    state::{Model, steps},
     theme::Tone,
     widgets::text::wrap,
 };

@@ -8,9 +8,9 @@ use ratatui::text::{Line, Span};
 
 use super::{TALL, TALLER, heading};
 use crate::{
-    model::{Model, Right, list::Load, overview::Measure},
     nouns::Standing,
     render::text::{bytes, count, latency, safe, span},
+    state::{Model, Right, list::Load, overview::Measure},
     theme::Tone,
     widgets::{
         spark,

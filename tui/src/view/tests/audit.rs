@@ -5,9 +5,9 @@ use aivonx_protocol::{Event, user::Role};
 use super::*;
 use crate::{
     audit_copy::Exported,
-    model::testing::answer_all,
     msg::{Effect, NoExport, Ticket},
     samples,
+    state::testing::answer_all,
 };
 
 /// The number of what these begin.

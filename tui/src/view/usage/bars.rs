@@ -3,12 +3,12 @@
 use aivonx_protocol::limit::{LimitLevel, LimitName, Limits};
 
 use crate::{
-    model::Model,
     nouns::{LimitRow, limit::cap_text},
     render::{
         Cell, Table,
         text::{count, dollars, safe, span},
     },
+    state::Model,
     widgets::bar,
 };
 

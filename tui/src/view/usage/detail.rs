@@ -11,11 +11,6 @@ use super::{
     bars::{called, used_of},
 };
 use crate::{
-    model::{
-        Model, Right,
-        list::{Load, Rows as _},
-        usage::{Tab, Whose},
-    },
     nouns::{
         LimitRow, Noun as _,
         limit::{source, unpriced},
@@ -24,6 +19,11 @@ use crate::{
     render::{
         Table,
         text::{NONE, count, dollars, latency, plural, safe, short, span, time, wrap},
+    },
+    state::{
+        Model, Right,
+        list::{Load, Rows as _},
+        usage::{Tab, Whose},
     },
     theme::Tone,
     widgets::{bar, chart::Chart, grid::Grid, text::fit},

@@ -8,9 +8,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 pub(super) use self::bars::facts as limit_facts;
 use super::table::{Pane, tabs};
 use crate::{
-    model::{Model, list::List, usage::Tab},
     nouns::Noun,
     render::text::{dollars, plural, short},
+    state::{Model, list::List, usage::Tab},
     theme::Tone,
     widgets::text::fit,
 };

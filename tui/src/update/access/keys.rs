@@ -8,15 +8,15 @@ use aivonx_protocol::{
 use super::{Prepared, says};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    render::text::plural,
+    state::{
         Model, Topic,
         dialog::Whose,
         form::{self, Field, Form, FormFor},
     },
-    msg::Effect,
-    render::text::plural,
+    time_arg,
     update::{dialogs, forms},
-    when,
 };
 
 const RELOAD: &[Topic] = &[Topic::Keys];
@@ -28,7 +28,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     if does == Do::Add {
         return make(model);
     }
-    let chosen: Vec<Key> = model.people.keys.targets().into_iter().cloned().collect();
+    let chosen: Vec<Key> = model.access.keys.targets().into_iter().cloned().collect();
     let Some(first) = chosen.first() else { return };
     match does {
         Do::Edit => forms::open(model, edit_form(first)),
@@ -82,7 +82,7 @@ fn span_check(text: &str) -> Result<(), String> {
 
 /// A span of time in milliseconds.
 fn days(text: &str) -> Result<u64, String> {
-    when::span(text)
+    time_arg::span(text)
         .and_then(|span| u64::try_from(span.as_millis()).ok())
         .ok_or_else(|| "a span of time, such as 12h or 90d".to_owned())
 }
@@ -177,7 +177,7 @@ pub(in crate::update) fn add(model: &Model, form: &Form) -> Prepared {
 
 /// Changes what the form changes.
 pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
-    let known = model.people.keys.all().iter().find(|key| key.id == id);
+    let known = model.access.keys.all().iter().find(|key| key.id == id);
     let key = known.ok_or_else(|| "the key is gone".to_owned())?;
     let expires = match form.given("expires").as_deref() {
         None => None,

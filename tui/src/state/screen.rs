@@ -14,7 +14,7 @@ pub(crate) enum Screen {
     /// What goes on for longer.
     Jobs,
     /// Organizations, users and keys.
-    People,
+    Access,
     /// What they use, and what they may use.
     Usage,
     /// The log, as it happens.
@@ -34,7 +34,7 @@ impl Screen {
         Self::Nodes,
         Self::Models,
         Self::Jobs,
-        Self::People,
+        Self::Access,
         Self::Usage,
         Self::Logs,
         Self::Audit,
@@ -49,7 +49,7 @@ impl Screen {
             Self::Nodes => ("2", "Nodes", "the servers that run the models"),
             Self::Models => ("3", "Models", "what runs on which node"),
             Self::Jobs => ("4", "Jobs", "what goes on for longer, such as pulling a model"),
-            Self::People => ("5", "Access", "organizations, users and keys"),
+            Self::Access => ("5", "Access", "organizations, users and keys"),
             Self::Usage => ("6", "Usage", "usage and limits, prices, model policy"),
             Self::Logs => ("7", "Logs", "the log, as it happens"),
             Self::Audit => ("8", "Audit", "who did what, in a chain that proves itself"),
@@ -76,7 +76,7 @@ impl Screen {
             Self::Models => "Model",
             Self::Requests => "Reqs",
             Self::Security => "Sec",
-            Self::Jobs | Self::People | Self::Usage | Self::Logs | Self::Audit => self.title(),
+            Self::Jobs | Self::Access | Self::Usage | Self::Logs | Self::Audit => self.title(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Screen {
             Self::Nodes => &["nodes", "node"],
             Self::Models => &["models", "model"],
             Self::Jobs => &["jobs", "job"],
-            Self::People => &["access", "people"],
+            Self::Access => &["access", "people"],
             Self::Usage => &["usage", "limits"],
             Self::Logs => &["logs", "log"],
             Self::Audit => &["audit"],
@@ -108,7 +108,7 @@ impl Screen {
             Self::Nodes => Right::NodesRead,
             Self::Models => Right::ModelsRead,
             Self::Jobs => Right::JobsRead,
-            Self::People => Right::KeysOrOrganizationsRead,
+            Self::Access => Right::KeysOrOrganizationsRead,
             Self::Usage => Right::UsageRead,
             Self::Logs => Right::LogsRead,
             Self::Audit => Right::AuditRead,

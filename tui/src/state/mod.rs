@@ -1,6 +1,7 @@
 //! Everything the console knows: one value, changed by [`update`](crate::update) alone and drawn by
 //! [`view`](crate::view), which change nothing else.
 
+pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod calls;
@@ -16,7 +17,6 @@ pub(crate) mod logs;
 pub(crate) mod models;
 pub(crate) mod nodes;
 pub(crate) mod overview;
-pub(crate) mod people;
 pub(crate) mod requests;
 pub(crate) mod rights;
 mod screen;
@@ -75,10 +75,10 @@ macro_rules! list_of {
             Screen::Nodes => $($way)+ $model.nodes.list,
             Screen::Models => $($way)+ $model.models.list,
             Screen::Jobs => $($way)+ $model.jobs.list,
-            Screen::People => match $model.people.tab {
-                people::Tab::Organizations => $($way)+ $model.people.organizations,
-                people::Tab::Users => $($way)+ $model.people.users,
-                people::Tab::Keys => $($way)+ $model.people.keys,
+            Screen::Access => match $model.access.tab {
+                access::Tab::Organizations => $($way)+ $model.access.organizations,
+                access::Tab::Users => $($way)+ $model.access.users,
+                access::Tab::Keys => $($way)+ $model.access.keys,
             },
             Screen::Usage if $model.is_limits() => $($way)+ $model.usage.limits,
             Screen::Usage => match $model.usage.tab {
@@ -150,7 +150,7 @@ pub(crate) struct Model {
     /// The jobs.
     pub(crate) jobs: jobs::Jobs,
     /// Organizations, users and keys.
-    pub(crate) people: people::People,
+    pub(crate) access: access::Access,
     /// Usage and limits.
     pub(crate) usage: usage::Usage,
     /// The log.
@@ -192,7 +192,7 @@ impl Model {
             nodes: nodes::Nodes::default(),
             models: models::Models::default(),
             jobs: jobs::Jobs::default(),
-            people: people::People::default(),
+            access: access::Access::default(),
             usage: usage::Usage::default(),
             logs: logs::Logs::default(),
             audit: audit::AuditLog::default(),
@@ -255,7 +255,7 @@ impl Model {
         self.nodes = nodes::Nodes::default();
         self.models = models::Models::default();
         self.jobs = jobs::Jobs::default();
-        self.people = people::People::default();
+        self.access = access::Access::default();
         self.usage = usage::Usage::default();
         self.logs = logs::Logs::default();
         self.audit = audit::AuditLog::default();

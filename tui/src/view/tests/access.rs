@@ -49,7 +49,7 @@ shots!(key_add, |model| {
 shots!(key_rotated, |model| {
     press_all(&mut model, "5 tab tab R");
     let effects = press(&mut model, "ctrl-s");
-    crate::model::testing::answer_all(&mut model, effects);
+    crate::state::testing::answer_all(&mut model, effects);
     model
 });
 shots!(people_not_permitted, |model| {

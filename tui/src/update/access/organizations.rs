@@ -11,14 +11,14 @@ use aivonx_protocol::{
 use super::{Prepared, says};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    render::text::plural,
+    state::{
         Model, Right, Topic,
         calls::Act,
         dialog::Whose,
         form::{Field, Form, FormFor, labels, slug},
     },
-    msg::Effect,
-    render::text::plural,
     update::{act, dialogs, forms},
 };
 
@@ -53,7 +53,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
         };
     }
-    let chosen: Vec<Organization> = model.people.organizations.targets().into_iter().cloned().collect();
+    let chosen: Vec<Organization> = model.access.organizations.targets().into_iter().cloned().collect();
     let Some(first) = chosen.first() else { return };
     match does {
         Do::Edit => {
@@ -253,7 +253,7 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
 
 /// Where the operators of the organization with this id may place nodes, as far as is known.
 fn networks<'m>(model: &'m Model, id: &str) -> &'m [String] {
-    model.people.networks.get(id).map_or(&[], Vec::as_slice)
+    model.access.networks.get(id).map_or(&[], Vec::as_slice)
 }
 
 /// Says where the operators of the organization of this form may place nodes, if the form says something else.
@@ -275,7 +275,7 @@ fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Re
 pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
     match &form.purpose {
         FormFor::EditOrganization(id, _) => {
-            let one = model.people.organizations.all().iter().find(|one| one.id == *id)?;
+            let one = model.access.organizations.all().iter().find(|one| one.id == *id)?;
             // On its own it is no sequel.
             (changes(form, one) != OrganizationChange::default())
                 .then(|| set_networks(form, id, networks(model, id)))?
@@ -286,7 +286,7 @@ pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
 
 /// Changes what the form changes.
 pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
-    let known = model.people.organizations.all().iter().find(|one| one.id == id);
+    let known = model.access.organizations.all().iter().find(|one| one.id == id);
     let one = known.ok_or_else(|| "it was removed meanwhile".to_owned())?;
     let change = changes(form, one);
     if change == OrganizationChange::default() {

@@ -14,18 +14,18 @@ pub(super) use self::{
 use super::{load, nodes::Prepared};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    state::{
         Model, Topic,
+        access::Tab,
         calls::Act,
         form::{Form, FormFor},
-        people::Tab,
     },
-    msg::Effect,
 };
 
 /// Asks for what the tab shows.
 pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
-    let topic = match model.people.tab {
+    let topic = match model.access.tab {
         Tab::Organizations => Topic::Organizations,
         Tab::Users => Topic::Users,
         Tab::Keys => Topic::Keys,
@@ -48,16 +48,16 @@ pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
 /// A key of the screen's own.
 pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     if matches!(does, Do::NextTab | Do::PreviousTab) {
-        let at = Tab::ALL.iter().position(|tab| *tab == model.people.tab).unwrap_or(0);
+        let at = Tab::ALL.iter().position(|tab| *tab == model.access.tab).unwrap_or(0);
         let step = if does == Do::NextTab { 1 } else { Tab::ALL.len() - 1 };
-        model.people.tab = Tab::ALL[(at + step) % Tab::ALL.len()];
+        model.access.tab = Tab::ALL[(at + step) % Tab::ALL.len()];
         model.detail = false;
         return refresh(model, out);
     }
     if does == Do::Limits {
         return super::usage::show(model, out);
     }
-    match model.people.tab {
+    match model.access.tab {
         Tab::Organizations => organizations::carry_out(model, out, does),
         Tab::Users => users::carry_out(model, out, does),
         Tab::Keys => keys::carry_out(model, out, does),

@@ -85,7 +85,7 @@ pub(crate) fn next(model: &Model) -> Option<Step> {
     let nodes = status.nodes_active + status.nodes_standby + status.nodes_draining + status.nodes_disabled;
     let usable = |key: &Key| matches!(key.state(model.now), "valid" | "rotating");
     let no_key =
-        matches!(model.people.keys.load, Load::Ready(_)) && !model.people.keys.all().iter().any(usable);
+        matches!(model.access.keys.load, Load::Ready(_)) && !model.access.keys.all().iter().any(usable);
     if nodes == 0 {
         return may(Right::NodesWrite).then_some(Step::AddNode);
     }

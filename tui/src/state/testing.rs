@@ -47,8 +47,8 @@ pub(crate) fn full_as(columns: u16, rows: u16, role: Role) -> Model {
     for screen in Screen::ALL {
         // The tabs of those that have some, too.
         let tabs = match screen {
-            Screen::Usage => crate::model::usage::Tab::ALL.len(),
-            Screen::Security => crate::model::security::Tab::ALL.len(),
+            Screen::Usage => crate::state::usage::Tab::ALL.len(),
+            Screen::Security => crate::state::security::Tab::ALL.len(),
             _ => 3,
         };
         for key in std::iter::once(screen.key()).chain(std::iter::repeat_n("tab", tabs)) {

@@ -8,14 +8,14 @@ use aivonx_protocol::{
 use super::{Prepared, says};
 use crate::{
     keymap::Do,
-    model::{
+    msg::Effect,
+    render::text::plural,
+    state::{
         Model, Topic,
         calls::Act,
         dialog::Whose,
         form::{self, Field, Form, FormFor},
     },
-    msg::Effect,
-    render::text::plural,
     update::{account, act, dialogs, forms, security},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
         let own = model.identity.as_ref().and_then(|who| who.organization.clone()).unwrap_or_default();
         return forms::open(model, add_form(&own));
     }
-    let chosen: Vec<User> = model.people.users.targets().into_iter().cloned().collect();
+    let chosen: Vec<User> = model.access.users.targets().into_iter().cloned().collect();
     let Some(first) = chosen.first() else { return };
     match does {
         Do::Edit => forms::open(model, edit_form(first)),
@@ -210,7 +210,7 @@ pub(super) fn then(form: &Form) -> Option<(Request, Act)> {
 
 /// Changes what the form changes.
 pub(in crate::update) fn change(model: &Model, form: &Form, id: &str, revision: u64) -> Prepared {
-    let known = model.people.users.all().iter().find(|user| user.id == id);
+    let known = model.access.users.all().iter().find(|user| user.id == id);
     let user = known.ok_or_else(|| "the user was removed meanwhile".to_owned())?;
     let optional = |key: &str, before: &Option<String>| Some(form.given(key)).filter(|value| value != before);
     let change = UserChange {

@@ -24,12 +24,12 @@ pub(crate) fn place(typed: &Path) -> PathBuf {
 
 /// What is being done.
 #[derive(Debug)]
-pub(crate) struct Works {
+pub(crate) struct BackgroundTasks {
     happens: Sender<Msg>,
     open: HashMap<Ticket, AbortHandle>,
 }
 
-impl Works {
+impl BackgroundTasks {
     /// No jobs yet; their results are sent to `happens`.
     pub(crate) fn new(happens: Sender<Msg>) -> Self {
         Self { happens, open: HashMap::new() }

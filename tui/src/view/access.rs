@@ -8,18 +8,18 @@ use super::{
     usage::limit_facts,
 };
 use crate::{
-    model::{Model, Right, people::Tab},
     nouns::organization::networks,
+    state::{Model, Right, access::Tab},
 };
 
 /// Draws the screen.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
-    let people = &model.people;
-    let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == people.tab)));
-    match people.tab {
+    let access = &model.access;
+    let title = tabs(Tab::ALL.into_iter().map(|tab| (tab.title(), tab == access.tab)));
+    match access.tab {
         Tab::Organizations => Pane {
             facts: &|one: &Organization, table| {
-                if let Some(known) = people.networks.get(&one.id) {
+                if let Some(known) = access.networks.get(&one.id) {
                     networks(table, known);
                 }
                 limit_facts(model, table, &one.id);
@@ -27,7 +27,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             ..Pane::new(
                 &title,
                 "the organizations",
-                &people.organizations,
+                &access.organizations,
                 Right::OrganizationsRead,
                 "There is no organization yet: a tenant with users, keys and limits of its own.\n\nPress a to add \
                  one. Without any, keys and users are the fleet's.",
@@ -39,7 +39,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             ..Pane::new(
                 &title,
                 "the users",
-                &people.users,
+                &access.users,
                 Right::UsersRead,
                 "There is no user yet.\n\nPress a to add one.",
             )
@@ -50,7 +50,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
             ..Pane::new(
                 &title,
                 "the keys",
-                &people.keys,
+                &access.keys,
                 Right::KeysRead,
                 "There is no key yet: what clients prove themselves with.\n\nPress a to make one; you get a line \
                  for curl with it.",

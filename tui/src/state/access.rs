@@ -34,7 +34,7 @@ impl Tab {
 
 /// The screen.
 #[derive(Debug, Default)]
-pub(crate) struct People {
+pub(crate) struct Access {
     /// What is shown.
     pub(crate) tab: Tab,
     /// The tenants.

@@ -232,7 +232,7 @@ impl Concern {
                 AlertPlace::Elsewhere => None,
                 AlertPlace::Nodes => Some(Screen::Nodes),
                 AlertPlace::Jobs => Some(Screen::Jobs),
-                AlertPlace::Keys => Some(Screen::People),
+                AlertPlace::Keys => Some(Screen::Access),
                 AlertPlace::Log => Some(Screen::Logs),
                 AlertPlace::Audit => Some(Screen::Audit),
                 AlertPlace::Lockouts | AlertPlace::Secrets => Some(Screen::Security),
