@@ -1,6 +1,6 @@
 //! How fast prompts are searched: prose, prose with findings, and text made to be slow.
 //!
-//! `cargo bench -p aivonx-daemon --bench privacy`; each figure is the best of several runs on one core, in MB of the
+//! `cargo bench -p aivonx-wire --bench privacy`; each figure is the best of several runs on one core, in MB of the
 //! body as sent, the whole way from its bytes to the edited ones.
 
 use aivonx_protocol::organization::PrivacyMode;
