@@ -306,7 +306,8 @@ impl Reader {
                 if matches!(decoded.trim_ascii_start().first(), Some(b'{' | b'[')) {
                     self.outside = said.within(text);
                 }
-                self.text_or_json(decoded, said.hint(text, decoded), level, edits)?;
+                let assigned = said.assigned(text, &text[name.clone()], decoded);
+                self.text_or_json(decoded, Hint { assigned, ..said.hint(text, decoded) }, level, edits)?;
                 self.outside = Said::default();
             }
         }

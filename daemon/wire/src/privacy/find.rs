@@ -8,7 +8,8 @@
 use aivonx_protocol::privacy::Category;
 
 use super::{
-    Wanted, context, email, encoded, key, number, numerals, pem,
+    Wanted, assigned, context, email, encoded, key, number, numerals, pem,
+    secret::{self, Kind, Written},
     spread::Spread,
     view::{self, Places},
 };
@@ -45,6 +46,8 @@ pub struct Hint {
     pub phrase: bool,
     /// What stands around it speaks of a secret.
     pub beside: bool,
+    /// All of it is assigned to a name of a secret, such as the value of a member of JSON is to the member's.
+    pub(super) assigned: Option<Kind>,
     /// Whether mixed strings, and what is assigned to a name of a secret, are looked for.
     pub mixed: bool,
     /// Whether hexadecimal and long alphanumeric strings are looked for after a word that says that they are secret.
@@ -62,6 +65,7 @@ impl Hint {
         secret: false,
         phrase: false,
         beside: false,
+        assigned: None,
         mixed: false,
         named: false,
         encoded: 2,
@@ -149,7 +153,16 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     let word = u64::from_le_bytes(last);
     // A run that is long enough fills a whole word before the tail.
     search.word(words.len() * 8, digits(word), ats(word), false);
-    if search.keys && text.len() >= 40 {
+    if !search.keys {
+        return;
+    }
+    if let Some(secret) = hint.assigned.and_then(|kind| secret::within(text, kind, Written::Quoted)) {
+        out.push(Found::new(secret.start, secret.end, Category::Key));
+    }
+    if hint.mixed {
+        assigned::find(text, out);
+    }
+    if text.len() >= 40 {
         pem::find(text, out);
     }
 }

@@ -223,7 +223,7 @@ fn is_drawn(atom: &[u8]) -> bool {
 }
 
 /// Whether an atom changes between letters and digits more often than a name with numbers in it does.
-fn is_scattered(atom: &[u8]) -> bool {
+pub(super) fn is_scattered(atom: &[u8]) -> bool {
     let digits = atom.iter().filter(|byte| classes::is(**byte, ALNUM)).map(u8::is_ascii_digit);
     digits.clone().zip(digits.skip(1)).filter(|(one, other)| one != other).count() >= 3
 }
@@ -270,7 +270,7 @@ fn is_mixed(text: &[u8]) -> bool {
 }
 
 /// Whether it changes more often than the names of a path do (a quarter), where something says that it is a secret.
-fn is_changeful(text: &[u8]) -> bool {
+pub(super) fn is_changeful(text: &[u8]) -> bool {
     let Mix { changes, pairs, .. } = Mix::of(text);
     changes * 100 >= pairs * 32
 }

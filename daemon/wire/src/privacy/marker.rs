@@ -29,3 +29,8 @@ pub(super) fn begins_at(text: &[u8], at: usize) -> bool {
     text.get(at) == Some(&b'[')
         && Category::ALL.iter().any(|category| text[at..].starts_with(marker(*category).as_bytes()))
 }
+
+/// Whether a marker is in the text.
+pub(super) fn is_in(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'[', text).any(|at| begins_at(text, at))
+}

@@ -15,6 +15,7 @@
 //! whatever reads its escapes may read it (`view.rs`).
 
 mod apart;
+mod assigned;
 mod body;
 mod chain;
 mod classes;
@@ -39,6 +40,7 @@ mod public;
 mod row;
 mod rules;
 mod screen;
+mod secret;
 mod spread;
 mod text;
 mod view;

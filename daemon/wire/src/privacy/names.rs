@@ -4,7 +4,12 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::{find::Hint, marker, view};
+use super::{
+    find::Hint,
+    marker,
+    secret::{self, Kind},
+    view,
+};
 
 /// What a name says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,6 +98,19 @@ impl Said {
         self.before = inner.before;
     }
 
+    /// What the member's `name`, or where it is that of a value the name beside it, says that is assigned to it.
+    pub(super) fn assigned(self, text: &[u8], name: &[u8], value: &[u8]) -> Option<Kind> {
+        if !(secret::SHORTEST..=secret::LONGEST).contains(&value.len()) {
+            return None;
+        }
+        if !name.eq_ignore_ascii_case(b"value") {
+            let read = view::read(name);
+            return Kind::of(read.as_deref().unwrap_or(name)).filter(|_| !marker::is_in(name));
+        }
+        let beside = Kind::of(&text[self.before.0..self.before.1]);
+        beside.or_else(|| self.around(text).has(Says::PHRASE).then_some(Kind::Password))
+    }
+
     /// What to look for in a value: only short ones with digits are anything by their name.
     pub(super) fn hint(self, text: &[u8], value: &[u8]) -> Hint {
         let mut hint = Hint::default();
@@ -132,7 +150,7 @@ pub(super) fn says(name: &[u8]) -> Says {
     let read = view::read(name);
     let name = read.as_deref().unwrap_or(name);
     // A marker in a name says what the name was.
-    if name.contains(&b'[') && (0..name.len()).any(|at| marker::begins_at(name, at)) {
+    if marker::is_in(name) {
         return Says::default();
     }
     let mut letters = SmallVec::<[u8; 64]>::new();

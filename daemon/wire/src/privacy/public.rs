@@ -110,7 +110,7 @@ pub(super) fn is_identifier(atom: &[u8]) -> bool {
 }
 
 /// Whether letters can be spoken, or are few enough not to have to.
-fn is_word(word: &[u8]) -> bool {
+pub(super) fn is_word(word: &[u8]) -> bool {
     let is_vowel = |byte: &u8| matches!(byte.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
     let vowels = word.iter().filter(|byte| is_vowel(byte)).count();
     let consonants = word.split(|byte| is_vowel(byte)).map(<[u8]>::len).max().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Tests of the whole: a corpus, properties of what comes out, and what each dialect sends.
 
+mod assigned;
 mod corpus;
 mod dialects;
 mod holes;

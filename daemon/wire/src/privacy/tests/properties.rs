@@ -16,7 +16,8 @@ fn piece() -> impl Strategy<Value = String> {
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3", "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zC",
             "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "[REDACTED_EMAIL]", "[REDACTED_", "phone",
             "api_key=", "0123456789abcdef", "01 99 00 12 34", "020 7946 0958", "(555)", "git", "Bearer ", "ext. 5",
-            "+44 20 7946", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "=", "/", "jörg", "联系", "\u{1f600}",
+            "+44 20 7946", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "=", "/", "jörg", "password: ",
+            "Summer2024!", "hunter22", "://", "token", "value=", "is ", "Basic ", "dXNlcjpwdw==", ";x=", "联系", "\u{1f600}",
         ]).prop_map(str::to_owned),
         3 => prop::sample::select(vec![
             " ", "-", ".", "@", "_", ",", ":", "\"", "\\", "\n", "(", ")", "+", "x", "1", "55", "123", "4567", "]", "[",
@@ -42,6 +43,7 @@ fn value() -> impl Strategy<Value = Value> {
         let key = prop_oneof![
             3 => prop::sample::select(vec![
                 "content", "role", "type", "arguments", "input", "id", "name", "text", "url", "phone", "api_key",
+                "password", "value",
             ]).prop_map(str::to_owned),
             1 => text(),
         ];
