@@ -47,7 +47,7 @@ pub struct Hint {
     /// What stands around it speaks of a secret.
     pub beside: bool,
     /// All of it is assigned to a name of a secret, such as the value of a member of JSON is to the member's.
-    pub(super) assigned: Option<Kind>,
+    pub assigned: Option<Kind>,
     /// Whether mixed strings, and what is assigned to a name of a secret, are looked for.
     pub mixed: bool,
     /// Whether hexadecimal and long alphanumeric strings are looked for after a word that says that they are secret.

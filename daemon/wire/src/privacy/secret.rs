@@ -26,7 +26,7 @@ const LONG: usize = 16;
 
 /// What a name says of what is assigned to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// A password: whatever is no word of prose or of a program.
     Password,
     /// A secret or a key for an API: what is no name.
