@@ -98,7 +98,7 @@ pub(super) fn of_events(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// What some lines of server-sent events say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Events {
     /// The stream is over.
     pub(super) over: bool,
@@ -106,22 +106,45 @@ pub(super) struct Events {
     pub(super) finished: bool,
     /// Events that carry a piece of the output, about.
     pub(super) pieces: u64,
+    /// The data of events that had it on several lines.
+    pub(super) joined: Vec<Vec<u8>>,
+}
+
+/// The data of an event so far whose object stands on several lines, which a newline joins (WHATWG, 9.2.6).
+#[derive(Debug, Default)]
+pub(super) struct Open(Vec<u8>);
+
+impl Open {
+    /// Takes a line of data if it begins an object that it does not end, or goes on with one.
+    fn takes(&mut self, data: &[u8]) -> bool {
+        let begins = data.starts_with(b"{") && !data.ends_with(b"}");
+        if self.0.is_empty() && !begins {
+            return false;
+        }
+        // What is longer is not read, as lines are not.
+        if self.0.len() + data.len() <= super::LONGEST_LINE {
+            self.0.extend_from_slice(data);
+            self.0.push(b'\n');
+        }
+        true
+    }
 }
 
 /// Reads what these lines of a stream of `kind` say, and adds their text.
-pub(super) fn events(kind: Stream, lines: &[u8], text: &mut LineText) -> Events {
+pub(super) fn events(kind: Stream, lines: &[u8], open: &mut Open, text: &mut LineText) -> Events {
     let mut events = Events::default();
     for line in of_events(lines) {
         if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.trim_ascii();
-            let over = ends_stream(kind, data);
-            events.over |= over;
-            if !over && is_piece(kind, data) {
-                events.pieces += 1;
-                text.add(data);
+            if !open.takes(data) {
+                events.read(kind, data, text);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             events.over |= kind != Stream::Done && is_last(name.trim_ascii());
+        } else if !open.0.is_empty() && line.trim_ascii().is_empty() {
+            let data = std::mem::take(&mut open.0);
+            events.read(kind, &data, text);
+            events.joined.push(data);
         }
     }
     events.finished = match kind {
@@ -130,6 +153,18 @@ pub(super) fn events(kind: Stream, lines: &[u8], text: &mut LineText) -> Events 
         _ => false,
     };
     events
+}
+
+impl Events {
+    /// Reads the data of an event.
+    fn read(&mut self, kind: Stream, data: &[u8], text: &mut LineText) {
+        let over = ends_stream(kind, data);
+        self.over |= over;
+        if !over && is_piece(kind, data) {
+            self.pieces += 1;
+            text.add(data);
+        }
+    }
 }
 
 /// Whether the event of this name or type is a stream's last.

@@ -16,7 +16,7 @@ use super::{
     tail::of_tail,
     usage::{EventData, OllamaLine, Usage},
 };
-use lines::{first_end, has_done, has_usage, is_of_llama, last_end};
+use lines::{Open, first_end, has_done, has_usage, is_of_llama, last_end};
 pub use text::{Amount, BYTES_PER_TOKEN, may_count};
 use text::{LineText, Text};
 
@@ -67,6 +67,8 @@ pub struct Meter {
     pieces: u64,
     /// The text in them.
     lines_text: LineText,
+    /// An event whose data has not ended yet.
+    open: Open,
     /// The text of an answer of [`Shape::Whole`], once it has begun, if it is measured and JSON.
     whole_text: Option<Text>,
     measured: bool,
@@ -102,6 +104,7 @@ impl Meter {
             bytes: 0,
             pieces: 0,
             lines_text: LineText::default(),
+            open: Open::default(),
             whole_text: None,
             measured: false,
             ended: false,
@@ -250,15 +253,22 @@ impl Meter {
     }
 
     fn note(&mut self, kind: Stream, lines: &[u8]) {
-        let events = lines::events(kind, lines, &mut self.lines_text);
+        let events = lines::events(kind, lines, &mut self.open, &mut self.lines_text);
         self.ended |= events.over;
         self.finished |= events.finished;
         self.pieces += events.pieces;
+        for data in &events.joined {
+            self.read_data(data);
+        }
     }
 
     fn read_usage(&mut self, line: &[u8]) -> bool {
-        let Some(event) = line.strip_prefix(b"data:").filter(|l| has_usage(l)).and_then(EventData::read)
-        else {
+        line.strip_prefix(b"data:").is_some_and(|data| self.read_data(data))
+    }
+
+    /// Takes the usage from an event's data, and says whether that is all there is in it.
+    fn read_data(&mut self, data: &[u8]) -> bool {
+        let Some(event) = Some(data).filter(|data| has_usage(data)).and_then(EventData::read) else {
             return false;
         };
         if let Some(usage) = event.usage() {

@@ -42,6 +42,28 @@ fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
 const COUNTED: Usage = Usage { prompt: Some(5), output: Some(7), cached: 0, total: None };
 
 #[test]
+fn an_event_with_its_object_on_several_lines_is_one() {
+    const LINES: &str = "data: {\ndata:   \"choices\": [{\"delta\": {\"content\": \"hello there\"}}]\ndata: }\n\n\
+        data: {\"choices\":[],\ndata: \"usage\":{\r\ndata: \"prompt_tokens\":5,\"completion_tokens\":7\ndata: }}\n\n\
+        data: [DONE]\n\n";
+    for cut in 0..LINES.len() {
+        for strip in [false, true] {
+            let (text, end, usage) = run(Meter::stream(Stream::Done, strip), LINES, &[cut], true);
+            assert_eq!((text.as_str(), end, usage), (LINES, End::Complete, COUNTED), "cut at {cut}");
+        }
+    }
+    let mut meter = Meter::stream(Stream::Done, false);
+    meter.pass(Bytes::from_static(LINES.as_bytes()), &mut Pieces::default());
+    let tally = meter.tally(|_| true);
+    assert_eq!((tally.pieces, tally.text.tokens()), (2, 3));
+    let messages = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\n\
+        data: \"usage\":{\"input_tokens\":5,\"output_tokens\":7}}\n\n\
+        data: {\"type\":\ndata: \"message_stop\"}\n\n";
+    let (_, end, usage) = run(Meter::stream(Stream::Messages, false), messages, &[], true);
+    assert_eq!((end, usage), (End::Complete, COUNTED));
+}
+
+#[test]
 fn ndjson_is_whole_and_counted_wherever_it_is_cut() {
     for cut in 0..CHAT.len() {
         let (text, end, usage) = run(Meter::stream(Stream::Ndjson, false), CHAT, &[cut], true);
