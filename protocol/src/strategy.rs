@@ -12,15 +12,34 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// The node with the fewest requests at work.
-    #[default]
     LeastActive,
     /// The node with the lowest average latency.
     LowestLatency,
+    /// The node where the first token is predicted to come soonest.
+    #[default]
+    Cost,
+    /// One node after the other.
+    RoundRobin,
+    /// The node with the fewest requests for its label `weight`, which is 1 where it has none.
+    Weighted,
 }
 
 impl Strategy {
     /// Every strategy, in the order shown to people.
-    pub const ALL: [Self; 2] = [Self::LeastActive, Self::LowestLatency];
+    pub const ALL: [Self; 5] =
+        [Self::Cost, Self::LeastActive, Self::LowestLatency, Self::RoundRobin, Self::Weighted];
+
+    /// What it chooses, for people.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::LeastActive => "the node with the fewest requests at work",
+            Self::LowestLatency => "the node with the lowest average latency",
+            Self::Cost => "the node where the first token is predicted to come soonest",
+            Self::RoundRobin => "one node after the other",
+            Self::Weighted => "the node with the fewest requests for its label 'weight'",
+        }
+    }
 
     /// The name used in commands and JSON.
     #[must_use]
@@ -28,6 +47,9 @@ impl Strategy {
         match self {
             Self::LeastActive => "least_active",
             Self::LowestLatency => "lowest_latency",
+            Self::Cost => "cost",
+            Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
         }
     }
 }

@@ -195,6 +195,8 @@ table! {
         connect: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
         /// From sending a request until the node's answer begins; covers loading a model.
         header_wait: Duration = minutes(10), Time::from(ms(10), hours(24)), Reload;
+        /// How long a request waits for a place on a node; then it is answered 503.
+        queue: Duration = minutes(2), Time::from(ms(10), hours(24)), Reload;
         /// Longest silence of a node within its answer. Time in which the client reads nothing does not count.
         idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
         /// Longest time in which a client takes nothing of a node's answer that waits for it. It loses the answer
@@ -215,6 +217,8 @@ table! {
         threads: usize = 0, Count(0, 1024), Restart;
         /// Further attempts after the first, before the first byte of the answer.
         retries: u8 = 2, Count(0, 2), Reload;
+        /// Requests that wait for a place on a node at once; further ones are answered 503. 0 lets none wait.
+        queue: usize = 1000, Count(0, 100_000), Reload;
         /// Idle connections kept per node and thread.
         idle_per_node: usize = 64, Count(0, 10_000), Reload;
         /// Idle connections to a node are closed after this time.

@@ -9,9 +9,10 @@ use aivonx_protocol::{
     strategy::Strategy,
 };
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::{
-    Eligible, Node, Snapshot,
+    Dispatch, Eligible, Node, Snapshot,
     lists::{ListsFor, answers},
     sight::{SeenModel, Sight},
     snapshot::ModelEntry,
@@ -33,7 +34,13 @@ pub(super) struct Gathered<'a> {
 }
 
 /// Puts a snapshot together. `known` is in the order of names.
-pub(super) fn build(known: Vec<Known>, strategy: Strategy) -> Snapshot {
+pub(super) fn build(
+    known: Vec<Known>,
+    strategy: Strategy,
+    dispatch: Arc<Dispatch>,
+    looks: impl Fn(&str) -> Option<Arc<Notify>>,
+) -> Snapshot {
+    let numbers = dispatch.take_in(&known, looks);
     let version = known
         .iter()
         .filter(|(node, _)| node.kind == NodeKind::Ollama && takes_requests(node))
@@ -42,20 +49,23 @@ pub(super) fn build(known: Vec<Known>, strategy: Strategy) -> Snapshot {
         .map(|(text, _)| text.clone());
     let entries = |kind| {
         let entry = |(key, model): (String, Gathered<'_>)| {
-            let entry =
-                ModelEntry { name: (*model.newest.name).into(), nodes: model.nodes, cloud: model.cloud };
+            let number = dispatch.model(&model_name::normalize(&model.newest.name));
+            let name = (*model.newest.name).into();
+            let entry = ModelEntry { name, number, nodes: model.nodes, cloud: model.cloud };
             (key.into_boxed_str(), entry)
         };
         gather(&known, kind, |_| Some(&Eligible::ALL)).into_iter().map(entry).collect()
     };
     Snapshot {
         strategy,
+        numbers,
         ollama: entries(NodeKind::Ollama),
         openai: entries(NodeKind::Openai),
         version,
         nodes: known.iter().map(|(node, _)| node.clone()).collect(),
         lists: ListsFor::new(&known),
         known,
+        dispatch,
     }
 }
 

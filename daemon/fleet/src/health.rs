@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aivonx_config::Health;
@@ -69,6 +69,7 @@ impl Checker {
         let _turn = turn.lock().await;
         // It may have moved while another check was waited for.
         let contact = self.registry.contact(id)?;
+        let began = Instant::now();
         let result = self.ask(&contact.at, (!contact.kind_assumed).then_some(contact.kind)).await;
         let finding = Finding::of(&result);
         tracing::debug!(event = "node_checked", node = %contact.name,
@@ -81,7 +82,7 @@ impl Checker {
                 return Some(finding);
             }
         }
-        self.registry.checked(&contact, result.map_err(|e| e.to_string()));
+        self.registry.checked(&contact, result.map_err(|e| e.to_string()), began);
         Some(finding)
     }
 

@@ -10,6 +10,7 @@ mod carry_out;
 mod catalogue;
 mod client;
 pub mod dial;
+pub mod dispatch;
 mod doubt;
 mod eligible;
 pub mod endpoint;
@@ -42,7 +43,6 @@ pub mod snapshot;
 mod spare;
 #[cfg(test)]
 mod standing_tests;
-mod strategy;
 mod task;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]
@@ -52,6 +52,8 @@ pub mod via;
 mod watch;
 mod words;
 
+pub use dispatch::{Dispatch, Place, Waiting, Work};
+pub use aivonx_scheduler::{Answer, Block, Chain, Terms};
 pub use doubt::{Caller, Traffic};
 pub use eligible::Eligible;
 pub use endpoint::Endpoint;

@@ -10,10 +10,11 @@ use std::{
 
 use aivonx_domain::table::Set;
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use aivonx_scheduler::{Answer, Terms};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-use super::Endpoint;
+use super::{Endpoint, dispatch::Ticket};
 
 /// One node in a snapshot: immutable, but for [`Live`].
 #[derive(Debug, Clone)]
@@ -52,12 +53,6 @@ impl Node {
     /// A name as a header's value. Names are checked when they are given, and always make one.
     pub(super) fn heading(name: &str) -> HeaderValue {
         HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("unknown"))
-    }
-
-    /// Whether it is below its bound now.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.max_parallel == 0 || self.live.active() < self.max_parallel
     }
 }
 
@@ -154,19 +149,49 @@ impl Live {
 #[derive(Debug)]
 pub struct Lease {
     node: Arc<Node>,
+    /// Its place in the scheduler.
+    ticket: Ticket,
 }
 
 impl Lease {
-    /// Takes a place on `node`, or None if it is at its bound.
-    #[must_use]
-    pub fn take(node: &Arc<Node>) -> Option<Self> {
-        let bound = node.max_parallel;
-        node.live
-            .active
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (bound == 0 || n < bound).then_some(n + 1))
-            .ok()?;
+    pub(super) fn new(node: Arc<Node>, ticket: Ticket) -> Self {
+        node.live.active.fetch_add(1, Ordering::AcqRel);
         node.live.requests.fetch_add(1, Ordering::Relaxed);
-        Some(Self { node: node.clone() })
+        Self { node, ticket }
+    }
+
+    /// A lease in a scheduler of its own, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn alone(node: Arc<Node>) -> Self {
+        let known = vec![(node, None)];
+        let snapshot = super::catalogue::build(known, Default::default(), Arc::default(), |_| None);
+        let want = super::Want { model: None, granted: true, ollama: Some((0, 0, 0)), openai: true, eligible: &super::Eligible::ALL };
+        match snapshot.place(want, super::Work::default(), &[]) {
+            Ok(super::Place::Now(lease)) => lease,
+            other => unreachable!("the only request on its only node waits for nothing: {other:?}"),
+        }
+    }
+
+    /// What was predicted when the node was chosen.
+    #[must_use]
+    pub fn predicted(&self) -> Terms {
+        self.ticket.predicted
+    }
+
+    /// The answer has begun: the node may get the next request.
+    pub fn begun(&self) {
+        self.ticket.begun();
+    }
+
+    /// The node said that it is full.
+    pub fn refused(&self) {
+        self.ticket.refused();
+    }
+
+    /// Takes in what the answer said of the work.
+    pub fn answered(&mut self, answer: Answer) {
+        self.ticket.answered(answer);
     }
 
     /// The node.

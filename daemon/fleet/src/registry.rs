@@ -19,7 +19,7 @@ use aivonx_store::{OrganizationRecord, node::NodeRecord};
 use tokio::sync::{Notify, broadcast};
 
 use super::{
-    Hot, Live, catalogue,
+    Dispatch, Hot, Live, catalogue,
     doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
@@ -37,6 +37,7 @@ const EVENTS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Registry {
     hot: Arc<Hot>,
+    pub(super) dispatch: Arc<Dispatch>,
     events: broadcast::Sender<Told>,
     state: Mutex<State>,
 }
@@ -70,8 +71,12 @@ pub(super) struct Contact {
 impl Registry {
     pub(super) fn new(strategy: Strategy, health: Health) -> Self {
         let state = State { nodes: BTreeMap::new(), strategy, health, tenants: Tenants::default() };
-        let registry =
-            Self { hot: Arc::default(), events: broadcast::channel(EVENTS).0, state: Mutex::new(state) };
+        let registry = Self {
+            hot: Arc::default(),
+            dispatch: Arc::default(),
+            events: broadcast::channel(EVENTS).0,
+            state: Mutex::new(state),
+        };
         registry.publish(&registry.lock());
         registry
     }
@@ -90,7 +95,8 @@ impl Registry {
     }
 
     fn publish(&self, state: &State) {
-        self.hot.store(catalogue::build(state.known(), state.strategy));
+        let looks = |id: &str| state.nodes.get(id).map(|entry| entry.doubted.clone());
+        self.hot.store(catalogue::build(state.known(), state.strategy, self.dispatch.clone(), looks));
     }
 
     /// Runs `change` on one node and tells the world what came of it.
@@ -189,11 +195,14 @@ impl Registry {
             organization = entry.record.organization.as_deref(), "node removed");
     }
 
-    /// Takes in what a check found, unless the node has moved since it was asked.
-    pub(super) fn checked(&self, asked: &Contact, result: Result<Found, String>) {
+    /// Takes in what a check found that began at `began`, unless the node has moved since it was asked.
+    pub(super) fn checked(&self, asked: &Contact, result: Result<Found, String>, began: Instant) {
         let moved = self.on_node(&asked.id, |entry, health| {
             if entry.record.kind != asked.kind || !entry.at.endpoint.same_as(&asked.at.endpoint) {
                 return None;
+            }
+            if let Ok(found) = &result {
+                self.dispatch.look(&asked.id, &found.sight, began);
             }
             entry.checked(result, health)
         });

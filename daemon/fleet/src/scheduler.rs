@@ -1,14 +1,20 @@
 //! Which node gets a request.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use aivonx_domain::model_name;
-use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use aivonx_protocol::{
+    node::{AdminState, NodeKind, Pool},
+    strategy::Strategy,
+};
+use aivonx_scheduler::{Candidate, ModelId, Policy};
+use smallvec::SmallVec;
 
-use super::{Eligible, Lease, Node, Snapshot, nearest::nearest_models, strategy};
+use super::{
+    Eligible, Node, Snapshot,
+    dispatch::{Place, Work},
+    nearest::nearest_models,
+};
 
 /// What a request needs of a node.
 #[derive(Debug, Clone, Copy)]
@@ -60,26 +66,44 @@ fn nearest_text(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
 }
 
-/// How often a place lost to another request is looked for again.
-const ROUNDS: usize = 8;
-
-/// Turns among equals. Process-wide: exactness does not matter, only that it moves.
-static TURN: AtomicUsize = AtomicUsize::new(0);
-
 impl Snapshot {
-    /// Chooses a node for `want` that is not among `tried` and takes a place on it.
-    ///
-    /// Order: the strategy's measure, then nodes that hold the model in memory, then rotation. Runs once per
-    /// request and allocates nothing unless it fails.
+    /// Assigns a request that wants `want` and makes `work` to the best node that is not among `tried`. It can be sent
+    /// there now, or waits for its turn. Runs once per attempt and allocates nothing if it need not wait.
     ///
     /// # Errors
     /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
-    pub fn choose(&self, want: Want<'_>, tried: &[Arc<Node>]) -> Result<Lease, NoNode> {
+    pub fn place(&self, want: Want<'_>, work: Work<'_>, tried: &[Arc<Node>]) -> Result<Place, NoNode> {
+        let (model, nodes) = self.candidates(want, tried)?;
+        let place = self.dispatch.submit(policy(self.strategy), model, work, &nodes, |number| {
+            let at = self.numbers.iter().position(|other| *other == number)?;
+            self.nodes.get(at).cloned()
+        });
+        place.ok_or(NoNode::Down)
+    }
+
+    /// A place that can be had at once.
+    #[cfg(test)]
+    pub(crate) fn choose(&self, want: Want<'_>, tried: &[Arc<Node>]) -> Result<super::Lease, NoNode> {
+        match self.place(want, Work::default(), tried)? {
+            Place::Now(lease) => Ok(lease),
+            Place::Waits(_) => Err(NoNode::Busy),
+        }
+    }
+
+    /// The nodes that can take a request now or in a while, but for those in `tried`, and the number of its model.
+    ///
+    /// # Errors
+    /// As [`Self::place`].
+    pub(super) fn candidates(
+        &self,
+        want: Want<'_>,
+        tried: &[Arc<Node>],
+    ) -> Result<(Option<ModelId>, Candidates), NoNode> {
         match want.model {
             Some(model) => {
                 model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
             }
-            None => self.choose_among(want, "", self.admitted(want, 0..self.nodes.len()), tried),
+            None => Ok((None, self.choose_among(want, self.admitted(want, 0..self.nodes.len()), tried)?)),
         }
     }
 
@@ -89,7 +113,7 @@ impl Snapshot {
         model: &str,
         normal: &str,
         tried: &[Arc<Node>],
-    ) -> Result<Lease, NoNode> {
+    ) -> Result<(Option<ModelId>, Candidates), NoNode> {
         // First of all, so that the answer is the same whether the fleet has the model or not.
         if !want.granted && !want.eligible.allows_normal(normal) {
             return Err(self.unknown(want, model));
@@ -99,8 +123,9 @@ impl Snapshot {
         if having.clone().next().is_none() {
             return Err(self.unknown(want, model));
         }
+        let number = entries().next().map(|entry| entry.number);
         if want.eligible.cloud() {
-            return self.choose_among(want, normal, having, tried);
+            return Ok((number, self.choose_among(want, having, tried)?));
         }
         let handed_on =
             |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
@@ -108,7 +133,7 @@ impl Snapshot {
         if here.clone().next().is_none() {
             return Err(NoNode::Cloud(model.to_owned()));
         }
-        self.choose_among(want, normal, here, tried)
+        Ok((number, self.choose_among(want, here, tried)?))
     }
 
     /// Those of the nodes that may serve the caller.
@@ -130,45 +155,20 @@ impl Snapshot {
     fn choose_among(
         &self,
         want: Want<'_>,
-        normal: &str,
         having: impl Iterator<Item = usize> + Clone,
         tried: &[Arc<Node>],
-    ) -> Result<Lease, NoNode> {
-        let serving = || having.clone().filter_map(|at| self.nodes.get(at)).filter(|n| serves(n, want));
-        let candidates = || {
-            serving()
-                .filter(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled)
-                .filter(|n| !tried.iter().any(|t| t.id == n.id))
+    ) -> Result<Candidates, NoNode> {
+        let serving = || {
+            let nodes = having.clone().filter_map(|at| self.nodes.get(at).zip(self.numbers.get(at)));
+            nodes.filter(|(node, _)| serves(node, want))
         };
-        let measure = strategy::measure(self.strategy);
-        // Counts move while they are compared, so a place found free may be gone when it is asked for. Each
-        // round that loses saw another request win one; a handful of rounds is as good as waiting.
-        for _ in 0..ROUNDS {
-            let mut best: Option<(u64, &Arc<Node>)> = None;
-            let mut equals = 0_usize;
-            for node in candidates().filter(|n| n.has_room()) {
-                let measured = measure.of(node);
-                match &best {
-                    Some((lowest, _)) if measured > *lowest => {}
-                    Some((lowest, _)) if measured == *lowest => equals += 1,
-                    _ => (best, equals) = (Some((measured, node)), 1),
-                }
-            }
-            let Some((lowest, first)) = best else { break };
-            let node = if equals == 1 {
-                first
-            } else {
-                let among = || candidates().filter(|n| n.has_room() && measure.of(n) == lowest);
-                let warm = || among().filter(|n| n.seen.loaded.contains(normal));
-                let turn = TURN.fetch_add(1, Ordering::Relaxed);
-                nth_of(warm, turn).or_else(|| nth_of(among, turn)).unwrap_or(first)
-            };
-            if let Some(lease) = Lease::take(node) {
-                return Ok(lease);
-            }
-        }
-        if candidates().next().is_some() {
-            return Err(NoNode::Busy);
+        let candidates: Candidates = serving()
+            .filter(|(node, _)| node.pool == Pool::Active && node.admin_state == AdminState::Enabled)
+            .filter(|(node, _)| !tried.iter().any(|t| t.id == node.id))
+            .map(|(node, number)| candidate(node, *number))
+            .collect();
+        if !candidates.is_empty() {
+            return Ok(candidates);
         }
         if serving().next().is_some() {
             return Err(NoNode::Down);
@@ -208,9 +208,28 @@ impl Snapshot {
     }
 }
 
-/// The one of `all` whose turn it is.
-fn nth_of<'n, I: Iterator<Item = &'n Arc<Node>>>(all: impl Fn() -> I, turn: usize) -> Option<&'n Arc<Node>> {
-    all().nth(turn.checked_rem(all().count())?)
+/// Nodes that may serve a request.
+pub(super) type Candidates = SmallVec<[Candidate; 16]>;
+
+fn candidate(node: &Node, number: aivonx_scheduler::NodeId) -> Candidate {
+    #[expect(clippy::cast_precision_loss, reason = "only compared")]
+    let latency = node.live.latency_us().map(|us| us as f64);
+    let weight = node.labels.get(WEIGHT).and_then(|weight| weight.parse().ok());
+    let weight = weight.filter(|weight| *weight > 0.0).unwrap_or(1.0);
+    Candidate { node: number, latency, weight, handicap: 0.0 }
+}
+
+/// The label that says how much more than others a node is to get where the strategy is `weighted`.
+const WEIGHT: &str = "weight";
+
+fn policy(strategy: Strategy) -> Policy {
+    match strategy {
+        Strategy::Cost => Policy::Cost,
+        Strategy::LeastActive => Policy::LeastActive,
+        Strategy::LowestLatency => Policy::LowestLatency,
+        Strategy::RoundRobin => Policy::RoundRobin,
+        Strategy::Weighted => Policy::Weighted,
+    }
 }
 
 fn serves(node: &Node, want: Want<'_>) -> bool {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use aivonx_domain::model_name;
 use aivonx_domain::table::Map;
 use aivonx_protocol::strategy::Strategy;
+use aivonx_scheduler::{ModelId, NodeId};
 use arc_swap::{ArcSwap, Guard};
 
 use super::{
-    Eligible, Node,
+    Dispatch, Eligible, Node,
     catalogue::Known,
     lists::{Lists, ListsFor},
 };
@@ -18,6 +19,10 @@ use super::{
 pub struct Snapshot {
     /// Every node that is not removed, by name.
     pub nodes: Vec<Arc<Node>>,
+    /// The scheduler's numbers of the nodes, in the same order.
+    pub(super) numbers: Vec<NodeId>,
+    /// What waits and runs on them.
+    pub dispatch: Arc<Dispatch>,
     /// How to choose among candidates.
     pub strategy: Strategy,
     /// Models of `ollama` nodes, by normalised name.
@@ -35,6 +40,8 @@ pub struct Snapshot {
 pub struct ModelEntry {
     /// Name as the nodes report it: bounded, so fit for metric labels.
     pub name: Arc<str>,
+    /// The scheduler's number of it.
+    pub(super) number: ModelId,
     /// Indexes into [`Snapshot::nodes`], whatever the nodes' state.
     pub nodes: Vec<u16>,
     /// Those of them that hand its prompts on to a third party.

@@ -50,6 +50,7 @@ pub(super) struct VerdictError(pub(super) Verdict);
 pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::TimedOut(Waiting::Body) => "the request body did not arrive in time",
+        Verdict::TimedOut(Waiting::Queue) => "no node had a place in time",
         Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time",
         Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
         Verdict::TimedOut(Waiting::Client) => "the client stopped reading the answer",

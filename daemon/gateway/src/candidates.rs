@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use aivonx_fleet::{Lease, NoNode, Node, Snapshot, Want};
+use aivonx_fleet::{Lease, NoNode, Node, Place, Snapshot, Want};
 use aivonx_wire::api::{Edits, peek::Changes};
 use bytes::Bytes;
 
 use super::{
     aside::{aside, discard},
     body::{BodyError, Collected},
+    exchange::Exchange,
     forward::Call,
     gather::Gather,
     rescue::Refusal,
+    work,
 };
 use aivonx_protocol::node::NodeKind;
 
@@ -64,39 +66,73 @@ impl<'a> Candidates<'a> {
         Self { call, at: 0, usage, body: None, kind: NodeKind::Ollama }
     }
 
-    /// Chooses a node for the first of the models that one can serve, and that is not among `tried`.
+    /// Assigns the request to a node for the first of the models that one can serve now, and that is not among
+    /// `tried`; if none can, it waits for one for the first of them.
     ///
     /// # Errors
     /// What keeps the first one left from being served.
-    pub(super) fn choose(&mut self, snapshot: &Snapshot, tried: &[Arc<Node>]) -> Result<Lease, NoNode> {
+    pub(super) fn place(
+        &mut self,
+        exchange: &Exchange,
+        snapshot: &Snapshot,
+        tried: &[Arc<Node>],
+    ) -> Result<Place, NoNode> {
         let before = self.at;
         let mut why = None;
+        let mut waits = None;
         loop {
-            match snapshot.choose(self.want(), tried) {
-                Ok(lease) => {
+            match self.place_one(exchange, snapshot, tried) {
+                Ok(Place::Now(lease)) => {
                     if self.at != before {
                         self.body = None;
                     }
-                    return Ok(lease);
+                    return Ok(Place::Now(lease));
+                }
+                Ok(Place::Waits(waiting)) => {
+                    waits.get_or_insert((self.at, waiting));
                 }
                 Err(error) => {
-                    let why = why.get_or_insert(error);
-                    let more =
-                        self.call.plan.as_ref().is_some_and(|plan| self.at + 1 < plan.candidates.len());
-                    if !more {
-                        let why = why.clone();
-                        self.at = before;
-                        return Err(why);
-                    }
-                    self.at += 1;
+                    why.get_or_insert(error);
                 }
             }
+            if self.call.plan.as_ref().is_some_and(|plan| self.at + 1 < plan.candidates.len()) {
+                self.at += 1;
+                continue;
+            }
+            if let Some((at, waiting)) = waits {
+                self.body = self.body.take().filter(|_| at == before);
+                self.at = at;
+                return Ok(Place::Waits(waiting));
+            }
+            self.at = before;
+            return Err(why.unwrap_or(NoNode::Down));
         }
     }
 
+    fn place_one(
+        &self,
+        exchange: &Exchange,
+        snapshot: &Snapshot,
+        tried: &[Arc<Node>],
+    ) -> Result<Place, NoNode> {
+        let mut blocks = exchange.worker.blocks();
+        let work = work::of(self.call, exchange, self.want().model, snapshot, &mut blocks);
+        snapshot.place(self.want(), work, tried)
+    }
+
     /// A node other than `node` for the very request that is to be sent, if one can take it now.
-    pub(super) fn elsewhere(&self, snapshot: &Snapshot, tried: &[Arc<Node>], node: &Node) -> Option<Lease> {
-        snapshot.choose(self.want(), tried).ok().filter(|lease| lease.node().id != node.id)
+    pub(super) fn elsewhere(
+        &self,
+        exchange: &Exchange,
+        snapshot: &Snapshot,
+        tried: &[Arc<Node>],
+        node: &Arc<Node>,
+    ) -> Option<Lease> {
+        let tried: Vec<Arc<Node>> = tried.iter().chain([node]).cloned().collect();
+        match self.place_one(exchange, snapshot, &tried) {
+            Ok(Place::Now(lease)) => Some(lease),
+            Ok(Place::Waits(_)) | Err(_) => None,
+        }
     }
 
     /// Writes the body that is to be sent to a node of that kind, unless it is.

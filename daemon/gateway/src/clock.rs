@@ -58,6 +58,8 @@ impl Turn {
 pub(super) enum Waiting {
     /// For the next bytes of the request body.
     Body,
+    /// For a place on a node.
+    Queue,
     /// For the head of a node's answer.
     Head,
     /// For the next bytes of a node's answer.
@@ -393,7 +395,7 @@ mod tests {
         let node = Arc::new(testing::node("n"));
         for at in [true, false] {
             let (flight, conn) = flight();
-            let lease = Lease::take(&node).unwrap();
+            let lease = Lease::alone(node.clone());
             flight.answered_by(NodeHalf { body: NodeBody::read(), lease });
             flight.no_deadline(Waiting::Client);
             flight.tick(1, false, &[]);

@@ -41,6 +41,8 @@ pub(super) struct Exchange {
     pub(super) sent: Sent,
     /// A node makes its answer, which is to come in one piece and has not come.
     pub(super) due: bool,
+    /// How long it waited for places on nodes.
+    pub(super) waited: Duration,
     began: Instant,
     told: bool,
 }
@@ -69,6 +71,7 @@ impl Exchange {
             reservation: None,
             sent: Sent::default(),
             due: false,
+            waited: Duration::ZERO,
             began,
             told: false,
         }
@@ -95,11 +98,13 @@ impl Exchange {
         self.record.queued = Some(self.lasted());
     }
 
-    /// The first byte of the answer is on its way.
-    pub(super) fn first_byte(&mut self) {
-        if self.record.first_byte.is_none() {
+    /// A byte of the answer is on its way; whether it is the first one.
+    pub(super) fn first_byte(&mut self) -> bool {
+        let first = self.record.first_byte.is_none();
+        if first {
             self.record.first_byte = Some(self.lasted());
         }
+        first
     }
 
     /// Puts what the answer came to into the record: the node's counts, as far as they can be, and where it did not

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use aivonx_fleet::{Eligible, Node};
+use aivonx_fleet::{Eligible, Node, Place};
 use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
@@ -16,7 +16,7 @@ use super::{
     clock::Waiting,
     exchange::Exchange,
     fields::Fields,
-    headers,
+    headers, queue,
     relayed::{NodeHalf, Relayed},
     rescue::Refusal,
     stream::Relay,
@@ -45,6 +45,13 @@ pub(super) struct Call<'a> {
     pub(super) plan: Option<Plan>,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a Eligible,
+}
+
+impl Call<'_> {
+    /// Whether the answer is a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.route.stream_default.is_some_and(|default| self.peek.stream.unwrap_or(default))
+    }
 }
 
 /// What is wrong with a node whose answer is proper HTTP and yet none for a client: it is set up wrongly, and another
@@ -86,7 +93,7 @@ pub(super) async fn forward(
 ) -> Result<Answer, Refusal> {
     let worker = exchange.worker.clone();
     let settings = exchange.settings.clone();
-    let streaming = call.route.stream_default.is_some_and(|default| call.peek.stream.unwrap_or(default));
+    let streaming = call.streams();
     exchange.due = !streaming;
     let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
     let mut candidates = Candidates::new(&call, strip);
@@ -95,7 +102,9 @@ pub(super) async fn forward(
     flight.allow_total(worker.now(), settings.total);
     let mut trial = Trial::default();
     let mut fresh = false;
-    let mut lease = candidates.choose(&worker.shared.hot.load(), &trial.tried)?;
+    let place = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried)?;
+    let mut lease = queue::wait(exchange, &flight, place).await?;
+    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     exchange.chosen();
     let sent = loop {
         let node = lease.node();
@@ -120,7 +129,7 @@ pub(super) async fn forward(
                 }
                 // The node stopped answering anybody. Without another there is nothing better than to wait for it.
                 let snapshot = worker.shared.hot.load();
-                if more && let Some(lease) = candidates.elsewhere(&snapshot, &trial.tried, node) {
+                if more && let Some(lease) = candidates.elsewhere(exchange, &snapshot, &trial.tried, node) {
                     break Err(lease);
                 }
             }
@@ -133,9 +142,11 @@ pub(super) async fn forward(
             }
             Ok(sent) => {
                 let another = trial.takes(exchange, node, &sent) && more;
-                let next = another.then(|| candidates.choose(&worker.shared.hot.load(), &trial.tried).ok());
-                let Some(next) = next.flatten() else { break sent };
-                next
+                let place = || candidates.place(exchange, &worker.shared.hot.load(), &trial.tried).ok();
+                match another.then(place).flatten() {
+                    Some(Place::Now(lease)) => lease,
+                    _ => break sent,
+                }
             }
             Err(elsewhere) => {
                 trial.tried.push(node.clone());
@@ -171,6 +182,11 @@ pub(super) async fn forward(
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
+    if !exchange.waited.is_zero()
+        && let Ok(waited) = HeaderValue::from_str(&format!("waited={}", exchange.waited.as_millis()))
+    {
+        answer.headers_mut().insert(headers::X_AIVONX_QUEUE, waited);
+    }
     // What a node sends says its own name for the model; the client is told where that is not what it asked for.
     if let Some(served) = &exchange.record.served
         && let Ok(served) = HeaderValue::from_str(served)

@@ -18,6 +18,8 @@ const TO_NODE: [(Field, &str); 5] = [
 
 /// The node that answered.
 pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-node");
+/// How long the request waited for a place on a node, or where it stood.
+pub(super) const X_AIVONX_QUEUE: HeaderName = HeaderName::from_static("x-aivonx-queue");
 pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked

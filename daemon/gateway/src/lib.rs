@@ -27,6 +27,7 @@ pub mod places;
 pub mod policy;
 mod privacy;
 pub mod pulse;
+mod queue;
 mod relayed;
 mod request_id;
 mod rescue;
@@ -38,6 +39,7 @@ mod stream;
 mod transport;
 mod trial;
 mod upstream;
+mod work;
 mod worker;
 
 pub use inherited::{InheritError, Inherited};

@@ -18,6 +18,7 @@ use super::{
     stream::{Ending, Request},
     transport::Cut,
     upstream::NodeBody,
+    work,
     worker::Watched,
 };
 
@@ -84,7 +85,11 @@ impl Request for Relayed {
     fn received(&mut self, tokens: u64) {
         let Some(exchange) = &mut self.exchange else { return };
         self.flight.allow(Waiting::Chunk, exchange.worker.now(), self.idle);
-        exchange.first_byte();
+        if exchange.first_byte()
+            && let Some(half) = &*self.flight.half()
+        {
+            half.lease.begun();
+        }
         self.flight.pass(exchange.record.first_byte, tokens);
     }
 
@@ -118,6 +123,9 @@ impl Request for Relayed {
     fn count(&mut self, answer: &Meter) {
         if let Some(exchange) = &mut self.exchange {
             exchange.usage(answer);
+            if let Some(half) = &mut *self.flight.half() {
+                half.lease.answered(work::done(&exchange.record, answer));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The one table: cause -> status and body, in the caller's dialect.
 
+use std::time::Duration;
+
 use aivonx_domain::access::Outcome;
 use aivonx_fleet::NoNode;
 use aivonx_identity::AccountError;
@@ -17,6 +19,7 @@ use super::{
     body::{BodyError, VerdictError},
     clock::{Verdict, Waiting},
     forward::Misfit,
+    headers,
     host::HostError,
     limit::Limited,
 };
@@ -62,6 +65,17 @@ pub(super) enum Refusal {
     NodesBusy {
         /// Seconds until the first of them has room, as they say.
         wait: Option<u32>,
+    },
+    #[error(
+        "every node that has the model is busy, and {} before this one; try again in {} s",
+        if *.position == 2 { "1 request waits".to_owned() } else { format!("{} requests wait", .position - 1) },
+        .wait.as_secs()
+    )]
+    Queue {
+        /// Where it would stand, or stood: 1 is next.
+        position: usize,
+        /// Until its turn, as predicted.
+        wait: Duration,
     },
     #[error(transparent)]
     Misfit(#[from] Misfit),
@@ -125,7 +139,7 @@ impl Refusal {
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
-            Self::NoNode(_) | Self::NodesBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
+            Self::NoNode(_) | Self::NodesBusy { .. } | Self::Queue { .. } => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
             Self::NodeFailed { .. } | Self::FailedTwice { .. } | Self::Misfit(_) => {
                 (StatusCode::BAD_GATEWAY, NodeFailed)
             }
@@ -180,8 +194,17 @@ pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (
     };
     let mut answer = answer::json(status, body);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        let wait = if let Refusal::NodesBusy { wait } = refusal { *wait } else { None };
+        let wait = match refusal {
+            Refusal::NodesBusy { wait } => *wait,
+            Refusal::Queue { wait, .. } => u32::try_from(wait.as_secs()).ok(),
+            _ => None,
+        };
         answer.headers_mut().insert(header::RETRY_AFTER, wait.map_or(RETRY_AFTER, HeaderValue::from));
+    }
+    if let Refusal::Queue { position, .. } = refusal
+        && let Ok(position) = HeaderValue::from_str(&format!("position={position}"))
+    {
+        answer.headers_mut().insert(headers::X_AIVONX_QUEUE, position);
     }
     if let Refusal::Account(AccountError::Locked(seconds)) = refusal {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));

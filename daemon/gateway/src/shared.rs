@@ -50,6 +50,10 @@ pub struct Settings {
     pub connect: std::time::Duration,
     /// Time until an answer's head.
     pub header_wait: u32,
+    /// Time a request may wait for a node.
+    pub queue_wait: u32,
+    /// Requests that may.
+    pub queue: usize,
     /// Longest pause of a node within its answer.
     pub idle: u32,
     /// Longest pause of a client that reads a node's answer.
@@ -88,6 +92,8 @@ impl Settings {
             body_rate: config.timeouts.body_rate,
             connect: config.timeouts.connect,
             header_wait: ticks(config.timeouts.header_wait),
+            queue_wait: ticks(config.timeouts.queue),
+            queue: config.proxy.queue,
             idle: ticks(config.timeouts.idle),
             client_idle: ticks(config.timeouts.client_idle),
             total: ticks(config.timeouts.total),

@@ -1,7 +1,7 @@
 //! The data-plane threads.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     io,
     ops::Deref,
     rc::Rc,
@@ -14,7 +14,7 @@ use std::{
 };
 
 use aivonx_domain::access::AccessRecord;
-use aivonx_fleet::{Caller, Node, Traffic};
+use aivonx_fleet::{Block, Caller, Node, Traffic};
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
 use uuid::Uuid;
 
@@ -52,6 +52,8 @@ pub(super) struct Worker {
     flights: RefCell<Vec<Rc<Flight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
+    /// Room for the blocks of the prompt at hand.
+    blocks: RefCell<Vec<Block>>,
     /// Access tokens whose signature was checked.
     pub(super) tokens: RefCell<Tokens>,
 }
@@ -75,6 +77,11 @@ impl Worker {
     /// An id for a request that begins at `at`.
     pub(super) fn request_id(&self, at: Instant) -> Uuid {
         self.ids.next(at)
+    }
+
+    /// Room for the blocks of a prompt. Not to be held across an await.
+    pub(super) fn blocks(&self) -> RefMut<'_, Vec<Block>> {
+        self.blocks.borrow_mut()
     }
 
     /// The settings now.
@@ -151,6 +158,7 @@ impl Worker {
         let phase = *self.shared.phase.borrow();
         let settings = self.settings();
         let snapshot = self.shared.hot.load();
+        snapshot.dispatch.tick();
         let down: Vec<_> = snapshot.nodes.iter().filter(|node| node.pool == Pool::Standby).cloned().collect();
         for flight in self.flights.borrow().iter() {
             // Wakes tasks but runs none, so nobody leaves the list meanwhile.
@@ -301,6 +309,7 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),
+            blocks: RefCell::default(),
         tokens: RefCell::default(),
     });
     for listener in sockets {

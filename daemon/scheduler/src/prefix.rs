@@ -16,43 +16,67 @@ pub struct Block {
     pub tokens: u32,
 }
 
-/// Cuts a prompt into blocks: at the borders it is given, and in long pieces between them.
+/// Cuts a prompt into blocks.
 #[derive(Debug)]
 pub struct Chain<'a> {
     blocks: &'a mut Vec<Block>,
     hash: u64,
-    tokens: f64,
+    /// Bytes that fill no piece yet.
+    rest: Vec<u8>,
+    bytes: usize,
+    tokens_per_byte: f64,
 }
 
-/// Bytes of a block between borders, about 500 tokens.
+/// Bytes of a block, about 500 tokens.
 const PIECE: usize = 2048;
-/// Most blocks of one prompt: more is a document that nobody sends twice with another end.
+/// The same in the first [`PIECE`] bytes: short conversations have beginnings, too.
+const FIRST: usize = 256;
+/// Most blocks of one prompt: what comes after some 500,000 tokens is not told apart.
 const MOST: usize = 1024;
 /// Entries in each half of the index: as many as 2^20 places of 25 bytes may hold, so that both take 52 MiB at most.
 const HALF: usize = 900_000;
 
 impl<'a> Chain<'a> {
     /// Begins a prompt; prompts with different `seed` have nothing in common. `blocks` is where they go.
-    pub fn new(seed: u64, blocks: &'a mut Vec<Block>) -> Self {
+    pub fn new(seed: u64, tokens_per_byte: f64, blocks: &'a mut Vec<Block>) -> Self {
         blocks.clear();
-        Self { blocks, hash: seed, tokens: 0.0 }
+        Self { blocks, hash: seed, rest: Vec::new(), bytes: 0, tokens_per_byte }
     }
 
-    /// The next part of the prompt, which ends at a border, with the tokens a byte of it makes.
-    pub fn part(&mut self, bytes: &[u8], tokens_per_byte: f64) {
-        let hasher = foldhash::quality::FixedState::with_seed(self.hash);
-        for piece in bytes.chunks(PIECE) {
-            if self.blocks.len() >= MOST {
-                return;
+    /// The next bytes of the prompt.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.blocks.len() < MOST {
+            let piece = if self.bytes < PIECE { FIRST } else { PIECE };
+            if self.rest.is_empty() && bytes.len() >= piece {
+                let (whole, more) = bytes.split_at(piece);
+                self.block(whole);
+                bytes = more;
+                continue;
             }
-            self.hash = hasher.hash_one((self.hash, piece));
-            #[expect(clippy::cast_precision_loss, reason = "at most a few thousand bytes")]
-            let tokens = piece.len() as f64 * tokens_per_byte;
-            self.tokens += tokens;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the body")]
-            let tokens = self.tokens as u32;
-            self.blocks.push(Block { hash: self.hash, tokens });
+            let (part, more) = bytes.split_at(bytes.len().min(piece - self.rest.len()));
+            self.rest.extend_from_slice(part);
+            bytes = more;
+            if self.rest.len() == piece {
+                self.end();
+            }
         }
+    }
+
+    /// The prompt is over, or comes to a border.
+    pub fn end(&mut self) {
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty() {
+            self.block(&rest);
+        }
+    }
+
+    fn block(&mut self, piece: &[u8]) {
+        self.hash = foldhash::quality::FixedState::with_seed(self.hash).hash_one(piece);
+        self.bytes += piece.len();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the body")]
+        #[expect(clippy::cast_precision_loss, reason = "bounded by the body")]
+        let tokens = (self.bytes as f64 * self.tokens_per_byte) as u32;
+        self.blocks.push(Block { hash: self.hash, tokens });
     }
 }
 

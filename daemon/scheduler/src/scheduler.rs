@@ -27,6 +27,14 @@ pub struct ModelId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobId(pub(crate) usize);
 
+impl JobId {
+    /// As an index: small, and given out again after the end.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// A node that may serve a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
@@ -51,7 +59,7 @@ pub struct Ask<'a> {
     pub prompt: u32,
     /// The prompt's blocks.
     pub blocks: &'a [Block],
-    /// Tokens of the answer, if more is known than what the model's answers are like.
+    /// Most tokens of the answer, if it is bounded.
     pub output: Option<f64>,
     /// The answer is a stream, so that its beginning is seen.
     pub streams: bool,
@@ -323,17 +331,16 @@ impl Scheduler {
     }
 
     fn job(&self, policy: Policy, ask: &Ask<'_>, now: Time) -> Job {
-        let output = ask.output.or_else(|| {
-            let model = self.models.get(usize::try_from(ask.model?.0).ok()?)?;
-            model.learned.output.get()
-        });
+        let model = ask.model.and_then(|model| self.models.get(model.0 as usize));
+        let output = model.and_then(|model| model.learned.output.get()).unwrap_or(Assumed::OUTPUT);
+        let output = ask.output.map_or(output, |most| most.min(output));
         Job {
             policy,
             model: ask.model,
             variant: ask.variant,
             here: Here::UNKNOWN,
             prompt: ask.prompt,
-            output: if ask.embeds { 0.0 } else { output.unwrap_or(Assumed::OUTPUT) },
+            output: if ask.embeds { 0.0 } else { output },
             streams: ask.streams,
             embeds: ask.embeds,
             band: ask.band,
@@ -356,6 +363,36 @@ impl Scheduler {
             candidates: Vec::new(),
             blocks: Vec::new(),
         }
+    }
+
+    /// Requests that wait.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.nodes.iter().map(|on| on.queue.len()).sum()
+    }
+
+    /// What was predicted of a request when it was assigned.
+    #[must_use]
+    pub fn terms_of(&self, id: JobId) -> Terms {
+        self.jobs.get(id.0).map_or_else(Terms::default, |job| job.terms)
+    }
+
+    /// Where a request stands that waits: those before it, and the seconds until its turn.
+    pub fn standing(&mut self, id: JobId, now: Time) -> (usize, f64) {
+        let Some(job) = self.jobs.get(id.0).filter(|job| job.stage == Stage::Queued).map(Job::alike) else {
+            return (0, 0.0);
+        };
+        let rank = self.rank(&job, job.work(), now);
+        let queue = self.nodes[usize::from(job.node.0)].queue.iter().map(|other| &self.jobs[other.0]);
+        let before = queue.filter(|other| self.rank(other, other.work(), now).cmp(&rank).is_lt()).count();
+        (before, self.wait(Some(id), &job, job.work(), job.node, now))
+    }
+
+    /// What it would cost to send a request to each of the candidates.
+    pub fn explain(&mut self, ask: &Ask<'_>, candidates: &[Candidate], now: Time) -> Vec<Terms> {
+        self.find_prefixes(ask.blocks);
+        let job = self.job(Policy::Cost, ask, now);
+        candidates.iter().map(|candidate| self.terms(&job, candidate.node, now)).collect()
     }
 
     /// Looks the prompt up once for all nodes.

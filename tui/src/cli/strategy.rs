@@ -32,15 +32,24 @@ pub struct Choice(Strategy);
 
 impl ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self(Strategy::LeastActive), Self(Strategy::LowestLatency)]
+        &[
+            Self(Strategy::Cost),
+            Self(Strategy::LeastActive),
+            Self(Strategy::LowestLatency),
+            Self(Strategy::RoundRobin),
+            Self(Strategy::Weighted),
+        ]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         // The spelling of options is forgiven.
-        Some(PossibleValue::new(self.0.name()).alias(match self.0 {
-            Strategy::LeastActive => "least-active",
-            Strategy::LowestLatency => "lowest-latency",
-        }))
+        let value = PossibleValue::new(self.0.name());
+        Some(match self.0 {
+            Strategy::LeastActive => value.alias("least-active"),
+            Strategy::LowestLatency => value.alias("lowest-latency"),
+            Strategy::RoundRobin => value.alias("round-robin"),
+            Strategy::Cost | Strategy::Weighted => value,
+        })
     }
 }
 
@@ -65,11 +74,8 @@ pub async fn run(context: &mut Context, verb: StrategyVerb) -> Result<(), Failur
 fn table(now: Strategy) -> Table {
     let mut table = Table::new([Column::text("IN USE"), Column::text("STRATEGY"), Column::text("CHOOSES")]);
     for strategy in Strategy::ALL {
-        let about = match strategy {
-            Strategy::LeastActive => "the node with the fewest requests at work",
-            Strategy::LowestLatency => "the node with the lowest average latency",
-        };
-        table.row([if strategy == now { "*" } else { "" }.into(), strategy.name().into(), about.into()]);
+        let about = strategy.about().into();
+        table.row([if strategy == now { "*" } else { "" }.into(), strategy.name().into(), about]);
     }
     table
 }

@@ -15,13 +15,6 @@ use crate::{
     },
 };
 
-fn about(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::LeastActive => "the node with the fewest requests at work",
-        Strategy::LowestLatency => "the node with the lowest average latency",
-    }
-}
-
 /// Asks how it is, to show it.
 pub(super) fn ask(model: &mut Model, out: &mut Vec<Effect>) {
     match model.why_not(Right::NodesRead) {
@@ -33,9 +26,9 @@ pub(super) fn ask(model: &mut Model, out: &mut Vec<Effect>) {
 /// Shows it, and lets those change it who may.
 pub(super) fn show(model: &mut Model, strategy: Strategy) {
     if let Some(why) = model.why_not(Right::StrategyWrite) {
-        return model.tell(format!("{}: {} ({why})", strategy.name(), about(strategy)));
+        return model.tell(format!("{}: {} ({why})", strategy.name(), strategy.about()));
     }
-    let options = Strategy::ALL.map(|strategy| (strategy.name(), about(strategy)));
+    let options = Strategy::ALL.map(|strategy| (strategy.name(), strategy.about()));
     let fields = vec![Field::choice("strategy", "Strategy", "", &options, strategy.name())];
     let intro = "Among the nodes that have the model and room for a request, this decides. It is for the whole fleet.";
     forms::open(model, Form::new(FormFor::Strategy, "How a node is chosen", intro, fields));
@@ -47,7 +40,7 @@ pub(super) fn set(form: &Form) -> Prepared {
     let strategy = Strategy::ALL.into_iter().find(|known| known.name() == chosen).unwrap_or_default();
     let act = Act {
         doing: "Setting the strategy".into(),
-        done: format!("requests go to {}", about(strategy)),
+        done: format!("requests go to {}", strategy.about()),
         reload: vec![Topic::Status],
     };
     Ok((Request::from(strategy::Set(strategy)), act))

@@ -10,6 +10,7 @@ pub mod peek;
 pub mod pieces;
 pub mod route;
 pub mod tail;
+pub mod timing;
 pub mod usage;
 
 pub use dialect::Dialect;
@@ -18,3 +19,4 @@ pub use meter::Meter;
 pub use peek::Peek;
 pub use pieces::Pieces;
 pub use route::Route;
+pub use timing::Timing;

@@ -14,6 +14,7 @@ use super::{
     pieces::Pieces,
     route::Stream,
     tail::of_tail,
+    timing::Timing,
     usage::{EventData, OllamaLine, Usage},
 };
 use lines::{Open, first_end, has_done, has_usage, is_of_llama, last_end};
@@ -87,6 +88,7 @@ pub struct Meter {
     /// And that is a CR, which an LF may belong to.
     after_cr: bool,
     usage: Usage,
+    timing: Timing,
 }
 
 impl Meter {
@@ -115,6 +117,7 @@ impl Meter {
             at_line_start: true,
             after_cr: false,
             usage: Usage::default(),
+            timing: Timing::default(),
         }
     }
 
@@ -240,6 +243,7 @@ impl Meter {
                     self.usage.absorb(line.usage());
                 }
             }
+            self.timing = Timing::read(last);
         }
     }
 
@@ -256,6 +260,9 @@ impl Meter {
         let events = lines::events(kind, lines, &mut self.open, &mut self.lines_text);
         self.ended |= events.over;
         self.finished |= events.finished;
+        if events.finished || events.over {
+            self.timing.absorb(Timing::read(lines));
+        }
         self.pieces += events.pieces;
         for data in &events.joined {
             self.read_data(data);
@@ -273,6 +280,7 @@ impl Meter {
         };
         if let Some(usage) = event.usage() {
             self.usage.absorb(usage);
+            self.timing.absorb(Timing::read(data));
         }
         event.usage_only()
     }
@@ -315,7 +323,14 @@ impl Meter {
         end
     }
 
+    /// How long the parts of the work took, as far as the answer said so.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     fn read_tail(&mut self) {
+        self.timing = Timing::read(&self.tail);
         self.usage = of_tail(&self.tail);
         self.first_only = is_of_llama(&self.tail);
         if self.usage == Usage::default() {

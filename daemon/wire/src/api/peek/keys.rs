@@ -133,6 +133,19 @@ names! {
 }
 
 impl Governed {
+    /// Where in a prompt its value stands, as nodes put prompts together, if it is part of one.
+    pub(super) fn in_prompt(self) -> Option<u8> {
+        match self {
+            Self::Template => Some(0),
+            Self::Tools => Some(1),
+            Self::System | Self::Instructions => Some(2),
+            Self::Context => Some(3),
+            Self::Messages | Self::Prompt | Self::Input => Some(4),
+            Self::Suffix => Some(5),
+            _ => None,
+        }
+    }
+
     /// Whether it bounds the tokens of an answer, or a part of them: the words of OpenAI, Anthropic, llama.cpp, TGI,
     /// Transformers, TabbyAPI, Ollama and vLLM.
     pub(super) fn bounds(self) -> bool {

@@ -12,8 +12,12 @@ mod number;
 mod reader;
 mod usage_option;
 
-use std::ops::Range;
+use std::{
+    hash::{BuildHasher as _, Hasher as _},
+    ops::Range,
+};
 
+use bytes::Bytes;
 pub use change::Changes;
 pub use count::{PromptSize, prompt_size};
 pub use error::PeekError;
@@ -52,6 +56,8 @@ pub struct Peek {
     /// Elements of `prompt` that are not numbers, if it is an array.
     prompts: u64,
     prompt_at_most: u64,
+    /// Values that the prompt is made of, and their order in it.
+    prompt_parts: SmallVec<[(u8, Range<usize>); 3]>,
     /// Byte after the outermost `{`.
     inside: usize,
     /// Whether the outermost object is empty.
@@ -95,6 +101,30 @@ impl Peek {
         self.model.as_deref().filter(|m| !m.is_empty()).or(name).filter(|m| !m.is_empty())
     }
 
+    /// Where in the body the values lie that the prompt is made of, in the order in which nodes put it together.
+    #[must_use]
+    pub fn prompt_parts(&self) -> SmallVec<[Range<usize>; 3]> {
+        let mut parts = self.prompt_parts.clone();
+        parts.sort_by_key(|(order, _)| *order);
+        parts.into_iter().map(|(_, range)| range).collect()
+    }
+
+    /// The options for which a node loads the model anew, as one number; 0 if there are none.
+    #[must_use]
+    pub fn runner(&self, segments: &[Bytes]) -> u64 {
+        let Options::Object { runner, .. } = &self.options else { return 0 };
+        if runner.is_empty() {
+            return 0;
+        }
+        let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+        for range in runner {
+            for part in within(segments, range.clone()) {
+                hasher.write(part);
+            }
+        }
+        hasher.finish() | 1
+    }
+
     /// Whether the client asked for usage in its stream.
     #[must_use]
     pub fn asks_usage(&self) -> bool {
@@ -107,6 +137,17 @@ impl Peek {
     pub fn prompt_at_most(&self) -> u64 {
         self.prompt_at_most
     }
+}
+
+/// The pieces of a range of the body.
+pub fn within(segments: &[Bytes], range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    segments.iter().filter_map(move |segment| {
+        let begin = range.start.saturating_sub(start).min(segment.len());
+        let end = range.end.saturating_sub(start).min(segment.len());
+        start += segment.len();
+        segment.get(begin..end).filter(|part| !part.is_empty())
+    })
 }
 
 #[cfg(test)]

@@ -203,6 +203,9 @@ impl Reader {
             self.peek.beside.extend(self.beside.take().map(|key| (key, range)));
             return Ok(());
         };
+        if let Some(order) = key.in_prompt() {
+            self.peek.prompt_parts.push((order, range.clone()));
+        }
         match (key, kind) {
             (Governed::Model, Kind::String) => {
                 self.peek.model = Some(text(raw, "model")?);

@@ -1,0 +1,323 @@
+//! The scheduler, driven in real time: the data path submits requests, says when answers begin and end, and waits here
+//! for its turn. Its lock is held for some microseconds, never across an await.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    hash::{BuildHasher as _, RandomState},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use aivonx_protocol::node::{AdminState, NodeKind, Pool};
+use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, ModelId, NodeId, Policy, Scheduler, Terms};
+use tokio::sync::Notify;
+
+use super::{Lease, Node, catalogue::Known, sight::Sight};
+
+/// What waits and runs on the nodes, and what was learned of them.
+#[derive(Debug)]
+pub struct Dispatch {
+    state: Mutex<State>,
+    began: Instant,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scheduler: Scheduler,
+    nodes: HashMap<Arc<str>, NodeId>,
+    /// By a node's number: notified when the node should be looked at.
+    looks: Vec<Arc<Notify>>,
+    models: HashMap<Box<str>, ModelId>,
+    /// By a request's number.
+    seats: Vec<Seat>,
+}
+
+/// Where a request that waits is sent.
+#[derive(Debug, Default)]
+struct Seat {
+    node: Option<NodeId>,
+    waker: Option<Waker>,
+}
+
+impl Default for Dispatch {
+    fn default() -> Self {
+        Self { state: Mutex::default(), began: Instant::now(), hasher: RandomState::new() }
+    }
+}
+
+/// What is known of a request's work.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work<'a> {
+    /// Tokens of the prompt, about.
+    pub prompt: u32,
+    /// The prompt's blocks.
+    pub blocks: &'a [aivonx_scheduler::Block],
+    /// Most tokens of the answer, if it is bounded.
+    pub output: Option<f64>,
+    /// Options of the runner for which a node loads the model anew.
+    pub variant: u64,
+    /// The answer is a stream, whose beginning is seen.
+    pub streams: bool,
+    /// Nothing is generated.
+    pub embeds: bool,
+    /// The higher goes first.
+    pub band: u8,
+    /// Whose it is.
+    pub organization: u64,
+    /// By which key.
+    pub key: u64,
+}
+
+impl Dispatch {
+    /// Nothing in here leaves the state half changed, so a panic elsewhere is no reason to stop.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the scheduler, then wakes those who can be sent now.
+    fn with<T>(&self, work: impl FnOnce(&mut State, f64) -> T) -> T {
+        let mut state = self.lock();
+        // Read under the lock: the scheduler's time never goes back.
+        let now = self.began.elapsed().as_secs_f64();
+        let result = work(&mut state, now);
+        let State { scheduler, seats, looks, .. } = &mut *state;
+        let mut wakers: Vec<Waker> = Vec::new();
+        while let Some((job, node)) = scheduler.ready() {
+            let seat = seat(seats, job);
+            seat.node = Some(node);
+            wakers.extend(seat.waker.take());
+        }
+        while let Some(node) = scheduler.doubted() {
+            if let Some(look) = looks.get(usize::from(node.0)) {
+                look.notify_one();
+            }
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// A number for anything that is told apart by its text.
+    #[must_use]
+    pub fn number(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    /// The number of a model, by its normal name.
+    pub(super) fn model(&self, normal: &str) -> ModelId {
+        let State { models, .. } = &mut *self.lock();
+        if let Some(model) = models.get(normal) {
+            return *model;
+        }
+        let model = ModelId(u32::try_from(models.len()).unwrap_or(u32::MAX));
+        models.insert(normal.into(), model);
+        model
+    }
+
+    /// Takes in what nodes there are and what they have. Their numbers, in the same order.
+    pub(super) fn take_in(&self, known: &[Known], looks: impl Fn(&str) -> Option<Arc<Notify>>) -> Vec<NodeId> {
+        let numbers: Vec<NodeId> = known.iter().map(|(node, _)| self.node(node, looks(&node.id))).collect();
+        let models: Vec<Vec<(ModelId, Here)>> = known.iter().map(|known| self.models_of(known)).collect();
+        self.with(|state, now| {
+            let gone = state.nodes.iter().filter(|(_, number)| !numbers.contains(number));
+            let gone: Vec<NodeId> = gone.map(|(_, number)| *number).collect();
+            state.nodes.retain(|_, number| numbers.contains(number));
+            for node in gone {
+                state.scheduler.set_node(node, false, None, None, now);
+            }
+            for (((node, _), number), models) in known.iter().zip(&numbers).zip(models) {
+                let usable = node.pool == Pool::Active && node.admin_state == AdminState::Enabled;
+                let stated = Some(node.max_parallel).filter(|most| *most > 0);
+                state.scheduler.set_models(*number, models.into_iter());
+                state.scheduler.set_node(*number, usable, stated, None, now);
+            }
+        });
+        numbers
+    }
+
+    fn node(&self, node: &Node, look: Option<Arc<Notify>>) -> NodeId {
+        let State { nodes, looks, .. } = &mut *self.lock();
+        if let Some(number) = nodes.get(&node.id) {
+            return *number;
+        }
+        let number = NodeId(u16::try_from(looks.len()).unwrap_or(u16::MAX));
+        looks.push(look.unwrap_or_default());
+        nodes.insert(node.id.clone(), number);
+        number
+    }
+
+    fn models_of(&self, (node, sight): &Known) -> Vec<(ModelId, Here)> {
+        let Some(sight) = sight else { return Vec::new() };
+        let here = |model: &super::sight::SeenModel| {
+            let normal = aivonx_domain::model_name::normalize(&model.name);
+            let here = Here {
+                weights: self.weights(sight, &normal),
+                bytes: model.facts.size.unwrap_or(0),
+                resident: node.kind == NodeKind::Openai,
+            };
+            (self.model(&normal), here)
+        };
+        sight.models.iter().map(here).collect()
+    }
+
+    /// What tells weights apart on a node: names with the same digest share a runner.
+    fn weights(&self, sight: &Sight, normal: &str) -> u64 {
+        let same = |name: &str| aivonx_domain::model_name::normalize(name) == normal;
+        let model = sight.models.iter().find(|model| same(&model.name));
+        let digest = model.and_then(|model| model.facts.digest.as_deref()).filter(|digest| !digest.is_empty());
+        self.number(digest.unwrap_or(normal))
+    }
+
+    /// Takes in what a node held in memory when it was asked at `asked`.
+    pub(super) fn look(&self, id: &str, sight: &Sight, asked: Instant) {
+        let there: Vec<(u64, u64)> = sight
+            .loaded
+            .iter()
+            .map(|loaded| {
+                let normal = aivonx_domain::model_name::normalize(&loaded.name);
+                (self.weights(sight, &normal), loaded.facts.size_vram.unwrap_or(0))
+            })
+            .collect();
+        let seen = asked.saturating_duration_since(self.began).as_secs_f64();
+        self.with(|state, _| {
+            if let Some(node) = state.nodes.get(id).copied() {
+                state.scheduler.look(node, there.into_iter(), seen);
+            }
+        });
+    }
+
+    /// Time goes on; to be called some times a second.
+    pub fn tick(&self) {
+        self.with(|state, now| state.scheduler.tick(now));
+    }
+
+    /// Requests that wait for a node.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().scheduler.queued()
+    }
+
+    /// What sending a request to each of the candidates would cost.
+    pub(super) fn explain(&self, model: Option<ModelId>, work: Work<'_>, candidates: &[Candidate]) -> Vec<Terms> {
+        self.with(|state, now| state.scheduler.explain(&ask(model, work), candidates, now))
+    }
+
+    /// Submits a request to the best of its candidates, which are the numbers of `nodes`.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        policy: Policy,
+        model: Option<ModelId>,
+        work: Work<'_>,
+        candidates: &[Candidate],
+        nodes: impl Fn(NodeId) -> Option<Arc<Node>>,
+    ) -> Option<Place> {
+        let (job, node, predicted) = self.with(|state, now| {
+            let (job, node) = state.scheduler.submit(policy, &ask(model, work), candidates, now)?;
+            *seat(&mut state.seats, job) = Seat::default();
+            Some((job, node, state.scheduler.terms_of(job)))
+        })?;
+        let ticket = Ticket { dispatch: self.clone(), job, answer: None, predicted };
+        match node {
+            Some(node) => Some(Place::Now(Lease::new(nodes(node)?, ticket))),
+            None => {
+                let nodes = candidates.iter().filter_map(|candidate| Some((candidate.node, nodes(candidate.node)?)));
+                Some(Place::Waits(Waiting { nodes: nodes.collect(), ticket: Some(ticket) }))
+            }
+        }
+    }
+}
+
+fn ask(model: Option<ModelId>, work: Work<'_>) -> Ask<'_> {
+    let Work { prompt, blocks, output, variant, streams, embeds, band, organization, key } = work;
+    Ask { model, variant: Some(variant), prompt, blocks, output, streams, embeds, band, organization, key }
+}
+
+fn seat(seats: &mut Vec<Seat>, job: JobId) -> &mut Seat {
+    if job.index() >= seats.len() {
+        seats.resize_with(job.index() + 1, Seat::default);
+    }
+    &mut seats[job.index()]
+}
+
+/// What came of a submission.
+#[derive(Debug)]
+pub enum Place {
+    /// It can be sent.
+    Now(Lease),
+    /// It has to wait.
+    Waits(Waiting),
+}
+
+/// A request that waits for a place. Dropped, it leaves the queue.
+#[derive(Debug)]
+pub struct Waiting {
+    nodes: Vec<(NodeId, Arc<Node>)>,
+    ticket: Option<Ticket>,
+}
+
+impl Waiting {
+    /// Where it stands: requests before it on its node, and the seconds until its turn, as predicted.
+    #[must_use]
+    pub fn standing(&self) -> (usize, f64) {
+        let standing = |ticket: &Ticket| ticket.dispatch.with(|state, now| state.scheduler.standing(ticket.job, now));
+        self.ticket.as_ref().map_or((0, 0.0), standing)
+    }
+}
+
+impl Future for Waiting {
+    type Output = Lease;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
+        let Some(ticket) = &self.ticket else { return Poll::Pending };
+        let sent = {
+            let mut state = ticket.dispatch.lock();
+            let seat = seat(&mut state.seats, ticket.job);
+            if seat.node.is_none() {
+                seat.waker = Some(cx.waker().clone());
+            }
+            seat.node
+        };
+        let node = sent.and_then(|sent| self.nodes.iter().find(|(node, _)| *node == sent));
+        let Some(node) = node.map(|(_, node)| node.clone()) else { return Poll::Pending };
+        match self.ticket.take() {
+            Some(ticket) => Poll::Ready(Lease::new(node, ticket)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// A request in the scheduler, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    dispatch: Arc<Dispatch>,
+    job: JobId,
+    answer: Option<Answer>,
+    pub(super) predicted: Terms,
+}
+
+impl Ticket {
+    /// The answer has begun.
+    pub(super) fn begun(&self) {
+        self.dispatch.with(|state, now| state.scheduler.begun(self.job, now));
+    }
+
+    /// The node is full.
+    pub(super) fn refused(&self) {
+        self.dispatch.with(|state, now| state.scheduler.refused(self.job, now));
+    }
+
+    /// What the answer said of the work.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.dispatch.with(|state, now| state.scheduler.ended(self.job, self.answer.as_ref(), now));
+    }
+}

@@ -1,0 +1,63 @@
+//! Waiting for a place on a node.
+
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use aivonx_fleet::{Lease, Place, Waiting};
+
+use super::{
+    clock::{self, Verdict},
+    exchange::Exchange,
+    rescue::Refusal,
+    worker::Watched,
+};
+
+/// The lease of a request that was placed, once it can be sent.
+///
+/// # Errors
+/// The queue is full, or the wait took too long: [`Refusal::Queue`].
+pub(super) async fn wait(
+    exchange: &mut Exchange,
+    flight: &Watched,
+    place: Place,
+) -> Result<Lease, Refusal> {
+    let waiting = match place {
+        Place::Now(lease) => return Ok(lease),
+        Place::Waits(waiting) => waiting,
+    };
+    let settings = exchange.settings.clone();
+    if exchange.worker.shared.hot.load().dispatch.waiting() > settings.queue {
+        return Err(refusal(&waiting));
+    }
+    let began = exchange.worker.instant();
+    flight.allow(clock::Waiting::Queue, exchange.worker.now(), settings.queue_wait);
+    let mut waiting = pin!(waiting);
+    let mut standing = waiting.standing();
+    let waited = flight
+        .watch(std::future::poll_fn(|cx| match waiting.as_mut().poll(cx) {
+            Poll::Ready(lease) => Poll::Ready(lease),
+            Poll::Pending => {
+                standing = waiting.standing();
+                Poll::Pending
+            }
+        }))
+        .await;
+    exchange.worker.begin_turn();
+    let took = exchange.worker.instant() - began;
+    exchange.waited += took;
+    match waited {
+        Ok(lease) => Ok(lease),
+        Err(Verdict::TimedOut(clock::Waiting::Queue)) => Err(refusal(&waiting)),
+        Err(verdict) => Err(super::body::VerdictError(verdict).into()),
+    }
+}
+
+fn refusal(waiting: &Waiting) -> Refusal {
+    let (before, seconds) = waiting.standing();
+    let wait = Duration::try_from_secs_f64(seconds.max(1.0)).unwrap_or(Duration::from_secs(1));
+    Refusal::Queue { position: before + 1, wait }
+}
