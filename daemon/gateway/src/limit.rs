@@ -34,7 +34,7 @@ const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Seconds worth waiting for in the middle of a program.
-const PATIENCE: u64 = 60;
+const WORTH_WAITING: u64 = 60;
 
 /// Prompts above this are looked at more closely: what they carry may be images.
 const ROUGH: u64 = 16 << 10;
@@ -305,7 +305,7 @@ impl Limited {
         let Exceeded { cap, used, resets_at, .. } = &self.exceeded;
         let after = self.exceeded.retry_after();
         headers.insert(header::RETRY_AFTER, after.into());
-        if after > PATIENCE {
+        if after > WORTH_WAITING {
             headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         // Digits, and at most one point.

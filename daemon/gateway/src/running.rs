@@ -16,7 +16,7 @@ use super::clock::{Flight, Verdict};
 use crate::pulse::Pace;
 
 /// Longest wait for the data-plane threads, which answer within microseconds unless something is very wrong.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Asks the data-plane threads about their requests.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Board {
             }
         };
         // Returns what has come in time.
-        let _ = tokio::time::timeout(PATIENCE, gather).await;
+        let _ = tokio::time::timeout(ANSWER_WITHIN, gather).await;
         all
     }
 
@@ -93,7 +93,7 @@ impl Board {
     pub async fn end(&self, id: Uuid, reach: &Reach) -> Ending {
         let mut answers = self.ask(|answer| Ask::End(id, reach.clone(), answer));
         // Only the thread that has it says anything.
-        tokio::time::timeout(PATIENCE, answers.recv()).await.ok().flatten().unwrap_or(Ending::Unknown)
+        tokio::time::timeout(ANSWER_WITHIN, answers.recv()).await.ok().flatten().unwrap_or(Ending::Unknown)
     }
 
     fn ask<T>(&self, ask: impl FnOnce(UnboundedSender<T>) -> Ask) -> UnboundedReceiver<T> {

@@ -25,7 +25,7 @@ use super::{
 
 /// A way to a key: its present secret, or the one before a rotation.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundKey {
     pub(super) key: Arc<Key>,
     pub(super) until: UnixMillis,
 }
@@ -38,7 +38,7 @@ pub(super) struct Directory {
     pub(super) users: HashMap<Arc<str>, Arc<User>>,
     pub(super) names: HashMap<Arc<str>, Arc<User>>,
     pub(super) keys: HashMap<Arc<str>, Arc<Key>>,
-    pub(super) hashes: HashMap<[u8; 32], Found>,
+    pub(super) hashes: HashMap<[u8; 32], FoundKey>,
     /// What happens to personal data in the prompts of those without an organization.
     pub(super) privacy: Privacy,
     /// Caps of strangers, and at the login.
@@ -210,9 +210,9 @@ impl Directory {
             organization,
             user,
         });
-        self.hashes.insert(record.hash, Found { key: key.clone(), until: UnixMillis::MAX });
+        self.hashes.insert(record.hash, FoundKey { key: key.clone(), until: UnixMillis::MAX });
         if let Some(retiring) = &record.retiring {
-            self.hashes.insert(retiring.hash, Found { key: key.clone(), until: retiring.until });
+            self.hashes.insert(retiring.hash, FoundKey { key: key.clone(), until: retiring.until });
         }
         self.keys.insert(key.id.clone(), key);
     }

@@ -6,12 +6,12 @@ use crate::{
     draft::Ask,
     json::{first_tool, flag, quote},
     reply::Reply,
-    state::State,
+    state::NodeState,
 };
 
 const BROKEN: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"an error was encountered while running the model\"}}\n\n";
 
-pub(crate) fn answer(state: &mut State, name: &str, body: &Value) -> Reply {
+pub(crate) fn answer(state: &mut NodeState, name: &str, body: &Value) -> Reply {
     let limit = body.get("max_tokens").and_then(Value::as_u64);
     let draft = state.draft(&Ask { cuts_only: true, ..Ask::new(name, body.get("messages"), limit) });
     let tool = first_tool(body).filter(|_| draft.scripted);

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::{
     json,
     model::Keep,
-    reply::{Step, Then},
-    state::State,
+    reply::{ReplyStep, Then},
+    state::NodeState,
     words::{self, Words},
 };
 
@@ -104,12 +104,17 @@ impl Draft {
     }
 
     /// The steps of a stream: what comes before the first token, the tokens at their pace, and what comes after.
-    pub(crate) fn steps(&self, before: Vec<String>, tokens: Vec<String>, after: Vec<String>) -> Vec<Step> {
+    pub(crate) fn steps(
+        &self,
+        before: Vec<String>,
+        tokens: Vec<String>,
+        after: Vec<String>,
+    ) -> Vec<ReplyStep> {
         let tokens =
             tokens.into_iter().zip(self.pauses.iter().copied().chain(std::iter::repeat(Duration::ZERO)));
-        let mut steps: Vec<Step> = before.into_iter().map(Step::now).collect();
-        steps.extend(tokens.map(|(text, after)| Step { bytes: text.into(), after }));
-        steps.extend(after.into_iter().map(Step::now));
+        let mut steps: Vec<ReplyStep> = before.into_iter().map(ReplyStep::now).collect();
+        steps.extend(tokens.map(|(text, after)| ReplyStep { bytes: text.into(), after }));
+        steps.extend(after.into_iter().map(ReplyStep::now));
         if let Some(first) = steps.first_mut() {
             first.after = self.wait;
         }
@@ -117,7 +122,7 @@ impl Draft {
     }
 }
 
-impl State {
+impl NodeState {
     /// What is said to `ask`, whose model is there.
     pub(crate) fn draft(&mut self, ask: &Ask<'_>) -> Draft {
         let prompt = ask.prompt.map_or(0, |prompt| self.count(prompt));

@@ -10,7 +10,7 @@ use crate::{
     json::{quote, text},
     model::Keep,
     reply::{Reply, Then},
-    state::State,
+    state::NodeState,
 };
 
 /// Numbers of a vector: as many as such models have.
@@ -27,7 +27,7 @@ fn inputs(body: &Value) -> Option<Vec<String>> {
     }
 }
 
-impl State {
+impl NodeState {
     /// Time that embedding so many tokens takes, the model loaded before.
     fn embed(&mut self, model: &str, tokens: u64, keep: Keep) -> Duration {
         let load = self.load(model, None, keep);
@@ -56,7 +56,7 @@ fn numbers(vector: &[f32]) -> String {
 }
 
 /// `/api/embed`.
-pub(crate) fn native(state: &mut State, name: &str, body: &Value) -> Reply {
+pub(crate) fn native(state: &mut NodeState, name: &str, body: &Value) -> Reply {
     let Some(inputs) = inputs(body) else { return Reply::error(400, "invalid input type") };
     let (prompt, keep) = (body.get("input").map_or(0, |input| state.count(input)), Keep::of(body));
     let took = state.embed(name, prompt, keep);
@@ -71,7 +71,7 @@ pub(crate) fn native(state: &mut State, name: &str, body: &Value) -> Reply {
 }
 
 /// `/api/embeddings`, the older form: one text, no counts.
-pub(crate) fn older(state: &mut State, name: &str, body: &Value) -> Reply {
+pub(crate) fn older(state: &mut NodeState, name: &str, body: &Value) -> Reply {
     let (prompt, keep) = (text(body, "prompt"), Keep::of(body));
     let tokens = body.get("prompt").map_or(0, |prompt| state.count(prompt));
     let took = state.embed(name, tokens, keep);
@@ -81,7 +81,7 @@ pub(crate) fn older(state: &mut State, name: &str, body: &Value) -> Reply {
 }
 
 /// `/v1/embeddings`. None where there is nothing to embed.
-pub(crate) fn openai(state: &mut State, name: &str, body: &Value) -> Option<Reply> {
+pub(crate) fn openai(state: &mut NodeState, name: &str, body: &Value) -> Option<Reply> {
     let inputs = inputs(body)?;
     let tokens = body.get("input").map_or(0, |input| state.count(input));
     let took = state.embed(name, tokens, Keep::Usual);

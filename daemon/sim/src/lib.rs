@@ -37,6 +37,6 @@ pub use self::{
     node::FakeNode,
     run::{Args, run},
     simulation::Simulation,
-    state::{End, Kind, Recorded, State},
+    state::{End, Kind, NodeState, Recorded},
     watch::{DEADLINE, within},
 };

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Fault, Kind, OnHealth, serve,
-    state::{Shared, State},
+    state::{NodeState, Shared},
 };
 
 /// A running fake node. Ends when dropped.
@@ -40,10 +40,10 @@ impl FakeNode {
 
     /// The same at `address`.
     pub async fn start_at(kind: Kind, models: &[&str], address: SocketAddr) -> Self {
-        Self::listen(State::scripted(kind, models), address).expect("a loopback port")
+        Self::listen(NodeState::scripted(kind, models), address).expect("a loopback port")
     }
 
-    pub(crate) fn listen(state: State, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn listen(state: NodeState, address: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(state));
         let listener = serve::bind(address)?;
         let address = listener.local_addr()?;
@@ -64,7 +64,7 @@ impl FakeNode {
     }
 
     /// Changes how it behaves.
-    pub fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub fn with<T>(&self, change: impl FnOnce(&mut NodeState) -> T) -> T {
         self.shared.change(change)
     }
 

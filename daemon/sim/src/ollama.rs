@@ -13,11 +13,11 @@ use crate::{
     model::{Keep, tagged},
     pull,
     reply::Reply,
-    state::{CONTEXT, State},
+    state::{CONTEXT, NodeState},
 };
 
 /// Answers a request below `/api`.
-pub(crate) fn answer(state: &mut State, method: &str, path: &str, body: &[u8]) -> Reply {
+pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8]) -> Reply {
     let allowed = match path {
         "/api/tags" | "/api/version" => &["GET", "HEAD"][..],
         "/api/ps" => &["GET"],
@@ -77,7 +77,7 @@ fn details(model: &Model) -> String {
 }
 
 /// A list of the models for which `row` returns something, the newest first.
-fn list(state: &State, row: fn(&Model) -> Option<String>) -> Reply {
+fn list(state: &NodeState, row: fn(&Model) -> Option<String>) -> Reply {
     let mut models: Vec<&Model> = state.models.iter().collect();
     models.sort_by_key(|model| Reverse(model.modified_at));
     let rows: Vec<String> = models.into_iter().filter_map(row).collect();
@@ -132,7 +132,7 @@ fn show(model: &Model, scripted: bool) -> String {
 }
 
 /// `/api/generate` and `/api/chat`.
-fn talk(state: &mut State, name: &str, body: &Value, chat: bool) -> Reply {
+fn talk(state: &mut NodeState, name: &str, body: &Value, chat: bool) -> Reply {
     let option = |key: &str| body.get("options")?.get(key);
     let (prompt, empty) = if chat {
         let messages = body.get("messages");

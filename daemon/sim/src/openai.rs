@@ -9,11 +9,11 @@ use crate::{
     json::{first_tool, flag, quote, text},
     reply::Reply,
     responses,
-    state::State,
+    state::NodeState,
 };
 
 /// Answers a request below `/v1`.
-pub(crate) fn answer(state: &mut State, method: &str, path: &str, body: &[u8]) -> Reply {
+pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8]) -> Reply {
     let since = match path {
         "/v1/responses" => (0, 13, 3),
         "/v1/messages" => (0, 14, 0),
@@ -87,7 +87,7 @@ fn row(model: &Model, name: &str) -> String {
 const BROKEN: &str = "data: {\"error\":{\"message\":\"an error was encountered while running the model\",\"type\":\"api_error\",\"param\":null,\"code\":null}}\n\n";
 
 /// `/v1/chat/completions` and `/v1/completions`.
-fn complete(state: &mut State, name: &str, body: &Value, chat: bool) -> Reply {
+fn complete(state: &mut NodeState, name: &str, body: &Value, chat: bool) -> Reply {
     let limit = body.get("max_tokens").or_else(|| body.get("max_completion_tokens")).and_then(Value::as_u64);
     let ask = Ask {
         as_json: chat && body.get("response_format").is_some_and(|format| format["type"] != "text"),

@@ -8,8 +8,8 @@ use crate::{
     Model,
     json::quote,
     model::digest,
-    reply::{Reply, Step, Then},
-    state::State,
+    reply::{Reply, ReplyStep, Then},
+    state::NodeState,
 };
 
 /// Bytes a second.
@@ -20,7 +20,7 @@ const STEP: Duration = Duration::from_millis(200);
 const NOT_THERE: &str = "pull model manifest: file does not exist";
 
 /// Answers `POST /api/pull`. There is no model with `missing` in its name.
-pub(crate) fn answer(state: &mut State, name: &str, stream: bool) -> Reply {
+pub(crate) fn answer(state: &mut NodeState, name: &str, stream: bool) -> Reply {
     if name.is_empty() {
         return Reply::error(400, "invalid model name");
     }
@@ -29,16 +29,16 @@ pub(crate) fn answer(state: &mut State, name: &str, stream: bool) -> Reply {
         if !stream {
             return Reply::error(500, NOT_THERE);
         }
-        lines.push(Step::now(format!("{{\"error\":{}}}\n", quote(NOT_THERE))));
+        lines.push(ReplyStep::now(format!("{{\"error\":{}}}\n", quote(NOT_THERE))));
         return Reply::ndjson(lines);
     }
     let model = state.new_model(name);
     for (digest, total) in layers(state, &model) {
         let short = &digest[..12];
         let head = format!(r#"{{"status":"pulling {short}","digest":"sha256:{digest}","total":{total}"#);
-        lines.push(Step::now(format!("{head}}}\n")));
+        lines.push(ReplyStep::now(format!("{head}}}\n")));
         for (completed, after) in reports(state, total) {
-            lines.push(Step { bytes: format!("{head},\"completed\":{completed}}}\n").into(), after });
+            lines.push(ReplyStep { bytes: format!("{head},\"completed\":{completed}}}\n").into(), after });
         }
     }
     lines.extend(["verifying sha256 digest", "writing manifest", "success"].map(status));
@@ -50,12 +50,12 @@ pub(crate) fn answer(state: &mut State, name: &str, stream: bool) -> Reply {
     Reply::json(200, r#"{"status":"success"}"#).after(took).then(pulled)
 }
 
-fn status(status: &str) -> Step {
-    Step::now(format!("{{\"status\":\"{status}\"}}\n"))
+fn status(status: &str) -> ReplyStep {
+    ReplyStep::now(format!("{{\"status\":\"{status}\"}}\n"))
 }
 
 /// Digest and bytes of each layer.
-fn layers(state: &State, model: &Model) -> Vec<(String, u64)> {
+fn layers(state: &NodeState, model: &Model) -> Vec<(String, u64)> {
     if state.machine.is_none() {
         return vec![("aa11".repeat(16), 3_000_000), ("bb22".repeat(16), 1_200)];
     }
@@ -65,7 +65,7 @@ fn layers(state: &State, model: &Model) -> Vec<(String, u64)> {
 }
 
 /// Bytes there at each report of a layer, and the pause before it.
-fn reports(state: &mut State, total: u64) -> Vec<(u64, Duration)> {
+fn reports(state: &mut NodeState, total: u64) -> Vec<(u64, Duration)> {
     if state.machine.is_none() {
         let steps = state.pull_steps;
         return (1..=steps).map(|step| (total * step / steps, Duration::ZERO)).collect();

@@ -8,13 +8,13 @@ use crate::{Model, model::Keep};
 
 /// One flush of a streamed answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct ReplyStep {
     pub(crate) bytes: Bytes,
     /// Pause before it.
     pub(crate) after: Duration,
 }
 
-impl Step {
+impl ReplyStep {
     pub(crate) fn now(text: impl Into<Bytes>) -> Self {
         Self { bytes: text.into(), after: Duration::ZERO }
     }
@@ -46,9 +46,9 @@ pub(crate) enum Then {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// With its length.
-    Whole(Step),
+    Whole(ReplyStep),
     /// In chunks.
-    Steps(Vec<Step>),
+    Steps(Vec<ReplyStep>),
 }
 
 impl Reply {
@@ -57,7 +57,7 @@ impl Reply {
         Self {
             status,
             content_type: "application/json; charset=utf-8",
-            body: Body::Whole(Step::now(body)),
+            body: Body::Whole(ReplyStep::now(body)),
             broken: Bytes::new(),
             then: None,
         }
@@ -84,7 +84,7 @@ impl Reply {
     }
 
     /// A stream of lines, each with its line end.
-    pub(crate) fn ndjson(lines: Vec<Step>) -> Self {
+    pub(crate) fn ndjson(lines: Vec<ReplyStep>) -> Self {
         Self {
             content_type: "application/x-ndjson",
             body: Body::Steps(lines),
@@ -94,7 +94,7 @@ impl Reply {
     }
 
     /// A stream of server-sent events; each is complete, with its blank line.
-    pub(crate) fn sse(events: Vec<Step>, broken: &'static str) -> Self {
+    pub(crate) fn sse(events: Vec<ReplyStep>, broken: &'static str) -> Self {
         Self {
             content_type: "text/event-stream",
             body: Body::Steps(events),

@@ -6,12 +6,12 @@ use crate::{
     draft::Ask,
     json::{flag, quote},
     reply::Reply,
-    state::State,
+    state::NodeState,
 };
 
 const BROKEN: &str = "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"an error was encountered while running the model\",\"param\":null,\"sequence_number\":99}\n\n";
 
-pub(crate) fn answer(state: &mut State, name: &str, body: &Value) -> Reply {
+pub(crate) fn answer(state: &mut NodeState, name: &str, body: &Value) -> Reply {
     let limit = body.get("max_output_tokens").and_then(Value::as_u64);
     let draft = state.draft(&Ask::new(name, body.get("input"), limit));
     let (text, number) = (quote(&draft.text()), draft.number);

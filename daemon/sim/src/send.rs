@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use crate::{
     Fault, Kind,
-    reply::{Body, Reply, Step},
+    reply::{Body, Reply, ReplyStep},
     state::Shared,
     wire::Wire,
 };
@@ -107,7 +107,7 @@ impl Sender<'_> {
         head.into_bytes()
     }
 
-    async fn whole(&mut self, reply: &Reply, step: &Step, fault: Option<Fault>) -> io::Result<Went> {
+    async fn whole(&mut self, reply: &Reply, step: &ReplyStep, fault: Option<Fault>) -> io::Result<Went> {
         if !self.turn(step.after).await {
             return Ok(Went::Left);
         }
@@ -147,7 +147,7 @@ impl Sender<'_> {
         })
     }
 
-    async fn steps(&mut self, reply: &Reply, steps: &[Step], fault: Option<Fault>) -> io::Result<Went> {
+    async fn steps(&mut self, reply: &Reply, steps: &[ReplyStep], fault: Option<Fault>) -> io::Result<Went> {
         let mut head = self.head(reply, "Transfer-Encoding: chunked");
         if fault == Some(Fault::SlowHead) {
             for byte in std::mem::take(&mut head) {

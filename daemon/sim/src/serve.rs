@@ -10,7 +10,7 @@ use crate::{
     Fault, Kind, OnHealth, ollama, openai,
     reply::Reply,
     send::{Sender, Went},
-    state::{End, Recorded, Shared, State},
+    state::{End, NodeState, Recorded, Shared},
     wire::{Framing, Head, Wire},
 };
 
@@ -117,7 +117,7 @@ fn is_work(target: &str) -> bool {
 }
 
 /// Where it is kept. A machine that is simulated for days keeps none.
-fn record(state: &mut State, recorded: Recorded) -> Option<usize> {
+fn record(state: &mut NodeState, recorded: Recorded) -> Option<usize> {
     state.machine.is_none().then(|| {
         state.recorded.push(recorded);
         state.recorded.len() - 1
@@ -125,7 +125,7 @@ fn record(state: &mut State, recorded: Recorded) -> Option<usize> {
 }
 
 /// The whole answer to a request that is refused before its body is read.
-fn refusal(state: &mut State, recorded: &mut Recorded) -> Option<String> {
+fn refusal(state: &mut NodeState, recorded: &mut Recorded) -> Option<String> {
     let (status, body) = match &state.always {
         Some(Fault::Early(status)) if recorded.head.method() == "POST" => (*status, "early"),
         _ if is_stranger(state, &recorded.head) => (401, r#"{"error":"unauthorized"}"#),
@@ -139,14 +139,14 @@ fn refusal(state: &mut State, recorded: &mut Recorded) -> Option<String> {
     ))
 }
 
-fn is_stranger(state: &State, head: &Head) -> bool {
+fn is_stranger(state: &NodeState, head: &Head) -> bool {
     state.wants.as_ref().is_some_and(|(name, value)| {
         let given = head.get(name).unwrap_or_default();
         !bool::from(given.as_bytes().ct_eq(value.as_bytes()))
     })
 }
 
-fn answer(state: &mut State, request: &Recorded) -> Reply {
+fn answer(state: &mut NodeState, request: &Recorded) -> Reply {
     state.expire();
     let path = request.head.target().split('?').next().unwrap_or_default();
     let Some(path) = path.strip_prefix(state.prefix.as_str()) else {
@@ -166,7 +166,7 @@ fn answer(state: &mut State, request: &Recorded) -> Reply {
 }
 
 /// What this node was sent, for tests in other languages.
-fn told(state: &State) -> String {
+fn told(state: &NodeState) -> String {
     let rows: Vec<serde_json::Value> = state
         .recorded
         .iter()

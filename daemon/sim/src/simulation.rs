@@ -4,7 +4,7 @@ use std::{io, net::Ipv4Addr};
 
 use rand::{TryRngCore as _, rngs::OsRng};
 
-use crate::{FakeNode, MACHINES, Machine, State};
+use crate::{FakeNode, MACHINES, Machine, NodeState};
 
 /// Nodes on machines of their own, which answer nobody who does not show the token. They end when it is dropped.
 pub struct Simulation {
@@ -23,7 +23,7 @@ impl Simulation {
         OsRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
         let token = hex::encode(secret);
         let node = |(n, machine): (u8, &Machine)| {
-            let state = State::simulated(*machine, seed.wrapping_add(u64::from(n)), &token);
+            let state = NodeState::simulated(*machine, seed.wrapping_add(u64::from(n)), &token);
             Ok((*machine, FakeNode::listen(state, (Ipv4Addr::LOCALHOST, 0).into())?))
         };
         let nodes = (0..count).zip(MACHINES.iter().cycle()).map(node).collect::<io::Result<_>>()?;

@@ -74,7 +74,7 @@ impl Recorded {
 
 /// Behaviour and memory of a fake node.
 #[derive(Debug)]
-pub struct State {
+pub struct NodeState {
     /// What it speaks.
     pub kind: Kind,
     /// Version it reports.
@@ -116,7 +116,7 @@ pub struct State {
     pub(crate) at_work: usize,
 }
 
-impl State {
+impl NodeState {
     pub(crate) fn scripted(kind: Kind, models: &[&str]) -> Self {
         Self {
             kind,
@@ -232,7 +232,7 @@ impl State {
 /// State, and the means to wait for its changes.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<NodeState>,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) gate: Semaphore,
     /// Places of the machine.
@@ -242,7 +242,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: NodeState) -> Self {
         let places = state.machine.map(|machine| Semaphore::new(machine.parallel as usize));
         Self {
             state: Mutex::new(state),
@@ -253,17 +253,17 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, NodeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut NodeState) -> T) -> T {
         let value = change(&mut self.lock());
         self.changed.send_modify(|n| *n += 1);
         value
     }
 
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut NodeState) -> T) -> T {
         look(&mut self.lock())
     }
 
@@ -277,11 +277,11 @@ mod tests {
     use super::*;
     use crate::MACHINES;
 
-    fn node() -> State {
-        State::simulated(MACHINES[0], 1, "")
+    fn node() -> NodeState {
+        NodeState::simulated(MACHINES[0], 1, "")
     }
 
-    fn loaded(node: &mut State) -> Vec<&str> {
+    fn loaded(node: &mut NodeState) -> Vec<&str> {
         node.expire();
         let mut names: Vec<&str> =
             node.models.iter().filter(|m| m.loaded.is_some()).map(|m| m.name.as_str()).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    FakeNode, State,
+    FakeNode, NodeState,
     state::{End, Recorded},
 };
 
@@ -43,7 +43,7 @@ impl FakeNode {
     }
 
     /// Waits until `condition` holds of its state.
-    pub async fn until(&self, what: &str, mut condition: impl FnMut(&mut State) -> bool) {
+    pub async fn until(&self, what: &str, mut condition: impl FnMut(&mut NodeState) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         within(what, async {
             loop {

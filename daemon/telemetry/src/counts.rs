@@ -52,7 +52,7 @@ fn observe(times: &mut Times, route: &'static str, duration: Duration) {
 
 /// Everything counted so far.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct Totals {
     pub(crate) total: u64,
     pub(crate) requests: Map<RequestSet, Counts>,
     /// By the outcome's number.
@@ -71,7 +71,7 @@ pub(crate) struct State {
     known: HashSet<Arc<str>>,
 }
 
-impl State {
+impl Totals {
     /// Counts a finished request.
     pub(crate) fn add(&mut self, r: &AccessRecord) {
         self.total += 1;
@@ -130,6 +130,6 @@ impl State {
 }
 
 /// Counters stay right even if a thread panicked while adding.
-pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+pub(crate) fn lock(state: &Mutex<Totals>) -> MutexGuard<'_, Totals> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

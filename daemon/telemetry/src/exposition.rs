@@ -20,7 +20,7 @@ use prometheus_client::{
 
 use super::{
     access_queue::AccessSink,
-    counts::{Counts, RequestSet, State, Times, lock},
+    counts::{Counts, RequestSet, Times, Totals, lock},
     gauges::{Gauges, NodeGauge},
     process,
     queue::Losses,
@@ -28,7 +28,7 @@ use super::{
 
 /// See the module.
 pub(crate) struct Exposition {
-    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) state: Arc<Mutex<Totals>>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) access: AccessSink,
 }
@@ -154,7 +154,7 @@ impl Collector for Share {
 }
 
 /// The slug of an organization; nobody's is empty.
-fn slug_of<'s>(state: &'s State, id: &'s Option<Arc<str>>) -> &'s str {
+fn slug_of<'s>(state: &'s Totals, id: &'s Option<Arc<str>>) -> &'s str {
     id.as_ref().map_or("", |id| state.slugs.get(id).unwrap_or(id))
 }
 

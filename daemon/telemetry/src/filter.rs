@@ -47,7 +47,7 @@ impl From<FilterError> for Fault {
 
 /// Which events the reader may see at all; the filter narrows these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
+pub enum LogScope {
     /// All of them.
     Everyone,
     /// Those that belong to the organization with this id.
@@ -56,7 +56,7 @@ pub enum Whose {
     Nobody,
 }
 
-impl Whose {
+impl LogScope {
     fn covers(&self, record: &View<'_>) -> bool {
         match self {
             Self::Everyone => true,
@@ -69,7 +69,7 @@ impl Whose {
 /// A compiled filter.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
-    whose: Whose,
+    whose: LogScope,
     organization: Option<String>,
     level: Level,
     grep: Option<Grep>,
@@ -79,7 +79,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn compile(whose: &Whose, filter: &LogFilter) -> Result<Self, FilterError> {
+    pub(crate) fn compile(whose: &LogScope, filter: &LogFilter) -> Result<Self, FilterError> {
         Ok(Self {
             level: filter.level.unwrap_or(Level::Info),
             grep: filter.grep.as_deref().map(Grep::compile).transpose()?,

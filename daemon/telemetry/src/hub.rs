@@ -17,7 +17,7 @@ use std::{
 use aivonx_protocol::log::{LogEvent, LogFilter, LogPage};
 
 use super::{
-    filter::{Filter, FilterError, Whose},
+    filter::{Filter, FilterError, LogScope},
     record::Record,
     view::{Bunch, View},
 };
@@ -147,7 +147,7 @@ impl Hub {
     ///
     /// # Errors
     /// The filter's expression is not one, or too large.
-    pub fn recent(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<LogPage, FilterError> {
+    pub fn recent(&self, whose: &LogScope, filter: &LogFilter, lines: u32) -> Result<LogPage, FilterError> {
         let filter = Filter::compile(whose, &self.known(filter))?;
         let (found, _) = self.0.newest(&filter, lines);
         Ok(LogPage {
@@ -162,7 +162,7 @@ impl Hub {
     ///
     /// # Errors
     /// The filter's expression is not one, or too large.
-    pub fn follow(&self, whose: &Whose, filter: &LogFilter, lines: u32) -> Result<Follow, FilterError> {
+    pub fn follow(&self, whose: &LogScope, filter: &LogFilter, lines: u32) -> Result<Follow, FilterError> {
         let asked = self.known(filter);
         let filter = Filter::compile(whose, &asked)?;
         let (backlog, next) = match asked.after {

@@ -85,7 +85,7 @@ mod view;
 
 pub use access_queue::{AccessSink, WAITING_MAX};
 pub use fields::FIELDS;
-pub use filter::{FilterError, Whose};
+pub use filter::{FilterError, LogScope};
 pub use gauges::{AuditGauges, Gauges, NodeGauge, Refusals};
 pub use hub::{Follow, FollowItem, Hub};
 pub use init::{InitError, Telemetry, init};

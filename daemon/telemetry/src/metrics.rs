@@ -14,7 +14,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 use super::{
     access_queue::AccessSink,
-    counts::{Name, State, lock},
+    counts::{Name, Totals, lock},
     exposition::{Exposition, Share},
     gauges::{Gauges, NodeGauge},
     queue::Losses,
@@ -25,7 +25,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// The daemon's metrics.
 pub struct Metrics {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Totals>>,
     registry: Registry,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// Metrics of a daemon that has just started.
     pub(crate) fn new(losses: Arc<Losses>, access: AccessSink) -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(Totals::default()));
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition { state: state.clone(), losses, access }));
         Self { state, registry }

@@ -8,7 +8,7 @@ use tracing::field::Visit;
 
 use super::{
     access_format,
-    redact::{self, Verdict},
+    redact::{self, Redaction},
 };
 
 /// Longest message, bytes; what is longer is cut and ends with `…`.
@@ -83,7 +83,7 @@ impl Text {
     /// The words about a finished request.
     pub(crate) fn about(request: &AccessRecord) -> Self {
         let mut text = Self::default();
-        let plain = Verdict::Plain;
+        let plain = Redaction::Plain;
         text.write(MESSAGE, false, plain, |w| w.write_str(&access_format::sentence(request)));
         access_format::each_field(request, |name, value, _| {
             value.with_text(|value, bare| text.write(name, bare, plain, |w| w.write_str(value)));
@@ -117,13 +117,13 @@ impl Text {
     /// Takes over the fields of a span that lies around the event.
     pub(crate) fn take_over(&mut self, span: &Self) {
         for Field { name, value, bare } in &span.fields {
-            self.write(name, *bare, Verdict::Plain, |w| w.write_str(value));
+            self.write(name, *bare, Redaction::Plain, |w| w.write_str(value));
         }
     }
 
     /// Writes a value under the rules for anything that comes from anywhere.
     fn put(&mut self, name: &'static str, bare: bool, write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result) {
-        let verdict = if name == MESSAGE { Verdict::Scrub } else { redact::judge(name) };
+        let verdict = if name == MESSAGE { Redaction::Scrub } else { redact::judge(name) };
         self.write(name, bare, verdict, write);
     }
 
@@ -131,18 +131,18 @@ impl Text {
         &mut self,
         name: &'static str,
         bare: bool,
-        verdict: Verdict,
+        verdict: Redaction,
         write: impl FnOnce(&mut Bounded<'_>) -> fmt::Result,
     ) {
         let mut value = String::new();
-        if verdict == Verdict::Hide {
+        if verdict == Redaction::Hide {
             value.push_str(redact::REDACTED);
         } else {
             let max = if name == MESSAGE { MESSAGE_MAX } else { VALUE_MAX };
             let left = max.min(TEXT_MAX.saturating_sub(self.length()));
             // An error here is the bound, which has left its mark, or a value that refuses to print.
             let _ = write(&mut Bounded { text: &mut value, left });
-            if verdict == Verdict::Scrub && !bare {
+            if verdict == Redaction::Scrub && !bare {
                 redact::scrub(&mut value, 0);
             }
         }
@@ -150,7 +150,7 @@ impl Text {
             self.message = value;
             return;
         }
-        let bare = bare && verdict != Verdict::Hide;
+        let bare = bare && verdict != Redaction::Hide;
         let field = Field { name: name.strip_prefix("r#").unwrap_or(name), value, bare };
         // The innermost word counts: an event's own field replaces its span's.
         match self.fields.iter_mut().find(|old| old.name == field.name) {

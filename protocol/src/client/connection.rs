@@ -34,12 +34,12 @@ const EVENT: u32 = 1;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What came of one step of a stream.
-pub(super) type Step = Result<Event, ClientError>;
+pub(super) type StreamItem = Result<Event, ClientError>;
 
 /// Who waits for an answer.
 enum Waiting {
     Call(oneshot::Sender<Result<Reply, ClientError>>),
-    Stream(mpsc::Sender<Step>),
+    Stream(mpsc::Sender<StreamItem>),
     /// Nobody any more; the entry stays until the daemon's last word, because the id is taken until then.
     Nobody,
 }
@@ -149,7 +149,7 @@ impl Link {
     pub(super) async fn stream(
         self: &Arc<Self>,
         request: Request,
-    ) -> Result<(mpsc::Receiver<Step>, InFlight), ClientError> {
+    ) -> Result<(mpsc::Receiver<StreamItem>, InFlight), ClientError> {
         let (events, receiver) = mpsc::channel(STREAM_WINDOW as usize + 1);
         let guard = self.send(request, Waiting::Stream(events)).await?;
         Ok((receiver, guard))

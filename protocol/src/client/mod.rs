@@ -28,7 +28,7 @@ use crate::{
 const HANDSHAKE_SECONDS: u64 = 10;
 
 /// How long the daemon may take to finish a frame it has begun.
-const PATIENCE: Duration = Duration::from_secs(30);
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to the daemon. Clones share it; it is closed when the last clone, pending call and stream
 /// is gone. It does not reconnect.
@@ -66,7 +66,7 @@ impl Client {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let mut reader = FrameReader::new(BufReader::new(reader), MAX_HANDSHAKE, Some(PATIENCE));
+        let mut reader = FrameReader::new(BufReader::new(reader), MAX_HANDSHAKE, Some(FRAME_TIMEOUT));
         let greeting = handshake::greet(&mut reader, &mut writer, name);
         let daemon = timeout(Duration::from_secs(HANDSHAKE_SECONDS), greeting)
             .await

@@ -4,14 +4,14 @@ use tokio::sync::mpsc;
 
 use super::{
     ClientError,
-    connection::{InFlight, Step},
+    connection::{InFlight, StreamItem},
 };
 use crate::{Event, request::STREAM_WINDOW};
 
 /// Events of one request, in order. At most [`STREAM_WINDOW`] wait in here; the daemon holds back the rest
 /// until they are taken. Dropping it cancels the request.
 pub struct EventStream {
-    events: mpsc::Receiver<Step>,
+    events: mpsc::Receiver<StreamItem>,
     in_flight: InFlight,
     taken: u32,
     over: bool,
@@ -24,7 +24,7 @@ impl std::fmt::Debug for EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(events: mpsc::Receiver<Step>, in_flight: InFlight) -> Self {
+    pub(super) fn new(events: mpsc::Receiver<StreamItem>, in_flight: InFlight) -> Self {
         Self { events, in_flight, taken: 0, over: false }
     }
 

@@ -58,7 +58,7 @@ pub(crate) struct Outcome {
 }
 
 /// A measurement that takes this much longer than its window is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const END_WITHIN: Duration = Duration::from_secs(20);
 /// Quiet time before CPU time is read: threads off the request's path finish what the requests left them.
 const SETTLE: Duration = Duration::from_millis(40);
 /// Lines of one stream at full speed: enough to make the cost of its request small.
@@ -67,7 +67,7 @@ const BURST_LINES: u64 = 1000;
 /// The role `load`.
 pub(crate) fn role(arguments: &[String]) -> anyhow::Result<()> {
     let order: Order = serde_json::from_str(arguments.first().context("no order given")?)?;
-    let deadline = order.window + PATIENCE;
+    let deadline = order.window + END_WITHIN;
     std::thread::spawn(move || {
         std::thread::sleep(deadline);
         eprintln!("gateway bench: a measurement did not end within {deadline:?}");

@@ -11,7 +11,7 @@ use crate::{exit::Failure, nouns, render::text::safe};
 pub enum PolicyVerb {
     /// What requests for models are given or bound to
     #[command(visible_alias = "ls")]
-    List(Whose),
+    List(PolicyOwner),
     /// Set what the models that match a pattern are given or bound to
     Set(SetArgs),
     /// Forget what was set for a pattern
@@ -23,7 +23,7 @@ pub enum PolicyVerb {
 pub enum AliasVerb {
     /// Other names for models, and what is served for them
     #[command(visible_alias = "ls")]
-    List(Whose),
+    List(PolicyOwner),
     /// Serve models under another name
     Set(AliasArgs),
     /// Forget another name
@@ -33,7 +33,7 @@ pub enum AliasVerb {
 
 /// Whose it is.
 #[derive(Debug, Args)]
-pub struct Whose {
+pub struct PolicyOwner {
     /// Of this organization [default: your own, or the whole fleet]
     #[arg(id = "organization", long = "org", value_name = "ORG")]
     pub organization: Option<String>,
@@ -46,7 +46,7 @@ pub struct SetArgs {
     #[arg(value_name = "GLOB")]
     pub model: String,
     #[command(flatten)]
-    whose: Whose,
+    whose: PolicyOwner,
     /// How long they stay in memory where the client does not say: 30m, seconds, -1 for ever; 'none' takes it out
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub keep_alive: Option<String>,
@@ -75,7 +75,7 @@ pub struct UnsetArgs {
     #[arg(value_name = "GLOB")]
     pub model: String,
     #[command(flatten)]
-    whose: Whose,
+    whose: PolicyOwner,
 }
 
 /// `model alias set`
@@ -88,7 +88,7 @@ pub struct AliasArgs {
     #[arg(value_name = "MODEL", required = true)]
     pub models: Vec<String>,
     #[command(flatten)]
-    whose: Whose,
+    whose: PolicyOwner,
     /// Only if the record still has this revision (see --output json)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
@@ -101,7 +101,7 @@ pub struct RemoveArgs {
     #[arg(value_name = "ALIAS")]
     pub alias: String,
     #[command(flatten)]
-    whose: Whose,
+    whose: PolicyOwner,
 }
 
 /// A number of tokens, or none.
@@ -128,7 +128,7 @@ impl std::str::FromStr for Tokens {
 /// Why not.
 pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure> {
     match verb {
-        PolicyVerb::List(Whose { organization }) => {
+        PolicyVerb::List(PolicyOwner { organization }) => {
             let policies = context.client().await?.ask(policy::List { organization }).await?;
             context.out.show(&policies, |out| {
                 if policies.is_empty() {
@@ -171,7 +171,7 @@ pub async fn run(context: &mut Context, verb: PolicyVerb) -> Result<(), Failure>
 /// Why not.
 pub async fn run_alias(context: &mut Context, verb: AliasVerb) -> Result<(), Failure> {
     match verb {
-        AliasVerb::List(Whose { organization }) => {
+        AliasVerb::List(PolicyOwner { organization }) => {
             let aliases = context.client().await?.ask(policy::Aliases { organization }).await?;
             context.out.show(&aliases, |out| {
                 if aliases.is_empty() {

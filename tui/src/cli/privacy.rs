@@ -24,16 +24,16 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum PrivacyVerb {
     /// What happens to it
-    Show(Whose),
+    Show(PrivacyOwner),
     /// Say what shall happen to it
     Set(SetArgs),
     /// Show what would become of a text, read from standard input; it is not kept
-    Test(Whose),
+    Test(PrivacyOwner),
 }
 
 /// Whose prompts.
 #[derive(Debug, Args)]
-pub struct Whose {
+pub struct PrivacyOwner {
     /// In prompts of this organization; without it of your own, or where you have none, of those without one
     #[arg(long = "org", value_name = "ORG")]
     pub organization: Option<String>,
@@ -43,7 +43,7 @@ pub struct Whose {
 #[derive(Debug, Args)]
 pub struct SetArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: PrivacyOwner,
     /// What happens to what is found: nothing is looked for, it is counted, replaced, or the prompt refused
     #[arg(value_enum, required_unless_present = "categories")]
     pub mode: Option<Privacy>,
@@ -58,18 +58,18 @@ pub struct SetArgs {
 /// Why not.
 pub async fn run(context: &mut Context, verb: PrivacyVerb) -> Result<(), Failure> {
     match verb {
-        PrivacyVerb::Show(Whose { organization }) => {
+        PrivacyVerb::Show(PrivacyOwner { organization }) => {
             let settings = context.client().await?.ask(privacy::Show { organization }).await?;
             context.out.show(&settings, |out| out.line(sentences(&settings)))
         }
-        PrivacyVerb::Set(SetArgs { whose: Whose { organization }, mode, categories }) => {
+        PrivacyVerb::Set(SetArgs { whose: PrivacyOwner { organization }, mode, categories }) => {
             let client = context.client().await?;
             let categories = categories.map(|categories| categories.0);
             let settings =
                 client.ask(privacy::Set { organization, mode: mode.map(Into::into), categories }).await?;
             context.out.show(&settings, |out| out.line(sentences(&settings)))
         }
-        PrivacyVerb::Test(Whose { organization }) => {
+        PrivacyVerb::Test(PrivacyOwner { organization }) => {
             let text = WireSecret::new(input::text(TEST_MAX as u64)?.to_string());
             let report = context.client().await?.ask(privacy::Test { organization, text }).await?;
             context.out.show(&report, |out| out.line(result(&report)))

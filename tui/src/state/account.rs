@@ -75,7 +75,7 @@ impl Enrol {
 
 /// What is asked of the daemon about one's own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum AccountStep {
     /// Make the first administrator.
     SetUp,
     /// Change the password.
@@ -96,7 +96,7 @@ pub(crate) enum Step {
     Leave,
 }
 
-impl Step {
+impl AccountStep {
     /// What is said while it runs.
     pub(crate) fn doing(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aivonx_protocol::{Request, UnixMillis};
 
-use super::account::Step;
+use super::account::AccountStep;
 use crate::msg::Ticket;
 
 /// What is shown and can be asked for again.
@@ -84,7 +84,7 @@ pub(crate) enum Purpose {
     /// End it.
     Logout,
     /// Something about one's own account.
-    Account(Step),
+    Account(AccountStep),
     /// Something to do, and what follows if it is done.
     Chain(Act, Box<(Request, Act)>),
     /// How much a question would end.
@@ -145,7 +145,7 @@ impl Calls {
     }
 
     /// Whether such a call about one's own account is under way.
-    pub(crate) fn steps(&self, step: Step) -> bool {
+    pub(crate) fn steps(&self, step: AccountStep) -> bool {
         self.open.values().any(|call| call.purpose == Purpose::Account(step))
     }
 

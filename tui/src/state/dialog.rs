@@ -49,7 +49,7 @@ pub(crate) struct Confirm {
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// Whose.
-    pub(crate) whose: Whose,
+    pub(crate) whose: RequestsOf,
     /// The call that asks what runs.
     pub(crate) asked: Ticket,
     /// How many requests run, and how many of them are being answered; None is not known yet.
@@ -58,7 +58,7 @@ pub(crate) struct Ends {
 
 /// Whose requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum RequestsOf {
     /// Of these keys: organization and name.
     Keys(Vec<(Option<String>, String)>),
     /// Of the users with these names.
@@ -67,7 +67,7 @@ pub(crate) enum Whose {
     Organizations(Vec<String>),
 }
 
-impl Whose {
+impl RequestsOf {
     /// How many of these are among them, and how many of those are being answered.
     pub(crate) fn count(&self, running: &[Running]) -> (u64, u64) {
         let theirs = running.iter().filter(|one| match self {

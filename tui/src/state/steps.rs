@@ -8,7 +8,7 @@ use crate::{gateway_url::gateway_url, nouns::Standing};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum NextStep {
     /// Make the first administrator.
     SetUp,
     /// The same, by somebody who may.
@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Try,
 }
 
-impl Step {
+impl NextStep {
     /// What to do, in a sentence.
     pub(crate) fn text(self, model: &Model) -> String {
         match self {
@@ -64,22 +64,22 @@ impl Step {
 }
 
 /// What to do next, if there is something to do first.
-pub(crate) fn next(model: &Model) -> Option<Step> {
+pub(crate) fn next(model: &Model) -> Option<NextStep> {
     let Link::Up { login, .. } = &model.link else { return None };
     let status = model.status.as_ref()?;
     let who = model.identity.as_ref();
     if who.is_none_or(|who| who.role.is_none()) {
         return Some(match login {
-            Login::Setup if model.account.may_set_up => Step::SetUp,
-            Login::Setup => Step::HaveSetUp,
-            Login::Needed | Login::NotNeeded => Step::LogIn,
+            Login::Setup if model.account.may_set_up => NextStep::SetUp,
+            Login::Setup => NextStep::HaveSetUp,
+            Login::Needed | Login::NotNeeded => NextStep::LogIn,
         });
     }
     if who.is_some_and(|who| who.must_change_password) {
-        return Some(Step::Password);
+        return Some(NextStep::Password);
     }
     if who.is_some_and(|who| who.must_enrol) {
-        return Some(Step::Enrol);
+        return Some(NextStep::Enrol);
     }
     let may = |right| model.why_not(right).is_none();
     let nodes = status.nodes_active + status.nodes_standby + status.nodes_draining + status.nodes_disabled;
@@ -87,18 +87,18 @@ pub(crate) fn next(model: &Model) -> Option<Step> {
     let no_key =
         matches!(model.access.keys.load, Load::Ready(_)) && !model.access.keys.all().iter().any(usable);
     if nodes == 0 {
-        return may(Right::NodesWrite).then_some(Step::AddNode);
+        return may(Right::NodesWrite).then_some(NextStep::AddNode);
     }
     if status.nodes_active == 0 && status.nodes_draining == 0 {
-        return may(Right::NodesRead).then_some(Step::MendNode);
+        return may(Right::NodesRead).then_some(NextStep::MendNode);
     }
     if status.nodes_active > 0 && status.models == 0 {
-        return may(Right::ModelsWrite).then_some(Step::Pull);
+        return may(Right::ModelsWrite).then_some(NextStep::Pull);
     }
     if status.access == "required" && no_key {
-        return may(Right::PeopleWrite).then_some(Step::MakeKey);
+        return may(Right::PeopleWrite).then_some(NextStep::MakeKey);
     }
-    (status.requests_total == 0 && status.models > 0).then_some(Step::Try)
+    (status.requests_total == 0 && status.models > 0).then_some(NextStep::Try)
 }
 
 /// Stands for a key that the reader has to put in.

@@ -89,7 +89,7 @@ impl Tab {
 
 /// Whose limits and usage are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum OpenLimits {
     /// The caller's: of a member its own, of others those of its organization, else those of the fleet.
     Own,
     /// Those of one of these, by id; of a model or node by name.
@@ -103,7 +103,7 @@ pub(crate) enum Whose {
     },
 }
 
-impl Whose {
+impl OpenLimits {
     /// Whose limits that are; None where there are none.
     pub(crate) fn target(&self) -> Option<LimitTarget> {
         let Self::One { by, id, .. } = self else { return Some(LimitTarget::Own) };
@@ -153,9 +153,9 @@ impl Whose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UsageForm {
     /// Set limits of this one.
-    Limits(Whose),
+    Limits(OpenLimits),
     /// Give this one a limit profile.
-    Profile(Whose),
+    Profile(OpenLimits),
     /// What happens to personal data in prompts of this organization; None is those without one.
     Privacy(Option<String>),
     /// What would become of a text there.
@@ -178,9 +178,9 @@ pub(crate) struct Usage {
     /// What the chart is of.
     pub(crate) measure: Measure,
     /// Whom the details that are open are about.
-    pub(crate) open: Option<Whose>,
+    pub(crate) open: Option<OpenLimits>,
     /// Whom the limits and steps of time below are about; also where another screen shows them.
-    pub(crate) asked: Option<Whose>,
+    pub(crate) asked: Option<OpenLimits>,
     /// The last sums.
     pub(crate) report: Option<UsageReport>,
     /// What organizations use.
@@ -216,7 +216,7 @@ pub(crate) struct Usage {
 impl Usage {
     /// Whether the limits that are open are the caller's own.
     pub(crate) fn is_own(&self) -> bool {
-        self.open == Some(Whose::Own)
+        self.open == Some(OpenLimits::Own)
     }
 
     /// Forgets whose limits were looked at.

@@ -10,7 +10,7 @@ use crate::{
     state::{
         Dialog, Model, Purpose,
         calls::Act,
-        dialog::{Confirm, Ends, Whose},
+        dialog::{Confirm, Ends, RequestsOf},
     },
 };
 
@@ -36,7 +36,7 @@ pub(super) fn confirm(
 }
 
 /// Asks how much of theirs runs, to say so in the question that stands there.
-pub(super) fn count(model: &mut Model, out: &mut Vec<Effect>, whose: Whose) {
+pub(super) fn count(model: &mut Model, out: &mut Vec<Effect>, whose: RequestsOf) {
     if !model.is_up() {
         return;
     }

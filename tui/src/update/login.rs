@@ -11,7 +11,7 @@ use crate::{
     msg::{Effect, Ticket},
     state::{
         Dialog, Link, Model, Purpose, Topic,
-        account::Step,
+        account::AccountStep,
         form::{Field, Form, FormFor},
     },
 };
@@ -60,7 +60,7 @@ pub(super) fn seen(model: &mut Model, who: Option<&Identity>) {
 
 /// Somebody else has made the first administrator meanwhile: there is something to log in to.
 pub(super) fn set_up_elsewhere(model: &mut Model, set_up: bool) {
-    let ours = model.calls.steps(Step::SetUp);
+    let ours = model.calls.steps(AccountStep::SetUp);
     if !set_up || ours || model.identity.as_ref().is_some_and(|who| who.role.is_some()) {
         return;
     }

@@ -80,7 +80,7 @@ fn open(model: &mut Model, out: &mut Vec<Effect>) {
             choose(list, Some(&name));
             keys::go(model, out, screen);
             // Its limits, to be changed there.
-            model.usage.open = Some(usage::Whose::One { by, id, name });
+            model.usage.open = Some(usage::OpenLimits::One { by, id, name });
             model.detail = true;
             return;
         }

@@ -112,7 +112,7 @@ fn a_budget_leads_to_whose_it_is() {
     answer_all(&mut model, effects);
     assert_eq!((model.screen, model.usage.tab), (Screen::Usage, usage::Tab::Users));
     assert!(model.is_limits(), "its limits stand there, to be changed");
-    assert!(matches!(&model.usage.open, Some(usage::Whose::One { name, .. }) if name == "alice"));
+    assert!(matches!(&model.usage.open, Some(usage::OpenLimits::One { name, .. }) if name == "alice"));
 }
 
 /// The first thing to do comes first: enter does it until a line is picked.

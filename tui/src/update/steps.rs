@@ -9,7 +9,7 @@ use crate::{
         Dialog, Model, Screen,
         access::Tab,
         dialog::Reveal,
-        steps::{self, Step},
+        steps::{self, NextStep},
     },
 };
 
@@ -17,25 +17,25 @@ use crate::{
 pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>) {
     match steps::next(model) {
         None => model.tell("nothing has to be done first: the gateway serves"),
-        Some(Step::SetUp | Step::HaveSetUp) => account::set_up(model),
-        Some(Step::LogIn) => login::ask(model),
-        Some(Step::Password) => account::password(model),
-        Some(Step::Enrol) => account::enrol(model, out),
-        Some(Step::AddNode) => {
+        Some(NextStep::SetUp | NextStep::HaveSetUp) => account::set_up(model),
+        Some(NextStep::LogIn) => login::ask(model),
+        Some(NextStep::Password) => account::password(model),
+        Some(NextStep::Enrol) => account::enrol(model, out),
+        Some(NextStep::AddNode) => {
             keys::go(model, out, Screen::Nodes);
             forms::open(model, nodes::add_form());
         }
-        Some(Step::MendNode) => keys::go(model, out, Screen::Nodes),
-        Some(Step::Pull) => {
+        Some(NextStep::MendNode) => keys::go(model, out, Screen::Nodes),
+        Some(NextStep::Pull) => {
             keys::go(model, out, Screen::Models);
             forms::open(model, nodes::pull_form(Vec::new(), ""));
         }
-        Some(Step::MakeKey) => {
+        Some(NextStep::MakeKey) => {
             model.access.tab = Tab::Keys;
             keys::go(model, out, Screen::Access);
             access::make_key(model);
         }
-        Some(Step::Try) => {
+        Some(NextStep::Try) => {
             let line = steps::line(model, steps::OF_THE_SHELL);
             out.push(Effect::Copy(WireSecret::new(line.clone())));
             model.dialogs.push(Dialog::Reveal(Box::new(Reveal {

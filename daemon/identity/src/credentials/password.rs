@@ -40,7 +40,7 @@ pub enum HashError {
 /// What checking a password found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct Verdict {
+pub struct PasswordCheck {
     /// It is the right one.
     pub ok: bool,
     /// It is right, and its hash was made with weaker parameters than today's: hash it again.
@@ -110,7 +110,7 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError::Busy`]; [`HashError::Stored`] for a damaged record.
-    pub async fn verify(&self, phc: Option<&str>, password: WireSecret) -> Result<Verdict, HashError> {
+    pub async fn verify(&self, phc: Option<&str>, password: WireSecret) -> Result<PasswordCheck, HashError> {
         // Longer ones are never set; they cost what others cost, and say no.
         let possible = phc.is_some() && password.expose().len() <= MAX_BYTES;
         let password = if possible { password } else { WireSecret::new(String::new()) };
@@ -135,9 +135,9 @@ impl Hasher {
                 || hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
                 || hash.version != Some(Version::V0x13.into());
             match Roomy::new(params).verify_password(password.expose().as_bytes(), &hash) {
-                Ok(()) if possible => Ok(Verdict { ok: true, needs_rehash: weaker }),
+                Ok(()) if possible => Ok(PasswordCheck { ok: true, needs_rehash: weaker }),
                 Ok(()) | Err(password_hash::Error::PasswordInvalid) => {
-                    Ok(Verdict { ok: false, needs_rehash: false })
+                    Ok(PasswordCheck { ok: false, needs_rehash: false })
                 }
                 Err(e) => Err(HashError::Failed(e.to_string())),
             }
@@ -200,8 +200,8 @@ mod tests {
         WireSecret::new(text.into())
     }
 
-    const RIGHT: Verdict = Verdict { ok: true, needs_rehash: false };
-    const WRONG: Verdict = Verdict { ok: false, needs_rehash: false };
+    const RIGHT: PasswordCheck = PasswordCheck { ok: true, needs_rehash: false };
+    const WRONG: PasswordCheck = PasswordCheck { ok: false, needs_rehash: false };
 
     #[tokio::test]
     async fn hashes_have_the_recommended_parameters_and_salts_of_their_own() {
@@ -219,7 +219,7 @@ mod tests {
     async fn a_weaker_hash_is_to_be_made_anew_and_a_stronger_one_is_not() {
         let weak = Hasher::weak().hash(secret("correct horse")).await.unwrap();
         let verdict = Hasher::new(1).verify(Some(&weak), secret("correct horse")).await.unwrap();
-        assert_eq!(verdict, Verdict { ok: true, needs_rehash: true });
+        assert_eq!(verdict, PasswordCheck { ok: true, needs_rehash: true });
         assert_eq!(Hasher::new(1).verify(Some(&weak), secret("wrong")).await.unwrap(), WRONG);
         let strong = Hasher::with(1, params(64, 3, 2)).hash(secret("correct horse")).await.unwrap();
         assert_eq!(Hasher::weak().verify(Some(&strong), secret("correct horse")).await.unwrap(), RIGHT);
@@ -227,7 +227,7 @@ mod tests {
         let other = Argon2::new(Algorithm::Argon2i, Version::V0x13, params(64, 3, 1));
         let other = other.hash_password(b"correct horse").unwrap().to_string();
         let verdict = Hasher::weak().verify(Some(&other), secret("correct horse")).await.unwrap();
-        assert_eq!(verdict, Verdict { ok: true, needs_rehash: true });
+        assert_eq!(verdict, PasswordCheck { ok: true, needs_rehash: true });
     }
 
     #[tokio::test]

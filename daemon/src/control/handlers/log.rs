@@ -8,7 +8,7 @@ use aivonx_protocol::{
     operation::Serve,
 };
 use aivonx_store::Noun;
-use aivonx_telemetry::{FilterError, FollowItem, Hub, Whose};
+use aivonx_telemetry::{FilterError, FollowItem, Hub, LogScope};
 use futures_util::{StreamExt as _, stream};
 use tokio::task::spawn_blocking;
 
@@ -40,11 +40,11 @@ impl Serve<log::Follow> for Services {
     }
 }
 
-fn whose(reach: &Reach) -> Whose {
+fn whose(reach: &Reach) -> LogScope {
     match reach {
-        Reach::All => Whose::Everyone,
-        Reach::Organization(id) => Whose::Organization(id.clone()),
-        Reach::User { .. } => Whose::Nobody,
+        Reach::All => LogScope::Everyone,
+        Reach::Organization(id) => LogScope::Organization(id.clone()),
+        Reach::User { .. } => LogScope::Nobody,
     }
 }
 

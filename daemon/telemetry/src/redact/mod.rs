@@ -17,7 +17,7 @@ use memchr::memmem;
 
 /// What a field's name says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Redaction {
     /// A name of ours whose values cannot carry a credential: taken as it is.
     Plain,
     /// Unknown: credentials inside it are masked.
@@ -27,15 +27,15 @@ pub(crate) enum Verdict {
 }
 
 /// Judges a field by its name. The common names are decided without a search: every event passes here.
-pub(crate) fn judge(name: &str) -> Verdict {
+pub(crate) fn judge(name: &str) -> Redaction {
     match name {
         "node" | "model" | "request_id" | "client" | "client_request_id" | "status" | "event" | "method"
         | "route" | "outcome" | "retries" | "bytes_in" | "bytes_out" | "chunks" | "first_byte_ms"
         | "duration_ms" | "prompt_tokens" | "output_tokens" | "uid" | "pid" | "job" | "listen" => {
-            Verdict::Plain
+            Redaction::Plain
         }
-        name if names::hides(name) => Verdict::Hide,
-        _ => Verdict::Scrub,
+        name if names::hides(name) => Redaction::Hide,
+        _ => Redaction::Scrub,
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_our_own_is_not_looked_at() {
         for (name, verdict) in
-            [("prompt_tokens", Verdict::Plain), ("api_key", Verdict::Hide), ("error", Verdict::Scrub)]
+            [("prompt_tokens", Redaction::Plain), ("api_key", Redaction::Hide), ("error", Redaction::Scrub)]
         {
             assert_eq!(judge(name), verdict, "{name}");
         }

@@ -18,7 +18,7 @@ use super::{
     },
     LONG, Rig,
 };
-use crate::Whose;
+use crate::LogScope;
 
 pub(super) fn record() -> AccessRecord {
     AccessRecord {
@@ -81,7 +81,7 @@ async fn a_request_is_one_event() {
     tokio::time::timeout(LONG, task.with_subscriber(rig.dispatch.clone())).await.unwrap();
     assert!(rig.queue.flush(LONG));
 
-    let events = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().events;
+    let events = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap().events;
     let messages: Vec<_> = events.iter().map(|e| (e.level, &*e.message)).collect();
     assert_eq!(
         messages,
@@ -126,7 +126,7 @@ async fn too_many_requests_are_dropped_counted_and_said() {
     let task = sink::drain(access.clone(), queue, outlet, stop.subscribe());
     tokio::time::timeout(LONG, task.with_subscriber(rig.dispatch.clone())).await.unwrap();
     assert_eq!(metrics.requests_total(), WAITING_MAX as u64);
-    let events = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().events;
+    let events = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap().events;
     assert_eq!(events.len(), 1);
     assert!(events[0].message.starts_with("5 requests were not logged or counted"));
     // With nobody left to take them, records are dropped, not kept.

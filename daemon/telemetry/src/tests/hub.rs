@@ -10,7 +10,7 @@ use aivonx_domain::{AccessRecord, access::Subject};
 use aivonx_protocol::log::{Level, LogFilter};
 use futures_util::FutureExt as _;
 
-use crate::Whose;
+use crate::LogScope;
 
 use super::{
     super::{hub::*, record::Record, view::Bunch},
@@ -22,7 +22,7 @@ fn record(message: &str) -> Record {
 }
 
 fn messages(hub: &Hub, filter: &LogFilter, lines: u32) -> Vec<String> {
-    hub.recent(&Whose::Everyone, filter, lines).unwrap().events.into_iter().map(|e| e.message).collect()
+    hub.recent(&LogScope::Everyone, filter, lines).unwrap().events.into_iter().map(|e| e.message).collect()
 }
 
 async fn next(follow: &mut Follow) -> FollowItem {
@@ -32,13 +32,13 @@ async fn next(follow: &mut Follow) -> FollowItem {
 #[test]
 fn the_newest_come_back_oldest_first() {
     let hub = Hub::with_capacity(4, usize::MAX);
-    assert_eq!(hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().oldest, None);
+    assert_eq!(hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap().oldest, None);
     for i in 1..=6 {
         hub.put(record(&i.to_string()));
     }
     assert_eq!(messages(&hub, &LogFilter::default(), 10), ["3", "4", "5", "6"]);
     assert_eq!(messages(&hub, &LogFilter::default(), 2), ["5", "6"]);
-    assert!(hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().oldest.is_some());
+    assert!(hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap().oldest.is_some());
 }
 
 #[test]
@@ -63,17 +63,17 @@ fn filters_are_those_of_the_protocol() {
     let node = LogFilter { node: Some("gpu1".into()), ..LogFilter::default() };
     assert!(messages(&hub, &node, 10).is_empty());
     assert_eq!(
-        hub.recent(&Whose::Everyone, &grep("a(b"), 1).unwrap_err().to_string(),
+        hub.recent(&LogScope::Everyone, &grep("a(b"), 1).unwrap_err().to_string(),
         "grep: `a(b` is not a regular expression: unclosed group; put a backslash before characters meant as they are"
     );
     assert!(
-        hub.recent(&Whose::Everyone, &grep(r"(\w{500}){500}"), 1)
+        hub.recent(&LogScope::Everyone, &grep(r"(\w{500}){500}"), 1)
             .unwrap_err()
             .to_string()
             .contains("too large")
     );
     assert!(
-        hub.recent(&Whose::Everyone, &grep(&"a".repeat(2000)), 1)
+        hub.recent(&LogScope::Everyone, &grep(&"a".repeat(2000)), 1)
             .unwrap_err()
             .to_string()
             .contains("2000 bytes long")
@@ -96,7 +96,7 @@ fn memory_is_bounded_by_bytes_too() {
 async fn a_slow_reader_is_told_what_it_missed() {
     let hub = Hub::with_capacity(10, usize::MAX);
     hub.put(record("before"));
-    let mut follow = hub.follow(&Whose::Everyone, &LogFilter::default(), 5).unwrap();
+    let mut follow = hub.follow(&LogScope::Everyone, &LogFilter::default(), 5).unwrap();
     for i in 0..25 {
         hub.put(record(&i.to_string()));
     }
@@ -120,10 +120,10 @@ async fn who_comes_back_goes_on_where_it_was() {
     let behind = |after| LogFilter { after: Some(after), ..LogFilter::default() };
     assert_eq!(messages(&hub, &behind(2), 10), ["3", "4"]);
     // However few lines of the past are asked for.
-    let mut follow = hub.follow(&Whose::Everyone, &behind(3), 0).unwrap();
+    let mut follow = hub.follow(&LogScope::Everyone, &behind(3), 0).unwrap();
     assert!(matches!(next(&mut follow).await, FollowItem::Event(event) if event.message == "4"));
     (5..=25).for_each(|i| drop(hub.put(record(&i.to_string()))));
-    let mut follow = hub.follow(&Whose::Everyone, &behind(4), 10).unwrap();
+    let mut follow = hub.follow(&LogScope::Everyone, &behind(4), 10).unwrap();
     assert_eq!(next(&mut follow).await, FollowItem::Missed(11));
     for i in 16..=25 {
         let FollowItem::Event(event) = next(&mut follow).await else { panic!("nothing else is missed") };
@@ -131,7 +131,7 @@ async fn who_comes_back_goes_on_where_it_was() {
     }
     // A number from before a restart says nothing.
     assert_eq!(messages(&hub, &behind(70_000), 2), ["24", "25"]);
-    let mut follow = hub.follow(&Whose::Everyone, &behind(70_000), 1).unwrap();
+    let mut follow = hub.follow(&LogScope::Everyone, &behind(70_000), 1).unwrap();
     assert!(matches!(next(&mut follow).await, FollowItem::Event(event) if event.seq == 25));
 }
 
@@ -139,7 +139,7 @@ async fn who_comes_back_goes_on_where_it_was() {
 fn many_writers_lose_no_order_and_wait_for_no_reader() {
     const EACH: u64 = 50_000;
     let hub = Hub::default();
-    let mut follow = hub.follow(&Whose::Everyone, &LogFilter::default(), 0).unwrap();
+    let mut follow = hub.follow(&LogScope::Everyone, &LogFilter::default(), 0).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|s| {
         let reader = s.spawn(move || {
@@ -168,7 +168,7 @@ fn many_writers_lose_no_order_and_wait_for_no_reader() {
         let pager = s.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 assert!(
-                    hub.recent(&Whose::Everyone, &LogFilter::default(), 100)
+                    hub.recent(&LogScope::Everyone, &LogFilter::default(), 100)
                         .unwrap()
                         .events
                         .is_sorted_by_key(|e| e.seq)
@@ -222,18 +222,18 @@ async fn an_organization_reads_its_own_events_alone() {
         hub.put(Record::about(Level::Info, "acme", &[("reason", "acme"), ("org", "acme")]));
     };
     fill();
-    let read = |whose: &Whose, filter: &LogFilter| {
+    let read = |whose: &LogScope, filter: &LogFilter| {
         let page = hub.recent(whose, filter, 100).unwrap();
         page.events.into_iter().map(|e| e.message).collect::<Vec<_>>()
     };
-    let acme = Whose::Organization("acme".into());
+    let acme = LogScope::Organization("acme".into());
     let all = LogFilter::default();
     let own = read(&acme, &all);
     assert_eq!(own.len(), 2, "{own:?}");
     assert!(own[0].contains("acme-request") && own[1] == "acme text");
-    assert_eq!((read(&Whose::Everyone, &all).len(), read(&Whose::Nobody, &all).len()), (7, 0));
+    assert_eq!((read(&LogScope::Everyone, &all).len(), read(&LogScope::Nobody, &all).len()), (7, 0));
     let filter = |id: &str| LogFilter { organization: Some(id.into()), ..LogFilter::default() };
-    assert_eq!(read(&Whose::Everyone, &filter("acme")), own);
+    assert_eq!(read(&LogScope::Everyone, &filter("acme")), own);
     assert_eq!(read(&acme, &filter("acme")), own);
     assert!(read(&acme, &filter("other")).is_empty());
     let grep = LogFilter { grep: Some("other|nobody|fleet".into()), ..LogFilter::default() };

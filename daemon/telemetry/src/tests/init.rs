@@ -7,7 +7,7 @@ use super::{
     super::init::{InitError, build, choose},
     LONG,
 };
-use crate::Whose;
+use crate::LogScope;
 
 fn log(target: LogTarget) -> Log {
     Log { target, ..Config::default().log }
@@ -30,7 +30,10 @@ async fn a_file_is_made_in_the_data_directory_and_written_to_the_end() {
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.contains("\"message\":\"here\",\"node\":\"gpu1\""), "{text}");
     assert!(text.contains("\"status\":200,\"outcome\":\"complete\""), "{text}");
-    assert_eq!(telemetry.hub().recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap().events.len(), 2);
+    assert_eq!(
+        telemetry.hub().recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap().events.len(),
+        2
+    );
     assert_eq!(telemetry.metrics().requests_total(), 1);
 }
 

@@ -5,7 +5,7 @@ use aivonx_config::level;
 use aivonx_protocol::log::LogFilter;
 
 use super::Rig;
-use crate::Whose;
+use crate::LogScope;
 
 #[test]
 fn fields_named_like_secrets_are_hidden_everywhere() {
@@ -31,7 +31,7 @@ fn fields_named_like_secrets_are_hidden_everywhere() {
             "INFO  telemetry::tests::layer: fetching http://[REDACTED]@gpu1/ failed api_key=[REDACTED] node=gpu1",
         ]
     );
-    let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap();
+    let page = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap();
     assert!(!format!("{page:?}").contains(mark));
 }
 
@@ -46,7 +46,7 @@ fn what_moves_a_cursor_is_escaped_in_both_forms_and_kept_in_memory() {
             "INFO  telemetry::tests::layer: from a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\"q\" node=\"a\\u{1b}[2J\\u{202e}b\\u{9b}c\\n\\\"q\\\"\""
         ]
     );
-    let event = &human.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap().events[0];
+    let event = &human.hub.recent(&LogScope::Everyone, &LogFilter::default(), 1).unwrap().events[0];
     assert_eq!(event.fields, [("node".to_owned(), hostile.to_owned())]);
 
     let json = Rig::new("info", LogFormat::Json);
@@ -94,7 +94,7 @@ fn the_level_changes_while_running() {
 fn long_text_is_cut_at_a_character() {
     let rig = Rig::new("info", LogFormat::Human);
     rig.lines(|| tracing::info!(error = "é".repeat(5000), node = "gpu1", "{}", "ß".repeat(9000)));
-    let event = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap().events.remove(0);
+    let event = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 1).unwrap().events.remove(0);
     assert_eq!(event.message.len(), (8 << 10) + '…'.len_utf8());
     assert_eq!(event.fields[0].1.len(), (2 << 10) + '…'.len_utf8());
     assert_eq!(event.fields[1], ("node".to_owned(), "gpu1".to_owned()));

@@ -4,7 +4,7 @@ use aivonx_config::LogFormat;
 use aivonx_protocol::log::LogFilter;
 
 use super::{super::hub::Hub, LONG, Rig, Stuck};
-use crate::Whose;
+use crate::LogScope;
 
 #[test]
 fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
@@ -32,7 +32,7 @@ fn a_sink_that_stands_still_blocks_nobody_and_losses_are_said() {
     assert!(kept.is_sorted());
     assert_eq!(kept.len() as u64 + lost, 20_000);
     // The reader of the hub sees it, too.
-    let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 1).unwrap();
+    let page = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 1).unwrap();
     assert_eq!(page.events[0].message, said);
     assert_eq!(page.sink, "a stuck sink");
 }

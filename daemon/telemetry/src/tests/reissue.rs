@@ -13,7 +13,7 @@ use tracing_subscriber::{
     layer::{Context, Layered, SubscriberExt},
 };
 
-use crate::Whose;
+use crate::LogScope;
 
 use super::{
     super::{
@@ -94,7 +94,7 @@ fn documented_fields_keep_their_names_and_the_rest_goes_together() {
         );
     });
     // What is made again does not come round.
-    let page = rig.hub.recent(&Whose::Everyone, &LogFilter::default(), 10).unwrap();
+    let page = rig.hub.recent(&LogScope::Everyone, &LogFilter::default(), 10).unwrap();
     assert_eq!(page.events.len(), 1);
     let time = jiff::Timestamp::from_millisecond(page.events[0].time as i64).unwrap();
     let (level, fields) = seen.only();

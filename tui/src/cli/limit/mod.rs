@@ -35,7 +35,7 @@ pub enum LimitVerb {
 
 /// Whose limits.
 #[derive(Debug, Clone, Args)]
-pub struct Whose {
+pub struct LimitOwner {
     /// Those of this organization
     #[arg(long = "org", value_name = "ORG")]
     pub organization: Option<String>,
@@ -51,7 +51,7 @@ pub struct Whose {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: LimitOwner,
     /// Those of each user and key that are unlimited, too
     #[arg(long, short = 'a')]
     pub all: bool,
@@ -61,7 +61,7 @@ pub struct ShowArgs {
 #[derive(Debug, Args)]
 pub struct SetArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: LimitOwner,
     /// inference.day=100, user.spend.day=2.50, burst.minute=unlimited, ...: see aivonx-limits(7)
     #[arg(value_name = "NAME=VALUE", required = true)]
     pub limit: Vec<Assignment>,
@@ -74,7 +74,7 @@ pub struct SetArgs {
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: LimitOwner,
     /// What to take back
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub limit: Vec<LimitSetting>,
@@ -86,13 +86,13 @@ pub struct UnsetArgs {
     pub revision: Option<u64>,
 }
 
-impl From<Whose> for LimitTarget {
-    fn from(whose: Whose) -> Self {
+impl From<LimitOwner> for LimitTarget {
+    fn from(whose: LimitOwner) -> Self {
         match whose {
-            Whose { key: Some(key), organization, .. } => Self::Key { organization, key },
-            Whose { user: Some(user), .. } => Self::User { user },
-            Whose { organization: Some(organization), .. } => Self::Organization { organization },
-            Whose { .. } => Self::Own,
+            LimitOwner { key: Some(key), organization, .. } => Self::Key { organization, key },
+            LimitOwner { user: Some(user), .. } => Self::User { user },
+            LimitOwner { organization: Some(organization), .. } => Self::Organization { organization },
+            LimitOwner { .. } => Self::Own,
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum UsageVerb {
 
 /// Whose usage is meant.
 #[derive(Debug, Default, Args)]
-pub struct Whose {
+pub struct UsageOwner {
     /// Of this organization, by slug or id
     #[arg(long = "org", value_name = "ORG")]
     pub organization: Option<String>,
@@ -145,7 +145,7 @@ impl From<Rank> for UsageRank {
 pub struct ShowArgs {
     /// Whose
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: UsageOwner,
     /// When
     #[command(flatten)]
     pub times: Times,
@@ -162,7 +162,7 @@ pub struct ShowArgs {
 pub struct TopArgs {
     /// Whose
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: UsageOwner,
     /// When
     #[command(flatten)]
     pub times: Times,
@@ -182,7 +182,7 @@ pub struct TopArgs {
 pub struct WatchArgs {
     /// Whose
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: UsageOwner,
 }
 
 /// `usage export`
@@ -190,7 +190,7 @@ pub struct WatchArgs {
 pub struct ExportArgs {
     /// Whose
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: UsageOwner,
     /// When
     #[command(flatten)]
     pub times: Times,
@@ -219,7 +219,7 @@ impl<'r> From<&'r UsageFrom> for Flat<'r> {
     }
 }
 
-fn filter(whose: Whose, times: &Times) -> UsageFilter {
+fn filter(whose: UsageOwner, times: &Times) -> UsageFilter {
     UsageFilter {
         since: times.since,
         until: times.until,

@@ -12,7 +12,7 @@ use crate::{
     render::text::plural,
     state::{
         Model, Topic,
-        dialog::Whose,
+        dialog::RequestsOf,
         form::{self, Field, Form, FormFor},
     },
     time_arg,
@@ -54,7 +54,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             let typed = if chosen.len() == 1 { first.name.clone() } else { "revoke".to_owned() };
             dialogs::confirm(model, title, vec![line.into()], "Revoke", Some(typed), requests);
             let named = chosen.into_iter().map(|key| (key.organization, key.name)).collect();
-            dialogs::count(model, out, Whose::Keys(named));
+            dialogs::count(model, out, RequestsOf::Keys(named));
         }
         _ => {}
     }

@@ -16,7 +16,7 @@ use crate::{
     state::{
         Model, Right, Topic,
         calls::Act,
-        dialog::Whose,
+        dialog::RequestsOf,
         form::{Field, Form, FormFor, labels, slug},
     },
     update::{act, dialogs, forms},
@@ -102,8 +102,8 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
 }
 
-fn of(chosen: Vec<Organization>) -> Whose {
-    Whose::Organizations(chosen.into_iter().map(|one| one.slug).collect())
+fn of(chosen: Vec<Organization>) -> RequestsOf {
+    RequestsOf::Organizations(chosen.into_iter().map(|one| one.slug).collect())
 }
 
 fn named(chosen: &[Organization]) -> String {

@@ -13,7 +13,7 @@ use crate::{
     state::{
         Model, Topic,
         calls::Act,
-        dialog::Whose,
+        dialog::RequestsOf,
         form::{self, Field, Form, FormFor},
     },
     update::{account, act, dialogs, forms, security},
@@ -100,8 +100,8 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
     }
 }
 
-fn of(chosen: Vec<User>) -> Whose {
-    Whose::Users(chosen.into_iter().map(|user| user.name).collect())
+fn of(chosen: Vec<User>) -> RequestsOf {
+    RequestsOf::Users(chosen.into_iter().map(|user| user.name).collect())
 }
 
 fn ask(verb: &str, chosen: &[User]) -> String {

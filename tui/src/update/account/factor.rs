@@ -5,7 +5,7 @@ use aivonx_protocol::{
     account::{self, AccountRequest, TotpOffer},
 };
 
-use super::{Prepared, Step, ask, barred, forms, stands};
+use super::{AccountStep, Prepared, ask, barred, forms, stands};
 use crate::{
     keymap::Do,
     msg::Effect,
@@ -50,22 +50,22 @@ pub(super) fn request(form: &Form) -> Prepared {
     let password = form.secret("password").ok_or(("password", "this is needed"))?;
     let code = form.secret("otp").ok_or(("otp", "this is needed"))?;
     Ok(if form.value("what") == "turn it off" {
-        (Step::Disable, AccountRequest::TotpDisable(account::TotpDisable { password, code }))
+        (AccountStep::Disable, AccountRequest::TotpDisable(account::TotpDisable { password, code }))
     } else {
-        (Step::Codes, AccountRequest::BackupCodes(account::BackupCodes { password, code }))
+        (AccountStep::Codes, AccountRequest::BackupCodes(account::BackupCodes { password, code }))
     })
 }
 
 /// Sets it up: with the password just typed, else that is asked for.
 pub(in crate::update) fn enrol(model: &mut Model, out: &mut Vec<Effect>) {
-    let under_way = model.calls.steps(Step::Offer)
+    let under_way = model.calls.steps(AccountStep::Offer)
         || stands(model, &FormFor::Enrol)
         || model.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Enrol(_)));
     if under_way || barred(model).is_some() {
         return;
     }
     if let Some(password) = model.account.password.clone() {
-        ask(model, out, Step::Offer, AccountRequest::TotpBegin(account::TotpBegin { password }));
+        ask(model, out, AccountStep::Offer, AccountRequest::TotpBegin(account::TotpBegin { password }));
         return;
     }
     let must = model.identity.as_ref().is_some_and(|who| who.must_enrol);
@@ -81,7 +81,7 @@ pub(in crate::update) fn enrol(model: &mut Model, out: &mut Vec<Effect>) {
 /// What that form asks for.
 pub(super) fn offer_request(form: &Form) -> Prepared {
     let password = form.secret("password").ok_or(("password", "this is needed"))?;
-    Ok((Step::Offer, AccountRequest::TotpBegin(account::TotpBegin { password })))
+    Ok((AccountStep::Offer, AccountRequest::TotpBegin(account::TotpBegin { password })))
 }
 
 /// The daemon offers one.
@@ -134,8 +134,12 @@ pub(in crate::update) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, doe
                 return;
             }
             let code = enrol.code.secret();
-            let ticket =
-                ask(model, out, Step::Confirm, AccountRequest::TotpConfirm(account::TotpConfirm { code }));
+            let ticket = ask(
+                model,
+                out,
+                AccountStep::Confirm,
+                AccountRequest::TotpConfirm(account::TotpConfirm { code }),
+            );
             if let Some(Dialog::Enrol(enrol)) = model.dialogs.last_mut() {
                 enrol.sent = Some(ticket);
                 enrol.fault = None;

@@ -5,7 +5,7 @@ use aivonx_protocol::{
     account::{self, AccountRequest},
 };
 
-use super::{Step, answers, ask, load};
+use super::{AccountStep, answers, ask, load};
 use crate::{
     keymap::Do,
     msg::Effect,
@@ -50,9 +50,9 @@ pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: 
             }
         }
         // A locked console must not start unlocked the next time.
-        Do::Quit if up && !model.calls.steps(Step::Leave) => {
+        Do::Quit if up && !model.calls.steps(AccountStep::Leave) => {
             out.push(Effect::Forget);
-            ask(model, out, Step::Leave, AccountRequest::Logout(account::Logout));
+            ask(model, out, AccountStep::Leave, AccountRequest::Logout(account::Logout));
         }
         Do::Quit => out.push(Effect::Quit),
         Do::Submit if lock.sent.is_none() && lock.password.len() > 0 => {
@@ -61,7 +61,8 @@ pub(in crate::update) fn locked(model: &mut Model, out: &mut Vec<Effect>, does: 
                 return;
             }
             let password = lock.password.secret();
-            let ticket = ask(model, out, Step::Unlock, AccountRequest::Verify(account::Verify { password }));
+            let ticket =
+                ask(model, out, AccountStep::Unlock, AccountRequest::Verify(account::Verify { password }));
             if let Some(lock) = &mut model.account.lock {
                 lock.sent = Some(ticket);
                 lock.fault = None;

@@ -22,7 +22,7 @@ pub(super) use self::{
 use super::{answers, forms, load, login};
 use crate::{
     msg::{Effect, Ticket},
-    state::{Dialog, Model, Purpose, Right, Topic, account::Step, dialog::Reveal, form::FormFor},
+    state::{Dialog, Model, Purpose, Right, Topic, account::AccountStep, dialog::Reveal, form::FormFor},
 };
 
 /// The screen is locked, or not, and why.
@@ -54,10 +54,10 @@ pub(super) fn send(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// What a form asks for, or the field that is wrong and why.
-type Prepared = Result<(Step, AccountRequest), (&'static str, &'static str)>;
+type Prepared = Result<(AccountStep, AccountRequest), (&'static str, &'static str)>;
 
 /// What was typed is needed for what has to be done next.
-fn remember(model: &mut Model, step: Step, request: &AccountRequest) {
+fn remember(model: &mut Model, step: AccountStep, request: &AccountRequest) {
     let password = match request {
         AccountRequest::Setup(setup) => {
             model.account.wants_factor = !setup.no_totp;
@@ -66,7 +66,7 @@ fn remember(model: &mut Model, step: Step, request: &AccountRequest) {
         AccountRequest::Password(account::Password { new, .. }) if owes(model) => new,
         _ => return,
     };
-    debug_assert!(matches!(step, Step::SetUp | Step::Password), "nothing else is remembered");
+    debug_assert!(matches!(step, AccountStep::SetUp | AccountStep::Password), "nothing else is remembered");
     model.account.password = Some(password.clone());
 }
 
@@ -75,7 +75,7 @@ fn owes(model: &Model) -> bool {
     model.identity.as_ref().is_some_and(|who| who.must_change_password || who.must_enrol)
 }
 
-fn ask(model: &mut Model, out: &mut Vec<Effect>, step: Step, request: AccountRequest) -> Ticket {
+fn ask(model: &mut Model, out: &mut Vec<Effect>, step: AccountStep, request: AccountRequest) -> Ticket {
     let ticket = model.calls.begin(Purpose::Account(step), model.now);
     out.push(Effect::Call { ticket, request: Request::Account(request) });
     ticket
@@ -103,17 +103,17 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn answered(
     model: &mut Model,
     out: &mut Vec<Effect>,
-    step: Step,
+    step: AccountStep,
     ticket: Ticket,
     result: Result<Reply, Fault>,
 ) {
     match (step, result) {
-        (Step::Unlock, result) => lock::answered(model, out, result),
-        (Step::Leave, _) => out.push(Effect::Quit),
-        (Step::Confirm, Err(fault)) => factor::refused(model, &fault),
+        (AccountStep::Unlock, result) => lock::answered(model, out, result),
+        (AccountStep::Leave, _) => out.push(Effect::Quit),
+        (AccountStep::Confirm, Err(fault)) => factor::refused(model, &fault),
         (_, Err(fault)) => {
             let why = answers::said(&fault);
-            if step == Step::Password || step == Step::SetUp {
+            if step == AccountStep::Password || step == AccountStep::SetUp {
                 // What was typed is typed again.
                 model.account.password = None;
                 model.account.wants_factor = false;
@@ -122,10 +122,12 @@ pub(super) fn answered(
                 Some(form) => {
                     // A new password is what can be wrong about one.
                     let field = match (step, fault.field.as_deref()) {
-                        (Step::Password, Some("password")) => Some("new"),
+                        (AccountStep::Password, Some("password")) => Some("new"),
                         // The one in use, which is wrong, is named by none.
-                        (Step::Password, None) => Some("old"),
-                        (Step::Offer | Step::Disable | Step::Codes, None) => Some("password"),
+                        (AccountStep::Password, None) => Some("old"),
+                        (AccountStep::Offer | AccountStep::Disable | AccountStep::Codes, None) => {
+                            Some("password")
+                        }
                         (_, field) => field,
                     };
                     form.refuse(field, &why);
@@ -137,16 +139,16 @@ pub(super) fn answered(
                 }
             }
         }
-        (Step::SetUp, Ok(Reply::LoggedIn(session))) => {
+        (AccountStep::SetUp, Ok(Reply::LoggedIn(session))) => {
             answers::close(model, ticket);
             set_up::done(model, out, session);
         }
-        (Step::Password, Ok(_)) => {
+        (AccountStep::Password, Ok(_)) => {
             answers::close(model, ticket);
             model.tell("the password is changed; your other sessions have ended");
             load(model, out, Topic::Identity);
         }
-        (Step::Redeem, Ok(_)) => {
+        (AccountStep::Redeem, Ok(_)) => {
             let form = answers::form(model, ticket);
             let typed = form.and_then(|form| Some((form.value("username"), form.secret("password")?)));
             answers::close(model, ticket);
@@ -154,16 +156,16 @@ pub(super) fn answered(
                 login::again(model, out, &user, &password);
             }
         }
-        (Step::Offer, Ok(Reply::TotpOffer(offer))) => {
+        (AccountStep::Offer, Ok(Reply::TotpOffer(offer))) => {
             answers::close(model, ticket);
             factor::offered(model, offer);
         }
-        (Step::Disable, Ok(_)) => {
+        (AccountStep::Disable, Ok(_)) => {
             answers::close(model, ticket);
             model.tell("the second factor is off: the password alone is enough now");
             load(model, out, Topic::Identity);
         }
-        (Step::Confirm | Step::Codes, Ok(Reply::BackupCodes(codes))) => {
+        (AccountStep::Confirm | AccountStep::Codes, Ok(Reply::BackupCodes(codes))) => {
             answers::close(model, ticket);
             model.dialogs.retain(|dialog| !matches!(dialog, Dialog::Enrol(_)));
             model.account.wants_factor = false;

@@ -5,7 +5,7 @@ use aivonx_protocol::{
     account::{self, AccountRequest},
 };
 
-use super::{Prepared, Step, barred, forms, stands};
+use super::{AccountStep, Prepared, barred, forms, stands};
 use crate::state::{
     Model,
     form::{Field, Form, FormFor},
@@ -75,7 +75,7 @@ pub(super) fn redeem_request(form: &Form) -> Prepared {
         return Err(("again", "the two are not the same"));
     }
     Ok((
-        Step::Redeem,
+        AccountStep::Redeem,
         AccountRequest::Redeem(account::Redeem { username: form.value("username"), code, password }),
     ))
 }
@@ -88,5 +88,5 @@ pub(super) fn request(model: &Model, form: &Form) -> Prepared {
     if form.secret("again").as_ref() != Some(&new) {
         return Err(("again", "the two are not the same"));
     }
-    Ok((Step::Password, AccountRequest::Password(account::Password { old, new })))
+    Ok((AccountStep::Password, AccountRequest::Password(account::Password { old, new })))
 }

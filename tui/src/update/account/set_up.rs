@@ -6,7 +6,7 @@ use aivonx_protocol::{
     organization::LimitProfile,
 };
 
-use super::{Prepared, Step, forms, stands};
+use super::{AccountStep, Prepared, forms, stands};
 use crate::{
     msg::Effect,
     state::{
@@ -100,7 +100,7 @@ pub(super) fn request(form: &Form) -> Prepared {
         profile: Some(profile),
         recover: false,
     };
-    Ok((Step::SetUp, AccountRequest::Setup(setup)))
+    Ok((AccountStep::SetUp, AccountRequest::Setup(setup)))
 }
 
 /// There is an administrator, who is logged in.

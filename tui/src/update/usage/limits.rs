@@ -20,7 +20,7 @@ use crate::{
         calls::Act,
         form::{Field, Form, FormFor},
         list::Rows as _,
-        usage::{UsageForm, Whose},
+        usage::{OpenLimits, UsageForm},
     },
     update::{act, dialogs, forms},
 };
@@ -50,7 +50,7 @@ fn called(limits: &Limits) -> String {
 }
 
 /// The limits that are open, or says why there are none.
-fn open(model: &mut Model) -> Option<(Whose, String, LimitLevel)> {
+fn open(model: &mut Model) -> Option<(OpenLimits, String, LimitLevel)> {
     let whose = model.usage.open.clone()?;
     if whose.target().is_none() {
         model.warn("models and nodes have no limits; organizations, users and keys have");
@@ -121,7 +121,7 @@ fn check(text: &str) -> Result<(), String> {
 }
 
 /// Sets what the form sets, or takes it back.
-pub(super) fn set(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, String> {
+pub(super) fn set(model: &Model, form: &Form, whose: &OpenLimits) -> Result<Asked, String> {
     let target = whose.target().ok_or("it has no limits")?;
     let called = model.usage.limits_of.as_ref().map_or_else(|| whose.called(), called);
     let values = match wanted(&form.value("limit"))? {
@@ -260,7 +260,7 @@ fn profile(model: &mut Model) {
 const ALL: [LimitProfile; 3] = [LimitProfile::Standard, LimitProfile::Team, LimitProfile::Unlimited];
 
 /// Chooses the profile of this form.
-pub(super) fn apply(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, String> {
+pub(super) fn apply(model: &Model, form: &Form, whose: &OpenLimits) -> Result<Asked, String> {
     let limits = model.usage.limits_of.as_ref().ok_or("its limits are not known yet")?;
     let word = form.value("profile");
     let profile = ALL.into_iter().find(|profile| profile_name(*profile) == word).ok_or("no such profile")?;
@@ -270,7 +270,7 @@ pub(super) fn apply(model: &Model, form: &Form, whose: &Whose) -> Result<Asked, 
     }
     let organization = match (limits.level, whose) {
         (LimitLevel::Organization, _) => limits.id.clone(),
-        (LimitLevel::Fleet, Whose::Own) => None,
+        (LimitLevel::Fleet, OpenLimits::Own) => None,
         _ => return Err("only the fleet and organizations have a profile".to_owned()),
     };
     let request = LimitRequest::SetProfile(limit::SetProfile { organization, profile, reset });

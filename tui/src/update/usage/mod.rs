@@ -27,7 +27,7 @@ use crate::{
         calls::Act,
         form::FormFor,
         list::{List, Load},
-        usage::{Tab, UsageForm, Whose},
+        usage::{OpenLimits, Tab, UsageForm},
     },
 };
 
@@ -98,7 +98,7 @@ pub(super) fn attend(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Whose limits are in sight.
-fn subject(model: &Model) -> Option<Whose> {
+fn subject(model: &Model) -> Option<OpenLimits> {
     if !model.detail {
         return None;
     }
@@ -110,7 +110,7 @@ fn subject(model: &Model) -> Option<Whose> {
 }
 
 /// The one chosen among organizations, users and keys.
-fn person(model: &Model) -> Option<Whose> {
+fn person(model: &Model) -> Option<OpenLimits> {
     let access = &model.access;
     let (by, id, name) = match access.tab {
         access::Tab::Organizations => {
@@ -119,7 +119,7 @@ fn person(model: &Model) -> Option<Whose> {
         access::Tab::Users => access.users.chosen().map(|one| (UsageBy::User, &one.id, &one.name))?,
         access::Tab::Keys => access.keys.chosen().map(|one| (UsageBy::Key, &one.id, &one.name))?,
     };
-    Some(Whose::One { by, id: id.clone(), name: name.clone() })
+    Some(OpenLimits::One { by, id: id.clone(), name: name.clone() })
 }
 
 /// Asks for the limits of the one that is in sight now, if it is another than before.
@@ -245,7 +245,7 @@ pub(super) fn open(model: &mut Model) {
             model.warn("this is what belongs to none of them; o shows the limits of the fleet");
         }
         Some((id, name)) => {
-            model.usage.open = Some(Whose::One { by, id, name });
+            model.usage.open = Some(OpenLimits::One { by, id, name });
             model.detail = true;
         }
     }
@@ -286,7 +286,7 @@ pub(super) fn carry_out(model: &mut Model, out: &mut Vec<Effect>, does: Do) {
             }
         }
         Do::OwnLimits => {
-            model.usage.open = Some(Whose::Own);
+            model.usage.open = Some(OpenLimits::Own);
             model.detail = true;
         }
         Do::Measure => model.usage.measure = model.usage.measure.next(),

@@ -33,7 +33,7 @@ const ALL: [PrivacyMode; 4] =
 
 /// The organization of the open list; None after a warning if it has none.
 fn organization(model: &mut Model) -> Option<Option<String>> {
-    let found = model.usage.open.as_ref().and_then(crate::state::usage::Whose::organization);
+    let found = model.usage.open.as_ref().and_then(crate::state::usage::OpenLimits::organization);
     if found.is_none() {
         model.warn("that is set on organizations, and for those without one on the fleet (o)");
     }

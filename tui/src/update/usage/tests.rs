@@ -18,7 +18,7 @@ use crate::{
     state::{
         Dialog, Model, Screen, Topic,
         testing::{answer_all, call, connected, full, full_as, press, press_all, refuse, reply, type_text},
-        usage::{Period, Tab, Whose},
+        usage::{OpenLimits, Period, Tab},
     },
     update::update,
     view::tests::shot,
@@ -239,7 +239,7 @@ fn profiles_are_for_organizations_and_the_fleet() {
     assert_eq!(*call(&effects).1, Request::Limit(expected));
     model.calls.clear();
     answered(&mut model, "o");
-    assert_eq!(model.usage.asked, Some(Whose::Own));
+    assert_eq!(model.usage.asked, Some(OpenLimits::Own));
     press_all(&mut model, "f t ctrl-s");
     let effects = press(&mut model, "y");
     assert!(matches!(
@@ -384,7 +384,7 @@ fn details_elsewhere_show_the_limits_of_the_chosen_one() {
     let effects = press(&mut model, "l");
     assert_eq!(model.screen, Screen::Usage);
     answer_all(&mut model, effects);
-    let asked = Whose::One { by: UsageBy::Organization, id: "1".into(), name: "globex".into() };
+    let asked = OpenLimits::One { by: UsageBy::Organization, id: "1".into(), name: "globex".into() };
     assert_eq!((model.usage.tab, &model.usage.asked), (Tab::Organizations, &Some(asked)));
     assert!(model.usage.steps.as_ref().is_some_and(|report| report.per == Some(UsagePer::Day)));
     press_all(&mut model, "esc esc");

@@ -23,7 +23,7 @@ use crate::{
     state::{
         Model, Right,
         list::{Load, Rows as _},
-        usage::{Tab, Whose},
+        usage::{OpenLimits, Tab},
     },
     theme::Tone,
     widgets::{bar, chart::Chart, grid::Grid, text::fit},
@@ -51,11 +51,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
 }
 
 /// What a model or a node served in the time that is shown.
-fn served(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
+fn served(buffer: &mut Buffer, area: Rect, model: &Model, whose: &OpenLimits) {
     let usage = &model.usage;
     let list = if usage.tab == Tab::Models { &usage.models } else { &usage.nodes };
     let mut facts = Table::pairs();
-    if let Whose::One { id, .. } = whose
+    if let OpenLimits::One { id, .. } = whose
         && let Some(one) = list.all().iter().find(|one| one.id() == *id)
     {
         let row = &one.row;
@@ -75,7 +75,7 @@ fn served(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
     details(buffer, area, model, &whose.called(), &facts);
 }
 
-fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &Whose) {
+fn limits(buffer: &mut Buffer, area: Rect, model: &Model, whose: &OpenLimits) {
     let usage = &model.usage;
     let theme = model.settings.theme;
     let title = match &usage.limits_of {
