@@ -4,13 +4,12 @@
 //! A few of them; for as many seconds as `AIVONX_DAMAGE_SECONDS` says, or as many of them as `AIVONX_DAMAGES`. They follow
 //! from `AIVONX_DAMAGE_SEED` and their number: `AIVONX_DAMAGE_FIRST=N AIVONX_DAMAGES=1` repeats one.
 
+mod harm;
+mod survey;
+
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::{
-        fs::{FileExt as _, symlink},
-        net::UnixListener,
-    },
     path::{Path, PathBuf},
     process::Stdio,
     str::FromStr,
@@ -26,8 +25,13 @@ use aivonx_tests::{
     harness::{Aivonx, Daemon, Request, binary},
     within,
 };
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use serde_json::{Map, Value, json};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::json;
+
+use self::{
+    harm::damage,
+    survey::{State, survey},
+};
 
 /// Longest time to a refusal, of which ten seconds are promised; the rest is for a loaded machine.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
@@ -35,98 +39,8 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(20);
 /// Damaged at once.
 const AT_ONCE: usize = 2;
 
-/// Bytes of a page and of a segment, as engines and disks have them.
-const PAGE: usize = 4096;
-const SEGMENT: usize = 512 << 10;
-
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
-}
-
-/// What a gateway says that it has.
-#[derive(Debug, Clone, PartialEq)]
-struct State {
-    configuration: Value,
-    /// Last entry of the audit log.
-    audit: u64,
-    usage: Value,
-    counters: Value,
-    /// Where anyone could see that something is wrong: status, verdict on the audit log, log.
-    told: String,
-}
-
-/// The part of what is listed that only somebody's decision changes.
-fn decided(listed: &Value) -> Value {
-    const FIELDS: [&str; 13] = [
-        "id",
-        "name",
-        "slug",
-        "url",
-        "role",
-        "revision",
-        "organization",
-        "model",
-        "alias",
-        "models",
-        "prompt",
-        "output",
-        "limit",
-    ];
-    match listed {
-        Value::Array(all) => all.iter().map(decided).collect(),
-        Value::Object(one) => {
-            let kept = one.iter().filter(|(field, _)| FIELDS.contains(&field.as_str()));
-            // The models of a node are those that it has now.
-            let kept = kept.filter(|(field, _)| !(one.contains_key("url") && *field == "models"));
-            Value::Object(kept.map(|(field, value)| (field.clone(), value.clone())).collect::<Map<_, _>>())
-        }
-        other => other.clone(),
-    }
-}
-
-/// The command's JSON. A failure is added to `told`, under the name of the `part` it is about.
-async fn ask(aivonx: &Aivonx, part: &str, words: &[&str], told: &mut String) -> Value {
-    let words = [words, &["--output", "json"]].concat();
-    let ran = aivonx.run(&words).await;
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| {
-        *told += &format!("{part}: {}: {}\n", words.join(" "), ran.stderr);
-        Value::Null
-    })
-}
-
-async fn survey(aivonx: &Aivonx, log: &str) -> State {
-    let mut told = String::new();
-    let mut configuration = Map::new();
-    for noun in ["node", "org", "user", "key", "price", "model policy", "model alias"] {
-        let words: Vec<&str> = noun.split(' ').chain(["list"]).collect();
-        configuration.insert(noun.to_owned(), decided(&ask(aivonx, noun, &words, &mut told).await));
-    }
-    let limits = ask(aivonx, "counters", &["limit", "show", "--org", "o0"], &mut told).await;
-    configuration.insert("limit".to_owned(), decided(&limits["limits"]));
-    let all = limits["limits"].as_array().into_iter().flatten();
-    let of_day = all.filter(|one| one["name"].as_str().is_some_and(|name| name.ends_with(".day")));
-    let counters = of_day.map(|one| json!([one["name"], one["used"]])).collect();
-    let verdict = ask(aivonx, "audit", &["audit", "verify"], &mut told).await;
-    let usage = ask(aivonx, "usage", &["usage", "show", "--by", "org"], &mut told).await;
-    let rows = usage["rows"].as_array().into_iter().flatten();
-    let usage = rows.map(|row| json!([row["id"], row["requests"], row["prompt_tokens"]])).collect();
-    if verdict["intact"] != true || verdict["restarts"] != json!([]) {
-        told += &format!("audit verify: {verdict}\n");
-    }
-    let status = ask(aivonx, "status", &["status"], &mut told).await;
-    for warning in status["warnings"].as_array().into_iter().flatten() {
-        told += &format!("status: {warning}\n");
-    }
-    // Without their times, so that they can be compared.
-    let loud = log.lines().filter(|line| [" WARN ", " ERROR "].iter().any(|level| line.contains(level)));
-    loud.for_each(|line| told += &format!("{}\n", line.split_once(' ').map_or(line, |(_, rest)| rest)));
-    State {
-        configuration: Value::Object(configuration),
-        audit: verdict["last"].as_u64().unwrap_or(0),
-        usage,
-        counters,
-        told,
-    }
 }
 
 /// A stopped gateway with everything in it, and an older copy of its data.
@@ -302,146 +216,6 @@ impl Gateway {
             }
         }
         Ok(None)
-    }
-}
-
-/// Regular files below `dir`.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            false => found.push(path),
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// A file to damage: the larger ones more often, and every one now and then.
-fn pick(data: &Path, random: &mut StdRng) -> PathBuf {
-    let all: Vec<_> = files(data)
-        .into_iter()
-        .filter(|path| !path.ends_with("lock") && !path.ends_with("master.key"))
-        .map(|path| (4.0 + (fs::metadata(&path).unwrap().len() as f64).sqrt() / 40.0, path))
-        .collect();
-    all.choose_weighted(random, |(weight, _)| *weight).unwrap().1.clone()
-}
-
-fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
-    let length = usize::try_from(fs::metadata(path).unwrap().len()).unwrap();
-    let end = bytes.len().min(length.saturating_sub(at));
-    fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(&bytes[..end], at as u64).unwrap();
-}
-
-fn remove(path: &Path) {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path).unwrap(),
-        _ => drop(fs::remove_file(path)),
-    }
-}
-
-/// Damages `data`, and says how.
-fn damage(data: &Path, older: &Path, random: &mut StdRng) -> String {
-    let path = pick(data, random);
-    let name = path.strip_prefix(data).unwrap().display().to_string();
-    let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
-    let somewhere = |random: &mut StdRng| random.random_range(0..length.max(1));
-    let large = [data.join("store/db"), path.clone()].choose(random).unwrap().clone();
-    match random.random_range(0..61) {
-        0..13 => {
-            let bits = *[1, 1, 1, 3, 20, 200].choose(random).unwrap();
-            let mut bytes = fs::read(&path).unwrap();
-            for _ in 0..bits {
-                if let Some(byte) = bytes.get_mut(somewhere(random)) {
-                    *byte ^= 1_u8 << random.random_range(0..8_u32);
-                }
-            }
-            fs::write(&path, bytes).unwrap();
-            format!("{bits} bits of {name} flipped")
-        }
-        13..20 => {
-            let some = random.random_range(0..=length);
-            let lengths = [0, length / 2, some, length.saturating_sub(1), length.saturating_sub(PAGE)];
-            let to = *lengths.choose(random).unwrap();
-            fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(to as u64).unwrap();
-            format!("{name} cut from {length} to {to}")
-        }
-        20..33 => {
-            let size = *[16, 512, PAGE, 65_536, SEGMENT].choose(random).unwrap();
-            let at = somewhere(random);
-            let zeros = random.random_bool(0.5);
-            let mut bytes = vec![0; size];
-            if !zeros {
-                random.fill(&mut bytes[..]);
-            }
-            overwrite(&path, at, &bytes);
-            format!("{size} bytes of {name} at {at} are {}", if zeros { "zero" } else { "noise" })
-        }
-        33..36 => {
-            remove(&path);
-            format!("{name} removed")
-        }
-        36 => {
-            let dir = *["store", "store/blobs", "snapshots"].choose(random).unwrap();
-            remove(&data.join(dir));
-            format!("{dir}/ removed")
-        }
-        37..39 => {
-            let other = pick(data, random);
-            let (ours, theirs) = (fs::read(&path).unwrap(), fs::read(&other).unwrap());
-            fs::write(&path, theirs).unwrap();
-            fs::write(&other, ours).unwrap();
-            format!("{name} and {} changed places", other.strip_prefix(data).unwrap().display())
-        }
-        39..43 => {
-            let old = files(older);
-            let old = old.choose(random).unwrap();
-            let name = old.strip_prefix(older).unwrap();
-            if name.ends_with("lock") || name.ends_with("master.key") {
-                return "nothing".to_owned();
-            }
-            fs::copy(old, data.join(name)).unwrap();
-            format!("{} as it was before", name.display())
-        }
-        43..52 => {
-            let size = *[PAGE, PAGE, SEGMENT].choose(random).unwrap();
-            let bytes = fs::read(&large).unwrap();
-            let places = (bytes.len() / size).max(1);
-            let (from, to) = (random.random_range(0..places) * size, random.random_range(0..places) * size);
-            overwrite(&large, to, &bytes[from..bytes.len().min(from + size)]);
-            format!("{size} bytes of {} at {from} written at {to} too", large.display())
-        }
-        52..56 => {
-            let mut bytes = fs::read(&path).unwrap();
-            let size = *[1, 100, PAGE, SEGMENT].choose(random).unwrap();
-            let noise = random.random_bool(0.5);
-            bytes.extend((0..size).map(|_| if noise { random.random() } else { 0_u8 }));
-            fs::write(&path, bytes).unwrap();
-            format!("{size} bytes added to {name}")
-        }
-        _ => {
-            let names =
-                ["store/db", "store/conf", "STORE", "COMMIT", "store", "snapshots", "lock", "master.key"];
-            let at = data.join(names.choose(random).unwrap());
-            remove(&at);
-            let kind = *["directory", "link to nothing", "device", "named pipe", "socket", "nothing"]
-                .choose(random)
-                .unwrap();
-            match kind {
-                "directory" => fs::create_dir(&at).unwrap(),
-                "link to nothing" => symlink("/nonexistent/x", &at).unwrap(),
-                "device" => symlink("/dev/null", &at).unwrap(),
-                "socket" => drop(UnixListener::bind(&at).unwrap()),
-                "named pipe" => {
-                    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-                    rustix::fs::mknodat(rustix::fs::CWD, &at, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-                }
-                _ => {}
-            }
-            format!("{} is a {kind}", at.strip_prefix(data).unwrap().display())
-        }
     }
 }
 

@@ -1,14 +1,13 @@
 //! Model policy: what the nodes receive for what the clients ask.
 
+mod organizations;
+
 use std::collections::HashMap;
 
 use aivonx_protocol::{
-    Client as Control, ClientError, FaultKind, WireSecret, account,
-    key::{self, KeyScope, NewKey},
+    Client as Control,
     node::{self, AdminState},
-    organization::{self, NewOrganization, NodeAccess},
     policy::{self, ContextSize, KeepAlive, PolicyChange},
-    user::{self, NewUser, Role},
 };
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
@@ -288,164 +287,4 @@ async fn what_is_set_survives_a_restart_and_can_be_set_from_the_command_line() {
     let got = sent(&daemon, &node, "/api/generate", &json!({"model": "other", "prompt": "x"})).await;
     assert_eq!(got, json!({"model": "m", "prompt": "x", "options": {"num_ctx": 8192}}));
     assert!(daemon.aivonx().ok(&["model", "alias", "list"]).await.contains("other"));
-}
-
-fn organization(slug: &str, models: &[&str]) -> NewOrganization {
-    NewOrganization {
-        slug: slug.into(),
-        name: None,
-        require_totp: false,
-        models: models.iter().map(|model| (*model).to_owned()).collect(),
-        nodes: NodeAccess::Shared,
-        cloud_models: false,
-        privacy: None,
-        limit_profile: None,
-    }
-}
-
-#[track_caller]
-fn fault<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FaultKind {
-    match result {
-        Err(ClientError::Fault(fault)) => fault.kind,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn each_organization_has_its_own() {
-    let models = ["open:8b", "closed:70b", "there:120b-cloud"];
-    let node = FakeNode::start(Kind::Ollama, &models).await;
-    let builder = Daemon::builder().config("").plain_listener().node(&node);
-    let daemon = builder.access("two_factor = \"optional\"").start().await;
-    let root = daemon.control().await;
-    let mut secrets = std::collections::BTreeMap::new();
-    for (slug, models) in [("acme", &["open*"][..]), ("other", &[])] {
-        root.ask(organization::Add(Box::new(organization(slug, models)))).await.unwrap();
-        let admin = NewUser {
-            name: format!("{slug}-admin"),
-            display_name: None,
-            email: None,
-            role: Role::OrgAdmin,
-            organization: Some(slug.into()),
-            password: Some(WireSecret::new(PASSWORD.into())),
-        };
-        root.ask(user::Add(Box::new(admin))).await.unwrap();
-        let new = NewKey {
-            name: "k".into(),
-            organization: Some(slug.into()),
-            user: None,
-            scopes: vec![KeyScope::Infer],
-            models: Vec::new(),
-            networks: Vec::new(),
-            expires: None,
-        };
-        secrets.insert(slug, root.ask(key::Create(Box::new(new))).await.unwrap().secret.expose().to_owned());
-    }
-    let ask = async |slug: &str, model: &str| {
-        let request = Request::json("/api/generate", &json!({"model": model, "prompt": "x"}));
-        let request = request.field("authorization", &format!("Bearer {}", secrets[slug]));
-        let answer = daemon.ask(&request).await;
-        (answer.status, answer.field("x-aivonx-model").map(str::to_owned))
-    };
-    let admin = daemon.control_as_stranger().await;
-    admin
-        .ask(account::Login {
-            username: "acme-admin".into(),
-            password: WireSecret::new(PASSWORD.into()),
-            otp: None,
-        })
-        .await
-        .unwrap();
-
-    // Its own organization, named or not; nobody else's.
-    alias(&admin, None, "mine", &["open:8b"]).await;
-    admin
-        .ask(policy::Set {
-            organization: Some("acme".into()),
-            model: "open*".into(),
-            revision: None,
-            change: Box::new(ctx(1234, true)),
-        })
-        .await
-        .unwrap();
-    let listed = root.ask(policy::Aliases { organization: None }).await.unwrap();
-    assert_eq!(listed.iter().map(|a| a.organization.as_deref()).collect::<Vec<_>>(), [Some("acme")]);
-    assert_eq!(
-        fault(
-            admin
-                .ask(policy::Set {
-                    organization: Some("other".into()),
-                    model: "*".into(),
-                    revision: None,
-                    change: Box::new(ctx(1, true))
-                })
-                .await
-        ),
-        FaultKind::NotFound
-    );
-    let models = || vec!["open:8b".to_owned()];
-    assert_eq!(
-        fault(
-            admin
-                .ask(policy::SetAlias {
-                    organization: Some("other".into()),
-                    alias: "x".into(),
-                    models: models(),
-                    revision: None
-                })
-                .await
-        ),
-        FaultKind::NotFound
-    );
-    assert_eq!(ask("acme", "mine").await, (200, Some("open:8b".into())));
-    assert_eq!(node.requests().pop().unwrap().json()["options"]["num_ctx"], 1234);
-    assert_eq!(ask("other", "mine").await.0, 404);
-    assert_eq!(ask("other", "open:8b").await, (200, None));
-    assert_eq!(node.requests().pop().unwrap().json()["options"], Value::Null);
-    // What the fleet sets is seen by all, and changed by none of them.
-    alias(&root, None, "everyone", &["closed:70b", "open:8b"]).await;
-    alias(&root, Some("other"), "theirs", &["open:8b"]).await;
-    let seen: Vec<String> = admin
-        .ask(policy::Aliases { organization: None })
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|a| a.alias)
-        .collect();
-    assert_eq!(seen, ["everyone", "mine"]);
-    assert_eq!(
-        fault(admin.ask(policy::RemoveAlias { organization: None, alias: "everyone".into() }).await),
-        FaultKind::NotFound
-    );
-    assert_eq!(
-        fault(admin.ask(policy::Aliases { organization: Some("other".into()) }).await),
-        FaultKind::NotFound
-    );
-
-    // Lists of models hold: the model must be allowed, or a name that the fleet gave it.
-    assert_eq!(ask("acme", "everyone").await, (200, Some("open:8b".into())));
-    assert_eq!(ask("other", "everyone").await, (200, Some("closed:70b".into())));
-    alias(&admin, None, "open-sesame", &["closed:70b"]).await;
-    assert_eq!(ask("acme", "open-sesame").await.0, 404);
-    alias(&root, None, "open-to-all", &["closed:70b"]).await;
-    assert_eq!(ask("acme", "open-to-all").await, (200, Some("closed:70b".into())));
-    // A third party stays refused under any name.
-    alias(&root, None, "open-sky", &["there:120b-cloud"]).await;
-    let before = node.requests().len();
-    assert_eq!(ask("acme", "open-sky").await.0, 403);
-    assert_eq!(ask("other", "open-sky").await.0, 403);
-    assert_eq!(node.requests().len(), before);
-
-    // With the organization its rules go.
-    root.ask(organization::Remove { organization: "acme".into(), revision: None, with_contents: true })
-        .await
-        .unwrap();
-    assert!(
-        root.ask(policy::Aliases { organization: None })
-            .await
-            .unwrap()
-            .iter()
-            .all(|a| a.organization.as_deref() != Some("acme"))
-    );
-    assert!(root.ask(policy::List { organization: None }).await.unwrap().is_empty());
 }
