@@ -1,0 +1,332 @@
+//! The one table of routes. The path sent to a node comes from here, never from the client's bytes.
+
+use aivonx_protocol::key::KeyScope;
+use http::Method;
+
+use super::{Account, Action, Forward, Local, Output, Route, Stream, Version};
+use crate::api::Dialect;
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
+
+/// Any Ollama version.
+const ANY: Option<Version> = Some((0, 0, 0));
+
+const fn ollama(
+    pattern: &'static str,
+    path: &'static str,
+    stream_default: Option<bool>,
+    about: &'static str,
+) -> Route {
+    let (stream, output) = match stream_default {
+        Some(_) => (Stream::Ndjson, Output::Predict),
+        None => (Stream::Never, Output::Nothing),
+    };
+    Route {
+        pattern,
+        methods: POST,
+        dialect: Dialect::Ollama,
+        action: Action::Forward(Forward {
+            path,
+            scope: KeyScope::Infer,
+            prompt_list: false,
+            ollama: ANY,
+            openai: false,
+            stream_default,
+            stream,
+            output,
+            ask_usage: false,
+            legacy_name: false,
+        }),
+        about,
+    }
+}
+
+const fn v1(
+    path: &'static str,
+    lowest: Version,
+    stream: Stream,
+    output: Output,
+    dialect: Dialect,
+    about: &'static str,
+) -> Route {
+    let stream_default = match stream {
+        Stream::Never => None,
+        _ => Some(false),
+    };
+    Route {
+        pattern: path,
+        methods: POST,
+        dialect,
+        action: Action::Forward(Forward {
+            path,
+            scope: KeyScope::Infer,
+            prompt_list: false,
+            ollama: Some(lowest),
+            openai: true,
+            stream_default,
+            stream,
+            output,
+            ask_usage: matches!(stream, Stream::Done),
+            legacy_name: false,
+        }),
+        about,
+    }
+}
+
+/// The same, where `prompt` may be a list.
+const fn prompt_list(route: Route) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            Route { action: Action::Forward(Forward { prompt_list: true, ..forward }), ..route }
+        }
+        route => route,
+    }
+}
+
+const fn local(pattern: &'static str, dialect: Dialect, what: Local, about: &'static str) -> Route {
+    Route { pattern, methods: GET, dialect, action: Action::Local(what), about }
+}
+
+const fn account(
+    pattern: &'static str,
+    methods: &'static [Method],
+    what: Account,
+    about: &'static str,
+) -> Route {
+    Route { pattern, methods, dialect: Dialect::Ollama, action: Action::Account(what), about }
+}
+
+const fn not_yet(
+    pattern: &'static str,
+    methods: &'static [Method],
+    dialect: Dialect,
+    scope: KeyScope,
+) -> Route {
+    Route {
+        pattern,
+        methods,
+        dialect,
+        action: Action::NotYet(scope),
+        about: "Not served by this version: 501.",
+    }
+}
+
+use Dialect::{Anthropic as A, Ollama as O, Openai as I};
+
+/// Every route, those of the data path first.
+pub static ROUTES: &[Route] = &[
+    ollama("/api/chat", "/api/chat", Some(true), "Chat."),
+    ollama(
+        "/api/generate",
+        "/api/generate",
+        Some(true),
+        "Completion of a prompt; an empty prompt loads the model.",
+    ),
+    ollama("/api/embed", "/api/embed", None, "Embeddings of one or more texts."),
+    ollama("/api/embeddings", "/api/embeddings", None, "The older form, for one text."),
+    Route {
+        pattern: "/api/show",
+        methods: POST,
+        dialect: O,
+        action: Action::Forward(Forward {
+            path: "/api/show",
+            scope: KeyScope::ModelsRead,
+            prompt_list: false,
+            ollama: ANY,
+            openai: false,
+            stream_default: None,
+            stream: Stream::Never,
+            output: Output::Nothing,
+            ask_usage: false,
+            legacy_name: true,
+        }),
+        about: "What a model is: its template, parameters and capabilities.",
+    },
+    v1("/v1/chat/completions", (0, 0, 0), Stream::Done, Output::Key("max_tokens"), I, "Chat."),
+    prompt_list(v1(
+        "/v1/completions",
+        (0, 0, 0),
+        Stream::Done,
+        Output::Key("max_tokens"),
+        I,
+        "Completion of a prompt.",
+    )),
+    v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I, "Embeddings of one or more texts."),
+    v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
+    v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
+    local(
+        "/",
+        O,
+        Local::Root,
+        "`Ollama is running`, whatever the state of the fleet: clients ask it before anything else.",
+    ),
+    local("/api/version", O, Local::Version, "The lowest version among the nodes."),
+    local("/api/tags", O, Local::Tags, "The models the caller may use."),
+    local("/api/ps", O, Local::Ps, "The models in memory."),
+    local(
+        "/v1/models",
+        I,
+        Local::Models,
+        "The models the caller may use; with the field `anthropic-version` in that dialect.",
+    ),
+    local(MODEL_PATTERN, I, Local::Model, "One model."),
+    Route {
+        pattern: "/api/pull",
+        methods: POST,
+        dialect: O,
+        action: Action::Pull,
+        about: "Has a model pulled, by a job that goes on when the client leaves; its progress is the stream.",
+    },
+    Route {
+        pattern: "/api/delete",
+        methods: DELETE,
+        dialect: O,
+        action: Action::Delete,
+        about: "Removes a model from every node of the caller that has it.",
+    },
+    local("/health", O, Local::Health, "200 while the process lives."),
+    local("/api/health", O, Local::Health, "The same."),
+    local(
+        "/ready",
+        O,
+        Local::Ready,
+        "200 when requests can be served; `status` is `degraded`, with the reason, while the store takes no changes.",
+    ),
+    local("/api/proxy", O, Local::Proxy, "`Ollama is running` if a node is active."),
+    local("/api/proxy/state", O, Local::ProxyState, "The nodes and their state."),
+    local("/api/proxy/active-requests", O, Local::ActiveRequests, "The requests that are running."),
+    local("/metrics", O, Local::Metrics, "Metrics for Prometheus."),
+    ollama("/api/proxy/generate", "/api/generate", Some(true), "Older name of `/api/generate`."),
+    ollama("/api/proxy/chat", "/api/chat", Some(true), "Older name of `/api/chat`."),
+    ollama("/api/proxy/embed", "/api/embed", None, "Older name of `/api/embed`."),
+    ollama("/api/proxy/embeddings", "/api/embeddings", None, "Older name of `/api/embeddings`."),
+    account("/api/account/login", POST, Account::Login, "Proves who one is, and gives tokens."),
+    account(
+        "/api/account/refresh",
+        POST,
+        Account::Refresh,
+        "Gives new tokens for a refresh token, which is spent.",
+    ),
+    account(
+        "/api/account/logout",
+        POST,
+        Account::Logout,
+        "Ends the session of the access token, or of the refresh token in the body.",
+    ),
+    account("/api/account/me", GET, Account::Me, "Who the caller is."),
+    account(
+        "/api/account/password",
+        POST,
+        Account::Password,
+        "Sets another password; the other sessions end.",
+    ),
+    account(
+        "/api/account/password/reset",
+        POST,
+        Account::PasswordReset,
+        "Sets a password with an administrator's code.",
+    ),
+    account(
+        "/api/account/totp",
+        POST,
+        Account::Totp,
+        "Sets up, confirms or disables the second factor, or makes new backup codes.",
+    ),
+    account(
+        "/api/account/keys",
+        GET_POST,
+        Account::Keys,
+        "Lists the caller's keys, or makes one, whose secret is shown once.",
+    ),
+    account(KEY_PATTERN, DELETE, Account::Key, "Revokes one of the caller's keys."),
+    Route {
+        pattern: "/api/account/usage",
+        methods: GET,
+        dialect: O,
+        action: Action::OwnUsage,
+        about: "What the caller used.",
+    },
+    not_yet("/api/push", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
+    not_yet("/api/status", GET, O, KeyScope::AdminRead),
+    not_yet(BLOB_PATTERN, POST_HEAD, O, KeyScope::ModelsWrite),
+    not_yet("/v1/audio/transcriptions", POST, I, KeyScope::Infer),
+];
+
+const MODEL_PATTERN: &str = "/v1/models/:model";
+const BLOB_PATTERN: &str = "/api/blobs/:digest";
+const KEY_PATTERN: &str = "/api/account/keys/:id";
+
+/// The route of `path`, and what stands in its parameter.
+///
+/// A path with `%`, `//`, a dot segment or a control byte matches nothing: no model, digest or route needs
+/// them, and two readers may disagree about what they mean.
+#[must_use]
+pub fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
+    if let Some(route) = ROUTES.iter().find(|r| r.pattern == path) {
+        return (!path.contains(':')).then_some((route, None));
+    }
+    let (pattern, parameter) = path
+        .strip_prefix("/v1/models/")
+        .map(|p| (MODEL_PATTERN, p))
+        .or_else(|| path.strip_prefix("/api/blobs/").map(|p| (BLOB_PATTERN, p)))
+        .or_else(|| path.strip_prefix("/api/account/keys/").map(|p| (KEY_PATTERN, p)))?;
+    let odd = parameter.is_empty()
+        || parameter.contains('%')
+        || parameter.split('/').any(|s| s.is_empty() || s == "." || s == "..")
+        || !parameter.bytes().all(|b| b.is_ascii_graphic());
+    if odd {
+        return None;
+    }
+    ROUTES.iter().find(|r| r.pattern == pattern).map(|r| (r, Some(parameter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, ROUTES, find};
+
+    #[test]
+    fn every_pattern_is_found_once() {
+        for route in ROUTES {
+            assert_eq!(ROUTES.iter().filter(|r| r.pattern == route.pattern).count(), 1, "{}", route.pattern);
+            if !route.pattern.contains(':') {
+                assert!(find(route.pattern).is_some(), "{}", route.pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn odd_paths_match_nothing() {
+        for path in [
+            "/api/chat/",
+            "//api/chat",
+            "/api//chat",
+            "/api/%63hat",
+            "/api/../api/chat",
+            "/api/./chat",
+            "/v1/models/",
+            "/v1/models/:model/..",
+            "/v1/models/a%2fb",
+            "/v1/models/../x",
+            "/v1/models/a//b",
+            "/V1/models",
+            "",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+        let (route, model) = find("/v1/models/hf.co/org/repo:q4").unwrap();
+        assert_eq!((route.pattern, model), ("/v1/models/:model", Some("hf.co/org/repo:q4")));
+    }
+
+    #[test]
+    fn aliases_reach_the_same_path_on_the_node() {
+        let (alias, _) = find("/api/proxy/chat").unwrap();
+        let Action::Forward(forward) = alias.action else { panic!("not forwarded") };
+        assert_eq!(forward.path, "/api/chat");
+    }
+}
