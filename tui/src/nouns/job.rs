@@ -28,11 +28,10 @@ use super::{Field, Noun, View};
 use crate::{
     filter::Subject,
     render::{
-        Cell, Column, Table, Tone,
+        Cell, Column, Table, Tone, bar,
         progress::{self, kind},
         text::span,
     },
-    widgets::bar,
 };
 
 /// Cells of a bar with its share.

@@ -22,10 +22,9 @@ use super::{Field, Noun, View, largest, profile_name};
 use crate::{
     filter::Subject,
     render::{
-        Cell, Column, Table, Tone,
+        Cell, Column, Table, Tone, bar,
         text::{self, span},
     },
-    widgets::bar,
 };
 
 /// Cells of a bar with its share.

@@ -25,7 +25,7 @@ fn shown<T: Noun>(all: &[T]) -> String {
     let details = all.iter().map(|one| one.details(&samples::VIEW).render(Some(80), false));
     let tables = [table.render(Some(80), false), table.render(None, false)];
     for line in tables[0].lines() {
-        assert!(crate::widgets::text::width(line) <= 80, "{line}");
+        assert!(crate::render::cells::width(line) <= 80, "{line}");
     }
     tables.into_iter().chain(details).collect::<Vec<_>>().join("\n\n")
 }

@@ -28,10 +28,9 @@ use super::{Field, Noun, View, largest};
 use crate::{
     filter::Subject,
     render::{
-        Cell, Column, Table, Tone,
+        Cell, Column, Table, Tone, bar,
         text::{NONE, latency},
     },
-    widgets::bar,
 };
 
 /// What is said where something is nobody's.

@@ -1,5 +1,7 @@
 //! What reaches the terminal: tables for people, JSON for scripts, escaped text for both.
 
+pub(crate) mod bar;
+pub(crate) mod cells;
 pub mod json;
 pub mod out;
 pub mod progress;

@@ -4,11 +4,11 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use aivonx_protocol::job::{Job, JobKind, JobState, JobTarget};
 
+use super::cells::fit;
 use super::{
     table::CUT,
     text::{bytes, count, plural, safe},
 };
-use crate::widgets::text::fit;
 
 /// Cells of the bar.
 const BAR: usize = 20;

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::cells::{fit, width};
 pub use crate::theme::Tone;
-use crate::widgets::text::{fit, width};
 
 /// Blanks between two columns.
 pub(crate) const GAP: usize = 2;

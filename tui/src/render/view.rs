@@ -3,8 +3,8 @@
 use aivonx_protocol::UnixMillis;
 use jiff::tz::TimeZone;
 
-use super::{Cell, text};
-use crate::{theme::Theme, widgets::bar};
+use super::{Cell, bar, text};
+use crate::theme::Theme;
 
 /// How an object is shown: on the command line or in the console, at which time and in which zone.
 #[derive(Debug, Clone, Copy)]

@@ -10,6 +10,7 @@ use ratatui::{
 
 use crate::{
     render::{
+        cells::wrap,
         qr::{Ground, Modules},
         text::{safe, span},
     },
@@ -18,7 +19,7 @@ use crate::{
         account::{Enrol, Lock},
     },
     theme::{Theme, Tone},
-    widgets::{input, popup, text::wrap},
+    widgets::{input, popup},
 };
 
 /// Least columns that the words beside the picture need.

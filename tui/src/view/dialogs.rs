@@ -11,6 +11,7 @@ use crate::{
     keymap::{self, Scope},
     render::{
         Table,
+        cells::{fill, fit, width, wrap},
         text::{plural, safe},
     },
     state::{
@@ -19,10 +20,7 @@ use crate::{
         form::{Form, Kind, Probing},
     },
     theme::{Theme, Tone},
-    widgets::{
-        input, popup, rows,
-        text::{fill, fit, width, wrap},
-    },
+    widgets::{input, popup, rows},
 };
 
 /// Widest dialog, in columns inside.

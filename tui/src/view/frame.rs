@@ -9,13 +9,13 @@ use ratatui::{
 
 use crate::{
     keymap::{self, Do},
-    render::text::{safe, span},
+    render::{
+        cells::{fit, width},
+        text::{safe, span},
+    },
     state::{Link, Model, Screen, line::LineKind},
     theme::Tone,
-    widgets::{
-        input,
-        text::{fit, width},
-    },
+    widgets::input,
 };
 
 /// The user and the gateway; the screens; and a notice while there is no connection.

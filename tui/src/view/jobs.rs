@@ -8,12 +8,12 @@ use crate::{
     nouns::{Noun as _, job::done},
     render::{
         Cell, Column, Table,
+        cells::fit,
         progress::state,
         text::{bytes, count, safe, span, time},
     },
     state::{Model, Right},
     theme::Tone,
-    widgets::text::fit,
 };
 
 /// Draws the screen.

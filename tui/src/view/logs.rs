@@ -10,6 +10,7 @@ use super::{
 use crate::{
     render::{
         Cell, Table,
+        cells::{fit, width, wrap},
         text::{count, safe, time},
     },
     state::{
@@ -18,10 +19,7 @@ use crate::{
         logs::{Entry, word},
     },
     theme::Tone,
-    widgets::{
-        grid::offset,
-        text::{fit, width, wrap},
-    },
+    widgets::grid::offset,
 };
 
 /// Draws the screen.

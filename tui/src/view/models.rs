@@ -12,13 +12,12 @@ use super::table::Pane;
 use crate::{
     nouns::{Noun as _, job::done, model::kept},
     render::{
-        Cell, Column, Table,
+        Cell, Column, Table, bar, cells,
         progress::kind,
         text::{bytes, plural, safe, span},
     },
     state::{Model, Right, models::on},
     theme::Tone,
-    widgets::{bar, text},
 };
 
 /// Cells of a node's column, least and most.
@@ -80,7 +79,7 @@ pub(super) fn shown(model: &Model, width: u16) -> Vec<Column> {
     for name in in_sight(model, &columns(model), usize::from(width)) {
         let here = model.models.node.as_deref() == Some(name);
         let title = if here { format!("[{}]", safe(name)) } else { safe(name) };
-        let cells = u16::try_from(text::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
+        let cells = u16::try_from(cells::width(&title).clamp(NODE.0, NODE.1)).unwrap_or(8);
         let mut column = Column::text("").cells(cells).optional(1);
         column.title = Cow::Owned(title);
         shown.push(column);
@@ -111,7 +110,7 @@ fn at_work(job: &Job, model: &Model, width: u16) -> String {
         line += &format!("  {} left", span(left));
     }
     line += "  (4: jobs)";
-    text::fit(&line, usize::from(width.saturating_sub(2)), theme.cut())
+    cells::fit(&line, usize::from(width.saturating_sub(2)), theme.cut())
 }
 
 /// As many nodes as have room, the chosen one among them.

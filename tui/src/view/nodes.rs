@@ -6,10 +6,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::table::Pane;
 use crate::{
     nouns::Noun as _,
-    render::{Cell, Column, text::safe},
+    render::{Cell, Column, cells::fit, text::safe},
     state::{Model, Right},
     theme::Tone,
-    widgets::{spark, text::fit},
+    widgets::spark,
 };
 
 /// Draws the screen.

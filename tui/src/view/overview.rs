@@ -15,9 +15,9 @@ use ratatui::{
 
 use super::table::say;
 use crate::{
+    render::cells::{fit, width},
     state::{Link, Model},
     theme::Tone,
-    widgets::text::{fit, width},
 };
 
 /// From so many columns on the busiest stand beside the rest.

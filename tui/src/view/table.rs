@@ -11,17 +11,17 @@ use ratatui::{
 use super::frame;
 use crate::{
     nouns::Noun,
-    render::{Cell, Column, Table, text::safe},
+    render::{
+        Cell, Column, Table,
+        cells::{fit, wrap},
+        text::safe,
+    },
     state::{
         Model, Right,
         list::{List, Load, Rows as _},
     },
     theme::Tone,
-    widgets::{
-        grid::Grid,
-        rows,
-        text::{fit, wrap},
-    },
+    widgets::{grid::Grid, rows},
 };
 
 /// From so many columns on the details stand beside the list.
@@ -144,7 +144,7 @@ pub(super) fn details(buffer: &mut Buffer, area: Rect, model: &Model, name: &str
         String::new()
     };
     let title = fit(&format!("{} {} (esc: back{more}) ", theme.rule(), safe(name)), room, theme.cut());
-    let rest = room.saturating_sub(crate::widgets::text::width(&title));
+    let rest = room.saturating_sub(crate::render::cells::width(&title));
     let title = title + &theme.rule().repeat(rest);
     buffer.set_stringn(area.x, area.y, title, room, theme.style(Tone::Strong));
     Paragraph::new(lines.into_iter().skip(from).collect::<Vec<_>>()).render(inner, buffer);

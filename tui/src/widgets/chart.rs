@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::text::{fill, fit, width};
+use crate::render::cells::{fill, fit, width};
 use crate::theme::{Theme, Tone};
 
 /// Rows below which nothing can be read off.

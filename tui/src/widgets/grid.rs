@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::text::{fill, width};
+use crate::render::cells::{fill, width};
 use crate::{
     filter::Filter,
     render::{Cell, Column, Width, table},

@@ -50,10 +50,10 @@ pub(crate) fn seen(buffer: &mut Buffer, area: Rect, text: &str, active: bool, th
     if area.width == 0 || area.height == 0 {
         return;
     }
-    let shown = super::text::fit(&safe(text), usize::from(area.width - 1), theme.cut());
+    let shown = crate::render::cells::fit(&safe(text), usize::from(area.width - 1), theme.cut());
     buffer.set_string(area.x, area.y, &shown, theme.style(Tone::Plain));
     if active {
-        mark(buffer, area, super::text::width(&shown));
+        mark(buffer, area, crate::render::cells::width(&shown));
     }
 }
 

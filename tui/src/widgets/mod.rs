@@ -1,10 +1,8 @@
 //! Pieces that panes are drawn with. None knows the model.
 
-pub(crate) mod bar;
 pub(crate) mod chart;
 pub(crate) mod grid;
 pub(crate) mod input;
 pub(crate) mod popup;
 pub(crate) mod rows;
 pub(crate) mod spark;
-pub(crate) mod text;

@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Block, Clear, Widget as _},
 };
 
-use super::text::fit;
+use crate::render::cells::fit;
 use crate::theme::{Theme, Tone};
 
 /// In ASCII.

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::text::{fill, width, wrap};
+use crate::render::cells::{fill, width, wrap};
 use crate::{
     render::Table,
     theme::{Theme, Tone},

@@ -5,10 +5,12 @@ use ratatui::text::{Line, Span};
 
 use super::heading;
 use crate::{
-    render::text::{count, safe},
+    render::{
+        cells::{fill, fit, width},
+        text::{count, safe},
+    },
     state::Model,
     theme::Tone,
-    widgets::text::{fill, fit, width},
 };
 
 fn lists(model: &Model) -> [(&'static str, &[Busy]); 3] {

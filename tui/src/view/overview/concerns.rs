@@ -11,7 +11,11 @@ use ratatui::{
 
 use super::heading;
 use crate::{
-    render::text::{count, safe, span},
+    render::{
+        bar,
+        cells::{fill, fit, width, wrap},
+        text::{count, safe, span},
+    },
     state::{
         Model, Right,
         list::Rows as _,
@@ -19,11 +23,7 @@ use crate::{
         steps,
     },
     theme::Tone,
-    widgets::{
-        bar,
-        grid::offset,
-        text::{fill, fit, width, wrap},
-    },
+    widgets::grid::offset,
 };
 
 /// Cells of a bar with its words.

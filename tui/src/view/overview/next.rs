@@ -4,10 +4,9 @@ use ratatui::text::{Line, Span};
 
 use super::heading;
 use crate::{
-    render::text::safe,
+    render::{cells::wrap, text::safe},
     state::{Model, steps},
     theme::Tone,
-    widgets::text::wrap,
 };
 
 /// The next step, if there is one, and the key that does it.

@@ -9,13 +9,13 @@ use ratatui::text::{Line, Span};
 use super::{TALL, TALLER, heading};
 use crate::{
     nouns::Standing,
-    render::text::{bytes, count, latency, safe, span},
+    render::{
+        cells::{fill, fit, width},
+        text::{bytes, count, latency, safe, span},
+    },
     state::{Model, Right, list::Load, overview::Measure},
     theme::Tone,
-    widgets::{
-        spark,
-        text::{fill, fit, width},
-    },
+    widgets::spark,
 };
 
 /// Cells of the labels.

@@ -5,11 +5,10 @@ use aivonx_protocol::limit::{LimitLevel, LimitName, Limits};
 use crate::{
     nouns::{LimitRow, limit::cap_text},
     render::{
-        Cell, Table,
+        Cell, Table, bar,
         text::{count, dollars, safe, span},
     },
     state::Model,
-    widgets::bar,
 };
 
 /// Lines at most: the rest is on the screen of usage.

@@ -17,7 +17,8 @@ use crate::{
         privacy_name, profile_name,
     },
     render::{
-        Table,
+        Table, bar,
+        cells::fit,
         text::{NONE, count, dollars, latency, plural, safe, short, span, time, wrap},
     },
     state::{
@@ -26,7 +27,7 @@ use crate::{
         usage::{OpenLimits, Tab},
     },
     theme::Tone,
-    widgets::{bar, chart::Chart, grid::Grid, text::fit},
+    widgets::{chart::Chart, grid::Grid},
 };
 
 /// Rows of the chart, least and most.

@@ -9,10 +9,12 @@ pub(super) use self::bars::facts as limit_facts;
 use super::table::{Pane, tabs};
 use crate::{
     nouns::Noun,
-    render::text::{dollars, plural, short},
+    render::{
+        cells::fit,
+        text::{dollars, plural, short},
+    },
     state::{Model, list::List, usage::Tab},
     theme::Tone,
-    widgets::text::fit,
 };
 
 /// Draws the screen.

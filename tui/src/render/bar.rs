@@ -1,7 +1,7 @@
 //! A bar of what is used of a limit, and the same in words: the bar and its colour alone say nothing that is
 //! not also written.
 
-use super::text::{fill, width};
+use super::cells::{fill, width};
 use crate::theme::{Theme, Tone};
 
 /// From this share on a limit is nearly used up.
