@@ -246,4 +246,13 @@ operations! {
         noted |op| Noted::new(Action::PermissionChange, "organization", &op.organization)
             .of_organization(Some(&op.organization))
             .with("node_networks", &op.networks);
+
+    /// Add one, and say in the same step where its operators may place nodes.
+    "organization.add_with_networks" AddWithNetworks {
+        /// The organization.
+        organization: Box<NewOrganization>,
+        /// Networks or addresses; empty is nowhere.
+        networks: Vec<String>,
+    } -> Organization as Organization, needs OrganizationManage,
+        noted |op| op.organization.noted().with("node_networks", &op.networks);
 }

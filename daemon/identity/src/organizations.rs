@@ -50,11 +50,17 @@ impl Identity {
         self.shown(found.map_err(|e| self.refuse(actor, e))?).await
     }
 
-    /// Adds an organization.
+    /// Adds an organization whose operators may place nodes in `networks`.
     ///
     /// # Errors
     /// `Invalid` naming the field; `Conflict` if the slug is taken.
-    pub async fn add_organization(&self, actor: &Actor, new: NewOrganization) -> Result<Organization, Fault> {
+    pub async fn add_organization(
+        &self,
+        actor: &Actor,
+        new: NewOrganization,
+        networks: &[String],
+    ) -> Result<Organization, Fault> {
+        let networks = fields::networks("node-networks", networks)?;
         let limit_profile = match new.limit_profile {
             Some(profile) => profile,
             None => self.store.settings().limit_profile().await?,
@@ -70,7 +76,8 @@ impl Identity {
             ..OrganizationRecord::new(&new.slug)
         };
         check(&record)?;
-        let record = self.store.organizations().insert(record).await.map_err(|e| self.refuse(actor, e))?;
+        let added = self.store.organizations().insert_with_networks(record, networks).await;
+        let record = added.map_err(|e| self.refuse(actor, e))?;
         self.settle().await?;
         Ok(view(record, Counts::default()))
     }

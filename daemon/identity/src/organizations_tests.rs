@@ -23,13 +23,13 @@ fn new(slug: &str) -> NewOrganization {
 async fn an_organization_is_added_shown_changed_and_removed() {
     let rig = Rig::new().await;
     let (identity, root) = (&rig.identity, root());
-    let added = identity.add_organization(&root, new("acme")).await.unwrap();
+    let added = identity.add_organization(&root, new("acme"), &[]).await.unwrap();
     assert_eq!((added.slug.as_str(), added.name.as_str(), added.revision), ("acme", "acme", 1));
     assert_eq!((added.limit_profile, added.privacy), (LimitProfile::Unlimited, PrivacyMode::Off));
     assert_eq!(identity.hot().load().organization(&added.id).unwrap().slug.as_ref(), "acme", "at once");
     assert_eq!(identity.organization(&root, "acme").await.unwrap(), added);
     assert_eq!(identity.organization(&root, &added.id).await.unwrap(), added);
-    let taken = identity.add_organization(&root, new("acme")).await.unwrap_err();
+    let taken = identity.add_organization(&root, new("acme"), &[]).await.unwrap_err();
     assert_eq!(taken.kind, FaultKind::Conflict);
 
     let change = OrganizationChange {
@@ -53,16 +53,33 @@ async fn an_organization_is_added_shown_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn an_organization_and_its_networks_are_added_at_once_or_not_at_all() {
+    let rig = Rig::new().await;
+    let (identity, root) = (&rig.identity, root());
+    let networks = |networks: &[&str]| networks.iter().map(|net| (*net).to_owned()).collect::<Vec<_>>();
+    let wrong = identity.add_organization(&root, new("acme"), &networks(&["10.0.0.0/40"])).await.unwrap_err();
+    assert_eq!((wrong.kind, wrong.field.as_deref()), (FaultKind::Invalid, Some("node-networks")));
+    assert_eq!(identity.organizations(&root).await.unwrap(), []);
+    let given = networks(&["10.0.0.0/8"]);
+    let added = identity.add_organization(&root, new("acme"), &given).await.unwrap();
+    let known = identity.node_networks(&root, Some("acme")).await.unwrap();
+    assert_eq!(known, [NodeNetworks { organization: added.id, networks: given }]);
+    let taken = identity.add_organization(&root, new("acme"), &networks(&["10.9.0.0/16"])).await.unwrap_err();
+    assert_eq!(taken.kind, FaultKind::Conflict);
+    assert_eq!(identity.node_networks(&root, None).await.unwrap(), known);
+}
+
+#[tokio::test]
 async fn limits_and_privacy_are_the_installations_unless_said() {
     let rig = Rig::new().await;
     rig.store().settings().set_limit_profile(LimitProfile::Standard).await.unwrap();
-    let standard = rig.identity.add_organization(&root(), new("a")).await.unwrap();
+    let standard = rig.identity.add_organization(&root(), new("a"), &[]).await.unwrap();
     assert_eq!((standard.limit_profile, standard.privacy), (LimitProfile::Standard, PrivacyMode::Redact));
     let team = NewOrganization { limit_profile: Some(LimitProfile::Team), ..new("b") };
-    let team = rig.identity.add_organization(&root(), team).await.unwrap();
+    let team = rig.identity.add_organization(&root(), team, &[]).await.unwrap();
     assert_eq!(team.privacy, PrivacyMode::Detect);
     let block = NewOrganization { privacy: Some(PrivacyMode::Block), ..new("c") };
-    assert_eq!(rig.identity.add_organization(&root(), block).await.unwrap().privacy, PrivacyMode::Block);
+    assert_eq!(rig.identity.add_organization(&root(), block, &[]).await.unwrap().privacy, PrivacyMode::Block);
 }
 
 #[tokio::test]
@@ -75,7 +92,7 @@ async fn fields_are_checked_and_named() {
         (NewOrganization { nodes: NodeAccess::Labels([].into()), ..new("a") }, "nodes"),
     ];
     for (wrong, field) in cases {
-        let fault = rig.identity.add_organization(&root(), wrong).await.unwrap_err();
+        let fault = rig.identity.add_organization(&root(), wrong, &[]).await.unwrap_err();
         assert_eq!((fault.kind, fault.field.as_deref()), (FaultKind::Invalid, Some(field)), "{fault}");
         assert!(fault.hint.is_some(), "{fault}");
     }

@@ -7,7 +7,7 @@ use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeRecord, Nodes, Noun, Record, Records, StoreError,
+    NodeRecord, Nodes, Noun, OrganizationRecord, Record, Records, StoreError,
     records::{Trees, record_head},
     transaction::{Telling, current},
     tree::Tree,
@@ -65,6 +65,28 @@ impl Records<PlacementRecord> {
             noun: Noun::Organization.as_str(),
             id: organization.to_owned(),
         })
+    }
+}
+
+impl Records<OrganizationRecord> {
+    /// Adds an organization, see [`Records::insert`], whose operators may place nodes in `networks`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn insert_with_networks(
+        &self,
+        mut record: OrganizationRecord,
+        networks: Vec<String>,
+    ) -> Result<OrganizationRecord, StoreError> {
+        self.write(move |batch| {
+            batch.insert(&mut record)?;
+            if !networks.is_empty() {
+                let id = record.id.clone();
+                batch.insert(&mut PlacementRecord { id, networks, ..Default::default() })?;
+            }
+            Ok(record)
+        })
+        .await
     }
 }
 

@@ -108,6 +108,11 @@ impl Request {
             organization::Networks { organization: Some("acme".into()) }.into(),
             organization::SetNetworks { organization: "acme".into(), networks: vec!["10.0.0.0/8".into()] }
                 .into(),
+            organization::AddWithNetworks {
+                organization: Box::new(who::new_organization()),
+                networks: vec!["10.0.0.0/8".into()],
+            }
+            .into(),
             user::List { organization: Some("acme".into()), role: Some(Role::Member) }.into(),
             user::Show { user: "alice".into() }.into(),
             user::Add(Box::new(who::new_user())).into(),

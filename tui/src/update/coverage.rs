@@ -81,6 +81,11 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
         Full,
         ": 'orgs enter e tab tab tab tab tab tab tab tab tab ctrl-u '192.0.2.0/24 ctrl-s",
     ),
+    (
+        "organization.add_with_networks",
+        Full,
+        ": 'orgs enter a 'new tab tab tab tab tab tab tab tab '192.0.2.0/24 ctrl-s",
+    ),
     ("organization.remove", Full, ": 'orgs enter ctrl-d 'acme enter"),
     ("user.list", Full, ": 'users enter r"),
     ("user.add", Full, ": 'users enter a 'new ctrl-s"),

@@ -66,7 +66,10 @@ const VERBS: &[(&str, &[&str])] = &[
     ("org list", &["organization.list", "organization.networks"]),
     ("org show acme", &["organization.show", "organization.networks"]),
     ("org add acme --require-totp --nodes zone=b", &["organization.add"]),
-    ("org add acme --node-networks 10.0.0.0/8,::1", &["organization.add", "organization.set_networks"]),
+    (
+        "org add acme --node-networks 10.0.0.0/8,::1",
+        &["organization.add_with_networks", "organization.networks"],
+    ),
     ("org set acme --disable", &["organization.networks", "organization.set"]),
     ("org set acme --no-node-networks", &["organization.set_networks", "organization.show"]),
     ("org remove acme --with-contents --yes", &["organization.show", "organization.remove"]),

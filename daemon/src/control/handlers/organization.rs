@@ -34,7 +34,17 @@ impl Serve<organization::Add> for Services {
         by: By<organization::Add>,
         asked: organization::Add,
     ) -> Result<Organization, Fault> {
-        self.identity.add_organization(by.actor(), *asked.0).await
+        self.identity.add_organization(by.actor(), *asked.0, &[]).await
+    }
+}
+
+impl Serve<organization::AddWithNetworks> for Services {
+    async fn serve(
+        &self,
+        by: By<organization::AddWithNetworks>,
+        asked: organization::AddWithNetworks,
+    ) -> Result<Organization, Fault> {
+        self.identity.add_organization(by.actor(), *asked.organization, &asked.networks).await
     }
 }
 

@@ -214,24 +214,16 @@ async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
         limit_profile: options.limit_profile.map(Into::into),
     };
     let client = context.client().await?;
-    let organization = client.ask(organization::Add(Box::new(new))).await?;
-    let mut node_networks = options.node_networks;
-    if !node_networks.is_empty() {
-        let placed = client
-            .ask(organization::SetNetworks { organization: organization.id.clone(), networks: node_networks })
-            .await;
-        if placed.is_err() {
-            // Nothing is half done. What went wrong before says more than a failure here.
-            let _ = client
-                .ask(organization::Remove {
-                    organization: organization.id.clone(),
-                    revision: None,
-                    with_contents: false,
-                })
-                .await;
-        }
-        node_networks = networks(placed?);
-    }
+    let (organization, node_networks) = if options.node_networks.is_empty() {
+        (client.ask(organization::Add(Box::new(new))).await?, Vec::new())
+    } else {
+        let organization = Box::new(new);
+        let added = client
+            .ask(organization::AddWithNetworks { organization, networks: options.node_networks })
+            .await?;
+        let known = client.ask(organization::Networks { organization: Some(added.id.clone()) }).await?;
+        (added, networks(known))
+    };
     let described = Described { organization, node_networks };
     context.out.show(&described, |out| {
         let slug = safe(&described.organization.slug);

@@ -40,7 +40,7 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
     match &form.purpose {
         FormFor::AddUser => users::then(form),
-        FormFor::AddOrganization | FormFor::EditOrganization(..) => organizations::then(model, form),
+        FormFor::EditOrganization(id, _) => organizations::then(model, form, id),
         _ => None,
     }
 }

@@ -248,7 +248,13 @@ pub(in crate::update) fn add(form: &Form) -> Prepared {
         limit_profile: profile(form),
     };
     let what = says(format!("Adding {slug}"), format!("added {slug}"), RELOAD);
-    Ok((Request::from(organization::Add(Box::new(new))), what))
+    let networks = form.words("node_networks");
+    let request = if networks.is_empty() {
+        organization::Add(Box::new(new)).into()
+    } else {
+        organization::AddWithNetworks { organization: Box::new(new), networks }.into()
+    };
+    Ok((request, what))
 }
 
 /// Where the operators of the organization with this id may place nodes, as far as is known.
@@ -271,17 +277,12 @@ fn set_networks(form: &Form, organization: &str, known: &[String]) -> Option<(Re
     Some((Request::Organization(request), what))
 }
 
-/// What follows once the organization of this form was added or changed: where its operators may place nodes.
-pub(super) fn then(model: &Model, form: &Form) -> Option<(Request, Act)> {
-    match &form.purpose {
-        FormFor::EditOrganization(id, _) => {
-            let one = model.access.organizations.all().iter().find(|one| one.id == *id)?;
-            // On its own it is no sequel.
-            (changes(form, one) != OrganizationChange::default())
-                .then(|| set_networks(form, id, networks(model, id)))?
-        }
-        _ => set_networks(form, &form.value("slug"), &[]),
-    }
+/// What follows once the organization of this form was changed: where its operators may place nodes.
+pub(super) fn then(model: &Model, form: &Form, id: &str) -> Option<(Request, Act)> {
+    let one = model.access.organizations.all().iter().find(|one| one.id == id)?;
+    // On its own it is no sequel.
+    (changes(form, one) != OrganizationChange::default())
+        .then(|| set_networks(form, id, networks(model, id)))?
 }
 
 /// Changes what the form changes.
