@@ -1,6 +1,6 @@
 //! Models of the fleet, as administrators manage them.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use aivonx_domain::Reach;
 use aivonx_domain::model_name;
@@ -104,6 +104,7 @@ impl Fleet {
             return Err(self.unknown_model(&realm, name));
         }
         let mut removals = JoinSet::new();
+        let mut names = HashMap::new();
         let mut done = ModelRemoved { removed: Vec::new(), failed: Vec::new() };
         for (node, model) in having {
             if node.admin_state == AdminState::Disabled {
@@ -111,15 +112,25 @@ impl Fleet {
                 continue;
             }
             let (checker, before) = (self.checker.clone(), before.clone());
-            removals.spawn(async move {
+            let name = node.name.clone();
+            let task = removals.spawn(async move {
                 let result = delete(&node, checker.connect, &model, &before).await;
                 // Also after a failure: the catalogue may have been wrong.
                 checker.check(&node.id).await;
                 (node.name, node.organization, model, result)
             });
+            names.insert(task.id(), name);
         }
         while let Some(removal) = removals.join_next().await {
-            let Ok((node, owner, model, result)) = removal else { continue };
+            let (node, owner, model, result) = match removal {
+                Ok(removed) => removed,
+                Err(failed) => {
+                    // It is not known whether the node removed it.
+                    let node = names.remove(&failed.id()).unwrap_or_default();
+                    done.failed.push((node, "the gateway failed while it asked the node".into()));
+                    continue;
+                }
+            };
             match result {
                 Ok(()) => {
                     let model = aivonx_protocol::Untrusted::new(&model);
