@@ -113,9 +113,9 @@ pub(crate) fn bounds(hot: Arc<identity::Hot>, limits: Arc<Limits>) -> Bounds {
     })
 }
 
-/// Returns why the store takes no more changes; None while it does.
+/// Tells what is wrong with the store, if something is.
 pub(crate) fn trouble(store: Store) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
-    Arc::new(move || store.trouble().map(|trouble| trouble.what.clone()))
+    Arc::new(move || store.trouble().map(|trouble| trouble.in_words()))
 }
 
 /// Answers `status`.
@@ -183,10 +183,7 @@ fn warnings(
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(trouble) = trouble {
-        warnings.push(format!(
-            "the store takes no changes until this is mended: {}; see 'aivonx logs --level error'",
-            trouble.what
-        ));
+        warnings.push(format!("{}; see 'aivonx logs --level error'", trouble.in_words()));
     }
     if let Some(lost) = in_short(ledgers_lost) {
         warnings.push(format!(
@@ -271,7 +268,7 @@ fn glance(shared: &Shared, store: &Store) -> Glance {
         audit_broken: audit.intact == Some(false),
         audit_stalled: audit.lag > AUDIT_LAG,
         cross_organization: shared.identity.counters.cross_organization.load(Ordering::Relaxed),
-        store_failed: store.trouble().map(|trouble| trouble.what.clone()),
+        store_failed: store.trouble().map(|trouble| trouble.in_words()),
         store_errors: store.health().errors,
         lost: shared.usage.health().lost + shared.access.dropped(),
         ledgers_lost: ledgers_lost(store),

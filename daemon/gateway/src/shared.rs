@@ -132,7 +132,7 @@ pub struct Shared {
     pub access: AccessSink,
     /// Renders `/metrics` for those whose fleet it is; run on the control plane.
     pub metrics: Arc<dyn Fn(&Realm) -> String + Send + Sync>,
-    /// Why the store takes no more changes, if it does not.
+    /// What is wrong with the store, if something is: a sentence.
     pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// The control plane's runtime.
     pub control: Handle,

@@ -229,10 +229,22 @@ pub enum StoreError {
          larger one", .dir.display(), room::NEEDED
     )]
     NoRoom {
-        /// The data directory.
+        /// The data directory, or the part of it that lies there.
         dir: PathBuf,
         /// Bytes that are free.
         free: u64,
+    },
+    /// The disk is mounted read-only, which a kernel does by itself after errors.
+    #[error("the disk of {} is mounted read-only; look for errors of the disk, and mount it anew", .dir.display())]
+    ReadOnly {
+        /// The data directory, or the part of it that lies there.
+        dir: PathBuf,
+    },
+    /// The files that say how far the store goes cannot be kept.
+    #[error("no change is made while it cannot be noted how far the store goes: {why}")]
+    Unmarked {
+        /// Why it cannot.
+        why: String,
     },
     /// The audit log cannot be written, and a change that nobody could account for is not made.
     #[error("no change is made while the audit log cannot be written: {why}")]
@@ -306,7 +318,31 @@ impl StoreError {
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
-        Self::Engine(error.to_string())
+        Self::Engine(match &error {
+            sled::Error::Io(source) => system_words(source),
+            error => error.to_string(),
+        })
+    }
+}
+
+/// What the system said, which the engine gives in the form of a debugger.
+fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let message = text.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or_else(|| text.clone(), |(message, _)| message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_quoted_in_its_own_words() {
+        let full = io::Error::from_raw_os_error(28);
+        for told in [io::Error::other(format!("{full:?}")), full] {
+            let error = StoreError::from(sled::Error::Io(told)).to_string();
+            assert!(error.starts_with("the storage engine failed: No space left on device"), "{error}");
+        }
     }
 }
 
@@ -344,7 +380,10 @@ impl From<StoreError> for Fault {
             StoreError::Failed => Self::new(FaultKind::Unavailable, text).hint("see `aivonx status`"),
             StoreError::NotInForce => Self::new(FaultKind::Unavailable, text)
                 .hint("it is tried again every second; see the daemon's log"),
-            StoreError::NoRoom { .. } | StoreError::Unrecorded { .. } => {
+            StoreError::NoRoom { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Unmarked { .. }
+            | StoreError::Unrecorded { .. } => {
                 Self::new(FaultKind::Unavailable, text).hint("nothing was changed; see `aivonx status`")
             }
             _ => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),

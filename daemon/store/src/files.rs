@@ -2,9 +2,9 @@
 //! file. A named pipe in the place of one holds up whoever opens it, for ever.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -85,6 +85,11 @@ pub(super) fn in_place_of_dir(path: &Path) -> Option<&'static str> {
         Ok(found) if found.is_file() => Some("a file"),
         _ => in_place_of_file(path),
     }
+}
+
+/// Whether what was found at a path is the file or directory that is held open.
+pub(super) fn is_same(held: &Metadata, found: io::Result<Metadata>) -> bool {
+    found.is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()))
 }
 
 /// Opens the regular file at `path` with `options`.

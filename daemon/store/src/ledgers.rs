@@ -7,7 +7,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -169,9 +169,23 @@ impl Ledgers {
         self.note(|to| *to = Acknowledged { seq: to.seq, run, ..reached })
     }
 
-    /// Notes that so many requests will never be in the usage ledger. That needs no room on the disk.
-    pub(super) fn give_up_requests(&self, count: u64) -> Result<(), StoreError> {
-        self.note(|to| to.unwritten = to.unwritten.saturating_add(count))
+    /// Notes how much of a ledger is lost, or will be should the process end now: requests, entries of the audit log, or
+    /// (1) whatever is counted. That needs no room on the disk.
+    pub(super) fn note_unwritten(&self, ledger: Ledger, count: u64) -> Result<(), StoreError> {
+        let Some(commit) = &self.commit else { return Ok(()) };
+        let of = |to: &mut Acknowledged| match ledger {
+            Ledger::Audit => Some(std::mem::replace(&mut to.unrecorded, count)),
+            Ledger::Usage => Some(std::mem::replace(&mut to.unwritten, count)),
+            Ledger::Counters => Some(std::mem::replace(&mut to.uncounted, count)),
+            // Made of the requests again.
+            Ledger::Sums => None,
+        };
+        match of(&mut commit.reached()) {
+            Some(known) if known != count => self.note(|to| {
+                of(to);
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn note(&self, change: impl FnOnce(&mut Acknowledged)) -> Result<(), StoreError> {
@@ -179,13 +193,14 @@ impl Ledgers {
         noted.map_err(|e| StoreError::Engine(format!("the file COMMIT cannot be written: {e}")))
     }
 
-    /// Looks after the files: [`Log::look`], and makes durable how far they go.
+    /// Looks after the files, see [`Log::look`]. What fails is a trouble of the log, and tried again soon.
     pub(super) fn look(&self) {
-        let looked = Ledger::ALL.into_iter().try_for_each(|ledger| self.log(ledger).look());
-        let settled = self.commit.as_ref().map_or(Ok(()), |commit| commit.settle());
-        // A disk that refuses is told by the next append, and all of this is done again soon.
-        if let Err(error) = looked.map_err(|e| e.to_string()).and(settled.map_err(|e| e.to_string())) {
-            tracing::debug!(error, "the files of the ledgers could not be looked after");
+        for ledger in Ledger::ALL {
+            let _ = self.log(ledger).look();
+        }
+        let uncounted = u64::from(self.counters.log.is_behind());
+        if let Err(error) = self.note_unwritten(Ledger::Counters, uncounted) {
+            tracing::debug!(%error, "that what is counted is not written is not noted");
         }
     }
 
@@ -258,7 +273,8 @@ impl Ledgers {
         let of = |ledger: Ledger| {
             let (since, why) = self.log(ledger).trouble()?;
             let what = format!("the {} cannot be written: {why}", ledger.as_str());
-            Some(Arc::new(Trouble { since, what, hangs: false }))
+            // A change that nobody could account for is not made.
+            Some(Arc::new(Trouble { since, what, hangs: false, stops_changes: ledger == Ledger::Audit }))
         };
         Ledger::ALL.into_iter().find_map(of)
     }
@@ -312,49 +328,67 @@ impl Store {
         done
     }
 
-    /// Why a ledger cannot be written, if one cannot.
-    pub(super) fn ledger_trouble(&self) -> Option<Arc<Trouble>> {
-        let ledgers = self.inner.ledgers.try_read().ok()?;
-        ledgers.as_ref()?.trouble()
+    /// Why a file beside the engine cannot be written, if one cannot: first what stops changes.
+    pub(super) fn file_trouble(&self) -> Option<Arc<Trouble>> {
+        let markers = self
+            .inner
+            .markers
+            .get()
+            .map(|(since, what)| Arc::new(Trouble { since, what, hangs: false, stops_changes: true }));
+        markers.or_else(|| self.inner.ledgers.try_read().ok()?.as_ref()?.trouble())
     }
 }
 
 /// Time between two looks after the files, and two attempts to write a ledger again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Looks after the files of the ledgers, and has those that could not be written tried again as soon as the disk takes
-/// writes. Ends with the last clone.
+/// Time between two lines about one that still cannot be written.
+const SAY_AGAIN_EVERY: Duration = Duration::from_secs(300);
+
+/// Looks after the files of the ledgers and those that say how far the store goes, and has what could not be written tried
+/// again as soon as the disk takes writes. Ends with the last clone.
 pub(super) async fn mend(inner: std::sync::Weak<super::Inner>) {
-    let mut said = None;
+    let mut said: Option<Instant> = None;
     loop {
         tokio::time::sleep(RETRY_EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
-        let store = Store { inner };
+        let store = Store { inner: inner.clone() };
         // What is wrong is told by itself.
         let _ = store
-            .with_ledgers(|ledgers| {
+            .with_ledgers(move |ledgers| {
                 ledgers.look();
+                inner.look_at_markers();
                 Ok(())
             })
             .await;
-        let trouble = store.ledger_trouble().map(|trouble| trouble.what.clone());
-        match (&said, &trouble) {
-            (None, Some(error)) => tracing::error!(
-                event = "store_failed",
-                error,
-                "a ledger cannot be written; it is tried again until the disk takes writes"
-            ),
-            (Some(_), None) => tracing::info!(event = "store_failed", "the ledgers are written again"),
+        match store.file_trouble() {
+            Some(trouble) if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN_EVERY) => {
+                tracing::error!(
+                    event = "store_failed",
+                    error = trouble.what,
+                    "a file of the store cannot be written; it is tried again until the disk takes writes"
+                );
+                said = Some(Instant::now());
+            }
+            None if said.take().is_some() => {
+                tracing::info!(event = "store_failed", "the files of the store are written again");
+            }
             _ => {}
         }
-        said = trouble;
         if said.is_some() {
-            let dir = store.dir().to_owned();
-            // A failure is the trouble's own, and told already.
+            let dir = store.inner.layout.ledgers();
+            // What still fails is told already.
             let _ = store
                 .with_ledgers(move |ledgers| {
-                    trouble::probe(&dir)?;
-                    Ledger::ALL.into_iter().for_each(|ledger| ledgers.log(ledger).mend());
+                    let behind = || {
+                        Ledger::ALL
+                            .map(|ledger| ledgers.log(ledger))
+                            .into_iter()
+                            .filter(|log| log.is_behind())
+                    };
+                    if behind().next().is_some() && trouble::probe(&dir).is_ok() {
+                        behind().for_each(Log::mend);
+                    }
                     Ok(())
                 })
                 .await;

@@ -121,11 +121,11 @@ use change::{Change, Feed};
 use engine::Engine;
 use layout::{Layout, Lock};
 use ledgers::Ledgers;
-use marker::Commit;
+use marker::{Commit, Marker, State};
 use migrate::{SCHEMAS, Schemas};
 use room::Room;
 use snapshot::Occasion;
-use trouble::Condition;
+use trouble::{Condition, Failing};
 
 /// The open store. Clones share it.
 #[derive(Clone)]
@@ -144,11 +144,13 @@ struct Inner {
     /// What the ledgers lack.
     lost: watch::Sender<Vec<NotedLoss>>,
     layout: Layout,
-    daemon: String,
     feed: Feed,
     counters: Counters,
     condition: Condition,
     room: Room,
+    marker: Marker,
+    /// Why the files that say how far the store goes cannot be kept.
+    markers: Failing,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -207,7 +209,8 @@ impl Store {
         let store = Self {
             inner: Arc::new_cyclic(|inner| Inner {
                 layout: opened.layout,
-                daemon: opened.daemon,
+                marker: Marker { schema: schemas.current, daemon: opened.daemon, state: State::Ready },
+                markers: Failing::default(),
                 feed: Feed::new(),
                 counters: Counters {
                     snapshot_seq: snapshot_seq.into(),
@@ -270,7 +273,9 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> Option<Arc<Trouble>> {
         let inner = &self.inner;
-        inner.condition.get().or_else(|| self.ledger_trouble()).or_else(|| inner.room.trouble())
+        let file = self.file_trouble();
+        let stops = |trouble: &Arc<Trouble>| trouble.stops_changes;
+        inner.condition.get().or_else(|| file.clone().filter(stops)).or_else(|| inner.room.trouble()).or(file)
     }
 
     /// Takes a snapshot now, whether or not something changed.
@@ -362,6 +367,7 @@ impl Store {
             // What was appended since the last look may be in a file that was removed.
             if let Some(ledgers) = ledgers {
                 ledgers.look();
+                inner.look_at_markers();
             }
             drop(inner.engine.load().write().unwrap_or_else(PoisonError::into_inner).take());
             drop(inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -381,7 +387,7 @@ impl Store {
     }
 
     fn daemon(&self) -> &str {
-        &self.inner.daemon
+        &self.inner.marker.daemon
     }
 
     /// Runs `work` on a blocking thread, within `store.operation_deadline`. It is carried to its end even if the
@@ -449,7 +455,15 @@ impl Store {
         }
         self.inner.counters.errors.fetch_add(1, Ordering::Relaxed);
         // Why it takes no changes was said when it began.
-        if !matches!(error, StoreError::Failed | StoreError::NoRoom { .. } | StoreError::Unrecorded { .. }) {
+        let is_said = matches!(
+            error,
+            StoreError::Failed
+                | StoreError::NoRoom { .. }
+                | StoreError::ReadOnly { .. }
+                | StoreError::Unmarked { .. }
+                | StoreError::Unrecorded { .. }
+        );
+        if !is_said {
             tracing::error!(%error, "the store failed");
         }
     }
@@ -463,13 +477,25 @@ impl Inner {
         }
     }
 
-    /// Whether a change may be made now: who made it must be recorded, and there must be room.
+    /// Whether a change may be made now: who made it must be recorded, how far the store goes noted, and there must be
+    /// room.
     fn may_change(&self) -> Result<(), StoreError> {
         let ledgers = self.ledgers.try_read().ok();
         if let Some((_, why)) = ledgers.and_then(|ledgers| ledgers.as_ref()?.audit.log.trouble()) {
             return Err(StoreError::Unrecorded { why });
         }
-        self.room.look(&self.layout.dir)
+        if let Some((_, why)) = self.markers.get() {
+            return Err(StoreError::Unmarked { why });
+        }
+        self.room.look(&self.layout)
+    }
+
+    /// Has the files that say how far the store goes written again where they are not there any more.
+    fn look_at_markers(&self) {
+        let looked = self.commit.look(&self.layout.commit());
+        let looked = looked.and_then(|()| self.marker.look(&self.layout.marker()));
+        // Tried again soon.
+        let _ = self.markers.judge(looked);
     }
 
     /// What is not stored is made of the requests again at the next open, which then takes longer.
@@ -489,8 +515,13 @@ impl Inner {
 
     fn snapshot(&self, engine: &Engine) -> Result<PathBuf, StoreError> {
         let seq = engine.seq();
-        let path =
-            snapshot::take(engine, &self.layout, &self.daemon, Occasion::Routine, self.options.snapshots)?;
+        let path = snapshot::take(
+            engine,
+            &self.layout,
+            &self.marker.daemon,
+            Occasion::Routine,
+            self.options.snapshots,
+        )?;
         self.counters.snapshot_seq.fetch_max(seq, Ordering::AcqRel);
         self.counters.snapshot_taken.store(aivonx_domain::now(), Ordering::Relaxed);
         tracing::debug!(file = %path.display(), "took a snapshot of the store");

@@ -29,9 +29,9 @@ pub enum Counted {
     Entries,
     /// What the audit log holds besides: checkpoints, and where it stands.
     Inner,
-    /// Requests that never came into the usage ledger, from 1.
-    Requests,
-    /// Nothing: that the end of any ledger was lost would not have been noticed.
+    /// What never came into the ledger, from 1.
+    Unwritten,
+    /// Nothing: that the end of the ledger was lost would not have been noticed.
     Ends,
 }
 
@@ -51,9 +51,15 @@ pub struct LedgerLoss {
 }
 
 impl LedgerLoss {
-    /// That it is not known how far the ledgers went.
-    const ENDS: Self =
-        Self { ledger: Ledger::Audit, records: Counted::Ends, from: 0, to: 0, how: How::Missing };
+    /// That it is not known how far `ledger` went.
+    const fn end(ledger: Ledger) -> Self {
+        Self { ledger, records: Counted::Ends, from: 0, to: 0, how: How::Missing }
+    }
+
+    /// That so many records of it were in memory alone.
+    const fn unwritten(ledger: Ledger, count: u64) -> Self {
+        Self { ledger, records: Counted::Unwritten, from: 1, to: count, how: How::Missing }
+    }
 
     /// Without the ledger's name.
     pub(super) fn what(&self) -> String {
@@ -62,10 +68,18 @@ impl LedgerLoss {
             Counted::Entries => ("entry", "entries"),
             Counted::All => ("record", "records"),
             Counted::Inner => ("inner record", "inner records"),
-            Counted::Requests => return format!("{to} requests could not be written before aivonxd ended"),
+            Counted::Unwritten => {
+                let what = match self.ledger {
+                    Ledger::Audit if *to == 1 => "1 entry".to_owned(),
+                    Ledger::Audit => format!("{to} entries"),
+                    Ledger::Usage => format!("{to} requests"),
+                    Ledger::Sums | Ledger::Counters => "the last changes".to_owned(),
+                };
+                return format!("{what} could not be written before aivonxd ended");
+            }
             Counted::Ends => {
-                return "what lay at its end, or at that of another ledger, may be lost: the file COMMIT, which \
-                        says how far they went, was missing, damaged or old"
+                return "what lay at its end may be lost: the file COMMIT, which says how far it went, was missing, \
+                        damaged or old"
                     .to_owned();
             }
         };
@@ -75,7 +89,7 @@ impl LedgerLoss {
 
     /// Whether `known` says all of it, in one piece or several.
     fn is_known(&self, known: &[NotedLoss]) -> bool {
-        if matches!(self.records, Counted::Requests | Counted::Ends) {
+        if matches!(self.records, Counted::Unwritten | Counted::Ends) {
             return false;
         }
         let alike = |loss: &&Self| (loss.ledger, loss.records) == (self.ledger, self.records);
@@ -139,13 +153,16 @@ pub(super) fn keep(engine: &Engine, found: Vec<LedgerLoss>) -> Result<Vec<NotedL
 pub(super) fn told_by(commit: Option<&Acknowledged>, own: Option<&Acknowledged>) -> Vec<LedgerLoss> {
     let mut told = Vec::new();
     if commit.map(|commit| commit.run) < own.map(|own| own.run) || commit.is_none() {
-        told.push(LedgerLoss::ENDS);
+        told.extend(Ledger::ALL.map(LedgerLoss::end));
     }
-    let unwritten = commit.map_or(0, |commit| commit.unwritten);
-    if unwritten > 0 {
-        let (ledger, records) = (Ledger::Usage, Counted::Requests);
-        told.push(LedgerLoss { ledger, records, from: 1, to: unwritten, how: How::Missing });
-    }
+    let commit = commit.copied().unwrap_or_default();
+    let unwritten = [
+        (Ledger::Audit, commit.unrecorded),
+        (Ledger::Usage, commit.unwritten),
+        (Ledger::Counters, commit.uncounted),
+    ];
+    let unwritten = unwritten.into_iter().filter(|(_, count)| *count > 0);
+    told.extend(unwritten.map(|(ledger, count)| LedgerLoss::unwritten(ledger, count)));
     told
 }
 

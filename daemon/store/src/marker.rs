@@ -4,10 +4,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -99,6 +99,25 @@ impl Marker {
     pub(super) fn write(&self, path: &Path) -> Result<(), StoreError> {
         files::replace(path, self.render().as_bytes())
     }
+
+    /// Writes it again where it is not there any more, or something else is.
+    pub(super) fn look(&self, path: &Path) -> Result<(), StoreError> {
+        // A pipe would be waited for.
+        let is_file = files::in_place_of_file(path).is_none();
+        if is_file && Self::read(path)? == Found::Marker(self.clone()) {
+            return Ok(());
+        }
+        self.write(path)?;
+        say_written_again(path);
+        Ok(())
+    }
+}
+
+fn say_written_again(path: &Path) {
+    tracing::error!(
+        file = %path.display(),
+        "a file of the store was removed or changed while it was in use, and is written again"
+    );
 }
 
 fn check(text: &str) -> String {
@@ -106,12 +125,9 @@ fn check(text: &str) -> String {
 }
 
 const SLOT: usize = 128;
-const MAGIC: &[u8; 8] = b"AVXSEQ4\n";
-/// Bytes of magic and numbers, behind which their checksum stands.
-const BODY: usize = 104;
-/// The form before, without the last two numbers.
-const MAGIC_3: &[u8; 8] = b"AVXSEQ3\n";
-const BODY_3: usize = 88;
+/// The forms, the newest first: each with the bytes of magic and numbers, behind which their checksum stands. The older
+/// ones lack the last numbers.
+const FORMS: [(&[u8; 8], usize); 3] = [(b"AVXSEQ5\n", 120), (b"AVXSEQ4\n", 104), (b"AVXSEQ3\n", 88)];
 /// What schema 1 wrote: the number of the last change, of the groups in the ledgers, of the last audit entry.
 const OLD_SLOT: usize = 64;
 const OLD_MAGIC: &[u8; 8] = b"AVXSEQ2\n";
@@ -133,8 +149,14 @@ pub(super) struct Acknowledged {
     pub(super) counters: Extent,
     /// Which run of the store said so, counted by its opens.
     pub(super) run: u64,
-    /// Requests that were given up before they could be written to the usage ledger, and not told yet.
+    /// Requests that are not in the usage ledger: given up, or in memory until it can be written again.
     pub(super) unwritten: u64,
+    /// Entries of the audit log that are in memory until it can be written again.
+    #[serde(skip)]
+    pub(super) unrecorded: u64,
+    /// Whether (1) what is counted is in memory until it can be written again.
+    #[serde(skip)]
+    pub(super) uncounted: u64,
 }
 
 impl Acknowledged {
@@ -153,25 +175,24 @@ impl Acknowledged {
 /// advance their own part of it.
 #[derive(Debug)]
 pub(super) struct Commit {
-    file: File,
-    state: Mutex<(Acknowledged, u64)>,
+    state: Mutex<Slots>,
     /// Something was written and not made durable yet.
     unsettled: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Slots {
+    file: Arc<File>,
+    to: Acknowledged,
+    /// The one that is written next.
+    next: u64,
 }
 
 impl Commit {
     /// What the file at `path` says; None if there is none that can be read.
     pub(super) fn read(path: &Path) -> Result<Option<Acknowledged>, StoreError> {
         match fs::read(path) {
-            Ok(bytes) => {
-                let old = bytes.chunks(OLD_SLOT).take(2).filter_map(parse_old);
-                Ok(bytes
-                    .chunks(SLOT)
-                    .take(2)
-                    .filter_map(parse_slot)
-                    .chain(old)
-                    .max_by_key(|to| (to.run, *to)))
-            }
+            Ok(bytes) => Ok(parse(&bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io("read", path)(e)),
         }
@@ -179,39 +200,63 @@ impl Commit {
 
     /// Writes it anew and keeps the file open for [`Self::advance`].
     pub(super) fn create(path: &Path, to: Acknowledged) -> Result<Self, StoreError> {
-        files::replace(path, &[slot_bytes(to), slot_bytes(to)].concat())?;
-        let file =
-            OpenOptions::new().write(true).mode(0o600).open(path).map_err(StoreError::io("open", path))?;
-        Ok(Self { file, state: Mutex::new((to, 0)), unsettled: AtomicBool::new(false) })
+        let slots = Slots { file: Arc::new(write_both(path, to)?), to, next: 0 };
+        Ok(Self { state: Mutex::new(slots), unsettled: AtomicBool::new(false) })
     }
 
     /// What was recorded last.
     pub(super) fn reached(&self) -> Acknowledged {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.slots().to
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        // What a panic of a change leaves is what was there.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes durable what was recorded without being so, and writes all of it again where the file is not there any
+    /// more, or says something else.
+    pub(super) fn look(&self, path: &Path) -> Result<(), StoreError> {
+        {
+            let mut slots = self.slots();
+            let failed = StoreError::io("look at", path);
+            let held = slots.file.metadata().map_err(failed)?;
+            let is_there = files::is_same(&held, fs::symlink_metadata(path));
+            let mut bytes = [0; 2 * SLOT];
+            let is_read = slots.file.read_exact_at(&mut bytes, 0).is_ok();
+            if !(is_there && is_read && parse(&bytes) == Some(slots.to)) {
+                slots.file = Arc::new(write_both(path, slots.to)?);
+                say_written_again(path);
+            }
+        }
+        self.settle().map_err(StoreError::io("sync", path))
     }
 
     /// Makes durable what was recorded without being so.
     ///
     /// Every frame of a ledger is durable before it is acknowledged, so a loss of power takes none away. What it can
     /// take away is that it was told here: should a ledger's end be lost at the same time, that is not noticed as far as
-    /// it was appended after the last call of this, which comes every second.
-    pub(super) fn settle(&self) -> io::Result<()> {
+    /// it was appended after the last [`Self::look`], which comes every second.
+    fn settle(&self) -> io::Result<()> {
         if !self.unsettled.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        self.file.sync_data().inspect_err(|_| self.unsettled.store(true, Ordering::Release))
+        let file = self.slots().file.clone();
+        file.sync_data().inspect_err(|_| self.unsettled.store(true, Ordering::Release))
     }
 
     /// Records that more was acknowledged. It survives the end of the process when this returns, and a loss of power
-    /// if `durable`, else with the next [`Self::settle`].
+    /// if `durable`, else after the next [`Self::look`].
     pub(super) fn advance(&self, durable: bool, change: impl FnOnce(&mut Acknowledged)) -> io::Result<()> {
         {
-            // What a panic of `change` leaves is what was there.
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (to, slot) = &mut *state;
-            change(to);
-            self.file.write_all_at(&slot_bytes(*to), *slot * SLOT as u64)?;
-            *slot ^= 1;
+            let mut slots = self.slots();
+            let before = rank(&slots.to);
+            change(&mut slots.to);
+            // One that says less than the other counts only where both say it.
+            for _ in 0..if rank(&slots.to) < before { 2 } else { 1 } {
+                slots.file.write_all_at(&slot_bytes(slots.to), slots.next * SLOT as u64)?;
+                slots.next ^= 1;
+            }
         }
         self.unsettled.store(true, Ordering::Release);
         // Nobody else waits for it.
@@ -219,18 +264,38 @@ impl Commit {
     }
 }
 
+/// Puts a new file at `path`, both slots of which say `to`.
+fn write_both(path: &Path, to: Acknowledged) -> Result<File, StoreError> {
+    files::replace(path, &[slot_bytes(to), slot_bytes(to)].concat())?;
+    OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("open", path))
+}
+
+/// What the slots say that goes furthest.
+fn parse(bytes: &[u8]) -> Option<Acknowledged> {
+    let old = bytes.chunks(OLD_SLOT).take(2).filter_map(parse_old);
+    bytes.chunks(SLOT).take(2).filter_map(parse_slot).chain(old).max_by_key(rank)
+}
+
+/// Which of two slots counts.
+fn rank(to: &Acknowledged) -> (u64, Acknowledged) {
+    (to.run, *to)
+}
+
 /// Magic, the numbers and a checksum, little-endian; the rest is zero.
 fn slot_bytes(to: Acknowledged) -> [u8; SLOT] {
+    let (magic, body) = FORMS[0];
     let mut slot = [0; SLOT];
-    slot[..8].copy_from_slice(MAGIC);
-    let Acknowledged { seq, audited, audit, usage, sums, counters, run, unwritten } = to;
+    slot[..8].copy_from_slice(magic);
+    let Acknowledged { seq, audited, audit, usage, sums, counters, run, unwritten, unrecorded, uncounted } =
+        to;
     let extents = [audit, usage, sums, counters].map(|extent| [extent.first, extent.last]);
-    let numbers = [seq, audited].into_iter().chain(extents.into_iter().flatten()).chain([run, unwritten]);
-    for (place, number) in slot[8..BODY].chunks_exact_mut(8).zip(numbers) {
+    let rest = [run, unwritten, unrecorded, uncounted];
+    let numbers = [seq, audited].into_iter().chain(extents.into_iter().flatten()).chain(rest);
+    for (place, number) in slot[8..body].chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
     }
-    let crc = crc32fast::hash(&slot[..BODY]);
-    slot[BODY..BODY + 4].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&slot[..body]);
+    slot[body..body + 4].copy_from_slice(&crc.to_le_bytes());
     slot
 }
 
@@ -239,11 +304,10 @@ fn number(slot: &[u8], at: usize) -> Option<u64> {
 }
 
 fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
-    let body = if slot.starts_with(MAGIC_3) { BODY_3 } else { BODY };
-    let is_whole = (slot.starts_with(MAGIC) || slot.starts_with(MAGIC_3))
-        && slot.get(body..body + 4)? == crc32fast::hash(&slot[..body]).to_le_bytes();
+    let (_, body) = FORMS.into_iter().find(|(magic, _)| slot.starts_with(*magic))?;
+    let is_whole = slot.get(body..body + 4)? == crc32fast::hash(&slot[..body]).to_le_bytes();
     let extent = |at| Some(Extent { first: number(slot, at)?, last: number(slot, at + 8)? });
-    let added = |at| if body == BODY { number(slot, at) } else { Some(0) };
+    let added = |at| if at < body { number(slot, at) } else { Some(0) };
     is_whole.then_some(Acknowledged {
         seq: number(slot, 8)?,
         audited: number(slot, 16)?,
@@ -253,6 +317,8 @@ fn parse_slot(slot: &[u8]) -> Option<Acknowledged> {
         counters: extent(72)?,
         run: added(88)?,
         unwritten: added(96)?,
+        unrecorded: added(104)?,
+        uncounted: added(112)?,
     })
 }
 
@@ -296,6 +362,8 @@ mod tests {
             counters: Extent { first: seq * 2, last: seq * 6 },
             run: 2,
             unwritten: seq % 3,
+            unrecorded: seq % 2,
+            uncounted: seq % 5,
         };
         let commit = Commit::create(&path, to(4)).unwrap();
         for seq in 5..9 {
@@ -311,17 +379,69 @@ mod tests {
     }
 
     #[test]
-    fn the_form_before_is_read_and_a_flip_in_it_found() {
-        let mut slot = b"AVXSEQ3\n".to_vec();
-        (1..=10_u64).for_each(|n| slot.extend_from_slice(&n.to_le_bytes()));
-        slot.extend_from_slice(&crc32fast::hash(&slot).to_le_bytes());
-        slot.resize(SLOT, 0);
-        let told = parse_slot(&slot).unwrap();
-        assert_eq!((told.seq, told.counters, told.run), (1, Extent { first: 9, last: 10 }, 0));
-        for at in 0..92 {
-            let mut flipped = slot.clone();
-            flipped[at] ^= 1;
-            assert_eq!(parse_slot(&flipped), None, "byte {at}");
+    fn the_forms_before_are_read_and_a_flip_in_them_found() {
+        for (magic, numbers, run, unwritten) in [(b"AVXSEQ3\n", 10, 0, 0), (b"AVXSEQ4\n", 12, 11, 12)] {
+            let mut slot = magic.to_vec();
+            (1..=numbers).for_each(|n: u64| slot.extend_from_slice(&n.to_le_bytes()));
+            slot.extend_from_slice(&crc32fast::hash(&slot).to_le_bytes());
+            let end = slot.len();
+            slot.resize(SLOT, 0);
+            let told = parse_slot(&slot).unwrap();
+            assert_eq!((told.seq, told.counters, told.run), (1, Extent { first: 9, last: 10 }, run));
+            assert_eq!((told.unwritten, told.unrecorded, told.uncounted), (unwritten, 0, 0));
+            for at in 0..end {
+                let mut flipped = slot.clone();
+                flipped[at] ^= 1;
+                assert_eq!(parse_slot(&flipped), None, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn less_than_before_counts_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("COMMIT");
+        let commit = Commit::create(&path, Acknowledged::default()).unwrap();
+        for unrecorded in [3, 7, 7, 2, 0] {
+            commit.advance(false, |to| to.unrecorded = unrecorded).unwrap();
+            assert_eq!(Commit::read(&path).unwrap().unwrap().unrecorded, unrecorded);
+        }
+    }
+
+    #[test]
+    fn what_is_removed_or_changed_while_it_is_in_use_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (commit_at, marker_at) = (dir.path().join("COMMIT"), dir.path().join("STORE"));
+        let marker = Marker { schema: 3, daemon: "d-1".into(), state: State::Ready };
+        marker.write(&marker_at).unwrap();
+        let commit = Commit::create(&commit_at, Acknowledged::default()).unwrap();
+        let look = || commit.look(&commit_at).and_then(|()| marker.look(&marker_at));
+        let mut seq = 0;
+        let mut check = |what: &str| {
+            look().unwrap();
+            seq += 1;
+            commit.advance(true, |to| to.seq = seq).unwrap();
+            look().unwrap();
+            assert_eq!(Commit::read(&commit_at).unwrap().unwrap().seq, seq, "{what}");
+            assert_eq!(Marker::read(&marker_at).unwrap(), Found::Marker(marker.clone()), "{what}");
+        };
+        check("left alone");
+        let both = [&commit_at, &marker_at];
+        both.iter().for_each(|path| fs::remove_file(path).unwrap());
+        check("removed");
+        both.iter().for_each(|path| fs::write(path, "x").unwrap());
+        check("written over");
+        both.iter().for_each(|path| {
+            fs::copy(path, dir.path().join("copy")).unwrap();
+            fs::rename(dir.path().join("copy"), path).unwrap();
+        });
+        check("replaced by a copy");
+        for path in both {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+            assert!(look().is_err());
+            fs::remove_dir(path).unwrap();
+            look().unwrap();
         }
     }
 

@@ -155,9 +155,9 @@ fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verif
     let layout = Layout::new(dir);
     layout.prepare()?;
     // A full disk takes no lock either; that there is no room says more.
-    let lock =
-        Lock::take(&layout).or_else(|e| if e.wants_room() { room::look(dir).and(Err(e)) } else { Err(e) })?;
-    room::look(dir)?;
+    let lock = Lock::take(&layout)
+        .or_else(|e| if e.wants_room() { room::look(&layout).and(Err(e)) } else { Err(e) })?;
+    room::look(&layout)?;
     if swap::finish(&layout)?.is_some() {
         tracing::warn!(dir = %dir.display(), "a recovery of the store that was interrupted is finished");
     }

@@ -8,7 +8,7 @@ use std::{
     fs,
     io::Write as _,
     path::Path,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -28,6 +28,47 @@ pub struct Trouble {
     pub what: String,
     /// The engine does not answer any more, so that it cannot be read either.
     pub hangs: bool,
+    /// No change is taken meanwhile.
+    pub stops_changes: bool,
+}
+
+impl Trouble {
+    /// What it means, in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.stops_changes {
+            true => format!("the store takes no changes until this is mended: {}", self.what),
+            false => format!("{}; changes are taken as before", self.what),
+        }
+    }
+}
+
+/// Since when something fails that is tried again and again, and why.
+#[derive(Debug, Default)]
+pub(super) struct Failing(Mutex<Option<(UnixMillis, String)>>);
+
+impl Failing {
+    /// None if it went well the last time.
+    pub(super) fn get(&self) -> Option<(UnixMillis, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers how it went.
+    pub(super) fn judge<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.turns(&done);
+        done
+    }
+
+    /// As [`Self::judge`]; whether it went well before and fails now, or the other way round.
+    pub(super) fn turns<T>(&self, done: &Result<T, StoreError>) -> bool {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = failing.take();
+        *failing = done.as_ref().err().map(|error| {
+            let since = before.as_ref().map_or_else(now, |(since, _)| *since);
+            (since, error.to_string())
+        });
+        before.is_some() != failing.is_some()
+    }
 }
 
 /// The store's trouble, or none. What was there first stays, but for an engine that hangs later on.
@@ -49,7 +90,7 @@ impl Condition {
                 return false;
             }
             let since = trouble.as_ref().map_or_else(now, |trouble| trouble.since);
-            *trouble = Some(Arc::new(Trouble { since, what: what.to_owned(), hangs }));
+            *trouble = Some(Arc::new(Trouble { since, what: what.to_owned(), hangs, stops_changes: true }));
             true
         });
         if is_new {
@@ -129,7 +170,8 @@ impl Inner {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lock = lock.ok_or(StoreError::Closed)?;
         let commit = self.commit.clone();
-        let engine = open::open_beside(&self.layout, lock, &self.daemon, commit, &self.options).await?;
+        let engine =
+            open::open_beside(&self.layout, lock, &self.marker.daemon, commit, &self.options).await?;
         self.engine.store(Arc::new(in_use(engine, Arc::downgrade(self))));
         self.condition.is_mended();
         // What was refused while the engine failed may have been stored all the same.

@@ -112,7 +112,7 @@ fn ready(phase: Phase, snapshot: &Snapshot, trouble: Option<String>) -> Answer {
     } else if !snapshot.nodes.iter().any(|n| serving(n)) {
         "no node is active"
     } else if let Some(reason) = trouble {
-        let body = json!({ "status": "degraded", "reason": format!("the store takes no changes: {reason}") });
+        let body = json!({ "status": "degraded", "reason": reason });
         return answer::json(StatusCode::OK, body.to_string().into());
     } else {
         return answer::json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ready\"}"));

@@ -148,8 +148,7 @@ fn locked(locked: &[Lockout], all: &mut Vec<Alert>) {
 /// What is the whole fleet's.
 fn fleet(scene: &Scene, watch: &Watch, all: &mut Vec<Alert>) {
     if let Some(why) = watch.store_failed() {
-        let text = format!("the store takes no changes until this is mended: {why}");
-        let one = alert(AlertKind::Store, text, AlertPlace::Log).grave();
+        let one = alert(AlertKind::Store, why.to_owned(), AlertPlace::Log).grave();
         all.push(one.since(watch.since(&Condition::StoreFailed)).helps("aivonx logs --level error"));
     } else if watch.store_errors() > 0 {
         let text = format!(

@@ -22,7 +22,7 @@ pub struct Glance {
     pub audit_stalled: bool,
     /// Attempts to reach another organization's records, since the start.
     pub cross_organization: u64,
-    /// Why the store takes no more changes, if it does not.
+    /// What is wrong with the store, if something is: a sentence.
     pub store_failed: Option<String>,
     /// Failed reads and writes of the store, since the start.
     pub store_errors: u64,

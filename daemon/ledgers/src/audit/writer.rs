@@ -89,6 +89,7 @@ impl Writer {
                 () = tokio::time::sleep(RETRY_EVERY), if !self.kept.is_empty() => {
                     // It failed before, and was told then.
                     let _ = self.store_kept().await;
+                    self.note_kept().await;
                     continue;
                 }
             };
@@ -173,6 +174,9 @@ impl Writer {
             }
             self.give_up_surplus();
         }
+        if stored.is_err() || earlier > 0 {
+            self.note_kept().await;
+        }
         let first = (self.head.last + 1).saturating_sub(count);
         for (seq, done) in (first..).zip(waiting) {
             if let Some(done) = done {
@@ -207,6 +211,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Has the store note how many entries are in memory alone, so that they are missed should that be the end of them.
+    async fn note_kept(&self) {
+        if let Err(error) = self.shared.log.note_unwritten(self.kept.len() as u64).await {
+            tracing::debug!(%error, "what the audit log misses is not noted");
+        }
     }
 
     /// An attempt that did not end in time may have come to its end since.
@@ -316,6 +327,7 @@ impl Writer {
         self.close_minute().await;
         let _ = self.make_checkpoint().await;
         if !self.kept.is_empty() {
+            self.note_kept().await;
             let count = self.kept.len();
             tracing::error!(event = "audit_failed", count, "audit entries that could not be stored are lost");
         }

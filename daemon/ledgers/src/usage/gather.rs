@@ -100,8 +100,9 @@ impl Gathered {
         self.waiting().spare = seen;
     }
 
-    /// Puts back what could not be written, before what has come since, as far as there is room.
-    pub(super) fn put_back(&self, mut group: Group) {
+    /// Puts back what could not be written, before what has come since, as far as there is room. Returns how many requests
+    /// wait then.
+    pub(super) fn put_back(&self, mut group: Group) -> u64 {
         let mut waiting = self.waiting();
         let room = WAITING_MAX.saturating_sub(waiting.group.seen.len());
         let over = group.seen.len().saturating_sub(room);
@@ -115,6 +116,7 @@ impl Gathered {
         let moved = |seen: Seen| Seen { about: moved[seen.about as usize], ..seen };
         waiting.group.seen.extend(since.seen.into_iter().map(moved));
         waiting.refused.values_mut().for_each(|seen| *seen = moved(*seen));
+        waiting.group.seen.iter().chain(waiting.refused.values()).map(|seen| u64::from(seen.times)).sum()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

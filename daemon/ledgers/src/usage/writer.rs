@@ -98,7 +98,7 @@ struct Writer {
     watched: bool,
     /// When something wrong was last said, and how many requests had been lost.
     told: Option<(Option<Instant>, u64)>,
-    /// Requests that were lost and noted as such in the store.
+    /// Requests that are noted in the store as not written.
     noted: u64,
     /// Reused.
     entries: Vec<UsageEntry>,
@@ -106,10 +106,10 @@ struct Writer {
 
 impl Writer {
     async fn write(&mut self) {
-        self.note().await;
         let group = self.gathered.drain();
         if group.seen.is_empty() {
             self.gathered.give_back(group.seen);
+            self.note(0).await;
             return self.tell(None);
         }
         // By place, and only of what is about to be stored or has been.
@@ -134,11 +134,13 @@ impl Writer {
         self.entries.shrink_to(group.seen.len().min(APPEND_MAX));
         let Some(error) = failed else {
             self.gathered.give_back(group.seen);
+            self.note(0).await;
             return self.tell(None);
         };
         let Group { mut seen, abouts } = group;
         seen.drain(..written);
-        self.gathered.put_back(Group { seen, abouts });
+        let waiting = self.gathered.put_back(Group { seen, abouts });
+        self.note(waiting).await;
         self.tell(Some(&error));
     }
 
@@ -184,14 +186,15 @@ impl Writer {
             self.told = self.told.map(|(_, lost)| (None, lost));
             self.tell(None);
         }
-        self.note().await;
+        self.note(0).await;
     }
 
-    /// Has the store note what is lost, so that it is told after a restart as well.
-    async fn note(&mut self) {
-        let lost = self.gathered.lost.load(std::sync::atomic::Ordering::Relaxed);
-        if lost > self.noted {
-            match self.log.give_up(lost - self.noted).await {
+    /// Has the store note what is lost, and what would be without the memory of so many requests that wait: it is told
+    /// after a restart, whatever ends this process.
+    async fn note(&mut self, waiting: u64) {
+        let lost = waiting + self.gathered.lost.load(std::sync::atomic::Ordering::Relaxed);
+        if lost != self.noted {
+            match self.log.note_unwritten(lost).await {
                 Ok(()) => self.noted = lost,
                 // It is in the log all the same.
                 Err(error) => tracing::debug!(%error, "what the usage ledger misses is not noted"),

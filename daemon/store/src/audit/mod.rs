@@ -22,7 +22,7 @@ pub use query::{Page, Query};
 #[cfg(test)]
 pub(super) use tests::old_log;
 
-use super::{Store, StoreError};
+use super::{Ledger, Store, StoreError};
 use kept::Kept;
 
 /// Access to the audit log.
@@ -95,6 +95,15 @@ impl AuditLog {
             Ok(entries)
         })
         .await
+    }
+
+    /// Notes that so many entries wait to be stored, in place of what was noted before: what it says at the end is told at
+    /// the next start. For that no room on the disk is needed.
+    ///
+    /// # Errors
+    /// If it cannot be written all the same.
+    pub async fn note_unwritten(&self, count: u64) -> Result<(), StoreError> {
+        self.store.with_ledgers(move |ledgers| ledgers.note_unwritten(Ledger::Audit, count)).await
     }
 
     /// All checkpoints, oldest first, each with the entry it is about.

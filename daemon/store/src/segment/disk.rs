@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use rustix::{fs::FallocateFlags, io::Errno};
+
 /// The calls that write.
 pub(crate) trait Disk: Send + Sync {
     /// Makes a file in place of any of that name, readable by the owner alone.
@@ -23,7 +25,16 @@ pub(crate) trait Disk: Send + Sync {
         file.write_all_at(bytes, at)
     }
 
-    /// Cuts a file.
+    /// Takes room on the disk for `len` bytes of a file from `from` on, which are not part of it until they are written.
+    /// A file system that cannot do that takes what is written as long as there is room.
+    fn reserve(&self, file: &File, from: u64, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    /// Cuts a file, and gives back what is reserved behind.
     fn cut(&self, file: &File, len: u64) -> io::Result<()> {
         file.set_len(len)
     }

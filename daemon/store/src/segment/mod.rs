@@ -43,11 +43,10 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::now;
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, trouble::Failing};
 
 pub(crate) use disk::{Disk, System};
 pub(crate) use format::frame_len;
@@ -108,8 +107,10 @@ pub(crate) struct Log {
     syncing: Mutex<()>,
     writing: Mutex<Writing>,
     suspects: Arc<Suspects>,
-    /// Since when and why it cannot be written.
-    trouble: Mutex<Option<(UnixMillis, String)>>,
+    /// Why it cannot be written.
+    unwritten: Failing,
+    /// Why [`Self::look`] cannot mend what it finds.
+    unmended: Failing,
 }
 
 impl Log {
@@ -123,25 +124,20 @@ impl Log {
         self.writing().extent()
     }
 
-    /// Since when and why it cannot be written; None if the last attempt went well.
+    /// Since when and why it cannot be written, or what is written may not stay; None if the last attempts went well.
     pub(crate) fn trouble(&self) -> Option<(UnixMillis, String)> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unwritten.get().or_else(|| self.unmended.get())
     }
 
-    /// Remembers how a write went.
-    fn judged<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        *trouble = done.as_ref().err().map(|error| {
-            let since = trouble.as_ref().map_or_else(now, |(since, _)| *since);
-            (since, error.to_string())
-        });
-        done
+    /// Whether the last attempt to write to it failed.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.unwritten.get().is_some()
     }
 
     /// As if a write had failed.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn fail(&self, what: &str) {
-        let _ = self.judged::<()>(Err(StoreError::Engine(what.to_owned())));
+        let _ = self.unwritten.judge::<()>(Err(StoreError::Engine(what.to_owned())));
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {

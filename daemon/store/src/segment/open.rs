@@ -17,7 +17,7 @@ use super::{
     format::{Closed, HEADER, Header, Owner, Scan, Step},
     write::{Active, Content, Writing},
 };
-use crate::files;
+use crate::{files, trouble::Failing};
 
 /// What [`Log::open`] is told.
 pub(crate) struct Setup<'a> {
@@ -101,7 +101,8 @@ impl Log {
             syncing: Mutex::new(()),
             writing: Mutex::new(writing),
             suspects: Arc::default(),
-            trouble: Mutex::new(None),
+            unwritten: Failing::default(),
+            unmended: Failing::default(),
         };
         Ok((log, losses))
     }
@@ -263,6 +264,8 @@ impl Opening<'_> {
                 // Its entry in the directory may not be durable either.
                 is_new: true,
                 has_rest: false,
+                // What an earlier run has reserved is not known.
+                reserved: whole.end as u64,
             };
             return Ok((Some(active), whole.last));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io,
     mem::take,
     os::unix::fs::MetadataExt as _,
@@ -73,30 +73,35 @@ impl Log {
         found.into_iter().map(promised).filter(|loss| loss.from <= loss.to).collect()
     }
 
-    /// Looks whether the files are still where they belong. The segment that is added to is still open, and written
-    /// again from there if it was removed; what cannot be read again is for [`Self::suspicions`].
+    /// Looks whether the files are still where they belong, and fills up the reserve. The segment that is added to is
+    /// still open, and written again from there if it was removed; what cannot be read again is for
+    /// [`Self::suspicions`], and what cannot be mended is a [`Self::trouble`] until it is.
     ///
     /// # Errors
-    /// If what was removed cannot be written again.
+    /// If what was removed cannot be written again, or there is no room for the reserve.
     pub(crate) fn look(&self) -> Result<(), StoreError> {
+        self.unmended.judge(self.mend_files())
+    }
+
+    fn mend_files(&self) -> Result<(), StoreError> {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writing = self.writing();
         self.put_back_dir()?;
         self.miss_closed(&mut writing)?;
-        let Some(active) = &writing.active else { return Ok(()) };
+        let Some(active) = &mut writing.active else { return Ok(()) };
         let path = segment_path(&self.dir, active.first);
         let held = active.file.metadata().map_err(StoreError::io("look at", &path))?;
-        let is_there = is_same(&held, fs::symlink_metadata(&path));
+        let is_there = files::is_same(&held, fs::symlink_metadata(&path));
         if is_there && held.len() >= active.content.len {
-            return Ok(());
+            return self.fill_up(active, 0).map_err(self.failed("reserve room for", active.first));
         }
         match whole(active).map_err(StoreError::io("read", &path))? {
             Some(bytes) => {
+                self.put_back(&mut writing, &path, &bytes)?;
                 tracing::error!(
                     file = %path.display(),
                     "a file of a ledger was removed while it was in use; what was in it is written again"
                 );
-                self.put_back(&mut writing, &path, &bytes)?;
             }
             None => {
                 self.suspects.insist(active.first);
@@ -119,17 +124,23 @@ impl Log {
     fn put_back_dir(&self) -> Result<(), StoreError> {
         let failed = StoreError::io("look at", &self.dir);
         let held = self.folder().metadata().map_err(failed)?;
-        if is_same(&held, fs::metadata(&self.dir)) {
+        if files::is_same(&held, fs::metadata(&self.dir)) {
             return Ok(());
         }
         if let Some(data) = self.dir.ancestors().nth(2).filter(|data| !data.is_dir()) {
             return Err(StoreError::io("look at", data)(io::ErrorKind::NotFound.into()));
         }
-        tracing::error!(dir = %self.dir.display(), "the directory of a ledger was removed while it was in use");
+        for dir in self.dir.ancestors().take(2) {
+            if let Some(what) = files::in_place_of_dir(dir) {
+                let what = format!("it is {what}, not a directory; move it away, or put the right one back");
+                return Err(StoreError::BadPath { path: dir.to_owned(), what });
+            }
+        }
         files::make_dir(&self.dir)?;
         self.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
         let folder = File::open(&self.dir).map_err(StoreError::io("open", &self.dir))?;
         *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(folder);
+        tracing::error!(dir = %self.dir.display(), "the directory of a ledger was removed while it was in use, and is made anew");
         Ok(())
     }
 
@@ -163,7 +174,7 @@ impl Log {
             .map_err(StoreError::io("write to", path))?;
         let (last, pending) = (writing.next - 1, writing.pending.len());
         if let Some(active) = &mut writing.active {
-            (active.file, active.has_rest) = (Arc::new(file), false);
+            (active.file, active.has_rest, active.reserved) = (Arc::new(file), false, active.content.len);
             let content = active.content.clone();
             writing.reached(last, content, pending);
         }
@@ -177,8 +188,4 @@ fn whole(active: &Active) -> io::Result<Option<Vec<u8>>> {
     let is_whole = bytes.len() as u64 == active.content.len
         && crc32fast::hash(&bytes) == active.content.crc.clone().finalize();
     Ok(is_whole.then_some(bytes))
-}
-
-fn is_same(held: &Metadata, found: io::Result<Metadata>) -> bool {
-    found.is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()))
 }

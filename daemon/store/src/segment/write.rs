@@ -48,7 +48,13 @@ pub(super) struct Active {
     pub(super) is_new: bool,
     /// A failed write may have left something behind the content.
     pub(super) has_rest: bool,
+    /// Up to here the file has its room on the disk.
+    pub(super) reserved: u64,
 }
+
+/// Room on the disk that a log keeps ahead: what is being done when the disk becomes full can still be written down.
+/// It is filled up when half of it is used.
+const RESERVE: u64 = 512 << 10;
 
 /// The bytes of a segment, summed up.
 #[derive(Clone)]
@@ -153,7 +159,7 @@ impl Log {
         }
         if !group.is_empty() {
             if let Err(error) = self.write(&mut writing, &bytes) {
-                return self.judged(Err(error));
+                return self.unwritten.judge(Err(error));
             }
             writing.next += group.len() as u64;
         }
@@ -166,10 +172,14 @@ impl Log {
     fn write(&self, writing: &mut Writing, bytes: &[u8]) -> Result<(), StoreError> {
         let next = writing.next;
         if let Some(full) = writing.full(&self.limits) {
-            match self.begin(Some(&full), next, bytes) {
+            match self.follow(&full, next, bytes) {
                 Ok(fresh) => {
                     writing.closed.push(full);
-                    (writing.active, writing.rolls) = (Some(fresh), false);
+                    writing.rolls = false;
+                    if let Some(old) = writing.active.replace(fresh) {
+                        // What is still reserved is given back with the file.
+                        let _ = self.disk.cut(&old.file, full.len);
+                    }
                     return Ok(());
                 }
                 // It just grows.
@@ -192,15 +202,52 @@ impl Log {
         }
         // Part of an earlier group might otherwise stand behind this one, as if it belonged there.
         if active.has_rest {
-            self.disk.cut(&active.file, active.content.len)?;
-            active.has_rest = false;
+            self.cut(active)?;
         }
+        self.reserve(active, bytes.len() as u64)?;
         if let Err(error) = self.disk.write(&active.file, bytes, active.content.len) {
-            active.has_rest = self.disk.cut(&active.file, active.content.len).is_err();
+            active.has_rest = true;
+            // What that leaves is cut off before the next write.
+            let _ = self.cut(active);
             return Err(error);
         }
         active.content.add(bytes);
         Ok(())
+    }
+
+    /// Cuts off what stands behind the content, and with it what is reserved there.
+    fn cut(&self, active: &mut Active) -> io::Result<()> {
+        active.reserved = active.content.len;
+        self.disk.cut(&active.file, active.content.len)?;
+        active.has_rest = false;
+        Ok(())
+    }
+
+    /// Has room for `len` more bytes, and fills up the reserve. That fails only if there is no room for those.
+    fn reserve(&self, active: &mut Active, len: u64) -> io::Result<()> {
+        let end = active.content.len + len;
+        self.fill_up(active, len).or_else(|error| if end <= active.reserved { Ok(()) } else { Err(error) })
+    }
+
+    /// Fills up the reserve, of which `len` bytes are about to be used, if half of it is gone.
+    pub(super) fn fill_up(&self, active: &mut Active, len: u64) -> io::Result<()> {
+        let end = active.content.len + len;
+        if active.reserved < end + RESERVE / 2 {
+            self.disk.reserve(&active.file, active.content.len, len + RESERVE)?;
+            active.reserved = end + RESERVE;
+        }
+        Ok(())
+    }
+
+    /// A new segment behind one that is full, with its reserve.
+    fn follow(&self, full: &Closed, first: u64, frames: &[u8]) -> Result<Active, StoreError> {
+        let mut fresh = self.begin(Some(full), first, frames)?;
+        self.fill_up(&mut fresh, 0).map_err(|error| {
+            // As in `begin`.
+            let _ = std::fs::remove_file(segment_path(&self.dir, first));
+            self.failed("reserve room for", first)(error)
+        })?;
+        Ok(fresh)
     }
 
     /// A new segment behind `previous` with `frames` in it, of which `first` is the first.
@@ -218,7 +265,9 @@ impl Log {
         }
         let synced = Content { len: 0, crc: Hasher::new() };
         let content = Content::of(&bytes);
-        Ok(Active { file: Arc::new(file), first, created, content, synced, is_new: true, has_rest: false })
+        let reserved = content.len;
+        let file = Arc::new(file);
+        Ok(Active { file, first, created, content, synced, is_new: true, has_rest: false, reserved })
     }
 
     /// Makes a group and all before it durable, and has that noted.
@@ -249,7 +298,7 @@ impl Log {
         };
         let extent = writing.extent();
         drop(writing);
-        self.judged(done)?;
+        self.unwritten.judge(done)?;
         (self.note)(extent, false)
     }
 
@@ -312,7 +361,7 @@ impl Log {
         };
         drop(writing);
         // Remembered.
-        let _ = self.judged(done);
+        let _ = self.unwritten.judge(done);
     }
 
     /// Forgets what lies before frame `before`, as far as it fills whole segments. Returns the first frame that stays.

@@ -58,8 +58,12 @@ fn sorted(store: &Store) -> Vec<String> {
     told
 }
 
-const COMMIT_GONE: &str = "audit log: what lay at its end, or at that of another ledger, may be lost: the file COMMIT, \
-                           which says how far they went, was missing, damaged or old";
+const COMMIT_GONE: &str = "what lay at its end may be lost: the file COMMIT, which says how far it went, was missing, damaged or old";
+
+/// What is told of a ledger whose end nobody knows.
+fn end_unknown(ledger: Ledger) -> String {
+    format!("{}: {COMMIT_GONE}", ledger.as_str())
+}
 
 #[tokio::test]
 async fn a_lost_end_is_told_though_the_file_that_knows_is_lost_with_it() {
@@ -80,7 +84,9 @@ async fn a_lost_end_is_told_though_the_file_that_knows_is_lost_with_it() {
         fs::remove_file(files(dir.path(), "usage").pop().unwrap()).unwrap();
         for _ in 0..2 {
             let store = open(dir.path()).await;
-            assert_eq!(told(&store), [COMMIT_GONE, "usage ledger: record 4 is cut off"], "old: {old}");
+            let ends = Ledger::ALL.map(end_unknown);
+            assert_eq!(told(&store)[..4], ends, "old: {old}");
+            assert_eq!(told(&store)[4..], ["usage ledger: record 4 is cut off"], "old: {old}");
             assert_eq!(store.usage_lost(), 1);
             store.close().await.unwrap();
         }
@@ -88,19 +94,47 @@ async fn a_lost_end_is_told_though_the_file_that_knows_is_lost_with_it() {
 }
 
 #[tokio::test]
-async fn requests_that_were_given_up_are_told_at_the_next_starts() {
+async fn what_was_in_memory_alone_at_the_end_is_told_at_the_next_starts() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    usage(&store).give_up(7).await.unwrap();
-    usage(&store).give_up(5).await.unwrap();
+    for count in [7, 20, 12] {
+        usage(&store).note_unwritten(count).await.unwrap();
+        store.audit_log().note_unwritten(count / 3).await.unwrap();
+    }
+    store
+        .with_ledgers(|ledgers| {
+            ledgers.counters.log.fail("no space left on device");
+            ledgers.look();
+            Ok(())
+        })
+        .await
+        .unwrap();
     assert_eq!(told(&store), Vec::<String>::new());
     store.close().await.unwrap();
     for _ in 0..2 {
         let store = open(dir.path()).await;
-        assert_eq!(told(&store), ["usage ledger: 12 requests could not be written before aivonxd ended"]);
+        let wanted = [
+            "audit log: 4 entries could not be written before aivonxd ended",
+            "usage ledger: 12 requests could not be written before aivonxd ended",
+            "counters of limits and names in the usage ledger: the last changes could not be written before aivonxd \
+             ended",
+        ];
+        assert_eq!(told(&store), wanted);
         assert_eq!(store.usage_lost(), 12);
         store.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_written_after_all_is_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for count in [3, 0] {
+        usage(&store).note_unwritten(count).await.unwrap();
+        store.audit_log().note_unwritten(count).await.unwrap();
+    }
+    store.close().await.unwrap();
+    assert_eq!(told(&open(dir.path()).await), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -172,7 +206,7 @@ async fn what_recover_finds_lost_is_told_by_the_daemon_that_starts_behind_it() {
         "{:?}",
         told(&store)
     );
-    assert!(!told(&store).contains(&COMMIT_GONE.to_owned()));
+    assert!(!told(&store).contains(&end_unknown(Ledger::Audit)));
     assert_eq!(store.audit_log().unrecorded_losses(), store.ledger_losses());
     // Into a directory that never had a store nothing is lost.
     let other = tempfile::tempdir().unwrap();

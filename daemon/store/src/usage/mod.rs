@@ -25,7 +25,7 @@ pub use day::{Calendar, DAY_MS, Step};
 pub use sums::{Group, Piece, Summed, UsageSums};
 
 use super::{
-    Store, StoreError,
+    Ledger, Store, StoreError,
     counters::{Change, Table},
 };
 use kept::Placed;
@@ -122,13 +122,13 @@ impl UsageLog {
         self.store.with_ledgers(|ledgers| ledgers.usage.settle()).await
     }
 
-    /// Notes that so many requests will never be stored, to be told at the next start. For that no room on the disk is
-    /// needed.
+    /// Notes that so many requests since the start are not stored, in place of what was noted before: what it says at the
+    /// end is told at the next start. For that no room on the disk is needed.
     ///
     /// # Errors
     /// If it cannot be written all the same.
-    pub async fn give_up(&self, count: u64) -> Result<(), StoreError> {
-        self.store.with_ledgers(move |ledgers| ledgers.give_up_requests(count)).await
+    pub async fn note_unwritten(&self, count: u64) -> Result<(), StoreError> {
+        self.store.with_ledgers(move |ledgers| ledgers.note_unwritten(Ledger::Usage, count)).await
     }
 
     /// Up to `limit` entries of the time from `since` to before `until` that are `wanted`, from where the page

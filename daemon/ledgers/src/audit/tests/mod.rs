@@ -367,6 +367,28 @@ async fn entries_that_cannot_be_stored_are_stored_as_soon_as_they_can() {
     f.close().await;
 }
 
+/// Whatever ends the daemon meanwhile, the next start says how many there were.
+#[tokio::test]
+async fn entries_that_were_never_stored_are_missed_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = open(dir.path()).await;
+    f.store.audit_log().tamper_refuse(true).await;
+    for n in 0..3 {
+        assert!(matches!(f.audit.write(created(n)).await, Err(AuditError::NotStored(_))));
+    }
+    // As a kill would: nobody closes the log.
+    f.store.close().await.unwrap();
+    drop(f);
+    let f = open(dir.path()).await;
+    let wanted = "audit log: 3 entries could not be written before aivonxd ended";
+    let told: Vec<String> = f.store.ledger_losses().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [wanted]);
+    let lost = AuditFilter { actions: vec![Action::ChainLost], ..AuditFilter::default() };
+    let page = f.audit.list(&Reach::All, lost, None, 10, false).await.unwrap();
+    assert_eq!(page.entries[0].details["lost"], wanted);
+    f.close().await;
+}
+
 /// A bounded queue: what finds no room is counted, and that is written down.
 #[tokio::test]
 async fn what_finds_no_room_is_counted() {

@@ -1,5 +1,7 @@
 //! Disks that fail.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -67,6 +69,48 @@ fn without_a_new_file_a_full_segment_grows() {
     rig.disk.no_create.store(false, Ordering::Relaxed);
     fill(&log, 1);
     assert_eq!((rig.files().len(), read(&rig.whole())), (2, all(1..=44)));
+}
+
+#[test]
+fn on_a_full_disk_what_is_reserved_is_written_and_more_changes_nothing() {
+    let rig = Rig { limits: Limits::default(), ..Rig::new() };
+    let log = rig.whole();
+    fill(&log, 1);
+    log.look().unwrap();
+    rig.disk.no_room.store(true, Ordering::Relaxed);
+    let written = || fs::metadata(&rig.files()[0]).unwrap().len();
+    let error = loop {
+        match append(&log, 200) {
+            Ok(group) => log.sync(&group).unwrap(),
+            Err(error) => break error,
+        }
+        // It is told while there is still something left of it.
+        assert!(written() < 300 << 10 || log.look().is_err());
+    };
+    assert!(written() > 400 << 10 && error.wants_room(), "{}: {error}", written());
+    assert!(log.trouble().is_some());
+    // What is smaller may still have its place.
+    fill(&log, 1);
+    assert_eq!(read(&log), all(1..=log.next() - 1));
+    rig.disk.no_room.store(false, Ordering::Relaxed);
+    log.sync(&append(&log, 200).unwrap()).unwrap();
+    log.look().unwrap();
+    assert_eq!(log.trouble(), None);
+    let last = log.next() - 1;
+    drop(log);
+    assert_eq!(read(&rig.whole()), all(1..=last));
+}
+
+#[test]
+fn a_segment_that_is_full_gives_back_what_it_had_reserved() {
+    let rig = Rig::new();
+    let log = rig.whole();
+    fill(&log, 20);
+    let closed = rig.files();
+    assert!(closed.len() > 3);
+    for path in &closed[..closed.len() - 1] {
+        assert!(fs::metadata(path).unwrap().blocks() * 512 < 128 << 10, "{}", path.display());
+    }
 }
 
 #[derive(Debug, Clone)]

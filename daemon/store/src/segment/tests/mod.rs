@@ -34,6 +34,7 @@ struct Faulty {
     sync_in: AtomicUsize,
     no_create: AtomicBool,
     no_cut: AtomicBool,
+    no_room: AtomicBool,
 }
 
 fn due(calls: &AtomicUsize) -> bool {
@@ -55,6 +56,10 @@ impl Disk for Faulty {
             return Err(full());
         }
         System.write(file, bytes, at)
+    }
+
+    fn reserve(&self, file: &File, from: u64, len: u64) -> std::io::Result<()> {
+        if self.no_room.load(Ordering::Relaxed) { Err(full()) } else { System.reserve(file, from, len) }
     }
 
     fn cut(&self, file: &File, len: u64) -> std::io::Result<()> {

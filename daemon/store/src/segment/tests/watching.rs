@@ -90,6 +90,35 @@ fn a_directory_that_was_removed_is_made_again_and_what_was_closed_is_missed() {
 }
 
 #[test]
+fn what_cannot_be_made_again_is_a_trouble_until_it_can() {
+    let rig = Rig::new();
+    let log = filled(&rig);
+    fs::remove_dir_all(rig.dir.path()).unwrap();
+    fs::write(rig.dir.path(), "in its place").unwrap();
+    for _ in 0..2 {
+        let error = log.look().unwrap_err().to_string();
+        assert!(error.contains("it is a file, not a directory"), "{error}");
+        // The file that is still open takes what is written, which mends nothing.
+        fill(&log, 1);
+        log.mend();
+        assert_eq!(log.trouble().unwrap().1, error);
+    }
+    let since = log.trouble().unwrap().0;
+    log.fail("input/output error");
+    assert!(log.look().is_err());
+    assert!(log.is_behind() && log.trouble().unwrap().1.contains("input/output"));
+    log.mend();
+    assert_eq!(log.trouble().unwrap().0, since);
+    fs::remove_file(rig.dir.path()).unwrap();
+    log.look().unwrap();
+    assert_eq!(log.trouble(), None);
+    drop(log);
+    let (log, losses) = rig.open();
+    assert!(losses.iter().all(|loss| loss.how == How::Missing), "{losses:?}");
+    assert_eq!(log.extent().last, 28);
+}
+
+#[test]
 fn holes_that_readers_meet_are_losses_once_somebody_asks() {
     let rig = Rig::new();
     let log = filled(&rig);
