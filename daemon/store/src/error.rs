@@ -240,10 +240,10 @@ pub enum StoreError {
         /// The data directory, or the part of it that lies there.
         dir: PathBuf,
     },
-    /// The files that say how far the store goes cannot be kept.
-    #[error("no change is made while it cannot be noted how far the store goes: {why}")]
-    Unmarked {
-        /// Why it cannot.
+    /// Files of the store were taken away while it is open, and cannot be made again.
+    #[error("no change is made while files of the store are missing: {why}")]
+    Disordered {
+        /// Which, or why they cannot be made again.
         why: String,
     },
     /// The audit log cannot be written, and a change that nobody could account for is not made.
@@ -382,7 +382,7 @@ impl From<StoreError> for Fault {
                 .hint("it is tried again every second; see the daemon's log"),
             StoreError::NoRoom { .. }
             | StoreError::ReadOnly { .. }
-            | StoreError::Unmarked { .. }
+            | StoreError::Disordered { .. }
             | StoreError::Unrecorded { .. } => {
                 Self::new(FaultKind::Unavailable, text).hint("nothing was changed; see `aivonx status`")
             }

@@ -330,12 +330,12 @@ impl Store {
 
     /// Why a file beside the engine cannot be written, if one cannot: first what stops changes.
     pub(super) fn file_trouble(&self) -> Option<Arc<Trouble>> {
-        let markers = self
+        let files = self
             .inner
-            .markers
+            .files
             .get()
             .map(|(since, what)| Arc::new(Trouble { since, what, hangs: false, stops_changes: true }));
-        markers.or_else(|| self.inner.ledgers.try_read().ok()?.as_ref()?.trouble())
+        files.or_else(|| self.inner.ledgers.try_read().ok()?.as_ref()?.trouble())
     }
 }
 
@@ -357,7 +357,7 @@ pub(super) async fn mend(inner: std::sync::Weak<super::Inner>) {
         let _ = store
             .with_ledgers(move |ledgers| {
                 ledgers.look();
-                inner.look_at_markers();
+                inner.look_at_files();
                 Ok(())
             })
             .await;
@@ -366,7 +366,7 @@ pub(super) async fn mend(inner: std::sync::Weak<super::Inner>) {
                 tracing::error!(
                     event = "store_failed",
                     error = trouble.what,
-                    "a file of the store cannot be written; it is tried again until the disk takes writes"
+                    "a file of the store is not as it should be; it is looked at again until it is"
                 );
                 said = Some(Instant::now());
             }

@@ -81,7 +81,7 @@ use std::{
 use aivonx_protocol::{UnixMillis, snapshot::NewestSnapshot};
 use arc_swap::ArcSwap;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{Notify, broadcast, watch},
     task::JoinHandle,
 };
 
@@ -149,8 +149,10 @@ struct Inner {
     condition: Condition,
     room: Room,
     marker: Marker,
-    /// Why the files that say how far the store goes cannot be kept.
-    markers: Failing,
+    /// What is wrong with the files beside the ledgers.
+    files: Failing,
+    /// A snapshot is wanted before its time.
+    snapshot_due: Arc<Notify>,
     options: StoreOptions,
     /// What goes on by itself until the store is closed.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -210,7 +212,8 @@ impl Store {
             inner: Arc::new_cyclic(|inner| Inner {
                 layout: opened.layout,
                 marker: Marker { schema: schemas.current, daemon: opened.daemon, state: State::Ready },
-                markers: Failing::default(),
+                files: Failing::default(),
+                snapshot_due: Arc::default(),
                 feed: Feed::new(),
                 counters: Counters {
                     snapshot_seq: snapshot_seq.into(),
@@ -367,7 +370,7 @@ impl Store {
             // What was appended since the last look may be in a file that was removed.
             if let Some(ledgers) = ledgers {
                 ledgers.look();
-                inner.look_at_markers();
+                inner.look_at_files();
             }
             drop(inner.engine.load().write().unwrap_or_else(PoisonError::into_inner).take());
             drop(inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -460,7 +463,7 @@ impl Store {
             StoreError::Failed
                 | StoreError::NoRoom { .. }
                 | StoreError::ReadOnly { .. }
-                | StoreError::Unmarked { .. }
+                | StoreError::Disordered { .. }
                 | StoreError::Unrecorded { .. }
         );
         if !is_said {
@@ -484,18 +487,38 @@ impl Inner {
         if let Some((_, why)) = ledgers.and_then(|ledgers| ledgers.as_ref()?.audit.log.trouble()) {
             return Err(StoreError::Unrecorded { why });
         }
-        if let Some((_, why)) = self.markers.get() {
-            return Err(StoreError::Unmarked { why });
+        if let Some((_, why)) = self.files.get() {
+            return Err(StoreError::Disordered { why });
         }
         self.room.look(&self.layout)
     }
 
-    /// Has the files that say how far the store goes written again where they are not there any more.
-    fn look_at_markers(&self) {
+    /// Looks whether the files beside the ledgers are still there, and has those written again that can be.
+    fn look_at_files(&self) {
         let looked = self.commit.look(&self.layout.commit());
         let looked = looked.and_then(|()| self.marker.look(&self.layout.marker()));
         // Tried again soon.
-        let _ = self.markers.judge(looked);
+        let _ = self.files.judge(looked.and_then(|()| open::check_db(&self.layout)));
+        self.look_at_snapshots();
+    }
+
+    /// Has another snapshot taken if the newest was removed.
+    fn look_at_snapshots(&self) {
+        let (seq, taken) = (&self.counters.snapshot_seq, &self.counters.snapshot_taken);
+        let had = seq.load(Ordering::Acquire);
+        let dir = self.layout.snapshots();
+        // One that somebody has renamed is as good.
+        if had == 0 || !matches!(snapshot::newest(&dir), Ok(found) if found < Some(had)) {
+            return;
+        }
+        let newest =
+            snapshot::paths(&dir).unwrap_or_default().into_iter().find_map(|path| snapshot::read(&path).ok());
+        let (has, at) = newest.map_or((0, 0), |found| (found.seq, found.created));
+        if has < had && seq.compare_exchange(had, has, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            taken.store(at, Ordering::Relaxed);
+            tracing::error!(dir = %dir.display(), "the newest snapshot was removed; another is taken");
+            self.snapshot_due.notify_one();
+        }
     }
 
     /// What is not stored is made of the requests again at the next open, which then takes longer.
@@ -549,8 +572,10 @@ async fn take_snapshots(inner: Weak<Inner>) {
         let none_yet = store.counters.snapshot_seq.load(Ordering::Acquire) == 0;
         let wait = store.options.snapshot_interval;
         let wait = if none_yet { FIRST_SNAPSHOT.min(wait) } else { wait };
+        let due = store.snapshot_due.clone();
         drop(store);
-        tokio::time::sleep(wait).await;
+        // Due or not, the time has come.
+        let _ = tokio::time::timeout(wait, due.notified()).await;
         let Some(inner) = inner.upgrade() else { return };
         let store = Store { inner: inner.clone() };
         if store.inner.condition.get().is_some() {

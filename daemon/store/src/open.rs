@@ -114,7 +114,7 @@ pub(super) async fn open_beside(
 }
 
 /// There must be an engine's file to open: sled would make a new, empty one.
-fn check_db(layout: &Layout) -> Result<(), StoreError> {
+pub(super) fn check_db(layout: &Layout) -> Result<(), StoreError> {
     let damaged = |what: &str| StoreError::Damaged { dir: layout.dir.clone(), what: what.to_owned() };
     if let Some(what) = files::in_place_of_file(&layout.db()) {
         return Err(damaged(&format!("its file store/db is {what}, not a regular file")));

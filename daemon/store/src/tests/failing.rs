@@ -122,3 +122,49 @@ async fn a_ledger_that_cannot_be_written_is_told_and_tried_again_in_place() {
     mended(&store).await;
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn files_that_are_taken_away_under_the_store_are_written_again_or_stop_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let at = |name: &str| dir.path().join(name);
+    for name in ["COMMIT", "STORE"] {
+        std::fs::remove_file(at(name)).unwrap();
+        while !at(name).is_file() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    store.nodes().insert(node("a")).await.unwrap();
+    for name in ["COMMIT", "STORE", "store/db", "ledger"] {
+        std::fs::rename(at(name), at("aside")).unwrap();
+        std::fs::create_dir(at("in-place")).unwrap();
+        std::fs::write(at("in-place/x"), "").unwrap();
+        let other = if name == "ledger" { at("in-place/x") } else { at("in-place") };
+        // Before the next look, or it is made anew.
+        while std::fs::rename(&other, at(name)).is_err() {
+            let _ = std::fs::remove_file(at(name));
+            let _ = std::fs::remove_dir_all(at(name));
+        }
+        while store.trouble().is_none_or(|trouble| !trouble.what.contains(name)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(store.trouble().unwrap().stops_changes);
+        let refused = store.nodes().insert(node("b")).await.unwrap_err();
+        assert!(refused.to_string().starts_with("no change is made while"), "{name}: {refused}");
+        if name == "ledger" {
+            // Made again of what is still open.
+            std::fs::remove_file(at(name)).unwrap();
+            std::fs::remove_dir_all(at("aside")).unwrap();
+            std::fs::remove_dir_all(at("in-place")).unwrap();
+        } else {
+            std::fs::remove_dir_all(at(name)).unwrap();
+            std::fs::rename(at("aside"), at(name)).unwrap();
+        }
+        mended(&store).await;
+    }
+    store.nodes().insert(node("b")).await.unwrap();
+    store.close().await.unwrap();
+    let store = open(dir.path()).await;
+    assert_eq!(store.nodes().list().await.unwrap().len(), 2);
+    assert_eq!(store.ledger_losses(), []);
+}

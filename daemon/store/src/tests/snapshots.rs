@@ -26,6 +26,24 @@ async fn the_newest_few_are_kept_and_listed() {
 }
 
 #[tokio::test]
+async fn one_that_is_removed_while_the_daemon_runs_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.nodes().insert(node("a")).await.unwrap();
+    store.snapshot().await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("snapshots")).unwrap();
+    while recover::list(dir.path()).unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let listed = recover::list(dir.path()).unwrap();
+    assert_eq!(listed[0].contents.as_ref().unwrap().changes_behind, Some(0));
+    while store.newest_snapshot().is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn restoring_sets_aside_and_brings_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
