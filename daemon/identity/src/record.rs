@@ -92,15 +92,31 @@ impl Record {
     }
 
     /// Writes down what `actor` asked as `name`, once it has ended.
-    pub async fn write(self, identity: &Identity, actor: &Actor, name: &str, ended: Ended<'_>) {
+    ///
+    /// # Errors
+    /// If it was carried out and the entry is not durable: in place of the answer, which would promise more than is on
+    /// the disk.
+    pub async fn write(
+        self,
+        identity: &Identity,
+        actor: &Actor,
+        name: &str,
+        ended: Ended<'_>,
+    ) -> Result<(), Fault> {
         if self.was_so_before(&ended) {
-            return;
+            return Ok(());
         }
+        let is_done = matches!(ended, Ended::Ok(_));
         let entry = self.entry(actor, name, ended, &identity.hot().load());
-        if let Err(error) = identity.audit().write(entry).await {
-            // It is done all the same: to call it failed would be a second untruth.
-            tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
+        let Err(error) = identity.audit().write(entry).await else { return Ok(()) };
+        tracing::error!(event = "audit_failed", %error, "{name} could not be recorded");
+        if !is_done {
+            return Ok(());
         }
+        let message = format!("{name} was carried out, but is not recorded in the audit log yet: {error}");
+        Err(Fault::new(FaultKind::Unavailable, message).hint(
+            "Do not repeat it. Its entry is kept in memory until the disk takes it; see `aivonx status`.",
+        ))
     }
 
     /// Writes down that the job that was begun so failed or was cancelled, if so.
@@ -118,7 +134,8 @@ impl Record {
         };
         if let Some(why) = undone {
             let fault = Fault::new(FaultKind::Unavailable, why);
-            self.write(&identity, &actor, &name, Ended::Fault(&fault)).await;
+            // Nobody waits for an answer.
+            let _ = self.write(&identity, &actor, &name, Ended::Fault(&fault)).await;
         }
     }
 
@@ -127,10 +144,15 @@ impl Record {
         Self { noted: self.noted.with("key_id", id), ..self }
     }
 
-    /// Whether it was to revoke what had been revoked already: that changes nothing.
+    /// Whether nothing was changed: a key had been revoked already, or there was a snapshot of everything.
     fn was_so_before(&self, ended: &Ended<'_>) -> bool {
-        self.noted.action == Action::KeyRevoke
-            && matches!(ended, Ended::Ok(Some(Reply::Key(key))) if key.revoked.is_some_and(|at| at < self.asked))
+        match ended {
+            Ended::Ok(Some(Reply::Key(key))) if self.noted.action == Action::KeyRevoke => {
+                key.revoked.is_some_and(|at| at < self.asked)
+            }
+            Ended::Ok(Some(Reply::SnapshotTaken(taken))) => !taken.is_new,
+            _ => false,
+        }
     }
 
     /// The entry of what `actor` asked as `name`.

@@ -229,6 +229,70 @@ async fn changes_are_refused_in_words_while_the_disk_is_full_and_nothing_else_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_under_way_when_the_disk_became_full_is_on_it() {
+    if !is_allowed() {
+        eprintln!("skipped: this system lets us make no mount namespace");
+        return;
+    }
+    let node = FakeNode::ollama().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = start(folder.path(), ON_A_SMALL_DISK).await;
+    daemon.aivonx().ok(&["node", "add", "n", &node.url()]).await;
+    daemon.until_active(1).await;
+    // Without a file there is none that room could be kept for.
+    let body = serde_json::json!({ "model": "m", "stream": false, "messages": [] });
+    let requests = async |total: u64| {
+        within("the requests in the ledger", async {
+            while daemon.aivonx().json(&["usage", "show"]).await["total"]["requests"] != total {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    };
+    assert_eq!(daemon.post("/api/chat", &body).await.status, 200);
+    requests(1).await;
+    let added = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (aivonx, added) = (daemon.aivonx(), added.clone());
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                loop {
+                    let name = format!("o{writer}-{}", mine.len());
+                    if aivonx.run(&["org", "add", &name]).await.code != 0 {
+                        return mine;
+                    }
+                    mine.push(name);
+                    added.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    within("the first edits", async {
+        while added.load(Ordering::Relaxed) < 2 * WRITERS as u64 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let full = take_space(&disk_of(&daemon));
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.extend(within("a refusal", writer).await.unwrap());
+    }
+    // In the files, and not in memory until there is room.
+    let audit = daemon.aivonx().json(&["audit", "list", "--lines", "1000"]).await.to_string();
+    for name in &acknowledged {
+        assert!(audit.contains(&format!("\"{name}\"")), "{name} has no entry");
+    }
+    for _ in 0..20 {
+        assert_eq!(daemon.post("/api/chat", &body).await.status, 200);
+    }
+    requests(21).await;
+    drop(full);
+    assert!(daemon.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_while_space_inodes_and_descriptors_come_and_go() {
     if !is_allowed() {
         eprintln!("skipped: this system lets us make no mount namespace");

@@ -255,8 +255,8 @@ async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Res
         let id = request.parameter.as_deref().unwrap_or_default();
         let change = request.change(identity, key::Revoke { organization: None, key: id.to_owned() });
         let revoked = identity.revoke_key(&own, None, id).await;
-        change.ended(revoked.as_ref().map(|key| Some(Reply::Key(Box::new(key.clone()))))).await;
-        revoked.map_err(AccountError::from)?;
+        let ended = revoked.as_ref().map(|key| Some(Reply::Key(Box::new(key.clone()))));
+        change.ended(ended).await.and(revoked).map_err(AccountError::from)?;
         return Ok((StatusCode::NO_CONTENT, None));
     }
     if request.read {
@@ -268,13 +268,14 @@ async fn keys(identity: &Arc<Identity>, request: &Request, actor: &Actor) -> Res
         NewKey { name, organization: None, user: actor.user.clone(), scopes, models, networks, expires };
     let change = request.change(identity, key::Create(Box::new(new.clone())));
     if let Err(exceeded) = identity.count_own_key(actor) {
-        change.ended(Err(&Fault::new(FaultKind::Unavailable, exceeded.to_string()))).await;
+        let refused = Fault::new(FaultKind::Unavailable, exceeded.to_string());
+        change.ended(Err(&refused)).await.map_err(AccountError::from)?;
         return Err(exceeded.into());
     }
     // With all of its rights: a key may do what its user may.
     let made = identity.create_key(actor, new).await;
-    change.ended(made.as_ref().map(|made| Some(Reply::Key(Box::new(made.key.clone()))))).await;
-    let made = made.map_err(AccountError::from)?;
+    let ended = made.as_ref().map(|made| Some(Reply::Key(Box::new(made.key.clone()))));
+    let made = change.ended(ended).await.and(made).map_err(AccountError::from)?;
     let mut json = json!(made.key);
     json["secret"] = made.secret.expose().into();
     Ok((StatusCode::CREATED, Some(json)))

@@ -64,23 +64,30 @@ impl Change {
     }
 
     /// Writes down that it has begun, and that the job failed, if it does.
-    pub(crate) async fn begun(self, job: watch::Receiver<Job>) {
+    ///
+    /// # Errors
+    /// As of [`Self::ended`].
+    pub(crate) async fn begun(self, job: watch::Receiver<Job>) -> Result<(), Fault> {
         let follow = self.record.clone().map(|record| {
             record.follow(self.identity.clone(), Arc::new(self.actor.clone()), self.via.clone(), job)
         });
-        self.ended(Ok(None)).await;
+        let recorded = self.ended(Ok(None)).await;
         if let Some(follow) = follow {
             tokio::spawn(follow);
         }
+        recorded
     }
 
     /// Writes down how it ended, with the object as it is now.
-    pub(crate) async fn ended(self, ended: Result<Option<Reply>, &Fault>) {
-        let Some(record) = self.record else { return };
+    ///
+    /// # Errors
+    /// If it went well and that is not recorded durably.
+    pub(crate) async fn ended(self, ended: Result<Option<Reply>, &Fault>) -> Result<(), Fault> {
+        let Some(record) = self.record else { return Ok(()) };
         let ended = match &ended {
             Ok(reply) => Ended::Ok(reply.as_ref()),
             Err(fault) => Ended::Fault(fault),
         };
-        record.write(&self.identity, &self.actor, &self.via, ended).await;
+        record.write(&self.identity, &self.actor, &self.via, ended).await
     }
 }

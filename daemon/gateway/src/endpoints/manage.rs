@@ -46,7 +46,7 @@ pub(crate) async fn answer(
     if let Err(refusal) = check(exchange, caller, &model) {
         let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());
         // Carried to its end even if the client leaves.
-        shared.control.spawn(async move { change.ended(Err(&fault)).await });
+        shared.control.spawn(async move { drop(change.ended(Err(&fault)).await) });
         return Err(refusal);
     }
     let work = Work { eligible: caller.eligible().clone(), model, before: asked.before };
@@ -133,13 +133,10 @@ async fn pull(
         let job = job.and_then(|job| Ok((jobs.follow(&eligible, &job.id)?, job))).map_err(Fault::from);
         match job {
             Ok((steps, job)) => {
-                change.begun(steps).await;
+                change.begun(steps).await?;
                 jobs.lines(&eligible, &job.id).await.map_err(Fault::from)
             }
-            Err(fault) => {
-                change.ended(Err(&fault)).await;
-                Err(fault)
-            }
+            Err(fault) => change.ended(Err(&fault)).await.and(Err(fault)),
         }
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
@@ -177,8 +174,8 @@ async fn delete(exchange: &Exchange, change: Change, work: Work) -> Result<Answe
     let removed = exchange.worker.shared.control.spawn(async move {
         let Work { eligible, model, before } = work;
         let removed = fleet.remove_after(before, &eligible, &model, None).await.map_err(Fault::from);
-        change.ended(removed.as_ref().map(|removed| Some(Reply::ModelRemoved(removed.clone())))).await;
-        removed
+        let ended = removed.as_ref().map(|removed| Some(Reply::ModelRemoved(removed.clone())));
+        change.ended(ended).await.and(removed)
     });
     let removed = removed.await.map_err(|_| STOPPED)??;
     if removed.failed.is_empty() {

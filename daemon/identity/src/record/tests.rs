@@ -10,7 +10,7 @@ use aivonx_protocol::{
 };
 
 use super::*;
-use crate::{Source, rig::Rig};
+use crate::{Source, password::Hasher, rig::Rig};
 
 fn actor() -> Actor {
     Actor {
@@ -214,4 +214,50 @@ async fn a_snapshot_is_named_by_its_file() {
         (object.kind.as_str(), object.name.as_deref()),
         ("snapshot", Some("20231114T221320.000Z-9.snapshot"))
     );
+}
+
+#[tokio::test]
+async fn what_is_done_and_not_recorded_is_not_acknowledged() {
+    let rig = Rig::new().await;
+    let audit = aivonx_ledgers::audit::Audit::open(
+        rig.store(),
+        &rig.stand.vault,
+        (&aivonx_config::Audit::default()).into(),
+    )
+    .await;
+    let identity =
+        Identity::open(rig.store().clone(), rig.stand.vault.clone(), audit.unwrap(), Hasher::weak())
+            .await
+            .unwrap();
+    let record = of(&Request::from(user::Remove { user: "u".into(), revision: None })).unwrap();
+    let who = actor();
+    let write = |ended| record.clone().write(&identity, &who, "user.remove", ended);
+    write(Ended::Ok(None)).await.unwrap();
+    rig.store().audit_log().tamper_refuse(true).await;
+    let fault = write(Ended::Ok(None)).await.unwrap_err();
+    assert!(fault.message.contains("user.remove was carried out, but is not recorded"), "{fault:?}");
+    assert_eq!(fault.kind, FaultKind::Unavailable);
+    // A refusal is its own answer.
+    write(Ended::Fault(&Fault::new(FaultKind::Conflict, "it has changed"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_not_taken_is_not_recorded_as_one() {
+    let rig = Rig::new().await;
+    let file = "1.snapshot".to_owned();
+    let snapshot = snapshot::Snapshot {
+        file,
+        bytes: 1,
+        taken: None,
+        change: None,
+        behind: None,
+        contents: Vec::new(),
+        problem: None,
+    };
+    for (is_new, entries) in [(false, 0), (true, 1)] {
+        let reply = Reply::SnapshotTaken(snapshot::Taken { snapshot: snapshot.clone(), is_new }.into());
+        let record = of(&Request::from(snapshot::Create)).unwrap();
+        record.write(&rig.identity, &actor(), "snapshot.create", Ended::Ok(Some(&reply))).await.unwrap();
+        assert_eq!(rig.audit.kept().len(), entries);
+    }
 }

@@ -99,13 +99,16 @@ impl Backend for Services {
                 Ok(Answer::Stream(_)) => record::Ended::Ok(None),
                 Err(_) => record::Ended::Broken,
             };
-            record.clone().write(&self.identity, &actor, name, outcome).await;
+            let recorded = record.clone().write(&self.identity, &actor, name, outcome).await;
             if begins
                 && let Ok(Answer::Reply(Ok(Reply::Job(job)))) = &answer
                 && let Ok(job) = self.fleet.jobs().follow(&actor.reach(), &job.id)
             {
                 let identity = self.identity.clone();
                 tokio::spawn(record.follow(identity, actor, name.to_owned(), job));
+            }
+            if let (Err(fault), Ok(Answer::Reply(_))) = (recorded, &answer) {
+                answer = Ok(Answer::Reply(Err(fault)));
             }
         }
         answer.unwrap_or_else(|panic| resume_unwind(panic))
