@@ -45,9 +45,13 @@ pub(crate) fn check(file: &Path) -> Result<(), AppError> {
 /// `aivonxd recover`
 pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
     recover::hush_engine();
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => config::load(&args.config)?.config.data_dir,
+    let (dir, key) = match &args.dir {
+        Some(dir) => (dir.clone(), dir.join("master.key")),
+        None => {
+            let config = config::load(&args.config)?.config;
+            let key = MasterKey::file(config.secrets.master_key.as_deref(), &config.data_dir);
+            (config.data_dir, key)
+        }
     };
     // What is written must be the daemon's to read. What only root may read has been read before.
     let act_as_owner = || match dir.exists() {
@@ -55,7 +59,12 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         false => Ok(()),
     };
     let failed = AppError::system("cannot act as the owner of the data directory");
-    let is_new = !recover::is_data_dir(&dir);
+    if args.dir.is_some() && !dir.exists() && (args.snapshot.is_some() || args.from.is_some()) {
+        return Err(AppError::Usage(format!(
+            "{0} is not there; name the data directory with --dir, or make a new one first: mkdir -m 700 {0}",
+            dir.display()
+        )));
+    }
     let (source, restored) = match (&args.snapshot, &args.from) {
         (Some(file), _) => {
             let file = found(file, &dir.join("snapshots"));
@@ -72,11 +81,11 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         (None, None) => return list(&dir),
     };
     let mut text = restored_text(&source, &restored);
-    if is_new && !dir.join("master.key").exists() {
+    if !key.exists() {
         text += &format!(
             "\nIts secrets open only with the master key of the daemon it was taken from: before the start put that \
              into {}, or where secrets.master_key says.",
-            dir.join("master.key").display()
+            key.display()
         );
     }
     say(&(text + "\nStart the daemon to serve from it."))

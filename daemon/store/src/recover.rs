@@ -19,7 +19,7 @@ use super::{
     losses,
     marker::{Acknowledged, Commit, Found, Marker, State},
     migrate::SCHEMAS,
-    salvage,
+    room, salvage,
     settings::RESTORATION,
     snapshot::{self, Contents},
     swap,
@@ -260,9 +260,13 @@ fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, Sto
     let had_old_ledgers = is_schema_1(layout)?;
     swap::clear_ledgers(layout)?;
     let summary = summary(&contents, acknowledged(layout)?);
-    let made = make(layout, contents, source, &summary).inspect_err(|_| {
+    let made = make(layout, contents, source, &summary).map_err(|error| {
+        // The engine's own words for a full disk say less.
+        let is_known = matches!(error, StoreError::BadSnapshot { .. });
+        let full = room::look(layout).err().filter(|_| !is_known);
         // It is of no use; what failed is told of.
         let _ = swap::discard(layout);
+        full.unwrap_or(error)
     });
     let ledgers = made?;
     let set_aside = swap::finish(layout)?.and_then(|placed| placed.set_aside);

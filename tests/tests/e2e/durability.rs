@@ -125,7 +125,24 @@ async fn recover_says_what_is_no_data_directory_and_which_key_a_new_one_needs() 
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(refused.status.code() == Some(2) && said.contains(what) && said.contains("--dir"), "{said}");
     }
+    // One that is not there may be misspelt.
+    let refused = run(&["--dir", &at("misspelt"), "--snapshot", snapshot.to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(2) && said.contains("is not there") && said.contains("mkdir"),
+        "{said}"
+    );
+    assert!(!folder.path().join("misspelt").exists());
+    std::fs::create_dir(at("new")).unwrap();
     let restored = run(&["--dir", &at("new"), "--snapshot", snapshot.to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&restored.stdout);
+    assert!(restored.status.success() && said.contains(&at("new/master.key")), "{said}");
+    // What was put aside by a second one needs the key as much.
+    let restored = run(&["--dir", &at("new"), "--snapshot", snapshot.to_str().unwrap()]).await;
+    assert!(restored.status.success(), "{restored:?}");
+    let mut entries = std::fs::read_dir(at("new")).unwrap().map(|entry| entry.unwrap().path());
+    let aside = entries.find(|path| path.to_string_lossy().contains("store.damaged-")).unwrap();
+    let restored = run(&["--dir", &at("new"), "--from", aside.to_str().unwrap()]).await;
     let said = String::from_utf8_lossy(&restored.stdout);
     assert!(restored.status.success() && said.contains(&at("new/master.key")), "{said}");
 }
