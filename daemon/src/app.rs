@@ -37,7 +37,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     args::{Args, Command, Dev},
     commands,
-    control::{self, AccessRule, Mode, Services},
+    control::{self, AccessRule, Mode, NotYet, Services},
     dev,
     error::AppError,
     facts,
@@ -321,14 +321,20 @@ async fn run_until_stopped(
 /// make no room, and systemd would give up on them.
 async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Option<Store>, AppError> {
     let mut said: Option<(Instant, Patience)> = None;
-    loop {
+    let mut not_yet = None;
+    let opened = loop {
         // A large store takes its time to be verified or migrated.
         let opening = said.is_none().then(|| Patience::ask("opening the store", config.store.open_deadline));
         let full = match Store::open(&config.data_dir, &config.store).await {
             Err(error) if error.wants_room() => error,
-            opened => return Ok(Some(opened?)),
+            opened => break opened.map(Some),
         };
         drop(opening);
+        if not_yet.is_none() {
+            let why = format!("aivonxd has not started: it waits for room on the disk: {full}");
+            // Without it the log says so alone; the socket may lie on the disk that is full.
+            not_yet = NotYet::tell(&config.control, why).ok();
+        }
         if said.as_ref().is_none_or(|(at, _)| at.elapsed() >= SAY_FULL_EVERY) {
             tracing::error!(
                 event = "store_failed",
@@ -340,9 +346,13 @@ async fn open_store(config: &config::Config, signals: &mut Signals) -> Result<Op
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_FOR_ROOM_EVERY) => {}
-            () = signals.stop() => return Ok(None),
+            () = signals.stop() => break Ok(None),
         }
+    };
+    if let Some(not_yet) = not_yet {
+        not_yet.end().await;
     }
+    Ok(opened?)
 }
 
 /// Has identity go by the configuration.

@@ -37,7 +37,7 @@ use aivonx_protocol::{
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::sleep,
 };
 
@@ -149,6 +149,36 @@ async fn accept<S: Backend>(mut bound: Bound, common: Common<S>, look: &Notify) 
     drop(bound);
     while sessions.join_next().await.is_some() {}
     Ok(())
+}
+
+/// The socket of a daemon that has not started yet: who connects is told why.
+#[derive(Debug)]
+pub(crate) struct NotYet(JoinHandle<io::Result<()>>);
+
+impl NotYet {
+    /// Makes the socket, and tells `why` on it. Needs a runtime.
+    ///
+    /// # Errors
+    /// As of [`Bound::bind`].
+    pub(crate) fn tell(control: &config::Control, why: String) -> Result<Self, BindError> {
+        let bound = Bound::bind(control)?;
+        Ok(Self(tokio::spawn(async move {
+            let listener = UnixListener::from_std(bound.listener()?)?;
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => refuse(&stream, Fault::new(FaultKind::Unavailable, why.clone())),
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                }
+            }
+        })))
+    }
+
+    /// Removes the socket. It is gone when this returns.
+    pub(crate) async fn end(self) {
+        self.0.abort();
+        // It was aborted, so its result says nothing.
+        let _ = self.0.await;
+    }
 }
 
 /// A connection with its place, which it gives back at its end.

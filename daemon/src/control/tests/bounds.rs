@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    super::{accept, places::Room, session, session::SessionError, socket::Bound},
+    super::{NotYet, accept, places::Room, session, session::SessionError, socket::Bound},
     AccessRule, Arc, Common, Fake, Mode, OWN, Rig, Standing,
     logins::user,
     watch,
@@ -214,6 +214,23 @@ fn listen(
         throttle: Arc::default(),
     };
     (tokio::spawn(async move { accept(bound, common, &Notify::new()).await }), stop)
+}
+
+#[tokio::test]
+async fn a_daemon_that_has_not_started_yet_says_why() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("control.sock");
+    let control = Control { socket: path.clone(), group: String::new(), ..Control::default() };
+    let not_yet = NotYet::tell(&control, "it waits for room".into()).unwrap();
+    for _ in 0..2 {
+        match Client::connect(&path, "test 1").await {
+            Err(ClientError::Fault(fault)) => assert_eq!(fault.message, "it waits for room"),
+            other => panic!("{other:?}"),
+        }
+    }
+    not_yet.end().await;
+    assert!(!path.exists());
+    Bound::bind(&control).unwrap();
 }
 
 #[tokio::test]
