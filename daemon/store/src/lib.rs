@@ -60,6 +60,7 @@ pub mod testing;
 mod transaction;
 mod tree;
 mod trouble;
+mod upkeep;
 pub mod usage;
 pub mod user;
 
@@ -491,34 +492,6 @@ impl Inner {
             return Err(StoreError::Disordered { why });
         }
         self.room.look(&self.layout)
-    }
-
-    /// Looks whether the files beside the ledgers are still there, and has those written again that can be.
-    fn look_at_files(&self) {
-        let looked = self.commit.look(&self.layout.commit());
-        let looked = looked.and_then(|()| self.marker.look(&self.layout.marker()));
-        // Tried again soon.
-        let _ = self.files.judge(looked.and_then(|()| open::check_db(&self.layout)));
-        self.look_at_snapshots();
-    }
-
-    /// Has another snapshot taken if the newest was removed.
-    fn look_at_snapshots(&self) {
-        let (seq, taken) = (&self.counters.snapshot_seq, &self.counters.snapshot_taken);
-        let had = seq.load(Ordering::Acquire);
-        let dir = self.layout.snapshots();
-        // One that somebody has renamed is as good.
-        if had == 0 || !matches!(snapshot::newest(&dir), Ok(found) if found < Some(had)) {
-            return;
-        }
-        let newest =
-            snapshot::paths(&dir).unwrap_or_default().into_iter().find_map(|path| snapshot::read(&path).ok());
-        let (has, at) = newest.map_or((0, 0), |found| (found.seq, found.created));
-        if has < had && seq.compare_exchange(had, has, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            taken.store(at, Ordering::Relaxed);
-            tracing::error!(dir = %dir.display(), "the newest snapshot was removed; another is taken");
-            self.snapshot_due.notify_one();
-        }
     }
 
     /// What is not stored is made of the requests again at the next open, which then takes longer.

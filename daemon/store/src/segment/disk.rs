@@ -26,11 +26,12 @@ pub(crate) trait Disk: Send + Sync {
     }
 
     /// Takes room on the disk for `len` bytes of a file from `from` on, which are not part of it until they are written.
-    /// A file system that cannot do that takes what is written as long as there is room.
+    /// A file system that cannot do that takes what is written as long as there is room: then this does nothing.
     fn reserve(&self, file: &File, from: u64, len: u64) -> io::Result<()> {
         match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, len) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            done => Ok(done?),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO)) => Err(error.into()),
+            // File systems say in many ways that they cannot.
+            _ => Ok(()),
         }
     }
 

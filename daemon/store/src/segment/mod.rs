@@ -30,6 +30,7 @@ mod disk;
 mod format;
 mod open;
 mod read;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod watch;

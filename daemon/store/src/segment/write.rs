@@ -52,10 +52,6 @@ pub(super) struct Active {
     pub(super) reserved: u64,
 }
 
-/// Room on the disk that a log keeps ahead: what is being done when the disk becomes full can still be written down.
-/// It is filled up when half of it is used.
-const RESERVE: u64 = 512 << 10;
-
 /// The bytes of a segment, summed up.
 #[derive(Clone)]
 pub(super) struct Content {
@@ -215,43 +211,13 @@ impl Log {
         Ok(())
     }
 
-    /// Cuts off what stands behind the content, and with it what is reserved there.
-    fn cut(&self, active: &mut Active) -> io::Result<()> {
-        active.reserved = active.content.len;
-        self.disk.cut(&active.file, active.content.len)?;
-        active.has_rest = false;
-        Ok(())
-    }
-
-    /// Has room for `len` more bytes, and fills up the reserve. That fails only if there is no room for those.
-    fn reserve(&self, active: &mut Active, len: u64) -> io::Result<()> {
-        let end = active.content.len + len;
-        self.fill_up(active, len).or_else(|error| if end <= active.reserved { Ok(()) } else { Err(error) })
-    }
-
-    /// Fills up the reserve, of which `len` bytes are about to be used, if half of it is gone.
-    pub(super) fn fill_up(&self, active: &mut Active, len: u64) -> io::Result<()> {
-        let end = active.content.len + len;
-        if active.reserved < end + RESERVE / 2 {
-            self.disk.reserve(&active.file, active.content.len, len + RESERVE)?;
-            active.reserved = end + RESERVE;
-        }
-        Ok(())
-    }
-
-    /// A new segment behind one that is full, with its reserve.
-    fn follow(&self, full: &Closed, first: u64, frames: &[u8]) -> Result<Active, StoreError> {
-        let mut fresh = self.begin(Some(full), first, frames)?;
-        self.fill_up(&mut fresh, 0).map_err(|error| {
-            // As in `begin`.
-            let _ = std::fs::remove_file(segment_path(&self.dir, first));
-            self.failed("reserve room for", first)(error)
-        })?;
-        Ok(fresh)
-    }
-
     /// A new segment behind `previous` with `frames` in it, of which `first` is the first.
-    fn begin(&self, previous: Option<&Closed>, first: u64, frames: &[u8]) -> Result<Active, StoreError> {
+    pub(super) fn begin(
+        &self,
+        previous: Option<&Closed>,
+        first: u64,
+        frames: &[u8],
+    ) -> Result<Active, StoreError> {
         let created = now();
         let previous = previous.copied().unwrap_or_default();
         let header = Header { first, created, previous };
@@ -267,7 +233,11 @@ impl Log {
         let content = Content::of(&bytes);
         let reserved = content.len;
         let file = Arc::new(file);
-        Ok(Active { file, first, created, content, synced, is_new: true, has_rest: false, reserved })
+        let mut active =
+            Active { file, first, created, content, synced, is_new: true, has_rest: false, reserved };
+        // Where there is no room for more, these frames have theirs; the next look says it.
+        let _ = self.fill_up(&mut active, 0);
+        Ok(active)
     }
 
     /// Makes a group and all before it durable, and has that noted.
