@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 use super::text::LineText;
-use crate::api::{route::Stream, usage::type_of};
+use crate::api::{failure, route::Stream, usage::type_of};
 
 type Finder = LazyLock<memmem::Finder<'static>>;
 
@@ -106,6 +106,8 @@ pub(super) struct Events {
     pub(super) finished: bool,
     /// Events that carry a piece of the output, about.
     pub(super) pieces: u64,
+    /// What the node says failed.
+    pub(super) failure: Option<String>,
     /// The data of events that had it on several lines.
     pub(super) joined: Vec<Vec<u8>>,
 }
@@ -160,6 +162,9 @@ impl Events {
     fn read(&mut self, kind: Stream, data: &[u8], text: &mut LineText) {
         let over = ends_stream(kind, data);
         self.over |= over;
+        if over && data != b"[DONE]" {
+            self.failure = self.failure.take().or_else(|| failure::words(data));
+        }
         if !over && is_piece(kind, data) {
             self.pieces += 1;
             text.add(data);

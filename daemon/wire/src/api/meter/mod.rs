@@ -11,6 +11,7 @@ use bytes::Bytes;
 use memchr::memrchr;
 
 use super::{
+    failure,
     pieces::Pieces,
     route::Stream,
     tail::of_tail,
@@ -75,6 +76,8 @@ pub struct Meter {
     measured: bool,
     /// A terminator, or the node's own error, went by.
     ended: bool,
+    /// What the node said failed, if it did.
+    failure: Option<String>,
     /// The model said why it stopped: all that is missing is the dialect's last line.
     finished: bool,
     /// The answer came to its end.
@@ -110,6 +113,7 @@ impl Meter {
             whole_text: None,
             measured: false,
             ended: false,
+            failure: None,
             finished: false,
             complete: false,
             first_only: false,
@@ -234,6 +238,7 @@ impl Meter {
         let last = memrchr(b'\n', body).map_or(body, |at| &body[at + 1..]);
         if last.starts_with(b"{\"error\"") {
             self.ended = true;
+            self.failure = failure::words(last);
         } else if last.len() == body.len() && body.ends_with(UNDONE) {
             // One line, as nearly all are: an object of its own whose last member says that it goes on.
         } else if has_done(lines) {
@@ -264,9 +269,16 @@ impl Meter {
             self.timing.absorb(Timing::read(lines));
         }
         self.pieces += events.pieces;
+        self.failure = self.failure.take().or(events.failure);
         for data in &events.joined {
             self.read_data(data);
         }
+    }
+
+    /// What the node said failed, if it ended its answer with an error. Untrusted text.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     fn read_usage(&mut self, line: &[u8]) -> bool {

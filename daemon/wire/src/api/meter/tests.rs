@@ -320,3 +320,29 @@ proptest! {
         prop_assert_eq!(run(Meter::whole(true), &text, &cuts, true).2, want);
     }
 }
+
+#[test]
+fn a_nodes_own_error_ends_a_stream_and_is_kept() {
+    for (kind, text, words) in [
+        (
+            Stream::Ndjson,
+            "{\"response\":\"x\",\"done\":false}\n{\"error\":\"unexpected EOF\"}\n",
+            Some("unexpected EOF"),
+        ),
+        (
+            Stream::Done,
+            "data: {\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"CUDA error\"}}\n\n",
+            Some("CUDA error"),
+        ),
+        (
+            Stream::Messages,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"overloaded\"}}\n\n",
+            Some("overloaded"),
+        ),
+        (Stream::Done, "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n", None),
+    ] {
+        let (mut meter, mut out) = (Meter::stream(kind, false), Pieces::default());
+        meter.pass(Bytes::from(text), &mut out);
+        assert_eq!((meter.finish(true, &mut out), meter.failure()), (End::Complete, words), "{text}");
+    }
+}
