@@ -193,8 +193,13 @@ table! {
         body_rate: u64 = 512, Size(0, MIB), Reload;
         /// Connecting to a node, TLS included.
         connect: Duration = seconds(5), Time::from(ms(10), minutes(10)), Reload;
-        /// From sending a request until the node's answer begins; covers loading a model.
+        /// From sending a request until the first byte of a stream.
         header_wait: Duration = minutes(10), Time::from(ms(10), hours(24)), Reload;
+        /// The same where the node has to load the model first; "0" is as long as `header_wait`.
+        load: Duration = Duration::ZERO, Time::from(ms(10), hours(24)).or_none(), Reload;
+        /// From sending a request until an answer begins that comes in one piece, which it does when it is complete; "0"
+        /// is no limit.
+        whole: Duration = hours(1), Time::from(ms(10), hours(24 * 7)).or_none(), Reload;
         /// How long a request waits for a place on a node; then it is answered 503.
         queue: Duration = minutes(2), Time::from(ms(10), hours(24)), Reload;
         /// Longest silence of a node within its answer. Time in which the client reads nothing does not count.
@@ -215,8 +220,11 @@ table! {
     Proxy, PROXY_DOC, PROXY_KEYS of Config.proxy {
         /// Data-plane threads; 0 is one per core.
         threads: usize = 0, Count(0, 1024), Restart;
-        /// Further attempts after the first, before the first byte of the answer.
-        retries: u8 = 2, Count(0, 2), Reload;
+        /// Most further attempts after the first, before the first byte of the answer: each on another node that may
+        /// serve the request.
+        retries: u8 = 255, Count(0, 255), Reload;
+        /// Time in which they begin, from when the first node was chosen.
+        retry_within: Duration = minutes(10), Time::from(ms(10), hours(24)), Reload;
         /// Requests that wait for a place on a node at once; further ones are answered 503. 0 lets none wait.
         queue: usize = 1000, Count(0, 100_000), Reload;
         /// Idle connections kept per node and thread.
