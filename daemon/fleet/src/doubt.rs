@@ -21,6 +21,8 @@ pub enum Caller {
 pub enum Traffic {
     /// The node did its work.
     Served,
+    /// The node does not have a model that it listed.
+    Missing,
     /// The node failed.
     Failed {
         /// How. Untrusted text.

@@ -51,6 +51,10 @@ pub(super) struct Entry {
     fresh: bool,
     /// What real traffic says against it.
     doubts: Doubts,
+    /// When the node was last asked what it has.
+    looked: Option<Instant>,
+    /// When a request failed on it, if that is the last error.
+    request_failed: Option<Instant>,
     /// Told when that is reason to check it now.
     pub(super) doubted: Arc<Notify>,
     /// What it was sent and failed lately.
@@ -58,6 +62,12 @@ pub(super) struct Entry {
     /// What was last told of that which changes all the time.
     told: Passing,
 }
+
+/// Least time between two looks that requests cause.
+pub(super) const LOOKS: Duration = Duration::from_secs(1);
+
+/// How long an error of a request is shown, unless another is served before.
+const SHOWN: Duration = Duration::from_secs(300);
 
 /// What changes all the time: told once a second at most.
 #[derive(Debug, Default, PartialEq)]
@@ -95,6 +105,8 @@ impl Entry {
             successes: 0,
             fresh: true,
             doubts: Doubts::default(),
+            looked: None,
+            request_failed: None,
             doubted: Arc::default(),
             rates: Rates::default(),
             told: Passing::default(),
@@ -104,6 +116,7 @@ impl Entry {
     /// Looks at what changes all the time, `seconds` after the last time; whether there is something to tell.
     pub(super) fn look(&mut self, seconds: u64) -> bool {
         self.rates.look(&self.live, seconds);
+        self.live.tidy();
         self.told != self.passing()
     }
 
@@ -180,8 +193,12 @@ impl Entry {
 
     /// Takes in a good check.
     fn good(&mut self, sight: Sight, round_trip: Duration, health: &Health) -> Option<Moved> {
+        self.live.reached();
         self.live.observe_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
-        self.last_error = None;
+        // A good check says nothing of what requests fail over.
+        if self.request_failed.is_none_or(|at| at.elapsed() > SHOWN) {
+            self.last_error = None;
+        }
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         if self.sight.as_deref() != Some(&sight) {
@@ -203,8 +220,12 @@ impl Entry {
     /// Takes in a failed check.
     fn bad(&mut self, why: String, health: &Health) -> Option<Moved> {
         self.last_error = Some(why);
+        self.request_failed = None;
         self.successes = 0;
-        self.failures = self.failures.saturating_add(1);
+        // While real requests are answered, what its health route says is no reason to do without the node: such a
+        // check only begins a new row.
+        let answers = self.live.has_answered() && self.pool == Pool::Active && self.failures > 0;
+        self.failures = if answers { 1 } else { self.failures.saturating_add(1) };
         match self.pool {
             Pool::Active if self.failures >= health.failures => {
                 self.pool = Pool::Standby;
@@ -218,7 +239,26 @@ impl Entry {
     /// Takes in a failed attempt of real traffic, and has the node checked if that is reason to. A check alone decides.
     pub(super) fn traffic_failed(&mut self, why: String, by: Option<Caller>, now: Instant) {
         self.last_error = Some(why);
+        self.request_failed = by.as_ref().map(|_| now);
         if self.pool == Pool::Active && self.doubts.hear(by, now) {
+            self.doubted.notify_one();
+        }
+    }
+
+    /// The node is asked now what it has.
+    pub(super) fn looks(&mut self, now: Instant) {
+        self.looked = Some(now);
+    }
+
+    /// Whether what it has may be asked again: it was not in the last second.
+    pub(super) fn may_look(&self, now: Instant) -> bool {
+        let recent = |at: Instant| now.saturating_duration_since(at) < LOOKS;
+        self.record.admin_state != AdminState::Disabled && !self.looked.is_some_and(recent)
+    }
+
+    /// Takes in that it does not have a model that it listed.
+    pub(super) fn model_missing(&self, now: Instant) {
+        if self.may_look(now) {
             self.doubted.notify_one();
         }
     }
@@ -226,6 +266,7 @@ impl Entry {
     /// Takes in a good attempt of real traffic.
     pub(super) fn traffic_passed(&mut self) {
         self.doubts.clear();
+        self.request_failed = None;
         if self.pool == Pool::Active && self.failures == 0 {
             self.last_error = None;
         }

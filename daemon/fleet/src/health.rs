@@ -70,6 +70,7 @@ impl Checker {
         // It may have moved while another check was waited for.
         let contact = self.registry.contact(id)?;
         let began = Instant::now();
+        self.registry.looks(id);
         let result = self.ask(&contact.at, (!contact.kind_assumed).then_some(contact.kind)).await;
         let finding = Finding::of(&result);
         tracing::debug!(event = "node_checked", node = %contact.name,

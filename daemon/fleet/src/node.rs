@@ -3,18 +3,23 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
-use aivonx_domain::table::Set;
+use aivonx_domain::{model_name, table::Set};
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 use aivonx_scheduler::{Answer, Terms};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-use super::{Endpoint, dispatch::Ticket};
+use super::{
+    Endpoint,
+    dispatch::Ticket,
+    ejection::{Ejections, Scope, Standing},
+};
 
 /// One node in a snapshot: immutable, but for [`Live`].
 #[derive(Debug, Clone)]
@@ -65,6 +70,13 @@ pub struct Seen {
     pub loaded: Set<Box<str>>,
 }
 
+/// It answered a request since a check asked for this last.
+const ANSWERED: u8 = 1;
+/// It failed a request since the last success was reported.
+const SUSPECT: u8 = 2;
+/// There is something in [`Live::ejections`].
+const HELD: u8 = 4;
+
 /// Counters of one node, shared by every snapshot it appears in.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -73,7 +85,10 @@ pub struct Live {
     latency_us: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
-    suspect: AtomicBool,
+    /// [`ANSWERED`], [`SUSPECT`] and [`HELD`].
+    marks: AtomicU8,
+    /// What real requests failed on. Locked only while there is anything in it.
+    ejections: Mutex<Ejections>,
     retired: AtomicBool,
     ended: Notify,
 }
@@ -113,12 +128,86 @@ impl Live {
     /// Counts a failed attempt.
     pub fn count_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        self.suspect.store(true, Ordering::Relaxed);
+        self.marks.fetch_or(SUSPECT, Ordering::Relaxed);
     }
 
-    /// Notes a success; whether it is the first after a failure, on whatever thread that was.
-    pub fn recovers(&self) -> bool {
-        self.suspect.load(Ordering::Relaxed) && self.suspect.swap(false, Ordering::Relaxed)
+    /// Holds a failed attempt against the node: new requests go elsewhere once there are too many.
+    pub fn hold(&self, scope: Scope<'_>) {
+        let mut ejections = self.ejections();
+        match scope {
+            Scope::Model(model) => model_name::with_normal(model, |normal| {
+                ejections.failed(Scope::Model(normal), Instant::now());
+            }),
+            scope => ejections.failed(scope, Instant::now()),
+        }
+        self.marks.fetch_or(HELD, Ordering::Relaxed);
+    }
+
+    /// Notes that a request for `model` was served; whether it is the first one after a failure, on whatever thread
+    /// that was.
+    pub fn succeeded(&self, model: &str) -> bool {
+        if self.marks.load(Ordering::Relaxed) == ANSWERED {
+            return false;
+        }
+        self.marks.fetch_or(ANSWERED, Ordering::Relaxed);
+        if self.marks.load(Ordering::Relaxed) & HELD != 0 {
+            let mut ejections = self.ejections();
+            model_name::with_normal(model, |normal| ejections.served(normal, Instant::now()));
+            self.unmark(&ejections);
+        }
+        self.marks.fetch_and(!SUSPECT, Ordering::Relaxed) & SUSPECT != 0
+    }
+
+    /// Notes that a piece of an answer came.
+    pub fn answers(&self) {
+        if self.marks.load(Ordering::Relaxed) & ANSWERED == 0 {
+            self.marks.fetch_or(ANSWERED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it answered any request since this was asked last.
+    pub(super) fn has_answered(&self) -> bool {
+        self.marks.fetch_and(!ANSWERED, Ordering::Relaxed) & ANSWERED != 0
+    }
+
+    /// How much it is to be preferred for the model of this normal name: the least first. A single load, as long as
+    /// nothing failed.
+    #[must_use]
+    pub fn standing(&self, normal: &str) -> Standing {
+        if self.marks.load(Ordering::Relaxed) & HELD == 0 {
+            return Standing::Well;
+        }
+        self.ejections().standing(normal, self.active(), Instant::now())
+    }
+
+    /// A connection came about.
+    pub(super) fn reached(&self) {
+        self.change_held(Ejections::reached);
+    }
+
+    /// Forgets failures that are long ago.
+    pub(super) fn tidy(&self) {
+        self.change_held(|ejections| ejections.tidy(Instant::now()));
+    }
+
+    fn change_held(&self, change: impl FnOnce(&mut Ejections)) {
+        if self.marks.load(Ordering::Relaxed) & HELD != 0 {
+            let mut ejections = self.ejections();
+            change(&mut ejections);
+            self.unmark(&ejections);
+        }
+    }
+
+    fn ejections(&self) -> MutexGuard<'_, Ejections> {
+        // Every entry is whole at each moment.
+        self.ejections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock, so that no failure that comes at the same time is overlooked.
+    fn unmark(&self, ejections: &Ejections) {
+        if ejections.is_empty() {
+            self.marks.fetch_and(!HELD, Ordering::Relaxed);
+        }
     }
 
     /// Whether the node was removed: what still runs on it has to end. Cheap; fit for polling.
@@ -149,49 +238,54 @@ impl Live {
 #[derive(Debug)]
 pub struct Lease {
     node: Arc<Node>,
-    /// Its place in the scheduler.
-    ticket: Ticket,
+    /// Its place in the scheduler, while it has one.
+    ticket: Option<Ticket>,
+    /// Whether it still counts among those at work there.
+    has_place: bool,
+    /// The model, if this is the request that finds out whether the node is well again.
+    probe: Option<Box<str>>,
 }
 
 impl Lease {
     pub(super) fn new(node: Arc<Node>, ticket: Ticket) -> Self {
         node.live.active.fetch_add(1, Ordering::AcqRel);
         node.live.requests.fetch_add(1, Ordering::Relaxed);
-        Self { node, ticket }
+        Self { node, ticket: Some(ticket), probe: None, has_place: true }
     }
 
-    /// A lease in a scheduler of its own, for tests.
-    #[cfg(any(test, feature = "testing"))]
+    /// Takes a place on `node` past the scheduler, or None if it is at its bound: for a node that nothing is scheduled on.
     #[must_use]
-    pub fn alone(node: Arc<Node>) -> Self {
-        let known = vec![(node, None)];
-        let snapshot = super::catalogue::build(known, Default::default(), Arc::default(), |_| None);
-        let want = super::Want { model: None, granted: true, ollama: Some((0, 0, 0)), openai: true, eligible: &super::Eligible::ALL };
-        match snapshot.place(want, super::Work::default(), &[]) {
-            Ok(super::Place::Now(lease)) => lease,
-            other => unreachable!("the only request on its only node waits for nothing: {other:?}"),
-        }
+    pub fn take(node: &Arc<Node>) -> Option<Self> {
+        let bound = node.max_parallel;
+        node.live
+            .active
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (bound == 0 || n < bound).then_some(n + 1))
+            .ok()?;
+        node.live.requests.fetch_add(1, Ordering::Relaxed);
+        Some(Self { node: node.clone(), ticket: None, probe: None, has_place: true })
     }
 
     /// What was predicted when the node was chosen.
     #[must_use]
     pub fn predicted(&self) -> Terms {
-        self.ticket.predicted
+        self.ticket.as_ref().map_or_else(Terms::default, |ticket| ticket.predicted)
     }
 
     /// The answer has begun: the node may get the next request.
     pub fn begun(&self) {
-        self.ticket.begun();
+        self.ticket.iter().for_each(Ticket::begun);
     }
 
     /// The node said that it is full.
     pub fn refused(&self) {
-        self.ticket.refused();
+        self.ticket.iter().for_each(Ticket::refused);
     }
 
     /// Takes in what the answer said of the work.
     pub fn answered(&mut self, answer: Answer) {
-        self.ticket.answered(answer);
+        if let Some(ticket) = &mut self.ticket {
+            ticket.answered(answer);
+        }
     }
 
     /// The node.
@@ -199,11 +293,31 @@ impl Lease {
     pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
+
+    /// Says what it is for: it may be the request that finds out whether the node is well again.
+    pub fn is_for(&mut self, model: &str) {
+        let live = &self.node.live;
+        if live.marks.load(Ordering::Relaxed) & HELD != 0 {
+            let due = |normal: &str| live.ejections().begin(normal, Instant::now()).then(|| normal.into());
+            self.probe = model_name::with_normal(model, due);
+        }
+    }
+
+    /// Gives the place back; the node is still known.
+    pub fn give_back(&mut self) {
+        self.ticket = None;
+        if std::mem::take(&mut self.has_place) {
+            self.node.live.active.fetch_sub(1, Ordering::AcqRel);
+        }
+        if let Some(model) = self.probe.take() {
+            self.node.live.ejections().end(&model);
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.node.live.active.fetch_sub(1, Ordering::AcqRel);
+        self.give_back();
     }
 }
 

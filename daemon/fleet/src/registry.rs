@@ -216,8 +216,22 @@ impl Registry {
     pub(super) fn traffic(&self, id: &str, traffic: Traffic) {
         self.on_node(id, |entry, _| match traffic {
             Traffic::Served => entry.traffic_passed(),
+            Traffic::Missing => entry.model_missing(Instant::now()),
             Traffic::Failed { why, by } => entry.traffic_failed(why, by, Instant::now()),
         });
+    }
+
+    /// The node is asked now what it has.
+    pub(super) fn looks(&self, id: &str) {
+        if let Some(entry) = self.lock().nodes.get_mut(id) {
+            entry.looks(Instant::now());
+        }
+    }
+
+    /// The nodes that may be asked again what they have.
+    pub(super) fn may_look(&self) -> Vec<String> {
+        let now = Instant::now();
+        self.lock().nodes.iter().filter(|(_, e)| e.may_look(now)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether a node that traffic cast doubt on goes on being checked at short intervals: until it is well, unless

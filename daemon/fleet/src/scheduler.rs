@@ -103,7 +103,7 @@ impl Snapshot {
             Some(model) => {
                 model_name::with_normal(model, |normal| self.choose_model(want, model, normal, tried))
             }
-            None => Ok((None, self.choose_among(want, self.admitted(want, 0..self.nodes.len()), tried)?)),
+            None => Ok((None, self.choose_among(want, "", self.admitted(want, 0..self.nodes.len()), tried)?)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Snapshot {
         }
         let number = entries().next().map(|entry| entry.number);
         if want.eligible.cloud() {
-            return Ok((number, self.choose_among(want, having, tried)?));
+            return Ok((number, self.choose_among(want, normal, having, tried)?));
         }
         let handed_on =
             |at: &usize| entries().any(|e| e.cloud.iter().any(|cloud| usize::from(*cloud) == *at));
@@ -133,7 +133,7 @@ impl Snapshot {
         if here.clone().next().is_none() {
             return Err(NoNode::Cloud(model.to_owned()));
         }
-        Ok((number, self.choose_among(want, here, tried)?))
+        Ok((number, self.choose_among(want, normal, here, tried)?))
     }
 
     /// Those of the nodes that may serve the caller.
@@ -155,6 +155,7 @@ impl Snapshot {
     fn choose_among(
         &self,
         want: Want<'_>,
+        normal: &str,
         having: impl Iterator<Item = usize> + Clone,
         tried: &[Arc<Node>],
     ) -> Result<Candidates, NoNode> {
@@ -162,11 +163,15 @@ impl Snapshot {
             let nodes = having.clone().filter_map(|at| self.nodes.get(at).zip(self.numbers.get(at)));
             nodes.filter(|(node, _)| serves(node, want))
         };
-        let candidates: Candidates = serving()
-            .filter(|(node, _)| node.pool == Pool::Active && node.admin_state == AdminState::Enabled)
-            .filter(|(node, _)| !tried.iter().any(|t| t.id == node.id))
-            .map(|(node, number)| candidate(node, *number))
-            .collect();
+        let usable = || {
+            serving()
+                .filter(|(node, _)| node.pool == Pool::Active && node.admin_state == AdminState::Enabled)
+                .filter(|(node, _)| !tried.iter().any(|t| t.id == node.id))
+        };
+        // What fails comes last, whatever the strategy.
+        let best = usable().map(|(node, _)| node.live.standing(normal)).min();
+        let best = usable().filter(|(node, _)| Some(node.live.standing(normal)) == best);
+        let candidates: Candidates = best.map(|(node, number)| candidate(node, *number)).collect();
         if !candidates.is_empty() {
             return Ok(candidates);
         }
@@ -232,7 +237,7 @@ fn policy(strategy: Strategy) -> Policy {
     }
 }
 
-fn serves(node: &Node, want: Want<'_>) -> bool {
+pub(super) fn serves(node: &Node, want: Want<'_>) -> bool {
     match node.kind {
         NodeKind::Openai => want.openai,
         NodeKind::Ollama => want.ollama.is_some_and(|lowest| {

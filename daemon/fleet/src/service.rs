@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aivonx_config::Health;
@@ -24,7 +24,7 @@ use super::{
     Hot, Jobs, add,
     bounds::{Bounds, Grounds},
     doubt::Traffic,
-    entry::Prepared,
+    entry::{LOOKS, Prepared},
     error::FleetError,
     health::{Checker, Tasks},
     probe::REFUSED,
@@ -40,6 +40,9 @@ const REPORTS: usize = 1024;
 /// How long the start waits for first answers, so that a daemon that serves already has a catalogue.
 const FIRST_CHECKS: Duration = Duration::from_secs(1);
 
+/// How long a request for a model that nobody knows waits for the nodes to say whether they have it.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// The nodes and everything about them. Lives on the control plane; the data path has [`Hot`] and
 /// [`Fleet::report`].
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct Fleet {
     in_force: InForce,
     /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
     edits: tokio::sync::Mutex<()>,
+    /// When [`Fleet::look_again`] last began. Held while it goes on, so that those who ask meanwhile wait for the same.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     background: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -92,6 +97,7 @@ impl Fleet {
             checker: checker.clone(),
             reports,
             edits: tokio::sync::Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
             background: Mutex::default(),
         });
         let background = [
@@ -290,6 +296,26 @@ impl Fleet {
     pub fn report(&self, node: Arc<str>, traffic: Traffic) {
         // Full means that the control plane has a thousand of them to draw the same conclusion from.
         let _ = self.reports.try_send(Report { node, traffic });
+    }
+
+    /// Looks at once at what the nodes have: someone asks for a model that none is known to have. At most once a second;
+    /// returns when the nodes have said so, or after [`LOOK`].
+    pub async fn look_again(&self) {
+        let asked = Instant::now();
+        let mut last = self.looked.lock().await;
+        if last.is_some_and(|at| at + LOOKS > asked) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let mut looks = JoinSet::new();
+        for id in self.checker.registry.may_look() {
+            let checker = self.checker.clone();
+            looks.spawn(async move { checker.check(&id).await });
+        }
+        let all = async { while looks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LOOK, all).await.is_err() {
+            looks.detach_all();
+        }
     }
 
     /// Ends checks and jobs.

@@ -51,7 +51,14 @@ pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::TimedOut(Waiting::Body) => "the request body did not arrive in time",
         Verdict::TimedOut(Waiting::Queue) => "no node had a place in time",
-        Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time",
+        Verdict::TimedOut(Waiting::Work) => "the gateway did not get to ask a node in time",
+        Verdict::TimedOut(Waiting::Load) => {
+            "the node did not load the model and begin to answer in time (timeouts.load)"
+        }
+        Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time (timeouts.header_wait)",
+        Verdict::TimedOut(Waiting::Whole) => {
+            "the node did not give its whole answer in time (timeouts.whole)"
+        }
         Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
         Verdict::TimedOut(Waiting::Client) => "the client stopped reading the answer",
         Verdict::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
@@ -202,7 +209,7 @@ pub(super) async fn collect_within(
     let collected = Collected::from(gather);
     let Some(encoding) = encoding else { return Ok(collected) };
     // It takes as long as it takes.
-    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
+    flight.allow(Waiting::Work, worker.now(), settings.header_wait);
     let decoded =
         flight.watch(aside(move || decode(collected, encoding, cap))).await.map_err(VerdictError)?;
     Ok(decoded.unwrap_or(Err(BodyError::Corrupt("data")))?)

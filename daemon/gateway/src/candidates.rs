@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aivonx_domain::model_name;
 use aivonx_fleet::{Lease, NoNode, Node, Place, Snapshot, Want};
 use aivonx_wire::api::{Edits, peek::Changes};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::{
     rescue::Refusal,
     work,
 };
-use aivonx_protocol::node::NodeKind;
+use aivonx_protocol::node::{NodeKind, Pool};
 
 /// The models that may be served, in order; those that no node can serve are left behind.
 pub(super) struct Candidates<'a> {
@@ -105,7 +106,10 @@ impl<'a> Candidates<'a> {
                 return Ok(Place::Waits(waiting));
             }
             self.at = before;
-            return Err(why.unwrap_or(NoNode::Down));
+            let why = why.unwrap_or(NoNode::Down);
+            let only_down = tried.iter().all(|node| node.pool == Pool::Standby);
+            let down = (why == NoNode::Down && only_down).then(|| snapshot.last_resort(self.want(), tried));
+            return down.flatten().map(Place::Now).ok_or(why);
         }
     }
 
@@ -118,6 +122,11 @@ impl<'a> Candidates<'a> {
         let mut blocks = exchange.worker.blocks();
         let work = work::of(self.call, exchange, self.want().model, snapshot, &mut blocks);
         snapshot.place(self.want(), work, tried)
+    }
+
+    /// Says what a lease is for.
+    pub(super) fn claim(&self, lease: &mut Lease) {
+        self.want().model.inspect(|model| lease.is_for(model));
     }
 
     /// A node other than `node` for the very request that is to be sent, if one can take it now.
@@ -133,6 +142,12 @@ impl<'a> Candidates<'a> {
             Ok(Place::Now(lease)) => Some(lease),
             Ok(Place::Waits(_)) | Err(_) => None,
         }
+    }
+
+    /// Whether the node has the model in memory, as far as is known: not all nodes tell.
+    pub(super) fn is_loaded(&self, node: &Node) -> bool {
+        let holds = |model| model_name::with_normal(model, |normal| node.seen.loaded.contains(normal));
+        node.kind != NodeKind::Ollama || self.want().model.is_none_or(holds)
     }
 
     /// Writes the body that is to be sent to a node of that kind, unless it is.

@@ -58,16 +58,29 @@ impl Turn {
 pub(super) enum Waiting {
     /// For the next bytes of the request body.
     Body,
+    /// For the gateway's own work before a node is asked.
+    Work,
     /// For a place on a node.
     Queue,
-    /// For the head of a node's answer.
+    /// For a node to load the model and begin its answer.
+    Load,
+    /// For a node to begin its answer.
     Head,
+    /// For an answer in one piece.
+    Whole,
     /// For the next bytes of a node's answer.
     Chunk,
     /// For the client to take what the node sent; how long that may last is seen to where it is sent.
     Client,
     /// For the end of the answer.
     Total,
+}
+
+impl Waiting {
+    /// Whether a node was asked and no byte of its answer has come.
+    fn is_for_first_byte(self) -> bool {
+        matches!(self, Self::Load | Self::Head | Self::Whole)
+    }
 }
 
 /// Why something that runs has to end.
@@ -104,7 +117,7 @@ pub(super) struct Flight {
     /// What the answer holds of the node. It lies here, for the verdict to give it back: the answer itself may not be
     /// asked for more for as long as its client takes nothing.
     half: RefCell<Option<NodeHalf>>,
-    /// The node was found down before it answered.
+    /// The node was found down, or removed, before it answered.
     node_down: Cell<bool>,
     caller: RefCell<Caller>,
     /// Where its answer goes.
@@ -243,7 +256,7 @@ impl Flight {
     }
 
     /// Runs `work`, for which the node is waited for, until it is done or a verdict falls. None as often as the node is
-    /// found to be down meanwhile: `work` may be polled on.
+    /// found to be down or removed meanwhile: `work` may be polled on.
     pub(super) async fn watch_node<F: Future>(
         &self,
         mut work: Pin<&mut F>,
@@ -274,12 +287,12 @@ impl Flight {
             Verdict::TimedOut(Waiting::Total)
         } else if ending {
             Verdict::Stopping
-        } else if retired() {
+        } else if retired() && !self.waiting.get().is_for_first_byte() {
             Verdict::Retired
         } else if self.caller.borrow().ended() {
             Verdict::Revoked
         } else {
-            if self.waiting.get() == Waiting::Head && is_down() {
+            if self.waiting.get().is_for_first_byte() && (is_down() || retired()) {
                 self.node_down.set(true);
                 self.wake();
             }
@@ -395,7 +408,7 @@ mod tests {
         let node = Arc::new(testing::node("n"));
         for at in [true, false] {
             let (flight, conn) = flight();
-            let lease = Lease::alone(node.clone());
+            let lease = Lease::take(&node).unwrap();
             flight.answered_by(NodeHalf { body: NodeBody::read(), lease });
             flight.no_deadline(Waiting::Client);
             flight.tick(1, false, &[]);
@@ -407,6 +420,21 @@ mod tests {
             }
             assert_eq!((node.live.active(), conn.task.why_cut()), (0, None));
             assert!(flight.half().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn before_its_first_byte_a_request_learns_that_its_node_leaves() {
+        for waiting in [Waiting::Load, Waiting::Head, Waiting::Whole, Waiting::Chunk] {
+            let (flight, _) = flight();
+            let node = Arc::new(testing::node("n"));
+            flight.on_node(Some(node.clone()));
+            flight.allow(waiting, 1, 1000);
+            flight.tick(2, false, &[node]);
+            let mut never = pin!(std::future::pending::<()>());
+            let looked = flight.watch_node(never.as_mut());
+            let left = tokio::time::timeout(Duration::ZERO, looked).await;
+            assert_eq!(left.is_ok(), waiting != Waiting::Chunk, "{waiting:?}");
         }
     }
 

@@ -11,16 +11,20 @@ use aivonx_domain::{
     access::{AccessRecord, Outcome},
     network,
 };
-use aivonx_fleet::{Caller, Node};
+use aivonx_fleet::{Caller, Node, Traffic};
 use aivonx_limits::Reservation;
+use aivonx_telemetry::redact;
 use aivonx_wire::api::Meter;
 use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
 use super::{
+    body::verdict_text,
+    clock::{Verdict, Waiting},
     estimate::{self, Sent},
     fields::{Field, Fields},
     limit,
+    meaning::Blame,
     running::Begun,
     shared::Settings,
     worker::Worker,
@@ -116,14 +120,51 @@ impl Exchange {
         estimate::count(&mut self.record, answer, ask, self.sent);
     }
 
-    /// Holds it against `node` that it failed over this request.
+    /// The model that a node was asked for, by the catalogue's name.
+    pub(super) fn model(&self) -> &str {
+        self.record.served.as_ref().or(self.record.model.as_ref()).map_or("", |name| name)
+    }
+
+    /// `node` served the request.
+    pub(super) fn served_by(&self, node: &Node) {
+        if node.live.succeeded(self.model()) {
+            self.worker.shared.fleet.report(node.id.clone(), Traffic::Served);
+        }
+    }
+
+    /// `node` does not have the model that it listed.
+    pub(super) fn model_missing(&self, node: &Node) {
+        self.worker.shared.fleet.report(node.id.clone(), Traffic::Missing);
+    }
+
+    /// There was no connection to `node`: nobody's request gets there.
+    pub(super) fn unreachable(&self, node: &Node, why: String) {
+        Blame::Connection.on(node, "");
+        self.report(node, why, None);
+    }
+
+    /// `node` failed over this request, which is shown; whether it is held against the node is another question.
     pub(super) fn failed(&self, node: &Node, why: String) {
         let AccessRecord { subject, client, .. } = &self.record;
         let id =
             subject.as_deref().and_then(|s| s.organization.as_ref().or(s.user.as_ref()).or(s.key.as_ref()));
         let caller =
             id.map_or_else(|| Caller::Address(network(*client)), |(id, _)| Caller::Subject(id.clone()));
-        self.worker.failed(node, why, Some(caller));
+        self.report(node, why, Some(caller));
+    }
+
+    fn report(&self, node: &Node, mut why: String, by: Option<Caller>) {
+        redact::scrub(&mut why, 0);
+        node.live.count_failure();
+        self.worker.shared.fleet.report(node.id.clone(), Traffic::Failed { why, by });
+    }
+
+    /// The request ended before `node` answered.
+    pub(super) fn gave_up(&self, node: &Node, verdict: Verdict) {
+        if matches!(verdict, Verdict::TimedOut(Waiting::Load | Waiting::Head | Waiting::Whole)) {
+            self.failed(node, verdict_text(verdict).to_owned());
+            Blame::Model.on(node, self.model());
+        }
     }
 
     /// Ends the exchange and tells it.

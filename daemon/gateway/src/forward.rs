@@ -2,27 +2,31 @@
 
 use std::pin::pin;
 
-use aivonx_fleet::{Eligible, Node, Place};
+use aivonx_fleet::{Eligible, Node};
 use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 
 use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
     candidates::{Candidates, Many},
-    clock::Waiting,
+    clock::{Flight, Verdict, Waiting},
     exchange::Exchange,
     fields::Fields,
-    headers, queue,
+    headers,
+    meaning::Meaning,
+    opened::{Opened, is_stream},
+    queue,
     relayed::{NodeHalf, Relayed},
     rescue::Refusal,
+    shared::Settings,
     stream::Relay,
-    trial::Trial,
+    trial::{Answered, Trial},
     upstream::{Incoming, Outgoing},
-    worker::Watched,
+    worker::{Watched, Worker},
 };
 use crate::policy::Plan;
 
@@ -96,15 +100,16 @@ pub(super) async fn forward(
     let streaming = call.streams();
     exchange.due = !streaming;
     let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
+    let stream = if streaming { call.route.stream } else { Stream::Never };
     let mut candidates = Candidates::new(&call, strip);
 
-    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
     flight.allow_total(worker.now(), settings.total);
+    let begun = worker.instant();
     let mut trial = Trial::default();
-    let mut fresh = false;
+    let (mut fresh, mut looked) = (false, false);
     let place = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried)?;
     let mut lease = queue::wait(exchange, &flight, place).await?;
-    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
+    candidates.claim(&mut lease);
     exchange.chosen();
     let sent = loop {
         let node = lease.node();
@@ -120,51 +125,92 @@ pub(super) async fn forward(
             body: candidates.body(),
             connect_within: settings.connect,
         };
-        let more = exchange.record.retries < settings.retries;
+        let (waiting, limit) = first_byte(&settings, streaming, candidates.is_loaded(node));
+        flight.allow(waiting, worker.now(), limit);
+        let attempt = async {
+            let incoming = worker.upstream.send(node, request, fresh).await?;
+            Opened::read(incoming, stream).await
+        };
+        let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;
         let sent = {
-            let mut sending = pin!(worker.upstream.send(node, request, fresh));
+            let mut attempt = pin!(attempt);
             loop {
-                if let Some(sent) = flight.watch_node(sending.as_mut()).await.map_err(VerdictError)? {
-                    break Ok(sent);
-                }
-                // The node stopped answering anybody. Without another there is nothing better than to wait for it.
-                let snapshot = worker.shared.hot.load();
-                if more && let Some(lease) = candidates.elsewhere(exchange, &snapshot, &trial.tried, node) {
-                    break Err(lease);
+                match flight.watch_node(attempt.as_mut()).await {
+                    Ok(Some(sent)) => break Ok(sent),
+                    // The node stopped answering anybody, or was removed.
+                    Ok(None) => {
+                        let snapshot = worker.shared.hot.load();
+                        if more()
+                            && let Some(lease) = candidates.elsewhere(exchange, &snapshot, &trial.tried, node)
+                        {
+                            break Err(lease);
+                        }
+                        if node.live.retired() {
+                            return Err(VerdictError(Verdict::Retired).into());
+                        }
+                        // Without another there is nothing better than to wait for it.
+                    }
+                    Err(verdict) => {
+                        exchange.gave_up(node, verdict);
+                        return Err(VerdictError(verdict).into());
+                    }
                 }
             }
         };
-        let next = match sent {
+        match sent {
             // The kept connection died before any byte: not the node's failure, and not an attempt.
             Ok(Err(e)) if e.stale() && !fresh => {
                 fresh = true;
                 continue;
             }
             Ok(sent) => {
-                let another = trial.takes(exchange, node, &sent) && more;
-                let place = || candidates.place(exchange, &worker.shared.hot.load(), &trial.tried).ok();
-                match another.then(place).flatten() {
-                    Some(Place::Now(lease)) => lease,
-                    _ => break sent,
+                let meaning = trial.takes(exchange, node, &sent);
+                if !meaning.tries_another() || !more() {
+                    break sent;
+                }
+                if meaning == Meaning::Busy {
+                    lease.refused();
+                }
+                let mut next = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried);
+                if next.is_err() && meaning == Meaning::Missing && !std::mem::replace(&mut looked, true) {
+                    // The model may have moved to a node that is not known to have it.
+                    look_again(&worker, &flight).await?;
+                    next = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried);
+                }
+                let Ok(next) = next else { break sent };
+                let mut next = match queue::wait(exchange, &flight, next).await {
+                    Ok(next) => next,
+                    // What the node said is better than that there was no other.
+                    Err(Refusal::Queue { .. }) => break sent,
+                    Err(refusal) => return Err(refusal),
+                };
+                candidates.claim(&mut next);
+                let before = std::mem::replace(&mut lease, next);
+                if let Ok(opened) = sent {
+                    let served = exchange.record.served.clone();
+                    trial.keep(exchange, Answered { opened, lease: before, served }).await;
                 }
             }
             Err(elsewhere) => {
                 trial.tried.push(node.clone());
-                elsewhere
+                lease = elsewhere;
+                candidates.claim(&mut lease);
             }
-        };
-        lease = next;
+        }
         exchange.record.retries += 1;
         fresh = false;
     };
-    let mut incoming = trial.end(exchange, lease.node(), sent)?;
+    let served = exchange.record.served.clone();
+    let Answered { opened, lease, served } = trial.end(sent, lease, served)?;
+    let mut incoming = opened.incoming;
     drop(candidates);
     drop(call.body);
-    let stream = if streaming { call.route.stream } else { Stream::Never };
-    let node_header = settings.node_header;
+    exchange.record.node = Some(lease.node().name.clone());
+    exchange.record.served = served;
+    flight.on_node(Some(lease.node().clone()));
     Misfit::check(lease.node(), &incoming)?;
     flight.allow(Waiting::Chunk, worker.now(), settings.idle);
-    if node_header {
+    if settings.node_header {
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
     }
     let Incoming { status, headers, body, .. } = incoming;
@@ -196,43 +242,19 @@ pub(super) async fn forward(
     Ok(answer)
 }
 
-/// Whether the answer is the `stream` that was asked for: a node sends one object instead when it only loads or
-/// unloads a model, or refuses.
-fn is_stream(stream: Stream, status: StatusCode, headers: &HeaderMap) -> bool {
-    status == StatusCode::OK
-        && match stream {
-            Stream::Never => false,
-            Stream::Ndjson => is_type(headers, "application/x-ndjson"),
-            _ => is_type(headers, "text/event-stream"),
-        }
-}
-
-fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_answer_of_the_streams_type_is_one() {
-        let is = |stream, status, of: &'static str| {
-            is_stream(
-                stream,
-                status,
-                &HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(of))]),
-            )
-        };
-        assert!(is(Stream::Ndjson, StatusCode::OK, "application/x-ndjson"));
-        assert!(is(Stream::Done, StatusCode::OK, "Text/Event-Stream ; charset=utf-8"));
-        assert!(!is(Stream::Ndjson, StatusCode::OK, "application/json"));
-        assert!(!is(Stream::Done, StatusCode::OK, "application/x-ndjson"));
-        assert!(!is(Stream::Ndjson, StatusCode::NOT_FOUND, "application/x-ndjson"));
-        assert!(!is(Stream::Never, StatusCode::OK, "application/x-ndjson"));
-        assert!(!is_stream(Stream::Done, StatusCode::OK, &HeaderMap::new()));
+/// What is waited for until the first byte of an answer, and how many ticks at most.
+fn first_byte(settings: &Settings, streaming: bool, loaded: bool) -> (Waiting, u32) {
+    match (streaming, loaded) {
+        (false, _) => (Waiting::Whole, settings.whole),
+        (true, false) => (Waiting::Load, settings.load),
+        (true, true) => (Waiting::Head, settings.header_wait),
     }
+}
+
+/// Has the nodes say what models they have now.
+pub(super) async fn look_again(worker: &Worker, flight: &Flight) -> Result<(), VerdictError> {
+    let fleet = worker.shared.fleet.clone();
+    let look = worker.shared.control.spawn(async move { fleet.look_again().await });
+    // A look that failed has seen nothing.
+    flight.watch(look).await.map(drop).map_err(VerdictError)
 }

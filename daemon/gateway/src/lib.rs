@@ -23,6 +23,7 @@ mod inherited;
 mod limit;
 mod listener;
 mod meaning;
+mod opened;
 pub mod places;
 pub mod policy;
 mod privacy;

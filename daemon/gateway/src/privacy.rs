@@ -44,7 +44,7 @@ pub(super) async fn screen(
     } else {
         let worker = &exchange.worker;
         // The body is there; what is waited for from now on is the answer.
-        flight.allow(Waiting::Head, worker.now(), exchange.settings.header_wait);
+        flight.allow(Waiting::Work, worker.now(), exchange.settings.header_wait);
         let (searched, back, made) =
             flight.watch(search(privacy, body.take())).await.map_err(VerdictError)??;
         *body = back;

@@ -9,12 +9,14 @@ use std::{
 
 use aivonx_domain::access::Outcome;
 use aivonx_fleet::Lease;
+use aivonx_telemetry::redact;
 use aivonx_wire::api::Meter;
 use bytes::Bytes;
 
 use super::{
     clock::{Verdict, Waiting},
     exchange::Exchange,
+    meaning::Blame,
     stream::{Ending, Request},
     transport::Cut,
     upstream::NodeBody,
@@ -57,7 +59,13 @@ impl Request for Relayed {
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
         match &mut *self.flight.half() {
-            Some(half) => half.body.poll_chunk(cx),
+            Some(half) => {
+                let polled = half.body.poll_chunk(cx);
+                if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+                    half.lease.node().live.answers();
+                }
+                polled
+            }
             None => Poll::Ready(None),
         }
     }
@@ -110,13 +118,14 @@ impl Request for Relayed {
     }
 
     fn leave(&mut self, clean: bool, blame: Option<&'static str>) {
-        let (Some(half), Some(exchange)) = (self.flight.half().take(), &self.exchange) else { return };
+        let (Some(mut half), Some(exchange)) = (self.flight.half().take(), &self.exchange) else { return };
         let (worker, node) = (&exchange.worker, half.lease.node());
         if clean {
             half.body.recycle(&worker.upstream, node, worker.now(), self.idle_per_node);
         }
         if let Some(why) = blame {
-            exchange.failed(node, why.to_owned());
+            exchange.failed(node, exchange.record.error.as_deref().unwrap_or(why).to_owned());
+            Blame::Model.on(node, exchange.model());
         }
     }
 
@@ -125,6 +134,11 @@ impl Request for Relayed {
             exchange.usage(answer);
             if let Some(half) = &mut *self.flight.half() {
                 half.lease.answered(work::done(&exchange.record, answer));
+            }
+            if let Some(words) = answer.failure() {
+                let mut error = format!("the node reported an error: {words}");
+                redact::scrub(&mut error, 0);
+                exchange.record.error = Some(error.into());
             }
         }
     }
@@ -136,7 +150,8 @@ impl Request for Relayed {
         if ending.outcome != Outcome::Complete {
             // A stream or connection that is broken off is dropped without a turn of its own.
             exchange.worker.begin_turn();
-            exchange.record.error = ending.error.map(Into::into);
+            let error = exchange.record.error.take();
+            exchange.record.error = error.or_else(|| ending.error.map(Into::into));
         }
         exchange.end(ending.outcome);
     }

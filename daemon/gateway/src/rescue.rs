@@ -59,8 +59,6 @@ pub(super) enum Refusal {
     NoNode(#[from] NoNode),
     #[error("node {node}: {why}")]
     NodeFailed { node: String, why: String },
-    #[error("node {node}: {why}; another node failed over this request as well, so no more are tried")]
-    FailedTwice { node: String, why: String },
     #[error("every node that has the model is busy")]
     NodesBusy {
         /// Seconds until the first of them has room, as they say.
@@ -139,10 +137,10 @@ impl Refusal {
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
             Self::NoNode(NoNode::Unserved(_)) => (StatusCode::NOT_IMPLEMENTED, Nobody),
-            Self::NoNode(_) | Self::NodesBusy { .. } | Self::Queue { .. } => (StatusCode::SERVICE_UNAVAILABLE, Nobody),
-            Self::NodeFailed { .. } | Self::FailedTwice { .. } | Self::Misfit(_) => {
-                (StatusCode::BAD_GATEWAY, NodeFailed)
+            Self::NoNode(_) | Self::NodesBusy { .. } | Self::Queue { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, Nobody)
             }
+            Self::NodeFailed { .. } | Self::Misfit(_) => (StatusCode::BAD_GATEWAY, NodeFailed),
             Self::Manage { status, .. } => (*status, Refused),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Refused),
         }

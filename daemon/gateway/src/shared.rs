@@ -48,8 +48,12 @@ pub struct Settings {
     pub body_rate: u64,
     /// Time to connect to a node.
     pub connect: std::time::Duration,
-    /// Time until an answer's head.
+    /// Time until the first byte of an answer.
     pub header_wait: u32,
+    /// The same where the model is to be loaded first.
+    pub load: u32,
+    /// Time for an answer in one piece; 0 is no limit.
+    pub whole: u32,
     /// Time a request may wait for a node.
     pub queue_wait: u32,
     /// Requests that may.
@@ -62,6 +66,8 @@ pub struct Settings {
     pub total: u32,
     /// Attempts after the first.
     pub retries: u8,
+    /// Time in which further attempts begin.
+    pub retry_within: std::time::Duration,
     /// Idle connections kept per node and thread.
     pub idle_per_node: usize,
     /// Time a connection to a node may idle.
@@ -92,12 +98,19 @@ impl Settings {
             body_rate: config.timeouts.body_rate,
             connect: config.timeouts.connect,
             header_wait: ticks(config.timeouts.header_wait),
+            load: ticks(if config.timeouts.load.is_zero() {
+                config.timeouts.header_wait
+            } else {
+                config.timeouts.load
+            }),
+            whole: ticks(config.timeouts.whole),
             queue_wait: ticks(config.timeouts.queue),
             queue: config.proxy.queue,
             idle: ticks(config.timeouts.idle),
             client_idle: ticks(config.timeouts.client_idle),
             total: ticks(config.timeouts.total),
             retries: config.proxy.retries,
+            retry_within: config.proxy.retry_within,
             idle_per_node: config.proxy.idle_per_node,
             idle_close: ticks(config.proxy.idle_close),
             node_header: config.proxy.node_header,

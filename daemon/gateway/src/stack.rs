@@ -23,7 +23,7 @@ use super::{
     endpoints::{account, change, local, manage, own_usage},
     exchange::Exchange,
     fields::{Field, Fields},
-    forward::{Call, forward},
+    forward::{Call, forward, look_again},
     headers, host, limit, privacy,
     rescue::{Refusal, rescue},
 };
@@ -155,7 +155,7 @@ async fn layers(
         name_model(exchange, &peek, true, caller.eligible())?;
         flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
-        flight.no_deadline(Waiting::Head);
+        flight.no_deadline(Waiting::Work);
         let source = change::source(cx, exchange, fields);
         // A relay may have taken the one out.
         let before = if fields.has(Field::Hops) { Field::Hops } else { Field::Via };
@@ -175,6 +175,16 @@ async fn layers(
     // Which model is served for the name that was asked for, and what its requests are given: the layers below, and
     // the node, are about that one.
     let plan = plan(exchange, &peek, &forwarded, &caller)?;
+
+    if is_unknown(exchange, &peek, &forwarded, plan.as_ref(), caller.eligible()) {
+        // It may have come to a node a moment ago. Limits and the record go by the catalogue's name for it.
+        flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
+        look_again(&exchange.worker, &flight).await?;
+        if plan.as_ref().is_none_or(|plan| plan.alias.is_none()) {
+            name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
+            flight.for_model(exchange.record.model.clone());
+        }
+    }
 
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
     privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
@@ -218,7 +228,7 @@ async fn read(exchange: &Exchange, flight: &Flight, body: Collected) -> Result<(
         return Ok((body, peek));
     }
     // The body is there; what is waited for from now on is the answer.
-    flight.allow(Waiting::Head, exchange.worker.now(), exchange.settings.header_wait);
+    flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
     let peek = aside(move || Peek::read(&body.segments).map(|peek| (body, peek)));
     let peek = flight.watch(peek).await.map_err(VerdictError)?;
     Ok(peek.ok_or(Refusal::Internal("the body could not be read"))??)
@@ -264,6 +274,25 @@ fn plan(
         return Err(NoNode::UnknownModel { model, nearest: Vec::new() }.into());
     }
     Ok(Some(plan))
+}
+
+/// Whether no node is known to have any of the models that the caller may be served. Of a model that the caller may not
+/// use nobody is to learn whether it is there.
+fn is_unknown(
+    exchange: &Exchange,
+    peek: &Peek,
+    forwarded: &Forward,
+    plan: Option<&Plan>,
+    eligible: &Eligible,
+) -> bool {
+    let snapshot = exchange.worker.shared.hot.load();
+    let unknown = |model: &str, granted: bool| {
+        (granted || eligible.allows(model)) && snapshot.known(model, eligible).is_none()
+    };
+    match plan {
+        Some(plan) => plan.candidates.iter().all(|one| unknown(&one.model, one.granted)),
+        None => peek.model(forwarded.legacy_name).is_some_and(|model| unknown(model, false)),
+    }
 }
 
 /// Puts the model into the record, under the catalogue's name and only if a node has it that is for the caller.

@@ -60,6 +60,8 @@ pub(super) struct Ending {
 impl Ending {
     const COMPLETE: Self = Self { outcome: Outcome::Complete, error: None };
     const CLIENT_GONE: Self = Self { outcome: Outcome::ClientGone, error: None };
+    /// The node ended it with an error of its own, which was passed on.
+    const FAILED: Self = Self { outcome: Outcome::Broken, error: Some("the node reported an error") };
     const BROKEN: Self = Self { outcome: Outcome::Broken, error: Some("the node's answer broke off") };
 
     fn by(verdict: Verdict) -> Self {
@@ -178,13 +180,15 @@ impl<R: Request> Relay<R> {
         let end = self.meter.finish(clean, &mut self.out);
         self.request.count(&self.meter);
         let ending = match end {
+            End::Complete if self.meter.failure().is_some() => Ending::FAILED,
             End::Complete => Ending::COMPLETE,
             End::Missing | End::Cut => cancelled.unwrap_or(Ending::BROKEN),
         };
-        // A node whose answer ended in order has not failed: its last line is missing, or its model broke down.
-        let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken && !clean);
+        // Also where it ended in order: Ollama ends a stream so whose runner died.
+        let blame = ending.error.filter(|_| ending.outcome == Outcome::Broken);
         self.request.leave(clean, blame);
         self.state = match ending.error {
+            _ if end == End::Complete => State::Closing(ending),
             None => State::Closing(ending),
             Some(_) if end == End::Cut || self.whole => State::Breaking(ending),
             Some(error) => {

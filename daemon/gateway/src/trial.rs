@@ -1,26 +1,37 @@
-//! The nodes one request was tried on, and what becomes of it for them. One that fails on two convicts itself: it is
-//! held against neither, and no third one is asked.
+//! The nodes one request was tried on: what becomes of it for them, and which of their answers the client gets if none
+//! served it.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use aivonx_fleet::Node;
+use aivonx_fleet::{Lease, NoNode, Node};
+use aivonx_protocol::node::Pool;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     exchange::Exchange,
-    meaning::Meaning,
+    meaning::{Blame, Meaning},
+    opened::Opened,
     rescue::Refusal,
-    upstream::{Incoming, SendError},
+    upstream::SendError,
 };
+
+/// An answer, and the node it is from.
+pub(super) struct Answered {
+    pub(super) opened: Opened,
+    pub(super) lease: Lease,
+    /// The model it was asked for, where that is another than the client's.
+    pub(super) served: Option<Arc<str>>,
+}
 
 /// What came of the attempts so far.
 #[derive(Default)]
 pub(super) struct Trial {
     /// Those that are not to be asked again.
     pub(super) tried: Vec<Arc<Node>>,
-    /// The one that failed over the request, and how, until it is clear that the request is not to blame.
-    broke: Option<(Arc<Node>, String)>,
-    convicted: bool,
+    /// The best answer of them.
+    best: Option<Answered>,
+    /// Those that failed, and with which model, until it is clear whether the request itself is what they fail over.
+    failed: Vec<(Arc<Node>, Blame, Box<str>)>,
     /// A node was busy.
     busy: bool,
     /// Seconds until the first busy node has room, as far as they say.
@@ -28,77 +39,97 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Takes in what `node` answered, or how it failed. Whether another node may be asked.
+    /// Takes in what `node` answered, or how it failed.
     pub(super) fn takes(
         &mut self,
         exchange: &Exchange,
         node: &Arc<Node>,
-        sent: &Result<Incoming, SendError>,
-    ) -> bool {
+        sent: &Result<Opened, SendError>,
+    ) -> Meaning {
         let meaning = match sent {
-            Ok(incoming) => Meaning::of_status(incoming.status),
+            Ok(opened) => opened.meaning,
             Err(error) => Meaning::of_error(error),
         };
         match meaning {
-            Meaning::Served => exchange.worker.succeeded(node),
-            // It failed here too, in its way.
-            Meaning::Passed => self.broke = None,
+            Meaning::Served => exchange.served_by(node),
             Meaning::Busy => {
-                let wait = sent.as_ref().ok().and_then(|incoming| retry_after(&incoming.headers));
+                let wait = sent.as_ref().ok().and_then(|opened| retry_after(&opened.incoming.headers));
                 self.busy = true;
                 self.wait = [self.wait, wait].into_iter().flatten().min();
             }
-            Meaning::Unreachable => exchange.worker.failed(node, why(sent), None),
-            Meaning::Broke if self.broke.take().is_some() => self.convicted = true,
-            Meaning::Broke => self.broke = Some((node.clone(), why(sent))),
-            Meaning::Unasked => {}
+            Meaning::Missing => exchange.model_missing(node),
+            _ => {}
+        }
+        let why = || match sent {
+            Ok(opened) => opened.why(),
+            Err(error) => error.to_string(),
+        };
+        match meaning.blames() {
+            Blame::Nobody => {}
+            Blame::Connection => exchange.unreachable(node, why()),
+            blame @ (Blame::Model | Blame::Node) => {
+                exchange.failed(node, why());
+                self.failed.push((node.clone(), blame, exchange.model().into()));
+            }
         }
         if meaning.tries_another() {
             self.tried.push(node.clone());
         }
-        meaning.tries_another() && !self.convicted
+        meaning
     }
 
-    /// The answer to the request: what `node`, the last one asked, sent or did.
+    /// Keeps an answer, if it is the best so far, while another node is asked. Its own node is left.
+    pub(super) async fn keep(&mut self, exchange: &Exchange, mut answered: Answered) {
+        let better = self.best.as_ref().is_none_or(|best| answered.opened.meaning <= best.opened.meaning);
+        if better && answered.opened.read_rest().await {
+            let (worker, settings) = (&exchange.worker, &exchange.settings);
+            let body = &mut answered.opened.incoming.body;
+            body.recycle(&worker.upstream, answered.lease.node(), worker.now(), settings.idle_per_node);
+            answered.lease.give_back();
+            self.best = Some(answered);
+        }
+    }
+
+    /// The answer to the request: the last one, or the best of them where none served it.
     ///
     /// # Errors
     /// None of the nodes answered.
     pub(super) fn end(
-        self,
-        exchange: &Exchange,
-        node: &Node,
-        sent: Result<Incoming, SendError>,
-    ) -> Result<Incoming, Refusal> {
-        if let Some((node, why)) = self.broke {
-            exchange.failed(&node, why);
+        mut self,
+        sent: Result<Opened, SendError>,
+        lease: Lease,
+        served: Option<Arc<str>>,
+    ) -> Result<Answered, Refusal> {
+        let well = sent.as_ref().is_ok_and(|opened| opened.meaning == Meaning::Served);
+        // What several nodes fail over, and none serves, may be the request's own fault.
+        if well || self.failed.len() == 1 {
+            self.failed.iter().for_each(|(node, blame, model)| blame.on(node, model));
         }
-        match sent {
-            Ok(mut incoming) => {
-                // A node that is merely busy says so best itself; when to come back is told by the one that knows.
-                if let (Meaning::Busy, Some(wait)) = (Meaning::of_status(incoming.status), self.wait) {
-                    incoming.headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
-                }
-                Ok(incoming)
+        let node = lease.node().clone();
+        let (last, error) = match sent {
+            Ok(opened) => (Some(Answered { opened, lease, served }), None),
+            Err(error) => (None, Some(error)),
+        };
+        // Of equals the last one.
+        let best = [last, self.best.take()].into_iter().flatten().rev();
+        if let Some(mut best) = best.max_by_key(|answered| Reverse(answered.opened.meaning)) {
+            // A node that is merely busy says so best itself; when to come back is told by the one that knows.
+            if let (Meaning::Busy, Some(wait)) = (best.opened.meaning, self.wait) {
+                best.opened.incoming.headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
             }
-            Err(_) if self.busy && !self.convicted => Err(Refusal::NodesBusy { wait: self.wait }),
+            return Ok(best);
+        }
+        Err(match error {
+            _ if self.busy => Refusal::NodesBusy { wait: self.wait },
             // None of them is at fault.
-            Err(SendError::NoRoom) => Err(Refusal::NoRoom),
-            Err(error) => {
-                let (node, why) = (node.name.to_string(), error.to_string());
-                Err(if self.convicted {
-                    Refusal::FailedTwice { node, why }
-                } else {
-                    Refusal::NodeFailed { node, why }
-                })
+            Some(SendError::NoRoom) => Refusal::NoRoom,
+            // As the health checks said.
+            Some(SendError::Dial(_)) if node.pool == Pool::Standby => NoNode::Down.into(),
+            error => {
+                let why = error.map_or_else(String::new, |error| error.to_string());
+                Refusal::NodeFailed { node: node.name.to_string(), why }
             }
-        }
-    }
-}
-
-fn why(sent: &Result<Incoming, SendError>) -> String {
-    match sent {
-        Ok(incoming) => format!("answered {}", incoming.status.as_u16()),
-        Err(error) => error.to_string(),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use aivonx_domain::access::AccessRecord;
-use aivonx_fleet::{Block, Caller, Node, Traffic};
+use aivonx_fleet::Block;
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
 use uuid::Uuid;
 
@@ -123,19 +123,6 @@ impl Worker {
         let records = std::mem::replace(&mut *records, next);
         if !records.is_empty() {
             self.shared.access.push(records);
-        }
-    }
-
-    /// Reports a failed attempt to the fleet: of a request of `by`, or of one that the node did not even take.
-    pub(super) fn failed(&self, node: &Node, why: String, by: Option<Caller>) {
-        node.live.count_failure();
-        self.shared.fleet.report(node.id.clone(), Traffic::Failed { why, by });
-    }
-
-    /// Reports a success, if the node had failed before.
-    pub(super) fn succeeded(&self, node: &Node) {
-        if node.live.recovers() {
-            self.shared.fleet.report(node.id.clone(), Traffic::Served);
         }
     }
 

@@ -184,7 +184,18 @@ fn only_a_node_that_fails_is_blamed() {
     let (mut relay, seen) = self::relay(&[Step::Send(LINE), Step::End], false);
     while poll(&mut relay) != Polled::End {}
     drop(relay);
-    assert_eq!((outcomes(&seen), seen.borrow().blamed.len()), (vec![Outcome::Broken], 0));
+    assert_eq!((outcomes(&seen), seen.borrow().blamed.len()), (vec![Outcome::Broken], 1), "its runner died");
+}
+
+#[test]
+fn a_nodes_own_error_is_passed_on_as_it_is_and_held_against_it() {
+    let error = "{\"error\":\"unexpected EOF\"}\n";
+    let (mut relay, seen) = relay(&[Step::Send(LINE), Step::Send(error), Step::End], false);
+    assert_eq!(poll(&mut relay), Polled::Frame(LINE.into()));
+    assert_eq!(poll(&mut relay), Polled::Frame(error.into()));
+    assert_eq!(poll(&mut relay), Polled::End, "no second error after it");
+    drop(relay);
+    assert_eq!((outcomes(&seen), seen.borrow().blamed.len()), (vec![Outcome::Broken], 1));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use aivonx_fleet::{Endpoint, Node, dial::NodeStream};
+use aivonx_wire::api::Pieces;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
@@ -255,6 +256,8 @@ impl Sending<'_> {
 /// A node's answer, piece by piece. Dropped before its end, it closes the connection.
 pub(crate) struct NodeBody {
     connection: Option<Connection>,
+    /// What was read before anybody was to have it.
+    ahead: Pieces,
     framing: Framing,
     keep: bool,
     /// The whole length, if the node gave it.
@@ -264,17 +267,33 @@ pub(crate) struct NodeBody {
 impl NodeBody {
     pub(super) fn new(connection: Connection, framing: Framing, keep: bool) -> Self {
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-        Self { connection: Some(connection), framing, keep, length }
+        Self { connection: Some(connection), ahead: Pieces::default(), framing, keep, length }
     }
 
     /// A body that was read, over no connection.
     #[cfg(test)]
     pub(crate) fn read() -> Self {
-        Self { connection: None, framing: Framing::Length(0), keep: false, length: None }
+        Self { connection: None, ahead: Pieces::default(), framing: Framing::Length(0), keep: false, length: None }
+    }
+
+    /// Reads one more piece, which stays for [`NodeBody::poll_chunk`] to give. None at the end.
+    pub(crate) async fn read_ahead(&mut self) -> Option<io::Result<Bytes>> {
+        let piece = std::future::poll_fn(|cx| self.poll_connection(cx)).await?;
+        if let Ok(piece) = &piece {
+            self.ahead.push(piece.clone());
+        }
+        Some(piece)
     }
 
     /// The next piece, or None at the end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match self.ahead.pop(usize::MAX) {
+            Some(piece) => Poll::Ready(Some(Ok(piece))),
+            None => self.poll_connection(cx),
+        }
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {
             if self.framing.is_over() {
@@ -303,8 +322,13 @@ impl NodeBody {
         }
     }
 
-    /// Whether everything has been read.
+    /// Whether everything has been read and given.
     pub(crate) fn is_over(&self) -> bool {
+        self.framing.is_over() && self.ahead.is_empty()
+    }
+
+    /// Whether everything came over the connection.
+    pub(crate) fn has_come(&self) -> bool {
         self.framing.is_over()
     }
 
@@ -314,8 +338,8 @@ impl NodeBody {
     }
 
     /// Hands the connection to `node` back after the last piece.
-    pub(crate) fn recycle(self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
-        if let Some(mut connection) = self.connection
+    pub(crate) fn recycle(&mut self, upstream: &Upstream, node: &Node, now: u32, most: usize) {
+        if let Some(mut connection) = self.connection.take()
             && self.keep
             && self.framing.is_over()
             && connection.buffer.is_empty()

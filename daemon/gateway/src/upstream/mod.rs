@@ -34,6 +34,10 @@ pub(super) enum SendError {
     },
     #[error("the node's answer is not HTTP: {0}")]
     Garbage(&'static str),
+    #[error("the node's answer has no body")]
+    Empty,
+    #[error("the node's answer broke off before its first byte: {0}")]
+    Broke(io::Error),
     #[error("the gateway has no room for another connection to a node; try again")]
     NoRoom,
 }

@@ -1,0 +1,171 @@
+//! The beginning of a node's answer, read before anything of it is passed on: until then another node may answer.
+
+use std::time::Duration;
+
+use aivonx_wire::api::{
+    failure::{self, Opening},
+    route::Stream,
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::{
+    meaning::{Class, Meaning},
+    upstream::{Incoming, SendError},
+};
+
+/// How much of an error is read to see what it is.
+const ENOUGH: usize = 1 << 10;
+
+/// How much of an error is kept while other nodes are asked; a longer one is not kept.
+const KEPT: usize = 64 << 10;
+
+/// How long the rest of an error is waited for.
+const REST: Duration = Duration::from_secs(1);
+
+/// An answer of which the beginning has come.
+pub(super) struct Opened {
+    pub(super) incoming: Incoming,
+    pub(super) meaning: Meaning,
+    /// What the node says is wrong. Untrusted text.
+    pub(super) words: Option<String>,
+}
+
+impl Opened {
+    /// Waits for as much of the answer's body as says what it means: the first byte, the first line of what may be an
+    /// error in the place of a `stream`, the beginning of an error.
+    ///
+    /// # Errors
+    /// There is no body where one is due, or the connection ended before its first byte.
+    pub(super) async fn read(mut incoming: Incoming, stream: Stream) -> Result<Self, SendError> {
+        let status = incoming.status;
+        if incoming.coded {
+            return Ok(Self { incoming, meaning: Meaning::Misfit, words: None });
+        }
+        let (class, words) = if status == StatusCode::OK {
+            of_output(&mut incoming, stream).await?
+        } else {
+            let text = tokio::time::timeout(REST, beginning(&mut incoming)).await.unwrap_or_default();
+            (Class::of_error(&text), failure::words(&text))
+        };
+        let meaning = Meaning::of_answer(status, class);
+        Ok(Self { incoming, meaning, words })
+    }
+
+    /// Reads the rest of what may still be passed on once other nodes were asked; false if it is too long for that.
+    pub(super) async fn read_rest(&mut self) -> bool {
+        let body = &mut self.incoming.body;
+        let rest = async {
+            let mut read = 0;
+            while !body.has_come() && read < KEPT {
+                match body.read_ahead().await {
+                    Some(Ok(piece)) => read += piece.len(),
+                    Some(Err(_)) => return false,
+                    None => break,
+                }
+            }
+            body.has_come()
+        };
+        tokio::time::timeout(REST, rest).await.unwrap_or(false)
+    }
+
+    /// Why it is not what was asked for.
+    pub(super) fn why(&self) -> String {
+        let status = self.incoming.status.as_u16();
+        match self.words.as_deref().unwrap_or_default() {
+            "" if self.meaning == Meaning::FrontEnd => {
+                format!("answered {status} from in front of the engine")
+            }
+            "" => format!("answered {status}"),
+            words => format!("answered {status}: {words}"),
+        }
+    }
+}
+
+/// What output begins with; of a stream the first line that is of interest.
+async fn of_output(incoming: &mut Incoming, stream: Stream) -> Result<(Class, Option<String>), SendError> {
+    let streams = is_stream(stream, incoming.status, &incoming.headers);
+    let page = is_type(&incoming.headers, "text/html");
+    let mut held = Bytes::new();
+    loop {
+        let piece = incoming.body.read_ahead().await.transpose().map_err(SendError::Broke)?;
+        let over = piece.is_none();
+        match piece {
+            None if held.is_empty() => return Err(SendError::Empty),
+            None => held = [&held[..], b"\n"].concat().into(),
+            Some(piece) if held.is_empty() => held = piece,
+            Some(piece) => held = [held, piece].concat().into(),
+        }
+        if page {
+            return Ok((Class::Page, None));
+        }
+        let opening = if streams { failure::opening(stream, &held) } else { of_object(&held) };
+        match opening {
+            Opening::Error(words) => return Ok((Class::instead_of_output(&words), Some(words))),
+            Opening::Unknown if streams && !over => {}
+            Opening::Unknown | Opening::Output => return Ok((Class::Other, None)),
+        }
+    }
+}
+
+/// How an answer in one piece begins. Nothing of it is held back: an error is short enough to come at once.
+fn of_object(text: &[u8]) -> Opening {
+    if text.len() > ENOUGH {
+        return Opening::Output;
+    }
+    failure::words(text).map_or(Opening::Output, Opening::Error)
+}
+
+/// The beginning of an error.
+async fn beginning(incoming: &mut Incoming) -> Vec<u8> {
+    let mut text = Vec::new();
+    while text.len() < ENOUGH
+        && let Some(Ok(piece)) = incoming.body.read_ahead().await
+    {
+        text.extend_from_slice(&piece[..piece.len().min(KEPT)]);
+    }
+    text
+}
+
+/// Whether the answer is the `stream` that was asked for: a node sends one object instead when it only loads or
+/// unloads a model, or refuses.
+pub(super) fn is_stream(stream: Stream, status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK
+        && match stream {
+            Stream::Never => false,
+            Stream::Ndjson => is_type(headers, "application/x-ndjson"),
+            _ => is_type(headers, "text/event-stream"),
+        }
+}
+
+fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_an_answer_of_the_streams_type_is_one() {
+        let is = |stream, status, of: &'static str| {
+            is_stream(
+                stream,
+                status,
+                &HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(of))]),
+            )
+        };
+        assert!(is(Stream::Ndjson, StatusCode::OK, "application/x-ndjson"));
+        assert!(is(Stream::Done, StatusCode::OK, "Text/Event-Stream ; charset=utf-8"));
+        assert!(!is(Stream::Ndjson, StatusCode::OK, "application/json"));
+        assert!(!is(Stream::Done, StatusCode::OK, "application/x-ndjson"));
+        assert!(!is(Stream::Ndjson, StatusCode::NOT_FOUND, "application/x-ndjson"));
+        assert!(!is(Stream::Never, StatusCode::OK, "application/x-ndjson"));
+        assert!(!is_stream(Stream::Done, StatusCode::OK, &HeaderMap::new()));
+    }
+}
