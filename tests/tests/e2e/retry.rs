@@ -63,14 +63,29 @@ fn sent(nodes: &[FakeNode]) -> usize {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_on_two_nodes_is_tried_on_no_third() {
-    for fault in [Fault::ResetBeforeHead, Fault::CloseBeforeHead, Fault::Garbage, Fault::Status(502, "{}")] {
+async fn every_node_is_tried_before_the_client_gets_an_error() {
+    for fault in [
+        Fault::ResetBeforeHead,
+        Fault::CloseBeforeHead,
+        Fault::Garbage,
+        Fault::Body(""),
+        Fault::Status(502, r#"{"error":"bad gateway"}"#),
+        Fault::Status(500, r#"{"error":"llama runner process has terminated"}"#),
+        Fault::Status(404, r#"{"error":"model 'm' not found"}"#),
+    ] {
         let (nodes, daemon) = all_that(fault.clone(), 5, PATIENT).await;
-        let answer = daemon.post("/api/chat", &body()).await.expect(502);
-        assert!(!answer.text().is_empty(), "{fault:?}");
-        assert_eq!(sent(&nodes), 2, "{fault:?}");
+        let answer = daemon.post("/api/chat", &body()).await;
+        match &fault {
+            Fault::Status(status, body) => assert_eq!((answer.status, &*answer.text()), (*status, *body)),
+            _ => assert_eq!(answer.status, 502, "{fault:?} {}", answer.text()),
+        }
+        assert!(nodes.iter().all(|node| node.requests().len() == 1), "{fault:?}");
         daemon.until_idle().await;
     }
+    let (nodes, daemon) =
+        all_that(Fault::Status(502, "{}"), 3, &format!("{PATIENT}[proxy]\nretries = 1\n")).await;
+    daemon.post("/api/chat", &body()).await.expect(502);
+    assert_eq!(sent(&nodes), 2, "no more than is set");
 }
 
 #[tokio::test]
@@ -117,7 +132,7 @@ async fn busy_nodes_are_no_failure_and_the_client_is_told_when_to_come_back() {
     let (nodes, daemon) = all_that(Fault::Status(503, r#"{"error":"server busy"}"#), 5, PATIENT).await;
     let answer = daemon.post("/api/chat", &body()).await.expect(503);
     assert_eq!(answer.json()["error"], "server busy");
-    assert_eq!(sent(&nodes), 3, "two more attempts are made");
+    assert_eq!(sent(&nodes), 5, "each is asked");
     assert!(
         daemon.nodes().await.iter().all(|node| node["recent_errors"] == 0 && node["last_error"].is_null())
     );
