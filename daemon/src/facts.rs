@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aivonx_config::{self as config, AccessMode};
+use aivonx_config as config;
 use aivonx_domain::{AccessRecord, Outcome};
 use aivonx_fleet::{Realm, Snapshot};
 use aivonx_gateway::{
@@ -210,18 +210,12 @@ fn warnings(
     } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
-    if is_exposed(config) {
+    if config.is_exposed() {
         warnings.push(
             "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),
         );
     }
     warnings
-}
-
-/// Whether everyone who can reach a listener may use the gateway.
-pub(crate) fn is_exposed(config: &config::Config) -> bool {
-    let exposed = config.listen.iter().any(|l| !l.address.ip().is_loopback());
-    exposed && config.access.mode == AccessMode::Open
 }
 
 /// How often is looked at what may need somebody.

@@ -116,6 +116,14 @@ table! {
     }
 }
 
+impl Config {
+    /// Whether everyone who can reach a listener that is not on loopback may use the gateway.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        self.access.mode == AccessMode::Open && self.listen.iter().any(|l| !l.address.ip().is_loopback())
+    }
+}
+
 /// Access modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessMode {

@@ -16,7 +16,7 @@ use aivonx_protocol::{
     pulse::{self, BUSIEST_MAX, Pulse, PulseSecond, PulseSum, WINDOW},
 };
 
-use crate::{control::Services, facts};
+use crate::control::Services;
 
 /// What has changed since the second `since`, and everything else as it is.
 pub(super) async fn tell(services: &Services, actor: &Actor, since: u64) -> Pulse {
@@ -79,7 +79,7 @@ fn scene(services: &Services, actor: &Actor, reach: &Reach, may: &dyn Fn(Permiss
         none_active: fleet && !snapshot.nodes.is_empty() && enabled(Pool::Active) == 0,
         down,
         locked,
-        exposed: fleet && facts::is_exposed(&services.config.get()),
+        exposed: fleet && services.config.get().is_exposed(),
     }
 }
 
