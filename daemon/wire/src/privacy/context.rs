@@ -63,6 +63,17 @@ pub(super) fn of_ssn(text: &[u8], at: usize) -> bool {
     })
 }
 
+/// Whether the words behind what ends at `end` say that it is a social security number: `... is my ssn`.
+pub(super) fn is_called_ssn(text: &[u8], end: usize) -> bool {
+    let near = &text[end..text.len().min(end + REACH)];
+    let sentence = near.split(|byte| matches!(byte, b';' | b'!' | b'?' | b'\n')).next().unwrap_or_default();
+    let mut words = sentence.split(|byte| !classes::is(*byte, ALPHA)).filter(|word| !word.is_empty());
+    words.next().is_some_and(|verb| matches!(verb, b"is" | b"was" | b"as"))
+        && words
+            .take(WORDS)
+            .any(|word| word.eq_ignore_ascii_case(b"ssn") || word.eq_ignore_ascii_case(b"social"))
+}
+
 /// Whether the words before `at` speak of a payment card.
 pub(super) fn of_card(text: &[u8], at: usize) -> bool {
     words(text, at, |word| {

@@ -6,7 +6,7 @@ use super::{
     classes::{self, ALNUM},
     context,
     find::Hint,
-    join::Join,
+    join::{Join, ends_at_word},
     number::{Group, LONGEST, digits},
     spread,
 };
@@ -51,6 +51,37 @@ pub(super) fn is_of_row(text: &[u8], groups: &[Group], count: usize, done: usize
     });
     // One may be a year or a number of something before a card; a card that is lost weighs more than a figure.
     before + behind > 1 && !said()
+}
+
+/// Whether the first `count` groups are a card of four groups of four, which dashes join, with one other thing at most on
+/// either side: a part of a path, a word, or one figure of four digits that a dash joins as well. More are no card.
+pub(super) fn is_beside_one(text: &[u8], groups: &[Group], count: usize) -> bool {
+    let (first, last) = (&groups[0], &groups[count - 1]);
+    let number: ArrayVec<u8, LONGEST> = groups[..count]
+        .iter()
+        .flat_map(|group| &text[group.start..group.end])
+        .copied()
+        .take(LONGEST)
+        .collect();
+    if groups[..count].iter().any(|group| group.len() != 4) || !spread::is_card(&number) {
+        return false;
+    }
+    let dashes = groups[1].before == Join::Dash;
+    let (before, free_before) = match first.before {
+        Join::Dash => {
+            let at = first.start.saturating_sub(5);
+            let is_figure = digits(text, at) == 4 && text[at + 4] == b'-';
+            (1, is_figure && at.checked_sub(1).is_none_or(|last| text[last].is_ascii_whitespace()))
+        }
+        join => (0, join.is_loose() || join == Join::Slash),
+    };
+    let (behind, free_behind) = match last.after {
+        Join::Dash => (1, groups.get(count).is_some_and(|next| next.len() == 4 && next.after == Join::Free)),
+        Join::Glued => (0, ends_at_word(text, last.end)),
+        join => (0, join.is_loose() || join == Join::Slash),
+    };
+    let spaces = groups[1].before == Join::Space && first.before.is_loose() && last.after == Join::Glued;
+    (dashes || spaces) && free_before && free_behind && before + behind < 2
 }
 
 /// Whether four groups of four digits that single spaces join are at `at`, and a card.

@@ -1,12 +1,15 @@
 //! What stands between the groups of a number, and around it.
 
 use super::{
-    classes::{self, ALNUM, DIGIT, WORD},
+    classes::{self, ALNUM, ALPHA, DIGIT, WORD},
     context, marker,
 };
 
 /// Longest fraction or exponent that is looked at.
 const FRACTION: usize = 32;
+
+/// Longest word that is glued to a number.
+const WORD_BEHIND: usize = 16;
 
 /// What is between two groups, or between a number and its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,13 @@ pub(super) fn ends_numeral(text: &[u8], end: usize) -> bool {
     at += suffix(&text[at..]);
     let goes_on = matches!(text.get(at), Some(b'.' | b'-' | b'/')) && classes::at(text, at + 1, DIGIT);
     at > end && !classes::at(text, at, WORD) && !goes_on
+}
+
+/// Whether letters alone are glued to digits at `end`: a word that was written without a blank, not the rest of a sum or an
+/// identifier, which has digits among its letters.
+pub(super) fn ends_at_word(text: &[u8], end: usize) -> bool {
+    let letters = classes::run(&text[..text.len().min(end + WORD_BEHIND)], end, ALPHA);
+    letters > end && !classes::at(text, letters, WORD)
 }
 
 /// How long the suffix of a number is that `text` begins with: the type of a program's literal, or a currency.

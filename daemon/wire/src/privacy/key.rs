@@ -163,11 +163,24 @@ fn unnamed(text: &[u8], part: Range<usize>, hint: Hint, out: &mut Vec<Found>) {
             at += 1;
             continue;
         }
-        if (16..=LONGEST).contains(&(stop - at)) && is_key(text, at..stop, hint, out) {
-            out.push(Found::new(at, stop, Category::Key));
+        if (16..=LONGEST).contains(&(stop - at)) {
+            if let Some(name) = glued_name(&text[at..stop]).filter(|_| hint.named) {
+                out.push(Found::new(at + name, stop, Category::Key));
+            } else if is_key(text, at..stop, hint, out) {
+                out.push(Found::new(at, stop, Category::Key));
+            }
         }
         at = stop;
     }
+}
+
+/// How long the name of a secret is that an atom begins with, if nothing but the digits of a sum follow: `Token9944b091...`
+fn glued_name(atom: &[u8]) -> Option<usize> {
+    const NAMES: [&[u8]; 4] = [b"token", b"bearer", b"key", b"secret"];
+    let begins = |name: &&&[u8]| atom.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+    let name = NAMES.iter().find(begins)?.len();
+    let rest = &atom[name..];
+    (rest.len() >= 32 && is_drawn(rest) && rest.iter().all(u8::is_ascii_hexdigit)).then_some(name)
 }
 
 /// Whether an atom without anything well known in it is a key.

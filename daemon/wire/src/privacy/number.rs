@@ -10,7 +10,7 @@ use super::{
     classes::{self, ALNUM, DIGIT},
     context, figures,
     find::{Found, Hint},
-    join::{Join, ends_numeral, join, left, right, stands_alone},
+    join::{Join, ends_at_word, ends_numeral, join, left, right, stands_alone},
     phone, spread,
 };
 
@@ -183,8 +183,8 @@ fn may_begin(text: &[u8], first: &Group, second: Option<usize>, wanted: Wanted) 
         && (text[first.start] != b'0' || length > 13)
         && wanted.has(Category::Card);
     let loose = first.before.is_loose();
-    (card && (loose || (first.before.divides() && length >= 13)))
-        || ((loose || first.before == Join::Underscore)
+    (card && (loose || (first.before.divides() && (length == 4 || length >= 13))))
+        || ((loose || matches!(first.before, Join::Underscore | Join::Slash))
             && matches!(length, 3 | 9)
             && wanted.has(Category::Ssn)
             && may_begin_ssn(text, first, second))
@@ -239,7 +239,7 @@ fn card(text: &[u8], groups: &[Group], done: usize, hint: Hint) -> Option<usize>
         return None;
     }
     let whole = length >= 13;
-    let begins = first.before.is_loose() || (whole && first.before.divides());
+    let begins = first.before.is_loose() || (first.before.divides() && (whole || length == 4));
     if !begins {
         return None;
     }
@@ -270,8 +270,7 @@ fn card(text: &[u8], groups: &[Group], done: usize, hint: Hint) -> Option<usize>
         }
         let ends = group.after.is_loose() || (group.before == Join::Dash && ends_numeral(text, group.end));
         if digits >= 13
-            && first.before.is_loose()
-            && ends
+            && ((first.before.is_loose() && ends) || figures::is_beside_one(text, groups, n + 1))
             && luhn(&groups[..=n])
             && (group.before != Join::Space || !figures::is_of_row(text, groups, n + 1, done, hint))
         {
@@ -290,10 +289,13 @@ fn ends_alone(text: &[u8], group: &Group, zeros: usize) -> bool {
     if group.after.is_loose() || group.after.divides() {
         return true;
     }
+    let is_card = || spread::is_card(&text[group.start + zeros..group.end]);
+    if ends_at_word(text, group.end) && is_card() {
+        return true;
+    }
     let fraction =
         || text[group.end + 1..].iter().find(|byte| **byte != b'0').is_some_and(u8::is_ascii_digit);
-    ends_numeral(text, group.end)
-        && (group.after != Join::Dot || !fraction() || spread::is_card(&text[group.start + zeros..group.end]))
+    ends_numeral(text, group.end) && (group.after != Join::Dot || !fraction() || is_card())
 }
 
 /// Whether the digits have a right check digit (ISO/IEC 7812-1, annex B).
@@ -311,30 +313,38 @@ fn luhn(groups: &[Group]) -> bool {
 fn ssn(text: &[u8], groups: &[Group], hint: Hint) -> Option<usize> {
     let first = &groups[0];
     let loose = |join: Join| join.is_loose() || join == Join::Underscore;
-    if !loose(first.before) {
-        return None;
-    }
+    let said = || hint.ssn || context::of_ssn(text, first.start);
     if let [a, b, c, ..] = groups
         && (a.len(), b.len(), c.len()) == (3, 2, 4)
     {
         let alone = |join| matches!(join, Join::Free | Join::Paren);
         // `(123)-45-6789`
         let opened = b.before == Join::Paren && c.before == Join::Dash && loose(c.after);
-        let shaped = opened
+        let ends = |group: &Group| ends_numeral(text, group.end) || ends_at_word(text, group.end);
+        let shaped = (opened && loose(a.before))
             || b.before == c.before
                 && match b.before {
-                    Join::Dash => loose(c.after) || ends_numeral(text, c.end),
-                    Join::Space => alone(a.before) && (alone(c.after) || ends_numeral(text, c.end)),
-                    Join::Dot | Join::Slash => c.after.is_loose() && stands_alone(text, a.start, c.end),
+                    // A path may go on on either side.
+                    Join::Dash => {
+                        let free = |join| loose(join) || join == Join::Slash;
+                        free(a.before) && (free(c.after) || ends(c))
+                    }
+                    Join::Space => {
+                        (alone(a.before) && (alone(c.after) || ends_numeral(text, c.end)))
+                            || (a.before == Join::Space && c.after.is_loose() && said())
+                    }
+                    Join::Dot | Join::Slash => {
+                        loose(a.before) && c.after.is_loose() && stands_alone(text, a.start, c.end)
+                    }
                     _ => false,
                 };
         let valid = is_assigned(&text[a.start..a.end], &text[b.start..b.end], &text[c.start..c.end]);
         return (shaped && valid).then_some(3);
     }
-    if first.len() == 9 && (loose(first.after) || ends_numeral(text, first.end)) {
+    if first.len() == 9 && loose(first.before) && (loose(first.after) || ends_numeral(text, first.end)) {
         let digits = &text[first.start..first.end];
         let valid = is_assigned(&digits[..3], &digits[3..5], &digits[5..]);
-        return (valid && (hint.ssn || context::of_ssn(text, first.start))).then_some(1);
+        return (valid && (said() || context::is_called_ssn(text, first.end))).then_some(1);
     }
     None
 }

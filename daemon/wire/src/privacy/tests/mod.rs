@@ -1,6 +1,7 @@
 //! Tests of the whole: a corpus, properties of what comes out, and what each dialect sends.
 
 mod assigned;
+mod beside;
 mod corpus;
 mod dialects;
 mod holes;
