@@ -18,7 +18,7 @@ impl Case {
             let endpoint = Endpoint::new(&NodeUrl::parse(url).unwrap(), None, None, false);
             (Arc::new(Node { endpoint: Arc::new(endpoint), ..testing::node("other") }), None)
         };
-        hot.store(catalogue::build(others.iter().map(node).collect(), Strategy::LeastActive));
+        hot.store(catalogue::of(others.iter().map(node).collect(), Strategy::LeastActive));
         Self { grounds: Grounds::new(&hot), hot }
     }
 
@@ -84,7 +84,7 @@ fn a_name_takes_no_address_away() {
     named.bounds = Some(Bounds::new(&case.grounds, "named", Some(&all)));
     named.found_at(&["10.0.0.7:1".parse().unwrap()]);
     let node = Node { endpoint: Arc::new(named), ..testing::node("named") };
-    case.hot.store(catalogue::build(vec![(Arc::new(node), None)], Strategy::LeastActive));
+    case.hot.store(catalogue::of(vec![(Arc::new(node), None)], Strategy::LeastActive));
     let check = |url| case.check(Some(&["0.0.0.0/0"]), url, "10.0.0.7:1");
     assert!(check("http://10.0.0.7:1").is_ok() && check("http://other.example:1").is_err());
 }

@@ -69,6 +69,12 @@ pub(super) fn build(
     }
 }
 
+/// A snapshot with a scheduler of its own.
+#[cfg(test)]
+pub(super) fn of(known: Vec<Known>, strategy: Strategy) -> Snapshot {
+    build(known, strategy, Arc::default(), |_| None)
+}
+
 fn takes_requests(node: &Node) -> bool {
     node.pool == Pool::Active && node.admin_state == AdminState::Enabled
 }

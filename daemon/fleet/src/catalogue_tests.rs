@@ -10,7 +10,7 @@ use aivonx_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{Known, build, models};
+use super::{Known, of, models};
 use crate::{
     Eligible, Lists, Node,
     realm::Realm,
@@ -57,7 +57,7 @@ fn fleet() -> Vec<Known> {
 
 #[test]
 fn merges_what_the_nodes_have() {
-    let snapshot = build(fleet(), Strategy::LeastActive);
+    let snapshot = of(fleet(), Strategy::LeastActive);
     let lists = snapshot.lists(&Eligible::ALL);
     let tags = value(&lists.tags);
     let names: Vec<&Value> = tags["models"].as_array().unwrap().iter().map(|m| &m["name"]).collect();
@@ -76,12 +76,12 @@ fn merges_what_the_nodes_have() {
 fn keeps_the_nodes_own_objects_and_adds_the_node_to_ps() {
     let mut fleet = fleet();
     fleet.truncate(1);
-    let snapshot = build(fleet, Strategy::LeastActive);
+    let snapshot = of(fleet, Strategy::LeastActive);
     let lists = snapshot.lists(&Eligible::ALL);
     let text = std::str::from_utf8(&lists.tags).unwrap();
     assert!(text.contains(r#""digest":"old","z":1.50,"a":2}"#), "{text}");
 
-    let ps = value(&build(self::fleet(), Strategy::LeastActive).lists(&Eligible::ALL).ps);
+    let ps = value(&of(self::fleet(), Strategy::LeastActive).lists(&Eligible::ALL).ps);
     let pairs: Vec<(&str, &str)> = ps["models"]
         .as_array()
         .unwrap()
@@ -100,7 +100,7 @@ fn lists_models_in_openai_shape() {
     vllm.1 = Some(Arc::new(Sight { models, ..Sight::default() }));
     change(&mut vllm, |n| n.kind = NodeKind::Openai);
     fleet.push(vllm);
-    let snapshot = build(fleet, Strategy::LeastActive);
+    let snapshot = of(fleet, Strategy::LeastActive);
     let lists = snapshot.lists(&Eligible::ALL);
     let list = value(&lists.models);
     assert_eq!(list["object"], "list");
@@ -119,7 +119,7 @@ fn lists_models_in_openai_shape() {
 fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
     let mut fleet = fleet();
     change(&mut fleet[1], |n| n.pool = Pool::Standby);
-    let snapshot = build(fleet.clone(), Strategy::LeastActive);
+    let snapshot = of(fleet.clone(), Strategy::LeastActive);
     let lists = snapshot.lists(&Eligible::ALL);
     assert_eq!(value(&lists.tags)["models"].as_array().unwrap().len(), 2);
     assert_eq!(value(&lists.ps)["models"].as_array().unwrap().len(), 1);
@@ -127,7 +127,7 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
     assert_eq!(snapshot.version.as_deref(), Some("0.14.0"));
 
     change(&mut fleet[0], |n| n.admin_state = AdminState::Draining);
-    let snapshot = build(fleet, Strategy::LeastActive);
+    let snapshot = of(fleet, Strategy::LeastActive);
     let lists = snapshot.lists(&Eligible::ALL);
     assert_eq!(&lists.tags[..], br#"{"models":[]}"#);
     assert_eq!(&lists.models[..], br#"{"object":"list","data":[]}"#);
@@ -159,7 +159,7 @@ fn text(lists: &Lists) -> String {
 fn each_sees_the_models_of_the_nodes_that_serve_it() {
     let mut fleet = fleet();
     change(&mut fleet[0], |n| n.organization = Some("acme".into()));
-    let snapshot = build(fleet, Strategy::LeastActive);
+    let snapshot = of(fleet, Strategy::LeastActive);
     let acme = Eligible::of("acme", &NodeAccess::Exclusive, &[], true);
 
     let own = snapshot.lists(&acme);
@@ -184,7 +184,7 @@ fn each_sees_the_models_of_the_nodes_that_serve_it() {
 
 #[test]
 fn lists_leave_out_what_may_not_be_used() {
-    let snapshot = build(fleet(), Strategy::LeastActive);
+    let snapshot = of(fleet(), Strategy::LeastActive);
     let named = Eligible::of("acme", &NodeAccess::Shared, &["m".into()], true);
     let seen = text(&snapshot.lists(&named));
     assert!(seen.contains("m:latest") && !seen.contains("only-a") && !seen.contains("gpt-oss"), "{seen}");

@@ -35,7 +35,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use aivonx_scheduler::ModelId;
 
     use super::*;
     use crate::{Eligible, snapshot::ModelEntry, testing::node};
@@ -50,8 +50,8 @@ mod tests {
             Node { organization: Some("acme".into()), ..down("foreign") },
             down("cloud"),
         ];
-        let entry = ModelEntry { name: "m:latest".into(), nodes: (0..5).collect(), cloud: vec![4] };
-        let mut snapshot = Snapshot { nodes: nodes.map(Arc::new).to_vec(), ..Snapshot::default() };
+        let entry = ModelEntry { name: "m:latest".into(), number: ModelId(0), nodes: (0..5).collect(), cloud: vec![4] };
+        let mut snapshot = Snapshot::of_nodes(nodes);
         snapshot.ollama.insert("m:latest".into(), entry);
         let eligible = Eligible::SHARED.without_cloud();
         let want = |model| Want {

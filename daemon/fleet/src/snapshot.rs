@@ -69,6 +69,18 @@ impl Snapshot {
     }
 }
 
+#[cfg(test)]
+impl Snapshot {
+    /// Nodes of which nothing is known, with a scheduler of their own.
+    pub(super) fn of_nodes(nodes: impl IntoIterator<Item = Node>) -> Self {
+        let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
+        let known: Vec<Known> = nodes.iter().map(|node| (node.clone(), None)).collect();
+        let dispatch = Arc::<Dispatch>::default();
+        let numbers = dispatch.take_in(&known, |_| None);
+        Self { nodes, numbers, dispatch, ..Self::default() }
+    }
+}
+
 /// The pointer through which the data path reaches the current snapshot.
 #[derive(Debug, Default)]
 pub struct Hot(ArcSwap<Snapshot>);
