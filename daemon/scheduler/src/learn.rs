@@ -91,7 +91,7 @@ impl Scheduler {
         let prompt = answer.prompt.unwrap_or(f64::from(job.prompt));
         let known = job.known;
         let (embeds, stage) = (job.embeds, job.stage);
-        let alone = job.behind.is_none() && job.beside == 0 && job.streams;
+        let alone = job.behind.is_none() && !job.met && job.streams;
         let prefill = answer.prefill.or_else(|| {
             // The answer says nothing: the time to its first byte does, if nothing else was to be done.
             (alone && stage == Stage::Running && job.terms.load == 0.0).then(|| self.first_byte(id)).flatten()
