@@ -1,6 +1,6 @@
 //! How fast prompts are searched: prose, prose with findings, and text made to be slow.
 //!
-//! `cargo bench -p aivonx-wire --bench privacy`; each figure is the best of several runs on one core, in MB of the
+//! `cargo bench -p aivonx-wire --bench privacy -- [NAME]`, which is a part of the names of those to run; each figure is the best of several runs on one core, in MB of the
 //! body as sent, the whole way from its bytes to the edited ones.
 
 use aivonx_protocol::organization::PrivacyMode;
@@ -34,7 +34,7 @@ fn main() {
     let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
     let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
     let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
-    let texts: [(&str, String); 33] = [
+    let texts: [(&str, String); 36] = [
         ("prose", PROSE.to_owned()),
         ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
         ("prose with findings", with_findings),
@@ -68,6 +68,9 @@ fn main() {
         ("percent", "%40%2525".to_owned()),
         ("backslashes", "\\\\".to_owned()),
         ("words of secrets", "token is ".to_owned()),
+        ("assigned words", "password: required, ".to_owned()),
+        ("assigned to each other", "password:x:".to_owned()),
+        ("marks that assign", "a=b:c>".to_owned()),
     ];
     for (name, text) in &texts {
         measure(name, &format!(r#"{{"model":"m","prompt":"{}"}}"#, text.repeat(SIZE / text.len())));
@@ -79,6 +82,10 @@ fn main() {
 }
 
 fn measure(name: &str, body: &str) {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if wanted.is_some_and(|part| !name.contains(&*part)) {
+        return;
+    }
     let privacy = Privacy { mode: PrivacyMode::Redact, wanted: Wanted::ALL };
     let body = [Bytes::copy_from_slice(body.as_bytes())];
     let mut best = f64::MAX;

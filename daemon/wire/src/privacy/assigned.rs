@@ -25,19 +25,18 @@ const BETWEEN: usize = 5;
 /// Most bytes of blanks before a value.
 const BLANK: usize = 20;
 
-/// Finds them in a text.
-pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
-    let mut done = 0;
-    for at in memchr::memchr3_iter(b':', b'=', b'>', text) {
-        if at < done {
-            continue;
-        }
-        let found = if text[at..].starts_with(b"://") { in_address(text, at) } else { behind_mark(text, at) };
-        if let Some(found) = found {
-            done = found.end;
-            out.push(Found::new(found.start, found.end, Category::Key));
-        }
+/// The secret behind the sign at `at`, if it is one that assigns.
+#[inline]
+pub(super) fn behind_sign(text: &[u8], at: usize) -> Option<Range<usize>> {
+    match text[at..] {
+        [b':', b'/', b'/', ..] => in_address(text, at),
+        [b':' | b'=' | b'>', ..] => behind_mark(text, at),
+        _ => None,
     }
+}
+
+/// Finds the passwords that sentences and flags give.
+pub(super) fn in_sentences(text: &[u8], out: &mut Vec<Found>) {
     // `Password` as well as `password`.
     for at in memchr::memmem::find_iter(text, b"assw") {
         if let Some(found) = in_sentence(text, at) {
@@ -157,12 +156,16 @@ fn bare(text: &[u8], from: usize) -> Range<usize> {
     let ends =
         |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'<' | 0xc2 | 0xe0..);
     let mut value = &near[..near.iter().position(ends).unwrap_or(near.len())];
+    // What goes on assigning is no value.
+    let assigns = |at: &usize| matches!(value[*at], b':' | b'=') && classes::at(value, at + 1, ALNUM);
+    value = &value[..(0..value.len()).filter(assigns).nth(1).unwrap_or(value.len())];
     // Another name is assigned behind it, as in `Pwd=...;Database=...` and in the queries of addresses.
     if let Some(next) = (1..value.len()).find(|at| {
-        let rest = &value[at + 1..];
-        let name = classes::run(rest, 0, ATOM);
-        matches!(value[*at], b',' | b';' | b'&' | b'|')
-            && (rest.is_empty() || (name > 0 && matches!(rest.get(name), Some(b'=' | b':'))))
+        let goes_on = |rest: &[u8]| {
+            let name = classes::run(rest, 0, ATOM);
+            rest.is_empty() || (name > 0 && matches!(rest.get(name), Some(b'=' | b':')))
+        };
+        matches!(value[*at], b',' | b';' | b'&' | b'|') && goes_on(&value[at + 1..])
     }) {
         value = &value[..next];
     }

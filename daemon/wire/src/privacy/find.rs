@@ -82,11 +82,14 @@ const ONES: u64 = u64::MAX / 0xff;
 const HIGH: u64 = ONES * 0x80;
 const LOW: u64 = ONES * 0x7f;
 
-/// Bytes of the word that are digits, as their highest bits.
+/// Bytes of the word that are digits, and those that are one of the six signs behind them in ASCII, of which three
+/// assign, as their highest bits.
 #[inline(always)]
-fn digits(word: u64) -> u64 {
+fn digits_and_signs(word: u64) -> (u64, u64) {
     let x = word ^ (ONES * b'0' as u64);
-    !(((x & LOW) + ONES * (0x80 - 10)) | x) & HIGH
+    let below = |limit: u64| !(((x & LOW) + ONES * (0x80 - limit)) | x) & HIGH;
+    let digits = below(10);
+    (digits, below(16) ^ digits)
 }
 
 /// Bytes of the word that are `@`.
@@ -135,6 +138,8 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
         numbers_from: 0,
         spread_from: 0,
         keys_from: 0,
+        assigned_from: 0,
+        assigned: Vec::new(),
         encoded_from: 0,
         window: number::Window::default(),
         spread: Spread::default(),
@@ -143,24 +148,27 @@ fn scan(text: &[u8], wanted: Wanted, hint: Hint, out: &mut Vec<Found>) {
     let (words, tail) = text.as_chunks::<8>();
     for (n, bytes) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*bytes);
-        let (digits, ats, run) = (digits(word), ats(word), runs(word));
-        if digits | ats != 0 || run {
-            search.word(n * 8, digits, ats, run);
+        let ((digits, signs), ats, run) = (digits_and_signs(word), ats(word), runs(word));
+        if digits | signs | ats != 0 || run {
+            search.word(n * 8, digits, signs, ats, run);
         }
     }
     let mut last = [b' '; 8];
     last[..tail.len()].copy_from_slice(tail);
     let word = u64::from_le_bytes(last);
     // A run that is long enough fills a whole word before the tail.
-    search.word(words.len() * 8, digits(word), ats(word), false);
-    if !search.keys {
+    let (digits, signs) = digits_and_signs(word);
+    search.word(words.len() * 8, digits, signs, ats(word), false);
+    let Search { keys, mut assigned, .. } = search;
+    if !keys {
         return;
     }
+    out.append(&mut assigned);
     if let Some(secret) = hint.assigned.and_then(|kind| secret::within(text, kind, Written::Quoted)) {
         out.push(Found::new(secret.start, secret.end, Category::Key));
     }
     if hint.mixed {
-        assigned::find(text, out);
+        assigned::in_sentences(text, out);
     }
     if text.len() >= 40 {
         pem::find(text, out);
@@ -180,6 +188,10 @@ struct Search<'a> {
     spread_from: usize,
     /// Runs before are done.
     keys_from: usize,
+    /// What is assigned before is done.
+    assigned_from: usize,
+    /// What is assigned, behind all else: an address of mail is one, whatever its name is assigned to.
+    assigned: Vec<Found>,
     /// Base64 before is done.
     encoded_from: usize,
     /// For the numbers.
@@ -190,12 +202,22 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// A word in which something was seen.
-    fn word(&mut self, base: usize, mut digits: u64, mut ats: u64, run: bool) {
+    fn word(&mut self, base: usize, mut digits: u64, mut signs: u64, mut ats: u64, run: bool) {
         if run && self.keys && base >= self.keys_from {
             self.keys_from = key::run(self.text, base, self.keys_from, self.hint, self.out);
         }
         if run && self.hint.encoded > 0 && base >= self.encoded_from {
             self.encoded_from = self.encoded(base);
+        }
+        while signs != 0 && self.keys && self.hint.mixed {
+            let at = base + (signs.trailing_zeros() / 8) as usize;
+            if at >= self.assigned_from
+                && let Some(found) = assigned::behind_sign(self.text, at)
+            {
+                self.assigned_from = found.end;
+                self.assigned.push(Found::new(found.start, found.end, Category::Key));
+            }
+            signs &= signs - 1;
         }
         while ats != 0 && self.emails {
             let at = base + (ats.trailing_zeros() / 8) as usize;

@@ -100,7 +100,8 @@ impl Said {
 
     /// What the member's `name`, or where it is that of a value the name beside it, says that is assigned to it.
     pub(super) fn assigned(self, text: &[u8], name: &[u8], value: &[u8]) -> Option<Kind> {
-        if !(secret::SHORTEST..=secret::LONGEST).contains(&value.len()) {
+        let sized = (secret::SHORTEST..=secret::LONGEST).contains(&value.len());
+        if !sized || (value.contains(&b' ') && secret::scheme(value) == 0) {
             return None;
         }
         if !name.eq_ignore_ascii_case(b"value") {

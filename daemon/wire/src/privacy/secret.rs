@@ -38,13 +38,12 @@ pub enum Kind {
 impl Kind {
     /// What a name says, which must end with the word for it: of `password_hint` and `token_count` it says nothing.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
+        let end = name.iter().rposition(u8::is_ascii_alphabetic)? + 1;
         // Nearly all names end otherwise.
-        let last = name.iter().rev().find(|byte| byte.is_ascii_alphabetic())?;
-        if !matches!(last.to_ascii_lowercase(), b'd' | b't' | b'y' | b'n' | b's' | b'e' | b'l' | b'h' | b'w')
-        {
+        let last = name[..end].last_chunk::<2>()?.map(|byte| byte.to_ascii_lowercase());
+        if !ENDS.contains(&&last) {
             return None;
         }
-        let end = name.iter().rposition(u8::is_ascii_alphabetic)? + 1;
         let mut letters = arrayvec::ArrayVec::<u8, 64>::new();
         for byte in name[..end].iter().filter(|byte| byte.is_ascii_alphanumeric()) {
             letters.try_push(byte.to_ascii_lowercase()).ok()?;
@@ -71,6 +70,12 @@ impl Kind {
         }
     }
 }
+
+/// The last two letters of names that say something.
+const ENDS: [&[u8; 2]; 17] = [
+    b"rd", b"ds", b"wd", b"rt", b"se", b"de", b"ss", b"pw", b"sw", b"et", b"ts", b"al", b"ls", b"ey", b"en",
+    b"th", b"on",
+];
 
 /// Of which keys are secret. Those of tables, caches and maps are not.
 const KEYS: [&[u8]; 9] =
@@ -152,10 +157,9 @@ fn is_password_of_letters(value: &[u8], digits: usize, written: Written) -> bool
     if written == Written::Quoted {
         return true;
     }
-    let word = value.trim_ascii_end();
-    let tail = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (name, is_named) = (&word[..word.len() - tail], tail == digits);
-    let is_variable = is_named && name.iter().all(|byte| classes::is(*byte, WORD));
+    let tail = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = &value[..value.len() - tail];
+    let is_variable = tail == digits && name.iter().all(|byte| classes::is(*byte, WORD));
     let repeats = tail < 3 && Kind::of(name).is_some();
     !(is_variable && (repeats || (tail < 2 && (written == Written::Spaced || public::is_identifier(value)))))
 }
