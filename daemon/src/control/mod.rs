@@ -166,7 +166,10 @@ impl NotYet {
             let listener = UnixListener::from_std(bound.listener()?)?;
             loop {
                 match listener.accept().await {
-                    Ok((stream, _)) => refuse(&stream, Fault::new(FaultKind::Unavailable, why.clone())),
+                    Ok((stream, _)) => {
+                        let fault = Fault::new(FaultKind::Unavailable, why.clone());
+                        refuse(&stream, fault.hint("It goes on by itself; see the daemon's log."));
+                    }
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 }
             }

@@ -332,20 +332,6 @@ fn system_words(error: &io::Error) -> String {
     message.map_or_else(|| text.clone(), |(message, _)| message.to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_system_is_quoted_in_its_own_words() {
-        let full = io::Error::from_raw_os_error(28);
-        for told in [io::Error::other(format!("{full:?}")), full] {
-            let error = StoreError::from(sled::Error::Io(told)).to_string();
-            assert!(error.starts_with("the storage engine failed: No space left on device"), "{error}");
-        }
-    }
-}
-
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
@@ -387,6 +373,20 @@ impl From<StoreError> for Fault {
                 Self::new(FaultKind::Unavailable, text).hint("nothing was changed; see `aivonx status`")
             }
             _ => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_quoted_in_its_own_words() {
+        let full = io::Error::from_raw_os_error(28);
+        for told in [io::Error::other(format!("{full:?}")), full] {
+            let error = StoreError::from(sled::Error::Io(told)).to_string();
+            assert!(error.starts_with("the storage engine failed: No space left on device"), "{error}");
         }
     }
 }
