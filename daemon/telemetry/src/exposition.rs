@@ -90,8 +90,7 @@ impl Exposition {
         let sets = limits.map(|(limit, n)| ([("limit", limit.name())], n));
         out.counters("aivonx_limit_refusals", "Requests refused because a limit was used up", sets)?;
         out.counter("aivonx_store_errors", "Failed reads and writes of the store", store_errors)?;
-        let help =
-            "Whether the store takes no changes, or a ledger cannot be written (1), or all is well (0)";
+        let help = "Whether the store takes no changes because the disk failed (1) or takes them (0)";
         out.gauge("aivonx_store_failed", help, None, Some(u64::from(store_failed)))?;
         let flush = store_flush.map(|d| d.as_secs_f64());
         let help = "Time the store's last flush to disk took";
