@@ -352,11 +352,11 @@ mod tests {
 
     #[test]
     fn closes_what_is_not_closed() {
-        let text = "[access]\nallowed_hosts = [\"a\",\n\n[proxy]\nretries = 3\n";
+        let text = "[access]\nallowed_hosts = [\"a\",\n\n[proxy]\nretries = 999\n";
         assert_eq!(places(text), [(2, 22), (5, 11)]);
         assert_eq!(places("[access]\nallowed_hosts = [\"a\"\nmode = \"opne\"\n"), [(2, 21), (3, 8)]);
         assert_eq!(places("[access]\nallowed_hosts = [\"a\"\n"), [(2, 21)]);
-        assert_eq!(places("control = { group = \"a\"\n[proxy]\nretries = 3\n"), [(1, 24), (3, 11)]);
+        assert_eq!(places("control = { group = \"a\"\n[proxy]\nretries = 999\n"), [(1, 24), (3, 11)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use aivonx_fleet::{Eligible, Node};
+use aivonx_fleet::{Eligible, Lease, Node};
 use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
@@ -25,7 +25,7 @@ use super::{
     shared::Settings,
     stream::Relay,
     trial::{Answered, Trial},
-    upstream::{Incoming, Outgoing},
+    upstream::{Incoming, Outgoing, SendError},
     worker::{Watched, Worker},
 };
 use crate::policy::Plan;
@@ -132,38 +132,18 @@ pub(super) async fn forward(
             Opened::read(incoming, stream).await
         };
         let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;
-        let sent = {
-            let mut attempt = pin!(attempt);
-            loop {
-                match flight.watch_node(attempt.as_mut()).await {
-                    Ok(Some(sent)) => break Ok(sent),
-                    // The node stopped answering anybody, or was removed.
-                    Ok(None) => {
-                        let snapshot = worker.shared.hot.load();
-                        if more()
-                            && let Some(lease) = candidates.elsewhere(exchange, &snapshot, &trial.tried, node)
-                        {
-                            break Err(lease);
-                        }
-                        if node.live.retired() {
-                            return Err(VerdictError(Verdict::Retired).into());
-                        }
-                        // Without another there is nothing better than to wait for it.
-                    }
-                    Err(verdict) => {
-                        exchange.gave_up(node, verdict);
-                        return Err(VerdictError(verdict).into());
-                    }
-                }
-            }
+        let elsewhere = || {
+            let snapshot = worker.shared.hot.load();
+            more().then(|| candidates.elsewhere(exchange, &snapshot, &trial.tried, node)).flatten()
         };
-        match sent {
+        let sent = until_first_byte(&flight, node, attempt, elsewhere).await;
+        match sent.inspect_err(|verdict| exchange.gave_up(node, verdict.0))? {
             // The kept connection died before any byte: not the node's failure, and not an attempt.
-            Ok(Err(e)) if e.stale() && !fresh => {
+            Attempt::Over(Err(e)) if e.stale() && !fresh => {
                 fresh = true;
                 continue;
             }
-            Ok(sent) => {
+            Attempt::Over(sent) => {
                 let meaning = trial.takes(exchange, node, &sent);
                 if !meaning.tries_another() || !more() {
                     break sent;
@@ -191,7 +171,7 @@ pub(super) async fn forward(
                     trial.keep(exchange, Answered { opened, lease: before, served }).await;
                 }
             }
-            Err(elsewhere) => {
+            Attempt::Moved(elsewhere) => {
                 trial.tried.push(node.clone());
                 lease = elsewhere;
                 candidates.claim(&mut lease);
@@ -200,16 +180,40 @@ pub(super) async fn forward(
         exchange.record.retries += 1;
         fresh = false;
     };
-    let served = exchange.record.served.clone();
-    let Answered { opened, lease, served } = trial.end(sent, lease, served)?;
-    let mut incoming = opened.incoming;
+    let answered = trial.end(sent, lease, exchange.record.served.clone())?;
     drop(candidates);
     drop(call.body);
+    relay(
+        exchange,
+        flight,
+        answered,
+        Kind { dialect: call.dialect, stream, strip, output: call.route.output },
+    )
+}
+
+/// What the client is to get.
+struct Kind {
+    dialect: Dialect,
+    stream: Stream,
+    /// Take out the usage that it did not ask for.
+    strip: bool,
+    output: Output,
+}
+
+/// Passes a node's answer on.
+fn relay(
+    exchange: &mut Exchange,
+    flight: Watched,
+    answered: Answered,
+    kind: Kind,
+) -> Result<Answer, Refusal> {
+    let Answered { opened: Opened { mut incoming, .. }, lease, served } = answered;
+    let settings = &exchange.settings;
     exchange.record.node = Some(lease.node().name.clone());
     exchange.record.served = served;
     flight.on_node(Some(lease.node().clone()));
     Misfit::check(lease.node(), &incoming)?;
-    flight.allow(Waiting::Chunk, worker.now(), settings.idle);
+    flight.allow(Waiting::Chunk, exchange.worker.now(), settings.idle);
     if settings.node_header {
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
     }
@@ -217,14 +221,14 @@ pub(super) async fn forward(
     let length = body.length();
     let half = NodeHalf { body, lease };
     let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
-    let streams = is_stream(stream, status, &headers);
+    let streams = is_stream(kind.stream, status, &headers);
     let meter = if streams {
-        Meter::stream(stream, strip)
+        Meter::stream(kind.stream, kind.strip)
     } else {
-        Meter::whole(call.route.output != Output::Nothing)
+        Meter::whole(kind.output != Output::Nothing)
     };
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
-    let relay = Relay::new(request, meter, call.dialect, !streams, length);
+    let relay = Relay::new(request, meter, kind.dialect, !streams, length);
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
@@ -240,6 +244,36 @@ pub(super) async fn forward(
         answer.headers_mut().insert(headers::X_AIVONX_MODEL, served);
     }
     Ok(answer)
+}
+
+/// How an attempt went.
+enum Attempt {
+    /// The node answered or failed.
+    Over(Result<Opened, SendError>),
+    /// The node stopped answering anybody, and another takes its place.
+    Moved(Lease),
+}
+
+/// Makes an attempt on `node`. It moves `elsewhere` once the node is down or removed before the first byte.
+async fn until_first_byte(
+    flight: &Flight,
+    node: &Node,
+    attempt: impl Future<Output = Result<Opened, SendError>>,
+    elsewhere: impl Fn() -> Option<Lease>,
+) -> Result<Attempt, VerdictError> {
+    let mut attempt = pin!(attempt);
+    loop {
+        if let Some(sent) = flight.watch_node(attempt.as_mut()).await.map_err(VerdictError)? {
+            return Ok(Attempt::Over(sent));
+        }
+        if let Some(lease) = elsewhere() {
+            return Ok(Attempt::Moved(lease));
+        }
+        if node.live.retired() {
+            return Err(VerdictError(Verdict::Retired));
+        }
+        // Without another there is nothing better than to wait for it.
+    }
 }
 
 /// What is waited for until the first byte of an answer, and how many ticks at most.

@@ -8,6 +8,7 @@ use aivonx_wire::api::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use memchr::memmem;
 
 use super::{
     meaning::{Class, Meaning},
@@ -110,7 +111,7 @@ async fn of_output(incoming: &mut Incoming, stream: Stream) -> Result<(Class, Op
 
 /// How an answer in one piece begins. Nothing of it is held back: an error is short enough to come at once.
 fn of_object(text: &[u8]) -> Opening {
-    if text.len() > ENOUGH {
+    if text.len() > ENOUGH || memmem::find(text, b"error").is_none() {
         return Opening::Output;
     }
     failure::words(text).map_or(Opening::Output, Opening::Error)

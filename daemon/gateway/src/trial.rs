@@ -101,9 +101,12 @@ impl Trial {
         served: Option<Arc<str>>,
     ) -> Result<Answered, Refusal> {
         let well = sent.as_ref().is_ok_and(|opened| opened.meaning == Meaning::Served);
-        // What several nodes fail over, and none serves, may be the request's own fault.
-        if well || self.failed.len() == 1 {
-            self.failed.iter().for_each(|(node, blame, model)| blame.on(node, model));
+        match &*self.failed {
+            failed if well => failed.iter().for_each(|(node, blame, model)| blame.on(node, model)),
+            // Another node would perhaps have served it, perhaps not: no other model suffers for that.
+            [(node, _, model)] => Blame::Model.on(node, model),
+            // What several nodes fail over, and none serves, may be the request's own fault.
+            _ => {}
         }
         let node = lease.node().clone();
         let (last, error) = match sent {

@@ -65,10 +65,15 @@ impl Chunked {
     fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, &'static str> {
         let mut first: Option<Bytes> = None;
         let mut joined = BytesMut::new();
-        while let Some(data) = self.step(buffer)? {
-            if data.is_empty() {
-                continue;
-            }
+        loop {
+            let data = match self.step(buffer) {
+                Ok(Some(data)) if data.is_empty() => continue,
+                Ok(Some(data)) => data,
+                // What came before is good; what is wrong is found again by the next call.
+                Err(_) if first.is_some() => break,
+                Err(what) => return Err(what),
+                Ok(None) => break,
+            };
             match &first {
                 None => first = Some(data),
                 Some(one) => {
@@ -188,6 +193,14 @@ mod tests {
         let mut framing = Framing::chunked();
         assert_eq!(framing.take(&mut buffer).unwrap().unwrap(), "abcde");
         assert_eq!(framing.take(&mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn what_came_before_a_malformed_chunk_comes_out() {
+        let mut buffer = BytesMut::from(&b"2\r\nab\r\nzz\r\n"[..]);
+        let mut framing = Framing::chunked();
+        assert_eq!(framing.take(&mut buffer).unwrap().unwrap(), "ab");
+        assert!(framing.take(&mut buffer).is_err() && framing.take(&mut buffer).is_err());
     }
 
     #[test]
