@@ -203,7 +203,7 @@ async fn a_configuration_is_checked_with_every_mistake_in_its_place() {
     let file = folder.path().join("bad.toml");
     std::fs::write(
         &file,
-        "[timeouts]\nconect = \"5s\"\nidle = \"soon\"\n[[listen]]\naddress = \"nowhere\"\n[proxy]\nretries = 99\n",
+        "[timeouts]\nconect = \"5s\"\nidle = \"soon\"\n[[listen]]\naddress = \"nowhere\"\n[proxy]\nretries = 999\n",
     )
     .unwrap();
     let check = |arguments: &[&str]| {

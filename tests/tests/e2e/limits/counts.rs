@@ -158,7 +158,7 @@ async fn answers_that_are_made_and_not_sent_are_paid() {
 #[tokio::test]
 async fn an_unstreamed_answer_that_takes_too_long_is_paid_as_one_that_is_left() {
     let node = FakeNode::ollama().await;
-    let daemon = builder("[timeouts]\nheader_wait = \"1s\"\n").node(&node).start().await;
+    let daemon = builder("[timeouts]\nheader_wait = \"1s\"\nwhole = \"1s\"\n").node(&node).start().await;
     let rig = Rig::with(node, daemon).await;
     rig.limit(&["tokens.day=1000000", "concurrent=9"]).await;
     for (stream, output) in [(false, 500), (true, 0)] {
