@@ -136,14 +136,13 @@ pub(super) async fn forward(
             let snapshot = worker.shared.hot.load();
             more().then(|| candidates.elsewhere(exchange, &snapshot, &trial.tried, node)).flatten()
         };
-        let sent = until_first_byte(&flight, node, attempt, elsewhere).await;
-        match sent.inspect_err(|verdict| exchange.gave_up(node, verdict.0))? {
+        match until_first_byte(&flight, node, attempt, elsewhere).await {
             // The kept connection died before any byte: not the node's failure, and not an attempt.
-            Attempt::Over(Err(e)) if e.stale() && !fresh => {
+            Ok(Err(e)) if e.stale() && !fresh => {
                 fresh = true;
                 continue;
             }
-            Attempt::Over(sent) => {
+            Ok(sent) => {
                 let meaning = trial.takes(exchange, node, &sent);
                 if !meaning.tries_another() || !more() {
                     break sent;
@@ -171,10 +170,14 @@ pub(super) async fn forward(
                     trial.keep(exchange, Answered { opened, lease: before, served }).await;
                 }
             }
-            Attempt::Moved(elsewhere) => {
+            Err(Left::Moved(elsewhere)) => {
                 trial.tried.push(node.clone());
                 lease = elsewhere;
                 candidates.claim(&mut lease);
+            }
+            Err(Left::Ended(verdict)) => {
+                exchange.gave_up(node, verdict);
+                return Err(VerdictError(verdict).into());
             }
         }
         exchange.record.retries += 1;
@@ -246,12 +249,12 @@ fn relay(
     Ok(answer)
 }
 
-/// How an attempt went.
-enum Attempt {
-    /// The node answered or failed.
-    Over(Result<Opened, SendError>),
-    /// The node stopped answering anybody, and another takes its place.
+/// Why a node was left before the first byte of its answer.
+enum Left {
+    /// It stopped answering anybody, and another takes its place.
     Moved(Lease),
+    /// The request has to end.
+    Ended(Verdict),
 }
 
 /// Makes an attempt on `node`. It moves `elsewhere` once the node is down or removed before the first byte.
@@ -260,17 +263,17 @@ async fn until_first_byte(
     node: &Node,
     attempt: impl Future<Output = Result<Opened, SendError>>,
     elsewhere: impl Fn() -> Option<Lease>,
-) -> Result<Attempt, VerdictError> {
+) -> Result<Result<Opened, SendError>, Left> {
     let mut attempt = pin!(attempt);
     loop {
-        if let Some(sent) = flight.watch_node(attempt.as_mut()).await.map_err(VerdictError)? {
-            return Ok(Attempt::Over(sent));
+        if let Some(sent) = flight.watch_node(attempt.as_mut()).await.map_err(Left::Ended)? {
+            return Ok(sent);
         }
         if let Some(lease) = elsewhere() {
-            return Ok(Attempt::Moved(lease));
+            return Err(Left::Moved(lease));
         }
         if node.live.retired() {
-            return Err(VerdictError(Verdict::Retired));
+            return Err(Left::Ended(Verdict::Retired));
         }
         // Without another there is nothing better than to wait for it.
     }
