@@ -125,7 +125,8 @@ async fn prepare(
     Ok((url, at))
 }
 
-/// Refuses what must not be connected to, before anything is: the answer is the same whatever listens there.
+/// Refuses addresses that must not be connected to, before any connection: the answer does not reveal what listens
+/// there.
 pub(super) async fn admit(fleet: &Fleet, url: &NodeUrl, at: &Prepared) -> Result<(), FleetError> {
     let confined = at.endpoint.bounds.as_ref().is_some_and(Bounds::confine);
     let within = fleet.checker.connect;
@@ -161,8 +162,8 @@ async fn owner(fleet: &Fleet, reach: &Reach, wanted: Option<&str>) -> Result<Opt
     }
 }
 
-/// Refuses a node whose very URL another one has. Who is bound to an organization is not told so: the address is out of
-/// bounds.
+/// Refuses a node with the URL of another one. For callers bound to an organization this is not checked: such an
+/// address is out of bounds for them anyway.
 pub(super) async fn fresh(fleet: &Fleet, reach: &Reach, node: &NodeRecord) -> Result<(), FleetError> {
     if *reach != Reach::All {
         return Ok(());
@@ -190,7 +191,7 @@ async fn insert(
     }
 }
 
-/// What the node is: as found, as given, or, for one that does not answer at all, Ollama until told otherwise.
+/// The node's kind: as found, as given, or, for one that does not answer at all, Ollama until a check finds otherwise.
 fn kind_of(
     new: &NewNode,
     url: &NodeUrl,

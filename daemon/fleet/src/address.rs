@@ -102,7 +102,7 @@ impl NodeUrl {
         Ok(Self { text, https, port, authority: header, prefix: prefix.into(), host: host.into() })
     }
 
-    /// Whether both lead to the same server in the same way, whatever the path.
+    /// Whether both lead to the same server in the same way; the path does not count.
     #[must_use]
     pub fn is_same_server(&self, other: &Self) -> bool {
         (self.https, self.port) == (other.https, other.port) && self.host == other.host

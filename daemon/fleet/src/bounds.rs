@@ -42,7 +42,7 @@ pub struct Bounds {
     grounds: Arc<Grounds>,
     /// Id of the node; empty for one that is only asked what it is.
     node: Arc<str>,
-    /// None if whoever named the address is bound to no organization.
+    /// None if the user who named the address is bound to no organization.
     networks: Option<Arc<[IpNet]>>,
 }
 
@@ -82,8 +82,8 @@ impl Bounds {
         let literal = endpoint.is_literal();
         hot.load().nodes.iter().any(|other| {
             let at = &other.endpoint;
-            // Whoever brings in a name chooses what it resolves to: it takes no address away from a node that has it
-            // in its URL.
+            // The owner of a name chooses what it resolves to: it takes no address away from a node that has it in
+            // its URL.
             let believed = !literal || at.is_literal() || !at.bounds.as_ref().is_some_and(Self::confine);
             at.port == address.port()
                 && other.id != self.node
@@ -93,7 +93,7 @@ impl Bounds {
     }
 }
 
-/// Whether two addresses lead to the same machine, as far as it can be told: this one has many.
+/// Whether two addresses lead to the same machine, as far as it is known: all local ones are this machine's.
 pub(super) fn same_place(a: IpAddr, b: IpAddr) -> bool {
     let (a, b) = (embedded(a), embedded(b));
     a == b || (is_local(a) && is_local(b))

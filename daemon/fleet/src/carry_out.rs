@@ -51,7 +51,7 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
             Deed::Pull { insecure } => {
                 let each = |line: Line| job.take(at, line);
                 pull(endpoint, checker.connect, model, *insecure, job.before(), each).await?;
-                // Whoever hears of success asks for the model next: it has to be in the catalogue by then.
+                // A client that sees success may ask for the model next: it has to be in the catalogue by then.
                 checker.check(&node.id).await;
             }
             Deed::Load { keep_alive } => {

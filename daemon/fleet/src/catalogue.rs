@@ -133,8 +133,8 @@ pub(super) fn gather<'a, 'e>(
     all
 }
 
-/// The models as administrators see them, on every node whatever its state, by name. Of nodes that are not
-/// their own they see the models that they may use, but not the nodes.
+/// The models as administrators see them, on nodes of every state, by name. Of nodes that are not their own they see
+/// the models that they may use, but not the nodes.
 pub(super) fn models(known: &[Known], view: &View) -> Vec<(NodeKind, Model)> {
     let mut all = Vec::new();
     for kind in [NodeKind::Ollama, NodeKind::Openai] {

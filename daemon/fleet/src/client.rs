@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
         let stream = dial(self.endpoint, self.connect_timeout).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move {
-            // What goes wrong on the connection reaches whoever waits for the answer.
+            // An error of the connection reaches the caller through its pending answer.
             let _ = connection.await;
         });
         Ok(self.open.insert(Open { sender, driver }))

@@ -82,7 +82,7 @@ async fn reach(endpoint: &Endpoint) -> Result<TcpStream, DialError> {
 /// The host's addresses, of those that may be dialled.
 ///
 /// # Errors
-/// [`DialError`] if there is none.
+/// [`DialError`] if none is left.
 pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, DialError> {
     let mut refused = None;
     let mut admitted = Vec::new();

@@ -21,7 +21,7 @@ pub struct Eligible {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Nodes {
-    /// Whoever they are assigned to.
+    /// All nodes, assigned or not.
     All,
     /// Those assigned to nobody.
     Shared,

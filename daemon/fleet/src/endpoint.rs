@@ -17,8 +17,8 @@ use super::{
     dial::DialError,
 };
 
-/// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that
-/// a pool can tell by pointer whether its connections are still the right ones.
+/// One node's address. Two snapshots share it as long as nothing a connection depends on changed, so that a pool can
+/// check by pointer whether its connections are still the right ones.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Host name or address literal, without brackets.
@@ -127,7 +127,7 @@ impl Endpoint {
     }
 
     /// Whether a connection made for `other` is as good as one made for `self`. TLS set-ups of their own are
-    /// told apart by pointer: whoever rebuilds one keeps the old where its inputs are the same.
+    /// compared by pointer: code that rebuilds one keeps the old where its inputs are the same.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         let tls = match (&self.tls, &other.tls) {

@@ -41,7 +41,7 @@ pub(super) struct Entry {
     pub(super) seen: Arc<Seen>,
     pub(super) last_error: Option<String>,
     pub(super) last_check: Option<UnixMillis>,
-    /// Held by whoever checks it, so that results come in the order of checks.
+    /// Held during a check, so that results come in the order of checks.
     pub(super) checking: Arc<tokio::sync::Mutex<()>>,
     /// Failed checks in a row.
     failures: u32,
@@ -59,7 +59,7 @@ pub(super) struct Entry {
     pub(super) doubted: Arc<Notify>,
     /// What it was sent and failed lately.
     rates: Rates,
-    /// What was last told of that which changes all the time.
+    /// Last published values of what changes all the time.
     told: Passing,
 }
 
@@ -113,14 +113,14 @@ impl Entry {
         }
     }
 
-    /// Looks at what changes all the time, `seconds` after the last time; whether there is something to tell.
+    /// Samples what changes all the time, `seconds` after the last time; whether there is something to publish.
     pub(super) fn look(&mut self, seconds: u64) -> bool {
         self.rates.look(&self.live, seconds);
         self.live.tidy();
         self.told != self.passing()
     }
 
-    /// Everything is told now.
+    /// Notes that everything is published now.
     pub(super) fn is_told(&mut self) {
         self.told = self.passing();
     }
@@ -135,7 +135,7 @@ impl Entry {
         }
     }
 
-    /// Bytes of GPU memory that loaded models take, as far as the node tells.
+    /// Bytes of GPU memory that loaded models take, as far as the node reports it.
     fn vram(&self) -> Option<u64> {
         let sight = self.sight.as_deref().filter(|_| self.pool == Pool::Active)?;
         if self.record.kind != NodeKind::Ollama {
@@ -145,7 +145,8 @@ impl Entry {
         sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)))
     }
 
-    /// Takes a newer record. Whatever a connection depends on decides whether what is known still holds.
+    /// Takes a newer record. What is known of the node still holds unless something that a connection depends on
+    /// changed.
     pub(super) fn change(&mut self, record: NodeRecord, mut at: Prepared) {
         if self.record.ca_pem == record.ca_pem
             && let (Some(old), Some(new)) = (&self.at.endpoint.tls, &at.endpoint.tls)

@@ -49,7 +49,7 @@ pub enum FleetError {
         /// The name of that node.
         node: String,
     },
-    /// The URL points where the caller's organization may not have nodes. Says the same whatever is there.
+    /// The URL points where the caller's organization may not have nodes. Does not reveal what is there.
     #[error("url '{url}' is not where your organization may have nodes")]
     Closed {
         /// The URL.
@@ -78,7 +78,7 @@ pub enum FleetError {
         wanted: String,
         /// Names like it.
         nearest: Vec<String>,
-        /// There is one, but not for who asks. To be recorded, and never told.
+        /// It exists, but out of the caller's scope. To be recorded, and never shown.
         foreign: bool,
     },
     /// No node has this model.
@@ -94,7 +94,7 @@ pub enum FleetError {
     UnknownJob {
         /// As asked for.
         wanted: String,
-        /// There is one, but not for who asks. To be recorded, and never told.
+        /// It exists, but out of the caller's scope. To be recorded, and never shown.
         foreign: bool,
     },
     /// A job of this kind is at work, and there is one at a time.
@@ -138,7 +138,7 @@ pub enum FleetError {
 
 impl FleetError {
     /// What kind of thing was asked for, and how it was written, if it is there but belongs to another
-    /// organization: whoever answers has to record that.
+    /// organization: the handler has to record that.
     #[must_use]
     pub fn foreign(&self) -> Option<(&'static str, &str)> {
         match self {

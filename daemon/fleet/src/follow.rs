@@ -1,4 +1,4 @@
-//! The fleet kept in line with the store, whoever changed it there.
+//! The fleet kept in line with the store, for changes by any part of the daemon.
 
 use aivonx_domain::Reach;
 use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
@@ -42,7 +42,7 @@ impl Projection for Fleet {
 }
 
 impl Fleet {
-    /// Brings nodes in line with the store, whoever changed them there.
+    /// Brings nodes in line with the store.
     async fn sync_nodes(&self, ids: impl IntoIterator<Item = &String>) -> Result<(), StoreError> {
         for id in ids {
             self.sync_node(id).await?;

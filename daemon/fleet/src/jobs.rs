@@ -58,7 +58,7 @@ struct State {
     stopping: bool,
 }
 
-/// One job, whatever it does.
+/// One job of either kind.
 #[derive(Debug, Clone)]
 enum Entry {
     OnNodes(Arc<OnNodes>),
@@ -408,7 +408,7 @@ pub(super) fn check_name(model: &str) -> Result<(), FleetError> {
     Ok(())
 }
 
-/// Tells `reader` how the job stands and then what is new, until the job ends.
+/// Sends `reader` the job's progress so far and then what is new, until the job ends.
 async fn tell(job: &OnNodes, reader: &mpsc::Sender<Bytes>) -> Result<(), mpsc::error::SendError<Bytes>> {
     'stand: loop {
         let Feed { so_far, news } = job.feed();

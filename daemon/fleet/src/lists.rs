@@ -23,8 +23,8 @@ pub struct Lists {
     pub ps: Bytes,
     /// Answer to `GET /v1/models` in OpenAI's shape.
     pub models: Bytes,
-    /// Entries of `GET /v1/models/:model` in OpenAI's shape, whatever the nodes' state; of `ollama` nodes by
-    /// normal name, of `openai` nodes by exact name.
+    /// Entries of `GET /v1/models/:model` in OpenAI's shape, of nodes of every state; of `ollama` nodes by normal
+    /// name, of `openai` nodes by exact name.
     ollama: Map<Box<str>, Bytes>,
     openai: Map<Box<str>, Bytes>,
 }

@@ -58,7 +58,7 @@ async fn a_model_is_loaded_and_unloaded_where_it_is() {
     assert_eq!((job.kind, job.state, job.targets.len()), (JobKind::Unload, JobState::Done, 1));
     assert_eq!(bodies(&a, GENERATE)[1]["keep_alive"], 0);
     assert!(rig.fleet.show(ALL, "a").unwrap().loaded.is_empty(), "the catalogue has it right by then");
-    // Whoever names no node means those that hold it.
+    // Without a node, the job is for those that hold the model.
     b.answer("GET /api/ps", 200, r#"{"models":[]}"#);
     let job = ended(&rig, rig.fleet.unload_model(ALL, "m", None)).await;
     assert_eq!(job.targets.iter().map(|t| &*t.node).collect::<Vec<_>>(), ["b"]);
@@ -179,7 +179,7 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
     };
     let mut events = rig.fleet.changes();
     let first: Lease = rig.fleet.hot().load().choose(want, &[]).unwrap();
-    // Whoever looks first, the daemon's own second or this.
+    // The daemon's own timer or this one, whichever is first.
     registry.look(1);
     let Event::Node(told) = events.recv().await.unwrap().event else { panic!() };
     assert_eq!(told.active_requests, 1);

@@ -1,4 +1,4 @@
-//! One pull on several nodes, told as if it were one: per layer the slowest node counts.
+//! One pull on several nodes, reported as if it were one: per layer the slowest node counts.
 
 use std::collections::HashMap;
 
@@ -49,14 +49,14 @@ impl Line {
     }
 }
 
-/// Steps kept; a node that tells more is not believed. A model has some ten.
+/// Steps kept; further ones of a node are ignored. A model has some ten.
 const STEPS: usize = 1024;
 
 /// The progress of all nodes.
 #[derive(Debug)]
 pub(super) struct Merge {
     nodes: Vec<OnNode>,
-    /// Statuses and layers in the order in which the first node told them.
+    /// Statuses and layers in the order in which the first node reported them.
     steps: Vec<Step>,
     index: HashMap<(Option<String>, String), usize>,
 }
@@ -67,7 +67,7 @@ pub(super) struct OnNode {
     pub(super) state: JobState,
     pub(super) status: String,
     pub(super) error: Option<String>,
-    /// The furthest step it told.
+    /// The furthest step it reported.
     furthest: Option<usize>,
     /// Bytes completed and in all, per layer.
     layers: HashMap<usize, (u64, u64)>,
@@ -77,11 +77,11 @@ pub(super) struct OnNode {
 struct Step {
     status: String,
     digest: Option<String>,
-    /// The largest total any node told.
+    /// The largest total any node reported.
     total: u64,
 }
 
-/// What a reader has been told so far.
+/// What a reader has got so far.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     told: Vec<Option<(u64, u64)>>,
@@ -103,7 +103,7 @@ impl Merge {
         }
     }
 
-    /// Takes in what node `at` told. Its error and success lines end it by [`Self::end`] instead.
+    /// Takes in a line of node `at`. Its error and success lines end it by [`Self::end`] instead.
     pub(super) fn take(&mut self, at: usize, line: Line) {
         let status = shown(line.status);
         let digest = line.digest.map(shown);
@@ -126,7 +126,7 @@ impl Merge {
         node.furthest = node.furthest.max(Some(step));
         if digest.is_some() {
             let layer = node.layers.entry(step).or_default();
-            // A node that takes up a broken download tells less than before; what was there is there still.
+            // A node that resumes a broken download reports less than before; what was there is there still.
             *layer = (layer.0.max(line.completed), layer.1.max(line.total));
             self.steps[step].total = self.steps[step].total.max(line.total);
         }
@@ -169,7 +169,7 @@ impl Merge {
             .fold((0, 0), |sum, layer| (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1)))
     }
 
-    /// What is new since `cursor`, in the form in which Ollama tells it.
+    /// What is new since `cursor`, in Ollama's form.
     pub(super) fn news(&self, cursor: &mut Cursor) -> Vec<Bytes> {
         cursor.told.resize(self.steps.len(), None);
         let mut news = Vec::new();

@@ -30,8 +30,8 @@ use super::{
 const DELETE: Duration = Duration::from_secs(60);
 
 impl Fleet {
-    /// The models of the caller's own nodes and those it may use elsewhere, whatever the nodes' state, by name.
-    /// Nodes that are not its own are not told.
+    /// The models of the caller's own nodes and those it may use elsewhere, on nodes of every state, by name. Nodes
+    /// that are not its own are left out.
     #[must_use]
     pub fn models(&self, realm: impl Into<Realm>) -> Vec<Model> {
         self.models_in(&realm.into())
@@ -149,7 +149,7 @@ impl Fleet {
     /// long it stays without a request, as the API writes it; None is the node's own habit.
     ///
     /// # Errors
-    /// No active node has the model, there is no such node, or it has no way to be told; or `keep_alive` is nothing.
+    /// No active node has the model, there is no such node, or its API cannot load models; or `keep_alive` is zero.
     pub fn load_model(
         &self,
         reach: &Reach,
@@ -183,7 +183,7 @@ impl Fleet {
     /// on with it is done first.
     ///
     /// # Errors
-    /// No node holds the model, there is no such node, or it has no way to be told.
+    /// No node holds the model, there is no such node, or its API cannot unload models.
     pub fn unload_model(&self, reach: &Reach, name: &str, node: Option<&str>) -> Result<Job, FleetError> {
         check_name(name)?;
         let realm = Realm::from(reach);
@@ -222,7 +222,7 @@ impl Fleet {
     }
 }
 
-/// Whether a time to keep a model is none at all: `0`, `0s`.
+/// Whether a time to keep a model is zero: `0`, `0s`.
 fn is_nothing(keep_alive: &serde_json::Value) -> bool {
     let digits = keep_alive.to_string();
     !digits.contains(|c: char| c.is_ascii_digit() && c != '0')

@@ -77,7 +77,7 @@ pub(super) struct OnNodes {
 #[derive(Debug)]
 struct Progress {
     merge: Merge,
-    /// What `news` has told.
+    /// What was sent to `news`.
     told: Cursor,
     /// None once ended, which ends those who listen.
     news: Option<broadcast::Sender<Bytes>>,
@@ -193,7 +193,7 @@ impl OnNodes {
         self.lock().merge.error(&self.names())
     }
 
-    /// How it stands in lines, and the lines to come; nothing is lost or told twice in between.
+    /// The progress so far in lines, and the lines to come; nothing is lost or sent twice in between.
     pub(super) fn feed(&self) -> Feed {
         let progress = self.lock();
         let mut so_far = progress.merge.news(&mut Cursor::default());
@@ -256,7 +256,7 @@ fn view(
     let downloads = matches!(deed, Deed::Pull { .. });
     let target = |(at, node): (usize, &Contact)| {
         let on = &merge.nodes()[at];
-        // Nobody can tell how much of a model is in memory by now.
+        // No API reports how much of a model is in memory by now.
         let whole = (u64::from(on.state == JobState::Done), 1);
         let (completed, total) = if downloads { merge.bytes_on(at) } else { whole };
         JobTarget {

@@ -172,7 +172,7 @@ async fn rest_of_ollama(
     sight::without_circles(&mut models, session.gateway());
     let mut loaded = match get(session, PS).await {
         Ok((ps, _)) => sight::read_ps(&ps).map_err(wrong(PS))?,
-        // Ollama before 0.1.33 does not tell.
+        // Ollama before 0.1.33 has no such route.
         Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
         Err(error) => return Err(error),
     };

@@ -35,7 +35,7 @@ impl From<&Reach> for Realm {
     }
 }
 
-/// Of a client over HTTP: one of an organization manages the nodes of that alone, whatever else serves it.
+/// Of a client over HTTP: one of an organization manages that organization's nodes alone, not the shared ones it uses.
 impl From<&Eligible> for Realm {
     fn from(eligible: &Eligible) -> Self {
         Self(match eligible.organization() {

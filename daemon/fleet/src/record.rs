@@ -33,8 +33,8 @@ pub(super) fn check_name(name: &str) -> Result<(), FleetError> {
     ))
 }
 
-/// The name of a node that somebody bound to the organization `slug` calls `name`. Each organization names its nodes
-/// within its own: whoever finds a name taken would learn what others call theirs.
+/// The full name of a node that a user bound to the organization `slug` calls `name`. Each organization has names of
+/// its own: one that is taken would reveal another's node.
 pub(super) fn full_name(slug: &str, name: &str) -> String {
     match name.strip_prefix(slug) {
         Some(rest) if rest.starts_with('.') => name.to_owned(),

@@ -64,7 +64,7 @@ pub(super) struct Contact {
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) checking: Arc<tokio::sync::Mutex<()>>,
-    /// Told when real traffic is reason to check it now.
+    /// Notified when real traffic is reason to check it now.
     pub(super) doubted: Arc<Notify>,
 }
 
@@ -99,7 +99,7 @@ impl Registry {
         self.hot.store(catalogue::build(state.known(), state.strategy, self.dispatch.clone(), looks));
     }
 
-    /// Runs `change` on one node and tells the world what came of it.
+    /// Runs `change` on one node and publishes the result.
     fn on_node<T>(&self, id: &str, change: impl FnOnce(&mut Entry, &Health) -> T) -> Option<T> {
         let mut state = self.lock();
         let State { nodes, health, tenants, .. } = &mut *state;
@@ -124,7 +124,7 @@ impl Registry {
         Some(result)
     }
 
-    /// Looks at what changes all the time, `seconds` after the last time, and tells what did.
+    /// Samples what changes all the time, `seconds` after the last time, and publishes what did.
     pub(super) fn look(&self, seconds: u64) {
         let mut state = self.lock();
         let State { nodes, tenants, .. } = &mut *state;
@@ -332,7 +332,7 @@ impl Registry {
         self.lock().nodes.keys().cloned().collect()
     }
 
-    /// The models that those of `realm` may see, whatever the nodes' state.
+    /// The models that callers of `realm` may see, on nodes of every state.
     pub(super) fn models(&self, realm: &Realm) -> Vec<(NodeKind, Model)> {
         let state = self.lock();
         let (known, view) = (state.known(), state.tenants.view(realm));
@@ -360,7 +360,7 @@ impl Registry {
         if let Some(entry) = found.filter(own).or_else(|| by_name(&full?).filter(own)) {
             return Ok(entry.record.id.clone());
         }
-        // What is told is the same whether there is no such node or it is another's.
+        // The answer is the same whether there is no such node or it is another's.
         let own = state.by_name().into_iter().filter(|e| e.in_realm(realm));
         let nearest = nearest(wanted, own.map(|e| e.record.name.as_str()));
         Err(FleetError::UnknownNode { wanted: wanted.to_owned(), nearest, foreign: found.is_some() })

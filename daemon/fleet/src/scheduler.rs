@@ -148,7 +148,7 @@ impl Snapshot {
     /// What to say to a caller whom no node serves.
     fn nobody(&self, want: Want<'_>) -> Option<NoNode> {
         let none = !self.nodes.iter().any(|node| want.eligible.admits(node));
-        // Whether others have nodes is none of an organization's business.
+        // An organization must not learn whether others have nodes.
         none.then(|| want.eligible.organization().map_or(NoNode::Empty, |_| NoNode::NotServed))
     }
 

@@ -189,8 +189,8 @@ impl Fleet {
         set::probe(self, reach, node, change).await
     }
 
-    /// Changes fields of a node. `revision` is the one the caller saw; None changes whatever is there. A node
-    /// that is moved is probed first, so that it goes on serving if it can. One assigned to another
+    /// Changes fields of a node. `revision` is the one the caller saw; None changes any revision. A node that is
+    /// moved is probed first, so that it goes on serving if it can. One assigned to another
     /// organization finishes what it works on and takes new requests of the new one alone; assigning is for
     /// those who reach the whole fleet.
     ///

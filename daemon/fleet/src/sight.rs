@@ -112,9 +112,9 @@ impl LoadedFacts {
 /// Most gateways in a row.
 const MOST_GATEWAYS: usize = 16;
 
-/// Of the models that a node lists leaves out those that it has from here: two gateways that are nodes of each other
-/// would go on telling each other of a model that nobody has any more. If the node is a `gateway`, the others say so,
-/// to the gateways that are told of them in turn.
+/// Leaves out of the models that a node lists those that it has from here: two gateways that are nodes of each other
+/// would go on listing a model for each other that no node has any more. If the node is a `gateway`, its name is
+/// added to the others, for the gateways that list them in turn.
 pub(super) fn without_circles(models: &mut Vec<SeenModel>, gateway: Option<&str>) {
     models.retain_mut(|model| {
         let mut path: Vec<String> = model.facts.gateways().map(str::to_owned).collect();

@@ -63,7 +63,7 @@ impl Snapshot {
         self.lists.get(&self.known, eligible)
     }
 
-    /// Whether a node that may serve the caller has the model, whatever the node's state.
+    /// Whether a node of any state that may serve the caller has the model.
     pub(super) fn has(&self, entry: &ModelEntry, eligible: &Eligible) -> bool {
         entry.nodes.iter().filter_map(|at| self.nodes.get(usize::from(*at))).any(|n| eligible.admits(n))
     }

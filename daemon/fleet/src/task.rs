@@ -10,7 +10,7 @@ use tokio::sync::watch;
 pub enum Ended {
     /// All of it is done.
     Done,
-    /// It was told to end, and ended before it was through.
+    /// It was cancelled before it was through.
     Cancelled,
     /// It failed, with the reason.
     Failed(String),

@@ -67,7 +67,7 @@ struct State {
     silent: Mutex<HashSet<String>>,
 }
 
-/// A node that answers as told. Stops when dropped.
+/// A scripted node. Stops when dropped.
 pub struct FakeNode {
     pub address: SocketAddr,
     state: Arc<State>,

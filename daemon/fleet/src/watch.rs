@@ -1,4 +1,4 @@
-//! A watch of the nodes that can lose no change, however slow its reader, and tells of one's own nodes alone.
+//! A watch of the nodes that loses no change, however slow its reader, and covers the reader's own nodes alone.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,7 +21,7 @@ pub(super) struct Told {
 
 impl Fleet {
     /// All nodes within reach, then every change of any of them, as `Event::Node` and `Event::NodeRemoved`; a
-    /// node that leaves the reach is removed from it. What changes all the time (latency, requests, errors) is told
+    /// node that leaves the reach is removed from it. What changes all the time (latency, requests, errors) is sent
     /// once a second at most.
     pub fn watch(self: &Arc<Self>, reach: &Reach) -> impl Stream<Item = Event> + Send + use<> {
         let (fleet, reach) = (self.clone(), reach.clone());
@@ -35,7 +35,7 @@ struct Watch<F> {
     changes: Receiver<Told>,
     realm: Realm,
     list: F,
-    /// Ids told and not told to be gone.
+    /// Ids that the reader knows of.
     told: BTreeSet<String>,
     ready: VecDeque<Event>,
 }
@@ -72,7 +72,7 @@ impl<F: Fn() -> Vec<Node>> Watch<F> {
         }
     }
 
-    /// What the reader is told of a change, if anything.
+    /// The event for a change; None if the reader gets none.
     fn take(&mut self, told: Told) -> Option<Event> {
         match told.event {
             Event::Node(node) if self.realm.covers(told.owner.as_deref()) => {
@@ -81,7 +81,7 @@ impl<F: Fn() -> Vec<Node>> Watch<F> {
             }
             // Another's now: for this reader it is gone.
             Event::Node(node) => self.told.remove(&node.id).then(|| Event::NodeRemoved(node.id.clone())),
-            // Gone before it was told: nothing to take back.
+            // Gone before the reader knew of it: there is nothing to remove.
             Event::NodeRemoved(id) => self.told.remove(&id).then_some(Event::NodeRemoved(id)),
             _ => None,
         }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(id(events.next().await), (true, "b".into()));
         feed.send(changed(None, "c")).unwrap();
         assert_eq!(id(events.next().await), (true, "c".into()));
-        // Never told, so never taken back.
+        // Never sent, so never removed.
         feed.send(removed(None, "x")).unwrap();
         feed.send(removed(None, "a")).unwrap();
         assert_eq!(id(events.next().await), (false, "a".into()));

@@ -1,5 +1,5 @@
-//! One request from its head to its end: its id, its clock, and the record that is told when it is over.
-//! Dropped anywhere (the client went away), it tells that too: exactly one record per request.
+//! One request from its head to its end: its id, its clock, and the record that is written when it is over. Dropped
+//! anywhere (the client went away), it is recorded too: exactly one record per request.
 
 use std::{
     rc::Rc,
@@ -167,7 +167,7 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange and tells it.
+    /// Ends the exchange and hands its record over.
     pub(super) fn end(&mut self, outcome: Outcome) {
         if std::mem::replace(&mut self.told, true) {
             return;

@@ -150,6 +150,8 @@ pub(super) async fn forward(
                 if meaning == Meaning::Busy {
                     lease.refused();
                 }
+                // Nobody waits for a place that is not used any more.
+                lease.give_back();
                 let mut next = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried);
                 if next.is_err() && meaning == Meaning::Missing && !std::mem::replace(&mut looked, true) {
                     // The model may have moved to a node that is not known to have it.

@@ -31,7 +31,7 @@ impl Descriptors {
         (connections as u64).saturating_mul(2).saturating_add(OTHER_DESCRIPTORS)
     }
 
-    /// Of `limit` (`u64::MAX` is none), for up to `connections` of clients. The store and the control socket keep
+    /// Of `limit` (`u64::MAX` without one), for up to `connections` of clients. The store and the control socket keep
     /// what they need.
     #[must_use]
     pub fn share(limit: u64, connections: usize) -> Self {

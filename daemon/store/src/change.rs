@@ -1,4 +1,4 @@
-//! The feed of changes: nothing else tells the rest of the daemon that something in the store changed.
+//! The feed of changes: the only way in which the rest of the daemon learns that something in the store changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,8 +82,8 @@ impl Noun {
     }
 }
 
-/// One change, told after it is durable. Two changes made at the same time may be told in either order: read
-/// the record, do not reckon from the change.
+/// One change, sent after it is durable. Two changes made at the same time may be sent in either order: read the
+/// record, and do not rely on the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     /// What kind of record.
@@ -98,11 +98,11 @@ pub(super) struct Change {
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
     sender: broadcast::Sender<Change>,
-    /// Changes told so far, by noun.
+    /// Changes sent so far, by noun.
     told: Arc<Mutex<[u64; Noun::COUNT]>>,
 }
 
-/// Changes kept for a slow subscriber, who is then told how many it missed.
+/// Changes kept for a slow subscriber, which then gets the count of those it missed.
 const KEPT: usize = 1024;
 
 impl Feed {
@@ -111,11 +111,11 @@ impl Feed {
     }
 
     pub(super) fn tell(&self, change: Change) {
-        // Whole at any time, so a panic elsewhere has left nothing half done. Held while it is sent: whoever has counted
-        // a change can receive it.
+        // Consistent at any time, so a panic elsewhere has left nothing half done. Held while it is sent: a change
+        // that is counted can be received.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told[change.noun as usize] += 1;
-        // Without a subscriber there is nobody to tell.
+        // Fails without a subscriber, which is fine.
         let _ = self.sender.send(change);
     }
 
@@ -126,7 +126,7 @@ impl Feed {
         }
     }
 
-    /// How many changes of these nouns were told so far.
+    /// How many changes of these nouns were sent so far.
     pub(super) fn told(&self, of: &[Noun]) -> u64 {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         of.iter().map(|noun| told[*noun as usize]).sum()

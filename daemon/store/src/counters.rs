@@ -79,7 +79,7 @@ impl Change {
         (self.table as u8, [&length[..], &self.key, self.value.as_deref().unwrap_or_default()].concat())
     }
 
-    /// None of a frame that is none.
+    /// None for a frame that does not parse.
     fn read(kind: u8, payload: &[u8]) -> Option<Self> {
         let table = Table::ALL.into_iter().find(|table| *table as u8 == kind)?;
         let (length, rest) = payload.split_first_chunk()?;

@@ -190,7 +190,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins to take writes, on top of what `meta` says. `commit` is told of everything that is acknowledged.
+    /// Begins to take writes, on top of what `meta` says. Everything that is acknowledged is noted in `commit`.
     pub(super) fn start(&self, meta: &Meta, commit: Option<Arc<Commit>>) {
         let mut writer = self.writer();
         (writer.sums, writer.seq, writer.commit) = (meta.sums, meta.seq, commit.clone());

@@ -1,5 +1,5 @@
 //! Small helpers over files: private creation, atomic replacement, directory sync, and opening what must be a regular
-//! file. A named pipe in the place of one holds up whoever opens it, for ever.
+//! file. To open a named pipe in the place of one would block for ever.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},

@@ -52,7 +52,7 @@ impl Ledger {
         }
     }
 
-    /// Whether what is told of usage comes from it.
+    /// Whether reports of usage are made from it.
     #[must_use]
     pub const fn is_of_usage(self) -> bool {
         matches!(self, Self::Usage | Self::Sums)
@@ -124,8 +124,8 @@ pub(super) struct Ledgers {
 }
 
 impl Ledgers {
-    /// Opens them, and says what of `acknowledged` they lack. From then on `commit` is told of everything that is
-    /// acknowledged, and with [`Self::acknowledge`] of what there is; without one they are only looked at.
+    /// Opens them, and says what of `acknowledged` they lack. From then on everything that is acknowledged is noted in
+    /// `commit`, and with [`Self::acknowledge`] what there is; without one they are only read.
     pub(super) fn open(
         layout: &Layout,
         daemon: &str,
@@ -312,7 +312,7 @@ impl Store {
             let ledgers = inner.ledgers.read().unwrap_or_else(PoisonError::into_inner);
             let ledgers = ledgers.as_ref().ok_or(StoreError::Closed)?;
             let done = work(ledgers);
-            // Before the answer, so that whoever asks next what is missing from it is told.
+            // Before the answer, so that a caller that asks next what is missing from it gets these as well.
             inner.lose(ledgers.suspicions());
             done
         });

@@ -140,8 +140,7 @@ impl Record for LimitRecord {
 
 impl Records<LimitRecord> {
     /// Changes what is set on `subject`, something or nothing; durable when it returns. `expected` is the
-    /// revision the caller saw (0: nothing was set), None changes whatever is there. A fault of `change` stores
-    /// nothing.
+    /// revision the caller saw (0: nothing was set), None changes any revision. A fault of `change` stores nothing.
     ///
     /// # Errors
     /// [`StoreError::Foreign`] if the subject is outside `reach`, [`StoreError::NotFound`] if it is gone,

@@ -1,6 +1,5 @@
 //! What ledgers have lost: found at the open, by a reader who meets a hole, or by the one who reads what nobody asks for.
-//! Kept among the settings, so that it is told for a while whatever becomes of the daemon, and recorded in the audit log
-//! once.
+//! Kept among the settings, so that it is reported for a while, across restarts, and recorded in the audit log once.
 
 use std::{fmt, sync::Weak, time::Duration};
 
@@ -14,7 +13,7 @@ use super::{
     settings::LOSSES, tree::Tree,
 };
 
-/// How long a loss is told.
+/// How long a loss is reported.
 pub const TOLD_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// Most that are kept, the newest.
@@ -149,7 +148,7 @@ pub(super) fn keep(engine: &Engine, found: Vec<LedgerLoss>) -> Result<Vec<NotedL
     Ok(known)
 }
 
-/// What the file COMMIT, and what the store itself has noted of the ledgers, tell beside their extents.
+/// The losses that the file COMMIT, and the store's own notes of the ledgers, prove beside their extents.
 pub(super) fn told_by(commit: Option<&Acknowledged>, own: Option<&Acknowledged>) -> Vec<LedgerLoss> {
     let mut told = Vec::new();
     if commit.map(|commit| commit.run) < own.map(|own| own.run) || commit.is_none() {

@@ -1,5 +1,5 @@
-//! The two small files outside the engine that tell when the engine's own files were lost or rolled back:
-//! `STORE` (schema, daemon id, state) and `COMMIT` (how far what was acknowledged goes).
+//! The two small files outside the engine that reveal when the engine's own files were lost or rolled back: `STORE`
+//! (schema, daemon id, state) and `COMMIT` (how far what was acknowledged goes).
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -149,7 +149,7 @@ pub(super) struct Acknowledged {
     pub(super) counters: Extent,
     /// Which run of the store said so, counted by its opens.
     pub(super) run: u64,
-    /// Requests that are not in the usage ledger: given up, or in memory until it can be written again.
+    /// Requests that were given up before they could be written to the usage ledger, and not reported yet.
     pub(super) unwritten: u64,
     /// Entries of the audit log that are in memory until it can be written again.
     #[serde(skip)]
@@ -189,7 +189,7 @@ struct Slots {
 }
 
 impl Commit {
-    /// What the file at `path` says; None if there is none that can be read.
+    /// What the file at `path` says; None if it is missing or cannot be read.
     pub(super) fn read(path: &Path) -> Result<Option<Acknowledged>, StoreError> {
         match fs::read(path) {
             Ok(bytes) => Ok(parse(&bytes)),

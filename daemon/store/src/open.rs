@@ -266,7 +266,7 @@ fn open_existing(
         ),
     }
     let own = engine.ledgers().map_err(damaged)?;
-    // Until all is noted that the ledgers lack, the number of the run tells that it is not.
+    // Until all losses of the ledgers are noted, the number of the run shows that they are not.
     let reached = Acknowledged { seq: meta.seq, ..acknowledged.unwrap_or_default() };
     let commit = Arc::new(Commit::create(&layout.commit(), reached)?);
     let known = acknowledged.map(|known| own.map_or(known, |own| known.join(&own))).or(own);
@@ -397,7 +397,7 @@ pub(super) const GUARDED: &str = "store-read";
 
 const UNREADABLE: &str = "the storage engine cannot read its files";
 
-/// What is said of damage on which the engine panicked. The engine's own words tell an administrator nothing.
+/// The text for damage on which the engine panicked. The engine's own words would not help an administrator.
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     tracing::debug!(panic = panic_message(panic), "{UNREADABLE}");
     UNREADABLE.to_owned()

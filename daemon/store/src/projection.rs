@@ -3,7 +3,7 @@
 //!
 //! A [`Follower`] has its [`Projection`] refreshed whenever one of its nouns changes. Changes that come meanwhile are
 //! taken together. A refresh that fails is logged once and tried again every second; until one succeeds what was
-//! in force stays. Whoever changed a record answers after [`InForce::settle`].
+//! in force stays. A change of a record is answered after [`InForce::settle`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,7 +67,7 @@ impl Changed {
         Self(nouns.iter().map(|noun| (*noun, Which::Any)).collect())
     }
 
-    /// Which records of `noun` changed; None is none.
+    /// Which records of `noun` changed; None if none did.
     #[must_use]
     pub fn of(&self, noun: Noun) -> Option<&Which> {
         self.0.get(&noun)
@@ -99,7 +99,7 @@ impl Changed {
     }
 }
 
-/// How far a [`Projection`] is in force. Kept by whoever answers for changes of its records.
+/// How far a [`Projection`] is in force. Kept by the service that changes its records.
 #[derive(Debug, Clone)]
 pub struct InForce {
     store: Store,
@@ -124,7 +124,7 @@ impl InForce {
         }
     }
 
-    /// Told after every refresh. The value is the number of changes since the open that are in force.
+    /// Notified after every refresh. The value is the number of changes since the open that are in force.
     #[must_use]
     pub fn refreshes(&self) -> watch::Receiver<u64> {
         self.has.clone()

@@ -185,9 +185,9 @@ impl<R: Record> Records<R> {
         .await
     }
 
-    /// Changes a record; durable when it returns. `expected` is the revision the caller saw, None changes
-    /// whatever is there. What `change` does to id, creation time and revision is undone; if it changes
-    /// nothing else, nothing is stored and the revision stays.
+    /// Changes a record; durable when it returns. `expected` is the revision the caller saw, None changes any
+    /// revision. What `change` does to id, creation time and revision is undone; if it changes nothing else, nothing
+    /// is stored and the revision stays.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Foreign`] (also if the change would move it out of reach),
@@ -271,7 +271,7 @@ impl<R: Record> Records<R> {
         .await
     }
 
-    /// Runs `change` as one transaction, then tells what changed.
+    /// Runs `change` as one transaction, then sends what changed to the feed.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Telling<'_, '_>) -> Result<T, StoreError> + Send + 'static,

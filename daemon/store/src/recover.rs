@@ -95,7 +95,7 @@ pub fn in_use(dir: &Path) -> Option<Option<u32>> {
     Lock::held(&Layout::new(dir))
 }
 
-/// Keeps the engine's panics from standard error: those on damaged files are caught and told in words.
+/// Keeps the engine's panics from standard error: those on damaged files are caught and reported as errors.
 pub fn hush_engine() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -1,8 +1,8 @@
 //! Which records hold secrets, and replacing the data key that those are sealed under.
 //!
-//! Two things make sure that no secret is forgotten. [`seals`] has a row for every tree. And whatever a
-//! [`Sealed`] is part of, writing it is noticed: a record whose tree has no row here, or whose row misses a
-//! field, cannot be stored; nor can one whose data key the store no longer has.
+//! Two things make sure that no secret is forgotten. [`seals`] has a row for every tree. And writing a [`Sealed`] is
+//! noticed in every record: one whose tree has no row here, or whose row misses a field, cannot be stored; nor can one
+//! whose data key the store no longer has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -275,7 +275,7 @@ impl DataKeys {
     }
 
     /// Seals the secrets of the records in `places` with `with`, as one transaction. Each record is read again
-    /// within it, so no change that came in between is lost; its revision stays, and nobody is told.
+    /// within it, so no change that came in between is lost; its revision stays, and nothing is sent to the feed.
     pub(crate) async fn reseal(&self, places: Behind, newest: u32, with: Reseal) -> Result<Step, StoreError> {
         self.store
             .run(move |engine, _| {
@@ -294,8 +294,8 @@ impl DataKeys {
     }
 
     /// Forgets the data keys older than `newest` that no secret needs; durable when it returns. Returns those
-    /// it forgot. Whoever sealed something under one of them and has not stored it yet cannot store it any
-    /// more ([`StoreError::StaleSeal`]) and has to seal it again.
+    /// it forgot. A secret that was sealed under one of them and is not stored yet cannot be stored any more
+    /// ([`StoreError::StaleSeal`]) and has to be sealed again.
     pub(crate) async fn retire(&self, newest: u32) -> Result<Vec<u32>, StoreError> {
         self.store
             .run(move |engine, _| {
@@ -337,7 +337,7 @@ mod tests {
         Sealed { key, nonce: [0; 12], ciphertext: vec![1] }
     }
 
-    /// Whoever puts a secret into a record of a tree that says it has none finds out at the first write.
+    /// A secret in a record of a tree that says it has none fails at the first write.
     #[tokio::test]
     async fn a_secret_where_no_rotation_looks_cannot_be_stored() {
         let dir = tempfile::tempdir().unwrap();

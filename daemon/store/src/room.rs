@@ -1,5 +1,5 @@
-//! Room on the disk. A change is refused in words while there is none: the engine does not survive a disk that is full
-//! in the middle of one, and what is left is for the ledgers, which go on.
+//! Room on the disk. Without it, changes are refused with an error: the engine does not survive a disk that is full in
+//! the middle of one, and what is left is for the ledgers, which go on.
 
 use std::{
     path::Path,

@@ -1,7 +1,7 @@
-//! Reading the configuration out of a store that was set aside, and telling what of it is whole.
+//! Reading the configuration out of a store that was set aside, and finding what of it is whole.
 //!
 //! A copy is read: to open a store changes it, and what was set aside is evidence. The engine may panic or hang on it,
-//! so that happens in a thread of its own, and whoever waits for it loses patience.
+//! so that happens in a thread of its own, with a deadline for its caller.
 
 use std::{
     fmt::Write as _,

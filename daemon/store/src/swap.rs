@@ -95,7 +95,7 @@ fn is_marked(dir: &Path) -> bool {
     marker.is_file() && matches!(Marker::read(&marker), Ok(Found::Marker(_)))
 }
 
-/// Gives whatever is at `path` a name that says that it is damaged.
+/// Gives the file or directory at `path` a name that says that it is damaged.
 fn move_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>, StoreError> {
     // Not what a link leads to: a link to nothing is in the way too.
     if fs::symlink_metadata(path).is_err() {

@@ -1,12 +1,12 @@
-//! Changes of records that belong together, and what each change of one entails: its name, its owner, what
-//! it refers to, what must stay, and who is told.
+//! Changes of records that belong together, and what each change of one entails: its name, its owner, what it refers
+//! to, what must stay, and what is sent to the feed.
 
 use aivonx_domain::{Reach, now};
 use serde::de::DeserializeOwned;
 
 use super::{Change, Record, StoreError, batch::Batch, contents, engine::Engine, tree::Tree};
 
-/// A transaction over records. Remembers what to tell once it is durable.
+/// A transaction over records. Collects the changes to send once it is durable.
 pub(super) struct Telling<'b, 'e> {
     pub(super) batch: &'b mut Batch<'e>,
     pub(super) told: Vec<Change>,
@@ -25,7 +25,7 @@ impl Telling<'_, '_> {
         Ok(found)
     }
 
-    /// As [`Self::list`], the records of one user, whatever their organization.
+    /// As [`Self::list`], the records of one user, in any organization.
     pub(super) fn list_of_user<R: Record>(&self, user: &str) -> Result<Vec<R>, StoreError> {
         let Some(tree) = R::TREES.owner else { return Ok(Vec::new()) };
         self.as_now(owned(self.batch.engine(), tree, &owner_key(b'u', user, ""))?)

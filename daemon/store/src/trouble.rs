@@ -1,5 +1,5 @@
 //! A store that cannot be written. It says so once: what was asked fails at once from then on, the gateway goes on
-//! serving from its snapshots, and a probe of the disk tells when a second engine may be opened.
+//! serving from its snapshots, and a probe of the disk decides when a second engine may be opened.
 //!
 //! Nothing is tried again on the engine that failed. After a failed sync the kernel may report success for pages that
 //! it has dropped, and sled waits for ever, holding its locks, once a write of its own has failed.

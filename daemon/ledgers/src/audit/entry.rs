@@ -15,7 +15,7 @@ use super::sensitive;
 pub struct Who {
     /// Id of the user or key; None for somebody without one.
     pub id: Option<String>,
-    /// Name, as claimed where the id is None.
+    /// Name; without an id, as the client claimed it.
     pub name: String,
     /// From where.
     pub source: AuditSource,
@@ -28,7 +28,7 @@ impl Who {
         Self { id: None, name: "aivonxd".to_owned(), source: AuditSource::default() }
     }
 
-    /// Whoever may send the process signals.
+    /// A user who may send the process signals.
     #[must_use]
     pub fn signal() -> Self {
         Self { id: None, name: "signal".to_owned(), source: AuditSource::default() }

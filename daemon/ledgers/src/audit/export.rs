@@ -45,8 +45,7 @@ impl Audit {
     /// filter: the bytes of a file, and then their signature. What was noted before is among them.
     ///
     /// # Errors
-    /// [`AuditError::Closed`] of a log in memory, and whatever keeps `entry` from being recorded; what goes wrong later
-    /// ends the stream.
+    /// [`AuditError::Closed`] for a log in memory, and errors of recording `entry`; later errors end the stream.
     pub async fn export(
         &self,
         entry: Entry,

@@ -38,7 +38,7 @@ const ACTORS_MAX: usize = 4096;
 const STRANGERS_MAX: usize = 256;
 /// Most models, or most users tried, named in one summary.
 const NAMED_MAX: usize = 8;
-/// Most addresses told apart of one actor's inference within a minute.
+/// Most addresses counted apart of one actor's inference within a minute.
 const ADDRESSES_MAX: usize = 8;
 
 /// Whose flood it is. A name that nobody has proven to have makes no other actor, nor does another address of the
@@ -115,9 +115,9 @@ pub(super) struct Fold {
     strangers: usize,
     /// What each actor had inferred, by the address it came from; None is any of those beyond the first few.
     inferred: Map<Actor, ByAddress>,
-    /// How many addresses are told apart among those.
+    /// How many addresses are counted apart among those.
     addresses: usize,
-    /// By action, what was lost or is no longer told apart by actor.
+    /// By action, what was lost or is no longer counted by actor.
     overflow: BTreeMap<Action, u64>,
 }
 

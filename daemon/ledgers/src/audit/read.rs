@@ -29,7 +29,7 @@ impl Audit {
         Ok(AuditPage { entries: page.entries, next: page.next })
     }
 
-    /// One entry; None if there is none within reach.
+    /// The entry at `seq`; None if the caller can reach none there.
     ///
     /// # Errors
     /// If the store fails or the entry cannot be read.

@@ -1,9 +1,9 @@
 //! Removing what is older than the retention, so that the rest still verifies.
 //!
 //! Entries go up to a checkpoint. It is signed anew as the place where the log begins, that is recorded, and
-//! only then is anything removed: whatever a crash leaves, the next round finishes. Nothing is removed from a part
-//! of the log that does not verify. What is removed cannot be read any more; it leaves the disk with the file that it is
-//! in, which holds a day at most beyond it.
+//! only then is anything removed: after a crash, the next round finishes. Nothing is removed from a part of the log
+//! that does not verify. What is removed cannot be read any more; it leaves the disk with the file that it is in,
+//! which holds a day at most beyond it.
 
 use std::{collections::HashSet, time::Duration};
 

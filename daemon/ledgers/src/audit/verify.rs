@@ -33,11 +33,11 @@ pub(super) struct Walk {
     chains: HashSet<String>,
     /// Rest between two batches, for a walk that nobody waits for.
     pause: Option<Duration>,
-    /// Who is told how far it is.
+    /// Where progress is sent.
     told: Option<Progress>,
 }
 
-/// Who is told up to which entry a walk has come, and which is the last. One that does not listen is told less.
+/// Gets the entry that a walk has come to, and the last one. A receiver that is slow misses steps.
 pub type Progress = Sender<(u64, u64)>;
 
 impl Walk {

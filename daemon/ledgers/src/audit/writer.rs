@@ -34,7 +34,7 @@ pub(super) enum Job {
     Entry {
         entry: Box<Entry>,
         time: UnixMillis,
-        /// Told the entry's position once it is durable.
+        /// Gets the entry's position once it is durable.
         done: Option<oneshot::Sender<Result<u64, AuditError>>>,
     },
     /// Make a checkpoint of everything asked for before, if there is something new.
@@ -87,7 +87,7 @@ impl Writer {
                     continue;
                 }
                 () = tokio::time::sleep(RETRY_EVERY), if !self.kept.is_empty() => {
-                    // It failed before, and was told then.
+                    // It failed before, and was reported then.
                     let _ = self.store_kept().await;
                     self.note_kept().await;
                     continue;

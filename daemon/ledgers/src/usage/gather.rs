@@ -20,7 +20,7 @@ const WAITING_BYTES: usize = 64 << 20;
 /// So many requests.
 pub(super) const WAITING_MAX: usize = WAITING_BYTES / size_of::<Seen>();
 
-/// Most kinds of refusals told apart between two writes.
+/// Most kinds of refusals counted apart between two writes.
 const REFUSALS_MAX: usize = 4096;
 
 /// So many of them keep the addresses of their clients apart; beyond, no address is kept of a kind.
@@ -120,7 +120,7 @@ impl Gathered {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // What is there is whole, whatever its holder died of.
+        // The data is consistent at any time, even if its holder panicked.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

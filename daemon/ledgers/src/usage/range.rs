@@ -19,7 +19,7 @@ pub(super) struct Asked {
     pub(super) until: Option<UnixMillis>,
     /// In steps of that.
     pub(super) per: Option<UsagePer>,
-    /// Only single requests tell what is asked.
+    /// Only single requests can answer what is asked.
     pub(super) single: bool,
 }
 

@@ -29,7 +29,7 @@ pub enum UsageError {
     /// The time ends before it begins.
     #[error("this time is over before it begins")]
     Empty,
-    /// What only single requests tell, of a time of which there are none any more.
+    /// A question that only single requests answer, about a time of which none are kept any more.
     #[error("single requests, which hours and addresses are told by, are kept for {0} days only")]
     TooOld(u32),
 }

@@ -87,7 +87,7 @@ async fn forget(log: &UsageLog, keep: Keep, now: UnixMillis) -> Result<usize, St
 
 /// Forgets the names that neither requests nor sums need any more.
 async fn forget_names(inner: &Inner) -> Result<(), StoreError> {
-    // From here on the writer knows which names it has stored: those are in use, whatever is found below.
+    // From here on the writer knows which names it has stored: those are in use, even if found unused below.
     if inner.ask(Job::Watch).await.is_none() {
         return Ok(());
     }

@@ -87,7 +87,7 @@ impl Seen {
     }
 }
 
-/// A request as those who follow are told of it.
+/// A request as followers of usage get it.
 pub(super) fn live(record: &AccessRecord, now: UnixMillis) -> (Whose, UsageFrom) {
     let organization = record.organization();
     let user = record.subject.as_ref().and_then(|s| s.user.as_ref());

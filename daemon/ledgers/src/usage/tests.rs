@@ -141,7 +141,7 @@ async fn refusals_keep_their_addresses_as_far_as_they_are_few() {
     let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let one = refused(&subject(Some("acme"), Some("alice"), None));
     let from = |n: u16| AccessRecord { client: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n].into(), ..one.clone() };
-    // More addresses than kinds of refusals are told apart.
+    // More addresses than kinds of refusals that are counted apart.
     let flood: Vec<_> = (0..10_000).map(from).collect();
     usage.observer()(&flood);
     let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;

@@ -171,7 +171,7 @@ impl Writer {
     /// Forgets names that nothing stored needs. What is gathered but not written yet will store its names anew.
     async fn forget(&mut self, mut codes: Vec<Code>) {
         codes.retain(|code| !self.names.contains_key(code));
-        // Those that are left may be in use after all: the next round will tell.
+        // Those that are left may be in use after all: the next round decides.
         if !self.watched {
             return;
         }

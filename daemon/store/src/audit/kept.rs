@@ -244,7 +244,7 @@ impl Kept {
         Ok(index)
     }
 
-    /// One entry; None if there is none.
+    /// The entry at `seq`; None if the log has none there.
     pub(super) fn entry(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
         if seq <= self.removed() {
             return Ok(None);

@@ -63,7 +63,7 @@ impl AuditLog {
         self.kept(|kept| Ok(kept.head())).await
     }
 
-    /// The highest position that anything in the log speaks of, readable or not; 0 if there is none.
+    /// The highest position that anything in the log speaks of, readable or not; 0 for an empty log.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -114,7 +114,7 @@ impl AuditLog {
         self.kept(|kept| Ok(kept.checkpoints()?.into_iter().collect())).await
     }
 
-    /// The entry that the last checkpoint is about; None if there is none.
+    /// The entry that the last checkpoint is about; None without a checkpoint.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -122,7 +122,7 @@ impl AuditLog {
         self.kept(Kept::last_checkpoint).await
     }
 
-    /// One entry; None if there is none, or it is out of reach.
+    /// The entry at `seq`; None if the log has none there, or it is out of reach.
     ///
     /// # Errors
     /// If the log cannot be read, or the entry is damaged.
@@ -148,7 +148,7 @@ impl AuditLog {
         self.kept(move |kept| kept.walk(from, most)).await
     }
 
-    /// The first entry written at `time` or later, by what its clock said; None if there is none.
+    /// The first entry written at `time` or later, by what its clock said; None if all are older.
     ///
     /// # Errors
     /// If the log cannot be read.

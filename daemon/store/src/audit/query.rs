@@ -38,7 +38,7 @@ pub(super) fn covers(reach: &Reach, entry: &AuditEntry) -> bool {
     reach.covers(entry.organization.as_ref().map(|o| &*o.id), entry.actor.id.as_deref())
 }
 
-/// An entry that cannot be read is left out: verification tells of it, and who looks at the log wants to see the rest.
+/// An entry that cannot be read is left out: verification reports it, and readers of the log want to see the rest.
 pub(super) fn page(kept: &Kept, reach: &Reach, query: &Query) -> Result<Page, StoreError> {
     let first = kept.removed() + 1;
     let numbers = match query.cursor {

@@ -124,7 +124,7 @@ impl MasterKey {
         &self.path
     }
 
-    /// Which key this is, without telling anything about it: by this a wrong key is told from a damaged record.
+    /// Which key this is, without revealing anything about it: distinguishes a wrong key from a damaged record.
     pub(super) fn tag(&self) -> [u8; 8] {
         let mut hash = Sha256::new();
         hash.update(b"aivonx master key tag v1\0");
@@ -134,7 +134,7 @@ impl MasterKey {
         tag
     }
 
-    /// By which it is told whether another key is the same.
+    /// For checking whether another key is the same.
     pub(super) fn digest(&self) -> [u8; 32] {
         validate::digest(&self.key[..])
     }

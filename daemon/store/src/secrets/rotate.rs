@@ -2,13 +2,13 @@
 //!
 //! A rotation makes a data key, seals every secret anew under it in small transactions, and then forgets the
 //! older keys. How far it is stands in the store itself: as long as there is more than one data key it is not
-//! finished, and whoever finishes it needs to know nothing else. So it may be killed at any point; at the next
-//! start, or by the next rotation, it is brought to its end.
+//! finished, and nothing else is needed to finish it. So it may be killed at any point; at the next start, or by the
+//! next rotation, it is brought to its end.
 //!
 //! Others go on changing records meanwhile. A secret that is sealed anew is read within the transaction that
 //! writes it, and its record keeps its revision: nobody's change is lost, nobody gets a conflict. What was
-//! sealed under an old key and stored late is found by the next pass; and once the old key is gone, such a
-//! record is refused by the store, and whoever wanted to store it seals again.
+//! sealed under an old key and stored late is found by the next pass; and once the old key is gone, such a record is
+//! refused by the store, and its writer seals again.
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -50,11 +50,11 @@ pub struct Rotated {
 pub enum Outcome {
     /// It is through.
     Done(Rotated),
-    /// It was told to stop, and can be finished later.
+    /// It was stopped by the report, and can be finished later.
     Stopped,
 }
 
-/// Told how far it is between two steps; `Break` stops it there.
+/// Called with the progress between two steps; `Break` stops it there.
 pub type Report<'a> = &'a (dyn Fn(&[Part]) -> ControlFlow<()> + Send + Sync);
 
 /// Makes a new data key, seals everything under it and forgets the others. For one caller at a time.

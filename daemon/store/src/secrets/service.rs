@@ -164,8 +164,8 @@ fn own_key(record: &SecretRecord, all: &[SecretRecord], peppered: &Peppered) -> 
     }
 }
 
-/// What a kept snapshot depends on. Its data keys are its own copies: that the store forgot one does not keep
-/// the snapshot from being restored, but neither does it keep whoever has that key from reading the snapshot.
+/// What a kept snapshot depends on. Its data keys are its own copies: that the store forgot one does not keep the
+/// snapshot from being restored, but neither does it keep a holder of that key from reading the snapshot.
 fn snapshot(kept: Kept, records: &[DataKeyRecord], tag: [u8; 8]) -> SnapshotKeys {
     let file = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     match kept.contents {

@@ -96,7 +96,7 @@ fn file(master: &Path, data_dir: &Path) -> Vec<Check> {
     });
     checks.push(match MasterKey::load(master) {
         Ok(_) => ok("form", "it is 256 bits that look random"),
-        // Said above; whether it is a key cannot be told before it is mended.
+        // Reported above; whether it is a key is checked once that is repaired.
         Err(SecretsError::Exposed { .. }) => {
             warn("form", "not looked at, because others may use it", "see above")
         }

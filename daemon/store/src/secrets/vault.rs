@@ -40,7 +40,7 @@ struct Keys {
 /// A data key ready for use.
 struct DataKey {
     cipher: Cipher,
-    /// By which it is told whether another key is the same.
+    /// For checking whether another key is the same.
     digest: [u8; 32],
 }
 

@@ -26,7 +26,7 @@ impl Segment {
         let Some(stamp) = self.stamp() else { return Ok(()) };
         let rest = [&stamp[..], derived].concat();
         let bytes = [&crc32fast::hash(&rest).to_le_bytes()[..], &rest].concat();
-        // Not synced: whatever a crash leaves is found not to be right.
+        // Not synced: what a crash leaves fails its checksum.
         let path = self.path().with_extension(extension);
         let temp = files::added(&path, "new");
         fs::write(&temp, bytes).map_err(StoreError::io("write", &temp))?;

@@ -197,7 +197,7 @@ impl Iterator for Scan<'_> {
         }
         let left = self.bytes.len() > self.at;
         (self.at, self.next) = (self.bytes.len(), self.end);
-        // The end is not known where it may be anything: then only what is left over tells of more.
+        // Where the end is not known, only bytes that are left over show that there is more.
         (self.end != u64::MAX || left)
             .then_some(Step::Hole { from, to: Some(self.end).filter(|end| *end != u64::MAX) })
     }

@@ -2,7 +2,7 @@
 //!
 //! A log is a directory of segments, each named by the number of its first frame (`00000000000000000001.log`). A
 //! frame is some bytes of a kind that means something to the caller alone. Frames are numbered from 1 without gaps; a
-//! number once acknowledged is never given again, whatever is lost. All functions block.
+//! number once acknowledged is never given again, even after a loss. All functions block.
 //!
 //! # Writing
 //! [`Log::append`] writes a group of frames with one write, [`Log::sync`] makes it durable; those who wait there
@@ -65,7 +65,7 @@ use write::Writing;
 pub(crate) struct Extent {
     /// The oldest that was not forgotten.
     pub(crate) first: u64,
-    /// The last that was acknowledged; less than `first` if there is none.
+    /// The last that was acknowledged; less than `first` for an empty log.
     pub(crate) last: u64,
 }
 
@@ -91,8 +91,8 @@ impl Default for Limits {
     }
 }
 
-/// Is told how far the log goes, before that is acknowledged. With `true` it must be durable when this returns: what is
-/// no longer promised is about to be removed.
+/// Called with the extent of the log, before that is acknowledged. With `true` it must be durable when this returns:
+/// what is no longer promised is about to be removed.
 pub(crate) type Note = Box<dyn Fn(Extent, bool) -> Result<(), StoreError> + Send + Sync>;
 
 /// An open log.

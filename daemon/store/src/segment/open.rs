@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{files, trouble::Failing};
 
-/// What [`Log::open`] is told.
+/// Arguments of [`Log::open`].
 pub(crate) struct Setup<'a> {
     /// The log's directory, made if it is not there.
     pub(crate) dir: &'a Path,
@@ -191,7 +191,7 @@ impl Opening<'_> {
             return Ok(told);
         }
         let bytes = self.load(segment)?;
-        // Found damaged earlier, and told then.
+        // Found damaged earlier, and reported then.
         if let Some(told) = told
             && bytes.get(..told.len as usize).is_some_and(|bytes| crc32fast::hash(bytes) == told.crc)
         {
@@ -273,7 +273,7 @@ impl Opening<'_> {
             // Begun, and nothing in it acknowledged. Its place is taken by the next one.
             return Ok((None, whole.last));
         }
-        // What is found is told once: the next segment takes this one as it is.
+        // Damage is reported once: the next segment takes this one as it is.
         let len = bytes.len() as u64;
         closed.push(Closed { first: segment.first, len, crc: crc32fast::hash(&bytes) });
         Ok((None, whole.last))

@@ -206,7 +206,7 @@ pub(crate) struct SegmentReader {
 const GUESS: usize = 1024;
 
 impl SegmentReader {
-    /// The frame that begins at `at`; None if there is none or it is damaged.
+    /// The frame that begins at `at`; None if none begins there or it is damaged.
     ///
     /// # Errors
     /// If the file cannot be read.

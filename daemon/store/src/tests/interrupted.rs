@@ -131,7 +131,7 @@ async fn a_recovery_that_is_interrupted_is_finished_or_repeated() {
     let (kept, all) = base(&at).await;
     let mut later = false;
     interrupt("restore", &at, |at, when| {
-        // Whoever is next may be the daemon, or another recovery.
+        // The store is opened next by the daemon or by another recovery, in turns.
         later = !later;
         if later {
             let Outcome::Opened(found) = try_open(at) else { panic!("{when}: refused") };

@@ -1,4 +1,4 @@
-//! What is lost of the ledgers is told: at the open, while running, and after the next restart as well.
+//! Losses of the ledgers are reported: at the open, while running, and after the next restart as well.
 
 use std::{fs, path::PathBuf};
 
@@ -51,7 +51,7 @@ fn told(store: &Store) -> Vec<String> {
     store.ledger_losses().iter().map(ToString::to_string).collect()
 }
 
-/// As [`told`], whoever found them first.
+/// As [`told`], in an order that does not depend on which reader found them first.
 fn sorted(store: &Store) -> Vec<String> {
     let mut told = told(store);
     told.sort();

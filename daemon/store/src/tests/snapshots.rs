@@ -21,7 +21,7 @@ async fn the_newest_few_are_kept_and_listed() {
     assert_eq!(told.behind, 1);
     assert_eq!(store.snapshots().await.unwrap(), listed);
     store.close().await.unwrap();
-    // It took one more at the end, and tells of that from the start.
+    // It took one more at the end, which counts from the start.
     assert_eq!(open(dir.path()).await.newest_snapshot().unwrap().behind, 0);
 }
 

@@ -184,7 +184,7 @@ async fn references_hold() {
     let two = two().await;
     let (keys, users) = (two.store.keys(), two.store.users());
     let a = Some(two.a.organization.id.as_str());
-    // A user of another organization is none.
+    // A user of another organization does not count.
     let crossing = keys.insert(key("x", a, Some(&two.b.member.id))).await.unwrap_err();
     assert!(matches!(crossing, StoreError::Foreign { noun: "user", .. }), "{crossing:?}");
     let missing = keys.insert(key("x", a, Some("nobody"))).await.unwrap_err();

@@ -76,7 +76,7 @@ struct Requests {
 struct Origins {
     /// Each address once.
     addresses: Vec<IpAddr>,
-    /// The place of each request's address among those, counted from 1; 0 is none.
+    /// The place of each request's address among those, counted from 1; 0 without an address.
     of: Vec<u32>,
 }
 

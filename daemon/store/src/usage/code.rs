@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::block::UsageEntry;
 
-/// What requests are told apart by. The numbers are part of the codes: never changed.
+/// What requests are counted by. The numbers are part of the codes: never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Part {
     /// Organizations.
@@ -26,8 +26,8 @@ pub enum Part {
     Route,
 }
 
-/// Stands for an id. It is a hash of it, so that no table of codes can be lost and no code given twice; whoever
-/// could make two ids with one code would still have to choose the ids, which the daemon does.
+/// Stands for an id. It is a hash of it, so that no table of codes can be lost and no code given twice. Two ids with
+/// one code cannot be planted: the daemon chooses the ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Code(u64);
 

@@ -100,7 +100,7 @@ pub(super) fn of(key: &[u8]) -> u32 {
     key.first_chunk().map_or(0, |day| u32::from_be_bytes(*day))
 }
 
-/// What a key says. None of one that is none.
+/// What a key says; None if it does not parse.
 pub(super) fn read(key: &[u8]) -> Option<(u32, Parties)> {
     let (day, codes) = key.split_first_chunk()?;
     let mut codes = codes.chunks_exact(8).map(|code| code.try_into().map_or(Code::NONE, Code::from_bytes));

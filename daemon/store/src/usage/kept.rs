@@ -331,7 +331,7 @@ impl Kept {
             let Some(places) = places.get(&segment.first) else { continue };
             let reader = segment.reader()?;
             for at in places {
-                // One that cannot be read any more is told by the log.
+                // One that cannot be read any more is reported by the log.
                 let Some(frame) = reader.frame(*at)? else { continue };
                 DaySums::read(&frame)?.each(|day, parties, sums| see(day, parties, sums));
             }

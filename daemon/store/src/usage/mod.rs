@@ -122,8 +122,7 @@ impl UsageLog {
         self.store.with_ledgers(|ledgers| ledgers.usage.settle()).await
     }
 
-    /// Notes that so many requests since the start are not stored, in place of what was noted before: what it says at the
-    /// end is told at the next start. For that no room on the disk is needed.
+    /// Notes that so many requests will never be stored, to be reported at the next start. Needs no room on the disk.
     ///
     /// # Errors
     /// If it cannot be written all the same.

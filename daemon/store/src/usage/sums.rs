@@ -127,7 +127,7 @@ pub(super) fn by_day(calendar: Calendar, entries: &[UsageEntry]) -> Map<day::Key
         }
         found[at].2.add(entry);
     }
-    // The days do not tell apart all that entries are about.
+    // Days are counted by less than entries are.
     let mut days = Map::<day::Key, UsageSums>::default();
     for (_, key, sums) in found {
         days.entry(key).or_default().join(&sums);

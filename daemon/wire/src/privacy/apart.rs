@@ -33,7 +33,7 @@ pub(super) fn is_mark(byte: u8) -> bool {
     )
 }
 
-/// How long the tag of HTML is that the text begins with, such as `<br/>`; a byte if it is none.
+/// Length of the HTML tag that the text begins with, such as `<br/>`; 1 if it is not a tag.
 fn tag(text: &[u8]) -> usize {
     let end = text.iter().take(8).position(|byte| *byte == b'>');
     let named =
@@ -41,7 +41,7 @@ fn tag(text: &[u8]) -> usize {
     end.filter(|end| named(&text[1..*end])).map_or(1, |end| end + 1)
 }
 
-/// What a gap between two numbers is told by: its first mark, or a newline, or a space.
+/// The byte that characterizes a gap between two numbers: its first mark, or a newline, or a space.
 pub(super) fn mark(gap: &[u8]) -> u8 {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x80..);
     match gap.iter().find(|byte| !blank(byte)) {

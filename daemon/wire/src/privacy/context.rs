@@ -196,8 +196,8 @@ fn assigned(text: &[u8], at: usize, wanted: impl Fn(&[u8], bool) -> bool) -> boo
     wanted(word, begin < end)
 }
 
-/// Whether a word before what is at `at` says that a secret follows, whatever marks and little words stand between:
-/// `Token 9944...`, `the key is (9944...)`, `key no. 9944...`, `token -> 9944...`.
+/// Whether a word before what is at `at` says that a secret follows, with any marks and short words between: `Token
+/// 9944...`, `the key is (9944...)`, `key no. 9944...`, `token -> 9944...`.
 pub(super) fn after_secret(text: &[u8], at: usize) -> bool {
     const NAMES: [&[u8]; 8] =
         [b"token", b"key", b"bearer", b"secret", b"password", b"passwd", b"passphrase", b"credential"];

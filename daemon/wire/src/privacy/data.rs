@@ -1,4 +1,4 @@
-//! Data in bodies: images and sound are no text, and whatever else is in base64 may be.
+//! Data in bodies: images and sound are no text, and anything else in base64 may be.
 
 use std::{borrow::Cow, ops::Range};
 

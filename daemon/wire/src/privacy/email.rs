@@ -42,7 +42,7 @@ fn local(text: &[u8], at: usize) -> Option<usize> {
     (start < at).then_some(start)
 }
 
-/// Where a name begins that is written wholly without an alphabet and ends at `at`: nothing tells it from the words
+/// Where a name begins that is written wholly without an alphabet and ends at `at`: nothing separates it from the words
 /// before it.
 fn ideographs(text: &[u8], at: usize) -> Option<usize> {
     let mut start = at;

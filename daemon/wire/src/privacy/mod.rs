@@ -11,8 +11,8 @@
 //! in several values (`chain.rs`). What cannot be searched is refused: tokens and vectors in place of text, malformed
 //! escapes or UTF-8, documents in base64 that are not plain text, JSON in strings in strings beyond [`body::MAX_LEVEL`].
 //!
-//! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as
-//! whatever reads its escapes may read it (`view.rs`).
+//! A string is JSON only if RFC 8259 says so; what only resembles it is text, and is searched as written and as a
+//! reader of its escapes may read it (`view.rs`).
 
 mod apart;
 mod assigned;

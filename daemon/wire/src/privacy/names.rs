@@ -142,7 +142,7 @@ fn says_short(raw: &[u8]) -> Says {
     }
 }
 
-/// What a name says, in whatever case, with whatever between its words.
+/// What a name says, in any case and with anything between its words.
 pub(super) fn says(name: &[u8]) -> Says {
     if name.iter().all(u8::is_ascii_lowercase) {
         return said(name, |at| at == 0 || at == name.len());
@@ -169,7 +169,7 @@ pub(super) fn says(name: &[u8]) -> Says {
     said(&letters, |at| begins.get(at).is_none_or(|begins| *begins))
 }
 
-/// What the letters and digits of a name say; `begins` tells where its words begin and end.
+/// What the letters and digits of a name say; `begins` says where its words begin and end.
 fn said(letters: &[u8], begins: impl Fn(usize) -> bool) -> Says {
     let mut says = whole(letters);
     for at in 0..letters.len() {

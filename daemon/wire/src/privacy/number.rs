@@ -1,7 +1,7 @@
 //! Numbers that people write in groups: payment cards, social security numbers, telephone numbers.
 //!
-//! Digits are read as clusters of groups joined by single separators. Whatever a number is, what stands around it
-//! must not make it part of a longer one: `1.555-123-4567` is none.
+//! Digits are read as clusters of groups joined by single separators. A number counts only if what stands around it
+//! does not make it part of a longer one: `1.555-123-4567` does not.
 
 use aivonx_protocol::privacy::Category;
 
@@ -39,7 +39,7 @@ impl Group {
         let mut sums = [0u32; 2];
         while let Some(digit) = text.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
         {
-            // What was last is the last but one now. Longer ones are no card, whatever their sums are.
+            // What was last is the last but one now. Longer ones are no card, even if their sum fits.
             sums = [sums[1].wrapping_add(u32::from(digit)), sums[0].wrapping_add(DOUBLED[digit as usize])];
             end += 1;
         }

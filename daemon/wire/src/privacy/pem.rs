@@ -19,7 +19,7 @@ const CUT: usize = 16;
 /// Finds every block in `text`.
 pub(super) fn find(text: &[u8], out: &mut Vec<Found>) {
     let mut from = 0;
-    // Once there is no end, there is none further on either: looked for again it would cost squared time.
+    // Once no end was found, none follows further on either: searching again would cost quadratic time.
     let mut endless = false;
     while let Some(at) = BEGIN.find(&text[from..]) {
         let start = from + at;

@@ -20,7 +20,7 @@ const SHORTEST: usize = 9;
 /// Shortest number of a card.
 const CARD: usize = 13;
 
-/// Seeds that stand for those that cannot stay: too few to tell which one it was.
+/// Seeds that stand for those that cannot stay: too few to identify which one it was.
 const SEEDS: u32 = 1 << 20;
 
 /// Longest number that is looked at.

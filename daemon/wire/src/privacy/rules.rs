@@ -33,7 +33,7 @@ pub(super) enum Key {
     Vectors(&'static str),
     /// Parameters of the model.
     Options,
-    /// What a tool is called with, or the schema of it: all of it is text, whatever its keys are.
+    /// Arguments of a tool call, or their schema: all of it is text, under any key.
     Arguments,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Spread {
     /// First digit and the byte behind the last, of the last [`KEPT`] groups.
     groups: [(usize, usize); KEPT],
     count: usize,
-    /// How many digits each of the last 16 groups has, four bits for each; 0 is none.
+    /// How many digits each of the last 16 groups has, four bits for each; 0 for a group that does not exist.
     shape: u64,
     /// Digits of all groups.
     total: usize,
@@ -107,7 +107,7 @@ impl Spread {
         self.groups[(self.count - 1 - n) % KEPT]
     }
 
-    /// Digits of the `n`th group before the last; 0 if there is none.
+    /// Digits of the `n`th group before the last; 0 if there are fewer groups.
     fn length(&self, n: usize) -> u64 {
         self.shape >> (4 * n) & 15
     }
@@ -232,7 +232,7 @@ impl Spread {
                 .is_some_and(|mark| !but.contains(&mark) && !edges_on(text, start, end, mark))
     }
 
-    /// All groups before the last, in whatever groups they are, if a word says what they are.
+    /// All groups before the last, however they are grouped, if a word says what they are.
     fn said(&mut self, search: &mut Search<'_>, complete: bool) {
         let count = self.count - 1;
         let text = search.text;

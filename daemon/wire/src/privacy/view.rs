@@ -1,5 +1,5 @@
-//! A text as it is read: escapes resolved that are written out in it, whatever language they are of, and characters
-//! that look like others taken for those. And the way back: where in the text something stands that was found so.
+//! A text as it is read: escapes of any language that are written out in it resolved, and characters that look like
+//! others taken for those. And the way back: where in the text something stands that was found so.
 
 use std::ops::Range;
 
@@ -239,7 +239,7 @@ fn backslashes(text: &[u8]) -> usize {
     text.iter().take_while(|byte| **byte == b'\\').count()
 }
 
-/// A character of four hexadecimal digits, or of twice four for which `again` tells how far apart they are.
+/// A character of four hexadecimal digits, or of twice four for which `again` returns how far apart they are.
 fn unit16(text: &[u8], again: impl Fn(&[u8]) -> Option<usize>) -> Option<(usize, char)> {
     let first = hex(text, 4)?;
     if (0xd800..0xdc00).contains(&first)

@@ -92,7 +92,7 @@ async fn a_log_whose_end_the_disk_lost_begins_anew_behind_it_and_says_so() {
     assert!(!f.verify().await.intact);
     f.close().await;
 
-    // Told for a while, and recorded once.
+    // Reported for a while, and recorded once.
     let f = open(dir.path()).await;
     assert_eq!(f.store.ledger_losses().len(), 1);
     let lost = AuditFilter { actions: vec![Action::ChainLost], ..AuditFilter::default() };

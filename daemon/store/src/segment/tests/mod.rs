@@ -18,7 +18,7 @@ use super::{
 
 const SMALL: Limits = Limits { bytes: 200, age: Duration::from_secs(3600) };
 
-/// A directory with a log, what was noted of it, and a disk that can be told to fail.
+/// A directory with a log, what was noted of it, and a disk that fails on demand.
 struct Rig {
     dir: tempfile::TempDir,
     noted: Arc<Mutex<Extent>>,
@@ -26,7 +26,7 @@ struct Rig {
     limits: Limits,
 }
 
-/// Fails where it is told to.
+/// Fails on demand.
 #[derive(Default)]
 struct Faulty {
     /// Calls until one fails; counts down, and does not fail at 0.

@@ -1,5 +1,5 @@
-//! Whatever a node reads was searched: secrets are planted anywhere in bodies, in any spelling that JSON has, and what
-//! goes out is exactly what came in with markers in their places.
+//! Everything that a node reads was searched: secrets are planted anywhere in bodies, in any spelling that JSON has,
+//! and what goes out is exactly what came in with markers in their places.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -38,7 +38,7 @@ const SECRETS: [(&str, &str, &str); 23] = [
     ("-----BEGIN PRIVATE KEY-----\nMIIB\"\\\nAAAA\n-----END PRIVATE KEY-----", "MIIB", "[REDACTED_KEY]"),
 ];
 
-/// What only names tell: those, in many spellings, a value, and its marker.
+/// Values that are found by their names only: the names in many spellings, a value, and its marker.
 const TOLD: [(&[&str], &str, &str); 3] = [
     (
         &["ssn", "ｓｓｎ", "ss\u{200b}n", "ssn]", "customerSSN", "social security number"],
@@ -91,7 +91,7 @@ enum Node {
     Object(Vec<(&'static str, Node)>),
     /// JSON in a string.
     Inside(Box<Node>),
-    /// A value that a name tells: which, how the name is spelled, and where they stand.
+    /// A value found by its name: which, how the name is spelled, and where they stand.
     Told(usize, prop::sample::Index, usize),
     /// A key that is one.
     Named(usize, Box<Node>),

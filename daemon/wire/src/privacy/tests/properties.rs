@@ -1,4 +1,4 @@
-//! Whatever is sent: JSON stays JSON, only texts with findings change, and a second pass finds nothing.
+//! For random bodies: JSON stays JSON, only texts with findings change, and a second pass finds nothing.
 
 use aivonx_protocol::organization::PrivacyMode;
 use proptest::prelude::*;
