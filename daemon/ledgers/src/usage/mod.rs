@@ -7,6 +7,7 @@
 //! flood of them does not become one of the disk.
 
 mod bound;
+mod error;
 mod follow;
 mod gather;
 mod range;
@@ -26,8 +27,9 @@ use aivonx_telemetry::AccessSink;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use bound::{Bound, Bounds};
+pub use error::UsageError;
 pub use follow::{Follow, Followed};
-pub use report::{Only, UsageError};
+pub use report::Only;
 pub use retention::Keep;
 
 use gather::Gathered;

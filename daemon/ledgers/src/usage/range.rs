@@ -3,7 +3,7 @@
 use aivonx_protocol::{UnixMillis, usage::UsagePer};
 use aivonx_store::usage::{Calendar, DAY_MS, Piece, Step};
 
-use super::{report::UsageError, retention::Keep};
+use super::{error::UsageError, retention::Keep};
 
 /// Days that a report goes back where nothing else is asked for, the present one counted.
 const DAYS: u32 = 30;

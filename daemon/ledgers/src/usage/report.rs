@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
 use aivonx_domain::{Outcome, Reach, now};
 use aivonx_protocol::{
-    Fault, FaultKind, Network, UnixMillis,
+    Network, UnixMillis,
     usage::{ROWS_MAX, UsageBy, UsageFrom, UsagePer, UsageRank, UsageRecord, UsageReport, UsageRow},
 };
 use aivonx_store::{
@@ -14,38 +14,12 @@ use aivonx_store::{
 
 use super::{
     Usage,
+    error::UsageError,
     range::{Asked, Range},
 };
 
 /// Longest wait for requests that have ended and are on their way here.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The time ends before it begins.
-    #[error("this time is over before it begins")]
-    Empty,
-    /// A question that only single requests answer, about a time of which none are kept any more.
-    #[error("single requests, which hours and addresses are told by, are kept for {0} days only")]
-    TooOld(u32),
-}
-
-impl From<UsageError> for Fault {
-    fn from(error: UsageError) -> Self {
-        let message = error.to_string();
-        match error {
-            UsageError::Store(error) => error.into(),
-            UsageError::Empty => Self::new(FaultKind::Invalid, message).field("until"),
-            UsageError::TooOld(_) => Self::new(FaultKind::Invalid, message)
-                .field("since")
-                .hint("Ask for days instead, of all addresses: --per day"),
-        }
-    }
-}
 
 /// Which of the usage within reach is meant, by ids; models and nodes by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
