@@ -5,6 +5,7 @@ use aes_gcm::{
     aead::{Aead as _, Payload},
 };
 use rand::TryRngCore as _;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::SecretsError;
@@ -44,4 +45,12 @@ impl Cipher {
     pub(super) fn open(&self, context: &[u8], nonce: [u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.0.decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: context }).ok().map(Zeroizing::new)
     }
+}
+
+/// The digest by which keys are compared.
+pub(super) fn digest(key: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"aivonx key comparison v1\0");
+    hash.update(key);
+    hash.finalize().into()
 }

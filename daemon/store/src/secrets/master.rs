@@ -15,8 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     SecretsError,
-    cipher::{Cipher, KEY, Key, random},
-    validate,
+    cipher::{Cipher, KEY, Key, digest, random},
 };
 
 /// The key that wraps the data keys. `Debug` shows where it came from and nothing else.
@@ -136,7 +135,7 @@ impl MasterKey {
 
     /// For checking whether another key is the same.
     pub(super) fn digest(&self) -> [u8; 32] {
-        validate::digest(&self.key[..])
+        digest(&self.key[..])
     }
 
     pub(super) fn cipher(&self) -> Cipher {

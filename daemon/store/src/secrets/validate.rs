@@ -14,10 +14,9 @@ use aivonx_protocol::{
     secrets::{Check, CheckOutcome, OwnKeyKind, SecretsStatus},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{MasterKey, SecretsError, Vault};
+use super::{MasterKey, SecretsError, Vault, cipher::digest};
 use crate::{DataKeyRecord, Store};
 
 /// Keys older than this are worth replacing.
@@ -161,14 +160,6 @@ async fn distinct(vault: &Vault, master: &Path, store: &Store) -> Result<Check, 
         }
     }
     Ok(ok("distinct", format!("{count} keys, no two of them the same")))
-}
-
-/// The digest by which keys are compared.
-pub(super) fn digest(key: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(b"aivonx key comparison v1\0");
-    hash.update(key);
-    hash.finalize().into()
 }
 
 fn age(master: &Path, status: &SecretsStatus) -> Check {

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::{
     MasterKey, Sealed, SecretsError,
-    cipher::{Cipher, Key},
-    validate, wrap,
+    cipher::{Cipher, Key, digest},
+    wrap,
 };
 use crate::{DataKeyRecord, Store, StoreError};
 
@@ -46,7 +46,7 @@ struct DataKey {
 
 impl DataKey {
     fn new(key: &Key) -> Arc<Self> {
-        Arc::new(Self { cipher: Cipher::new(key), digest: validate::digest(&key[..]) })
+        Arc::new(Self { cipher: Cipher::new(key), digest: digest(&key[..]) })
     }
 }
 

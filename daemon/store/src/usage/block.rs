@@ -71,6 +71,13 @@ struct Requests {
     rows: Vec<Row>,
 }
 
+impl Wanted {
+    /// Whether a request is meant.
+    pub(super) fn wants(&self, entry: &UsageEntry) -> bool {
+        self.covers(&entry.parties) && self.is_from(entry.address)
+    }
+}
+
 /// Where the requests of a block came from.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Origins {

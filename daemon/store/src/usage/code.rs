@@ -7,8 +7,6 @@ use aivonx_protocol::Network;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::block::UsageEntry;
-
 /// What requests are counted by. The numbers are part of the codes: never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Part {
@@ -150,11 +148,6 @@ impl Wanted {
     /// Whether a request from this address is meant.
     pub(super) fn is_from(&self, address: Option<IpAddr>) -> bool {
         self.network.is_none_or(|network| address.is_some_and(|address| network.contains(address)))
-    }
-
-    /// Whether a request is meant.
-    pub(super) fn wants(&self, entry: &UsageEntry) -> bool {
-        self.covers(&entry.parties) && self.is_from(entry.address)
     }
 
     /// Whether a request of these is meant.

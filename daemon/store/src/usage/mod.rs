@@ -10,6 +10,7 @@ mod day;
 pub(crate) mod kept;
 mod names;
 mod stored;
+mod sum;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -183,7 +184,7 @@ impl UsageLog {
     ) -> Result<Summed, StoreError> {
         let calendar = self.calendar;
         self.store
-            .with_ledgers(move |ledgers| sums::sum(&ledgers.usage, calendar, &wanted, &pieces, group, most))
+            .with_ledgers(move |ledgers| sum::sum(&ledgers.usage, calendar, &wanted, &pieces, group, most))
             .await
     }
 

@@ -1,10 +1,6 @@
 //! Sums over time and by group.
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::Hash,
-    ops::{ControlFlow, Range},
-};
+use std::{collections::BTreeMap, ops::Range};
 
 use aivonx_domain::{Outcome, table::Map};
 use aivonx_protocol::{UnixMillis, privacy::Category};
@@ -12,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     block::UsageEntry,
-    code::{Code, Part, Parties, Wanted},
+    code::{Code, Part, Parties},
     day::{self, Calendar, Step},
-    kept::Kept,
 };
-use crate::StoreError;
 
 /// What requests come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,72 +127,4 @@ pub(super) fn by_day(calendar: Calendar, entries: &[UsageEntry]) -> Map<day::Key
         days.entry(key).or_default().join(&sums);
     }
     days
-}
-
-/// See [`super::UsageLog::sum`].
-pub(super) fn sum(
-    kept: &Kept,
-    calendar: Calendar,
-    wanted: &Wanted,
-    pieces: &[Piece],
-    group: Group,
-    most: usize,
-) -> Result<Summed, StoreError> {
-    let mut summed = Summed::default();
-    if wanted.nothing {
-        return Ok(summed);
-    }
-    let mut groups = HashMap::<_, UsageSums>::new();
-    // Steps begin where days do or within them.
-    let mut begins = HashMap::new();
-    for piece in pieces {
-        match piece {
-            Piece::Entries(times) => kept.blocks(times, 0, |placed| {
-                if placed.block.has(wanted) {
-                    for entry in placed.block.entries(placed.begin) {
-                        if !times.contains(&entry.time) || !wanted.wants(&entry) {
-                            continue;
-                        }
-                        summed.total.add(&entry);
-                        let step = group.per.map(|per| calendar.begin(per, entry.time));
-                        let code = group.by.map_or(Code::NONE, |by| entry.parties.part(by));
-                        match slot(&mut groups, (step, code), most) {
-                            Some(sums) => sums.add(&entry),
-                            None => summed.cut = true,
-                        }
-                    }
-                }
-                Ok(ControlFlow::Continue(()))
-            })?,
-            Piece::Days(days) => kept.days(calendar, days, wanted, |day, parties, sums| {
-                if !wanted.covers(parties) {
-                    return;
-                }
-                summed.total.join(sums);
-                let begin = |per: Step| calendar.begin(per, calendar.midnight(day));
-                let step = group.per.map(|per| *begins.entry(day).or_insert_with(|| begin(per)));
-                let code = group.by.map_or(Code::NONE, |by| parties.part(by));
-                match slot(&mut groups, (step, code), most) {
-                    Some(group) => group.join(sums),
-                    None => summed.cut = true,
-                }
-            })?,
-        }
-    }
-    summed.groups = groups.into_iter().collect();
-    Ok(summed)
-}
-
-/// The sums of a group; None if there are as many groups already as there may be.
-fn slot<K: Eq + Hash + Copy>(
-    groups: &mut HashMap<K, UsageSums>,
-    group: K,
-    most: usize,
-) -> Option<&mut UsageSums> {
-    let full = groups.len() >= most;
-    match groups.entry(group) {
-        Entry::Occupied(known) => Some(known.into_mut()),
-        Entry::Vacant(_) if full => None,
-        Entry::Vacant(new) => Some(new.insert(UsageSums::default())),
-    }
 }
