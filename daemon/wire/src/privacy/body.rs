@@ -16,9 +16,9 @@ use crate::api::{
 
 use super::{
     Wanted,
-    chain::Chain,
     find::{Found, Hint, find},
     frame::{Frame, Place},
+    link::Chain,
     marker::marker,
     names::{self, Said, Says},
     numerals::Row,

@@ -10,6 +10,7 @@ use super::{
     apart::is_mark,
     body::{Edit, Reader, Unsearchable},
     find::{Found, Hint},
+    link::Link,
     marker::marker,
     row::quoted,
     text::Ruler,
@@ -23,48 +24,6 @@ const LONGEST: usize = 48;
 
 /// Digits of the shortest and of the longest card.
 const CARD: std::ops::RangeInclusive<usize> = 13..=19;
-
-/// Values with digits, nothing else between them.
-#[derive(Debug, Default)]
-pub(super) struct Chain {
-    links: Vec<Link>,
-    /// Their texts.
-    text: Vec<u8>,
-    /// Edits before belong to what it stands in.
-    edits_from: usize,
-}
-
-/// The digits of a value, with what separates them.
-#[derive(Debug)]
-struct Link {
-    /// Where the value stands.
-    place: Range<usize>,
-    /// Where they are in a string as it is decoded. None: it is a number.
-    inside: Option<Range<usize>>,
-    /// The name it stands under.
-    name: Range<usize>,
-    /// Where they are in the text of all.
-    text: Range<usize>,
-}
-
-impl Chain {
-    /// A chain within a value of which no edits are there yet but the first `edits_from`, which are not of it.
-    pub(super) fn new(edits_from: usize) -> Self {
-        Self { edits_from, ..Self::default() }
-    }
-
-    fn push(&mut self, place: Range<usize>, inside: Option<Range<usize>>, name: Range<usize>, digits: &[u8]) {
-        let from = self.text.len();
-        self.text.extend_from_slice(digits);
-        self.links.push(Link { place, inside, name, text: from..self.text.len() });
-        self.text.push(b'\n');
-    }
-
-    fn clear(&mut self) {
-        self.links.clear();
-        self.text.clear();
-    }
-}
 
 impl Reader {
     /// A number that is a member of an object.

@@ -29,6 +29,7 @@ mod fold;
 mod frame;
 mod join;
 mod key;
+mod link;
 mod marker;
 mod names;
 mod number;
