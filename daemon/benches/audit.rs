@@ -8,7 +8,7 @@ use std::{
 };
 
 use aivonx_config::StoreOptions;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_ledgers::audit::{Audit, Entry, Options, Who};
 use aivonx_protocol::audit::{Action, AuditFilter, Outcome};
 use aivonx_store::{
@@ -102,7 +102,7 @@ fn entry(n: u64) -> Entry {
 async fn queries(audit: &Audit, wanted: u64) -> Result<()> {
     let none = AuditFilter::default();
     let text = |text: &str| Some(text.to_owned());
-    let middle = audit.show(&Reach::All, wanted / 2).await?.context("an entry in the middle")?.time;
+    let middle = audit.show(&TenantScope::All, wanted / 2).await?.context("an entry in the middle")?.time;
     let filters = [
         ("newest", none.clone()),
         ("actor", AuditFilter { actor: text("user7"), ..none.clone() }),
@@ -123,7 +123,7 @@ async fn queries(audit: &Audit, wanted: u64) -> Result<()> {
         let mut found = 0;
         for _ in 0..5 {
             let began = Instant::now();
-            found = audit.list(&Reach::All, filter.clone(), None, 100, false).await?.entries.len();
+            found = audit.list(&TenantScope::All, filter.clone(), None, 100, false).await?.entries.len();
             times.push(began.elapsed());
         }
         times.sort_unstable();

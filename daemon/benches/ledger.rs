@@ -11,7 +11,7 @@ use std::{
 };
 
 use aivonx_config::StoreOptions;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_ledgers::usage::{Bounds, Keep, Only, Usage};
 use aivonx_protocol::usage::{UsageBy, UsagePer, UsageRank};
 use aivonx_store::{
@@ -126,11 +126,11 @@ fn names() -> Vec<(Code, UsageName)> {
 }
 
 /// What it is, for whom, of what, since when, by what, and in which steps.
-type Case<'a> = (&'a str, &'a Reach, &'a Only, u64, Option<UsageBy>, Option<UsagePer>);
+type Case<'a> = (&'a str, &'a TenantScope, &'a Only, u64, Option<UsageBy>, Option<UsagePer>);
 
 async fn reports(usage: &Usage, now: u64) -> Result<()> {
-    let all = Reach::All;
-    let own = Reach::Organization("org3".into());
+    let all = TenantScope::All;
+    let own = TenantScope::Organization("org3".into());
     let (any, key) = (Only::default(), Only { key: Some("key23".into()), ..Only::default() });
     let (ever, month, today) = (now - DAYS * DAY_MS, now - 30 * DAY_MS, now - now % DAY_MS);
     let cases: [Case<'_>; 8] = [

@@ -12,7 +12,7 @@ use std::{
 };
 
 use aivonx_config::{self as config, AccessMode};
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_fleet::Fleet;
 use aivonx_protocol::{
     Fault, Untrusted,
@@ -73,14 +73,14 @@ pub(crate) async fn first_nodes(
     if let Some(simulation) = simulation {
         simulation.join(fleet).await?;
     }
-    let known = fleet.list(&Reach::All);
+    let known = fleet.list(&TenantScope::All);
     let wanted: Vec<String> = match given {
         [] if known.is_empty() => vec![local_ollama(own)],
         given => given.to_vec(),
     };
     for url in wanted {
         let url = url.trim_end_matches('/').to_owned();
-        let present = fleet.list(&Reach::All);
+        let present = fleet.list(&TenantScope::All);
         if present.iter().any(|n| n.url == url) {
             continue;
         }
@@ -96,7 +96,7 @@ pub(crate) async fn first_nodes(
             force: false,
             organization: None,
         };
-        let added = fleet.add(&Reach::All, node).await;
+        let added = fleet.add(&TenantScope::All, node).await;
         added.map_err(|e| AppError::Usage(format!("--node: {}", Fault::from(e))))?;
     }
     Ok(())
@@ -202,7 +202,7 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
     let mut text = format!("aivonxd {} serves this machine, {keys} (dev)\n", env!("CARGO_PKG_VERSION"));
     text +=
         &format!("  listening on http://{address}\n  control socket {}\n", config.control.socket.display());
-    let nodes = fleet.list(&Reach::All);
+    let nodes = fleet.list(&TenantScope::All);
     for node in &nodes {
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
     }

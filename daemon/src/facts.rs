@@ -11,7 +11,7 @@ use std::{
 
 use aivonx_config as config;
 use aivonx_domain::{AccessRecord, Outcome};
-use aivonx_fleet::{Realm, Snapshot};
+use aivonx_fleet::{NodeScope, Snapshot};
 use aivonx_gateway::{
     Phase, Shared,
     pulse::{Glance, Pulse, alerts::in_short},
@@ -41,7 +41,7 @@ pub(crate) fn metrics(
     shared: Weak<Shared>,
     metrics: Arc<Metrics>,
     store: Store,
-) -> Arc<dyn Fn(&Realm) -> String + Send + Sync> {
+) -> Arc<dyn Fn(&NodeScope) -> String + Send + Sync> {
     Arc::new(move |realm| {
         let Some(shared) = shared.upgrade() else { return String::new() };
         let health = store.health();

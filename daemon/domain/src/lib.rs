@@ -3,19 +3,19 @@
 
 pub mod access;
 #[cfg(any(test, feature = "testing"))]
-pub mod any;
+pub mod arbitrary;
 mod clock;
 mod findings;
 mod globs;
 pub mod histogram;
 pub mod model_name;
 mod network;
-mod reach;
 pub mod table;
+mod tenant_scope;
 
 pub use access::{AccessRecord, Outcome, Subject};
 pub use clock::now;
 pub use findings::Findings;
 pub use globs::{GlobError, Globs};
 pub use network::{address_key, network};
-pub use reach::Reach;
+pub use tenant_scope::TenantScope;

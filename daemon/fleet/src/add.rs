@@ -1,6 +1,6 @@
 //! Adding a node.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::node::{AdminState, Credential, NewNode, NodeKind, Pool, Probe, Probed};
 use aivonx_store::{StoreError, node::NodeRecord};
@@ -20,11 +20,16 @@ use super::{
     record,
 };
 
-pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) -> Result<Probe, FleetError> {
+pub(super) async fn add(
+    fleet: &Fleet,
+    reach: &TenantScope,
+    new: NewNode,
+    id: String,
+) -> Result<Probe, FleetError> {
     let organization = owner(fleet, reach, new.organization.as_deref()).await?;
     let name = fleet.full_name(reach, &new.name).await?;
     record::check_labels(&new.labels)?;
-    let placed = *reach != Reach::All;
+    let placed = *reach != TenantScope::All;
     let (url, at) = prepare(fleet, reach, &id, &new).await?;
     let outcome = fleet.checker.ask(&at, new.kind).await;
     let kind = kind_of(&new, &url, &outcome)?;
@@ -64,7 +69,7 @@ pub(super) async fn add(fleet: &Fleet, reach: &Reach, new: NewNode, id: String) 
 }
 
 /// Asks the server what it is, and leaves it at that.
-pub(super) async fn probe(fleet: &Fleet, reach: &Reach, new: &NewNode) -> Result<Probed, FleetError> {
+pub(super) async fn probe(fleet: &Fleet, reach: &TenantScope, new: &NewNode) -> Result<Probed, FleetError> {
     owner(fleet, reach, new.organization.as_deref()).await?;
     let (url, at) = prepare(fleet, reach, "", new).await?;
     probed(&url, fleet.checker.ask(&at, new.kind).await)
@@ -109,11 +114,11 @@ pub(super) fn refused<T>(url: &NodeUrl, outcome: &Result<T, ProbeError>) -> Opti
 /// Where to connect to, if the caller may have the gateway connect there.
 async fn prepare(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     id: &str,
     new: &NewNode,
 ) -> Result<(NodeUrl, Prepared), FleetError> {
-    if new.force && *reach != Reach::All {
+    if new.force && *reach != TenantScope::All {
         return Err(FleetError::FleetWide("adding a node with --force"));
     }
     let url = NodeUrl::parse(&new.url)?;
@@ -153,19 +158,23 @@ pub(super) async fn admit(fleet: &Fleet, url: &NodeUrl, at: &Prepared) -> Result
 
 /// The id of the organization that a new node is for. One of those who belong to an organization is for that
 /// alone, whether they say so or not.
-async fn owner(fleet: &Fleet, reach: &Reach, wanted: Option<&str>) -> Result<Option<String>, FleetError> {
+async fn owner(
+    fleet: &Fleet,
+    reach: &TenantScope,
+    wanted: Option<&str>,
+) -> Result<Option<String>, FleetError> {
     match (wanted, reach) {
         (Some(wanted), _) => fleet.organization(reach, wanted).await.map(Some),
-        (None, Reach::All) => Ok(None),
-        (None, Reach::Organization(own)) => Ok(Some(own.clone())),
-        (None, Reach::User { .. }) => Err(FleetError::FleetWide("adding a node")),
+        (None, TenantScope::All) => Ok(None),
+        (None, TenantScope::Organization(own)) => Ok(Some(own.clone())),
+        (None, TenantScope::User { .. }) => Err(FleetError::FleetWide("adding a node")),
     }
 }
 
 /// Refuses a node with the URL of another one. For callers bound to an organization this is not checked: such an
 /// address is out of bounds for them anyway.
-pub(super) async fn fresh(fleet: &Fleet, reach: &Reach, node: &NodeRecord) -> Result<(), FleetError> {
-    if *reach != Reach::All {
+pub(super) async fn fresh(fleet: &Fleet, reach: &TenantScope, node: &NodeRecord) -> Result<(), FleetError> {
+    if *reach != TenantScope::All {
         return Ok(());
     }
     let nodes = fleet.store.nodes().list().await?;

@@ -12,15 +12,15 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    Dispatch, Eligible, Node, Snapshot,
+    Dispatch, Node, RoutingRules, Snapshot,
+    inventory::{Inventory, SeenModel},
     lists::{ListsFor, answers},
-    sight::{SeenModel, Sight},
     snapshot::ModelEntry,
     tenants::View,
 };
 
 /// A node and what its last good check found.
-pub(super) type Known = (Arc<Node>, Option<Arc<Sight>>);
+pub(super) type Known = (Arc<Node>, Option<Arc<Inventory>>);
 
 /// One model while the nodes are gone through.
 pub(super) struct Gathered<'a> {
@@ -54,7 +54,7 @@ pub(super) fn build(
             let entry = ModelEntry { name, number, nodes: model.nodes, cloud: model.cloud };
             (key.into_boxed_str(), entry)
         };
-        gather(&known, kind, |_| Some(&Eligible::ALL)).into_iter().map(entry).collect()
+        gather(&known, kind, |_| Some(&RoutingRules::ALL)).into_iter().map(entry).collect()
     };
     Snapshot {
         strategy,
@@ -83,7 +83,7 @@ fn takes_requests(node: &Node) -> bool {
 pub(super) fn gather<'a, 'e>(
     known: &'a [Known],
     kind: NodeKind,
-    sees: impl Fn(&Node) -> Option<&'e Eligible>,
+    sees: impl Fn(&Node) -> Option<&'e RoutingRules>,
 ) -> Vec<(String, Gathered<'a>)> {
     let mut at: HashMap<String, usize> = HashMap::new();
     let mut all: Vec<(String, Gathered<'_>)> = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
     organization::NodeAccess,
@@ -10,17 +10,17 @@ use aivonx_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{Known, of, models};
+use super::{Known, models, of};
 use crate::{
-    Eligible, Lists, Node,
-    realm::Realm,
-    sight::{Sight, read_openai, read_ps, read_tags},
+    Lists, Node, RoutingRules,
+    inventory::{Inventory, read_openai, read_ps, read_tags},
+    node_scope::NodeScope,
     tenants::Tenants,
     testing,
 };
 
 fn known(name: &str, version: &str, tags: &str, ps: &str) -> Known {
-    let sight = Sight {
+    let sight = Inventory {
         version: Some(version.into()),
         models: read_tags(tags.as_bytes()).unwrap(),
         loaded: read_ps(ps.as_bytes()).unwrap(),
@@ -58,7 +58,7 @@ fn fleet() -> Vec<Known> {
 #[test]
 fn merges_what_the_nodes_have() {
     let snapshot = of(fleet(), Strategy::LeastActive);
-    let lists = snapshot.lists(&Eligible::ALL);
+    let lists = snapshot.lists(&RoutingRules::ALL);
     let tags = value(&lists.tags);
     let names: Vec<&Value> = tags["models"].as_array().unwrap().iter().map(|m| &m["name"]).collect();
     assert_eq!(names, ["m:latest", "only-a:8b", "gpt-oss:120b-cloud"], "newest first, once per name");
@@ -77,11 +77,11 @@ fn keeps_the_nodes_own_objects_and_adds_the_node_to_ps() {
     let mut fleet = fleet();
     fleet.truncate(1);
     let snapshot = of(fleet, Strategy::LeastActive);
-    let lists = snapshot.lists(&Eligible::ALL);
+    let lists = snapshot.lists(&RoutingRules::ALL);
     let text = std::str::from_utf8(&lists.tags).unwrap();
     assert!(text.contains(r#""digest":"old","z":1.50,"a":2}"#), "{text}");
 
-    let ps = value(&of(self::fleet(), Strategy::LeastActive).lists(&Eligible::ALL).ps);
+    let ps = value(&of(self::fleet(), Strategy::LeastActive).lists(&RoutingRules::ALL).ps);
     let pairs: Vec<(&str, &str)> = ps["models"]
         .as_array()
         .unwrap()
@@ -97,11 +97,11 @@ fn lists_models_in_openai_shape() {
     let mut vllm = known("v", "1.0", r#"{"models":[]}"#, r#"{"models":[]}"#);
     let models =
         read_openai(br#"{"data":[{"id":"Qwen/Qwen3","owned_by":"vllm"},{"id":"m:latest"}]}"#).unwrap();
-    vllm.1 = Some(Arc::new(Sight { models, ..Sight::default() }));
+    vllm.1 = Some(Arc::new(Inventory { models, ..Inventory::default() }));
     change(&mut vllm, |n| n.kind = NodeKind::Openai);
     fleet.push(vllm);
     let snapshot = of(fleet, Strategy::LeastActive);
-    let lists = snapshot.lists(&Eligible::ALL);
+    let lists = snapshot.lists(&RoutingRules::ALL);
     let list = value(&lists.models);
     assert_eq!(list["object"], "list");
     let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
@@ -120,7 +120,7 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
     let mut fleet = fleet();
     change(&mut fleet[1], |n| n.pool = Pool::Standby);
     let snapshot = of(fleet.clone(), Strategy::LeastActive);
-    let lists = snapshot.lists(&Eligible::ALL);
+    let lists = snapshot.lists(&RoutingRules::ALL);
     assert_eq!(value(&lists.tags)["models"].as_array().unwrap().len(), 2);
     assert_eq!(value(&lists.ps)["models"].as_array().unwrap().len(), 1);
     assert_eq!(&*snapshot.ollama["gpt-oss:120b-cloud"].nodes, [1], "so that the answer is 503, not 404");
@@ -128,7 +128,7 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
 
     change(&mut fleet[0], |n| n.admin_state = AdminState::Draining);
     let snapshot = of(fleet, Strategy::LeastActive);
-    let lists = snapshot.lists(&Eligible::ALL);
+    let lists = snapshot.lists(&RoutingRules::ALL);
     assert_eq!(&lists.tags[..], br#"{"models":[]}"#);
     assert_eq!(&lists.models[..], br#"{"object":"list","data":[]}"#);
     assert_eq!(value(&lists.ps)["models"][0]["node"], "a", "it still holds what it holds");
@@ -136,7 +136,7 @@ fn nodes_that_take_nothing_keep_their_place_but_are_not_listed() {
 
 #[test]
 fn shows_administrators_every_model_on_every_node() {
-    let all: Vec<_> = models(&fleet(), &Tenants::default().view(&Realm::from(&Reach::All)))
+    let all: Vec<_> = models(&fleet(), &Tenants::default().view(&NodeScope::from(&TenantScope::All)))
         .into_iter()
         .map(|(_, model)| model)
         .collect();
@@ -160,7 +160,7 @@ fn each_sees_the_models_of_the_nodes_that_serve_it() {
     let mut fleet = fleet();
     change(&mut fleet[0], |n| n.organization = Some("acme".into()));
     let snapshot = of(fleet, Strategy::LeastActive);
-    let acme = Eligible::of("acme", &NodeAccess::Exclusive, &[], true);
+    let acme = RoutingRules::of("acme", &NodeAccess::Exclusive, &[], true);
 
     let own = snapshot.lists(&acme);
     let seen = text(&own);
@@ -171,29 +171,29 @@ fn each_sees_the_models_of_the_nodes_that_serve_it() {
         snapshot.known("only-a:8b", &acme).is_some() && snapshot.known("gpt-oss:120b-cloud", &acme).is_none()
     );
 
-    for other in [Eligible::SHARED, Eligible::of("other", &NodeAccess::Shared, &[], true)] {
+    for other in [RoutingRules::SHARED, RoutingRules::of("other", &NodeAccess::Shared, &[], true)] {
         let seen = text(&snapshot.lists(&other));
         assert!(seen.contains("\"new\"") && seen.contains("gpt-oss"), "{seen}");
         assert!(!seen.contains("only-a") && !seen.contains("\"old\"") && !seen.contains("\"a\""), "{seen}");
         assert!(snapshot.lists(&other).model("only-a:8b").is_none());
     }
-    let nowhere = text(&snapshot.lists(&Eligible::of("other", &NodeAccess::Exclusive, &[], true)));
+    let nowhere = text(&snapshot.lists(&RoutingRules::of("other", &NodeAccess::Exclusive, &[], true)));
     assert!(!nowhere.contains("name") && !nowhere.contains("\"id\""), "{nowhere}");
-    assert!(text(&snapshot.lists(&Eligible::ALL)).contains("only-a"));
+    assert!(text(&snapshot.lists(&RoutingRules::ALL)).contains("only-a"));
 }
 
 #[test]
 fn lists_leave_out_what_may_not_be_used() {
     let snapshot = of(fleet(), Strategy::LeastActive);
-    let named = Eligible::of("acme", &NodeAccess::Shared, &["m".into()], true);
+    let named = RoutingRules::of("acme", &NodeAccess::Shared, &["m".into()], true);
     let seen = text(&snapshot.lists(&named));
     assert!(seen.contains("m:latest") && !seen.contains("only-a") && !seen.contains("gpt-oss"), "{seen}");
     assert!(!seen.contains("\"n\""), "in memory is a list too: {seen}");
 
-    let local = snapshot.lists(&Eligible::SHARED.without_cloud());
+    let local = snapshot.lists(&RoutingRules::SHARED.without_cloud());
     let seen = text(&local);
     assert!(seen.contains("only-a") && !seen.contains("gpt-oss") && !seen.contains("\"new\""), "{seen}");
     assert!(seen.contains("\"old\""), "the copy that stays here is listed: {seen}");
     assert!(local.model("gpt-oss:120b-cloud").is_none());
-    assert!(Arc::ptr_eq(&local, &snapshot.lists(&Eligible::SHARED.without_cloud())), "made once");
+    assert!(Arc::ptr_eq(&local, &snapshot.lists(&RoutingRules::SHARED.without_cloud())), "made once");
 }

@@ -15,7 +15,7 @@ use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, ModelId, NodeId, Policy, Scheduler, Terms};
 use tokio::sync::Notify;
 
-use super::{Lease, Node, catalogue::Known, sight::Sight};
+use super::{Lease, Node, catalogue::Known, inventory::Inventory};
 
 /// What waits and runs on the nodes, and what was learned of them.
 #[derive(Debug)]
@@ -119,7 +119,11 @@ impl Dispatch {
     }
 
     /// Takes in what nodes there are and what they have. Their numbers, in the same order.
-    pub(super) fn take_in(&self, known: &[Known], looks: impl Fn(&str) -> Option<Arc<Notify>>) -> Vec<NodeId> {
+    pub(super) fn take_in(
+        &self,
+        known: &[Known],
+        looks: impl Fn(&str) -> Option<Arc<Notify>>,
+    ) -> Vec<NodeId> {
         let numbers: Vec<NodeId> = known.iter().map(|(node, _)| self.node(node, looks(&node.id))).collect();
         let models: Vec<Vec<(ModelId, Here)>> = known.iter().map(|known| self.models_of(known)).collect();
         self.with(|state, now| {
@@ -152,7 +156,7 @@ impl Dispatch {
 
     fn models_of(&self, (node, sight): &Known) -> Vec<(ModelId, Here)> {
         let Some(sight) = sight else { return Vec::new() };
-        let here = |model: &super::sight::SeenModel| {
+        let here = |model: &super::inventory::SeenModel| {
             let normal = aivonx_domain::model_name::normalize(&model.name);
             let here = Here {
                 weights: self.weights(sight, &normal),
@@ -165,15 +169,16 @@ impl Dispatch {
     }
 
     /// What tells weights apart on a node: names with the same digest share a runner.
-    fn weights(&self, sight: &Sight, normal: &str) -> u64 {
+    fn weights(&self, sight: &Inventory, normal: &str) -> u64 {
         let same = |name: &str| aivonx_domain::model_name::normalize(name) == normal;
         let model = sight.models.iter().find(|model| same(&model.name));
-        let digest = model.and_then(|model| model.facts.digest.as_deref()).filter(|digest| !digest.is_empty());
+        let digest =
+            model.and_then(|model| model.facts.digest.as_deref()).filter(|digest| !digest.is_empty());
         self.number(digest.unwrap_or(normal))
     }
 
     /// Takes in what a node held in memory when it was asked at `asked`.
-    pub(super) fn look(&self, id: &str, sight: &Sight, asked: Instant) {
+    pub(super) fn look(&self, id: &str, sight: &Inventory, asked: Instant) {
         let there: Vec<(u64, u64)> = sight
             .loaded
             .iter()
@@ -202,7 +207,12 @@ impl Dispatch {
     }
 
     /// What sending a request to each of the candidates would cost.
-    pub(super) fn explain(&self, model: Option<ModelId>, work: Work<'_>, candidates: &[Candidate]) -> Vec<Terms> {
+    pub(super) fn explain(
+        &self,
+        model: Option<ModelId>,
+        work: Work<'_>,
+        candidates: &[Candidate],
+    ) -> Vec<Terms> {
         self.with(|state, now| state.scheduler.explain(&ask(model, work), candidates, now))
     }
 
@@ -224,7 +234,8 @@ impl Dispatch {
         match node {
             Some(node) => Some(Place::Now(Lease::new(nodes(node)?, ticket))),
             None => {
-                let nodes = candidates.iter().filter_map(|candidate| Some((candidate.node, nodes(candidate.node)?)));
+                let nodes =
+                    candidates.iter().filter_map(|candidate| Some((candidate.node, nodes(candidate.node)?)));
                 Some(Place::Waits(Waiting { nodes: nodes.collect(), ticket: Some(ticket) }))
             }
         }
@@ -263,7 +274,8 @@ impl Waiting {
     /// Where it stands: requests before it on its node, and the seconds until its turn, as predicted.
     #[must_use]
     pub fn standing(&self) -> (usize, f64) {
-        let standing = |ticket: &Ticket| ticket.dispatch.with(|state, now| state.scheduler.standing(ticket.job, now));
+        let standing =
+            |ticket: &Ticket| ticket.dispatch.with(|state, now| state.scheduler.standing(ticket.job, now));
         self.ticket.as_ref().map_or((0, 0.0), standing)
     }
 }

@@ -17,9 +17,9 @@ use tokio::sync::Notify;
 use super::{
     Endpoint, Live, Node, Seen,
     doubt::{Caller, Doubts},
+    inventory::Inventory,
     probe::Found,
     rates::Rates,
-    sight::Sight,
     simulated::is_simulated,
     tenants::Tenants,
 };
@@ -37,7 +37,7 @@ pub(super) struct Entry {
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) pool: Pool,
-    pub(super) sight: Option<Arc<Sight>>,
+    pub(super) sight: Option<Arc<Inventory>>,
     pub(super) seen: Arc<Seen>,
     pub(super) last_error: Option<String>,
     pub(super) last_check: Option<UnixMillis>,
@@ -193,7 +193,7 @@ impl Entry {
     }
 
     /// Takes in a good check.
-    fn good(&mut self, sight: Sight, round_trip: Duration, health: &Health) -> Option<Moved> {
+    fn good(&mut self, sight: Inventory, round_trip: Duration, health: &Health) -> Option<Moved> {
         self.live.reached();
         self.live.observe_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
         // A good check says nothing of what requests fail over.

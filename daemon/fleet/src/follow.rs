@@ -1,6 +1,6 @@
 //! The fleet kept in line with the store, for changes by any part of the daemon.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
 
 use super::{Fleet, tenants::Tenants};
@@ -83,7 +83,7 @@ impl Fleet {
 
     /// Brings what is known of organizations in line with the store.
     pub(super) async fn sync_tenants(&self) -> Result<(), StoreError> {
-        let organizations = self.store.organizations().list(&Reach::All).await?;
+        let organizations = self.store.organizations().list(&TenantScope::All).await?;
         self.checker.registry.set_tenants(Tenants::new(&organizations));
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::{model_name, now};
 use aivonx_protocol::{
     Untrusted,
@@ -21,11 +21,11 @@ use tokio::{
 };
 
 use super::{
-    carry_out,
     error::FleetError,
     health::Checker,
-    on_nodes::{Deed, Feed, OnNodes},
-    realm::Realm,
+    job_run,
+    job_state::{Deed, Feed, OnNodes},
+    node_scope::NodeScope,
     registry::Contact,
     task::{Ended, Task},
 };
@@ -147,7 +147,7 @@ impl Jobs {
     }
 
     /// Pulls `model` on `nodes` (names or ids; empty is every active Ollama node), which are the caller's own:
-    /// a [`Reach`](aivonx_domain::Reach), or a client's [`Eligible`](super::Eligible). If the same is being
+    /// a [`TenantScope`](aivonx_domain::TenantScope), or a client's [`RoutingRules`](super::RoutingRules). If the same is being
     /// pulled on the same nodes for the same organization already, that job is answered. Returns as soon as the
     /// job has begun.
     ///
@@ -156,7 +156,7 @@ impl Jobs {
     /// too much being pulled.
     pub async fn pull(
         &self,
-        realm: impl Into<Realm>,
+        realm: impl Into<NodeScope>,
         model: &str,
         nodes: &[String],
         insecure: bool,
@@ -171,7 +171,7 @@ impl Jobs {
     pub async fn pull_after(
         &self,
         before: Vec<HeaderValue>,
-        realm: impl Into<Realm>,
+        realm: impl Into<NodeScope>,
         model: &str,
         nodes: &[String],
         insecure: bool,
@@ -186,7 +186,7 @@ impl Jobs {
     /// same that is at work already is answered.
     pub(super) fn start(
         &self,
-        realm: &Realm,
+        realm: &NodeScope,
         model: &str,
         deed: Deed,
         targets: Vec<Contact>,
@@ -218,7 +218,7 @@ impl Jobs {
         let view = job.view();
         tracing::info!(event = "job_started", job = %view.id, organization = job.owner(), model = %Untrusted::new(model),
             nodes = job.targets().len(), "{} started", job.deed().word());
-        self.runtime.spawn(carry_out::run(job, self.checker.clone()));
+        self.runtime.spawn(job_run::run(job, self.checker.clone()));
         Ok(view)
     }
 
@@ -228,7 +228,13 @@ impl Jobs {
     ///
     /// # Errors
     /// One of this kind is at work, or the daemon is stopping.
-    pub fn begin<W, F>(&self, reach: &Reach, kind: JobKind, subject: &str, work: W) -> Result<Job, FleetError>
+    pub fn begin<W, F>(
+        &self,
+        reach: &TenantScope,
+        kind: JobKind,
+        subject: &str,
+        work: W,
+    ) -> Result<Job, FleetError>
     where
         W: FnOnce(Arc<Task>) -> F,
         F: Future<Output = Ended> + Send + 'static,
@@ -237,7 +243,7 @@ impl Jobs {
         if state.stopping {
             return Err(FleetError::Stopping);
         }
-        let owner = Realm::from(reach).organization().map(str::to_owned);
+        let owner = NodeScope::from(reach).organization().map(str::to_owned);
         let same = |job: &&Entry| {
             matches!(job, Entry::Task(job)
                 if job.kind() == kind && job.owner() == owner.as_deref() && job.running())
@@ -277,8 +283,8 @@ impl Jobs {
 
     /// Running and recent jobs within reach, newest first.
     #[must_use]
-    pub fn list(&self, reach: &Reach) -> Vec<Job> {
-        let realm = Realm::from(reach);
+    pub fn list(&self, reach: &TenantScope) -> Vec<Job> {
+        let realm = NodeScope::from(reach);
         self.lock().jobs.iter().rev().filter(|job| realm.covers(job.owner())).map(Entry::view).collect()
     }
 
@@ -286,7 +292,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`FleetError::UnknownJob`].
-    pub fn show(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+    pub fn show(&self, reach: &TenantScope, id: &str) -> Result<Job, FleetError> {
         Ok(self.find(&reach.into(), id)?.view())
     }
 
@@ -295,7 +301,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`FleetError::UnknownJob`].
-    pub fn follow(&self, realm: impl Into<Realm>, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
+    pub fn follow(&self, realm: impl Into<NodeScope>, id: &str) -> Result<watch::Receiver<Job>, FleetError> {
         Ok(self.find(&realm.into(), id)?.follow())
     }
 
@@ -304,7 +310,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`FleetError::UnknownJob`].
-    pub async fn cancel(&self, reach: &Reach, id: &str) -> Result<Job, FleetError> {
+    pub async fn cancel(&self, reach: &TenantScope, id: &str) -> Result<Job, FleetError> {
         let job = self.find(&reach.into(), id)?;
         job.cancel();
         let mut steps = job.follow();
@@ -320,7 +326,7 @@ impl Jobs {
     /// [`FleetError::UnknownJob`], also for a job that is no pull.
     pub async fn lines(
         &self,
-        realm: impl Into<Realm>,
+        realm: impl Into<NodeScope>,
         id: &str,
     ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
         let found = self.find(&realm.into(), id)?;
@@ -352,7 +358,7 @@ impl Jobs {
         }
     }
 
-    fn find(&self, realm: &Realm, id: &str) -> Result<Entry, FleetError> {
+    fn find(&self, realm: &NodeScope, id: &str) -> Result<Entry, FleetError> {
         let found = self.lock().jobs.iter().find(|job| job.is(id)).cloned();
         let foreign = found.is_some();
         found
@@ -360,7 +366,7 @@ impl Jobs {
             .ok_or_else(|| FleetError::UnknownJob { wanted: id.to_owned(), foreign })
     }
 
-    fn targets(&self, realm: &Realm, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
+    fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
         let registry = &self.checker.registry;
         if nodes.is_empty() {
             let mut targets = registry.contacts(realm);

@@ -38,7 +38,7 @@ mod tests {
     use aivonx_scheduler::ModelId;
 
     use super::*;
-    use crate::{Eligible, snapshot::ModelEntry, testing::node};
+    use crate::{RoutingRules, snapshot::ModelEntry, testing::node};
 
     #[test]
     fn only_what_is_down_and_enabled_and_may_serve_is_a_last_resort() {
@@ -50,10 +50,15 @@ mod tests {
             Node { organization: Some("acme".into()), ..down("foreign") },
             down("cloud"),
         ];
-        let entry = ModelEntry { name: "m:latest".into(), number: ModelId(0), nodes: (0..5).collect(), cloud: vec![4] };
+        let entry = ModelEntry {
+            name: "m:latest".into(),
+            number: ModelId(0),
+            nodes: (0..5).collect(),
+            cloud: vec![4],
+        };
         let mut snapshot = Snapshot::of_nodes(nodes);
         snapshot.ollama.insert("m:latest".into(), entry);
-        let eligible = Eligible::SHARED.without_cloud();
+        let eligible = RoutingRules::SHARED.without_cloud();
         let want = |model| Want {
             model: Some(model),
             granted: false,

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{
-    Eligible, Node,
+    Node, RoutingRules,
     catalogue::{Gathered, Known, gather},
-    sight::SeenLoaded,
+    inventory::SeenLoaded,
 };
 
 /// What a caller may see of the fleet's models.
@@ -36,7 +36,7 @@ impl Lists {
         model_name::with_normal(name, |normal| self.ollama.get(normal)).or_else(|| self.openai.get(name))
     }
 
-    pub(super) fn of(known: &[Known], eligible: &Eligible) -> Self {
+    pub(super) fn of(known: &[Known], eligible: &RoutingRules) -> Self {
         let admitted = |node: &Node| eligible.admits(node).then_some(eligible);
         let ollama = gather(known, NodeKind::Ollama, admitted);
         let openai = gather(known, NodeKind::Openai, admitted);
@@ -69,7 +69,7 @@ const KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct ListsFor {
     whole: Arc<Lists>,
-    others: Mutex<Map<Eligible, Arc<Lists>>>,
+    others: Mutex<Map<RoutingRules, Arc<Lists>>>,
     /// Whether any node is assigned to an organization.
     assigned: bool,
 }
@@ -77,13 +77,13 @@ pub(super) struct ListsFor {
 impl ListsFor {
     pub(super) fn new(known: &[Known]) -> Self {
         Self {
-            whole: Arc::new(Lists::of(known, &Eligible::ALL)),
+            whole: Arc::new(Lists::of(known, &RoutingRules::ALL)),
             others: Mutex::default(),
             assigned: known.iter().any(|(node, _)| node.organization.is_some()),
         }
     }
 
-    pub(super) fn get(&self, known: &[Known], eligible: &Eligible) -> Arc<Lists> {
+    pub(super) fn get(&self, known: &[Known], eligible: &RoutingRules) -> Arc<Lists> {
         if eligible.leaves_out_nothing(self.assigned) {
             return self.whole.clone();
         }
@@ -114,7 +114,7 @@ fn tags(models: &[(String, Gathered<'_>)]) -> Bytes {
     list("{\"models\":[", listed.iter().map(|(_, model)| model.newest.raw.get()))
 }
 
-fn ps(known: &[Known], eligible: &Eligible) -> Bytes {
+fn ps(known: &[Known], eligible: &RoutingRules) -> Bytes {
     let loaded = known
         .iter()
         .filter(|(node, _)| answers(node) && eligible.admits(node))

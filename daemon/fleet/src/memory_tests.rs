@@ -165,7 +165,7 @@ async fn a_stored_credential_is_sent_to_no_other_address() {
 async fn what_changes_all_the_time_is_told_once_when_it_did() {
     use aivonx_protocol::Event;
 
-    use crate::{Eligible, Lease, Want};
+    use crate::{Lease, RoutingRules, Want};
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m:latest"]).await;
     rig.add("a", &node).await;
@@ -175,7 +175,7 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
-        eligible: &Eligible::ALL,
+        eligible: &RoutingRules::ALL,
     };
     let mut events = rig.fleet.changes();
     let first: Lease = rig.fleet.hot().load().choose(want, &[]).unwrap();

@@ -6,7 +6,7 @@ use aivonx_protocol::job::JobState;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::words::shown;
+use super::sanitize::shown;
 
 /// One line of a node's answer to `/api/pull`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

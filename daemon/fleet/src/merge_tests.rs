@@ -83,7 +83,7 @@ fn a_node_that_tells_endless_steps_is_not_believed() {
     for n in 0..5000 {
         merge.take(0, status(&format!("step {n} {}", "x".repeat(2000))));
     }
-    assert!(merge.steps.len() == super::STEPS && merge.steps[0].status.len() == crate::words::TEXT);
+    assert!(merge.steps.len() == super::STEPS && merge.steps[0].status.len() == crate::sanitize::TEXT);
 }
 
 proptest! {

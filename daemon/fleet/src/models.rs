@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::model_name;
 use aivonx_protocol::{
     job::Job,
@@ -17,13 +17,13 @@ use super::{
     Fleet,
     client::Session,
     error::FleetError,
+    job_state::Deed,
     jobs::{check_name, fit_for_models},
     nearest::nearest_models,
-    on_nodes::Deed,
+    node_scope::NodeScope,
     pull::refusal,
-    realm::Realm,
     registry::Contact,
-    words::shown,
+    sanitize::shown,
 };
 
 /// How long a node may take to delete a model.
@@ -33,11 +33,11 @@ impl Fleet {
     /// The models of the caller's own nodes and those it may use elsewhere, on nodes of every state, by name. Nodes
     /// that are not its own are left out.
     #[must_use]
-    pub fn models(&self, realm: impl Into<Realm>) -> Vec<Model> {
+    pub fn models(&self, realm: impl Into<NodeScope>) -> Vec<Model> {
         self.models_in(&realm.into())
     }
 
-    fn models_in(&self, realm: &Realm) -> Vec<Model> {
+    fn models_in(&self, realm: &NodeScope) -> Vec<Model> {
         self.checker.registry.models(realm).into_iter().map(|(_, model)| model).collect()
     }
 
@@ -45,7 +45,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError::UnknownModel`], with names like it.
-    pub fn model(&self, reach: &Reach, name: &str) -> Result<Model, FleetError> {
+    pub fn model(&self, reach: &TenantScope, name: &str) -> Result<Model, FleetError> {
         let realm = reach.into();
         let mut models = self.checker.registry.models(&realm);
         let normal = model_name::normalize(name);
@@ -61,14 +61,14 @@ impl Fleet {
     }
 
     /// Removes a model from one node, or from every node that has it, as far as they are the caller's own (a
-    /// [`Reach`](aivonx_domain::Reach), or a client's [`Eligible`](super::Eligible)), and says what came of it
+    /// [`TenantScope`](aivonx_domain::TenantScope), or a client's [`RoutingRules`](super::RoutingRules)), and says what came of it
     /// on each.
     ///
     /// # Errors
     /// No node has the model, there is no such node, or it cannot remove models.
     pub async fn remove_model(
         &self,
-        realm: impl Into<Realm>,
+        realm: impl Into<NodeScope>,
         name: &str,
         node: Option<&str>,
     ) -> Result<ModelRemoved, FleetError> {
@@ -82,7 +82,7 @@ impl Fleet {
     pub async fn remove_after(
         &self,
         before: Vec<HeaderValue>,
-        realm: impl Into<Realm>,
+        realm: impl Into<NodeScope>,
         name: &str,
         node: Option<&str>,
     ) -> Result<ModelRemoved, FleetError> {
@@ -152,7 +152,7 @@ impl Fleet {
     /// No active node has the model, there is no such node, or its API cannot load models; or `keep_alive` is zero.
     pub fn load_model(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         name: &str,
         node: Option<&str>,
         keep_alive: Option<serde_json::Value>,
@@ -162,7 +162,7 @@ impl Fleet {
             let message = "a model that is kept for no time is not loaded";
             return Err(FleetError::field("keep_alive", message, "give a time, or unload the model instead"));
         }
-        let realm = Realm::from(reach);
+        let realm = NodeScope::from(reach);
         let targets = match node {
             Some(node) => vec![self.for_models(&realm, node)?],
             None => {
@@ -184,9 +184,14 @@ impl Fleet {
     ///
     /// # Errors
     /// No node holds the model, there is no such node, or its API cannot unload models.
-    pub fn unload_model(&self, reach: &Reach, name: &str, node: Option<&str>) -> Result<Job, FleetError> {
+    pub fn unload_model(
+        &self,
+        reach: &TenantScope,
+        name: &str,
+        node: Option<&str>,
+    ) -> Result<Job, FleetError> {
         check_name(name)?;
-        let realm = Realm::from(reach);
+        let realm = NodeScope::from(reach);
         let normal = model_name::normalize(name);
         let registry = &self.checker.registry;
         let targets = match node {
@@ -207,7 +212,7 @@ impl Fleet {
     }
 
     /// One node of the caller's own on which models can be managed. Whether it has the model it knows best itself.
-    fn for_models(&self, realm: &Realm, wanted: &str) -> Result<Contact, FleetError> {
+    fn for_models(&self, realm: &NodeScope, wanted: &str) -> Result<Contact, FleetError> {
         let registry = &self.checker.registry;
         let id = registry.resolve(realm, wanted)?;
         let node = registry.contact(&id).ok_or_else(|| FleetError::gone(wanted))?;
@@ -215,7 +220,7 @@ impl Fleet {
         Ok(node)
     }
 
-    fn unknown_model(&self, realm: &Realm, name: &str) -> FleetError {
+    fn unknown_model(&self, realm: &NodeScope, name: &str) -> FleetError {
         let models = self.models_in(realm);
         let nearest = nearest_models(name, models.iter().map(|m| m.name.as_str()));
         FleetError::UnknownModel { wanted: name.to_owned(), nearest }

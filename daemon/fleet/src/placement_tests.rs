@@ -1,6 +1,6 @@
 //! Tests of where people bound to an organization may have the gateway look for nodes.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Fault, FaultKind, WireSecret,
     node::{AdminState, Credential, NewNode, NodeChange, Pool},
@@ -16,16 +16,16 @@ use super::{
 
 const LOOPBACK: &[&str] = &["127.0.0.0/8"];
 
-async fn organization(rig: &Rig, slug: &str) -> Reach {
+async fn organization(rig: &Rig, slug: &str) -> TenantScope {
     let record = OrganizationRecord {
         nodes: NodeAccess::Exclusive,
         cloud_models: true,
         ..OrganizationRecord::new(slug)
     };
-    Reach::Organization(rig.store.organizations().insert(record).await.unwrap().id)
+    TenantScope::Organization(rig.store.organizations().insert(record).await.unwrap().id)
 }
 
-async fn allow(rig: &Rig, reach: &Reach, networks: &[&str]) {
+async fn allow(rig: &Rig, reach: &TenantScope, networks: &[&str]) {
     let networks = networks.iter().map(ToString::to_string).collect();
     rig.store.placements().set_networks(reach.organization().unwrap(), networks).await.unwrap();
 }

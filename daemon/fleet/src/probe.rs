@@ -10,8 +10,8 @@ use http::StatusCode;
 use super::{
     Endpoint,
     client::{CallError, Session},
-    sight::{self, Sight},
-    words::shown,
+    inventory::{self, Inventory},
+    sanitize::shown,
 };
 
 /// Time limits of one probe.
@@ -29,7 +29,7 @@ pub(super) struct Found {
     /// What it speaks.
     pub(super) kind: NodeKind,
     /// What it has.
-    pub(super) sight: Sight,
+    pub(super) sight: Inventory,
     /// The first exchange's round trip, without connecting.
     pub(super) round_trip: Duration,
 }
@@ -158,7 +158,7 @@ fn wrong(path: &'static str) -> impl FnOnce(String) -> ProbeError {
 
 async fn ask_version(session: &mut Session<'_>) -> Result<(Box<str>, Duration), ProbeError> {
     let (body, round_trip) = get(session, VERSION).await?;
-    let version = sight::read_version(&body).map_err(wrong(VERSION))?;
+    let version = inventory::read_version(&body).map_err(wrong(VERSION))?;
     Ok((version, round_trip))
 }
 
@@ -168,10 +168,10 @@ async fn rest_of_ollama(
     round_trip: Duration,
 ) -> Result<Found, ProbeError> {
     let (tags, _) = get(session, TAGS).await?;
-    let mut models = sight::read_tags(&tags).map_err(wrong(TAGS))?;
-    sight::without_circles(&mut models, session.gateway());
+    let mut models = inventory::read_tags(&tags).map_err(wrong(TAGS))?;
+    inventory::without_circles(&mut models, session.gateway());
     let mut loaded = match get(session, PS).await {
-        Ok((ps, _)) => sight::read_ps(&ps).map_err(wrong(PS))?,
+        Ok((ps, _)) => inventory::read_ps(&ps).map_err(wrong(PS))?,
         // Ollama before 0.1.33 has no such route.
         Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
         Err(error) => return Err(error),
@@ -179,17 +179,17 @@ async fn rest_of_ollama(
     if session.gateway().is_some() {
         loaded.retain(|loaded| models.iter().any(|model| model.name == loaded.name));
     }
-    let sight = Sight { version: Some(version), models, loaded };
+    let sight = Inventory { version: Some(version), models, loaded };
     Ok(Found { kind: NodeKind::Ollama, sight, round_trip })
 }
 
 async fn openai(session: &mut Session<'_>) -> Result<Found, ProbeError> {
     let (body, round_trip) = get(session, MODELS).await?;
-    let mut models = sight::read_openai(&body).map_err(wrong(MODELS))?;
-    sight::without_circles(&mut models, session.gateway());
+    let mut models = inventory::read_openai(&body).map_err(wrong(MODELS))?;
+    inventory::without_circles(&mut models, session.gateway());
     Ok(Found {
         kind: NodeKind::Openai,
-        sight: Sight { version: None, models, loaded: Vec::new() },
+        sight: Inventory { version: None, models, loaded: Vec::new() },
         round_trip,
     })
 }

@@ -24,8 +24,8 @@ use super::{
     entry::{Entry, Moved, Prepared},
     error::FleetError,
     nearest::nearest,
+    node_scope::NodeScope,
     probe::Found,
-    realm::Realm,
     record, spare,
     tenants::Tenants,
     watch::Told,
@@ -285,19 +285,19 @@ impl Registry {
     }
 
     /// The nodes in `realm`, by name.
-    pub(super) fn views(&self, realm: &Realm) -> Vec<node::Node> {
+    pub(super) fn views(&self, realm: &NodeScope) -> Vec<node::Node> {
         let state = self.lock();
         let own = state.by_name().into_iter().filter(|entry| entry.in_realm(realm));
         own.map(|entry| entry.view(&state.tenants)).collect()
     }
 
-    pub(super) fn view(&self, realm: &Realm, id: &str) -> Option<node::Node> {
+    pub(super) fn view(&self, realm: &NodeScope, id: &str) -> Option<node::Node> {
         let state = self.lock();
         state.nodes.get(id).filter(|entry| entry.in_realm(realm)).map(|entry| entry.view(&state.tenants))
     }
 
     /// The Ollama nodes in `realm` that have a model of this normal name, and what they call it.
-    pub(super) fn having(&self, realm: &Realm, normal: &str) -> Vec<(Contact, String)> {
+    pub(super) fn having(&self, realm: &NodeScope, normal: &str) -> Vec<(Contact, String)> {
         let state = self.lock();
         let own = |e: &&Entry| e.record.kind == NodeKind::Ollama && e.in_realm(realm);
         let nodes = state.by_name().into_iter().filter(own);
@@ -333,7 +333,7 @@ impl Registry {
     }
 
     /// The models that callers of `realm` may see, on nodes of every state.
-    pub(super) fn models(&self, realm: &Realm) -> Vec<(NodeKind, Model)> {
+    pub(super) fn models(&self, realm: &NodeScope) -> Vec<(NodeKind, Model)> {
         let state = self.lock();
         let (known, view) = (state.known(), state.tenants.view(realm));
         drop(state);
@@ -345,13 +345,13 @@ impl Registry {
     }
 
     /// The nodes in `realm`, by name.
-    pub(super) fn contacts(&self, realm: &Realm) -> Vec<Contact> {
+    pub(super) fn contacts(&self, realm: &NodeScope) -> Vec<Contact> {
         self.lock().by_name().into_iter().filter(|e| e.in_realm(realm)).map(Entry::contact).collect()
     }
 
     /// The id of the node with this name, or else this id, if it is in `realm`. Those of an organization may leave its
     /// slug out of the name.
-    pub(super) fn resolve(&self, realm: &Realm, wanted: &str) -> Result<String, FleetError> {
+    pub(super) fn resolve(&self, realm: &NodeScope, wanted: &str) -> Result<String, FleetError> {
         let state = self.lock();
         let by_name = |name: &str| state.nodes.values().find(|e| e.record.name == name);
         let found = by_name(wanted).or_else(|| state.nodes.get(wanted));
@@ -380,7 +380,7 @@ impl State {
 }
 
 impl Entry {
-    fn in_realm(&self, realm: &Realm) -> bool {
+    fn in_realm(&self, realm: &NodeScope) -> bool {
         realm.covers(self.record.organization.as_deref())
     }
 

@@ -11,7 +11,7 @@ use aivonx_scheduler::{Candidate, ModelId, Policy};
 use smallvec::SmallVec;
 
 use super::{
-    Eligible, Node, Snapshot,
+    Node, RoutingRules, Snapshot,
     dispatch::{Place, Work},
     nearest::nearest_models,
 };
@@ -28,7 +28,7 @@ pub struct Want<'a> {
     /// Whether `openai` nodes serve the route.
     pub openai: bool,
     /// What of the fleet the caller may use.
-    pub eligible: &'a Eligible,
+    pub eligible: &'a RoutingRules,
 }
 
 /// Why no node was chosen.

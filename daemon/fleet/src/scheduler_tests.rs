@@ -12,7 +12,7 @@ use aivonx_scheduler::ModelId;
 
 use super::{NoNode, Want};
 use crate::{
-    Eligible, Lease, Node, Seen, Snapshot, node::parse_version, snapshot::ModelEntry, testing::node,
+    Lease, Node, RoutingRules, Seen, Snapshot, node::parse_version, snapshot::ModelEntry, testing::node,
 };
 
 fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
@@ -24,7 +24,12 @@ fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
 /// Every ollama node has `m:latest`, every openai node `M`.
 fn snapshot(nodes: Vec<Node>) -> Snapshot {
     let with = |kind| (0_u16..).zip(&nodes).filter(|(_, n)| n.kind == kind).map(|(at, _)| at).collect();
-    let entry = |name: &str, nodes: Vec<u16>| ModelEntry { name: name.into(), number: ModelId(0), nodes, cloud: Vec::new() };
+    let entry = |name: &str, nodes: Vec<u16>| ModelEntry {
+        name: name.into(),
+        number: ModelId(0),
+        nodes,
+        cloud: Vec::new(),
+    };
     let ollama = entry("m:latest", with(NodeKind::Ollama));
     let openai = entry("M", with(NodeKind::Openai));
     let mut snapshot = Snapshot::of_nodes(nodes);
@@ -43,7 +48,7 @@ const WANT: Want<'static> = Want {
     granted: false,
     ollama: Some((0, 0, 0)),
     openai: true,
-    eligible: &Eligible::ALL,
+    eligible: &RoutingRules::ALL,
 };
 
 fn name(lease: &Lease) -> &str {
@@ -193,9 +198,9 @@ fn leases_balance_under_threads_and_never_pass_a_bound() {
     assert_eq!(fleet.nodes.iter().map(|n| n.live.requests()).sum::<u64>(), taken);
 }
 
-fn of(organization: &str, access: &NodeAccess, models: &[&str], cloud: bool) -> Eligible {
+fn of(organization: &str, access: &NodeAccess, models: &[&str], cloud: bool) -> RoutingRules {
     let models: Vec<String> = models.iter().map(|m| (*m).to_owned()).collect();
-    Eligible::of(organization, access, &models, cloud)
+    RoutingRules::of(organization, access, &models, cloud)
 }
 
 /// `shared`, and one node of each of two organizations; each has `m`, and a model of its own name.
@@ -216,7 +221,7 @@ fn an_organization_is_served_by_its_nodes_alone_and_hears_of_no_others() {
         (of("acme", &NodeAccess::Exclusive, &[], true), "acme"),
         (of("other", &NodeAccess::Exclusive, &[], true), "other"),
         (of("acme", &NodeAccess::Shared, &[], true), "shared"),
-        (Eligible::SHARED, "shared"),
+        (RoutingRules::SHARED, "shared"),
     ];
     for (eligible, here) in &cases {
         let want = Want { eligible, ..WANT };
@@ -275,13 +280,16 @@ fn models_off_the_list_are_refused_alike_whether_there_or_not() {
 fn cloud_models_are_served_only_to_those_who_may_and_never_by_a_node_that_hands_them_on() {
     let mut fleet = snapshot(vec![node("a"), node("b")]);
     for (name, cloud) in [("alias:latest", vec![0, 1]), ("half:latest", vec![0])] {
-        fleet.ollama.insert(name.into(), ModelEntry { name: name.into(), number: ModelId(0), nodes: vec![0, 1], cloud });
+        fleet.ollama.insert(
+            name.into(),
+            ModelEntry { name: name.into(), number: ModelId(0), nodes: vec![0, 1], cloud },
+        );
     }
     let local = of("acme", &NodeAccess::Shared, &[], false);
     let choose = |model, eligible| fleet.choose(Want { model: Some(model), eligible, ..WANT }, &[]);
     for model in ["alias", "ALIAS:latest"] {
         assert_eq!(choose(model, &local).unwrap_err(), NoNode::Cloud(model.into()));
-        assert!(choose(model, &Eligible::ALL).is_ok());
+        assert!(choose(model, &RoutingRules::ALL).is_ok());
     }
     for model in ["gpt-oss:cloud", "gpt-oss:120b-CLOUD"] {
         assert_eq!(choose(model, &local).unwrap_err(), NoNode::Cloud(model.into()), "not even known");

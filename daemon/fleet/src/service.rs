@@ -7,7 +7,7 @@ use std::{
 };
 
 use aivonx_config::Health;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     node::{AdminState, NewNode, Node, NodeChange, Probe, Probed},
     strategy::Strategy,
@@ -30,7 +30,7 @@ use super::{
     probe::REFUSED,
     record,
     registry::Registry,
-    set, simulated,
+    simulated, update,
     watch::Told,
 };
 
@@ -144,7 +144,7 @@ impl Fleet {
 
     /// All nodes within reach, by name.
     #[must_use]
-    pub fn list(&self, reach: &Reach) -> Vec<Node> {
+    pub fn list(&self, reach: &TenantScope) -> Vec<Node> {
         self.checker.registry.views(&reach.into())
     }
 
@@ -152,7 +152,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError::UnknownNode`], with names like it.
-    pub fn show(&self, reach: &Reach, node: &str) -> Result<Node, FleetError> {
+    pub fn show(&self, reach: &TenantScope, node: &str) -> Result<Node, FleetError> {
         let id = self.checker.registry.resolve(&reach.into(), node)?;
         self.view(reach, &id)
     }
@@ -163,7 +163,7 @@ impl Fleet {
     ///
     /// # Errors
     /// A field is wrong, the name is taken, the organization is not there or not the caller's.
-    pub async fn add(&self, reach: &Reach, new: NewNode) -> Result<Probe, FleetError> {
+    pub async fn add(&self, reach: &TenantScope, new: NewNode) -> Result<Probe, FleetError> {
         add::add(self, reach, new, Uuid::now_v7().to_string()).await
     }
 
@@ -171,7 +171,7 @@ impl Fleet {
     ///
     /// # Errors
     /// A field that decides about asking is wrong. What the server says is no error.
-    pub async fn probe(&self, reach: &Reach, new: &NewNode) -> Result<Probed, FleetError> {
+    pub async fn probe(&self, reach: &TenantScope, new: &NewNode) -> Result<Probed, FleetError> {
         add::probe(self, reach, new).await
     }
 
@@ -182,11 +182,11 @@ impl Fleet {
     /// A field is wrong, there is no such node within reach, or the credential has to be given.
     pub async fn probe_change(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         node: &str,
         change: &NodeChange,
     ) -> Result<Probed, FleetError> {
-        set::probe(self, reach, node, change).await
+        update::probe(self, reach, node, change).await
     }
 
     /// Changes fields of a node. `revision` is the one the caller saw; None changes any revision. A node that is
@@ -198,12 +198,12 @@ impl Fleet {
     /// A field is wrong, there is no such node within reach, or it has changed.
     pub async fn set(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         node: &str,
         revision: Option<u64>,
         change: NodeChange,
     ) -> Result<Node, FleetError> {
-        set::set(self, reach, node, revision, change).await
+        update::set(self, reach, node, revision, change).await
     }
 
     /// Enables, drains or disables a node. One that is enabled again is checked at once.
@@ -212,19 +212,24 @@ impl Fleet {
     /// There is no such node within reach, or it has changed.
     pub async fn set_state(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         node: &str,
         revision: Option<u64>,
         state: AdminState,
     ) -> Result<Node, FleetError> {
-        set::set_state(self, reach, node, revision, state).await
+        update::set_state(self, reach, node, revision, state).await
     }
 
     /// Forgets a node; the requests it is working on end.
     ///
     /// # Errors
     /// There is no such node within reach, or it has changed.
-    pub async fn remove(&self, reach: &Reach, node: &str, revision: Option<u64>) -> Result<(), FleetError> {
+    pub async fn remove(
+        &self,
+        reach: &TenantScope,
+        node: &str,
+        revision: Option<u64>,
+    ) -> Result<(), FleetError> {
         let id = self.checker.registry.resolve(&reach.into(), node)?;
         let _turn = self.edits.lock().await;
         self.store.nodes().within().remove(reach, &id, revision).await?;
@@ -236,7 +241,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError::UnknownNode`].
-    pub async fn check(&self, reach: &Reach, node: &str) -> Result<Probe, FleetError> {
+    pub async fn check(&self, reach: &TenantScope, node: &str) -> Result<Probe, FleetError> {
         let id = self.checker.registry.resolve(&reach.into(), node)?;
         let finding = self.checker.check(&id).await.ok_or_else(|| FleetError::gone(node))?;
         Ok(Probe { node: self.view(reach, &id)?, finding: finding.text, healthy: finding.healthy })
@@ -249,7 +254,7 @@ impl Fleet {
             let said = node.last_error.filter(|why| why.contains(REFUSED))?;
             Some((node.name, said.replace(REFUSED, "")))
         };
-        self.list(&Reach::All).into_iter().filter_map(refused).collect()
+        self.list(&TenantScope::All).into_iter().filter_map(refused).collect()
     }
 
     /// How the scheduler chooses.
@@ -262,8 +267,12 @@ impl Fleet {
     ///
     /// # Errors
     /// If the caller reaches less than the whole fleet, or the store fails.
-    pub async fn set_strategy(&self, reach: &Reach, strategy: Strategy) -> Result<Strategy, FleetError> {
-        if *reach != Reach::All {
+    pub async fn set_strategy(
+        &self,
+        reach: &TenantScope,
+        strategy: Strategy,
+    ) -> Result<Strategy, FleetError> {
+        if *reach != TenantScope::All {
             return Err(FleetError::FleetWide("setting the strategy"));
         }
         let _turn = self.edits.lock().await;
@@ -330,12 +339,12 @@ impl Fleet {
         self.edits.lock().await
     }
 
-    pub(super) fn view(&self, reach: &Reach, id: &str) -> Result<Node, FleetError> {
+    pub(super) fn view(&self, reach: &TenantScope, id: &str) -> Result<Node, FleetError> {
         self.checker.registry.view(&reach.into(), id).ok_or_else(|| FleetError::gone(id))
     }
 
     /// The id of an organization that a node may be assigned to, by its slug or id.
-    pub(super) async fn organization(&self, reach: &Reach, wanted: &str) -> Result<String, FleetError> {
+    pub(super) async fn organization(&self, reach: &TenantScope, wanted: &str) -> Result<String, FleetError> {
         let record = self.store.organizations().find(reach, None, wanted).await?;
         // It may have been made a moment ago, and its name is wanted at once.
         self.checker.registry.know_tenant(&record);
@@ -346,10 +355,10 @@ impl Fleet {
     ///
     /// # Errors
     /// It is no name for a node; or the store fails.
-    pub(super) async fn full_name(&self, reach: &Reach, name: &str) -> Result<String, FleetError> {
+    pub(super) async fn full_name(&self, reach: &TenantScope, name: &str) -> Result<String, FleetError> {
         record::check_name(name)?;
         let Some(id) = reach.organization() else { return Ok(name.to_owned()) };
-        let organization = self.store.organizations().find(&Reach::All, None, id).await?;
+        let organization = self.store.organizations().find(&TenantScope::All, None, id).await?;
         let full = record::full_name(&organization.slug, name);
         record::check_name(&full)?;
         Ok(full)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aivonx_config::{Config, Health};
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Event, Fault, FaultKind, WireSecret,
     node::{AdminState, Credential, NewNode, NodeChange, NodeKind, Pool},
@@ -16,10 +16,10 @@ use aivonx_store::{
 use tempfile::TempDir;
 
 use super::Fleet;
-use crate::{Eligible, FleetError, Lease, Want, testing::FakeNode};
+use crate::{FleetError, Lease, RoutingRules, Want, testing::FakeNode};
 
 /// What a superadmin reaches.
-pub(crate) const ALL: &Reach = &Reach::All;
+pub(crate) const ALL: &TenantScope = &TenantScope::All;
 
 /// Checks by themselves come at the start alone: the rest is driven by the tests.
 pub(crate) const HEALTH: Health = Health {
@@ -129,7 +129,7 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
-        eligible: &Eligible::ALL,
+        eligible: &RoutingRules::ALL,
     };
     assert!(rig.fleet.hot().load().choose(want, &[]).is_ok());
 
@@ -281,7 +281,7 @@ async fn states_decide_who_is_chosen_and_checked() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
-        eligible: &Eligible::ALL,
+        eligible: &RoutingRules::ALL,
     };
     let choose = || rig.fleet.hot().load().choose(want, &[]);
     let lease: Lease = choose().unwrap();

@@ -4,7 +4,7 @@
 //! They are known by their id: a UUID of version 8, which nobody else is given. The records need no field for it,
 //! and nothing a caller may change can make a real node one of these or the other way round.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::node::{NewNode, NodeChange, Probe};
 use aivonx_store::{Store, StoreError};
 use uuid::{Builder, Uuid};
@@ -28,7 +28,7 @@ impl Fleet {
     /// # Errors
     /// As of [`Fleet::add`].
     pub async fn add_simulated(&self, new: NewNode) -> Result<Probe, FleetError> {
-        add::add(self, &Reach::All, new, new_id()).await
+        add::add(self, &TenantScope::All, new, new_id()).await
     }
 }
 

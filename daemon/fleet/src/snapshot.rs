@@ -9,7 +9,7 @@ use aivonx_scheduler::{ModelId, NodeId};
 use arc_swap::{ArcSwap, Guard};
 
 use super::{
-    Dispatch, Eligible, Node,
+    Dispatch, Node, RoutingRules,
     catalogue::Known,
     lists::{Lists, ListsFor},
 };
@@ -51,7 +51,7 @@ pub struct ModelEntry {
 impl Snapshot {
     /// The catalogue's name for what a client calls `name`, if a node that may serve the client has it.
     #[must_use]
-    pub fn known(&self, name: &str, eligible: &Eligible) -> Option<&ModelEntry> {
+    pub fn known(&self, name: &str, eligible: &RoutingRules) -> Option<&ModelEntry> {
         let here = |entry: &&ModelEntry| self.has(entry, eligible);
         let ollama = model_name::with_normal(name, |normal| self.ollama.get(normal)).filter(here);
         ollama.or_else(|| self.openai.get(name).filter(here))
@@ -59,12 +59,12 @@ impl Snapshot {
 
     /// The answers to `GET /api/tags` and its like for a caller who may use what `eligible` says.
     #[must_use]
-    pub fn lists(&self, eligible: &Eligible) -> Arc<Lists> {
+    pub fn lists(&self, eligible: &RoutingRules) -> Arc<Lists> {
         self.lists.get(&self.known, eligible)
     }
 
     /// Whether a node of any state that may serve the caller has the model.
-    pub(super) fn has(&self, entry: &ModelEntry, eligible: &Eligible) -> bool {
+    pub(super) fn has(&self, entry: &ModelEntry, eligible: &RoutingRules) -> bool {
         entry.nodes.iter().filter_map(|at| self.nodes.get(usize::from(*at))).any(|n| eligible.admits(n))
     }
 }

@@ -5,10 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use aivonx_domain::model_name::normalize;
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 
-use super::{Eligible, Node, catalogue::Known};
+use super::{Node, RoutingRules, catalogue::Known};
 
 /// Whether each of the node's models is served by another of `known` too, to each of `callers`.
-pub(super) fn is_spare(node: &Node, known: &[Known], callers: &[Eligible]) -> bool {
+pub(super) fn is_spare(node: &Node, known: &[Known], callers: &[RoutingRules]) -> bool {
     let Some((_, Some(sight))) = known.iter().find(|(at, _)| at.id == node.id) else { return true };
     let mut others: HashMap<Cow<'_, str>, Vec<&Node>> = HashMap::new();
     for (other, sight) in known {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aivonx_store::OrganizationRecord;
 
-use super::{Eligible, Node, realm::Realm};
+use super::{Node, RoutingRules, node_scope::NodeScope};
 
 /// The organizations, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) struct Tenants(BTreeMap<String, Tenant>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tenant {
     slug: String,
-    eligible: Eligible,
+    eligible: RoutingRules,
 }
 
 impl Tenants {
@@ -24,7 +24,7 @@ impl Tenants {
     }
 
     pub(super) fn put(&mut self, record: &OrganizationRecord) {
-        let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
+        let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
         self.0.insert(record.id.clone(), Tenant { slug: record.slug.clone(), eligible });
     }
 
@@ -34,18 +34,18 @@ impl Tenants {
     }
 
     /// Those whom `node` serves: organizations, and those who have none.
-    pub(super) fn served_by(&self, node: &Node) -> Vec<Eligible> {
-        let all = self.0.values().map(|tenant| &tenant.eligible).chain([&Eligible::SHARED]);
+    pub(super) fn served_by(&self, node: &Node) -> Vec<RoutingRules> {
+        let all = self.0.values().map(|tenant| &tenant.eligible).chain([&RoutingRules::SHARED]);
         all.filter(|eligible| eligible.admits(node)).cloned().collect()
     }
 
     /// The view of the models that a realm has.
-    pub(super) fn view(&self, realm: &Realm) -> View {
+    pub(super) fn view(&self, realm: &NodeScope) -> View {
         let tenant = |id: &str| self.0.get(id).map(|tenant| tenant.eligible.clone());
         let serves = match realm.organization() {
-            _ if realm.is_all() => Some(Eligible::ALL),
+            _ if realm.is_all() => Some(RoutingRules::ALL),
             Some(id) => tenant(id),
-            None => Some(Eligible::SHARED),
+            None => Some(RoutingRules::SHARED),
         };
         View { realm: realm.clone(), serves }
     }
@@ -55,15 +55,15 @@ impl Tenants {
 /// use.
 #[derive(Debug)]
 pub(super) struct View {
-    realm: Realm,
-    serves: Option<Eligible>,
+    realm: NodeScope,
+    serves: Option<RoutingRules>,
 }
 
 impl View {
     /// What may be seen of a node; None is nothing.
-    pub(super) fn of(&self, node: &Node) -> Option<&Eligible> {
+    pub(super) fn of(&self, node: &Node) -> Option<&RoutingRules> {
         if self.owns(node) {
-            return Some(&Eligible::ALL);
+            return Some(&RoutingRules::ALL);
         }
         self.serves.as_ref().filter(|eligible| eligible.admits(node))
     }

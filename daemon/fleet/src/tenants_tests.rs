@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Event, Fault, FaultKind,
     job::JobKind,
@@ -14,7 +14,7 @@ use aivonx_store::OrganizationRecord;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::{
-    Eligible, Ended, FleetError,
+    Ended, FleetError, RoutingRules,
     service::tests::{ALL, Rig, new},
     testing::FakeNode,
 };
@@ -22,14 +22,14 @@ use crate::{
 /// A node of each of two organizations and a shared one, each with `m` and a model of its own name.
 struct Two {
     rig: Rig,
-    acme: Reach,
-    other: Reach,
+    acme: TenantScope,
+    other: TenantScope,
     nodes: BTreeMap<&'static str, FakeNode>,
 }
 
-async fn organization(rig: &Rig, slug: &str, nodes: NodeAccess) -> Reach {
+async fn organization(rig: &Rig, slug: &str, nodes: NodeAccess) -> TenantScope {
     let record = OrganizationRecord { nodes, cloud_models: true, ..OrganizationRecord::new(slug) };
-    Reach::Organization(rig.store.organizations().insert(record).await.unwrap().id)
+    TenantScope::Organization(rig.store.organizations().insert(record).await.unwrap().id)
 }
 
 impl Two {
@@ -48,15 +48,15 @@ impl Two {
         Self { rig, acme, other, nodes }
     }
 
-    fn member(&self) -> Reach {
-        Reach::User { organization: self.acme.organization().map(str::to_owned), user: "u".into() }
+    fn member(&self) -> TenantScope {
+        TenantScope::User { organization: self.acme.organization().map(str::to_owned), user: "u".into() }
     }
 
-    fn names(&self, reach: &Reach) -> Vec<String> {
+    fn names(&self, reach: &TenantScope) -> Vec<String> {
         self.rig.fleet.list(reach).into_iter().map(|node| node.name).collect()
     }
 
-    fn models(&self, reach: &Reach) -> Vec<String> {
+    fn models(&self, reach: &TenantScope) -> Vec<String> {
         let models = self.rig.fleet.models(reach);
         let line = |m: aivonx_protocol::model::Model| {
             let nodes: Vec<String> = m.nodes.into_iter().map(|on| on.node).collect();
@@ -201,7 +201,7 @@ async fn models_are_those_one_may_use_and_nodes_those_one_has() {
     let shared = ["m:latest on osprey", "other-model:latest on osprey", "shared-model:latest on "];
     assert_eq!(two.models(&two.other), shared, "it may use shared nodes, which are not its own");
     assert_eq!(two.models(&two.member()), ["acme-model:latest on ", "m:latest on "]);
-    let nobody = Reach::User { organization: None, user: "u".into() };
+    let nobody = TenantScope::User { organization: None, user: "u".into() };
     assert_eq!(two.models(&nobody), ["m:latest on ", "shared-model:latest on "]);
 
     let fleet = &two.rig.fleet;
@@ -236,10 +236,10 @@ async fn models_are_pulled_to_and_removed_from_own_nodes_alone() {
     assert_eq!(targets(jobs.pull(acme, "m", &[], false).await.unwrap()), ["anvil"]);
     // A client of an organization: its own nodes, even where only shared ones serve it.
     let id = two.other.organization().unwrap();
-    let client = Eligible::of(id, &NodeAccess::Shared, &[], true);
+    let client = RoutingRules::of(id, &NodeAccess::Shared, &[], true);
     assert_eq!(targets(jobs.pull(&client, "m", &[], false).await.unwrap()), ["osprey"]);
-    assert_eq!(targets(jobs.pull(&Eligible::SHARED, "m", &[], false).await.unwrap()), ["commons"]);
-    assert_eq!(targets(jobs.pull(&Eligible::ALL, "m", &[], false).await.unwrap()).len(), 3);
+    assert_eq!(targets(jobs.pull(&RoutingRules::SHARED, "m", &[], false).await.unwrap()), ["commons"]);
+    assert_eq!(targets(jobs.pull(&RoutingRules::ALL, "m", &[], false).await.unwrap()).len(), 3);
     for foreign in ["osprey", "commons"] {
         let pull = async |node: &str| jobs.pull(acme, "m", &[node.to_owned()], false).await;
         same((pull(foreign).await, foreign), (pull("zzzz").await, "zzzz"));
@@ -252,7 +252,7 @@ async fn models_are_pulled_to_and_removed_from_own_nodes_alone() {
     assert_eq!(fleet.remove_model(acme, "m", None).await.unwrap().removed, ["anvil"]);
     assert!(fleet.remove_model(acme, "other-model", None).await.is_err());
     assert!(fleet.remove_model(&two.member(), "m", None).await.is_err());
-    assert_eq!(fleet.remove_model(&Eligible::SHARED, "m", None).await.unwrap().removed, ["commons"]);
+    assert_eq!(fleet.remove_model(&RoutingRules::SHARED, "m", None).await.unwrap().removed, ["commons"]);
     assert!(two.nodes["osprey"].asked("DELETE /api/delete").is_empty());
 }
 

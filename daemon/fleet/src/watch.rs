@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{Event, node::Node};
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{Fleet, realm::Realm};
+use super::{Fleet, node_scope::NodeScope};
 
 /// A change of a node, and whose the node is now.
 #[derive(Debug, Clone)]
@@ -23,9 +23,9 @@ impl Fleet {
     /// All nodes within reach, then every change of any of them, as `Event::Node` and `Event::NodeRemoved`; a
     /// node that leaves the reach is removed from it. What changes all the time (latency, requests, errors) is sent
     /// once a second at most.
-    pub fn watch(self: &Arc<Self>, reach: &Reach) -> impl Stream<Item = Event> + Send + use<> {
+    pub fn watch(self: &Arc<Self>, reach: &TenantScope) -> impl Stream<Item = Event> + Send + use<> {
         let (fleet, reach) = (self.clone(), reach.clone());
-        let realm = Realm::from(&reach);
+        let realm = NodeScope::from(&reach);
         // Subscribed before the nodes are listed: nothing falls in between.
         watch(self.changes(), realm, move || fleet.list(&reach))
     }
@@ -33,14 +33,14 @@ impl Fleet {
 
 struct Watch<F> {
     changes: Receiver<Told>,
-    realm: Realm,
+    realm: NodeScope,
     list: F,
     /// Ids that the reader knows of.
     told: BTreeSet<String>,
     ready: VecDeque<Event>,
 }
 
-fn watch<F>(changes: Receiver<Told>, realm: Realm, list: F) -> impl Stream<Item = Event> + Send
+fn watch<F>(changes: Receiver<Told>, realm: NodeScope, list: F) -> impl Stream<Item = Event> + Send
 where
     F: Fn() -> Vec<Node> + Send,
 {
@@ -133,7 +133,7 @@ mod tests {
         let (feed, changes) = broadcast::channel(2);
         let nodes = Arc::new(Mutex::new(vec![node("a"), node("b")]));
         let listed = nodes.clone();
-        let all = Realm::from(&Reach::All);
+        let all = NodeScope::from(&TenantScope::All);
         let mut events = std::pin::pin!(watch(changes, all, move || listed.lock().unwrap().clone()));
         assert_eq!(id(events.next().await), (true, "a".into()));
         assert_eq!(id(events.next().await), (true, "b".into()));
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn changes_of_others_nodes_are_not_told_and_a_node_that_becomes_anothers_is_gone() {
         let (feed, changes) = broadcast::channel(16);
-        let acme = Realm::from(&Reach::Organization("acme".into()));
+        let acme = NodeScope::from(&TenantScope::Organization("acme".into()));
         let mut events = std::pin::pin!(watch(changes, acme, || vec![node("a")]));
         assert_eq!(id(events.next().await), (true, "a".into()));
         for owner in [None, Some("other")] {

@@ -12,7 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::{body::VerdictError, clock::Verdict, conn::InFlight, stream::Relay, worker::Watched};
+use super::{body::VerdictError, conn::OpenAnswer, deadline::CancelReason, stream::Relay, worker::Watched};
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
 pub(super) enum AnswerBody {
@@ -40,7 +40,7 @@ impl Lines {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(flight) = &self.flight else { return Poll::Ready(None) };
         // At shutdown the job itself has the last word.
-        if let Some(verdict @ (Verdict::Revoked | Verdict::Cancelled)) = flight.verdict() {
+        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Cancelled)) = flight.verdict() {
             self.flight = None;
             let error = VerdictError(verdict).to_string();
             return Poll::Ready(Some(Dialect::Ollama.stream_error(&error, "")));
@@ -118,13 +118,13 @@ impl AnswerBody {
 /// A body that counts as a request in flight of its connection until it is sent or dropped.
 pub(super) struct Tracked {
     body: AnswerBody,
-    in_flight: InFlight,
+    in_flight: OpenAnswer,
     /// Most bytes of a frame.
     most: usize,
 }
 
 impl Tracked {
-    pub(super) fn new(body: AnswerBody, in_flight: InFlight) -> Self {
+    pub(super) fn new(body: AnswerBody, in_flight: OpenAnswer) -> Self {
         let most = in_flight.frame(body.is_relayed());
         Self { body, in_flight, most }
     }

@@ -10,9 +10,9 @@ use std::{
 
 use super::{
     conn::ConnContext,
+    error_response::Refusal,
     exchange::Exchange,
     fields::{Field, Fields},
-    rescue::Refusal,
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;

@@ -14,12 +14,12 @@ use hyper::body::{Body as _, Incoming};
 use super::{
     aside::{aside, discard},
     budget::{Group, Held},
-    clock::{Flight, Verdict, Waiting},
+    deadline::{CancelReason, InFlight, Waiting},
+    error_response::Refusal,
     exchange::Exchange,
     fields::{Field, Fields},
     gather::{Gather, Segments, join},
     limit,
-    rescue::Refusal,
     steady::Steady,
 };
 
@@ -39,33 +39,35 @@ pub(super) enum BodyError {
     #[error("the request body broke off: {0}")]
     Broken(hyper::Error),
     #[error(transparent)]
-    Verdict(#[from] VerdictError),
+    CancelReason(#[from] VerdictError),
 }
 
 /// A verdict as an error.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", verdict_text(*.0))]
-pub(super) struct VerdictError(pub(super) Verdict);
+pub(super) struct VerdictError(pub(super) CancelReason);
 
-pub(super) fn verdict_text(verdict: Verdict) -> &'static str {
+pub(super) fn verdict_text(verdict: CancelReason) -> &'static str {
     match verdict {
-        Verdict::TimedOut(Waiting::Body) => "the request body did not arrive in time",
-        Verdict::TimedOut(Waiting::Queue) => "no node had a place in time",
-        Verdict::TimedOut(Waiting::Work) => "the gateway did not get to ask a node in time",
-        Verdict::TimedOut(Waiting::Load) => {
+        CancelReason::TimedOut(Waiting::Body) => "the request body did not arrive in time",
+        CancelReason::TimedOut(Waiting::Queue) => "no node had a place in time",
+        CancelReason::TimedOut(Waiting::Work) => "the gateway did not get to ask a node in time",
+        CancelReason::TimedOut(Waiting::Load) => {
             "the node did not load the model and begin to answer in time (timeouts.load)"
         }
-        Verdict::TimedOut(Waiting::Head) => "the node did not begin to answer in time (timeouts.header_wait)",
-        Verdict::TimedOut(Waiting::Whole) => {
+        CancelReason::TimedOut(Waiting::Head) => {
+            "the node did not begin to answer in time (timeouts.header_wait)"
+        }
+        CancelReason::TimedOut(Waiting::Whole) => {
             "the node did not give its whole answer in time (timeouts.whole)"
         }
-        Verdict::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
-        Verdict::TimedOut(Waiting::Client) => "the client stopped reading the answer",
-        Verdict::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
-        Verdict::Stopping => "the gateway is shutting down",
-        Verdict::Revoked => "the credential was revoked",
-        Verdict::Retired => "the node was removed from the gateway",
-        Verdict::Cancelled => "an administrator ended the request",
+        CancelReason::TimedOut(Waiting::Chunk) => "the node stopped sending in the middle of its answer",
+        CancelReason::TimedOut(Waiting::Client) => "the client stopped reading the answer",
+        CancelReason::TimedOut(Waiting::Total) => "the answer took longer than the gateway allows",
+        CancelReason::Stopping => "the gateway is shutting down",
+        CancelReason::Revoked => "the credential was revoked",
+        CancelReason::Retired => "the node was removed from the gateway",
+        CancelReason::Cancelled => "an administrator ended the request",
     }
 }
 
@@ -158,7 +160,7 @@ impl Sender<'_> {
 /// Takes the whole body.
 pub(super) async fn collect(
     exchange: &mut Exchange,
-    flight: &Flight,
+    flight: &InFlight,
     fields: &Fields<'_>,
     sender: Sender<'_>,
     incoming: &mut Incoming,
@@ -170,7 +172,7 @@ pub(super) async fn collect(
 /// Takes the whole body, of at most `cap` bytes.
 pub(super) async fn collect_within(
     exchange: &mut Exchange,
-    flight: &Flight,
+    flight: &InFlight,
     fields: &Fields<'_>,
     sender: Sender<'_>,
     incoming: &mut Incoming,
@@ -203,7 +205,7 @@ pub(super) async fn collect_within(
         let (length, last) = (data.len(), incoming.is_end_stream());
         gather.add(data, last)?;
         if !last && !steady.goes_on(worker.now(), length) {
-            return Err(VerdictError(Verdict::TimedOut(Waiting::Body)).into());
+            return Err(VerdictError(CancelReason::TimedOut(Waiting::Body)).into());
         }
     }
     let collected = Collected::from(gather);

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use super::{
     aside::{aside, discard},
     body::{BodyError, Collected},
+    error_response::Refusal,
     exchange::Exchange,
     forward::Call,
     gather::Gather,
-    rescue::Refusal,
     work,
 };
 use aivonx_protocol::node::{NodeKind, Pool};

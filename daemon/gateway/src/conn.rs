@@ -169,9 +169,9 @@ impl ConnState {
 }
 
 /// Counts one request of a connection, from its head to the end of its answer.
-pub(super) struct InFlight(Rc<ConnContext>);
+pub(super) struct OpenAnswer(Rc<ConnContext>);
 
-impl InFlight {
+impl OpenAnswer {
     fn begin(cx: Rc<ConnContext>) -> Self {
         cx.state.begin(cx.stream.as_ref());
         Self(cx)
@@ -193,7 +193,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for OpenAnswer {
     fn drop(&mut self) {
         self.0.state.end(self.0.stream.as_ref(), self.0.worker.now());
     }
@@ -247,7 +247,7 @@ fn respond(
     cx: Rc<ConnContext>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Tracked>, Infallible>> {
-    let in_flight = InFlight::begin(cx.clone());
+    let in_flight = OpenAnswer::begin(cx.clone());
     async move {
         let answer = stack::handle(cx, request).await;
         if answer.body().is_relayed() {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     body::verdict_text,
-    clock::{Verdict, Waiting},
+    deadline::{CancelReason, Waiting},
     estimate::{self, Sent},
     fields::{Field, Fields},
     limit,
@@ -160,8 +160,8 @@ impl Exchange {
     }
 
     /// The request ended before `node` answered.
-    pub(super) fn gave_up(&self, node: &Node, verdict: Verdict) {
-        if matches!(verdict, Verdict::TimedOut(Waiting::Load | Waiting::Head | Waiting::Whole)) {
+    pub(super) fn gave_up(&self, node: &Node, verdict: CancelReason) {
+        if matches!(verdict, CancelReason::TimedOut(Waiting::Load | Waiting::Head | Waiting::Whole)) {
             self.failed(node, verdict_text(verdict).to_owned());
             Blame::Model.on(node, self.model());
         }

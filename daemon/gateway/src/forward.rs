@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use aivonx_fleet::{Eligible, Lease, Node};
+use aivonx_fleet::{Lease, Node, RoutingRules};
 use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
@@ -13,7 +13,8 @@ use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
     candidates::{Candidates, Many},
-    clock::{Flight, Verdict, Waiting},
+    deadline::{CancelReason, InFlight, Waiting},
+    error_response::Refusal,
     exchange::Exchange,
     fields::Fields,
     headers,
@@ -21,7 +22,6 @@ use super::{
     opened::{Opened, is_stream},
     queue,
     relayed::{NodeHalf, Relayed},
-    rescue::Refusal,
     shared::Settings,
     stream::Relay,
     trial::{Answered, Trial},
@@ -48,7 +48,7 @@ pub(super) struct Call<'a> {
     /// What policy makes of it, if anything.
     pub(super) plan: Option<Plan>,
     /// What of the fleet the caller may use.
-    pub(super) eligible: &'a Eligible,
+    pub(super) eligible: &'a RoutingRules,
 }
 
 impl Call<'_> {
@@ -256,12 +256,12 @@ enum Left {
     /// It stopped answering anybody, and another takes its place.
     Moved(Lease),
     /// The request has to end.
-    Ended(Verdict),
+    Ended(CancelReason),
 }
 
 /// Makes an attempt on `node`. It moves `elsewhere` once the node is down or removed before the first byte.
 async fn until_first_byte(
-    flight: &Flight,
+    flight: &InFlight,
     node: &Node,
     attempt: impl Future<Output = Result<Opened, SendError>>,
     elsewhere: impl Fn() -> Option<Lease>,
@@ -275,7 +275,7 @@ async fn until_first_byte(
             return Err(Left::Moved(lease));
         }
         if node.live.retired() {
-            return Err(Left::Ended(Verdict::Retired));
+            return Err(Left::Ended(CancelReason::Retired));
         }
         // Without another there is nothing better than to wait for it.
     }
@@ -291,7 +291,7 @@ fn first_byte(settings: &Settings, streaming: bool, loaded: bool) -> (Waiting, u
 }
 
 /// Has the nodes say what models they have now.
-pub(super) async fn look_again(worker: &Worker, flight: &Flight) -> Result<(), VerdictError> {
+pub(super) async fn look_again(worker: &Worker, flight: &InFlight) -> Result<(), VerdictError> {
     let fleet = worker.shared.fleet.clone();
     let look = worker.shared.control.spawn(async move { fleet.look_again().await });
     // A look that failed has seen nothing.

@@ -20,9 +20,9 @@ use super::{
     aside::{self, aside},
     body::{Collected, Sender},
     conn::ConnContext,
+    error_response::Refusal,
     estimate::{self, Sent},
     exchange::Exchange,
-    rescue::Refusal,
 };
 use crate::policy::Plan;
 use aivonx_protocol::key::KeyScope;

@@ -10,9 +10,9 @@ use aivonx_wire::{
 use super::{
     aside::aside,
     body::{BodyError, Collected, VerdictError},
-    clock::Waiting,
+    deadline::Waiting,
+    error_response::Refusal,
     exchange::Exchange,
-    rescue::Refusal,
     worker::Watched,
 };
 

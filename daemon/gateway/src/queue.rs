@@ -1,18 +1,13 @@
 //! Waiting for a place on a node.
 
-use std::{
-    future::Future as _,
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future as _, pin::pin, task::Poll, time::Duration};
 
 use aivonx_fleet::{Lease, Place, Waiting};
 
 use super::{
-    clock::{self, Verdict},
+    deadline::{self, CancelReason},
+    error_response::Refusal,
     exchange::Exchange,
-    rescue::Refusal,
     worker::Watched,
 };
 
@@ -20,11 +15,7 @@ use super::{
 ///
 /// # Errors
 /// The queue is full, or the wait took too long: [`Refusal::Queue`].
-pub(super) async fn wait(
-    exchange: &mut Exchange,
-    flight: &Watched,
-    place: Place,
-) -> Result<Lease, Refusal> {
+pub(super) async fn wait(exchange: &mut Exchange, flight: &Watched, place: Place) -> Result<Lease, Refusal> {
     let waiting = match place {
         Place::Now(lease) => return Ok(lease),
         Place::Waits(waiting) => waiting,
@@ -34,7 +25,7 @@ pub(super) async fn wait(
         return Err(refusal(&waiting));
     }
     let began = exchange.worker.instant();
-    flight.allow(clock::Waiting::Queue, exchange.worker.now(), settings.queue_wait);
+    flight.allow(deadline::Waiting::Queue, exchange.worker.now(), settings.queue_wait);
     let mut waiting = pin!(waiting);
     let mut standing = waiting.standing();
     let waited = flight
@@ -51,7 +42,7 @@ pub(super) async fn wait(
     exchange.waited += took;
     match waited {
         Ok(lease) => Ok(lease),
-        Err(Verdict::TimedOut(clock::Waiting::Queue)) => Err(refusal(&waiting)),
+        Err(CancelReason::TimedOut(deadline::Waiting::Queue)) => Err(refusal(&waiting)),
         Err(verdict) => Err(super::body::VerdictError(verdict).into()),
     }
 }

@@ -14,7 +14,7 @@ use aivonx_wire::api::Meter;
 use bytes::Bytes;
 
 use super::{
-    clock::{Verdict, Waiting},
+    deadline::{CancelReason, Waiting},
     exchange::Exchange,
     meaning::Blame,
     stream::{Ending, Request},
@@ -78,13 +78,13 @@ impl Request for Relayed {
         self.exchange.as_ref().map_or("", Exchange::id)
     }
 
-    fn verdict(&self) -> Option<Verdict> {
+    fn verdict(&self) -> Option<CancelReason> {
         self.flight.verdict()
     }
 
-    fn cut(&self) -> Option<Verdict> {
+    fn cut(&self) -> Option<CancelReason> {
         match self.flight.transport.why_cut()? {
-            Cut::Stalled => Some(Verdict::TimedOut(Waiting::Client)),
+            Cut::Stalled => Some(CancelReason::TimedOut(Waiting::Client)),
             Cut::Cancelled => self.flight.verdict(),
             Cut::Idle => None,
         }

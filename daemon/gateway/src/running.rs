@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aivonx_domain::{Reach, access::Subject};
+use aivonx_domain::{TenantScope, access::Subject};
 use aivonx_protocol::running::{Phase, Running};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
-use super::clock::{Flight, Verdict};
+use super::deadline::{CancelReason, InFlight};
 use crate::pulse::Pace;
 
 /// Longest wait for the data-plane threads, which answer within microseconds unless something is very wrong.
@@ -38,8 +38,8 @@ pub enum Ending {
 /// What a thread is asked. It answers by using the sender, and is done when it drops it.
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
-    List(Reach, UnboundedSender<Vec<Entry>>),
-    End(Uuid, Reach, UnboundedSender<Ending>),
+    List(TenantScope, UnboundedSender<Vec<Entry>>),
+    End(Uuid, TenantScope, UnboundedSender<Ending>),
 }
 
 /// A running request, as its thread reports it: copying it touches nothing but reference counts.
@@ -59,13 +59,13 @@ pub(super) struct Entry {
 
 impl Board {
     /// The requests within `reach`, oldest first.
-    pub async fn list(&self, reach: &Reach) -> Vec<Running> {
+    pub async fn list(&self, reach: &TenantScope) -> Vec<Running> {
         let mut all = self.gather(reach).await;
         all.sort_by_key(|entry| std::cmp::Reverse(entry.age));
         all.into_iter().map(Entry::tell).collect()
     }
 
-    async fn gather(&self, reach: &Reach) -> Vec<Entry> {
+    async fn gather(&self, reach: &TenantScope) -> Vec<Entry> {
         let mut answers = self.ask(|answer| Ask::List(reach.clone(), answer));
         let mut all: Vec<Entry> = Vec::new();
         let gather = async {
@@ -79,7 +79,7 @@ impl Board {
     }
 
     /// How far the requests within `reach` are.
-    pub async fn paces(&self, reach: &Reach) -> Vec<Pace> {
+    pub async fn paces(&self, reach: &TenantScope) -> Vec<Pace> {
         let pace = |entry: &Entry| Pace {
             route: entry.route,
             age: entry.age,
@@ -90,7 +90,7 @@ impl Board {
     }
 
     /// Ends a request within `reach`.
-    pub async fn end(&self, id: Uuid, reach: &Reach) -> Ending {
+    pub async fn end(&self, id: Uuid, reach: &TenantScope) -> Ending {
         let mut answers = self.ask(|answer| Ask::End(id, reach.clone(), answer));
         // Only the thread that has it says anything.
         tokio::time::timeout(ANSWER_WITHIN, answers.recv()).await.ok().flatten().unwrap_or(Ending::Unknown)
@@ -114,7 +114,7 @@ impl Board {
 }
 
 /// Answers for the requests of one thread.
-pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f Flight>) {
+pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f InFlight>) {
     // The receiver may have stopped waiting.
     match ask {
         Ask::List(reach, answer) => {
@@ -124,7 +124,7 @@ pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f Flight>) {
         Ask::End(id, reach, answer) => {
             let Some(flight) = flights.into_iter().find(|flight| flight.begun.id == id) else { return };
             let ending = if within(&reach, flight) {
-                flight.end(Verdict::Cancelled);
+                flight.end(CancelReason::Cancelled);
                 Ending::Ended
             } else {
                 Ending::Foreign
@@ -134,7 +134,7 @@ pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f Flight>) {
     }
 }
 
-fn within(reach: &Reach, flight: &Flight) -> bool {
+fn within(reach: &TenantScope, flight: &InFlight) -> bool {
     let subject = flight.subject();
     let id = |of: &Option<(Arc<str>, Arc<str>)>| of.as_ref().map(|(id, _)| id.clone());
     let organization = subject.as_ref().and_then(|subject| id(&subject.organization));
@@ -142,7 +142,7 @@ fn within(reach: &Reach, flight: &Flight) -> bool {
     reach.covers(organization.as_deref(), user.as_deref())
 }
 
-fn entry(flight: &Flight) -> Entry {
+fn entry(flight: &InFlight) -> Entry {
     let age = flight.begun.at.elapsed();
     let (answering, tokens) = flight.passed();
     let phase = match answering {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aivonx_config::{AccessMode, Config};
-use aivonx_fleet::{Fleet, Hot, Realm};
+use aivonx_fleet::{Fleet, Hot, NodeScope};
 use aivonx_identity::Identity;
 use aivonx_ledgers::usage::Usage;
 use aivonx_limits::Limits;
@@ -17,7 +17,7 @@ use aivonx_telemetry::AccessSink;
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{budget::Budget, clock::ticks, listener::AcceptFailures, places::Places, running::Board};
+use super::{budget::Budget, deadline::ticks, listener::AcceptFailures, places::Places, running::Board};
 use crate::policy;
 
 /// How far the process is on its way to its end.
@@ -144,7 +144,7 @@ pub struct Shared {
     /// Where the records of finished requests go.
     pub access: AccessSink,
     /// Renders `/metrics` for those whose fleet it is; run on the control plane.
-    pub metrics: Arc<dyn Fn(&Realm) -> String + Send + Sync>,
+    pub metrics: Arc<dyn Fn(&NodeScope) -> String + Send + Sync>,
     /// What is wrong with the store, if something is: a sentence.
     pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// The control plane's runtime.

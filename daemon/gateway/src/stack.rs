@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use aivonx_domain::access::Outcome;
-use aivonx_fleet::{Eligible, NoNode, via};
+use aivonx_fleet::{NoNode, RoutingRules, via};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{
     Dialect, Edits, Peek,
@@ -18,14 +18,14 @@ use super::{
     authenticate,
     body::{self, Collected, Sender, VerdictError},
     candidates::Many,
-    clock::{Flight, Waiting},
     conn::ConnContext,
+    deadline::{InFlight, Waiting},
     endpoints::{account, change, local, manage, own_usage},
+    error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
     forward::{Call, forward, look_again},
     headers, host, limit, privacy,
-    rescue::{Refusal, rescue},
 };
 use crate::policy::Plan;
 
@@ -54,7 +54,7 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         Err(refusal) => {
             // The log may have more detail than the client's error.
             exchange.record.error.get_or_insert_with(|| refusal.to_string().into());
-            rescue(&refusal, dialect, exchange.id())
+            error_response(&refusal, dialect, exchange.id())
         }
     };
     // Last, so that it stands on refusals too.
@@ -144,7 +144,7 @@ async fn layers(
     };
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
-    let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
+    let flight = cx.worker.watch(InFlight::new(cx.transport(), exchange.begun()));
     // From here on it takes time, and what takes time ends with the credential it runs under.
     flight.on_behalf_of(caller.clone());
     let sender = Sender { caller: &caller, route };
@@ -222,7 +222,7 @@ async fn layers(
 }
 
 /// Reads what the gateway has to know of a body.
-async fn read(exchange: &Exchange, flight: &Flight, body: Collected) -> Result<(Collected, Peek), Refusal> {
+async fn read(exchange: &Exchange, flight: &InFlight, body: Collected) -> Result<(Collected, Peek), Refusal> {
     if body.bytes <= aside::LARGE {
         let peek = Peek::read(&body.segments)?;
         return Ok((body, peek));
@@ -283,7 +283,7 @@ fn is_unknown(
     peek: &Peek,
     forwarded: &Forward,
     plan: Option<&Plan>,
-    eligible: &Eligible,
+    eligible: &RoutingRules,
 ) -> bool {
     let snapshot = exchange.worker.shared.hot.load();
     let unknown = |model: &str, granted: bool| {
@@ -300,7 +300,7 @@ fn name_model(
     exchange: &mut Exchange,
     peek: &Peek,
     legacy: bool,
-    eligible: &Eligible,
+    eligible: &RoutingRules,
 ) -> Result<(), Refusal> {
     let model = peek.model(legacy).ok_or(Refusal::ModelMissing)?;
     let known = exchange.worker.shared.hot.load().known(model, eligible).map(|entry| entry.name.clone());

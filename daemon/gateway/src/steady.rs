@@ -1,7 +1,7 @@
 //! Whether a body goes on coming in at a least rate. A deadline for the next piece alone would let one byte a minute
 //! hold a connection, and all that came before it, for ever.
 
-use super::clock::TICKS_PER_SECOND;
+use super::deadline::TICKS_PER_SECOND;
 
 /// Looks at spans of time of equal length, each by itself: what was sent quickly buys no time later.
 #[derive(Debug)]

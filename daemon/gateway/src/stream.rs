@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     body::verdict_text,
-    clock::{Verdict, Waiting},
+    deadline::{CancelReason, Waiting},
     relayed::Relayed,
 };
 
@@ -32,9 +32,9 @@ pub(super) trait Request {
     /// Our id of it.
     fn id(&self) -> &str;
     /// Why it has to end, if it has to.
-    fn verdict(&self) -> Option<Verdict>;
+    fn verdict(&self) -> Option<CancelReason>;
     /// Why its stream or connection was broken off, if the gateway did that.
-    fn cut(&self) -> Option<Verdict>;
+    fn cut(&self) -> Option<CancelReason>;
     /// A chunk came from the node; about so many tokens went by.
     fn received(&mut self, tokens: u64);
     /// The node has nothing yet: its time runs, and a verdict wakes the task.
@@ -64,11 +64,14 @@ impl Ending {
     const FAILED: Self = Self { outcome: Outcome::Broken, error: Some("the node reported an error") };
     const BROKEN: Self = Self { outcome: Outcome::Broken, error: Some("the node's answer broke off") };
 
-    fn by(verdict: Verdict) -> Self {
+    fn by(verdict: CancelReason) -> Self {
         let outcome = match verdict {
-            Verdict::TimedOut(Waiting::Client) => Outcome::ClientStalled,
-            Verdict::TimedOut(_) => Outcome::TimedOut,
-            Verdict::Stopping | Verdict::Retired | Verdict::Revoked | Verdict::Cancelled => Outcome::Ended,
+            CancelReason::TimedOut(Waiting::Client) => Outcome::ClientStalled,
+            CancelReason::TimedOut(_) => Outcome::TimedOut,
+            CancelReason::Stopping
+            | CancelReason::Retired
+            | CancelReason::Revoked
+            | CancelReason::Cancelled => Outcome::Ended,
         };
         Self { outcome, error: Some(verdict_text(verdict)) }
     }

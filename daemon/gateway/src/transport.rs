@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    clock::TICKS_PER_SECOND,
     conn::{ConnContext, ConnState},
+    deadline::TICKS_PER_SECOND,
     shared::Settings,
 };
 

@@ -8,10 +8,10 @@ use aivonx_protocol::node::Pool;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
+    error_response::Refusal,
     exchange::Exchange,
     meaning::{Blame, Meaning},
     opened::Opened,
-    rescue::Refusal,
     upstream::SendError,
 };
 

@@ -3,12 +3,7 @@
 use aivonx_domain::AccessRecord;
 use aivonx_fleet::{Answer, Block, Chain, Snapshot, Work};
 use aivonx_limits::Reservation;
-use aivonx_wire::api::{
-    Meter, Timing,
-    meter::BYTES_PER_TOKEN,
-    peek::within,
-    route::Output,
-};
+use aivonx_wire::api::{Meter, Timing, meter::BYTES_PER_TOKEN, peek::within, route::Output};
 
 use super::{exchange::Exchange, forward::Call};
 

@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::{
     authenticate::Tokens,
-    clock::{Flight, TICK, Turn, ticks},
     conn::{self, ConnContext, ConnState},
+    deadline::{InFlight, TICK, Turn, ticks},
     listener::{ACCEPT_PAUSE, Bound},
     request_id::RequestIds,
     running,
@@ -49,7 +49,7 @@ pub(super) struct Worker {
     ids: RequestIds,
     /// What runs; each knows its place, and leaves when its [`Watched`] is dropped. Left to the ticker, those
     /// that are over would be thousands under load, and their memory cold when it is used again.
-    flights: RefCell<Vec<Rc<Flight>>>,
+    flights: RefCell<Vec<Rc<InFlight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
     /// Room for the blocks of the prompt at hand.
@@ -90,7 +90,7 @@ impl Worker {
     }
 
     /// Puts a request under the ticker's eyes until what is returned is dropped.
-    pub(super) fn watch(self: &Rc<Self>, flight: Rc<Flight>) -> Watched {
+    pub(super) fn watch(self: &Rc<Self>, flight: Rc<InFlight>) -> Watched {
         let mut flights = self.flights.borrow_mut();
         flight.place.set(flights.len());
         flights.push(flight.clone());
@@ -168,13 +168,13 @@ impl Worker {
 /// A request under the ticker's eyes.
 pub(super) struct Watched {
     worker: Rc<Worker>,
-    flight: Rc<Flight>,
+    flight: Rc<InFlight>,
 }
 
 impl Deref for Watched {
-    type Target = Flight;
+    type Target = InFlight;
 
-    fn deref(&self) -> &Flight {
+    fn deref(&self) -> &InFlight {
         &self.flight
     }
 }
@@ -296,7 +296,7 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),
-            blocks: RefCell::default(),
+        blocks: RefCell::default(),
         tokens: RefCell::default(),
     });
     for listener in sockets {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_ledgers::audit::Entry;
 use aivonx_protocol::{UnixMillis, WireSecret, audit::Action, audit::Outcome};
@@ -80,7 +80,7 @@ impl Identity {
         let family = match refresh::rotate(&self.store, token.expose(), now()).await {
             Ok(family) => family,
             Err(RefreshError::Reused(session)) => {
-                let user = self.store.users().get(&Reach::All, &session.user).await?;
+                let user = self.store.users().get(&TenantScope::All, &session.user).await?;
                 let entry = match &user {
                     Some(user) => entry(Action::TokenReuse, user, source, via).outcome(Outcome::Denied),
                     None => unknown(Action::TokenReuse, "unknown", source, via),
@@ -92,7 +92,7 @@ impl Identity {
             }
             Err(error) => return Err(error.into()),
         };
-        let user = self.store.users().get(&Reach::All, &family.session.user).await?;
+        let user = self.store.users().get(&TenantScope::All, &family.session.user).await?;
         let user = user.filter(|user| user.enabled && user.epoch == family.session.epoch);
         let enabled = match &user {
             Some(user) => self.organization_enabled(user).await?,
@@ -112,7 +112,7 @@ impl Identity {
     /// If the store fails.
     pub async fn http_logout(&self, actor: &Actor, via: &str) -> Result<(), AccountError> {
         let Some(id) = &actor.session else { return Err(AccountError::NoToken) };
-        match self.store.sessions().remove(&Reach::All, id, None).await {
+        match self.store.sessions().remove(&TenantScope::All, id, None).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(e) => return Err(e.into()),
         }
@@ -134,7 +134,7 @@ impl Identity {
     ) -> Result<(), AccountError> {
         let family = refresh::find(&self.store, token.expose()).await?.ok_or(AccountError::Refresh)?;
         self.end(&family).await?;
-        if let Some(user) = self.store.users().get(&Reach::All, &family.user).await? {
+        if let Some(user) = self.store.users().get(&TenantScope::All, &family.user).await? {
             self.record(entry(Action::Logout, &user, source, via)).await?;
         }
         Ok(())
@@ -161,7 +161,7 @@ impl Identity {
     ) -> Result<(UserRecord, Option<String>, RequiredActions), AccountError> {
         let user = self.own_record(actor).await?;
         let organization = match &user.organization {
-            Some(id) => self.store.organizations().get(&Reach::All, id).await?,
+            Some(id) => self.store.organizations().get(&TenantScope::All, id).await?,
             None => None,
         };
         let owed = self.owed(&user).await?;
@@ -208,7 +208,7 @@ impl Identity {
     }
 
     async fn end(&self, session: &SessionRecord) -> Result<(), AccountError> {
-        match self.store.sessions().remove(&Reach::All, &session.id, None).await {
+        match self.store.sessions().remove(&TenantScope::All, &session.id, None).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(e) => return Err(e.into()),
         }
@@ -219,7 +219,7 @@ impl Identity {
     /// The stored record of the acting user.
     pub(super) async fn own_record(&self, actor: &Actor) -> Result<UserRecord, AccountError> {
         let Some(id) = &actor.user else { return Err(AccountError::NoAccount) };
-        let found = self.store.users().get(&Reach::All, id).await?;
+        let found = self.store.users().get(&TenantScope::All, id).await?;
         found.filter(|user| user.enabled).ok_or(AccountError::TokenInvalid)
     }
 

@@ -1,6 +1,6 @@
 //! What everyone does about the own account, over the control socket and over HTTP: password and second factor.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{Fault, FaultKind, WireSecret, account::TotpOffer, audit::Action};
 use aivonx_store::{StoreError, StoredTotp, UserRecord};
@@ -47,7 +47,7 @@ impl Identity {
             set_password(record, hash);
             Ok(())
         };
-        let changed = self.store.users().try_update(&Reach::All, &user.id, None, set).await;
+        let changed = self.store.users().try_update(&TenantScope::All, &user.id, None, set).await;
         let user = unless_refused(changed, AccountError::Credentials)?;
         self.end_other_sessions(&user, actor.session.as_deref()).await?;
         self.record(entry(Action::PasswordChange, &user, &actor.source, via)).await?;
@@ -76,7 +76,7 @@ impl Identity {
             .check_rules(new.clone(), anyone)
             .await?
             .map_err(AccountError::WeakPassword)?;
-        let found = self.store.users().by_name(&Reach::All, None, &name).await?;
+        let found = self.store.users().by_name(&TenantScope::All, None, &name).await?;
         let user = found.filter(|user| user.enabled && is_reset(user, code));
         let Some(user) = user else {
             self.audit.note(unknown(Action::PasswordReset, &name, source, via).detail("reason", "code"));
@@ -91,7 +91,7 @@ impl Identity {
             set_password(record, hash);
             Ok(())
         };
-        let changed = self.store.users().try_update(&Reach::All, &user.id, None, set).await;
+        let changed = self.store.users().try_update(&TenantScope::All, &user.id, None, set).await;
         let user = unless_refused(changed, AccountError::ResetCode)?;
         self.end_other_sessions(&user, None).await?;
         // Who holds the code is no guesser: what they mistyped before is forgotten.
@@ -123,7 +123,7 @@ impl Identity {
             record.totp = Some(StoredTotp { secret, confirmed: false, last_step: 0 });
             Ok(())
         };
-        let changed = self.store.users().try_update(&Reach::All, &user.id, None, set).await;
+        let changed = self.store.users().try_update(&TenantScope::All, &user.id, None, set).await;
         unless_refused(changed, AccountError::TotpOn)?;
         Ok(TotpOffer { secret: shared.base32(), uri: shared.uri(ISSUER, &user.name) })
     }
@@ -165,7 +165,7 @@ impl Identity {
             record.epoch += 1;
             Ok(())
         };
-        let changed = self.store.users().try_update(&Reach::All, &user.id, None, confirm).await;
+        let changed = self.store.users().try_update(&TenantScope::All, &user.id, None, confirm).await;
         let user = unless_refused(changed, AccountError::OneTimeCode)?;
         self.end_other_sessions(&user, actor.session.as_deref()).await?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "on")).await?;
@@ -197,7 +197,7 @@ impl Identity {
             record.totp = None;
             record.backup_codes.clear();
         };
-        let user = self.store.users().update(&Reach::All, &user.id, None, clear).await?;
+        let user = self.store.users().update(&TenantScope::All, &user.id, None, clear).await?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "off")).await?;
         self.settle().await?;
         Ok(())
@@ -243,7 +243,7 @@ impl Identity {
             record.backup_codes = hashes;
             Ok(())
         };
-        let changed = self.store.users().try_update(&Reach::All, &user.id, None, set).await;
+        let changed = self.store.users().try_update(&TenantScope::All, &user.id, None, set).await;
         let user = unless_refused(changed, AccountError::TotpOff)?;
         self.record(entry(Action::TotpChange, &user, &actor.source, via).detail("change", "codes")).await?;
         Ok(codes)
@@ -267,7 +267,7 @@ impl Identity {
 
     async fn password_context(&self, user: &UserRecord) -> Result<Context, AccountError> {
         let organization = match &user.organization {
-            Some(id) => self.store.organizations().get(&Reach::All, id).await?,
+            Some(id) => self.store.organizations().get(&TenantScope::All, id).await?,
             None => None,
         };
         Ok(Context {
@@ -280,13 +280,13 @@ impl Identity {
 
     /// Ends the sessions of `user`, whose epoch has just risen, but for `kept`, which goes on in the new one.
     async fn end_other_sessions(&self, user: &UserRecord, kept: Option<&str>) -> Result<(), AccountError> {
-        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
         let (sessions, epoch) = (self.store.sessions(), user.epoch);
         for session in sessions.list(&own).await? {
             let done = if Some(session.id.as_str()) == kept {
-                sessions.update(&Reach::All, &session.id, None, move |s| s.epoch = epoch).await
+                sessions.update(&TenantScope::All, &session.id, None, move |s| s.epoch = epoch).await
             } else {
-                sessions.remove(&Reach::All, &session.id, None).await
+                sessions.remove(&TenantScope::All, &session.id, None).await
             };
             match done {
                 Ok(_) | Err(StoreError::NotFound { .. }) => {}

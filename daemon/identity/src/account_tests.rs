@@ -71,11 +71,11 @@ impl Rig {
     }
 
     async fn record(&self) -> UserRecord {
-        self.stand.store.users().get(&Reach::All, &self.alice).await.unwrap().unwrap()
+        self.stand.store.users().get(&TenantScope::All, &self.alice).await.unwrap().unwrap()
     }
 
     async fn change(&self, change: impl FnOnce(&mut UserRecord) + Send + 'static) {
-        self.stand.store.users().update(&Reach::All, &self.alice, None, change).await.unwrap();
+        self.stand.store.users().update(&TenantScope::All, &self.alice, None, change).await.unwrap();
         self.identity.settle().await.unwrap();
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_ledgers::audit::Who;
 use aivonx_protocol::user::Role;
 use aivonx_store::UserRecord;
@@ -65,17 +65,17 @@ impl Actor {
 
     /// Whose records it may touch.
     #[must_use]
-    pub fn reach(&self) -> Reach {
+    pub fn reach(&self) -> TenantScope {
         match (self.role, &self.organization) {
-            (Role::Member, organization) => Reach::User {
+            (Role::Member, organization) => TenantScope::User {
                 organization: organization.clone(),
                 // Nobody is a member without being a user; one that were would reach nothing.
                 user: self.user.clone().unwrap_or_default(),
             },
-            (_, Some(organization)) => Reach::Organization(organization.clone()),
+            (_, Some(organization)) => TenantScope::Organization(organization.clone()),
             // Never stored so; nothing may follow from it.
-            (Role::OrgAdmin, None) => Reach::Organization(String::new()),
-            (Role::Superadmin | Role::Operator | Role::Auditor, None) => Reach::All,
+            (Role::OrgAdmin, None) => TenantScope::Organization(String::new()),
+            (Role::Superadmin | Role::Operator | Role::Auditor, None) => TenantScope::All,
         }
     }
 
@@ -113,16 +113,16 @@ mod tests {
 
     #[test]
     fn each_role_reaches_as_far_as_it_should() {
-        let own = || Reach::Organization("acme".into());
+        let own = || TenantScope::Organization("acme".into());
         for role in [Role::Operator, Role::Auditor, Role::OrgAdmin, Role::Superadmin] {
             assert_eq!(actor(Some("u"), role, Some("acme")).reach(), own(), "{role}");
         }
         for role in [Role::Operator, Role::Auditor, Role::Superadmin] {
-            assert_eq!(actor(Some("u"), role, None).reach(), Reach::All, "{role}");
+            assert_eq!(actor(Some("u"), role, None).reach(), TenantScope::All, "{role}");
         }
         let member = actor(Some("u"), Role::Member, Some("acme")).reach();
-        assert_eq!(member, Reach::User { organization: Some("acme".into()), user: "u".into() });
+        assert_eq!(member, TenantScope::User { organization: Some("acme".into()), user: "u".into() });
         assert!(!actor(Some("u"), Role::OrgAdmin, None).reach().covers(None, Some("u")));
-        assert_eq!(actor(None, Role::Superadmin, None).reach(), Reach::All);
+        assert_eq!(actor(None, Role::Superadmin, None).reach(), TenantScope::All);
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use aivonx_domain::access::Subject;
-use aivonx_fleet::Eligible;
+use aivonx_fleet::RoutingRules;
 use aivonx_limits::Levels;
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 
@@ -174,8 +174,8 @@ impl Caller {
 
     /// What of the fleet it may use. Nobody in particular: the nodes that are for everyone.
     #[must_use]
-    pub fn eligible(&self) -> &Eligible {
-        static ANYBODY: Eligible = Eligible::SHARED;
+    pub fn eligible(&self) -> &RoutingRules {
+        static ANYBODY: RoutingRules = RoutingRules::SHARED;
         match self {
             Self::Anonymous => &ANYBODY,
             Self::Key(key) => &key.eligible,

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aivonx_domain::access::Subject;
-use aivonx_fleet::Eligible;
+use aivonx_fleet::RoutingRules;
 use aivonx_limits::{
     Accounts, Caps, Kind,
     configured::Given,
@@ -115,7 +115,7 @@ impl Directory {
     fn add_organization(&mut self, record: OrganizationRecord, allowed: &mut Allowed, old: Option<&Self>) {
         let before = old.and_then(|old| old.organizations.get(record.id.as_str()));
         let live = carry(before.map(|o| &o.live), record.enabled);
-        let eligible = Eligible::of(&record.id, &record.nodes, &record.models, record.cloud_models);
+        let eligible = RoutingRules::of(&record.id, &record.nodes, &record.models, record.cloud_models);
         let id: Arc<str> = record.id.into();
         let scope = allowed.given.organization(&id, record.limit_profile);
         allowed.organizations.insert(id.clone(), scope);
@@ -251,11 +251,11 @@ impl Directory {
         record: &KeyRecord,
         organization: Option<&Arc<Organization>>,
         user: Option<&Arc<User>>,
-    ) -> Eligible {
+    ) -> RoutingRules {
         let of_maker = || match record.created_by.as_deref().map(|id| self.users.get(id)) {
             // The daemon's own user, before there was an administrator.
-            None => Eligible::ALL,
-            Some(maker) => maker.map_or(Eligible::SHARED, |maker| maker.eligible.clone()),
+            None => RoutingRules::ALL,
+            Some(maker) => maker.map_or(RoutingRules::SHARED, |maker| maker.eligible.clone()),
         };
         let whole = match (organization, user) {
             (Some(organization), _) => organization.eligible.clone(),

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use aivonx_domain::access::Subject;
-use aivonx_fleet::Eligible;
+use aivonx_fleet::RoutingRules;
 use aivonx_limits::Level;
 use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
 use aivonx_store::{StoredTotp, UserRecord};
@@ -57,7 +57,7 @@ pub struct Organization {
     /// Whether its users must use two-factor authentication.
     pub require_totp: bool,
     /// What of the fleet it may use.
-    pub eligible: Eligible,
+    pub eligible: RoutingRules,
     /// Whether it has nodes of its own alone.
     pub exclusive: bool,
     /// Ends when it is disabled or removed.
@@ -80,7 +80,7 @@ pub struct User {
     /// Its organization.
     pub organization: Option<Arc<Organization>>,
     /// What of the fleet it may use.
-    pub eligible: Eligible,
+    pub eligible: RoutingRules,
     /// Whether it may do anything: itself and its organization are enabled.
     pub enabled: bool,
     /// Sessions and tokens of an older epoch are void.
@@ -181,10 +181,10 @@ impl Scopes {
 }
 
 /// What a user of the fleet itself may use: those who see every node, every node.
-pub(super) fn of_fleet(role: Role) -> Eligible {
+pub(super) fn of_fleet(role: Role) -> RoutingRules {
     match role {
-        Role::Superadmin | Role::Operator | Role::Auditor => Eligible::ALL,
-        Role::OrgAdmin | Role::Member => Eligible::SHARED,
+        Role::Superadmin | Role::Operator | Role::Auditor => RoutingRules::ALL,
+        Role::OrgAdmin | Role::Member => RoutingRules::SHARED,
     }
 }
 
@@ -200,7 +200,7 @@ pub struct Key {
     /// What it may do now: what it was given, as far as its user (or else its creator) may still have it.
     pub scopes: Scopes,
     /// What of the fleet it may use: at most what its organization and its user may.
-    pub eligible: Eligible,
+    pub eligible: RoutingRules,
     /// Networks it may be used from; empty is anywhere.
     pub networks: Vec<IpNet>,
     /// From when on it is worth nothing; `u64::MAX` is never.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::{Reach, now};
+use aivonx_domain::{TenantScope, now};
 use aivonx_limits::{Accounts, configured::Given};
 use aivonx_store::{Changed, Noun, Projection, SessionRecord, Store, StoreError, Which, secrets::Vault};
 
@@ -55,7 +55,7 @@ impl Identity {
             Some(Which::These(ids)) => ids,
         };
         for id in ids {
-            let now = self.store.users().get(&Reach::All, id).await?;
+            let now = self.store.users().get(&TenantScope::All, id).await?;
             if now.map(Judged::of).as_ref() != old.user(id).map(|user| &user.judged) {
                 return Ok(false);
             }
@@ -68,11 +68,11 @@ impl Identity {
         let sessions = self.store.sessions();
         Ok(match changed.of(Noun::Session) {
             None => None,
-            Some(Which::Any) => Some(old.with_sessions(sessions.list(&Reach::All).await?)),
+            Some(Which::Any) => Some(old.with_sessions(sessions.list(&TenantScope::All).await?)),
             Some(Which::These(ids)) => {
                 let mut now: Vec<(&str, Option<SessionRecord>)> = Vec::new();
                 for id in ids {
-                    now.push((id, sessions.get(&Reach::All, id).await?));
+                    now.push((id, sessions.get(&TenantScope::All, id).await?));
                 }
                 Some(old.with_changed_sessions(now))
             }
@@ -89,10 +89,10 @@ pub(super) async fn read(
 ) -> Result<Snapshot, IdentityError> {
     let material = key_material::load(store, vault, now()).await?;
     let records = Records {
-        organizations: store.organizations().list(&Reach::All).await?,
-        users: store.users().list(&Reach::All).await?,
-        keys: store.keys().list(&Reach::All).await?,
-        sessions: store.sessions().list(&Reach::All).await?,
+        organizations: store.organizations().list(&TenantScope::All).await?,
+        users: store.users().list(&TenantScope::All).await?,
+        keys: store.keys().list(&TenantScope::All).await?,
+        sessions: store.sessions().list(&TenantScope::All).await?,
         accounts,
         privacy: of_fleet(store).await?.0,
         limits: Given::read(store).await?,

@@ -48,29 +48,29 @@ async fn a_login_rebuilds_nothing_but_the_session_that_it_begins() {
     rig.log_in("ada").await;
     let after = rig.settled().await;
     assert_eq!((sessions_of(&before, &ada.id), sessions_of(&after, &ada.id)), (0, 1));
-    assert!(rig.store().users().get(&Reach::All, &ada.id).await.unwrap().unwrap().last_login.is_some());
+    assert!(rig.store().users().get(&TenantScope::All, &ada.id).await.unwrap().unwrap().last_login.is_some());
     assert!(before.shares_directory(&after) && Arc::ptr_eq(&before.material, &after.material));
     let of_bob = before.sessions().find(|session| session.user == bob.id).unwrap();
     assert!(Arc::ptr_eq(of_bob, after.session(&of_bob.id).unwrap()), "not read again");
 
     // The end of a session ends that alone.
-    rig.store().sessions().remove(&Reach::All, &of_bob.id, None).await.unwrap();
+    rig.store().sessions().remove(&TenantScope::All, &of_bob.id, None).await.unwrap();
     let ended = rig.settled().await;
     assert!(ended.session(&of_bob.id).is_none() && ended.session_by_hash(&of_bob.hash).is_none());
     assert!(ended.shares_directory(&after) && sessions_of(&ended, &ada.id) == 1);
 
     // What anybody is judged by rebuilds everything, along with a login too.
     let promote = |user: &mut UserRecord| user.role = Role::Auditor;
-    rig.store().users().update(&Reach::All, &ada.id, None, promote).await.unwrap();
+    rig.store().users().update(&TenantScope::All, &ada.id, None, promote).await.unwrap();
     rig.log_in("ada").await;
     let promoted = rig.settled().await;
     assert!(!promoted.shares_directory(&ended) && promoted.user(&ada.id).unwrap().role == Role::Auditor);
     assert!(Arc::ptr_eq(&promoted.user(&bob.id).unwrap().live, &before.user(&bob.id).unwrap().live));
-    rig.store().users().remove(&Reach::All, &ada.id, None).await.unwrap();
+    rig.store().users().remove(&TenantScope::All, &ada.id, None).await.unwrap();
     let removed = rig.settled().await;
     assert!(removed.user(&ada.id).is_none() && sessions_of(&removed, &ada.id) == 0);
     let disable = |organization: &mut OrganizationRecord| organization.enabled = false;
-    rig.store().organizations().update(&Reach::All, &tenant.id, None, disable).await.unwrap();
+    rig.store().organizations().update(&TenantScope::All, &tenant.id, None, disable).await.unwrap();
     assert!(!rig.settled().await.organization(&tenant.id).unwrap().enabled);
 }
 
@@ -83,7 +83,7 @@ async fn a_refresh_finds_its_session_by_the_new_secret_alone() {
     let session = before.sessions().find(|session| session.user == ada.id).unwrap().clone();
     rig.store()
         .sessions()
-        .update(&Reach::All, &session.id, None, |session| session.hash = [7; 32])
+        .update(&TenantScope::All, &session.id, None, |session| session.hash = [7; 32])
         .await
         .unwrap();
     let after = rig.settled().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{UnixMillis, WireSecret};
 use aivonx_store::{SecretKind, SecretRecord, Store, StoreError, secrets::Vault};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -50,7 +50,7 @@ pub fn generate(kind: SecretKind) -> Result<WireSecret, IdentityError> {
 /// # Errors
 /// If the store fails, or a secret does not open.
 pub async fn load(store: &Store, vault: &Vault, now: UnixMillis) -> Result<Material, IdentityError> {
-    let mut records = store.secrets().list(&Reach::All).await?;
+    let mut records = store.secrets().list(&TenantScope::All).await?;
     for kind in [SecretKind::Pepper, SecretKind::TokenSigning] {
         if !records.iter().any(|r| r.kind == kind && r.retire_at.is_none()) {
             let number = records.iter().filter(|r| r.kind == kind).map(|r| r.number).max().unwrap_or(0) + 1;

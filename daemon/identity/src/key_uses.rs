@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::UnixMillis;
 use aivonx_store::{Store, StoreError};
 
@@ -33,7 +33,7 @@ impl KeyUses {
     /// What was written down, without that of keys which are no more.
     pub(super) async fn load(store: &Store) -> Result<Self, StoreError> {
         let noted = store.key_uses().load().await?;
-        let keys = store.keys().list(&Reach::All).await?;
+        let keys = store.keys().list(&TenantScope::All).await?;
         let keys: HashSet<&str> = keys.iter().map(|key| key.id.as_str()).collect();
         let (noted, gone): (Vec<_>, Vec<_>) = noted.into_iter().partition(|(id, _)| keys.contains(&**id));
         if !gone.is_empty() {
@@ -193,7 +193,7 @@ mod tests {
         touch(&rig.identity, &id, at + NOTED + 1);
         rig.identity.flush_key_uses().await.unwrap();
         assert_eq!(uses.load().await.unwrap(), [(id.clone(), at + NOTED + 1)]);
-        rig.store().keys().remove(&Reach::All, &id, None).await.unwrap();
+        rig.store().keys().remove(&TenantScope::All, &id, None).await.unwrap();
         KeyUses::load(rig.store()).await.unwrap();
         assert_eq!(uses.load().await.unwrap(), [], "of a key that is gone");
     }

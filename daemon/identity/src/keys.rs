@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis, WireSecret,
@@ -40,7 +40,7 @@ impl Identity {
             None => None,
         };
         let reach = match (actor.reach(), wanted) {
-            (Reach::All, Some(wanted)) => Reach::Organization(wanted.id),
+            (TenantScope::All, Some(wanted)) => TenantScope::Organization(wanted.id),
             (reach, _) => reach,
         };
         let time = now();
@@ -241,7 +241,7 @@ impl Identity {
     /// The user a key acts for, who may be above or beside the actor.
     pub(super) async fn user_of(&self, key: &KeyRecord) -> Result<Option<UserRecord>, Fault> {
         match &key.user {
-            Some(id) => Ok(self.store.users().get(&Reach::All, id).await?),
+            Some(id) => Ok(self.store.users().get(&TenantScope::All, id).await?),
             None => Ok(None),
         }
     }

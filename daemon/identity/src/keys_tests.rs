@@ -40,7 +40,7 @@ async fn a_key_works_at_once_and_until_it_is_revoked() {
     let shown = identity.key(&root(), Some("a"), "ci").await.unwrap();
     assert!(shown.last_used.is_some(), "it was used");
     assert_eq!(Key { last_used: None, ..shown }, Key { last_used: None, ..made.key.clone() });
-    let stored = rig.store().keys().get(&Reach::All, &made.key.id).await.unwrap().unwrap();
+    let stored = rig.store().keys().get(&TenantScope::All, &made.key.id).await.unwrap().unwrap();
     assert!(!format!("{stored:?}").contains(&made.secret.expose()[12..]));
 
     let revoked = identity.revoke_key(&root(), Some("a"), "ci").await.unwrap();
@@ -146,7 +146,7 @@ async fn a_key_is_changed_within_what_its_maker_may() {
     identity.revoke_key(&a.admin, None, "ci-2").await.unwrap();
     // With nodes of its own the organization may manage models.
     let exclusive = |o: &mut OrganizationRecord| o.nodes = NodeAccess::Exclusive;
-    rig.store().organizations().update(&Reach::All, &a.id, None, exclusive).await.unwrap();
+    rig.store().organizations().update(&TenantScope::All, &a.id, None, exclusive).await.unwrap();
     let writing = NewKey { scopes: vec![KeyScope::ModelsWrite], ..new("w", None, None) };
     identity.create_key(&a.admin, writing.clone()).await.unwrap();
     let fault = identity.create_key(&a.member, writing).await.unwrap_err();
@@ -239,7 +239,7 @@ async fn assert_isolated(rig: &Rig, a: &Tenant, key: &Key, secret: &WireSecret) 
         }
     }
     assert!(works(rig, secret));
-    assert_eq!(rig.store().keys().get(&Reach::All, id).await.unwrap().unwrap().revision, 1);
+    assert_eq!(rig.store().keys().get(&TenantScope::All, id).await.unwrap().unwrap().revision, 1);
 }
 
 #[tokio::test]

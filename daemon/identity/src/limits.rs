@@ -1,7 +1,7 @@
 //! Who may see and set whose limits. What may be set, and what holds then, is in [`aivonx_limits::setting`] and
 //! [`aivonx_limits::resolve`].
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_limits::{profile, setting, shown::Resolved};
 use aivonx_protocol::{
     Fault, FaultKind,
@@ -143,9 +143,9 @@ impl Identity {
         let fleet = || Found { subject: LimitSubject::Fleet, name: None, organization: None, user: None };
         match target {
             LimitTarget::Own => match actor.reach() {
-                Reach::All => Ok(fleet()),
-                Reach::Organization(id) => self.limited_organization(actor, &id).await,
-                Reach::User { user, .. } => self.limited_user(actor, &user).await,
+                TenantScope::All => Ok(fleet()),
+                TenantScope::Organization(id) => self.limited_organization(actor, &id).await,
+                TenantScope::User { user, .. } => self.limited_user(actor, &user).await,
             },
             LimitTarget::Organization { organization } if actor.role != Role::Member => {
                 self.limited_organization(actor, organization).await
@@ -178,7 +178,7 @@ impl Identity {
     async fn limited_user(&self, actor: &Actor, wanted: &str) -> Result<Found, Fault> {
         let user = self.user_record(actor, wanted).await?;
         let organization = match &user.organization {
-            Some(id) => self.store.organizations().get(&Reach::All, id).await?,
+            Some(id) => self.store.organizations().get(&TenantScope::All, id).await?,
             None => None,
         };
         let subject = LimitSubject::User { id: user.id.clone(), organization: user.organization.clone() };

@@ -285,7 +285,7 @@ async fn tenants_do_not_reach_each_others_limits() {
     rig.assert_foreign("user", "a-admin", identity.limits(&a.member, &user("a-admin"))).await;
     let whole = identity.limits(&a.member, &organization("a")).await.unwrap_err();
     assert_eq!(whole.kind, FaultKind::NotPermitted);
-    assert_eq!(rig.store().limits().list(&Reach::All).await.unwrap(), [], "nothing was set");
+    assert_eq!(rig.store().limits().list(&TenantScope::All).await.unwrap(), [], "nothing was set");
     // An auditor of the fleet sees all of them.
     let auditor = actor(None, Role::Auditor, None);
     assert_eq!(
@@ -310,26 +310,26 @@ async fn limits_go_with_what_they_are_set_on() {
     // A user who moves keeps the limits that a superadmin set, and none that the former organization set.
     store
         .users()
-        .update(&Reach::All, &member, None, {
+        .update(&TenantScope::All, &member, None, {
             let b = b.id.clone();
             move |user| user.organization = Some(b)
         })
         .await
         .unwrap();
-    let moved = store.limits().get(&Reach::Organization(b.id.clone()), &member).await.unwrap().unwrap();
+    let moved = store.limits().get(&TenantScope::Organization(b.id.clone()), &member).await.unwrap().unwrap();
     assert_eq!((moved.granted.len(), moved.own), (1, LimitValues::new()));
 
-    store.users().remove(&Reach::All, &member, None).await.unwrap();
+    store.users().remove(&TenantScope::All, &member, None).await.unwrap();
     let left: Vec<String> =
-        store.limits().list(&Reach::All).await.unwrap().into_iter().map(|l| l.id).collect();
+        store.limits().list(&TenantScope::All).await.unwrap().into_iter().map(|l| l.id).collect();
     assert_eq!(left, std::slice::from_ref(&a.id));
-    store.organizations().remove_with_contents(&Reach::All, &a.id, None).await.unwrap();
-    assert_eq!(store.limits().list(&Reach::All).await.unwrap(), []);
+    store.organizations().remove_with_contents(&TenantScope::All, &a.id, None).await.unwrap();
+    assert_eq!(store.limits().list(&TenantScope::All).await.unwrap(), []);
     store.verify().await.unwrap();
     // And nothing can be set on what is gone.
     let subject = LimitSubject::Organization { id: a.id.clone() };
     let limits = store.limits();
-    let late = limits.revise(&Reach::All, subject, None, |record| {
+    let late = limits.revise(&TenantScope::All, subject, None, |record| {
         record.granted.insert("inference.day".parse().unwrap(), Some(1));
         Ok(())
     });

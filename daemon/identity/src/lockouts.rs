@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{UnixMillis, lockout::Lockout};
 use aivonx_store::{LockoutRecord, Store, StoreError};
 
@@ -44,7 +44,7 @@ impl Lockouts {
     /// If the store fails.
     pub async fn open(store: &Store, policy: Policy, now: UnixMillis) -> Result<Self, StoreError> {
         let mut logins = FailedLogins::new(policy);
-        for record in store.lockouts().list(&Reach::All).await? {
+        for record in store.lockouts().list(&TenantScope::All).await? {
             match &record.address {
                 Some(address) => {
                     let entry = Entry {
@@ -105,7 +105,7 @@ impl Lockouts {
             let users: Vec<String> = match user {
                 Some(user) => vec![Place::new(user, "").user().to_owned()],
                 None => {
-                    let kept = self.store.lockouts().list(&Reach::All).await?;
+                    let kept = self.store.lockouts().list(&TenantScope::All).await?;
                     kept.into_iter().filter(|r| r.address.is_none()).map(|r| r.user).collect()
                 }
             };
@@ -123,7 +123,7 @@ impl Lockouts {
     pub async fn sweep(&self, now: UnixMillis) -> Result<(), StoreError> {
         let over = self.lock().sweep(now);
         self.erase(&over).await?;
-        for record in self.store.lockouts().list(&Reach::All).await? {
+        for record in self.store.lockouts().list(&TenantScope::All).await? {
             let stale = match &record.address {
                 Some(_) => false,
                 None => self.lock().spray(&record.user, now).is_none(),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     async fn records(store: &Store) -> Vec<LockoutRecord> {
-        store.lockouts().list(&Reach::All).await.unwrap()
+        store.lockouts().list(&TenantScope::All).await.unwrap()
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::{address_key, now};
 use aivonx_ledgers::audit::{Entry, Who};
 use aivonx_protocol::{
@@ -67,7 +67,7 @@ impl Identity {
         let name = name.to_lowercase();
         let attempt = self.attempt(&name, source, via).await?;
         let found = if name.len() <= NAME {
-            self.store.users().by_name(&Reach::All, None, &name).await?
+            self.store.users().by_name(&TenantScope::All, None, &name).await?
         } else {
             None
         };
@@ -163,13 +163,13 @@ impl Identity {
             return Ok(true);
         }
         let Some(id) = &user.organization else { return Ok(false) };
-        let organization = self.store.organizations().get(&Reach::All, id).await?;
+        let organization = self.store.organizations().get(&TenantScope::All, id).await?;
         Ok(organization.is_some_and(|organization| organization.require_totp))
     }
 
     pub(super) async fn organization_enabled(&self, user: &UserRecord) -> Result<bool, AccountError> {
         let Some(id) = &user.organization else { return Ok(true) };
-        let organization = self.store.organizations().get(&Reach::All, id).await?;
+        let organization = self.store.organizations().get(&TenantScope::All, id).await?;
         Ok(organization.is_some_and(|organization| organization.enabled))
     }
 
@@ -227,7 +227,7 @@ impl Identity {
         };
         let (at, old) = (now(), user.password.clone());
         let users = self.store.users();
-        let updated = users.update(&Reach::All, &user.id, None, move |record| {
+        let updated = users.update(&TenantScope::All, &user.id, None, move |record| {
             record.last_login = Some(at);
             // Unless it was changed in the meantime.
             if rehashed.is_some() && record.password == old {

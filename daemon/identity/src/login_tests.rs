@@ -62,7 +62,7 @@ impl Rig {
     }
 
     async fn change(&self, change: impl FnOnce(&mut UserRecord) + Send + 'static) {
-        self.stand.store.users().update(&Reach::All, &self.alice.id, None, change).await.unwrap();
+        self.stand.store.users().update(&TenantScope::All, &self.alice.id, None, change).await.unwrap();
     }
 
     fn recorded(&self) -> Vec<AuditEntry> {

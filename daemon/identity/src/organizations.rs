@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_limits::profile;
 use aivonx_protocol::{
     Fault,
@@ -190,10 +190,10 @@ impl Identity {
         wanted: Option<&str>,
     ) -> Result<Option<OrganizationRecord>, Fault> {
         let reach = match actor.reach() {
-            Reach::User { organization: Some(id), .. } => Reach::Organization(id),
+            TenantScope::User { organization: Some(id), .. } => TenantScope::Organization(id),
             // A member of the fleet: no organization is its own.
-            Reach::User { organization: None, .. } if wanted.is_none() => return Ok(None),
-            Reach::User { organization: None, .. } => Reach::Organization(String::new()),
+            TenantScope::User { organization: None, .. } if wanted.is_none() => return Ok(None),
+            TenantScope::User { organization: None, .. } => TenantScope::Organization(String::new()),
             reach => reach,
         };
         let asked = match (wanted, reach.organization()) {
@@ -208,19 +208,19 @@ impl Identity {
     /// The slugs of the organizations within reach of one who may see them, or the actor's own, by id.
     pub async fn slugs(&self, actor: &Actor) -> Result<HashMap<String, String>, Fault> {
         let records = match actor.reach() {
-            Reach::All => self.store.organizations().list(&Reach::All).await?,
+            TenantScope::All => self.store.organizations().list(&TenantScope::All).await?,
             _ => self.organization_of(actor, None).await?.into_iter().collect(),
         };
         Ok(records.into_iter().map(|record| (record.id, record.slug)).collect())
     }
 
     async fn shown(&self, record: OrganizationRecord) -> Result<Organization, Fault> {
-        let mut counts = self.counts(&Reach::Organization(record.id.clone())).await?;
+        let mut counts = self.counts(&TenantScope::Organization(record.id.clone())).await?;
         let counts = counts.remove(&record.id).unwrap_or_default();
         Ok(view(record, counts))
     }
 
-    async fn counts(&self, reach: &Reach) -> Result<HashMap<String, Counts>, Fault> {
+    async fn counts(&self, reach: &TenantScope) -> Result<HashMap<String, Counts>, Fault> {
         let mut counts: HashMap<String, Counts> = HashMap::new();
         for user in self.store.users().list(reach).await? {
             if let Some(id) = user.organization {

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{UnixMillis, WireSecret, session::SessionKind};
 use aivonx_store::{SessionRecord, Store, StoreError, UserRecord};
 use subtle::ConstantTimeEq as _;
@@ -117,7 +117,7 @@ pub async fn rotate(store: &Store, token: &str, now: UnixMillis) -> Result<Refre
 /// If the store fails.
 pub async fn find(store: &Store, token: &str) -> Result<Option<SessionRecord>, StoreError> {
     let Some((presented, id)) = read(token) else { return Ok(None) };
-    let found = store.sessions().get(&Reach::All, id).await?;
+    let found = store.sessions().get(&TenantScope::All, id).await?;
     Ok(found.filter(|s| s.kind == SessionKind::Http && bool::from(s.hash.ct_eq(&presented))))
 }
 
@@ -158,13 +158,13 @@ fn spend(
 }
 
 async fn make_room(store: &Store, user: &UserRecord) -> Result<(), StoreError> {
-    let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+    let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
     let mut families = store.sessions().list(&own).await?;
     families.retain(|session| session.kind == SessionKind::Http);
     families.sort_by_key(|session| session.last_used);
     let surplus = (families.len() + 1).saturating_sub(FAMILIES);
     for oldest in families.iter().take(surplus) {
-        match store.sessions().remove(&Reach::All, &oldest.id, None).await {
+        match store.sessions().remove(&TenantScope::All, &oldest.id, None).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(e) => return Err(e),
         }
@@ -283,7 +283,7 @@ mod tests {
         let first = begin(&stand.store, &user, None, None, NOW).await.unwrap();
         let last = rotate(&stand.store, first.token.expose(), NOW + LIFE_MS - 1).await.unwrap();
         assert!(unknown(rotate(&stand.store, last.token.expose(), NOW + LIFE_MS).await));
-        assert!(stand.store.sessions().list(&Reach::All).await.unwrap().is_empty());
+        assert!(stand.store.sessions().list(&TenantScope::All).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -296,7 +296,7 @@ mod tests {
         for n in 1..FAMILIES as u64 {
             begin(&stand.store, &user, None, None, NOW + n).await.unwrap();
         }
-        assert_eq!(stand.store.sessions().list(&Reach::All).await.unwrap().len(), FAMILIES);
+        assert_eq!(stand.store.sessions().list(&TenantScope::All).await.unwrap().len(), FAMILIES);
         assert!(unknown(rotate(&stand.store, first.token.expose(), NOW).await));
         assert!(rotate(&stand.store, used.token.expose(), NOW).await.is_ok());
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_ledgers::audit::Entry;
 use aivonx_protocol::{UnixMillis, audit::Action};
@@ -68,14 +68,14 @@ impl Identity {
     async fn retire_older(&self, records: &[SecretRecord], at: UnixMillis) -> Result<(), IdentityError> {
         for record in records.iter().filter(|record| record.retire_at.is_none()) {
             let set = move |record: &mut SecretRecord| record.retire_at = record.retire_at.or(Some(at));
-            self.store.secrets().update(&Reach::All, &record.id, None, set).await?;
+            self.store.secrets().update(&TenantScope::All, &record.id, None, set).await?;
         }
         Ok(())
     }
 
     /// Those of one kind, oldest first.
     async fn of_kind(&self, kind: SecretKind) -> Result<Vec<SecretRecord>, IdentityError> {
-        let mut records = self.store.secrets().list(&Reach::All).await?;
+        let mut records = self.store.secrets().list(&TenantScope::All).await?;
         records.retain(|record| record.kind == kind);
         records.sort_by_key(|record| record.number);
         Ok(records)
@@ -116,11 +116,11 @@ impl Identity {
     async fn forget(&self, record: &SecretRecord) -> Result<(), IdentityError> {
         let mut revoked = 0;
         if record.kind == SecretKind::Pepper {
-            for key in self.store.keys().list(&Reach::All).await? {
+            for key in self.store.keys().list(&TenantScope::All).await? {
                 revoked += u32::from(self.release(&key, record.number).await?);
             }
         }
-        match self.store.secrets().remove(&Reach::All, &record.id, None).await {
+        match self.store.secrets().remove(&TenantScope::All, &record.id, None).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -147,7 +147,7 @@ impl Identity {
                 key.retiring = None;
             }
         };
-        let record = match self.store.keys().update(&Reach::All, &key.id, None, release).await {
+        let record = match self.store.keys().update(&TenantScope::All, &key.id, None, release).await {
             Ok(record) => record,
             Err(StoreError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),

@@ -54,7 +54,7 @@ async fn until(identity: &Identity, is_so: impl AsyncFn() -> bool) {
 }
 
 async fn get(identity: &Identity, record: &KeyRecord) -> KeyRecord {
-    identity.store.keys().get(&Reach::All, &record.id).await.unwrap().unwrap()
+    identity.store.keys().get(&TenantScope::All, &record.id).await.unwrap().unwrap()
 }
 
 async fn of_kind(identity: &Identity, kind: SecretKind) -> Vec<(u32, Option<UnixMillis>)> {
@@ -87,7 +87,7 @@ async fn keys_move_to_the_new_pepper_when_used_and_the_rest_is_revoked_at_the_de
     // Used, but not moved yet: the write was lost.
     renewed(&idle).await;
     let put_back = |key: &mut KeyRecord| (key.pepper, key.hash) = (1, [9; 32]);
-    identity.store.keys().update(&Reach::All, &idle.id, None, put_back).await.unwrap();
+    identity.store.keys().update(&TenantScope::All, &idle.id, None, put_back).await.unwrap();
     assert_eq!(identity.retire_due(deadline).await.unwrap(), None);
     identity.settle().await.unwrap();
     assert_eq!(of_kind(&identity, SecretKind::Pepper).await, [(2, None)]);
@@ -111,7 +111,7 @@ async fn a_secret_before_a_rotation_ends_with_its_pepper() {
         key.retiring = Some(RetiringHash { pepper: key.pepper, hash: key.hash, until: u64::MAX });
         (key.pepper, key.hash) = (2, [8; 32]);
     };
-    identity.store.keys().update(&Reach::All, &record.id, None, rotate).await.unwrap();
+    identity.store.keys().update(&TenantScope::All, &record.id, None, rotate).await.unwrap();
     identity.retire_due(u64::MAX).await.unwrap();
     let record = get(&identity, &record).await;
     assert!(record.revoked.is_none() && record.retiring.is_none());
@@ -158,7 +158,7 @@ async fn what_a_crash_left_undecided_is_decided_and_what_was_decided_stays() {
     // The crash: a third is there, and nothing says when the second goes.
     identity.rotate(SecretKind::Pepper, HOUR).await.unwrap();
     let forget = |record: &mut SecretRecord| record.retire_at = None;
-    identity.store.secrets().update(&Reach::All, "pepper-2", None, forget).await.unwrap();
+    identity.store.secrets().update(&TenantScope::All, "pepper-2", None, forget).await.unwrap();
     assert_eq!(identity.retire_due(first - 1).await.unwrap(), Some(first));
     let peppers = of_kind(&identity, SecretKind::Pepper).await;
     assert_eq!((peppers[0].1, peppers[2]), (Some(first), (3, None)));

@@ -1,6 +1,6 @@
 //! Proving a second factor: a code of the authenticator or a backup code, each taken once.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{Fault, FaultKind, UnixMillis};
 use aivonx_store::{
     Store, StoreError, UserRecord,
@@ -92,7 +92,7 @@ async fn spend(
 ) -> Result<Option<UserRecord>, StoreError> {
     let change =
         |record: &mut UserRecord| change(record).ok_or_else(|| Fault::new(FaultKind::NotPermitted, "spent"));
-    match store.users().try_update(&Reach::All, &user.id, None, change).await {
+    match store.users().try_update(&TenantScope::All, &user.id, None, change).await {
         Ok(record) => Ok(Some(record)),
         Err(StoreError::Refused(_) | StoreError::NotFound { .. }) => Ok(None),
         Err(e) => Err(e),
@@ -119,7 +119,7 @@ mod tests {
         let sealed = stand.vault.seal(TREE, &user.id, &secret.base32()).unwrap();
         let hashes = codes.iter().map(|c| backup_code::hash(Purpose::Backup, &user.id, c.expose())).collect();
         let users = stand.store.users();
-        let user = users.update(&Reach::All, &user.id, None, |record| {
+        let user = users.update(&TenantScope::All, &user.id, None, |record| {
             record.totp = Some(StoredTotp { secret: sealed, confirmed: true, last_step: 0 });
             record.backup_codes = hashes;
         });
@@ -137,7 +137,7 @@ mod tests {
         );
         let proven = [both.0.unwrap(), both.1.unwrap()];
         assert_eq!(proven.iter().flatten().collect::<Vec<_>>(), [&Factor::Authenticator]);
-        let user = stand.store.users().get(&Reach::All, &user.id).await.unwrap().unwrap();
+        let user = stand.store.users().get(&TenantScope::All, &user.id).await.unwrap().unwrap();
         assert_eq!(prove(&stand.store, &stand.vault, &user, code.expose(), NOW).await.unwrap(), None);
         let next = secret.code(NOW + 30_000);
         let proven = prove(&stand.store, &stand.vault, &user, next.expose(), NOW + 30_000).await.unwrap();
@@ -162,7 +162,7 @@ mod tests {
         let stand = stand().await;
         let (user, secret, _) = enrolled(&stand, "alice").await;
         let users = stand.store.users();
-        let user = users.update(&Reach::All, &user.id, None, |record| {
+        let user = users.update(&TenantScope::All, &user.id, None, |record| {
             record.totp.as_mut().unwrap().confirmed = false;
         });
         let user = user.await.unwrap();

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aivonx_domain::{Reach, now};
+use aivonx_domain::{TenantScope, now};
 use aivonx_ledgers::audit::Audit;
 use aivonx_limits::{self as limits, Accounts, Limits};
 use aivonx_store::{Follower, InForce, Store, StoreError, secrets::Vault};
@@ -233,7 +233,7 @@ impl Identity {
         let written = self
             .store
             .keys()
-            .update(&Reach::All, &key, None, move |record| {
+            .update(&TenantScope::All, &key, None, move |record| {
                 // Rotated or renewed in the meantime: nothing to do.
                 if record.pepper == found {
                     (record.pepper, record.hash) = (pepper, hash);
@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
     use crate::rig::Rig;
-    use aivonx_domain::Reach;
+    use aivonx_domain::TenantScope;
 
     #[tokio::test]
     async fn a_change_is_one_new_snapshot_however_often_it_is_waited_for() {
@@ -265,7 +265,7 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &identity.hot().full()), "nothing of it has changed");
 
         let demand = |record: &mut aivonx_store::OrganizationRecord| record.require_totp = true;
-        rig.store().organizations().update(&Reach::All, &tenant.id, None, demand).await.unwrap();
+        rig.store().organizations().update(&TenantScope::All, &tenant.id, None, demand).await.unwrap();
         identity.settle().await.unwrap();
         let after = identity.hot().full();
         assert!(after.organization(&tenant.id).unwrap().require_totp);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis, WireSecret,
@@ -275,7 +275,7 @@ impl Identity {
     fn note_use(&self, id: String, now: UnixMillis) {
         let sessions = self.store.sessions();
         tokio::spawn(async move {
-            let noted = sessions.update(&Reach::All, &id, None, move |record| {
+            let noted = sessions.update(&TenantScope::All, &id, None, move |record| {
                 record.last_used = record.last_used.max(now);
             });
             match noted.await {
@@ -294,12 +294,12 @@ impl Identity {
         let Some(id) = &actor.session else {
             return Err(Fault::new(FaultKind::Conflict, "nobody is logged in here").into());
         };
-        match self.store.sessions().remove(&Reach::All, id, None).await {
+        match self.store.sessions().remove(&TenantScope::All, id, None).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let user = match &actor.user {
-            Some(user) => self.store.users().get(&Reach::All, user).await?,
+            Some(user) => self.store.users().get(&TenantScope::All, user).await?,
             None => None,
         };
         if let Some(user) = user {
@@ -314,10 +314,10 @@ impl Identity {
     /// # Errors
     /// If the store fails.
     pub async fn sweep_sessions(&self, now: UnixMillis) -> Result<(), StoreError> {
-        let records = self.store.sessions().list(&Reach::All).await?;
+        let records = self.store.sessions().list(&TenantScope::All).await?;
         self.sessions.lock().retain(|id, _| records.iter().any(|record| record.id == *id));
         for record in records.iter().filter(|record| self.still_good(record, now).is_err()) {
-            match self.store.sessions().remove(&Reach::All, &record.id, None).await {
+            match self.store.sessions().remove(&TenantScope::All, &record.id, None).await {
                 Ok(_) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -326,13 +326,13 @@ impl Identity {
     }
 
     async fn make_room(&self, user: &UserRecord) -> Result<(), AccountError> {
-        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
         let mut logins = self.store.sessions().list(&own).await?;
         logins.retain(|session| session.kind == SessionKind::Control);
         logins.sort_by_key(|session| self.sessions.last_used(&session.id).unwrap_or(session.last_used));
         let surplus = (logins.len() + 1).saturating_sub(LOGINS);
         for oldest in logins.iter().take(surplus) {
-            match self.store.sessions().remove(&Reach::All, &oldest.id, None).await {
+            match self.store.sessions().remove(&TenantScope::All, &oldest.id, None).await {
                 Ok(_) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -48,7 +48,7 @@ impl Rig {
     }
 
     async fn change(&self, change: impl FnOnce(&mut UserRecord) + Send + 'static) {
-        self.stand.store.users().update(&Reach::All, &self.user.id, None, change).await.unwrap();
+        self.stand.store.users().update(&TenantScope::All, &self.user.id, None, change).await.unwrap();
         self.identity.settle().await.unwrap();
     }
 
@@ -95,7 +95,7 @@ async fn a_session_survives_a_restart_and_is_bound_to_its_uid() {
     let kept = rig.audit.kept();
     assert_eq!(kept.last().unwrap().action, Action::Denied);
     // The secret itself is nowhere: only its hash is kept.
-    let kept = format!("{:?}", rig.stand.store.sessions().list(&Reach::All).await.unwrap());
+    let kept = format!("{:?}", rig.stand.store.sessions().list(&TenantScope::All).await.unwrap());
     assert!(!kept.contains(text.expose()));
     for wrong in ["", "aivs_", "root", &text.expose()[..20]] {
         let fault = again.resume(&secret(wrong), &peer(1000)).unwrap_err();
@@ -117,7 +117,7 @@ async fn whatever_ends_the_user_ends_the_session() {
     rig.change(|user| user.epoch += 1).await;
     assert_eq!(rig.at(&session, at).unwrap_err(), Ended::Gone);
 
-    let user = rig.stand.store.users().get(&Reach::All, &rig.user.id).await.unwrap().unwrap();
+    let user = rig.stand.store.users().get(&TenantScope::All, &rig.user.id).await.unwrap().unwrap();
     let (session, _) = rig.identity.begin_session(&user, &peer(1000)).await.unwrap();
     rig.identity.settle().await.unwrap();
     let actor = rig.actor(&session);
@@ -201,7 +201,7 @@ async fn a_token_expires() {
     at(made.session.expires - 1).unwrap();
     assert_eq!(at(made.session.expires).unwrap_err(), Ended::Expired);
     rig.identity.sweep_sessions(made.session.expires).await.unwrap();
-    let left = rig.stand.store.sessions().list(&Reach::All).await.unwrap();
+    let left = rig.stand.store.sessions().list(&TenantScope::All).await.unwrap();
     assert_eq!(left.len(), 1, "the login is left");
 }
 

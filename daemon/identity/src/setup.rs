@@ -1,6 +1,6 @@
 //! The first superadmin, and the way back in for the owner of the machine.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_ledgers::audit::{Entry, Who};
 use aivonx_limits::profile;
@@ -62,14 +62,14 @@ impl Identity {
             return Err(fault.hint("Make the first one: sudo aivonx setup").into());
         }
         let name = username.to_lowercase();
-        let Some(found) = self.store.users().by_name(&Reach::All, None, &name).await? else {
+        let Some(found) = self.store.users().by_name(&TenantScope::All, None, &name).await? else {
             let message = format!("there is no user \"{}\"", Untrusted::new(&name));
             let hint = format!("Superadmins are: {}", administrators.join(", "));
             return Err(Fault::new(FaultKind::NotFound, message).field("recover").hint(hint).into());
         };
         let hash = self.allowed(&name, password, source).await?;
         let users = self.store.users();
-        let rescued = users.update(&Reach::All, &found.id, None, move |user| {
+        let rescued = users.update(&TenantScope::All, &found.id, None, move |user| {
             user.password = Some(hash);
             user.password_changed = now();
             user.must_change_password = false;
@@ -110,7 +110,7 @@ impl Identity {
 
     /// Names of the superadmins.
     async fn administrators(&self) -> Result<Vec<String>, AccountError> {
-        let users = self.store.users().list(&Reach::All).await?;
+        let users = self.store.users().list(&TenantScope::All).await?;
         Ok(users.into_iter().filter(|u| u.role == Role::Superadmin).map(|user| user.name).collect())
     }
 

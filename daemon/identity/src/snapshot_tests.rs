@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use aivonx_fleet::Eligible;
+use aivonx_fleet::RoutingRules;
 use aivonx_protocol::{key::KeyScope, organization::NodeAccess, session::SessionKind, user::Role};
 use aivonx_store::{KeyRecord, OrganizationRecord, RetiringHash, UserRecord};
 
@@ -305,7 +305,7 @@ fn it_is_set_up_once_there_is_a_superadmin() {
 }
 
 /// What a key may use, given whose it is and who made it, `maker` having this role in no organization.
-fn eligible(change: impl FnOnce(&mut KeyRecord), maker: Role) -> Eligible {
+fn eligible(change: impl FnOnce(&mut KeyRecord), maker: Role) -> RoutingRules {
     let secret = secret();
     let mut record = key(&secret, 1, PEPPER);
     record.user = None;
@@ -371,7 +371,7 @@ fn a_key_may_do_no_more_than_who_answers_for_it_may_now() {
 
 #[test]
 fn a_key_may_use_no_more_than_its_organization_and_its_maker() {
-    let acme = Eligible::of("o1", &NodeAccess::Shared, &[], false);
+    let acme = RoutingRules::of("o1", &NodeAccess::Shared, &[], false);
     let by = |maker: &str| Some(maker.to_owned());
     assert_eq!(eligible(|_| (), Role::Superadmin), acme);
     assert_eq!(eligible(|k| k.created_by = by("maker"), Role::Superadmin), acme, "whoever made it");
@@ -379,11 +379,11 @@ fn a_key_may_use_no_more_than_its_organization_and_its_maker() {
     let fleets = |created_by: Option<String>, role| {
         eligible(|k| (k.organization, k.created_by) = (None, created_by), role)
     };
-    assert_eq!(fleets(by("maker"), Role::Superadmin), Eligible::ALL);
-    assert_eq!(fleets(by("maker"), Role::Member), Eligible::SHARED);
-    assert_eq!(fleets(by("gone"), Role::Superadmin), Eligible::SHARED);
-    assert_eq!(fleets(None, Role::Member), Eligible::ALL, "made before there was an administrator");
+    assert_eq!(fleets(by("maker"), Role::Superadmin), RoutingRules::ALL);
+    assert_eq!(fleets(by("maker"), Role::Member), RoutingRules::SHARED);
+    assert_eq!(fleets(by("gone"), Role::Superadmin), RoutingRules::SHARED);
+    assert_eq!(fleets(None, Role::Member), RoutingRules::ALL, "made before there was an administrator");
     let own = |role| eligible(|k| (k.organization, k.user) = (None, by("maker")), role);
-    assert_eq!((own(Role::Member), own(Role::Superadmin)), (Eligible::SHARED, Eligible::ALL));
-    assert_eq!(Caller::Anonymous.eligible(), &Eligible::SHARED);
+    assert_eq!((own(Role::Member), own(Role::Superadmin)), (RoutingRules::SHARED, RoutingRules::ALL));
+    assert_eq!(Caller::Anonymous.eligible(), &RoutingRules::SHARED);
 }

@@ -1,6 +1,6 @@
 //! Control tokens: sessions for scripts, which expire and never exceed who made them.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     Fault, FaultKind,
@@ -58,7 +58,7 @@ impl Identity {
             return Err(Fault::new(FaultKind::Conflict, message).hint("Revoke some: aivonx token list"));
         }
         if let Some(session) = &actor.session
-            && let Some(session) = self.store.sessions().get(&Reach::All, session).await?
+            && let Some(session) = self.store.sessions().get(&TenantScope::All, session).await?
             && session.kind == SessionKind::Token
         {
             let message = "a token cannot make tokens";
@@ -108,12 +108,12 @@ impl Identity {
             let message = format!("there is no token \"{shown}\" of yours");
             return Err(Fault::new(FaultKind::NotFound, message).hint("See them: aivonx token list"));
         };
-        self.store.sessions().remove(&Reach::All, &token.id, None).await?;
+        self.store.sessions().remove(&TenantScope::All, &token.id, None).await?;
         Ok(())
     }
 
     async fn own_tokens(&self, user: &UserRecord) -> Result<Vec<SessionRecord>, Fault> {
-        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
         let mut tokens = self.store.sessions().list(&own).await?;
         tokens.retain(|session| session.kind == SessionKind::Token && session.epoch >= user.epoch);
         tokens.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
@@ -122,7 +122,7 @@ impl Identity {
 
     async fn token_owner(&self, actor: &Actor) -> Result<UserRecord, Fault> {
         let found = match &actor.user {
-            Some(id) => self.store.users().get(&Reach::All, id).await?,
+            Some(id) => self.store.users().get(&TenantScope::All, id).await?,
             None => None,
         };
         found.ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! Lockouts as administrators see and lift them; administrators of an organization only those of its users.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{Fault, lockout::Lockout};
 use aivonx_store::Noun;
@@ -27,7 +27,7 @@ impl Identity {
         user: Option<&str>,
         address: Option<&str>,
     ) -> Result<usize, Fault> {
-        if actor.reach() == Reach::All {
+        if actor.reach() == TenantScope::All {
             return Ok(self.lockouts.clear(user, address).await?);
         }
         if let Some(user) = user
@@ -55,7 +55,7 @@ impl Identity {
 
     fn covers_name(&self, actor: &Actor, name: &str) -> bool {
         let reach = actor.reach();
-        if reach == Reach::All {
+        if reach == TenantScope::All {
             return true;
         }
         let hot = self.hot().load();

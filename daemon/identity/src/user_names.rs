@@ -1,6 +1,6 @@
 //! How users of organizations are named, who all share one set of names.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::Fault;
 
 use super::{Actor, Identity, fields};
@@ -15,7 +15,7 @@ impl Identity {
         organization: Option<&str>,
     ) -> Result<(), Fault> {
         let owner = match name.rsplit_once('@') {
-            Some((_, slug)) => self.store.organizations().by_name(&Reach::All, None, slug).await?,
+            Some((_, slug)) => self.store.organizations().by_name(&TenantScope::All, None, slug).await?,
             None => None,
         };
         let own = owner.as_ref().is_some_and(|owner| Some(owner.id.as_str()) == organization);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     Fault, FaultKind, UnixMillis, WireSecret,
@@ -39,7 +39,7 @@ impl Identity {
             None => None,
         };
         let reach = match (actor.reach(), wanted) {
-            (Reach::All, Some(wanted)) => Reach::Organization(wanted.id),
+            (TenantScope::All, Some(wanted)) => TenantScope::Organization(wanted.id),
             (reach, _) => reach,
         };
         let slugs = self.slugs(actor).await?;
@@ -286,7 +286,7 @@ impl Identity {
     /// Forgets the sessions that ended when the epoch of `user` rose: worth nothing already, and no longer listed.
     async fn sweep(&self, user: &UserRecord) -> Result<(), Fault> {
         let sessions = self.store.sessions();
-        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
         for ended in sessions.list(&own).await?.into_iter().filter(|session| session.epoch < user.epoch) {
             match sessions.remove(&own, &ended.id, None).await {
                 Ok(_) | Err(StoreError::NotFound { .. }) => {}
@@ -316,7 +316,7 @@ impl Identity {
     }
 
     async fn sessions_of(&self, user: &UserRecord) -> Result<Vec<SessionRecord>, Fault> {
-        let own = Reach::User { organization: user.organization.clone(), user: user.id.clone() };
+        let own = TenantScope::User { organization: user.organization.clone(), user: user.id.clone() };
         let time = now();
         let mut sessions = self.store.sessions().list(&own).await?;
         sessions.retain(|session| {

@@ -27,7 +27,7 @@ fn session_record(user: &UserRecord) -> SessionRecord {
 }
 
 async fn record(rig: &Rig, name: &str) -> UserRecord {
-    rig.store().users().by_name(&Reach::All, None, name).await.unwrap().unwrap()
+    rig.store().users().by_name(&TenantScope::All, None, name).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn assert_isolated(rig: &Rig, a: &Tenant, victim: &UserRecord) {
     let ending = identity.end_sessions(&a.admin, "a-member", Some(&session.id));
     rig.assert_foreign("session", &session.id, ending).await;
     assert_eq!(record(rig, &victim.name).await, before);
-    assert_eq!(rig.store().sessions().get(&Reach::All, &session.id).await.unwrap(), Some(session));
+    assert_eq!(rig.store().sessions().get(&TenantScope::All, &session.id).await.unwrap(), Some(session));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn what_is_taken_away_ends_the_sessions() {
     identity.set_user_enabled(&root(), "a-member", None, false).await.unwrap();
     ended().await;
     assert!(!identity.hot().load().user_by_name("a-member").unwrap().enabled, "at once");
-    assert_eq!(rig.store().sessions().list(&Reach::All).await.unwrap(), []);
+    assert_eq!(rig.store().sessions().list(&TenantScope::All).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn a_reset_takes_the_password_and_gives_a_code_for_an_hour() {
     let (rig, ..) = Rig::with_two().await;
     let users = rig.store().users();
     let id = record(&rig, "a-member").await.id;
-    users.update(&Reach::All, &id, None, |user| user.password = Some("phc".into())).await.unwrap();
+    users.update(&TenantScope::All, &id, None, |user| user.password = Some("phc".into())).await.unwrap();
     let reset = rig.identity.reset_password(&root(), "a-member").await.unwrap();
     let stored = record(&rig, "a-member").await;
     assert_eq!(stored.password, None);
@@ -275,7 +275,7 @@ async fn a_second_factor_is_taken_away_with_its_backup_codes() {
         user.totp = Some(StoredTotp { secret, confirmed: true, last_step: 0 });
         user.backup_codes = vec!["a".into(), "b".into()];
     };
-    rig.store().users().update(&Reach::All, &id, None, given).await.unwrap();
+    rig.store().users().update(&TenantScope::All, &id, None, given).await.unwrap();
     let shown = rig.identity.user(&root(), "a-member").await.unwrap();
     assert_eq!((shown.totp, shown.backup_codes), (true, 2));
     let shown = rig.identity.reset_totp(&root(), "a-member").await.unwrap();

@@ -1,6 +1,6 @@
 //! Who somebody is and in which session, as it is shown.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     WireSecret,
     account::{Identity as Shown, LoggedIn},
@@ -20,7 +20,7 @@ impl Identity {
     /// If the store fails.
     pub async fn whoami(&self, actor: &Actor, known: bool) -> Result<Shown, AccountError> {
         let user = match &actor.user {
-            Some(user) => if_readable(self.store.users().get(&Reach::All, user).await)?,
+            Some(user) => if_readable(self.store.users().get(&TenantScope::All, user).await)?,
             None => None,
         };
         let owed = match &user {
@@ -28,7 +28,7 @@ impl Identity {
             None => RequiredActions::default(),
         };
         let session = match &actor.session {
-            Some(id) => if_readable(self.store.sessions().get(&Reach::All, id).await)?,
+            Some(id) => if_readable(self.store.sessions().get(&TenantScope::All, id).await)?,
             None => None,
         };
         let hot = self.hot().full();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::organization::LimitProfile;
 use aivonx_store::{LimitRecord, LimitValues, Store, StoreError, limit::FLEET};
 
@@ -35,7 +35,7 @@ impl Given {
     /// If the store fails.
     pub async fn read(store: &Store) -> Result<Self, StoreError> {
         let profile = store.settings().limit_profile().await?;
-        Ok(Self::new(profile, store.limits().list(&Reach::All).await?))
+        Ok(Self::new(profile, store.limits().list(&TenantScope::All).await?))
     }
 
     /// The profile of the fleet.

@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use aivonx_domain::{Globs, Reach};
+use aivonx_domain::{Globs, TenantScope};
 use aivonx_protocol::{Fault, FaultKind, limit::Unpriced, money::MicroUsd, price::Price};
 use aivonx_store::{Changed, Follower, InForce, Noun, PriceRecord, Projection, Store, StoreError};
 
@@ -55,7 +55,7 @@ impl PriceList {
     }
 
     async fn ordered(&self) -> Result<Vec<PriceRecord>, StoreError> {
-        let mut records = self.store.prices().list(&Reach::All).await?;
+        let mut records = self.store.prices().list(&TenantScope::All).await?;
         records.sort_by(|a, b| rank(&a.id).cmp(&rank(&b.id)));
         Ok(records)
     }
@@ -94,7 +94,7 @@ impl PriceList {
             }
         }
         let (prices, id) = (self.store.prices(), Globs::normal(&model));
-        let known = prices.list(&Reach::All).await?;
+        let known = prices.list(&TenantScope::All).await?;
         if known.len() >= PRICES_MAX && known.iter().all(|price| price.id != *id) {
             let message = format!("there are {PRICES_MAX} prices, which is the most");
             let fault = Fault::new(FaultKind::Invalid, message).field("model");
@@ -117,7 +117,7 @@ impl PriceList {
     /// # Errors
     /// `NotFound` if it has none; or the store fails.
     pub async fn remove(&self, model: &str) -> Result<(), Fault> {
-        match self.store.prices().remove(&Reach::All, &Globs::normal(model), None).await {
+        match self.store.prices().remove(&TenantScope::All, &Globs::normal(model), None).await {
             Ok(_) => Ok(self.in_force.settle().await?),
             Err(StoreError::NotFound { .. }) => {
                 let missing = StoreError::NotFound { noun: Noun::Price.as_str(), id: model.to_owned() };

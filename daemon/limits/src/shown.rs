@@ -1,6 +1,6 @@
 //! Limits as they are shown.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     limit::{Each, EffectiveLimit, LimitLevel, LimitName, LimitSetting},
     organization::LimitProfile,
@@ -48,7 +48,7 @@ impl Resolved {
         let user = user.map(|user| given.user(&scope, user));
         let key = matches!(subject, LimitSubject::Key { .. })
             .then(|| given.key(&scope, user.as_ref(), subject.id()));
-        let set = store.limits().get(&Reach::All, subject.id()).await?;
+        let set = store.limits().get(&TenantScope::All, subject.id()).await?;
         Ok(Self { profile, scope, user, key, revision: set.map_or(0, |set| set.revision) })
     }
 

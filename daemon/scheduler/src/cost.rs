@@ -148,7 +148,9 @@ impl Scheduler {
                     (0, _) | (_, None) => 0.0,
                     (missing, _) if missing <= times.len() => times[missing - 1],
                     // Each place that becomes free is taken again by one that is as long as the others.
-                    (missing, Some(last)) => last * (1.0 + (missing - times.len()) as f64 / bound.max(1) as f64),
+                    (missing, Some(last)) => {
+                        last * (1.0 + (missing - times.len()) as f64 / bound.max(1) as f64)
+                    }
                 }
             }
         };
@@ -203,12 +205,7 @@ impl Scheduler {
     }
 
     /// What is known of the model on this node, else on any, else of the node with any model.
-    fn learned(
-        &self,
-        node: NodeId,
-        model: ModelId,
-        what: impl Fn(&Learned) -> Option<f64>,
-    ) -> Option<f64> {
+    fn learned(&self, node: NodeId, model: ModelId, what: impl Fn(&Learned) -> Option<f64>) -> Option<f64> {
         let pair = || self.pairs.get(&(node, model)).and_then(&what);
         let model = || self.models.get(model.0 as usize).and_then(|model| what(&model.learned));
         let any = || self.nodes.get(usize::from(node.0)).and_then(|node| what(&node.learned));

@@ -28,7 +28,9 @@ impl Scheduler {
         let uncached = f64::from(job.prompt - job.terms.cached.min(job.prompt)).max(1.0);
         let on = &mut self.nodes[usize::from(job.node.0)];
         if let Some((began, pace)) = on.pace
-            && behind && fresh && load == 0.0
+            && behind
+            && fresh
+            && load == 0.0
             && began - sent >= MET
         {
             let own = pace * uncached;

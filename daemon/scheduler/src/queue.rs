@@ -32,7 +32,9 @@ impl Scheduler {
         let lots = foldhash::quality::FixedState::with_seed(0);
         let mut best: Option<(Standing<'_>, usize)> = None;
         for (at, candidate) in candidates.iter().enumerate() {
-            let Some(on) = self.nodes.get(usize::from(candidate.node.0)).filter(|on| on.usable) else { continue };
+            let Some(on) = self.nodes.get(usize::from(candidate.node.0)).filter(|on| on.usable) else {
+                continue;
+            };
             let (active, last) = (on.active() + on.queue.len(), on.last);
             let terms = self.terms(job, candidate.node, now);
             let lot = lots.hash_one((beginning, candidate.node.0));

@@ -293,7 +293,11 @@ impl Scheduler {
     #[must_use]
     pub fn due(&self) -> Option<Time> {
         let unbegun = self.nodes.iter().flat_map(|node| &node.unbegun);
-        unbegun.map(|id| &self.jobs[id.0]).filter(|job| !job.streams).map(|job| job.begins).min_by(Time::total_cmp)
+        unbegun
+            .map(|id| &self.jobs[id.0])
+            .filter(|job| !job.streams)
+            .map(|job| job.begins)
+            .min_by(Time::total_cmp)
     }
 
     /// Says what is known of a node: whether requests may be sent there, how many at once if anybody stated it, how many

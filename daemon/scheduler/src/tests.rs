@@ -91,7 +91,10 @@ fn what_a_node_holds_is_learned_from_what_had_to_leave() {
     let gb = 5_000_000_000;
     fleet.look(NodeId(0), [(2, gb), (3, gb)].into_iter(), 5.0);
     assert!(!fleet.nodes[0].capacity.fits(3 * gb, 3) && fleet.nodes[0].capacity.fits(2 * gb, 2));
-    assert!(!fleet.nodes[1].capacity.fits(3 * gb, 3), "the other is thought to be alike until it says otherwise");
+    assert!(
+        !fleet.nodes[1].capacity.fits(3 * gb, 3),
+        "the other is thought to be alike until it says otherwise"
+    );
     // A third one drives out the least recently used, in the plan at once.
     let (job, _) = fleet.submit(Policy::Cost, &ask(0, 100, &[]), &only, 6.0).unwrap();
     let held: Vec<u64> = fleet.nodes[0].planned.iter().map(|held| held.weights).collect();
@@ -133,7 +136,11 @@ fn a_prompt_goes_where_its_beginning_is_cached_and_nobody_elses_counts() {
     let cached = fleet.terms_of(again).cached;
     assert!((9_000..=10_000).contains(&cached), "{cached}");
     let (foreign, _) = submit(&mut fleet, &ask(0, 11_000, &chain(2, &text)), 4, 12.0);
-    assert_eq!(fleet.terms_of(foreign).cached, 0, "another organization's prompts have nothing in common with it");
+    assert_eq!(
+        fleet.terms_of(foreign).cached,
+        0,
+        "another organization's prompts have nothing in common with it"
+    );
 }
 
 #[test]

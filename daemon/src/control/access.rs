@@ -10,7 +10,7 @@ mod tables;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_identity::Actor;
 use aivonx_protocol::{
     Request,
@@ -61,7 +61,7 @@ impl<O> By<O> {
     }
 
     /// How far they reach.
-    pub fn reach(&self) -> Reach {
+    pub fn reach(&self) -> TenantScope {
         self.actor.reach()
     }
 }

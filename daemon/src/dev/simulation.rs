@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_fleet::Fleet;
 use aivonx_protocol::{
     WireSecret,
@@ -112,7 +112,7 @@ impl Simulation {
     /// The store fails.
     pub(crate) async fn join(&mut self, fleet: &Fleet) -> Result<(), AppError> {
         for SimNode { url, gpu, parallel } in &self.nodes {
-            let taken = fleet.list(&Reach::All);
+            let taken = fleet.list(&TenantScope::All);
             let is_free = |name: &String| taken.iter().all(|node| node.name != *name);
             let name = (1..).map(|n| format!("sim{n}")).find(is_free).unwrap_or_default();
             self.names.push(name.clone());
@@ -202,9 +202,9 @@ async fn listen(mut lines: Lines<BufReader<ChildStdout>>, log: UsageLog) {
 /// # Errors
 /// The store fails.
 pub(crate) async fn fit(store: &Store) -> Result<bool, StoreError> {
-    let organizations = store.organizations().list(&Reach::All).await?;
-    let users = store.users().list(&Reach::All).await?;
-    let keys = store.keys().list(&Reach::All).await?;
+    let organizations = store.organizations().list(&TenantScope::All).await?;
+    let users = store.users().list(&TenantScope::All).await?;
+    let keys = store.keys().list(&TenantScope::All).await?;
     Ok(organizations.iter().all(|organization| organization.name.ends_with(MARK))
         && users.iter().all(|user| user.organization.is_some())
         && keys.iter().all(|key| key.organization.is_some()))

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     StoreError, codec,
     engine::{Engine, decode, encode},
-    reseal,
+    reencrypt,
     tree::Tree,
 };
 use crate::secrets::sealed::data_keys_in;
@@ -68,7 +68,7 @@ impl<'e> Batch<'e> {
             let old = codec::decode(tree.name(), &key, from, &old).map_err(failed)?;
             let new = make(old)?;
             let (bytes, needed) = data_keys_in(|| codec::encode(tree.name(), &key, to, &new));
-            reseal::check(self, tree, &needed)?;
+            reencrypt::check(self, tree, &needed)?;
             self.put_raw(tree, &key, bytes.map_err(failed)?);
         }
         Ok(())
@@ -88,7 +88,7 @@ impl<'e> Batch<'e> {
     ) -> Result<BTreeSet<u32>, StoreError> {
         let (bytes, needed) = data_keys_in(|| encode(tree, key, value));
         let bytes = bytes?;
-        reseal::check(self, tree, &needed)?;
+        reencrypt::check(self, tree, &needed)?;
         self.put_raw(tree, key, bytes);
         Ok(needed)
     }

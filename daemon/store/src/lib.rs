@@ -1,7 +1,7 @@
 //! What the gateway must remember. The only place that names sled.
 //!
 //! One repository per noun ([`Records`] of it; [`Settings`], [`DataKeys`]), async, typed, and confined to what
-//! the caller may [`Reach`]. Writes that belong together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
+//! the caller may [`TenantScope`]. Writes that belong together are one transaction; a write that returns `Ok` is flushed and synced to the disk. Every record has
 //! a checksum, every tree a count and a digest, all checked at open. A damaged store is refused with what to
 //! do; [`recover`] goes back to a snapshot. Nothing is ever recreated silently.
 //!
@@ -15,7 +15,6 @@ mod backend;
 mod batch;
 mod change;
 mod codec;
-mod contents;
 mod counters;
 pub mod data_key;
 mod engine;
@@ -43,9 +42,10 @@ pub mod price;
 mod projection;
 mod records;
 pub mod recover;
+mod reencrypt;
+mod references;
+mod rekey;
 mod repositories;
-mod reseal;
-mod rewrap;
 mod room;
 mod salvage;
 pub mod secret;
@@ -89,7 +89,6 @@ use tokio::{
 pub use audit::{AuditHead, AuditLog};
 pub use change::Noun;
 pub use codec::CodecError;
-pub use contents::Contents;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};
@@ -106,10 +105,11 @@ pub use policy::{AliasRecord, PolicyRecord};
 pub use price::PriceRecord;
 pub use projection::{Changed, Follower, InForce, Projection, Which};
 pub use records::{Head, Record, Records, Trees};
-pub(crate) use reseal::Reseal;
-pub use reseal::{Unopened, Use};
-pub(crate) use rewrap::Rewrap;
-pub use rewrap::{Kept, Rewrapped};
+pub(crate) use reencrypt::Reseal;
+pub use reencrypt::{Unopened, Use};
+pub use references::Contents;
+pub(crate) use rekey::Rewrap;
+pub use rekey::{Kept, Rewrapped};
 pub use secret::{SecretKind, SecretRecord};
 pub use segment::How;
 pub use session::SessionRecord;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Fault, UnixMillis,
     limit::{LimitLevel, LimitSetting},
@@ -147,7 +147,7 @@ impl Records<LimitRecord> {
     /// [`StoreError::Conflict`], [`StoreError::Refused`] with the fault of `change`; or the store fails.
     pub async fn revise(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         subject: LimitSubject,
         expected: Option<u64>,
         change: impl FnOnce(&mut LimitRecord) -> Result<(), Fault> + Send + 'static,

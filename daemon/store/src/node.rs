@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     UnixMillis,
     node::{AdminState, NodeKind},
@@ -128,7 +128,7 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn list(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        self.records.list(&Reach::All).await
+        self.records.list(&TenantScope::All).await
     }
 
     /// One node by its id.
@@ -136,7 +136,7 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn get(&self, id: &str) -> Result<Option<NodeRecord>, StoreError> {
-        self.records.get(&Reach::All, id).await
+        self.records.get(&TenantScope::All, id).await
     }
 
     /// One node by its name.
@@ -144,7 +144,7 @@ impl Nodes {
     /// # Errors
     /// If the store fails.
     pub async fn by_name(&self, name: &str) -> Result<Option<NodeRecord>, StoreError> {
-        self.records.by_name(&Reach::All, None, name).await
+        self.records.by_name(&TenantScope::All, None, name).await
     }
 
     /// Adds a node, see [`Records::insert`].
@@ -165,7 +165,7 @@ impl Nodes {
         expected: Option<u64>,
         change: impl FnOnce(&mut NodeRecord) + Send + 'static,
     ) -> Result<NodeRecord, StoreError> {
-        self.records.update(&Reach::All, id, expected, change).await
+        self.records.update(&TenantScope::All, id, expected, change).await
     }
 
     /// Forgets a node, see [`Records::remove`].
@@ -173,6 +173,6 @@ impl Nodes {
     /// # Errors
     /// As there.
     pub async fn remove(&self, id: &str, expected: Option<u64>) -> Result<NodeRecord, StoreError> {
-        self.records.remove(&Reach::All, id, expected).await
+        self.records.remove(&TenantScope::All, id, expected).await
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
     NodeRecord, Nodes, Noun, OrganizationRecord, Record, Records, StoreError,
     records::{Trees, record_head},
-    transaction::{Telling, current},
+    transaction::{Transaction, current},
     tree::Tree,
 };
 
@@ -45,7 +45,7 @@ impl Records<PlacementRecord> {
     /// # Errors
     /// If the store fails.
     pub async fn of(&self, organization: &str) -> Result<PlacementRecord, StoreError> {
-        let found = self.get(&Reach::All, organization).await?;
+        let found = self.get(&TenantScope::All, organization).await?;
         Ok(found.unwrap_or_else(|| PlacementRecord { id: organization.to_owned(), ..Default::default() }))
     }
 
@@ -112,7 +112,7 @@ impl Nodes {
     /// As there.
     pub async fn move_to(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         id: &str,
         expected: Option<u64>,
         placed: Option<bool>,
@@ -135,7 +135,11 @@ impl Nodes {
 }
 
 /// Notes whether an operator of its organization placed the node.
-pub(super) fn note<R: Record>(batch: &mut Telling<'_, '_>, node: &R, placed: bool) -> Result<(), StoreError> {
+pub(super) fn note<R: Record>(
+    batch: &mut Transaction<'_, '_>,
+    node: &R,
+    placed: bool,
+) -> Result<(), StoreError> {
     let Some(organization) = node.organization() else { return Ok(()) };
     let old: Option<PlacementRecord> = batch.get(Tree::Placement, organization.as_bytes())?;
     let mut new =

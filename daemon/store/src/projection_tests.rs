@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -37,7 +37,7 @@ impl Projection for Names {
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
         self.asked.lock().unwrap().push(changed.clone());
-        let users = self.in_force.store.users().list(&Reach::All).await?;
+        let users = self.in_force.store.users().list(&TenantScope::All).await?;
         self.has_read.add_permits(1);
         self.may_swap.acquire().await.unwrap().forget();
         if self.fails.load(Relaxed) {

@@ -6,13 +6,13 @@
 
 use std::marker::PhantomData;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{Fault, UnixMillis};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Noun, Store, StoreError,
-    transaction::{Telling, current, list, missing, named, within},
+    transaction::{Transaction, current, list, missing, named, within},
     tree::Tree,
 };
 
@@ -107,7 +107,7 @@ impl<R: Record> Records<R> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn list(&self, reach: &Reach) -> Result<Vec<R>, StoreError> {
+    pub async fn list(&self, reach: &TenantScope) -> Result<Vec<R>, StoreError> {
         let reach = reach.clone();
         self.store.run(move |engine, _| list(engine, &reach)).await
     }
@@ -116,7 +116,7 @@ impl<R: Record> Records<R> {
     ///
     /// # Errors
     /// [`StoreError::Foreign`] if it is outside `reach`; or the store fails.
-    pub async fn get(&self, reach: &Reach, id: &str) -> Result<Option<R>, StoreError> {
+    pub async fn get(&self, reach: &TenantScope, id: &str) -> Result<Option<R>, StoreError> {
         let (reach, id) = (reach.clone(), id.to_owned());
         self.store
             .run(move |engine, _| {
@@ -133,7 +133,7 @@ impl<R: Record> Records<R> {
     /// [`StoreError::Foreign`] if it is outside `reach`; or the store fails.
     pub async fn by_name(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         organization: Option<&str>,
         name: &str,
     ) -> Result<Option<R>, StoreError> {
@@ -152,7 +152,7 @@ impl<R: Record> Records<R> {
     /// [`StoreError::NotFound`], [`StoreError::Foreign`] if it is outside `reach`; or the store fails.
     pub async fn find(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         organization: Option<&str>,
         name_or_id: &str,
     ) -> Result<R, StoreError> {
@@ -194,7 +194,7 @@ impl<R: Record> Records<R> {
     /// [`StoreError::Conflict`], [`StoreError::NameTaken`], [`StoreError::LastSuperadmin`]; or the store fails.
     pub async fn update(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         id: &str,
         expected: Option<u64>,
         change: impl FnOnce(&mut R) + Send + 'static,
@@ -213,7 +213,7 @@ impl<R: Record> Records<R> {
     /// As [`Self::update`], and [`StoreError::Refused`] with the fault of `change`.
     pub async fn try_update(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         id: &str,
         expected: Option<u64>,
         change: impl FnOnce(&mut R) -> Result<(), Fault> + Send + 'static,
@@ -261,7 +261,12 @@ impl<R: Record> Records<R> {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Foreign`], [`StoreError::Conflict`],
     /// [`StoreError::LastSuperadmin`], [`StoreError::NotEmpty`] for an organization; or the store fails.
-    pub async fn remove(&self, reach: &Reach, id: &str, expected: Option<u64>) -> Result<R, StoreError> {
+    pub async fn remove(
+        &self,
+        reach: &TenantScope,
+        id: &str,
+        expected: Option<u64>,
+    ) -> Result<R, StoreError> {
         let (reach, id) = (reach.clone(), id.to_owned());
         self.write(move |batch| {
             let old: R = current(batch, &reach, &id, expected)?;
@@ -274,12 +279,12 @@ impl<R: Record> Records<R> {
     /// Runs `change` as one transaction, then sends what changed to the feed.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Telling<'_, '_>) -> Result<T, StoreError> + Send + 'static,
+        change: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.store
             .run(move |engine, feed| {
                 let (value, told) = engine.write(|batch| {
-                    let mut telling = Telling { batch, told: Vec::new() };
+                    let mut telling = Transaction { batch, told: Vec::new() };
                     let value = change(&mut telling)?;
                     Ok((value, telling.told))
                 })?;

@@ -1,25 +1,25 @@
 //! Changes of records that belong together, and what each change of one entails: its name, its owner, what it refers
 //! to, what must stay, and what is sent to the feed.
 
-use aivonx_domain::{Reach, now};
+use aivonx_domain::{TenantScope, now};
 use serde::de::DeserializeOwned;
 
-use super::{Change, Record, StoreError, batch::Batch, contents, engine::Engine, tree::Tree};
+use super::{Change, Record, StoreError, batch::Batch, engine::Engine, references, tree::Tree};
 
 /// A transaction over records. Collects the changes to send once it is durable.
-pub(super) struct Telling<'b, 'e> {
+pub(super) struct Transaction<'b, 'e> {
     pub(super) batch: &'b mut Batch<'e>,
     pub(super) told: Vec<Change>,
 }
 
-impl Telling<'_, '_> {
+impl Transaction<'_, '_> {
     /// Reads one record.
     pub(super) fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
         self.batch.get(tree, key)
     }
 
     /// Every record within reach, but for those that this transaction added.
-    pub(super) fn list<R: Record>(&self, reach: &Reach) -> Result<Vec<R>, StoreError> {
+    pub(super) fn list<R: Record>(&self, reach: &TenantScope) -> Result<Vec<R>, StoreError> {
         let mut found = self.as_now(list::<R>(self.batch.engine(), reach)?)?;
         found.retain(|record| reach.covers(record.organization(), record.user()));
         Ok(found)
@@ -51,7 +51,7 @@ impl Telling<'_, '_> {
         if self.batch.get::<R>(R::TREES.record, key)?.is_some() {
             return Err(StoreError::IdTaken { noun: R::NOUN.as_str(), id: record.id().to_owned() });
         }
-        contents::check_references(self, record)?;
+        references::check_references(self, record)?;
         self.take_name(record)?;
         self.own(record)?;
         self.batch.put(R::TREES.record, key, record)?;
@@ -73,11 +73,11 @@ impl Telling<'_, '_> {
             self.keep_a_last_resort(old)?;
         }
         if (old.organization(), old.user()) != (new.organization(), new.user()) {
-            contents::check_references(self, &new)?;
+            references::check_references(self, &new)?;
             self.disown(old);
             self.own(&new)?;
         }
-        contents::on_change(self, old, &new)?;
+        references::on_change(self, old, &new)?;
         if name_key(old) != name_key(&new) {
             self.free_name(old);
             self.take_name(&new)?;
@@ -92,7 +92,7 @@ impl Telling<'_, '_> {
         if record.is_last_resort() {
             self.keep_a_last_resort(record)?;
         }
-        contents::on_remove(self, record)?;
+        references::on_remove(self, record)?;
         self.batch.remove(R::TREES.record, record.id().as_bytes());
         self.free_name(record);
         self.disown(record);
@@ -101,7 +101,7 @@ impl Telling<'_, '_> {
     }
 
     fn keep_a_last_resort<R: Record>(&self, leaving: &R) -> Result<(), StoreError> {
-        let others = self.list::<R>(&Reach::All)?;
+        let others = self.list::<R>(&TenantScope::All)?;
         if others.iter().any(|other| other.is_last_resort() && other.id() != leaving.id()) {
             return Ok(());
         }
@@ -145,7 +145,7 @@ pub(super) fn missing<R: Record>(asked: &str) -> StoreError {
 }
 
 /// `record`, if it is within reach; else an error that names what was asked for.
-pub(super) fn within<R: Record>(reach: &Reach, record: R, asked: &str) -> Result<R, StoreError> {
+pub(super) fn within<R: Record>(reach: &TenantScope, record: R, asked: &str) -> Result<R, StoreError> {
     if reach.covers(record.organization(), record.user()) {
         Ok(record)
     } else {
@@ -155,8 +155,8 @@ pub(super) fn within<R: Record>(reach: &Reach, record: R, asked: &str) -> Result
 
 /// The record `id` as it is now, which the caller may change.
 pub(super) fn current<R: Record>(
-    batch: &Telling<'_, '_>,
-    reach: &Reach,
+    batch: &Transaction<'_, '_>,
+    reach: &TenantScope,
     id: &str,
     expected: Option<u64>,
 ) -> Result<R, StoreError> {
@@ -183,11 +183,11 @@ pub(super) fn named<R: Record>(
     }
 }
 
-pub(super) fn list<R: Record>(engine: &Engine, reach: &Reach) -> Result<Vec<R>, StoreError> {
+pub(super) fn list<R: Record>(engine: &Engine, reach: &TenantScope) -> Result<Vec<R>, StoreError> {
     let prefix = match reach {
-        Reach::All => None,
-        Reach::Organization(id) => Some(owner_key(b'o', id, "")),
-        Reach::User { user, .. } => Some(owner_key(b'u', user, "")),
+        TenantScope::All => None,
+        TenantScope::Organization(id) => Some(owner_key(b'o', id, "")),
+        TenantScope::User { user, .. } => Some(owner_key(b'u', user, "")),
     };
     let mut found: Vec<R> = match (prefix, R::TREES.owner) {
         (Some(prefix), Some(tree)) => owned(engine, tree, &prefix)?,

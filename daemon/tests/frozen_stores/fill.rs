@@ -165,7 +165,7 @@ async fn users(Opened { store, vault, .. }: &Opened) {
         store.users().insert(record).await.unwrap();
     }
     // One that was changed has a revision of its own.
-    let reach = aivonx_domain::Reach::All;
+    let reach = aivonx_domain::TenantScope::All;
     store.users().update(&reach, &id(USER, 3), Some(1), |bob| bob.epoch = 2).await.unwrap();
 }
 

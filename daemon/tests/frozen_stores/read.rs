@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_ledgers::usage::{Bounds, Keep, Only, Usage};
 use aivonx_protocol::audit::{Action, AuditFilter};
 use aivonx_store::{
@@ -60,15 +60,15 @@ pub(crate) async fn records(store: &Store, vault: &Vault) -> Value {
 
 async fn noun<R: Record>(records: &Records<R>, tree: &str, vault: &Vault) -> Value {
     let mut found = Vec::new();
-    for record in records.list(&Reach::All).await.unwrap() {
+    for record in records.list(&TenantScope::All).await.unwrap() {
         // The indexes lead to it too.
         if let Some((organization, name)) = record.name() {
-            let named = records.by_name(&Reach::All, organization, name).await.unwrap();
+            let named = records.by_name(&TenantScope::All, organization, name).await.unwrap();
             assert_eq!(value(named), value(&record), "{tree} {name}");
         }
         if let Some(user) = record.user() {
             let reach =
-                Reach::User { organization: record.organization().map(Into::into), user: user.into() };
+                TenantScope::User { organization: record.organization().map(Into::into), user: user.into() };
             assert!(records.list(&reach).await.unwrap().iter().any(|own| own.id() == record.id()), "{tree}");
         }
         found.push(open(value(&record), tree, record.id(), vault));
@@ -92,7 +92,7 @@ fn open(record: Value, tree: &str, id: &str, vault: &Vault) -> Value {
 /// The audit log up to [`super::fill::AUDITED`] entries; what the daemon adds when it opens it comes behind.
 async fn entries(audit: &aivonx_ledgers::audit::Audit) -> Value {
     let list = async |filter, limit, oldest| {
-        value(audit.list(&Reach::All, filter, None, limit, oldest).await.unwrap().entries)
+        value(audit.list(&TenantScope::All, filter, None, limit, oldest).await.unwrap().entries)
     };
     let by_actor = AuditFilter { actor: Some("alice".into()), ..AuditFilter::default() };
     let logins = AuditFilter { actions: vec![Action::LoginFailed], ..AuditFilter::default() };
@@ -107,7 +107,7 @@ async fn usage(store: &Store) -> Value {
     let calendar = Calendar::new(super::fill::DAY_OFFSET);
     let log = store.usage_log(calendar);
     let usage = Usage::open(store, None, Bounds::none(), calendar, Keep::default());
-    let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;
+    let mut export = usage.export(&TenantScope::All, &Only::default(), None, None).await;
     let mut records = Vec::new();
     while let Some(page) = export.next().await.unwrap() {
         records.extend(page.into_iter().map(|request| {

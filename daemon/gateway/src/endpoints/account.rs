@@ -27,12 +27,12 @@ use super::{
 use crate::{
     answer::{self, Answer},
     body,
-    clock::Flight,
     conn::ConnContext,
+    deadline::InFlight,
+    error_response::Refusal,
     exchange::Exchange,
     fields::Fields,
     limit,
-    rescue::Refusal,
 };
 
 /// Largest body, after decoding: a password of 1024 bytes, each escaped, and room around it.
@@ -74,7 +74,7 @@ pub(crate) async fn answer(
         let counted = shared.limits.throttle_address(limit, cx.client);
         counted.map_err(|exceeded| limit::refuse(exchange, &asked.caller, exceeded))?;
     }
-    let flight = cx.worker.watch(Flight::new(cx.transport(), exchange.begun()));
+    let flight = cx.worker.watch(InFlight::new(cx.transport(), exchange.begun()));
     let sender = body::Sender { caller: &asked.caller, route: asked.route };
     let collected = body::collect_within(exchange, &flight, fields, sender, incoming, BODY).await?;
     // The deadline was the body's: a password takes as long as it takes.

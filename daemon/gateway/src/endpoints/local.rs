@@ -1,6 +1,6 @@
 //! What the gateway answers itself, from the snapshot: no node is asked.
 
-use aivonx_fleet::{NoNode, Node, Realm, Snapshot};
+use aivonx_fleet::{NoNode, Node, NodeScope, Snapshot};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{Dialect, route::Local};
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::{self, Answer},
     conn::ConnContext,
+    error_response::Refusal,
     policy::{self, Shape},
-    rescue::Refusal,
     shared::Phase,
 };
 use aivonx_protocol::node::{AdminState, Pool};
@@ -36,7 +36,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Refusal> {
     let eligible = caller.eligible();
     // A listener for diagnostics shows everything to everyone who reaches it.
-    let realm = if cx.diagnostics { Realm::ALL } else { Realm::from(eligible) };
+    let realm = if cx.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
     if what == Local::Metrics {
         return metrics(cx, realm).await;
     }
@@ -87,7 +87,7 @@ pub(crate) async fn answer(
     })
 }
 
-async fn metrics(cx: &ConnContext, realm: Realm) -> Result<Answer, Refusal> {
+async fn metrics(cx: &ConnContext, realm: NodeScope) -> Result<Answer, Refusal> {
     const TYPE: HeaderValue = HeaderValue::from_static(aivonx_telemetry::CONTENT_TYPE);
     let shared = &cx.worker.shared;
     let render = shared.metrics.clone();
@@ -97,7 +97,7 @@ async fn metrics(cx: &ConnContext, realm: Realm) -> Result<Answer, Refusal> {
     Ok(answer::typed(StatusCode::OK, TYPE, text.into()))
 }
 
-fn owns(realm: &Realm, node: &Node) -> bool {
+fn owns(realm: &NodeScope, node: &Node) -> bool {
     realm.covers(node.organization.as_deref())
 }
 
@@ -147,7 +147,7 @@ fn anthropic_models(openai: &[u8]) -> Bytes {
 }
 
 /// The state in the shape of the proxy this gateway replaces.
-fn proxy_state(snapshot: &Snapshot, realm: &Realm) -> Value {
+fn proxy_state(snapshot: &Snapshot, realm: &NodeScope) -> Value {
     let mut state = json!({
         "active": [], "standby": [], "node_id_map": {}, "latencies": {}, "active_counts": {}, "models": {}
     });
@@ -165,7 +165,7 @@ fn proxy_state(snapshot: &Snapshot, realm: &Realm) -> Value {
     state
 }
 
-fn active_requests(snapshot: &Snapshot, realm: &Realm, only: Option<&str>) -> Value {
+fn active_requests(snapshot: &Snapshot, realm: &NodeScope, only: Option<&str>) -> Value {
     let mut total = 0;
     let nodes: Vec<Value> = snapshot
         .nodes

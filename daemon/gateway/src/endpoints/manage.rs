@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use aivonx_domain::model_name::{names_cloud, normalize};
-use aivonx_fleet::{Eligible, NoNode};
+use aivonx_fleet::{NoNode, RoutingRules};
 use aivonx_identity::{Caller, Source};
 use aivonx_wire::api::{
     Peek,
@@ -16,10 +16,10 @@ use super::change::{self, Change};
 use crate::{
     answer::{self, Answer, AnswerBody, Lines},
     body::VerdictError,
-    clock::Verdict,
+    deadline::CancelReason,
+    error_response::{Refusal, fault_status},
     exchange::Exchange,
     policy::Plan,
-    rescue::{Refusal, fault_status},
     worker::Watched,
 };
 use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model};
@@ -59,7 +59,7 @@ pub(crate) async fn answer(
 
 /// What is done, on which nodes, and by which gateways it was asked.
 struct Work {
-    eligible: Eligible,
+    eligible: RoutingRules,
     model: String,
     before: Vec<HeaderValue>,
 }
@@ -159,7 +159,7 @@ async fn pull(
 async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> Result<T, VerdictError> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|cx| {
-        if let Some(verdict @ (Verdict::Revoked | Verdict::Cancelled)) = flight.verdict() {
+        if let Some(verdict @ (CancelReason::Revoked | CancelReason::Cancelled)) = flight.verdict() {
             return Poll::Ready(Err(VerdictError(verdict)));
         }
         flight.register(cx);

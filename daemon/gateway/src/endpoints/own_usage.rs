@@ -14,8 +14,8 @@ use super::manage::STOPPED;
 use crate::{
     answer::{self, Answer},
     conn::ConnContext,
+    error_response::Refusal,
     exchange::Exchange,
-    rescue::Refusal,
 };
 
 /// What can be asked for in the query.

@@ -1,6 +1,6 @@
 //! Administration of policies and aliases.
 
-use aivonx_domain::{Globs, Reach, model_name};
+use aivonx_domain::{Globs, TenantScope, model_name};
 use aivonx_identity::Actor;
 use aivonx_protocol::{
     Fault, FaultKind,
@@ -158,12 +158,12 @@ impl Policies {
         organization: Option<&str>,
     ) -> Result<Vec<R>, Fault> {
         let only = self.identity.organization_of(actor, organization).await?.map(|found| found.id);
-        let mut found = records.list(&Reach::All).await?;
+        let mut found = records.list(&TenantScope::All).await?;
         // What the fleet sets holds for everyone; of the organizations one sees one's own.
         found.retain(|record| match (record.organization(), &only) {
             (None, _) => true,
             (Some(owner), Some(only)) => owner == only,
-            (Some(_), None) => actor.reach() == Reach::All,
+            (Some(_), None) => actor.reach() == TenantScope::All,
         });
         found.sort_by_key(|record| record.organization().is_some());
         Ok(found)
@@ -185,7 +185,7 @@ impl Policies {
         let record = match there.map_err(|e| self.identity.refuse(actor, e))? {
             Some(record) => records.try_update(&reach, record.id(), revision, apply).await,
             None => {
-                let others = records.list(&Reach::All).await?;
+                let others = records.list(&TenantScope::All).await?;
                 if others.iter().filter(|other| other.organization() == owner.as_deref()).count() >= MOST {
                     let message = format!("there are {MOST} of them already, which is the most");
                     return Err(
@@ -221,7 +221,7 @@ impl Policies {
     }
 
     /// The records `actor` may write, if those of `owner` are among them.
-    fn reach(&self, actor: &Actor, owner: Option<&str>) -> Result<Reach, Fault> {
+    fn reach(&self, actor: &Actor, owner: Option<&str>) -> Result<TenantScope, Fault> {
         let reach = actor.reach();
         if reach.covers(owner, None) {
             return Ok(reach);

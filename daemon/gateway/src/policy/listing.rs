@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use aivonx_domain::{model_name, table};
-use aivonx_fleet::{Eligible, Lists, Snapshot};
+use aivonx_fleet::{Lists, RoutingRules, Snapshot};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -35,7 +35,7 @@ struct Named<'a> {
 /// under its own name. An alias in the place of a model of the same name is not listed twice, and one none of
 /// whose models is there not at all.
 #[must_use]
-pub fn with_aliases(shape: Shape, rules: &Rules, snapshot: &Snapshot, eligible: &Eligible) -> Bytes {
+pub fn with_aliases(shape: Shape, rules: &Rules, snapshot: &Snapshot, eligible: &RoutingRules) -> Bytes {
     let own = snapshot.lists(eligible);
     let list = if shape == Shape::Tags { &own.tags } else { &own.models };
     // What is served under an alias need not be allowed by its own name.
@@ -75,7 +75,7 @@ pub fn with_aliases(shape: Shape, rules: &Rules, snapshot: &Snapshot, eligible: 
 /// The answer to `GET /v1/models/:model` for an alias; None if `name` is not an alias, or the caller may use none of
 /// its models.
 #[must_use]
-pub fn entry(name: &str, rules: &Rules, snapshot: &Snapshot, eligible: &Eligible) -> Option<Bytes> {
+pub fn entry(name: &str, rules: &Rules, snapshot: &Snapshot, eligible: &RoutingRules) -> Option<Bytes> {
     let alias = rules.alias(eligible.organization(), name)?;
     let all: &Lists = &snapshot.lists(&eligible.for_all_models());
     let object = alias.allowed(eligible).find_map(|model| all.model(model))?;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Reverse, sync::Arc};
 
 use aivonx_domain::{Globs, model_name, table::Map};
-use aivonx_fleet::Eligible;
+use aivonx_fleet::RoutingRules;
 use aivonx_store::{AliasRecord, PolicyRecord};
 
 use super::plan::{Candidate, Governed, Plan, Value};
@@ -42,7 +42,7 @@ pub(super) struct Alias {
 
 impl Alias {
     /// The models of its list that one who may use what `eligible` says may be served under its name.
-    pub(super) fn allowed<'a>(&'a self, eligible: &'a Eligible) -> impl Iterator<Item = &'a Arc<str>> {
+    pub(super) fn allowed<'a>(&'a self, eligible: &'a RoutingRules) -> impl Iterator<Item = &'a Arc<str>> {
         self.models.iter().filter(|model| eligible.allows_as(&self.name, self.of_fleet, model))
     }
 }
@@ -95,7 +95,7 @@ impl Rules {
     /// What a request for `asked` comes to, of one who may use what `eligible` says and belongs to `organization` (its
     /// id). None if no rule is about it.
     #[must_use]
-    pub fn plan(&self, organization: Option<&str>, asked: &str, eligible: &Eligible) -> Option<Plan> {
+    pub fn plan(&self, organization: Option<&str>, asked: &str, eligible: &RoutingRules) -> Option<Plan> {
         let own = organization.and_then(|id| self.organizations.get(id));
         model_name::with_normal(asked, |normal| {
             let alias =

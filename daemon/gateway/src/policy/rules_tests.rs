@@ -41,7 +41,7 @@ fn alias(organization: Option<&str>, alias: &str, models: &[&str]) -> AliasRecor
     }
 }
 
-fn models(rules: &Rules, organization: Option<&str>, asked: &str, eligible: &Eligible) -> Vec<String> {
+fn models(rules: &Rules, organization: Option<&str>, asked: &str, eligible: &RoutingRules) -> Vec<String> {
     let plan = rules.plan(organization, asked, eligible);
     plan.into_iter().flat_map(|plan| plan.candidates).map(|c| c.model.to_string()).collect()
 }
@@ -49,7 +49,7 @@ fn models(rules: &Rules, organization: Option<&str>, asked: &str, eligible: &Eli
 /// What is written for `model`, of a body that sets nothing itself.
 fn context(rules: &Rules, organization: Option<&str>, model: &str, body: &str) -> Option<u64> {
     let peek = Peek::read(&[Bytes::copy_from_slice(body.as_bytes())]).unwrap();
-    let plan = rules.plan(organization, model, &Eligible::ALL)?;
+    let plan = rules.plan(organization, model, &RoutingRules::ALL)?;
     plan.candidates[0].changes(&peek, None).num_ctx
 }
 
@@ -57,7 +57,7 @@ fn context(rules: &Rules, organization: Option<&str>, model: &str, body: &str) -
 fn nothing_configured_is_nothing() {
     assert!(Rules::new(vec![], vec![]).is_none());
     let rules = Rules::new(vec![ctx(None, "llama*", 1, true)], vec![]).unwrap();
-    assert!(rules.plan(None, "qwen3", &Eligible::ALL).is_none());
+    assert!(rules.plan(None, "qwen3", &RoutingRules::ALL).is_none());
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn of_bounds_the_tightest_holds() {
     )
     .unwrap();
     let limit = |organization, asked, client| {
-        rules.plan(organization, asked, &Eligible::ALL).unwrap().output_limit(client)
+        rules.plan(organization, asked, &RoutingRules::ALL).unwrap().output_limit(client)
     };
     assert_eq!(limit(None, "llama3", None), Some(1000));
     assert_eq!(limit(Some("acme"), "llama3", None), Some(500));
@@ -109,7 +109,7 @@ fn of_bounds_the_tightest_holds() {
     // Whichever is served, it is not more.
     assert_eq!(limit(Some("acme"), "both", None), Some(1000));
     let open = Rules::new(vec![most(None, "llama*", 7)], vec![alias(None, "both", &["llama3", "qwen3"])]);
-    assert_eq!(open.unwrap().plan(None, "both", &Eligible::ALL).unwrap().output_limit(None), None);
+    assert_eq!(open.unwrap().plan(None, "both", &RoutingRules::ALL).unwrap().output_limit(None), None);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_organization_has_its_own_aliases() {
         ],
     )
     .unwrap();
-    let all = &Eligible::ALL;
+    let all = &RoutingRules::ALL;
     assert_eq!(models(&rules, None, "GPT-4o:latest", all), ["llama3.3:70b", "llama3.1:8b"]);
     assert_eq!(models(&rules, Some("other"), "gpt-4o", all), ["llama3.3:70b", "llama3.1:8b"]);
     assert_eq!(models(&rules, Some("acme"), "gpt-4o", all), ["qwen3:32b"]);
@@ -148,7 +148,7 @@ fn lists_of_models_hold_through_aliases() {
     .unwrap();
     let of = |list: &[&str]| {
         let list: Vec<String> = list.iter().map(|model| (*model).to_owned()).collect();
-        Eligible::of("acme", &NodeAccess::Shared, &list, true)
+        RoutingRules::of("acme", &NodeAccess::Shared, &list, true)
     };
     let acme = Some("acme");
     assert_eq!(models(&rules, acme, "gpt-4o", &of(&[])), ["llama3.3:70b", "llama3.1:8b"]);
@@ -181,7 +181,7 @@ fn what_the_client_set_stays_unless_forced() {
         let rules = Rules::new(vec![keep("-1", force)], vec![]).unwrap();
         let peek = Peek::read(&[Bytes::copy_from_slice(body.as_bytes())]).unwrap();
         peek.check(&route).unwrap();
-        let plan = rules.plan(None, "m", &Eligible::ALL).unwrap();
+        let plan = rules.plan(None, "m", &RoutingRules::ALL).unwrap();
         let changes = plan.candidates[0].changes(&peek, Some(9));
         assert_eq!(changes, Changes { keep_alive: want, output: Some(9), ..Changes::default() }, "{body}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_identity::Identity;
 use aivonx_store::{Changed, Follower, InForce, Noun, Projection, Store, StoreError};
 use arc_swap::{ArcSwapOption, Guard};
@@ -60,8 +60,8 @@ impl Projection for Policies {
     type Error = StoreError;
 
     async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {
-        let policies = self.store.policies().list(&Reach::All).await?;
-        let aliases = self.store.aliases().list(&Reach::All).await?;
+        let policies = self.store.policies().list(&TenantScope::All).await?;
+        let aliases = self.store.aliases().list(&TenantScope::All).await?;
         self.hot.0.store(Rules::new(policies, aliases).map(Arc::new));
         Ok(())
     }

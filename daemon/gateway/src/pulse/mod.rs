@@ -210,7 +210,7 @@ impl State {
             return;
         }
         let Self { fleet, organizations, busiest, tally } = self;
-        let Verdict { failed, refused } = verdict(record);
+        let CancelReason { failed, refused } = verdict(record);
         let mut ended = Numbers {
             requests: 1,
             errors: failed.into(),
@@ -260,12 +260,12 @@ fn counts(need: Option<Need>) -> bool {
 }
 
 /// How a finished request is counted.
-struct Verdict {
+struct CancelReason {
     failed: bool,
     refused: bool,
 }
 
-fn verdict(record: &AccessRecord) -> Verdict {
+fn verdict(record: &AccessRecord) -> CancelReason {
     let refused = (400..500).contains(&record.status);
     let broken = match record.outcome {
         Outcome::NoNode | Outcome::NodeFailed | Outcome::Broken | Outcome::TimedOut => true,
@@ -276,5 +276,5 @@ fn verdict(record: &AccessRecord) -> Verdict {
         | Outcome::ClientStalled => false,
     };
     // A model that is not there is the client's mistake, although the outcome may say otherwise.
-    Verdict { failed: record.status >= 500 || (broken && !refused), refused }
+    CancelReason { failed: record.status >= 500 || (broken && !refused), refused }
 }

@@ -20,8 +20,8 @@ enum Step {
 /// Everything a relay reported to its request.
 #[derive(Default)]
 struct Seen {
-    verdict: Option<Verdict>,
-    cut: Option<Verdict>,
+    verdict: Option<CancelReason>,
+    cut: Option<CancelReason>,
     waiting: Option<Waiting>,
     sent: usize,
     blamed: Vec<&'static str>,
@@ -55,11 +55,11 @@ impl Request for Fake {
         "id"
     }
 
-    fn verdict(&self) -> Option<Verdict> {
+    fn verdict(&self) -> Option<CancelReason> {
         self.seen.borrow().verdict
     }
 
-    fn cut(&self) -> Option<Verdict> {
+    fn cut(&self) -> Option<CancelReason> {
         self.seen.borrow().cut
     }
 
@@ -144,7 +144,7 @@ fn the_nodes_time_runs_only_while_it_is_waited_for() {
 fn a_cancelled_stream_ends_with_its_error() {
     let (mut relay, seen) = relay(&[Step::Send(LINE), Step::Send(LINE)], false);
     poll(&mut relay);
-    seen.borrow_mut().verdict = Some(Verdict::Cancelled);
+    seen.borrow_mut().verdict = Some(CancelReason::Cancelled);
     let Polled::Frame(error) = poll(&mut relay) else { panic!("an error is appended") };
     assert!(error.contains("an administrator ended the request"), "{error}");
     assert_eq!(poll(&mut relay), Polled::End);
@@ -157,8 +157,8 @@ fn a_cancelled_stream_ends_with_its_error() {
 #[test]
 fn what_has_a_length_is_broken_off_after_a_turn() {
     for (step, verdict, outcome) in [
-        (Step::Silence, Some(Verdict::Cancelled), Outcome::Ended),
-        (Step::Silence, Some(Verdict::TimedOut(Waiting::Chunk)), Outcome::TimedOut),
+        (Step::Silence, Some(CancelReason::Cancelled), Outcome::Ended),
+        (Step::Silence, Some(CancelReason::TimedOut(Waiting::Chunk)), Outcome::TimedOut),
         (Step::Fail, None, Outcome::Broken),
     ] {
         let (mut relay, seen) = relay(&[Step::Send("{\"a\":"), step], true);
@@ -200,12 +200,12 @@ fn a_nodes_own_error_is_passed_on_as_it_is_and_held_against_it() {
 
 #[test]
 fn a_client_that_does_not_take_what_was_handed_over_is_told_from_one_that_left() {
-    let stalled = Verdict::TimedOut(Waiting::Client);
+    let stalled = CancelReason::TimedOut(Waiting::Client);
     let cases = [
         (None, None, Outcome::ClientGone),
-        (Some(Verdict::Cancelled), None, Outcome::Ended),
-        (Some(Verdict::Cancelled), Some(Verdict::Cancelled), Outcome::Ended),
-        (Some(Verdict::TimedOut(Waiting::Total)), None, Outcome::TimedOut),
+        (Some(CancelReason::Cancelled), None, Outcome::Ended),
+        (Some(CancelReason::Cancelled), Some(CancelReason::Cancelled), Outcome::Ended),
+        (Some(CancelReason::TimedOut(Waiting::Total)), None, Outcome::TimedOut),
         (None, Some(stalled), Outcome::ClientStalled),
     ];
     for (verdict, cut, outcome) in cases {
@@ -223,7 +223,7 @@ fn a_client_that_does_not_take_what_was_handed_over_is_told_from_one_that_left()
 fn a_last_piece_that_nobody_took_does_not_make_an_answer_complete() {
     let (mut relay, seen) = relay(&[Step::Send(LAST), Step::End], false);
     assert_eq!(poll(&mut relay), Polled::Frame(LAST.into()));
-    seen.borrow_mut().cut = Some(Verdict::TimedOut(Waiting::Client));
+    seen.borrow_mut().cut = Some(CancelReason::TimedOut(Waiting::Client));
     drop(relay);
     assert_eq!(outcomes(&seen), [Outcome::ClientStalled]);
 }
@@ -239,7 +239,7 @@ fn whatever_happens_an_answer_is_settled_once() {
             let (mut relay, seen) = relay(&order, whole);
             for at in 0..polls {
                 if at == verdict_at {
-                    seen.borrow_mut().verdict = Some(Verdict::Revoked);
+                    seen.borrow_mut().verdict = Some(CancelReason::Revoked);
                 }
                 if matches!(poll(&mut relay), Polled::End | Polled::Broken) {
                     break;

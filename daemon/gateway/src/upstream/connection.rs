@@ -273,7 +273,13 @@ impl NodeBody {
     /// A body that was read, over no connection.
     #[cfg(test)]
     pub(crate) fn read() -> Self {
-        Self { connection: None, ahead: Pieces::default(), framing: Framing::Length(0), keep: false, length: None }
+        Self {
+            connection: None,
+            ahead: Pieces::default(),
+            framing: Framing::Length(0),
+            keep: false,
+            length: None,
+        }
     }
 
     /// Reads one more piece, which stays for [`NodeBody::poll_chunk`] to give. None at the end.

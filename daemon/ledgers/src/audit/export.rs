@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Event,
     audit::{AuditEntry, AuditFilter, ExportFormat, ExportSignature, HexBytes, canonical},
@@ -23,7 +23,7 @@ const COLUMNS: &str = "seq,time,action,outcome,actor_id,actor,uid,gid,pid,addres
 /// An export under way.
 struct Export {
     audit: Audit,
-    reach: Reach,
+    reach: TenantScope,
     query: Query,
     /// Later entries are not part of it: the first of them records this export.
     last: u64,
@@ -49,7 +49,7 @@ impl Audit {
     pub async fn export(
         &self,
         entry: Entry,
-        reach: Reach,
+        reach: TenantScope,
         filter: AuditFilter,
         format: ExportFormat,
     ) -> Result<impl Stream<Item = Result<Event, AuditError>> + Send + use<>, AuditError> {

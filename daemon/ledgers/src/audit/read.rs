@@ -1,6 +1,6 @@
 //! Reading the log within somebody's reach.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::audit::{AuditEntry, AuditFilter, AuditPage, PAGE_MAX};
 use aivonx_store::{AuditHead, AuditLog, audit::Query};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ impl Audit {
     /// If the store fails or an entry cannot be read.
     pub async fn list(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         filter: AuditFilter,
         cursor: Option<u64>,
         limit: u32,
@@ -33,7 +33,7 @@ impl Audit {
     ///
     /// # Errors
     /// If the store fails or the entry cannot be read.
-    pub async fn show(&self, reach: &Reach, seq: u64) -> Result<Option<AuditEntry>, AuditError> {
+    pub async fn show(&self, reach: &TenantScope, seq: u64) -> Result<Option<AuditEntry>, AuditError> {
         Ok(self.shared()?.log.entry(reach, seq).await?)
     }
 
@@ -41,7 +41,12 @@ impl Audit {
     ///
     /// # Errors
     /// If the store fails or an entry cannot be read.
-    pub async fn follow(&self, reach: Reach, filter: AuditFilter, lines: u32) -> Result<Follow, AuditError> {
+    pub async fn follow(
+        &self,
+        reach: TenantScope,
+        filter: AuditFilter,
+        lines: u32,
+    ) -> Result<Follow, AuditError> {
         let shared = self.shared()?;
         let mut heads = shared.head.subscribe();
         let seen = heads.borrow_and_update().last;
@@ -57,7 +62,7 @@ impl Audit {
 #[derive(Debug)]
 pub struct Follow {
     log: AuditLog,
-    reach: Reach,
+    reach: TenantScope,
     filter: AuditFilter,
     heads: watch::Receiver<AuditHead>,
     /// The last entry looked at.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     UnixMillis, WireSecret,
@@ -30,7 +30,7 @@ pub(super) struct Signer {
 impl Signer {
     /// Opens the keys of the store; one without any gets its first.
     pub(super) async fn open(store: &Store, vault: &Vault) -> Result<Self, AuditError> {
-        let mut records: Vec<SecretRecord> = store.secrets().list(&Reach::All).await?;
+        let mut records: Vec<SecretRecord> = store.secrets().list(&TenantScope::All).await?;
         records.retain(|record| record.kind == SecretKind::AuditSigning);
         records.sort_by_key(|record| record.number);
         let is_new = records.is_empty();

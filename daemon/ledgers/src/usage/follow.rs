@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{UnixMillis, usage::UsageFrom};
 use aivonx_store::usage::{Cursor, Wanted};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -28,7 +28,7 @@ pub enum Followed {
 #[derive(Debug)]
 pub struct Follow {
     live: broadcast::Receiver<Arc<Vec<(Whose, UsageFrom)>>>,
-    reach: Reach,
+    reach: TenantScope,
     only: Only,
 }
 
@@ -88,14 +88,14 @@ impl Export {
 impl Usage {
     /// Requests within reach as they end, from now on.
     #[must_use]
-    pub fn follow(&self, reach: Reach, only: Only) -> Follow {
+    pub fn follow(&self, reach: TenantScope, only: Only) -> Follow {
         Follow { live: self.inner.live.subscribe(), reach, only }
     }
 
     /// Requests within reach that ended from `since` to before `until`, oldest first.
     pub async fn export(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         only: &Only,
         since: Option<UnixMillis>,
         until: Option<UnixMillis>,

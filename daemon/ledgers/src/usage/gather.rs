@@ -190,7 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use aivonx_domain::any;
+    use aivonx_domain::arbitrary;
 
     /// What waits, in words.
     fn told(group: &Group) -> Vec<String> {
@@ -204,7 +204,7 @@ mod tests {
     proptest! {
         /// Requests come to the same if they were put back.
         #[test]
-        fn what_is_put_back_is_not_lost(records in any::requests(60), cut in 0..60_usize) {
+        fn what_is_put_back_is_not_lost(records in arbitrary::requests(60), cut in 0..60_usize) {
             let [together, back] = [(); 2].map(|()| Gathered::default());
             together.take(&records, 7);
             let (before, after) = records.split_at(cut.min(records.len()));

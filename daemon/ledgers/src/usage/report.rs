@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
-use aivonx_domain::{Outcome, Reach, now};
+use aivonx_domain::{Outcome, TenantScope, now};
 use aivonx_protocol::{
     Network, UnixMillis,
     usage::{ROWS_MAX, UsageBy, UsageFrom, UsagePer, UsageRank, UsageRecord, UsageReport, UsageRow},
@@ -56,28 +56,32 @@ impl Only {
 }
 
 /// The one all of it is about, as far as that is within reach.
-fn whose<'a>(reach: &'a Reach, only: &'a Only) -> Option<(UsageBy, &'a str)> {
+fn whose<'a>(reach: &'a TenantScope, only: &'a Only) -> Option<(UsageBy, &'a str)> {
     let Only { organization, user, key, .. } = only;
     match (reach, key, user, organization) {
-        (Reach::All, Some(key), ..) => Some((UsageBy::Key, key)),
-        (Reach::All, None, Some(user), _) => Some((UsageBy::User, user)),
-        (Reach::All, None, None, Some(organization)) => Some((UsageBy::Organization, organization)),
-        (Reach::All, None, None, None) => None,
+        (TenantScope::All, Some(key), ..) => Some((UsageBy::Key, key)),
+        (TenantScope::All, None, Some(user), _) => Some((UsageBy::User, user)),
+        (TenantScope::All, None, None, Some(organization)) => Some((UsageBy::Organization, organization)),
+        (TenantScope::All, None, None, None) => None,
         // The names were resolved within reach, so a key or user is the organization's own.
-        (Reach::Organization(own), ..) if organization.as_ref().is_some_and(|asked| asked != own) => None,
-        (Reach::Organization(_), Some(key), ..) => Some((UsageBy::Key, key)),
-        (Reach::Organization(_), None, Some(user), _) => Some((UsageBy::User, user)),
-        (Reach::Organization(own), None, None, _) => Some((UsageBy::Organization, own)),
-        (Reach::User { user: own, .. }, _, asked, _) if asked.as_ref().is_some_and(|asked| asked != own) => {
+        (TenantScope::Organization(own), ..) if organization.as_ref().is_some_and(|asked| asked != own) => {
             None
         }
-        (Reach::User { .. }, Some(key), ..) => Some((UsageBy::Key, key)),
-        (Reach::User { user: own, .. }, None, ..) => Some((UsageBy::User, own)),
+        (TenantScope::Organization(_), Some(key), ..) => Some((UsageBy::Key, key)),
+        (TenantScope::Organization(_), None, Some(user), _) => Some((UsageBy::User, user)),
+        (TenantScope::Organization(own), None, None, _) => Some((UsageBy::Organization, own)),
+        (TenantScope::User { user: own, .. }, _, asked, _)
+            if asked.as_ref().is_some_and(|asked| asked != own) =>
+        {
+            None
+        }
+        (TenantScope::User { .. }, Some(key), ..) => Some((UsageBy::Key, key)),
+        (TenantScope::User { user: own, .. }, None, ..) => Some((UsageBy::User, own)),
     }
 }
 
 /// What of the ledger that is.
-pub(super) fn wanted(reach: &Reach, only: &Only) -> Wanted {
+pub(super) fn wanted(reach: &TenantScope, only: &Only) -> Wanted {
     [
         (Part::Organization, &only.organization),
         (Part::User, &only.user),
@@ -100,7 +104,7 @@ impl Usage {
     /// [`UsageError`].
     pub async fn report(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         only: &Only,
         (since, until): (Option<UnixMillis>, Option<UnixMillis>),
         by: Option<UsageBy>,
@@ -138,7 +142,7 @@ impl Usage {
         }
         // Whose limits they are; nothing else has any. What the others of its organization use is not a member's
         // business.
-        let foreign = |by| by == UsageBy::Organization && matches!(reach, Reach::User { .. });
+        let foreign = |by| by == UsageBy::Organization && matches!(reach, TenantScope::User { .. });
         if let Some(by) = by.filter(|by| !foreign(*by)) {
             for row in &mut rows {
                 let bound = row.id.as_deref().and_then(|id| self.inner.bounds.of(by, id));
@@ -161,7 +165,7 @@ impl Usage {
     /// [`UsageError`].
     pub async fn top(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         only: &Only,
         (since, until): (Option<UnixMillis>, Option<UnixMillis>),
         of: UsageBy,

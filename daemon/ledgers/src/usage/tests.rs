@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aivonx_config::StoreOptions;
-use aivonx_domain::{AccessRecord, Outcome, Reach, access::Subject};
+use aivonx_domain::{AccessRecord, Outcome, TenantScope, access::Subject};
 use aivonx_protocol::{
     limit::LimitName,
     privacy::Category,
@@ -70,11 +70,11 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
     let show = AccessRecord { route: "/api/show", ..done(&alice, "m1") };
     observe(&[anonymous, strange, show]);
 
-    let acme = Reach::Organization("id-acme".into());
-    let own = Reach::User { organization: Some("id-acme".into()), user: "id-alice".into() };
+    let acme = TenantScope::Organization("id-acme".into());
+    let own = TenantScope::User { organization: Some("id-acme".into()), user: "id-alice".into() };
     let only = Only::default();
-    let report = async |reach: &Reach, by| usage.report(reach, &only, EVER, by, None).await.unwrap();
-    let all = report(&Reach::All, Some(UsageBy::Organization)).await;
+    let report = async |reach: &TenantScope, by| usage.report(reach, &only, EVER, by, None).await.unwrap();
+    let all = report(&TenantScope::All, Some(UsageBy::Organization)).await;
     assert_eq!(rows(&all, |row| row.requests), [("acme", 4), ("other", 1), ("-", 1)]);
     assert_eq!((all.total.requests, all.total.prompt_tokens, all.total.spend), (6, 60, 180));
     assert_eq!(all.total.findings[&Category::Email], 1);
@@ -89,9 +89,10 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
 
     let hours = usage.report(&acme, &only, EVER, None, Some(UsagePer::Hour)).await.unwrap();
     assert_eq!(hours.rows.iter().map(|row| row.requests).sum::<u64>(), 4);
-    let top = usage.top(&Reach::All, &only, EVER, UsageBy::Key, UsageRank::Requests, 1).await.unwrap();
+    let top = usage.top(&TenantScope::All, &only, EVER, UsageBy::Key, UsageRank::Requests, 1).await.unwrap();
     assert_eq!((rows(&top, |row| row.requests), top.cut), (vec![("ci", 3)], true));
-    let bound = usage.top(&Reach::All, &only, EVER, UsageBy::Key, UsageRank::Remaining, 9).await.unwrap();
+    let bound =
+        usage.top(&TenantScope::All, &only, EVER, UsageBy::Key, UsageRank::Remaining, 9).await.unwrap();
     assert_eq!(bound.rows, [], "nobody has a limit here");
 
     let mut export = usage.export(&own, &only, None, None).await;
@@ -109,7 +110,7 @@ async fn what_was_seen_is_reported_to_whom_it_concerns() {
     }
     assert_eq!(records[0].address.as_deref(), Some("127.0.0.1"));
     let with_key = Only { key: Some("id-bot".into()), ..Only::default() };
-    let mut export = usage.export(&Reach::All, &with_key, None, None).await;
+    let mut export = usage.export(&TenantScope::All, &with_key, None, None).await;
     assert_eq!(export.next().await.unwrap().unwrap()[0].record.organization.as_deref(), Some("other"));
     usage.close().await;
 }
@@ -125,12 +126,12 @@ async fn a_flood_of_refusals_is_one_record() {
     usage.observer()(&vec![with(&alice); 5000]);
     usage.observer()(&[with(&bob)]);
     let only = Only::default();
-    let mut export = usage.export(&Reach::All, &only, None, None).await;
+    let mut export = usage.export(&TenantScope::All, &only, None, None).await;
     let mut records = export.next().await.unwrap().unwrap();
     records.sort_by_key(|request| request.record.requests);
     assert_eq!(records.iter().map(|request| request.record.requests).collect::<Vec<_>>(), [1, 5000]);
     assert_eq!((records[1].record.limit.as_deref(), records[1].record.status), (Some("inference.day"), 429));
-    let report = usage.report(&Reach::All, &only, EVER, None, None).await.unwrap();
+    let report = usage.report(&TenantScope::All, &only, EVER, None, None).await.unwrap();
     assert_eq!((report.total.requests, report.total.refused, report.rows.len()), (0, 5001, 0));
 }
 
@@ -144,7 +145,7 @@ async fn refusals_keep_their_addresses_as_far_as_they_are_few() {
     // More addresses than kinds of refusals that are counted apart.
     let flood: Vec<_> = (0..10_000).map(from).collect();
     usage.observer()(&flood);
-    let mut export = usage.export(&Reach::All, &Only::default(), None, None).await;
+    let mut export = usage.export(&TenantScope::All, &Only::default(), None, None).await;
     let (mut apart, mut together) = (0, 0);
     while let Some(page) = export.next().await.unwrap() {
         for request in page {
@@ -170,7 +171,7 @@ async fn memory_is_bounded_while_the_store_does_not_write() {
         usage.flush().await;
     }
     assert_eq!(usage.health().lost, (rounds * batch.len() - gather::WAITING_MAX) as u64);
-    let failed = usage.report(&Reach::All, &Only::default(), EVER, None, None).await;
+    let failed = usage.report(&TenantScope::All, &Only::default(), EVER, None, None).await;
     assert!(matches!(failed, Err(UsageError::Store(StoreError::Closed))));
     // What is still there at the end is lost as well.
     usage.close().await;
@@ -195,13 +196,13 @@ async fn rows_say_what_is_left_of_the_day() {
     for user in ["alice", "bob", "carol"] {
         usage.observer()(&[done(&subject(Some("acme"), Some(user), None), "m")]);
     }
-    let acme = Reach::Organization("id-acme".into());
+    let acme = TenantScope::Organization("id-acme".into());
     let only = Only::default();
     let top = usage.top(&acme, &only, EVER, UsageBy::User, UsageRank::Remaining, 9).await.unwrap();
     assert_eq!(rows(&top, |row| row.requests_used.unwrap()), [("bob", 9), ("alice", 2)]);
     assert_eq!((top.rows[0].remaining(), top.total.requests_used), (Some(100), Some(50)));
     assert_eq!((top.total.requests_limit, top.total.spend_used), (None, Some(1500)));
-    let bob = Reach::User { organization: Some("id-acme".into()), user: "id-bob".into() };
+    let bob = TenantScope::User { organization: Some("id-acme".into()), user: "id-bob".into() };
     let own = usage.report(&bob, &only, EVER, None, None).await.unwrap();
     assert_eq!(
         (own.total.requests, own.total.requests_used, own.total.requests_limit),
@@ -229,7 +230,7 @@ async fn names_are_those_they_last_had() {
         usage.flush().await;
     }
     let only = Only::default();
-    let report = usage.report(&Reach::All, &only, EVER, Some(UsageBy::Key), None).await.unwrap();
+    let report = usage.report(&TenantScope::All, &only, EVER, Some(UsageBy::Key), None).await.unwrap();
     assert_eq!(rows(&report, |row| row.requests), [("new", 2)]);
 }
 
@@ -240,7 +241,7 @@ async fn followers_are_told_of_what_they_may_see() {
     let usage = Usage::open(&store, None, Bounds::none(), Calendar::UTC, Keep::default());
     let (acme, other) =
         (subject(Some("acme"), Some("alice"), None), subject(Some("other"), Some("eve"), None));
-    let mut follow = usage.follow(Reach::Organization("id-acme".into()), Only::default());
+    let mut follow = usage.follow(TenantScope::Organization("id-acme".into()), Only::default());
     usage.observer()(&[done(&other, "m"), done(&acme, "m1"), done(&acme, "m2")]);
     let Some(Followed::Records(records)) = follow.next().await else { panic!("nothing") };
     assert_eq!(records.iter().map(|r| r.record.model.as_deref().unwrap()).collect::<Vec<_>>(), ["m1", "m2"]);
@@ -261,11 +262,11 @@ async fn a_day_is_the_limits_day() {
     let alice = subject(Some("acme"), Some("alice"), None);
     usage.observer()(&[done(&alice, "m")]);
     let only = Only::default();
-    let days = usage.report(&Reach::All, &only, EVER, None, Some(UsagePer::Day)).await.unwrap();
+    let days = usage.report(&TenantScope::All, &only, EVER, None, Some(UsagePer::Day)).await.unwrap();
     let begin = calendar.begin(Step::Day, aivonx_domain::now());
     assert_eq!(days.rows.iter().map(|row| (row.time, row.requests)).collect::<Vec<_>>(), [(Some(begin), 1)]);
     assert_eq!((begin - next % DAY_MS) % DAY_MS, 0);
-    let top = usage.top(&Reach::All, &only, EVER, UsageBy::User, UsageRank::Requests, 9).await.unwrap();
+    let top = usage.top(&TenantScope::All, &only, EVER, UsageBy::User, UsageRank::Requests, 9).await.unwrap();
     assert_eq!((top.since, top.rows.len()), (begin, 1));
     usage.close().await;
 }

@@ -1,6 +1,6 @@
 //! What the daemon is and how it does.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Fault,
     daemon::{self, Status},
@@ -17,7 +17,7 @@ impl Serve<daemon::GetStatus> for Services {
         let status = (self.status)();
         Ok(match by.reach() {
             _ if by.is_stranger() => to_stranger(status),
-            Reach::All => status,
+            TenantScope::All => status,
             _ => to_tenant(status),
         })
     }

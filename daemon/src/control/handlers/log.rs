@@ -1,6 +1,6 @@
 //! Reading the log.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_identity::{Actor, Identity};
 use aivonx_protocol::{
     Event, Fault, FaultKind,
@@ -40,11 +40,11 @@ impl Serve<log::Follow> for Services {
     }
 }
 
-fn whose(reach: &Reach) -> LogScope {
+fn whose(reach: &TenantScope) -> LogScope {
     match reach {
-        Reach::All => LogScope::Everyone,
-        Reach::Organization(id) => LogScope::Organization(id.clone()),
-        Reach::User { .. } => LogScope::Nobody,
+        TenantScope::All => LogScope::Everyone,
+        TenantScope::Organization(id) => LogScope::Organization(id.clone()),
+        TenantScope::User { .. } => LogScope::Nobody,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the gateway does right now, as far as the caller may see it.
 
-use aivonx_domain::Reach;
-use aivonx_fleet::Realm;
+use aivonx_domain::TenantScope;
+use aivonx_fleet::NodeScope;
 use aivonx_gateway::pulse::{
     Numbers,
     alerts::{self, Down, Scene},
@@ -26,9 +26,9 @@ pub(super) async fn tell(services: &Services, actor: &Actor, since: u64) -> Puls
     let now = pulse.now();
     // No role that is confined to a user may ask; one that could would match no organization.
     let organization = match &reach {
-        Reach::All => None,
-        Reach::Organization(id) => Some(&**id),
-        Reach::User { .. } => Some(""),
+        TenantScope::All => None,
+        TenantScope::Organization(id) => Some(&**id),
+        TenantScope::User { .. } => Some(""),
     };
     let told = pulse.told(organization, since, now, &running);
     let lasted = u32::try_from(pulse.lasted(now).min(WINDOW)).unwrap_or(u32::MAX);
@@ -57,8 +57,8 @@ pub(super) async fn tell(services: &Services, actor: &Actor, since: u64) -> Puls
     }
 }
 
-fn scene(services: &Services, actor: &Actor, reach: &Reach, may: &dyn Fn(Permission) -> bool) -> Scene {
-    let realm = Realm::from(reach);
+fn scene(services: &Services, actor: &Actor, reach: &TenantScope, may: &dyn Fn(Permission) -> bool) -> Scene {
+    let realm = NodeScope::from(reach);
     let hot = services.fleet.hot();
     let snapshot = hot.load();
     let own = || snapshot.nodes.iter().filter(|node| realm.covers(node.organization.as_deref()));
@@ -71,7 +71,7 @@ fn scene(services: &Services, actor: &Actor, reach: &Reach, may: &dyn Fn(Permiss
         true => services.identity.lockouts_within(actor, false),
         false => Vec::new(),
     };
-    let fleet = *reach == Reach::All;
+    let fleet = *reach == TenantScope::All;
     Scene {
         fleet,
         audit: fleet && may(Permission::AuditRead),
@@ -83,7 +83,7 @@ fn scene(services: &Services, actor: &Actor, reach: &Reach, may: &dyn Fn(Permiss
     }
 }
 
-fn down(services: &Services, reach: &Reach) -> Vec<Down> {
+fn down(services: &Services, reach: &TenantScope) -> Vec<Down> {
     let refusing = services.fleet.refusing();
     let nodes = services.fleet.list(reach).into_iter();
     nodes

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_fleet::{Ended, Fleet, Task};
 use aivonx_identity::{
     IdentityError,
@@ -69,22 +69,23 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Begins a rotation.
 fn rotate(services: &Services, own: Own) -> Result<Job, Fault> {
     let (secrets, identity) = (services.secrets.clone(), services.identity.clone());
-    let begun = services.fleet.jobs().begin(&Reach::All, JobKind::Rotate, "data keys", async move |task| {
-        // Before the data keys, so that the new ones are not sealed under a key that is about to go.
-        let done = async {
-            if let Some(deadline) = own.peppers {
-                identity.rotate(SecretKind::Pepper, deadline).await?;
+    let begun =
+        services.fleet.jobs().begin(&TenantScope::All, JobKind::Rotate, "data keys", async move |task| {
+            // Before the data keys, so that the new ones are not sealed under a key that is about to go.
+            let done = async {
+                if let Some(deadline) = own.peppers {
+                    identity.rotate(SecretKind::Pepper, deadline).await?;
+                }
+                if own.signing {
+                    identity.rotate(SecretKind::TokenSigning, SIGNING_GRACE).await?;
+                }
+                Ok::<_, IdentityError>(())
+            };
+            match done.await {
+                Ok(()) => ended(&task, secrets.rotate(&|parts| report(&task, parts)).await),
+                Err(error) => Ended::Failed(error.to_string()),
             }
-            if own.signing {
-                identity.rotate(SecretKind::TokenSigning, SIGNING_GRACE).await?;
-            }
-            Ok::<_, IdentityError>(())
-        };
-        match done.await {
-            Ok(()) => ended(&task, secrets.rotate(&|parts| report(&task, parts)).await),
-            Err(error) => Ended::Failed(error.to_string()),
-        }
-    });
+        });
     Ok(begun?)
 }
 
@@ -100,7 +101,7 @@ pub(crate) async fn finish_rotation(fleet: &Fleet, secrets: &Secrets) -> Result<
     let work = async move |task: std::sync::Arc<Task>| {
         ended(&task, secrets.finish(&|parts| report(&task, parts)).await)
     };
-    fleet.jobs().begin(&Reach::All, JobKind::Rotate, "data keys, unfinished", work)?;
+    fleet.jobs().begin(&TenantScope::All, JobKind::Rotate, "data keys, unfinished", work)?;
     Ok(())
 }
 

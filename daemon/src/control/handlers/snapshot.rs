@@ -1,6 +1,6 @@
 //! Operations on snapshots of the store.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Fault,
     operation::Serve,
@@ -29,7 +29,7 @@ impl Serve<snapshot::Newest> for Services {
         by: By<snapshot::Newest>,
         _: snapshot::Newest,
     ) -> Result<Option<NewestSnapshot>, Fault> {
-        let told = !by.is_stranger() && by.reach() == Reach::All;
+        let told = !by.is_stranger() && by.reach() == TenantScope::All;
         Ok(self.store.newest_snapshot().filter(|_| told))
     }
 }

@@ -13,7 +13,7 @@ mod tamper;
 mod tests;
 mod walk;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 
 use aivonx_protocol::audit::{AuditEntry, Checkpoint, Digest};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the log cannot be read, or the entry is damaged.
-    pub async fn entry(&self, reach: &Reach, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
+    pub async fn entry(&self, reach: &TenantScope, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
         let reach = reach.clone();
         self.kept(move |kept| Ok(kept.entry(seq)?.filter(|entry| query::covers(&reach, entry)))).await
     }
@@ -135,7 +135,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub async fn page(&self, reach: &Reach, query: Query) -> Result<Page, StoreError> {
+    pub async fn page(&self, reach: &TenantScope, query: Query) -> Result<Page, StoreError> {
         let reach = reach.clone();
         self.kept(move |kept| query::page(kept, &reach, &query)).await
     }

@@ -1,6 +1,6 @@
 //! Finding entries by the index.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::audit::{AuditEntry, AuditFilter};
 
 use super::{
@@ -34,12 +34,12 @@ pub struct Page {
 }
 
 /// Whether `entry` is within `reach`.
-pub(super) fn covers(reach: &Reach, entry: &AuditEntry) -> bool {
+pub(super) fn covers(reach: &TenantScope, entry: &AuditEntry) -> bool {
     reach.covers(entry.organization.as_ref().map(|o| &*o.id), entry.actor.id.as_deref())
 }
 
 /// An entry that cannot be read is left out: verification reports it, and readers of the log want to see the rest.
-pub(super) fn page(kept: &Kept, reach: &Reach, query: &Query) -> Result<Page, StoreError> {
+pub(super) fn page(kept: &Kept, reach: &TenantScope, query: &Query) -> Result<Page, StoreError> {
     let first = kept.removed() + 1;
     let numbers = match query.cursor {
         Some(cursor) if query.oldest_first => first.max(cursor.saturating_add(1))..=u64::MAX,
@@ -77,7 +77,7 @@ pub(super) fn page(kept: &Kept, reach: &Reach, query: &Query) -> Result<Page, St
 }
 
 struct Found<'q> {
-    reach: &'q Reach,
+    reach: &'q TenantScope,
     query: &'q Query,
     size: usize,
     page: Page,

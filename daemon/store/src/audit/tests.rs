@@ -97,7 +97,7 @@ pub(crate) fn old_log(n: u64) -> (Vec<AuditEntry>, Vec<Checkpoint>, AuditHead) {
 /// All entries a query asks for, over as many pages as it takes.
 async fn all_pages(
     store: &Store,
-    reach: &Reach,
+    reach: &TenantScope,
     filter: &AuditFilter,
     limit: usize,
     oldest_first: bool,
@@ -147,9 +147,9 @@ async fn every_query_finds_what_a_scan_finds() {
         AuditFilter { network: network("::/0"), ..none.clone() },
         AuditFilter { network: network("198.51.100.0/24"), ..none.clone() },
     ];
-    let acme = Reach::Organization("acme".into());
+    let acme = TenantScope::Organization("acme".into());
     for filter in &filters {
-        for reach in [&Reach::All, &acme] {
+        for reach in [&TenantScope::All, &acme] {
             let mut scan: Vec<u64> =
                 all.iter().filter(|e| filter.matches(e) && query::covers(reach, e)).map(|e| e.seq).collect();
             assert_eq!(all_pages(&store, reach, filter, 100, true).await, scan, "{filter:?} {reach:?}");
@@ -165,11 +165,11 @@ async fn pages_are_bounded_in_bytes_too() {
     let store = open(dir.path()).await;
     filled(&store, 50).await;
     let query = Query { limit: 100, bytes: 1000, ..Query::default() };
-    let page = store.audit_log().page(&Reach::All, query).await.unwrap();
+    let page = store.audit_log().page(&TenantScope::All, query).await.unwrap();
     assert!((2..10).contains(&page.entries.len()), "{}", page.entries.len());
     assert_eq!(page.next, page.entries.last().map(|e| e.seq));
     let query = Query { limit: 100, bytes: 1, ..Query::default() };
-    assert_eq!(store.audit_log().page(&Reach::All, query).await.unwrap().entries.len(), 1);
+    assert_eq!(store.audit_log().page(&TenantScope::All, query).await.unwrap().entries.len(), 1);
 }
 
 #[tokio::test]
@@ -178,13 +178,13 @@ async fn an_entry_out_of_reach_is_as_one_that_is_not_there() {
     let store = open(dir.path()).await;
     let all = filled(&store, 8).await;
     let log = store.audit_log();
-    assert_eq!(log.entry(&Reach::All, 3).await.unwrap().as_ref(), Some(&all[2]));
-    let acme = Reach::Organization("acme".into());
+    assert_eq!(log.entry(&TenantScope::All, 3).await.unwrap().as_ref(), Some(&all[2]));
+    let acme = TenantScope::Organization("acme".into());
     assert_eq!(log.entry(&acme, 4).await.unwrap().as_ref(), Some(&all[3]));
     assert_eq!(log.entry(&acme, 3).await.unwrap(), None);
     // Its slug is not its id.
-    assert_eq!(log.entry(&Reach::Organization("acme-slug".into()), 4).await.unwrap(), None);
-    assert_eq!(log.entry(&Reach::All, 9).await.unwrap(), None);
+    assert_eq!(log.entry(&TenantScope::Organization("acme-slug".into()), 4).await.unwrap(), None);
+    assert_eq!(log.entry(&TenantScope::All, 9).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -209,14 +209,17 @@ async fn the_log_survives_a_restart_and_is_forgotten_from_its_old_end() {
 
     assert_eq!(log.forget(2000).await.unwrap(), 2000);
     assert_eq!(log.forget(2000).await.unwrap(), 0);
-    assert_eq!(log.entry(&Reach::All, 2000).await.unwrap(), None);
+    assert_eq!(log.entry(&TenantScope::All, 2000).await.unwrap(), None);
     assert_eq!(log.walk(0, 1).await.unwrap()[0].0, 2001);
     let checkpoints = log.checkpoints().await.unwrap();
     assert_eq!(checkpoints.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2000, 3000]);
     let none = AuditFilter::default();
-    assert_eq!(all_pages(&store, &Reach::All, &none, 400, true).await, (2001..=3000).collect::<Vec<_>>());
+    assert_eq!(
+        all_pages(&store, &TenantScope::All, &none, 400, true).await,
+        (2001..=3000).collect::<Vec<_>>()
+    );
     let bob = AuditFilter { actor: Some("bob".into()), ..none };
-    assert!(all_pages(&store, &Reach::All, &bob, 400, true).await.iter().all(|seq| *seq > 2000));
+    assert!(all_pages(&store, &TenantScope::All, &bob, 400, true).await.iter().all(|seq| *seq > 2000));
 }
 
 /// The segments' indexes.
@@ -243,12 +246,12 @@ async fn a_lost_or_wrong_index_is_made_anew_and_goes_with_its_segment() {
     let store = open(dir.path()).await;
     let bob = AuditFilter { actor: Some("bob".into()), ..AuditFilter::default() };
     let scan: Vec<u64> = all.iter().filter(|entry| bob.matches(entry)).map(|entry| entry.seq).collect();
-    assert_eq!(all_pages(&store, &Reach::All, &bob, 100, true).await, scan);
+    assert_eq!(all_pages(&store, &TenantScope::All, &bob, 100, true).await, scan);
     assert_eq!(indexes(dir.path()).len(), 3);
     assert_eq!(store.audit_log().forget(650).await.unwrap(), 650);
     assert_eq!(indexes(dir.path()).len(), 1);
     let scan: Vec<u64> = scan.into_iter().filter(|seq| *seq > 650).collect();
-    assert_eq!(all_pages(&store, &Reach::All, &bob, 100, true).await, scan);
+    assert_eq!(all_pages(&store, &TenantScope::All, &bob, 100, true).await, scan);
     more(&store, &mut all, 1).await;
     store.close().await.unwrap();
     let store = open(dir.path()).await;
@@ -263,8 +266,8 @@ async fn an_entry_that_is_damaged_is_passed_over_and_named() {
     filled(&store, 200).await;
     let log = store.audit_log();
     log.tamper_flip(50).await;
-    assert_eq!(all_pages(&store, &Reach::All, &AuditFilter::default(), 1000, true).await.len(), 199);
-    assert!(matches!(log.entry(&Reach::All, 50).await, Err(StoreError::Record { .. })));
+    assert_eq!(all_pages(&store, &TenantScope::All, &AuditFilter::default(), 1000, true).await.len(), 199);
+    assert!(matches!(log.entry(&TenantScope::All, 50).await, Err(StoreError::Record { .. })));
     assert!(log.walk(50, 1).await.unwrap()[0].1.is_err());
     store.close().await.unwrap();
     let store = open(dir.path()).await;
@@ -292,6 +295,6 @@ async fn an_engine_that_hangs_does_not_stop_the_log() {
     let entry = entry(11, all[9].hash);
     let head = AuditHead { chain: "c".into(), first: 1, last: 11, hash: entry.hash };
     log.append(vec![entry.clone()], None, head).await.unwrap();
-    assert_eq!(log.entry(&Reach::All, 11).await.unwrap(), Some(entry));
+    assert_eq!(log.entry(&TenantScope::All, 11).await.unwrap(), Some(entry));
     drop(never);
 }

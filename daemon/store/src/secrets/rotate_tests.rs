@@ -11,7 +11,7 @@ use std::{
 };
 
 use aivonx_config::StoreOptions;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::WireSecret;
 use rand::Rng as _;
 
@@ -178,11 +178,11 @@ async fn secrets_of_every_kind_are_sealed_anew() {
     assert_eq!(kinds, expected);
     assert_eq!(key_ids(&store).await, [2]);
     check(&store, &vault, 3).await;
-    let user = store.users().get(&Reach::All, "id-user").await.unwrap().unwrap();
+    let user = store.users().get(&TenantScope::All, "id-user").await.unwrap().unwrap();
     let totp = user.totp.unwrap();
     assert_eq!(vault.open_sealed("user", "id-user", &totp.secret).unwrap().expose(), "totp");
     assert_eq!((user.revision, totp.last_step, totp.confirmed), (1, 7, true));
-    for record in store.secrets().list(&Reach::All).await.unwrap() {
+    for record in store.secrets().list(&TenantScope::All).await.unwrap() {
         assert_eq!(vault.open_sealed("secret", &record.id, &record.sealed).unwrap().expose(), record.id);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::secrets::{
     Check, DataKey, OwnKey, OwnKeyKind, SealedCount, SecretsStatus, SnapshotKeys, WAITING_MAX, WaitingKey,
 };
@@ -49,7 +49,7 @@ impl Secrets {
             sealed: uses.iter().filter(|found| found.key == record.id).map(|found| found.count).sum(),
         };
         let snapshots = self.store.kept_snapshots().await?;
-        let mut own = self.store.secrets().list(&Reach::All).await?;
+        let mut own = self.store.secrets().list(&TenantScope::All).await?;
         own.sort_by_key(|record| (record.kind, record.number));
         let peppered = Peppered::read(&self.store).await?;
         let mut waiting = self.waiting(&own, &peppered).await?;
@@ -73,7 +73,7 @@ impl Secrets {
         own: &[SecretRecord],
         peppered: &Peppered,
     ) -> Result<Vec<WaitingKey>, SecretsError> {
-        let organizations = self.store.organizations().list(&Reach::All).await?;
+        let organizations = self.store.organizations().list(&TenantScope::All).await?;
         let slugs: HashMap<String, String> =
             organizations.into_iter().map(|record| (record.id, record.slug)).collect();
         let due = |key: &KeyRecord| {
@@ -137,7 +137,7 @@ struct Peppered {
 impl Peppered {
     async fn read(store: &Store) -> Result<Self, SecretsError> {
         let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-        let mut keys = store.keys().list(&Reach::All).await?;
+        let mut keys = store.keys().list(&TenantScope::All).await?;
         keys.retain(|key| key.revoked.is_none() && key.expires.is_none_or(|expires| expires > now));
         Ok(Self { keys })
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aivonx_config::credentials;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     UnixMillis,
     secrets::{Check, CheckOutcome, OwnKeyKind, SecretsStatus},
@@ -142,7 +142,7 @@ async fn sample(store: &Store, vault: &Vault) -> Result<Check, SecretsError> {
 async fn distinct(vault: &Vault, master: &Path, store: &Store) -> Result<Check, SecretsError> {
     let mut digests: Vec<(String, [u8; 32])> = vault.digests();
     digests.push(("the master key".into(), MasterKey::load(master)?.digest()));
-    for record in store.secrets().list(&Reach::All).await? {
+    for record in store.secrets().list(&TenantScope::All).await? {
         // One that does not open has been said above.
         if let Ok(text) = vault.open_sealed("secret", &record.id, &record.sealed) {
             // Compared as the bits that the text stands for: the same key may be written in two ways.

@@ -7,7 +7,7 @@ use super::{
     tree::Tree,
     *,
 };
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 
 /// A later version: schema 3 doubles every bound, schema 4 adds a label.
 pub(super) const LATER: Schemas = Schemas {
@@ -99,7 +99,7 @@ async fn a_tree_that_an_older_build_did_not_have_is_empty() {
     without_tree(dir.path(), Tree::Alias).await;
     let store = open(dir.path()).await;
     assert!(store.nodes().get(&id).await.unwrap().is_some());
-    assert!(store.aliases().list(&Reach::All).await.unwrap().is_empty());
+    assert!(store.aliases().list(&TenantScope::All).await.unwrap().is_empty());
     // The first record of the new tree brings its sum.
     store.nodes().insert(node("b")).await.unwrap();
     store.close().await.unwrap();

@@ -8,7 +8,7 @@ use aivonx_protocol::{
 };
 
 use super::*;
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 
 pub(crate) fn organization(slug: &str) -> OrganizationRecord {
     OrganizationRecord::new(slug)
@@ -73,12 +73,12 @@ impl Tenant {
         }
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Organization(self.organization.id.clone())
+    fn reach(&self) -> TenantScope {
+        TenantScope::Organization(self.organization.id.clone())
     }
 
-    fn member_reach(&self) -> Reach {
-        Reach::User { organization: Some(self.organization.id.clone()), user: self.member.id.clone() }
+    fn member_reach(&self) -> TenantScope {
+        TenantScope::User { organization: Some(self.organization.id.clone()), user: self.member.id.clone() }
     }
 }
 
@@ -91,7 +91,7 @@ async fn two() -> Two {
 }
 
 /// Every function of the repository of `R`, from the reach of one tenant against the record of another.
-async fn assert_isolated<R: Record + std::fmt::Debug>(records: Records<R>, reach: &Reach, foreign: &R) {
+async fn assert_isolated<R: Record + std::fmt::Debug>(records: Records<R>, reach: &TenantScope, foreign: &R) {
     let noun = R::NOUN.as_str();
     let id = foreign.id();
     let refused = |done: Result<(), StoreError>, asked: &str| {
@@ -111,7 +111,7 @@ async fn assert_isolated<R: Record + std::fmt::Debug>(records: Records<R>, reach
     refused(records.try_update(reach, id, Some(99), |_| panic!("must not run")).await.map(drop), id);
     refused(records.remove(reach, id, None).await.map(drop), id);
     refused(records.remove(reach, id, Some(99)).await.map(drop), id);
-    assert_eq!(records.get(&Reach::All, id).await.unwrap().as_ref(), Some(foreign), "{noun}");
+    assert_eq!(records.get(&TenantScope::All, id).await.unwrap().as_ref(), Some(foreign), "{noun}");
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn lists_hold_what_is_within_reach() {
     let names = |users: Vec<UserRecord>| users.into_iter().map(|user| user.name).collect::<Vec<_>>();
     let users = two.store.users();
     assert_eq!(
-        names(users.list(&Reach::All).await.unwrap()),
+        names(users.list(&TenantScope::All).await.unwrap()),
         ["a-admin", "a-member", "b-admin", "b-member", "root"]
     );
     assert_eq!(names(users.list(&two.a.reach()).await.unwrap()), ["a-admin", "a-member"]);
@@ -160,7 +160,7 @@ async fn a_change_cannot_move_a_record_out_of_reach() {
         .update(&two.a.reach(), &two.a.member.id, None, move |user| user.organization = Some(other))
         .await;
     assert!(matches!(moved, Err(StoreError::Foreign { .. })));
-    assert_eq!(two.store.users().get(&Reach::All, &two.a.member.id).await.unwrap(), Some(two.a.member));
+    assert_eq!(two.store.users().get(&TenantScope::All, &two.a.member.id).await.unwrap(), Some(two.a.member));
 }
 
 #[tokio::test]
@@ -171,12 +171,13 @@ async fn names_of_keys_are_unique_in_their_organization_until_revoked() {
     let taken = keys.insert(key("ci", a, None)).await.unwrap_err();
     assert!(matches!(taken, StoreError::NameTaken { .. }));
     keys.insert(key("ci", None, None)).await.unwrap();
-    assert_eq!(keys.by_name(&Reach::All, a, "ci").await.unwrap().unwrap().id, two.a.key.id);
-    let revoked = keys.update(&Reach::All, &two.a.key.id, None, |key| key.revoked = Some(5)).await.unwrap();
-    assert_eq!(keys.by_name(&Reach::All, a, "ci").await.unwrap(), None);
+    assert_eq!(keys.by_name(&TenantScope::All, a, "ci").await.unwrap().unwrap().id, two.a.key.id);
+    let revoked =
+        keys.update(&TenantScope::All, &two.a.key.id, None, |key| key.revoked = Some(5)).await.unwrap();
+    assert_eq!(keys.by_name(&TenantScope::All, a, "ci").await.unwrap(), None);
     let next = keys.insert(key("ci", a, None)).await.unwrap();
-    assert_eq!(keys.by_name(&Reach::All, a, "ci").await.unwrap().unwrap().id, next.id);
-    assert_eq!(keys.get(&Reach::All, &revoked.id).await.unwrap(), Some(revoked));
+    assert_eq!(keys.by_name(&TenantScope::All, a, "ci").await.unwrap().unwrap().id, next.id);
+    assert_eq!(keys.get(&TenantScope::All, &revoked.id).await.unwrap(), Some(revoked));
 }
 
 #[tokio::test]
@@ -192,7 +193,8 @@ async fn references_hold() {
     let fleet_user = keys.insert(key("x", a, Some(&two.root.id))).await.unwrap_err();
     assert!(matches!(fleet_user, StoreError::Foreign { .. }));
     let b = two.b.organization.id.clone();
-    let moved = keys.update(&Reach::All, &two.a.own_key.id, None, |key| key.organization = Some(b)).await;
+    let moved =
+        keys.update(&TenantScope::All, &two.a.own_key.id, None, |key| key.organization = Some(b)).await;
     assert!(matches!(moved, Err(StoreError::Foreign { .. })));
     let nowhere = users.insert(user("x", Role::Member, Some("nowhere"))).await.unwrap_err();
     assert!(matches!(nowhere, StoreError::NotFound { noun: "organization", .. }));
@@ -204,7 +206,7 @@ async fn a_user_goes_with_its_keys_and_sessions() {
     let mut feed = two.store.subscribe();
     two.store.users().remove(&two.a.reach(), &two.a.member.id, Some(1)).await.unwrap();
     assert_eq!(two.store.keys().list(&two.a.reach()).await.unwrap(), [two.a.key]);
-    assert_eq!(two.store.sessions().list(&Reach::All).await.unwrap(), [two.b.session]);
+    assert_eq!(two.store.sessions().list(&TenantScope::All).await.unwrap(), [two.b.session]);
     let told: Vec<Change> = std::iter::from_fn(|| feed.try_recv().ok()).collect();
     let gone = |noun, id: &str| Change { noun, id: id.to_owned(), revision: 0 };
     assert_eq!(
@@ -223,15 +225,21 @@ async fn a_user_who_moves_takes_nothing_along() {
     let two = two().await;
     let b = two.b.organization.id.clone();
     let users = two.store.users();
-    users.update(&Reach::All, &two.a.member.id, None, |user| user.organization = Some(b)).await.unwrap();
+    users
+        .update(&TenantScope::All, &two.a.member.id, None, |user| user.organization = Some(b))
+        .await
+        .unwrap();
     let left = two.store.keys().get(&two.a.reach(), &two.a.own_key.id).await.unwrap().unwrap();
     assert!(left.revoked.is_some());
-    assert_eq!(two.store.sessions().list(&Reach::All).await.unwrap(), std::slice::from_ref(&two.b.session));
+    assert_eq!(
+        two.store.sessions().list(&TenantScope::All).await.unwrap(),
+        std::slice::from_ref(&two.b.session)
+    );
     let names = users.list(&two.b.reach()).await.unwrap().into_iter().map(|user| user.name);
     assert_eq!(names.collect::<Vec<_>>(), ["a-member", "b-admin", "b-member"]);
     // What is left of it goes with the user all the same.
-    users.remove(&Reach::All, &two.a.member.id, None).await.unwrap();
-    assert_eq!(two.store.keys().get(&Reach::All, &left.id).await.unwrap(), None);
+    users.remove(&TenantScope::All, &two.a.member.id, None).await.unwrap();
+    assert_eq!(two.store.keys().get(&TenantScope::All, &left.id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -239,13 +247,14 @@ async fn an_organization_goes_empty_or_with_its_contents() {
     let two = two().await;
     let organizations = two.store.organizations();
     let id = &two.a.organization.id;
-    let error = organizations.remove(&Reach::All, id, None).await.unwrap_err();
+    let error = organizations.remove(&TenantScope::All, id, None).await.unwrap_err();
     assert!(matches!(&error, StoreError::NotEmpty { users: 2, keys: 2, nodes: 1, .. }), "{error:?}");
-    let (removed, contents) = organizations.remove_with_contents(&Reach::All, id, Some(1)).await.unwrap();
+    let (removed, contents) =
+        organizations.remove_with_contents(&TenantScope::All, id, Some(1)).await.unwrap();
     assert_eq!(removed.slug, "a");
     assert_eq!(contents, Contents { users: 2, keys: 2, sessions: 1, nodes: 1 });
     assert_eq!(two.store.users().list(&two.a.reach()).await.unwrap(), []);
-    assert_eq!(two.store.keys().list(&Reach::All).await.unwrap().len(), 2);
+    assert_eq!(two.store.keys().list(&TenantScope::All).await.unwrap().len(), 2);
     let node = two.store.nodes().get(&two.a.node.id).await.unwrap().unwrap();
     assert_eq!((node.organization, node.admin_state), (None, AdminState::Disabled));
     two.store.verify().await.unwrap();
@@ -259,16 +268,16 @@ async fn the_last_superadmin_stays() {
     let last = |done: Result<UserRecord, StoreError>| {
         assert!(matches!(done, Err(StoreError::LastSuperadmin { name }) if name == "root"));
     };
-    last(users.remove(&Reach::All, id, None).await);
-    last(users.update(&Reach::All, id, None, |user| user.enabled = false).await);
-    last(users.update(&Reach::All, id, None, |user| user.role = Role::Auditor).await);
-    users.update(&Reach::All, id, None, |user| user.epoch += 1).await.unwrap();
+    last(users.remove(&TenantScope::All, id, None).await);
+    last(users.update(&TenantScope::All, id, None, |user| user.enabled = false).await);
+    last(users.update(&TenantScope::All, id, None, |user| user.role = Role::Auditor).await);
+    users.update(&TenantScope::All, id, None, |user| user.epoch += 1).await.unwrap();
     // One that is disabled is no help.
     let second = UserRecord { enabled: false, ..user("second", Role::Superadmin, None) };
     let second = users.insert(second).await.unwrap();
-    last(users.remove(&Reach::All, id, None).await);
-    users.update(&Reach::All, &second.id, None, |user| user.enabled = true).await.unwrap();
-    users.remove(&Reach::All, id, None).await.unwrap();
+    last(users.remove(&TenantScope::All, id, None).await);
+    users.update(&TenantScope::All, &second.id, None, |user| user.enabled = true).await.unwrap();
+    users.remove(&TenantScope::All, id, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -277,8 +286,8 @@ async fn two_superadmins_cannot_remove_each_other_at_once() {
     let users = two.store.users();
     let second = users.insert(user("second", Role::Superadmin, None)).await.unwrap();
     let (one, other) = tokio::join!(
-        users.remove(&Reach::All, &two.root.id, None),
-        users.update(&Reach::All, &second.id, None, |user| user.role = Role::Member)
+        users.remove(&TenantScope::All, &two.root.id, None),
+        users.update(&TenantScope::All, &second.id, None, |user| user.role = Role::Member)
     );
     assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
 }
@@ -305,9 +314,9 @@ async fn records_that_count_up_are_added_changed_and_removed() {
     store.lockouts().alter(&id, fail).await.unwrap();
     let twice = store.lockouts().alter(&id, fail).await.unwrap().unwrap();
     assert_eq!((twice.failures, twice.revision, twice.created), (2, 2, 5));
-    assert_eq!(store.lockouts().list(&Reach::All).await.unwrap(), [twice]);
+    assert_eq!(store.lockouts().list(&TenantScope::All).await.unwrap(), [twice]);
     assert_eq!(store.lockouts().alter(&id, |_| None).await.unwrap(), None);
-    assert_eq!(store.lockouts().list(&Reach::All).await.unwrap(), []);
+    assert_eq!(store.lockouts().list(&TenantScope::All).await.unwrap(), []);
     store.lockouts().alter(&id, |_| None).await.unwrap();
 }
 
@@ -317,14 +326,14 @@ async fn a_refused_change_stores_nothing() {
     let fault = Fault::new(aivonx_protocol::FaultKind::Invalid, "no");
     let refusal = fault.clone();
     let users = two.store.users();
-    let refused = users.try_update(&Reach::All, &two.root.id, None, move |user| {
+    let refused = users.try_update(&TenantScope::All, &two.root.id, None, move |user| {
         user.name = "other".into();
         Err(refusal)
     });
     let error = refused.await.unwrap_err();
     assert!(error.is_refusal());
     assert_eq!(Fault::from(error), fault);
-    assert_eq!(two.store.users().get(&Reach::All, &two.root.id).await.unwrap(), Some(two.root));
+    assert_eq!(two.store.users().get(&TenantScope::All, &two.root.id).await.unwrap(), Some(two.root));
 }
 
 /// As [`super::records::the_stored_form_is_the_frozen_one`], for the records of tenants.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::Network;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -107,12 +107,12 @@ pub struct Wanted {
 impl Wanted {
     /// Everything within `reach`.
     #[must_use]
-    pub fn within(reach: &Reach) -> Self {
+    pub fn within(reach: &TenantScope) -> Self {
         let organization = |id: &str| Code::of(Part::Organization, id);
         match reach {
-            Reach::All => Self::default(),
-            Reach::Organization(id) => Self { organization: Some(organization(id)), ..Self::default() },
-            Reach::User { organization: own, user } => Self {
+            TenantScope::All => Self::default(),
+            TenantScope::Organization(id) => Self { organization: Some(organization(id)), ..Self::default() },
+            TenantScope::User { organization: own, user } => Self {
                 organization: Some(own.as_deref().map_or(Code::NONE, organization)),
                 user: Some(Code::of(Part::User, user)),
                 ..Self::default()
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn reach_is_the_same_as_everywhere() {
         let reaches = [
-            Reach::All,
-            Reach::Organization("acme".into()),
-            Reach::User { organization: Some("acme".into()), user: "alice".into() },
-            Reach::User { organization: None, user: "root".into() },
+            TenantScope::All,
+            TenantScope::Organization("acme".into()),
+            TenantScope::User { organization: Some("acme".into()), user: "alice".into() },
+            TenantScope::User { organization: None, user: "root".into() },
         ];
         for organization in ["acme", "other", ""] {
             for user in ["alice", "bob", "root", ""] {
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_never_widens_the_reach() {
-        let own = Wanted::within(&Reach::Organization("acme".into()));
+        let own = Wanted::within(&TenantScope::Organization("acme".into()));
         assert!(own.only(Part::Organization, "acme").covers(&parties("acme", "bob")));
         let foreign = own.only(Part::Organization, "other");
         for organization in ["acme", "other", ""] {

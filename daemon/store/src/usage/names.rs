@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 
 use super::{
     Part, UsageLog, UsageName,
@@ -41,13 +41,13 @@ impl UsageLog {
         let mut add = |part, id: String, name: String| {
             known.push((Code::of(part, &id), UsageName { part, id, name }));
         };
-        for one in store.organizations().list(&Reach::All).await? {
+        for one in store.organizations().list(&TenantScope::All).await? {
             add(Part::Organization, one.id, one.slug);
         }
-        for one in store.users().list(&Reach::All).await? {
+        for one in store.users().list(&TenantScope::All).await? {
             add(Part::User, one.id, one.name);
         }
-        for one in store.keys().list(&Reach::All).await? {
+        for one in store.keys().list(&TenantScope::All).await? {
             add(Part::Key, one.id, one.name);
         }
         for one in store.nodes().list().await? {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use aivonx_domain::{Outcome, Reach};
+use aivonx_domain::{Outcome, TenantScope};
 use aivonx_protocol::privacy::Category;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -78,12 +78,12 @@ async fn entries_and_sums_say_the_same_after_a_restart() {
     store.close().await.unwrap();
     let store = open(dir.path()).await;
     let log = store.usage_log(Calendar::UTC);
-    let all = Wanted::within(&Reach::All);
+    let all = Wanted::within(&TenantScope::All);
     let [raw, days] = both(&log, all).await;
     assert_eq!(raw, days);
     assert_eq!((raw.requests, raw.prompt, raw.output, raw.cost), (3005, 30_050, 6010, 15_025));
     assert_eq!((raw.findings[&Category::Email], raw.failed, raw.refused), (3005, 0, 0));
-    let acme = Wanted::within(&Reach::Organization("acme".into()));
+    let acme = Wanted::within(&TenantScope::Organization("acme".into()));
     let [raw, days] = both(&log, acme).await;
     assert_eq!(raw, days);
     let page = log.page(acme, 0, u64::MAX, None, 100_000).await.unwrap();
@@ -272,7 +272,7 @@ async fn a_days_sums_end_where_its_calendar_says() {
     for time in [midnight - LATE - 1, midnight - LATE, midnight - 1, midnight, midnight + 1] {
         log.append(vec![entry(time, "acme", "alice", "m")], Vec::new()).await.unwrap();
     }
-    let all = Wanted::within(&Reach::All);
+    let all = Wanted::within(&TenantScope::All);
     for (day, requests) in [(19_999, 3), (20_000, 2)] {
         let sums = total(&log, all, vec![Piece::Days(day..day + 1)]).await;
         let entries = calendar.midnight(day)..calendar.midnight(day + 1);

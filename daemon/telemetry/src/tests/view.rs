@@ -1,5 +1,5 @@
 use aivonx_config::LogFormat;
-use aivonx_domain::any;
+use aivonx_domain::arbitrary;
 use aivonx_protocol::log::Level;
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use super::super::{
 proptest! {
     /// A line that is written from the record is the one that is written from its words.
     #[test]
-    fn a_line_is_the_same_however_it_is_written(records in any::requests(60), time in 0..4_000_000_000_000_u64) {
+    fn a_line_is_the_same_however_it_is_written(records in arbitrary::requests(60), time in 0..4_000_000_000_000_u64) {
         let style = Style { format: LogFormat::Json, colour: false };
         let bunch = Bunch::new(time, records);
         for at in 0..bunch.len() {
@@ -24,7 +24,7 @@ proptest! {
     }
 
     #[test]
-    fn a_level_is_that_of_the_outcome(records in any::requests(10)) {
+    fn a_level_is_that_of_the_outcome(records in arbitrary::requests(10)) {
         let bunch = Bunch::new(1, records);
         for event in (0..bunch.len()).filter_map(|at| bunch.view(at, 1)) {
             let odd = matches!(event.text().field("outcome"), Some("node_failed" | "broken"));

@@ -79,7 +79,10 @@ mod tests {
                 Timing { cached: Some(8.0), ..Timing::default() },
             ),
             (r#"{"response":"\"load_duration\":7","load_duration":-5,"done":true}"#, Timing::default()),
-            (r#"{"prompt_eval_duration":1e300,"eval_duration":"x"}"#, Timing { load: None, ..Timing::default() }),
+            (
+                r#"{"prompt_eval_duration":1e300,"eval_duration":"x"}"#,
+                Timing { load: None, ..Timing::default() },
+            ),
             ("", Timing::default()),
         ] {
             assert_eq!(Timing::read(text.as_bytes()), want, "{text}");

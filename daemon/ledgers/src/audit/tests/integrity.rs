@@ -51,7 +51,7 @@ async fn a_log_cut_while_the_daemon_was_away_begins_anew_and_says_so() {
     let verdict = f.audit.verify(&[anchor], None).await.unwrap();
     assert_eq!(found(&verdict), (Problem::Removed, 20, 26));
     assert_eq!(verdict.anchors_wrong.len(), 1);
-    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 3, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, AuditFilter::default(), None, 3, false).await.unwrap();
     assert_eq!(page.entries[2].action, Action::ChainStart);
     assert_eq!((page.entries[2].seq, &*page.entries[2].details["reason"]), (27, "lost"));
     f.close().await;
@@ -75,14 +75,14 @@ async fn a_log_whose_end_the_disk_lost_begins_anew_behind_it_and_says_so() {
     assert_eq!(f.store.ledger_losses(), []);
     f.fill(10).await;
     let last =
-        f.audit.list(&Reach::All, AuditFilter::default(), None, 1, false).await.unwrap().entries[0].seq;
+        f.audit.list(&TenantScope::All, AuditFilter::default(), None, 1, false).await.unwrap().entries[0].seq;
     f.close().await;
     roll_back(dir.path(), before.path());
 
     let f = open(dir.path()).await;
     let [loss] = &f.store.ledger_losses()[..] else { panic!("{:?}", f.store.ledger_losses()) };
     assert_eq!((loss.to, loss.how, loss.to - loss.from), (last, How::Cut, 9));
-    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 2, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, AuditFilter::default(), None, 2, false).await.unwrap();
     let [lost, start] = &page.entries[..] else { panic!("two entries") };
     assert_eq!((lost.action, start.action), (Action::ChainLost, Action::ChainStart));
     assert_eq!((start.seq, &*start.details["reason"]), (last + 1, "lost"));
@@ -96,7 +96,7 @@ async fn a_log_whose_end_the_disk_lost_begins_anew_behind_it_and_says_so() {
     let f = open(dir.path()).await;
     assert_eq!(f.store.ledger_losses().len(), 1);
     let lost = AuditFilter { actions: vec![Action::ChainLost], ..AuditFilter::default() };
-    assert_eq!(f.audit.list(&Reach::All, lost, None, 9, false).await.unwrap().entries.len(), 1);
+    assert_eq!(f.audit.list(&TenantScope::All, lost, None, 9, false).await.unwrap().entries.len(), 1);
     f.close().await;
 }
 
@@ -111,7 +111,7 @@ async fn damage_that_nobody_reads_is_found_and_recorded() {
     f.close().await;
     let f = open(dir.path()).await;
     let lost = AuditFilter { actions: vec![Action::ChainLost], ..AuditFilter::default() };
-    let mut found = f.audit.follow(Reach::All, lost, 1).await.unwrap();
+    let mut found = f.audit.follow(TenantScope::All, lost, 1).await.unwrap();
     let entry = found.next().await.unwrap().unwrap();
     assert_eq!(entry.details["lost"], "audit log: entry 3 is damaged");
     assert_eq!(f.store.ledger_losses().len(), 1);
@@ -161,7 +161,7 @@ async fn what_is_removed_by_age_leaves_a_chain_that_verifies() {
     f.close().await;
     // An hour later.
     let f = open_with(dir.path(), Options { retention: Duration::from_millis(1), ..old.clone() }).await;
-    let mut wait = f.audit.follow(Reach::All, AuditFilter::default(), 0).await.unwrap();
+    let mut wait = f.audit.follow(TenantScope::All, AuditFilter::default(), 0).await.unwrap();
     f.fill(1).await;
     wait.next().await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -175,7 +175,7 @@ async fn what_is_removed_by_age_leaves_a_chain_that_verifies() {
     assert!(verdict.intact, "{verdict:?}");
     assert_eq!((verdict.first, verdict.anchors_agreed), (37, 1));
     assert!(verdict.retained_from.is_some());
-    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, AuditFilter::default(), None, 1000, true).await.unwrap();
     assert_eq!(page.entries[0].seq, 37);
     assert!(page.entries.iter().any(|e| e.action == Action::AuditRetention && e.details["through"] == "36"));
     f.close().await;
@@ -209,7 +209,7 @@ async fn a_restored_snapshot_leaves_the_log_alone_and_is_recorded() {
     let f = open(dir.path()).await;
     let verdict = f.audit.verify(std::slice::from_ref(&anchor), None).await.unwrap();
     assert_eq!((verdict.intact, verdict.last, verdict.anchors_agreed), (true, 27, 1), "{verdict:?}");
-    let entry = f.audit.show(&Reach::All, 27).await.unwrap().unwrap();
+    let entry = f.audit.show(&TenantScope::All, 27).await.unwrap().unwrap();
     assert_eq!(entry.action, Action::Restore);
     assert_eq!(entry.details["snapshot"], snapshot.file_name().unwrap().to_str().unwrap());
     f.close().await;

@@ -4,7 +4,7 @@ mod integrity;
 
 use std::{path::Path, sync::Arc};
 
-use aivonx_domain::{AccessRecord, Reach};
+use aivonx_domain::{AccessRecord, TenantScope};
 use aivonx_protocol::{
     Event,
     audit::{
@@ -84,7 +84,7 @@ async fn a_log_goes_on_after_a_restart() {
     // After 10 and 20 entries and at the end.
     assert_eq!((verdict.checkpoints, verdict.signed_through), (3, 26));
     assert_eq!(verdict.restarts, []);
-    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 100, true).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, AuditFilter::default(), None, 100, true).await.unwrap();
     assert_eq!(page.entries[0].action, Action::ChainStart);
     assert_eq!(page.entries[28].object.as_ref().unwrap().id.as_deref(), Some("n2"));
     f.close().await;
@@ -146,7 +146,8 @@ async fn a_flood_is_counted() {
         f.audit.inference([&done].into_iter());
     }
     f.audit.close().await;
-    let all = f.audit.list(&Reach::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;
+    let all =
+        f.audit.list(&TenantScope::All, AuditFilter::default(), None, 1000, true).await.unwrap().entries;
     let count = |action: Action, name: &str| -> (usize, u64) {
         let of = all.iter().filter(|e| e.action == action);
         let sum = of.clone().filter_map(|e| e.details.get(name)?.parse::<u64>().ok()).sum();
@@ -169,7 +170,7 @@ async fn followers_see_every_entry_of_theirs() {
     let f = open(dir.path()).await;
     let of = |organization: &str, n: usize| created(n).organization(Some(organization));
     f.audit.write(of("acme", 0)).await.unwrap();
-    let acme = Reach::Organization("acme".into());
+    let acme = TenantScope::Organization("acme".into());
     let mut follow = f.audit.follow(acme, AuditFilter::default(), 10).await.unwrap();
     for n in 1..600 {
         f.audit.note(of("acme", n));
@@ -181,21 +182,21 @@ async fn followers_see_every_entry_of_theirs() {
         assert_eq!(entry.object.unwrap().id.unwrap(), format!("n{n}"));
     }
     let foreign = f.audit.list(
-        &Reach::All,
+        &TenantScope::All,
         AuditFilter { organization: Some("zeta".into()), ..AuditFilter::default() },
         None,
         1,
         true,
     );
     let foreign = foreign.await.unwrap().entries[0].seq;
-    assert_eq!(f.audit.show(&Reach::Organization("acme".into()), foreign).await.unwrap(), None);
-    assert!(f.audit.show(&Reach::All, foreign).await.unwrap().is_some());
+    assert_eq!(f.audit.show(&TenantScope::Organization("acme".into()), foreign).await.unwrap(), None);
+    assert!(f.audit.show(&TenantScope::All, foreign).await.unwrap().is_some());
     f.close().await;
 }
 
 async fn exported(
     audit: &Audit,
-    reach: Reach,
+    reach: TenantScope,
     filter: AuditFilter,
     format: ExportFormat,
 ) -> (Vec<u8>, ExportSignature) {
@@ -221,7 +222,8 @@ async fn an_export_has_what_was_noted_before_it_and_not_itself() {
     let f = open(dir.path()).await;
     for n in 0..20 {
         f.audit.note(created(n));
-        let (bytes, _) = exported(&f.audit, Reach::All, AuditFilter::default(), ExportFormat::Jsonl).await;
+        let (bytes, _) =
+            exported(&f.audit, TenantScope::All, AuditFilter::default(), ExportFormat::Jsonl).await;
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.lines().last().unwrap().contains(r#""action":"create""#), "{text}");
         assert_eq!(text.matches(r#""action":"export""#).count(), n);
@@ -240,7 +242,7 @@ async fn exports_are_signed_and_hold_what_is_within_reach() {
     }
     f.audit.checkpoint().await.unwrap();
     let all = AuditFilter::default();
-    let (bytes, signature) = exported(&f.audit, Reach::All, all.clone(), ExportFormat::Jsonl).await;
+    let (bytes, signature) = exported(&f.audit, TenantScope::All, all.clone(), ExportFormat::Jsonl).await;
     assert!(signature.is_signed());
     assert_eq!(signature.sha256.0[..], Sha256::digest(&bytes)[..]);
     assert_eq!(signature.bytes, bytes.len() as u64);
@@ -258,14 +260,14 @@ async fn exports_are_signed_and_hold_what_is_within_reach() {
     chain.end(1301);
     assert_eq!(chain.found(), None);
 
-    let acme = Reach::Organization("acme".into());
+    let acme = TenantScope::Organization("acme".into());
     let (bytes, signature) = exported(&f.audit, acme, all, ExportFormat::Csv).await;
     assert_eq!((signature.entries, signature.complete), (650, false));
     let text = String::from_utf8(bytes).unwrap();
     assert_eq!(text.lines().count(), 651);
     assert!(text.lines().skip(1).all(|line| line.contains(",acme,") && !line.contains('\u{202e}')));
     let none = AuditFilter { actor: Some("nobody".into()), ..AuditFilter::default() };
-    let (bytes, signature) = exported(&f.audit, Reach::All, none, ExportFormat::Jsonl).await;
+    let (bytes, signature) = exported(&f.audit, TenantScope::All, none, ExportFormat::Jsonl).await;
     assert_eq!((bytes.len(), signature.entries, &*signature.filter), (0, 0, "actor=nobody"));
     f.close().await;
 }
@@ -278,7 +280,7 @@ async fn entries_say_the_slug_of_their_organization() {
     f.audit.write(created(1).organization(Some("o-1"))).await.unwrap();
     f.audit.write(created(2).organization(Some("o-2"))).await.unwrap();
     let acme = AuditFilter { organization: Some("acme".into()), ..AuditFilter::default() };
-    let page = f.audit.list(&Reach::All, acme, None, 10, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, acme, None, 10, false).await.unwrap();
     assert_eq!(page.entries.len(), 1);
     assert_eq!(page.entries[0].organization.as_ref().unwrap().id, "o-1");
     f.close().await;
@@ -325,7 +327,7 @@ async fn a_closed_log_takes_nothing() {
     f.audit.close().await;
     assert!(matches!(f.audit.write(created(2)).await, Err(AuditError::Closed)));
     f.audit.note(created(3));
-    let page = f.audit.list(&Reach::All, AuditFilter::default(), None, 10, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, AuditFilter::default(), None, 10, false).await.unwrap();
     assert_eq!(page.entries.len(), 2, "what was noted before is there");
     f.store.close().await.unwrap();
 }
@@ -357,10 +359,10 @@ async fn entries_that_cannot_be_stored_are_stored_as_soon_as_they_can() {
     f.store.settings().set_strategy(aivonx_protocol::strategy::Strategy::default()).await.unwrap();
     f.audit.write(created(701)).await.unwrap();
     let created = AuditFilter { actions: vec![Action::Create], ..AuditFilter::default() };
-    let entries = f.audit.list(&Reach::All, created, None, 1000, false).await.unwrap().entries;
+    let entries = f.audit.list(&TenantScope::All, created, None, 1000, false).await.unwrap().entries;
     assert!(entries.len() >= 701, "{}", entries.len());
     let overflow = AuditFilter { actions: vec![Action::AuditOverflow], ..AuditFilter::default() };
-    assert!(f.audit.list(&Reach::All, overflow, None, 1, false).await.unwrap().entries.is_empty());
+    assert!(f.audit.list(&TenantScope::All, overflow, None, 1, false).await.unwrap().entries.is_empty());
     f.close().await;
     let f = open(dir.path()).await;
     assert!(f.verify().await.intact);
@@ -384,7 +386,7 @@ async fn entries_that_were_never_stored_are_missed_at_the_next_start() {
     let told: Vec<String> = f.store.ledger_losses().iter().map(ToString::to_string).collect();
     assert_eq!(told, [wanted]);
     let lost = AuditFilter { actions: vec![Action::ChainLost], ..AuditFilter::default() };
-    let page = f.audit.list(&Reach::All, lost, None, 10, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, lost, None, 10, false).await.unwrap();
     assert_eq!(page.entries[0].details["lost"], wanted);
     f.close().await;
 }
@@ -400,7 +402,7 @@ async fn what_finds_no_room_is_counted() {
     }
     f.audit.close().await;
     let overflow = AuditFilter { actions: vec![Action::AuditOverflow], ..AuditFilter::default() };
-    let page = f.audit.list(&Reach::All, overflow, None, 10, false).await.unwrap();
+    let page = f.audit.list(&TenantScope::All, overflow, None, 10, false).await.unwrap();
     assert_eq!(page.entries[0].details["n_create"], "300");
     f.store.close().await.unwrap();
 }

@@ -10,7 +10,7 @@ use super::{Seen, node::parse_version, via};
 
 /// One good check's findings.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct Inventory {
     /// Version as reported.
     pub(super) version: Option<Box<str>>,
     /// Models it has, in its own order.
@@ -229,7 +229,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
     })
 }
 
-impl Sight {
+impl Inventory {
     /// The part of it that the data path needs.
     #[must_use]
     pub(super) fn seen(&self) -> Seen {
@@ -246,7 +246,7 @@ impl Sight {
     }
 }
 
-impl PartialEq for Sight {
+impl PartialEq for Inventory {
     /// Equal if the node wrote the same: everything else follows from that.
     fn eq(&self, other: &Self) -> bool {
         self.version == other.version

@@ -1,6 +1,6 @@
 //! Changing a node.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 use aivonx_protocol::{
     Untrusted,
     node::{AdminState, Credential, Node, NodeChange, Probed},
@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 
 pub(super) async fn set(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     node: &str,
     revision: Option<u64>,
     change: NodeChange,
@@ -39,12 +39,17 @@ pub(super) async fn set(
 }
 
 /// The node's id, if the caller may change it so.
-fn permitted(fleet: &Fleet, reach: &Reach, node: &str, change: &NodeChange) -> Result<String, FleetError> {
+fn permitted(
+    fleet: &Fleet,
+    reach: &TenantScope,
+    node: &str,
+    change: &NodeChange,
+) -> Result<String, FleetError> {
     let id = fleet.checker.registry.resolve(&reach.into(), node)?;
-    if *reach != Reach::All && change.organization.is_some() {
+    if *reach != TenantScope::All && change.organization.is_some() {
         return Err(FleetError::FleetWide("assigning nodes to organizations"));
     }
-    if *reach != Reach::All && change.force {
+    if *reach != TenantScope::All && change.force {
         return Err(FleetError::FleetWide("changing a node with --force"));
     }
     Ok(id)
@@ -53,7 +58,7 @@ fn permitted(fleet: &Fleet, reach: &Reach, node: &str, change: &NodeChange) -> R
 /// Asks the node what it is, as if it were changed so.
 pub(super) async fn probe(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     node: &str,
     change: &NodeChange,
 ) -> Result<Probed, FleetError> {
@@ -66,7 +71,7 @@ pub(super) async fn probe(
 
 async fn try_set(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     id: &str,
     revision: Option<u64>,
     change: &NodeChange,
@@ -105,7 +110,7 @@ async fn try_set(
         None
     };
 
-    let placed = (new.url != old.url).then_some(*reach != Reach::All);
+    let placed = (new.url != old.url).then_some(*reach != TenantScope::All);
     let moved_from = (new.organization != old.organization).then_some(old.organization);
     let _turn = fleet.edit().await;
     if placed.is_some() {
@@ -133,7 +138,7 @@ async fn try_set(
 /// there.
 async fn prepare(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     (old, new): (&NodeRecord, &NodeRecord),
     change: &NodeChange,
     credential: &Credential,
@@ -162,7 +167,7 @@ async fn prepare(
 /// The record with the change made, and the credential in clear.
 async fn changed(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     old: &NodeRecord,
     change: &NodeChange,
 ) -> Result<(NodeRecord, Credential), FleetError> {
@@ -203,7 +208,7 @@ async fn changed(
 
 pub(super) async fn set_state(
     fleet: &Fleet,
-    reach: &Reach,
+    reach: &TenantScope,
     node: &str,
     revision: Option<u64>,
     state: AdminState,

@@ -3,7 +3,7 @@
 /// Whose records an operation may touch. Every repository function takes one: which tenant asks is decided
 /// where the caller is known, and enforced where the records are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum TenantScope {
     /// Those of everyone: fleet-wide roles, and the daemon itself.
     All,
     /// Those of one organization, by its id.
@@ -17,7 +17,7 @@ pub enum Reach {
     },
 }
 
-impl Reach {
+impl TenantScope {
     /// Whether a record of this organization and this user (ids) is within reach.
     #[must_use]
     pub fn covers(&self, organization: Option<&str>, user: Option<&str>) -> bool {
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn each_covers_its_own_and_nothing_else() {
-        let acme = Reach::Organization("acme".into());
-        let alice = Reach::User { organization: Some("acme".into()), user: "alice".into() };
-        let root = Reach::User { organization: None, user: "root".into() };
+        let acme = TenantScope::Organization("acme".into());
+        let alice = TenantScope::User { organization: Some("acme".into()), user: "alice".into() };
+        let root = TenantScope::User { organization: None, user: "root".into() };
         let cases = [
             (Some("acme"), Some("alice"), [true, true, true, false]),
             (Some("acme"), Some("bob"), [true, true, false, false]),
@@ -61,7 +61,8 @@ mod tests {
             (None, None, [true, false, false, false]),
         ];
         for (organization, user, expected) in cases {
-            let found = [&Reach::All, &acme, &alice, &root].map(|reach| reach.covers(organization, user));
+            let found =
+                [&TenantScope::All, &acme, &alice, &root].map(|reach| reach.covers(organization, user));
             assert_eq!(found, expected, "{organization:?} {user:?}");
         }
     }

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use super::{
     health::Checker,
+    job_state::{Deed, OnNodes},
     memory,
     merge::Line,
-    on_nodes::{Deed, OnNodes},
     pull::pull,
     registry::Contact,
 };

@@ -10,7 +10,7 @@ use super::Node;
 /// What of the fleet a caller may use. Made when an organization or a key changes, asked on every request:
 /// what it says of a node is a comparison or two of the node's own fields.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Eligible {
+pub struct RoutingRules {
     nodes: Nodes,
     /// Of the organization.
     models: Globs,
@@ -39,7 +39,7 @@ enum Rule {
     Exclusive,
 }
 
-impl Eligible {
+impl RoutingRules {
     /// Everything: for callers who are the whole fleet's superadmins.
     pub const ALL: Self = Self { nodes: Nodes::All, models: Globs::ALL, narrowed: Globs::ALL, cloud: true };
 
@@ -156,10 +156,10 @@ mod tests {
         let acme = Node { organization: Some("acme".into()), labels: fast.labels.clone(), ..node("acme") };
         let other = Node { organization: Some("other".into()), ..node("other") };
         let labels = |value: &str| NodeAccess::Labels([("class".into(), value.into())].into());
-        let of = |access: &NodeAccess| Eligible::of("acme", access, &[], true);
+        let of = |access: &NodeAccess| RoutingRules::of("acme", access, &[], true);
         let cases = [
-            (Eligible::ALL, [true, true, true, true]),
-            (Eligible::SHARED, [true, true, false, false]),
+            (RoutingRules::ALL, [true, true, true, true]),
+            (RoutingRules::SHARED, [true, true, false, false]),
             (of(&NodeAccess::Shared), [true, true, false, false]),
             (of(&labels("fast")), [false, true, false, false]),
             (of(&labels("slow")), [false, false, false, false]),
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_key_narrows_its_organization_and_never_widens_it() {
-        let acme = Eligible::of("acme", &NodeAccess::Shared, &["llama*".into()], false);
+        let acme = RoutingRules::of("acme", &NodeAccess::Shared, &["llama*".into()], false);
         assert!(acme.allows("llama3:8b") && !acme.allows("qwen3") && !acme.cloud());
         let key = acme.narrowed(&["*:8b".into(), "qwen3".into()]);
         assert!(key.allows("llama3:8b") && !key.allows("llama3") && !key.allows("qwen3"));
@@ -184,9 +184,9 @@ mod tests {
 
     #[test]
     fn knows_when_it_leaves_out_nothing() {
-        let open = Eligible::of("acme", &NodeAccess::Shared, &[], true);
-        assert!(Eligible::ALL.leaves_out_nothing(true));
-        for eligible in [Eligible::SHARED, open.clone()] {
+        let open = RoutingRules::of("acme", &NodeAccess::Shared, &[], true);
+        assert!(RoutingRules::ALL.leaves_out_nothing(true));
+        for eligible in [RoutingRules::SHARED, open.clone()] {
             assert!(eligible.leaves_out_nothing(false) && !eligible.leaves_out_nothing(true));
         }
         for eligible in [open.without_cloud(), open.narrowed(&["m".into()])] {

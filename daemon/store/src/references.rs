@@ -1,12 +1,12 @@
 //! What belongs to what: references that must hold, and what goes with a user or an organization.
 
-use aivonx_domain::{Reach, now};
+use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
     AliasRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord,
     PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
-    transaction::{Telling, current},
+    transaction::{Transaction, current},
     tree::Tree,
 };
 
@@ -31,14 +31,14 @@ impl Records<OrganizationRecord> {
     /// [`StoreError::NotFound`], [`StoreError::Foreign`], [`StoreError::Conflict`]; or the store fails.
     pub async fn remove_with_contents(
         &self,
-        reach: &Reach,
+        reach: &TenantScope,
         id: &str,
         expected: Option<u64>,
     ) -> Result<(OrganizationRecord, Contents), StoreError> {
         let (reach, id) = (reach.clone(), id.to_owned());
         self.write(move |batch| {
             let old: OrganizationRecord = current(batch, &reach, &id, expected)?;
-            let own = Reach::Organization(id);
+            let own = TenantScope::Organization(id);
             let sessions: Vec<SessionRecord> = batch.list(&own)?;
             let keys: Vec<KeyRecord> = batch.list(&own)?;
             let users: Vec<UserRecord> = batch.list(&own)?;
@@ -69,7 +69,7 @@ fn count<R>(records: &[R]) -> u32 {
 }
 
 /// The organization and the user that `record` names must be there, and a key's user of its organization.
-pub(super) fn check_references<R: Record>(batch: &Telling<'_, '_>, record: &R) -> Result<(), StoreError> {
+pub(super) fn check_references<R: Record>(batch: &Transaction<'_, '_>, record: &R) -> Result<(), StoreError> {
     if R::NOUN != Noun::Organization
         && let Some(id) = record.organization()
         && batch.get::<OrganizationRecord>(Tree::Organization, id.as_bytes())?.is_none()
@@ -91,7 +91,11 @@ pub(super) fn check_references<R: Record>(batch: &Telling<'_, '_>, record: &R) -
 
 /// A user who leaves for another organization takes no key along, and no session; a node is no longer one that the
 /// operators of the organization placed.
-pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R) -> Result<(), StoreError> {
+pub(super) fn on_change<R: Record>(
+    batch: &mut Transaction<'_, '_>,
+    old: &R,
+    new: &R,
+) -> Result<(), StoreError> {
     if R::NOUN == Noun::Node && old.organization() != new.organization() {
         return placement::note(batch, old, false);
     }
@@ -114,11 +118,11 @@ pub(super) fn on_change<R: Record>(batch: &mut Telling<'_, '_>, old: &R, new: &R
     batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
 }
 
-fn limits_of(batch: &Telling<'_, '_>, id: &str) -> Result<Option<LimitRecord>, StoreError> {
+fn limits_of(batch: &Transaction<'_, '_>, id: &str) -> Result<Option<LimitRecord>, StoreError> {
     batch.get(Tree::Limit, id.as_bytes())
 }
 
-fn erase_limits(batch: &mut Telling<'_, '_>, id: &str) -> Result<(), StoreError> {
+fn erase_limits(batch: &mut Transaction<'_, '_>, id: &str) -> Result<(), StoreError> {
     match limits_of(batch, id)? {
         Some(limits) => batch.erase(&limits),
         None => Ok(()),
@@ -126,7 +130,7 @@ fn erase_limits(batch: &mut Telling<'_, '_>, id: &str) -> Result<(), StoreError>
 }
 
 /// What belongs to a user goes with it; an organization goes only empty.
-pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Result<(), StoreError> {
+pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> Result<(), StoreError> {
     match R::NOUN {
         Noun::Key => erase_limits(batch, old.id()),
         Noun::Node => placement::note(batch, old, false),
@@ -137,7 +141,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Telling<'_, '_>, old: &R) -> Resu
             batch.list_of_user::<SessionRecord>(old.id())?.iter().try_for_each(|session| batch.erase(session))
         }
         Noun::Organization => {
-            let own = Reach::Organization(old.id().to_owned());
+            let own = TenantScope::Organization(old.id().to_owned());
             let users = count(&batch.list::<UserRecord>(&own)?);
             let keys = count(&batch.list::<KeyRecord>(&own)?);
             let nodes: Vec<NodeRecord> = batch.list(&own)?;

@@ -85,7 +85,7 @@ impl Waiting {
 
 /// Why something that runs has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CancelReason {
     /// A deadline passed.
     TimedOut(Waiting),
     /// The daemon stops.
@@ -99,7 +99,7 @@ pub(super) enum Verdict {
 }
 
 /// One request under way, as the ticker sees it.
-pub(super) struct Flight {
+pub(super) struct InFlight {
     /// Where it stands in the ticker's list; kept by the list's owner.
     pub(super) place: Cell<usize>,
     pub(super) begun: Begun,
@@ -109,7 +109,7 @@ pub(super) struct Flight {
     deadline: Cell<u32>,
     waiting: Cell<Waiting>,
     total: Cell<u32>,
-    verdict: Cell<Option<Verdict>>,
+    verdict: Cell<Option<CancelReason>>,
     /// Ticks since the verdict.
     since_verdict: Cell<u32>,
     waker: RefCell<Option<Waker>>,
@@ -127,7 +127,7 @@ pub(super) struct Flight {
 /// Ticks a client has to take the last words of an answer that was ended. After them it is broken off.
 const LAST_WORDS: u32 = 8;
 
-impl Flight {
+impl InFlight {
     pub(super) fn new(transport: Transport, begun: Begun) -> Rc<Self> {
         Rc::new(Self {
             place: Cell::new(0),
@@ -226,7 +226,7 @@ impl Flight {
         self.node.borrow().as_ref().map(|node| node.name.clone())
     }
 
-    pub(super) fn verdict(&self) -> Option<Verdict> {
+    pub(super) fn verdict(&self) -> Option<CancelReason> {
         self.verdict.get()
     }
 
@@ -240,7 +240,7 @@ impl Flight {
     }
 
     /// Runs `work` until it is done or a verdict falls.
-    pub(super) async fn watch<F: Future>(&self, work: F) -> Result<F::Output, Verdict> {
+    pub(super) async fn watch<F: Future>(&self, work: F) -> Result<F::Output, CancelReason> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
             if let Some(verdict) = self.verdict.get() {
@@ -260,7 +260,7 @@ impl Flight {
     pub(super) async fn watch_node<F: Future>(
         &self,
         mut work: Pin<&mut F>,
-    ) -> Result<Option<F::Output>, Verdict> {
+    ) -> Result<Option<F::Output>, CancelReason> {
         self.watch(std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.node_down.take() => Poll::Ready(None),
@@ -282,15 +282,15 @@ impl Flight {
         let retired = || node.as_ref().is_some_and(|n| n.live.retired());
         let is_down = || node.as_ref().is_some_and(|node| down.iter().any(|one| one.id == node.id));
         let verdict = if now >= self.deadline.get() {
-            Verdict::TimedOut(self.waiting.get())
+            CancelReason::TimedOut(self.waiting.get())
         } else if now >= self.total.get() {
-            Verdict::TimedOut(Waiting::Total)
+            CancelReason::TimedOut(Waiting::Total)
         } else if ending {
-            Verdict::Stopping
+            CancelReason::Stopping
         } else if retired() && !self.waiting.get().is_for_first_byte() {
-            Verdict::Retired
+            CancelReason::Retired
         } else if self.caller.borrow().ended() {
-            Verdict::Revoked
+            CancelReason::Revoked
         } else {
             if self.waiting.get().is_for_first_byte() && (is_down() || retired()) {
                 self.node_down.set(true);
@@ -303,7 +303,7 @@ impl Flight {
     }
 
     /// Ends it, unless something else did before. The node is left at once, the client has time for the last words.
-    pub(super) fn end(&self, verdict: Verdict) {
+    pub(super) fn end(&self, verdict: CancelReason) {
         if self.verdict.get().is_none() {
             self.verdict.set(Some(verdict));
             self.half.take();
@@ -330,7 +330,7 @@ mod tests {
     };
     use aivonx_fleet::{Lease, testing};
 
-    fn flight() -> (Rc<Flight>, Rc<ConnState>) {
+    fn flight() -> (Rc<InFlight>, Rc<ConnState>) {
         let conn = ConnState::new(1);
         let begun = Begun {
             id: Uuid::nil(),
@@ -338,7 +338,7 @@ mod tests {
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             route: "/x",
         };
-        (Flight::new(Transport { conn: conn.clone(), stream: None }, begun), conn)
+        (InFlight::new(Transport { conn: conn.clone(), stream: None }, begun), conn)
     }
 
     #[test]
@@ -356,7 +356,7 @@ mod tests {
         flight.tick(14, false, &[]);
         assert_eq!(flight.verdict(), None);
         flight.tick(15, false, &[]);
-        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Head)));
+        assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Head)));
     }
 
     #[test]
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(flight.verdict(), None);
         flight.allow(Waiting::Chunk, 1000, 4);
         flight.tick(1005, false, &[]);
-        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Chunk)));
+        assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Chunk)));
     }
 
     #[test]
@@ -381,21 +381,21 @@ mod tests {
             assert_eq!(flight.verdict(), None);
         }
         flight.tick(19, false, &[]);
-        assert_eq!(flight.verdict(), Some(Verdict::TimedOut(Waiting::Total)));
+        assert_eq!(flight.verdict(), Some(CancelReason::TimedOut(Waiting::Total)));
     }
 
     #[test]
     fn the_first_reason_stays() {
         let (flight, _) = flight();
         flight.tick(2, true, &[]);
-        flight.end(Verdict::Cancelled);
-        assert_eq!(flight.verdict(), Some(Verdict::Stopping));
+        flight.end(CancelReason::Cancelled);
+        assert_eq!(flight.verdict(), Some(CancelReason::Stopping));
     }
 
     #[test]
     fn a_client_that_does_not_take_the_last_words_is_broken_off() {
         let (flight, conn) = flight();
-        flight.end(Verdict::Cancelled);
+        flight.end(CancelReason::Cancelled);
         for now in 0..LAST_WORDS {
             assert_eq!(conn.task.why_cut(), None, "{now}");
             flight.tick(now, false, &[]);
@@ -416,7 +416,7 @@ mod tests {
             if at {
                 flight.tick(2, true, &[]);
             } else {
-                flight.end(Verdict::Cancelled);
+                flight.end(CancelReason::Cancelled);
             }
             assert_eq!((node.live.active(), conn.task.why_cut()), (0, None));
             assert!(flight.half().is_none());
@@ -443,7 +443,7 @@ mod tests {
         let (flight, _) = flight();
         assert_eq!(flight.watch(async { 7 }).await, Ok(7));
         let work = flight.watch(std::future::pending::<()>());
-        let (interrupted, ()) = tokio::join!(work, async { flight.end(Verdict::Retired) });
-        assert_eq!(interrupted, Err(Verdict::Retired));
+        let (interrupted, ()) = tokio::join!(work, async { flight.end(CancelReason::Retired) });
+        assert_eq!(interrupted, Err(CancelReason::Retired));
     }
 }

@@ -17,7 +17,7 @@ use super::{
     answer::{self, Answer},
     authenticate::Forbidden,
     body::{BodyError, VerdictError},
-    clock::{Verdict, Waiting},
+    deadline::{CancelReason, Waiting},
     forward::Misfit,
     headers,
     host::HostError,
@@ -89,7 +89,7 @@ pub(super) enum Refusal {
     )]
     Unpriced(String),
     #[error(transparent)]
-    Verdict(#[from] VerdictError),
+    CancelReason(#[from] VerdictError),
     #[error("{message}")]
     Manage { status: StatusCode, message: String },
     #[error("the gateway failed: {0}")]
@@ -126,13 +126,13 @@ impl Refusal {
             Self::Body(BodyError::Coding) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Body(BodyError::Encoding(_)) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused),
             Self::Body(BodyError::Corrupt(_) | BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, Refused),
-            Self::Body(BodyError::Verdict(v)) | Self::Verdict(v) => match v.0 {
-                Verdict::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
-                Verdict::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
-                Verdict::Stopping | Verdict::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
-                Verdict::Revoked => (StatusCode::UNAUTHORIZED, Ended),
+            Self::Body(BodyError::CancelReason(v)) | Self::CancelReason(v) => match v.0 {
+                CancelReason::TimedOut(Waiting::Body) => (StatusCode::REQUEST_TIMEOUT, TimedOut),
+                CancelReason::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, TimedOut),
+                CancelReason::Stopping | CancelReason::Retired => (StatusCode::SERVICE_UNAVAILABLE, Ended),
+                CancelReason::Revoked => (StatusCode::UNAUTHORIZED, Ended),
                 // Not one of those that stock clients try again.
-                Verdict::Cancelled => (StatusCode::FORBIDDEN, Ended),
+                CancelReason::Cancelled => (StatusCode::FORBIDDEN, Ended),
             },
             Self::NoNode(NoNode::UnknownModel { .. }) => (StatusCode::NOT_FOUND, Nobody),
             Self::NoNode(NoNode::Cloud(_)) => (StatusCode::FORBIDDEN, Refused),
@@ -179,7 +179,7 @@ pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
 }
 
 /// The answer to a refused request, and how it counts.
-pub(super) fn rescue(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
+pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
     let (status, outcome) = refusal.verdict();
     if let Refusal::Limited(limited) = refusal {
         return (limited.answer(dialect, request_id), outcome);

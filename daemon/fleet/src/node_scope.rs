@@ -1,14 +1,14 @@
 //! Which nodes and jobs are a caller's own: those it may see, change, and put models on.
 
-use aivonx_domain::Reach;
+use aivonx_domain::TenantScope;
 
-use super::Eligible;
+use super::RoutingRules;
 
-/// Which nodes and jobs are a caller's own. What merely serves it is wider, see [`Eligible`].
+/// Which nodes and jobs are a caller's own. What merely serves it is wider, see [`RoutingRules`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Realm(Kind);
+pub struct NodeScope(Kind);
 
-impl Realm {
+impl NodeScope {
     /// The whole fleet.
     pub const ALL: Self = Self(Kind::All);
 }
@@ -25,19 +25,19 @@ enum Kind {
     Member(Option<String>),
 }
 
-impl From<&Reach> for Realm {
-    fn from(reach: &Reach) -> Self {
+impl From<&TenantScope> for NodeScope {
+    fn from(reach: &TenantScope) -> Self {
         Self(match reach {
-            Reach::All => Kind::All,
-            Reach::Organization(id) => Kind::Organization(id.clone()),
-            Reach::User { organization, .. } => Kind::Member(organization.clone()),
+            TenantScope::All => Kind::All,
+            TenantScope::Organization(id) => Kind::Organization(id.clone()),
+            TenantScope::User { organization, .. } => Kind::Member(organization.clone()),
         })
     }
 }
 
 /// Of a client over HTTP: one of an organization manages that organization's nodes alone, not the shared ones it uses.
-impl From<&Eligible> for Realm {
-    fn from(eligible: &Eligible) -> Self {
+impl From<&RoutingRules> for NodeScope {
+    fn from(eligible: &RoutingRules) -> Self {
         Self(match eligible.organization() {
             Some(id) => Kind::Organization(id.to_owned()),
             None if eligible.is_all() => Kind::All,
@@ -46,7 +46,7 @@ impl From<&Eligible> for Realm {
     }
 }
 
-impl Realm {
+impl NodeScope {
     /// Whether what belongs to `owner` (an organization's id, or nobody) is in it.
     #[must_use]
     pub fn covers(&self, owner: Option<&str>) -> bool {
@@ -83,18 +83,21 @@ mod tests {
 
     #[test]
     fn each_has_its_own() {
-        let organization = |id: &str| Realm::from(&Reach::Organization(id.into()));
+        let organization = |id: &str| NodeScope::from(&TenantScope::Organization(id.into()));
         let member = |organization: Option<&str>| {
-            Realm::from(&Reach::User { organization: organization.map(str::to_owned), user: "u".into() })
+            NodeScope::from(&TenantScope::User {
+                organization: organization.map(str::to_owned),
+                user: "u".into(),
+            })
         };
-        let client = Eligible::of("acme", &NodeAccess::Shared, &[], true);
+        let client = RoutingRules::of("acme", &NodeAccess::Shared, &[], true);
         let cases = [
-            (Realm::from(&Reach::All), [true, true, true], None),
-            (Realm::from(&Eligible::ALL), [true, true, true], None),
-            (Realm::from(&Eligible::SHARED), [true, false, false], None),
-            (Realm::from(&Eligible::SHARED.without_cloud()), [true, false, false], None),
+            (NodeScope::from(&TenantScope::All), [true, true, true], None),
+            (NodeScope::from(&RoutingRules::ALL), [true, true, true], None),
+            (NodeScope::from(&RoutingRules::SHARED), [true, false, false], None),
+            (NodeScope::from(&RoutingRules::SHARED.without_cloud()), [true, false, false], None),
             (organization("acme"), [false, true, false], Some("acme")),
-            (Realm::from(&client), [false, true, false], Some("acme")),
+            (NodeScope::from(&client), [false, true, false], Some("acme")),
             (organization("other"), [false, false, true], Some("other")),
             (member(Some("acme")), [false, false, false], Some("acme")),
             (member(None), [false, false, false], None),
