@@ -152,7 +152,7 @@ impl Sender<'_> {
             None if !matches!(self.caller, Caller::Anonymous) => Group::Own,
             // Nobody has to be a stranger, so that all of them would hold each other up.
             None if exchange.settings.access == AccessMode::Open => Group::Address(exchange.record.client),
-            None => Group::Of(exchange.worker.shared.budget.strangers().clone()),
+            None => Group::Of(exchange.worker.shared.budget.anonymous().clone()),
         }
     }
 }

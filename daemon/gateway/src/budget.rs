@@ -24,7 +24,7 @@ pub struct Budget {
     held: AtomicU64,
     most: u64,
     /// What callers without a credential hold, where others need one.
-    strangers: Arc<AtomicU64>,
+    anonymous: Arc<AtomicU64>,
     /// What each address holds, where nobody needs one; of IPv6 each network. Those that hold nothing are forgotten as
     /// others come.
     addresses: Mutex<HashMap<IpAddr, Weak<AtomicU64>>>,
@@ -34,12 +34,12 @@ impl Budget {
     /// A budget of `most` bytes.
     #[must_use]
     pub fn new(most: u64) -> Self {
-        Self { held: AtomicU64::new(0), most, strangers: Arc::default(), addresses: Mutex::default() }
+        Self { held: AtomicU64::new(0), most, anonymous: Arc::default(), addresses: Mutex::default() }
     }
 
-    /// What all strangers hold together.
-    pub(super) fn strangers(&self) -> &Arc<AtomicU64> {
-        &self.strangers
+    /// What all anonymous callers hold together.
+    pub(super) fn anonymous(&self) -> &Arc<AtomicU64> {
+        &self.anonymous
     }
 
     /// What `address` holds.
@@ -92,7 +92,7 @@ impl Budget {
 pub(super) enum Group {
     /// With nobody.
     Own,
-    /// With all of its organization, or all strangers: what they hold.
+    /// With all of its organization, or all anonymous callers: what they hold.
     Of(Arc<AtomicU64>),
     /// With all from its address, once it is more than a small body.
     Address(IpAddr),

@@ -112,7 +112,7 @@ async fn layers(
         return Err(Refusal::Loop);
     }
 
-    // Before the body, so that a stranger costs no memory.
+    // Before the body, so that an anonymous caller costs no memory.
     let caller = authenticate::caller(cx, exchange, route, fields)?;
     // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of
     // refusals counts too.

@@ -160,7 +160,7 @@ impl Caller {
     }
 
     /// Whether it may do what needs `scope`. Nobody in particular has none here: what the access mode grants to
-    /// strangers is not for the credential to say.
+    /// anonymous callers is not for the credential to say.
     #[must_use]
     pub fn may(&self, scope: KeyScope) -> bool {
         match self {
@@ -229,7 +229,7 @@ impl Caller {
         })
     }
 
-    /// The levels whose limits it is under. Nobody in particular is under none: strangers count by address.
+    /// The levels whose limits it is under. Nobody in particular is under none: anonymous callers count by address.
     #[must_use]
     pub fn levels(&self) -> Levels<'_> {
         let (user, key) = match self {

@@ -41,8 +41,8 @@ pub(super) struct Directory {
     pub(super) hashes: HashMap<[u8; 32], FoundKey>,
     /// What happens to personal data in the prompts of those without an organization.
     pub(super) privacy: Privacy,
-    /// Caps of strangers, and at the login.
-    pub(super) strangers: Caps,
+    /// Caps of anonymous callers, and at the login.
+    pub(super) anonymous: Caps,
     pub(super) set_up: bool,
 }
 
@@ -91,7 +91,7 @@ impl Directory {
             keys: HashMap::new(),
             hashes: HashMap::new(),
             privacy: records.privacy,
-            strangers: records.limits.strangers(),
+            anonymous: records.limits.anonymous(),
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
         let mut allowed = Allowed {

@@ -33,7 +33,7 @@ impl Projection for Identity {
         // Those of keys that are revoked now are nowhere else.
         self.key_uses.gather(&old);
         if let Some(limits) = self.limits.get() {
-            limits.set_fleet(new.strangers());
+            limits.set_fleet(new.anonymous());
         }
         if changed.has(Noun::Secret) {
             self.secrets_changed.notify_one();

@@ -85,7 +85,7 @@ pub struct Identity {
     pub counters: Counters,
     daemon_id: String,
     pub(super) accounts: Arc<Accounts>,
-    /// Where the caps of strangers belong, and what is used is known.
+    /// Where the caps of anonymous callers belong, and what is used is known.
     pub(super) limits: OnceLock<Arc<Limits>>,
     pub(super) hot: Arc<Hot>,
     in_force: InForce,
@@ -166,11 +166,11 @@ impl Identity {
         self.limits.get().map(|limits| limits.now())
     }
 
-    /// Keeps the caps of strangers in `limits` as they are set, from now on.
+    /// Keeps the caps of anonymous callers in `limits` as they are set, from now on.
     pub fn count_with(&self, limits: &Arc<Limits>) {
         // Once: there is one daemon.
         let _ = self.limits.set(limits.clone());
-        limits.set_fleet(self.hot.load().strangers());
+        limits.set_fleet(self.hot.load().anonymous());
     }
 
     /// What everybody has used; the snapshots' entries hold the same accounts.

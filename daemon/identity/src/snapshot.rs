@@ -107,10 +107,10 @@ impl Snapshot {
         self.directory.withdraw_for(&new.directory);
     }
 
-    /// Caps of strangers, and at the login.
+    /// Caps of anonymous callers, and at the login.
     #[must_use]
-    pub fn strangers(&self) -> Caps {
-        self.directory.strangers
+    pub fn anonymous(&self) -> Caps {
+        self.directory.anonymous
     }
 
     /// What happens to personal data in the prompts of those without an organization.

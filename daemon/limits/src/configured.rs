@@ -68,9 +68,9 @@ impl Given {
         resolve::key(scope, user, self.records.get(id))
     }
 
-    /// The caps of strangers and at the login.
+    /// The caps of anonymous callers and at the login.
     #[must_use]
-    pub fn strangers(&self) -> Caps {
-        self.fleet().strangers()
+    pub fn anonymous(&self) -> Caps {
+        self.fleet().anonymous()
     }
 }

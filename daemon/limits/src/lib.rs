@@ -98,14 +98,14 @@ impl Limits {
         &self.prices
     }
 
-    /// The caps of strangers, by address, and of logins: `anonymous.hour`, `login.hour`, `reset.hour`, `token.hour`
-    /// and `prompt.chars`.
+    /// The caps of anonymous callers and of logins, by address: `anonymous.hour`, `login.hour`, `reset.hour`,
+    /// `token.hour` and `prompt.chars`.
     #[must_use]
     pub fn fleet(&self) -> Arc<Caps> {
         self.fleet.load_full()
     }
 
-    /// Puts other caps of strangers and logins in place.
+    /// Puts other caps of anonymous callers and logins in place.
     pub fn set_fleet(&self, caps: Caps) {
         self.fleet.store(Arc::new(caps));
     }
@@ -123,7 +123,7 @@ impl Limits {
         self.refusals.each_ref().map(|n| n.load(Ordering::Relaxed))
     }
 
-    /// Counts one request of any kind: of somebody by `levels` (`user.hour`), of a stranger by `address`
+    /// Counts one request of any kind: of somebody by `levels` (`user.hour`), of an anonymous caller by `address`
     /// (`anonymous.hour`).
     ///
     /// # Errors
@@ -213,7 +213,7 @@ impl Limits {
         self.refusals[LimitName::SpendUnpriced as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The tightest `prompt.chars`, of every level or of strangers.
+    /// The tightest `prompt.chars`, of every level or of anonymous callers.
     #[must_use]
     pub fn prompt_cap(&self, levels: Levels<'_>) -> Option<u64> {
         self.tightest_prompt(levels).map(|(cap, _)| cap)
@@ -229,7 +229,7 @@ impl Limits {
         caps.min_by_key(|(cap, _)| *cap)
     }
 
-    /// Whether a prompt of so many characters is within `prompt.chars`, of every level or of strangers.
+    /// Whether a prompt of so many characters is within `prompt.chars`, of every level or of anonymous callers.
     ///
     /// # Errors
     /// [`Exceeded`].

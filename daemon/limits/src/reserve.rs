@@ -282,7 +282,7 @@ impl Ask {
 }
 
 impl Reservation {
-    /// That of a stranger, who shares in no budget.
+    /// That of an anonymous caller, who shares in no budget.
     pub(super) fn of_nobody(ask: &Ask) -> Self {
         Self { holds: [const { None }; 3], reserved: Used::default(), ask: *ask, bound: None }
     }

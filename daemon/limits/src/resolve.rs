@@ -137,9 +137,9 @@ impl Scope {
         self.total.now.caps(LimitName::has_total)
     }
 
-    /// Of the fleet: the caps of strangers and at the login, by address, and on their prompts.
+    /// Of the fleet: the caps of anonymous callers and at the login, by address, and on their prompts.
     #[must_use]
-    pub fn strangers(&self) -> Caps {
+    pub fn anonymous(&self) -> Caps {
         let mut caps = self.total.now.caps(LimitName::is_by_address);
         for name in [LimitName::TokenHour, LimitName::PromptChars] {
             caps.set(name, self.user.now.get(name).cap);
