@@ -1,5 +1,9 @@
-//! `cargo bench -p aivonx-tests --bench fleet [-- MIX]`: seconds to the first token, in simulated time.
+//! `cargo bench -p aivonx-tests --bench fleet [-- MIX]`: seconds to the first token with the gateway's scheduler and
+//! queue, in simulated time. `AIVONX_TRACE` names a trace of real traffic to replay; without one all mixes are made up.
 
-mod fleet {
-    include!("fleet/mod.rs");
+#[path = "fleet/mod.rs"]
+mod fleet;
+
+fn main() {
+    fleet::main();
 }

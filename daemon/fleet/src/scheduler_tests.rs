@@ -12,7 +12,11 @@ use aivonx_scheduler::ModelId;
 
 use super::{NoNode, Want};
 use crate::{
-    Lease, Node, RoutingRules, Seen, Snapshot, node::parse_version, snapshot::ModelEntry, testing::node,
+    Lease, Node, RoutingRules, Seen, Snapshot, catalogue,
+    inventory::{Inventory, read_tags},
+    node::parse_version,
+    snapshot::ModelEntry,
+    testing::node,
 };
 
 fn seen(version: &str, loaded: &[&str]) -> Arc<Seen> {
@@ -95,8 +99,10 @@ fn lowest_latency_wins_and_the_unknown_comes_last() {
 fn requests_for_a_model_stay_where_it_was_loaded_and_go_elsewhere_when_that_is_full() {
     let (mut a, mut b) = (node("a"), node("b"));
     (a.max_parallel, b.max_parallel) = (1, 1);
-    let mut fleet = snapshot(vec![a, b]);
-    fleet.strategy = Strategy::Cost;
+    let models = read_tags(br#"{"models":[{"name":"m:latest","digest":"d"}]}"#).unwrap();
+    let has = Arc::new(Inventory { models, ..Inventory::default() });
+    let known = [a, b].map(|node| (Arc::new(node), Some(has.clone())));
+    let fleet = catalogue::of(known.to_vec(), Strategy::Cost);
     let first = name(&fleet.choose(WANT, &[]).unwrap()).to_owned();
     for spelling in ["m", "M:latest", "library/m", "m:LATEST"] {
         let lease = fleet.choose(Want { model: Some(spelling), ..WANT }, &[]).unwrap();

@@ -6,7 +6,7 @@ use crate::Time;
 
 /// An average in which each sample counts a tenth less with each that follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Mean {
+pub(crate) struct Mean {
     sum: f64,
     weight: f64,
 }
@@ -23,29 +23,29 @@ impl Mean {
 
     /// Per unit; None before the first sample.
     #[must_use]
-    pub fn get(self) -> Option<f64> {
+    pub(crate) fn get(self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
 }
 
 /// How fast a node is with a model. Absent before the first sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Speeds {
+pub(crate) struct Speeds {
     /// Seconds to load the model.
-    pub load: Mean,
+    pub(crate) load: Mean,
     /// Seconds of prefill for a token that is not cached.
-    pub prefill: Mean,
+    pub(crate) prefill: Mean,
     /// Seconds for a generated token.
-    pub decode: Mean,
+    pub(crate) decode: Mean,
 }
 
 /// Everything learned of one kind of thing: a pair of node and model, a node, or a model on all nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Learned {
+pub(crate) struct Learned {
     /// Speeds.
-    pub speeds: Speeds,
+    pub(crate) speeds: Speeds,
     /// Tokens generated for a request.
-    pub output: Mean,
+    pub(crate) output: Mean,
 }
 
 /// What is assumed of what nobody has measured yet: a small model on a modest GPU.

@@ -36,9 +36,10 @@ impl Scheduler {
                 continue;
             };
             let (active, last) = (on.active() + on.queue.len(), on.last);
+            let full = on.parallel.bound().is_some_and(|bound| active >= bound as usize);
             let terms = self.terms(job, candidate.node, now);
             let lot = lots.hash_one((beginning, candidate.node.0));
-            let standing = Standing { terms, candidate, active, lot, last };
+            let standing = Standing { terms, candidate, active, full, lot, last };
             if best.as_ref().is_none_or(|(best, _)| policy.prefers(&standing, best)) {
                 best = Some((standing, at));
             }

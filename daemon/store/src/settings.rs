@@ -53,7 +53,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How the scheduler chooses; `least_active` until it is set.
+    /// How the scheduler chooses; `cost` until it is set.
     ///
     /// # Errors
     /// If the store fails.

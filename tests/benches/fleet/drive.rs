@@ -55,8 +55,18 @@ pub(crate) struct Outcome {
 /// Seconds between health checks.
 const POLL: Time = 10.0;
 
-pub(crate) fn run(driver: &mut dyn Driver, machines: &[Machine], requests: &[Request], trouble: Trouble) -> Outcome {
-    let mut fleet = Fleet { now: 0.0, engines: machines.iter().copied().map(Engine::new).collect(), requests, fails: false };
+pub(crate) fn run(
+    driver: &mut dyn Driver,
+    machines: &[Machine],
+    requests: &[Request],
+    trouble: Trouble,
+) -> Outcome {
+    let mut fleet = Fleet {
+        now: 0.0,
+        engines: machines.iter().copied().map(Engine::new).collect(),
+        requests,
+        fails: false,
+    };
     let mut outcome = Outcome { first: vec![Time::INFINITY; requests.len()], ..Outcome::default() };
     let mut next = 0;
     let mut poll = 0.5;

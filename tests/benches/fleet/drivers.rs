@@ -40,7 +40,8 @@ impl Ours {
         let models = fleet.requests.iter().map(|request| request.model).max().unwrap_or(0);
         for (at, engine) in (0..).zip(&fleet.engines) {
             let machine = engine.machine;
-            let (parallel, most) = (self.knows.then_some(machine.places as u32), self.knows.then_some(machine.models));
+            let (parallel, most) =
+                (self.knows.then_some(machine.places as u32), self.knows.then_some(machine.models));
             self.scheduler.set_node(NodeId(at), true, parallel, most, fleet.now);
             let here = |model| {
                 (ModelId(model), Here { weights: u64::from(model) + 1, bytes: BYTES, resident: false })
@@ -48,7 +49,14 @@ impl Ours {
             self.scheduler.set_models(NodeId(at), (0..=models).map(here));
             if self.knows {
                 for model in 0..=models {
-                    self.scheduler.teach(NodeId(at), ModelId(model), machine.load, machine.prefill, machine.decode, machine.cache);
+                    self.scheduler.teach(
+                        NodeId(at),
+                        ModelId(model),
+                        machine.load,
+                        machine.prefill,
+                        machine.decode,
+                        machine.cache,
+                    );
                 }
             }
         }
@@ -72,7 +80,8 @@ impl Ours {
             .filter(|at| !fleet.engines[*at].dead)
             .map(|at| Candidate { node: NodeId(at as u16), latency: Some(0.001), weight: 1.0, handicap: 0.0 })
             .collect();
-        let (job, node) = self.scheduler.submit(self.policy, &ask, &candidates, fleet.now).expect("a node is there");
+        let (job, node) =
+            self.scheduler.submit(self.policy, &ask, &candidates, fleet.now).expect("a node is there");
         self.jobs.insert(request, job);
         self.requests.insert(job, request);
         if let Some(node) = node {
@@ -91,7 +100,8 @@ impl Ours {
     }
 
     fn look(&mut self, fleet: &Fleet<'_>, node: NodeId) {
-        let there = fleet.engines[usize::from(node.0)].memory.iter().map(|model| (u64::from(*model) + 1, BYTES));
+        let there =
+            fleet.engines[usize::from(node.0)].memory.iter().map(|model| (u64::from(*model) + 1, BYTES));
         self.scheduler.look(node, there, fleet.now);
     }
 
@@ -117,7 +127,8 @@ impl Driver for Ours {
 
     fn ended(&mut self, fleet: &Fleet<'_>, request: usize, sends: &mut Vec<(usize, usize)>) {
         let of = &fleet.requests[request];
-        let engine = fleet.engines.iter().find(|engine| engine.work.contains_key(&request)).expect("it ran there");
+        let engine =
+            fleet.engines.iter().find(|engine| engine.work.contains_key(&request)).expect("it ran there");
         let work = engine.work[&request];
         let answer = Answer {
             prompt: Some(of.input as f64),
@@ -168,13 +179,16 @@ impl Simple {
 
 impl Driver for Simple {
     fn arrive(&mut self, fleet: &Fleet<'_>, request: usize, sends: &mut Vec<(usize, usize)>) {
-        let alive: Vec<usize> = (0..fleet.engines.len()).filter(|at| fleet.fails || !fleet.engines[*at].dead).collect();
+        let alive: Vec<usize> =
+            (0..fleet.engines.len()).filter(|at| fleet.fails || !fleet.engines[*at].dead).collect();
         self.turn += 1;
         let sent = |at: usize| sends.iter().filter(|(_, node)| *node == at).count();
         let node = match self.how {
             Plain::RoundRobin => alive[self.turn % alive.len()],
             Plain::LeastConnections => {
-                let least = |at: &&usize| (fleet.engines[**at].active() + sent(**at), (**at + self.turn) % alive.len());
+                let least = |at: &&usize| {
+                    (fleet.engines[**at].active() + sent(**at), (**at + self.turn) % alive.len())
+                };
                 *alive.iter().min_by_key(least).expect("one is alive")
             }
             Plain::Sticky => alive[(fleet.requests[request].session % alive.len() as u64) as usize],

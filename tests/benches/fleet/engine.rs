@@ -93,11 +93,6 @@ impl Engine {
         self.work.insert(request, Work::default());
     }
 
-    /// Tokens of a prompt that are cached.
-    pub(crate) fn cached(&self, request: &Request) -> u64 {
-        self.cache.find(request)
-    }
-
     /// When something happens next.
     pub(crate) fn next(&self) -> Option<Time> {
         let step = self.step.map(|(Step::Loading(at) | Step::Prefilling(at))| at);

@@ -93,11 +93,6 @@ fn compare(mix: &Mix, share: f64) -> Vec<String> {
         .iter_mut()
         .map(|(name, driver)| {
             let outcome = run(&mut **driver, &mix.machines, &requests, mix.trouble);
-            if std::env::var_os("BUCKET").is_some() {
-                    let mut b = vec![(0.0, 0); 13];
-                    for (r, f) in requests.iter().zip(&outcome.first) { let i = (r.at / 50.0) as usize; b[i].0 += f; b[i].1 += 1; }
-                    println!("{:?}", b.iter().map(|(s, n)| (s / f64::from(*n) * 100.0).round() / 100.0).collect::<Vec<_>>());
-                }
             let times = Times::of(&outcome);
             println!(
                 "  {name:<18} p50 {:>7.2}  p95 {:>7.2}  p99 {:>7.2}  loads {:>4}  cached {:>3.0} %  lost {:>4}",
@@ -106,17 +101,32 @@ fn compare(mix: &Mix, share: f64) -> Vec<String> {
             (*name, times, outcome)
         })
         .collect();
-    let [(_, reference, known), (_, ours, outcome), others @ ..] = results.as_slice() else { return Vec::new() };
-    println!("  cost / reference   p50 {:>7.2}  p95 {:>7.2}", ours.p50 / reference.p50, ours.p95 / reference.p95);
+    let [(_, reference, known), (_, ours, outcome), others @ ..] = results.as_slice() else {
+        return Vec::new();
+    };
+    println!(
+        "  cost / reference   p50 {:>7.2}  p95 {:>7.2}",
+        ours.p50 / reference.p50,
+        ours.p95 / reference.p95
+    );
     let mut missed = Vec::new();
     let mut require = |holds: bool, what: String| {
         if !holds {
             missed.push(format!("{} at {share} of the rate: {what}", mix.name));
         }
     };
-    require(ours.p50 <= reference.p50 * WITHIN, format!("p50 {:.2} times the reference's", ours.p50 / reference.p50));
-    require(ours.p95 <= reference.p95 * WITHIN, format!("p95 {:.2} times the reference's", ours.p95 / reference.p95));
-    require(outcome.loads <= known.loads * LOADS, format!("{} loads, the reference {}", outcome.loads, known.loads));
+    require(
+        ours.p50 <= reference.p50 * WITHIN,
+        format!("p50 {:.2} times the reference's", ours.p50 / reference.p50),
+    );
+    require(
+        ours.p95 <= reference.p95 * WITHIN,
+        format!("p95 {:.2} times the reference's", ours.p95 / reference.p95),
+    );
+    require(
+        outcome.loads <= known.loads * LOADS,
+        format!("{} loads, the reference {}", outcome.loads, known.loads),
+    );
     for (name, other, _) in others {
         require(ours.p50 <= other.p50 && ours.p95 <= other.p95, format!("{name} is better"));
     }
@@ -130,7 +140,11 @@ fn fairness() {
     let requests = load::paced(&load::of_two_organizations(trace), 40.0, 120.0);
     let outcome = run(&mut Ours::new(Policy::Cost, false), &machines, &requests, Trouble::None);
     let [more, less] = outcome.shares;
-    println!("two organizations, 10 : 1, both with work: {:.1} % and {:.1} % of the service", 100.0 * more / (more + less), 100.0 * less / (more + less));
+    println!(
+        "two organizations, 10 : 1, both with work: {:.1} % and {:.1} % of the service",
+        100.0 * more / (more + less),
+        100.0 * less / (more + less)
+    );
 }
 
 /// Seconds to the first token.
@@ -145,7 +159,9 @@ impl Times {
     fn of(outcome: &Outcome) -> Self {
         let mut first = outcome.first.clone();
         first.sort_unstable_by(f64::total_cmp);
-        let at = |percent: usize| first.get((first.len().saturating_sub(1)) * percent / 100).copied().unwrap_or(0.0);
+        let at = |percent: usize| {
+            first.get((first.len().saturating_sub(1)) * percent / 100).copied().unwrap_or(0.0)
+        };
         let lost = first.iter().filter(|time| time.is_infinite()).count();
         Self { p50: at(50), p95: at(95), p99: at(99), lost }
     }

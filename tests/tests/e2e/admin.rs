@@ -135,7 +135,7 @@ async fn models_and_the_strategy() {
     assert_eq!(both["nodes"].as_array().map(Vec::len), Some(2), "{both}");
     assert_eq!(aivonx.run(&["model", "show", "nowhere"]).await.code, 1);
     let shown = aivonx.ok(&["strategy", "show", "--output", "json"]).await;
-    assert!(shown.contains("least_active"), "{shown}");
+    assert!(shown.contains("cost"), "{shown}");
     aivonx.ok(&["strategy", "set", "lowest_latency"]).await;
     assert!(aivonx.ok(&["strategy", "show", "--output", "json"]).await.contains("lowest_latency"));
 }

@@ -31,6 +31,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) candidate: &'a Candidate,
     /// Requests that are there or wait for it.
     pub(crate) active: usize,
+    /// Whether it would have to wait there.
+    pub(crate) full: bool,
     /// Where it comes when everything else is equal: nodes draw lots by the beginning of the prompt.
     pub(crate) lot: u64,
     /// The turn in which it was assigned the last request.
@@ -61,6 +63,9 @@ impl Policy {
 
     /// Whether `a` is to be preferred to `b`: by the measure, then with the model in memory, then with less to do.
     pub(crate) fn prefers(self, a: &Standing<'_>, b: &Standing<'_>) -> bool {
+        if self != Self::Cost && a.full != b.full {
+            return b.full;
+        }
         let measure = self.measure();
         let (of_a, of_b) = (measure.of(a), measure.of(b));
         if of_a + measure.tolerance() < of_b || of_b + measure.tolerance() < of_a {

@@ -220,7 +220,7 @@ async fn the_rest_answers_too() {
     let dir = tempfile::tempdir().unwrap();
     let (client, _stop) = daemon(dir.path(), dev(dir.path())).await;
     assert_eq!(client.ask(daemon::GetStatus).await.unwrap().pid, 4711);
-    assert_eq!(client.ask(strategy::Show).await.unwrap(), Strategy::LeastActive);
+    assert_eq!(client.ask(strategy::Show).await.unwrap(), Strategy::Cost);
     client.ask(strategy::Set(Strategy::LowestLatency)).await.unwrap();
     assert_eq!(client.ask(strategy::Show).await.unwrap(), Strategy::LowestLatency);
     assert!(client.ask(config::Show).await.unwrap().iter().any(|s| s.key == "data_dir"));

@@ -137,8 +137,8 @@ async fn the_strategy_is_set() {
     let mut console = console(&daemon, 80, 24);
     console.until(&["1 Overview", "superadmin"]).await;
     console.keys(":strategy\r");
-    console.until(&["How a node is chosen", "least_active"]).await;
-    console.keys("l");
+    console.until(&["How a node is chosen", "< cost >"]).await;
+    console.keys("ll");
     console.until(&["< lowest_latency >"]).await;
     console.keys(CTRL_S);
     console.until(&["requests go to the node with the lowest average latency"]).await;
