@@ -305,10 +305,11 @@ impl Lease {
 
     /// Gives the place back; the node is still known.
     pub fn give_back(&mut self) {
-        self.ticket = None;
         if std::mem::take(&mut self.has_place) {
             self.node.live.active.fetch_sub(1, Ordering::AcqRel);
         }
+        // After it, or the next one would be counted before this one is not.
+        self.ticket = None;
         if let Some(model) = self.probe.take() {
             self.node.live.ejections().end(&model);
         }

@@ -173,14 +173,28 @@ impl Registry {
         let mut entry = Entry::new(record, at);
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
         let told = told(&mut entry, &state.tenants);
-        state.nodes.insert(id, entry);
+        state.nodes.insert(id.clone(), entry);
         self.publish(&state);
         self.tell(told);
         drop(state);
+        self.looked(&id, Instant::now());
         if let Some((moved, why)) = moved {
             log_move(&named, moved, &why);
         }
         true
+    }
+
+    /// Says to the scheduler what a node holds in memory, as it was asked at `began`.
+    fn looked(&self, id: &str, began: Instant) {
+        let seen = self
+            .lock()
+            .nodes
+            .get(id)
+            .filter(|entry| !entry.is_failing())
+            .and_then(|entry| entry.sight.clone());
+        if let Some(seen) = seen {
+            self.dispatch.look(id, &seen, began);
+        }
     }
 
     /// Forgets a node; what runs on it ends.
@@ -201,11 +215,9 @@ impl Registry {
             if entry.record.kind != asked.kind || !entry.at.endpoint.same_as(&asked.at.endpoint) {
                 return None;
             }
-            if let Ok(found) = &result {
-                self.dispatch.look(&asked.id, &found.sight, began);
-            }
             entry.checked(result, health)
         });
+        self.looked(&asked.id, began);
         if let Some((moved, why)) = moved.flatten() {
             let named = Named { name: asked.name.clone(), organization: asked.organization.clone() };
             log_move(&named, moved, &why);

@@ -103,7 +103,10 @@ fn requests_for_a_model_stay_where_it_was_loaded_and_go_elsewhere_when_that_is_f
     let has = Arc::new(Inventory { models, ..Inventory::default() });
     let known = [a, b].map(|node| (Arc::new(node), Some(has.clone())));
     let fleet = catalogue::of(known.to_vec(), Strategy::Cost);
-    let first = name(&fleet.choose(WANT, &[]).unwrap()).to_owned();
+    let lease = fleet.choose(WANT, &[]).unwrap();
+    lease.begun();
+    let first = name(&lease).to_owned();
+    drop(lease);
     for spelling in ["m", "M:latest", "library/m", "m:LATEST"] {
         let lease = fleet.choose(Want { model: Some(spelling), ..WANT }, &[]).unwrap();
         assert_eq!(name(&lease), first, "{spelling}");

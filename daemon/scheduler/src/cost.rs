@@ -43,6 +43,13 @@ impl Terms {
 /// Seconds of prefill below which a request waits for no other's: it would not be noticed.
 pub(crate) const LIGHT: f64 = 0.05;
 
+/// Seconds that a request is thought to wait for each by which there would be more at once than ever were: nobody knows
+/// whether the node does so many.
+const UNSEEN: f64 = 1.0;
+
+/// Seconds after which an answer that has not begun is not merely late.
+const OVERDUE: f64 = 0.25;
+
 /// Share of the time that a fleet is thought to be busy at most.
 const MOST_BUSY: f64 = 0.95;
 
@@ -107,7 +114,10 @@ impl Scheduler {
 
     /// What a load into free memory is worth to the requests that follow: about half of it, if they are many.
     fn gain(&self, model: ModelId, load: f64, now: Time) -> f64 {
-        let Some(model) = self.models.get(model.0 as usize) else { return 0.0 };
+        // While one is under way nobody knows yet whether it will not do for all.
+        let Some(model) = self.models.get(model.0 as usize).filter(|model| model.loads <= now) else {
+            return 0.0;
+        };
         let served = model.asked.per_second(now) * load / f64::from(model.copies + 1);
         load * served / (1.0 + served) / 2.0
     }
@@ -155,7 +165,10 @@ impl Scheduler {
             }
         };
         self.times = times;
-        serial.max(places)
+        // What should have begun long ago takes a place, too.
+        let overdue = |id: &&JobId| self.jobs[id.0].begins + OVERDUE < now;
+        let at_once = on.running.len() + on.unbegun.iter().filter(overdue).count();
+        serial.max(places) + f64::from(on.parallel.beyond_seen(at_once)) * UNSEEN
     }
 
     /// Where a request stands in a queue when the node has to do so much for it.

@@ -9,6 +9,8 @@ use crate::{
 
 /// Seconds of waiting that nothing but other requests explains.
 const NOTICEABLE: f64 = 0.5;
+/// Seconds within which one thing follows from another.
+const SOON: f64 = 0.3;
 /// Seconds for which two requests have to have met on a node.
 const MET: f64 = 0.1;
 /// Tokens of a prompt from which on its prefill says how fast prefill is.
@@ -25,6 +27,12 @@ impl Scheduler {
             return;
         }
         let (sent, load, behind, fresh) = (job.sent, job.terms.load, job.behind.is_some(), job.fresh);
+        if let (true, Some(model)) = (load > 0.0 && !behind, job.model) {
+            // At most: the prefill is part of it.
+            let (node, took) = (job.node, now - sent);
+            self.learn(node, model, |learned| learned.speeds.load.add(took, 1.0));
+        }
+        let job = &self.jobs[id.0];
         let uncached = f64::from(job.prompt - job.terms.cached.min(job.prompt)).max(1.0);
         let on = &mut self.nodes[usize::from(job.node.0)];
         if let Some((began, pace)) = on.pace
@@ -51,8 +59,7 @@ impl Scheduler {
         let Some(began) = job.began.filter(|_| job.streams && !job.is_light()) else { return };
         let explained = match (answer.load, answer.prefill) {
             (Some(load), Some(prefill)) => load + prefill,
-            // Whether a cache hit that was predicted came about, nobody says.
-            _ if job.fresh && job.known.tokens == 0 && job.terms.load == 0.0 => 2.0 * job.terms.prefill,
+            // What an answer does not say is not known well enough.
             _ => return,
         };
         let waited = began - job.sent - explained;
@@ -62,7 +69,13 @@ impl Scheduler {
             Some(begins) if begins - sent >= NOTICEABLE && waited >= (begins - sent) / 2.0 => {
                 on.serial.vote(true, now);
             }
-            None if waited >= NOTICEABLE && beside > 0 && !job.met => on.parallel.full(beside, now),
+            // It began when another had ended.
+            None if waited >= NOTICEABLE && beside > 0 && !job.met => {
+                let free = began - explained;
+                if on.ended >= sent && (free - on.ended).abs() <= SOON {
+                    on.parallel.full(beside, now);
+                }
+            }
             _ => {}
         }
     }

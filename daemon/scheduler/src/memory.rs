@@ -78,15 +78,6 @@ impl Capacity {
             self.held = None;
         }
     }
-
-    /// Models at once, as far as is known: the most that were held, and whether more were tried in vain.
-    pub(crate) fn models(&self) -> Option<(usize, bool)> {
-        match (self.most, self.held) {
-            (Some(most), _) => Some((most, true)),
-            (None, Some((_, held))) => Some((held, self.too_much.is_some_and(|(_, of)| of == held + 1))),
-            (None, None) => None,
-        }
-    }
 }
 
 impl Memory {

@@ -49,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) queue: Vec<JobId>,
     /// The turn in which it was assigned the last request.
     pub(crate) last: u64,
+    /// When the last answer ended.
+    pub(crate) ended: Time,
     /// When the last prompt was prefilled, and the seconds a token of it took; None after a load.
     pub(crate) pace: Option<(Time, f64)>,
 }
@@ -75,6 +77,7 @@ impl Node {
             running: Vec::new(),
             queue: Vec::new(),
             last: 0,
+            ended: 0.0,
             pace: None,
         }
     }

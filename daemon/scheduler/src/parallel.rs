@@ -13,6 +13,8 @@ pub(crate) struct Parallel {
     /// Learned.
     bound: Option<u32>,
     changed: Time,
+    /// The most that were seen to answer at once.
+    seen: u32,
 }
 
 /// Seconds after which one more than the learned bound is tried.
@@ -35,6 +37,17 @@ impl Parallel {
             (self.bound, self.changed) = (Some(bound + 1 + bound / 4), now);
         }
         tries
+    }
+
+    /// So many answer at once.
+    pub(crate) fn saw(&mut self, running: usize) {
+        self.seen = self.seen.max(u32::try_from(running).unwrap_or(u32::MAX));
+    }
+
+    /// How many more than were ever seen to answer at once there would be with one more.
+    pub(crate) fn beyond_seen(&self, running: usize) -> u32 {
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
+        if self.bound().is_some() { 0 } else { (running + 1).saturating_sub(self.seen.max(1)) }
     }
 
     /// The node was full with `active` requests beside the one that it refused or let wait.

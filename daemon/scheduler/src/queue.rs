@@ -63,7 +63,9 @@ impl Scheduler {
         if let Some(held) = held(job, now + terms.wait + terms.load, now) {
             let there = on.planned.take(held, &on.capacity, |_| false);
             if !there {
+                let (model, ready) = (held.model, held.ready);
                 self.count_copies();
+                self.model(model).loads = ready;
             }
         }
     }
@@ -72,7 +74,8 @@ impl Scheduler {
     pub(crate) fn pump(&mut self, node: NodeId, now: Time) {
         loop {
             let next = self.next(node, now);
-            if !self.can_take(node, next.is_some_and(|(id, _)| self.jobs[id.0].is_light()), now) {
+            let light = next.is_some_and(|(id, _)| self.jobs[id.0].is_light() && !self.waits_for_load(id));
+            if !self.can_take(node, light, now) {
                 return;
             }
             let other = match next {
@@ -84,10 +87,38 @@ impl Scheduler {
                     self.move_to(id, node, terms, now);
                     self.send(id, now);
                 }
-                (None, Some((id, _))) => self.send(id, now),
+                (None, Some((id, _))) => match self.better_idle(id, node, now) {
+                    Some((idle, terms)) => {
+                        self.move_to(id, idle, terms, now);
+                        self.pump(idle, now);
+                    }
+                    None => self.send(id, now),
+                },
                 (None, None) => return,
             }
         }
+    }
+
+    /// A node with nothing to do that would begin a request sooner that waited for `node`: what it was assigned for may
+    /// have turned out otherwise.
+    fn better_idle(&mut self, id: JobId, node: NodeId, now: Time) -> Option<(NodeId, Terms)> {
+        let job = &self.jobs[id.0];
+        let idle = |other: &NodeId| {
+            let on = &self.nodes[usize::from(other.0)];
+            *other != node && on.usable && on.active() == 0 && on.queue.is_empty()
+        };
+        let idle: Vec<NodeId> = job.candidates.iter().map(|other| other.node).filter(idle).collect();
+        if idle.is_empty() || job.policy != Policy::Cost {
+            return None;
+        }
+        let here = {
+            let job = job.alike();
+            let wait = self.wait(Some(id), &job, job.work(), node, now);
+            wait + self.loads(&job, node, now) + job.terms.prefill
+        };
+        let others = idle.into_iter().map(|other| (other, self.terms_of_waiting(id, other, now)));
+        let best = others.min_by(|(_, a), (_, b)| a.total().total_cmp(&b.total()))?;
+        (best.1.total() + WORTH_MOVING < here).then_some(best)
     }
 
     /// The first in the queue of a node.
@@ -107,6 +138,16 @@ impl Scheduler {
             Some(held) => (held.ready - now).max(0.0),
             None => self.load(node, model, job.here.bytes),
         }
+    }
+
+    /// Whether its model is loaded for another request, which has not begun: it may turn out otherwise yet.
+    fn waits_for_load(&self, id: JobId) -> bool {
+        let job = &self.jobs[id.0];
+        let loads = |other: &JobId| {
+            let other = &self.jobs[other.0];
+            other.terms.load > 0.0 && other.here.weights == job.here.weights
+        };
+        !job.here.resident && self.nodes[usize::from(job.node.0)].unbegun.iter().any(loads)
     }
 
     fn can_take(&mut self, node: NodeId, light: bool, now: Time) -> bool {
@@ -174,6 +215,10 @@ impl Scheduler {
     /// What waits for a node that takes nothing any more goes to others, as far as there are any.
     pub(crate) fn leave(&mut self, node: NodeId, now: Time) {
         for id in self.nodes[usize::from(node.0)].queue.clone() {
+            // Another node may have taken it over meanwhile.
+            if !self.nodes[usize::from(node.0)].queue.contains(&id) {
+                continue;
+            }
             let blocks = std::mem::take(&mut self.jobs[id.0].blocks);
             self.find_prefixes(&blocks);
             self.jobs[id.0].blocks = blocks;

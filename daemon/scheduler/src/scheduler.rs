@@ -141,6 +141,8 @@ pub(crate) struct Job {
 pub(crate) struct Model {
     pub(crate) learned: Learned,
     pub(crate) asked: Rate,
+    /// When the last load of it is over that was assigned.
+    pub(crate) loads: Time,
     /// Nodes that hold it once everything assigned has begun.
     pub(crate) copies: u32,
 }
@@ -233,7 +235,9 @@ impl Scheduler {
             // What left for it shows now.
             self.doubted.push(node);
         }
-        self.nodes[usize::from(node.0)].memory.is_ready(weights, now);
+        let on = &mut self.nodes[usize::from(node.0)];
+        on.memory.is_ready(weights, now);
+        on.planned.is_ready(weights, now);
         self.learn_begin(id, now);
         let decode = self.decode(node, self.jobs[id.0].model);
         let job = &mut self.jobs[id.0];
@@ -241,6 +245,7 @@ impl Scheduler {
         let on = &mut self.nodes[usize::from(node.0)];
         on.unbegun.retain(|other| *other != id);
         on.running.push(id);
+        on.parallel.saw(on.running.len());
         self.pump(node, now);
     }
 
@@ -259,6 +264,7 @@ impl Scheduler {
             self.plan_anew(node);
         }
         let on = &mut self.nodes[usize::from(node.0)];
+        on.ended = now;
         for list in [&mut on.unbegun, &mut on.running, &mut on.queue] {
             list.retain(|other| *other != id);
         }

@@ -68,9 +68,9 @@ fn chain(seed: u64, text: &[u8]) -> Vec<Block> {
 #[test]
 fn ten_cold_requests_load_one_copy_and_a_long_wait_loads_a_second() {
     let mut fleet = fleet(4, 1, None);
-    let first = submit(&mut fleet, &ask(0, 100, &[]), 4, 0.0).1.unwrap();
+    let first = submit(&mut fleet, &ask(0, 10, &[]), 4, 0.0).1.unwrap();
     for _ in 0..9 {
-        submit(&mut fleet, &ask(0, 100, &[]), 4, 0.1);
+        submit(&mut fleet, &ask(0, 10, &[]), 4, 0.1);
     }
     assert_eq!((fleet.nodes[usize::from(first)].active(), fleet.queued()), (1, 9), "they wait for its load");
     for _ in 0..40 {

@@ -297,6 +297,14 @@ impl StoreError {
         }
     }
 
+    /// Whether it failed because the process, or the system, has as many files open as it may.
+    #[must_use]
+    pub(super) fn wants_descriptors(&self) -> bool {
+        let limits =
+            [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+        matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|no| limits.contains(&no)))
+    }
+
     /// Whether the caller's request is at fault, not the store.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

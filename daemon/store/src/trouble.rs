@@ -61,6 +61,10 @@ impl Failing {
 
     /// As [`Self::judge`]; whether it went well before and fails now, or the other way round.
     pub(super) fn turns<T>(&self, done: &Result<T, StoreError>) -> bool {
+        // For want of a descriptor nothing was found out.
+        if done.as_ref().is_err_and(StoreError::wants_descriptors) {
+            return false;
+        }
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = failing.take();
         *failing = done.as_ref().err().map(|error| {

@@ -35,6 +35,8 @@ fn allow(daemon: &Daemon, current: u64) {
 async fn streams_and_connections_leave_descriptors_for_the_store_and_the_control_socket() {
     let step = FakeNode::start(Kind::Ollama, &["step"]).await;
     step.gate();
+    // Else they would wait until it is.
+    step.with(|s| s.models[0].load());
     let daemon = Daemon::builder().config("").node(&step).open_files(FEW).start().await;
 
     let mut client = H2Client::connect(daemon.address()).await;

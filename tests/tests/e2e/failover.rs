@@ -23,6 +23,8 @@ fn chat(stream: bool) -> Value {
 async fn two(config: &str) -> ([FakeNode; 2], Daemon) {
     let nodes = [FakeNode::ollama().await, FakeNode::ollama().await];
     let daemon = Daemon::run(&[&nodes[0], &nodes[1]], config).await;
+    // Both get requests, though the model is in the memory of one alone.
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
     (nodes, daemon)
 }
 
@@ -94,6 +96,7 @@ async fn a_stream_of_which_no_byte_came_goes_to_another_node() {
     // Those that send their head at once.
     let nodes = [FakeNode::openai().await, FakeNode::openai().await];
     let daemon = Daemon::run(&[&nodes[0], &nodes[1]], RARELY).await;
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
     for fault in [
         Fault::CloseAfter(0),
         Fault::ResetAfter(0),

@@ -36,6 +36,7 @@ mod package;
 mod paths;
 mod policy;
 mod privacy;
+mod queue;
 mod readme;
 mod retry;
 mod rotation;

@@ -17,6 +17,7 @@ fn body() -> Value {
 async fn a_failed_attempt_goes_to_another_node() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
     let daemon = Daemon::run(&[&a, &b], PATIENT).await;
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
     for fault in [
         Fault::ResetBeforeHead,
         Fault::CloseBeforeHead,
@@ -116,6 +117,7 @@ async fn requests_take_no_healthy_node_from_anybody() {
 async fn a_node_that_is_gone_leaves_with_the_first_request_it_does_not_take() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
     let daemon = Daemon::run(&[&a, &b], RARELY).await;
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
     a.refuse().await;
     // One of two requests in a row is its own.
     for _ in 0..2 {
@@ -180,7 +182,7 @@ async fn connections_to_a_node_are_reused() {
 #[tokio::test]
 async fn all_candidates_at_their_bound_are_503_with_retry_after() {
     let node = FakeNode::ollama().await;
-    let daemon = Daemon::run(&[], PATIENT).await;
+    let daemon = Daemon::run(&[], &format!("{PATIENT}[proxy]\nqueue = 0\n")).await;
     daemon.aivonx().ok(&["node", "add", "gpu1", &node.url(), "--max-parallel", "1"]).await;
     daemon.until_active(1).await;
     node.gate();

@@ -67,6 +67,7 @@ async fn active_counts_show_running_requests() {
     let daemon = Daemon::run(&[&a, &b], "").await;
     a.gate();
     b.gate();
+    daemon.aivonx().ok(&["strategy", "set", "round_robin"]).await;
     let mut clients = Vec::new();
     for _ in 0..6 {
         let mut client = daemon.client().await;
@@ -79,7 +80,7 @@ async fn active_counts_show_running_requests() {
             })
             .await;
     }
-    // least_active: three each.
+    // Three each.
     let counts: Vec<_> = daemon.nodes().await.iter().map(|n| n["active_requests"].clone()).collect();
     assert_eq!(counts, [3, 3]);
     let seen = daemon.get("/api/proxy/active-requests").await.expect(200).json();

@@ -184,7 +184,8 @@ async fn chunks_go_out_as_they_come() {
         }
         client.reset();
         node.until("the client's departure", |s| {
-            s.recorded.last().is_some_and(|r| r.end == Some(aivonx_tests::fake::End::ClientGone))
+            let last = s.recorded.iter().rfind(|r| !r.is_health());
+            last.is_some_and(|r| r.end == Some(aivonx_tests::fake::End::ClientGone))
         })
         .await;
         node.open_gate();
