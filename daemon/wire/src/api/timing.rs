@@ -48,7 +48,7 @@ impl Timing {
 }
 
 /// The number after the last member of this name. Names cannot be confused with text, whose quotes are escaped.
-fn number(text: &[u8], name: &str) -> Option<f64> {
+pub(super) fn number(text: &[u8], name: &str) -> Option<f64> {
     let at = memmem::rfind(text, name.as_bytes())?;
     let rest = text[at + name.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
     let end = rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));

@@ -1,9 +1,11 @@
 //! Token counts as nodes write them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
+
+use super::timing::number;
 
 /// Tokens as a node counted them; None where it did not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +35,13 @@ impl Usage {
         self.output = told(later.output, self.output);
         let is_told = self.prompt.max(self.output).is_some_and(|count| count > 0);
         self.total = later.total.or(self.total).filter(|_| !is_told);
+    }
+
+    /// The counts in llama.cpp's `timings`: those of the prompt that it read, and that it had in its cache.
+    pub(super) fn of_timings(text: &[u8]) -> Self {
+        let count = |name: &str| number(text, name).and_then(whole_part);
+        let prompt = count("\"prompt_n\"").map(|n| n.saturating_add(count("\"cache_n\"").unwrap_or(0)));
+        Self { prompt, output: count("\"predicted_n\""), ..Self::default() }
     }
 
     /// The larger of each.
@@ -157,10 +166,29 @@ pub(super) fn type_of(json: &[u8]) -> Option<Cow<'_, str>> {
 #[serde(default)]
 pub(super) struct EventData {
     usage: Option<Counts>,
-    choices: Option<Vec<IgnoredAny>>,
+    choices: Option<Choices>,
     error: Option<IgnoredAny>,
     message: Option<Holder>,
     response: Option<Holder>,
+}
+
+/// `choices`, and whether there are any: not all servers write a list where there are none.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Choices {
+    List(Vec<IgnoredAny>),
+    Object(BTreeMap<String, IgnoredAny>),
+    Other(IgnoredAny),
+}
+
+impl Choices {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::List(list) => list.is_empty(),
+            Self::Object(object) => object.is_empty(),
+            Self::Other(_) => true,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -183,7 +211,7 @@ impl EventData {
 
     /// Whether this is the chunk that OpenAI's servers add for `include_usage`: usage and no choices.
     pub(super) fn usage_only(&self) -> bool {
-        self.usage.is_some() && self.error.is_none() && self.choices.as_ref().is_none_or(Vec::is_empty)
+        self.usage.is_some() && self.error.is_none() && self.choices.as_ref().is_none_or(Choices::is_empty)
     }
 }
 

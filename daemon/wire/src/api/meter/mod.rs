@@ -3,6 +3,7 @@
 //! and takes out the usage chunk a client did not ask for.
 
 mod lines;
+mod member;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -34,9 +35,6 @@ const HEAD: usize = 512;
 /// Bytes of a single object that are not what the model wrote, about.
 const ENVELOPE: u64 = 256;
 
-/// How Ollama ends every chunk of `/v1/completions` but the last where usage is asked for.
-const EMPTY_USAGE: &[u8] = br#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
-
 /// How Ollama ends every line but the last.
 const UNDONE: &[u8] = br#","done":false}"#;
 
@@ -53,7 +51,7 @@ enum Shape {
 #[derive(Debug)]
 pub struct Meter {
     shape: Shape,
-    /// Take out the usage chunk.
+    /// Take out the usage that the client did not ask for.
     strip: bool,
     /// Drop the blank line after a chunk taken out.
     skip_blank: bool,
@@ -84,6 +82,10 @@ pub struct Meter {
     complete: bool,
     /// The node counts the first of several answers alone.
     first_only: bool,
+    /// The node gives the usage of a stream.
+    has_usage: bool,
+    /// The node gives llama.cpp's `timings`.
+    has_timings: bool,
     /// A line was too long to be read.
     blind: bool,
     /// The bytes passed on so far end with a line end.
@@ -95,7 +97,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// For a stream of `kind`; `strip` takes out a usage chunk that the client did not ask for.
+    /// For a stream of `kind`; `strip` takes out usage that the client did not ask for.
     #[must_use]
     pub fn stream(kind: Stream, strip: bool) -> Self {
         let shape = if kind == Stream::Never { Shape::Whole } else { Shape::Lines(kind) };
@@ -117,6 +119,8 @@ impl Meter {
             finished: false,
             complete: false,
             first_only: false,
+            has_usage: false,
+            has_timings: false,
             blind: false,
             at_line_start: true,
             after_cr: false,
@@ -267,12 +271,23 @@ impl Meter {
         self.finished |= events.finished;
         if events.finished || events.over {
             self.timing.absorb(Timing::read(lines));
+            if is_of_llama(lines) {
+                self.has_timings = true;
+                self.usage.absorb(Usage::of_timings(lines));
+            }
         }
         self.pieces += events.pieces;
         self.failure = self.failure.take().or(events.failure);
         for data in &events.joined {
             self.read_data(data);
         }
+    }
+
+    /// What the stream shows of how its node counts, if anything.
+    #[must_use]
+    pub fn counting(&self) -> Option<Counting> {
+        let usage = self.has_usage.then_some(Counting::Usage);
+        self.has_timings.then_some(Counting::Timings).or(usage)
     }
 
     /// What the node said failed, if it ended its answer with an error. Untrusted text.
@@ -291,6 +306,8 @@ impl Meter {
             return false;
         };
         if let Some(usage) = event.usage() {
+            self.has_usage = true;
+            self.has_timings |= is_of_llama(data);
             self.usage.absorb(usage);
             self.timing.absorb(Timing::read(data));
         }
@@ -304,15 +321,16 @@ impl Meter {
             if std::mem::take(&mut self.skip_blank) && blank {
                 continue;
             }
-            if self.read_usage(line) {
+            // What llama.cpp says of its work goes with the usage where that is asked for.
+            if self.read_usage(line) && !is_of_llama(line) {
                 self.skip_blank = true;
                 continue;
             }
-            match line.trim_ascii_end().strip_suffix(EMPTY_USAGE) {
-                Some(before) => {
-                    kept.extend_from_slice(before);
-                    kept.push(b'}');
-                    kept.extend_from_slice(&line[before.len() + EMPTY_USAGE.len()..]);
+            let data = line.strip_prefix(b"data:").filter(|data| has_usage(data));
+            match data.and_then(|data| member::without(data, "usage")) {
+                Some(rest) => {
+                    kept.extend_from_slice(b"data:");
+                    kept.extend_from_slice(&rest);
                 }
                 None => kept.extend_from_slice(line),
             }
@@ -439,6 +457,15 @@ pub struct Tally {
     pub complete: bool,
     /// Of several answers in one object the node counts the first alone, as llama.cpp does.
     pub first_only: bool,
+}
+
+/// How a node counts the tokens of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// In the usage of OpenAI's API, which has to be asked for.
+    Usage,
+    /// In llama.cpp's `timings`, which stand in every stream, and move when usage is asked for.
+    Timings,
 }
 
 /// How an answer ended.

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{End, Meter};
+use super::{Counting, End, Meter};
 use crate::api::{pieces::Pieces, route::Stream, usage::Usage};
 
 fn run(mut meter: Meter, text: &str, cuts: &[usize], clean: bool) -> (String, End, Usage) {
@@ -36,6 +36,32 @@ fn an_empty_usage_in_every_chunk_goes_with_the_usage_chunk() {
     for cut in 0..sent.len() {
         let (text, end, usage) = run(Meter::stream(Stream::Done, true), &sent, &[cut], true);
         assert_eq!((text, end, usage), (want.clone(), End::Complete, COUNTED), "cut at {cut}");
+    }
+}
+
+#[test]
+fn usage_goes_and_what_stands_beside_it_stays() {
+    let timings = r#""timings":{"cache_n":4,"prompt_n":1,"predicted_n":7,"predicted_per_second":66.6}"#;
+    let usage = r#""usage":{"completion_tokens":7,"prompt_tokens":5}"#;
+    let stopped = r#""choices":[{"finish_reason":"stop","index":0,"delta":{}}]"#;
+    for (sent, kept, counting) in [
+        // llama.cpp, asked for usage; a server that puts it into the last chunk; one that wants nothing to be asked.
+        (
+            format!(r#"{{"choices":[],{usage},{timings}}}"#),
+            format!(r#"{{"choices":[],{timings}}}"#),
+            Counting::Timings,
+        ),
+        (format!(r#"{{{stopped}, {usage}}}"#), format!("{{{stopped}}}"), Counting::Usage),
+        (format!(r#"{{{stopped},{timings}}}"#), format!(r#"{{{stopped},{timings}}}"#), Counting::Timings),
+    ] {
+        let lines =
+            |data: &str| format!("data: {{{stopped}}}\r\n\r\ndata: {data}\r\n\r\ndata: [DONE]\r\n\r\n");
+        let (mut meter, mut out) = (Meter::stream(Stream::Done, true), Pieces::default());
+        meter.pass(Bytes::from(lines(&sent)), &mut out);
+        assert_eq!(meter.finish(true, &mut out), End::Complete);
+        let text: Vec<u8> = std::iter::from_fn(|| out.pop(usize::MAX)).flatten().collect();
+        assert_eq!(String::from_utf8(text).unwrap(), lines(&kept));
+        assert_eq!((meter.tally(|_| true).usage, meter.counting()), (COUNTED, Some(counting)), "{sent}");
     }
 }
 
@@ -187,7 +213,7 @@ fn events_are_read_whatever_ends_their_lines() {
 
 #[test]
 fn the_usage_chunk_is_known_however_it_says_that_there_is_no_choice() {
-    for choices in ["\"choices\":[],", "\"choices\":null,", ""] {
+    for choices in ["\"choices\":[],", "\"choices\":null,", "\"choices\":{},", "\"choices\":\"\",", ""] {
         let usage =
             format!("data: {{{choices}\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":7}}}}\n\n");
         let (text, end, counted) =
