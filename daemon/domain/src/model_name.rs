@@ -1,7 +1,8 @@
 //! Ollama model names, normalised for comparison only: what is forwarded is what the client wrote.
 //!
 //! `[HOST/][NAMESPACE/]MODEL[:TAG]`; the tag is what follows the last `:` after the last `/`, `latest` if
-//! absent; the default host is `registry.ollama.ai`, the default namespace `library`; case does not count.
+//! absent; the default host is `registry.ollama.ai`, the default namespace `library`; case does not count, nor do
+//! white space around it and a last `:local`, which asks for the model on the node itself.
 
 use std::borrow::Cow;
 
@@ -38,19 +39,30 @@ const LATEST: &str = ":latest";
 
 /// The name without the default registry and namespace, and whether it has a tag.
 fn take_apart(name: &str) -> (&str, bool) {
+    let name = without_local(name.trim());
     let Some(slash) = memchr::memrchr(b'/', name.as_bytes()) else {
         return (name, name.bytes().any(|b| b == b':'));
     };
     (strip_defaults(name), name[slash + 1..].contains(':'))
 }
 
+/// The name without a last `:local`.
+fn without_local(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((before, last)) if last.eq_ignore_ascii_case("local") => before,
+        _ => name,
+    }
+}
+
 /// Whether the name alone says that the node hands prompts on to a third party.
 #[must_use]
 pub fn names_cloud(name: &str) -> bool {
     let tail = name.rfind('/').map_or(0, |at| at + 1);
-    let Some((_, tag)) = name[tail..].split_once(':') else { return false };
-    let tag = tag.to_ascii_lowercase();
-    tag == "cloud" || tag.ends_with("-cloud")
+    // `:cloud` may follow a tag; whatever else follows it, a name that has it is not to be trusted.
+    name[tail..].split(':').skip(1).any(|tag| {
+        let tag = tag.trim().to_ascii_lowercase();
+        tag == "cloud" || tag.ends_with("-cloud")
+    })
 }
 
 pub fn strip_defaults(name: &str) -> &str {
@@ -69,9 +81,15 @@ mod tests {
 
     #[test]
     fn spellings_of_one_model_compare_equal() {
-        for name in
-            ["llama3.2", "Llama3.2:latest", "library/llama3.2", "registry.ollama.ai/library/llama3.2:LATEST"]
-        {
+        for name in [
+            "llama3.2",
+            "Llama3.2:latest",
+            "library/llama3.2",
+            "registry.ollama.ai/library/llama3.2:LATEST",
+            " llama3.2\n",
+            "llama3.2:local",
+            "llama3.2:latest:LOCAL ",
+        ] {
             assert_eq!(normalize(name), "llama3.2:latest", "{name}");
             with_normal(name, |normal| assert_eq!(normal, "llama3.2:latest", "{name}"));
         }
@@ -91,6 +109,10 @@ mod tests {
     fn cloud_is_told_from_the_tag() {
         assert!(names_cloud("gpt-oss:120b-cloud"));
         assert!(names_cloud("minimax-m2:cloud"));
+        assert!(names_cloud("gpt-oss:120b:cloud"));
+        assert!(names_cloud("GPT-OSS:120b:Cloud "));
+        assert!(names_cloud("localhost:5000/team/m:cloud:local"));
+        assert!(!names_cloud("m:8b:local"));
         assert!(!names_cloud("cloud"));
         assert!(!names_cloud("cloud-model:8b"));
     }
