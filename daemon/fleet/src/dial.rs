@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Endpoint;
+use super::{Endpoint, tls::cure};
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum DialError {
     #[error("cannot connect: {0}")]
     Tcp(#[source] io::Error),
     /// The TLS handshake failed.
-    #[error("TLS handshake failed: {0}")]
+    #[error("TLS handshake failed: {_0}{cure}", _0 = .0, cure = cure(.0))]
     Tls(#[source] io::Error),
     /// The name resolves to nothing but addresses that are refused unless forced.
     #[error("the host resolves to {0}, {1}, which is refused unless the node is added with --force")]
