@@ -25,6 +25,7 @@ pub(super) async fn add(
     reach: &TenantScope,
     new: NewNode,
     id: String,
+    whatever: bool,
 ) -> Result<Probe, FleetError> {
     let organization = owner(fleet, reach, new.organization.as_deref()).await?;
     let name = fleet.full_name(reach, &new.name).await?;
@@ -32,7 +33,7 @@ pub(super) async fn add(
     let placed = *reach != TenantScope::All;
     let (url, at) = prepare(fleet, reach, &id, &new).await?;
     let outcome = fleet.checker.ask(&at, new.kind).await;
-    let kind = kind_of(&new, &url, &outcome)?;
+    let kind = kind_of(&new, &url, &outcome, whatever)?;
     let mut finding = Finding::of(&outcome);
 
     let record = NodeRecord {
@@ -200,11 +201,13 @@ async fn insert(
     }
 }
 
-/// The node's kind: as found, as given, or, for one that does not answer at all, Ollama until a check finds otherwise.
+/// The node's kind: as found, as given, or, for one that does not answer or only starts, Ollama until a check finds
+/// otherwise. With `whatever` so for one that answers something else, too.
 fn kind_of(
     new: &NewNode,
     url: &NodeUrl,
     outcome: &Result<Found, ProbeError>,
+    whatever: bool,
 ) -> Result<NodeKind, FleetError> {
     if let Some(refused) = refused(url, outcome) {
         return Err(refused);
@@ -213,7 +216,9 @@ fn kind_of(
         Ok(found) => Ok(found.kind),
         Err(error) => match new.kind {
             Some(kind) => Ok(kind),
-            None if error.unreachable() || new.force => Ok(NodeKind::Ollama),
+            None if error.unreachable() || error.is_starting() || new.force || whatever => {
+                Ok(NodeKind::Ollama)
+            }
             None => Err(FleetError::NotANode {
                 url: url.text.clone(),
                 why: error.to_string(),

@@ -15,7 +15,7 @@ use aivonx_store::node::{NodeRecord, StoredCredential};
 use tokio::sync::Notify;
 
 use super::{
-    Endpoint, Live, Node, Seen,
+    Counting, Endpoint, Live, Node, Seen,
     doubt::{Caller, Doubts},
     inventory::Inventory,
     probe::Found,
@@ -204,6 +204,11 @@ impl Entry {
         self.successes = self.successes.saturating_add(1);
         if self.sight.as_deref() != Some(&sight) {
             self.seen = Arc::new(sight.seen());
+            if let Some(counting) = sight.counting()
+                && self.live.counting() == Counting::Unknown
+            {
+                self.live.counts(counting);
+            }
             self.sight = Some(Arc::new(sight));
         }
         if self.record.admin_state == AdminState::Disabled {

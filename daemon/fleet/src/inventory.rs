@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 
 use aivonx_domain::model_name;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{Seen, node::parse_version, via};
+use super::{
+    Seen,
+    node::{Counting, parse_version},
+    via,
+};
 
 /// One good check's findings.
 #[derive(Debug, Default)]
@@ -30,23 +34,35 @@ pub(super) struct SeenModel {
     pub(super) facts: ModelFacts,
 }
 
-/// The parts of a listed model that the gateway reads. Anything may be absent.
+/// The parts of a listed model that the gateway reads. Anything may be absent, or of another type: servers write sizes
+/// as `65.3` or `"4.7 GB"`, and nothing but the name is needed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ModelFacts {
+    #[serde(deserialize_with = "lenient")]
     name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     model: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     id: Option<String>,
     /// RFC 3339.
+    #[serde(deserialize_with = "lenient")]
     pub(super) modified_at: Option<String>,
     /// Bytes on disk.
+    #[serde(deserialize_with = "lenient")]
     pub(super) size: Option<u64>,
     /// Content digest.
+    #[serde(deserialize_with = "lenient")]
     pub(super) digest: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     remote_host: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     remote_model: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    owned_by: Option<String>,
     aivonx_gateways: Option<serde_json::Value>,
     /// Family and the like.
+    #[serde(deserialize_with = "lenient")]
     pub(super) details: Option<ModelDetails>,
 }
 
@@ -55,10 +71,13 @@ pub(super) struct ModelFacts {
 #[serde(default)]
 pub(super) struct ModelDetails {
     /// `llama`, `qwen3`.
+    #[serde(deserialize_with = "lenient")]
     pub(super) family: Option<String>,
     /// `8.0B`.
+    #[serde(deserialize_with = "lenient")]
     pub(super) parameter_size: Option<String>,
     /// `Q4_K_M`.
+    #[serde(deserialize_with = "lenient")]
     pub(super) quantization_level: Option<String>,
 }
 
@@ -77,13 +96,18 @@ pub(super) struct SeenLoaded {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LoadedFacts {
+    #[serde(deserialize_with = "lenient")]
     name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     model: Option<String>,
     /// RFC 3339.
+    #[serde(deserialize_with = "lenient")]
     pub(super) expires_at: Option<String>,
     /// Bytes of GPU memory.
+    #[serde(deserialize_with = "lenient")]
     pub(super) size_vram: Option<u64>,
     /// Tokens.
+    #[serde(deserialize_with = "lenient")]
     pub(super) context_length: Option<u64>,
     node: Option<serde::de::IgnoredAny>,
 }
@@ -107,6 +131,11 @@ impl LoadedFacts {
     pub(super) fn has_node(&self) -> bool {
         self.node.is_some()
     }
+}
+
+/// A value of the type that is wanted; one of another type counts as absent.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(value)?).ok())
 }
 
 /// Most gateways in a row.
@@ -159,7 +188,9 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct OpenaiListed {
-    data: Vec<Box<RawValue>>,
+    /// It must be there, though it may be null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    data: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
@@ -180,30 +211,54 @@ pub(super) fn read_version(body: &[u8]) -> Result<Box<str>, String> {
 /// Reads `GET /api/tags`. Go writes an empty list as `null` in places.
 pub(super) fn read_tags(body: &[u8]) -> Result<Vec<SeenModel>, String> {
     let listed: Listed = read(body, r#"{"models":[...]}"#)?;
-    listed.models.unwrap_or_default().into_iter().map(seen_model).collect()
+    readable(listed.models, |raw| {
+        let mut facts: ModelFacts = entry(&raw)?;
+        let name = facts.name.take().or_else(|| facts.model.take()).or_else(|| facts.id.take());
+        Ok(SeenModel { name: named(name)?, facts, raw })
+    })
 }
 
-/// Reads `GET /v1/models`.
+/// Reads `GET /v1/models`, which some hosts answer with the list alone. The `id` is what requests name a model by; a
+/// `name` beside it is for people.
 pub(super) fn read_openai(body: &[u8]) -> Result<Vec<SeenModel>, String> {
-    let listed: OpenaiListed = read(body, r#"{"data":[...]}"#)?;
-    listed.data.into_iter().map(seen_model).collect()
+    const EXPECTED: &str = r#"{"data":[...]}"#;
+    let listed = if body.trim_ascii_start().starts_with(b"[") {
+        read(body, EXPECTED)?
+    } else {
+        read::<OpenaiListed>(body, EXPECTED)?.data
+    };
+    readable(listed, |raw| {
+        let mut facts: ModelFacts = entry(&raw)?;
+        let name = facts.id.take().or_else(|| facts.name.take()).or_else(|| facts.model.take());
+        Ok(SeenModel { name: named(name)?, facts, raw })
+    })
 }
 
 /// Reads `GET /api/ps`.
 pub(super) fn read_ps(body: &[u8]) -> Result<Vec<SeenLoaded>, String> {
     let listed: Listed = read(body, r#"{"models":[...]}"#)?;
-    let loaded = |raw: Box<RawValue>| {
+    readable(listed.models, |raw| {
         let mut facts: LoadedFacts = entry(&raw)?;
         let name = facts.name.take().or_else(|| facts.model.take());
         Ok(SeenLoaded { name: named(name)?, facts, raw })
-    };
-    listed.models.unwrap_or_default().into_iter().map(loaded).collect()
+    })
 }
 
-fn seen_model(raw: Box<RawValue>) -> Result<SeenModel, String> {
-    let mut facts: ModelFacts = entry(&raw)?;
-    let name = facts.name.take().or_else(|| facts.model.take()).or_else(|| facts.id.take());
-    Ok(SeenModel { name: named(name)?, facts, raw })
+/// The entries of a list that can be read: an odd one does not cost the others. A list of nothing else is something
+/// else than a list of models.
+fn readable<T>(
+    listed: Option<Vec<Box<RawValue>>>,
+    read: impl Fn(Box<RawValue>) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut entries = Vec::new();
+    let mut odd = None;
+    for raw in listed.unwrap_or_default() {
+        match read(raw) {
+            Ok(entry) => entries.push(entry),
+            Err(why) => odd = odd.or(Some(why)),
+        }
+    }
+    odd.filter(|_| entries.is_empty()).map_or(Ok(entries), Err)
 }
 
 fn named(name: Option<String>) -> Result<Box<str>, String> {
@@ -212,14 +267,14 @@ fn named(name: Option<String>) -> Result<Box<str>, String> {
         .ok_or_else(|| "a model in the list has no name".into())
 }
 
-fn entry<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
+fn entry<T: DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
     if !raw.get().starts_with('{') {
         return Err("a model in the list is no object".into());
     }
     serde_json::from_str(raw.get()).map_err(|e| format!("a model in the list cannot be read: {e}"))
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|e| {
         if body.trim_ascii_start().starts_with(b"<") {
             format!("it is HTML, not {expected}")
@@ -229,12 +284,26 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
     })
 }
 
+/// What a version text says. Builds from source and those of distributions all say 0.0.0, which is not a version.
+fn known_version(text: &str) -> Option<(u32, u32, u32)> {
+    parse_version(text).filter(|version| *version != (0, 0, 0))
+}
+
 impl Inventory {
+    /// How the engine counts the tokens of a stream, if it says which one it is.
+    pub(super) fn counting(&self) -> Option<Counting> {
+        match self.models.first()?.facts.owned_by.as_deref()? {
+            "llamacpp" => Some(Counting::Unasked),
+            "vllm" | "sglang" => Some(Counting::Usage),
+            _ => None,
+        }
+    }
+
     /// The part of it that the data path needs.
     #[must_use]
     pub(super) fn seen(&self) -> Seen {
         Seen {
-            version: self.version.as_ref().and_then(|text| Some((text.clone(), parse_version(text)?))),
+            version: self.version.as_ref().and_then(|text| Some((text.clone(), known_version(text)?))),
             loaded: self.loaded.iter().map(|m| model_name::normalize(&m.name).into()).collect(),
         }
     }
@@ -257,7 +326,7 @@ impl PartialEq for Inventory {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_openai, read_ps, read_tags, read_version, via, without_circles};
+    use super::{known_version, read_openai, read_ps, read_tags, read_version, via, without_circles};
 
     #[test]
     fn reads_proper_answers_whatever_else_they_carry() {
@@ -293,6 +362,51 @@ mod tests {
         let mut models = read_tags(format!(r#"{{"models":[{ours},{{"name":"n"}}]}}"#).as_bytes()).unwrap();
         without_circles(&mut models, None);
         assert_eq!(models.iter().map(|model| model.raw.get()).collect::<String>(), r#"{"name":"n"}"#);
+    }
+
+    #[test]
+    fn an_odd_field_or_entry_costs_nothing_else() {
+        for odd in [
+            r#""size":65.3"#,
+            r#""size":"4.7 GB""#,
+            r#""size":-1"#,
+            r#""size":null"#,
+            r#""details":"8B""#,
+            r#""details":{"family":7,"quantization_level":["Q4"]}"#,
+            r#""modified_at":1700000000"#,
+            r#""digest":7"#,
+            r#""remote_host":{}"#,
+            r#""model":false"#,
+        ] {
+            let entry = format!(r#"{{"id":"m","object":"model",{odd}}}"#);
+            let models = read_openai(format!(r#"{{"data":[{entry}]}}"#).as_bytes()).unwrap();
+            assert_eq!((&*models[0].name, models[0].raw.get()), ("m", &*entry));
+            let tags = format!(r#"{{"models":[{{"name":"m:latest",{odd}}}]}}"#);
+            assert_eq!(&*read_tags(tags.as_bytes()).unwrap()[0].name, "m:latest", "{odd}");
+        }
+        for odd in [r#"{"object":"model"}"#, r#"{"id":""}"#, "7", "null", "[]", r#""m""#] {
+            let models = read_openai(format!(r#"{{"data":[{odd},{{"id":"m"}}]}}"#).as_bytes()).unwrap();
+            assert_eq!((models.len(), &*models[0].name), (1, "m"), "{odd}");
+            let ps = format!(r#"{{"models":[{odd},{{"name":"m","size_vram":"all"}}]}}"#);
+            let loaded = read_ps(ps.as_bytes()).unwrap();
+            assert_eq!((loaded.len(), loaded[0].facts.size_vram), (1, None), "{odd}");
+        }
+    }
+
+    #[test]
+    fn openai_servers_are_asked_by_id() {
+        let named = br#"{"data":[{"id":"qwen3-8b","name":"Qwen 3 (8B)","model":"x"}]}"#;
+        assert_eq!(&*read_openai(named).unwrap()[0].name, "qwen3-8b");
+        assert_eq!(&*read_openai(br#"[{"id":"m"}]"#).unwrap()[0].name, "m");
+        assert!(read_openai(br#"{"data":null}"#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn builds_without_a_version_are_of_an_unknown_one() {
+        assert_eq!(known_version("0.0.0"), None);
+        assert_eq!(known_version("0.0.0-dev+abc"), None);
+        assert_eq!(known_version("0.14.1-rc2-3-gabcdef-dirty"), Some((0, 14, 1)));
+        assert_eq!(known_version("v0.15.0"), Some((0, 15, 0)));
     }
 
     #[test]

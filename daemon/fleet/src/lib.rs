@@ -63,7 +63,7 @@ pub use endpoint::Endpoint;
 pub use error::FleetError;
 pub use jobs::Jobs;
 pub use lists::Lists;
-pub use node::{Lease, Live, Node, Seen};
+pub use node::{Counting, Lease, Live, Node, Seen};
 pub use node_scope::NodeScope;
 pub use routing_rules::RoutingRules;
 pub use scheduler::{NoNode, Want};

@@ -91,6 +91,22 @@ pub struct Live {
     ejections: Mutex<Ejections>,
     retired: AtomicBool,
     ended: Notify,
+    /// A [`Counting`].
+    counting: AtomicU8,
+}
+
+/// How a node counts the tokens of a stream of OpenAI's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Counting {
+    /// Nothing is known.
+    Unknown,
+    /// It takes `stream_options.include_usage`.
+    Usage,
+    /// It says without being asked.
+    Unasked,
+    /// It takes no `stream_options`.
+    Refused,
 }
 
 impl Live {
@@ -98,6 +114,20 @@ impl Live {
     #[must_use]
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::Relaxed)
+    }
+
+    /// How it counts, as far as is known.
+    #[must_use]
+    pub fn counting(&self) -> Counting {
+        [Counting::Usage, Counting::Unasked, Counting::Refused]
+            .into_iter()
+            .find(|counting| *counting as u8 == self.counting.load(Ordering::Relaxed))
+            .unwrap_or(Counting::Unknown)
+    }
+
+    /// Remembers how it counts.
+    pub fn counts(&self, counting: Counting) {
+        self.counting.store(counting as u8, Ordering::Relaxed);
     }
 
     /// Average latency in microseconds; None before the first answer.

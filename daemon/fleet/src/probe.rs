@@ -80,6 +80,28 @@ impl ProbeError {
         }
     }
 
+    /// Whether something is there that is only starting: engines and what stands in front of them answer so while a
+    /// model loads.
+    #[must_use]
+    pub(super) fn is_starting(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Neither { ollama, openai } => ollama.is_starting() || openai.is_starting(),
+            Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
+        }
+    }
+
+    /// Whether what was asked for is not there, or is something else: that says nothing of the other API.
+    fn is_elsewhere(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => is_missing(*status),
+            Self::Wrong { .. } => true,
+            Self::Call(_) | Self::Unusable(_) | Self::Neither { .. } => false,
+        }
+    }
+
     /// Whether the node wants a credential, or another one.
     #[must_use]
     pub(super) fn wants_credential(&self) -> bool {
@@ -91,6 +113,17 @@ impl ProbeError {
             Self::Call(_) | Self::Wrong { .. } | Self::Unusable(_) => false,
         }
     }
+}
+
+/// Whether this is how a server says that it does not have a route.
+fn is_missing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::GONE
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 /// What the error says of a node that refuses its credential.
@@ -136,19 +169,30 @@ pub(super) async fn probe(
     }
 }
 
+/// Finds out the kind. No single answer decides: servers with OpenAI's API serve some of Ollama's routes, too.
 async fn detect(session: &mut Session<'_>) -> Result<Found, ProbeError> {
-    match ask_version(session).await {
-        Ok((version, round_trip)) => rest_of_ollama(session, version, round_trip).await,
-        Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => Err(no_connection),
-        Err(ollama) => openai(session)
-            .await
-            .map_err(|openai| ProbeError::Neither { ollama: ollama.into(), openai: openai.into() }),
-    }
+    let ollama = match ask_version(session).await {
+        Ok((version, round_trip)) => match rest_of_ollama(session, Some(version), round_trip).await {
+            Err(error) if error.is_elsewhere() => error,
+            found => return found,
+        },
+        Err(no_connection @ ProbeError::Call(CallError::Dial(_))) => return Err(no_connection),
+        Err(error) => error,
+    };
+    openai(session)
+        .await
+        .map_err(|openai| ProbeError::Neither { ollama: ollama.into(), openai: openai.into() })
 }
 
 async fn ollama(session: &mut Session<'_>) -> Result<Found, ProbeError> {
-    let (version, round_trip) = ask_version(session).await?;
-    rest_of_ollama(session, version, round_trip).await
+    match ask_version(session).await {
+        Ok((version, round_trip)) => rest_of_ollama(session, Some(version), round_trip).await,
+        // Others that speak Ollama's API have no version of it.
+        Err(ProbeError::Status { status, .. }) if is_missing(status) => {
+            rest_of_ollama(session, None, Duration::ZERO).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What is wrong may repeat what the node answered.
@@ -164,22 +208,23 @@ async fn ask_version(session: &mut Session<'_>) -> Result<(Box<str>, Duration), 
 
 async fn rest_of_ollama(
     session: &mut Session<'_>,
-    version: Box<str>,
+    version: Option<Box<str>>,
     round_trip: Duration,
 ) -> Result<Found, ProbeError> {
-    let (tags, _) = get(session, TAGS).await?;
+    let (tags, took) = get(session, TAGS).await?;
     let mut models = inventory::read_tags(&tags).map_err(wrong(TAGS))?;
     inventory::without_circles(&mut models, session.gateway());
     let mut loaded = match get(session, PS).await {
-        Ok((ps, _)) => inventory::read_ps(&ps).map_err(wrong(PS))?,
-        // Ollama before 0.1.33 has no such route.
-        Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
+        // What it holds in memory is worth knowing, and nothing that is needed.
+        Ok((ps, _)) => inventory::read_ps(&ps).unwrap_or_default(),
+        Err(ProbeError::Status { status, .. }) if is_missing(status) => Vec::new(),
         Err(error) => return Err(error),
     };
     if session.gateway().is_some() {
         loaded.retain(|loaded| models.iter().any(|model| model.name == loaded.name));
     }
-    let sight = Inventory { version: Some(version), models, loaded };
+    let round_trip = if version.is_some() { round_trip } else { took };
+    let sight = Inventory { version, models, loaded };
     Ok(Found { kind: NodeKind::Ollama, sight, round_trip })
 }
 

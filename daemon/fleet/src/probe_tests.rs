@@ -62,9 +62,132 @@ async fn only_a_proper_answer_is_healthy() {
         assert!(error.to_string().contains(reason), "{line}: {error}");
         assert_eq!(error.wants_credential(), matches!(status, 401 | 403));
     }
-    node.become_ollama(&["m"]);
-    node.answer("GET /api/ps", 404, "");
-    assert!(ask(&node, None).await.is_ok(), "old versions have no /api/ps");
+    for (status, body) in
+        [(404, ""), (405, ""), (501, "{}"), (200, "[]"), (200, r#"{"models":[{"size":7}]}"#)]
+    {
+        node.become_ollama(&["m"]);
+        node.answer("GET /api/ps", status, body);
+        let found = ask(&node, None).await.unwrap();
+        assert_eq!((found.kind, found.sight.loaded.len()), (NodeKind::Ollama, 0), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_ollama_without_a_version_is_one_where_that_was_said() {
+    let node = FakeNode::ollama(&["m"]).await;
+    node.answer("GET /api/version", 404, "");
+    let found = ask(&node, Some(NodeKind::Ollama)).await.unwrap();
+    assert_eq!((found.sight.version, found.sight.models.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn no_single_answer_decides_what_a_server_is() {
+    const MISSING: (u16, &str) = (404, "404 page not found\n");
+    const DETAIL: (u16, &str) = (404, r#"{"detail":"Not Found"}"#);
+    const LOADING: (u16, &str) =
+        (503, r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#);
+    // What each answers to /api/version, /api/tags and /v1/models, and the name of its model.
+    for (server, version, tags, models, model) in [
+        (
+            "llama-swap",
+            (200, r#"{"version":"219","commit":"0bdb372","build_date":"2026-08-22"}"#),
+            MISSING,
+            r#"{"object":"list","data":[{"id":"qwen3-8b","object":"model","created":1,"owned_by":"llama-swap","name":"Qwen 3"}]}"#,
+            "qwen3-8b",
+        ),
+        (
+            "LM Studio",
+            (200, r#"{"error":"Unexpected endpoint or method. (GET /api/version). Returning 200 anyway"}"#),
+            (200, r#"{"error":"Unexpected endpoint or method. (GET /api/tags). Returning 200 anyway"}"#),
+            r#"{"data":[{"id":"qwen/qwen3-8b","object":"model","owned_by":"organization_owner"}],"object":"list"}"#,
+            "qwen/qwen3-8b",
+        ),
+        (
+            "Lemonade",
+            MISSING,
+            MISSING,
+            r#"{"data":[{"checkpoint":"x:Q4_K_M","created":1,"id":"X-GGUF","labels":["vision"],"object":"model","recipe":"llamacpp","recipe_options":{},"size":65.3}],"object":"list"}"#,
+            "X-GGUF",
+        ),
+        (
+            "vLLM",
+            DETAIL,
+            DETAIL,
+            r#"{"object":"list","data":[{"id":"org/M","object":"model","created":1,"owned_by":"vllm","root":"org/M","parent":null,"max_model_len":4096,"permission":[{"id":"p","allow_view":true}]}]}"#,
+            "org/M",
+        ),
+        (
+            "llama.cpp",
+            LOADING,
+            (
+                200,
+                r#"{"models":[{"name":"/srv/x.gguf","model":"/srv/x.gguf","size":"","details":{"family":""}}]}"#,
+            ),
+            r#"{"models":[{"name":"/srv/x.gguf","modified_at":"","size":""}],"object":"list","data":[{"id":"/srv/x.gguf","object":"model","created":1,"owned_by":"llamacpp","meta":null}]}"#,
+            "/srv/x.gguf",
+        ),
+        (
+            "LocalAI",
+            (404, r#"{"error":{"code":404,"message":"Not Found","type":""}}"#),
+            MISSING,
+            r#"{"object":"list","data":[{"id":"phi-2","object":"model"},{"object":"model"}]}"#,
+            "phi-2",
+        ),
+        (
+            "LiteLLM",
+            DETAIL,
+            DETAIL,
+            r#"{"data":[{"id":"lite/smol","object":"model","created":1677610602,"owned_by":"openai"}],"object":"list"}"#,
+            "lite/smol",
+        ),
+        (
+            "TGI",
+            MISSING,
+            MISSING,
+            r#"{"object":"list","data":[{"id":"org/M","object":"model","created":0,"owned_by":"org/M"}]}"#,
+            "org/M",
+        ),
+        (
+            "Jan",
+            (404, "Not Found"),
+            (404, "Not Found"),
+            r#"{"object":"list","data":[{"id":"jan-v1","model":"jan-v1-q4","object":"model","size":4800000000.5}]}"#,
+            "jan-v1",
+        ),
+        (
+            "GPUStack",
+            (405, r#"{"code":405,"reason":"Method Not Allowed"}"#),
+            (405, ""),
+            r#"{"data":[{"id":"qwen3","object":"model","created":1,"owned_by":"gpustack","meta":{"n_ctx":8192}}],"object":"list"}"#,
+            "qwen3",
+        ),
+    ] {
+        let node = FakeNode::bare().await;
+        node.answer("GET /api/version", version.0, version.1);
+        node.answer("GET /api/tags", tags.0, tags.1);
+        node.answer("GET /v1/models", 200, models);
+        let found = ask(&node, None).await.unwrap();
+        assert_eq!((found.kind, &*found.sight.models[0].name), (NodeKind::Openai, model), "{server}");
+    }
+    // KoboldCpp speaks Ollama's API, too, with fields of its own.
+    let node = FakeNode::bare().await;
+    node.answer("GET /api/version", 200, r#"{"version":"0.7.0"}"#);
+    node.answer("GET /api/tags", 200, r#"{"models":[{"name":"koboldcpp","model":"koboldcpp:latest","modified_at":"2024-07-19T15:26:55.6122841+08:00","size":394998579,"digest":"b5dc5e784f2a3ee1582373093acf69a2f4e2ac1710b253a001712b86a61f88bb"}]}"#);
+    assert_eq!(ask(&node, None).await.unwrap().kind, NodeKind::Ollama);
+}
+
+#[tokio::test]
+async fn what_only_starts_is_no_wrong_server() {
+    for status in [502, 503] {
+        let node = FakeNode::bare().await;
+        for route in ["GET /api/version", "GET /api/tags", "GET /v1/models"] {
+            node.answer(route, status, "{}");
+        }
+        let error = ask(&node, None).await.unwrap_err();
+        assert!(error.is_starting() && !error.unreachable(), "{error}");
+    }
+    let neither = ask(&FakeNode::bare().await, None).await.unwrap_err();
+    assert!(!neither.is_starting());
 }
 
 #[tokio::test]

@@ -164,7 +164,16 @@ impl Fleet {
     /// # Errors
     /// A field is wrong, the name is taken, the organization is not there or not the caller's.
     pub async fn add(&self, reach: &TenantScope, new: NewNode) -> Result<Probe, FleetError> {
-        add::add(self, reach, new, Uuid::now_v7().to_string()).await
+        add::add(self, reach, new, Uuid::now_v7().to_string(), false).await
+    }
+
+    /// The same for a node of which nothing is known but that it is wanted: whatever answers there, it is added, and
+    /// taken in once it turns out to be a node.
+    ///
+    /// # Errors
+    /// As [`Self::add`], but for a server that is no node.
+    pub async fn add_whatever(&self, reach: &TenantScope, new: NewNode) -> Result<Probe, FleetError> {
+        add::add(self, reach, new, Uuid::now_v7().to_string(), true).await
     }
 
     /// Asks a server what it is, as if it were to be added. Adds and changes nothing.

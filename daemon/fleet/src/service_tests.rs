@@ -165,6 +165,30 @@ async fn a_node_that_was_away_when_added_is_taken_for_what_it_turns_out_to_be() 
 }
 
 #[tokio::test]
+async fn what_only_starts_or_is_wanted_whatever_it_is_waits_in_standby() {
+    let rig = Rig::new().await;
+    let node = FakeNode::bare().await;
+    let (_, field, _) = fault(rig.fleet.add(ALL, new("odd", &node.url())).await);
+    assert_eq!(field, "url");
+    let odd = rig.fleet.add_whatever(ALL, new("odd", &node.url())).await.unwrap().node;
+    assert_eq!(odd.pool, Pool::Standby);
+    let node = FakeNode::bare().await;
+    node.answer("GET /v1/models", 503, r#"{"error":{"message":"Loading model"}}"#);
+    let probe = rig.fleet.add(ALL, new("loading", &node.url())).await.unwrap();
+    assert_eq!((probe.healthy, probe.node.pool), (false, Pool::Standby), "{}", probe.finding);
+    let mut events = rig.fleet.changes();
+    node.become_openai(&["M"]);
+    assert!(rig.fleet.check(ALL, "loading").await.unwrap().healthy);
+    loop {
+        let Event::Node(node) = events.recv().await.unwrap().event else { continue };
+        if node.name == "loading" && node.pool == Pool::Active {
+            assert_eq!(node.kind, NodeKind::Openai);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_node_is_refused_with_the_field_and_the_fix() {
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&[]).await;

@@ -28,7 +28,7 @@ impl Fleet {
     /// # Errors
     /// As of [`Fleet::add`].
     pub async fn add_simulated(&self, new: NewNode) -> Result<Probe, FleetError> {
-        add::add(self, &TenantScope::All, new, new_id()).await
+        add::add(self, &TenantScope::All, new, new_id(), false).await
     }
 }
 
