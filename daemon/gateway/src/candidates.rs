@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aivonx_domain::model_name;
-use aivonx_fleet::{Lease, NoNode, Node, Place, Snapshot, Want};
+use aivonx_fleet::{Counting, Lease, NoNode, Node, Place, Snapshot, Want};
 use aivonx_wire::api::{Edits, peek::Changes};
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use super::{
     exchange::Exchange,
     forward::Call,
     gather::Gather,
+    opened::Opened,
     work,
 };
 use aivonx_protocol::node::{NodeKind, Pool};
@@ -23,11 +24,15 @@ pub(super) struct Candidates<'a> {
     call: &'a Call<'a>,
     /// Which one is asked for.
     at: usize,
-    /// Ask for usage in the stream.
+    /// Ask for usage in the stream where that is known to work.
     usage: bool,
+    /// Also where nothing is known.
+    needed: bool,
     /// The body for that one, once it has been [prepared](Self::prepare), and for what kind of node.
     body: Option<Written>,
     kind: NodeKind,
+    /// That body asks for usage.
+    asks: bool,
 }
 
 /// The body for one of the models.
@@ -63,8 +68,34 @@ impl Drop for Many {
 const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
-    pub(super) fn new(call: &'a Call<'a>, usage: bool) -> Self {
-        Self { call, at: 0, usage, body: None, kind: NodeKind::Ollama }
+    pub(super) fn new(call: &'a Call<'a>, usage: bool, needed: bool) -> Self {
+        Self { call, at: 0, usage, needed, body: None, kind: NodeKind::Ollama, asks: false }
+    }
+
+    /// Whether the body asks for usage that the client did not ask for.
+    pub(super) fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// Leaves out what `node` rejected the request for, or may have; false if that is something else.
+    pub(super) fn ask_no_more(&mut self, rejected: &Opened, node: &Node) -> bool {
+        if rejected.over_usage {
+            node.live.counts(Counting::Refused);
+        } else if node.kind == NodeKind::Ollama || node.live.counting() != Counting::Unknown {
+            return false;
+        }
+        self.usage = false;
+        true
+    }
+
+    /// Whether to ask `node`: what is asked for changes more of some nodes' answers than can be taken back.
+    fn is_to_ask(&self, node: &Node) -> bool {
+        self.usage
+            && match node.live.counting() {
+                Counting::Usage => true,
+                Counting::Unknown => self.needed || node.kind == NodeKind::Ollama,
+                Counting::Unasked | Counting::Refused => false,
+            }
     }
 
     /// Assigns the request to a node for the first of the models that one can serve now, and that is not among
@@ -150,13 +181,14 @@ impl<'a> Candidates<'a> {
         node.kind != NodeKind::Ollama || self.want().model.is_none_or(holds)
     }
 
-    /// Writes the body that is to be sent to a node of that kind, unless it is.
+    /// Writes the body that is to be sent to `node`, unless it is.
     ///
     /// # Errors
     /// [`BodyError::Budget`]: with the changes it is there twice.
-    pub(super) async fn prepare(&mut self, kind: NodeKind) -> Result<(), Refusal> {
-        if self.body.is_none() || self.kind != kind {
-            self.kind = kind;
+    pub(super) async fn prepare(&mut self, node: &Node) -> Result<(), Refusal> {
+        let (kind, asks) = (node.kind, self.is_to_ask(node));
+        if self.body.is_none() || (self.kind, self.asks) != (kind, asks) {
+            (self.kind, self.asks) = (kind, asks);
             // Not there three times.
             self.body = None;
             self.body = Some(self.write().await?);
@@ -205,7 +237,7 @@ impl<'a> Candidates<'a> {
         };
         let model = self.served().map(|model| &**model);
         let endless_zero = self.kind == NodeKind::Ollama;
-        let changes = Changes { model, usage: self.usage, endless_zero, ..changes };
+        let changes = Changes { model, usage: self.asks, endless_zero, ..changes };
         let mut edits = call.edits.clone();
         call.peek.write(&call.route, &changes, &mut edits);
         let segments = &call.body.segments;

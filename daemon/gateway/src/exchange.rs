@@ -12,7 +12,7 @@ use aivonx_domain::{
     network,
 };
 use aivonx_fleet::{Caller, Node, Traffic};
-use aivonx_limits::Reservation;
+use aivonx_limits::{Price, Reservation};
 use aivonx_telemetry::redact;
 use aivonx_wire::api::Meter;
 use http::{HeaderName, HeaderValue, Method};
@@ -95,6 +95,13 @@ impl Exchange {
     /// Time since its head.
     fn lasted(&self) -> Duration {
         self.worker.instant() - self.began
+    }
+
+    /// Whether what an answer comes to counts against a limit, or costs something.
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.reservation
+            .as_ref()
+            .is_some_and(|reserved| reserved.counts() || reserved.ask().price != Price::default())
     }
 
     /// A node was chosen.

@@ -99,9 +99,9 @@ pub(super) async fn forward(
     let settings = exchange.settings.clone();
     let streaming = call.streams();
     exchange.due = !streaming;
-    let strip = call.route.ask_usage && streaming && !call.peek.asks_usage();
+    let usage = call.route.ask_usage && streaming && !call.peek.asks_usage();
     let stream = if streaming { call.route.stream } else { Stream::Never };
-    let mut candidates = Candidates::new(&call, strip);
+    let mut candidates = Candidates::new(&call, usage, exchange.counts_tokens());
 
     flight.allow_total(worker.now(), settings.total);
     let begun = worker.instant();
@@ -116,7 +116,7 @@ pub(super) async fn forward(
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
-        flight.watch(candidates.prepare(node.kind)).await.map_err(VerdictError)??;
+        flight.watch(candidates.prepare(node)).await.map_err(VerdictError)??;
         let request = Outgoing {
             path: call.route.path,
             client: call.fields,
@@ -140,6 +140,12 @@ pub(super) async fn forward(
             // The kept connection died before any byte: not the node's failure, and not an attempt.
             Ok(Err(e)) if e.stale() && !fresh => {
                 fresh = true;
+                continue;
+            }
+            // Nor is it to blame for what the client did not ask for.
+            Ok(Ok(opened))
+                if candidates.asks() && opened.is_rejection() && candidates.ask_no_more(&opened, node) =>
+            {
                 continue;
             }
             Ok(sent) => {
@@ -186,6 +192,7 @@ pub(super) async fn forward(
         fresh = false;
     };
     let answered = trial.end(sent, lease, exchange.record.served.clone())?;
+    let strip = candidates.asks();
     drop(candidates);
     drop(call.body);
     relay(

@@ -30,6 +30,8 @@ pub(super) struct Opened {
     pub(super) meaning: Meaning,
     /// What the node says is wrong. Untrusted text.
     pub(super) words: Option<String>,
+    /// What is wrong has to do with `stream_options`.
+    pub(super) over_usage: bool,
 }
 
 impl Opened {
@@ -41,16 +43,25 @@ impl Opened {
     pub(super) async fn read(mut incoming: Incoming, stream: Stream) -> Result<Self, SendError> {
         let status = incoming.status;
         if incoming.coded {
-            return Ok(Self { incoming, meaning: Meaning::Misfit, words: None });
+            return Ok(Self { incoming, meaning: Meaning::Misfit, words: None, over_usage: false });
         }
+        let mut over_usage = false;
         let (class, words) = if status == StatusCode::OK {
             of_output(&mut incoming, stream).await?
         } else {
             let text = tokio::time::timeout(REST, beginning(&mut incoming)).await.unwrap_or_default();
+            over_usage = [&b"stream_options"[..], b"include_usage"]
+                .iter()
+                .any(|name| memmem::find(&text, name).is_some());
             (Class::of_error(&text), failure::words(&text))
         };
         let meaning = Meaning::of_answer(status, class);
-        Ok(Self { incoming, meaning, words })
+        Ok(Self { incoming, meaning, words, over_usage })
+    }
+
+    /// Whether the node found something wrong with the request.
+    pub(super) fn is_rejection(&self) -> bool {
+        matches!(self.incoming.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
     /// Reads the rest of what may still be passed on once other nodes were asked; false if it is too long for that.

@@ -8,9 +8,9 @@ use std::{
 };
 
 use aivonx_domain::access::Outcome;
-use aivonx_fleet::Lease;
+use aivonx_fleet::{Counting, Lease};
 use aivonx_telemetry::redact;
-use aivonx_wire::api::Meter;
+use aivonx_wire::api::{Meter, meter};
 use bytes::Bytes;
 
 use super::{
@@ -133,6 +133,12 @@ impl Request for Relayed {
         if let Some(exchange) = &mut self.exchange {
             exchange.usage(answer);
             if let Some(half) = &mut *self.flight.half() {
+                if let Some(counting) = answer.counting() {
+                    half.lease.node().live.counts(match counting {
+                        meter::Counting::Usage => Counting::Usage,
+                        meter::Counting::Timings => Counting::Unasked,
+                    });
+                }
                 half.lease.answered(work::done(&exchange.record, answer));
             }
             if let Some(words) = answer.failure() {
