@@ -1,12 +1,11 @@
 //! Collecting a request body: under the cap, the process's budget and the least rate, decoded if it is compressed.
 
-use std::{io::Read, pin::Pin, task::Poll};
+use std::{pin::Pin, task::Poll};
 
 use aivonx_config::AccessMode;
 use aivonx_identity::Caller;
 use aivonx_wire::api::Route;
 use bytes::Bytes;
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
@@ -15,6 +14,7 @@ use super::{
     aside::{aside, discard},
     budget::{Group, Held},
     deadline::{CancelReason, InFlight, Waiting},
+    decode::{Encoding, decode},
     error_response::Refusal,
     exchange::Exchange,
     fields::{Field, Fields},
@@ -30,7 +30,7 @@ pub(super) enum BodyError {
     TooLarge(u64),
     #[error("the gateway holds as many request bodies as it may; try again")]
     Budget,
-    #[error("Content-Encoding '{0}' is not supported; send gzip, deflate or none")]
+    #[error("Content-Encoding '{0}' is not supported; send gzip, deflate, zstd or none")]
     Encoding(String),
     #[error("Transfer-Encoding is not 'chunked' alone, and nothing else is supported")]
     Coding,
@@ -76,7 +76,7 @@ pub(super) struct Collected {
     pub(super) segments: Segments,
     pub(super) bytes: u64,
     /// Gives the budget back when the body is no longer needed.
-    held: Held,
+    pub(super) held: Held,
 }
 
 /// A body above this is given back aside: returning its pages takes milliseconds.
@@ -179,7 +179,7 @@ pub(super) async fn collect_within(
     cap: u64,
 ) -> Result<Collected, Refusal> {
     let (worker, settings) = (exchange.worker.clone(), exchange.settings.clone());
-    let encoding = encoding(fields)?;
+    let encoding = Encoding::of(fields)?;
     if fields.all(Field::TransferEncoding).any(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(BodyError::Coding.into());
     }
@@ -256,59 +256,4 @@ async fn at_hand<F: Future + Unpin>(work: &mut F) -> Option<F::Output> {
         }
     })
     .await
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Encoding {
-    Gzip,
-    Deflate,
-}
-
-fn encoding(fields: &Fields<'_>) -> Result<Option<Encoding>, BodyError> {
-    let mut values = fields.all(Field::ContentEncoding);
-    let Some(first) = values.next() else { return Ok(None) };
-    let name = first.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
-    match (name.as_str(), values.next()) {
-        ("identity" | "", None) => Ok(None),
-        ("gzip" | "x-gzip", None) => Ok(Some(Encoding::Gzip)),
-        ("deflate", None) => Ok(Some(Encoding::Deflate)),
-        (_, None) => Err(BodyError::Encoding(name)),
-        (_, Some(_)) => Err(BodyError::Encoding(format!("{name}, ..."))),
-    }
-}
-
-fn decode(mut body: Collected, encoding: Encoding, cap: u64) -> Result<Collected, BodyError> {
-    let mut gather = Gather::new(body.held.another(), cap, usize::MAX);
-    let source =
-        SegmentReader { segments: std::mem::take(&mut body.segments).into_iter(), current: Bytes::new() };
-    let (mut reader, name): (Box<dyn Read>, _) = match encoding {
-        Encoding::Gzip => (Box::new(MultiGzDecoder::new(source)), "gzip"),
-        Encoding::Deflate => (Box::new(ZlibDecoder::new(source)), "deflate (zlib)"),
-    };
-    let mut some = vec![0; 32 << 10];
-    loop {
-        match reader.read(&mut some).map_err(|_| BodyError::Corrupt(name))? {
-            0 => return Ok(gather.into()),
-            n => gather.copy(&some[..n])?,
-        }
-    }
-}
-
-struct SegmentReader {
-    segments: smallvec::IntoIter<[Bytes; 1]>,
-    current: Bytes,
-}
-
-impl Read for SegmentReader {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        while self.current.is_empty() {
-            match self.segments.next() {
-                Some(next) => self.current = next,
-                None => return Ok(0),
-            }
-        }
-        let n = buf.len().min(self.current.len());
-        buf[..n].copy_from_slice(&self.current.split_to(n));
-        Ok(n)
-    }
 }

@@ -11,6 +11,7 @@ pub mod budget;
 mod candidates;
 mod conn;
 mod deadline;
+mod decode;
 pub mod endpoints;
 mod error_response;
 mod estimate;

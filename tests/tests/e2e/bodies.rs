@@ -216,6 +216,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Frames of one block each that is not compressed (RFC 8878, 3.1).
+fn zstd(frames: &[&[u8]]) -> Vec<u8> {
+    let frame = |bytes: &&[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap();
+        let block = u32::from(length) << 3 | 1;
+        [&ZSTD[..], &[0x20, length], &block.to_le_bytes()[..3], bytes].concat()
+    };
+    frames.iter().flat_map(frame).collect()
+}
+
 #[tokio::test]
 async fn compressed_bodies_are_decoded_or_refused() {
     let node = FakeNode::ollama().await;
@@ -236,7 +248,22 @@ async fn compressed_bodies_are_decoded_or_refused() {
     let bomb = gzip(format!("{{\"model\":\"m\",\"prompt\":\"{}\"}}", "x".repeat(8 << 20)).as_bytes());
     assert!(bomb.len() < 100_000);
     refused(&daemon, &node, &request("gzip", bomb), &[413], "a bomb").await;
+    let unpacked = zstd(&[body.as_bytes()]);
+    for bytes in [unpacked.clone(), zstd(&[&body.as_bytes()[..9], &body.as_bytes()[9..]])] {
+        daemon.ask(&request("zstd", bytes)).await.expect(200);
+        assert_eq!(node.requests().pop().unwrap().body, body);
+    }
+    let hidden = zstd(&[b"{\"model\":\"m\",\"Model\":\"other\"}"]);
+    refused(&daemon, &node, &request("zstd", hidden), &[400], "miscased inside").await;
+    // A window of 3.75 TiB, and a megabyte of one byte again and again in 50 blocks of a run.
+    let window = [&ZSTD[..], b"\x00\xff\x01\x00\x00"].concat();
+    refused(&daemon, &node, &request("zstd", window), &[413], "a window").await;
+    let runs = [&ZSTD[..], b"\x00\x50", &b"\x02\x00\x08 ".repeat(50), b"\x01\x00\x00"].concat();
+    refused(&daemon, &node, &request("zstd", runs), &[413], "a bomb").await;
     for (coding, bytes) in [
+        ("zstd", unpacked[..unpacked.len() - 2].to_vec()),
+        ("zstd", [&unpacked[..], b"rest"].concat()),
+        ("zstd", packed.clone()),
         ("br", packed.clone()),
         ("gzip, gzip", gzip(&packed)),
         ("x-unknown", body.as_bytes().to_vec()),
