@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
     match args.command {
         Command::Dev(args) => {
             let dir = dev::directory(args.dir.as_deref())?;
-            let live = dev::configuration(&dir, args.listen, args.access.into())?;
+            let live = dev::configuration(&dir, &args)?;
             serve(live, Mode::Dev, Some(args))
         }
         Command::Run { config } => serve(config::Live::from_file(&config)?, Mode::Run, None),

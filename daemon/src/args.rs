@@ -73,6 +73,12 @@ pub struct Dev {
     /// Whether clients need a key; with "required", administrators must log in too once there is one
     #[arg(long, value_enum, default_value_t = Access::Open)]
     pub access: Access,
+    /// Host accepted in requests beside the names of this machine; may be repeated
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = aivonx_config::allowed_host)]
+    pub hosts: Vec<String>,
+    /// Origin whose pages may ask beside those of this machine, a part of it open with "*"; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = aivonx_config::allowed_origin)]
+    pub origins: Vec<String>,
 }
 
 /// Values of `--traffic`.

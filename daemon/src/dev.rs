@@ -16,7 +16,7 @@ use aivonx_domain::TenantScope;
 use aivonx_fleet::Fleet;
 use aivonx_protocol::{
     Fault, Untrusted,
-    node::{Credential, NewNode, Node, Pool},
+    node::{Credential, NewNode, Node, NodeKind, Pool},
 };
 use aivonx_store::{Store, usage::Calendar};
 
@@ -48,11 +48,8 @@ fn named(given: Option<&Path>) -> Result<PathBuf, AppError> {
 }
 
 /// The configuration of `dev`, which is for loopback only: open by default, and without TLS.
-pub(crate) fn configuration(
-    dir: &Path,
-    listen: SocketAddr,
-    access: AccessMode,
-) -> Result<config::Live, AppError> {
+pub(crate) fn configuration(dir: &Path, args: &Dev) -> Result<config::Live, AppError> {
+    let listen = args.listen;
     if !listen.ip().is_loopback() {
         return Err(AppError::Usage(format!(
             "--listen {listen}: dev is for this machine and listens on loopback only; use \
@@ -60,7 +57,8 @@ pub(crate) fn configuration(
             listen.port()
         )));
     }
-    Ok(config::Live::dev(dir, listen, access))
+    let allowed = config::Allowed { hosts: args.hosts.clone(), origins: args.origins.clone() };
+    Ok(config::Live::dev(dir, listen, args.access.into(), allowed))
 }
 
 /// Adds the nodes given and those simulated, or, if there are no nodes yet, the Ollama of this machine.
@@ -96,7 +94,7 @@ pub(crate) async fn first_nodes(
             force: false,
             organization: None,
         };
-        let added = fleet.add(&TenantScope::All, node).await;
+        let added = fleet.add_whatever(&TenantScope::All, node).await;
         added.map_err(|e| AppError::Usage(format!("--node: {}", Fault::from(e))))?;
     }
     Ok(())
@@ -206,7 +204,7 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
     for node in &nodes {
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
     }
-    let model = nodes.iter().flat_map(|n| &n.models).next();
+    let model = nodes.iter().find_map(|node| Some((node.kind, node.models.first()?)));
     let socket = config.control.socket.display();
     text += &format!("try\n  export AIVONX_SOCKET={socket}\n  aivonx node list\n");
     let keyed = config.access.mode == AccessMode::Required;
@@ -215,10 +213,16 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
     }
     let key = if keyed { "-H \"Authorization: Bearer $(cat me.key)\" " } else { "" };
     text += &match model {
-        Some(model) => format!(
-            "  curl -N http://{address}/api/chat {key}-d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
-            Untrusted::new(model)
-        ),
+        Some((kind, model)) => {
+            let (path, stream) = match kind {
+                NodeKind::Ollama => ("/api/chat", ""),
+                NodeKind::Openai => ("/v1/chat/completions", "\"stream\":true,"),
+            };
+            format!(
+                "  curl -N http://{address}{path} {key}-d '{{\"model\":\"{}\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+                Untrusted::new(model)
+            )
+        }
         None if keyed => format!("  aivonx connect --key-file me.key --to http://{address}\n"),
         None => format!("  OLLAMA_HOST={address} ollama list\n"),
     };
@@ -230,11 +234,15 @@ fn describe(node: &Node) -> String {
     let url = Untrusted::new(&node.url);
     match node.pool {
         Pool::Active => {
-            let version = node.version.as_deref().unwrap_or("of unknown version");
+            let version = match (&node.version, node.kind) {
+                (Some(version), _) => format!("version {}", Untrusted::new(version)),
+                (None, NodeKind::Ollama) => "of unknown version".to_owned(),
+                (None, NodeKind::Openai) => "with the OpenAI API".to_owned(),
+            };
             let models = node.models.len();
             let s = if models == 1 { "" } else { "s" };
             let simulated = if node.simulated { ", simulated" } else { "" };
-            format!("{url}: active, {models} model{s}, version {}{simulated}", Untrusted::new(version))
+            format!("{url}: active, {models} model{s}, {version}{simulated}")
         }
         Pool::Standby => {
             let why = node.last_error.as_deref().unwrap_or("not checked yet");

@@ -22,8 +22,33 @@ pub(super) const HOST: Text =
 /// An origin as browsers send it.
 pub(super) const ORIGIN: Text = Text {
     check: origin,
-    accepted: "origins as browsers send them, scheme://host or scheme://host:port (\"https://chat.example.org\")",
+    accepted: "origins as browsers send them, scheme://host or scheme://host:port (\"https://chat.example.org\"), with a \
+               `*` for names under a host, for any port, or for any host of a scheme that is not the web's \
+               (\"https://*.example.org\", \"http://gw:*\", \"vscode-webview://*\")",
 };
+
+/// Reads one of `access.allowed_hosts` from a command line.
+///
+/// # Errors
+/// What is wrong with it, and the fix.
+pub fn allowed_host(text: &str) -> Result<String, String> {
+    allowed(&HOST, text)
+}
+
+/// Reads one of `access.allowed_origins` from a command line.
+///
+/// # Errors
+/// What is wrong with it, and the fix.
+pub fn allowed_origin(text: &str) -> Result<String, String> {
+    allowed(&ORIGIN, text)
+}
+
+fn allowed(form: &Text, text: &str) -> Result<String, String> {
+    (form.check)(text).map(|()| text.to_owned()).map_err(|problem| {
+        let fix = problem.fix.unwrap_or_else(|| format!("accepted: {}", form.accepted));
+        format!("it {}; {fix}", problem.what)
+    })
+}
 
 fn group(name: &str) -> Result<(), Problem> {
     let usable = |c: char| c.is_ascii_alphanumeric() || "_-.$@".contains(c);
@@ -85,14 +110,31 @@ fn origin(text: &str) -> Result<(), Problem> {
             problem
         });
     }
+    let common = match scheme.to_ascii_lowercase().as_str() {
+        "https" => Some(":443"),
+        "http" => Some(":80"),
+        _ => None,
+    };
+    if rest == "*" {
+        return match common {
+            Some(_) => Err(wrong("which would let any web page in").fix("name each origin")),
+            None => Ok(()),
+        };
+    }
+    if let Some(domain) = rest.strip_prefix("*.") {
+        return if host_name(domain) && domain.contains('.') {
+            Ok(())
+        } else {
+            Err(wrong("which has no proper host").fix("name the domain (\"https://*.example.org\")"))
+        };
+    }
+    if let Some(host) = rest.strip_suffix(":*") {
+        return if host_name(host) { Ok(()) } else { Err(wrong("which has no proper host")) };
+    }
     if !authority(rest) || rest.parse::<Ipv6Addr>().is_ok() {
         return Err(wrong("which has no proper host"));
     }
-    let common = match scheme.to_ascii_lowercase().as_str() {
-        "https" => ":443",
-        "http" => ":80",
-        _ => return Ok(()),
-    };
+    let Some(common) = common else { return Ok(()) };
     match rest.strip_suffix(common) {
         Some(host) => {
             Err(wrong("but browsers leave the usual port out").fix(format!("write \"{scheme}://{host}\"")))
@@ -150,12 +192,34 @@ mod tests {
 
     #[test]
     fn origins() {
-        for good in ["https://a.example", "http://localhost:3000", "app://obsidian.md", "http://[::1]:3000"] {
+        for good in [
+            "https://a.example",
+            "http://localhost:3000",
+            "app://obsidian.md",
+            "http://[::1]:3000",
+            "vscode-webview://*",
+            "file://*",
+            "https://*.a.example",
+            "http://gw:*",
+        ] {
             assert_eq!(origin(good), Ok(()), "{good}");
         }
-        for bad in
-            ["*", "null", "a.example", "https://", "https://a/", "https://a:443", "http://a:80", "://a"]
-        {
+        for bad in [
+            "*",
+            "null",
+            "a.example",
+            "https://",
+            "https://a/",
+            "https://a:443",
+            "http://a:80",
+            "://a",
+            "https://*",
+            "http://*:*",
+            "https://*.com",
+            "https://*.*.example",
+            "https://a*.example",
+            "app://*/x",
+        ] {
             assert!(origin(bad).is_err(), "{bad}");
         }
         assert_eq!(origin("a.example").unwrap_err().fix.as_deref(), Some("write \"https://a.example\""));

@@ -23,7 +23,8 @@ mod table;
 mod text;
 mod units;
 
-pub use live::Live;
+pub use form::{allowed_host, allowed_origin};
+pub use live::{Allowed, Live};
 pub use load::{Loaded, load};
 pub use mistake::Mistakes;
 pub use model::*;

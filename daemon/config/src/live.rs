@@ -33,6 +33,15 @@ struct Inner {
     origins: Mutex<Origins>,
 }
 
+/// What `aivonxd dev` accepts beside what it does by itself: `access.allowed_hosts` and `access.allowed_origins`.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// Hosts.
+    pub hosts: Vec<String>,
+    /// Origins.
+    pub origins: Vec<String>,
+}
+
 impl Live {
     /// Reads the file.
     ///
@@ -46,7 +55,7 @@ impl Live {
     /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed,
     /// no second factor is demanded.
     #[must_use]
-    pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode) -> Self {
+    pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode, allowed: Allowed) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let mut config = Config::default();
         config.control.socket = dir.join("control.sock");
@@ -54,6 +63,8 @@ impl Live {
         config.data_dir = dir;
         config.access.mode = access;
         config.access.allow_model_management = true;
+        config.access.allowed_hosts = allowed.hosts;
+        config.access.allowed_origins = allowed.origins;
         config.access.two_factor = TwoFactor::Optional;
         config.listen = vec![Listen { address: listen, diagnostics: true }];
         let mut origins = Origins::default();
@@ -65,6 +76,8 @@ impl Live {
             "control.group",
             "access.mode",
             "access.allow_model_management",
+            "access.allowed_hosts",
+            "access.allowed_origins",
             "access.two_factor",
         ] {
             origins.set(key, Origin::CommandLine);
@@ -261,7 +274,12 @@ mod tests {
     #[test]
     fn dev_needs_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let live = Live::dev(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open);
+        let live = Live::dev(
+            dir.path(),
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            AccessMode::Open,
+            Allowed::default(),
+        );
         let config = live.get();
         assert_eq!(config.control.socket, dir.path().join("control.sock"));
         assert!(config.access.allow_model_management && config.listen[0].diagnostics);

@@ -107,11 +107,12 @@ table! {
         /// once, while there is no administrator; mode 0600 or stricter. Empty: the systemd credential `aivonx-setup`,
         /// if there is one.
         setup_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
-        /// Hosts accepted in `Host` beside the loopback names. Empty: any on listeners that are not loopback;
-        /// loopback listeners always demand a loopback host or one of these.
+        /// Hosts accepted in `Host`. Empty: any on listeners that are not loopback. Those on loopback accept loopback
+        /// names and addresses, names under `.localhost`, `.local` and `.internal`, this machine's own and these.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
-        /// Values of `Origin` accepted from browsers beside loopback ones. Empty: a request with a foreign Origin is
-        /// refused.
+        /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. Listeners on
+        /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,
+        /// `vscode-file://`, `vscode-webview://`). A request with another Origin is refused.
         allowed_origins: Vec<String> = Vec::new(), ListOf(ORIGIN), Reload;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use aivonx_config::{AccessMode, Config, Live};
+use aivonx_config::{AccessMode, Allowed, Config, Live};
 use aivonx_fleet::{Fleet, testing::FakeNode};
 use aivonx_gateway::policy::Policies;
 use aivonx_identity::{Identity, password::Hasher};
@@ -87,7 +87,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
 }
 
 fn dev(dir: &Path) -> Live {
-    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open)
+    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open, Allowed::default())
 }
 
 fn new_node(name: &str, url: String) -> NewNode {
