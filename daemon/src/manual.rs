@@ -19,7 +19,7 @@ pub(crate) fn sections() -> String {
         ("OpenAI", |r| data(r) && r.dialect == Dialect::Openai),
         ("Anthropic", |r| data(r) && r.dialect == Dialect::Anthropic),
         ("The own account", |r| matches!(r.action, Action::Account(_) | Action::OwnUsage)),
-        ("Not served yet", |r| matches!(r.action, Action::NotYet(_))),
+        ("Not served", |r| matches!(r.action, Action::NotYet(_) | Action::Never(_))),
     ];
     let mut page = String::new();
     for (title, of) in sections {
@@ -32,7 +32,7 @@ pub(crate) fn sections() -> String {
 
 /// Whether it is about models, or about the gateway's state.
 fn data(route: &Route) -> bool {
-    !matches!(route.action, Action::Account(_) | Action::OwnUsage | Action::NotYet(_))
+    !matches!(route.action, Action::Account(_) | Action::OwnUsage | Action::NotYet(_) | Action::Never(_))
 }
 
 fn entry(page: &mut String, route: &Route) {
@@ -49,7 +49,7 @@ fn entry(page: &mut String, route: &Route) {
             }
         }
         Action::OwnUsage => text(page, &format!("As for the request, {}.", own_usage::PARAMETERS)),
-        Action::Local(_) | Action::Pull | Action::Delete | Action::NotYet(_) => {}
+        Action::Local(_) | Action::Pull | Action::Delete | Action::NotYet(_) | Action::Never(_) => {}
     }
 }
 

@@ -71,6 +71,15 @@ pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
 }
 
 impl AnswerBody {
+    /// Whether it comes piece by piece.
+    pub(super) fn streams(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Sent => false,
+            Self::Relay(relay) => relay.streams(),
+            Self::Lines(_) => true,
+        }
+    }
+
     /// The next frame, of at most `most` bytes where it might be long.
     fn poll_frame(
         &mut self,

@@ -1,9 +1,10 @@
 //! Who a request is from, and whether they may ask it.
 //!
 //! Any field is taken in which one of the three ecosystems sends a credential: `Authorization` with the schemes
-//! `Bearer`, `Api-Key` or `Token`, and `x-api-key`.
+//! `Bearer`, `Api-Key`, `Token` or, as the password, `Basic`, and `x-api-key`.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
 };
@@ -24,6 +25,7 @@ use aivonx_ledgers::audit;
 use aivonx_protocol::audit::{Action as Audited, Outcome};
 use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::route::{Action, Local, Need, Route};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// Schemes of `Authorization` that carry a key or token.
 const SCHEMES: [&str; 3] = ["bearer", "api-key", "token"];
@@ -65,7 +67,7 @@ pub(super) fn caller(
         Ok(None) if user => return Ok(Caller::Anonymous),
         Ok(None) if mode == AccessMode::Required => return Err(Refusal::Unauthenticated),
         Ok(None) => return Ok(Caller::Anonymous),
-        Ok(Some(secret)) => identify(cx, &snapshot, secret),
+        Ok(Some(secret)) => identify(cx, &snapshot, &secret),
         Err(error) => Err(error),
     };
     match known {
@@ -184,25 +186,36 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
 
 /// The credential of a request. Two different ones are as good as a wrong one: which of them counts would be
 /// anybody's guess.
-fn credential<'h>(fields: &Fields<'h>) -> Result<Option<&'h str>, NotKnown> {
-    let mut found = None;
+fn credential<'h>(fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown> {
+    let mut found: Option<Cow<'h, str>> = None;
     let schemed = fields.all(Field::Authorization).map(|value| (true, value));
     for (scheme, value) in schemed.chain(fields.all(Field::ApiKey).map(|value| (false, value))) {
         let text = value.to_str().map_err(|_| NotKnown::Foreign)?.trim();
         let secret = if scheme {
             let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
-            if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            if scheme.eq_ignore_ascii_case("basic") {
+                password(rest.trim()).ok_or(NotKnown::Foreign)?.into()
+            } else if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+                rest.trim().into()
+            } else {
                 return Err(NotKnown::Foreign);
             }
-            rest.trim()
         } else {
-            text
+            text.into()
         };
-        if found.replace(secret).is_some_and(|other| other != secret) {
-            return Err(NotKnown::Foreign);
+        if found.as_ref().is_some_and(|other| *other != secret) {
+            return Err(NotKnown::Several);
         }
+        found = Some(secret);
     }
     Ok(found)
+}
+
+/// The password of `user:password` in base64 (RFC 7617, 2), which is where tools that know nothing else put a key.
+fn password(encoded: &str) -> Option<String> {
+    let mut text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let at = text.find(':')?;
+    Some(text.split_off(at + 1)).filter(|password| !password.is_empty())
 }
 
 /// Most tokens remembered by one thread.
@@ -237,14 +250,14 @@ impl Tokens {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Fields, NotKnown, credential};
+    use super::{Cow, Fields, NotKnown, credential};
 
     fn of(fields: &[(&'static str, &'static str)]) -> Result<Option<String>, NotKnown> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        credential(&Fields::read(&headers)).map(|found| found.map(str::to_owned))
+        credential(&Fields::read(&headers)).map(|found| found.map(Cow::into_owned))
     }
 
     #[test]
@@ -255,6 +268,9 @@ mod tests {
             ("authorization", "Api-Key k"),
             ("authorization", "Token k"),
             ("x-api-key", "k"),
+            // `me:k` and `:k`
+            ("authorization", "Basic bWU6aw=="),
+            ("authorization", "basic Oms="),
         ] {
             assert_eq!(of(&[field]), Ok(Some("k".into())), "{field:?}");
         }
@@ -264,13 +280,14 @@ mod tests {
 
     #[test]
     fn what_is_ambiguous_or_foreign_is_no_credential() {
-        for fields in [
-            &[("authorization", "Bearer k"), ("x-api-key", "other")][..],
-            &[("authorization", "Bearer k"), ("authorization", "Bearer other")],
-            &[("authorization", "Basic azo=")],
-            &[("authorization", "k")],
+        for (fields, error) in [
+            (&[("authorization", "Bearer k"), ("x-api-key", "other")][..], NotKnown::Several),
+            (&[("authorization", "Bearer k"), ("authorization", "Bearer other")], NotKnown::Several),
+            (&[("authorization", "Basic azo=")], NotKnown::Foreign),
+            (&[("authorization", "Basic k")], NotKnown::Foreign),
+            (&[("authorization", "k")], NotKnown::Foreign),
         ] {
-            assert_eq!(of(fields), Err(NotKnown::Foreign), "{fields:?}");
+            assert_eq!(of(fields), Err(error), "{fields:?}");
         }
     }
 }

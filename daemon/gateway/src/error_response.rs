@@ -7,7 +7,7 @@ use aivonx_fleet::NoNode;
 use aivonx_identity::AccountError;
 use aivonx_protocol::{FaultKind, Untrusted};
 use aivonx_wire::{
-    api::{Dialect, peek::PeekError},
+    api::{Dialect, Route, peek::PeekError},
     privacy::Blocked,
 };
 use http::{HeaderValue, StatusCode, header};
@@ -21,7 +21,7 @@ use super::{
     forward::Misfit,
     headers,
     host::HostError,
-    limit::Limited,
+    limit::{self, Limited},
 };
 
 /// Everything that ends a request before a node's answer begins.
@@ -39,14 +39,17 @@ pub(super) enum Refusal {
     Forbidden(#[from] Forbidden),
     #[error(transparent)]
     Account(#[from] AccountError),
-    #[error("no such path: see the API of Ollama, OpenAI or Anthropic")]
-    NoRoute,
+    #[error(
+        "no such path{}: see the API of Ollama, OpenAI or Anthropic",
+        .0.map_or_else(String::new, |meant| format!("; {} is one, check the client's base URL", meant.pattern))
+    )]
+    NoRoute(Option<&'static Route>),
+    #[error("{0}")]
+    Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
     Method { method: String, allow: String },
     #[error("{0} is not served by this version of the gateway")]
     NotYet(&'static str),
-    #[error("protocol upgrades are not served")]
-    Upgrade,
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -108,8 +111,10 @@ impl Refusal {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
             Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
-            Self::Host(HostError::Absolute) | Self::NoRoute => (StatusCode::NOT_FOUND, Refused),
-            Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing | Self::Upgrade => {
+            Self::Host(HostError::Absolute) | Self::NoRoute(_) | Self::Never(_) => {
+                (StatusCode::NOT_FOUND, Refused)
+            }
+            Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing => {
                 (StatusCode::BAD_REQUEST, Refused)
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
@@ -181,6 +186,11 @@ pub(super) fn fault_status(kind: FaultKind) -> StatusCode {
 /// The answer to a refused request, and how it counts.
 pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &str) -> (Answer, Outcome) {
     let (status, outcome) = refusal.verdict();
+    // A client with a wrong base URL reads errors as its own API writes them.
+    let dialect = match refusal {
+        Refusal::NoRoute(Some(meant)) => meant.dialect,
+        _ => dialect,
+    };
     if let Refusal::Limited(limited) = refusal {
         return (limited.answer(dialect, request_id), outcome);
     }
@@ -198,6 +208,10 @@ pub(super) fn error_response(refusal: &Refusal, dialect: Dialect, request_id: &s
             _ => None,
         };
         answer.headers_mut().insert(header::RETRY_AFTER, wait.map_or(RETRY_AFTER, HeaderValue::from));
+    }
+    // Stock clients try a 501 again, which no time cures.
+    if status == StatusCode::NOT_IMPLEMENTED || matches!(refusal, Refusal::Never(_)) {
+        answer.headers_mut().insert(limit::X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Refusal::Queue { position, .. } = refusal
         && let Ok(position) = HeaderValue::from_str(&format!("position={position}"))

@@ -8,7 +8,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(super) enum Field {
     Host,
     Origin,
-    Upgrade,
     TransferEncoding,
     ContentEncoding,
     Authorization,
@@ -21,16 +20,17 @@ pub(super) enum Field {
     AnthropicVersion,
     AnthropicBeta,
     OpenaiBeta,
+    Traceparent,
+    Tracestate,
 }
 
 /// How many there are.
-const COUNT: usize = Field::OpenaiBeta as usize + 1;
+const COUNT: usize = Field::Tracestate as usize + 1;
 
 /// Their names, in the order of the enum.
 static NAMES: [HeaderName; COUNT] = [
     header::HOST,
     header::ORIGIN,
-    header::UPGRADE,
     header::TRANSFER_ENCODING,
     header::CONTENT_ENCODING,
     header::AUTHORIZATION,
@@ -43,6 +43,8 @@ static NAMES: [HeaderName; COUNT] = [
     HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
 ];
 
 impl Field {
@@ -51,7 +53,6 @@ impl Field {
         Some(match name {
             "host" => Self::Host,
             "origin" => Self::Origin,
-            "upgrade" => Self::Upgrade,
             "transfer-encoding" => Self::TransferEncoding,
             "content-encoding" => Self::ContentEncoding,
             "authorization" => Self::Authorization,
@@ -64,6 +65,8 @@ impl Field {
             "anthropic-version" => Self::AnthropicVersion,
             "anthropic-beta" => Self::AnthropicBeta,
             "openai-beta" => Self::OpenaiBeta,
+            "traceparent" => Self::Traceparent,
+            "tracestate" => Self::Tracestate,
             _ => return None,
         })
     }
@@ -128,7 +131,6 @@ mod tests {
     const ALL: [Field; super::COUNT] = [
         Field::Host,
         Field::Origin,
-        Field::Upgrade,
         Field::TransferEncoding,
         Field::ContentEncoding,
         Field::Authorization,
@@ -141,6 +143,8 @@ mod tests {
         Field::AnthropicVersion,
         Field::AnthropicBeta,
         Field::OpenaiBeta,
+        Field::Traceparent,
+        Field::Tracestate,
     ];
 
     #[test]

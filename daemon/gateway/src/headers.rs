@@ -8,12 +8,14 @@ use super::fields::{Field, Fields};
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
 /// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and under another
 /// type a node may read something else (a form, another charset).
-const TO_NODE: [(Field, &str); 5] = [
+const TO_NODE: [(Field, &str); 7] = [
     (Field::Accept, "accept: "),
     (Field::UserAgent, "user-agent: "),
     (Field::AnthropicVersion, "anthropic-version: "),
     (Field::AnthropicBeta, "anthropic-beta: "),
     (Field::OpenaiBeta, "openai-beta: "),
+    (Field::Traceparent, "traceparent: "),
+    (Field::Tracestate, "tracestate: "),
 ];
 
 /// The node that answered.
@@ -77,9 +79,16 @@ pub(super) fn to_client(name: &HeaderName, status: StatusCode) -> bool {
     match name.as_str() {
         "content-type" | "openai-processing-ms" => true,
         // When a node that refuses will serve again.
-        "retry-after" => status.is_client_error() || status.is_server_error(),
-        _ => false,
+        "retry-after" | "retry-after-ms" => status.is_client_error() || status.is_server_error(),
+        // And why it does not now; with other answers it is the gateway's limits that count.
+        name => status == StatusCode::TOO_MANY_REQUESTS && name.starts_with("x-ratelimit-"),
     }
+}
+
+/// Sets what makes the proxies in front pass each piece of a stream on as it comes.
+pub(super) fn on_stream(headers: &mut HeaderMap) {
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
 }
 
 /// Sets what stands on every answer, refusals too.

@@ -1,9 +1,9 @@
 //! Who may be meant by a request, and from which page it may come: `Host`, `:authority` and `Origin`.
 //!
-//! A listener on loopback answers only to loopback names, so that a web page whose name was made to resolve
-//! to 127.0.0.1 (DNS rebinding) does not reach it, and only to pages from loopback.
+//! A listener on loopback answers only to names that nobody else can make resolve to 127.0.0.1 (DNS rebinding), and
+//! only to pages of this machine, as Ollama's does. Other listeners answer to no page that is not listed.
 
-use http::{Uri, Version};
+use http::{HeaderValue, Uri, Version};
 
 use super::{
     fields::{Field, Fields},
@@ -21,9 +21,12 @@ pub(super) enum HostError {
     Differs,
     #[error("absolute request targets are not served")]
     Absolute,
-    #[error("Host '{0}' is not served here; use a loopback address, or add it to access.allowed_hosts")]
+    #[error(
+        "Host '{0}' is not served here; use a loopback address, or add it to access.allowed_hosts (aivonxd dev: \
+         --allow-host)"
+    )]
     NotServed(String),
-    #[error("Origin '{0}' is not allowed; add it to access.allowed_origins")]
+    #[error("Origin '{0}' is not allowed; add it to access.allowed_origins (aivonxd dev: --allow-origin)")]
     Origin(String),
 }
 
@@ -61,7 +64,7 @@ pub(super) fn check(
                 .any(|h| h.eq_ignore_ascii_case(name) || h.eq_ignore_ascii_case(named))
         };
         let served = if loopback {
-            is_loopback(name) || listed()
+            is_loopback(name) || is_local(name, &settings.own_host) || listed()
         } else {
             settings.allowed_hosts.is_empty() || is_loopback(name) || listed()
         };
@@ -69,23 +72,50 @@ pub(super) fn check(
             return Err(HostError::NotServed(named.to_owned()));
         }
     }
-    origin(settings, fields)
-}
-
-fn origin(settings: &Settings, fields: &Fields<'_>) -> Result<(), HostError> {
     for value in fields.all(Field::Origin) {
         let text = value.to_str().map_err(|_| HostError::Unreadable)?;
-        let lower = text.to_ascii_lowercase();
-        let local = lower
-            .strip_prefix("http://")
-            .or_else(|| lower.strip_prefix("https://"))
-            .and_then(host_part)
-            .is_some_and(is_loopback);
-        if !local && !settings.allowed_origins.contains(&lower) {
+        if !is_allowed(settings, loopback, text) {
             return Err(HostError::Origin(text.to_owned()));
         }
     }
     Ok(())
+}
+
+/// The origin of the page that asks, if it may read the answer.
+pub(super) fn page<'h>(settings: &Settings, loopback: bool, fields: &Fields<'h>) -> Option<&'h HeaderValue> {
+    let mut origins = fields.all(Field::Origin);
+    let origin = origins.next().filter(|_| origins.next().is_none())?;
+    is_allowed(settings, loopback, origin.to_str().ok()?).then_some(origin)
+}
+
+/// Pages of programs on the same machine, for listeners on loopback.
+const PROGRAMS: [&str; 5] = ["app://*", "file://*", "tauri://*", "vscode-file://*", "vscode-webview://*"];
+
+fn is_allowed(settings: &Settings, loopback: bool, origin: &str) -> bool {
+    let origin = origin.to_ascii_lowercase();
+    let is_own = || {
+        let web = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        web.and_then(host_part).is_some_and(|host| is_loopback(host) || host == "0.0.0.0")
+            || PROGRAMS.iter().any(|pattern| matches(pattern, &origin))
+    };
+    (loopback && is_own()) || settings.allowed_origins.iter().any(|pattern| matches(pattern, &origin))
+}
+
+/// Whether `origin` is what `pattern` says, in which one `*` stands for a part of the host, or for its port.
+fn matches(pattern: &str, origin: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == origin };
+    let part = origin.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    part.is_some_and(|part| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)))
+}
+
+/// Whether no public DNS gives the name: those of containers, of the local network and of the machine itself.
+fn is_local(host: &str, own: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let of = |domain: &str| {
+        host.split_once('.').is_some()
+            && host.rsplit('.').next().is_some_and(|d| d.eq_ignore_ascii_case(domain))
+    };
+    of("local") || of("internal") || (!own.is_empty() && host.eq_ignore_ascii_case(own))
 }
 
 /// The host of `host[:port]`, brackets kept off.
@@ -194,15 +224,62 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_refused() {
-        for origin in
-            ["https://evil.example", "null", "http://localhost.evil.example", "chrome-extension://x"]
+    fn loopback_listeners_answer_to_names_that_the_public_dns_does_not_give() {
+        let own = Settings::new(&Config::default()).own_host;
+        for host in
+            ["host.docker.internal:11435", "host.containers.internal", "mybox.local", "MYBOX.LOCAL.", &own]
         {
-            assert!(run(true, "/", Some("localhost"), Some(origin), Version::HTTP_11).is_err(), "{origin}");
+            assert_eq!(run(true, "/", Some(host), None, Version::HTTP_11), Ok(()), "{host}");
         }
-        assert_eq!(
-            run(true, "/", Some("localhost"), Some("http://localhost:3000"), Version::HTTP_11),
-            Ok(())
-        );
+        for host in ["local", "internal", "internal.evil.example", "x.locally", "xlocal", "10.0.0.1"] {
+            assert!(run(true, "/", Some(host), None, Version::HTTP_11).is_err() || host == own, "{host}");
+        }
+    }
+
+    #[test]
+    fn pages_of_this_machine_reach_loopback_listeners_alone() {
+        for origin in [
+            "http://localhost:3000",
+            "https://127.0.0.1",
+            "http://0.0.0.0:8080",
+            "app://obsidian.md",
+            "tauri://localhost",
+            "vscode-webview://1abc",
+            "vscode-file://vscode-app",
+            "file://",
+        ] {
+            assert_eq!(run(true, "/", Some("localhost"), Some(origin), Version::HTTP_11), Ok(()), "{origin}");
+            assert!(run(false, "/", Some("gw"), Some(origin), Version::HTTP_11).is_err(), "{origin}");
+        }
+        for origin in [
+            "https://evil.example",
+            "null",
+            "",
+            "http://localhost.evil.example",
+            "http://localhost@evil.example",
+            "chrome-extension://x",
+            "app://a/b",
+            "xapp://a",
+        ] {
+            assert!(run(true, "/", Some("localhost"), Some(origin), Version::HTTP_11).is_err(), "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_may_have_one_part_open() {
+        for (pattern, origin, fits) in [
+            ("https://chat.example.org", "https://chat.example.org", true),
+            ("https://chat.example.org", "https://chat.example.org:8443", false),
+            ("https://*.example.org", "https://a.b.example.org", true),
+            ("https://*.example.org", "https://example.org", false),
+            ("https://*.example.org", "https://evil.example/.example.org", false),
+            ("https://*.example.org", "https://x@evil.example#.example.org", false),
+            ("https://*.example.org", "http://a.example.org", false),
+            ("http://gw.example.org:*", "http://gw.example.org:3000", true),
+            ("http://gw.example.org:*", "http://gw.example.org.evil.example:3000", false),
+            ("vscode-webview://*", "vscode-webview://0f3a", true),
+        ] {
+            assert_eq!(super::matches(pattern, origin), fits, "{pattern} {origin}");
+        }
     }
 }

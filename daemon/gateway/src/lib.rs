@@ -10,6 +10,7 @@ mod body;
 pub mod budget;
 mod candidates;
 mod conn;
+mod cors;
 mod deadline;
 mod decode;
 pub mod endpoints;

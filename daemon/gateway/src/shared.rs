@@ -80,8 +80,10 @@ pub struct Settings {
     pub allow_model_management: bool,
     /// Hosts accepted beside the listener's own, lower case.
     pub allowed_hosts: Vec<String>,
-    /// Origins accepted, lower case.
+    /// Origins accepted, lower case; `*` stands for any part.
     pub allowed_origins: Vec<String>,
+    /// The machine's own name, lower case; empty if it is not known.
+    pub own_host: String,
 }
 
 impl Settings {
@@ -118,6 +120,9 @@ impl Settings {
             allow_model_management: config.access.allow_model_management,
             allowed_hosts: lower(&config.access.allowed_hosts),
             allowed_origins: lower(&config.access.allowed_origins),
+            own_host: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map(|name| name.trim().to_ascii_lowercase())
+                .unwrap_or_default(),
         }
     }
 }

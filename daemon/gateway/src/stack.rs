@@ -1,6 +1,6 @@
 //! The data path, top to bottom, in one function.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use aivonx_domain::access::Outcome;
 use aivonx_fleet::{NoNode, RoutingRules, via};
@@ -19,6 +19,7 @@ use super::{
     body::{self, Collected, Sender, VerdictError},
     candidates::Many,
     conn::ConnContext,
+    cors,
     deadline::{InFlight, Waiting},
     endpoints::{account, change, local, manage, own_usage},
     error_response::{Refusal, error_response},
@@ -38,14 +39,14 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     // hyper lets the chunks win over a length that stands beside them, and does not report it; what follows on such a
     // connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
     let last = fields.has(Field::TransferEncoding);
-    let path = head.uri.path();
+    let path = &*route::plain(head.uri.path());
     let anthropic = path.starts_with("/v1") && fields.has(Field::AnthropicVersion);
     let dialect = Dialect::of_path(path, anthropic);
     let (mut answer, outcome) = match layers(
         &cx,
         &mut exchange,
         dialect,
-        Head { parts: &head, fields: &fields },
+        Head { parts: &head, path, fields: &fields },
         &mut incoming,
     )
     .await
@@ -59,6 +60,12 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     };
     // Last, so that it stands on refusals too.
     headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
+    if answer.body().streams() {
+        headers::on_stream(answer.headers_mut());
+    }
+    if let Some(origin) = host::page(&exchange.settings, cx.loopback, &fields) {
+        cors::on_answer(answer.headers_mut(), origin);
+    }
     // What is left of the body is not waited for: the connection says so, and ends in order.
     let unread = head.version < Version::HTTP_2 && !body::is_read(&head.headers, &mut incoming).await;
     if unread {
@@ -84,6 +91,8 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
 #[derive(Clone, Copy)]
 struct Head<'r> {
     parts: &'r Parts,
+    /// The path, without slashes that say nothing.
+    path: &'r str,
     fields: &'r Fields<'r>,
 }
 
@@ -94,15 +103,22 @@ async fn layers(
     head: Head<'_>,
     incoming: &mut Incoming,
 ) -> Result<Answer, Refusal> {
-    let Head { parts: head, fields } = head;
+    let Head { parts: head, path, fields } = head;
 
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
 
+    // Before anyone is known: browsers ask without the page's credentials whether the page may ask.
+    if head.method == Method::OPTIONS {
+        let route = route::find(path).map(|(route, _)| route);
+        exchange.record.route = route.map_or(exchange.record.route, |route| route.pattern);
+        return Ok(cors::options(route, &head.headers));
+    }
+
     // The route decides everything below, and its own path is what a node will be asked.
-    let (route, parameter) = find(&head.method, head.uri.path(), fields)?;
+    let (route, parameter) = find(&head.method, path)?;
     exchange.record.route = route.pattern;
 
     // Before anything else is done: work for a request that comes back would be repeated in each round. It also keeps
@@ -123,8 +139,9 @@ async fn layers(
     }
     let forwarded = match route.action {
         Action::NotYet(_) => return Err(Refusal::NotYet(route.pattern)),
+        Action::Never(why) => return Err(Refusal::Never(why)),
         Action::Local(what) => {
-            let asked = local::Asked { dialect, parameter, query: head.uri.query() };
+            let asked = local::Asked { dialect, parameter: parameter.as_deref(), query: head.uri.query() };
             let mut answer = local::answer(cx, what, asked, &caller).await?;
             // To be known as a gateway, and by which name (see `fleet`).
             if fields.has(Field::Hops) {
@@ -136,7 +153,8 @@ async fn layers(
             return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
         }
         Action::Account(what) => {
-            let asked = account::Asked { what, method: head.method.clone(), route, parameter, caller };
+            let (method, parameter) = (head.method.clone(), parameter.as_deref());
+            let asked = account::Asked { what, method, route, parameter, caller };
             return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
@@ -234,19 +252,13 @@ async fn read(exchange: &Exchange, flight: &InFlight, body: Collected) -> Result
     Ok(peek.ok_or(Refusal::Internal("the body could not be read"))??)
 }
 
-/// The route of a path; refuses what is no plain request first.
-fn find<'p>(
-    method: &Method,
-    path: &'p str,
-    fields: &Fields<'_>,
-) -> Result<(&'static Route, Option<&'p str>), Refusal> {
+/// The route of a path; refuses what is no plain request first. An `Upgrade` is none that is served, and is ignored
+/// (RFC 9110, 7.8): some clients offer HTTP/2 with every request.
+fn find<'p>(method: &Method, path: &'p str) -> Result<(&'static Route, Option<Cow<'p, str>>), Refusal> {
     if *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refusal::Method { method: method.to_string(), allow: "GET, POST, DELETE".to_owned() });
     }
-    if fields.has(Field::Upgrade) {
-        return Err(Refusal::Upgrade);
-    }
-    route::find(path).ok_or(Refusal::NoRoute)
+    route::find(path).ok_or_else(|| Refusal::NoRoute(route::meant(path)))
 }
 
 /// What model policy makes of the request. An alias is its own name in the record.

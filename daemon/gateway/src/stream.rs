@@ -112,6 +112,11 @@ impl<R: Request> Relay<R> {
         Self { request, meter, dialect, whole, length, out: Pieces::default(), state: State::Passing }
     }
 
+    /// Whether it is more than one object.
+    pub(super) fn streams(&self) -> bool {
+        !self.whole
+    }
+
     /// Whether the last piece was handed over.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Closing(_) | State::Settled) && self.out.is_empty()

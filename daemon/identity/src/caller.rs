@@ -52,6 +52,9 @@ pub enum NotKnown {
     /// Neither the form of a key nor of a token.
     #[error("this is neither an API key nor an access token of this gateway")]
     Foreign,
+    /// Two different ones.
+    #[error("two different credentials were sent; send one, or the same in both fields")]
+    Several,
 }
 
 /// A key found under an older pepper, to be written under the newest.

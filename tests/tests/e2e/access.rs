@@ -10,6 +10,7 @@ use aivonx_tests::{
     harness::{Answer, Daemon, Request},
     within,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 async fn daemon(access: &str, nodes: &[&FakeNode]) -> Daemon {
@@ -110,6 +111,7 @@ async fn a_key_opens_in_every_field_the_ecosystems_use() {
         ("authorization", format!("Api-Key {secret}")),
         ("authorization", format!("Token {secret}")),
         ("x-api-key", secret.clone()),
+        ("authorization", format!("Basic {}", STANDARD.encode(format!("me:{secret}")))),
     ] {
         daemon.ask(&chat(false).field(name, &value)).await.expect(200);
     }

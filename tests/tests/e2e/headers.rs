@@ -33,6 +33,8 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
         .field("X-Request-Id", "mine-1")
         .field("User-Agent", "tester/1")
         .field("Anthropic-Version", "2023-06-01")
+        .field("Traceparent", "00-80e1afed08e019fc1110464cfa66635c-02e80198930058d4-01")
+        .field("Tracestate", "a=b")
         .field("Via", "1.1 front");
     daemon.ask(&request).await.expect(200);
     let head = node.only_request().head;
@@ -61,6 +63,8 @@ async fn nothing_of_the_client_that_is_not_the_nodes_business_reaches_it() {
     assert_eq!(head.all("accept-encoding"), ["identity"]);
     assert_eq!(head.all("content-length").len(), 1);
     assert_eq!(head.get("anthropic-version"), Some("2023-06-01"));
+    let trace = "00-80e1afed08e019fc1110464cfa66635c-02e80198930058d4-01";
+    assert_eq!((head.get("traceparent"), head.get("tracestate")), (Some(trace), Some("a=b")));
     let via = head.get("via").unwrap();
     assert!(via.starts_with("1.1 front, 1.1 aivonx-") && head.all("via").len() == 1, "{via}");
     // The same over HTTP/2, where cookies may come in pieces.
@@ -121,6 +125,50 @@ async fn nothing_of_the_node_that_is_not_the_clients_business_reaches_it() {
         }
         assert_eq!(answer.field("x-aivonx-node"), Some(name.as_str()));
         assert_eq!(answer.head.all("x-request-id").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn streams_ask_the_proxies_in_front_not_to_hold_them_back() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let body = |stream| json!({"model": "m", "stream": stream, "messages": [], "prompt": "x", "input": "x", "max_tokens": 9});
+    for path in [
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    ] {
+        for stream in [true, false] {
+            let answer = daemon.post(path, &body(stream)).await.expect(200);
+            let buffering = answer.field("x-accel-buffering");
+            assert_eq!(buffering, stream.then_some("no"), "{path} {stream}");
+            assert_eq!(
+                answer.field("cache-control").unwrap().contains("no-cache"),
+                stream,
+                "{path} {stream}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_busy_nodes_own_limits_reach_the_client() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let fields = [("retry-after-ms", "7000"), ("x-ratelimit-remaining-requests", "0")];
+    node.with(|s| s.extra_fields = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec());
+    let body = json!({"model": "m", "messages": []});
+    node.fail_next(Fault::Status(429, "{}"));
+    let answer = daemon.post("/v1/chat/completions", &body).await.expect(429);
+    for (field, value) in fields {
+        assert_eq!(answer.field(field), Some(value), "{field}");
+    }
+    let answer = daemon.post("/v1/chat/completions", &body).await.expect(200);
+    for (field, _) in fields {
+        assert_eq!(answer.field(field), None, "{field}");
     }
 }
 

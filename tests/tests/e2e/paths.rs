@@ -1,7 +1,7 @@
 //! Paths, methods, and who may ask at all.
 
 use aivonx_tests::{
-    fake::FakeNode,
+    fake::{FakeNode, Kind},
     harness::{Daemon, H2Client, Request},
 };
 use serde_json::json;
@@ -18,9 +18,6 @@ async fn odd_paths_are_404_and_reach_no_node() {
         "/nowhere",
         "/api",
         "/api/",
-        "/api/chat/",
-        "//api/chat",
-        "/api//chat",
         "/api/./chat",
         "/api/../api/chat",
         "/x/../api/chat",
@@ -37,6 +34,7 @@ async fn odd_paths_are_404_and_reach_no_node() {
         "/v1/models/..",
         "/v1/models/a%2Fb",
         "/v1/models/../../api/tags",
+        "/v1/models/%2E%2E",
         "/api/generate/x",
         "/api/proxy/show",
         "/.well-known/x",
@@ -45,7 +43,6 @@ async fn odd_paths_are_404_and_reach_no_node() {
         "http://example.com:80/api/chat",
         "https://localhost/../api/chat",
         "/api/blobs/..",
-        "/v1/models/",
         "/:11434/api/chat",
         "/@evil/api/chat",
     ] {
@@ -77,6 +74,10 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
         ("/api/create", "POST", 501),
         ("/api/copy", "POST", 501),
         ("/v1/audio/transcriptions", "POST", 501),
+        ("/api/me", "POST", 404),
+        ("/api/experimental/web_search", "POST", 404),
+        ("/v1/files", "POST", 404),
+        ("/v1/batches/b1", "GET", 404),
         ("/api/blobs/sha256:00", "POST", 501),
         ("/", "POST", 405),
         ("/health", "PUT", 405),
@@ -104,6 +105,10 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
             assert!(error["error"].is_string(), "{path}: {error}");
         }
         assert_eq!(answer.field("allow").is_some(), status == 405, "{method} {path}");
+        // What no time cures is not to be tried again, and what is known is not called unknown.
+        let never = status == 404 && !path.contains("nowhere");
+        assert_eq!(answer.field("x-should-retry"), (status == 501 || never).then_some("false"), "{path}");
+        assert!(!never || !error.to_string().contains("no such path"), "{path}: {error}");
         request = request.field(anthropic[0].0, anthropic[0].1);
         if path.starts_with("/v1") {
             let error = daemon.ask(&request).await.expect(status).json();
@@ -114,7 +119,7 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
 }
 
 #[tokio::test]
-async fn connect_trace_and_upgrade_are_refused() {
+async fn connect_and_trace_are_refused() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
     let requests = [
@@ -122,11 +127,6 @@ async fn connect_trace_and_upgrade_are_refused() {
         Request::new("TRACE", "/"),
         Request::new("CONNECT", "localhost:80"),
         Request::new("CONNECT", "/api/chat"),
-        Request::post("/api/chat", chat()).field("Connection", "Upgrade").field("Upgrade", "websocket"),
-        Request::post("/api/chat", chat())
-            .field("Connection", "Upgrade, HTTP2-Settings")
-            .field("Upgrade", "h2c")
-            .field("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"),
     ];
     for request in requests {
         let mut client = daemon.client().await;
@@ -135,6 +135,141 @@ async fn connect_trace_and_upgrade_are_refused() {
         assert!((400..=505).contains(&head.status()), "{request:?}: {}", head.start);
     }
     assert!(node.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_not_served_is_ignored() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let mut client = daemon.client().await;
+    for fields in [
+        &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")][..],
+        &[
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+        ],
+        &[("Connection", "upgrade")],
+    ] {
+        for request in [Request::post("/v1/chat/completions", chat()), Request::get("/api/tags")] {
+            let request = fields.iter().fold(request, |request, (name, value)| request.field(name, value));
+            // On one connection: it goes on as it was.
+            let answer = client.ask(&request).await.expect(200);
+            assert_eq!(answer.field("upgrade"), None);
+        }
+        let head = node.requests().pop().unwrap().head;
+        for name in ["upgrade", "connection", "http2-settings", "sec-websocket-version"] {
+            assert_eq!(head.get(name), None, "{name} reached the node");
+        }
+    }
+    // With the body in chunks, as the JDK's client sends it.
+    let chunks = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+        HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nTransfer-Encoding: chunked\r\n\r\n\
+        1b\r\n{\"model\":\"m\",\"messages\":[]}\r\n0\r\n\r\n";
+    let mut client = daemon.client().await;
+    client.send_raw("POST", chunks).await;
+    client.answer().await.expect(200);
+}
+
+#[tokio::test]
+async fn slashes_that_say_nothing_do_not_count() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for target in ["//api/chat", "/api/chat/", "/api//chat", "///api/chat//"] {
+        daemon.ask(&Request::post(target, chat())).await.expect(200);
+        assert_eq!(node.requests().pop().unwrap().head.target(), "/api/chat", "{target}");
+    }
+    for target in ["//v1/models", "/v1/models/", "//", "//api/tags?x=//y"] {
+        daemon.get(target).await.expect(200);
+    }
+    let error = daemon.get("//v1//nowhere").await.expect(404).json();
+    assert!(error["error"]["message"].is_string(), "in the dialect of the path that was meant: {error}");
+}
+
+#[tokio::test]
+async fn a_wrong_base_url_is_told_in_the_clients_own_dialect() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for (path, meant) in [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/models", "/v1/models"),
+        ("/v1/v1/responses", "/v1/responses"),
+        ("/messages", "/v1/messages"),
+        ("/v1/api/chat", "/api/chat"),
+        ("/tags", "/api/tags"),
+    ] {
+        let error = daemon.ask(&Request::post(path, chat())).await.expect(404).json();
+        let words = match meant {
+            "/api/chat" | "/api/tags" => &error["error"],
+            _ => &error["error"]["message"],
+        };
+        assert!(words.as_str().is_some_and(|words| words.contains(meant)), "{path}: {error}");
+        assert_eq!(error["type"] == "error", meant == "/v1/messages", "{path}: {error}");
+    }
+    assert!(node.requests().is_empty());
+}
+
+#[tokio::test]
+async fn models_are_retrieved_by_the_ids_that_clients_write() {
+    let node = FakeNode::start(Kind::Ollama, &["hf.co/org/Repo-GGUF:Q4_K_M"]).await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for id in ["hf.co/org/Repo-GGUF:Q4_K_M", "hf.co%2Forg%2FRepo-GGUF%3AQ4_K_M"] {
+        let model = daemon.get(&format!("/v1/models/{id}")).await.expect(200).json();
+        assert_eq!(model["id"], "hf.co/org/Repo-GGUF:Q4_K_M");
+    }
+    daemon.get("/v1/models/other%2Fmodel").await.expect(404);
+}
+
+#[tokio::test]
+async fn pages_of_this_machine_may_ask_and_read_the_answers() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for origin in
+        ["http://localhost:5174", "http://127.0.0.1:3000", "app://obsidian.md", "vscode-webview://1abc"]
+    {
+        let preflight = Request::new("OPTIONS", "/v1/chat/completions")
+            .field("Origin", origin)
+            .field("Access-Control-Request-Method", "POST")
+            .field("Access-Control-Request-Headers", "authorization,content-type,x-stainless-timeout");
+        let answer = daemon.ask(&preflight).await.expect(204);
+        assert_eq!(answer.field("access-control-allow-origin"), Some(origin));
+        let fields = "authorization,content-type,x-stainless-timeout";
+        assert_eq!(answer.field("access-control-allow-headers"), Some(fields));
+        assert!(answer.field("access-control-allow-methods").unwrap().contains("POST"));
+        let vary = "origin, access-control-request-method, access-control-request-headers";
+        assert_eq!(answer.field("vary"), Some(vary));
+        // Refusals can be read, too.
+        for (path, status) in [("/v1/chat/completions", 200), ("/nowhere", 404)] {
+            let answer =
+                daemon.ask(&Request::post(path, chat()).field("Origin", origin)).await.expect(status);
+            assert_eq!(answer.field("access-control-allow-origin"), Some(origin), "{path}");
+            assert_eq!(answer.field("vary"), Some("origin"));
+            assert_eq!(answer.field("access-control-allow-credentials"), None);
+        }
+    }
+    let plain = daemon.ask(&Request::new("OPTIONS", "/api/chat")).await.expect(204);
+    assert_eq!(plain.field("allow"), Some("POST"));
+    assert_eq!(plain.field("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn other_pages_and_hosts_are_those_that_are_listed() {
+    let node = FakeNode::ollama().await;
+    let access =
+        "[access]\nallowed_hosts = [\"gw.example\"]\nallowed_origins = [\"https://*.example.org\"]\n";
+    let daemon = Daemon::run(&[&node], access).await;
+    let ask = async |origin: &str| {
+        let request = Request::get("/api/version").field("Host", "gw.example").field("Origin", origin);
+        daemon.ask(&request).await
+    };
+    let answer = ask("https://chat.example.org").await.expect(200);
+    assert_eq!(answer.field("access-control-allow-origin"), Some("https://chat.example.org"));
+    let refused = ask("https://chat.example.net").await.expect(403);
+    assert!(refused.text().contains("access.allowed_origins"), "{}", refused.text());
+    assert_eq!(refused.field("access-control-allow-origin"), None);
+    for host in ["host.docker.internal", "mybox.local"] {
+        daemon.ask(&Request::get("/api/version").field("Host", host)).await.expect(200);
+    }
 }
 
 #[tokio::test]
@@ -170,7 +305,7 @@ async fn dev_answers_loopback_hosts_and_no_foreign_page() {
     let own = format!("http://127.0.0.1:{port}");
     daemon.ask(&Request::get("/api/tags").field("Origin", &own)).await.expect(200);
     for origin in
-        ["https://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1.x.y"]
+        ["https://evil.example", "null", "http://localhost.evil.example", "file:///x", "http://127.0.0.1.x.y"]
     {
         for request in [
             Request::get("/api/tags"),

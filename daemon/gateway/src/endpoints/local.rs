@@ -48,7 +48,9 @@ pub(crate) async fn answer(
         Local::Proxy if snapshot.nodes.iter().any(|n| serving(n)) => answer::text(StatusCode::OK, RUNNING),
         Local::Proxy => answer::text(StatusCode::SERVICE_UNAVAILABLE, "no node is active"),
         Local::Version => {
-            let version = snapshot.version.as_deref().ok_or(NoNode::Down)?;
+            // A version that is not known is written as Ollama's own builds from source write it.
+            let unknown = || snapshot.nodes.iter().any(|node| serving(node)).then_some("0.0.0");
+            let version = snapshot.version.as_deref().or_else(unknown).ok_or(NoNode::Down)?;
             ok(json!({ "version": version }).to_string().into())
         }
         Local::Tags => ok(match &*shared.policy.load() {

@@ -1,11 +1,15 @@
 //! What a route is: its pattern, whose API it is, who may ask, and what becomes of a request.
 
+mod find;
 mod table;
 
 use aivonx_protocol::key::KeyScope;
 use http::Method;
 
-pub use self::table::{ROUTES, find};
+pub use self::{
+    find::{find, meant, plain},
+    table::ROUTES,
+};
 use super::Dialect;
 
 /// A version of Ollama.
@@ -43,6 +47,8 @@ pub enum Action {
     OwnUsage,
     /// Known, but not served by this version: 501. The scope is what it will need.
     NotYet(KeyScope),
+    /// Known, and never served: 404 with the reason.
+    Never(&'static str),
 }
 
 /// What forwarding needs to know.
@@ -185,6 +191,7 @@ impl Route {
             Action::Forward(forward) => forward.scope,
             Action::Pull | Action::Delete => KeyScope::ModelsWrite,
             Action::NotYet(scope) => scope,
+            Action::Never(_) => return Need::Nothing,
             Action::OwnUsage => return Need::User,
             Action::Account(what) => {
                 return match what {

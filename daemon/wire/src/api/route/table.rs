@@ -11,6 +11,18 @@ const POST: &[Method] = &[Method::POST];
 const DELETE: &[Method] = &[Method::DELETE];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const POST_HEAD: &[Method] = &[Method::POST, Method::HEAD];
+const ANY_METHOD: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// Why what Ollama does with an account at ollama.com is not done here.
+const NO_ACCOUNT: &str =
+    "the nodes' own account at ollama.com is not managed through the gateway; sign in on the node itself";
+
+/// Why Ollama's own searches are not passed on.
+const NO_SEARCH: &str =
+    "Ollama's experimental API, which sends queries to a third party, is not served through the gateway";
+
+/// Why nothing is kept for later.
+const NO_BATCHES: &str = "the gateway keeps no files and runs no batches; send each request to its own route";
 
 /// Any Ollama version.
 const ANY: Option<Version> = Some((0, 0, 0));
@@ -115,6 +127,11 @@ const fn not_yet(
     }
 }
 
+/// What a node could do and a gateway for several tenants does not.
+const fn never(pattern: &'static str, dialect: Dialect, why: &'static str) -> Route {
+    Route { pattern, methods: ANY_METHOD, dialect, action: Action::Never(why), about: "Not served: 404." }
+}
+
 use Dialect::{Anthropic as A, Ollama as O, Openai as I};
 
 /// Every route, those of the data path first.
@@ -164,7 +181,7 @@ pub static ROUTES: &[Route] = &[
         Local::Root,
         "`Ollama is running`, whatever the state of the fleet: clients ask it before anything else.",
     ),
-    local("/api/version", O, Local::Version, "The lowest version among the nodes."),
+    local("/api/version", O, Local::Version, "The lowest version among the nodes; 0.0.0 if none says it."),
     local("/api/tags", O, Local::Tags, "The models the caller may use."),
     local("/api/ps", O, Local::Ps, "The models in memory."),
     local(
@@ -173,7 +190,7 @@ pub static ROUTES: &[Route] = &[
         Local::Models,
         "The models the caller may use; with the field `anthropic-version` in that dialect.",
     ),
-    local(MODEL_PATTERN, I, Local::Model, "One model."),
+    local("/v1/models/:model", I, Local::Model, "One model."),
     Route {
         pattern: "/api/pull",
         methods: POST,
@@ -242,7 +259,7 @@ pub static ROUTES: &[Route] = &[
         Account::Keys,
         "Lists the caller's keys, or makes one, whose secret is shown once.",
     ),
-    account(KEY_PATTERN, DELETE, Account::Key, "Revokes one of the caller's keys."),
+    account("/api/account/keys/:id", DELETE, Account::Key, "Revokes one of the caller's keys."),
     Route {
         pattern: "/api/account/usage",
         methods: GET,
@@ -254,41 +271,22 @@ pub static ROUTES: &[Route] = &[
     not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/status", GET, O, KeyScope::AdminRead),
-    not_yet(BLOB_PATTERN, POST_HEAD, O, KeyScope::ModelsWrite),
+    not_yet("/api/blobs/:digest", POST_HEAD, O, KeyScope::ModelsWrite),
     not_yet("/v1/audio/transcriptions", POST, I, KeyScope::Infer),
+    never("/api/me", O, NO_ACCOUNT),
+    never("/api/signout", O, NO_ACCOUNT),
+    never("/api/user/keys/:key", O, NO_ACCOUNT),
+    never("/api/experimental/:route", O, NO_SEARCH),
+    never("/v1/files", I, NO_BATCHES),
+    never("/v1/files/:id", I, NO_BATCHES),
+    never("/v1/batches", I, NO_BATCHES),
+    never("/v1/batches/:id", I, NO_BATCHES),
 ];
-
-const MODEL_PATTERN: &str = "/v1/models/:model";
-const BLOB_PATTERN: &str = "/api/blobs/:digest";
-const KEY_PATTERN: &str = "/api/account/keys/:id";
-
-/// The route of `path`, and what stands in its parameter.
-///
-/// A path with `%`, `//`, a dot segment or a control byte matches nothing: no model, digest or route needs
-/// them, and two readers may disagree about what they mean.
-#[must_use]
-pub fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
-    if let Some(route) = ROUTES.iter().find(|r| r.pattern == path) {
-        return (!path.contains(':')).then_some((route, None));
-    }
-    let (pattern, parameter) = path
-        .strip_prefix("/v1/models/")
-        .map(|p| (MODEL_PATTERN, p))
-        .or_else(|| path.strip_prefix("/api/blobs/").map(|p| (BLOB_PATTERN, p)))
-        .or_else(|| path.strip_prefix("/api/account/keys/").map(|p| (KEY_PATTERN, p)))?;
-    let odd = parameter.is_empty()
-        || parameter.contains('%')
-        || parameter.split('/').any(|s| s.is_empty() || s == "." || s == "..")
-        || !parameter.bytes().all(|b| b.is_ascii_graphic());
-    if odd {
-        return None;
-    }
-    ROUTES.iter().find(|r| r.pattern == pattern).map(|r| (r, Some(parameter)))
-}
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, ROUTES, find};
+    use super::{Action, ROUTES};
+    use crate::api::route::find;
 
     #[test]
     fn every_pattern_is_found_once() {
@@ -298,29 +296,6 @@ mod tests {
                 assert!(find(route.pattern).is_some(), "{}", route.pattern);
             }
         }
-    }
-
-    #[test]
-    fn odd_paths_match_nothing() {
-        for path in [
-            "/api/chat/",
-            "//api/chat",
-            "/api//chat",
-            "/api/%63hat",
-            "/api/../api/chat",
-            "/api/./chat",
-            "/v1/models/",
-            "/v1/models/:model/..",
-            "/v1/models/a%2fb",
-            "/v1/models/../x",
-            "/v1/models/a//b",
-            "/V1/models",
-            "",
-        ] {
-            assert!(find(path).is_none(), "{path}");
-        }
-        let (route, model) = find("/v1/models/hf.co/org/repo:q4").unwrap();
-        assert_eq!((route.pattern, model), ("/v1/models/:model", Some("hf.co/org/repo:q4")));
     }
 
     #[test]
