@@ -195,6 +195,16 @@ impl Dispatch {
         });
     }
 
+    /// Takes in that a node took the model of this normal name out of its memory because it was asked to.
+    pub(super) fn unloaded(&self, id: &str, normal: &str) {
+        let model = self.model(normal);
+        self.with(|state, _| {
+            if let Some(node) = state.nodes.get(id).copied() {
+                state.scheduler.unloaded(node, model);
+            }
+        });
+    }
+
     /// Time goes on; to be called some times a second.
     pub fn tick(&self) {
         self.with(|state, now| state.scheduler.tick(now));

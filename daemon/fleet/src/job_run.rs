@@ -56,12 +56,14 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
             }
             Deed::Load { keep_alive } => {
                 says("loading into memory");
-                memory::load(endpoint, checker.connect, model, keep_alive.as_ref()).await?;
+                let loading = memory::load(endpoint, checker.connect, model, keep_alive.as_ref());
+                loading.await.map_err(|failed| failed.to_string())?;
                 checker.check(&node.id).await;
             }
             Deed::Unload => {
                 says("taking out of memory");
-                memory::unload(endpoint, checker.connect, model).await?;
+                let unloading = memory::unload(endpoint, checker.connect, model, &[]);
+                unloading.await.map_err(|failed| failed.to_string())?;
                 until_unloaded(&checker, &node.id, model).await;
             }
         }
@@ -79,8 +81,9 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
 }
 
 /// A node says that it will unload, and does so a moment later: the catalogue is to have it right by the end.
-async fn until_unloaded(checker: &Checker, node: &str, model: &str) {
+pub(super) async fn until_unloaded(checker: &Checker, node: &str, model: &str) {
     let normal = model_name::normalize(model);
+    checker.registry.dispatch.unloaded(node, &normal);
     for _ in 0..UNLOADS {
         checker.check(node).await;
         if !checker.registry.holds(node, &normal) {

@@ -51,6 +51,7 @@ mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
+mod unload;
 mod update;
 pub mod via;
 mod watch;
@@ -70,3 +71,4 @@ pub use scheduler::{NoNode, Want};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};
 pub use task::{Ended, Task};
+pub use unload::Keeps;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     Endpoint,
-    client::{ANSWER_CAP, Session, collect},
+    client::{ANSWER_CAP, CallError, Session, collect},
     pull::refusal,
 };
 
@@ -17,6 +17,20 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What Ollama says of a model that makes embeddings and nothing else.
 const EMBEDS_ONLY: &str = "does not support generate";
+
+/// Why a node did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    /// It refused, in its own words.
+    #[error("{1}")]
+    Refused(StatusCode, String),
+    /// It gave no answer.
+    #[error("{0}")]
+    Broke(#[from] CallError),
+    /// It took too long.
+    #[error("no answer within {} min", .0.as_secs() / 60)]
+    TimedOut(Duration),
+}
 
 /// Loads `model` on the node at `endpoint`; it stays for `keep_alive` as the API writes it, or for as long as the node
 /// is used to. Dropping the future closes the connection.
@@ -28,36 +42,35 @@ pub(super) async fn load(
     connect: Duration,
     model: &str,
     keep_alive: Option<&Value>,
-) -> Result<(), String> {
-    ask(endpoint, connect, model, keep_alive).await
+) -> Result<(), Failed> {
+    ask(Session::new(endpoint, connect), model, keep_alive).await
 }
 
-/// Takes `model` out of the memory of the node at `endpoint`, once what it works on is done.
+/// Takes `model` out of the memory of the node at `endpoint`, once what it works on is done. The request for it came with
+/// the values `before` of `Via`.
 ///
 /// # Errors
 /// The node's own words, or what broke.
-pub(super) async fn unload(endpoint: &Endpoint, connect: Duration, model: &str) -> Result<(), String> {
-    ask(endpoint, connect, model, Some(&json!(0))).await
-}
-
-async fn ask(
+pub(super) async fn unload(
     endpoint: &Endpoint,
     connect: Duration,
     model: &str,
-    keep_alive: Option<&Value>,
-) -> Result<(), String> {
-    let mut session = Session::new(endpoint, connect);
+    before: &[HeaderValue],
+) -> Result<(), Failed> {
+    ask(Session::new(endpoint, connect).after(before), model, Some(&json!(0))).await
+}
+
+async fn ask(mut session: Session<'_>, model: &str, keep_alive: Option<&Value>) -> Result<(), Failed> {
     let asked = async {
         match post(&mut session, "/api/generate", json!({"model": model, "stream": false}), keep_alive).await
         {
-            Err((StatusCode::BAD_REQUEST, why)) if why.contains(EMBEDS_ONLY) => {
+            Err(Failed::Refused(StatusCode::BAD_REQUEST, why)) if why.contains(EMBEDS_ONLY) => {
                 post(&mut session, "/api/embed", json!({"model": model, "input": []}), keep_alive).await
             }
             done => done,
         }
     };
-    let done = tokio::time::timeout(LONGEST, asked).await;
-    done.map_err(|_| format!("no answer within {} min", LONGEST.as_secs() / 60))?.map_err(|(_, why)| why)
+    tokio::time::timeout(LONGEST, asked).await.map_err(|_| Failed::TimedOut(LONGEST))?
 }
 
 /// Sends one request and waits for its end.
@@ -66,16 +79,14 @@ async fn post(
     path: &str,
     mut body: Value,
     keep_alive: Option<&Value>,
-) -> Result<(), (StatusCode, String)> {
-    let broke = |why: String| (StatusCode::BAD_GATEWAY, why);
+) -> Result<(), Failed> {
     if let Some(keep_alive) = keep_alive {
         body["keep_alive"] = keep_alive.clone();
     }
-    let sent = session.send(Method::POST, path, Some(body.to_string().into()));
-    let answer = sent.await.map_err(|error| broke(error.to_string()))?;
+    let answer = session.send(Method::POST, path, Some(body.to_string().into())).await?;
     let status = answer.status();
-    let body = collect(answer.into_body(), ANSWER_CAP).await.map_err(|error| broke(error.to_string()))?;
-    if status == StatusCode::OK { Ok(()) } else { Err((status, refusal(status, &body))) }
+    let body = collect(answer.into_body(), ANSWER_CAP).await?;
+    if status == StatusCode::OK { Ok(()) } else { Err(Failed::Refused(status, refusal(status, &body))) }
 }
 
 #[cfg(test)]

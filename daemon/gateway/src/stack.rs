@@ -21,7 +21,7 @@ use super::{
     conn::ConnContext,
     cors,
     deadline::{InFlight, Waiting},
-    endpoints::{account, change, local, manage, own_usage},
+    endpoints::{account, change, local, manage, own_usage, unload},
     error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
@@ -175,10 +175,7 @@ async fn layers(
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Work);
         let source = change::source(cx, exchange, fields);
-        // A relay may have taken the one out.
-        let before = if fields.has(Field::Hops) { Field::Hops } else { Field::Via };
-        let before = fields.all(before).cloned().collect();
-        let asked = manage::Asked { method: &head.method, route, source, before };
+        let asked = manage::Asked { method: &head.method, route, source, before: before(fields) };
         return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };
     name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
@@ -220,6 +217,14 @@ async fn layers(
     // Most tokens an answer may have, where a budget relies on it.
     let output = limit::reserve(exchange, asks).await?;
 
+    // A client that takes a model out of memory means all of the server that it takes the gateway for.
+    let stopped = unload::Stopped::of(&peek, &forwarded, &body, plan.as_ref(), caller.eligible());
+    if let Some(stopped) = stopped
+        && let Some(answer) = stopped.answer(exchange, &flight, before(fields), &caller).await?
+    {
+        return Ok(answer);
+    }
+
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
     let eligible = caller.eligible();
     let many = Many::of(&mut edits);
@@ -237,6 +242,13 @@ async fn layers(
         eligible,
     };
     forward(exchange, flight, call).await
+}
+
+/// The gateways that a request came through.
+fn before(fields: &Fields<'_>) -> Vec<HeaderValue> {
+    // A relay may have taken the one out.
+    let before = if fields.has(Field::Hops) { Field::Hops } else { Field::Via };
+    fields.all(before).cloned().collect()
 }
 
 /// Reads what the gateway has to know of a body.

@@ -172,6 +172,15 @@ impl Scheduler {
         on.serial.vote(true, 0.0);
     }
 
+    /// A model was taken out of a node's memory by request: nothing had to leave for want of room.
+    pub fn unloaded(&mut self, node: NodeId, model: ModelId) {
+        let Some(on) = self.nodes.get_mut(usize::from(node.0)) else { return };
+        if let Some(here) = on.here.get(&model) {
+            on.memory.remove(here.weights);
+            self.plan_anew(node);
+        }
+    }
+
     /// Takes in what a node holds in memory, as it was at `seen`: weights, and bytes if it says so.
     pub fn look(&mut self, node: NodeId, there: impl Iterator<Item = (u64, u64)>, seen: Time) {
         let Some(on) = self.nodes.get_mut(usize::from(node.0)) else { return };

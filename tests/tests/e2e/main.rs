@@ -31,6 +31,7 @@ mod limits;
 mod login;
 mod logs;
 mod manual;
+mod memory;
 mod otp;
 mod package;
 mod paths;

@@ -6,3 +6,4 @@ pub(crate) mod change;
 pub(crate) mod local;
 pub(crate) mod manage;
 pub mod own_usage;
+pub(crate) mod unload;

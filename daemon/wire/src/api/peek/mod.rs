@@ -10,6 +10,7 @@ mod error;
 mod keys;
 mod number;
 mod reader;
+mod unload;
 mod usage_option;
 
 use std::{

@@ -1,0 +1,82 @@
+//! Models in the nodes' memory, as clients of the gateway load and unload them.
+
+use aivonx_tests::{
+    fake::{FakeNode, Fault, Kind},
+    harness::Daemon,
+};
+use serde_json::{Value, json};
+
+/// Checks out of turn alone.
+const RARELY: &str = "[health]\ninterval = \"1h\"\n";
+
+fn holds(node: &FakeNode) -> usize {
+    node.with(|s| s.models.iter().filter(|model| model.loaded.is_some()).count())
+}
+
+fn load(node: &FakeNode) {
+    node.with(|s| s.models[0].load());
+}
+
+async fn in_memory(daemon: &Daemon) -> Value {
+    daemon.get("/api/ps").await.expect(200).json()["models"].clone()
+}
+
+#[tokio::test]
+async fn a_client_that_stops_a_model_takes_it_out_of_the_memory_of_every_node() {
+    let nodes = [
+        FakeNode::ollama().await,
+        FakeNode::ollama().await,
+        FakeNode::ollama().await,
+        FakeNode::start(Kind::Ollama, &["other:latest"]).await,
+    ];
+    for at in [0, 1, 3] {
+        load(&nodes[at]);
+    }
+    let daemon = Daemon::run(&nodes.each_ref(), RARELY).await;
+    // Loaded since the gateway looked.
+    load(&nodes[2]);
+    let told = daemon.post("/api/generate", &json!({"model": "m", "keep_alive": 0})).await.expect(200).json();
+    assert_eq!(
+        (&told["model"], &told["done"], &told["done_reason"]),
+        (&json!("m"), &json!(true), &json!("unload"))
+    );
+    assert_eq!(told["response"], "");
+    assert_eq!(nodes.each_ref().map(holds), [0, 0, 0, 1]);
+    let left = in_memory(&daemon).await;
+    assert_eq!(left.as_array().map(|rows| rows.len()), Some(1), "{left}");
+    assert_eq!(left[0]["name"], "other:latest");
+
+    load(&nodes[1]);
+    let stop = json!({"model": "m:latest", "keep_alive": "0s", "messages": [], "stream": true});
+    let told = daemon.post("/api/chat", &stop).await.expect(200).json();
+    assert_eq!((&told["done_reason"], &told["message"]["content"]), (&json!("unload"), &json!("")));
+    assert_eq!(holds(&nodes[1]), 0);
+
+    // One that makes an answer goes to one node.
+    nodes[..3].iter().for_each(load);
+    let chat = json!({"model": "m", "keep_alive": 0, "messages": [{"role": "user", "content": "hi"}]});
+    let before = nodes.iter().map(|node| node.requests().len()).sum::<usize>();
+    daemon.post("/api/chat", &chat).await.expect(200);
+    assert_eq!(nodes.iter().map(|node| node.requests().len()).sum::<usize>(), before + 1);
+}
+
+#[tokio::test]
+async fn a_client_is_not_told_that_a_model_is_unloaded_while_a_node_keeps_it() {
+    let nodes = [FakeNode::ollama().await, FakeNode::ollama().await, FakeNode::ollama().await];
+    nodes.iter().for_each(load);
+    let daemon = Daemon::run(&nodes.each_ref(), RARELY).await;
+    let stop = json!({"model": "m", "keep_alive": "0"});
+    nodes[1].fail_next(Fault::Status(500, r#"{"error":"a runner that does not end"}"#));
+    let told = daemon.post("/api/generate", &stop).await.expect(502);
+    assert!(
+        told.text().contains("n1") && told.text().contains("a runner that does not end"),
+        "{}",
+        told.text()
+    );
+    assert_eq!(nodes.each_ref().map(holds), [0, 1, 0]);
+    // One that is gone holds nothing.
+    nodes[0].refuse().await;
+    daemon.post("/api/generate", &stop).await.expect(200);
+    assert_eq!(holds(&nodes[1]), 0);
+    daemon.post("/api/generate", &json!({"model": "nope", "keep_alive": 0})).await.expect(404);
+}
