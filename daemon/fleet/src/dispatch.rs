@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
@@ -327,6 +327,13 @@ impl Ticket {
         self.dispatch.with(|state, now| state.scheduler.begun(self.job, now));
     }
 
+    /// The load that it causes on `node`, if it causes one.
+    pub(super) fn load(&self, node: &Arc<Node>) -> Option<Load> {
+        let takes = Duration::try_from_secs_f64(self.predicted.load).ok().filter(|takes| !takes.is_zero())?;
+        let (dispatch, node) = (self.dispatch.clone(), node.clone());
+        Some(Load { dispatch, job: self.job, node, takes, since: Instant::now() })
+    }
+
     /// The node is full.
     pub(super) fn refused(&self) {
         self.dispatch.with(|state, now| state.scheduler.refused(self.job, now));
@@ -335,6 +342,44 @@ impl Ticket {
     /// What the answer said of the work.
     pub(super) fn answered(&mut self, answer: Answer) {
         self.answer = Some(answer);
+    }
+}
+
+/// A load that a request causes.
+#[derive(Debug, Clone)]
+pub struct Load {
+    dispatch: Arc<Dispatch>,
+    job: JobId,
+    node: Arc<Node>,
+    /// How long it takes, as predicted.
+    takes: Duration,
+    since: Instant,
+}
+
+impl Load {
+    /// The node.
+    pub(super) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// It goes on when its request ends, which has not ended.
+    pub fn outlives(&self) {
+        self.dispatch.with(|state, _| state.scheduler.outlives(self.job));
+    }
+
+    /// How long it takes from now on at the most, as far as is known.
+    pub(super) fn left(&self, least: Duration) -> Duration {
+        (self.takes * 2).saturating_sub(self.since.elapsed()).max(least)
+    }
+
+    /// The model of this normal name is loaded.
+    pub(super) fn done(&self, normal: &str) {
+        let model = self.dispatch.model(normal);
+        self.dispatch.with(|state, now| {
+            if let Some(node) = state.nodes.get(&self.node.id).copied() {
+                state.scheduler.loaded(node, model, now);
+            }
+        });
     }
 }
 

@@ -56,7 +56,9 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
             }
             Deed::Load { keep_alive } => {
                 says("loading into memory");
-                let loading = memory::load(endpoint, checker.connect, model, keep_alive.as_ref());
+                let keep_alive = keep_alive.clone().map(|time| ("keep_alive".to_owned(), time));
+                let with = keep_alive.into_iter().collect();
+                let loading = memory::load(endpoint, checker.connect, model, &with);
                 loading.await.map_err(|failed| failed.to_string())?;
                 checker.check(&node.id).await;
             }

@@ -40,6 +40,7 @@ mod registry;
 mod routing_rules;
 mod sanitize;
 pub mod scheduler;
+mod see_through;
 mod service;
 mod simulated;
 pub mod snapshot;
@@ -57,7 +58,7 @@ pub mod via;
 mod watch;
 
 pub use aivonx_scheduler::{Answer, Block, Chain, Terms};
-pub use dispatch::{Dispatch, Place, Waiting, Work};
+pub use dispatch::{Dispatch, Load, Place, Waiting, Work};
 pub use doubt::{Caller, Traffic};
 pub use ejection::{Scope, Standing};
 pub use endpoint::Endpoint;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Endpoint,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Longest a node may take: large models come from slow disks. The one who waits can end it earlier.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What Ollama says of a model that makes embeddings and nothing else.
 const EMBEDS_ONLY: &str = "does not support generate";
@@ -32,8 +32,8 @@ pub(super) enum Failed {
     TimedOut(Duration),
 }
 
-/// Loads `model` on the node at `endpoint`; it stays for `keep_alive` as the API writes it, or for as long as the node
-/// is used to. Dropping the future closes the connection.
+/// Loads `model` on the node at `endpoint`, `with` a time to keep it (`keep_alive` as the API writes it) and options, or
+/// as the node is used to. Dropping the future closes the connection.
 ///
 /// # Errors
 /// The node's own words, or what broke.
@@ -41,9 +41,9 @@ pub(super) async fn load(
     endpoint: &Endpoint,
     connect: Duration,
     model: &str,
-    keep_alive: Option<&Value>,
+    with: &Map<String, Value>,
 ) -> Result<(), Failed> {
-    ask(Session::new(endpoint, connect), model, keep_alive).await
+    ask(Session::new(endpoint, connect), model, with).await
 }
 
 /// Takes `model` out of the memory of the node at `endpoint`, once what it works on is done. The request for it came with
@@ -57,15 +57,15 @@ pub(super) async fn unload(
     model: &str,
     before: &[HeaderValue],
 ) -> Result<(), Failed> {
-    ask(Session::new(endpoint, connect).after(before), model, Some(&json!(0))).await
+    let with = Map::from_iter([("keep_alive".to_owned(), json!(0))]);
+    ask(Session::new(endpoint, connect).after(before), model, &with).await
 }
 
-async fn ask(mut session: Session<'_>, model: &str, keep_alive: Option<&Value>) -> Result<(), Failed> {
+async fn ask(mut session: Session<'_>, model: &str, with: &Map<String, Value>) -> Result<(), Failed> {
     let asked = async {
-        match post(&mut session, "/api/generate", json!({"model": model, "stream": false}), keep_alive).await
-        {
+        match post(&mut session, "/api/generate", json!({"model": model, "stream": false}), with).await {
             Err(Failed::Refused(StatusCode::BAD_REQUEST, why)) if why.contains(EMBEDS_ONLY) => {
-                post(&mut session, "/api/embed", json!({"model": model, "input": []}), keep_alive).await
+                post(&mut session, "/api/embed", json!({"model": model, "input": []}), with).await
             }
             done => done,
         }
@@ -78,10 +78,10 @@ async fn post(
     session: &mut Session<'_>,
     path: &str,
     mut body: Value,
-    keep_alive: Option<&Value>,
+    with: &Map<String, Value>,
 ) -> Result<(), Failed> {
-    if let Some(keep_alive) = keep_alive {
-        body["keep_alive"] = keep_alive.clone();
+    for (key, value) in with {
+        body[key] = value.clone();
     }
     let answer = session.send(Method::POST, path, Some(body.to_string().into())).await?;
     let status = answer.status();

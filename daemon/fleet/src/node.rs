@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::{
     Endpoint,
-    dispatch::Ticket,
+    dispatch::{Load, Ticket},
     ejection::{Ejections, Scope, Standing},
 };
 
@@ -299,6 +299,13 @@ impl Lease {
     #[must_use]
     pub fn predicted(&self) -> Terms {
         self.ticket.as_ref().map_or_else(Terms::default, |ticket| ticket.predicted)
+    }
+
+    /// The load that its request causes, if it is predicted to cause one.
+    #[must_use]
+    pub fn load(&self) -> Option<Load> {
+        let loads = self.node.kind == NodeKind::Ollama;
+        self.ticket.as_ref().filter(|_| loads)?.load(&self.node)
     }
 
     /// The answer has begun: the node may get the next request.

@@ -30,6 +30,7 @@ use super::{
     probe::REFUSED,
     record,
     registry::Registry,
+    see_through::Loading,
     simulated, update,
     watch::Told,
 };
@@ -53,6 +54,7 @@ pub struct Fleet {
     grounds: Arc<Grounds>,
     pub(super) tasks: Tasks,
     jobs: Jobs,
+    pub(super) loading: Loading,
     reports: mpsc::Sender<Report>,
     in_force: InForce,
     /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
@@ -90,6 +92,7 @@ impl Fleet {
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
+            loading: Loading::default(),
             grounds: Grounds::new(&checker.registry.hot()),
             in_force: follower.in_force(),
             store,

@@ -10,12 +10,15 @@ use bytes::Bytes;
 use super::{
     aside::{aside, discard},
     body::{BodyError, Collected},
+    cold::Cold,
     error_response::Refusal,
     exchange::Exchange,
     forward::Call,
     gather::Gather,
     opened::Opened,
+    shared::Settings,
     work,
+    worker::Worker,
 };
 use aivonx_protocol::node::{NodeKind, Pool};
 
@@ -179,6 +182,12 @@ impl<'a> Candidates<'a> {
     pub(super) fn is_loaded(&self, node: &Node) -> bool {
         let holds = |model| model_name::with_normal(model, |normal| node.seen.loaded.contains(normal));
         node.kind != NodeKind::Ollama || self.want().model.is_none_or(holds)
+    }
+
+    /// What sees the load through that the request causes when its client leaves, if it causes one. The body is prepared.
+    pub(super) fn cold(&self, worker: &Worker, settings: &Settings, lease: &Lease) -> Option<Cold> {
+        let (load, model) = lease.load().zip(self.want().model)?;
+        Some(Cold::new(&worker.shared, load, model, self.body(), self.call.route.native(), settings.load))
     }
 
     /// Writes the body that is to be sent to `node`, unless it is.

@@ -13,6 +13,7 @@ use super::{
     answer::{Answer, AnswerBody},
     body::{Collected, VerdictError},
     candidates::{Candidates, Many},
+    cold::Cold,
     deadline::{CancelReason, InFlight, Waiting},
     error_response::Refusal,
     exchange::Exchange,
@@ -117,12 +118,14 @@ pub(super) async fn forward(
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
         flight.watch(candidates.prepare(node)).await.map_err(VerdictError)??;
+        let cold = candidates.cold(&worker, &settings, &lease);
         let request = Outgoing {
             path: call.route.path,
             client: call.fields,
             received: call.received,
             request_id: &exchange.id,
             body: candidates.body(),
+            heir: cold.as_ref().map(Cold::heir),
             connect_within: settings.connect,
         };
         let (waiting, limit) = first_byte(&settings, streaming, candidates.is_loaded(node));
@@ -136,7 +139,9 @@ pub(super) async fn forward(
             let snapshot = worker.shared.hot.load();
             more().then(|| candidates.elsewhere(exchange, &snapshot, &trial.tried, node)).flatten()
         };
-        match until_first_byte(&flight, node, attempt, elsewhere).await {
+        let left = until_first_byte(&flight, node, attempt, elsewhere).await;
+        cold.iter().for_each(Cold::forget);
+        match left {
             // The kept connection died before any byte: not the node's failure, and not an attempt.
             Ok(Err(e)) if e.stale() && !fresh => {
                 fresh = true;

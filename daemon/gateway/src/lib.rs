@@ -9,6 +9,7 @@ mod authenticate;
 mod body;
 pub mod budget;
 mod candidates;
+mod cold;
 mod conn;
 mod cors;
 mod deadline;

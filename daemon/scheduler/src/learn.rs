@@ -172,6 +172,15 @@ impl Scheduler {
         on.serial.vote(true, 0.0);
     }
 
+    /// A model was loaded by request.
+    pub fn loaded(&mut self, node: NodeId, model: ModelId, now: Time) {
+        let Some(on) = self.nodes.get_mut(usize::from(node.0)) else { return };
+        if let Some(here) = on.here.get(&model) {
+            on.memory.is_ready(here.weights, now);
+            self.plan_anew(node);
+        }
+    }
+
     /// A model was taken out of a node's memory by request: nothing had to leave for want of room.
     pub fn unloaded(&mut self, node: NodeId, model: ModelId) {
         let Some(on) = self.nodes.get_mut(usize::from(node.0)) else { return };

@@ -127,6 +127,8 @@ pub(crate) struct Job {
     pub(crate) behind: Option<Time>,
     /// Whether another was sent there that had not begun to answer before it did.
     pub(crate) met: bool,
+    /// The load that it causes goes on without it.
+    pub(crate) outlived: bool,
     /// The first block of its prompt that the node had not been sent, and when it was sent it for this one.
     pub(crate) first: Option<(Block, u64)>,
     /// Nobody else sent that block there in between.
@@ -249,6 +251,13 @@ impl Scheduler {
         self.pump(node, now);
     }
 
+    /// The load that a request causes goes on when it ends.
+    pub fn outlives(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(id.0) {
+            job.outlived = true;
+        }
+    }
+
     /// A request is over, or its client left: wherever it is, it leaves no trace but what its answer taught.
     pub fn ended(&mut self, id: JobId, answer: Option<&Answer>, now: Time) {
         self.ready.retain(|(ready, _)| *ready != id);
@@ -257,7 +266,7 @@ impl Scheduler {
         }
         let job = self.jobs.remove(id.0);
         let node = job.node;
-        if job.stage == Stage::Unbegun && job.terms.load > 0.0 {
+        if job.stage == Stage::Unbegun && job.terms.load > 0.0 && !job.outlived {
             // Who gives up a load aborts it.
             self.nodes[usize::from(node.0)].memory.remove(job.here.weights);
             self.doubted.push(node);
@@ -368,6 +377,7 @@ impl Scheduler {
             beside: 0,
             behind: None,
             met: false,
+            outlived: false,
             first: None,
             fresh: false,
             candidates: Vec::new(),

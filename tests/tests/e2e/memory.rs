@@ -2,7 +2,7 @@
 
 use aivonx_tests::{
     fake::{FakeNode, Fault, Kind},
-    harness::Daemon,
+    harness::{Daemon, Request},
 };
 use serde_json::{Value, json};
 
@@ -79,4 +79,70 @@ async fn a_client_is_not_told_that_a_model_is_unloaded_while_a_node_keeps_it() {
     daemon.post("/api/generate", &stop).await.expect(200);
     assert_eq!(holds(&nodes[1]), 0);
     daemon.post("/api/generate", &json!({"model": "nope", "keep_alive": 0})).await.expect(404);
+}
+
+fn chat(stream: bool) -> Value {
+    json!({
+        "model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}],
+        "options": {"seed": 1, "num_ctx": 4096}, "keep_alive": "1h",
+    })
+}
+
+/// Has a client leave that sent `body` and was not answered.
+async fn leave(daemon: &Daemon, node: &FakeNode, path: &str, body: &Value) {
+    let before = node.requests().len();
+    let mut client = daemon.client().await;
+    client.send(&Request::json(path, body)).await;
+    node.until_requests(before + 1).await;
+    client.reset();
+}
+
+#[tokio::test]
+async fn a_load_goes_on_when_its_client_leaves() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], RARELY).await;
+    node.gate();
+    leave(&daemon, &node, "/api/chat", &chat(true)).await;
+    node.until_requests(2).await;
+    let requests = node.requests();
+    assert_eq!(requests[1].head.target(), "/api/generate");
+    let own = json!({"model": "m", "stream": false, "options": {"num_ctx": 4096}, "keep_alive": "1h"});
+    assert_eq!(requests[1].json(), own);
+    assert_eq!(requests[0].end, None, "the load belongs to that connection");
+
+    // The one that tries again waits for the same load.
+    let mut again = daemon.client().await;
+    again.send(&Request::json("/api/chat", &chat(false))).await;
+    node.open_gate();
+    again.answer().await.expect(200);
+    node.until("all is over", |s| s.recorded.iter().all(|r| r.is_health() || r.end.is_some())).await;
+    assert_eq!(node.requests().len(), 3);
+    let rows = in_memory(&daemon).await;
+    assert_eq!(rows[0]["name"], "m:latest", "the catalogue has it: {rows}");
+
+    // What is in memory needs no load: that request just ends.
+    node.gate();
+    leave(&daemon, &node, "/api/chat", &chat(true)).await;
+    node.until_gone(1).await;
+    node.open_gate();
+    daemon.post("/api/chat", &chat(false)).await.expect(200);
+    assert_eq!(node.requests().len(), 5);
+    daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_load_so_is_left_at_once_and_not_to_blame() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], RARELY).await;
+    node.gate();
+    let mut client = daemon.client().await;
+    client.send(&Request::json("/v1/chat/completions", &chat(false))).await;
+    node.until_requests(1).await;
+    node.fail_next(Fault::Status(404, r#"{"error":"404 page not found"}"#));
+    client.reset();
+    node.until_gone(1).await;
+    assert_eq!(node.requests()[1].json(), json!({"model": "m", "stream": false}), "/v1 knows no options");
+    node.open_gate();
+    daemon.post("/api/chat", &chat(false)).await.expect(200);
+    assert_eq!(daemon.nodes().await[0]["last_error"], Value::Null);
 }

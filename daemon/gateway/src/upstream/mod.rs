@@ -5,6 +5,7 @@
 mod connection;
 mod framing;
 mod head;
+mod heir;
 mod pool;
 
 use std::{io, time::Duration};
@@ -12,6 +13,7 @@ use std::{io, time::Duration};
 use aivonx_fleet::dial::DialError;
 
 pub(super) use connection::NodeBody;
+pub(super) use heir::Heir;
 pub(super) use pool::{Incoming, Upstream};
 
 use super::fields::Fields;
@@ -62,6 +64,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) request_id: &'a http::HeaderValue,
     /// The body's segments.
     pub(super) body: &'a [bytes::Bytes],
+    /// Who gets the connection if the request is dropped before its answer begins; nobody: it is closed.
+    pub(super) heir: Option<&'a Heir>,
     /// Time to connect, TLS included.
     pub(super) connect_within: Duration,
 }

@@ -9,6 +9,7 @@ use aivonx_fleet::{
 };
 use http::{HeaderMap, StatusCode};
 use rustix::io::Errno;
+use scopeguard::ScopeGuard;
 
 use super::{
     Outgoing, SendError,
@@ -47,7 +48,7 @@ impl Upstream {
     }
 
     /// Sends one request to `node` and waits for the head of its answer. `fresh` demands a new connection.
-    /// Dropping the future closes the connection.
+    /// Dropping the future closes the connection, unless it has an heir.
     pub(crate) async fn send(
         &self,
         node: &Node,
@@ -55,7 +56,7 @@ impl Upstream {
         fresh: bool,
     ) -> Result<Incoming, SendError> {
         let kept = if fresh { None } else { self.take(node) };
-        let mut connection = match kept {
+        let connection = match kept {
             Some(connection) => connection,
             None => {
                 let place = self.place().ok_or(SendError::NoRoom)?;
@@ -66,7 +67,14 @@ impl Upstream {
                 )
             }
         };
-        let head = connection.exchange(&request, &node.endpoint).await?;
+        let mut held = scopeguard::guard(connection, |connection| {
+            if let Some(heir) = request.heir {
+                heir.gets(connection);
+            }
+        });
+        let head = held.exchange(&request, &node.endpoint).await;
+        let connection = ScopeGuard::into_inner(held);
+        let head = head?;
         let body = NodeBody::new(connection, head.framing, head.keep);
         Ok(Incoming { status: head.status, headers: head.headers, body, coded: head.coded })
     }

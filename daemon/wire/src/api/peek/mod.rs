@@ -8,9 +8,9 @@ mod change;
 mod count;
 mod error;
 mod keys;
+mod memory;
 mod number;
 mod reader;
-mod unload;
 mod usage_option;
 
 use std::{

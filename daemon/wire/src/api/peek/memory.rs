@@ -1,11 +1,11 @@
-//! Requests that are about a node's memory and make no answer.
+//! What a body says of a node's memory: what it is to load, and how, and what is to leave it.
 //! <https://github.com/ollama/ollama/blob/main/docs/api.md#unload-a-model>
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Peek, Value, within};
+use super::{Options, Peek, Value, within};
 use crate::api::route::{Forward, Output};
 
 /// Where in a prompt the values stand without which there is nothing to answer.
@@ -29,6 +29,39 @@ impl Peek {
         };
         let mut said = self.prompt_parts.iter().filter(|(order, _)| *order == SAID);
         zero && said.all(|(_, range)| short(segments, range).is_some_and(|text| is_nothing(&text)))
+    }
+}
+
+impl Peek {
+    /// What a request that only loads the model has to carry for the node to load it as for this one: the options for
+    /// which it would load it anew, where it is `native` and the node heeds them, and the time to keep it.
+    #[must_use]
+    pub fn loads(&self, segments: &[Bytes], native: bool) -> serde_json::Map<String, serde_json::Value> {
+        let mut with = serde_json::Map::new();
+        if !native {
+            return with;
+        }
+        if let Options::Object { runner, .. } = &self.options {
+            let member = |range: &Range<usize>| {
+                let text: Vec<u8> = within(segments, range.clone()).collect::<Vec<_>>().concat();
+                let text = String::from_utf8(text).ok()?;
+                // What stands before it is what ended the one before.
+                Some(text.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace()).to_owned())
+            };
+            let members: Vec<String> = runner.iter().filter_map(member).collect();
+            let options = serde_json::from_str(&format!("{{{}}}", members.join(",")));
+            with.extend(
+                options.ok().filter(|_| !members.is_empty()).map(|options| ("options".to_owned(), options)),
+            );
+        }
+        if let Value::Given(range) = &self.keep_alive
+            // Without a prompt no time at all would unload it.
+            && let Some(text) = short(segments, range).filter(|text| !is_no_time(text))
+            && let Ok(time) = serde_json::from_slice(&text)
+        {
+            with.insert("keep_alive".to_owned(), time);
+        }
+        with
     }
 }
 
@@ -92,6 +125,24 @@ mod tests {
             }
         }
         assert!(unloads("/api/generate", r#"{"model":"m"}"#, Some("0")), "as policy has it");
+    }
+
+    #[test]
+    fn a_load_is_asked_for_as_the_request_would_have_it() {
+        let loads = |body: &str, native| {
+            let segments = [Bytes::copy_from_slice(body.as_bytes())];
+            serde_json::Value::from(Peek::read(&segments).unwrap().loads(&segments, native))
+        };
+        let body = r#"{"options":{ "seed":1 , "num_ctx" : 4096,"top_k":2,
+            "num_gpu":1},"keep_alive":"30m","prompt":"x"}"#;
+        let with = serde_json::json!({"options": {"num_ctx": 4096, "num_gpu": 1}, "keep_alive": "30m"});
+        assert_eq!(loads(body, true), with);
+        for body in
+            [r#"{"options":{"seed":1},"keep_alive":"0s"}"#, "{}", r#"{"options":null,"keep_alive":null}"#]
+        {
+            assert_eq!(loads(body, true), serde_json::json!({}), "{body}");
+        }
+        assert_eq!(loads(body, false), serde_json::json!({}));
     }
 
     #[test]
