@@ -8,7 +8,7 @@ use aivonx_protocol::{
 use serde_json::json;
 
 use crate::{
-    FleetError,
+    FleetError, RoutingRules, Want,
     service::tests::{ALL, Rig, new},
     testing::FakeNode,
 };
@@ -192,4 +192,25 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
     }
     let Some(Event::Node(told)) = last.map(|told| told.event) else { panic!() };
     assert_eq!(told.active_requests, 0);
+}
+
+#[tokio::test]
+async fn what_a_node_holds_is_known_from_the_first_look_on() {
+    let load = |rig: &Rig| {
+        let want = Want {
+            model: Some("m"),
+            granted: false,
+            ollama: Some((0, 0, 0)),
+            openai: true,
+            eligible: &RoutingRules::ALL,
+        };
+        rig.fleet.hot().load().choose(want, &[]).unwrap().predicted().load
+    };
+    let rig = Rig::new().await;
+    let node = FakeNode::ollama(&["m:latest"]).await;
+    holds(&node, "m:latest");
+    rig.add("a", &node).await;
+    assert!(load(&rig).abs() < f64::EPSILON, "{}", load(&rig));
+    let rig = rig.restart().await;
+    assert!(load(&rig).abs() < f64::EPSILON, "{}", load(&rig));
 }

@@ -172,29 +172,18 @@ impl Registry {
         let mut state = self.lock();
         let mut entry = Entry::new(record, at);
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
-        let told = told(&mut entry, &state.tenants);
+        let (told, sight) = (told(&mut entry, &state.tenants), entry.sight.clone());
         state.nodes.insert(id.clone(), entry);
         self.publish(&state);
         self.tell(told);
         drop(state);
-        self.looked(&id, Instant::now());
+        if let Some(sight) = sight {
+            self.dispatch.look(&id, &sight, Instant::now());
+        }
         if let Some((moved, why)) = moved {
             log_move(&named, moved, &why);
         }
         true
-    }
-
-    /// Says to the scheduler what a node holds in memory, as it was asked at `began`.
-    fn looked(&self, id: &str, began: Instant) {
-        let seen = self
-            .lock()
-            .nodes
-            .get(id)
-            .filter(|entry| !entry.is_failing())
-            .and_then(|entry| entry.sight.clone());
-        if let Some(seen) = seen {
-            self.dispatch.look(id, &seen, began);
-        }
     }
 
     /// Forgets a node; what runs on it ends.
@@ -211,14 +200,20 @@ impl Registry {
 
     /// Takes in what a check found that began at `began`, unless the node has moved since it was asked.
     pub(super) fn checked(&self, asked: &Contact, result: Result<Found, String>, began: Instant) {
-        let moved = self.on_node(&asked.id, |entry, health| {
+        let checked = self.on_node(&asked.id, |entry, health| {
             if entry.record.kind != asked.kind || !entry.at.endpoint.same_as(&asked.at.endpoint) {
-                return None;
+                return (None, None);
             }
-            entry.checked(result, health)
+            let well = result.is_ok();
+            let moved = entry.checked(result, health);
+            (moved, entry.sight.clone().filter(|_| well))
         });
-        self.looked(&asked.id, began);
-        if let Some((moved, why)) = moved.flatten() {
+        let (moved, sight) = checked.unwrap_or_default();
+        // Once the scheduler knows what models these are.
+        if let Some(sight) = sight {
+            self.dispatch.look(&asked.id, &sight, began);
+        }
+        if let Some((moved, why)) = moved {
             let named = Named { name: asked.name.clone(), organization: asked.organization.clone() };
             log_move(&named, moved, &why);
         }

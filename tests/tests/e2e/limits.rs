@@ -35,6 +35,8 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let node = FakeNode::ollama().await;
+        // A load would go on when its client leaves.
+        node.with(|s| s.models[0].load());
         let daemon = builder("").node(&node).start().await;
         Self::with(node, daemon).await
     }

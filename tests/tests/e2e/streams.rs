@@ -23,6 +23,8 @@ fn body(stream: bool) -> serde_json::Value {
 #[tokio::test]
 async fn a_client_that_leaves_cancels_the_request_at_once() {
     let node = FakeNode::ollama().await;
+    // A load would go on.
+    node.with(|s| s.models[0].load());
     let daemon = Daemon::dev(&[&node]).await;
     node.gate();
     let mut gone = 0;
