@@ -60,6 +60,7 @@ pub(crate) fn metrics(
         metrics.render(&Gauges {
             nodes: nodes.collect(),
             active_streams: shared.streams.load(Ordering::Relaxed) as u64,
+            waiting: snapshot.dispatch.waiting() as u64,
             connections: shared.places.clients() as u64,
             store_failed: store.trouble().is_some(),
             store_errors: health.errors,

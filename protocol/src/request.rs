@@ -17,11 +17,11 @@ use crate::{
     organization::{self, Organization},
     policy::{Alias, Policy},
     price, privacy, pulse,
-    running::Running,
+    running::{Queued, Running},
     secrets,
     session::{NewSession, Session},
     snapshot,
-    strategy::Strategy,
+    strategy::{self, Strategy},
     usage,
     user::{self, User},
 };
@@ -210,6 +210,12 @@ pub enum Reply {
     NewestSnapshot(Option<snapshot::NewestSnapshot>),
     /// What a ledger has lost, in words.
     Losses(Vec<String>),
+    /// Which node a request would go to, and why.
+    Explained(Box<strategy::Explained>),
+    /// What was learned of a node.
+    Learned(Box<strategy::Learned>),
+    /// Requests that wait.
+    Queued(Vec<Queued>),
 }
 
 /// One step of a stream. Append only.

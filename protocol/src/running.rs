@@ -48,6 +48,17 @@ pub struct Running {
     pub tokens: u64,
 }
 
+/// A running request that waits for a place on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Our id of it.
+    pub id: String,
+    /// Where it stands: 1 is next.
+    pub position: u32,
+    /// Milliseconds until its turn, as predicted.
+    pub expected_ms: u64,
+}
+
 operations! {
     /// Requests about running requests.
     Request::Running(RunningRequest);
@@ -60,4 +71,7 @@ operations! {
         /// Id of the request.
         id: String,
     } -> () as Done, needs RunningWrite, noted |op| Noted::new(Action::RequestCancel, "request", &op.id);
+
+    /// Those of them that wait for a place on a node, the longest first.
+    "running.queued" Queue -> Vec<Queued> as Queued, needs RunningRead;
 }

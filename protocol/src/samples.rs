@@ -23,6 +23,7 @@ use crate::{
     model::ModelRemoved,
     node::{NodeKind, Probe, Probed},
     organization::OrganizationRemoved,
+    running::Queued,
     strategy::Strategy,
 };
 
@@ -125,6 +126,11 @@ catalogue! { Reply {
     Self::SnapshotTaken(_) => "snapshot_taken", Self::SnapshotTaken(Box::new(snapshot::taken()));
     Self::NewestSnapshot(_) => "newest_snapshot", Self::NewestSnapshot(Some(snapshot::newest()));
     Self::Losses(_) => "losses", Self::Losses(vec!["usage ledger: record 4 is damaged".into()]);
+    Self::Explained(_) => "explained", Self::Explained(Box::new(explained()));
+    Self::Learned(_) => "learned", Self::Learned(Box::new(learned()));
+    Self::Queued(_) => "queued", Self::Queued(vec![Queued {
+        id: "0190-request".into(), position: 2, expected_ms: 70_000,
+    }]);
 } }
 
 catalogue! { Event {

@@ -1,11 +1,15 @@
-//! How the scheduler chooses among the nodes that can serve a request.
+//! How the scheduler chooses among the nodes that can serve a request, why, and what it has learned of them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    WireSecret,
     audit::{Action, Noted},
     operation::operations,
 };
+
+/// Most bytes of a prompt that is explained.
+pub const PROMPT_MAX: usize = 1_000_000;
 
 /// A scheduling strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,6 +58,85 @@ impl Strategy {
     }
 }
 
+/// Which node a request would go to now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Model that the node would be asked for.
+    pub model: String,
+    /// Strategy in force.
+    pub strategy: Strategy,
+    /// Tokens of the prompt, estimated.
+    pub prompt_tokens: u64,
+    /// In one sentence, why that node, or why none.
+    pub why: String,
+    /// The chosen node, then the other candidates from the least cost on, then those that are none.
+    pub nodes: Vec<Considered>,
+}
+
+/// A node, as it was considered for a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Considered {
+    /// Node name.
+    pub node: String,
+    /// Whether it would be chosen.
+    pub chosen: bool,
+    /// What the request would cost there; None if it is no candidate.
+    pub cost: Option<Cost>,
+    /// Why it is no candidate.
+    pub reason: Option<String>,
+}
+
+/// What a request would cost on a node, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// All of it.
+    pub total_ms: i64,
+    /// Until the node has a place for it.
+    pub wait_ms: i64,
+    /// To load the model, or until it is loaded.
+    pub load_ms: i64,
+    /// What the next requests lose for models that have to leave the node's memory.
+    pub evict_ms: i64,
+    /// What requests that wait there lose; negative where they gain by the load.
+    pub others_ms: i64,
+    /// Prefill of the tokens that are not cached.
+    pub prefill_ms: i64,
+    /// Tokens of the prompt that are cached there, as far as is known.
+    pub cached_tokens: u32,
+}
+
+/// What was learned of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Requests it works on at once; None if nobody knows.
+    pub parallel: Option<u32>,
+    /// Whether an administrator stated that.
+    pub parallel_stated: bool,
+    /// The most models it was seen to hold in memory at once; None before that was seen.
+    pub models_at_once: Option<u32>,
+    /// Whether one more did not fit.
+    pub models_at_most: bool,
+    /// Tokens of prompts that it keeps cached; None before that was seen.
+    pub cached_tokens: Option<u64>,
+    /// Whether it prefills one prompt after the other; None if nobody knows.
+    pub one_by_one: Option<bool>,
+    /// Speeds by model, by name.
+    pub models: Vec<LearnedModel>,
+}
+
+/// How fast a node is with a model. Absent before it was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedModel {
+    /// Model name.
+    pub model: String,
+    /// Milliseconds to load it.
+    pub load_ms: Option<u64>,
+    /// Tokens of prompts read a second.
+    pub prefill_per_second: Option<f64>,
+    /// Tokens generated a second.
+    pub decode_per_second: Option<f64>,
+}
+
 operations! {
     /// Requests about the strategy.
     Request::Strategy(StrategyRequest);
@@ -64,4 +147,20 @@ operations! {
     /// Changes it.
     "strategy.set" Set(Strategy) -> Strategy as Strategy, needs StrategyWrite,
         noted |op| Noted::new(Action::Update, "strategy", "").with("strategy", op.0);
+
+    /// Which node a chat with a model would go to now, and why. Nothing is sent.
+    "strategy.explain" Explain {
+        /// Model name, or an alias.
+        model: String,
+        /// Slug or id of the organization whose request it is; None is the caller's own, or none.
+        organization: Option<String>,
+        /// Text of the one message from the user, at most [`PROMPT_MAX`] bytes. It is not kept.
+        prompt: WireSecret,
+    } -> Explained as Explained, needs FleetRead;
+
+    /// What was learned of a node.
+    "strategy.learned" ShowLearned {
+        /// Node name or id.
+        node: String,
+    } -> Learned as Learned, needs FleetRead;
 }

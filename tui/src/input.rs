@@ -68,6 +68,14 @@ pub fn text(max: u64) -> Result<Zeroizing<String>, Failure> {
     read("text", Path::new("-"), max)
 }
 
+/// Reads a text of at most `max` bytes for `option` from the file, or from standard input if the file is `-`.
+///
+/// # Errors
+/// The file cannot be read, is too large or not UTF-8.
+pub fn file(option: &str, file: &Path, max: u64) -> Result<Zeroizing<String>, Failure> {
+    read(option, file, max)
+}
+
 fn read(option: &str, file: &Path, max: u64) -> Result<Zeroizing<String>, Failure> {
     let text = if file == Path::new("-") {
         let stdin = io::stdin();

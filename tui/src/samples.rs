@@ -355,6 +355,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "key.list" => Reply::Keys(keys()),
             "lockout.list" => Reply::Lockouts(lockouts()),
             "running.list" => Reply::Running(running()),
+            "running.queued" => Reply::Queued(Vec::new()),
             "audit.list" | "audit.list_from" => Reply::AuditPage(aivonx_protocol::audit::AuditPage {
                 entries: audit_entries(),
                 next: Some(1),

@@ -123,6 +123,8 @@ pub struct AccessRecord {
     pub findings: Findings,
     /// From the request's head to the choice of a node.
     pub queued: Option<Duration>,
+    /// From the request's head to the first byte of a stream, as predicted when its node was chosen.
+    pub predicted: Option<Duration>,
     /// From the request's head to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// From the request's head to the end.
@@ -157,6 +159,7 @@ impl AccessRecord {
             limit: None,
             findings: Findings::default(),
             queued: None,
+            predicted: None,
             first_byte: None,
             duration: Duration::ZERO,
         }

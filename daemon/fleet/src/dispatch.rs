@@ -12,7 +12,9 @@ use std::{
 };
 
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
-use aivonx_scheduler::{Answer, Ask, Candidate, Here, JobId, ModelId, NodeId, Policy, Scheduler, Terms};
+use aivonx_scheduler::{
+    Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Policy, Scheduler, Terms,
+};
 use tokio::sync::Notify;
 
 use super::{Lease, Node, catalogue::Known, inventory::Inventory};
@@ -216,14 +218,28 @@ impl Dispatch {
         self.lock().scheduler.queued()
     }
 
-    /// What sending a request to each of the candidates would cost.
+    /// What sending a request to each of the candidates would cost, and which of them would be chosen.
     pub(super) fn explain(
         &self,
+        policy: Policy,
         model: Option<ModelId>,
         work: Work<'_>,
         candidates: &[Candidate],
-    ) -> Vec<Terms> {
-        self.with(|state, now| state.scheduler.explain(&ask(model, work), candidates, now))
+    ) -> (Option<usize>, Vec<Terms>) {
+        self.with(|state, now| state.scheduler.explain(policy, &ask(model, work), candidates, now))
+    }
+
+    /// What was learned of a node, by its id, and the normal names of the models that were.
+    pub(super) fn lessons(&self, id: &str) -> (Lessons, Vec<String>) {
+        self.with(|state, now| {
+            let lessons = state.nodes.get(id).map(|node| state.scheduler.lessons(*node, now));
+            let lessons = lessons.unwrap_or_default();
+            let names: HashMap<ModelId, &str> =
+                state.models.iter().map(|(name, number)| (*number, &**name)).collect();
+            let name = |model: &ModelId| names.get(model).copied().unwrap_or_default().to_owned();
+            let names = lessons.speeds.iter().map(|(model, _)| name(model)).collect();
+            (lessons, names)
+        })
     }
 
     /// Submits a request to the best of its candidates, which are the numbers of `nodes`.
@@ -284,9 +300,28 @@ impl Waiting {
     /// Where it stands: requests before it on its node, and the seconds until its turn, as predicted.
     #[must_use]
     pub fn standing(&self) -> (usize, f64) {
-        let standing =
-            |ticket: &Ticket| ticket.dispatch.with(|state, now| state.scheduler.standing(ticket.job, now));
-        self.ticket.as_ref().map_or((0, 0.0), standing)
+        self.line().map_or((0, 0.0), |line| line.standing())
+    }
+
+    /// The same for others to ask, as long as it waits.
+    #[must_use]
+    pub fn line(&self) -> Option<Line> {
+        self.ticket.as_ref().map(|ticket| Line { dispatch: ticket.dispatch.clone(), job: ticket.job })
+    }
+}
+
+/// Where a request stands that waits. Means nothing once it does not.
+#[derive(Debug, Clone)]
+pub struct Line {
+    dispatch: Arc<Dispatch>,
+    job: JobId,
+}
+
+impl Line {
+    /// As [`Waiting::standing`].
+    #[must_use]
+    pub fn standing(&self) -> (usize, f64) {
+        self.dispatch.with(|state, now| state.scheduler.standing(self.job, now))
     }
 }
 

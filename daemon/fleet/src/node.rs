@@ -295,10 +295,10 @@ impl Lease {
         Some(Self { node: node.clone(), ticket: None, probe: None, has_place: true })
     }
 
-    /// What was predicted when the node was chosen.
+    /// What was predicted when the node was chosen; None of one that nothing is scheduled on.
     #[must_use]
-    pub fn predicted(&self) -> Terms {
-        self.ticket.as_ref().map_or_else(Terms::default, |ticket| ticket.predicted)
+    pub fn predicted(&self) -> Option<Terms> {
+        self.ticket.as_ref().map(|ticket| ticket.predicted)
     }
 
     /// The load that its request causes, if it is predicted to cause one.

@@ -227,7 +227,7 @@ fn candidate(node: &Node, number: aivonx_scheduler::NodeId) -> Candidate {
 /// The label that says how much more than others a node is to get where the strategy is `weighted`.
 const WEIGHT: &str = "weight";
 
-fn policy(strategy: Strategy) -> Policy {
+pub(super) fn policy(strategy: Strategy) -> Policy {
     match strategy {
         Strategy::Cost => Policy::Cost,
         Strategy::LeastActive => Policy::LeastActive,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aivonx_domain::access::Subject;
-use aivonx_fleet::Node;
+use aivonx_fleet::{Line, Node};
 use aivonx_identity::Caller;
 
 use super::{
@@ -119,6 +119,8 @@ pub(super) struct InFlight {
     half: RefCell<Option<NodeHalf>>,
     /// The node was found down, or removed, before it answered.
     node_down: Cell<bool>,
+    /// Where it stands while it waits for a place.
+    line: RefCell<Option<Line>>,
     caller: RefCell<Caller>,
     /// Where its answer goes.
     pub(super) transport: Transport,
@@ -143,6 +145,7 @@ impl InFlight {
             node: RefCell::new(None),
             half: RefCell::new(None),
             node_down: Cell::new(false),
+            line: RefCell::new(None),
             caller: RefCell::new(Caller::Anonymous),
             transport,
         })
@@ -189,6 +192,16 @@ impl InFlight {
     /// What is held of the node that answers; None once it was left.
     pub(super) fn half(&self) -> RefMut<'_, Option<NodeHalf>> {
         self.half.borrow_mut()
+    }
+
+    /// It waits for a place on a node, or does not any more.
+    pub(super) fn stands_in(&self, line: Option<Line>) {
+        *self.line.borrow_mut() = line;
+    }
+
+    /// Where it stands while it waits for a place on a node.
+    pub(super) fn line(&self) -> Option<Line> {
+        self.line.borrow().clone()
     }
 
     /// The model it is for.

@@ -11,7 +11,7 @@ use aivonx_domain::{
     access::{AccessRecord, Outcome},
     network,
 };
-use aivonx_fleet::{Caller, Node, Traffic};
+use aivonx_fleet::{Caller, Lease, Node, Traffic};
 use aivonx_limits::{Price, Reservation};
 use aivonx_telemetry::redact;
 use aivonx_wire::api::Meter;
@@ -93,7 +93,7 @@ impl Exchange {
     }
 
     /// Time since its head.
-    fn lasted(&self) -> Duration {
+    pub(super) fn lasted(&self) -> Duration {
         self.worker.instant() - self.began
     }
 
@@ -107,6 +107,14 @@ impl Exchange {
     /// A node was chosen.
     pub(super) fn chosen(&mut self) {
         self.record.queued = Some(self.lasted());
+    }
+
+    /// The node of `lease` was chosen so long after the head. Only the beginning of a stream can be compared with what
+    /// is predicted then.
+    pub(super) fn predict(&mut self, lease: &Lease, after: Duration) {
+        let terms = lease.predicted().filter(|_| !self.due);
+        let seconds = terms.and_then(|terms| Duration::try_from_secs_f64(terms.first_token()).ok());
+        self.record.predicted = seconds.map(|seconds| after.saturating_add(seconds));
     }
 
     /// A byte of the answer is on its way; whether it is the first one.

@@ -185,6 +185,7 @@ pub(super) async fn forward(
             }
             Err(Left::Moved(elsewhere)) => {
                 trial.tried.push(node.clone());
+                exchange.predict(&elsewhere, exchange.lasted());
                 lease = elsewhere;
                 candidates.claim(&mut lease);
             }

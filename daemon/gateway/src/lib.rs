@@ -18,6 +18,7 @@ pub mod endpoints;
 mod error_response;
 mod estimate;
 mod exchange;
+pub mod explain;
 mod fields;
 mod forward;
 mod gather;

@@ -1,6 +1,6 @@
 //! Waiting for a place on a node.
 
-use std::{future::Future as _, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use aivonx_fleet::{Lease, Place, Waiting};
 
@@ -16,8 +16,12 @@ use super::{
 /// # Errors
 /// The queue is full, or the wait took too long: [`Refusal::Queue`].
 pub(super) async fn wait(exchange: &mut Exchange, flight: &Watched, place: Place) -> Result<Lease, Refusal> {
+    let chosen = exchange.lasted();
     let waiting = match place {
-        Place::Now(lease) => return Ok(lease),
+        Place::Now(lease) => {
+            exchange.predict(&lease, chosen);
+            return Ok(lease);
+        }
         Place::Waits(waiting) => waiting,
     };
     let settings = exchange.settings.clone();
@@ -26,22 +30,18 @@ pub(super) async fn wait(exchange: &mut Exchange, flight: &Watched, place: Place
     }
     let began = exchange.worker.instant();
     flight.allow(deadline::Waiting::Queue, exchange.worker.now(), settings.queue_wait);
+    flight.stands_in(waiting.line());
     let mut waiting = pin!(waiting);
-    let mut standing = waiting.standing();
-    let waited = flight
-        .watch(std::future::poll_fn(|cx| match waiting.as_mut().poll(cx) {
-            Poll::Ready(lease) => Poll::Ready(lease),
-            Poll::Pending => {
-                standing = waiting.standing();
-                Poll::Pending
-            }
-        }))
-        .await;
+    let waited = flight.watch(waiting.as_mut()).await;
+    flight.stands_in(None);
     exchange.worker.begin_turn();
     let took = exchange.worker.instant() - began;
     exchange.waited += took;
     match waited {
-        Ok(lease) => Ok(lease),
+        Ok(lease) => {
+            exchange.predict(&lease, chosen);
+            Ok(lease)
+        }
         Err(CancelReason::TimedOut(deadline::Waiting::Queue)) => Err(refusal(&waiting)),
         Err(verdict) => Err(super::body::VerdictError(verdict).into()),
     }

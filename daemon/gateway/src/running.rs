@@ -8,7 +8,8 @@ use std::{
 };
 
 use aivonx_domain::{TenantScope, access::Subject};
-use aivonx_protocol::running::{Phase, Running};
+use aivonx_fleet::Line;
+use aivonx_protocol::running::{Phase, Queued, Running};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
@@ -39,6 +40,7 @@ pub enum Ending {
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     List(TenantScope, UnboundedSender<Vec<Entry>>),
+    Queue(TenantScope, UnboundedSender<Vec<Stands>>),
     End(Uuid, TenantScope, UnboundedSender<Ending>),
 }
 
@@ -57,6 +59,14 @@ pub(super) struct Entry {
     tokens: u64,
 }
 
+/// A request that waits for a place on a node.
+#[derive(Debug)]
+pub(super) struct Stands {
+    id: Uuid,
+    at: Instant,
+    line: Line,
+}
+
 impl Board {
     /// The requests within `reach`, oldest first.
     pub async fn list(&self, reach: &TenantScope) -> Vec<Running> {
@@ -65,17 +75,15 @@ impl Board {
         all.into_iter().map(Entry::tell).collect()
     }
 
+    /// The requests within `reach` that wait for a place on a node, the longest first.
+    pub async fn queued(&self, reach: &TenantScope) -> Vec<Queued> {
+        let mut all = gathered(self.ask(|answer| Ask::Queue(reach.clone(), answer))).await;
+        all.sort_by_key(|stands| stands.at);
+        all.iter().map(Stands::tell).collect()
+    }
+
     async fn gather(&self, reach: &TenantScope) -> Vec<Entry> {
-        let mut answers = self.ask(|answer| Ask::List(reach.clone(), answer));
-        let mut all: Vec<Entry> = Vec::new();
-        let gather = async {
-            while let Some(entries) = answers.recv().await {
-                all.extend(entries);
-            }
-        };
-        // Returns what has come in time.
-        let _ = tokio::time::timeout(ANSWER_WITHIN, gather).await;
-        all
+        gathered(self.ask(|answer| Ask::List(reach.clone(), answer))).await
     }
 
     /// How far the requests within `reach` are.
@@ -113,6 +121,18 @@ impl Board {
     }
 }
 
+/// What the threads answer, as far as it comes in time.
+async fn gathered<T>(mut answers: UnboundedReceiver<Vec<T>>) -> Vec<T> {
+    let mut all = Vec::new();
+    let gather = async {
+        while let Some(some) = answers.recv().await {
+            all.extend(some);
+        }
+    };
+    let _ = tokio::time::timeout(ANSWER_WITHIN, gather).await;
+    all
+}
+
 /// Answers for the requests of one thread.
 pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f InFlight>) {
     // The receiver may have stopped waiting.
@@ -120,6 +140,14 @@ pub(super) fn answer<'f>(ask: Ask, flights: impl Iterator<Item = &'f InFlight>) 
         Ask::List(reach, answer) => {
             let own = flights.filter(|flight| within(&reach, flight));
             let _ = answer.send(own.map(entry).collect());
+        }
+        Ask::Queue(reach, answer) => {
+            let own = flights.filter(|flight| within(&reach, flight));
+            let stands = |flight: &InFlight| {
+                let Begun { id, at, .. } = flight.begun;
+                flight.line().map(|line| Stands { id, at, line })
+            };
+            let _ = answer.send(own.filter_map(stands).collect());
         }
         Ask::End(id, reach, answer) => {
             let Some(flight) = flights.into_iter().find(|flight| flight.begun.id == id) else { return };
@@ -161,6 +189,17 @@ fn entry(flight: &InFlight) -> Entry {
         age,
         answering: answering.map(|began| age.saturating_sub(began)),
         tokens,
+    }
+}
+
+impl Stands {
+    fn tell(&self) -> Queued {
+        let (before, seconds) = self.line.standing();
+        Queued {
+            id: self.id.to_string(),
+            position: u32::try_from(before + 1).unwrap_or(u32::MAX),
+            expected_ms: Duration::try_from_secs_f64(seconds).map_or(0, milliseconds),
+        }
     }
 }
 

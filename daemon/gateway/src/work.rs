@@ -1,9 +1,10 @@
 //! What the scheduler is told of a request: how long its prompt is, what it begins with, whose it is.
 
 use aivonx_domain::AccessRecord;
-use aivonx_fleet::{Answer, Block, Chain, Snapshot, Work};
+use aivonx_fleet::{Answer, Block, Chain, Dispatch, Snapshot, Work};
 use aivonx_limits::Reservation;
-use aivonx_wire::api::{Meter, Timing, meter::BYTES_PER_TOKEN, peek::within, route::Output};
+use aivonx_wire::api::{Meter, Peek, Timing, meter::BYTES_PER_TOKEN, peek::within, route::Output};
+use bytes::Bytes;
 
 use super::{exchange::Exchange, forward::Call};
 
@@ -25,16 +26,7 @@ pub(super) fn of<'a>(
     let embeds = call.route.output == Output::Nothing;
     blocks.clear();
     if !embeds {
-        let parts = call.peek.prompt_parts();
-        let bytes = parts.iter().map(ExactSizeIterator::len).sum::<usize>().max(1);
-        // What one organization sent is nothing to another: the time to a first token would tell.
-        let seed = organization ^ model.map_or(0, |model| dispatch.number(model));
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let mut chain = Chain::new(seed, prompt as f64 / bytes as f64, blocks);
-        for part in parts {
-            within(&call.body.segments, part).for_each(|bytes| chain.feed(bytes));
-            chain.end();
-        }
+        chain(call.peek, &call.body.segments, prompt, seed(dispatch, organization, model), blocks);
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let output = ask.and_then(|ask| ask.output.total()).map(|most| most as f64);
@@ -48,6 +40,24 @@ pub(super) fn of<'a>(
         band: 0,
         organization,
         key,
+    }
+}
+
+/// What the chain of a prompt begins with. What one organization sent is nothing to another: the time to a first token
+/// would tell.
+pub(super) fn seed(dispatch: &Dispatch, organization: u64, model: Option<&str>) -> u64 {
+    organization ^ model.map_or(0, |model| dispatch.number(model))
+}
+
+/// Cuts the prompt of a body, of so many tokens, into `blocks`.
+pub(super) fn chain(peek: &Peek, segments: &[Bytes], tokens: u64, seed: u64, blocks: &mut Vec<Block>) {
+    let parts = peek.prompt_parts();
+    let bytes = parts.iter().map(ExactSizeIterator::len).sum::<usize>().max(1);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let mut chain = Chain::new(seed, tokens as f64 / bytes as f64, blocks);
+    for part in parts {
+        within(segments, part).for_each(|bytes| chain.feed(bytes));
+        chain.end();
     }
 }
 

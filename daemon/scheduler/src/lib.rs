@@ -22,12 +22,14 @@ mod scheduler;
 mod service;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use cost::Terms;
 pub use node::Here;
 pub use policy::Policy;
 pub use prefix::{Block, Chain};
 pub use scheduler::{Answer, Ask, Candidate, JobId, ModelId, NodeId, Scheduler};
+pub use view::{Lessons, Speed};
 
 /// Seconds on the caller's clock.
 pub type Time = f64;

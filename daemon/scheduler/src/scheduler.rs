@@ -408,11 +408,19 @@ impl Scheduler {
         (before, self.wait(Some(id), &job, job.work(), job.node, now))
     }
 
-    /// What it would cost to send a request to each of the candidates.
-    pub fn explain(&mut self, ask: &Ask<'_>, candidates: &[Candidate], now: Time) -> Vec<Terms> {
+    /// What it would cost to send a request to each of the candidates, and which of them would be chosen.
+    pub fn explain(
+        &mut self,
+        policy: Policy,
+        ask: &Ask<'_>,
+        candidates: &[Candidate],
+        now: Time,
+    ) -> (Option<usize>, Vec<Terms>) {
         self.find_prefixes(ask.blocks);
-        let job = self.job(Policy::Cost, ask, now);
-        candidates.iter().map(|candidate| self.terms(&job, candidate.node, now)).collect()
+        let job = self.job(policy, ask, now);
+        let beginning = ask.blocks.first().map_or(self.turn, |block| block.hash);
+        let chosen = self.choose(policy, &job, candidates, beginning, now).map(|(at, _)| at);
+        (chosen, candidates.iter().map(|candidate| self.terms(&job, candidate.node, now)).collect())
     }
 
     /// Looks the prompt up once for all nodes.

@@ -99,6 +99,7 @@ pub(crate) fn each_field(r: &AccessRecord, mut field: impl FnMut(&'static str, V
         ("output_tokens", r.output_tokens),
         ("cost_microusd", (r.cost > 0).then_some(r.cost)),
         ("queued_ms", r.queued.map(milliseconds)),
+        ("predicted_ms", r.predicted.map(milliseconds)),
         ("first_byte_ms", r.first_byte.map(milliseconds)),
     ];
     for (name, number) in numbers {

@@ -61,6 +61,8 @@ pub(crate) struct Totals {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) first_byte: Times,
+    /// How far off the predictions of those were.
+    pub(crate) prediction_error: Times,
     pub(crate) duration: Times,
     pub(crate) gauges: Gauges,
     /// Slugs of organizations, by id.
@@ -91,6 +93,10 @@ impl Totals {
         observe(&mut self.duration, r.route, r.duration);
         if let Some(first_byte) = r.first_byte {
             observe(&mut self.first_byte, r.route, first_byte);
+            // What failed was not what was predicted.
+            if let Some(predicted) = r.predicted.filter(|_| r.status < 400) {
+                observe(&mut self.prediction_error, r.route, predicted.abs_diff(first_byte));
+            }
         }
         self.name(r);
     }

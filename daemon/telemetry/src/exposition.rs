@@ -65,6 +65,8 @@ impl Exposition {
         out.counters("aivonx_body_bytes", "Bytes of request and answer bodies", sets)?;
         let help = "Time from a request's head to the first byte of its answer";
         out.histograms("aivonx_request_first_byte", help, &state.first_byte)?;
+        let help = "How far off the predicted time to the first byte of a stream was";
+        out.histograms("aivonx_prediction_error", help, &state.prediction_error)?;
         let help = "Time from a request's head to its end";
         out.histograms("aivonx_request_duration", help, &state.duration)?;
         out.gauge(
@@ -73,6 +75,8 @@ impl Exposition {
             None,
             Some(state.gauges.active_streams),
         )?;
+        let help = "Requests that wait for a place on a node";
+        out.gauge("aivonx_queue_waiting", help, None, Some(state.gauges.waiting))?;
         out.gauge("aivonx_connections", "Client connections open now", None, Some(state.gauges.connections))
     }
 

@@ -41,6 +41,7 @@ fields! {
     cost_microusd: "what the request cost, in millionths of a USD",
     findings: "personal data and credentials found in the prompt, by category: `email=2 card=1`",
     queued_ms: "from the request's head to the choice of a node",
+    predicted_ms: "from the request's head to the first byte of a stream, as predicted when its node was chosen",
     first_byte_ms: "from the request's head to the answer's first byte",
     duration_ms: "from the request's head to the end",
     error: "why something failed; untrusted text, escaped wherever it is printed",

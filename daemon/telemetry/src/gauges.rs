@@ -15,6 +15,8 @@ pub struct Gauges {
     pub nodes: Vec<NodeGauge>,
     /// Answers being streamed to clients now.
     pub active_streams: u64,
+    /// Requests that wait for a place on a node.
+    pub waiting: u64,
     /// Client connections open now.
     pub connections: u64,
     /// Failed reads or writes of the store since start.

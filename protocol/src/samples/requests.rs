@@ -65,6 +65,13 @@ impl Request {
             model::Unload { model: "llama3:8b".into(), node: None }.into(),
             strategy::Show.into(),
             strategy::Set(Strategy::LowestLatency).into(),
+            strategy::Explain {
+                model: "llama3:8b".into(),
+                organization: Some("acme".into()),
+                prompt: who::secret("Why is the sky blue?"),
+            }
+            .into(),
+            strategy::ShowLearned { node: "gpu1".into() }.into(),
             job::List.into(),
             job::Show { job: "j1".into() }.into(),
             job::Follow { job: "j1".into() }.into(),
@@ -228,6 +235,7 @@ impl Request {
             policy::RemoveAlias { organization: None, alias: "gpt-4o".into() }.into(),
             running::List.into(),
             running::Cancel { id: "0190-request".into() }.into(),
+            running::Queue.into(),
             privacy::Show { organization: Some("acme".into()) }.into(),
             privacy::Set {
                 organization: None,

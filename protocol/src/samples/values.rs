@@ -10,7 +10,7 @@ use crate::{
     model::{Model, ModelOnNode},
     node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, Pool},
     running::{Phase, Running},
-    strategy::Strategy,
+    strategy::{Considered, Cost, Explained, Learned, LearnedModel, Strategy},
 };
 
 pub(super) fn fault() -> Fault {
@@ -135,6 +135,45 @@ pub(super) fn running() -> Running {
         age_ms: 12_500,
         answering_ms: Some(10_000),
         tokens: 321,
+    }
+}
+
+pub(super) fn explained() -> Explained {
+    let cost = Cost {
+        total_ms: 1_210,
+        wait_ms: 300,
+        load_ms: 500,
+        evict_ms: 250,
+        others_ms: -90,
+        prefill_ms: 250,
+        cached_tokens: 500,
+    };
+    Explained {
+        model: "llama3:8b".into(),
+        strategy: Strategy::Cost,
+        prompt_tokens: 1_500,
+        why: "gpu1 is the only candidate.".into(),
+        nodes: vec![
+            Considered { node: "gpu1".into(), chosen: true, cost: Some(cost), reason: None },
+            Considered { node: "gpu2".into(), chosen: false, cost: None, reason: Some("down".into()) },
+        ],
+    }
+}
+
+pub(super) fn learned() -> Learned {
+    Learned {
+        parallel: Some(4),
+        parallel_stated: true,
+        models_at_once: Some(3),
+        models_at_most: true,
+        cached_tokens: Some(120_000),
+        one_by_one: Some(true),
+        models: vec![LearnedModel {
+            model: "llama3:8b".into(),
+            load_ms: Some(8_000),
+            prefill_per_second: Some(4_000.0),
+            decode_per_second: Some(40.5),
+        }],
     }
 }
 

@@ -16,6 +16,7 @@ mod descriptors;
 mod durability;
 mod errors;
 mod exhaustion;
+mod explain;
 mod failover;
 mod fleet;
 mod greedy;

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod config;
 pub mod connect;
 pub mod demo;
+pub mod explain;
 pub mod follow;
 pub mod job;
 pub mod key;
@@ -117,6 +118,8 @@ pub enum Verb {
     /// How a node is chosen for a request
     #[command(subcommand)]
     Strategy(strategy::StrategyVerb),
+    /// Which node a request for a model would go to now, and why
+    Explain(explain::ExplainArgs),
     /// Long operations, such as pulling a model
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobVerb),
@@ -264,6 +267,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Node(verb)) => node::run(context, verb).await,
         Some(Verb::Model(verb)) => model::run(context, verb).await,
         Some(Verb::Strategy(verb)) => strategy::run(context, verb).await,
+        Some(Verb::Explain(args)) => explain::run(context, args).await,
         Some(Verb::Job(verb)) => job::run(context, verb).await,
         Some(Verb::Running(verb)) => running::run(context, verb).await,
         Some(Verb::Logs(args)) => logs::run(context, args).await,

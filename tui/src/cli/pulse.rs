@@ -3,8 +3,10 @@
 use aivonx_protocol::{
     daemon,
     pulse::{Alert, Budget, Busy, Pulse, PulseSum},
+    running,
 };
 use clap::Args;
+use serde::Serialize;
 
 use super::Context;
 use crate::{
@@ -28,12 +30,26 @@ pub struct PulseArgs {
 /// # Errors
 /// Why not.
 pub async fn run(context: &mut Context, args: PulseArgs) -> Result<(), Failure> {
-    let pulse = context.client().await?.ask(daemon::Pulse { since: args.since }).await?;
-    context.out.show(&pulse, |out| show(out, &pulse))
+    let client = context.client().await?;
+    let pulse = client.ask(daemon::Pulse { since: args.since }).await?;
+    let waiting = client.ask(running::Queue).await?.len() as u64;
+    let shown = Shown { pulse, waiting };
+    context.out.show(&shown, |out| show(out, &shown))
 }
 
-fn show(out: &mut Out, pulse: &Pulse) -> Result<(), Failure> {
-    out.table(&vitals(pulse))?;
+/// What the gateway does, and how much waits.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// What it does.
+    #[serde(flatten)]
+    pub pulse: Pulse,
+    /// Requests that wait for a place on a node.
+    pub waiting: u64,
+}
+
+fn show(out: &mut Out, shown: &Shown) -> Result<(), Failure> {
+    let pulse = &shown.pulse;
+    out.table(&vitals(shown))?;
     for (title, list) in
         [("MODEL", &pulse.models), ("ORGANIZATION", &pulse.organizations), ("KEY", &pulse.keys)]
     {
@@ -64,7 +80,8 @@ fn rate(number: u64, sum: &PulseSum) -> String {
     }
 }
 
-fn vitals(pulse: &Pulse) -> Table {
+fn vitals(shown: &Shown) -> Table {
+    let Shown { pulse, waiting } = shown;
     let minute = &pulse.minute;
     let mut table = Table::pairs();
     if let Some(organization) = &pulse.organization {
@@ -80,7 +97,12 @@ fn vitals(pulse: &Pulse) -> Table {
     table.pair("tokens", tokens);
     table.pair(
         "at work",
-        format!("{} now, {} streaming", count(pulse.active.into()), count(pulse.streams.into())),
+        format!(
+            "{} now, {} streaming, {} waiting for a place",
+            count(pulse.active.into()),
+            count(pulse.streams.into()),
+            count(*waiting)
+        ),
     );
     let time = |millis: Option<u32>| millis.map_or_else(|| "-".to_owned(), |millis| latency(millis.into()));
     let first = format!("p50 {}, p95 {}", time(minute.first_byte_p50_ms), time(minute.first_byte_p95_ms));
@@ -155,7 +177,8 @@ mod tests {
     use crate::samples;
 
     fn told(pulse: &Pulse) -> String {
-        let mut parts = vec![vitals(pulse).render(Some(80), false)];
+        let shown = Shown { pulse: pulse.clone(), waiting: 2 };
+        let mut parts = vec![vitals(&shown).render(Some(80), false)];
         parts.push(busiest("KEY", &pulse.keys).render(Some(80), false));
         parts.push(budgets(&pulse.budgets, pulse.now).render(Some(80), false));
         parts.extend(pulse.alerts.iter().map(|alert| wrap(&said(alert, pulse.now), "! ", "  ", Some(80))));

@@ -1,10 +1,20 @@
 //! `aivonx running ...`
 
-use aivonx_protocol::running::{self, Running};
+use std::collections::HashMap;
+
+use aivonx_protocol::running::{self, Queued, Running};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::Context;
-use crate::{exit::Failure, nouns, render::text::safe};
+use crate::{
+    exit::Failure,
+    nouns,
+    render::{
+        Cell, Column, Out, Table,
+        text::{latency, safe},
+    },
+};
 
 /// What can be done with running requests.
 #[derive(Debug, Subcommand)]
@@ -54,7 +64,9 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
         RunningVerb::List(args) => {
             let mut running = client.ask(running::List).await?;
             running.retain(|request| args.asks_for(request));
-            context.out.show(&running, |out| {
+            let queued = client.ask(running::Queue).await?;
+            let all = described(&running, &queued);
+            context.out.show(&all, |out| {
                 if running.is_empty() {
                     return out.line(if args.is_all() {
                         "Nothing is running."
@@ -62,7 +74,8 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
                         "No such request is running."
                     });
                 }
-                nouns::list(out, &running)
+                nouns::list(out, &running)?;
+                waiting(out, &all)
             })
         }
         RunningVerb::Cancel(CancelArgs { ids }) => {
@@ -74,6 +87,54 @@ pub async fn run(context: &mut Context, verb: RunningVerb) -> Result<(), Failure
             })
         }
     }
+}
+
+/// A running request, and where it stands in the queue.
+#[derive(Debug, Serialize)]
+pub struct Described<'a> {
+    /// The request.
+    #[serde(flatten)]
+    pub request: &'a Running,
+    /// Where it stands while it waits for a place on a node: 1 is next.
+    pub position: Option<u32>,
+    /// Milliseconds until its turn, as predicted.
+    pub expected_ms: Option<u64>,
+}
+
+/// Puts together what was asked for of each request.
+fn described<'a>(running: &'a [Running], queued: &[Queued]) -> Vec<Described<'a>> {
+    let queued: HashMap<&str, &Queued> = queued.iter().map(|one| (&*one.id, one)).collect();
+    let describe = |request: &'a Running| {
+        let queued = queued.get(&*request.id);
+        Described {
+            request,
+            position: queued.map(|queued| queued.position),
+            expected_ms: queued.map(|queued| queued.expected_ms),
+        }
+    };
+    running.iter().map(describe).collect()
+}
+
+/// Those that wait for a place on a node.
+fn waiting(out: &mut Out, all: &[Described<'_>]) -> Result<(), Failure> {
+    let mut table = Table::new([
+        Column::text("WAITS FOR A PLACE"),
+        Column::text("MODEL"),
+        Column::number("POSITION"),
+        Column::number("EXPECTED"),
+    ]);
+    for one in all {
+        let (Some(position), Some(expected)) = (one.position, one.expected_ms) else { continue };
+        let model = Cell::optional(one.request.model.as_deref());
+        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+        let expected = latency(expected as f64);
+        table.row([(&one.request.id).into(), model, position.to_string().into(), expected.into()]);
+    }
+    if table.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    out.table(&table)
 }
 
 impl ListArgs {
@@ -95,6 +156,18 @@ impl ListArgs {
 mod tests {
     use super::*;
     use crate::samples;
+
+    #[test]
+    fn those_that_wait_say_where_they_stand() {
+        let running = samples::running();
+        let queued = Queued { id: running[0].id.clone(), position: 2, expected_ms: 1500 };
+        let all = described(&running, &[queued]);
+        let stands: Vec<_> = all.iter().map(|one| (one.position, one.expected_ms)).collect();
+        assert_eq!(stands[0], (Some(2), Some(1500)));
+        assert!(stands[1..].iter().all(|stands| *stands == (None, None)), "{stands:?}");
+        let json = serde_json::to_value(&all[0]).unwrap();
+        assert_eq!((&json["id"], &json["position"]), (&running[0].id.as_str().into(), &2.into()));
+    }
 
     #[test]
     fn every_filter_counts() {

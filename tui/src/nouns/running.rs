@@ -15,10 +15,12 @@
 //! | `age_ms` | milliseconds since its head came in |
 //! | `answering_ms` | milliseconds since its answer began; null before |
 //! | `tokens` | tokens of output passed on so far: pieces of the stream, each of which is about one token |
+//! | `position` | where it stands in the queue while it waits for a place on a node, 1 being next; else null |
+//! | `expected_ms` | milliseconds until its turn there, as predicted, or null |
 
 use std::{borrow::Cow, time::Duration};
 
-use aivonx_protocol::running::{Phase, Running};
+use aivonx_protocol::running::{Phase, Queued, Running};
 
 use super::{Field, Noun, View};
 use crate::{
@@ -146,6 +148,13 @@ impl Noun for Running {
         table.pair("key", text(&self.key));
         table
     }
+}
+
+/// Where it stands in the queue: `2, its turn in about 1.2s`.
+pub(crate) fn place(queued: &Queued) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let turn = latency(queued.expected_ms as f64);
+    format!("{}, its turn in about {turn}", queued.position)
 }
 
 /// Whose it is in words: `key ci of acme`, or what of that is known.

@@ -38,6 +38,8 @@ pub(crate) enum Topic {
     AuditMore,
     /// What runs now.
     Running,
+    /// What of it waits for a place on a node.
+    Queued,
     /// The lockouts.
     Lockouts,
     /// The sessions of one user.

@@ -107,6 +107,9 @@ fn loaded(model: &mut Model, out: &mut Vec<Effect>, topic: Topic, reply: Reply) 
             }
         }
         Reply::Running(running) => model.requests.list.set(running, model.now),
+        Reply::Queued(all) => {
+            model.requests.queued = all.into_iter().map(|one| (one.id.clone(), one)).collect();
+        }
         Reply::Lockouts(all) => model.security.lockouts.set(all, model.now),
         Reply::Sessions(all) => model.security.sessions.set(all, model.now),
         reply @ (Reply::Usage(_)

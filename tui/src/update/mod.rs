@@ -123,9 +123,11 @@ fn tick(model: &mut Model, out: &mut Vec<Effect>, now: u64) {
     let attended = now.saturating_sub(model.last_key) < UNATTENDED && model.account.lock.is_none();
     if attended && model.screen == Screen::Requests {
         load(model, out, Topic::Running);
+        load(model, out, Topic::Queued);
     }
     if attended && model.is_up() && model.screen == Screen::Overview && now / 1000 != before / 1000 {
         load(model, out, Topic::Pulse);
+        load(model, out, Topic::Queued);
     }
     if attended && model.is_up() && now / STATUS_EVERY != before / STATUS_EVERY {
         load(model, out, Topic::Status);
@@ -295,6 +297,7 @@ fn load(model: &mut Model, out: &mut Vec<Effect>, topic: Topic) {
         }
         Topic::Audit | Topic::AuditMore => (Right::AuditRead, audit::newest(model)),
         Topic::Running => (Right::RunningRead, Request::from(running::List)),
+        Topic::Queued => (Right::RunningRead, Request::from(running::Queue)),
         Topic::Lockouts => (Right::LockoutsRead, Request::from(lockout::List { all: true })),
         Topic::Sessions => match security::sessions(model) {
             Some(request) => (Right::Own, request),
@@ -337,6 +340,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     match model.screen {
         Screen::Overview => {
             load(model, out, Topic::Pulse);
+            load(model, out, Topic::Queued);
             // Whether there is a key at all decides what to do next.
             if model.access.keys.load == Load::Waiting {
                 load(model, out, Topic::Keys);
@@ -353,7 +357,10 @@ fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
         Screen::Usage => usage::refresh(model, out),
         Screen::Logs => {}
         Screen::Audit => load(model, out, Topic::Audit),
-        Screen::Requests => load(model, out, Topic::Running),
+        Screen::Requests => {
+            load(model, out, Topic::Running);
+            load(model, out, Topic::Queued);
+        }
         Screen::Security => security::refresh(model, out),
     }
     logs::attend(model, out);
@@ -391,6 +398,7 @@ fn failed(model: &mut Model, topic: Topic, fault: Fault) {
         | Topic::Identity
         | Topic::Strategy
         | Topic::Networks
+        | Topic::Queued
         | Topic::AuditMore
         | Topic::Secrets
         | Topic::NewestSnapshot => model.warn(fault.message),

@@ -44,7 +44,7 @@ fn a_connection_asks_for_what_is_shown() {
         .collect();
     assert_eq!(
         asked,
-        ["daemon.status", "node.watch", "node.list", "daemon.pulse"],
+        ["daemon.status", "node.watch", "node.list", "daemon.pulse", "running.queued"],
         "an operator sees no keys"
     );
     // What is being asked for is not asked for again.

@@ -5,6 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::table::Pane;
 use crate::{
+    nouns::running::place,
     render::text::{ago, time},
     state::{Model, Right, list::Load},
 };
@@ -27,6 +28,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
         facts: &|request: &Running, table| {
             if let Load::Ready(at) = list.load {
                 table.pair("began", time(at.saturating_sub(request.age_ms), &model.zone));
+            }
+            if let Some(queued) = model.requests.queued.get(&request.id) {
+                table.pair("in the queue", place(queued));
             }
         },
         ..Pane::new(

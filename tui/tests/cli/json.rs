@@ -16,7 +16,8 @@ use aivonx_tui::{
         limit,
         lockout::Cleared,
         logs::Missed,
-        organization::Described,
+        organization, pulse,
+        running::Described,
         secrets::Generated,
         status, token,
         usage::Flat,
@@ -91,7 +92,7 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("busy", json(&pulse.models[0]));
                 printed.insert("budget", json(&pulse.budgets[0]));
                 printed.insert("alert", json(&pulse.alerts[0]));
-                printed.insert("pulse", json(pulse));
+                printed.insert("pulse", json(pulse::Shown { pulse: *pulse, waiting: 0 }));
             }
             Reply::Node(node) => drop(printed.insert("node", json(node))),
             Reply::Nodes(nodes) => drop(printed.insert("node", json(&nodes[0]))),
@@ -119,7 +120,21 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot keys", json(&status.snapshots[0]));
                 printed.insert("secrets", json(status));
             }
-            Reply::Running(running) => drop(printed.insert("running request", json(&running[0]))),
+            Reply::Running(running) => {
+                let described = Described { request: &running[0], position: None, expected_ms: None };
+                printed.insert("running request", json(described));
+            }
+            // Printed with those that run.
+            Reply::Queued(_) => {}
+            Reply::Explained(explained) => {
+                printed.insert("cost", json(explained.nodes[0].cost));
+                printed.insert("considered", json(&explained.nodes[0]));
+                printed.insert("explained", json(explained));
+            }
+            Reply::Learned(learned) => {
+                printed.insert("learned model", json(&learned.models[0]));
+                printed.insert("learned", json(learned));
+            }
             Reply::Checks(checks) => drop(printed.insert("check", json(&checks[0]))),
             Reply::Identity(identity) => drop(printed.insert("identity", json(identity))),
             Reply::TotpOffer(offer) => {
@@ -132,7 +147,7 @@ fn the_page_names_every_field_and_no_other() {
             // Printed as parts of each other.
             Reply::Organizations(_) | Reply::NodeNetworks(_) => {}
             Reply::Organization(one) => {
-                let described = Described { organization: *one, node_networks: Vec::new() };
+                let described = organization::Described { organization: *one, node_networks: Vec::new() };
                 printed.insert("organization", json(described));
             }
             Reply::OrganizationRemoved(removed) => {

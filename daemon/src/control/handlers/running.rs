@@ -4,7 +4,7 @@ use aivonx_gateway::running::Ending;
 use aivonx_protocol::{
     Fault, FaultKind, Untrusted,
     operation::Serve,
-    running::{self, Running},
+    running::{self, Queued, Running},
 };
 use aivonx_store::StoreError;
 use uuid::Uuid;
@@ -17,6 +17,12 @@ const NOUN: &str = "request";
 impl Serve<running::List> for Services {
     async fn serve(&self, by: By<running::List>, _: running::List) -> Result<Vec<Running>, Fault> {
         Ok(self.running.list(&by.reach()).await)
+    }
+}
+
+impl Serve<running::Queue> for Services {
+    async fn serve(&self, by: By<running::Queue>, _: running::Queue) -> Result<Vec<Queued>, Fault> {
+        Ok(self.running.queued(&by.reach()).await)
     }
 }
 

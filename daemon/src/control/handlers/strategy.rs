@@ -1,9 +1,11 @@
 //! Operations on the scheduling strategy.
 
+use aivonx_fleet::{NodeScope, RoutingRules};
+use aivonx_gateway::explain::{Chat, explain};
 use aivonx_protocol::{
-    Fault,
+    Fault, FaultKind,
     operation::Serve,
-    strategy::{self, Strategy},
+    strategy::{self, Explained, Learned, PROMPT_MAX, Strategy},
 };
 
 use crate::control::{By, Services};
@@ -17,5 +19,38 @@ impl Serve<strategy::Show> for Services {
 impl Serve<strategy::Set> for Services {
     async fn serve(&self, by: By<strategy::Set>, asked: strategy::Set) -> Result<Strategy, Fault> {
         self.fleet.set_strategy(&by.reach(), asked.0).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<strategy::Explain> for Services {
+    async fn serve(&self, by: By<strategy::Explain>, asked: strategy::Explain) -> Result<Explained, Fault> {
+        let strategy::Explain { model, organization, prompt } = asked;
+        let prompt = prompt.expose();
+        if prompt.len() > PROMPT_MAX {
+            let message = format!("the prompt has {} bytes, and the most is {PROMPT_MAX}", prompt.len());
+            return Err(Fault::new(FaultKind::Invalid, message).field("prompt").hint("give its beginning"));
+        }
+        let organization = self.identity.organization_of(by.actor(), organization.as_deref()).await?;
+        let hot = self.identity.hot().load();
+        let organization = organization.as_ref().and_then(|record| hot.organization(&record.id));
+        let chat = Chat {
+            model: &model,
+            prompt,
+            organization: organization.map(|organization| &*organization.id),
+            eligible: organization.map_or(&RoutingRules::ALL, |organization| &organization.eligible),
+        };
+        let (rules, fleet) = (self.policies.hot().load(), self.fleet.hot());
+        explain(&fleet.load(), rules.as_deref(), chat, &NodeScope::from(&by.reach()))
+            .map_err(|why| Fault::new(FaultKind::NotFound, why.to_string()).field("model"))
+    }
+}
+
+impl Serve<strategy::ShowLearned> for Services {
+    async fn serve(
+        &self,
+        by: By<strategy::ShowLearned>,
+        asked: strategy::ShowLearned,
+    ) -> Result<Learned, Fault> {
+        self.fleet.learned(&by.reach(), &asked.node).map_err(self.fault(&by))
     }
 }

@@ -30,10 +30,9 @@ pub(crate) enum Redaction {
 pub(crate) fn judge(name: &str) -> Redaction {
     match name {
         "node" | "model" | "request_id" | "client" | "client_request_id" | "status" | "event" | "method"
-        | "route" | "outcome" | "retries" | "bytes_in" | "bytes_out" | "chunks" | "first_byte_ms"
-        | "duration_ms" | "prompt_tokens" | "output_tokens" | "uid" | "pid" | "job" | "listen" => {
-            Redaction::Plain
-        }
+        | "route" | "outcome" | "retries" | "bytes_in" | "bytes_out" | "chunks" | "predicted_ms"
+        | "first_byte_ms" | "duration_ms" | "prompt_tokens" | "output_tokens" | "uid" | "pid" | "job"
+        | "listen" => Redaction::Plain,
         name if names::hides(name) => Redaction::Hide,
         _ => Redaction::Scrub,
     }

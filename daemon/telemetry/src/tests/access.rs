@@ -45,6 +45,7 @@ pub(super) fn record() -> AccessRecord {
         limit: None,
         findings: Findings::default(),
         queued: None,
+        predicted: Some(Duration::from_millis(5)),
         first_byte: Some(Duration::from_millis(3)),
         duration: Duration::from_millis(12),
     }
@@ -97,7 +98,7 @@ async fn a_request_is_one_event() {
         fields.join(" "),
         "request_id=00000000-0000-0000-0000-000000000007 client_request_id=mine client=10.0.0.9 method=POST \
          route=/api/chat model=llama3.2:latest node=gpu1 status=200 outcome=complete retries=0 bytes_in=100 \
-         bytes_out=2000 prompt_tokens=11 output_tokens=22 first_byte_ms=3 duration_ms=12"
+         bytes_out=2000 prompt_tokens=11 output_tokens=22 predicted_ms=5 first_byte_ms=3 duration_ms=12"
     );
     let error = &events[1].fields.last().unwrap().1;
     assert!(error.starts_with("reset by \u{1b}[2J Bearer [REDACTED] x"), "{error}");

@@ -57,6 +57,7 @@ fn the_page_is_as_documented() {
             NodeGauge { latency: None, ..node("gpu1", Pool::Active, AdminState::Enabled) },
         ],
         active_streams: 3,
+        waiting: 4,
         connections: 5,
         store_errors: 1,
         store_failed: false,

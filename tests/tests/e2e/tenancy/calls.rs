@@ -1,7 +1,7 @@
 //! Everything that can be done to things by their names and ids.
 
 use aivonx_protocol::{
-    Client as Control, ClientError, FaultKind, job,
+    Client as Control, ClientError, FaultKind, WireSecret, job,
     key::{self, KeyChange, KeyScope},
     limit::{self, LimitName, LimitSetting, LimitTarget, LimitValue},
     log::{self, LogFilter},
@@ -9,6 +9,7 @@ use aivonx_protocol::{
     node::{self, AdminState, NodeChange},
     operation::Call,
     organization::{self, OrganizationChange},
+    strategy,
     usage::{self, UsageFilter},
     user::{self, NewUser, Role, UserChange},
 };
@@ -58,6 +59,18 @@ pub(super) async fn operate(c: &Control, ids: &Ids) -> Outcomes {
     };
     vec![
         told(c, &asked, "node.show", node::Show { node: node.to_owned() }).await,
+        told(c, &asked, "strategy.learned", strategy::ShowLearned { node: node.to_owned() }).await,
+        told(
+            c,
+            &asked,
+            "strategy.explain for it",
+            strategy::Explain {
+                model: "m".into(),
+                organization: Some(org.into()),
+                prompt: WireSecret::new("hi".into()),
+            },
+        )
+        .await,
         told(
             c,
             &asked,

@@ -2,13 +2,17 @@
 
 pub mod credential;
 pub mod drain;
+pub mod learned;
 
 use std::collections::BTreeMap;
 
-use aivonx_protocol::node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed};
+use aivonx_protocol::{
+    node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed},
+    strategy,
+};
 use clap::{Args, Subcommand};
 
-use self::credential::NodeOptions;
+use self::{credential::NodeOptions, learned::Described};
 use super::{Confirm, Context};
 use crate::{
     exit::{Exit, Failure},
@@ -157,8 +161,14 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             context.out.show(&nodes, |out| list(out, &nodes))
         }
         NodeVerb::Show(Name { node }) => {
-            let node = context.client().await?.ask(node::Show { node: node.clone() }).await?;
-            context.out.show(&node, |out| nouns::show(out, &node))
+            let client = context.client().await?;
+            let node = client.ask(node::Show { node: node.clone() }).await?;
+            let learned = client.ask(strategy::ShowLearned { node: node.id.clone() }).await?;
+            let described = Described { node, learned };
+            context.out.show(&described, |out| {
+                nouns::show(out, &described.node)?;
+                learned::show(out, &described.learned)
+            })
         }
         NodeVerb::Add(args) => add(context, *args).await,
         NodeVerb::Probe(args) => {

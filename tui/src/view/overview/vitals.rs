@@ -125,7 +125,10 @@ fn graphs(model: &Model, pulse: &Pulse, columns: u16, rows: u16, lines: &mut Vec
         ("tokens", format!("{tokens}/s, {prompts}/s in"), Measure::Tokens, Tone::Plain),
         (
             "at work",
-            format!("{} now, {} streaming", count(pulse.active.into()), count(pulse.streams.into())),
+            match model.requests.queued.len() as u64 {
+                0 => format!("{} now, {} streaming", count(pulse.active.into()), count(pulse.streams.into())),
+                waiting => format!("{} now, {} waiting", count(pulse.active.into()), count(waiting)),
+            },
             Measure::Active,
             Tone::Plain,
         ),
