@@ -204,7 +204,7 @@ async fn what_a_node_holds_is_known_from_the_first_look_on() {
             openai: true,
             eligible: &RoutingRules::ALL,
         };
-        rig.fleet.hot().load().choose(want, &[]).unwrap().predicted().load
+        rig.fleet.hot().load().choose(want, &[]).unwrap().predicted().unwrap().load
     };
     let rig = Rig::new().await;
     let node = FakeNode::ollama(&["m:latest"]).await;

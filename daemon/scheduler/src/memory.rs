@@ -56,6 +56,15 @@ impl Capacity {
         self.most.is_some() || count <= 1 || self.held.is_some_and(tried) || !self.fits(bytes, count)
     }
 
+    /// Models at once, as far as is known: the most that were held, and whether more were tried in vain.
+    pub(crate) fn models(&self) -> Option<(usize, bool)> {
+        match (self.most, self.held) {
+            (Some(most), _) => Some((most, true)),
+            (None, Some((_, held))) => Some((held, self.too_much.is_some_and(|(_, of)| of == held + 1))),
+            (None, None) => None,
+        }
+    }
+
     /// The most of what did not fit on any of the nodes.
     pub(crate) fn share<'a>(all: impl Iterator<Item = &'a mut Self>) {
         let all: Vec<&mut Self> = all.collect();

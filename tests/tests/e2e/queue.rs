@@ -14,6 +14,7 @@ fn chat() -> Value {
 /// A daemon with a node that takes one request at a time, which it has: its answer waits for the gate.
 async fn full(config: &str) -> (FakeNode, Daemon, Client) {
     let node = FakeNode::ollama().await;
+    node.with(|s| s.models[0].load());
     let daemon = Daemon::run(&[], config).await;
     daemon.aivonx().ok(&["node", "add", "gpu1", &node.url(), "--max-parallel", "1"]).await;
     daemon.until_active(1).await;

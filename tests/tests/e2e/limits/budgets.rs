@@ -13,6 +13,9 @@ use super::{Rig, chat, set, within};
 async fn of_500_requests_at_once_exactly_100_reach_the_nodes() {
     let rig = Rig::new().await;
     rig.limit(&["inference.day=100"]).await;
+    // Else they would wait until it is.
+    rig.node.with(|s| s.models[0].load());
+    rig.daemon.aivonx().ok(&["node", "check", "n0"]).await;
     // None of those that are let through is over before all have been asked.
     rig.node.gate();
     let mut asked = JoinSet::new();
