@@ -64,6 +64,8 @@ pub struct Work<'a> {
     pub variant: u64,
     /// The answer is a stream, whose beginning is seen.
     pub streams: bool,
+    /// The answer only describes the model, which does not run for it.
+    pub describes: bool,
     /// Nothing is generated.
     pub embeds: bool,
     /// The higher goes first.
@@ -269,7 +271,8 @@ impl Dispatch {
 }
 
 fn ask(model: Option<ModelId>, work: Work<'_>) -> Ask<'_> {
-    let Work { prompt, blocks, output, variant, streams, embeds, band, organization, key } = work;
+    let Work { prompt, blocks, output, variant, streams, describes, embeds, band, organization, key } = work;
+    let model = model.filter(|_| !describes);
     Ask { model, variant: Some(variant), prompt, blocks, output, streams, embeds, band, organization, key }
 }
 

@@ -132,7 +132,7 @@ async fn nothing_of_the_node_that_is_not_the_clients_business_reaches_it() {
 async fn streams_ask_the_proxies_in_front_not_to_hold_them_back() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
-    let body = |stream| json!({"model": "m", "stream": stream, "messages": [], "prompt": "x", "input": "x", "max_tokens": 9});
+    let body = |stream| json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}], "prompt": "x", "input": "x", "max_tokens": 9});
     for path in [
         "/api/chat",
         "/api/generate",

@@ -1,7 +1,7 @@
 //! Wire conformance: what a client gets through the gateway is what it gets from the node, byte for byte.
 
 use aivonx_tests::{
-    fake::{FakeNode, Kind},
+    fake::{FakeNode, Fault, Kind},
     harness::{Answer, Client, Daemon, Request},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ const DIFFERENT: &[&str] = &[
     "transfer-encoding", // the framing is compared as bodies
     "x-request-id",      // the gateway's
     "x-aivonx-node",     // the gateway's
+    "x-accel-buffering", // for the proxies in front of the gateway
     // Security fields, on every answer of the gateway.
     "x-content-type-options",
     "x-frame-options",
@@ -153,6 +154,48 @@ async fn an_openai_server_answers_as_it_does() {
     let refused = daemon.post("/api/chat", &body).await;
     assert!(matches!(refused.status, 404 | 501 | 503), "an openai node has no /api: {}", refused.text());
     assert!(refused.json()["error"].is_string());
+}
+
+#[tokio::test]
+async fn engines_rank_and_score() {
+    let (node, ollama) = (FakeNode::openai().await, FakeNode::start(Kind::Ollama, &["o"]).await);
+    let daemon = Daemon::dev(&[&node, &ollama]).await;
+    for path in ["/v1/rerank", "/v1/score"] {
+        let answer = r#"{"results":[{"index":0,"relevance_score":0.9}],"usage":{"total_tokens":7}}"#;
+        node.fail_next(Fault::Body(answer));
+        let body = json!({"model": "m", "query": "a", "documents": ["b"], "top_n": 1});
+        assert_eq!(daemon.post(path, &body).await.expect(200).text(), answer);
+        let sent = node.requests().pop().unwrap();
+        assert_eq!((sent.head.target(), sent.json()), (path, body));
+        let refused =
+            daemon.post(path, &json!({"model": "o", "query": "a", "documents": []})).await.expect(501);
+        assert_eq!(refused.field("x-should-retry"), Some("false"));
+    }
+    assert!(ollama.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_stream_options_is_not_sent_any() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let chat = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    let key = daemon.tenant("acme").await;
+    daemon.aivonx().ok(&["limit", "set", "--org", "acme", "tokens.day=100000"]).await;
+    let ask = async || {
+        let request =
+            Request::json("/v1/chat/completions", &chat).field("authorization", &format!("Bearer {key}"));
+        daemon.ask(&request).await.expect(200)
+    };
+    // A limit needs the counts, so they are asked for; then the request is as the client sent it.
+    node.fail_next(Fault::Status(
+        400,
+        r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#,
+    ));
+    assert!(ask().await.text().contains("[DONE]"));
+    let sent: Vec<_> = node.requests().iter().map(|r| r.json()["stream_options"].is_object()).collect();
+    assert_eq!(sent, [true, false]);
+    ask().await;
+    assert_eq!(node.requests().pop().unwrap().json(), chat, "it is remembered");
 }
 
 #[tokio::test]

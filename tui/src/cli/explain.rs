@@ -28,7 +28,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
     /// As a request of this organization [default: your own, or none]
-    #[arg(long = "org", visible_alias = "organization", value_name = "ORG")]
+    #[arg(long = "org", alias = "organization", value_name = "ORG")]
     pub organization: Option<String>,
 }
 

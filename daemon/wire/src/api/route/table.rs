@@ -89,7 +89,17 @@ const fn v1(
     }
 }
 
-/// The same, where `prompt` may be a list.
+/// What only engines with OpenAI's API serve.
+const fn engines(route: Route) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            Route { action: Action::Forward(Forward { ollama: None, ..forward }), ..route }
+        }
+        route => route,
+    }
+}
+
+/// Where `prompt` may be a list.
 const fn prompt_list(route: Route) -> Route {
     match route {
         Route { action: Action::Forward(forward), .. } => {
@@ -173,6 +183,15 @@ pub static ROUTES: &[Route] = &[
         "Completion of a prompt.",
     )),
     v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I, "Embeddings of one or more texts."),
+    engines(v1(
+        "/v1/rerank",
+        (0, 0, 0),
+        Stream::Never,
+        Output::Nothing,
+        I,
+        "Ranking of documents by a query.",
+    )),
+    engines(v1("/v1/score", (0, 0, 0), Stream::Never, Output::Nothing, I, "Scores of pairs of texts.")),
     v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
     v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
     local(
