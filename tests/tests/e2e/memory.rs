@@ -117,8 +117,12 @@ async fn a_load_goes_on_when_its_client_leaves() {
     again.answer().await.expect(200);
     node.until("all is over", |s| s.recorded.iter().all(|r| r.is_health() || r.end.is_some())).await;
     assert_eq!(node.requests().len(), 3);
-    let rows = in_memory(&daemon).await;
-    assert_eq!(rows[0]["name"], "m:latest", "the catalogue has it: {rows}");
+    let listed = async {
+        while in_memory(&daemon).await[0]["name"] != "m:latest" {
+            tokio::task::yield_now().await;
+        }
+    };
+    aivonx_tests::within("the catalogue to have it", listed).await;
 
     // What is in memory needs no load: that request just ends.
     node.gate();

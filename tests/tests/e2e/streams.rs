@@ -66,6 +66,8 @@ async fn a_client_that_leaves_cancels_the_request_at_once() {
 #[tokio::test]
 async fn active_counts_show_running_requests() {
     let (a, b) = (FakeNode::ollama().await, FakeNode::ollama().await);
+    // Else all but the first would wait until it is.
+    [&a, &b].into_iter().for_each(|node| node.with(|s| s.models[0].load()));
     let daemon = Daemon::run(&[&a, &b], "").await;
     a.gate();
     b.gate();

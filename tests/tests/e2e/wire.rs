@@ -58,7 +58,6 @@ fn requests() -> Vec<(&'static str, Value)> {
             json!({"model": "M", "prompt": "Why?", "stream": true, "options": {"num_predict": 2}}),
         ),
         ("/api/generate", json!({"model": "m"})),
-        ("/api/generate", json!({"model": "m", "keep_alive": 0})),
         ("/api/chat", json!({"model": "m", "messages": messages})),
         ("/api/chat", json!({"model": "m", "messages": messages, "stream": false})),
         ("/api/chat", json!({"model": "m", "messages": messages, "tools": [tool()]})),
@@ -178,7 +177,8 @@ async fn engines_rank_and_score() {
 async fn a_server_that_takes_no_stream_options_is_not_sent_any() {
     let node = FakeNode::openai().await;
     let daemon = Daemon::run(&[&node], "").await;
-    let chat = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    let messages = json!([{"role": "user", "content": "x"}]);
+    let chat = json!({"model": "m", "stream": true, "max_tokens": 9, "messages": messages});
     let key = daemon.tenant("acme").await;
     daemon.aivonx().ok(&["limit", "set", "--org", "acme", "tokens.day=100000"]).await;
     let ask = async || {

@@ -88,8 +88,11 @@ mod tests {
     fn the_one_in_use_is_marked() {
         insta::assert_snapshot!(table(Strategy::LowestLatency).render(Some(80), false), @r"
         IN USE  STRATEGY        CHOOSES
+                cost            the node where the first token is predicted to come soonest
                 least_active    the node with the fewest requests at work
         *       lowest_latency  the node with the lowest average latency
+                round_robin     one node after the other
+                weighted        the node with the fewest requests for its label 'weight'
         ");
     }
 

@@ -73,13 +73,13 @@ impl Stopped {
         if !done.map_err(|Keeps { node, why }| Refusal::NodeFailed { node, why })? {
             return Ok(None);
         }
-        let (model, created) = (self.asked, Timestamp::now().to_string());
-        let mut said = json!({"model": model, "created_at": created, "done": true, "done_reason": "unload"});
-        if self.chat {
-            said["message"] = json!({"role": "assistant", "content": ""});
-        } else {
-            said["response"] = "".into();
-        }
-        Ok(Some(answer::json(StatusCode::OK, said.to_string().into())))
+        // In the order in which a node writes it.
+        let (model, created) = (json!(self.asked), json!(Timestamp::now().to_string()));
+        let empty =
+            if self.chat { r#""message":{"role":"assistant","content":""}"# } else { r#""response":"""# };
+        let said = format!(
+            r#"{{"model":{model},"created_at":{created},{empty},"done":true,"done_reason":"unload"}}"#
+        );
+        Ok(Some(answer::json(StatusCode::OK, said.into())))
     }
 }
