@@ -70,7 +70,6 @@ fn requests() -> Vec<(&'static str, Value)> {
         ),
         ("/api/chat", json!({"model": "m", "messages": [{"role": "user", "content": "x", "images": ["!"]}]})),
         ("/api/chat", json!({"model": "m", "messages": []})),
-        ("/api/chat", json!({"model": "m", "messages": [], "keep_alive": "0s"})),
         ("/api/embed", json!({"model": "m", "input": ["a b", "c"]})),
         ("/api/embeddings", json!({"model": "m", "prompt": "a"})),
         ("/api/show", json!({"model": "m"})),
