@@ -186,11 +186,18 @@ async fn run<P: Projection>(
         while !changed.is_empty() {
             let (Some(inner), Some(projection)) = (store.upgrade(), projection.upgrade()) else { return };
             let store = Store { inner };
-            // Counted first: what is counted is among what is received now.
-            let counted = store.inner.feed.told(P::NOUNS);
-            while let Some(next) = received(&mut changes) {
-                if !note::<P>(&mut changed, next) {
-                    return;
+            // Counted before and after: nothing that is counted is still to be received, and nothing that was received
+            // is not counted, or it would be in force and nobody would know.
+            let mut counted = store.inner.feed.told(P::NOUNS);
+            loop {
+                while let Some(next) = received(&mut changes) {
+                    if !note::<P>(&mut changed, next) {
+                        return;
+                    }
+                }
+                let now = store.inner.feed.told(P::NOUNS);
+                if std::mem::replace(&mut counted, now) == now {
+                    break;
                 }
             }
             match projection.refresh(&changed).await {
