@@ -17,7 +17,7 @@ use aivonx_scheduler::{
 };
 use tokio::sync::Notify;
 
-use super::{Lease, Node, catalogue::Known, inventory::Inventory};
+use super::{Lease, Node, catalogue::Known, inventory::Inventory, recall::Memo};
 
 /// What waits and runs on the nodes, and what was learned of them.
 #[derive(Debug)]
@@ -207,6 +207,38 @@ impl Dispatch {
                 state.scheduler.unloaded(node, model);
             }
         });
+    }
+
+    /// What was learned of the nodes there are.
+    pub(super) fn memo(&self) -> Memo {
+        let ((mut nodes, models), ids, names) = {
+            let state = self.lock();
+            let names: HashMap<_, _> = state.models.iter().map(|(name, id)| (*id, name.clone())).collect();
+            (state.scheduler.memo(), state.nodes.clone(), names)
+        };
+        let name = |model| names.get(&model).map(|name| name.to_string());
+        let nodes = ids.into_iter().filter_map(|(id, node)| {
+            let memo = nodes.remove(&node)?.rename(name);
+            Some((id.to_string(), memo))
+        });
+        let models = models.into_iter().filter_map(|(model, memo)| Some((name(model)?, memo)));
+        Memo { nodes: nodes.collect(), models: models.collect() }
+    }
+
+    /// Takes in what was learned of nodes, those that are there, by another process.
+    pub(super) fn recall(&self, Memo { nodes, models }: Memo) {
+        for (id, memo) in nodes {
+            let memo = memo.rename(|name| Some(self.model(&name)));
+            self.with(|state, now| {
+                if let Some(node) = state.nodes.get(&*id).copied() {
+                    state.scheduler.recall_node(node, memo, now);
+                }
+            });
+        }
+        for (name, memo) in models {
+            let model = self.model(&name);
+            self.with(|state, _| state.scheduler.recall_model(model, memo));
+        }
     }
 
     /// Time goes on; to be called some times a second.

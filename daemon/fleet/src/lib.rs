@@ -37,6 +37,7 @@ mod placement_tests;
 mod probe;
 mod pull;
 mod rates;
+mod recall;
 mod record;
 mod registry;
 mod routing_rules;

@@ -28,6 +28,7 @@ use super::{
     error::FleetError,
     health::{Checker, Tasks},
     probe::REFUSED,
+    recall::Recall,
     record,
     registry::Registry,
     see_through::Loading,
@@ -62,6 +63,7 @@ pub struct Fleet {
     /// When [`Fleet::look_again`] last began. Held while it goes on, so that those who ask meanwhile wait for the same.
     looked: tokio::sync::Mutex<Option<Instant>>,
     background: Mutex<Vec<JoinHandle<()>>>,
+    recall: Arc<Recall>,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl Fleet {
         let strategy = store.settings().strategy().await?;
         let checker = Arc::new(Checker::new(Registry::new(strategy, health), store.nodes(), connect_timeout));
         let (reports, inbox) = mpsc::channel(REPORTS);
+        let (recall, learned) = Recall::open(store.clone(), checker.registry.dispatch.clone()).await?;
         let fleet = Arc::new(Self {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
@@ -102,11 +105,13 @@ impl Fleet {
             edits: tokio::sync::Mutex::default(),
             looked: tokio::sync::Mutex::default(),
             background: Mutex::default(),
+            recall: Arc::new(recall),
         });
         let background = [
             tokio::spawn(take_reports(checker.clone(), inbox)),
             follower.follow(&fleet),
             tokio::spawn(look_every_second(checker.clone())),
+            tokio::spawn(fleet.recall.clone().keep_on()),
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
 
@@ -122,6 +127,7 @@ impl Fleet {
             }
             fleet.tasks.watch(&id, true);
         }
+        checker.registry.dispatch.recall(learned);
         let all = async { while first.join_next().await.is_some() {} };
         if tokio::time::timeout(FIRST_CHECKS, all).await.is_err() {
             first.detach_all();
@@ -339,8 +345,9 @@ impl Fleet {
         }
     }
 
-    /// Ends checks and jobs.
+    /// Ends checks and jobs, and keeps what was learned.
     pub async fn stop(&self) {
+        self.recall.keep().await;
         self.jobs.stop().await;
         self.tasks.stop();
         let background = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));

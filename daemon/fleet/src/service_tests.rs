@@ -51,6 +51,11 @@ impl Rig {
 
     pub(crate) async fn restart(self) -> Self {
         self.fleet.stop().await;
+        self.reopened().await
+    }
+
+    /// As after a restart; the fleet has stopped.
+    pub(crate) async fn reopened(self) -> Self {
         self.store.close().await.unwrap();
         Self::on(self.dir).await
     }

@@ -21,6 +21,12 @@ impl Mean {
         self.weight = self.weight * KEEP + weight;
     }
 
+    /// Without what is no number: nodes may state anything.
+    fn sane(self) -> Self {
+        let good = |number: f64| number.is_finite() && number >= 0.0;
+        if good(self.sum) && good(self.weight) { self } else { Self::default() }
+    }
+
     /// Per unit; None before the first sample.
     #[must_use]
     pub(crate) fn get(self) -> Option<f64> {
@@ -46,6 +52,15 @@ pub(crate) struct Learned {
     pub(crate) speeds: Speeds,
     /// Tokens generated for a request.
     pub(crate) output: Mean,
+}
+
+impl Learned {
+    /// Without what is no number.
+    pub(crate) fn sane(self) -> Self {
+        let Speeds { load, prefill, decode } = self.speeds;
+        let speeds = Speeds { load: load.sane(), prefill: prefill.sane(), decode: decode.sane() };
+        Self { speeds, output: self.output.sane() }
+    }
 }
 
 /// What is assumed of what nobody has measured yet: a small model on a modest GPU.

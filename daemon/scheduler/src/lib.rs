@@ -11,6 +11,7 @@
 mod cost;
 mod learn;
 mod learned;
+mod memo;
 mod memory;
 mod node;
 mod order;
@@ -25,6 +26,7 @@ mod tests;
 mod view;
 
 pub use cost::Terms;
+pub use memo::{ModelMemo, NodeMemo};
 pub use node::Here;
 pub use policy::Policy;
 pub use prefix::{Block, Chain};

@@ -36,6 +36,7 @@ pub(crate) struct Capacity {
     #[serde(skip)]
     elsewhere: Option<(u64, usize)>,
     /// Stated by an administrator: models at once.
+    #[serde(skip)]
     pub(crate) most: Option<usize>,
 }
 
@@ -48,6 +49,11 @@ impl Capacity {
         count <= 1
             || self.held.is_some_and(|held| bytes <= held.0 && count <= held.1)
             || self.too_much.or(self.elsewhere).is_none_or(|(too_many, of)| bytes < too_many && count < of)
+    }
+
+    /// What was learned at another time; what is stated stays.
+    pub(crate) fn recall(&mut self, learned: Self) {
+        *self = Self { most: self.most, ..learned };
     }
 
     /// Whether so much was ever tried, here or elsewhere.

@@ -58,7 +58,7 @@ pub(crate) struct Node {
 /// Tokens that a node is assumed to keep of prompts.
 pub(crate) const REACH: u64 = 1_000_000;
 /// The least.
-const LEAST_REACH: u64 = 8_000;
+pub(crate) const LEAST_REACH: u64 = 8_000;
 
 impl Node {
     pub(crate) fn new() -> Self {

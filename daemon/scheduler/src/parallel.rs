@@ -1,12 +1,10 @@
 //! How many requests a node works on at once, and whether it prefills one prompt after the other. Where nobody states
 //! it, busy answers and waits that nothing else explains say so.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Time;
 
 /// Requests at once.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Parallel {
     /// Stated by an administrator or the engine.
     pub(crate) stated: Option<u32>,
@@ -23,6 +21,16 @@ const TRY_MORE: Time = 20.0;
 impl Parallel {
     pub(crate) fn bound(&self) -> Option<u32> {
         self.stated.or(self.bound)
+    }
+
+    /// What was learned, if anything was.
+    pub(crate) fn learned(&self) -> Option<u32> {
+        self.bound
+    }
+
+    /// What was learned at another time.
+    pub(crate) fn recall(&mut self, bound: Option<u32>, now: Time) {
+        (self.bound, self.changed) = (bound.filter(|bound| *bound > 0), now);
     }
 
     /// Whether one more than `active` may go there. Where the bound is learned, one more is tried now and then.
@@ -60,7 +68,7 @@ impl Parallel {
 }
 
 /// Whether prompts are prefilled one after the other.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Serial {
     votes: f64,
     heard: Time,
@@ -69,9 +77,22 @@ pub(crate) struct Serial {
 /// Seconds after which half of what was seen counts: an engine may be replaced.
 const HALF_LIFE: Time = 600.0;
 
+/// Votes that count at most.
+const MOST: f64 = 4.0;
+
 impl Serial {
     fn votes(&self, now: Time) -> f64 {
         self.votes * (-(now - self.heard).max(0.0) / HALF_LIFE).exp2()
+    }
+
+    /// What was learned: as it was seen last, so that it does not change while nothing is seen.
+    pub(crate) fn learned(&self) -> f64 {
+        self.votes
+    }
+
+    /// What was learned at another time.
+    pub(crate) fn recall(&mut self, votes: f64, now: Time) {
+        (self.votes, self.heard) = (votes.clamp(-MOST, MOST), now);
     }
 
     /// Seen to be so.
@@ -87,7 +108,7 @@ impl Serial {
     /// Two prompts met: the second waited for the first, or did not.
     pub(crate) fn vote(&mut self, waited: bool, now: Time) {
         let vote = if waited { 1.0 } else { -1.0 };
-        self.votes = (self.votes(now) + vote).clamp(-4.0, 4.0);
+        self.votes = (self.votes(now) + vote).clamp(-MOST, MOST);
         self.heard = now;
     }
 }

@@ -341,7 +341,7 @@ impl Scheduler {
         on.here.extend(models);
     }
 
-    fn node(&mut self, node: NodeId) -> &mut Node {
+    pub(crate) fn node(&mut self, node: NodeId) -> &mut Node {
         let at = usize::from(node.0);
         if at >= self.nodes.len() {
             self.nodes.resize_with(at + 1, Node::new);

@@ -1,5 +1,5 @@
 //! What is overwritten again and again, each value under a key of its own: the counters of limits, the last uses of
-//! keys, the names of the usage ledger. A log of the changes, and what they come to in memory; when most of the log is
+//! keys, the names of the usage ledger, what was learned of nodes. A log of the changes, and what they come to in memory; when most of the log is
 //! of no use any more, what there is is written anew and the rest forgotten.
 
 use std::{
@@ -24,16 +24,19 @@ pub(super) enum Table {
     KeyUse = 2,
     /// Code -> `UsageName`
     UsageName = 3,
+    /// Id of a node, or `models` -> what was learned of it, as text
+    Learned = 4,
 }
 
 impl Table {
-    const ALL: [Self; 3] = [Self::LimitCounter, Self::KeyUse, Self::UsageName];
+    const ALL: [Self; 4] = [Self::LimitCounter, Self::KeyUse, Self::UsageName, Self::Learned];
 
     const fn name(self) -> &'static str {
         match self {
             Self::LimitCounter => "limit_counter",
             Self::KeyUse => "key_use",
             Self::UsageName => "usage_name",
+            Self::Learned => "learned",
         }
     }
 }

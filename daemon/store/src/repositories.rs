@@ -1,9 +1,9 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AuditLog, DataKeys, KeyRecord, KeyUses, LimitCounters, LimitRecord, LockoutRecord, Nodes,
-    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
-    Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AuditLog, DataKeys, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord,
+    LockoutRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
+    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -29,6 +29,12 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> Records<KeyRecord> {
         Records::new(self.clone())
+    }
+
+    /// What was learned of the nodes.
+    #[must_use]
+    pub fn learned(&self) -> LearnedTexts {
+        LearnedTexts { store: self.clone() }
     }
 
     /// The last uses of the API keys.

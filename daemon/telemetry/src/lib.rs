@@ -48,6 +48,7 @@
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |
+//! | `learned_lost` | what was learned of the nodes could not be read or kept |
 //! | `load_seen_through` | a node loaded a model whose client had left, or did not (`loaded`) |
 //! | `limit_reached` | a limit refused a request; `limit` is its name |
 //! | `log_fallback` | the log goes elsewhere than configured |

@@ -1,0 +1,169 @@
+//! Keeping what was learned of the nodes over a restart. It is an estimate: what cannot be read is learned anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use aivonx_scheduler::{ModelMemo, NodeMemo};
+use aivonx_store::{Store, StoreError};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
+
+use super::Dispatch;
+
+/// Time between two writes.
+const EVERY: Duration = Duration::from_secs(120);
+
+/// Under this key lies what is known of models on all nodes; all others are ids of nodes.
+const MODELS: &str = "models";
+
+/// What was learned, by ids of nodes and names of models.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Memo {
+    pub(super) nodes: BTreeMap<String, NodeMemo<String>>,
+    pub(super) models: BTreeMap<String, ModelMemo>,
+}
+
+/// What was learned, as it is kept.
+#[derive(Debug)]
+pub(super) struct Recall {
+    store: Store,
+    dispatch: Arc<Dispatch>,
+    /// The texts that are kept. Held while they are written.
+    kept: Mutex<BTreeMap<String, String>>,
+}
+
+impl Recall {
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    /// If the store is closed. What cannot be read is left out, and logged.
+    pub(super) async fn open(store: Store, dispatch: Arc<Dispatch>) -> Result<(Self, Memo), StoreError> {
+        let (mut memo, mut kept, mut damaged) = (Memo::default(), BTreeMap::new(), 0_u64);
+        for (key, text) in store.learned().load().await? {
+            let text = text.unwrap_or_default();
+            let read = if key == MODELS {
+                read(&text).map(|models| memo.models = models)
+            } else {
+                read(&text).map(|node| drop(memo.nodes.insert(key.clone(), node)))
+            };
+            damaged += u64::from(read.is_none());
+            kept.insert(key, text);
+        }
+        if damaged > 0 {
+            tracing::warn!(
+                event = "learned_lost",
+                count = damaged,
+                "what was learned of nodes and cannot be read is learned anew"
+            );
+        }
+        Ok((Self { store, dispatch, kept: Mutex::new(kept) }, memo))
+    }
+
+    /// Keeps what was learned until now. A failure is logged: what was kept before stays.
+    pub(super) async fn keep(&self) {
+        let mut kept = self.kept.lock().await;
+        let Memo { nodes, models } = self.dispatch.memo();
+        let mut now: BTreeMap<String, String> =
+            nodes.into_iter().filter_map(|(id, node)| Some((id, write(&node)?))).collect();
+        now.extend(write(&models).map(|models| (MODELS.to_owned(), models)));
+        let keys: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
+        let changed = keys.into_iter().filter(|key| kept.get(*key) != now.get(*key));
+        let changed: Vec<_> = changed.map(|key| (key.clone(), now.get(key).cloned())).collect();
+        if changed.is_empty() {
+            return;
+        }
+        match self.store.learned().save(changed).await {
+            Ok(()) => *kept = now,
+            Err(error) => {
+                tracing::warn!(event = "learned_lost", %error, "what was learned of the nodes is not kept");
+            }
+        }
+    }
+
+    /// Keeps what is learned from time to time.
+    pub(super) async fn keep_on(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            self.keep().await;
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+/// None of what is no number.
+fn write<T: Serialize>(value: &T) -> Option<String> {
+    serde_json::to_string(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aivonx_scheduler::Answer;
+
+    use crate::{Place, RoutingRules, Want, Work, service::tests::Rig, testing::FakeNode};
+
+    const WANT: Want<'_> = Want {
+        model: Some("m"),
+        granted: false,
+        ollama: Some((0, 0, 0)),
+        openai: true,
+        eligible: &RoutingRules::ALL,
+    };
+
+    fn load_predicted(rig: &Rig) -> f64 {
+        let work = Work { prompt: 1000, streams: true, ..Work::default() };
+        match rig.fleet.hot().load().place(WANT, work, &[]).unwrap() {
+            Place::Now(lease) => lease.predicted().load,
+            Place::Waits(_) => panic!("nothing else runs"),
+        }
+    }
+
+    /// A request is served that took so many seconds to load its model.
+    fn serve(rig: &Rig, load: f64) {
+        let Place::Now(mut lease) = rig.fleet.hot().load().place(WANT, Work::default(), &[]).unwrap() else {
+            panic!("nothing else runs");
+        };
+        lease.answered(Answer { load: Some(load), ..Answer::default() });
+    }
+
+    async fn taught() -> (Rig, FakeNode) {
+        let rig = Rig::new().await;
+        let node = FakeNode::ollama(&["m:latest"]).await;
+        rig.add("gpu1", &node).await;
+        assert!(load_predicted(&rig) < 60.0);
+        serve(&rig, 100.0);
+        (rig, node)
+    }
+
+    #[tokio::test]
+    async fn what_was_learned_survives_a_restart() {
+        let (rig, _node) = taught().await;
+        let rig = rig.restart().await;
+        assert!((load_predicted(&rig) - 100.0).abs() < 1.0, "{}", load_predicted(&rig));
+        // A node that is gone is forgotten.
+        rig.fleet.remove(crate::service::tests::ALL, "gpu1", None).await.unwrap();
+        let rig = rig.restart().await;
+        let kept: Vec<_> =
+            rig.store.learned().load().await.unwrap().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(kept, ["models"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_learned_anew() {
+        let (rig, _node) = taught().await;
+        rig.fleet.stop().await;
+        let kept = rig.store.learned().load().await.unwrap();
+        let damaged = kept.into_iter().map(|(key, _)| (key, Some("{\"learned\": 7".to_owned()))).collect();
+        rig.store.learned().save(damaged).await.unwrap();
+        let rig = rig.reopened().await;
+        assert!(load_predicted(&rig) < 60.0);
+        serve(&rig, 50.0);
+        let rig = rig.restart().await;
+        assert!((load_predicted(&rig) - 50.0).abs() < 1.0);
+    }
+}
