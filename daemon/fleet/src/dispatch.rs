@@ -11,13 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aivonx_domain::model_name;
 use aivonx_protocol::node::{AdminState, NodeKind, Pool};
 use aivonx_scheduler::{
     Answer, Ask, Candidate, Here, JobId, Lessons, ModelId, NodeId, Policy, Scheduler, Terms,
 };
 use tokio::sync::Notify;
 
-use super::{Lease, Node, catalogue::Known, inventory::Inventory, recall::Memo};
+use super::{
+    Lease, Node,
+    catalogue::Known,
+    inventory::{Inventory, SeenModel},
+    recall::Memo,
+};
 
 /// What waits and runs on the nodes, and what was learned of them.
 #[derive(Debug)]
@@ -160,10 +166,10 @@ impl Dispatch {
 
     fn models_of(&self, (node, sight): &Known) -> Vec<(ModelId, Here)> {
         let Some(sight) = sight else { return Vec::new() };
-        let here = |model: &super::inventory::SeenModel| {
-            let normal = aivonx_domain::model_name::normalize(&model.name);
+        let here = |model: &SeenModel| {
+            let normal = model_name::normalize(&model.name);
             let here = Here {
-                weights: self.weights(sight, &normal),
+                weights: self.weights(model.facts.digest.as_deref(), &normal),
                 bytes: model.facts.size.unwrap_or(0),
                 resident: node.kind == NodeKind::Openai,
             };
@@ -173,12 +179,8 @@ impl Dispatch {
     }
 
     /// What tells weights apart on a node: names with the same digest share a runner.
-    fn weights(&self, sight: &Inventory, normal: &str) -> u64 {
-        let same = |name: &str| aivonx_domain::model_name::normalize(name) == normal;
-        let model = sight.models.iter().find(|model| same(&model.name));
-        let digest =
-            model.and_then(|model| model.facts.digest.as_deref()).filter(|digest| !digest.is_empty());
-        self.number(digest.unwrap_or(normal))
+    fn weights(&self, digest: Option<&str>, normal: &str) -> u64 {
+        self.number(digest.filter(|digest| !digest.is_empty()).unwrap_or(normal))
     }
 
     /// Takes in what a node held in memory when it was asked at `asked`.
@@ -187,8 +189,10 @@ impl Dispatch {
             .loaded
             .iter()
             .map(|loaded| {
-                let normal = aivonx_domain::model_name::normalize(&loaded.name);
-                (self.weights(sight, &normal), loaded.facts.size_vram.unwrap_or(0))
+                let normal = model_name::normalize(&loaded.name);
+                let model = sight.models.iter().find(|model| model_name::normalize(&model.name) == normal);
+                let digest = model.and_then(|model| model.facts.digest.as_deref());
+                (self.weights(digest, &normal), loaded.facts.size_vram.unwrap_or(0))
             })
             .collect();
         let seen = asked.saturating_duration_since(self.began).as_secs_f64();

@@ -118,7 +118,7 @@ mod tests {
     fn load_predicted(rig: &Rig) -> f64 {
         let work = Work { prompt: 1000, streams: true, ..Work::default() };
         match rig.fleet.hot().load().place(WANT, work, &[]).unwrap() {
-            Place::Now(lease) => lease.predicted().load,
+            Place::Now(lease) => lease.predicted().unwrap().load,
             Place::Waits(_) => panic!("nothing else runs"),
         }
     }

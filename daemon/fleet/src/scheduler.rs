@@ -45,9 +45,6 @@ pub enum NoNode {
     /// Nodes have the model, but none is up.
     #[error("no node that has the model is available now")]
     Down,
-    /// Every candidate is at its bound.
-    #[error("every node that has the model is at its limit of parallel requests")]
-    Busy,
     /// Nodes that have the model do not serve this route (kind or version).
     #[error("no node that has the model serves this route: {0}")]
     Unserved(String),
@@ -86,11 +83,11 @@ impl Snapshot {
     pub(crate) fn choose(&self, want: Want<'_>, tried: &[Arc<Node>]) -> Result<super::Lease, NoNode> {
         match self.place(want, Work::default(), tried)? {
             Place::Now(lease) => Ok(lease),
-            Place::Waits(_) => Err(NoNode::Busy),
+            Place::Waits(_) => Err(NoNode::Down),
         }
     }
 
-    /// The nodes that can take a request now or in a while, but for those in `tried`, and the number of its model.
+    /// The nodes that can take a request now, in a while or once they are back, but for those in `tried`, and the number of its model.
     ///
     /// # Errors
     /// As [`Self::place`].
@@ -163,17 +160,18 @@ impl Snapshot {
             let nodes = having.clone().filter_map(|at| self.nodes.get(at).zip(self.numbers.get(at)));
             nodes.filter(|(node, _)| serves(node, want))
         };
-        let usable = || {
+        let enabled = || {
             serving()
-                .filter(|(node, _)| node.pool == Pool::Active && node.admin_state == AdminState::Enabled)
+                .filter(|(node, _)| node.admin_state == AdminState::Enabled)
                 .filter(|(node, _)| !tried.iter().any(|t| t.id == node.id))
         };
         // What fails comes last, whatever the strategy.
-        let best = usable().map(|(node, _)| node.live.standing(normal)).min();
-        let best = usable().filter(|(node, _)| Some(node.live.standing(normal)) == best);
-        let candidates: Candidates = best.map(|(node, number)| candidate(node, *number)).collect();
-        if !candidates.is_empty() {
-            return Ok(candidates);
+        let active = enabled().filter(|(node, _)| node.pool == Pool::Active);
+        if let Some(best) = active.map(|(node, _)| node.live.standing(normal)).min() {
+            // One that is down takes what waits once it is back.
+            let candidates = enabled()
+                .filter(|(node, _)| node.pool == Pool::Standby || node.live.standing(normal) == best);
+            return Ok(candidates.map(|(node, number)| candidate(node, *number)).collect());
         }
         if serving().next().is_some() {
             return Err(NoNode::Down);
@@ -221,7 +219,7 @@ fn candidate(node: &Node, number: aivonx_scheduler::NodeId) -> Candidate {
     let latency = node.live.latency_us().map(|us| us as f64);
     let weight = node.labels.get(WEIGHT).and_then(|weight| weight.parse().ok());
     let weight = weight.filter(|weight| *weight > 0.0).unwrap_or(1.0);
-    Candidate { node: number, latency, weight, handicap: 0.0 }
+    Candidate { node: number, latency, weight }
 }
 
 /// The label that says how much more than others a node is to get where the strategy is `weighted`.

@@ -191,7 +191,7 @@ impl Scheduler {
             true => (None, 1.0),
             false => (on.planned.iter().next(), 0.5),
         };
-        let leaving = on.planned.evicts(new.weights, new.bytes, &on.capacity, |_| false).chain(known);
+        let leaving = on.planned.evicts(new.weights, new.bytes, &on.capacity).chain(known);
         let loss = |held: &Held| {
             let model = self.models.get(held.model.0 as usize);
             let copies = model.map_or(1, |model| model.copies).max(1);

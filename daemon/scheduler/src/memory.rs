@@ -109,13 +109,12 @@ impl Memory {
     }
 
     /// The models that have to leave for `bytes` more, in the order in which they do: the same weights with other
-    /// options, then the ones that were not used for longest, those at work last.
+    /// options, then the ones that were not used for longest.
     pub(crate) fn evicts<'a>(
         &'a self,
         weights: u64,
         bytes: u64,
         capacity: &'a Capacity,
-        busy: impl Fn(&Held) -> bool + Clone + 'a,
     ) -> impl Iterator<Item = &'a Held> + 'a {
         let (mut total, mut count) = self.total();
         total += bytes;
@@ -125,10 +124,8 @@ impl Memory {
             total -= held.bytes;
             count -= 1;
         }
-        let busy_too = busy.clone();
-        let idle = self.0.iter().filter(move |held| held.weights != weights && !busy(held));
-        let at_work = self.0.iter().filter(move |held| held.weights != weights && busy_too(held));
-        let more = idle.chain(at_work).map_while(move |held| {
+        let others = self.0.iter().filter(move |held| held.weights != weights);
+        let more = others.map_while(move |held| {
             if capacity.fits(total, count) {
                 return None;
             }
@@ -141,7 +138,7 @@ impl Memory {
 
     /// Uses the weights of `new`: what is there is the most recently used one now; else what has to leave for it does,
     /// and it loads. Whether it was there.
-    pub(crate) fn take(&mut self, new: Held, capacity: &Capacity, busy: impl Fn(&Held) -> bool) -> bool {
+    pub(crate) fn take(&mut self, new: Held, capacity: &Capacity) -> bool {
         let there = self.0.iter().position(|h| h.weights == new.weights && same(h.variant, new.variant));
         if let Some(at) = there {
             let mut held = self.0.remove(at);
@@ -150,12 +147,9 @@ impl Memory {
             self.0.push(held);
             return true;
         }
-        let leaving = self.evicts(new.weights, new.bytes, capacity, &busy).count();
-        for _ in 0..leaving {
-            let next = self.evicts(new.weights, new.bytes, capacity, &busy).next();
-            let Some(weights) = next.map(|held| held.weights) else { break };
-            self.0.retain(|held| held.weights != weights);
-        }
+        let leaving: Vec<u64> =
+            self.evicts(new.weights, new.bytes, capacity).map(|held| held.weights).collect();
+        self.0.retain(|held| !leaving.contains(&held.weights));
         self.0.push(new);
         false
     }

@@ -137,6 +137,10 @@ impl Index {
             if self.young.len() >= HALF {
                 self.old = mem::take(&mut self.young);
             }
+            if self.young.is_empty() {
+                // At once: to move hundreds of thousands of entries to a larger place would hold everybody up.
+                self.young.reserve(HALF);
+            }
             self.young.insert((block.hash, node), at);
         }
     }

@@ -61,7 +61,7 @@ impl Scheduler {
         self.prefixes.insert(blocks, node, on.sent);
         on.sent += u64::from(job.prompt - terms.cached.min(job.prompt));
         if let Some(held) = held(job, now + terms.wait + terms.load, now) {
-            let there = on.planned.take(held, &on.capacity, |_| false);
+            let there = on.planned.take(held, &on.capacity);
             if !there {
                 let (model, ready) = (held.model, held.ready);
                 self.count_copies();
@@ -90,7 +90,7 @@ impl Scheduler {
                 (None, Some((id, _))) => match self.better_idle(id, node, now) {
                     Some((idle, terms)) => {
                         self.move_to(id, idle, terms, now);
-                        self.pump(idle, now);
+                        self.send(id, now);
                     }
                     None => self.send(id, now),
                 },
@@ -99,7 +99,7 @@ impl Scheduler {
         }
     }
 
-    /// A node with nothing to do that would begin a request sooner that waited for `node`: what it was assigned for may
+    /// A node with nothing to do, which takes anything, that would begin a request sooner that waited for `node`: what it was assigned for may
     /// have turned out otherwise.
     fn better_idle(&mut self, id: JobId, node: NodeId, now: Time) -> Option<(NodeId, Terms)> {
         let job = &self.jobs[id.0];
@@ -262,7 +262,7 @@ impl Scheduler {
         }
         on.unbegun.push(id);
         if let Some(held) = held {
-            on.memory.take(held, &on.capacity, |_| false);
+            on.memory.take(held, &on.capacity);
         }
         self.work.add(self.jobs[id.0].work(), now);
         self.service.add(organization, tokens, now);
@@ -277,7 +277,7 @@ impl Scheduler {
         for at in 0..on.queue.len() {
             let job = &self.jobs[on.queue[at].0];
             if let Some(held) = held(job, job.arrived + job.terms.wait + job.terms.load, job.arrived) {
-                on.planned.take(held, &on.capacity, |_| false);
+                on.planned.take(held, &on.capacity);
             }
         }
         self.count_copies();

@@ -44,8 +44,6 @@ pub struct Candidate {
     pub latency: Option<f64>,
     /// What the policy `weighted` goes by: the share of a node of weight 1.
     pub weight: f64,
-    /// Seconds by which the node is to be thought later than it is: one that has just come back.
-    pub handicap: f64,
 }
 
 /// What is known of a request before it is sent.
@@ -302,17 +300,6 @@ impl Scheduler {
                 self.begun(id, now);
             }
         }
-    }
-
-    /// The time at which [`Self::tick`] has something to do.
-    #[must_use]
-    pub fn due(&self) -> Option<Time> {
-        let unbegun = self.nodes.iter().flat_map(|node| &node.unbegun);
-        unbegun
-            .map(|id| &self.jobs[id.0])
-            .filter(|job| !job.streams)
-            .map(|job| job.begins)
-            .min_by(Time::total_cmp)
     }
 
     /// Says what is known of a node: whether requests may be sent there, how many at once if anybody stated it, how many

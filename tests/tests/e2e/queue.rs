@@ -1,7 +1,7 @@
 //! Requests that wait for a place on a node.
 
 use aivonx_tests::{
-    fake::FakeNode,
+    fake::{FakeNode, Fault, OnHealth},
     harness::{Client, Daemon, Request},
     within,
 };
@@ -104,7 +104,7 @@ async fn a_wait_that_takes_too_long_ends_in_503() {
 }
 
 #[tokio::test]
-async fn who_waits_goes_to_a_node_that_comes() {
+async fn who_waits_is_sent_when_a_node_may_take_more() {
     let (node, daemon, mut first) = full("").await;
     let mut second = waiting(&daemon).await;
     known(&daemon, 2).await;
@@ -113,6 +113,25 @@ async fn who_waits_goes_to_a_node_that_comes() {
     node.open_gate();
     first.answer().await;
     second.answer().await;
+    daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn who_waits_goes_to_a_node_that_is_back() {
+    const OFTEN: &str = "[health]\ninterval = \"100ms\"\nfailures = 1\nsuccesses = 1\n";
+    let (node, daemon, mut first) = full(OFTEN).await;
+    let other = FakeNode::ollama().await;
+    other.with(|s| s.models[0].load());
+    daemon.aivonx().ok(&["node", "add", "gpu2", &other.url()]).await;
+    daemon.until_active(2).await;
+    other.on_health(OnHealth::Fail(Fault::Status(500, "{}")));
+    daemon.until_active(1).await;
+    let mut second = waiting(&daemon).await;
+    known(&daemon, 2).await;
+    other.on_health(OnHealth::Well);
+    assert_eq!(second.answer().await.field("x-aivonx-node"), Some("gpu2"));
+    node.open_gate();
+    first.answer().await;
     daemon.until_idle().await;
 }
 

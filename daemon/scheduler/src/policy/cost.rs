@@ -6,7 +6,7 @@ pub(super) struct Cost;
 
 impl Measure for Cost {
     fn of(&self, standing: &Standing<'_>) -> f64 {
-        standing.terms.total() + standing.candidate.handicap
+        standing.terms.total()
     }
 
     /// Nobody notices 10 ms, and no prediction is that good.
