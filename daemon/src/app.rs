@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aivonx_backup::Backups;
 use aivonx_config::{self as config, AccessMode, TwoFactor, show_time};
 use aivonx_fleet::Fleet;
 use aivonx_gateway::{
@@ -42,6 +43,7 @@ use crate::{
     error::AppError,
     facts,
     lifecycle::{self, Patience},
+    restore,
     signals::Signals,
 };
 
@@ -78,6 +80,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Check { config, .. } => commands::check(&config),
         Command::Manual => commands::manual(),
         Command::Recover(args) => commands::recover(&args),
+        Command::Restore(args) => restore::restore(&args),
         Command::Rekey(args) => commands::rekey(&args),
     }
 }
@@ -155,6 +158,7 @@ async fn run_until_stopped(
     let vault = Vault::unlock(&key_file, &store).await?;
     let hasher = Hasher::new(HASHES_AT_ONCE);
     let audit = Audit::open(&store, &vault, (&config.audit).into()).await?;
+    let backups = Backups::new(store.clone(), audit.clone(), key_file, config.backup.clone())?;
     telemetry.observe(facts::inference(audit.clone()));
     let identity = Identity::open(store.clone(), vault.clone(), audit.clone(), hasher).await?;
     let clock = limits::Clock::system(config.limits.day_offset);
@@ -221,13 +225,14 @@ async fn run_until_stopped(
         policies: policies.clone(),
         secrets: secrets.clone(),
         store: store.clone(),
+        backups: backups.clone(),
         usage: usage.clone(),
         prices,
         running: shared.running.clone(),
         pulse: pulse.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
-        status: facts::status(&shared, &live, mode, &addresses, &store, telemetry.sink()),
+        status: facts::status(&shared, &live, mode, &addresses, &store, &backups, telemetry.sink()),
         rule: AccessRule {
             mode,
             daemon_uid: rustix::process::geteuid().as_raw(),
@@ -235,6 +240,7 @@ async fn run_until_stopped(
         },
     });
     facts::keep_watch(pulse.clone(), Arc::downgrade(&shared), store.clone(), secrets.clone());
+    let backing_up = tokio::spawn(backups.clone().run());
     let (close_control, control_closed) = watch::channel(false);
     let look = Arc::new(Notify::new());
     let control = tokio::spawn(control::serve(socket, services, control_closed, look.clone()));
@@ -300,6 +306,7 @@ async fn run_until_stopped(
     let _ = close_control.send(true);
     let _ = control.await;
     watchdog.abort();
+    backing_up.abort();
     // What was served last is part of the last summaries.
     telemetry.settle(SETTLE).await;
     usage.close().await;

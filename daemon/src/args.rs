@@ -42,6 +42,8 @@ pub enum Command {
     Manual,
     /// List a store's snapshots, or put one back (the daemon must not run)
     Recover(Recover),
+    /// Put a backup back, or see whether it could be (the daemon must not run)
+    Restore(Restore),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
     Rekey(Rekey),
 }
@@ -129,6 +131,41 @@ pub struct Recover {
     /// Put a store back that was set aside (store.damaged-TIME), if it is whole; else say what of it is
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "snapshot")]
     pub from: Option<PathBuf>,
+}
+
+/// Arguments of `aivonxd restore`.
+#[derive(Debug, ClapArgs)]
+pub struct Restore {
+    /// The backup; a bare name stands for one in the directory `backups` of the data as well
+    #[arg(value_name = "FILE")]
+    pub backup: PathBuf,
+    /// Directory of the store [default: data_dir of the configuration file]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, default_value = "/etc/aivonx/aivonxd.toml")]
+    pub config: PathBuf,
+    /// Only read all of it, and say whether it could be restored
+    #[arg(long)]
+    pub check: bool,
+    /// What opens it
+    #[command(flatten)]
+    pub with: OpenWith,
+}
+
+/// What opens a backup; by default the master key in use.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub struct OpenWith {
+    /// File of the passphrase it was made with
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// File of the private key it was made for
+    #[arg(long, value_name = "FILE")]
+    pub private_key: Option<PathBuf>,
+    /// File of the master key of the gateway that made it
+    #[arg(long, value_name = "FILE")]
+    pub master_key: Option<PathBuf>,
 }
 
 /// Arguments of `aivonxd rekey`.

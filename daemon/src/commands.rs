@@ -22,7 +22,7 @@ use crate::{
     lifecycle, manual,
 };
 
-fn say(text: &str) -> Result<(), AppError> {
+pub(crate) fn say(text: &str) -> Result<(), AppError> {
     writeln!(std::io::stdout().lock(), "{text}").map_err(AppError::system("cannot write to standard output"))
 }
 
@@ -92,12 +92,12 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
 }
 
 /// A bare name stands for the file of that name in `dir`, unless there is one here.
-fn found(name: &Path, dir: &Path) -> PathBuf {
+pub(crate) fn found(name: &Path, dir: &Path) -> PathBuf {
     let there = dir.join(name);
     if name.components().count() == 1 && !name.exists() && there.exists() { there } else { name.to_owned() }
 }
 
-fn restored_text(source: &Path, restored: &Restored) -> String {
+pub(crate) fn restored_text(source: &Path, restored: &Restored) -> String {
     let mut text = String::new();
     if restored.finished {
         text += "an earlier recovery that was interrupted has been finished first\n";
@@ -195,7 +195,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn summary(contents: &Summary) -> String {
+pub(crate) fn summary(contents: &Summary) -> String {
     let behind = match contents.changes_behind {
         Some(0) => "nothing is missing".to_owned(),
         Some(1) => "1 change is missing".to_owned(),
@@ -253,11 +253,11 @@ pub(crate) fn rekey(args: &Rekey) -> Result<(), AppError> {
 }
 
 /// What the unit loads as the credential.
-const UNIT_KEY: &str = "/etc/aivonx/master.key";
+pub(crate) const UNIT_KEY: &str = "/etc/aivonx/master.key";
 
 /// Where the daemon reads its key, if the file does not say: beside the store, or, where the package has made it
 /// instead, the file that the unit hands to it. Here nobody has handed anything.
-fn key_in_use(dir: &Path, unit_key: &Path) -> PathBuf {
+pub(crate) fn key_in_use(dir: &Path, unit_key: &Path) -> PathBuf {
     let beside = dir.join("master.key");
     if !beside.exists() && unit_key.exists() { unit_key.to_owned() } else { beside }
 }

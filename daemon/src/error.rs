@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
+use aivonx_backup::BackupError;
 use aivonx_config::Mistakes;
 use aivonx_fleet::FleetError;
 use aivonx_gateway as proxy;
@@ -28,6 +29,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aivonx_backup::Backups;
 use aivonx_config as config;
 use aivonx_domain::{AccessRecord, Outcome};
 use aivonx_fleet::{NodeScope, Snapshot};
@@ -126,11 +127,12 @@ pub(crate) fn status(
     mode: Mode,
     addresses: &[SocketAddr],
     store: &Store,
+    backups: &Backups,
     log_sink: &str,
 ) -> Arc<dyn Fn() -> Status + Send + Sync> {
     let (shared, live) = (shared.clone(), live.clone());
     let listen: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let (store, log_sink) = (store.clone(), log_sink.to_owned());
+    let (store, backups, log_sink) = (store.clone(), backups.clone(), log_sink.to_owned());
     Arc::new(move || {
         let config = live.get();
         let snapshot = shared.hot.load();
@@ -166,7 +168,10 @@ pub(crate) fn status(
                 store.trouble().as_deref(),
                 &ledgers_lost(&store),
                 shared.usage.health().lost,
-            ),
+            )
+            .into_iter()
+            .chain(backups.failure().map(|why| format!("the backup that was due is not made: {why}")))
+            .collect(),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
     })

@@ -9,6 +9,7 @@ mod error;
 mod facts;
 pub mod lifecycle;
 mod manual;
+mod restore;
 mod signals;
 mod trusted;
 

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fault, WireSecret, account,
+    Fault, UnixMillis, WireSecret, account,
     audit::{AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
-    config, daemon,
+    backup, config, daemon,
     job::Job,
     key::{self, Key},
     limit,
@@ -75,6 +75,8 @@ nouns! {
     Privacy(privacy::PrivacyRequest),
     /// Snapshots of the store.
     Snapshot(snapshot::SnapshotRequest),
+    /// Backups.
+    Backup(backup::BackupRequest),
 }
 
 impl Request {
@@ -216,6 +218,12 @@ pub enum Reply {
     Learned(Box<strategy::Learned>),
     /// Requests that wait.
     Queued(Vec<Queued>),
+    /// Kept backups.
+    Backups(Vec<backup::Backup>),
+    /// A backup that was made or verified.
+    BackupMade(Box<backup::Backup>),
+    /// When the newest backup was made; None if there is none, or if the caller may not see it.
+    NewestBackup(Option<UnixMillis>),
 }
 
 /// One step of a stream. Append only.
@@ -252,6 +260,10 @@ pub enum Event {
     AuditVerdict(Box<AuditVerdict>),
     /// Requests that ended, with where they came from.
     UsageRequests(Vec<usage::UsageFrom>),
+    /// The next bytes of a backup.
+    BackupBytes(Vec<u8>),
+    /// What the backup is whose bytes came before.
+    BackupMade(Box<backup::Backup>),
 }
 
 /// Events a client takes of one stream before it has granted more: what a slow reader can make pile up on

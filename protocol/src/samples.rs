@@ -131,6 +131,9 @@ catalogue! { Reply {
     Self::Queued(_) => "queued", Self::Queued(vec![Queued {
         id: "0190-request".into(), position: 2, expected_ms: 70_000,
     }]);
+    Self::Backups(_) => "backups", Self::Backups(vec![snapshot::backup(), snapshot::bad_backup()]);
+    Self::BackupMade(_) => "backup_made", Self::BackupMade(Box::new(snapshot::backup()));
+    Self::NewestBackup(_) => "newest_backup", Self::NewestBackup(Some(1_700_000_000_000));
 } }
 
 catalogue! { Event {
@@ -147,6 +150,8 @@ catalogue! { Event {
     Self::UsageMissed(_) => "usage_missed", Self::UsageMissed(300);
     Self::AuditWalked { .. } => "audit_walked", Self::AuditWalked { seq: 300, last: 70_000 };
     Self::AuditVerdict(_) => "audit_verdict", Self::AuditVerdict(Box::new(trail::verdict()));
+    Self::BackupBytes(_) => "backup_bytes", Self::BackupBytes(b"AIVONX-BACKUP\n".to_vec());
+    Self::BackupMade(_) => "backup_made", Self::BackupMade(Box::new(snapshot::backup()));
 } }
 
 catalogue! { ClientFrame {

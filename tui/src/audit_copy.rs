@@ -92,7 +92,7 @@ impl Writing {
     /// # Errors
     /// What the system says.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.copy.file.write_all(bytes)
+        self.copy.write(bytes)
     }
 
     /// All is there: writes the signature as well, and gives both their names.
@@ -113,14 +113,14 @@ fn there(path: &Path) -> io::Error {
 
 /// A file that has its name only once it is whole.
 #[derive(Debug)]
-struct Partial {
+pub(crate) struct Partial {
     path: PathBuf,
     partial: PathBuf,
     file: File,
 }
 
 impl Partial {
-    fn begin(path: &Path) -> io::Result<Self> {
+    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
@@ -130,7 +130,11 @@ impl Partial {
         Ok(Self { path: path.to_owned(), partial, file })
     }
 
-    fn end(self, replace: bool) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    pub(crate) fn end(self, replace: bool) -> io::Result<()> {
         self.file.sync_all()?;
         if replace {
             fs::rename(&self.partial, &self.path)

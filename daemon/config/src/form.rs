@@ -27,6 +27,12 @@ pub(super) const ORIGIN: Text = Text {
                (\"https://*.example.org\", \"http://gw:*\", \"vscode-webview://*\")",
 };
 
+/// A public key of a recipient, or empty.
+pub(super) const RECIPIENT: Text = Text {
+    check: recipient,
+    accepted: "256 bits in base64, as `aivonx backup generate-key` prints them, or \"\"",
+};
+
 /// Reads one of `access.allowed_hosts` from a command line.
 ///
 /// # Errors
@@ -48,6 +54,15 @@ fn allowed(form: &Text, text: &str) -> Result<String, String> {
         let fix = problem.fix.unwrap_or_else(|| format!("accepted: {}", form.accepted));
         format!("it {}; {fix}", problem.what)
     })
+}
+
+fn recipient(text: &str) -> Result<(), Problem> {
+    let is_base64 = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
+    let is_key = text.len() == 44 && text.strip_suffix('=').is_some_and(is_base64);
+    if text.is_empty() || is_key {
+        return Ok(());
+    }
+    Err(Problem::new(format!("is {}, which is no public key", quote(text))))
 }
 
 fn group(name: &str) -> Result<(), Problem> {

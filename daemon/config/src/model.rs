@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    form::{GROUP, HOST, LEVEL, ORIGIN},
+    form::{GROUP, HOST, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, Size, Time, Word},
     table::table,
     text::{AbsolutePath, FILE_PATH, ListOf, SOCKET_PATH},
@@ -59,6 +59,8 @@ table! {
         audit: Audit = Audit::default();
         /// `[usage]`
         usage: Usage = Usage::default();
+        /// `[backup]`
+        backup: Backup = Backup::default();
     }
 }
 
@@ -359,5 +361,18 @@ table! {
         /// The sums of each day are kept for so long, at least as long as single requests. On the disk a day takes
         /// about 100 bytes for each key with each of the models and nodes that it used.
         sums: Duration = hours(24 * 400), Time::from(hours(24), hours(24 * 3650)), Restart;
+    }
+}
+
+table! {
+    /// Backups, which the daemon makes by itself in the directory `backups` of its data. `aivonxd restore` puts one back.
+    Backup, BACKUP_DOC, BACKUP_KEYS of Config.backup {
+        /// How often one is made; "0" is never.
+        interval: Duration = hours(24), Time::from(minutes(1), hours(24 * 30)).or_none(), Restart;
+        /// How many are kept; the oldest beyond that are removed when a new one was read back.
+        keep: u32 = 30, Count(1, 10_000), Restart;
+        /// Public key that they are sealed for, as `aivonx backup generate-key` prints it: they open with the private
+        /// half alone, and have the master key in them. Empty: they are sealed with the master key, which is not in them.
+        recipient: String = String::new(), RECIPIENT, Restart;
     }
 }

@@ -17,6 +17,7 @@ mod throttle;
 #[cfg(test)]
 mod tests;
 
+use aivonx_backup::Backups;
 use aivonx_config as config;
 use aivonx_fleet::Fleet;
 use aivonx_gateway::{policy::Policies, pulse::Pulse, running::Board};
@@ -71,6 +72,8 @@ pub struct Services {
     pub secrets: Secrets,
     /// What is kept, for its snapshots.
     pub store: Store,
+    /// Backups of all that.
+    pub backups: Backups,
     /// Who used what.
     pub usage: Usage,
     /// Prices.

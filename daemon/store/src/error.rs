@@ -14,6 +14,15 @@ use super::{codec::CodecError, room};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// A backup is half in place.
+    #[error(
+        "in {} the restoration of a backup was interrupted; do it again: aivonxd restore FILE",
+        .dir.display()
+    )]
+    HalfRestored {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// Another record has this name.
     #[error("the {noun} name \"{}\" is taken", Untrusted::new(.name))]
     NameTaken {

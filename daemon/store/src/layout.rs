@@ -18,7 +18,8 @@ pub(super) struct Layout {
 }
 
 /// Names that other parts of aivonx may have put into the data directory before the store is opened.
-const KNOWN: [&str; 5] = ["lock", "master.key", "control.sock", "aivonxd.toml", "lost+found"];
+const KNOWN: [&str; 7] =
+    ["lock", "master.key", "control.sock", "aivonxd.toml", "lost+found", "backups", "backup.restoring"];
 
 impl Layout {
     pub(super) fn new(dir: &Path) -> Self {
@@ -43,6 +44,16 @@ impl Layout {
     /// Where a store that was set aside is copied to be read.
     pub(super) fn reading(&self) -> PathBuf {
         self.dir.join("store.reading")
+    }
+
+    /// Where a backup is laid out before it is put in place, see [`super::whole`].
+    pub(super) fn staged(&self) -> PathBuf {
+        self.dir.join("backup.restoring")
+    }
+
+    /// There while a backup is half in place.
+    pub(super) fn half_restored(&self) -> PathBuf {
+        self.dir.join("RESTORING")
     }
 
     /// Verified snapshots.

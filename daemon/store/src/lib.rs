@@ -64,6 +64,7 @@ mod trouble;
 mod upkeep;
 pub mod usage;
 pub mod user;
+mod whole;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -119,6 +120,7 @@ pub use settings::{FleetPrivacy, Restoration, Settings};
 pub use trouble::Trouble;
 pub use usage::UsageLog;
 pub use user::{StoredReset, StoredTotp, UserRecord};
+pub use whole::{Copied, Staged};
 
 use change::{Change, Feed};
 use engine::Engine;

@@ -204,6 +204,11 @@ impl Commit {
         Ok(Self { state: Mutex::new(slots), unsettled: AtomicBool::new(false) })
     }
 
+    /// The bytes of a file that says `to`.
+    pub(super) fn render(to: Acknowledged) -> Vec<u8> {
+        [slot_bytes(to), slot_bytes(to)].concat()
+    }
+
     /// What was recorded last.
     pub(super) fn reached(&self) -> Acknowledged {
         self.slots().to
@@ -266,7 +271,7 @@ impl Commit {
 
 /// Puts a new file at `path`, both slots of which say `to`.
 fn write_both(path: &Path, to: Acknowledged) -> Result<File, StoreError> {
-    files::replace(path, &[slot_bytes(to), slot_bytes(to)].concat())?;
+    files::replace(path, &Commit::render(to))?;
     OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("open", path))
 }
 

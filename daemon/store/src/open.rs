@@ -31,6 +31,7 @@ use super::{
     snapshot::Occasion,
     swap,
     tree::{Tree, no_sums},
+    whole,
 };
 
 /// A store that is open and verified.
@@ -158,6 +159,8 @@ fn open_verified(dir: &Path, cache_bytes: u64, schemas: Schemas) -> Result<Verif
     let lock = Lock::take(&layout)
         .or_else(|e| if e.wants_room() { room::look(&layout).and(Err(e)) } else { Err(e) })?;
     room::look(&layout)?;
+    whole::check_complete(&layout)?;
+    files::remove_dir(&layout.staged())?;
     if swap::finish(&layout)?.is_some() {
         tracing::warn!(dir = %dir.display(), "a recovery of the store that was interrupted is finished");
     }

@@ -24,6 +24,7 @@ use super::{
     snapshot::{self, Contents},
     swap,
     tree::{Tree, no_sums},
+    whole,
 };
 
 /// One snapshot file.
@@ -149,7 +150,7 @@ pub(super) fn look(path: PathBuf, acknowledged: Option<u64>) -> Snapshot {
     Snapshot { path, bytes, contents }
 }
 
-fn summary(contents: &Contents, acknowledged: Option<u64>) -> Summary {
+pub(super) fn summary(contents: &Contents, acknowledged: Option<u64>) -> Summary {
     Summary {
         created: contents.created,
         schema: contents.schema,
@@ -196,6 +197,7 @@ pub fn read(snapshot: &Path) -> Result<Source, StoreError> {
 /// If the snapshot belongs to another daemon than the directory, is of a newer schema, or the
 /// directory is in use. The directory is as it was then.
 pub fn put_back(dir: &Path, snapshot: Source) -> Result<Restored, StoreError> {
+    whole::check_complete(&Layout::new(dir))?;
     put(&Claim::lay(dir)?, snapshot.contents, &snapshot.path)
 }
 
@@ -213,21 +215,23 @@ pub fn restore(dir: &Path, snapshot: &Path) -> Result<Restored, StoreError> {
 /// As of [`put_back`]; and if the store has not all of its records, with what is whole, cut or gone.
 pub fn restore_from(dir: &Path, store: &Path) -> Result<Restored, StoreError> {
     salvage::check(store)?;
+    whole::check_complete(&Layout::new(dir))?;
     let claim = Claim::lay(dir)?;
     let contents = salvage::read(store, &claim.layout.reading())?;
     put(&claim, contents, store)
 }
 
 /// A data directory that nobody else uses.
-struct Claim {
-    layout: Layout,
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) layout: Layout,
     /// Whether a recovery that was interrupted has been finished.
     finished: bool,
     _lock: Lock,
 }
 
 impl Claim {
-    fn lay(dir: &Path) -> Result<Self, StoreError> {
+    pub(super) fn lay(dir: &Path) -> Result<Self, StoreError> {
         let layout = Layout::new(dir);
         layout.prepare()?;
         let lock = Lock::take_to_move(&layout)?;
@@ -236,15 +240,22 @@ impl Claim {
     }
 }
 
-fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, StoreError> {
+/// Refuses records that a newer version wrote.
+pub(super) fn check_schema(contents: &Contents, source: &Path) -> Result<(), StoreError> {
+    if contents.schema <= SCHEMAS.current {
+        return Ok(());
+    }
+    let what = format!(
+        "it has schema {}, this aivonxd knows schemas up to {}; install the version that wrote it",
+        contents.schema, SCHEMAS.current
+    );
+    Err(StoreError::BadSnapshot { path: source.to_owned(), what })
+}
+
+pub(super) fn put(claim: &Claim, contents: Contents, source: &Path) -> Result<Restored, StoreError> {
     let Claim { layout, finished, .. } = claim;
     let unusable = |what: String| StoreError::BadSnapshot { path: source.to_owned(), what };
-    if contents.schema > SCHEMAS.current {
-        return Err(unusable(format!(
-            "it has schema {}, this aivonxd knows schemas up to {}; install the version that wrote it",
-            contents.schema, SCHEMAS.current
-        )));
-    }
+    check_schema(&contents, source)?;
     if files::in_place_of_file(&layout.marker()).is_none()
         && let Found::Marker(marker) = Marker::read(&layout.marker())?
         && marker.daemon != contents.daemon

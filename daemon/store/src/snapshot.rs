@@ -100,7 +100,7 @@ pub(super) fn replace(path: &Path, contents: &Contents) -> Result<(), StoreError
     files::rename(&temp, path)
 }
 
-fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
+pub(super) fn collect(engine: &Engine, daemon: &str) -> Result<Contents, String> {
     let meta = engine.verify()?;
     let mut trees: Vec<TreeContents> = Tree::ALL
         .into_iter()
@@ -170,7 +170,8 @@ fn seq_in_name(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
-fn render(contents: &Contents) -> Vec<u8> {
+/// The bytes of a snapshot file.
+pub(super) fn render(contents: &Contents) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     let text = |out: &mut Vec<u8>, text: &str| {
         // Tree names and ids are short; a longer one would not read back, which `take` notices.

@@ -74,6 +74,18 @@ pub(super) fn finish(layout: &Layout) -> Result<Option<Placed>, StoreError> {
     Ok(Some(Placed { set_aside }))
 }
 
+/// Sets aside the whole store, ledgers and snapshots included, and says where the records went.
+pub(super) fn set_aside(layout: &Layout) -> Result<Option<PathBuf>, StoreError> {
+    let stamp = stamp();
+    // The marker last: without it what is left would pass for no store.
+    for path in [layout.ledgers(), layout.snapshots(), layout.commit()] {
+        move_aside(&path, &stamp)?;
+    }
+    let store = move_aside(&layout.store(), &stamp)?;
+    move_aside(&layout.marker(), &stamp)?;
+    Ok(store)
+}
+
 /// Sets aside what stands in place of the ledgers' directories.
 pub(super) fn clear_ledgers(layout: &Layout) -> Result<(), StoreError> {
     let stamp = stamp();

@@ -17,6 +17,7 @@ pub use chain::{Break, Chain, Problem, Restart};
 pub use entry::{AuditActor, AuditEntry, AuditFilter, AuditObject, AuditOrganization, AuditSource};
 pub use hex_bytes::{Digest, HexBytes, NotHex, PublicKey, Signature};
 pub use noted::Noted;
+pub(crate) use signed::is_signed;
 pub use signed::{Checkpoint, CheckpointKind, ExportSignature, NoPublicKey};
 
 use crate::{Network, UnixMillis, operation::operations};

@@ -194,7 +194,7 @@ impl AuditFilter {
     }
 }
 
-fn is_signed(signer: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+pub(crate) fn is_signed(signer: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     VerifyingKey::from_bytes(&signer.0).is_ok_and(|key| {
         key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
     })

@@ -4,7 +4,7 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    config, daemon, job, key,
+    backup, config, daemon, job, key,
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
     log::{self, LogFilter},
@@ -247,6 +247,14 @@ impl Request {
             snapshot::List.into(),
             snapshot::Create.into(),
             snapshot::Newest.into(),
+            backup::List.into(),
+            backup::Create.into(),
+            backup::Export {
+                sealing: backup::Sealing::Passphrase(WireSecret::new("correct horse battery".into())),
+            }
+            .into(),
+            backup::Verify { file: "20231114T221320.000Z.backup".into() }.into(),
+            backup::Newest.into(),
         ]
     }
 }

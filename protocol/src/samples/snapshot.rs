@@ -1,6 +1,10 @@
-//! Values of the samples: snapshots.
+//! Values of the samples: snapshots and backups.
 
-use crate::snapshot::{NewestSnapshot, Snapshot, SnapshotContents, Taken};
+use crate::{
+    audit::HexBytes,
+    backup::Backup,
+    snapshot::{NewestSnapshot, Snapshot, SnapshotContents, Taken},
+};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -35,4 +39,20 @@ pub(super) fn taken() -> Taken {
 
 pub(super) fn newest() -> NewestSnapshot {
     NewestSnapshot { taken: NOW, behind: 2 }
+}
+
+pub(super) fn backup() -> Backup {
+    Backup {
+        file: "20231114T221320.000Z.backup".into(),
+        bytes: 700_000,
+        made: Some(NOW),
+        change: Some(9),
+        sealed: Some("master key".into()),
+        signer: Some(HexBytes([7; 32])),
+        problem: None,
+    }
+}
+
+pub(super) fn bad_backup() -> Backup {
+    Backup::bad("20231113T221320.000Z.backup".into(), 12, "its header is damaged".into())
 }

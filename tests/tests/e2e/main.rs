@@ -7,6 +7,7 @@ mod account;
 mod activation;
 mod admin;
 mod audit;
+mod backup;
 mod bodies;
 mod chaos;
 mod completion;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod connect;
 pub mod demo;
@@ -134,6 +135,9 @@ pub enum Verb {
     /// The keys that secrets are encrypted with
     #[command(subcommand)]
     Secrets(secrets::SecretsVerb),
+    /// Backups of all that the gateway keeps, which `aivonxd restore` puts back, also on another machine
+    #[command(subcommand, visible_alias = "backups")]
+    Backup(backup::BackupVerb),
     /// Snapshots of the store, from which `aivonxd recover` puts it back
     #[command(subcommand, visible_alias = "snapshots")]
     Snapshot(snapshot::SnapshotVerb),
@@ -273,6 +277,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Logs(args)) => logs::run(context, args).await,
         Some(Verb::Config(verb)) => config::run(context, verb).await,
         Some(Verb::Secrets(verb)) => secrets::run(context, verb).await,
+        Some(Verb::Backup(verb)) => backup::run(context, verb).await,
         Some(Verb::Snapshot(verb)) => snapshot::run(context, verb).await,
         Some(Verb::Organization(verb)) => organization::run(context, verb).await,
         Some(Verb::User(verb)) => user::run(context, verb).await,

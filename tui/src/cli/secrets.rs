@@ -122,15 +122,7 @@ fn generate(context: &mut Context, args: GenerateArgs) -> Result<(), Failure> {
         }
         return context.out.line(&*key);
     };
-    write_new(&file, &key).map_err(|error| {
-        let failure = Failure::failed(format!("--out {}: {error}", file.display()));
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                failure.with_hint("A key is never overwritten: name another file, or move this one away.")
-            }
-            _ => failure,
-        }
-    })?;
+    write_secret(&file, &key)?;
     let made = Generated { file: Some(file.clone()), key: None };
     context.out.show(&made, |out| {
         out.line(format_args!(
@@ -141,6 +133,19 @@ fn generate(context: &mut Context, args: GenerateArgs) -> Result<(), Failure> {
             "To change to it, stop the daemon: aivonxd rekey --old OLD --new {}",
             file.display()
         ))
+    })
+}
+
+/// Writes a key to a new file for `--out`, readable by the caller alone.
+pub(super) fn write_secret(file: &Path, key: &str) -> Result<(), Failure> {
+    write_new(file, key).map_err(|error| {
+        let failure = Failure::failed(format!("--out {}: {error}", file.display()));
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                failure.with_hint("A key is never overwritten: name another file, or move this one away.")
+            }
+            _ => failure,
+        }
     })
 }
 

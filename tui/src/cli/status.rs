@@ -1,7 +1,7 @@
 //! `aivonx status`, and `aivonx` alone.
 
 use aivonx_protocol::{
-    Client, ClientError, FaultKind,
+    Client, ClientError, FaultKind, UnixMillis, backup,
     daemon::{self, Status},
     snapshot::{self, NewestSnapshot},
     strategy::Strategy,
@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// A backup this old, in milliseconds, is worth a look: they are made every day.
+const BACKUP_OLD: u64 = 2 * 24 * 3_600_000;
+
 /// What `status` prints as JSON.
 #[derive(Debug, Serialize)]
 pub struct Shown {
@@ -25,21 +28,27 @@ pub struct Shown {
     pub status: Status,
     /// The newest snapshot of its store.
     pub newest_snapshot: Option<NewestSnapshot>,
+    /// When the newest backup was made; null without any.
+    pub newest_backup: Option<UnixMillis>,
 }
 
 impl Shown {
     async fn ask(client: &Client) -> Result<Self, ClientError> {
         let status = client.ask(daemon::GetStatus).await?;
-        // A caller with restricted rights gets neither the process id nor this.
-        let newest_snapshot = match status.pid {
-            0 => None,
-            _ => match client.ask(snapshot::Newest).await {
-                // An older daemon does not know of it.
-                Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unsupported => None,
-                newest => newest?,
-            },
+        // A caller with restricted rights gets neither the process id nor these.
+        let (newest_snapshot, newest_backup) = match status.pid {
+            0 => (None, None),
+            _ => (known(client.ask(snapshot::Newest).await)?, known(client.ask(backup::Newest).await)?),
         };
-        Ok(Self { status, newest_snapshot })
+        Ok(Self { status, newest_snapshot, newest_backup })
+    }
+}
+
+/// None if an older daemon does not know of it.
+fn known<T>(answer: Result<Option<T>, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Err(ClientError::Fault(fault)) if fault.kind == FaultKind::Unsupported => Ok(None),
+        answer => answer,
     }
 }
 
@@ -112,6 +121,7 @@ fn table(shown: &Shown, now: u64) -> Table {
     table.pair("memory", text::bytes(status.resident_bytes));
     table.pair("data", &status.data_dir);
     table.pair("snapshot", snapshot(shown.newest_snapshot, now));
+    table.pair("backup", backup(shown.newest_backup, now));
     table.pair("log", &status.log_sink);
     table
 }
@@ -125,6 +135,18 @@ fn snapshot(newest: Option<NewestSnapshot>, now: u64) -> Cell {
         many => format!("{} changes since", count(many)),
     };
     Cell::new(format!("{}, {behind}", text::ago(newest.taken, now)))
+}
+
+/// How old the newest backup is.
+fn backup(newest: Option<UnixMillis>, now: u64) -> Cell {
+    match newest {
+        // A gateway that was begun just now makes its first within the hour.
+        None => Cell::new("none yet"),
+        Some(made) if now.saturating_sub(made) > BACKUP_OLD => {
+            Cell::new(text::ago(made, now)).tone(Tone::Warn)
+        }
+        Some(made) => Cell::new(text::ago(made, now)),
+    }
 }
 
 fn nodes(status: &Status) -> Cell {
@@ -171,7 +193,7 @@ mod tests {
     use crate::samples;
 
     fn shown(status: Status, newest_snapshot: Option<NewestSnapshot>) -> String {
-        table(&Shown { status, newest_snapshot }, samples::NOW).render(Some(80), false)
+        table(&Shown { status, newest_snapshot, newest_backup: None }, samples::NOW).render(Some(80), false)
     }
 
     #[test]

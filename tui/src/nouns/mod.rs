@@ -7,6 +7,7 @@
 
 mod alias;
 pub(crate) mod audit;
+mod backup;
 pub(crate) mod check;
 pub(crate) mod job;
 mod key;

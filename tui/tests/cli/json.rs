@@ -11,6 +11,7 @@ use aivonx_tui::{
     cli::{
         account::{login::LoggedOut, totp},
         audit::offline::Proof,
+        backup::KeyPair,
         connect::Forwarding,
         key::created,
         limit,
@@ -75,7 +76,7 @@ fn the_page_names_every_field_and_no_other() {
         match reply {
             Reply::Done(()) | Reply::Strategy(_) => {}
             Reply::Status(status) => {
-                let shown = status::Shown { status: *status, newest_snapshot: None };
+                let shown = status::Shown { status: *status, newest_snapshot: None, newest_backup: None };
                 printed.insert("status", json(shown));
             }
             Reply::NewestSnapshot(newest) => drop(printed.insert("newest snapshot", json(newest))),
@@ -83,6 +84,10 @@ fn the_page_names_every_field_and_no_other() {
                 printed.insert("snapshot contents", json(&taken.snapshot.contents[0]));
                 printed.insert("snapshot", json(taken.snapshot));
             }
+            Reply::Backups(all) => drop(printed.insert("backup", json(&all[0]))),
+            Reply::BackupMade(made) => drop(printed.insert("backup", json(made))),
+            // Printed with the status.
+            Reply::NewestBackup(_) => {}
             // Printed on standard error.
             Reply::Losses(_) => {}
             Reply::Snapshots(all) => drop(printed.insert("snapshot", json(&all[0]))),
@@ -259,6 +264,8 @@ fn the_page_names_every_field_and_no_other() {
             _ => {}
         }
     }
+    let pair = KeyPair { file: "private".into(), recipient: String::new() };
+    printed.insert("key pair", json(pair));
     printed.insert("generated key", json(Generated { file: None, key: None }));
     let printed: BTreeMap<String, BTreeSet<String>> =
         printed.iter().map(|(section, value)| ((*section).to_owned(), keys(value))).collect();

@@ -11,8 +11,8 @@ use aivonx_protocol::{
 
 /// Line, and the requests it makes.
 const VERBS: &[(&str, &[&str])] = &[
-    ("", &["daemon.status", "snapshot.newest"]),
-    ("status", &["daemon.status", "snapshot.newest"]),
+    ("", &["daemon.status", "snapshot.newest", "backup.newest"]),
+    ("status", &["daemon.status", "snapshot.newest", "backup.newest"]),
     ("pulse --since 1700000000", &["daemon.pulse", "running.queued"]),
     ("node list", &["node.list"]),
     ("node show gpu1", &["node.show", "strategy.learned"]),
@@ -115,6 +115,9 @@ const VERBS: &[(&str, &[&str])] = &[
     ("privacy test", &["privacy.test"]),
     ("lockout list --all", &["lockout.list"]),
     ("lockout clear alice", &["lockout.clear"]),
+    ("backup list", &["backup.list"]),
+    ("backup create", &["backup.create"]),
+    ("backup verify 20231114T221320.000Z.backup", &["backup.verify"]),
     ("snapshot list", &["snapshot.list"]),
     ("snapshot create", &["snapshot.create"]),
 ];

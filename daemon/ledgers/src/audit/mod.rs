@@ -48,7 +48,7 @@ use aivonx_config as config;
 use aivonx_domain::{AccessRecord, now};
 use aivonx_protocol::{
     UnixMillis,
-    audit::{AuditEntry, AuditKey, Checkpoint},
+    audit::{AuditEntry, AuditKey, Checkpoint, Signature},
 };
 use aivonx_store::{AuditHead, AuditLog};
 use aivonx_telemetry::AuditGauges;
@@ -229,6 +229,14 @@ impl Audit {
     /// [`AuditError::Closed`] of a log in memory.
     pub fn keys(&self) -> Result<Vec<AuditKey>, AuditError> {
         Ok(self.shared()?.signer.keys().to_vec())
+    }
+
+    /// Signs `message`, which says itself what it is of, with the newest key.
+    ///
+    /// # Errors
+    /// [`AuditError::Closed`] of a log in memory.
+    pub fn sign(&self, message: &[u8]) -> Result<Signature, AuditError> {
+        Ok(self.shared()?.signer.sign_message(message))
     }
 
     /// Figures for metrics.

@@ -6,7 +6,7 @@ use aivonx_domain::TenantScope;
 use aivonx_domain::now;
 use aivonx_protocol::{
     UnixMillis, WireSecret,
-    audit::{AuditKey, Checkpoint, CheckpointKind, Digest, ExportSignature, HexBytes, PublicKey},
+    audit::{AuditKey, Checkpoint, CheckpointKind, Digest, ExportSignature, HexBytes, PublicKey, Signature},
 };
 use aivonx_store::{AuditHead, SecretKind, SecretRecord, Store, StoreError, secrets::Vault};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -104,6 +104,11 @@ impl Signer {
     #[cfg(test)]
     pub(super) fn seed(&self) -> [u8; 32] {
         self.key.to_bytes()
+    }
+
+    /// The signature of `message`, which says itself what it is of.
+    pub(super) fn sign_message(&self, message: &[u8]) -> Signature {
+        HexBytes(self.key.sign(message).to_bytes())
     }
 
     /// Fills in daemon, time, signer and signature.

@@ -89,7 +89,7 @@ fn every_request_is_for_the_roles_of_the_table() {
 fn who_must_do_something_first_can_do_that_alone() {
     for request in Request::samples() {
         let own = request.name().starts_with("account.") && request.name() != "account.setup";
-        let expected = own || matches!(request.name(), "daemon.status" | "snapshot.newest");
+        let expected = own || matches!(request.name(), "daemon.status" | "snapshot.newest" | "backup.newest");
         for owed in [PASSWORD, ENROL] {
             let standing = Standing::User(user(Role::Superadmin, false), owed);
             assert_eq!(may(&run(), true, 1000, &standing, request.clone()), expected, "{}", request.name());
@@ -134,8 +134,8 @@ fn strangers_get_what_the_rule_gives_them() {
         for request in Request::samples() {
             let name = request.name();
             let expected = match name {
-                "daemon.status" | "snapshot.newest" | "account.login" | "account.resume"
-                | "account.whoami" | "account.redeem" => true,
+                "daemon.status" | "snapshot.newest" | "backup.newest" | "account.login"
+                | "account.resume" | "account.whoami" | "account.redeem" => true,
                 "account.setup" => matches!(gets, Everything | StatusAndSetup),
                 _ => matches!(gets, Everything | EverythingElse),
             };
@@ -149,6 +149,7 @@ fn strangers_get_what_the_rule_gives_them() {
                     name,
                     "daemon.status"
                         | "snapshot.newest"
+                        | "backup.newest"
                         | "account.login"
                         | "account.resume"
                         | "account.whoami"

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use aivonx_backup::Backups;
 use aivonx_config::{AccessMode, Allowed, Config, Live};
 use aivonx_fleet::{Fleet, testing::FakeNode};
 use aivonx_gateway::policy::Policies;
@@ -55,12 +56,15 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let fleet = Fleet::start(store.clone(), vault, health, Duration::from_secs(5)).await.unwrap();
     let Reply::Status(status) = sample("status") else { unreachable!() };
     let rule = AccessRule { mode: Mode::Dev, daemon_uid: OWN, login_required: false };
+    let master = dir.join("master.key");
+    let backups = Backups::new(store.clone(), Audit::memory(), master, Config::default().backup).unwrap();
     let services = Services {
         fleet,
         identity,
         policies,
         secrets,
         store,
+        backups,
         usage,
         prices,
         running: Arc::default(),

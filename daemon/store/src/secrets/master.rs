@@ -123,8 +123,38 @@ impl MasterKey {
         &self.path
     }
 
+    /// A key that came in another way than by a file, in base64; `path` is where it belongs.
+    ///
+    /// # Errors
+    /// If that is anything but 256 random bits.
+    pub fn from_text(text: &[u8], path: &Path) -> Result<Self, SecretsError> {
+        let key = parse(text).map_err(|what| SecretsError::BadKey { path: path.to_owned(), what })?;
+        Ok(Self { key, path: path.to_owned() })
+    }
+
+    /// The key as its file has it. Named so that every use is found by searching for it.
+    #[must_use]
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(STANDARD.encode(&self.key[..]))
+    }
+
+    /// Seals `secret` under a new random nonce, bound to `context`, which nothing else uses.
+    ///
+    /// # Errors
+    /// Only if the system gives no random numbers.
+    pub fn seal(&self, context: &[u8], secret: &[u8]) -> Result<([u8; 12], Vec<u8>), SecretsError> {
+        self.cipher().seal(context, secret)
+    }
+
+    /// Opens what [`Self::seal`] made; None if anything differs.
+    #[must_use]
+    pub fn open(&self, context: &[u8], nonce: [u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.cipher().open(context, nonce, sealed)
+    }
+
     /// Which key this is, without revealing anything about it: distinguishes a wrong key from a damaged record.
-    pub(super) fn tag(&self) -> [u8; 8] {
+    #[must_use]
+    pub fn tag(&self) -> [u8; 8] {
         let mut hash = Sha256::new();
         hash.update(b"aivonx master key tag v1\0");
         hash.update(&self.key[..]);

@@ -133,6 +133,15 @@ impl Segment {
         }
     }
 
+    /// The bytes of its file as far as they were appended; None if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn content(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let content = self.open().and_then(|file| file.map(|file| load(&file, self.len)).transpose());
+        content.map_err(StoreError::io("read", &self.path()))
+    }
+
     /// For reading single frames.
     ///
     /// # Errors

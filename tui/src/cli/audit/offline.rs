@@ -65,7 +65,7 @@ pub(super) fn run(
 }
 
 /// The key itself, or one in a file; comments in it are skipped.
-fn public_key(text: &str) -> Result<PublicKey, Failure> {
+pub(in crate::cli) fn public_key(text: &str) -> Result<PublicKey, Failure> {
     if let Ok(key) = PublicKey::from_text(text) {
         return Ok(key);
     }
