@@ -18,6 +18,7 @@ use aivonx_gateway::{
     places::{Descriptors, Places},
     policy::Policies,
     pulse::Pulse,
+    token_rates::TokenRates,
 };
 use aivonx_identity::{Identity, password::Hasher, provisioning, rotation};
 use aivonx_ledgers::{
@@ -199,6 +200,7 @@ async fn run_until_stopped(
         policy: policies.hot().clone(),
         identity: identity.clone(),
         limits: limits.clone(),
+        token_rates: TokenRates::default(),
         usage: usage.clone(),
         awaits_setup: mode == Mode::Run,
         settings: ArcSwap::from_pointee(Settings::new(&config)),

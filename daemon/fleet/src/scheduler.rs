@@ -59,6 +59,14 @@ pub enum NoNode {
     Cloud(String),
 }
 
+impl NoNode {
+    /// `node` has the model, and said that it does not serve the route.
+    #[must_use]
+    pub fn lacks(node: &str) -> Self {
+        Self::Unserved(format!("{node} does not have it"))
+    }
+}
+
 fn nearest_text(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
 }

@@ -9,10 +9,9 @@
 
 use aivonx_domain::AccessRecord;
 use aivonx_limits::Ask;
-use aivonx_protocol::key::KeyScope;
 use aivonx_wire::api::{
     meter::{BYTES_PER_TOKEN, Tally, may_count},
-    route::{self, Action, Need, Output},
+    route::{self, Action, Output},
     usage::Usage,
 };
 
@@ -121,7 +120,7 @@ pub(super) fn left(record: &mut AccessRecord, ask: &Ask, due: bool) {
 fn output_of(route: &str) -> Option<Output> {
     let (route, _) = route::find(route)?;
     let Action::Forward(forward) = route.action else { return None };
-    (route.need() == Need::Scope(KeyScope::Infer)).then_some(forward.output)
+    forward.metered.then_some(forward.output)
 }
 
 #[cfg(test)]
@@ -194,6 +193,7 @@ mod tests {
             // Nothing was produced, or nothing is counted.
             ("/api/chat", 503, none, (None, None, false)),
             ("/api/show", 200, both, (None, None, false)),
+            ("/v1/messages/count_tokens", 200, both, (None, None, false)),
             ("unknown", 200, none, (None, None, false)),
         ] {
             let mut record = record(route, status);

@@ -133,6 +133,9 @@ impl Exchange {
         let answer = answer.tally(|output| estimate::is_expected(output, ask));
         self.due &= !answer.complete;
         estimate::count(&mut self.record, answer, ask, self.sent);
+        if let (Some(ask), Some(counted), false) = (ask, self.record.prompt_tokens, self.record.estimated) {
+            self.worker.shared.token_rates.learn(self.model(), ask.prompt, counted);
+        }
     }
 
     /// The model that a node was asked for, by the catalogue's name.

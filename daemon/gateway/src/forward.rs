@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use aivonx_fleet::{Lease, Node, RoutingRules};
+use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
 use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
@@ -132,7 +132,8 @@ pub(super) async fn forward(
         flight.allow(waiting, worker.now(), limit);
         let attempt = async {
             let incoming = worker.upstream.send(node, request, fresh).await?;
-            Opened::read(incoming, stream).await
+            let opened = Opened::read(incoming, stream).await?;
+            Ok(if call.route.optional { opened.for_optional_route() } else { opened })
         };
         let more = || exchange.record.retries < settings.retries && begun.elapsed() < settings.retry_within;
         let elsewhere = || {
@@ -198,6 +199,9 @@ pub(super) async fn forward(
         fresh = false;
     };
     let answered = trial.end(sent, lease, exchange.record.served.clone())?;
+    if call.route.optional && answered.opened.lacks_route() {
+        return Err(NoNode::lacks(&answered.lease.node().name).into());
+    }
     let strip = candidates.asks();
     drop(candidates);
     drop(call.body);

@@ -41,6 +41,7 @@ pub mod shared;
 mod stack;
 mod steady;
 mod stream;
+pub mod token_rates;
 mod transport;
 mod trial;
 mod upstream;

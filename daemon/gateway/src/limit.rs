@@ -23,6 +23,7 @@ use super::{
     error_response::Refusal,
     estimate::{self, Sent},
     exchange::Exchange,
+    gather::Segments,
 };
 use crate::policy::Plan;
 use aivonx_protocol::key::KeyScope;
@@ -106,7 +107,7 @@ impl Asks<'_> {
 /// its client holds a place, and memory, as one that waits for a node does.
 pub(super) fn enter(exchange: &mut Exchange, sender: Sender<'_>) -> Result<(), Refusal> {
     let Sender { caller, route } = sender;
-    if route.need() != Need::Scope(KeyScope::Infer) || exchange.reservation.is_some() {
+    if !route.metered() || exchange.reservation.is_some() {
         return Ok(());
     }
     let entered = exchange.worker.shared.limits.enter(caller.levels());
@@ -118,7 +119,7 @@ pub(super) fn enter(exchange: &mut Exchange, sender: Sender<'_>) -> Result<(), R
 /// body must carry, if any.
 pub(super) async fn reserve(exchange: &mut Exchange, asks: Asks<'_>) -> Result<Option<u64>, Refusal> {
     let Asks { route, caller, peek, body, .. } = asks;
-    if route.need() != Need::Scope(KeyScope::Infer) {
+    if !route.metered() {
         return Ok(None);
     }
     let worker = exchange.worker.clone();
@@ -155,22 +156,38 @@ async fn prompt(
 ) -> Result<(u64, Sent), Exceeded> {
     // More than there are, and costs nothing.
     let most = peek.prompt_at_most();
-    let rough = most / BYTES_PER_TOKEN;
     let too_long = limits.prompt_cap(levels).is_some_and(|cap| most > cap);
     let is_nobodys = levels.iter().all(Option::is_none);
     if is_nobodys && !too_long {
-        return Ok((rough, Sent::default()));
+        return Ok((most / BYTES_PER_TOKEN, Sent::default()));
     }
-    let size = if most <= aside::LARGE {
-        prompt_size(&body.segments)
-    } else {
-        let segments = body.segments.clone();
-        aside(move || prompt_size(&segments)).await.unwrap_or(PromptSize { chars: most, named: 0 })
-    };
+    let size = size(peek, &body.segments).await;
     limits.check_prompt(levels, size.chars)?;
     let sent = Sent { text: size.chars, named: size.named };
-    // Hardly any text has more tokens than characters; what goes beyond are images.
-    Ok((if most <= ROUGH { rough } else { rough.min(size.chars) }, sent))
+    Ok((tokens(peek, &size), sent))
+}
+
+/// How long the prompt in `body` is.
+async fn size(peek: &Peek, body: &Segments) -> PromptSize {
+    let most = peek.prompt_at_most();
+    if most <= aside::LARGE {
+        return prompt_size(body);
+    }
+    let body = body.clone();
+    aside(move || prompt_size(&body)).await.unwrap_or(PromptSize { chars: most, named: 0 })
+}
+
+/// Tokens of a prompt of this size, estimated. Hardly any text has more tokens than characters; what goes beyond are
+/// images.
+fn tokens(peek: &Peek, size: &PromptSize) -> u64 {
+    let most = peek.prompt_at_most();
+    let rough = most / BYTES_PER_TOKEN;
+    if most <= ROUGH { rough } else { rough.min(size.chars) }
+}
+
+/// Tokens of the prompt in `body`, estimated as those of a request that is served.
+pub(super) async fn estimate(peek: &Peek, body: &Segments) -> u64 {
+    tokens(peek, &size(peek, body).await)
 }
 
 /// Puts what a request really used into its record and in the place of what was reserved. `due` is whether an answer in

@@ -32,6 +32,8 @@ pub(super) struct Opened {
     pub(super) words: Option<String>,
     /// What is wrong has to do with `stream_options`.
     pub(super) over_usage: bool,
+    /// What is wrong is that the node does not have the model.
+    no_model: bool,
 }
 
 impl Opened {
@@ -43,7 +45,8 @@ impl Opened {
     pub(super) async fn read(mut incoming: Incoming, stream: Stream) -> Result<Self, SendError> {
         let status = incoming.status;
         if incoming.coded {
-            return Ok(Self { incoming, meaning: Meaning::Misfit, words: None, over_usage: false });
+            let meaning = Meaning::Misfit;
+            return Ok(Self { incoming, meaning, words: None, over_usage: false, no_model: false });
         }
         let mut over_usage = false;
         let (class, words) = if status == StatusCode::OK {
@@ -56,7 +59,22 @@ impl Opened {
             (Class::of_error(&text), failure::words(&text))
         };
         let meaning = Meaning::of_answer(status, class);
-        Ok(Self { incoming, meaning, words, over_usage })
+        Ok(Self { incoming, meaning, words, over_usage, no_model: class == Class::NoModel })
+    }
+
+    /// Takes what the node did not find for the route, not the model: another node may serve it, and this one is not
+    /// to be asked what models it has now.
+    pub(super) fn for_optional_route(mut self) -> Self {
+        if self.lacks_route() {
+            self.meaning = Meaning::Unasked;
+        }
+        self
+    }
+
+    /// Whether the node, which has the model, does not serve the route.
+    pub(super) fn lacks_route(&self) -> bool {
+        matches!(self.incoming.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+            && !self.no_model
     }
 
     /// Whether the node found something wrong with the request.

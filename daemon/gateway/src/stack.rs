@@ -21,7 +21,7 @@ use super::{
     conn::ConnContext,
     cors,
     deadline::{InFlight, Waiting},
-    endpoints::{account, change, local, manage, own_usage, unload},
+    endpoints::{account, change, count_tokens, local, manage, own_usage, unload},
     error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
@@ -241,6 +241,9 @@ async fn layers(
         plan,
         eligible,
     };
+    if forwarded.path == route::COUNT_TOKENS {
+        return Box::pin(count_tokens::answer(exchange, flight, call)).await;
+    }
     forward(exchange, flight, call).await
 }
 

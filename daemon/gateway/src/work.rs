@@ -36,7 +36,7 @@ pub(super) fn of<'a>(
         output,
         variant: call.peek.runner(&call.body.segments),
         streams: call.streams(),
-        describes: !call.route.prompts(),
+        describes: !call.route.metered,
         embeds,
         band: 0,
         organization,

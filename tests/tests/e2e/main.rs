@@ -15,6 +15,7 @@ mod console;
 mod damage;
 mod descriptors;
 mod durability;
+mod engines;
 mod errors;
 mod exhaustion;
 mod explain;

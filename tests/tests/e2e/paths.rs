@@ -62,6 +62,7 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
     let anthropic = [("anthropic-version", "2023-06-01")];
     for (path, method, status) in [
         ("/api/nowhere", "POST", 404),
+        ("/v1/messages/count_tokens", "GET", 405),
         ("/v1/nowhere", "POST", 404),
         ("/api/chat", "GET", 405),
         ("/api/tags", "POST", 405),

@@ -85,6 +85,10 @@ pub(crate) async fn answer(
         Local::ActiveRequests => {
             ok(active_requests(&snapshot, &realm, node_id(asked.query)).to_string().into())
         }
+        Local::Status => {
+            let (disabled, source) = if eligible.cloud() { (false, "none") } else { (true, "config") };
+            ok(json!({ "cloud": { "disabled": disabled, "source": source } }).to_string().into())
+        }
         Local::Metrics => return Err(Refusal::Internal("metrics are answered above")),
     })
 }

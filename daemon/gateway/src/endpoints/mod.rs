@@ -3,6 +3,7 @@
 
 pub mod account;
 pub(crate) mod change;
+pub(crate) mod count_tokens;
 pub(crate) mod local;
 pub(crate) mod manage;
 pub mod own_usage;

@@ -5,11 +5,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use aivonx_domain::{AccessRecord, Findings, Outcome, access::Subject};
 use aivonx_protocol::{
     UnixMillis,
-    key::KeyScope,
     limit::LimitName,
     usage::{UsageFrom, UsageRecord},
 };
-use aivonx_wire::api::route::{self, Need};
+use aivonx_wire::api::route;
 use uuid::Uuid;
 
 use super::Whose;
@@ -62,7 +61,7 @@ pub(super) struct Seen {
 /// Whether a request is one for the ledger: inference, and not refused before anyone was known.
 pub(super) fn counts(record: &AccessRecord) -> bool {
     (record.subject.is_some() || record.outcome != Outcome::Refused)
-        && route::find(record.route).is_some_and(|(route, _)| route.need() == Need::Scope(KeyScope::Infer))
+        && route::find(record.route).is_some_and(|(route, _)| route.metered())
 }
 
 impl Seen {

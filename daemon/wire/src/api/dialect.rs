@@ -4,12 +4,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+/// What engines with OpenAI's API serve outside `/v1`.
+const ENGINES: [&str; 7] =
+    ["/rerank", "/v2/rerank", "/reranking", "/score", "/tokenize", "/detokenize", "/infill"];
+
 /// Whose API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `/api/*` and everything outside `/v1`.
     Ollama,
-    /// `/v1/*`.
+    /// `/v1/*`, and what engines serve beside it.
     Openai,
     /// `/v1/messages`, and any `/v1` path asked with `anthropic-version`.
     Anthropic,
@@ -27,6 +31,7 @@ impl Dialect {
                     Self::Openai
                 }
             }
+            _ if ENGINES.contains(&path) => Self::Openai,
             _ => Self::Ollama,
         }
     }
@@ -119,6 +124,8 @@ mod tests {
         assert_eq!(Dialect::of_path("/v1/messages/x", false), Dialect::Anthropic);
         assert_eq!(Dialect::of_path("/v1x", true), Dialect::Ollama);
         assert_eq!(Dialect::of_path("/nowhere", true), Dialect::Ollama);
+        assert_eq!(Dialect::of_path("/v1/messages/count_tokens", false), Dialect::Anthropic);
+        assert_eq!(Dialect::of_path("/rerank", false), Dialect::Openai);
     }
 
     #[test]

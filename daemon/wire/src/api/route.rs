@@ -74,7 +74,15 @@ pub struct Forward {
     pub ask_usage: bool,
     /// Key that may name the model when `model` is absent or empty: the older `name` of some Ollama routes.
     pub legacy_name: bool,
+    /// Whether what it uses counts against limits and costs something: not where a model is only described, or tokens
+    /// are only counted.
+    pub metered: bool,
+    /// Whether some nodes of the kinds that serve it do not: what they do not find is then the route, not the model.
+    pub optional: bool,
 }
+
+/// Path of the route that counts the tokens of a request of Anthropic's API.
+pub const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
 
 impl Forward {
     /// Whether its body carries a prompt: on all routes but those that only describe a model.
@@ -145,6 +153,8 @@ pub enum Local {
     ActiveRequests,
     /// Prometheus metrics.
     Metrics,
+    /// Whether cloud models may be used, Ollama's shape.
+    Status,
 }
 
 /// What is done about the caller's own account.
@@ -207,9 +217,17 @@ impl Route {
                     return Need::Nothing;
                 }
                 Local::Tags | Local::Ps | Local::Models | Local::Model => KeyScope::ModelsRead,
-                Local::ProxyState | Local::ActiveRequests | Local::Metrics => KeyScope::AdminRead,
+                Local::ProxyState | Local::ActiveRequests | Local::Metrics | Local::Status => {
+                    KeyScope::AdminRead
+                }
             },
         })
+    }
+
+    /// Whether what it uses counts against limits.
+    #[must_use]
+    pub fn metered(&self) -> bool {
+        matches!(self.action, Action::Forward(forward) if forward.metered)
     }
 
     /// Whether `method` is served; `HEAD` is where `GET` is.

@@ -13,6 +13,7 @@ static USAGE: Finder = LazyLock::new(|| memmem::Finder::new("\"usage\""));
 static DONE: Finder = LazyLock::new(|| memmem::Finder::new("\"done\""));
 static TIMINGS: Finder = LazyLock::new(|| memmem::Finder::new("\"timings\""));
 static FINISH_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"finish_reason\""));
+static STOP: Finder = LazyLock::new(|| memmem::Finder::new("\"stop\""));
 static STOP_REASON: Finder = LazyLock::new(|| memmem::Finder::new("\"stop_reason\""));
 static DELTA: Finder = LazyLock::new(|| memmem::Finder::new("delta\""));
 static LAST_RESPONSES: [Finder; 4] = [
@@ -150,7 +151,8 @@ pub(super) fn events(kind: Stream, lines: &[u8], open: &mut Open, text: &mut Lin
         }
     }
     events.finished = match kind {
-        Stream::Done => has_text(lines, &FINISH_REASON),
+        // llama.cpp's own API says it with a member of its own.
+        Stream::Done => has_text(lines, &FINISH_REASON) || has_member(lines, &STOP, b't'),
         Stream::Messages => has_text(lines, &STOP_REASON),
         _ => false,
     };

@@ -3,7 +3,7 @@
 use aivonx_protocol::key::KeyScope;
 use http::Method;
 
-use super::{Account, Action, Forward, Local, Output, Route, Stream, Version};
+use super::{Account, Action, COUNT_TOKENS, Forward, Local, Output, Route, Stream, Version};
 use crate::api::Dialect;
 
 const GET: &[Method] = &[Method::GET];
@@ -52,6 +52,8 @@ const fn ollama(
             output,
             ask_usage: false,
             legacy_name: false,
+            metered: true,
+            optional: false,
         }),
         about,
     }
@@ -84,16 +86,30 @@ const fn v1(
             output,
             ask_usage: matches!(stream, Stream::Done),
             legacy_name: false,
+            metered: true,
+            optional: false,
         }),
         about,
     }
 }
 
-/// What only engines with OpenAI's API serve.
-const fn engines(route: Route) -> Route {
+/// What some engines behind OpenAI's API serve: those that `about` names, or the like.
+const fn engines(path: &'static str, about: &'static str) -> Route {
+    let route = v1(path, (0, 0, 0), Stream::Never, Output::Nothing, Dialect::Openai, about);
     match route {
         Route { action: Action::Forward(forward), .. } => {
-            Route { action: Action::Forward(Forward { ollama: None, ..forward }), ..route }
+            let forward = Forward { ollama: None, optional: true, ..forward };
+            Route { action: Action::Forward(forward), ..route }
+        }
+        route => route,
+    }
+}
+
+/// What makes nothing, and only counts tokens or looks at them.
+const fn unmetered(route: Route) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            Route { action: Action::Forward(Forward { metered: false, ..forward }), ..route }
         }
         route => route,
     }
@@ -142,6 +158,33 @@ const fn never(pattern: &'static str, dialect: Dialect, why: &'static str) -> Ro
     Route { pattern, methods: ANY_METHOD, dialect, action: Action::Never(why), about: "Not served: 404." }
 }
 
+const RANKS: &str = "Ranking of documents by a query.";
+
+const SCORES: &str = "Scores of pairs of texts.";
+
+/// llama.cpp's completion of what lies between two texts.
+const fn infill() -> Route {
+    let route = engines("/infill", "Completion between a prefix and a suffix, as llama.cpp serves it.");
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            let (stream, output) = (Stream::Done, Output::Key("n_predict"));
+            let forward = Forward { stream_default: Some(false), stream, output, ..forward };
+            Route { action: Action::Forward(forward), ..route }
+        }
+        route => route,
+    }
+}
+
+const fn counted() -> Route {
+    let route = engines(
+        COUNT_TOKENS,
+        "The tokens that a request to `/v1/messages` has, counted by a node that can; otherwise estimated by what nodes \
+         counted of the model's prompts before, and the field `X-Aivonx-Estimated: tokens` says so. Counts against no \
+         limit.",
+    );
+    Route { dialect: Dialect::Anthropic, ..unmetered(route) }
+}
+
 use Dialect::{Anthropic as A, Ollama as O, Openai as I};
 
 /// Every route, those of the data path first.
@@ -170,6 +213,8 @@ pub static ROUTES: &[Route] = &[
             output: Output::Nothing,
             ask_usage: false,
             legacy_name: true,
+            metered: false,
+            optional: false,
         }),
         about: "What a model is: its template, parameters and capabilities.",
     },
@@ -183,17 +228,19 @@ pub static ROUTES: &[Route] = &[
         "Completion of a prompt.",
     )),
     v1("/v1/embeddings", (0, 0, 0), Stream::Never, Output::Nothing, I, "Embeddings of one or more texts."),
-    engines(v1(
-        "/v1/rerank",
-        (0, 0, 0),
-        Stream::Never,
-        Output::Nothing,
-        I,
-        "Ranking of documents by a query.",
-    )),
-    engines(v1("/v1/score", (0, 0, 0), Stream::Never, Output::Nothing, I, "Scores of pairs of texts.")),
+    engines("/v1/rerank", RANKS),
+    engines("/v2/rerank", RANKS),
+    engines("/rerank", RANKS),
+    engines("/v1/reranking", RANKS),
+    engines("/reranking", RANKS),
+    engines("/v1/score", SCORES),
+    engines("/score", SCORES),
+    unmetered(engines("/tokenize", "The tokens of a text; counts against no limit.")),
+    unmetered(engines("/detokenize", "The text of tokens; counts against no limit.")),
+    infill(),
     v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
     v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
+    counted(),
     local(
         "/",
         O,
@@ -236,6 +283,12 @@ pub static ROUTES: &[Route] = &[
     local("/api/proxy/state", O, Local::ProxyState, "The nodes and their state."),
     local("/api/proxy/active-requests", O, Local::ActiveRequests, "The requests that are running."),
     local("/metrics", O, Local::Metrics, "Metrics for Prometheus."),
+    local(
+        "/api/status",
+        O,
+        Local::Status,
+        "Whether models that run at third parties may be used, as Ollama says it.",
+    ),
     ollama("/api/proxy/generate", "/api/generate", Some(true), "Older name of `/api/generate`."),
     ollama("/api/proxy/chat", "/api/chat", Some(true), "Older name of `/api/chat`."),
     ollama("/api/proxy/embed", "/api/embed", None, "Older name of `/api/embed`."),
@@ -289,7 +342,6 @@ pub static ROUTES: &[Route] = &[
     not_yet("/api/push", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
-    not_yet("/api/status", GET, O, KeyScope::AdminRead),
     not_yet("/api/blobs/:digest", POST_HEAD, O, KeyScope::ModelsWrite),
     not_yet("/v1/audio/transcriptions", POST, I, KeyScope::Infer),
     never("/api/me", O, NO_ACCOUNT),
