@@ -62,6 +62,7 @@ fn needs(need: Need) -> &'static str {
         Need::Scope(KeyScope::AdminRead) => {
             "Needs the scope `admin:read`, or a listener that is marked for diagnostics."
         }
+        Need::Scope(KeyScope::NodesChoose) => "Needs the scope `nodes:choose`.",
         Need::User => "Needs an access token.",
         Need::UserOrBody => "Needs an access token, or a refresh token in the body.",
     }

@@ -25,11 +25,15 @@ pub enum KeyScope {
     /// Metrics and state of the gateway.
     #[serde(rename = "admin:read")]
     AdminRead,
+    /// Choose the node that serves a request.
+    #[serde(rename = "nodes:choose")]
+    NodesChoose,
 }
 
 impl KeyScope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Infer, Self::ModelsRead, Self::ModelsWrite, Self::AdminRead];
+    pub const ALL: [Self; 5] =
+        [Self::Infer, Self::ModelsRead, Self::ModelsWrite, Self::AdminRead, Self::NodesChoose];
 
     /// The scope as commands and JSON spell it.
     #[must_use]
@@ -39,6 +43,7 @@ impl KeyScope {
             Self::ModelsRead => "models:read",
             Self::ModelsWrite => "models:write",
             Self::AdminRead => "admin:read",
+            Self::NodesChoose => "nodes:choose",
         }
     }
 }
@@ -51,7 +56,7 @@ impl fmt::Display for KeyScope {
 
 /// A word that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no scope; use infer, models:read, models:write or admin:read")]
+#[error("\"{0}\" is no scope; use infer, models:read, models:write, admin:read or nodes:choose")]
 pub struct NoScope(pub String);
 
 impl std::str::FromStr for KeyScope {

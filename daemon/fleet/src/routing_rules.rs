@@ -17,6 +17,8 @@ pub struct RoutingRules {
     /// Of the key: both must allow.
     narrowed: Globs,
     cloud: bool,
+    /// The one node that a request is for, by its id.
+    only: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,11 +43,12 @@ enum Rule {
 
 impl RoutingRules {
     /// Everything: for callers who are the whole fleet's superadmins.
-    pub const ALL: Self = Self { nodes: Nodes::All, models: Globs::ALL, narrowed: Globs::ALL, cloud: true };
+    pub const ALL: Self =
+        Self { nodes: Nodes::All, models: Globs::ALL, narrowed: Globs::ALL, cloud: true, only: None };
 
     /// The nodes that are assigned to nobody: for callers who belong to no organization.
     pub const SHARED: Self =
-        Self { nodes: Nodes::Shared, models: Globs::ALL, narrowed: Globs::ALL, cloud: true };
+        Self { nodes: Nodes::Shared, models: Globs::ALL, narrowed: Globs::ALL, cloud: true, only: None };
 
     /// What the organization with this id may use.
     #[must_use]
@@ -56,13 +59,19 @@ impl RoutingRules {
             NodeAccess::Exclusive => Rule::Exclusive,
         };
         let nodes = Nodes::Organization(organization.into(), rule);
-        Self { nodes, models: Globs::new(models), narrowed: Globs::ALL, cloud }
+        Self { nodes, models: Globs::new(models), narrowed: Globs::ALL, cloud, only: None }
     }
 
     /// The same, but only for models that `models` allow too: a key's own list.
     #[must_use]
     pub fn narrowed(&self, models: &[String]) -> Self {
         Self { narrowed: Globs::new(models), ..self.clone() }
+    }
+
+    /// The same on the node with this id alone.
+    #[must_use]
+    pub fn only(&self, node: &Arc<str>) -> Self {
+        Self { only: Some(node.clone()), ..self.clone() }
     }
 
     /// The same without models that a node hands on to a third party.
@@ -74,6 +83,9 @@ impl RoutingRules {
     /// Whether `node` may serve the caller.
     #[must_use]
     pub fn admits(&self, node: &Node) -> bool {
+        if self.only.as_ref().is_some_and(|only| *only != node.id) {
+            return false;
+        }
         let owner = node.organization.as_deref();
         match &self.nodes {
             Nodes::All => true,

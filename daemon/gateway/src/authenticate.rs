@@ -17,6 +17,7 @@ use super::{
 };
 use aivonx_config::AccessMode;
 use aivonx_domain::now;
+use aivonx_fleet::RoutingRules;
 use aivonx_identity::{
     AccountError, Caller, NotKnown, RequiredActions, Snapshot, api_key,
     jwt::{self, Claims, JwtError, Verifiers},
@@ -43,6 +44,10 @@ pub(super) enum Forbidden {
         "models are not managed here without a key; set access.allow_model_management = true, or use 'aivonx model'"
     )]
     Management,
+    #[error(
+        "choosing a node with X-Aivonx-Node needs a credential with the scope nodes:choose; leave the field out"
+    )]
+    Choosing,
 }
 
 /// Who asks. Puts them into the record.
@@ -133,7 +138,7 @@ pub(super) fn authorize(
         // The access mode let them in.
         (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
         (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,
-        (Caller::Anonymous, KeyScope::AdminRead) => false,
+        (Caller::Anonymous, KeyScope::AdminRead | KeyScope::NodesChoose) => false,
         (caller, scope) => caller.may(scope),
     };
     if granted {
@@ -157,6 +162,28 @@ pub(super) fn authorize(
     };
     denied(cx, exchange, route, fields, &why);
     Err(Refusal::Forbidden(why))
+}
+
+/// What of the fleet a request may use that names the node that is to serve it; None if it names none.
+pub(super) fn chosen_node(
+    cx: &ConnContext,
+    exchange: &Exchange,
+    caller: &Caller,
+    route: &Route,
+    fields: &Fields<'_>,
+) -> Result<Option<RoutingRules>, Refusal> {
+    let goes_to_nodes = matches!(route.action, Action::Forward(_) | Action::Pull | Action::Delete);
+    let Some(name) = fields.get(Field::Node).filter(|_| goes_to_nodes) else { return Ok(None) };
+    if !caller.may(KeyScope::NodesChoose) {
+        let why = Forbidden::Choosing;
+        denied(cx, exchange, route, fields, &why);
+        return Err(why.into());
+    }
+    let eligible = caller.eligible();
+    let snapshot = cx.worker.shared.hot.load();
+    let node = snapshot.nodes.iter().find(|node| node.heading == *name && eligible.admits(node));
+    let unknown = || Refusal::NoSuchNode(String::from_utf8_lossy(name.as_bytes()).into_owned());
+    node.map(|node| Some(eligible.only(&node.id))).ok_or_else(unknown)
 }
 
 fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Caller, NotKnown> {

@@ -44,6 +44,11 @@ pub(super) enum Refusal {
         .0.map_or_else(String::new, |meant| format!("; {} is one, check the client's base URL", meant.pattern))
     )]
     NoRoute(Option<&'static Route>),
+    #[error(
+        "no node '{}' that this credential may choose with X-Aivonx-Node; name another, or leave the field out",
+        Untrusted::new(.0).max(100)
+    )]
+    NoSuchNode(String),
     #[error("{0}")]
     Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
@@ -111,7 +116,7 @@ impl Refusal {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
             Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
-            Self::Host(HostError::Absolute) | Self::NoRoute(_) | Self::Never(_) => {
+            Self::Host(HostError::Absolute) | Self::NoRoute(_) | Self::NoSuchNode(_) | Self::Never(_) => {
                 (StatusCode::NOT_FOUND, Refused)
             }
             Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing => {

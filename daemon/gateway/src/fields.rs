@@ -22,10 +22,11 @@ pub(super) enum Field {
     OpenaiBeta,
     Traceparent,
     Tracestate,
+    Node,
 }
 
 /// How many there are.
-const COUNT: usize = Field::Tracestate as usize + 1;
+const COUNT: usize = Field::Node as usize + 1;
 
 /// Their names, in the order of the enum.
 static NAMES: [HeaderName; COUNT] = [
@@ -45,6 +46,7 @@ static NAMES: [HeaderName; COUNT] = [
     HeaderName::from_static("openai-beta"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
+    super::headers::X_AIVONX_NODE,
 ];
 
 impl Field {
@@ -67,6 +69,7 @@ impl Field {
             "openai-beta" => Self::OpenaiBeta,
             "traceparent" => Self::Traceparent,
             "tracestate" => Self::Tracestate,
+            "x-aivonx-node" => Self::Node,
             _ => return None,
         })
     }
@@ -83,7 +86,7 @@ pub(super) struct Fields<'h> {
     headers: &'h HeaderMap,
     first: [Option<&'h HeaderValue>; COUNT],
     /// One bit per field that stands more than once.
-    again: u16,
+    again: u32,
 }
 
 impl<'h> Fields<'h> {
@@ -145,6 +148,7 @@ mod tests {
         Field::OpenaiBeta,
         Field::Traceparent,
         Field::Tracestate,
+        Field::Node,
     ];
 
     #[test]

@@ -137,6 +137,9 @@ async fn layers(
     if !route.allows(&head.method) {
         return Err(Refusal::Method { method: head.method.to_string(), allow: route.allow() });
     }
+    // Before the body, for it is a matter of the head.
+    let chosen = authenticate::chosen_node(cx, exchange, &caller, route, fields)?;
+    let eligible = chosen.as_ref().unwrap_or_else(|| caller.eligible());
     let forwarded = match route.action {
         Action::NotYet(_) => return Err(Refusal::NotYet(route.pattern)),
         Action::Never(why) => return Err(Refusal::Never(why)),
@@ -170,15 +173,15 @@ async fn layers(
     exchange.record.bytes_in = body.bytes;
     let (mut body, peek) = read(exchange, &flight, body).await?;
     let Some(forwarded) = forwarded else {
-        name_model(exchange, &peek, true, caller.eligible())?;
+        name_model(exchange, &peek, true, eligible)?;
         flight.for_model(exchange.record.model.clone());
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Work);
         let source = change::source(cx, exchange, fields);
-        let asked = manage::Asked { method: &head.method, route, source, before: before(fields) };
+        let asked = manage::Asked { method: &head.method, route, source, before: before(fields), eligible };
         return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };
-    name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
+    name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
     flight.for_model(exchange.record.model.clone());
 
     peek.check(&forwarded)?;
@@ -189,14 +192,14 @@ async fn layers(
 
     // Which model is served for the name that was asked for, and what its requests are given: the layers below, and
     // the node, are about that one.
-    let plan = plan(exchange, &peek, &forwarded, &caller)?;
+    let plan = plan(exchange, &peek, &forwarded, &caller, eligible)?;
 
-    if is_unknown(exchange, &peek, &forwarded, plan.as_ref(), caller.eligible()) {
+    if is_unknown(exchange, &peek, &forwarded, plan.as_ref(), eligible) {
         // It may have come to a node a moment ago. Limits and the record go by the catalogue's name for it.
         flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
         look_again(&exchange.worker, &flight).await?;
         if plan.as_ref().is_none_or(|plan| plan.alias.is_none()) {
-            name_model(exchange, &peek, forwarded.legacy_name, caller.eligible())?;
+            name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
             flight.for_model(exchange.record.model.clone());
         }
     }
@@ -218,15 +221,14 @@ async fn layers(
     let output = limit::reserve(exchange, asks).await?;
 
     // A client that takes a model out of memory means all of the server that it takes the gateway for.
-    let stopped = unload::Stopped::of(&peek, &forwarded, &body, plan.as_ref(), caller.eligible());
+    let stopped = unload::Stopped::of(&peek, &forwarded, &body, plan.as_ref(), eligible);
     if let Some(stopped) = stopped
-        && let Some(answer) = stopped.answer(exchange, &flight, before(fields), &caller).await?
+        && let Some(answer) = stopped.answer(exchange, &flight, before(fields), eligible).await?
     {
         return Ok(answer);
     }
 
     // Which models and nodes are for the caller is decided where a node is chosen, for each attempt anew.
-    let eligible = caller.eligible();
     let many = Many::of(&mut edits);
     let call = Call {
         route: forwarded,
@@ -282,6 +284,7 @@ fn plan(
     peek: &Peek,
     forwarded: &Forward,
     caller: &Caller,
+    eligible: &RoutingRules,
 ) -> Result<Option<Plan>, Refusal> {
     let plan = {
         let rules = exchange.worker.shared.policy.load();
@@ -289,7 +292,7 @@ fn plan(
             return Ok(None);
         };
         let organization = caller.organization().map(|organization| &*organization.id);
-        rules.plan(organization, asked, caller.eligible())
+        rules.plan(organization, asked, eligible)
     };
     let Some(plan) = plan else { return Ok(None) };
     if let Some(alias) = &plan.alias {

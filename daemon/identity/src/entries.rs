@@ -139,7 +139,7 @@ pub struct Scopes(u8);
 
 impl Scopes {
     /// Everything.
-    pub const ALL: Self = Self(0b1111);
+    pub const ALL: Self = Self(0b1_1111);
 
     const fn bit(scope: KeyScope) -> u8 {
         match scope {
@@ -147,6 +147,7 @@ impl Scopes {
             KeyScope::ModelsRead => 2,
             KeyScope::ModelsWrite => 4,
             KeyScope::AdminRead => 8,
+            KeyScope::NodesChoose => 16,
         }
     }
 
@@ -164,10 +165,10 @@ impl Scopes {
     /// What a user of `role` may do with an access token.
     #[must_use]
     pub fn of_role(role: Role) -> Self {
-        use KeyScope::{AdminRead, Infer, ModelsRead, ModelsWrite};
+        use KeyScope::{AdminRead, Infer, ModelsRead, ModelsWrite, NodesChoose};
         match role {
             Role::Superadmin => Self::ALL,
-            Role::Operator => Self::of(&[Infer, ModelsRead, ModelsWrite, AdminRead]),
+            Role::Operator => Self::of(&[Infer, ModelsRead, ModelsWrite, AdminRead, NodesChoose]),
             Role::Auditor => Self::of(&[ModelsRead, AdminRead]),
             Role::OrgAdmin | Role::Member => Self::of(&[Infer, ModelsRead]),
         }

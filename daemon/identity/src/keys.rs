@@ -336,7 +336,7 @@ fn scopes(mut scopes: Vec<KeyScope>) -> Result<Vec<KeyScope>, Fault> {
     scopes.dedup();
     if scopes.is_empty() {
         let fault = Fault::new(FaultKind::Invalid, "a key needs a scope").field("scope");
-        return Err(fault.hint("name infer, models:read, models:write or admin:read"));
+        return Err(fault.hint("name infer, models:read, models:write, admin:read or nodes:choose"));
     }
     Ok(scopes)
 }

@@ -64,6 +64,8 @@ pub(super) fn may_have(role: Role, bound: bool, exclusive: bool, scope: KeyScope
         },
         // Metrics and state are the whole fleet's.
         KeyScope::AdminRead => matches!(role, Role::Superadmin | Role::Operator | Role::Auditor) && !bound,
+        // It goes past what keeps the whole fleet in balance.
+        KeyScope::NodesChoose => matches!(role, Role::Superadmin | Role::Operator) && !bound,
     }
 }
 

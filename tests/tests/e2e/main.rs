@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod bodies;
 mod chaos;
+mod choose;
 mod completion;
 mod console;
 mod damage;

@@ -8,7 +8,7 @@
 //! | `organization` | slug, or null for a key of the fleet |
 //! | `user` | name of the user it acts for, or null |
 //! | `prefix` | first characters of its secret |
-//! | `scopes` | array of `infer`, `models:read`, `models:write`, `admin:read` |
+//! | `scopes` | array of `infer`, `models:read`, `models:write`, `admin:read`, `nodes:choose` |
 //! | `models` | array of globs of the models it may use; empty allows what its organization may |
 //! | `networks` | array of networks it may be used from; empty is anywhere |
 //! | `expires`, `revoked` | times, or null |

@@ -49,7 +49,7 @@ pub(crate) async fn answer(
         shared.control.spawn(async move { drop(change.ended(Err(&fault)).await) });
         return Err(refusal);
     }
-    let work = Work { eligible: caller.eligible().clone(), model, before: asked.before };
+    let work = Work { eligible: asked.eligible.clone(), model, before: asked.before };
     if pull_it {
         pull(exchange, flight, change, work, insecure, peek.stream.unwrap_or(true)).await
     } else {
@@ -71,6 +71,8 @@ pub(crate) struct Asked<'r> {
     pub(crate) source: Source,
     /// Its values of `Via`.
     pub(crate) before: Vec<HeaderValue>,
+    /// What of the fleet it is about.
+    pub(crate) eligible: &'r RoutingRules,
 }
 
 /// Models that may not be used may not be pulled or deleted either.

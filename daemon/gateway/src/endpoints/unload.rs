@@ -2,7 +2,6 @@
 //! the model takes it out of memory, not the one that a request would go to.
 
 use aivonx_fleet::{Keeps, RoutingRules};
-use aivonx_identity::Caller;
 use aivonx_wire::api::{Peek, route::Forward};
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -57,11 +56,11 @@ impl Stopped {
         exchange: &Exchange,
         flight: &InFlight,
         before: Vec<HeaderValue>,
-        caller: &Caller,
+        eligible: &RoutingRules,
     ) -> Result<Option<Answer>, Refusal> {
         flight.allow(Waiting::Work, exchange.worker.now(), exchange.settings.header_wait);
         let shared = &exchange.worker.shared;
-        let (fleet, eligible, models) = (shared.fleet.clone(), caller.eligible().clone(), self.models);
+        let (fleet, eligible, models) = (shared.fleet.clone(), eligible.clone(), self.models);
         let unloading = shared.control.spawn(async move {
             let mut done = false;
             for model in models {

@@ -101,9 +101,14 @@ fn common(key: Option<&Key>) -> Vec<Field> {
     };
     let check = if key.is_some() { span_or_never } else { span_check };
     vec![
-        Field::text("scopes", "Scopes", "infer, models:read, models:write, admin:read", &scopes)
-            .required()
-            .checked(scopes_check),
+        Field::text(
+            "scopes",
+            "Scopes",
+            "infer, models:read, models:write, admin:read, nodes:choose",
+            &scopes,
+        )
+        .required()
+        .checked(scopes_check),
         Field::text(
             "models",
             "Models",
