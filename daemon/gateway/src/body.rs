@@ -4,7 +4,7 @@ use std::{pin::Pin, task::Poll};
 
 use aivonx_config::AccessMode;
 use aivonx_identity::Caller;
-use aivonx_wire::api::Route;
+use aivonx_wire::api::{Route, form::Upload, route::Action};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -165,7 +165,12 @@ pub(super) async fn collect(
     sender: Sender<'_>,
     incoming: &mut Incoming,
 ) -> Result<Collected, Refusal> {
-    let cap = exchange.settings.body_bytes;
+    let upload = match sender.route.action {
+        Action::Forward(forward) => forward.form,
+        _ => None,
+    };
+    let most = upload.map_or(u64::MAX, Upload::most);
+    let cap = exchange.settings.body_bytes.min(most);
     collect_within(exchange, flight, fields, sender, incoming, cap).await
 }
 

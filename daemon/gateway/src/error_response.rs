@@ -7,7 +7,7 @@ use aivonx_fleet::NoNode;
 use aivonx_identity::AccountError;
 use aivonx_protocol::{FaultKind, Untrusted};
 use aivonx_wire::{
-    api::{Dialect, Route, peek::PeekError},
+    api::{Dialect, Route, form::FormError, peek::PeekError},
     privacy::Blocked,
 };
 use http::{HeaderValue, StatusCode, header};
@@ -59,6 +59,8 @@ pub(super) enum Refusal {
     Body(#[from] BodyError),
     #[error(transparent)]
     Peek(#[from] PeekError),
+    #[error(transparent)]
+    Form(#[from] FormError),
     #[error(transparent)]
     Private(Blocked),
     #[error("model is required")]
@@ -119,7 +121,7 @@ impl Refusal {
             Self::Host(HostError::Absolute) | Self::NoRoute(_) | Self::NoSuchNode(_) | Self::Never(_) => {
                 (StatusCode::NOT_FOUND, Refused)
             }
-            Self::Host(_) | Self::Peek(_) | Self::Private(_) | Self::ModelMissing => {
+            Self::Host(_) | Self::Peek(_) | Self::Form(_) | Self::Private(_) | Self::ModelMissing => {
                 (StatusCode::BAD_REQUEST, Refused)
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),

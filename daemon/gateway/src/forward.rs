@@ -124,6 +124,7 @@ pub(super) async fn forward(
             client: call.fields,
             received: call.received,
             request_id: &exchange.id,
+            form: call.peek.is_form(),
             body: candidates.body(),
             heir: cold.as_ref().map(Cold::heir),
             connect_within: settings.connect,

@@ -24,6 +24,12 @@ pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-n
 pub(super) const X_AIVONX_QUEUE: HeaderName = HeaderName::from_static("x-aivonx-queue");
 pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
+/// The boundary of a form that the gateway writes. No client knows the id of its request before it has sent the body, so
+/// nothing in that can be taken for it.
+pub(super) fn boundary(request_id: &str) -> String {
+    format!("aivonx-{request_id}")
+}
+
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.
 pub(super) fn to_node(
@@ -31,6 +37,7 @@ pub(super) fn to_node(
     received: Version,
     endpoint: &Endpoint,
     request_id: &HeaderValue,
+    form: bool,
     out: &mut Vec<u8>,
 ) {
     let mut field = |name: &str, value: &HeaderValue| {
@@ -44,7 +51,12 @@ pub(super) fn to_node(
             field(name, value);
         }
     }
-    field("content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ", request_id);
+    if form {
+        field("content-type: multipart/form-data; boundary=aivonx-", request_id);
+    } else {
+        field("content-type: ", &HeaderValue::from_static("application/json"));
+    }
+    field("accept-encoding: identity\r\nx-request-id: ", request_id);
     if let Some((name, value)) = &endpoint.credential {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");

@@ -20,6 +20,7 @@ mod estimate;
 mod exchange;
 pub mod explain;
 mod fields;
+mod form;
 mod forward;
 mod gather;
 mod headers;

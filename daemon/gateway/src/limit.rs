@@ -170,6 +170,9 @@ async fn prompt(
 /// How long the prompt in `body` is.
 async fn size(peek: &Peek, body: &Segments) -> PromptSize {
     let most = peek.prompt_at_most();
+    if peek.is_form() {
+        return PromptSize { chars: most, named: 0 };
+    }
     if most <= aside::LARGE {
         return prompt_size(body);
     }

@@ -25,6 +25,7 @@ use super::{
     error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
+    form,
     forward::{Call, forward, look_again},
     headers, host, limit, privacy,
 };
@@ -171,7 +172,13 @@ async fn layers(
     let sender = Sender { caller: &caller, route };
     let body = body::collect(exchange, &flight, fields, sender, incoming).await?;
     exchange.record.bytes_in = body.bytes;
-    let (mut body, peek) = read(exchange, &flight, body).await?;
+    let (mut body, peek) = match &forwarded {
+        Some(to @ Forward { form: Some(upload), .. }) => {
+            let sent = form::Sent { route: to, upload: *upload, caller: &caller, headers: &head.headers };
+            Box::pin(form::read(exchange, &flight, sent, body)).await?
+        }
+        _ => read(exchange, &flight, body).await?,
+    };
     let Some(forwarded) = forwarded else {
         name_model(exchange, &peek, true, eligible)?;
         flight.for_model(exchange.record.model.clone());
@@ -205,7 +212,9 @@ async fn layers(
     }
 
     // Before anything is reserved or sent: what may not leave is replaced, or the request refused.
-    privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
+    if !peek.is_form() {
+        privacy::screen(exchange, &flight, &caller, &forwarded, &mut body, &mut edits).await?;
+    }
 
     // Last before a node is chosen: it needs to know how long the prompt is, and how long the answer may be, and
     // nothing may be reserved for a request that is refused.

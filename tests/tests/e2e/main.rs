@@ -52,5 +52,6 @@ mod stalled;
 mod streams;
 mod tenancy;
 mod tls;
+mod uploads;
 mod usage;
 mod wire;

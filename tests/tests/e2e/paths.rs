@@ -73,7 +73,7 @@ async fn unknown_paths_methods_and_routes_to_come_have_the_dialects_shape() {
         ("/api/push", "POST", 501),
         ("/api/create", "POST", 501),
         ("/api/copy", "POST", 501),
-        ("/v1/audio/transcriptions", "POST", 501),
+        ("/v1/audio/transcriptions", "GET", 405),
         ("/api/me", "POST", 404),
         ("/api/experimental/web_search", "POST", 404),
         ("/v1/files", "POST", 404),

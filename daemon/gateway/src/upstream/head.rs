@@ -26,7 +26,7 @@ pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint, out: &mut Vec<u
     out.extend_from_slice(endpoint.prefix.as_bytes());
     out.extend_from_slice(request.path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    to_node(request.client, request.received, endpoint, request.request_id, out);
+    to_node(request.client, request.received, endpoint, request.request_id, request.form, out);
     let length: usize = request.body.iter().map(bytes::Bytes::len).sum();
     out.extend_from_slice(b"content-length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());

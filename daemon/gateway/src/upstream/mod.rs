@@ -62,6 +62,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) received: http::Version,
     /// Our id of the request.
     pub(super) request_id: &'a http::HeaderValue,
+    /// The body is a form, and no JSON.
+    pub(super) form: bool,
     /// The body's segments.
     pub(super) body: &'a [bytes::Bytes],
     /// Who gets the connection if the request is dropped before its answer begins; nobody: it is closed.

@@ -4,6 +4,7 @@ pub mod dialect;
 pub mod edit;
 pub mod escape;
 pub mod failure;
+pub mod form;
 pub mod json;
 pub(crate) mod media;
 pub mod meter;

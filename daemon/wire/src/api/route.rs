@@ -10,7 +10,7 @@ pub use self::{
     find::{find, meant, plain},
     table::ROUTES,
 };
-use super::Dialect;
+use super::{Dialect, form::Upload};
 
 /// A version of Ollama.
 pub type Version = (u32, u32, u32);
@@ -79,6 +79,8 @@ pub struct Forward {
     pub metered: bool,
     /// Whether some nodes of the kinds that serve it do not: what they do not find is then the route, not the model.
     pub optional: bool,
+    /// What files it takes, if its body is a form.
+    pub form: Option<Upload>,
 }
 
 /// Path of the route that counts the tokens of a request of Anthropic's API.

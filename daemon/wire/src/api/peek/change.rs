@@ -132,7 +132,7 @@ impl Peek {
             } else {
                 &self.name_at
             };
-            edits.push(range.clone(), quoted(model));
+            edits.push(range.clone(), if self.is_form { model.to_owned() } else { quoted(model) });
         }
         if let Some(output) = output.filter(|_| route.output != Output::Nothing) {
             // Whichever of them a node heeds.

@@ -7,6 +7,7 @@
 mod change;
 mod count;
 mod error;
+mod form;
 mod keys;
 mod memory;
 mod number;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 pub use change::Changes;
 pub use count::{PromptSize, prompt_size};
 pub use error::PeekError;
+pub(crate) use form::governed_field;
 use keys::Inner;
 use number::{Named, Number};
 use smallvec::SmallVec;
@@ -63,6 +65,8 @@ pub struct Peek {
     inside: usize,
     /// Whether the outermost object is empty.
     empty: bool,
+    /// It is a form: its values are not quoted.
+    is_form: bool,
 }
 
 /// A governed value that is only ever replaced.

@@ -4,7 +4,7 @@ use aivonx_protocol::key::KeyScope;
 use http::Method;
 
 use super::{Account, Action, COUNT_TOKENS, Forward, Local, Output, Route, Stream, Version};
-use crate::api::Dialect;
+use crate::api::{Dialect, form::Upload};
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
@@ -54,6 +54,7 @@ const fn ollama(
             legacy_name: false,
             metered: true,
             optional: false,
+            form: None,
         }),
         about,
     }
@@ -88,6 +89,7 @@ const fn v1(
             legacy_name: false,
             metered: true,
             optional: false,
+            form: None,
         }),
         about,
     }
@@ -100,6 +102,27 @@ const fn engines(path: &'static str, about: &'static str) -> Route {
         Route { action: Action::Forward(forward), .. } => {
             let forward = Forward { ollama: None, optional: true, ..forward };
             Route { action: Action::Forward(forward), ..route }
+        }
+        route => route,
+    }
+}
+
+/// What takes a form with a file.
+const fn uploads(route: Route, upload: Upload) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            let forward = Forward { form: Some(upload), ..forward };
+            Route { action: Action::Forward(forward), ..route }
+        }
+        route => route,
+    }
+}
+
+/// What some nodes of Ollama serve, too, and no version of it tells which.
+const fn ollamas_too(route: Route) -> Route {
+    match route {
+        Route { action: Action::Forward(forward), .. } => {
+            Route { action: Action::Forward(Forward { ollama: ANY, ..forward }), ..route }
         }
         route => route,
     }
@@ -215,6 +238,7 @@ pub static ROUTES: &[Route] = &[
             legacy_name: true,
             metered: false,
             optional: false,
+            form: None,
         }),
         about: "What a model is: its template, parameters and capabilities.",
     },
@@ -238,6 +262,20 @@ pub static ROUTES: &[Route] = &[
     unmetered(engines("/tokenize", "The tokens of a text; counts against no limit.")),
     unmetered(engines("/detokenize", "The text of tokens; counts against no limit.")),
     infill(),
+    ollamas_too(uploads(
+        engines("/v1/audio/transcriptions", "The text of speech, which is the file of a form."),
+        Upload::Audio,
+    )),
+    uploads(
+        engines("/v1/audio/translations", "The text of speech in English; a form likewise."),
+        Upload::Audio,
+    ),
+    engines("/v1/audio/speech", "Speech of a text; the sound comes as the node makes it."),
+    ollamas_too(engines("/v1/images/generations", "Images of a text.")),
+    ollamas_too(uploads(
+        engines("/v1/images/edits", "Images of a text and other images, which are the files of a form."),
+        Upload::Image,
+    )),
     v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
     v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
     counted(),
@@ -343,7 +381,6 @@ pub static ROUTES: &[Route] = &[
     not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
     not_yet("/api/blobs/:digest", POST_HEAD, O, KeyScope::ModelsWrite),
-    not_yet("/v1/audio/transcriptions", POST, I, KeyScope::Infer),
     never("/api/me", O, NO_ACCOUNT),
     never("/api/signout", O, NO_ACCOUNT),
     never("/api/user/keys/:key", O, NO_ACCOUNT),
