@@ -18,6 +18,7 @@ use aivonx_gateway::{
     places::{Descriptors, Places},
     policy::Policies,
     pulse::Pulse,
+    responses::Responses,
     token_rates::TokenRates,
 };
 use aivonx_identity::{Identity, password::Hasher, provisioning, rotation};
@@ -200,6 +201,7 @@ async fn run_until_stopped(
         policy: policies.hot().clone(),
         identity: identity.clone(),
         limits: limits.clone(),
+        responses: Responses::default(),
         token_rates: TokenRates::default(),
         usage: usage.clone(),
         awaits_setup: mode == Mode::Run,

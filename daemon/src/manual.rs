@@ -49,7 +49,12 @@ fn entry(page: &mut String, route: &Route) {
             }
         }
         Action::OwnUsage => text(page, &format!("As for the request, {}.", own_usage::PARAMETERS)),
-        Action::Local(_) | Action::Pull | Action::Delete | Action::NotYet(_) | Action::Never(_) => {}
+        Action::Local(_)
+        | Action::Pull
+        | Action::Delete
+        | Action::Response
+        | Action::NotYet(_)
+        | Action::Never(_) => {}
     }
 }
 

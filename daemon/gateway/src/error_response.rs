@@ -49,6 +49,8 @@ pub(super) enum Refusal {
         Untrusted::new(.0).max(100)
     )]
     NoSuchNode(String),
+    #[error("there is no response '{}' of yours here; it may have been forgotten", Untrusted::new(.0).max(100))]
+    NoResponse(String),
     #[error("{0}")]
     Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
@@ -118,9 +120,11 @@ impl Refusal {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
             Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
-            Self::Host(HostError::Absolute) | Self::NoRoute(_) | Self::NoSuchNode(_) | Self::Never(_) => {
-                (StatusCode::NOT_FOUND, Refused)
-            }
+            Self::Host(HostError::Absolute)
+            | Self::NoRoute(_)
+            | Self::NoSuchNode(_)
+            | Self::NoResponse(_)
+            | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
             Self::Host(_) | Self::Peek(_) | Self::Form(_) | Self::Private(_) | Self::ModelMissing => {
                 (StatusCode::BAD_REQUEST, Refused)
             }

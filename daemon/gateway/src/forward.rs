@@ -7,7 +7,7 @@ use aivonx_wire::api::{
     Dialect, Edits, Meter, Peek,
     route::{Forward, Output, Stream},
 };
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -23,6 +23,7 @@ use super::{
     opened::{Opened, is_stream},
     queue,
     relayed::{NodeHalf, Relayed},
+    responses,
     shared::Settings,
     stream::Relay,
     trial::{Answered, Trial},
@@ -50,6 +51,8 @@ pub(super) struct Call<'a> {
     pub(super) plan: Option<Plan>,
     /// What of the fleet the caller may use.
     pub(super) eligible: &'a RoutingRules,
+    /// Whose its responses are.
+    pub(super) owner: &'a str,
 }
 
 impl Call<'_> {
@@ -58,6 +61,9 @@ impl Call<'_> {
         self.route.stream_default.is_some_and(|default| self.peek.stream.unwrap_or(default))
     }
 }
+
+/// Path of the route whose answers are remembered.
+pub(super) const RESPONSES: &str = "/v1/responses";
 
 /// What is wrong with a node whose answer is proper HTTP and yet none for a client: it is set up wrongly, and another
 /// attempt would change nothing.
@@ -120,6 +126,7 @@ pub(super) async fn forward(
         flight.watch(candidates.prepare(node)).await.map_err(VerdictError)??;
         let cold = candidates.cold(&worker, &settings, &lease);
         let request = Outgoing {
+            method: Method::POST,
             path: call.route.path,
             client: call.fields,
             received: call.received,
@@ -203,6 +210,11 @@ pub(super) async fn forward(
     if call.route.optional && answered.opened.lacks_route() {
         return Err(NoNode::lacks(&answered.lease.node().name).into());
     }
+    if call.route.path == RESPONSES
+        && let Some(id) = responses::id_in(&answered.opened.beginning)
+    {
+        worker.shared.responses.made(call.owner, id, &answered.lease.node().id);
+    }
     let strip = candidates.asks();
     drop(candidates);
     drop(call.body);
@@ -215,16 +227,16 @@ pub(super) async fn forward(
 }
 
 /// What the client is to get.
-struct Kind {
-    dialect: Dialect,
-    stream: Stream,
+pub(super) struct Kind {
+    pub(super) dialect: Dialect,
+    pub(super) stream: Stream,
     /// Take out the usage that it did not ask for.
-    strip: bool,
-    output: Output,
+    pub(super) strip: bool,
+    pub(super) output: Output,
 }
 
 /// Passes a node's answer on.
-fn relay(
+pub(super) fn relay(
     exchange: &mut Exchange,
     flight: Watched,
     answered: Answered,

@@ -37,6 +37,7 @@ pub mod pulse;
 mod queue;
 mod relayed;
 mod request_id;
+pub mod responses;
 pub mod running;
 pub mod shared;
 mod stack;

@@ -34,6 +34,8 @@ pub(super) struct Opened {
     pub(super) over_usage: bool,
     /// What is wrong is that the node does not have the model.
     no_model: bool,
+    /// The beginning of what is no error.
+    pub(super) beginning: Bytes,
 }
 
 impl Opened {
@@ -46,20 +48,28 @@ impl Opened {
         let status = incoming.status;
         if incoming.coded {
             let meaning = Meaning::Misfit;
-            return Ok(Self { incoming, meaning, words: None, over_usage: false, no_model: false });
+            return Ok(Self {
+                incoming,
+                meaning,
+                words: None,
+                over_usage: false,
+                no_model: false,
+                beginning: Bytes::new(),
+            });
         }
         let mut over_usage = false;
+        let mut beginning = Bytes::new();
         let (class, words) = if status == StatusCode::OK {
-            of_output(&mut incoming, stream).await?
+            of_output(&mut incoming, stream, &mut beginning).await?
         } else {
-            let text = tokio::time::timeout(REST, beginning(&mut incoming)).await.unwrap_or_default();
+            let text = tokio::time::timeout(REST, error_text(&mut incoming)).await.unwrap_or_default();
             over_usage = [&b"stream_options"[..], b"include_usage"]
                 .iter()
                 .any(|name| memmem::find(&text, name).is_some());
             (Class::of_error(&text), failure::words(&text))
         };
         let meaning = Meaning::of_answer(status, class);
-        Ok(Self { incoming, meaning, words, over_usage, no_model: class == Class::NoModel })
+        Ok(Self { incoming, meaning, words, over_usage, no_model: class == Class::NoModel, beginning })
     }
 
     /// Takes what the node did not find for the route, not the model: another node may serve it, and this one is not
@@ -113,23 +123,26 @@ impl Opened {
 }
 
 /// What output begins with; of a stream the first line that is of interest.
-async fn of_output(incoming: &mut Incoming, stream: Stream) -> Result<(Class, Option<String>), SendError> {
+async fn of_output(
+    incoming: &mut Incoming,
+    stream: Stream,
+    held: &mut Bytes,
+) -> Result<(Class, Option<String>), SendError> {
     let streams = is_stream(stream, incoming.status, &incoming.headers);
     let page = is_type(&incoming.headers, "text/html");
-    let mut held = Bytes::new();
     loop {
         let piece = incoming.body.read_ahead().await.transpose().map_err(SendError::Broke)?;
         let over = piece.is_none();
         match piece {
             None if held.is_empty() => return Err(SendError::Empty),
-            None => held = [&held[..], b"\n"].concat().into(),
-            Some(piece) if held.is_empty() => held = piece,
-            Some(piece) => held = [held, piece].concat().into(),
+            None => *held = [&held[..], b"\n"].concat().into(),
+            Some(piece) if held.is_empty() => *held = piece,
+            Some(piece) => *held = [&held[..], &piece].concat().into(),
         }
         if page {
             return Ok((Class::Page, None));
         }
-        let opening = if streams { failure::opening(stream, &held) } else { of_object(&held) };
+        let opening = if streams { failure::opening(stream, held) } else { of_object(held) };
         match opening {
             Opening::Error(words) => return Ok((Class::instead_of_output(&words), Some(words))),
             Opening::Unknown if streams && !over => {}
@@ -147,7 +160,7 @@ fn of_object(text: &[u8]) -> Opening {
 }
 
 /// The beginning of an error.
-async fn beginning(incoming: &mut Incoming) -> Vec<u8> {
+async fn error_text(incoming: &mut Incoming) -> Vec<u8> {
     let mut text = Vec::new();
     while text.len() < ENOUGH
         && let Some(Ok(piece)) = incoming.body.read_ahead().await

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{budget::Budget, deadline::ticks, listener::AcceptFailures, places::Places, running::Board};
-use crate::{policy, token_rates::TokenRates};
+use crate::{policy, responses::Responses, token_rates::TokenRates};
 
 /// How far the process is on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub struct Shared {
     pub identity: Arc<Identity>,
     /// How much of it.
     pub limits: Arc<Limits>,
+    /// Which node made which response.
+    pub responses: Responses,
     /// What was learned of how models count tokens.
     pub token_rates: TokenRates,
     /// Who used what.

@@ -21,13 +21,13 @@ use super::{
     conn::ConnContext,
     cors,
     deadline::{InFlight, Waiting},
-    endpoints::{account, change, count_tokens, local, manage, own_usage, unload},
+    endpoints::{account, change, count_tokens, local, manage, own_usage, response, unload},
     error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
     form,
-    forward::{Call, forward, look_again},
-    headers, host, limit, privacy,
+    forward::{Call, RESPONSES, forward, look_again},
+    headers, host, limit, privacy, responses,
 };
 use crate::policy::Plan;
 
@@ -153,6 +153,12 @@ async fn layers(
             }
             return Ok(answer);
         }
+        Action::Response => {
+            let (method, version) = (&head.method, head.version);
+            let parameter = parameter.as_deref().unwrap_or_default();
+            let asked = response::Asked { method, version, parameter, fields, dialect, caller: &caller };
+            return Box::pin(response::answer(cx, exchange, asked)).await;
+        }
         Action::OwnUsage => {
             return Box::pin(own_usage::answer(cx, exchange, &caller, head.uri.query())).await;
         }
@@ -188,6 +194,12 @@ async fn layers(
         let asked = manage::Asked { method: &head.method, route, source, before: before(fields), eligible };
         return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
     };
+    // What goes on from a response goes where that is kept.
+    let kept = match &peek.previous {
+        Some(id) if forwarded.path == RESPONSES => Some(response::after(exchange, &caller, id)?),
+        _ => None,
+    };
+    let eligible = kept.as_ref().unwrap_or(eligible);
     name_model(exchange, &peek, forwarded.legacy_name, eligible)?;
     flight.for_model(exchange.record.model.clone());
 
@@ -251,6 +263,7 @@ async fn layers(
         output,
         plan,
         eligible,
+        owner: responses::owner(&caller),
     };
     if forwarded.path == route::COUNT_TOKENS {
         return Box::pin(count_tokens::answer(exchange, flight, call)).await;

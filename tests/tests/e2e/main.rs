@@ -43,6 +43,7 @@ mod policy;
 mod privacy;
 mod queue;
 mod readme;
+mod responses;
 mod retry;
 mod rotation;
 mod running;

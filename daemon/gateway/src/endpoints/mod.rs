@@ -7,4 +7,5 @@ pub(crate) mod count_tokens;
 pub(crate) mod local;
 pub(crate) mod manage;
 pub mod own_usage;
+pub(crate) mod response;
 pub(crate) mod unload;

@@ -22,7 +22,8 @@ const INTERIM: u8 = 16;
 
 /// Appends the request's head as bytes.
 pub(super) fn write(request: &Outgoing<'_>, endpoint: &Endpoint, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"POST ");
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
     out.extend_from_slice(endpoint.prefix.as_bytes());
     out.extend_from_slice(request.path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");

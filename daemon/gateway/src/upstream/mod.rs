@@ -11,6 +11,7 @@ mod pool;
 use std::{io, time::Duration};
 
 use aivonx_fleet::dial::DialError;
+use http::Method;
 
 pub(super) use connection::NodeBody;
 pub(super) use heir::Heir;
@@ -54,8 +55,9 @@ impl SendError {
 
 /// A request to a node: everything but the body's bytes.
 pub(super) struct Outgoing<'a> {
-    /// The route's own path.
-    pub(super) path: &'static str,
+    pub(super) method: Method,
+    /// The route's own path; what stands in a parameter of it was checked.
+    pub(super) path: &'a str,
     /// Head fields of the client's request.
     pub(super) client: &'a Fields<'a>,
     /// The protocol the client's request came by.

@@ -45,6 +45,8 @@ pub enum Action {
     Account(Account),
     /// What the caller used.
     OwnUsage,
+    /// The node that made a response: one of its own, its inputs, or its end.
+    Response,
     /// Known, but not served by this version: 501. The scope is what it will need.
     NotYet(KeyScope),
     /// Known, and never served: 404 with the reason.
@@ -204,6 +206,7 @@ impl Route {
             Action::Pull | Action::Delete => KeyScope::ModelsWrite,
             Action::NotYet(scope) => scope,
             Action::Never(_) => return Need::Nothing,
+            Action::Response => KeyScope::Infer,
             Action::OwnUsage => return Need::User,
             Action::Account(what) => {
                 return match what {

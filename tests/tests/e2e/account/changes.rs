@@ -81,7 +81,7 @@ impl Gateway {
         let model = json!({"model": "m", "stream": false});
         match route.action {
             // A node is asked for something, and nothing is different afterwards; or it is not served.
-            Action::Forward(_) | Action::NotYet(_) | Action::Never(_) => None,
+            Action::Forward(_) | Action::Response | Action::NotYet(_) | Action::Never(_) => None,
             Action::Local(_) | Action::OwnUsage => panic!("{} only tells", route.pattern),
             Action::Pull => Some(self.post(route.pattern, manager, &model).await),
             Action::Delete => {

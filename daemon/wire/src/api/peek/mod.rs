@@ -40,6 +40,8 @@ pub struct Peek {
     pub stream: Option<bool>,
     /// `insecure` of a pull.
     pub insecure: bool,
+    /// `previous_response_id`, if it is there and a string.
+    pub previous: Option<String>,
     usage: UsageOption,
     model_at: Range<usize>,
     name_at: Range<usize>,

@@ -215,6 +215,9 @@ impl Reader {
                 self.peek.name = Some(text(raw, "name")?);
                 self.peek.name_at = range;
             }
+            (Governed::PreviousResponseId, Kind::String) => {
+                self.peek.previous = Some(text(raw, "previous_response_id")?);
+            }
             (Governed::Stream, Kind::True | Kind::False) => self.peek.stream = Some(kind == Kind::True),
             (Governed::Insecure, Kind::True) => self.peek.insecure = true,
             (Governed::StreamOptions, Kind::Null) => self.peek.usage = UsageOption::Null(range),

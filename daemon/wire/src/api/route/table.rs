@@ -277,6 +277,14 @@ pub static ROUTES: &[Route] = &[
         Upload::Image,
     )),
     v1("/v1/responses", (0, 13, 3), Stream::Responses, Output::Key("max_output_tokens"), I, "Responses."),
+    Route {
+        pattern: "/v1/responses/:id",
+        methods: &[Method::GET, Method::DELETE, Method::POST],
+        dialect: I,
+        action: Action::Response,
+        about: "A response of the caller's organization, `ID/input_items`, or with POST `ID/cancel`: from the node that \
+                made it, as long as the gateway remembers which.",
+    },
     v1("/v1/messages", (0, 14, 0), Stream::Messages, Output::Key("max_tokens"), A, "Messages."),
     counted(),
     local(

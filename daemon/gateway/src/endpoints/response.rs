@@ -1,0 +1,123 @@
+//! A response that a node made and keeps: it is asked of that node alone.
+
+use std::{pin::pin, sync::Arc};
+
+use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
+use aivonx_identity::Caller;
+use aivonx_wire::api::{
+    Dialect,
+    route::{Output, Stream},
+};
+use http::{Method, Version};
+
+use crate::{
+    answer::Answer,
+    body::VerdictError,
+    conn::ConnContext,
+    deadline::{InFlight, Waiting},
+    error_response::Refusal,
+    exchange::Exchange,
+    fields::Fields,
+    forward::{Kind, relay},
+    opened::Opened,
+    responses,
+    trial::Answered,
+    upstream::Outgoing,
+};
+
+/// What is asked.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    /// What follows the path of all responses.
+    pub(crate) parameter: &'a str,
+    pub(crate) fields: &'a Fields<'a>,
+    pub(crate) dialect: Dialect,
+    pub(crate) caller: &'a Caller,
+}
+
+/// Answers with what the node says.
+pub(crate) async fn answer(
+    cx: &ConnContext,
+    exchange: &mut Exchange,
+    asked: Asked<'_>,
+) -> Result<Answer, Refusal> {
+    let (id, method) = of(asked.parameter, asked.method)?;
+    let node = node(exchange, asked.caller, id)?;
+    let (worker, settings) = (exchange.worker.clone(), exchange.settings.clone());
+    let flight = cx.worker.watch(InFlight::new(cx.transport(), exchange.begun()));
+    flight.on_behalf_of(asked.caller.clone());
+    let lease = Lease::take(&node).ok_or(Refusal::NodesBusy { wait: None })?;
+    exchange.chosen();
+    exchange.record.node = Some(node.name.clone());
+    flight.on_node(Some(node.clone()));
+    flight.allow(Waiting::Head, worker.now(), settings.header_wait);
+    let path = format!("/v1/responses/{}", asked.parameter);
+    let attempt = async {
+        let mut fresh = false;
+        loop {
+            let request = Outgoing {
+                method: method.clone(),
+                path: &path,
+                client: asked.fields,
+                received: asked.version,
+                request_id: &exchange.id,
+                form: false,
+                body: &[],
+                heir: None,
+                connect_within: settings.connect,
+            };
+            match worker.upstream.send(&node, request, fresh).await {
+                // The kept connection died before any byte.
+                Err(error) if error.stale() && !fresh => fresh = true,
+                Err(error) => return Err(error),
+                Ok(incoming) => return Opened::read(incoming, Stream::Never).await,
+            }
+        }
+    };
+    let opened = flight.watch_node(pin!(attempt)).await.map_err(VerdictError)?;
+    let opened = opened.ok_or(NoNode::Down)?;
+    let failed = |error: crate::upstream::SendError| Refusal::NodeFailed {
+        node: node.name.to_string(),
+        why: error.to_string(),
+    };
+    let answered = Answered { opened: opened.map_err(failed)?, lease, served: None };
+    let kind = Kind { dialect: asked.dialect, stream: Stream::Never, strip: false, output: Output::Nothing };
+    relay(exchange, flight, answered, kind)
+}
+
+/// The id in what follows the path of all responses, and the method that a node is asked with.
+fn of<'a>(parameter: &'a str, method: &Method) -> Result<(&'a str, Method), Refusal> {
+    let (id, part) = parameter.split_once('/').map_or((parameter, None), |(id, part)| (id, Some(part)));
+    let allow = match part {
+        None => &[Method::GET, Method::DELETE][..],
+        Some("input_items") => &[Method::GET],
+        Some("cancel") => &[Method::POST],
+        Some(_) => return Err(Refusal::NoRoute(None)),
+    };
+    if !responses::is_id(id) {
+        return Err(Refusal::NoResponse(id.to_owned()));
+    }
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    if !allow.contains(method) {
+        let allow: Vec<&str> = allow.iter().map(Method::as_str).collect();
+        return Err(Refusal::Method { method: method.to_string(), allow: allow.join(", ") });
+    }
+    Ok((id, method.clone()))
+}
+
+/// The node that made the response of this id for the caller, if that may still use it.
+fn node(exchange: &Exchange, caller: &Caller, id: &str) -> Result<Arc<Node>, Refusal> {
+    let shared = &exchange.worker.shared;
+    let node = shared.responses.node(responses::owner(caller), id);
+    let snapshot = shared.hot.load();
+    let found = node.and_then(|made| snapshot.nodes.iter().find(|node| node.id == made));
+    let found = found.filter(|node| caller.eligible().admits(node)).cloned();
+    found.ok_or_else(|| Refusal::NoResponse(id.to_owned()))
+}
+
+/// What of the fleet a request may use that goes on from the response of this id: a node keeps those of everybody, and
+/// hands them to whoever knows the id.
+pub(crate) fn after(exchange: &Exchange, caller: &Caller, id: &str) -> Result<RoutingRules, Refusal> {
+    Ok(caller.eligible().only(&node(exchange, caller, id)?.id))
+}

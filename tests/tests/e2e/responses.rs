@@ -1,0 +1,71 @@
+//! Responses that a node keeps: what follows one goes to the node that made it, and to nobody else's.
+
+use aivonx_tests::{
+    fake::{FakeNode, Fault},
+    harness::{Answer, Daemon, Request},
+};
+use serde_json::{Value, json};
+
+async fn ask(daemon: &Daemon, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+    let mut request = Request::new(method, path).field("authorization", &format!("Bearer {key}"));
+    if let Some(body) = body {
+        request = request.field("content-type", "application/json").body(body.to_string());
+    }
+    daemon.ask(&request).await
+}
+
+fn made(id: &str) -> String {
+    format!(r#"{{"id":"{id}","object":"response","status":"completed","output":[{{"id":"msg_1"}}]}}"#)
+}
+
+#[tokio::test]
+async fn a_response_is_asked_of_the_node_that_made_it() {
+    let nodes = [FakeNode::openai().await, FakeNode::openai().await];
+    let daemon = Daemon::run(&[&nodes[0], &nodes[1]], "").await;
+    let (acme, globex) = (daemon.tenant("acme").await, daemon.tenant("globex").await);
+    let first = made("resp_whole");
+    let events = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_stream\"}}\n\n\
+                  event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_stream\"}}\n\n";
+    for (id, fault, stream) in [
+        ("resp_whole", Fault::Body(first.leak()), false),
+        ("resp_stream", Fault::Events(events.to_owned()), true),
+    ] {
+        nodes.iter().for_each(|node| node.fail_next(fault.clone()));
+        let body = json!({"model": "m", "input": "x", "stream": stream});
+        let answer = ask(&daemon, &acme, "POST", "/v1/responses", Some(body)).await.expect(200);
+        let at = usize::from(answer.field("x-aivonx-node") == Some("n1"));
+        nodes.iter().for_each(|node| node.with(|state| state.faults.clear()));
+        for (method, path, status) in [
+            ("GET", format!("/v1/responses/{id}"), 200),
+            ("GET", format!("/v1/responses/{id}?include[]=x"), 200),
+            ("GET", format!("/v1/responses/{id}/input_items"), 200),
+            ("POST", format!("/v1/responses/{id}/cancel"), 200),
+            ("DELETE", format!("/v1/responses/{id}"), 200),
+        ] {
+            nodes[at].fail_next(Fault::Body(r#"{"object":"x"}"#));
+            let answer = ask(&daemon, &acme, method, &path, None).await.expect(status);
+            assert_eq!(answer.text(), r#"{"object":"x"}"#, "{method} {path}");
+            let sent = nodes[at].requests().pop().unwrap();
+            let path = path.split('?').next().unwrap();
+            assert_eq!((sent.head.method(), sent.head.target()), (method, path));
+            let foreign = ask(&daemon, &globex, method, path, None).await.expect(404);
+            assert_eq!(foreign.json()["error"]["type"], "not_found_error", "{method} {path}");
+        }
+        // What goes on from it, too; and from another's nothing does.
+        nodes[at].fail_next(Fault::Body(made("resp_next").leak()));
+        let next = json!({"model": "m", "input": "y", "previous_response_id": id});
+        let answer = ask(&daemon, &acme, "POST", "/v1/responses", Some(next.clone())).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-node"), Some(["n0", "n1"][at]));
+        ask(&daemon, &globex, "POST", "/v1/responses", Some(next)).await.expect(404);
+    }
+    for (method, path, status) in [
+        ("GET", "/v1/responses/resp_none", 404),
+        ("GET", "/v1/responses/resp_none/../x", 404),
+        ("GET", "/v1/responses/resp_whole/secrets", 404),
+        ("POST", "/v1/responses/resp_whole", 405),
+        ("DELETE", "/v1/responses/resp_whole/cancel", 405),
+    ] {
+        ask(&daemon, &acme, method, path, None).await.expect(status);
+    }
+    daemon.until_idle().await;
+}
