@@ -36,6 +36,16 @@ impl Dialect {
         }
     }
 
+    /// Its name, as headers have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ollama => "ollama",
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
     /// The body of an error answer.
     #[must_use]
     pub fn error_body(self, status: StatusCode, message: &str, request_id: &str) -> Bytes {

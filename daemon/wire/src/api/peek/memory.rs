@@ -82,7 +82,7 @@ fn is_nothing(json: &[u8]) -> bool {
 }
 
 /// No time at all: a number of seconds, or a duration as Go writes it (`0`, `0s`, `0h0m`).
-fn is_no_time(json: &[u8]) -> bool {
+pub(crate) fn is_no_time(json: &[u8]) -> bool {
     use serde_json::Value as Json;
     match serde_json::from_slice(json) {
         Ok(Json::Number(seconds)) => seconds.as_f64() == Some(0.0),

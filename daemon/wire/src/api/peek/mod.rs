@@ -25,6 +25,7 @@ pub use count::{PromptSize, prompt_size};
 pub use error::PeekError;
 pub(crate) use form::governed_field;
 use keys::Inner;
+pub(crate) use memory::is_no_time;
 use number::{Named, Number};
 use smallvec::SmallVec;
 use usage_option::UsageOption;

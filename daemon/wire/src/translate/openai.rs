@@ -1,0 +1,268 @@
+//! OpenAI's chat completions, as clients ask for them.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    Refused,
+    answer::{About, Answer, Event, Stop, Usage, Writer},
+    chat::{Call, Chat, Choice, Format, Image, Message, Outcome, Part, Said, Think, joined},
+    json::{Object, string},
+    ollama::read_tool,
+};
+
+/// Reads a request.
+pub(super) fn request<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
+    body.refuse(&[
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "audio",
+        "web_search_options",
+        "functions",
+        "function_call",
+    ])?;
+    if body.raw("n").is_some_and(|n| n != "1") {
+        return Err(Refused::not_carried("n"));
+    }
+    let mut chat = Chat {
+        model: body.needed("model")?,
+        stream: body.flag("stream")?.unwrap_or(false),
+        parallel: body.flag("parallel_tool_calls")?,
+        think: body.text("reasoning_effort")?.map(effort),
+        keep_alive: body.raw("keep_alive"),
+        ..Chat::default()
+    };
+    body.each("messages", |message| {
+        chat.messages.push(read_message(&Object::of(message)?)?);
+        Ok(())
+    })?;
+    body.each("tools", |tool| {
+        chat.tools.push(read_tool(&Object::of(tool)?)?);
+        Ok(())
+    })?;
+    chat.choice = choice(body)?;
+    if let Some(format) = body.object("response_format")? {
+        chat.format = match &*format.text("type")?.unwrap_or_default() {
+            "json_object" => Some(Format::Json),
+            "json_schema" => schema(&format.object("json_schema")?.unwrap_or_default())?,
+            _ => None,
+        };
+    }
+    let sampling = &mut chat.sampling;
+    sampling.max_tokens = body.number("max_completion_tokens")?;
+    sampling.max_tokens = sampling.max_tokens.or(body.number("max_tokens")?);
+    sampling.temperature = body.number("temperature")?;
+    sampling.top_p = body.number("top_p")?;
+    sampling.top_k = body.number("top_k")?;
+    sampling.min_p = body.number("min_p")?;
+    sampling.seed = body.number("seed")?;
+    sampling.frequency_penalty = body.number("frequency_penalty")?;
+    sampling.presence_penalty = body.number("presence_penalty")?;
+    sampling.stop = body.raw("stop");
+    Ok(chat)
+}
+
+pub(super) fn effort(effort: Cow<'_, str>) -> Think<'_> {
+    match &*effort {
+        "none" | "minimal" => Think::Off,
+        "xhigh" => Think::Effort("high".into()),
+        _ => Think::Effort(effort),
+    }
+}
+
+/// The schema in an object that also has its name.
+pub(super) fn schema<'a>(of: &Object<'a>) -> Result<Option<Format<'a>>, Refused> {
+    let name = of.text("name")?.unwrap_or("answer".into());
+    let strict = of.flag("strict")?;
+    Ok(of.raw("schema").map(|schema| Format::Schema { name, schema, strict }))
+}
+
+/// `tool_choice` of chat completions and of responses, which name the tool one level apart.
+pub(super) fn choice<'a>(body: &Object<'a>) -> Result<Option<Choice<'a>>, Refused> {
+    let Some(choice) = body.get("tool_choice") else { return Ok(None) };
+    if let Some(word) = string(choice) {
+        return Ok(Some(match &*word {
+            "none" => Choice::Nothing,
+            "required" => Choice::Any,
+            _ => Choice::Auto,
+        }));
+    }
+    let named = |refused: Refused| refused.within("tool_choice");
+    let choice = Object::of(choice).map_err(named)?;
+    let kind = choice.text("type").map_err(named)?.unwrap_or_default();
+    if kind != "function" {
+        return Err(Refused::value("tool_choice.type", &kind));
+    }
+    let function = choice.object("function").map_err(named)?;
+    Ok(Some(Choice::One(function.as_ref().unwrap_or(&choice).needed("name").map_err(named)?)))
+}
+
+fn read_message<'a>(message: &Object<'a>) -> Result<Message<'a>, Refused> {
+    let role = message.needed("role")?;
+    let parts = || parts(message.get("content"));
+    let text = || -> Result<Cow<'a, str>, Refused> {
+        let texts = parts()?.into_iter().enumerate().map(|(at, part)| match part {
+            Part::Text(text) => Ok(text),
+            Part::Image(_) => Err(Refused::not_carried(&format!("content[{at}]"))),
+        });
+        Ok(joined(texts.collect::<Result<_, _>>()?, "\n"))
+    };
+    Ok(match &*role {
+        "system" | "developer" => Message::System(text()?),
+        "user" => Message::User(parts()?),
+        "assistant" => {
+            let thinking =
+                message.text("reasoning_content")?.or(message.text("reasoning")?).unwrap_or_default();
+            let mut said = Said { thinking, text: text()?, calls: Vec::new() };
+            message.each("tool_calls", |call| {
+                let call = Object::of(call)?;
+                let function = call.object("function")?.ok_or(Refused::expected("function", "an object"))?;
+                said.calls.push(Call {
+                    id: call.text("id")?.unwrap_or_default(),
+                    name: function.needed("name").map_err(|refused| refused.within("function"))?,
+                    arguments: function.text("arguments")?.unwrap_or_default(),
+                });
+                Ok(())
+            })?;
+            Message::Assistant(said)
+        }
+        "tool" => Message::Tool(Outcome {
+            id: message.needed("tool_call_id")?,
+            text: text()?,
+            ..Outcome::default()
+        }),
+        role => return Err(Refused::value("role", role)),
+    })
+}
+
+/// Content as chat completions have it: nothing, a string, or parts.
+fn parts(content: Option<&RawValue>) -> Result<Vec<Part<'_>>, Refused> {
+    let Some(content) = content else { return Ok(Vec::new()) };
+    if let Some(text) = string(content) {
+        return Ok(vec![Part::Text(text)]);
+    }
+    let list: Vec<&RawValue> = serde_json::from_str(content.get())
+        .map_err(|_| Refused::expected("content", "a string or a list of parts"))?;
+    let read = |(at, part): (usize, _)| {
+        Object::of(part)
+            .and_then(|part| read_part(&part))
+            .map_err(|refused| refused.within(&format!("content[{at}]")))
+    };
+    list.into_iter().enumerate().map(read).collect()
+}
+
+fn read_part<'a>(part: &Object<'a>) -> Result<Part<'a>, Refused> {
+    match &*part.text("type")?.unwrap_or_default() {
+        "text" | "input_text" | "output_text" => Ok(Part::Text(part.needed("text")?)),
+        "refusal" => Ok(Part::Text(part.needed("refusal")?)),
+        "image_url" => {
+            let image = part.object("image_url")?.ok_or(Refused::expected("image_url", "an object"))?;
+            let url = image.needed("url").map_err(|refused| refused.within("image_url"))?;
+            Ok(Part::Image(Image::of_url(url)))
+        }
+        kind => Err(Refused::value("type", kind)),
+    }
+}
+
+/// Writes an answer's stream.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// Whether the client asked for the counts.
+    asks_usage: bool,
+    stop: Stop,
+    usage: Usage,
+}
+
+impl Chunks {
+    pub(super) fn new(asks_usage: bool) -> Self {
+        Self { asks_usage, ..Self::default() }
+    }
+
+    fn send(about: &About, delta: &Value, stop: Option<Stop>, out: &mut Vec<u8>) {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": stop.map(finish_reason)});
+        let chunk = object(about, "chat.completion.chunk", &json!([choice]));
+        out.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
+    }
+}
+
+impl Writer for Chunks {
+    fn event(&mut self, about: &About, event: Event<'_>, out: &mut Vec<u8>) {
+        let delta = match event {
+            Event::Thinking(text) => json!({"role": "assistant", "content": "", "reasoning": text}),
+            Event::Text(text) => json!({"role": "assistant", "content": text}),
+            Event::Call { at, id, name } => json!({"role": "assistant", "content": "", "tool_calls": [
+                {"index": at, "id": id, "type": "function", "function": {"name": name, "arguments": ""}}]}),
+            Event::Arguments { at, text } => {
+                json!({"tool_calls": [{"index": at, "function": {"arguments": text}}]})
+            }
+            Event::Stop(stop) => {
+                self.stop = stop;
+                return;
+            }
+            Event::Usage(usage) => {
+                self.usage = usage;
+                return;
+            }
+        };
+        Self::send(about, &delta, None, out);
+    }
+
+    fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
+        Self::send(about, &json!({}), Some(self.stop), out);
+        if self.asks_usage {
+            let mut chunk = object(about, "chat.completion.chunk", &json!([]));
+            chunk["usage"] = usage(self.usage);
+            out.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+/// An answer in one piece.
+pub(super) fn whole(about: &About, answer: &Answer) -> Vec<u8> {
+    let mut message = json!({"role": "assistant", "content": answer.text});
+    if !answer.thinking.is_empty() {
+        message["reasoning"] = answer.thinking.as_str().into();
+    }
+    if !answer.calls.is_empty() {
+        let calls = answer.calls.iter().enumerate().map(|(at, call)| {
+            json!({"index": at, "id": call.id, "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments}})
+        });
+        message["tool_calls"] = calls.collect();
+    }
+    let choice = json!({"index": 0, "message": message, "finish_reason": finish_reason(answer.stop)});
+    let mut object = object(about, "chat.completion", &json!([choice]));
+    object["usage"] = usage(answer.usage);
+    object.to_string().into_bytes()
+}
+
+fn object(about: &About, kind: &str, choices: &Value) -> Value {
+    json!({
+        "id": format!("chatcmpl-{}", about.id),
+        "object": kind,
+        "created": about.created,
+        "model": about.model,
+        "choices": choices,
+    })
+}
+
+fn finish_reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::End => "stop",
+        Stop::Length => "length",
+        Stop::Calls => "tool_calls",
+        Stop::Refused => "content_filter",
+    }
+}
+
+fn usage(usage: Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.prompt.saturating_add(usage.output),
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+    })
+}

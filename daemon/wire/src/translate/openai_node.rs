@@ -1,0 +1,297 @@
+//! OpenAI's chat completions, as nodes serve them.
+
+use serde::Deserialize;
+
+use super::{
+    answer::{Event, Stop, Usage},
+    chat::{Chat, Choice, Format, Image, Message, Part, Think},
+    json::Json,
+};
+
+/// Writes a request. `usage` asks for the counts of a stream.
+pub(super) fn request(chat: &Chat<'_>, usage: bool) -> Vec<u8> {
+    Json::object(|body| {
+        body.put("model", &chat.model);
+        body.list("messages", |list| chat.messages.iter().for_each(|message| write_message(message, list)));
+        body.put("stream", chat.stream);
+        if usage && chat.stream {
+            body.within("stream_options", |options| options.put("include_usage", true));
+        }
+        if !chat.tools.is_empty() {
+            tools(chat, body);
+        }
+        match &chat.format {
+            Some(Format::Json) => body.within("response_format", |format| format.put("type", "json_object")),
+            Some(Format::Schema { name, schema, strict }) => body.within("response_format", |format| {
+                format.put("type", "json_schema");
+                format.within("json_schema", |of| {
+                    of.put("name", name);
+                    of.raw("schema", schema);
+                    of.put_some("strict", *strict);
+                });
+            }),
+            None => {}
+        }
+        match &chat.think {
+            Some(Think::Effort(effort) | Think::Hint(effort)) => body.put("reasoning_effort", effort),
+            // Where llama.cpp, vLLM and SGLang have it.
+            Some(on @ (Think::On | Think::Off)) => body.within("chat_template_kwargs", |arguments| {
+                arguments.put("enable_thinking", matches!(on, Think::On));
+            }),
+            None => {}
+        }
+        let sampling = &chat.sampling;
+        for (name, value) in [
+            ("max_tokens", sampling.max_tokens),
+            ("temperature", sampling.temperature),
+            ("top_p", sampling.top_p),
+            ("top_k", sampling.top_k),
+            ("min_p", sampling.min_p),
+            ("seed", sampling.seed),
+            ("frequency_penalty", sampling.frequency_penalty),
+            ("presence_penalty", sampling.presence_penalty),
+            // As llama.cpp and as vLLM call it.
+            ("repeat_penalty", sampling.repeat_penalty),
+            ("repetition_penalty", sampling.repeat_penalty),
+            ("stop", sampling.stop),
+        ] {
+            body.raw_some(name, value);
+        }
+    })
+}
+
+fn tools(chat: &Chat<'_>, body: &mut Json) {
+    body.list("tools", |list| {
+        for tool in &chat.tools {
+            list.item(|item| {
+                item.put("type", "function");
+                item.within("function", |function| {
+                    function.put("name", &tool.name);
+                    function.put_some("description", tool.description.as_ref());
+                    function.raw_some("parameters", tool.parameters);
+                    function.put_some("strict", tool.strict);
+                });
+            });
+        }
+    });
+    match &chat.choice {
+        Some(Choice::Auto) => body.put("tool_choice", "auto"),
+        Some(Choice::Nothing) => body.put("tool_choice", "none"),
+        Some(Choice::Any) => body.put("tool_choice", "required"),
+        Some(Choice::One(name)) => body.within("tool_choice", |choice| {
+            choice.put("type", "function");
+            choice.within("function", |function| function.put("name", name));
+        }),
+        None => {}
+    }
+    body.put_some("parallel_tool_calls", chat.parallel);
+}
+
+fn write_message(message: &Message<'_>, list: &mut Json) {
+    match message {
+        Message::System(text) => list.item(|item| {
+            item.put("role", "system");
+            item.put("content", text);
+        }),
+        Message::User(parts) => list.item(|item| {
+            item.put("role", "user");
+            content(parts, item);
+        }),
+        Message::Assistant(said) => list.item(|item| {
+            item.put("role", "assistant");
+            if !said.thinking.is_empty() {
+                item.put("reasoning_content", &said.thinking);
+            }
+            if said.text.is_empty() && !said.calls.is_empty() {
+                item.put("content", ());
+            } else {
+                item.put("content", &said.text);
+            }
+            if !said.calls.is_empty() {
+                item.list("tool_calls", |calls| {
+                    for call in &said.calls {
+                        calls.item(|item| {
+                            item.put("id", &call.id);
+                            item.put("type", "function");
+                            item.within("function", |function| {
+                                function.put("name", &call.name);
+                                function.put("arguments", &call.arguments);
+                            });
+                        });
+                    }
+                });
+            }
+        }),
+        Message::Tool(outcome) => {
+            list.item(|item| {
+                item.put("role", "tool");
+                item.put("tool_call_id", &outcome.id);
+                item.put("content", &outcome.text);
+            });
+            // A tool's message is text alone.
+            if !outcome.images.is_empty() {
+                list.item(|item| {
+                    item.put("role", "user");
+                    item.list("content", |parts| outcome.images.iter().for_each(|one| image(one, parts)));
+                });
+            }
+        }
+    }
+}
+
+fn content(parts: &[Part<'_>], item: &mut Json) {
+    if let [Part::Text(text)] = parts {
+        item.put("content", text);
+        return;
+    }
+    item.list("content", |list| {
+        for part in parts {
+            match part {
+                Part::Text(text) => list.item(|item| {
+                    item.put("type", "text");
+                    item.put("text", text);
+                }),
+                Part::Image(one) => image(one, list),
+            }
+        }
+    });
+}
+
+fn image(image: &Image<'_>, list: &mut Json) {
+    list.item(|item| {
+        item.put("type", "image_url");
+        item.within("image_url", |of| match image {
+            Image::Data { media, data } => of.put("url", format!("data:{media};base64,{data}")),
+            Image::Url(url) => of.put("url", url),
+        });
+    });
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Chunk {
+    choices: Option<Vec<OneChoice>>,
+    usage: Option<Counts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OneChoice {
+    #[serde(alias = "message")]
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Delta {
+    content: Option<String>,
+    refusal: Option<String>,
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ToolCall {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<Function>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Function {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+struct Counts {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+/// Reads a stream's data, or the one object of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// The calls that began, by the index that the node gives them.
+    calls: Vec<usize>,
+    stopped: bool,
+}
+
+impl Reader {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// It is not what a node of this dialect sends.
+    pub(super) fn read(&mut self, object: &[u8], mut event: impl FnMut(Event<'_>)) -> Result<(), Unreadable> {
+        let chunk: Chunk = serde_json::from_slice(object).map_err(|_| Unreadable)?;
+        // Of several answers there is one: no other dialect can ask for more.
+        if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
+            let delta = choice.delta.unwrap_or_default();
+            for thinking in [delta.reasoning_content.or(delta.reasoning)].into_iter().flatten() {
+                text(&thinking).map(Event::Thinking).into_iter().for_each(&mut event);
+            }
+            for said in [delta.content, delta.refusal].into_iter().flatten() {
+                text(&said).map(Event::Text).into_iter().for_each(&mut event);
+            }
+            for call in delta.tool_calls.unwrap_or_default() {
+                self.call(&call, &mut event);
+            }
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                self.stopped = true;
+                event(Event::Stop(match &*reason {
+                    "length" => Stop::Length,
+                    "content_filter" => Stop::Refused,
+                    _ if !self.calls.is_empty() => Stop::Calls,
+                    _ => Stop::End,
+                }));
+            }
+        }
+        if let Some(counts) = chunk.usage {
+            event(Event::Usage(Usage {
+                prompt: counts.prompt_tokens.unwrap_or(0),
+                cached: counts.prompt_tokens_details.and_then(|d| d.cached_tokens).unwrap_or(0),
+                output: counts.completion_tokens.unwrap_or(0),
+            }));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &ToolCall, event: &mut impl FnMut(Event<'_>)) {
+        let function = call.function.as_ref();
+        let name = function.and_then(|function| function.name.as_deref()).unwrap_or_default();
+        let known = match call.index {
+            Some(index) => self.calls.iter().position(|known| *known == index),
+            // Without an index a piece without a name goes on with the last call.
+            None => name.is_empty().then(|| self.calls.len().checked_sub(1)).flatten(),
+        };
+        let at = known.unwrap_or_else(|| {
+            let at = self.calls.len();
+            self.calls.push(call.index.unwrap_or(at));
+            event(Event::Call { at, id: call.id.as_deref().unwrap_or_default(), name });
+            at
+        });
+        if let Some(text) = function.and_then(|function| function.arguments.as_deref()).and_then(text) {
+            event(Event::Arguments { at, text });
+        }
+    }
+}
+
+/// What a node sent is not what its dialect has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+fn text(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
