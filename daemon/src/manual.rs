@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 
 use aivonx_gateway::endpoints::{account, own_usage};
 use aivonx_protocol::key::KeyScope;
-use aivonx_wire::api::{
-    Dialect,
-    route::{Action, Forward, Need, ROUTES, Route, Stream},
+use aivonx_wire::{
+    api::{
+        Dialect,
+        route::{Action, Forward, Need, ROUTES, Route, Stream},
+    },
+    translate::Api,
 };
 
 /// The sections about the routes.
@@ -82,6 +85,9 @@ fn served(page: &mut String, forward: &Forward) {
     let kinds: Vec<String> =
         ollama.into_iter().chain(forward.openai.then(|| "`openai`".to_owned())).collect();
     text(page, &format!("Nodes that serve it: {}.", kinds.join(", ")));
+    if Api::of(forward.path).is_some() {
+        page.push_str("Others are asked in their own API, see\n.Sx TRANSLATION .\n");
+    }
     let form = match forward.stream {
         Stream::Never => return,
         Stream::Ndjson => "a line of JSON each",

@@ -203,7 +203,11 @@ impl Entry {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         if self.sight.as_deref() != Some(&sight) {
-            self.seen = Arc::new(sight.seen());
+            let seen = sight.seen();
+            if self.seen.version != seen.version {
+                self.live.forget_lacks();
+            }
+            self.seen = Arc::new(seen);
             if let Some(counting) = sight.counting()
                 && self.live.counting() == Counting::Unknown
             {
@@ -217,6 +221,7 @@ impl Entry {
         let enters = self.pool == Pool::Standby && (self.fresh || self.successes >= health.successes);
         enters.then(|| {
             self.pool = Pool::Active;
+            self.live.forget_lacks();
             self.fresh = false;
             self.doubts.clear();
             Moved::Active

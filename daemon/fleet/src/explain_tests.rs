@@ -11,6 +11,7 @@ const WANT: Want<'static> = Want {
     granted: false,
     ollama: Some((0, 0, 0)),
     openai: false,
+    api: 0,
     eligible: &RoutingRules::ALL,
 };
 

@@ -64,6 +64,7 @@ mod tests {
             granted: false,
             ollama: Some((0, 0, 0)),
             openai: true,
+            api: 0,
             eligible: &eligible,
         };
         let lease = snapshot.last_resort(want("m"), &[]).unwrap();

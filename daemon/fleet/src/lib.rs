@@ -71,7 +71,7 @@ pub use lists::Lists;
 pub use node::{Counting, Lease, Live, Node, Seen};
 pub use node_scope::NodeScope;
 pub use routing_rules::RoutingRules;
-pub use scheduler::{NoNode, Want};
+pub use scheduler::{NoNode, Want, serves};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};
 pub use task::{Ended, Task};

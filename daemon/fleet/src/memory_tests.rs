@@ -175,6 +175,7 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
+        api: 0,
         eligible: &RoutingRules::ALL,
     };
     let mut events = rig.fleet.changes();
@@ -202,6 +203,7 @@ async fn what_a_node_holds_is_known_from_the_first_look_on() {
             granted: false,
             ollama: Some((0, 0, 0)),
             openai: true,
+            api: 0,
             eligible: &RoutingRules::ALL,
         };
         rig.fleet.hot().load().choose(want, &[]).unwrap().predicted().unwrap().load

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -93,6 +93,8 @@ pub struct Live {
     ended: Notify,
     /// A [`Counting`].
     counting: AtomicU8,
+    /// Bits of the APIs that requests found it not to serve.
+    lacks: AtomicU16,
 }
 
 /// How a node counts the tokens of a stream of OpenAI's API.
@@ -128,6 +130,22 @@ impl Live {
     /// Remembers how it counts.
     pub fn counts(&self, counting: Counting) {
         self.counting.store(counting as u8, Ordering::Relaxed);
+    }
+
+    /// Whether requests found it not to serve the API of this bit; there is none for 0.
+    #[must_use]
+    pub fn lacks(&self, api: u16) -> bool {
+        self.lacks.load(Ordering::Relaxed) & api != 0
+    }
+
+    /// Remembers that it does not serve the API of this bit.
+    pub fn has_not(&self, api: u16) {
+        self.lacks.fetch_or(api, Ordering::Relaxed);
+    }
+
+    /// It may be another server by now.
+    pub(super) fn forget_lacks(&self) {
+        self.lacks.store(0, Ordering::Relaxed);
     }
 
     /// Average latency in microseconds; None before the first answer.

@@ -112,6 +112,7 @@ mod tests {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: true,
+        api: 0,
         eligible: &RoutingRules::ALL,
     };
 

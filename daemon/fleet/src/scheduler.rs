@@ -27,6 +27,8 @@ pub struct Want<'a> {
     pub ollama: Option<(u32, u32, u32)>,
     /// Whether `openai` nodes serve the route.
     pub openai: bool,
+    /// Bit of its API in what is remembered of nodes that do not serve it; 0 if nothing is.
+    pub api: u16,
     /// What of the fleet the caller may use.
     pub eligible: &'a RoutingRules,
 }
@@ -243,7 +245,12 @@ pub(super) fn policy(strategy: Strategy) -> Policy {
     }
 }
 
-pub(super) fn serves(node: &Node, want: Want<'_>) -> bool {
+/// Whether `node` serves the route.
+#[must_use]
+pub fn serves(node: &Node, want: Want<'_>) -> bool {
+    if node.live.lacks(want.api) {
+        return false;
+    }
     match node.kind {
         NodeKind::Openai => want.openai,
         NodeKind::Ollama => want.ollama.is_some_and(|lowest| {

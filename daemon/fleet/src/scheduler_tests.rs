@@ -52,6 +52,7 @@ const WANT: Want<'static> = Want {
     granted: false,
     ollama: Some((0, 0, 0)),
     openai: true,
+    api: 0,
     eligible: &RoutingRules::ALL,
 };
 
@@ -178,6 +179,21 @@ fn kinds_and_versions_decide_who_serves_a_route() {
     assert_eq!(name(&fleet.choose(Want { ollama: None, ..exact }, &[]).unwrap()), "vllm");
     let neither = Want { ollama: None, openai: false, model: None, ..WANT };
     assert!(matches!(fleet.choose(neither, &[]).unwrap_err(), NoNode::Unserved(_)));
+}
+
+#[test]
+fn a_node_that_was_found_to_lack_an_api_is_no_candidate_for_it() {
+    let fleet = snapshot(vec![node("a"), node("b")]);
+    fleet.nodes[0].live.has_not(2);
+    let (lacking, other) = (Want { api: 2, ..WANT }, Want { api: 4, ..WANT });
+    for _ in 0..4 {
+        assert_eq!(name(&fleet.choose(lacking, &[]).unwrap()), "b");
+    }
+    fleet.nodes[1].live.has_not(2);
+    assert!(matches!(fleet.choose(lacking, &[]).unwrap_err(), NoNode::Unserved(_)));
+    assert!(fleet.choose(other, &[]).is_ok());
+    fleet.nodes[0].live.forget_lacks();
+    assert_eq!(name(&fleet.choose(lacking, &[]).unwrap()), "a");
 }
 
 #[test]

@@ -134,6 +134,7 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
+        api: 0,
         eligible: &RoutingRules::ALL,
     };
     assert!(rig.fleet.hot().load().choose(want, &[]).is_ok());
@@ -310,6 +311,7 @@ async fn states_decide_who_is_chosen_and_checked() {
         granted: false,
         ollama: Some((0, 0, 0)),
         openai: false,
+        api: 0,
         eligible: &RoutingRules::ALL,
     };
     let choose = || rig.fleet.hot().load().choose(want, &[]);

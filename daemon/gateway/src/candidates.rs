@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use aivonx_domain::model_name;
-use aivonx_fleet::{Counting, Lease, NoNode, Node, Place, Snapshot, Want};
-use aivonx_wire::api::{Edits, peek::Changes};
+use aivonx_fleet::{Counting, Lease, NoNode, Node, Place, Snapshot, Want, serves};
+use aivonx_wire::{
+    api::{Edits, peek::Changes, route::Stream},
+    translate::Api,
+};
 use bytes::Bytes;
 
 use super::{
-    aside::{aside, discard},
+    aside::{self, aside, discard},
     body::{BodyError, Collected},
     cold::Cold,
     error_response::Refusal,
@@ -17,6 +20,7 @@ use super::{
     gather::Gather,
     opened::Opened,
     shared::Settings,
+    translation::{self, Translated},
     work,
     worker::Worker,
 };
@@ -25,6 +29,8 @@ use aivonx_protocol::node::{NodeKind, Pool};
 /// The models that may be served, in order; those that no node can serve are left behind.
 pub(super) struct Candidates<'a> {
     call: &'a Call<'a>,
+    /// The API of the call, if it is one that is translated.
+    api: Option<Api>,
     /// Which one is asked for.
     at: usize,
     /// Ask for usage in the stream where that is known to work.
@@ -36,6 +42,10 @@ pub(super) struct Candidates<'a> {
     kind: NodeKind,
     /// That body asks for usage.
     asks: bool,
+    /// And is in another API than the client's.
+    translated: Option<Translated>,
+    /// A node did not take the question for usage.
+    rejected: bool,
 }
 
 /// The body for one of the models.
@@ -46,6 +56,8 @@ enum Written {
     Spliced(Vec<Bytes>),
     /// That one with many changes.
     Anew(Collected),
+    /// None: the gateway has the answer.
+    Nothing(Bytes),
 }
 
 /// Changes that are made on the thread that serves the request.
@@ -72,12 +84,47 @@ const PIECE: usize = 4 << 10;
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(call: &'a Call<'a>, usage: bool, needed: bool) -> Self {
-        Self { call, at: 0, usage, needed, body: None, kind: NodeKind::Ollama, asks: false }
+        Self {
+            call,
+            api: Api::of(call.route.path),
+            at: 0,
+            usage,
+            needed,
+            body: None,
+            kind: NodeKind::Ollama,
+            asks: false,
+            translated: None,
+            rejected: false,
+        }
     }
 
     /// Whether the body asks for usage that the client did not ask for.
     pub(super) fn asks(&self) -> bool {
         self.asks
+    }
+
+    /// How the body differs from the client's API, if it does.
+    pub(super) fn translated(&self) -> Option<Translated> {
+        self.translated
+    }
+
+    /// The path on the node, and how its answer is framed if it is a stream.
+    pub(super) fn asked_at(&self) -> (&'static str, Stream) {
+        let route = &self.call.route;
+        self.translated.map_or((route.path, route.stream), |to| (to.node.path(), to.node.stream()))
+    }
+
+    /// The answer to what no node is needed for.
+    pub(super) fn answer(&self) -> Option<Bytes> {
+        if let Some(Written::Nothing(answer)) = &self.body { Some(answer.clone()) } else { None }
+    }
+
+    /// Remembers that `node` does not serve the route, if that is what it says; from then on it is asked in its own API.
+    pub(super) fn learns(&self, opened: &Opened, node: &Node) -> bool {
+        let api = self.api.filter(|api| api.counterpart(node.kind == NodeKind::Ollama).is_some());
+        let Some(api) = api.filter(|_| opened.no_route && self.translated.is_none()) else { return false };
+        node.live.has_not(api.bit());
+        true
     }
 
     /// Leaves out what `node` rejected the request for, or may have; false if that is something else.
@@ -87,18 +134,30 @@ impl<'a> Candidates<'a> {
         } else if node.kind == NodeKind::Ollama || node.live.counting() != Counting::Unknown {
             return false;
         }
-        self.usage = false;
+        (self.usage, self.rejected) = (false, true);
         true
     }
 
     /// Whether to ask `node`: what is asked for changes more of some nodes' answers than can be taken back.
-    fn is_to_ask(&self, node: &Node) -> bool {
-        self.usage
-            && match node.live.counting() {
+    fn is_to_ask(&self, node: &Node, to: Option<Api>) -> bool {
+        let counting = node.live.counting();
+        match to {
+            // The client gets nothing of its stream as it is.
+            Some(Api::Chat) => self.call.streams() && !self.rejected && counting != Counting::Refused,
+            Some(_) => false,
+            None if !self.usage => false,
+            None => match counting {
                 Counting::Usage => true,
                 Counting::Unknown => self.needed || node.kind == NodeKind::Ollama,
                 Counting::Unasked | Counting::Refused => false,
-            }
+            },
+        }
+    }
+
+    /// The API that `node` is asked in, if that is not the client's.
+    fn to(&self, node: &Node) -> Option<Api> {
+        let api = self.api?.counterpart(node.kind == NodeKind::Ollama);
+        api.filter(|_| !serves(node, self.want()))
     }
 
     /// Assigns the request to a node for the first of the models that one can serve now, and that is not among
@@ -142,7 +201,11 @@ impl<'a> Candidates<'a> {
             self.at = before;
             let why = why.unwrap_or(NoNode::Down);
             let only_down = tried.iter().all(|node| node.pool == Pool::Standby);
-            let down = (why == NoNode::Down && only_down).then(|| snapshot.last_resort(self.want(), tried));
+            let last = || {
+                let translated = || snapshot.last_resort(self.want_translated()?, tried);
+                snapshot.last_resort(self.want(), tried).or_else(translated)
+            };
+            let down = (why == NoNode::Down && only_down).then(last);
             return down.flatten().map(Place::Now).ok_or(why);
         }
     }
@@ -155,7 +218,12 @@ impl<'a> Candidates<'a> {
     ) -> Result<Place, NoNode> {
         let mut blocks = exchange.worker.blocks();
         let work = work::of(self.call, exchange, self.want().model, snapshot, &mut blocks);
-        snapshot.place(self.want(), work, tried)
+        let place = snapshot.place(self.want(), work, tried);
+        match (place, self.want_translated()) {
+            // Only where no node of any state speaks the client's API.
+            (Err(NoNode::Unserved(_)), Some(want)) => snapshot.place(want, work, tried),
+            (place, _) => place,
+        }
     }
 
     /// Says what a lease is for.
@@ -187,30 +255,61 @@ impl<'a> Candidates<'a> {
     /// What sees the load through that the request causes when its client leaves, if it causes one. The body is prepared.
     pub(super) fn cold(&self, worker: &Worker, settings: &Settings, lease: &Lease) -> Option<Cold> {
         let (load, model) = lease.load().zip(self.want().model)?;
-        Some(Cold::new(&worker.shared, load, model, self.body(), self.call.route.native(), settings.load))
+        let native =
+            self.translated.map_or(self.call.route.native(), |to| to.node.stream() == Stream::Ndjson);
+        Some(Cold::new(&worker.shared, load, model, self.body(), native, settings.load))
     }
 
     /// Writes the body that is to be sent to `node`, unless it is.
     ///
     /// # Errors
     /// [`BodyError::Budget`]: with the changes it is there twice.
-    pub(super) async fn prepare(&mut self, node: &Node) -> Result<(), Refusal> {
-        let (kind, asks) = (node.kind, self.is_to_ask(node));
-        if self.body.is_none() || (self.kind, self.asks) != (kind, asks) {
-            (self.kind, self.asks) = (kind, asks);
+    pub(super) async fn prepare(&mut self, node: &Node, id: &str) -> Result<(), Refusal> {
+        let (kind, to) = (node.kind, self.to(node));
+        let asks = self.is_to_ask(node, to);
+        let before = self.translated.map(|translated| translated.node);
+        if self.body.is_none() || (self.kind, self.asks, before) != (kind, asks, to) {
+            (self.kind, self.asks, self.translated) = (kind, asks, None);
             // Not there three times.
             self.body = None;
-            self.body = Some(self.write().await?);
+            let written = self.write(asks && to.is_none()).await?;
+            self.body = Some(match self.api.zip(to) {
+                None => written,
+                Some(apis) => self.translate(apis, id, written).await?,
+            });
         }
         Ok(())
     }
 
+    /// What says to a node of another API what `written` says.
+    async fn translate(&mut self, apis: (Api, Api), id: &str, written: Written) -> Result<Written, Refusal> {
+        let (segments, gather) = (self.segments(&written).to_vec(), self.call.body.beside());
+        let about = translation::about(id, self.want().model);
+        let asks = self.asks;
+        let work = move || translation::write(apis, asks, &about, &segments, gather);
+        let done = match self.call.body.bytes > aside::LARGE {
+            true => aside(work).await.ok_or(Refusal::Internal("the body could not be translated"))?,
+            false => work(),
+        };
+        let (body, translated) = done?;
+        self.translated = Some(translated);
+        Ok(match body {
+            translation::Body::Send(body) => Written::Anew(body),
+            translation::Body::Answer(answer) => Written::Nothing(answer),
+        })
+    }
+
     /// The body to be sent.
     pub(super) fn body(&self) -> &[Bytes] {
-        match &self.body {
-            None | Some(Written::AsItCame) => &self.call.body.segments,
-            Some(Written::Spliced(segments)) => segments,
-            Some(Written::Anew(body)) => &body.segments,
+        self.segments(self.body.as_ref().unwrap_or(&Written::AsItCame))
+    }
+
+    fn segments<'w>(&'w self, written: &'w Written) -> &'w [Bytes] {
+        match written {
+            Written::AsItCame => &self.call.body.segments,
+            Written::Spliced(segments) => segments,
+            Written::Anew(body) => &body.segments,
+            Written::Nothing(_) => &[],
         }
     }
 
@@ -219,6 +318,11 @@ impl<'a> Candidates<'a> {
         let plan = self.call.plan.as_ref()?;
         let model = &plan.candidates.get(self.at)?.model;
         (Some(&**model) != self.asked()).then_some(model)
+    }
+
+    /// The model that a node is asked for.
+    pub(super) fn model(&self) -> &'a str {
+        self.want().model.unwrap_or_default()
     }
 
     fn asked(&self) -> Option<&'a str> {
@@ -233,11 +337,20 @@ impl<'a> Candidates<'a> {
             granted: candidate.is_some_and(|candidate| candidate.granted),
             ollama: call.route.ollama,
             openai: call.route.openai,
+            api: self.api.map_or(0, Api::bit),
             eligible: call.eligible,
         }
     }
 
-    async fn write(&self) -> Result<Written, Refusal> {
+    /// What a node needs that is asked in another API.
+    fn want_translated(&self) -> Option<Want<'a>> {
+        let api = self.api?;
+        let ollama = api.counterpart(true).map(|_| (0, 0, 0));
+        Some(Want { ollama, openai: api.counterpart(false).is_some(), api: 0, ..self.want() })
+    }
+
+    /// The client's request with the changes that were made to it. `asks` for usage as its own API does.
+    async fn write(&self, asks: bool) -> Result<Written, Refusal> {
         let call = self.call;
         let candidate = call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
         let changes = match candidate {
@@ -246,7 +359,7 @@ impl<'a> Candidates<'a> {
         };
         let model = self.served().map(|model| &**model);
         let endless_zero = self.kind == NodeKind::Ollama;
-        let changes = Changes { model, usage: self.asks, endless_zero, ..changes };
+        let changes = Changes { model, usage: asks, endless_zero, ..changes };
         let mut edits = call.edits.clone();
         call.peek.write(&call.route, &changes, &mut edits);
         let segments = &call.body.segments;

@@ -10,8 +10,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, HEAD, 
 
 /// Fields of an answer that a page may read beside the usual ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "retry-after, x-aivonx-model, x-aivonx-node, x-aivonx-queue, x-ratelimit-limit, x-ratelimit-remaining, \
-     x-ratelimit-reset, x-request-id, x-should-retry",
+    "retry-after, x-aivonx-model, x-aivonx-node, x-aivonx-queue, x-aivonx-translated, x-ratelimit-limit, \
+     x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-should-retry",
 );
 
 /// Seconds for which a browser need not ask again; none remembers it longer.

@@ -9,6 +9,7 @@ use aivonx_protocol::{FaultKind, Untrusted};
 use aivonx_wire::{
     api::{Dialect, Route, form::FormError, peek::PeekError},
     privacy::Blocked,
+    translate,
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -65,6 +66,8 @@ pub(super) enum Refusal {
     Form(#[from] FormError),
     #[error(transparent)]
     Private(Blocked),
+    #[error(transparent)]
+    Untranslated(#[from] translate::Refused),
     #[error("model is required")]
     ModelMissing,
     #[error(transparent)]
@@ -125,7 +128,7 @@ impl Refusal {
             | Self::NoSuchNode(_)
             | Self::NoResponse(_)
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
-            Self::Host(_) | Self::Peek(_) | Self::Form(_) | Self::Private(_) | Self::ModelMissing => {
+            Self::Host(_) | Self::Peek(_) | Self::Form(_) | Self::Private(_) | Self::Untranslated(_) | Self::ModelMissing => {
                 (StatusCode::BAD_REQUEST, Refused)
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),

@@ -71,6 +71,7 @@ fn explain_one(
         // Every node serves chats.
         ollama: Some((0, 0, 0)),
         openai: true,
+        api: 0,
         eligible: chat.eligible,
     };
     let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);

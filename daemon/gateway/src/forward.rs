@@ -3,11 +3,14 @@
 use std::pin::pin;
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
-use aivonx_wire::api::{
-    Dialect, Edits, Meter, Peek,
-    route::{Forward, Output, Stream},
+use aivonx_wire::{
+    api::{
+        Dialect, Edits, Meter, Peek,
+        route::{Forward, Output, Stream},
+    },
+    translate::Translator,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     answer::{Answer, AnswerBody},
@@ -15,6 +18,7 @@ use super::{
     candidates::{Candidates, Many},
     cold::Cold,
     deadline::{CancelReason, InFlight, Waiting},
+    endpoints::show,
     error_response::Refusal,
     exchange::Exchange,
     fields::Fields,
@@ -26,6 +30,7 @@ use super::{
     responses,
     shared::Settings,
     stream::Relay,
+    translation,
     trial::{Answered, Trial},
     upstream::{Incoming, Outgoing, SendError},
     worker::{Watched, Worker},
@@ -107,14 +112,19 @@ pub(super) async fn forward(
     let streaming = call.streams();
     exchange.due = !streaming;
     let usage = call.route.ask_usage && streaming && !call.peek.asks_usage();
-    let stream = if streaming { call.route.stream } else { Stream::Never };
     let mut candidates = Candidates::new(&call, usage, exchange.counts_tokens());
 
     flight.allow_total(worker.now(), settings.total);
     let begun = worker.instant();
     let mut trial = Trial::default();
     let (mut fresh, mut looked) = (false, false);
-    let place = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried)?;
+    let place = match candidates.place(exchange, &worker.shared.hot.load(), &trial.tried) {
+        // Clients ask it before they chat, which is translated.
+        Err(NoNode::Unserved(_)) if call.route.path == show::PATH => {
+            return Ok(show::answer(&worker.shared.hot.load(), candidates.model(), call.eligible));
+        }
+        place => place?,
+    };
     let mut lease = queue::wait(exchange, &flight, place).await?;
     candidates.claim(&mut lease);
     exchange.chosen();
@@ -123,11 +133,16 @@ pub(super) async fn forward(
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
         flight.on_node(Some(node.clone()));
-        flight.watch(candidates.prepare(node)).await.map_err(VerdictError)??;
+        flight.watch(candidates.prepare(node, exchange.id())).await.map_err(VerdictError)??;
+        if let Some(answer) = candidates.answer() {
+            return Ok(translation::alone(candidates.translated(), answer));
+        }
+        let (path, framing) = candidates.asked_at();
+        let stream = if streaming { framing } else { Stream::Never };
         let cold = candidates.cold(&worker, &settings, &lease);
         let request = Outgoing {
             method: Method::POST,
-            path: call.route.path,
+            path,
             client: call.fields,
             received: call.received,
             request_id: &exchange.id,
@@ -162,6 +177,15 @@ pub(super) async fn forward(
             {
                 continue;
             }
+            // It is asked in its own API, if no other node speaks the client's.
+            Ok(Ok(opened)) if candidates.learns(&opened, node) => {
+                lease.give_back();
+                let place = candidates.place(exchange, &worker.shared.hot.load(), &trial.tried)?;
+                lease = queue::wait(exchange, &flight, place).await?;
+                candidates.claim(&mut lease);
+                fresh = false;
+                continue;
+            }
             Ok(sent) => {
                 let meaning = trial.takes(exchange, node, &sent);
                 if !meaning.tries_another() || !more() {
@@ -188,8 +212,8 @@ pub(super) async fn forward(
                 candidates.claim(&mut next);
                 let before = std::mem::replace(&mut lease, next);
                 if let Ok(opened) = sent {
-                    let served = exchange.record.served.clone();
-                    trial.keep(exchange, Answered { opened, lease: before, served }).await;
+                    let (served, translated) = (exchange.record.served.clone(), candidates.translated());
+                    trial.keep(exchange, Answered { opened, lease: before, served, translated }).await;
                 }
             }
             Err(Left::Moved(elsewhere)) => {
@@ -206,8 +230,8 @@ pub(super) async fn forward(
         exchange.record.retries += 1;
         fresh = false;
     };
-    let answered = trial.end(sent, lease, exchange.record.served.clone())?;
-    if call.route.optional && answered.opened.lacks_route() {
+    let answered = trial.end(sent, lease, exchange.record.served.clone(), candidates.translated())?;
+    if call.route.optional && answered.opened.no_route {
         return Err(NoNode::lacks(&answered.lease.node().name).into());
     }
     if call.route.path == RESPONSES
@@ -215,9 +239,13 @@ pub(super) async fn forward(
     {
         worker.shared.responses.made(call.owner, id, &answered.lease.node().id);
     }
-    let strip = candidates.asks();
+    let (strip, stream) = match answered.translated {
+        Some(to) => (false, to.node.stream()),
+        None => (candidates.asks(), call.route.stream),
+    };
     drop(candidates);
     drop(call.body);
+    let stream = if streaming { stream } else { Stream::Never };
     relay(
         exchange,
         flight,
@@ -242,7 +270,7 @@ pub(super) fn relay(
     answered: Answered,
     kind: Kind,
 ) -> Result<Answer, Refusal> {
-    let Answered { opened: Opened { mut incoming, .. }, lease, served } = answered;
+    let Answered { opened: Opened { mut incoming, .. }, lease, served, translated } = answered;
     let settings = &exchange.settings;
     exchange.record.node = Some(lease.node().name.clone());
     exchange.record.served = served;
@@ -253,7 +281,7 @@ pub(super) fn relay(
         incoming.headers.insert(headers::X_AIVONX_NODE, lease.node().heading.clone());
     }
     let Incoming { status, headers, body, .. } = incoming;
-    let length = body.length();
+    let length = body.length().filter(|_| translated.is_none());
     let half = NodeHalf { body, lease };
     let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
     let streams = is_stream(kind.stream, status, &headers);
@@ -263,10 +291,20 @@ pub(super) fn relay(
         Meter::whole(kind.output != Output::Nothing)
     };
     // The dialect's error may have to be appended to a stream, so its length cannot be promised.
-    let relay = Relay::new(request, meter, kind.dialect, !streams, length);
+    let mut relay = Relay::new(request, meter, kind.dialect, !streams, length);
+    let translator = translated.map(|to| {
+        let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
+        to.translator(translation::about(exchange.id(), model), status, streams)
+    });
+    let content_type = translator.as_ref().map(Translator::content_type);
+    relay.translate(translator);
     let mut answer = Answer::new(AnswerBody::Relay(Box::new(relay)));
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
+    if let Some((to, content_type)) = translated.zip(content_type) {
+        answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, to.heading());
+    }
     if !exchange.waited.is_zero()
         && let Ok(waited) = HeaderValue::from_str(&format!("waited={}", exchange.waited.as_millis()))
     {

@@ -22,6 +22,8 @@ const TO_NODE: [(Field, &str); 7] = [
 pub(super) const X_AIVONX_NODE: HeaderName = HeaderName::from_static("x-aivonx-node");
 /// How long the request waited for a place on a node, or where it stood.
 pub(super) const X_AIVONX_QUEUE: HeaderName = HeaderName::from_static("x-aivonx-queue");
+/// The client's dialect and the node's, where they differ.
+pub(super) const X_AIVONX_TRANSLATED: HeaderName = HeaderName::from_static("x-aivonx-translated");
 pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-model");
 
 /// The boundary of a form that the gateway writes. No client knows the id of its request before it has sent the body, so

@@ -44,6 +44,7 @@ mod stack;
 mod steady;
 mod stream;
 pub mod token_rates;
+mod translation;
 mod transport;
 mod trial;
 mod upstream;

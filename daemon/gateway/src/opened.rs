@@ -32,10 +32,10 @@ pub(super) struct Opened {
     pub(super) words: Option<String>,
     /// What is wrong has to do with `stream_options`.
     pub(super) over_usage: bool,
-    /// What is wrong is that the node does not have the model.
-    no_model: bool,
     /// The beginning of what is no error.
     pub(super) beginning: Bytes,
+    /// The node, which has the model if there is one, does not know the path.
+    pub(super) no_route: bool,
 }
 
 impl Opened {
@@ -47,18 +47,10 @@ impl Opened {
     pub(super) async fn read(mut incoming: Incoming, stream: Stream) -> Result<Self, SendError> {
         let status = incoming.status;
         if incoming.coded {
-            let meaning = Meaning::Misfit;
-            return Ok(Self {
-                incoming,
-                meaning,
-                words: None,
-                over_usage: false,
-                no_model: false,
-                beginning: Bytes::new(),
-            });
+            let (meaning, words, beginning) = (Meaning::Misfit, None, Bytes::new());
+            return Ok(Self { incoming, meaning, words, over_usage: false, beginning, no_route: false });
         }
-        let mut over_usage = false;
-        let mut beginning = Bytes::new();
+        let (mut over_usage, mut beginning) = (false, Bytes::new());
         let (class, words) = if status == StatusCode::OK {
             of_output(&mut incoming, stream, &mut beginning).await?
         } else {
@@ -69,22 +61,17 @@ impl Opened {
             (Class::of_error(&text), failure::words(&text))
         };
         let meaning = Meaning::of_answer(status, class);
-        Ok(Self { incoming, meaning, words, over_usage, no_model: class == Class::NoModel, beginning })
+        let no_route = matches!(status.as_u16(), 404 | 405 | 501) && class != Class::NoModel;
+        Ok(Self { incoming, meaning, words, over_usage, beginning, no_route })
     }
 
     /// Takes what the node did not find for the route, not the model: another node may serve it, and this one is not
     /// to be asked what models it has now.
     pub(super) fn for_optional_route(mut self) -> Self {
-        if self.lacks_route() {
+        if self.no_route {
             self.meaning = Meaning::Unasked;
         }
         self
-    }
-
-    /// Whether the node, which has the model, does not serve the route.
-    pub(super) fn lacks_route(&self) -> bool {
-        matches!(self.incoming.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
-            && !self.no_model
     }
 
     /// Whether the node found something wrong with the request.

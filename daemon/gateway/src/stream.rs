@@ -11,7 +11,10 @@ use std::{
 };
 
 use aivonx_domain::access::Outcome;
-use aivonx_wire::api::{Dialect, Meter, Pieces, meter::End};
+use aivonx_wire::{
+    api::{Dialect, Meter, Pieces, meter::End},
+    translate::Translator,
+};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
@@ -95,6 +98,8 @@ enum State {
 pub(super) struct Relay<R: Request = Relayed> {
     pub(super) request: R,
     meter: Meter,
+    /// What the node's answer goes through, where it is not in the client's dialect.
+    translator: Option<Box<Translator>>,
     dialect: Dialect,
     /// The answer is one object, to which nothing can be appended.
     whole: bool,
@@ -109,7 +114,13 @@ impl<R: Request> Relay<R> {
     /// The node's answer is a stream of pieces, or one object of so many bytes, if they are known.
     pub(super) fn new(request: R, meter: Meter, dialect: Dialect, whole: bool, length: Option<u64>) -> Self {
         let length = length.filter(|_| whole);
-        Self { request, meter, dialect, whole, length, out: Pieces::default(), state: State::Passing }
+        let (out, state) = (Pieces::default(), State::Passing);
+        Self { request, meter, translator: None, dialect, whole, length, out, state }
+    }
+
+    /// The node's answer is not in the client's dialect.
+    pub(super) fn translate(&mut self, translator: Option<Translator>) {
+        self.translator = translator.map(Box::new);
     }
 
     /// Whether it is more than one object.
@@ -164,7 +175,7 @@ impl<R: Request> Relay<R> {
         }
         match self.request.poll_chunk(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
-                self.meter.pass(chunk, &mut self.out);
+                self.through(|meter, out| meter.pass(chunk, out));
                 self.request.received(self.meter.produced());
                 if self.request.is_over() {
                     self.end(true, None);
@@ -183,10 +194,32 @@ impl<R: Request> Relay<R> {
         Poll::Ready(())
     }
 
+    /// Puts what the meter lets pass into `out`, in the client's dialect.
+    fn through<T>(&mut self, pass: impl FnOnce(&mut Meter, &mut Pieces) -> T) -> T {
+        let Some(translator) = &mut self.translator else { return pass(&mut self.meter, &mut self.out) };
+        let mut came = Pieces::default();
+        let passed = pass(&mut self.meter, &mut came);
+        while let Some(piece) = came.pop(usize::MAX) {
+            translator.pass(&piece, &mut self.out);
+        }
+        passed
+    }
+
     /// The node's answer is over, in order or not, or it is `cancelled`.
     fn end(&mut self, clean: bool, cancelled: Option<Ending>) {
-        let end = self.meter.finish(clean, &mut self.out);
+        let end = self.through(|meter, out| meter.finish(clean, out));
         self.request.count(&self.meter);
+        let translated = match &mut self.translator {
+            Some(translator) if end == End::Complete => translator.finish(&mut self.out),
+            _ => Ok(()),
+        };
+        if let Err(error) = translated {
+            let ending = Ending { outcome: Outcome::Broken, error: Some(error) };
+            self.request.leave(clean, ending.error);
+            // A stream said so itself.
+            self.state = if self.whole { State::Breaking(ending) } else { State::Closing(ending) };
+            return;
+        }
         let ending = match end {
             End::Complete if self.meter.failure().is_some() => Ending::FAILED,
             End::Complete => Ending::COMPLETE,

@@ -12,6 +12,7 @@ use super::{
     exchange::Exchange,
     meaning::{Blame, Meaning},
     opened::Opened,
+    translation::Translated,
     upstream::SendError,
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Answered {
     pub(super) lease: Lease,
     /// The model it was asked for, where that is another than the client's.
     pub(super) served: Option<Arc<str>>,
+    /// How it was asked, where that is in another API than the client's.
+    pub(super) translated: Option<Translated>,
 }
 
 /// What came of the attempts so far.
@@ -99,6 +102,7 @@ impl Trial {
         sent: Result<Opened, SendError>,
         lease: Lease,
         served: Option<Arc<str>>,
+        translated: Option<Translated>,
     ) -> Result<Answered, Refusal> {
         let well = sent.as_ref().is_ok_and(|opened| opened.meaning == Meaning::Served);
         match &*self.failed {
@@ -110,7 +114,7 @@ impl Trial {
         }
         let node = lease.node().clone();
         let (last, error) = match sent {
-            Ok(opened) => (Some(Answered { opened, lease, served }), None),
+            Ok(opened) => (Some(Answered { opened, lease, served, translated }), None),
             Err(error) => (None, Some(error)),
         };
         // Of equals the last one.

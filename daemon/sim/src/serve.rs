@@ -152,6 +152,9 @@ fn answer(state: &mut NodeState, request: &Recorded) -> Reply {
     let Some(path) = path.strip_prefix(state.prefix.as_str()) else {
         return Reply::text(404, "404 page not found");
     };
+    if state.lacks.iter().any(|lacking| lacking == path) {
+        return Reply::json(404, r#"{"detail":"Not Found"}"#);
+    }
     let method = request.head.method();
     match path {
         "/__fake/requests" if state.machine.is_none() => Reply::json(200, told(state)),

@@ -99,6 +99,8 @@ pub struct NodeState {
     pub wants: Option<(String, String)>,
     /// Path prefix it lives under.
     pub prefix: String,
+    /// Paths that it does not know.
+    pub lacks: Vec<String>,
     /// Pieces a pull reports per layer, unless a machine is simulated.
     pub pull_steps: u64,
     /// Requests in order of arrival. A simulated machine keeps none.
@@ -131,6 +133,7 @@ impl NodeState {
             extra_fields: Vec::new(),
             wants: None,
             prefix: String::new(),
+            lacks: Vec::new(),
             pull_steps: 3,
             recorded: Vec::new(),
             connections: 0,

@@ -1,6 +1,7 @@
 //! One fake node as a process, for tests written in other languages and for trying things by hand.
 //!
-//! `fake-node [--kind ollama|openai] [--listen ADDR] [--model NAME]... [--delay-ms N] [--tokens N]`
+//! `fake-node [--kind ollama|openai] [--listen ADDR] [--model NAME]... [--delay-ms N] [--tokens N] [--version V]
+//! [--lacks PATH]...`
 //!
 //! Prints `listening on URL`. `GET /__fake/requests` returns the requests it got, and how each ended.
 #![allow(clippy::unwrap_used, reason = "a test tool fails by panicking")]
@@ -16,6 +17,7 @@ async fn main() {
     let mut models: Vec<String> = Vec::new();
     let mut delay = Duration::ZERO;
     let mut tokens = 0;
+    let (mut version, mut lacks) = (None, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().unwrap_or_else(|| panic!("{argument} wants a value"));
@@ -25,6 +27,8 @@ async fn main() {
             "--listen" => listen = value.parse().expect("an address"),
             "--model" => models.push(value),
             "--delay-ms" => delay = Duration::from_millis(value.parse().expect("milliseconds")),
+            "--version" => version = Some(value),
+            "--lacks" => lacks.push(value),
             "--tokens" => tokens = value.parse().expect("a count"),
             _ => panic!("unknown argument {argument} {value}"),
         }
@@ -35,6 +39,10 @@ async fn main() {
     let names: Vec<&str> = models.iter().map(String::as_str).collect();
     let node = FakeNode::start_at(kind, &names, listen).await;
     node.delay(delay);
+    node.with(|s| {
+        s.version = version.unwrap_or(std::mem::take(&mut s.version));
+        s.lacks = lacks;
+    });
     if tokens > 0 {
         node.with(|s| s.tokens = (0..tokens).map(|n| format!(" {n}")).collect());
     }

@@ -53,6 +53,7 @@ mod stalled;
 mod streams;
 mod tenancy;
 mod tls;
+mod translate;
 mod uploads;
 mod usage;
 mod wire;

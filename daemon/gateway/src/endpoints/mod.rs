@@ -8,4 +8,5 @@ pub(crate) mod local;
 pub(crate) mod manage;
 pub mod own_usage;
 pub(crate) mod response;
+pub(crate) mod show;
 pub(crate) mod unload;

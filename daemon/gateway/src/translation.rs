@@ -1,0 +1,93 @@
+//! The seam to [`aivonx_wire::translate`]: what a node is asked whose API is not the client's, and what becomes of its
+//! answer. It stands below limits, policy and privacy, which are about the client's request.
+
+use aivonx_wire::translate::{About, Api, Request, Translator, Wishes, request};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use jiff::Timestamp;
+
+use super::{
+    answer::{self, Answer},
+    body::Collected,
+    error_response::Refusal,
+    gather::Gather,
+    headers,
+};
+
+/// How a request was translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Translated {
+    client: Api,
+    pub(super) node: Api,
+    wishes: Wishes,
+}
+
+/// What a translated request comes to.
+pub(super) enum Body {
+    Send(Collected),
+    /// Nothing is asked of a node: this is the answer.
+    Answer(Bytes),
+}
+
+/// What an answer says of itself.
+pub(super) fn about(id: &str, model: Option<&str>) -> About {
+    let now = Timestamp::now();
+    let (id, model) = (id.into(), model.unwrap_or_default().into());
+    About { id, model, created: now.as_second(), created_at: now.to_string().into() }
+}
+
+/// Translates a body from the client's API to the node's.
+///
+/// # Errors
+/// Something in it has no counterpart, or there is no room for it.
+pub(super) fn write(
+    (client, node): (Api, Api),
+    asks_usage: bool,
+    about: &About,
+    segments: &[Bytes],
+    mut gather: Gather,
+) -> Result<(Body, Translated), Refusal> {
+    let joined;
+    let body = match segments {
+        [whole] => &whole[..],
+        segments => {
+            joined = segments.concat();
+            &joined
+        }
+    };
+    let translated = |wishes| Translated { client, node, wishes };
+    match request(client, node, asks_usage, about, body)? {
+        Request::Send(body, wishes) => {
+            gather.copy(&body)?;
+            Ok((Body::Send(gather.into()), translated(wishes)))
+        }
+        Request::Answer(answer) => Ok((Body::Answer(answer.into()), translated(Wishes::default()))),
+    }
+}
+
+impl Translated {
+    /// `anthropic>openai`: the client's dialect, then the node's.
+    pub(super) fn heading(self) -> HeaderValue {
+        let names = format!("{}>{}", self.client.dialect().name(), self.node.dialect().name());
+        HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// What turns the node's answer, a stream or one object, into the client's.
+    pub(super) fn translator(self, about: About, status: StatusCode, streams: bool) -> Translator {
+        let Self { client, node, wishes } = self;
+        match (status.is_success(), streams) {
+            (false, _) => Translator::error(client, about, status),
+            (true, true) => Translator::stream(client, node, about, wishes),
+            (true, false) => Translator::whole(client, node, about, wishes),
+        }
+    }
+}
+
+/// An answer that no node was asked for.
+pub(super) fn alone(translated: Option<Translated>, body: Bytes) -> Answer {
+    let mut answer = answer::json(StatusCode::OK, body);
+    if let Some(translated) = translated {
+        answer.headers_mut().insert(headers::X_AIVONX_TRANSLATED, translated.heading());
+    }
+    answer
+}

@@ -1,0 +1,279 @@
+//! Requests in one dialect for nodes that speak another.
+
+use aivonx_tests::{
+    fake::{FakeNode, Fault, Kind},
+    harness::{Answer, Daemon, Request},
+    within,
+};
+use serde_json::{Value, json};
+
+const SAID: &str = "Hello, w\u{f6}rld \u{1f600} <b>&!";
+
+/// An Ollama from before it had OpenAI's responses and Anthropic's messages.
+async fn old_ollama() -> FakeNode {
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.version = "0.12.6".to_owned());
+    node
+}
+
+/// A server with OpenAI's chat completions alone.
+async fn plain_openai() -> FakeNode {
+    let node = FakeNode::openai().await;
+    node.with(|s| s.lacks = ["/v1/messages", "/v1/responses"].map(str::to_owned).to_vec());
+    node
+}
+
+fn chat(model: &str) -> Value {
+    json!({"model": model, "max_tokens": 6, "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
+}
+
+fn with(mut body: Value, name: &str, value: Value) -> Value {
+    body[name] = value;
+    body
+}
+
+fn events(answer: &Answer) -> Vec<Value> {
+    let events = answer.events();
+    events
+        .iter()
+        .filter(|event| *event != "[DONE]")
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect()
+}
+
+fn deltas(events: &[Value], place: &str) -> String {
+    events.iter().filter_map(|event| event.pointer(place).and_then(Value::as_str)).collect()
+}
+
+/// The paths that a node was asked at.
+fn asked(node: &FakeNode) -> Vec<String> {
+    node.requests().iter().map(|request| request.head.target().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn messages_are_served_by_nodes_that_have_chats_alone() {
+    for (node, path, heading) in [
+        (old_ollama().await, "/api/chat", "anthropic>ollama"),
+        (plain_openai().await, "/v1/chat/completions", "anthropic>openai"),
+    ] {
+        let daemon = Daemon::dev(&[&node]).await;
+        let answer = daemon.post("/v1/messages", &chat("m")).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-translated"), Some(heading));
+        assert_eq!(answer.field("content-type"), Some("application/json; charset=utf-8"));
+        let message = answer.json();
+        assert_eq!(
+            (&message["type"], &message["content"][0]["text"], &message["stop_reason"]),
+            (&json!("message"), &json!(SAID), &json!("max_tokens"))
+        );
+        assert!(message["usage"]["output_tokens"].as_u64().unwrap() > 0, "{message}");
+
+        let answer = daemon.post("/v1/messages", &with(chat("m"), "stream", true.into())).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-translated"), Some(heading));
+        assert!(answer.field("content-type").unwrap().starts_with("text/event-stream"));
+        let events = events(&answer);
+        assert_eq!(deltas(&events, "/delta/text"), SAID);
+        assert_eq!(events.last().unwrap()["type"], "message_stop");
+        let usage = &events[events.len() - 2]["usage"];
+        assert_eq!(usage["output_tokens"], message["usage"]["output_tokens"]);
+        assert!(usage["input_tokens"].as_u64().unwrap() > 0, "{usage}");
+
+        let tool = json!([{"name": "weather", "input_schema": {"type": "object"}}]);
+        let message = daemon.post("/v1/messages", &with(chat("m"), "tools", tool)).await.expect(200).json();
+        assert_eq!(message["stop_reason"], "tool_use", "{message}");
+        assert_eq!(
+            (&message["content"][0]["name"], &message["content"][0]["input"]),
+            (&json!("weather"), &json!({"city": "Paris"}))
+        );
+
+        // What the node lacks is asked for once.
+        let mut paths = asked(&node);
+        paths.dedup();
+        assert_eq!(paths.into_iter().filter(|asked| asked != "/v1/messages").collect::<Vec<_>>(), [path]);
+        assert!(asked(&node).iter().filter(|asked| *asked == "/v1/messages").count() <= 1);
+        assert_eq!(daemon.nodes().await[0]["active_requests"], 0);
+    }
+}
+
+#[tokio::test]
+async fn responses_are_served_by_nodes_that_have_chats_alone() {
+    for (node, heading) in [(old_ollama().await, "openai>ollama"), (plain_openai().await, "openai>openai")] {
+        let daemon = Daemon::dev(&[&node]).await;
+        let body = json!({"model": "m", "input": "Why?", "instructions": "short"});
+        let answer = daemon.post("/v1/responses", &body).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-translated"), Some(heading));
+        let response = answer.json();
+        assert_eq!(
+            (&response["status"], &response["output"][0]["content"][0]["text"]),
+            (&json!("completed"), &json!(SAID))
+        );
+        let answer = daemon.post("/v1/responses", &with(body, "stream", true.into())).await.expect(200);
+        let events = events(&answer);
+        let text: Vec<Value> =
+            events.iter().filter(|event| event["type"] == "response.output_text.delta").cloned().collect();
+        assert_eq!(deltas(&text, "/delta"), SAID);
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "response.completed");
+        assert_eq!(last["response"]["usage"], response["usage"]);
+    }
+}
+
+#[tokio::test]
+async fn the_ollama_command_works_on_a_server_with_openais_api() {
+    let node = FakeNode::start(Kind::Openai, &["Exact/Name"]).await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let shown = daemon.post("/api/show", &json!({"model": "Exact/Name"})).await.expect(200);
+    assert_eq!(shown.field("x-aivonx-translated"), Some("ollama>openai"));
+    assert!(shown.json()["capabilities"].to_string().contains("completion"));
+    daemon.post("/api/show", &json!({"model": "none"})).await.expect(404);
+
+    let load = daemon.post("/api/generate", &json!({"model": "Exact/Name"})).await.expect(200).json();
+    assert_eq!((&load["done"], &load["done_reason"]), (&json!(true), &json!("load")));
+    let unload = json!({"model": "Exact/Name", "keep_alive": 0});
+    let unload = daemon.post("/api/generate", &unload).await.expect(200).json();
+    assert_eq!((&unload["done"], &unload["done_reason"]), (&json!(true), &json!("unload")));
+    assert!(node.requests().is_empty(), "{:?}", asked(&node));
+
+    for (path, body, place) in [
+        ("/api/chat", chat("Exact/Name"), "/message/content"),
+        ("/api/generate", json!({"model": "Exact/Name", "prompt": "Why?", "system": "short"}), "/response"),
+    ] {
+        let answer = daemon.post(path, &body).await.expect(200);
+        assert_eq!(answer.field("content-type"), Some("application/x-ndjson"));
+        assert_eq!(answer.field("x-aivonx-translated"), Some("ollama>openai"));
+        let lines = answer.lines();
+        assert_eq!(deltas(&lines, place), SAID);
+        let last = lines.last().unwrap();
+        assert_eq!((&last["done"], &last["model"]), (&json!(true), &json!("Exact/Name")));
+        assert!(last["eval_count"].as_u64().unwrap() > 0 && last["prompt_eval_count"].as_u64().unwrap() > 0);
+        let whole = daemon.post(path, &with(body, "stream", false.into())).await.expect(200).json();
+        assert_eq!(whole.pointer(place), Some(&json!(SAID)));
+    }
+    let embed = json!({"model": "Exact/Name", "input": ["a b", "c"]});
+    let embed = daemon.post("/api/embed", &embed).await.expect(200).json();
+    assert_eq!(embed["embeddings"].as_array().unwrap().len(), 2);
+    let older = json!({"model": "Exact/Name", "prompt": "a b"});
+    let older = daemon.post("/api/embeddings", &older).await.expect(200).json();
+    assert_eq!(older["embedding"], embed["embeddings"][0]);
+}
+
+#[tokio::test]
+async fn a_nodes_own_dialect_wins() {
+    let (old, new) = (old_ollama().await, FakeNode::ollama().await);
+    let daemon = Daemon::dev(&[&old, &new]).await;
+    for _ in 0..4 {
+        let answer = daemon.post("/v1/messages", &chat("m")).await.expect(200);
+        assert_eq!(answer.field("x-aivonx-translated"), None);
+    }
+    assert!(old.requests().is_empty());
+
+    // Nothing is learned of a path from an answer about a model.
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    node.fail_next(Fault::Status(404, r#"{"error":{"message":"The model `m` does not exist."}}"#));
+    daemon.post("/v1/messages", &chat("m")).await.expect(404);
+    let answer = daemon.post("/v1/messages", &chat("m")).await.expect(200);
+    assert_eq!(answer.field("x-aivonx-translated"), None);
+    assert_eq!(asked(&node), ["/v1/messages", "/v1/messages"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_carried_over_is_refused_by_name() {
+    let node = old_ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let search = json!([{"type": "web_search_20250305", "name": "web_search"}]);
+    let refused = daemon.post("/v1/messages", &with(chat("m"), "tools", search)).await.expect(400).json();
+    assert_eq!(
+        (&refused["type"], &refused["error"]["type"]),
+        (&json!("error"), &json!("invalid_request_error"))
+    );
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("'tools[0].type' of 'web_search_20250305'"), "{message}");
+    let earlier = json!({"model": "m", "input": "x", "previous_response_id": "resp_1"});
+    let refused = daemon.post("/v1/responses", &earlier).await.expect(400).json();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("'previous_response_id'"), "{refused}");
+    assert!(node.requests().is_empty());
+    daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn errors_come_in_the_clients_dialect() {
+    for node in [old_ollama().await, plain_openai().await] {
+        let daemon = Daemon::dev(&[&node]).await;
+        daemon.post("/v1/messages", &chat("m")).await.expect(200);
+        node.fail_next(Fault::Status(400, r#"{"error":{"message":"the prompt is too long"}}"#));
+        let refused = daemon.post("/v1/messages", &chat("m")).await.expect(400);
+        assert!(refused.field("x-aivonx-translated").is_some());
+        let refused = refused.json();
+        assert_eq!(
+            (&refused["type"], &refused["error"]["message"]),
+            (&json!("error"), &json!("the prompt is too long"))
+        );
+
+        let stream = with(chat("m"), "stream", true.into());
+        for fault in [Fault::ErrorAfter(2), Fault::ResetAfter(2), Fault::EndAfter(2)] {
+            node.fail_next(fault.clone());
+            let answer = daemon.post("/v1/messages", &stream).await.expect(200);
+            let events = events(&answer);
+            assert_eq!(events.last().unwrap()["type"], "error", "{fault:?}: {}", answer.text());
+            assert!(!answer.text().contains("message_stop"), "{fault:?}");
+        }
+        daemon.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn translated_chunks_go_out_as_they_come() {
+    let (ollama, openai) = (old_ollama().await, plain_openai().await);
+    for (node, path) in [
+        (&ollama, "/v1/messages"),
+        (&ollama, "/v1/responses"),
+        (&openai, "/v1/messages"),
+        (&openai, "/api/chat"),
+    ] {
+        let daemon = Daemon::dev(&[node]).await;
+        daemon
+            .post(path, &with(with(chat("m"), "stream", false.into()), "input", "x".into()))
+            .await
+            .expect(200);
+        node.gate();
+        let mut client = daemon.client().await;
+        client
+            .send(&Request::json(path, &with(with(chat("m"), "stream", true.into()), "input", "x".into())))
+            .await;
+        node.release(1);
+        client.head().await;
+        // The node makes a step only after the client has seen the one before.
+        for step in 0..3 {
+            let piece =
+                client.piece().await.unwrap().unwrap_or_else(|| panic!("{path} ended at step {step}"));
+            assert!(String::from_utf8_lossy(&piece).ends_with('\n'), "{path}");
+            node.release(1);
+        }
+        client.reset();
+        node.open_gate();
+        daemon.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn limits_see_the_clients_request_and_the_nodes_counts() {
+    let node = old_ollama().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let key = daemon.tenant("acme").await;
+    daemon.aivonx().ok(&["limit", "set", "--org", "acme", "tokens.day=100000"]).await;
+    let request = Request::json("/v1/messages", &with(chat("m"), "stream", true.into()))
+        .field("authorization", &format!("Bearer {key}"));
+    let answer = daemon.ask(&request).await.expect(200);
+    let events = events(&answer);
+    let counted = &events[events.len() - 2]["usage"];
+    within("the usage", async {
+        loop {
+            let total = daemon.aivonx().json(&["usage", "show"]).await["total"].clone();
+            if total["output_tokens"] == counted["output_tokens"] {
+                assert_eq!(total["prompt_tokens"], counted["input_tokens"]);
+                return;
+            }
+        }
+    })
+    .await;
+}
