@@ -39,6 +39,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     args::{Args, Command, Dev},
+    certificates::Certificates,
     commands,
     control::{self, AccessRule, Mode, NotYet, Services},
     dev,
@@ -84,6 +85,7 @@ pub fn run(args: Args) -> Result<(), AppError> {
         Command::Recover(args) => commands::recover(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Rekey(args) => commands::rekey(&args),
+        Command::GenCert(args) => commands::gen_cert(&args),
     }
 }
 
@@ -191,8 +193,11 @@ async fn run_until_stopped(
     };
     let bound = proxy::bind_all(&config.listen, threads, inherited)?;
     let addresses: Vec<_> = bound.iter().map(|b| b.address).collect();
+    let certificates = Certificates::of(&bound);
+    certificates.warnings().iter().for_each(|warning| tracing::warn!(event = "start", "{warning}"));
+    certificates.follow();
     let descriptors = Descriptors::share(descriptors, config.limits.connections);
-    let places = Places::new(descriptors, config.limits.connections_per_address);
+    let places = Places::new(descriptors, config.limits.connections_per_address, config.limits.handshakes);
     fleet.listens_on(&addresses);
     let (phase, phase_rx) = watch::channel(Phase::Running);
     let shared = Arc::new_cyclic(|weak| Shared {
@@ -236,7 +241,17 @@ async fn run_until_stopped(
         pulse: pulse.clone(),
         hub: telemetry.hub(),
         config: live.clone(),
-        status: facts::status(&shared, &live, mode, &addresses, &store, &backups, telemetry.sink()),
+        certificates: certificates.clone(),
+        status: facts::status(
+            &shared,
+            &live,
+            mode,
+            &addresses,
+            &store,
+            &backups,
+            &certificates,
+            telemetry.sink(),
+        ),
         rule: AccessRule {
             mode,
             daemon_uid: rustix::process::geteuid().as_raw(),
@@ -279,7 +294,7 @@ async fn run_until_stopped(
 
     let over = dev::input_ends(dev.as_ref().is_some_and(|dev| dev.until_eof));
     tokio::select! {
-        () = signals.serve_until_stop(&live, &audit, telemetry, &look) => {}
+        () = signals.serve_until_stop(&live, &certificates, &audit, telemetry, &look) => {}
         () = over => tracing::info!(event = "stop", "standard input has ended"),
     }
     if let Some(simulation) = &mut simulation {

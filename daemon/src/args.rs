@@ -44,6 +44,8 @@ pub enum Command {
     Recover(Recover),
     /// Put a backup back, or see whether it could be (the daemon must not run)
     Restore(Restore),
+    /// Make a certificate authority and a server's certificate for trying TLS
+    GenCert(GenCert),
     /// Change the master key: wrap the data keys of the store and its snapshots anew (the daemon must not run)
     Rekey(Rekey),
 }
@@ -81,6 +83,12 @@ pub struct Dev {
     /// Origin whose pages may ask beside those of this machine, a part of it open with "*"; may be repeated
     #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = aivonx_config::allowed_origin)]
     pub origins: Vec<String>,
+    /// Serve HTTPS with the certificate in this PEM file; 'aivonxd gen-cert' makes one
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "traffic")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// Values of `--traffic`.
@@ -166,6 +174,17 @@ pub struct OpenWith {
     /// File of the master key of the gateway that made it
     #[arg(long, value_name = "FILE")]
     pub master_key: Option<PathBuf>,
+}
+
+/// Arguments of `aivonxd gen-cert`.
+#[derive(Debug, ClapArgs)]
+pub struct GenCert {
+    /// Directory for ca.pem, ca.key, cert.pem and key.pem; made if absent, and nothing in it is overwritten
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Host names and IP addresses of the server
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// Arguments of `aivonxd rekey`.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aivonx_config::{self as config, StoreOptions};
+use aivonx_gateway::Tls;
 use aivonx_protocol::Untrusted;
 use aivonx_store::{
     Rewrapped, Store,
@@ -17,9 +18,9 @@ use aivonx_store::{
 };
 
 use crate::{
-    args::{Recover, Rekey},
+    args::{GenCert, Recover, Rekey},
     error::AppError,
-    lifecycle, manual,
+    gen_cert, lifecycle, manual,
 };
 
 pub(crate) fn say(text: &str) -> Result<(), AppError> {
@@ -38,8 +39,18 @@ pub(crate) fn manual() -> Result<(), AppError> {
 
 /// `aivonxd check --config FILE`
 pub(crate) fn check(file: &Path) -> Result<(), AppError> {
-    config::load(file)?;
-    say(&format!("{}: no mistakes", file.display()))
+    let config = config::load(file)?.config;
+    let mut text = format!("{}: no mistakes", file.display());
+    let now = jiff::Timestamp::now();
+    for tls in Tls::open_all(&config.listen)?.into_iter().flatten() {
+        tls.warnings(now).iter().for_each(|warning| text += &format!("\nwarning: {warning}"));
+    }
+    say(&text)
+}
+
+/// `aivonxd gen-cert`
+pub(crate) fn gen_cert(args: &GenCert) -> Result<(), AppError> {
+    say(&gen_cert::gen_cert(args)?)
 }
 
 /// `aivonxd recover`

@@ -47,7 +47,7 @@ fn named(given: Option<&Path>) -> Result<PathBuf, AppError> {
         })
 }
 
-/// The configuration of `dev`, which is for loopback only: open by default, and without TLS.
+/// The configuration of `dev`, which is for loopback only, and open by default.
 pub(crate) fn configuration(dir: &Path, args: &Dev) -> Result<config::Live, AppError> {
     let listen = args.listen;
     if !listen.ip().is_loopback() {
@@ -57,8 +57,11 @@ pub(crate) fn configuration(dir: &Path, args: &Dev) -> Result<config::Live, AppE
             listen.port()
         )));
     }
-    let allowed = config::Allowed { hosts: args.hosts.clone(), origins: args.origins.clone() };
-    Ok(config::Live::dev(dir, listen, args.access.into(), allowed))
+    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
+    let tls = tls.map(|(cert, key)| Ok((std::path::absolute(cert)?, std::path::absolute(key)?)));
+    let tls = tls.transpose().map_err(AppError::system("cannot resolve --tls-cert and --tls-key"))?;
+    let asked = config::Asked { hosts: args.hosts.clone(), origins: args.origins.clone(), tls };
+    Ok(config::Live::dev(dir, listen, args.access.into(), asked))
 }
 
 /// Adds the nodes given and those simulated, or, if there are no nodes yet, the Ollama of this machine.
@@ -192,14 +195,17 @@ fn ollama_host(value: &str) -> String {
 pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[SocketAddr]) {
     let config = live.get();
     let address = own.first().map_or_else(String::new, ToString::to_string);
+    let scheme = if config.listen.iter().any(|l| !l.tls_cert.is_empty()) { "https" } else { "http" };
     let keys = match config.access.mode {
         AccessMode::Required => "with keys",
         AccessMode::Optional => "with or without keys",
         AccessMode::Open => "without keys",
     };
     let mut text = format!("aivonxd {} serves this machine, {keys} (dev)\n", env!("CARGO_PKG_VERSION"));
-    text +=
-        &format!("  listening on http://{address}\n  control socket {}\n", config.control.socket.display());
+    text += &format!(
+        "  listening on {scheme}://{address}\n  control socket {}\n",
+        config.control.socket.display()
+    );
     let nodes = fleet.list(&TenantScope::All);
     for node in &nodes {
         text += &format!("  node {} {}\n", Untrusted::new(&node.name), describe(node));
@@ -219,12 +225,12 @@ pub(crate) async fn greet(live: &config::Live, fleet: &Arc<Fleet>, own: &[Socket
                 NodeKind::Openai => ("/v1/chat/completions", "\"stream\":true,"),
             };
             format!(
-                "  curl -N http://{address}{path} {key}-d '{{\"model\":\"{}\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
+                "  curl -N {scheme}://{address}{path} {key}-d '{{\"model\":\"{}\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n",
                 Untrusted::new(model)
             )
         }
-        None if keyed => format!("  aivonx connect --key-file me.key --to http://{address}\n"),
-        None => format!("  OLLAMA_HOST={address} ollama list\n"),
+        None if keyed => format!("  aivonx connect --key-file me.key --to {scheme}://{address}\n"),
+        None => format!("  OLLAMA_HOST={scheme}://{address} ollama list\n"),
     };
     // Nobody may be reading: that is no reason to stop.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -40,6 +40,8 @@ pub enum AppError {
     #[error(transparent)]
     Listen(#[from] proxy::ListenError),
     #[error(transparent)]
+    Certificate(#[from] proxy::PairError),
+    #[error(transparent)]
     Inherit(#[from] proxy::InheritError),
     #[error(transparent)]
     Control(#[from] control::BindError),

@@ -34,7 +34,7 @@ use aivonx_store::{Store, Trouble, secrets::Secrets};
 use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
 
-use crate::control::Mode;
+use crate::{certificates::Certificates, control::Mode};
 
 /// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
 /// what is theirs.
@@ -128,11 +128,13 @@ pub(crate) fn status(
     addresses: &[SocketAddr],
     store: &Store,
     backups: &Backups,
+    certificates: &Certificates,
     log_sink: &str,
 ) -> Arc<dyn Fn() -> Status + Send + Sync> {
     let (shared, live) = (shared.clone(), live.clone());
     let listen: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let (store, backups, log_sink) = (store.clone(), backups.clone(), log_sink.to_owned());
+    let (store, log_sink) = (store.clone(), log_sink.to_owned());
+    let (backups, certificates) = (backups.clone(), certificates.clone());
     Arc::new(move || {
         let config = live.get();
         let snapshot = shared.hot.load();
@@ -171,6 +173,7 @@ pub(crate) fn status(
             )
             .into_iter()
             .chain(backups.failure().map(|why| format!("the backup that was due is not made: {why}")))
+            .chain(certificates.warnings())
             .collect(),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }

@@ -2,11 +2,13 @@
 
 pub mod app;
 pub mod args;
+mod certificates;
 mod commands;
 pub mod control;
 mod dev;
 mod error;
 mod facts;
+mod gen_cert;
 pub mod lifecycle;
 mod manual;
 mod restore;

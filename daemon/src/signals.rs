@@ -11,7 +11,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::lifecycle;
+use crate::{certificates::Certificates, lifecycle};
 
 /// The signals that mean something here.
 pub(crate) struct Signals {
@@ -42,6 +42,7 @@ impl Signals {
     pub(crate) async fn serve_until_stop(
         &mut self,
         live: &Live,
+        certificates: &Certificates,
         audit: &Audit,
         telemetry: &Telemetry,
         look: &Notify,
@@ -52,7 +53,7 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    reload(live, audit);
+                    reload(live, certificates, audit);
                     look.notify_one();
                 }
                 changed = changes.changed() => {
@@ -68,19 +69,29 @@ impl Signals {
 
 /// Reads the configuration again, and records that in the log and the audit log, however it went. Nobody knows who
 /// sent the signal.
-fn reload(live: &Live, audit: &Audit) {
+fn reload(live: &Live, certificates: &Certificates, audit: &Audit) {
     lifecycle::reloading();
+    // One that is refused is logged.
+    let new = certificates.reload();
     let entry =
         Entry::new(Action::ConfigReload).actor(Who::signal()).via("SIGHUP").object("config", None, None);
     let (entry, line) = match live.reload() {
-        Ok(done) => {
+        Ok(mut done) => {
+            done.applied.extend(new.as_ref().into_iter().flatten().cloned());
             tracing::info!(
                 event = "config_reload",
                 applied = %done.applied.join(" "),
                 needs_restart = %done.needs_restart.join(" "),
                 "configuration reloaded"
             );
-            (entry.reloaded(&done), "serving; configuration reloaded")
+            let entry = entry.reloaded(&done);
+            match new {
+                Ok(_) => (entry, "serving; configuration reloaded"),
+                Err(error) => (
+                    entry.outcome(Outcome::Failed).detail("why", &error),
+                    "serving; configuration reloaded, but for a certificate that cannot be used",
+                ),
+            }
         }
         Err(mistakes) => {
             tracing::error!(
@@ -112,9 +123,9 @@ mod tests {
         let live = Live::from_file(&file).unwrap();
         let audit = Audit::memory();
         std::fs::write(&file, "[proxy]\nretries = 0\nthreads = 3\n").unwrap();
-        reload(&live, &audit);
+        reload(&live, &Certificates::default(), &audit);
         std::fs::write(&file, "[proxy]\nretires = 0\n").unwrap();
-        reload(&live, &audit);
+        reload(&live, &Certificates::default(), &audit);
         let [done, failed] = &audit.kept()[..] else { panic!("two reloads") };
         for entry in [done, failed] {
             assert_eq!((entry.action, entry.actor.name.as_str()), (Action::ConfigReload, "signal"));

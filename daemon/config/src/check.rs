@@ -18,6 +18,8 @@ pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>)
     let mut finds = Vec::new();
     if !bad.contains(LISTEN) {
         rules.open_to_a_network(&mut finds);
+        rules.plain_on_a_network(&mut finds);
+        rules.certificates_without_keys(&mut finds);
         rules.twice_the_same_listener(&mut finds);
     }
     rules.budget_below_one_body(&mut finds);
@@ -70,6 +72,57 @@ impl Rules<'_> {
                     "listen on \"127.0.0.1:{}\", or write i_understand = true under [access] if the network is trusted",
                     listen.address.port()
                 )),
+            });
+        }
+    }
+
+    fn plain_on_a_network(&self, finds: &mut Vec<Find>) {
+        // What `open` needs is said above, and who understands that understands this.
+        let access = &self.config.access;
+        if access.mode == AccessMode::Open
+            || access.i_understand
+            || !self.usable(&["access.mode", "access.i_understand"])
+        {
+            return;
+        }
+        for (at, listen) in self.config.listen.iter().enumerate() {
+            let key = |name: &str| format!("{LISTEN}[{at}].{name}");
+            if listen.i_understand
+                || !listen.is_plain_on_a_network()
+                || !self.usable(&[&key("address"), &key("tls_cert"), &key("i_understand")])
+            {
+                continue;
+            }
+            finds.push(Find {
+                span: self.listen_place(at),
+                what: format!(
+                    "{} is {}, not loopback, and without TLS: everyone on the way reads prompts and keys",
+                    key("address"),
+                    listen.address
+                ),
+                accepted: Some("a loopback address, or any with tls_cert and tls_key".into()),
+                fix: Some(format!(
+                    "name a certificate and its key with tls_cert and tls_key (aivonxd gen-cert makes some), listen on \
+                     \"127.0.0.1:{}\", or write i_understand = true below this address if the network is trusted",
+                    listen.address.port()
+                )),
+            });
+        }
+    }
+
+    fn certificates_without_keys(&self, finds: &mut Vec<Find>) {
+        for (at, listen) in self.config.listen.iter().enumerate() {
+            let (cert, key) = (format!("{LISTEN}[{at}].tls_cert"), format!("{LISTEN}[{at}].tls_key"));
+            let (certs, keys) = (listen.tls_cert.len(), listen.tls_key.len());
+            if certs == keys || !self.usable(&[&cert, &key]) {
+                continue;
+            }
+            let count = |n, noun| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
+            finds.push(Find {
+                span: self.place(&[if certs > keys { &cert } else { &key }]),
+                what: format!("{cert} names {}, but {key} {}", count(certs, "file"), count(keys, "file")),
+                accepted: Some("a key for each certificate, in the same order".into()),
+                fix: Some("name both, or none for plain HTTP".into()),
             });
         }
     }

@@ -24,7 +24,7 @@ mod text;
 mod units;
 
 pub use form::{allowed_host, allowed_origin};
-pub use live::{Allowed, Live};
+pub use live::{Asked, Live};
 pub use load::{Loaded, load};
 pub use mistake::Mistakes;
 pub use model::*;

@@ -33,13 +33,15 @@ struct Inner {
     origins: Mutex<Origins>,
 }
 
-/// What `aivonxd dev` accepts beside what it does by itself: `access.allowed_hosts` and `access.allowed_origins`.
+/// What `aivonxd dev` is asked for beside what it does by itself.
 #[derive(Debug, Clone, Default)]
-pub struct Allowed {
-    /// Hosts.
+pub struct Asked {
+    /// `access.allowed_hosts`.
     pub hosts: Vec<String>,
-    /// Origins.
+    /// `access.allowed_origins`.
     pub origins: Vec<String>,
+    /// `listen[0].tls_cert` and `tls_key`.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Live {
@@ -55,7 +57,7 @@ impl Live {
     /// What `aivonxd dev` runs with: everything in `dir`, one listener with diagnostics, models may be managed,
     /// no second factor is demanded.
     #[must_use]
-    pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode, allowed: Allowed) -> Self {
+    pub fn dev(dir: &Path, listen: SocketAddr, access: AccessMode, asked: Asked) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let mut config = Config::default();
         config.control.socket = dir.join("control.sock");
@@ -63,15 +65,19 @@ impl Live {
         config.data_dir = dir;
         config.access.mode = access;
         config.access.allow_model_management = true;
-        config.access.allowed_hosts = allowed.hosts;
-        config.access.allowed_origins = allowed.origins;
+        config.access.allowed_hosts = asked.hosts;
+        config.access.allowed_origins = asked.origins;
         config.access.two_factor = TwoFactor::Optional;
-        config.listen = vec![Listen { address: listen, diagnostics: true }];
+        let (tls_cert, tls_key) = asked.tls.into_iter().unzip();
+        config.listen =
+            vec![Listen { address: listen, diagnostics: true, tls_cert, tls_key, ..Listen::default() }];
         let mut origins = Origins::default();
         for key in [
             "data_dir",
             "listen[0].address",
             "listen[0].diagnostics",
+            "listen[0].tls_cert",
+            "listen[0].tls_key",
             "control.socket",
             "control.group",
             "access.mode",
@@ -274,12 +280,8 @@ mod tests {
     #[test]
     fn dev_needs_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let live = Live::dev(
-            dir.path(),
-            SocketAddr::from(([127, 0, 0, 1], 0)),
-            AccessMode::Open,
-            Allowed::default(),
-        );
+        let live =
+            Live::dev(dir.path(), SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open, Asked::default());
         let config = live.get();
         assert_eq!(config.control.socket, dir.path().join("control.sock"));
         assert!(config.access.allow_model_management && config.listen[0].diagnostics);

@@ -8,7 +8,7 @@ use super::{
     form::{GROUP, HOST, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, Size, Time, Word},
     table::table,
-    text::{AbsolutePath, FILE_PATH, ListOf, SOCKET_PATH},
+    text::{AbsolutePath, FILE_PATH, ListOf, Paths, SOCKET_PATH},
     units::{GIB, KIB, MIB},
 };
 
@@ -72,6 +72,22 @@ table! {
         /// Serve `/metrics`, `/api/status`, `/api/proxy/state` and `/api/proxy/active-requests` here, to everyone who
         /// can connect.
         diagnostics: bool = false, Flag, Restart;
+        /// Serve HTTPS (TLS 1.2 and 1.3; HTTP/1.1 and HTTP/2) with the certificate chain in this PEM file. Of a list, the
+        /// name that the client asks for chooses one, and the first is for all other names. Empty: plain HTTP. The
+        /// files are read again when they change, and at a reload; what cannot be used is refused, and logged.
+        tls_cert: Vec<PathBuf> = Vec::new(), Paths, Restart;
+        /// Its private key, in a PEM file that only its owner and group may read; of a list, in the same order.
+        tls_key: Vec<PathBuf> = Vec::new(), Paths, Restart;
+        /// Needed for plain HTTP on an address that is not loopback: everyone on the way reads prompts and keys.
+        i_understand: bool = false, Flag, Restart;
+    }
+}
+
+impl Listen {
+    /// Whether clients of other machines reach it without TLS.
+    #[must_use]
+    pub fn is_plain_on_a_network(&self) -> bool {
+        self.tls_cert.is_empty() && !self.address.ip().to_canonical().is_loopback()
     }
 }
 
@@ -97,7 +113,8 @@ table! {
         /// `required`: only with an API key or access token. `optional`: without one too, under the anonymous limits.
         /// `open`: everyone who can connect may use it, with or without credentials.
         mode: AccessMode = AccessMode::Required, OneOf, Restart;
-        /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model.
+        /// Needed for `open` on an address that is not loopback: everyone on that network may then use every model. It
+        /// also stands for `i_understand` of every listener.
         i_understand: bool = false, Flag, Restart;
         /// Allow pull and delete over HTTP without a key, where requests without one are taken. Keys need the scope
         /// `models:write`.
@@ -185,6 +202,8 @@ table! {
         /// Most of them from one address, or one IPv6 network of 64 bits; 0 is half of `connections`. Behind a proxy
         /// that is all its clients: it may then be as many as `connections`.
         connections_per_address: usize = 0, Count(0, 1_000_000), Restart;
+        /// Most TLS handshakes under way at once, of which one address may have half; further connections are closed.
+        handshakes: usize = 1000, Count(1, 1_000_000), Restart;
         /// Days and months of usage limits begin so long after midnight UTC.
         day_offset: Duration = Duration::ZERO, Time::from(Duration::ZERO, hours(24)), Restart;
     }
@@ -193,6 +212,8 @@ table! {
 table! {
     /// Deadlines.
     Timeouts, TIMEOUTS_DOC, TIMEOUTS_KEYS of Config.timeouts {
+        /// A new connection's TLS handshake must be over in this time.
+        handshake: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
         /// A new connection's first request head must be complete in this time.
         head: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
         /// An idle keep-alive connection is closed after this time. An answer that the gateway made itself is given up

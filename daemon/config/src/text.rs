@@ -90,6 +90,54 @@ impl Kind<Option<PathBuf>> for AbsolutePath {
     }
 }
 
+/// One absolute path, or a list of them; the empty string is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paths;
+
+impl Kind<Vec<PathBuf>> for Paths {
+    fn read(&self, value: &Value<'_>) -> Result<Vec<PathBuf>, Vec<Problem>> {
+        let one = AbsolutePath(FILE_PATH);
+        let Some(array) = value.get_ref().as_array() else {
+            return match value.get_ref().as_str() {
+                Some("") => Ok(Vec::new()),
+                Some(text) => one.check(text).map(|path| vec![path]),
+                None => wrong_type(value.get_ref(), "a path or a list of paths").one(),
+            };
+        };
+        each(array.iter(), |item| one.read(item))
+    }
+
+    fn show(&self, value: &Vec<PathBuf>) -> String {
+        let shown = |path: &PathBuf| quoted(&path.display().to_string());
+        match &value[..] {
+            [] => quoted(""),
+            [one] => shown(one),
+            all => format!("[{}]", all.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    fn accepted(&self) -> String {
+        "an absolute path, or a list of them; \"\" for none".into()
+    }
+}
+
+/// Reads every item, and finds everything that is wrong with them.
+fn each<'v, 'i: 'v, T>(
+    items: impl Iterator<Item = &'v Value<'i>>,
+    read: impl Fn(&Value<'_>) -> Result<T, Vec<Problem>>,
+) -> Result<Vec<T>, Vec<Problem>> {
+    let (mut good, mut problems) = (Vec::new(), Vec::new());
+    for item in items {
+        match read(item) {
+            Ok(value) => good.push(value),
+            Err(found) => {
+                problems.extend(found.into_iter().map(|p| Problem { span: Some(item.span()), ..p }))
+            }
+        }
+    }
+    if problems.is_empty() { Ok(good) } else { Err(problems) }
+}
+
 /// Text that a function finds in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
@@ -130,16 +178,7 @@ impl Kind<Vec<String>> for ListOf {
                 None => problem.one(),
             };
         };
-        let (mut texts, mut problems) = (Vec::new(), Vec::new());
-        for item in array.iter() {
-            match self.0.read(item) {
-                Ok(text) => texts.push(text),
-                Err(found) => {
-                    problems.extend(found.into_iter().map(|p| Problem { span: Some(item.span()), ..p }));
-                }
-            }
-        }
-        if problems.is_empty() { Ok(texts) } else { Err(problems) }
+        each(array.iter(), |item| self.0.read(item))
     }
 
     fn show(&self, value: &Vec<String>) -> String {

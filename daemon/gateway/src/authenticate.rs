@@ -64,7 +64,9 @@ pub(super) fn caller(
     }
     let mode = exchange.settings.access;
     // Credentials are ignored: the answer does not depend on the caller.
-    if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
+    if route.need() == Need::Nothing
+        || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead))
+    {
         return Ok(Caller::Anonymous);
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
@@ -134,7 +136,7 @@ pub(super) fn authorize(
         (Need::User, Caller::Key(_)) => return Err(AccountError::NoAccount.into()),
     };
     let granted = match (caller, scope) {
-        (_, KeyScope::AdminRead) if cx.diagnostics => true,
+        (_, KeyScope::AdminRead) if cx.listener.diagnostics => true,
         // The access mode let them in.
         (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
         (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,

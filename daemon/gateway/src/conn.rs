@@ -9,6 +9,7 @@ use std::{
     net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,12 +21,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{
     answer::Tracked,
+    listener::Rules,
     shared::Settings,
     stack,
+    tls::handshake,
     transport::{ClientSocket, Cut, Patience, StreamState, Task, Transport},
     worker::Worker,
 };
@@ -42,10 +48,8 @@ pub(super) struct ConnContext {
     pub(super) stream: Option<Rc<StreamState>>,
     /// Address of the client.
     pub(super) client: IpAddr,
-    /// The listener is on a loopback address.
-    pub(super) loopback: bool,
-    /// The listener serves diagnostics.
-    pub(super) diagnostics: bool,
+    /// Where it came in.
+    pub(super) listener: Arc<Rules>,
 }
 
 impl ConnContext {
@@ -60,6 +64,8 @@ pub(super) struct ConnState {
     in_flight: Cell<u32>,
     /// Tick at which it last became idle.
     since: Cell<u32>,
+    /// Keys are still agreed on with TLS.
+    handshaking: Cell<bool>,
     /// A request head has arrived.
     served: Cell<bool>,
     draining: Cell<bool>,
@@ -81,6 +87,7 @@ impl ConnState {
         Rc::new(Self {
             in_flight: Cell::new(0),
             since: Cell::new(now),
+            handshaking: Cell::new(false),
             served: Cell::new(false),
             draining: Cell::new(false),
             lingers: Cell::new(false),
@@ -126,7 +133,11 @@ impl ConnState {
                 self.task.cut(Cut::Stalled);
             }
         } else if self.in_flight.get() == 0 {
-            let limit = if self.served.get() { settings.keep_alive } else { settings.head };
+            let limit = match (self.handshaking.get(), self.served.get()) {
+                (true, _) => settings.handshake,
+                (false, false) => settings.head,
+                (false, true) => settings.keep_alive,
+            };
             let idle = now.saturating_sub(self.since.get());
             if idle > limit.max(1) {
                 // The last of a node's answer may still wait in hyper for the window of its HTTP/2 stream.
@@ -200,21 +211,43 @@ impl Drop for OpenAnswer {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(cx: Rc<ConnContext>, mut stream: TcpStream) {
-    let mut first = Preface::default();
-    let Some((version, taken)) = detect(&mut stream, &mut first).await else { return };
+pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
+    let mut socket = ClientSocket::new(stream, &cx);
+    let Some(tls) = &cx.listener.tls else {
+        let Some(version) = socket.detect().await else { return };
+        return converse(cx, socket, version).await;
+    };
+    // Nothing is said in plain text, and a client that is closed on tries again.
+    let Some(place) = cx.worker.shared.places.handshake(cx.client) else { return };
+    cx.state.handshaking.set(true);
+    let Some((stream, version)) = handshake(tls, socket).await else { return };
+    drop(place);
+    cx.state.handshaking.set(false);
+    cx.state.since.set(cx.worker.now());
+    converse(cx, stream, version).await;
+}
+
+/// Speaks HTTP until the connection is to be closed, and closes it in order.
+async fn converse(
+    cx: Rc<ConnContext>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    version: HttpVersion,
+) {
     let state = cx.state.clone();
-    speak(cx, &mut stream, version, &first[..taken]).await;
+    speak(cx, &mut stream, version).await;
     if state.lingers.get() {
         linger(&mut stream).await;
     }
 }
 
-/// Speaks HTTP until the connection is to be closed. The bytes in `first` were taken from it already.
-async fn speak(cx: Rc<ConnContext>, stream: &mut TcpStream, version: HttpVersion, first: &[u8]) {
+async fn speak(
+    cx: Rc<ConnContext>,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    version: HttpVersion,
+) {
     let (worker, state) = (cx.worker.clone(), cx.state.clone());
     let head_bytes = cx.worker.settings().head_bytes;
-    let io = TokioIo::new(ClientSocket::new(first, stream, cx.clone()));
+    let io = TokioIo::new(stream);
     match version {
         HttpVersion::One => {
             let service = service_fn(move |request| respond(cx.clone(), request));
@@ -258,7 +291,7 @@ fn respond(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HttpVersion {
+pub(super) enum HttpVersion {
     One,
     Two,
 }
@@ -266,12 +299,12 @@ enum HttpVersion {
 /// How HTTP/2 with prior knowledge begins (RFC 9113, 3.4), as far as no other method does.
 const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
 
-type Preface = [u8; PREFACE.len()];
+pub(super) type Preface = [u8; PREFACE.len()];
 
 /// Distinguishes HTTP/2 with prior knowledge from HTTP/1 by the `first` bytes. Mostly they are only peeked at; where
 /// too few have come to decide, they are taken, so that the next ones, or the end, are noticed at once. Returns how
 /// many were taken. The deadline is that of the first head: the ticker ends the connection.
-async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVersion, usize)> {
+pub(super) async fn detect(stream: &mut TcpStream, first: &mut Preface) -> Option<(HttpVersion, usize)> {
     let seen = stream.peek(first).await.ok().filter(|seen| *seen > 0)?;
     if let Some(version) = tell(&first[..seen]) {
         return Some((version, 0));
@@ -300,7 +333,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Takes what the client still sends: a connection that is closed with bytes unread is reset, and the reset takes the
 /// answer with it.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
     let discard = async {
         let mut some = vec![0; 16 << 10];
         let mut taken = 0;

@@ -106,10 +106,10 @@ mod tests {
         let twice = Inherited::new(vec![socket.try_clone().unwrap(), socket.try_clone().unwrap()]);
         assert!(matches!(twice, Err(InheritError::Twice(a)) if a == address));
         let mut inherited = Inherited::new(vec![socket]).unwrap();
-        let other = Listen { address: "127.0.0.1:1".parse().unwrap(), diagnostics: false };
+        let other = Listen { address: "127.0.0.1:1".parse().unwrap(), ..Listen::default() };
         let said = inherited.check(std::slice::from_ref(&other)).unwrap_err().to_string();
         assert!(said.contains(&address.to_string()) && said.contains("they have 127.0.0.1:1"), "{said}");
-        inherited.check(&[other, Listen { address, diagnostics: false }]).unwrap();
+        inherited.check(&[other, Listen { address, ..Listen::default() }]).unwrap();
         assert!(inherited.claim("127.0.0.1:1".parse().unwrap()).is_none());
         assert!(inherited.claim(address).is_some() && inherited.claim(address).is_none());
 

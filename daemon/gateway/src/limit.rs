@@ -48,7 +48,9 @@ pub(super) fn throttle(
     route: &Route,
 ) -> Result<(), Refusal> {
     // Health and what is asked before there is a key is never throttled, nor what monitoring asks.
-    if route.need() == Need::Nothing || (cx.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead)) {
+    if route.need() == Need::Nothing
+        || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead))
+    {
         return Ok(());
     }
     let levels = (!matches!(caller, Caller::Anonymous)).then(|| caller.levels());

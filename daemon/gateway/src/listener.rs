@@ -4,14 +4,17 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use aivonx_config::Listen;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::inherited::{InheritError, Inherited};
+use super::{
+    inherited::{InheritError, Inherited},
+    tls::{PairError, Tls},
+};
 
 /// Bytes that the kernel takes for a client beyond what it can send. Without the bound it takes megabytes, and has room
 /// for more only when a third of them is gone: a client that reads slowly, but all the time, would look like one that
@@ -39,6 +42,9 @@ pub enum ListenError {
     /// One could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] PairError),
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -50,14 +56,39 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+/// What holds of the connections of one listener.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// Its address is loopback.
+    pub(super) loopback: bool,
+    /// Diagnostics are served here.
+    pub(super) diagnostics: bool,
+    /// It speaks HTTPS.
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+impl Rules {
+    fn new(listen: &Listen, tls: Option<Arc<Tls>>) -> Arc<Self> {
+        let loopback = listen.address.ip().is_loopback();
+        Arc::new(Self { loopback, diagnostics: listen.diagnostics, tls })
+    }
+}
+
 /// One configured address with a socket for each thread.
 #[derive(Debug)]
 pub struct Bound {
     /// The address, with the port the kernel chose if it was 0.
     pub address: SocketAddr,
-    /// Whether diagnostics are served here.
-    pub diagnostics: bool,
+    pub(super) rules: Arc<Rules>,
     pub(super) sockets: Vec<std::net::TcpListener>,
+}
+
+impl Bound {
+    /// Its certificates, if it speaks HTTPS.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.rules.tls.as_ref()
+    }
 }
 
 /// Opens every listener: those that systemd passed, and the others anew.
@@ -70,37 +101,39 @@ pub fn bind_all(
     mut inherited: Inherited,
 ) -> Result<Vec<Bound>, ListenError> {
     inherited.check(listen)?;
-    let open = |l: &Listen| match inherited.claim(l.address) {
-        Some(socket) => adopt(l, &socket, threads),
-        None => bind(l, threads),
+    let certificates = Tls::open_all(listen)?;
+    let open = |(l, tls): (&Listen, Option<Arc<Tls>>)| {
+        let fail = |source| BindError { address: l.address, source };
+        let (address, sockets) = match inherited.claim(l.address) {
+            Some(socket) => (l.address, adopt(&socket, threads).map_err(fail)?),
+            None => bind(l.address, threads).map_err(fail)?,
+        };
+        Ok(Bound { address, rules: Rules::new(l, tls), sockets })
     };
-    Ok(listen.iter().map(open).collect::<Result<_, _>>()?)
+    listen.iter().zip(certificates).map(open).collect()
 }
 
 /// Gives every thread a handle of the one socket that was passed: each is woken, the quickest accepts. Sockets of our
 /// own beside it would share its connections out better, but what waits in their queues is lost when the daemon ends.
-fn adopt(listen: &Listen, socket: &std::net::TcpListener, threads: usize) -> Result<Bound, BindError> {
-    let fail = |source| BindError { address: listen.address, source };
-    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT).map_err(fail)?;
-    let sockets = (0..threads).map(|_| socket.try_clone()).collect::<Result<_, _>>().map_err(fail)?;
-    Ok(Bound { address: listen.address, diagnostics: listen.diagnostics, sockets })
+fn adopt(socket: &std::net::TcpListener, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
+    (0..threads).map(|_| socket.try_clone()).collect()
 }
 
-/// Binds `listen` once per thread.
-fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
-    let fail = |source| BindError { address: listen.address, source };
-    if listen.address.port() != 0 {
+/// Binds `address` once per thread; returns it with the port that the kernel chose.
+fn bind(address: SocketAddr, threads: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    if address.port() != 0 {
         // SO_REUSEPORT would let a second gateway of the same user share the port unnoticed: binding an
         // ordinary socket fails if the port is taken.
-        drop(socket(listen.address, false).map_err(fail)?);
+        drop(socket(address, false)?);
     }
-    let first = socket(listen.address, true).map_err(fail)?;
-    let address = first.local_addr().map_err(fail)?;
+    let first = socket(address, true)?;
+    let address = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..threads {
-        sockets.push(socket(address, true).map_err(fail)?);
+        sockets.push(socket(address, true)?);
     }
-    Ok(Bound { address, diagnostics: listen.diagnostics, sockets })
+    Ok((address, sockets))
 }
 
 fn socket(address: SocketAddr, share: bool) -> io::Result<std::net::TcpListener> {
@@ -149,7 +182,7 @@ mod tests {
 
     use socket2::SockRef;
 
-    use super::{AcceptFailures, UNSENT, adopt, bind};
+    use super::{AcceptFailures, Inherited, UNSENT, adopt, bind, bind_all};
     use aivonx_config::Listen;
 
     #[test]
@@ -162,10 +195,10 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_little_for_a_client_that_does_not_read() {
-        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), diagnostics: false };
-        let passed = std::net::TcpListener::bind(any.address).unwrap();
-        for bound in [bind(&any, 1).unwrap(), adopt(&any, &passed, 1).unwrap()] {
-            let listener = &bound.sockets[0];
+        let any = "127.0.0.1:0".parse().unwrap();
+        let passed = std::net::TcpListener::bind(any).unwrap();
+        for sockets in [bind(any, 1).unwrap().1, adopt(&passed, 1).unwrap()] {
+            let listener = &sockets[0];
             listener.set_nonblocking(false).unwrap();
             let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (accepted, _) = listener.accept().unwrap();
@@ -175,10 +208,11 @@ mod tests {
 
     #[test]
     fn threads_share_a_port_but_gateways_do_not() {
-        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), diagnostics: false };
-        let bound = bind(&any, 3).unwrap();
+        let any = Listen { address: "127.0.0.1:0".parse().unwrap(), ..Listen::default() };
+        let bound = bind_all(&[any], 3, Inherited::default()).unwrap().remove(0);
         assert_eq!(bound.sockets.len(), 3);
-        let again = bind(&Listen { address: bound.address, diagnostics: false }, 1).unwrap_err();
+        let again = Listen { address: bound.address, ..Listen::default() };
+        let again = bind_all(&[again], 1, Inherited::default()).unwrap_err();
         assert!(again.to_string().contains("another program has it"), "{again}");
     }
 }

@@ -41,69 +41,42 @@ impl Descriptors {
     }
 }
 
-/// Places of the process.
+/// Places of which one address may have a part.
 #[derive(Debug)]
-pub struct Places {
-    most: Descriptors,
-    /// Most client connections of one address.
+struct Shares {
+    most: usize,
+    /// Most of one address.
     of_address: usize,
-    clients: AtomicUsize,
-    /// Client connections by address; of IPv6 by network.
+    taken: AtomicUsize,
+    /// Those taken by address; of IPv6 by network.
     addresses: Mutex<HashMap<IpAddr, usize>>,
-    nodes: AtomicUsize,
 }
 
-impl Places {
+impl Shares {
     /// So many, of which one address may take `of_address`; 0 is half.
-    #[must_use]
-    pub fn new(most: Descriptors, of_address: usize) -> Self {
+    fn new(most: usize, of_address: usize) -> Arc<Self> {
         let of_address = match of_address {
-            0 => most.clients.div_ceil(2),
+            0 => most.div_ceil(2),
             n => n,
         };
-        Self {
-            most,
-            of_address,
-            clients: AtomicUsize::new(0),
-            addresses: Mutex::default(),
-            nodes: AtomicUsize::new(0),
-        }
+        Arc::new(Self { most, of_address, taken: AtomicUsize::new(0), addresses: Mutex::default() })
     }
 
-    /// Client connections open now.
-    #[must_use]
-    pub fn clients(&self) -> usize {
-        self.clients.load(Relaxed)
-    }
-
-    /// A place for a connection from `address`.
-    pub(super) fn client(self: &Arc<Self>, address: IpAddr) -> Option<ClientPlace> {
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<ClientPlace> {
         let address = network(address);
-        if self.clients.fetch_add(1, Relaxed) >= self.most.clients {
-            self.clients.fetch_sub(1, Relaxed);
+        if self.taken.fetch_add(1, Relaxed) >= self.most {
+            self.taken.fetch_sub(1, Relaxed);
             return None;
         }
         let mut addresses = self.addresses();
-        let open = addresses.entry(address).or_default();
-        if *open >= self.of_address {
-            self.clients.fetch_sub(1, Relaxed);
+        let taken = addresses.entry(address).or_default();
+        if *taken >= self.of_address {
+            self.taken.fetch_sub(1, Relaxed);
             return None;
         }
-        *open += 1;
+        *taken += 1;
         drop(addresses);
-        Some(ClientPlace { places: self.clone(), address })
-    }
-
-    /// A place for a connection to a node.
-    pub(super) fn node(self: &Arc<Self>) -> Option<NodePlace> {
-        let place = NodePlace(self.clone());
-        // Given back by the place, also where it is one too many.
-        (self.nodes.fetch_add(1, Relaxed) < self.most.nodes).then_some(place)
-    }
-
-    /// Whether so many connections to nodes are open that none should be kept idle.
-    pub(super) fn nodes_are_scarce(&self) -> bool {
-        self.nodes.load(Relaxed) > self.most.nodes / 4 * 3
+        Some(ClientPlace { shares: self.clone(), address })
     }
 
     /// Nothing that is done under the lock can panic half way.
@@ -112,23 +85,74 @@ impl Places {
     }
 }
 
-/// The place of one client connection.
+/// Places of the process.
+#[derive(Debug)]
+pub struct Places {
+    most_nodes: usize,
+    clients: Arc<Shares>,
+    handshakes: Arc<Shares>,
+    nodes: AtomicUsize,
+}
+
+impl Places {
+    /// So many, of which one address may take `of_address` for its connections, 0 being half, and half of the
+    /// handshakes.
+    #[must_use]
+    pub fn new(most: Descriptors, of_address: usize, handshakes: usize) -> Self {
+        Self {
+            most_nodes: most.nodes,
+            clients: Shares::new(most.clients, of_address),
+            handshakes: Shares::new(handshakes, 0),
+            nodes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Client connections open now.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients.taken.load(Relaxed)
+    }
+
+    /// A place for a connection from `address`.
+    pub(super) fn client(&self, address: IpAddr) -> Option<ClientPlace> {
+        self.clients.take(address)
+    }
+
+    /// A place for a TLS handshake with a client at `address`.
+    pub(super) fn handshake(&self, address: IpAddr) -> Option<ClientPlace> {
+        self.handshakes.take(address)
+    }
+
+    /// A place for a connection to a node.
+    pub(super) fn node(self: &Arc<Self>) -> Option<NodePlace> {
+        let place = NodePlace(self.clone());
+        // Given back by the place, also where it is one too many.
+        (self.nodes.fetch_add(1, Relaxed) < self.most_nodes).then_some(place)
+    }
+
+    /// Whether so many connections to nodes are open that none should be kept idle.
+    pub(super) fn nodes_are_scarce(&self) -> bool {
+        self.nodes.load(Relaxed) > self.most_nodes / 4 * 3
+    }
+}
+
+/// The place of one client connection or handshake.
 #[derive(Debug)]
 pub(super) struct ClientPlace {
-    places: Arc<Places>,
+    shares: Arc<Shares>,
     address: IpAddr,
 }
 
 impl Drop for ClientPlace {
     fn drop(&mut self) {
-        let mut addresses = self.places.addresses();
-        if let Some(open) = addresses.get_mut(&self.address) {
-            *open -= 1;
-            if *open == 0 {
+        let mut addresses = self.shares.addresses();
+        if let Some(taken) = addresses.get_mut(&self.address) {
+            *taken -= 1;
+            if *taken == 0 {
                 addresses.remove(&self.address);
             }
         }
-        self.places.clients.fetch_sub(1, Relaxed);
+        self.shares.taken.fetch_sub(1, Relaxed);
     }
 }
 
@@ -147,7 +171,7 @@ mod tests {
     use super::*;
 
     fn places(clients: usize, of_address: usize) -> Arc<Places> {
-        Arc::new(Places::new(Descriptors { clients, nodes: 2 }, of_address))
+        Arc::new(Places::new(Descriptors { clients, nodes: 2 }, of_address, 3))
     }
 
     fn at(address: &str) -> IpAddr {
@@ -165,7 +189,15 @@ mod tests {
         assert!(places.client(at("192.0.2.1")).is_some());
         drop((taken, others));
         assert_eq!(places.clients(), 0);
-        assert!(places.addresses().is_empty());
+        assert!(places.clients.addresses().is_empty());
+    }
+
+    #[test]
+    fn handshakes_have_places_of_their_own() {
+        let places = places(1, 0);
+        let taken: Vec<_> = (0..9).filter_map(|_| places.handshake(at("192.0.2.1"))).collect();
+        assert_eq!((taken.len(), places.clients()), (2, 0));
+        assert!(places.handshake(at("192.0.2.2")).is_some());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Settings {
     pub body_bytes: u64,
     /// Largest request head.
     pub head_bytes: usize,
+    /// Time for the TLS handshake of a connection.
+    pub handshake: u32,
     /// Time for the first head of a connection.
     pub head: u32,
     /// Time a kept-alive connection may idle, and the gateway's own answers may wait for their client.
@@ -94,6 +96,7 @@ impl Settings {
         Self {
             body_bytes: config.limits.body_bytes,
             head_bytes: config.limits.head_bytes.max(8192),
+            handshake: ticks(config.timeouts.handshake),
             head: ticks(config.timeouts.head),
             keep_alive: ticks(config.timeouts.keep_alive),
             body_idle: ticks(config.timeouts.body_idle),

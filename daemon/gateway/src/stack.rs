@@ -64,7 +64,7 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     if answer.body().streams() {
         headers::on_stream(answer.headers_mut());
     }
-    if let Some(origin) = host::page(&exchange.settings, cx.loopback, &fields) {
+    if let Some(origin) = host::page(&exchange.settings, cx.listener.loopback, &fields) {
         cors::on_answer(answer.headers_mut(), origin);
     }
     // What is left of the body is not waited for: the connection says so, and ends in order.
@@ -109,7 +109,7 @@ async fn layers(
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
-    host::check(&exchange.settings, cx.loopback, head.version, &head.uri, fields)?;
+    host::check(&exchange.settings, cx.listener.loopback, head.version, &head.uri, fields)?;
 
     // Before anyone is known: browsers ask without the page's credentials whether the page may ask.
     if head.method == Method::OPTIONS {

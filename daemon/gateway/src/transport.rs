@@ -16,9 +16,10 @@ use tokio::{
 };
 
 use super::{
-    conn::{ConnContext, ConnState},
+    conn::{ConnContext, ConnState, HttpVersion, Preface, detect},
     deadline::TICKS_PER_SECOND,
     shared::Settings,
+    worker::Worker,
 };
 
 /// Why the gateway broke a connection or stream off.
@@ -153,16 +154,32 @@ impl Transport {
 
 /// The socket of a connection. It notes when the client stops taking bytes, which nobody else sees: hyper asks an
 /// answer for no more then, and the last piece of one may wait although the answer is over.
-pub(super) struct ClientSocket<'s> {
+pub(super) struct ClientSocket {
     /// Bytes that were taken from it before and are still to be read.
-    first: &'s [u8],
-    stream: &'s mut TcpStream,
-    cx: Rc<ConnContext>,
+    first: Vec<u8>,
+    stream: TcpStream,
+    state: Rc<ConnState>,
+    worker: Rc<Worker>,
 }
 
-impl<'s> ClientSocket<'s> {
-    pub(super) fn new(first: &'s [u8], stream: &'s mut TcpStream, cx: Rc<ConnContext>) -> Self {
-        Self { first, stream, cx }
+impl ClientSocket {
+    pub(super) fn new(stream: TcpStream, cx: &ConnContext) -> Self {
+        Self { first: Vec::new(), stream, state: cx.state.clone(), worker: cx.worker.clone() }
+    }
+
+    /// The first byte that comes, which stays to be read; None if none does.
+    pub(super) async fn peek(&self) -> Option<u8> {
+        let mut first = [0];
+        let seen = self.stream.peek(&mut first).await.ok()?;
+        (seen > 0).then_some(first[0])
+    }
+
+    /// Which HTTP the client speaks, by its first bytes; see [`detect`].
+    pub(super) async fn detect(&mut self) -> Option<HttpVersion> {
+        let mut first = Preface::default();
+        let (version, taken) = detect(&mut self.stream, &mut first).await?;
+        self.first.extend_from_slice(&first[..taken]);
+        Some(version)
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -170,30 +187,30 @@ impl<'s> ClientSocket<'s> {
             Poll::Ready(written) => Some(*written.as_ref().unwrap_or(&0)),
             Poll::Pending => None,
         };
-        self.cx.state.wrote(bytes, self.cx.worker.now());
+        self.state.wrote(bytes, self.worker.now());
         written
     }
 }
 
-impl AsyncRead for ClientSocket<'_> {
+impl AsyncRead for ClientSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.first.is_empty() {
-            let (now, later) = self.first.split_at(self.first.len().min(buf.remaining()));
-            buf.put_slice(now);
-            self.first = later;
+            let now = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first[..now]);
+            self.first.drain(..now);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut *self.stream).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for ClientSocket<'_> {
+impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note(written)
     }
 
@@ -202,7 +219,7 @@ impl AsyncWrite for ClientSocket<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.note(written)
     }
 
@@ -211,11 +228,11 @@ impl AsyncWrite for ClientSocket<'_> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     authenticate::Tokens,
     conn::{self, ConnContext, ConnState},
     deadline::{InFlight, TICK, Turn, ticks},
-    listener::{ACCEPT_PAUSE, Bound},
+    listener::{ACCEPT_PAUSE, Bound, Rules},
     request_id::RequestIds,
     running,
     shared::{Phase, Settings, Shared},
@@ -243,11 +243,7 @@ pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
     let mut per_thread: Vec<Vec<Listener>> = (0..threads).map(|_| Vec::new()).collect();
     for bound in listeners {
         for (own, socket) in per_thread.iter_mut().zip(bound.sockets) {
-            own.push(Listener {
-                socket,
-                loopback: bound.address.ip().is_loopback(),
-                diagnostics: bound.diagnostics,
-            });
+            own.push(Listener { socket, rules: bound.rules.clone() });
         }
     }
     let threads = per_thread
@@ -269,8 +265,7 @@ pub fn start(shared: &Arc<Shared>, listeners: Vec<Bound>) -> io::Result<Plane> {
 /// One thread's socket of one listener.
 struct Listener {
     socket: std::net::TcpListener,
-    loopback: bool,
-    diagnostics: bool,
+    rules: Arc<Rules>,
 }
 
 fn run(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
@@ -330,7 +325,7 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
     }
 }
 
-async fn accept(worker: Rc<Worker>, Listener { socket, loopback, diagnostics }: Listener) {
+async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(e) => {
@@ -369,8 +364,7 @@ async fn accept(worker: Rc<Worker>, Listener { socket, loopback, diagnostics }: 
             state: state.clone(),
             stream: None,
             client: peer.ip().to_canonical(),
-            loopback,
-            diagnostics,
+            listener: rules.clone(),
         });
         let task = tokio::task::spawn_local(async move {
             let _place = place;

@@ -57,6 +57,8 @@ pub(crate) use self::{
     handlers::secrets::finish_rotation,
 };
 
+use crate::certificates::Certificates;
+
 /// Pause after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -86,6 +88,8 @@ pub struct Services {
     pub hub: Hub,
     /// The file configuration in effect.
     pub config: config::Live,
+    /// Certificates of the listeners.
+    pub(crate) certificates: Certificates,
     /// What the daemon is and does now. Called for every `status`: cheap, and never blocking.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// Who may do what.

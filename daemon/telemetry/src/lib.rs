@@ -18,6 +18,8 @@
 //! | `store_failed` | the store or a ledger takes nothing because the disk failed or is full; it is opened anew, or written again, when that takes writes |
 //! | `config_reload` | the configuration was read again: what changed |
 //! | `config_reload_failed` | why the configuration stays as it was |
+//! | `certificate_loaded` | a listener serves a new certificate |
+//! | `certificate_refused` | a changed certificate cannot be used; the one before is served |
 //! | `watchdog` | a part of the daemon stands still, systemd will restart it |
 //! | `panic` | a thread panicked |
 //! | `node_added`, `node_changed`, `node_removed` | by an administrator; simulated nodes at the next start |

@@ -79,6 +79,7 @@ pub const MESSAGES: &[Message] = &[
     message("chain_lost", "1e005226fb7d57c2f7ad1933e5b257d5", "Part of a ledger is lost"),
     message("store_failed", "30caa2ce1c5e1c548f0547fbcecdc17f", "The store takes no more changes"),
     message("control_made_anew", "91d10778de2791c0d0abbd4611236de4", "The control socket had been removed"),
+    message("certificate_refused", "2bd4c936fed047939d0391f978ca2bc2", "A new certificate cannot be used"),
 ];
 
 /// The id of an event.

@@ -90,7 +90,7 @@ impl Daemon {
         let (stdout, stderr, socket) = (self.stdout.clone(), self.stderr.clone(), self.socket.clone());
         // `dev` prints it; `run` reports it over the control socket, wherever its log goes.
         let found = tokio::select! {
-            address = stdout.until(r"listening on http://(127\.0\.0\.1:\d+)") => Ok(address),
+            address = stdout.until(r"listening on https?://(127\.0\.0\.1:\d+)") => Ok(address),
             // The socket does not report it without a login.
             address = stderr.until(r"the gateway serves.* listen=(127\.0\.0\.1:\d+)"), if !self.logs_in => Ok(address),
             (address, token) = log_in(&socket), if self.logs_in => {

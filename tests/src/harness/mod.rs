@@ -7,6 +7,7 @@ mod daemon;
 mod http2;
 mod log;
 mod tenant;
+pub mod tls;
 
 pub use aivonx::{Aivonx, Ran};
 pub use client::{Answer, Client, Request};
@@ -14,6 +15,7 @@ pub use console::Console;
 pub use daemon::{ADMIN, ADMIN_PASSWORD, Builder, Daemon};
 pub use http2::{H2Answer, H2Client};
 pub use log::Log;
+pub use tls::TlsClient;
 
 use std::path::PathBuf;
 

@@ -24,6 +24,7 @@ mod failover;
 mod fleet;
 mod greedy;
 mod headers;
+mod https;
 mod interrupted;
 mod jobs;
 mod journald;

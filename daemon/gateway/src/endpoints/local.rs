@@ -36,7 +36,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Refusal> {
     let eligible = caller.eligible();
     // A listener for diagnostics shows everything to everyone who reaches it.
-    let realm = if cx.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
+    let realm = if cx.listener.diagnostics { NodeScope::ALL } else { NodeScope::from(eligible) };
     if what == Local::Metrics {
         return metrics(cx, realm).await;
     }

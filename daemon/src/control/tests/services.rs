@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use aivonx_backup::Backups;
-use aivonx_config::{AccessMode, Allowed, Config, Live};
+use aivonx_config::{AccessMode, Asked, Config, Live};
 use aivonx_fleet::{Fleet, testing::FakeNode};
 use aivonx_gateway::policy::Policies;
 use aivonx_identity::{Identity, password::Hasher};
@@ -71,6 +71,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
         pulse: aivonx_gateway::pulse::Pulse::new(),
         hub: Hub::default(),
         config,
+        certificates: crate::certificates::Certificates::default(),
         status: Arc::new(move || (*status).clone()),
         rule,
     };
@@ -91,7 +92,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
 }
 
 fn dev(dir: &Path) -> Live {
-    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open, Allowed::default())
+    Live::dev(dir, SocketAddr::from(([127, 0, 0, 1], 0)), AccessMode::Open, Asked::default())
 }
 
 fn new_node(name: &str, url: String) -> NewNode {

@@ -1,0 +1,43 @@
+//! The beginning of a TLS connection.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::Tls;
+use crate::{conn::HttpVersion, transport::ClientSocket};
+
+/// What a handshake begins with (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// Most plain text that waits to be encrypted: what is in here nobody knows to be unread.
+const BUFFER: usize = 16 << 10;
+
+/// Speaks to a client that took the port for one without TLS.
+const PLAIN: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\
+    Content-Length: 51\r\n\r\nThis port speaks HTTPS: write https:// in the URL.\n";
+
+/// Agrees with the client on keys and on the HTTP version. None if nothing came of it. The deadline is the ticker's.
+pub(crate) async fn handshake(
+    tls: &Tls,
+    mut socket: ClientSocket,
+) -> Option<(TlsStream<ClientSocket>, HttpVersion)> {
+    let first = socket.peek().await?;
+    if first != HANDSHAKE {
+        if first.is_ascii_uppercase() {
+            // Best effort.
+            let _ = socket.write_all(PLAIN).await;
+            let _ = socket.shutdown().await;
+        }
+        return None;
+    }
+    let accepted = TlsAcceptor::from(tls.config()).accept(socket).await;
+    let mut stream = accepted.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
+    let (_, session) = stream.get_mut();
+    session.set_buffer_limit(Some(BUFFER));
+    let version = match session.alpn_protocol() {
+        Some(b"h2") => HttpVersion::Two,
+        _ => HttpVersion::One,
+    };
+    Some((stream, version))
+}

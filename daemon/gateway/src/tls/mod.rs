@@ -1,0 +1,241 @@
+//! TLS of a listener: its certificates, read again while it serves.
+
+mod handshake;
+mod pair;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aivonx_config::Listen;
+use arc_swap::ArcSwap;
+use jiff::{SignedDuration, Timestamp};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+pub(super) use handshake::handshake;
+pub use pair::PairError;
+use pair::{Files, Pair};
+
+/// A certificate that ends so soon is warned about.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// The protocols that are offered, the better one first (RFC 7301).
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The certificates of one listener. What is on the disk takes the place of what is served once it proves usable.
+pub struct Tls {
+    files: Vec<Files>,
+    served: ArcSwap<Served>,
+    state: Mutex<State>,
+}
+
+struct Served {
+    config: Arc<ServerConfig>,
+    chains: Vec<Arc<CertifiedKey>>,
+    /// Until when each is good.
+    until: Vec<Timestamp>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The files as they were last looked at.
+    seen: Vec<Stamp>,
+    /// The files as they were last read.
+    read: Vec<Stamp>,
+    /// Why what is on the disk is not served.
+    trouble: Option<String>,
+}
+
+/// What differs when a file does: inode, size, and time of the last change.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+impl Tls {
+    /// The certificates of the listener at this place in the configuration; None if it is plain.
+    ///
+    /// # Errors
+    /// The first that cannot be used. One that has expired can.
+    pub fn open(at: usize, listen: &Listen) -> Result<Option<Self>, PairError> {
+        let pairs = listen.tls_cert.iter().zip(&listen.tls_key);
+        let files: Vec<_> = pairs
+            .map(|(cert, key)| Files { at: format!("listen[{at}]"), cert: cert.clone(), key: key.clone() })
+            .collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let read = stamps(&files);
+        let served = ArcSwap::from_pointee(Served::new(read_all(&files)?));
+        Ok(Some(Self { files, served, state: Mutex::new(State { seen: read.clone(), read, trouble: None }) }))
+    }
+
+    /// Those of each listener.
+    ///
+    /// # Errors
+    /// As [`Tls::open`].
+    pub fn open_all(listen: &[Listen]) -> Result<Vec<Option<Arc<Self>>>, PairError> {
+        let open = |(at, listen)| Ok(Self::open(at, listen)?.map(Arc::new));
+        listen.iter().enumerate().map(open).collect()
+    }
+
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.served.load().config.clone()
+    }
+
+    /// Reads the files if they have changed. Whoever renews them writes one after the other, so that they are left alone
+    /// until they stay the same from one look to the next.
+    pub fn look(&self) {
+        let now = stamps(&self.files);
+        let mut state = self.state();
+        let is_still = state.seen == now;
+        state.seen.clone_from(&now);
+        let changed = is_still && state.read != now;
+        drop(state);
+        if changed {
+            // It is logged.
+            let _ = self.reload();
+        }
+    }
+
+    /// Reads the files now; whether others are served than before.
+    ///
+    /// # Errors
+    /// One cannot be used, or has expired: those before are served on.
+    pub fn reload(&self) -> Result<bool, PairError> {
+        let read = stamps(&self.files);
+        let pairs = read_all(&self.files).and_then(|pairs| {
+            let now = Timestamp::now();
+            self.files.iter().zip(&pairs).try_for_each(|(files, pair)| files.not_expired(pair, now))?;
+            Ok(pairs)
+        });
+        let mut state = self.state();
+        state.read = read;
+        state.trouble = pairs.as_ref().err().map(ToString::to_string);
+        drop(state);
+        match pairs {
+            Err(error) => {
+                tracing::error!(
+                    event = "certificate_refused",
+                    %error,
+                    "a certificate on the disk is not usable; the one before is served on"
+                );
+                Err(error)
+            }
+            Ok(pairs) if self.serves(&pairs) => Ok(false),
+            Ok(pairs) => {
+                let until = pairs.iter().map(|pair| pair.until).min().unwrap_or_default();
+                self.served.store(Arc::new(Served::new(pairs)));
+                tracing::info!(event = "certificate_loaded", listener = %self, until = %format_args!("{until:.0}"), "a new certificate is served");
+                Ok(true)
+            }
+        }
+    }
+
+    fn serves(&self, pairs: &[Pair]) -> bool {
+        let served = self.served.load();
+        served.chains.len() == pairs.len()
+            && served.chains.iter().zip(pairs).all(|(served, pair)| served.cert == pair.certified.cert)
+    }
+
+    /// What an administrator should know of them, in sentences.
+    #[must_use]
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let trouble =
+            self.state().trouble.as_ref().map(|why| {
+                format!("a certificate on the disk is refused, and the one before is served: {why}")
+            });
+        let served = self.served.load();
+        let ends = self.files.iter().zip(&served.until).filter_map(|(files, until)| {
+            let (at, cert) = (&files.at, files.cert.display());
+            if *until < now {
+                Some(format!("the certificate of {at} has expired, at {until:.0}: renew {cert}"))
+            } else {
+                (until.duration_since(now) < SOON)
+                    .then(|| format!("the certificate of {at} expires at {until:.0}: renew {cert}"))
+            }
+        });
+        trouble.into_iter().chain(ends).collect()
+    }
+
+    /// Nothing that is done under the lock can panic half way.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.files.first().map_or("", |files| &files.at))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+fn read_all(files: &[Files]) -> Result<Vec<Pair>, PairError> {
+    files.iter().map(Files::read).collect()
+}
+
+fn stamps(files: &[Files]) -> Vec<Stamp> {
+    let stamp = |path: &Path| {
+        fs::metadata(path).ok().map(|found| (found.ino(), found.size(), found.ctime(), found.ctime_nsec()))
+    };
+    files.iter().flat_map(|files| [stamp(&files.cert), stamp(&files.key)]).collect()
+}
+
+impl Served {
+    fn new(pairs: Vec<Pair>) -> Self {
+        let chains = pairs.iter().map(|pair| pair.certified.clone()).collect();
+        let until = pairs.iter().map(|pair| pair.until).collect();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has cipher suites for both versions");
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(ByName::new(pairs)));
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        Self { config: Arc::new(config), chains, until }
+    }
+}
+
+/// Chooses by the name that the client asks for; the first certificate stands for all other names.
+#[derive(Debug)]
+struct ByName {
+    first: Option<Arc<CertifiedKey>>,
+    names: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn new(pairs: Vec<Pair>) -> Self {
+        let first = pairs.first().map(|pair| pair.certified.clone());
+        let mut names = HashMap::new();
+        for pair in pairs {
+            for name in pair.names {
+                names.entry(name).or_insert_with(|| pair.certified.clone());
+            }
+        }
+        Self { first, names }
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = name.to_ascii_lowercase();
+        let under = || self.names.get(&format!("*.{}", name.split_once('.')?.1));
+        self.names.get(&name).or_else(under)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        hello.server_name().and_then(|name| self.find(name)).or(self.first.as_ref()).cloned()
+    }
+}

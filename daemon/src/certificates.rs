@@ -1,0 +1,62 @@
+//! The certificates of the listeners, read again when they change and when an administrator asks for it.
+
+use std::{sync::Arc, time::Duration};
+
+use aivonx_gateway::{Bound, PairError, Tls};
+use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+
+/// Time between looks at the files.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Those of every listener that has some.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Certificates(Arc<[Arc<Tls>]>);
+
+impl Certificates {
+    pub(crate) fn of(listeners: &[Bound]) -> Self {
+        Self(listeners.iter().filter_map(Bound::tls).cloned().collect())
+    }
+
+    /// Reads all of them again; names those that are new.
+    ///
+    /// # Errors
+    /// The first that cannot be used. The others are in force.
+    pub(crate) fn reload(&self) -> Result<Vec<String>, PairError> {
+        // Every one is read, whatever becomes of those before it.
+        let read: Vec<_> = self.0.iter().map(|tls| (tls, tls.reload())).collect();
+        let mut new = Vec::new();
+        for (tls, done) in read {
+            if done? {
+                new.push(format!("{tls}.tls_cert"));
+            }
+        }
+        Ok(new)
+    }
+
+    /// What an administrator should know of them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let now = jiff::Timestamp::now();
+        self.0.iter().flat_map(|tls| tls.warnings(now)).collect()
+    }
+
+    /// Looks now and then whether the files have changed.
+    pub(crate) fn follow(&self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let certificates = self.0.clone();
+        tokio::spawn(async move {
+            let mut turn = tokio::time::interval(LOOK);
+            turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                turn.tick().await;
+                let certificates = certificates.clone();
+                let looked = spawn_blocking(move || certificates.iter().for_each(|tls| tls.look()));
+                // At the end of the process.
+                if looked.await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}

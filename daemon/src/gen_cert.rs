@@ -1,0 +1,140 @@
+//! `aivonxd gen-cert`: a certificate authority and a server's certificate for a laboratory.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+
+use crate::{args::GenCert, error::AppError};
+
+/// For how long they are good. Clients take no certificate of a server that is good for much longer than a year.
+const OF_AUTHORITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const OF_SERVER: Duration = Duration::from_secs(397 * 24 * 3600);
+
+/// Clocks of clients may be behind.
+const BEFORE: Duration = Duration::from_secs(3600);
+
+/// Makes the files, and says what to do with them.
+///
+/// # Errors
+/// A name that no certificate can have, or a file that is there already.
+pub(crate) fn gen_cert(args: &GenCert) -> Result<String, AppError> {
+    let dir = std::path::absolute(&args.dir).map_err(AppError::system("cannot resolve --dir"))?;
+    let made = make(&args.names).map_err(|error| {
+        AppError::Usage(format!("{}: {error}; give host names or IP addresses", args.names.join(" ")))
+    })?;
+    let files = made.map(|(name, text, mode)| (dir.join(name), text, mode));
+    if let Some((taken, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
+        return Err(AppError::Usage(format!(
+            "{} is there already, and is not overwritten; name another directory with --dir, or remove it first",
+            taken.display()
+        )));
+    }
+    fs::create_dir_all(&dir).map_err(|source| AppError::Directory { path: dir.clone(), source })?;
+    for (path, text, mode) in &files {
+        write(path, text, *mode).map_err(|source| AppError::Directory { path: path.clone(), source })?;
+    }
+    let [ca, _, cert, key] = files.map(|(path, ..)| path);
+    Ok(said(&args.names, &ca, &cert, &key))
+}
+
+fn said(names: &[String], ca: &Path, cert: &Path, key: &Path) -> String {
+    format!(
+        "made a certificate for {names} and the authority that signed it\nserve with it: aivonxd dev --tls-cert \
+         {cert} --tls-key {key}\nor below [[listen]]:\n  tls_cert = \"{cert}\"\n  tls_key = \"{key}\"\nclients trust \
+         {ca}: curl --cacert {ca} https://{first}:11435/health",
+        names = names.join(", "),
+        first = names.first().map_or("localhost", String::as_str),
+        ca = ca.display(),
+        cert = cert.display(),
+        key = key.display(),
+    )
+}
+
+/// Name, text and mode of each file: the authority's certificate and key, then the server's.
+fn make(names: &[String]) -> Result<[(&'static str, String, u32); 4], rcgen::Error> {
+    let now = SystemTime::now();
+    let mut authority = CertificateParams::new(Vec::new())?;
+    (authority.not_before, authority.not_after) = ((now - BEFORE).into(), (now + OF_AUTHORITY).into());
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    authority.distinguished_name.push(DnType::CommonName, "aivonx laboratory authority");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+
+    let mut server = CertificateParams::new(names)?;
+    (server.not_before, server.not_after) = ((now - BEFORE).into(), (now + OF_SERVER).into());
+    server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    server.use_authority_key_identifier_extension = true;
+    if let Some(name) = names.first() {
+        server.distinguished_name.push(DnType::CommonName, name);
+    }
+    let key = KeyPair::generate()?;
+    let certificate = server.signed_by(&key, &authority)?;
+    Ok([
+        ("ca.pem", authority.pem(), 0o644),
+        ("ca.key", authority.key().serialize_pem(), 0o600),
+        ("cert.pem", certificate.pem(), 0o644),
+        ("key.pem", key.serialize_pem(), 0o600),
+    ])
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use aivonx_config::Listen;
+    use aivonx_gateway::Tls;
+
+    use super::*;
+
+    fn run(dir: &Path, names: &[&str]) -> Result<String, AppError> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        gen_cert(&GenCert { dir: dir.to_owned(), names })
+    }
+
+    #[test]
+    fn what_is_made_can_be_served_and_is_not_overwritten() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("new/lab");
+        let said = run(&dir, &["localhost", "127.0.0.1"]).unwrap();
+        assert!(said.contains("localhost, 127.0.0.1"), "{said}");
+        let listen = Listen {
+            tls_cert: vec![dir.join("cert.pem")],
+            tls_key: vec![dir.join("key.pem")],
+            ..Listen::default()
+        };
+        assert!(Tls::open(0, &listen).unwrap().is_some());
+        for (name, mode) in [("ca.pem", 0o644), ("ca.key", 0o600), ("cert.pem", 0o644), ("key.pem", 0o600)] {
+            let is = fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(is & !0o044, mode & !0o044, "{name}");
+        }
+        let before = fs::read(dir.join("cert.pem")).unwrap();
+        for name in ["ca.pem", "cert.pem", "key.pem"] {
+            fs::remove_file(dir.join(name)).unwrap();
+        }
+        let why = run(&dir, &["localhost"]).unwrap_err();
+        assert!(why.to_string().contains("ca.key is there already"), "{why}");
+        assert!(!dir.join("cert.pem").exists() && !before.is_empty());
+    }
+
+    #[test]
+    fn names_that_no_certificate_can_have_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let why = run(dir.path(), &["ü.example"]).unwrap_err().to_string();
+        assert!(why.contains("give host names"), "{why}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

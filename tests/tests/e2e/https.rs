@@ -1,0 +1,210 @@
+//! Listeners that speak HTTPS.
+
+use std::{net::SocketAddr, path::Path};
+
+use aivonx_protocol::daemon;
+use aivonx_tests::{
+    fake::FakeNode,
+    harness::{Client, Daemon, H2Client, Request, TlsClient, binary, tls::served},
+    within,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Runs `aivonxd` with these arguments to its end: exit code, and all it wrote.
+async fn aivonxd(arguments: &[&str]) -> (i32, String) {
+    let command = Command::new(binary("aivonxd")).args(arguments).kill_on_drop(true).output();
+    let output = within("aivonxd's end", command).await.expect("it is built");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Makes an authority and a certificate for `name` in `dir`, which must not hold some.
+async fn gen_cert(dir: &Path, names: &[&str]) {
+    let dir = dir.to_str().expect("UTF-8");
+    let (code, said) = aivonxd(&[&["gen-cert", "--dir", dir], names].concat()).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+fn file(dir: &Path, name: &str) -> String {
+    dir.join(name).display().to_string()
+}
+
+/// The keys of a listener with the certificates in these directories.
+fn keys(dirs: &[&Path]) -> String {
+    let all = |name| dirs.iter().map(|dir| format!("\"{}\"", file(dir, name))).collect::<Vec<_>>().join(", ");
+    format!("tls_cert = [{}]\ntls_key = [{}]\n", all("cert.pem"), all("key.pem"))
+}
+
+/// A daemon with a second listener, which speaks HTTPS; and where that is.
+async fn with_tls(nodes: &[&FakeNode], dirs: &[&Path]) -> (Daemon, SocketAddr) {
+    let listener = format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{}", keys(dirs));
+    let daemon = Daemon::run(nodes, &listener).await;
+    let status = daemon.control().await.ask(daemon::GetStatus).await.expect("a status");
+    let address = status.listen[1].parse().expect("an address");
+    (daemon, address)
+}
+
+fn chat() -> Request {
+    Request::json("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
+}
+
+#[tokio::test]
+async fn dev_serves_https_with_a_certificate_of_gen_cert() {
+    let lab = TempDir::new().unwrap();
+    gen_cert(lab.path(), &["localhost", "127.0.0.1"]).await;
+    let (code, said) = aivonxd(&["gen-cert", "--dir", lab.path().to_str().unwrap(), "localhost"]).await;
+    assert!(code == 2 && said.contains("is there already"), "{said}");
+
+    let node = FakeNode::ollama().await;
+    let (cert, key) = (file(lab.path(), "cert.pem"), file(lab.path(), "key.pem"));
+    let builder = Daemon::builder().node(&node).arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
+    let daemon = builder.start().await;
+    assert!(daemon.stdout().text().contains("listening on https://127.0.0.1:"));
+
+    let ca = lab.path().join("ca.pem");
+    for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
+        let client = TlsClient::of_versions(&ca, &["h2", "http/1.1"], versions);
+        let stream = client.connect(daemon.address(), "localhost").await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
+    let stranger = TlsClient::trusting(&ca, &[]).connect(daemon.address(), "other.example").await;
+    assert!(stranger.unwrap_err().to_string().contains("certificate"));
+
+    // Without ALPN, as with its name, HTTP/1.1 is spoken.
+    for alpn in [&[][..], &["http/1.1"]] {
+        let address = TlsClient::trusting(&ca, alpn).tunnel(daemon.address(), "localhost").await;
+        let mut client = Client::connect(address).await;
+        let answer = client.ask(&chat()).await.expect(200);
+        assert_eq!(answer.lines().last().unwrap()["done"], true);
+        client.ask(&Request::get("/health")).await.expect(200);
+    }
+    let address = TlsClient::trusting(&ca, &["h2"]).tunnel(daemon.address(), "127.0.0.1").await;
+    let health = H2Client::connect(address).await.ask("GET", "/health", &[], "").await;
+    assert_eq!(health.status, 200);
+
+    // Who writes http:// is helped.
+    let answer = daemon.get("/health").await.expect(400);
+    assert!(answer.text().contains("https://"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_while_streams_go_on() {
+    let lab = TempDir::new().unwrap();
+    let dirs = ["one", "two", "three"].map(|name| lab.path().join(name));
+    for dir in &dirs {
+        gen_cert(dir, &["localhost"]).await;
+    }
+    let [live, next, last] = &dirs;
+    let replace = |from: &Path, name: &str| {
+        std::fs::copy(from.join(name), live.join(name)).unwrap();
+    };
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.models[0].load());
+    let (daemon, address) = with_tls(&[&node], &[live]).await;
+    let client = |dir: &Path| TlsClient::trusting(&dir.join("ca.pem"), &[]);
+    let first = served(&client(live).connect(address, "localhost").await.unwrap());
+
+    // A stream that is under way all the time.
+    node.gate();
+    let mut stream = Client::connect(client(live).tunnel(address, "localhost").await).await;
+    stream.send(&chat()).await;
+    node.release(1);
+    let head = stream.head().await;
+    stream.piece().await.unwrap().unwrap();
+
+    // A key that does not belong to the certificate is refused, and loudly.
+    let live_ca = live.join("first-ca.pem");
+    std::fs::copy(live.join("ca.pem"), &live_ca).unwrap();
+    let first_client = TlsClient::trusting(&live_ca, &[]);
+    replace(next, "key.pem");
+    let reload = daemon.aivonx().run(&["config", "reload"]).await;
+    assert_ne!(reload.code, 0);
+    assert!(reload.stderr.contains("not the key of the certificate"), "{}", reload.stderr);
+    let status = daemon.aivonx().json(&["status"]).await;
+    assert!(status["warnings"].to_string().contains("the one before is served"), "{status}");
+    daemon.stderr().until("certificate on the disk is not usable").await;
+    assert_eq!(served(&first_client.connect(address, "localhost").await.unwrap()), first);
+
+    replace(next, "cert.pem");
+    let said = daemon.aivonx().ok(&["config", "reload"]).await;
+    assert!(said.contains("listen[1].tls_cert"), "{said}");
+    let second = served(&client(next).connect(address, "localhost").await.unwrap());
+    assert_ne!(second, first);
+
+    // And without being asked.
+    replace(last, "cert.pem");
+    replace(last, "key.pem");
+    within("the third certificate", async {
+        while client(last).connect(address, "localhost").await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let status = daemon.aivonx().json(&["status"]).await;
+    assert!(!status["warnings"].to_string().contains("certificate"), "{status}");
+
+    node.release(100);
+    let answer = stream.rest(head).await;
+    assert!(answer.cut.is_none());
+    assert_eq!(answer.lines().last().unwrap()["done"], true);
+}
+
+#[tokio::test]
+async fn the_name_that_is_asked_for_chooses_the_certificate() {
+    let lab = TempDir::new().unwrap();
+    let dirs = ["one", "two"].map(|name| lab.path().join(name));
+    gen_cert(&dirs[0], &["one.example"]).await;
+    gen_cert(&dirs[1], &["*.two.example"]).await;
+    let (_daemon, address) = with_tls(&[], &[&dirs[0], &dirs[1]]).await;
+    for (dir, name) in [(&dirs[0], "one.example"), (&dirs[1], "a.two.example")] {
+        let client = TlsClient::trusting(&dir.join("ca.pem"), &[]);
+        client.connect(address, name).await.unwrap();
+    }
+    // The first stands for all other names.
+    let why = TlsClient::trusting(&dirs[0].join("ca.pem"), &[]).connect(address, "x.example").await;
+    assert!(why.unwrap_err().to_string().contains("not valid for name"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_before_it_starts() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = TempDir::new().unwrap();
+    let dirs = ["one", "two"].map(|name| lab.path().join(name));
+    for dir in &dirs {
+        gen_cert(dir, &["localhost"]).await;
+    }
+    let config = lab.path().join("aivonxd.toml");
+    let check = async |keys: &str| {
+        let data = lab.path().join("data");
+        let text = format!("data_dir = {data:?}\n[[listen]]\naddress = \"0.0.0.0:0\"\n{keys}");
+        std::fs::write(&config, text).unwrap();
+        let file = config.to_str().unwrap();
+        let (checked, run) = (aivonxd(&["check", "--config", file]).await, ["run", "--config", file]);
+        // What `check` takes would go on to serve.
+        if checked.0 != 0 {
+            let (code, said) = aivonxd(&run).await;
+            assert!(code == 1, "{said}");
+        }
+        checked
+    };
+    let (code, said) = check(&keys(&[&dirs[0]])).await;
+    assert_eq!(code, 0, "{said}");
+    let crossed =
+        format!("tls_cert = {:?}\ntls_key = {:?}\n", dirs[0].join("cert.pem"), dirs[1].join("key.pem"));
+    for (keys, part) in [
+        ("", "without TLS"),
+        (&*crossed, "not the key of the certificate"),
+        ("tls_cert = '/nowhere/cert.pem'\ntls_key = '/nowhere/key.pem'\n", "cannot be read"),
+        ("tls_cert = '/nowhere/cert.pem'\n", "names 1 file"),
+    ] {
+        let (code, said) = check(keys).await;
+        assert!(code == 1 && said.contains(part), "{said}");
+    }
+    std::fs::set_permissions(dirs[0].join("key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, said) = check(&keys(&[&dirs[0]])).await;
+    assert!(code == 1 && said.contains("chmod 600"), "{said}");
+    let (code, said) = check("i_understand = true\n").await;
+    assert_eq!(code, 0, "{said}");
+}
