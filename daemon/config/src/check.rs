@@ -20,6 +20,7 @@ pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>)
         rules.open_to_a_network(&mut finds);
         rules.plain_on_a_network(&mut finds);
         rules.certificates_without_keys(&mut finds);
+        rules.redirects_with_certificates(&mut finds);
         rules.twice_the_same_listener(&mut finds);
     }
     rules.budget_below_one_body(&mut finds);
@@ -103,7 +104,7 @@ impl Rules<'_> {
                 accepted: Some("a loopback address, or any with tls_cert and tls_key".into()),
                 fix: Some(format!(
                     "name a certificate and its key with tls_cert and tls_key (aivonxd gen-cert makes some), listen on \
-                     \"127.0.0.1:{}\", or write i_understand = true below this address if the network is trusted",
+                     \"127.0.0.1:{}\", or write redirect = true to send clients to HTTPS, or i_understand = true below this address if the network is trusted",
                     listen.address.port()
                 )),
             });
@@ -124,6 +125,20 @@ impl Rules<'_> {
                 accepted: Some("a key for each certificate, in the same order".into()),
                 fix: Some("name both, or none for plain HTTP".into()),
             });
+        }
+    }
+
+    fn redirects_with_certificates(&self, finds: &mut Vec<Find>) {
+        for (at, listen) in self.config.listen.iter().enumerate() {
+            let key = format!("{LISTEN}[{at}].redirect");
+            if listen.redirect && !listen.tls_cert.is_empty() && self.usable(&[&key]) {
+                finds.push(Find {
+                    span: self.place(&[&key]),
+                    what: format!("{key} is true, but the listener speaks HTTPS itself"),
+                    accepted: None,
+                    fix: Some("remove redirect, or tls_cert and tls_key".into()),
+                });
+            }
         }
     }
 

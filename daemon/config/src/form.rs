@@ -33,6 +33,21 @@ pub(super) const RECIPIENT: Text = Text {
     accepted: "256 bits in base64, as `aivonx backup generate-key` prints them, or \"\"",
 };
 
+/// The value of a field of an answer, or empty.
+pub(super) const FIELD: Text = Text {
+    check: field,
+    accepted: "the field's value, of printable ASCII characters; \"\" to leave the field out",
+};
+
+/// The value of `Strict-Transport-Security` (RFC 6797), or empty.
+pub(super) const HSTS: Text = Text {
+    check: hsts,
+    accepted: "max-age=SECONDS, then includeSubDomains and preload if wanted, with semicolons between; \"\" to leave it out",
+};
+
+/// Least `max-age` that lists of browsers take in, seconds: a year.
+const PRELOAD: u64 = 31_536_000;
+
 /// Reads one of `access.allowed_hosts` from a command line.
 ///
 /// # Errors
@@ -86,6 +101,40 @@ fn log_level(directives: &str) -> Result<(), Problem> {
             None => Problem::new(format!("says {text}")),
         }
     })
+}
+
+fn field(text: &str) -> Result<(), Problem> {
+    match text.chars().find(|c| !matches!(c, ' '..='~')) {
+        Some(_) => Err(Problem::new(format!("has {}, which no field can have", quote(text)))),
+        None if text.trim() != text => Err(Problem::new("begins or ends with a space").fix("remove it")),
+        None => Ok(()),
+    }
+}
+
+fn hsts(text: &str) -> Result<(), Problem> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let (mut age, mut sub_domains, mut preload) = (None, false, false);
+    for directive in text.split(';').map(str::trim) {
+        let lower = directive.to_ascii_lowercase();
+        match lower.strip_prefix("max-age=").map(|n| n.trim_matches('"').parse::<u64>()) {
+            Some(Ok(seconds)) if age.is_none() => age = Some(seconds),
+            None if lower == "includesubdomains" => sub_domains = true,
+            None if lower == "preload" => preload = true,
+            _ => return Err(Problem::new(format!("has {}, which is no directive", quote(directive)))),
+        }
+    }
+    match age {
+        None => {
+            Err(Problem::new("has no max-age").fix(format!("write \"max-age={PRELOAD}; includeSubDomains\"")))
+        }
+        Some(age) if preload && (age < PRELOAD || !sub_domains) => Err(Problem::new(
+            "has preload, which cannot be undone, without a year of max-age and includeSubDomains",
+        )
+        .fix(format!("leave preload out, or write \"max-age={PRELOAD}; includeSubDomains; preload\""))),
+        Some(_) => Ok(()),
+    }
 }
 
 fn host(text: &str) -> Result<(), Problem> {
@@ -239,6 +288,31 @@ mod tests {
         }
         assert_eq!(origin("a.example").unwrap_err().fix.as_deref(), Some("write \"https://a.example\""));
         assert_eq!(origin("https://a:443").unwrap_err().fix.as_deref(), Some("write \"https://a\""));
+    }
+
+    #[test]
+    fn fields_of_answers() {
+        for good in ["", "DENY", "default-src 'none'; base-uri 'none'"] {
+            assert_eq!(field(good), Ok(()), "{good}");
+        }
+        for bad in ["a\nb", "a\tb", "é", " a", "a "] {
+            assert!(field(bad).is_err(), "{bad:?}");
+        }
+        for good in ["", "max-age=300", "max-age=31536000; includeSubDomains; preload", "MAX-AGE=\"0\""] {
+            assert_eq!(hsts(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "includeSubDomains",
+            "max-age=",
+            "max-age=-1",
+            "max-age=1; max-age=2",
+            "max-age=1;",
+            "max-age=86400; includeSubDomains; preload",
+            "max-age=31536000; preload",
+            "max-age=1; x",
+        ] {
+            assert!(hsts(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    form::{GROUP, HOST, LEVEL, ORIGIN, RECIPIENT},
+    form::{FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, Size, Time, Word},
     table::table,
     text::{AbsolutePath, FILE_PATH, ListOf, Paths, SOCKET_PATH},
@@ -61,6 +61,8 @@ table! {
         usage: Usage = Usage::default();
         /// `[backup]`
         backup: Backup = Backup::default();
+        /// `[headers]`
+        headers: Headers = Headers::default();
     }
 }
 
@@ -78,6 +80,8 @@ table! {
         tls_cert: Vec<PathBuf> = Vec::new(), Paths, Restart;
         /// Its private key, in a PEM file that only its owner and group may read; of a list, in the same order.
         tls_key: Vec<PathBuf> = Vec::new(), Paths, Restart;
+        /// Serve nothing here, but send clients to HTTPS (308): to the port of the first listener that speaks it, or to 443.
+        redirect: bool = false, Flag, Restart;
         /// Needed for plain HTTP on an address that is not loopback: everyone on the way reads prompts and keys.
         i_understand: bool = false, Flag, Restart;
     }
@@ -87,7 +91,7 @@ impl Listen {
     /// Whether clients of other machines reach it without TLS.
     #[must_use]
     pub fn is_plain_on_a_network(&self) -> bool {
-        self.tls_cert.is_empty() && !self.address.ip().to_canonical().is_loopback()
+        self.tls_cert.is_empty() && !self.redirect && !self.address.ip().to_canonical().is_loopback()
     }
 }
 
@@ -395,5 +399,25 @@ table! {
         /// Public key that they are sealed for, as `aivonx backup generate-key` prints it: they open with the private
         /// half alone, and have the master key in them. Empty: they are sealed with the master key, which is not in them.
         recipient: String = String::new(), RECIPIENT, Restart;
+    }
+}
+
+table! {
+    /// Fields for browsers, on every answer. An empty one is left out.
+    Headers, HEADERS_DOC, HEADERS_KEYS of Config.headers {
+        /// `Strict-Transport-Security`, on answers over HTTPS alone.
+        hsts: String = "max-age=31536000; includeSubDomains".into(), HSTS, Reload;
+        /// `X-Content-Type-Options`.
+        content_type_options: String = "nosniff".into(), FIELD, Reload;
+        /// `X-Frame-Options`.
+        frame_options: String = "DENY".into(), FIELD, Reload;
+        /// `Referrer-Policy`.
+        referrer_policy: String = "strict-origin-when-cross-origin".into(), FIELD, Reload;
+        /// `Permissions-Policy`.
+        permissions_policy: String =
+            "geolocation=(), microphone=(), camera=(), payment=(), usb=(), interest-cohort=()".into(), FIELD, Reload;
+        /// `Content-Security-Policy`.
+        content_security_policy: String =
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'".into(), FIELD, Reload;
     }
 }

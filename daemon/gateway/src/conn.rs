@@ -53,6 +53,16 @@ pub(super) struct ConnContext {
 }
 
 impl ConnContext {
+    /// Whether the client speaks HTTPS.
+    pub(super) fn is_https(&self) -> bool {
+        self.listener.tls.is_some()
+    }
+
+    /// The port for HTTPS to which its requests are sent instead of being answered.
+    pub(super) fn redirects_to(&self) -> Option<u16> {
+        self.listener.redirect.filter(|_| !self.is_https())
+    }
+
     /// Where the answer of the request goes.
     pub(super) fn transport(&self) -> Transport {
         Transport { conn: self.state.clone(), stream: self.stream.clone() }

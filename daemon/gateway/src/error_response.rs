@@ -128,9 +128,12 @@ impl Refusal {
             | Self::NoSuchNode(_)
             | Self::NoResponse(_)
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
-            Self::Host(_) | Self::Peek(_) | Self::Form(_) | Self::Private(_) | Self::Untranslated(_) | Self::ModelMissing => {
-                (StatusCode::BAD_REQUEST, Refused)
-            }
+            Self::Host(_)
+            | Self::Peek(_)
+            | Self::Form(_)
+            | Self::Private(_)
+            | Self::Untranslated(_)
+            | Self::ModelMissing => (StatusCode::BAD_REQUEST, Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),

@@ -4,6 +4,7 @@ use aivonx_fleet::{Endpoint, via};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::fields::{Field, Fields};
+use aivonx_config::Headers;
 
 /// Fields of a request that a node needs. A list of what may pass, not of what may not: a client's credentials travel
 /// in fields nobody can enumerate. Its `Content-Type` is not among them: the body is checked as JSON, and under another
@@ -105,9 +106,43 @@ pub(super) fn on_stream(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
 }
 
+/// What the configuration has stand on every answer.
+#[derive(Debug, Clone)]
+pub(super) struct ForBrowsers {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    /// Over HTTPS alone: elsewhere browsers must not heed it (RFC 6797, 7.2).
+    hsts: Option<HeaderValue>,
+}
+
+impl ForBrowsers {
+    pub(super) fn new(configured: &Headers) -> Self {
+        // It was checked when the file was read.
+        let value = |text: &String| HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
+        let fields = [
+            (header::X_CONTENT_TYPE_OPTIONS, &configured.content_type_options),
+            (header::X_FRAME_OPTIONS, &configured.frame_options),
+            (header::REFERRER_POLICY, &configured.referrer_policy),
+            (HeaderName::from_static("permissions-policy"), &configured.permissions_policy),
+            (header::CONTENT_SECURITY_POLICY, &configured.content_security_policy),
+        ];
+        let fields = fields.into_iter().filter_map(|(name, text)| Some((name, value(text)?))).collect();
+        Self { fields, hsts: value(&configured.hsts) }
+    }
+}
+
 /// Sets what stands on every answer, refusals too.
-pub(super) fn on_every_answer(headers: &mut HeaderMap, request_id: HeaderValue) {
+pub(super) fn on_every_answer(
+    headers: &mut HeaderMap,
+    request_id: HeaderValue,
+    browsers: &ForBrowsers,
+    https: bool,
+) {
     headers.insert(super::exchange::X_REQUEST_ID, request_id);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in &browsers.fields {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(hsts) = browsers.hsts.as_ref().filter(|_| https) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
 }

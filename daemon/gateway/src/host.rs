@@ -30,14 +30,15 @@ pub(super) enum HostError {
     Origin(String),
 }
 
-/// Checks the names in a request's head. `loopback` is whether the listener is on a loopback address.
-pub(super) fn check(
+/// Checks the names in a request's head, and returns the host that it is for, without its port. `loopback` is whether
+/// the listener is on a loopback address.
+pub(super) fn check<'r>(
     settings: &Settings,
     loopback: bool,
     version: Version,
-    uri: &Uri,
-    fields: &Fields<'_>,
-) -> Result<(), HostError> {
+    uri: &'r Uri,
+    fields: &Fields<'r>,
+) -> Result<Option<&'r str>, HostError> {
     let mut hosts = fields.all(Field::Host);
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| HostError::Unreadable)?),
@@ -55,8 +56,8 @@ pub(super) fn check(
         (None, None, Version::HTTP_10 | Version::HTTP_09) => None,
         (None, None, _) => return Err(HostError::Missing),
     };
-    if let Some(named) = named {
-        let name = host_part(named).ok_or(HostError::Unreadable)?;
+    let name = named.map(|named| host_part(named).ok_or(HostError::Unreadable)).transpose()?;
+    if let (Some(named), Some(name)) = (named, name) {
         let listed = || {
             settings
                 .allowed_hosts
@@ -78,7 +79,7 @@ pub(super) fn check(
             return Err(HostError::Origin(text.to_owned()));
         }
     }
-    Ok(())
+    Ok(name)
 }
 
 /// The origin of the page that asks, if it may read the answer.
@@ -176,7 +177,7 @@ mod tests {
             headers.insert("origin", HeaderValue::from_str(origin).unwrap());
         }
         let settings = Settings::new(&Config::default());
-        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &Fields::read(&headers))
+        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &Fields::read(&headers)).map(drop)
     }
 
     #[test]

@@ -21,6 +21,9 @@ use super::{
 /// does not read. Connections have it of their listener.
 const UNSENT: u32 = 4 << 10;
 
+/// Where HTTPS is served by default.
+pub(super) const HTTPS: u16 = 443;
+
 /// Length of the queue of connections not yet accepted.
 const BACKLOG: i32 = 4096;
 
@@ -65,12 +68,18 @@ pub(super) struct Rules {
     pub(super) diagnostics: bool,
     /// It speaks HTTPS.
     pub(super) tls: Option<Arc<Tls>>,
+    /// Its clients are sent to this port for HTTPS.
+    pub(super) redirect: Option<u16>,
 }
 
 impl Rules {
-    fn new(listen: &Listen, tls: Option<Arc<Tls>>) -> Arc<Self> {
-        let loopback = listen.address.ip().is_loopback();
-        Arc::new(Self { loopback, diagnostics: listen.diagnostics, tls })
+    fn new(listen: &Listen, tls: Option<Arc<Tls>>, https: u16) -> Arc<Self> {
+        Arc::new(Self {
+            loopback: listen.address.ip().is_loopback(),
+            diagnostics: listen.diagnostics,
+            tls,
+            redirect: listen.redirect.then_some(https),
+        })
     }
 }
 
@@ -102,15 +111,21 @@ pub fn bind_all(
 ) -> Result<Vec<Bound>, ListenError> {
     inherited.check(listen)?;
     let certificates = Tls::open_all(listen)?;
-    let open = |(l, tls): (&Listen, Option<Arc<Tls>>)| {
+    let mut open = |l: &Listen| {
         let fail = |source| BindError { address: l.address, source };
-        let (address, sockets) = match inherited.claim(l.address) {
-            Some(socket) => (l.address, adopt(&socket, threads).map_err(fail)?),
-            None => bind(l.address, threads).map_err(fail)?,
-        };
-        Ok(Bound { address, rules: Rules::new(l, tls), sockets })
+        match inherited.claim(l.address) {
+            Some(socket) => adopt(&socket, threads).map(|sockets| (l.address, sockets)),
+            None => bind(l.address, threads),
+        }
+        .map_err(fail)
     };
-    listen.iter().zip(certificates).map(open).collect()
+    let bound: Vec<_> = listen.iter().map(&mut open).collect::<Result<_, _>>()?;
+    let secure = bound.iter().zip(&certificates).find(|(_, tls)| tls.is_some());
+    let https = secure.map_or(HTTPS, |((address, _), _)| address.port());
+    let each = bound.into_iter().zip(listen).zip(certificates);
+    Ok(each
+        .map(|(((address, sockets), l), tls)| Bound { address, rules: Rules::new(l, tls, https), sockets })
+        .collect())
 }
 
 /// Gives every thread a handle of the one socket that was passed: each is woken, the quickest accepts. Sockets of our

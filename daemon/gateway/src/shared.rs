@@ -17,7 +17,10 @@ use aivonx_telemetry::AccessSink;
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{budget::Budget, deadline::ticks, listener::AcceptFailures, places::Places, running::Board};
+use super::{
+    budget::Budget, deadline::ticks, headers::ForBrowsers, listener::AcceptFailures, places::Places,
+    running::Board,
+};
 use crate::{policy, responses::Responses, token_rates::TokenRates};
 
 /// How far the process is on its way to its end.
@@ -84,6 +87,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Origins accepted, lower case; `*` stands for any part.
     pub allowed_origins: Vec<String>,
+    /// What stands on every answer.
+    pub(super) browsers: ForBrowsers,
     /// The machine's own name, lower case; empty if it is not known.
     pub own_host: String,
 }
@@ -123,6 +128,7 @@ impl Settings {
             allow_model_management: config.access.allow_model_management,
             allowed_hosts: lower(&config.access.allowed_hosts),
             allowed_origins: lower(&config.access.allowed_origins),
+            browsers: ForBrowsers::new(&config.headers),
             own_host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_ascii_lowercase())
                 .unwrap_or_default(),

@@ -27,7 +27,7 @@ use super::{
     fields::{Field, Fields},
     form,
     forward::{Call, RESPONSES, forward, look_again},
-    headers, host, limit, privacy, responses,
+    headers, host, limit, privacy, redirect, responses,
 };
 use crate::policy::Plan;
 
@@ -60,7 +60,8 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         }
     };
     // Last, so that it stands on refusals too.
-    headers::on_every_answer(answer.headers_mut(), exchange.id.clone());
+    let (id, https) = (exchange.id.clone(), cx.is_https());
+    headers::on_every_answer(answer.headers_mut(), id, &exchange.settings.browsers, https);
     if answer.body().streams() {
         headers::on_stream(answer.headers_mut());
     }
@@ -109,7 +110,12 @@ async fn layers(
     // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
-    host::check(&exchange.settings, cx.listener.loopback, head.version, &head.uri, fields)?;
+    let named = host::check(&exchange.settings, cx.listener.loopback, head.version, &head.uri, fields)?;
+
+    // Before anything is answered that somebody could read on the way.
+    if let Some(port) = cx.redirects_to() {
+        return redirect::answer(port, named, &head.uri);
+    }
 
     // Before anyone is known: browsers ask without the page's credentials whether the page may ask.
     if head.method == Method::OPTIONS {

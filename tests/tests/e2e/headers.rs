@@ -196,8 +196,51 @@ async fn every_answer_has_an_id_and_security_fields() {
             .to_owned();
         assert!(id.len() >= 16 && id.is_ascii() && id != "client-id-1", "{id}");
         assert!(seen.insert(id), "ids are unique");
-        assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{request:?}");
+        for (name, value) in FOR_BROWSERS {
+            assert_eq!(answer.head.all(name), [value], "{name} of {request:?}");
+        }
+        assert_eq!(answer.field("strict-transport-security"), None, "this is no HTTPS");
     }
+}
+
+/// Fields for browsers, as they are by default.
+const FOR_BROWSERS: [(&str, &str); 5] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "strict-origin-when-cross-origin"),
+    (
+        "permissions-policy",
+        "geolocation=(), microphone=(), camera=(), payment=(), usb=(), interest-cohort=()",
+    ),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+];
+
+#[tokio::test]
+async fn fields_for_browsers_can_be_set_and_left_out() {
+    let node = FakeNode::ollama().await;
+    let daemon =
+        Daemon::run(&[&node], "[headers]\nframe_options = \"\"\nreferrer_policy = \"no-referrer\"\n").await;
+    let expect = async |path: &str, fields: [(&str, &[&str]); 3]| {
+        let answer = daemon.get(path).await;
+        for (name, values) in fields {
+            assert_eq!(answer.head.all(name), values, "{name} of {path}");
+        }
+    };
+    let set: [(&str, &[&str]); 3] = [
+        ("x-frame-options", &[]),
+        ("referrer-policy", &["no-referrer"]),
+        ("x-content-type-options", &["nosniff"]),
+    ];
+    expect("/health", set).await;
+    expect("/nowhere", set).await;
+    let text = std::fs::read_to_string(daemon.config_file()).unwrap();
+    std::fs::write(daemon.config_file(), text.replace("no-referrer", "origin")).unwrap();
+    let said = daemon.aivonx().ok(&["config", "reload"]).await;
+    assert!(said.contains("headers.referrer_policy"), "{said}");
+    expect("/health", [set[0], ("referrer-policy", &["origin"]), set[2]]).await;
 }
 
 #[tokio::test]

@@ -78,7 +78,11 @@ async fn dev_serves_https_with_a_certificate_of_gen_cert() {
         let mut client = Client::connect(address).await;
         let answer = client.ask(&chat()).await.expect(200);
         assert_eq!(answer.lines().last().unwrap()["done"], true);
-        client.ask(&Request::get("/health")).await.expect(200);
+        for path in ["/health", "/nowhere"] {
+            let answer = client.ask(&Request::get(path)).await;
+            let hsts = answer.head.all("strict-transport-security");
+            assert_eq!(hsts, ["max-age=31536000; includeSubDomains"], "{path}");
+        }
     }
     let address = TlsClient::trusting(&ca, &["h2"]).tunnel(daemon.address(), "127.0.0.1").await;
     let health = H2Client::connect(address).await.ask("GET", "/health", &[], "").await;
@@ -168,6 +172,37 @@ async fn the_name_that_is_asked_for_chooses_the_certificate() {
 }
 
 #[tokio::test]
+async fn a_plain_listener_sends_its_clients_to_https() {
+    let lab = TempDir::new().unwrap();
+    gen_cert(lab.path(), &["localhost"]).await;
+    let node = FakeNode::ollama().await;
+    let listeners = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n{}[[listen]]\naddress = \"127.0.0.1:0\"\nredirect = true\n",
+        keys(&[lab.path()])
+    );
+    let daemon = Daemon::run(&[&node], &listeners).await;
+    let status = daemon.control().await.ask(daemon::GetStatus).await.expect("a status");
+    let [https, plain] = [1, 2].map(|at| status.listen[at].parse::<SocketAddr>().expect("an address"));
+    for request in [
+        chat().field("Host", "localhost:80"),
+        Request::get("/health?a=b").field("Host", "localhost"),
+        Request::get("/nowhere").field("Host", "localhost").field("Authorization", "Bearer x"),
+        Request::new("OPTIONS", "/api/chat").field("Host", "localhost"),
+    ] {
+        let answer = Client::connect(plain).await.ask(&request).await.expect(308);
+        let location = answer.field("location").unwrap();
+        assert!(location.starts_with(&format!("https://localhost:{}/", https.port())), "{location}");
+        assert_eq!(answer.field("strict-transport-security"), None);
+        assert_eq!(answer.field("x-frame-options"), Some("DENY"));
+    }
+    let answer = Client::connect(plain).await.ask(&Request::get("/health?a=b")).await.expect(308);
+    assert_eq!(answer.field("location"), Some(&*format!("https://127.0.0.1:{}/health?a=b", https.port())));
+    // Nobody is sent to where a stranger wants it.
+    Client::connect(plain).await.ask(&Request::get("/").field("Host", "evil.example")).await.expect(403);
+    assert!(node.requests().is_empty());
+}
+
+#[tokio::test]
 async fn what_cannot_be_served_is_refused_before_it_starts() {
     use std::os::unix::fs::PermissionsExt as _;
     let lab = TempDir::new().unwrap();
@@ -205,6 +240,8 @@ async fn what_cannot_be_served_is_refused_before_it_starts() {
     std::fs::set_permissions(dirs[0].join("key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, said) = check(&keys(&[&dirs[0]])).await;
     assert!(code == 1 && said.contains("chmod 600"), "{said}");
-    let (code, said) = check("i_understand = true\n").await;
-    assert_eq!(code, 0, "{said}");
+    for keys in ["i_understand = true\n", "redirect = true\n"] {
+        let (code, said) = check(keys).await;
+        assert_eq!(code, 0, "{said}");
+    }
 }

@@ -81,7 +81,7 @@ pub(crate) async fn answer(
         node: node.name.to_string(),
         why: error.to_string(),
     };
-    let answered = Answered { opened: opened.map_err(failed)?, lease, served: None };
+    let answered = Answered { opened: opened.map_err(failed)?, lease, served: None, translated: None };
     let kind = Kind { dialect: asked.dialect, stream: Stream::Never, strip: false, output: Output::Nothing };
     relay(exchange, flight, answered, kind)
 }
