@@ -109,7 +109,7 @@ impl AnswerBody {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Sent => SizeHint::with_exact(0),

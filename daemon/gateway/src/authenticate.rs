@@ -218,7 +218,8 @@ fn identify(cx: &ConnContext, snapshot: &Snapshot, secret: &str) -> Result<Calle
 fn credential<'h>(fields: &Fields<'h>) -> Result<Option<Cow<'h, str>>, NotKnown> {
     let mut found: Option<Cow<'h, str>> = None;
     let schemed = fields.all(Field::Authorization).map(|value| (true, value));
-    for (scheme, value) in schemed.chain(fields.all(Field::ApiKey).map(|value| (false, value))) {
+    let plain = fields.all(Field::ApiKey).chain(fields.all(Field::AzureKey)).map(|value| (false, value));
+    for (scheme, value) in schemed.chain(plain) {
         let text = value.to_str().map_err(|_| NotKnown::Foreign)?.trim();
         let secret = if scheme {
             let (scheme, rest) = text.split_once(' ').ok_or(NotKnown::Foreign)?;
@@ -297,6 +298,8 @@ mod tests {
             ("authorization", "Api-Key k"),
             ("authorization", "Token k"),
             ("x-api-key", "k"),
+            // As clients of Azure's OpenAI send it.
+            ("api-key", "k"),
             // `me:k` and `:k`
             ("authorization", "Basic bWU6aw=="),
             ("authorization", "basic Oms="),
@@ -311,6 +314,7 @@ mod tests {
     fn what_is_ambiguous_or_foreign_is_no_credential() {
         for (fields, error) in [
             (&[("authorization", "Bearer k"), ("x-api-key", "other")][..], NotKnown::Several),
+            (&[("api-key", "k"), ("x-api-key", "other")], NotKnown::Several),
             (&[("authorization", "Bearer k"), ("authorization", "Bearer other")], NotKnown::Several),
             (&[("authorization", "Basic azo=")], NotKnown::Foreign),
             (&[("authorization", "Basic k")], NotKnown::Foreign),

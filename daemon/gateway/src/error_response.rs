@@ -70,6 +70,8 @@ pub(super) enum Refusal {
     Untranslated(#[from] translate::Refused),
     #[error("model is required")]
     ModelMissing,
+    #[error("limit must be a number from 1 to 1000")]
+    Limit,
     #[error(transparent)]
     NoNode(#[from] NoNode),
     #[error("node {node}: {why}")]
@@ -133,7 +135,8 @@ impl Refusal {
             | Self::Form(_)
             | Self::Private(_)
             | Self::Untranslated(_)
-            | Self::ModelMissing => (StatusCode::BAD_REQUEST, Refused),
+            | Self::ModelMissing
+            | Self::Limit => (StatusCode::BAD_REQUEST, Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),

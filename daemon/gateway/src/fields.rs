@@ -23,10 +23,11 @@ pub(super) enum Field {
     Traceparent,
     Tracestate,
     Node,
+    AzureKey,
 }
 
 /// How many there are.
-const COUNT: usize = Field::Node as usize + 1;
+const COUNT: usize = Field::AzureKey as usize + 1;
 
 /// Their names, in the order of the enum.
 static NAMES: [HeaderName; COUNT] = [
@@ -47,6 +48,7 @@ static NAMES: [HeaderName; COUNT] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     super::headers::X_AIVONX_NODE,
+    HeaderName::from_static("api-key"),
 ];
 
 impl Field {
@@ -70,6 +72,7 @@ impl Field {
             "traceparent" => Self::Traceparent,
             "tracestate" => Self::Tracestate,
             "x-aivonx-node" => Self::Node,
+            "api-key" => Self::AzureKey,
             _ => return None,
         })
     }
@@ -149,6 +152,7 @@ mod tests {
         Field::Traceparent,
         Field::Tracestate,
         Field::Node,
+        Field::AzureKey,
     ];
 
     #[test]

@@ -73,7 +73,13 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     if unread {
         cx.state.linger();
     }
-    if last || unread {
+    // Before HTTP/1.1 an answer without a length ends with its connection (RFC 9112, 6.3).
+    let endless = head.version == Version::HTTP_10 && answer.body().size_hint().exact().is_none();
+    if endless {
+        // Or hyper would say besides that it is kept.
+        *answer.version_mut() = Version::HTTP_10;
+    }
+    if last || unread || endless {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.record.status = answer.status().as_u16();

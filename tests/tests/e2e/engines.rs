@@ -166,3 +166,66 @@ async fn a_gateway_says_whether_third_parties_are_asked() {
     let status = daemon.get("/api/status").await;
     assert!(status.status == 403 || status.json()["cloud"]["disabled"].is_boolean(), "{}", status.text());
 }
+
+#[tokio::test]
+async fn lists_of_models_come_in_pages_to_those_who_ask_for_them() {
+    let node = FakeNode::start(Kind::Openai, &["a", "b", "c", "d"]).await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let list = async |query: &str| {
+        let path = format!("/v1/models{query}");
+        let answer =
+            daemon.ask(&Request::get(&path).field("anthropic-version", "2023-06-01")).await.expect(200);
+        let list = answer.json();
+        let ids: String =
+            list["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
+        (ids, list["has_more"].as_bool().unwrap(), list["last_id"].as_str().map(str::to_owned))
+    };
+    for (query, ids, more) in [
+        ("", "abcd", false),
+        ("?limit=3", "abc", true),
+        ("?limit=4", "abcd", false),
+        ("?limit=2&after_id=b", "cd", false),
+        ("?after_id=a&limit=1", "b", true),
+        ("?before_id=d&limit=2", "bc", true),
+        ("?beta=true", "abcd", false),
+    ] {
+        let last = ids.chars().last().map(String::from);
+        assert_eq!(list(query).await, (ids.to_owned(), more, last), "{query}");
+    }
+    for query in ["?limit=0", "?limit=x", "?limit=1001"] {
+        let request = Request::get(&format!("/v1/models{query}")).field("anthropic-version", "2023-06-01");
+        daemon.ask(&request).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_to_a_client_of_http_1_0_ends_with_its_connection_and_says_so() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let body = json!({"model": "m", "prompt": "x"}).to_string();
+    let mut client = daemon.client().await;
+    let head = format!(
+        "POST /api/generate HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.send_raw("POST", (head + &body).as_bytes()).await;
+    let answer = client.answer().await.expect(200);
+    assert_eq!(answer.field("connection"), Some("close"));
+    client.closed().await;
+    // What has a length leaves the connection open.
+    let mut client = daemon.client().await;
+    let request = b"GET /api/version HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+    for _ in 0..2 {
+        client.send_raw("GET", request).await;
+        assert_ne!(client.answer().await.expect(200).field("connection"), Some("close"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_azures_field_is_a_key() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::builder().mode("required").node(&node).start().await;
+    let key = daemon.tenant("acme").await;
+    daemon.ask(&Request::get("/v1/models").field("api-key", &key)).await.expect(200);
+    daemon.ask(&Request::get("/v1/models").field("api-key", "wrong")).await.expect(401);
+}

@@ -63,7 +63,10 @@ pub(crate) async fn answer(
                 None => snapshot.lists(eligible).models.clone(),
                 Some(rules) => policy::with_aliases(Shape::Models, rules, &snapshot, eligible),
             };
-            ok(if asked.dialect == Dialect::Anthropic { anthropic_models(&models) } else { models })
+            ok(match asked.dialect {
+                Dialect::Anthropic => anthropic_models(&models, asked.query)?,
+                _ => models,
+            })
         }
         Local::Model => {
             let name = asked.parameter.unwrap_or_default();
@@ -144,12 +147,35 @@ fn anthropic_object(openai: &Value) -> Value {
     })
 }
 
-fn anthropic_models(openai: &[u8]) -> Bytes {
+/// The models, or of many the page that the query asks for: `limit`, and `after_id` or `before_id`, which the list is
+/// read from or up to. Without a limit all of them, for there are programs that know no second page.
+fn anthropic_models(openai: &[u8], query: Option<&str>) -> Result<Bytes, Refusal> {
     let list: Value = serde_json::from_slice(openai).unwrap_or_default();
-    let data: Vec<Value> = list["data"].as_array().into_iter().flatten().map(anthropic_object).collect();
+    let mut data: Vec<Value> = list["data"].as_array().into_iter().flatten().map(anthropic_object).collect();
+    let (mut limit, mut backwards, mut more) = (data.len(), false, false);
+    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let at = || data.iter().position(|model| model["id"] == *value);
+        match &*name {
+            "limit" => {
+                let given = value.parse().ok().filter(|limit| (1..=1000).contains(limit));
+                limit = given.ok_or(Refusal::Limit)?;
+            }
+            "after_id" => drop(at().map(|at| data.drain(..=at))),
+            "before_id" => {
+                backwards = true;
+                drop(at().map(|at| data.drain(at..)));
+            }
+            _ => {}
+        }
+    }
+    if data.len() > limit {
+        more = true;
+        if backwards { drop(data.drain(..data.len() - limit)) } else { data.truncate(limit) }
+    }
     let edge = |entry: Option<&Value>| entry.map_or(Value::Null, |e| e["id"].clone());
     let (first, last) = (edge(data.first()), edge(data.last()));
-    json!({ "data": data, "has_more": false, "first_id": first, "last_id": last }).to_string().into()
+    let body = json!({ "data": data, "has_more": more, "first_id": first, "last_id": last });
+    Ok(body.to_string().into())
 }
 
 /// The state in the shape of the proxy this gateway replaces.
