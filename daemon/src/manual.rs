@@ -22,7 +22,7 @@ pub(crate) fn sections() -> String {
         ("OpenAI", |r| data(r) && r.dialect == Dialect::Openai),
         ("Anthropic", |r| data(r) && r.dialect == Dialect::Anthropic),
         ("The own account", |r| matches!(r.action, Action::Account(_) | Action::OwnUsage)),
-        ("Not served", |r| matches!(r.action, Action::NotYet(_) | Action::Never(_))),
+        ("Not served", |r| matches!(r.action, Action::Never(_))),
     ];
     let mut page = String::new();
     for (title, of) in sections {
@@ -35,7 +35,7 @@ pub(crate) fn sections() -> String {
 
 /// Whether it is about models, or about the gateway's state.
 fn data(route: &Route) -> bool {
-    !matches!(route.action, Action::Account(_) | Action::OwnUsage | Action::NotYet(_) | Action::Never(_))
+    !matches!(route.action, Action::Account(_) | Action::OwnUsage | Action::Never(_))
 }
 
 fn entry(page: &mut String, route: &Route) {
@@ -56,7 +56,10 @@ fn entry(page: &mut String, route: &Route) {
         | Action::Pull
         | Action::Delete
         | Action::Response
-        | Action::NotYet(_)
+        | Action::Copy
+        | Action::Create
+        | Action::Push
+        | Action::Blob
         | Action::Never(_) => {}
     }
 }

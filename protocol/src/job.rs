@@ -20,6 +20,20 @@ pub enum JobKind {
     Load,
     /// Takes a model out of it.
     Unload,
+    /// Copies a model under another name.
+    Copy,
+    /// Makes a model out of others, or of files.
+    Create,
+    /// Sends a model to its registry.
+    Push,
+}
+
+impl JobKind {
+    /// Whether it is measured in nodes that are through: nobody says how far one of them is.
+    #[must_use]
+    pub fn counts_nodes(self) -> bool {
+        matches!(self, Self::Load | Self::Unload | Self::Copy | Self::Create)
+    }
 }
 
 /// Where a job stands.

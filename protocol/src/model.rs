@@ -104,6 +104,43 @@ operations! {
         node: Option<String>,
     } -> Job as Job, needs ModelsWrite,
         noted |op| Noted::new(Action::ModelUnload, "model", &op.model).maybe("node", &op.node);
+
+    /// Copy under another name on the nodes that have it, as a job.
+    "model.copy" Copy {
+        /// Model name.
+        model: String,
+        /// The other name.
+        destination: String,
+        /// Node name or id; None is every node that has it.
+        node: Option<String>,
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelCopy, "model", &op.destination)
+            .with("source", &op.model)
+            .maybe("node", &op.node);
+
+    /// Make one out of others, or of files that a node has, as a job.
+    "model.create" Create {
+        /// Name of the new one.
+        model: String,
+        /// What it is, as the body of Ollama's `/api/create`: an object in JSON.
+        definition: String,
+        /// Node name or id; empty is every active node that has all of what it is made of.
+        nodes: Vec<String>,
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelCreate, "model", &op.model).with("nodes", &op.nodes);
+
+    /// Send to its registry from one node, as a job.
+    "model.push" Push {
+        /// Model name.
+        model: String,
+        /// Node name or id; None is one that has it.
+        node: Option<String>,
+        /// Allow a registry without TLS (Ollama's `insecure`).
+        insecure: bool,
+    } -> Job as Job, needs ModelsWrite,
+        noted |op| Noted::new(Action::ModelPush, "model", &op.model)
+            .maybe("node", &op.node)
+            .with("insecure", op.insecure);
 }
 
 /// What a removal did on each node.

@@ -108,12 +108,7 @@ impl<'a> Session<'a> {
         json: Option<Bytes>,
     ) -> Result<Response<Incoming>, CallError> {
         let mut request = head(self.endpoint, method, path, json);
-        // Last, so that it stands behind those. A node that is this gateway refuses it, and is never taken for one.
-        let own = HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())).ok();
-        for via in self.before.iter().chain(&own) {
-            request.headers_mut().append(header::VIA, via.clone());
-            request.headers_mut().append(via::X_AIVONX_HOPS, via.clone());
-        }
+        stamp(&mut request, self.before);
         let answer = self.connected().await?.sender.send_request(request).await?;
         let gateway = answer.headers().get(via::X_AIVONX_HOPS).and_then(|name| name.to_str().ok());
         self.gateway = gateway.filter(|name| via::is_name(name)).map(Into::into);
@@ -147,7 +142,12 @@ impl<'a> Session<'a> {
     }
 }
 
-fn head(endpoint: &Endpoint, method: Method, path: &str, json: Option<Bytes>) -> Request<Full<Bytes>> {
+pub(super) fn head(
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    json: Option<Bytes>,
+) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(json.clone().unwrap_or_default()));
     *request.method_mut() = method;
     let target = format!("{}{path}", endpoint.prefix);
@@ -165,6 +165,16 @@ fn head(endpoint: &Endpoint, method: Method, path: &str, json: Option<Bytes>) ->
         headers.insert(name.clone(), value.clone());
     }
     request
+}
+
+/// Says which gateways a request came through.
+pub(super) fn stamp<B>(request: &mut Request<B>, before: &[HeaderValue]) {
+    // Last, so that it stands behind those. A node that is this gateway refuses it, and is never taken for one.
+    let own = HeaderValue::from_str(&format!("1.1 {}", via::pseudonym())).ok();
+    for via in before.iter().chain(&own) {
+        request.headers_mut().append(header::VIA, via.clone());
+        request.headers_mut().append(via::X_AIVONX_HOPS, via.clone());
+    }
 }
 
 /// Reads a body to its end, up to `cap` bytes.

@@ -125,6 +125,9 @@ pub enum FleetError {
     /// No node that takes requests has the model.
     #[error("no active node has the model '{}'", Untrusted::new(.0).max(200))]
     NowhereToLoad(String),
+    /// No node has all of what a model is to be made of.
+    #[error("no active node has all of {}", Untrusted::new(.0).max(1000))]
+    NotTogether(String),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
@@ -248,6 +251,8 @@ impl From<FleetError> for Fault {
             FleetError::NowhereToLoad(_) => Self::new(FaultKind::Unavailable, text)
                 .field("model")
                 .hint("see `aivonx node list` for the reasons, or name a node with --node"),
+            FleetError::NotTogether(_) => Self::new(FaultKind::Conflict, text)
+                .hint("upload the files first, one after the other, or pull the model that it is made from"),
             FleetError::Stopping => Self::new(FaultKind::Unavailable, text),
             FleetError::Secret(_) => Self::new(FaultKind::Internal, text).hint("see the daemon's log"),
             FleetError::Store(e) => e.into(),

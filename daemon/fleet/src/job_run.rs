@@ -7,11 +7,12 @@ use aivonx_protocol::{Untrusted, job::JobState};
 use tokio::task::JoinSet;
 
 use super::{
+    create,
     health::Checker,
     job_state::{Deed, OnNodes},
     memory,
     merge::Line,
-    pull::pull,
+    pull,
     registry::Contact,
 };
 
@@ -50,8 +51,25 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
         match job.deed() {
             Deed::Pull { insecure } => {
                 let each = |line: Line| job.take(at, line);
-                pull(endpoint, checker.connect, model, *insecure, job.before(), each).await?;
+                let wanted = pull::wanted(model, *insecure);
+                pull::follow(endpoint, checker.connect, "/api/pull", wanted, job.before(), each).await?;
                 // A client that sees success may ask for the model next: it has to be in the catalogue by then.
+                checker.check(&node.id).await;
+            }
+            Deed::Push { insecure } => {
+                let each = |line: Line| job.take(at, line);
+                let wanted = pull::wanted(model, *insecure);
+                pull::follow(endpoint, checker.connect, "/api/push", wanted, job.before(), each).await?;
+            }
+            Deed::Create { definition } => {
+                let each = |line: Line| job.take(at, line);
+                let body = definition.clone();
+                pull::follow(endpoint, checker.connect, "/api/create", body, job.before(), each).await?;
+                checker.check(&node.id).await;
+            }
+            Deed::Copy { destination } => {
+                says("copying");
+                create::copy(endpoint, checker.connect, model, destination, job.before()).await?;
                 checker.check(&node.id).await;
             }
             Deed::Load { keep_alive } => {

@@ -38,6 +38,21 @@ pub(super) enum Deed {
     },
     /// It is taken out of memory.
     Unload,
+    /// It is copied.
+    Copy {
+        /// Under this name.
+        destination: String,
+    },
+    /// It is made.
+    Create {
+        /// The body of the request to a node.
+        definition: Bytes,
+    },
+    /// It is sent to its registry.
+    Push {
+        /// Whether to one without TLS.
+        insecure: bool,
+    },
 }
 
 impl Deed {
@@ -46,6 +61,9 @@ impl Deed {
             Self::Pull { .. } => JobKind::Pull,
             Self::Load { .. } => JobKind::Load,
             Self::Unload => JobKind::Unload,
+            Self::Copy { .. } => JobKind::Copy,
+            Self::Create { .. } => JobKind::Create,
+            Self::Push { .. } => JobKind::Push,
         }
     }
 
@@ -55,6 +73,9 @@ impl Deed {
             Self::Pull { .. } => "pull",
             Self::Load { .. } => "load",
             Self::Unload => "unload",
+            Self::Copy { .. } => "copy",
+            Self::Create { .. } => "creation",
+            Self::Push { .. } => "push",
         }
     }
 }
@@ -253,7 +274,7 @@ fn view(
     progress: &Progress,
 ) -> Job {
     let merge = &progress.merge;
-    let downloads = matches!(deed, Deed::Pull { .. });
+    let downloads = matches!(deed, Deed::Pull { .. } | Deed::Push { .. });
     let target = |(at, node): (usize, &Contact)| {
         let on = &merge.nodes()[at];
         // No API reports how much of a model is in memory by now.

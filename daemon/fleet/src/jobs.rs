@@ -2,7 +2,7 @@
 //! leaves.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -56,6 +56,8 @@ struct State {
     jobs: VecDeque<Entry>,
     last_id: u64,
     stopping: bool,
+    /// The id of the node that an organization, or the fleet itself, uploaded to last.
+    uploads: HashMap<Option<String>, String>,
 }
 
 /// One job of either kind.
@@ -323,7 +325,7 @@ impl Jobs {
     /// up nobody; one that leaves changes nothing.
     ///
     /// # Errors
-    /// [`FleetError::UnknownJob`], also for a job that is no pull.
+    /// [`FleetError::UnknownJob`], also for a job that is not on nodes.
     pub async fn lines(
         &self,
         realm: impl Into<NodeScope>,
@@ -331,11 +333,7 @@ impl Jobs {
     ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
         let found = self.find(&realm.into(), id)?;
         let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
-        let job = found
-            .on_nodes()
-            .filter(|job| matches!(job.deed(), Deed::Pull { .. }))
-            .ok_or_else(unknown)?
-            .clone();
+        let job = found.on_nodes().ok_or_else(unknown)?.clone();
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.
@@ -366,7 +364,19 @@ impl Jobs {
             .ok_or_else(|| FleetError::UnknownJob { wanted: id.to_owned(), foreign })
     }
 
-    fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
+    /// The node that uploads go to: all of what a model is made of has to be on one.
+    pub(super) fn upload_to(&self, realm: &NodeScope) -> Result<Contact, FleetError> {
+        let mut targets = self.targets(realm, &[])?;
+        let mut state = self.lock();
+        let owner = realm.organization().map(str::to_owned);
+        let last = state.uploads.get(&owner);
+        let at = targets.iter().position(|node| Some(&node.id) == last).unwrap_or(0);
+        let node = targets.swap_remove(at);
+        state.uploads.insert(owner, node.id.clone());
+        Ok(node)
+    }
+
+    pub(super) fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {
         let registry = &self.checker.registry;
         if nodes.is_empty() {
             let mut targets = registry.contacts(realm);

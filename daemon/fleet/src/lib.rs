@@ -5,9 +5,11 @@
 
 mod add;
 pub mod address;
+mod blobs;
 mod bounds;
 mod catalogue;
 mod client;
+mod create;
 pub mod dial;
 pub mod dispatch;
 mod doubt;
@@ -61,6 +63,8 @@ pub mod via;
 mod watch;
 
 pub use aivonx_scheduler::{Answer, Block, Chain, Terms};
+pub use blobs::{Digest, Uploaded};
+pub use create::Definition;
 pub use dispatch::{Dispatch, Line, Load, Place, Waiting, Work};
 pub use doubt::{Caller, Traffic};
 pub use ejection::{Scope, Standing};

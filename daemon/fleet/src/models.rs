@@ -212,7 +212,7 @@ impl Fleet {
     }
 
     /// One node of the caller's own on which models can be managed. Whether it has the model it knows best itself.
-    fn for_models(&self, realm: &NodeScope, wanted: &str) -> Result<Contact, FleetError> {
+    pub(super) fn for_models(&self, realm: &NodeScope, wanted: &str) -> Result<Contact, FleetError> {
         let registry = &self.checker.registry;
         let id = registry.resolve(realm, wanted)?;
         let node = registry.contact(&id).ok_or_else(|| FleetError::gone(wanted))?;
@@ -220,7 +220,7 @@ impl Fleet {
         Ok(node)
     }
 
-    fn unknown_model(&self, realm: &NodeScope, name: &str) -> FleetError {
+    pub(super) fn unknown_model(&self, realm: &NodeScope, name: &str) -> FleetError {
         let models = self.models_in(realm);
         let nearest = nearest_models(name, models.iter().map(|m| m.name.as_str()));
         FleetError::UnknownModel { wanted: name.to_owned(), nearest }

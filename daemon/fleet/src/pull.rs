@@ -1,4 +1,4 @@
-//! One pull on one node.
+//! What a node does for a while and tells in lines, such as a pull.
 
 use std::time::Duration;
 
@@ -23,23 +23,27 @@ const LINE: usize = 1 << 20;
 /// Largest refusal read.
 const REFUSAL: usize = 64 << 10;
 
-/// Pulls `model` on the node at `endpoint` for a request that came by `before` (see [`Session::after`]); `each` gets
-/// its progress. Dropping the future closes the connection, and with it ends the pull on the node.
+/// The body that asks for `model` from its registry, or for it to be sent there.
+pub(super) fn wanted(model: &str, insecure: bool) -> Bytes {
+    // Older versions know the field as `name`.
+    json!({"model": model, "name": model, "insecure": insecure, "stream": true}).to_string().into()
+}
+
+/// Asks `path` of the node at `endpoint` for a request that came by `before` (see [`Session::after`]); `each` gets the
+/// progress. Dropping the future closes the connection, and with it ends what the node does.
 ///
 /// # Errors
 /// The node's own words, or what broke.
-pub(super) async fn pull(
+pub(super) async fn follow(
     endpoint: &Endpoint,
     connect: Duration,
-    model: &str,
-    insecure: bool,
+    path: &str,
+    body: Bytes,
     before: &[HeaderValue],
     mut each: impl FnMut(Line),
 ) -> Result<(), String> {
     let mut session = Session::new(endpoint, connect).after(before);
-    // Older versions know the field as `name`.
-    let body = json!({"model": model, "name": model, "insecure": insecure, "stream": true}).to_string();
-    let sent = session.send(Method::POST, "/api/pull", Some(body.into()));
+    let sent = session.send(Method::POST, path, Some(body));
     let answer = within(sent).await?.map_err(|e| e.to_string())?;
     let status = answer.status();
     if status != StatusCode::OK {
@@ -49,7 +53,7 @@ pub(super) async fn pull(
     let mut lines = Lines { body: answer.into_body(), buffer: BytesMut::new(), searched: 0 };
     while let Some(text) = within(lines.next()).await?? {
         let line: Line = serde_json::from_slice(&text)
-            .map_err(|e| format!("the node's answer is not the progress of a pull: {e}"))?;
+            .map_err(|e| format!("the node's answer to {path} is no progress: {e}"))?;
         if let Some(error) = line.error {
             return Err(error);
         }
@@ -58,7 +62,7 @@ pub(super) async fn pull(
         }
         each(line);
     }
-    Err("the node's answer ended before the pull was complete".into())
+    Err("the node's answer ended before it was complete".into())
 }
 
 /// What a node that refused said.

@@ -174,7 +174,10 @@ pub(super) fn chosen_node(
     route: &Route,
     fields: &Fields<'_>,
 ) -> Result<Option<RoutingRules>, Refusal> {
-    let goes_to_nodes = matches!(route.action, Action::Forward(_) | Action::Pull | Action::Delete);
+    let goes_to_nodes = !matches!(
+        route.action,
+        Action::Local(_) | Action::Account(_) | Action::OwnUsage | Action::Response | Action::Never(_)
+    );
     let Some(name) = fields.get(Field::Node).filter(|_| goes_to_nodes) else { return Ok(None) };
     if !caller.may(KeyScope::NodesChoose) {
         let why = Forbidden::Choosing;

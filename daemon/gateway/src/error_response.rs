@@ -56,8 +56,6 @@ pub(super) enum Refusal {
     Never(&'static str),
     #[error("method {method} is not served here; use {allow}")]
     Method { method: String, allow: String },
-    #[error("{0} is not served by this version of the gateway")]
-    NotYet(&'static str),
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -138,7 +136,6 @@ impl Refusal {
             | Self::ModelMissing
             | Self::Limit => (StatusCode::BAD_REQUEST, Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
-            Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, Refused),

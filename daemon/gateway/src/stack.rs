@@ -21,7 +21,7 @@ use super::{
     conn::ConnContext,
     cors,
     deadline::{InFlight, Waiting},
-    endpoints::{account, change, count_tokens, local, manage, own_usage, response, unload},
+    endpoints::{account, blob, change, count_tokens, local, manage, own_usage, response, unload},
     error_response::{Refusal, error_response},
     exchange::Exchange,
     fields::{Field, Fields},
@@ -154,7 +154,6 @@ async fn layers(
     let chosen = authenticate::chosen_node(cx, exchange, &caller, route, fields)?;
     let eligible = chosen.as_ref().unwrap_or_else(|| caller.eligible());
     let forwarded = match route.action {
-        Action::NotYet(_) => return Err(Refusal::NotYet(route.pattern)),
         Action::Never(why) => return Err(Refusal::Never(why)),
         Action::Local(what) => {
             let asked = local::Asked { dialect, parameter: parameter.as_deref(), query: head.uri.query() };
@@ -180,7 +179,13 @@ async fn layers(
             return Box::pin(account::answer(cx, exchange, asked, fields, incoming)).await;
         }
         Action::Forward(forward) => Some(forward),
-        Action::Pull | Action::Delete => None,
+        Action::Blob => {
+            let (method, digest) = (&head.method, parameter.as_deref().unwrap_or_default());
+            let before = before(fields);
+            let asked = blob::Asked { method, digest, fields, before, caller: &caller, eligible };
+            return Box::pin(blob::answer(cx, exchange, asked, incoming)).await;
+        }
+        Action::Pull | Action::Delete | Action::Copy | Action::Create | Action::Push => None,
     };
 
     // The body is whole before a node is chosen: that makes a second attempt possible.
@@ -198,13 +203,16 @@ async fn layers(
         _ => read(exchange, &flight, body).await?,
     };
     let Some(forwarded) = forwarded else {
-        name_model(exchange, &peek, true, eligible)?;
-        flight.for_model(exchange.record.model.clone());
+        // A copy names two, neither of them so.
+        if !matches!(route.action, Action::Copy) {
+            name_model(exchange, &peek, true, eligible)?;
+            flight.for_model(exchange.record.model.clone());
+        }
         // A pull takes as long as it takes: the deadline was the body's.
         flight.no_deadline(Waiting::Work);
         let source = change::source(cx, exchange, fields);
         let asked = manage::Asked { method: &head.method, route, source, before: before(fields), eligible };
-        return Box::pin(manage::answer(exchange, flight, asked, &peek, &caller)).await;
+        return Box::pin(manage::answer(exchange, flight, asked, body, &peek, &caller)).await;
     };
     // What goes on from a response goes where that is kept.
     let kept = match &peek.previous {

@@ -5,6 +5,7 @@
 //! machines ([`Machine`]) that take a plausible time for everything, and made-up clients ask them.
 
 mod anthropic;
+mod create;
 mod draft;
 mod embed;
 mod fault;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    Model,
+    Model, create,
     draft::{Ask, Draft},
     embed,
     json::{first_tool, flag, quote, text},
@@ -18,12 +18,15 @@ use crate::{
 
 /// Answers a request below `/api`.
 pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8]) -> Reply {
+    if let Some(digest) = path.strip_prefix("/api/blobs/") {
+        return create::blob(state, method, digest, body);
+    }
     let allowed = match path {
         "/api/tags" | "/api/version" => &["GET", "HEAD"][..],
         "/api/ps" => &["GET"],
         "/api/delete" => &["DELETE"],
         "/api/generate" | "/api/chat" | "/api/embed" | "/api/embeddings" | "/api/show" | "/api/pull"
-        | "/api/copy" => &["POST"],
+        | "/api/copy" | "/api/create" | "/api/push" => &["POST"],
         _ => return Reply::text(404, "404 page not found"),
     };
     if !allowed.contains(&method) {
@@ -43,6 +46,9 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
     if path == "/api/pull" {
         return pull::answer(state, name, flag(&body, "stream", true));
     }
+    if path == "/api/create" {
+        return create::answer(state, name, &body);
+    }
     let scripted = state.machine.is_none();
     let Some(model) = state.model(name) else {
         return Reply::error(404, &format!("model '{name}' not found"));
@@ -53,6 +59,7 @@ pub(crate) fn answer(state: &mut NodeState, method: &str, path: &str, body: &[u8
         "/api/embed" => embed::native(state, name, &body),
         "/api/embeddings" => embed::older(state, name, &body),
         "/api/show" => Reply::json(200, show(model, scripted)),
+        "/api/push" => create::done(&["pushing manifest"]),
         "/api/copy" => {
             let mut copy = model.clone();
             (copy.name, copy.loaded) = (tagged(text(&body, "destination")), None);

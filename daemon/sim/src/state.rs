@@ -1,7 +1,7 @@
 //! What a fake node knows and remembers.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -101,6 +101,8 @@ pub struct NodeState {
     pub prefix: String,
     /// Paths that it does not know.
     pub lacks: Vec<String>,
+    /// The files it was sent, by digest.
+    pub blobs: BTreeMap<String, Bytes>,
     /// Pieces a pull reports per layer, unless a machine is simulated.
     pub pull_steps: u64,
     /// Requests in order of arrival. A simulated machine keeps none.
@@ -134,6 +136,7 @@ impl NodeState {
             wants: None,
             prefix: String::new(),
             lacks: Vec::new(),
+            blobs: BTreeMap::new(),
             pull_steps: 3,
             recorded: Vec::new(),
             connections: 0,

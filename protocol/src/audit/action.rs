@@ -133,6 +133,12 @@ actions! {
     ModelUnload = "model_unload" routine;
     /// The disk lost the newest entries of this log, of the usage ledger or of the counters of limits.
     ChainLost = "chain_lost" security;
+    /// A model was copied under another name.
+    ModelCopy = "model_copy" routine;
+    /// A model was made out of others, or of files.
+    ModelCreate = "model_create" routine;
+    /// A model was sent to its registry.
+    ModelPush = "model_push" routine;
 }
 
 impl fmt::Display for Action {

@@ -63,6 +63,15 @@ impl Request {
             }
             .into(),
             model::Unload { model: "llama3:8b".into(), node: None }.into(),
+            model::Copy { model: "llama3:8b".into(), destination: "mine".into(), node: Some("gpu1".into()) }
+                .into(),
+            model::Create {
+                model: "mine".into(),
+                definition: r#"{"from":"llama3:8b"}"#.into(),
+                nodes: vec!["gpu1".into()],
+            }
+            .into(),
+            model::Push { model: "mine".into(), node: None, insecure: true }.into(),
             strategy::Show.into(),
             strategy::Set(Strategy::LowestLatency).into(),
             strategy::Explain {

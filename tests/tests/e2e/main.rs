@@ -37,6 +37,7 @@ mod login;
 mod logs;
 mod manual;
 mod memory;
+mod models;
 mod otp;
 mod package;
 mod paths;

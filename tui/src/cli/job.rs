@@ -99,8 +99,8 @@ fn show(out: &mut Out, job: &Job) -> Result<(), Failure> {
 fn targets(job: &Job) -> Table {
     let mut table = Table::new([
         Column::text(match job.kind {
-            JobKind::Pull | JobKind::Load | JobKind::Unload => "NODE",
             JobKind::Rotate => "KIND",
+            _ => "NODE",
         })
         .cut(12),
         Column::text("STATE"),

@@ -6,6 +6,7 @@ use aivonx_protocol::{
     model::{self, Model, ModelRemoved},
 };
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use super::{Confirm, Context, follow, policy};
 use crate::{
@@ -33,6 +34,13 @@ pub enum ModelVerb {
     Load(LoadArgs),
     /// Take a model out of the nodes' memory
     Unload(UnloadArgs),
+    /// Copy a model under another name on the nodes that have it
+    #[command(visible_alias = "cp")]
+    Copy(CopyArgs),
+    /// Make a model out of another one
+    Create(CreateArgs),
+    /// Send a model to its registry
+    Push(PushArgs),
     /// Delete a model from its nodes' disks
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -100,6 +108,69 @@ pub struct UnloadArgs {
     pub detach: bool,
 }
 
+/// `model copy`
+#[derive(Debug, Args)]
+pub struct CopyArgs {
+    /// Name of the model; without a tag :latest is meant
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// The other name
+    #[arg(value_name = "NAME")]
+    pub destination: String,
+    /// Only on this node [default: every node that has it]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `model create`
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name of the new model
+    #[arg(value_name = "NAME")]
+    pub model: String,
+    /// The model that it is made from
+    #[arg(long, value_name = "MODEL")]
+    pub from: String,
+    /// Its system prompt
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// Its template
+    #[arg(long, value_name = "TEXT")]
+    pub template: Option<String>,
+    /// A parameter, such as num_ctx=8192; repeatable
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub parameters: Vec<(String, Value)>,
+    /// Quantize it, such as q4_K_M
+    #[arg(long, value_name = "LEVEL")]
+    pub quantize: Option<String>,
+    /// On this node; repeatable [default: every active node that has the other model]
+    #[arg(long = "node", value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `model push`
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Name of the model, with its namespace
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// From this node [default: one that has it]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// Allow a registry without TLS
+    #[arg(long)]
+    pub insecure: bool,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
 /// `model remove`
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
@@ -148,6 +219,17 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             let job = client.ask(model::Unload { model: args.model.clone(), node: args.node }).await?;
             see_to(context, &client, job, args.detach, "Unloading").await
         }
+        ModelVerb::Copy(CopyArgs { model, destination, node, detach }) => {
+            let client = context.client().await?;
+            let job = client.ask(model::Copy { model, destination, node }).await?;
+            see_to(context, &client, job, detach, "Copying").await
+        }
+        ModelVerb::Create(args) => create(context, args).await,
+        ModelVerb::Push(PushArgs { model, node, insecure, detach }) => {
+            let client = context.client().await?;
+            let job = client.ask(model::Push { model, node, insecure }).await?;
+            see_to(context, &client, job, detach, "Pushing").await
+        }
         ModelVerb::Remove(args) => remove(context, args).await,
         ModelVerb::Policy(verb) => policy::run(context, verb).await,
         ModelVerb::Alias(verb) => policy::run_alias(context, verb).await,
@@ -160,6 +242,28 @@ async fn pull(context: &mut Context, args: PullArgs) -> Result<(), Failure> {
         .ask(model::Pull { model: args.model.clone(), nodes: args.nodes, insecure: args.insecure })
         .await?;
     see_to(context, &client, job, args.detach, "Pulling").await
+}
+
+async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> {
+    let mut definition = Map::from_iter([("from".to_owned(), args.from.into())]);
+    let texts = [("system", args.system), ("template", args.template), ("quantize", args.quantize)];
+    definition.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
+    if !args.parameters.is_empty() {
+        definition.insert("parameters".into(), Map::from_iter(args.parameters).into());
+    }
+    let definition = Value::from(definition).to_string();
+    let client = context.client().await?;
+    let job = client.ask(model::Create { model: args.model, definition, nodes: args.nodes }).await?;
+    see_to(context, &client, job, args.detach, "Creating").await
+}
+
+/// A parameter and its value: a number, true, false, or else a text.
+fn parameter(text: &str) -> Result<(String, Value), String> {
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write it as NAME=VALUE")?;
+    let known =
+        serde_json::from_str(value).ok().filter(|value: &Value| value.is_number() || value.is_boolean());
+    Ok((name.to_owned(), known.unwrap_or_else(|| value.into())))
 }
 
 /// Follows a job to its end, unless it is left to itself.

@@ -34,6 +34,9 @@ pub fn kind(kind: JobKind) -> &'static str {
         JobKind::Rotate => "rotate",
         JobKind::Load => "load",
         JobKind::Unload => "unload",
+        JobKind::Copy => "copy",
+        JobKind::Create => "create",
+        JobKind::Push => "push",
     }
 }
 
@@ -61,9 +64,9 @@ pub fn amount(kind: JobKind, completed: u64, total: u64) -> String {
 /// So much of what a job of this kind works on.
 fn quantity(kind: JobKind, amount: u64) -> String {
     match kind {
-        JobKind::Pull => bytes(amount),
+        JobKind::Pull | JobKind::Push => bytes(amount),
         JobKind::Rotate => count(amount),
-        JobKind::Load | JobKind::Unload => plural(amount, "node"),
+        JobKind::Load | JobKind::Unload | JobKind::Copy | JobKind::Create => plural(amount, "node"),
     }
 }
 
@@ -122,14 +125,13 @@ impl Progress {
 
 fn describe(kind: JobKind, target: &JobTarget, bar: bool) -> String {
     match target.state {
-        JobState::Done if matches!(kind, JobKind::Load | JobKind::Unload) => "done".to_owned(),
+        JobState::Done if kind.counts_nodes() => "done".to_owned(),
         JobState::Done => format!("done, {}", quantity(kind, target.total.max(target.completed))),
         JobState::Failed => format!("failed: {}", safe(target.error.as_deref().unwrap_or("no reason given"))),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Running => {
             // A node that loads is at 0 of 1 until it is through: its words say more.
-            let known = share(target.completed, target.total)
-                .filter(|_| !matches!(kind, JobKind::Load | JobKind::Unload));
+            let known = share(target.completed, target.total).filter(|_| !kind.counts_nodes());
             let Some(share) = known else {
                 return if target.status.is_empty() { "waiting".to_owned() } else { safe(&target.status) };
             };

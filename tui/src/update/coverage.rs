@@ -147,6 +147,9 @@ pub(super) const KEYS: &[(&str, Begin, &str)] = &[
 const NOT_ASKED: &[(&str, &str)] = &[
     ("node.show", "the list and its feed say all there is about a node"),
     ("node.rename", "node.set does the same and more"),
+    ("model.copy", "it takes two names: aivonx model copy MODEL NAME"),
+    ("model.create", "it takes a definition: aivonx model create NAME --from MODEL"),
+    ("model.push", "it sends to a registry, which is no matter of a key: aivonx model push MODEL"),
     ("model.show", "the list says all there is about a model"),
     ("strategy.explain", "it takes a prompt from a file: aivonx explain MODEL --prompt-file FILE"),
     ("strategy.learned", "aivonx node show NODE says it"),

@@ -44,7 +44,7 @@ pub(super) fn carry_out(model: &mut Model, does: Do) {
         jobs => format!("Cancel {} jobs?", jobs.len()),
     };
     let consequence = match running.first().map(|job| job.kind) {
-        Some(JobKind::Load | JobKind::Unload) => "A node that has begun may still finish it.",
+        Some(kind) if kind.counts_nodes() => "A node that has begun may still finish it.",
         Some(JobKind::Rotate) => "What was encrypted anew stays so; a later rotation finishes the rest.",
         _ => "What the nodes have loaded of it they may keep; a later pull goes on from there.",
     };

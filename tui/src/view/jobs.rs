@@ -86,8 +86,8 @@ pub(super) fn speed(job: &Job, per_second: Option<f64>) -> String {
 
 pub(super) fn amount(job: &Job, number: u64) -> String {
     match job.kind {
-        JobKind::Pull => bytes(number),
-        JobKind::Rotate | JobKind::Load | JobKind::Unload => count(number),
+        JobKind::Pull | JobKind::Push => bytes(number),
+        JobKind::Rotate | JobKind::Load | JobKind::Unload | JobKind::Copy | JobKind::Create => count(number),
     }
 }
 

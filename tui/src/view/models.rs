@@ -93,12 +93,15 @@ fn at_work(job: &Job, model: &Model, width: u16) -> String {
     let doing = match job.kind {
         JobKind::Load => "loading",
         JobKind::Unload => "unloading",
+        JobKind::Copy => "copying",
+        JobKind::Create => "creating",
+        JobKind::Push => "pushing",
         JobKind::Pull | JobKind::Rotate => "pulling",
     };
     let mut line = format!("{doing} {}  ", safe(&job.subject));
     line += &done(job.completed, job.total, 20, &model.view());
     let all = match job.kind {
-        JobKind::Pull => super::jobs::amount(job, job.total),
+        JobKind::Pull | JobKind::Push => super::jobs::amount(job, job.total),
         _ => plural(job.total, "node"),
     };
     line += &format!("  {} of {all}", super::jobs::amount(job, job.completed));
@@ -140,6 +143,9 @@ fn doing(model: &Model, known: &Known, node: &str) -> Option<String> {
         (target.state == JobState::Running).then(|| match job.kind {
             JobKind::Load => "loading".to_owned(),
             JobKind::Unload => "unloading".to_owned(),
+            JobKind::Copy => "copying".to_owned(),
+            JobKind::Create => "creating".to_owned(),
+            JobKind::Push => "pushing".to_owned(),
             JobKind::Pull | JobKind::Rotate if target.total == 0 => "pulling".to_owned(),
             JobKind::Pull | JobKind::Rotate => {
                 format!("pull {}", bar::percent(bar::share(target.completed, target.total)))

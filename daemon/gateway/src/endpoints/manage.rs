@@ -1,66 +1,62 @@
-//! Pull and delete over HTTP: jobs and changes of the fleet, done on the control plane.
+//! Changes of models over HTTP: jobs and changes of the fleet, done on the control plane.
 
 use std::task::Poll;
 
 use aivonx_domain::model_name::{names_cloud, normalize};
 use aivonx_fleet::{NoNode, RoutingRules};
 use aivonx_identity::{Caller, Source};
-use aivonx_wire::api::{
-    Peek,
-    route::{Action, Route},
-};
+use aivonx_wire::api::{Peek, Route};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::change::{self, Change};
+use super::{
+    change::{self, Change},
+    wish::Wish,
+};
 use crate::{
     answer::{self, Answer, AnswerBody, Lines},
-    body::VerdictError,
+    body::{Collected, VerdictError},
     deadline::CancelReason,
     error_response::{Refusal, fault_status},
     exchange::Exchange,
     policy::Plan,
     worker::Watched,
 };
-use aivonx_protocol::{Fault, FaultKind, Reply, Request, Untrusted, model};
+use aivonx_protocol::{Fault, FaultKind, Reply, Untrusted};
 
-/// Answers a pull or delete whose body has been read.
+/// Answers a change of models whose body has been read.
 pub(crate) async fn answer(
     exchange: &Exchange,
     flight: Watched,
     asked: Asked<'_>,
+    mut body: Collected,
     peek: &Peek,
     caller: &Caller,
 ) -> Result<Answer, Refusal> {
-    let model = peek.model(true).ok_or(Refusal::ModelMissing)?.to_owned();
     let shared = &exchange.worker.shared;
-    let (pull_it, insecure) = (matches!(asked.route.action, Action::Pull), peek.insecure);
-    let request = if pull_it {
-        Request::from(model::Pull { model: model.clone(), nodes: Vec::new(), insecure })
-    } else {
-        Request::from(model::Remove { model: model.clone(), node: None })
-    };
+    let wish = Wish::read(asked.route.action, peek, &body.whole()?)?;
+    drop(body);
     let via = change::via(asked.method, asked.route);
-    let change = Change::new(&shared.identity, caller.acting(asked.source), via, request);
+    let change = Change::new(&shared.identity, caller.acting(asked.source), via, wish.request());
     let change = change.by(caller);
-    if let Err(refusal) = check(exchange, caller, &model) {
+    if let Err(refusal) = check(exchange, caller, &wish) {
         let fault = Fault::new(FaultKind::NotPermitted, refusal.to_string());
         // Carried to its end even if the client leaves.
         shared.control.spawn(async move { drop(change.ended(Err(&fault)).await) });
         return Err(refusal);
     }
-    let work = Work { eligible: asked.eligible.clone(), model, before: asked.before };
-    if pull_it {
-        pull(exchange, flight, change, work, insecure, peek.stream.unwrap_or(true)).await
-    } else {
-        delete(exchange, change, work).await
+    let work = Work { eligible: asked.eligible.clone(), wish, before: asked.before };
+    let stream = peek.stream.unwrap_or(true);
+    match work.wish {
+        Wish::Delete { model } => delete(exchange, change, work.eligible, work.before, model).await,
+        wish => begin(exchange, flight, change, Work { wish, ..work }, stream).await,
     }
 }
 
 /// What is done, on which nodes, and by which gateways it was asked.
 struct Work {
     eligible: RoutingRules,
-    model: String,
+    wish: Wish,
     before: Vec<HeaderValue>,
 }
 
@@ -75,15 +71,21 @@ pub(crate) struct Asked<'r> {
     pub(crate) eligible: &'r RoutingRules,
 }
 
-/// Models that may not be used may not be pulled or deleted either.
-fn check(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(), Refusal> {
+/// Models that may not be used may not be pulled, made, copied or deleted either; nor is one made that a node would
+/// hand on to a third party.
+fn check(exchange: &Exchange, caller: &Caller, wish: &Wish) -> Result<(), Refusal> {
     let eligible = caller.eligible();
-    refuse_alias(exchange, caller, model)?;
-    if !eligible.allows(model) {
-        return Err(NoNode::UnknownModel { model: model.to_owned(), nearest: Vec::new() }.into());
-    }
-    if !eligible.cloud() && names_cloud(model) {
-        return Err(NoNode::Cloud(model.to_owned()).into());
+    let snapshot = exchange.worker.shared.hot.load();
+    for model in wish.names() {
+        refuse_alias(exchange, caller, model)?;
+        if !eligible.allows(model) {
+            return Err(NoNode::UnknownModel { model: model.to_owned(), nearest: Vec::new() }.into());
+        }
+        let handed_on =
+            || wish.spreads() && snapshot.known(model, eligible).is_some_and(|entry| !entry.cloud.is_empty());
+        if !eligible.cloud() && (names_cloud(model) || wish.is_remote() || handed_on()) {
+            return Err(NoNode::Cloud(model.to_owned()).into());
+        }
     }
     Ok(())
 }
@@ -118,20 +120,20 @@ impl From<Fault> for Refusal {
 
 pub(crate) const STOPPED: Refusal = Refusal::Internal("the control plane has stopped");
 
-/// Pulls on every active node that is the client's own; the job goes on when the client leaves.
-async fn pull(
+/// Begins a job; it goes on when the client leaves.
+async fn begin(
     exchange: &Exchange,
     flight: Watched,
     change: Change,
     work: Work,
-    insecure: bool,
     stream: bool,
 ) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
+    let tells = work.wish.tells();
     let begun = exchange.worker.shared.control.spawn(async move {
-        let Work { eligible, model, before } = work;
+        let Work { eligible, wish, before } = work;
         let jobs = fleet.jobs();
-        let job = jobs.pull_after(before, &eligible, &model, &[], insecure).await;
+        let job = wish.begin(&fleet, before, &eligible).await;
         let job = job.and_then(|job| Ok((jobs.follow(&eligible, &job.id)?, job))).map_err(Fault::from);
         match job {
             Ok((steps, job)) => {
@@ -142,7 +144,7 @@ async fn pull(
         }
     });
     let mut lines = begun.await.map_err(|_| STOPPED)??;
-    if stream {
+    if stream && tells {
         let mut answer = Answer::new(AnswerBody::Lines(Lines::new(lines, flight)));
         let ndjson = HeaderValue::from_static("application/x-ndjson");
         answer.headers_mut().insert(http::header::CONTENT_TYPE, ndjson);
@@ -153,8 +155,11 @@ async fn pull(
         last = line;
     }
     let failed = last.starts_with(b"{\"error\"");
-    let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
-    Ok(answer::json(status, last))
+    Ok(match (failed, tells) {
+        (true, _) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, last),
+        (false, true) => answer::json(StatusCode::OK, last),
+        (false, false) => answer::typed(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::new()),
+    })
 }
 
 /// What `work` comes to, unless the credential is withdrawn meanwhile. At shutdown the job has the last word.
@@ -171,10 +176,15 @@ async fn unless_revoked<T>(flight: &Watched, work: impl Future<Output = T>) -> R
 }
 
 /// Deletes from every node that has the model and is the client's own.
-async fn delete(exchange: &Exchange, change: Change, work: Work) -> Result<Answer, Refusal> {
+async fn delete(
+    exchange: &Exchange,
+    change: Change,
+    eligible: RoutingRules,
+    before: Vec<HeaderValue>,
+    model: String,
+) -> Result<Answer, Refusal> {
     let fleet = exchange.worker.shared.fleet.clone();
     let removed = exchange.worker.shared.control.spawn(async move {
-        let Work { eligible, model, before } = work;
         let removed = fleet.remove_after(before, &eligible, &model, None).await.map_err(Fault::from);
         let ended = removed.as_ref().map(|removed| Some(Reply::ModelRemoved(removed.clone())));
         change.ended(ended).await.and(removed)

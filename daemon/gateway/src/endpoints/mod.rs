@@ -2,6 +2,7 @@
 //! the state of the gateway.
 
 pub mod account;
+pub(crate) mod blob;
 pub(crate) mod change;
 pub(crate) mod count_tokens;
 pub(crate) mod local;
@@ -10,3 +11,4 @@ pub mod own_usage;
 pub(crate) mod response;
 pub(crate) mod show;
 pub(crate) mod unload;
+pub(crate) mod wish;

@@ -1,5 +1,6 @@
 //! Operations on models.
 
+use aivonx_fleet::Definition;
 use aivonx_gateway::policy;
 use aivonx_protocol::{
     Fault,
@@ -47,5 +48,30 @@ impl Serve<model::Load> for Services {
 impl Serve<model::Unload> for Services {
     async fn serve(&self, by: By<model::Unload>, asked: model::Unload) -> Result<Job, Fault> {
         self.fleet.unload_model(&by.reach(), &asked.model, asked.node.as_deref()).map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Copy> for Services {
+    async fn serve(&self, by: By<model::Copy>, asked: model::Copy) -> Result<Job, Fault> {
+        let model::Copy { model, destination, node } = asked;
+        let copying = self.fleet.copy_model(Vec::new(), &by.reach(), &model, &destination, node.as_deref());
+        copying.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Create> for Services {
+    async fn serve(&self, by: By<model::Create>, asked: model::Create) -> Result<Job, Fault> {
+        let model::Create { model, definition, nodes } = asked;
+        let definition = Definition::read(definition.as_bytes()).map_err(self.fault(&by))?;
+        let creating = self.fleet.create_model(Vec::new(), &by.reach(), &model, definition, &nodes).await;
+        creating.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Push> for Services {
+    async fn serve(&self, by: By<model::Push>, asked: model::Push) -> Result<Job, Fault> {
+        let model::Push { model, node, insecure } = asked;
+        let pushing = self.fleet.push_model(Vec::new(), &by.reach(), &model, node.as_deref(), insecure);
+        pushing.map_err(self.fault(&by))
     }
 }

@@ -41,14 +41,20 @@ pub enum Action {
     Pull,
     /// Removal of a model from the fleet.
     Delete,
+    /// A copy of a model under another name.
+    Copy,
+    /// A model made out of others, or of files.
+    Create,
+    /// A model sent to its registry.
+    Push,
+    /// A file that a model is made of.
+    Blob,
     /// The caller's own account.
     Account(Account),
     /// What the caller used.
     OwnUsage,
     /// The node that made a response: one of its own, its inputs, or its end.
     Response,
-    /// Known, but not served by this version: 501. The scope is what it will need.
-    NotYet(KeyScope),
     /// Known, and never served: 404 with the reason.
     Never(&'static str),
 }
@@ -203,8 +209,9 @@ impl Route {
     pub fn need(&self) -> Need {
         Need::Scope(match self.action {
             Action::Forward(forward) => forward.scope,
-            Action::Pull | Action::Delete => KeyScope::ModelsWrite,
-            Action::NotYet(scope) => scope,
+            Action::Pull | Action::Delete | Action::Copy | Action::Create | Action::Push | Action::Blob => {
+                KeyScope::ModelsWrite
+            }
             Action::Never(_) => return Need::Nothing,
             Action::Response => KeyScope::Infer,
             Action::OwnUsage => return Need::User,

@@ -81,9 +81,17 @@ impl Gateway {
         let model = json!({"model": "m", "stream": false});
         match route.action {
             // A node is asked for something, and nothing is different afterwards; or it is not served.
-            Action::Forward(_) | Action::Response | Action::NotYet(_) | Action::Never(_) => None,
+            Action::Forward(_) | Action::Response | Action::Blob | Action::Never(_) => None,
             Action::Local(_) | Action::OwnUsage => panic!("{} only tells", route.pattern),
-            Action::Pull => Some(self.post(route.pattern, manager, &model).await),
+            Action::Pull | Action::Push => Some(self.post(route.pattern, manager, &model).await),
+            Action::Copy => {
+                let names = json!({"source": "m", "destination": "copy"});
+                Some(self.post(route.pattern, manager, &names).await)
+            }
+            Action::Create => {
+                let body = json!({"model": "made", "from": "m", "stream": false});
+                Some(self.post(route.pattern, manager, &body).await)
+            }
             Action::Delete => {
                 let request = Request::json(route.pattern, &model).method("DELETE");
                 Some(self.daemon.ask(&bearer(request, manager)).await)

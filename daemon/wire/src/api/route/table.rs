@@ -161,19 +161,9 @@ const fn account(
     Route { pattern, methods, dialect: Dialect::Ollama, action: Action::Account(what), about }
 }
 
-const fn not_yet(
-    pattern: &'static str,
-    methods: &'static [Method],
-    dialect: Dialect,
-    scope: KeyScope,
-) -> Route {
-    Route {
-        pattern,
-        methods,
-        dialect,
-        action: Action::NotYet(scope),
-        about: "Not served by this version: 501.",
-    }
+/// What changes the models that nodes have.
+const fn manages(pattern: &'static str, action: Action, about: &'static str) -> Route {
+    Route { pattern, methods: POST, dialect: Dialect::Ollama, action, about }
 }
 
 /// What a node could do and a gateway for several tenants does not.
@@ -310,6 +300,31 @@ pub static ROUTES: &[Route] = &[
         action: Action::Pull,
         about: "Has a model pulled, by a job that goes on when the client leaves; its progress is the stream.",
     },
+    manages(
+        "/api/copy",
+        Action::Copy,
+        "Copies a model under another name, on every node of the caller that has it.",
+    ),
+    manages(
+        "/api/create",
+        Action::Create,
+        "Makes a model, by a job whose progress is the stream, on the nodes of the caller that have all of what it is made \
+         of; 409 names what no node has together.",
+    ),
+    manages(
+        "/api/push",
+        Action::Push,
+        "Sends a model to its registry, by a job whose progress is the stream.",
+    ),
+    Route {
+        methods: POST_HEAD,
+        ..manages(
+            "/api/blobs/:digest",
+            Action::Blob,
+            "Brings a file to a node of the caller, which must have the digest that it is sent under; HEAD asks every node \
+             whether it has it.",
+        )
+    },
     Route {
         pattern: "/api/delete",
         methods: DELETE,
@@ -385,10 +400,6 @@ pub static ROUTES: &[Route] = &[
         action: Action::OwnUsage,
         about: "What the caller used.",
     },
-    not_yet("/api/push", POST, O, KeyScope::ModelsWrite),
-    not_yet("/api/create", POST, O, KeyScope::ModelsWrite),
-    not_yet("/api/copy", POST, O, KeyScope::ModelsWrite),
-    not_yet("/api/blobs/:digest", POST_HEAD, O, KeyScope::ModelsWrite),
     never("/api/me", O, NO_ACCOUNT),
     never("/api/signout", O, NO_ACCOUNT),
     never("/api/user/keys/:key", O, NO_ACCOUNT),
