@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const ANSWER: usize = 64 << 10;
 
 /// The SHA-256 of a blob.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
 impl Digest {
@@ -65,6 +65,39 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", self.0)
+    }
+}
+
+/// What a file is by its first bytes, as far as models are made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gguf,
+    Safetensors,
+    Other,
+}
+
+impl Kind {
+    /// Bytes that say it.
+    const FIRST: usize = 9;
+
+    fn of_bytes(first: &[u8]) -> Self {
+        match first {
+            [b'G', b'G', b'U', b'F', ..] => Self::Gguf,
+            // The length of a head in JSON, which no model needs more than 256 MiB for, and its beginning.
+            [_, _, _, 0..=15, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
+            _ => Self::Other,
+        }
+    }
+
+    /// The kind that a file of this name says it is, if it is another one.
+    pub(super) fn contradicts(self, name: &str) -> Option<&'static str> {
+        let (_, end) = name.rsplit_once('.')?;
+        let (kind, called) = match &*end.to_ascii_lowercase() {
+            "gguf" => (Self::Gguf, "GGUF"),
+            "safetensors" => (Self::Safetensors, "safetensors"),
+            _ => return None,
+        };
+        (kind != self).then_some(called)
     }
 }
 
@@ -143,7 +176,10 @@ impl Fleet {
         let node = self.jobs().upload_to(&realm.into())?;
         let differs = Arc::new(AtomicBool::new(false));
         let path = digest.path();
+        let (known, kind) = (digest.clone(), Arc::<OnceLock<Kind>>::default());
         let upload = Upload {
+            first: Vec::new(),
+            kind: kind.clone(),
             pieces,
             hash: Sha256::new(),
             held: None,
@@ -162,6 +198,9 @@ impl Fleet {
         Ok(match sent {
             _ if differs.load(Ordering::Acquire) => Uploaded::Differs,
             Ok((status @ (StatusCode::OK | StatusCode::CREATED), _)) => {
+                if let Some(kind) = kind.get() {
+                    self.jobs().is_of_kind(known, *kind);
+                }
                 Uploaded::Kept { node: node.name.clone(), status }
             }
             Ok((status, body)) => failed(refusal(status, &body)),
@@ -206,6 +245,9 @@ struct Upload {
     digest: Digest,
     length: Option<u64>,
     differs: Arc<AtomicBool>,
+    /// Its first bytes, and what they say.
+    first: Vec<u8>,
+    kind: Arc<OnceLock<Kind>>,
     over: bool,
 }
 
@@ -225,6 +267,8 @@ impl Body for Upload {
             match ready!(this.pieces.poll_recv(cx)) {
                 Some(Some(piece)) => {
                     this.hash.update(&piece);
+                    let more = Kind::FIRST.saturating_sub(this.first.len()).min(piece.len());
+                    this.first.extend_from_slice(&piece[..more]);
                     if let Some(before) = this.held.replace(piece) {
                         return Poll::Ready(Some(Ok(Frame::data(before))));
                     }
@@ -235,6 +279,7 @@ impl Body for Upload {
                         return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
                     }
                     this.over = true;
+                    let _ = this.kind.set(Kind::of_bytes(&this.first));
                     return Poll::Ready(this.held.take().map(|last| Ok(Frame::data(last))));
                 }
                 // The client has left.
@@ -253,6 +298,23 @@ mod tests {
     use super::*;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn files_are_what_their_first_bytes_say() {
+        for (first, kind) in [
+            (&b"GGUF\x03\0\0\0\0"[..], Kind::Gguf),
+            (b"\x10\x27\0\0\0\0\0\0{", Kind::Safetensors),
+            (b"\x89PNG\r\n\x1a\n\0", Kind::Other),
+            (b"{}", Kind::Other),
+        ] {
+            assert_eq!(Kind::of_bytes(first), kind);
+        }
+        assert_eq!(Kind::Other.contradicts("a.GGUF"), Some("GGUF"));
+        assert_eq!(Kind::Gguf.contradicts("model.safetensors"), Some("safetensors"));
+        assert!(
+            Kind::Gguf.contradicts("a.gguf").is_none() && Kind::Other.contradicts("config.json").is_none()
+        );
+    }
 
     #[test]
     fn digests_are_written_in_one_way() {

@@ -19,7 +19,8 @@ const COPY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
     body: Map<String, Value>,
-    digests: BTreeSet<Digest>,
+    /// What it is made of, by the names of the files.
+    files: Vec<(String, Digest)>,
 }
 
 impl Definition {
@@ -55,7 +56,7 @@ impl Definition {
                 );
             }
         }
-        let mut digests = BTreeSet::new();
+        let mut all = Vec::new();
         for name in ["files", "adapters"] {
             let files = match body.get(name) {
                 None | Some(Value::Null) => continue,
@@ -75,10 +76,10 @@ impl Definition {
                     let message = format!("'{name}' has a file whose name or digest cannot be");
                     return wrong("definition", message, "map plain names to sha256:... digests");
                 };
-                digests.insert(digest);
+                all.push((file.clone(), digest));
             }
         }
-        Ok(Self { body, digests })
+        Ok(Self { body, files: all })
     }
 
     /// The model that it is made from.
@@ -156,13 +157,21 @@ impl Fleet {
         check_name(model)?;
         let realm = realm.into();
         let mut targets = self.jobs().targets(&realm, nodes)?;
-        let mut parts: Vec<String> = definition.digests.iter().map(ToString::to_string).collect();
+        let digests: BTreeSet<&Digest> = definition.files.iter().map(|(_, digest)| digest).collect();
+        let mut parts: Vec<String> = digests.iter().map(ToString::to_string).collect();
         if let Some(from) = definition.from() {
             let having = self.checker.registry.having(&realm, &model_name::normalize(from));
             targets.retain(|node| having.iter().any(|(other, _)| other.id == node.id));
             parts.push(format!("the model {from}"));
         }
-        for digest in &definition.digests {
+        for (file, digest) in &definition.files {
+            let kind = self.jobs().kind_of(digest);
+            if let Some(declared) = kind.and_then(|kind| kind.contradicts(file)) {
+                let message = format!("'{file}' is declared as {declared}, but is none by its first bytes");
+                return Err(FleetError::field("files", message, "name the file as what it is"));
+            }
+        }
+        for digest in digests {
             targets = self.having_blob(&before, targets, digest).await;
         }
         if targets.is_empty() {

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    blobs::{Digest, Kind},
     error::FleetError,
     health::Checker,
     job_run,
@@ -38,6 +39,9 @@ const AT_ONCE: usize = 64;
 
 /// Of them, those for one organization.
 const AT_ONCE_FOR_ONE: usize = 16;
+
+/// Uploaded files of which it is remembered what they are.
+const FILES: usize = 4096;
 
 /// Lines a reader may be behind before it waits in its own task.
 const READER: usize = 64;
@@ -58,6 +62,8 @@ struct State {
     stopping: bool,
     /// The id of the node that an organization, or the fleet itself, uploaded to last.
     uploads: HashMap<Option<String>, String>,
+    /// What uploaded files are.
+    kinds: HashMap<Digest, Kind>,
 }
 
 /// One job of either kind.
@@ -374,6 +380,20 @@ impl Jobs {
         let node = targets.swap_remove(at);
         state.uploads.insert(owner, node.id.clone());
         Ok(node)
+    }
+
+    /// The file of this digest was uploaded, and is of this kind.
+    pub(super) fn is_of_kind(&self, digest: Digest, kind: Kind) {
+        let kinds = &mut self.lock().kinds;
+        if kinds.len() >= FILES {
+            kinds.clear();
+        }
+        kinds.insert(digest, kind);
+    }
+
+    /// What the file of this digest is, if it was uploaded here.
+    pub(super) fn kind_of(&self, digest: &Digest) -> Option<Kind> {
+        self.lock().kinds.get(digest).copied()
     }
 
     pub(super) fn targets(&self, realm: &NodeScope, nodes: &[String]) -> Result<Vec<Contact>, FleetError> {

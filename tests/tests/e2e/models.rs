@@ -50,6 +50,10 @@ async fn a_model_is_made_where_its_files_are() {
     assert!(has == sent && has[0] != has[1], "{has:?} {sent:?}");
     let chat = json!({"model": "mine", "messages": [], "stream": false});
     daemon.post("/api/chat", &chat).await.expect(200);
+    // A file that is called what it is not.
+    let wrong = json!({"model": "mine3", "files": {"a.safetensors": DIGEST}});
+    let refused = daemon.post("/api/create", &wrong).await.expect(400).json();
+    assert!(refused["error"].as_str().unwrap().contains("declared as safetensors"), "{refused}");
     // What one node has and what another has make no model.
     let both = json!({"model": "mine2", "files": {"a.gguf": DIGEST, "b.gguf": OTHER}});
     let refused = daemon.post("/api/create", &both).await.expect(409).json();
