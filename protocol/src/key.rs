@@ -152,6 +152,59 @@ impl NewKey {
     }
 }
 
+/// Which requests go first where several wait for a node: a higher one's before a lower one's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// After all others.
+    Low,
+    /// As requests without a key.
+    #[default]
+    Normal,
+    /// Before all others. For those who run the fleet to give: it is at the cost of every organization.
+    High,
+}
+
+impl Priority {
+    /// Every priority, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
+
+    /// The priority as commands and JSON spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+/// A word that is no priority.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no priority; use low, normal or high")]
+pub struct NoPriority(pub String);
+
+impl std::str::FromStr for Priority {
+    type Err = NoPriority;
+
+    fn from_str(word: &str) -> Result<Self, NoPriority> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| NoPriority(word.to_owned()))
+    }
+}
+
+/// How the requests of a key wait for a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyQueueing {
+    /// Id of the key.
+    pub key: String,
+    /// Which go first.
+    pub priority: Priority,
+    /// Whether a stream that has to wait longer than `timeouts.keep_waiting` begins before its answer does, for clients
+    /// that give up on silence.
+    pub keep_waiting: bool,
+}
+
 /// What to change in a key; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
@@ -250,4 +303,28 @@ operations! {
         noted |op| {
             Noted::new(Action::KeyRevoke, "key", &op.key).of_organization(op.organization.as_deref())
         };
+
+    /// How the requests of keys wait that are not waited for as all others are.
+    "key.queueing" Queueing {
+        /// Slug or id of its organization, or of theirs.
+        organization: Option<String>,
+        /// Name or id; None is every key the caller may see.
+        key: Option<String>,
+    } -> Vec<KeyQueueing> as KeyQueueing, needs KeyRead;
+
+    /// Say how the requests of one wait.
+    "key.set_queueing" SetQueueing {
+        /// Slug or id of its organization.
+        organization: Option<String>,
+        /// Name or id.
+        key: String,
+        /// Which go first; None leaves it.
+        priority: Option<Priority>,
+        /// Whether streams begin while they wait; None leaves it.
+        keep_waiting: Option<bool>,
+    } -> Vec<KeyQueueing> as KeyQueueing, needs KeyWrite,
+        noted |op| Noted::new(Action::KeyUpdate, "key", &op.key)
+            .of_organization(op.organization.as_deref())
+            .maybe("priority", &op.priority)
+            .maybe("keep_waiting", &op.keep_waiting);
 }

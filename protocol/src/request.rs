@@ -224,6 +224,8 @@ pub enum Reply {
     BackupMade(Box<backup::Backup>),
     /// When the newest backup was made; None if there is none, or if the caller may not see it.
     NewestBackup(Option<UnixMillis>),
+    /// How the requests of keys wait.
+    KeyQueueing(Vec<key::KeyQueueing>),
 }
 
 /// One step of a stream. Append only.

@@ -134,6 +134,7 @@ catalogue! { Reply {
     Self::Backups(_) => "backups", Self::Backups(vec![snapshot::backup(), snapshot::bad_backup()]);
     Self::BackupMade(_) => "backup_made", Self::BackupMade(Box::new(snapshot::backup()));
     Self::NewestBackup(_) => "newest_backup", Self::NewestBackup(Some(1_700_000_000_000));
+    Self::KeyQueueing(_) => "key_queueing", Self::KeyQueueing(vec![who::key_queueing()]);
 } }
 
 catalogue! { Event {

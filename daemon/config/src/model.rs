@@ -246,6 +246,9 @@ table! {
         client_idle: Duration = minutes(5), Time::from(ms(10), hours(24)), Reload;
         /// Longest answer in all; "0" is no limit.
         total: Duration = Duration::ZERO, Time::from(ms(10), hours(24 * 7)).or_none(), Reload;
+        /// A stream for a key that is to be kept waiting (`aivonx key set KEY --keep-waiting`) begins after this time, though
+        /// it still waits for a place or a load, and says so again each time as long has passed.
+        keep_waiting: Duration = seconds(10), Time::from(ms(10), hours(1)), Reload;
         /// How long running streams may finish at shutdown; "0" ends them at once.
         shutdown_grace: Duration = seconds(30), Time::from(Duration::ZERO, hours(24)), Reload;
     }

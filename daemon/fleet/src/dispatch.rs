@@ -342,6 +342,12 @@ impl Waiting {
         self.line().map_or((0, 0.0), |line| line.standing())
     }
 
+    /// Requests for the same model that wait for a node, itself included.
+    #[must_use]
+    pub fn for_its_model(&self) -> usize {
+        self.ticket.as_ref().map_or(0, |ticket| ticket.dispatch.lock().scheduler.queued_beside(ticket.job))
+    }
+
     /// The same for others to ask, as long as it waits.
     #[must_use]
     pub fn line(&self) -> Option<Line> {

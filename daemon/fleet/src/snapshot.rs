@@ -57,6 +57,12 @@ impl Snapshot {
         ollama.or_else(|| self.openai.get(name).filter(here))
     }
 
+    /// Whether the nodes have more than one model.
+    #[must_use]
+    pub fn has_several_models(&self) -> bool {
+        self.ollama.len() + self.openai.len() > 1
+    }
+
     /// The answers to `GET /api/tags` and its like for a caller who may use what `eligible` says.
     #[must_use]
     pub fn lists(&self, eligible: &RoutingRules) -> Arc<Lists> {

@@ -12,7 +12,10 @@ use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::{body::VerdictError, conn::OpenAnswer, deadline::CancelReason, stream::Relay, worker::Watched};
+use super::{
+    body::VerdictError, conn::OpenAnswer, deadline::CancelReason, keep_waiting::Held, stream::Relay,
+    worker::Watched,
+};
 
 /// What the server sends. Not boxed as a trait object: this is the hot path.
 pub(super) enum AnswerBody {
@@ -24,6 +27,8 @@ pub(super) enum AnswerBody {
     Relay(Box<Relay>),
     /// A job's progress.
     Lines(Lines),
+    /// A stream that began before its answer did.
+    Held(Box<Held>),
 }
 
 /// A job's progress, for as long as the credential it was asked for with is worth something. The job goes on.
@@ -76,12 +81,12 @@ impl AnswerBody {
         match self {
             Self::Full(_) | Self::Sent => false,
             Self::Relay(relay) => relay.streams(),
-            Self::Lines(_) => true,
+            Self::Lines(_) | Self::Held(_) => true,
         }
     }
 
     /// The next frame, of at most `most` bytes where it might be long.
-    fn poll_frame(
+    pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
@@ -97,15 +102,17 @@ impl AnswerBody {
             Self::Sent => Poll::Ready(None),
             Self::Relay(relay) => relay.poll_frame(cx, most),
             Self::Lines(lines) => lines.poll(cx).map(|line| line.map(|l| Ok(Frame::data(l)))),
+            Self::Held(held) => held.poll_frame(cx, most),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Sent => true,
             Self::Relay(relay) => relay.is_over(),
             Self::Lines(_) => false,
+            Self::Held(held) => held.is_end_stream(),
         }
     }
 
@@ -114,13 +121,13 @@ impl AnswerBody {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Sent => SizeHint::with_exact(0),
             Self::Relay(relay) => relay.size_hint(),
-            Self::Lines(_) => SizeHint::default(),
+            Self::Lines(_) | Self::Held(_) => SizeHint::default(),
         }
     }
 
     /// Whether it comes bit by bit from elsewhere.
     pub(super) fn is_relayed(&self) -> bool {
-        matches!(self, Self::Relay(_) | Self::Lines(_))
+        matches!(self, Self::Relay(_) | Self::Lines(_) | Self::Held(_))
     }
 }
 

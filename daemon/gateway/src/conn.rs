@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     answer::Tracked,
+    keep_waiting::Hold,
     listener::Rules,
     shared::Settings,
     stack,
@@ -50,6 +51,8 @@ pub(super) struct ConnContext {
     pub(super) client: IpAddr,
     /// Where it came in.
     pub(super) listener: Arc<Rules>,
+    /// Where a request says that its stream may begin before its answer does; None if no key asks for that.
+    pub(super) hold: Option<Rc<Hold>>,
 }
 
 impl ConnContext {

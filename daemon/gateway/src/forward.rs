@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
+use aivonx_protocol::key::Priority;
 use aivonx_wire::{
     api::{
         Dialect, Edits, Meter, Peek,
@@ -58,6 +59,8 @@ pub(super) struct Call<'a> {
     pub(super) eligible: &'a RoutingRules,
     /// Whose its responses are.
     pub(super) owner: &'a str,
+    /// Which go first of those that wait.
+    pub(super) priority: Priority,
 }
 
 impl Call<'_> {

@@ -26,6 +26,7 @@ mod gather;
 mod headers;
 mod host;
 mod inherited;
+mod keep_waiting;
 mod limit;
 mod listener;
 mod meaning;

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use aivonx_fleet::{Lease, Place, Waiting};
+use aivonx_fleet::{Lease, Place, Snapshot, Waiting};
 
 use super::{
     deadline::{self, CancelReason},
@@ -25,7 +25,7 @@ pub(super) async fn wait(exchange: &mut Exchange, flight: &Watched, place: Place
         Place::Waits(waiting) => waiting,
     };
     let settings = exchange.settings.clone();
-    if exchange.worker.shared.hot.load().dispatch.waiting() > settings.queue {
+    if is_full(&exchange.worker.shared.hot.load(), &waiting, settings.queue) {
         return Err(refusal(&waiting));
     }
     let began = exchange.worker.instant();
@@ -45,6 +45,14 @@ pub(super) async fn wait(exchange: &mut Exchange, flight: &Watched, place: Place
         Err(CancelReason::TimedOut(deadline::Waiting::Queue)) => Err(refusal(&waiting)),
         Err(verdict) => Err(super::body::VerdictError(verdict).into()),
     }
+}
+
+/// Whether one that waits is more than may wait: `most` in all, and half of them for one of several models, so that the
+/// requests for one leave places to the others.
+fn is_full(snapshot: &Snapshot, waiting: &Waiting, most: usize) -> bool {
+    let all = snapshot.dispatch.waiting();
+    let of_model = most.div_ceil(2);
+    all > most || all > of_model && snapshot.has_several_models() && waiting.for_its_model() > of_model
 }
 
 fn refusal(waiting: &Waiting) -> Refusal {

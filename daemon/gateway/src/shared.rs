@@ -63,6 +63,8 @@ pub struct Settings {
     pub queue_wait: u32,
     /// Requests that may.
     pub queue: usize,
+    /// Silence after which a stream begins that is to be kept waiting.
+    pub keep_waiting: std::time::Duration,
     /// Longest pause of a node within its answer.
     pub idle: u32,
     /// Longest pause of a client that reads a node's answer.
@@ -116,6 +118,7 @@ impl Settings {
             whole: ticks(config.timeouts.whole),
             queue_wait: ticks(config.timeouts.queue),
             queue: config.proxy.queue,
+            keep_waiting: config.timeouts.keep_waiting,
             idle: ticks(config.timeouts.idle),
             client_idle: ticks(config.timeouts.client_idle),
             total: ticks(config.timeouts.total),

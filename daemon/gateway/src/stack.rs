@@ -9,7 +9,7 @@ use aivonx_wire::api::{
     Dialect, Edits, Peek,
     route::{self, Action, Forward, Local, Route},
 };
-use http::{HeaderValue, Method, Request, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
@@ -27,12 +27,23 @@ use super::{
     fields::{Field, Fields},
     form,
     forward::{Call, RESPONSES, forward, look_again},
-    headers, host, limit, privacy, redirect, responses,
+    headers, host,
+    keep_waiting::{self, Begins},
+    limit, privacy, redirect, responses,
 };
 use crate::policy::Plan;
 
 /// Answers one request. Accepting, TLS and the HTTP version are behind it (`listener.rs`, `conn.rs`).
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
+    // Who asks is not known yet, and what is not kept waiting needs no memory of its own.
+    if cx.worker.shared.identity.hot().load().keeps_waiting() {
+        return keep_waiting::handle(cx, request).await;
+    }
+    answer(cx, request).await
+}
+
+/// Answers one request, once it is known with what.
+pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
     // First of all the id and the clock: everything below is recorded under them.
     let (head, mut incoming) = request.into_parts();
     let fields = Fields::read(&head.headers);
@@ -60,14 +71,8 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         }
     };
     // Last, so that it stands on refusals too.
-    let (id, https) = (exchange.id.clone(), cx.is_https());
-    headers::on_every_answer(answer.headers_mut(), id, &exchange.settings.browsers, https);
-    if answer.body().streams() {
-        headers::on_stream(answer.headers_mut());
-    }
-    if let Some(origin) = host::page(&exchange.settings, cx.listener.loopback, &fields) {
-        cors::on_answer(answer.headers_mut(), origin);
-    }
+    let streams = answer.body().streams();
+    dress(answer.headers_mut(), &cx, &exchange, &fields, streams);
     // What is left of the body is not waited for: the connection says so, and ends in order.
     let unread = head.version < Version::HTTP_2 && !body::is_read(&head.headers, &mut incoming).await;
     if unread {
@@ -93,6 +98,17 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         _ => exchange.end(outcome),
     }
     answer
+}
+
+/// Sets what stands on every answer of its kind.
+fn dress(headers: &mut HeaderMap, cx: &ConnContext, exchange: &Exchange, fields: &Fields<'_>, streams: bool) {
+    headers::on_every_answer(headers, exchange.id.clone(), &exchange.settings.browsers, cx.is_https());
+    if streams {
+        headers::on_stream(headers);
+    }
+    if let Some(origin) = host::page(&exchange.settings, cx.listener.loopback, fields) {
+        cors::on_answer(headers, origin);
+    }
 }
 
 /// A request's head, and what stands in it.
@@ -284,9 +300,23 @@ async fn layers(
         plan,
         eligible,
         owner: responses::owner(&caller),
+        priority: caller.priority(),
     };
     if forwarded.path == route::COUNT_TOKENS {
         return Box::pin(count_tokens::answer(exchange, flight, call)).await;
+    }
+    if let Some(hold) = &cx.hold
+        && caller.keeps_waiting()
+        && call.streams()
+    {
+        let mut headers = HeaderMap::new();
+        dress(&mut headers, cx, exchange, fields, true);
+        hold.begin(Begins {
+            headers,
+            dialect,
+            id: exchange.id.clone(),
+            after: exchange.settings.keep_waiting,
+        });
     }
     forward(exchange, flight, call).await
 }

@@ -38,7 +38,7 @@ pub(super) fn of<'a>(
         streams: call.streams(),
         describes: !call.route.metered,
         embeds,
-        band: 0,
+        band: call.priority as u8,
         organization,
         key,
     }

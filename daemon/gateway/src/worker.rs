@@ -365,6 +365,7 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
             stream: None,
             client: peer.ip().to_canonical(),
             listener: rules.clone(),
+            hold: None,
         });
         let task = tokio::task::spawn_local(async move {
             let _place = place;

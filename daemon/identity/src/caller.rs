@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc};
 use aivonx_domain::access::Subject;
 use aivonx_fleet::RoutingRules;
 use aivonx_limits::Levels;
-use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
+use aivonx_protocol::{
+    UnixMillis,
+    key::{KeyScope, Priority},
+    user::Role,
+};
 
 use super::{
     Actor, Source, api_key,
@@ -184,6 +188,21 @@ impl Caller {
             Self::Key(key) => &key.eligible,
             Self::User { user, .. } => &user.eligible,
         }
+    }
+
+    /// Which of the requests that wait go first.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Key(key) => key.priority,
+            Self::Anonymous | Self::User { .. } => Priority::default(),
+        }
+    }
+
+    /// Whether its streams begin while they wait.
+    #[must_use]
+    pub fn keeps_waiting(&self) -> bool {
+        matches!(self, Self::Key(key) if key.keep_waiting)
     }
 
     /// Whether it was withdrawn: what runs under it ends.

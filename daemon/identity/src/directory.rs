@@ -13,8 +13,13 @@ use aivonx_limits::{
     configured::Given,
     resolve::{Scope, key_caps},
 };
-use aivonx_protocol::{UnixMillis, key::KeyScope, organization::NodeAccess, user::Role};
-use aivonx_store::{KeyRecord, OrganizationRecord, SessionRecord, UserRecord};
+use aivonx_protocol::{
+    UnixMillis,
+    key::{KeyScope, Priority},
+    organization::NodeAccess,
+    user::Role,
+};
+use aivonx_store::{KeyQueueingRecord, KeyRecord, OrganizationRecord, SessionRecord, UserRecord};
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
 
@@ -44,6 +49,8 @@ pub(super) struct Directory {
     /// Caps of anonymous callers, and at the login.
     pub(super) anonymous: Caps,
     pub(super) set_up: bool,
+    /// Whether streams of any key begin while they wait.
+    pub(super) keep_waiting: bool,
 }
 
 /// The records a snapshot is made of.
@@ -63,6 +70,8 @@ pub struct Records {
     pub privacy: Privacy,
     /// Limits that were set.
     pub limits: Given,
+    /// How requests of keys wait.
+    pub queueing: Vec<KeyQueueingRecord>,
 }
 
 /// What everybody may use, while a snapshot is built.
@@ -92,6 +101,7 @@ impl Directory {
             hashes: HashMap::new(),
             privacy: records.privacy,
             anonymous: records.limits.anonymous(),
+            keep_waiting: false,
             set_up: records.users.iter().any(|u| u.role == Role::Superadmin),
         };
         let mut allowed = Allowed {
@@ -106,8 +116,10 @@ impl Directory {
         for record in records.users {
             new.add_user(record, &allowed, old);
         }
+        let queueing: HashMap<String, KeyQueueingRecord> =
+            records.queueing.into_iter().map(|record| (record.id.clone(), record)).collect();
         for record in records.keys {
-            new.add_key(&record, &allowed, old);
+            new.add_key(&record, &allowed, queueing.get(&record.id), old);
         }
         new
     }
@@ -170,7 +182,13 @@ impl Directory {
         self.users.insert(user.id.clone(), user);
     }
 
-    fn add_key(&mut self, record: &KeyRecord, allowed: &Allowed, old: Option<&Self>) {
+    fn add_key(
+        &mut self,
+        record: &KeyRecord,
+        allowed: &Allowed,
+        queueing: Option<&KeyQueueingRecord>,
+        old: Option<&Self>,
+    ) {
         if record.revoked.is_some() {
             return;
         }
@@ -209,7 +227,10 @@ impl Directory {
             }),
             organization,
             user,
+            priority: queueing.map_or_else(Priority::default, |queueing| queueing.priority),
+            keep_waiting: queueing.is_some_and(|queueing| queueing.keep_waiting),
         });
+        self.keep_waiting |= key.keep_waiting;
         self.hashes.insert(record.hash, FoundKey { key: key.clone(), until: UnixMillis::MAX });
         if let Some(retiring) = &record.retiring {
             self.hashes.insert(retiring.hash, FoundKey { key: key.clone(), until: retiring.until });

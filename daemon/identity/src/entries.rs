@@ -8,7 +8,11 @@ use std::sync::{
 use aivonx_domain::access::Subject;
 use aivonx_fleet::RoutingRules;
 use aivonx_limits::Level;
-use aivonx_protocol::{UnixMillis, key::KeyScope, user::Role};
+use aivonx_protocol::{
+    UnixMillis,
+    key::{KeyScope, Priority},
+    user::Role,
+};
 use aivonx_store::{StoredTotp, UserRecord};
 use aivonx_wire::privacy::Privacy;
 use ipnet::IpNet;
@@ -216,6 +220,10 @@ pub struct Key {
     pub subject: Arc<Subject>,
     /// What it may use, and has used.
     pub level: Arc<Level>,
+    /// Which of the requests that wait go first.
+    pub priority: Priority,
+    /// Whether its streams begin while they wait.
+    pub keep_waiting: bool,
 }
 
 impl Key {

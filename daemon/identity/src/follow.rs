@@ -14,8 +14,16 @@ use super::{
 };
 
 impl Projection for Identity {
-    const NOUNS: &'static [Noun] =
-        &[Noun::Organization, Noun::User, Noun::Key, Noun::Session, Noun::Secret, Noun::Limit, Noun::Privacy];
+    const NOUNS: &'static [Noun] = &[
+        Noun::Organization,
+        Noun::User,
+        Noun::Key,
+        Noun::KeyQueueing,
+        Noun::Session,
+        Noun::Secret,
+        Noun::Limit,
+        Noun::Privacy,
+    ];
     type Error = IdentityError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), IdentityError> {
@@ -96,6 +104,7 @@ pub(super) async fn read(
         accounts,
         privacy: of_fleet(store).await?.0,
         limits: Given::read(store).await?,
+        queueing: store.key_queueing().list(&TenantScope::All).await?,
     };
     Ok(Snapshot::build(records, material, old))
 }

@@ -19,6 +19,7 @@ mod hashers;
 mod key_count;
 mod key_lookup;
 pub mod key_material;
+mod key_queueing;
 mod key_uses;
 mod keys;
 mod limits;

@@ -125,6 +125,12 @@ impl Snapshot {
         self.directory.set_up
     }
 
+    /// Whether streams of any key begin while they wait.
+    #[must_use]
+    pub fn keeps_waiting(&self) -> bool {
+        self.directory.keep_waiting
+    }
+
     /// An organization by its id.
     #[must_use]
     pub fn organization(&self, id: &str) -> Option<&Arc<Organization>> {

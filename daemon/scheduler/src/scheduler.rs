@@ -378,6 +378,14 @@ impl Scheduler {
         self.nodes.iter().map(|on| on.queue.len()).sum()
     }
 
+    /// Requests that wait for the same model as this one, which is counted too.
+    #[must_use]
+    pub fn queued_beside(&self, id: JobId) -> usize {
+        let Some(job) = self.jobs.get(id.0) else { return 0 };
+        let queued = self.nodes.iter().flat_map(|on| &on.queue);
+        queued.filter(|other| self.jobs[other.0].model == job.model).count()
+    }
+
     /// What was predicted of a request when it was assigned.
     #[must_use]
     pub fn terms_of(&self, id: JobId) -> Terms {

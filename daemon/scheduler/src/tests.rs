@@ -122,6 +122,18 @@ fn a_model_that_is_wanted_is_not_driven_out_while_another_node_has_room() {
 }
 
 #[test]
+fn a_higher_band_goes_first_and_the_queue_is_counted_by_model() {
+    let mut fleet = fleet(1, 2, Some(1));
+    let (first, _) = submit(&mut fleet, &ask(0, 10, &[]), 1, 0.0);
+    let (low, _) = submit(&mut fleet, &ask(0, 10, &[]), 1, 0.1);
+    let (high, _) = submit(&mut fleet, &Ask { band: 2, ..ask(0, 10, &[]) }, 1, 0.2);
+    let (other, _) = submit(&mut fleet, &ask(1, 10, &[]), 1, 0.3);
+    assert_eq!([low, high, other].map(|job| fleet.queued_beside(job)), [2, 2, 1]);
+    fleet.ended(first, None, 1.0);
+    assert_eq!(fleet.ready().map(|(job, _)| job), Some(high));
+}
+
+#[test]
 fn a_prompt_goes_where_its_beginning_is_cached_and_nobody_elses_counts() {
     let mut fleet = measured(4);
     let text = vec![b'x'; 40_000];

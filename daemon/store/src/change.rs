@@ -36,11 +36,13 @@ pub enum Noun {
     Alias,
     /// Where the operators of an organization may place nodes.
     Placement,
+    /// How the requests of a key wait.
+    KeyQueueing,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::Placement as usize + 1;
+    const COUNT: usize = Self::KeyQueueing as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -58,6 +60,7 @@ impl Noun {
         Self::Policy,
         Self::Alias,
         Self::Placement,
+        Self::KeyQueueing,
     ];
 
     /// The word in messages.
@@ -78,6 +81,7 @@ impl Noun {
             Self::Policy => "policy",
             Self::Alias => "alias",
             Self::Placement => "placement",
+            Self::KeyQueueing => "key_queueing",
         }
     }
 }

@@ -76,7 +76,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::PolicyName
         | Tree::Alias
         | Tree::AliasName
-        | Tree::Placement => None,
+        | Tree::Placement
+        | Tree::KeyQueueing => None,
     }
 }
 

@@ -4,8 +4,9 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues, NodeRecord, Noun, OrganizationRecord,
-    PlacementRecord, PolicyRecord, Record, Records, SessionRecord, StoreError, UserRecord, placement,
+    AliasRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues,
+    NodeRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord,
+    StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -123,8 +124,13 @@ fn limits_of(batch: &Transaction<'_, '_>, id: &str) -> Result<Option<LimitRecord
 }
 
 fn erase_limits(batch: &mut Transaction<'_, '_>, id: &str) -> Result<(), StoreError> {
-    match limits_of(batch, id)? {
-        Some(limits) => batch.erase(&limits),
+    erase_beside::<LimitRecord>(batch, id)
+}
+
+/// Erases the record that is kept beside another, under the same id.
+fn erase_beside<R: Record>(batch: &mut Transaction<'_, '_>, id: &str) -> Result<(), StoreError> {
+    match batch.get::<R>(R::TREES.record, id.as_bytes())? {
+        Some(record) => batch.erase(&record),
         None => Ok(()),
     }
 }
@@ -132,7 +138,10 @@ fn erase_limits(batch: &mut Transaction<'_, '_>, id: &str) -> Result<(), StoreEr
 /// What belongs to a user goes with it; an organization goes only empty.
 pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> Result<(), StoreError> {
     match R::NOUN {
-        Noun::Key => erase_limits(batch, old.id()),
+        Noun::Key => {
+            erase_limits(batch, old.id())?;
+            erase_beside::<KeyQueueingRecord>(batch, old.id())
+        }
         Noun::Node => placement::note(batch, old, false),
         Noun::User => {
             erase_limits(batch, old.id())?;

@@ -1,9 +1,9 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AuditLog, DataKeys, KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord,
-    LockoutRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records,
-    SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AuditLog, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
+    LimitCounters, LimitRecord, LockoutRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
+    PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -28,6 +28,12 @@ impl Store {
     /// The API keys.
     #[must_use]
     pub fn keys(&self) -> Records<KeyRecord> {
+        Records::new(self.clone())
+    }
+
+    /// How the requests of keys wait.
+    #[must_use]
+    pub fn key_queueing(&self) -> Records<KeyQueueingRecord> {
         Records::new(self.clone())
     }
 

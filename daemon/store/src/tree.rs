@@ -72,6 +72,8 @@ trees! {
     AliasName = "alias_name",
     /// id of an organization -> `PlacementRecord`
     Placement = "placement",
+    /// id of a key -> `KeyQueueingRecord`
+    KeyQueueing = "key_queueing",
 }
 
 impl Tree {
@@ -93,6 +95,7 @@ impl Tree {
             Self::Policy => "policies",
             Self::Alias => "aliases",
             Self::Placement => "placements",
+            Self::KeyQueueing => "priorities of keys",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     WireSecret,
     account::{Identity, LoggedIn, Setup, TotpOffer},
-    key::{Key, KeyChange, KeyScope, NewKey, NewSecretKey},
+    key::{Key, KeyChange, KeyQueueing, KeyScope, NewKey, NewSecretKey, Priority},
     lockout::Lockout,
     organization::{
         LimitProfile, NewOrganization, NodeAccess, NodeNetworks, Organization, OrganizationChange,
@@ -186,6 +186,10 @@ pub(super) fn key() -> Key {
         created: NOW,
         revision: 1,
     }
+}
+
+pub(super) fn key_queueing() -> KeyQueueing {
+    KeyQueueing { key: "0190-key".into(), priority: Priority::High, keep_waiting: true }
 }
 
 pub(super) fn new_key() -> NewKey {

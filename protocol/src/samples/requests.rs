@@ -4,7 +4,8 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    backup, config, daemon, job, key,
+    backup, config, daemon, job,
+    key::{self, Priority},
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
     log::{self, LogFilter},
@@ -152,6 +153,14 @@ impl Request {
             .into(),
             key::Rotate { organization: Some("acme".into()), key: "ci".into(), grace_ms: 86_400_000 }.into(),
             key::Revoke { organization: Some("acme".into()), key: "ci".into() }.into(),
+            key::Queueing { organization: Some("acme".into()), key: None }.into(),
+            key::SetQueueing {
+                organization: None,
+                key: "ci".into(),
+                priority: Some(Priority::Low),
+                keep_waiting: Some(true),
+            }
+            .into(),
             token::Create { name: "backup".into(), role: Some(Role::Auditor), lasts_ms: 86_400_000 }.into(),
             token::List.into(),
             token::Revoke { token: "backup".into() }.into(),

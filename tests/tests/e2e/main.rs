@@ -42,6 +42,7 @@ mod otp;
 mod package;
 mod paths;
 mod policy;
+mod priority;
 mod privacy;
 mod queue;
 mod readme;

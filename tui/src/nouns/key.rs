@@ -17,10 +17,12 @@
 //! | `last_used` | time, or null if no use is known |
 //! | `created` | time |
 //! | `revision` | rises with every change; see `key set --revision` |
+//! | `priority` | which of the requests that wait go first: `low`, `normal` or `high`; not printed by `key create` and `key rotate` |
+//! | `keep_waiting` | whether streams begin while they wait; not printed by `key create` and `key rotate` |
 
 use std::borrow::Cow;
 
-use aivonx_protocol::key::Key;
+use aivonx_protocol::key::{Key, Priority};
 
 use super::{Field, Noun, View, any};
 use crate::{
@@ -44,6 +46,12 @@ fn state(key: &Key, view: &View<'_>) -> Cell {
             _ => Tone::Dim,
         },
     )
+}
+
+/// Lines of the details that say how its requests wait.
+pub(crate) fn waits(table: &mut Table, priority: Priority, keep_waiting: bool) {
+    table.pair("priority", priority.as_str());
+    table.pair("streams", if keep_waiting { "begin while they wait" } else { "begin with their answer" });
 }
 
 fn scopes(key: &Key) -> Option<String> {

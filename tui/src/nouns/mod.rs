@@ -10,7 +10,7 @@ pub(crate) mod audit;
 mod backup;
 pub(crate) mod check;
 pub(crate) mod job;
-mod key;
+pub(crate) mod key;
 pub(crate) mod limit;
 mod lockout;
 pub(crate) mod model;

@@ -162,6 +162,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("organization.show", "the list says all there is about an organization"),
     ("user.show", "the list says all there is about a user"),
     ("key.show", "the list says all there is about a key"),
+    ("key.queueing", "aivonx key show KEY says it"),
+    ("key.set_queueing", "it is set once: aivonx key set KEY --priority PRIORITY"),
     ("usage.top", "usage.report says the same of all; the console sorts it by any column"),
     ("usage.watch", "screen 7 follows the same requests in the log, with more about each"),
     ("usage.export", "it is for a file: aivonx usage export > FILE"),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aivonx_protocol::{Event, Reply, limit::Unpriced};
+use aivonx_protocol::{Event, Reply, key::Priority, limit::Unpriced};
 use aivonx_tui::{
     audit_copy::Exported,
     cli::{
@@ -13,7 +13,7 @@ use aivonx_tui::{
         audit::offline::Proof,
         backup::KeyPair,
         connect::Forwarding,
-        key::created,
+        key::{self, created},
         limit,
         lockout::Cleared,
         logs::Missed,
@@ -164,7 +164,12 @@ fn the_page_names_every_field_and_no_other() {
             Reply::Sessions(sessions) => drop(printed.insert("session", json(&sessions[0]))),
             Reply::SessionsEnded(ended) => drop(printed.insert("sessions ended", json(Ended { ended }))),
             Reply::Keys(keys) => drop(printed.insert("key", json(&keys[0]))),
-            Reply::Key(key) => drop(printed.insert("key", json(key))),
+            Reply::Key(key) => {
+                let described = key::Described { key: *key, priority: Priority::Normal, keep_waiting: false };
+                printed.insert("key", json(described));
+            }
+            // Printed with the keys.
+            Reply::KeyQueueing(_) => {}
             Reply::NewKey(new) => secret_and("key", json(created::Created::from(&*new)), json(&new.key)),
             Reply::NewSession(new) => {
                 secret_and("session", json(token::Created::from(&*new)), json(&new.session));

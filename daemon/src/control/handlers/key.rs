@@ -4,7 +4,7 @@ use aivonx_identity::{Actor, Identity, too_many_keys};
 use aivonx_limits::Exceeded;
 use aivonx_protocol::{
     Fault,
-    key::{self, Key, NewKey, NewSecretKey},
+    key::{self, Key, KeyQueueing, NewKey, NewSecretKey},
     operation::Serve,
     user::Role,
 };
@@ -48,6 +48,25 @@ impl Serve<key::Rotate> for Services {
 impl Serve<key::Revoke> for Services {
     async fn serve(&self, by: By<key::Revoke>, asked: key::Revoke) -> Result<Key, Fault> {
         self.identity.revoke_key(by.actor(), asked.organization.as_deref(), &asked.key).await
+    }
+}
+
+impl Serve<key::Queueing> for Services {
+    async fn serve(&self, by: By<key::Queueing>, asked: key::Queueing) -> Result<Vec<KeyQueueing>, Fault> {
+        let key::Queueing { organization, key } = asked;
+        self.identity.key_queueing(by.actor(), organization.as_deref(), key.as_deref()).await
+    }
+}
+
+impl Serve<key::SetQueueing> for Services {
+    async fn serve(
+        &self,
+        by: By<key::SetQueueing>,
+        asked: key::SetQueueing,
+    ) -> Result<Vec<KeyQueueing>, Fault> {
+        let key::SetQueueing { organization, key, priority, keep_waiting } = asked;
+        let organization = organization.as_deref();
+        self.identity.set_key_queueing(by.actor(), organization, &key, priority, keep_waiting).await
     }
 }
 

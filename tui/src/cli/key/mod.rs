@@ -6,15 +6,17 @@ use std::{path::Path, time::Duration};
 
 use aivonx_protocol::{
     UnixMillis,
-    key::{self, Key, KeyChange, KeyScope, NewKey},
+    key::{self, Key, KeyChange, KeyQueueing, KeyScope, NewKey, Priority},
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use self::created::{Created, Secret};
 use super::{Confirm, Context};
 use crate::{
     exit::Failure,
-    input, nouns,
+    input,
+    nouns::{self, Noun as _},
     render::{
         out::note,
         text::{self, safe},
@@ -115,6 +117,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "WHEN", value_parser = time_arg::until_argument)]
     pub expires: Option<UnixMillis>,
     #[command(flatten)]
+    waits: Waits,
+    #[command(flatten)]
     secret: Secret,
 }
 
@@ -147,9 +151,55 @@ pub struct SetArgs {
     /// Never let it expire
     #[arg(long, conflicts_with = "expires")]
     pub no_expires: bool,
+    #[command(flatten)]
+    waits: Waits,
+    /// Do not begin streams before their answer does
+    #[arg(long, conflicts_with = "keep_waiting")]
+    pub no_keep_waiting: bool,
     /// Only if the record still has this revision (see key show)
     #[arg(long, value_name = "N")]
     pub revision: Option<u64>,
+}
+
+/// How the requests of a key wait.
+#[derive(Debug, Args)]
+pub struct Waits {
+    /// Which requests go first where several wait for a node: low, normal or high
+    #[arg(long, value_name = "PRIORITY")]
+    pub priority: Option<Priority>,
+    /// Begin a stream after timeouts.keep_waiting though it still waits, for clients that give up on silence
+    #[arg(long)]
+    pub keep_waiting: bool,
+}
+
+impl Waits {
+    /// What it changes of the key named so; None if nothing.
+    fn change(&self, not: bool, organization: Option<String>, key: String) -> Option<key::SetQueueing> {
+        let keep_waiting = (self.keep_waiting || not).then_some(self.keep_waiting);
+        let said = self.priority.is_some() || keep_waiting.is_some();
+        said.then_some(key::SetQueueing { organization, key, priority: self.priority, keep_waiting })
+    }
+}
+
+/// A key, and how its requests wait.
+#[derive(Debug, Serialize)]
+pub struct Described {
+    /// The key.
+    #[serde(flatten)]
+    pub key: Key,
+    /// Which go first.
+    pub priority: Priority,
+    /// Whether streams begin while they wait.
+    pub keep_waiting: bool,
+}
+
+impl Described {
+    /// A key, of which `queueing` says how its requests wait if it says anything of it.
+    fn new(key: Key, queueing: &[KeyQueueing]) -> Self {
+        let waits = queueing.iter().find(|one| one.key == key.id);
+        let priority = waits.map(|waits| waits.priority).unwrap_or_default();
+        Self { key, priority, keep_waiting: waits.is_some_and(|waits| waits.keep_waiting) }
+    }
 }
 
 /// `key rotate`
@@ -184,44 +234,60 @@ pub async fn run(context: &mut Context, verb: KeyVerb) -> Result<(), Failure> {
         KeyVerb::List(args) => list(context, args).await,
         KeyVerb::Show(name) => {
             let (key, organization) = name.given()?;
-            let key = context.client().await?.ask(key::Show { organization, key: key.clone() }).await?;
-            show(context, &key)
+            let client = context.client().await?;
+            let key = client.ask(key::Show { organization, key }).await?;
+            let queueing =
+                client.ask(key::Queueing { organization: None, key: Some(key.id.clone()) }).await?;
+            show(context, &Described::new(key, &queueing))
         }
         KeyVerb::Create(args) => create(context, args).await,
-        KeyVerb::Set(args) => {
-            let change = change(&args)?;
-            let (key, organization) = args.name.given()?;
-            let client = context.client().await?;
-            let key = client
-                .ask(key::Set {
-                    organization,
-                    key: key.clone(),
-                    revision: args.revision,
-                    change: Box::new(change),
-                })
-                .await?;
-            show(context, &key)
-        }
+        KeyVerb::Set(args) => set(context, args).await,
         KeyVerb::Rotate(args) => rotate(context, args).await,
         KeyVerb::Revoke(args) => revoke(context, args).await,
     }
 }
 
-fn show(context: &mut Context, key: &Key) -> Result<(), Failure> {
-    context.out.show(key, |out| nouns::show(out, key))
+fn show(context: &mut Context, described: &Described) -> Result<(), Failure> {
+    context.out.show(described, |out| {
+        let mut table = described.key.details(&out.view());
+        nouns::key::waits(&mut table, described.priority, described.keep_waiting);
+        out.table(&table)
+    })
+}
+
+async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
+    let change = change(&args)?;
+    let (key, organization) = args.name.given()?;
+    let client = context.client().await?;
+    // First: it is what may be refused for who asks, and nothing is to be half done.
+    let waits = args.waits.change(args.no_keep_waiting, organization.clone(), key.clone());
+    let queueing = match waits {
+        Some(waits) => client.ask(waits).await?,
+        None => {
+            client.ask(key::Queueing { organization: organization.clone(), key: Some(key.clone()) }).await?
+        }
+    };
+    let key = if change == KeyChange::default() {
+        client.ask(key::Show { organization, key }).await?
+    } else {
+        let change = Box::new(change);
+        client.ask(key::Set { organization, key, revision: args.revision, change }).await?
+    };
+    show(context, &Described::new(key, &queueing))
 }
 
 async fn list(context: &mut Context, args: ListArgs) -> Result<(), Failure> {
     let filtered = args.organization.is_some() || args.user.is_some();
-    let keys = context
-        .client()
-        .await?
-        .ask(key::List { organization: args.organization, user: args.user, all: args.all })
-        .await?;
+    let client = context.client().await?;
+    let organization = args.organization.clone();
+    let keys =
+        client.ask(key::List { organization: args.organization, user: args.user, all: args.all }).await?;
+    let queueing = client.ask(key::Queueing { organization, key: None }).await?;
+    let keys: Vec<_> = keys.into_iter().map(|key| Described::new(key, &queueing)).collect();
     context.out.show(&keys, |out| match &*keys {
         [] if filtered => out.line("No key is like that. Revoked ones too: --all"),
         [] => out.line("There are no keys yet. Make one: aivonx key create NAME --org ORG"),
-        keys => nouns::list(out, keys),
+        keys => nouns::list(out, keys.iter().map(|described| &described.key)),
     })
 }
 
@@ -238,6 +304,10 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
     let file = args.secret.place(&context.out)?;
     let client = context.client().await?;
     let made = client.ask(key::Create(Box::new(new))).await?;
+    let waits = match args.waits.change(false, None, made.key.id.clone()) {
+        Some(waits) => client.ask(waits).await.err(),
+        None => None,
+    };
     let about = created::about(&context.out, &client, &made.secret).await;
     let name = described(&made.key);
     let show = |path: Option<&Path>| {
@@ -259,7 +329,9 @@ async fn create(context: &mut Context, args: CreateArgs) -> Result<(), Failure> 
             format!("Revoke it: aivonx key revoke {}", made.key.id),
         ),
     };
-    created::hand_over(file, &made.secret, show, lost).await
+    created::hand_over(file, &made.secret, show, lost).await?;
+    // The secret is shown all the same: the key is made.
+    waits.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// `ci of acme`
@@ -278,7 +350,8 @@ fn change(args: &SetArgs) -> Result<KeyChange, Failure> {
         networks: (args.all_networks || !args.networks.is_empty()).then(|| args.networks.clone()),
         expires: if args.no_expires { Some(None) } else { args.expires.map(Some) },
     };
-    if change == KeyChange::default() {
+    let waits = args.waits.priority.is_some() || args.waits.keep_waiting || args.no_keep_waiting;
+    if change == KeyChange::default() && !(waits && args.revision.is_none()) {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --expires 90d; all options: aivonx key set --help",
         ));
