@@ -88,6 +88,45 @@ pub struct Alias {
     pub revision: u64,
 }
 
+/// A model of a weighted alias, and what came of the requests for it since the daemon started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The model.
+    pub model: String,
+    /// Its share of the keys, of the sum of all weights.
+    pub weight: u32,
+    /// Requests it was asked for under the alias.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub errors: u64,
+    /// Average time to the first byte of those that did not, milliseconds. None without one.
+    pub first_byte_ms: Option<f64>,
+    /// Average time to the end of those that did not, milliseconds. None without one.
+    pub duration_ms: Option<f64>,
+}
+
+/// What is served for an alias, model by model. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AliasShares {
+    /// Slug of the organization whose requests it is for; None is everybody's.
+    pub organization: Option<String>,
+    /// The name that clients ask for.
+    pub alias: String,
+    /// Whether weights decide which model a key is served; else it is the first that a node can serve.
+    pub weighted: bool,
+    /// The models, in order.
+    pub shares: Vec<Share>,
+}
+
+/// A model, and its weight among those of an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weighted {
+    /// The model.
+    pub model: String,
+    /// Its share of the keys, of the sum of all weights; 0 is served only where no other can be.
+    pub weight: u32,
+}
+
 operations! {
     /// Requests about model policy.
     Request::Policy(PolicyRequest);
@@ -153,4 +192,27 @@ operations! {
         noted |op| {
             Noted::new(Action::Delete, "alias", &op.alias).of_organization(op.organization.as_deref())
         };
+
+    /// What is served for an alias, and what came of it.
+    "policy.shares" Shares {
+        /// Whose.
+        organization: Option<String>,
+        /// The name that clients ask for.
+        alias: String,
+    } -> AliasShares as AliasShares, needs PolicyRead;
+
+    /// Add an alias whose models are served by weight, or replace its models.
+    "policy.set_weighted" SetWeighted {
+        /// Whose.
+        organization: Option<String>,
+        /// The name that clients ask for.
+        alias: String,
+        /// What is served: each key is served one of them, as many keys as its weight says.
+        models: Vec<Weighted>,
+        /// Revision the caller saw; None replaces any revision.
+        revision: Option<u64>,
+    } -> Alias as Alias, needs PolicyWrite,
+        noted |op| Noted::new(Action::Update, "alias", &op.alias)
+            .of_organization(op.organization.as_deref())
+            .with("models", &op.models);
 }

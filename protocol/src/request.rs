@@ -15,7 +15,7 @@ use crate::{
     node::{self, Node},
     operation::{Answer, Declared, Server, nouns},
     organization::{self, Organization},
-    policy::{Alias, Policy},
+    policy::{self, Alias, Policy},
     price, privacy, pulse,
     running::{Queued, Running},
     secrets,
@@ -226,6 +226,8 @@ pub enum Reply {
     NewestBackup(Option<UnixMillis>),
     /// How the requests of keys wait.
     KeyQueueing(Vec<key::KeyQueueing>),
+    /// What is served for an alias.
+    AliasShares(Box<policy::AliasShares>),
 }
 
 /// One step of a stream. Append only.

@@ -135,6 +135,7 @@ catalogue! { Reply {
     Self::BackupMade(_) => "backup_made", Self::BackupMade(Box::new(snapshot::backup()));
     Self::NewestBackup(_) => "newest_backup", Self::NewestBackup(Some(1_700_000_000_000));
     Self::KeyQueueing(_) => "key_queueing", Self::KeyQueueing(vec![who::key_queueing()]);
+    Self::AliasShares(_) => "alias_shares", Self::AliasShares(Box::new(policy::shares()));
 } }
 
 catalogue! { Event {

@@ -24,6 +24,7 @@ use super::{
     work,
     worker::Worker,
 };
+use crate::policy::{Plan, Tally};
 use aivonx_protocol::node::{NodeKind, Pool};
 
 /// The models that may be served, in order; those that no node can serve are left behind.
@@ -184,6 +185,9 @@ impl<'a> Candidates<'a> {
                 }
                 Ok(Place::Waits(waiting)) => {
                     waits.get_or_insert((self.at, waiting));
+                    if self.call.plan.as_ref().is_some_and(Plan::is_sticky) {
+                        break;
+                    }
                 }
                 Err(error) => {
                     why.get_or_insert(error);
@@ -193,21 +197,22 @@ impl<'a> Candidates<'a> {
                 self.at += 1;
                 continue;
             }
-            if let Some((at, waiting)) = waits {
-                self.body = self.body.take().filter(|_| at == before);
-                self.at = at;
-                return Ok(Place::Waits(waiting));
-            }
-            self.at = before;
-            let why = why.unwrap_or(NoNode::Down);
-            let only_down = tried.iter().all(|node| node.pool == Pool::Standby);
-            let last = || {
-                let translated = || snapshot.last_resort(self.want_translated()?, tried);
-                snapshot.last_resort(self.want(), tried).or_else(translated)
-            };
-            let down = (why == NoNode::Down && only_down).then(last);
-            return down.flatten().map(Place::Now).ok_or(why);
+            break;
         }
+        if let Some((at, waiting)) = waits {
+            self.body = self.body.take().filter(|_| at == before);
+            self.at = at;
+            return Ok(Place::Waits(waiting));
+        }
+        self.at = before;
+        let why = why.unwrap_or(NoNode::Down);
+        let only_down = tried.iter().all(|node| node.pool == Pool::Standby);
+        let last = || {
+            let translated = || snapshot.last_resort(self.want_translated()?, tried);
+            snapshot.last_resort(self.want(), tried).or_else(translated)
+        };
+        let down = (why == NoNode::Down && only_down).then(last);
+        down.flatten().map(Place::Now).ok_or(why)
     }
 
     fn place_one(
@@ -311,6 +316,11 @@ impl<'a> Candidates<'a> {
             Written::Anew(body) => &body.segments,
             Written::Nothing(_) => &[],
         }
+    }
+
+    /// Where requests for the model asked for are counted, if it is an alias's.
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        self.call.plan.as_ref()?.candidates.get(self.at)?.tally.clone()
     }
 
     /// The model asked for, where it is another than the client's.

@@ -29,6 +29,7 @@ use super::{
     shared::Settings,
     worker::Worker,
 };
+use crate::policy::Tally;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,6 +44,8 @@ pub(super) struct Exchange {
     pub(super) reservation: Option<Reservation>,
     /// What is known of its prompt.
     pub(super) sent: Sent,
+    /// Where it is counted, if it is for a model of an alias.
+    pub(super) tally: Option<Arc<Tally>>,
     /// A node makes its answer, which is to come in one piece and has not come.
     pub(super) due: bool,
     /// How long it waited for places on nodes.
@@ -74,6 +77,7 @@ impl Exchange {
             id,
             reservation: None,
             sent: Sent::default(),
+            tally: None,
             due: false,
             waited: Duration::ZERO,
             began,
@@ -192,6 +196,9 @@ impl Exchange {
         }
         self.record.outcome = outcome;
         self.record.duration = self.lasted();
+        if let Some(tally) = self.tally.take() {
+            tally.count(&self.record);
+        }
         if let Some(reservation) = self.reservation.take() {
             limit::settle(reservation, &mut self.record, &self.worker.shared.limits, self.due);
         }

@@ -135,6 +135,7 @@ pub(super) async fn forward(
         let node = lease.node();
         exchange.record.node = Some(node.name.clone());
         exchange.record.served = candidates.served().cloned();
+        exchange.tally = candidates.tally();
         flight.on_node(Some(node.clone()));
         flight.watch(candidates.prepare(node, exchange.id())).await.map_err(VerdictError)??;
         if let Some(answer) = candidates.answer() {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use aivonx_domain::access::Outcome;
+use aivonx_domain::{access::Outcome, network};
 use aivonx_fleet::{NoNode, RoutingRules, via};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{
@@ -366,7 +366,12 @@ fn plan(
         let organization = caller.organization().map(|organization| &*organization.id);
         rules.plan(organization, asked, eligible)
     };
-    let Some(plan) = plan else { return Ok(None) };
+    let Some(mut plan) = plan else { return Ok(None) };
+    match caller.subject().and_then(|subject| subject.key.as_ref().or(subject.user.as_ref())) {
+        Some((id, _)) => plan.spread(id.as_bytes()),
+        None if !plan.is_sticky() => {}
+        None => plan.spread(network(exchange.record.client).to_string().as_bytes()),
+    }
     if let Some(alias) = &plan.alias {
         exchange.record.model = Some(alias.clone());
     }

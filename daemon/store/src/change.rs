@@ -38,11 +38,13 @@ pub enum Noun {
     Placement,
     /// How the requests of a key wait.
     KeyQueueing,
+    /// How many keys the models of an alias are for.
+    AliasWeights,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::KeyQueueing as usize + 1;
+    const COUNT: usize = Self::AliasWeights as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -61,6 +63,7 @@ impl Noun {
         Self::Alias,
         Self::Placement,
         Self::KeyQueueing,
+        Self::AliasWeights,
     ];
 
     /// The word in messages.
@@ -82,6 +85,7 @@ impl Noun {
             Self::Alias => "alias",
             Self::Placement => "placement",
             Self::KeyQueueing => "key_queueing",
+            Self::AliasWeights => "alias_weights",
         }
     }
 }

@@ -106,7 +106,7 @@ pub use losses::{Counted, LedgerLoss, NotedLoss, TOLD_FOR};
 pub use node::{NodeRecord, Nodes, StoredCredential};
 pub use organization::OrganizationRecord;
 pub use placement::PlacementRecord;
-pub use policy::{AliasRecord, PolicyRecord};
+pub use policy::{AliasRecord, AliasWeightsRecord, PolicyRecord};
 pub use price::PriceRecord;
 pub use projection::{Changed, Follower, InForce, Projection, Which};
 pub use records::{Head, Record, Records, Trees};

@@ -83,3 +83,24 @@ impl Record for AliasRecord {
         self.organization.as_deref()
     }
 }
+
+/// How many of the keys each model of an alias is for, as kept in the store; an alias without a record serves the first
+/// that a node can serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasWeightsRecord {
+    /// Id of the alias.
+    pub id: String,
+    /// Models, and their weights. What is not among them has none.
+    pub weights: Vec<(String, u32)>,
+    /// When it was set first.
+    pub created: UnixMillis,
+    /// Starts at 1, rises by one with every change.
+    pub revision: u64,
+}
+
+impl Record for AliasWeightsRecord {
+    const NOUN: Noun = Noun::AliasWeights;
+    const TREES: Trees = Trees { record: Tree::AliasWeights, name: None, owner: None };
+
+    record_head!();
+}

@@ -77,7 +77,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::Alias
         | Tree::AliasName
         | Tree::Placement
-        | Tree::KeyQueueing => None,
+        | Tree::KeyQueueing
+        | Tree::AliasWeights => None,
     }
 }
 

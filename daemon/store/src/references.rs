@@ -4,7 +4,7 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues,
+    AliasRecord, AliasWeightsRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues,
     NodeRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord,
     StoreError, UserRecord, placement,
     transaction::{Transaction, current},
@@ -142,6 +142,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
             erase_limits(batch, old.id())?;
             erase_beside::<KeyQueueingRecord>(batch, old.id())
         }
+        Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
         Noun::Node => placement::note(batch, old, false),
         Noun::User => {
             erase_limits(batch, old.id())?;

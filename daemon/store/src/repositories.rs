@@ -1,7 +1,7 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AuditLog, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
+    AliasRecord, AliasWeightsRecord, AuditLog, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
     LimitCounters, LimitRecord, LockoutRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
     PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
 };
@@ -88,6 +88,12 @@ impl Store {
     /// The aliases of models.
     #[must_use]
     pub fn aliases(&self) -> Records<AliasRecord> {
+        Records::new(self.clone())
+    }
+
+    /// How many keys the models of aliases are for.
+    #[must_use]
+    pub fn alias_weights(&self) -> Records<AliasWeightsRecord> {
         Records::new(self.clone())
     }
 

@@ -74,6 +74,8 @@ trees! {
     Placement = "placement",
     /// id of a key -> `KeyQueueingRecord`
     KeyQueueing = "key_queueing",
+    /// id of an alias -> `AliasWeightsRecord`
+    AliasWeights = "alias_weights",
 }
 
 impl Tree {
@@ -96,6 +98,7 @@ impl Tree {
             Self::Alias => "aliases",
             Self::Placement => "placements",
             Self::KeyQueueing => "priorities of keys",
+            Self::AliasWeights => "weights of aliases",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

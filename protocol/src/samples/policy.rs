@@ -1,6 +1,6 @@
 //! Values of the samples: model policy.
 
-use crate::policy::{Alias, ContextSize, KeepAlive, Policy, PolicyChange};
+use crate::policy::{Alias, AliasShares, ContextSize, KeepAlive, Policy, PolicyChange, Share, Weighted};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -34,4 +34,22 @@ pub(super) fn alias() -> Alias {
         created: NOW,
         revision: 1,
     }
+}
+
+pub(super) fn weighted() -> Vec<Weighted> {
+    let weighted = |model: &str, weight| Weighted { model: model.into(), weight };
+    vec![weighted("llama3.3:70b", 90), weighted("llama3.1:8b", 10)]
+}
+
+pub(super) fn shares() -> AliasShares {
+    let share = |Weighted { model, weight }| Share {
+        model,
+        weight,
+        requests: 70_000,
+        errors: 3,
+        first_byte_ms: Some(250.5),
+        duration_ms: Some(4_000.0),
+    };
+    let shares = weighted().into_iter().map(share).collect();
+    AliasShares { organization: Some("acme".into()), alias: "gpt-4o".into(), weighted: true, shares }
 }

@@ -251,6 +251,14 @@ impl Request {
             }
             .into(),
             policy::RemoveAlias { organization: None, alias: "gpt-4o".into() }.into(),
+            policy::Shares { organization: Some("acme".into()), alias: "gpt-4o".into() }.into(),
+            policy::SetWeighted {
+                organization: None,
+                alias: "gpt-4o".into(),
+                models: rules::weighted(),
+                revision: Some(1),
+            }
+            .into(),
             running::List.into(),
             running::Cancel { id: "0190-request".into() }.into(),
             running::Queue.into(),

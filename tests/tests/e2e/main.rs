@@ -51,6 +51,7 @@ mod retry;
 mod rotation;
 mod running;
 mod secrets;
+mod shares;
 mod simulate;
 mod stalled;
 mod streams;

@@ -5,7 +5,7 @@
 //! Nothing here knows the command line or the console: what only the console measures (a trend, a speed) its screens
 //! add behind these columns.
 
-mod alias;
+pub(crate) mod alias;
 pub(crate) mod audit;
 mod backup;
 pub(crate) mod check;

@@ -162,6 +162,8 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("organization.show", "the list says all there is about an organization"),
     ("user.show", "the list says all there is about a user"),
     ("key.show", "the list says all there is about a key"),
+    ("policy.shares", "aivonx model alias show ALIAS says it"),
+    ("policy.set_weighted", "aivonx model alias set ALIAS MODEL=WEIGHT ..."),
     ("key.queueing", "aivonx key show KEY says it"),
     ("key.set_queueing", "it is set once: aivonx key set KEY --priority PRIORITY"),
     ("usage.top", "usage.report says the same of all; the console sorts it by any column"),

@@ -199,6 +199,10 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Aliases(aliases) => drop(printed.insert("alias", json(&aliases[0]))),
             Reply::Alias(alias) => drop(printed.insert("alias", json(alias))),
+            Reply::AliasShares(shares) => {
+                printed.insert("alias share", json(&shares.shares[0]));
+                printed.insert("alias shares", json(shares));
+            }
             Reply::Privacy(settings) => drop(printed.insert("privacy settings", json(settings))),
             Reply::PrivacyReport(report) => {
                 printed.insert("privacy count", json(report.findings[0]));

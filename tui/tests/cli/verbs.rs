@@ -112,6 +112,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("model alias list", &["policy.aliases"]),
     ("model alias set gpt-4o llama3.3:70b llama3.1:8b", &["policy.set_alias"]),
     ("model alias remove gpt-4o --org acme", &["policy.remove_alias"]),
+    ("model alias show gpt-4o", &["policy.shares"]),
+    ("model alias set gpt-4o llama3.3:70b=90 llama3.1:8b=10", &["policy.set_weighted"]),
     ("price list", &["price.list"]),
     ("price set llama3* 0.15 0.60", &["price.set"]),
     ("price remove llama3*", &["price.remove"]),

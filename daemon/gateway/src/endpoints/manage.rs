@@ -99,7 +99,7 @@ fn refuse_alias(exchange: &Exchange, caller: &Caller, model: &str) -> Result<(),
         let organization = caller.organization().map(|organization| &*organization.id);
         rules.plan(organization, model, eligible)
     });
-    let Some(Plan { alias: Some(alias), candidates }) = plan else { return Ok(()) };
+    let Some(Plan { alias: Some(alias), candidates, .. }) = plan else { return Ok(()) };
     let names: Vec<&str> = candidates.iter().map(|candidate| &*candidate.model).collect();
     let itself = names.iter().any(|name| normalize(name) == normalize(model));
     if names.is_empty() || itself || shared.hot.load().known(model, eligible).is_some() {

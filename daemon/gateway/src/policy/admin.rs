@@ -3,10 +3,10 @@
 use aivonx_domain::{Globs, TenantScope, model_name};
 use aivonx_identity::Actor;
 use aivonx_protocol::{
-    Fault, FaultKind,
-    policy::{Alias, Policy, PolicyChange},
+    Fault, FaultKind, Untrusted,
+    policy::{Alias, AliasShares, Policy, PolicyChange, Weighted},
 };
-use aivonx_store::{AliasRecord, PolicyRecord, Record, Records};
+use aivonx_store::{AliasRecord, AliasWeightsRecord, PolicyRecord, Record, Records};
 
 use super::{Policies, check};
 
@@ -106,6 +106,19 @@ impl Policies {
         models: Vec<String>,
         revision: Option<u64>,
     ) -> Result<Alias, Fault> {
+        let set = self.put_alias(actor, organization, alias, models, revision).await?;
+        self.weigh(&set.id, Vec::new()).await?;
+        Ok(set)
+    }
+
+    async fn put_alias(
+        &self,
+        actor: &Actor,
+        organization: Option<&str>,
+        alias: &str,
+        models: Vec<String>,
+        revision: Option<u64>,
+    ) -> Result<Alias, Fault> {
         check::name("alias", alias)?;
         check::models(&models)?;
         let (owner, slug) = self.owner(actor, organization).await?;
@@ -125,6 +138,60 @@ impl Policies {
         };
         let record = self.put(actor, &self.store.aliases(), fresh, &normal, revision, apply).await?;
         Ok(view_of_alias(record, slug))
+    }
+
+    /// Adds an alias whose models are served by weight, or replaces what it stands for.
+    ///
+    /// # Errors
+    /// As of [`Self::set`].
+    pub async fn set_weighted(
+        &self,
+        actor: &Actor,
+        organization: Option<&str>,
+        alias: &str,
+        models: Vec<Weighted>,
+        revision: Option<u64>,
+    ) -> Result<Alias, Fault> {
+        check::weights(&models)?;
+        let names = models.iter().map(|one| one.model.clone()).collect();
+        let set = self.put_alias(actor, organization, alias, names, revision).await?;
+        self.weigh(&set.id, models.into_iter().map(|one| (one.model, one.weight)).collect()).await?;
+        Ok(set)
+    }
+
+    /// Has the models of an alias served by these weights; without any, the first that a node can serve.
+    async fn weigh(&self, id: &str, weights: Vec<(String, u32)>) -> Result<(), Fault> {
+        let change = move |old: Option<AliasWeightsRecord>| {
+            let new = AliasWeightsRecord { weights, ..old.unwrap_or_default() };
+            (!new.weights.is_empty()).then_some(new)
+        };
+        self.store.alias_weights().alter(id, change).await?;
+        Ok(self.in_force.settle().await?)
+    }
+
+    /// What is served for an alias, and what came of it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none within reach.
+    pub async fn shares(
+        &self,
+        actor: &Actor,
+        organization: Option<&str>,
+        alias: &str,
+    ) -> Result<AliasShares, Fault> {
+        let normal = model_name::normalize(alias);
+        let mut found = self.aliases(actor, organization).await?;
+        // An organization's own hides the fleet's of the same name.
+        let at = found.iter().rposition(|one| model_name::normalize(&one.alias) == normal);
+        let Some(found) = at.map(|at| found.swap_remove(at)) else {
+            let message = format!("there is no alias \"{}\"", Untrusted::new(alias).max(100));
+            return Err(Fault::new(FaultKind::NotFound, message)
+                .field("alias")
+                .hint("see `aivonx model alias list`"));
+        };
+        let rules = self.hot().load();
+        let (weighted, shares) = rules.as_ref().and_then(|rules| rules.shares(&found.id)).unwrap_or_default();
+        Ok(AliasShares { organization: found.organization, alias: found.alias, weighted, shares })
     }
 
     /// Removes an alias.

@@ -1,12 +1,14 @@
 //! What the fields of policies and aliases may hold.
 
 use aivonx_domain::Globs;
-use aivonx_protocol::{Fault, FaultKind, Untrusted};
+use aivonx_protocol::{Fault, FaultKind, Untrusted, policy::Weighted};
 
 /// Longest name of a model or alias, bytes.
 const NAME_MAX: usize = 256;
 /// Most models an alias stands for.
 const MODELS_MAX: usize = 16;
+/// Largest weight of a model among those of an alias.
+const WEIGHT_MAX: u32 = 1_000_000;
 /// Largest context, tokens: more than any model has.
 const CONTEXT_MAX: u32 = 100_000_000;
 /// Units of a duration as nodes read it (Go's).
@@ -45,6 +47,20 @@ pub(super) fn models(values: &[String]) -> Result<(), Fault> {
         return Err(Fault::new(FaultKind::Invalid, message).field("models").hint(fix));
     }
     Ok(())
+}
+
+/// The weights of the models of an alias.
+pub(super) fn weights(models: &[Weighted]) -> Result<(), Fault> {
+    match models.iter().find(|one| one.weight > WEIGHT_MAX) {
+        Some(one) => {
+            Err(invalid("models", &format!("{}={}", one.model, one.weight), "use weights up to 1000000"))
+        }
+        None if models.iter().all(|one| one.weight == 0) => {
+            let message = "an alias whose models all have no weight serves nobody";
+            Err(Fault::new(FaultKind::Invalid, message).field("models").hint("use weights such as a=90 b=10"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// How long a model stays in memory.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use aivonx_wire::api::{Peek, peek::Changes};
 
+use super::shares::{Tally, falls_to};
+
 /// What one request comes to: which models a node is asked for, and what is written into the body.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -12,6 +14,8 @@ pub struct Plan {
     /// The models, in order: the first that a node can serve is served. Empty if the caller may use none of an
     /// alias's models.
     pub candidates: Vec<Candidate>,
+    /// Weights of the candidates, if those decide which one a key is served.
+    pub(super) weights: Option<Vec<u32>>,
 }
 
 /// A model that may be served.
@@ -22,6 +26,8 @@ pub struct Candidate {
     /// Whether lists of models were asked already.
     pub granted: bool,
     pub(super) governed: Governed,
+    /// Where its requests are counted, if it is an alias's.
+    pub tally: Option<Arc<Tally>>,
 }
 
 /// What applies to a model.
@@ -47,6 +53,22 @@ impl Governed {
 }
 
 impl Plan {
+    /// Whether one is to be served the first of the models even if another could be served sooner.
+    #[must_use]
+    pub fn is_sticky(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Puts the model first that `who` is served where weights decide; those without weight go last.
+    pub fn spread(&mut self, who: &[u8]) {
+        let Some(weights) = &self.weights else { return };
+        let alias = self.alias.as_deref().unwrap_or_default();
+        let first = falls_to(alias, who, weights.iter().copied());
+        let mut order: Vec<usize> = (0..self.candidates.len()).collect();
+        order.sort_by_key(|at| (Some(*at) != first, weights.get(*at).is_none_or(|weight| *weight == 0)));
+        self.candidates = order.into_iter().map(|at| self.candidates[at].clone()).collect();
+    }
+
     /// Most tokens an answer can have, whichever of the models is served: what the client asked for (see
     /// [`Peek::output_limit`]), bound by policy. None is no bound.
     #[must_use]

@@ -4,9 +4,13 @@ use std::{borrow::Cow, cmp::Reverse, sync::Arc};
 
 use aivonx_domain::{Globs, model_name, table::Map};
 use aivonx_fleet::RoutingRules;
-use aivonx_store::{AliasRecord, PolicyRecord};
+use aivonx_protocol::policy::Share;
+use aivonx_store::{AliasRecord, AliasWeightsRecord, PolicyRecord};
 
-use super::plan::{Candidate, Governed, Plan, Value};
+use super::{
+    plan::{Candidate, Governed, Plan, Value},
+    shares::Tally,
+};
 
 /// All policies and aliases.
 #[derive(Debug, Default)]
@@ -34,8 +38,13 @@ struct Policy {
 /// An alias.
 #[derive(Debug)]
 pub(super) struct Alias {
+    id: Box<str>,
     pub(super) name: Arc<str>,
     pub(super) models: Vec<Arc<str>>,
+    /// Of the models, where they decide what a key is served.
+    weights: Option<Vec<u32>>,
+    /// Of the models.
+    tallies: Vec<Arc<Tally>>,
     /// Whether it is everybody's.
     pub(super) of_fleet: bool,
 }
@@ -43,7 +52,19 @@ pub(super) struct Alias {
 impl Alias {
     /// The models of its list that one who may use what `eligible` says may be served under its name.
     pub(super) fn allowed<'a>(&'a self, eligible: &'a RoutingRules) -> impl Iterator<Item = &'a Arc<str>> {
-        self.models.iter().filter(|model| eligible.allows_as(&self.name, self.of_fleet, model))
+        self.models.iter().filter(|model| self.allows(eligible, model))
+    }
+
+    fn allows(&self, eligible: &RoutingRules, model: &str) -> bool {
+        eligible.allows_as(&self.name, self.of_fleet, model)
+    }
+
+    /// What is served, model by model, with what came of it.
+    pub(super) fn shares(&self) -> (bool, Vec<Share>) {
+        let weight = |at: usize| self.weights.as_ref().and_then(|all| all.get(at)).copied().unwrap_or(0);
+        let share = |(at, (model, tally)): (usize, (&Arc<str>, &Arc<Tally>))| tally.share(model, weight(at));
+        let shares = self.models.iter().zip(&self.tallies).enumerate().map(share).collect();
+        (self.weights.is_some(), shares)
     }
 }
 
@@ -76,13 +97,50 @@ impl Rules {
         }
         for record in aliases {
             let alias = Alias {
+                id: record.id.into(),
                 name: record.alias.as_str().into(),
+                weights: None,
+                tallies: record.models.iter().map(|_| Arc::default()).collect(),
                 models: record.models.iter().map(|model| model.as_str().into()).collect(),
                 of_fleet: record.organization.is_none(),
             };
             rules.level(record.organization).aliases.insert(record.normal.into(), Arc::new(alias));
         }
         Some(rules)
+    }
+
+    /// The same with these weights, and with what was counted under `old` rules.
+    #[must_use]
+    pub(super) fn with_shares(mut self, weights: Vec<AliasWeightsRecord>, old: Option<&Self>) -> Self {
+        let weights: Map<String, Vec<(String, u32)>> =
+            weights.into_iter().map(|record| (record.id, record.weights)).collect();
+        let before: Map<&str, &Arc<Alias>> = old.map(Self::all_aliases).into_iter().flatten().collect();
+        let levels = std::iter::once(&mut self.fleet).chain(self.organizations.values_mut());
+        for alias in levels.flat_map(|level| level.aliases.values_mut()).filter_map(Arc::get_mut) {
+            let given = weights.get(&*alias.id);
+            alias.weights = given.map(|given| {
+                let of = |model: &Arc<str>| given.iter().find(|(name, _)| **name == **model);
+                alias.models.iter().map(|model| of(model).map_or(0, |(_, weight)| *weight)).collect()
+            });
+            let Some(before) = before.get(&*alias.id) else { continue };
+            for (model, tally) in alias.models.iter().zip(&mut alias.tallies) {
+                if let Some(at) = before.models.iter().position(|other| other == model) {
+                    *tally = before.tallies[at].clone();
+                }
+            }
+        }
+        self
+    }
+
+    /// What is served for the alias of this id, model by model; whether weights decide that.
+    pub(super) fn shares(&self, id: &str) -> Option<(bool, Vec<Share>)> {
+        self.all_aliases().find(|(other, _)| *other == id).map(|(_, alias)| alias.shares())
+    }
+
+    /// Every alias, by its id.
+    fn all_aliases(&self) -> impl Iterator<Item = (&str, &Arc<Alias>)> {
+        let levels = std::iter::once(&self.fleet).chain(self.organizations.values());
+        levels.flat_map(|level| level.aliases.values()).map(|alias| (&*alias.id, alias))
     }
 
     fn level(&mut self, organization: Option<String>) -> &mut Level {
@@ -101,19 +159,28 @@ impl Rules {
             let alias =
                 own.and_then(|own| own.aliases.get(normal)).or_else(|| self.fleet.aliases.get(normal));
             if let Some(alias) = alias {
-                let candidates = alias.allowed(eligible).map(|model| self.candidate(own, model)).collect();
-                return Some(Plan { alias: Some(alias.name.clone()), candidates });
+                let allowed = (0..alias.models.len()).filter(|at| alias.allows(eligible, &alias.models[*at]));
+                let candidates = allowed.clone().map(|at| {
+                    let tally = Some(alias.tallies[at].clone());
+                    Candidate { tally, ..self.candidate(own, &alias.models[at]) }
+                });
+                return Some(Plan {
+                    alias: Some(alias.name.clone()),
+                    candidates: candidates.collect(),
+                    weights: alias.weights.as_ref().map(|weights| allowed.map(|at| weights[at]).collect()),
+                });
             }
             let governed = self.governed(own, normal);
-            let candidate = || Candidate { model: asked.into(), granted: false, governed: governed.clone() };
-            governed.any().then(|| Plan { alias: None, candidates: vec![candidate()] })
+            let candidate =
+                || Candidate { model: asked.into(), granted: false, governed: governed.clone(), tally: None };
+            governed.any().then(|| Plan { alias: None, candidates: vec![candidate()], weights: None })
         })
     }
 
     fn candidate(&self, own: Option<&Level>, model: &Arc<str>) -> Candidate {
         let governed = model_name::with_normal(model, |normal| self.governed(own, normal));
         // What may be served under the alias was decided with it.
-        Candidate { model: model.clone(), granted: true, governed }
+        Candidate { model: model.clone(), granted: true, governed, tally: None }
     }
 
     /// What applies to a model. Of one level the most particular policy that says something of a value decides. What

@@ -56,13 +56,16 @@ impl Policies {
 }
 
 impl Projection for Policies {
-    const NOUNS: &'static [Noun] = &[Noun::Policy, Noun::Alias];
+    const NOUNS: &'static [Noun] = &[Noun::Policy, Noun::Alias, Noun::AliasWeights];
     type Error = StoreError;
 
     async fn refresh(&self, _: &Changed) -> Result<(), StoreError> {
         let policies = self.store.policies().list(&TenantScope::All).await?;
         let aliases = self.store.aliases().list(&TenantScope::All).await?;
-        self.hot.0.store(Rules::new(policies, aliases).map(Arc::new));
+        let weights = self.store.alias_weights().list(&TenantScope::All).await?;
+        let old = self.hot.0.load_full();
+        let rules = Rules::new(policies, aliases).map(|rules| rules.with_shares(weights, old.as_deref()));
+        self.hot.0.store(rules.map(Arc::new));
         Ok(())
     }
 

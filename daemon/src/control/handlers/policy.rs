@@ -3,7 +3,7 @@
 use aivonx_protocol::{
     Fault,
     operation::Serve,
-    policy::{self, Alias, Policy},
+    policy::{self, Alias, AliasShares, Policy},
 };
 
 use crate::control::{By, Services};
@@ -43,5 +43,18 @@ impl Serve<policy::SetAlias> for Services {
 impl Serve<policy::RemoveAlias> for Services {
     async fn serve(&self, by: By<policy::RemoveAlias>, asked: policy::RemoveAlias) -> Result<(), Fault> {
         self.policies.remove_alias(by.actor(), asked.organization.as_deref(), &asked.alias).await
+    }
+}
+
+impl Serve<policy::Shares> for Services {
+    async fn serve(&self, by: By<policy::Shares>, asked: policy::Shares) -> Result<AliasShares, Fault> {
+        self.policies.shares(by.actor(), asked.organization.as_deref(), &asked.alias).await
+    }
+}
+
+impl Serve<policy::SetWeighted> for Services {
+    async fn serve(&self, by: By<policy::SetWeighted>, asked: policy::SetWeighted) -> Result<Alias, Fault> {
+        let policy::SetWeighted { organization, alias, models, revision } = asked;
+        self.policies.set_weighted(by.actor(), organization.as_deref(), &alias, models, revision).await
     }
 }
