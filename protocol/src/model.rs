@@ -47,6 +47,35 @@ pub struct ModelOnNode {
     pub context_length: Option<u64>,
 }
 
+/// A model that is kept loaded. `--output json` prints exactly these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Stable id, never reused.
+    pub id: String,
+    /// Slug of the organization on whose nodes it is; None is on shared ones.
+    pub organization: Option<String>,
+    /// The model, as it was given.
+    pub model: String,
+    /// How many nodes it is kept loaded on.
+    pub copies: u32,
+    /// Only on the node of this name, or on those with this label (`zone=b`).
+    pub on: Option<String>,
+    /// Whether nodes keep it without an end, and requests for other models leave it there.
+    pub pin: bool,
+    /// Whether it is pulled to nodes that do not have it.
+    pub pull: bool,
+    /// Nodes that hold it in memory now, by name.
+    pub loaded: Vec<String>,
+    /// Nodes that are loading or pulling it for that.
+    pub loading: Vec<String>,
+    /// Why there are fewer than wanted, as far as is known.
+    pub lacks: Option<String>,
+    /// When it was set first.
+    pub created: UnixMillis,
+    /// Revision of the record.
+    pub revision: u64,
+}
+
 operations! {
     /// Requests about models.
     Request::Model(ModelRequest);
@@ -141,6 +170,34 @@ operations! {
         noted |op| Noted::new(Action::ModelPush, "model", &op.model)
             .maybe("node", &op.node)
             .with("insecure", op.insecure);
+
+    /// Keep loaded on so many nodes.
+    "model.place" Place {
+        /// Model name.
+        model: String,
+        /// How many nodes.
+        copies: u32,
+        /// Only on the node of this name, or on those with this label (`zone=b`).
+        on: Option<String>,
+        /// Nodes keep it without an end, and requests for other models leave it there.
+        pin: bool,
+        /// Pull it to nodes that do not have it.
+        pull: bool,
+    } -> Placement as Placement, needs ModelsWrite,
+        noted |op| Noted::new(Action::Update, "placement", &op.model)
+            .with("copies", op.copies)
+            .maybe("on", &op.on)
+            .with("pin", op.pin)
+            .with("pull", op.pull);
+
+    /// The models that are kept loaded, by name.
+    "model.placements" Placements -> Vec<Placement> as Placements, needs ModelsRead;
+
+    /// Keep loaded no longer.
+    "model.unplace" Unplace {
+        /// Model name.
+        model: String,
+    } -> () as Done, needs ModelsWrite, noted |op| Noted::new(Action::Delete, "placement", &op.model);
 }
 
 /// What a removal did on each node.

@@ -228,6 +228,10 @@ pub enum Reply {
     KeyQueueing(Vec<key::KeyQueueing>),
     /// What is served for an alias.
     AliasShares(Box<policy::AliasShares>),
+    /// A model that is kept loaded.
+    Placement(Box<model::Placement>),
+    /// Models that are kept loaded.
+    Placements(Vec<model::Placement>),
 }
 
 /// One step of a stream. Append only.

@@ -136,6 +136,8 @@ catalogue! { Reply {
     Self::NewestBackup(_) => "newest_backup", Self::NewestBackup(Some(1_700_000_000_000));
     Self::KeyQueueing(_) => "key_queueing", Self::KeyQueueing(vec![who::key_queueing()]);
     Self::AliasShares(_) => "alias_shares", Self::AliasShares(Box::new(policy::shares()));
+    Self::Placement(_) => "placement", Self::Placement(Box::new(placement()));
+    Self::Placements(_) => "placements", Self::Placements(vec![placement()]);
 } }
 
 catalogue! { Event {

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     Dispatch, Node, RoutingRules, Snapshot,
-    inventory::{Inventory, SeenModel},
+    inventory::{Inventory, LoadedFacts, SeenModel},
     lists::{ListsFor, answers},
     snapshot::ModelEntry,
     tenants::View,
@@ -175,9 +175,7 @@ fn on_node((node, sight): &Known, normal: &str) -> ModelOnNode {
         node: node.name.to_string(),
         loaded: loaded.is_some(),
         size_vram: facts.and_then(|f| f.size_vram),
-        expires_at: facts
-            .and_then(|f| f.expires_at.as_deref()?.parse::<Timestamp>().ok())
-            .and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+        expires_at: facts.and_then(LoadedFacts::expires),
         context_length: facts.and_then(|f| f.context_length),
     }
 }

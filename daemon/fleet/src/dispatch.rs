@@ -213,6 +213,12 @@ impl Dispatch {
         });
     }
 
+    /// From now on the models of these normal names, and no others, are not driven out of memory for others.
+    pub(super) fn pin<'a>(&self, normal: impl Iterator<Item = &'a str>) {
+        let pinned: Vec<ModelId> = normal.map(|normal| self.model(normal)).collect();
+        self.with(|state, _| state.scheduler.pin(&pinned));
+    }
+
     /// What was learned of the nodes there are.
     pub(super) fn memo(&self) -> Memo {
         let ((mut nodes, models), ids, names) = {

@@ -6,7 +6,8 @@ use aivonx_store::{Changed, Noun, Projection, StoreError, Which};
 use super::{Fleet, tenants::Tenants};
 
 impl Projection for Fleet {
-    const NOUNS: &'static [Noun] = &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement];
+    const NOUNS: &'static [Noun] =
+        &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement, Noun::Copies];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
@@ -29,6 +30,9 @@ impl Projection for Fleet {
             }
             Some(Which::Any) => self.sync_placements(|_| true).await?,
             None => {}
+        }
+        if changed.has(Noun::Copies) {
+            self.sync_copies().await?;
         }
         if changed.has(Noun::Organization) {
             self.sync_tenants().await?;
@@ -78,6 +82,15 @@ impl Fleet {
                 self.checker.registry.rebind(&node.id, at);
             }
         }
+        Ok(())
+    }
+
+    /// Brings what is to be kept loaded in line with the store.
+    pub(super) async fn sync_copies(&self) -> Result<(), StoreError> {
+        let records = self.store.copies().list(&TenantScope::All).await?;
+        let pinned = records.iter().filter(|record| record.pin).map(|record| &*record.normal);
+        self.checker.registry.dispatch.pin(pinned);
+        self.copies.set(records);
         Ok(())
     }
 

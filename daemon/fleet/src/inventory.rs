@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use aivonx_domain::model_name;
+use aivonx_protocol::UnixMillis;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -127,6 +129,12 @@ impl ModelFacts {
 }
 
 impl LoadedFacts {
+    /// When it leaves memory.
+    pub(super) fn expires(&self) -> Option<UnixMillis> {
+        let at: Timestamp = self.expires_at.as_deref()?.parse().ok()?;
+        u64::try_from(at.as_millisecond()).ok()
+    }
+
     /// Whether the node itself writes a field `node`.
     pub(super) fn has_node(&self) -> bool {
         self.node.is_some()

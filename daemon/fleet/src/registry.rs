@@ -23,6 +23,7 @@ use super::{
     doubt::Traffic,
     entry::{Entry, Moved, Prepared},
     error::FleetError,
+    inventory::Inventory,
     nearest::nearest,
     node_scope::NodeScope,
     probe::Found,
@@ -61,6 +62,7 @@ pub(super) struct Contact {
     pub(super) kind_assumed: bool,
     pub(super) admin_state: AdminState,
     pub(super) active: bool,
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) checking: Arc<tokio::sync::Mutex<()>>,
@@ -317,6 +319,19 @@ impl Registry {
             .collect()
     }
 
+    /// The Ollama nodes in `realm` that were seen, and what was seen there.
+    pub(super) fn inventories(&self, realm: &NodeScope) -> Vec<(Contact, Arc<Inventory>)> {
+        let state = self.lock();
+        let own = |e: &&Entry| e.record.kind == NodeKind::Ollama && e.in_realm(realm);
+        let nodes = state.by_name().into_iter().filter(own);
+        nodes.filter_map(|entry| Some((entry.contact(), entry.sight.clone()?))).collect()
+    }
+
+    /// The slug of an organization, by its id.
+    pub(super) fn slug(&self, organization: &str) -> String {
+        self.lock().tenants.slug(organization).to_owned()
+    }
+
     pub(super) fn record(&self, id: &str) -> Option<NodeRecord> {
         self.lock().nodes.get(id).map(|entry| entry.record.clone())
     }
@@ -400,6 +415,7 @@ impl Entry {
             kind_assumed: self.record.kind_assumed,
             admin_state: self.record.admin_state,
             active: self.pool == node::Pool::Active && self.record.admin_state == AdminState::Enabled,
+            labels: self.record.labels.clone(),
             at: self.at.clone(),
             live: self.live.clone(),
             checking: self.checking.clone(),

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{
     Hot, Jobs, add,
     bounds::{Bounds, Grounds},
+    copies::Copies,
     doubt::Traffic,
     entry::{LOOKS, Prepared},
     error::FleetError,
@@ -56,6 +57,7 @@ pub struct Fleet {
     pub(super) tasks: Tasks,
     jobs: Jobs,
     pub(super) loading: Loading,
+    pub(super) copies: Arc<Copies>,
     reports: mpsc::Sender<Report>,
     in_force: InForce,
     /// Held from a write to the store until it is taken in here, so that changes come in the store's order.
@@ -96,6 +98,7 @@ impl Fleet {
             tasks: Tasks::new(checker.clone(), runtime.clone()),
             jobs: Jobs::new(checker.clone(), runtime),
             loading: Loading::default(),
+            copies: Arc::default(),
             grounds: Grounds::new(&checker.registry.hot()),
             in_force: follower.in_force(),
             store,
@@ -112,10 +115,12 @@ impl Fleet {
             follower.follow(&fleet),
             tokio::spawn(look_every_second(checker.clone())),
             tokio::spawn(fleet.recall.clone().keep_on()),
+            tokio::spawn(Self::keep_copies(Arc::downgrade(&fleet))),
         ];
         fleet.background.lock().unwrap_or_else(PoisonError::into_inner).extend(background);
 
         fleet.sync_tenants().await?;
+        fleet.sync_copies().await?;
         let mut first = JoinSet::new();
         for node in fleet.store.nodes().list().await? {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);

@@ -56,6 +56,10 @@ const MOST_BUSY: f64 = 0.95;
 /// Seconds within which a request for a model that had to leave is thought to come.
 const WANTED_WITHIN: f64 = 60.0;
 
+/// Seconds that it costs to drive a model out of memory that is to stay there: other nodes are taken for as long as they
+/// have work for less.
+const PINNED: f64 = 600.0;
+
 impl Job {
     /// Work that other prompts need not wait for.
     pub(crate) fn is_light(&self) -> bool {
@@ -196,7 +200,8 @@ impl Scheduler {
             let model = self.models.get(held.model.0 as usize);
             let copies = model.map_or(1, |model| model.copies).max(1);
             let wanted = model.map_or(0.0, |model| model.asked.per_second(now) * WANTED_WITHIN);
-            self.load(node, held.model, held.bytes) * wanted / f64::from(copies)
+            let pinned = if model.is_some_and(|model| model.pinned) { PINNED } else { 0.0 };
+            self.load(node, held.model, held.bytes) * wanted / f64::from(copies) + pinned
         };
         leaving.map(loss).sum::<f64>() * risk
     }

@@ -145,6 +145,8 @@ pub(crate) struct Model {
     pub(crate) loads: Time,
     /// Nodes that hold it once everything assigned has begun.
     pub(crate) copies: u32,
+    /// Whether it is to stay where it is loaded.
+    pub(crate) pinned: bool,
 }
 
 /// The nodes, the requests that wait and run there, and what was learned of them.
@@ -319,6 +321,12 @@ impl Scheduler {
         } else {
             self.leave(node, now);
         }
+    }
+
+    /// Says which models are to stay where they are loaded.
+    pub fn pin(&mut self, models: &[ModelId]) {
+        self.models.iter_mut().for_each(|model| model.pinned = false);
+        models.iter().for_each(|model| self.model(*model).pinned = true);
     }
 
     /// Says what models a node has.

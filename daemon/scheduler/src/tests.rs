@@ -122,6 +122,24 @@ fn a_model_that_is_wanted_is_not_driven_out_while_another_node_has_room() {
 }
 
 #[test]
+fn a_model_that_is_to_stay_is_driven_out_only_where_nothing_else_can_be() {
+    for pinned in [0, 1] {
+        let mut fleet = fleet(2, 3, None);
+        for node in [0, 1] {
+            fleet.set_node(NodeId(node), true, None, Some(1), 0.0);
+        }
+        fleet.look(NodeId(0), [(1, 5)].into_iter(), 0.0);
+        fleet.look(NodeId(1), [(2, 5)].into_iter(), 0.0);
+        fleet.pin(&[ModelId(pinned)]);
+        let (_, node) = submit(&mut fleet, &ask(2, 10, &[]), 2, 1.0);
+        assert_eq!(node.map(u32::from), Some(1 - pinned), "where the other one is");
+        let only = &candidates(2)[pinned as usize..=pinned as usize];
+        let (job, _) = fleet.submit(Policy::Cost, &ask(2, 10, &[]), only, 2.0).unwrap();
+        assert!(fleet.terms_of(job).evict >= 600.0);
+    }
+}
+
+#[test]
 fn a_higher_band_goes_first_and_the_queue_is_counted_by_model() {
     let mut fleet = fleet(1, 2, Some(1));
     let (first, _) = submit(&mut fleet, &ask(0, 10, &[]), 1, 0.0);

@@ -40,11 +40,13 @@ pub enum Noun {
     KeyQueueing,
     /// How many keys the models of an alias are for.
     AliasWeights,
+    /// A model that is kept loaded.
+    Copies,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::AliasWeights as usize + 1;
+    const COUNT: usize = Self::Copies as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -64,6 +66,7 @@ impl Noun {
         Self::Placement,
         Self::KeyQueueing,
         Self::AliasWeights,
+        Self::Copies,
     ];
 
     /// The word in messages.
@@ -86,6 +89,7 @@ impl Noun {
             Self::Placement => "placement",
             Self::KeyQueueing => "key_queueing",
             Self::AliasWeights => "alias_weights",
+            Self::Copies => "copies",
         }
     }
 }

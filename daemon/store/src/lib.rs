@@ -15,6 +15,7 @@ mod backend;
 mod batch;
 mod change;
 mod codec;
+mod copies;
 mod counters;
 pub mod data_key;
 mod engine;
@@ -92,6 +93,7 @@ use tokio::{
 pub use audit::{AuditHead, AuditLog};
 pub use change::Noun;
 pub use codec::CodecError;
+pub use copies::CopiesRecord;
 pub use data_key::{DataKeyRecord, DataKeys};
 pub use error::StoreError;
 pub use key::{KeyRecord, RetiringHash};

@@ -78,7 +78,9 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::AliasName
         | Tree::Placement
         | Tree::KeyQueueing
-        | Tree::AliasWeights => None,
+        | Tree::AliasWeights
+        | Tree::Copies
+        | Tree::CopiesName => None,
     }
 }
 

@@ -4,9 +4,9 @@ use aivonx_domain::{TenantScope, now};
 use aivonx_protocol::node::AdminState;
 
 use super::{
-    AliasRecord, AliasWeightsRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject, LimitValues,
-    NodeRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records, SessionRecord,
-    StoreError, UserRecord, placement,
+    AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
+    LimitValues, NodeRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records,
+    SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -160,6 +160,7 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
                 // Its rules are nothing without it.
                 batch.list::<PolicyRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<AliasRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
+                batch.list::<CopiesRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 batch.list::<PlacementRecord>(&own)?.iter().try_for_each(|record| batch.erase(record))?;
                 return erase_limits(batch, old.id());
             }

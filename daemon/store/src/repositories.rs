@@ -1,9 +1,10 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AuditLog, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses, LearnedTexts,
-    LimitCounters, LimitRecord, LockoutRecord, Nodes, OrganizationRecord, PlacementRecord, PolicyRecord,
-    PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord, usage,
+    AliasRecord, AliasWeightsRecord, AuditLog, CopiesRecord, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses,
+    LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, Nodes, OrganizationRecord, PlacementRecord,
+    PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord,
+    usage,
 };
 
 impl Store {
@@ -94,6 +95,12 @@ impl Store {
     /// How many keys the models of aliases are for.
     #[must_use]
     pub fn alias_weights(&self) -> Records<AliasWeightsRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The models that are kept loaded.
+    #[must_use]
+    pub fn copies(&self) -> Records<CopiesRecord> {
         Records::new(self.clone())
     }
 

@@ -76,6 +76,10 @@ trees! {
     KeyQueueing = "key_queueing",
     /// id of an alias -> `AliasWeightsRecord`
     AliasWeights = "alias_weights",
+    /// id -> `CopiesRecord`
+    Copies = "copies",
+    /// organization, model -> id of the copies
+    CopiesName = "copies_name",
 }
 
 impl Tree {
@@ -99,6 +103,7 @@ impl Tree {
             Self::Placement => "placements",
             Self::KeyQueueing => "priorities of keys",
             Self::AliasWeights => "weights of aliases",
+            Self::Copies => "models kept loaded",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

@@ -73,6 +73,16 @@ impl Request {
             }
             .into(),
             model::Push { model: "mine".into(), node: None, insecure: true }.into(),
+            model::Place {
+                model: "llama3:8b".into(),
+                copies: 2,
+                on: Some("zone=b".into()),
+                pin: true,
+                pull: false,
+            }
+            .into(),
+            model::Placements.into(),
+            model::Unplace { model: "llama3:8b".into() }.into(),
             strategy::Show.into(),
             strategy::Set(Strategy::LowestLatency).into(),
             strategy::Explain {

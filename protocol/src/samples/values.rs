@@ -7,7 +7,7 @@ use crate::{
     daemon::Status,
     job::{Job, JobKind, JobState, JobTarget},
     log::{Level, LogEvent, LogFilter},
-    model::{Model, ModelOnNode},
+    model::{Model, ModelOnNode, Placement},
     node::{AdminState, Credential, NewNode, Node, NodeChange, NodeKind, Pool},
     running::{Phase, Running},
     strategy::{Considered, Cost, Explained, Learned, LearnedModel, Strategy},
@@ -223,5 +223,22 @@ pub(super) fn status() -> Status {
         resident_bytes: 20 << 20,
         warnings: vec!["open access".into()],
         day_offset_minutes: 90,
+    }
+}
+
+pub(super) fn placement() -> Placement {
+    Placement {
+        id: "0190-placement".into(),
+        organization: Some("acme".into()),
+        model: "llama3:8b".into(),
+        copies: 2,
+        on: Some("zone=b".into()),
+        pin: true,
+        pull: true,
+        loaded: vec!["gpu1".into()],
+        loading: vec!["gpu2".into()],
+        lacks: Some("gpu3: out of memory".into()),
+        created: 1_700_000_000_000,
+        revision: 3,
     }
 }

@@ -41,6 +41,7 @@ mod models;
 mod otp;
 mod package;
 mod paths;
+mod placement;
 mod policy;
 mod priority;
 mod privacy;

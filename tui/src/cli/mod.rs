@@ -16,6 +16,7 @@ pub mod logs;
 pub mod model;
 pub mod node;
 pub mod organization;
+pub mod place;
 pub mod policy;
 pub mod price;
 pub mod privacy;

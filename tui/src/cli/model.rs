@@ -8,7 +8,7 @@ use aivonx_protocol::{
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::{Confirm, Context, follow, policy};
+use super::{Confirm, Context, follow, place, policy};
 use crate::{
     exit::{Exit, Failure},
     input,
@@ -41,6 +41,8 @@ pub enum ModelVerb {
     Create(CreateArgs),
     /// Send a model to its registry
     Push(PushArgs),
+    /// Keep a model loaded on so many nodes
+    Place(place::PlaceArgs),
     /// Delete a model from its nodes' disks
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -191,20 +193,34 @@ pub struct RemoveArgs {
 pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> {
     match verb {
         ModelVerb::List => {
-            let models = context.client().await?.ask(model::List).await?;
+            let client = context.client().await?;
+            let models = client.ask(model::List).await?;
+            let placements = client.ask(model::Placements).await?;
             context.out.show(&models, |out| {
                 if models.is_empty() {
                     out.line("No active node has a model. Pull one: aivonx model pull MODEL")
                 } else {
                     nouns::list(out, &models)?;
                     let loaded = models.iter().flat_map(|model| &model.nodes).any(|place| place.loaded);
-                    if loaded { out.line("* in memory there") } else { Ok(()) }
+                    if loaded {
+                        out.line("* in memory there")?;
+                    }
+                    if placements.is_empty() {
+                        return Ok(());
+                    }
+                    out.line("")?;
+                    out.table(&nouns::placement::table(&placements))
                 }
             })
         }
         ModelVerb::Show(Name { model }) => {
-            let model = context.client().await?.ask(model::Show { model: model.clone() }).await?;
-            context.out.show(&model, |out| show(out, &model))
+            let client = context.client().await?;
+            let model = client.ask(model::Show { model: model.clone() }).await?;
+            let placements = client.ask(model::Placements).await?;
+            context.out.show(&model, |out| {
+                show(out, &model)?;
+                place::said(&placements, &model.name).map_or(Ok(()), |said| out.line(said))
+            })
         }
         ModelVerb::Pull(args) => pull(context, args).await,
         ModelVerb::Load(args) => {
@@ -230,6 +246,7 @@ pub async fn run(context: &mut Context, verb: ModelVerb) -> Result<(), Failure> 
             let job = client.ask(model::Push { model, node, insecure }).await?;
             see_to(context, &client, job, detach, "Pushing").await
         }
+        ModelVerb::Place(args) => place::run(context, args).await,
         ModelVerb::Remove(args) => remove(context, args).await,
         ModelVerb::Policy(verb) => policy::run(context, verb).await,
         ModelVerb::Alias(verb) => policy::run_alias(context, verb).await,

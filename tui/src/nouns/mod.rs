@@ -16,6 +16,7 @@ mod lockout;
 pub(crate) mod model;
 mod node;
 pub(crate) mod organization;
+pub(crate) mod placement;
 mod policy;
 mod price;
 pub(crate) mod privacy;

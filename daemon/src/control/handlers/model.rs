@@ -1,11 +1,11 @@
 //! Operations on models.
 
-use aivonx_fleet::Definition;
+use aivonx_fleet::{Definition, NewPlacement};
 use aivonx_gateway::policy;
 use aivonx_protocol::{
     Fault,
     job::Job,
-    model::{self, Model, ModelRemoved},
+    model::{self, Model, ModelRemoved, Placement},
     operation::Serve,
 };
 
@@ -73,5 +73,25 @@ impl Serve<model::Push> for Services {
         let model::Push { model, node, insecure } = asked;
         let pushing = self.fleet.push_model(Vec::new(), &by.reach(), &model, node.as_deref(), insecure);
         pushing.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Place> for Services {
+    async fn serve(&self, by: By<model::Place>, asked: model::Place) -> Result<Placement, Fault> {
+        let model::Place { model, copies, on, pin, pull } = asked;
+        let place = NewPlacement { model, copies, on, pin, pull };
+        self.fleet.place_model(&by.reach(), place).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Placements> for Services {
+    async fn serve(&self, by: By<model::Placements>, _: model::Placements) -> Result<Vec<Placement>, Fault> {
+        self.fleet.placements(&by.reach()).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<model::Unplace> for Services {
+    async fn serve(&self, by: By<model::Unplace>, asked: model::Unplace) -> Result<(), Fault> {
+        self.fleet.unplace_model(&by.reach(), &asked.model).await.map_err(self.fault(&by))
     }
 }
