@@ -266,6 +266,34 @@ pub struct Probed {
     pub latency_ms: Option<f64>,
 }
 
+/// What is said of a node beside its record. `--output json` prints these fields among the node's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTraits {
+    /// Id of the node.
+    pub node: String,
+    /// Whether it is somebody else's, to whom prompts go: it is asked only where that is allowed, and where the fleet's own
+    /// nodes would begin later than `overflow.after`.
+    pub third_party: bool,
+    /// Most models it holds in memory at once; None is learned.
+    pub models_at_once: Option<u32>,
+}
+
+/// What to change of that; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraitsChange {
+    /// Whether it is somebody else's.
+    pub third_party: Option<bool>,
+    /// Most models in memory; `Some(None)` is learned again.
+    pub models_at_once: Option<Option<u32>>,
+}
+
+impl TraitsChange {
+    fn noted(&self, noted: Noted) -> Noted {
+        let Self { third_party, models_at_once } = self;
+        noted.maybe("third_party", third_party).maybe("models_at_once", models_at_once)
+    }
+}
+
 operations! {
     /// Requests about nodes. A node is named by its name or its id.
     Request::Node(NodeRequest);
@@ -344,4 +372,27 @@ operations! {
         name: String,
     } -> Node as Node, needs FleetWrite,
         noted |op| Noted::new(Action::Update, "node", &op.node).with("name", &op.name);
+
+    /// What is said of nodes beside their records; of those alone that are not as the default.
+    "node.traits" Traits {
+        /// Name or id; None is every node within reach.
+        node: Option<String>,
+    } -> Vec<NodeTraits> as NodeTraits, needs FleetRead;
+
+    /// Change that.
+    "node.set_traits" SetTraits {
+        /// Name or id.
+        node: String,
+        /// The change.
+        change: TraitsChange,
+    } -> Vec<NodeTraits> as NodeTraits, needs FleetWrite,
+        noted |op| op.change.noted(Noted::new(Action::Update, "node", &op.node));
+
+    /// Probe and add a node of which this is said from the beginning.
+    "node.add_with" AddWith {
+        /// The node.
+        node: Box<NewNode>,
+        /// What is said of it.
+        traits: TraitsChange,
+    } -> Probe as Probe, needs FleetWrite, noted |op| op.traits.noted(op.node.noted(Action::Create));
 }

@@ -232,6 +232,8 @@ pub enum Reply {
     Placement(Box<model::Placement>),
     /// Models that are kept loaded.
     Placements(Vec<model::Placement>),
+    /// What is said of nodes beside their records.
+    NodeTraits(Vec<node::NodeTraits>),
 }
 
 /// One step of a stream. Append only.

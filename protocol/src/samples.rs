@@ -21,7 +21,7 @@ use crate::{
     limit::Unpriced,
     log::LogPage,
     model::ModelRemoved,
-    node::{NodeKind, Probe, Probed},
+    node::{NodeKind, NodeTraits, Probe, Probed},
     organization::OrganizationRemoved,
     running::Queued,
     strategy::Strategy,
@@ -138,6 +138,9 @@ catalogue! { Reply {
     Self::AliasShares(_) => "alias_shares", Self::AliasShares(Box::new(policy::shares()));
     Self::Placement(_) => "placement", Self::Placement(Box::new(placement()));
     Self::Placements(_) => "placements", Self::Placements(vec![placement()]);
+    Self::NodeTraits(_) => "node_traits", Self::NodeTraits(vec![NodeTraits {
+        node: "0190-id".into(), third_party: true, models_at_once: Some(3),
+    }]);
 } }
 
 catalogue! { Event {

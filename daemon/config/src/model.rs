@@ -49,6 +49,8 @@ table! {
         proxy: Proxy = Proxy::default();
         /// `[health]`
         health: Health = Health::default();
+        /// `[overflow]`
+        overflow: Overflow = Overflow::default();
         /// `[log]`
         log: Log = Log::default();
         /// `[store]`
@@ -286,6 +288,15 @@ table! {
         failures: u32 = 3, Count(1, 1000), Reload;
         /// Good checks in a row that move it back.
         successes: u32 = 2, Count(1, 1000), Reload;
+    }
+}
+
+table! {
+    /// Hosted APIs behind the fleet (`aivonx node add --third-party`).
+    Overflow, OVERFLOW_DOC, OVERFLOW_KEYS of Config.overflow {
+        /// They are asked where the fleet's own nodes would begin to answer later than this, as predicted, or none has the
+        /// model.
+        after: Duration = seconds(30), Time::from(Duration::ZERO, hours(1)), Reload;
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const LISTEN_KEYS: &[Key<Listen>] = model::LISTEN_KEYS;
 pub(super) const LISTEN_DOC: &[&str] = model::LISTEN_DOC;
 
 /// Every table but `[[listen]]`, in the order in which they are printed; the top level first.
-pub(super) const SECTIONS: [Section; 14] = [
+pub(super) const SECTIONS: [Section; 15] = [
     Section { name: "", doc: model::TOP_DOC, keys: model::TOP_KEYS },
     Section { name: "control", doc: model::CONTROL_DOC, keys: model::CONTROL_KEYS },
     Section { name: "access", doc: model::ACCESS_DOC, keys: model::ACCESS_KEYS },
@@ -33,6 +33,7 @@ pub(super) const SECTIONS: [Section; 14] = [
     Section { name: "timeouts", doc: model::TIMEOUTS_DOC, keys: model::TIMEOUTS_KEYS },
     Section { name: "proxy", doc: model::PROXY_DOC, keys: model::PROXY_KEYS },
     Section { name: "health", doc: model::HEALTH_DOC, keys: model::HEALTH_KEYS },
+    Section { name: "overflow", doc: model::OVERFLOW_DOC, keys: model::OVERFLOW_KEYS },
     Section { name: "log", doc: model::LOG_DOC, keys: model::LOG_KEYS },
     Section { name: "store", doc: model::STORE_DOC, keys: model::STORE_KEYS },
     Section { name: "secrets", doc: model::SECRETS_DOC, keys: model::SECRETS_KEYS },

@@ -58,6 +58,7 @@ pub(super) fn build(
     };
     Snapshot {
         strategy,
+        third_parties: known.iter().any(|(node, _)| node.third_party),
         numbers,
         ollama: entries(NodeKind::Ollama),
         openai: entries(NodeKind::Openai),
@@ -92,7 +93,7 @@ pub(super) fn gather<'a, 'e>(
         let Some(eligible) = sees(node) else { continue };
         for model in &sight.models {
             let normal = model_name::normalize(&model.name);
-            let cloud = model_name::names_cloud(&model.name) || model.facts.remote();
+            let cloud = node.third_party || model_name::names_cloud(&model.name) || model.facts.remote();
             if (cloud && !eligible.cloud()) || !eligible.allows_normal(&normal) {
                 continue;
             }

@@ -147,7 +147,8 @@ impl Dispatch {
                 let usable = node.pool == Pool::Active && node.admin_state == AdminState::Enabled;
                 let stated = Some(node.max_parallel).filter(|most| *most > 0);
                 state.scheduler.set_models(*number, models.into_iter());
-                state.scheduler.set_node(*number, usable, stated, None, now);
+                let models = node.models_at_once.and_then(|most| usize::try_from(most).ok());
+                state.scheduler.set_node(*number, usable, stated, models, now);
             }
         });
         numbers

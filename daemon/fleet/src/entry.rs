@@ -11,7 +11,10 @@ use aivonx_protocol::{
     UnixMillis, Untrusted,
     node::{self, AdminState, NodeKind, Pool},
 };
-use aivonx_store::node::{NodeRecord, StoredCredential};
+use aivonx_store::{
+    NodeTraitsRecord,
+    node::{NodeRecord, StoredCredential},
+};
 use tokio::sync::Notify;
 
 use super::{
@@ -34,6 +37,7 @@ pub(super) struct Prepared {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) record: NodeRecord,
+    pub(super) traits: NodeTraitsRecord,
     pub(super) at: Prepared,
     pub(super) live: Arc<Live>,
     pub(super) pool: Pool,
@@ -93,6 +97,7 @@ impl Entry {
         let last_error = at.unusable.clone();
         Self {
             record,
+            traits: NodeTraitsRecord::default(),
             at,
             live: Arc::default(),
             pool: Pool::Standby,
@@ -305,6 +310,8 @@ impl Entry {
             endpoint: self.at.endpoint.clone(),
             seen: self.seen.clone(),
             live: self.live.clone(),
+            third_party: self.traits.third_party,
+            models_at_once: self.traits.models_at_once,
             revision: record.revision,
         }
     }

@@ -29,7 +29,10 @@ impl Snapshot {
     /// The caller may not have the model, or no node has it.
     pub fn explain(&self, want: Want<'_>, work: Work<'_>, realm: &NodeScope) -> Result<Explained, NoNode> {
         let (model, candidates) = match self.candidates(want, &[]) {
-            Ok(found) => found,
+            Ok((model, found)) => match self.own_first(want.overflow, model, work, found) {
+                Ok(found) => (model, found),
+                Err(_) => (model, Candidates::new()),
+            },
             // Why, is said of each node.
             Err(NoNode::Down | NoNode::Unserved(_)) => (None, Candidates::new()),
             Err(error) => return Err(error),
@@ -91,6 +94,9 @@ impl Snapshot {
             (AdminState::Disabled, _) => "disabled",
             (AdminState::Draining, _) => "draining",
             (AdminState::Enabled, Pool::Standby) => "down",
+            (AdminState::Enabled, Pool::Active) if node.third_party => {
+                "a third party, which is asked where the fleet's own nodes begin later than overflow.after"
+            }
             (AdminState::Enabled, Pool::Active) => "failed the model of late: others come first",
         }
         .to_owned()

@@ -7,6 +7,7 @@ use super::*;
 use crate::{RoutingRules, snapshot::ModelEntry, testing::node};
 
 const WANT: Want<'static> = Want {
+    overflow: crate::Overflow { after: 0.0, otherwise: None },
     model: Some("m"),
     granted: false,
     ollama: Some((0, 0, 0)),

@@ -7,10 +7,14 @@ use super::{Fleet, tenants::Tenants};
 
 impl Projection for Fleet {
     const NOUNS: &'static [Noun] =
-        &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement, Noun::Copies];
+        &[Noun::Node, Noun::Strategy, Noun::Organization, Noun::Placement, Noun::Copies, Noun::NodeTraits];
     type Error = StoreError;
 
     async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
+        // Before nodes are taken in of which something is said.
+        if changed.has(Noun::NodeTraits) {
+            self.sync_traits().await?;
+        }
         match changed.of(Noun::Node) {
             Some(Which::These(ids)) => self.sync_nodes(ids).await?,
             Some(Which::Any) => {

@@ -60,6 +60,7 @@ mod tests {
         snapshot.ollama.insert("m:latest".into(), entry);
         let eligible = RoutingRules::SHARED.without_cloud();
         let want = |model| Want {
+            overflow: crate::Overflow { after: 0.0, otherwise: None },
             model: Some(model),
             granted: false,
             ollama: Some((0, 0, 0)),

@@ -59,6 +59,7 @@ mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
+mod traits;
 mod unload;
 mod update;
 pub mod via;
@@ -78,7 +79,7 @@ pub use lists::Lists;
 pub use node::{Counting, Lease, Live, Node, Seen};
 pub use node_scope::NodeScope;
 pub use routing_rules::RoutingRules;
-pub use scheduler::{NoNode, Want, serves};
+pub use scheduler::{NoNode, Overflow, Want, serves};
 pub use service::Fleet;
 pub use snapshot::{Hot, Snapshot};
 pub use task::{Ended, Task};

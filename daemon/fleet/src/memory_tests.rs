@@ -171,6 +171,7 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
     rig.add("a", &node).await;
     let registry = &rig.fleet.checker.registry;
     let want = Want {
+        overflow: crate::Overflow { after: 0.0, otherwise: None },
         model: Some("m"),
         granted: false,
         ollama: Some((0, 0, 0)),
@@ -199,6 +200,7 @@ async fn what_changes_all_the_time_is_told_once_when_it_did() {
 async fn what_a_node_holds_is_known_from_the_first_look_on() {
     let load = |rig: &Rig| {
         let want = Want {
+            overflow: crate::Overflow { after: 0.0, otherwise: None },
             model: Some("m"),
             granted: false,
             ollama: Some((0, 0, 0)),

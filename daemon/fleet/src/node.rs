@@ -50,6 +50,10 @@ pub struct Node {
     pub seen: Arc<Seen>,
     /// Counters that outlive snapshots.
     pub live: Arc<Live>,
+    /// Whether it is somebody else's, to whom prompts go.
+    pub third_party: bool,
+    /// Most models it holds in memory at once; None is learned.
+    pub models_at_once: Option<u32>,
     /// Revision of the stored record.
     pub revision: u64,
 }

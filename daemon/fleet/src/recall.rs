@@ -108,6 +108,7 @@ mod tests {
     use crate::{Place, RoutingRules, Want, Work, service::tests::Rig, testing::FakeNode};
 
     const WANT: Want<'_> = Want {
+        overflow: crate::Overflow { after: 0.0, otherwise: None },
         model: Some("m"),
         granted: false,
         ollama: Some((0, 0, 0)),

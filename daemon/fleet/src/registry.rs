@@ -2,7 +2,7 @@
 //! those who watch, if either has something new in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -15,7 +15,7 @@ use aivonx_protocol::{
     node::{self, AdminState, NodeKind},
     strategy::Strategy,
 };
-use aivonx_store::{OrganizationRecord, node::NodeRecord};
+use aivonx_store::{NodeTraitsRecord, OrganizationRecord, node::NodeRecord};
 use tokio::sync::{Notify, broadcast};
 
 use super::{
@@ -49,6 +49,8 @@ struct State {
     strategy: Strategy,
     health: Health,
     tenants: Tenants,
+    /// By the node's id.
+    traits: HashMap<String, NodeTraitsRecord>,
 }
 
 /// What a check or a job needs to talk to a node.
@@ -72,7 +74,13 @@ pub(super) struct Contact {
 
 impl Registry {
     pub(super) fn new(strategy: Strategy, health: Health) -> Self {
-        let state = State { nodes: BTreeMap::new(), strategy, health, tenants: Tenants::default() };
+        let state = State {
+            nodes: BTreeMap::new(),
+            strategy,
+            health,
+            tenants: Tenants::default(),
+            traits: HashMap::new(),
+        };
         let registry = Self {
             hot: Arc::default(),
             dispatch: Arc::default(),
@@ -173,6 +181,7 @@ impl Registry {
         let Some((record, at, outcome)) = fresh else { return false };
         let mut state = self.lock();
         let mut entry = Entry::new(record, at);
+        entry.traits = state.traits.get(&id).cloned().unwrap_or_default();
         let moved = outcome.and_then(|outcome| entry.checked(outcome, &state.health));
         let (told, sight) = (told(&mut entry, &state.tenants), entry.sight.clone());
         state.nodes.insert(id.clone(), entry);
@@ -262,6 +271,17 @@ impl Registry {
             state.strategy = strategy;
             self.publish(&state);
         }
+    }
+
+    /// Takes in what is said of nodes beside their records.
+    pub(super) fn set_traits(&self, traits: Vec<NodeTraitsRecord>) {
+        let mut state = self.lock();
+        state.traits = traits.into_iter().map(|record| (record.id.clone(), record)).collect();
+        let State { nodes, traits, .. } = &mut *state;
+        for (id, entry) in nodes.iter_mut() {
+            entry.traits = traits.get(id).cloned().unwrap_or_default();
+        }
+        self.publish(&state);
     }
 
     pub(super) fn set_health(&self, health: Health) {

@@ -7,7 +7,7 @@ use aivonx_protocol::{
     node::{AdminState, NodeKind, Pool},
     strategy::Strategy,
 };
-use aivonx_scheduler::{Candidate, ModelId, Policy};
+use aivonx_scheduler::{Candidate, ModelId, Policy, Terms};
 use smallvec::SmallVec;
 
 use super::{
@@ -31,6 +31,17 @@ pub struct Want<'a> {
     pub api: u16,
     /// What of the fleet the caller may use.
     pub eligible: &'a RoutingRules,
+    /// When third parties are asked.
+    pub overflow: Overflow,
+}
+
+/// When third parties are asked, seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overflow {
+    /// Where the fleet's own nodes would begin to answer later than this.
+    pub after: f64,
+    /// So late a node of the fleet's own would begin to answer with another model of the list.
+    pub otherwise: Option<f64>,
 }
 
 /// Why no node was chosen.
@@ -81,11 +92,46 @@ impl Snapshot {
     /// [`NoNode`] says why there is none; with `tried` not empty it means that no other node is left.
     pub fn place(&self, want: Want<'_>, work: Work<'_>, tried: &[Arc<Node>]) -> Result<Place, NoNode> {
         let (model, nodes) = self.candidates(want, tried)?;
+        let nodes = self.own_first(want.overflow, model, work, nodes)?;
         let place = self.dispatch.submit(policy(self.strategy), model, work, &nodes, |number| {
             let at = self.numbers.iter().position(|other| *other == number)?;
             self.nodes.get(at).cloned()
         });
         place.ok_or(NoNode::Down)
+    }
+
+    /// The candidates without those that are third parties, unless the fleet's own are none or would begin too late.
+    ///
+    /// # Errors
+    /// [`NoNode::Down`] if third parties alone are left, and are not to be asked yet.
+    pub(super) fn own_first(
+        &self,
+        overflow: Overflow,
+        model: Option<ModelId>,
+        work: Work<'_>,
+        nodes: Candidates,
+    ) -> Result<Candidates, NoNode> {
+        if !self.third_parties {
+            return Ok(nodes);
+        }
+        let (others, own): (Candidates, Candidates) =
+            nodes.iter().copied().partition(|candidate| self.is_third_party(candidate.node));
+        let begins = if others.is_empty() || own.is_empty() {
+            overflow.otherwise.filter(|_| own.is_empty())
+        } else {
+            let (chosen, terms) = self.dispatch.explain(policy(self.strategy), model, work, &own);
+            chosen.and_then(|at| terms.get(at)).map(Terms::first_token)
+        };
+        match begins {
+            Some(begins) if begins <= overflow.after && own.is_empty() => Err(NoNode::Down),
+            Some(begins) if begins <= overflow.after => Ok(own),
+            _ => Ok(nodes),
+        }
+    }
+
+    fn is_third_party(&self, number: aivonx_scheduler::NodeId) -> bool {
+        let at = self.numbers.iter().position(|other| *other == number);
+        at.and_then(|at| self.nodes.get(at)).is_some_and(|node| node.third_party)
     }
 
     /// A place that can be had at once.

@@ -10,7 +10,7 @@ use aivonx_protocol::{
 
 use aivonx_scheduler::ModelId;
 
-use super::{NoNode, Place, Want, Work};
+use super::{NoNode, Overflow, Place, Want, Work};
 use crate::{
     Lease, Node, RoutingRules, Seen, Snapshot, catalogue,
     inventory::{Inventory, read_tags},
@@ -48,6 +48,7 @@ fn snapshot(nodes: Vec<Node>) -> Snapshot {
 }
 
 const WANT: Want<'static> = Want {
+    overflow: Overflow { after: 30.0, otherwise: None },
     model: Some("m"),
     granted: false,
     ollama: Some((0, 0, 0)),
@@ -325,4 +326,34 @@ fn cloud_models_are_served_only_to_those_who_may_and_never_by_a_node_that_hands_
     let tried = [fleet.nodes[1].clone()];
     let want = Want { model: Some("half"), eligible: &local, ..WANT };
     assert_eq!(fleet.choose(want, &tried).unwrap_err(), NoNode::Down, "a retry does not go there either");
+}
+
+#[test]
+fn third_parties_are_asked_once_the_fleets_own_are_late_or_gone() {
+    let (mut own, hosted) = (node("a"), Node { third_party: true, kind: NodeKind::Openai, ..node("b") });
+    own.max_parallel = 1;
+    let exact = Want { model: Some("M"), ..WANT };
+    let late = Want { overflow: Overflow { after: 0.0, otherwise: None }, ..exact };
+    let make = |own: &Node| {
+        let mut fleet = snapshot(vec![own.clone(), hosted.clone()]);
+        fleet.third_parties = true;
+        fleet
+    };
+    let fleet = make(&own);
+    let first = fleet.choose(exact, &[]).unwrap();
+    assert_eq!(name(&first), "a");
+    // The one place is taken: it waits for it, unless that is too late.
+    assert_eq!(fleet.choose(exact, &[]).unwrap_err(), NoNode::Down);
+    assert_eq!(name(&fleet.choose(late, &[]).unwrap()), "b");
+    // One that was tried is gone.
+    assert_eq!(name(&fleet.choose(exact, &[first.node().clone()]).unwrap()), "b");
+    let down = Node { pool: Pool::Standby, ..own };
+    assert_eq!(name(&make(&down).choose(exact, &[]).unwrap()), "b");
+    // Alone it is asked at once, unless another model would do soon enough.
+    let alone = make(&Node { kind: NodeKind::Ollama, admin_state: AdminState::Disabled, ..down });
+    assert_eq!(name(&alone.choose(exact, &[]).unwrap()), "b");
+    let soon = Want { overflow: Overflow { after: 30.0, otherwise: Some(5.0) }, ..exact };
+    assert_eq!(alone.choose(soon, &[]).unwrap_err(), NoNode::Down);
+    let not_soon = Want { overflow: Overflow { after: 3.0, otherwise: Some(5.0) }, ..exact };
+    assert_eq!(name(&alone.choose(not_soon, &[]).unwrap()), "b");
 }

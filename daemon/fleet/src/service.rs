@@ -121,6 +121,7 @@ impl Fleet {
 
         fleet.sync_tenants().await?;
         fleet.sync_copies().await?;
+        fleet.sync_traits().await?;
         let mut first = JoinSet::new();
         for node in fleet.store.nodes().list().await? {
             let (id, enabled) = (node.id.clone(), node.admin_state != AdminState::Disabled);

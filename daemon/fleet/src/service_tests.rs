@@ -130,6 +130,7 @@ async fn adding_a_node_says_what_was_found_and_puts_it_to_work() {
         matches!(events.recv().await.unwrap().event, Event::Node(n) if n.name == "gpu1" && n.pool == Pool::Active)
     );
     let want = Want {
+        overflow: crate::Overflow { after: 0.0, otherwise: None },
         model: Some("m"),
         granted: false,
         ollama: Some((0, 0, 0)),
@@ -307,6 +308,7 @@ async fn states_decide_who_is_chosen_and_checked() {
     let node = FakeNode::ollama(&["m"]).await;
     rig.add("gpu1", &node).await;
     let want = Want {
+        overflow: crate::Overflow { after: 0.0, otherwise: None },
         model: Some("m"),
         granted: false,
         ollama: Some((0, 0, 0)),

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub dispatch: Arc<Dispatch>,
     /// How to choose among candidates.
     pub strategy: Strategy,
+    /// Whether any node is a third party's.
+    pub third_parties: bool,
     /// Models of `ollama` nodes, by normalised name.
     pub ollama: Map<Box<str>, ModelEntry>,
     /// Models of `openai` nodes, by exact name.

@@ -47,6 +47,8 @@ pub fn node(name: &str) -> Node {
         endpoint: Arc::new(Endpoint::new(&url, None, None, false)),
         seen: Arc::new(Seen::default()),
         live: Arc::new(Live::default()),
+        third_party: false,
+        models_at_once: None,
         revision: 1,
     }
 }

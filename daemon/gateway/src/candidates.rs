@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aivonx_domain::model_name;
-use aivonx_fleet::{Counting, Lease, NoNode, Node, Place, Snapshot, Want, serves};
+use aivonx_fleet::{Counting, Lease, NoNode, Node, Overflow, Place, Snapshot, Want, serves};
 use aivonx_wire::{
     api::{Edits, peek::Changes, route::Stream},
     translate::Api,
@@ -47,6 +47,8 @@ pub(super) struct Candidates<'a> {
     translated: Option<Translated>,
     /// A node did not take the question for usage.
     rejected: bool,
+    /// Seconds until one of the models before would be answered by a node of the fleet's own, if one would.
+    otherwise: Option<f64>,
 }
 
 /// The body for one of the models.
@@ -96,6 +98,7 @@ impl<'a> Candidates<'a> {
             asks: false,
             translated: None,
             rejected: false,
+            otherwise: None,
         }
     }
 
@@ -175,6 +178,7 @@ impl<'a> Candidates<'a> {
         let before = self.at;
         let mut why = None;
         let mut waits = None;
+        self.otherwise = None;
         loop {
             match self.place_one(exchange, snapshot, tried) {
                 Ok(Place::Now(lease)) => {
@@ -184,6 +188,9 @@ impl<'a> Candidates<'a> {
                     return Ok(Place::Now(lease));
                 }
                 Ok(Place::Waits(waiting)) => {
+                    if snapshot.third_parties {
+                        self.otherwise.get_or_insert(waiting.standing().1);
+                    }
                     waits.get_or_insert((self.at, waiting));
                     if self.call.plan.as_ref().is_some_and(Plan::is_sticky) {
                         break;
@@ -349,6 +356,7 @@ impl<'a> Candidates<'a> {
             openai: call.route.openai,
             api: self.api.map_or(0, Api::bit),
             eligible: call.eligible,
+            overflow: Overflow { after: call.overflow, otherwise: self.otherwise },
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which node a chat would go to now, and why.
 
-use aivonx_fleet::{NoNode, NodeScope, RoutingRules, Snapshot, Want, Work};
+use aivonx_fleet::{NoNode, NodeScope, Overflow, RoutingRules, Snapshot, Want, Work};
 use aivonx_protocol::strategy::Explained;
 use aivonx_wire::api::{Peek, meter::BYTES_PER_TOKEN};
 use bytes::Bytes;
@@ -19,6 +19,8 @@ pub struct Chat<'a> {
     pub organization: Option<&'a str>,
     /// What of the fleet that may use.
     pub eligible: &'a RoutingRules,
+    /// Seconds of waiting for the fleet's own nodes after which third parties are asked.
+    pub overflow: f64,
 }
 
 /// Which node `chat` would go to. Nodes outside of `realm` are not shown.
@@ -73,6 +75,7 @@ fn explain_one(
         openai: true,
         api: 0,
         eligible: chat.eligible,
+        overflow: Overflow { after: chat.overflow, otherwise: None },
     };
     let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
     let work = Work { prompt, blocks: &blocks, streams: true, organization, ..Work::default() };

@@ -61,6 +61,8 @@ pub(super) struct Call<'a> {
     pub(super) owner: &'a str,
     /// Which go first of those that wait.
     pub(super) priority: Priority,
+    /// Seconds of waiting for the fleet's own nodes after which third parties are asked.
+    pub(super) overflow: f64,
 }
 
 impl Call<'_> {

@@ -63,6 +63,8 @@ pub struct Settings {
     pub queue_wait: u32,
     /// Requests that may.
     pub queue: usize,
+    /// Seconds of waiting for the fleet's own nodes after which third parties are asked.
+    pub overflow: f64,
     /// Silence after which a stream begins that is to be kept waiting.
     pub keep_waiting: std::time::Duration,
     /// Longest pause of a node within its answer.
@@ -118,6 +120,7 @@ impl Settings {
             whole: ticks(config.timeouts.whole),
             queue_wait: ticks(config.timeouts.queue),
             queue: config.proxy.queue,
+            overflow: config.overflow.after.as_secs_f64(),
             keep_waiting: config.timeouts.keep_waiting,
             idle: ticks(config.timeouts.idle),
             client_idle: ticks(config.timeouts.client_idle),

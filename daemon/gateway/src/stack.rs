@@ -301,6 +301,7 @@ async fn layers(
         eligible,
         owner: responses::owner(&caller),
         priority: caller.priority(),
+        overflow: exchange.settings.overflow,
     };
     if forwarded.path == route::COUNT_TOKENS {
         return Box::pin(count_tokens::answer(exchange, flight, call)).await;

@@ -42,11 +42,13 @@ pub enum Noun {
     AliasWeights,
     /// A model that is kept loaded.
     Copies,
+    /// What is said of a node beside its record.
+    NodeTraits,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::Copies as usize + 1;
+    const COUNT: usize = Self::NodeTraits as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -67,6 +69,7 @@ impl Noun {
         Self::KeyQueueing,
         Self::AliasWeights,
         Self::Copies,
+        Self::NodeTraits,
     ];
 
     /// The word in messages.
@@ -90,6 +93,7 @@ impl Noun {
             Self::KeyQueueing => "key_queueing",
             Self::AliasWeights => "alias_weights",
             Self::Copies => "copies",
+            Self::NodeTraits => "node_traits",
         }
     }
 }

@@ -80,7 +80,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::KeyQueueing
         | Tree::AliasWeights
         | Tree::Copies
-        | Tree::CopiesName => None,
+        | Tree::CopiesName
+        | Tree::NodeTraits => None,
     }
 }
 

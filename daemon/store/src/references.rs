@@ -5,8 +5,8 @@ use aivonx_protocol::node::AdminState;
 
 use super::{
     AliasRecord, AliasWeightsRecord, CopiesRecord, KeyQueueingRecord, KeyRecord, LimitRecord, LimitSubject,
-    LimitValues, NodeRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord, Record, Records,
-    SessionRecord, StoreError, UserRecord, placement,
+    LimitValues, NodeRecord, NodeTraitsRecord, Noun, OrganizationRecord, PlacementRecord, PolicyRecord,
+    Record, Records, SessionRecord, StoreError, UserRecord, placement,
     transaction::{Transaction, current},
     tree::Tree,
 };
@@ -143,7 +143,10 @@ pub(super) fn on_remove<R: Record>(batch: &mut Transaction<'_, '_>, old: &R) -> 
             erase_beside::<KeyQueueingRecord>(batch, old.id())
         }
         Noun::Alias => erase_beside::<AliasWeightsRecord>(batch, old.id()),
-        Noun::Node => placement::note(batch, old, false),
+        Noun::Node => {
+            erase_beside::<NodeTraitsRecord>(batch, old.id())?;
+            placement::note(batch, old, false)
+        }
         Noun::User => {
             erase_limits(batch, old.id())?;
             // Those of earlier organizations too.

@@ -2,9 +2,9 @@
 
 use super::{
     AliasRecord, AliasWeightsRecord, AuditLog, CopiesRecord, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses,
-    LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, Nodes, OrganizationRecord, PlacementRecord,
-    PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store, UsageLog, UserRecord,
-    usage,
+    LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord, Nodes, OrganizationRecord,
+    PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store,
+    UsageLog, UserRecord, usage,
 };
 
 impl Store {
@@ -101,6 +101,12 @@ impl Store {
     /// The models that are kept loaded.
     #[must_use]
     pub fn copies(&self) -> Records<CopiesRecord> {
+        Records::new(self.clone())
+    }
+
+    /// What is said of nodes beside their records.
+    #[must_use]
+    pub fn node_traits(&self) -> Records<NodeTraitsRecord> {
         Records::new(self.clone())
     }
 

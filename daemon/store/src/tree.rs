@@ -80,6 +80,8 @@ trees! {
     Copies = "copies",
     /// organization, model -> id of the copies
     CopiesName = "copies_name",
+    /// id of a node -> `NodeTraitsRecord`
+    NodeTraits = "node_traits",
 }
 
 impl Tree {
@@ -104,6 +106,7 @@ impl Tree {
             Self::KeyQueueing => "priorities of keys",
             Self::AliasWeights => "weights of aliases",
             Self::Copies => "models kept loaded",
+            Self::NodeTraits => "traits of nodes",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

@@ -11,7 +11,7 @@ use crate::{
     log::{self, LogFilter},
     model,
     money::MicroUsd,
-    node::{self, AdminState},
+    node::{self, AdminState, TraitsChange},
     organization::{self, LimitProfile, PrivacyMode},
     policy, price,
     privacy::{self, Category},
@@ -48,6 +48,17 @@ impl Request {
             node::ProbeNew(Box::new(new_node())).into(),
             node::ProbeChange { node: "gpu1".into(), change: Box::new(node_change()) }.into(),
             node::Rename { node: "gpu1".into(), name: "gpu2".into() }.into(),
+            node::Traits { node: Some("gpu1".into()) }.into(),
+            node::SetTraits {
+                node: "gpu1".into(),
+                change: TraitsChange { third_party: Some(true), models_at_once: Some(None) },
+            }
+            .into(),
+            node::AddWith {
+                node: Box::new(new_node()),
+                traits: TraitsChange { third_party: None, models_at_once: Some(Some(3)) },
+            }
+            .into(),
             model::List.into(),
             model::Show { model: "llama3:8b".into() }.into(),
             model::Pull {

@@ -39,6 +39,7 @@ mod manual;
 mod memory;
 mod models;
 mod otp;
+mod overflow;
 mod package;
 mod paths;
 mod placement;

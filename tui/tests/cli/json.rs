@@ -199,6 +199,8 @@ fn the_page_names_every_field_and_no_other() {
             }
             Reply::Aliases(aliases) => drop(printed.insert("alias", json(&aliases[0]))),
             Reply::Alias(alias) => drop(printed.insert("alias", json(alias))),
+            // Printed with the nodes.
+            Reply::NodeTraits(_) => {}
             Reply::Placement(placement) => drop(printed.insert("placement", json(placement))),
             Reply::Placements(all) => drop(printed.insert("placement", json(&all[0]))),
             Reply::AliasShares(shares) => {

@@ -2,7 +2,7 @@
 
 use aivonx_protocol::{
     Fault,
-    node::{self, Node, NodeChange, Probe, Probed},
+    node::{self, Node, NodeChange, NodeTraits, Probe, Probed},
     operation::Serve,
 };
 use futures_util::StreamExt as _;
@@ -75,5 +75,23 @@ impl Serve<node::Rename> for Services {
     async fn serve(&self, by: By<node::Rename>, asked: node::Rename) -> Result<Node, Fault> {
         let change = NodeChange { name: Some(asked.name), ..NodeChange::default() };
         self.fleet.set(&by.reach(), &asked.node, None, change).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::Traits> for Services {
+    async fn serve(&self, by: By<node::Traits>, asked: node::Traits) -> Result<Vec<NodeTraits>, Fault> {
+        self.fleet.traits(&by.reach(), asked.node.as_deref()).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::SetTraits> for Services {
+    async fn serve(&self, by: By<node::SetTraits>, asked: node::SetTraits) -> Result<Vec<NodeTraits>, Fault> {
+        self.fleet.set_traits(&by.reach(), &asked.node, &asked.change).await.map_err(self.fault(&by))
+    }
+}
+
+impl Serve<node::AddWith> for Services {
+    async fn serve(&self, by: By<node::AddWith>, asked: node::AddWith) -> Result<Probe, Fault> {
+        self.fleet.add_with(&by.reach(), *asked.node, &asked.traits).await.map_err(self.fault(&by))
     }
 }

@@ -38,6 +38,7 @@ impl Serve<strategy::Explain> for Services {
             prompt,
             organization: organization.map(|organization| &*organization.id),
             eligible: organization.map_or(&RoutingRules::ALL, |organization| &organization.eligible),
+            overflow: self.config.get().overflow.after.as_secs_f64(),
         };
         let (rules, fleet) = (self.policies.hot().load(), self.fleet.hot());
         explain(&fleet.load(), rules.as_deref(), chat, &NodeScope::from(&by.reach()))

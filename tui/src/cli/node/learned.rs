@@ -1,7 +1,7 @@
 //! What was learned of a node.
 
 use aivonx_protocol::{
-    node::Node,
+    node::{Node, NodeTraits},
     strategy::{Learned, LearnedModel},
 };
 use serde::Serialize;
@@ -22,6 +22,18 @@ pub struct Described {
     pub node: Node,
     /// What was learned of it.
     pub learned: Learned,
+    /// Whether it is a third party's.
+    pub third_party: bool,
+    /// Most models it holds in memory at once, if that was said.
+    pub models_at_once: Option<u32>,
+}
+
+impl Described {
+    pub(super) fn new(node: Node, learned: Learned, traits: &[NodeTraits]) -> Self {
+        let said = traits.iter().find(|one| one.node == node.id);
+        let models_at_once = said.and_then(|said| said.models_at_once);
+        Self { node, learned, third_party: said.is_some_and(|said| said.third_party), models_at_once }
+    }
 }
 
 /// Writes what was learned.

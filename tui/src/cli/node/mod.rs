@@ -3,11 +3,12 @@
 pub mod credential;
 pub mod drain;
 pub mod learned;
+mod traits;
 
 use std::collections::BTreeMap;
 
 use aivonx_protocol::{
-    node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed},
+    node::{self, AdminState, Credential, NewNode, Node, NodeChange, Pool, Probe, Probed, TraitsChange},
     strategy,
 };
 use clap::{Args, Subcommand};
@@ -72,6 +73,8 @@ pub struct AddArgs {
     pub url: String,
     #[command(flatten)]
     options: NodeOptions,
+    #[command(flatten)]
+    traits: traits::Traits,
 }
 
 /// `node probe`
@@ -110,6 +113,11 @@ pub struct SetArgs {
     /// Share it among all organizations again
     #[arg(long, conflicts_with = "organization")]
     pub no_org: bool,
+    #[command(flatten)]
+    traits: traits::Traits,
+    /// It is of the fleet's own (again)
+    #[arg(long, conflicts_with = "third_party")]
+    pub no_third_party: bool,
     /// Remove a label; repeatable
     #[arg(long, value_name = "KEY")]
     pub unlabel: Vec<String>,
@@ -164,9 +172,11 @@ pub async fn run(context: &mut Context, verb: NodeVerb) -> Result<(), Failure> {
             let client = context.client().await?;
             let node = client.ask(node::Show { node: node.clone() }).await?;
             let learned = client.ask(strategy::ShowLearned { node: node.id.clone() }).await?;
-            let described = Described { node, learned };
+            let traits = client.ask(node::Traits { node: Some(node.id.clone()) }).await?;
+            let described = Described::new(node, learned, &traits);
             context.out.show(&described, |out| {
                 nouns::show(out, &described.node)?;
+                traits::show(out, described.third_party, described.models_at_once)?;
                 learned::show(out, &described.learned)
             })
         }
@@ -223,8 +233,14 @@ fn show_probed(context: &mut Context, probed: &Probed) -> Result<(), Failure> {
 }
 
 async fn add(context: &mut Context, args: AddArgs) -> Result<(), Failure> {
-    let new = new_node(args.name, args.url, args.options)?;
-    let probe = context.client().await?.ask(node::Add(Box::new(new))).await?;
+    let traits = args.traits.change(false);
+    let new = Box::new(new_node(args.name, args.url, args.options)?);
+    let client = context.client().await?;
+    let probe = if traits == TraitsChange::default() {
+        client.ask(node::Add(new)).await?
+    } else {
+        client.ask(node::AddWith { node: new, traits }).await?
+    };
     context.out.show(&probe, |out| {
         out.line(format_args!("Added {}: {}", safe(&probe.node.name), safe(&probe.finding)))?;
         if !probe.healthy {
@@ -257,7 +273,8 @@ fn change(args: &SetArgs) -> Result<NodeChange, Failure> {
         organization: if args.no_org { Some(None) } else { args.options.organization.clone().map(Some) },
     };
     let nothing = NodeChange { force: args.options.force, ..NodeChange::default() };
-    if change == nothing && !args.probe {
+    let said = args.traits.change(args.no_third_party) != TraitsChange::default();
+    if change == nothing && !args.probe && !(said && args.revision.is_none()) {
         return Err(Failure::usage("nothing to change").with_hint(
             "Name what to change, for example --max-parallel 4; all options: aivonx node set --help",
         ));
@@ -275,11 +292,18 @@ async fn set(context: &mut Context, args: SetArgs) -> Result<(), Failure> {
             .await?;
         return show_probed(context, &probed);
     }
-    let node = context
-        .client()
-        .await?
-        .ask(node::Set { node: args.node.clone(), revision: args.revision, change: Box::new(change) })
-        .await?;
+    let traits = args.traits.change(args.no_third_party);
+    let client = context.client().await?;
+    if traits != TraitsChange::default() {
+        client.ask(node::SetTraits { node: args.node.clone(), change: traits }).await?;
+    }
+    let node = if change == NodeChange::default() {
+        client.ask(node::Show { node: args.node.clone() }).await?
+    } else {
+        client
+            .ask(node::Set { node: args.node.clone(), revision: args.revision, change: Box::new(change) })
+            .await?
+    };
     context.out.show(&node, |out| nouns::show(out, &node))
 }
 
