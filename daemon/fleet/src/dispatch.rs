@@ -416,7 +416,9 @@ impl Ticket {
 
     /// The load that it causes on `node`, if it causes one.
     pub(super) fn load(&self, node: &Arc<Node>) -> Option<Load> {
-        let takes = Duration::try_from_secs_f64(self.predicted.load).ok().filter(|takes| !takes.is_zero())?;
+        // As it is now: what was in memory may have left it while this one waited.
+        let takes = self.dispatch.lock().scheduler.terms_of(self.job).load;
+        let takes = Duration::try_from_secs_f64(takes).ok().filter(|takes| !takes.is_zero())?;
         let (dispatch, node) = (self.dispatch.clone(), node.clone());
         Some(Load { dispatch, job: self.job, node, takes, since: Instant::now() })
     }

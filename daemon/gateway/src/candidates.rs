@@ -82,6 +82,9 @@ impl Drop for Many {
     }
 }
 
+/// No size of a context: keeps options that policy forces apart from those that clients send.
+const FORCED: u64 = 1 << 63;
+
 /// Pieces between changes that are not copied.
 const PIECE: usize = 4 << 10;
 
@@ -229,12 +232,28 @@ impl<'a> Candidates<'a> {
         tried: &[Arc<Node>],
     ) -> Result<Place, NoNode> {
         let mut blocks = exchange.worker.blocks();
-        let work = work::of(self.call, exchange, self.want().model, snapshot, &mut blocks);
+        let mut work = work::of(self.call, exchange, self.want().model, snapshot, &mut blocks);
+        work.variant = self.variant(work.variant);
         let place = snapshot.place(self.want(), work, tried);
         match (place, self.want_translated()) {
             // Only where no node of any state speaks the client's API.
             (Err(NoNode::Unserved(_)), Some(want)) => snapshot.place(want, work, tried),
             (place, _) => place,
+        }
+    }
+
+    /// The options of the runner as the node gets them, of a client that sends `sent`: policy may set the size of the
+    /// context.
+    fn variant(&self, sent: u64) -> u64 {
+        let candidate = self.call.plan.as_ref().and_then(|plan| plan.candidates.get(self.at));
+        let Some(changes) = candidate.map(|candidate| candidate.changes(self.call.peek, None)) else {
+            return sent;
+        };
+        match changes.num_ctx {
+            None => sent,
+            // What the client set is left out then.
+            Some(size) if changes.pinned => size | FORCED,
+            Some(size) => sent ^ size,
         }
     }
 
