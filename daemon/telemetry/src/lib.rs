@@ -51,6 +51,7 @@
 //! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |
 //! | `learned_lost` | what was learned of the nodes could not be read or kept |
+//! | `model_placed`, `placement_failed` | a model is to be kept loaded, or a node did not load one that is |
 //! | `load_seen_through` | a node loaded a model whose client had left, or did not (`loaded`) |
 //! | `limit_reached` | a limit refused a request; `limit` is its name |
 //! | `log_fallback` | the log goes elsewhere than configured |
