@@ -3,9 +3,9 @@ use aivonx_protocol::key::NewKey;
 use super::*;
 use crate::rig::{Rig, root};
 
-async fn key(rig: &Rig, actor: &Actor, organization: Option<&str>) -> String {
+async fn key(rig: &Rig, actor: &Actor, organization: Option<&str>, name: &str) -> String {
     let new = NewKey {
-        name: "ci".into(),
+        name: name.into(),
         organization: organization.map(str::to_owned),
         user: None,
         scopes: vec![aivonx_protocol::key::KeyScope::Infer],
@@ -25,7 +25,8 @@ async fn nobody_gives_a_priority_that_others_pay_for() {
         set.map(|all| all[0].priority).map_err(|fault| (fault.kind, fault.field.unwrap_or_default()))
     };
     let refused = Err((FaultKind::NotPermitted, "priority".to_owned()));
-    let (of_a, of_member) = (key(&rig, &root(), Some("a")).await, key(&rig, &a.member, None).await);
+    let (of_a, of_member) =
+        (key(&rig, &root(), Some("a"), "ci").await, key(&rig, &a.member, None, "own").await);
 
     assert_eq!(set(a.admin.clone(), of_a.clone(), Priority::Low).await, Ok(Priority::Low));
     assert_eq!(set(a.admin.clone(), of_a.clone(), Priority::Normal).await, Ok(Priority::Normal));
@@ -47,7 +48,7 @@ async fn nobody_gives_a_priority_that_others_pay_for() {
 #[tokio::test]
 async fn what_is_said_of_a_key_is_in_force_and_goes_with_it() {
     let rig = Rig::new().await;
-    let id = key(&rig, &root(), None).await;
+    let id = key(&rig, &root(), None, "ci").await;
     let hot = || rig.identity.hot().full();
     assert!(!hot().keeps_waiting());
     rig.identity.set_key_queueing(&root(), None, "ci", Some(Priority::High), Some(true)).await.unwrap();
