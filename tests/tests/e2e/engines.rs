@@ -224,7 +224,7 @@ async fn a_stream_to_a_client_of_http_1_0_ends_with_its_connection_and_says_so()
 #[tokio::test]
 async fn a_key_in_azures_field_is_a_key() {
     let node = FakeNode::openai().await;
-    let daemon = Daemon::builder().mode("required").node(&node).start().await;
+    let daemon = Daemon::builder().config("").mode("required").node(&node).start().await;
     let key = daemon.tenant("acme").await;
     daemon.ask(&Request::get("/v1/models").field("api-key", &key)).await.expect(200);
     daemon.ask(&Request::get("/v1/models").field("api-key", "wrong")).await.expect(401);
