@@ -331,7 +331,7 @@ impl Jobs {
     /// up nobody; one that leaves changes nothing.
     ///
     /// # Errors
-    /// [`FleetError::UnknownJob`], also for a job that is not on nodes.
+    /// [`FleetError::UnknownJob`], also for a job that has no such progress.
     pub async fn lines(
         &self,
         realm: impl Into<NodeScope>,
@@ -339,7 +339,8 @@ impl Jobs {
     ) -> Result<mpsc::Receiver<Bytes>, FleetError> {
         let found = self.find(&realm.into(), id)?;
         let unknown = || FleetError::UnknownJob { wanted: id.to_owned(), foreign: false };
-        let job = found.on_nodes().ok_or_else(unknown)?.clone();
+        let tells = |job: &&Arc<OnNodes>| !matches!(job.deed(), Deed::Load { .. } | Deed::Unload);
+        let job = found.on_nodes().filter(tells).ok_or_else(unknown)?.clone();
         let (lines, reader) = mpsc::channel(READER);
         self.runtime.spawn(async move {
             // The reader's leaving is the only way this fails.

@@ -51,9 +51,10 @@ pub(super) async fn follow(
         return Err(refusal(status, &body));
     }
     let mut lines = Lines { body: answer.into_body(), buffer: BytesMut::new(), searched: 0 };
+    let what = path.trim_start_matches("/api/");
     while let Some(text) = within(lines.next()).await?? {
         let line: Line = serde_json::from_slice(&text)
-            .map_err(|e| format!("the node's answer to {path} is no progress: {e}"))?;
+            .map_err(|e| format!("the node's answer is not the progress of a {what}: {e}"))?;
         if let Some(error) = line.error {
             return Err(error);
         }
@@ -62,7 +63,7 @@ pub(super) async fn follow(
         }
         each(line);
     }
-    Err("the node's answer ended before it was complete".into())
+    Err(format!("the node's answer ended before the {what} was complete"))
 }
 
 /// What a node that refused said.

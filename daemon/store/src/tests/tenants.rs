@@ -374,7 +374,7 @@ fn the_stored_forms_are_the_frozen_ones() {
     let key = KeyRecord {
         id: id(),
         retiring: Some(RetiringHash { pepper: 1, hash: [8; 32], until: 7 }),
-        scopes: KeyScope::ALL.to_vec(),
+        scopes: vec![KeyScope::Infer, KeyScope::ModelsRead, KeyScope::ModelsWrite, KeyScope::AdminRead],
         models: vec!["*".into()],
         networks: vec!["192.0.2.0/24".into()],
         expires: Some(8),
