@@ -107,6 +107,10 @@ fn lists_models_in_openai_shape() {
     let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
     assert_eq!(ids, ["Qwen/Qwen3", "gpt-oss:120b-cloud", "m:latest", "only-a:8b"]);
     assert_eq!(list["data"][0], json!({"id": "Qwen/Qwen3", "owned_by": "vllm"}));
+    let tags = value(&lists.tags);
+    let names: Vec<&Value> = tags["models"].as_array().unwrap().iter().map(|m| &m["name"]).collect();
+    assert_eq!(names.iter().filter(|name| **name == "m:latest").count(), 1, "{tags}");
+    assert_eq!(*names.last().unwrap(), "Qwen/Qwen3", "it is served by translation");
     assert_eq!(
         value(lists.model("Only-A:8b").unwrap()),
         json!({"id": "only-a:8b", "object": "model", "created": 1_735_689_600, "owned_by": "library"})

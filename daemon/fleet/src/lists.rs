@@ -1,6 +1,9 @@
 //! The answers the gateway gives for the fleet, for those who may see all of it and for those who may not.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aivonx_domain::model_name;
 use aivonx_domain::table::Map;
@@ -40,7 +43,7 @@ impl Lists {
         let admitted = |node: &Node| eligible.admits(node).then_some(eligible);
         let ollama = gather(known, NodeKind::Ollama, admitted);
         let openai = gather(known, NodeKind::Openai, admitted);
-        let mut lists = Self { tags: tags(&ollama), ps: ps(known, eligible), ..Self::default() };
+        let mut lists = Self { tags: tags(&ollama, &openai), ps: ps(known, eligible), ..Self::default() };
         let mut data: Vec<(String, Bytes)> = Vec::new();
         for (normal, model) in &ollama {
             let object = openai_object(model);
@@ -107,11 +110,32 @@ pub(super) fn answers(node: &Node) -> bool {
     node.pool == Pool::Active && node.admin_state != AdminState::Disabled
 }
 
-/// Newest first, as Ollama itself lists them.
-fn tags(models: &[(String, Gathered<'_>)]) -> Bytes {
+/// Newest first, as Ollama itself lists them; then those of other servers, which are asked by translation.
+fn tags(models: &[(String, Gathered<'_>)], others: &[(String, Gathered<'_>)]) -> Bytes {
     let mut listed: Vec<_> = models.iter().filter(|(_, model)| model.listed).collect();
     listed.sort_by(|(a, x), (b, y)| y.modified.cmp(&x.modified).then_with(|| a.cmp(b)));
-    list("{\"models\":[", listed.iter().map(|(_, model)| model.newest.raw.get()))
+    let names: HashSet<&str> = listed.iter().map(|(normal, _)| &**normal).collect();
+    let known = |name: &str| model_name::with_normal(name, |normal| names.contains(normal));
+    let others = others.iter().filter(|(name, model)| model.listed && !known(name));
+    let others: Vec<String> = others.map(|(_, model)| ollama_object(model)).collect();
+    let native = listed.iter().map(|(_, model)| model.newest.raw.get());
+    list("{\"models\":[", native.chain(others.iter().map(String::as_str)))
+}
+
+fn ollama_object(model: &Gathered<'_>) -> String {
+    let name = json!(&*model.newest.name);
+    format!(
+        "{{\"name\":{name},\"model\":{name},\"modified_at\":\"1970-01-01T00:00:00Z\",\"size\":0,\"digest\":\"\",\
+         \"details\":{{\"parent_model\":\"\",\"format\":\"\",\"family\":\"\",\"families\":null,\
+         \"parameter_size\":\"\",\"quantization_level\":\"\"}}{}}}",
+        gateways(model)
+    )
+}
+
+/// The gateways that a request for the model goes through, as a member of an object.
+fn gateways(model: &Gathered<'_>) -> String {
+    let path: Vec<&str> = model.newest.facts.gateways().collect();
+    if path.is_empty() { String::new() } else { format!(",\"aivonx_gateways\":{}", json!(path)) }
 }
 
 fn ps(known: &[Known], eligible: &RoutingRules) -> Bytes {
@@ -148,8 +172,7 @@ fn openai_object(model: &Gathered<'_>) -> Bytes {
         Some((path, _)) => path.rsplit('/').next().unwrap_or("library"),
         None => "library",
     };
-    let path: Vec<&str> = model.newest.facts.gateways().collect();
-    let path = if path.is_empty() { String::new() } else { format!(",\"aivonx_gateways\":{}", json!(path)) };
+    let path = gateways(model);
     // In the order in which Ollama writes them.
     let text = format!(
         "{{\"id\":{},\"object\":\"model\",\"created\":{created},\"owned_by\":{}{path}}}",
