@@ -94,6 +94,7 @@ def test_responses(translating, model):
 
 
 def test_the_ollama_package(llama):
+    assert {"old:latest", "Exact/Name"} <= {listed.model for listed in llama.list().models}
     assert "completion" in llama.show("Exact/Name").capabilities
     assert llama.generate("Exact/Name").done_reason == "load"
     whole = llama.chat("Exact/Name", ASK)
@@ -101,7 +102,10 @@ def test_the_ollama_package(llama):
     parts = list(llama.chat("Exact/Name", ASK, stream=True))
     assert "".join(part.message.content for part in parts) == SAID
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert "".join(part.response for part in llama.generate("Exact/Name", "Why?", stream=True)) == SAID
+    assert parts[-1].total_duration > 0 and parts[-1].eval_duration > 0
+    for raw in (False, True):
+        parts = llama.generate("Exact/Name", "Why?", stream=True, raw=raw)
+        assert "".join(part.response for part in parts) == SAID
     assert len(llama.embed("Exact/Name", ["a b", "c"]).embeddings) == 2
     assert llama.generate("Exact/Name", keep_alive=0).done_reason == "unload"
 
@@ -123,5 +127,5 @@ def test_tools_and_images_of_the_ollama_package(llama, translating, stream):
 
 
 def test_errors_of_the_ollama_package(llama):
-    with pytest.raises(ollama.ResponseError, match="raw"):
-        llama.generate("Exact/Name", "x", raw=True)
+    with pytest.raises(ollama.ResponseError, match="suffix"):
+        llama.generate("Exact/Name", "x", suffix="y")

@@ -43,7 +43,8 @@ pub(super) struct Candidates<'a> {
     kind: NodeKind,
     /// That body asks for usage.
     asks: bool,
-    /// And is in another API than the client's.
+    /// And is to be in this API, which is not the client's.
+    to: Option<Api>,
     translated: Option<Translated>,
     /// A node did not take the question for usage.
     rejected: bool,
@@ -99,6 +100,7 @@ impl<'a> Candidates<'a> {
             body: None,
             kind: NodeKind::Ollama,
             asks: false,
+            to: None,
             translated: None,
             rejected: false,
             otherwise: None,
@@ -298,9 +300,8 @@ impl<'a> Candidates<'a> {
     pub(super) async fn prepare(&mut self, node: &Node, id: &str) -> Result<(), Refusal> {
         let (kind, to) = (node.kind, self.to(node));
         let asks = self.is_to_ask(node, to);
-        let before = self.translated.map(|translated| translated.node);
-        if self.body.is_none() || (self.kind, self.asks, before) != (kind, asks, to) {
-            (self.kind, self.asks, self.translated) = (kind, asks, None);
+        if self.body.is_none() || (self.kind, self.asks, self.to) != (kind, asks, to) {
+            (self.kind, self.asks, self.to, self.translated) = (kind, asks, to, None);
             // Not there three times.
             self.body = None;
             let written = self.write(asks && to.is_none()).await?;

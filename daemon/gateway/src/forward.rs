@@ -9,7 +9,7 @@ use aivonx_wire::{
         Dialect, Edits, Meter, Peek,
         route::{Forward, Output, Stream},
     },
-    translate::Translator,
+    translate::{About, Translator},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 
@@ -276,7 +276,7 @@ pub(super) fn relay(
     answered: Answered,
     kind: Kind,
 ) -> Result<Answer, Refusal> {
-    let Answered { opened: Opened { mut incoming, .. }, lease, served, translated } = answered;
+    let Answered { opened: Opened { mut incoming, meaning, .. }, lease, served, translated } = answered;
     let settings = &exchange.settings;
     exchange.record.node = Some(lease.node().name.clone());
     exchange.record.served = served;
@@ -291,6 +291,9 @@ pub(super) fn relay(
     let half = NodeHalf { body, lease };
     let request = Relayed::new(flight, half, settings.idle, settings.idle_per_node);
     let streams = is_stream(kind.stream, status, &headers);
+    // An error in the place of output would look like an empty answer.
+    let is_error = translated.is_some() && !streams && meaning.tries_another();
+    let status = if is_error && status.is_success() { StatusCode::BAD_GATEWAY } else { status };
     let meter = if streams {
         Meter::stream(kind.stream, kind.strip)
     } else {
@@ -300,7 +303,8 @@ pub(super) fn relay(
     let mut relay = Relay::new(request, meter, kind.dialect, !streams, length);
     let translator = translated.map(|to| {
         let model = exchange.record.served.as_deref().or(exchange.record.model.as_deref());
-        to.translator(translation::about(exchange.id(), model), status, streams)
+        let about = translation::about(exchange.id(), model);
+        to.translator(About { begun: Some(exchange.begun().at), ..about }, status, streams)
     });
     let content_type = translator.as_ref().map(Translator::content_type);
     relay.translate(translator);

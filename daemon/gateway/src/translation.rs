@@ -33,7 +33,8 @@ pub(super) enum Body {
 pub(super) fn about(id: &str, model: Option<&str>) -> About {
     let now = Timestamp::now();
     let (id, model) = (id.into(), model.unwrap_or_default().into());
-    About { id, model, created: now.as_second(), created_at: now.to_string().into() }
+    let created_at = now.to_string().into();
+    About { id, model, created: now.as_second(), created_at, begun: None }
 }
 
 /// Translates a body from the client's API to the node's.
@@ -55,14 +56,15 @@ pub(super) fn write(
             &joined
         }
     };
-    let translated = |wishes| Translated { client, node, wishes };
-    match request(client, node, asks_usage, about, body)? {
-        Request::Send(body, wishes) => {
+    Ok(match request(client, node, asks_usage, about, body)? {
+        Request::Send(node, body, wishes) => {
             gather.copy(&body)?;
-            Ok((Body::Send(gather.into()), translated(wishes)))
+            (Body::Send(gather.into()), Translated { client, node, wishes })
         }
-        Request::Answer(answer) => Ok((Body::Answer(answer.into()), translated(Wishes::default()))),
-    }
+        Request::Answer(answer) => {
+            (Body::Answer(answer.into()), Translated { client, node, wishes: Wishes::default() })
+        }
+    })
 }
 
 impl Translated {

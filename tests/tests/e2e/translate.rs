@@ -148,6 +148,10 @@ async fn the_ollama_command_works_on_a_server_with_openais_api() {
         let whole = daemon.post(path, &with(body, "stream", false.into())).await.expect(200).json();
         assert_eq!(whole.pointer(place), Some(&json!(SAID)));
     }
+    let raw = json!({"model": "Exact/Name", "prompt": "<|fim|>", "raw": true});
+    let answer = daemon.post("/api/generate", &raw).await.expect(200);
+    assert_eq!(deltas(&answer.lines(), "/response"), SAID);
+    assert_eq!(node.requests().pop().unwrap().head.target(), "/v1/completions");
     let embed = json!({"model": "Exact/Name", "input": ["a b", "c"]});
     let embed = daemon.post("/api/embed", &embed).await.expect(200).json();
     assert_eq!(embed["embeddings"].as_array().unwrap().len(), 2);
@@ -209,6 +213,10 @@ async fn errors_come_in_the_clients_dialect() {
             (&json!("error"), &json!("the prompt is too long"))
         );
 
+        node.fail_next(Fault::Body(r#"{"error":"llama runner process has terminated"}"#));
+        let failed = daemon.post("/v1/messages", &chat("m")).await.expect(502).json();
+        assert!(failed["error"]["message"].as_str().unwrap().contains("terminated"), "{failed}");
+
         let stream = with(chat("m"), "stream", true.into());
         for fault in [Fault::ErrorAfter(2), Fault::ResetAfter(2), Fault::EndAfter(2)] {
             node.fail_next(fault.clone());
@@ -252,6 +260,32 @@ async fn translated_chunks_go_out_as_they_come() {
         client.reset();
         node.open_gate();
         daemon.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_redacted_stays_so_and_large_bodies_arrive() {
+    for (node, image) in [
+        (old_ollama().await, "/messages/0/images/0"),
+        (plain_openai().await, "/messages/0/content/0/image_url/url"),
+    ] {
+        let daemon = Daemon::dev(&[&node]).await;
+        daemon.aivonx().ok(&["privacy", "set", "redact"]).await;
+        let data = "aGk=".repeat(100_000);
+        // More changes than are made on the thread that serves the request.
+        let text = "mail bob@example.com ".repeat(400);
+        let content = json!([
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+            {"type": "text", "text": text},
+        ]);
+        let body = json!({"model": "m", "max_tokens": 6, "messages": [{"role": "user", "content": content}]});
+        daemon.post("/v1/messages", &body).await.expect(200);
+        let sent = node.requests().pop().unwrap().json();
+        let image = sent.pointer(image).and_then(Value::as_str).unwrap();
+        assert_eq!(image.trim_start_matches("data:image/png;base64,").len(), data.len());
+        let sent = sent.to_string();
+        assert!(!sent.contains("bob@example.com"));
+        assert_eq!(sent.matches("[REDACTED_EMAIL]").count(), 400);
     }
 }
 

@@ -1,5 +1,7 @@
 //! An answer in no dialect: what happens in its stream, and what it comes to.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, value::RawValue};
 
 /// What an answer is about, which no node says in the client's words.
@@ -13,6 +15,8 @@ pub struct About {
     pub created: i64,
     /// The same as RFC 3339 has it.
     pub created_at: Box<str>,
+    /// From when on its time is taken, if it is.
+    pub begun: Option<Instant>,
 }
 
 /// What a piece of an answer says.
@@ -55,6 +59,9 @@ pub(super) struct Usage {
     pub(super) prompt: u64,
     pub(super) cached: u64,
     pub(super) output: u64,
+    /// How long the node read the prompt and wrote the output; zero if it does not say.
+    pub(super) reading: Duration,
+    pub(super) writing: Duration,
 }
 
 /// Writes an answer's stream in a dialect.

@@ -89,6 +89,10 @@ pub(super) fn answer(client: Api, about: &About, base64: bool, object: &[u8]) ->
             json.put("model", &*about.model);
             json.list("embeddings", |list| vectors.iter().for_each(|vector| list.entry(vector)));
             json.put("prompt_eval_count", tokens);
+            if let Some(begun) = about.begun {
+                json.put("total_duration", u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                json.put("load_duration", 0);
+            }
         }
         _ => {
             json.put("object", "list");

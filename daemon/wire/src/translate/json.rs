@@ -153,7 +153,7 @@ impl Json {
     }
 
     fn value(&mut self, value: impl Serialize) {
-        // Memory takes whatever is written, and nothing here has keys that are no strings.
+        // Memory takes all that is written, and nothing here has keys that are no strings.
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
 

@@ -32,6 +32,8 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Api {
     Chat,
+    /// Only asked of nodes.
+    Completions,
     Responses,
     Embeddings,
     Messages,
@@ -42,6 +44,7 @@ pub enum Api {
 }
 
 impl Api {
+    /// Those of clients.
     const ALL: [Self; 8] = [
         Self::Chat,
         Self::Responses,
@@ -64,6 +67,7 @@ impl Api {
     pub fn path(self) -> &'static str {
         match self {
             Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
             Self::Responses => "/v1/responses",
             Self::Embeddings => "/v1/embeddings",
             Self::Messages => "/v1/messages",
@@ -84,7 +88,7 @@ impl Api {
     #[must_use]
     pub fn stream(self) -> Stream {
         match self {
-            Self::Chat => Stream::Done,
+            Self::Chat | Self::Completions => Stream::Done,
             Self::Responses => Stream::Responses,
             Self::Messages => Stream::Messages,
             Self::OllamaChat | Self::OllamaGenerate => Stream::Ndjson,
@@ -116,8 +120,8 @@ impl Api {
 /// What a client's request comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The node is sent this; the answer is to be as wished.
-    Send(Vec<u8>, Wishes),
+    /// The node is sent this body, in an API of its own; the answer is to be as wished.
+    Send(Api, Vec<u8>, Wishes),
     /// There is nothing to be done for it: this is the answer.
     Answer(Vec<u8>),
 }
@@ -132,10 +136,10 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
         Api::Embeddings | Api::OllamaEmbed | Api::OllamaEmbeddings => {
             let base64 = body.text("encoding_format")?.is_some_and(|format| format == "base64");
             let sent = embed::request(client, node, &body)?;
-            return Ok(Request::Send(sent, Wishes { base64, ..Wishes::default() }));
+            return Ok(Request::Send(node, sent, Wishes { base64, ..Wishes::default() }));
         }
         Api::Messages => anthropic::request(&body)?,
-        Api::Chat => openai::request(&body)?,
+        Api::Chat | Api::Completions => openai::request(&body)?,
         Api::Responses => responses::request(&body)?,
         Api::OllamaChat => ollama::chat(&body)?,
         Api::OllamaGenerate => ollama::generate(&body)?,
@@ -144,10 +148,14 @@ pub fn request(client: Api, node: Api, usage: bool, about: &About, body: &[u8]) 
     if native && !chat.messages.iter().any(|message| !matches!(message, chat::Message::System(_))) {
         return Ok(Request::Answer(ollama::idle(about, &body, client == Api::OllamaChat)));
     }
+    if client == Api::OllamaGenerate && node == Api::Chat && body.flag("raw")? == Some(true) {
+        let sent = openai_node::completion(&chat, usage)?;
+        return Ok(Request::Send(Api::Completions, sent, Wishes::default()));
+    }
     chat.join_calls();
     let options = body.object("stream_options")?.unwrap_or_default();
     let wishes = Wishes { usage: options.flag("include_usage")?.unwrap_or(false), ..Wishes::default() };
-    Ok(Request::Send(write(&chat, node, usage)?, wishes))
+    Ok(Request::Send(node, write(&chat, node, usage)?, wishes))
 }
 
 fn write(chat: &Chat<'_>, node: Api, usage: bool) -> Result<Vec<u8>, Refused> {

@@ -1,6 +1,6 @@
 //! Ollama's chat and generation.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -29,9 +29,14 @@ pub(super) fn chat<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
 /// Reads a request of `/api/generate`, whose prompt becomes a message: the template that a node would put it into is
 /// one for chats.
 pub(super) fn generate<'a>(body: &Object<'a>) -> Result<Chat<'a>, Refused> {
-    body.refuse(&["raw", "suffix", "template", "context"])?;
+    body.refuse(&["suffix", "context"])?;
+    let is_raw = body.flag("raw")?.unwrap_or(false);
+    if !is_raw {
+        body.refuse(&["template"])?;
+    }
     let mut chat = common(body)?;
-    if let Some(system) = body.text("system")?.filter(|system| !system.is_empty()) {
+    // What is raw goes without the template that the system prompt would stand in.
+    if let Some(system) = body.text("system")?.filter(|system| !is_raw && !system.is_empty()) {
         chat.messages.push(Message::System(system));
     }
     let prompt = body.text("prompt")?.unwrap_or_default();
@@ -175,11 +180,13 @@ pub(super) struct Lines {
     calls: Vec<Called>,
     stop: Stop,
     usage: Usage,
+    /// When the first piece came.
+    first: Option<Duration>,
 }
 
 impl Lines {
     pub(super) fn new(chat: bool) -> Self {
-        Self { chat, calls: Vec::new(), stop: Stop::End, usage: Usage::default() }
+        Self { chat, calls: Vec::new(), stop: Stop::End, usage: Usage::default(), first: None }
     }
 
     fn line(line: &Value, out: &mut Vec<u8>) {
@@ -195,6 +202,7 @@ impl Lines {
 
 impl Writer for Lines {
     fn event(&mut self, about: &About, event: Event<'_>, out: &mut Vec<u8>) {
+        self.first = self.first.or_else(|| about.begun.map(|begun| begun.elapsed()));
         match event {
             Event::Thinking(text) => Self::line(&head(about, self.chat, text, "", &[]), out),
             Event::Text(text) => Self::line(&head(about, self.chat, "", text, &[]), out),
@@ -217,7 +225,7 @@ impl Writer for Lines {
     fn finish(&mut self, about: &About, out: &mut Vec<u8>) {
         self.flush(about, out);
         let mut line = head(about, self.chat, "", "", &[]);
-        end(&mut line, self.stop, self.usage);
+        end(&mut line, about, self.stop, self.usage, self.first);
         Self::line(&line, out);
     }
 
@@ -229,7 +237,7 @@ impl Writer for Lines {
 /// An answer in one piece.
 pub(super) fn whole(about: &About, answer: &Answer, chat: bool) -> Vec<u8> {
     let mut object = head(about, chat, &answer.thinking, &answer.text, &answer.calls);
-    end(&mut object, answer.stop, answer.usage);
+    end(&mut object, about, answer.stop, answer.usage, None);
     object.to_string().into_bytes()
 }
 
@@ -256,9 +264,20 @@ fn head(about: &About, chat: bool, thinking: &str, text: &str, calls: &[Called])
     line
 }
 
-fn end(line: &mut Value, stop: Stop, usage: Usage) {
+fn end(line: &mut Value, about: &About, stop: Stop, usage: Usage, first: Option<Duration>) {
     line["done"] = true.into();
     line["done_reason"] = if stop == Stop::Length { "length" } else { "stop" }.into();
     line["prompt_eval_count"] = usage.prompt.into();
     line["eval_count"] = usage.output.into();
+    let Some(total) = about.begun.map(|begun| begun.elapsed()) else { return };
+    let first = first.unwrap_or_default();
+    let or = |said: Duration, seen: Duration| if said.is_zero() { seen } else { said };
+    for (name, time) in [
+        ("total_duration", total),
+        ("load_duration", Duration::ZERO),
+        ("prompt_eval_duration", or(usage.reading, first)),
+        ("eval_duration", or(usage.writing, total.saturating_sub(first))),
+    ] {
+        line[name] = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into();
+    }
 }

@@ -1,6 +1,6 @@
 //! Ollama's chat, as nodes serve it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -164,6 +164,9 @@ struct Line<'a> {
     done_reason: Option<Cow<'a, str>>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
+    /// Nanoseconds.
+    prompt_eval_duration: Option<u64>,
+    eval_duration: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -237,6 +240,8 @@ impl Reader {
                 prompt: line.prompt_eval_count.unwrap_or(0),
                 cached: 0,
                 output: line.eval_count.unwrap_or(0),
+                reading: Duration::from_nanos(line.prompt_eval_duration.unwrap_or(0)),
+                writing: Duration::from_nanos(line.eval_duration.unwrap_or(0)),
             }));
             event(Event::Stop(match line.done_reason.as_deref() {
                 // It sends calls whole, or not at all.

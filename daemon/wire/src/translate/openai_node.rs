@@ -1,10 +1,13 @@
-//! OpenAI's chat completions, as nodes serve them.
+//! OpenAI's chat completions, and completions, as nodes serve them.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::{
+    Refused,
     answer::{Event, Stop, Usage},
-    chat::{Chat, Choice, Format, Image, Message, Part, Think},
+    chat::{Chat, Choice, Format, Image, Message, Part, Sampling, Think},
     json::Json,
 };
 
@@ -13,10 +16,7 @@ pub(super) fn request(chat: &Chat<'_>, usage: bool) -> Vec<u8> {
     Json::object(|body| {
         body.put("model", &chat.model);
         body.list("messages", |list| chat.messages.iter().for_each(|message| write_message(message, list)));
-        body.put("stream", chat.stream);
-        if usage && chat.stream {
-            body.within("stream_options", |options| options.put("include_usage", true));
-        }
+        stream(chat, usage, body);
         if !chat.tools.is_empty() {
             tools(chat, body);
         }
@@ -40,24 +40,49 @@ pub(super) fn request(chat: &Chat<'_>, usage: bool) -> Vec<u8> {
             }),
             None => {}
         }
-        let sampling = &chat.sampling;
-        for (name, value) in [
-            ("max_tokens", sampling.max_tokens),
-            ("temperature", sampling.temperature),
-            ("top_p", sampling.top_p),
-            ("top_k", sampling.top_k),
-            ("min_p", sampling.min_p),
-            ("seed", sampling.seed),
-            ("frequency_penalty", sampling.frequency_penalty),
-            ("presence_penalty", sampling.presence_penalty),
-            // As llama.cpp and as vLLM call it.
-            ("repeat_penalty", sampling.repeat_penalty),
-            ("repetition_penalty", sampling.repeat_penalty),
-            ("stop", sampling.stop),
-        ] {
-            body.raw_some(name, value);
-        }
+        sampling(&chat.sampling, body);
     })
+}
+
+/// Writes a request for the completion of a text that is given to the model as it is.
+pub(super) fn completion(chat: &Chat<'_>, usage: bool) -> Result<Vec<u8>, Refused> {
+    let [Message::User(parts)] = &chat.messages[..] else { return Err(Refused::not_carried("raw")) };
+    let [Part::Text(prompt)] = &parts[..] else { return Err(Refused::not_carried("images")) };
+    if chat.format.is_some() {
+        return Err(Refused::not_carried("format"));
+    }
+    Ok(Json::object(|body| {
+        body.put("model", &chat.model);
+        body.put("prompt", prompt);
+        stream(chat, usage, body);
+        sampling(&chat.sampling, body);
+    }))
+}
+
+fn stream(chat: &Chat<'_>, usage: bool, body: &mut Json) {
+    body.put("stream", chat.stream);
+    if usage && chat.stream {
+        body.within("stream_options", |options| options.put("include_usage", true));
+    }
+}
+
+fn sampling(sampling: &Sampling<'_>, body: &mut Json) {
+    for (name, value) in [
+        ("max_tokens", sampling.max_tokens),
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        ("top_k", sampling.top_k),
+        ("min_p", sampling.min_p),
+        ("seed", sampling.seed),
+        ("frequency_penalty", sampling.frequency_penalty),
+        ("presence_penalty", sampling.presence_penalty),
+        // As llama.cpp and as vLLM call it.
+        ("repeat_penalty", sampling.repeat_penalty),
+        ("repetition_penalty", sampling.repeat_penalty),
+        ("stop", sampling.stop),
+    ] {
+        body.raw_some(name, value);
+    }
 }
 
 fn tools(chat: &Chat<'_>, body: &mut Json) {
@@ -172,6 +197,15 @@ fn image(image: &Image<'_>, list: &mut Json) {
 struct Chunk {
     choices: Option<Vec<OneChoice>>,
     usage: Option<Counts>,
+    timings: Option<Timings>,
+}
+
+/// What llama.cpp says of its work, in milliseconds.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+struct Timings {
+    prompt_ms: f64,
+    predicted_ms: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -179,6 +213,8 @@ struct Chunk {
 struct OneChoice {
     #[serde(alias = "message")]
     delta: Option<Delta>,
+    /// Of a completion.
+    text: Option<String>,
     finish_reason: Option<String>,
 }
 
@@ -242,7 +278,7 @@ impl Reader {
             for thinking in [delta.reasoning_content.or(delta.reasoning)].into_iter().flatten() {
                 text(&thinking).map(Event::Thinking).into_iter().for_each(&mut event);
             }
-            for said in [delta.content, delta.refusal].into_iter().flatten() {
+            for said in [delta.content, delta.refusal, choice.text].into_iter().flatten() {
                 text(&said).map(Event::Text).into_iter().for_each(&mut event);
             }
             for call in delta.tool_calls.unwrap_or_default() {
@@ -259,7 +295,11 @@ impl Reader {
             }
         }
         if let Some(counts) = chunk.usage {
+            let timings = chunk.timings.unwrap_or_default();
+            let time = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
             event(Event::Usage(Usage {
+                reading: time(timings.prompt_ms),
+                writing: time(timings.predicted_ms),
                 prompt: counts.prompt_tokens.unwrap_or(0),
                 cached: counts.prompt_tokens_details.and_then(|d| d.cached_tokens).unwrap_or(0),
                 output: counts.completion_tokens.unwrap_or(0),

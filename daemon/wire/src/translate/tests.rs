@@ -11,5 +11,6 @@ fn about() -> About {
         model: "m".into(),
         created: 1_700_000_000,
         created_at: "2023-11-14T22:13:20Z".into(),
+        begun: None,
     }
 }

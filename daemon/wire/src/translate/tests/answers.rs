@@ -1,9 +1,11 @@
+use std::time::Instant;
+
 use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Translator, Wishes},
+    super::{About, Translator, Wishes},
     Api, about,
 };
 use crate::api::Pieces;
@@ -237,6 +239,30 @@ fn pieces_are_counted_where_the_node_does_not_count() {
     let text = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n";
     let lines = objects(&stream(Api::OllamaChat, Api::Chat, &[text.as_bytes()]).0);
     assert_eq!((&lines[2]["done"], &lines[2]["eval_count"]), (&json!(true), &json!(2)));
+}
+
+#[test]
+fn a_line_of_ollama_says_how_long_the_work_took() {
+    let openai = json!({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2}, "timings": {"prompt_ms": 1.5, "predicted_ms": 20.0}});
+    let about = About { begun: Some(Instant::now()), ..about() };
+    let mut translator = Translator::whole(Api::OllamaChat, Api::Chat, about, Wishes::default());
+    let mut out = Pieces::default();
+    translator.pass(openai.to_string().as_bytes(), &mut out);
+    translator.finish(&mut out).unwrap();
+    let line: Value = serde_json::from_slice(&out.pop(usize::MAX).unwrap()).unwrap();
+    assert_eq!(
+        (&line["prompt_eval_duration"], &line["eval_duration"]),
+        (&json!(1_500_000), &json!(20_000_000))
+    );
+    assert!(line["total_duration"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_completion_becomes_a_generation() {
+    let text = "data: {\"choices\":[{\"index\":0,\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n";
+    let lines = objects(&stream(Api::OllamaGenerate, Api::Completions, &[text.as_bytes()]).0);
+    assert_eq!((&lines[0]["response"], &lines[1]["done_reason"]), (&json!("a"), &json!("length")));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
 
 fn sent(client: Api, node: Api, body: &Value) -> Value {
     match request(client, node, true, &about(), body.to_string().as_bytes()) {
-        Ok(Request::Send(body, _)) => serde_json::from_slice(&body).unwrap(),
+        Ok(Request::Send(_, body, _)) => serde_json::from_slice(&body).unwrap(),
         other => panic!("{body}: {other:?}"),
     }
 }
@@ -92,7 +92,7 @@ fn messages_become_a_chat_of_ollama() {
 #[test]
 fn schemas_keep_the_order_of_their_keys() {
     let body = br#"{"model":"m","messages":[{"role":"user","content":"x"}],"format":{"type":"object","properties":{"z":{},"a":{}}}}"#;
-    let Ok(Request::Send(sent, _)) = request(Api::OllamaChat, Api::Chat, false, &about(), body) else {
+    let Ok(Request::Send(_, sent, _)) = request(Api::OllamaChat, Api::Chat, false, &about(), body) else {
         panic!()
     };
     let sent = String::from_utf8(sent).unwrap();
@@ -145,6 +145,18 @@ fn a_chat_of_ollama_becomes_one_of_openai() {
     let hint = with_effort("max");
     assert_eq!(sent(Api::Messages, Api::Chat, &hint)["reasoning_effort"], "high");
     assert_eq!(sent(Api::Messages, Api::OllamaChat, &hint)["think"], Value::Null);
+}
+
+#[test]
+fn a_raw_prompt_is_completed_as_it_is() {
+    let body = json!({"model": "m", "prompt": "<|fim_prefix|>a", "raw": true, "system": "s", "options": {"stop": ["b"]}});
+    let sent = request(Api::OllamaGenerate, Api::Chat, true, &about(), body.to_string().as_bytes());
+    let Ok(Request::Send(Api::Completions, sent, _)) = sent else { panic!("{sent:?}") };
+    assert_eq!(
+        serde_json::from_slice::<Value>(&sent).unwrap(),
+        json!({"model": "m", "prompt": "<|fim_prefix|>a", "stream": true, "stop": ["b"],
+            "stream_options": {"include_usage": true}})
+    );
 }
 
 #[test]
@@ -230,7 +242,7 @@ fn embeddings_are_asked_for() {
         &about(),
         body.to_string().as_bytes(),
     ) {
-        Ok(Request::Send(_, wishes)) => wishes,
+        Ok(Request::Send(_, _, wishes)) => wishes,
         other => panic!("{other:?}"),
     };
     assert_eq!(wishes(Api::Embeddings, &body), Wishes { base64: true, usage: false });
@@ -281,7 +293,6 @@ fn what_has_no_counterpart_is_refused_by_name() {
             user(json!([{"type": "image", "source": {"type": "url", "url": "http://x/"}}])),
             "'messages[0]: the URL of an image'",
         ),
-        (Api::OllamaGenerate, Api::Chat, with("raw", json!(true)), "'raw'"),
         (Api::OllamaGenerate, Api::Chat, with("suffix", json!("x")), "'suffix'"),
         (Api::Responses, Api::Chat, with("previous_response_id", json!("r")), "'previous_response_id'"),
         (
