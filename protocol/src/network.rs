@@ -22,6 +22,12 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
+    /// Whether all of `other` is in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
     /// Its first address.
     #[must_use]
     pub fn address(&self) -> IpAddr {

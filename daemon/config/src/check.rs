@@ -36,8 +36,8 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn usable(&self, keys: &[&str]) -> bool {
-        !keys.iter().any(|key| self.bad.contains(*key))
+    fn usable(&self, keys: &[impl AsRef<str>]) -> bool {
+        !keys.iter().any(|key| self.bad.contains(key.as_ref()))
     }
 
     /// The place of the first of `keys` that is given.
@@ -51,21 +51,23 @@ impl Rules<'_> {
 
     fn open_to_a_network(&self, finds: &mut Vec<Find>) {
         let access = &self.config.access;
-        if access.mode != AccessMode::Open
-            || access.i_understand
-            || !self.usable(&["access.mode", "access.i_understand"])
-        {
+        if access.i_understand || !self.usable(&["access.mode", "access.i_understand"]) {
             return;
         }
         for (at, listen) in self.config.listen.iter().enumerate() {
             let key = format!("{LISTEN}[{at}].address");
-            if listen.address.ip().to_canonical().is_loopback() || !self.usable(&[&key]) {
+            let mode = format!("{LISTEN}[{at}].access");
+            if self.config.mode_of(listen) != AccessMode::Open
+                || listen.address.ip().to_canonical().is_loopback()
+                || !self.usable(&[&key, &mode])
+            {
                 continue;
             }
+            let mode = if listen.access.is_some() { &mode } else { "access.mode" };
             finds.push(Find {
                 span: self.listen_place(at),
                 what: format!(
-                    "{key} is {}, not loopback, and access.mode is \"open\": everyone who can reach it may use every model",
+                    "{key} is {}, not loopback, and {mode} is \"open\": everyone who can reach it may use every model",
                     listen.address
                 ),
                 accepted: Some("a loopback address, or any with access.i_understand = true".into()),
@@ -79,18 +81,17 @@ impl Rules<'_> {
 
     fn plain_on_a_network(&self, finds: &mut Vec<Find>) {
         // What `open` needs is said above, and who understands that understands this.
-        let access = &self.config.access;
-        if access.mode == AccessMode::Open
-            || access.i_understand
-            || !self.usable(&["access.mode", "access.i_understand"])
-        {
+        if self.config.access.i_understand || !self.usable(&["access.mode", "access.i_understand"]) {
             return;
         }
         for (at, listen) in self.config.listen.iter().enumerate() {
             let key = |name: &str| format!("{LISTEN}[{at}].{name}");
             if listen.i_understand
                 || !listen.is_plain_on_a_network()
-                || !self.usable(&[&key("address"), &key("tls_cert"), &key("i_understand")])
+                || self.config.mode_of(listen) == AccessMode::Open
+                || self.config.is_for_proxies(listen)
+                || !self.usable(&["address", "tls_cert", "i_understand", "allow", "access"].map(key))
+                || !self.usable(&["proxy.trusted"])
             {
                 continue;
             }

@@ -280,6 +280,27 @@ impl<T: Word> Kind<T> for OneOf {
     }
 }
 
+/// The same, or none, which is the empty string.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneOfOrNone;
+
+impl<T: Word> Kind<Option<T>> for OneOfOrNone {
+    fn read(&self, value: &Value<'_>) -> Result<Option<T>, Vec<Problem>> {
+        match value.get_ref().as_str() {
+            Some("") => Ok(None),
+            _ => OneOf.read(value).map(Some),
+        }
+    }
+
+    fn show(&self, value: &Option<T>) -> String {
+        value.as_ref().map_or_else(|| quoted(""), |word| OneOf.show(word))
+    }
+
+    fn accepted(&self) -> String {
+        format!("{}, or \"\" for none", Kind::<T>::accepted(&OneOf))
+    }
+}
+
 /// An IP address with a port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address;

@@ -4,11 +4,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use aivonx_protocol::network::Network;
+
 use super::{
     form::{FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
-    kind::{Address, Count, Flag, OneOf, Size, Time, Word},
+    kind::{Address, Count, Flag, OneOf, OneOfOrNone, Size, Time, Word},
     table::table,
-    text::{AbsolutePath, FILE_PATH, ListOf, Paths, SOCKET_PATH},
+    text::{AbsolutePath, FILE_PATH, ListOf, Networks, Paths, SOCKET_PATH},
     units::{GIB, KIB, MIB},
 };
 
@@ -84,7 +86,14 @@ table! {
         tls_key: Vec<PathBuf> = Vec::new(), Paths, Restart;
         /// Serve nothing here, but send clients to HTTPS (308): to the port of the first listener that speaks it, or to 443.
         redirect: bool = false, Flag, Restart;
-        /// Needed for plain HTTP on an address that is not loopback: everyone on the way reads prompts and keys.
+        /// Networks whose machines may connect; empty: all. A machine behind a proxy comes from that proxy.
+        allow: Vec<Network> = Vec::new(), Networks, Restart;
+        /// What comes from `proxy.trusted` begins with the PROXY protocol (version 1 or 2), and is closed if it does not.
+        proxy_protocol: bool = false, Flag, Restart;
+        /// Who may use the gateway here; empty: as `access.mode` says.
+        access: Option<AccessMode> = None, OneOfOrNone, Restart;
+        /// Needed for plain HTTP on an address that is not loopback, unless only proxies may connect (`allow` names none
+        /// but `proxy.trusted`): everyone on the way reads prompts and keys.
         i_understand: bool = false, Flag, Restart;
     }
 }
@@ -146,7 +155,20 @@ impl Config {
     /// Whether everyone who can reach a listener that is not on loopback may use the gateway.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
-        self.access.mode == AccessMode::Open && self.listen.iter().any(|l| !l.address.ip().is_loopback())
+        self.listen.iter().any(|l| self.mode_of(l) == AccessMode::Open && !l.address.ip().is_loopback())
+    }
+
+    /// Who may use the gateway by way of this listener.
+    #[must_use]
+    pub fn mode_of(&self, listen: &Listen) -> AccessMode {
+        listen.access.unwrap_or(self.access.mode)
+    }
+
+    /// Whether nobody but trusted proxies may connect to it.
+    #[must_use]
+    pub fn is_for_proxies(&self, listen: &Listen) -> bool {
+        let trusted = |network: &Network| self.proxy.trusted.iter().any(|proxies| proxies.covers(network));
+        !listen.allow.is_empty() && listen.allow.iter().all(trusted)
     }
 }
 
@@ -274,6 +296,10 @@ table! {
         idle_close: Duration = seconds(60), Time::from(ms(10), hours(24)), Reload;
         /// Send `X-Aivonx-Node` with the name of the node that answered.
         node_header: bool = true, Flag, Reload;
+        /// Networks of the proxies in front of the gateway. What they say of their clients is believed
+        /// (`X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, `Forwarded`, the PROXY protocol), and nobody
+        /// else; `limits.connections_per_address` does not bind them.
+        trusted: Vec<Network> = Vec::new(), Networks, Reload;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use aivonx_protocol::Untrusted;
+use aivonx_protocol::{Untrusted, network::Network};
 
 use super::{
     kind::{Kind, Problem, Value, quoted, wrong_type},
@@ -118,6 +118,41 @@ impl Kind<Vec<PathBuf>> for Paths {
 
     fn accepted(&self) -> String {
         "an absolute path, or a list of them; \"\" for none".into()
+    }
+}
+
+/// A list of networks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Networks;
+
+impl Kind<Vec<Network>> for Networks {
+    fn read(&self, value: &Value<'_>) -> Result<Vec<Network>, Vec<Problem>> {
+        let network = |value: &Value<'_>| {
+            let text =
+                value.get_ref().as_str().ok_or_else(|| vec![wrong_type(value.get_ref(), "a network")])?;
+            text.parse().map_err(|_| vec![Problem::new(format!("has {}, which is no network", quote(text)))])
+        };
+        match value.get_ref().as_array() {
+            Some(array) => each(array.iter(), network),
+            None => {
+                let problem = wrong_type(value.get_ref(), "a list");
+                match value.get_ref().as_str().and_then(|text| text.parse::<Network>().ok()) {
+                    Some(network) => problem.fix(format!("write [\"{network}\"]")).one(),
+                    None => problem.one(),
+                }
+            }
+        }
+    }
+
+    fn show(&self, value: &Vec<Network>) -> String {
+        format!(
+            "[{}]",
+            value.iter().map(|network| quoted(&network.to_string())).collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    fn accepted(&self) -> String {
+        "a list of networks and addresses, such as \"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.1\"; [] for none".into()
     }
 }
 

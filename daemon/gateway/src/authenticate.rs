@@ -62,7 +62,7 @@ pub(super) fn caller(
     if shared.awaits_setup && !snapshot.is_set_up() && !matches!(route.action, Action::Local(Local::Health)) {
         return Err(Refusal::NotSetUp);
     }
-    let mode = exchange.settings.access;
+    let mode = exchange.access;
     // Credentials are ignored: the answer does not depend on the caller.
     if route.need() == Need::Nothing
         || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead))

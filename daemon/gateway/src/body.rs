@@ -151,7 +151,7 @@ impl Sender<'_> {
             Some(organization) => Group::Of(organization.level.account.bodies().clone()),
             None if !matches!(self.caller, Caller::Anonymous) => Group::Own,
             // Nobody has to be a stranger, so that all of them would hold each other up.
-            None if exchange.settings.access == AccessMode::Open => Group::Address(exchange.record.client),
+            None if exchange.access == AccessMode::Open => Group::Address(exchange.record.client),
             None => Group::Of(exchange.worker.shared.budget.anonymous().clone()),
         }
     }

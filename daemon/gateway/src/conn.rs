@@ -28,8 +28,10 @@ use tokio::{
 
 use super::{
     answer::Tracked,
+    forwarded,
     keep_waiting::Hold,
     listener::Rules,
+    proxy_protocol::{self, Source},
     shared::Settings,
     stack,
     tls::handshake,
@@ -47,8 +49,12 @@ pub(super) struct ConnContext {
     pub(super) state: Rc<ConnState>,
     /// The stream of the request; None with HTTP/1.
     pub(super) stream: Option<Rc<StreamState>>,
-    /// Address of the client.
+    /// Where the connection comes from.
+    pub(super) peer: IpAddr,
+    /// Address of the client: the same, unless a trusted proxy names another.
     pub(super) client: IpAddr,
+    /// The client speaks HTTPS, with the gateway or with a trusted proxy.
+    pub(super) https: bool,
     /// Where it came in.
     pub(super) listener: Arc<Rules>,
     /// Where a request says that its stream may begin before its answer does; None if no key asks for that.
@@ -56,14 +62,9 @@ pub(super) struct ConnContext {
 }
 
 impl ConnContext {
-    /// Whether the client speaks HTTPS.
-    pub(super) fn is_https(&self) -> bool {
-        self.listener.tls.is_some()
-    }
-
     /// The port for HTTPS to which its requests are sent instead of being answered.
     pub(super) fn redirects_to(&self) -> Option<u16> {
-        self.listener.redirect.filter(|_| !self.is_https())
+        self.listener.redirect.filter(|_| !self.https)
     }
 
     /// Where the answer of the request goes.
@@ -224,7 +225,18 @@ impl Drop for OpenAnswer {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(cx: Rc<ConnContext>, stream: TcpStream) {
+pub(super) async fn serve(mut cx: ConnContext, mut stream: TcpStream) {
+    if cx.listener.proxy_protocol && forwarded::is_trusted(&cx.worker.settings().trusted, cx.peer) {
+        match proxy_protocol::read(&mut stream).await {
+            Some(Source::Client(address)) => cx.client = address,
+            Some(Source::Itself) => {}
+            None => {
+                tracing::debug!(peer = %cx.peer, "a connection does not begin with the PROXY protocol");
+                return;
+            }
+        }
+    }
+    let cx = Rc::new(cx);
     let mut socket = ClientSocket::new(stream, &cx);
     let Some(tls) = &cx.listener.tls else {
         let Some(version) = socket.detect().await else { return };

@@ -1,6 +1,6 @@
 //! The one table: cause -> status and body, in the caller's dialect.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use aivonx_domain::access::Outcome;
 use aivonx_fleet::NoNode;
@@ -20,6 +20,7 @@ use super::{
     body::{BodyError, VerdictError},
     deadline::{CancelReason, Waiting},
     forward::Misfit,
+    forwarded::ForwardedError,
     headers,
     host::HostError,
     limit::{self, Limited},
@@ -30,6 +31,10 @@ use super::{
 pub(super) enum Refusal {
     #[error(transparent)]
     Host(#[from] HostError),
+    #[error("{0} may not connect here: it is in no network of the listener's allow")]
+    NotAdmitted(IpAddr),
+    #[error(transparent)]
+    Forwarded(#[from] ForwardedError),
     #[error("this gateway has no administrator yet: run 'aivonx setup' on its host")]
     NotSetUp,
     #[error(
@@ -122,13 +127,16 @@ impl Refusal {
     fn verdict(&self) -> (StatusCode, Outcome) {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
-            Self::Host(HostError::NotServed(_) | HostError::Origin(_)) => (StatusCode::FORBIDDEN, Refused),
+            Self::Host(HostError::NotServed(_) | HostError::Origin(_)) | Self::NotAdmitted(_) => {
+                (StatusCode::FORBIDDEN, Refused)
+            }
             Self::Host(HostError::Absolute)
             | Self::NoRoute(_)
             | Self::NoSuchNode(_)
             | Self::NoResponse(_)
             | Self::Never(_) => (StatusCode::NOT_FOUND, Refused),
             Self::Host(_)
+            | Self::Forwarded(_)
             | Self::Peek(_)
             | Self::Form(_)
             | Self::Private(_)

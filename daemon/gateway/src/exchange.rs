@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aivonx_config::AccessMode;
 use aivonx_domain::{
     access::{AccessRecord, Outcome},
     network,
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::{
     body::verdict_text,
+    conn::ConnContext,
     deadline::{CancelReason, Waiting},
     estimate::{self, Sent},
     fields::{Field, Fields},
@@ -37,6 +39,8 @@ pub(super) struct Exchange {
     pub(super) worker: Rc<Worker>,
     /// As they were when it began.
     pub(super) settings: Arc<Settings>,
+    /// Who may use the gateway where it came in.
+    pub(super) access: AccessMode,
     pub(super) record: AccessRecord,
     /// Our id of the request, as it stands in headers.
     pub(super) id: HeaderValue,
@@ -56,22 +60,23 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn begin(
-        worker: Rc<Worker>,
-        client: std::net::IpAddr,
+        cx: &ConnContext,
+        settings: Arc<Settings>,
         method: &Method,
         fields: &Fields<'_>,
     ) -> Self {
+        let worker = cx.worker.clone();
         let began = worker.instant();
         let request_id = worker.request_id(began);
-        let mut record = AccessRecord::new(request_id, client, method.clone());
+        let mut record = AccessRecord::new(request_id, cx.client, method.clone());
         record.client_request_id = client_request_id(fields.get(Field::RequestId));
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut text));
         // Hexadecimal digits and hyphens always make a header value.
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        let settings = worker.settings();
         Self {
             worker,
+            access: cx.listener.access.unwrap_or(settings.access),
             settings,
             record,
             id,

@@ -31,13 +31,14 @@ pub(super) enum HostError {
 }
 
 /// Checks the names in a request's head, and returns the host that it is for, without its port. `loopback` is whether
-/// the listener is on a loopback address.
+/// the listener is on a loopback address, `forwarded` the host that a trusted proxy was asked for.
 pub(super) fn check<'r>(
     settings: &Settings,
     loopback: bool,
     version: Version,
     uri: &'r Uri,
     fields: &Fields<'r>,
+    forwarded: Option<&'r str>,
 ) -> Result<Option<&'r str>, HostError> {
     let mut hosts = fields.all(Field::Host);
     let host = match (hosts.next(), hosts.next()) {
@@ -56,6 +57,8 @@ pub(super) fn check<'r>(
         (None, None, Version::HTTP_10 | Version::HTTP_09) => None,
         (None, None, _) => return Err(HostError::Missing),
     };
+    // A proxy may ask for the gateway under a name of its own.
+    let named = forwarded.or(named);
     let name = named.map(|named| host_part(named).ok_or(HostError::Unreadable)).transpose()?;
     if let (Some(named), Some(name)) = (named, name) {
         let listed = || {
@@ -177,7 +180,8 @@ mod tests {
             headers.insert("origin", HeaderValue::from_str(origin).unwrap());
         }
         let settings = Settings::new(&Config::default());
-        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &Fields::read(&headers)).map(drop)
+        check(&settings, loopback, version, &uri.parse::<Uri>().unwrap(), &Fields::read(&headers), None)
+            .map(drop)
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use aivonx_config::Listen;
+use aivonx_config::{AccessMode, Listen};
+use aivonx_protocol::network::Network;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
@@ -68,6 +69,12 @@ pub(super) struct Rules {
     pub(super) diagnostics: bool,
     /// It speaks HTTPS.
     pub(super) tls: Option<Arc<Tls>>,
+    /// Networks whose machines may connect; empty: all.
+    pub(super) allow: Vec<Network>,
+    /// What comes from trusted proxies begins with the PROXY protocol.
+    pub(super) proxy_protocol: bool,
+    /// Who may use the gateway here, if not everywhere the same.
+    pub(super) access: Option<AccessMode>,
     /// Its clients are sent to this port for HTTPS.
     pub(super) redirect: Option<u16>,
 }
@@ -78,8 +85,16 @@ impl Rules {
             loopback: listen.address.ip().is_loopback(),
             diagnostics: listen.diagnostics,
             tls,
+            allow: listen.allow.clone(),
+            proxy_protocol: listen.proxy_protocol,
+            access: listen.access,
             redirect: listen.redirect.then_some(https),
         })
+    }
+
+    /// Whether the machine at `address` may connect.
+    pub(super) fn admits(&self, address: IpAddr) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|network| network.contains(address))
     }
 }
 

@@ -62,7 +62,8 @@ impl Shares {
         Arc::new(Self { most, of_address, taken: AtomicUsize::new(0), addresses: Mutex::default() })
     }
 
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<ClientPlace> {
+    /// `is_many` is whether many clients come from the address, so that it has no share.
+    fn take(self: &Arc<Self>, address: IpAddr, is_many: bool) -> Option<ClientPlace> {
         let address = network(address);
         if self.taken.fetch_add(1, Relaxed) >= self.most {
             self.taken.fetch_sub(1, Relaxed);
@@ -70,7 +71,7 @@ impl Shares {
         }
         let mut addresses = self.addresses();
         let taken = addresses.entry(address).or_default();
-        if *taken >= self.of_address {
+        if *taken >= self.of_address && !is_many {
             self.taken.fetch_sub(1, Relaxed);
             return None;
         }
@@ -113,14 +114,14 @@ impl Places {
         self.clients.taken.load(Relaxed)
     }
 
-    /// A place for a connection from `address`.
-    pub(super) fn client(&self, address: IpAddr) -> Option<ClientPlace> {
-        self.clients.take(address)
+    /// A place for a connection from `address`, which may be that of a proxy.
+    pub(super) fn client(&self, address: IpAddr, is_proxy: bool) -> Option<ClientPlace> {
+        self.clients.take(address, is_proxy)
     }
 
     /// A place for a TLS handshake with a client at `address`.
     pub(super) fn handshake(&self, address: IpAddr) -> Option<ClientPlace> {
-        self.handshakes.take(address)
+        self.handshakes.take(address, false)
     }
 
     /// A place for a connection to a node.
@@ -181,13 +182,16 @@ mod tests {
     #[test]
     fn one_address_leaves_half_to_the_others() {
         let places = places(5, 0);
-        let mut taken: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.1"))).collect();
+        let mut taken: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.1"), false)).collect();
         assert_eq!((taken.len(), places.clients()), (3, 3));
-        let others: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.2"))).collect();
+        let others: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.2"), false)).collect();
         assert_eq!((others.len(), places.clients()), (2, 5));
         taken.pop();
-        assert!(places.client(at("192.0.2.1")).is_some());
+        assert!(places.client(at("192.0.2.1"), false).is_some());
         drop((taken, others));
+        let of_proxy: Vec<_> = (0..9).filter_map(|_| places.client(at("192.0.2.1"), true)).collect();
+        assert_eq!(of_proxy.len(), 5);
+        drop(of_proxy);
         assert_eq!(places.clients(), 0);
         assert!(places.clients.addresses().is_empty());
     }
@@ -203,10 +207,11 @@ mod tests {
     #[test]
     fn a_network_of_ipv6_is_one_address() {
         let places = places(10, 2);
-        let taken: Vec<_> = (0..5).filter_map(|n| places.client(at(&format!("2001:db8::{n}")))).collect();
+        let taken: Vec<_> =
+            (0..5).filter_map(|n| places.client(at(&format!("2001:db8::{n}")), false)).collect();
         assert_eq!(taken.len(), 2);
-        assert!(places.client(at("2001:db8:0:1::1")).is_some());
-        assert!(places.client(at("::ffff:192.0.2.1")).is_some());
+        assert!(places.client(at("2001:db8:0:1::1"), false).is_some());
+        assert!(places.client(at("::ffff:192.0.2.1"), false).is_some());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use aivonx_fleet::{Fleet, Hot, NodeScope};
 use aivonx_identity::Identity;
 use aivonx_ledgers::usage::Usage;
 use aivonx_limits::Limits;
+use aivonx_protocol::network::Network;
 use aivonx_telemetry::AccessSink;
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::watch};
@@ -91,6 +92,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Origins accepted, lower case; `*` stands for any part.
     pub allowed_origins: Vec<String>,
+    /// Networks of proxies that are believed.
+    pub trusted: Vec<Network>,
     /// What stands on every answer.
     pub(super) browsers: ForBrowsers,
     /// The machine's own name, lower case; empty if it is not known.
@@ -134,6 +137,7 @@ impl Settings {
             allow_model_management: config.access.allow_model_management,
             allowed_hosts: lower(&config.access.allowed_hosts),
             allowed_origins: lower(&config.access.allowed_origins),
+            trusted: config.proxy.trusted.clone(),
             browsers: ForBrowsers::new(&config.headers),
             own_host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_ascii_lowercase())

@@ -27,9 +27,11 @@ use super::{
     fields::{Field, Fields},
     form,
     forward::{Call, RESPONSES, forward, look_again},
+    forwarded::{self, Forwarded, ForwardedError},
     headers, host,
     keep_waiting::{self, Begins},
     limit, privacy, redirect, responses,
+    shared::Settings,
 };
 use crate::policy::Plan;
 
@@ -47,7 +49,10 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     // First of all the id and the clock: everything below is recorded under them.
     let (head, mut incoming) = request.into_parts();
     let fields = Fields::read(&head.headers);
-    let mut exchange = Exchange::begin(cx.worker.clone(), cx.client, &head.method, &fields);
+    // Before anything is recorded, which is done under the client's address.
+    let settings = cx.worker.settings();
+    let (cx, forwarded) = seen_through_proxies(cx, &settings, &head.headers);
+    let mut exchange = Exchange::begin(&cx, settings, &head.method, &fields);
     // hyper lets the chunks win over a length that stands beside them, and does not report it; what follows on such a
     // connection must not be taken for a request (RFC 9112, 6.3), so chunked uploads are a connection's last.
     let last = fields.has(Field::TransferEncoding);
@@ -58,7 +63,7 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         &cx,
         &mut exchange,
         dialect,
-        Head { parts: &head, path, fields: &fields },
+        Head { parts: &head, path, fields: &fields, forwarded },
         &mut incoming,
     )
     .await
@@ -102,7 +107,7 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
 
 /// Sets what stands on every answer of its kind.
 fn dress(headers: &mut HeaderMap, cx: &ConnContext, exchange: &Exchange, fields: &Fields<'_>, streams: bool) {
-    headers::on_every_answer(headers, exchange.id.clone(), &exchange.settings.browsers, cx.is_https());
+    headers::on_every_answer(headers, exchange.id.clone(), &exchange.settings.browsers, cx.https);
     if streams {
         headers::on_stream(headers);
     }
@@ -118,6 +123,8 @@ struct Head<'r> {
     /// The path, without slashes that say nothing.
     path: &'r str,
     fields: &'r Fields<'r>,
+    /// What trusted proxies say of it.
+    forwarded: Result<Forwarded<'r>, ForwardedError>,
 }
 
 async fn layers(
@@ -127,12 +134,17 @@ async fn layers(
     head: Head<'_>,
     incoming: &mut Incoming,
 ) -> Result<Answer, Refusal> {
-    let Head { parts: head, path, fields } = head;
+    let Head { parts: head, path, fields, forwarded } = head;
 
-    // Client address: the peer's, until trusted proxies can be named; then blocked addresses.
+    // First of all who may connect at all.
+    if !cx.listener.admits(cx.peer) {
+        return Err(Refusal::NotAdmitted(cx.peer));
+    }
+    let forwarded = forwarded?;
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
-    let named = host::check(&exchange.settings, cx.listener.loopback, head.version, &head.uri, fields)?;
+    let loopback = cx.listener.loopback;
+    let named = host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host)?;
 
     // Before anything is answered that somebody could read on the way.
     if let Some(port) = cx.redirects_to() {
@@ -320,6 +332,25 @@ async fn layers(
         });
     }
     forward(exchange, flight, call).await
+}
+
+/// The connection as it is for the client behind trusted proxies, and what they say of it.
+fn seen_through_proxies<'h>(
+    cx: Rc<ConnContext>,
+    settings: &Settings,
+    headers: &'h HeaderMap,
+) -> (Rc<ConnContext>, Result<Forwarded<'h>, ForwardedError>) {
+    if !forwarded::is_trusted(&settings.trusted, cx.client) {
+        return (cx, Ok(Forwarded::default()));
+    }
+    let forwarded = forwarded::read(headers, &settings.trusted);
+    let Forwarded { client, https, .. } = forwarded.unwrap_or_default();
+    let seen = ConnContext {
+        client: client.unwrap_or(cx.client),
+        https: https.unwrap_or(cx.https),
+        ..ConnContext::clone(&cx)
+    };
+    (Rc::new(seen), forwarded)
 }
 
 /// The gateways that a request came through.

@@ -22,6 +22,7 @@ use super::{
     authenticate::Tokens,
     conn::{self, ConnContext, ConnState},
     deadline::{InFlight, TICK, Turn, ticks},
+    forwarded,
     listener::{ACCEPT_PAUSE, Bound, Rules},
     request_id::RequestIds,
     running,
@@ -350,7 +351,10 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
                 continue;
             }
         };
-        let Some(place) = worker.shared.places.client(peer.ip()) else {
+        let peer = peer.ip().to_canonical();
+        // Behind a proxy are all its clients.
+        let is_proxy = forwarded::is_trusted(&worker.settings().trusted, peer);
+        let Some(place) = worker.shared.places.client(peer, is_proxy) else {
             // Best effort: the queue of the socket takes this little without waiting.
             let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
             continue;
@@ -359,14 +363,16 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
         let _ = stream.set_nodelay(true);
         let state = ConnState::new(worker.now());
         worker.connections.borrow_mut().push(state.clone());
-        let cx = Rc::new(ConnContext {
+        let cx = ConnContext {
             worker: worker.clone(),
             state: state.clone(),
             stream: None,
-            client: peer.ip().to_canonical(),
+            peer,
+            client: peer,
+            https: rules.tls.is_some(),
             listener: rules.clone(),
             hold: None,
-        });
+        };
         let task = tokio::task::spawn_local(async move {
             let _place = place;
             conn::serve(cx, stream).await;

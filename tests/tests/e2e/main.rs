@@ -16,6 +16,7 @@ mod console;
 mod damage;
 mod descriptors;
 mod durability;
+mod edge;
 mod engines;
 mod errors;
 mod exhaustion;

@@ -1,0 +1,117 @@
+//! Who is let in, and what is believed of them.
+
+use std::net::SocketAddr;
+
+use aivonx_protocol::daemon;
+use aivonx_tests::{
+    fake::FakeNode,
+    harness::{Client, Daemon, Request},
+};
+
+/// Where the listeners are.
+async fn listeners(daemon: &Daemon) -> Vec<SocketAddr> {
+    let status = daemon.control().await.ask(daemon::GetStatus).await.expect("a status");
+    status.listen.iter().map(|address| address.parse().expect("an address")).collect()
+}
+
+/// The client's address in the log's line of this answer.
+async fn logged(daemon: &Daemon, id: &str) -> String {
+    daemon.stderr().until(&format!(r"{id}[^\n]* client=(\S+)")).await
+}
+
+fn tags() -> Request {
+    Request::get("/api/tags")
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_client() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "[proxy]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\"]\n").await;
+    for (fields, client) in [
+        (&[("X-Forwarded-For", "6.6.6.6, 192.0.2.9")][..], "192.0.2.9"),
+        (&[("X-Forwarded-For", "192.0.2.8, 10.0.0.2")], "192.0.2.8"),
+        (&[("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "192.0.2.7")], "192.0.2.7"),
+        (&[("Forwarded", "for=6.6.6.6, for=\"[2001:db8::7]:4711\";proto=https")], "2001:db8::7"),
+        (&[], "127.0.0.1"),
+    ] {
+        let request = fields.iter().fold(tags(), |request, (name, value)| request.field(name, value));
+        let answer = daemon.ask(&request).await.expect(200);
+        let id = answer.field("x-request-id").unwrap();
+        assert_eq!(logged(&daemon, id).await, client, "{fields:?}");
+        let https = fields.iter().any(|(_, value)| value.contains("https"));
+        assert_eq!(answer.field("strict-transport-security").is_some(), https, "{fields:?}");
+    }
+    let both = tags().field("X-Forwarded-For", "192.0.2.9").field("Forwarded", "for=127.0.0.1");
+    let answer = daemon.ask(&both).await.expect(400);
+    assert!(answer.text().contains("different clients"), "{}", answer.text());
+    // Hosts too; those that are not served stay so.
+    daemon.ask(&tags().field("X-Forwarded-Host", "localhost")).await.expect(200);
+    daemon.ask(&tags().field("X-Forwarded-Host", "evil.example")).await.expect(403);
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::run(&[&node], "[proxy]\ntrusted = [\"10.0.0.0/8\"]\n").await;
+    let request =
+        tags().field("X-Forwarded-For", "192.0.2.9").field("Forwarded", "for=192.0.2.9;proto=https");
+    let answer = daemon.ask(&request.field("X-Forwarded-Host", "evil.example")).await.expect(200);
+    assert_eq!(logged(&daemon, answer.field("x-request-id").unwrap()).await, "127.0.0.1");
+    assert_eq!(answer.field("strict-transport-security"), None);
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_names_the_client_of_a_connection() {
+    let node = FakeNode::ollama().await;
+    let listener = "[[listen]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n";
+    let daemon = Daemon::run(&[&node], &format!("[proxy]\ntrusted = [\"127.0.0.1\"]\n{listener}")).await;
+    let address = listeners(&daemon).await[1];
+    let two = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[192, 0, 2, 6, 10, 0, 0, 1, 1, 2, 3, 4]].concat();
+    for (header, client) in [
+        (&b"PROXY TCP4 192.0.2.5 10.0.0.1 5000 443\r\n"[..], "192.0.2.5"),
+        (b"PROXY TCP6 2001:db8::5 2001:db8::1 5000 443\r\n", "2001:db8::5"),
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+        (&two, "192.0.2.6"),
+    ] {
+        let mut connection = Client::connect(address).await;
+        let request = [header, &tags().bytes(address)].concat();
+        connection.send_raw("GET", &request).await;
+        let answer = connection.answer().await.expect(200);
+        assert_eq!(logged(&daemon, answer.field("x-request-id").unwrap()).await, client);
+        // It holds of all that comes on the connection.
+        let again = connection.ask(&tags()).await.expect(200);
+        assert_eq!(logged(&daemon, again.field("x-request-id").unwrap()).await, client);
+    }
+    for begin in
+        [&b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], b"PROXY TCP4 nonsense\r\n", &two[..13]]
+    {
+        let mut connection = Client::connect(address).await;
+        connection.send_raw("GET", begin).await;
+        if begin.len() < 14 {
+            drop(connection);
+            continue;
+        }
+        assert!(connection.try_head().await.is_none(), "{begin:?}");
+    }
+    // Where it is not agreed on, it is no HTTP.
+    let mut connection = daemon.client().await;
+    connection.send_raw("GET", b"PROXY TCP4 192.0.2.5 10.0.0.1 5000 443\r\n\r\n").await;
+    if let Some(head) = connection.try_head().await {
+        assert_eq!(head.status(), 400);
+    }
+}
+
+#[tokio::test]
+async fn a_listener_lets_in_whom_it_says() {
+    let node = FakeNode::ollama().await;
+    let listeners_of = "[[listen]]\naddress = \"127.0.0.1:0\"\nallow = [\"10.0.0.0/8\"]\n\
+        [[listen]]\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.1\"]\naccess = \"required\"\n";
+    let daemon = Daemon::run(&[&node], listeners_of).await;
+    let all = listeners(&daemon).await;
+    let answer = Client::connect(all[1]).await.ask(&tags()).await.expect(403);
+    assert!(answer.text().contains("127.0.0.1 may not connect here"), "{}", answer.text());
+    // The harness's gateway is open, but for this listener.
+    Client::connect(all[0]).await.ask(&tags()).await.expect(200);
+    Client::connect(all[2]).await.ask(&tags()).await.expect(401);
+    Client::connect(all[2]).await.ask(&Request::get("/health")).await.expect(200);
+}
