@@ -219,6 +219,13 @@ fn warnings(
     } else if !snapshot.nodes.iter().any(|n| n.pool == Pool::Active && n.admin_state == AdminState::Enabled) {
         warnings.push("no node is active, so nothing can be served: see 'aivonx node list'".to_owned());
     }
+    if config.takes_any_host() {
+        warnings.push(
+            "requests for any host are taken (access.allowed_hosts = [\"*\"]), also those that web pages have browsers \
+             send under names of their own"
+                .to_owned(),
+        );
+    }
     if config.is_exposed() {
         warnings.push(
             "everyone who can reach a listener may use the gateway (access.mode = \"open\")".to_owned(),

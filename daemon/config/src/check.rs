@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     find::{Find, Places},
-    model::{AccessMode, Config, LogTarget},
+    model::{AccessMode, Config, Listen, LogTarget},
     sections::LISTEN,
     units::{show_size, show_time},
 };
@@ -20,6 +20,7 @@ pub(super) fn mistakes(config: &Config, places: &Places, bad: &BTreeSet<String>)
         rules.open_to_a_network(&mut finds);
         rules.plain_on_a_network(&mut finds);
         rules.certificates_without_keys(&mut finds);
+        rules.hosts_on_a_network(&mut finds);
         rules.redirects_with_certificates(&mut finds);
         rules.twice_the_same_listener(&mut finds);
     }
@@ -127,6 +128,33 @@ impl Rules<'_> {
                 fix: Some("name both, or none for plain HTTP".into()),
             });
         }
+    }
+
+    fn hosts_on_a_network(&self, finds: &mut Vec<Find>) {
+        let key = "access.allowed_hosts";
+        if !self.config.access.allowed_hosts.is_empty() || !self.usable(&[key]) {
+            return;
+        }
+        let on_network = |listen: &Listen| !listen.address.ip().to_canonical().is_loopback();
+        let Some(at) = self.config.listen.iter().position(on_network) else { return };
+        let address = format!("{LISTEN}[{at}].address");
+        if !self.usable(&[&address]) {
+            return;
+        }
+        finds.push(Find {
+            span: self.listen_place(at),
+            what: format!(
+                "{address} is {}, not loopback, and {key} names no host",
+                self.config.listen[at].address
+            ),
+            accepted: Some(
+                "a loopback address, or any with the names of the gateway in access.allowed_hosts".into(),
+            ),
+            fix: Some(
+                "write allowed_hosts = [\"gateway.example.org\"] under [access], or [\"*\"] for any name"
+                    .into(),
+            ),
+        });
     }
 
     fn redirects_with_certificates(&self, finds: &mut Vec<Find>) {

@@ -16,8 +16,11 @@ pub(super) const LEVEL: Text = Text {
 };
 
 /// A host as it stands in `Host`.
-pub(super) const HOST: Text =
-    Text { check: host, accepted: "host names or IP addresses, with a port if only that one is meant" };
+pub(super) const HOST: Text = Text {
+    check: host,
+    accepted: "host names or IP addresses, with a port if only that one is meant, a dot before a domain for all names \
+                   under it as well (\".example.org\"), or \"*\" for any",
+};
 
 /// An origin as browsers send it.
 pub(super) const ORIGIN: Text = Text {
@@ -140,16 +143,18 @@ fn hsts(text: &str) -> Result<(), Problem> {
 fn host(text: &str) -> Result<(), Problem> {
     let wrong = |why: &str| Problem::new(format!("has {}, {why}", quote(text)));
     if text == "*" {
-        return Err(wrong("but there are no wildcards").fix(
-            "leave the list empty to accept any host on listeners that are not loopback, or name each host",
-        ));
+        return Ok(());
+    }
+    if let Some(domain) = text.strip_prefix("*.").filter(|domain| host_name(domain)) {
+        return Err(wrong("but wildcards stand for any host at all").fix(format!("write \".{domain}\"")));
     }
     if text.contains("://") {
         let rest = text.split("://").nth(1).unwrap_or_default().trim_end_matches('/');
         let problem = wrong("which is a URL, not a host");
         return Err(if authority(rest) { problem.fix(format!("write \"{rest}\"")) } else { problem });
     }
-    if authority(text) { Ok(()) } else { Err(wrong("which is no host")) }
+    let domain = text.strip_prefix('.').is_some_and(host_name);
+    if domain || authority(text) { Ok(()) } else { Err(wrong("which is no host")) }
 }
 
 fn origin(text: &str) -> Result<(), Problem> {
@@ -242,13 +247,24 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for good in ["localhost", "gpu1", "gw.example.org", "10.0.0.5", "::1", "[::1]:80", "gw:8080", "a_b.c"]
-        {
+        for good in [
+            "localhost",
+            "gpu1",
+            "gw.example.org",
+            "10.0.0.5",
+            "::1",
+            "[::1]:80",
+            "gw:8080",
+            "a_b.c",
+            "*",
+            ".x.org",
+        ] {
             assert_eq!(host(good), Ok(()), "{good}");
         }
-        for bad in
-            ["", "*", "*.x", "http://x", "x/y", "1.2.3", "x:", "x:0", "x:99999", "-x", "a..b", "[::1", "é"]
-        {
+        for bad in [
+            "", ".", "..x", ".1.2.3", "*.x", "http://x", "x/y", "1.2.3", "x:", "x:0", "x:99999", "-x",
+            "a..b", "[::1", "é",
+        ] {
             assert!(host(bad).is_err(), "{bad}");
         }
         assert_eq!(host("http://x:80/").unwrap_err().fix.as_deref(), Some("write \"x:80\""));

@@ -141,8 +141,9 @@ table! {
         /// once, while there is no administrator; mode 0600 or stricter. Empty: the systemd credential `aivonx-setup`,
         /// if there is one.
         setup_file: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
-        /// Hosts accepted in `Host`. Empty: any on listeners that are not loopback. Those on loopback accept loopback
-        /// names and addresses, names under `.localhost`, `.local` and `.internal`, this machine's own and these.
+        /// Hosts accepted in `Host`; `.example.org` is that domain and all names under it, `*` any host. Listeners that are
+        /// not loopback accept these and loopback names, for `/health` any, and need some here. Those on loopback also
+        /// accept names under `.localhost`, `.local` and `.internal`, and this machine's own.
         allowed_hosts: Vec<String> = Vec::new(), ListOf(HOST), Reload;
         /// Values of `Origin` accepted from browsers: pages from there may ask, and read the answers. Listeners on
         /// loopback also accept pages of this machine and of programs on it (`app://`, `file://`, `tauri://`,
@@ -156,6 +157,12 @@ impl Config {
     #[must_use]
     pub fn is_exposed(&self) -> bool {
         self.listen.iter().any(|l| self.mode_of(l) == AccessMode::Open && !l.address.ip().is_loopback())
+    }
+
+    /// Whether any web page can make a browser ask the gateway under a name of its own (DNS rebinding).
+    #[must_use]
+    pub fn takes_any_host(&self) -> bool {
+        self.access.allowed_hosts.iter().any(|host| host == "*")
     }
 
     /// Who may use the gateway by way of this listener.

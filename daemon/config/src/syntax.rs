@@ -366,8 +366,9 @@ mod tests {
 
     #[test]
     fn keys_on_broken_lines_cause_no_further_mistakes() {
-        let text = "[[listen]]\naddress = \"0.0.0.0:80\"\n[access]\ni_understand = yes\n";
-        assert_eq!(places(text), [(4, 16)]);
+        let text =
+            "[[listen]]\naddress = \"0.0.0.0:80\"\n[access]\nallowed_hosts = [\"a\"]\ni_understand = yes\n";
+        assert_eq!(places(text), [(5, 16)]);
     }
 
     #[test]

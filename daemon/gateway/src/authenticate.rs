@@ -50,6 +50,11 @@ pub(super) enum Forbidden {
     Choosing,
 }
 
+/// Whether a request comes without any.
+pub(super) fn has_no_credential(fields: &Fields<'_>) -> bool {
+    !fields.has(Field::Authorization) && !fields.has(Field::ApiKey)
+}
+
 /// Who asks. Puts them into the record.
 pub(super) fn caller(
     cx: &ConnContext,

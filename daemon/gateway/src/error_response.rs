@@ -127,9 +127,8 @@ impl Refusal {
     fn verdict(&self) -> (StatusCode, Outcome) {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
-            Self::Host(HostError::NotServed(_) | HostError::Origin(_)) | Self::NotAdmitted(_) => {
-                (StatusCode::FORBIDDEN, Refused)
-            }
+            Self::Host(HostError::NotServed(_) | HostError::Origin(_) | HostError::CrossSite)
+            | Self::NotAdmitted(_) => (StatusCode::FORBIDDEN, Refused),
             Self::Host(HostError::Absolute)
             | Self::NoRoute(_)
             | Self::NoSuchNode(_)

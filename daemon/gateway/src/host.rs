@@ -3,7 +3,7 @@
 //! A listener on loopback answers only to names that nobody else can make resolve to 127.0.0.1 (DNS rebinding), and
 //! only to pages of this machine, as Ollama's does. Other listeners answer to no page that is not listed.
 
-use http::{HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderValue, Uri, Version, header};
 
 use super::{
     fields::{Field, Fields},
@@ -26,6 +26,11 @@ pub(super) enum HostError {
          --allow-host)"
     )]
     NotServed(String),
+    #[error(
+        "a page of another site may not ask this without a key; send one, or add the page's origin to \
+         access.allowed_origins"
+    )]
+    CrossSite,
     #[error("Origin '{0}' is not allowed; add it to access.allowed_origins (aivonxd dev: --allow-origin)")]
     Origin(String),
 }
@@ -62,15 +67,14 @@ pub(super) fn check<'r>(
     let name = named.map(|named| host_part(named).ok_or(HostError::Unreadable)).transpose()?;
     if let (Some(named), Some(name)) = (named, name) {
         let listed = || {
-            settings
-                .allowed_hosts
-                .iter()
-                .any(|h| h.eq_ignore_ascii_case(name) || h.eq_ignore_ascii_case(named))
+            settings.allowed_hosts.iter().any(|h| {
+                h.eq_ignore_ascii_case(name) || h.eq_ignore_ascii_case(named) || h == "*" || is_under(h, name)
+            })
         };
         let served = if loopback {
             is_loopback(name) || is_local(name, &settings.own_host) || listed()
         } else {
-            settings.allowed_hosts.is_empty() || is_loopback(name) || listed()
+            is_loopback(name) || listed()
         };
         if !served {
             return Err(HostError::NotServed(named.to_owned()));
@@ -90,6 +94,13 @@ pub(super) fn page<'h>(settings: &Settings, loopback: bool, fields: &Fields<'h>)
     let mut origins = fields.all(Field::Origin);
     let origin = origins.next().filter(|_| origins.next().is_none())?;
     is_allowed(settings, loopback, origin.to_str().ok()?).then_some(origin)
+}
+
+/// Whether a browser says that another site's page asks, which is not allowed to (Fetch Metadata). Where the page was
+/// named it has been judged by that.
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::ORIGIN)
+        && headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 /// Pages of programs on the same machine, for listeners on loopback.
@@ -120,6 +131,16 @@ fn is_local(host: &str, own: &str) -> bool {
             && host.rsplit('.').next().is_some_and(|d| d.eq_ignore_ascii_case(domain))
     };
     of("local") || of("internal") || (!own.is_empty() && host.eq_ignore_ascii_case(own))
+}
+
+/// Whether `name` is the domain that `listed` gives with a dot before it, or under it.
+fn is_under(listed: &str, name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
+    let Some(domain) = listed.strip_prefix('.').map(str::as_bytes) else { return false };
+    let Some((before, end)) = name.len().checked_sub(domain.len()).map(|at| name.split_at(at)) else {
+        return false;
+    };
+    end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with(b"."))
 }
 
 /// The host of `host[:port]`, brackets kept off.
@@ -209,7 +230,36 @@ mod tests {
         ] {
             assert!(run(true, "/", Some(host), None, Version::HTTP_11).is_err(), "{host}");
         }
-        assert_eq!(run(false, "/", Some("gw.example"), None, Version::HTTP_11), Ok(()));
+    }
+
+    #[test]
+    fn listeners_on_a_network_answer_to_listed_names() {
+        let of = |hosts: &[&str], host: &str| {
+            let mut config = Config::default();
+            config.access.allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let headers =
+                [("host", host)].map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).into_iter().collect();
+            let fields = Fields::read(&headers);
+            check(&Settings::new(&config), false, Version::HTTP_11, &Uri::from_static("/"), &fields, None)
+                .is_ok()
+        };
+        let listed = ["gw.example.org", ".Lab.example", "192.0.2.7", "other:8080"];
+        for host in [
+            "gw.example.org",
+            "GW.example.org:443",
+            "lab.example",
+            "a.b.lab.example:1",
+            "192.0.2.7:80",
+            "other:8080",
+            "localhost",
+        ] {
+            assert!(of(&listed, host), "{host}");
+        }
+        for host in ["example.org", "a.gw.example.org", "xlab.example", "192.0.2.8", "other", "other:80", ""]
+        {
+            assert!(!of(&listed, host), "{host}");
+        }
+        assert!(of(&["*"], "whatever.example") && !of(&[], "whatever.example"));
     }
 
     #[test]
@@ -254,7 +304,7 @@ mod tests {
             "file://",
         ] {
             assert_eq!(run(true, "/", Some("localhost"), Some(origin), Version::HTTP_11), Ok(()), "{origin}");
-            assert!(run(false, "/", Some("gw"), Some(origin), Version::HTTP_11).is_err(), "{origin}");
+            assert!(run(false, "/", Some("localhost"), Some(origin), Version::HTTP_11).is_err(), "{origin}");
         }
         for origin in [
             "https://evil.example",

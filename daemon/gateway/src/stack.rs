@@ -7,7 +7,7 @@ use aivonx_fleet::{NoNode, RoutingRules, via};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{
     Dialect, Edits, Peek,
-    route::{self, Action, Forward, Local, Route},
+    route::{self, Action, Forward, Local, Need, Route},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header, request::Parts};
 use hyper::body::Incoming;
@@ -28,7 +28,8 @@ use super::{
     form,
     forward::{Call, RESPONSES, forward, look_again},
     forwarded::{self, Forwarded, ForwardedError},
-    headers, host,
+    headers,
+    host::{self, HostError},
     keep_waiting::{self, Begins},
     limit, privacy, redirect, responses,
     shared::Settings,
@@ -144,7 +145,12 @@ async fn layers(
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     let loopback = cx.listener.loopback;
-    let named = host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host)?;
+    let named =
+        match host::check(&exchange.settings, loopback, head.version, &head.uri, fields, forwarded.host) {
+            // What watches over the gateway may ask for it by any name.
+            Err(HostError::NotServed(_)) if path == "/health" && !loopback => None,
+            checked => checked?,
+        };
 
     // Before anything is answered that somebody could read on the way.
     if let Some(port) = cx.redirects_to() {
@@ -169,6 +175,13 @@ async fn layers(
         return Err(Refusal::Loop);
     }
 
+    // Where no key is needed, the browser's user would lend the page what the gateway grants to its network.
+    if route.need() != Need::Nothing
+        && authenticate::has_no_credential(fields)
+        && host::is_cross_site(&head.headers)
+    {
+        return Err(HostError::CrossSite.into());
+    }
     // Before the body, so that an anonymous caller costs no memory.
     let caller = authenticate::caller(cx, exchange, route, fields)?;
     // As soon as it is known whom to count it for, and before anything that is refused may be recorded: a flood of

@@ -115,3 +115,21 @@ async fn a_listener_lets_in_whom_it_says() {
     Client::connect(all[2]).await.ask(&tags()).await.expect(401);
     Client::connect(all[2]).await.ask(&Request::get("/health")).await.expect(200);
 }
+
+#[tokio::test]
+async fn other_sites_ask_only_with_a_key() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    for site in ["cross-site", "same-site"] {
+        let answer = daemon.ask(&tags().field("Sec-Fetch-Site", site)).await.expect(403);
+        assert!(answer.text().contains("another site"), "{}", answer.text());
+        daemon.ask(&Request::get("/health").field("Sec-Fetch-Site", site)).await.expect(200);
+    }
+    for site in ["same-origin", "none"] {
+        daemon.ask(&tags().field("Sec-Fetch-Site", site)).await.expect(200);
+    }
+    let keyed = tags().field("Sec-Fetch-Site", "cross-site").field("Authorization", "Bearer placeholder");
+    daemon.ask(&keyed).await.expect(200);
+    let page = tags().field("Sec-Fetch-Site", "cross-site").field("Origin", "http://localhost:3000");
+    daemon.ask(&page).await.expect(200);
+}

@@ -213,7 +213,9 @@ async fn what_cannot_be_served_is_refused_before_it_starts() {
     let config = lab.path().join("aivonxd.toml");
     let check = async |keys: &str| {
         let data = lab.path().join("data");
-        let text = format!("data_dir = {data:?}\n[[listen]]\naddress = \"0.0.0.0:0\"\n{keys}");
+        let text = format!(
+            "data_dir = {data:?}\naccess.allowed_hosts = ['*']\n[[listen]]\naddress = \"0.0.0.0:0\"\n{keys}"
+        );
         std::fs::write(&config, text).unwrap();
         let file = config.to_str().unwrap();
         let (checked, run) = (aivonxd(&["check", "--config", file]).await, ["run", "--config", file]);
