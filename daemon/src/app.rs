@@ -21,7 +21,7 @@ use aivonx_gateway::{
     responses::Responses,
     token_rates::TokenRates,
 };
-use aivonx_identity::{Identity, password::Hasher, provisioning, rotation};
+use aivonx_identity::{Blocks, Identity, password::Hasher, provisioning, rotation};
 use aivonx_ledgers::{
     audit::{Audit, Entry},
     usage::Usage,
@@ -181,7 +181,8 @@ async fn run_until_stopped(
     rotation::follow(&identity);
     apply_security(&identity, &config);
     set_up(&identity, &config).await;
-    housekeeping(&identity);
+    let blocks = Blocks::open(&store, &identity).await?;
+    housekeeping(&identity, &blocks);
     let secrets = Secrets::new(store.clone(), vault.clone());
     let policies = Policies::open(store.clone(), identity.clone()).await?;
     let fleet = Fleet::start(store.clone(), vault, config.health.clone(), config.timeouts.connect).await?;
@@ -205,6 +206,7 @@ async fn run_until_stopped(
         fleet: fleet.clone(),
         policy: policies.hot().clone(),
         identity: identity.clone(),
+        blocks: blocks.clone(),
         limits: limits.clone(),
         responses: Responses::default(),
         token_rates: TokenRates::default(),
@@ -230,6 +232,7 @@ async fn run_until_stopped(
 
     let services = Arc::new(Services {
         fleet: fleet.clone(),
+        blocks,
         identity: identity.clone(),
         policies: policies.clone(),
         secrets: secrets.clone(),
@@ -417,15 +420,19 @@ async fn set_up(identity: &Identity, config: &config::Config) {
 }
 
 /// Forgets now and then what has ended by time alone.
-fn housekeeping(identity: &Arc<Identity>) {
-    let weak = Arc::downgrade(identity);
+fn housekeeping(identity: &Arc<Identity>, blocks: &Arc<Blocks>) {
+    let (weak, blocks) = (Arc::downgrade(identity), Arc::downgrade(blocks));
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
-            let Some(identity) = weak.upgrade() else { return };
+            let (Some(identity), Some(blocks)) = (weak.upgrade(), blocks.upgrade()) else { return };
             let now = aivonx_domain::now();
             let swept = match identity.lockouts().sweep(now).await {
                 Ok(()) => identity.sweep_sessions(now).await,
+                Err(error) => Err(error),
+            };
+            let swept = match swept {
+                Ok(()) => blocks.sweep(now).await,
                 Err(error) => Err(error),
             };
             match swept {

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod audit;
 pub mod backup;
+pub mod block;
 pub mod client;
 pub mod config;
 pub mod daemon;

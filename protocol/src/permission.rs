@@ -92,6 +92,10 @@ pub enum Permission {
     SnapshotRead,
     /// Take one, which may make room for itself.
     SnapshotWrite,
+    /// See who is blocked.
+    BlockRead,
+    /// Block and unblock.
+    BlockWrite,
 }
 
 impl Permission {
@@ -120,7 +124,8 @@ impl Permission {
             | Self::PolicyWrite
             | Self::RunningWrite
             | Self::PrivacyWrite
-            | Self::SnapshotWrite => true,
+            | Self::SnapshotWrite
+            | Self::BlockWrite => true,
             Self::Status
             | Self::Identify
             | Self::AccountRead
@@ -143,7 +148,8 @@ impl Permission {
             | Self::PolicyRead
             | Self::RunningRead
             | Self::PrivacyRead
-            | Self::SnapshotRead => false,
+            | Self::SnapshotRead
+            | Self::BlockRead => false,
         }
     }
 
@@ -166,14 +172,15 @@ impl Permission {
             // These are the whole fleet's: no organization's operator decides for the others.
             Self::StrategyWrite => matches!(role, Superadmin | Operator) && !bound,
             Self::LogRead => role != Member,
-            Self::ConfigRead | Self::SnapshotRead => {
+            Self::ConfigRead | Self::SnapshotRead | Self::BlockRead => {
                 matches!(role, Superadmin | Operator | Auditor) && !bound
             }
             Self::ConfigWrite
             | Self::OrganizationManage
             | Self::SecretsWrite
             | Self::PriceWrite
-            | Self::SnapshotWrite => role == Superadmin,
+            | Self::SnapshotWrite
+            | Self::BlockWrite => role == Superadmin,
             // They name snapshots, nodes and keys of every organization.
             Self::SecretsRead => role == Superadmin || (role == Auditor && !bound),
             Self::OrganizationRead | Self::PriceRead => role != Member,

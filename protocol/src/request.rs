@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Fault, UnixMillis, WireSecret, account,
     audit::{AuditEntry, AuditKey, AuditPage, AuditVerdict, Checkpoint, ExportSignature},
-    backup, config, daemon,
+    backup, block, config, daemon,
     job::Job,
     key::{self, Key},
     limit,
@@ -77,6 +77,8 @@ nouns! {
     Snapshot(snapshot::SnapshotRequest),
     /// Backups.
     Backup(backup::BackupRequest),
+    /// Blocks.
+    Block(block::BlockRequest),
 }
 
 impl Request {
@@ -234,6 +236,10 @@ pub enum Reply {
     Placements(Vec<model::Placement>),
     /// What is said of nodes beside their records.
     NodeTraits(Vec<node::NodeTraits>),
+    /// Blocks in force.
+    Blocks(Vec<block::Block>),
+    /// One block.
+    Block(Box<block::Block>),
 }
 
 /// One step of a stream. Append only.

@@ -16,6 +16,7 @@ use self::{audit as trail, identity as who, values::*};
 use crate::{
     ClientFrame, Event, Reply, ServerFrame,
     audit::AuditPage,
+    block::{Block, BlockOf},
     config::{Reloaded, Setting},
     daemon,
     limit::Unpriced,
@@ -44,6 +45,18 @@ macro_rules! catalogue {
             }
         }
     };
+}
+
+fn block() -> Block {
+    Block {
+        of: BlockOf::Address,
+        target: "192.0.2.7".into(),
+        id: "192.0.2.7/32".into(),
+        reason: "guesses keys".into(),
+        until: Some(1_700_003_600_000),
+        created: 1_700_000_000_000,
+        revision: 1,
+    }
 }
 
 catalogue! { Reply {
@@ -141,6 +154,8 @@ catalogue! { Reply {
     Self::NodeTraits(_) => "node_traits", Self::NodeTraits(vec![NodeTraits {
         node: "0190-id".into(), third_party: true, models_at_once: Some(3),
     }]);
+    Self::Blocks(_) => "blocks", Self::Blocks(vec![block()]);
+    Self::Block(_) => "block", Self::Block(Box::new(block()));
 } }
 
 catalogue! { Event {

@@ -85,6 +85,10 @@ pub(super) fn caller(
     match known {
         Ok(caller) => {
             exchange.record.subject = caller.subject().cloned();
+            if shared.blocks.hot().caller(&caller, now()) {
+                denied(cx, exchange, route, fields, &Refusal::Blocked);
+                return Err(Refusal::Blocked);
+            }
             Ok(caller)
         }
         // Clients that must send something send a placeholder to a gateway that asks for nothing.

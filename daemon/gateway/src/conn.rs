@@ -75,6 +75,8 @@ impl ConnContext {
 
 /// One connection, as the ticker sees it.
 pub(super) struct ConnState {
+    /// Where it comes from.
+    peer: IpAddr,
     in_flight: Cell<u32>,
     /// Tick at which it last became idle.
     since: Cell<u32>,
@@ -97,8 +99,9 @@ pub(super) struct ConnState {
 }
 
 impl ConnState {
-    pub(super) fn new(now: u32) -> Rc<Self> {
+    pub(super) fn of(peer: IpAddr, now: u32) -> Rc<Self> {
         Rc::new(Self {
+            peer,
             in_flight: Cell::new(0),
             since: Cell::new(now),
             handshaking: Cell::new(false),
@@ -112,6 +115,16 @@ impl ConnState {
             resumed: Cell::new(None),
             relayed: Cell::new(false),
         })
+    }
+
+    /// Closes it if `test` holds of where it comes from: at once if nothing is under way, else after that.
+    pub(super) fn end_if(&self, test: impl FnOnce(IpAddr) -> bool) {
+        if test(self.peer) {
+            match self.in_flight.get() {
+                0 => self.task.cut(Cut::Idle),
+                _ => self.drain(),
+            }
+        }
     }
 
     /// At its end, what the client still sends is taken.

@@ -178,6 +178,11 @@ impl InFlight {
         *self.caller.borrow_mut() = caller;
     }
 
+    /// Whether `test` holds of who it is for.
+    pub(super) fn is_of(&self, test: impl FnOnce(&Caller) -> bool) -> bool {
+        test(&self.caller.borrow())
+    }
+
     /// The node at work; its removal ends the request.
     pub(super) fn on_node(&self, node: Option<Arc<Node>>) {
         *self.node.borrow_mut() = node;
@@ -344,7 +349,7 @@ mod tests {
     use aivonx_fleet::{Lease, testing};
 
     fn flight() -> (Rc<InFlight>, Rc<ConnState>) {
-        let conn = ConnState::new(1);
+        let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 1);
         let begun = Begun {
             id: Uuid::nil(),
             at: Instant::now(),

@@ -31,6 +31,8 @@ use super::{
 pub(super) enum Refusal {
     #[error(transparent)]
     Host(#[from] HostError),
+    #[error("this is blocked here; ask an administrator of the gateway")]
+    Blocked,
     #[error("{0} may not connect here: it is in no network of the listener's allow")]
     NotAdmitted(IpAddr),
     #[error(transparent)]
@@ -128,7 +130,8 @@ impl Refusal {
         use Outcome::{Ended, NoNode as Nobody, NodeFailed, Refused, TimedOut};
         match self {
             Self::Host(HostError::NotServed(_) | HostError::Origin(_) | HostError::CrossSite)
-            | Self::NotAdmitted(_) => (StatusCode::FORBIDDEN, Refused),
+            | Self::NotAdmitted(_)
+            | Self::Blocked => (StatusCode::FORBIDDEN, Refused),
             Self::Host(HostError::Absolute)
             | Self::NoRoute(_)
             | Self::NoSuchNode(_)

@@ -10,7 +10,7 @@ use std::{
 
 use aivonx_config::{AccessMode, Config};
 use aivonx_fleet::{Fleet, Hot, NodeScope};
-use aivonx_identity::Identity;
+use aivonx_identity::{Blocks, Identity};
 use aivonx_ledgers::usage::Usage;
 use aivonx_limits::Limits;
 use aivonx_protocol::network::Network;
@@ -157,6 +157,8 @@ pub struct Shared {
     pub policy: Arc<policy::Hot>,
     /// Who may do what.
     pub identity: Arc<Identity>,
+    /// Who may do nothing.
+    pub blocks: Arc<Blocks>,
     /// How much of it.
     pub limits: Arc<Limits>,
     /// Which node made which response.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use aivonx_domain::{access::Outcome, network};
+use aivonx_domain::{access::Outcome, network, now};
 use aivonx_fleet::{NoNode, RoutingRules, via};
 use aivonx_identity::Caller;
 use aivonx_wire::api::{
@@ -142,6 +142,10 @@ async fn layers(
         return Err(Refusal::NotAdmitted(cx.peer));
     }
     let forwarded = forwarded?;
+    // The peer was looked at when it connected, but may be blocked since, and stand for others.
+    if cx.worker.shared.blocks.hot().address(cx.client, now()) {
+        return Err(Refusal::Blocked);
+    }
 
     // Before anything is looked up: a request that is not meant for this gateway learns nothing about it.
     let loopback = cx.listener.loopback;

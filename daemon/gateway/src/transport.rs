@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn cutting_a_stream_leaves_its_connection() {
-        let conn = ConnState::new(1);
+        let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 1);
         let first = Transport { conn: conn.clone(), stream: Some(Rc::default()) };
         let second = Transport { conn: conn.clone(), stream: Some(Rc::default()) };
         first.cut(Cut::Cancelled);

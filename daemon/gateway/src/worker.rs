@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use aivonx_domain::access::AccessRecord;
+use aivonx_domain::{access::AccessRecord, now};
 use aivonx_fleet::Block;
 use tokio::{net::TcpListener, runtime::LocalOptions, time::MissedTickBehavior};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     authenticate::Tokens,
     conn::{self, ConnContext, ConnState},
-    deadline::{InFlight, TICK, Turn, ticks},
+    deadline::{CancelReason, InFlight, TICK, Turn, ticks},
     forwarded,
     listener::{ACCEPT_PAUSE, Bound, Rules},
     request_id::RequestIds,
@@ -53,6 +53,8 @@ pub(super) struct Worker {
     flights: RefCell<Vec<Rc<InFlight>>>,
     connections: RefCell<Vec<Rc<ConnState>>>,
     records: RefCell<Vec<AccessRecord>>,
+    /// The version of the list of blocked ones that was last looked at.
+    blocked: Cell<u64>,
     /// Room for the blocks of the prompt at hand.
     blocks: RefCell<Vec<Block>>,
     /// Access tokens whose signature was checked.
@@ -139,7 +141,28 @@ impl Worker {
         }
     }
 
+    /// Ends what runs for those who are blocked, once after each change of the blocks.
+    fn end_blocked(&self) {
+        let blocked = self.shared.blocks.hot();
+        if self.blocked.replace(blocked.version()) == blocked.version() {
+            return;
+        }
+        let now = now();
+        for flight in self.flights.borrow().iter() {
+            if blocked.address(flight.begun.client, now) || flight.is_of(|caller| blocked.caller(caller, now))
+            {
+                flight.end(CancelReason::Revoked);
+            }
+        }
+        // Not those with something under way, which has its last words first.
+        self.connections
+            .borrow()
+            .iter()
+            .for_each(|connection| connection.end_if(|peer| blocked.address(peer, now)));
+    }
+
     fn tick(&self) {
+        self.end_blocked();
         let now = self.now.get() + 1;
         self.now.set(now);
         self.ids.adjust();
@@ -292,6 +315,7 @@ async fn work(shared: Arc<Shared>, sockets: Vec<Listener>, beat: impl Fn(u32)) {
         flights: RefCell::default(),
         connections: RefCell::default(),
         records: RefCell::default(),
+        blocked: Cell::new(0),
         blocks: RefCell::default(),
         tokens: RefCell::default(),
     });
@@ -352,6 +376,10 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
             }
         };
         let peer = peer.ip().to_canonical();
+        // Nothing is said to those: whoever is blocked is meant to find nobody.
+        if worker.shared.blocks.hot().address(peer, now()) {
+            continue;
+        }
         // Behind a proxy are all its clients.
         let is_proxy = forwarded::is_trusted(&worker.settings().trusted, peer);
         let Some(place) = worker.shared.places.client(peer, is_proxy) else {
@@ -361,7 +389,7 @@ async fn accept(worker: Rc<Worker>, Listener { socket, rules }: Listener) {
         };
         // Chunks of a few bytes must not wait for each other.
         let _ = stream.set_nodelay(true);
-        let state = ConnState::new(worker.now());
+        let state = ConnState::of(peer, worker.now());
         worker.connections.borrow_mut().push(state.clone());
         let cx = ConnContext {
             worker: worker.clone(),

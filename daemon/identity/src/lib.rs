@@ -7,6 +7,8 @@ pub mod access_token;
 mod account;
 mod account_error;
 mod actor;
+mod blocked;
+mod blocks;
 mod caller;
 pub mod credentials;
 mod cross_tenant;
@@ -47,6 +49,8 @@ mod whoami;
 
 pub use account_error::AccountError;
 pub use actor::{Actor, Source};
+pub use blocked::Blocked;
+pub use blocks::Blocks;
 pub use caller::{Caller, NotKnown, Renewal};
 pub use credentials::{NoRandom, api_key, backup_code, jwt, lockout, password, token_format, totp};
 pub use error::IdentityError;

@@ -21,7 +21,7 @@ use aivonx_backup::Backups;
 use aivonx_config as config;
 use aivonx_fleet::Fleet;
 use aivonx_gateway::{policy::Policies, pulse::Pulse, running::Board};
-use aivonx_identity::Identity;
+use aivonx_identity::{Blocks, Identity};
 use aivonx_ledgers::usage::Usage;
 use aivonx_limits::pricing::PriceList;
 use aivonx_store::{Store, secrets::Secrets};
@@ -68,6 +68,8 @@ pub struct Services {
     pub fleet: Arc<Fleet>,
     /// Who may do what: users, organizations, API keys, sessions.
     pub identity: Arc<Identity>,
+    /// Who may not use the gateway.
+    pub blocks: Arc<Blocks>,
     /// Model policy and aliases.
     pub policies: Arc<Policies>,
     /// Keys and sealed secrets.

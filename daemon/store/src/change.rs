@@ -44,11 +44,13 @@ pub enum Noun {
     Copies,
     /// What is said of a node beside its record.
     NodeTraits,
+    /// A block.
+    Block,
 }
 
 impl Noun {
     /// How many there are.
-    const COUNT: usize = Self::NodeTraits as usize + 1;
+    const COUNT: usize = Self::Block as usize + 1;
 
     /// Every one.
     const ALL: [Self; Self::COUNT] = [
@@ -70,6 +72,7 @@ impl Noun {
         Self::AliasWeights,
         Self::Copies,
         Self::NodeTraits,
+        Self::Block,
     ];
 
     /// The word in messages.
@@ -94,6 +97,7 @@ impl Noun {
             Self::AliasWeights => "alias_weights",
             Self::Copies => "copies",
             Self::NodeTraits => "node_traits",
+            Self::Block => "block",
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod audit;
 mod backend;
 mod batch;
+mod block;
 mod change;
 mod codec;
 mod copies;
@@ -92,6 +93,7 @@ use tokio::{
 };
 
 pub use audit::{AuditHead, AuditLog};
+pub use block::BlockRecord;
 pub use change::Noun;
 pub use codec::CodecError;
 pub use copies::CopiesRecord;

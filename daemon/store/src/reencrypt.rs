@@ -81,7 +81,8 @@ fn seals(tree: Tree) -> Option<Access> {
         | Tree::AliasWeights
         | Tree::Copies
         | Tree::CopiesName
-        | Tree::NodeTraits => None,
+        | Tree::NodeTraits
+        | Tree::Block => None,
     }
 }
 

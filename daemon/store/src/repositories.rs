@@ -1,7 +1,7 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AuditLog, CopiesRecord, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses,
+    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses,
     LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord, Nodes, OrganizationRecord,
     PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store,
     UsageLog, UserRecord, usage,
@@ -113,6 +113,12 @@ impl Store {
     /// Where the operators of organizations may place nodes.
     #[must_use]
     pub fn placements(&self) -> Records<PlacementRecord> {
+        Records::new(self.clone())
+    }
+
+    /// The blocks.
+    #[must_use]
+    pub fn blocks(&self) -> Records<BlockRecord> {
         Records::new(self.clone())
     }
 

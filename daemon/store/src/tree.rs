@@ -82,6 +82,8 @@ trees! {
     CopiesName = "copies_name",
     /// id of a node -> `NodeTraitsRecord`
     NodeTraits = "node_traits",
+    /// id -> `BlockRecord`
+    Block = "block",
 }
 
 impl Tree {
@@ -107,6 +109,7 @@ impl Tree {
             Self::AliasWeights => "weights of aliases",
             Self::Copies => "models kept loaded",
             Self::NodeTraits => "traits of nodes",
+            Self::Block => "blocks",
             Self::Secret => "signing keys and peppers",
             Self::DataKey => "data keys",
             Self::Setting => "settings",

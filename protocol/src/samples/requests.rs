@@ -4,7 +4,7 @@ use super::{audit as trail, identity as who, limits, policy as rules, usage as u
 use crate::{
     Reply, Request, WireSecret, account,
     audit::{self, AuditFilter, ExportFormat},
-    backup, config, daemon, job,
+    backup, block, config, daemon, job,
     key::{self, Priority},
     limit::{self, LimitName, LimitSetting, LimitTarget},
     lockout,
@@ -302,6 +302,14 @@ impl Request {
             .into(),
             backup::Verify { file: "20231114T221320.000Z.backup".into() }.into(),
             backup::Newest.into(),
+            block::List.into(),
+            block::Add {
+                target: "192.0.2.0/24".into(),
+                lasts_ms: Some(3_600_000),
+                reason: "guesses keys".into(),
+            }
+            .into(),
+            block::Remove { target: "alice".into() }.into(),
         ]
     }
 }

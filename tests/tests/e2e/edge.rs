@@ -7,6 +7,7 @@ use aivonx_tests::{
     fake::FakeNode,
     harness::{Client, Daemon, Request},
 };
+use serde_json::json;
 
 /// Where the listeners are.
 async fn listeners(daemon: &Daemon) -> Vec<SocketAddr> {
@@ -21,6 +22,10 @@ async fn logged(daemon: &Daemon, id: &str) -> String {
 
 fn tags() -> Request {
     Request::get("/api/tags")
+}
+
+fn chat() -> Request {
+    Request::json("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
 }
 
 #[tokio::test]
@@ -132,4 +137,53 @@ async fn other_sites_ask_only_with_a_key() {
     daemon.ask(&keyed).await.expect(200);
     let page = tags().field("Sec-Fetch-Site", "cross-site").field("Origin", "http://localhost:3000");
     daemon.ask(&page).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_runs_for_a_blocked_one_ends() {
+    let node = FakeNode::ollama().await;
+    node.with(|s| s.models[0].load());
+    let daemon = Daemon::run(&[&node], "[proxy]\ntrusted = [\"127.0.0.1\"]\n").await;
+    let aivonx = daemon.aivonx();
+    let made = aivonx.json(&["key", "create", "ci"]).await;
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+    let keyed = |request: Request| request.field("Authorization", &format!("Bearer {secret}"));
+    let from = |request: Request| request.field("X-Forwarded-For", "192.0.2.77");
+    node.gate();
+    for (target, request) in [("ci", keyed(chat())), ("192.0.2.0/24", from(chat()))] {
+        let mut stream = daemon.client().await;
+        stream.send(&request).await;
+        node.release(1);
+        let head = stream.head().await;
+        stream.piece().await.unwrap().unwrap();
+        let said = aivonx.ok(&["block", "add", target, "--for", "1h", "--reason", "spam"]).await;
+        assert!(said.contains("aivonx block remove"), "{said}");
+        let answer = stream.rest(head).await;
+        assert!(answer.lines().last().unwrap()["error"].is_string(), "{}", answer.text());
+        let refused = daemon.ask(&request).await.expect(403);
+        assert!(refused.text().contains("blocked"), "{}", refused.text());
+        let list = aivonx.json(&["block", "list"]).await;
+        assert_eq!((&list[0]["target"], &list[0]["reason"]), (&json!(target), &json!("spam")), "{list}");
+        aivonx.ok(&["block", "remove", target]).await;
+        assert_eq!(aivonx.json(&["block", "list"]).await, json!([]));
+    }
+    node.release(1000);
+    daemon.ask(&keyed(chat())).await.expect(200);
+    daemon.ask(&from(chat())).await.expect(200);
+
+    // New connections of an address are closed, and idle ones.
+    let mut idle = daemon.client().await;
+    idle.ask(&tags()).await.expect(200);
+    aivonx.ok(&["block", "add", "127.0.0.1"]).await;
+    idle.closed().await;
+    let mut closed = daemon.client().await;
+    closed.send(&tags()).await;
+    assert!(closed.try_head().await.is_none());
+    aivonx.ok(&["block", "remove", "127.0.0.1"]).await;
+    daemon.ask(&tags()).await.expect(200);
+
+    let unknown = aivonx.run(&["block", "add", "nobody-of-that-name"]).await;
+    assert!(unknown.code != 0 && unknown.stderr.contains("no user or key"), "{}", unknown.stderr);
+    let audit = aivonx.json(&["audit", "list"]).await;
+    assert!(audit.to_string().contains("192.0.2.0/24"), "{audit}");
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod backup;
+pub mod block;
 pub mod config;
 pub mod connect;
 pub mod demo;
@@ -174,6 +175,9 @@ pub enum Verb {
     /// Logins that failed too often
     #[command(subcommand, visible_alias = "lockouts")]
     Lockout(lockout::LockoutVerb),
+    /// Blocks: who may not use the gateway
+    #[command(subcommand, visible_alias = "blocks")]
+    Block(block::BlockVerb),
     /// Make the first administrator, or rescue one
     Setup(account::setup::SetupArgs),
     /// Begin a session
@@ -290,6 +294,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Audit(verb)) => audit::run(context, verb).await,
         Some(Verb::Usage(verb)) => usage::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
+        Some(Verb::Block(verb)) => block::run(context, verb).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,
         Some(Verb::Logout) => account::login::logout(context).await,

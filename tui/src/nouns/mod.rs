@@ -8,6 +8,7 @@
 pub(crate) mod alias;
 pub(crate) mod audit;
 mod backup;
+mod block;
 pub(crate) mod check;
 pub(crate) mod job;
 pub(crate) mod key;

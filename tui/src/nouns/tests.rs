@@ -2,6 +2,7 @@
 
 use aivonx_protocol::{
     audit::AuditEntry,
+    block::Block,
     job::Job,
     key::Key,
     lockout::Lockout,
@@ -43,6 +44,7 @@ macro_rules! nouns {
 nouns! {
     aliases: Alias = samples::aliases();
     audit_entries: AuditEntry = samples::audit_entries();
+    blocks: Block = samples::blocks();
     jobs: Job = samples::jobs();
     keys: Key = samples::keys();
     lockouts: Lockout = samples::lockouts();

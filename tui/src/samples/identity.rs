@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aivonx_protocol::{
     account::Identity,
+    block::{Block, BlockOf},
     key::{Key, KeyScope},
     lockout::Lockout,
     organization::{LimitProfile, NodeAccess, Organization, PrivacyMode},
@@ -186,6 +187,27 @@ pub(crate) fn keys() -> Vec<Key> {
     let revoked = Key { name: "old".into(), revoked: Some(NOW - 1000), ..ci.clone() };
     let expired = Key { name: "older".into(), expires: Some(NOW - 1000), ..ci.clone() };
     vec![ci, rotating, revoked, expired]
+}
+
+pub(crate) fn blocks() -> Vec<Block> {
+    let address = Block {
+        of: BlockOf::Address,
+        target: "192.0.2.0/24".into(),
+        id: "192.0.2.0/24".into(),
+        reason: "guesses keys".into(),
+        until: Some(NOW + 3_540_000),
+        created: NOW - 60_000,
+        revision: 1,
+    };
+    let hostile = Block {
+        of: BlockOf::User,
+        target: HOSTILE.into(),
+        id: "0190-user".into(),
+        reason: HOSTILE.into(),
+        until: None,
+        ..address.clone()
+    };
+    vec![address, hostile]
 }
 
 pub(crate) fn lockouts() -> Vec<Lockout> {

@@ -184,6 +184,9 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("audit.show", "the list says all there is about an entry"),
     ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("log.recent", "following begins with all that the daemon holds"),
+    ("block.list", "the command line alone has blocks"),
+    ("block.add", "the command line alone has blocks"),
+    ("block.remove", "the command line alone has blocks"),
     ("account.resume", "asked by the connection itself, with the session that is kept"),
 ];
 

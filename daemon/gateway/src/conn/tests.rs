@@ -17,9 +17,9 @@ fn cut(conn: &ConnState, from: u32) -> Option<(u32, Cut)> {
 
 #[test]
 fn a_connection_without_a_request_is_closed() {
-    let conn = ConnState::new(100);
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
     assert_eq!(cut(&conn, 100), Some((105, Cut::Idle)), "before its first head");
-    let conn = ConnState::new(100);
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
     conn.begin(None);
     assert_eq!(cut(&conn, 100), None, "while it is answered");
     conn.end(None, 200);
@@ -29,7 +29,7 @@ fn a_connection_without_a_request_is_closed() {
 #[test]
 fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
     for (relayed, at) in [(false, 209), (true, 241)] {
-        let conn = ConnState::new(100);
+        let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
         conn.begin(None);
         conn.relayed.set(relayed);
         conn.wrote(Some(1 << 20), 150);
@@ -37,7 +37,7 @@ fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
         conn.wrote(None, 205);
         assert_eq!(cut(&conn, 200), Some((at, Cut::Stalled)));
     }
-    let conn = ConnState::new(100);
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
     conn.begin(None);
     conn.wrote(None, 200);
     conn.wrote(Some(1), 205);
@@ -47,7 +47,7 @@ fn a_client_that_does_not_read_is_let_go_even_with_a_request_under_way() {
 #[test]
 fn a_slow_client_has_time_for_what_its_system_took() {
     for (bytes, at) in [(20 << 10, 217 + 41), (1 << 30, 207 + 81)] {
-        let conn = ConnState::new(100);
+        let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
         conn.begin(None);
         conn.relayed.set(true);
         conn.wrote(None, 200);
@@ -60,7 +60,7 @@ fn a_slow_client_has_time_for_what_its_system_took() {
 
 #[test]
 fn the_rest_of_a_nodes_answer_may_wait_in_the_window_of_its_stream() {
-    let conn = ConnState::new(100);
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
     conn.begin(None);
     conn.relayed.set(true);
     conn.end(None, 200);
@@ -70,7 +70,7 @@ fn the_rest_of_a_nodes_answer_may_wait_in_the_window_of_its_stream() {
 
 #[test]
 fn streams_are_judged_one_by_one() {
-    let conn = ConnState::new(100);
+    let conn = ConnState::of(std::net::Ipv4Addr::LOCALHOST.into(), 100);
     let streams: [Rc<StreamState>; 3] = Default::default();
     for stream in &streams {
         conn.begin(Some(stream));

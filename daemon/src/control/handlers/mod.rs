@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod backup;
+mod block;
 mod config;
 mod daemon;
 mod job;

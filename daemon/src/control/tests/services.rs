@@ -60,6 +60,7 @@ async fn daemon(dir: &Path, config: Live) -> (Client, watch::Sender<bool>) {
     let backups = Backups::new(store.clone(), Audit::memory(), master, Config::default().backup).unwrap();
     let services = Services {
         fleet,
+        blocks: aivonx_identity::Blocks::open(&store, &identity).await.unwrap(),
         identity,
         policies,
         secrets,

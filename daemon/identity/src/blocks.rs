@@ -1,0 +1,295 @@
+//! Blocks: who may not use the gateway, for a while or until it is taken back.
+
+use std::sync::Arc;
+
+use aivonx_domain::{TenantScope, now};
+use aivonx_protocol::{
+    Fault, FaultKind, UnixMillis,
+    block::{Block, BlockOf},
+    network::Network,
+};
+use aivonx_store::{BlockRecord, Changed, Follower, InForce, Noun, Projection, Store, StoreError, Which};
+use arc_swap::{ArcSwap, Guard};
+
+use super::{
+    Actor, Identity,
+    blocked::{ADDRESS, Blocked, KEY, USER},
+};
+
+/// Longest reason, characters.
+const REASON_MAX: usize = 200;
+
+/// Most blocks.
+const BLOCKS_MAX: usize = 1_000_000;
+
+/// The blocks in the store, and as requests are judged by them.
+#[derive(Debug)]
+pub struct Blocks {
+    store: Store,
+    identity: Arc<Identity>,
+    hot: ArcSwap<Blocked>,
+    in_force: InForce,
+}
+
+impl Projection for Blocks {
+    const NOUNS: &'static [Noun] = &[Noun::Block];
+    type Error = StoreError;
+
+    async fn refresh(&self, changed: &Changed) -> Result<(), StoreError> {
+        let mut next = Blocked::clone(&self.hot.load());
+        match changed.of(Noun::Block) {
+            Some(Which::These(ids)) => {
+                for id in ids {
+                    let record = self.store.blocks().get(&TenantScope::All, id).await?;
+                    next.put(id, record.as_ref());
+                }
+            }
+            _ => {
+                next = next.emptied();
+                for record in self.store.blocks().list(&TenantScope::All).await? {
+                    next.put(&record.id, Some(&record));
+                }
+            }
+        }
+        self.hot.store(Arc::new(next));
+        Ok(())
+    }
+
+    fn stale(&self, error: &StoreError) {
+        tracing::error!(event = "identity_stale", %error, "blocks cannot be read; the old ones stay");
+    }
+}
+
+impl Blocks {
+    /// Puts the blocks in force, now and whenever they change.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn open(store: &Store, identity: &Arc<Identity>) -> Result<Arc<Self>, StoreError> {
+        let follower = Follower::new(store);
+        let blocks = Arc::new(Self {
+            store: store.clone(),
+            identity: identity.clone(),
+            hot: ArcSwap::default(),
+            in_force: follower.in_force(),
+        });
+        blocks.refresh(&Changed::any_of(Self::NOUNS)).await?;
+        follower.follow(&blocks);
+        Ok(blocks)
+    }
+
+    /// Who is blocked now.
+    #[must_use]
+    pub fn hot(&self) -> Guard<Arc<Blocked>> {
+        self.hot.load()
+    }
+
+    /// Those in force, the newest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list(&self) -> Result<Vec<Block>, Fault> {
+        let now = now();
+        let mut records = self.store.blocks().list(&TenantScope::All).await?;
+        records.retain(|record| record.until.is_none_or(|until| until > now));
+        records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(records.into_iter().map(view).collect())
+    }
+
+    /// Blocks; it holds when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` for too long a reason or no time at all; `NotFound` if nobody is called so, `Conflict` if a user and a
+    /// key are; or the store fails.
+    pub async fn add(
+        &self,
+        actor: &Actor,
+        target: &str,
+        lasts_ms: Option<u64>,
+        reason: String,
+    ) -> Result<Block, Fault> {
+        if reason.chars().count() > REASON_MAX {
+            let message = format!("the reason has more than {REASON_MAX} characters");
+            return Err(Fault::new(FaultKind::Invalid, message).field("reason").hint("use fewer"));
+        }
+        if lasts_ms == Some(0) {
+            return Err(Fault::new(FaultKind::Invalid, "it would be over at once")
+                .field("for")
+                .hint("use 1h"));
+        }
+        let Target { id, name } = self.resolve(actor, target).await?;
+        let until = lasts_ms.map(|lasts| now().saturating_add(lasts));
+        if self.hot.load().len() >= BLOCKS_MAX {
+            let fault =
+                Fault::new(FaultKind::Invalid, format!("there are {BLOCKS_MAX} blocks, which is the most"));
+            return Err(fault.field("target").hint("block whole networks, and remove some"));
+        }
+        let blocks = self.store.blocks();
+        let changed = blocks.alter(&id, move |old| {
+            Some(match old {
+                Some(old) => BlockRecord { target: name, reason, until, ..old },
+                None => {
+                    BlockRecord { id: String::new(), target: name, reason, until, created: 0, revision: 0 }
+                }
+            })
+        });
+        let record = changed.await?;
+        self.in_force.settle().await?;
+        record.map(view).ok_or_else(|| Fault::new(FaultKind::Internal, "the block was not stored"))
+    }
+
+    /// Unblocks; it holds when this returns.
+    ///
+    /// # Errors
+    /// `NotFound` if that is not blocked; or the store fails.
+    pub async fn remove(&self, actor: &Actor, target: &str) -> Result<(), Fault> {
+        let id = match self.resolve(actor, target).await {
+            Ok(found) => found.id,
+            // It may be gone, and its block remain.
+            Err(error) => {
+                let all = self.store.blocks().list(&TenantScope::All).await?;
+                let named = |record: &&BlockRecord| record.target == target || record.id == target;
+                all.iter().find(named).map(|record| record.id.clone()).ok_or(error)?
+            }
+        };
+        match self.store.blocks().remove(&TenantScope::All, &id, None).await {
+            Ok(_) => Ok(self.in_force.settle().await?),
+            Err(StoreError::NotFound { .. }) => {
+                let fault = Fault::new(FaultKind::NotFound, format!("{target:?} is not blocked"));
+                Err(fault.field("target").hint("what is: aivonx block list"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets those that have ended by time.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn sweep(&self, now: UnixMillis) -> Result<(), StoreError> {
+        for record in self.store.blocks().list(&TenantScope::All).await? {
+            if record.until.is_some_and(|until| until <= now) {
+                match self.store.blocks().remove(&TenantScope::All, &record.id, Some(record.revision)).await {
+                    // Somebody was quicker.
+                    Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Conflict { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `target` names.
+    async fn resolve(&self, actor: &Actor, target: &str) -> Result<Target, Fault> {
+        if let Ok(network) = target.strip_prefix(ADDRESS).unwrap_or(target).parse::<Network>() {
+            let id = format!("{ADDRESS}{network}");
+            return Ok(Target { id, name: shown(network) });
+        }
+        if let Some(name) = target.strip_prefix(USER) {
+            return self.user(actor, name).await;
+        }
+        if let Some(name) = target.strip_prefix(KEY) {
+            return self.key(actor, name).await;
+        }
+        match (self.user(actor, target).await, self.key(actor, target).await) {
+            (Ok(_), Ok(_)) => {
+                let fault =
+                    Fault::new(FaultKind::Conflict, format!("both a user and a key are called {target:?}"));
+                Err(fault.field("target").hint(format!("say which: user:{target} or key:{target}")))
+            }
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+            (Err(error), Err(_)) if error.kind != FaultKind::NotFound => Err(error),
+            (Err(_), Err(error)) if error.kind != FaultKind::NotFound => Err(error),
+            (Err(_), Err(_)) => {
+                let fault = Fault::new(FaultKind::NotFound, format!("there is no user or key {target:?}"));
+                Err(fault.field("target").hint("or give an address or network: 192.0.2.1, 2001:db8::/32"))
+            }
+        }
+    }
+
+    async fn user(&self, actor: &Actor, name: &str) -> Result<Target, Fault> {
+        let user = self.identity.user(actor, name).await?;
+        Ok(Target { id: format!("{USER}{}", user.id), name: user.name })
+    }
+
+    async fn key(&self, actor: &Actor, name: &str) -> Result<Target, Fault> {
+        let key = self.identity.key(actor, None, name).await?;
+        Ok(Target { id: format!("{KEY}{}", key.id), name: key.name })
+    }
+}
+
+/// What can be blocked: the id of the block's record, and a name for people.
+struct Target {
+    id: String,
+    name: String,
+}
+
+/// A network of one address is written as that.
+fn shown(network: Network) -> String {
+    let address = network.address();
+    let all = if address.is_ipv4() { 32 } else { 128 };
+    if network.prefix() == all { address.to_string() } else { network.to_string() }
+}
+
+fn view(record: BlockRecord) -> Block {
+    let BlockRecord { id, target, reason, until, created, revision } = record;
+    let (of, id) = match id.split_once(':') {
+        Some(("user", id)) => (BlockOf::User, id.to_owned()),
+        Some(("key", id)) => (BlockOf::Key, id.to_owned()),
+        Some((_, network)) => (BlockOf::Address, network.to_owned()),
+        None => (BlockOf::Address, id.clone()),
+    };
+    Block { of, target, id, reason, until, created, revision }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{Rig, root};
+
+    async fn blocks(rig: &Rig) -> Arc<Blocks> {
+        Blocks::open(rig.store(), &rig.identity).await.unwrap()
+    }
+
+    fn at(address: &str) -> std::net::IpAddr {
+        address.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_block_holds_at_once_and_over_a_restart() {
+        let rig = Rig::new().await;
+        let all = blocks(&rig).await;
+        let block = all.add(&root(), "192.0.2.9/24", None, "guesses".into()).await.unwrap();
+        assert_eq!((block.target.as_str(), block.of, block.until), ("192.0.2.0/24", BlockOf::Address, None));
+        all.add(&root(), "2001:db8::1", Some(3_600_000), String::new()).await.unwrap();
+        for all in [&all, &blocks(&rig).await] {
+            assert!(
+                all.hot().address(at("192.0.2.77"), now()) && all.hot().address(at("2001:db8::1"), now())
+            );
+            assert!(!all.hot().address(at("2001:db8::2"), now()));
+        }
+        let again = all.add(&root(), "192.0.2.0/24", Some(1000), "again".into()).await.unwrap();
+        assert_eq!((again.reason.as_str(), again.revision), ("again", 2));
+        let later = now() + 7_200_000;
+        all.sweep(later).await.unwrap();
+        assert_eq!(all.list().await.unwrap(), []);
+        let gone = all.remove(&root(), "192.0.2.0/24").await.unwrap_err();
+        assert_eq!(gone.kind, FaultKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_blocked_is_refused() {
+        let rig = Rig::new().await;
+        let all = blocks(&rig).await;
+        for (target, lasts, reason, field) in [
+            ("nobody", None, "", "target"),
+            ("192.0.2.0/33", None, "", "target"),
+            ("192.0.2.1", Some(0), "", "for"),
+            ("192.0.2.1", None, &*"x".repeat(201), "reason"),
+        ] {
+            let fault = all.add(&root(), target, lasts, reason.to_owned()).await.unwrap_err();
+            assert_eq!(fault.field.as_deref(), Some(field), "{fault}");
+        }
+        assert_eq!(all.list().await.unwrap(), []);
+    }
+}
