@@ -115,6 +115,17 @@ impl Rules<'_> {
 
     fn certificates_without_keys(&self, finds: &mut Vec<Find>) {
         for (at, listen) in self.config.listen.iter().enumerate() {
+            let client_ca = format!("{LISTEN}[{at}].client_ca");
+            if listen.client_ca.is_some() && listen.tls_cert.is_empty() && self.usable(&[&client_ca]) {
+                finds.push(Find {
+                    span: self.place(&[&client_ca]),
+                    what: format!(
+                        "{client_ca} is given, but the listener speaks plain HTTP, in which nobody shows one"
+                    ),
+                    accepted: None,
+                    fix: Some("name tls_cert and tls_key as well, or remove client_ca".into()),
+                });
+            }
             let (cert, key) = (format!("{LISTEN}[{at}].tls_cert"), format!("{LISTEN}[{at}].tls_key"));
             let (certs, keys) = (listen.tls_cert.len(), listen.tls_key.len());
             if certs == keys || !self.usable(&[&cert, &key]) {

@@ -84,6 +84,11 @@ table! {
         tls_cert: Vec<PathBuf> = Vec::new(), Paths, Restart;
         /// Its private key, in a PEM file that only its owner and group may read; of a list, in the same order.
         tls_key: Vec<PathBuf> = Vec::new(), Paths, Restart;
+        /// Authorities, in a PEM file, that sign the certificates of clients; empty: clients show none. It is read again
+        /// with the others.
+        client_ca: Option<PathBuf> = None, AbsolutePath(FILE_PATH), Restart;
+        /// Whether a client has to show one. Keys and tokens are asked for beside it, as `access` says.
+        client_certs: ClientCerts = ClientCerts::Required, OneOf, Restart;
         /// Serve nothing here, but send clients to HTTPS (308): to the port of the first listener that speaks it, or to 443.
         redirect: bool = false, Flag, Restart;
         /// Networks whose machines may connect; empty: all. A machine behind a proxy comes from that proxy.
@@ -96,6 +101,20 @@ table! {
         /// but `proxy.trusted`): everyone on the way reads prompts and keys.
         i_understand: bool = false, Flag, Restart;
     }
+}
+
+/// Whether clients show certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCerts {
+    /// They have to.
+    Required,
+    /// They may; one that is shown must be good.
+    Optional,
+}
+
+impl Word for ClientCerts {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional)];
 }
 
 impl Listen {

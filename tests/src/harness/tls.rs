@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -35,6 +35,22 @@ impl TlsClient {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self { config: Arc::new(config) }
+    }
+
+    /// The same, which shows the certificate in these files.
+    #[must_use]
+    pub fn showing(&self, ca: &Path, cert: &Path, key: &Path) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca).expect("PEM")).expect("a certificate");
+        let chain = vec![CertificateDer::from_pem_file(cert).expect("PEM")];
+        let key = PrivateKeyDer::from_pem_file(key).expect("PEM");
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has them")
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .expect("they belong together");
         Self { config: Arc::new(config) }
     }
 

@@ -8,6 +8,7 @@ use aivonx_tests::{
     harness::{Client, Daemon, H2Client, Request, TlsClient, binary, tls::served},
     within,
 };
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -169,6 +170,66 @@ async fn the_name_that_is_asked_for_chooses_the_certificate() {
     // The first stands for all other names.
     let why = TlsClient::trusting(&dirs[0].join("ca.pem"), &[]).connect(address, "x.example").await;
     assert!(why.unwrap_err().to_string().contains("not valid for name"));
+}
+
+/// An authority for clients in `DIR/clients.pem`, and a certificate of it in `client.pem` and `client.key`.
+fn client_certificates(dir: &Path) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec!["ci.example".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    for (name, text) in [
+        ("clients.pem", authority.pem()),
+        ("client.pem", certificate.pem()),
+        ("client.key", key.serialize_pem()),
+    ] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn clients_show_certificates_where_they_have_to() {
+    let lab = TempDir::new().unwrap();
+    gen_cert(lab.path(), &["localhost"]).await;
+    client_certificates(lab.path());
+    let other = lab.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    client_certificates(&other);
+    let listener = |mode: &str| {
+        let clients = file(lab.path(), "clients.pem");
+        let keys = keys(&[lab.path()]);
+        format!(
+            "[[listen]]\naddress = \"127.0.0.1:0\"\n{keys}client_ca = \"{clients}\"\nclient_certs = \"{mode}\"\n"
+        )
+    };
+    let daemon = Daemon::run(&[], &(listener("required") + &listener("optional"))).await;
+    let status = daemon.control().await.ask(daemon::GetStatus).await.expect("a status");
+    let [required, optional] = [1, 2].map(|at| status.listen[at].parse::<SocketAddr>().expect("an address"));
+    let ca = lab.path().join("ca.pem");
+    let nobody = TlsClient::trusting(&ca, &[]);
+    let showing = |dir: &Path| nobody.showing(&ca, &dir.join("client.pem"), &dir.join("client.key"));
+    // With TLS 1.3 a client hears of it only when it reads.
+    let health = async |client: &TlsClient, address: SocketAddr| {
+        let tunnel = client.tunnel(address, "localhost").await;
+        let mut client = Client::connect(tunnel).await;
+        client.send(&Request::get("/health")).await;
+        client.try_head().await.map(|head| head.status())
+    };
+    assert_eq!(health(&showing(lab.path()), required).await, Some(200));
+    assert_eq!(health(&nobody, required).await, None);
+    assert_eq!(health(&showing(&other), required).await, None);
+    assert_eq!(health(&nobody, optional).await, Some(200));
+    assert_eq!(health(&showing(lab.path()), optional).await, Some(200));
+    assert_eq!(health(&showing(&other), optional).await, None);
+
+    // Another authority is taken up like another certificate.
+    std::fs::copy(other.join("clients.pem"), lab.path().join("clients.pem")).unwrap();
+    daemon.aivonx().ok(&["config", "reload"]).await;
+    assert_eq!(health(&showing(&other), required).await, Some(200));
+    assert_eq!(health(&showing(lab.path()), required).await, None);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! TLS of a listener: its certificates, read again while it serves.
 
+mod clients;
 mod handshake;
 mod pair;
 #[cfg(test)]
@@ -13,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aivonx_config::Listen;
+use aivonx_config::{ClientCerts, Listen};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use rustls::{
@@ -22,7 +23,9 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use rustls_pki_types::CertificateDer;
 
+use clients::{Clients, Verifier};
 pub(super) use handshake::handshake;
 pub use pair::PairError;
 use pair::{Files, Pair};
@@ -36,6 +39,8 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// The certificates of one listener. What is on the disk takes the place of what is served once it proves usable.
 pub struct Tls {
     files: Vec<Files>,
+    /// Who signs the certificates of clients.
+    clients: Option<Clients>,
     served: ArcSwap<Served>,
     state: Mutex<State>,
 }
@@ -45,6 +50,8 @@ struct Served {
     chains: Vec<Arc<CertifiedKey>>,
     /// Until when each is good.
     until: Vec<Timestamp>,
+    /// Who signs the certificates of clients.
+    authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 #[derive(Default)]
@@ -73,9 +80,20 @@ impl Tls {
         if files.is_empty() {
             return Ok(None);
         }
-        let read = stamps(&files);
-        let served = ArcSwap::from_pointee(Served::new(read_all(&files)?));
-        Ok(Some(Self { files, served, state: Mutex::new(State { seen: read.clone(), read, trouble: None }) }))
+        let clients = listen.client_ca.as_ref().map(|ca| Clients {
+            at: format!("listen[{at}]"),
+            ca: ca.clone(),
+            required: listen.client_certs == ClientCerts::Required,
+        });
+        let read = stamps(&files, clients.as_ref());
+        let verifier = clients.as_ref().map(Clients::read).transpose()?;
+        let served = ArcSwap::from_pointee(Served::new(read_all(&files)?, verifier));
+        Ok(Some(Self {
+            files,
+            clients,
+            served,
+            state: Mutex::new(State { seen: read.clone(), read, trouble: None }),
+        }))
     }
 
     /// Those of each listener.
@@ -94,7 +112,7 @@ impl Tls {
     /// Reads the files if they have changed. Whoever renews them writes one after the other, so that they are left alone
     /// until they stay the same from one look to the next.
     pub fn look(&self) {
-        let now = stamps(&self.files);
+        let now = stamps(&self.files, self.clients.as_ref());
         let mut state = self.state();
         let is_still = state.seen == now;
         state.seen.clone_from(&now);
@@ -111,11 +129,11 @@ impl Tls {
     /// # Errors
     /// One cannot be used, or has expired: those before are served on.
     pub fn reload(&self) -> Result<bool, PairError> {
-        let read = stamps(&self.files);
+        let read = stamps(&self.files, self.clients.as_ref());
         let pairs = read_all(&self.files).and_then(|pairs| {
             let now = Timestamp::now();
             self.files.iter().zip(&pairs).try_for_each(|(files, pair)| files.not_expired(pair, now))?;
-            Ok(pairs)
+            Ok((pairs, self.clients.as_ref().map(Clients::read).transpose()?))
         });
         let mut state = self.state();
         state.read = read;
@@ -130,19 +148,20 @@ impl Tls {
                 );
                 Err(error)
             }
-            Ok(pairs) if self.serves(&pairs) => Ok(false),
-            Ok(pairs) => {
+            Ok((pairs, verifier)) if self.serves(&pairs, verifier.as_ref()) => Ok(false),
+            Ok((pairs, verifier)) => {
                 let until = pairs.iter().map(|pair| pair.until).min().unwrap_or_default();
-                self.served.store(Arc::new(Served::new(pairs)));
+                self.served.store(Arc::new(Served::new(pairs, verifier)));
                 tracing::info!(event = "certificate_loaded", listener = %self, until = %format_args!("{until:.0}"), "a new certificate is served");
                 Ok(true)
             }
         }
     }
 
-    fn serves(&self, pairs: &[Pair]) -> bool {
+    fn serves(&self, pairs: &[Pair], verifier: Option<&Verifier>) -> bool {
         let served = self.served.load();
-        served.chains.len() == pairs.len()
+        served.authorities.as_ref() == verifier.map(|verifier| &verifier.authorities)
+            && served.chains.len() == pairs.len()
             && served.chains.iter().zip(pairs).all(|(served, pair)| served.cert == pair.certified.cert)
     }
 
@@ -188,23 +207,30 @@ fn read_all(files: &[Files]) -> Result<Vec<Pair>, PairError> {
     files.iter().map(Files::read).collect()
 }
 
-fn stamps(files: &[Files]) -> Vec<Stamp> {
+fn stamps(files: &[Files], clients: Option<&Clients>) -> Vec<Stamp> {
     let stamp = |path: &Path| {
         fs::metadata(path).ok().map(|found| (found.ino(), found.size(), found.ctime(), found.ctime_nsec()))
     };
-    files.iter().flat_map(|files| [stamp(&files.cert), stamp(&files.key)]).collect()
+    let pairs = files.iter().flat_map(|files| [stamp(&files.cert), stamp(&files.key)]);
+    pairs.chain(clients.map(|clients| stamp(&clients.ca))).collect()
 }
 
 impl Served {
-    fn new(pairs: Vec<Pair>) -> Self {
+    fn new(pairs: Vec<Pair>, verifier: Option<Verifier>) -> Self {
         let chains = pairs.iter().map(|pair| pair.certified.clone()).collect();
         let until = pairs.iter().map(|pair| pair.until).collect();
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has cipher suites for both versions");
-        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(ByName::new(pairs)));
+        let (builder, authorities) = match verifier {
+            Some(Verifier { authorities, verifier }) => {
+                (builder.with_client_cert_verifier(verifier), Some(authorities))
+            }
+            None => (builder.with_no_client_auth(), None),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(pairs)));
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
-        Self { config: Arc::new(config), chains, until }
+        Self { config: Arc::new(config), chains, until, authorities }
     }
 }
 

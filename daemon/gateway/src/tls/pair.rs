@@ -29,7 +29,7 @@ pub struct PairError {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+pub(super) enum Problem {
     #[error("the file cannot be read: {0}; it must be there, and readable for the daemon's user")]
     Unreadable(io::Error),
     #[error("the file is larger than {LARGEST} bytes; name a file in PEM")]
@@ -73,17 +73,19 @@ pub(super) struct Pair {
     pub(super) until: Timestamp,
 }
 
-impl Files {
-    fn error(&self, key: &str, path: &Path, problem: Problem) -> PairError {
-        PairError { key: format!("{}.{key}", self.at), path: path.to_owned(), problem }
+impl PairError {
+    pub(super) fn new(at: &str, key: &str, path: &Path, problem: Problem) -> Self {
+        Self { key: format!("{at}.{key}"), path: path.to_owned(), problem }
     }
+}
 
+impl Files {
     fn cert_error(&self, problem: Problem) -> PairError {
-        self.error("tls_cert", &self.cert, problem)
+        PairError::new(&self.at, "tls_cert", &self.cert, problem)
     }
 
     fn key_error(&self, problem: Problem) -> PairError {
-        self.error("tls_key", &self.key, problem)
+        PairError::new(&self.at, "tls_key", &self.key, problem)
     }
 
     /// Refuses a pair that has expired.
@@ -93,10 +95,9 @@ impl Files {
 
     /// Reads the pair and checks that its parts belong together.
     pub(super) fn read(&self) -> Result<Pair, PairError> {
-        let text = contents(&self.cert).map_err(|problem| self.cert_error(problem))?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-        let chain = chain.map_err(|error| self.cert_error(Problem::Certificate(error.to_string())))?;
-        let own = chain.first().ok_or_else(|| self.cert_error(Problem::NoCertificate))?;
+        let chain = certificates(&self.cert).map_err(|problem| self.cert_error(problem))?;
+        // There is one at least.
+        let own = &chain[0];
         let (names, until) = meaning(own).map_err(|why| self.cert_error(Problem::Certificate(why)))?;
 
         let key = contents(&self.key).map_err(|problem| self.key_error(problem))?;
@@ -115,6 +116,14 @@ impl Files {
             Err(error) => Err(self.cert_error(Problem::Certificate(error.to_string()))),
         }
     }
+}
+
+/// The certificates in a file; at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let text = contents(path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let all = read.map_err(|error| Problem::Certificate(error.to_string()))?;
+    if all.is_empty() { Err(Problem::NoCertificate) } else { Ok(all) }
 }
 
 fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
