@@ -31,6 +31,7 @@ pub mod privacy;
 pub mod program;
 pub mod pulse;
 pub mod request;
+pub mod route;
 pub mod running;
 pub mod samples;
 pub mod secret;

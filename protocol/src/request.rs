@@ -16,7 +16,7 @@ use crate::{
     operation::{Answer, Declared, Server, nouns},
     organization::{self, Organization},
     policy::{self, Alias, Policy},
-    price, privacy, pulse,
+    price, privacy, pulse, route,
     running::{Queued, Running},
     secrets,
     session::{NewSession, Session},
@@ -79,6 +79,8 @@ nouns! {
     Backup(backup::BackupRequest),
     /// Blocks.
     Block(block::BlockRequest),
+    /// Routes.
+    Route(route::RouteRequest),
 }
 
 impl Request {
@@ -240,6 +242,8 @@ pub enum Reply {
     Blocks(Vec<block::Block>),
     /// One block.
     Block(Box<block::Block>),
+    /// Who may ask what.
+    Routes(Vec<route::RouteAccess>),
 }
 
 /// One step of a stream. Append only.

@@ -24,6 +24,7 @@ use crate::{
     model::ModelRemoved,
     node::{NodeKind, NodeTraits, Probe, Probed},
     organization::OrganizationRemoved,
+    route::{RouteAccess, RouteGroup},
     running::Queued,
     strategy::Strategy,
 };
@@ -156,6 +157,12 @@ catalogue! { Reply {
     }]);
     Self::Blocks(_) => "blocks", Self::Blocks(vec![block()]);
     Self::Block(_) => "block", Self::Block(Box::new(block()));
+    Self::Routes(_) => "routes", Self::Routes(vec![RouteAccess {
+        listener: "127.0.0.1:11435".into(),
+        group: RouteGroup::Inference,
+        access: "infer".into(),
+        routes: vec!["POST /api/chat".into()],
+    }]);
 } }
 
 catalogue! { Event {

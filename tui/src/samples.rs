@@ -354,6 +354,7 @@ pub(crate) fn reply(request: &aivonx_protocol::Request) -> Option<aivonx_protoco
             "user.sessions" => Reply::Sessions(sessions()),
             "key.list" => Reply::Keys(keys()),
             "lockout.list" => Reply::Lockouts(lockouts()),
+            "route.list" => Reply::Routes(routes()),
             "block.list" => Reply::Blocks(blocks()),
             "running.list" => Reply::Running(running()),
             "running.queued" => Reply::Queued(Vec::new()),

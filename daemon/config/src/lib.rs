@@ -16,6 +16,7 @@ mod mistake;
 mod model;
 mod origin;
 mod print;
+mod routes;
 mod sections;
 mod suggest;
 mod syntax;

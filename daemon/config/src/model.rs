@@ -4,11 +4,15 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use aivonx_protocol::network::Network;
+use aivonx_protocol::{
+    network::Network,
+    route::{RouteGroup, RouteRule},
+};
 
 use super::{
     form::{FIELD, GROUP, HOST, HSTS, LEVEL, ORIGIN, RECIPIENT},
     kind::{Address, Count, Flag, OneOf, OneOfOrNone, Size, Time, Word},
+    routes::Routes,
     table::table,
     text::{AbsolutePath, FILE_PATH, ListOf, Networks, Paths, SOCKET_PATH},
     units::{GIB, KIB, MIB},
@@ -97,6 +101,10 @@ table! {
         proxy_protocol: bool = false, Flag, Restart;
         /// Who may use the gateway here; empty: as `access.mode` says.
         access: Option<AccessMode> = None, OneOfOrNone, Restart;
+        /// Who may ask which group of routes here, other than by `access` and the scopes of keys: `inference`, `models`,
+        /// `management`, `account`, `diagnostics` and `open` (health, version) are `off`, `anonymous`, `key`, or the
+        /// scope that is needed. `aivonx route list` shows the result.
+        routes: Vec<(RouteGroup, RouteRule)> = Vec::new(), Routes, Restart;
         /// Needed for plain HTTP on an address that is not loopback, unless only proxies may connect (`allow` names none
         /// but `proxy.trusted`): everyone on the way reads prompts and keys.
         i_understand: bool = false, Flag, Restart;

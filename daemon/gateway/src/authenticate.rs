@@ -24,7 +24,7 @@ use aivonx_identity::{
 };
 use aivonx_ledgers::audit;
 use aivonx_protocol::audit::{Action as Audited, Outcome};
-use aivonx_protocol::key::KeyScope;
+use aivonx_protocol::{key::KeyScope, route::RouteRule};
 use aivonx_wire::api::route::{Action, Local, Need, Route};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -67,11 +67,16 @@ pub(super) fn caller(
     if shared.awaits_setup && !snapshot.is_set_up() && !matches!(route.action, Action::Local(Local::Health)) {
         return Err(Refusal::NotSetUp);
     }
-    let mode = exchange.access;
+    let rule = cx.listener.rule(route);
+    let mode = match rule {
+        Some(RouteRule::Key | RouteRule::Scope(_)) => AccessMode::Required,
+        Some(RouteRule::Anonymous) if exchange.access == AccessMode::Required => AccessMode::Optional,
+        _ => exchange.access,
+    };
     // Credentials are ignored: the answer does not depend on the caller.
-    if route.need() == Need::Nothing
-        || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead))
-    {
+    let is_free = route.need() == Need::Nothing
+        || (cx.listener.diagnostics && route.need() == Need::Scope(KeyScope::AdminRead));
+    if is_free && matches!(rule, None | Some(RouteRule::Anonymous)) {
         return Ok(Caller::Anonymous);
     }
     let user = matches!(route.need(), Need::User | Need::UserOrBody);
@@ -138,14 +143,23 @@ pub(super) fn authorize(
     route: &Route,
     fields: &Fields<'_>,
 ) -> Result<(), Refusal> {
+    let rule = cx.listener.rule(route);
     let scope = match (route.need(), caller) {
-        (Need::Scope(scope), _) => scope,
-        (Need::Nothing | Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
+        (Need::Scope(_) | Need::Nothing, _) if rule == Some(RouteRule::Anonymous) => return Ok(()),
+        (Need::Scope(needed), _) => match rule {
+            Some(RouteRule::Scope(scope)) => scope,
+            _ => needed,
+        },
+        (Need::Nothing, _) => match rule {
+            Some(RouteRule::Scope(scope)) => scope,
+            _ => return Ok(()),
+        },
+        (Need::UserOrBody, _) | (Need::User, Caller::User { .. }) => return Ok(()),
         (Need::User, Caller::Anonymous) => return Err(AccountError::NoToken.into()),
         (Need::User, Caller::Key(_)) => return Err(AccountError::NoAccount.into()),
     };
     let granted = match (caller, scope) {
-        (_, KeyScope::AdminRead) if cx.listener.diagnostics => true,
+        (_, KeyScope::AdminRead) if cx.listener.diagnostics && rule.is_none() => true,
         // The access mode let them in.
         (Caller::Anonymous, KeyScope::Infer | KeyScope::ModelsRead) => true,
         (Caller::Anonymous, KeyScope::ModelsWrite) => exchange.settings.allow_model_management,

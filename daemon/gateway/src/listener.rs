@@ -9,10 +9,15 @@ use std::{
 };
 
 use aivonx_config::{AccessMode, Listen};
-use aivonx_protocol::network::Network;
+use aivonx_protocol::{
+    network::Network,
+    route::{RouteGroup, RouteRule},
+};
+use aivonx_wire::api::Route;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
+    endpoints::routes::group,
     inherited::{InheritError, Inherited},
     tls::{PairError, Tls},
 };
@@ -75,6 +80,8 @@ pub(super) struct Rules {
     pub(super) proxy_protocol: bool,
     /// Who may use the gateway here, if not everywhere the same.
     pub(super) access: Option<AccessMode>,
+    /// Who may ask which group of routes, where it says so.
+    pub(super) routes: [Option<RouteRule>; RouteGroup::ALL.len()],
     /// Its clients are sent to this port for HTTPS.
     pub(super) redirect: Option<u16>,
 }
@@ -88,8 +95,15 @@ impl Rules {
             allow: listen.allow.clone(),
             proxy_protocol: listen.proxy_protocol,
             access: listen.access,
+            routes: RouteGroup::ALL
+                .map(|group| listen.routes.iter().find(|(of, _)| *of == group).map(|(_, rule)| *rule)),
             redirect: listen.redirect.then_some(https),
         })
+    }
+
+    /// Who may ask `route`, if that is said here.
+    pub(super) fn rule(&self, route: &Route) -> Option<RouteRule> {
+        self.routes[group(route) as usize]
     }
 
     /// Whether the machine at `address` may connect.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, rc::Rc};
 use aivonx_domain::{access::Outcome, network, now};
 use aivonx_fleet::{NoNode, RoutingRules, via};
 use aivonx_identity::Caller;
+use aivonx_protocol::route::RouteRule;
 use aivonx_wire::api::{
     Dialect, Edits, Peek,
     route::{self, Action, Forward, Local, Need, Route},
@@ -171,6 +172,9 @@ async fn layers(
     // The route decides everything below, and its own path is what a node will be asked.
     let (route, parameter) = find(&head.method, path)?;
     exchange.record.route = route.pattern;
+    if cx.listener.rule(route) == Some(RouteRule::Off) {
+        return Err(Refusal::NoRoute(None));
+    }
 
     // Before anything else is done: work for a request that comes back would be repeated in each round. It also keeps
     // this gateway from being a node of its own; health may be asked from anywhere.

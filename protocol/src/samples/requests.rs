@@ -15,7 +15,7 @@ use crate::{
     organization::{self, LimitProfile, PrivacyMode},
     policy, price,
     privacy::{self, Category},
-    running, secrets, snapshot,
+    route, running, secrets, snapshot,
     strategy::{self, Strategy},
     token,
     usage::{self, UsageBy, UsagePer, UsageRank},
@@ -310,6 +310,7 @@ impl Request {
             }
             .into(),
             block::Remove { target: "alice".into() }.into(),
+            route::List.into(),
         ]
     }
 }

@@ -24,10 +24,6 @@ fn tags() -> Request {
     Request::get("/api/tags")
 }
 
-fn chat() -> Request {
-    Request::json("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
-}
-
 #[tokio::test]
 async fn a_trusted_proxy_names_the_client() {
     let node = FakeNode::ollama().await;
@@ -122,6 +118,41 @@ async fn a_listener_lets_in_whom_it_says() {
 }
 
 #[tokio::test]
+async fn groups_of_routes_are_closed_and_opened_by_listener() {
+    let node = FakeNode::ollama().await;
+    let listener = "[[listen]]\naddress = \"127.0.0.1:0\"\naccess = \"required\"\nroutes = { management = \"off\", \
+        models = \"anonymous\", inference = \"models:write\", open = \"key\" }\n";
+    let daemon = Daemon::run(&[&node], listener).await;
+    let address = listeners(&daemon).await[1];
+    let aivonx = daemon.aivonx();
+    let mut keys = Vec::new();
+    for (name, scope) in [("user", "infer"), ("admin", "models:write")] {
+        let made = aivonx.json(&["key", "create", name, "--scope", scope]).await;
+        keys.push(made["secret"].as_str().expect("a secret").to_owned());
+    }
+    let ask = async |request: Request, key: Option<&str>| {
+        let request = match key {
+            Some(key) => request.field("x-api-key", key),
+            None => request,
+        };
+        Client::connect(address).await.ask(&request).await.status
+    };
+    let (user, admin) = (Some(&*keys[0]), Some(&*keys[1]));
+    let pull = || Request::json("/api/pull", &json!({"model": "m"}));
+    let health = || Request::get("/health");
+    assert_eq!([ask(pull(), None).await, ask(pull(), admin).await], [404; 2]);
+    assert_eq!([ask(tags(), None).await, ask(tags(), user).await], [200; 2]);
+    assert_eq!([ask(chat(), None).await, ask(chat(), user).await, ask(chat(), admin).await], [401, 403, 200]);
+    assert_eq!([ask(health(), None).await, ask(health(), user).await], [401, 200]);
+
+    let list = aivonx.json(&["route", "list"]).await;
+    let all = list.as_array().unwrap().iter().filter(|one| one["listener"] == address.to_string());
+    let access: Vec<_> = all.map(|one| one["access"].as_str().unwrap()).collect();
+    assert_eq!(access, ["models:write", "anonymous", "off", "key", "admin:read", "key"]);
+    assert!(aivonx.ok(&["route", "list"]).await.contains("POST /api/"));
+}
+
+#[tokio::test]
 async fn other_sites_ask_only_with_a_key() {
     let node = FakeNode::ollama().await;
     let daemon = Daemon::dev(&[&node]).await;
@@ -137,6 +168,10 @@ async fn other_sites_ask_only_with_a_key() {
     daemon.ask(&keyed).await.expect(200);
     let page = tags().field("Sec-Fetch-Site", "cross-site").field("Origin", "http://localhost:3000");
     daemon.ask(&page).await.expect(200);
+}
+
+fn chat() -> Request {
+    Request::json("/api/chat", &json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ pub mod policy;
 pub mod price;
 pub mod privacy;
 pub mod pulse;
+pub mod route;
 pub mod running;
 pub mod secrets;
 pub mod snapshot;
@@ -178,6 +179,9 @@ pub enum Verb {
     /// Blocks: who may not use the gateway
     #[command(subcommand, visible_alias = "blocks")]
     Block(block::BlockVerb),
+    /// Routes: who may ask what, on which listener
+    #[command(subcommand, visible_alias = "routes")]
+    Route(route::RouteVerb),
     /// Make the first administrator, or rescue one
     Setup(account::setup::SetupArgs),
     /// Begin a session
@@ -295,6 +299,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Verb::Usage(verb)) => usage::run(context, verb).await,
         Some(Verb::Lockout(verb)) => lockout::run(context, verb).await,
         Some(Verb::Block(verb)) => block::run(context, verb).await,
+        Some(Verb::Route(verb)) => route::run(context, verb).await,
         Some(Verb::Setup(args)) => account::setup::run(context, args).await,
         Some(Verb::Login(args)) => account::login::run(context, args).await,
         Some(Verb::Logout) => account::login::logout(context).await,

@@ -21,6 +21,7 @@ pub(crate) mod placement;
 mod policy;
 mod price;
 pub(crate) mod privacy;
+mod route;
 pub(crate) mod running;
 mod session;
 pub(crate) mod snapshot;

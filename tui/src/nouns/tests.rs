@@ -11,6 +11,7 @@ use aivonx_protocol::{
     organization::Organization,
     policy::{Alias, Policy},
     price::Price,
+    route::RouteAccess,
     running::Running,
     session::Session,
     snapshot::Snapshot,
@@ -54,6 +55,7 @@ nouns! {
     policies: Policy = samples::policies();
     prices: Price = samples::prices();
     requests: Running = samples::running();
+    routes: RouteAccess = samples::routes();
     sessions: Session = samples::sessions();
     snapshots: Snapshot = samples::snapshots();
     users: User = samples::users();

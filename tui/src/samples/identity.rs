@@ -8,6 +8,7 @@ use aivonx_protocol::{
     key::{Key, KeyScope},
     lockout::Lockout,
     organization::{LimitProfile, NodeAccess, Organization, PrivacyMode},
+    route::{RouteAccess, RouteGroup},
     session::{Session, SessionKind},
     snapshot::{Snapshot, SnapshotContents},
     user::{Role, User},
@@ -208,6 +209,16 @@ pub(crate) fn blocks() -> Vec<Block> {
         ..address.clone()
     };
     vec![address, hostile]
+}
+
+pub(crate) fn routes() -> Vec<RouteAccess> {
+    let access = |group, access: &str, route: &str| RouteAccess {
+        listener: "127.0.0.1:11435".into(),
+        group,
+        access: access.into(),
+        routes: vec![route.into()],
+    };
+    vec![access(RouteGroup::Inference, "infer", "POST /api/chat"), access(RouteGroup::Open, HOSTILE, HOSTILE)]
 }
 
 pub(crate) fn lockouts() -> Vec<Lockout> {

@@ -184,6 +184,7 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("audit.show", "the list says all there is about an entry"),
     ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("log.recent", "following begins with all that the daemon holds"),
+    ("route.list", "the command line alone has routes"),
     ("block.list", "the command line alone has blocks"),
     ("block.add", "the command line alone has blocks"),
     ("block.remove", "the command line alone has blocks"),

@@ -125,6 +125,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("privacy show --org acme", &["privacy.show"]),
     ("privacy set --org acme redact --categories email,card", &["privacy.set"]),
     ("privacy test", &["privacy.test"]),
+    ("route list", &["route.list"]),
     ("block list", &["block.list"]),
     ("block add 192.0.2.0/24 --for 1h --reason spam", &["block.add"]),
     ("block remove alice", &["block.remove"]),

@@ -9,6 +9,7 @@ pub(crate) mod local;
 pub(crate) mod manage;
 pub mod own_usage;
 pub(crate) mod response;
+pub mod routes;
 pub(crate) mod show;
 pub(crate) mod unload;
 pub(crate) mod wish;

@@ -18,6 +18,7 @@ mod policy;
 mod price;
 mod privacy;
 mod pulse;
+mod route;
 mod running;
 pub(crate) mod secrets;
 mod snapshot;
