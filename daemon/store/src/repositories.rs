@@ -1,10 +1,10 @@
 //! The repositories, one for each noun.
 
 use super::{
-    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord, KeyRecord, KeyUses,
-    LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord, Nodes, OrganizationRecord,
-    PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord, Settings, Store,
-    UsageLog, UserRecord, usage,
+    AliasRecord, AliasWeightsRecord, AuditLog, BlockRecord, CopiesRecord, DataKeys, KeyQueueingRecord,
+    KeyRecord, KeyUses, LearnedTexts, LimitCounters, LimitRecord, LockoutRecord, NodeTraitsRecord, Nodes,
+    OrganizationRecord, PlacementRecord, PolicyRecord, PriceRecord, Records, SecretRecord, SessionRecord,
+    Settings, Store, UsageLog, UserRecord, usage,
 };
 
 impl Store {

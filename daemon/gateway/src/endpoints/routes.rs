@@ -10,7 +10,8 @@ use aivonx_wire::api::route::{Need, ROUTES, Route};
 /// The group of a route: by what it needs.
 pub(crate) fn group(route: &Route) -> RouteGroup {
     match route.need() {
-        Need::Scope(KeyScope::Infer) => RouteGroup::Inference,
+        // Choosing nodes is a field of requests, no route.
+        Need::Scope(KeyScope::Infer | KeyScope::NodesChoose) => RouteGroup::Inference,
         Need::Scope(KeyScope::ModelsRead) => RouteGroup::Models,
         Need::Scope(KeyScope::ModelsWrite) => RouteGroup::Management,
         Need::Scope(KeyScope::AdminRead) => RouteGroup::Diagnostics,
