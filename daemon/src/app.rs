@@ -230,6 +230,11 @@ async fn run_until_stopped(
     let socket = control::Bound::bind(&config.control)?;
     let plane = proxy::start(&shared, bound).map_err(AppError::system("cannot start the data plane"))?;
 
+    let (made, shown) = (backups.clone(), certificates.clone());
+    let needs_care = move || {
+        let failure = made.failure().map(|why| format!("the backup that was due is not made: {why}"));
+        failure.into_iter().chain(shown.warnings()).collect()
+    };
     let services = Arc::new(Services {
         fleet: fleet.clone(),
         blocks,
@@ -245,16 +250,7 @@ async fn run_until_stopped(
         hub: telemetry.hub(),
         config: live.clone(),
         certificates: certificates.clone(),
-        status: facts::status(
-            &shared,
-            &live,
-            mode,
-            &addresses,
-            &store,
-            &backups,
-            &certificates,
-            telemetry.sink(),
-        ),
+        status: facts::status(&shared, &live, mode, &addresses, &store, telemetry.sink(), needs_care),
         rule: AccessRule {
             mode,
             daemon_uid: rustix::process::geteuid().as_raw(),

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aivonx_backup::Backups;
 use aivonx_config as config;
 use aivonx_domain::{AccessRecord, Outcome};
 use aivonx_fleet::{NodeScope, Snapshot};
@@ -34,7 +33,7 @@ use aivonx_store::{Store, Trouble, secrets::Secrets};
 use aivonx_telemetry::{Gauges, Metrics, NodeGauge, Refusals, process};
 use aivonx_wire::api::route::{self, Need};
 
-use crate::{certificates::Certificates, control::Mode};
+use crate::control::Mode;
 
 /// Renders the metrics with the gauges of this moment: all of them for those whose fleet it is, and for others
 /// what is theirs.
@@ -127,14 +126,12 @@ pub(crate) fn status(
     mode: Mode,
     addresses: &[SocketAddr],
     store: &Store,
-    backups: &Backups,
-    certificates: &Certificates,
     log_sink: &str,
+    also: impl Fn() -> Vec<String> + Send + Sync + 'static,
 ) -> Arc<dyn Fn() -> Status + Send + Sync> {
     let (shared, live) = (shared.clone(), live.clone());
     let listen: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let (store, log_sink) = (store.clone(), log_sink.to_owned());
-    let (backups, certificates) = (backups.clone(), certificates.clone());
     Arc::new(move || {
         let config = live.get();
         let snapshot = shared.hot.load();
@@ -172,8 +169,7 @@ pub(crate) fn status(
                 shared.usage.health().lost,
             )
             .into_iter()
-            .chain(backups.failure().map(|why| format!("the backup that was due is not made: {why}")))
-            .chain(certificates.warnings())
+            .chain(also())
             .collect(),
             day_offset_minutes: u32::try_from(config.limits.day_offset.as_secs() / 60).unwrap_or_default(),
         }
