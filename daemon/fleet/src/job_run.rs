@@ -21,6 +21,10 @@ use super::{
 const UNLOADS: u32 = 10;
 const UNLOADING: Duration = Duration::from_millis(300);
 
+/// What is said of a model that a node did not create. Its own words may repeat the system prompt and the messages that
+/// it was given, and those reach no log.
+const NOT_CREATED: &str = "the node did not create it; its own log says why";
+
 /// Carries out a job on all its nodes at once, to its end.
 pub(super) async fn run(job: Arc<OnNodes>, checker: Arc<Checker>) {
     let mut all = JoinSet::new();
@@ -64,7 +68,9 @@ async fn run_on(job: Arc<OnNodes>, checker: Arc<Checker>, at: usize, node: Conta
             Deed::Create { definition } => {
                 let each = |line: Line| job.take(at, line);
                 let body = definition.clone();
-                pull::follow(endpoint, checker.connect, "/api/create", body, job.before(), each).await?;
+                let creating =
+                    pull::follow(endpoint, checker.connect, "/api/create", body, job.before(), each);
+                creating.await.map_err(|_| NOT_CREATED.to_owned())?;
                 checker.check(&node.id).await;
             }
             Deed::Copy { destination } => {

@@ -50,6 +50,7 @@
 //! | `renewal_failed` | an API key could not be written under the newest pepper |
 //! | `prices_stale` | prices could not be read anew: the old ones stay in force |
 //! | `limits_lost` | counters of limits could not be read or saved |
+//! | `backup`, `backup_failed` | a backup was made and read back, or not, though it was due |
 //! | `learned_lost` | what was learned of the nodes could not be read or kept |
 //! | `model_placed`, `placement_failed` | a model is to be kept loaded, or a node did not load one that is |
 //! | `load_seen_through` | a node loaded a model whose client had left, or did not (`loaded`) |

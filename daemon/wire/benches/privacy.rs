@@ -34,12 +34,14 @@ fn main() {
     let code = "    let value = self.items.get(&key).map_or_else(|| default_value(index + 1), |item| item.size());\\n";
     let base64 = "aGVsbG8gd29ybGQ5IHRoaXMgaXMgbm90IHByb3NlIGF0IGFsbA/+Zm9vYmFyMTIzNDU2Nzg5";
     let json = r#"{\"name\":\"value and more of it\",\"n\":12345,\"list\":[1,2,3]},"#;
-    let texts: [(&str, String); 36] = [
+    let texts: [(&str, String); 38] = [
         ("prose", PROSE.to_owned()),
         ("prose without escapes", PROSE.replace("\\n", " ").replace("\\\"", "'")),
         ("prose with findings", with_findings),
         ("code", code.to_owned()),
         ("base64", base64.to_owned()),
+        ("padded base64", "aGk=".to_owned()),
+        ("padding", "a9=".to_owned()),
         ("one character", "a".to_owned()),
         ("at signs", "@".to_owned()),
         ("nearly addresses", "a@a.a@a.".to_owned()),

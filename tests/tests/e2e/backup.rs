@@ -65,8 +65,7 @@ impl Made {
     }
 
     async fn chat(&self, daemon: &Daemon, status: u16) {
-        let body =
-            json!({"model": "llama3", "stream": false, "messages": [{"role": "user", "content": "hi"}]});
+        let body = json!({"model": "m", "stream": false, "messages": [{"role": "user", "content": "hi"}]});
         let request =
             Request::json("/api/chat", &body).field("authorization", &format!("Bearer {}", self.key));
         daemon.ask(&request).await.expect(status);

@@ -68,7 +68,7 @@ async fn a_third_party_is_asked_only_where_the_fleet_would_be_late() {
 #[tokio::test]
 async fn it_is_asked_where_the_fleet_is_late_down_or_does_not_have_the_model() {
     let (own, hosted, daemon) =
-        both("[overflow]\nafter = \"0\"\n[health]\ninterval = \"100ms\"\nfailures = 1\n").await;
+        both("[overflow]\nafter = \"0\"\n[health]\ninterval = \"500ms\"\nfailures = 3\n").await;
     let mut first = busy(&own, &daemon).await;
     assert_eq!(node(&daemon.ask(&chat("m")).await.expect(200)), "hosted");
     own.open_gate();

@@ -215,6 +215,7 @@ const NOT_MADE: &[(&str, &str)] = &[
     ("audit.verify", "audit.walk does the same and tells how far it is"),
     ("usage.watch", "usage.watch_from does the same and tells addresses"),
     ("usage.export", "usage.export_from does the same and tells addresses"),
+    ("backup.export", "backup create --to asks for it, and writes a file"),
     ("account.verify", "opens a locked console; a command is not locked"),
 ];
 

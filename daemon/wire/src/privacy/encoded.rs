@@ -21,6 +21,9 @@ const READABLE: usize = 9;
 /// Shortest base64 that is looked into.
 pub(super) const SHORTEST: usize = 4 * GROUPS - 1;
 
+/// Letters that are looked for padding at once.
+const PIECE: usize = 256;
+
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -34,7 +37,8 @@ pub(super) fn around(text: &[u8], inside: usize, floor: usize) -> Range<usize> {
     let before = text[floor..inside].iter().rev().take_while(|byte| letter(byte)).count();
     let mut end = inside;
     while classes::at(text, end, RUN) {
-        let run = classes::run(text, end, RUN);
+        // Piece by piece: what is padded again and again would be run through to its end for each.
+        let run = classes::run(&text[..text.len().min(end + PIECE)], end, RUN);
         match memchr::memchr(b'=', &text[end..run]) {
             Some(length) => return inside - before..end + length,
             None => end = run,

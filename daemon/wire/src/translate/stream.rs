@@ -185,7 +185,10 @@ impl Translator {
                 let line = std::mem::take(held);
                 lines.line(about, &line, *client, &mut written)
             };
-            *failed |= read.is_err();
+            if read.is_err() {
+                *failed = true;
+                break;
+            }
         }
         if !rest.is_empty() {
             lines.after_cr = false;

@@ -81,6 +81,14 @@ fn a_stream_is_the_same_wherever_it_is_cut() {
     }
 }
 
+#[test]
+fn what_comes_behind_what_cannot_be_read_is_not_read() {
+    for client in CLIENTS {
+        let (all, done) = stream(client, Api::OllamaChat, &[b"data:\r[0]\r"]);
+        assert!(!done && all.contains("could not be read"), "{client:?}: {all}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_stream_is_too_odd(pieces in prop::collection::vec("(data: ?)?(\\{\"choices\":|\\{\"message\":)?[\\[\\]{}\",:a-z0-9 \r\n]{0,40}", 0..6)) {
