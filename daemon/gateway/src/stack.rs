@@ -94,6 +94,13 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     if last || unread || endless {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    // With HTTP/1 hyper leaves the content out, with HTTP/2 it does not (RFC 9113, 8.1.1).
+    if head.method == Method::HEAD
+        && let AnswerBody::Full(content) = answer.body_mut()
+    {
+        let length = std::mem::take(content).len();
+        answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
         AnswerBody::Relay(relay) => relay.request.begin(exchange),

@@ -422,3 +422,17 @@ async fn a_head_that_is_too_large_or_too_slow_is_refused() {
         client.closed().await;
     }
 }
+
+#[tokio::test]
+async fn a_head_has_no_content_over_http2_either() {
+    let node = FakeNode::ollama().await;
+    let daemon = Daemon::dev(&[&node]).await;
+    let mut client = H2Client::connect(daemon.address()).await;
+    for path in ["/health", "/", "/api/version"] {
+        let whole = client.ask("GET", path, &[], "").await;
+        let head = client.begin("HEAD", path, &[], "").await.unwrap();
+        assert!(hyper::body::Body::is_end_stream(head.body()), "{path}: what follows is a protocol error");
+        assert_eq!(head.headers().get("content-length"), whole.fields.get("content-length"), "{path}");
+        assert_eq!(head.status(), whole.status, "{path}");
+    }
+}

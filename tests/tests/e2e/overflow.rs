@@ -68,7 +68,7 @@ async fn a_third_party_is_asked_only_where_the_fleet_would_be_late() {
 #[tokio::test]
 async fn it_is_asked_where_the_fleet_is_late_down_or_does_not_have_the_model() {
     let (own, hosted, daemon) =
-        both("[overflow]\nafter = \"0\"\n[health]\ninterval = \"500ms\"\nfailures = 3\n").await;
+        both("[overflow]\nafter = \"50ms\"\n[health]\ninterval = \"500ms\"\nfailures = 3\n").await;
     let mut first = busy(&own, &daemon).await;
     assert_eq!(node(&daemon.ask(&chat("m")).await.expect(200)), "hosted");
     own.open_gate();
@@ -81,7 +81,7 @@ async fn it_is_asked_where_the_fleet_is_late_down_or_does_not_have_the_model() {
 
 #[tokio::test]
 async fn no_prompt_goes_there_of_who_does_not_allow_it() {
-    let (own, hosted, daemon) = both("[overflow]\nafter = \"0\"\n").await;
+    let (own, hosted, daemon) = both("[overflow]\nafter = \"50ms\"\n").await;
     let secret = daemon.tenant("acme").await;
     let by = |request: Request| request.field("Authorization", &format!("Bearer {secret}"));
     let mut first = busy(&own, &daemon).await;
@@ -115,7 +115,7 @@ async fn the_second_of_an_alias_is_asked_only_where_the_first_is_late() {
     let own = FakeNode::ollama().await;
     own.with(|s| s.models[0].load());
     let hosted = FakeNode::start(aivonx_tests::fake::Kind::Openai, &["big"]).await;
-    for (after, expected) in [("1h", "gpu1"), ("0", "hosted")] {
+    for (after, expected) in [("1h", "gpu1"), ("50ms", "hosted")] {
         let daemon = Daemon::run(&[], &format!("[overflow]\nafter = \"{after}\"\n")).await;
         daemon.aivonx().ok(&["node", "add", "gpu1", &own.url(), "--max-parallel", "1"]).await;
         daemon.aivonx().ok(&["node", "add", "hosted", &hosted.url(), "--third-party"]).await;

@@ -192,7 +192,7 @@ const fn counted() -> Route {
     let route = engines(
         COUNT_TOKENS,
         "The tokens that a request to `/v1/messages` has, counted by a node that can; otherwise estimated by what nodes \
-         counted of the model's prompts before, and the field `X-Aivonx-Estimated: tokens` says so. Counts against no \
+         counted of the model's prompts before, and the field `X-Aivonx-Estimated: tokens` says so; it counts against no \
          limit.",
     );
     Route { dialect: Dialect::Anthropic, ..unmetered(route) }
