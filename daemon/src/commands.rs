@@ -70,11 +70,8 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         false => Ok(()),
     };
     let failed = AppError::system("cannot act as the owner of the data directory");
-    if args.dir.is_some() && !dir.exists() && (args.snapshot.is_some() || args.from.is_some()) {
-        return Err(AppError::Usage(format!(
-            "{0} is not there; name the data directory with --dir, or make a new one first: mkdir -m 700 {0}",
-            dir.display()
-        )));
+    if args.dir.is_some() && (args.snapshot.is_some() || args.from.is_some()) {
+        must_exist(&dir)?;
     }
     let (source, restored) = match (&args.snapshot, &args.from) {
         (Some(file), _) => {
@@ -100,6 +97,17 @@ pub(crate) fn recover(args: &Recover) -> Result<(), AppError> {
         );
     }
     say(&(text + "\nStart the daemon to serve from it."))
+}
+
+/// Refuses a data directory that is not there: its name may be misspelt.
+pub(crate) fn must_exist(dir: &Path) -> Result<(), AppError> {
+    if dir.exists() {
+        return Ok(());
+    }
+    Err(AppError::Usage(format!(
+        "{0} is not there; name the data directory with --dir, or make a new one first: mkdir -m 700 {0}",
+        dir.display()
+    )))
 }
 
 /// A bare name stands for the file of that name in `dir`, unless there is one here.

@@ -8,7 +8,7 @@ use aivonx_store::{recover, secrets::MasterKey};
 
 use crate::{
     args::{OpenWith, Restore},
-    commands::{UNIT_KEY, found, key_in_use, restored_text, say, summary},
+    commands::{UNIT_KEY, found, key_in_use, must_exist, restored_text, say, summary},
     error::AppError,
     lifecycle,
 };
@@ -23,6 +23,7 @@ pub(crate) fn restore(args: &Restore) -> Result<(), AppError> {
             (config.data_dir, config.store, config.secrets.master_key)
         }
     };
+    must_exist(&dir)?;
     if let Some(pid) = recover::in_use(&dir) {
         let process = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
         return Err(AppError::Usage(format!("{process} uses {}: stop the daemon first", dir.display())));
@@ -32,18 +33,10 @@ pub(crate) fn restore(args: &Restore) -> Result<(), AppError> {
     // What only root may read is read before root is given up.
     let key = key_file.exists().then(|| MasterKey::load(&key_file)).transpose()?;
     let opened = backup::open(&file, opener(&args.with, &key_file)?)?;
-    let was_there = dir.exists();
-    if was_there {
-        lifecycle::act_as_owner(&dir)
-            .map_err(AppError::system("cannot act as the owner of the data directory"))?;
-    }
+    lifecycle::act_as_owner(&dir)
+        .map_err(AppError::system("cannot act as the owner of the data directory"))?;
     if args.check {
-        let checked = opened.check(&dir);
-        if !was_there {
-            // It is empty again; if not, nothing of it was made here.
-            let _ = std::fs::remove_dir(&dir);
-        }
-        return say(&format!("{} could be restored: {}", file.display(), summary(&checked?)));
+        return say(&format!("{} could be restored: {}", file.display(), summary(&opened.check(&dir)?)));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -55,6 +48,9 @@ pub(crate) fn restore(args: &Restore) -> Result<(), AppError> {
     runtime.shutdown_background();
     let (restored, placed) = done?;
     let mut text = restored_text(&file, &restored);
+    if restored.set_aside.is_some() {
+        text += "\nits audit log, usage and snapshots are beside it, under names with the same time";
+    }
     let key = key_file.display();
     match placed {
         KeyPlaced::Same => {}

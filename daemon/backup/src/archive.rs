@@ -80,7 +80,7 @@ impl<W: Write> Write for Hashing<W> {
 pub(crate) struct Signed {
     pub(crate) path: PathBuf,
     pub(crate) header: Header,
-    bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Signed {

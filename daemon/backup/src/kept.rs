@@ -1,6 +1,8 @@
 //! Making backups while the gateway serves, and keeping the last of them.
 
 use std::{
+    cmp::Reverse,
+    fmt,
     fs::{self, DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -112,7 +114,7 @@ impl Backups {
     /// Makes one, reads it back, keeps it, and removes the oldest beyond `backup.keep`.
     ///
     /// # Errors
-    /// If one is being made already, the store does not check out, or the disk is full; nothing is removed then.
+    /// If the store does not check out, or the disk is full; nothing is removed then.
     pub async fn create(&self) -> Result<Backup, BackupError> {
         let sealing = match self.inner.options.recipient.as_str() {
             "" => Sealing::Master,
@@ -121,7 +123,7 @@ impl Backups {
         let (unfinished, header, _making) = self.make(sealing).await?;
         let inner = self.inner.clone();
         blocking(move || {
-            let path = unfinished.with_extension("");
+            let path = inner.dir.join(file_name(&header));
             fs::rename(&unfinished, &path).map_err(BackupError::io("move", &unfinished))?;
             sync(&inner.dir)?;
             inner.newest.fetch_max(header.made, Ordering::Relaxed);
@@ -149,7 +151,7 @@ impl Backups {
             fs::remove_file(&unfinished).map_err(BackupError::io("remove", &unfinished))?;
             let file = file?;
             let bytes = file.metadata().map_err(BackupError::io("look at", &unfinished))?.len();
-            Ok((Backup::of(name(&unfinished.with_extension("")), bytes, &header), file))
+            Ok((Backup::of(file_name(&header), bytes, &header), file))
         })
         .await
     }
@@ -167,24 +169,24 @@ impl Backups {
         let inner = self.inner.clone();
         blocking(move || {
             let signed = Signed::read(&path)?;
-            let (header, bytes) = archive::header(&path)?;
+            let Signed { header, bytes, .. } = &signed;
             if matches!(header.key, SealedKey::Master { .. }) {
                 let opener = Opener::Master(MasterKey::load(&inner.master)?);
                 let closed = |what| BackupError::Closed { path: path.clone(), what };
                 let key = seal::open_key(&header.key, &opener).map_err(closed)?;
                 read_through(&signed, &key)?;
             }
-            Ok(Backup::of(name(&path), bytes, &header))
+            Ok(Backup::of(name(&path), *bytes, header))
         })
         .await
     }
 
-    /// Writes one and reads it back.
+    /// Writes one and reads it back; one after the other, for they take a file each of the size of all.
     async fn make(
         &self,
         sealing: Sealing,
     ) -> Result<(PathBuf, Header, tokio::sync::MutexGuard<'_, ()>), BackupError> {
-        let making = self.inner.making.try_lock().map_err(|_| BackupError::Busy)?;
+        let making = self.inner.making.lock().await;
         let inner = self.inner.clone();
         let (master, key, sealed) = blocking(move || {
             let master = MasterKey::load(&inner.master)?;
@@ -202,9 +204,7 @@ impl Backups {
         let signer =
             signer.ok_or_else(|| BackupError::Sealing("there is no key to sign it with".to_owned()))?;
         let made = now();
-        let time = jiff::Timestamp::from_millisecond(i64::try_from(made).unwrap_or(0)).unwrap_or_default();
-        let path =
-            self.inner.dir.join(format!("{}.{EXTENSION}.{UNFINISHED}", time.strftime("%Y%m%dT%H%M%S.%3fZ")));
+        let path = self.inner.dir.join(format!("{}.{EXTENSION}.{UNFINISHED}", time(made)));
         let daemon = self.inner.store.settings().daemon_id().to_owned();
         let header = move |copied: &Copied| Header {
             format: FORMAT,
@@ -286,11 +286,25 @@ impl Backups {
             if let Err(error) = &made {
                 tracing::error!(event = "backup_failed", %error, "the backup that is due is not made; it is tried again");
             }
-            let failure = made.err().filter(|error| !matches!(error, BackupError::Busy));
             *self.inner.failure.lock().unwrap_or_else(PoisonError::into_inner) =
-                failure.map(|error| error.to_string());
+                made.err().map(|error| error.to_string());
         }
     }
+}
+
+/// `TIME-CHANGE.backup`, in UTC.
+fn file_name(header: &Header) -> String {
+    format!("{}-{}.{EXTENSION}", time(header.made), header.change)
+}
+
+fn time(millis: UnixMillis) -> impl fmt::Display {
+    let time = jiff::Timestamp::from_millisecond(i64::try_from(millis).unwrap_or(0)).unwrap_or_default();
+    time.strftime("%Y%m%dT%H%M%S.%3fZ").to_string()
+}
+
+/// The number of the change in a name; none in one that somebody else gave.
+fn change_in_name(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
 /// Decrypts all of it.
@@ -316,7 +330,8 @@ fn sync(dir: &Path) -> Result<(), BackupError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(BackupError::io("sync", dir))
 }
 
-/// The backups in `dir`, newest first: their names begin with the time. None if there is no such directory.
+/// The backups in `dir`, newest first: by the change they have, then by the time, for a clock may have been wrong. None if
+/// there is no such directory.
 fn paths(dir: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -325,7 +340,7 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let entries: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut paths = entries.map_err(BackupError::io("list", dir))?;
     paths.retain(|path| path.extension().is_some_and(|end| end == EXTENSION));
-    paths.sort_unstable_by(|a, b| b.cmp(a));
+    paths.sort_unstable_by_key(|path| Reverse((change_in_name(path), path.clone())));
     Ok(paths)
 }
 

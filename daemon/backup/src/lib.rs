@@ -60,9 +60,6 @@ pub enum BackupError {
     /// There is no such backup.
     #[error("there is no backup \"{0}\"")]
     Unknown(String),
-    /// Another is being made.
-    #[error("a backup is being made already")]
-    Busy,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,9 +93,6 @@ impl From<BackupError> for Fault {
             BackupError::Sealing(_) => Self::new(FaultKind::Invalid, message).field("sealing"),
             BackupError::Unknown(_) => {
                 Self::new(FaultKind::NotFound, message).hint("see `aivonx backup list`")
-            }
-            BackupError::Busy => {
-                Self::new(FaultKind::Unavailable, message).hint("wait for it, then try again")
             }
             BackupError::Bad { .. } | BackupError::Closed { .. } => Self::new(FaultKind::Invalid, message),
             BackupError::Io { .. } => Self::new(FaultKind::Internal, message).hint("see the daemon's log"),

@@ -119,8 +119,13 @@ pub async fn restore(
         let what = "it has no master key in it".to_owned();
         return Err(BackupError::Closed { path: opened.signed.path, what });
     };
+    if key.is_none() {
+        // Before the store that needs it.
+        write_key(key_file, &own).map_err(BackupError::io("write the master key to", key_file))?;
+    }
     let restored = staged.put(&opened.signed.path)?;
     let placed = match key {
+        None => KeyPlaced::Written,
         Some(there) if there.tag() == own.tag() => KeyPlaced::Same,
         Some(there) => {
             // Closing takes a snapshot: no other may have to make room for it.
@@ -130,10 +135,6 @@ pub async fn restore(
             store.close().await?;
             changed?;
             KeyPlaced::Changed
-        }
-        None => {
-            write_key(key_file, &own).map_err(BackupError::io("write the master key to", key_file))?;
-            KeyPlaced::Written
         }
     };
     Ok((restored, placed))

@@ -31,9 +31,9 @@ pub(crate) type ContentKey = Zeroizing<[u8; 32]>;
 /// What every sealed key is bound to.
 const CONTEXT: &[u8] = b"aivonx backup key v1\0";
 
-/// Cost of a passphrase's key: a second or so. A backup may lie about for years.
-const MEMORY: u32 = 256 * 1024;
-const PASSES: u32 = 4;
+/// Cost of a passphrase's key, several times that of a login: a backup may lie about for years. The memory is the daemon's.
+const MEMORY: u32 = 64 * 1024;
+const PASSES: u32 = 6;
 /// The most that a header can ask for.
 const MEMORY_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 16;

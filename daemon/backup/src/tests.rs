@@ -191,6 +191,14 @@ async fn the_newest_are_kept_each_read_back() {
     for unknown in ["../master.key", "nothing.backup", "/etc/passwd"] {
         assert!(matches!(gateway.backups.verify(unknown).await, Err(BackupError::Unknown(_))), "{unknown}");
     }
+    // Made while the clock was a year ahead, before the others: it goes first all the same.
+    let early = gateway.dir().join("backups").join("20991231T000000.000Z-1.backup");
+    fs::copy(gateway.dir().join("backups").join(&kept[1].file), &early).unwrap();
+    gateway.organization("o3").await;
+    let newest = gateway.backups.create().await.unwrap();
+    let kept = gateway.backups.list().await.unwrap();
+    assert_eq!(files(&kept), [newest.file, made[2].file.clone()]);
+    assert!(!early.exists());
     let path = gateway.dir().join("backups").join(&kept[0].file);
     let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() / 2;

@@ -108,8 +108,15 @@ impl Layout {
 
     /// Whether any trace of a store is there.
     pub(super) fn is_ours(&self) -> bool {
-        let parts =
-            [self.marker(), self.commit(), self.store(), self.restoring(), self.snapshots(), self.ledgers()];
+        let parts = [
+            self.marker(),
+            self.commit(),
+            self.store(),
+            self.restoring(),
+            self.snapshots(),
+            self.ledgers(),
+            self.half_restored(),
+        ];
         // A link to nothing is a trace too.
         parts.iter().any(|part| fs::symlink_metadata(part).is_ok())
     }

@@ -30,8 +30,8 @@ pub struct Copied {
 }
 
 impl Store {
-    /// Gives every part of a copy to `each`, by name and content, and what the copy is of. A segment of a ledger that is removed by age meanwhile
-    /// is left out.
+    /// Gives every part of a copy to `each`: what the copy is of, the part's name and its content. A segment of a ledger
+    /// that is removed by age meanwhile is left out.
     ///
     /// # Errors
     /// If the store does not check out, a ledger cannot be read, or `each` fails.

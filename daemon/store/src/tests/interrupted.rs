@@ -11,13 +11,21 @@ use super::{
     *,
 };
 
-pub(super) const ROLES: [&str; 3] = ["restore", "snapshot", "migrate"];
+pub(super) const ROLES: [&str; 4] = ["restore", "put", "snapshot", "migrate"];
 
 /// What a child does.
 pub(super) async fn work(role: &str, dir: &Path) {
     println!("\nBEGUN");
     match role {
         "restore" => drop(recover::restore(dir, &kept(dir)).unwrap()),
+        "put" => {
+            let staged = Staged::lay(dir).unwrap();
+            for (name, content) in parts(dir) {
+                staged.add(&name, &mut &*content).unwrap();
+            }
+            staged.check().unwrap();
+            staged.put(Path::new("b")).unwrap();
+        }
         "snapshot" => {
             let store = open(dir).await;
             store.nodes().insert(node("later")).await.unwrap();
@@ -30,6 +38,15 @@ pub(super) async fn work(role: &str, dir: &Path) {
         _ => Store::open_as(dir, &options(), LATER).await.unwrap().close().await.unwrap(),
     }
     println!("\nDONE");
+}
+
+/// What was kept of a copy for the store in `dir`.
+fn parts(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let text = fs::read_to_string(dir.with_file_name("parts")).unwrap();
+    text.lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, hex)| (name.to_owned(), hex::decode(hex).unwrap()))
+        .collect()
 }
 
 /// The snapshot with all nodes but the last: not always the newest, for a daemon takes one when it stops.
@@ -146,6 +163,34 @@ async fn a_recovery_that_is_interrupted_is_finished_or_repeated() {
         let aside = recover::set_aside(at).unwrap();
         recover::restore_from(at, &aside[0]).unwrap();
         assert_eq!(try_open(at), Outcome::Opened(all.clone()), "{when}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_half_in_place_is_refused_until_it_is_put_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("data");
+    let store = open(&at).await;
+    store.nodes().insert(node("copied")).await.unwrap();
+    let (send, copied) = std::sync::mpsc::channel();
+    let each = move |_: &Copied, name: &str, content: &[u8]| {
+        send.send(format!("{name} {}\n", hex::encode(content))).map_err(std::io::Error::other)
+    };
+    store.copy(each).await.unwrap();
+    fs::write(dir.path().join("parts"), copied.iter().collect::<String>()).unwrap();
+    store.nodes().insert(node("later")).await.unwrap();
+    store.close().await.unwrap();
+    let of = |names: &[&str]| Outcome::Opened(names.iter().map(|name| format!("{name}/1")).collect());
+    let (before, after) = (of(&["copied", "later"]), of(&["copied"]));
+    interrupt("put", &at, |at, when| {
+        match try_open(at) {
+            Outcome::Refused(why) => assert!(why.contains("aivonxd restore FILE"), "{when}: {why}"),
+            found => assert!(found == before || found == after, "{when}: {found:?}"),
+        }
+        run("put", at);
+        assert_eq!(try_open(at), after, "{when}");
+        assert!(with_prefix(at, "RESTORING").is_empty() && with_prefix(at, "backup.").is_empty(), "{when}");
+        assert!(!with_prefix(at, "store.damaged-").is_empty(), "{when}: what was there is gone");
     });
 }
 
