@@ -382,18 +382,23 @@ impl Future for Waiting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
         let Some(ticket) = &self.ticket else { return Poll::Pending };
-        let sent = {
+        let (sent, load) = {
             let mut state = ticket.dispatch.lock();
             let seat = seat(&mut state.seats, ticket.job);
             if seat.node.is_none() {
                 seat.waker = Some(cx.waker().clone());
             }
-            seat.node
+            let sent = seat.node;
+            // What was in memory may have left it meanwhile.
+            (sent, sent.map(|_| state.scheduler.terms_of(ticket.job).load))
         };
         let node = sent.and_then(|sent| self.nodes.iter().find(|(node, _)| *node == sent));
         let Some(node) = node.map(|(_, node)| node.clone()) else { return Poll::Pending };
         match self.ticket.take() {
-            Some(ticket) => Poll::Ready(Lease::new(node, ticket)),
+            Some(mut ticket) => {
+                ticket.predicted.load = load.unwrap_or(ticket.predicted.load);
+                Poll::Ready(Lease::new(node, ticket))
+            }
             None => Poll::Pending,
         }
     }
@@ -416,8 +421,7 @@ impl Ticket {
 
     /// The load that it causes on `node`, if it causes one.
     pub(super) fn load(&self, node: &Arc<Node>) -> Option<Load> {
-        // As it is now: what was in memory may have left it while this one waited.
-        let takes = self.dispatch.lock().scheduler.terms_of(self.job).load;
+        let takes = self.predicted.load;
         let takes = Duration::try_from_secs_f64(takes).ok().filter(|takes| !takes.is_zero())?;
         let (dispatch, node) = (self.dispatch.clone(), node.clone());
         Some(Load { dispatch, job: self.job, node, takes, since: Instant::now() })

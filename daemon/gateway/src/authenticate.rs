@@ -52,7 +52,7 @@ pub(super) enum Forbidden {
 
 /// Whether a request comes without any.
 pub(super) fn has_no_credential(fields: &Fields<'_>) -> bool {
-    !fields.has(Field::Authorization) && !fields.has(Field::ApiKey)
+    ![Field::Authorization, Field::ApiKey, Field::AzureKey].into_iter().any(|field| fields.has(field))
 }
 
 /// Who asks. Puts them into the record.

@@ -131,7 +131,9 @@ impl<'a> Candidates<'a> {
     /// Remembers that `node` does not serve the route, if that is what it says; from then on it is asked in its own API.
     pub(super) fn learns(&self, opened: &Opened, node: &Node) -> bool {
         let api = self.api.filter(|api| api.counterpart(node.kind == NodeKind::Ollama).is_some());
-        let Some(api) = api.filter(|_| opened.no_route && self.translated.is_none()) else { return false };
+        // What it does not find may be the response that the request goes on from.
+        let is_alone = self.translated.is_none() && self.call.peek.previous.is_none();
+        let Some(api) = api.filter(|_| opened.no_route && is_alone) else { return false };
         node.live.has_not(api.bit());
         true
     }
@@ -318,7 +320,15 @@ impl<'a> Candidates<'a> {
         let (segments, gather) = (self.segments(&written).to_vec(), self.call.body.beside());
         let about = translation::about(id, self.want().model);
         let asks = self.asks;
-        let work = move || translation::write(apis, asks, &about, &segments, gather);
+        // To be read it must lie in one piece.
+        let mut joined = Collected::from(self.call.body.beside());
+        if segments.len() > 1 {
+            joined.charge(segments.iter().map(|segment| segment.len() as u64).sum())?;
+        }
+        let work = move || {
+            let _joined = joined;
+            translation::write(apis, asks, &about, &segments, gather)
+        };
         let done = match self.call.body.bytes > aside::LARGE {
             true => aside(work).await.ok_or(Refusal::Internal("the body could not be translated"))?,
             false => work(),

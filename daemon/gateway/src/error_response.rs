@@ -77,6 +77,8 @@ pub(super) enum Refusal {
     ModelMissing,
     #[error("limit must be a number from 1 to 1000")]
     Limit,
+    #[error("the query parameter '{0}' is not served here; leave it out")]
+    Query(String),
     #[error(transparent)]
     NoNode(#[from] NoNode),
     #[error("node {node}: {why}")]
@@ -144,7 +146,8 @@ impl Refusal {
             | Self::Private(_)
             | Self::Untranslated(_)
             | Self::ModelMissing
-            | Self::Limit => (StatusCode::BAD_REQUEST, Refused),
+            | Self::Limit
+            | Self::Query(_) => (StatusCode::BAD_REQUEST, Refused),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Refused),
             Self::Loop => (StatusCode::LOOP_DETECTED, Refused),
             Self::NotSetUp | Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused),

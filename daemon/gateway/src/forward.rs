@@ -32,7 +32,7 @@ use super::{
     shared::Settings,
     stream::Relay,
     translation,
-    trial::{Answered, Trial},
+    trial::{Answered, Asked, Trial},
     upstream::{Incoming, Outgoing, SendError},
     worker::{Watched, Worker},
 };
@@ -218,8 +218,8 @@ pub(super) async fn forward(
                 candidates.claim(&mut next);
                 let before = std::mem::replace(&mut lease, next);
                 if let Ok(opened) = sent {
-                    let (served, translated) = (exchange.record.served.clone(), candidates.translated());
-                    trial.keep(exchange, Answered { opened, lease: before, served, translated }).await;
+                    let asked = asked(exchange, &candidates);
+                    trial.keep(exchange, Answered { opened, lease: before, asked }).await;
                 }
             }
             Err(Left::Moved(elsewhere)) => {
@@ -236,7 +236,7 @@ pub(super) async fn forward(
         exchange.record.retries += 1;
         fresh = false;
     };
-    let answered = trial.end(sent, lease, exchange.record.served.clone(), candidates.translated())?;
+    let answered = trial.end(sent, lease, asked(exchange, &candidates))?;
     if call.route.optional && answered.opened.no_route {
         return Err(NoNode::lacks(&answered.lease.node().name).into());
     }
@@ -245,7 +245,7 @@ pub(super) async fn forward(
     {
         worker.shared.responses.made(call.owner, id, &answered.lease.node().id);
     }
-    let (strip, stream) = match answered.translated {
+    let (strip, stream) = match answered.asked.translated {
         Some(to) => (false, to.node.stream()),
         None => (candidates.asks(), call.route.stream),
     };
@@ -258,6 +258,12 @@ pub(super) async fn forward(
         answered,
         Kind { dialect: call.dialect, stream, strip, output: call.route.output },
     )
+}
+
+/// How the node of the last attempt was asked.
+fn asked(exchange: &Exchange, candidates: &Candidates<'_>) -> Asked {
+    let (served, tally) = (exchange.record.served.clone(), exchange.tally.clone());
+    Asked { served, tally, translated: candidates.translated() }
 }
 
 /// What the client is to get.
@@ -276,10 +282,11 @@ pub(super) fn relay(
     answered: Answered,
     kind: Kind,
 ) -> Result<Answer, Refusal> {
-    let Answered { opened: Opened { mut incoming, meaning, .. }, lease, served, translated } = answered;
+    let Answered { opened: Opened { mut incoming, meaning, .. }, lease, asked } = answered;
+    let Asked { served, tally, translated } = asked;
     let settings = &exchange.settings;
     exchange.record.node = Some(lease.node().name.clone());
-    exchange.record.served = served;
+    (exchange.record.served, exchange.tally) = (served, tally);
     flight.on_node(Some(lease.node().clone()));
     Misfit::check(lease.node(), &incoming)?;
     flight.allow(Waiting::Chunk, exchange.worker.now(), settings.idle);

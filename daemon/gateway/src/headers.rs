@@ -30,8 +30,10 @@ pub(super) const X_AIVONX_MODEL: HeaderName = HeaderName::from_static("x-aivonx-
 /// The boundary of a form that the gateway writes. No client knows the id of its request before it has sent the body, so
 /// nothing in that can be taken for it.
 pub(super) fn boundary(request_id: &str) -> String {
-    format!("aivonx-{request_id}")
+    format!("{BOUNDARY}{request_id}")
 }
+
+const BOUNDARY: &str = "aivonx-";
 
 /// Writes the head fields of a request to a node, but for its `Content-Length`. Values are checked
 /// [`HeaderValue`]s, so none can break out of its line.
@@ -55,7 +57,7 @@ pub(super) fn to_node(
         }
     }
     if form {
-        field("content-type: multipart/form-data; boundary=aivonx-", request_id);
+        field(&format!("content-type: multipart/form-data; boundary={BOUNDARY}"), request_id);
     } else {
         field("content-type: ", &HeaderValue::from_static("application/json"));
     }

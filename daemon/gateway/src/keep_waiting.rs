@@ -13,7 +13,7 @@ use std::{
 
 use aivonx_wire::api::{Dialect, failure};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
@@ -53,8 +53,9 @@ type Work = Pin<Box<dyn Future<Output = Answer>>>;
 
 /// Answers a request, whose stream begins in time if it is one that asks for it.
 pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> Answer {
-    // Chunked uploads are a connection's last; see `stack`.
-    let last = request.headers().contains_key(header::TRANSFER_ENCODING);
+    // Chunked uploads are a connection's last, and so are streams before HTTP/1.1; see `stack`.
+    let version = request.version();
+    let last = version == Version::HTTP_10 || request.headers().contains_key(header::TRANSFER_ENCODING);
     let hold = Rc::<Hold>::default();
     let cx = Rc::new(ConnContext { hold: Some(hold.clone()), ..ConnContext::clone(&cx) });
     let mut work: Work = Box::pin(stack::answer(cx, request));
@@ -78,13 +79,13 @@ pub(super) async fn handle(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
     .await;
     match (first, patience) {
         (Some(answer), _) => answer,
-        (None, Some((begins, pause))) => held(work, begins, pause, last),
+        (None, Some((begins, pause))) => held(work, begins, pause, version, last),
         // Only patience ends without an answer.
         (None, None) => work.await,
     }
 }
 
-fn held(work: Work, begins: Begins, mut pause: Pin<Box<Sleep>>, last: bool) -> Answer {
+fn held(work: Work, begins: Begins, mut pause: Pin<Box<Sleep>>, version: Version, last: bool) -> Answer {
     let Begins { headers, dialect, id, after } = begins;
     pause.as_mut().reset(Instant::now() + after);
     let held = Held { state: State::Waiting(work), dialect, id, after, pause, due: true };
@@ -92,6 +93,9 @@ fn held(work: Work, begins: Begins, mut pause: Pin<Box<Sleep>>, last: bool) -> A
     *answer.headers_mut() = headers;
     let kind = if dialect == Dialect::Ollama { "application/x-ndjson" } else { "text/event-stream" };
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if version == Version::HTTP_10 {
+        *answer.version_mut() = version;
+    }
     if last {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -113,8 +117,9 @@ enum State {
     Waiting(Work),
     /// The answer is passed on.
     Answers(AnswerBody),
-    /// What has come of an answer that is an error.
-    Fails(AnswerBody, Vec<u8>),
+    /// What has come of an answer that is an error, or none that a stream can go on with; and what is said if it does not
+    /// say it itself.
+    Fails(AnswerBody, Vec<u8>, &'static str),
     Over,
 }
 
@@ -139,13 +144,13 @@ impl Held {
                     }
                 },
                 State::Answers(body) => return body.poll_frame(cx, most),
-                State::Fails(body, text) => match ready!(body.poll_frame(cx, most)) {
+                State::Fails(body, text, otherwise) => match ready!(body.poll_frame(cx, most)) {
                     Some(Ok(frame)) if text.len() < ERROR_MOST => {
                         text.extend_from_slice(frame.data_ref().map_or(&[], |data| &**data));
                     }
                     _ => {
                         let words = failure::words(text);
-                        let words = words.as_deref().unwrap_or("the request failed while it waited");
+                        let words = words.as_deref().unwrap_or(otherwise);
                         let error = self.dialect.stream_error(words, self.id.to_str().unwrap_or_default());
                         self.state = State::Over;
                         return Poll::Ready(Some(Ok(Frame::data(error))));
@@ -168,10 +173,14 @@ impl Held {
     fn begun(&self, answer: Answer) -> State {
         // A node answers a request for a load alone with one line, whatever it is asked for.
         let fits = answer.body().streams() || self.dialect == Dialect::Ollama;
-        if answer.status() == StatusCode::OK && fits {
-            return State::Answers(answer.into_body());
-        }
-        State::Fails(answer.into_body(), Vec::new())
+        let otherwise = match answer.status() {
+            StatusCode::OK if fits => return State::Answers(answer.into_body()),
+            StatusCode::OK => {
+                "the node answered in one piece where a stream was asked for; without keep_waiting the key gets it as it is"
+            }
+            _ => "the request failed while it waited",
+        };
+        State::Fails(answer.into_body(), Vec::new(), otherwise)
     }
 
     /// A piece that no client takes for a part of the answer. Of a line of JSON it is the white space before it: stock

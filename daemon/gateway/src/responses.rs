@@ -34,7 +34,10 @@ impl Responses {
     /// `node` made the response of this id for `caller`.
     pub(super) fn made(&self, caller: &str, id: &str, node: &Arc<str>) {
         let (mut all, id) = (self.lock(), Arc::<str>::from(id));
-        let made = all.entry(caller.into()).or_default();
+        if !all.contains_key(caller) {
+            all.insert(caller.into(), Made::default());
+        }
+        let Some(made) = all.get_mut(caller) else { return };
         if made.nodes.insert(id.clone(), node.clone()).is_none() {
             made.order.push_back(id);
         }

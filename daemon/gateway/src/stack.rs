@@ -99,7 +99,9 @@ pub(super) async fn answer(cx: Rc<ConnContext>, request: Request<Incoming>) -> A
         && let AnswerBody::Full(content) = answer.body_mut()
     {
         let length = std::mem::take(content).len();
-        answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        if length > 0 {
+            answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
     }
     exchange.record.status = answer.status().as_u16();
     match answer.body_mut() {
@@ -223,7 +225,9 @@ async fn layers(
         Action::Response => {
             let (method, version) = (&head.method, head.version);
             let parameter = parameter.as_deref().unwrap_or_default();
-            let asked = response::Asked { method, version, parameter, fields, dialect, caller: &caller };
+            let query = head.uri.query();
+            let asked =
+                response::Asked { method, version, parameter, query, fields, dialect, caller: &caller };
             return Box::pin(response::answer(cx, exchange, asked)).await;
         }
         Action::OwnUsage => {

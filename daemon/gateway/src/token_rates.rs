@@ -12,7 +12,11 @@ const MODELS: usize = 4096;
 const KEEP: f64 = 0.9;
 
 /// The least and the most tokens for one that was estimated: what is beyond is no count of the same text.
-const BELIEVED: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+const BELIEVED: std::ops::RangeInclusive<f64> = 0.25..=4.0;
+
+/// Most tokens that are estimated for what is learned from. Of longer prompts only the bytes may be known, and those may
+/// be images.
+const LONGEST: u64 = 4096;
 
 /// What was counted, and what was estimated for it, later counts more than earlier ones.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +32,9 @@ pub struct TokenRates(Mutex<HashMap<Box<str>, Rate>>);
 impl TokenRates {
     /// A node counted a prompt of `model`. What comes while another thread is learning is left out: nobody waits.
     pub(super) fn learn(&self, model: &str, estimated: u64, counted: u64) {
+        if estimated > LONGEST {
+            return;
+        }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let (estimated, counted) = (estimated as f64, counted as f64);
         if !BELIEVED.contains(&(counted / estimated)) {
@@ -72,7 +79,7 @@ mod tests {
             rates.learn("m", 100, 50);
         }
         assert_eq!(rates.corrected("m", 1000), 500, "what is long ago counts no more");
-        for (estimated, counted) in [(0, 0), (0, 5), (100, 0), (1, 1000)] {
+        for (estimated, counted) in [(0, 0), (0, 5), (100, 0), (1, 1000), (7500, 2000)] {
             rates.learn("m", estimated, counted);
         }
         assert_eq!(rates.corrected("m", 1000), 500, "what cannot be believed does not count");

@@ -15,14 +15,23 @@ use super::{
     translation::Translated,
     upstream::SendError,
 };
+use crate::policy::Tally;
 
 /// An answer, and the node it is from.
 pub(super) struct Answered {
     pub(super) opened: Opened,
     pub(super) lease: Lease,
-    /// The model it was asked for, where that is another than the client's.
+    pub(super) asked: Asked,
+}
+
+/// How a node was asked.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// For which model, where that is another than the client's.
     pub(super) served: Option<Arc<str>>,
-    /// How it was asked, where that is in another API than the client's.
+    /// Where that is counted, if it is an alias's.
+    pub(super) tally: Option<Arc<Tally>>,
+    /// In which API, where that is another than the client's.
     pub(super) translated: Option<Translated>,
 }
 
@@ -101,8 +110,7 @@ impl Trial {
         mut self,
         sent: Result<Opened, SendError>,
         lease: Lease,
-        served: Option<Arc<str>>,
-        translated: Option<Translated>,
+        asked: Asked,
     ) -> Result<Answered, Refusal> {
         let well = sent.as_ref().is_ok_and(|opened| opened.meaning == Meaning::Served);
         match &*self.failed {
@@ -114,7 +122,7 @@ impl Trial {
         }
         let node = lease.node().clone();
         let (last, error) = match sent {
-            Ok(opened) => (Some(Answered { opened, lease, served, translated }), None),
+            Ok(opened) => (Some(Answered { opened, lease, asked }), None),
             Err(error) => (None, Some(error)),
         };
         // Of equals the last one.

@@ -70,12 +70,18 @@ async fn where_no_node_counts_tokens_they_are_estimated_by_what_was_counted() {
         Some(Fault::Status(404, r#"{"detail":"Not Found"}"#)),
         Some(Fault::Status(405, r#"{"detail":"Method Not Allowed"}"#)),
         Some(Fault::Status(501, r#"{"error":{"message":"not supported"}}"#)),
+        Some(Fault::Status(429, r#"{"error":{"message":"busy"}}"#)),
+        Some(Fault::Status(503, r#"{"error":{"message":"busy"}}"#)),
     ] {
         node.with(|state| state.recorded.clear());
         fault.into_iter().for_each(|fault| node.fail_next(fault));
         assert!(count("m").await > 0);
         assert_eq!(node.requests().len(), 1);
     }
+    // What was learned is of the model that an alias stands for.
+    daemon.aivonx().ok(&["model", "alias", "set", "claude", "o"]).await;
+    let alias = count("claude").await;
+    assert!((330..350).contains(&alias), "{alias}");
     assert!(daemon.nodes().await.iter().all(|node| node["errors_5m"] == 0 || node["errors_5m"].is_null()));
 }
 

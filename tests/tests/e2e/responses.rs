@@ -2,7 +2,7 @@
 
 use aivonx_tests::{
     fake::{FakeNode, Fault},
-    harness::{Answer, Daemon, Request},
+    harness::{Answer, Daemon, H2Client, Request},
 };
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
             ("GET", format!("/v1/responses/{id}"), 200),
             ("GET", format!("/v1/responses/{id}?include[]=x"), 200),
             ("GET", format!("/v1/responses/{id}/input_items"), 200),
+            ("GET", format!("/v1/responses/{id}/input_items?after=msg_1&limit=20"), 200),
             ("POST", format!("/v1/responses/{id}/cancel"), 200),
             ("DELETE", format!("/v1/responses/{id}"), 200),
         ] {
@@ -46,8 +47,10 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
             let answer = ask(&daemon, &acme, method, &path, None).await.expect(status);
             assert_eq!(answer.text(), r#"{"object":"x"}"#, "{method} {path}");
             let sent = nodes[at].requests().pop().unwrap();
+            // A name with brackets is written out.
+            let target = path.replace("[]", "%5B%5D");
+            assert_eq!((sent.head.method(), sent.head.target()), (method, &*target));
             let path = path.split('?').next().unwrap();
-            assert_eq!((sent.head.method(), sent.head.target()), (method, path));
             let foreign = ask(&daemon, &globex, method, path, None).await.expect(404);
             assert_eq!(foreign.json()["error"]["type"], "not_found_error", "{method} {path}");
         }
@@ -64,8 +67,33 @@ async fn a_response_is_asked_of_the_node_that_made_it() {
         ("GET", "/v1/responses/resp_whole/secrets", 404),
         ("POST", "/v1/responses/resp_whole", 405),
         ("DELETE", "/v1/responses/resp_whole/cancel", 405),
+        ("GET", "/v1/responses/resp_whole?stream=true", 400),
     ] {
         ask(&daemon, &acme, method, path, None).await.expect(status);
     }
     daemon.until_idle().await;
+}
+
+#[tokio::test]
+async fn a_node_that_has_forgotten_a_response_still_serves_responses() {
+    let node = FakeNode::openai().await;
+    let daemon = Daemon::run(&[&node], "").await;
+    let acme = daemon.tenant("acme").await;
+    let plain = json!({"model": "m", "input": "x"});
+    node.fail_next(Fault::Body(made("resp_1").leak()));
+    ask(&daemon, &acme, "POST", "/v1/responses", Some(plain.clone())).await.expect(200);
+    // As vLLM says it, which keeps none by default.
+    let forgotten = r#"{"error":{"message":"Response with id 'resp_1' not found."}}"#;
+    node.fail_next(Fault::Status(404, forgotten));
+    let next = json!({"model": "m", "input": "y", "previous_response_id": "resp_1"});
+    let answer = ask(&daemon, &acme, "POST", "/v1/responses", Some(next)).await.expect(404);
+    assert!(answer.text().contains("'resp_1' not found"), "{}", answer.text());
+    let answer = ask(&daemon, &acme, "POST", "/v1/responses", Some(plain)).await.expect(200);
+    assert_eq!(answer.field("x-aivonx-translated"), None);
+    let mut client = H2Client::connect(daemon.address()).await;
+    node.fail_next(Fault::Body("{}"));
+    let key = format!("Bearer {acme}");
+    let head = client.begin("HEAD", "/v1/responses/resp_1", &[("authorization", &key)], "").await.unwrap();
+    assert_eq!(head.status(), 200);
+    assert!(hyper::body::Body::is_end_stream(head.body()), "what follows is a protocol error");
 }

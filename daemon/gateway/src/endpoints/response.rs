@@ -4,14 +4,17 @@ use std::{pin::pin, sync::Arc};
 
 use aivonx_fleet::{Lease, NoNode, Node, RoutingRules};
 use aivonx_identity::Caller;
+use aivonx_protocol::Untrusted;
 use aivonx_wire::api::{
     Dialect,
     route::{Output, Stream},
 };
-use http::{Method, Version};
+use bytes::Bytes;
+use http::{Method, Version, header};
+use url::form_urlencoded;
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, AnswerBody},
     body::VerdictError,
     conn::ConnContext,
     deadline::{InFlight, Waiting},
@@ -21,8 +24,8 @@ use crate::{
     forward::{Kind, relay},
     opened::Opened,
     responses,
-    trial::Answered,
-    upstream::Outgoing,
+    trial::{self, Answered},
+    upstream::{Incoming, Outgoing},
 };
 
 /// What is asked.
@@ -31,6 +34,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) version: Version,
     /// What follows the path of all responses.
     pub(crate) parameter: &'a str,
+    pub(crate) query: Option<&'a str>,
     pub(crate) fields: &'a Fields<'a>,
     pub(crate) dialect: Dialect,
     pub(crate) caller: &'a Caller,
@@ -43,6 +47,7 @@ pub(crate) async fn answer(
     asked: Asked<'_>,
 ) -> Result<Answer, Refusal> {
     let (id, method) = of(asked.parameter, asked.method)?;
+    let is_head = *asked.method == Method::HEAD;
     let node = node(exchange, asked.caller, id)?;
     let (worker, settings) = (exchange.worker.clone(), exchange.settings.clone());
     let flight = cx.worker.watch(InFlight::new(cx.transport(), exchange.begun()));
@@ -52,7 +57,7 @@ pub(crate) async fn answer(
     exchange.record.node = Some(node.name.clone());
     flight.on_node(Some(node.clone()));
     flight.allow(Waiting::Head, worker.now(), settings.header_wait);
-    let path = format!("/v1/responses/{}", asked.parameter);
+    let path = format!("/v1/responses/{}{}", asked.parameter, passed_on(asked.query)?);
     let attempt = async {
         let mut fresh = false;
         loop {
@@ -81,9 +86,35 @@ pub(crate) async fn answer(
         node: node.name.to_string(),
         why: error.to_string(),
     };
-    let answered = Answered { opened: opened.map_err(failed)?, lease, served: None, translated: None };
+    let answered = Answered { opened: opened.map_err(failed)?, lease, asked: trial::Asked::default() };
+    if is_head {
+        let Incoming { status, mut headers, body, .. } = answered.opened.incoming;
+        if let Some(length) = body.length() {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        let mut answer = Answer::new(AnswerBody::Full(Bytes::new()));
+        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+        return Ok(answer);
+    }
     let kind = Kind { dialect: asked.dialect, stream: Stream::Never, strip: false, output: Output::Nothing };
     relay(exchange, flight, answered, kind)
+}
+
+/// What of a query goes to the node: which part of a list is asked for, and what of each.
+fn passed_on(query: Option<&str>) -> Result<String, Refusal> {
+    let mut passed = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "after" | "before" | "limit" | "order" | "include" | "include[]" => {
+                passed.append_pair(&name, &value)
+            }
+            // Azure's clients name the version of the API everywhere.
+            "api-version" => &mut passed,
+            _ => return Err(Refusal::Query(Untrusted::new(&name).max(50).to_string())),
+        };
+    }
+    let passed = passed.finish();
+    Ok(if passed.is_empty() { passed } else { format!("?{passed}") })
 }
 
 /// The id in what follows the path of all responses, and the method that a node is asked with.
