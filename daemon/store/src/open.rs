@@ -243,8 +243,14 @@ fn open_existing(
     if meta.schema > schemas.current {
         return Err(StoreError::NewerSchema { dir, found: meta.schema, known: schemas.current });
     }
-    if !layout.snapshots().is_dir() && fs::symlink_metadata(layout.snapshots()).is_ok() {
-        return Err(damaged("its directory snapshots is something else".into()));
+    if fs::symlink_metadata(layout.snapshots()).is_ok()
+        && let Some(what) = files::in_place_of_dir(&layout.snapshots())
+    {
+        // The store itself is whole, and no snapshot would help.
+        let what = format!(
+            "it is {what}, not a directory; put that of the snapshots back, or move this away and another is made"
+        );
+        return Err(StoreError::BadPath { path: layout.snapshots(), what });
     }
     snapshot::remove_unfinished(&layout.snapshots())?;
     if let Some(tree) = engine.foreign_tree()? {
